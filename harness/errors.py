@@ -1,0 +1,60 @@
+"""The one error type: what was attempted, on what, what came back, and what to do next."""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_NOT_VALID = 1
+EXIT_BAD_INPUT = 2
+EXIT_HOST_LACKS = 3
+EXIT_INTERRUPTED = 130
+
+
+class PollbenchError(Exception):
+    """Something a person can act on; printed as one line at the edge, never as a traceback.
+
+    attempted: what was being done ("set napi_defer_hard_irqs"); on: the object it was done to; got: what came
+    back (errno text, wrong value); todo: what to do next.
+    """
+
+    exit_code = EXIT_NOT_VALID
+
+    def __init__(self, attempted: str, on: str = "", got: str = "", todo: str = "") -> None:
+        self.attempted, self.on, self.got, self.todo = attempted, on, got, todo
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """The whole story in one line."""
+        text = self.attempted
+        if self.on:
+            text += f" on {self.on}"
+        if self.got:
+            text += f": {self.got}"
+        if self.todo:
+            text += f"; {self.todo}"
+        return " ".join(text.split())
+
+
+class InputError(PollbenchError):
+    """Bad input. `where` is file:line:column (or the command-line option) of the offending text."""
+
+    exit_code = EXIT_BAD_INPUT
+
+    def __init__(self, attempted: str, on: str = "", got: str = "", todo: str = "", where: str = "") -> None:
+        self.where = where
+        super().__init__(attempted, on, got, todo)
+
+    def line(self) -> str:
+        """The story, led by the place in the file."""
+        return f"{self.where}: {super().line()}" if self.where else super().line()
+
+
+class MissingError(PollbenchError):
+    """This host lacks what the experiment needs (a privilege, a kernel feature, a free host lock)."""
+
+    exit_code = EXIT_HOST_LACKS
+
+
+class Interrupted(PollbenchError):
+    """The user, or the system, asked us to stop; everything has been put back."""
+
+    exit_code = EXIT_INTERRUPTED

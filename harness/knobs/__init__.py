@@ -1,0 +1,31 @@
+"""The knobs an experiment file can turn: one module each, listed here by the name the file uses."""
+
+from __future__ import annotations
+
+from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
+from harness.knobs.busy_poll import BusyPoll
+from harness.knobs.coalesce import Coalesce
+from harness.knobs.epoll_busy_poll import EpollBusyPoll
+from harness.knobs.ethtool_coalesce import EthtoolCoalesce
+from harness.knobs.host_busy_poll import HostBusyPoll
+from harness.knobs.offloads import Offloads
+from harness.knobs.process import Process
+from harness.knobs.rps import Rps
+from harness.knobs.threaded_napi import ThreadedNapi
+
+# The order is the order of application: features decide whether a NAPI exists, the NAPI's mode comes before its
+# timers, and host-wide values come last so that they are in force for as short a time as possible.
+_ALL: tuple[type[Knob], ...] = (
+    Offloads,
+    ThreadedNapi,
+    Coalesce,
+    EthtoolCoalesce,
+    Rps,
+    HostBusyPoll,
+    BusyPoll,
+    EpollBusyPoll,
+    Process,
+)
+KNOBS: dict[str, type[Knob]] = {knob.name: knob for knob in _ALL}
+
+__all__ = ["KNOBS", "Effect", "Knob", "KnobModel", "Seen", "Setting"]

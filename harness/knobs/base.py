@@ -1,0 +1,116 @@
+"""What a knob is: a model of its fields, the settings it stands for, and how one tells that it took effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Scope = Literal["socket", "process", "device", "host"]
+Target = Literal["feature", "sysfs", "rx_queue", "napi", "ethtool_coalesce", "kthread", "sysctl", "socket", "process"]
+
+
+class KnobModel(BaseModel):
+    """Base of every knob's fields: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value to write and read back.
+
+    target: which kernel interface takes it; name: the field's own name for it; value: exactly as the kernel takes it.
+    readable: False for the few that the kernel accepts but never shows (SO_BUSY_POLL_BUDGET).
+    """
+
+    target: Target
+    name: str
+    value: Any
+    readable: bool = True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was observed on one node during one run; the evidence a knob judges itself by.
+
+    received, polled: packets delivered to the node's sockets, and those of them picked up by busy polling.
+    napi_ids: SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). napis: napi-get of the node's devices, after
+    the run. sockets: socket options as read back. rps_packets: packets steered by RPS, host-wide. kthread_cpu_ns: CPU
+    time of the node's NAPI threads. min_polled_share: the experiment's threshold. Host-wide knobs see all nodes' sums.
+    """
+
+    received: int = 0
+    polled: int = 0
+    napi_ids: tuple[int, ...] = ()
+    napis: tuple[dict[str, int], ...] = ()
+    sockets: dict[str, Any] = field(default_factory=dict)
+    wait: str = ""
+    rps_packets: int = 0
+    kthread_cpu_ns: int = 0
+    min_polled_share: float = 0.01
+
+    def polled_share(self) -> float:
+        """Busy-polled share of the packets received, 0..1 (retransmitted polls can exceed the count: capped)."""
+        return min(1.0, self.polled / self.received) if self.received else 0.0
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Whether a setting took effect: True, False, or None when there was nothing to see (it was declared off)."""
+
+    took: bool | None
+    evidence: str
+
+
+class Knob:
+    """A knob describes; the runner applies. One subclass per file, registered in harness.knobs.KNOBS.
+
+    A knob of scope `host` is not per namespace: a file may set it only for node "*", and it stays under "*".
+    """
+
+    name: ClassVar[str]
+    scope: ClassVar[Scope]
+    Model: ClassVar[type[KnobModel]]
+
+    @classmethod
+    def needs_napi(cls, model: Any) -> bool:
+        """Does this setting mean anything only on a datapath with a NAPI?"""
+        return False
+
+    @classmethod
+    def settings(cls, model: Any) -> list[Setting]:
+        """The values to write, in the order in which they must be written."""
+        raise NotImplementedError
+
+    @classmethod
+    def effect(cls, model: Any, seen: Seen) -> Effect:
+        """Judge from what was seen during the run; reading back was already checked when it was applied."""
+        return Effect(True, "read back as requested")
+
+
+def polled_effect(seen: Seen, what: str) -> Effect:
+    """The proof of busy polling: packets that were received by polling, not by interrupt."""
+    share = seen.polled_share()
+    text = f"{seen.polled} of {seen.received} packets busy-polled ({share:.1%})"
+    if share >= seen.min_polled_share and seen.polled:
+        return Effect(True, text)
+    if not any(seen.napi_ids):
+        text += "; the sockets saw no NAPI (SO_INCOMING_NAPI_ID 0): this datapath cannot be busy-polled"
+    elif seen.wait:
+        text += f"; {what} does not reach a server or client that waits by `{seen.wait}`" if not seen.polled else ""
+    return Effect(False, text)
+
+
+def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> Effect:
+    """The proof of a NAPI setting: every NAPI of the node has it after the run, and the sockets' traffic came by one."""
+    if not seen.napis:
+        return Effect(False, "the node's devices have no NAPI: the kernel stored the value and never looks at it")
+    for napi in seen.napis:
+        wrong = {k: napi.get(k, 0) for k, v in expected.items() if napi.get(k, 0) != v}
+        if wrong:
+            return Effect(False, f"NAPI {napi.get('id')} ended the run with {wrong}, not {expected}")
+    if seen.napi_ids and not any(seen.napi_ids):
+        return Effect(False, "the traffic did not pass through a NAPI (SO_INCOMING_NAPI_ID 0)")
+    return Effect(True, text)
