@@ -1,0 +1,295 @@
+"""One result set: results/NAME/STAMP with the experiment, the plan, a manifest, and a directory per run."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from harness.errors import InputError
+from harness.store import atomic, records, samples
+
+_STAMP = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d+))?")
+_PLAIN_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
+_OLD = ".old-"
+
+
+class PlanLike(Protocol):
+    """What the store needs to know of a plan."""
+
+    @property
+    def plan_hash(self) -> str: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class ResultSet:
+    """A result set on disk.
+
+    `warnings` collects, in words, whatever was found damaged or partial; nothing here raises for that.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], owner: atomic.Owner | None = None) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.owner = owner
+        self.warnings: list[str] = []
+
+    # -- making and finding -------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        base_dir: str | Path,
+        name: str,
+        stamp: str,
+        experiment: bytes,
+        plan: PlanLike,
+        manifest: Mapping[str, Any],
+        owner: atomic.Owner | None = None,
+    ) -> ResultSet:
+        """Make base_dir/name/stamp, or stamp-2, -3... when that is taken; nothing is ever overwritten.
+
+        `experiment` is the file verbatim. The manifest gets the hashes that `same_plan` compares later.
+        Raises InputError for a name or stamp that cannot be a directory, PollbenchError if the disk refuses.
+        """
+        if not _PLAIN_NAME.fullmatch(name):
+            raise InputError("name a result directory", on=repr(name), got="not usable as a directory name")
+        if not _STAMP.fullmatch(stamp):
+            raise InputError(
+                "name a result directory", on=repr(stamp), got="not of the form 20261122T101500Z"
+            )
+        document = dict(manifest)
+        document["hashes"] = {
+            **document.get("hashes", {}),
+            "experiment_sha256": hashlib.sha256(experiment).hexdigest(),
+            "plan": plan.plan_hash,
+        }
+        files = {
+            "experiment.yaml": experiment,
+            "plan.json": records.to_json(plan.to_json()),
+            "manifest.json": records.to_json(document),
+        }
+        parent = Path(base_dir) / name
+        with atomic.explained("make the result directory", parent, keep="nothing was measured yet"):
+            atomic.make_directories(parent, owner)
+            path = _claim(parent, stamp, files, owner)
+            os.mkdir(path / "runs")
+            atomic.give(path / "runs", owner)
+            atomic.sync_directory(path)
+        return cls(path, document, owner)
+
+    @classmethod
+    def open(cls, path: str | Path, owner: atomic.Owner | None = None) -> ResultSet:
+        """A result set that is there. Raises InputError when the directory is none; writes nothing."""
+        path = Path(path)
+        todo = "name a directory like results/NAME/STAMP that `pollbench run` made"
+        if not path.is_dir():
+            raise InputError("open a result set", on=str(path), got="no such directory", todo=todo)
+        if not (path / "plan.json").is_file() and not (path / "runs").is_dir():
+            raise InputError("open a result set", on=str(path), got="this is not one", todo=todo)
+        found = cls(path, {}, owner)
+        found.manifest = found._document("manifest.json")
+        return found
+
+    @classmethod
+    def latest(cls, base_dir: str | Path, name: str, owner: atomic.Owner | None = None) -> ResultSet | None:
+        """The newest set of an experiment, by its stamp; None when there is none."""
+        stamps = []
+        try:
+            entries = list((Path(base_dir) / name).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        for entry in entries:
+            match = _STAMP.fullmatch(entry.name)
+            if match and entry.is_dir():
+                stamps.append((match[1], int(match[2] or 1), entry))
+        return cls.open(max(stamps)[2], owner) if stamps else None
+
+    # -- what is in it ------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The experiment's name and the stamp, as a person would call this set."""
+        return f"{self.path.resolve().parent.name}/{self.path.resolve().name}"
+
+    @property
+    def experiment(self) -> bytes:
+        """The experiment file as it was given; empty if it has gone."""
+        try:
+            return (self.path / "experiment.yaml").read_bytes()
+        except OSError as error:
+            self._warn(f"experiment.yaml cannot be read: {error.strerror}")
+            return b""
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The plan as JSON data; empty if it cannot be read."""
+        return self._document("plan.json")
+
+    def same_plan(self, plan: PlanLike) -> bool:
+        """Was this set made by exactly this plan (so that resuming it means anything)?"""
+        hashes = self.manifest.get("hashes")
+        return isinstance(hashes, dict) and hashes.get("plan") == plan.plan_hash
+
+    def finished(self) -> set[str]:
+        """Ids of the runs that are wholly on disk, whatever their verdict."""
+        return {record["run_id"] for record in self.records()}
+
+    def records(self) -> list[dict[str, Any]]:
+        """Every readable run record in the order the runs were made; damaged ones become warnings."""
+        found = []
+        for entry in self._run_directories():
+            try:
+                found.append(records.read((entry / "run.json").read_bytes(), entry.name))
+            except OSError as error:
+                self._warn(f"run {entry.name} is left out: run.json: {error.strerror}")
+            except ValueError as error:
+                self._warn(f"run {entry.name} is left out: run.json {error}")
+        return sorted(found, key=_order)
+
+    def samples(self, run_id: str) -> npt.NDArray[Any] | None:
+        """Raw samples of a run (SAMPLE_DTYPE); None with a warning when damaged, None when it has none."""
+        path = self.path / "runs" / run_id / "samples.parquet"
+        try:
+            return samples.decode(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
+            return None
+
+    # -- writing ------------------------------------------------------------------------------------------
+
+    def save_run(
+        self,
+        record: Mapping[str, Any],
+        raw: npt.NDArray[Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        *,
+        replace: bool = False,
+    ) -> Path:
+        """Put a finished run on the disk: afterwards all of it is there, or (on any error) none of it.
+
+        raw: the samples, structured with send_ns and rtt_ns; files: further files by plain name. A damaged
+        directory of the same run is replaced; a sound one only with `replace`. Raises PollbenchError.
+        """
+        run_id = str(record["run_id"])
+        target = self.path / "runs" / run_id
+        content: dict[str, bytes] = {"run.json": records.to_json(record)}
+        if raw is not None:
+            content["samples.parquet"] = samples.encode(raw)
+        for name, data in (files or {}).items():
+            if name in content:
+                raise ValueError(f"{name} is written by the store itself")
+            content[name] = data
+        for name in (run_id, *content):
+            if not _PLAIN_NAME.fullmatch(name):
+                raise ValueError(f"not a plain file name: {name!r}")
+        with atomic.explained(f"save run {run_id}", target):
+            atomic.make_directories(target.parent, self.owner)
+            self._make_room(target, replace)
+            atomic.write_directory(target, content, self.owner)
+            atomic.discard_tree(_old(target))
+        return target
+
+    def write_file(self, name: str, data: bytes) -> Path:
+        """Write one file of the set (a table) whole or not at all. Raises PollbenchError."""
+        path = self.path / name
+        with atomic.explained(f"write {name}", self.path):
+            atomic.write_file(path, data, self.owner)
+        return path
+
+    def remove_leftovers(self) -> list[str]:
+        """Remove what a killed writer left unfinished; for whoever resumes, who must be the only writer."""
+        removed = []
+        for directory in (self.path, self.path / "runs"):
+            for entry in sorted(directory.iterdir()) if directory.is_dir() else []:
+                if not entry.name.startswith((atomic.TMP, _OLD)):
+                    continue
+                with atomic.explained("remove an unfinished run", entry):
+                    before = entry.with_name(entry.name.removeprefix(_OLD))
+                    if entry.name.startswith(_OLD) and not before.exists():
+                        # Killed between taking the old run away and putting the new one in its place.
+                        os.rename(entry, before)
+                        continue
+                    atomic.discard_tree(entry)
+                removed.append(entry.name)
+        return removed
+
+    # -- inside -------------------------------------------------------------------------------------------
+
+    def _make_room(self, target: Path, replace: bool) -> None:
+        if not target.is_dir():
+            return
+        if not replace and self._sound(target):
+            raise FileExistsError(errno.EEXIST, "this run is on disk already")
+        atomic.discard_tree(_old(target))
+        os.rename(target, _old(target))
+
+    def _sound(self, target: Path) -> bool:
+        try:
+            records.read((target / "run.json").read_bytes(), target.name)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _run_directories(self) -> list[Path]:
+        try:
+            entries = sorted((self.path / "runs").iterdir())
+        except OSError as error:
+            self._warn(f"runs/ cannot be read: {error.strerror}")
+            return []
+        return [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+
+    def _document(self, name: str) -> dict[str, Any]:
+        try:
+            document = json.loads((self.path / name).read_bytes().decode("utf-8"))
+        except OSError as error:
+            self._warn(f"{name} cannot be read: {error.strerror}")
+            return {}
+        except (ValueError, RecursionError) as error:
+            self._warn(f"{name} is damaged: {error}")
+            return {}
+        if not isinstance(document, dict):
+            self._warn(f"{name} is damaged: it holds no mapping")
+            return {}
+        return document
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+def _claim(parent: Path, stamp: str, files: Mapping[str, bytes], owner: atomic.Owner | None) -> Path:
+    """Make the first of stamp, stamp-2, stamp-3... that nobody has."""
+    number = 1
+    while True:
+        path = parent / (stamp if number == 1 else f"{stamp}-{number}")
+        number += 1
+        # An empty directory would be taken over by the rename; it is somebody's, so it counts as taken.
+        if os.path.lexists(path):
+            continue
+        try:
+            atomic.write_directory(path, files, owner)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                continue
+            raise
+        return path
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(_OLD + target.name)
+
+
+def _order(record: dict[str, Any]) -> tuple[int, str]:
+    order = record.get("order")
+    return (order if isinstance(order, int) else 1 << 62, record["run_id"])
