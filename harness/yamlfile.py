@@ -1,0 +1,325 @@
+"""YAML bytes to data in which every value knows its file:line:column; nothing in a file is ever executed.
+
+YAML 1.2 core scalars only, so that `on`, `off`, `yes` and `1:30` stay text. Read event by event, without
+recursion, under limits of size, depth and number of values, so that no file can hang or crash the reader.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import InputError
+from harness.units import INT64_MAX
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 40
+MAX_VALUES = 50_000
+
+Scalar = str | int | float | bool | None
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CORE = "tag:yaml.org,2002:"
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_WORDS: dict[str, Scalar] = {
+    form: value
+    for word, value in (("", None), ("~", None), ("null", None), ("true", True), ("false", False))
+    for form in (word, word.title(), word.upper())
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One value of a YAML document and where it stands.
+
+    at: place of the value, "file:line:column" or the command-line option it came by; key_at: place of its key
+    (of the value itself, where it has no key). whole: laid over another value, it takes that one's place
+    entirely. size: how many values it holds, itself included; depth: levels of nesting, itself included.
+    """
+
+    value: Scalar | dict[str, Tree] | tuple[Tree, ...]
+    at: str
+    key_at: str
+    whole: bool = False
+    size: int = 1
+    depth: int = 1
+
+    def plain(self) -> Any:
+        """The value as plain dicts, lists and scalars."""
+        if isinstance(self.value, dict):
+            return {key: child.plain() for key, child in self.value.items()}
+        if isinstance(self.value, tuple):
+            return [child.plain() for child in self.value]
+        return self.value
+
+    def child(self, key: str | int) -> Tree | None:
+        """The entry of a mapping or list, or None."""
+        if isinstance(self.value, dict):
+            return self.value.get(str(key))
+        if isinstance(self.value, tuple) and isinstance(key, int) and 0 <= key < len(self.value):
+            return self.value[key]
+        return None
+
+
+def tree_of(data: Any, at: str) -> Tree:
+    """Plain data as a Tree whose every value stands at `at`."""
+    value: Any = data
+    if isinstance(data, dict):
+        value = {str(key): tree_of(child, at) for key, child in data.items()}
+    elif isinstance(data, list | tuple):
+        value = tuple(tree_of(child, at) for child in data)
+    return Tree(value, at, at)
+
+
+def read_file(path: str | Path) -> tuple[bytes, Tree]:
+    """(the file's bytes, its one document, a mapping). InputError on anything else."""
+    data = _read_bytes(Path(path))
+    tree = parse(data, str(path))
+    if not isinstance(tree.value, dict):
+        raise _bad(tree.at, f"the file is {kind_of(tree.value)}", 'expected "key: value" lines')
+    return data, tree
+
+
+def parse(data: bytes, name: str) -> Tree:
+    """The one document in `data`; `name` is what errors call the file. InputError if it is not clean YAML."""
+    text = _decode(data, name)
+    reader = _Reader(name)
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            reader.take(event)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(filter(None, (error.context, error.problem)))
+        raise _bad(_place(name, mark) if mark else name, what) from None
+    except yaml.YAMLError as error:
+        raise _bad(f"{name}:1:1", str(error).splitlines()[0]) from None
+    return reader.document()
+
+
+def parse_option(text: str, option: str) -> Tree:
+    """A value given on the command line, by the same rules; every part of it stands at `option`."""
+    try:
+        tree = (
+            parse(text.encode("utf-8", "surrogateescape"), option) if text.strip() else tree_of(None, option)
+        )
+    except InputError as error:
+        raise InputError(error.attempted, error.on, error.got, error.todo, where=option) from None
+    return tree_of(tree.plain(), option)
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in words for an error message."""
+    if value is None:
+        return "empty"
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list | tuple) else "a single value"
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _unreadable(path, "no such file") from None
+    except IsADirectoryError:
+        raise _unreadable(path, "a directory", "name a YAML file in it") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from None
+    if len(data) > MAX_BYTES:
+        raise _bad(
+            str(path), f"over {MAX_BYTES >> 20} MiB", "an experiment file is a few kB", attempted="read"
+        )
+    return data
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return _refuse_byte(data, error.start, "not UTF-8 text", name)
+    control = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]", text)
+    if control:
+        return _refuse_byte(
+            data, len(text[: control.start()].encode()), "not text (a control character)", name
+        )
+    if not text.strip():
+        raise _bad(f"{name}:1:1", "the file is empty", 'expected "key: value" lines')
+    return text
+
+
+def _refuse_byte(data: bytes, offset: int, what: str, name: str) -> str:
+    before = data[:offset].split(b"\n")
+    raise _bad(f"{name}:{len(before)}:{len(before[-1]) + 1}", what, "expected a YAML file in UTF-8")
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list whose end has not been read yet."""
+
+    at: str
+    anchor: str | None
+    mapping: dict[str, Tree] | None
+    items: list[Tree] = field(default_factory=list)
+    key: tuple[str, str] | None = None
+    size: int = 1
+    depth: int = 1
+
+
+class _Reader:
+    """Builds one Tree from parser events, on its own stack."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, Tree] = {}
+        self._root: Tree | None = None
+        self._documents = 0
+
+    def document(self) -> Tree:
+        """The finished document."""
+        if self._root is None:
+            raise _bad(f"{self._name}:1:1", "the file is empty", 'expected "key: value" lines')
+        return self._root
+
+    def take(self, event: Any) -> None:
+        """One parser event."""
+        at = _place(self._name, event.start_mark)
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                raise _bad(at, "a second document starts here", 'expected one document, no "---" after it')
+        elif isinstance(event, yaml.ScalarEvent):
+            self._scalar(event, at)
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event, at)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._open(event, at)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._close()
+
+    def _scalar(self, event: Any, at: str) -> None:
+        if self._wants_key():
+            self._stack[-1].key = self._key(event, at)
+            return
+        value: Scalar = event.value
+        tag = event.tag or ""
+        if tag not in ("", "!", _CORE + "str"):
+            value = _tagged(event.value, tag, at)
+        elif tag == "" and event.implicit[0]:
+            value = _resolve(event.value, at)
+        self._add(Tree(value, at, at), event.anchor)
+
+    def _key(self, event: Any, at: str) -> tuple[str, str]:
+        key: str = event.value
+        mapping = self._stack[-1].mapping or {}
+        if event.anchor or (event.tag or "!") not in ("!", _CORE + "str"):
+            raise _bad(at, f'key "{key[:40]}" has an anchor or a tag', "keys are plain text")
+        if not key.strip():
+            raise _bad(at, "a key is empty")
+        if key in mapping:
+            raise _bad(at, f'key "{key[:40]}" stands here twice', f"first at {mapping[key].key_at}")
+        return key, at
+
+    def _alias(self, event: Any, at: str) -> None:
+        if self._wants_key():
+            raise _bad(at, "an alias cannot be a key", "keys are plain text")
+        known = self._anchors.get(event.anchor)
+        if known is None:
+            raise _bad(at, f'alias "*{event.anchor}" names no anchor above it', 'quote "*" if it is text')
+        self._add(replace(known, at=at, key_at=at), None)
+
+    def _open(self, event: Any, at: str) -> None:
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        if self._wants_key():
+            raise _bad(at, "a key must be text", "not a list or mapping")
+        if (event.tag or "!") not in ("!", _CORE + ("map" if mapping else "seq")):
+            raise _bad(at, f'tag "{_tag_name(event.tag)}" is not allowed', "files are data: remove the tag")
+        if len(self._stack) >= MAX_DEPTH:
+            raise _bad(at, f"nested deeper than {MAX_DEPTH} levels")
+        self._stack.append(_Open(at, event.anchor, {} if mapping else None))
+
+    def _close(self) -> None:
+        done = self._stack.pop()
+        value = tuple(done.items) if done.mapping is None else done.mapping
+        self._add(Tree(value, done.at, done.at, size=done.size, depth=done.depth), done.anchor)
+
+    def _wants_key(self) -> bool:
+        return bool(self._stack) and self._stack[-1].mapping is not None and self._stack[-1].key is None
+
+    def _add(self, tree: Tree, anchor: str | None) -> None:
+        if anchor:
+            self._anchors[anchor] = tree
+        if not self._stack:
+            self._root = tree
+            return
+        parent = self._stack[-1]
+        parent.size += tree.size
+        parent.depth = max(parent.depth, tree.depth + 1)
+        if len(self._stack) + tree.depth > MAX_DEPTH:
+            raise _bad(tree.at, f"nested deeper than {MAX_DEPTH} levels, aliases expanded")
+        if sum(level.size for level in self._stack) > MAX_VALUES:
+            raise _bad(tree.at, f"more than {MAX_VALUES} values, aliases expanded")
+        if parent.mapping is None:
+            parent.items.append(tree)
+        elif parent.key is not None:
+            key, key_at = parent.key
+            parent.mapping[key] = replace(tree, key_at=key_at)
+            parent.key = None
+
+
+def _resolve(text: str, at: str) -> Scalar:
+    """A plain scalar by the YAML 1.2 core schema, decimal numbers only."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        number = int(text) if len(text) <= 40 else INT64_MAX + 1
+        if not -INT64_MAX <= number <= INT64_MAX:
+            raise _bad(at, f"{text[:40]} does not fit in 64 bits", "quote it if it is text")
+        return number
+    if _NOT_FINITE.fullmatch(text):
+        raise _bad(at, f"{text} is not a finite number", "quote it if it is text")
+    if _FLOAT.fullmatch(text):
+        value = float(text)
+        if not math.isfinite(value):
+            raise _bad(at, f"{text[:40]} does not fit in 64 bits", "quote it if it is text")
+        return value
+    return text
+
+
+def _tagged(text: str, tag: str, at: str) -> Scalar:
+    kinds: dict[str, tuple[type, ...]] = {
+        _CORE + "int": (int,),
+        _CORE + "float": (int, float),
+        _CORE + "bool": (bool,),
+        _CORE + "null": (type(None),),
+    }
+    if tag not in kinds:
+        raise _bad(at, f'tag "{_tag_name(tag)}" is not allowed', "files are data: remove the tag")
+    value = _resolve(text, at)
+    if not isinstance(value, kinds[tag]) or (isinstance(value, bool) and bool not in kinds[tag]):
+        raise _bad(at, f'"{text[:40]}" does not fit its tag "{_tag_name(tag)}"')
+    return value
+
+
+def _tag_name(tag: str) -> str:
+    return ("!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag)[:60]
+
+
+def _place(name: str, mark: Any) -> str:
+    return f"{name}:{mark.line + 1}:{mark.column + 1}"
+
+
+def _bad(where: str, what: str, todo: str = "") -> InputError:
+    return InputError(what, todo=todo, where=where)
+
+
+def _unreadable(path: Path, why: str, todo: str = "") -> InputError:
+    return InputError("cannot read it", got=why, todo=todo, where=str(path))
