@@ -1,0 +1,50 @@
+# Everything starts from a bare Debian or Ubuntu: each target installs what it needs and is quick when there is nothing to do.
+#
+#   make demo    run experiments/quickstart.yaml and print its table        (needs root: asks sudo)
+#   make test    format, lint, types, house rules and every test            (needs root: asks sudo)
+#
+# PYTHON=/path/to/python3 chooses the interpreter of the virtual environment (3.11 or newer).
+# ARGS="..." is passed on: to `pollbench run` by make demo, to pytest by make test and make bench.
+
+.PHONY: help demo test lint bench docs lock env env-dev clean
+.NOTPARALLEL:
+
+help:
+	@echo "make demo    measure experiments/quickstart.yaml and print its table (root, through sudo)"
+	@echo "make test    format, lint, types, house rules and every test (root, through sudo)"
+	@echo "make lint    only what needs no root: format, lint, types"
+	@echo "make bench   the benchmarks, one after another; keep the machine quiet (root, through sudo)"
+	@echo "make docs    write again the pages that are generated from the code"
+	@echo "make lock    pin the dependencies again (UPGRADE=1 to move to newer releases)"
+	@echo "make clean   remove what the targets above made, but no results"
+
+demo: env
+	@tools/as-root.sh .venv/bin/pollbench run experiments/quickstart.yaml $(ARGS)
+
+test: env-dev
+	@tools/check.sh test $(ARGS)
+
+lint: env-dev
+	@tools/check.sh lint
+
+bench: env-dev
+	@tools/as-root.sh .venv/bin/python -m pytest tests/bench -s -q $(ARGS)
+
+docs: env-dev
+	@.venv/bin/python tools/docs.py
+
+lock:
+	@tools/lock.sh $(if $(UPGRADE),--upgrade)
+
+env:
+	@tools/os-packages.sh run
+	@tools/venv.sh run
+
+env-dev:
+	@tools/os-packages.sh test
+	@tools/venv.sh test
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f harness/loadgen/pollbench-loadgen
+	find harness tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,117 @@
+"""What every test gets: a check that it left the host as it found it, and an account of each tier at the end.
+
+A tier is a directory: unit (no privilege, a fake kernel), netns (root, real links), and house, the files directly
+under tests/. A tier that was skipped whole tells why; where CI=true it fails the session, for a check that never
+runs protects nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.leaks import Snapshot, left_behind, snapshot
+
+HERE = Path(__file__).parent
+TIERS = ("house", "unit", "netns")
+ROOT_TIERS = ("netns",)
+NEEDS_ROOT = "needs root: run make test, or sudo .venv/bin/python -m pytest"
+
+# One example database per checkout would be written by root under sudo; and a test must not depend on its past.
+settings.register_profile("pollbench", database=None, deadline=None, print_blob=True)
+settings.load_profile("pollbench")
+
+
+def tier_of(path: Path) -> str:
+    """The tier of a test file: the directory directly under tests/ that it lies in."""
+    parts = path.relative_to(HERE).parts
+    return parts[0] if len(parts) > 1 else "house"
+
+
+class Tiers:
+    """Counts outcomes per tier, tells them at the end, and fails a CI session in which a tier never passed a test."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.strict = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+        whole_suite = config.args_source == pytest.Config.ArgsSource.TESTPATHS
+        self.outcomes: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS if whole_suite}
+        self.reasons: dict[str, Counter[str]] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            tier = tier_of(item.path)
+            self.outcomes.setdefault(tier, Counter())
+            item.user_properties.append(("tier", tier))
+            if tier != "house":
+                item.add_marker(getattr(pytest.mark, tier))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        tier = str(dict(report.user_properties)["tier"])
+        if report.when == "call" or report.outcome != "passed":
+            self.outcomes[tier][report.outcome] += 1
+        if report.skipped and isinstance(report.longrepr, tuple):
+            reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+            self.reasons.setdefault(tier, Counter())[reason] += 1
+
+    def empty_tiers(self) -> list[str]:
+        """The tiers that proved nothing: not one passed test."""
+        return [tier for tier in self.outcomes if tier in TIERS and not self.outcomes[tier]["passed"]]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.strict and self.empty_tiers() and not session.config.option.collectonly:
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.section("tiers")
+        for tier, counts in self.outcomes.items():
+            told = ", ".join(f"{counts[key]} {key}" for key in ("passed", "failed", "skipped") if counts[key])
+            terminalreporter.line(f"{tier:<6} {told or 'no test'}")
+            for reason, times in self.reasons.get(tier, Counter()).most_common():
+                terminalreporter.line(f"       skipped {times}: {reason}")
+        if self.strict and not terminalreporter.config.option.collectonly:
+            for tier in self.empty_tiers():
+                terminalreporter.line(f"{tier}: no test passed, which fails a CI session", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the account of the tiers."""
+    config.pluginmanager.register(Tiers(config), "pollbench-tiers")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs root, before any fixture of it runs."""
+    if tier_of(item.path) in ROOT_TIERS and os.geteuid() != 0:
+        pytest.skip(NEEDS_ROOT)
+
+
+@pytest.fixture
+def require_root() -> None:
+    """Skip the test, with the reason, unless we are root. Tests in netns/ need not ask."""
+    if os.geteuid() != 0:
+        pytest.skip(NEEDS_ROOT)
+
+
+def _must_be_clean(before: Snapshot, who: str) -> None:
+    if left := left_behind(before):
+        pytest.fail(f"{who} left the host changed: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def host_as_found_by_session() -> Iterator[None]:
+    """Catch what a fixture of wider scope leaves, which no single test can be blamed for."""
+    before = snapshot()
+    yield
+    _must_be_clean(before, "the session")
+
+
+@pytest.fixture(autouse=True)
+def host_as_found(host_as_found_by_session: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves anything on the host, naming it. Costs about a millisecond."""
+    before = snapshot()
+    yield
+    _must_be_clean(before, request.node.name)

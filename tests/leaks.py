@@ -1,0 +1,102 @@
+"""What a test could leave on the host, looked at before and after it; cheap enough to do around every test."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+NETNS = Path("/run/netns")
+STATE = Path("/run/pollbench")
+# Settings of the whole host that knobs write, and that no namespace hides from other programs.
+HOST_SETTINGS = ("/proc/sys/net/core/busy_read", "/proc/sys/net/core/busy_poll")
+OWN_CGROUPS = "pollbench"
+# A child told to stop, or a namespace being torn down by the kernel, may need a moment after the test's own end.
+PATIENCE_S = 0.5
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a test may not change, as comparable values."""
+
+    things: frozenset[str]
+    settings: tuple[tuple[str, str], ...]
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return "unreadable"
+
+
+def _children() -> list[str]:
+    """Every child of this process, living or waiting to be reaped, as "PID NAME"."""
+    pids: list[str] = []
+    for task in _names(Path("/proc/self/task")):
+        listed = _read(f"/proc/self/task/{task}/children")
+        pids += [] if listed == "unreadable" else listed.split()
+    return [f"{pid} ({_read(f'/proc/{pid}/comm')})" for pid in pids]
+
+
+def snapshot() -> Snapshot:
+    """Look at the host now."""
+    things = [f"network namespace {name}" for name in _names(NETNS)]
+    things += [f"interface {name}" for name in _names(Path("/sys/class/net"))]
+    things += [f"child process {child}" for child in _children()]
+    things += [f"state {STATE / name}" for name in _names(STATE) if (STATE / name).is_dir()]
+    things += [f"cgroup {name}" for name in _names(Path("/sys/fs/cgroup")) if name.startswith(OWN_CGROUPS)]
+    # A test that enters a namespace must come back out of it.
+    settings = [("network namespace of this thread", os.readlink("/proc/thread-self/ns/net"))]
+    settings += [(path, _read(path)) for path in HOST_SETTINGS]
+    return Snapshot(frozenset(things), tuple(settings))
+
+
+def _difference(before: Snapshot, now: Snapshot) -> list[str]:
+    found = dict(before.settings)
+    changed = [f"{key} was {found[key]}, is {value}" for key, value in now.settings if found[key] != value]
+    new = sorted(now.things - before.things)
+    if new:
+        others = _live_tokens_of_others()
+        new = [thing for thing in new if not any(token in thing for token in others)]
+    gone = sorted(thing for thing in before.things - now.things if thing.startswith("interface "))
+    return new + [f"{thing} is gone" for thing in gone] + changed
+
+
+def _live_tokens_of_others() -> list[str]:
+    """Tokens of pollbench runs that other processes hold the lock of: theirs to remove, and no fault of a test."""
+    own = {str(os.getpid())}
+    holders = {}
+    for line in _read("/proc/locks").splitlines():
+        fields = line.split()  # 1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE START END
+        if len(fields) >= 6 and fields[1] == "FLOCK":
+            holders[fields[5].rsplit(":", 1)[1]] = fields[4]
+    tokens = []
+    for name in _names(STATE):
+        inside = [STATE / name, *(STATE / name / entry for entry in _names(STATE / name))]
+        for path in inside:
+            try:
+                holder = holders.get(str(path.stat().st_ino))
+            except OSError:
+                continue
+            if holder is not None and holder not in own:
+                tokens.append(name)
+    return tokens
+
+
+def left_behind(before: Snapshot) -> list[str]:
+    """What differs from `before`, in words; empty when the host is as it was found."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        left = _difference(before, snapshot())
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.01)

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Every check of the project, each run even if one before it failed, with closing lines that say how each ended.
+# "lint": format, lint, types. "test": those and pytest, as root. Further arguments go to pytest.
+set -u
+cd "$(dirname "$0")/.." || exit 3
+
+what=${1:-test}
+[ $# -eq 0 ] || shift
+closing=""
+status=0
+
+step() { # NAME COMMAND...
+    name=$1
+    shift
+    echo "== $name"
+    begin=$(date +%s)
+    if "$@"; then verdict=ok; else verdict=FAILED; status=1; fi
+    closing="$closing$(printf '%-8s %-7s %4d s' "$name" "$verdict" $(($(date +%s) - begin)))
+"
+}
+
+step format .venv/bin/ruff format --check .
+step lint .venv/bin/ruff check .
+step types .venv/bin/mypy
+if [ "$what" = test ]; then
+    step tests tools/as-root.sh .venv/bin/python -m pytest "$@"
+fi
+
+printf '\n%s' "$closing"
+if [ $status -eq 0 ]; then echo "make $what: all passed"; else echo "make $what: FAILED"; fi
+exit $status

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Install, through apt, the operating system's packages that are missing: for running ("run"), or testing ("test").
+# Each need is tried for real; when nothing is missing this takes some hundredths of a second and changes nothing.
+set -eu
+cd "$(dirname "$0")/.."
+
+missing=""
+lack() { missing="$missing $*"; }
+need() { command -v "$1" >/dev/null 2>&1 || lack "$2"; }
+
+# Administrators' tools are not on every user's path.
+PATH=$PATH:/usr/sbin:/sbin
+
+tools/python.sh >/dev/null 2>&1 || lack python3 python3-venv
+if command -v "${CC:-cc}" >/dev/null 2>&1; then
+    echo '#include <stdio.h>' | "${CC:-cc}" -E - >/dev/null 2>&1 || lack libc6-dev
+else
+    lack gcc libc6-dev
+fi
+if [ "${1:-run}" = test ]; then
+    need ip iproute2
+    need ethtool ethtool
+    need unshare util-linux
+    need iperf3 iperf3
+    need sockperf sockperf
+    need mn mininet
+fi
+[ -n "$missing" ] || exit 0
+
+echo "Missing packages:$missing"
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "this system has no apt-get: install the equivalents of$missing by hand, then try again" >&2
+    exit 3
+fi
+if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
+    echo "neither root nor sudo here; as root, type: apt-get install$missing" >&2
+    exit 3
+fi
+
+# The lists of a fresh machine are empty or old, so a first failure earns one refresh. iperf3 asks whether to start
+# a server at boot: no question may stop us, and the answer by default is no.
+install() {
+    # shellcheck disable=SC2086  # a list of package names
+    tools/as-root.sh env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+}
+if ! install; then
+    tools/as-root.sh apt-get update -q
+    install
+fi
+
+if ! tools/python.sh >/dev/null 2>&1; then
+    # The system's own Python is older than 3.11 (Ubuntu 22.04): it offers a newer one under its own name.
+    missing="python3.11 python3.11-venv"
+    install || { tools/python.sh; exit 3; }
+fi
