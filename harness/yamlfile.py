@@ -134,9 +134,7 @@ def _read_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise _unreadable(path, getattr(error, "strerror", None) or str(error)) from None
     if len(data) > MAX_BYTES:
-        raise _bad(
-            str(path), f"over {MAX_BYTES >> 20} MiB", "an experiment file is a few kB", attempted="read"
-        )
+        raise _unreadable(path, f"over {MAX_BYTES >> 20} MiB", "an experiment file is a few kB")
     return data
 
 

@@ -1,0 +1,77 @@
+"""The sections of an experiment file as pydantic models: the header once per file, the sections once per cell."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema, create_model
+
+from harness.knobs import KNOBS
+from harness.spec.checks import Checks
+from harness.spec.topology import Section, Topology
+from harness.units import INT64_MAX, Count
+from harness.workloads import WORKLOADS, Contention
+
+DEFAULT_REPEAT = 5
+DEFAULT_CASE = "base"
+CELL_SECTIONS = ("topology", "workload", "contention", "settings", "checks")
+HEADER_KEYS = ("name", "description", "cases", "sweep", "repeat", "seed", "order")
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"
+
+
+def _name(text: str) -> str:
+    """A name that a directory, a shell argument and a table column can carry."""
+    if not re.fullmatch(NAME_PATTERN[1:-1], text):
+        raise ValueError(
+            f'"{text[:40]}" cannot be a name; expected 1 to 64 of A-Z a-z 0-9 - _ . + (first a letter or digit)'
+        )
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME_PATTERN})]
+
+# Which knobs and workloads exist is known only to their registries, so these two models are made, not written.
+NodeSettings: type[BaseModel] = create_model(
+    "NodeSettings",
+    __base__=Section,
+    __doc__="The knobs of one node; null takes a knob back that an earlier layer set.",
+    **{  # type: ignore[call-overload]  # field definitions made at run time
+        name: (knob.Model | None, Field(None, description=(knob.Model.__doc__ or "").strip()))
+        for name, knob in KNOBS.items()
+    },
+)
+_KINDS = tuple(WORKLOADS.values())
+WorkloadSection: Any = (
+    _KINDS[0] if len(_KINDS) == 1 else Annotated[Union[_KINDS], Field(discriminator="kind")]  # noqa: UP007
+)
+Factor = Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
+
+
+class Header(Section):
+    """What a file says once, beside the sections that cases and sweep may change."""
+
+    name: Name = Field(description="names the result directory")
+    description: str = Field("", description="what the experiment asks, in words")
+    repeat: Count = Field(DEFAULT_REPEAT, ge=1, le=10_000, description="repetitions of every cell")
+    seed: Count = Field(1, ge=0, le=INT64_MAX, description="seed of the random order")
+    order: Literal["blocks", "sequential"] = Field(
+        "blocks",
+        description="blocks: every cell once per repetition, shuffled; sequential: cell after cell, for debugging",
+    )
+    cases: dict[Name, Any] | None = Field(
+        None, description="case name to what it changes; one case `base` that changes nothing if absent"
+    )
+    sweep: dict[str, list[Any]] | None = Field(
+        None, description="dotted key to the values it takes; every combination is run for every case"
+    )
+
+
+SECTION_TYPES: dict[str, Any] = {
+    "topology": Topology,
+    "workload": WorkloadSection,
+    "contention": Contention | None,
+    "settings": dict[str, NodeSettings | None],
+    "checks": Checks,
+}

@@ -1,0 +1,184 @@
+"""One clear line for what is wrong: the place in the file, the key, what was found and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import InputError
+from harness.units import format_duration, format_size
+from harness.yamlfile import Tree, kind_of
+
+Path = tuple[str | int, ...]
+
+_BOUNDS = {
+    "greater_than": ("gt", "must be more than"),
+    "greater_than_equal": ("ge", "must be at least"),
+    "less_than": ("lt", "must be less than"),
+    "less_than_equal": ("le", "must be at most"),
+}
+_WANTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "dict": "a mapping",
+    "model": "a mapping",
+    "list": "a list",
+    "tuple": "a list",
+}
+
+
+def did_you_mean(word: str, known: Iterable[str], what: str = "known") -> str:
+    """What to do about an unknown word: the nearest known one, and all of them if they are few."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(word, names, 1, 0.6)
+    shown = ", ".join(names[:24]) + (", ..." if len(names) > 24 else "")
+    return (f'did you mean "{near[0]}"? ' if near else "") + (
+        f"{what}: {shown}" if names else f"{what}: none"
+    )
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """A path as the file's dotted keys write it."""
+    return ".".join(f'"{part}"' if "." in str(part) else str(part) for part in path)
+
+
+def place(tree: Tree) -> str:
+    """Where to point for a value: at it, or at its key if it is a mapping or a list."""
+    return tree.key_at if isinstance(tree.value, dict | tuple) else tree.at
+
+
+def problem(tree: Tree, path: Path, got: str, todo: str = "", key: bool = False) -> InputError:
+    """An error about what stands at `path` below `tree` (or, if nothing does, about the nearest value above).
+
+    key: point at the key, not at its value.
+    """
+    node, _, _ = _nearest(tree, path)
+    return InputError(dotted(path), got=got, todo=todo, where=node.key_at if key else place(node))
+
+
+def validate(adapter: TypeAdapter[Any], tree: Tree, path: Path = ()) -> Any:
+    """The value at `tree`, which stands at `path`, as the adapter's type. InputError naming the first mistake."""
+    try:
+        return adapter.validate_python(tree.plain(), by_alias=True, by_name=False)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
+        raise _translated((unknown or details)[0], adapter.json_schema(), tree, path) from None
+
+
+def _translated(detail: Any, schema: dict[str, Any], tree: Tree, prefix: Path) -> InputError:
+    loc = tuple(part for part in detail["loc"] if part != "[key]")
+    node, found, rest = _nearest(tree, loc)
+    kind, path = detail["type"], prefix + found
+    if kind == "extra_forbidden":
+        known = sorted(_keys(schema, found[:-1]))
+        where = dotted(path[:-1]) or "the file"
+        return InputError(
+            f'unknown key "{str(path[-1])[:40]}" in {where}',
+            todo=did_you_mean(str(path[-1]), known),
+            where=node.key_at,
+        )
+    if kind == "missing":
+        missing = rest[-1] if rest else ""
+        what = f'the key "{missing}" is missing' if isinstance(missing, str) else "too few entries"
+        return InputError(dotted(path) or "the file", got=what, where=node.key_at)
+    got, todo = _explained(detail, node, _schemas(schema, found))
+    is_key = "[key]" in detail["loc"]
+    return InputError(
+        dotted(path) or "the file", got=got, todo=todo, where=node.key_at if is_key else place(node)
+    )
+
+
+def _explained(detail: Any, node: Tree, schemas: list[dict[str, Any]]) -> tuple[str, str]:
+    """(what was found, what to do) for an error about one value."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "value_error":
+        got, _, todo = str(context["error"]).partition("; ")
+        return got, todo
+    if kind in ("literal_error", "enum", "union_tag_invalid"):
+        allowed = re.findall(r"'([^']*)'", str(context.get("expected") or context.get("expected_tags")))
+        return f"{_shown(node)} is not allowed", did_you_mean(str(node.value), allowed, "allowed")
+    if kind in _BOUNDS:
+        bound, words = _BOUNDS[kind]
+        return f"{_shown(node)} is out of range", f"it {words} {_bound(context[bound], schemas)}"
+    if kind == "too_short":
+        return (
+            f"{kind_of(node.value)} of {context['actual_length']}",
+            f"expected at least {context['min_length']}",
+        )
+    if kind == "too_long":
+        return (
+            f"{kind_of(node.value)} of {context['actual_length']}",
+            f"expected at most {context['max_length']}",
+        )
+    wanted = _WANTED.get(kind.split("_")[0])
+    if wanted:
+        quote = (
+            f': quote it, "{node.value}"' if wanted == "text" and isinstance(node.value, int | float) else ""
+        )
+        return f"{_shown(node)} is not {wanted}{quote}", ""
+    return str(detail["msg"]).lower(), ""
+
+
+def _nearest(tree: Tree, path: Path) -> tuple[Tree, Path, Path]:
+    """(the value, its path, what was left of `path`); a union's tag, which is no key of the file, is stepped over."""
+    found: list[str | int] = []
+    rest: list[str | int] = []
+    for part in path:
+        child = tree.child(part)
+        if child is None:
+            rest.append(part)
+        else:
+            tree, rest = child, []
+            found.append(part)
+    return tree, tuple(found), tuple(rest)
+
+
+def _schemas(root: dict[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Every JSON schema that a value at `path` may have to meet."""
+    current = _unfolded(root, root)
+    for part in path:
+        following: list[dict[str, Any]] = []
+        for schema in current:
+            child = schema.get("properties", {}).get(part) if isinstance(part, str) else schema.get("items")
+            if child is None and isinstance(part, str):
+                child = schema.get("additionalProperties")
+            if isinstance(child, dict):
+                following += _unfolded(root, child)
+        current = following
+    return current
+
+
+def _unfolded(root: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """A schema and, through references and alternatives, all it stands for."""
+    out = [schema]
+    if "$ref" in schema:
+        out += _unfolded(root, root["$defs"][schema["$ref"].rsplit("/", 1)[-1]])
+    for option in [*schema.get("anyOf", ()), *schema.get("oneOf", ())]:
+        out += _unfolded(root, option)
+    return out
+
+
+def _keys(root: dict[str, Any], path: Path) -> set[str]:
+    return {key for schema in _schemas(root, path) for key in schema.get("properties", {})}
+
+
+def _bound(number: Any, schemas: list[dict[str, Any]]) -> str:
+    quantities = {schema.get("x-quantity") for schema in schemas}
+    if "duration" in quantities:
+        return format_duration(int(number))
+    return format_size(int(number)) if "size" in quantities else str(number)
+
+
+def _shown(node: Tree) -> str:
+    if isinstance(node.value, dict | tuple) or node.value is None:
+        return kind_of(node.value) if node.value is not None else "an empty value"
+    text = str(node.plain()) if not isinstance(node.value, bool) else str(node.value).lower()
+    text = text if len(text) <= 40 else text[:37] + "..."
+    return f'"{text}"' if isinstance(node.value, str) else text

@@ -1,0 +1,90 @@
+"""Laying one part of an experiment over another: deep merge, dotted keys, and "*" in settings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from harness.errors import InputError
+from harness.yamlfile import Tree, kind_of
+
+_KEY_PART = re.compile(r'"([^"]*)"|([^."]+)')
+
+
+def merge(base: Tree | None, over: Tree) -> Tree:
+    """`over` laid over `base`: mappings key by key, anything else replaced; unchanged parts are shared.
+
+    A mapping whose keys are all numbers, laid over a list, changes the entries of those numbers.
+    """
+    if base is None or over.whole or not isinstance(over.value, dict):
+        return over
+    if isinstance(base.value, tuple) and over.value and all(key.isdigit() for key in over.value):
+        return replace(base, value=_merge_entries(base, over.value))
+    if not isinstance(base.value, dict):
+        return over
+    merged = dict(base.value)
+    for key, child in over.value.items():
+        merged[key] = merge(merged.get(key), child)
+    return replace(base, value=merged)
+
+
+def merge_cell(base: Tree, over: Tree) -> Tree:
+    """merge() for a whole cell: `settings."*"` in a later layer also reaches the nodes that an earlier one names."""
+    star = _child(_child(over, "settings"), "*")
+    nodes = _child(base, "settings")
+    if star and isinstance(star.value, dict) and nodes and isinstance(nodes.value, dict):
+        reached: dict[str, Tree] = {}
+        for name, node in nodes.value.items():
+            if name != "*" and isinstance(node.value, dict):
+                shared = {knob: star.value[knob] for knob in node.value if knob in star.value}
+                reached[name] = replace(star, value=shared, whole=False)
+        layer = replace(nodes, value=reached)
+        base = merge(base, Tree({"settings": layer}, over.at, over.key_at))
+    return merge(base, over)
+
+
+def split_key(key: str, at: str) -> list[str]:
+    """The parts of a dotted key; a part with a dot in it stands in double quotes."""
+    parts = [match[1] if match[1] is not None else match[2] for match in _KEY_PART.finditer(key)]
+    spelled = ".".join(match[0] for match in _KEY_PART.finditer(key))
+    if not parts or spelled != key or not all(parts):
+        raise InputError(
+            f'"{key[:80]}" is not a dotted key', todo='expected e.g. "contention.load"', where=at
+        )
+    return parts
+
+
+def overlay_of(key: str, value: Tree, key_at: str) -> Tree:
+    """The overlay that sets one dotted key: a.b = v becomes {a: {b: v}}; new levels stand at `key_at`."""
+    tree = replace(value, key_at=key_at)
+    for part in reversed(split_key(key, key_at)):
+        tree = Tree({part: tree}, key_at, key_at)
+    return tree
+
+
+def find(tree: Tree, parts: list[str]) -> Tree | None:
+    """What stands at a dotted key, list entries by number; None if there is nothing."""
+    current: Tree | None = tree
+    for part in parts:
+        if current is None:
+            return None
+        current = current.child(int(part) if isinstance(current.value, tuple) and part.isdigit() else part)
+    return current
+
+
+def _child(tree: Tree | None, key: str) -> Tree | None:
+    return tree.child(key) if tree is not None else None
+
+
+def _merge_entries(base: Tree, changes: dict[str, Tree]) -> tuple[Tree, ...]:
+    entries = list(base.value) if isinstance(base.value, tuple) else []
+    for number, change in changes.items():
+        index = int(number) if len(number) < 6 else len(entries)
+        if index >= len(entries):
+            raise InputError(
+                f"there is no entry {number[:20]}",
+                got=f"{kind_of(base.value)} of {len(entries)}, numbered from 0",
+                where=change.key_at,
+            )
+        entries[index] = merge(entries[index], change)
+    return tuple(entries)
