@@ -192,9 +192,10 @@ def _shown(value: object) -> str:
     return f'"{text}"' if isinstance(value, str) else text
 
 
-def _text_schema(pattern: str, example: str, *others: dict[str, Any]) -> WithJsonSchema:
-    text = {"type": "string", "pattern": pattern, "examples": [example]}
-    return WithJsonSchema({"anyOf": [text, *others]} if others else text)
+def _text_schema(quantity: str, pattern: str, example: str, *others: dict[str, Any]) -> WithJsonSchema:
+    """JSON schema of a quantity; "x-quantity" names it for the reference and for error messages."""
+    text: dict[str, Any] = {"type": "string", "pattern": pattern, "examples": [example]}
+    return WithJsonSchema({"x-quantity": quantity, "anyOf": [text, *others]})
 
 
 _CPU_LIST = r"^ *[0-9]+(-[0-9]+)?( *, *[0-9]+(-[0-9]+)?)* *$"
@@ -204,27 +205,36 @@ Count = Annotated[int, Strict()]  # a whole number: neither true, nor 1.0, nor "
 DurationNs = Annotated[
     int,
     BeforeValidator(parse_duration),
-    _text_schema(rf"{_NUMBER}(ns|us|µs|ms|s|min|h) *$|^0$", "20us", _ZERO),
+    _text_schema("duration", rf"{_NUMBER}(ns|us|µs|ms|s|min|h) *$|^0$", "20us", _ZERO),
 ]
 RateBps = Annotated[
-    int, BeforeValidator(parse_rate), _text_schema(rf"{_NUMBER}([kKmMgGtT]?[bB][iI][tT]) *$", "1gbit")
+    int, BeforeValidator(parse_rate), _text_schema("rate", rf"{_NUMBER}([kKmMgGtT]?[bB][iI][tT]) *$", "1gbit")
 ]
 SizeBytes = Annotated[
     int,
     BeforeValidator(parse_size),
-    _text_schema(rf"{_NUMBER}([kMG]?B|[KMG]iB)? *$", "64B", {"type": "integer", "minimum": 0}),
+    _text_schema("size", rf"{_NUMBER}([kMG]?B|[KMG]iB)? *$", "64B", {"type": "integer", "minimum": 0}),
 ]
-Share = Annotated[float, BeforeValidator(parse_share), _text_schema(rf"{_NUMBER}% *$|^0$", "1%", _ZERO)]
-Percent = Annotated[float, BeforeValidator(parse_percent), _text_schema(rf"{_NUMBER}% *$|^0$", "50%", _ZERO)]
+Share = Annotated[
+    float, BeforeValidator(parse_share), _text_schema("share", rf"{_NUMBER}% *$|^0$", "1%", _ZERO)
+]
+Percent = Annotated[
+    float, BeforeValidator(parse_percent), _text_schema("percentage", rf"{_NUMBER}% *$|^0$", "50%", _ZERO)
+]
 CpuSet = Annotated[
     tuple[int, ...],
     BeforeValidator(parse_cpus),
     _text_schema(
-        r"^ *[0-9]+(-[0-9]+)?( *, *[0-9]+(-[0-9]+)?)* *$", "0-3,8", {"type": "integer", "minimum": 0}
+        "CPU list",
+        r"^ *[0-9]+(-[0-9]+)?( *, *[0-9]+(-[0-9]+)?)* *$",
+        "0-3,8",
+        {"type": "integer", "minimum": 0},
     ),
 ]
 OnOff = Annotated[
     bool,
     BeforeValidator(parse_on_off),
-    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": ["on", "off", "true", "false"]}]}),
+    WithJsonSchema(
+        {"x-quantity": "on or off", "anyOf": [{"type": "boolean"}, {"enum": ["on", "off", "true", "false"]}]}
+    ),
 ]

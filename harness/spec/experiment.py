@@ -1,11 +1,11 @@
-"""The sections of an experiment file as pydantic models: the header once per file, the sections once per cell."""
+"""The sections of an experiment file as models: the header once per file, the others once per cell."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema, create_model
+from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from harness.knobs import KNOBS
 from harness.spec.checks import Checks
@@ -25,14 +25,14 @@ def _name(text: str) -> str:
     """A name that a directory, a shell argument and a table column can carry."""
     if not re.fullmatch(NAME_PATTERN[1:-1], text):
         raise ValueError(
-            f'"{text[:40]}" cannot be a name; expected 1 to 64 of A-Z a-z 0-9 - _ . + (first a letter or digit)'
+            f'"{text[:40]}" cannot be a name; expected 1 to 64 of A-Z a-z 0-9 - _ . + (first no sign)'
         )
     return text
 
 
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME_PATTERN})]
 
-# Which knobs and workloads exist is known only to their registries, so these two models are made, not written.
+# Which knobs and workloads exist only their registries know, so these two models are made, not written.
 NodeSettings: type[BaseModel] = create_model(
     "NodeSettings",
     __base__=Section,
@@ -46,7 +46,6 @@ _KINDS = tuple(WORKLOADS.values())
 WorkloadSection: Any = (
     _KINDS[0] if len(_KINDS) == 1 else Annotated[Union[_KINDS], Field(discriminator="kind")]  # noqa: UP007
 )
-Factor = Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
 
 
 class Header(Section):
@@ -58,7 +57,7 @@ class Header(Section):
     seed: Count = Field(1, ge=0, le=INT64_MAX, description="seed of the random order")
     order: Literal["blocks", "sequential"] = Field(
         "blocks",
-        description="blocks: every cell once per repetition, shuffled; sequential: cell after cell, for debugging",
+        description="blocks: every cell once per repetition, shuffled; sequential: cell after cell",
     )
     cases: dict[Name, Any] | None = Field(
         None, description="case name to what it changes; one case `base` that changes nothing if absent"

@@ -63,7 +63,7 @@ def problem(tree: Tree, path: Path, got: str, todo: str = "", key: bool = False)
 
 
 def validate(adapter: TypeAdapter[Any], tree: Tree, path: Path = ()) -> Any:
-    """The value at `tree`, which stands at `path`, as the adapter's type. InputError naming the first mistake."""
+    """The value at `tree`, which stands at `path`, as the adapter's type. InputError: the first mistake."""
     try:
         return adapter.validate_python(tree.plain(), by_alias=True, by_name=False)
     except ValidationError as error:
@@ -127,7 +127,7 @@ def _explained(detail: Any, node: Tree, schemas: list[dict[str, Any]]) -> tuple[
 
 
 def _nearest(tree: Tree, path: Path) -> tuple[Tree, Path, Path]:
-    """(the value, its path, what was left of `path`); a union's tag, which is no key of the file, is stepped over."""
+    """(value, its path, what was left of `path`); a union's tag, no key of the file, is stepped over."""
     found: list[str | int] = []
     rest: list[str | int] = []
     for part in path:

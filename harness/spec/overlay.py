@@ -8,6 +8,7 @@ from dataclasses import replace
 from harness.errors import InputError
 from harness.yamlfile import Tree, kind_of
 
+MAX_PARTS = 12  # no key of an experiment lies deeper
 _KEY_PART = re.compile(r'"([^"]*)"|([^."]+)')
 
 
@@ -29,7 +30,7 @@ def merge(base: Tree | None, over: Tree) -> Tree:
 
 
 def merge_cell(base: Tree, over: Tree) -> Tree:
-    """merge() for a whole cell: `settings."*"` in a later layer also reaches the nodes that an earlier one names."""
+    """merge() for a whole cell: `settings."*"` of a later layer also reaches nodes that an earlier one names."""
     star = _child(_child(over, "settings"), "*")
     nodes = _child(base, "settings")
     if star and isinstance(star.value, dict) and nodes and isinstance(nodes.value, dict):
@@ -47,7 +48,7 @@ def split_key(key: str, at: str) -> list[str]:
     """The parts of a dotted key; a part with a dot in it stands in double quotes."""
     parts = [match[1] if match[1] is not None else match[2] for match in _KEY_PART.finditer(key)]
     spelled = ".".join(match[0] for match in _KEY_PART.finditer(key))
-    if not parts or spelled != key or not all(parts):
+    if not 0 < len(parts) <= MAX_PARTS or spelled != key or not all(parts):
         raise InputError(
             f'"{key[:80]}" is not a dotted key', todo='expected e.g. "contention.load"', where=at
         )

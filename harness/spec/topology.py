@@ -1,4 +1,4 @@
-"""Nodes, links and shaping as the experiment file declares them; attributes carry their unit in their name."""
+"""Nodes, links and shaping as the experiment file declares them; attributes carry their unit."""
 
 from __future__ import annotations
 
