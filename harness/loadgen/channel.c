@@ -1,0 +1,165 @@
+/* Receives and sends messages in each wait style; this is the inside of the measuring loop. */
+#include "channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/time.h>
+
+#include "clock.h"
+#include "events.h"
+#include "stop.h"
+
+/* A spinning receiver looks at the clock once in this many empty reads, so that it mostly reads. */
+#define SPINS_PER_CLOCK 64
+
+const char *const wait_names[] = {"blocking", "spin", "poll", "epoll", NULL};
+
+static void set_blocking(int socket, bool blocking)
+{
+    const int flags = fcntl(socket, F_GETFL);
+
+    if (flags < 0 || fcntl(socket, F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK) != 0)
+        fail("set the blocking mode of a socket", NULL, errno);
+}
+
+static void set_receive_timeout(int socket, int64_t timeout_ns)
+{
+    /* Rounded up: zero would mean for ever. */
+    const int64_t us = (timeout_ns + 999) / 1000;
+    const struct timeval timeout = {.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
+
+    if (setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) != 0)
+        fail("set a socket option", "SO_RCVTIMEO", errno);
+}
+
+int channel_make_epoll(enum wait_style style)
+{
+    if (style != WAIT_EPOLL)
+        return -1;
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+    if (epoll < 0)
+        fail("create an epoll instance", NULL, errno);
+    return epoll;
+}
+
+struct channel channel_make(int socket, int epoll, enum wait_style style, int64_t timeout_ns)
+{
+    const struct channel channel = {socket, epoll, style, timeout_ns};
+    struct epoll_event watched = {.events = EPOLLIN};
+
+    set_blocking(socket, style == WAIT_BLOCKING);
+    if (style == WAIT_BLOCKING && timeout_ns != NO_DEADLINE)
+        set_receive_timeout(socket, timeout_ns);
+    if (epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &watched) != 0)
+        fail("watch a socket with epoll", NULL, errno);
+    return channel;
+}
+
+static int poll_one(int socket, short events, int64_t timeout_ns)
+{
+    struct pollfd watched = {.fd = socket, .events = events};
+    const struct timespec timeout = clock_from_ns(timeout_ns);
+
+    return ppoll(&watched, 1, timeout_ns == NO_DEADLINE ? NULL : &timeout, NULL);
+}
+
+/* epoll_wait counts milliseconds; rounded up so that it never wakes before its time. */
+static int epoll_one(int epoll, int64_t timeout_ns)
+{
+    struct epoll_event event;
+    int64_t ms = timeout_ns == NO_DEADLINE ? -1 : (timeout_ns + NS_PER_MS - 1) / NS_PER_MS;
+
+    if (ms > INT32_MAX)
+        ms = INT32_MAX;
+    return epoll_wait(epoll, &event, 1, (int)ms);
+}
+
+/* Waits in the styles that ask for readiness first. True: worth trying to receive. */
+static bool wait_ready(const struct channel *channel)
+{
+    int ready;
+
+    if (channel->style == WAIT_POLL)
+        ready = poll_one(channel->socket, POLLIN, channel->timeout_ns);
+    else if (channel->style == WAIT_EPOLL)
+        ready = epoll_one(channel->epoll, channel->timeout_ns);
+    else
+        return true;
+    if (ready == 0)
+        errno = EAGAIN;
+    return ready > 0;
+}
+
+static ssize_t receive_once(const struct channel *channel, void *buffer, size_t size, struct peer *peer)
+{
+    if (!wait_ready(channel))
+        return -1;
+    if (peer == NULL)
+        return recv(channel->socket, buffer, size, 0);
+    peer->size = sizeof peer->address;
+    return recvfrom(channel->socket, buffer, size, 0, (struct sockaddr *)&peer->address, &peer->size);
+}
+
+ssize_t channel_receive(const struct channel *channel, void *buffer, size_t size, int64_t deadline_ns,
+                        struct peer *peer)
+{
+    for (unsigned int tries = 1;; tries++) {
+        const ssize_t received = receive_once(channel, buffer, size, peer);
+
+        if (received >= 0)
+            return received;
+        if (errno != EAGAIN && errno != EINTR)
+            return -1;
+        if (stop_requested) {
+            errno = ECANCELED;
+            return -1;
+        }
+        if (deadline_ns == NO_DEADLINE || (channel->style == WAIT_SPIN && tries % SPINS_PER_CLOCK != 0))
+            continue;
+        if (clock_now_ns() >= deadline_ns) {
+            errno = ETIMEDOUT;
+            return -1;
+        }
+    }
+}
+
+static bool wait_for_room(int socket, int64_t timeout_ns)
+{
+    const int ready = poll_one(socket, POLLOUT, timeout_ns);
+
+    if (stop_requested)
+        errno = ECANCELED;
+    else if (ready == 0)
+        errno = ETIMEDOUT;
+    else
+        return ready > 0 || errno == EINTR;
+    return false;
+}
+
+int channel_send(int socket, const void *buffer, size_t size, const struct peer *peer, int64_t timeout_ns)
+{
+    const unsigned char *rest = buffer;
+
+    /* MSG_DONTWAIT in every style: a send seldom finds no room, and then must not outlast the timeout. */
+    for (;;) {
+        const ssize_t sent = peer == NULL ? send(socket, rest, size, MSG_DONTWAIT)
+                                          : sendto(socket, rest, size, MSG_DONTWAIT,
+                                                   (const struct sockaddr *)&peer->address, peer->size);
+
+        if (sent >= 0) {
+            rest += sent;
+            size -= (size_t)sent;
+            if (size == 0)
+                return 0;
+        } else if (errno == EAGAIN) {
+            if (!wait_for_room(socket, timeout_ns))
+                return -1;
+        } else if (errno != EINTR || stop_requested) {
+            return -1;
+        }
+    }
+}

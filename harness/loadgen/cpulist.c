@@ -1,0 +1,78 @@
+/* Reads a CPU list and sets and reads back the affinity of this process. */
+#include "cpulist.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "events.h"
+#include "options.h"
+
+/* The largest NR_CPUS a kernel can be built with; glibc's cpu_set_t alone stops at 1024. */
+#define CPU_LIMIT 8192
+
+union cpu_mask {
+    cpu_set_t set;
+    unsigned char bytes[CPU_LIMIT / 8];
+};
+
+static bool read_list(const char *text, union cpu_mask *mask)
+{
+    CPU_ZERO_S(sizeof *mask, &mask->set);
+    for (;;) {
+        int64_t first;
+        int64_t last;
+
+        if (!options_read_number(&text, 0, CPU_LIMIT - 1, &first))
+            return false;
+        last = first;
+        if (*text == '-') {
+            text++;
+            if (!options_read_number(&text, first, CPU_LIMIT - 1, &last))
+                return false;
+        }
+        for (int64_t cpu = first; cpu <= last; cpu++)
+            CPU_SET_S((size_t)cpu, sizeof *mask, &mask->set);
+        if (*text == '\0')
+            return true;
+        if (*text++ != ',')
+            return false;
+    }
+}
+
+static void read_back(union cpu_mask *mask)
+{
+    CPU_ZERO_S(sizeof *mask, &mask->set);
+    if (sched_getaffinity(0, sizeof *mask, &mask->set) != 0)
+        fail("read the CPU affinity", NULL, errno);
+}
+
+void cpulist_apply(const char *list)
+{
+    union cpu_mask wanted;
+    union cpu_mask found;
+
+    if (!read_list(list, &wanted))
+        fail_usage("--cpus", "want CPU numbers and ranges, like 0-3,8");
+    if (sched_setaffinity(0, sizeof wanted, &wanted.set) != 0)
+        fail("set the CPU affinity", list, errno);
+    /* The kernel drops CPUs it does not have, or that a cgroup forbids, without a word. */
+    read_back(&found);
+    if (!CPU_EQUAL_S(sizeof wanted, &wanted.set, &found.set))
+        fail_saying("set the CPU affinity", list, "some of these CPUs are not available to this process");
+}
+
+void cpulist_event(const char *key)
+{
+    static int64_t cpus[CPU_LIMIT];
+    union cpu_mask mask;
+    size_t count = 0;
+
+    read_back(&mask);
+    for (size_t cpu = 0; cpu < CPU_LIMIT; cpu++)
+        if (CPU_ISSET_S(cpu, sizeof mask, &mask.set))
+            cpus[count++] = (int64_t)cpu;
+    event_ints(key, cpus, count);
+}

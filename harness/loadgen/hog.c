@@ -1,0 +1,177 @@
+/* The hog: starts the threads, keeps each to its duty cycle, and reports the CPU time they really got. */
+#include "hog.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "events.h"
+#include "launch.h"
+#include "options.h"
+#include "stop.h"
+#include "usage.h"
+
+#define THREADS_MAX 4096
+#define WORKING_SET_DEFAULT (INT64_C(8) << 20)
+#define WORKING_SET_MIN 4096
+#define WORKING_SET_MAX (INT64_C(16) << 30)
+#define RETRY_NS (2 * NS_PER_MS)
+
+struct hog_options {
+    int64_t kind, threads, period_ns, working_set;
+    double load; /* percent */
+};
+
+struct hog {
+    const struct hog_options *options;
+    pthread_barrier_t *start;
+    pthread_t thread;
+    uint64_t seed;
+    int64_t tid, cpu_ns;
+};
+
+static const char *const kind_names[] = {"spin", "syscall", "cache", NULL};
+
+static struct hog_options read_options(int argc, char **argv)
+{
+    struct hog_options o = {.period_ns = 10 * NS_PER_MS, .working_set = WORKING_SET_DEFAULT};
+    struct option_spec table[] = {
+        {.name = "--kind", .number = &o.kind, .choices = kind_names, .required = true},
+        {.name = "--threads", .number = &o.threads, .low = 1, .high = THREADS_MAX, .required = true},
+        {.name = "--load", .real = &o.load, .high = 100, .required = true},
+        {.name = "--period-ns", .number = &o.period_ns, .low = 10000, .high = 60 * NS_PER_S},
+        {.name = "--working-set", .number = &o.working_set, .low = WORKING_SET_MIN, .high = WORKING_SET_MAX},
+    };
+
+    if (options_parse(table, OPTION_COUNT(table), argc, argv) < argc)
+        fail_usage("hog", "takes options only");
+    return o;
+}
+
+static void sleep_until(int64_t ns)
+{
+    const struct timespec until = clock_from_ns(ns);
+
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL); /* a signal may end it: then we stop */
+}
+
+static void work_until(struct hog_work *work, int64_t ns)
+{
+    while (!stop_requested && clock_now_ns() < ns)
+        hog_work_portion(work);
+}
+
+/* The duty is wall-clock time: a thread that has to share its CPU gets less work done, and the CPU time it
+ * reports says so. */
+static void keep_duty(const struct hog_options *options, struct hog_work *work)
+{
+    const int64_t busy_ns = (int64_t)((double)options->period_ns * options->load / 100);
+
+    if (busy_ns >= options->period_ns) {
+        work_until(work, INT64_MAX);
+        return;
+    }
+    for (int64_t period = clock_now_ns(); !stop_requested; period += options->period_ns) {
+        /* Periods missed while off the CPU are gone; catching up would turn a share into a burst. */
+        period += (clock_now_ns() - period) / options->period_ns * options->period_ns;
+        work_until(work, period + busy_ns);
+        sleep_until(period + options->period_ns);
+    }
+}
+
+static void *run(void *argument)
+{
+    struct hog *hog = argument;
+    struct hog_work work = hog_work_make((enum hog_kind)hog->options->kind,
+                                         (size_t)hog->options->working_set, hog->seed);
+
+    /* Wake at the period's start, not up to 50 us later. */
+    (void)prctl(PR_SET_TIMERSLACK, 1);
+    hog->tid = gettid();
+    pthread_barrier_wait(hog->start);
+    const int64_t before = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+
+    keep_duty(hog->options, &work);
+    hog->cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID) - before;
+    hog_work_free(&work);
+    return NULL;
+}
+
+/* A sleeping thread has to be woken to see that it must stop, and again if it only was about to sleep. */
+static void join(struct hog *hog)
+{
+    for (;;) {
+        struct timespec retry = clock_from_ns(clock_read_ns(CLOCK_REALTIME) + RETRY_NS);
+
+        pthread_kill(hog->thread, SIGALRM);
+        if (pthread_timedjoin_np(hog->thread, NULL, &retry) == 0)
+            return;
+    }
+}
+
+static void event_hogs(const char *key, const struct hog *hogs, size_t count, bool tids)
+{
+    int64_t *values = calloc(count, sizeof *values);
+
+    if (values == NULL)
+        fail("reserve memory for the report", NULL, ENOMEM);
+    for (size_t i = 0; i < count; i++)
+        values[i] = tids ? hogs[i].tid : hogs[i].cpu_ns;
+    event_ints(key, values, count);
+    free(values);
+}
+
+static void report(const struct hog *hogs, size_t count, int64_t wall_ns)
+{
+    event_begin("result");
+    event_int("wall_ns", wall_ns);
+    event_hogs("cpu_ns", hogs, count, false);
+    usage_event(usage_now());
+    event_object("readback");
+    launch_readback();
+    event_object_end();
+    event_end();
+}
+
+static void start_all(struct hog *hogs, size_t count, const struct hog_options *options,
+                      pthread_barrier_t *start)
+{
+    for (size_t i = 0; i < count; i++) {
+        hogs[i] = (struct hog){.options = options, .start = start, .seed = i + 1};
+        const int error = pthread_create(&hogs[i].thread, NULL, run, &hogs[i]);
+
+        if (error != 0)
+            fail("start a hog thread", NULL, error);
+    }
+}
+
+int hog_main(int argc, char **argv)
+{
+    const struct hog_options o = read_options(argc, argv);
+    const size_t count = (size_t)o.threads;
+    struct hog *hogs = calloc(count, sizeof *hogs);
+    pthread_barrier_t start;
+
+    if (hogs == NULL || pthread_barrier_init(&start, NULL, (unsigned int)count + 1) != 0)
+        fail("reserve memory for threads", NULL, ENOMEM);
+    stop_on_sigterm();
+    start_all(hogs, count, &o, &start);
+    pthread_barrier_wait(&start); /* every thread has its working set: ready means loading */
+    const int64_t began = clock_now_ns();
+
+    event_begin("ready");
+    event_hogs("tids", hogs, count, true);
+    event_end();
+    while (!stop_requested)
+        sleep_until(clock_now_ns() + 3600 * NS_PER_S);
+    for (size_t i = 0; i < count; i++)
+        join(&hogs[i]);
+    report(hogs, count, clock_now_ns() - began);
+    free(hogs);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,64 @@
+/* pollbench-loadgen: launch options, then one of the modes. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "events.h"
+#include "hog.h"
+#include "launch.h"
+#include "server.h"
+
+static const char help[] =
+    "usage: pollbench-loadgen [LAUNCH OPTIONS] MODE [MODE OPTIONS]\n"
+    "\n"
+    "The native load generator of pollbench. It says what it does in JSON lines on standard output.\n"
+    "\n"
+    "launch options (any mode):\n"
+    "  --netns PATH --cpus LIST --policy other|batch|idle|fifo|rr --priority 1-99 --nice -20..19\n"
+    "modes:\n"
+    "  server --protocol udp|tcp --listen ADDRESS --port N --wait blocking|spin|poll|epoll --size BYTES\n"
+    "         [socket options]                              answers until SIGTERM; port 0: any\n"
+    "  client --protocol udp|tcp --connect ADDRESS --port N --wait blocking|spin|poll|epoll --size BYTES\n"
+    "         --warmup-ns N [--settle-ns N] --duration-ns N --timeout-ns N --samples FILE [socket options]\n"
+    "                                                       takes the lines go and finish on standard input\n"
+    "  hog    --kind spin|syscall|cache --threads N --load PERCENT [--period-ns N] [--working-set BYTES]\n"
+    "                                                       loads its CPUs until SIGTERM\n"
+    "  exec   -- COMMAND [ARGUMENT]...                      becomes the command\n"
+    "socket options:\n"
+    "  --busy-poll USECS --prefer-busy-poll 0|1 --busy-poll-budget PACKETS\n"
+    "  --epoll-busy-poll USECS,BUDGET,PREFER                with --wait epoll\n";
+
+static int exec_main(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[0], "--") != 0)
+        fail_usage("exec", "want -- and a command");
+    execvp(argv[1], &argv[1]);
+    fail("execute", argv[1], errno);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } modes[] = {{"server", server_main}, {"client", client_main}, {"hog", hog_main}, {"exec", exec_main}};
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(help, stdout);
+        return EXIT_SUCCESS;
+    }
+    argc -= 1;
+    argv += 1;
+    const int at = launch(argc, argv);
+
+    if (at >= argc)
+        fail_usage("pollbench-loadgen", "no mode given; see --help");
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
+        if (strcmp(argv[at], modes[i].name) == 0)
+            return modes[i].run(argc - at - 1, argv + at + 1);
+    fail_usage(argv[at], "want one of the modes: server client hog exec");
+}

@@ -1,0 +1,156 @@
+/* Serves any number of TCP connections from one thread, over poll or epoll. */
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "events.h"
+#include "server.h"
+#include "stop.h"
+
+#define EVENTS_PER_WAIT 64
+/* A connection that does not take its reply for so long is given up, since the others wait behind it. */
+#define SEND_PATIENCE_NS INT64_C(1000000000)
+
+struct connection {
+    int socket;
+    size_t slot; /* its place in the tables below */
+    size_t have; /* bytes of the message received so far */
+    unsigned char message[];
+};
+
+/* The listener's slot is 0 and its entry in `all` is NULL. `polled` runs parallel to `all`. */
+struct connections {
+    struct connection **all;
+    struct pollfd *polled;
+    size_t count, room;
+};
+
+static void grow(struct connections *table)
+{
+    if (table->count < table->room)
+        return;
+    table->room = table->room == 0 ? 64 : table->room * 2;
+    table->all = realloc(table->all, table->room * sizeof(struct connection *));
+    table->polled = realloc(table->polled, table->room * sizeof *table->polled);
+    if (table->all == NULL || table->polled == NULL)
+        fail("reserve memory for connections", NULL, ENOMEM);
+}
+
+static void add(const struct server *server, struct connections *table, int socket,
+                struct connection *connection)
+{
+    struct epoll_event watched = {.events = EPOLLIN, .data.ptr = connection};
+
+    grow(table);
+    if (connection != NULL)
+        connection->slot = table->count;
+    table->all[table->count] = connection;
+    table->polled[table->count] = (struct pollfd){.fd = socket, .events = POLLIN};
+    table->count++;
+    if (server->epoll >= 0 && epoll_ctl(server->epoll, EPOLL_CTL_ADD, socket, &watched) != 0)
+        fail("watch a socket with epoll", NULL, errno);
+}
+
+/* The last entry takes the place of the removed one. Closing takes the socket out of the epoll instance. */
+static void drop(struct server *server, struct connections *table, struct connection *connection)
+{
+    const size_t last = --table->count;
+
+    table->all[connection->slot] = table->all[last];
+    table->polled[connection->slot] = table->polled[last];
+    table->all[last]->slot = connection->slot;
+    server_close(server, connection->socket);
+    free(connection);
+}
+
+static void accept_one(struct server *server, struct connections *table)
+{
+    const int accepted = server_accept(server, SOCK_NONBLOCK);
+
+    if (accepted < 0)
+        return;
+    struct connection *connection = calloc(1, sizeof *connection + server->size);
+
+    if (connection == NULL)
+        fail("reserve memory for a connection", NULL, ENOMEM);
+    connection->socket = accepted;
+    add(server, table, accepted, connection);
+}
+
+/* Takes what is there, and answers once the message is whole. False: the connection is of no more use. */
+static bool serve(struct server *server, struct connection *connection)
+{
+    const ssize_t received = recv(connection->socket, connection->message + connection->have,
+                                  server->size - connection->have, 0);
+
+    if (received <= 0)
+        return received < 0 && (errno == EAGAIN || errno == EINTR);
+    connection->have += (size_t)received;
+    if (connection->have < server->size)
+        return true;
+    connection->have = 0;
+    server_count(server, server->size);
+    if (channel_send(connection->socket, connection->message, server->size, NULL, SEND_PATIENCE_NS) == 0)
+        return true;
+    server->send_errors++;
+    return false;
+}
+
+static void handle(struct server *server, struct connections *table, struct connection *connection)
+{
+    if (connection == NULL)
+        accept_one(server, table);
+    else if (!serve(server, connection))
+        drop(server, table, connection);
+}
+
+static void check_wait(int ready)
+{
+    if (ready < 0 && errno != EINTR)
+        fail("wait for connections", NULL, errno);
+}
+
+static void wait_epoll(struct server *server, struct connections *table)
+{
+    struct epoll_event events[EVENTS_PER_WAIT];
+    const int ready = epoll_wait(server->epoll, events, EVENTS_PER_WAIT, -1);
+
+    check_wait(ready);
+    for (int i = 0; i < ready; i++)
+        handle(server, table, events[i].data.ptr);
+}
+
+static void wait_poll(struct server *server, struct connections *table)
+{
+    int ready = poll(table->polled, table->count, -1);
+
+    check_wait(ready);
+    /* From the end, so that the entry which fills a dropped one's place has been looked at already. */
+    for (size_t i = table->count; ready > 0 && i-- > 0;) {
+        if (table->polled[i].revents == 0)
+            continue;
+        ready--;
+        handle(server, table, table->all[i]);
+    }
+}
+
+void server_run_multiplexed(struct server *server)
+{
+    struct connections table = {0};
+
+    /* The listener must not block once a client that was announced has gone again. */
+    (void)channel_make(server->socket, -1, server->style, NO_DEADLINE);
+    add(server, &table, server->socket, NULL);
+    while (!stop_requested) {
+        if (server->epoll >= 0)
+            wait_epoll(server, &table);
+        else
+            wait_poll(server, &table);
+    }
+    while (table.count > 1)
+        drop(server, &table, table.all[table.count - 1]);
+    free(table.all);
+    free(table.polled);
+}

@@ -1,0 +1,125 @@
+/* Sets and reads back the busy-poll options of sockets and epoll instances. */
+#include "sockopts.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "events.h"
+
+/* Older libc headers lack these; the numbers are the kernel's. */
+#ifndef SO_BUSY_POLL
+#define SO_BUSY_POLL 46
+#endif
+#ifndef SO_INCOMING_NAPI_ID
+#define SO_INCOMING_NAPI_ID 56
+#endif
+#ifndef SO_PREFER_BUSY_POLL
+#define SO_PREFER_BUSY_POLL 69
+#endif
+#ifndef SO_BUSY_POLL_BUDGET
+#define SO_BUSY_POLL_BUDGET 70
+#endif
+#define EPOLL_SET_BUSY_POLL 0x40088A01u /* EPIOCSPARAMS */
+#define EPOLL_GET_BUSY_POLL 0x80088A02u /* EPIOCGPARAMS */
+
+struct epoll_busy_poll {
+    uint32_t usecs;
+    uint16_t budget;
+    uint8_t prefer;
+    uint8_t pad;
+};
+
+_Static_assert(sizeof(struct epoll_busy_poll) == 8, "the ioctl numbers carry this size");
+
+static void set(int socket, int option, int64_t value, const char *name)
+{
+    const int number = (int)value;
+
+    if (value != SOCKOPT_UNSET && setsockopt(socket, SOL_SOCKET, option, &number, sizeof number) != 0)
+        fail("set a socket option", name, errno);
+}
+
+static int64_t get(int socket, int option)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+
+    return getsockopt(socket, SOL_SOCKET, option, &value, &size) == 0 ? value : SOCKOPT_UNSET;
+}
+
+void sockopts_apply(const struct sockopts *options, int socket)
+{
+    set(socket, SO_BUSY_POLL, options->busy_poll, "SO_BUSY_POLL");
+    set(socket, SO_PREFER_BUSY_POLL, options->prefer, "SO_PREFER_BUSY_POLL");
+    set(socket, SO_BUSY_POLL_BUDGET, options->budget, "SO_BUSY_POLL_BUDGET");
+}
+
+static struct epoll_busy_poll read_triple(const char *text)
+{
+    const int64_t limits[3] = {INT32_MAX, UINT16_MAX, 1};
+    int64_t values[3];
+
+    for (int i = 0; i < 3; i++) {
+        if (!options_read_number(&text, 0, limits[i], &values[i]) || *text != (i < 2 ? ',' : '\0'))
+            fail_usage("--epoll-busy-poll", "want USECS,BUDGET,PREFER, like 50,8,0");
+        text++;
+    }
+    return (struct epoll_busy_poll){
+        .usecs = (uint32_t)values[0], .budget = (uint16_t)values[1], .prefer = (uint8_t)values[2]};
+}
+
+void sockopts_apply_epoll(const struct sockopts *options, int epoll)
+{
+    if (options->epoll_text == NULL)
+        return;
+    if (epoll < 0)
+        fail_usage("--epoll-busy-poll", "goes with --wait epoll");
+    const struct epoll_busy_poll wanted = read_triple(options->epoll_text);
+
+    if (ioctl(epoll, EPOLL_SET_BUSY_POLL, &wanted) != 0)
+        fail("set the busy polling of an epoll instance", options->epoll_text, errno);
+}
+
+struct sockopts_found sockopts_read(int socket)
+{
+    return (struct sockopts_found){
+        .busy_poll = get(socket, SO_BUSY_POLL),
+        .prefer = get(socket, SO_PREFER_BUSY_POLL),
+    };
+}
+
+static void optional_int(const char *key, int64_t value)
+{
+    if (value == SOCKOPT_UNSET)
+        event_null(key);
+    else
+        event_int(key, value);
+}
+
+void sockopts_event(struct sockopts_found found, int epoll)
+{
+    struct epoll_busy_poll polled;
+
+    optional_int("busy_poll", found.busy_poll);
+    optional_int("prefer_busy_poll", found.prefer);
+    if (epoll < 0 || ioctl(epoll, EPOLL_GET_BUSY_POLL, &polled) != 0) {
+        event_null("epoll");
+        return;
+    }
+    const int64_t triple[3] = {polled.usecs, polled.budget, polled.prefer};
+
+    event_ints("epoll", triple, 3);
+}
+
+void napi_ids_add(struct napi_ids *set, int socket)
+{
+    const int64_t id = get(socket, SO_INCOMING_NAPI_ID);
+
+    if (id <= 0 || set->count == NAPI_IDS_MAX)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        if (set->ids[i] == id)
+            return;
+    set->ids[set->count++] = id;
+}

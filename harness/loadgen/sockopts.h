@@ -1,0 +1,55 @@
+/* The busy-poll options of sockets and epoll instances: from the command line, to the kernel, read back. */
+#ifndef POLLBENCH_SOCKOPTS_H
+#define POLLBENCH_SOCKOPTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "options.h"
+
+#define SOCKOPT_UNSET INT64_C(-1)
+
+/* What was asked for; SOCKOPT_UNSET leaves the kernel's value alone. */
+struct sockopts {
+    int64_t busy_poll; /* microseconds */
+    int64_t prefer;
+    int64_t budget;         /* packets */
+    const char *epoll_text; /* "USECS,BUDGET,PREFER", or NULL */
+};
+
+#define SOCKOPTS_DEFAULT {SOCKOPT_UNSET, SOCKOPT_UNSET, SOCKOPT_UNSET, NULL}
+
+/* The rows of a mode's option table that fill a struct sockopts. */
+#define SOCKOPTS_TABLE(options)                                                                       \
+    {.name = "--busy-poll", .number = &(options)->busy_poll, .low = 0, .high = INT32_MAX},            \
+    {.name = "--prefer-busy-poll", .number = &(options)->prefer, .low = 0, .high = 1},                \
+    {.name = "--busy-poll-budget", .number = &(options)->budget, .low = 0, .high = UINT16_MAX},       \
+    {.name = "--epoll-busy-poll", .text = &(options)->epoll_text}
+
+/* Set what was asked for, on a socket before it listens or connects, so that accepted sockets inherit it.
+ * End the program where the kernel refuses. `epoll` may be -1: no epoll instance. */
+void sockopts_apply(const struct sockopts *options, int socket);
+void sockopts_apply_epoll(const struct sockopts *options, int epoll);
+
+/* What the kernel reports. The budget is write-only, so it is not here. */
+struct sockopts_found {
+    int64_t busy_poll, prefer; /* SOCKOPT_UNSET: this kernel has no such option */
+};
+
+struct sockopts_found sockopts_read(int socket);
+
+/* Adds the members busy_poll, prefer_busy_poll and epoll to the event being written. */
+void sockopts_event(struct sockopts_found found, int epoll);
+
+/* The NAPI instances that fed some sockets: a small set of ids. */
+#define NAPI_IDS_MAX 64
+struct napi_ids {
+    int64_t ids[NAPI_IDS_MAX];
+    size_t count;
+};
+
+/* Adds the id of the NAPI instance that last fed this socket; 0 (fed by none) is left out. */
+void napi_ids_add(struct napi_ids *set, int socket);
+
+#endif

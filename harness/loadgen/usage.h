@@ -1,0 +1,19 @@
+/* What this process has cost: CPU time and context switches. */
+#ifndef POLLBENCH_USAGE_H
+#define POLLBENCH_USAGE_H
+
+#include <stdint.h>
+
+struct usage {
+    int64_t cpu_ns; /* exact; the split below is sampled by the kernel's tick */
+    int64_t user_ns, system_ns;
+    int64_t voluntary, involuntary; /* context switches */
+};
+
+/* Since the process began. */
+struct usage usage_now(void);
+struct usage usage_between(struct usage before, struct usage after);
+/* Adds a "usage" member to the event being written. */
+void usage_event(struct usage usage);
+
+#endif

@@ -1,0 +1,66 @@
+"""Builds the native load generator, a C program, into the package; everything else is in pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+SOURCE_DIR = Path("harness/loadgen")
+# The file is not Python's to import, so it has a plain name instead of a module's.
+EXECUTABLE = Extension(
+    "harness.loadgen.pollbench-loadgen",
+    sources=sorted(str(path) for path in SOURCE_DIR.glob("*.c")),
+    depends=sorted(str(path) for path in SOURCE_DIR.glob("*.h")),
+    define_macros=[("_GNU_SOURCE", "1")],
+    extra_compile_args=["-std=gnu11", "-O2", "-pthread", "-Wall", "-Wextra", "-Wshadow", "-Wconversion"],
+    extra_link_args=["-pthread"],
+)
+
+
+class BuildExecutable(build_ext):
+    """Links a program where setuptools would link a Python module."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """The program's path below the build directory: no suffix, no Python version."""
+        return str(Path(*fullname.split(".")))
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile all sources and link them into one executable."""
+        target = Path(self.get_ext_fullpath(ext.name))
+        objects = self.compiler.compile(
+            ext.sources,
+            output_dir=self.build_temp,
+            macros=ext.define_macros,
+            debug=self.debug,
+            extra_postargs=ext.extra_compile_args,
+            depends=ext.depends,
+        )
+        self.compiler.link_executable(
+            objects,
+            target.name,
+            output_dir=str(target.parent),
+            debug=self.debug,
+            # Python's compiler settings honour LDFLAGS for modules only.
+            extra_postargs=[*ext.extra_link_args, *shlex.split(os.environ.get("LDFLAGS", ""))],
+        )
+
+
+class PlatformWheel(bdist_wheel):
+    """A wheel that holds a program for this platform but fits every Python 3."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """py3-none-PLATFORM; PLATFORM is "any" where the program is not built."""
+        return "py3", "none", super().get_tag()[2]
+
+
+setup(
+    # The analysis half of pollbench works on any system; measuring needs Linux.
+    ext_modules=[EXECUTABLE] if sys.platform == "linux" else [],
+    cmdclass={"build_ext": BuildExecutable, "bdist_wheel": PlatformWheel},
+)
