@@ -1,8 +1,8 @@
 """What every test gets: a check that it left the host as it found it, and an account of each tier at the end.
 
-A tier is a directory: unit (no privilege, a fake kernel), netns (root, real links), and house, the files directly
-under tests/. A tier that was skipped whole tells why; where CI=true it fails the session, for a check that never
-runs protects nobody.
+A tier is a directory: unit (no privilege, a fake kernel), netns (root, real links), and house, the files
+directly under tests/. A tier that was skipped whole tells why; where CI=true it fails the session, because a
+check that never runs protects nobody.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TIERS = ("house", "unit", "netns")
 ROOT_TIERS = ("netns",)
 NEEDS_ROOT = "needs root: run make test, or sudo .venv/bin/python -m pytest"
 
-# One example database per checkout would be written by root under sudo; and a test must not depend on its past.
+# A database of examples in the checkout would be written by root; and a test must not depend on its past.
 settings.register_profile("pollbench", database=None, deadline=None, print_blob=True)
 settings.load_profile("pollbench")
 
@@ -34,7 +34,7 @@ def tier_of(path: Path) -> str:
 
 
 class Tiers:
-    """Counts outcomes per tier, tells them at the end, and fails a CI session in which a tier never passed a test."""
+    """Counts outcomes per tier, tells them at the end, fails a CI session in which a tier passed nothing."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.strict = os.environ.get("CI", "").lower() in ("1", "true", "yes")

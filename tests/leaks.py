@@ -1,4 +1,4 @@
-"""What a test could leave on the host, looked at before and after it; cheap enough to do around every test."""
+"""What a test could leave on the host, looked at before and after it; cheap enough for every test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STATE = Path("/run/pollbench")
 # Settings of the whole host that knobs write, and that no namespace hides from other programs.
 HOST_SETTINGS = ("/proc/sys/net/core/busy_read", "/proc/sys/net/core/busy_poll")
 OWN_CGROUPS = "pollbench"
-# A child told to stop, or a namespace being torn down by the kernel, may need a moment after the test's own end.
+# A child told to stop, or a namespace that the kernel takes down, may need a moment after the test's end.
 PATIENCE_S = 0.5
 
 
@@ -72,7 +72,7 @@ def _difference(before: Snapshot, now: Snapshot) -> list[str]:
 
 
 def _live_tokens_of_others() -> list[str]:
-    """Tokens of pollbench runs that other processes hold the lock of: theirs to remove, and no fault of a test."""
+    """Tokens of pollbench runs whose lock another process holds: theirs to remove, no fault of a test."""
     own = {str(os.getpid())}
     holders = {}
     for line in _read("/proc/locks").splitlines():

@@ -1,0 +1,133 @@
+"""The rules of the house, held by reading the code: who may import whom, who may touch the machine, who may print."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.source import Module, cycles, load_modules
+
+ROOT = Path(__file__).parent.parent
+
+# Lowest first. A part (the first name after `harness`) imports only from lower rows; a new part is added here.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors", "columns", "stats"),
+    ("units", "yamlfile"),
+    ("knobs", "workloads", "kernel", "loadgen"),
+    ("spec",),
+    ("plan", "tables"),
+    ("store", "testbed", "probes"),
+    ("apply", "evidence", "report"),
+    ("runner",),
+    ("cli",),
+)
+# The half that needs no root and runs anywhere; the other half is everything that needs the machine.
+ANALYSIS = "errors units yamlfile spec knobs workloads plan store columns tables stats report".split()
+MACHINE = "kernel testbed apply probes evidence runner".split()
+# Parts that may import these of ours and no more, tighter than their row. Knobs and workloads only describe.
+ONLY: dict[str, set[str]] = {
+    "stats": set(),
+    "columns": set(),
+    "knobs": {"errors", "units"},
+    "workloads": {"errors", "units"},
+}
+# The floor: what only harness.kernel may import, call by name, or spell at the start of a string.
+FLOOR = "kernel"
+FLOOR_MODULES = {"pyroute2", "ctypes", "fcntl"}
+FLOOR_NAMES = {"AF_NETLINK", "NETLINK_ROUTE", "NETLINK_GENERIC", "setns", "unshare"}
+FLOOR_PATHS = ("/proc/", "/sys/")
+# The edge: the only part that prints and ends the process.
+EDGE = "cli"
+EDGE_CALLS = {"print", "exit", "quit", "sys.exit", "os._exit", "SystemExit"}
+EDGE_STREAMS = {"sys.stdout", "sys.stderr"}
+# What the command must not load before it knows what to do: --help and completion answer at once.
+HEAVY = ("numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "rich", "scipy", "yaml")
+MAX_LINES = 400
+
+MODULES = load_modules(ROOT / "harness")
+EACH = pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
+
+
+def rank(part: str) -> int:
+    """The row of a part in LAYERS."""
+    for row, parts in enumerate(LAYERS):
+        if part in parts:
+            return row
+    pytest.fail(f"harness.{part} is in no row of LAYERS in tests/test_house.py: give it its place")
+
+
+@EACH
+def test_imports_point_down(module: Module) -> None:
+    for line, name in module.internal_imports():
+        target = MODULES[name].part
+        where = f"{module.where(line)} imports {name}"
+        assert target, f"{where}: the package root is nobody's to import"
+        if not module.part or target == module.part:
+            continue
+        assert rank(target) < rank(module.part), f"{where}: {module.part} lies no higher than {target}"
+        if module.part in ONLY:
+            assert target in ONLY[module.part], f"{where}: {module.part} may import {ONLY[module.part]}"
+        if module.part in ANALYSIS:
+            assert target not in MACHINE, f"{where}: {module.part} must work without the machine half"
+
+
+def test_no_import_cycles() -> None:
+    edges = {name: {target for _, target in module.internal_imports()} for name, module in MODULES.items()}
+    assert cycles(edges) == []
+
+
+@EACH
+def test_only_the_floor_touches_the_machine(module: Module) -> None:
+    if module.part == FLOOR:
+        return
+    for line, name in module.imports():
+        assert name.split(".")[0] not in FLOOR_MODULES, f"{module.where(line)} imports {name}"
+    for line, name in module.names():
+        assert name.split(".")[-1] not in FLOOR_NAMES, f"{module.where(line)} uses {name}"
+    for line, text in module.strings():
+        assert not text.startswith(FLOOR_PATHS), f"{module.where(line)} spells the path {text}"
+
+
+@EACH
+def test_only_the_edge_prints_and_exits(module: Module) -> None:
+    if module.part == EDGE:
+        return
+    for line, name in module.names():
+        assert name not in EDGE_STREAMS, f"{module.where(line)} uses {name}"
+    for line, name in module.calls():
+        assert name not in EDGE_CALLS, f"{module.where(line)} calls {name}"
+
+
+@EACH
+def test_modules_and_public_functions_say_what_they_do(module: Module) -> None:
+    first = (ast.get_docstring(module.tree) or "").split("\n\n")[0]
+    assert first.endswith((".", "?")), f"{module.path}: open with one sentence that states the module's duty"
+    missing = [f"{module.where(line)}: {name} has no docstring" for line, name in module.undocumented()]
+    assert not missing, "\n".join(missing)
+
+
+def test_files_stay_small() -> None:
+    files = [path for top in ("harness", "tests", "tools") for path in sorted((ROOT / top).rglob("*.*"))]
+    code = [path for path in files if path.suffix in (".py", ".c", ".h", ".sh")]
+    assert len(code) > len(MODULES)
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in code}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def test_the_command_starts_light() -> None:
+    ask = "import sys, harness.cli; print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(HEAVY) & set(answer.stdout.split()) == set()
+
+
+@pytest.mark.parametrize(
+    "script", [*sorted((ROOT / "tools").glob("*.sh")), ROOT / ".ci" / "run"], ids=lambda path: path.name
+)
+def test_scripts_parse_and_run(script: Path) -> None:
+    shell = "bash" if script.read_text().startswith("#!/usr/bin/env bash") else "sh"
+    subprocess.run([shell, "-n", str(script)], check=True)
+    assert script.stat().st_mode & 0o111, f"{script} is not executable"

@@ -1,0 +1,66 @@
+"""The leak check itself: it must see what a test left, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import leaks
+
+
+def test_nothing_left_is_silent() -> None:
+    assert leaks.left_behind(leaks.snapshot()) == []
+
+
+def test_child_process_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks, "PATIENCE_S", 0.0)
+    before = leaks.snapshot()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        left = leaks.left_behind(before)
+        child.communicate(b"\n")
+    assert len(left) == 1
+    assert left[0].startswith(f"child process {child.pid} ")
+    assert leaks.left_behind(before) == []
+
+
+def test_setting_namespace_and_state_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks, "PATIENCE_S", 0.0)
+    setting = tmp_path / "busy_read"
+    setting.write_text("0\n")
+    monkeypatch.setattr(leaks, "HOST_SETTINGS", (str(setting),))
+    monkeypatch.setattr(leaks, "NETNS", tmp_path / "netns")
+    monkeypatch.setattr(leaks, "STATE", tmp_path / "state")
+    before = leaks.snapshot()
+    setting.write_text("50\n")
+    (tmp_path / "netns" / "pb-1234-client").mkdir(parents=True)
+    (tmp_path / "state" / "1234").mkdir(parents=True)
+    assert leaks.left_behind(before) == [
+        "network namespace pb-1234-client",
+        f"state {tmp_path / 'state' / '1234'}",
+        f"{setting} was 0, is 50",
+    ]
+
+
+def test_another_programs_live_run_is_not_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaks, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(leaks, "STATE", tmp_path / "state")
+    monkeypatch.setattr(leaks, "NETNS", tmp_path / "netns")
+    before = leaks.snapshot()
+    run = tmp_path / "state" / "abcd"
+    run.mkdir(parents=True)
+    (tmp_path / "netns" / "pb-abcd-server").mkdir(parents=True)
+    holder = (
+        "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), 2); print(flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        left = leaks.left_behind(before)
+        child.communicate(b"\n")
+    assert [thing.split(" (")[0] for thing in left] == [f"child process {child.pid}"]
+    assert len(leaks.left_behind(before)) == 2
