@@ -28,7 +28,7 @@ class Module:
     @property
     def part(self) -> str:
         """The first name after the package: "spec" of harness.spec.topology; "" for the package root."""
-        return (self.name.split(".") + [""])[1]
+        return self.name.partition(".")[2].partition(".")[0]
 
     def where(self, line: int) -> str:
         """A place a person can jump to."""
@@ -43,7 +43,7 @@ class Module:
             elif isinstance(node, ast.ImportFrom):
                 base = self._absolute(node)
                 for alias in node.names:
-                    # `from package import module` imports the module; from a module it imports the module's name.
+                    # `from package import module` imports that module; otherwise the name is something within.
                     full = f"{base}.{alias.name}"
                     yield node.lineno, full if full in self.known else base
 
