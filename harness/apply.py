@@ -1,0 +1,228 @@
+"""Applies what knobs describe: writes each setting, reads it back, and records what was asked, found and got."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from harness.errors import MissingError, PollbenchError
+from harness.kernel import ethtool, netdev
+from harness.kernel.journal import Journal, set_value
+from harness.kernel.netns import in_netns
+from harness.kernel.sysctl import path_of
+from harness.kernel.sysfs import NetSysfs
+from harness.knobs import KNOBS, KnobModel, Setting
+from harness.testbed import NodeHandle
+
+Row = dict[str, Any]
+Knobs = dict[str, KnobModel]
+# What the kernel says when it, or the driver, does not have the thing at all, as opposed to refusing a value.
+_LACKS = {errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS, errno.ENOPROTOOPT, errno.EPERM, errno.EACCES}
+_POLICIES = {"other": os.SCHED_OTHER, "fifo": os.SCHED_FIFO, "rr": os.SCHED_RR}
+_SOCKET_OPTIONS = {
+    "SO_BUSY_POLL": ("--busy-poll", "busy_poll"),
+    "SO_PREFER_BUSY_POLL": ("--prefer-busy-poll", "prefer_busy_poll"),
+    "SO_BUSY_POLL_BUDGET": ("--busy-poll-budget", ""),
+    "EPIOCSPARAMS": ("--epoll-busy-poll", "epoll"),
+}
+
+
+def row(node: str, knob: str, setting: Setting, label: str, found: Any, applied: Any) -> Row:
+    """One line of the run's knob record; took_effect and evidence are filled in after the run."""
+    scope = KNOBS[knob].scope
+    return {
+        "node": node,
+        "knob": knob,
+        "setting": label,
+        "scope": scope,
+        "requested": setting.value,
+        "found": found,
+        "applied": applied if setting.readable else None,
+        "took_effect": None,
+        "evidence": "",
+    }
+
+
+class NodeApplier:
+    """Writes device-scope settings of one node; the devices are ours and die with the run, so nothing is put back."""
+
+    def __init__(self, node: NodeHandle) -> None:
+        self._node = node
+        self._targets: dict[str, Callable[[str, Setting], Iterator[tuple[str, Any, Any]]]] = {
+            "feature": self._feature,
+            "sysfs": self._sysfs,
+            "rx_queue": self._rx_queue,
+            "napi": self._napi,
+            "ethtool_coalesce": self._coalesce,
+            "kthread": self._kthread,
+        }
+
+    def apply(self, knobs: Knobs) -> list[Row]:
+        """Apply every device-scope knob in KNOBS' order. Raises MissingError (the host lacks it), PollbenchError."""
+        rows = []
+        with in_netns(self._node.fd):
+            for name, knob in KNOBS.items():
+                if name in knobs and knob.scope == "device":
+                    for setting in knob.settings(knobs[name]):
+                        rows += self._everywhere(name, setting)
+        return rows
+
+    def _everywhere(self, knob: str, setting: Setting) -> list[Row]:
+        rows = []
+        for port in self._node.ports:
+            where = f"{self._node.name}/{port.device}"
+            try:
+                for label, found, applied in self._targets[setting.target](port.device, setting):
+                    rows.append(row(self._node.name, knob, setting, f"{port.device} {label}", found, applied))
+            except OSError as error:
+                raise refusal(setting, where, error) from error
+            for done in rows:
+                check(done, where)
+        return rows
+
+    def _feature(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+        found = ethtool.get_feature(device, setting.name)
+        ethtool.set_feature(device, setting.name, setting.value)
+        yield setting.name, found, ethtool.get_feature(device, setting.name)
+
+    def _sysfs(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+        path = f"class/net/{device}/{setting.name}"
+        with NetSysfs(self._node.fd) as sysfs:
+            found = int(sysfs.read(path))
+            sysfs.write(path, setting.value)
+            yield setting.name, found, int(sysfs.read(path))
+
+    def _rx_queue(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+        base = f"class/net/{device}/queues"
+        with NetSysfs(self._node.fd) as sysfs:
+            for queue in sysfs.list(base):
+                if queue.startswith("rx-"):
+                    path = f"{base}/{queue}/{setting.name}"
+                    found = mask_to_cpus(sysfs.read(path))
+                    sysfs.write(path, cpus_to_mask(setting.value))
+                    yield f"{queue} {setting.name}", found, mask_to_cpus(sysfs.read(path))
+
+    def _napi(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+        for napi in device_napis(device):
+            netdev.napi_set(napi["id"], **{setting.name: setting.value})
+            applied = netdev.napi_get(napi_id=napi["id"])[0].get(setting.name, 0)
+            yield f"napi {napi['id']} {setting.name}", napi.get(setting.name, 0), applied
+
+    def _coalesce(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+        found = ethtool.get_coalesce(device)
+        ethtool.set_coalesce(device, {setting.name: setting.value})
+        yield setting.name, found.get(setting.name), ethtool.get_coalesce(device).get(setting.name)
+
+    def _kthread(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+        for pid in napi_threads(device):
+            if setting.name == "cpus":
+                found: Any = sorted(os.sched_getaffinity(pid))
+                os.sched_setaffinity(pid, setting.value)
+                applied: Any = sorted(os.sched_getaffinity(pid))
+            else:
+                policy, priority = setting.value
+                found = _policy_of(pid)
+                os.sched_setscheduler(pid, _POLICIES[policy], os.sched_param(priority))
+                applied = _policy_of(pid)
+            yield f"napi thread {pid} {setting.name}", found, applied
+
+
+def device_napis(device: str) -> list[dict[str, int]]:
+    """napi-get of a device of the namespace this thread is in; empty where it has none."""
+    return netdev.napi_get(ifindex=netdev.ifindex(device))
+
+
+def napi_threads(device: str) -> list[int]:
+    """Thread ids of the device's NAPIs; found by netlink, since the thread's name may carry an outdated NAPI id."""
+    return [napi["pid"] for napi in device_napis(device) if napi.get("pid")]
+
+
+def _policy_of(pid: int) -> list[Any]:
+    names = {number: name for name, number in _POLICIES.items()}
+    return [names.get(os.sched_getscheduler(pid), "?"), os.sched_getparam(pid).sched_priority]
+
+
+def refusal(setting: Setting, where: str, error: OSError) -> PollbenchError:
+    """The error for a write that came back: the host lacks it (the run is skipped), or the value was refused (failed)."""
+    got = error.strerror or str(error)
+    what = f"set {setting.name} to {setting.value}"
+    if error.errno in _LACKS:
+        return MissingError(what, where, got, "this kernel or driver does not have it; `pollbench doctor` lists what works")
+    return PollbenchError(what, where, got, "see docs/experiment-file.md for the values the kernel takes")
+
+
+def check(done: Row, where: str) -> None:
+    """A value that reads back differently did not take: better no figure than a wrong one."""
+    if done["applied"] is not None and done["applied"] != done["requested"]:
+        raise PollbenchError(
+            f"set {done['setting']} to {done['requested']}", where, f"accepted, but it reads back {done['applied']}"
+        )
+
+
+@contextmanager
+def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[Row]]:
+    """Host-wide sysctls for the length of the block; the values found are put back."""
+    from contextlib import ExitStack
+
+    rows = []
+    with ExitStack() as stack:
+        for name in knobs:
+            for setting in KNOBS[name].settings(knobs[name]):
+                try:
+                    found = stack.enter_context(set_value(journal, path_of(setting.name), str(setting.value)))
+                except OSError as error:
+                    raise refusal(setting, "this host", error) from error
+                rows.append(row("*", name, setting, setting.name, found, setting.value))
+        yield rows
+
+
+def socket_options(knobs: Knobs, wait: str) -> list[str]:
+    """The load generator's options for the socket-scope knobs; epoll's only where there is an epoll instance."""
+    argv: list[str] = []
+    for setting in _settings(knobs, "socket"):
+        if setting.name == "EPIOCSPARAMS" and wait != "epoll":
+            continue
+        value = ",".join(map(str, setting.value)) if isinstance(setting.value, list) else str(setting.value)
+        argv += [_SOCKET_OPTIONS[setting.name][0], value]
+    return argv
+
+
+def process_options(knobs: Knobs, cpus: Iterable[int] | None) -> dict[str, Any]:
+    """Launch options of a node's processes: the node's CPUs, then whatever the process knob declares."""
+    out: dict[str, Any] = {"cpus": list(cpus)} if cpus else {}
+    return out | {setting.name: setting.value for setting in _settings(knobs, "process")}
+
+
+def program_rows(node: str, knobs: Knobs, readback: dict[str, Any]) -> list[Row]:
+    """What the process says of its own sockets and scheduling, beside what was asked. Raises PollbenchError."""
+    rows = []
+    for name in knobs:
+        if KNOBS[name].scope not in ("socket", "process"):
+            continue
+        for setting in KNOBS[name].settings(knobs[name]):
+            key = _SOCKET_OPTIONS[setting.name][1] if setting.target == "socket" else setting.name
+            done = row(node, name, setting, setting.name, None, readback.get(key) if key else None)
+            rows.append(done)
+            check(done, f"{node}'s {setting.target}")
+    return rows
+
+
+def _settings(knobs: Knobs, scope: str) -> list[Setting]:
+    return [s for name in knobs if KNOBS[name].scope == scope for s in KNOBS[name].settings(knobs[name])]
+
+
+def cpus_to_mask(cpus: Iterable[int]) -> str:
+    """CPU numbers as the kernel's comma-grouped hex mask."""
+    mask = sum(1 << cpu for cpu in cpus)
+    digits = f"{mask:x}"
+    groups = [digits[max(0, end - 8) : end] for end in range(len(digits), 0, -8)]
+    return ",".join(reversed(groups))
+
+
+def mask_to_cpus(mask: str) -> list[int]:
+    """The reverse of cpus_to_mask."""
+    bits = int(mask.replace(",", ""), 16)
+    return [cpu for cpu in range(bits.bit_length()) if bits >> cpu & 1]

@@ -1,0 +1,155 @@
+"""Executes a plan run by run, judges each, and saves it before the next begins."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from harness import evidence, stats
+from harness.errors import Interrupted, MissingError, PollbenchError
+from harness.knobs import KNOBS
+from harness.measure import Measured, contention_cpus, measure
+from harness.plan import Plan, Run
+from harness.stopping import Stopper
+from harness.store import ResultSet
+
+_RANK = ("failed", "inert", "suspect", "valid")
+
+
+class Watcher(Protocol):
+    """Who is told of progress; called between runs only, so that showing it disturbs no measurement."""
+
+    def starting(self, run: Run, number: int, total: int) -> None:
+        """A run is about to begin."""
+
+    def finished(self, run: Run, record: dict[str, Any]) -> None:
+        """A run is on disk."""
+
+
+def execute(
+    plan: Plan, results: ResultSet, environment: dict[str, Any], stopper: Stopper, watcher: Watcher
+) -> Counter[str]:
+    """Make every run of the plan that `results` does not have; returns how many ended with which verdict.
+
+    Raises Interrupted on a stop request; finished runs are on disk, and nothing is left on the host.
+    """
+    missing = [run for run in plan.runs if run.run_id not in results.finished()]
+    verdicts: Counter[str] = Counter()
+    for number, run in enumerate(missing):
+        stopper.check()
+        watcher.starting(run, number, len(missing))
+        record, measured = make_run(run, environment, stopper)
+        results.save_run(record, measured.samples if measured else None, measured.files if measured else {})
+        verdicts[record["verdict"]] += 1
+        watcher.finished(run, record)
+    return verdicts
+
+
+def make_run(run: Run, environment: dict[str, Any], stopper: Stopper) -> tuple[dict[str, Any], Measured | None]:
+    """One run and its record; a run that breaks is a record too, with the cause in words."""
+    record = _header(run, environment)
+    begun = time.monotonic()
+    measured = None
+    try:
+        measured = measure(run.cell.spec, stopper)
+        _fill(record, run, measured)
+    except Interrupted:
+        raise
+    except MissingError as error:
+        record |= {"verdict": "skipped", "reasons": [error.line()]}
+    except (PollbenchError, OSError) as error:
+        record |= {"verdict": "failed", "reasons": [str(error)]}
+    record["wall_s"] = round(time.monotonic() - begun, 6)
+    return record, measured
+
+
+def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
+    spec, workload = run.cell.spec, run.cell.spec.workload
+    contention = None
+    if spec.contention is not None:
+        contention = {
+            "kind": spec.contention.kind,
+            "cpus": ",".join(map(str, contention_cpus(spec, spec.contention))),
+            "threads": spec.contention.threads,
+            "load_percent": spec.contention.load_percent,
+            "achieved_percent": None,
+        }
+    return {
+        "run_id": run.run_id,
+        "case": run.cell.case,
+        "factors": dict(run.cell.factors),
+        "block": run.block,
+        "order": run.order,
+        "started_utc": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "verdict": "failed",
+        "reasons": [],
+        "environment": environment,
+        "datapath": "napi" if spec.napi else "plain",
+        "workload": {
+            "kind": workload.kind,
+            "loop": "closed",
+            "protocol": workload.protocol,
+            "client_wait": workload.wait_of("client"),
+            "server_wait": workload.wait_of("server"),
+            "size_bytes": workload.size_bytes,
+            "from": workload.source,
+            "to": workload.target,
+            "warmup_s": workload.warmup_ns / 1e9,
+            "duration_s": workload.duration_ns / 1e9,
+        },
+        "contention": contention,
+        "metrics": {},
+        "nodes": {},
+        "cpus": {},
+        "knobs": [],
+        "qdiscs": [],
+    }
+
+
+def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
+    """Figures, proof and verdict of a run that came to its end."""
+    checks = run.cell.spec.checks
+    outcome = measured.outcome
+    metrics = evidence.run_metrics(outcome) | stats.summarise(measured.samples["rtt_ns"])
+    record["metrics"] = metrics
+    record["nodes"] = evidence.node_figures(outcome)
+    record["cpus"] = evidence.cpu_figures(outcome)
+    record["qdiscs"] = measured.qdiscs
+    record["knobs"] = measured.knobs
+    if record["contention"] is not None:
+        record["contention"]["achieved_percent"] = metrics["hog_achieved_percent"]
+    found = {
+        "failed": _broken(measured),
+        "inert": _judge_knobs(run, measured, checks.min_polled_share),
+        "suspect": evidence.doubts(outcome, metrics, checks.max_foreign_share, checks.max_steal_share),
+        "valid": [],
+    }
+    record["verdict"] = next((verdict for verdict in _RANK if found[verdict]), "valid")
+    record["reasons"] = [reason for verdict in _RANK for reason in found[verdict]]
+
+
+def _broken(measured: Measured) -> list[str]:
+    client = measured.outcome.client
+    reasons = []
+    if client["requests"] == 0:
+        reasons.append("no request was answered")
+    if client.get("overflow"):
+        reasons.append("the sample buffer was full before the measured time was over")
+    return reasons
+
+
+def _judge_knobs(run: Run, measured: Measured, min_polled_share: float) -> list[str]:
+    """Fill in took_effect and evidence of every knob row; return a reason per knob that did nothing."""
+    reasons = []
+    for node, knobs in run.cell.spec.settings.items():
+        seen = evidence.seen_on(measured.outcome, node, min_polled_share)
+        for name, model in knobs.items():
+            effect = KNOBS[name].effect(model, seen)
+            for row in measured.knobs:
+                if row["node"] == node and row["knob"] == name:
+                    row["took_effect"], row["evidence"] = effect.took, effect.evidence
+            if effect.took is False:
+                reasons.append(f"{name} on {node} took no effect: {effect.evidence}")
+    return reasons

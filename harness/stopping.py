@@ -1,0 +1,55 @@
+"""Turns SIGINT, SIGTERM and SIGHUP into a request that is honoured only where nothing can be left half-done."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from harness.errors import Interrupted
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopper:
+    """A stop request: `fd` becomes readable when there is one, `check` raises Interrupted.
+
+    An exception thrown by a signal handler could land in the middle of a tear-down and leave a namespace behind;
+    so the handler only notes the request, and the long waits watch `fd`.
+    """
+
+    def __init__(self) -> None:
+        self.fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self.received: int | None = None
+
+    def note(self, number: int, _frame: FrameType | None = None) -> None:
+        """The signal handler."""
+        if self.received is None:
+            self.received = number
+            os.write(self._write_fd, b"x")
+
+    def check(self) -> None:
+        """Raise Interrupted if a stop was requested."""
+        if self.received is not None:
+            name = signal.Signals(self.received).name
+            raise Interrupted("interrupted", got=f"{name}; everything was put back, finished runs are on disk")
+
+    def close(self) -> None:
+        """Release the pipe."""
+        os.close(self.fd)
+        os.close(self._write_fd)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stopper]:
+    """Inside the block the three signals make a stop request; the handlers found are put back at its end."""
+    stopper = Stopper()
+    found = {number: signal.signal(number, stopper.note) for number in _SIGNALS}
+    try:
+        yield stopper
+    finally:
+        for number, handler in found.items():
+            signal.signal(number, handler)
+        stopper.close()
