@@ -50,6 +50,15 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """The median over `n` runs and its interval; None where there is nothing to say."""
+
+    median: float | None
+    interval: Interval | None
+    n: int
+
+
+@dataclass(frozen=True)
 class Ratio:
     """test / base of the two medians over runs; `interval` is None below MIN_RUNS_RATIO runs on a side."""
 
@@ -110,6 +119,14 @@ def median(values: npt.ArrayLike) -> float | None:
     """The median of the finite values; None when there are none."""
     ordered = clean(values)
     return _middle(ordered) if ordered.size else None
+
+
+def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+    """Median, interval of the median and count of the finite values."""
+    ordered = clean(values)
+    if not ordered.size:
+        return Estimate(None, None, 0)
+    return Estimate(_middle(ordered), median_interval(ordered, confidence), int(ordered.size))
 
 
 def median_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:

@@ -1,0 +1,97 @@
+"""Rows of a runs table gathered into cells: one case under one combination of factors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness.columns import VERDICTS, is_factor
+from harness.errors import InputError
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One case under one combination of factors, and where its rows are in the runs table.
+
+    factors: name and value as text, in column order. rows: all rows; valid: those whose verdict is valid.
+    """
+
+    case: str
+    factors: tuple[tuple[str, str], ...]
+    rows: npt.NDArray[np.intp]
+    valid: npt.NDArray[np.intp]
+    verdicts: dict[str, int]
+
+
+def factor_columns(runs: pd.DataFrame) -> list[str]:
+    """The columns that were varied: those with a dot in the name, or unknown ones without a unit in it."""
+    return [str(name) for name in runs.columns if is_factor(str(name))]
+
+
+def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None) -> list[Cell]:
+    """The cells of a runs table in the order in which they are first met.
+
+    by: the columns to tell cells apart by, beside the case; default every factor. A table without a verdict
+    column holds valid runs only. Raises InputError for a column that is not there.
+    """
+    names = factor_columns(runs) if by is None else [name for name in by if name != "case"]
+    for name in names:
+        if name not in runs.columns:
+            raise InputError("group runs", on=f"column {name}", got="there is no such column")
+    keys = ["case", *names]
+    codes, values = _codes(runs, keys)
+    starts, order = _spans(codes)
+    verdicts = _verdict_codes(runs)
+    cells = []
+    for rows in np.split(order, starts[1:]):
+        here = values[rows[0]]
+        counts = np.bincount(verdicts[rows], minlength=len(VERDICTS))
+        cells.append(
+            Cell(
+                case=here[0],
+                factors=tuple(zip(names, here[1:], strict=True)),
+                rows=rows,
+                valid=rows[verdicts[rows] == 0],
+                verdicts={name: int(count) for name, count in zip(VERDICTS, counts, strict=True)},
+            )
+        )
+    return sorted(cells, key=lambda cell: int(cell.rows[0])) if len(runs) else []
+
+
+def _codes(runs: pd.DataFrame, keys: list[str]) -> tuple[npt.NDArray[np.int64], dict[int, tuple[str, ...]]]:
+    """A number for every row, equal for rows of one cell; and the texts of each cell by its first row."""
+    combined = np.zeros(len(runs), dtype=np.int64)
+    for key in keys:
+        codes, uniques = pd.factorize(runs[key])
+        _, combined = np.unique(combined * (len(uniques) + 1) + codes, return_inverse=True)
+    first = np.unique(combined, return_index=True)[1] if len(runs) else np.array([], dtype=np.intp)
+    picked = [[_text(value) for value in runs[key].iloc[first]] for key in keys]
+    return combined, dict(zip(map(int, first), zip(*picked, strict=True), strict=True))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:g}"
+    return str(value)
+
+
+def _spans(codes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Rows ordered by cell (stable: a cell's first row stays first), and where each cell starts."""
+    order = np.argsort(codes, kind="stable")
+    changed = np.flatnonzero(np.diff(codes[order])) + 1
+    return np.concatenate((np.zeros(1, dtype=np.intp), changed)), order
+
+
+def _verdict_codes(runs: pd.DataFrame) -> npt.NDArray[np.int64]:
+    if "verdict" not in runs.columns:
+        return np.zeros(len(runs), dtype=np.int64)
+    known = {name: code for code, name in enumerate(VERDICTS)}
+    # Blank means that nobody judged the run, which is how hand-made tables have it.
+    known[""] = 0
+    codes, uniques = pd.factorize(runs["verdict"])
+    table = np.array([known[str(name)] for name in uniques], dtype=np.int64)
+    return table[codes]

@@ -1,0 +1,98 @@
+"""Where runs come from: a result set or a CSV file, read into one value with everything known about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.errors import InputError
+from harness.store import ResultSet
+from harness.tables.csvin import load_runs
+from harness.tables.csvout import to_csv
+from harness.tables.frames import CellKey, Tables, cell_key, frames
+from harness.tables.summary import summary_frame
+
+
+@dataclass(frozen=True)
+class Source:
+    """Runs and what is known about them.
+
+    label: what tables call it; planned: how many runs of each cell the plan holds, empty when unknown;
+    knobs: the knobs table, None for a CSV file; warnings: what was damaged or partial, in words.
+    """
+
+    label: str
+    runs: pd.DataFrame
+    knobs: pd.DataFrame | None = None
+    planned: dict[CellKey, int] = field(default_factory=dict)
+    manifest: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def load_source(path: str | Path) -> Source:
+    """A result set's directory, an experiment's directory (its newest set), or a CSV file of runs.
+
+    Raises InputError when it is none of these or cannot be read.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        if not path.exists():
+            raise InputError("read results", on=str(path), got="there is no such file or directory")
+        return Source(str(path), load_runs(path))
+    if not (path / "runs").is_dir():
+        newest = ResultSet.latest(path.resolve().parent, path.resolve().name)
+        if newest is not None:
+            return from_set(newest)
+        if (path / "runs.csv").is_file():
+            return Source(str(path), load_runs(path / "runs.csv"))
+    return from_set(ResultSet.open(path))
+
+
+def from_set(results: ResultSet) -> Source:
+    """Everything in a result set; whatever is damaged becomes a warning."""
+    plan = results.plan
+    planned = _planned(plan)
+    tables = frames(results.records(), list(planned))
+    return Source(
+        label=results.name,
+        runs=tables.runs,
+        knobs=tables.knobs,
+        planned=planned,
+        manifest=results.manifest,
+        plan=plan,
+        warnings=tuple(results.warnings),
+    )
+
+
+def write_tables(results: ResultSet) -> Tables:
+    """Write runs.csv, nodes.csv, knobs.csv, cpus.csv and summary.csv of a set, from the runs on disk.
+
+    Each is replaced whole or not at all. Raises PollbenchError when the disk refuses.
+    """
+    tables = frames(results.records(), list(_planned(results.plan)))
+    for name in ("nodes", "knobs", "cpus"):
+        results.write_file(f"{name}.csv", to_csv(getattr(tables, name)))
+    results.write_file("summary.csv", to_csv(summary_frame(tables.runs)))
+    # Last, so that whoever sees it sees the others as well.
+    results.write_file("runs.csv", to_csv(tables.runs))
+    return tables
+
+
+def _planned(plan: Mapping[str, Any]) -> dict[CellKey, int]:
+    """How often each cell of a plan is run, in the plan's order; empty for a plan not understood."""
+    try:
+        names = {
+            cell["cell_id"]: cell_key(str(cell["case"]), dict(cell["factors"])) for cell in plan["cells"]
+        }
+        counts = dict.fromkeys(names.values(), 0)
+        for run in plan["runs"]:
+            cell = run["cell_id"] if "cell_id" in run else run["cell"]
+            counts[names[cell]] += 1
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}
+    return counts

@@ -1,0 +1,45 @@
+"""One row per cell: how many runs of which verdict, and the median of each main metric with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from harness import columns, stats
+from harness.tables.cells import Cell, factor_columns, group_cells
+
+
+def summary_frame(runs: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
+    """The summary table of a runs table; medians and intervals are over the valid runs of each cell.
+
+    The interval is one of order statistics; `_confidence_percent` is the confidence it really has, which is
+    below 95 % for 3 to 5 runs. Fewer than three values: median and count, no interval.
+    """
+    cells = group_cells(runs, by) if len(runs) else []
+    factors = factor_columns(runs) if by is None else list(by)
+    metrics = [column.name for column in columns.MAIN_METRICS if column.name in runs.columns]
+    rows = [_row(runs, cell, metrics) for cell in cells]
+    names = ["case", *factors, *(column.name for column in columns.CELL_COUNTS)]
+    names += [name + suffix for name in metrics for suffix, _ in columns.SUMMARY_PARTS]
+    return pd.DataFrame({name: _series([row[name] for row in rows], name, factors) for name in names})
+
+
+def _series(values: list[Any], name: str, factors: list[str]) -> Any:
+    return pd.array(values, dtype="str" if name == "case" or name in factors else "float64")
+
+
+def _row(runs: pd.DataFrame, cell: Cell, metrics: list[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"case": cell.case, **dict(cell.factors), "n_total": len(cell.rows)}
+    row |= {f"n_{verdict}": count for verdict, count in cell.verdicts.items()}
+    for name in metrics:
+        values = runs[name].to_numpy()[cell.valid]
+        found = stats.estimate(values)
+        interval = found.interval
+        row[name] = found.median
+        row[f"{name}_low"] = interval.low if interval else None
+        row[f"{name}_high"] = interval.high if interval else None
+        row[f"{name}_confidence_percent"] = 100 * interval.confidence if interval else None
+        row[f"{name}_n"] = found.n
+    return row
