@@ -245,5 +245,6 @@ int client_main(int argc, char **argv)
     control_wait("finish");
     samples_write(&samples, file, o.samples);
     report(&exchange, &samples, settled, measured, usage);
+    exchange_free(&exchange);
     return EXIT_SUCCESS;
 }

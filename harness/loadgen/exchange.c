@@ -25,6 +25,12 @@ struct exchange exchange_make(struct channel channel, enum protocol protocol, si
     return exchange;
 }
 
+void exchange_free(struct exchange *exchange)
+{
+    free(exchange->request);
+    free(exchange->reply);
+}
+
 void exchange_record_into(struct exchange *exchange, const struct samples *samples)
 {
     exchange->samples = samples;

@@ -25,6 +25,7 @@ struct exchange {
 };
 
 struct exchange exchange_make(struct channel channel, enum protocol protocol, size_t size);
+void exchange_free(struct exchange *exchange);
 
 /* Forgets what was counted and records into `samples` from the next request on. */
 void exchange_record_into(struct exchange *exchange, const struct samples *samples);
