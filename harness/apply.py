@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from harness.errors import MissingError, PollbenchError
@@ -84,9 +85,9 @@ class NodeApplier:
         return rows
 
     def _feature(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
-        found = ethtool.get_feature(device, setting.name)
-        ethtool.set_feature(device, setting.name, setting.value)
-        yield setting.name, found, ethtool.get_feature(device, setting.name)
+        found = _feature_state(device, setting.name)
+        ethtool.set_features(device, {setting.name: setting.value})
+        yield setting.name, found, _feature_state(device, setting.name)
 
     def _sysfs(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         path = f"class/net/{device}/{setting.name}"
@@ -107,14 +108,14 @@ class NodeApplier:
 
     def _napi(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         for napi in device_napis(device):
-            netdev.napi_set(napi["id"], **{setting.name: setting.value})
-            applied = netdev.napi_get(napi_id=napi["id"])[0].get(setting.name, 0)
-            yield f"napi {napi['id']} {setting.name}", napi.get(setting.name, 0), applied
+            netdev.napi_set(napi.napi_id, **{setting.name: setting.value})
+            (after,) = netdev.napi_get(napi_id=napi.napi_id)
+            yield f"napi {napi.napi_id} {setting.name}", getattr(napi, setting.name), getattr(after, setting.name)
 
     def _coalesce(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
-        found = ethtool.get_coalesce(device)
+        found = ethtool.coalesce(device)
         ethtool.set_coalesce(device, {setting.name: setting.value})
-        yield setting.name, found.get(setting.name), ethtool.get_coalesce(device).get(setting.name)
+        yield setting.name, found[setting.name], ethtool.coalesce(device)[setting.name]
 
     def _kthread(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         for pid in napi_threads(device):
@@ -130,14 +131,20 @@ class NodeApplier:
             yield f"napi thread {pid} {setting.name}", found, applied
 
 
-def device_napis(device: str) -> list[dict[str, int]]:
+def _feature_state(device: str, name: str) -> bool:
+    """Whether a feature is on; a short name (tso) is on when any of its bits is, since one bit left on is enough."""
+    found = ethtool.features(device)
+    return any(found[each].active for each in ethtool.SHORT_NAMES.get(name, (name,)) if each in found)
+
+
+def device_napis(device: str) -> list[netdev.Napi]:
     """napi-get of a device of the namespace this thread is in; empty where it has none."""
-    return netdev.napi_get(ifindex=netdev.ifindex(device))
+    return netdev.napi_get(ifindex=socket.if_nametoindex(device))
 
 
 def napi_threads(device: str) -> list[int]:
     """Thread ids of the device's NAPIs; found by netlink, since the thread's name may carry an outdated NAPI id."""
-    return [napi["pid"] for napi in device_napis(device) if napi.get("pid")]
+    return [napi.pid for napi in device_napis(device) if napi.pid]
 
 
 def _policy_of(pid: int) -> list[Any]:
@@ -165,8 +172,6 @@ def check(done: Row, where: str) -> None:
 @contextmanager
 def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[Row]]:
     """Host-wide sysctls for the length of the block; the values found are put back."""
-    from contextlib import ExitStack
-
     rows = []
     with ExitStack() as stack:
         for name in knobs:

@@ -29,7 +29,7 @@ class Outcome:
     roles: dict[str, str]
     waits: dict[str, str]
     cpus: set[int]
-    napis: dict[str, list[dict[str, int]]] = field(default_factory=dict)
+    napis: dict[str, list[dict[str, int | None]]] = field(default_factory=dict)
 
     def report(self, role: str) -> dict[str, Any]:
         """The result line of the `client` or the `server`."""

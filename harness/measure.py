@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +17,10 @@ from harness.evidence import Outcome
 from harness.kernel import facts
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
-from harness.plan import CellSpec
 from harness.programs import Program, launch_options
+from harness.spec.cells import CellSpec
 from harness.stopping import Stopper
 from harness.testbed import NodeHandle, Testbed, open_testbed
-from harness.workloads import Contention
 
 SAMPLE = np.dtype([("send_ns", "<i8"), ("rtt_ns", "<i8")])
 _HEADER_BYTES = 64
@@ -96,7 +95,7 @@ def _with_programs(
 
 def _window(
     spec: CellSpec, testbed: Testbed, programs: dict[str, Program], slack_s: float
-) -> tuple[probes.Difference, dict[str, list[dict[str, int]]]]:
+) -> tuple[probes.Difference, dict[str, list[dict[str, int | None]]]]:
     """The measured window: counters, go, silence until the client is done, counters."""
     pids = {label: program.pid for label, program in programs.items()}
     threads = _napi_threads(testbed, spec)
@@ -113,7 +112,7 @@ def _argv(spec: CellSpec, testbed: Testbed, role: str) -> list[str]:
     workload = spec.workload
     name = workload.source if role == "client" else workload.target
     node, knobs, wait = testbed.nodes[name], spec.settings.get(name, {}), workload.wait_of(role)
-    process = apply.process_options(knobs, spec.topology.nodes[name].cpus)
+    process = apply.process_options(knobs, spec.process_cpus(name))
     argv = [str(loadgen.path()), *launch_options(node.netns_path, process), role]
     argv += ["--protocol", workload.protocol, "--wait", wait, "--size", str(workload.size_bytes)]
     address = testbed.address(workload.target, seen_from=workload.source)
@@ -131,7 +130,7 @@ def _start_hog(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Program | 
     if contention is None or contention.idle():
         return None
     process = {
-        "cpus": contention_cpus(spec, contention),
+        "cpus": hog_cpus(spec),
         "policy": contention.policy,
         "priority": contention.priority or None,
         "nice": contention.nice or None,
@@ -144,26 +143,26 @@ def _start_hog(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Program | 
     return hog
 
 
-def contention_cpus(spec: CellSpec, contention: Contention) -> list[int]:
-    """The CPUs the hogs run on: a node's, or the list declared."""
-    return list(contention.cpus({name: node.cpus for name, node in spec.topology.nodes.items()})) or sorted(
-        facts.online_cpus()
-    )
+def hog_cpus(spec: CellSpec) -> list[int]:
+    """The CPUs the hogs run on: those declared, or all where a node that may use any CPU was named."""
+    return sorted(spec.contention_cpus() or facts.online_cpus())
 
 
 def cpu_set(spec: CellSpec) -> set[int]:
     """The run's CPU set: every CPU that the workload's processes or the hogs may use."""
     cpus: set[int] = set()
     for name in spec.workload.nodes():
-        process = apply.process_options(spec.settings.get(name, {}), spec.topology.nodes[name].cpus)
-        cpus |= set(process.get("cpus") or facts.online_cpus())
+        cpus |= set(spec.process_cpus(name) or facts.online_cpus())
     if spec.contention is not None and not spec.contention.idle():
-        cpus |= set(contention_cpus(spec, spec.contention))
+        cpus |= set(hog_cpus(spec))
     return cpus
 
 
-def _napis(testbed: Testbed) -> dict[str, list[dict[str, int]]]:
-    return {name: _of_ports(node, apply.device_napis) for name, node in testbed.nodes.items()}
+def _napis(testbed: Testbed) -> dict[str, list[dict[str, int | None]]]:
+    return {
+        name: [napi._asdict() for napi in _of_ports(node, apply.device_napis)]
+        for name, node in testbed.nodes.items()
+    }
 
 
 def _napi_threads(testbed: Testbed, spec: CellSpec) -> dict[str, list[int]]:
@@ -175,7 +174,7 @@ def _napi_threads(testbed: Testbed, spec: CellSpec) -> dict[str, list[int]]:
     }
 
 
-def _of_ports(node: NodeHandle, ask: Any) -> list[Any]:
+def _of_ports(node: NodeHandle, ask: Callable[[str], list[Any]]) -> list[Any]:
     with in_netns(node.fd):
         return [item for port in node.ports for item in ask(port.device)]
 

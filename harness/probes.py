@@ -39,9 +39,9 @@ def take(
     for name, node in nodes.items():
         with in_netns(node.fd):
             counters[name] = proc.net_counters()
-            for device in link_stats().values():
-                for key, value in device.items():
-                    counters[name][f"link:{key}"] = counters[name].get(f"link:{key}", 0) + value
+        for device in link_stats(node.fd).values():
+            for key, value in device.items():
+                counters[name][f"link:{key}"] = counters[name].get(f"link:{key}", 0) + value
     return Snapshot(
         at_ns=time.monotonic_ns(),
         ticks=proc.cpu_ticks(),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from harness import evidence, stats
 from harness.errors import Interrupted, MissingError, PollbenchError
 from harness.knobs import KNOBS
-from harness.measure import Measured, contention_cpus, measure
+from harness.measure import Measured, hog_cpus, measure
 from harness.plan import Plan, Run
 from harness.stopping import Stopper
 from harness.store import ResultSet
@@ -71,7 +71,7 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
     if spec.contention is not None:
         contention = {
             "kind": spec.contention.kind,
-            "cpus": ",".join(map(str, contention_cpus(spec, spec.contention))),
+            "cpus": ",".join(map(str, hog_cpus(spec))),
             "threads": spec.contention.threads,
             "load_percent": spec.contention.load_percent,
             "achieved_percent": None,

@@ -44,7 +44,7 @@ class Seen:
     received: int = 0
     polled: int = 0
     napi_ids: tuple[int, ...] = ()
-    napis: tuple[dict[str, int], ...] = ()
+    napis: tuple[dict[str, int | None], ...] = ()
     sockets: dict[str, Any] = field(default_factory=dict)
     wait: str = ""
     rps_packets: int = 0
@@ -108,9 +108,9 @@ def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> Effect:
     if not seen.napis:
         return Effect(False, "the node's devices have no NAPI: the kernel stored the value and never looks at it")
     for napi in seen.napis:
-        wrong = {k: napi.get(k, 0) for k, v in expected.items() if napi.get(k, 0) != v}
+        wrong = {k: napi.get(k) for k, v in expected.items() if (napi.get(k) or 0) != v}
         if wrong:
-            return Effect(False, f"NAPI {napi.get('id')} ended the run with {wrong}, not {expected}")
+            return Effect(False, f"NAPI {napi.get('napi_id')} ended the run with {wrong}, not {expected}")
     if seen.napi_ids and not any(seen.napi_ids):
         return Effect(False, "the traffic did not pass through a NAPI (SO_INCOMING_NAPI_ID 0)")
     return Effect(True, text)

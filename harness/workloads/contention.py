@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.units import DurationNs, Percent, SizeBytes, parse_cpus
+from harness.units import DurationNs, Percent, SizeBytes
 
 
 class Contention(BaseModel):
@@ -32,18 +31,6 @@ class Contention(BaseModel):
         if (self.policy in ("fifo", "rr")) != (self.priority > 0):
             raise ValueError("priority 1-99 goes with policy fifo or rr, and they with it")
         return self
-
-    def cpus(self, of_nodes: Mapping[str, tuple[int, ...] | None]) -> tuple[int, ...]:
-        """The CPUs that `on` names, given each node's; empty for a node that may use any CPU.
-
-        Raises ValueError when `on` is neither a CPU list nor NODE.cpus of a known node.
-        """
-        node, dot, rest = self.on.rpartition(".")
-        if dot and rest == "cpus":
-            if node not in of_nodes:
-                raise ValueError(f"there is no node {node!r}; expected NODE.cpus or a CPU list such as 0-3,8")
-            return of_nodes[node] or ()
-        return parse_cpus(self.on)
 
     def idle(self) -> bool:
         """Is there nothing to start?"""
