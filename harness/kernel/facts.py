@@ -1,0 +1,188 @@
+"""What this host is, for the record of a measurement and for comparing two: the manifest and the environment."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import platform
+from pathlib import Path
+
+from harness.kernel import cpufacts, software
+from harness.kernel.hostfiles import HostFiles, Json
+
+CLOCK = "/sys/devices/system/clocksource/clocksource0"
+HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
+IOMMU_GROUPS = "/sys/kernel/iommu_groups"
+# Options of the kernel's build that move latencies or decide what can be measured at all.
+CONFIG_PREFIXES = (
+    "CONFIG_HZ", "CONFIG_PREEMPT", "CONFIG_NO_HZ", "CONFIG_NET_RX_BUSY_POLL", "CONFIG_IRQ_TIME_ACCOUNTING",
+    "CONFIG_TICK_CPU_ACCOUNTING", "CONFIG_VIRT_CPU_ACCOUNTING", "CONFIG_RT_GROUP_SCHED", "CONFIG_SCHED_AUTOGROUP",
+    "CONFIG_SCHED_CORE", "CONFIG_SCHEDSTATS", "CONFIG_CPU_IDLE_GOV", "CONFIG_HALTPOLL", "CONFIG_RCU_NOCB",
+    "CONFIG_PARAVIRT", "CONFIG_VETH", "CONFIG_NET_SCH_", "CONFIG_CGROUPS", "CONFIG_BPF_JIT", "CONFIG_DEBUG_PREEMPT",
+    "CONFIG_LOCKDEP", "CONFIG_KASAN", "CONFIG_PROVE_LOCKING",
+)  # fmt: skip
+
+
+def online_cpus(root: Path | str = "/") -> set[int]:
+    """CPUs that run programs now."""
+    return cpufacts.online_cpus(HostFiles(root))
+
+
+def environment(root: Path | str = "/") -> dict[str, str | None]:
+    """The flat, comparable facts that stand beside every run; None where the host does not say."""
+    files = HostFiles(root)
+    return {
+        "kernel": kernel_release(files),
+        "cpu_model": cpufacts.cpu_model(files),
+        "mitigations": cpufacts.mitigations(files),
+        "governor": cpufacts.governor(files),
+        "smt": cpufacts.smt(files),
+        "iommu": iommu(files),
+        "clocksource": files.text(f"{CLOCK}/current_clocksource"),
+        "virtualisation": cpufacts.virtualisation(files),
+        "place": "host",
+        "accelerator": "",
+    }
+
+
+def manifest(root: Path | str = "/") -> dict[str, Json]:
+    """Everything about this host that could explain a latency, as nested JSON data; None where it does not say."""
+    files = HostFiles(root)
+    return {
+        "kernel": kernel(files),
+        "cpu": {
+            "model": cpufacts.cpu_model(files),
+            "architecture": platform.machine(),
+            "microcode": files.fields("/proc/cpuinfo").get("microcode"),
+            "topology": cpufacts.topology(files),
+            "smt": cpufacts.smt(files),
+            "smt_control": files.text(f"{cpufacts.CPU_DIR}/smt/control"),
+            "turbo": cpufacts.turbo(files),
+            "idle": cpufacts.idle(files),
+            "vulnerabilities": cpufacts.vulnerabilities(files),
+            "per_cpu": cpufacts.per_cpu(files),
+        },
+        "numa": cpufacts.numa(files),
+        "virtualisation": {
+            "hypervisor": cpufacts.virtualisation(files),
+            "container": cpufacts.container(files),
+        },
+        "iommu": {"mode": iommu(files), "groups": len(files.names(IOMMU_GROUPS))},
+        "clocksource": {
+            "current": files.text(f"{CLOCK}/current_clocksource"),
+            "available": list((files.text(f"{CLOCK}/available_clocksource") or "").split()),
+        },
+        "memory": memory(files),
+        "scheduling": scheduling(files),
+        "network": network(files),
+        "load": load(files),
+        "software": {**software.versions(files), **software.git_commit()},
+        "environment": dict(environment(root)),
+    }
+
+
+def kernel_release(files: HostFiles) -> str | None:
+    """The running kernel's release, such as 6.18.44."""
+    return files.text("/proc/sys/kernel/osrelease")
+
+
+def kernel(files: HostFiles) -> dict[str, Json]:
+    """Release, build, command line, and the options of the build that matter here (None: the build is unknown)."""
+    config = _config(files)
+    return {
+        "release": kernel_release(files),
+        "version": files.text("/proc/sys/kernel/version"),
+        "cmdline": files.text("/proc/cmdline"),
+        "tainted": files.number("/proc/sys/kernel/tainted"),
+        "preempt": files.chosen("/sys/kernel/debug/sched/preempt"),
+        "config": None if config is None else dict(config),
+    }
+
+
+def _config(files: HostFiles) -> dict[str, str] | None:
+    packed = files.bytes("/proc/config.gz")
+    try:
+        text = gzip.decompress(packed).decode() if packed else None
+    except (OSError, EOFError, ValueError):
+        text = None
+    if text is None:
+        text = files.text(f"/boot/config-{kernel_release(files)}")
+    if text is None:
+        return None
+    pairs = (line.partition("=") for line in text.splitlines() if line.startswith(CONFIG_PREFIXES))
+    return {key: value.strip('"') for key, _, value in pairs}
+
+
+def iommu(files: HostFiles) -> str:
+    """How devices reach memory: "none", or the kinds of its groups' domains, such as "identity" or "DMA-FQ"."""
+    groups = files.names(IOMMU_GROUPS)
+    kinds = {files.text(f"{IOMMU_GROUPS}/{group}/type") or "unknown" for group in groups}
+    return "+".join(sorted(kinds)) or "none"
+
+
+def memory(files: HostFiles) -> dict[str, Json]:
+    """Sizes in bytes, huge pages and swap."""
+    fields = files.fields("/proc/meminfo")
+
+    def size(key: str) -> int | None:
+        number = fields.get(key, "").split(" ")[0]
+        return int(number) * 1024 if number.isdigit() else None
+
+    return {
+        "total_bytes": size("MemTotal"),
+        "available_bytes": size("MemAvailable"),
+        "swap_bytes": size("SwapTotal"),
+        "huge_pages": files.number("/proc/sys/vm/nr_hugepages"),
+        "transparent_huge_pages": files.chosen(f"{HUGE_PAGES}/enabled"),
+        "transparent_huge_pages_defrag": files.chosen(f"{HUGE_PAGES}/defrag"),
+        "same_page_merging": files.flag("/sys/kernel/mm/ksm/run"),
+    }
+
+
+def scheduling(files: HostFiles) -> dict[str, Json]:
+    """Settings and services that decide which task, timer or interrupt runs where."""
+    command_line = cpufacts.command_line(files)
+    return {
+        "autogroup": files.flag("/proc/sys/kernel/sched_autogroup_enabled"),
+        "timer_migration": files.flag("/proc/sys/kernel/timer_migration"),
+        "rt_runtime_us": files.number("/proc/sys/kernel/sched_rt_runtime_us"),
+        "numa_balancing": files.number("/proc/sys/kernel/numa_balancing"),
+        "irqbalance": running(files, "irqbalance"),
+        "asked_at_boot": {
+            key: command_line.get(key)
+            for key in ("isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity", "idle")
+        },
+    }
+
+
+def running(files: HostFiles, name: str) -> bool:
+    """Whether a process of this name runs (names of more than 15 characters are cut by the kernel)."""
+    pids = (entry for entry in files.names("/proc") if entry.isdigit())
+    return any(files.text(f"/proc/{pid}/comm") == name[:15] for pid in pids)
+
+
+def network(files: HostFiles) -> dict[str, Json]:
+    """The host-wide settings of the network that pollbench's knobs start from."""
+    core = "/proc/sys/net/core"
+    names = ("busy_read", "busy_poll", "netdev_budget", "netdev_budget_usecs", "dev_weight", "default_qdisc")
+    return {name: files.text(f"{core}/{name}") for name in names}
+
+
+def load(files: HostFiles) -> dict[str, Json]:
+    """Uptime, load averages over 1, 5 and 15 minutes, and the share of CPU time stolen since boot (0 to 1)."""
+    averages = (files.text("/proc/loadavg") or "").split()[:3]
+    uptime = (files.text("/proc/uptime") or "").split()
+    ticks = total_ticks(files)
+    return {
+        "uptime_s": float(uptime[0]) if uptime else None,
+        "averages": [float(value) for value in averages],
+        "steal_share": ticks[1] / ticks[0] if ticks and ticks[0] else None,
+        "users_cpus": len(os.sched_getaffinity(0)),
+    }
+
+
+def total_ticks(files: HostFiles) -> tuple[int, int] | None:
+    """Ticks of all CPUs since boot: (all, stolen by the hypervisor). None where /proc/stat does not say."""
+    first = (files.text("/proc/stat") or "").partition("\n")[0].split()
+    values = [int(value) for value in first[1:9] if value.isdigit()]
+    return (sum(values), values[7]) if len(values) == 8 else None

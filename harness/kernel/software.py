@@ -1,0 +1,54 @@
+"""Which software a measurement was made with: distribution, Python, libraries, the commit of our own checkout."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from harness.kernel.hostfiles import HostFiles, Json
+
+LIBRARIES = ("pollbench", "numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "pyyaml", "rich")
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def versions(files: HostFiles) -> dict[str, Json]:
+    """Versions of the distribution, Python and the libraries, without importing any of them."""
+    found: dict[str, Json] = {
+        "distribution": files.fields("/etc/os-release", "=").get("PRETTY_NAME"),
+        "python": platform.python_version(),
+        "libc": " ".join(platform.libc_ver()).strip() or None,
+    }
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def git_commit(checkout: Path = CHECKOUT) -> dict[str, Json]:
+    """Commit of our own checkout and whether tracked files differ from it; both None for an installed package."""
+    if not (checkout / ".git").exists():
+        return {"commit": None, "modified": None}
+    commit = _git(checkout, "rev-parse", "HEAD")
+    changes = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "modified": None if changes is None else bool(changes)}
+
+
+def _git(checkout: Path, *arguments: str) -> str | None:
+    # Under sudo the checkout belongs to another user, whom git would not trust; we run none of its hooks. And
+    # reading must not refresh the index, which would then belong to root.
+    trust = ("-c", f"safe.directory={checkout}", "-c", "core.fsmonitor=false", "--no-optional-locks")
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(checkout), *trust, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
