@@ -86,8 +86,12 @@ def parse_cpus(value: object) -> tuple[int, ...]:
 
 def parse_on_off(value: object) -> bool:
     """A switch from on/off or true/false."""
-    switch = {"on": True, "true": True, "off": False, "false": False}.get(str(value).lower())
-    if switch is None or not isinstance(value, bool | str):
+    switch = (
+        {"on": True, "true": True, "off": False, "false": False}.get(value)
+        if isinstance(value, str)
+        else value
+    )
+    if not isinstance(switch, bool):
         raise ValueError(_expected(value, '"on" or "off" (or true, false)'))
     return switch
 
@@ -205,7 +209,7 @@ Count = Annotated[int, Strict()]  # a whole number: neither true, nor 1.0, nor "
 DurationNs = Annotated[
     int,
     BeforeValidator(parse_duration),
-    _text_schema("duration", rf"{_NUMBER}(ns|us|µs|ms|s|min|h) *$|^0$", "20us", _ZERO),
+    _text_schema("duration", rf"{_NUMBER}(ns|[uµμ]s|ms|s|min|h) *$|^0$", "20us", _ZERO),
 ]
 RateBps = Annotated[
     int, BeforeValidator(parse_rate), _text_schema("rate", rf"{_NUMBER}([kKmMgGtT]?[bB][iI][tT]) *$", "1gbit")
@@ -224,12 +228,7 @@ Percent = Annotated[
 CpuSet = Annotated[
     tuple[int, ...],
     BeforeValidator(parse_cpus),
-    _text_schema(
-        "CPU list",
-        r"^ *[0-9]+(-[0-9]+)?( *, *[0-9]+(-[0-9]+)?)* *$",
-        "0-3,8",
-        {"type": "integer", "minimum": 0},
-    ),
+    _text_schema("CPU list", _CPU_LIST, "0-3,8", {"type": "integer", "minimum": 0}),
 ]
 OnOff = Annotated[
     bool,

@@ -16,6 +16,7 @@ from harness.workloads import WORKLOADS, Contention
 DEFAULT_REPEAT = 5
 DEFAULT_CASE = "base"
 CELL_SECTIONS = ("topology", "workload", "contention", "settings", "checks")
+REQUIRED_SECTIONS = ("topology", "workload")
 HEADER_KEYS = ("name", "description", "cases", "sweep", "repeat", "seed", "order")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"

@@ -30,7 +30,7 @@ def merge(base: Tree | None, over: Tree) -> Tree:
 
 
 def merge_cell(base: Tree, over: Tree) -> Tree:
-    """merge() for a whole cell: `settings."*"` of a later layer also reaches nodes that an earlier one names."""
+    """merge() for a whole cell: `settings."*"` of a later layer reaches nodes that an earlier one names."""
     star = _child(_child(over, "settings"), "*")
     nodes = _child(base, "settings")
     if star and isinstance(star.value, dict) and nodes and isinstance(nodes.value, dict):

@@ -135,6 +135,7 @@ class Link(Section):
 class Topology(Section):
     """Namespaces and the links between them."""
 
+    description: str = Field("", description="what the topology is, in words")
     family: Literal["ipv4", "ipv6"] = Field("ipv4", description="address family of the testbed")
     nodes: dict[NodeName, Node] = Field(min_length=1, description="node name to node")
     links: tuple[Link, ...] = Field((), description="veth pairs")

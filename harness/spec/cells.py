@@ -1,0 +1,151 @@
+"""One cell: an experiment's sections for one case and one combination of sweep values, checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from harness.errors import InputError
+from harness.knobs import KNOBS
+from harness.spec.checks import Checks
+from harness.spec.experiment import REQUIRED_SECTIONS, SECTION_TYPES
+from harness.spec.messages import validate
+from harness.spec.rules_cell import (
+    Settings,
+    check_contention,
+    check_workload,
+    contention_cpus,
+    expand_settings,
+)
+from harness.spec.rules_topology import check_topology
+from harness.spec.topology import Topology
+from harness.workloads import Contention, PingPong
+from harness.yamlfile import Tree
+
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """All that decides what a run does.
+
+    settings: node to knob to model; knobs of the whole host stand under "*". napi: whether the links are made
+    NAPI-capable; the same for every cell of an experiment that does not force its own datapath.
+    """
+
+    topology: Topology
+    workload: PingPong
+    contention: Contention | None
+    settings: Settings
+    checks: Checks
+    napi: bool = False
+
+    def needs_napi(self) -> bool:
+        """Does any knob of this cell mean something only on a NAPI?"""
+        return any(
+            KNOBS[name].needs_napi(model) for knobs in self.settings.values() for name, model in knobs.items()
+        )
+
+    def contention_cpus(self) -> tuple[int, ...]:
+        """The CPUs that the hogs compete for; empty without contention."""
+        return contention_cpus(self.contention, self.topology) if self.contention else ()
+
+    def process_cpus(self, node: str) -> tuple[int, ...] | None:
+        """The CPUs of the node's workload processes: the `process` knob's, else the node's; None for any."""
+        process = self.settings.get(node, {}).get("process")
+        own: tuple[int, ...] | None = getattr(process, "cpus", None)
+        return own if own is not None else self.topology.nodes[node].cpus
+
+    def identity(self) -> dict[str, Any]:
+        """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
+        return {
+            "topology": _dump(self.topology, exclude={"description"}),
+            "workload": _dump(self.workload),
+            "contention": _dump(self.contention) if self.contention else None,
+            "settings": {
+                node: {name: _dump(model) for name, model in knobs.items()}
+                for node, knobs in self.settings.items()
+            },
+            "checks": _dump(self.checks),
+            "napi": self.napi,
+        }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the matrix. factors: swept key to value as written. document: its sections as plain data."""
+
+    cell_id: str
+    case: str
+    factors: dict[str, Any]
+    spec: CellSpec
+    document: dict[str, Any]
+
+    def label(self) -> str:
+        """The cell in words: "busypoll50 contention.load=100%"."""
+        return " ".join([self.case, *(f"{key}={value}" for key, value in self.factors.items())])
+
+    def canonical(self) -> dict[str, Any]:
+        """What the identity of the cell and its runs is computed from."""
+        return {"case": self.case, "factors": self.factors, "spec": self.spec.identity()}
+
+
+def cell_id(case: str, factors: Mapping[str, Any], spec: CellSpec) -> str:
+    """The cell's name: 12 hexadecimal digits of a hash of all that decides what it does."""
+    return digest({"case": case, "factors": dict(factors), "spec": spec.identity()})
+
+
+def digest(document: Any, length: int = 12) -> str:
+    """The first `length` hexadecimal digits of the SHA-256 of a canonical JSON form."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+@dataclass
+class SpecBuilder:
+    """Makes CellSpecs from trees, validating a section that several cells share only once."""
+
+    _known: dict[int, tuple[Tree, Any]] = field(default_factory=dict)
+
+    def build(self, tree: Tree) -> CellSpec:
+        """The checked spec of one cell, `napi` still undecided. InputError: the first mistake."""
+        topology: Topology = self._section("topology", tree)
+        workload: PingPong = self._section("workload", tree)
+        contention: Contention | None = self._section("contention", tree)
+        raw: dict[str, BaseModel | None] = self._section("settings", tree)
+        checks: Checks = self._section("checks", tree)
+        check_workload(workload, topology, tree)
+        if contention is not None:
+            check_contention(contention, topology, tree)
+        settings = expand_settings(raw, topology, workload, tree)
+        return CellSpec(topology, workload, contention, settings, checks)
+
+    def _section(self, name: str, tree: Tree) -> Any:
+        section = tree.child(name)
+        if section is None or section.value is None:
+            if name in REQUIRED_SECTIONS:
+                raise InputError("the file", got=f'the key "{name}" is missing', where=tree.key_at)
+            # An absent section, and `section:` with nothing after it, mean the section's defaults.
+            return None if name == "contention" else validate(_adapter(name), Tree({}, tree.at, tree.at))
+        known = self._known.get(id(section))
+        if known is None:
+            value = validate(_adapter(name), section, (name,))
+            if name == "topology":
+                check_topology(value, Tree({"topology": section}, tree.at, tree.key_at))
+            self._known[id(section)] = known = (section, value)
+        return known[1]
+
+
+def _adapter(name: str) -> TypeAdapter[Any]:
+    if name not in _ADAPTERS:
+        _ADAPTERS[name] = TypeAdapter(SECTION_TYPES[name])
+    return _ADAPTERS[name]
+
+
+def _dump(model: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True, exclude=exclude)

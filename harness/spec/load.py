@@ -1,0 +1,172 @@
+"""An experiment file, from bytes to a checked Experiment that knows where each of its values stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from harness.errors import InputError
+from harness.spec.cells import Cell
+from harness.spec.experiment import CELL_SECTIONS, HEADER_KEYS, Header
+from harness.spec.matrix import (
+    Axis,
+    Case,
+    Layers,
+    cell_key,
+    check_count,
+    expand,
+    overlapping,
+    read_axes,
+    read_cases,
+)
+from harness.spec.messages import did_you_mean, problem, validate
+from harness.spec.overlay import find, merge, overlay_of, split_key
+from harness.spec.references import topology_named, with_topology
+from harness.spec.rules_cell import ALL_NODES, cpu_lists
+from harness.units import format_cpus
+from harness.yamlfile import Tree, parse_option, read_file
+
+_HEADER = TypeAdapter(Header)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A checked experiment file, every cell resolved.
+
+    path: the file as it was named; data: its bytes. case_descriptions: case name to text, in file order.
+    cells: cases outermost, in file order; trees: what each was made from, with places. document: the resolved
+    file as plain data, topology files read in, settings of the command line under "set".
+    """
+
+    path: str
+    data: bytes
+    name: str
+    description: str
+    repeat: int
+    seed: int
+    order: str
+    case_descriptions: dict[str, str]
+    cells: tuple[Cell, ...]
+    trees: tuple[Tree, ...]
+    document: dict[str, Any]
+
+
+def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> Experiment:
+    """Read and check an experiment file; `overrides` are dotted keys to set, [("contention.load", "50%")].
+
+    Their values are YAML. InputError (where = file:line:column, or "--set KEY=VALUE") at the first mistake.
+    """
+    data, tree = read_file(path)
+    settings = [_override(key, text) for key, text in overrides]
+    for key, value in settings:
+        if _root(key, value.at) not in CELL_SECTIONS:
+            tree = _set_in_file(tree, key, value)
+    _check_keys(tree)
+    header: Header = validate(_HEADER, _only(tree, HEADER_KEYS))
+    cell_settings = [(key, value) for key, value in settings if _root(key, value.at) in CELL_SECTIONS]
+    layers, resolved = _layers(tree, cell_settings, Path(path))
+    repeat_at = tree.child("repeat")
+    check_count(layers, header.repeat, repeat_at.at if repeat_at else tree.key_at)
+    pairs = expand(layers)
+    document = resolved.plain()
+    if cell_settings:
+        document["set"] = {key: value.plain() for key, value in cell_settings}
+    return Experiment(
+        path=str(path),
+        data=data,
+        name=header.name,
+        description=header.description,
+        repeat=header.repeat,
+        seed=header.seed,
+        order=header.order,
+        case_descriptions={case.name: case.description for case in layers.cases},
+        cells=tuple(cell for cell, _ in pairs),
+        trees=tuple(tree for _, tree in pairs),
+        document=document,
+    )
+
+
+def check_cpus(experiment: Experiment, online: AbstractSet[int]) -> None:
+    """InputError at the first CPU list that names a CPU this host does not have online."""
+    for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
+        spec = cell.spec
+        for path, cpus in cpu_lists(spec.topology, spec.contention, spec.settings):
+            missing = [cpu for cpu in cpus if cpu not in online]
+            if missing:
+                got = f"this host has no CPU {format_cpus(tuple(missing))}"
+                own = find(tree, [str(part) for part in path]) is not None
+                shown = path if own or path[0] != "settings" else (path[0], ALL_NODES, *path[2:])
+                todo = f"CPUs online: {format_cpus(tuple(online))}"
+                raise problem(tree, shown, got, todo)
+
+
+def _layers(tree: Tree, settings: Sequence[tuple[str, Tree]], path: Path) -> tuple[Layers, Tree]:
+    """(the layers, topology files read in; the whole file with them)."""
+    cases = tree.child("cases")
+    if cases is not None and isinstance(cases.value, dict):
+        named = {name: with_topology(case, path) for name, case in cases.value.items()}
+        tree = merge(tree, Tree({"cases": replace(cases, value=named, whole=True)}, tree.at, tree.key_at))
+    tree = with_topology(tree, path)
+    axes = read_axes(tree.child("sweep"))
+    overrides = []
+    for key, value in settings:
+        parts = cell_key(key, value.at)
+        swept = [axis for axis in axes if overlapping(split_key(axis.key, value.at), parts)]
+        if swept and split_key(swept[0].key, value.at) != parts:
+            got, todo = f'the file sweeps "{swept[0].key}"', "set that very key, or take it out of the sweep"
+            raise InputError(f'cannot set "{key}"', got=got, todo=todo, where=value.at)
+        if swept:
+            chosen = Axis(swept[0].key, ((value.plain(), overlay_of(key, value, value.at)),))
+            axes = tuple(chosen if axis is swept[0] else axis for axis in axes)
+        else:
+            overrides.append(with_topology(overlay_of(key, value, value.at), path))
+    axes = tuple(
+        replace(axis, values=tuple((raw, with_topology(layer, path)) for raw, layer in axis.values))
+        for axis in axes
+    )
+    base = _only(tree, CELL_SECTIONS)
+    return Layers(base, read_cases(tree.child("cases"), base), axes, tuple(overrides)), tree
+
+
+def _override(key: str, text: str) -> tuple[str, Tree]:
+    return key, parse_option(text, f"--set {key}={text}"[:120])
+
+
+def _root(key: str, at: str) -> str:
+    root = split_key(key, at)[0]
+    if root not in CELL_SECTIONS and root not in HEADER_KEYS:
+        todo = did_you_mean(root, (*HEADER_KEYS, *CELL_SECTIONS), "keys start with")
+        raise InputError(f'there is no key "{key[:80]}" to set', todo=todo, where=at)
+    return root
+
+
+def _set_in_file(tree: Tree, key: str, value: Tree) -> Tree:
+    """A key of the header set; `cases.NAME...` only for a case that is there."""
+    parts = split_key(key, value.at)
+    if parts[0] == "cases" and len(parts) > 1 and find(tree, parts[:2]) is None:
+        cases = tree.child("cases")
+        known = cases.value if cases is not None and isinstance(cases.value, dict) else {}
+        todo = did_you_mean(parts[1], known, "cases")
+        raise InputError(f'there is no case "{parts[1][:40]}"', todo=todo, where=value.at)
+    return merge(tree, overlay_of(key, value, value.at))
+
+
+def _check_keys(tree: Tree) -> None:
+    known = (*HEADER_KEYS[:2], *CELL_SECTIONS, *HEADER_KEYS[2:])
+    for key, value in (tree.value if isinstance(tree.value, dict) else {}).items():
+        if key not in known:
+            todo = did_you_mean(key, known)
+            raise InputError(f'unknown key "{key[:40]}" in the file', todo=todo, where=value.key_at)
+
+
+def _only(tree: Tree, keys: Sequence[str]) -> Tree:
+    values = tree.value if isinstance(tree.value, dict) else {}
+    return replace(tree, value={key: values[key] for key in keys if key in values})
+
+
+__all__ = ["Case", "Experiment", "check_cpus", "load_experiment", "topology_named"]

@@ -1,0 +1,196 @@
+"""Cases times sweep: the layers of an experiment laid over one another into its cells."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.errors import InputError
+from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id
+from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
+from harness.spec.messages import did_you_mean
+from harness.spec.overlay import merge_cell, overlay_of, split_key
+from harness.yamlfile import Tree, kind_of
+
+MAX_RUNS = 10_000
+MAX_AXES = 16
+
+
+@dataclass(frozen=True)
+class Case:
+    """A named change of the base sections."""
+
+    name: str
+    description: str
+    overlay: Tree
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A swept key: its values as written, and the overlay that sets each."""
+
+    key: str
+    values: tuple[tuple[Any, Tree], ...]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """An experiment before expansion, lowest precedence first; overrides come from the command line."""
+
+    base: Tree
+    cases: tuple[Case, ...]
+    axes: tuple[Axis, ...]
+    overrides: tuple[Tree, ...]
+
+
+def read_cases(tree: Tree | None, base: Tree) -> tuple[Case, ...]:
+    """The cases of the `cases` section; one that changes nothing if absent. InputError on unknown keys."""
+    if tree is None or tree.value is None:
+        return (Case(DEFAULT_CASE, "", Tree({}, base.at, base.key_at)),)
+    if not isinstance(tree.value, dict) or not tree.value:
+        raise InputError(
+            "cases", got="there is no case", todo='name one, or leave "cases" out', where=tree.key_at
+        )
+    return tuple(_case(name, overlay) for name, overlay in tree.value.items())
+
+
+def read_axes(tree: Tree | None) -> tuple[Axis, ...]:
+    """The axes of the `sweep` section. InputError on an empty one, and on values that are no scalars or twice."""
+    if tree is None or tree.value is None:
+        return ()
+    if not isinstance(tree.value, dict) or not tree.value:
+        todo = 'name a key, or leave "sweep" out'
+        raise InputError("sweep", got="there is nothing to sweep", todo=todo, where=tree.key_at)
+    if len(tree.value) > MAX_AXES:
+        raise InputError(
+            "sweep", got=f"{len(tree.value)} keys", todo=f"at most {MAX_AXES}", where=tree.key_at
+        )
+    axes = tuple(_axis(key, values) for key, values in tree.value.items())
+    for first, second in itertools.combinations(tree.value, 2):
+        if overlapping(split_key(first, ""), split_key(second, "")):
+            where = tree.value[second].key_at
+            raise InputError(f"sweep.{second}", got=f'it overlaps the swept key "{first}"', where=where)
+    return axes
+
+
+def overlapping(first: list[str], second: list[str]) -> bool:
+    """Is one dotted key the other, or a part of it?"""
+    shorter = min(len(first), len(second))
+    return first[:shorter] == second[:shorter]
+
+
+def cell_key(key: str, at: str) -> list[str]:
+    """The parts of a dotted key that cells can have. InputError if its first part is no section."""
+    parts = split_key(key, at)
+    if parts[0] not in CELL_SECTIONS:
+        todo = did_you_mean(parts[0], CELL_SECTIONS, "keys start with")
+        raise InputError(f'there is no key "{key[:80]}" to set', todo=todo, where=at)
+    return parts
+
+
+def check_count(layers: Layers, repeat: int, where: str) -> None:
+    """InputError if the matrix has more runs than any experiment can mean."""
+    cells = len(layers.cases) * math.prod(len(axis.values) for axis in layers.axes)
+    if cells * repeat > MAX_RUNS:
+        got = f"{cells} cells x {repeat} repetitions = {cells * repeat} runs"
+        raise InputError("the matrix is too large", got=got, todo=f"at most {MAX_RUNS} runs", where=where)
+
+
+def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
+    """Every cell and the tree it was made from, cases outermost, in file order. InputError: first mistake."""
+    builder, plains = SpecBuilder(), _Plains()
+    drafts: list[tuple[str, dict[str, Any], Tree, CellSpec]] = []
+    for case, factors, tree, overlays in _combinations(layers):
+        try:
+            drafts.append((case, factors, tree, builder.build(tree)))
+        except InputError as error:
+            if not drafts or any(error.where in _places(overlay) for overlay in overlays):
+                raise
+            label = " ".join([case, *(f"{key}={value}" for key, value in factors.items())])
+            got = f"{error.got} (in case {label})"
+            raise InputError(error.attempted, error.on, got, error.todo, where=error.where) from None
+    shared = any(_wants_napi(spec) for _, _, _, spec in drafts)
+    out = []
+    for case, factors, tree, spec in drafts:
+        forced = spec.topology.datapath
+        full = replace(spec, napi=shared if forced == "auto" else forced == "napi")
+        out.append((Cell(cell_id(case, factors, full), case, factors, full, plains.of(tree)), tree))
+    return out
+
+
+def _wants_napi(spec: CellSpec) -> bool:
+    """A cell that forces the plain datapath asks for none, even if its knobs would."""
+    return spec.topology.datapath == "napi" or (spec.topology.datapath == "auto" and spec.needs_napi())
+
+
+def _combinations(layers: Layers) -> Iterator[tuple[str, dict[str, Any], Tree, tuple[Tree, ...]]]:
+    """(case, factors, merged tree, the overlays that made it)."""
+    for case in layers.cases:
+        under = merge_cell(layers.base, case.overlay)
+        for point in itertools.product(*(axis.values for axis in layers.axes)):
+            tree, above = under, (*(value[1] for value in point), *layers.overrides)
+            for overlay in above:
+                tree = merge_cell(tree, overlay)
+            factors = {axis.key: value[0] for axis, value in zip(layers.axes, point, strict=True)}
+            yield case.name, factors, tree, (case.overlay, *above)
+
+
+def _places(tree: Tree) -> set[str]:
+    children: tuple[Tree, ...] = ()
+    if isinstance(tree.value, dict):
+        children = tuple(tree.value.values())
+    elif isinstance(tree.value, tuple):
+        children = tree.value
+    return {tree.at, tree.key_at}.union(*(_places(child) for child in children))
+
+
+def _case(name: str, tree: Tree) -> Case:
+    if tree.value is None:
+        return Case(name, "", Tree({}, tree.at, tree.key_at))
+    if not isinstance(tree.value, dict):
+        raise InputError(f"cases.{name}", got=f"it is {kind_of(tree.value)}, not a mapping", where=tree.at)
+    sections = dict(tree.value)
+    about = sections.pop("description", None)
+    if about is not None and not isinstance(about.value, str):
+        raise InputError(f"cases.{name}.description", got="it is not text", where=about.at)
+    for key, section in sections.items():
+        if key not in CELL_SECTIONS:
+            todo = did_you_mean(key, ("description", *CELL_SECTIONS))
+            raise InputError(f'unknown key "{key[:40]}" in cases.{name}', todo=todo, where=section.key_at)
+    return Case(name, str(about.value) if about else "", replace(tree, value=sections))
+
+
+def _axis(key: str, values: Tree) -> Axis:
+    cell_key(key, values.key_at)
+    if not isinstance(values.value, tuple) or not values.value:
+        got = "the list is empty" if isinstance(values.value, tuple) else f"it is {kind_of(values.value)}"
+        raise InputError(f"sweep.{key}", got=got, todo="expected a list of values", where=values.key_at)
+    seen: set[tuple[type, Any]] = set()
+    for value in values.value:
+        if isinstance(value.value, dict | tuple):
+            got, todo = f"{kind_of(value.value)} cannot be swept", "sweep a key inside it, or use cases"
+            raise InputError(f"sweep.{key}", got=got, todo=todo, where=value.at)
+        if (type(value.value), value.value) in seen:
+            raise InputError(f"sweep.{key}", got=f'"{value.value}" stands here twice', where=value.at)
+        seen.add((type(value.value), value.value))
+    return Axis(key, tuple((value.value, overlay_of(key, value, values.key_at)) for value in values.value))
+
+
+class _Plains:
+    """Plain data of cells, a section that several cells share made only once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Tree, Any]] = {}
+
+    def of(self, tree: Tree) -> dict[str, Any]:
+        """The sections of one cell."""
+        sections = tree.value if isinstance(tree.value, dict) else {}
+        return {name: self._section(sections[name]) for name in CELL_SECTIONS if name in sections}
+
+    def _section(self, tree: Tree) -> Any:
+        if id(tree) not in self._known:
+            self._known[id(tree)] = (tree, tree.plain())
+        return self._known[id(tree)][1]

@@ -1,0 +1,122 @@
+"""What the models cannot say about a cell: who exists, who runs a process, which CPUs are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from harness.knobs import KNOBS
+from harness.knobs.base import KnobModel
+from harness.spec.messages import Path, did_you_mean, dotted, problem
+from harness.spec.rules_topology import path_between
+from harness.spec.topology import Topology
+from harness.units import parse_cpus
+from harness.workloads import Contention
+from harness.yamlfile import Tree
+
+ALL_NODES = "*"
+Settings = dict[str, dict[str, KnobModel]]
+
+
+def check_workload(workload: Any, topology: Topology, tree: Tree) -> None:
+    """InputError unless the workload's nodes exist, differ and reach each other. `tree` is the cell's."""
+    source, target = workload.nodes()
+    for key, name in (("from", source), ("to", target)):
+        if name not in topology.nodes:
+            known = did_you_mean(name, topology.nodes, "nodes")
+            raise problem(tree, ("workload", key), f'there is no node "{name}"', known)
+    if source == target:
+        raise problem(
+            tree, ("workload", "to"), f'"{target}" is also the node it comes from', "name two nodes"
+        )
+    if not path_between(topology, source, target):
+        todo = "check topology.links, and forwarding of the nodes between"
+        raise problem(tree, ("workload", "to"), f'no path from "{source}" to "{target}"', todo)
+
+
+def check_contention(contention: Contention, topology: Topology, tree: Tree) -> None:
+    """InputError unless `on` is a CPU list or the cpus of a node that declares some."""
+    node, dot, what = contention.on.rpartition(".")
+    form = 'expected NODE.cpus, or a CPU list such as "0-3,8"'
+    if dot and what == "cpus":
+        if node not in topology.nodes:
+            known = did_you_mean(node, topology.nodes, "nodes")
+            raise problem(tree, ("contention", "on"), f'there is no node "{node}"', known)
+        if topology.nodes[node].cpus is None:
+            raise problem(
+                tree, ("contention", "on"), f'node "{node}" declares no cpus', "add them, or name CPUs here"
+            )
+        return
+    try:
+        parse_cpus(contention.on)
+    except ValueError:
+        raise problem(tree, ("contention", "on"), f'"{contention.on[:40]}" is not understood', form) from None
+
+
+def contention_cpus(contention: Contention, topology: Topology) -> tuple[int, ...]:
+    """The CPUs that a checked contention means."""
+    node, _, what = contention.on.rpartition(".")
+    return (topology.nodes[node].cpus or ()) if what == "cpus" else parse_cpus(contention.on)
+
+
+def expand_settings(raw: dict[str, Any], topology: Topology, workload: Any, tree: Tree) -> Settings:
+    """Node to knobs, in the registry's order: "*" reaches every node where the knob makes sense.
+
+    What a node says itself wins; knobs of the whole host stay under "*". InputError for an unknown node, or a
+    knob where it means nothing.
+    """
+    actors = workload.nodes()
+    for node in raw:
+        if node != ALL_NODES and node not in topology.nodes:
+            known = did_you_mean(node, [*topology.nodes, ALL_NODES], "nodes")
+            raise problem(tree, ("settings", node), f'there is no node "{node}"', known, key=True)
+    settings: Settings = {}
+    for node in (*topology.nodes, ALL_NODES):
+        knobs: dict[str, KnobModel] = {}
+        for name, knob in KNOBS.items():
+            own = raw.get(node)
+            if node != ALL_NODES and own is not None and getattr(own, name) is not None:
+                _check_scope(name, node, actors, tree)
+            model = _setting(raw, node, name, actors)
+            if model is not None and (knob.scope == "host") == (node == ALL_NODES):
+                knobs[name] = model
+        if knobs:
+            settings[node] = knobs
+    return settings
+
+
+def cpu_lists(
+    topology: Topology, contention: Contention | None, settings: Settings
+) -> Iterator[tuple[Path, tuple[int, ...]]]:
+    """Every CPU list that a cell names, with the path of the key that names it."""
+    for name, node in topology.nodes.items():
+        if node.cpus is not None:
+            yield ("topology", "nodes", name, "cpus"), node.cpus
+    if contention is not None:
+        yield ("contention", "on"), contention_cpus(contention, topology)
+    for node_name, knobs in settings.items():
+        for knob, model in knobs.items():
+            cpus = getattr(model, "cpus", None)
+            if cpus is not None:
+                yield ("settings", node_name, knob, "cpus"), cpus
+
+
+def _setting(raw: dict[str, Any], node: str, name: str, actors: tuple[str, ...]) -> KnobModel | None:
+    """What holds on `node` for one knob. A node's own `null` takes back what "*" says."""
+    own, shared = raw.get(node), raw.get(ALL_NODES)
+    if own is not None and name in own.model_fields_set:
+        return getattr(own, name)  # type: ignore[no-any-return]  # the model is made at run time
+    sensible = KNOBS[name].scope in ("device", "host") or node in actors
+    return getattr(shared, name) if shared is not None and sensible else None
+
+
+def _check_scope(name: str, node: str, actors: tuple[str, ...], tree: Tree) -> None:
+    path: Path = ("settings", node, name)
+    scope = KNOBS[name].scope
+    if scope == "host":
+        got = f"{name} is a setting of the whole host, not of a node"
+        raise problem(tree, path, got, f"write it as {dotted(('settings', ALL_NODES, name))}", key=True)
+    if scope in ("socket", "process") and node not in actors:
+        got = f'no process of the workload runs on "{node}"'
+        todo = f"{name} is a {scope} setting; nodes with a process: {', '.join(actors)}"
+        raise problem(tree, path, got, todo, key=True)

@@ -1,0 +1,131 @@
+"""What the models cannot say about a topology: references, subnets, useless shaping, paths."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from harness.spec.messages import Path, did_you_mean, problem
+from harness.spec.topology import Link, Shape, Topology
+from harness.yamlfile import Tree
+
+_IPV6_MIN_MTU = 1280
+_NEEDS_RATE = {"burst_bytes": "burst", "queue_ns": "queue", "method": "method"}
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def check_topology(topology: Topology, tree: Tree) -> None:
+    """InputError at the first thing in the topology that cannot be built. `tree` is the cell's."""
+    for index, link in enumerate(topology.links):
+        path: Path = ("topology", "links", index)
+        _check_ends(topology, link, tree, path)
+        _check_addresses(topology, link, tree, path)
+        for direction in ("shape", "forward", "reverse"):
+            shape = {"shape": link.shape, "forward": link.own_forward, "reverse": link.own_reverse}[direction]
+            if shape is not None:
+                _check_shape(shape, tree, (*path, direction))
+        if topology.family == "ipv6" and link.mtu is not None and link.mtu < _IPV6_MIN_MTU:
+            raise problem(
+                tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}"
+            )
+    _check_distinct(topology, tree)
+    linked = {end for link in topology.links for end in link.between}
+    for name in topology.nodes:
+        if name not in linked:
+            todo = did_you_mean(name, sorted(linked), "nodes with links")
+            raise problem(tree, ("topology", "nodes", name), "no link reaches this node", todo, key=True)
+
+
+def path_between(topology: Topology, source: str, target: str) -> bool:
+    """Can packets get from `source` to `target`, through nodes that forward?"""
+    neighbours: dict[str, set[str]] = {name: set() for name in topology.nodes}
+    for link in topology.links:
+        first, second = link.between
+        neighbours[first].add(second)
+        neighbours[second].add(first)
+    forwards = {name: topology.nodes[name].forwarding for name in topology.nodes}
+    reached, frontier = {source}, [source]
+    while frontier:
+        node = frontier.pop()
+        # A node with a single link has nowhere to forward to, so only a declared `off` stops a packet.
+        if node != source and forwards[node] is False:
+            continue
+        fresh = neighbours[node] - reached
+        reached |= fresh
+        frontier.extend(fresh)
+    return target in reached
+
+
+def _check_ends(topology: Topology, link: Link, tree: Tree, path: Path) -> None:
+    for end, name in enumerate(link.between):
+        if name not in topology.nodes:
+            known = did_you_mean(name, topology.nodes, "nodes")
+            raise problem(tree, (*path, "between", end), f'there is no node "{name}"', known)
+    if link.between[0] == link.between[1]:
+        raise problem(
+            tree, (*path, "between"), f'both ends are on node "{link.between[0]}"', "a link joins two nodes"
+        )
+
+
+def _check_addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> None:
+    if link.addresses is None:
+        return
+    first, second = (ipaddress.ip_interface(address) for address in link.addresses)
+    for end, interface in enumerate((first, second)):
+        if f"ipv{interface.version}" != topology.family:
+            raise problem(
+                tree,
+                (*path, "addresses", end),
+                f"{interface} is not an {topology.family} address",
+                "topology.family says which family the links have",
+            )
+    if first.network != second.network:
+        got = f"{first} and {second} are not in one subnet"
+        raise problem(tree, (*path, "addresses"), got, "both ends of a link share one")
+    if first.ip == second.ip:
+        raise problem(
+            tree, (*path, "addresses", 1), f"{second} is given to both ends", "each end has its own"
+        )
+
+
+def _check_distinct(topology: Topology, tree: Tree) -> None:
+    """No two links in overlapping subnets: sorted, an overlap is always with a neighbour that contains it."""
+    subnets = (
+        (ipaddress.ip_interface(link.addresses[0]).network, index)
+        for index, link in enumerate(topology.links)
+        if link.addresses is not None
+    )
+    earlier: tuple[Network, int] | None = None
+    for network, index in sorted(subnets, key=lambda item: (int(item[0].network_address), item[0].prefixlen)):
+        if earlier is not None and int(network.network_address) <= int(earlier[0].broadcast_address):
+            first, second = sorted((index, earlier[1]))
+            raise problem(
+                tree,
+                ("topology", "links", second, "addresses"),
+                f"its subnet overlaps that of links.{first} ({network} and {earlier[0]})",
+                "every link has a subnet of its own",
+            )
+        earlier = (network, index)
+
+
+def _check_shape(shape: Shape, tree: Tree, path: Path) -> None:
+    fail = _shape_mistake(shape)
+    if fail is not None:
+        key, got, todo = fail
+        raise problem(tree, (*path, key), got, todo)
+
+
+def _shape_mistake(shape: Shape) -> tuple[str, str, str] | None:
+    """(key, what is wrong, what to do) of the first setting that does nothing without another."""
+    if shape.rate_bps is None:
+        for attribute, key in _NEEDS_RATE.items():
+            if attribute in shape.model_fields_set and getattr(shape, attribute) is not None:
+                return key, f"{key} means nothing without a rate", 'add e.g. "rate: 1gbit"'
+    if shape.method == "htb" and "queue_ns" in shape.model_fields_set:
+        return "queue", "htb has no queue time", 'use "method: tbf", or "qdisc: {kind: pfifo, limit: N}"'
+    if shape.burst_bytes == 0:
+        return "burst", "a burst of 0 lets nothing through", "leave it out to have it chosen from the rate"
+    for attribute, value in (("jitter", shape.jitter_ns), ("reorder", shape.reorder)):
+        if value and not shape.delay_ns:
+            return attribute, f"{attribute} means nothing without a delay", 'add e.g. "delay: 1ms"'
+    return None
