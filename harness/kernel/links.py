@@ -1,0 +1,186 @@
+"""The rtnetlink requests a testbed is made of: veth pairs, addresses, neighbours, routes; and link statistics."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from typing import NamedTuple
+
+from harness.kernel.netlink import (
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_EXCL,
+    NetlinkSocket,
+    Request,
+    attr,
+    attr_text,
+    attr_u32,
+    attrs,
+    nest,
+    u32,
+)
+
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+
+LOOPBACK_IFINDEX = 1
+
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_NEWNEIGH = 16, 17, 18, 20, 24, 28
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO = 1, 3, 4, 18
+_IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
+_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_F_NODAD = 1, 2, 0x02
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 4, 0, 1
+_NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
+_IFF_UP = 1
+
+_IFINFO = struct.Struct("=BBHiII")
+_IFADDR = struct.Struct("=BBBBI")
+_RTMSG = struct.Struct("=BBBBBBBBI")
+_NDMSG = struct.Struct("=BBHiHBB")
+_NEW = NLM_F_CREATE | NLM_F_EXCL
+_FAMILY = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
+
+STATISTICS = [
+    "rx_packets",
+    "tx_packets",
+    "rx_bytes",
+    "tx_bytes",
+    "rx_errors",
+    "tx_errors",
+    "rx_dropped",
+    "tx_dropped",
+    "multicast",
+    "collisions",
+    "rx_length_errors",
+    "rx_over_errors",
+    "rx_crc_errors",
+    "rx_frame_errors",
+    "rx_fifo_errors",
+    "rx_missed_errors",
+    "tx_aborted_errors",
+    "tx_carrier_errors",
+    "tx_fifo_errors",
+    "tx_heartbeat_errors",
+    "tx_window_errors",
+    "rx_compressed",
+    "tx_compressed",
+    "rx_nohandler",
+]
+
+
+class VethEnd(NamedTuple):
+    """One end of a veth pair: where it is born and as what. mac: 6 bytes; mtu None: the kernel's 1500."""
+
+    netns_fd: int
+    device: str
+    ifindex: int
+    mac: bytes
+    queues: int = 1
+    mtu: int | None = None
+
+
+def new_veth(end: VethEnd, peer: VethEnd) -> Request:
+    """A veth pair, either end born (down) in its own namespace, under the ifindex we choose: nothing to look up.
+
+    Both ends say their queue counts: said on one end only, the other gets as many queues as there are CPUs.
+    """
+    data = nest(_IFLA_INFO_DATA, nest(_VETH_INFO_PEER, _veth_end(peer)))
+    body = _veth_end(end) + nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, "veth"), data)
+    return Request(_RTM_NEWLINK, _NEW, body, f"create the veth pair {end.device} - {peer.device}")
+
+
+def _veth_end(end: VethEnd) -> bytes:
+    queues = attr_u32(_IFLA_NUM_TX_QUEUES, end.queues) + attr_u32(_IFLA_NUM_RX_QUEUES, end.queues)
+    return (
+        _IFINFO.pack(0, 0, 0, end.ifindex, 0, 0)
+        + attr_text(_IFLA_IFNAME, end.device)
+        + attr_u32(_IFLA_NET_NS_FD, end.netns_fd)
+        + attr(_IFLA_ADDRESS, end.mac)
+        + queues
+        + (attr_u32(_IFLA_MTU, end.mtu) if end.mtu is not None else b"")
+    )
+
+
+def link_up(ifindex: int, device: str = "") -> Request:
+    """Set the device up."""
+    body = _IFINFO.pack(0, 0, 0, ifindex, _IFF_UP, _IFF_UP)
+    return Request(_RTM_NEWLINK, 0, body, f"set {device or ifindex} up")
+
+
+def link_down(ifindex: int, device: str = "") -> Request:
+    """Set the device down."""
+    return Request(
+        _RTM_NEWLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, _IFF_UP), f"set {device or ifindex} down"
+    )
+
+
+def link_delete(ifindex: int, device: str = "") -> Request:
+    """Delete the device (of a veth pair: both ends)."""
+    return Request(_RTM_DELLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0), f"delete {device or ifindex}")
+
+
+def new_address(ifindex: int, address: IpInterface) -> Request:
+    """An address, without duplicate address detection (IPv6): usable as soon as it is there."""
+    packed = address.ip.packed
+    flags = _IFA_F_NODAD if address.version == 6 else 0
+    head = _IFADDR.pack(_FAMILY[address.version], address.network.prefixlen, flags, 0, ifindex)
+    body = head + attr(_IFA_LOCAL, packed) + attr(_IFA_ADDRESS, packed)
+    return Request(_RTM_NEWADDR, _NEW, body, f"add address {address}")
+
+
+def new_neighbour(ifindex: int, address: IpAddress, mac: bytes) -> Request:
+    """A permanent neighbour entry."""
+    head = _NDMSG.pack(_FAMILY[address.version], 0, 0, ifindex, _NUD_PERMANENT, 0, 0)
+    body = head + attr(_NDA_DST, address.packed) + attr(_NDA_LLADDR, mac)
+    return Request(_RTM_NEWNEIGH, _NEW, body, f"add neighbour {address}")
+
+
+def new_route(ifindex: int, to: IpNetwork, gateway: IpAddress) -> Request:
+    """A static route in the main table; `to` with prefix length 0 is the default route."""
+    family = _FAMILY[to.version]
+    head = _RTMSG.pack(
+        family, to.prefixlen, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0
+    )
+    destination = attr(_RTA_DST, to.network_address.packed) if to.prefixlen else b""
+    body = head + destination + attr_u32(_RTA_OIF, ifindex) + attr(_RTA_GATEWAY, gateway.packed)
+    return Request(_RTM_NEWROUTE, _NEW, body, f"add route {to} via {gateway}")
+
+
+class LinkState(NamedTuple):
+    """A device as the kernel tells: flags as in <linux/if.h>, statistics by the kernel's names."""
+
+    device: str
+    ifindex: int
+    up: bool
+    mtu: int
+    mac: bytes
+    tx_queues: int
+    rx_queues: int
+    statistics: dict[str, int]
+
+
+def link_dump(sock: NetlinkSocket) -> list[LinkState]:
+    """Every device of the socket's namespace. Raises NetlinkError."""
+    request = Request(_RTM_GETLINK, NLM_F_DUMP, _IFINFO.pack(0, 0, 0, 0, 0, 0), "list the devices")
+    return [_link_state(body) for body in sock.ask(request)]
+
+
+def _link_state(body: bytes) -> LinkState:
+    _, _, _, ifindex, flags, _ = _IFINFO.unpack_from(body)
+    found = attrs(body, _IFINFO.size)
+    stats = found.get(_IFLA_STATS64, b"")
+    values = struct.unpack_from(f"={len(stats) // 8}Q", stats)
+    return LinkState(
+        device=found[_IFLA_IFNAME].rstrip(b"\0").decode(),
+        ifindex=ifindex,
+        up=bool(flags & _IFF_UP),
+        mtu=u32(found[_IFLA_MTU]),
+        mac=found.get(_IFLA_ADDRESS, b""),
+        tx_queues=u32(found[_IFLA_NUM_TX_QUEUES]),
+        rx_queues=u32(found[_IFLA_NUM_RX_QUEUES]),
+        statistics=dict(zip(STATISTICS, values, strict=False)),
+    )

@@ -1,0 +1,118 @@
+"""Network namespaces in this process: named ones as `ip netns` shows them, visits, throw-away ones."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.kernel import syscalls
+
+RUN_DIR = "/run/netns"
+_HERE = "/proc/thread-self/ns/net"
+
+
+def path_of(name: str) -> str:
+    """Where a named namespace is bound."""
+    return f"{RUN_DIR}/{name}"
+
+
+def create(name: str) -> int:
+    """Make the namespace `name`, visible to `ip netns`; return a descriptor of it. The caller's thread stays put.
+
+    Raises FileExistsError when the name is taken, OSError otherwise; then nothing is left.
+    """
+    path = path_of(name)
+    _ensure_run_dir()
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    fd = -1
+    try:
+        with _fresh() as fd:
+            syscalls.mount(_HERE, path, "none", syscalls.MS_BIND)
+    except BaseException:
+        if fd >= 0:
+            os.close(fd)
+        remove(name)
+        raise
+    return fd
+
+
+def remove(name: str) -> bool:
+    """Unbind `name`; the kernel frees the namespace once nobody is inside. False when there was none."""
+    path = path_of(name)
+    try:
+        syscalls.umount(path)
+    except OSError as error:
+        # EINVAL: the file is there but nothing is bound to it (we died between creating and binding).
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def names() -> list[str]:
+    """The named namespaces of this host, sorted."""
+    try:
+        return sorted(os.listdir(RUN_DIR))
+    except FileNotFoundError:
+        return []
+
+
+@contextlib.contextmanager
+def in_netns(netns: int | str | Path) -> Iterator[None]:
+    """Run the block with this thread (no other) inside a namespace: a descriptor, a path, or a bare name."""
+    with contextlib.ExitStack() as stack:
+        if isinstance(netns, int):
+            fd = netns
+        else:
+            fd = os.open(netns if os.sep in str(netns) else path_of(str(netns)), os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, fd)
+        home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        stack.callback(os.close, home)
+        syscalls.setns(fd)
+        stack.callback(syscalls.setns, home)
+        yield
+
+
+@contextlib.contextmanager
+def throw_away() -> Iterator[None]:
+    """Run the block with this thread in a new nameless namespace, which is gone afterwards."""
+    with _fresh() as fd:
+        os.close(fd)
+        yield
+
+
+@contextlib.contextmanager
+def _fresh() -> Iterator[int]:
+    """This thread in a new namespace for the block; the descriptor given is the caller's to close."""
+    home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        try:
+            yield os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            syscalls.setns(home)
+    finally:
+        os.close(home)
+
+
+def _ensure_run_dir() -> None:
+    """Make /run/netns a shared mount point, the way `ip netns add` does on its first use.
+
+    Shared, so that a namespace bound or removed here is so in every mount namespace that was copied from ours
+    (systemd services, `ip netns exec`): else a copy would keep a removed namespace alive. Like `ip`, we leave the
+    mount point in place.
+    """
+    os.makedirs(RUN_DIR, mode=0o755, exist_ok=True)
+    try:
+        syscalls.mount("", RUN_DIR, "none", syscalls.MS_SHARED | syscalls.MS_REC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # EINVAL: not a mount point yet
+            raise
+        syscalls.mount(RUN_DIR, RUN_DIR, "none", syscalls.MS_BIND | syscalls.MS_REC)
+        syscalls.mount("", RUN_DIR, "none", syscalls.MS_SHARED | syscalls.MS_REC)

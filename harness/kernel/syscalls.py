@@ -1,0 +1,68 @@
+"""The few Linux system calls that Python 3.11 does not offer, each raising OSError with its errno."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_SHARED = 1 << 20
+MNT_DETACH = 2
+
+# Numbers from 424 on are the same on every architecture (except alpha): one table for all system calls since 2019.
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+_FSCONFIG_CMD_CREATE = 6
+_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, name: str, subject: str | None = None) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}", subject)
+    return result
+
+
+def unshare(flags: int) -> None:
+    """Give the calling thread (only it) fresh namespaces."""
+    _check(_libc().unshare(ctypes.c_int(flags)), "unshare")
+
+
+def setns(fd: int, flags: int = CLONE_NEWNET) -> None:
+    """Move the calling thread (only it) into the namespace behind `fd`."""
+    _check(_libc().setns(ctypes.c_int(fd), ctypes.c_int(flags)), "setns")
+
+
+def mount(source: str, target: str, fstype: str, flags: int) -> None:
+    """mount(2) without data."""
+    done = _libc().mount(source.encode(), target.encode(), fstype.encode(), ctypes.c_ulong(flags), None)
+    _check(done, "mount", target)
+
+
+def umount(target: str, flags: int = MNT_DETACH) -> None:
+    """umount2(2); detaching by default, so that a busy mount point leaves the tree at once."""
+    _check(_libc().umount2(target.encode(), ctypes.c_int(flags)), "umount", target)
+
+
+def mount_sysfs() -> int:
+    """A directory descriptor of a fresh sysfs of the calling thread's network namespace.
+
+    It is mounted nowhere (no path, no mount namespace, nothing to unmount): it lives as long as the descriptor.
+    Raises OSError: EPERM without CAP_SYS_ADMIN, ENOSYS before Linux 5.2.
+    """
+    call = _libc().syscall
+    context = _check(call(_FSOPEN, b"sysfs", _FSOPEN_CLOEXEC), "fsopen", "sysfs")
+    try:
+        _check(call(_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0), "fsconfig", "sysfs")
+        return _check(call(_FSMOUNT, context, _FSMOUNT_CLOEXEC, 0), "fsmount", "sysfs")
+    finally:
+        os.close(context)

@@ -1,0 +1,102 @@
+"""How each kind of journal entry is undone: only what still bears our mark, and twice does no harm."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from harness.kernel import netns, sysctl
+from harness.kernel.proc import start_ticks
+
+_KILL_WAIT_MS = 5000
+
+
+class Undone(NamedTuple):
+    """One act of cleaning. action: removed, restored, killed; "would ..." in a dry run; left or failed (reason)."""
+
+    token: str
+    kind: str
+    subject: str
+    action: str
+    reason: str = ""
+
+    def line(self) -> str:
+        """The act in words."""
+        return f"{self.action} {self.kind} {self.subject}" + (f": {self.reason}" if self.reason else "")
+
+
+def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
+    """Undo one entry; None when there is nothing (left) to do. Never raises: a failure is an outcome."""
+    kinds = {"netns": _netns, "value": _value, "process": _process}
+    kind = str(entry["kind"])
+    if kind not in kinds:
+        return None
+    try:
+        outcome = kinds[kind](entry, dry_run)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        return Undone(token, kind, _subject(entry), "failed", str(error))
+    if outcome is None:
+        return None
+    action, reason = outcome
+    if dry_run and action != "left":
+        action = {"removed": "would remove", "restored": "would restore", "killed": "would kill"}[action]
+    return Undone(token, kind, _subject(entry), action, reason)
+
+
+def restore_value(path: str, found: str, wrote: str, dry_run: bool = False) -> tuple[str, str] | None:
+    """Write `found` back while the file still reads `wrote`. (action, reason), or None when there is nothing to do."""
+    try:
+        now = sysctl.read_file(path)
+    except FileNotFoundError:
+        return None
+    if now == found:
+        return None
+    if now != wrote:
+        return "left", f"it reads {now}, which we did not write (found {found}, wrote {wrote})"
+    if not dry_run:
+        sysctl.write_file(path, found)
+    return "restored", f"from {now} to {found}"
+
+
+def _netns(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    name = str(entry["name"])
+    if "/" in name or name not in netns.names():
+        return None
+    if not dry_run:
+        netns.remove(name)
+    return "removed", ""
+
+
+def _value(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    return restore_value(str(entry["path"]), str(entry["found"]), str(entry["wrote"]), dry_run)
+
+
+def _process(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    """Kill the process that was noted, and no other that has come by its number since."""
+    pid, started = int(entry["pid"]), int(entry["start_ticks"])
+    try:
+        # First the descriptor, then the look: from here on the number cannot change hands unnoticed.
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    try:
+        if not started or start_ticks(pid) != started:
+            return None
+        if not dry_run:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            if not poll.poll(_KILL_WAIT_MS):
+                raise OSError(0, f"still there {_KILL_WAIT_MS / 1000:g} s after SIGKILL")
+        return "killed", ""
+    except ProcessLookupError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _subject(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("name", entry.get("path", entry.get("pid", "?"))))

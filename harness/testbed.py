@@ -1,0 +1,136 @@
+"""A topology made real for the length of a `with`: namespaces, veth links, addresses, routes, shaping."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import MissingError, PollbenchError
+from harness.kernel import netns
+from harness.kernel.journal import Journal
+from harness.layout import Layout, PortLayout, plan_layout
+from harness.spec.topology import Topology
+from harness.wiring import Wiring
+
+
+@dataclass(frozen=True)
+class Port:
+    """One end of a link. direction: "forward" where the port sends what the file calls forward, else "reverse"."""
+
+    device: str
+    ifindex: int
+    address: str
+    prefix: int
+    peer_node: str
+    peer_device: str
+    link: int
+    direction: str
+
+
+@dataclass(frozen=True)
+class NodeHandle:
+    """One namespace of the testbed: its name in `ip netns`, its path, and a descriptor (the testbed's to close)."""
+
+    name: str
+    netns: str
+    netns_path: str
+    fd: int
+    ports: tuple[Port, ...]
+
+
+@dataclass(frozen=True)
+class Testbed:
+    """A running testbed. qdiscs: one {node, device, requested, read_back} for every qdisc that was declared."""
+
+    token: str
+    nodes: dict[str, NodeHandle]
+    layout: Layout = field(repr=False)
+    napi: bool
+    qdiscs: list[dict[str, Any]]
+
+    def address(self, node: str, seen_from: str | None = None) -> str:
+        """The address of `node` by which `seen_from` reaches it in the fewest hops. Raises InputError: no path."""
+        return self.layout.address(node, seen_from)
+
+
+@contextlib.contextmanager
+def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterator[Testbed]:
+    """Build the topology, give it to the block, remove it at the end; also when building fails half-way.
+
+    napi: make every link busy-poll capable in both directions, and check that it is. Raises MissingError when the
+    kernel lacks a declared qdisc or the privilege is missing, InputError when the topology cannot be laid out,
+    PollbenchError when the kernel refuses something or reports it otherwise than asked for.
+    """
+    layout = plan_layout(topology)
+    with contextlib.ExitStack() as stack:
+        fds = {name: stack.enter_context(_namespace(name, journal)) for name in topology.nodes}
+        with _explained(), Wiring(layout, fds) as wiring:
+            wiring.prepare()
+            wiring.connect()
+            if napi:
+                wiring.enable_napi()
+            wiring.start()
+            qdiscs = wiring.shape()
+            wiring.check_carrier()
+            if napi:
+                wiring.check_napi()
+        nodes = {name: _handle(name, fds[name], layout, journal.token) for name in topology.nodes}
+        yield Testbed(journal.token, nodes, layout, napi, qdiscs)
+
+
+@contextlib.contextmanager
+def _namespace(node: str, journal: Journal) -> Iterator[int]:
+    """A named namespace for the block; its descriptor."""
+    name = namespace_name(journal.token, node)
+    number = journal.note("netns", name=name)
+    with _explained():
+        fd = netns.create(name)
+    try:
+        yield fd
+    finally:
+        # First our own hold on it, then the name: with that, and no process inside, the kernel frees it.
+        os.close(fd)
+        netns.remove(name)
+        journal.done(number)
+
+
+def namespace_name(token: str, node: str) -> str:
+    """The name of a node's namespace in `ip netns`."""
+    return f"pb-{token}-{node}"
+
+
+def _handle(node: str, fd: int, layout: Layout, token: str) -> NodeHandle:
+    name = namespace_name(token, node)
+    ports = tuple(_port(port, layout.peer(port)) for port in layout.ports[node])
+    return NodeHandle(node, name, netns.path_of(name), fd, ports)
+
+
+def _port(port: PortLayout, peer: PortLayout) -> Port:
+    return Port(
+        device=port.device,
+        ifindex=port.ifindex,
+        address=str(port.interface.ip),
+        prefix=port.interface.network.prefixlen,
+        peer_node=peer.node,
+        peer_device=peer.device,
+        link=port.link,
+        direction=("forward", "reverse")[port.end],
+    )
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """A kernel's refusal as one of our errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            raise MissingError(
+                "build the testbed", got=str(error), todo="run it as root: put sudo before it"
+            ) from error
+        todo = "raise the limit: ulimit -n 65536" if error.errno == errno.EMFILE else ""
+        raise PollbenchError("build the testbed", got=str(error), todo=todo) from error

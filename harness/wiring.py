@@ -1,0 +1,212 @@
+"""The steps that turn fresh namespaces into a testbed, in the order in which the kernel wants them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from harness.errors import MissingError, PollbenchError
+from harness.kernel import ethtool, links, netdev, qdiscs, rtnl, sysctl
+from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
+from harness.kernel.netns import in_netns
+from harness.layout import Layout, PortLayout
+
+# A veth end has a NAPI to receive with if it does GRO itself while its peer sends nothing larger than a frame.
+# The last two would hold UDP packets back until the busy-poll loop ends, so that latency grows with its length.
+NAPI_FEATURES = {
+    "rx-gro": True,
+    **dict.fromkeys(ethtool.SHORT_NAMES["tso"], False),
+    "rx-gro-list": False,
+    "rx-udp-gro-forwarding": False,
+}
+
+
+class Wiring:
+    """The namespaces of a layout (node to descriptor) under construction; holds one netlink socket in each."""
+
+    def __init__(self, layout: Layout, fds: Mapping[str, int]) -> None:
+        self._layout, self._fds = layout, fds
+        self._sockets: dict[str, NetlinkSocket] = {}
+        self._stack = contextlib.ExitStack()
+
+    def prepare(self) -> None:
+        """Open the sockets and set what devices inherit when they are born."""
+        for node, fd in self._fds.items():
+            with in_netns(fd), _on(node):
+                self._sockets[node] = self._stack.enter_context(NetlinkSocket())
+                for name, value in self._sysctls(node):
+                    _write_sysctl(name, value, self._layout.topology.family)
+
+    def _sysctls(self, node: str) -> Iterator[tuple[str, int]]:
+        """A new namespace copies some values from the host (Docker hosts forward, some filter): said here instead."""
+        layout = self._layout
+        if layout.topology.family == "ipv6":
+            yield "net.ipv6.conf.default.disable_ipv6", 0
+            # Link-local addresses usable at once too, and nobody asks for routers while we measure.
+            yield "net.ipv6.conf.default.accept_dad", 0
+            yield "net.ipv6.conf.default.router_solicitations", 0
+            yield "net.ipv6.conf.all.forwarding", int(layout.forwarding[node])
+        else:
+            # No IPv6 on IPv4 links: its router and multicast chatter would be noise on the wire.
+            yield "net.ipv6.conf.default.disable_ipv6", 1
+            yield "net.ipv4.ip_forward", int(layout.forwarding[node])
+            if len(layout.ports[node]) > 1:
+                # The shortest ways there and back need not be the same where there are several.
+                yield "net.ipv4.conf.all.rp_filter", 0
+                yield "net.ipv4.conf.default.rp_filter", 0
+
+    def connect(self) -> None:
+        """Create all veth pairs with one request each, sent together."""
+        if not self._layout.links:
+            return
+        requests = [links.new_veth(self._end(one), self._end(other)) for one, other in self._layout.links]
+        next(iter(self._sockets.values())).batch(requests)
+
+    def _end(self, port: PortLayout) -> links.VethEnd:
+        link = self._layout.topology.links[port.link]
+        return links.VethEnd(self._fds[port.node], port.device, port.ifindex, port.mac, link.queues, link.mtu)
+
+    def enable_napi(self) -> None:
+        """Set the features that make both ends receive by NAPI; before they are up, so that NAPIs are made once."""
+        for node, ports in self._layout.ports.items():
+            with in_netns(self._fds[node]), _on(node):
+                for port in ports:
+                    ethtool.set_features(port.device, NAPI_FEATURES)
+
+    def start(self) -> None:
+        """All links up, then addresses, neighbours and routes (which want their device up)."""
+        for node, sock in self._sockets.items():
+            with _on(node):
+                ups = [links.link_up(port.ifindex, port.device) for port in self._layout.ports[node]]
+                sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups])
+        for node, sock in self._sockets.items():
+            with _on(node):
+                sock.batch(list(self._addressing(node)))
+
+    def _addressing(self, node: str) -> Iterator[Request]:
+        for port in self._layout.ports[node]:
+            yield links.new_address(port.ifindex, port.interface)
+            # Known for good: no first packet waits for ARP, and no entry is checked again while we measure.
+            peer = self._layout.peer(port)
+            yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
+        for route in self._layout.routes(node):
+            yield links.new_route(route.ifindex, route.to, route.gateway)
+
+    def shape(self) -> list[dict[str, Any]]:
+        """Install the declared qdiscs, then read every one back. Raises MissingError, PollbenchError."""
+        rows: list[dict[str, Any]] = []
+        for node, sock in self._sockets.items():
+            if any(port.discs for port in self._layout.ports[node]):
+                with _on(node):
+                    self._install(node, sock)
+                    rows += self._read_back(node, sock)
+        return rows
+
+    def _install(self, node: str, sock: NetlinkSocket) -> None:
+        requests: list[Request] = []
+        kinds: list[str] = []
+        for port in self._layout.ports[node]:
+            for disc in port.discs:
+                made = qdiscs.new_qdisc(port.ifindex, disc.kind, disc.handle, disc.parent, disc.options)
+                requests += made
+                kinds += [disc.kind] * len(made)
+        try:
+            sock.batch(requests)
+        except NetlinkError as error:
+            kind = kinds[error.index]
+            if error.errno != errno.ENOENT:
+                raise
+            raise MissingError(
+                "shape a link", on=node, got=rtnl.missing_reason(kind), todo=rtnl.missing_remedy(kind)
+            ) from error
+
+    def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[dict[str, Any]]:
+        found = {(state.ifindex, state.handle): state for state in qdiscs.dump(sock)}
+        for port in self._layout.ports[node]:
+            for disc in port.discs:
+                state = found.get((port.ifindex, disc.handle))
+                wrong = ["it is not there"]
+                if state is not None:
+                    wrong = qdiscs.differences(disc.options, state.options)
+                    if (state.kind, state.parent) != (disc.kind, disc.parent):
+                        wrong.append(f"it is {state.kind} under {state.parent:#x}")
+                if state is None or wrong:
+                    raise PollbenchError(
+                        f"read back qdisc {disc.kind}", on=f"{port.device} of {node}", got=", ".join(wrong)
+                    )
+                yield {
+                    "node": node,
+                    "device": port.device,
+                    "requested": {"kind": disc.kind, **disc.options},
+                    "read_back": {"kind": state.kind, **state.options},
+                }
+
+    def check_carrier(self) -> None:
+        """See that every port can send. Raises PollbenchError."""
+        for node, ports in self._layout.ports.items():
+            with in_netns(self._fds[node]), _on(node):
+                for port in ports:
+                    if not ethtool.link_detected(port.device):
+                        raise PollbenchError(
+                            "bring up a link", on=f"{port.device} of {node}", got="no carrier"
+                        )
+
+    def check_napi(self) -> None:
+        """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
+        for node, ports in self._layout.ports.items():
+            with in_netns(self._fds[node]), _on(node):
+                with_napi = {napi.ifindex for napi in netdev.napi_get()}
+                for port in ports:
+                    where = f"{port.device} of {node}"
+                    found = ethtool.features(port.device)
+                    wrong = [
+                        name
+                        for name, on in NAPI_FEATURES.items()
+                        if name in found and found[name].active != on
+                    ]
+                    if wrong:
+                        raise PollbenchError(
+                            "make a link busy-poll capable", on=where, got=f"{wrong[0]} did not change"
+                        )
+                    if port.ifindex not in with_napi:
+                        raise PollbenchError("make a link busy-poll capable", on=where, got="it has no NAPI")
+
+    def close(self) -> None:
+        """Close the sockets: they would keep the namespaces alive."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _write_sysctl(name: str, value: int, family: str) -> None:
+    try:
+        sysctl.write(name, value)
+    except FileNotFoundError:
+        if "ipv6" not in name:
+            raise
+        if family == "ipv6":
+            raise MissingError(
+                "use IPv6",
+                got="this kernel has none",
+                todo="use family: ipv4, or boot without ipv6.disable=1",
+            ) from None
+
+
+@contextlib.contextmanager
+def _on(node: str) -> Iterator[None]:
+    """Name the node in the kernel's refusals."""
+    try:
+        yield
+    except NetlinkError as error:
+        raise NetlinkError(error.errno or 0, error.strerror or "", f"{error.what} in {node}") from error
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} in {node}", error.filename) from error
