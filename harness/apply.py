@@ -177,10 +177,11 @@ def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[Row]]:
         for name in knobs:
             for setting in KNOBS[name].settings(knobs[name]):
                 try:
-                    found = stack.enter_context(set_value(journal, path_of(setting.name), str(setting.value)))
+                    written = stack.enter_context(set_value(journal, path_of(setting.name), setting.value))
                 except OSError as error:
                     raise refusal(setting, "this host", error) from error
-                rows.append(row("*", name, setting, setting.name, found, setting.value))
+                found, applied = int(written.found), int(written.applied)
+                rows.append(row("*", name, setting, setting.name, found, applied))
         yield rows
 
 

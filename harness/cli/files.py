@@ -1,0 +1,93 @@
+"""`pollbench plan`, `validate` and `schema`: what concerns the experiment file alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from harness.errors import EXIT_BAD_INPUT, EXIT_OK, InputError
+from harness.kernel import facts
+from harness.plan import Plan, estimate_s, make_plan
+from harness.spec.load import Experiment, check_cpus, load_experiment
+
+
+def overrides_of(texts: list[str]) -> list[tuple[str, str]]:
+    """--set KEY=VALUE, taken apart. Raises InputError where there is no `=`."""
+    pairs = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError("read --set", got=f"{text!r} is not KEY=VALUE", todo="for example --set workload.duration=2s")
+        pairs.append((key.strip(), value.strip()))
+    return pairs
+
+
+def plan_of(arguments: argparse.Namespace) -> tuple[Experiment, Plan]:
+    """The checked experiment and its plan, for `run`, `plan` and `doctor`. Raises InputError."""
+    experiment = load_experiment(arguments.file, overrides_of(arguments.set))
+    check_cpus(experiment, facts.online_cpus())
+    return experiment, make_plan(experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed)
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print what would run; see `pollbench plan --help`."""
+    experiment, made = plan_of(arguments)
+    return print_plan(experiment, made, as_json=arguments.json)
+
+
+def print_plan(experiment: Experiment, made: Plan, *, as_json: bool) -> int:
+    """The matrix, the order, the time, and what this host will skip and why."""
+    from harness.capabilities import lacks
+
+    missing = {cell.cell_id: lacks(cell.spec) for cell in made.cells}
+    if as_json:
+        skips = {cell_id: reasons for cell_id, reasons in missing.items() if reasons}
+        print(json.dumps(made.to_json() | {"estimate_s": round(estimate_s(made), 1), "skips": skips}, indent=2))
+        return EXIT_OK
+    print(f"{made.name}: {experiment.description}" if experiment.description else made.name)
+    print(
+        f"{len(made.cells)} cells x {made.repeat} repetitions = {len(made.runs)} runs, "
+        f"about {_minutes(estimate_s(made))}; order {made.order}, seed {made.seed}; "
+        f"datapath {'napi' if made.cells[0].spec.napi else 'plain'}\n"
+    )
+    for cell in made.cells:
+        print(f"  {cell.label()}" + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id]))
+    print("\norder of the runs:")
+    for block in range(made.repeat):
+        labels = [run.cell.label() for run in made.runs if run.block == block]
+        if labels:
+            print(f"  repetition {block + 1}: " + ", ".join(labels))
+    return EXIT_OK
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Check files and say of each whether it is good; exit 2 if one is not."""
+    findings = []
+    for path in arguments.file:
+        try:
+            experiment = load_experiment(path)
+            check_cpus(experiment, facts.online_cpus())
+            findings.append({"file": path, "ok": True, "cells": len(experiment.cells), "error": ""})
+        except InputError as error:
+            findings.append({"file": path, "ok": False, "cells": 0, "error": error.line()})
+    if arguments.json:
+        print(json.dumps(findings, indent=2))
+    for found in findings if not arguments.json else []:
+        if found["ok"]:
+            print(f"{found['file']}: ok, {found['cells']} cells")
+        else:
+            print(f"pollbench: {found['error']}", file=sys.stderr)
+    return EXIT_OK if all(found["ok"] for found in findings) else EXIT_BAD_INPUT
+
+
+def schema(arguments: argparse.Namespace) -> int:
+    """Print the JSON schema of experiment files."""
+    from harness.spec.schema import schema as make_schema
+
+    print(json.dumps(make_schema(), indent=2))
+    return EXIT_OK

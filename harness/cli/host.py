@@ -1,0 +1,66 @@
+"""`pollbench doctor` and `clean`: what concerns this host alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from harness.cli.run import need_root
+from harness.errors import EXIT_HOST_LACKS, EXIT_NOT_VALID, EXIT_OK
+from harness.kernel import facts, journal
+
+
+def clean(arguments: argparse.Namespace) -> int:
+    """Undo what dead runs left; live ones, and what is not ours, are left alone."""
+    if not arguments.dry_run:
+        need_root("clean")
+    done = journal.clean(dry_run=arguments.dry_run)
+    if arguments.json:
+        print(json.dumps([act._asdict() for act in done], indent=2))
+    else:
+        for act in done:
+            print(" ".join(part for part in (act.action, act.kind, act.subject, f"({act.reason})" if act.reason else "") if part))
+        if not done:
+            print("nothing to clean: no killed run left anything on this host")
+    return EXIT_NOT_VALID if any(act.action == "failed" for act in done) else EXIT_OK
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """What this host can do, tried for real; with FILE, what that experiment lacks here."""
+    from harness import capabilities
+
+    able = capabilities.of_this_host()
+    lacking = _lacking(arguments) if arguments.file else {}
+    advice = facts.advice()
+    if arguments.json:
+        document = {"capabilities": able, "advice": [item._asdict() for item in advice], "skips": lacking}
+        print(json.dumps(document, indent=2))
+        return EXIT_HOST_LACKS if lacking else EXIT_OK
+    print("what this host can do (each was tried just now):")
+    for name, reason in able.items():
+        print(f"  {'yes' if not reason else 'no '}  {name}" + (f": {reason}" if reason else ""))
+    print("\nwhat makes figures worse here:")
+    for item in advice:
+        mark = "ok " if item.good else "-> "
+        print(f"  {mark} {item.check}: {item.state}" + ("" if item.good else f"\n        {item.why}; {item.todo}"))
+    left = journal.stale()
+    if left:
+        print(f"\n{len(left)} killed run(s) left something behind; type: sudo pollbench clean")
+    if arguments.file:
+        print(f"\n{arguments.file}: " + ("everything it needs is here" if not lacking else "these cells would be skipped:"))
+        for label, reasons in lacking.items():
+            print(f"  {label}: " + "; ".join(reasons))
+    sys.stdout.flush()
+    return EXIT_HOST_LACKS if lacking else EXIT_OK
+
+
+def _lacking(arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """Reasons by cell of the file, for cells this host would skip."""
+    from harness import capabilities
+    from harness.spec.load import check_cpus, load_experiment
+
+    experiment = load_experiment(arguments.file)
+    check_cpus(experiment, facts.online_cpus())
+    found = {cell.label(): capabilities.lacks(cell.spec) for cell in experiment.cells}
+    return {label: reasons for label, reasons in found.items() if reasons}

@@ -1,0 +1,62 @@
+"""Progress of a run: one live line on a terminal, a plain line per run in a pipe; drawn between runs only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from harness.plan import Run
+
+
+class Progress:
+    """A Watcher. It has no thread and no timer: a redraw during a measurement would be measured with it."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._begun = time.monotonic()
+        self._number = self._total = 0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._clear()
+
+    def starting(self, run: Run, number: int, total: int) -> None:
+        """Say what runs now, and how long all of it will take."""
+        self._number, self._total = number, total
+        if self._live:
+            bar = "=" * round(20 * number / total)
+            line = f"[{bar:<20}] {number + 1}/{total}  {run.cell.label()}  repetition {run.block + 1}{self._left()}"
+            self._clear()
+            print(line[: _columns() - 1], end="", file=sys.stderr, flush=True)
+
+    def finished(self, run: Run, record: dict[str, Any]) -> None:
+        """Say what came of it."""
+        self._number += 1
+        p50 = record["metrics"].get("rtt_p50_us")
+        figure = f"  p50 {p50:.2f} us" if p50 is not None else ""
+        reason = f"  ({record['reasons'][0]})" if record["reasons"] else ""
+        self._clear()
+        if not self._live or record["verdict"] != "valid":
+            head = f"{self._number}/{self._total}  {run.cell.label()}  repetition {run.block + 1}"
+            left = "" if self._live else self._left()
+            print(f"{head}: {record['verdict']}{figure}{reason}{left}", file=sys.stderr, flush=True)
+
+    def _left(self) -> str:
+        if not self._number:
+            return ""
+        left_s = (time.monotonic() - self._begun) / self._number * (self._total - self._number)
+        return f"  {left_s // 60:.0f} min {left_s % 60:.0f} s left" if left_s >= 60 else f"  {left_s:.0f} s left"
+
+    def _clear(self) -> None:
+        if self._live:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns

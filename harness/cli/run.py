@@ -1,0 +1,115 @@
+"""`pollbench run`: plan, lock, execute, save, and the table at the end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections import Counter
+from datetime import datetime, timezone
+from pathlib import Path
+
+from harness.cli.files import overrides_of, plan_of, print_plan
+from harness.cli.progress import Progress
+from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError, MissingError
+from harness.kernel import facts, journal
+from harness.plan import Plan
+from harness.runner import execute
+from harness.spec.load import Experiment
+from harness.stopping import Interrupted, stop_on_signals
+from harness.store import ResultSet
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Execute an experiment file; see `pollbench run --help`."""
+    experiment, plan = plan_of(arguments)
+    if arguments.dry_run:
+        return print_plan(experiment, plan, as_json=arguments.json)
+    need_root("run an experiment")
+    with journal.host_lock(wait=arguments.wait):
+        _clear_leftovers()
+        results = _result_set(arguments, experiment, plan)
+        verdicts, interrupted = _execute(plan, results)
+    return _report(arguments, results, verdicts, interrupted)
+
+
+def need_root(what: str) -> None:
+    """Raise MissingError, saying what to type, when we are not root."""
+    if os.geteuid() != 0:
+        command = shlex.join([os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+        raise MissingError(what, got="it needs root", todo=f"type: sudo {command}")
+
+
+def _clear_leftovers() -> None:
+    """What a killed run left (a host-wide busy_read, say) would falsify this one; only its owner's journal is undone."""
+    done = journal.clean()
+    if done:
+        print(f"pollbench: put back {len(done)} thing(s) that a killed run had left", file=sys.stderr)
+
+
+def _owner() -> tuple[int, int] | None:
+    """Under sudo, results belong to who typed the command."""
+    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    return (int(uid), int(gid)) if uid.isdigit() and gid.isdigit() else None
+
+
+def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Plan) -> ResultSet:
+    """A new set, or with --resume the newest one of this experiment, if its plan is the same."""
+    owner = _owner()
+    if not arguments.resume:
+        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        manifest = facts.manifest() | {
+            "seed": plan.seed,
+            "command": sys.argv,
+            "overrides": dict(overrides_of(arguments.set)),
+        }
+        return ResultSet.create(arguments.output, plan.name, stamp, experiment.data, plan, manifest, owner)
+    found = ResultSet.latest(arguments.output, plan.name, owner)
+    if found is None:
+        where = Path(arguments.output) / plan.name
+        raise InputError("resume", str(where), "there is no result set", "leave --resume out to begin one")
+    if not found.same_plan(plan):
+        raise InputError(
+            "resume",
+            str(found.path),
+            "it was made from another plan (the file, or --set/--case/--repeat/--seed, differ)",
+            "leave --resume out to begin a new set",
+        )
+    found.remove_leftovers()
+    return found
+
+
+def _execute(plan: Plan, results: ResultSet) -> tuple[Counter[str], Interrupted | None]:
+    """Run what is missing; on a stop request keep what there is. The tables are written either way."""
+    from harness.tables import write_tables
+
+    interrupted = None
+    verdicts: Counter[str] = Counter()
+    with stop_on_signals() as stopper:
+        try:
+            with Progress() as progress:
+                execute(plan, results, facts.environment(), stopper, progress)
+        except Interrupted as error:
+            interrupted = error
+        write_tables(results)
+    planned = {run.run_id for run in plan.runs}
+    verdicts.update(record["verdict"] for record in results.records() if record["run_id"] in planned)
+    return verdicts, interrupted
+
+
+def _report(
+    arguments: argparse.Namespace, results: ResultSet, verdicts: Counter[str], interrupted: Interrupted | None
+) -> int:
+    """Print the table and where it is; choose the exit code by the worst verdict."""
+    from harness.cli.results import print_overview
+
+    if sum(verdicts.values()):
+        print_overview(results.path, "json" if arguments.json else "text")
+    print(f"results: {results.path}", file=sys.stderr)
+    if interrupted is not None:
+        print(f"pollbench: {interrupted.line()}; go on with --resume", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    if verdicts["failed"] or verdicts["inert"] or verdicts["suspect"]:
+        return EXIT_NOT_VALID
+    return EXIT_HOST_LACKS if verdicts["skipped"] else EXIT_OK
