@@ -33,7 +33,7 @@ def online_cpus(files: HostFiles) -> set[int]:
 
 
 def cpu_model(files: HostFiles) -> str | None:
-    """The processor's name as it states it itself (x86 "model name", ARM "CPU implementer/part" as numbers)."""
+    """The processor's name as it states it itself; without one (ARM), its implementer and part numbers."""
     info = files.fields("/proc/cpuinfo")
     if "model name" in info:
         return info["model name"]
@@ -70,7 +70,7 @@ def _last_level_cache(files: HostFiles, base: str) -> str | None:
 
 
 def topology(files: HostFiles) -> dict[str, Json]:
-    """How many packages, cores and CPUs there are; None where the kernel does not say which core a CPU is of."""
+    """How many packages, cores and CPUs there are; None where the kernel does not say which core is whose."""
     cpus = sorted(online_cpus(files))
     places = [
         (
@@ -86,13 +86,9 @@ def topology(files: HostFiles) -> dict[str, Json]:
         "cores": len(set(places)) if known else None,
         "cpus": len(cpus),
         "isolated": list(files.cpus(f"{CPU_DIR}/isolated") or []),
-        "nohz_full": _tickless(files),
+        # The file says "(null)" where the kernel was built for it and the command line asked for none.
+        "nohz_full": list(files.cpus(f"{CPU_DIR}/nohz_full") or []),
     }
-
-
-def _tickless(files: HostFiles) -> list[Json]:
-    # The file says "(null)" where the kernel was built for it and the command line asked for none.
-    return list(files.cpus(f"{CPU_DIR}/nohz_full") or [])
 
 
 def numa(files: HostFiles) -> dict[str, Json]:
@@ -112,7 +108,7 @@ def numa(files: HostFiles) -> dict[str, Json]:
 
 
 def governor(files: HostFiles) -> str:
-    """The frequency governor of all CPUs, several joined by "+"; "none" where no CPU has frequency control."""
+    """The frequency governor of all CPUs, several joined by "+"; "none" where none has frequency control."""
     found = {files.text(f"{CPU_DIR}/cpu{cpu}/cpufreq/scaling_governor") for cpu in online_cpus(files)}
     return "+".join(sorted(name for name in found if name)) or "none"
 
@@ -197,4 +193,6 @@ def container(files: HostFiles) -> str | None:
         if files.path(path).exists():
             return name
     environment = (files.bytes("/proc/1/environ") or b"").split(b"\0")
-    return next((word[10:].decode() for word in environment if word.startswith(b"container=")), None)
+    return next(
+        (word[10:].decode(errors="replace") for word in environment if word.startswith(b"container=")), None
+    )

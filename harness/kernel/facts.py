@@ -1,4 +1,4 @@
-"""What this host is, for the record of a measurement and for comparing two: the manifest and the environment."""
+"""What this host is, for the record of a measurement and to compare two: manifest and environment."""
 
 from __future__ import annotations
 
@@ -15,12 +15,30 @@ HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
 IOMMU_GROUPS = "/sys/kernel/iommu_groups"
 # Options of the kernel's build that move latencies or decide what can be measured at all.
 CONFIG_PREFIXES = (
-    "CONFIG_HZ", "CONFIG_PREEMPT", "CONFIG_NO_HZ", "CONFIG_NET_RX_BUSY_POLL", "CONFIG_IRQ_TIME_ACCOUNTING",
-    "CONFIG_TICK_CPU_ACCOUNTING", "CONFIG_VIRT_CPU_ACCOUNTING", "CONFIG_RT_GROUP_SCHED", "CONFIG_SCHED_AUTOGROUP",
-    "CONFIG_SCHED_CORE", "CONFIG_SCHEDSTATS", "CONFIG_CPU_IDLE_GOV", "CONFIG_HALTPOLL", "CONFIG_RCU_NOCB",
-    "CONFIG_PARAVIRT", "CONFIG_VETH", "CONFIG_NET_SCH_", "CONFIG_CGROUPS", "CONFIG_BPF_JIT", "CONFIG_DEBUG_PREEMPT",
-    "CONFIG_LOCKDEP", "CONFIG_KASAN", "CONFIG_PROVE_LOCKING",
-)  # fmt: skip
+    "CONFIG_HZ",
+    "CONFIG_PREEMPT",
+    "CONFIG_NO_HZ",
+    "CONFIG_NET_RX_BUSY_POLL",
+    "CONFIG_IRQ_TIME_ACCOUNTING",
+    "CONFIG_TICK_CPU_ACCOUNTING",
+    "CONFIG_VIRT_CPU_ACCOUNTING",
+    "CONFIG_RT_GROUP_SCHED",
+    "CONFIG_SCHED_AUTOGROUP",
+    "CONFIG_SCHED_CORE",
+    "CONFIG_SCHEDSTATS",
+    "CONFIG_CPU_IDLE_GOV",
+    "CONFIG_HALTPOLL",
+    "CONFIG_RCU_NOCB",
+    "CONFIG_PARAVIRT",
+    "CONFIG_VETH",
+    "CONFIG_NET_SCH_",
+    "CONFIG_CGROUPS",
+    "CONFIG_BPF_JIT",
+    "CONFIG_DEBUG_PREEMPT",
+    "CONFIG_LOCKDEP=",
+    "CONFIG_KASAN=",
+    "CONFIG_PROVE_LOCKING",
+)
 
 
 def online_cpus(root: Path | str = "/") -> set[int]:
@@ -46,7 +64,7 @@ def environment(root: Path | str = "/") -> dict[str, str | None]:
 
 
 def manifest(root: Path | str = "/") -> dict[str, Json]:
-    """Everything about this host that could explain a latency, as nested JSON data; None where it does not say."""
+    """Everything about this host that could explain a latency, as nested JSON; None where it does not say."""
     files = HostFiles(root)
     return {
         "kernel": kernel(files),
@@ -70,7 +88,7 @@ def manifest(root: Path | str = "/") -> dict[str, Json]:
         "iommu": {"mode": iommu(files), "groups": len(files.names(IOMMU_GROUPS))},
         "clocksource": {
             "current": files.text(f"{CLOCK}/current_clocksource"),
-            "available": list((files.text(f"{CLOCK}/available_clocksource") or "").split()),
+            "available": list(available_clocks(files)),
         },
         "memory": memory(files),
         "scheduling": scheduling(files),
@@ -87,7 +105,7 @@ def kernel_release(files: HostFiles) -> str | None:
 
 
 def kernel(files: HostFiles) -> dict[str, Json]:
-    """Release, build, command line, and the options of the build that matter here (None: the build is unknown)."""
+    """Release, build, command line, and the options of the build that matter here (None: build unknown)."""
     config = _config(files)
     return {
         "release": kernel_release(files),
@@ -114,7 +132,7 @@ def _config(files: HostFiles) -> dict[str, str] | None:
 
 
 def iommu(files: HostFiles) -> str:
-    """How devices reach memory: "none", or the kinds of its groups' domains, such as "identity" or "DMA-FQ"."""
+    """How devices reach memory: "none", or the kinds of the groups' domains: "identity", "DMA-FQ"."""
     groups = files.names(IOMMU_GROUPS)
     kinds = {files.text(f"{IOMMU_GROUPS}/{group}/type") or "unknown" for group in groups}
     return "+".join(sorted(kinds)) or "none"
@@ -169,16 +187,30 @@ def network(files: HostFiles) -> dict[str, Json]:
 
 
 def load(files: HostFiles) -> dict[str, Json]:
-    """Uptime, load averages over 1, 5 and 15 minutes, and the share of CPU time stolen since boot (0 to 1)."""
-    averages = (files.text("/proc/loadavg") or "").split()[:3]
-    uptime = (files.text("/proc/uptime") or "").split()
+    """Uptime, load averages over 1, 5 and 15 minutes, the share of CPU time stolen since boot (0 to 1)."""
     ticks = total_ticks(files)
     return {
-        "uptime_s": float(uptime[0]) if uptime else None,
-        "averages": [float(value) for value in averages],
-        "steal_share": ticks[1] / ticks[0] if ticks and ticks[0] else None,
-        "users_cpus": len(os.sched_getaffinity(0)),
+        "uptime_s": next(iter(numbers(files, "/proc/uptime")), None),
+        "averages": list(numbers(files, "/proc/loadavg")[:3]),
+        "steal_share": round(ticks[1] / ticks[0], 6) if ticks and ticks[0] else None,
+        "allowed_cpus": [*sorted(os.sched_getaffinity(0))],
     }
+
+
+def numbers(files: HostFiles, name: str) -> list[float]:
+    """The leading decimal numbers of a file such as /proc/loadavg."""
+    found: list[float] = []
+    for word in (files.text(name) or "").split():
+        try:
+            found.append(float(word))
+        except ValueError:
+            break
+    return found
+
+
+def available_clocks(files: HostFiles) -> list[str]:
+    """Clock sources the kernel could use, best first."""
+    return (files.text(f"{CLOCK}/available_clocksource") or "").split()
 
 
 def total_ticks(files: HostFiles) -> tuple[int, int] | None:

@@ -71,7 +71,7 @@ class HostFiles:
 
 
 def parse_cpu_list(text: str) -> list[int]:
-    """The kernel's own CPU list format ("0-3,8", also "" for none); pieces that make no sense are left out."""
+    """The kernel's own CPU list format ("0-3,8", "" for none); pieces that make no sense are left out."""
     cpus: set[int] = set()
     for piece in text.replace("\n", ",").split(","):
         first, _, last = piece.strip().partition("-")

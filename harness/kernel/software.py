@@ -1,4 +1,4 @@
-"""Which software a measurement was made with: distribution, Python, libraries, the commit of our own checkout."""
+"""Which software a measurement was made with: distribution, Python, libraries, our own commit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def versions(files: HostFiles) -> dict[str, Json]:
 
 
 def git_commit(checkout: Path = CHECKOUT) -> dict[str, Json]:
-    """Commit of our own checkout and whether tracked files differ from it; both None for an installed package."""
+    """Commit of our checkout and whether tracked files differ from it; both None for an installed package."""
     if not (checkout / ".git").exists():
         return {"commit": None, "modified": None}
     commit = _git(checkout, "rev-parse", "HEAD")
