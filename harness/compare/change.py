@@ -40,7 +40,7 @@ def change(
 def paired_values(runs: pd.DataFrame, name: str, base: Cell, test: Cell) -> npt.NDArray[np.float64] | None:
     """Values of both cells in the blocks that both have (2 x n); None where the design is not paired.
 
-    Needs MIN_RUNS_RATIO common blocks and no block twice; with fewer, all runs are used unpaired instead.
+    Needs MIN_BLOCKS_RATIO common blocks and no block twice; with fewer, all runs are used unpaired instead.
     """
     if "block" not in runs.columns:
         return None
@@ -51,7 +51,7 @@ def paired_values(runs: pd.DataFrame, name: str, base: Cell, test: Cell) -> npt.
         if not np.isfinite(found).all() or np.unique(found).size != found.size:
             return None
     common, ours, theirs = np.intersect1d(blocks[left], blocks[right], return_indices=True)
-    if common.size < stats.MIN_RUNS_RATIO:
+    if common.size < stats.MIN_BLOCKS_RATIO:
         return None
     return np.stack((values[left[ours]], values[right[theirs]]))
 
@@ -84,7 +84,7 @@ def why_not_valid(side: Side | Cell | None) -> str:
 
 
 def _no_ratio(base: Estimate, test: Estimate) -> str:
-    for side, label in ((base, "base"), (test, "test")):
+    for side, label in ((base, "first"), (test, "second")):
         if side.n == 0:
-            return f"{label} has no value"
+            return f"no valid run of the {label} has a value"
     return "no ratio of values that are zero or negative"

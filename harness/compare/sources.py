@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from harness import columns, stats
-from harness.compare.change import change, missing, paired_values, values_of, with_reason
+from harness.compare.change import Floats, change, missing, paired_values, values_of, with_reason
 from harness.compare.choose import choose_metrics, labels, meant, shared_factors
 from harness.compare.environment import differences
 from harness.compare.model import Change, Comparison, Factors, Row, Side
@@ -38,7 +36,7 @@ def compare_sources(
         left, right = values_of(base.runs, name), values_of(test.runs, name)
         for key in dict.fromkeys([*lefts, *rights]):
             one, other = lefts.get(key), rights.get(key)
-            change = _across(left, one, right, other, (name, base_label, test_label))
+            change = _across(name, (left, one), (right, other))
             rows.append(Row(name, key[0], key[1], _side(one), _side(other), change))
     found, doubts = differences(base, test, base_label, test_label)
     return Comparison(
@@ -118,20 +116,12 @@ def _within(
         yield cell, with_reason(found, (base, cell), ("the baseline", "this case"))
 
 
-def _across(
-    left: npt.NDArray[np.float64],
-    one: Cell | None,
-    right: npt.NDArray[np.float64],
-    other: Cell | None,
-    names: tuple[str, str, str],
-) -> Change:
-    metric, base_label, test_label = names
+def _across(metric: str, base: tuple[Floats, Cell | None], test: tuple[Floats, Cell | None]) -> Change:
+    (left, one), (right, other) = base, test
     if one is None or other is None:
-        base = stats.estimate(left[one.valid] if one else [])
-        test = stats.estimate(right[other.valid] if other else [])
-        return missing(base, test, f"not in {base_label if one is None else test_label}")
-    found = change(metric, left[one.valid], right[other.valid])
-    return with_reason(found, (one, other), (base_label, test_label))
+        found = [stats.estimate(values[cell.valid] if cell else []) for values, cell in (base, test)]
+        return missing(found[0], found[1], f"not in {'A' if one is None else 'B'}")
+    return with_reason(change(metric, left[one.valid], right[other.valid]), (one, other), ("A", "B"))
 
 
 def _side(cell: Cell | None) -> Side | None:

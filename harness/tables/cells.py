@@ -42,6 +42,8 @@ def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None) -> list[Cel
     for name in names:
         if name not in runs.columns:
             raise InputError("group runs", on=f"column {name}", got="there is no such column")
+    if not len(runs):
+        return []
     keys = ["case", *names]
     codes, values = _codes(runs, keys)
     starts, order = _spans(codes)
@@ -59,7 +61,7 @@ def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None) -> list[Cel
                 verdicts={name: int(count) for name, count in zip(VERDICTS, counts, strict=True)},
             )
         )
-    return sorted(cells, key=lambda cell: int(cell.rows[0])) if len(runs) else []
+    return sorted(cells, key=lambda cell: int(cell.rows[0]))
 
 
 def _codes(runs: pd.DataFrame, keys: list[str]) -> tuple[npt.NDArray[np.int64], dict[int, tuple[str, ...]]]:
@@ -68,7 +70,7 @@ def _codes(runs: pd.DataFrame, keys: list[str]) -> tuple[npt.NDArray[np.int64], 
     for key in keys:
         codes, uniques = pd.factorize(runs[key])
         _, combined = np.unique(combined * (len(uniques) + 1) + codes, return_inverse=True)
-    first = np.unique(combined, return_index=True)[1] if len(runs) else np.array([], dtype=np.intp)
+    first = np.unique(combined, return_index=True)[1]
     picked = [[_text(value) for value in runs[key].iloc[first]] for key in keys]
     return combined, dict(zip(map(int, first), zip(*picked, strict=True), strict=True))
 

@@ -1,0 +1,218 @@
+"""The same findings for programs: JSON documents and CSV tables with units in their names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from harness import columns
+from harness.compare import Change, Comparison, Factors, Row
+from harness.overview import CellView, Overview
+from harness.stats import Estimate
+from harness.tables.csvout import decimals_of, neutral, number
+
+
+def overview_json(view: Overview) -> str:
+    """An overview as an indented JSON document."""
+    return _json(
+        {
+            "label": view.label,
+            "name": view.name,
+            "description": view.description,
+            "baseline": view.baseline,
+            "runs": {**view.verdicts, "missing": view.missing},
+            "facts": {name: list(values) for name, values in view.facts.items()},
+            "cells": [_cell_json(cell) for cell in view.cells],
+            "left_out": [
+                {
+                    "verdict": group.verdict,
+                    "reason": group.reason,
+                    "runs": group.runs,
+                    "cells": [{"case": case, "factors": dict(factors)} for case, factors in group.cells],
+                }
+                for group in view.left_out
+            ],
+            "warnings": list(view.warnings),
+        }
+    )
+
+
+def overview_csv(view: Overview) -> str:
+    """An overview as CSV, one row per cell: the columns of summary.csv, then the changes."""
+    factors = _factor_names(cell.factors for cell in view.cells)
+    metrics = _in_order(name for cell in view.cells for name in cell.estimates)
+    changed = _in_order(name for cell in view.cells for name in cell.changes)
+    names = ["case", *factors, "n_planned", "n_total", *(f"n_{verdict}" for verdict in columns.VERDICTS)]
+    rows = []
+    for cell in view.cells:
+        row: dict[str, Any] = {"case": cell.case, **dict(cell.factors), "n_planned": cell.planned or None}
+        row |= {"n_total": cell.total, **{f"n_{name}": count for name, count in cell.verdicts.items()}}
+        for name in metrics:
+            row |= _estimate_row(name, cell.estimates.get(name))
+        for name in changed:
+            row |= _change_row(f"{name}_", cell.changes.get(name))
+        row["note"] = cell.note
+        rows.append(row)
+    names += [name + suffix for name in metrics for suffix, _ in columns.SUMMARY_PARTS]
+    names += [f"{name}_{part}" for name in changed for part in _CHANGE]
+    return _csv([*names, "note"], rows)
+
+
+def comparison_json(found: Comparison) -> str:
+    """A comparison as an indented JSON document."""
+    return _json(
+        {
+            "kind": found.kind,
+            "base": {"label": found.base_label, "runs": found.base_runs},
+            "test": {"label": found.test_label, "runs": found.test_runs},
+            "metrics": [
+                {"name": metric.name, "unit": metric.unit, "better": metric.better}
+                for metric in found.metrics
+            ],
+            "differences": [
+                {"column": item.column, "base": list(item.base), "test": list(item.test)}
+                for item in found.differences
+            ],
+            "rows": [_row_json(row) for row in found.rows],
+            "notes": list(found.notes),
+            "warnings": list(found.warnings),
+        }
+    )
+
+
+def comparison_csv(found: Comparison) -> str:
+    """A comparison as CSV, one row per metric and cell."""
+    factors = _factor_names(row.factors for row in found.rows)
+    sides = [f"{side}_{part}" for side in ("base", "test") for part in _SIDE]
+    rows = []
+    for row in found.rows:
+        unit = columns.metric(row.metric).unit
+        out: dict[str, Any] = {"metric": row.metric, "unit": unit, "case": row.case, **dict(row.factors)}
+        decimals = decimals_of(row.metric)
+        for side, estimate, cell in (
+            ("base", row.change.base, row.base),
+            ("test", row.change.test, row.test),
+        ):
+            out |= {f"{side}_{part}": value for part, value in _side_row(estimate, decimals).items()}
+            out[f"{side}_n_total"] = cell.total if cell else 0
+        rows.append(out | _change_row("", row.change))
+    return _csv(["metric", "unit", "case", *factors, *sides, *_CHANGE, "note"], rows)
+
+
+_SIDE = ("median", "low", "high", "confidence_percent", "n", "n_total")
+_CHANGE = ("ratio", "ratio_low", "ratio_high", "outcome", "judged")
+
+
+def _cell_json(cell: CellView) -> dict[str, Any]:
+    return {
+        "case": cell.case,
+        "factors": dict(cell.factors),
+        "planned": cell.planned,
+        "total": cell.total,
+        "verdicts": cell.verdicts,
+        "metrics": {name: _estimate_json(estimate) for name, estimate in cell.estimates.items()},
+        "changes": {name: _change_json(change) for name, change in cell.changes.items()},
+        "effects": [
+            {"knob": item.knob, "took": item.took, "not_taken": item.not_taken, "unseen": item.unseen}
+            for item in cell.effects
+        ],
+        "note": cell.note,
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    return {
+        "metric": row.metric,
+        "case": row.case,
+        "factors": dict(row.factors),
+        "base": {**_estimate_json(row.change.base), "runs": row.base.verdicts if row.base else None},
+        "test": {**_estimate_json(row.change.test), "runs": row.test.verdicts if row.test else None},
+        **_change_json(row.change),
+    }
+
+
+def _estimate_json(found: Estimate) -> dict[str, Any]:
+    interval = found.interval
+    return {
+        "median": found.median,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "confidence": interval.confidence if interval else None,
+        "n": found.n,
+    }
+
+
+def _change_json(change: Change) -> dict[str, Any]:
+    ratio = change.ratio
+    interval = ratio.interval if ratio else None
+    return {
+        "ratio": ratio.value if ratio else None,
+        "ratio_low": interval.low if interval else None,
+        "ratio_high": interval.high if interval else None,
+        "paired": ratio.paired if ratio else None,
+        "outcome": change.outcome,
+        "judged": change.judged,
+        "note": change.note,
+    }
+
+
+def _estimate_row(name: str, found: Estimate | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    decimals = decimals_of(name)
+    parts = _side_row(found, decimals)
+    keys = {
+        "": "median",
+        "_low": "low",
+        "_high": "high",
+        "_confidence_percent": "confidence_percent",
+        "_n": "n",
+    }
+    return {name + suffix: parts[part] for suffix, part in keys.items()}
+
+
+def _side_row(found: Estimate, decimals: int | None) -> dict[str, Any]:
+    interval = found.interval
+    return {
+        "median": _digits(found.median, decimals),
+        "low": _digits(interval.low if interval else None, decimals),
+        "high": _digits(interval.high if interval else None, decimals),
+        "confidence_percent": _digits(100 * interval.confidence if interval else None, 3),
+        "n": found.n,
+    }
+
+
+def _change_row(lead: str, change: Change | None) -> dict[str, Any]:
+    if change is None:
+        return {}
+    found = _change_json(change)
+    row = {f"{lead}{part}": _digits(found[part], 5) for part in _CHANGE[:3]}
+    return row | {f"{lead}outcome": change.outcome, f"{lead}judged": change.judged, "note": change.note}
+
+
+def _digits(value: float | None, decimals: int | None) -> str | None:
+    return None if value is None else number(value, decimals)
+
+
+def _factor_names(found: Iterable[Factors]) -> list[str]:
+    return _in_order(name for factors in found for name, _ in factors)
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _csv(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> str:
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow([neutral(name) for name in names])
+    for row in rows:
+        writer.writerow(["" if row.get(name) is None else neutral(str(row[name])) for name in names])
+    return sink.getvalue()
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,59 @@
+"""The answer in one sentence: how much lower or higher, at what CPU cost, and did it take effect."""
+
+from __future__ import annotations
+
+from harness.compare import Change
+from harness.overview import CellView
+from harness.report import words
+
+
+def sentence(cell: CellView, baseline: str) -> str:
+    """One cell against the baseline case, in words that claim no more than was shown."""
+    where = f" at {words.factors(cell.factors)}" if cell.factors else ""
+    lead = f"{cell.case} vs {baseline}{where}: "
+    if cell.note:
+        return f"{lead}{cell.note}."
+    changes = [cell.changes.get(name) for name in ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")]
+    parts = [
+        _said(change, name) for change, name in zip(changes, ("p50", "p99", "CPU per request"), strict=True)
+    ]
+    said = ", ".join(part for part in parts if part) or "nothing to compare"
+    doubtful = [change for change in changes if change and change.ratio and change.ratio.interval is None]
+    if doubtful:
+        runs = f"{doubtful[0].base.n} and {doubtful[0].test.n}"
+        said += f", but from too few valid runs ({runs}) to claim it"
+    return f"{lead}{said}; {effect(cell)}."
+
+
+def _said(change: Change | None, name: str) -> str:
+    if change is None or change.ratio is None:
+        why = f" ({change.note})" if change is not None and change.note else ""
+        return f"{name} not compared{why}" if name != "p99" else ""
+    seen = f" ({words.short(change.base.median)} -> {words.short(change.test.median)} us)"
+    size = "no difference shown" if change.outcome == "~" else words.times(change)
+    return f"{name} {size}{seen if name == 'p50' else ''}"
+
+
+def effect(cell: CellView) -> str:
+    """Did the knobs of this cell take effect, and by what evidence."""
+    polled = {
+        end: found.median
+        for end in ("client", "server")
+        if (found := cell.estimates.get(f"{end}_polled_percent")) and found.median
+    }
+    if polled:
+        shares = {words.percent(value) for value in polled.values()}
+        if len(shares) == 1:
+            ends = "both ends" if len(polled) == 2 else f"the {next(iter(polled))}"
+            return f"took effect: {shares.pop()} % of packets busy-polled on {ends}"
+        ends = " and ".join(f"{words.percent(value)} % on the {end}" for end, value in polled.items())
+        return f"took effect: packets busy-polled {ends}"
+    if not cell.effects:
+        return "effect: no knob was judged"
+    took = [item.knob for item in cell.effects if item.took and not item.not_taken]
+    failed = [item.knob for item in cell.effects if item.not_taken]
+    unseen = [item.knob for item in cell.effects if not item.took and not item.not_taken]
+    told = [f"took effect: {', '.join(took)}"] if took else []
+    told += [f"took no effect in some runs: {', '.join(failed)}"] if failed else []
+    told += [f"read back but effect not observable: {', '.join(unseen)}"] if unseen else []
+    return "; ".join(told)

@@ -1,0 +1,147 @@
+"""One result set as a document: headline, table, what was left out, where it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.overview import CellView, Overview
+from harness.report import words
+from harness.report.headline import sentence
+from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
+from harness.stats import Estimate
+
+_NOTHING = Estimate(None, None, 0)
+
+
+def document(view: Overview) -> list[Block]:
+    """The document that `pollbench show` prints."""
+    blocks: list[Block] = [Para(_title(view), "bold")]
+    if view.description:
+        blocks.append(Para(view.description, "dim"))
+    blocks.append(Gap())
+    for cell in view.headline:
+        blocks.append(Para(sentence(cell, view.baseline), bullet=True))
+    if view.headline:
+        blocks.append(Gap())
+    if view.cells:
+        blocks += [_table(view), Gap()]
+    blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
+    blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]
+    return blocks
+
+
+def _title(view: Overview) -> str:
+    total = sum(view.verdicts.values())
+    return f"{view.label}: {total} {'run' if total == 1 else 'runs'}, {words.counts(view.verdicts)}"
+
+
+def _table(view: Overview) -> Table:
+    against = f"p50 vs\n{view.baseline}" if view.baseline else ""
+    cols = (
+        Col("case", right=False),
+        Col("runs\nvalid", keep=8, name="runs"),
+        Col("RTT p50\nus"),
+        Col("[interval]\nus", right=False, keep=3, name="interval of p50"),
+        Col(against, right=False, keep=8, name="change"),
+        Col("p99\nus", keep=7, name="p99"),
+        Col("p99.9\nus", keep=4, name="p99.9"),
+        Col("requests\nper s", keep=2, name="requests per s"),
+        Col("CPU us /\nrequest", keep=6, name="CPU per request"),
+        Col("polled %\ncli/srv", keep=5, name="busy-polled share"),
+    )
+    rows: list[tuple[Text, ...] | str] = []
+    groups = dict.fromkeys(cell.factors for cell in view.cells)
+    for group in groups:
+        if group:
+            rows.append(words.factors(group))
+        rows += [_row(cell) for cell in view.cells if cell.factors == group]
+    return Table(cols, tuple(rows))
+
+
+def _row(cell: CellView) -> tuple[Text, ...]:
+    found = cell.estimates
+    p50 = found.get("rtt_p50_us", _NOTHING)
+    change = cell.changes.get("rtt_p50_us")
+    style: Style = ""
+    if change is not None:
+        style = "good" if change.judged == "better" else "bad" if change.judged == "worse" else "dim"
+    valid = cell.verdicts["valid"]
+    total = max(cell.planned, cell.total)
+    return (
+        Text(cell.case),
+        Text(f"{valid}/{total}", "" if valid == total else "warn"),
+        Text(words.short(p50.median), "bold"),
+        Text(words.bracket(p50.interval, gap=".."), "dim"),
+        Text(words.verdict(change), style),
+        *(Text(words.short(_median(found, name))) for name in ("rtt_p99_us", "rtt_p99_9_us", "rate_rps")),
+        Text(words.short(_median(found, "cpu_us_per_request"))),
+        Text(_polled(cell)),
+    )
+
+
+def _median(found: dict[str, Estimate], name: str) -> float | None:
+    return found.get(name, _NOTHING).median
+
+
+def _polled(cell: CellView) -> str:
+    ends = [_median(cell.estimates, f"{end}_polled_percent") for end in ("client", "server")]
+    return words.BLANK if ends == [None, None] else "/".join(words.percent(end) for end in ends)
+
+
+def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
+    for warning in view.warnings:
+        yield f"Damaged: {warning}.", "warn"
+    for group in view.left_out:
+        where = words.some(words.cell(case, factors) for case, factors in group.cells)
+        alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
+        reason = f": {group.reason}{alike}" if group.reason else ""
+        runs = "1 run" if group.runs == 1 else f"{group.runs} runs"
+        yield f"Left out, {runs} {group.verdict}, {where}{reason}.", "warn"
+    if view.missing:
+        runs = "1 planned run is" if view.missing == 1 else f"{view.missing} planned runs are"
+        yield f"{runs} not made yet; go on with `pollbench run FILE --resume`.", "warn"
+
+
+def _legend(view: Overview) -> Iterator[str]:
+    facts = {name: " | ".join(values) for name, values in view.facts.items()}
+    loop = f", {facts['workload_loop']} loop" if "workload_loop" in facts else ""
+    load = " ".join(facts[name] for name in ("workload_kind", "workload_protocol") if name in facts)
+    size = f", {facts['workload_size_bytes']} bytes" if "workload_size_bytes" in facts else ""
+    what = f" ({load}{size}{loop})" if load else ""
+    yield (
+        f"RTT: request sent to reply received, the whole round trip{what}. Quantiles are taken per run; "
+        "shown are medians over the valid runs."
+    )
+    yield from _interval_legend(view)
+    if view.baseline and any(cell.changes for cell in view.cells):
+        yield (
+            f"vs {view.baseline}: ratio of the p50 medians under the same factors, bootstrap over runs; "
+            "~ means no difference was shown at 95 %; few runs: too few valid runs to claim one."
+        )
+    yield "CPU: client and server process together. polled: busy-polled share of the packets received."
+    if host := _host(view):
+        yield host
+
+
+def _interval_legend(view: Overview) -> Iterator[str]:
+    found = {
+        (estimate.n, round(100 * estimate.interval.confidence, 1))
+        for cell in view.cells
+        if (estimate := cell.estimates.get("rtt_p50_us")) and estimate.interval
+    }
+    levels = ", ".join(f"{confidence:g} % with {n} runs" for n, confidence in sorted(found, reverse=True))
+    if levels:
+        yield f"[interval]: of that median, by order statistics; confidence {levels}."
+
+
+def _host(view: Overview) -> str:
+    facts = {name: words.some(values, 3) for name, values in view.facts.items()}
+    parts = [f"kernel {facts['kernel']}"] if "kernel" in facts else []
+    if "cpu_model" in facts:
+        parts.append(facts["cpu_model"])
+    if facts.get("virtualisation", "none") != "none":
+        parts.append(f"under {facts['virtualisation']}")
+    for name in ("governor", "clocksource", "datapath"):
+        if name in facts:
+            parts.append(f"{name} {facts[name]}")
+    return f"Measured on: {', '.join(parts)}." if parts else ""

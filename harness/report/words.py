@@ -1,0 +1,97 @@
+"""Numbers, changes and cells in the words that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.compare import Change, Factors
+from harness.stats import Interval
+
+BLANK = "-"
+
+
+def short(value: float | None) -> str:
+    """A number with about three digits that mean something: 7.53, 61.2, 368, 12,345."""
+    if value is None:
+        return BLANK
+    size = abs(value)
+    if size >= 1e15:
+        return f"{value:.3g}"
+    if size >= 99.95:
+        return f"{value:,.0f}"
+    if size >= 9.995:
+        return f"{value:.1f}"
+    if size >= 0.01 or size == 0:
+        return f"{value:.2f}" if size else "0"
+    return f"{value:.2g}"
+
+
+def percent(value: float | None) -> str:
+    """A share in percent: never rounded up to 100 nor down to 0."""
+    if value is None:
+        return BLANK
+    if value in (0, 100):
+        return f"{value:.0f}"
+    if 99.95 <= value < 100:
+        return ">99.9"
+    if 0 < value < 0.05:
+        return "<0.1"
+    return f"{value:.1f}"
+
+
+def bracket(interval: Interval | None, *, gap: str = " .. ") -> str:
+    """An interval as [low .. high]; nothing when there is none."""
+    return f"[{short(interval.low)}{gap}{short(interval.high)}]" if interval else ""
+
+
+def ratio(value: float | None) -> str:
+    """A ratio with three digits."""
+    return BLANK if value is None else f"{value:.3f}" if value < 9.9995 else short(value)
+
+
+def times(change: Change) -> str:
+    """How much lower or higher, in as few characters as are true: 8.1x lower, 3.2 % higher."""
+    if change.ratio is None or change.factor is None:
+        return BLANK
+    direction = "lower" if change.ratio.value < 1 else "higher"
+    if change.factor >= 1.5:
+        size = f"{change.factor:.1f}" if change.factor < 99.95 else f"{change.factor:,.0f}"
+        return f"{size}x {direction}"
+    return f"{abs(change.ratio.value - 1) * 100:.1f} % {direction}"
+
+
+def verdict(change: Change | None) -> str:
+    """What a change showed: "8.1x lower", "~" for nothing, "few runs" where nothing could be."""
+    if change is None or change.ratio is None:
+        return ""
+    if change.ratio.interval is None:
+        return "few runs"
+    return "~" if change.outcome == "~" else times(change)
+
+
+def factors(values: Factors) -> str:
+    """Factors as `name=value, name=value`."""
+    return ", ".join(f"{name}={value}" for name, value in values)
+
+
+def cell(case: str, values: Factors) -> str:
+    """A cell as a person would call it."""
+    return f"{case} at {factors(values)}" if values else case
+
+
+def counts(verdicts: dict[str, int]) -> str:
+    """Runs by verdict: `28 valid, 1 suspect`."""
+    found = [f"{count} {name}" for name, count in verdicts.items() if count]
+    return ", ".join(found) or "none"
+
+
+def some(items: Iterable[str], limit: int = 4) -> str:
+    """A list in words, cut with how many more there are."""
+    found = list(items)
+    more = len(found) - limit
+    return ", ".join(found[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def clean(text: str) -> str:
+    """Text from a file, safe for a terminal: control characters (escape sequences) become `?`."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
