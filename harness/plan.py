@@ -86,7 +86,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Any, where: str = "plan.json") -> Plan:
-        """The plan that to_json() gave. InputError, naming `where`, if it is damaged or of another version."""
+        """The plan that to_json() gave. InputError, naming `where`, if damaged or of another version."""
         try:
             if data["format"] != FORMAT:
                 raise InputError("read a plan", got=f"format {data['format']}, not {FORMAT}", where=where)
@@ -110,8 +110,8 @@ def make_plan(
 ) -> Plan:
     """Every run of the chosen cases in its order: one block per repetition, each cell once per block.
 
-    A run's id depends on what it does and on its block, not on seed or `repeat`, so a plan that grows keeps the
-    runs it had. InputError for an unknown case or a repeat below 1.
+    A run's id depends on what it does and on its block, not on seed or `repeat`, so a plan that grows keeps
+    its runs. InputError for an unknown case or a repeat below 1.
     """
     repeat = experiment.repeat if repeat is None else repeat
     seed = experiment.seed if seed is None else seed

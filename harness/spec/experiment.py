@@ -54,17 +54,17 @@ class Header(Section):
 
     name: Name = Field(description="names the result directory")
     description: str = Field("", description="what the experiment asks, in words")
-    repeat: Count = Field(DEFAULT_REPEAT, ge=1, le=10_000, description="repetitions of every cell")
-    seed: Count = Field(1, ge=0, le=INT64_MAX, description="seed of the random order")
-    order: Literal["blocks", "sequential"] = Field(
-        "blocks",
-        description="blocks: every cell once per repetition, shuffled; sequential: cell after cell",
-    )
     cases: dict[Name, Any] | None = Field(
         None, description="case name to what it changes; one case `base` that changes nothing if absent"
     )
     sweep: dict[str, list[Any]] | None = Field(
         None, description="dotted key to the values it takes; every combination is run for every case"
+    )
+    repeat: Count = Field(DEFAULT_REPEAT, ge=1, le=10_000, description="repetitions of every cell")
+    seed: Count = Field(1, ge=0, le=INT64_MAX, description="seed of the random order")
+    order: Literal["blocks", "sequential"] = Field(
+        "blocks",
+        description="blocks: every cell once per repetition, shuffled; sequential: cell after cell",
     )
 
 

@@ -58,7 +58,7 @@ def read_cases(tree: Tree | None, base: Tree) -> tuple[Case, ...]:
 
 
 def read_axes(tree: Tree | None) -> tuple[Axis, ...]:
-    """The axes of the `sweep` section. InputError on an empty one, and on values that are no scalars or twice."""
+    """The axes of the `sweep` section. InputError if empty, or on values that are no scalars or twice."""
     if tree is None or tree.value is None:
         return ()
     if not isinstance(tree.value, dict) or not tree.value:

@@ -148,7 +148,9 @@ def _schemas(root: dict[str, Any], path: Path) -> list[dict[str, Any]]:
         for schema in current:
             child = schema.get("properties", {}).get(part) if isinstance(part, str) else schema.get("items")
             if child is None and isinstance(part, str):
-                child = schema.get("additionalProperties")
+                child = next(
+                    iter(schema.get("patternProperties", {}).values()), schema.get("additionalProperties")
+                )
             if isinstance(child, dict):
                 following += _unfolded(root, child)
         current = following
