@@ -43,7 +43,7 @@ class Module:
             elif isinstance(node, ast.ImportFrom):
                 base = self._absolute(node)
                 for alias in node.names:
-                    # `from package import module` imports that module; otherwise the name is something within.
+                    # `from package import module` imports that module; else the name lies in the base.
                     full = f"{base}.{alias.name}"
                     yield node.lineno, full if full in self.known else base
 

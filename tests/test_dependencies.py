@@ -1,0 +1,61 @@
+"""Dependencies: each is explained in docs/dependencies.md; the locks hold all of them and suit everybody."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RUNTIME = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+BUILD = [Requirement(text) for text in PROJECT["build-system"]["requires"]]
+DEV = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["dev"]]
+
+
+def pins(lock: str) -> dict[str, Version]:
+    """Every pinned version of a lock file."""
+    found = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE)
+    return {canonicalize_name(name): Version(version) for name, version in found}
+
+
+def test_every_dependency_is_explained() -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    rows = re.findall(r"^\| \[?`([A-Za-z0-9._-]+)`", page, re.MULTILINE)
+    wanted = {canonicalize_name(each.name) for each in [*RUNTIME, *BUILD, *DEV]}
+    assert {canonicalize_name(name) for name in rows} == wanted
+
+
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [("requirements.lock", [*RUNTIME, *BUILD]), ("requirements-dev.lock", [*RUNTIME, *BUILD, *DEV])],
+)
+def test_lock_satisfies_the_project(lock: str, wanted: list[Requirement]) -> None:
+    pinned = pins(lock)
+    stale = [
+        str(each)
+        for each in wanted
+        if canonicalize_name(each.name) not in pinned
+        or not each.specifier.contains(pinned[canonicalize_name(each.name)])
+    ]
+    assert not stale, f"{lock} is older than pyproject.toml: run make lock"
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_lock_installs_anywhere(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    assert "://" not in text
+    assert not re.search(r"^-", text, re.MULTILINE)
+    assert [name for name, version in pins(lock).items() if version.local] == []
+    blocks = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert [block.split("=")[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+def test_the_locks_agree() -> None:
+    run, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+    assert {name: dev.get(name) for name in run} == run
