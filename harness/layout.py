@@ -1,4 +1,4 @@
-"""From a Topology to every device, address and route of its testbed, all decided before anything is made. Pure."""
+"""From a Topology to every device, address and route of its testbed, before anything is made. Pure."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Layout:
         return list(found.values())
 
     def address(self, node: str, seen_from: str | None = None) -> str:
-        """The address of `node` by which `seen_from` reaches it in the fewest hops; its first one if not said.
+        """The address by which `seen_from` reaches `node` in the fewest hops; the first one if not said.
 
         Raises InputError when there is no path, or the node has no link.
         """
@@ -108,7 +108,7 @@ class Layout:
         return first
 
     def _walk(self, start: str) -> Iterator[tuple[PortLayout, int]]:
-        """Breadth first: the far port of every link crossed from `start`, and the first link of the way there.
+        """Breadth first: the far port of every link crossed from `start`, and the first link on the way.
 
         Every link is crossed once, from its nearer end; only nodes that forward are passed through.
         """

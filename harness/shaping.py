@@ -11,14 +11,16 @@ ROOT_PARENT = 0xFFFFFFFF
 DEFAULT_MTU = 1500
 ETHERNET_HEADER = 14
 
-# A shaper is woken by a high-resolution timer, but a burst of rate / HZ is the rule that holds on every kernel; 250
-# is the commonest HZ, and 4 ms of the rate is little enough to leave the rate true over a fraction of a second.
+# A shaper is woken by a high-resolution timer, but a burst of rate / HZ is the rule that holds on every
+# kernel; 250 is the commonest HZ, and 4 ms of the rate is little enough to leave the rate true over a
+# fraction of a second.
 _BURSTS_PER_SECOND = 250
 _SMALLEST_BURST = 1600
 _U32_MAX = 2**32 - 1
 
-# netem keeps delayed packets in its own queue. Its default of 1000 packets loses packets on a fast link with a long
-# delay, so it grows with rate x delay, counted in smallish packets, up to a bound that still fits in memory.
+# netem keeps delayed packets in its own queue. Its default of 1000 packets loses packets on a fast link
+# with a long delay, so it grows with rate x delay, counted in smallish packets, up to a bound that still
+# fits in memory.
 _NETEM_LIMIT, _NETEM_LIMIT_MAX, _NETEM_PACKET_BYTES = 1000, 1_000_000, 256
 
 
@@ -34,8 +36,8 @@ class Disc(NamedTuple):
 def discs_of(shape: Shape | None, mtu: int | None = None) -> tuple[Disc, ...]:
     """The chain: rate limit (tbf or htb), then netem, then the leaf; empty where nothing is declared.
 
-    The rate comes first because a packet is first serialised, then travels. Raises InputError for a declaration
-    that no kernel can do.
+    The rate comes first because a packet is first serialised, then travels. Raises InputError for a
+    declaration that no kernel can do.
     """
     if shape is None:
         return ()
@@ -47,7 +49,8 @@ def discs_of(shape: Shape | None, mtu: int | None = None) -> tuple[Disc, ...]:
     if shape.leaf is not None:
         chain.append((shape.leaf.kind, _leaf_options(shape)))
     elif shape.rate_bps is not None and shape.method == "htb" and not shape.needs_netem:
-        # tbf brings a queue of `queue` with it; htb would fall back to one of 1000 packets, whatever the rate.
+        # tbf brings a queue of `queue` with it; htb would fall back to one of 1000 packets, whatever the
+        # rate.
         chain.append(("bfifo", {"limit": int(chain[0][1].pop("limit_bytes"))}))
     if shape.method == "htb" and chain and chain[0][0] == "htb":
         chain[0][1].pop("limit_bytes", None)

@@ -1,4 +1,4 @@
-"""Device features (`ethtool -K`) and interrupt coalescing (`ethtool -C`) by ioctl: a few microseconds each."""
+"""Device features (`ethtool -K`) and interrupt coalescing (`ethtool -C`) by ioctl: microseconds each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SET_FEATURES = 4
 _NAME_BYTES = 32
 _UNSUPPORTED = 1
 
-# What ethtool's short names stand for. tso: the bits that decide on veth's NAPI; tx-tcp-accecn-segmentation (6.18)
-# is no business of the legacy flag either.
+# What ethtool's short names stand for. tso: the bits that decide on veth's NAPI; tx-tcp-accecn-segmentation
+# (6.18) is no business of the legacy flag either.
 SHORT_NAMES = {
     "gro": ("rx-gro",),
     "gso": ("tx-generic-segmentation",),
@@ -34,6 +34,16 @@ SHORT_NAMES = {
         "tx-tcp-mangleid-segmentation",
     ),
     "tx": ("tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-checksum-ipv6", "tx-checksum-sctp"),
+}
+
+# A veth end receives by NAPI if it does GRO itself while its peer sends nothing larger than a frame: set on
+# both ends, it holds in both directions. The last two would keep UDP packets in GRO until a busy-poll loop
+# ends.
+VETH_NAPI_FEATURES = {
+    "rx-gro": True,
+    **dict.fromkeys(SHORT_NAMES["tso"], False),
+    "rx-gro-list": False,
+    "rx-udp-gro-forwarding": False,
 }
 
 # struct ethtool_coalesce, after its command word.
@@ -91,8 +101,8 @@ def features(device: str) -> dict[str, Feature]:
 def set_features(device: str, wanted: Mapping[str, bool]) -> None:
     """Ask for features by kernel or short name, all in one call; read back what became of it.
 
-    A short name sets those of its features that the device can change. Raises OSError: EINVAL for a name that this
-    kernel does not know, EOPNOTSUPP for one that the device cannot change.
+    A short name sets those of its features that the device can change. Raises OSError: EINVAL for a name
+    that this kernel does not know, EOPNOTSUPP for one that the device cannot change.
     """
     names = _feature_names(device)
     blocks = [[0, 0] for _ in range((len(names) + 31) // 32)]
@@ -111,7 +121,7 @@ def set_features(device: str, wanted: Mapping[str, bool]) -> None:
 
 
 def _meant_by(device: str, name: str) -> Sequence[str]:
-    """The kernel's names behind a given one; of a short name with several, those that the device can change."""
+    """The kernel's names behind a given one; of several, those that the device can change."""
     meant = SHORT_NAMES.get(name, (name,))
     if len(meant) == 1:
         return meant
@@ -125,8 +135,9 @@ def _meant_by(device: str, name: str) -> Sequence[str]:
 def link_detected(device: str) -> bool:
     """Whether the device has a carrier.
 
-    On veth (and most drivers) asking also makes the kernel act on a pending carrier change at once, which it would
-    else do from a work queue some time later: after True, the transmit queue is open. Raises OSError.
+    On veth (and most drivers) asking also makes the kernel act on a pending carrier change at once, which
+    it would else do from a work queue some time later: after True, the transmit queue is open. Raises
+    OSError.
     """
     data = bytearray(struct.pack("=II", _GLINK, 0))
     _ioctl(device, data)
@@ -134,14 +145,14 @@ def link_detected(device: str) -> bool:
 
 
 def coalesce(device: str) -> dict[str, int]:
-    """The coalescing parameters by ethtool's names. Raises OSError (EOPNOTSUPP where the driver has none: veth)."""
+    """The coalescing parameters by ethtool's names. Raises OSError (EOPNOTSUPP: the driver has none)."""
     data = bytearray(struct.pack("=I", _GCOALESCE) + bytes(4 * len(COALESCE_FIELDS)))
     _ioctl(device, data)
     return dict(zip(COALESCE_FIELDS, struct.unpack_from(f"={len(COALESCE_FIELDS)}I", data, 4), strict=True))
 
 
 def set_coalesce(device: str, wanted: Mapping[str, int]) -> None:
-    """Change these coalescing parameters, leaving the others as found. Raises OSError (EINVAL: unknown name)."""
+    """Change these coalescing parameters and no others. Raises OSError (EINVAL: unknown name)."""
     if unknown := set(wanted) - set(COALESCE_FIELDS):
         raise OSError(errno.EINVAL, f'no coalescing parameter "{min(unknown)}"', device)
     values = {**coalesce(device), **wanted}

@@ -1,4 +1,4 @@
-"""Who changed what on this host: a journal per owner, written before each act, and the lock of host-wide things."""
+"""Who changed what on this host: a journal per owner, written before each act, and the host lock."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Entry = dict[str, Any]
 
 
 class Journal:
-    """What one owner is about to do, one JSON line per act, in a file that the owner keeps locked while it lives.
+    """What one owner is about to do, one JSON line per act, in a file kept locked while the owner lives.
 
     `warnings` holds, in words, what was not put back because somebody else had changed it meanwhile.
-    A line is one write(2), without fsync: it outlives SIGKILL, and what it tells of (namespaces, /proc values,
-    processes) does not outlive a power loss any more than /run does.
+    A line is one write(2), without fsync: it outlives SIGKILL, and what it tells of (namespaces, /proc
+    values, processes) does not outlive a power loss any more than /run does.
     """
 
     def __init__(self, directory: Path, fd: int) -> None:
@@ -43,7 +43,8 @@ class Journal:
     def note(self, kind: str, **what: Any) -> int:
         """Record an act BEFORE doing it; the number returned is for `done`.
 
-        Kinds: netns{name}; value{path, found, wrote}; process{pid, start_ticks}; others are kept but not undone.
+        Kinds: netns{name}; value{path, found, wrote}; process{pid, start_ticks}; others are kept but not
+        undone.
         """
         self._count += 1
         self._write({"n": self._count, "kind": kind, **what})
@@ -59,10 +60,10 @@ class Journal:
 
 @contextlib.contextmanager
 def open_journal(state: Path | None = None) -> Iterator[Journal]:
-    """A journal for the block. At its end whatever is still noted and not done is undone, and the journal is gone.
+    """A journal for the block; at its end what is noted and not done is undone, and the journal removed.
 
-    Raises MissingError without the privilege for /run/pollbench, PollbenchError when something could not be undone
-    (the journal then stays for `pollbench clean`).
+    Raises MissingError without the privilege for /run/pollbench, PollbenchError when something could not be
+    undone (the journal then stays for `pollbench clean`).
     """
     root = _state_dir(state)
     with _mutex(root):
@@ -118,8 +119,8 @@ def stale(state: Path | None = None) -> list[Stale]:
 def clean(dry_run: bool = False, state: Path | None = None) -> list[Undone]:
     """Undo what dead owners noted, newest first, each in reverse order; with dry_run only tell what would be.
 
-    Live owners are left alone, and nothing that no journal names is touched. What cannot be undone is in the result
-    with action "failed", and its journal stays. Raises MissingError without privilege.
+    Live owners are left alone, and nothing that no journal names is touched. What cannot be undone is in
+    the result with action "failed", and its journal stays. Raises MissingError without privilege.
     """
     root = STATE_DIR if state is None else state
     if not root.exists():
@@ -166,7 +167,7 @@ def _read(directory: Path) -> tuple[list[Entry], list[str]]:
 
 
 def _is_live(directory: Path) -> bool:
-    """Whether the owner lives: it holds the lock as long as it does, and the kernel drops it with the process."""
+    """Whether the owner lives: it holds the lock, which the kernel drops with the process."""
     try:
         fd = os.open(directory / _JOURNAL, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -229,7 +230,7 @@ def _state_dir(state: Path | None) -> Path:
 
 @contextlib.contextmanager
 def _mutex(root: Path) -> Iterator[None]:
-    """One at a time makes or removes journals: else a new one, not yet locked, could be taken for a dead one."""
+    """One at a time makes or removes journals: a new one, not yet locked, would look like a dead one."""
     fd = os.open(root / _MUTEX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
@@ -282,8 +283,8 @@ class HostValue(NamedTuple):
 def set_value(journal: Journal, path: str, value: int | str) -> Iterator[HostValue]:
     """Set a host-wide /proc or /sys file for the block, then restore what was found.
 
-    Restored only while it still reads what we wrote: somebody else's later change is theirs. Raises OSError (the
-    kernel refused), PollbenchError when it reads back otherwise than written.
+    Restored only while it still reads what we wrote: somebody else's later change is theirs. Raises OSError
+    (the kernel refused), PollbenchError when it reads back otherwise than written.
     """
     found, wrote = sysctl.read_file(path), str(value)
     number = journal.note("value", path=path, found=found, wrote=wrote)

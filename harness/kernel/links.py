@@ -1,4 +1,4 @@
-"""The rtnetlink requests a testbed is made of: veth pairs, addresses, neighbours, routes; and link statistics."""
+"""The rtnetlink requests a testbed is made of: veth pairs, addresses, neighbours, routes."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class VethEnd(NamedTuple):
 
 
 def new_veth(end: VethEnd, peer: VethEnd) -> Request:
-    """A veth pair, either end born (down) in its own namespace, under the ifindex we choose: nothing to look up.
+    """A veth pair, either end born (down) in its own namespace, under the ifindex we choose.
 
     Both ends say their queue counts: said on one end only, the other gets as many queues as there are CPUs.
     """

@@ -84,7 +84,7 @@ def napi_set(
 
 
 def _uint(kind: int, value: int) -> bytes:
-    """netlink's number of either width: 64 bits only where needed, since some settings take no more than 32."""
+    """netlink's number of either width: 64 bits only where needed, since some settings take only 32."""
     if not 0 <= value < 2**64:
         raise OSError(errno.ERANGE, os.strerror(errno.ERANGE), str(value))
     return attr_u32(kind, value) if value < 2**32 else attr(kind, struct.pack("=Q", value))

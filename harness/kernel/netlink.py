@@ -1,4 +1,4 @@
-"""The netlink wire: attributes, requests, a socket that sends many requests at once and reads their answers."""
+"""The netlink wire: attributes, requests, and a socket that sends many requests at once."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def nest(kind: int, *parts: bytes) -> bytes:
 
 
 def attrs(data: bytes, start: int = 0) -> dict[int, bytes]:
-    """The attributes in `data` from `start` on, by type (flags stripped); of a repeated type the last counts."""
+    """The attributes in `data` from `start` on, by type; of a repeated type the last counts."""
     found: dict[int, bytes] = {}
     end = len(data)
     while start + 4 <= end:
@@ -90,7 +90,7 @@ def u32(data: bytes, start: int = 0) -> int:
 
 
 class NetlinkSocket:
-    """A netlink socket of the calling thread's network namespace (it stays there when the thread moves on)."""
+    """A netlink socket of this thread's network namespace (it stays there when the thread moves on)."""
 
     def __init__(self, protocol: int = NETLINK_ROUTE) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
@@ -105,8 +105,8 @@ class NetlinkSocket:
     def batch(self, requests: Sequence[Request]) -> None:
         """Send all requests in as few system calls as possible, in order; the kernel does them all.
 
-        Only the last asks for an acknowledgement: errors are always reported, so silence means success. Raises
-        NetlinkError of the first request that failed (later ones have been tried too).
+        Only the last asks for an acknowledgement: errors are always reported, so silence means success.
+        Raises NetlinkError of the first request that failed (later ones have been tried too).
         """
         start = size = 0
         for end, request in enumerate(requests):
@@ -181,7 +181,7 @@ class NetlinkSocket:
 
 
 def _error_of(kind: int, flags: int, body: bytes) -> tuple[int, str] | None:
-    """(errno, the kernel's words) of an error message or of a dump that ended in one; None when all is well."""
+    """(errno, the kernel's words) of an error message or of a failed dump; None when all is well."""
     if kind not in (_NLMSG_ERROR, _NLMSG_DONE) or len(body) < 4:
         return None
     number = -int(struct.unpack_from("=i", body)[0])

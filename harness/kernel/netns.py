@@ -20,7 +20,7 @@ def path_of(name: str) -> str:
 
 
 def create(name: str) -> int:
-    """Make the namespace `name`, visible to `ip netns`; return a descriptor of it. The caller's thread stays put.
+    """Make the namespace `name`, visible to `ip netns`, and return a descriptor of it.
 
     Raises FileExistsError when the name is taken, OSError otherwise; then nothing is left.
     """
@@ -104,9 +104,9 @@ def _fresh() -> Iterator[int]:
 def _ensure_run_dir() -> None:
     """Make /run/netns a shared mount point, the way `ip netns add` does on its first use.
 
-    Shared, so that a namespace bound or removed here is so in every mount namespace that was copied from ours
-    (systemd services, `ip netns exec`): else a copy would keep a removed namespace alive. Like `ip`, we leave the
-    mount point in place.
+    Shared, so that a namespace bound or removed here is so in every mount namespace that was copied from
+    ours (systemd services, `ip netns exec`): else a copy would keep a removed namespace alive. Like `ip`,
+    we leave the mount point in place.
     """
     os.makedirs(RUN_DIR, mode=0o755, exist_ok=True)
     try:

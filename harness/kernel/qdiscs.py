@@ -1,4 +1,4 @@
-"""Queueing disciplines on the wire: their options in plain units, encoded for the kernel and decoded from it."""
+"""Queueing disciplines on the wire: their options in plain units, encoded and decoded."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _NEW = NLM_F_CREATE | NLM_F_EXCL
 _U32_MAX = 2**32 - 1
 _NATIVE = sys.byteorder
 
-# Sizes are counted with their Ethernet header and computed by the kernel; the alternative, linklayer 0, would want
-# the 1 KiB rate tables of old.
+# Sizes are counted with their Ethernet header and computed by the kernel; the alternative, linklayer 0,
+# would want the 1 KiB rate tables of old.
 _LINKLAYER_ETHERNET = 1
 _RATESPEC = struct.Struct("=BBHhHI")
 
@@ -43,7 +43,7 @@ HTB_CLASS_MINOR = 1
 
 
 class QdiscState(NamedTuple):
-    """A qdisc as the kernel reports it; options in our units, empty for kinds that pollbench does not install."""
+    """A qdisc as the kernel reports it; options in our units, empty for kinds that we do not install."""
 
     ifindex: int
     kind: str
@@ -57,8 +57,8 @@ def new_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Option
     """The requests that install a qdisc. The kernel answers ENOENT when it has no such kind.
 
     Options by kind: tbf, htb {rate_bps, burst_bytes, limit_bytes (tbf)}; netem {delay_ns, jitter_ns, loss,
-    duplicate, reorder (shares), limit}; the others {limit}, none meaning the kernel's default. For htb it is the
-    qdisc and its one class, HANDLE:1, to which all packets go.
+    duplicate, reorder (shares), limit}; the others {limit}, none meaning the kernel's default. For htb it
+    is the qdisc and its one class, HANDLE:1, to which all packets go.
     """
     made = [_tc(_RTM_NEWQDISC, ifindex, kind, handle, parent, _encoded(kind, tuple(options.items())))]
     if kind == "htb":
@@ -87,7 +87,8 @@ def _encoded(kind: str, options: tuple[tuple[str, int | float], ...]) -> bytes |
 def dump(sock: NetlinkSocket, class_of: set[int] | None = None) -> list[QdiscState]:
     """Every qdisc of the socket's namespace; htb carries its class's rate. Raises NetlinkError.
 
-    class_of: ask for classes of these devices only (those known to have an htb); None asks wherever there is one.
+    class_of: ask for classes of these devices only (those known to have an htb); None asks wherever there
+    is one.
     """
     ask = Request(_RTM_GETQDISC, NLM_F_DUMP, _TCMSG.pack(0, 0, 0, 0, 0, 0, 0), "list the qdiscs")
     found = [_state(body) for body in sock.ask(ask)]
@@ -173,7 +174,8 @@ def _htb_back(_: bytes) -> dict[str, int | float]:
 def _htb_class(options: Options) -> bytes:
     rate = max(1, int(options["rate_bps"]) // 8)
     ticks = _bytes_to_ticks(int(options["burst_bytes"]), rate)
-    # Only one class borrows from nobody, so the quantum decides nothing; said, so that the kernel does not warn.
+    # Only one class borrows from nobody, so the quantum decides nothing; said, so that the kernel does not
+    # warn.
     quantum = min(max(rate // 10, 1514), 200_000)
     parameters = _ratespec(rate) * 2 + struct.pack("=5I", ticks, ticks, quantum, 0, 0)
     wide = struct.pack("=Q", rate)
@@ -220,7 +222,8 @@ def _probability(share: float) -> int:
 
 
 def _fifo(options: Options) -> bytes | None:
-    # No options at all: the kernel's default. An empty structure would mean a limit of 0, which drops everything.
+    # No options at all: the kernel's default. An empty structure would mean a limit of 0, which drops
+    # everything.
     return struct.pack("=I", int(options["limit"])) if "limit" in options else None
 
 

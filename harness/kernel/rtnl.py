@@ -34,8 +34,8 @@ def link_stats(netns: int | str | Path) -> dict[str, dict[str, int]]:
 def probe_qdiscs() -> dict[str, str]:
     """For every qdisc kind that pollbench can install: "" where this kernel has it, else the reason in words.
 
-    Each is tried for real on the loopback device of a throw-away namespace, so a module is loaded where there is one.
-    Raises OSError (EPERM) where this process may not make a namespace.
+    Each is tried for real on the loopback device of a throw-away namespace, so a module is loaded where
+    there is one. Raises OSError (EPERM) where this process may not make a namespace.
     """
     with throw_away(), contextlib.closing(NetlinkSocket()) as sock:
         return {kind: _try_qdisc(sock, kind) for kind in qdiscs.KINDS}
@@ -59,6 +59,6 @@ def missing_reason(kind: str) -> str:
 def missing_remedy(kind: str) -> str:
     """What a user can do about a missing qdisc kind."""
     return (
-        f"load the module sch_{kind} (on Ubuntu in the package linux-modules-extra), or use a kernel built with "
-        f"CONFIG_NET_SCH_{kind.upper()}, for example that of pollbench's VM image"
+        f"load the module sch_{kind} (on Ubuntu: package linux-modules-extra), or use a kernel that has "
+        f"CONFIG_NET_SCH_{kind.upper()}, such as that of pollbench's VM image"
     )

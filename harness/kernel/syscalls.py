@@ -14,7 +14,8 @@ MS_REC = 0x4000
 MS_SHARED = 1 << 20
 MNT_DETACH = 2
 
-# Numbers from 424 on are the same on every architecture (except alpha): one table for all system calls since 2019.
+# Numbers from 424 on are the same on every architecture (except alpha): one table for all system calls
+# since 2019.
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _FSCONFIG_CMD_CREATE = 6
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
@@ -56,8 +57,8 @@ def umount(target: str, flags: int = MNT_DETACH) -> None:
 def mount_sysfs() -> int:
     """A directory descriptor of a fresh sysfs of the calling thread's network namespace.
 
-    It is mounted nowhere (no path, no mount namespace, nothing to unmount): it lives as long as the descriptor.
-    Raises OSError: EPERM without CAP_SYS_ADMIN, ENOSYS before Linux 5.2.
+    It is mounted nowhere (no path, no mount namespace, nothing to unmount): it lives as long as the
+    descriptor. Raises OSError: EPERM without CAP_SYS_ADMIN, ENOSYS before Linux 5.2.
     """
     call = _libc().syscall
     context = _check(call(_FSOPEN, b"sysfs", _FSOPEN_CLOEXEC), "fsopen", "sysfs")

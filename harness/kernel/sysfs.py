@@ -12,10 +12,10 @@ from harness.kernel.netns import in_netns
 
 
 class NetSysfs:
-    """The sysfs of one network namespace (descriptor, path or name); paths are relative ("class/net/eth0/mtu").
+    """The sysfs of one network namespace (descriptor, path or name); paths are as "class/net/eth0/mtu".
 
-    setns() alone does not do: /sys shows the namespace it was mounted from. Raises OSError: EPERM without root,
-    ENOSYS before Linux 5.2. Close it (or use `with`): it keeps the namespace alive.
+    setns() alone does not do: /sys shows the namespace it was mounted from. Raises OSError: EPERM without
+    root, ENOSYS before Linux 5.2. Close it (or use `with`): it keeps the namespace alive.
     """
 
     def __init__(self, netns: int | str | Path) -> None:

@@ -15,7 +15,7 @@ _KILL_WAIT_MS = 5000
 
 
 class Undone(NamedTuple):
-    """One act of cleaning. action: removed, restored, killed; "would ..." in a dry run; left or failed (reason)."""
+    """One act of cleaning. action: removed, restored, killed ("would ..." in a dry run), left, failed."""
 
     token: str
     kind: str
@@ -47,7 +47,7 @@ def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
 
 
 def restore_value(path: str, found: str, wrote: str, dry_run: bool = False) -> tuple[str, str] | None:
-    """Write `found` back while the file still reads `wrote`. (action, reason), or None when there is nothing to do."""
+    """Write `found` back while the file still reads `wrote`. (action, reason); None: nothing to do."""
     try:
         now = sysctl.read_file(path)
     except FileNotFoundError:

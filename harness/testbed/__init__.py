@@ -14,12 +14,12 @@ from harness.kernel import netns
 from harness.kernel.journal import Journal
 from harness.layout import Layout, PortLayout, plan_layout
 from harness.spec.topology import Topology
-from harness.wiring import Wiring
+from harness.testbed.wiring import Wiring
 
 
 @dataclass(frozen=True)
 class Port:
-    """One end of a link. direction: "forward" where the port sends what the file calls forward, else "reverse"."""
+    """One end of a link. direction: what the file calls the traffic it sends, "forward" or "reverse"."""
 
     device: str
     ifindex: int
@@ -33,7 +33,7 @@ class Port:
 
 @dataclass(frozen=True)
 class NodeHandle:
-    """One namespace of the testbed: its name in `ip netns`, its path, and a descriptor (the testbed's to close)."""
+    """One namespace of the testbed; `netns` is its name in `ip netns`, `fd` is the testbed's to close."""
 
     name: str
     netns: str
@@ -44,7 +44,7 @@ class NodeHandle:
 
 @dataclass(frozen=True)
 class Testbed:
-    """A running testbed. qdiscs: one {node, device, requested, read_back} for every qdisc that was declared."""
+    """A running testbed. qdiscs: a {node, device, requested, read_back} for every declared qdisc."""
 
     token: str
     nodes: dict[str, NodeHandle]
@@ -53,7 +53,7 @@ class Testbed:
     qdiscs: list[dict[str, Any]]
 
     def address(self, node: str, seen_from: str | None = None) -> str:
-        """The address of `node` by which `seen_from` reaches it in the fewest hops. Raises InputError: no path."""
+        """The address by which `seen_from` reaches `node` in the fewest hops. Raises InputError: no path."""
         return self.layout.address(node, seen_from)
 
 
@@ -61,9 +61,9 @@ class Testbed:
 def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterator[Testbed]:
     """Build the topology, give it to the block, remove it at the end; also when building fails half-way.
 
-    napi: make every link busy-poll capable in both directions, and check that it is. Raises MissingError when the
-    kernel lacks a declared qdisc or the privilege is missing, InputError when the topology cannot be laid out,
-    PollbenchError when the kernel refuses something or reports it otherwise than asked for.
+    napi: make every link busy-poll capable in both directions, and check that it is. Raises MissingError
+    when the kernel lacks a declared qdisc or the privilege is missing, InputError when the topology cannot
+    be laid out, PollbenchError when the kernel refuses something or reports it otherwise than asked for.
     """
     layout = plan_layout(topology)
     with contextlib.ExitStack() as stack:

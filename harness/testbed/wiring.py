@@ -14,18 +14,9 @@ from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.layout import Layout, PortLayout
 
-# A veth end has a NAPI to receive with if it does GRO itself while its peer sends nothing larger than a frame.
-# The last two would hold UDP packets back until the busy-poll loop ends, so that latency grows with its length.
-NAPI_FEATURES = {
-    "rx-gro": True,
-    **dict.fromkeys(ethtool.SHORT_NAMES["tso"], False),
-    "rx-gro-list": False,
-    "rx-udp-gro-forwarding": False,
-}
-
 
 class Wiring:
-    """The namespaces of a layout (node to descriptor) under construction; holds one netlink socket in each."""
+    """The namespaces of a layout (node to descriptor) under construction, a netlink socket in each."""
 
     def __init__(self, layout: Layout, fds: Mapping[str, int]) -> None:
         self._layout, self._fds = layout, fds
@@ -41,7 +32,7 @@ class Wiring:
                     _write_sysctl(name, value, self._layout.topology.family)
 
     def _sysctls(self, node: str) -> Iterator[tuple[str, int]]:
-        """A new namespace copies some values from the host (Docker hosts forward, some filter): said here instead."""
+        """What a new namespace would else copy from the host (Docker hosts forward, some filter)."""
         layout = self._layout
         if layout.topology.family == "ipv6":
             yield "net.ipv6.conf.default.disable_ipv6", 0
@@ -70,11 +61,11 @@ class Wiring:
         return links.VethEnd(self._fds[port.node], port.device, port.ifindex, port.mac, link.queues, link.mtu)
 
     def enable_napi(self) -> None:
-        """Set the features that make both ends receive by NAPI; before they are up, so that NAPIs are made once."""
+        """Make both ends receive by NAPI; before they are up, so that NAPIs are made once."""
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
                 for port in ports:
-                    ethtool.set_features(port.device, NAPI_FEATURES)
+                    ethtool.set_features(port.device, ethtool.VETH_NAPI_FEATURES)
 
     def start(self) -> None:
         """All links up, then addresses, neighbours and routes (which want their device up)."""
@@ -164,7 +155,7 @@ class Wiring:
                     found = ethtool.features(port.device)
                     wrong = [
                         name
-                        for name, on in NAPI_FEATURES.items()
+                        for name, on in ethtool.VETH_NAPI_FEATURES.items()
                         if name in found and found[name].active != on
                     ]
                     if wrong:

@@ -1,0 +1,206 @@
+"""What this kernel can do for us, each thing tried for real in a throw-away namespace that leaves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from harness.kernel import ethtool, links, netdev, qdiscs, rtnl, syscalls, sysctl
+from harness.kernel.netlink import NetlinkSocket
+from harness.kernel.netns import throw_away
+
+_SO_BUSY_POLL, _SO_PREFER_BUSY_POLL = 46, 69
+_EPIOCSPARAMS = 0x40088A01
+_DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 2, "pbprobe1", 3
+_NOT_TRIED = "not tried: "
+
+
+class Capability(NamedTuple):
+    """One thing to try: its key in the result, what it is in words, the kernel that brought it."""
+
+    key: str
+    meaning: str
+    since: str
+    attempt: Callable[[], None]
+
+
+def probe() -> dict[str, str]:
+    """For each capability (and "qdisc:KIND"): "" when it works, else the reason, or "not tried: ...".
+
+    Root tries in this process; anybody else in a child that makes a user namespace, where that is allowed.
+    """
+    return _probe_here() if os.geteuid() == 0 else _probe_in_child()
+
+
+def meanings() -> dict[str, str]:
+    """What each capability of `probe` is, in words ("qdisc:KIND" ones speak for themselves)."""
+    return {each.key: each.meaning for each in CAPABILITIES}
+
+
+def _probe_here() -> dict[str, str]:
+    found: dict[str, str] = {}
+    try:
+        found |= {f"qdisc:{kind}": reason for kind, reason in rtnl.probe_qdiscs().items()}
+        with throw_away():
+            found |= {each.key: _reason(each) for each in CAPABILITIES}
+    except OSError as error:
+        return _all(f"{_NOT_TRIED}no network namespace can be made ({error.strerror}); try as root")
+    return found
+
+
+def _reason(capability: Capability) -> str:
+    try:
+        capability.attempt()
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            return f"{_NOT_TRIED}needs root"
+        since = f"; needs {capability.since}" if capability.since else ""
+        return f"{error.strerror or error}{since}"
+    return ""
+
+
+def _all(reason: str) -> dict[str, str]:
+    keys = [each.key for each in CAPABILITIES] + [f"qdisc:{kind}" for kind in qdiscs.KINDS]
+    return dict.fromkeys(keys, reason)
+
+
+def _probe_in_child() -> dict[str, str]:
+    """Probe in a forked child, root in its own user namespace: all it makes dies with it."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        # Whatever happens, the child must not return into its parent's program.
+        try:
+            os.write(writer, json.dumps(_probe_as_user()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    try:
+        return {str(key): str(reason) for key, reason in json.loads(text).items()}
+    except ValueError:
+        return _all(f"{_NOT_TRIED}the probe died; try as root")
+
+
+def _probe_as_user() -> dict[str, str]:
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNET)
+    except OSError as error:
+        return _all(f"{_NOT_TRIED}this host lets no user make a namespace ({error.strerror}); try as root")
+    return _probe_here()
+
+
+def _try_nothing() -> None:
+    """The namespace itself has been made by then."""
+
+
+def _try_veth() -> None:
+    """A veth pair of one queue, up; the later attempts find it."""
+    fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with contextlib.closing(NetlinkSocket()) as sock:
+            one = links.VethEnd(fd, _DEVICE, _IFINDEX, b"\2\0\0\0\0\1")
+            other = links.VethEnd(fd, _PEER, _PEER_IFINDEX, b"\2\0\0\0\0\2")
+            sock.batch([links.new_veth(one, other), links.link_up(_IFINDEX), links.link_up(_PEER_IFINDEX)])
+    finally:
+        os.close(fd)
+
+
+def _try_veth_napi() -> None:
+    for device in (_DEVICE, _PEER):
+        ethtool.set_features(device, ethtool.VETH_NAPI_FEATURES)
+    _napi_id()
+
+
+def _napi_id() -> int:
+    napis = netdev.napi_get(_IFINDEX)
+    if not napis:
+        raise OSError(errno.EOPNOTSUPP, "no NAPI on a veth with GRO on and TSO off")
+    return napis[0].napi_id
+
+
+def _try_napi_settings() -> None:
+    netdev.napi_set(_napi_id(), defer_hard_irqs=1, gro_flush_timeout=1000)
+
+
+def _try_irq_suspend() -> None:
+    netdev.napi_set(_napi_id(), irq_suspend_timeout=1000)
+
+
+def _try_device_coalesce() -> None:
+    for name in ("napi_defer_hard_irqs", "gro_flush_timeout"):
+        _write_sysfs(name, "0")
+
+
+def _try_threaded() -> None:
+    _write_sysfs("threaded", "1")
+    _write_sysfs("threaded", "0")
+
+
+def _try_threaded_busy_poll() -> None:
+    netdev.napi_set(_napi_id(), threaded=2)
+
+
+def _try_rps() -> None:
+    _write_sysfs("queues/rx-0/rps_cpus", "0")
+
+
+def _write_sysfs(name: str, value: str) -> None:
+    root = syscalls.mount_sysfs()
+    try:
+        fd = os.open(f"class/net/{_DEVICE}/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+    finally:
+        os.close(root)
+
+
+def _try_ipv6() -> None:
+    sysctl.read("net.ipv6.conf.default.accept_dad")
+
+
+def _try_socket_option(option: int, value: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, option, value)
+
+
+def _try_epoll() -> None:
+    with select.epoll() as poll:
+        fcntl.ioctl(poll, _EPIOCSPARAMS, struct.pack("=IHBB", 50, 8, 0, 0))
+
+
+# In this order: the veth pair serves those after it.
+CAPABILITIES = (
+    Capability("netns", "network namespaces", "", _try_nothing),
+    Capability("veth", "veth pairs (CONFIG_VETH)", "", _try_veth),
+    Capability("ipv6", "IPv6", "", _try_ipv6),
+    Capability("veth-napi", "busy-poll capable veth pairs", "Linux 6.8", _try_veth_napi),
+    Capability(
+        "device-coalesce", "napi_defer_hard_irqs, gro_flush_timeout", "Linux 5.8", _try_device_coalesce
+    ),
+    Capability("napi-settings", "coalescing per NAPI", "Linux 6.13", _try_napi_settings),
+    Capability("irq-suspend", "irq-suspend-timeout", "Linux 6.13", _try_irq_suspend),
+    Capability("threaded-napi", "threaded NAPI", "Linux 5.12", _try_threaded),
+    Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", _try_threaded_busy_poll),
+    Capability("rps", "receive packet steering (CONFIG_RPS)", "", _try_rps),
+    Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _try_socket_option(_SO_BUSY_POLL, 50)),
+    Capability(
+        "prefer-busy-poll",
+        "SO_PREFER_BUSY_POLL",
+        "Linux 5.11",
+        lambda: _try_socket_option(_SO_PREFER_BUSY_POLL, 1),
+    ),
+    Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _try_epoll),
+)
