@@ -11,7 +11,11 @@ need() { command -v "$1" >/dev/null 2>&1 || lack "$2"; }
 # Administrators' tools are not on every user's path.
 PATH=$PATH:/usr/sbin:/sbin
 
-tools/python.sh >/dev/null 2>&1 || lack python3 python3-venv
+if ! tools/python.sh >/dev/null 2>&1; then
+    # Whoever named an interpreter wants that one, and hears what it lacks.
+    [ -z "${PYTHON:-}" ] || tools/python.sh || exit 3
+    lack python3 python3-venv
+fi
 if command -v "${CC:-cc}" >/dev/null 2>&1; then
     echo '#include <stdio.h>' | "${CC:-cc}" -E - >/dev/null 2>&1 || lack libc6-dev
 else
