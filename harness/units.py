@@ -165,6 +165,8 @@ def _quantity(value: object, form: str) -> tuple[Fraction, str]:
 
 def _formatted(number: int, units: dict[str, int]) -> str:
     """In the largest unit that needs at most three decimals."""
+    if number == 0:
+        return f"0{next(iter(units))}"
     for unit, factor in units.items():
         thousandths, rest = divmod(number * 1000, factor)
         if rest == 0 and number >= factor:

@@ -41,13 +41,15 @@ class Tree:
 
     at: place of the value, "file:line:column" or the command-line option it came by; key_at: place of its key
     (of the value itself, where it has no key). whole: laid over another value, it takes that one's place
-    entirely. size: how many values it holds, itself included; depth: levels of nesting, itself included.
+    entirely. layer: 0 for the file, more for what is laid over it. size: how many values it holds, and depth: how
+    deep, both with itself.
     """
 
     value: Scalar | dict[str, Tree] | tuple[Tree, ...]
     at: str
     key_at: str
     whole: bool = False
+    layer: int = 0
     size: int = 1
     depth: int = 1
 

@@ -14,9 +14,10 @@ from harness.errors import InputError
 from harness.spec.cells import Cell
 from harness.spec.experiment import CELL_SECTIONS, HEADER_KEYS, Header
 from harness.spec.matrix import (
-    Axis,
+    OVERRIDE_LAYER,
     Case,
     Layers,
+    axis_of,
     cell_key,
     check_count,
     expand,
@@ -25,11 +26,11 @@ from harness.spec.matrix import (
     read_cases,
 )
 from harness.spec.messages import did_you_mean, problem, validate
-from harness.spec.overlay import find, merge, overlay_of, split_key
+from harness.spec.overlay import at_layer, find, merge, overlay_of, split_key
 from harness.spec.references import topology_named, with_topology
 from harness.spec.rules_cell import ALL_NODES, cpu_lists
 from harness.units import format_cpus
-from harness.yamlfile import Tree, parse_option, read_file
+from harness.yamlfile import Tree, kind_of, parse_option, read_file
 
 _HEADER = TypeAdapter(Header)
 
@@ -120,11 +121,15 @@ def _layers(tree: Tree, settings: Sequence[tuple[str, Tree]], path: Path) -> tup
         if swept and split_key(swept[0].key, value.at) != parts:
             got, todo = f'the file sweeps "{swept[0].key}"', "set that very key, or take it out of the sweep"
             raise InputError(f'cannot set "{key}"', got=got, todo=todo, where=value.at)
+        if swept and isinstance(value.value, dict | tuple):
+            got = f"the file sweeps it, and {kind_of(value.value)} cannot be swept"
+            raise InputError(f'cannot set "{key}"', got=got, where=value.at)
         if swept:
-            chosen = Axis(swept[0].key, ((value.plain(), overlay_of(key, value, value.at)),))
+            chosen = axis_of(swept[0].key, [value], value.at, OVERRIDE_LAYER)
             axes = tuple(chosen if axis is swept[0] else axis for axis in axes)
         else:
-            overrides.append(with_topology(overlay_of(key, value, value.at), path))
+            overlay = with_topology(overlay_of(key, value, value.at), path)
+            overrides.append(at_layer(overlay, OVERRIDE_LAYER))
     axes = tuple(
         replace(axis, values=tuple((raw, with_topology(layer, path)) for raw, layer in axis.values))
         for axis in axes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +12,12 @@ from harness.errors import InputError
 from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id
 from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
 from harness.spec.messages import did_you_mean
-from harness.spec.overlay import merge_cell, overlay_of, split_key
+from harness.spec.overlay import at_layer, merge_cell, overlay_of, split_key
 from harness.yamlfile import Tree, kind_of
 
 MAX_RUNS = 10_000
 MAX_AXES = 16
+_CASE_LAYER, _SWEEP_LAYER, OVERRIDE_LAYER = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,13 @@ def read_axes(tree: Tree | None) -> tuple[Axis, ...]:
     return axes
 
 
+def axis_of(key: str, values: Sequence[Tree], key_at: str, layer: int = _SWEEP_LAYER) -> Axis:
+    """An axis over `values`, each a scalar, for a key that stands at `key_at`."""
+    return Axis(
+        key, tuple((value.value, at_layer(overlay_of(key, value, key_at), layer)) for value in values)
+    )
+
+
 def overlapping(first: list[str], second: list[str]) -> bool:
     """Is one dotted key the other, or a part of it?"""
     shorter = min(len(first), len(second))
@@ -107,10 +115,14 @@ def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
         try:
             drafts.append((case, factors, tree, builder.build(tree)))
         except InputError as error:
-            if not drafts or any(error.where in _places(overlay) for overlay in overlays):
+            if any(error.where in _places(overlay) for overlay in overlays):
                 raise
-            label = " ".join([case, *(f"{key}={value}" for key, value in factors.items())])
-            got = f"{error.got} (in case {label})"
+            # The place lies in a lower layer: say what was laid over it, unless that is nothing new.
+            label = (
+                [f"in case {' '.join([case, *(f'{k}={v}' for k, v in factors.items())])}"] if drafts else []
+            )
+            label += [f"with {overlay.at}" for overlay in layers.overrides]
+            got = f"{error.got} ({', '.join(label)})" if label else error.got
             raise InputError(error.attempted, error.on, got, error.todo, where=error.where) from None
     shared = any(_wants_napi(spec) for _, _, _, spec in drafts)
     out = []
@@ -160,7 +172,8 @@ def _case(name: str, tree: Tree) -> Case:
         if key not in CELL_SECTIONS:
             todo = did_you_mean(key, ("description", *CELL_SECTIONS))
             raise InputError(f'unknown key "{key[:40]}" in cases.{name}', todo=todo, where=section.key_at)
-    return Case(name, str(about.value) if about else "", replace(tree, value=sections))
+    overlay = at_layer(replace(tree, value=sections), _CASE_LAYER)
+    return Case(name, str(about.value) if about else "", overlay)
 
 
 def _axis(key: str, values: Tree) -> Axis:
@@ -176,7 +189,7 @@ def _axis(key: str, values: Tree) -> Axis:
         if (type(value.value), value.value) in seen:
             raise InputError(f"sweep.{key}", got=f'"{value.value}" stands here twice', where=value.at)
         seen.add((type(value.value), value.value))
-    return Axis(key, tuple((value.value, overlay_of(key, value, values.key_at)) for value in values.value))
+    return axis_of(key, values.value, values.key_at)
 
 
 class _Plains:

@@ -49,8 +49,14 @@ def dotted(path: Iterable[str | int]) -> str:
 
 
 def place(tree: Tree) -> str:
-    """Where to point for a value: at it, or at its key if it is a mapping or a list."""
-    return tree.key_at if isinstance(tree.value, dict | tuple) else tree.at
+    """Where to point for a value: at it, or at its key if it is a mapping or a list.
+
+    In a mapping that layers were laid over, at the last layer's change: without it, there was no mistake.
+    """
+    if isinstance(tree.value, dict):
+        last = max(tree.value.values(), key=lambda child: child.layer, default=tree)
+        return place(last) if last.layer > tree.layer else tree.key_at
+    return tree.key_at if isinstance(tree.value, tuple) else tree.at
 
 
 def problem(tree: Tree, path: Path, got: str, todo: str = "", key: bool = False) -> InputError:

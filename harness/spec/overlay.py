@@ -63,6 +63,16 @@ def overlay_of(key: str, value: Tree, key_at: str) -> Tree:
     return tree
 
 
+def at_layer(tree: Tree, layer: int) -> Tree:
+    """The same tree, every value marked as coming from `layer`."""
+    value = tree.value
+    if isinstance(value, dict):
+        return replace(tree, value={key: at_layer(child, layer) for key, child in value.items()}, layer=layer)
+    if isinstance(value, tuple):
+        return replace(tree, value=tuple(at_layer(child, layer) for child in value), layer=layer)
+    return replace(tree, layer=layer)
+
+
 def find(tree: Tree, parts: list[str]) -> Tree | None:
     """What stands at a dotted key, list entries by number; None if there is nothing."""
     current: Tree | None = tree

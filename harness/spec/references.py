@@ -11,14 +11,15 @@ from harness.spec.messages import did_you_mean
 from harness.yamlfile import Tree, read_file
 
 _SUFFIXES = (".yaml", ".yml")
-_PLACES = ("", "topologies", "../topologies")
+_PLACES = ("topologies", "../topologies", "")
 
 
 def with_topology(section: Tree, experiment: Path) -> Tree:
     """`section`, with a `topology` that is a text replaced by the topology file it names.
 
-    A path is relative to the experiment file; a bare name is looked for as NAME.yaml beside it, in its
-    topologies/ and in its ../topologies/. InputError if there is no such file, or it is not YAML.
+    A path is relative to the experiment file; a bare name is looked for as NAME.yaml in the topologies/ beside
+    the file, in the ../topologies/ above it, and beside the file itself. InputError if there is none, or it is
+    not YAML.
     """
     named = section.child("topology")
     if named is None or not isinstance(named.value, str) or not isinstance(section.value, dict):
@@ -40,10 +41,10 @@ def _found(name: str, experiment: Path, at: str) -> Path:
         return path
     for place in _PLACES:
         path = _tidy(experiment.parent / place / f"{name}.yaml")
-        if _is_file(path):
+        if _is_file(path) and path != _tidy(experiment):
             return path
     known = sorted(
-        path.stem for place in _PLACES[1:] for path in _tidy(experiment.parent / place).glob("*.yaml")
+        path.stem for place in _PLACES[:2] for path in _tidy(experiment.parent / place).glob("*.yaml")
     )
     looked = ", ".join(str(_tidy(experiment.parent / place)) for place in _PLACES)
     got = f'no "{name[:60]}.yaml" in {looked}'

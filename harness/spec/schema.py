@@ -29,7 +29,7 @@ _ABOUT = {
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema (2020-12) of an experiment file; "x-quantity", our addition, names a value's kind of unit."""
+    """JSON schema (2020-12) of an experiment file; "x-quantity", our addition, names the kind of a value."""
     fields: dict[str, Any] = {}
     for name in CELL_SECTIONS:
         required = name in REQUIRED_SECTIONS
