@@ -35,7 +35,7 @@ def parse_duration(value: object) -> int:
 def parse_rate(value: object) -> int:
     """Bits per second from "1gbit", "100mbit", "5kbit", "8bit" (decimal prefixes, as tc reads them)."""
     form = 'a rate such as "1gbit", "100mbit" (bit, kbit, mbit, gbit, tbit; bits per second)'
-    rate_bps = _scaled(value.lower() if isinstance(value, str) else value, _RATE_BPS, form, "1 bit/s")
+    rate_bps = _scaled(value, _RATE_BPS, form, "1 bit/s", any_case=True)
     if rate_bps == 0:
         raise ValueError(f"a rate of 0 lets nothing through; expected {form}")
     return rate_bps
@@ -135,8 +135,16 @@ def format_on_off(switch: bool) -> str:
     return "on" if switch else "off"
 
 
-def _scaled(value: object, units: dict[str, int], form: str, least: str, bare: int | None = None) -> int:
+def _scaled(
+    value: object,
+    units: dict[str, int],
+    form: str,
+    least: str,
+    bare: int | None = None,
+    any_case: bool = False,
+) -> int:
     number, unit = _quantity(value, form)
+    unit = unit.lower() if any_case else unit
     factor = bare if unit == "" else units.get(unit)
     if factor is None and unit == "" and number == 0:
         return 0
@@ -154,6 +162,8 @@ def _quantity(value: object, form: str) -> tuple[Fraction, str]:
     """(number, unit text) of a scalar; exact, so that 0.1ms is 100000 ns."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(_expected(value, form))
+    if isinstance(value, int) and abs(value) > INT64_MAX:
+        raise ValueError(f"a number of this size does not fit in 64 bits; expected {form}")
     text = value.strip(" ") if isinstance(value, str) else repr(value)
     if text.startswith("-"):
         raise ValueError(f"{_shown(value)} is negative; expected {form}")

@@ -41,8 +41,8 @@ class Tree:
 
     at: place of the value, "file:line:column" or the command-line option it came by; key_at: place of its key
     (of the value itself, where it has no key). whole: laid over another value, it takes that one's place
-    entirely. layer: 0 for the file, more for what is laid over it. size: how many values it holds, and depth: how
-    deep, both with itself.
+    entirely. layer: 0 for the file, more for what is laid over it. size: how many values it holds; depth: how
+    many levels; both count the value itself.
     """
 
     value: Scalar | dict[str, Tree] | tuple[Tree, ...]
@@ -98,8 +98,7 @@ def parse(data: bytes, name: str) -> Tree:
             reader.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        what = " ".join(filter(None, (error.context, error.problem)))
-        raise _bad(_place(name, mark) if mark else name, what) from None
+        raise _bad(_place(name, mark) if mark else name, *_syntax(error, mark, text)) from None
     except yaml.YAMLError as error:
         raise _bad(f"{name}:1:1", str(error).splitlines()[0]) from None
     return reader.document()
@@ -311,6 +310,17 @@ def _tagged(text: str, tag: str, at: str) -> Scalar:
 
 def _tag_name(tag: str) -> str:
     return ("!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag)[:60]
+
+
+def _syntax(error: yaml.MarkedYAMLError, mark: Any, text: str) -> tuple[str, str]:
+    """(what is wrong, what to do) of a file that is no YAML."""
+    what = ", ".join(filter(None, (error.context, error.problem)))
+    if mark is None or "cannot start any token" not in what:
+        return f"not YAML: {what}", ""
+    character = text[mark.index : mark.index + 1]
+    if character == "\t":
+        return "not YAML: a tab", "indent with spaces"
+    return f'not YAML: nothing can start with "{character}"', "quote it if it is text"
 
 
 def _place(name: str, mark: Any) -> str:

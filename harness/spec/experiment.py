@@ -26,7 +26,8 @@ def _name(text: str) -> str:
     """A name that a directory, a shell argument and a table column can carry."""
     if not re.fullmatch(NAME_PATTERN[1:-1], text):
         raise ValueError(
-            f'"{text[:40]}" cannot be a name; expected 1 to 64 of A-Z a-z 0-9 - _ . + (first no sign)'
+            f'"{text[:40]}" cannot be a name; '
+            "expected 1 to 64 of A-Z a-z 0-9 - _ . + starting with a letter or digit"
         )
     return text
 

@@ -11,7 +11,7 @@ from typing import Any
 from harness.errors import InputError
 from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id
 from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
-from harness.spec.messages import did_you_mean
+from harness.spec.messages import did_you_mean, dotted
 from harness.spec.overlay import at_layer, merge_cell, overlay_of, split_key
 from harness.yamlfile import Tree, kind_of
 
@@ -73,7 +73,9 @@ def read_axes(tree: Tree | None) -> tuple[Axis, ...]:
     for first, second in itertools.combinations(tree.value, 2):
         if overlapping(split_key(first, ""), split_key(second, "")):
             where = tree.value[second].key_at
-            raise InputError(f"sweep.{second}", got=f'it overlaps the swept key "{first}"', where=where)
+            raise InputError(
+                dotted(("sweep", second)), got=f'it overlaps the swept key "{first}"', where=where
+            )
     return axes
 
 
@@ -163,7 +165,9 @@ def _case(name: str, tree: Tree) -> Case:
     if tree.value is None:
         return Case(name, "", Tree({}, tree.at, tree.key_at))
     if not isinstance(tree.value, dict):
-        raise InputError(f"cases.{name}", got=f"it is {kind_of(tree.value)}, not a mapping", where=tree.at)
+        raise InputError(
+            dotted(("cases", name)), got=f"it is {kind_of(tree.value)}, not a mapping", where=tree.at
+        )
     sections = dict(tree.value)
     about = sections.pop("description", None)
     if about is not None and not isinstance(about.value, str):
@@ -180,14 +184,16 @@ def _axis(key: str, values: Tree) -> Axis:
     cell_key(key, values.key_at)
     if not isinstance(values.value, tuple) or not values.value:
         got = "the list is empty" if isinstance(values.value, tuple) else f"it is {kind_of(values.value)}"
-        raise InputError(f"sweep.{key}", got=got, todo="expected a list of values", where=values.key_at)
+        raise InputError(
+            dotted(("sweep", key)), got=got, todo="expected a list of values", where=values.key_at
+        )
     seen: set[tuple[type, Any]] = set()
     for value in values.value:
         if isinstance(value.value, dict | tuple):
             got, todo = f"{kind_of(value.value)} cannot be swept", "sweep a key inside it, or use cases"
-            raise InputError(f"sweep.{key}", got=got, todo=todo, where=value.at)
+            raise InputError(dotted(("sweep", key)), got=got, todo=todo, where=value.at)
         if (type(value.value), value.value) in seen:
-            raise InputError(f"sweep.{key}", got=f'"{value.value}" stands here twice', where=value.at)
+            raise InputError(dotted(("sweep", key)), got=f'"{value.value}" stands here twice', where=value.at)
         seen.add((type(value.value), value.value))
     return axis_of(key, values.value, values.key_at)
 

@@ -113,6 +113,8 @@ def _explained(detail: Any, node: Tree, schemas: list[dict[str, Any]]) -> tuple[
     if kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
         return f"{_shown(node)} is out of range", f"it {words} {_bound(context[bound], schemas)}"
+    if kind == "too_short" and not context["actual_length"]:
+        return "it is empty", f"expected at least {context['min_length']}"
     if kind == "too_short":
         return (
             f"{kind_of(node.value)} of {context['actual_length']}",

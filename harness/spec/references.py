@@ -18,8 +18,8 @@ def with_topology(section: Tree, experiment: Path) -> Tree:
     """`section`, with a `topology` that is a text replaced by the topology file it names.
 
     A path is relative to the experiment file; a bare name is looked for as NAME.yaml in the topologies/ beside
-    the file, in the ../topologies/ above it, and beside the file itself. InputError if there is none, or it is
-    not YAML.
+    the file, in the ../topologies/ above it, and beside the file. InputError if there is no such file, or it
+    is no YAML mapping.
     """
     named = section.child("topology")
     if named is None or not isinstance(named.value, str) or not isinstance(section.value, dict):
@@ -46,8 +46,7 @@ def _found(name: str, experiment: Path, at: str) -> Path:
     known = sorted(
         path.stem for place in _PLACES[:2] for path in _tidy(experiment.parent / place).glob("*.yaml")
     )
-    looked = ", ".join(str(_tidy(experiment.parent / place)) for place in _PLACES)
-    got = f'no "{name[:60]}.yaml" in {looked}'
+    got = f'no "{name[:60]}.yaml" in topologies/ or ../topologies/, nor beside the file'
     raise InputError("topology", got=got, todo=did_you_mean(name, known, "topologies"), where=at)
 
 

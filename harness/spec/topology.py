@@ -17,7 +17,8 @@ def _node_name(name: str) -> str:
     """A name that a network namespace, a shell and a result column can all carry."""
     if not re.fullmatch(_NODE_NAME[1:-1], name):
         raise ValueError(
-            f'"{name[:40]}" cannot name a node; expected 1 to 15 of a-z 0-9 - _ . (first a letter or digit)'
+            f'"{name[:40]}" cannot name a node; '
+            "expected 1 to 15 of a-z 0-9 - _ . starting with a letter or digit"
         )
     return name
 
