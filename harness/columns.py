@@ -48,7 +48,7 @@ _IDENTITY = (
 )
 
 _COURSE = (
-    Column("block", "", "integer", "runs", "Repetition, from 0. Every cell is run once in each block."),
+    Column("block", "", "integer", "runs", "Repetition, from 1. Every cell is run once in each block."),
     Column("order", "", "integer", "runs", "Position in the sequence in which runs were made, from 0."),
     _text("runs", "started_utc", "When the run began, UTC, ISO 8601."),
     Column("wall_s", "s", "number", "runs", "Wall time of the whole run, building and removing included."),
@@ -63,7 +63,7 @@ ENVIRONMENT = (
     _text("runs", "cpu_model", "CPU model name."),
     _text("runs", "virtualisation", "Hypervisor the machine runs under, none on bare metal."),
     _text("runs", "accelerator", "What a guest's CPU runs on (kvm, tcg); blank outside a guest of ours."),
-    _text("runs", "governor", "CPU frequency governor, or none where there is no frequency control."),
+    _text("runs", "governor", "CPU frequency governor; blank where the host shows none."),
     _text("runs", "smt", "Whether hyper-threads are on."),
     _text("runs", "mitigations", "CPU vulnerability mitigations in force."),
     _text("runs", "iommu", "IOMMU in use."),
@@ -155,10 +155,29 @@ METRICS = (
     ),
 )
 
+
+def _count(table: Table, name: str, meaning: str, unit: str = "count") -> Column:
+    return Column(name, unit, "number", table, meaning)
+
+
 NODES = (
     _text("nodes", "run_id", "The run, as in runs.csv."),
     _text("nodes", "case", "The case."),
     _text("nodes", "node", "The node."),
+    _count("nodes", "received_packets", "Packets delivered to the node's sockets."),
+    _count("nodes", "polled_packets", "Those of them that busy polling picked up (BusyPollRxPackets)."),
+    _count("nodes", "polled_percent", "Their share.", "%"),
+    _count("nodes", "napi_id", "SO_INCOMING_NAPI_ID of the node's workload socket; 0: no NAPI.", ""),
+    _count("nodes", "retransmits", "TCP segments sent again."),
+    _count("nodes", "socket_drops", "UDP packets that found the socket's buffer full."),
+    _count("nodes", "link_drops", "Packets dropped by the node's devices."),
+    _count("nodes", "napi_threads_cpu_ms", "CPU time of the node's NAPI threads.", "ms"),
+    _count("nodes", "cpu_ms", "CPU time of the node's workload process.", "ms"),
+    _count("nodes", "user_ms", "Its part in user mode.", "ms"),
+    _count("nodes", "system_ms", "Its part in the kernel.", "ms"),
+    _count("nodes", "run_queue_wait_ms", "Time the process was ready and waited for a CPU.", "ms"),
+    _count("nodes", "voluntary_switches", "Times the process went to sleep."),
+    _count("nodes", "involuntary_switches", "Times the process was pushed off its CPU."),
 )
 
 KNOBS = (
@@ -179,6 +198,15 @@ CPUS = (
     _text("cpus", "run_id", "The run, as in runs.csv."),
     _text("cpus", "case", "The case."),
     _text("cpus", "cpu", "CPU number."),
+    _count("cpus", "in_set", "1 for a CPU of the run's CPU set, 0 for the others.", ""),
+    _count("cpus", "user_share", "Share of time in user mode, 0 to 1.", "share"),
+    _count("cpus", "system_share", "In the kernel.", "share"),
+    _count("cpus", "softirq_share", "In softirqs.", "share"),
+    _count("cpus", "irq_share", "In interrupts.", "share"),
+    _count("cpus", "steal_share", "Taken by the hypervisor.", "share"),
+    _count("cpus", "idle_share", "Idle, waiting for disks included.", "share"),
+    _count("cpus", "irq_count", "Interrupts."),
+    _count("cpus", "net_rx_count", "NET_RX softirqs."),
 )
 
 CELL_COUNTS = tuple(

@@ -56,13 +56,15 @@ def paired_values(runs: pd.DataFrame, name: str, base: Cell, test: Cell) -> npt.
     return np.stack((values[left[ours]], values[right[theirs]]))
 
 
-def values_of(runs: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
+def values_of(runs: pd.DataFrame, name: str) -> Floats:
+    """A column of numbers; all blank where the table has no such column."""
     if name not in runs.columns:
         return np.full(len(runs), np.nan)
     return runs[name].to_numpy(dtype=np.float64)
 
 
 def missing(base: Estimate, test: Estimate, note: str) -> Change:
+    """A change that could not be looked for, and why."""
     return Change(base, test, None, "", "", None, note)
 
 

@@ -45,6 +45,7 @@ def choose_metrics(tables: Sequence[pd.DataFrame], wanted: Sequence[str] | None)
 
 
 def shared_factors(base: Source, test: Source, by: Sequence[str] | None) -> tuple[list[str], tuple[str, ...]]:
+    """The factors to match cells by, and a note for each that only one side has. Raises InputError."""
     if by is not None:
         for name in by:
             if name not in base.runs.columns and name not in test.runs.columns:
@@ -60,6 +61,7 @@ def shared_factors(base: Source, test: Source, by: Sequence[str] | None) -> tupl
 
 
 def labels(base: Source, test: Source) -> tuple[str, str]:
+    """What to call the two sources: their labels, told apart where they are the same."""
     if base.label != test.label:
         return base.label, test.label
     return f"{base.label} (first)", f"{test.label} (second)"
@@ -75,5 +77,6 @@ def _measures(table: pd.DataFrame, name: str) -> bool:
 
 
 def meant(name: str, allowed: Sequence[str]) -> str:
+    """What to do about a name that is not there: the nearest that is, or all that are."""
     close = difflib.get_close_matches(name, allowed, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there is {', '.join(allowed) or 'none'}"

@@ -106,7 +106,7 @@ def _parts(
             rows.append({**values, "run_id": record["run_id"], "case": record["case"], label: name})
             owners.append(record)
     first = [column.name for column in lead]
-    others = _in_order(name for row in rows for name in row if name not in first)
+    others = sorted({name for row in rows for name in row} - set(first))
     texts = {name for name in others if any(isinstance(row.get(name), str | list | dict) for row in rows)}
     names = [*first[:2], *factors, *first[2:], *others]
     return _frame(rows, names, owners, factors, _text_names(lead) | texts)

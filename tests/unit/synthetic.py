@@ -45,7 +45,9 @@ def record(
     # str seeds would go through the salted hash(): these numbers are the same in every process.
     draw = np.random.default_rng([int(run_id(case, load, block), 16) % 2**32])
     slower = 6.0 if load == "100%" and not polled else 1.0
-    samples = (level * slower * scale * 1000 * draw.lognormal(0.0, 0.08, 20_000) * draw.normal(1, 0.02)).astype("i8")
+    samples = (
+        level * slower * scale * 1000 * draw.lognormal(0.0, 0.08, 20_000) * draw.normal(1, 0.02)
+    ).astype("i8")
     measured = verdict in ("valid", "inert", "suspect")
     found: dict[str, Any] = dict(stats.summarise(samples)) if measured else {}
     if measured:
@@ -77,7 +79,10 @@ def record(
 
 
 def _knobs(case: str, polled: float, verdict: str) -> list[dict[str, Any]]:
-    names = {"busypoll50": ("busy_poll", "SO_BUSY_POLL", "50"), "defer20": ("coalesce", "gro_flush_timeout", "20000")}
+    names = {
+        "busypoll50": ("busy_poll", "SO_BUSY_POLL", "50"),
+        "defer20": ("coalesce", "gro_flush_timeout", "20000"),
+    }
     if case not in names:
         return []
     knob, setting, value = names[case]
@@ -116,7 +121,10 @@ def result_set(blocks: int = 5, *, troubled: bool = False, scale: float = 1.0) -
             if troubled:
                 verdict, reason = trouble.get((case, load, block), ("valid", ""))
                 if (case, load) == ("defer20", "100%"):
-                    verdict, reason = "skipped", "this kernel has no netem; run in the VM image, or drop `delay`"
+                    verdict, reason = (
+                        "skipped",
+                        "this kernel has no netem; run in the VM image, or drop `delay`",
+                    )
             why = (reason,) if reason else ()
             made.append(record(case, load, block, block * len(cells) + place, verdict, why, scale))
     return made
@@ -130,7 +138,10 @@ def plan_json(blocks: int = 5) -> dict[str, Any]:
         for case in CASES
     ]
     runs = [
-        {"run_id": run_id(cell["case"], cell["factors"]["contention.load"], block), "cell_id": cell["cell_id"]}  # type: ignore[index]
+        {
+            "run_id": run_id(cell["case"], cell["factors"]["contention.load"], block),
+            "cell_id": cell["cell_id"],
+        }  # type: ignore[index]
         for block in range(blocks)
         for cell in cells
     ]

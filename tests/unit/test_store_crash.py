@@ -1,0 +1,67 @@
+"""SIGKILL at any moment of saving: the set stays readable and no run is half there."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.store import ResultSet
+from harness.tables import load_source, write_tables
+from tests.unit.synthetic import FakePlan
+
+STAMP = "20261122T101500Z"
+ROOT = Path(__file__).parents[2]
+WRITER = """
+import sys
+import numpy as np
+from harness.store import SAMPLE_DTYPE, ResultSet
+from tests.unit.synthetic import record
+results = ResultSet.open(sys.argv[1])
+raw = np.zeros(20_000, SAMPLE_DTYPE)
+made = record()
+first = int(sys.argv[2])
+for number in range(first, first + 4096):
+    made = dict(made, run_id=f"{number:012x}", block=number, order=number)
+    results.save_run(made, raw, {"log": b"x" * 100_000})
+    # The first save loads the Parquet writer; killing that would show little.
+    if number == first:
+        print("ready", flush=True)
+"""
+KILLS = 20
+
+
+@pytest.mark.slow
+def test_killed_while_saving(tmp_path: Path) -> None:
+    results = ResultSet.create(tmp_path, "quickstart", STAMP, b"", FakePlan(), {})
+    draw = random.Random(1)
+    saved: set[str] = set()
+    halves = 0
+    for kill in range(KILLS):
+        command = [sys.executable, "-c", WRITER, str(results.path), str(kill << 12)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+            time.sleep(draw.uniform(0.02, 0.08))
+            writer.send_signal(signal.SIGKILL)
+        again = ResultSet.open(results.path)
+        found = again.finished()
+        assert again.warnings == []
+        assert saved <= found
+        saved = found
+        run = max(found, default="")
+        if run:
+            assert again.samples(run) is not None
+            assert (results.path / "runs" / run / "log").stat().st_size == 100_000
+        halves += len(again.remove_leftovers())
+        assert not [entry for entry in (results.path / "runs").iterdir() if entry.name.startswith(".")]
+    assert saved
+    # The kills did hit in the middle of a save, else this test shows nothing.
+    assert halves > KILLS // 3
+    write_tables(results)
+    assert len(load_source(results.path / "runs.csv").runs) == len(saved)
