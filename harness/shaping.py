@@ -88,7 +88,7 @@ def _rate_options(shape: Shape, rate_bps: int, mtu: int) -> dict[str, int | floa
 
 def _netem_options(shape: Shape) -> dict[str, int | float]:
     held_ns = shape.delay_ns + shape.jitter_ns + shape.queue_ns
-    packets = (shape.rate_bps or 0) * held_ns // (8 * 10**9 * _NETEM_PACKET_BYTES)
+    packets = -(-(shape.rate_bps or 0) * held_ns // (8 * 10**9 * _NETEM_PACKET_BYTES))
     return {
         "delay_ns": shape.delay_ns,
         "jitter_ns": shape.jitter_ns,
