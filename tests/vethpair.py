@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 TOOLS = ("ip", "ethtool")
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _configure(end: End, napi: bool) -> None:
 @contextmanager
 def veth_pair(*, napi: bool = True) -> Iterator[tuple[End, End]]:
     """Two joined ends, the client's and the server's; gone at the end, whatever happened."""
-    mark = f"pbtest-{os.getpid()}"
+    mark = f"pbtest-{os.getpid()}-{next(_numbers)}"
     client = End(f"{mark}-c", "10.98.0.1", "fd98::1")
     server = End(f"{mark}-s", "10.98.0.2", "fd98::2")
     with ExitStack() as stack:

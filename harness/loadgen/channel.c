@@ -158,7 +158,10 @@ int channel_send(int socket, const void *buffer, size_t size, const struct peer 
         } else if (errno == EAGAIN) {
             if (!wait_for_room(socket, timeout_ns))
                 return -1;
-        } else if (errno != EINTR || stop_requested) {
+        } else if (errno != EINTR) {
+            return -1;
+        } else if (stop_requested) {
+            errno = ECANCELED;
             return -1;
         }
     }

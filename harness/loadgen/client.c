@@ -30,8 +30,8 @@ struct client_options {
     struct sockopts sockopts;
 };
 
-/* What a stretch of requests came to. */
-struct stretch {
+/* What the measurement came to. */
+struct measurement {
     int64_t requests, lost, elapsed_ns;
     bool overflow; /* the samples' room ran out before the time did */
 };
@@ -101,31 +101,34 @@ static void await_first_reply(struct exchange *exchange, const struct endpoint *
 }
 
 /* Requests that are not recorded, for some time and at least so many. */
-static struct stretch run_unrecorded(struct exchange *exchange, const struct endpoint *to, int64_t duration_ns,
-                                     int64_t at_least)
+static struct pace run_unrecorded(struct exchange *exchange, const struct endpoint *to, int64_t duration_ns,
+                                  int64_t at_least)
 {
     const int64_t start = clock_now_ns();
-    struct stretch done = {0};
+    struct pace pace = {.fastest_ns = INT64_MAX};
 
-    for (int64_t now = start; now - start < duration_ns || done.requests < at_least; now = clock_now_ns()) {
+    for (int64_t now = start; now - start < duration_ns || pace.requests < at_least; now = clock_now_ns()) {
         check_stop("warm up");
-        if (exchange_once(exchange, now) != 0) {
-            if (!is_loss(exchange))
-                give_up("warm up", to);
-            done.lost++;
+        if (exchange_once(exchange, now) == 0) {
+            const int64_t rtt_ns = clock_now_ns() - now;
+
+            if (rtt_ns < pace.fastest_ns)
+                pace.fastest_ns = rtt_ns;
+        } else if (!is_loss(exchange)) {
+            give_up("warm up", to);
         }
-        done.requests++;
+        pace.requests++;
     }
-    done.elapsed_ns = clock_now_ns() - start;
-    return done;
+    pace.elapsed_ns = clock_now_ns() - start;
+    return pace;
 }
 
 /* The measuring loop. Nothing may happen here but the request, its reply, and two readings of the clock. */
-static struct stretch run_recorded(struct exchange *exchange, const struct endpoint *to, int64_t duration_ns,
-                                   struct samples *samples)
+static struct measurement run_recorded(struct exchange *exchange, const struct endpoint *to,
+                                       int64_t duration_ns, struct samples *samples)
 {
     const int64_t start = samples->start_ns = clock_now_ns();
-    struct stretch done = {0};
+    struct measurement done = {0};
 
     for (;;) {
         check_stop("measure");
@@ -177,8 +180,8 @@ static void event_socket(const struct channel *channel)
     event_object_end();
 }
 
-static void report(const struct exchange *exchange, const struct samples *samples, struct stretch settled,
-                   struct stretch measured, struct usage usage)
+static void report(const struct exchange *exchange, const struct samples *samples, struct pace settled,
+                   struct measurement measured, struct usage usage)
 {
     const struct turnaround turnaround = samples_turnaround(samples);
 
@@ -207,7 +210,7 @@ static void announce(const char *event)
     event_end();
 }
 
-static void announce_warm(struct stretch warm)
+static void announce_warm(struct pace warm)
 {
     event_begin("warm");
     event_int("requests", warm.requests);
@@ -227,18 +230,18 @@ int client_main(int argc, char **argv)
 
     await_first_reply(&exchange, &to);
     announce("ready");
-    const struct stretch warm = run_unrecorded(&exchange, &to, o.warmup_ns, WARMUP_REQUESTS_MIN);
-    struct samples samples = samples_allocate(warm.requests, warm.elapsed_ns, o.duration_ns);
+    const struct pace warm = run_unrecorded(&exchange, &to, o.warmup_ns, WARMUP_REQUESTS_MIN);
+    struct samples samples = samples_allocate(warm, o.duration_ns);
 
     launch_lock_memory();
     announce_warm(warm);
     control_wait("go");
-    const struct stretch settled = run_unrecorded(&exchange, &to, o.settle_ns, 0);
+    const struct pace settled = run_unrecorded(&exchange, &to, o.settle_ns, 0);
     const struct usage before = usage_now();
 
     exchange_record_into(&exchange, &samples);
     samples.start_realtime_ns = clock_read_ns(CLOCK_REALTIME);
-    const struct stretch measured = run_recorded(&exchange, &to, o.duration_ns, &samples);
+    const struct measurement measured = run_recorded(&exchange, &to, o.duration_ns, &samples);
     const struct usage usage = usage_between(before, usage_now());
 
     announce("done");

@@ -41,10 +41,12 @@ void exchange_record_into(struct exchange *exchange, const struct samples *sampl
 static void count_stale(struct exchange *exchange, uint64_t sequence)
 {
     const struct samples *samples = exchange->samples;
-    /* Earlier requests wrap round to huge indexes, so one comparison serves both ends. */
+    /* Requests from before the record wrap round to huge indexes, so one comparison serves both ends. */
     const uint64_t index = sequence - exchange->first_recorded;
 
-    if (samples == NULL || index >= samples->count || samples->records[index].rtt_ns == SAMPLE_LOST)
+    if (samples == NULL || index >= samples->count)
+        return;
+    if (samples->records[index].rtt_ns == SAMPLE_LOST)
         exchange->late++;
     else
         exchange->duplicates++;

@@ -16,7 +16,7 @@ struct exchange {
     unsigned char *request, *reply; /* size bytes each */
     uint64_t sequence;              /* of the request sent last */
 
-    /* Replies to requests other than the last one, told apart by what is known of that request. */
+    /* Replies to recorded requests other than the last one, told apart by what the record says of them. */
     const struct samples *samples; /* NULL: nothing is recorded */
     uint64_t first_recorded;       /* sequence number of samples->records[0] */
     int64_t late;                  /* its request had been given up as lost */

@@ -14,8 +14,10 @@
 #error "the sample file is written as it lies in memory, which must be little endian"
 #endif
 
-/* Warm-up may be slower than the measurement (cold caches, CPUs asleep): leave plenty of room. */
-#define RATE_MARGIN 4
+/* Warm-up may be slower than the measurement (cold caches, CPUs asleep): leave plenty of room. But a closed loop
+ * is never faster than its fastest round trip, and a long measurement takes memory by the gigabyte. */
+#define MEAN_RATE_MARGIN 4
+#define PEAK_RATE_MARGIN 1.5
 #define SPARE_RECORDS 65536
 
 struct file_header {
@@ -38,10 +40,20 @@ static double records_in_free_memory(void)
     return bytes / 2 / (double)sizeof(struct sample);
 }
 
-struct samples samples_allocate(int64_t requests, int64_t elapsed_ns, int64_t duration_ns)
+static double records_wanted(struct pace pace, int64_t duration_ns)
 {
-    double wanted = (double)requests / (double)elapsed_ns * (double)duration_ns * RATE_MARGIN + SPARE_RECORDS;
+    const double mean = (double)pace.requests / (double)pace.elapsed_ns * MEAN_RATE_MARGIN;
+    const double peak = PEAK_RATE_MARGIN / (double)pace.fastest_ns;
+    /* With no answer at all the mean rate is that of the timeouts, and it is all there is to go by. */
+    const double rate = pace.fastest_ns == INT64_MAX || mean < peak ? mean : peak;
+
+    return rate * (double)duration_ns + SPARE_RECORDS;
+}
+
+struct samples samples_allocate(struct pace pace, int64_t duration_ns)
+{
     struct samples samples = {0};
+    double wanted = records_wanted(pace, duration_ns);
 
     if (wanted > records_in_free_memory())
         wanted = records_in_free_memory();

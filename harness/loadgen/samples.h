@@ -19,8 +19,14 @@ struct samples {
     int64_t start_ns, start_realtime_ns; /* CLOCK_MONOTONIC and CLOCK_REALTIME when send_ns was 0 */
 };
 
-/* Room for a measurement of `duration_ns` at several times the given rate, resident before it is used. */
-struct samples samples_allocate(int64_t requests, int64_t elapsed_ns, int64_t duration_ns);
+/* The pace of the warm-up, from which the number of requests to come is estimated. */
+struct pace {
+    int64_t requests, elapsed_ns;
+    int64_t fastest_ns; /* the shortest round trip; INT64_MAX if no request was answered */
+};
+
+/* Room for a measurement of `duration_ns` at a good deal more than this pace, resident before it is used. */
+struct samples samples_allocate(struct pace pace, int64_t duration_ns);
 /* Creates the file at once, so that a bad path is known before anything is measured. */
 int samples_create(const char *path);
 void samples_write(const struct samples *samples, int file, const char *path);

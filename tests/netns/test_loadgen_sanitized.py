@@ -1,0 +1,106 @@
+"""The load generator built with every warning an error and under sanitizers, through each of its loops."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from harness import loadgen
+from tests.generator import PATIENCE_S, Argument, Generator, client, measure, server
+from tests.vethpair import End, missing, veth_pair
+
+pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing()), pytest.mark.slow]
+
+COMPILER = shlex.split(os.environ.get("CC", "cc"))
+WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wpedantic", "-Werror")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+Pair = tuple[End, End]
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    """Client's and server's namespace, joined by a link that can be busy-polled."""
+    with veth_pair() as ends:
+        yield ends
+
+
+@pytest.fixture(scope="module")
+def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sanitized build."""
+    target = tmp_path_factory.mktemp("sanitized") / "pollbench-loadgen"
+    options = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-pthread", *WARNINGS, *SANITIZERS]
+    sources = [str(path) for path in sorted(Path(loadgen.__file__).parent.glob("*.c"))]
+    trivial = [*COMPILER, *SANITIZERS, "-x", "c", "-", "-o", str(target)]
+    if subprocess.run(
+        trivial, input=b"int main(void){return 0;}", capture_output=True, check=False
+    ).returncode:
+        pytest.skip("this compiler has no address and undefined-behaviour sanitizers")
+    subprocess.run([*COMPILER, *options, *sources, "-o", str(target)], check=True)
+    return target
+
+
+def ends_clean(process: Generator) -> None:
+    """Nothing was said on standard error: neither a report nor a leak."""
+    assert process.process.wait(PATIENCE_S) == 0
+    assert process.process.stderr is not None
+    assert process.process.stderr.read().decode() == ""
+
+
+@pytest.mark.parametrize("wait", ["blocking", "spin", "poll", "epoll"])
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+def test_ping_pong(pair: Pair, tmp_path: Path, executable: Path, protocol: str, wait: str) -> None:
+    options: tuple[Argument, ...] = ("--busy-poll", 20, "--prefer-busy-poll", 0)
+    if wait == "epoll":
+        options = (*options, "--epoll-busy-poll", "20,8,0")
+    kind = {"protocol": protocol, "wait": wait, "size": 20_000, "executable": executable}
+    with server(pair[1], *options, **kind) as (serving, port):
+        for _ in range(2):
+            with client(pair[0], pair[1], port, tmp_path / "samples", *options, **kind) as process:
+                assert measure(process)["requests"] > 0
+                ends_clean(process)
+        serving.stop()
+        ends_clean(serving)
+
+
+@pytest.mark.parametrize("wait", ["poll", "epoll"])
+def test_connections_come_and_go(pair: Pair, tmp_path: Path, executable: Path, wait: str) -> None:
+    kind = {"protocol": "tcp", "wait": wait}
+    with server(pair[1], executable=executable, **kind) as (serving, port), ExitStack() as stack:
+        started = [client(pair[0], pair[1], port, tmp_path / str(i), **kind) for i in range(6)]
+        clients = [stack.enter_context(process) for process in started]
+        for process in clients:
+            process.event("ready")
+            process.event("warm")
+        # They leave in another order than they came, and some stay to the end.
+        for i in (2, 0, 5):
+            clients[i].close_input()
+            clients[i].failure()
+        serving.stop()
+        ends_clean(serving)
+
+
+@pytest.mark.parametrize("kind", ["spin", "syscall", "cache"])
+def test_hog(executable: Path, kind: str) -> None:
+    options = ("--kind", kind, "--threads", 3, "--load", 50, "--working-set", 1 << 20)
+    with Generator("--cpus", "0-1", "hog", *options, executable=executable) as process:
+        process.event("ready")
+        process.stop()
+        ends_clean(process)
+
+
+def test_errors(executable: Path) -> None:
+    for arguments, code in (
+        (("--cpus", "0,,1", "hog"), 2),
+        (("--netns", '/no\x01"such\\path/ä', "hog"), 1),
+        (("server", "--size"), 2),
+    ):
+        with Generator(*arguments, executable=executable) as process:
+            process.failure(code)
+            assert process.process.stderr is not None
+            assert process.process.stderr.read().decode() == ""
