@@ -54,10 +54,10 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool) -> int:
     for cell in made.cells:
         print(f"  {cell.label()}" + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id]))
     print("\norder of the runs:")
-    for block in range(made.repeat):
+    for block in range(1, made.repeat + 1):
         labels = [run.cell.label() for run in made.runs if run.block == block]
         if labels:
-            print(f"  repetition {block + 1}: " + ", ".join(labels))
+            print(f"  repetition {block}: " + ", ".join(labels))
     return EXIT_OK
 
 

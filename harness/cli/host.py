@@ -9,6 +9,7 @@ import sys
 from harness.cli.run import need_root
 from harness.errors import EXIT_HOST_LACKS, EXIT_NOT_VALID, EXIT_OK
 from harness.kernel import facts, journal
+from harness.kernel.advice import advice as host_advice
 
 
 def clean(arguments: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
     able = capabilities.of_this_host()
     lacking = _lacking(arguments) if arguments.file else {}
-    advice = facts.advice()
+    advice = host_advice()
     if arguments.json:
         document = {"capabilities": able, "advice": [item._asdict() for item in advice], "skips": lacking}
         print(json.dumps(document, indent=2))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("text", "markdown", "csv", "json")
 
@@ -43,7 +47,6 @@ class _Version(argparse.Action):
         parser.exit(message=f"pollbench {version('pollbench')}\n")
 
 
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _experiment(parser: argparse.ArgumentParser) -> None:

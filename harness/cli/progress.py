@@ -29,7 +29,7 @@ class Progress:
         self._number, self._total = number, total
         if self._live:
             bar = "=" * round(20 * number / total)
-            line = f"[{bar:<20}] {number + 1}/{total}  {run.cell.label()}  repetition {run.block + 1}{self._left()}"
+            line = f"[{bar:<20}] {number + 1}/{total}  {run.cell.label()}  repetition {run.block}{self._left()}"
             self._clear()
             print(line[: _columns() - 1], end="", file=sys.stderr, flush=True)
 
@@ -41,7 +41,7 @@ class Progress:
         reason = f"  ({record['reasons'][0]})" if record["reasons"] else ""
         self._clear()
         if not self._live or record["verdict"] != "valid":
-            head = f"{self._number}/{self._total}  {run.cell.label()}  repetition {run.block + 1}"
+            head = f"{self._number}/{self._total}  {run.cell.label()}  repetition {run.block}"
             left = "" if self._live else self._left()
             print(f"{head}: {record['verdict']}{figure}{reason}{left}", file=sys.stderr, flush=True)
 

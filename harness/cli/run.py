@@ -12,12 +12,20 @@ from pathlib import Path
 
 from harness.cli.files import overrides_of, plan_of, print_plan
 from harness.cli.progress import Progress
-from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError, MissingError
+from harness.errors import (
+    EXIT_HOST_LACKS,
+    EXIT_INTERRUPTED,
+    EXIT_NOT_VALID,
+    EXIT_OK,
+    InputError,
+    Interrupted,
+    MissingError,
+)
 from harness.kernel import facts, journal
 from harness.plan import Plan
 from harness.runner import execute
 from harness.spec.load import Experiment
-from harness.stopping import Interrupted, stop_on_signals
+from harness.stopping import stop_on_signals
 from harness.store import ResultSet
 
 

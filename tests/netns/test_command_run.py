@@ -1,0 +1,215 @@
+"""`pollbench run` and `clean` as processes: interrupted, killed, started twice, resumed; the host as found after each."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from subprocess import Popen
+
+import pandas as pd
+import pytest
+
+from tests import command, experiment
+from tests.leaks import left_behind, snapshot
+
+HOST = {"*": {"host_busy_poll": {"busy_read": 50, "busy_poll": 50}}}
+
+
+def wait_for(condition: object, what: str, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, f"waited for {what}"
+        time.sleep(0.01)
+
+
+def namespaces() -> set[str]:
+    try:
+        return {name for name in os.listdir("/run/netns") if name.startswith("pb-")}
+    except FileNotFoundError:
+        return set()
+
+
+def the_set(base: Path) -> Path:
+    (found,) = (base / "small").iterdir()
+    return found
+
+
+def test_run_leaves_tables_samples_and_the_file_itself(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path, cases={"base": {}, "polled": {"settings": {"*": {"busy_poll": {}}}}}, repeat=2)
+    done = command.run("run", path, "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "polled" in done.stdout and "p50" in done.stdout
+    results = the_set(tmp_path)
+    assert (results / "experiment.yaml").read_bytes() == path.read_bytes()
+    runs = pd.read_csv(results / "runs.csv")
+    assert list(runs["verdict"]) == ["valid"] * 4 and runs["rtt_p50_us"].gt(0).all()
+    samples = pd.read_parquet(results / "runs" / runs["run_id"][0] / "samples.parquet")
+    assert len(samples) == runs["requests"][0]
+    shown = command.run("show", results)
+    assert shown.stdout == done.stdout
+    assert command.run("show", tmp_path / "small").stdout == done.stdout
+
+
+def test_results_belong_to_who_typed_sudo(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path)
+    command.run("run", path, "-o", tmp_path / "out", env={"SUDO_UID": "12345", "SUDO_GID": "23456"})
+    owners = {(p.stat().st_uid, p.stat().st_gid) for p in (tmp_path / "out").rglob("*")}
+    assert owners == {(12345, 23456)}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_tidily_and_resume_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    path = experiment.write(tmp_path, settings=HOST, repeat=6)
+    before = snapshot()
+    process = command.start("run", path, "-o", tmp_path)
+    wait_for(lambda: list(tmp_path.glob("small/*/runs/*/run.json")), "the first run")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert left_behind(before) == []
+    assert signal.Signals(number).name in err and "--resume" in err
+    made = {p.parent.name for p in the_set(tmp_path).glob("runs/*/run.json")}
+    assert 1 <= len(made) < 6 and (the_set(tmp_path) / "runs.csv").exists()
+    stamps = {p: p.stat().st_mtime_ns for p in the_set(tmp_path).glob("runs/*/run.json")}
+    done = command.run("run", path, "-o", tmp_path, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(the_set(tmp_path) / "runs.csv")) == 6
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
+
+
+def test_resume_refuses_another_plan(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path)
+    assert command.run("run", path, "-o", tmp_path).returncode == 0
+    done = command.run("run", path, "-o", tmp_path, "--resume", "--set", "workload.size=128B")
+    assert done.returncode == 2 and "another plan" in done.stderr
+
+
+def test_sigkill_at_random_moments_then_clean(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path, settings=HOST, contention={"on": "1"}, repeat=50)
+    before = snapshot()
+    moments = random.Random(7)
+    caught = 0
+    for attempt in range(20):
+        process = command.start("run", path, "-o", tmp_path / str(attempt), start_new_session=True)
+        wait_for(lambda p=process: namespaces() or p.poll() is not None, "a testbed")  # type: ignore[misc]
+        time.sleep(moments.uniform(0, 0.4))
+        process.kill()
+        process.communicate()
+        caught += bool(namespaces())
+        done = command.run("clean")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert left_behind(before) == [], f"after kill {attempt}"
+        assert _programs() == []
+        # What was finished before the kill is whole.
+        assert command.run("show", tmp_path / str(attempt) / "small").returncode in (0, 2)
+    assert caught > 5, "the kills came too late to prove anything"
+
+
+def _programs() -> list[str]:
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/exe").endswith("pollbench-loadgen"):
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def test_clean_touches_neither_a_live_run_nor_a_strangers_namespace(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path, repeat=30)
+    stranger = Path("/run/netns/pbtest-stranger")
+    stranger.parent.mkdir(exist_ok=True)
+    stranger.touch()
+    process = command.start("run", path, "-o", tmp_path)
+    try:
+        wait_for(lambda: list(tmp_path.glob("small/*/runs/*/run.json")), "the first run")
+        assert command.run("clean").returncode == 0
+        assert stranger.exists()
+        second = _second_run(tmp_path, path, process)
+        assert second.returncode == 3
+        assert f"process {process.pid}" in second.stderr and "--wait" in second.stderr
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    finally:
+        stranger.unlink()
+        process.kill()
+        process.communicate()
+
+
+def _second_run(tmp_path: Path, path: Path, first: Popen[str]) -> object:
+    second = command.run("run", path, "-o", tmp_path / "second")
+    assert first.poll() is None
+    assert not (tmp_path / "second").exists()
+    return second
+
+
+def test_a_waiting_run_takes_its_turn(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path, repeat=3)
+    first = command.start("run", path, "-o", tmp_path / "first")
+    wait_for(namespaces, "the first run's testbed")
+    second = command.run("run", path, "-o", tmp_path / "second", "--wait")
+    first.communicate(timeout=30)
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_exit_codes_of_inert_and_skipped_runs(tmp_path: Path) -> None:
+    plain = experiment.document()["topology"] | {"datapath": "plain"}
+    inert = experiment.write(tmp_path, topology=plain, settings={"*": {"busy_poll": {}}})
+    assert command.run("run", inert, "-o", tmp_path).returncode == 1
+    skipped = experiment.write(tmp_path, settings={"*": {"ethtool_coalesce": {"rx-usecs": 1}}})
+    done = command.run("run", skipped, "-o", tmp_path)
+    assert done.returncode == 3 and "Operation not supported" in done.stdout
+
+
+def test_json_output_and_dry_run(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path)
+    plan = command.run("run", path, "--dry-run", "--json", "-o", tmp_path / "none")
+    assert json.loads(plan.stdout)["runs"] and not (tmp_path / "none").exists()
+    done = command.run("run", path, "-o", tmp_path, "--json")
+    assert json.loads(done.stdout)["cells"]
+
+
+def test_without_root_one_line_says_what_to_type(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path)
+    done = command.run("run", path, "-o", tmp_path, prefix=command.UNPRIVILEGED)
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1 and "sudo" in done.stderr and str(path) in done.stderr
+    assert command.run("clean", prefix=command.UNPRIVILEGED).returncode == 3
+
+
+def test_everything_but_run_and_clean_works_without_root(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path)
+    assert command.run("run", path, "-o", tmp_path).returncode == 0
+    for arguments in (
+        ("plan", path),
+        ("validate", path),
+        ("doctor", path),
+        ("schema",),
+        ("show", tmp_path / "small"),
+        ("compare", the_set(tmp_path), the_set(tmp_path)),
+        ("clean", "--dry-run"),
+        ("completion", "bash"),
+    ):
+        done = command.run(*arguments, prefix=command.UNPRIVILEGED)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+
+
+def test_full_disk_keeps_finished_runs(tmp_path: Path) -> None:
+    from harness.kernel import syscalls
+
+    full = tmp_path / "full"
+    full.mkdir()
+    os.system(f"mount -t tmpfs -o size=400k none {full}")
+    try:
+        path = experiment.write(tmp_path, repeat=20, workload=experiment.document()["workload"] | {"size": "16B"})
+        done = command.run("run", path, "-o", full, "--set", "workload.duration=300ms")
+        assert done.returncode == 1
+        assert "No space left" in done.stderr and "Traceback" not in done.stderr
+        assert command.run("show", full / "small").returncode == 0
+    finally:
+        syscalls.umount(str(full))
