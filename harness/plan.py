@@ -35,7 +35,7 @@ RUN_OVERHEAD_S = 0.2
 
 @dataclass(frozen=True)
 class Run:
-    """One repetition of one cell. block: which repetition; order: position in the plan; both count from 1."""
+    """One repetition of one cell. block: which repetition, from 1; order: position in the plan, from 0."""
 
     run_id: str
     cell: Cell
@@ -161,7 +161,7 @@ def _ordered(cells: Sequence[Cell], chosen: set[str], repeat: int, seed: int, or
         sequence.sort(key=lambda item: (places[item[0].cell_id], item[1]))
     return tuple(
         Run(digest([canonical[cell.cell_id], block]), cell, block, position)
-        for position, (cell, block) in enumerate(sequence, start=1)
+        for position, (cell, block) in enumerate(sequence)
     )
 
 

@@ -107,9 +107,7 @@ def parse(data: bytes, name: str) -> Tree:
 def parse_option(text: str, option: str) -> Tree:
     """A value given on the command line, by the same rules; every part of it stands at `option`."""
     try:
-        tree = (
-            parse(text.encode("utf-8", "surrogateescape"), option) if text.strip() else tree_of(None, option)
-        )
+        tree = parse(text.encode("utf-8", "surrogatepass"), option) if text.strip() else tree_of(None, option)
     except InputError as error:
         raise InputError(error.attempted, error.on, error.got, error.todo, where=option) from None
     return tree_of(tree.plain(), option)

@@ -17,9 +17,8 @@ _PLACES = ("topologies", "../topologies", "")
 def with_topology(section: Tree, experiment: Path) -> Tree:
     """`section`, with a `topology` that is a text replaced by the topology file it names.
 
-    A path is relative to the experiment file; a bare name is looked for as NAME.yaml in the topologies/ beside
-    the file, in the ../topologies/ above it, and beside the file. InputError if there is no such file, or it
-    is no YAML mapping.
+    A path is relative to the experiment file; a bare name is looked for as NAME.yaml in topologies/ beside
+    the file, in ../topologies/ above it, and beside the file. InputError if there is no such YAML mapping.
     """
     named = section.child("topology")
     if named is None or not isinstance(named.value, str) or not isinstance(section.value, dict):

@@ -1,4 +1,4 @@
-"""Every kind of bad experiment file: one line, with its place and what to do, as frozen in tests/golden/errors/."""
+"""Every kind of bad experiment file gives one line with its place and what to do, frozen as a golden file."""
 
 from __future__ import annotations
 

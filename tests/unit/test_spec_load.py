@@ -1,0 +1,215 @@
+"""From a file to cells: layers and their precedence, "*" in settings, topology files, CPUs; never a crash."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.errors import InputError
+from harness.plan import check_cpus, load_experiment
+from harness.spec.load import Experiment
+
+ROOT = Path(__file__).parent.parent.parent
+SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+BASE: dict[str, Any] = {
+    "name": "t",
+    "topology": {
+        "nodes": {"client": {"cpus": "0"}, "mid": {}, "server": {"cpus": "1"}},
+        "links": [{"between": ["client", "mid"]}, {"between": ["mid", "server"], "shape": {"rate": "1gbit"}}],
+    },
+    "workload": {"kind": "ping-pong", "from": "client", "to": "server"},
+    "contention": {"on": "server.cpus", "load": "10%"},
+}
+
+
+def load(
+    tmp_path: Path, document: dict[str, Any], overrides: list[tuple[str, str]] | None = None, **more: Any
+) -> Experiment:
+    path = tmp_path / "t.yaml"
+    path.write_text(yaml.safe_dump(document | more, sort_keys=False))
+    return load_experiment(path, overrides or [])
+
+
+def test_a_file_without_cases_and_sweep_is_one_cell(tmp_path: Path) -> None:
+    experiment = load(tmp_path, BASE)
+    (cell,) = experiment.cells
+    assert (cell.case, cell.factors, cell.spec.napi) == ("base", {}, False)
+    assert cell.spec.contention is not None
+    assert cell.spec.contention.load_percent == 10.0
+    assert cell.spec.contention_cpus() == (1,)
+    assert cell.spec.process_cpus("client") == (0,)
+    assert cell.spec.process_cpus("mid") is None
+
+
+def test_precedence_is_base_case_sweep_command_line(tmp_path: Path) -> None:
+    cases = {"a": {}, "b": {"contention": {"load": "20%"}}}
+    assert loads(load(tmp_path, BASE, cases=cases)) == [10.0, 20.0]
+    swept = load(tmp_path, BASE, cases=cases, sweep={"contention.load": ["30%"]})
+    assert loads(swept) == [30.0, 30.0]
+    forced = load(
+        tmp_path, BASE, [("contention.load", "40%")], cases=cases, sweep={"contention.load": ["30%", "50%"]}
+    )
+    assert loads(forced) == [40.0, 40.0]
+    assert forced.cells[0].factors == {"contention.load": "40%"}
+
+
+def loads(experiment: Experiment) -> list[float]:
+    return [cell.spec.contention.load_percent for cell in experiment.cells if cell.spec.contention]
+
+
+def test_sweep_is_a_grid_in_file_order(tmp_path: Path) -> None:
+    sweep = {"contention.load": ["0%", "100%"], "workload.size": ["64B", 1400]}
+    experiment = load(tmp_path, BASE, cases={"x": {}, "y": {}}, sweep=sweep)
+    assert [cell.label() for cell in experiment.cells][:4] == [
+        "x contention.load=0% workload.size=64B",
+        "x contention.load=0% workload.size=1400",
+        "x contention.load=100% workload.size=64B",
+        "x contention.load=100% workload.size=1400",
+    ]
+    assert len({cell.cell_id for cell in experiment.cells}) == 8
+
+
+def test_overlays_change_list_entries_by_number_and_take_sections_back(tmp_path: Path) -> None:
+    cases = {
+        "slow": {"topology": {"links": {1: {"shape": {"rate": "1mbit"}}}}},
+        "calm": {"contention": None},
+        "one": {"topology": {"nodes": {"mid": {"forwarding": "on"}}}},
+    }
+    slow, calm, one = load(tmp_path, BASE, cases=cases).cells
+    forward = slow.spec.topology.links[1].forward
+    assert forward is not None
+    assert forward.rate_bps == 10**6
+    assert slow.spec.topology.links[0].forward is None
+    assert calm.spec.contention is None
+    assert one.spec.topology.nodes["mid"].forwarding is True
+
+
+def test_star_reaches_the_nodes_where_a_knob_makes_sense(tmp_path: Path) -> None:
+    star = {"busy_poll": {"usecs": 50}, "offloads": {"gro": "on"}, "host_busy_poll": {"busy_read": 5}}
+    (cell,) = load(tmp_path, BASE, settings={"*": star, "server": {"busy_poll": {"usecs": 7}}}).cells
+    found = {node: list(knobs) for node, knobs in cell.spec.settings.items()}
+    assert found == {
+        "client": ["offloads", "busy_poll"],
+        "mid": ["offloads"],
+        "server": ["offloads", "busy_poll"],
+        "*": ["host_busy_poll"],
+    }
+    assert usecs(cell.spec.settings, "client") == 50
+    assert usecs(cell.spec.settings, "server") == 7
+
+
+def usecs(found: Any, node: str) -> Any:
+    return found[node]["busy_poll"].usecs
+
+
+def test_a_later_layer_s_star_reaches_nodes_that_an_earlier_one_names(tmp_path: Path) -> None:
+    base = {"server": {"busy_poll": {"usecs": 7}}}
+    experiment = load(tmp_path, BASE, settings=base, sweep={"settings.*.busy_poll.usecs": [10, 20]})
+    assert [usecs(cell.spec.settings, "server") for cell in experiment.cells] == [10, 20]
+
+
+def test_null_takes_a_knob_back(tmp_path: Path) -> None:
+    given_settings = {"*": {"busy_poll": {"usecs": 50}}, "client": {"busy_poll": None}}
+    (cell,) = load(tmp_path, BASE, settings=given_settings).cells
+    assert list(cell.spec.settings) == ["server"]
+
+
+def test_one_cell_that_needs_napi_gives_it_to_all_but_those_that_force_their_own(tmp_path: Path) -> None:
+    poll = {"settings": {"*": {"busy_poll": {"usecs": 50}}}}
+    cases = {"base": {}, "poll": poll, "inert": poll | {"topology": {"datapath": "plain"}}}
+    assert [cell.spec.napi for cell in load(tmp_path, BASE, cases=cases).cells] == [True, True, False]
+    del cases["poll"]
+    assert [cell.spec.napi for cell in load(tmp_path, BASE, cases=cases).cells] == [False, False]
+
+
+def test_a_topology_by_name_is_found_and_replaces_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "topologies").mkdir()
+    (tmp_path / "topologies" / "t.yaml").write_text(
+        "nodes: {client: {}, server: {}}\nlinks: [{between: [client, server]}]\n"
+    )
+    case = {"near": {"topology": "t", "contention": {"on": "1"}}, "far": {}}
+    near, far = load(tmp_path, BASE, cases=case).cells
+    assert list(near.spec.topology.nodes) == ["client", "server"]
+    assert list(far.spec.topology.nodes) == ["client", "mid", "server"]
+    (swept, _) = load(
+        tmp_path, BASE | {"contention": None}, sweep={"topology": ["t", "./topologies/t.yaml"]}
+    ).cells
+    assert swept.factors == {"topology": "t"}
+
+
+def test_cpus_that_the_host_lacks_are_named_where_they_stand(tmp_path: Path) -> None:
+    experiment = load(tmp_path, BASE, settings={"*": {"rps": {"cpus": "2-3"}}})
+    check_cpus(experiment, {0, 1, 2, 3})
+    with pytest.raises(InputError, match=r"has no CPU 2-3; CPUs online: 0-1") as caught:
+        check_cpus(experiment, {0, 1})
+    assert "settings.*.rps.cpus" in caught.value.line()
+    assert caught.value.where.startswith(str(tmp_path / "t.yaml:"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
+def test_shipped_experiments_load(path: Path) -> None:
+    experiment = load_experiment(path)
+    assert experiment.name == path.stem
+    assert experiment.description
+    check_cpus(experiment, {0, 1})
+
+
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**70), 2**70),
+        st.floats(allow_nan=False),
+        st.sampled_from(
+            ["", "0", "client", "server.cpus", "50%", "1ms", "10.1.0.1/24", "*", "pair", "on", "a.b"]
+        ),
+        st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=8),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["*", "client", "busy_poll", "usecs", "kind", "0", "cpus"]), inner, max_size=3
+        ),
+    ),
+    max_leaves=5,
+)
+
+
+def spots(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    children = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [path, *(spot for key, child in children for spot in spots(child, (*path, key)))]
+
+
+RICH = BASE | {
+    "settings": {"*": {"busy_poll": {"usecs": 50}}},
+    "cases": {"a": {}, "b": {"topology": {"links": {0: {"mtu": 9000}}}}},
+    "sweep": {"contention.load": ["0%", "100%"]},
+}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(st.data())
+def test_mutated_documents_load_or_are_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
+    document = copy.deepcopy(RICH)
+    for spot in data.draw(st.lists(st.sampled_from(spots(RICH)[1:]), min_size=1, max_size=3)):
+        holder: Any = document
+        try:
+            for key in spot[:-1]:
+                holder = holder[key]
+            if data.draw(st.booleans()):
+                holder[spot[-1]] = data.draw(VALUES)
+            else:
+                del holder[spot[-1]]
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier mutation took the place away
+    try:
+        load(tmp_path, document)
+    except InputError as error:
+        assert error.where.startswith(str(tmp_path))
+        assert "\n" not in error.line()
