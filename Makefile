@@ -31,7 +31,8 @@ bench: env-dev
 	@tools/as-root.sh .venv/bin/python -m pytest tests/bench -s -q $(ARGS)
 
 docs: env-dev
-	@.venv/bin/python tools/docs.py
+	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md
+	@.venv/bin/python -m tools.experiment_doc
 
 lock:
 	@tools/lock.sh $(if $(UPGRADE),--upgrade)
