@@ -16,7 +16,7 @@ Style = Literal["", "bold", "dim", "good", "bad", "warn"]
 _CODES = {"bold": "1", "dim": "2", "good": "32", "bad": "31", "warn": "33"}
 _GAP = "  "
 # An underscore within a word, and a tilde that stands alone, are letters to every markdown reader.
-_MARKUP = re.compile(r"[\\`*|<>]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=\S)|(?<=\S)~|\](?=[(\[:])")
+_MARKUP = re.compile(r"[\\`*|<]|^>|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=\S)|(?<=\S)~|\](?=[(\[:])")
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,13 @@ def to_markdown(blocks: Sequence[Block]) -> str:
                 parts.append("")
             case Para():
                 text = _escaped(block.text)
-                parts += ["- " + text] if block.bullet else [f"**{text}**" if block.style == "bold" else text]
+                # Two lines in a row would be one paragraph.
+                parts += (
+                    ["- " + text] if block.bullet else [f"**{text}**" if block.style == "bold" else text, ""]
+                )
             case Table():
                 parts += _markdown_table(block)
-    return "\n".join(parts) + "\n"
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).strip("\n") + "\n"
 
 
 def _wrapped(block: Para, width: int) -> list[str]:

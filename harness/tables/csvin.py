@@ -143,6 +143,7 @@ def _find_fault(path: Path, data: bytes, names: list[str], numbers: set[str]) ->
 
 
 def _is_finite(text: str) -> bool:
+    text = text.strip(" \t")
     return bool(_NUMBER.fullmatch(text)) and math.isfinite(float(text))
 
 

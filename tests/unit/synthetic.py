@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from harness import stats
+from harness.tables import Source, frames
+from harness.tables.frames import cell_key
 
 ENVIRONMENT = {
     "place": "host",
@@ -132,7 +134,7 @@ def result_set(blocks: int = 5, *, troubled: bool = False, scale: float = 1.0) -
 
 def plan_json(blocks: int = 5) -> dict[str, Any]:
     """The plan those records were made by, as the plan writes itself."""
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"cell_id": f"{case}-{load}", "case": case, "factors": {"contention.load": load}}
         for load in LOADS
         for case in CASES
@@ -141,7 +143,7 @@ def plan_json(blocks: int = 5) -> dict[str, Any]:
         {
             "run_id": run_id(cell["case"], cell["factors"]["contention.load"], block),
             "cell_id": cell["cell_id"],
-        }  # type: ignore[index]
+        }
         for block in range(blocks)
         for cell in cells
     ]
@@ -158,3 +160,11 @@ class FakePlan:
     def to_json(self) -> dict[str, Any]:
         """The plan's document."""
         return plan_json(self.blocks)
+
+
+def source(label: str = "quickstart/20261122T101500Z", blocks: int = 5, **how: Any) -> Source:
+    """That experiment as a source of runs, with its plan."""
+    plan = plan_json(blocks)
+    planned = {cell_key(cell["case"], cell["factors"]): blocks for cell in plan["cells"]}
+    tables = frames(result_set(blocks, **how), list(planned))
+    return Source(label, tables.runs, tables.knobs, planned, {}, plan)

@@ -66,7 +66,7 @@ def test_quantiles_rise_and_stay_within_what_was_measured(times: list[int]) -> N
 def test_median_interval_ranks(count: int, ranks: tuple[int, int], confidence: float) -> None:
     found = stats.median_interval(np.arange(1, count + 1))
     assert found is not None
-    assert (found.low, found.high) == ranks
+    assert [found.low, found.high] == [float(rank) for rank in ranks]
     assert found.confidence == pytest.approx(confidence)
 
 

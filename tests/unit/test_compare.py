@@ -1,0 +1,174 @@
+"""Comparisons and overviews: the right runs against each other, claims no bigger than the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from harness.compare import Comparison, Row, compare_cases, compare_sources
+from harness.errors import InputError
+from harness.overview import overview
+from harness.tables import Source, frames
+from tests.unit.synthetic import record, result_set, source
+
+
+def pick(found: Comparison, metric: str, case: str, load: str) -> Row:
+    (row,) = [
+        row
+        for row in found.rows
+        if (row.metric, row.case, dict(row.factors).get("contention.load")) == (metric, case, load)
+    ]
+    return row
+
+
+def table(**columns: list[Any]) -> Source:
+    return Source("hand", pd.DataFrame(columns))
+
+
+def test_cases_against_their_baseline_are_paired_by_block() -> None:
+    found = compare_cases(source(), "base")
+    row = pick(found, "rtt_p50_us", "busypoll50", "0%")
+    assert row.change.ratio is not None
+    assert row.change.ratio.paired
+    assert (row.change.outcome, row.change.judged) == ("lower", "better")
+    assert row.change.factor == pytest.approx(8, rel=0.05)
+    assert pick(found, "rate_rps", "busypoll50", "0%").change.judged == "better"
+    assert pick(found, "cpu_us_per_request", "busypoll50", "0%").change.judged == "worse"
+    assert "base" not in {row.case for row in found.rows}
+
+
+def test_two_sets_are_not_paired_and_a_set_equals_itself() -> None:
+    found = compare_sources(source(), source())
+    assert {row.change.outcome for row in found.rows} == {"~"}
+    assert {row.change.ratio.paired for row in found.rows if row.change.ratio} == {False}
+    assert found.differences == ()
+
+
+def test_a_known_effect_is_found() -> None:
+    found = compare_sources(source(), source(scale=1.3))
+    for row in found.rows:
+        if row.metric == "rtt_p50_us":
+            assert row.change.ratio is not None
+            assert row.change.ratio.interval is not None
+            assert row.change.ratio.interval.low <= 1.3 <= row.change.ratio.interval.high
+
+
+def test_only_valid_runs_count_and_the_rest_is_told() -> None:
+    found = compare_cases(source(troubled=True), "base")
+    assert found.test_runs == {"valid": 12, "inert": 2, "suspect": 1, "failed": 0, "skipped": 5}
+    lost = pick(found, "rtt_p50_us", "defer20", "100%")
+    assert lost.change.ratio is None
+    assert lost.change.note == "this case: no valid run (5 skipped)"
+    few = pick(found, "rtt_p50_us", "busypoll50", "100%")
+    assert few.change.outcome == ""
+    assert "a claim needs" in few.change.note
+    # Four of five blocks are too few to pair, but enough to compare apart.
+    four = pick(found, "rtt_p50_us", "defer20", "0%")
+    assert four.change.ratio is not None
+    assert (four.change.ratio.paired, four.change.outcome) == (False, "higher")
+
+
+def test_a_cell_of_one_side_is_a_row_with_a_reason() -> None:
+    whole = source()
+    part = Source("part", whole.runs[whole.runs["case"] != "defer20"].reset_index(drop=True))
+    rows = {row.case: row for row in compare_sources(whole, part, ["rtt_p50_us"]).rows}
+    assert rows["defer20"].change.note == "not in B"
+    assert rows["defer20"].test is None
+    rows = {row.case: row for row in compare_sources(part, whole, ["rtt_p50_us"]).rows}
+    assert rows["defer20"].change.note == "not in A"
+    assert rows["defer20"].change.test.median is not None
+
+
+def test_environments_that_differ_are_named() -> None:
+    records = result_set(scale=1.1)
+    for made in records:
+        made["environment"]["kernel"] = "6.19.0"
+    found = compare_sources(source(), Source("new", frames(records).runs))
+    assert [(item.column, item.base, item.test) for item in found.differences] == [
+        ("kernel", ("6.18.0",), ("6.19.0",))
+    ]
+    assert "new says nothing" not in " ".join(found.notes)
+    hand = table(case=["base"] * 5, rtt_p50_us=[1.0, 2, 3, 4, 5])
+    assert "hand says nothing about where its runs were made" in compare_sources(source(), hand).notes
+
+
+def test_hand_made_tables_of_any_metric() -> None:
+    one = table(case=["a"] * 5, my_wait_ms=[10.0, 11, 12, 11, 10])
+    two = table(case=["a"] * 5, my_wait_ms=[20.0, 21, 22, 21, 20])
+    (row,) = compare_sources(one, two).rows
+    assert (row.metric, row.change.outcome, row.change.judged) == ("my_wait_ms", "higher", "")
+
+
+def test_a_factor_of_one_side_is_told() -> None:
+    one = table(case=["a"] * 4, rtt_p50_us=[1.0, 2, 3, 4], load=["x"] * 4)
+    two = table(case=["a"] * 4, rtt_p50_us=[1.0, 2, 3, 4])
+    found = compare_sources(one, two)
+    assert "only one side has the factor load" in found.notes[0]
+    assert len(found.rows) == 2
+    assert len(compare_sources(one, two, by=[]).rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"metrics": ["rtt_p500_us"]}, "did you mean 'rtt_p50_us'"),
+        ({"by": ["nothing"]}, "no run has it"),
+    ],
+)
+def test_names_that_are_not_there(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        compare_sources(source(), source(), **arguments)
+
+
+def test_a_baseline_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="did you mean 'base'"):
+        compare_cases(source(), "bass")
+    with pytest.raises(InputError, match="there is base, busypoll50, defer20"):
+        overview(source(), "zzz")
+
+
+def test_no_ratio_of_nothing() -> None:
+    one = table(case=["a"] * 5 + ["b"] * 5, client_polled_percent=[0.0] * 5 + [99.0] * 5)
+    (row,) = compare_cases(one, "a").rows
+    assert (row.change.outcome, row.change.note) == ("", "no ratio of values that are zero or negative")
+
+
+def test_overview_counts_what_is_missing() -> None:
+    whole = source()
+    some = Source(
+        "some", whole.runs.iloc[:12].reset_index(drop=True), whole.knobs, whole.planned, {}, whole.plan
+    )
+    found = overview(some)
+    assert found.missing == 18
+    assert [cell.note for cell in found.cells].count("not run yet") == 3
+    assert found.verdicts["valid"] == 12
+
+
+def test_overview_of_nothing() -> None:
+    found = overview(Source("none", frames([]).runs))
+    assert found.cells == ()
+    assert found.headline == ()
+
+
+def test_reasons_that_differ_in_numbers_are_one() -> None:
+    (first, *_) = overview(source(troubled=True)).left_out
+    assert (first.verdict, first.runs) == ("inert", 2)
+    assert first.reason == "busy poll on server polled 0 of 20000 packets"
+
+
+def test_headline_is_the_strongest_gain_then_the_same_case_at_the_far_end() -> None:
+    found = overview(source())
+    assert [(cell.case, dict(cell.factors)["contention.load"]) for cell in found.headline] == [
+        ("busypoll50", "0%"),
+        ("busypoll50", "100%"),
+    ]
+
+
+def test_one_case_has_nothing_to_be_held_against(tmp_path: Path) -> None:
+    runs = frames([record(block=block, order=block) for block in range(5)]).runs
+    found = overview(Source(str(tmp_path), runs))
+    assert found.baseline == ""
+    assert found.headline == ()

@@ -1,0 +1,166 @@
+"""Every table in every format, word for word; POLLBENCH_UPDATE_GOLDEN=1 writes the files anew."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import report
+from harness.compare import compare_cases, compare_sources
+from harness.overview import overview
+from harness.report import words
+from harness.report.layout import Col, Para, Table, Text, to_markdown, to_text
+from harness.store import ResultSet
+from harness.tables import Source, write_tables
+from tests.unit.synthetic import FakePlan, record, result_set, source
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SUFFIX = {"text": "txt", "markdown": "md", "csv": "csv", "json": "json"}
+
+
+def matches(name: str, found: str) -> None:
+    path = GOLDEN / name
+    if os.environ.get("POLLBENCH_UPDATE_GOLDEN") == "1":
+        path.write_text(found)
+    assert found == path.read_text(), f"{name} changed; if that is right: POLLBENCH_UPDATE_GOLDEN=1 make test"
+
+
+def other() -> Source:
+    """A second set: slower, on another kernel, without one case."""
+    made = source("quickstart/20261123T101500Z", scale=1.3)
+    runs = made.runs[made.runs["case"] != "defer20"].reset_index(drop=True).assign(kernel="6.19.0")
+    return replace(made, runs=runs)
+
+
+def unlike() -> Source:
+    """A set with noise only: no case differs from the baseline."""
+    made = source()
+    metrics = [name for name in made.runs.columns if name.endswith(("_us", "_rps"))]
+    runs = made.runs.copy()
+    base = runs["case"] == "base"
+    for load in runs["contention.load"].unique():
+        here = runs["contention.load"] == load
+        for case in ("busypoll50", "defer20"):
+            shuffled = runs.loc[here & base, metrics].to_numpy()[::-1]
+            runs.loc[here & (runs["case"] == case), metrics] = shuffled
+    return replace(made, runs=runs)
+
+
+SHOWS: dict[str, Callable[[], Source]] = {
+    "show": source,
+    "show_troubled": lambda: replace(
+        source(troubled=True), warnings=("run 0123 is left out: run.json is empty",)
+    ),
+    "show_unclear": unlike,
+}
+
+
+@pytest.mark.parametrize("fmt", report.FORMATS)
+@pytest.mark.parametrize("name", SHOWS)
+def test_show(name: str, fmt: report.Format) -> None:
+    matches(f"{name}.{SUFFIX[fmt]}", report.show(overview(SHOWS[name]()), fmt))
+
+
+@pytest.mark.parametrize("fmt", report.FORMATS)
+def test_compare_sets(fmt: report.Format) -> None:
+    matches(
+        f"compare_sets.{SUFFIX[fmt]}", report.compare(compare_sources(source(troubled=True), other()), fmt)
+    )
+
+
+@pytest.mark.parametrize("fmt", report.FORMATS)
+def test_compare_cases(fmt: report.Format) -> None:
+    metrics = ["rtt_p50_us", "cpu_us_per_request"]
+    matches(
+        f"compare_cases.{SUFFIX[fmt]}",
+        report.compare(compare_cases(source(troubled=True), "base", metrics), fmt),
+    )
+
+
+def test_on_a_terminal() -> None:
+    matches("show_terminal.ansi", report.show(overview(source(troubled=True)), "text", 100, color=True))
+
+
+def test_on_a_narrow_terminal() -> None:
+    matches("show_narrow.txt", report.show(overview(source()), "text", 50))
+
+
+def test_tables_of_a_set(tmp_path: Path) -> None:
+    results = ResultSet.create(tmp_path, "quickstart", "20261122T101500Z", b"", FakePlan(), {})
+    for made in result_set(blocks=2, troubled=True):
+        results.save_run(made)
+    write_tables(results)
+    for name in ("runs", "nodes", "knobs", "cpus", "summary"):
+        matches(f"set_{name}.csv", (results.path / f"{name}.csv").read_text())
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+def test_tables_fit_the_width(width: int) -> None:
+    found = report.show(overview(source(troubled=True)), "text", width)
+    found += report.compare(compare_cases(source(), "base"), "text", width)
+    long = [line for line in found.splitlines() if len(line) > width]
+    # A table keeps its case, value and change even where there is no room for more.
+    assert not long or width < 60
+    assert found.isascii()
+
+
+def test_colour_changes_nothing_but_the_look() -> None:
+    view = overview(source(troubled=True))
+    plain = report.show(view, "text", 100)
+    seen = re.sub(r"\x1b\[\d+m", "", report.show(view, "text", 100, color=True)).replace("─", "-")
+    assert seen == plain
+
+
+def test_machine_formats_can_be_read() -> None:
+    found = compare_sources(source(troubled=True), other())
+    rows = list(csv.DictReader(io.StringIO(report.compare(found, "csv"))))
+    assert len(rows) == len(found.rows) == len(json.loads(report.compare(found, "json"))["rows"])
+    assert rows[0]["contention.load"] == "0%"
+    assert json.loads(report.show(overview(source()), "json"))["runs"]["valid"] == 30
+
+
+def test_text_from_files_cannot_steer_the_terminal_or_break_a_table() -> None:
+    made = [record(block=block, order=block) for block in range(4)]
+    for one in made:
+        one["case"] = "\x1b[31mred|\n=cmd"
+    from harness.tables import frames
+
+    view = overview(Source("x\x07y", frames(made).runs))
+    assert "\x1b" not in report.show(view, "text")
+    assert "\x07" not in report.show(view, "text")
+    assert "red\\|?=cmd" in report.show(view, "markdown")
+    assert "'=cmd" not in report.show(view, "csv")  # it does not begin with it
+    assert "\\u001b" in report.show(view, "json") or "\x1b" not in report.show(view, "json")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"), (0, "0"), (0.0042, "0.0042"), (7.506, "7.51"), (9.996, "10.0"), (61.24, "61.2"),
+        (99.94, "99.9"), (99.96, "100"), (368.3, "368"), (12_345.6, "12,346"), (1e18, "1e+18"),
+    ],
+)  # fmt: skip
+def test_short_numbers(value: float | None, text: str) -> None:
+    assert words.short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (0.01, "<0.1"), (99.8, "99.8"), (99.97, ">99.9"), (100, "100")]
+)
+def test_percent_never_rounds_to_all_or_nothing(value: float, text: str) -> None:
+    assert words.percent(value) == text
+
+
+def test_layout_of_wide_letters_and_empty_tables() -> None:
+    table = Table((Col("name", right=False), Col("n")), ((Text("日本"), Text("1")), (Text("ab"), Text("22"))))
+    assert to_text([table], 40, False).splitlines() == ["name   n", "----  --", "日本   1", "ab    22"]
+    assert to_text([Table((Col("a"),), ())], 40, False) == "a\n-\n"
+    assert to_markdown([Para("a_b _c_ ~5 <x> [y](z)")]) == "a_b \\_c\\_ \\~5 \\<x> [y\\](z)\n"
