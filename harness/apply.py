@@ -86,7 +86,8 @@ class NodeApplier:
 
     def _feature(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         found = _feature_state(device, setting.name)
-        ethtool.set_features(device, {setting.name: setting.value})
+        if found != setting.value:  # a feature that cannot be changed may well be as it should be
+            ethtool.set_features(device, {setting.name: setting.value})
         yield setting.name, found, _feature_state(device, setting.name)
 
     def _sysfs(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
@@ -110,7 +111,11 @@ class NodeApplier:
         for napi in device_napis(device):
             netdev.napi_set(napi.napi_id, **{setting.name: setting.value})
             (after,) = netdev.napi_get(napi_id=napi.napi_id)
-            yield f"napi {napi.napi_id} {setting.name}", getattr(napi, setting.name), getattr(after, setting.name)
+            yield (
+                f"napi {napi.napi_id} {setting.name}",
+                getattr(napi, setting.name),
+                getattr(after, setting.name),
+            )
 
     def _coalesce(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         found = ethtool.coalesce(device)
@@ -138,8 +143,13 @@ def _feature_state(device: str, name: str) -> bool:
 
 
 def device_napis(device: str) -> list[netdev.Napi]:
-    """napi-get of a device of the namespace this thread is in; empty where it has none."""
-    return netdev.napi_get(ifindex=socket.if_nametoindex(device))
+    """napi-get of a device of this thread's namespace; empty where it has none, or before Linux 6.8 lists any."""
+    try:
+        return netdev.napi_get(ifindex=socket.if_nametoindex(device))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return []
 
 
 def napi_threads(device: str) -> list[int]:
@@ -157,7 +167,9 @@ def refusal(setting: Setting, where: str, error: OSError) -> PollbenchError:
     got = error.strerror or str(error)
     what = f"set {setting.name} to {setting.value}"
     if error.errno in _LACKS:
-        return MissingError(what, where, got, "this kernel or driver does not have it; `pollbench doctor` lists what works")
+        return MissingError(
+            what, where, got, "this kernel or driver does not have it; `pollbench doctor` lists what works"
+        )
     return PollbenchError(what, where, got, "see docs/experiment-file.md for the values the kernel takes")
 
 
@@ -165,7 +177,9 @@ def check(done: Row, where: str) -> None:
     """A value that reads back differently did not take: better no figure than a wrong one."""
     if done["applied"] is not None and done["applied"] != done["requested"]:
         raise PollbenchError(
-            f"set {done['setting']} to {done['requested']}", where, f"accepted, but it reads back {done['applied']}"
+            f"set {done['setting']} to {done['requested']}",
+            where,
+            f"accepted, but it reads back {done['applied']}",
         )
 
 

@@ -174,14 +174,18 @@ def cpu_figures(outcome: Outcome) -> dict[str, dict[str, float | int]]:
     return out
 
 
-def doubts(outcome: Outcome, metrics: dict[str, Any], max_foreign_share: float, max_steal_share: float) -> list[str]:
+def doubts(
+    outcome: Outcome, metrics: dict[str, Any], max_foreign_share: float, max_steal_share: float
+) -> list[str]:
     """Reasons not to believe the run's figures; empty when there are none."""
     reasons = []
     foreign = metrics.get("foreign_percent") or 0.0
     if foreign > 100 * max_foreign_share:
         top = sorted(outcome.difference.foreign.items(), key=lambda item: -item[1])[:3]
         names = ", ".join(f"{name} {ns / outcome.difference.elapsed_ns:.2f} CPU" for name, ns in top)
-        reasons.append(f"other programs took {foreign:.1f} % of the CPU set ({names}); limit {max_foreign_share:.0%}")
+        reasons.append(
+            f"other programs took {foreign:.1f} % of the CPU set ({names}); limit {max_foreign_share:.0%}"
+        )
     steal = metrics.get("set_steal_percent") or 0.0
     if steal > 100 * max_steal_share:
         reasons.append(f"the hypervisor stole {steal:.1f} % of the CPU set; limit {max_steal_share:.0%}")

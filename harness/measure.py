@@ -197,5 +197,7 @@ def _read_samples(fd: int) -> npt.NDArray[Any]:
         data += os.pread(fd, size - len(data), len(data))
     count = int.from_bytes(data[16:24], "little")
     if data[:8] != _MAGIC or size != _HEADER_BYTES + count * SAMPLE.itemsize:
-        raise PollbenchError("read the samples", "the client's sample file", f"{size} bytes, {count} records announced")
+        raise PollbenchError(
+            "read the samples", "the client's sample file", f"{size} bytes, {count} records announced"
+        )
     return np.frombuffer(data, SAMPLE, count, _HEADER_BYTES)

@@ -107,7 +107,9 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int]) 
     )
 
 
-def _foreign(after: Mapping[int, int], before: Mapping[int, int], cpus: set[int], ours: set[int]) -> dict[str, int]:
+def _foreign(
+    after: Mapping[int, int], before: Mapping[int, int], cpus: set[int], ours: set[int]
+) -> dict[str, int]:
     out: dict[str, int] = {}
     for tid, run_ns in after.items():
         used = run_ns - before.get(tid, 0)

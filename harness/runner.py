@@ -47,7 +47,9 @@ def execute(
     return verdicts
 
 
-def make_run(run: Run, environment: dict[str, Any], stopper: Stopper) -> tuple[dict[str, Any], Measured | None]:
+def make_run(
+    run: Run, environment: dict[str, Any], stopper: Stopper
+) -> tuple[dict[str, Any], Measured | None]:
     """One run and its record; a run that breaks is a record too, with the cause in words."""
     record = _header(run, environment)
     begun = time.monotonic()

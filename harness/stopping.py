@@ -34,7 +34,9 @@ class Stopper:
         """Raise Interrupted if a stop was requested."""
         if self.received is not None:
             name = signal.Signals(self.received).name
-            raise Interrupted("interrupted", got=f"{name}; everything was put back, finished runs are on disk")
+            raise Interrupted(
+                "interrupted", got=f"{name}; everything was put back, finished runs are on disk"
+            )
 
     def close(self) -> None:
         """Release the pipe."""

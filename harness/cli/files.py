@@ -18,7 +18,9 @@ def overrides_of(texts: list[str]) -> list[tuple[str, str]]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise InputError("read --set", got=f"{text!r} is not KEY=VALUE", todo="for example --set workload.duration=2s")
+            raise InputError(
+                "read --set", got=f"{text!r} is not KEY=VALUE", todo="for example --set workload.duration=2s"
+            )
         pairs.append((key.strip(), value.strip()))
     return pairs
 
@@ -27,7 +29,9 @@ def plan_of(arguments: argparse.Namespace) -> tuple[Experiment, Plan]:
     """The checked experiment and its plan, for `run`, `plan` and `doctor`. Raises InputError."""
     experiment = load_experiment(arguments.file, overrides_of(arguments.set))
     check_cpus(experiment, facts.online_cpus())
-    return experiment, make_plan(experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed)
+    return experiment, make_plan(
+        experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed
+    )
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -43,7 +47,9 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool) -> int:
     missing = {cell.cell_id: lacks(cell.spec) for cell in made.cells}
     if as_json:
         skips = {cell_id: reasons for cell_id, reasons in missing.items() if reasons}
-        print(json.dumps(made.to_json() | {"estimate_s": round(estimate_s(made), 1), "skips": skips}, indent=2))
+        print(
+            json.dumps(made.to_json() | {"estimate_s": round(estimate_s(made), 1), "skips": skips}, indent=2)
+        )
         return EXIT_OK
     print(f"{made.name}: {experiment.description}" if experiment.description else made.name)
     print(
@@ -52,7 +58,10 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool) -> int:
         f"datapath {'napi' if made.cells[0].spec.napi else 'plain'}\n"
     )
     for cell in made.cells:
-        print(f"  {cell.label()}" + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id]))
+        print(
+            f"  {cell.label()}"
+            + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id])
+        )
     print("\norder of the runs:")
     for block in range(1, made.repeat + 1):
         labels = [run.cell.label() for run in made.runs if run.block == block]

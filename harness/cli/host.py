@@ -21,7 +21,13 @@ def clean(arguments: argparse.Namespace) -> int:
         print(json.dumps([act._asdict() for act in done], indent=2))
     else:
         for act in done:
-            print(" ".join(part for part in (act.action, act.kind, act.subject, f"({act.reason})" if act.reason else "") if part))
+            print(
+                " ".join(
+                    part
+                    for part in (act.action, act.kind, act.subject, f"({act.reason})" if act.reason else "")
+                    if part
+                )
+            )
         if not done:
             print("nothing to clean: no killed run left anything on this host")
     return EXIT_NOT_VALID if any(act.action == "failed" for act in done) else EXIT_OK
@@ -44,12 +50,18 @@ def doctor(arguments: argparse.Namespace) -> int:
     print("\nwhat makes figures worse here:")
     for item in advice:
         mark = "ok " if item.good else "-> "
-        print(f"  {mark} {item.check}: {item.state}" + ("" if item.good else f"\n        {item.why}; {item.todo}"))
+        print(
+            f"  {mark} {item.check}: {item.state}"
+            + ("" if item.good else f"\n        {item.why}; {item.todo}")
+        )
     left = journal.stale()
     if left:
         print(f"\n{len(left)} killed run(s) left something behind; type: sudo pollbench clean")
     if arguments.file:
-        print(f"\n{arguments.file}: " + ("everything it needs is here" if not lacking else "these cells would be skipped:"))
+        print(
+            f"\n{arguments.file}: "
+            + ("everything it needs is here" if not lacking else "these cells would be skipped:")
+        )
         for label, reasons in lacking.items():
             print(f"  {label}: " + "; ".join(reasons))
     sys.stdout.flush()

@@ -47,14 +47,16 @@ class _Version(argparse.Action):
         parser.exit(message=f"pollbench {version('pollbench')}\n")
 
 
-
-
 def _experiment(parser: argparse.ArgumentParser) -> None:
     """Options that `run` and `plan` share: which file, and what of it."""
     parser.add_argument("file", metavar="FILE", help="experiment file (YAML)")
     parser.add_argument("--case", action="append", metavar="NAME", help="only this case (may be repeated)")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a dotted key: workload.duration=2s"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a dotted key: workload.duration=2s",
     )
     parser.add_argument("--repeat", type=_count, metavar="N", help="repetitions of every cell")
     parser.add_argument("--seed", type=_seed, metavar="N", help="seed of the random order")
@@ -80,15 +82,23 @@ _count.__name__ = _seed.__name__ = "whole number"
 def _run(commands: Commands) -> None:
     run = commands.add_parser("run", help="run an experiment and print its table (needs root)")
     _experiment(run)
-    run.add_argument("-o", "--output", default="results", metavar="DIR", help="where result sets go (default: results)")
-    run.add_argument("--resume", action="store_true", help="go on with the newest unfinished set of this experiment")
+    run.add_argument(
+        "-o", "--output", default="results", metavar="DIR", help="where result sets go (default: results)"
+    )
+    run.add_argument(
+        "--resume", action="store_true", help="go on with the newest unfinished set of this experiment"
+    )
     run.add_argument("--dry-run", action="store_true", help="print what would run, and do nothing")
-    run.add_argument("--wait", action="store_true", help="wait for another run on this host to end, not refuse")
+    run.add_argument(
+        "--wait", action="store_true", help="wait for another run on this host to end, not refuse"
+    )
     run.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
 def _files(commands: Commands) -> None:
-    plan = commands.add_parser("plan", help="what would run, in which order, how long, and what would be skipped")
+    plan = commands.add_parser(
+        "plan", help="what would run, in which order, how long, and what would be skipped"
+    )
     _experiment(plan)
     plan.add_argument("--json", action="store_true", help="print the plan as JSON")
     validate = commands.add_parser("validate", help="check experiment files: schema, units, references")
@@ -98,7 +108,9 @@ def _files(commands: Commands) -> None:
 
 
 def _host(commands: Commands) -> None:
-    doctor = commands.add_parser("doctor", help="what this host can do, tried for real, and what an experiment lacks")
+    doctor = commands.add_parser(
+        "doctor", help="what this host can do, tried for real, and what an experiment lacks"
+    )
     doctor.add_argument("file", nargs="?", metavar="FILE", help="experiment file to check this host against")
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     clean = commands.add_parser("clean", help="remove and restore whatever a killed run left (needs root)")
@@ -108,17 +120,29 @@ def _host(commands: Commands) -> None:
 
 def _results(commands: Commands) -> None:
     show = commands.add_parser("show", help="print a result set's tables again")
-    show.add_argument("directory", metavar="DIR", help="a result set, or a directory of them (the newest is shown)")
-    show.add_argument("--baseline", metavar="CASE", help="case the others are set against (default: the first)")
+    show.add_argument(
+        "directory", metavar="DIR", help="a result set, or a directory of them (the newest is shown)"
+    )
+    show.add_argument(
+        "--baseline", metavar="CASE", help="case the others are set against (default: the first)"
+    )
     _format(show)
-    compare = commands.add_parser("compare", help="two result sets, two runs.csv files, or the cases of one set")
+    compare = commands.add_parser(
+        "compare", help="two result sets, two runs.csv files, or the cases of one set"
+    )
     compare.add_argument("a", metavar="A", help="result set or runs.csv; the baseline")
     compare.add_argument("b", metavar="B", nargs="?", help="result set or runs.csv to set against A")
-    compare.add_argument("--baseline", metavar="CASE", help="with A alone: the case the others are set against")
-    compare.add_argument("--metric", action="append", metavar="COLUMN", help="only this column (may be repeated)")
+    compare.add_argument(
+        "--baseline", metavar="CASE", help="with A alone: the case the others are set against"
+    )
+    compare.add_argument(
+        "--metric", action="append", metavar="COLUMN", help="only this column (may be repeated)"
+    )
     _format(compare)
 
 
 def _format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
-    parser.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="the same as --format json"
+    )

@@ -21,7 +21,9 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._clear()
 
     def starting(self, run: Run, number: int, total: int) -> None:
@@ -29,7 +31,9 @@ class Progress:
         self._number, self._total = number, total
         if self._live:
             bar = "=" * round(20 * number / total)
-            line = f"[{bar:<20}] {number + 1}/{total}  {run.cell.label()}  repetition {run.block}{self._left()}"
+            line = (
+                f"[{bar:<20}] {number + 1}/{total}  {run.cell.label()}  repetition {run.block}{self._left()}"
+            )
             self._clear()
             print(line[: _columns() - 1], end="", file=sys.stderr, flush=True)
 
@@ -49,7 +53,9 @@ class Progress:
         if not self._number:
             return ""
         left_s = (time.monotonic() - self._begun) / self._number * (self._total - self._number)
-        return f"  {left_s // 60:.0f} min {left_s % 60:.0f} s left" if left_s >= 60 else f"  {left_s:.0f} s left"
+        return (
+            f"  {left_s // 60:.0f} min {left_s % 60:.0f} s left" if left_s >= 60 else f"  {left_s:.0f} s left"
+        )
 
     def _clear(self) -> None:
         if self._live:

@@ -42,7 +42,9 @@ def compare(arguments: argparse.Namespace) -> int:
         found = compare_cases(load_source(arguments.a), arguments.baseline, arguments.metric)
     else:
         if arguments.baseline is not None:
-            raise InputError("compare", got="--baseline goes with one set, not with two", todo="leave one of them out")
+            raise InputError(
+                "compare", got="--baseline goes with one set, not with two", todo="leave one of them out"
+            )
         found = compare_sources(load_source(arguments.a), load_source(arguments.b), arguments.metric)
     width, color = _paper()
     print(report.compare(found, arguments.format, width, color).rstrip("\n"))

@@ -12,9 +12,13 @@ from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting, polled_ef
 class BusyPollSettings(KnobModel):
     """Busy polling of the node's own sockets. Source: socket(7), Documentation/networking/napi.rst."""
 
-    usecs: int = Field(50, ge=0, le=2**31 - 1, description="SO_BUSY_POLL: how long a blocking receive polls, in us")
+    usecs: int = Field(
+        50, ge=0, le=2**31 - 1, description="SO_BUSY_POLL: how long a blocking receive polls, in us"
+    )
     prefer: bool = Field(False, description="SO_PREFER_BUSY_POLL: leave interrupts off while polling goes on")
-    budget: int | None = Field(None, ge=0, le=65535, description="SO_BUSY_POLL_BUDGET: packets per poll, 0-65535")
+    budget: int | None = Field(
+        None, ge=0, le=65535, description="SO_BUSY_POLL_BUDGET: packets per poll, 0-65535"
+    )
 
 
 class BusyPoll(Knob):
@@ -28,6 +32,13 @@ class BusyPoll(Knob):
     def needs_napi(cls, model: Any) -> bool:
         """Polling polls a NAPI; without one the option is silently inert."""
         return bool(model.usecs > 0)
+
+    @classmethod
+    def capabilities(cls, model: Any) -> tuple[str, ...]:
+        """The socket options; prefer and budget came together, in 5.11."""
+        return (
+            ("busy-poll", "prefer-busy-poll") if model.prefer or model.budget is not None else ("busy-poll",)
+        )
 
     @classmethod
     def settings(cls, model: Any) -> list[Setting]:

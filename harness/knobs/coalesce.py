@@ -20,9 +20,13 @@ class CoalesceSettings(KnobModel):
         None, alias="gro_flush_timeout", description="timer of deferred polls and of GRO's flush"
     )
     irq_suspend_timeout_ns: DurationNs | None = Field(
-        None, alias="irq_suspend_timeout", description="longest time interrupts stay suspended by epoll busy polling"
+        None,
+        alias="irq_suspend_timeout",
+        description="longest time interrupts stay suspended by epoll busy polling",
     )
-    per: Literal["device", "napi"] = Field("device", description="write by sysfs per device, or by netlink per NAPI")
+    per: Literal["device", "napi"] = Field(
+        "device", description="write by sysfs per device, or by netlink per NAPI"
+    )
 
 
 class Coalesce(Knob):
@@ -36,6 +40,12 @@ class Coalesce(Knob):
     def needs_napi(cls, model: Any) -> bool:
         """Without a NAPI sysfs stores the values and nothing reads them."""
         return bool(model.napi_defer_hard_irqs or model.gro_flush_timeout_ns or model.irq_suspend_timeout_ns)
+
+    @classmethod
+    def capabilities(cls, model: Any) -> tuple[str, ...]:
+        """By device, by NAPI, and irq-suspend-timeout, which came last."""
+        keys = ("napi-settings",) if model.per == "napi" else ("device-coalesce",)
+        return (*keys, "irq-suspend") if model.irq_suspend_timeout_ns is not None else keys
 
     @classmethod
     def settings(cls, model: Any) -> list[Setting]:

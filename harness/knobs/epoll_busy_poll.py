@@ -12,8 +12,12 @@ from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting, polled_ef
 class EpollBusyPollSettings(KnobModel):
     """The three parameters of an epoll instance. Source: Documentation/networking/napi.rst, ioctl_eventpoll(2)."""
 
-    usecs: int = Field(50, ge=0, le=2**31 - 1, description="busy_poll_usecs: how long epoll_wait polls, in us")
-    budget: int = Field(0, ge=0, le=65535, description="busy_poll_budget: packets per poll; 0 = the kernel's default, 8")
+    usecs: int = Field(
+        50, ge=0, le=2**31 - 1, description="busy_poll_usecs: how long epoll_wait polls, in us"
+    )
+    budget: int = Field(
+        0, ge=0, le=65535, description="busy_poll_budget: packets per poll; 0 = the kernel's default, 8"
+    )
     prefer: bool = Field(False, description="prefer_busy_poll: leave interrupts off while polling goes on")
 
 
@@ -30,6 +34,11 @@ class EpollBusyPoll(Knob):
         return bool(model.usecs > 0 or model.prefer)
 
     @classmethod
+    def capabilities(cls, model: Any) -> tuple[str, ...]:
+        """The ioctl of epoll instances."""
+        return ("epoll-busy-poll",)
+
+    @classmethod
     def settings(cls, model: Any) -> list[Setting]:
         """One ioctl with three values."""
         return [Setting("socket", "EPIOCSPARAMS", [model.usecs, model.budget, int(model.prefer)])]
@@ -40,5 +49,7 @@ class EpollBusyPoll(Knob):
         if not model.usecs and not model.prefer:
             return Effect(None, "busy polling is off")
         if seen.wait != "epoll":
-            return Effect(False, f"the workload waits by `{seen.wait}`, it has no epoll instance to set this on")
+            return Effect(
+                False, f"the workload waits by `{seen.wait}`, it has no epoll instance to set this on"
+            )
         return polled_effect(seen, "EPIOCSPARAMS")

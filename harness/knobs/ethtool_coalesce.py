@@ -15,12 +15,24 @@ _U32 = 2**32 - 1
 class EthtoolCoalesceSettings(KnobModel):
     """Fields of `ethtool -C`. Source: ethtool(8), struct ethtool_coalesce. A veth driver has none of them."""
 
-    adaptive_rx: OnOff | None = Field(None, alias="adaptive-rx", description="let the driver choose for receive")
-    adaptive_tx: OnOff | None = Field(None, alias="adaptive-tx", description="let the driver choose for transmit")
-    rx_usecs: int | None = Field(None, alias="rx-usecs", ge=0, le=_U32, description="us from a packet to its interrupt")
-    rx_frames: int | None = Field(None, alias="rx-frames", ge=0, le=_U32, description="packets that force an interrupt")
-    tx_usecs: int | None = Field(None, alias="tx-usecs", ge=0, le=_U32, description="the same for transmit completions")
-    tx_frames: int | None = Field(None, alias="tx-frames", ge=0, le=_U32, description="the same for transmit completions")
+    adaptive_rx: OnOff | None = Field(
+        None, alias="adaptive-rx", description="let the driver choose for receive"
+    )
+    adaptive_tx: OnOff | None = Field(
+        None, alias="adaptive-tx", description="let the driver choose for transmit"
+    )
+    rx_usecs: int | None = Field(
+        None, alias="rx-usecs", ge=0, le=_U32, description="us from a packet to its interrupt"
+    )
+    rx_frames: int | None = Field(
+        None, alias="rx-frames", ge=0, le=_U32, description="packets that force an interrupt"
+    )
+    tx_usecs: int | None = Field(
+        None, alias="tx-usecs", ge=0, le=_U32, description="the same for transmit completions"
+    )
+    tx_frames: int | None = Field(
+        None, alias="tx-frames", ge=0, le=_U32, description="the same for transmit completions"
+    )
 
 
 class EthtoolCoalesce(Knob):
@@ -29,6 +41,11 @@ class EthtoolCoalesce(Knob):
     name = "ethtool_coalesce"
     scope = "device"
     Model = EthtoolCoalesceSettings
+
+    @classmethod
+    def capabilities(cls, model: Any) -> tuple[str, ...]:
+        """A driver that has coalescing parameters: veth has none."""
+        return ("ethtool-coalesce",)
 
     @classmethod
     def settings(cls, model: Any) -> list[Setting]:

@@ -13,10 +13,16 @@ class HostBusyPollSettings(KnobModel):
     """The two sysctls. Source: Documentation/admin-guide/sysctl/net.rst; they are in net_core_table, not per namespace."""
 
     busy_read: int | None = Field(
-        None, ge=0, le=2**31 - 1, description="net.core.busy_read, us: default SO_BUSY_POLL of sockets created from now on"
+        None,
+        ge=0,
+        le=2**31 - 1,
+        description="net.core.busy_read, us: default SO_BUSY_POLL of sockets created from now on",
     )
     busy_poll: int | None = Field(
-        None, ge=0, le=2**31 - 1, description="net.core.busy_poll, us: how long poll, select and epoll_wait poll"
+        None,
+        ge=0,
+        le=2**31 - 1,
+        description="net.core.busy_poll, us: how long poll, select and epoll_wait poll",
     )
 
 
@@ -31,6 +37,11 @@ class HostBusyPoll(Knob):
     def needs_napi(cls, model: Any) -> bool:
         """Polling polls a NAPI."""
         return bool(model.busy_read or model.busy_poll)
+
+    @classmethod
+    def capabilities(cls, model: Any) -> tuple[str, ...]:
+        """The sysctls came with the socket option."""
+        return ("busy-poll",)
 
     @classmethod
     def settings(cls, model: Any) -> list[Setting]:

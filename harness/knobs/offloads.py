@@ -16,14 +16,18 @@ class OffloadSettings(KnobModel):
     rx: OnOff | None = Field(None, description="receive checksum offload")
     tx: OnOff | None = Field(None, description="transmit checksum offload")
     sg: OnOff | None = Field(None, description="scatter-gather")
-    tso: OnOff | None = Field(None, description="TCP segmentation offload; on at the sender, it keeps a veth off its NAPI")
+    tso: OnOff | None = Field(
+        None, description="TCP segmentation offload; on at the sender, it keeps a veth off its NAPI"
+    )
     gso: OnOff | None = Field(None, description="generic segmentation offload")
     gro: OnOff | None = Field(None, description="generic receive offload; a veth has a NAPI only with it")
     lro: OnOff | None = Field(None, description="large receive offload")
     rx_gro_hw: OnOff | None = Field(None, alias="rx-gro-hw", description="GRO done by the device")
     rx_gro_list: OnOff | None = Field(None, alias="rx-gro-list", description="GRO by chaining packets")
     rx_udp_gro_forwarding: OnOff | None = Field(
-        None, alias="rx-udp-gro-forwarding", description="GRO of forwarded UDP; holds UDP packets while busy polling"
+        None,
+        alias="rx-udp-gro-forwarding",
+        description="GRO of forwarded UDP; holds UDP packets while busy polling",
     )
     tx_udp_segmentation: OnOff | None = Field(
         None, alias="tx-udp-segmentation", description="UDP segmentation offload"
@@ -36,6 +40,11 @@ class Offloads(Knob):
     name = "offloads"
     scope = "device"
     Model = OffloadSettings
+
+    @classmethod
+    def capabilities(cls, model: Any) -> tuple[str, ...]:
+        """Every feature that is to be switched on."""
+        return tuple(f"feature:{setting.name}" for setting in cls.settings(model) if setting.value)
 
     @classmethod
     def settings(cls, model: Any) -> list[Setting]:

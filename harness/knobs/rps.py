@@ -24,6 +24,11 @@ class Rps(Knob):
     Model = RpsSettings
 
     @classmethod
+    def capabilities(cls, model: Any) -> tuple[str, ...]:
+        """RPS can be left out of a kernel."""
+        return ("rps",)
+
+    @classmethod
     def settings(cls, model: Any) -> list[Setting]:
         """One mask for all receive queues."""
         return [Setting("rx_queue", "rps_cpus", list(model.cpus))]

@@ -15,9 +15,15 @@ _MODES = {"off": 0, "on": 1, "busy-poll": 2}
 class ThreadedNapiSettings(KnobModel):
     """Source: Documentation/networking/napi.rst, "Threaded NAPI" (5.12; busy-poll mode since 6.19)."""
 
-    mode: Literal["off", "on", "busy-poll"] = Field("on", description="off, on, or busy-poll where the kernel has it")
-    cpus: CpuSet | None = Field(None, description="CPUs of the NAPI threads; default: wherever the scheduler likes")
-    policy: Literal["other", "fifo", "rr"] = Field("other", description="scheduling policy of the NAPI threads")
+    mode: Literal["off", "on", "busy-poll"] = Field(
+        "on", description="off, on, or busy-poll where the kernel has it"
+    )
+    cpus: CpuSet | None = Field(
+        None, description="CPUs of the NAPI threads; default: wherever the scheduler likes"
+    )
+    policy: Literal["other", "fifo", "rr"] = Field(
+        "other", description="scheduling policy of the NAPI threads"
+    )
     priority: int = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
 
 
@@ -32,6 +38,11 @@ class ThreadedNapi(Knob):
     def needs_napi(cls, model: Any) -> bool:
         """A device without a NAPI refuses threaded mode."""
         return bool(model.mode != "off")
+
+    @classmethod
+    def capabilities(cls, model: Any) -> tuple[str, ...]:
+        """The mode asked for."""
+        return ("threaded-busy-poll",) if model.mode == "busy-poll" else ("threaded-napi",)
 
     @classmethod
     def settings(cls, model: Any) -> list[Setting]:

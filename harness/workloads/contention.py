@@ -16,12 +16,17 @@ class Contention(BaseModel):
 
     on: str = Field(description="a node's CPUs as NODE.cpus, or a CPU list such as 0-3,8")
     kind: Literal["spin", "syscall", "cache"] = Field(
-        "spin", description="spin: user code; syscall: cheap system calls; cache: random walk over working_set"
+        "spin",
+        description="spin: user code; syscall: cheap system calls; cache: random walk over working_set",
     )
-    threads: int = Field(1, ge=0, le=4096, description="hog threads, spread over the CPU set by the scheduler")
+    threads: int = Field(
+        1, ge=0, le=4096, description="hog threads, spread over the CPU set by the scheduler"
+    )
     load_percent: Percent = Field(100.0, ge=0, le=100, alias="load", description="duty cycle of each thread")
     period_ns: DurationNs = Field(10_000_000, gt=0, alias="period", description="period of the duty cycle")
-    working_set_bytes: SizeBytes = Field(8 << 20, ge=4096, alias="working_set", description="memory walked by `cache`")
+    working_set_bytes: SizeBytes = Field(
+        8 << 20, ge=4096, alias="working_set", description="memory walked by `cache`"
+    )
     policy: Literal["other", "batch", "idle", "fifo", "rr"] = Field("other", description="scheduling policy")
     priority: int = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
     nice: int = Field(0, ge=-20, le=19, description="nice value")
