@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.generator import CLIENT_CPU, SERVER_CPU, Generator, client, measure, read_samples, server
+from tests.generator import CLIENT_CPU, SERVER_CPU, Argument, Generator, client, measure, read_samples, server
 from tests.vethpair import End, missing, veth_pair
 
 ROUNDS = int(os.environ.get("POLLBENCH_BENCH_ROUNDS", "9"))
@@ -48,14 +48,11 @@ def sockperf(source: End, target: End, busy_poll_us: int) -> Quantiles:
     options = ["--lls", str(busy_poll_us)] if busy_poll_us else []
     where = ["-i", target.ipv4, "-p", str(PORT), *options]
     # Started by our launcher, so that both programs begin life alike: same pinning, same process group rules.
-    with Generator(
-        *("--netns", target.path, "--cpus", SERVER_CPU, "exec", "--", "sockperf", "server", *where)
-    ) as answering:
+    there: tuple[Argument, ...] = ("--netns", target.path, "--cpus", SERVER_CPU, "exec", "--", "sockperf")
+    here: tuple[Argument, ...] = ("--netns", source.path, "--cpus", CLIENT_CPU, "exec", "--", "sockperf")
+    with Generator(*there, "server", *where) as answering:
         await_port(target)
-        with Generator(
-            *("--netns", source.path, "--cpus", CLIENT_CPU, "exec", "--", "sockperf", "ping-pong"),
-            *(*where, "-m", SIZE, "-t", SECONDS),
-        ) as asking:
+        with Generator(*here, "ping-pong", *where, "-m", SIZE, "-t", SECONDS) as asking:
             text = asking.process.communicate(timeout=30)[0].decode()
         answering.process.terminate()
         answering.process.communicate(timeout=30)
@@ -79,10 +76,13 @@ def compare(
     """For each busy-poll setting and round, our quantiles and sockperf's."""
     rounds: dict[int, list[tuple[Quantiles, Quantiles]]] = {us: [] for us in busy_poll_us}
     with veth_pair() as (source, target), tempfile.TemporaryDirectory() as directory:
-        for _ in range(ROUNDS):
+        path = Path(directory, "samples")
+        for i in range(ROUNDS):
             for us in busy_poll_us:
-                mine = ours(source, target, us, Path(directory, "samples"))
-                rounds[us].append((mine, sockperf(source, target, us)))
+                # Each goes first in every other round, so that what one leaves behind favours neither.
+                first = ours(source, target, us, path) if i % 2 == 0 else None
+                theirs = sockperf(source, target, us)
+                rounds[us].append((first or ours(source, target, us, path), theirs))
     return rounds
 
 
