@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from harness.kernel import probe
+from harness.kernel import probe, rtnl
 from harness.knobs import KNOBS
 from harness.shaping import kinds_of
 from harness.spec.cells import CellSpec
@@ -33,4 +33,10 @@ def lacks(spec: CellSpec) -> list[str]:
     """Why this host would skip the cell, one reason each; empty when it would not, as far as could be tried."""
     able = of_this_host()
     found = ((key, able.get(key, "")) for key in needs(spec))
-    return [f"{key}: {reason}" for key, reason in found if reason and not probe.is_untried(reason)]
+    return [_explained(key, reason) for key, reason in found if reason and not probe.is_untried(reason)]
+
+
+def _explained(key: str, reason: str) -> str:
+    """The reason, with the remedy where there is one."""
+    group, _, kind = key.partition(":")
+    return f"{reason}; {rtnl.missing_remedy(kind)}" if group == "qdisc" else f"{key}: {reason}"

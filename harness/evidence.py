@@ -181,10 +181,9 @@ def doubts(
     reasons = []
     foreign = metrics.get("foreign_percent") or 0.0
     if foreign > 100 * max_foreign_share:
-        top = sorted(outcome.difference.foreign.items(), key=lambda item: -item[1])[:3]
-        names = ", ".join(f"{name} {ns / outcome.difference.elapsed_ns:.2f} CPU" for name, ns in top)
+        worst = max(outcome.difference.foreign, key=outcome.difference.foreign.__getitem__)
         reasons.append(
-            f"other programs took {foreign:.1f} % of the CPU set ({names}); limit {max_foreign_share:.0%}"
+            f"other programs took {foreign:.0f} % of the CPU set, {worst} most of it; limit {max_foreign_share:.0%}"
         )
     steal = metrics.get("set_steal_percent") or 0.0
     if steal > 100 * max_steal_share:

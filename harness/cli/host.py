@@ -45,8 +45,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         print(json.dumps(document, indent=2))
         return EXIT_HOST_LACKS if lacking else EXIT_OK
     print("what this host can do (each was tried just now):")
-    for name, reason in able.items():
-        print(f"  {'yes' if not reason else 'no '}  {name}" + (f": {reason}" if reason else ""))
+    _print_capabilities(able)
     print("\nwhat makes figures worse here:")
     for item in advice:
         mark = "ok " if item.good else "-> "
@@ -66,6 +65,25 @@ def doctor(arguments: argparse.Namespace) -> int:
             print(f"  {label}: " + "; ".join(reasons))
     sys.stdout.flush()
     return EXIT_HOST_LACKS if lacking else EXIT_OK
+
+
+def _print_capabilities(able: dict[str, str]) -> None:
+    """One line per capability; queueing disciplines and features, of which there are many, one line per outcome."""
+    from harness.kernel.probe import is_untried, meanings
+
+    for key, words in meanings().items():
+        reason = able.get(key, "")
+        mark = "yes" if not reason else "?  " if is_untried(reason) else "no "
+        print(f"  {mark}  {words}" + (f": {reason}" if reason else ""))
+    for group, words in (
+        ("qdisc", "queueing disciplines"),
+        ("feature", "features of the links (ethtool -K)"),
+    ):
+        having = [key.partition(":")[2] for key in able if key.startswith(f"{group}:") and not able[key]]
+        missing = [key.partition(":")[2] for key in able if key.startswith(f"{group}:") and able[key]]
+        print(f"  yes  {words}: {', '.join(having) or 'none'}")
+        if missing:
+            print(f"  no   {words}: {', '.join(missing)}")
 
 
 def _lacking(arguments: argparse.Namespace) -> dict[str, list[str]]:

@@ -45,7 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
 def need_root(what: str) -> None:
     """Raise MissingError, saying what to type, when we are not root."""
     if os.geteuid() != 0:
-        command = shlex.join([os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+        program = os.path.abspath(sys.argv[0])
+        start = [sys.executable, "-m", "harness"] if program.endswith("__main__.py") else [program]
+        command = shlex.join([*start, *sys.argv[1:]])
         raise MissingError(what, got="it needs root", todo=f"type: sudo {command}")
 
 

@@ -21,6 +21,19 @@ _SO_BUSY_POLL, _SO_PREFER_BUSY_POLL = 46, 69
 _EPIOCSPARAMS = 0x40088A01
 _DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 2, "pbprobe1", 3
 _NOT_TRIED = "not tried: "
+# What of ethtool -K an experiment may ask for; a veth has some of it fixed to off.
+_FEATURES = (
+    "gro",
+    "gso",
+    "lro",
+    "rx",
+    "rx-gro-hw",
+    "rx-gro-list",
+    "rx-udp-gro-forwarding",
+    "sg",
+    "tso",
+    "tx",
+)
 
 
 class Capability(NamedTuple):
@@ -40,6 +53,11 @@ def probe() -> dict[str, str]:
     return _probe_here() if os.geteuid() == 0 else _probe_in_child()
 
 
+def is_untried(reason: str) -> bool:
+    """Is this reason of `probe` only that nobody could try (no privilege), not that it is missing?"""
+    return reason.startswith(_NOT_TRIED)
+
+
 def meanings() -> dict[str, str]:
     """What each capability of `probe` is, in words ("qdisc:KIND" ones speak for themselves)."""
     return {each.key: each.meaning for each in CAPABILITIES}
@@ -51,6 +69,7 @@ def _probe_here() -> dict[str, str]:
         found |= {f"qdisc:{kind}": reason for kind, reason in rtnl.probe_qdiscs().items()}
         with throw_away():
             found |= {each.key: _reason(each) for each in CAPABILITIES}
+            found |= {f"feature:{name}": _feature_reason(name) for name in _FEATURES}
     except OSError as error:
         return _all(f"{_NOT_TRIED}no network namespace can be made ({error.strerror}); try as root")
     return found
@@ -65,6 +84,16 @@ def _reason(capability: Capability) -> str:
         since = f"; needs {capability.since}" if capability.since else ""
         return f"{error.strerror or error}{since}"
     return ""
+
+
+def _feature_reason(name: str) -> str:
+    """Why a veth cannot have a feature switched on; "" when it has, or can be given, it."""
+    try:
+        found = ethtool.features(_DEVICE)
+    except OSError as error:
+        return error.strerror or str(error)
+    meant = [found[each] for each in ethtool.SHORT_NAMES.get(name, (name,)) if each in found]
+    return "" if any(each.active or each.changeable for each in meant) else "veth cannot switch it on"
 
 
 def _all(reason: str) -> dict[str, str]:
@@ -167,6 +196,10 @@ def _write_sysfs(name: str, value: str) -> None:
         os.close(root)
 
 
+def _try_ethtool_coalesce() -> None:
+    ethtool.coalesce(_DEVICE)
+
+
 def _try_ipv6() -> None:
     sysctl.read("net.ipv6.conf.default.accept_dad")
 
@@ -194,6 +227,7 @@ CAPABILITIES = (
     Capability("irq-suspend", "irq-suspend-timeout", "Linux 6.13", _try_irq_suspend),
     Capability("threaded-napi", "threaded NAPI", "Linux 5.12", _try_threaded),
     Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", _try_threaded_busy_poll),
+    Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", _try_ethtool_coalesce),
     Capability("rps", "receive packet steering (CONFIG_RPS)", "", _try_rps),
     Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _try_socket_option(_SO_BUSY_POLL, 50)),
     Capability(

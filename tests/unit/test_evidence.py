@@ -1,0 +1,140 @@
+"""Figures from counters: made-up readings with a known answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from harness import evidence
+from harness.evidence import Outcome
+from harness.kernel.proc import ProcessUsage
+from harness.probes import Difference
+
+SECOND = 10**9
+
+
+def ticks(**states: int) -> dict[str, int]:
+    return dict.fromkeys(("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"), 0) | states
+
+
+def difference(**changes: Any) -> Difference:
+    base = Difference(
+        elapsed_ns=SECOND,
+        ticks={0: ticks(user=25, idle=75), 1: ticks(system=40, softirq=10, idle=50), 2: ticks(idle=100)},
+        net_rx={0: 5, 1: 6, 2: 0},
+        irqs={0: 7, 1: 8, 2: 0},
+        softnet={"processed": 0, "dropped": 0, "time_squeeze": 0, "received_rps": 0},
+        nodes={
+            "c": {"Udp:InDatagrams": 1000, "TcpExt:BusyPollRxPackets": 900},
+            "s": {"Udp:InDatagrams": 1010, "TcpExt:BusyPollRxPackets": 0, "link:tx_dropped": 3},
+        },
+        programs={
+            "client": ProcessUsage(cpu_ns=SECOND // 2),
+            "server": ProcessUsage(cpu_ns=SECOND // 5, voluntary=1010, involuntary=4, wait_ns=2_000_000),
+            "hog": ProcessUsage(cpu_ns=SECOND),
+        },
+        kthreads={},
+        foreign={"cc1": SECOND // 10, "sh": 1000},
+        clocksources=("tsc", "tsc"),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+CLIENT = {
+    "requests": 1000,
+    "settle_requests": 10,
+    "lost": 1,
+    "duplicates": 2,
+    "elapsed_ns": SECOND,
+    "turnaround_p99_ns": 1500,
+    "napi_ids": [7],
+    "usage": {"cpu_ns": SECOND // 2, "voluntary": 100, "involuntary": 3},
+    "clock": {"source_resolution_ns": 1},
+}
+
+
+def outcome(**changes: Any) -> Outcome:
+    base = Outcome(
+        difference=difference(),
+        client=CLIENT,
+        server={"napi_ids": [8]},
+        hog={"cpu_ns": [SECOND]},
+        hog_threads=2,
+        protocol="udp",
+        roles={"client": "c", "server": "s"},
+        waits={"c": "blocking", "s": "epoll"},
+        cpus={0, 1},
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def test_figures_of_a_run() -> None:
+    metrics = evidence.run_metrics(outcome())
+    expected = {
+        "rate_rps": 1000.0,
+        "drops": 3,
+        "client_cpu_percent": 50.0,
+        "server_cpu_percent": 20.0,
+        # 0.5 s over 1000 requests and 0.2 s over the 1010 that the server saw.
+        "cpu_us_per_request": 500 + 200_000 / 1010,
+        "client_polled_percent": 90.0,
+        "server_polled_percent": 0.0,
+        "client_napi_id": 7,
+        "server_napi_id": 8,
+        "client_voluntary_per_request": 0.1,
+        "server_voluntary_per_request": 1.0,
+        "hog_achieved_percent": 50.0,
+        "set_busy_percent": 37.5,
+        "set_softirq_percent": 5.0,
+        "foreign_percent": pytest.approx(5.0, abs=0.01),
+        "turnaround_p99_us": 1.5,
+    }
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
+
+
+def test_a_run_without_an_answer_has_blanks_not_zeros() -> None:
+    silent = CLIENT | {"requests": 0, "settle_requests": 0, "elapsed_ns": 0}
+    quiet = difference(nodes={"c": {}, "s": {}})
+    metrics = evidence.run_metrics(outcome(client=silent, difference=quiet))
+    for name in ("rate_rps", "cpu_us_per_request", "client_polled_percent"):
+        assert metrics[name] is None
+
+
+def test_napi_threads_are_on_the_bill() -> None:
+    threaded = difference(kthreads={"s": SECOND // 100})
+    more = evidence.run_metrics(outcome(difference=threaded))["cpu_us_per_request"]
+    less = evidence.run_metrics(outcome())["cpu_us_per_request"]
+    assert more is not None and less is not None
+    assert more - less == pytest.approx(10_000 / 1010)
+
+
+def test_noise_is_named_and_has_limits() -> None:
+    quiet = outcome(difference=difference(foreign={}))
+    metrics = evidence.run_metrics(quiet)
+    assert evidence.doubts(quiet, metrics, 0.05, 0.02) == []
+    loud = outcome(
+        difference=difference(
+            foreign={"cc1": SECOND}, clocksources=("tsc", "hpet"), ticks={0: ticks(steal=10, idle=90)}
+        ),
+        cpus={0},
+    )
+    reasons = " | ".join(evidence.doubts(loud, evidence.run_metrics(loud), 0.05, 0.02))
+    for part in ("cc1", "limit 5%", "stole 10.0 %", "tsc to hpet"):
+        assert part in reasons
+    assert evidence.doubts(loud, evidence.run_metrics(loud), 2.0, 0.5) == [
+        "the clock source changed from tsc to hpet during the run"
+    ]
+
+
+def test_the_whole_host_sees_all_sockets() -> None:
+    seen = evidence.seen_on(outcome(), "*", 0.01)
+    assert (seen.received, seen.polled, seen.napi_ids) == (2010, 900, (7, 8))
+
+
+def test_nodes_and_cpus() -> None:
+    nodes = evidence.node_figures(outcome())
+    assert nodes["s"]["link_drops"] == 3 and nodes["s"]["run_queue_wait_ms"] == 2.0
+    cpus = evidence.cpu_figures(outcome())
+    assert cpus["1"]["softirq_share"] == 0.1 and cpus["2"]["in_set"] == 0
