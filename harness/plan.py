@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -148,7 +147,6 @@ def estimate_s(plan: Plan) -> float:
 
 def _ordered(cells: Sequence[Cell], chosen: set[str], repeat: int, seed: int, order: str) -> tuple[Run, ...]:
     """The chosen cells' runs. All cells are shuffled, so that choosing some keeps their order."""
-    canonical = {cell.cell_id: json.dumps(cell.canonical(), sort_keys=True) for cell in cells}
     sequence: list[tuple[Cell, int]] = []
     for block in range(1, repeat + 1):
         shuffled = list(cells)
@@ -160,7 +158,7 @@ def _ordered(cells: Sequence[Cell], chosen: set[str], repeat: int, seed: int, or
         places = {cell.cell_id: place for place, cell in enumerate(cells)}
         sequence.sort(key=lambda item: (places[item[0].cell_id], item[1]))
     return tuple(
-        Run(digest([canonical[cell.cell_id], block]), cell, block, position)
+        Run(digest([cell.cell_id, block]), cell, block, position)
         for position, (cell, block) in enumerate(sequence)
     )
 

@@ -90,10 +90,6 @@ class Cell:
         """The cell in words: "busypoll50 contention.load=100%"."""
         return " ".join([self.case, *(f"{key}={value}" for key, value in self.factors.items())])
 
-    def canonical(self) -> dict[str, Any]:
-        """What the identity of the cell and its runs is computed from."""
-        return {"case": self.case, "factors": self.factors, "spec": self.spec.identity()}
-
 
 def cell_id(case: str, factors: Mapping[str, Any], spec: CellSpec) -> str:
     """The cell's name: 12 hexadecimal digits of a hash of all that decides what it does."""
