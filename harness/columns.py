@@ -114,7 +114,7 @@ METRICS = (
     _metric(
         "cpu_us_per_request",
         "us",
-        "CPU time of client and server process for one answered request.",
+        "CPU time of client and server process, and of NAPI threads, per answered request.",
         "lower",
         main=True,
         label="CPU per request",
@@ -244,7 +244,7 @@ UNIT_SUFFIXES = {
     "_ms": "ms",
     "_s": "s",
     "_percent": "%",
-    "_share": "",
+    "_share": "share",
     "_rps": "1/s",
     "_qps": "1/s",
     "_pps": "1/s",

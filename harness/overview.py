@@ -25,6 +25,8 @@ CHANGED = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
 _FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
 _SETUP = ("workload_protocol", "workload_client_wait", "workload_server_wait", "workload_size_bytes")
 
+_DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -209,7 +211,7 @@ def _weight(view: CellView) -> tuple[bool, float]:
 
 
 def _left_out(runs: pd.DataFrame, cells: Sequence[Cell]) -> tuple[LeftOut, ...]:
-    """Reasons that differ in their numbers only are one reason."""
+    """Reasons that differ only in numbers, or in what they say in brackets, are one reason."""
     groups: dict[tuple[str, str], list[tuple[str, Cell]]] = {}
     if "verdict" not in runs.columns:
         return ()
@@ -218,7 +220,7 @@ def _left_out(runs: pd.DataFrame, cells: Sequence[Cell]) -> tuple[LeftOut, ...]:
     for cell in cells:
         for row in np.setdiff1d(cell.rows, cell.valid):
             reason = str(reasons[row]) if reasons is not None else ""
-            alike = re.sub(r"\d+(\.\d+)?", "#", reason)
+            alike = _DETAIL.sub("#", reason)
             groups.setdefault((str(verdicts[row]), alike), []).append((reason, cell))
     rank = {verdict: place for place, verdict in enumerate(columns.VERDICTS)}
     found = []

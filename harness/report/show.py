@@ -118,7 +118,7 @@ def _legend(view: Overview) -> Iterator[str]:
             f"vs {view.baseline}: ratio of the p50 medians under the same factors, bootstrap over runs; "
             "~ means no difference was shown at 95 %; few runs: too few valid runs to claim one."
         )
-    yield "CPU: client and server process together. polled: busy-polled share of the packets received."
+    yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
     if host := _host(view):
         yield host
 
@@ -142,6 +142,6 @@ def _host(view: Overview) -> str:
     if facts.get("virtualisation", "none") != "none":
         parts.append(f"under {facts['virtualisation']}")
     for name in ("governor", "clocksource", "datapath"):
-        if name in facts:
+        if facts.get(name, "none") != "none":
             parts.append(f"{name} {facts[name]}")
     return f"Measured on: {', '.join(parts)}." if parts else ""

@@ -14,7 +14,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s?[A-Za-z%/]*")
 
 # Clocks give nanoseconds, so three decimals of a microsecond; shares finer than 0.001 % are counting noise.
-_DECIMALS = {"us": 3, "%": 3, "1/s": 2, "s": 6, "ms": 6, "ns": 0, "count": 0, "bytes": 0}
+_DECIMALS = {"us": 3, "%": 3, "1/s": 2, "s": 6, "ms": 6, "ns": 0, "count": 0, "bytes": 0, "share": 5}
 
 
 def to_csv(frame: pd.DataFrame) -> bytes:
