@@ -163,7 +163,7 @@ def _policy_of(pid: int) -> list[Any]:
 
 
 def refusal(setting: Setting, where: str, error: OSError) -> PollbenchError:
-    """The error for a write that came back: the host lacks it (the run is skipped), or the value was refused (failed)."""
+    """The error for a write that came back: the host lacks it (the run is skipped), or refused it (failed)."""
     got = error.strerror or str(error)
     what = f"set {setting.name} to {setting.value}"
     if error.errno in _LACKS:

@@ -54,7 +54,7 @@ class MissingError(PollbenchError):
     exit_code = EXIT_HOST_LACKS
 
 
-class Interrupted(PollbenchError):
+class Interrupted(PollbenchError):  # noqa: N818  # it is no error of anybody
     """The user, or the system, asked us to stop; everything has been put back."""
 
     exit_code = EXIT_INTERRUPTED

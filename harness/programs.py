@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from harness.errors import PollbenchError
 from harness.stopping import Stopper
@@ -28,7 +28,7 @@ class Program:
         self.label, self.argv, self._stopper = label, argv, stopper
         self.events: list[dict[str, Any]] = []
         self._buffer = b""
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         try:
             self._process = subprocess.Popen(
                 argv,
@@ -43,7 +43,7 @@ class Program:
             raise PollbenchError("start", f"the {label}", str(error), f"is {argv[0]} executable?") from error
         self.pid = self._process.pid
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

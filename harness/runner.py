@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from harness import evidence, stats
@@ -84,7 +84,7 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
         "factors": dict(run.cell.factors),
         "block": run.block,
         "order": run.order,
-        "started_utc": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "started_utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "verdict": "failed",
         "reasons": [],
         "environment": environment,

@@ -94,7 +94,7 @@ def validate(arguments: argparse.Namespace) -> int:
     return EXIT_OK if all(found["ok"] for found in findings) else EXIT_BAD_INPUT
 
 
-def schema(arguments: argparse.Namespace) -> int:
+def schema(_arguments: argparse.Namespace) -> int:
     """Print the JSON schema of experiment files."""
     from harness.spec.schema import schema as make_schema
 

@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
 class _Version(argparse.Action):
     """--version, which reads the package metadata only when asked for."""
 
-    def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:
+    def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:  # noqa: A002
         super().__init__(option_strings, dest, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:

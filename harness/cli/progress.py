@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from harness.plan import Run
 
@@ -18,7 +18,7 @@ class Progress:
         self._begun = time.monotonic()
         self._number = self._total = 0
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

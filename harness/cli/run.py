@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.cli.files import overrides_of, plan_of, print_plan
@@ -52,7 +52,7 @@ def need_root(what: str) -> None:
 
 
 def _clear_leftovers() -> None:
-    """What a killed run left (a host-wide busy_read, say) would falsify this one; only its owner's journal is undone."""
+    """What a killed run left (a host-wide busy_read, say) would falsify this one, so it is put back first."""
     done = journal.clean()
     if done:
         print(f"pollbench: put back {len(done)} thing(s) that a killed run had left", file=sys.stderr)
@@ -68,7 +68,7 @@ def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Pla
     """A new set, or with --resume the newest one of this experiment, if its plan is the same."""
     owner = _owner()
     if not arguments.resume:
-        stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         manifest = facts.manifest() | {
             "seed": plan.seed,
             "command": sys.argv,

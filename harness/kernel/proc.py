@@ -67,7 +67,7 @@ def _pairs(path: Path) -> dict[str, int]:
 
 
 def net_counters() -> dict[str, int]:
-    """Counters of the network namespace this thread is in, as `TcpExt:BusyPollRxPackets`, `Udp:InDatagrams`, `Udp6InDatagrams`.
+    """Counters of this thread's network namespace: `TcpExt:BusyPollRxPackets`, `Udp:InDatagrams`, `Udp6InDatagrams`.
 
     /proc/net would show the main thread's namespace instead, whatever setns() this thread has done.
     """

@@ -33,7 +33,7 @@ def read_file(path: str) -> str:
 
 def write_file(path: str, value: int | str) -> None:
     """Write a /proc or /sys file in one write(2): Python's files would report the errno at close."""
-    fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, str(value).encode())
     except OSError as error:

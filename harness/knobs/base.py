@@ -115,7 +115,7 @@ def polled_effect(seen: Seen, what: str) -> Effect:
 
 
 def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> Effect:
-    """The proof of a NAPI setting: every NAPI of the node has it after the run, and the sockets' traffic came by one."""
+    """The proof of a NAPI setting: the node's NAPIs have it after the run, and the sockets' traffic came by one."""
     if not seen.napis and any(seen.napi_ids):
         return Effect(
             True, "read back from the device whose NAPI carried the traffic (this kernel lists no NAPIs)"

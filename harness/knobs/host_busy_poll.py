@@ -10,7 +10,7 @@ from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting, polled_ef
 
 
 class HostBusyPollSettings(KnobModel):
-    """The two sysctls. Source: Documentation/admin-guide/sysctl/net.rst; they are in net_core_table, not per namespace."""
+    """The two sysctls. Source: Documentation/admin-guide/sysctl/net.rst; in net_core_table, so not per namespace."""
 
     busy_read: int | None = Field(
         None,

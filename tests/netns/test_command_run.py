@@ -1,4 +1,4 @@
-"""`pollbench run` and `clean` as processes: interrupted, killed, started twice, resumed; the host as found after each."""
+"""`pollbench run` and `clean` as processes: interrupted, killed, started twice, resumed; the host as found."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def the_set(base: Path) -> Path:
 
 
 def test_run_leaves_tables_samples_and_the_file_itself(tmp_path: Path) -> None:
-    path = experiment.write(tmp_path, cases={"base": {}, "polled": {"settings": {"*": {"busy_poll": {}}}}}, repeat=2)
+    path = experiment.write(
+        tmp_path, cases={"base": {}, "polled": {"settings": {"*": {"busy_poll": {}}}}}, repeat=2
+    )
     done = command.run("run", path, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "polled" in done.stdout and "p50" in done.stdout
@@ -68,7 +70,7 @@ def test_a_signal_ends_it_tidily_and_resume_goes_on(tmp_path: Path, number: sign
     process = command.start("run", path, "-o", tmp_path)
     wait_for(lambda: list(tmp_path.glob("small/*/runs/*/run.json")), "the first run")
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert left_behind(before) == []
     assert signal.Signals(number).name in err and "--resume" in err
@@ -133,7 +135,7 @@ def test_clean_touches_neither_a_live_run_nor_a_strangers_namespace(tmp_path: Pa
         second = _second_run(tmp_path, path, process)
         assert second.returncode == 3
         assert f"process {process.pid}" in second.stderr and "--wait" in second.stderr
-        out, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
     finally:
         stranger.unlink()
@@ -206,7 +208,9 @@ def test_full_disk_keeps_finished_runs(tmp_path: Path) -> None:
     full.mkdir()
     os.system(f"mount -t tmpfs -o size=400k none {full}")
     try:
-        path = experiment.write(tmp_path, repeat=20, workload=experiment.document()["workload"] | {"size": "16B"})
+        path = experiment.write(
+            tmp_path, repeat=20, workload=experiment.document()["workload"] | {"size": "16B"}
+        )
         done = command.run("run", path, "-o", full, "--set", "workload.duration=300ms")
         assert done.returncode == 1
         assert "No space left" in done.stderr and "Traceback" not in done.stderr

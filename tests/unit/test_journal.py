@@ -66,24 +66,24 @@ def test_what_is_not_done_is_undone_at_the_end(tmp_path: Path) -> None:
     setting = tmp_path / "setting"
     setting.write_text("50")
     with open_journal(tmp_path / "state") as mine:
-        mine.note("value", path=str(setting), found="0", wrote="50")
-    assert setting.read_text() == "0"
+        mine.note("value", path=str(setting), found="10", wrote="50")
+    assert setting.read_text() == "10"
 
 
 def test_a_value_is_set_read_back_and_restored(tmp_path: Path) -> None:
     setting = tmp_path / "setting"
-    setting.write_text("7\n")
+    setting.write_text("17\n")
     with open_journal(tmp_path / "state") as mine:
         with set_value(mine, str(setting), 50) as changed:
             assert setting.read_text().strip() == "50"
-            assert (changed.found, changed.applied) == ("7", "50")
-        assert setting.read_text().strip() == "7"
+            assert (changed.found, changed.applied) == ("17", "50")
+        assert setting.read_text().strip() == "17"
         assert mine.warnings == []
 
 
 def test_a_value_that_somebody_else_changed_is_theirs(tmp_path: Path) -> None:
     setting = tmp_path / "setting"
-    setting.write_text("7")
+    setting.write_text("17")
     with open_journal(tmp_path / "state") as mine:
         with set_value(mine, str(setting), 50):
             setting.write_text("99")

@@ -1,0 +1,138 @@
+"""SIGKILL at any moment, then clean: the host is as it was, and nobody else has noticed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.kernel import netns
+from harness.kernel.journal import STATE_DIR, clean, open_journal, stale
+from harness.testbed import open_testbed
+from tests.beds import bed, pair
+
+ROOT = Path(__file__).parents[2]
+BUSY_POLL = Path("/proc/sys/net/core/busy_poll")
+# Builds and holds testbeds and a host-wide value, over and over, until it is killed.
+OWNER = """
+import sys
+from harness.kernel.journal import open_journal, set_value
+from harness.testbed import open_testbed
+from tests.beds import chain
+from time import sleep
+topology = chain(*"abcdefgh", shape={"rate": "1gbit"})
+print("ready", flush=True)
+while True:
+    with open_journal() as journal, open_testbed(topology, napi=True, journal=journal):
+        with set_value(journal, sys.argv[1], 7):
+            sleep(0.003)
+"""
+
+
+def host(setting: Path) -> tuple[list[str], list[str], str]:
+    """What a killed run could have changed."""
+    tokens = [path.name for path in STATE_DIR.iterdir() if path.is_dir()]
+    return [name for name in netns.names() if name.startswith("pb-")], tokens, setting.read_text()
+
+
+@pytest.mark.slow
+def test_clean_after_sigkill_at_random_moments(tmp_path: Path) -> None:
+    # A file of the test's own stands for the sysctl: other programs of this host may be using the real one.
+    setting = tmp_path / "setting"
+    setting.write_text("0")
+    clean()
+    before = host(setting)
+    chance = random.Random(1)
+    found_something = 0
+    for _ in range(20):
+        with subprocess.Popen(
+            [sys.executable, "-c", OWNER, str(setting)], stdout=subprocess.PIPE, cwd=ROOT
+        ) as owner:
+            assert owner.stdout is not None
+            assert owner.stdout.readline() == b"ready\n"
+            time.sleep(chance.uniform(0, 0.04))
+            owner.kill()
+        would = clean(dry_run=True)
+        done = clean()
+        assert [act.action for act in done if act.action == "failed"] == []
+        assert len(would) == len(done)
+        found_something += bool(done)
+        assert host(setting) == before
+    assert found_something > 5
+    assert clean() == []
+
+
+def test_the_real_sysctl_is_restored_by_clean() -> None:
+    found = BUSY_POLL.read_text().strip()
+    with open_journal() as mine:
+        number = mine.note("value", path=str(BUSY_POLL), found=found, wrote=found)
+        mine.done(number)
+    code = (
+        "from harness.kernel.journal import open_journal, set_value; import time, sys\n"
+        "with open_journal() as j, set_value(j, sys.argv[1], 1):\n print('ready', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(BUSY_POLL)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as owner:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        assert BUSY_POLL.read_text().strip() == "1"
+        owner.kill()
+    assert len(stale()) >= 1
+    assert "restored" in {act.action for act in clean()}
+    assert BUSY_POLL.read_text().strip() == found
+
+
+def test_clean_leaves_the_living_and_the_foreign_alone() -> None:
+    name = f"pbforeign{os.getpid()}"
+    alike = f"pb-abcdef-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    subprocess.run(["ip", "netns", "add", alike], check=True)
+    try:
+        with bed(pair()) as testbed:
+            assert not any(testbed.token in act.subject for act in clean())
+            assert {name, alike, *(node.netns for node in testbed.nodes.values())} <= set(netns.names())
+        assert {name, alike} <= set(netns.names())
+    finally:
+        for each in (name, alike):
+            subprocess.run(["ip", "netns", "del", each], check=True)
+
+
+def test_two_owners_do_not_disturb_each_other() -> None:
+    with bed(pair()) as first:
+        with bed(pair()) as second:
+            assert first.token != second.token
+        assert {node.netns for node in first.nodes.values()} <= set(netns.names())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_python_sees_needs_no_clean(number: signal.Signals) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "from harness.kernel.journal import open_journal\n"
+        "from harness.testbed import open_testbed\n"
+        "from tests.beds import pair\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "with open_journal() as j, open_testbed(pair(), napi=False, journal=j) as t:\n"
+        " print(t.token, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as owner:
+        assert owner.stdout is not None
+        token = owner.stdout.readline().decode().strip()
+        owner.send_signal(number)
+        owner.wait(10)
+    assert not [name for name in netns.names() if token in name]
+    assert not (STATE_DIR / token).exists()
+
+
+def test_one_journal_serves_many_testbeds() -> None:
+    with open_journal() as journal:
+        for _ in range(3):
+            with open_testbed(pair(), napi=False, journal=journal) as testbed:
+                assert testbed.token == journal.token

@@ -1,0 +1,141 @@
+"""Shaping measured on real links, and qdiscs as tc shows them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from harness.errors import PollbenchError
+from harness.kernel import qdiscs
+from harness.kernel.netns import in_netns
+from harness.kernel.rtnl import link_stats
+from harness.testbed import Testbed as Bed
+from tests.beds import bed, greet, pair, run_in
+
+
+def tc(testbed: Bed, node: str = "a") -> dict[str, Any]:
+    """The qdiscs of a node by kind, as tc reads them."""
+    return {each["kind"]: each for each in json.loads(run_in(testbed.nodes[node], "tc", "-j", "qdisc"))}
+
+
+def udp_mbps(testbed: Bed, seconds: float = 1.5) -> float:
+    """Mbit/s on the wire a -> b, Ethernet headers included, under a flood of full frames."""
+    a, b = testbed.nodes["a"], testbed.nodes["b"]
+    with in_netns(a.fd):
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    over = threading.Event()
+
+    def flood() -> None:
+        # The socket's buffer fills up behind the shaper: this thread sleeps most of the time.
+        while not over.is_set():
+            with contextlib.suppress(ConnectionRefusedError):
+                client.send(bytes(1472))
+
+    with client:
+        client.connect((testbed.address("b"), 9))
+        sender = threading.Thread(target=flood)
+        sender.start()
+        try:
+            time.sleep(0.2)  # past the first burst
+            start, before = time.monotonic(), link_stats(b.fd)["eth0"]["rx_bytes"]
+            time.sleep(seconds)
+            end, after = time.monotonic(), link_stats(b.fd)["eth0"]["rx_bytes"]
+        finally:
+            over.set()
+            sender.join()
+    return (after - before) * 8 / (end - start) / 1e6
+
+
+def tcp_mbps(testbed: Bed) -> float:
+    """Mbit/s of payload a -> b, as iperf3 reports them."""
+    if shutil.which("iperf3") is None:
+        pytest.skip("needs iperf3")
+    serve = ["ip", "netns", "exec", testbed.nodes["b"].netns, "iperf3", "-s", "-1"]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.readline()
+        server.stdout.readline()  # "Server listening"
+        options = ["-t", "2", "-O", "1", "-J"]
+        told = run_in(testbed.nodes["a"], "iperf3", "-c", testbed.address("b"), *options)
+        server.stdout.read()
+    return float(json.loads(told)["end"]["sum_received"]["bits_per_second"]) / 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["tbf", "htb"])
+@pytest.mark.parametrize("napi", [False, True])
+def test_a_rate_of_100_mbit_holds_within_3_percent(method: str, napi: bool) -> None:
+    with bed(pair(forward={"rate": "100mbit", "method": method}), napi=napi) as testbed:
+        assert udp_mbps(testbed) == pytest.approx(100, rel=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("napi", [False, True])
+def test_tcp_gets_its_share_of_100_mbit(napi: bool) -> None:
+    with bed(pair(shape={"rate": "100mbit"}), napi=napi) as testbed:
+        assert tcp_mbps(testbed) == pytest.approx(100 * 1448 / 1514, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("rate", "bytes_per_s"), [("5kbit", 625), ("100mbit", 12_500_000), ("100gbit", 12_500_000_000)]
+)
+def test_tbf_as_tc_shows_it(rate: str, bytes_per_s: int) -> None:
+    with bed(pair(shape={"rate": rate})) as testbed:
+        for node in ("a", "b"):
+            assert tc(testbed, node)["tbf"]["options"]["rate"] == bytes_per_s
+        assert [(row["node"], row["device"]) for row in testbed.qdiscs] == [("a", "eth0"), ("b", "eth0")]
+        for row in testbed.qdiscs:
+            assert row["read_back"].items() >= {"kind": "tbf", "rate_bps": bytes_per_s * 8}.items()
+
+
+def test_only_the_declared_direction_is_shaped() -> None:
+    with bed(pair(reverse={"rate": "10mbit"})) as testbed:
+        assert "tbf" not in tc(testbed, "a")
+        assert "tbf" in tc(testbed, "b")
+
+
+def test_a_leaf_of_its_own_under_the_shaper() -> None:
+    leaf = {"kind": "pfifo", "limit": 37}
+    with bed(pair(shape={"rate": "10mbit", "qdisc": leaf})) as testbed:
+        found = tc(testbed)
+        assert found["pfifo"]["options"]["limit"] == 37
+        assert found["pfifo"]["parent"] == "1:1"
+        assert [row["requested"]["kind"] for row in testbed.qdiscs] == ["tbf", "pfifo"] * 2
+
+
+def test_a_leaf_without_limit_gets_the_kernels_default() -> None:
+    """Not the limit of 0 that an empty option would mean."""
+    with bed(pair(shape={"qdisc": {"kind": "pfifo"}})) as testbed:
+        assert tc(testbed)["pfifo"]["options"]["limit"] == 1000
+        greet(testbed, "a", "b")
+
+
+def test_htb_shapes_everything() -> None:
+    with bed(pair(shape={"rate": "50mbit", "method": "htb"})) as testbed:
+        shown = run_in(testbed.nodes["a"], "tc", "class", "show", "dev", "eth0")
+        assert "rate 50Mbit ceil 50Mbit" in shown
+        greet(testbed, "a", "b")
+        assert tc(testbed)["htb"]["options"]["direct_packets_stat"] == 0
+        (row, _) = (row for row in testbed.qdiscs if row["node"] == "a")
+        assert row["read_back"]["rate_bps"] == 50_000_000
+        assert row["read_back"]["burst_bytes"] == pytest.approx(25_000, rel=0.001)
+
+
+def test_a_qdisc_that_reads_back_otherwise_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = qdiscs.differences
+
+    def doubting(requested: qdiscs.Options, read_back: qdiscs.Options) -> list[str]:
+        return real({**requested, "limit_bytes": 1}, read_back)
+
+    monkeypatch.setattr(qdiscs, "differences", doubting)
+    told = r"read back qdisc tbf on eth0 of a.*limit_bytes"
+    with pytest.raises(PollbenchError, match=told), bed(pair(shape={"rate": "10mbit"})):
+        pass
