@@ -7,16 +7,19 @@ from typing import Any
 from pydantic import Field
 
 from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting, polled_effect
+from harness.units import Count, OnOff
 
 
 class BusyPollSettings(KnobModel):
     """Busy polling of the node's own sockets. Source: socket(7), Documentation/networking/napi.rst."""
 
-    usecs: int = Field(
+    usecs: Count = Field(
         50, ge=0, le=2**31 - 1, description="SO_BUSY_POLL: how long a blocking receive polls, in us"
     )
-    prefer: bool = Field(False, description="SO_PREFER_BUSY_POLL: leave interrupts off while polling goes on")
-    budget: int | None = Field(
+    prefer: OnOff = Field(
+        False, description="SO_PREFER_BUSY_POLL: leave interrupts off while polling goes on"
+    )
+    budget: Count | None = Field(
         None, ge=0, le=65535, description="SO_BUSY_POLL_BUDGET: packets per poll, 0-65535"
     )
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting, napi_effect
-from harness.units import DurationNs
+from harness.units import Count, DurationNs
 
 
 class CoalesceSettings(KnobModel):
     """Deferral of the NAPI's interrupts. Source: Documentation/networking/napi.rst, netlink/specs/netdev.yaml."""
 
-    napi_defer_hard_irqs: int | None = Field(
+    napi_defer_hard_irqs: Count | None = Field(
         None, ge=0, le=2**31 - 1, description="empty polls before interrupts come back on"
     )
     gro_flush_timeout_ns: DurationNs | None = Field(

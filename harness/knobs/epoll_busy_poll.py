@@ -7,18 +7,19 @@ from typing import Any
 from pydantic import Field
 
 from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting, polled_effect
+from harness.units import Count, OnOff
 
 
 class EpollBusyPollSettings(KnobModel):
     """The three parameters of an epoll instance. Source: Documentation/networking/napi.rst, ioctl_eventpoll(2)."""
 
-    usecs: int = Field(
+    usecs: Count = Field(
         50, ge=0, le=2**31 - 1, description="busy_poll_usecs: how long epoll_wait polls, in us"
     )
-    budget: int = Field(
+    budget: Count = Field(
         0, ge=0, le=65535, description="busy_poll_budget: packets per poll; 0 = the kernel's default, 8"
     )
-    prefer: bool = Field(False, description="prefer_busy_poll: leave interrupts off while polling goes on")
+    prefer: OnOff = Field(False, description="prefer_busy_poll: leave interrupts off while polling goes on")
 
 
 class EpollBusyPoll(Knob):

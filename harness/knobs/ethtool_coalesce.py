@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from harness.knobs.base import Knob, KnobModel, Setting
-from harness.units import OnOff
+from harness.units import Count, OnOff
 
 _U32 = 2**32 - 1
 
@@ -21,16 +21,16 @@ class EthtoolCoalesceSettings(KnobModel):
     adaptive_tx: OnOff | None = Field(
         None, alias="adaptive-tx", description="let the driver choose for transmit"
     )
-    rx_usecs: int | None = Field(
+    rx_usecs: Count | None = Field(
         None, alias="rx-usecs", ge=0, le=_U32, description="us from a packet to its interrupt"
     )
-    rx_frames: int | None = Field(
+    rx_frames: Count | None = Field(
         None, alias="rx-frames", ge=0, le=_U32, description="packets that force an interrupt"
     )
-    tx_usecs: int | None = Field(
+    tx_usecs: Count | None = Field(
         None, alias="tx-usecs", ge=0, le=_U32, description="the same for transmit completions"
     )
-    tx_frames: int | None = Field(
+    tx_frames: Count | None = Field(
         None, alias="tx-frames", ge=0, le=_U32, description="the same for transmit completions"
     )
 

@@ -7,18 +7,19 @@ from typing import Any
 from pydantic import Field
 
 from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting, polled_effect
+from harness.units import Count
 
 
 class HostBusyPollSettings(KnobModel):
     """The two sysctls. Source: Documentation/admin-guide/sysctl/net.rst; in net_core_table, so not per namespace."""
 
-    busy_read: int | None = Field(
+    busy_read: Count | None = Field(
         None,
         ge=0,
         le=2**31 - 1,
         description="net.core.busy_read, us: default SO_BUSY_POLL of sockets created from now on",
     )
-    busy_poll: int | None = Field(
+    busy_poll: Count | None = Field(
         None,
         ge=0,
         le=2**31 - 1,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from harness.knobs.base import Knob, KnobModel, Setting
-from harness.units import CpuSet
+from harness.units import Count, CpuSet
 
 
 class ProcessSettings(KnobModel):
@@ -15,8 +15,8 @@ class ProcessSettings(KnobModel):
 
     cpus: CpuSet | None = Field(None, description="CPUs of the processes; default: the node's cpus")
     policy: Literal["other", "batch", "idle", "fifo", "rr"] = Field("other", description="scheduling policy")
-    priority: int = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
-    nice: int = Field(0, ge=-20, le=19, description="nice value, -20 to 19, with other and batch")
+    priority: Count = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
+    nice: Count = Field(0, ge=-20, le=19, description="nice value, -20 to 19, with other and batch")
 
     @model_validator(mode="after")
     def _priority_fits_policy(self) -> ProcessSettings:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
-from harness.units import CpuSet
+from harness.units import Count, CpuSet
 
 _MODES = {"off": 0, "on": 1, "busy-poll": 2}
 
@@ -24,7 +24,7 @@ class ThreadedNapiSettings(KnobModel):
     policy: Literal["other", "fifo", "rr"] = Field(
         "other", description="scheduling policy of the NAPI threads"
     )
-    priority: int = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
+    priority: Count = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
 
 
 class ThreadedNapi(Knob):

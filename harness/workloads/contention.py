@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from harness.units import DurationNs, Percent, SizeBytes
+from harness.units import Count, DurationNs, Percent, SizeBytes
 
 
 class Contention(BaseModel):
@@ -19,7 +19,7 @@ class Contention(BaseModel):
         "spin",
         description="spin: user code; syscall: cheap system calls; cache: random walk over working_set",
     )
-    threads: int = Field(
+    threads: Count = Field(
         1, ge=0, le=4096, description="hog threads, spread over the CPU set by the scheduler"
     )
     load_percent: Percent = Field(100.0, ge=0, le=100, alias="load", description="duty cycle of each thread")
@@ -28,8 +28,13 @@ class Contention(BaseModel):
         8 << 20, ge=4096, alias="working_set", description="memory walked by `cache`"
     )
     policy: Literal["other", "batch", "idle", "fifo", "rr"] = Field("other", description="scheduling policy")
-    priority: int = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
-    nice: int = Field(0, ge=-20, le=19, description="nice value")
+    priority: Count = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
+    nice: Count = Field(0, ge=-20, le=19, description="nice value")
+
+    @field_validator("on", mode="before")
+    @classmethod
+    def _one_cpu_is_a_list(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _priority_fits_policy(self) -> Contention:
