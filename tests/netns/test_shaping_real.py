@@ -58,14 +58,16 @@ def tcp_mbps(testbed: Bed) -> float:
     """Mbit/s of payload a -> b, as iperf3 reports them."""
     if shutil.which("iperf3") is None:
         pytest.skip("needs iperf3")
-    serve = ["ip", "netns", "exec", testbed.nodes["b"].netns, "iperf3", "-s", "-1"]
+    serve = ["ip", "netns", "exec", testbed.nodes["b"].netns, "iperf3", "-s", "-1", "--forceflush"]
     with subprocess.Popen(serve, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
-        server.stdout.readline()
-        server.stdout.readline()  # "Server listening"
-        options = ["-t", "2", "-O", "1", "-J"]
-        told = run_in(testbed.nodes["a"], "iperf3", "-c", testbed.address("b"), *options)
-        server.stdout.read()
+        try:
+            while b"listening" not in server.stdout.readline():
+                pass
+            options = ["-t", "2", "-O", "1", "-J"]
+            told = run_in(testbed.nodes["a"], "iperf3", "-c", testbed.address("b"), *options)
+        finally:
+            server.kill()
     return float(json.loads(told)["end"]["sum_received"]["bits_per_second"]) / 1e6
 
 
