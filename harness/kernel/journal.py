@@ -69,7 +69,8 @@ def open_journal(state: Path | None = None) -> Iterator[Journal]:
     with _mutex(root):
         directory = _new_directory(root)
         fd = os.open(directory / _JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Waits at most for somebody who is just looking whether we live.
+        fcntl.flock(fd, fcntl.LOCK_EX)
     try:
         journal = Journal(directory, fd)
         journal.note(
