@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,8 @@ from harness.kernel import ethtool, links, netdev, qdiscs, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.layout import Layout, PortLayout
+
+_PATIENCE_S, _PAUSE_S = 5.0, 0.0001
 
 
 class Wiring:
@@ -85,6 +88,21 @@ class Wiring:
             yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
         for route in self._layout.routes(node):
             yield links.new_route(route.ifindex, route.to, route.gateway)
+
+    def check_addresses(self) -> None:
+        """See that every address is in use. Raises PollbenchError.
+
+        IPv6 takes an address into use from a work queue, duplicate address detection or not: a packet that comes
+        earlier is lost.
+        """
+        deadline = time.monotonic() + _PATIENCE_S
+        for node, sock in self._sockets.items():
+            for port in self._layout.ports[node]:
+                while not links.is_local(sock, port.interface.ip):
+                    if time.monotonic() > deadline:
+                        on = f"{port.device} of {node}"
+                        raise PollbenchError("add an address", on=on, got=f"{port.interface} is not in use")
+                    time.sleep(_PAUSE_S)
 
     def shape(self) -> list[dict[str, Any]]:
         """Install the declared qdiscs, then read every one back. Raises MissingError, PollbenchError."""
