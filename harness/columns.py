@@ -146,8 +146,11 @@ METRICS = (
         "lower",
         label="set busy",
     ),
+    _metric("set_user_percent", "%", "Time of the CPU set in user code, hogs included.", "lower"),
+    _metric("set_system_percent", "%", "Time of the CPU set in the kernel, softirqs apart.", "lower"),
     _metric("set_softirq_percent", "%", "Softirq time of the CPU set.", "lower"),
     _metric("set_steal_percent", "%", "Time the hypervisor took from the CPU set.", "lower"),
+    _metric("set_idle_percent", "%", "Idle time of the CPU set, waiting for disks included.", "higher"),
     _metric("foreign_percent", "%", "CPU time of other programs on the CPU set.", "lower"),
     _metric("hog_achieved_percent", "%", "CPU time the hogs had, of their threads' wall time."),
     _metric(

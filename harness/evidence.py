@@ -113,12 +113,16 @@ def _set_metrics(outcome: Outcome) -> dict[str, float | None]:
     """CPU use of the run's CPU set, from 10 ms ticks; foreign load from exact run times."""
     ticks = [outcome.difference.ticks[cpu] for cpu in outcome.cpus if cpu in outcome.difference.ticks]
     whole = sum(sum(cpu.values()) for cpu in ticks)
-    sums = {name: sum(cpu.get(name, 0) for cpu in ticks) for name in ("idle", "iowait", "softirq", "steal")}
+    sums = {name: sum(cpu.get(name, 0) for cpu in ticks) for name in (*ticks[0], "steal")} if ticks else {}
+    idle = sums.get("idle", 0) + sums.get("iowait", 0)
     foreign = sum(outcome.difference.foreign.values())
     return {
-        "set_busy_percent": _percent(whole - sums["idle"] - sums["iowait"], whole),
-        "set_softirq_percent": _percent(sums["softirq"], whole),
-        "set_steal_percent": _percent(sums["steal"], whole),
+        "set_busy_percent": _percent(whole - idle, whole),
+        "set_user_percent": _percent(sums.get("user", 0) + sums.get("nice", 0), whole),
+        "set_system_percent": _percent(sums.get("system", 0), whole),
+        "set_softirq_percent": _percent(sums.get("softirq", 0), whole),
+        "set_steal_percent": _percent(sums.get("steal", 0), whole),
+        "set_idle_percent": _percent(idle, whole),
         "foreign_percent": _percent(foreign, outcome.difference.elapsed_ns * len(outcome.cpus)),
     }
 

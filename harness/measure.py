@@ -36,6 +36,7 @@ class Measured:
     samples: npt.NDArray[Any]
     knobs: list[dict[str, Any]] = field(default_factory=list)
     qdiscs: list[dict[str, Any]] = field(default_factory=list)
+    features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -74,6 +75,7 @@ def _with_programs(
         server_result = server.stop()
         hog_result = hog.stop() if hog else None
         samples = _read_samples(fd)
+    features = _features(testbed)
     results = {"client": client_result, "server": server_result}
     for role, node in (("server", workload.target), ("client", workload.source)):
         rows += apply.program_rows(node, spec.settings.get(node, {}), results[role].get("readback", {}))
@@ -90,7 +92,7 @@ def _with_programs(
         napis=napis,
     )
     files = {name: data for program in programs.values() for name, data in program.files().items()}
-    return Measured(outcome, samples, rows, testbed.qdiscs, files)
+    return Measured(outcome, samples, rows, testbed.qdiscs, features, files)
 
 
 def _window(
@@ -163,6 +165,15 @@ def _napis(testbed: Testbed) -> dict[str, list[dict[str, int | None]]]:
         name: [napi._asdict() for napi in _of_ports(node, apply.device_napis)]
         for name, node in testbed.nodes.items()
     }
+
+
+def _features(testbed: Testbed) -> dict[str, dict[str, list[str]]]:
+    """The features (offloads) that are on, by node and device, as the run ended with them."""
+    out: dict[str, dict[str, list[str]]] = {}
+    for name, node in testbed.nodes.items():
+        with in_netns(node.fd):
+            out[name] = {port.device: apply.active_features(port.device) for port in node.ports}
+    return out
 
 
 def _napi_threads(testbed: Testbed, spec: CellSpec) -> dict[str, list[int]]:

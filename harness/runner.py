@@ -107,6 +107,7 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
         "cpus": {},
         "knobs": [],
         "qdiscs": [],
+        "features": {},
     }
 
 
@@ -119,6 +120,7 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     record["nodes"] = evidence.node_figures(outcome)
     record["cpus"] = evidence.cpu_figures(outcome)
     record["qdiscs"] = measured.qdiscs
+    record["features"] = measured.features
     record["knobs"] = measured.knobs
     if record["contention"] is not None:
         record["contention"]["achieved_percent"] = metrics["hog_achieved_percent"]
