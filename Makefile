@@ -19,7 +19,8 @@ help:
 	@echo "make clean   remove what the targets above made, but no results"
 
 demo: env
-	@tools/as-root.sh .venv/bin/pollbench run experiments/quickstart.yaml $(ARGS)
+	@# Exit code 1 says that some runs do not count (a busy machine); the demo has been shown all the same.
+	@tools/as-root.sh .venv/bin/pollbench run experiments/quickstart.yaml $(ARGS) || [ $$? -eq 1 ]
 
 test: env-dev
 	@tools/check.sh test $(ARGS)
