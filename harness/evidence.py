@@ -178,10 +178,24 @@ def cpu_figures(outcome: Outcome) -> dict[str, dict[str, float | int]]:
     return out
 
 
+def _unasked(outcome: Outcome, node: str, polling: set[str]) -> str:
+    """Busy polling that nobody asked for: a base that is polled is no base."""
+    polled = seen_on(outcome, node, 0.0).polled
+    if not polled or node in polling:
+        return ""
+    return (
+        f"{polled} packets of {node} were busy-polled though no knob asked for it; is net.core.busy_read set?"
+    )
+
+
 def doubts(
-    outcome: Outcome, metrics: dict[str, Any], max_foreign_share: float, max_steal_share: float
+    outcome: Outcome,
+    metrics: dict[str, Any],
+    max_foreign_share: float,
+    max_steal_share: float,
+    polling: set[str],
 ) -> list[str]:
-    """Reasons not to believe the run's figures; empty when there are none."""
+    """Reasons not to believe the run's figures; empty when there are none. polling: nodes told to busy-poll."""
     reasons = []
     foreign = metrics.get("foreign_percent") or 0.0
     if foreign > 100 * max_foreign_share:
@@ -192,6 +206,7 @@ def doubts(
     steal = metrics.get("set_steal_percent") or 0.0
     if steal > 100 * max_steal_share:
         reasons.append(f"the hypervisor stole {steal:.1f} % of the CPU set; limit {max_steal_share:.0%}")
+    reasons += [reason for node in outcome.roles.values() if (reason := _unasked(outcome, node, polling))]
     before, after = outcome.difference.clocksources
     if before != after:
         reasons.append(f"the clock source changed from {before} to {after} during the run")

@@ -127,11 +127,24 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     found = {
         "failed": _broken(measured),
         "inert": _judge_knobs(run, measured, checks.min_polled_share),
-        "suspect": evidence.doubts(outcome, metrics, checks.max_foreign_share, checks.max_steal_share),
+        "suspect": evidence.doubts(
+            outcome, metrics, checks.max_foreign_share, checks.max_steal_share, _polling(run)
+        ),
         "valid": [],
     }
     record["verdict"] = next((verdict for verdict in _RANK if found[verdict]), "valid")
     record["reasons"] = [reason for verdict in _RANK for reason in found[verdict]]
+
+
+def _polling(run: Run) -> set[str]:
+    """The nodes whose sockets were told to busy-poll; all of them where the whole host was."""
+    nodes = {
+        node
+        for node, knobs in run.cell.spec.settings.items()
+        for name, model in knobs.items()
+        if KNOBS[name].scope in ("socket", "host") and KNOBS[name].needs_napi(model)
+    }
+    return set(run.cell.spec.topology.nodes) if "*" in nodes else nodes
 
 
 def _broken(measured: Measured) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness.kernel import facts, sysctl
+from harness.kernel.journal import open_journal, set_value
 from harness.runner import make_run
 from harness.stopping import stop_on_signals
 from tests import experiment
@@ -94,6 +95,14 @@ def test_host_wide_busy_read_reaches_the_sockets_and_is_put_back(tmp_path: Path)
     (row,) = record["knobs"]
     assert (row["scope"], row["requested"], row["found"], row["applied"]) == ("host", 50, int(before), 50)
     assert sysctl.read("net.core.busy_read") == before
+
+
+def test_a_host_that_polls_unasked_makes_its_base_suspect(tmp_path: Path) -> None:
+    topology = experiment.document()["topology"] | {"datapath": "napi"}
+    with open_journal() as journal, set_value(journal, sysctl.path_of("net.core.busy_read"), 50):
+        record = record_of(tmp_path, topology=topology)
+    assert record["verdict"] == "suspect"
+    assert "though no knob asked for it" in record["reasons"][0]
 
 
 def test_half_a_deferral_is_inert(tmp_path: Path) -> None:

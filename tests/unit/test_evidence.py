@@ -113,17 +113,17 @@ def test_napi_threads_are_on_the_bill() -> None:
 def test_noise_is_named_and_has_limits() -> None:
     quiet = outcome(difference=difference(foreign={}))
     metrics = evidence.run_metrics(quiet)
-    assert evidence.doubts(quiet, metrics, 0.05, 0.02) == []
+    assert evidence.doubts(quiet, metrics, 0.05, 0.02, {"c", "s"}) == []
     loud = outcome(
         difference=difference(
             foreign={"cc1": SECOND}, clocksources=("tsc", "hpet"), ticks={0: ticks(steal=10, idle=90)}
         ),
         cpus={0},
     )
-    reasons = " | ".join(evidence.doubts(loud, evidence.run_metrics(loud), 0.05, 0.02))
+    reasons = " | ".join(evidence.doubts(loud, evidence.run_metrics(loud), 0.05, 0.02, {"c"}))
     for part in ("cc1", "limit 5%", "stole 10.0 %", "tsc to hpet"):
         assert part in reasons
-    assert evidence.doubts(loud, evidence.run_metrics(loud), 2.0, 0.5) == [
+    assert evidence.doubts(loud, evidence.run_metrics(loud), 2.0, 0.5, {"c"}) == [
         "the clock source changed from tsc to hpet during the run"
     ]
 
@@ -138,3 +138,9 @@ def test_nodes_and_cpus() -> None:
     assert nodes["s"]["link_drops"] == 3 and nodes["s"]["run_queue_wait_ms"] == 2.0
     cpus = evidence.cpu_figures(outcome())
     assert cpus["1"]["softirq_share"] == 0.1 and cpus["2"]["in_set"] == 0
+
+
+def test_a_base_that_is_polled_is_no_base() -> None:
+    run = outcome(difference=difference(foreign={}))
+    (reason,) = evidence.doubts(run, evidence.run_metrics(run), 0.05, 0.02, {"s"})
+    assert reason.startswith("900 packets of c were busy-polled though no knob asked for it")
