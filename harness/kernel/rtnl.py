@@ -6,7 +6,7 @@ import contextlib
 import errno
 from pathlib import Path
 
-from harness.kernel import qdiscs
+from harness.kernel import qdiscs, readback
 from harness.kernel.links import LOOPBACK_IFINDEX, link_dump
 from harness.kernel.netlink import NetlinkError, NetlinkSocket
 from harness.kernel.netns import in_netns, throw_away
@@ -19,10 +19,10 @@ _SMALLEST: dict[str, dict[str, int | float]] = {
 }
 
 
-def qdisc_dump(netns: int | str | Path) -> list[qdiscs.QdiscState]:
+def qdisc_dump(netns: int | str | Path) -> list[readback.QdiscState]:
     """Every qdisc of a namespace (descriptor, path or name) with options and statistics. Raises OSError."""
     with in_netns(netns), NetlinkSocket() as sock:
-        return qdiscs.dump(sock)
+        return readback.dump(sock)
 
 
 def link_stats(netns: int | str | Path) -> dict[str, dict[str, int]]:

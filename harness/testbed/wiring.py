@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, links, netdev, qdiscs, rtnl, sysctl
+from harness.kernel import ethtool, links, netdev, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.layout import Layout, PortLayout
@@ -133,13 +133,14 @@ class Wiring:
             ) from error
 
     def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[dict[str, Any]]:
-        found = {(state.ifindex, state.handle): state for state in qdiscs.dump(sock)}
+        declared = {(port.ifindex, disc.handle) for port in self._layout.ports[node] for disc in port.discs}
+        found = {(state.ifindex, state.handle): state for state in readback.dump(sock, declared)}
         for port in self._layout.ports[node]:
             for disc in port.discs:
                 state = found.get((port.ifindex, disc.handle))
                 wrong = ["it is not there"]
                 if state is not None:
-                    wrong = qdiscs.differences(disc.options, state.options)
+                    wrong = readback.differences(disc.options, state.options)
                     if (state.kind, state.parent) != (disc.kind, disc.parent):
                         wrong.append(f"it is {state.kind} under {state.parent:#x}")
                 if state is None or wrong:

@@ -8,8 +8,10 @@ import shutil
 import socket
 import statistics
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,8 @@ from harness.kernel.rtnl import link_stats
 from harness.testbed import NodeHandle
 from harness.testbed import Testbed as Bed
 from tests.beds import bed, greet, pair, run_in
+
+ROOT = Path(__file__).parents[2]
 
 
 def tc(testbed: Bed, node: str = "a") -> dict[str, Any]:
@@ -142,13 +146,31 @@ def test_htb_shapes_everything() -> None:
         assert row["read_back"]["burst_bytes"] == pytest.approx(25_000, rel=0.001)
 
 
-def test_a_qdisc_that_reads_back_otherwise_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = qdiscs.differences
+@pytest.mark.parametrize("method", ["tbf", "htb"])
+def test_a_qdisc_that_is_not_what_was_declared_is_an_error(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were our encoders wrong, the kernel would not tell us; pyroute2 does."""
+    real = qdiscs._ratespec
+    monkeypatch.setattr(qdiscs, "_ratespec", lambda rate_bytes: real(rate_bytes // 2))
+    qdiscs._encoded.cache_clear()
+    shape = {"rate": "10mbit", "method": method}
+    told = rf"read back qdisc {method} on eth0 of a.*rate_bps 5000000 instead of 10000000"
+    try:
+        with pytest.raises(PollbenchError, match=told), bed(pair(shape=shape)):
+            pass
+    finally:
+        qdiscs._encoded.cache_clear()
 
-    def doubting(requested: qdiscs.Options, read_back: qdiscs.Options) -> list[str]:
-        return real({**requested, "limit_bytes": 1}, read_back)
 
-    monkeypatch.setattr(qdiscs, "differences", doubting)
-    told = r"read back qdisc tbf on eth0 of a.*limit_bytes"
-    with pytest.raises(PollbenchError, match=told), bed(pair(shape={"rate": "10mbit"})):
-        pass
+def test_only_shaping_pays_for_pyroute2() -> None:
+    """Importing it takes as long as building dozens of links."""
+    code = """
+import sys
+from tests.beds import bed, pair
+for link in ({}, {"shape": {"rate": "10mbit"}}):
+    with bed(pair(**link)):
+        print("pyroute2" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
