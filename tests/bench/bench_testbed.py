@@ -1,8 +1,9 @@
 """Build and tear down many shaped veth pairs: ours against Mininet's own and against ip -batch with tc -batch.
 
 Every way makes the same: per pair two namespaces, a veth link born in them, an address and a 100 Mbit/s tbf at
-either end, all up. Ours also writes its journal, sets sysctls and neighbours, and reads every qdisc back. The
-rounds are interleaved, and a ratio is the median of the rounds' own ratios.
+either end, all up. Ours also writes its journal, sets sysctls and neighbours, and reads every qdisc back through
+pyroute2. That is imported in the first round, once for all testbeds of a process; Mininet's import is not counted.
+The rounds are interleaved, and a ratio is the median of the rounds' own ratios.
 """
 
 from __future__ import annotations
