@@ -174,6 +174,7 @@ NODES = (
     _count("nodes", "retransmits", "TCP segments sent again."),
     _count("nodes", "socket_drops", "UDP packets that found the socket's buffer full."),
     _count("nodes", "link_drops", "Packets dropped by the node's devices."),
+    _count("nodes", "qdisc_drops", "Packets dropped by the node's queueing disciplines."),
     _count("nodes", "napi_threads_cpu_ms", "CPU time of the node's NAPI threads.", "ms"),
     _count("nodes", "cpu_ms", "CPU time of the node's workload process.", "ms"),
     _count("nodes", "user_ms", "Its part in user mode.", "ms"),

@@ -98,7 +98,11 @@ def run_metrics(outcome: Outcome) -> dict[str, float | int | None]:
 
 def _drops(difference: Difference) -> int:
     sockets = difference.total("Udp:RcvbufErrors", "Udp:SndbufErrors", "Udp6RcvbufErrors", "Udp6SndbufErrors")
-    return sockets + difference.total("link:rx_dropped", "link:tx_dropped") + difference.softnet["dropped"]
+    return (
+        sockets
+        + difference.total("link:rx_dropped", "link:tx_dropped", "qdisc:drops")
+        + difference.softnet["dropped"]
+    )
 
 
 def _hog_achieved(outcome: Outcome) -> float | None:
@@ -142,6 +146,7 @@ def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
             "retransmits": counter(node, "Tcp:RetransSegs"),
             "socket_drops": counter(node, "Udp:RcvbufErrors", "Udp6RcvbufErrors"),
             "link_drops": counter(node, "link:rx_dropped", "link:tx_dropped"),
+            "qdisc_drops": counter(node, "qdisc:drops"),
             "napi_threads_cpu_ms": outcome.difference.kthreads.get(node, 0) / 1e6,
         }
         if node in labels:

@@ -101,10 +101,11 @@ def _window(
     """The measured window: counters, go, silence until the client is done, counters."""
     pids = {label: program.pid for label, program in programs.items()}
     threads = _napi_threads(testbed, spec)
-    before = probes.take(testbed.nodes, pids, threads)
+    shaped = bool(testbed.qdiscs)
+    before = probes.take(testbed.nodes, pids, threads, shaped)
     programs["client"].send("go")
     programs["client"].expect("done", spec.workload.duration_ns / 1e9 + slack_s)
-    after = probes.take(testbed.nodes, pids, threads)
+    after = probes.take(testbed.nodes, pids, threads, shaped)
     ours = {*pids.values(), os.getpid()}
     return probes.subtract(after, before, cpu_set(spec), ours), _napis(testbed) if spec.napi else {}
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from harness.kernel import proc
 from harness.kernel.netns import in_netns
-from harness.kernel.rtnl import link_stats
+from harness.kernel.qdiscs import ROOT
+from harness.kernel.rtnl import link_stats, qdisc_dump
 from harness.testbed import NodeHandle
 
 
@@ -29,19 +30,16 @@ class Snapshot:
 
 
 def take(
-    nodes: Mapping[str, NodeHandle], pids: Mapping[str, int], kthreads: Mapping[str, list[int]] | None = None
+    nodes: Mapping[str, NodeHandle],
+    pids: Mapping[str, int],
+    kthreads: Mapping[str, list[int]] | None = None,
+    shaped: bool = False,
 ) -> Snapshot:
     """Read all counters once: a few milliseconds, so never inside the measured time.
 
-    pids: our programs by label; kthreads: the NAPI threads of each node.
+    pids: our programs by label; kthreads: the NAPI threads of each node; shaped: whether there are qdiscs to ask.
     """
-    counters = {}
-    for name, node in nodes.items():
-        with in_netns(node.fd):
-            counters[name] = proc.net_counters()
-        for device in link_stats(node.fd).values():
-            for key, value in device.items():
-                counters[name][f"link:{key}"] = counters[name].get(f"link:{key}", 0) + value
+    counters = {name: _node_counters(node, shaped) for name, node in nodes.items()}
     return Snapshot(
         at_ns=time.monotonic_ns(),
         ticks=proc.cpu_ticks(),
@@ -54,6 +52,19 @@ def take(
         tasks=proc.task_run_ns(),
         clocksource=proc.clocksource(),
     )
+
+
+def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
+    """Counters of the namespace's protocols, as `link:...` the sums over its devices, as `qdisc:drops` its shapers'."""
+    with in_netns(node.fd):
+        counters = proc.net_counters()
+    for device in link_stats(node.fd).values():
+        for key, value in device.items():
+            counters[f"link:{key}"] = counters.get(f"link:{key}", 0) + value
+    if shaped:
+        # A device does not count what its qdisc drops. A root counts what its children drop on arrival.
+        counters["qdisc:drops"] = sum(q.statistics["drops"] for q in qdisc_dump(node.fd) if q.parent == ROOT)
+    return counters
 
 
 @dataclass(frozen=True)
