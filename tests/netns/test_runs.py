@@ -37,7 +37,7 @@ def test_base_is_valid_and_unpolled(tmp_path: Path) -> None:
     assert record["datapath"] == "plain"
     assert metrics["requests"] > 100 and metrics["lost"] == 0
     assert metrics["client_polled_percent"] == metrics["server_polled_percent"] == 0
-    assert metrics["rtt_min_us"] <= metrics["rtt_p50_us"] <= metrics["rtt_p99_us"] <= metrics["rtt_max_us"]
+    assert metrics["rtt_min_us"] <= metrics["rtt_p50_us"] <= metrics["rtt_max_us"]
     assert metrics["rate_rps"] == pytest.approx(1e6 / metrics["rtt_mean_us"], rel=0.2)
     # A blocking receive sleeps once per request.
     assert metrics["server_voluntary_per_request"] == pytest.approx(1, abs=0.2)
