@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import generator
+from harness.kernel.proc import ProcessUsage
 from harness.knobs import Seen
 from harness.probes import Difference
 
@@ -13,11 +15,22 @@ _STABLE_RESOLUTION_NS = 1000
 
 
 @dataclass(frozen=True)
+class Part:
+    """One program of the run: its label ("client", "background1-server"), node, way to wait, and result line."""
+
+    label: str
+    node: str
+    wait: str
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """All that is known of one run when its programs have ended.
 
-    client, server, hog: their result lines (hog None without contention). waits: node -> how its process waits.
-    napis: node -> napi-get of its devices after the run. roles: label -> node.
+    client, server, hog: their result lines, as far as they have one (hog None without contention). protocol: of all
+    workloads, joined by "+". parts: every program of a workload. napis: node -> napi-get of its devices after the run.
+    metrics: columns that the measured program itself gave. background: figures of the workloads beside it.
     """
 
     difference: Difference
@@ -26,14 +39,15 @@ class Outcome:
     hog: dict[str, Any] | None
     hog_threads: int
     protocol: str
-    roles: dict[str, str]
-    waits: dict[str, str]
+    parts: tuple[Part, ...]
     cpus: set[int]
     napis: dict[str, list[dict[str, int | None]]] = field(default_factory=dict)
+    metrics: dict[str, float | int | None] = field(default_factory=dict)
+    background: tuple[dict[str, Any], ...] = ()
 
-    def report(self, role: str) -> dict[str, Any]:
-        """The result line of the `client` or the `server`."""
-        return self.client if role == "client" else self.server
+    def measured(self) -> dict[str, Part]:
+        """The programs of the measured workload by role."""
+        return {part.label: part for part in self.parts if part.label in ("client", "server")}
 
 
 def _percent(part: float, whole: float) -> float | None:
@@ -43,16 +57,17 @@ def _percent(part: float, whole: float) -> float | None:
 def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
     """What the knobs of one node judge themselves by; node "*" stands for the whole host (all sockets together)."""
     nodes = list(outcome.difference.nodes) if node == "*" else [node]
-    roles = [role for role, place in outcome.roles.items() if place in nodes]
-    reports = [outcome.report(role) for role in roles]
+    parts = [part for part in outcome.parts if part.node in nodes]
     difference = outcome.difference
+    received = [name for each in outcome.protocol.split("+") for name in _RECEIVED[each]]
+    waits = {part.wait for part in parts}
     return Seen(
-        received=sum(difference.counter(n, *_RECEIVED[outcome.protocol]) for n in nodes),
+        received=sum(difference.counter(n, *received) for n in nodes),
         polled=sum(difference.counter(n, "TcpExt:BusyPollRxPackets") for n in nodes),
-        napi_ids=tuple(napi for report in reports for napi in report.get("napi_ids", []) or [0]),
+        napi_ids=tuple(napi for part in parts for napi in part.report.get("napi_ids", []) or [0]),
         napis=tuple(napi for n in nodes for napi in outcome.napis.get(n, [])),
-        sockets=reports[0].get("readback", {}) if reports else {},
-        wait=outcome.waits.get(nodes[0], "") if len(roles) == 1 else "",
+        sockets=parts[0].report.get("readback", {}) if parts else {},
+        wait=waits.pop() if len(waits) == 1 and node != "*" else "epoll" if "epoll" in waits else "",
         rps_packets=difference.softnet["received_rps"],
         kthread_cpu_ns=sum(difference.kthreads.get(n, 0) for n in nodes),
         min_polled_share=min_polled_share,
@@ -62,38 +77,73 @@ def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
 def run_metrics(outcome: Outcome) -> dict[str, float | int | None]:
     """Columns of runs.csv that do not come from the samples; units in their names."""
     difference, client = outcome.difference, outcome.client
-    requests, elapsed_ns = client["requests"], client["elapsed_ns"]
-    settled = requests + client.get("settle_requests", 0)
-    server = difference.programs["server"]
+    answered, elapsed_ns = client.get("answered", client.get("requests")), client.get("elapsed_ns", 0)
     out: dict[str, float | int | None] = {
-        "requests": requests,
-        "lost": client["lost"],
-        "duplicates": client["duplicates"],
+        "requests": answered,
+        "lost": client.get("lost"),
+        "duplicates": client.get("duplicates"),
         "retransmits": difference.total("Tcp:RetransSegs"),
         "drops": _drops(difference),
-        "rate_rps": requests / elapsed_ns * 1e9 if elapsed_ns else None,
-        "elapsed_s": elapsed_ns / 1e9,
-        "client_cpu_percent": _percent(client["usage"]["cpu_ns"], elapsed_ns),
+        "rate_rps": answered / elapsed_ns * 1e9 if elapsed_ns and answered is not None else None,
+        "elapsed_s": elapsed_ns / 1e9 if elapsed_ns else None,
+        "hog_achieved_percent": _hog_achieved(outcome),
+    }
+    out |= _program_metrics(outcome, answered or 0)
+    for role, part in outcome.measured().items():
+        seen = seen_on(outcome, part.node, 0.0)
+        out[f"{role}_polled_percent"] = 100 * seen.polled_share() if seen.received else None
+        out[f"{role}_napi_id"] = (part.report.get("napi_ids") or [0])[0]
+    return out | outcome.metrics | generator.metrics(client) | _background(outcome) | _set_metrics(outcome)
+
+
+def _program_metrics(outcome: Outcome, answered: int) -> dict[str, float | int | None]:
+    """What client and server cost: CPU, sleeps, waits for a CPU; per request where there are requests.
+
+    Our own client counts its usage over the measured requests; the server, and a client nobody modified, over all of
+    the window's.
+    """
+    difference, client = outcome.difference, outcome.client
+    server = difference.programs.get("server", ProcessUsage())
+    usage = client.get("usage") or {"cpu_ns": 0, "voluntary": 0, "involuntary": 0}
+    settled = answered + (client.get("settle_requests") or 0)
+    own = settled if client.get("whole_life") else answered
+    window_ns = difference.elapsed_ns if client.get("whole_life") else client.get("elapsed_ns", 0)
+    out: dict[str, float | int | None] = {
+        "client_cpu_percent": _percent(usage["cpu_ns"], window_ns),
         "server_cpu_percent": _percent(server.cpu_ns, difference.elapsed_ns),
         "cpu_us_per_request": None,
-        "client_involuntary": client["usage"]["involuntary"],
+        "client_involuntary": usage["involuntary"],
         "server_involuntary": server.involuntary,
-        "hog_achieved_percent": _hog_achieved(outcome),
-        "turnaround_p99_us": client["turnaround_p99_ns"] / 1e3,
+        "client_runqueue_wait_percent": _waited(outcome, "client"),
+        "server_runqueue_wait_percent": _waited(outcome, "server"),
     }
-    if requests:
+    if own and settled:
         # NAPI threads do for threaded NAPI what the processes' own softirqs do without it: the same bill.
         threads_ns = sum(difference.kthreads.values())
-        out["cpu_us_per_request"] = (
-            client["usage"]["cpu_ns"] / requests + (server.cpu_ns + threads_ns) / settled
-        ) / 1e3
-        out["client_voluntary_per_request"] = client["usage"]["voluntary"] / requests
+        out["cpu_us_per_request"] = (usage["cpu_ns"] / own + (server.cpu_ns + threads_ns) / settled) / 1e3
+        out["client_voluntary_per_request"] = usage["voluntary"] / own
         out["server_voluntary_per_request"] = server.voluntary / settled
-    for role, node in outcome.roles.items():
-        seen = seen_on(outcome, node, 0.0)
-        out[f"{role}_polled_percent"] = 100 * seen.polled_share() if seen.received else None
-        out[f"{role}_napi_id"] = (outcome.report(role).get("napi_ids") or [0])[0]
-    return out | _set_metrics(outcome)
+        out["server_runqueue_wait_us"] = server.wait_ns / settled / 1e3
+    return out
+
+
+def _waited(outcome: Outcome, role: str) -> float | None:
+    """Time a program was ready and waited for a CPU; unknown of one that was not there before and after."""
+    if (role == "client" and outcome.client.get("whole_life")) or role not in outcome.difference.programs:
+        return None
+    return _percent(outcome.difference.programs[role].wait_ns, outcome.difference.elapsed_ns)
+
+
+def _background(outcome: Outcome) -> dict[str, float | int | None]:
+    """Sums over the workloads in the background, of what they tell."""
+    rates = [generator.rate_rps(figures) for figures in outcome.background]
+    bits = [generator.throughput_bps(figures) for figures in outcome.background]
+    return {
+        "background_rps": sum(r for r in rates if r is not None)
+        if any(r is not None for r in rates)
+        else None,
+        "background_bps": sum(b for b in bits if b is not None) if any(b is not None for b in bits) else None,
+    }
 
 
 def _drops(difference: Difference) -> int:
@@ -126,8 +176,8 @@ def _set_metrics(outcome: Outcome) -> dict[str, float | None]:
 def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
     """Columns of nodes.csv for every node."""
     out: dict[str, dict[str, float | int | None]] = {}
-    labels = {node: role for role, node in outcome.roles.items()}
     for node in outcome.difference.nodes:
+        labels = [part.label for part in outcome.parts if part.node == node]
         seen = seen_on(outcome, node, 0.0)
         counter = outcome.difference.counter
         figures: dict[str, float | int | None] = {
@@ -140,8 +190,10 @@ def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
             "link_drops": counter(node, "link:rx_dropped", "link:tx_dropped"),
             "napi_threads_cpu_ms": outcome.difference.kthreads.get(node, 0) / 1e6,
         }
-        if node in labels:
-            usage = outcome.difference.programs[labels[node]]
+        if labels:
+            usage = ProcessUsage()
+            for label in labels:
+                usage = usage.plus(outcome.difference.programs.get(label, ProcessUsage()))
             figures |= {
                 "cpu_ms": usage.cpu_ns / 1e6,
                 "user_ms": usage.user_ns / 1e6,
@@ -191,7 +243,7 @@ def doubts(
     before, after = outcome.difference.clocksources
     if before != after:
         reasons.append(f"the clock source changed from {before} to {after} during the run")
-    resolution = outcome.client.get("clock", {}).get("source_resolution_ns", 0)
+    resolution = (outcome.client.get("clock") or {}).get("source_resolution_ns", 0)
     if resolution > _STABLE_RESOLUTION_NS:
         reasons.append(f"the clock moves in steps of {resolution} ns")
     if outcome.hog is not None and metrics.get("hog_achieved_percent") == 0.0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.kernel import proc
@@ -29,11 +29,13 @@ class Snapshot:
 
 
 def take(
-    nodes: Mapping[str, NodeHandle], pids: Mapping[str, int], kthreads: Mapping[str, list[int]] | None = None
+    nodes: Mapping[str, NodeHandle],
+    pids: Mapping[str, Sequence[int]],
+    kthreads: Mapping[str, list[int]] | None = None,
 ) -> Snapshot:
     """Read all counters once: a few milliseconds, so never inside the measured time.
 
-    pids: our programs by label; kthreads: the NAPI threads of each node.
+    pids: the processes of each of our programs by its label; kthreads: the NAPI threads of each node.
     """
     counters = {}
     for name, node in nodes.items():
@@ -49,11 +51,19 @@ def take(
         irqs=proc.interrupts(),
         softnet=proc.softnet(),
         nodes=counters,
-        programs={label: proc.process_usage(pid) for label, pid in pids.items()},
+        programs={label: _together(family) for label, family in pids.items()},
         kthreads={node: proc.kthread_cpu_ns(threads) for node, threads in (kthreads or {}).items()},
         tasks=proc.task_run_ns(),
         clocksource=proc.clocksource(),
     )
+
+
+def _together(pids: Sequence[int]) -> proc.ProcessUsage:
+    """Usage of a family of processes; what one used that has ended is not in it."""
+    total = proc.ProcessUsage()
+    for pid in pids:
+        total = total.plus(proc.process_usage(pid))
+    return total
 
 
 @dataclass(frozen=True)

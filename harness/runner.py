@@ -7,7 +7,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from harness import evidence, stats
+import numpy.typing as npt
+
+from harness import evidence, generator
 from harness.errors import Interrupted, MissingError, PollbenchError
 from harness.knobs import KNOBS
 from harness.measure import Measured, hog_cpus, measure
@@ -40,8 +42,8 @@ def execute(
     for number, run in enumerate(missing):
         stopper.check()
         watcher.starting(run, number, len(missing))
-        record, measured = make_run(run, environment, stopper)
-        results.save_run(record, measured.samples if measured else None, measured.files if measured else {})
+        record, samples, files = make_run(run, environment, stopper)
+        results.save_run(record, samples, files)
         verdicts[record["verdict"]] += 1
         watcher.finished(run, record)
     return verdicts
@@ -49,13 +51,18 @@ def execute(
 
 def make_run(
     run: Run, environment: dict[str, Any], stopper: Stopper
-) -> tuple[dict[str, Any], Measured | None]:
-    """One run and its record; a run that breaks is a record too, with the cause in words."""
+) -> tuple[dict[str, Any], npt.NDArray[Any] | None, dict[str, bytes]]:
+    """One run: its record, its raw samples, and what its programs said, by file name.
+
+    A run that breaks is a record too, with the cause in words.
+    """
     record = _header(run, environment)
     begun = time.monotonic()
-    measured = None
+    samples = None
+    files: dict[str, bytes] = {}
     try:
-        measured = measure(run.cell.spec, stopper)
+        measured = measure(run.cell.spec, stopper, files)
+        samples = measured.samples
         _fill(record, run, measured)
     except Interrupted:
         raise
@@ -64,7 +71,7 @@ def make_run(
     except (PollbenchError, OSError) as error:
         record |= {"verdict": "failed", "reasons": [str(error)]}
     record["wall_s"] = round(time.monotonic() - begun, 6)
-    return record, measured
+    return record, samples, files
 
 
 def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +79,7 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
     contention = None
     if spec.contention is not None:
         contention = {
-            "kind": spec.contention.kind,
+            "kind": spec.contention.label(),
             "cpus": ",".join(map(str, hog_cpus(spec))),
             "threads": spec.contention.threads,
             "load_percent": spec.contention.load_percent,
@@ -89,18 +96,8 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
         "reasons": [],
         "environment": environment,
         "datapath": "napi" if spec.napi else "plain",
-        "workload": {
-            "kind": workload.kind,
-            "loop": "closed",
-            "protocol": workload.protocol,
-            "client_wait": workload.wait_of("client"),
-            "server_wait": workload.wait_of("server"),
-            "size_bytes": workload.size_bytes,
-            "from": workload.source,
-            "to": workload.target,
-            "warmup_s": workload.warmup_ns / 1e9,
-            "duration_s": workload.duration_ns / 1e9,
-        },
+        "workload": workload.described(),
+        "background": [each.described() for each in spec.background],
         "contention": contention,
         "metrics": {},
         "nodes": {},
@@ -114,7 +111,10 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     """Figures, proof and verdict of a run that came to its end."""
     checks = run.cell.spec.checks
     outcome = measured.outcome
-    metrics = evidence.run_metrics(outcome) | stats.summarise(measured.samples["rtt_ns"])
+    timed = generator.of_samples(measured.samples)
+    # A program that keeps no samples may still have told its own quantiles.
+    metrics = evidence.run_metrics(outcome)
+    metrics |= {name: value for name, value in timed.items() if value is not None or name not in metrics}
     record["metrics"] = metrics
     record["nodes"] = evidence.node_figures(outcome)
     record["cpus"] = evidence.cpu_figures(outcome)
@@ -123,19 +123,27 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     if record["contention"] is not None:
         record["contention"]["achieved_percent"] = metrics["hog_achieved_percent"]
     found = {
-        "failed": _broken(measured),
+        "failed": _broken(run, measured),
         "inert": _judge_knobs(run, measured, checks.min_polled_share),
-        "suspect": evidence.doubts(outcome, metrics, checks.max_foreign_share, checks.max_steal_share),
+        "suspect": _doubts(run, measured, metrics),
         "valid": [],
     }
     record["verdict"] = next((verdict for verdict in _RANK if found[verdict]), "valid")
     record["reasons"] = [reason for verdict in _RANK for reason in found[verdict]]
 
 
-def _broken(measured: Measured) -> list[str]:
+def _doubts(run: Run, measured: Measured, metrics: dict[str, Any]) -> list[str]:
+    spec = run.cell.spec
+    checks, arrivals = spec.checks, spec.workload.described().get("arrivals")
+    found = evidence.doubts(measured.outcome, metrics, checks.max_foreign_share, checks.max_steal_share)
+    found += generator.doubts(measured.outcome.client, checks, arrivals)
+    return found + generator.phase_doubts(metrics)
+
+
+def _broken(run: Run, measured: Measured) -> list[str]:
     client = measured.outcome.client
     reasons = []
-    if client["requests"] == 0:
+    if run.cell.spec.workload.has_requests and not generator.answered(measured.samples):
         reasons.append("no request was answered")
     if client.get("overflow"):
         reasons.append("the sample buffer was full before the measured time was over")

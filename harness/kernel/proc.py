@@ -99,6 +99,11 @@ class ProcessUsage:
         names = self.__dataclass_fields__
         return ProcessUsage(**{name: getattr(self, name) - getattr(before, name) for name in names})
 
+    def plus(self, other: ProcessUsage) -> ProcessUsage:
+        """Both together."""
+        names = self.__dataclass_fields__
+        return ProcessUsage(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
 
 def process_usage(pid: int) -> ProcessUsage:
     """Usage of a live process; all zero when it is gone. Source: proc(5) schedstat, status, stat."""

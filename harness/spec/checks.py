@@ -20,3 +20,12 @@ class Checks(Section):
     min_polled_share: Share = Field(
         0.01, description="inert below this: packets picked up by busy polling, where a knob asked for it"
     )
+    max_late_share: Share = Field(
+        0.01, description="suspect above this: requests of an open loop sent later than the workload's `late`"
+    )
+    max_missed_share: Share = Field(
+        0.0, description="suspect above this: requests of an open loop that were due and never sent"
+    )
+    max_rate_error: Share = Field(
+        0.005, description="suspect above this: difference of sent and offered rate, constant arrivals"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import evidence
-from harness.evidence import Outcome
+from harness.evidence import Outcome, Part
 from harness.kernel.proc import ProcessUsage
 from harness.probes import Difference
 
@@ -63,11 +63,12 @@ def outcome(**changes: Any) -> Outcome:
         hog={"cpu_ns": [SECOND]},
         hog_threads=2,
         protocol="udp",
-        roles={"client": "c", "server": "s"},
-        waits={"c": "blocking", "s": "epoll"},
+        parts=(),
         cpus={0, 1},
     )
-    return dataclasses.replace(base, **changes)
+    made = dataclasses.replace(base, **changes)
+    parts = (Part("client", "c", "blocking", made.client), Part("server", "s", "epoll", made.server))
+    return dataclasses.replace(made, parts=parts)
 
 
 def test_figures_of_a_run() -> None:
