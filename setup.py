@@ -19,7 +19,7 @@ EXECUTABLE = Extension(
     depends=sorted(str(path) for path in SOURCE_DIR.glob("*.h")),
     define_macros=[("_GNU_SOURCE", "1")],
     extra_compile_args=["-std=gnu11", "-O2", "-pthread", "-Wall", "-Wextra", "-Wshadow", "-Wconversion"],
-    extra_link_args=["-pthread"],
+    extra_link_args=["-pthread", "-lm"],
 )
 
 

@@ -22,7 +22,13 @@ Row = dict[str, Any]
 Knobs = dict[str, KnobModel]
 # What the kernel says when it, or the driver, does not have the thing at all, as opposed to refusing a value.
 _LACKS = {errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS, errno.ENOPROTOOPT, errno.EPERM, errno.EACCES}
-_POLICIES = {"other": os.SCHED_OTHER, "fifo": os.SCHED_FIFO, "rr": os.SCHED_RR}
+_POLICIES = {
+    "other": os.SCHED_OTHER,
+    "batch": os.SCHED_BATCH,
+    "idle": os.SCHED_IDLE,
+    "fifo": os.SCHED_FIFO,
+    "rr": os.SCHED_RR,
+}
 _SOCKET_OPTIONS = {
     "SO_BUSY_POLL": ("--busy-poll", "busy_poll"),
     "SO_PREFER_BUSY_POLL": ("--prefer-busy-poll", "prefer_busy_poll"),
@@ -218,16 +224,30 @@ def socket_options(knobs: Knobs, wait: str) -> list[str]:
 def process_options(knobs: Knobs, cpus: Iterable[int] | None) -> dict[str, Any]:
     """Launch options of a node's processes: the node's CPUs, then whatever the process knob declares."""
     out: dict[str, Any] = {"cpus": list(cpus)} if cpus else {}
-    return out | {setting.name: setting.value for setting in _settings(knobs, "process")}
+    declared = (setting for setting in _settings(knobs, "process") if setting.target == "process")
+    return out | {setting.name: setting.value for setting in declared}
 
 
-def program_rows(node: str, knobs: Knobs, readback: dict[str, Any]) -> list[Row]:
-    """What the process says of its own sockets and scheduling, beside what was asked. Raises PollbenchError."""
+def scheduling_of(pid: int) -> dict[str, Any]:
+    """CPUs, policy, priority and nice value of a process, read from outside. Raises ProcessLookupError."""
+    policy, priority = _policy_of(pid)
+    return {
+        "cpus": sorted(os.sched_getaffinity(pid)),
+        "policy": policy,
+        "priority": priority,
+        "nice": os.getpriority(os.PRIO_PROCESS, pid),
+    }
+
+
+def program_rows(
+    node: str, knobs: Knobs, readback: dict[str, Any], targets: tuple[str, ...] = ("socket", "process")
+) -> list[Row]:
+    """What is said of the process' own sockets and scheduling, beside what was asked. Raises PollbenchError."""
     rows = []
     for name in knobs:
-        if KNOBS[name].scope not in ("socket", "process"):
-            continue
         for setting in KNOBS[name].settings(knobs[name]):
+            if setting.target not in targets:
+                continue
             key = _SOCKET_OPTIONS[setting.name][1] if setting.target == "socket" else setting.name
             done = row(node, name, setting, setting.name, None, readback.get(key) if key else None)
             rows.append(done)

@@ -68,35 +68,86 @@ ENVIRONMENT = (
     _text("runs", "mitigations", "CPU vulnerability mitigations in force."),
     _text("runs", "iommu", "IOMMU in use."),
     _text("runs", "clocksource", "Clock source of the kernel."),
+    _text("runs", "rt_throttle", "What fifo and rr tasks may take of each period, or off."),
 )
 
 _DECLARED = (
     _text("runs", "workload_kind", "Kind of workload."),
-    _text("runs", "workload_loop", "closed: a request waits for the reply before it."),
+    _text(
+        "runs",
+        "workload_loop",
+        "closed: a request waits for the reply before it; open: each is sent when it is due.",
+    ),
+    _text("runs", "workload_mode", "Mode or test of a program that has several (sockperf, netperf)."),
     _text("runs", "workload_protocol", "udp or tcp."),
     _text("runs", "workload_client_wait", "How the client waits for a reply: blocking, spin, epoll or poll."),
-    _text("runs", "workload_server_wait", "How the server waits for a request."),
+    _text("runs", "workload_server_wait", "How the server waits for a request; uring: by io_uring."),
+    Column("workload_rate_rps", "1/s", "number", "runs", "Open loop: requests per second asked for."),
+    _text("runs", "workload_arrivals", "Open loop: constant, poisson, burst or etc."),
+    Column("workload_depth", "", "integer", "runs", "Closed loop: requests outstanding per thread."),
+    Column("workload_connections", "", "integer", "runs", "Sockets of the client."),
+    Column("workload_threads", "", "integer", "runs", "Threads of the client."),
+    Column("workload_server_threads", "", "integer", "runs", "Threads of the server."),
     Column("workload_size_bytes", "bytes", "integer", "runs", "Payload of a request, and of its reply."),
+    _text("runs", "workload_sizes", "Distribution of sizes, where there is no single one."),
+    _text("runs", "workload_service", "CPU work of the server per request, ns."),
+    Column("workload_get_share", "share", "number", "runs", "memcached: share of gets, 0 to 1."),
+    _text("runs", "workload_client_command", "Command line of the client, kind command."),
+    _text("runs", "workload_server_command", "Command line of the server, kind command."),
+    _text("runs", "workload_conversion", "What was converted to make a program's figures round trips."),
     _text("runs", "workload_from", "Node of the client."),
     _text("runs", "workload_to", "Node of the server."),
     Column("workload_warmup_s", "s", "number", "runs", "Warm-up before measuring, discarded."),
     Column("workload_duration_s", "s", "number", "runs", "Measured time asked for."),
-    _text("runs", "contention_kind", "What the hogs do: spin, syscall or cache; blank without contention."),
+    _text("runs", "contention_kind", "What the hogs do; blank without contention."),
     _text("runs", "contention_cpus", "CPU set the hogs run on."),
     Column("contention_threads", "", "integer", "runs", "Number of hog threads."),
     Column("contention_load_percent", "%", "number", "runs", "Duty cycle asked of each hog thread."),
-    Column("contention_achieved_percent", "%", "number", "runs", "CPU time the hogs had, per thread's wall."),
 )
 
-_RTT = "of the run's round-trip times, request sent to reply received"
+_RTT = "of the run's round-trip times: reply received less request due (open loop) or sent (closed loop)"
+_LATE = "of how long after its time a request was sent, open loop"
+_SERVICE = "of the time from a request's actual sending to its reply"
+
+
+def _phase(name: str, meaning: str) -> Column:
+    text = f"Mean time per request: {meaning}."
+    return _metric(f"phase_{name}_us", "us", text, "lower", label=f"phase {name.replace('_', ' ')}")
+
+
+_PHASES = (
+    _phase("late", "due to sent"),
+    _phase("request_send", "request through the sender's stack, to the packet scheduler"),
+    _phase("request_wire", "request through queues, shaping and link, until the receiver's stack has it"),
+    _phase("request_wake", "request through the receiver's stack and socket, and the wake-up of the server"),
+    _phase("service", "in the server"),
+    _phase("reply_send", "reply through the sender's stack"),
+    _phase("reply_wire", "reply through queues, shaping and link"),
+    _phase("reply_wake", "reply through the receiver's stack and socket, and the wake-up of the client"),
+)
 
 METRICS = (
     _metric("requests", "count", "Requests measured and answered.", "higher"),
+    _metric("sent", "count", "Requests sent in the measured window."),
     _metric("lost", "count", "Requests never answered within the time-out.", "lower"),
     _metric("duplicates", "count", "Replies that came twice.", "lower"),
     _metric("retransmits", "count", "TCP segments sent again, all nodes.", "lower"),
     _metric("drops", "count", "Packets dropped by devices and qdiscs, all nodes.", "lower"),
     _metric("rate_rps", "1/s", "Answered requests per second.", "higher", main=True, label="requests/s"),
+    _metric("offered_rps", "1/s", "Requests per second that were due, open loop; blank in a closed one."),
+    _metric("achieved_rps", "1/s", "Requests per second that were sent.", "higher"),
+    _metric("missed", "count", "Requests that were due in the window and never sent.", "lower"),
+    _metric("late_percent", "%", "Requests sent later after their time than the workload's `late`.", "lower"),
+    _metric("lateness_p50_us", "us", f"Median {_LATE}.", "lower"),
+    _metric("lateness_p99_us", "us", f"99 % quantile {_LATE}.", "lower"),
+    _metric("lateness_max_us", "us", f"Greatest {_LATE}.", "lower"),
+    _metric(
+        "throughput_bps", "bit/s", "Payload delivered per second; of requests and replies, both.", "higher"
+    ),
+    _metric("lost_percent", "%", "Datagrams lost, as iperf3 counts them.", "lower"),
+    _metric("hit_percent", "%", "memcached: gets that found their key.", "higher"),
+    _metric("get_percent", "%", "memcached: share of gets."),
+    _metric("errors", "count", "Replies that told of an error.", "lower"),
     _metric("elapsed_s", "s", "Measured time."),
     _metric("rtt_min_us", "us", f"Least {_RTT}.", "lower", label="RTT min"),
     _metric("rtt_mean_us", "us", f"Mean {_RTT}.", "lower", main=True, label="RTT mean"),
@@ -109,6 +160,10 @@ METRICS = (
     _metric("rtt_p99_99_us", "us", f"99.99 % quantile {_RTT}.", "lower", label="RTT p99.99"),
     _metric("rtt_max_us", "us", f"Greatest {_RTT}.", "lower", label="RTT max"),
     _metric("rtt_jitter_us", "us", "Spread of the tail: p99.9 less p50.", "lower", main=True, label="jitter"),
+    _metric("service_p50_us", "us", f"Median {_SERVICE}.", "lower", label="service p50"),
+    _metric("service_p99_us", "us", f"99 % quantile {_SERVICE}.", "lower", label="service p99"),
+    _metric("service_p99_9_us", "us", f"99.9 % quantile {_SERVICE}.", "lower", label="service p99.9"),
+    *_PHASES,
     _metric("client_cpu_percent", "%", "CPU time of the client process, of one CPU.", "lower"),
     _metric("server_cpu_percent", "%", "CPU time of the server process, of one CPU.", "lower"),
     _metric(
@@ -140,22 +195,48 @@ METRICS = (
     _metric("client_involuntary", "count", "Times the client was pushed off its CPU.", "lower"),
     _metric("server_involuntary", "count", "Times the server was pushed off its CPU.", "lower"),
     _metric(
+        "server_runqueue_wait_us",
+        "us",
+        "Time the server was ready and waited for a CPU, per request.",
+        "lower",
+    ),
+    _metric("server_runqueue_wait_percent", "%", "The same, of the window; threads add up.", "lower"),
+    _metric("client_runqueue_wait_percent", "%", "Time the client waited for a CPU, of the window.", "lower"),
+    _metric(
         "set_busy_percent",
         "%",
-        "Busy time of the CPU set, all CPUs of it being 100.",
+        "Run time of all tasks on the CPU set, exact; interrupts of an idle CPU are not in it.",
         "lower",
         label="set busy",
     ),
-    _metric("set_user_percent", "%", "Time of the CPU set in user code, hogs included.", "lower"),
+    _metric(
+        "set_user_percent",
+        "%",
+        "User time of the CPU set; like the next five by 10 ms ticks, of which a napping CPU gets too few.",
+        "lower",
+    ),
     _metric("set_system_percent", "%", "Time of the CPU set in the kernel, softirqs apart.", "lower"),
     _metric("set_softirq_percent", "%", "Softirq time of the CPU set.", "lower"),
+    _metric(
+        "set_irq_percent", "%", "Hard-interrupt time of the CPU set, where the kernel tells it.", "lower"
+    ),
     _metric("set_steal_percent", "%", "Time the hypervisor took from the CPU set.", "lower"),
     _metric("set_idle_percent", "%", "Idle time of the CPU set, waiting for disks included.", "higher"),
-    _metric("foreign_percent", "%", "CPU time of other programs on the CPU set.", "lower"),
+    _metric(
+        "foreign_percent",
+        "%",
+        "Time of other programs on the CPU of the set that had most of it, of that CPU.",
+        "lower",
+    ),
     _metric("hog_achieved_percent", "%", "CPU time the hogs had, of their threads' wall time."),
     _metric(
         "turnaround_p99_us", "us", "99 % quantile of reply received to next request sent: lateness.", "lower"
     ),
+    _metric("clock_overhead_ns", "ns", "What one reading of the generator's clock costs.", "lower"),
+    _metric(
+        "background_rps", "1/s", "Answered requests per second of the workloads beside the measured one."
+    ),
+    _metric("background_bps", "bit/s", "Payload per second of the workloads beside the measured one."),
 )
 
 
@@ -170,7 +251,7 @@ NODES = (
     _count("nodes", "received_packets", "Packets delivered to the node's sockets."),
     _count("nodes", "polled_packets", "Those of them that busy polling picked up (BusyPollRxPackets)."),
     _count("nodes", "polled_percent", "Their share.", "%"),
-    _count("nodes", "napi_id", "SO_INCOMING_NAPI_ID of the node's workload socket; 0: no NAPI.", ""),
+    _count("nodes", "napi_id", "SO_INCOMING_NAPI_ID of the node's first workload socket; 0: no NAPI.", ""),
     _count("nodes", "retransmits", "TCP segments sent again."),
     _count("nodes", "socket_drops", "UDP packets that found the socket's buffer full."),
     _count("nodes", "link_drops", "Packets dropped by the node's devices."),

@@ -5,19 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import generator
+from harness.kernel.proc import TICKS_PER_S, ProcessUsage
 from harness.knobs import Seen
 from harness.probes import Difference
+from harness.spec.checks import Checks
 
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
 _STABLE_RESOLUTION_NS = 1000
+_STATES = ("user", "system", "softirq", "irq", "steal", "idle")
+# Fewer ticks say nothing of a share: one is 10 ms of whatever the CPU was in at its end.
+_STEAL_TICKS_MIN = 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """One program of the run: its label ("client", "background1-server"), node, way to wait, and result line."""
+
+    label: str
+    node: str
+    wait: str
+    report: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """All that is known of one run when its programs have ended.
 
-    client, server, hog: their result lines (hog None without contention). waits: node -> how its process waits.
-    napis: node -> napi-get of its devices after the run. roles: label -> node.
+    client, server, hog: their result lines, as far as they have one (hog None without contention). protocol: of all
+    workloads, joined by "+". parts: every program of a workload. napis: node -> napi-get of its devices after the run.
+    metrics: columns that the measured program itself gave. background: figures of the workloads beside it.
     """
 
     difference: Difference
@@ -26,14 +43,15 @@ class Outcome:
     hog: dict[str, Any] | None
     hog_threads: int
     protocol: str
-    roles: dict[str, str]
-    waits: dict[str, str]
+    parts: tuple[Part, ...]
     cpus: set[int]
     napis: dict[str, list[dict[str, int | None]]] = field(default_factory=dict)
+    metrics: dict[str, float | int | None] = field(default_factory=dict)
+    background: tuple[dict[str, Any], ...] = ()
 
-    def report(self, role: str) -> dict[str, Any]:
-        """The result line of the `client` or the `server`."""
-        return self.client if role == "client" else self.server
+    def measured(self) -> dict[str, Part]:
+        """The programs of the measured workload by role."""
+        return {part.label: part for part in self.parts if part.label in ("client", "server")}
 
 
 def _percent(part: float, whole: float) -> float | None:
@@ -43,16 +61,17 @@ def _percent(part: float, whole: float) -> float | None:
 def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
     """What the knobs of one node judge themselves by; node "*" stands for the whole host (all sockets together)."""
     nodes = list(outcome.difference.nodes) if node == "*" else [node]
-    roles = [role for role, place in outcome.roles.items() if place in nodes]
-    reports = [outcome.report(role) for role in roles]
+    parts = [part for part in outcome.parts if part.node in nodes]
     difference = outcome.difference
+    received = [name for each in outcome.protocol.split("+") for name in _RECEIVED[each]]
+    waits = {part.wait for part in parts}
     return Seen(
-        received=sum(difference.counter(n, *_RECEIVED[outcome.protocol]) for n in nodes),
+        received=sum(difference.counter(n, *received) for n in nodes),
         polled=sum(difference.counter(n, "TcpExt:BusyPollRxPackets") for n in nodes),
-        napi_ids=tuple(napi for report in reports for napi in report.get("napi_ids", []) or [0]),
+        napi_ids=tuple(napi for part in parts for napi in part.report.get("napi_ids", []) or [0]),
         napis=tuple(napi for n in nodes for napi in outcome.napis.get(n, [])),
-        sockets=reports[0].get("readback", {}) if reports else {},
-        wait=outcome.waits.get(nodes[0], "") if len(roles) == 1 else "",
+        sockets=parts[0].report.get("readback", {}) if parts else {},
+        wait=waits.pop() if len(waits) == 1 and node != "*" else "epoll" if "epoll" in waits else "",
         rps_packets=difference.softnet["received_rps"],
         kthread_cpu_ns=sum(difference.kthreads.get(n, 0) for n in nodes),
         min_polled_share=min_polled_share,
@@ -62,38 +81,73 @@ def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
 def run_metrics(outcome: Outcome) -> dict[str, float | int | None]:
     """Columns of runs.csv that do not come from the samples; units in their names."""
     difference, client = outcome.difference, outcome.client
-    requests, elapsed_ns = client["requests"], client["elapsed_ns"]
-    settled = requests + client.get("settle_requests", 0)
-    server = difference.programs["server"]
+    answered, elapsed_ns = client.get("answered", client.get("requests")), client.get("elapsed_ns", 0)
     out: dict[str, float | int | None] = {
-        "requests": requests,
-        "lost": client["lost"],
-        "duplicates": client["duplicates"],
+        "requests": answered,
+        "lost": client.get("lost"),
+        "duplicates": client.get("duplicates"),
         "retransmits": difference.total("Tcp:RetransSegs"),
         "drops": _drops(difference),
-        "rate_rps": requests / elapsed_ns * 1e9 if elapsed_ns else None,
-        "elapsed_s": elapsed_ns / 1e9,
-        "client_cpu_percent": _percent(client["usage"]["cpu_ns"], elapsed_ns),
+        "rate_rps": answered / elapsed_ns * 1e9 if elapsed_ns and answered is not None else None,
+        "elapsed_s": elapsed_ns / 1e9 if elapsed_ns else None,
+        "hog_achieved_percent": _hog_achieved(outcome),
+    }
+    out |= _program_metrics(outcome, answered or 0)
+    for role, part in outcome.measured().items():
+        seen = seen_on(outcome, part.node, 0.0)
+        out[f"{role}_polled_percent"] = 100 * seen.polled_share() if seen.received else None
+        out[f"{role}_napi_id"] = (part.report.get("napi_ids") or [0])[0]
+    return out | outcome.metrics | generator.metrics(client) | _background(outcome) | _set_metrics(outcome)
+
+
+def _program_metrics(outcome: Outcome, answered: int) -> dict[str, float | int | None]:
+    """What client and server cost: CPU, sleeps, waits for a CPU; per request where there are requests.
+
+    Our own client counts its usage over the measured requests; the server, and a client nobody modified, over all of
+    the window's.
+    """
+    difference, client = outcome.difference, outcome.client
+    server = difference.programs.get("server", ProcessUsage())
+    usage = client.get("usage") or {"cpu_ns": 0, "voluntary": 0, "involuntary": 0}
+    settled = answered + (client.get("settle_requests") or 0)
+    own = settled if client.get("whole_life") else answered
+    window_ns = difference.elapsed_ns if client.get("whole_life") else client.get("elapsed_ns", 0)
+    out: dict[str, float | int | None] = {
+        "client_cpu_percent": _percent(usage["cpu_ns"], window_ns),
         "server_cpu_percent": _percent(server.cpu_ns, difference.elapsed_ns),
         "cpu_us_per_request": None,
-        "client_involuntary": client["usage"]["involuntary"],
+        "client_involuntary": usage["involuntary"],
         "server_involuntary": server.involuntary,
-        "hog_achieved_percent": _hog_achieved(outcome),
-        "turnaround_p99_us": client["turnaround_p99_ns"] / 1e3,
+        "client_runqueue_wait_percent": _waited(outcome, "client"),
+        "server_runqueue_wait_percent": _waited(outcome, "server"),
     }
-    if requests:
+    if own and settled:
         # NAPI threads do for threaded NAPI what the processes' own softirqs do without it: the same bill.
         threads_ns = sum(difference.kthreads.values())
-        out["cpu_us_per_request"] = (
-            client["usage"]["cpu_ns"] / requests + (server.cpu_ns + threads_ns) / settled
-        ) / 1e3
-        out["client_voluntary_per_request"] = client["usage"]["voluntary"] / requests
+        out["cpu_us_per_request"] = (usage["cpu_ns"] / own + (server.cpu_ns + threads_ns) / settled) / 1e3
+        out["client_voluntary_per_request"] = usage["voluntary"] / own
         out["server_voluntary_per_request"] = server.voluntary / settled
-    for role, node in outcome.roles.items():
-        seen = seen_on(outcome, node, 0.0)
-        out[f"{role}_polled_percent"] = 100 * seen.polled_share() if seen.received else None
-        out[f"{role}_napi_id"] = (outcome.report(role).get("napi_ids") or [0])[0]
-    return out | _set_metrics(outcome)
+        out["server_runqueue_wait_us"] = server.wait_ns / settled / 1e3
+    return out
+
+
+def _waited(outcome: Outcome, role: str) -> float | None:
+    """Time a program was ready and waited for a CPU; unknown of one that was not there before and after."""
+    if (role == "client" and outcome.client.get("whole_life")) or role not in outcome.difference.programs:
+        return None
+    return _percent(outcome.difference.programs[role].wait_ns, outcome.difference.elapsed_ns)
+
+
+def _background(outcome: Outcome) -> dict[str, float | int | None]:
+    """Sums over the workloads in the background, of what they tell."""
+    rates = [generator.rate_rps(figures) for figures in outcome.background]
+    bits = [generator.throughput_bps(figures) for figures in outcome.background]
+    return {
+        "background_rps": sum(r for r in rates if r is not None)
+        if any(r is not None for r in rates)
+        else None,
+        "background_bps": sum(b for b in bits if b is not None) if any(b is not None for b in bits) else None,
+    }
 
 
 def _drops(difference: Difference) -> int:
@@ -114,28 +168,40 @@ def _hog_achieved(outcome: Outcome) -> float | None:
 
 
 def _set_metrics(outcome: Outcome) -> dict[str, float | None]:
-    """CPU use of the run's CPU set, from 10 ms ticks; foreign load from exact run times."""
-    ticks = [outcome.difference.ticks[cpu] for cpu in outcome.cpus if cpu in outcome.difference.ticks]
-    whole = sum(sum(cpu.values()) for cpu in ticks)
-    sums = {name: sum(cpu.get(name, 0) for cpu in ticks) for name in (*ticks[0], "steal")} if ticks else {}
-    idle = sums.get("idle", 0) + sums.get("iowait", 0)
-    foreign = sum(outcome.difference.foreign.values())
+    """CPU use of the run's CPU set: busy and foreign from exact run times, the states from 10 ms ticks."""
+    difference, loads = outcome.difference, outcome.difference.loads
+    shares = [_shares(difference, cpu) for cpu in outcome.cpus if cpu in difference.ticks]
+    means = {name: sum(share[name] for share in shares) / len(shares) for name in _STATES} if shares else {}
     return {
-        "set_busy_percent": _percent(whole - idle, whole),
-        "set_user_percent": _percent(sums.get("user", 0) + sums.get("nice", 0), whole),
-        "set_system_percent": _percent(sums.get("system", 0), whole),
-        "set_softirq_percent": _percent(sums.get("softirq", 0), whole),
-        "set_steal_percent": _percent(sums.get("steal", 0), whole),
-        "set_idle_percent": _percent(idle, whole),
-        "foreign_percent": _percent(foreign, outcome.difference.elapsed_ns * len(outcome.cpus)),
+        "set_busy_percent": _percent(loads.busy_ns, difference.elapsed_ns * len(outcome.cpus)),
+        **{f"set_{name}_percent": 100 * value for name, value in means.items()},
+        "foreign_percent": _percent(loads.worst_cpu_ns(), difference.elapsed_ns),
     }
+
+
+def _shares(difference: Difference, cpu: int) -> dict[str, float]:
+    """Shares of the elapsed time that a CPU spent in each state, by ticks.
+
+    Of the elapsed time, not of the ticks: a CPU that naps between ticks is given too few of them, of every state.
+    """
+    ticks = difference.ticks[cpu]
+    whole = difference.elapsed_ns / 1e9 * TICKS_PER_S
+    sums = {
+        "user": ticks["user"] + ticks["nice"],
+        "system": ticks["system"],
+        "softirq": ticks["softirq"],
+        "irq": ticks["irq"],
+        "steal": ticks["steal"],
+        "idle": ticks["idle"] + ticks["iowait"],
+    }
+    return {name: value / whole if whole else 0.0 for name, value in sums.items()}
 
 
 def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
     """Columns of nodes.csv for every node."""
     out: dict[str, dict[str, float | int | None]] = {}
-    labels = {node: role for role, node in outcome.roles.items()}
     for node in outcome.difference.nodes:
+        labels = [part.label for part in outcome.parts if part.node == node]
         seen = seen_on(outcome, node, 0.0)
         counter = outcome.difference.counter
         figures: dict[str, float | int | None] = {
@@ -149,8 +215,10 @@ def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
             "qdisc_drops": counter(node, "qdisc:drops"),
             "napi_threads_cpu_ms": outcome.difference.kthreads.get(node, 0) / 1e6,
         }
-        if node in labels:
-            usage = outcome.difference.programs[labels[node]]
+        if labels:
+            usage = ProcessUsage()
+            for label in labels:
+                usage = usage.plus(outcome.difference.programs.get(label, ProcessUsage()))
             figures |= {
                 "cpu_ms": usage.cpu_ns / 1e6,
                 "user_ms": usage.user_ns / 1e6,
@@ -167,57 +235,62 @@ def cpu_figures(outcome: Outcome) -> dict[str, dict[str, float | int]]:
     """Per CPU of the host: shares of time by state (0..1, 10 ms ticks), interrupts and NET_RX softirqs."""
     difference = outcome.difference
     out: dict[str, dict[str, float | int]] = {}
-    for cpu, ticks in sorted(difference.ticks.items()):
-        whole = sum(ticks.values()) or 1
+    for cpu in sorted(difference.ticks):
         out[str(cpu)] = {
             "in_set": int(cpu in outcome.cpus),
-            "user_share": (ticks["user"] + ticks["nice"]) / whole,
-            "system_share": ticks["system"] / whole,
-            "softirq_share": ticks["softirq"] / whole,
-            "irq_share": ticks["irq"] / whole,
-            "steal_share": ticks["steal"] / whole,
-            "idle_share": (ticks["idle"] + ticks["iowait"]) / whole,
+            **{f"{name}_share": round(share, 4) for name, share in _shares(difference, cpu).items()},
             "irq_count": difference.irqs.get(cpu, 0),
             "net_rx_count": difference.net_rx.get(cpu, 0),
         }
     return out
 
 
-def _unasked(outcome: Outcome, node: str, polling: set[str]) -> str:
-    """Busy polling that nobody asked for: a base that is polled is no base."""
-    polled = seen_on(outcome, node, 0.0).polled
-    if not polled or node in polling:
+def _unasked(outcome: Outcome, part: Part, polling: set[str]) -> str:
+    """Busy polling that nobody asked for: a base that is polled is no base. Foreign programs may have asked."""
+    polled = seen_on(outcome, part.node, 0.0).polled
+    if not polled or part.node in polling or "readback" not in part.report:
         return ""
-    return (
-        f"{polled} packets of {node} were busy-polled though no knob asked for it; is net.core.busy_read set?"
-    )
+    return f"{polled} packets of {part.node} were busy-polled though no knob asked for it; is net.core.busy_read set?"
 
 
-def doubts(
-    outcome: Outcome,
-    metrics: dict[str, Any],
-    max_foreign_share: float,
-    max_steal_share: float,
-    polling: set[str],
-) -> list[str]:
+def doubts(outcome: Outcome, metrics: dict[str, Any], checks: Checks, polling: set[str]) -> list[str]:
     """Reasons not to believe the run's figures; empty when there are none. polling: nodes told to busy-poll."""
-    reasons = []
-    foreign = metrics.get("foreign_percent") or 0.0
-    if foreign > 100 * max_foreign_share:
-        worst = max(outcome.difference.foreign, key=outcome.difference.foreign.__getitem__)
-        reasons.append(
-            f"other programs took {foreign:.0f} % of the CPU set, {worst} most of it; limit {max_foreign_share:.0%}"
-        )
-    steal = metrics.get("set_steal_percent") or 0.0
-    if steal > 100 * max_steal_share:
-        reasons.append(f"the hypervisor stole {steal:.1f} % of the CPU set; limit {max_steal_share:.0%}")
-    reasons += [reason for node in outcome.roles.values() if (reason := _unasked(outcome, node, polling))]
+    reasons = [*_noise(outcome, metrics, checks), *_losses(metrics, checks)]
+    reasons += dict.fromkeys(reason for part in outcome.parts if (reason := _unasked(outcome, part, polling)))
     before, after = outcome.difference.clocksources
     if before != after:
         reasons.append(f"the clock source changed from {before} to {after} during the run")
-    resolution = outcome.client.get("clock", {}).get("source_resolution_ns", 0)
+    resolution = (outcome.client.get("clock") or {}).get("source_resolution_ns", 0)
     if resolution > _STABLE_RESOLUTION_NS:
         reasons.append(f"the clock moves in steps of {resolution} ns")
     if outcome.hog is not None and metrics.get("hog_achieved_percent") == 0.0:
         reasons.append("the hogs got no CPU time at all")
     return reasons
+
+
+def _noise(outcome: Outcome, metrics: dict[str, Any], checks: Checks) -> list[str]:
+    """Other programs, and the hypervisor."""
+    reasons = []
+    foreign = metrics.get("foreign_percent") or 0.0
+    if foreign > 100 * checks.max_foreign_share:
+        reasons.append(
+            f"other programs took {foreign:.0f} % of a CPU of the set, {outcome.difference.loads.worst_name()} "
+            f"most of it; limit {checks.max_foreign_share:.0%}"
+        )
+    steal = metrics.get("set_steal_percent") or 0.0
+    ticks = sum(
+        outcome.difference.ticks[cpu]["steal"] for cpu in outcome.cpus if cpu in outcome.difference.ticks
+    )
+    if steal > 100 * checks.max_steal_share and ticks >= _STEAL_TICKS_MIN:
+        reasons.append(
+            f"the hypervisor stole {steal:.1f} % of the CPU set; limit {checks.max_steal_share:.0%}"
+        )
+    return reasons
+
+
+def _losses(metrics: dict[str, Any], checks: Checks) -> list[str]:
+    """Lost requests are in no quantile, so a run that lost many looks better than it was."""
+    lost, answered = metrics.get("lost") or 0, metrics.get("requests") or 0
+    if lost <= checks.max_lost_share * (lost + answered):
+        return []
+    return [f"{lost} of {lost + answered} requests were lost; limit {checks.max_lost_share:.1%}"]

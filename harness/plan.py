@@ -139,10 +139,7 @@ def make_plan(
 
 def estimate_s(plan: Plan) -> float:
     """Seconds the plan will take: warm-up and measured time of every run, and what surrounds them."""
-    return sum(
-        RUN_OVERHEAD_S + (run.cell.spec.workload.warmup_ns + run.cell.spec.workload.duration_ns) / 1e9
-        for run in plan.runs
-    )
+    return sum(RUN_OVERHEAD_S + run.cell.spec.workload.takes_ns() / 1e9 for run in plan.runs)
 
 
 def _ordered(cells: Sequence[Cell], chosen: set[str], repeat: int, seed: int, order: str) -> tuple[Run, ...]:

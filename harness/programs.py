@@ -4,44 +4,46 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import selectors
+import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from harness.errors import PollbenchError
 from harness.stopping import Stopper
 
 _STOP_S = 3.0
+# A server that dies resets its connections a moment before it is gone itself.
+_BLAME_S = 0.1
+_LAST_BYTES = 500
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class Program:
+class Child:
     """One child process. Leaving the `with` block ends it, whatever it is doing.
 
     It is started by the main thread, because the launcher asks the kernel to kill it when its parent thread dies.
+    pidfd: becomes readable when it ends; usage: what it used in its whole life, once it has ended.
     """
 
-    def __init__(self, label: str, argv: list[str], stopper: Stopper, pass_fds: tuple[int, ...] = ()) -> None:
+    def __init__(self, label: str, argv: list[str], stopper: Stopper, **popen: Any) -> None:
         self.label, self.argv, self._stopper = label, argv, stopper
-        self.events: list[dict[str, Any]] = []
-        self._buffer = b""
+        self.usage: resource.struct_rusage | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         try:
-            self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                bufsize=0,
-                pass_fds=pass_fds,
-            )
+            self._process = subprocess.Popen(argv, stderr=self._errors, bufsize=0, **popen)
         except OSError as error:
             self._errors.close()
             raise PollbenchError("start", f"the {label}", str(error), f"is {argv[0]} executable?") from error
         self.pid = self._process.pid
+        self.pidfd = os.pidfd_open(self.pid)
 
     def __enter__(self) -> Self:
         return self
@@ -49,26 +51,105 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
+        self._kill()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
         self._errors.close()
+        os.close(self.pidfd)
 
-    def expect(self, event: str, timeout_s: float) -> dict[str, Any]:
-        """Wait for the named event. Raises PollbenchError when the program reports an error, ends, or is too slow."""
+    def ended(self) -> int | None:
+        """Its exit code (negative: the signal that killed it) once it has ended, None while it lives."""
+        if self._process.returncode is None:
+            self._reap(os.WNOHANG)
+        return self._process.returncode
+
+    def death(self) -> PollbenchError:
+        """How it came to its end, which nobody had asked for, and what it said last."""
+        return PollbenchError("run", f"the {self.label}", self.last_words())
+
+    def last_words(self) -> str:
+        """How it ended, and the last lines it wrote."""
+        code = self.ended()
+        how = "" if code is None else f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        last = self._last_lines()
+        return (f"it ended with {how}" if how else "it runs") + (f", saying: {last}" if last else "")
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.ended() is None:
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def wait(self, deadline: float, others: Sequence[Child] = (), *streams: IO[bytes]) -> bool:
+        """Wait for its end, or for a stream to become readable; False at the deadline (monotonic, seconds).
+
+        Raises PollbenchError when one of `others` ends first: then that is what went wrong. Raises Interrupted.
+        """
+        with selectors.DefaultSelector() as selector:
+            for stream in streams or (self.pidfd,):
+                selector.register(stream, selectors.EVENT_READ)
+            selector.register(self._stopper.fd, selectors.EVENT_READ)
+            for other in others:
+                selector.register(other.pidfd, selectors.EVENT_READ, other)
+            self._stopper.check()
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            self._stopper.check()
+            for key, _ in ready:
+                if isinstance(key.data, Child):
+                    raise key.data.death()
+            return bool(ready)
+
+    def blame(self, others: Sequence[Child]) -> None:
+        """Raise the death of another program, if that is why this one came to grief."""
+        with selectors.DefaultSelector() as selector:
+            for other in others:
+                selector.register(other.pidfd, selectors.EVENT_READ, other)
+            for key, _ in selector.select(_BLAME_S) if others else ():
+                raise key.data.death()
+
+    def _last_lines(self) -> str:
+        self._errors.seek(0)
+        return tail(self._errors.read())
+
+    def _kill(self) -> None:
+        if self.ended() is None:
+            self._process.kill()
+            self._reap(0)
+
+    def _reap(self, flags: int) -> None:
+        """Take note of its end; by wait4, which tells what it used, where Popen would not."""
+        pid, status, usage = os.wait4(self.pid, flags)
+        if pid:
+            self._process.returncode, self.usage = os.waitstatus_to_exitcode(status), usage
+
+
+class Program(Child):
+    """Our own native program, spoken to in words and JSON lines."""
+
+    def __init__(self, label: str, argv: list[str], stopper: Stopper, pass_fds: tuple[int, ...] = ()) -> None:
+        super().__init__(
+            label, argv, stopper, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds
+        )
+        self.events: list[dict[str, Any]] = []
+        self._buffer = b""
+
+    def expect(self, event: str, timeout_s: float, others: Sequence[Child] = ()) -> dict[str, Any]:
+        """Wait for the named event.
+
+        Raises PollbenchError when the program reports an error, ends, or is too slow, or one of `others` ends first.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
-            line = self._line(deadline)
+            line = self._line(deadline, others)
             if line is None:
+                self.blame(others)
                 raise PollbenchError(f"wait for `{event}`", f"the {self.label}", self._silence(timeout_s))
             found = self._parse(line)
             self.events.append(found)
             if found.get("event") == event:
                 return found
             if found.get("event") == "error":
+                self.blame(others)
                 raise PollbenchError(
                     str(found.get("attempted", "run")),
                     f"the {self.label} ({found['on']})" if found.get("on") else f"the {self.label}",
@@ -97,22 +178,16 @@ class Program:
             out[f"{self.label}.stderr.txt"] = errors
         return out
 
-    def _line(self, deadline: float) -> bytes | None:
+    def _line(self, deadline: float, others: Sequence[Child]) -> bytes | None:
         """The next line of its output; None at its end or at the deadline."""
         assert self._process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            selector.register(self._stopper.fd, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                self._stopper.check()
-                ready = selector.select(max(0.0, deadline - time.monotonic()))
-                if not ready:
-                    return None
-                if any(key.fileobj is self._process.stdout for key, _ in ready):
-                    chunk = os.read(self._process.stdout.fileno(), 65536)
-                    if not chunk:
-                        return None
-                    self._buffer += chunk
+        while b"\n" not in self._buffer:
+            if not self.wait(deadline, others, self._process.stdout):
+                return None
+            chunk = os.read(self._process.stdout.fileno(), 65536)
+            if not chunk:
+                return None
+            self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
@@ -127,19 +202,20 @@ class Program:
 
     def _silence(self, timeout_s: float) -> str:
         """Why there is no further line: it is slow, or it ended, and what it said last."""
-        try:
-            code = self._process.wait(timeout=0.2)
-        except subprocess.TimeoutExpired:
+        if not self.wait(time.monotonic() + 0.2) or self.ended() is None:
             return f"no answer within {timeout_s:.1f} s"
-        self._errors.seek(0)
-        last = self._errors.read()[-500:].decode(errors="replace").strip()
-        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        return f"it ended with {how}" + (f", saying: {last}" if last else "")
+        return self.last_words()
+
+
+def tail(data: bytes) -> str:
+    """The last lines of an output in one line, without the colours of a terminal."""
+    return " | ".join(_COLOUR.sub("", data[-_LAST_BYTES:].decode(errors="replace")).split("\n")).strip(" |")
 
 
 def launch_options(netns: Path | str | None, process: dict[str, Any]) -> list[str]:
-    """The launcher's options: namespace, then CPUs, policy, priority and nice where declared."""
-    argv = ["--netns", str(netns)] if netns else []
+    """The launcher's options: its parent, whose end is its own, and the namespace; CPUs and scheduling where declared."""
+    argv = ["--parent", str(os.getpid())]
+    argv += ["--netns", str(netns)] if netns else []
     if process.get("cpus"):
         argv += ["--cpus", ",".join(str(cpu) for cpu in process["cpus"])]
     for name in ("policy", "priority", "nice"):

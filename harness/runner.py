@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from harness import evidence, stats
+import numpy.typing as npt
+
+from harness import evidence, generator
 from harness.errors import Interrupted, MissingError, PollbenchError
 from harness.knobs import KNOBS
 from harness.measure import Measured, hog_cpus, measure
@@ -29,19 +32,27 @@ class Watcher(Protocol):
 
 
 def execute(
-    plan: Plan, results: ResultSet, environment: dict[str, Any], stopper: Stopper, watcher: Watcher
+    plan: Plan,
+    results: ResultSet,
+    environment: dict[str, Any],
+    stopper: Stopper,
+    watcher: Watcher,
+    redo: Collection[str] = (),
 ) -> Counter[str]:
-    """Make every run of the plan that `results` does not have; returns how many ended with which verdict.
+    """Make every run of the plan that `results` does not have, or has with a verdict to `redo`.
 
-    Raises Interrupted on a stop request; finished runs are on disk, and nothing is left on the host.
+    Returns how many ended with which verdict. Raises Interrupted on a stop request; finished runs are on disk, and
+    nothing is left on the host.
     """
-    missing = [run for run in plan.runs if run.run_id not in results.finished()]
+    again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
+    kept = results.finished() - again
+    missing = [run for run in plan.runs if run.run_id not in kept]
     verdicts: Counter[str] = Counter()
     for number, run in enumerate(missing):
         stopper.check()
         watcher.starting(run, number, len(missing))
-        record, measured = make_run(run, environment, stopper)
-        results.save_run(record, measured.samples if measured else None, measured.files if measured else {})
+        record, samples, files = make_run(run, environment, stopper)
+        results.save_run(record, samples, files, replace=run.run_id in again)
         verdicts[record["verdict"]] += 1
         watcher.finished(run, record)
     return verdicts
@@ -49,13 +60,18 @@ def execute(
 
 def make_run(
     run: Run, environment: dict[str, Any], stopper: Stopper
-) -> tuple[dict[str, Any], Measured | None]:
-    """One run and its record; a run that breaks is a record too, with the cause in words."""
+) -> tuple[dict[str, Any], npt.NDArray[Any] | None, dict[str, bytes]]:
+    """One run: its record, its raw samples, and what its programs said, by file name.
+
+    A run that breaks is a record too, with the cause in words.
+    """
     record = _header(run, environment)
     begun = time.monotonic()
-    measured = None
+    samples = None
+    files: dict[str, bytes] = {}
     try:
-        measured = measure(run.cell.spec, stopper)
+        measured = measure(run.cell.spec, stopper, files)
+        samples = measured.samples
         _fill(record, run, measured)
     except Interrupted:
         raise
@@ -64,7 +80,7 @@ def make_run(
     except (PollbenchError, OSError) as error:
         record |= {"verdict": "failed", "reasons": [str(error)]}
     record["wall_s"] = round(time.monotonic() - begun, 6)
-    return record, measured
+    return record, samples, files
 
 
 def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
@@ -72,11 +88,10 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
     contention = None
     if spec.contention is not None:
         contention = {
-            "kind": spec.contention.kind,
+            "kind": spec.contention.label(),
             "cpus": ",".join(map(str, hog_cpus(spec))),
             "threads": spec.contention.threads,
             "load_percent": spec.contention.load_percent,
-            "achieved_percent": None,
         }
     return {
         "run_id": run.run_id,
@@ -89,18 +104,8 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
         "reasons": [],
         "environment": environment,
         "datapath": "napi" if spec.napi else "plain",
-        "workload": {
-            "kind": workload.kind,
-            "loop": "closed",
-            "protocol": workload.protocol,
-            "client_wait": workload.wait_of("client"),
-            "server_wait": workload.wait_of("server"),
-            "size_bytes": workload.size_bytes,
-            "from": workload.source,
-            "to": workload.target,
-            "warmup_s": workload.warmup_ns / 1e9,
-            "duration_s": workload.duration_ns / 1e9,
-        },
+        "workload": workload.described(),
+        "background": [each.described() for each in spec.background],
         "contention": contention,
         "metrics": {},
         "nodes": {},
@@ -115,21 +120,20 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     """Figures, proof and verdict of a run that came to its end."""
     checks = run.cell.spec.checks
     outcome = measured.outcome
-    metrics = evidence.run_metrics(outcome) | stats.summarise(measured.samples["rtt_ns"])
+    timed = generator.of_samples(measured.samples)
+    # A program that keeps no samples may still have told its own quantiles.
+    metrics = evidence.run_metrics(outcome)
+    metrics |= {name: value for name, value in timed.items() if value is not None or name not in metrics}
     record["metrics"] = metrics
     record["nodes"] = evidence.node_figures(outcome)
     record["cpus"] = evidence.cpu_figures(outcome)
     record["qdiscs"] = measured.qdiscs
     record["features"] = measured.features
     record["knobs"] = measured.knobs
-    if record["contention"] is not None:
-        record["contention"]["achieved_percent"] = metrics["hog_achieved_percent"]
     found = {
-        "failed": _broken(measured),
+        "failed": _broken(run, measured),
         "inert": _judge_knobs(run, measured, checks.min_polled_share),
-        "suspect": evidence.doubts(
-            outcome, metrics, checks.max_foreign_share, checks.max_steal_share, _polling(run)
-        ),
+        "suspect": _doubts(run, measured, metrics),
         "valid": [],
     }
     record["verdict"] = next((verdict for verdict in _RANK if found[verdict]), "valid")
@@ -147,10 +151,18 @@ def _polling(run: Run) -> set[str]:
     return set(run.cell.spec.topology.nodes) if "*" in nodes else nodes
 
 
-def _broken(measured: Measured) -> list[str]:
+def _doubts(run: Run, measured: Measured, metrics: dict[str, Any]) -> list[str]:
+    spec = run.cell.spec
+    checks, arrivals = spec.checks, spec.workload.described().get("arrivals")
+    found = evidence.doubts(measured.outcome, metrics, checks, _polling(run))
+    found += generator.doubts(measured.outcome.client, checks, arrivals)
+    return found + generator.phase_doubts(metrics)
+
+
+def _broken(run: Run, measured: Measured) -> list[str]:
     client = measured.outcome.client
     reasons = []
-    if client["requests"] == 0:
+    if run.cell.spec.workload.has_requests and not generator.answered(measured.samples):
         reasons.append("no request was answered")
     if client.get("overflow"):
         reasons.append("the sample buffer was full before the measured time was over")

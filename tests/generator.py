@@ -14,11 +14,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from harness import loadgen
+from harness import loadgen, samplefile
 from tests.vethpair import End
 
-HEADER = struct.Struct("<8sIIQqq24x")
-RECORD = np.dtype([("send_ns", "<i8"), ("rtt_ns", "<i8")])
+HEADER = struct.Struct("<8sIIQqqI20x")
 CLIENT_CPU, SERVER_CPU = 0, 1
 PATIENCE_S = 20.0
 
@@ -125,18 +124,21 @@ def address_options(
     protocol: str = "udp",
     family: str = "ipv4",
     wait: str = "blocking",
-    size: int = 64,
+    size: int | str | None = 64,
     executable: Path | None = None,
 ) -> tuple[Argument, ...]:
     """The options that clients and servers share."""
     del executable  # not an option, but callers pass one set of keywords to both uses
     where = (option, end.address(family), "--port", port)
-    return (*where, "--protocol", protocol, "--wait", wait, "--size", size)
+    sizes = () if size is None else ("--size", size)
+    return (*where, "--protocol", protocol, "--wait", wait, *sizes)
 
 
 def with_defaults(options: tuple[Argument, ...]) -> tuple[Argument, ...]:
     """The client's options, with short times for those not given."""
-    defaults = {"--warmup-ns": 20_000_000, "--duration-ns": 100_000_000, "--timeout-ns": 1_000_000_000}
+    defaults = {"--warmup-ns": 20_000_000, "--timeout-ns": 1_000_000_000}
+    if "--count" not in options:
+        defaults["--duration-ns"] = 100_000_000
     missing = [word for name, ns in defaults.items() if name not in options for word in (name, ns)]
     return (*options, *missing)
 
@@ -159,7 +161,6 @@ def measure_ready(process: Generator) -> Event:
 
 
 def read_samples(path: Path) -> tuple[tuple[Any, ...], np.ndarray[Any, np.dtype[Any]]]:
-    """The header's fields (magic, record bytes, reserved, count, start, realtime start) and the records."""
+    """The header's fields (magic, record bytes, flags, count, start, realtime start, columns) and the records."""
     data = path.read_bytes()
-    header = HEADER.unpack_from(data)
-    return header, np.frombuffer(data, RECORD, offset=HEADER.size)
+    return HEADER.unpack_from(data), samplefile.read(data)

@@ -57,10 +57,20 @@ def environment(root: Path | str = "/") -> dict[str, str | None]:
         "smt": cpufacts.smt(files),
         "iommu": iommu(files),
         "clocksource": files.text(f"{CLOCK}/current_clocksource"),
+        "rt_throttle": rt_throttle(files),
         "virtualisation": cpufacts.virtualisation(files),
         "place": "host",
         "accelerator": "",
     }
+
+
+def rt_throttle(files: HostFiles) -> str | None:
+    """How much of each period real-time tasks may take, "950000/1000000 us", or "off"; None where it is not told."""
+    runtime = files.number("/proc/sys/kernel/sched_rt_runtime_us")
+    period = files.number("/proc/sys/kernel/sched_rt_period_us")
+    if runtime is None or period is None:
+        return None
+    return "off" if runtime < 0 else f"{runtime}/{period} us"
 
 
 def manifest(root: Path | str = "/") -> dict[str, Json]:

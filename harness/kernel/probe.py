@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from harness.kernel import ethtool, links, netdev, qdiscs, rtnl, syscalls, sysctl
+from harness.kernel import cgroup, ethtool, links, netdev, qdiscs, rtnl, syscalls, sysctl
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import throw_away
 
@@ -224,6 +224,10 @@ def _try_epoll() -> None:
         fcntl.ioctl(poll, _EPIOCSPARAMS, struct.pack("=IHBB", 50, 8, 0, 0))
 
 
+def _try_cgroup(controller: str) -> None:
+    cgroup.require([controller])
+
+
 # In this order: the veth pair serves those after it.
 CAPABILITIES = (
     Capability("netns", "network namespaces", "", _try_nothing),
@@ -247,4 +251,6 @@ CAPABILITIES = (
         lambda: _try_socket_option(_SO_PREFER_BUSY_POLL, 1),
     ),
     Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _try_epoll),
+    Capability("cgroup-cpu", "cpu.weight, cpu.max (cgroup v2)", "", lambda: _try_cgroup("cpu")),
+    Capability("cgroup-cpuset", "cpuset partitions (cgroup v2)", "", lambda: _try_cgroup("cpuset")),
 )

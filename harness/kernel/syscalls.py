@@ -17,6 +17,7 @@ MNT_DETACH = 2
 # Numbers from 424 on are the same on every architecture (except alpha): one table for all system calls
 # since 2019.
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+_PIDFD_GETFD = 438
 _FSCONFIG_CMD_CREATE = 6
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 
@@ -67,3 +68,11 @@ def mount_sysfs() -> int:
         return _check(call(_FSMOUNT, context, _FSMOUNT_CLOEXEC, 0), "fsmount", "sysfs")
     finally:
         os.close(context)
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A duplicate of descriptor `fd` of the process behind `pidfd`, close-on-exec; the caller closes it.
+
+    Raises OSError: EPERM unless we could trace the process, ENOSYS before Linux 5.6, EBADF.
+    """
+    return _check(_libc().syscall(_PIDFD_GETFD, pidfd, fd, 0), "pidfd_getfd")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.kernel import netns, sysctl
 from harness.kernel.proc import start_ticks
 
 _KILL_WAIT_MS = 5000
+_OWN_GROUP = "pollbench-"
 
 
 class Undone(NamedTuple):
@@ -30,7 +33,7 @@ class Undone(NamedTuple):
 
 def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
     """Undo one entry; None when there is nothing (left) to do. Never raises: a failure is an outcome."""
-    kinds = {"netns": _netns, "value": _value, "process": _process}
+    kinds = {"netns": _netns, "value": _value, "process": _process, "cgroup": _cgroup, "subtree": _subtree}
     kind = str(entry["kind"])
     if kind not in kinds:
         return None
@@ -96,6 +99,27 @@ def _process(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
         return None
     finally:
         os.close(fd)
+
+
+def _cgroup(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    path = Path(str(entry["path"]))
+    if not path.name.startswith(_OWN_GROUP) or not path.is_dir():
+        return None
+    if not dry_run:
+        with contextlib.suppress(OSError):  # a kernel before 5.14: then rmdir says who is inside
+            (path / "cgroup.kill").write_text("1")
+        os.rmdir(path)
+    return "removed", ""
+
+
+def _subtree(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    """Take back a controller that we had the root hand down."""
+    path, controller = Path(str(entry["path"])), str(entry["controller"])
+    if not path.exists() or controller not in path.read_text().split():
+        return None
+    if not dry_run:
+        path.write_text(f"-{controller}")
+    return "restored", f"without {controller}"
 
 
 def _subject(entry: Mapping[str, Any]) -> str:

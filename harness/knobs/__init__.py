@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
 from harness.knobs.busy_poll import BusyPoll
+from harness.knobs.cgroup import Cgroup
 from harness.knobs.coalesce import Coalesce
 from harness.knobs.epoll_busy_poll import EpollBusyPoll
 from harness.knobs.ethtool_coalesce import EthtoolCoalesce
@@ -25,6 +26,7 @@ _ALL: tuple[type[Knob], ...] = (
     BusyPoll,
     EpollBusyPoll,
     Process,
+    Cgroup,
 )
 KNOBS: dict[str, type[Knob]] = {knob.name: knob for knob in _ALL}
 

@@ -9,7 +9,16 @@ from pydantic import BaseModel, ConfigDict
 
 Scope = Literal["socket", "process", "device", "host"]
 Target = Literal[
-    "feature", "sysfs", "rx_queue", "napi", "ethtool_coalesce", "kthread", "sysctl", "socket", "process"
+    "feature",
+    "sysfs",
+    "rx_queue",
+    "napi",
+    "ethtool_coalesce",
+    "kthread",
+    "sysctl",
+    "socket",
+    "process",
+    "cgroup",
 ]
 
 

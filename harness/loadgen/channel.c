@@ -10,12 +10,10 @@
 
 #include "clock.h"
 #include "events.h"
+#include "stamping.h"
 #include "stop.h"
 
-/* A spinning receiver looks at the clock once in this many empty reads, so that it mostly reads. */
-#define SPINS_PER_CLOCK 64
-
-const char *const wait_names[] = {"blocking", "spin", "poll", "epoll", NULL};
+const char *const wait_names[] = {"blocking", "spin", "poll", "epoll", "uring", NULL};
 
 static void set_blocking(int socket, bool blocking)
 {
@@ -46,17 +44,19 @@ int channel_make_epoll(enum wait_style style)
     return epoll;
 }
 
-struct channel channel_make(int socket, int epoll, enum wait_style style, int64_t timeout_ns)
+void channel_prepare(int socket, enum wait_style style, int64_t timeout_ns)
 {
-    const struct channel channel = {socket, epoll, style, timeout_ns};
-    struct epoll_event watched = {.events = EPOLLIN};
-
     set_blocking(socket, style == WAIT_BLOCKING);
-    if (style == WAIT_BLOCKING && timeout_ns != NO_DEADLINE)
+    if (style == WAIT_BLOCKING && timeout_ns != NO_TIMEOUT)
         set_receive_timeout(socket, timeout_ns);
-    if (epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &watched) != 0)
+}
+
+void channel_watch(int epoll, int socket, uint32_t mark)
+{
+    struct epoll_event watched = {.events = EPOLLIN, .data.u32 = mark};
+
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, socket, &watched) != 0)
         fail("watch a socket with epoll", NULL, errno);
-    return channel;
 }
 
 static int poll_one(int socket, short events, int64_t timeout_ns)
@@ -64,50 +64,36 @@ static int poll_one(int socket, short events, int64_t timeout_ns)
     struct pollfd watched = {.fd = socket, .events = events};
     const struct timespec timeout = clock_from_ns(timeout_ns);
 
-    return ppoll(&watched, 1, timeout_ns == NO_DEADLINE ? NULL : &timeout, NULL);
-}
-
-/* epoll_wait counts milliseconds; rounded up so that it never wakes before its time. */
-static int epoll_one(int epoll, int64_t timeout_ns)
-{
-    struct epoll_event event;
-    int64_t ms = timeout_ns == NO_DEADLINE ? -1 : (timeout_ns + NS_PER_MS - 1) / NS_PER_MS;
-
-    if (ms > INT32_MAX)
-        ms = INT32_MAX;
-    return epoll_wait(epoll, &event, 1, (int)ms);
+    return ppoll(&watched, 1, timeout_ns == NO_TIMEOUT ? NULL : &timeout, NULL);
 }
 
 /* Waits in the styles that ask for readiness first. True: worth trying to receive. */
 static bool wait_ready(const struct channel *channel)
 {
-    int ready;
+    struct epoll_event event;
 
     if (channel->style == WAIT_POLL)
-        ready = poll_one(channel->socket, POLLIN, channel->timeout_ns);
-    else if (channel->style == WAIT_EPOLL)
-        ready = epoll_one(channel->epoll, channel->timeout_ns);
-    else
-        return true;
-    if (ready == 0)
-        errno = EAGAIN;
-    return ready > 0;
+        return poll_one(channel->socket, POLLIN, NO_TIMEOUT) > 0;
+    if (channel->style == WAIT_EPOLL)
+        return epoll_wait(channel->epoll, &event, 1, -1) > 0;
+    return true;
 }
 
 static ssize_t receive_once(const struct channel *channel, void *buffer, size_t size, struct peer *peer)
 {
     if (!wait_ready(channel))
         return -1;
+    if (channel->stamping != NULL)
+        return stamping_receive(channel->stamping, channel->socket, buffer, size, 0, peer);
     if (peer == NULL)
         return recv(channel->socket, buffer, size, 0);
     peer->size = sizeof peer->address;
     return recvfrom(channel->socket, buffer, size, 0, (struct sockaddr *)&peer->address, &peer->size);
 }
 
-ssize_t channel_receive(const struct channel *channel, void *buffer, size_t size, int64_t deadline_ns,
-                        struct peer *peer)
+ssize_t channel_receive(const struct channel *channel, void *buffer, size_t size, struct peer *peer)
 {
-    for (unsigned int tries = 1;; tries++) {
+    for (;;) {
         const ssize_t received = receive_once(channel, buffer, size, peer);
 
         if (received >= 0)
@@ -116,12 +102,6 @@ ssize_t channel_receive(const struct channel *channel, void *buffer, size_t size
             return -1;
         if (stop_requested) {
             errno = ECANCELED;
-            return -1;
-        }
-        if (deadline_ns == NO_DEADLINE || (channel->style == WAIT_SPIN && tries % SPINS_PER_CLOCK != 0))
-            continue;
-        if (clock_now_ns() >= deadline_ns) {
-            errno = ETIMEDOUT;
             return -1;
         }
     }

@@ -6,16 +6,17 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-enum wait_style { WAIT_BLOCKING, WAIT_SPIN, WAIT_POLL, WAIT_EPOLL };
+enum wait_style { WAIT_BLOCKING, WAIT_SPIN, WAIT_POLL, WAIT_EPOLL, WAIT_URING };
 extern const char *const wait_names[];
 
-#define NO_DEADLINE INT64_MAX
+#define NO_TIMEOUT INT64_MAX
 
+/* What a server waits on where it waits on one socket. */
 struct channel {
     int socket;
     int epoll; /* -1 unless the style is epoll */
     enum wait_style style;
-    int64_t timeout_ns; /* how long one wait may take; NO_DEADLINE: for ever */
+    struct stamping *stamping; /* NULL: no time stamps are taken */
 };
 
 /* The sender's address, for sockets that are not connected. */
@@ -26,16 +27,17 @@ struct peer {
 
 /* An epoll instance that watches nothing yet, or -1 for the other styles. */
 int channel_make_epoll(enum wait_style style);
-/* Sets the socket up for this style, and `epoll` to watch it if there is one. */
-struct channel channel_make(int socket, int epoll, enum wait_style style, int64_t timeout_ns);
+/* Sets the socket's blocking mode and receive timeout (NO_TIMEOUT: none) for this style. */
+void channel_prepare(int socket, enum wait_style style, int64_t timeout_ns);
+/* Has the epoll instance watch the socket for input; `mark` comes back as the event's data.u32. */
+void channel_watch(int epoll, int socket, uint32_t mark);
 
-/* Waits for bytes and takes them; fills *peer unless it is NULL. Returns their number (0: TCP's end of
- * stream), or -1 with errno: ETIMEDOUT past `deadline_ns` (CLOCK_MONOTONIC), ECANCELED when asked to stop. */
-ssize_t channel_receive(const struct channel *channel, void *buffer, size_t size, int64_t deadline_ns,
-                        struct peer *peer);
+/* Waits for bytes and takes them; fills *peer unless it is NULL. Returns their number (0: TCP's end of stream),
+ * or -1 with errno: ECANCELED when asked to stop. */
+ssize_t channel_receive(const struct channel *channel, void *buffer, size_t size, struct peer *peer);
 
-/* Sends all bytes, to *peer unless it is NULL. Returns 0, or -1 with errno as above. Should the socket be
- * full, waits for room at most `timeout_ns`. */
+/* Sends all bytes, to *peer unless it is NULL. Returns 0, or -1 with errno: ECANCELED as above, ETIMEDOUT if the
+ * socket was full and had no room within `timeout_ns`. */
 int channel_send(int socket, const void *buffer, size_t size, const struct peer *peer, int64_t timeout_ns);
 
 #endif

@@ -2,205 +2,203 @@
 #include "client.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "client_options.h"
+#include "client_report.h"
 #include "clock.h"
 #include "control.h"
-#include "endpoint.h"
+#include "cpulist.h"
 #include "events.h"
-#include "exchange.h"
 #include "launch.h"
-#include "options.h"
-#include "samples.h"
-#include "sockopts.h"
+#include "run.h"
+#include "samples_file.h"
 #include "stop.h"
-#include "usage.h"
+#include "threads.h"
 
 /* The first datagrams may be lost while neighbours are being looked up. */
 #define FIRST_REPLY_TRIES 5
 /* Even without a warm-up the rate must be known, to know how much room the samples need. */
 #define WARMUP_REQUESTS_MIN 16
+#define WARMUP_RECORDS 65536
+#define PRELOAD_DEPTH 16
+/* Time for all threads to be there when the schedule starts. */
+#define START_NS (2 * NS_PER_MS)
 
-struct client_options {
-    int64_t protocol, port, wait, size;
-    const char *connect, *samples;
-    int64_t warmup_ns, settle_ns, duration_ns, timeout_ns;
-    struct sockopts sockopts;
+/* Warm-up may be slower than the measurement (cold caches, CPUs asleep): leave plenty of room. But a closed loop
+ * is never faster than its fastest round trip, and a long measurement takes memory by the gigabyte. */
+#define MEAN_RATE_MARGIN 4
+#define PEAK_RATE_MARGIN 1.5
+#define SPARE_RECORDS 65536
+
+/* Streams of random numbers, told apart by thread and by what they are for. */
+enum stream { STREAM_WARMUP, STREAM_SETTLE, STREAM_WINDOW, STREAM_COOLDOWN, STREAM_KINDS };
+
+static uint64_t stream_of(const struct worker *worker, enum stream stream)
+{
+    return (uint64_t)worker->index * STREAM_KINDS + stream;
+}
+
+/* All that one thread does in one go; `begin_ns` is common to all. */
+struct shift {
+    struct worker *worker;
+    int64_t begin_ns;
+    int64_t warm_requests, warm_ns, settle_requests;
 };
 
-/* What the measurement came to. */
-struct measurement {
-    int64_t requests, lost, elapsed_ns;
-    bool overflow; /* the samples' room ran out before the time did */
-};
-
-static struct client_options read_options(int argc, char **argv)
+static void take_place(const struct worker *worker)
 {
-    struct client_options o = {.settle_ns = 5 * NS_PER_MS, .sockopts = SOCKOPTS_DEFAULT};
-    struct option_spec table[] = {
-        {.name = "--protocol", .number = &o.protocol, .choices = protocol_names, .required = true},
-        {.name = "--connect", .text = &o.connect, .required = true},
-        {.name = "--port", .number = &o.port, .low = 1, .high = UINT16_MAX, .required = true},
-        {.name = "--wait", .number = &o.wait, .choices = wait_names, .required = true},
-        {.name = "--size", .number = &o.size, .low = MESSAGE_MIN, .high = MESSAGE_MAX_TCP, .required = true},
-        {.name = "--warmup-ns", .number = &o.warmup_ns, .high = 3600 * NS_PER_S, .required = true},
-        {.name = "--settle-ns", .number = &o.settle_ns, .high = 3600 * NS_PER_S},
-        {.name = "--duration-ns", .number = &o.duration_ns, .low = 1, .high = 24 * 3600 * NS_PER_S,
-         .required = true},
-        {.name = "--timeout-ns", .number = &o.timeout_ns, .low = 1000, .high = 3600 * NS_PER_S,
-         .required = true},
-        {.name = "--samples", .text = &o.samples, .required = true},
-        SOCKOPTS_TABLE(&o.sockopts),
-    };
-
-    if (options_parse(table, OPTION_COUNT(table), argc, argv) < argc)
-        fail_usage("client", "takes options only");
-    endpoint_check_size((enum protocol)o.protocol, o.size);
-    return o;
+    if (worker->load->thread_cpus != NULL)
+        cpulist_pin(worker->load->thread_cpus, (size_t)worker->index);
 }
 
-static struct exchange open_exchange(const struct client_options *o, const struct endpoint *to)
+static int64_t closed_loop(struct worker *worker, const char *what, int64_t count, int64_t depth)
 {
-    const enum wait_style style = (enum wait_style)o->wait;
-    const int epoll = channel_make_epoll(style);
+    const struct span span = {.what = what, .end_ns = NO_END, .count = count, .depth = depth, .recycle = true};
+    const int64_t sent = run_span(worker, &span);
 
-    sockopts_apply_epoll(&o->sockopts, epoll);
-    const int socket = endpoint_connect(to, &o->sockopts, o->timeout_ns);
-    const struct channel channel = channel_make(socket, epoll, style, o->timeout_ns);
-
-    return exchange_make(channel, to->protocol, (size_t)o->size);
+    run_drain(worker, what);
+    return sent;
 }
 
-/* A lost request is a result over UDP; over TCP it means that the connection is of no use any more. */
-static bool is_loss(const struct exchange *exchange)
+static void await_first_reply(struct worker *worker)
 {
-    return errno == ETIMEDOUT && exchange->protocol == PROTOCOL_UDP;
+    for (int tries = 1;; tries++) {
+        worker->fastest_ns = INT64_MAX;
+        closed_loop(worker, "get a first reply", 1, 1);
+        if (worker->fastest_ns != INT64_MAX)
+            return;
+        if (tries == FIRST_REPLY_TRIES)
+            worker_fail(worker, ETIMEDOUT);
+        worker->next = 0;
+    }
 }
 
-static _Noreturn void give_up(const char *attempted, const struct endpoint *to)
+static void begin(void *argument)
 {
-    if (stop_requested)
-        control_stopped(attempted);
-    fail(attempted, to->text, errno);
+    struct worker *worker = ((struct shift *)argument)->worker;
+
+    take_place(worker);
+    worker_use(worker, samples_allocate(WARMUP_RECORDS, worker->load->phases));
+    traffic_begin(&worker->traffic, worker->load->seed, stream_of(worker, STREAM_WARMUP));
+    await_first_reply(worker);
+    if (worker->load->preload) {
+        const int64_t keys = worker->load->traffic.memcached.keys;
+
+        worker->traffic.preload = load_share(keys, 0, worker->load->threads) * worker->index;
+        closed_loop(worker, "store the keys", load_share(keys, worker->index, worker->load->threads) + 1,
+                    PRELOAD_DEPTH);
+        worker->traffic.preload = -1;
+    }
 }
 
-/* Where replies never let us wait, nothing but the loop itself can notice that it must end. */
-static inline void check_stop(const char *attempted)
+/* How many requests a schedule may hold at most, but for one chance in a million. */
+static double scheduled(const struct load *load, int64_t duration_ns)
 {
-    if (__builtin_expect(stop_requested, 0))
-        control_stopped(attempted);
+    const double mean = load->rate / (double)load->threads * (double)duration_ns / (double)NS_PER_S;
+
+    return mean + 10 * sqrt(mean) + 2 * (double)load->burst + 16;
 }
 
-static void await_first_reply(struct exchange *exchange, const struct endpoint *to)
+/* The requests at full speed (closed loop, every connection has a turn), then the loop as it will be measured. */
+static void warm_up(void *argument)
 {
-    for (int tries = 1; exchange_once(exchange, clock_now_ns()) != 0; tries++)
-        if (!is_loss(exchange) || tries == FIRST_REPLY_TRIES)
-            give_up("get a first reply", to);
-}
-
-/* Requests that are not recorded, for some time and at least so many. */
-static struct pace run_unrecorded(struct exchange *exchange, const struct endpoint *to, int64_t duration_ns,
-                                  int64_t at_least)
-{
+    struct shift *shift = argument;
+    struct worker *worker = shift->worker;
+    const struct load *load = worker->load;
     const int64_t start = clock_now_ns();
-    struct pace pace = {.fastest_ns = INT64_MAX};
+    const bool open = load->loop == LOOP_OPEN;
+    const int64_t at_least = worker->count > WARMUP_REQUESTS_MIN ? worker->count : WARMUP_REQUESTS_MIN;
+    struct span span = {.what = "warm up", .loop = load->loop, .depth = load->depth, .count = NO_COUNT,
+                        .stream = stream_of(worker, STREAM_WARMUP), .recycle = true};
 
-    for (int64_t now = start; now - start < duration_ns || pace.requests < at_least; now = clock_now_ns()) {
-        check_stop("warm up");
-        if (exchange_once(exchange, now) == 0) {
-            const int64_t rtt_ns = clock_now_ns() - now;
-
-            if (rtt_ns < pace.fastest_ns)
-                pace.fastest_ns = rtt_ns;
-        } else if (!is_loss(exchange)) {
-            give_up("warm up", to);
-        }
-        pace.requests++;
+    take_place(worker);
+    worker->fastest_ns = INT64_MAX;
+    shift->warm_requests = closed_loop(worker, "warm up", at_least, open ? 1 : load->depth);
+    if (open) {
+        samples_free(&worker->samples);
+        worker_use(worker, samples_allocate(scheduled(load, load->warmup_ns), load->phases));
     }
-    pace.elapsed_ns = clock_now_ns() - start;
-    return pace;
+    span.begin_ns = open ? clock_now_ns() : start;
+    span.end_ns = span.begin_ns + load->warmup_ns;
+    shift->warm_requests += run_span(worker, &span);
+    run_drain(worker, "warm up");
+    shift->warm_ns = clock_now_ns() - start;
 }
 
-/* The measuring loop. Nothing may happen here but the request, its reply, and two readings of the clock. */
-static struct measurement run_recorded(struct exchange *exchange, const struct endpoint *to,
-                                       int64_t duration_ns, struct samples *samples)
+static double closed_rate(const struct shift *shift)
 {
-    const int64_t start = samples->start_ns = clock_now_ns();
-    struct measurement done = {0};
+    const struct worker *worker = shift->worker;
+    const double mean = (double)shift->warm_requests / (double)shift->warm_ns * MEAN_RATE_MARGIN;
+    const double peak = PEAK_RATE_MARGIN * (double)worker->load->depth / (double)worker->fastest_ns;
 
-    for (;;) {
-        check_stop("measure");
-        const int64_t sent = clock_now_ns();
+    /* With no answer at all the mean rate is that of the timeouts, and it is all there is to go by. */
+    return worker->fastest_ns == INT64_MAX || mean < peak ? mean : peak;
+}
 
-        if (sent - start >= duration_ns)
-            break;
-        if (samples->count == samples->capacity) {
-            done.overflow = true;
-            break;
-        }
-        struct sample *sample = &samples->records[samples->count];
+static double room_for(const struct shift *shift)
+{
+    const struct load *load = shift->worker->load;
+    const int64_t around_ns = load->settle_ns + load->cooldown_ns;
+    const bool open = load->loop == LOOP_OPEN;
+    const double rate = closed_rate(shift);
+    double window = open ? scheduled(load, load->duration_ns) : rate * (double)load->duration_ns;
 
-        sample->send_ns = sent - start;
-        if (exchange_once(exchange, sent) == 0) {
-            sample->rtt_ns = clock_now_ns() - sent;
-        } else {
-            if (!is_loss(exchange))
-                give_up("measure", to);
-            sample->rtt_ns = SAMPLE_LOST;
-            done.lost++;
-        }
-        samples->count++;
+    if (load->count < window)
+        window = (double)load->count;
+    window += open ? scheduled(load, load->settle_ns) + scheduled(load, load->cooldown_ns)
+                   : rate * (double)around_ns + SPARE_RECORDS;
+    const double affordable = samples_affordable(load->phases) / (double)load->threads;
+
+    /* A closed loop's room is a guess, so running out of it is reported; an open loop's is known before. */
+    return !open && window > affordable ? affordable : window;
+}
+
+static void measure(void *argument)
+{
+    struct shift *shift = argument;
+    struct worker *worker = shift->worker;
+    const struct load *load = worker->load;
+    struct span span = {.what = "measure", .loop = load->loop, .depth = load->depth, .count = NO_COUNT,
+                        .begin_ns = shift->begin_ns, .end_ns = shift->begin_ns + load->settle_ns,
+                        .stream = stream_of(worker, STREAM_SETTLE)};
+
+    take_place(worker);
+    while (clock_now_ns() < span.begin_ns)
+        continue;
+    shift->settle_requests = run_span(worker, &span);
+    span.begin_ns = span.end_ns;
+    span.end_ns = load->duration_ns == NO_END ? NO_END : span.begin_ns + load->duration_ns;
+    span.count = load->count == NO_COUNT ? NO_COUNT : load_share(load->count, worker->index, load->threads);
+    span.stream = stream_of(worker, STREAM_WINDOW);
+    span.recorded = true;
+    traffic_begin(&worker->traffic, load->seed, span.stream);
+    const int64_t sent = run_span(worker, &span);
+
+    span.begin_ns = sent == span.count ? clock_now_ns() : span.end_ns;
+    span.end_ns = span.begin_ns + load->cooldown_ns;
+    span.count = NO_COUNT;
+    span.stream = stream_of(worker, STREAM_COOLDOWN);
+    span.recorded = false;
+    if (load->cooldown_ns > 0 && !worker->overflow)
+        run_span(worker, &span);
+    run_drain(worker, "measure");
+}
+
+static void announce_warm(const struct shift *shifts, size_t count)
+{
+    int64_t requests = 0;
+    int64_t elapsed_ns = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        requests += shifts[i].warm_requests;
+        if (shifts[i].warm_ns > elapsed_ns)
+            elapsed_ns = shifts[i].warm_ns;
     }
-    done.elapsed_ns = clock_now_ns() - start;
-    done.requests = (int64_t)samples->count;
-    return done;
-}
-
-static void event_clock(void)
-{
-    const struct clock_quality clock = clock_measure();
-
-    event_object("clock");
-    event_int("source_resolution_ns", clock.resolution_ns);
-    event_real("overhead_ns", clock.overhead_ns);
-    event_object_end();
-}
-
-static void event_socket(const struct channel *channel)
-{
-    struct napi_ids napi = {0};
-
-    napi_ids_add(&napi, channel->socket);
-    event_ints("napi_ids", napi.ids, napi.count);
-    event_object("readback");
-    sockopts_event(sockopts_read(channel->socket), channel->epoll);
-    launch_readback();
-    event_object_end();
-}
-
-static void report(const struct exchange *exchange, const struct samples *samples, struct pace settled,
-                   struct measurement measured, struct usage usage)
-{
-    const struct turnaround turnaround = samples_turnaround(samples);
-
-    event_begin("result");
-    event_int("requests", measured.requests);
-    event_int("answered", measured.requests - measured.lost);
-    event_int("lost", measured.lost);
-    event_int("late", exchange->late);
-    event_int("duplicates", exchange->duplicates);
-    event_int("malformed", exchange->malformed);
-    event_int("settle_requests", settled.requests);
-    event_int("elapsed_ns", measured.elapsed_ns);
-    event_int("start_ns", samples->start_ns);
-    event_int("turnaround_p99_ns", turnaround.p99_ns);
-    event_int("turnaround_max_ns", turnaround.max_ns);
-    event_bool("overflow", measured.overflow);
-    event_clock();
-    usage_event(usage);
-    event_socket(&exchange->channel);
+    event_begin("warm");
+    event_int("requests", requests);
+    event_int("elapsed_ns", elapsed_ns);
     event_end();
 }
 
@@ -210,44 +208,57 @@ static void announce(const char *event)
     event_end();
 }
 
-static void announce_warm(struct pace warm)
+static void make_room(struct shift *shifts, size_t count)
 {
-    event_begin("warm");
-    event_int("requests", warm.requests);
-    event_int("elapsed_ns", warm.elapsed_ns);
-    event_end();
+    for (size_t i = 0; i < count; i++) {
+        const double room = room_for(&shifts[i]);
+
+        samples_free(&shifts[i].worker->samples);
+        worker_use(shifts[i].worker, samples_allocate(room, shifts[i].worker->load->phases));
+    }
 }
 
 int client_main(int argc, char **argv)
 {
-    const struct client_options o = read_options(argc, argv);
-    const struct endpoint to = endpoint_resolve((enum protocol)o.protocol, o.connect, o.port);
-    const int file = samples_create(o.samples);
+    const char *path = NULL;
+    const struct load load = client_options_read(argc, argv, &path);
+    const size_t count = (size_t)load.threads;
+    const int file = samples_file_create(path);
+    struct shift *shifts = calloc(count, sizeof *shifts);
+    void **arguments = calloc(count, sizeof *arguments);
+    struct worker **workers = calloc(count, sizeof *workers);
+    int64_t settled = 0;
 
+    if (shifts == NULL || arguments == NULL || workers == NULL)
+        fail("reserve memory for threads", NULL, ENOMEM);
     stop_on_sigterm();
     stop_on_stdin_eof();
-    struct exchange exchange = open_exchange(&o, &to);
-
-    await_first_reply(&exchange, &to);
+    for (size_t i = 0; i < count; i++) {
+        shifts[i].worker = workers[i] = worker_make(&load, (int64_t)i);
+        arguments[i] = &shifts[i];
+    }
+    threads_run(begin, arguments, count);
     announce("ready");
-    const struct pace warm = run_unrecorded(&exchange, &to, o.warmup_ns, WARMUP_REQUESTS_MIN);
-    struct samples samples = samples_allocate(warm, o.duration_ns);
-
+    threads_run(warm_up, arguments, count);
+    make_room(shifts, count);
     launch_lock_memory();
-    announce_warm(warm);
+    announce_warm(shifts, count);
     control_wait("go");
-    const struct pace settled = run_unrecorded(&exchange, &to, o.settle_ns, 0);
-    const struct usage before = usage_now();
-
-    exchange_record_into(&exchange, &samples);
-    samples.start_realtime_ns = clock_read_ns(CLOCK_REALTIME);
-    const struct measurement measured = run_recorded(&exchange, &to, o.duration_ns, &samples);
-    const struct usage usage = usage_between(before, usage_now());
-
+    for (size_t i = 0; i < count; i++)
+        shifts[i].begin_ns = clock_now_ns() + (count > 1 ? START_NS : 0);
+    for (size_t i = 0; i < count; i++)
+        shifts[i].begin_ns = shifts[count - 1].begin_ns;
+    threads_run(measure, arguments, count);
     announce("done");
     control_wait("finish");
-    samples_write(&samples, file, o.samples);
-    report(&exchange, &samples, settled, measured, usage);
-    exchange_free(&exchange);
+    samples_file_write(file, path, workers, count);
+    for (size_t i = 0; i < count; i++)
+        settled += shifts[i].settle_requests;
+    client_report(&load, workers, settled);
+    for (size_t i = 0; i < count; i++)
+        worker_free(workers[i]);
+    free(shifts);
+    free(arguments);
+    free(workers);
     return EXIT_SUCCESS;
 }

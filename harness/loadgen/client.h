@@ -1,4 +1,4 @@
-/* The client mode: a closed loop of requests, measured between two commands on standard input. */
+/* The client mode: requests in a closed or an open loop, measured between two commands on standard input. */
 #ifndef POLLBENCH_CLIENT_H
 #define POLLBENCH_CLIENT_H
 

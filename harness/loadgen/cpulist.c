@@ -18,9 +18,9 @@ union cpu_mask {
     unsigned char bytes[CPU_LIMIT / 8];
 };
 
-static bool read_list(const char *text, union cpu_mask *mask)
+/* Calls add(number, context) for every CPU in the order written. False: this is no list. */
+static bool read_list(const char *text, void (*add)(size_t cpu, void *context), void *context)
 {
-    CPU_ZERO_S(sizeof *mask, &mask->set);
     for (;;) {
         int64_t first;
         int64_t last;
@@ -34,12 +34,17 @@ static bool read_list(const char *text, union cpu_mask *mask)
                 return false;
         }
         for (int64_t cpu = first; cpu <= last; cpu++)
-            CPU_SET_S((size_t)cpu, sizeof *mask, &mask->set);
+            add((size_t)cpu, context);
         if (*text == '\0')
             return true;
         if (*text++ != ',')
             return false;
     }
+}
+
+static void add_to_mask(size_t cpu, void *mask)
+{
+    CPU_SET_S(cpu, sizeof(union cpu_mask), &((union cpu_mask *)mask)->set);
 }
 
 static void read_back(union cpu_mask *mask)
@@ -49,19 +54,58 @@ static void read_back(union cpu_mask *mask)
         fail("read the CPU affinity", NULL, errno);
 }
 
-void cpulist_apply(const char *list)
+static void confine(const union cpu_mask *wanted, const char *list)
 {
-    union cpu_mask wanted;
     union cpu_mask found;
 
-    if (!read_list(list, &wanted))
-        fail_usage("--cpus", "want CPU numbers and ranges, like 0-3,8");
-    if (sched_setaffinity(0, sizeof wanted, &wanted.set) != 0)
+    if (sched_setaffinity(0, sizeof *wanted, &wanted->set) != 0)
         fail("set the CPU affinity", list, errno);
     /* The kernel drops CPUs it does not have, or that a cgroup forbids, without a word. */
     read_back(&found);
-    if (!CPU_EQUAL_S(sizeof wanted, &wanted.set, &found.set))
+    if (!CPU_EQUAL_S(sizeof found, &wanted->set, &found.set))
         fail_saying("set the CPU affinity", list, "some of these CPUs are not available to this process");
+}
+
+void cpulist_apply(const char *list)
+{
+    union cpu_mask wanted = {.bytes = {0}};
+
+    if (!read_list(list, add_to_mask, &wanted))
+        fail_usage("--cpus", "want CPU numbers and ranges, like 0-3,8");
+    confine(&wanted, list);
+}
+
+/* Counts the CPUs of a list and finds the one at a place. */
+struct search {
+    size_t count, place, found;
+};
+
+static void count_cpu(size_t cpu, void *context)
+{
+    struct search *search = context;
+
+    if (search->count++ == search->place)
+        search->found = cpu;
+}
+
+void cpulist_check(const char *list)
+{
+    struct search search = {0};
+
+    if (!read_list(list, count_cpu, &search))
+        fail_usage("--thread-cpus", "want CPU numbers and ranges, like 0-3,8");
+}
+
+void cpulist_pin(const char *list, size_t thread)
+{
+    struct search search = {0};
+    union cpu_mask wanted = {.bytes = {0}};
+
+    (void)read_list(list, count_cpu, &search);
+    search = (struct search){.place = thread % search.count};
+    (void)read_list(list, count_cpu, &search);
+    add_to_mask(search.found, &wanted);
+    confine(&wanted, list);
 }
 
 void cpulist_event(const char *key)

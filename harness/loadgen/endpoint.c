@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,15 +15,10 @@
 #include "clock.h"
 #include "events.h"
 
-#define BACKLOG 1024
+/* Thousands of clients may connect before the first is accepted; the kernel cuts this to its own limit. */
+#define BACKLOG 16384
 
 const char *const protocol_names[] = {"udp", "tcp", NULL};
-
-void endpoint_check_size(enum protocol protocol, int64_t size)
-{
-    if (protocol == PROTOCOL_UDP && size > MESSAGE_MAX_UDP)
-        fail_usage("--size", "a UDP message has at most 65507 bytes");
-}
 
 struct endpoint endpoint_resolve(enum protocol protocol, const char *address, int64_t port)
 {
@@ -88,13 +84,15 @@ static int64_t bound_port(int socket)
     return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
-int endpoint_listen(const struct endpoint *endpoint, const struct sockopts *options, int64_t *port)
+int endpoint_listen(const struct endpoint *endpoint, const struct sockopts *options, bool shared, int64_t *port)
 {
     const int made = make_socket(endpoint, options, 0);
 
     /* A port in TIME_WAIT from the run before is free to us; one that is listened on is not. */
     if (endpoint->protocol == PROTOCOL_TCP)
         set_flag(made, SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR");
+    if (shared)
+        set_flag(made, SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT");
     if (endpoint->address.ss_family == AF_INET6)
         set_flag(made, IPPROTO_IPV6, IPV6_V6ONLY, "IPV6_V6ONLY");
     if (bind(made, (const struct sockaddr *)&endpoint->address, endpoint->address_size) != 0)
@@ -131,4 +129,25 @@ int endpoint_connect(const struct endpoint *endpoint, const struct sockopts *opt
     if (error != 0)
         fail("connect", endpoint->text, error);
     return made;
+}
+
+int endpoint_begin_connecting(const struct endpoint *endpoint, const struct sockopts *options, bool blocking)
+{
+    const int made = make_socket(endpoint, options, blocking ? 0 : SOCK_NONBLOCK);
+    const int result = connect(made, (const struct sockaddr *)&endpoint->address, endpoint->address_size);
+
+    if (result != 0 && errno != EINPROGRESS)
+        fail("connect", endpoint->text, errno);
+    return made;
+}
+
+struct endpoint endpoint_at_port(struct endpoint endpoint, int64_t port)
+{
+    const in_port_t swapped = htons((uint16_t)port);
+
+    if (endpoint.address.ss_family == AF_INET6)
+        memcpy((char *)&endpoint.address + offsetof(struct sockaddr_in6, sin6_port), &swapped, sizeof swapped);
+    else
+        memcpy((char *)&endpoint.address + offsetof(struct sockaddr_in, sin_port), &swapped, sizeof swapped);
+    return endpoint;
 }

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
@@ -33,6 +35,8 @@ static void put_key(const char *key)
     if (comma_due)
         putchar(',');
     comma_due = true;
+    if (key == NULL) /* an element of an array has none */
+        return;
     put_text(key);
     putchar(':');
 }
@@ -96,6 +100,25 @@ void event_object_end(void)
     comma_due = true;
 }
 
+void event_array(const char *key)
+{
+    put_key(key);
+    putchar('[');
+    comma_due = false;
+}
+
+void event_array_end(void)
+{
+    putchar(']');
+    comma_due = true;
+}
+
+void event_element(const char *value)
+{
+    put_key(NULL);
+    put_text(value);
+}
+
 void event_end(void)
 {
     fputs("}\n", stdout);
@@ -104,8 +127,18 @@ void event_end(void)
         _Exit(EXIT_FAILED);
 }
 
+/* Threads may fail together: the first speaks and ends the program, the others wait for that. */
+static void speak_alone(void)
+{
+    static atomic_flag taken = ATOMIC_FLAG_INIT;
+
+    while (atomic_flag_test_and_set(&taken))
+        pause();
+}
+
 static void put_error(const char *attempted, const char *on, int error, const char *got)
 {
+    speak_alone();
     event_begin("error");
     event_text("attempted", attempted);
     event_text("on", on == NULL ? "" : on);

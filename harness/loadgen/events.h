@@ -14,8 +14,13 @@ void event_bool(const char *key, bool value);
 void event_text(const char *key, const char *value);
 void event_null(const char *key);
 void event_ints(const char *key, const int64_t *values, size_t count);
+/* `key` NULL: an element of an array. */
 void event_object(const char *key);
 void event_object_end(void);
+void event_array(const char *key);
+void event_array_end(void);
+/* A text as an element of an array. */
+void event_element(const char *value);
 void event_end(void);
 
 /* Say what was attempted, on what, what came back, and leave with 1. `on` may be NULL. */

@@ -14,13 +14,13 @@
 #include "launch.h"
 #include "options.h"
 #include "stop.h"
+#include "threads.h"
 #include "usage.h"
 
 #define THREADS_MAX 4096
 #define WORKING_SET_DEFAULT (INT64_C(8) << 20)
 #define WORKING_SET_MIN 4096
 #define WORKING_SET_MAX (INT64_C(16) << 30)
-#define RETRY_NS (2 * NS_PER_MS)
 
 struct hog_options {
     int64_t kind, threads, period_ns, working_set;
@@ -102,18 +102,6 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* A sleeping thread has to be woken to see that it must stop, and again if it only was about to sleep. */
-static void join(struct hog *hog)
-{
-    for (;;) {
-        struct timespec retry = clock_from_ns(clock_read_ns(CLOCK_REALTIME) + RETRY_NS);
-
-        pthread_kill(hog->thread, SIGALRM);
-        if (pthread_timedjoin_np(hog->thread, NULL, &retry) == 0)
-            return;
-    }
-}
-
 static void event_hogs(const char *key, const struct hog *hogs, size_t count, bool tids)
 {
     int64_t *values = calloc(count, sizeof *values);
@@ -170,7 +158,7 @@ int hog_main(int argc, char **argv)
     while (!stop_requested)
         sleep_until(clock_now_ns() + 3600 * NS_PER_S);
     for (size_t i = 0; i < count; i++)
-        join(&hogs[i]);
+        threads_join(hogs[i].thread);
     report(hogs, count, clock_now_ns() - began);
     free(hogs);
     return EXIT_SUCCESS;

@@ -101,6 +101,12 @@ int options_parse(struct option_spec *table, size_t count, int argc, char **argv
         struct option_spec *spec = find(table, count, word);
         const char *equals = strchr(word, '=');
 
+        if (spec->flag != NULL) {
+            if (equals != NULL)
+                fail_usage(spec->name, "takes no value");
+            *spec->flag = true;
+            continue;
+        }
         if (equals == NULL && at >= argc)
             fail_usage(spec->name, "its value is missing");
         read_value(spec, equals != NULL ? equals + 1 : argv[at++]);

@@ -6,12 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exactly one of text, number, real is set; it says what the value is and where it goes. */
+/* Exactly one of text, number, real, flag is set; it says what the value is and where it goes. */
 struct option_spec {
     const char *name;           /* with its dashes: "--port" */
     const char **text;          /* any text */
     int64_t *number;            /* whole number in [low, high], or the index of one of `choices` */
     double *real;               /* decimal number in [low, high] */
+    bool *flag;                 /* takes no value: set when the option is there */
     const char *const *choices; /* NULL-terminated list of allowed words for `number` */
     int64_t low, high;
     bool required;

@@ -1,41 +1,42 @@
-/* The measured requests: memory that is ready before the measurement, and the file it becomes. */
+/* The requests of one thread: memory that is ready before the measurement. */
 #ifndef POLLBENCH_SAMPLES_H
 #define POLLBENCH_SAMPLES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define SAMPLE_LOST INT64_C(-1)
+#define SAMPLE_PENDING INT64_MIN /* latency_ns of a request that waits for its reply */
 
-/* One request, as it stands in the file (little endian). */
+/* One request, 32 bytes. It goes into the record when it is sent, so nothing sent can be forgotten. */
 struct sample {
-    int64_t send_ns; /* since the start of the measurement */
-    int64_t rtt_ns;  /* SAMPLE_LOST: no reply within the timeout */
+    int64_t intended_ns; /* CLOCK_MONOTONIC */
+    int64_t latency_ns;  /* reply - intended; SAMPLE_LOST: none within the timeout */
+    int64_t sent_ns;     /* CLOCK_MONOTONIC */
+    uint32_t connection;
+    uint32_t unused;
+};
+
+/* With phases: the time stamps between sending and reply, CLOCK_MONOTONIC; 0: unknown. */
+struct stamps {
+    int64_t scheduled_ns;                                     /* request: client's packet scheduler */
+    int64_t server_kernel_ns, server_received_ns, server_sent_ns; /* server: kernel, recv(), send() */
+    int64_t server_scheduled_ns;                              /* reply: server's packet scheduler */
+    int64_t kernel_ns;                                        /* reply: client's kernel */
 };
 
 struct samples {
     struct sample *records;
+    struct stamps *stamps; /* runs parallel to `records`; NULL without phases */
     size_t count, capacity;
-    int64_t start_ns, start_realtime_ns; /* CLOCK_MONOTONIC and CLOCK_REALTIME when send_ns was 0 */
 };
 
-/* The pace of the warm-up, from which the number of requests to come is estimated. */
-struct pace {
-    int64_t requests, elapsed_ns;
-    int64_t fastest_ns; /* the shortest round trip; INT64_MAX if no request was answered */
-};
-
-/* Room for a measurement of `duration_ns` at a good deal more than this pace, resident before it is used. */
-struct samples samples_allocate(struct pace pace, int64_t duration_ns);
-/* Creates the file at once, so that a bad path is known before anything is measured. */
-int samples_create(const char *path);
-void samples_write(const struct samples *samples, int file, const char *path);
-
-/* How long the client took from one reply to the next request: how late a closed loop is. */
-struct turnaround {
-    int64_t p99_ns, max_ns;
-};
-
-struct turnaround samples_turnaround(const struct samples *samples);
+/* Room for so many requests, resident before it is used: 32 bytes for each (80 with phases), so that 60 s at
+ * 500,000 requests/s take 960 MB. Ends the program where that is more than half of the free memory. */
+struct samples samples_allocate(double capacity, bool phases);
+/* How many requests fit into half of the free memory. */
+double samples_affordable(bool phases);
+void samples_free(struct samples *samples);
 
 #endif

@@ -1,39 +1,65 @@
-/* The server: options, sockets, the choice of the serving loop, and the report. */
+/* The server: options, sockets and threads, the choice of the serving loop, and the report. */
 #include "server.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "endpoint.h"
+#include "cpulist.h"
 #include "events.h"
 #include "launch.h"
 #include "options.h"
 #include "stop.h"
-#include "usage.h"
+#include "threads.h"
+#include "uring.h"
 
-struct server_options {
-    int64_t protocol, port, wait, size;
-    const char *listen;
-    struct sockopts sockopts;
-};
+#define THREADS_MAX 10000
 
-static struct server_options read_options(int argc, char **argv)
+static struct server_plan read_options(int argc, char **argv)
 {
-    struct server_options o = {.sockopts = SOCKOPTS_DEFAULT};
+    int64_t protocol = 0, port = 0, style = 0, seed = 1;
+    bool phases = false;
+    const char *listen = NULL, *size = NULL, *response_size = NULL, *service = NULL, *stall = NULL;
+    struct server_plan o = {.sockopts = SOCKOPTS_DEFAULT, .threads = 1};
     struct option_spec table[] = {
-        {.name = "--protocol", .number = &o.protocol, .choices = protocol_names, .required = true},
-        {.name = "--listen", .text = &o.listen, .required = true},
-        {.name = "--port", .number = &o.port, .high = UINT16_MAX, .required = true},
-        {.name = "--wait", .number = &o.wait, .choices = wait_names, .required = true},
-        {.name = "--size", .number = &o.size, .low = MESSAGE_MIN, .high = MESSAGE_MAX_TCP, .required = true},
+        {.name = "--protocol", .number = &protocol, .choices = protocol_names, .required = true},
+        {.name = "--listen", .text = &listen, .required = true},
+        {.name = "--port", .number = &port, .high = UINT16_MAX, .required = true},
+        {.name = "--wait", .number = &style, .choices = wait_names, .required = true},
+        {.name = "--size", .text = &size, .required = true},
+        {.name = "--response-size", .text = &response_size},
+        {.name = "--phases", .flag = &phases},
+        {.name = "--threads", .number = &o.threads, .low = 1, .high = THREADS_MAX},
+        {.name = "--thread-cpus", .text = &o.thread_cpus},
+        {.name = "--service", .text = &service},
+        {.name = "--stall", .text = &stall},
+        {.name = "--seed", .number = &seed, .low = 0, .high = INT64_MAX},
         SOCKOPTS_TABLE(&o.sockopts),
     };
 
     if (options_parse(table, OPTION_COUNT(table), argc, argv) < argc)
         fail_usage("server", "takes options only");
-    endpoint_check_size((enum protocol)o.protocol, o.size);
+    o.style = (enum wait_style)style;
+    o.seed = (uint64_t)seed;
+    o.framing = framing_read((enum protocol)protocol, size, response_size, phases);
+    if (phases && (o.threads > 1 || o.style == WAIT_URING))
+        fail_usage("--phases", "goes with one thread, and not with --wait uring");
+    if (o.sockopts.epoll_text != NULL && o.style != WAIT_EPOLL)
+        fail_usage("--epoll-busy-poll", "goes with --wait epoll");
+    if (o.thread_cpus != NULL)
+        cpulist_check(o.thread_cpus);
+    o.service = service_read(service, stall);
+    o.at = endpoint_resolve((enum protocol)protocol, listen, port);
     return o;
+}
+
+void server_welcome(struct server *server, int socket)
+{
+    endpoint_send_at_once(socket);
+    if (server->stamping != NULL)
+        stamping_begin(server->stamping, socket, true);
+    server->connections++;
+    server->options = sockopts_read(socket);
 }
 
 int server_accept(struct server *server, int flags)
@@ -46,9 +72,7 @@ int server_accept(struct server *server, int flags)
             fail("accept a connection", NULL, errno);
         return -1;
     }
-    endpoint_send_at_once(accepted);
-    server->connections++;
-    server->options = sockopts_read(accepted);
+    server_welcome(server, accepted);
     return accepted;
 }
 
@@ -58,59 +82,181 @@ void server_close(struct server *server, int socket)
     close(socket);
 }
 
-void server_count(struct server *server, size_t bytes)
+static bool is_serial(const struct server_plan *plan)
 {
-    server->requests++;
-    server->bytes += (int64_t)bytes;
+    return plan->at.protocol == PROTOCOL_TCP && plan->style == WAIT_BLOCKING;
 }
 
-static void announce_ready(int64_t port)
+/* Threads that serve one connection at a time accept from one listener, so that no connection waits for a thread
+ * that is busy while another is free. All others have a socket of their own, and the kernel spreads the load. */
+static void open_sockets(struct server *servers, const struct server_plan *plan, int64_t *port)
 {
-    const int64_t thread = gettid();
+    const bool shared = plan->threads > 1 && !is_serial(plan);
 
+    for (int64_t i = 0; i < plan->threads; i++) {
+        const struct endpoint at = i == 0 ? plan->at : endpoint_at_port(plan->at, *port);
+
+        servers[i].socket = i > 0 && !shared ? servers[0].socket
+                                             : endpoint_listen(&at, &plan->sockopts, shared, port);
+        servers[i].epoll = channel_make_epoll(plan->style);
+        sockopts_apply_epoll(&plan->sockopts, servers[i].epoll);
+        servers[i].options = sockopts_read(servers[i].socket);
+    }
+}
+
+static struct server *make_servers(const struct server_plan *plan, int64_t *port)
+{
+    struct server *servers = calloc((size_t)plan->threads, sizeof *servers);
+
+    if (servers == NULL)
+        fail("reserve memory for threads", NULL, ENOMEM);
+    for (int64_t i = 0; i < plan->threads; i++) {
+        servers[i].plan = plan;
+        servers[i].index = i;
+        servers[i].rng = rng_make(plan->seed, (uint64_t)i);
+        servers[i].reply = calloc(1, (size_t)plan->framing.response.high);
+        servers[i].stamping = plan->framing.phases ? calloc(1, sizeof *servers[i].stamping) : NULL;
+        if (servers[i].reply == NULL || (plan->framing.phases && servers[i].stamping == NULL))
+            fail("reserve memory for a message", NULL, ENOMEM);
+    }
+    open_sockets(servers, plan, port);
+    return servers;
+}
+
+static void announce_ready(const struct server *servers, int64_t count, int64_t port)
+{
+    int64_t *tids = calloc((size_t)count, sizeof *tids);
+
+    if (tids == NULL)
+        fail("reserve memory for the report", NULL, ENOMEM);
+    for (int64_t i = 0; i < count; i++)
+        tids[i] = servers[i].tid;
     event_begin("ready");
     event_int("port", port);
-    event_ints("tids", &thread, 1);
+    event_ints("tids", tids, (size_t)count);
     event_end();
+    free(tids);
 }
 
-static void report(const struct server *server)
+static void run_loop(struct server *server)
 {
+    const struct server_plan *plan = server->plan;
+
+    if (plan->style == WAIT_URING)
+        server_run_uring(server);
+    else if (plan->at.protocol == PROTOCOL_UDP)
+        server_run_udp(server);
+    else if (is_serial(plan))
+        server_run_serial(server);
+    else
+        server_run_multiplexed(server);
+}
+
+/* What the threads share while they start. */
+static struct {
+    struct server *servers;
+    int64_t port;
+    pthread_barrier_t all_there;
+} start;
+
+static void serve(void *argument)
+{
+    struct server *server = argument;
+    const struct server_plan *plan = server->plan;
+
+    server->tid = gettid();
+    if (plan->thread_cpus != NULL)
+        cpulist_pin(plan->thread_cpus, (size_t)server->index);
+    if (plan->style == WAIT_URING)
+        server->uring = uring_make(&plan->sockopts);
+    pthread_barrier_wait(&start.all_there);
+    if (server->index == 0)
+        announce_ready(start.servers, plan->threads, start.port);
+    run_loop(server);
+    server->usage = usage_thread();
+}
+
+static void event_threads(const struct server *servers, int64_t count)
+{
+    event_int("threads", count);
+    event_array("thread_requests");
+    for (int64_t i = 0; i < count; i++)
+        event_int(NULL, servers[i].requests);
+    event_array_end();
+    event_array("thread_usage");
+    for (int64_t i = 0; i < count; i++) {
+        event_object(NULL);
+        usage_members(servers[i].usage);
+        event_object_end();
+    }
+    event_array_end();
+}
+
+/* The options are those of the socket accepted last, by whichever thread. */
+static struct server add_up(const struct server *servers, int64_t count)
+{
+    struct server total = servers[0];
+
+    for (int64_t i = 1; i < count; i++) {
+        total.requests += servers[i].requests;
+        total.bytes += servers[i].bytes;
+        total.connections += servers[i].connections;
+        total.service_ns += servers[i].service_ns;
+        total.send_errors += servers[i].send_errors;
+        total.malformed += servers[i].malformed;
+        napi_ids_merge(&total.napi_ids, &servers[i].napi_ids);
+        if (servers[i].connections > 0)
+            total.options = servers[i].options;
+    }
+    return total;
+}
+
+static void report(const struct server *servers, const struct server_plan *plan)
+{
+    const struct server total = add_up(servers, plan->threads);
+
     event_begin("result");
-    event_int("requests", server->requests);
-    event_int("bytes", server->bytes);
-    event_int("connections", server->connections);
-    event_int("send_errors", server->send_errors);
-    event_ints("napi_ids", server->napi_ids.ids, server->napi_ids.count);
+    event_int("requests", total.requests);
+    event_int("bytes", total.bytes);
+    event_int("connections", total.connections);
+    event_int("send_errors", total.send_errors);
+    event_int("malformed", total.malformed);
+    event_ints("napi_ids", total.napi_ids.ids, total.napi_ids.count);
+    event_threads(servers, plan->threads);
+    service_event(&plan->service, total.service_ns);
     usage_event(usage_now());
     event_object("readback");
-    sockopts_event(server->options, server->epoll);
+    sockopts_event(total.options, total.epoll);
     launch_readback();
     event_object_end();
     event_end();
 }
 
+static void free_servers(struct server *servers, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        free(servers[i].reply);
+        free(servers[i].stamping);
+    }
+    free(servers);
+}
+
 int server_main(int argc, char **argv)
 {
-    const struct server_options o = read_options(argc, argv);
-    const enum protocol protocol = (enum protocol)o.protocol;
-    const struct endpoint at = endpoint_resolve(protocol, o.listen, o.port);
-    struct server server = {.style = (enum wait_style)o.wait, .size = (size_t)o.size};
-    int64_t port;
+    const struct server_plan plan = read_options(argc, argv);
+    const size_t count = (size_t)plan.threads;
+    void **arguments = calloc(count, sizeof *arguments);
 
     stop_on_sigterm();
-    server.socket = endpoint_listen(&at, &o.sockopts, &port);
-    server.epoll = channel_make_epoll(server.style);
-    sockopts_apply_epoll(&o.sockopts, server.epoll);
-    server.options = sockopts_read(server.socket);
+    start.servers = make_servers(&plan, &start.port);
+    if (arguments == NULL || pthread_barrier_init(&start.all_there, NULL, (unsigned int)count) != 0)
+        fail("reserve memory for threads", NULL, ENOMEM);
+    for (size_t i = 0; i < count; i++)
+        arguments[i] = &start.servers[i];
     launch_lock_memory();
-    announce_ready(port);
-    if (protocol == PROTOCOL_UDP)
-        server_run_udp(&server);
-    else if (server.style == WAIT_BLOCKING || server.style == WAIT_SPIN)
-        server_run_serial(&server);
-    else
-        server_run_multiplexed(&server);
-    report(&server);
+    threads_run(serve, arguments, count);
+    report(start.servers, &plan);
+    free_servers(start.servers, plan.threads);
+    free(arguments);
     return EXIT_SUCCESS;
 }

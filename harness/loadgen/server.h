@@ -1,38 +1,69 @@
-/* The server mode: answers every message with itself until SIGTERM. */
+/* The server mode: answers every message until SIGTERM. */
 #ifndef POLLBENCH_SERVER_H
 #define POLLBENCH_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "channel.h"
+#include "endpoint.h"
+#include "message.h"
+#include "rng.h"
+#include "service.h"
 #include "sockopts.h"
+#include "stamping.h"
+#include "uring.h"
+#include "usage.h"
 
-/* What a server has, and what it has seen; one per serving thread. */
+/* What all serving threads have in common. */
+struct server_plan {
+    struct endpoint at;
+    struct sockopts sockopts;
+    enum wait_style style;
+    struct framing framing;
+    struct service service;
+    int64_t threads;
+    const char *thread_cpus; /* NULL: not pinned beyond the launch option */
+    uint64_t seed;
+};
+
+/* What a serving thread has, and what it has seen. */
 struct server {
+    const struct server_plan *plan;
+    int64_t index, tid;
     int socket; /* UDP: the socket; TCP: the listener */
     int epoll;  /* -1 unless the style is epoll */
-    enum wait_style style;
-    size_t size; /* of a message */
+    struct uring uring; /* --wait uring */
+    struct rng rng;
+    unsigned char *reply;      /* sized messages are answered from here */
+    struct stamping *stamping; /* with phases, else NULL */
+    uint64_t stamped;          /* with phases: the reply whose time stamp came last, and the stamp */
+    int64_t stamped_ns;
 
-    int64_t requests, bytes, connections;
+    int64_t requests, bytes, connections, service_ns;
     int64_t send_errors; /* replies the kernel refused to send */
+    int64_t malformed;   /* not a request of ours */
     struct napi_ids napi_ids;
     struct sockopts_found options; /* as read back from the last accepted socket, or else from `socket` */
+    struct usage usage;
 };
 
 /* Each returns once asked to stop. */
 void server_run_udp(struct server *server);
-/* TCP, one connection at a time: the styles that wait on a single socket. */
+/* TCP, one connection at a time: the style that waits on a single socket. */
 void server_run_serial(struct server *server);
-/* TCP, any number of connections at once, over poll or epoll. */
+/* TCP, any number of connections at once, spinning over them, or over poll or epoll. */
 void server_run_multiplexed(struct server *server);
+/* UDP and TCP over io_uring. */
+void server_run_uring(struct server *server);
 
 /* Accepts one connection with `flags` of accept4(); -1 if there was none after all. */
 int server_accept(struct server *server, int flags);
+/* Sets up and counts a connection that was accepted. */
+void server_welcome(struct server *server, int socket);
 /* Notes what a connection can still tell, and closes it. */
 void server_close(struct server *server, int socket);
-void server_count(struct server *server, size_t bytes);
 
 int server_main(int argc, char **argv);
 

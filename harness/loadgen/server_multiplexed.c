@@ -1,23 +1,26 @@
-/* Serves any number of TCP connections from one thread, over poll or epoll. */
+/* Serves any number of TCP connections from one thread: spinning over them, or over poll or epoll. */
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
+#include "answer.h"
 #include "events.h"
-#include "server.h"
 #include "stop.h"
 
 #define EVENTS_PER_WAIT 64
+/* A spinning server looks for new connections once in this many looks at those it has. */
+#define LOOKS_PER_ACCEPT 256
 /* A connection that does not take its reply for so long is given up, since the others wait behind it. */
 #define SEND_PATIENCE_NS INT64_C(1000000000)
 
 struct connection {
     int socket;
     size_t slot; /* its place in the tables below */
-    size_t have; /* bytes of the message received so far */
-    unsigned char message[];
+    size_t have; /* bytes received and not yet answered */
+    unsigned char buffer[];
 };
 
 /* The listener's slot is 0 and its entry in `all` is NULL. `polled` runs parallel to `all`. */
@@ -71,7 +74,7 @@ static void accept_one(struct server *server, struct connections *table)
 
     if (accepted < 0)
         return;
-    struct connection *connection = calloc(1, sizeof *connection + server->size);
+    struct connection *connection = calloc(1, sizeof *connection + answer_buffer_bytes(server));
 
     if (connection == NULL)
         fail("reserve memory for a connection", NULL, ENOMEM);
@@ -79,23 +82,22 @@ static void accept_one(struct server *server, struct connections *table)
     add(server, table, accepted, connection);
 }
 
-/* Takes what is there, and answers once the message is whole. False: the connection is of no more use. */
+static ssize_t receive(struct server *server, int socket, void *buffer, size_t size)
+{
+    return server->stamping == NULL ? recv(socket, buffer, size, 0)
+                                    : stamping_receive(server->stamping, socket, buffer, size, 0, NULL);
+}
+
+/* Takes what is there and answers whole requests. False: the connection is of no more use. */
 static bool serve(struct server *server, struct connection *connection)
 {
-    const ssize_t received = recv(connection->socket, connection->message + connection->have,
-                                  server->size - connection->have, 0);
+    const ssize_t received = receive(server, connection->socket, connection->buffer + connection->have,
+                                     answer_buffer_bytes(server) - connection->have);
 
     if (received <= 0)
         return received < 0 && (errno == EAGAIN || errno == EINTR);
     connection->have += (size_t)received;
-    if (connection->have < server->size)
-        return true;
-    connection->have = 0;
-    server_count(server, server->size);
-    if (channel_send(connection->socket, connection->message, server->size, NULL, SEND_PATIENCE_NS) == 0)
-        return true;
-    server->send_errors++;
-    return false;
+    return answer_stream(server, connection->socket, connection->buffer, &connection->have, SEND_PATIENCE_NS);
 }
 
 static void handle(struct server *server, struct connections *table, struct connection *connection)
@@ -136,18 +138,29 @@ static void wait_poll(struct server *server, struct connections *table)
     }
 }
 
+/* From the end, as above; the listener is looked at on its own account. */
+static void spin(struct server *server, struct connections *table)
+{
+    for (size_t looks = 0; looks < LOOKS_PER_ACCEPT && !stop_requested; looks += table->count)
+        for (size_t i = table->count; i-- > 1;)
+            handle(server, table, table->all[i]);
+    accept_one(server, table);
+}
+
 void server_run_multiplexed(struct server *server)
 {
     struct connections table = {0};
 
     /* The listener must not block once a client that was announced has gone again. */
-    (void)channel_make(server->socket, -1, server->style, NO_DEADLINE);
+    channel_prepare(server->socket, WAIT_SPIN, NO_TIMEOUT);
     add(server, &table, server->socket, NULL);
     while (!stop_requested) {
-        if (server->epoll >= 0)
+        if (server->plan->style == WAIT_EPOLL)
             wait_epoll(server, &table);
-        else
+        else if (server->plan->style == WAIT_POLL)
             wait_poll(server, &table);
+        else
+            spin(server, &table);
     }
     while (table.count > 1)
         drop(server, &table, table.all[table.count - 1]);

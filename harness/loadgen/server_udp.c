@@ -1,9 +1,9 @@
-/* Serves datagrams: each goes back to where it came from. */
+/* Serves datagrams: each is answered to where it came from. */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "answer.h"
 #include "events.h"
-#include "server.h"
 #include "stop.h"
 
 /* A full socket buffer drains at the pace of the link; past this the reply is dropped, as a datagram may be. */
@@ -11,23 +11,34 @@
 
 void server_run_udp(struct server *server)
 {
-    const struct channel channel = channel_make(server->socket, server->epoll, server->style, NO_DEADLINE);
-    unsigned char *message = malloc(server->size);
+    const struct channel channel = {server->socket, server->epoll, server->plan->style, server->stamping};
+    const size_t room = answer_buffer_bytes(server);
+    unsigned char *message = malloc(room);
     struct peer peer;
 
     if (message == NULL)
         fail("reserve memory for a message", NULL, ENOMEM);
+    channel_prepare(server->socket, server->plan->style, NO_TIMEOUT);
+    if (server->epoll >= 0)
+        channel_watch(server->epoll, server->socket, 0);
+    if (server->stamping != NULL)
+        stamping_begin(server->stamping, server->socket, false);
     while (!stop_requested) {
-        const ssize_t received = channel_receive(&channel, message, server->size, NO_DEADLINE, &peer);
+        const ssize_t received = channel_receive(&channel, message, room, &peer);
 
         if (received < 0) {
             if (stop_requested)
                 break;
             fail("receive a datagram", NULL, errno);
         }
-        server_count(server, (size_t)received);
-        if (channel_send(server->socket, message, (size_t)received, &peer, SEND_PATIENCE_NS) != 0)
+        const struct answer answer = answer_make(server, message, (size_t)received);
+
+        if (answer.data == NULL)
+            continue;
+        if (channel_send(server->socket, answer.data, answer.bytes, &peer, SEND_PATIENCE_NS) != 0)
             server->send_errors++;
+        else
+            answer_sent(server, server->socket, &answer);
     }
     napi_ids_add(&server->napi_ids, server->socket);
     free(message);

@@ -112,14 +112,23 @@ void sockopts_event(struct sockopts_found found, int epoll)
     event_ints("epoll", triple, 3);
 }
 
-void napi_ids_add(struct napi_ids *set, int socket)
+static void add_id(struct napi_ids *set, int64_t id)
 {
-    const int64_t id = get(socket, SO_INCOMING_NAPI_ID);
-
     if (id <= 0 || set->count == NAPI_IDS_MAX)
         return;
     for (size_t i = 0; i < set->count; i++)
         if (set->ids[i] == id)
             return;
     set->ids[set->count++] = id;
+}
+
+void napi_ids_add(struct napi_ids *set, int socket)
+{
+    add_id(set, get(socket, SO_INCOMING_NAPI_ID));
+}
+
+void napi_ids_merge(struct napi_ids *set, const struct napi_ids *other)
+{
+    for (size_t i = 0; i < other->count; i++)
+        add_id(set, other->ids[i]);
 }

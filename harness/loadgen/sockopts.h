@@ -51,5 +51,6 @@ struct napi_ids {
 
 /* Adds the id of the NAPI instance that last fed this socket; 0 (fed by none) is left out. */
 void napi_ids_add(struct napi_ids *set, int socket);
+void napi_ids_merge(struct napi_ids *set, const struct napi_ids *other);
 
 #endif

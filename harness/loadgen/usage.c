@@ -11,18 +11,33 @@ static int64_t to_ns(struct timeval t)
     return (int64_t)t.tv_sec * NS_PER_S + (int64_t)t.tv_usec * 1000;
 }
 
-struct usage usage_now(void)
+static struct usage read_usage(int who, clockid_t clock)
 {
     struct rusage kernel;
 
-    getrusage(RUSAGE_SELF, &kernel); /* cannot fail with these arguments */
+    getrusage(who, &kernel); /* cannot fail with these arguments */
     return (struct usage){
-        .cpu_ns = clock_read_ns(CLOCK_PROCESS_CPUTIME_ID),
+        .cpu_ns = clock_read_ns(clock),
         .user_ns = to_ns(kernel.ru_utime),
         .system_ns = to_ns(kernel.ru_stime),
         .voluntary = kernel.ru_nvcsw,
         .involuntary = kernel.ru_nivcsw,
     };
+}
+
+struct usage usage_now(void)
+{
+    return read_usage(RUSAGE_SELF, CLOCK_PROCESS_CPUTIME_ID);
+}
+
+struct usage usage_thread(void)
+{
+    return read_usage(RUSAGE_THREAD, CLOCK_THREAD_CPUTIME_ID);
+}
+
+struct usage usage_plus(struct usage a, struct usage b)
+{
+    return usage_between((struct usage){-b.cpu_ns, -b.user_ns, -b.system_ns, -b.voluntary, -b.involuntary}, a);
 }
 
 struct usage usage_between(struct usage before, struct usage after)
@@ -39,10 +54,15 @@ struct usage usage_between(struct usage before, struct usage after)
 void usage_event(struct usage usage)
 {
     event_object("usage");
+    usage_members(usage);
+    event_object_end();
+}
+
+void usage_members(struct usage usage)
+{
     event_int("cpu_ns", usage.cpu_ns);
     event_int("user_ns", usage.user_ns);
     event_int("system_ns", usage.system_ns);
     event_int("voluntary", usage.voluntary);
     event_int("involuntary", usage.involuntary);
-    event_object_end();
 }

@@ -1,4 +1,4 @@
-/* What this process has cost: CPU time and context switches. */
+/* What this process or a thread of it has cost: CPU time and context switches. */
 #ifndef POLLBENCH_USAGE_H
 #define POLLBENCH_USAGE_H
 
@@ -12,8 +12,13 @@ struct usage {
 
 /* Since the process began. */
 struct usage usage_now(void);
+/* Of the calling thread, since it began. */
+struct usage usage_thread(void);
+struct usage usage_plus(struct usage a, struct usage b);
 struct usage usage_between(struct usage before, struct usage after);
 /* Adds a "usage" member to the event being written. */
 void usage_event(struct usage usage);
+/* Adds its members alone. */
+void usage_members(struct usage usage);
 
 #endif

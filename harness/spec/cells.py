@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -14,17 +14,18 @@ from harness.errors import InputError
 from harness.knobs import KNOBS
 from harness.spec.checks import Checks
 from harness.spec.experiment import REQUIRED_SECTIONS, SECTION_TYPES
-from harness.spec.messages import validate
+from harness.spec.messages import Path, problem, validate
 from harness.spec.rules_cell import (
     Settings,
     check_contention,
+    check_measured,
     check_workload,
     contention_cpus,
     expand_settings,
 )
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
-from harness.workloads import Contention, PingPong
+from harness.workloads import Contention, Workload
 from harness.yamlfile import Tree
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {}
@@ -34,16 +35,26 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 class CellSpec:
     """All that decides what a run does.
 
-    settings: node to knob to model; knobs of the whole host stand under "*". napi: whether the links are made
-    NAPI-capable; the same for every cell of an experiment that does not force its own datapath.
+    workload: the measured one; background: what runs beside it. settings: node to knob to model; knobs of the whole
+    host stand under "*". napi: whether the links are made NAPI-capable; the same for every cell of an experiment that
+    does not force its own datapath.
     """
 
     topology: Topology
-    workload: PingPong
+    workload: Workload
     contention: Contention | None
     settings: Settings
     checks: Checks
     napi: bool = False
+    background: tuple[Workload, ...] = ()
+
+    def workloads(self) -> tuple[Workload, ...]:
+        """The measured workload, then those in the background."""
+        return (self.workload, *self.background)
+
+    def actors(self) -> tuple[str, ...]:
+        """Every node on which a workload has a process, once."""
+        return tuple(dict.fromkeys(node for workload in self.workloads() for node in workload.nodes()))
 
     def needs_napi(self) -> bool:
         """Does any knob of this cell mean something only on a NAPI?"""
@@ -63,7 +74,8 @@ class CellSpec:
 
     def identity(self) -> dict[str, Any]:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
-        return {
+        background = {"background": [_dump(each) for each in self.background]} if self.background else {}
+        return background | {
             "topology": _dump(self.topology, exclude={"description"}),
             "workload": _dump(self.workload),
             "contention": _dump(self.contention) if self.contention else None,
@@ -111,15 +123,36 @@ class SpecBuilder:
     def build(self, tree: Tree) -> CellSpec:
         """The checked spec of one cell, `napi` still undecided. InputError: the first mistake."""
         topology: Topology = self._section("topology", tree)
-        workload: PingPong = self._section("workload", tree)
+        workloads = self._workloads(tree)
         contention: Contention | None = self._section("contention", tree)
         raw: dict[str, BaseModel | None] = self._section("settings", tree)
         checks: Checks = self._section("checks", tree)
-        check_workload(workload, topology, tree)
+        for path, each in workloads.items():
+            check_workload(each, topology, tree, path)
         if contention is not None:
             check_contention(contention, topology, tree)
-        settings = expand_settings(raw, topology, workload, tree)
-        return CellSpec(topology, workload, contention, settings, checks)
+        measured = check_measured(workloads, tree)
+        background = tuple(each for path, each in workloads.items() if path != measured)
+        spec = CellSpec(topology, workloads[measured], contention, {}, checks, background=background)
+        return replace(spec, settings=expand_settings(raw, topology, spec.actors(), tree))
+
+    def _workloads(self, tree: Tree) -> dict[Path, Workload]:
+        """Every workload by the path where it stands."""
+        one: Workload | None = self._section("workload", tree)
+        several: tuple[Workload, ...] | None = self._section("workloads", tree)
+        if one is not None and several is not None:
+            raise problem(
+                tree,
+                ("workloads",),
+                'there is "workload" besides',
+                "name the workloads in one of the two",
+                key=True,
+            )
+        if one is not None:
+            return {("workload",): one}
+        if several is None:
+            raise InputError("the file", got='the key "workload" is missing', where=tree.key_at)
+        return {("workloads", index): each for index, each in enumerate(several)}
 
     def _section(self, name: str, tree: Tree) -> Any:
         section = tree.child(name)
@@ -127,7 +160,8 @@ class SpecBuilder:
             if name in REQUIRED_SECTIONS:
                 raise InputError("the file", got=f'the key "{name}" is missing', where=tree.key_at)
             # An absent section, and `section:` with nothing after it, mean the section's defaults.
-            return None if name == "contention" else validate(_adapter(name), Tree({}, tree.at, tree.at))
+            optional = name in ("workload", "workloads", "contention")
+            return None if optional else validate(_adapter(name), Tree({}, tree.at, tree.at))
         known = self._known.get(id(section))
         if known is None:
             value = validate(_adapter(name), section, (name,))

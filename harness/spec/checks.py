@@ -12,11 +12,23 @@ class Checks(Section):
     """When a run is `suspect` (noise) or `inert` (a knob without effect)."""
 
     max_foreign_share: Share = Field(
-        0.05, description="suspect above this: CPU time of other programs on the CPU set"
+        0.05, description="suspect above this: time of other programs on any one CPU of the set"
+    )
+    max_lost_share: Share = Field(
+        0.01, description="suspect above this: requests that were never answered, which no quantile shows"
     )
     max_steal_share: Share = Field(
         0.02, description="suspect above this: CPU time that the hypervisor took from the CPU set"
     )
     min_polled_share: Share = Field(
         0.01, description="inert below this: packets picked up by busy polling, where a knob asked for it"
+    )
+    max_late_share: Share = Field(
+        0.01, description="suspect above this: requests of an open loop sent later than the workload's `late`"
+    )
+    max_missed_share: Share = Field(
+        0.0, description="suspect above this: requests of an open loop that were due and never sent"
+    )
+    max_rate_error: Share = Field(
+        0.005, description="suspect above this: difference of sent and offered rate, constant arrivals"
     )

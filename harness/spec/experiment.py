@@ -15,8 +15,8 @@ from harness.workloads import WORKLOADS, Contention
 
 DEFAULT_REPEAT = 5
 DEFAULT_CASE = "base"
-CELL_SECTIONS = ("topology", "workload", "contention", "settings", "checks")
-REQUIRED_SECTIONS = ("topology", "workload")
+CELL_SECTIONS = ("topology", "workload", "workloads", "contention", "settings", "checks")
+REQUIRED_SECTIONS = ("topology",)
 HEADER_KEYS = ("name", "description", "cases", "sweep", "repeat", "seed", "order")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"
@@ -45,9 +45,8 @@ NodeSettings: type[BaseModel] = create_model(
     },
 )
 _KINDS = tuple(WORKLOADS.values())
-WorkloadSection: Any = (
-    _KINDS[0] if len(_KINDS) == 1 else Annotated[Union[_KINDS], Field(discriminator="kind")]  # noqa: UP007
-)
+WorkloadSection: Any = Annotated[Union[_KINDS], Field(discriminator="kind")]  # noqa: UP007
+WorkloadList: Any = Annotated[tuple[WorkloadSection, ...], Field(min_length=1, max_length=64)]
 
 
 class Header(Section):
@@ -71,7 +70,8 @@ class Header(Section):
 
 SECTION_TYPES: dict[str, Any] = {
     "topology": Topology,
-    "workload": WorkloadSection,
+    "workload": WorkloadSection | None,
+    "workloads": WorkloadList | None,
     "contention": Contention | None,
     "settings": dict[str, NodeSettings | None],
     "checks": Checks,

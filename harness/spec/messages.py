@@ -82,19 +82,24 @@ def _translated(detail: Any, schema: dict[str, Any], tree: Tree, prefix: Path) -
     loc = tuple(part for part in detail["loc"] if part != "[key]")
     node, found, rest = _nearest(tree, loc)
     kind, path = detail["type"], prefix + found
+    tags = frozenset(str(part) for part in loc)
     if kind == "extra_forbidden":
-        known = sorted(_keys(schema, found[:-1]))
+        known = sorted(_keys(schema, found[:-1], tags))
         where = dotted(path[:-1]) or "the file"
         return InputError(
             f'unknown key "{str(path[-1])[:40]}" in {where}',
             todo=did_you_mean(str(path[-1]), known),
             where=node.key_at,
         )
+    if kind == "union_tag_not_found":
+        return InputError(
+            dotted(path), got=f"the key {detail['ctx']['discriminator']} is missing", where=node.key_at
+        )
     if kind == "missing":
         missing = rest[-1] if rest else ""
         what = f'the key "{missing}" is missing' if isinstance(missing, str) else "too few entries"
         return InputError(dotted(path) or "the file", got=what, where=node.key_at)
-    got, todo = _explained(detail, node, _schemas(schema, found))
+    got, todo = _explained(detail, node, _schemas(schema, found, tags))
     is_key = "[key]" in detail["loc"]
     return InputError(
         dotted(path) or "the file", got=got, todo=todo, where=node.key_at if is_key else place(node)
@@ -148,9 +153,9 @@ def _nearest(tree: Tree, path: Path) -> tuple[Tree, Path, Path]:
     return tree, tuple(found), tuple(rest)
 
 
-def _schemas(root: dict[str, Any], path: Path) -> list[dict[str, Any]]:
-    """Every JSON schema that a value at `path` may have to meet."""
-    current = _unfolded(root, root)
+def _schemas(root: dict[str, Any], path: Path, tags: frozenset[str]) -> list[dict[str, Any]]:
+    """Every JSON schema that a value at `path` may have to meet; `tags` choose where a key says which."""
+    current = _unfolded(root, root, tags)
     for part in path:
         following: list[dict[str, Any]] = []
         for schema in current:
@@ -160,23 +165,25 @@ def _schemas(root: dict[str, Any], path: Path) -> list[dict[str, Any]]:
                     iter(schema.get("patternProperties", {}).values()), schema.get("additionalProperties")
                 )
             if isinstance(child, dict):
-                following += _unfolded(root, child)
+                following += _unfolded(root, child, tags)
         current = following
     return current
 
 
-def _unfolded(root: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+def _unfolded(root: dict[str, Any], schema: dict[str, Any], tags: frozenset[str]) -> list[dict[str, Any]]:
     """A schema and, through references and alternatives, all it stands for."""
     out = [schema]
     if "$ref" in schema:
-        out += _unfolded(root, root["$defs"][schema["$ref"].rsplit("/", 1)[-1]])
-    for option in [*schema.get("anyOf", ()), *schema.get("oneOf", ())]:
-        out += _unfolded(root, option)
+        out += _unfolded(root, root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], tags)
+    mapping = schema.get("discriminator", {}).get("mapping", {})
+    chosen = [{"$ref": reference} for tag, reference in mapping.items() if tag in tags]
+    for option in [*schema.get("anyOf", ()), *(chosen or schema.get("oneOf", ()))]:
+        out += _unfolded(root, option, tags)
     return out
 
 
-def _keys(root: dict[str, Any], path: Path) -> set[str]:
-    return {key for schema in _schemas(root, path) for key in schema.get("properties", {})}
+def _keys(root: dict[str, Any], path: Path, tags: frozenset[str]) -> set[str]:
+    return {key for schema in _schemas(root, path, tags) for key in schema.get("properties", {})}
 
 
 def _bound(number: Any, schemas: list[dict[str, Any]]) -> str:

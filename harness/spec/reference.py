@@ -48,6 +48,8 @@ def _value(entry: dict[str, Any]) -> str:
     if "x-quantity" in entry:
         quantity = str(entry["x-quantity"])
         return "on, off" if quantity == "on or off" else f"[{quantity}](#quantities)"
+    if "discriminator" in entry:
+        return "[workload](#workloads)"
     if "anyOf" in entry:
         options = [_value(option) for option in entry["anyOf"] if option.get("type") != "null"]
         return " or ".join(dict.fromkeys(options))
@@ -64,7 +66,8 @@ def _plain_value(entry: dict[str, Any]) -> str:
         return f"whole number{_range(entry)}"
     if kind == "array":
         items = entry.get("items") or (entry.get("prefixItems") or [{}])[0]
-        return " ".join(filter(None, ("list of", str(entry.get("maxItems", "")), _value(items))))
+        exactly = str(entry["maxItems"]) if entry.get("maxItems") == entry.get("minItems", -1) else ""
+        return " ".join(filter(None, ("list of", exactly, _value(items))))
     if kind == "object":
         named = next(iter(entry.get("patternProperties", {}).values()), entry.get("additionalProperties", {}))
         return f"mapping of name to {_value(named)}"
@@ -99,8 +102,8 @@ def _reference(entry: dict[str, Any]) -> str:
 def _link(model: str) -> str:
     """The part of the page that describes a model; a case changes it by the same keys."""
     name = model.removesuffix("Overlay")
-    title = {"PingPong": "Ping-pong", "NodeSettings": "Knobs"}.get(name, name)
-    return f"[{title}](#{title.lower()})"
+    title = {"NodeSettings": "Knobs", "Figure": "Figures", "Service": "Service time"}.get(name, name)
+    return f"[{title}](#{title.lower().replace(' ', '-')})"
 
 
 def _one_line(text: str) -> str:

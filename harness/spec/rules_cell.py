@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.knobs import KNOBS
@@ -11,27 +11,42 @@ from harness.spec.messages import Path, did_you_mean, dotted, problem
 from harness.spec.rules_topology import path_between
 from harness.spec.topology import Topology
 from harness.units import parse_cpus
-from harness.workloads import Contention
+from harness.workloads import Contention, Workload
 from harness.yamlfile import Tree
 
 ALL_NODES = "*"
 Settings = dict[str, dict[str, KnobModel]]
 
 
-def check_workload(workload: Any, topology: Topology, tree: Tree) -> None:
+def check_workload(workload: Workload, topology: Topology, tree: Tree, path: Path = ("workload",)) -> None:
     """InputError unless the workload's nodes exist, differ and reach each other. `tree` is the cell's."""
     source, target = workload.nodes()
     for key, name in (("from", source), ("to", target)):
         if name not in topology.nodes:
             known = did_you_mean(name, topology.nodes, "nodes")
-            raise problem(tree, ("workload", key), f'there is no node "{name}"', known)
+            raise problem(tree, (*path, key), f'there is no node "{name}"', known)
     if source == target:
-        raise problem(
-            tree, ("workload", "to"), f'"{target}" is also the node it comes from', "name two nodes"
-        )
+        raise problem(tree, (*path, "to"), f'"{target}" is also the node it comes from', "name two nodes")
     if not path_between(topology, source, target):
         todo = "check topology.links, and forwarding of the nodes between"
-        raise problem(tree, ("workload", "to"), f'no path from "{source}" to "{target}"', todo)
+        raise problem(tree, (*path, "to"), f'no path from "{source}" to "{target}"', todo)
+
+
+def check_measured(workloads: Mapping[Path, Workload], tree: Tree) -> Path:
+    """The path of the measured workload: the one that says so, else the first. InputError if several, or none, do."""
+    claims = [path for path, workload in workloads.items() if workload.measured]
+    if len(claims) > 1:
+        got = f"{dotted(claims[0])} is measured already"
+        raise problem(
+            tree, (*claims[1], "measured"), got, "one workload is measured, the others are background"
+        )
+    free = [path for path, workload in workloads.items() if workload.measured is not False]
+    if not free:
+        first = next(iter(workloads))
+        raise problem(
+            tree, (*first, "measured"), "nothing is measured", "leave it out, or set it on one workload"
+        )
+    return claims[0] if claims else free[0]
 
 
 def check_contention(contention: Contention, topology: Topology, tree: Tree) -> None:
@@ -42,11 +57,18 @@ def check_contention(contention: Contention, topology: Topology, tree: Tree) -> 
         if node not in topology.nodes:
             known = did_you_mean(node, topology.nodes, "nodes")
             raise problem(tree, ("contention", "on"), f'there is no node "{node}"', known)
-        if topology.nodes[node].cpus is None:
+        cpus = topology.nodes[node].cpus
+        if cpus is None:
             raise problem(
                 tree, ("contention", "on"), f'node "{node}" declares no cpus', "add them, or name CPUs here"
             )
+        if contention.overlap is not None and contention.overlap > len(cpus):
+            got = f'node "{node}" has no more than {len(cpus)}'
+            raise problem(tree, ("contention", "overlap"), got, f"expected 0 to {len(cpus)}")
         return
+    if contention.overlap is not None:
+        got = "there is no node to overlap with"
+        raise problem(tree, ("contention", "overlap"), got, "write contention.on as NODE.cpus")
     try:
         parse_cpus(contention.on)
     except ValueError:
@@ -59,13 +81,12 @@ def contention_cpus(contention: Contention, topology: Topology) -> tuple[int, ..
     return (topology.nodes[node].cpus or ()) if what == "cpus" else parse_cpus(contention.on)
 
 
-def expand_settings(raw: dict[str, Any], topology: Topology, workload: Any, tree: Tree) -> Settings:
+def expand_settings(raw: dict[str, Any], topology: Topology, actors: tuple[str, ...], tree: Tree) -> Settings:
     """Node to knobs, in the registry's order: "*" reaches every node where the knob makes sense.
 
-    What a node says itself wins; knobs of the whole host stay under "*". InputError for an unknown node, or a
-    knob where it means nothing.
+    actors: the nodes with a process of a workload. What a node says itself wins; knobs of the whole host stay
+    under "*". InputError for an unknown node, or a knob where it means nothing.
     """
-    actors = workload.nodes()
     for node in raw:
         if node != ALL_NODES and node not in topology.nodes:
             known = did_you_mean(node, [*topology.nodes, ALL_NODES], "nodes")

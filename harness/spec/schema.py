@@ -22,7 +22,8 @@ _DEFAULT_FORMS = {
 _ABOUT = {
     "topology": "nodes and links; or a path to a topology file, or the bare name of a shipped one",
     "workload": "what is measured",
-    "contention": "hog threads that compete for CPUs while the workload is measured",
+    "workloads": "or: several at once, one of them measured, the others beside it",
+    "contention": "hogs that compete for CPUs while the workload is measured",
     "settings": 'node name, or "*" for every node where a knob makes sense, to the knobs it gets',
     "checks": "thresholds beyond which a run is not taken at its word",
 }
@@ -61,6 +62,7 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "properties": {name: properties[name] for name in order},
         "required": document["required"],
+        "oneOf": [{"required": ["workload"]}, {"required": ["workloads"]}],
         "additionalProperties": False,
         "$defs": document["$defs"],
     }
@@ -106,6 +108,9 @@ def _overlay(model: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(node, dict):
             return node
         out = {key: changed(child) for key, child in node.items() if key not in ("required", "discriminator")}
+        if "oneOf" in out:
+            # A change that does not repeat the kind fits several of them.
+            out["anyOf"] = out.pop("oneOf")
         if "$ref" in out:
             out["$ref"] += "Overlay"
         if out.get("type") == "array" and "items" in out:

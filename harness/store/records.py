@@ -9,7 +9,7 @@ from typing import Any
 from harness.columns import VERDICTS
 
 _MAPPINGS = ("factors", "environment", "workload", "contention", "metrics", "nodes", "cpus")
-_LISTS = ("reasons", "knobs", "qdiscs")
+_LISTS = ("reasons", "knobs", "qdiscs", "background")
 
 
 def to_json(value: Any) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from harness.errors import InputError
+from harness.errors import InputError, PollbenchError
 from harness.store import atomic, records, samples
 
 _STAMP = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d+))?")
@@ -156,7 +156,7 @@ class ResultSet:
         return sorted(found, key=_order)
 
     def samples(self, run_id: str) -> npt.NDArray[Any] | None:
-        """Raw samples of a run (SAMPLE_DTYPE); None with a warning when damaged, None when it has none."""
+        """Raw samples of a run, as pandas.DataFrame takes them; None when it has none, with a warning when damaged."""
         path = self.path / "runs" / run_id / "samples.parquet"
         try:
             return samples.decode(path)
@@ -178,7 +178,7 @@ class ResultSet:
     ) -> Path:
         """Put a finished run on the disk: afterwards all of it is there, or (on any error) none of it.
 
-        raw: the samples, structured with send_ns and rtt_ns; files: further files by plain name. A damaged
+        raw: the samples, a structured array of whole numbers; files: further files by plain name. A damaged
         directory of the same run is replaced; a sound one only with `replace`. Raises PollbenchError.
         """
         run_id = str(record["run_id"])
@@ -193,6 +193,10 @@ class ResultSet:
         for name in (run_id, *content):
             if not _PLAIN_NAME.fullmatch(name):
                 raise ValueError(f"not a plain file name: {name!r}")
+        if not (self.path / "plan.json").is_file():
+            raise PollbenchError(
+                f"save run {run_id}", str(self.path), "the result set is gone", "begin a new one"
+            )
         with atomic.explained(f"save run {run_id}", target):
             atomic.make_directories(target.parent, self.owner)
             self._make_room(target, replace)

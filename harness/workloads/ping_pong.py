@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.units import DurationNs, SizeBytes
+from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
 
-Wait = Literal["blocking", "spin", "epoll", "poll"]
 
-
-class PingPong(BaseModel):
+class PingPong(Workload):
     """A closed loop of depth one. Round-trip times, never half of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    kind: Literal["ping-pong"] = Field(
-        "ping-pong", description="one request outstanding at a time (closed loop)"
-    )
-    source: str = Field(alias="from", description="node of the client")
-    target: str = Field(alias="to", description="node of the server")
+    kind: Literal["ping-pong"] = Field(description="one request outstanding at a time (closed loop)")
     protocol: Literal["udp", "tcp"] = Field("udp", description="TCP sockets have TCP_NODELAY")
     wait: Wait = Field("blocking", description="how both ends wait for a message")
     client_wait: Wait | None = Field(None, description="the client's way to wait, if not `wait`")
@@ -28,19 +21,38 @@ class PingPong(BaseModel):
     size_bytes: SizeBytes = Field(
         64, ge=16, le=65000, alias="size", description="payload of request and reply"
     )
-    warmup_ns: DurationNs = Field(
-        200_000_000, ge=0, alias="warmup", description="traffic before measuring, discarded"
-    )
-    duration_ns: DurationNs = Field(1_000_000_000, gt=0, alias="duration", description="measured time")
     timeout_ns: DurationNs = Field(
-        1_000_000_000, gt=0, alias="timeout", description="a UDP request is lost after this"
+        1_000_000_000, ge=1000, le=HOUR_NS, alias="timeout", description="a UDP request is lost after this"
     )
 
-    def wait_of(self, role: str) -> str:
+    def wait_of(self, role: Role) -> str:
         """How the `client` or the `server` waits."""
         own = self.client_wait if role == "client" else self.server_wait
         return own or self.wait
 
-    def nodes(self) -> tuple[str, ...]:
-        """The nodes on which this workload has a process: the client's, then the server's."""
-        return (self.source, self.target)
+    def server(self, scene: Scene) -> list[str]:
+        """Our own generator's server."""
+        argv = ["server", "--protocol", self.protocol, "--wait", self.wait_of("server")]
+        argv += ["--size", str(self.size_bytes), "--listen", scene.address, "--port", "0"]
+        return [*argv, *scene.socket_options]
+
+    def client(self, scene: Scene) -> list[str]:
+        """Our own generator's client."""
+        argv = ["client", "--protocol", self.protocol, "--wait", self.wait_of("client")]
+        argv += ["--size", str(self.size_bytes), "--connect", scene.address, "--port", str(scene.port)]
+        argv += ["--warmup-ns", str(self.warmup_ns), "--timeout-ns", str(self.timeout_ns)]
+        argv += ["--duration-ns", str(scene.lasting_ns or self.duration_ns), "--samples", scene.log]
+        return [*argv, *scene.socket_options]
+
+    def allowance_ns(self) -> int:
+        """A request that is lost at the very end holds the client up for its time-out."""
+        return super().allowance_ns() + 2 * self.timeout_ns
+
+    def described(self) -> dict[str, Any]:
+        """With the size of a message."""
+        return super().described() | {
+            "size_bytes": self.size_bytes,
+            "connections": 1,
+            "threads": 1,
+            "depth": 1,
+        }

@@ -39,7 +39,7 @@ def ours(source: End, target: End, busy_poll_us: int, samples: Path) -> Quantile
         client(source, target, port, samples, *times, *options, size=SIZE) as process,
     ):
         measure(process)
-    rtt_us = read_samples(samples)[1]["rtt_ns"] / 1e3
+    rtt_us = read_samples(samples)[1]["latency_ns"] / 1e3
     return tuple(float(value) for value in np.percentile(rtt_us, PERCENTILES))
 
 

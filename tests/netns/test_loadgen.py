@@ -63,7 +63,7 @@ def fake_server(end: End, answers: Answers) -> Iterator[int]:
 
 def rtts(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """The round trips in the samples file, nanoseconds."""
-    values: np.ndarray[tuple[int], np.dtype[np.int64]] = read_samples(path)[1]["rtt_ns"]
+    values: np.ndarray[tuple[int], np.dtype[np.int64]] = read_samples(path)[1]["latency_ns"]
     return values
 
 
@@ -93,14 +93,14 @@ def test_ping_pong(pair: Pair, tmp_path: Path, protocol: str, wait: str, family:
     assert served["connections"] == (1 if protocol == "tcp" else 0)
 
     header, records = read_samples(path)
-    assert header[:4] == (b"PBSAMP01", 16, 0, result["requests"])
+    assert header[:4] == (b"PBSAMP02", 28, 0, result["requests"])
     assert header[4] == result["start_ns"]
     assert len(records) == result["requests"]
-    assert (records["rtt_ns"] > 0).all()
+    assert (records["latency_ns"] > 0).all()
     # A closed loop: each request leaves after the reply to the one before.
-    assert (records["send_ns"][1:] >= (records["send_ns"] + records["rtt_ns"])[:-1]).all()
-    assert records["send_ns"][0] >= 0
-    assert records["send_ns"][-1] < 100_000_000
+    assert (records["intended_ns"][1:] >= (records["intended_ns"] + records["latency_ns"])[:-1]).all()
+    assert records["intended_ns"][0] >= 0
+    assert records["intended_ns"][-1] < 100_000_000
 
 
 @pytest.mark.parametrize(("protocol", "size"), [("udp", 8), ("udp", 65507), ("tcp", 8), ("tcp", 300_000)])
@@ -175,12 +175,12 @@ def test_lost_requests_are_recorded(pair: Pair, tmp_path: Path, wait: str) -> No
     ):
         result = measure(process)
     header, records = read_samples(tmp_path / "samples")
-    lost = records["rtt_ns"] == -1
+    lost = records["latency_ns"] == -1
     assert result["lost"] == lost.sum() > 0
     assert result["answered"] == (~lost).sum() > 0
     assert header[3] == result["requests"] == len(records)
     # The loop goes on only when the time of the lost request is over.
-    gaps = np.diff(records["send_ns"])[lost[:-1]]
+    gaps = np.diff(records["intended_ns"])[lost[:-1]]
     assert (gaps >= 20_000_000).all()
 
 

@@ -41,7 +41,7 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
         trivial, input=b"int main(void){return 0;}", capture_output=True, check=False
     ).returncode:
         pytest.skip("this compiler has no address and undefined-behaviour sanitizers")
-    subprocess.run([*COMPILER, *options, *sources, "-o", str(target)], check=True)
+    subprocess.run([*COMPILER, *options, *sources, "-lm", "-o", str(target)], check=True)
     return target
 
 

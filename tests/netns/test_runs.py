@@ -22,7 +22,7 @@ def record_of(tmp_path: Path, **changes: Any) -> dict[str, Any]:
     """The record of the first run of the document."""
     plan = experiment.plan(tmp_path, **changes)
     with stop_on_signals() as stopper:
-        record, _ = make_run(plan.runs[0], facts.environment(), stopper)
+        record, _, _ = make_run(plan.runs[0], facts.environment(), stopper)
     return record
 
 
@@ -31,7 +31,7 @@ def settings(knobs: dict[str, Any], node: str = "*") -> dict[str, Any]:
 
 
 def test_base_is_valid_and_unpolled(tmp_path: Path) -> None:
-    record = record_of(tmp_path)
+    record = record_of(tmp_path, workload=experiment.document()["workload"] | {"duration": "400ms"})
     assert (record["verdict"], record["reasons"]) == ("valid", [])
     metrics = record["metrics"]
     assert record["datapath"] == "plain"

@@ -71,6 +71,7 @@ def record(
         "workload": {"kind": "ping-pong", "loop": "closed", "protocol": "udp", "client_wait": "blocking"}
         | {"server_wait": "blocking", "size_bytes": 64, "from": "client", "to": "server"}
         | {"warmup_s": 0.2, "duration_s": 1.0},
+        "background": [],
         "contention": {"kind": "spin", "cpus": "1", "threads": 1, "load_percent": float(load[:-1])},
         "metrics": found,
         "nodes": {"client": {"rx_packets": 20_000, "napi_id": 513}, "server": {"rx_packets": 20_000}},

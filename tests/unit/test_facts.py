@@ -87,6 +87,7 @@ def test_environment_of_a_server(server: Path) -> None:
         "smt": "on",
         "iommu": "DMA-FQ+identity",
         "clocksource": "hpet",
+        "rt_throttle": None,
         "virtualisation": "none",
         "place": "host",
         "accelerator": "",

@@ -1,0 +1,144 @@
+"""What a load generator says of itself and of its requests: offered and achieved rate, lateness, service, phases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness import stats
+from harness.spec.checks import Checks
+
+Figures = dict[str, float | int | None]
+# What the sample file writes for a phase that no time stamp told.
+_UNKNOWN_NS = -(2**63)
+# Means that may differ by the rounding of nanoseconds, and by requests of which a stamp was lost.
+_PHASE_SUM_TOLERANCE = 0.01
+
+
+def latencies(samples: npt.NDArray[Any] | None) -> npt.NDArray[np.int64]:
+    """The requests' times, ns, -1 for a lost one, whatever the column is called; none without samples."""
+    if samples is None or not samples.dtype.names:
+        return np.empty(0, dtype=np.int64)
+    name = "latency_ns" if "latency_ns" in samples.dtype.names else "rtt_ns"
+    return np.asarray(samples[name], dtype=np.int64)
+
+
+def answered(samples: npt.NDArray[Any] | None) -> int:
+    """How many requests have a time."""
+    return int(np.count_nonzero(latencies(samples) >= 0))
+
+
+def metrics(client: dict[str, Any]) -> Figures:
+    """Columns from the client's result line; blank where it does not say."""
+    sent = client.get("requests")
+    late = client.get("late_sends")
+    is_open = client.get("offered_rps") is not None
+    return {
+        "sent": sent,
+        "offered_rps": client.get("offered_rps"),
+        "achieved_rps": client.get("achieved_rps"),
+        "missed": client.get("missed_sends") if is_open else None,
+        "late_percent": 100.0 * late / sent if is_open and late is not None and sent else None,
+        "lateness_p50_us": _us(client.get("lateness_p50_ns")),
+        "lateness_p99_us": _us(client.get("lateness_p99_ns")),
+        "lateness_max_us": _us(client.get("lateness_max_ns")),
+        "turnaround_p99_us": _us(client.get("turnaround_p99_ns")),
+        "clock_overhead_ns": (client.get("clock") or {}).get("overhead_ns"),
+        **_memcached(client.get("memcached")),
+        **({"throughput_bps": throughput_bps(client)} if "bytes_sent" in client else {}),
+    }
+
+
+def of_samples(samples: npt.NDArray[Any] | None) -> Figures:
+    """The rtt_*, service_* and phase_* columns of one run's samples."""
+    found: Figures = dict(stats.summarise(latencies(samples)))
+    names = samples.dtype.names or () if samples is not None else ()
+    if samples is not None and "service_ns" in names:
+        service = stats.summarise(samples["service_ns"])
+        for quantile in ("p50", "p99", "p99_9"):
+            found[f"service_{quantile}_us"] = service[f"rtt_{quantile}_us"]
+    for name in names:
+        if samples is not None and name.startswith("phase_"):
+            found[f"{name}_us"] = _mean_us(samples[name])
+    return found
+
+
+def rate_rps(client: dict[str, Any]) -> float | None:
+    """Answered requests per second; None for what has no requests."""
+    answered, elapsed_ns = client.get("answered", client.get("requests")), client.get("elapsed_ns")
+    return answered / elapsed_ns * 1e9 if answered is not None and elapsed_ns else None
+
+
+def throughput_bps(client: dict[str, Any]) -> float | None:
+    """Payload per second, both directions together; None where it is not told."""
+    if client.get("throughput_bps") is not None:
+        return float(client["throughput_bps"])
+    elapsed_ns = client.get("elapsed_ns")
+    if not elapsed_ns or "bytes_sent" not in client:
+        return None
+    return float(8e9 * (client["bytes_sent"] + client["bytes_received"]) / elapsed_ns)
+
+
+def doubts(client: dict[str, Any], checks: Checks, arrivals: str | None) -> list[str]:
+    """Reasons not to believe an open loop: sends that were late, or missed, or of another rate than was offered."""
+    found = metrics(client)
+    offered, achieved = found["offered_rps"], found["achieved_rps"]
+    if offered is None:
+        return []
+    reasons = []
+    sent, missed = found["sent"] or 0, found["missed"] or 0
+    if missed > checks.max_missed_share * (sent + missed):
+        reasons.append(
+            f"the generator missed {missed} of {sent + missed} sends: it cannot offer {offered:g} requests/s here"
+        )
+    late = found["late_percent"] or 0.0
+    if late > 100 * checks.max_late_share:
+        bound_us = (client.get("late_ns") or 0) / 1e3
+        reasons.append(
+            f"the generator sent {late:.1f} % of the requests more than {bound_us:g} us late; "
+            f"limit {checks.max_late_share:.1%}"
+        )
+    if arrivals in ("constant", None) and achieved is not None and not missed:
+        error = abs(achieved / offered - 1)
+        if error > checks.max_rate_error:
+            reasons.append(
+                f"{achieved:.0f} requests/s were sent, {offered:g} were offered; limit {checks.max_rate_error:.1%}"
+            )
+    return reasons
+
+
+def phase_doubts(found: Figures) -> list[str]:
+    """A reason when the phases' means do not add up to the whole's."""
+    parts = [value for name, value in found.items() if name.startswith("phase_")]
+    known = [value for value in parts if value is not None]
+    whole = found.get("rtt_mean_us")
+    if not parts or whole is None:
+        return []
+    if len(known) < len(parts):
+        return ["some phases are unknown: time stamps were not delivered"]
+    total = sum(known)
+    if abs(total - whole) > _PHASE_SUM_TOLERANCE * whole:
+        return [f"the phases add up to {total:.2f} us, the round trips to {whole:.2f} us"]
+    return []
+
+
+def _memcached(said: dict[str, Any] | None) -> Figures:
+    if not said:
+        return {}
+    gets = said.get("gets") or 0
+    return {
+        "hit_percent": 100.0 * said.get("hits", 0) / gets if gets else None,
+        "get_percent": 100.0 * gets / (gets + said["sets"]) if gets + said.get("sets", 0) else None,
+        "errors": said.get("errors"),
+    }
+
+
+def _mean_us(phase_ns: npt.NDArray[Any]) -> float | None:
+    known = np.asarray(phase_ns)[np.asarray(phase_ns) != _UNKNOWN_NS]
+    return float(known.mean()) / 1e3 if known.size else None
+
+
+def _us(value_ns: float | None) -> float | None:
+    return None if value_ns is None else value_ns / 1e3

@@ -1,0 +1,127 @@
+"""Control groups of version 2: where they are, which controllers they have, and one of our own for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.kernel.hostfiles import HostFiles
+from harness.kernel.journal import Journal
+
+OWN = "pollbench-"
+_LEAVE_S = 1.0
+
+
+def root(files: HostFiles | None = None) -> str:
+    """Where version 2 is mounted. Raises OSError(ENOENT) where it is not."""
+    files = files or HostFiles()
+    for line in (files.text("/proc/self/mounts") or "").splitlines():
+        fields = line.split()
+        if len(fields) > 2 and fields[2] == "cgroup2":
+            return fields[1]
+    raise OSError(errno.ENOENT, "cgroup v2 is not mounted")
+
+
+def require(controllers: Iterable[str], files: HostFiles | None = None) -> str:
+    """The mount point of version 2, if it has these controllers. Raises OSError(EOPNOTSUPP) naming who lacks."""
+    files = files or HostFiles()
+    path = root(files)
+    have = (files.text(f"{path}/cgroup.controllers") or "").split()
+    missing = [name for name in controllers if name not in have]
+    if missing:
+        what = " and ".join(missing)
+        held = (
+            "cgroup v1 holds" if "cgroup " in (files.text("/proc/self/mounts") or "") else "this kernel lacks"
+        )
+        raise OSError(errno.EOPNOTSUPP, f"cgroup v2 has no {what} controller here ({held} it)")
+    return path
+
+
+class Written(NamedTuple):
+    """One file of the group: what it held, and what it reads back."""
+
+    file: str
+    found: str
+    applied: str
+
+
+class Group:
+    """A control group that bears our name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, file: str, value: str) -> Written:
+        """Write one of its files and read it back. Raises OSError (EINVAL: refused)."""
+        target = self.path / file
+        found = target.read_text().strip()
+        target.write_text(value)
+        return Written(file, found, target.read_text().strip())
+
+    def join(self, pid: int) -> None:
+        """Move a process, all its threads, into the group. Raises OSError."""
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+
+@contextlib.contextmanager
+def own_group(
+    journal: Journal, node: str, controllers: Iterable[str], files: HostFiles | None = None
+) -> Iterator[Group]:
+    """A group named after the journal's token and a node, for the block.
+
+    Controllers that the root does not hand down are switched on there, noted, and switched off again. Raises OSError:
+    EOPNOTSUPP (no such controller in version 2), EBUSY (somebody is still inside at the end).
+    """
+    files = files or HostFiles()
+    wanted = list(controllers)
+    top = files.path(require(wanted, files))
+    with contextlib.ExitStack() as stack:
+        for name in wanted:
+            stack.enter_context(_handed_down(journal, top, name))
+        path = top / f"{OWN}{journal.token}-{node}"
+        number = journal.note("cgroup", path=str(path))
+        path.mkdir()
+        try:
+            yield Group(path)
+        finally:
+            remove(path)
+            journal.done(number)
+
+
+@contextlib.contextmanager
+def _handed_down(journal: Journal, top: Path, controller: str) -> Iterator[None]:
+    file = top / "cgroup.subtree_control"
+    if controller in file.read_text().split():
+        yield
+        return
+    number = journal.note("subtree", path=str(file), controller=controller)
+    file.write_text(f"+{controller}")
+    try:
+        yield
+    finally:
+        file.write_text(f"-{controller}")
+        journal.done(number)
+
+
+def remove(path: Path) -> bool:
+    """Remove a group of ours, ending whatever is left inside; False when there is none. Raises OSError(EBUSY)."""
+    if not path.exists():
+        return False
+    deadline = time.monotonic() + _LEAVE_S
+    while True:
+        with contextlib.suppress(OSError):
+            (path / "cgroup.kill").write_text("1")
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            # A process that has ended leaves its group a moment later.
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+            continue
+        return True

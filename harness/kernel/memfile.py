@@ -1,0 +1,41 @@
+"""A file without a name, that children reach by its descriptor: nothing to clean up, whatever happens."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Self
+
+
+class MemoryFile:
+    """Open for the length of the `with` block."""
+
+    def __init__(self, label: str) -> None:
+        self.fd = os.memfd_create(label, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self.fd)
+
+    def path(self) -> str:
+        """The path by which a child that inherits the descriptor opens it."""
+        return f"/dev/fd/{self.fd}"
+
+    def text(self) -> str:
+        """Its content as text."""
+        return self.data().decode(errors="replace")
+
+    def data(self) -> bytes:
+        """Its content."""
+        size = os.fstat(self.fd).st_size
+        data = os.pread(self.fd, size, 0)
+        while len(data) < size:  # one read(2) moves at most 2 GiB
+            more = os.pread(self.fd, size - len(data), len(data))
+            if not more:
+                break
+            data += more
+        return data

@@ -1,0 +1,71 @@
+"""Isolation by control group: a cpuset partition, a CPU weight, a CPU quota for the node's workload processes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from harness.knobs.base import Knob, KnobModel, Setting
+from harness.units import Count, CpuSet, DurationNs, format_cpus
+
+
+class CgroupSettings(KnobModel):
+    """Source: Documentation/admin-guide/cgroup-v2.rst, "CPU" and "Cpuset". Needs the controllers in version 2."""
+
+    cpus: CpuSet | None = Field(None, description="cpuset.cpus of the group")
+    partition: Literal["member", "root", "isolated"] | None = Field(
+        None, description="cpuset.cpus.partition: root and isolated take the CPUs from everybody else"
+    )
+    weight: Count | None = Field(None, ge=1, le=10_000, description="cpu.weight; the others' default is 100")
+    quota_ns: DurationNs | None = Field(
+        None,
+        ge=1_000_000,
+        alias="quota",
+        description="cpu.max: CPU time of all processes together per period",
+    )
+    period_ns: DurationNs = Field(
+        100_000_000, ge=1_000_000, le=1_000_000_000, alias="period", description="cpu.max: its period"
+    )
+
+    @model_validator(mode="after")
+    def _partition_has_cpus(self) -> CgroupSettings:
+        if self.partition in ("root", "isolated") and self.cpus is None:
+            raise ValueError("a partition needs CPUs of its own; add cpus")
+        if self.cpus is None and self.partition is None and self.weight is None and self.quota_ns is None:
+            raise ValueError("nothing is set; expected cpus, partition, weight or quota")
+        return self
+
+
+class Cgroup(Knob):
+    """One group per node, marked with our name, that its programs are moved to as they start."""
+
+    name = "cgroup"
+    scope = "process"
+    Model = CgroupSettings
+
+    @classmethod
+    def controllers(cls, model: Any) -> tuple[str, ...]:
+        """The controllers that the settings need."""
+        cpuset = model.cpus is not None or model.partition is not None
+        cpu = model.weight is not None or model.quota_ns is not None
+        return (*(("cpuset",) if cpuset else ()), *(("cpu",) if cpu else ()))
+
+    @classmethod
+    def capabilities(cls, model: Any) -> tuple[str, ...]:
+        """The controllers, in version 2."""
+        return tuple(f"cgroup-{name}" for name in cls.controllers(model))
+
+    @classmethod
+    def settings(cls, model: Any) -> list[Setting]:
+        """Files of the group, CPUs before the partition that takes them."""
+        out = []
+        if model.cpus is not None:
+            out.append(Setting("cgroup", "cpuset.cpus", format_cpus(model.cpus)))
+        if model.partition is not None:
+            out.append(Setting("cgroup", "cpuset.cpus.partition", model.partition))
+        if model.weight is not None:
+            out.append(Setting("cgroup", "cpu.weight", str(model.weight)))
+        if model.quota_ns is not None:
+            out.append(Setting("cgroup", "cpu.max", f"{model.quota_ns // 1000} {model.period_ns // 1000}"))
+        return out

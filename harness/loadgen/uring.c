@@ -1,0 +1,142 @@
+/* Sets up an io_uring, registers its NAPI busy polling, and moves requests and completions. */
+#include "uring.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "events.h"
+
+#define ENTRIES 4096
+
+/* Older headers lack these; the numbers are the kernel's. */
+#ifndef IORING_SETUP_SINGLE_ISSUER
+#define IORING_SETUP_SINGLE_ISSUER (1u << 12)
+#endif
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#define IORING_SETUP_DEFER_TASKRUN (1u << 13)
+#endif
+#define REGISTER_NAPI 27u /* IORING_REGISTER_NAPI, Linux 6.9 */
+
+/* struct io_uring_napi */
+struct napi_busy_poll {
+    uint32_t usecs;
+    uint8_t prefer;
+    uint8_t operation; /* 0: register */
+    uint8_t pad[2];
+    uint32_t parameter;
+    uint32_t reserved;
+};
+
+_Static_assert(sizeof(struct napi_busy_poll) == 16, "as the kernel has it");
+
+static _Noreturn void refuse(const char *attempted)
+{
+    char got[192];
+
+    snprintf(got, sizeof got,
+             "%s; it needs Linux 6.9 or newer with CONFIG_IO_URING and CONFIG_NET_RX_BUSY_POLL, and sysctl "
+             "kernel.io_uring_disabled at 0",
+             strerror(errno));
+    fail_saying(attempted, "io_uring", got);
+}
+
+static void *map(int fd, size_t size, off_t offset)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset);
+
+    if (memory == MAP_FAILED)
+        refuse("map the rings");
+    return memory;
+}
+
+static void register_napi(const struct uring *ring, const struct sockopts *options)
+{
+    struct napi_busy_poll napi = {.usecs = (uint32_t)options->busy_poll, .prefer = options->prefer == 1};
+
+    if (options->busy_poll == SOCKOPT_UNSET || options->busy_poll == 0)
+        return;
+    if (syscall(SYS_io_uring_register, ring->fd, REGISTER_NAPI, &napi, 1) != 0)
+        refuse("register NAPI busy polling");
+}
+
+struct uring uring_make(const struct sockopts *options)
+{
+    /* Completions are made when we ask for them, not by interrupting us. */
+    struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
+    struct uring ring = {.fd = (int)syscall(SYS_io_uring_setup, ENTRIES, &p)};
+
+    if (ring.fd < 0)
+        refuse("set up io_uring");
+    unsigned char *sq = map(ring.fd, p.sq_off.array + p.sq_entries * sizeof(uint32_t), IORING_OFF_SQ_RING);
+    unsigned char *cq =
+        map(ring.fd, p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe), IORING_OFF_CQ_RING);
+
+    ring.sqes = map(ring.fd, p.sq_entries * sizeof(struct io_uring_sqe), IORING_OFF_SQES);
+    ring.sq_head = (unsigned int *)(sq + p.sq_off.head);
+    ring.sq_tail = (unsigned int *)(sq + p.sq_off.tail);
+    ring.sq_mask = p.sq_entries - 1;
+    ring.sq_entries = p.sq_entries;
+    ring.cq_head = (unsigned int *)(cq + p.cq_off.head);
+    ring.cq_tail = (unsigned int *)(cq + p.cq_off.tail);
+    ring.cq_mask = p.cq_entries - 1;
+    ring.cqes = (const struct io_uring_cqe *)(cq + p.cq_off.cqes);
+    /* The kernel's indirection is not used: place i of the ring is always entry i. */
+    for (unsigned int i = 0; i < p.sq_entries; i++)
+        ((unsigned int *)(sq + p.sq_off.array))[i] = i;
+    register_napi(&ring, options);
+    return ring;
+}
+
+static int enter(struct uring *ring, unsigned int wait_for)
+{
+    const long done = syscall(SYS_io_uring_enter, ring->fd, ring->unsubmitted, wait_for,
+                              IORING_ENTER_GETEVENTS, NULL, 0);
+
+    if (done >= 0) {
+        ring->unsubmitted -= (unsigned int)done;
+        return 0;
+    }
+    if (errno != EINTR && errno != EAGAIN && errno != EBUSY)
+        fail("wait for completions", "io_uring", errno);
+    return -1;
+}
+
+void uring_make_room(struct uring *ring)
+{
+    while (ring->unsubmitted + URING_ROOM > ring->sq_entries)
+        (void)enter(ring, 0);
+}
+
+struct io_uring_sqe *uring_request(struct uring *ring)
+{
+    const unsigned int tail = *ring->sq_tail;
+    struct io_uring_sqe *entry = &ring->sqes[tail & ring->sq_mask];
+
+    memset(entry, 0, sizeof *entry);
+    /* The kernel looks at it only when we enter. */
+    atomic_store_explicit((_Atomic unsigned int *)ring->sq_tail, tail + 1, memory_order_release);
+    ring->unsubmitted++;
+    return entry;
+}
+
+int uring_wait(struct uring *ring)
+{
+    return enter(ring, 1);
+}
+
+bool uring_completion(struct uring *ring, uint64_t *user_data, int *result)
+{
+    const unsigned int head = *ring->cq_head;
+
+    if (head == atomic_load_explicit((_Atomic unsigned int *)ring->cq_tail, memory_order_acquire))
+        return false;
+    *user_data = ring->cqes[head & ring->cq_mask].user_data;
+    *result = ring->cqes[head & ring->cq_mask].res;
+    atomic_store_explicit((_Atomic unsigned int *)ring->cq_head, head + 1, memory_order_release);
+    return true;
+}

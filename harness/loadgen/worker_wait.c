@@ -1,0 +1,101 @@
+/* Receives replies in each wait style, for one connection or many. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "clock.h"
+#include "phases.h"
+#include "worker.h"
+
+#define EVENTS_PER_WAIT 64
+/* Connections looked at before the caller gets to look at the clock again. */
+#define LOOKS 16
+
+/* Receives once. True: something came. */
+static bool receive_from(struct worker *worker, struct connection *connection, int flags)
+{
+    const ssize_t received = worker->stamping == NULL
+                                 ? recv(connection->socket, worker->in, worker->in_bytes, flags)
+                                 : phases_receive(worker, connection->socket, flags);
+
+    if (received > 0 || (received == 0 && worker->load->to.protocol == PROTOCOL_UDP)) {
+        worker_take(worker, connection, (size_t)received, clock_now_ns());
+        return true;
+    }
+    if (received == 0)
+        worker_fail(worker, ECONNRESET);
+    if (errno != EAGAIN && errno != EINTR)
+        worker_fail(worker, errno);
+    return false;
+}
+
+/* Only connections that owe a reply are looked at, in turn, until one has something. */
+static void look(struct worker *worker)
+{
+    for (int tries = 0; tries < LOOKS && worker->owing_count > 0; tries++) {
+        if (worker->cursor >= worker->owing_count)
+            worker->cursor = 0;
+        if (receive_from(worker, &worker->connections[worker->owing[worker->cursor++]], MSG_DONTWAIT))
+            return;
+    }
+}
+
+static void wait_poll(struct worker *worker, bool may_sleep)
+{
+    const struct timespec timeout = clock_from_ns(may_sleep ? worker->load->timeout_ns : 0);
+    int ready = ppoll(worker->polled, worker->count, &timeout, NULL);
+
+    if (ready < 0 && errno != EINTR)
+        worker_fail(worker, errno);
+    for (uint32_t i = 0; ready > 0 && i < worker->count; i++) {
+        if (worker->polled[i].revents == 0)
+            continue;
+        ready--;
+        receive_from(worker, &worker->connections[i], MSG_DONTWAIT);
+    }
+}
+
+/* epoll_wait counts milliseconds; rounded up so that it never wakes before its time. */
+static int epoll_timeout(const struct worker *worker, bool may_sleep)
+{
+    const int64_t ms = may_sleep ? (worker->load->timeout_ns + NS_PER_MS - 1) / NS_PER_MS : 0;
+
+    return ms > INT32_MAX ? INT32_MAX : (int)ms;
+}
+
+static void wait_epoll(struct worker *worker, bool may_sleep)
+{
+    struct epoll_event events[EVENTS_PER_WAIT];
+    const int ready = epoll_wait(worker->epoll, events, EVENTS_PER_WAIT, epoll_timeout(worker, may_sleep));
+
+    if (ready < 0 && errno != EINTR)
+        worker_fail(worker, errno);
+    for (int i = 0; i < ready; i++) {
+        struct connection *connection = &worker->connections[events[i].data.u32];
+
+        if (connection->socket >= 0)
+            receive_from(worker, connection, MSG_DONTWAIT);
+    }
+}
+
+void worker_receive(struct worker *worker, bool may_sleep)
+{
+    switch (worker->load->style) {
+    case WAIT_POLL:
+        wait_poll(worker, may_sleep);
+        break;
+    case WAIT_EPOLL:
+        wait_epoll(worker, may_sleep);
+        break;
+    case WAIT_BLOCKING:
+        if (may_sleep && worker->count == 1)
+            receive_from(worker, &worker->connections[0], 0);
+        else
+            look(worker);
+        break;
+    case WAIT_SPIN:
+    case WAIT_URING: /* no client has it */
+    default:
+        look(worker);
+    }
+}

@@ -1,0 +1,167 @@
+"""What a workload is: a model of its fields, its command lines, how its server shows readiness, how to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.units import DurationNs, OnOff
+
+Role = Literal["client", "server"]
+Wait = Literal["blocking", "spin", "epoll", "poll"]
+# The load generator takes no longer times; tests/unit/test_bounds.py compares the bounds with its own.
+HOUR_NS = 3600 * 10**9
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a command line needs to know of the testbed.
+
+    address, port: where the client finds the server, and the server listens; socket_options: options of our own
+    generator for this role; log: a file the client may write its samples to; lasting_ns: how long a client in the
+    background is to go on (0: as long as its own duration says).
+    """
+
+    address: str
+    port: int = 0
+    socket_options: tuple[str, ...] = ()
+    log: str = ""
+    lasting_ns: int = 0
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a program that nobody modified left behind: both outputs, its log file, and how long the client ran."""
+
+    client: str
+    server: str = ""
+    log: str = ""
+    elapsed_ns: int = 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An output in our terms.
+
+    result: the members that our own generator's result has (requests, answered, lost, elapsed_ns, ...), as far as they
+    are known. metrics: columns of runs.csv by name, for what is not computed from samples. samples: a structured
+    array, or None.
+    """
+
+    result: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float | int | None] = field(default_factory=dict)
+    samples: Any = None
+
+
+class Workload(BaseModel):
+    """A client on one node and a server on another. A workload describes; the runner starts and stops."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    kind: str
+    source: str = Field(alias="from", description="node of the client")
+    target: str = Field(alias="to", description="node of the server")
+    measured: OnOff | None = Field(
+        None, description="in a list of workloads: the one that is measured; the first if none says so"
+    )
+    warmup_ns: DurationNs = Field(
+        200_000_000, ge=0, le=HOUR_NS, alias="warmup", description="traffic before measuring, discarded"
+    )
+    duration_ns: DurationNs = Field(
+        1_000_000_000, gt=0, le=24 * HOUR_NS, alias="duration", description="measured time"
+    )
+
+    # Roles whose program is our own generator: it speaks in events and sets its own socket options.
+    native: ClassVar[frozenset[str]] = frozenset({"client", "server"})
+    # The operating system's package that brings a role's program, for the message when it is missing.
+    packages: ClassVar[dict[str, str]] = {}
+    # The signal that makes a foreign client in the background end, and still print what it knows.
+    stop_signal: ClassVar[str] = "SIGTERM"
+    # Has the kind request times, so that a run without any has failed?
+    has_requests: ClassVar[bool] = True
+    # What was done to the program's own figures to make them round-trip times, in words; "" for nothing.
+    conversion: ClassVar[str] = ""
+
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes on which this workload has a process: the client's, then the server's."""
+        return (self.source, self.target)
+
+    def node_of(self, role: Role) -> str:
+        """The node of one role."""
+        return self.source if role == "client" else self.target
+
+    def loop(self) -> str:
+        """open: requests are sent at their time, whatever became of earlier ones; closed: each waits for a reply."""
+        return "closed"
+
+    def transport(self) -> str:
+        """udp or tcp."""
+        return str(getattr(self, "protocol", "tcp"))
+
+    def wait_of(self, role: Role) -> str:
+        """How the role waits for a message; "" where that is the program's own affair."""
+        return ""
+
+    def has_server(self) -> bool:
+        """Is there a program to start on the server's node?"""
+        return True
+
+    def fixed_port(self) -> int:
+        """The port to listen on; 0 where the server tells which one it got."""
+        return int(getattr(self, "port", 0) or 0)
+
+    def server(self, scene: Scene) -> list[str]:
+        """The server's command line: for a native role what follows the launch options, else the program's own."""
+        raise NotImplementedError
+
+    def client(self, scene: Scene) -> list[str]:
+        """The client's command line."""
+        raise NotImplementedError
+
+    def ready_text(self) -> str:
+        """A regular expression in the foreign server's output that shows it ready; "": its port, listening."""
+        return ""
+
+    def read(self, said: Said) -> Reading:
+        """A foreign client's output in our terms. Raises ValueError saying what could not be found in it."""
+        raise NotImplementedError
+
+    def allowance_ns(self) -> int:
+        """How long the client may take beyond warm-up and duration before it counts as hanging."""
+        return 10_000_000_000
+
+    def takes_ns(self) -> int:
+        """How long its traffic goes on, the warm-up included, as far as the file says."""
+        return self.warmup_ns + self.duration_ns
+
+    def life_ns(self) -> int:
+        """How long a measured client goes on from the beginning of its window, as far as the file says.
+
+        Of a foreign client that is its whole life: nobody can tell it when to begin.
+        """
+        return self.duration_ns if "client" in self.native else self.takes_ns()
+
+    def stop_name(self, role: Role) -> str:
+        """The name of the signal that ends a foreign program."""
+        return str(getattr(self, "stop", self.stop_signal if role == "client" else "SIGTERM"))
+
+    def readiness_protocol(self) -> str:
+        """Whether it is a TCP or a UDP port that shows the server ready."""
+        return self.transport()
+
+    def described(self) -> dict[str, Any]:
+        """The workload as flat columns, without the prefix `workload_`."""
+        return {
+            "kind": self.kind,
+            "loop": self.loop(),
+            "protocol": self.transport(),
+            "client_wait": self.wait_of("client") or None,
+            "server_wait": self.wait_of("server") or None,
+            "from": self.source,
+            "to": self.target,
+            "warmup_s": self.warmup_ns / 1e9,
+            "duration_s": self.duration_ns / 1e9,
+            "conversion": self.conversion or None,
+        }

@@ -1,0 +1,186 @@
+"""command: any server and any client, found ready by a port or by what they print, read by regex or JSON path."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from harness.units import Count, DurationNs
+from harness.workloads.base import Reading, Said, Scene, Workload
+
+_COLUMN = r"^[a-z][a-z0-9_]{0,60}$"
+_PLACES = {"address", "port", "duration_s"}
+
+
+def _words(value: object) -> object:
+    """A command line from a list of words, or from one text split as a shell would, but without a shell."""
+    if isinstance(value, str):
+        value = shlex.split(value)
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("it is no command; expected a text, or a list of words")
+    words = [str(word) for word in value]
+    for name in re.findall(r"{([a-z_]+)}", " ".join(words)):
+        if name not in _PLACES:
+            raise ValueError(
+                f"{{{name}}} stands for nothing; known: " + ", ".join(f"{{{p}}}" for p in sorted(_PLACES))
+            )
+    return tuple(words)
+
+
+def _pattern(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"it is no regular expression ({error})") from None
+    return value
+
+
+Words = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_words),
+    Field(
+        json_schema_extra={
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "number"]}}]
+        }
+    ),
+]
+Pattern = Annotated[str, BeforeValidator(_pattern)]
+
+
+class Figure(BaseModel):
+    """Where one figure stands in the client's output: a regular expression's first group, or a JSON path."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    regex: Pattern | None = Field(
+        None, description="its first group is the number; of several matches the last"
+    )
+    json_path: str | None = Field(
+        None, alias="json", description='dotted path into JSON output, "end.sum.bytes"'
+    )
+    scale: float = Field(1.0, description="the number is multiplied by this, to give the column's unit")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Figure:
+        if (self.regex is None) == (self.json_path is None):
+            raise ValueError("it is found in one way; expected regex or json")
+        if self.regex is not None and re.compile(self.regex).groups < 1:
+            raise ValueError("the regular expression has no group; put the number in ( )")
+        return self
+
+    def find(self, name: str, text: str, document: Any) -> float:
+        """The figure. ValueError, naming it, when it is not there."""
+        if self.regex is not None:
+            found = re.findall(self.regex, text, re.MULTILINE)
+            if not found:
+                raise ValueError(f"{name}: nothing matches {self.regex!r}")
+            raw: Any = found[-1][0] if isinstance(found[-1], tuple) else found[-1]
+        else:
+            raw = document
+            for part in str(self.json_path).split("."):
+                try:
+                    raw = raw[int(part)] if isinstance(raw, list) else raw[part]
+                except (KeyError, IndexError, TypeError, ValueError):
+                    raise ValueError(f"{name}: there is no {self.json_path} in its JSON output") from None
+        try:
+            return float(raw) * self.scale
+        except (TypeError, ValueError):
+            raise ValueError(f"{name}: {str(raw)[:40]!r} is not a number") from None
+
+
+class Command(Workload):
+    """Both programs stay in the foreground. {address}, {port} and {duration_s} stand for what they say."""
+
+    kind: Literal["command"] = Field(description="any server and client")
+    protocol: Literal["udp", "tcp"] = Field(
+        "tcp", description="of the server's port, and of the packets that count"
+    )
+    server_command: Words | None = Field(
+        None, alias="server", description="command line of the server; none if absent"
+    )
+    client_command: Words = Field(alias="client", description="command line of the client")
+    port: Count | None = Field(None, ge=1, le=65535, description="the server is ready when it listens here")
+    ready: Pattern | None = Field(None, description="or: when its output matches this regular expression")
+    stop: Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL"] = Field(
+        "SIGTERM", description="signal that ends the server, and a client in the background"
+    )
+    timeout_ns: DurationNs = Field(
+        10_000_000_000,
+        gt=0,
+        alias="timeout",
+        description="the client may take so long beyond warmup and duration",
+    )
+    figures: dict[Annotated[str, Field(pattern=_COLUMN)], Figure] = Field(
+        min_length=1, description="column of runs.csv to where its number stands in the client's output"
+    )
+    loop_kind: Literal["open", "closed"] = Field(
+        "closed", alias="loop", description="which loop the client runs"
+    )
+    note: str = Field("", description="what was converted, kept in every run's record")
+
+    native: ClassVar[frozenset[str]] = frozenset()
+    has_requests: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _readiness_is_declared(self) -> Command:
+        if self.server_command is not None and self.port is None and self.ready is None:
+            raise ValueError("nothing tells when the server is ready; add port, or ready")
+        return self
+
+    def loop(self) -> str:
+        """As declared."""
+        return self.loop_kind
+
+    def has_server(self) -> bool:
+        """A client may talk to what another workload started."""
+        return self.server_command is not None
+
+    def ready_text(self) -> str:
+        """As declared."""
+        return self.ready or ""
+
+    def server(self, scene: Scene) -> list[str]:
+        """With its places filled in."""
+        return self._filled(self.server_command or (), scene)
+
+    def client(self, scene: Scene) -> list[str]:
+        """With its places filled in."""
+        return self._filled(self.client_command, scene)
+
+    def _filled(self, words: tuple[str, ...], scene: Scene) -> list[str]:
+        duration_s = f"{(scene.lasting_ns or self.duration_ns) / 1e9:g}"
+        places = {"{address}": scene.address, "{port}": str(self.port or ""), "{duration_s}": duration_s}
+        out = []
+        for word in words:
+            for place, value in places.items():
+                word = word.replace(place, value)
+            out.append(word)
+        return out
+
+    def allowance_ns(self) -> int:
+        """As declared."""
+        return self.timeout_ns
+
+    def read(self, said: Said) -> Reading:
+        """Every figure, or ValueError for the first that is not there."""
+        document = None
+        if any(figure.json_path for figure in self.figures.values()):
+            try:
+                document = json.loads(said.client)
+            except ValueError:
+                raise ValueError("its output is not JSON") from None
+        metrics = {name: figure.find(name, said.client, document) for name, figure in self.figures.items()}
+        return Reading({"elapsed_ns": said.elapsed_ns}, dict(metrics))
+
+    def described(self) -> dict[str, Any]:
+        """With the commands."""
+        return super().described() | {
+            "client_command": shlex.join(self.client_command),
+            "server_command": shlex.join(self.server_command or ()) or None,
+            "conversion": self.note or None,
+        }

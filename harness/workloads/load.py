@@ -1,0 +1,245 @@
+"""load: our own generator, open loop at an offered rate or closed loop of any depth, on one or many connections."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harness.units import Count, CpuSet, DurationNs, OnOff, Share, format_cpus
+from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
+from harness.workloads.sizes import Sizes, fixed_bytes, least_bytes
+
+_PHASES_MIN_BYTES = 64
+_ONLY_OPEN = ("arrivals", "burst", "late_ns")
+
+
+class Service(BaseModel):
+    """CPU work of the server for each request: a calibrated loop, so time off the CPU does not count as work."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    distribution: Literal["fixed", "exponential", "bimodal"] = Field(
+        "fixed", description="fixed: always `time`; exponential: of mean `time`; bimodal: `time`, or `long`"
+    )
+    time_ns: DurationNs = Field(alias="time", description="work of a request")
+    long_ns: DurationNs | None = Field(None, gt=0, alias="long", description="work of a long request")
+    long_share: Share | None = Field(None, description="share of the requests that are long")
+
+    @model_validator(mode="after")
+    def _bimodal_is_complete(self) -> Service:
+        given = (self.long_ns is not None, self.long_share is not None)
+        if given != (self.distribution == "bimodal",) * 2:
+            raise ValueError("long and long_share go with distribution bimodal, and it with them")
+        return self
+
+    def option(self) -> str:
+        """The generator's form."""
+        if self.distribution == "bimodal":
+            return f"bimodal:{self.time_ns}:{self.long_ns}:{self.long_share:g}"
+        return f"{'exp' if self.distribution == 'exponential' else 'fixed'}:{self.time_ns}"
+
+
+class Generated(Workload):
+    """What every workload of our own client has in common: the loop, the rate, connections and threads."""
+
+    loop_kind: Literal["open", "closed"] | None = Field(
+        None, alias="loop", description="open where a rate is given, else closed"
+    )
+    rate_rps: Count | None = Field(
+        None, ge=1, le=100_000_000, alias="rate", description="open loop: offered requests per second, in all"
+    )
+    arrivals: Literal["constant", "poisson", "burst", "etc"] = Field(
+        "constant", description="open loop: when requests are due; etc: gaps of the Facebook ETC workload"
+    )
+    burst: Count = Field(1, ge=1, le=1_000_000, description="requests per burst, with arrivals: burst")
+    late_ns: DurationNs = Field(
+        50_000,
+        gt=0,
+        alias="late",
+        description="open loop: a send is late when it begins this much after its time",
+    )
+    depth: Count = Field(1, ge=1, le=65536, description="closed loop: requests outstanding per thread")
+    connections: Count = Field(
+        1, ge=1, le=10_000, description="sockets of the client, spread over its threads"
+    )
+    threads: Count = Field(1, ge=1, le=256, description="threads of the client")
+    thread_cpus: CpuSet | None = Field(None, description="CPUs of the client's threads, one each, in turn")
+    count: Count | None = Field(
+        None, ge=1, description="stop after so many requests, if the duration has not ended before"
+    )
+    cooldown_ns: DurationNs = Field(
+        0, le=HOUR_NS, alias="cooldown", description="traffic after measuring, discarded"
+    )
+    timeout_ns: DurationNs = Field(
+        1_000_000_000,
+        ge=1000,
+        le=HOUR_NS,
+        alias="timeout",
+        description="a UDP request is lost after this; over TCP the run fails",
+    )
+    seed: Count = Field(1, ge=0, le=2**63 - 1, description="seed of arrivals, sizes and service times")
+    client_wait: Wait | None = Field(None, description="the client's way to wait, if not `wait`")
+
+    @model_validator(mode="after")
+    def _fields_fit_the_loop(self) -> Generated:
+        is_open = self.loop() == "open"
+        if is_open != (self.rate_rps is not None):
+            raise ValueError(
+                "an open loop needs a rate; add rate: N"
+                if is_open
+                else "rate means nothing in a closed loop; loop: open"
+            )
+        for name in () if is_open else _ONLY_OPEN:
+            if name in self.model_fields_set:
+                raise ValueError(f"{name.removesuffix('_ns')} means nothing in a closed loop; give a rate")
+        if is_open and "depth" in self.model_fields_set:
+            raise ValueError("depth means nothing in an open loop; leave out depth, or rate")
+        if "burst" in self.model_fields_set and self.arrivals != "burst":
+            raise ValueError("burst means nothing with other arrivals; add arrivals: burst")
+        if self.connections < self.threads:
+            raise ValueError(
+                f"{self.threads} threads have only {self.connections} connections; at least one each"
+            )
+        if not is_open and self.wait_of("client") == "blocking" and self.connections != self.threads:
+            raise ValueError(
+                "a blocking client has one connection per thread; choose client_wait: epoll, poll or spin"
+            )
+        return self
+
+    def loop(self) -> str:
+        """As declared, else open where a rate is given."""
+        return self.loop_kind or ("closed" if self.rate_rps is None else "open")
+
+    def allowance_ns(self) -> int:
+        """Connecting thousands of sockets takes its time, and so does waiting for the last replies."""
+        return super().allowance_ns() + 2 * self.timeout_ns + self.cooldown_ns + self.connections * 2_000_000
+
+    def generator_options(self, scene: Scene) -> list[str]:
+        """The client's options but for its sizes and its application."""
+        argv = ["client", "--protocol", self.transport(), "--wait", self.wait_of("client")]
+        argv += ["--connect", scene.address, "--port", str(scene.port), "--loop", self.loop()]
+        if self.loop() == "open":
+            argv += [
+                "--rate",
+                str(self.rate_rps),
+                "--arrivals",
+                self.arrivals,
+                "--late-ns",
+                str(self.late_ns),
+            ]
+            argv += ["--burst", str(self.burst)] if self.arrivals == "burst" else []
+        else:
+            argv += ["--depth", str(self.depth)]
+        argv += ["--connections", str(self.connections), "--threads", str(self.threads)]
+        argv += ["--thread-cpus", format_cpus(self.thread_cpus)] if self.thread_cpus else []
+        argv += ["--seed", str(self.seed), "--warmup-ns", str(self.warmup_ns)]
+        argv += ["--duration-ns", str(scene.lasting_ns or self.duration_ns)]
+        argv += ["--count", str(self.count)] if self.count and not scene.lasting_ns else []
+        argv += ["--cooldown-ns", str(self.cooldown_ns), "--timeout-ns", str(self.timeout_ns)]
+        return [*argv, "--samples", scene.log, *scene.socket_options]
+
+    def described(self) -> dict[str, Any]:
+        """With loop, rate, arrivals, connections and threads."""
+        is_open = self.loop() == "open"
+        return super().described() | {
+            "rate_rps": self.rate_rps,
+            "arrivals": self.arrivals if is_open else None,
+            "depth": None if is_open else self.depth,
+            "connections": self.connections,
+            "threads": self.threads,
+        }
+
+
+class Load(Generated):
+    """Latency counts from the moment a request was due, so that a slow server cannot hide requests it held up."""
+
+    kind: Literal["load"] = Field(description="our generator: open or closed loop")
+    protocol: Literal["udp", "tcp"] = Field("udp", description="TCP sockets have TCP_NODELAY")
+    wait: Wait = Field("blocking", description="how both ends wait for a message")
+    server_wait: Literal["blocking", "spin", "epoll", "poll", "uring"] | None = Field(
+        None, description="the server's way to wait, if not `wait`; uring: io_uring with NAPI busy polling"
+    )
+    server_threads: Count | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="threads of the server, each with a socket of its own (SO_REUSEPORT); for blocking TCP as many "
+        "as connections if absent, else 1",
+    )
+    server_thread_cpus: CpuSet | None = Field(None, description="CPUs of the server's threads, in turn")
+    size: Sizes = Field("64", description="payload of a request")
+    response_size: Sizes | None = Field(None, description="payload of a reply; that of its request if absent")
+    connect_per_request: OnOff = Field(False, description="TCP: every request opens and closes a connection")
+    service: Service | None = Field(None, description="CPU work of the server per request; none if absent")
+    phases: OnOff = Field(
+        False,
+        description="split each request's time by software timestamps; costs some microseconds per request",
+    )
+    stall_ns: DurationNs | None = Field(
+        None,
+        gt=0,
+        alias="stall",
+        description="the server answers nothing for so long (to test the measurement)",
+    )
+    stall_every_ns: DurationNs = Field(
+        10_000_000, gt=0, alias="stall_every", description="period of the stalls"
+    )
+    port: Count = Field(0, ge=0, le=65535, description="port of the server; any free one if 0")
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Load:
+        if self.connect_per_request and self.protocol != "tcp":
+            raise ValueError("connect_per_request needs a connection; add protocol: tcp")
+        smallest = min(least_bytes(self.size), least_bytes(self.response_size or self.size))
+        if smallest < 16 and not self.size.startswith(("exp", "etc")):
+            raise ValueError(f"a message of {smallest} bytes has no room for its header; at least 16B")
+        if self.phases and (self.connections > 1 or self.threads > 1 or smallest < _PHASES_MIN_BYTES):
+            raise ValueError("phases need one thread, one connection, and messages of at least 64B")
+        blocking_tcp = self.protocol == "tcp" and self.wait_of("server") == "blocking"
+        if blocking_tcp and self.server_threads is not None and self.server_threads < self.connections:
+            raise ValueError(
+                f"{self.server_threads} blocking server threads cannot serve {self.connections} connections; "
+                "as many as connections, or server_wait: epoll"
+            )
+        return self
+
+    def wait_of(self, role: Role) -> str:
+        """How the `client` or the `server` waits."""
+        return (self.client_wait if role == "client" else self.server_wait) or self.wait
+
+    def threads_of_server(self) -> int:
+        """A thread per connection where each blocks on one; else what was declared, or one."""
+        if self.server_threads is not None:
+            return self.server_threads
+        return self.connections if self.protocol == "tcp" and self.wait_of("server") == "blocking" else 1
+
+    def server(self, scene: Scene) -> list[str]:
+        """Our own generator's server."""
+        argv = ["server", "--protocol", self.protocol, "--wait", self.wait_of("server"), *self._messages()]
+        argv += ["--listen", scene.address, "--port", str(self.port), "--seed", str(self.seed)]
+        argv += ["--threads", str(self.threads_of_server())]
+        argv += ["--thread-cpus", format_cpus(self.server_thread_cpus)] if self.server_thread_cpus else []
+        argv += ["--service", self.service.option()] if self.service else []
+        argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
+        return [*argv, *scene.socket_options]
+
+    def client(self, scene: Scene) -> list[str]:
+        """Our own generator's client."""
+        argv = [*self.generator_options(scene), *self._messages()]
+        return argv + (["--connect-per-request"] if self.connect_per_request else [])
+
+    def _messages(self) -> list[str]:
+        """What both ends must agree on."""
+        argv = ["--size", self.size]
+        argv += ["--response-size", self.response_size] if self.response_size else []
+        return argv + (["--phases"] if self.phases else [])
+
+    def described(self) -> dict[str, Any]:
+        """With sizes and the server's threads."""
+        return super().described() | {
+            "size_bytes": fixed_bytes(self.size),
+            "sizes": None if fixed_bytes(self.size) else self.size,
+            "server_threads": self.threads_of_server(),
+            "service": self.service.option() if self.service else None,
+        }

@@ -1,0 +1,75 @@
+"""memcached: the stock server, and our own generator speaking its binary protocol to it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from harness.units import Count, OnOff, Share, SizeBytes
+from harness.workloads.base import Role, Scene
+from harness.workloads.load import Generated
+from harness.workloads.sizes import Sizes
+
+
+class Memcached(Generated):
+    """The published Facebook ETC workload: `etc-key` and `etc-value` as sizes, `arrivals: etc` for the gaps."""
+
+    kind: Literal["memcached"] = Field(description="the stock memcached server, loaded by our generator")
+    wait: Literal["spin", "epoll", "poll"] = Field("epoll", description="how the client waits")
+    port: Count = Field(11211, ge=1, le=65535, description="port of the server")
+    server_threads: Count = Field(1, ge=1, le=256, description="memcached -t: its worker threads")
+    memory_bytes: SizeBytes = Field(
+        64 << 20, ge=8 << 20, alias="memory", description="memcached -m: its store"
+    )
+    keys: Count = Field(10_000, ge=1, le=10_000_000, description="number of different keys")
+    key_size: Sizes = Field("30", description="size of a key")
+    value_size: Sizes = Field("200", description="size of a value")
+    get_share: Share = Field(
+        0.9, alias="get", description="share of the requests that are gets; the rest are sets"
+    )
+    preload: OnOff = Field(True, description="set every key before measuring, so that gets are hits")
+
+    native: ClassVar[frozenset[str]] = frozenset({"client"})
+    packages: ClassVar[dict[str, str]] = {"server": "memcached"}
+
+    def transport(self) -> str:
+        """The binary protocol goes over TCP."""
+        return "tcp"
+
+    def wait_of(self, role: Role) -> str:
+        """memcached waits by epoll (libevent)."""
+        return "epoll" if role == "server" else self.client_wait or self.wait
+
+    def server(self, scene: Scene) -> list[str]:
+        """In the foreground, TCP only, room for every connection."""
+        limit = str(max(1024, 2 * self.connections))
+        argv = [
+            "memcached",
+            "-u",
+            "nobody",
+            "-l",
+            scene.address,
+            "-p",
+            str(self.port),
+            "-U",
+            "0",
+            "-c",
+            limit,
+        ]
+        return [*argv, "-t", str(self.server_threads), "-m", str(max(8, self.memory_bytes >> 20))]
+
+    def client(self, scene: Scene) -> list[str]:
+        """Our own generator's client."""
+        argv = [*self.generator_options(scene), "--protocol-app", "memcached", "--keys", str(self.keys)]
+        argv += ["--key-size", self.key_size, "--value-size", self.value_size]
+        argv += ["--get-ratio", f"{self.get_share:g}"]
+        return argv + (["--preload"] if self.preload else [])
+
+    def described(self) -> dict[str, Any]:
+        """With the mix."""
+        return super().described() | {
+            "server_threads": self.server_threads,
+            "sizes": f"key {self.key_size}, value {self.value_size}",
+            "get_share": self.get_share,
+        }

@@ -1,0 +1,60 @@
+"""Sizes of messages as an experiment file writes them: one size, or a distribution, in the generator's own form."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from harness.units import parse_size
+
+_FORM = (
+    'a size such as "64B", or "uniform:64B-1400B", "exponential:MEAN:MAX" (as "exponential:200B:1400B"), '
+    '"etc-key", "etc-value" (sizes of the published Facebook ETC workload)'
+)
+_NAMED = ("etc-key", "etc-value")
+
+
+def parse_sizes(value: object) -> str:
+    """The generator's form of a size or a distribution of sizes, in bytes. ValueError says what is allowed."""
+    if not isinstance(value, str) or (":" not in value and value not in _NAMED):
+        return str(parse_size(value))
+    if value in _NAMED:
+        return value
+    if match := re.fullmatch(r"uniform: ?([^-:]+)-([^-:]+)", value):
+        low, high = parse_size(match[1].strip()), parse_size(match[2].strip())
+        if low > high:
+            raise ValueError(f'"{value[:40]}" runs backwards; expected {_FORM}')
+        return f"uniform:{low}-{high}"
+    if match := re.fullmatch(r"exponential: ?([^-:]+):([^-:]+)", value):
+        mean, most = parse_size(match[1].strip()), parse_size(match[2].strip())
+        if mean > most:
+            raise ValueError(f'"{value[:40]}" has a mean above its maximum; expected {_FORM}')
+        return f"exp:{mean}:{most}"
+    raise ValueError(f'"{value[:40]}" is not understood; expected {_FORM}')
+
+
+def fixed_bytes(sizes: str) -> int | None:
+    """The one size, in bytes; None for a distribution."""
+    return int(sizes) if sizes.isdigit() else None
+
+
+def least_bytes(sizes: str) -> int:
+    """The smallest size a distribution can give, as far as the text says; 1 where it does not."""
+    match = re.match(r"(?:uniform:)?(\d+)", sizes)
+    return int(match[1]) if match else 1
+
+
+_SCHEMA: dict[str, Any] = {
+    "x-quantity": "size or distribution",
+    "anyOf": [
+        {
+            "type": "string",
+            "pattern": r"^( *[0-9]+(\.[0-9]+)? ?([kMG]?B|[KMG]iB)? *|uniform:.+-.+|exponential:.+:.+|etc-(key|value))$",
+            "examples": ["64B", "uniform:64B-1400B", "exponential:200B:1400B", "etc-value"],
+        },
+        {"type": "integer", "minimum": 0},
+    ],
+}
+Sizes = Annotated[str, BeforeValidator(parse_sizes), WithJsonSchema(_SCHEMA)]

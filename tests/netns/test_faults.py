@@ -1,0 +1,193 @@
+"""What goes wrong in a run: it has failed, says why in the words of who failed, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.kernel import processes
+from harness.runner import execute
+from harness.stopping import stop_on_signals
+from harness.store import ResultSet
+from tests import experiment
+from tests.netns.test_unmodified import CLIENT, ENDS, command, record_of
+
+SLEEP = "import time; time.sleep(30)"
+
+
+def python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", code, *arguments]
+
+
+@contextmanager
+def killing(word: str, after_s: float) -> Iterator[None]:
+    """Kill the child of ours whose command line has this word, some time after it came."""
+
+    def search() -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for pid in processes.tree(os.getpid())[1:]:
+                try:
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if word.encode() in words:
+                    time.sleep(after_s)
+                    os.kill(pid, signal.SIGKILL)
+                    return
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp"])
+@pytest.mark.parametrize("victim", ["server", "client"])
+def test_one_of_our_own_dies_mid_run(tmp_path: Path, protocol: str, victim: str) -> None:
+    workload = experiment.document()["workload"] | {"protocol": protocol, "duration": "3s"}
+    begun = time.monotonic()
+    with killing(victim, 0.5):
+        record, _, files = record_of(tmp_path, workload=workload)
+    assert record["verdict"] == "failed"
+    assert f"the {victim}: it ended with killed by signal 9" in record["reasons"][0]
+    assert time.monotonic() - begun < 3, "it is noticed at once, not at the end of the time"
+    assert "client.stdout.jsonl" in files
+
+
+def test_a_foreign_server_dies_mid_run_with_its_last_words(tmp_path: Path) -> None:
+    server = "import sys, time; print('serving', flush=True); time.sleep(0.4); sys.exit('out of paper')"
+    workload = command(server=python(server), client=python(SLEEP), port=None, ready="serving")
+    record, _, files = record_of(tmp_path, workload=workload)
+    assert record["verdict"] == "failed"
+    assert "run on the server: it ended with exit code 1, saying: out of paper" in record["reasons"][0]
+    assert files["server.stderr.txt"] == b"out of paper\n"
+
+
+def test_a_foreign_client_fails(tmp_path: Path) -> None:
+    client = "import sys; print('hello'); sys.exit('no such host')"
+    record, _, _ = record_of(tmp_path, workload=command(client=python(client)))
+    assert record["verdict"] == "failed"
+    assert "the client: it ended with exit code 1, saying: no such host" in record["reasons"][0]
+
+
+def test_a_foreign_client_that_hangs(tmp_path: Path) -> None:
+    workload = command(client=python(f"print('thinking', flush=True); {SLEEP}"), timeout="200ms")
+    record, _, _ = record_of(tmp_path, workload=workload)
+    assert record["verdict"] == "failed"
+    assert "still there after" in record["reasons"][0] and "it said: thinking" in record["reasons"][0]
+
+
+def test_the_family_of_a_program_ends_with_it(tmp_path: Path) -> None:
+    """Grandchildren too, also one that left the process group; the check around every test would find them."""
+    code = (
+        "import os, subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(61)'], start_new_session=True)\n"
+        "print('serving', flush=True); time.sleep(60)"
+    )
+    workload = command(server=python(code), client=python(SLEEP), port=None, ready="serving", timeout="100ms")
+    record, _, _ = record_of(tmp_path, workload=workload)
+    assert record["verdict"] == "failed"
+    left = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _sleeps(pid)]
+    assert left == []
+
+
+def _sleeps(pid: int) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"time.sleep(60)" in words or b"time.sleep(61)" in words
+
+
+def test_a_taken_port_is_told_in_the_words_of_who_wanted_it(tmp_path: Path) -> None:
+    workloads = [command(), command(measured=False)]
+    record, _, _ = record_of(tmp_path, workload=None, workloads=workloads)
+    assert record["verdict"] == "failed"
+    assert "background1-server" in record["reasons"][0]
+    assert "Address already in use" in record["reasons"][0]
+
+
+def test_a_taken_port_of_our_own_server(tmp_path: Path) -> None:
+    load = {"kind": "load", **ENDS, "protocol": "tcp", "port": 7000, "duration": "100ms"}
+    record, _, _ = record_of(tmp_path, workload=None, workloads=[load, load])
+    assert record["verdict"] == "failed"
+    assert "background1-server" in record["reasons"][0]
+    assert "Address already in use" in record["reasons"][0]
+
+
+def test_a_server_that_is_never_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.players._SLACK_S", 0.3)
+    workload = command(server=python(f"print('warming up', flush=True); {SLEEP}"))
+    record, _, _ = record_of(tmp_path, workload=workload)
+    assert record["verdict"] == "failed"
+    assert "wait for port 7777 to listen on the server: nothing within 0.3 s" in record["reasons"][0]
+    assert "it said: warming up" in record["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [
+        ("print('I have no figures')", "its output is not JSON"),
+        ("print('{\"end\": {}}')", "rtt_mean_us: there is no end.mean in its JSON output"),
+        ('print(\'{"end": {"mean": "fast"}}\')', "rtt_mean_us: 'fast' is not a number"),
+    ],
+)
+def test_output_that_cannot_be_read(tmp_path: Path, says: str, why: str) -> None:
+    record, _, files = record_of(tmp_path, workload=command(client=python(says)))
+    assert record["verdict"] == "failed"
+    assert f"read the output on the client (command): {why}; it said: " in record["reasons"][0]
+    assert "client.stdout.txt" in files
+
+
+@pytest.mark.skipif(shutil.which("sockperf") is None, reason="sockperf is not installed")
+def test_a_run_without_samples_has_failed(tmp_path: Path) -> None:
+    links = [experiment.document()["topology"]["links"][0] | {"mtu": 1500}]
+    topology = experiment.document()["topology"] | {"links": links}
+    # One reply to a million messages: there will be none.
+    workload = {"kind": "sockperf", **ENDS, "mode": "under-load", "rate": 1000, "reply_every": 1_000_000}
+    record, _, _ = record_of(tmp_path, workload=workload | {"duration": "100ms"}, topology=topology)
+    assert record["verdict"] == "failed", record["reasons"]
+
+
+def test_a_rate_that_is_impossible_makes_the_run_suspect(tmp_path: Path) -> None:
+    load = {"kind": "load", **ENDS, "rate": 20_000_000, "duration": "200ms", "warmup": "50ms"}
+    record, _, _ = record_of(tmp_path, workload=load)
+    assert record["verdict"] == "suspect"
+    assert "the generator missed" in record["reasons"][0] or "late" in record["reasons"][0]
+    assert record["metrics"]["missed"] > 0 or record["metrics"]["late_percent"] > 1
+
+
+def test_the_plan_goes_on_after_a_failure(tmp_path: Path) -> None:
+    plan = experiment.plan(
+        tmp_path,
+        workload=command(),
+        cases={"bad": {"workload": {"client": python("raise SystemExit('broken')")}}, "good": {}},
+    )
+
+    class Quiet:
+        def starting(self, *_: Any) -> None: ...
+        def finished(self, *_: Any) -> None: ...
+
+    results = ResultSet.create(tmp_path, "small", "20261122T101500Z", b"", plan, {})
+    with stop_on_signals() as stopper:
+        verdicts = execute(plan, results, {}, stopper, Quiet())
+    assert verdicts == {"failed": 1, "valid": 1}
+    (bad,) = [record for record in results.records() if record["verdict"] == "failed"]
+    kept = {path.name for path in (results.path / "runs" / bad["run_id"]).iterdir()}
+    assert "client.stderr.txt" in kept
+    assert CLIENT
