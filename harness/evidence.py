@@ -175,7 +175,7 @@ def _set_metrics(outcome: Outcome) -> dict[str, float | None]:
     return {
         "set_busy_percent": _percent(loads.busy_ns, difference.elapsed_ns * len(outcome.cpus)),
         **{f"set_{name}_percent": 100 * value for name, value in means.items()},
-        "foreign_percent": _percent(loads.worst_cpu_ns(), difference.elapsed_ns),
+        "foreign_percent": _percent(min(loads.worst_cpu_ns(), difference.elapsed_ns), difference.elapsed_ns),
     }
 
 

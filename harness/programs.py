@@ -213,7 +213,7 @@ def tail(data: bytes) -> str:
 
 
 def launch_options(netns: Path | str | None, process: dict[str, Any]) -> list[str]:
-    """The launcher's options: its parent, whose end is its own, and the namespace; CPUs and scheduling where declared."""
+    """The launcher's options: its parent, whose end is its own, namespace; CPUs and scheduling where declared."""
     argv = ["--parent", str(os.getpid())]
     argv += ["--netns", str(netns)] if netns else []
     if process.get("cpus"):
