@@ -24,7 +24,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tables", "layout", "programs"),
     ("compare", "testbed"),
     ("overview", "probes"),
-    ("report", "apply", "evidence", "capabilities"),
+    ("plots",),
+    ("report", "api", "apply", "evidence", "capabilities"),
     ("measure",),
     ("runner",),
     ("cli",),
@@ -59,7 +60,7 @@ EDGE = {"cli", "__main__"}
 EDGE_CALLS = {"print", "exit", "quit", "sys.exit", "SystemExit"}
 EDGE_STREAMS = {"sys.stdout", "sys.stderr"}
 # What the command must not load before it knows what to do: --help and completion answer at once.
-HEAVY = ("numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "rich", "scipy", "yaml")
+HEAVY = ("matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "rich", "scipy", "yaml")
 MAX_LINES = 400
 
 MODULES = load_modules(ROOT / "harness")

@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from harness.errors import InputError
@@ -145,26 +146,41 @@ class ResultSet:
 
     def records(self) -> list[dict[str, Any]]:
         """Every readable run record in the order the runs were made; damaged ones become warnings."""
-        found = []
+        return sorted(self.each_record(), key=_order)
+
+    def each_record(self) -> Iterator[dict[str, Any]]:
+        """The same one at a time, in the order of the run ids: ten thousand of them need not fit in memory."""
         for entry in self._run_directories():
             try:
-                found.append(records.read((entry / "run.json").read_bytes(), entry.name))
+                yield records.read((entry / "run.json").read_bytes(), entry.name)
             except OSError as error:
                 self._warn(f"run {entry.name} is left out: run.json: {error.strerror}")
             except ValueError as error:
                 self._warn(f"run {entry.name} is left out: run.json {error}")
-        return sorted(found, key=_order)
 
     def samples(self, run_id: str) -> npt.NDArray[Any] | None:
         """Raw samples of a run (SAMPLE_DTYPE); None with a warning when damaged, None when it has none."""
-        path = self.path / "runs" / run_id / "samples.parquet"
         try:
-            return samples.decode(path)
+            return samples.decode(self.sample_file(run_id))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
             return None
+
+    def sample_columns(self, run_id: str, names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]] | None:
+        """The named columns of a run's samples, no others; None with a warning when damaged, None without any."""
+        try:
+            return samples.read_columns(self.sample_file(run_id), names)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
+            return None
+
+    def sample_file(self, run_id: str) -> Path:
+        """Where the raw samples of a run are, or would be."""
+        return self.path / "runs" / run_id / "samples.parquet"
 
     # -- writing ------------------------------------------------------------------------------------------
 

@@ -40,17 +40,27 @@ def load_source(path: str | Path) -> Source:
     Raises InputError when it is none of these or cannot be read.
     """
     path = Path(path)
+    results = find_set(path)
+    if results is not None:
+        return from_set(results)
+    return Source(str(path), load_runs(path / "runs.csv" if path.is_dir() else path))
+
+
+def find_set(path: str | Path) -> ResultSet | None:
+    """The result set at `path`, or the newest one of an experiment's directory; None where a CSV file stands for it.
+
+    Raises InputError when there is neither.
+    """
+    path = Path(path)
     if not path.is_dir():
         if not path.exists():
             raise InputError("read results", on=str(path), got="there is no such file or directory")
-        return Source(str(path), load_runs(path))
+        return None
     if not (path / "runs").is_dir():
         newest = ResultSet.latest(path.resolve().parent, path.resolve().name)
-        if newest is not None:
-            return from_set(newest)
-        if (path / "runs.csv").is_file():
-            return Source(str(path), load_runs(path / "runs.csv"))
-    return from_set(ResultSet.open(path))
+        if newest is not None or (path / "runs.csv").is_file():
+            return newest
+    return ResultSet.open(path)
 
 
 def from_set(results: ResultSet) -> Source:
