@@ -252,6 +252,7 @@ UNIT_SUFFIXES = {
     "_bytes": "bytes",
     "_count": "count",
     "_per_request": "",
+    "_per_query": "",
 }
 
 

@@ -40,7 +40,7 @@ def _run(command: str, arguments: object) -> int:
         "doctor": "host",
         "clean": "host",
         "show": "results",
-        "compare": "results",
+        "compare": "compare",
         "completion": "completion",
     }[command]
     code: int = getattr(import_module(f"harness.cli.{module}"), command)(arguments)

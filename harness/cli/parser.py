@@ -127,22 +127,71 @@ def _results(commands: Commands) -> None:
         "--baseline", metavar="CASE", help="case the others are set against (default: the first)"
     )
     _format(show)
+    _compare(commands)
+
+
+def _compare(commands: Commands) -> None:
     compare = commands.add_parser(
-        "compare", help="two result sets, two runs.csv files, or the cases of one set"
+        "compare",
+        help="result sets or runs.csv files, or the cases of one set, with intervals and tests",
+        description="Sets every further input against the first, cell by cell; with one input and --baseline, its "
+        "cases against that case. The method, and what it can show: docs/statistics.md.",
     )
-    compare.add_argument("a", metavar="A", help="result set or runs.csv; the baseline")
-    compare.add_argument("b", metavar="B", nargs="?", help="result set or runs.csv to set against A")
+    compare.add_argument("input", metavar="INPUT", nargs="+", help="result set or runs.csv; the first is the baseline")
     compare.add_argument(
-        "--baseline", metavar="CASE", help="with A alone: the case the others are set against"
+        "--baseline", metavar="CASE", help="with one input: the case the others are set against"
     )
     compare.add_argument(
         "--metric", action="append", metavar="COLUMN", help="only this column (may be repeated)"
     )
-    _format(compare)
+    compare.add_argument(
+        "--by", action="append", metavar="COLUMN", help="tell cells apart by this column alone (may be repeated)"
+    )
+    compare.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="only runs for which this holds: contention.load=100%%, case!=base, rtt_p50_us<50 (all of several)",
+    )
+    compare.add_argument(
+        "--sort", choices=("plan", "case", "effect", "p"), default="plan", help="order of rows (default: plan)"
+    )
+    compare.add_argument(
+        "--include",
+        type=_verdicts,
+        default=(),
+        metavar="VERDICTS",
+        help="count runs of these verdicts too: suspect,inert",
+    )
+    compare.add_argument(
+        "--sesoi",
+        metavar="PERCENT",
+        help="smallest effect of interest: changes within it are ~ (default: checks.smallest_effect)",
+    )
+    compare.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="COND",
+        help='exit 1 when shown of any cell: "rtt_p99_us > +5%%", "> +3us", "> 100us" (may be repeated)',
+    )
+    compare.add_argument(
+        "--fail-if-point", action="store_true", help="judge --fail-if by the estimate, not by its interval"
+    )
+    _format(compare, (*FORMATS, "kernel"))
 
 
-def _format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+def _verdicts(text: str) -> tuple[str, ...]:
+    names = tuple(filter(None, (part.strip() for part in text.split(","))))
+    for name in names:
+        if name not in ("inert", "suspect", "failed"):
+            raise argparse.ArgumentTypeError(f"{name!r} is none of inert, suspect, failed")
+    return names
+
+
+def _format(parser: argparse.ArgumentParser, formats: tuple[str, ...] = FORMATS) -> None:
+    parser.add_argument("--format", choices=formats, default="text", help="default: text")
     parser.add_argument(
         "--json", action="store_const", const="json", dest="format", help="the same as --format json"
     )

@@ -25,7 +25,7 @@ import sys
 from harness import report
 from harness.compare import compare_sources
 from harness.tables import load_source
-print(report.compare(compare_sources(load_source(sys.argv[1]), load_source(sys.argv[2])), "csv"), end="")
+print(report.compare(compare_sources([load_source(path) for path in sys.argv[1:3]]), "csv"), end="")
 """
 BY_HAND = f"""
 import sys
