@@ -90,7 +90,7 @@ _DECLARED = (
 
 _RTT = "of the run's round-trip times, request sent to reply received"
 
-METRICS = (
+METRICS: tuple[Column, ...] = (
     _metric("requests", "count", "Requests measured and answered.", "higher"),
     _metric("lost", "count", "Requests never answered within the time-out.", "lower"),
     _metric("duplicates", "count", "Replies that came twice.", "lower"),
@@ -234,8 +234,59 @@ FIXED_BEFORE_FACTORS = _IDENTITY
 RUN_COLUMNS = (*_IDENTITY, *_COURSE, *ENVIRONMENT, *_DECLARED, *METRICS)
 """Every column of runs.csv in its order, without the factors, which come after `case`."""
 
+IMPORTED_FACTS = (
+    _text("runs", "latency_basis", "What the source recorded: rtt; half round trip, doubled; or one way."),
+)
+IMPORTED_METRICS = (
+    _metric(
+        "cycles_per_query",
+        "",
+        "CPU cycles of the CPU set per answered query.",
+        "lower",
+        main=True,
+        label="cycles/query",
+    ),
+    _metric("instructions_per_query", "", "Instructions of the CPU set per answered query.", "lower"),
+    _metric("packets_per_interrupt", "", "Packets received per interrupt of the NIC."),
+    _metric(
+        "throughput_bps", "bit/s", "Payload received per second.", "higher", main=True, label="throughput"
+    ),
+    _metric("messages_pps", "1/s", "Messages sent per second, unanswered.", "higher"),
+    _metric("lost_percent", "%", "Share of the packets sent that never came.", "lower"),
+    _metric(
+        "udp_jitter_us", "us", "Smoothed change of the one-way transit time (RFC 3550), no latency.", "lower"
+    ),
+    _metric(
+        "tcp_rtt_min_us", "us", "Least RTT the sending kernel's TCP estimated; no request's latency.", "lower"
+    ),
+    _metric("tcp_rtt_mean_us", "us", "Mean of the sending kernel's smoothed TCP RTT.", "lower"),
+    _metric("tcp_rtt_max_us", "us", "Greatest of the sending kernel's smoothed TCP RTT.", "lower"),
+    _metric("local_cpu_util_percent", "%", "Busy time of all CPUs of the client's host.", "lower"),
+    _metric("remote_cpu_util_percent", "%", "Busy time of all CPUs of the server's host.", "lower"),
+    *(
+        _metric(
+            f"oneway_{name}_us", "us", f"{told} of one-way times, never compared with round trips.", "lower"
+        )
+        for name, told in (
+            ("min", "Least"),
+            ("mean", "Mean"),
+            ("sd", "Standard deviation"),
+            ("p50", "Median"),
+            ("p90", "90 % quantile"),
+            ("p95", "95 % quantile"),
+            ("p99", "99 % quantile"),
+            ("p99_9", "99.9 % quantile"),
+            ("p99_99", "99.99 % quantile"),
+            ("max", "Greatest"),
+            ("jitter", "p99.9 less p50"),
+        )
+    ),
+)
+"""Columns that only imported runs have; they follow all others in runs.csv, by name."""
+
+METRICS = (*METRICS, *IMPORTED_METRICS)
 MAIN_METRICS = tuple(column for column in METRICS if column.main)
-BY_NAME = {column.name: column for column in RUN_COLUMNS}
+BY_NAME = {column.name: column for column in (*RUN_COLUMNS, *IMPORTED_FACTS, *IMPORTED_METRICS)}
 
 # A measured value carries its unit in its name; a name without one is something that was varied.
 UNIT_SUFFIXES = {
@@ -253,6 +304,7 @@ UNIT_SUFFIXES = {
     "_count": "count",
     "_per_request": "",
     "_per_query": "",
+    "_per_interrupt": "",
 }
 
 

@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("spec",),
     ("plan", "store", "shaping"),
     ("tables", "layout", "programs"),
-    ("compare", "testbed"),
+    ("compare", "testbed", "importers"),
     ("overview", "probes"),
     ("plots",),
     ("report", "api", "apply", "evidence", "capabilities"),

@@ -75,8 +75,19 @@ def from_set(results: ResultSet) -> Source:
         planned=planned,
         manifest=results.manifest,
         plan=plan,
-        warnings=tuple(results.warnings),
+        warnings=(*results.warnings, *_imported(results.manifest)),
     )
+
+
+def _imported(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an import found odd, in one sentence; imports.csv of the set has it all."""
+    origin = manifest.get("import")
+    count = origin.get("findings") if isinstance(origin, dict) else None
+    if not isinstance(origin, dict) or not count:
+        return ()
+    firsts = origin.get("first_findings")
+    first = f"; the first: {firsts[0]}" if isinstance(firsts, list) and firsts else ""
+    return (f"the imported files have {count} oddities, all in imports.csv{first}",)
 
 
 def write_tables(results: ResultSet) -> Tables:
