@@ -41,7 +41,9 @@ def _run(command: str, arguments: object) -> int:
         "clean": "host",
         "show": "results",
         "compare": "compare",
+        "import": "import_",
         "completion": "completion",
     }[command]
-    code: int = getattr(import_module(f"harness.cli.{module}"), command)(arguments)
+    function = "import_" if command == "import" else command
+    code: int = getattr(import_module(f"harness.cli.{module}"), function)(arguments)
     return code

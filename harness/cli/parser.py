@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     _files(commands)
     _host(commands)
     _results(commands)
+    _import(commands)
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     return parser
@@ -180,6 +181,29 @@ def _compare(commands: Commands) -> None:
         "--fail-if-point", action="store_true", help="judge --fail-if by the estimate, not by its interval"
     )
     _format(compare, (*FORMATS, "kernel"))
+
+
+def _import(commands: Commands) -> None:
+    read = commands.add_parser("import", help="a result set from other programs' raw output")
+    read.add_argument("format", metavar="FORMAT", nargs="?", help="what it is, or auto; see --list")
+    read.add_argument("path", metavar="PATH", nargs="?", help="file, or directory of files")
+    read.add_argument("--list", action="store_true", help="print the formats and exit")
+    read.add_argument("-o", "--output", default="results", metavar="DIR", help="where the set goes (default: results)")
+    read.add_argument("--name", default="", help="name of the set (default: after PATH)")
+    read.add_argument("--case", default="", help="name of every run's case (default: after the files)")
+    read.add_argument(
+        "--compat",
+        choices=("published",),
+        default="",
+        help="irqsuspend: cycles per query and runs that count as in the early published tables",
+    )
+    read.add_argument("--unit", choices=("ns", "us", "ms", "s"), default="", help="hdrhistogram: unit of the values")
+    read.add_argument(
+        "--basis",
+        choices=("rtt", "half-rtt", "one-way"),
+        default="",
+        help="hdrhistogram, netperf: what the latencies are",
+    )
 
 
 def _verdicts(text: str) -> tuple[str, ...]:
