@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("text", "markdown", "csv", "json")
+KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
 
 _EPILOG = """\
 exit codes: 0 ok; 1 some run failed or is not valid; 2 bad input; 3 this host lacks what the experiment
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     _files(commands)
     _host(commands)
     _results(commands)
+    _pages(commands)
     _import(commands)
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
@@ -181,6 +183,29 @@ def _compare(commands: Commands) -> None:
         "--fail-if-point", action="store_true", help="judge --fail-if by the estimate, not by its interval"
     )
     _format(compare, (*FORMATS, "kernel"))
+
+
+def _pages(commands: Commands) -> None:
+    report = commands.add_parser("report", help="one self-contained HTML page of one or more result sets")
+    report.add_argument("directory", metavar="DIR", nargs="+", help="result set, or a directory of them (the newest)")
+    report.add_argument(
+        "-o", "--output", metavar="FILE", help="default: report.html in the set, or here for several sets"
+    )
+    report.add_argument("--baseline", metavar="CASE", help="case the others are set against")
+    plot = commands.add_parser("plot", help="one figure for a paper: SVG, PDF or PNG (needs pollbench[plot])")
+    plot.add_argument("directory", metavar="DIR", help="result set, or a directory of them (the newest)")
+    plot.add_argument("--kind", required=True, choices=KINDS, help="what to draw")
+    plot.add_argument("-o", "--output", required=True, metavar="FILE", help="its ending chooses: .svg, .pdf or .png")
+    plot.add_argument("--baseline", metavar="CASE", help="case drawn as the reference (default: the first)")
+    plot.add_argument("--case", action="append", metavar="NAME", help="only this case (may be repeated)")
+    plot.add_argument(
+        "--at", action="append", default=[], metavar="FACTOR=VALUE", help="only cells with this value (may be repeated)"
+    )
+    plot.add_argument(
+        "--metric", metavar="COLUMN", help="what load and heatmap show (default: rtt_p99_us, and p50 for load)"
+    )
+    plot.add_argument("--run", action="append", metavar="RUN_ID", help="timeline: this run (may be repeated)")
+    plot.add_argument("--width", type=float, default=7.0, metavar="INCHES", help="width of the figure (default: 7)")
 
 
 def _import(commands: Commands) -> None:
