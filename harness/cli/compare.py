@@ -10,11 +10,11 @@ from dataclasses import replace
 from harness import columns, report
 from harness.cli.results import paper
 from harness.compare import Comparison, Options, compare_cases, compare_sources
+from harness.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.compare.gate import Condition, Finding, judge, parse_condition
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.report import words
 from harness.tables import Source, load_source
-from harness.units import parse_share
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -48,6 +48,9 @@ def _options(
 ) -> Options:
     smallest = None
     if arguments.sesoi is not None:
+        # Imported here: pydantic, which it brings, costs 50 ms.
+        from harness.units import parse_share
+
         try:
             smallest = parse_share(arguments.sesoi)
         except ValueError as error:
@@ -61,11 +64,9 @@ def _options(
         sort=arguments.sort,
     )
     if arguments.format == "kernel" and options.metrics is None:
-        there = [name for name in report.KERNEL_METRICS if any(name in source.runs for source in sources)]
+        there = [name for name in KERNEL_METRICS if any(name in source.runs for source in sources)]
         options = replace(options, metrics=tuple(there) or None)
     # A metric that a condition names is compared, whether it is among those shown by default or not.
-    from harness.compare.choose import choose_metrics
-
     chosen = choose_metrics([source.runs for source in sources], options.metrics)
     named = [condition.metric for condition in conditions]
     return replace(options, metrics=tuple(dict.fromkeys([*chosen, *named])))

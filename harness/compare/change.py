@@ -26,8 +26,10 @@ def change(
 
     smallest_effect: a share; an interval wholly within it either way is "~", however narrow.
     """
-    left, right = stats.estimate(base), stats.estimate(test)
-    one, other = (stats.clean(base), stats.clean(test)) if pairs is None else (pairs[0], pairs[1])
+    one, other = stats.clean(base), stats.clean(test)
+    left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
+    if pairs is not None:
+        one, other = pairs
     found = stats.effect(one, other, paired=pairs is not None)
     if found.difference is None:
         return missing(left, right, _no_effect(left, right))

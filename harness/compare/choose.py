@@ -13,7 +13,6 @@ from harness.compare.model import Options
 from harness.errors import InputError
 from harness.tables.cells import factor_columns
 from harness.tables.source import Source
-from harness.units import parse_share
 
 DEFAULT_METRICS = (
     "rtt_p50_us",
@@ -23,6 +22,11 @@ DEFAULT_METRICS = (
     "rate_rps",
     "cpu_us_per_request",
 )
+
+
+CYCLES = ("cycles_per_query", "cycles_per_request")
+KERNEL_METRICS = ("rate_rps", "rtt_mean_us", "rtt_p95_us", "rtt_p99_us", "set_busy_percent", *CYCLES)
+"""What the tables of kernel cover letters show."""
 
 
 def choose_metrics(tables: Sequence[pd.DataFrame], wanted: Sequence[str] | None) -> list[str]:
@@ -84,6 +88,11 @@ def smallest_effect(sources: Sequence[Source], options: Options) -> float:
 def _declared(source: Source) -> float:
     """`checks.smallest_effect` of the experiment, the largest over its cells; 0 where nothing says so."""
     found = [0.0]
+    if not source.plan:
+        return 0.0
+    # Imported here: a CSV file needs none of it, and it costs 50 ms.
+    from harness.units import parse_share
+
     try:
         documents = [cell["document"] for cell in source.plan["cells"]]
         checks = [document.get("checks") or {} for document in documents]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from harness import stats
@@ -34,7 +35,9 @@ def corrected(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int]]:
 def in_order(rows: Sequence[Row], sort: Sort) -> tuple[Row, ...]:
     """Rows of each metric in the order asked for; ties keep the plan's order."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
-    return tuple(row for name in metrics for row in _sorted([row for row in rows if row.metric == name], sort))
+    return tuple(
+        row for name in metrics for row in _sorted([row for row in rows if row.metric == name], sort)
+    )
 
 
 def _sorted(rows: list[Row], sort: Sort) -> list[Row]:
@@ -58,12 +61,14 @@ def far_runs(
 ) -> Iterator[OutlierRun]:
     """Runs that count but lie far from the others of their cell, for each metric."""
     ids = runs["run_id"].to_numpy() if "run_id" in runs.columns else None
-    figures = {name: values_of(runs, name) for name in metrics}
+    if not metrics:
+        return
+    figures = np.stack([values_of(runs, name) for name in metrics])
     for cell in cells:
-        for name, values in figures.items():
-            for found in stats.outliers(values[cell.valid]):
-                row = int(cell.valid[found.at])
+        for name, found in zip(metrics, stats.outliers(figures[:, cell.valid]), strict=True):
+            for each in found:
+                row = int(cell.valid[each.at])
                 # A table without ids: rows as a spreadsheet counts them, below the header.
                 run_id = str(ids[row]) if ids is not None else f"row {row + 2}"
                 where = (cell.case, cell.factors, run_id)
-                yield OutlierRun(letter, name, *where, found.value, found.median, found.far)
+                yield OutlierRun(letter, name, *where, each.value, each.median, each.far)

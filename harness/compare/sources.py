@@ -66,7 +66,10 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         family=family,
         included=options.include,
         smallest_effect=smallest,
-        notes=(*notes, *(f"{label} says nothing about where its runs were made" for label in _silent(sources, labels))),
+        notes=(
+            *notes,
+            *(f"{label} says nothing about where its runs were made" for label in _silent(sources, labels)),
+        ),
         warnings=tuple(text for source in sources for text in source.warnings),
     )
 
@@ -135,7 +138,10 @@ def _narrowed(sources: Sequence[Source], options: Options) -> list[Source]:
         runs = filtered(source.runs, options.filters)
         if len(source.runs) and not len(runs):
             raise InputError(
-                "filter runs", on=source.label, got=f"none passes {', '.join(options.filters)}", where="--filter"
+                "filter runs",
+                on=source.label,
+                got=f"none passes {', '.join(options.filters)}",
+                where="--filter",
             )
         found.append(source if runs is source.runs else replace(source, runs=runs))
     return found
@@ -158,14 +164,16 @@ def _within(
             )
             continue
         pairs = paired_values(runs, name, base, cell)
-        found = change(
-            name, values[base.valid], values[cell.valid], pairs=pairs, smallest_effect=smallest
-        )
+        found = change(name, values[base.valid], values[cell.valid], pairs=pairs, smallest_effect=smallest)
         yield cell, with_reason(found, (base, cell), ("the baseline", "this case"))
 
 
 def _sets_rows(
-    name: str, tables: Sequence[pd.DataFrame], cells: Sequence[_Cells], letters: Sequence[str], smallest: float
+    name: str,
+    tables: Sequence[pd.DataFrame],
+    cells: Sequence[_Cells],
+    letters: Sequence[str],
+    smallest: float,
 ) -> Iterator[Row]:
     """The rows of one metric: each cell that any source has, once for each source beside the first."""
     values = [values_of(table, name) for table in tables]

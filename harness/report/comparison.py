@@ -19,9 +19,7 @@ def document(found: Comparison) -> list[Block]:
     letters = [each.letter for each in found.inputs]
     for difference in found.differences:
         values = " -> ".join(words.some(each) or words.BLANK for each in difference.values)
-        blocks.append(
-            Para(f"Differs beside the numbers: {difference.column}: {values}", "warn", bullet=True)
-        )
+        blocks.append(Para(f"Differs beside the numbers: {difference.column}: {values}", "warn", bullet=True))
     blocks += [Para(text, bullet=True) for text in found.verdict]
     blocks.append(Gap())
     for metric in found.metrics:

@@ -84,10 +84,7 @@ def comparison_json(found: Comparison) -> str:
             "verdict": list(found.verdict),
             "family": found.family,
             "rows": [_row_json(row, found.inputs[row.against].letter) for row in found.rows],
-            "outliers": [
-                {**asdict(each), "factors": dict(each.factors)}
-                for each in found.outliers
-            ],
+            "outliers": [{**asdict(each), "factors": dict(each.factors)} for each in found.outliers],
             "notes": list(found.notes),
             "calibration": list(found.calibration),
             "warnings": list(found.warnings),

@@ -97,7 +97,9 @@ def _method(found: Comparison) -> Iterator[str]:
         frozenset({True}): ", paired by block",
         frozenset({True, False}): ", paired by block where blocks match",
     }
-    smallest = f" or lies within +-{words.share(found.smallest_effect)} (small)" if found.smallest_effect else ""
+    smallest = (
+        f" or lies within +-{words.share(found.smallest_effect)} (small)" if found.smallest_effect else ""
+    )
     yield (
         f"ratio: {other} / {one} of the medians, diff: {other} - {one}, each with its 95 % bootstrap interval "
         f"over runs{how.get(frozenset(paired), '')}. change: ~ where the interval includes no effect{smallest}; "

@@ -9,14 +9,11 @@ from typing import TypeVar
 
 from harness.columns import VERDICTS
 from harness.compare import Change, Comparison, Factors
+from harness.compare.choose import CYCLES, KERNEL_METRICS
 from harness.report import words
 from harness.stats import Estimate
 
 WIDTH = 72
-
-CYCLES = ("cycles_per_query", "cycles_per_request")
-METRICS = ("rate_rps", "rtt_mean_us", "rtt_p95_us", "rtt_p99_us", "set_busy_percent", *CYCLES)
-"""What the table shows, as far as a runs table has it."""
 
 _HEADS = ("qps", "avglat", "95%lat", "99%lat", "cpu", "cpq")
 _SIZES = (9, 8, 8, 8, 7, 8)
@@ -44,7 +41,9 @@ def kernel_table(found: Comparison) -> str:
         head = f"change {'of ' + of if found.kind == 'sets' else 'against ' + found.inputs[0].label}:"
         rows = [row for row in found.rows if row.against == at]
         lines += ["", head]
-        lines += _table(_figures((row.case, row.factors, row.metric, row.change) for row in rows), loads, _change)
+        lines += _table(
+            _figures((row.case, row.factors, row.metric, row.change) for row in rows), loads, _change
+        )
     lines.append("")
     lines += [line for text in _foot(found, names) for line in _wrapped(text)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -77,7 +76,7 @@ def _table(
     cells: dict[_Cell, dict[str, T]], loads: dict[Factors, str], form: Callable[[str, T], str]
 ) -> list[str]:
     """The lines of one table, grouped by load as cover letters do."""
-    columns = [METRICS[:1], *((name,) for name in METRICS[1:5])]
+    columns = [KERNEL_METRICS[:1], *((name,) for name in KERNEL_METRICS[1:5])]
     measured = {name for figures in cells.values() for name in figures}
     if measured & set(CYCLES):
         columns.append(CYCLES)
@@ -151,9 +150,7 @@ def _foot(found: Comparison, names: list[str]) -> Iterator[str]:
         "change: of the medians over runs; ~: none shown (95 % interval); ?: shown, not confirmed by a rank test "
         "(Holm over each column); few: too few runs"
     )
-    counts = {
-        verdict: sum(each.runs.get(verdict, 0) for each in found.inputs) for verdict in VERDICTS
-    }
+    counts = {verdict: sum(each.runs.get(verdict, 0) for each in found.inputs) for verdict in VERDICTS}
     counted = f", counted: valid, {', '.join(found.included)}" if found.included else ""
     yield f"runs: {words.counts(counts)}{counted}"
     for item in found.differences:

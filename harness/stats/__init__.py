@@ -22,6 +22,7 @@ from harness.stats.runs import (
     Interval,
     clean,
     estimate,
+    estimate_sorted,
     median,
     median_interval,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "clean",
     "effect",
     "estimate",
+    "estimate_sorted",
     "holm",
     "mann_whitney",
     "median",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from harness.stats.runs import Floats, middle
+from harness.stats.runs import Floats
 
 MIN_RUNS_OUTLIER = 5
 """Among fewer runs none can be called far from the others."""
@@ -29,19 +30,37 @@ class Outlier:
     far: float
 
 
-def outliers(values: Floats) -> list[Outlier]:
-    """Values more than FAR robust standard deviations (1.4826 MAD, at least 1 % of the median) off."""
-    finite = np.flatnonzero(np.isfinite(values))
-    if finite.size < MIN_RUNS_OUTLIER:
-        return []
-    kept = values[finite]
-    with np.errstate(all="ignore"):
-        median = middle(np.sort(kept))
-        apart = np.abs(kept - median)
-        spread = max(_MAD_TO_SD * middle(np.sort(apart)), _LEAST_SPREAD * abs(median))
-        if not spread > 0 or not np.isfinite(spread):
-            return []
-        far = apart / spread
-    return [
-        Outlier(int(finite[at]), float(kept[at]), median, float(far[at])) for at in np.flatnonzero(far > FAR)
-    ]
+def outliers(values: Floats) -> list[list[Outlier]]:
+    """Of each row of a table of runs (metric by run), the values more than FAR robust standard deviations off.
+
+    A robust standard deviation is 1.4826 MAD, at least 1 % of the median. Blanks (NaN) are no values.
+    """
+    found: list[list[Outlier]] = [[] for _ in range(values.shape[0])]
+    for blank, rows in _by_blanks(values):
+        kept = np.flatnonzero(~blank)
+        if kept.size < MIN_RUNS_OUTLIER:
+            continue
+        table = values[np.ix_(rows, kept)]
+        median = _middles(table)
+        apart = np.abs(table - median[:, None])
+        spread = np.maximum(_MAD_TO_SD * _middles(apart), _LEAST_SPREAD * np.abs(median))
+        with np.errstate(all="ignore"):
+            far = apart / spread[:, None]
+        for row, at in zip(*np.nonzero((far > FAR) & np.isfinite(far)), strict=True):
+            one = Outlier(int(kept[at]), float(table[row, at]), float(median[row]), float(far[row, at]))
+            found[rows[row]].append(one)
+    return found
+
+
+def _by_blanks(values: Floats) -> list[tuple[npt.NDArray[np.bool_], list[int]]]:
+    """Rows with the same blanks together; mostly there are none, and all rows are one group."""
+    blank = ~np.isfinite(values)
+    if not blank.any():
+        return [(np.zeros(values.shape[1], dtype=bool), list(range(values.shape[0])))]
+    return [(blank[row], [row]) for row in range(values.shape[0])]
+
+
+def _middles(table: Floats) -> Floats:
+    ordered = np.sort(table, axis=1)
+    count = ordered.shape[1]
+    return np.asarray(ordered[:, (count - 1) // 2] / 2.0 + ordered[:, count // 2] / 2.0)

@@ -54,11 +54,16 @@ def median(values: npt.ArrayLike) -> float | None:
 
 def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Median, interval of the median and count of the finite values."""
-    ordered = clean(values)
+    return estimate_sorted(clean(values), confidence)
+
+
+def estimate_sorted(ordered: Floats, confidence: float = CONFIDENCE) -> Estimate:
+    """The same of what `clean` gave."""
     if not ordered.size:
         return Estimate(None, None, 0)
-    mean = float(np.mean(ordered / ordered.size) * ordered.size)
-    return Estimate(middle(ordered), median_interval(ordered, confidence), int(ordered.size), mean)
+    # Divided first: the sum can be more than a float holds.
+    mean = float((ordered / ordered.size).sum())
+    return Estimate(middle(ordered), _interval(ordered, confidence), int(ordered.size), mean)
 
 
 def median_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval | None:
@@ -68,7 +73,10 @@ def median_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> In
     to largest does not (n <= 5 at 95 %), smallest to largest with the confidence it really has (n = 5:
     93.75 %, n = 4: 87.5 %, n = 3: 75 %). None below MIN_RUNS_INTERVAL values.
     """
-    ordered = clean(values)
+    return _interval(clean(values), confidence)
+
+
+def _interval(ordered: Floats, confidence: float) -> Interval | None:
     if ordered.size < MIN_RUNS_INTERVAL:
         return None
     rank, achieved = _median_ranks(int(ordered.size), confidence)
@@ -93,5 +101,6 @@ def _median_ranks(count: int, confidence: float) -> tuple[int, float]:
 def middle(ordered: Floats) -> float:
     """The median of sorted values, of which there is at least one."""
     count = ordered.size
+    low, high = float(ordered[(count - 1) // 2]), float(ordered[count // 2])
     # Halved first: the sum of two numbers can be more than a float holds.
-    return float(ordered[(count - 1) // 2]) / 2.0 + float(ordered[count // 2]) / 2.0
+    return low if low == high else low / 2.0 + high / 2.0

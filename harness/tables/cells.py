@@ -74,8 +74,10 @@ def _codes(runs: pd.DataFrame, keys: list[str]) -> tuple[npt.NDArray[np.int64], 
     combined = np.zeros(len(runs), dtype=np.int64)
     for key in keys:
         codes, uniques = pd.factorize(runs[key])
-        _, combined = np.unique(combined * (len(uniques) + 1) + codes, return_inverse=True)
-    first = np.unique(combined, return_index=True)[1]
+        # Numbered again from 0 each time, in the order met: products of many factors would overflow.
+        combined = pd.factorize(combined * (len(uniques) + 1) + codes)[0].astype(np.int64)
+    first = np.empty(int(combined.max()) + 1, dtype=np.int64)
+    first[combined[::-1]] = np.arange(len(runs))[::-1]
     picked = [[_text(value) for value in runs[key].iloc[first]] for key in keys]
     return combined, dict(zip(map(int, first), zip(*picked, strict=True), strict=True))
 

@@ -15,6 +15,7 @@ import pytest
 
 from harness import report
 from harness.compare import Options, compare_cases, compare_sources
+from harness.compare.choose import KERNEL_METRICS
 from harness.overview import overview
 from harness.report import words
 from harness.report.layout import Col, Para, Table, Text, to_markdown, to_text
@@ -78,7 +79,7 @@ def test_compare_sets(fmt: report.CompareFormat) -> None:
 
 @pytest.mark.parametrize("fmt", report.COMPARE_FORMATS)
 def test_compare_cases(fmt: report.CompareFormat) -> None:
-    metrics = ("rtt_p50_us", "cpu_us_per_request") if fmt != "kernel" else report.KERNEL_METRICS[:4]
+    metrics = ("rtt_p50_us", "cpu_us_per_request") if fmt != "kernel" else KERNEL_METRICS[:4]
     matches(
         f"compare_cases.{SUFFIX[fmt]}",
         report.compare(compare_cases(source(troubled=True), "base", Options(metrics=metrics)), fmt),
