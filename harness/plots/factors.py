@@ -18,6 +18,7 @@ _UNITS = {
     "bytes": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3},
     "": {"": 1.0, "k": 1e3, "M": 1e6, "/s": 1.0, "rps": 1.0},
 }
+_RATES = ("rate", "qps", "rps", "offered")
 _LOAD = ("rate", "load", "qps", "rps", "offered", "depth", "clients", "connections", "sockets", "threads")
 
 
@@ -32,7 +33,12 @@ class Axis:
     @property
     def load_like(self) -> bool:
         """Is it a load, a rate or a number of clients, by its name?"""
-        return self.name.rpartition(".")[2].lower() in _LOAD
+        return short_name(self.name).lower() in _LOAD
+
+    @property
+    def said_unit(self) -> str:
+        """The unit as an axis shows it: that of a bare rate is requests per second."""
+        return self.unit.replace("us", "µs") or ("1/s" if short_name(self.name).lower() in _RATES else "")
 
 
 def quantity(text: str) -> tuple[float, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def load_sweep(
     base: Path, blocks: int = 4, count: int = 20_000, rates: tuple[int, ...] = (10, 40, 70, 100)
 ) -> ResultSet:
     """A set with a hockey stick per case: 4 cases x rates (in thousands per second) x blocks runs."""
-    made = []
+    made: list[tuple[dict[str, Any], npt.NDArray[Any]]] = []
     for block in range(1, blocks + 1):
         for rate in rates:
             for case, (level, limit, cpu) in CASES.items():
@@ -124,7 +125,7 @@ def load_sweep(
 
 def saved(
     base: Path,
-    made: list[tuple[dict[str, Any], npt.NDArray[Any] | None]],
+    made: Sequence[tuple[dict[str, Any], npt.NDArray[Any] | None]],
     name: str = "load-curve",
     description: str = "",
 ) -> ResultSet:

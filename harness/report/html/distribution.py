@@ -51,7 +51,9 @@ def _body(look: Look, factors: Factors, drawn: Sequence[Curve]) -> Markup:
     ]
     x = log_scale(shown, LEFT, WIDTH - RIGHT)
     y = Scale(0.0, 1.0, HEIGHT - BOTTOM, TOP, False)
-    axes = Axes(x, y, "round-trip time", "answered within", time_text, lambda share: f"{share * 100:g} %")
+    axes = Axes(
+        x, y, "round-trip time", "share of requests answered", time_text, lambda share: f"{share * 100:g} %"
+    )
     lines = [(curve, _points(axes, curve.median_us, _SHARES)) for curve in drawn]
     groups = [
         look.group(
@@ -73,7 +75,7 @@ def _tail(look: Look, factors: Factors, drawn: Sequence[Curve]) -> Markup:
     x = log_scale(shown, LEFT, WIDTH - RIGHT)
     y = Scale(min(deepest, 0.01), 1.0, HEIGHT - BOTTOM, TOP, True)
     decades = [10.0**-power for power in range(8) if 10.0**-power >= y.low * 0.999]
-    axes = Axes(x, y, "round-trip time", "slower than that", time_text, _percent, y_ticks=decades)
+    axes = Axes(x, y, "round-trip time", "share of requests slower", time_text, _percent, y_ticks=decades)
     groups = []
     for curve in drawn:
         beyond = np.maximum(1.0 - _SHARES, _least_share(curve))

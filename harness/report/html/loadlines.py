@@ -63,7 +63,7 @@ def panel(look: Look, found: LoadCurves, at: Factors, y: Scale) -> Markup:
 def _chart(look: Look, found: LoadCurves, panel: Factors, metric: str, y: Scale) -> Markup:
     numbers = sorted(set(found.axis.numbers.values()))
     x = _x_scale(numbers)
-    unit = f", {found.axis.unit}" if found.axis.unit else ""
+    unit = f", {found.axis.said_unit}" if found.axis.said_unit else ""
     quantile = columns.metric(metric).label.removeprefix("RTT ")
     axes = Axes(
         x, y, f"{short_name(found.axis.name)}{unit}", f"{quantile} round-trip time", tick_text, time_text,

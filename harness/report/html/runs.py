@@ -124,7 +124,7 @@ def _row(look: Look, rows: _Rows, at: int) -> Markup:
         *(tag("td", rows.text(name, at)) for name in rows.factors),
         tag("td", rows.whole("block", at), class_="num"),
         tag("td", badge(verdict)),
-        *(tag("td", _number(rows.data[name][at]), class_="num") for name, _ in rows.figures),
+        *(tag("td", _number(name, rows.data[name][at]), class_="num") for name, _ in rows.figures),
     ]
     if rows.reasons:
         fields.append(tag("td", rows.text("reasons", at), class_="why"))
@@ -141,5 +141,7 @@ def _place(rows: _Rows, at: int, run_id: str) -> Child:
     )
 
 
-def _number(value: object) -> str:
-    return words.short(value) if isinstance(value, float) and value == value else ""
+def _number(name: str, value: object) -> str:
+    if not isinstance(value, float) or value != value:
+        return ""
+    return f"{value:,.0f}" if columns.unit_of(name) == "count" else words.short(value)

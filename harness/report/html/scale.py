@@ -76,7 +76,7 @@ def _linear_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    for steps in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
         found = _decades(low, high, steps, 1)
         if len(found) <= most:
             return found
@@ -84,7 +84,7 @@ def _log_ticks(low: float, high: float, most: int) -> list[float]:
     return _decades(low, high, (1,), every)
 
 
-def _decades(low: float, high: float, steps: tuple[int, ...], every: int) -> list[float]:
+def _decades(low: float, high: float, steps: tuple[float, ...], every: int) -> list[float]:
     exponents = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     values = [step * 10.0**exponent for exponent in exponents if exponent % every == 0 for step in steps]
     return [value for value in values if low * 0.9999 <= value <= high * 1.0001]

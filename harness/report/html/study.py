@@ -30,17 +30,20 @@ def sections(
     table = summary(look, view)
     if table is not None:
         lead = "Medians over the valid runs of each cell, with the interval of that median."
-        yield section(f"{key}cells", "All cells", table, lead=lead, short="Cells")
-    if comparison is not None:
-        said = tag("summary", "Ratios, differences and tests for every metric")
-        body = tag("details", said, comparison_blocks(comparison))
-        yield section(f"{key}comparison", f"Every case against {view.baseline}", body, short="Comparison")
+        yield section(f"{key}cells", "All cells", table, _tests(comparison), lead=lead, short="Cells")
     charts = list(chart_sections(look, drawn, viewer))
     if charts:
         # Together in one box: the switches stay in sight as long as there are charts, and no longer.
         switches = legend(look, dict.fromkeys(cell.case for cell in view.cells), view.baseline)
         yield tag("div", switches, *charts, class_="charts")
     yield from _tables(look, drawn)
+
+
+def _tests(comparison: Comparison | None) -> Markup | None:
+    if comparison is None:
+        return None
+    said = tag("summary", "Every case against the baseline: ratios, differences and tests for every metric")
+    return tag("details", said, comparison_blocks(comparison), class_="more")
 
 
 def _tables(look: Look, drawn: Drawn) -> Iterator[Markup]:

@@ -8,6 +8,12 @@ from harness.report.html.frame import scroller
 from harness.report.html.look import Look, change_badge, where
 from harness.report.html.markup import Markup, tag
 
+_NOTHING = (
+    tag("td", "", class_="num"),
+    tag("td", "", class_="num quiet"),
+    tag("td", words.BLANK, class_="num"),
+)
+
 
 def summary(look: Look, view: Overview) -> Markup | None:
     """Every cell in one table; None when the set has none."""
@@ -15,14 +21,19 @@ def summary(look: Look, view: Overview) -> Markup | None:
         return None
     heads = [
         "case",
-        "valid runs",
+        "valid",
         "p50, µs",
         "interval",
-        f"p50 against {view.baseline}" if view.baseline else "",
+        f"p50 vs {view.baseline}" if view.baseline else "",
         "p99, µs",
     ]
     heads += ["interval", "p99.9, µs", "requests / s", "CPU µs / request", "polled, client / server %"]
-    kept = [at for at, head in enumerate(heads) if head]
+    fields = {(cell.case, cell.factors): _fields(look, view, cell) for cell in view.cells}
+    kept = [
+        at
+        for at, head in enumerate(heads)
+        if head and any(row[at] not in _NOTHING for row in fields.values())
+    ]
     head = tag(
         "tr", *(tag("th", heads[at], scope="col", class_="num" if at not in (0, 4) else None) for at in kept)
     )
@@ -35,18 +46,13 @@ def summary(look: Look, view: Overview) -> Markup | None:
         )
         for cell in view.cells:
             if cell.factors == group:
-                fields = _fields(look, view, cell)
+                mine = fields[cell.case, cell.factors]
                 rows.append(
-                    tag("tr", *(fields[at] for at in kept), class_="k", data_k=look.marks[cell.case].slot)
+                    tag("tr", *(mine[at] for at in kept), class_="k", data_k=look.marks[cell.case].slot)
                 )
         bodies.append(tag("tbody", *rows))
-    table = tag(
-        "table",
-        tag("caption", "Median over the valid runs of each cell", class_="sr"),
-        tag("thead", head),
-        *bodies,
-    )
-    return scroller(table, "all cells")
+    caption = tag("caption", "Median over the valid runs of each cell", class_="sr")
+    return scroller(tag("table", caption, tag("thead", head), *bodies), "all cells")
 
 
 def _fields(look: Look, view: Overview, cell: CellView) -> list[Markup]:

@@ -47,7 +47,7 @@ def common_axes(series: Iterable[Timeline]) -> Axes:
         longest = max(longest, each.slice_s * len(each.p50_us))
     x = Scale(0.0, longest or 1.0, LEFT, WIDTH - RIGHT, False)
     return Axes(
-        x, log_scale(values, HEIGHT - BOTTOM, TOP + 4, around=1.3), "time since the measurement began, s",
+        x, log_scale(values, HEIGHT - BOTTOM, TOP + 12, around=1.3), "time since the measurement began, s",
         "round trip", tick_text, time_text,
     )  # fmt: skip
 
@@ -78,14 +78,15 @@ def panel(look: Look, axes: Axes, shown: Shown) -> Markup:
 
 
 def _worst(axes: Axes, series: Timeline, places: Sequence[float]) -> Markup | None:
+    """A ring around the longest round trip, and what it was."""
     at = _greatest(series)
     if at is None:
         return None
     value = float(series.max_us[at])
-    left = places[at] > (LEFT + WIDTH) / 2
-    x = places[at]
-    said = tag("text", f"longest {rounded(value)}", x=x, y=TOP - 3, class_="direct end" if left else "direct")
-    return tag("g", said, tag("line", x1=x, x2=x, y1=TOP, y2=axes.y.at(value), class_="worst"))
+    x, y = places[at], axes.y.at(value)
+    side = "end" if x > WIDTH * 0.75 else "" if x < WIDTH * 0.3 else "mid"
+    said = tag("text", f"longest {rounded(value)}", x=x, y=y - 7, class_=f"direct {side}".strip())
+    return tag("g", tag("circle", cx=x, cy=y, r=3.2, class_="worst"), said)
 
 
 def _greatest(series: Timeline) -> int | None:
