@@ -59,9 +59,9 @@ def _outcome(found: Effect, smallest: float) -> tuple[Outcome, bool]:
     decides = found.ratio or found.difference
     if decides is None or decides.interval is None:
         return "", False
-    if found.ratio is not None and smallest and found.ratio.interval is not None:
-        if found.ratio.interval.within(1 / (1 + smallest), 1 + smallest):
-            return "~", True
+    ends = found.ratio.interval if found.ratio else None
+    if ends is not None and smallest and ends.within(1 / (1 + smallest), 1 + smallest):
+        return "~", True
     if not decides.shown:
         return "~", False
     assert found.difference is not None

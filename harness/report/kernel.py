@@ -76,7 +76,7 @@ def _table(
     cells: dict[_Cell, dict[str, T]], loads: dict[Factors, str], form: Callable[[str, T], str]
 ) -> list[str]:
     """The lines of one table, grouped by load as cover letters do."""
-    columns = [KERNEL_METRICS[:1], *((name,) for name in KERNEL_METRICS[1:5])]
+    columns: list[tuple[str, ...]] = [(name,) for name in KERNEL_METRICS[:5]]
     measured = {name for figures in cells.values() for name in figures}
     if measured & set(CYCLES):
         columns.append(CYCLES)

@@ -40,7 +40,7 @@ def outliers(values: Floats) -> list[list[Outlier]]:
         kept = np.flatnonzero(~blank)
         if kept.size < MIN_RUNS_OUTLIER:
             continue
-        table = values[np.ix_(rows, kept)]
+        table = values[rows][:, kept]
         median = _middles(table)
         apart = np.abs(table - median[:, None])
         spread = np.maximum(_MAD_TO_SD * _middles(apart), _LEAST_SPREAD * np.abs(median))

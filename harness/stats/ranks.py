@@ -94,7 +94,7 @@ def _sums_of_some(ranks: tuple[int, ...], size: int) -> Floats:
     ways[0, 0] = 1.0
     for rank in ranks:
         ways[1:, rank:] += ways[:-1, :-rank]
-    return ways[size]
+    return np.asarray(ways[size])
 
 
 @lru_cache(maxsize=512)

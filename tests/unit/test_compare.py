@@ -14,7 +14,6 @@ from harness.overview import overview
 from harness.tables import Source, frames
 from tests.unit.synthetic import record, result_set, source
 
-
 P50 = Options(metrics=("rtt_p50_us",))
 
 
