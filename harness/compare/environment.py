@@ -21,6 +21,7 @@ WORK = (
     "workload_size_bytes",
     "workload_warmup_s",
     "workload_duration_s",
+    *(column.name for column in columns.IMPORTED_FACTS),
 )
 """The columns that say what runs did."""
 
