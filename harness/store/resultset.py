@@ -144,6 +144,10 @@ class ResultSet:
         """Ids of the runs that are wholly on disk, whatever their verdict."""
         return {record["run_id"] for record in self.records()}
 
+    def run_ids(self) -> list[str]:
+        """The ids of all run directories, sound or damaged, in alphabetical order; reads none of them."""
+        return [entry.name for entry in self._run_directories()]
+
     def records(self) -> list[dict[str, Any]]:
         """Every readable run record in the order the runs were made; damaged ones become warnings."""
         return sorted(self.each_record(), key=_order)
@@ -172,6 +176,16 @@ class ResultSet:
         """The named columns of a run's samples, no others; None with a warning when damaged, None without any."""
         try:
             return samples.read_columns(self.sample_file(run_id), names)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
+            return None
+
+    def sample_shape(self, run_id: str) -> tuple[int, tuple[str, ...]] | None:
+        """How many samples a run has and in which columns, from the file's footer; None as `samples` has it."""
+        try:
+            return samples.rows_of(self.sample_file(run_id))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

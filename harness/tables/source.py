@@ -66,7 +66,7 @@ def find_set(path: str | Path) -> ResultSet | None:
 def from_set(results: ResultSet) -> Source:
     """Everything in a result set; whatever is damaged becomes a warning."""
     plan = results.plan
-    planned = _planned(plan)
+    planned = planned_cells(plan)
     tables = frames(results.records(), list(planned))
     return Source(
         label=results.name,
@@ -95,7 +95,7 @@ def write_tables(results: ResultSet) -> Tables:
 
     Each is replaced whole or not at all. Raises PollbenchError when the disk refuses.
     """
-    tables = frames(results.records(), list(_planned(results.plan)))
+    tables = frames(results.records(), list(planned_cells(results.plan)))
     for name in ("nodes", "knobs", "cpus"):
         results.write_file(f"{name}.csv", to_csv(getattr(tables, name)))
     results.write_file("summary.csv", to_csv(summary_frame(tables.runs)))
@@ -104,7 +104,7 @@ def write_tables(results: ResultSet) -> Tables:
     return tables
 
 
-def _planned(plan: Mapping[str, Any]) -> dict[CellKey, int]:
+def planned_cells(plan: Mapping[str, Any]) -> dict[CellKey, int]:
     """How often each cell of a plan is run, in the plan's order; empty for a plan not understood."""
     try:
         names = {
