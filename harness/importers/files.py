@@ -106,6 +106,12 @@ def _walk(found: Files) -> None:
 
     # Directory links are not followed: they lead in circles, or out of what the user named.
     for top, directories, names in os.walk(found.root, onerror=unreadable, followlinks=False):
+        if top != str(found.root) and {"manifest.json", "plan.json"} <= set(names):
+            found.skipped.append(
+                (_below(found.root, Path(top)), "a result set of pollbench's own is left out")
+            )
+            directories.clear()
+            continue
         directories.sort()
         for name in directories:
             if os.path.islink(os.path.join(top, name)):

@@ -12,6 +12,9 @@ from harness.importers.files import Files
 Basis = Literal["rtt", "half-rtt", "one-way"]
 """What a recorded latency is: a whole round trip, half of one, or one direction only."""
 
+MAX_FINDINGS = 100
+"""Findings of one file that are listed: a large file of another kind would make one a line."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -87,10 +90,18 @@ class Reading:
     findings: list[Finding] = field(default_factory=list)
     conversions: list[str] = field(default_factory=list)
     tables: dict[str, bytes] = field(default_factory=dict)
+    _noted: dict[str, int] = field(default_factory=dict)
 
     def note(self, file: str, line: int, text: str) -> None:
-        """Add a finding."""
-        self.findings.append(Finding(file, line, text))
+        """Add a finding; after MAX_FINDINGS in a file, one that says there are more."""
+        known = self._noted.get(file, 0) + 1
+        self._noted[file] = known
+        if known <= MAX_FINDINGS:
+            self.findings.append(Finding(file, line, text))
+        elif known == MAX_FINDINGS + 1:
+            self.findings.append(
+                Finding(file, line, f"there is more like this; {MAX_FINDINGS} findings a file are listed")
+            )
 
     def converted(self, text: str) -> None:
         """Record a conversion once."""

@@ -112,7 +112,7 @@ def _write(
     manifest: Mapping[str, Any],
 ) -> ResultSet:
     base_dir, name, stamp = where
-    ids = tuple(_digest([chosen.name, run.key], 12) for run in reading.runs)
+    ids = _run_ids(chosen.name, reading.runs)
     plan = _Plan(name, f"Imported from {chosen.name} output", ids, tuple(reading.runs))
     document = dict(manifest) | {"import": _origin(files, chosen, options, reading)}
     experiment = b"# There is no experiment file: these runs were imported; manifest.json says from what.\n"
@@ -124,6 +124,17 @@ def _write(
     results.write_file(FINDINGS, to_csv(findings_frame(reading.findings)))
     write_tables(results)
     return results
+
+
+def _run_ids(format_name: str, runs: list[ImportedRun]) -> tuple[str, ...]:
+    """Ids that the same files always get; file names that print alike are told apart by their order."""
+    ids: dict[str, None] = {}
+    for run in runs:
+        parts: list[Any] = [format_name, run.key]
+        while (run_id := _digest(parts, 12)) in ids:
+            parts.append("again")
+        ids[run_id] = None
+    return tuple(ids)
 
 
 def _origin(files: Files, chosen: Format, options: Options, reading: Reading) -> dict[str, Any]:

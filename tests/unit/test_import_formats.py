@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.errors import InputError
-from harness.importers import FORMATS, Options, choose_format
+from harness.importers import FORMATS, Options, choose_format, import_results
 from harness.importers.files import gather
 from harness.importers.hdrcodec import CodecError, decode
 from harness.importers.model import ImportedRun, Reading
@@ -271,3 +272,29 @@ def test_hdr_damage(text: str, told: str) -> None:
 def test_hdr_bombs_are_refused() -> None:
     with pytest.raises(CodecError, match="too large"):
         decode(foreign.hdr_text(b"\0" * (65 << 20)))
+
+
+def test_findings_of_a_file_are_limited_and_say_so(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,2,3\n" * 5000)
+    findings = read("netperf", tmp_path).findings
+    assert len(findings) == 101
+    assert "there is more like this" in findings[-1].text
+
+
+def test_names_that_print_alike_are_different_runs(tmp_path: Path) -> None:
+    where = tmp_path / "raw"
+    where.mkdir()
+    (where / os.fsdecode(b"\xff.txt")).write_text(foreign.NETPERF_RR)
+    (where / "\\udcff.txt").write_text(foreign.NETPERF_RR)
+    (where / "a\nb\x1b[31m.txt").write_text(foreign.NETPERF_RR)
+    done = import_results("netperf", where, tmp_path / "out", "20301020T010351Z")
+    assert len(done.results.finished()) == 3
+    assert [run.verdict for run in done.reading.runs] == ["valid"] * 3
+
+
+def test_own_sets_among_the_files_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(foreign.NETPERF_RR)
+    for _ in range(2):
+        done = import_results("netperf", tmp_path, tmp_path / "results", "20301020T010351Z")
+        assert len(done.reading.runs) == 1
+    assert "own is left out" in done.reading.findings[0].text

@@ -244,6 +244,15 @@ def test_a_missing_run_is_its_own(tmp_path: Path) -> None:
     assert len(reading.findings) == 6
 
 
+def test_two_files_for_one_part_of_a_run(tmp_path: Path) -> None:
+    foreign.irqsuspend(tmp_path, runs=1)
+    (tmp_path / "perf-200000-base-00.out").write_text(foreign.perf(cycles=1))
+    reading = read(tmp_path)
+    assert len(reading.runs) == 4
+    told = [finding for finding in reading.findings if "another file" in finding.text]
+    assert len(told) == 1
+
+
 def test_a_campaign_in_folders(tmp_path: Path) -> None:
     foreign.irqsuspend(tmp_path / "one", [(0, "base")], runs=1)
     foreign.irqsuspend(tmp_path / "two", [(0, "base")], runs=1)

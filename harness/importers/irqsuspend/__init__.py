@@ -69,6 +69,9 @@ def _groups(
         elif name.kind not in READERS:
             why = "it holds no numbers" if name.kind in _IGNORED else "its kind is not known"
             reading.note(file.name, 0, f"{why}; it is left out")
+        elif any(other.kind == name.kind for other, _ in groups.get(name.key, ())):
+            # Run 1 may also be written 01.
+            reading.note(file.name, 0, "there is another file of this kind for this run; it is left out")
         else:
             groups.setdefault(name.key, []).append((name, file))
     return groups
