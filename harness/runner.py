@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from harness import evidence, stats
+from harness import adaptive, evidence, stats
 from harness.errors import Interrupted, MissingError, PollbenchError
 from harness.knobs import KNOBS
 from harness.measure import Measured, hog_cpus, measure
@@ -33,18 +33,31 @@ def execute(
 ) -> Counter[str]:
     """Make every run of the plan that `results` does not have; returns how many ended with which verdict.
 
+    A plan that adapts ends before the first repetition that is not needed.
+
     Raises Interrupted on a stop request; finished runs are on disk, and nothing is left on the host.
     """
     missing = [run for run in plan.runs if run.run_id not in results.finished()]
     verdicts: Counter[str] = Counter()
     for number, run in enumerate(missing):
         stopper.check()
+        if _enough(plan, results, run, missing[number - 1] if number else None):
+            break
         watcher.starting(run, number, len(missing))
         record, measured = make_run(run, environment, stopper)
         results.save_run(record, measured.samples if measured else None, measured.files if measured else {})
         verdicts[record["verdict"]] += 1
         watcher.finished(run, record)
     return verdicts
+
+
+def _enough(plan: Plan, results: ResultSet, run: Run, before: Run | None) -> bool:
+    """Before a repetition begins: do those that are made suffice? One that is begun is made whole."""
+    if plan.adaptive is None or run.block == 1 or (before is not None and before.block == run.block):
+        return False
+    if before is None and any(record.get("block") == run.block for record in results.records()):
+        return False
+    return adaptive.state(plan.adaptive, results.records(), run.block - 1).enough
 
 
 def make_run(

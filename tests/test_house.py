@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 # Lowest first. A part (the first name after `harness`) imports only from lower rows; add a new part here.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "columns", "stats"),
-    ("units", "stopping"),
+    ("units", "stopping", "adaptive"),
     ("yamlfile",),
     ("knobs", "workloads", "kernel", "loadgen"),
     ("spec",),

@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness import adaptive
 from harness.cli.files import overrides_of, plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.errors import (
@@ -22,7 +23,7 @@ from harness.errors import (
     MissingError,
 )
 from harness.kernel import facts, journal
-from harness.plan import Plan
+from harness.plan import Plan, grows
 from harness.runner import execute
 from harness.spec.load import Experiment
 from harness.stopping import stop_on_signals
@@ -65,7 +66,7 @@ def _owner() -> tuple[int, int] | None:
 
 
 def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Plan) -> ResultSet:
-    """A new set, or with --resume the newest one of this experiment, if its plan is the same."""
+    """A new set, or with --resume the newest one of this experiment, if its plan is the same, or has grown."""
     owner = _owner()
     if not arguments.resume:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -79,6 +80,8 @@ def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Pla
     if found is None:
         where = Path(arguments.output) / plan.name
         raise InputError("resume", str(where), "there is no result set", "leave --resume out to begin one")
+    if not found.same_plan(plan) and grows(found.plan, plan):
+        found.grow(plan)
     if not found.same_plan(plan):
         raise InputError(
             "resume",
@@ -103,9 +106,20 @@ def _execute(plan: Plan, results: ResultSet) -> tuple[Counter[str], Interrupted 
         except Interrupted as error:
             interrupted = error
         write_tables(results)
+    if plan.adaptive is not None and interrupted is None:
+        print(f"pollbench: {_stopped(plan, results)}", file=sys.stderr)
     planned = {run.run_id for run in plan.runs}
     verdicts.update(record["verdict"] for record in results.records() if record["run_id"] in planned)
     return verdicts, interrupted
+
+
+def _stopped(plan: Plan, results: ResultSet) -> str:
+    """After how many repetitions a plan that adapts ended, and why."""
+    assert plan.adaptive is not None
+    records = results.records()
+    blocks = max((int(record.get("block") or 0) for record in records), default=0)
+    reason = adaptive.state(plan.adaptive, records, blocks).reason
+    return f"{blocks} of {plan.adaptive.least} to {plan.adaptive.most} repetitions: {reason}"
 
 
 def _report(

@@ -1,4 +1,4 @@
-"""Thresholds beyond which a run is not taken at its word."""
+"""Thresholds beyond which a run is not taken at its word, and below which a change does not matter."""
 
 from __future__ import annotations
 
@@ -19,4 +19,7 @@ class Checks(Section):
     )
     min_polled_share: Share = Field(
         0.01, description="inert below this: packets picked up by busy polling, where a knob asked for it"
+    )
+    smallest_effect: Share | None = Field(
+        None, description="changes within this, either way, do not matter: `compare` shows them as ~"
     )

@@ -48,8 +48,9 @@ def _value(entry: dict[str, Any]) -> str:
     if "x-quantity" in entry:
         quantity = str(entry["x-quantity"])
         return "on, off" if quantity == "on or off" else f"[{quantity}](#quantities)"
-    if "anyOf" in entry:
-        options = [_value(option) for option in entry["anyOf"] if option.get("type") != "null"]
+    if "anyOf" in entry or "oneOf" in entry:
+        either = entry.get("anyOf") or entry["oneOf"]
+        options = [_value(option) for option in either if option.get("type") != "null"]
         return " or ".join(dict.fromkeys(options))
     if "$ref" in entry:
         return _link(_reference(entry))

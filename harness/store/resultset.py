@@ -140,6 +140,15 @@ class ResultSet:
         hashes = self.manifest.get("hashes")
         return isinstance(hashes, dict) and hashes.get("plan") == plan.plan_hash
 
+    def grow(self, plan: PlanLike) -> None:
+        """Take `plan`, which holds every run of the plan so far and more, for this set's plan.
+
+        The plan goes first: killed in between, the set is still one of the smaller plan. Raises PollbenchError.
+        """
+        self.write_file("plan.json", records.to_json(plan.to_json()))
+        self.manifest["hashes"] = {**self.manifest.get("hashes", {}), "plan": plan.plan_hash}
+        self.write_file("manifest.json", records.to_json(self.manifest))
+
     def finished(self) -> set[str]:
         """Ids of the runs that are wholly on disk, whatever their verdict."""
         return {record["run_id"] for record in self.records()}
