@@ -58,7 +58,8 @@ def joined(found: Sequence[pd.DataFrame], sets: Sequence[str]) -> pd.DataFrame:
     """The tables of several sets as one, with the set's name in front."""
     codes = np.repeat(np.arange(len(found)), [len(frame) for frame in found])
     whole = stacked(found).copy(deep=False)
-    whole.insert(0, "set", pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(sets))))
+    named = pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(sets)))
+    whole.insert(0, "set", pd.Series(named))
     return whole
 
 
