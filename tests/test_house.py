@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan", "store", "shaping"),
     ("tables", "layout", "programs"),
     ("compare", "testbed", "importers"),
-    ("overview", "probes"),
+    ("overview", "calibration", "probes"),
     ("plots",),
     ("report", "api", "apply", "evidence", "capabilities"),
     ("measure",),

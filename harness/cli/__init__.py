@@ -38,6 +38,7 @@ def _run(command: str, arguments: object) -> int:
         gc.disable()
     module = {
         "run": "run",
+        "calibrate": "calibrate",
         "plan": "files",
         "validate": "files",
         "schema": "files",

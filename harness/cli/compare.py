@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from harness import columns, report
 from harness.cli.results import paper
+from harness.cli.state import quoted
 from harness.compare import Comparison, Options, compare_cases, compare_sources
 from harness.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.compare.gate import Condition, Finding, judge, parse_condition
@@ -38,6 +39,7 @@ def compare(arguments: argparse.Namespace) -> int:
         found = compare_cases(sources[0], arguments.baseline, options)
     else:
         found = compare_sources(sources, options)
+    found = replace(found, calibration=quoted([source.runs for source in sources]))
     width, color = paper()
     print(report.compare(found, arguments.format, width, color).rstrip("\n"))
     return _judged(found, conditions, by_estimate=arguments.fail_if_point)

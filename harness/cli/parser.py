@@ -13,7 +13,8 @@ KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
 
 _EPILOG = """\
 exit codes: 0 ok; 1 some run failed or is not valid; 2 bad input; 3 this host lacks what the experiment
-needs (or another run holds it); 130 interrupted. `run` and `clean` need root, nothing else does."""
+needs (or another run holds it); 130 interrupted. `run`, `calibrate` and
+`clean` need root, nothing else does."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run(commands)
+    _calibrate(commands)
     _files(commands)
     _host(commands)
     _results(commands)
@@ -54,6 +56,12 @@ def _experiment(parser: argparse.ArgumentParser) -> None:
     """Options that `run` and `plan` share: which file, and what of it."""
     parser.add_argument("file", metavar="FILE", help="experiment file (YAML)")
     parser.add_argument("--case", action="append", metavar="NAME", help="only this case (may be repeated)")
+    _overrides(parser)
+    parser.add_argument("--repeat", type=_count, metavar="N", help="repetitions of every cell")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="seed of the random order")
+
+
+def _overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         action="append",
@@ -61,8 +69,6 @@ def _experiment(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override a dotted key: workload.duration=2s",
     )
-    parser.add_argument("--repeat", type=_count, metavar="N", help="repetitions of every cell")
-    parser.add_argument("--seed", type=_seed, metavar="N", help="seed of the random order")
 
 
 def _count(text: str) -> int:
@@ -85,17 +91,39 @@ _count.__name__ = _seed.__name__ = "whole number"
 def _run(commands: Commands) -> None:
     run = commands.add_parser("run", help="run an experiment and print its table (needs root)")
     _experiment(run)
-    run.add_argument(
+    _execution(run)
+    run.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def _calibrate(commands: Commands) -> None:
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="run one case under two names: false claims, and the smallest effect this host shows (needs root)",
+    )
+    calibrate.add_argument("file", metavar="FILE", help="experiment file (YAML)")
+    calibrate.add_argument("--case", metavar="NAME", help="the case to run twice (default: the first)")
+    _overrides(calibrate)
+    calibrate.add_argument("--repeat", type=_count, metavar="N", help="repetitions of either (default: 40)")
+    calibrate.add_argument("--seed", type=_seed, metavar="N", help="seed of the random order")
+    _execution(calibrate)
+    calibrate.add_argument(
+        "--store", action="store_true", help="keep the finding; compare and show quote it for this host"
+    )
+    calibrate.add_argument("--json", action="store_true", help="print the finding as JSON")
+
+
+def _execution(parser: argparse.ArgumentParser) -> None:
+    """Options of what measures."""
+    parser.add_argument(
         "-o", "--output", default="results", metavar="DIR", help="where result sets go (default: results)"
     )
-    run.add_argument(
+    parser.add_argument(
         "--resume", action="store_true", help="go on with the newest unfinished set of this experiment"
     )
-    run.add_argument("--dry-run", action="store_true", help="print what would run, and do nothing")
-    run.add_argument(
+    parser.add_argument("--dry-run", action="store_true", help="print what would run, and do nothing")
+    parser.add_argument(
         "--wait", action="store_true", help="wait for another run on this host to end, not refuse"
     )
-    run.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
 def _files(commands: Commands) -> None:

@@ -6,9 +6,11 @@ import argparse
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from harness import report
+from harness.cli.state import quoted
 from harness.errors import EXIT_OK
 from harness.overview import overview
 from harness.tables import load_source
@@ -25,7 +27,9 @@ def show(arguments: argparse.Namespace) -> int:
 def print_overview(path: str | Path, fmt: report.Format, baseline: str | None = None) -> None:
     """The table that answers the question, and what was left out of it; for `run` and `show`."""
     width, color = paper()
-    print(report.show(overview(load_source(path), baseline), fmt, width, color).rstrip("\n"))
+    source = load_source(path)
+    view = replace(overview(source, baseline), calibration=quoted([source.runs]))
+    print(report.show(view, fmt, width, color).rstrip("\n"))
 
 
 def paper() -> tuple[int, bool]:

@@ -36,11 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return print_plan(experiment, plan, as_json=arguments.json)
     need_root("run an experiment")
+    results, verdicts, interrupted = carry_out(arguments, experiment, plan)
+    return _report(arguments, results, verdicts, interrupted)
+
+
+def carry_out(
+    arguments: argparse.Namespace, experiment: Experiment, plan: Plan
+) -> tuple[ResultSet, Counter[str], Interrupted | None]:
+    """Make what is missing of a plan, alone on this host; the set, its verdicts, and what interrupted it."""
     with journal.host_lock(wait=arguments.wait):
         _clear_leftovers()
         results = _result_set(arguments, experiment, plan)
         verdicts, interrupted = _execute(plan, results)
-    return _report(arguments, results, verdicts, interrupted)
+    return results, verdicts, interrupted
 
 
 def need_root(what: str) -> None:
@@ -59,7 +67,7 @@ def _clear_leftovers() -> None:
         print(f"pollbench: put back {len(done)} thing(s) that a killed run had left", file=sys.stderr)
 
 
-def _owner() -> tuple[int, int] | None:
+def owner_of_results() -> tuple[int, int] | None:
     """Under sudo, results belong to who typed the command."""
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     return (int(uid), int(gid)) if uid.isdigit() and gid.isdigit() else None
@@ -67,7 +75,7 @@ def _owner() -> tuple[int, int] | None:
 
 def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Plan) -> ResultSet:
     """A new set, or with --resume the newest one of this experiment, if its plan is the same, or has grown."""
-    owner = _owner()
+    owner = owner_of_results()
     if not arguments.resume:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         manifest = facts.manifest() | {

@@ -36,6 +36,7 @@ def overview_json(view: Overview) -> str:
                 }
                 for group in view.left_out
             ],
+            "calibration": list(view.calibration),
             "warnings": list(view.warnings),
         }
     )

@@ -66,11 +66,11 @@ def _needed(found: Comparison) -> Iterator[str]:
     if not open_rows:
         return
     width = words.share(found.smallest_effect or DEFAULT_WIDTH)
-    open_rows.sort(key=lambda row: row.change.needed or 0)
-    said = [
-        f"{_cell(found, row)} {columns.metric(row.metric).label}: {_count(row.change.needed or 0)}"
-        for row in open_rows
-    ]
+    most: dict[str, tuple[int, str]] = {}
+    for row in open_rows:
+        cell, label = _cell(found, row), columns.metric(row.metric).label
+        most[cell] = max(most.get(cell, (0, "")), (row.change.needed or 0, label), key=lambda each: each[0])
+    said = [f"{cell}: {_count(needed)} ({label})" for cell, (needed, label) in most.items()]
     yield (
         f"Undecided; runs a side for an interval of about +-{width}, by the spread seen: "
         f"{words.some(said, _FEW)}."
@@ -111,7 +111,8 @@ def _method(found: Comparison) -> Iterator[str]:
     tests = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     methods = sorted({row.change.rank.method for row in found.rows if row.change.rank})
     unsure = _unsure(found)
-    yield f"p: {' and '.join(methods)}, two-sided, Holm over the {tests} comparisons of each table.{unsure}"
+    over = f"Holm over the {tests} comparisons of each table" if sizes[-1] > 1 else "one comparison a table"
+    yield f"p: {' and '.join(methods)}, two-sided, {over}.{unsure}"
 
 
 def _unsure(found: Comparison) -> str:

@@ -26,6 +26,7 @@ def document(view: Overview) -> list[Block]:
     if view.cells:
         blocks += [_table(view), Gap()]
     blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
+    blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]
     return blocks
 

@@ -63,7 +63,8 @@ class Header(Section):
         None, description="dotted key to the values it takes; every combination is run for every case"
     )
     repeat: RepeatSection = Field(
-        DEFAULT_REPEAT, description="repetitions of every cell; or a mapping: until intervals are narrow enough"
+        DEFAULT_REPEAT,
+        description="repetitions of every cell; or a mapping: until intervals are narrow enough",
     )
     seed: Count = Field(1, ge=0, le=INT64_MAX, description="seed of the random order")
     order: Literal["blocks", "sequential"] = Field(
