@@ -76,8 +76,10 @@ class Browser:
     def press(self, *keys: str) -> None:
         """Keys to whatever has the focus."""
         for key in keys:
-            for kind in ("rawKeyDown", "keyUp"):
-                self.devtools("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+            # Enter presses a button only if it also types its character.
+            extra = {"text": "\r", "windowsVirtualKeyCode": 13} if key == "Enter" else {}
+            self.devtools("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, **extra)
+            self.devtools("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
 
     def complaints(self) -> list[str]:
         """What the page's console holds since it was last asked, errors and warnings."""

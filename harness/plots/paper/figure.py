@@ -10,6 +10,7 @@ from typing import Any, cast
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from harness.compare import Factors
 from harness.errors import InputError
@@ -20,7 +21,7 @@ from harness.plots.heat import heat_map
 from harness.plots.load import load_curves
 from harness.plots.palette import Mark, marks
 from harness.plots.paper import panels
-from harness.plots.paper.style import SETTINGS, marker, strokes
+from harness.plots.paper.style import SETTINGS, marker, printable, strokes
 from harness.plots.pareto import trades
 from harness.plots.timeline import typical_runs
 from harness.tables.cells import group_cells
@@ -62,6 +63,9 @@ def draw(kind: str, request: Request, form: str) -> bytes:
         )
     with matplotlib.rc_context(cast("Any", SETTINGS)):
         figure = KINDS[kind](request)
+        for text in figure.findobj(Text):
+            # An escape character from a file would make the SVG no XML at all.
+            cast("Text", text).set_text(printable(cast("Text", text).get_text()))
         sink = io.BytesIO()
         # The date is left out: a figure under version control changes when its data does.
         figure.savefig(

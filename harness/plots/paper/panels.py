@@ -17,7 +17,7 @@ from harness.plots.distribution import Curve
 from harness.plots.heat import HeatMap
 from harness.plots.load import LoadCurves
 from harness.plots.palette import Mark
-from harness.plots.paper.style import marker, rest, strokes, times_on
+from harness.plots.paper.style import marker, printable, rest, strokes, times_on
 from harness.plots.pareto import Trade
 from harness.plots.reduce import GRID, MILLION, Timeline
 from harness.stats import Estimate
@@ -136,10 +136,10 @@ def heat(figure: Figure, axes: Axes, found: HeatMap, metric: str) -> None:
         axes.text(
             across, down, text, ha="center", va="center", color="white" if dark else "#1a1f26", fontsize=7.5
         )
-    axes.set_xticks(range(len(found.values)), found.values)
-    axes.set_yticks(
-        range(len(rows)), [", ".join([case, *(f"{n}={v}" for n, v in factors)]) for case, factors in rows]
-    )
+    # Ticks are written when the figure is: these must be printable by themselves.
+    names = [", ".join([case, *(f"{name}={value}" for name, value in factors)]) for case, factors in rows]
+    axes.set_xticks(range(len(found.values)), [printable(value) for value in found.values])
+    axes.set_yticks(range(len(rows)), [printable(name) for name in names])
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -63,6 +63,11 @@ def strokes(mark: Mark) -> dict[str, Any]:
     return {"color": mark.light, "linestyle": dash}
 
 
+def printable(text: str) -> str:
+    """Text from a file with control and direction-changing characters as `?`; line ends of our own stay."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
 def marker(mark: Mark) -> str:
     """The marker of a case."""
     return _MARKERS[mark.shape]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.compare import Factors
@@ -41,4 +41,7 @@ def draw(key: str, study: Study, view: Overview, viewable: int = VIEWABLE) -> Dr
     timed = list(dict.fromkeys([*typical.values(), *ids]))[:viewable]
     valid = [ids[row] for cell in cells for row in cell.valid] if ids else []
     found = {shape.run_id: shape for shape in shapes(study, list(dict.fromkeys([*valid, *timed])), timed)}
+    if study.results is not None:
+        # Samples are read here and no earlier, so only now is it known which of them are damaged.
+        view = replace(view, warnings=tuple(dict.fromkeys([*view.warnings, *study.results.warnings])))
     return Drawn(key, study, view, cells, found, typical)
