@@ -53,8 +53,8 @@ def _table(found: Comparison, metric: Column, letters: list[str]) -> Table:
         Col("[interval]", right=False, keep=1, name=f"interval of {other}"),
         Col("n", keep=3, name="n (runs that count)"),
         Col("ratio", keep=8),
-        Col("[95 %]", right=False, keep=6, name="interval of the ratio"),
-        Col("diff [95 %]", right=False, keep=2, name="interval of the difference"),
+        Col("[interval]", right=False, keep=6, name="interval of the ratio"),
+        Col("[difference]", right=False, keep=2, name="interval of the difference"),
         Col("p", keep=5, name="p"),
         Col("change", right=False),
     )

@@ -92,18 +92,12 @@ def _method(found: Comparison) -> Iterator[str]:
         "Medians over the runs that count, a run's quantiles being over its requests. n: runs that count of "
         f"{one} + {other}. RTT: request sent to reply received, the whole round trip."
     )
-    paired = {row.change.ratio.paired for row in found.rows if row.change.ratio and row.change.ratio.interval}
-    how = {
-        frozenset({True}): ", paired by block",
-        frozenset({True, False}): ", paired by block where blocks match",
-    }
     smallest = (
         f" or lies within +-{words.share(found.smallest_effect)} (small)" if found.smallest_effect else ""
     )
     yield (
-        f"ratio: {other} / {one} of the medians, diff: {other} - {one}, each with its 95 % bootstrap interval "
-        f"over runs{how.get(frozenset(paired), '')}. change: ~ where the interval includes no effect{smallest}; "
-        "few runs: too few to claim one."
+        f"ratio: {other} / {one}, difference: {other} - {one}; {_intervals(found)}. change: ~ where the interval "
+        f"includes no effect{smallest}; few runs: too few to claim one."
     )
     if not found.family:
         return
@@ -113,6 +107,21 @@ def _method(found: Comparison) -> Iterator[str]:
     unsure = _unsure(found)
     over = f"Holm over the {tests} comparisons of each table" if sizes[-1] > 1 else "one comparison a table"
     yield f"p: {' and '.join(methods)}, two-sided, {over}.{unsure}"
+
+
+def _intervals(found: Comparison) -> str:
+    """How the intervals of the ratio and the difference were made, for those there are."""
+    seen = [row.change.difference for row in found.rows if row.change.difference]
+    ends = [(each.interval, each.paired) for each in seen if each.interval]
+    said = []
+    if any(paired for _, paired in ends):
+        levels = sorted({round(100 * interval.confidence, 1) for interval, paired in ends if paired})
+        text = f"{levels[0]:g} %" if len(levels) == 1 else f"{levels[0]:g} to {levels[-1]:g} %"
+        said.append(f"paired: the median over blocks, its exact interval ({text}) by order statistics")
+    if any(not paired for _, paired in ends) or not ends:
+        lead = "elsewhere of the medians" if said else "of the medians"
+        said.append(f"{lead} with a 95 % bootstrap interval over runs")
+    return ", ".join(said)
 
 
 def _unsure(found: Comparison) -> str:

@@ -116,8 +116,8 @@ def _legend(view: Overview) -> Iterator[str]:
     yield from _interval_legend(view)
     if view.baseline and any(cell.changes for cell in view.cells):
         yield (
-            f"vs {view.baseline}: ratio of the p50 medians under the same factors, bootstrap over runs; "
-            "~ means no difference was shown at 95 %; few runs: too few valid runs to claim one."
+            f"vs {view.baseline}: how p50 changes under the same factors, block by block where blocks match; "
+            "~: its interval includes no change; few runs: too few valid runs to claim one."
         )
     yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
     if host := _host(view):

@@ -1,4 +1,4 @@
-"""Two sets of runs against each other: ratio and difference of their medians with bootstrap intervals."""
+"""Two sets of runs against each other: ratio and difference of medians with their intervals, and a rank test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.stats.ranks import RankTest, rank_test
-from harness.stats.runs import CONFIDENCE, Floats, Interval, middle
+from harness.stats.runs import CONFIDENCE, Floats, Interval, median_interval, middle
 
 Ints = npt.NDArray[np.int64]
 
@@ -20,14 +20,14 @@ MIN_RUNS_RATIO = 4
 """Fewer runs than this on a side claim no difference: with 3, one interval in ten would miss."""
 
 MIN_BLOCKS_RATIO = 5
-"""The same for blocks that both sides have: with 4 a paired interval could not even reach 90 %."""
+"""The same for blocks that both sides have: with 4 an interval would miss one time in eight, with 5 in sixteen."""
 
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """test / base of the two medians over runs; `interval` is None with too few runs for one."""
+    """test / base, of the medians or (paired) the median over blocks; `interval` None with too few runs."""
 
     value: float
     interval: Interval | None
@@ -41,7 +41,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Difference:
-    """test - base of the two medians over runs, in the metric's unit; `interval` as in Ratio."""
+    """test - base likewise, in the metric's unit."""
 
     value: float
     interval: Interval | None
@@ -76,35 +76,48 @@ def effect(
 ) -> Effect:
     """Ratio and difference of the medians with percentile bootstrap intervals over runs, and a rank test.
 
-    `paired`: base[i] and test[i] were measured in the same block; blocks are resampled whole, which takes out
-    what a block's runs share, and a block with a blank on either side is left out. Otherwise the two sides
-    are resampled apart. Both intervals come from the same resamples, so the one leaves out 1 exactly when
-    the other leaves out 0. The seed is fixed: the same numbers give the same interval, in whatever order
-    cells come. docs/statistics.md says why this interval, and how often it holds the truth.
+    `paired`: base[i] and test[i] were measured in the same block. Then it is the medians over blocks of
+    test / base and test - base, which takes out what a block's runs share, with exact intervals by order
+    statistics; a block with a blank on either side is left out. Otherwise the medians of either side, with
+    percentile bootstrap intervals, both from the same resamples. Either way the one interval leaves out 1
+    exactly when the other leaves out 0. The seed is fixed: the same numbers give the same interval, in
+    whatever order cells come. docs/statistics.md says why, and how often the intervals hold the truth.
     """
     left, right = _sides(base, test, paired)
     if not left.size or not right.size:
         return Effect(None, None, None)
     rank = rank_test(left, right, paired)
-    ordered = np.sort(left), np.sort(right)
-    under, over = middle(ordered[0]), middle(ordered[1])
     with np.errstate(all="ignore"):
-        meaning = bool(ordered[0][0] > 0 and ordered[1][0] > 0 and _printable(over / under))
-        if min(left.size, right.size) < (MIN_BLOCKS_RATIO if paired else MIN_RUNS_RATIO):
-            ratio = Ratio(over / under, None, paired) if meaning else None
-            return Effect(ratio, _difference(over - under, None, paired), rank)
-        if paired:
-            picks = _block_picks(int(left.size), seed)
-            unders, overs = _medians_of_picks(left, picks), _medians_of_picks(right, picks)
-        else:
-            # The two sides need draws of their own, hence two seeds.
-            unders = _at(ordered[0], *_median_draws(int(left.size), ~seed))
-            overs = _at(ordered[1], *_median_draws(int(right.size), seed))
-        difference = _difference(over - under, _ends(overs - unders, confidence), paired)
-        if not meaning:
-            return Effect(None, difference, rank)
-        ends = _ends(overs / unders, confidence)
-    ratio = Ratio(over / under, ends, paired) if _printable(ends.low) and _printable(ends.high) else None
+        return (
+            _paired(left, right, rank, confidence) if paired else _apart(left, right, rank, confidence, seed)
+        )
+
+
+def _paired(base: Floats, test: Floats, rank: RankTest | None, confidence: float) -> Effect:
+    """Every block gives a ratio and a difference; these are runs of their own, with a median."""
+    enough = base.size >= MIN_BLOCKS_RATIO
+    differences = np.sort(test - base)
+    ends = median_interval(differences, confidence) if enough else None
+    difference = _difference(middle(differences), ends, True)
+    if not (base.min() > 0 and test.min() > 0):
+        return Effect(None, difference, rank)
+    ratios = np.sort(test / base)
+    ends = median_interval(ratios, confidence) if enough else None
+    return Effect(_ratio(middle(ratios), ends, True), difference, rank)
+
+
+def _apart(base: Floats, test: Floats, rank: RankTest | None, confidence: float, seed: int) -> Effect:
+    base, test = np.sort(base), np.sort(test)
+    under, over = middle(base), middle(test)
+    positive = bool(base[0] > 0 and test[0] > 0)
+    if min(base.size, test.size) < MIN_RUNS_RATIO:
+        ratio = _ratio(over / under, None, False) if positive else None
+        return Effect(ratio, _difference(over - under, None, False), rank)
+    # The two sides need draws of their own, hence two seeds.
+    unders = _at(base, *_median_draws(int(base.size), ~seed))
+    overs = _at(test, *_median_draws(int(test.size), seed))
+    difference = _difference(over - under, _ends(overs - unders, confidence), False)
+    ratio = _ratio(over / under, _ends(overs / unders, confidence), False) if positive else None
     return Effect(ratio, difference, rank)
 
 
@@ -120,9 +133,10 @@ def ratio_interval(
     return effect(base, test, paired=paired, confidence=confidence, seed=seed).ratio
 
 
-def _printable(ratio: float) -> bool:
-    """Numbers at the edge of what a float holds have no ratio one could print."""
-    return 1e-300 < ratio < 1e300
+def _ratio(value: float, interval: Interval | None, paired: bool) -> Ratio | None:
+    """A ratio, unless it or an end of it is at the edge of what a float holds: nobody could print it."""
+    found = (value, interval.low, interval.high) if interval else (value,)
+    return Ratio(value, interval, paired) if all(1e-300 < each < 1e300 for each in found) else None
 
 
 def _difference(value: float, interval: Interval | None, paired: bool) -> Difference | None:
@@ -176,25 +190,3 @@ def _median_draws(count: int, seed: int) -> tuple[Ints, Ints]:
         np.minimum((lower * count).astype(np.int64), last),
         np.minimum((upper * count).astype(np.int64), last),
     )
-
-
-@lru_cache(maxsize=16)
-def _block_picks(count: int, seed: int) -> Ints:
-    """Which blocks each resample holds, one resample a row."""
-    draw = np.random.default_rng((seed & 0xFFFFFFFF, count, 2))
-    return draw.integers(0, count, size=(_resamples_for(count), count))
-
-
-def _resamples_for(count: int) -> int:
-    """Fewer resamples for very many blocks: the table of picks would not fit in memory otherwise."""
-    return max(400, min(RESAMPLES, 8_000_000 // count))
-
-
-def _medians_of_picks(values: Floats, picks: Ints) -> Floats:
-    """The median of each resample. Sorting small ranks, not the values, is several times faster."""
-    count = values.size
-    order = np.argsort(values)
-    ranks = np.empty(count, dtype=np.uint16 if count <= 1 << 16 else np.uint32)
-    ranks[order] = np.arange(count)
-    drawn = np.sort(ranks[picks], axis=1)
-    return _at(values[order], drawn[:, (count - 1) // 2], drawn[:, count // 2])
