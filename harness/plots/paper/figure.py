@@ -65,7 +65,7 @@ def draw(kind: str, request: Request, form: str) -> bytes:
         figure = KINDS[kind](request)
         for text in figure.findobj(Text):
             # An escape character from a file would make the SVG no XML at all.
-            cast("Text", text).set_text(printable(cast("Text", text).get_text()))
+            text.set_text(printable(text.get_text()))
         sink = io.BytesIO()
         # The date is left out: a figure under version control changes when its data does.
         figure.savefig(
