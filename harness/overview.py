@@ -73,7 +73,7 @@ class Overview:
 
     baseline: the case that others are held against, "" when there is only one. missing: planned runs not
     made yet. facts: the environment and set-up of the runs, by column, every value met. headline: the cells
-    that answer the question best, most telling first.
+    that answer the question best, most telling first. calibration: what an A/A run on such a host found, in words.
     """
 
     label: str
@@ -87,6 +87,7 @@ class Overview:
     left_out: tuple[LeftOut, ...]
     facts: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...]
+    calibration: tuple[str, ...] = ()
 
 
 def overview(source: Source, baseline: str | None = None) -> Overview:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from harness.adaptive import Adaptive
 from harness.errors import InputError
 from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id, digest
 from harness.spec.experiment import CELL_SECTIONS
@@ -44,7 +45,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be run, in which order. document: the resolved experiment as plain data."""
+    """What will be run, in which order. document: the resolved experiment as plain data.
+
+    adaptive: when fewer repetitions than `repeat` are enough; None when all of them are made.
+    """
 
     name: str
     description: str
@@ -55,6 +59,7 @@ class Plan:
     runs: tuple[Run, ...]
     document: dict[str, Any]
     plan_hash: str
+    adaptive: Adaptive | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON data; from_json() makes an equal plan of it."""
@@ -65,6 +70,7 @@ class Plan:
             "seed": self.seed,
             "repeat": self.repeat,
             "order": self.order,
+            "adaptive": asdict(self.adaptive) if self.adaptive else None,
             "plan_hash": self.plan_hash,
             "document": self.document,
             "cells": [
@@ -96,7 +102,10 @@ class Plan:
                 for item in data["runs"]
             )
             head = {key: data[key] for key in ("name", "description", "seed", "repeat", "order", "document")}
-            return cls(cells=tuple(cells.values()), runs=runs, plan_hash=data["plan_hash"], **head)
+            adaptive = Adaptive(**data["adaptive"]) if data.get("adaptive") else None
+            return cls(
+                cells=tuple(cells.values()), runs=runs, plan_hash=data["plan_hash"], adaptive=adaptive, **head
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError("read a plan", got=f"it is damaged ({error!r})", where=where) from None
 
@@ -112,6 +121,7 @@ def make_plan(
     A run's id depends on what it does and on its block, not on seed or `repeat`, so a plan that grows keeps
     its runs. InputError for an unknown case or a repeat below 1.
     """
+    adaptive = experiment.adaptive if repeat is None else None
     repeat = experiment.repeat if repeat is None else repeat
     seed = experiment.seed if seed is None else seed
     cells = [cell for cell in experiment.cells if cases is None or cell.case in cases]
@@ -124,6 +134,9 @@ def make_plan(
         raise InputError("repetitions", got=str(repeat), todo=todo, where="--repeat")
     runs = _ordered(experiment.cells, {cell.cell_id for cell in cells}, repeat, seed, experiment.order)
     order = experiment.order
+    identity = [experiment.name, seed, repeat, order, [run.run_id for run in runs]]
+    if adaptive is not None:
+        identity.append(asdict(adaptive))
     return Plan(
         name=experiment.name,
         description=experiment.description,
@@ -133,13 +146,29 @@ def make_plan(
         cells=tuple(cells),
         runs=runs,
         document=experiment.document,
-        plan_hash=digest([experiment.name, seed, repeat, order, [run.run_id for run in runs]], length=64),
+        plan_hash=digest(identity, length=64),
+        adaptive=adaptive,
     )
 
 
-def estimate_s(plan: Plan) -> float:
-    """Seconds the plan will take: warm-up and measured time of every run, and what surrounds them."""
-    return sum(RUN_OVERHEAD_S + run.cell.spec.workload.takes_ns() / 1e9 for run in plan.runs)
+def estimate_s(plan: Plan, repeat: int | None = None) -> float:
+    """Seconds the plan's first `repeat` repetitions (default all) take: warm-up, measured time, what surrounds."""
+    return sum(
+        RUN_OVERHEAD_S + run.cell.spec.workload.takes_ns() / 1e9
+        for run in plan.runs
+        if repeat is None or run.block <= repeat
+    )
+
+
+def grows(old: Any, new: Plan) -> bool:
+    """Is the plan `new` the plan `old` (as JSON data) with repetitions added, so that its runs can be kept?"""
+    try:
+        same = (old["name"], old["seed"], old["order"]) == (new.name, new.seed, new.order)
+        cells = [item["cell_id"] for item in old["cells"]] == [cell.cell_id for cell in new.cells]
+        runs = {item["run_id"] for item in old["runs"]} <= {run.run_id for run in new.runs}
+    except (KeyError, TypeError):
+        return False
+    return same and cells and runs
 
 
 def _ordered(cells: Sequence[Cell], chosen: set[str], repeat: int, seed: int, order: str) -> tuple[Run, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from harness import evidence, generator
+from harness import adaptive, evidence, generator
 from harness.errors import Interrupted, MissingError, PollbenchError
 from harness.knobs import KNOBS
 from harness.measure import Measured, hog_cpus, measure
@@ -41,8 +41,8 @@ def execute(
 ) -> Counter[str]:
     """Make every run of the plan that `results` does not have, or has with a verdict to `redo`.
 
-    Returns how many ended with which verdict. Raises Interrupted on a stop request; finished runs are on disk, and
-    nothing is left on the host.
+    A plan that adapts ends before the first repetition that is not needed. Returns how many ended with which
+    verdict. Raises Interrupted on a stop request; finished runs are on disk, and nothing is left on the host.
     """
     again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
     kept = results.finished() - again
@@ -50,12 +50,23 @@ def execute(
     verdicts: Counter[str] = Counter()
     for number, run in enumerate(missing):
         stopper.check()
+        if _enough(plan, results, run, missing[number - 1] if number else None):
+            break
         watcher.starting(run, number, len(missing))
         record, samples, files = make_run(run, environment, stopper)
         results.save_run(record, samples, files, replace=run.run_id in again)
         verdicts[record["verdict"]] += 1
         watcher.finished(run, record)
     return verdicts
+
+
+def _enough(plan: Plan, results: ResultSet, run: Run, before: Run | None) -> bool:
+    """Before a repetition begins: do those that are made suffice? One that is begun is made whole."""
+    if plan.adaptive is None or run.block == 1 or (before is not None and before.block == run.block):
+        return False
+    if before is None and any(record.get("block") == run.block for record in results.records()):
+        return False
+    return adaptive.state(plan.adaptive, results.records(), run.block - 1).enough
 
 
 def make_run(

@@ -16,15 +16,16 @@ ROOT = Path(__file__).parent.parent
 # Lowest first. A part (the first name after `harness`) imports only from lower rows; add a new part here.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "columns", "stats"),
-    ("units", "stopping"),
+    ("units", "stopping", "adaptive"),
     ("yamlfile",),
     ("knobs", "workloads", "kernel", "loadgen"),
     ("spec",),
     ("plan", "store", "shaping"),
     ("tables", "layout", "programs", "generator", "samplefile"),
-    ("compare", "testbed", "foreign", "strangers"),
-    ("overview", "probes"),
-    ("report", "apply", "evidence", "capabilities"),
+    ("compare", "testbed", "foreign", "strangers", "importers"),
+    ("overview", "calibration", "probes"),
+    ("plots",),
+    ("report", "api", "apply", "evidence", "capabilities"),
     ("inject", "confine", "hogs"),
     ("players",),
     ("measure",),
@@ -67,7 +68,7 @@ EDGE = {"cli", "__main__"}
 EDGE_CALLS = {"print", "exit", "quit", "sys.exit", "SystemExit"}
 EDGE_STREAMS = {"sys.stdout", "sys.stderr"}
 # What the command must not load before it knows what to do: --help and completion answer at once.
-HEAVY = ("numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "rich", "scipy", "yaml")
+HEAVY = ("matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "rich", "scipy", "yaml")
 MAX_LINES = 400
 
 MODULES = load_modules(ROOT / "harness")

@@ -29,6 +29,8 @@ unit, and as a factor otherwise. Without `verdict`, every run counts as valid. T
 {suffixes}.
 """
 
+_IMPORTED = (*columns.IMPORTED_FACTS, *columns.IMPORTED_METRICS)
+
 
 def _table(title: str, listed: tuple[Column, ...], *, better: bool = False) -> list[str]:
     lines = ["", f"## {title}", ""]
@@ -63,6 +65,7 @@ def document() -> str:
     lines = [HEAD.format(suffixes=suffixes).rstrip("\n")]
     lines += _table("runs.csv", columns.RUN_COLUMNS, better=True)
     lines += ["", "*Main* metrics are summarised in summary.csv and shown in tables."]
+    lines += _table("runs.csv of imported sets, where the source has it", _IMPORTED, better=True)
     lines += _table("nodes.csv", columns.NODES)
     lines += _table("knobs.csv", columns.KNOBS)
     lines += _table("cpus.csv", columns.CPUS)

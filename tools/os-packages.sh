@@ -28,6 +28,8 @@ if [ "${1:-run}" = test ]; then
     need iperf3 iperf3
     need sockperf sockperf
     need mn mininet
+    { command -v chromium || command -v google-chrome; } >/dev/null 2>&1 || lack chromium
+    need chromedriver chromium-driver
 fi
 [ -n "$missing" ] || exit 0
 

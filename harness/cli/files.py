@@ -47,14 +47,11 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool) -> int:
     missing = {cell.cell_id: lacks(cell.spec) for cell in made.cells}
     if as_json:
         skips = {cell_id: reasons for cell_id, reasons in missing.items() if reasons}
-        print(
-            json.dumps(made.to_json() | {"estimate_s": round(estimate_s(made), 1), "skips": skips}, indent=2)
-        )
+        print(json.dumps(made.to_json() | _estimates(made) | {"skips": skips}, indent=2))
         return EXIT_OK
     print(f"{made.name}: {experiment.description}" if experiment.description else made.name)
     print(
-        f"{len(made.cells)} cells x {made.repeat} repetitions = {len(made.runs)} runs, "
-        f"about {_minutes(estimate_s(made))}; order {made.order}, seed {made.seed}; "
+        f"{_size(made)}; order {made.order}, seed {made.seed}; "
         f"datapath {'napi' if made.cells[0].spec.napi else 'plain'}\n"
     )
     for cell in made.cells:
@@ -68,6 +65,26 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool) -> int:
         if labels:
             print(f"  repetition {block}: " + ", ".join(labels))
     return EXIT_OK
+
+
+def _estimates(made: Plan) -> dict[str, float]:
+    found = {"estimate_s": round(estimate_s(made), 1)}
+    if made.adaptive is not None:
+        found["estimate_min_s"] = round(estimate_s(made, made.adaptive.least), 1)
+    return found
+
+
+def _size(made: Plan) -> str:
+    """How many runs, and how long they take."""
+    cells, most = len(made.cells), _minutes(estimate_s(made))
+    rule = made.adaptive
+    if rule is None:
+        return f"{cells} cells x {made.repeat} repetitions = {len(made.runs)} runs, about {most}"
+    least = _minutes(estimate_s(made, rule.least))
+    return (
+        f"{cells} cells x {rule.least} to {rule.most} repetitions = {cells * rule.least} to {len(made.runs)} runs, "
+        f"about {least} to {most}, {rule.words()}"
+    )
 
 
 def _minutes(seconds: float) -> str:

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness import adaptive
 from harness.cli.files import overrides_of, plan_of, print_plan
+from harness.cli.owner import owner_of_results
 from harness.cli.progress import Progress
 from harness.cli.say import mute_stdout, say
 from harness.errors import (
@@ -24,15 +26,13 @@ from harness.errors import (
     MissingError,
 )
 from harness.kernel import facts, journal
-from harness.plan import Plan
+from harness.plan import Plan, grows
 from harness.runner import execute
 from harness.spec.load import Experiment
 from harness.stopping import Stopper, stop_on_signals
 from harness.store import ResultSet
 
 _LOOK_S = 0.2
-# The kernel's "no user": no id is as large.
-_NO_ID = 2**32 - 1
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,11 +43,18 @@ def run(arguments: argparse.Namespace) -> int:
     need_root("run an experiment")
     # The handlers stay until the table is out: a second Ctrl-C must not take it away.
     with stop_on_signals() as stopper:
-        with journal.host_lock(_waiting(stopper) if arguments.wait else None):
-            _clear_leftovers()
-            results = _result_set(arguments, experiment, plan)
-            interrupted = _execute(plan, results, stopper, set(arguments.redo))
+        results, interrupted = carry_out(arguments, experiment, plan, stopper)
         return _report(arguments, plan, results, interrupted)
+
+
+def carry_out(
+    arguments: argparse.Namespace, experiment: Experiment, plan: Plan, stopper: Stopper
+) -> tuple[ResultSet, Interrupted | None]:
+    """Make what is missing of a plan, alone on this host; the set, and what interrupted it."""
+    with journal.host_lock(_waiting(stopper) if arguments.wait else None):
+        _clear_leftovers()
+        results = _result_set(arguments, experiment, plan)
+        return results, _execute(plan, results, stopper, set(arguments.redo))
 
 
 def _waiting(stopper: Stopper) -> Callable[[str], None]:
@@ -79,16 +86,9 @@ def _clear_leftovers() -> None:
         say(f"pollbench: put back {len(done)} thing(s) that a killed run had left")
 
 
-def _owner() -> tuple[int, int] | None:
-    """Under sudo, results belong to who typed the command."""
-    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    ids = [int(text) for text in (uid, gid) if text.isdecimal() and int(text) < _NO_ID]
-    return (ids[0], ids[1]) if len(ids) == 2 else None
-
-
 def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Plan) -> ResultSet:
-    """A new set, or with --resume the newest one of this experiment, if its plan is the same."""
-    owner = _owner()
+    """A new set, or with --resume the newest one of this experiment, if its plan is the same, or has grown."""
+    owner = owner_of_results()
     if not arguments.resume:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         manifest = facts.manifest() | {
@@ -101,6 +101,8 @@ def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Pla
     if found is None:
         where = Path(arguments.output) / plan.name
         raise InputError("resume", str(where), "there is no result set", "leave --resume out to begin one")
+    if not found.same_plan(plan) and grows(found.plan, plan):
+        found.grow(plan)
     if not found.same_plan(plan):
         raise InputError(
             "resume",
@@ -123,7 +125,18 @@ def _execute(plan: Plan, results: ResultSet, stopper: Stopper, redo: set[str]) -
     except Interrupted as error:
         interrupted = error
     write_tables(results)
+    if plan.adaptive is not None and interrupted is None:
+        say(f"pollbench: {_stopped(plan, results)}")
     return interrupted
+
+
+def _stopped(plan: Plan, results: ResultSet) -> str:
+    """After how many repetitions a plan that adapts ended, and why."""
+    assert plan.adaptive is not None
+    records = results.records()
+    blocks = max((int(record.get("block") or 0) for record in records), default=0)
+    reason = adaptive.state(plan.adaptive, records, blocks).reason
+    return f"{blocks} of {plan.adaptive.least} to {plan.adaptive.most} repetitions: {reason}"
 
 
 def _report(
@@ -133,7 +146,9 @@ def _report(
     from harness.cli.results import print_overview
 
     found = {record["run_id"]: record["verdict"] for record in results.records()}
-    verdicts = Counter(found.get(run.run_id, "missing") for run in plan.runs)
+    # A plan that adapts may end before its last repetition.
+    due = [run for run in plan.runs if plan.adaptive is None or run.run_id in found]
+    verdicts = Counter(found.get(run.run_id, "missing") for run in due)
     if found:
         try:
             print_overview(results.path, "json" if arguments.json else "text")

@@ -1,11 +1,11 @@
-"""Runs against runs: per cell and metric both medians, their ratio with an interval, and what it shows."""
+"""Runs against runs: per cell and metric both medians, their effect with an interval, and what it shows."""
 
 from __future__ import annotations
 
 from harness.compare.change import change, paired_values, why_not_valid
 from harness.compare.choose import DEFAULT_METRICS
 from harness.compare.environment import Difference
-from harness.compare.model import Change, Comparison, Factors, Row, Side
+from harness.compare.model import Change, Comparison, Factors, Input, Options, OutlierRun, Row, Side
 from harness.compare.sources import compare_cases, compare_sources, count_verdicts
 
 __all__ = [
@@ -14,6 +14,9 @@ __all__ = [
     "Comparison",
     "Difference",
     "Factors",
+    "Input",
+    "Options",
+    "OutlierRun",
     "Row",
     "Side",
     "change",

@@ -1,4 +1,4 @@
-"""Two cells against each other for one metric: their medians, the ratio, and what it shows."""
+"""Two cells against each other for one metric: their medians, the effect, and what it shows."""
 
 from __future__ import annotations
 
@@ -7,34 +7,71 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness import columns, stats
-from harness.compare.model import Change, Judged, Outcome, Side
-from harness.stats import Estimate
+from harness.compare.model import DEFAULT_WIDTH, Change, Judged, Outcome, Side
+from harness.stats import Effect, Estimate
 from harness.tables.cells import Cell
 
 Floats = npt.NDArray[np.float64]
 
 
 def change(
-    name: str, base: npt.ArrayLike, test: npt.ArrayLike, *, pairs: npt.NDArray[np.float64] | None = None
+    name: str,
+    base: npt.ArrayLike,
+    test: npt.ArrayLike,
+    *,
+    pairs: npt.NDArray[np.float64] | None = None,
+    smallest_effect: float = 0.0,
 ) -> Change:
-    """Compare the runs of two cells for the metric `name`; `pairs` (2 x n) where they share n blocks."""
-    left, right = stats.estimate(base), stats.estimate(test)
+    """Compare the runs of two cells for the metric `name`; `pairs` (2 x n) where they share n blocks.
+
+    smallest_effect: a share; an interval wholly within it either way is "~", however narrow.
+    """
+    one, other = stats.clean(base), stats.clean(test)
+    left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
     if pairs is not None:
-        ratio = stats.ratio_interval(pairs[0], pairs[1], paired=True)
-    else:
-        ratio = stats.ratio_interval(stats.clean(base), stats.clean(test))
-    if ratio is None:
-        return Change(left, right, None, "", "", None, _no_ratio(left, right))
-    factor = max(ratio.value, 1 / ratio.value)
-    if ratio.interval is None:
-        need = stats.MIN_RUNS_RATIO
-        return Change(left, right, ratio, "", "", factor, f"a claim needs {need} valid runs on either side")
-    if not ratio.shown:
-        return Change(left, right, ratio, "~", "", factor)
-    outcome: Outcome = "lower" if ratio.value < 1 else "higher"
-    better = columns.metric(name).better
-    judged: Judged = "" if not better else "better" if better == outcome else "worse"
-    return Change(left, right, ratio, outcome, judged, factor)
+        one, other = pairs
+    found = stats.effect(one, other, paired=pairs is not None)
+    if found.difference is None:
+        return missing(left, right, _no_effect(left, right))
+    outcome, small = _outcome(found, smallest_effect)
+    needed = None
+    if not small and outcome not in ("lower", "higher"):
+        needed = stats.runs_needed(one, other, found.ratio, smallest_effect or DEFAULT_WIDTH)
+    direction = columns.metric(name).better if outcome in ("lower", "higher") else ""
+    judged: Judged = "" if not direction else "better" if direction == outcome else "worse"
+    return Change(
+        base=left,
+        test=right,
+        ratio=found.ratio,
+        outcome=outcome,
+        judged=judged,
+        factor=max(found.ratio.value, 1 / found.ratio.value) if found.ratio else None,
+        note=_doubt(found),
+        difference=found.difference,
+        rank=found.rank,
+        small=small,
+        needed=needed,
+    )
+
+
+def _outcome(found: Effect, smallest: float) -> tuple[Outcome, bool]:
+    """What the intervals show, and whether they show that whatever there is does not matter."""
+    decides = found.ratio or found.difference
+    if decides is None or decides.interval is None:
+        return "", False
+    ends = found.ratio.interval if found.ratio else None
+    if ends is not None and smallest and ends.within(1 / (1 + smallest), 1 + smallest):
+        return "~", True
+    if not decides.shown:
+        return "~", False
+    assert found.difference is not None
+    return "lower" if found.difference.value < 0 else "higher", False
+
+
+def _doubt(found: Effect) -> str:
+    if found.difference is not None and found.difference.interval is None:
+        return f"a claim needs {stats.MIN_RUNS_RATIO} valid runs on either side"
+    return "" if found.ratio else "no ratio of values that are zero or negative"
 
 
 def paired_values(runs: pd.DataFrame, name: str, base: Cell, test: Cell) -> npt.NDArray[np.float64] | None:
@@ -85,8 +122,8 @@ def why_not_valid(side: Side | Cell | None) -> str:
     return f"no valid run ({', '.join(others)})" if others else "no valid run"
 
 
-def _no_ratio(base: Estimate, test: Estimate) -> str:
+def _no_effect(base: Estimate, test: Estimate) -> str:
     for side, label in ((base, "first"), (test, "second")):
         if side.n == 0:
             return f"no valid run of the {label} has a value"
-    return "no ratio of values that are zero or negative"
+    return "the values are too large to compare"

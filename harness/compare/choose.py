@@ -1,13 +1,15 @@
-"""Which metrics are compared, by which factors cells are matched, and what to call the two sides."""
+"""Which metrics are compared, by which factors cells are matched, what matters, and what to call the sides."""
 
 from __future__ import annotations
 
 import difflib
+import string
 from collections.abc import Sequence
 
 import pandas as pd
 
 from harness import columns
+from harness.compare.model import Options
 from harness.errors import InputError
 from harness.tables.cells import factor_columns
 from harness.tables.source import Source
@@ -20,6 +22,11 @@ DEFAULT_METRICS = (
     "rate_rps",
     "cpu_us_per_request",
 )
+
+
+CYCLES = ("cycles_per_query", "cycles_per_request")
+KERNEL_METRICS = ("rate_rps", "rtt_mean_us", "rtt_p95_us", "rtt_p99_us", "set_busy_percent", *CYCLES)
+"""What the tables of kernel cover letters show."""
 
 
 def choose_metrics(tables: Sequence[pd.DataFrame], wanted: Sequence[str] | None) -> list[str]:
@@ -44,27 +51,57 @@ def choose_metrics(tables: Sequence[pd.DataFrame], wanted: Sequence[str] | None)
     return list(dict.fromkeys(wanted))
 
 
-def shared_factors(base: Source, test: Source, by: Sequence[str] | None) -> tuple[list[str], tuple[str, ...]]:
-    """The factors to match cells by, and a note for each that only one side has. Raises InputError."""
+def shared_factors(
+    tables: Sequence[pd.DataFrame], by: Sequence[str] | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """The factors to match cells by, and a note for each that not every side has. Raises InputError."""
     if by is not None:
         for name in by:
-            if name not in base.runs.columns and name not in test.runs.columns:
+            if not any(name in table.columns for table in tables):
                 raise InputError("compare", on=f"column {name!r}", got="no run has it", where="--by")
         return [name for name in by if name != "case"], ()
-    ours, theirs = factor_columns(base.runs), factor_columns(test.runs)
-    names = [*ours, *(name for name in theirs if name not in ours)]
-    alone = [name for name in names if (name in ours) != (name in theirs)]
-    notes = tuple(
-        f"only one side has the factor {name}, so its cells match none of the other" for name in alone
-    )
+    sides = [factor_columns(table) for table in tables]
+    names = list(dict.fromkeys(name for side in sides for name in side))
+    alone = [name for name in names if not all(name in side for side in sides)]
+    which = "only one side has" if len(tables) == 2 else "not every side has"
+    notes = tuple(f"{which} the factor {name}, so its cells match none of the other" for name in alone)
     return names, notes
 
 
-def labels(base: Source, test: Source) -> tuple[str, str]:
-    """What to call the two sources: their labels, told apart where they are the same."""
-    if base.label != test.label:
-        return base.label, test.label
-    return f"{base.label} (first)", f"{test.label} (second)"
+def input_names(sources: Sequence[Source]) -> list[tuple[str, str]]:
+    """A letter and a label for each source; labels that are the same are told apart by the letter."""
+    letters = [string.ascii_uppercase[at] if at < 26 else f"S{at + 1}" for at in range(len(sources))]
+    shown = [source.label for source in sources]
+    return [
+        (letter, label if shown.count(label) == 1 else f"{label} ({letter})")
+        for letter, label in zip(letters, shown, strict=True)
+    ]
+
+
+def smallest_effect(sources: Sequence[Source], options: Options) -> float:
+    """The share within which a change does not matter: as asked, else the largest any experiment declares."""
+    if options.smallest_effect is not None:
+        return options.smallest_effect
+    return max((_declared(source) for source in sources), default=0.0)
+
+
+def _declared(source: Source) -> float:
+    """`checks.smallest_effect` of the experiment, the largest over its cells; 0 where nothing says so."""
+    found = [0.0]
+    if not source.plan:
+        return 0.0
+    # Imported here: a CSV file needs none of it, and it costs 50 ms.
+    from harness.units import parse_share
+
+    try:
+        documents = [cell["document"] for cell in source.plan["cells"]]
+        checks = [document.get("checks") or {} for document in documents]
+        written = [each["smallest_effect"] for each in checks if each.get("smallest_effect") is not None]
+        found += [parse_share(text) for text in dict.fromkeys(written)]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # A plan of another making, or damaged: it declares nothing.
+        return 0.0
+    return max(found)
 
 
 def _measures(table: pd.DataFrame, name: str) -> bool:

@@ -1,17 +1,18 @@
-"""Where runs were made and how they were set up, as columns; and in what two sources differ there."""
+"""Where runs were made and how they were set up, as columns; and in what sources differ there."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from harness import columns
-from harness.tables.source import Source
 
-_COMPARED = (
-    *(column.name for column in columns.ENVIRONMENT),
-    "datapath",
+HOST = (*(column.name for column in columns.ENVIRONMENT), "datapath")
+"""The columns that say on what runs were made."""
+
+WORK = (
     "workload_kind",
     "workload_loop",
     "workload_protocol",
@@ -20,16 +21,17 @@ _COMPARED = (
     "workload_size_bytes",
     "workload_warmup_s",
     "workload_duration_s",
+    *(column.name for column in columns.IMPORTED_FACTS),
 )
+"""The columns that say what runs did."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A column of the environment in which two sources differ, with the values of either."""
+    """A column of the environment in which sources differ, with the values of each (empty where blank)."""
 
     column: str
-    base: tuple[str, ...]
-    test: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
 
 
 def texts_of(runs: pd.DataFrame, name: str) -> tuple[str, ...]:
@@ -40,22 +42,19 @@ def texts_of(runs: pd.DataFrame, name: str) -> tuple[str, ...]:
     return tuple(text for text in found if text)
 
 
-def differences(
-    base: Source, test: Source, base_label: str, test_label: str
-) -> tuple[tuple[Difference, ...], tuple[str, ...]]:
-    """The columns in which two sources differ, and a sentence for every doubt about the rest."""
-    found, notes = [], []
-    known = [0, 0]
-    for name in _COMPARED:
-        ours, theirs = texts_of(base.runs, name), texts_of(test.runs, name)
-        known[0] += bool(ours)
-        known[1] += bool(theirs)
-        if ours and theirs and set(ours) != set(theirs):
-            found.append(Difference(name, ours, theirs))
-    for label, count in zip((base_label, test_label), known, strict=True):
-        if not count:
-            notes.append(f"{label} says nothing about where its runs were made")
-    return tuple(found), tuple(notes)
+def differences(tables: Sequence[pd.DataFrame]) -> tuple[Difference, ...]:
+    """The columns in which sources differ; one that says nothing differs from none."""
+    found = []
+    for name in (*HOST, *WORK):
+        values = tuple(texts_of(table, name) for table in tables)
+        if len({frozenset(each) for each in values if each}) > 1:
+            found.append(Difference(name, values))
+    return tuple(found)
+
+
+def silent(runs: pd.DataFrame) -> bool:
+    """Does this table say nothing at all about where its runs were made?"""
+    return not any(texts_of(runs, name) for name in HOST)
 
 
 def _text(value: object) -> str:

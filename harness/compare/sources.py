@@ -1,67 +1,85 @@
-"""The two ways to compare: two sources cell by cell, or the cases of one source with its baseline case."""
+"""The two ways to compare: sources cell by cell with the first, or the cases of one with its baseline case."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from harness import columns, stats
 from harness.compare.change import Floats, change, missing, paired_values, values_of, with_reason
-from harness.compare.choose import choose_metrics, labels, meant, shared_factors
-from harness.compare.environment import differences
-from harness.compare.model import Change, Comparison, Factors, Row, Side
+from harness.compare.choose import choose_metrics, input_names, meant, shared_factors, smallest_effect
+from harness.compare.environment import differences, silent
+from harness.compare.family import corrected, far_runs, in_order
+from harness.compare.model import Change, Comparison, Factors, Input, Options, Row, Side
+from harness.compare.verdict import of_cases, of_sets
 from harness.errors import InputError
 from harness.tables.cells import Cell, group_cells
+from harness.tables.filters import filtered
 from harness.tables.source import Source
 
+_Cells = dict[tuple[str, Factors], Cell]
 
-def compare_sources(
-    base: Source,
-    test: Source,
-    metrics: Sequence[str] | None = None,
-    by: Sequence[str] | None = None,
-) -> Comparison:
-    """Compare two result sets or CSV files, cell by cell.
+
+def compare_sources(sources: Sequence[Source], options: Options | None = None) -> Comparison:
+    """Compare result sets or CSV files, each with the first, cell by cell.
 
     Blocks of different sets were not measured side by side, so runs are never paired here. A cell that only
-    one side has stays as a row with its reason. Raises InputError for unknown metrics or columns.
+    one side has stays as a row with its reason. Raises InputError for unknown metrics, columns and filters,
+    and for fewer than two sources.
     """
-    base_label, test_label = labels(base, test)
-    chosen = choose_metrics((base.runs, test.runs), metrics)
-    names, notes = shared_factors(base, test, by)
-    lefts, rights = _cells(base.runs, names), _cells(test.runs, names)
-    rows = []
-    for name in chosen:
-        left, right = values_of(base.runs, name), values_of(test.runs, name)
-        for key in dict.fromkeys([*lefts, *rights]):
-            one, other = lefts.get(key), rights.get(key)
-            change = _across(name, (left, one), (right, other))
-            rows.append(Row(name, key[0], key[1], _side(one), _side(other), change))
-    found, doubts = differences(base, test, base_label, test_label)
+    options = options or Options()
+    if len(sources) < 2:
+        raise InputError("compare", got="there is nothing to compare with", todo="name two sources")
+    sources = _narrowed(sources, options)
+    tables = [source.runs for source in sources]
+    names = input_names(sources)
+    chosen = choose_metrics(tables, options.metrics)
+    factors, notes = shared_factors(tables, options.by)
+    cells = [_cells(table, factors, options.include) for table in tables]
+    smallest = smallest_effect(sources, options)
+    rows = [
+        row
+        for name in chosen
+        for row in _sets_rows(name, tables, cells, [letter for letter, _ in names], smallest)
+    ]
+    found = differences(tables)
+    rows, family = corrected(rows)
+    labels = [label for _, label in names]
     return Comparison(
         kind="sets",
-        base_label=base_label,
-        test_label=test_label,
+        label=" / ".join(labels),
+        inputs=tuple(
+            Input(letter, label, count_verdicts(each.values()))
+            for (letter, label), each in zip(names, cells, strict=True)
+        ),
         metrics=tuple(columns.metric(name) for name in chosen),
-        rows=tuple(rows),
-        base_runs=count_verdicts(lefts.values()),
-        test_runs=count_verdicts(rights.values()),
+        rows=in_order(rows, options.sort),
+        verdict=of_sets(tables, [letter for letter, _ in names], found),
         differences=found,
-        notes=(*notes, *doubts),
-        warnings=(*base.warnings, *test.warnings),
+        outliers=tuple(
+            far
+            for (letter, _), table, each in zip(names, tables, cells, strict=True)
+            for far in far_runs(letter, table, each.values(), chosen)
+        ),
+        family=family,
+        included=options.include,
+        smallest_effect=smallest,
+        notes=(
+            *notes,
+            *(f"{label} says nothing about where its runs were made" for label in _silent(sources, labels)),
+        ),
+        warnings=tuple(text for source in sources for text in source.warnings),
     )
 
 
-def compare_cases(
-    source: Source,
-    baseline: str,
-    metrics: Sequence[str] | None = None,
-    by: Sequence[str] | None = None,
-) -> Comparison:
+def compare_cases(source: Source, baseline: str, options: Options | None = None) -> Comparison:
     """Compare every case of one source with its case `baseline` under the same factors, paired by block."""
-    chosen = choose_metrics((source.runs,), metrics)
-    cells = group_cells(source.runs, by)
+    options = options or Options()
+    (source,) = _narrowed([source], options)
+    chosen = choose_metrics([source.runs], options.metrics)
+    cells = group_cells(source.runs, options.by, options.include)
     bases = {cell.factors: cell for cell in cells if cell.case == baseline}
     if not bases:
         raise InputError(
@@ -72,19 +90,33 @@ def compare_cases(
             where="--baseline",
         )
     tests = [cell for cell in cells if cell.case != baseline]
+    smallest = smallest_effect([source], options)
     rows = [
         Row(name, cell.case, cell.factors, _side(bases.get(cell.factors)), _side(cell), change)
         for name in chosen
-        for cell, change in _within(source.runs, name, bases, tests)
+        for cell, change in _within(source.runs, name, bases, tests, smallest)
+    ]
+    paired = any(row.change.ratio.paired for row in rows if row.change.ratio)
+    rows, family = corrected(rows)
+    far = [
+        (letter, each)
+        for letter, group in ((baseline, bases.values()), ("case", tests))
+        for each in far_runs(letter, source.runs, group, chosen)
     ]
     return Comparison(
         kind="cases",
-        base_label=baseline,
-        test_label=source.label,
+        label=source.label,
+        inputs=(
+            Input(baseline, baseline, count_verdicts(bases.values())),
+            Input("case", "every other case", count_verdicts(tests)),
+        ),
         metrics=tuple(columns.metric(name) for name in chosen),
-        rows=tuple(rows),
-        base_runs=count_verdicts(bases.values()),
-        test_runs=count_verdicts(tests),
+        rows=in_order(rows, options.sort),
+        verdict=of_cases(source.runs, paired) if tests else (),
+        outliers=tuple(each for _, each in far),
+        family=family,
+        included=options.include,
+        smallest_effect=smallest,
         notes=() if tests else (f"there is no case beside {baseline}",),
         warnings=source.warnings,
     )
@@ -99,8 +131,28 @@ def count_verdicts(cells: Iterable[Cell]) -> dict[str, int]:
     return counts
 
 
+def _narrowed(sources: Sequence[Source], options: Options) -> list[Source]:
+    """The sources with only the rows that pass the filters; one without any left is an error."""
+    found = []
+    for source in sources:
+        runs = filtered(source.runs, options.filters)
+        if len(source.runs) and not len(runs):
+            raise InputError(
+                "filter runs",
+                on=source.label,
+                got=f"none passes {', '.join(options.filters)}",
+                where="--filter",
+            )
+        found.append(source if runs is source.runs else replace(source, runs=runs))
+    return found
+
+
+def _silent(sources: Sequence[Source], labels: Sequence[str]) -> list[str]:
+    return [label for source, label in zip(sources, labels, strict=True) if silent(source.runs)]
+
+
 def _within(
-    runs: pd.DataFrame, name: str, bases: dict[Factors, Cell], tests: list[Cell]
+    runs: pd.DataFrame, name: str, bases: dict[Factors, Cell], tests: list[Cell], smallest: float
 ) -> Iterator[tuple[Cell, Change]]:
     values = values_of(runs, name)
     for cell in tests:
@@ -112,16 +164,40 @@ def _within(
             )
             continue
         pairs = paired_values(runs, name, base, cell)
-        found = change(name, values[base.valid], values[cell.valid], pairs=pairs)
+        found = change(name, values[base.valid], values[cell.valid], pairs=pairs, smallest_effect=smallest)
         yield cell, with_reason(found, (base, cell), ("the baseline", "this case"))
 
 
-def _across(metric: str, base: tuple[Floats, Cell | None], test: tuple[Floats, Cell | None]) -> Change:
-    (left, one), (right, other) = base, test
+def _sets_rows(
+    name: str,
+    tables: Sequence[pd.DataFrame],
+    cells: Sequence[_Cells],
+    letters: Sequence[str],
+    smallest: float,
+) -> Iterator[Row]:
+    """The rows of one metric: each cell that any source has, once for each source beside the first."""
+    values = [values_of(table, name) for table in tables]
+    for key in dict.fromkeys(key for each in cells for key in each):
+        base = cells[0].get(key)
+        for against in range(1, len(tables)):
+            test = cells[against].get(key)
+            if base is None and test is None:
+                continue
+            sides = ((values[0], base, letters[0]), (values[against], test, letters[against]))
+            found = _across(name, sides, smallest)
+            yield Row(name, key[0], key[1], _side(base), _side(test), found, against)
+
+
+_Half = tuple[Floats, Cell | None, str]
+
+
+def _across(metric: str, sides: tuple[_Half, _Half], smallest: float) -> Change:
+    (left, one, first), (right, other, second) = sides
     if one is None or other is None:
-        found = [stats.estimate(values[cell.valid] if cell else []) for values, cell in (base, test)]
-        return missing(found[0], found[1], f"not in {'A' if one is None else 'B'}")
-    return with_reason(change(metric, left[one.valid], right[other.valid]), (one, other), ("A", "B"))
+        found = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
+        return missing(found[0], found[1], f"not in {first if one is None else second}")
+    seen = change(metric, left[one.valid], right[other.valid], smallest_effect=smallest)
+    return with_reason(seen, (one, other), (first, second))
 
 
 def _side(cell: Cell | None) -> Side | None:
@@ -130,11 +206,11 @@ def _side(cell: Cell | None) -> Side | None:
     return Side(cell.case, int(cell.valid.size), int(cell.rows.size), cell.verdicts)
 
 
-def _cells(runs: pd.DataFrame, names: Sequence[str]) -> dict[tuple[str, Factors], Cell]:
+def _cells(runs: pd.DataFrame, names: Sequence[str], include: Sequence[str]) -> _Cells:
     """Cells by name; a factor that this table lacks is blank in all of them."""
     have = [name for name in names if name in runs.columns]
     found = {}
-    for cell in group_cells(runs, have):
+    for cell in group_cells(runs, have, include):
         values = dict(cell.factors)
         found[cell.case, tuple((name, values.get(name, "")) for name in names)] = cell
     return found

@@ -1,43 +1,50 @@
-"""Findings as text for a terminal or a pipe, markdown, CSV or JSON; computes nothing."""
+"""Findings as text for a terminal or a pipe, markdown, CSV, JSON or a mail's table; computes nothing.
+
+What makes a format is imported where it is made: a command prints in one, and should not wait for the others.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.compare import Comparison
-from harness.overview import Overview
-from harness.report import comparison as _comparison
-from harness.report import data, layout
-from harness.report import show as _show
+if TYPE_CHECKING:
+    from harness.compare import Comparison
+    from harness.overview import Overview
 
 Format = Literal["text", "markdown", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("text", "markdown", "csv", "json")
+CompareFormat = Literal["text", "markdown", "csv", "json", "kernel"]
+COMPARE_FORMATS: tuple[CompareFormat, ...] = (*FORMATS, "kernel")
 
 
 def show(view: Overview, fmt: Format = "text", width: int = 100, color: bool = False) -> str:
     """A result set in one format; `width` in columns and `color` (ANSI) matter to text only."""
-    match fmt:
-        case "text":
-            return layout.to_text(_show.document(view), width, color)
-        case "markdown":
-            return layout.to_markdown(_show.document(view))
-        case "csv":
-            return data.overview_csv(view)
-        case "json":
-            return data.overview_json(view)
+    if fmt in ("csv", "json"):
+        from harness.report import data
+
+        return data.overview_csv(view) if fmt == "csv" else data.overview_json(view)
+    from harness.report import layout
+    from harness.report.resultset import document
+
+    blocks = document(view)
+    return layout.to_text(blocks, width, color) if fmt == "text" else layout.to_markdown(blocks)
 
 
-def compare(found: Comparison, fmt: Format = "text", width: int = 100, color: bool = False) -> str:
+def compare(found: Comparison, fmt: CompareFormat = "text", width: int = 100, color: bool = False) -> str:
     """A comparison in one format; `width` in columns and `color` (ANSI) matter to text only."""
-    match fmt:
-        case "text":
-            return layout.to_text(_comparison.document(found), width, color)
-        case "markdown":
-            return layout.to_markdown(_comparison.document(found))
-        case "csv":
-            return data.comparison_csv(found)
-        case "json":
-            return data.comparison_json(found)
+    if fmt in ("csv", "json"):
+        from harness.report import data
+
+        return data.comparison_csv(found) if fmt == "csv" else data.comparison_json(found)
+    if fmt == "kernel":
+        from harness.report.kernel import kernel_table
+
+        return kernel_table(found)
+    from harness.report import layout
+    from harness.report.comparison import document
+
+    blocks = document(found)
+    return layout.to_text(blocks, width, color) if fmt == "text" else layout.to_markdown(blocks)
 
 
-__all__ = ["FORMATS", "Format", "compare", "show"]
+__all__ = ["COMPARE_FORMATS", "FORMATS", "CompareFormat", "Format", "compare", "show"]

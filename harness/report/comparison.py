@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 from harness.columns import Column
-from harness.compare import Comparison, Row, Side
+from harness.compare import Comparison, Row
 from harness.report import words
+from harness.report.footnotes import footnotes
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
-from harness.stats import Estimate
+from harness.stats import Estimate, Interval
 
 
 def document(found: Comparison) -> list[Block]:
     """The document that `pollbench compare` prints."""
-    one, other = _sides(found)
-    if found.kind == "sets":
-        title = f"{one} = {found.base_label}    {other} = {found.test_label}"
-    else:
-        title = f"{found.test_label}: every case against {found.base_label}"
-    blocks: list[Block] = [Para(title, "bold"), Gap()]
+    blocks: list[Block] = [Para(text, "bold") for text in titles(found)]
+    blocks.append(Gap())
+    letters = [each.letter for each in found.inputs]
     for difference in found.differences:
-        text = f"Differs beside the numbers: {difference.column}: "
-        text += f"{words.some(difference.base)} -> {words.some(difference.test)}"
-        blocks.append(Para(text, "warn", bullet=True))
-    if found.differences:
-        blocks.append(Gap())
+        values = " -> ".join(words.some(each) or words.BLANK for each in difference.values)
+        blocks.append(Para(f"Differs beside the numbers: {difference.column}: {values}", "warn", bullet=True))
+    blocks += [Para(text, bullet=True) for text in found.verdict]
+    blocks.append(Gap())
     for metric in found.metrics:
-        blocks += [_table(found, metric), Gap()]
-    blocks += [Para(f"Damaged: {text}.", "warn", bullet=True) for text in found.warnings]
-    blocks += [Para(text, "dim", bullet=True) for text in _legend(found)]
+        blocks += [_table(found, metric, letters), Gap()]
+    blocks += [Para(text, style, bullet=True) for text, style in footnotes(found)]
     return blocks
 
 
-def _sides(found: Comparison) -> tuple[str, str]:
-    return ("A", "B") if found.kind == "sets" else (found.base_label, "case")
+def titles(found: Comparison) -> list[str]:
+    """What is compared, and what is counted beyond valid runs or taken for no effect: the leading lines."""
+    if found.kind == "sets":
+        lines = ["    ".join(f"{each.letter} = {each.label}" for each in found.inputs)]
+    else:
+        lines = [f"{found.label}: every case against {found.inputs[0].label}"]
+    if found.included:
+        lines.append(f"Counted on request beside valid runs: {', '.join(found.included)}")
+    return lines
 
 
-def _table(found: Comparison, metric: Column) -> Table:
-    one, other = _sides(found)
+def _table(found: Comparison, metric: Column, letters: list[str]) -> Table:
+    several = len(letters) > 2
+    one, other = letters[0], "test" if several else letters[1]
     unit = f", {metric.unit}" if metric.unit else ""
     better = f", {metric.better} is better" if metric.better else ""
     cols = (
         Col("case", right=False),
+        *([Col("input", right=False)] if several else []),
         Col(one),
-        Col("[interval]", right=False, keep=2, name=f"interval of {one}"),
-        Col("runs", keep=3, name=f"runs of {one}"),
+        Col("[interval]", right=False, keep=1, name=f"interval of {one}"),
         Col(other),
-        Col("[interval]", right=False, keep=2, name=f"interval of {other}"),
-        Col("runs", keep=3, name=f"runs of {other}"),
+        Col("[interval]", right=False, keep=1, name=f"interval of {other}"),
+        Col("n", keep=3, name="n (runs that count)"),
         Col("ratio", keep=8),
-        Col("[95 %]", right=False, keep=6, name="interval of the ratio"),
+        Col("[interval]", right=False, keep=6, name="interval of the ratio"),
+        Col("[difference]", right=False, keep=2, name="interval of the difference"),
+        Col("p", keep=5, name="p"),
         Col("change", right=False),
     )
     rows: list[tuple[Text, ...] | str] = []
@@ -57,64 +63,34 @@ def _table(found: Comparison, metric: Column) -> Table:
     for group in dict.fromkeys(row.factors for row in mine):
         if group:
             rows.append(words.factors(group))
-        rows += [_row(row) for row in mine if row.factors == group]
+        rows += [_row(row, letters, several) for row in mine if row.factors == group]
     name = metric.label if metric.label == metric.name else f"{metric.label} ({metric.name})"
     return Table(cols, tuple(rows), f"{name}{unit}{better}")
 
 
-def _row(row: Row) -> tuple[Text, ...]:
+def _row(row: Row, letters: list[str], several: bool) -> tuple[Text, ...]:
     change = row.change
     style: Style = "good" if change.judged == "better" else "bad" if change.judged == "worse" else "dim"
-    ratio = change.ratio
+    ratio, difference = change.ratio, change.difference
+    whole = all(side and side.valid == side.total for side in (row.base, row.test))
+    apart = difference.interval if difference else None
     return (
         Text(row.case),
-        *_side(change.base, row.base),
-        *_side(change.test, row.test),
+        *([Text(letters[row.against])] if several else []),
+        *_estimate(change.base),
+        *_estimate(change.test),
+        Text(f"{change.base.n}+{change.test.n}", "" if whole else "warn"),
         Text(words.ratio(ratio.value) if ratio else ""),
-        Text(
-            f"[{words.ratio(ratio.interval.low)}..{words.ratio(ratio.interval.high)}]"
-            if ratio and ratio.interval
-            else "",
-            "dim",
-        ),
+        Text(_bracket(ratio.interval if ratio else None, words.ratio), "dim"),
+        Text(_bracket(apart, words.signed), "dim"),
+        Text("" if change.p is None else words.p_value(change.p)),
         Text(words.verdict(change) or words.BLANK, style),
     )
 
 
-def _side(estimate: Estimate, side: Side | None) -> tuple[Text, Text, Text]:
-    runs = f"{estimate.n}/{side.total}" if side else "0"
-    return (
-        Text(words.short(estimate.median)),
-        Text(words.bracket(estimate.interval, gap=".."), "dim"),
-        Text(runs, "" if side and estimate.n == side.total else "warn"),
-    )
+def _estimate(estimate: Estimate) -> tuple[Text, Text]:
+    return Text(words.short(estimate.median)), Text(words.bracket(estimate.interval, gap=".."), "dim")
 
 
-def _legend(found: Comparison) -> Iterator[str]:
-    one, other = _sides(found)
-    for cell, note in _reasons(found):
-        yield f"No ratio for {cell}: {note}."
-    yield f"Runs of {one}: {words.counts(found.base_runs)}. Runs of {other}: {words.counts(found.test_runs)}."
-    for note in found.notes:
-        yield f"{note[:1].upper()}{note[1:]}."
-    yield (
-        "Medians over the valid runs of a cell, with their interval; runs: those with a value / all. "
-        "RTT: request sent to reply received, the whole round trip."
-    )
-    paired = {row.change.ratio.paired for row in found.rows if row.change.ratio and row.change.ratio.interval}
-    how = {
-        frozenset({True}): ", paired by block",
-        frozenset({True, False}): ", paired by block where blocks match",
-    }
-    yield (
-        f"ratio: {other} / {one} of the medians, with its 95 % bootstrap interval over runs"
-        f"{how.get(frozenset(paired), '')}. change: ~ where the interval includes 1 and no difference was "
-        "shown; few runs: too few valid runs to claim one."
-    )
-
-
-def _reasons(found: Comparison) -> dict[tuple[str, str], None]:
-    """Cells without a ratio and why, each once however many metrics it is missing from."""
-    return dict.fromkeys(
-        (words.cell(row.case, row.factors), row.change.note) for row in found.rows if row.change.ratio is None
-    )
+def _bracket(interval: Interval | None, form: Callable[[float], str]) -> str:
+    return f"[{form(interval.low)}..{form(interval.high)}]" if interval else ""

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from harness import columns
@@ -35,6 +36,7 @@ def overview_json(view: Overview) -> str:
                 }
                 for group in view.left_out
             ],
+            "calibration": list(view.calibration),
             "warnings": list(view.warnings),
         }
     )
@@ -66,31 +68,40 @@ def comparison_json(found: Comparison) -> str:
     return _json(
         {
             "kind": found.kind,
-            "base": {"label": found.base_label, "runs": found.base_runs},
-            "test": {"label": found.test_label, "runs": found.test_runs},
+            "label": found.label,
+            "inputs": [
+                {"letter": each.letter, "label": each.label, "runs": each.runs} for each in found.inputs
+            ],
+            "included": list(found.included),
+            "smallest_effect": found.smallest_effect,
             "metrics": [
                 {"name": metric.name, "unit": metric.unit, "better": metric.better}
                 for metric in found.metrics
             ],
             "differences": [
-                {"column": item.column, "base": list(item.base), "test": list(item.test)}
+                {"column": item.column, "values": [list(values) for values in item.values]}
                 for item in found.differences
             ],
-            "rows": [_row_json(row) for row in found.rows],
+            "verdict": list(found.verdict),
+            "family": found.family,
+            "rows": [_row_json(row, found.inputs[row.against].letter) for row in found.rows],
+            "outliers": [{**asdict(each), "factors": dict(each.factors)} for each in found.outliers],
             "notes": list(found.notes),
+            "calibration": list(found.calibration),
             "warnings": list(found.warnings),
         }
     )
 
 
 def comparison_csv(found: Comparison) -> str:
-    """A comparison as CSV, one row per metric and cell."""
+    """A comparison as CSV, one row per metric, cell and input beside the first."""
     factors = _factor_names(row.factors for row in found.rows)
     sides = [f"{side}_{part}" for side in ("base", "test") for part in _SIDE]
     rows = []
     for row in found.rows:
         unit = columns.metric(row.metric).unit
         out: dict[str, Any] = {"metric": row.metric, "unit": unit, "case": row.case, **dict(row.factors)}
+        out["against"] = found.inputs[row.against].letter
         decimals = decimals_of(row.metric)
         for side, estimate, cell in (
             ("base", row.change.base, row.base),
@@ -98,12 +109,15 @@ def comparison_csv(found: Comparison) -> str:
         ):
             out |= {f"{side}_{part}": value for part, value in _side_row(estimate, decimals).items()}
             out[f"{side}_n_total"] = cell.total if cell else 0
-        rows.append(out | _change_row("", row.change))
-    return _csv(["metric", "unit", "case", *factors, *sides, *_CHANGE, "note"], rows)
+        rows.append(out | _whole_change_row(row.change, decimals))
+    names = ["metric", "unit", "case", *factors, "against", *sides]
+    return _csv([*names, *_CHANGE[:3], *_MORE, *_CHANGE[3:], *_LAST, "note"], rows)
 
 
 _SIDE = ("median", "low", "high", "confidence_percent", "n", "n_total")
 _CHANGE = ("ratio", "ratio_low", "ratio_high", "outcome", "judged")
+_MORE = ("difference", "difference_low", "difference_high", "paired", "test", "p", "p_holm")
+_LAST = ("confirmed", "small", "runs_needed")
 
 
 def _cell_json(cell: CellView) -> dict[str, Any]:
@@ -123,11 +137,12 @@ def _cell_json(cell: CellView) -> dict[str, Any]:
     }
 
 
-def _row_json(row: Row) -> dict[str, Any]:
+def _row_json(row: Row, against: str) -> dict[str, Any]:
     return {
         "metric": row.metric,
         "case": row.case,
         "factors": dict(row.factors),
+        "against": against,
         "base": {**_estimate_json(row.change.base), "runs": row.base.verdicts if row.base else None},
         "test": {**_estimate_json(row.change.test), "runs": row.test.verdicts if row.test else None},
         **_change_json(row.change),
@@ -146,17 +161,37 @@ def _estimate_json(found: Estimate) -> dict[str, Any]:
 
 
 def _change_json(change: Change) -> dict[str, Any]:
-    ratio = change.ratio
+    ratio, difference, rank = change.ratio, change.difference, change.rank
     interval = ratio.interval if ratio else None
+    apart = difference.interval if difference else None
     return {
         "ratio": ratio.value if ratio else None,
         "ratio_low": interval.low if interval else None,
         "ratio_high": interval.high if interval else None,
-        "paired": ratio.paired if ratio else None,
+        "difference": difference.value if difference else None,
+        "difference_low": apart.low if apart else None,
+        "difference_high": apart.high if apart else None,
+        "paired": difference.paired if difference else None,
+        "test": rank.method if rank else None,
+        "p": rank.p if rank else None,
+        "p_holm": change.p,
         "outcome": change.outcome,
         "judged": change.judged,
+        "confirmed": not change.unconfirmed if change.outcome in ("lower", "higher") else None,
+        "small": change.small,
+        "runs_needed": change.needed,
         "note": change.note,
     }
+
+
+def _whole_change_row(change: Change, decimals: int | None) -> dict[str, Any]:
+    found = _change_json(change)
+    row = _change_row("", change)
+    row |= {part: _digits(found[part], decimals) for part in _MORE[:3]}
+    row |= {part: _digits(found[part], 6) for part in ("p", "p_holm")}
+    flags = {part: found[part] for part in ("paired", "confirmed", "small")}
+    row |= {part: None if flag is None else str(flag).lower() for part, flag in flags.items()}
+    return row | {"test": found["test"], "runs_needed": found["runs_needed"]}
 
 
 def _estimate_row(name: str, found: Estimate | None) -> dict[str, Any]:

@@ -18,7 +18,11 @@ def sentence(cell: CellView, baseline: str) -> str:
         _said(change, name) for change, name in zip(changes, ("p50", "p99", "CPU per request"), strict=True)
     ]
     said = ", ".join(part for part in parts if part) or "nothing to compare"
-    doubtful = [change for change in changes if change and change.ratio and change.ratio.interval is None]
+    doubtful = [
+        change
+        for change in changes
+        if change and change.ratio and change.difference and change.difference.interval is None
+    ]
     if doubtful:
         runs = f"{doubtful[0].base.n} and {doubtful[0].test.n}"
         said += f", but from too few valid runs ({runs}) to claim it"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-import textwrap
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.report.words import BLANK, clean
 
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table as RichTable
+
 Style = Literal["", "bold", "dim", "good", "bad", "warn"]
 
-_CODES = {"bold": "1", "dim": "2", "good": "32", "bad": "31", "warn": "33"}
-_GAP = "  "
+_BARE_END = re.compile(r"(?: |\x1b\[[\d;]+m *\x1b\[0m)+$")
+_ROOM_IN_STYLE = re.compile(r" +(\x1b\[0m)$")
+_STYLES = {"": "", "bold": "bold", "dim": "dim", "good": "green", "bad": "red", "warn": "yellow"}
 # An underscore within a word, and a tilde that stands alone, are letters to every markdown reader.
 _MARKUP = re.compile(r"[\\`*|<]|^>|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~(?=\S)|(?<=\S)~|\](?=[(\[:])")
 
@@ -76,10 +79,15 @@ def to_text(blocks: Sequence[Block], width: int, color: bool) -> str:
             case Gap():
                 lines.append("")
             case Para():
-                lines += [_paint(line, block.style, color) for line in _wrapped(block, width)]
+                lines += _para_lines(block, width, color)
             case Table():
                 lines += _table_lines(block, width, color)
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(map(_without_room, lines)) + "\n"
+
+
+def _without_room(line: str) -> str:
+    """The line without spaces at its end, styled ones included."""
+    return _ROOM_IN_STYLE.sub("\\1", _BARE_END.sub("", line))
 
 
 def to_markdown(blocks: Sequence[Block]) -> str:
@@ -100,99 +108,101 @@ def to_markdown(blocks: Sequence[Block]) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).strip("\n") + "\n"
 
 
-def _wrapped(block: Para, width: int) -> list[str]:
-    lead = "- " if block.bullet else ""
-    return textwrap.wrap(
-        clean(block.text),
-        width,
-        initial_indent=lead,
-        subsequent_indent=" " * len(lead),
-        break_on_hyphens=False,
-    ) or [""]
+def _console(width: int, color: bool) -> Console:
+    """A console that knows nothing of the real one: who calls decides on width and colour."""
+    # Imported here: no other format needs it.
+    from rich.console import Console
+
+    return Console(
+        width=width,
+        color_system="standard" if color else None,
+        force_terminal=color,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+
+
+def _lines(what: RenderableType, width: int, color: bool) -> list[str]:
+    console = _console(width, color)
+    with console.capture() as captured:
+        console.print(what)
+    return captured.get().splitlines()
+
+
+def _para_lines(block: Para, width: int, color: bool) -> list[str]:
+    from rich.table import Table as Grid
+    from rich.text import Text as Words
+
+    words = Words(clean(block.text), _STYLES[block.style])
+    if not block.bullet:
+        return _lines(words, width, color)
+    grid = Grid.grid(padding=(0, 1, 0, 0))
+    grid.add_row(Words("-", _STYLES[block.style]), words)
+    return _lines(grid, width, color)
 
 
 def _table_lines(table: Table, width: int, color: bool) -> list[str]:
-    at, hidden = _fitting(table, width)
-    cols = [table.cols[i] for i in at]
-    rows = [row if isinstance(row, str) else [row[i] for i in at] for row in table.rows]
-    widths = _widths(cols, rows)
-    headers = [col.header.split("\n") for col in cols]
-    height = max(map(len, headers), default=0)
-    rule = "─" if color else "-"
-    lines = [_paint(clean(table.caption), "bold", color)] if table.caption else []
-    for level in range(height):
-        # Headers stand on the rule: short ones leave their upper lines empty.
-        texts = [([""] * (height - len(header)) + header)[level] for header in headers]
-        lines.append(_paint(_line(texts, cols, widths), "bold", color))
-    lines.append(_paint(_GAP.join(rule * size for size in widths), "dim", color))
-    for row in rows:
+    from rich.measure import Measurement
+
+    at = [i for i, _ in enumerate(table.cols) if _any_text(table, i)]
+    gone: list[int] = []
+    endless = _console(10_000, color)
+    while True:
+        made = _rich_table(table, at, color)
+        wide = Measurement.get(endless, endless.options, made).maximum
+        weakest = min(at, key=lambda i: (table.cols[i].keep, -i))
+        if wide <= width or table.cols[weakest].keep >= 9:
+            break
+        at.remove(weakest)
+        gone.append(weakest)
+    lines = _lines(made, max(wide, width), color)
+    if table.caption:
+        lines[:0] = _para_lines(Para(table.caption, "bold"), width, color)
+    below = len(lines) - sum(not isinstance(row, str) for row in table.rows)
+    for row in table.rows:
         if isinstance(row, str):
-            lines += [_paint(line, "bold", color) for line in textwrap.wrap(clean(row), width) or [""]]
-            continue
-        fields = [
-            _paint(_padded(clean(field.text), size, col.right), field.style, color)
-            for field, col, size in zip(row, cols, widths, strict=True)
-        ]
-        lines.append(_GAP.join(fields))
-    if hidden:
-        note = f"Not shown at this width: {', '.join(hidden)}."
-        lines += [_paint(line, "dim", color) for line in textwrap.wrap(note, width)]
+            heading = _para_lines(Para(row, "bold"), width, color)
+            lines[below:below] = heading
+            below += len(heading)
+        else:
+            below += 1
+    if gone:
+        names = (table.cols[i].name or " ".join(table.cols[i].header.split()) for i in sorted(gone))
+        lines += _para_lines(Para(f"Not shown at this width: {', '.join(names)}.", "dim"), width, color)
     return lines
 
 
-def _fitting(table: Table, width: int) -> tuple[list[int], list[str]]:
-    """Columns that fit, as places in the table, and the names of those that had to go."""
-    at = [i for i, _ in enumerate(table.cols) if _any_text(table, i)]
-    gone: list[int] = []
-    while True:
-        cols = [table.cols[i] for i in at]
-        rows = [row if isinstance(row, str) else [row[i] for i in at] for row in table.rows]
-        widths = _widths(cols, rows)
-        weakest = min(at, key=lambda i: (table.cols[i].keep, -i))
-        if sum(widths) + len(_GAP) * (len(widths) - 1) <= width or table.cols[weakest].keep >= 9:
-            return at, [table.cols[i].name or " ".join(table.cols[i].header.split()) for i in sorted(gone)]
-        at.remove(weakest)
-        gone.append(weakest)
+def _rich_table(table: Table, at: Sequence[int], color: bool) -> RichTable:
+    """The table's rows, without its headings, which span columns: something no rich table can do."""
+    from rich.box import Box
+    from rich.table import Table as Made
+    from rich.text import Text as Words
+
+    rule = "─" if color else "-"
+    made = Made(
+        box=Box(f"    \n    \n {rule}  \n" + "    \n" * 5, ascii=not color),
+        header_style="bold",
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for i in at:
+        col = table.cols[i]
+        side: Literal["right", "left"] = "right" if col.right else "left"
+        made.add_column(col.header, justify=side, no_wrap=True, vertical="bottom")
+    for row in table.rows:
+        if not isinstance(row, str):
+            made.add_row(*(Words(clean(row[i].text), _STYLES[row[i].style]) for i in at))
+    return made
 
 
 def _any_text(table: Table, at: int) -> bool:
     """A column that is empty in every row says nothing; it is left out without a word."""
     fields = {row[at].text for row in table.rows if not isinstance(row, str)}
     return not fields or not fields <= {"", BLANK} or table.cols[at].keep >= 9
-
-
-def _widths(cols: Sequence[Col], rows: Sequence[Sequence[Text] | str]) -> list[int]:
-    found = [max(map(_cells, col.header.split("\n"))) for col in cols]
-    for row in rows:
-        if not isinstance(row, str):
-            found = [max(size, _cells(clean(field.text))) for size, field in zip(found, row, strict=True)]
-    return found
-
-
-def _line(texts: Sequence[str], cols: Sequence[Col], widths: Sequence[int]) -> str:
-    fields = [_padded(text, size, col.right) for text, col, size in zip(texts, cols, widths, strict=True)]
-    return _GAP.join(fields)
-
-
-def _padded(text: str, width: int, right: bool) -> str:
-    room = " " * (width - _cells(text))
-    return room + text if right else text + room
-
-
-def _cells(text: str) -> int:
-    """Columns a text takes on a terminal."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in text
-    )
-
-
-def _paint(text: str, style: Style, color: bool) -> str:
-    if not color or not style or not text.strip():
-        return text
-    return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
 
 
 def _markdown_table(table: Table) -> list[str]:

@@ -49,10 +49,29 @@ def ratio(value: float | None) -> str:
     return BLANK if value is None else f"{value:.3f}" if value < 9.9995 else short(value)
 
 
-def times(change: Change) -> str:
-    """How much lower or higher, in as few characters as are true: 8.1x lower, 3.2 % higher."""
-    if change.ratio is None or change.factor is None:
+def p_value(value: float | None) -> str:
+    """A p value with the digits that matter; never 0."""
+    if value is None:
         return BLANK
+    if value < 0.001:
+        return "<0.001"
+    return f"{value:.3f}" if value < 0.0995 else f"{value:.2f}"
+
+
+def signed(value: float) -> str:
+    """A difference with its sign: +12.3, -0.05, 0."""
+    return f"+{short(value)}" if value > 0 else short(value)
+
+
+def share(value: float) -> str:
+    """A share as a percentage: 0.05 is "5 %"."""
+    return f"{100 * value:g} %"
+
+
+def times(change: Change) -> str:
+    """How much lower or higher, in as few characters as are true: 8.1x lower, 3.2 % higher, +99.8."""
+    if change.ratio is None or change.factor is None:
+        return signed(change.difference.value) if change.difference else BLANK
     direction = "lower" if change.ratio.value < 1 else "higher"
     if change.factor >= 1.5:
         size = f"{change.factor:.1f}" if change.factor < 99.95 else f"{change.factor:,.0f}"
@@ -61,12 +80,18 @@ def times(change: Change) -> str:
 
 
 def verdict(change: Change | None) -> str:
-    """What a change showed: "8.1x lower", "~" for nothing, "few runs" where nothing could be."""
-    if change is None or change.ratio is None:
+    """What a change showed: "8.1x lower", "~" for nothing, "few runs" where nothing could be.
+
+    "?" marks a change that the rank test, corrected for its family, does not confirm; "~ small" one that was
+    shown to be too small to matter.
+    """
+    if change is None or change.difference is None:
         return ""
-    if change.ratio.interval is None:
+    if change.difference.interval is None:
         return "few runs"
-    return "~" if change.outcome == "~" else times(change)
+    if change.outcome == "~":
+        return "~ small" if change.small else "~"
+    return times(change) + (" ?" if change.unconfirmed else "")
 
 
 def factors(values: Factors) -> str:

@@ -1,4 +1,4 @@
-"""Thresholds beyond which a run is not taken at its word."""
+"""Thresholds beyond which a run is not taken at its word, and below which a change does not matter."""
 
 from __future__ import annotations
 
@@ -31,4 +31,7 @@ class Checks(Section):
     )
     max_rate_error: Share = Field(
         0.005, description="suspect above this: difference of sent and offered rate, constant arrivals"
+    )
+    smallest_effect: Share | None = Field(
+        None, description="changes within this, either way, do not matter: `compare` shows them as ~"
     )

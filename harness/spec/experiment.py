@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from harness.knobs import KNOBS
 from harness.spec.checks import Checks
+from harness.spec.repeat import RepeatSection
 from harness.spec.topology import Section, Topology
 from harness.units import INT64_MAX, Count
 from harness.workloads import WORKLOADS, Contention
@@ -60,7 +61,10 @@ class Header(Section):
     sweep: dict[str, list[Any]] | None = Field(
         None, description="dotted key to the values it takes; every combination is run for every case"
     )
-    repeat: Count = Field(DEFAULT_REPEAT, ge=1, le=10_000, description="repetitions of every cell")
+    repeat: RepeatSection = Field(
+        DEFAULT_REPEAT,
+        description="repetitions of every cell; or a mapping: until intervals are narrow enough",
+    )
     seed: Count = Field(1, ge=0, le=INT64_MAX, description="seed of the random order")
     order: Literal["blocks", "sequential"] = Field(
         "blocks",

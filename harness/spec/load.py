@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from harness.adaptive import Adaptive
 from harness.errors import InputError
 from harness.spec.cells import Cell
 from harness.spec.experiment import CELL_SECTIONS, HEADER_KEYS, Header
@@ -40,6 +41,7 @@ class Experiment:
     """A checked experiment file, every cell resolved.
 
     path: the file as it was named; data: its bytes. case_descriptions: case name to text, in file order.
+    repeat: repetitions at most; adaptive: when fewer are enough, None for a fixed number.
     cells: cases outermost, in file order; trees: what each was made from, with places. document: the resolved
     file as plain data, topology files read in, settings of the command line under "set".
     """
@@ -49,6 +51,7 @@ class Experiment:
     name: str
     description: str
     repeat: int
+    adaptive: Adaptive | None
     seed: int
     order: str
     case_descriptions: dict[str, str]
@@ -72,7 +75,9 @@ def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ())
     cell_settings = [(key, value) for key, value in settings if _root(key, value.at) in CELL_SECTIONS]
     layers, resolved = _layers(tree, cell_settings, Path(path))
     repeat_at = tree.child("repeat")
-    check_count(layers, header.repeat, repeat_at.at if repeat_at else tree.key_at)
+    where = repeat_at.at if repeat_at else tree.key_at
+    repeat, adaptive = _repetitions(header, where)
+    check_count(layers, repeat, where)
     pairs = expand(layers)
     document = resolved.plain()
     if cell_settings:
@@ -82,7 +87,8 @@ def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ())
         data=data,
         name=header.name,
         description=header.description,
-        repeat=header.repeat,
+        repeat=repeat,
+        adaptive=adaptive,
         seed=header.seed,
         order=header.order,
         case_descriptions={case.name: case.description for case in layers.cases},
@@ -90,6 +96,20 @@ def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ())
         trees=tuple(tree for _, tree in pairs),
         document=document,
     )
+
+
+def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
+    """How many repetitions at most, and when fewer are enough."""
+    wanted = header.repeat
+    if isinstance(wanted, int):
+        return wanted, None
+    if wanted.min > wanted.max:
+        raise InputError("repeat", got=f"min {wanted.min} is more than max {wanted.max}", where=where)
+    if header.order != "blocks":
+        got = f'order "{header.order}" has no blocks to add'
+        raise InputError("repeat until intervals are narrow", got=got, todo="take order: blocks", where=where)
+    budget_s = wanted.budget_ns / 1e9 if wanted.budget_ns else None
+    return wanted.max, Adaptive(wanted.min, wanted.max, wanted.until.metric, wanted.until.ci, budget_s)
 
 
 def check_cpus(experiment: Experiment, online: AbstractSet[int]) -> None:

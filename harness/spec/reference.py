@@ -50,8 +50,9 @@ def _value(entry: dict[str, Any]) -> str:
         return "on, off" if quantity == "on or off" else f"[{quantity}](#quantities)"
     if "discriminator" in entry:
         return "[workload](#workloads)"
-    if "anyOf" in entry:
-        options = [_value(option) for option in entry["anyOf"] if option.get("type") != "null"]
+    if "anyOf" in entry or "oneOf" in entry:
+        either = entry.get("anyOf") or entry["oneOf"]
+        options = [_value(option) for option in either if option.get("type") != "null"]
         return " or ".join(dict.fromkeys(options))
     if "$ref" in entry:
         return _link(_reference(entry))

@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from harness.errors import InputError, PollbenchError
@@ -139,32 +140,70 @@ class ResultSet:
         hashes = self.manifest.get("hashes")
         return isinstance(hashes, dict) and hashes.get("plan") == plan.plan_hash
 
+    def grow(self, plan: PlanLike) -> None:
+        """Take `plan`, which holds every run of the plan so far and more, for this set's plan.
+
+        The plan goes first: killed in between, the set is still one of the smaller plan. Raises PollbenchError.
+        """
+        self.write_file("plan.json", records.to_json(plan.to_json()))
+        self.manifest["hashes"] = {**self.manifest.get("hashes", {}), "plan": plan.plan_hash}
+        self.write_file("manifest.json", records.to_json(self.manifest))
+
     def finished(self) -> set[str]:
         """Ids of the runs that are wholly on disk, whatever their verdict."""
         return {record["run_id"] for record in self.records()}
 
+    def run_ids(self) -> list[str]:
+        """The ids of all run directories, sound or damaged, in alphabetical order; reads none of them."""
+        return [entry.name for entry in self._run_directories()]
+
     def records(self) -> list[dict[str, Any]]:
         """Every readable run record in the order the runs were made; damaged ones become warnings."""
-        found = []
+        return sorted(self.each_record(), key=_order)
+
+    def each_record(self) -> Iterator[dict[str, Any]]:
+        """The same one at a time, in the order of the run ids: ten thousand of them need not fit in memory."""
         for entry in self._run_directories():
             try:
-                found.append(records.read((entry / "run.json").read_bytes(), entry.name))
+                yield records.read((entry / "run.json").read_bytes(), entry.name)
             except OSError as error:
                 self._warn(f"run {entry.name} is left out: run.json: {error.strerror}")
             except ValueError as error:
                 self._warn(f"run {entry.name} is left out: run.json {error}")
-        return sorted(found, key=_order)
 
     def samples(self, run_id: str) -> npt.NDArray[Any] | None:
         """Raw samples of a run, as pandas.DataFrame takes them; None when it has none, with a warning when damaged."""
-        path = self.path / "runs" / run_id / "samples.parquet"
         try:
-            return samples.decode(path)
+            return samples.decode(self.sample_file(run_id))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
             return None
+
+    def sample_columns(self, run_id: str, names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]] | None:
+        """The named columns of a run's samples, no others; None with a warning when damaged, None without any."""
+        try:
+            return samples.read_columns(self.sample_file(run_id), names)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
+            return None
+
+    def sample_shape(self, run_id: str) -> tuple[int, tuple[str, ...]] | None:
+        """How many samples a run has and in which columns, from the file's footer; None as `samples` has it."""
+        try:
+            return samples.rows_of(self.sample_file(run_id))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
+            return None
+
+    def sample_file(self, run_id: str) -> Path:
+        """Where the raw samples of a run are, or would be."""
+        return self.path / "runs" / run_id / "samples.parquet"
 
     # -- writing ------------------------------------------------------------------------------------------
 

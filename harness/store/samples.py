@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,38 @@ def encode(samples: npt.NDArray[Any]) -> bytes:
         column_encoding=dict.fromkeys(names, "DELTA_BINARY_PACKED"),
     )
     return sink.getvalue()
+
+
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
+    """The named columns of a samples file and no others: memory for what was asked for.
+
+    Raises ValueError for a file that is damaged or lacks a column, OSError if unreadable.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # Threads within a file cost more than they save at the size of a run.
+        table = pq.ParquetFile(path).read(columns=list(names), use_threads=False)
+        return {name: np.asarray(table[name].to_numpy(), dtype=np.int64) for name in names}
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+        raise ValueError(str(error)) from error
+
+
+def rows_of(path: Path) -> tuple[int, tuple[str, ...]]:
+    """How many samples a file holds and which columns, from its footer alone. Raises as `read_columns` does."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.metadata.num_rows, tuple(file.schema_arrow.names)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(str(error)) from error
 
 
 def decode(path: Path) -> npt.NDArray[Any]:

@@ -17,7 +17,8 @@ from harness.errors import InputError
 class Cell:
     """One case under one combination of factors, and where its rows are in the runs table.
 
-    factors: name and value as text, in column order. rows: all rows; valid: those whose verdict is valid.
+    factors: name and value as text, in column order. rows: all rows; valid: those that count,
+    whose verdict is valid or was asked to be included.
     """
 
     case: str
@@ -32,11 +33,14 @@ def factor_columns(runs: pd.DataFrame) -> list[str]:
     return [str(name) for name in runs.columns if is_factor(str(name))]
 
 
-def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None) -> list[Cell]:
+def group_cells(
+    runs: pd.DataFrame, by: Sequence[str] | None = None, include: Sequence[str] = ()
+) -> list[Cell]:
     """The cells of a runs table in the order in which they are first met.
 
-    by: the columns to tell cells apart by, beside the case; default every factor. A table without a verdict
-    column holds valid runs only. Raises InputError for a column that is not there.
+    by: the columns to tell cells apart by, beside the case; default every factor. include: verdicts that
+    count as valid does. A table without a verdict column holds valid runs only. Raises InputError for a
+    column that is not there.
     """
     names = factor_columns(runs) if by is None else [name for name in by if name != "case"]
     for name in names:
@@ -48,6 +52,7 @@ def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None) -> list[Cel
     codes, values = _codes(runs, keys)
     starts, order = _spans(codes)
     verdicts = _verdict_codes(runs)
+    counted = np.isin(verdicts, [VERDICTS.index(name) for name in ("valid", *include)])
     cells = []
     for rows in np.split(order, starts[1:]):
         here = values[rows[0]]
@@ -57,7 +62,7 @@ def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None) -> list[Cel
                 case=here[0],
                 factors=tuple(zip(names, here[1:], strict=True)),
                 rows=rows,
-                valid=rows[verdicts[rows] == 0],
+                valid=rows[counted[rows]],
                 verdicts={name: int(count) for name, count in zip(VERDICTS, counts, strict=True)},
             )
         )
@@ -69,8 +74,10 @@ def _codes(runs: pd.DataFrame, keys: list[str]) -> tuple[npt.NDArray[np.int64], 
     combined = np.zeros(len(runs), dtype=np.int64)
     for key in keys:
         codes, uniques = pd.factorize(runs[key])
-        _, combined = np.unique(combined * (len(uniques) + 1) + codes, return_inverse=True)
-    first = np.unique(combined, return_index=True)[1]
+        # Numbered again from 0 each time, in the order met: products of many factors would overflow.
+        combined = pd.factorize(combined * (len(uniques) + 1) + codes)[0].astype(np.int64)
+    first = np.empty(int(combined.max()) + 1, dtype=np.int64)
+    first[combined[::-1]] = np.arange(len(runs))[::-1]
     picked = [[_text(value) for value in runs[key].iloc[first]] for key in keys]
     return combined, dict(zip(map(int, first), zip(*picked, strict=True), strict=True))
 

@@ -38,8 +38,9 @@ def load_runs(path: str | Path) -> pd.DataFrame:
     if not len(frame):
         raise InputError("read a runs table", got="it has a header and no rows", where=f"{path}:1")
     _check_values(path, data, frame, numbers)
+    quoted = b"'" in data
     for name in frame.columns:
-        if name not in numbers and frame[name].str.startswith("'").any():
+        if quoted and name not in numbers and frame[name].str.startswith("'").any():
             frame[name] = frame[name].str.replace(_QUOTED_FORMULA, "", regex=True)
     return frame
 
@@ -51,7 +52,8 @@ def _read(path: Path) -> bytes:
         raise InputError("read a runs table", on=str(path), got=error.strerror or str(error)) from error
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        data.decode("utf-8")
+        if not data.isascii():
+            data.decode("utf-8")
     except UnicodeDecodeError as error:
         _bad(path, data.count(b"\n", 0, error.start) + 1, "it is not UTF-8 text")
     zero = data.find(b"\0")
@@ -149,7 +151,9 @@ def _is_finite(text: str) -> bool:
 
 def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
     """Every row that is not empty, with the line on which it begins."""
-    reader = csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True)
+    # Decoded as it is read: the header alone must not cost a pass over ten megabytes.
+    text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+    reader = csv.reader(text, strict=True)
     begins = 1
     try:
         for row in reader:

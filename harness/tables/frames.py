@@ -53,17 +53,23 @@ def cell_key(case: str, factors: Mapping[str, Any]) -> CellKey:
     return case, tuple((name, factor_text(value)) for name, value in factors.items())
 
 
-def _sorted(found: list[Record], order: Sequence[CellKey]) -> list[Record]:
-    place = {_unordered(key): at for at, key in enumerate(order)}
-    for record in found:
-        place.setdefault(_unordered(cell_key(record["case"], record["factors"])), len(place))
+class Ranks:
+    """Where a record's rows stand in a table: cells in the plan's order, then as first met; blocks within."""
 
-    def rank(record: Record) -> tuple[int, float, str]:
+    def __init__(self, order: Sequence[CellKey] = ()) -> None:
+        self._place = {_unordered(key): at for at, key in enumerate(order)}
+
+    def of(self, record: Record) -> tuple[int, float, str]:
+        """The place of one record, as something to sort by."""
         block = record.get("block")
-        cell = place[_unordered(cell_key(record["case"], record["factors"]))]
+        cell = self._place.setdefault(
+            _unordered(cell_key(record["case"], record["factors"])), len(self._place)
+        )
         return cell, block if isinstance(block, int | float) else 0, record["run_id"]
 
-    return sorted(found, key=rank)
+
+def _sorted(found: list[Record], order: Sequence[CellKey]) -> list[Record]:
+    return sorted(found, key=Ranks(order).of)
 
 
 def _unordered(key: CellKey) -> tuple[str, frozenset[tuple[str, str]]]:

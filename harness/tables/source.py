@@ -40,23 +40,33 @@ def load_source(path: str | Path) -> Source:
     Raises InputError when it is none of these or cannot be read.
     """
     path = Path(path)
+    results = find_set(path)
+    if results is not None:
+        return from_set(results)
+    return Source(str(path), load_runs(path / "runs.csv" if path.is_dir() else path))
+
+
+def find_set(path: str | Path) -> ResultSet | None:
+    """The result set at `path`, or the newest one of an experiment's directory; None where a CSV file stands for it.
+
+    Raises InputError when there is neither.
+    """
+    path = Path(path)
     if not path.is_dir():
         if not path.exists():
             raise InputError("read results", on=str(path), got="there is no such file or directory")
-        return Source(str(path), load_runs(path))
+        return None
     if not (path / "runs").is_dir():
         newest = ResultSet.latest(path.resolve().parent, path.resolve().name)
-        if newest is not None:
-            return from_set(newest)
-        if (path / "runs.csv").is_file():
-            return Source(str(path), load_runs(path / "runs.csv"))
-    return from_set(ResultSet.open(path))
+        if newest is not None or (path / "runs.csv").is_file():
+            return newest
+    return ResultSet.open(path)
 
 
 def from_set(results: ResultSet) -> Source:
     """Everything in a result set; whatever is damaged becomes a warning."""
     plan = results.plan
-    planned = _planned(plan)
+    planned = planned_cells(plan)
     tables = frames(results.records(), list(planned))
     return Source(
         label=results.name,
@@ -65,8 +75,19 @@ def from_set(results: ResultSet) -> Source:
         planned=planned,
         manifest=results.manifest,
         plan=plan,
-        warnings=tuple(results.warnings),
+        warnings=(*results.warnings, *_imported(results.manifest)),
     )
+
+
+def _imported(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an import found odd, in one sentence; imports.csv of the set has it all."""
+    origin = manifest.get("import")
+    count = origin.get("findings") if isinstance(origin, dict) else None
+    if not isinstance(origin, dict) or not count:
+        return ()
+    firsts = origin.get("first_findings")
+    first = f"; the first: {firsts[0]}" if isinstance(firsts, list) and firsts else ""
+    return (f"the imported files have {count} oddities, all in imports.csv{first}",)
 
 
 def write_tables(results: ResultSet) -> Tables:
@@ -74,7 +95,7 @@ def write_tables(results: ResultSet) -> Tables:
 
     Each is replaced whole or not at all. Raises PollbenchError when the disk refuses.
     """
-    tables = frames(results.records(), list(_planned(results.plan)))
+    tables = frames(results.records(), list(planned_cells(results.plan)))
     for name in ("nodes", "knobs", "cpus"):
         results.write_file(f"{name}.csv", to_csv(getattr(tables, name)))
     results.write_file("summary.csv", to_csv(summary_frame(tables.runs)))
@@ -83,14 +104,18 @@ def write_tables(results: ResultSet) -> Tables:
     return tables
 
 
-def _planned(plan: Mapping[str, Any]) -> dict[CellKey, int]:
+def planned_cells(plan: Mapping[str, Any]) -> dict[CellKey, int]:
     """How often each cell of a plan is run, in the plan's order; empty for a plan not understood."""
     try:
         names = {
             cell["cell_id"]: cell_key(str(cell["case"]), dict(cell["factors"])) for cell in plan["cells"]
         }
         counts = dict.fromkeys(names.values(), 0)
+        # Repetitions that a plan makes only if it has to are none that are missing.
+        most = (plan.get("adaptive") or {}).get("least")
         for run in plan["runs"]:
+            if most is not None and run["block"] > most:
+                continue
             cell = run["cell_id"] if "cell_id" in run else run["cell"]
             counts[names[cell]] += 1
     except (KeyError, TypeError, ValueError, AttributeError):

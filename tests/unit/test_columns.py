@@ -17,7 +17,10 @@ def test_documentation_matches_the_code() -> None:
     assert found == columns_doc.document(), "run: python -m tools.columns_doc > docs/columns.md"
 
 
-@pytest.mark.parametrize("listed", [columns.RUN_COLUMNS, columns.NODES, columns.KNOBS, columns.CPUS])
+@pytest.mark.parametrize(
+    "listed",
+    [tuple(columns.BY_NAME.values()), columns.RUN_COLUMNS, columns.NODES, columns.KNOBS, columns.CPUS],
+)
 def test_no_column_is_there_twice(listed: tuple[columns.Column, ...]) -> None:
     names = [column.name for column in listed]
     assert len(names) == len(set(names))

@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness.compare import Comparison, Row, compare_cases, compare_sources
+from harness.compare import Comparison, Options, Row, compare_cases, compare_sources
 from harness.errors import InputError
 from harness.overview import overview
 from harness.tables import Source, frames
 from tests.unit.synthetic import record, result_set, source
+
+P50 = Options(metrics=("rtt_p50_us",))
 
 
 def pick(found: Comparison, metric: str, case: str, load: str) -> Row:
@@ -41,14 +43,14 @@ def test_cases_against_their_baseline_are_paired_by_block() -> None:
 
 
 def test_two_sets_are_not_paired_and_a_set_equals_itself() -> None:
-    found = compare_sources(source(), source())
+    found = compare_sources([source(), source()])
     assert {row.change.outcome for row in found.rows} == {"~"}
     assert {row.change.ratio.paired for row in found.rows if row.change.ratio} == {False}
     assert found.differences == ()
 
 
 def test_a_known_effect_is_found() -> None:
-    found = compare_sources(source(), source(scale=1.3))
+    found = compare_sources([source(), source(scale=1.3)])
     for row in found.rows:
         if row.metric == "rtt_p50_us":
             assert row.change.ratio is not None
@@ -58,7 +60,7 @@ def test_a_known_effect_is_found() -> None:
 
 def test_only_valid_runs_count_and_the_rest_is_told() -> None:
     found = compare_cases(source(troubled=True), "base")
-    assert found.test_runs == {"valid": 12, "inert": 2, "suspect": 1, "failed": 0, "skipped": 5}
+    assert found.inputs[1].runs == {"valid": 12, "inert": 2, "suspect": 1, "failed": 0, "skipped": 5}
     lost = pick(found, "rtt_p50_us", "defer20", "100%")
     assert lost.change.ratio is None
     assert lost.change.note == "this case: no valid run (5 skipped)"
@@ -74,10 +76,10 @@ def test_only_valid_runs_count_and_the_rest_is_told() -> None:
 def test_a_cell_of_one_side_is_a_row_with_a_reason() -> None:
     whole = source()
     part = Source("part", whole.runs[whole.runs["case"] != "defer20"].reset_index(drop=True))
-    rows = {row.case: row for row in compare_sources(whole, part, ["rtt_p50_us"]).rows}
+    rows = {row.case: row for row in compare_sources([whole, part], P50).rows}
     assert rows["defer20"].change.note == "not in B"
     assert rows["defer20"].test is None
-    rows = {row.case: row for row in compare_sources(part, whole, ["rtt_p50_us"]).rows}
+    rows = {row.case: row for row in compare_sources([part, whole], P50).rows}
     assert rows["defer20"].change.note == "not in A"
     assert rows["defer20"].change.test.median is not None
 
@@ -86,41 +88,41 @@ def test_environments_that_differ_are_named() -> None:
     records = result_set(scale=1.1)
     for made in records:
         made["environment"]["kernel"] = "6.19.0"
-    found = compare_sources(source(), Source("new", frames(records).runs))
-    assert [(item.column, item.base, item.test) for item in found.differences] == [
-        ("kernel", ("6.18.0",), ("6.19.0",))
+    found = compare_sources([source(), Source("new", frames(records).runs)])
+    assert [(item.column, item.values) for item in found.differences] == [
+        ("kernel", (("6.18.0",), ("6.19.0",)))
     ]
     assert "new says nothing" not in " ".join(found.notes)
     hand = table(case=["base"] * 5, rtt_p50_us=[1.0, 2, 3, 4, 5])
-    assert "hand says nothing about where its runs were made" in compare_sources(source(), hand).notes
+    assert "hand says nothing about where its runs were made" in compare_sources([source(), hand]).notes
 
 
 def test_hand_made_tables_of_any_metric() -> None:
     one = table(case=["a"] * 5, my_wait_ms=[10.0, 11, 12, 11, 10])
     two = table(case=["a"] * 5, my_wait_ms=[20.0, 21, 22, 21, 20])
-    (row,) = compare_sources(one, two).rows
+    (row,) = compare_sources([one, two]).rows
     assert (row.metric, row.change.outcome, row.change.judged) == ("my_wait_ms", "higher", "")
 
 
 def test_a_factor_of_one_side_is_told() -> None:
     one = table(case=["a"] * 4, rtt_p50_us=[1.0, 2, 3, 4], load=["x"] * 4)
     two = table(case=["a"] * 4, rtt_p50_us=[1.0, 2, 3, 4])
-    found = compare_sources(one, two)
+    found = compare_sources([one, two])
     assert "only one side has the factor load" in found.notes[0]
     assert len(found.rows) == 2
-    assert len(compare_sources(one, two, by=[]).rows) == 1
+    assert len(compare_sources([one, two], Options(by=())).rows) == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"metrics": ["rtt_p500_us"]}, "did you mean 'rtt_p50_us'"),
-        ({"by": ["nothing"]}, "no run has it"),
+        ({"metrics": ("rtt_p500_us",)}, "did you mean 'rtt_p50_us'"),
+        ({"by": ("nothing",)}, "no run has it"),
     ],
 )
 def test_names_that_are_not_there(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        compare_sources(source(), source(), **arguments)
+        compare_sources([source(), source()], Options(**arguments))
 
 
 def test_a_baseline_that_is_not_there() -> None:
@@ -133,7 +135,9 @@ def test_a_baseline_that_is_not_there() -> None:
 def test_no_ratio_of_nothing() -> None:
     one = table(case=["a"] * 5 + ["b"] * 5, client_polled_percent=[0.0] * 5 + [99.0] * 5)
     (row,) = compare_cases(one, "a").rows
-    assert (row.change.outcome, row.change.note) == ("", "no ratio of values that are zero or negative")
+    assert (row.change.outcome, row.change.note) == ("higher", "no ratio of values that are zero or negative")
+    assert row.change.difference is not None
+    assert row.change.difference.value == 99
 
 
 def test_overview_counts_what_is_missing() -> None:

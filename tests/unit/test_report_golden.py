@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness import report
-from harness.compare import compare_cases, compare_sources
+from harness.compare import Options, compare_cases, compare_sources
+from harness.compare.choose import KERNEL_METRICS
 from harness.overview import overview
 from harness.report import words
 from harness.report.layout import Col, Para, Table, Text, to_markdown, to_text
@@ -23,7 +24,7 @@ from harness.tables import Source, write_tables
 from tests.unit.synthetic import FakePlan, record, result_set, source
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-SUFFIX = {"text": "txt", "markdown": "md", "csv": "csv", "json": "json"}
+SUFFIX = {"text": "txt", "markdown": "md", "csv": "csv", "json": "json", "kernel": "kernel.txt"}
 
 
 def matches(name: str, found: str) -> None:
@@ -69,19 +70,19 @@ def test_show(name: str, fmt: report.Format) -> None:
     matches(f"{name}.{SUFFIX[fmt]}", report.show(overview(SHOWS[name]()), fmt))
 
 
-@pytest.mark.parametrize("fmt", report.FORMATS)
-def test_compare_sets(fmt: report.Format) -> None:
+@pytest.mark.parametrize("fmt", report.COMPARE_FORMATS)
+def test_compare_sets(fmt: report.CompareFormat) -> None:
     matches(
-        f"compare_sets.{SUFFIX[fmt]}", report.compare(compare_sources(source(troubled=True), other()), fmt)
+        f"compare_sets.{SUFFIX[fmt]}", report.compare(compare_sources([source(troubled=True), other()]), fmt)
     )
 
 
-@pytest.mark.parametrize("fmt", report.FORMATS)
-def test_compare_cases(fmt: report.Format) -> None:
-    metrics = ["rtt_p50_us", "cpu_us_per_request"]
+@pytest.mark.parametrize("fmt", report.COMPARE_FORMATS)
+def test_compare_cases(fmt: report.CompareFormat) -> None:
+    metrics = ("rtt_p50_us", "cpu_us_per_request") if fmt != "kernel" else KERNEL_METRICS[:4]
     matches(
         f"compare_cases.{SUFFIX[fmt]}",
-        report.compare(compare_cases(source(troubled=True), "base", metrics), fmt),
+        report.compare(compare_cases(source(troubled=True), "base", Options(metrics=metrics)), fmt),
     )
 
 
@@ -120,7 +121,7 @@ def test_colour_changes_nothing_but_the_look() -> None:
 
 
 def test_machine_formats_can_be_read() -> None:
-    found = compare_sources(source(troubled=True), other())
+    found = compare_sources([source(troubled=True), other()])
     rows = list(csv.DictReader(io.StringIO(report.compare(found, "csv"))))
     assert len(rows) == len(found.rows) == len(json.loads(report.compare(found, "json"))["rows"])
     assert rows[0]["contention.load"] == "0%"
@@ -161,6 +162,6 @@ def test_percent_never_rounds_to_all_or_nothing(value: float, text: str) -> None
 
 def test_layout_of_wide_letters_and_empty_tables() -> None:
     table = Table((Col("name", right=False), Col("n")), ((Text("日本"), Text("1")), (Text("ab"), Text("22"))))
-    assert to_text([table], 40, False).splitlines() == ["name   n", "----  --", "日本   1", "ab    22"]
+    assert to_text([table], 40, False).splitlines() == ["name   n", "----- --", "日本   1", "ab    22"]
     assert to_text([Table((Col("a"),), ())], 40, False) == "a\n-\n"
     assert to_markdown([Para("a_b _c_ ~5 <x> [y](z)")]) == "a_b \\_c\\_ \\~5 \\<x> [y\\](z)\n"

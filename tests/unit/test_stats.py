@@ -72,7 +72,7 @@ def test_median_interval_ranks(count: int, ranks: tuple[int, int], confidence: f
 
 def test_two_runs_have_no_interval() -> None:
     assert stats.median_interval([1.0, 2.0]) is None
-    assert stats.estimate([1.0, 2.0]) == stats.Estimate(1.5, None, 2)
+    assert stats.estimate([1.0, 2.0]) == stats.Estimate(1.5, None, 2, 1.5)
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=60))

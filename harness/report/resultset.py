@@ -26,6 +26,7 @@ def document(view: Overview) -> list[Block]:
     if view.cells:
         blocks += [_table(view), Gap()]
     blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
+    blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]
     return blocks
 
@@ -115,8 +116,8 @@ def _legend(view: Overview) -> Iterator[str]:
     yield from _interval_legend(view)
     if view.baseline and any(cell.changes for cell in view.cells):
         yield (
-            f"vs {view.baseline}: ratio of the p50 medians under the same factors, bootstrap over runs; "
-            "~ means no difference was shown at 95 %; few runs: too few valid runs to claim one."
+            f"vs {view.baseline}: how p50 changes under the same factors, block by block where blocks match; "
+            "~: its interval includes no change; few runs: too few valid runs to claim one."
         )
     yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
     if host := _host(view):

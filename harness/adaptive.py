@@ -1,0 +1,90 @@
+"""When repetitions are enough: every cell's interval narrow enough, or the time spent. Pure, on run records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness import stats
+
+LEAST_RUNS = 5
+"""With fewer values the interval of a median does not come near 95 %, however narrow it is."""
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """The rule: at least and at most so many repetitions, and what is enough in between.
+
+    metric: a column of the runs table; width: half of the 95 % interval of its median, as a share of the
+    median; budget_s: time that all runs together may take, None for any.
+    """
+
+    least: int
+    most: int
+    metric: str
+    width: float
+    budget_s: float | None = None
+
+    def words(self) -> str:
+        """The rule as a person would say it."""
+        budget = f", in {self.budget_s:g} s at most" if self.budget_s is not None else ""
+        return f"until {self.metric} is known within +-{100 * self.width:g} % in every cell{budget}"
+
+
+@dataclass(frozen=True)
+class State:
+    """How far it is. enough: stop; reason: why, or what is still missing; widest: the widest half-interval."""
+
+    enough: bool
+    reason: str
+    blocks: int
+    widest: float | None
+
+
+def state(rule: Adaptive, records: Iterable[Mapping[str, Any]], blocks: int) -> State:
+    """What the finished runs of the first `blocks` repetitions say; other runs are left out of account.
+
+    A cell without a valid run after the least number of repetitions will not have a narrow interval either:
+    it is not waited for.
+    """
+    here = [record for record in records if (record.get("block") or 0) <= blocks]
+    spent_s = sum(record.get("wall_s") or 0.0 for record in here)
+    widths = [_half_width(values) for values in _values(rule, here) if values]
+    widest = max(widths, default=None)
+    if blocks < rule.least:
+        return State(False, f"{blocks} of at least {rule.least} repetitions", blocks, widest)
+    if widest is None:
+        return State(True, f"no cell has a valid run with {rule.metric}", blocks, None)
+    if widest <= rule.width:
+        return State(True, f"every interval of {rule.metric} is within {_percent(widest)}", blocks, widest)
+    wide = f"{rule.metric} is known within {_percent(widest)}, not {_percent(rule.width)}"
+    if blocks >= rule.most:
+        return State(True, f"all {rule.most} repetitions are made; {wide}", blocks, widest)
+    if rule.budget_s is not None and spent_s + spent_s / max(blocks, 1) > rule.budget_s:
+        return State(True, f"the budget of {rule.budget_s:g} s is spent; {wide}", blocks, widest)
+    return State(False, wide, blocks, widest)
+
+
+def _values(rule: Adaptive, records: Iterable[Mapping[str, Any]]) -> list[list[float]]:
+    """The metric's values in the valid runs of each cell."""
+    cells: dict[tuple[str, str], list[float]] = {}
+    for record in records:
+        found = cells.setdefault((record["case"], repr(sorted(record["factors"].items()))), [])
+        value = record["metrics"].get(rule.metric)
+        if record["verdict"] == "valid" and value is not None:
+            found.append(float(value))
+    return list(cells.values())
+
+
+def _half_width(values: list[float]) -> float:
+    """Half the width of the median's interval as a share of the median; without end where there is none."""
+    found = stats.estimate(values)
+    if found.n < LEAST_RUNS or found.interval is None or not found.median:
+        return math.inf
+    return (found.interval.high - found.interval.low) / 2.0 / abs(found.median)
+
+
+def _percent(share: float) -> str:
+    return "any width" if math.isinf(share) else f"+-{100 * share:.1f} %"

@@ -1,0 +1,107 @@
+"""What calibrations found, kept by host: a JSON document, the entry that matches runs, and words to quote it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness import columns
+from harness.calibration.noise import POWER, Noise
+from harness.compare.environment import HOST, texts_of
+from harness.stats import Interval
+
+_FORMAT = 1
+_WORKLOAD = ("workload_kind", "workload_protocol", "workload_client_wait", "workload_server_wait")
+_QUOTED = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "rate_rps")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One calibration. facts: columns of host and workload and their values; made_utc: when; noise: by metric."""
+
+    facts: dict[str, str]
+    made_utc: str
+    label: str
+    noise: tuple[Noise, ...]
+
+
+def entry_of(runs: pd.DataFrame, label: str, made_utc: str, noise: Sequence[Noise]) -> Entry:
+    """The entry of an A/A set."""
+    return Entry(_facts(runs) or {}, made_utc, label, tuple(noise))
+
+
+def matching(entries: Iterable[Entry], tables: Sequence[pd.DataFrame]) -> Entry | None:
+    """The newest entry made on the host, and with the way of working, of all these runs; None for none."""
+    wanted = [_facts(table) for table in tables]
+    if not wanted or not wanted[0] or any(facts != wanted[0] for facts in wanted):
+        return None
+    found = [entry for entry in entries if entry.facts == wanted[0]]
+    return max(found, key=lambda entry: entry.made_utc, default=None)
+
+
+def with_entry(entries: Iterable[Entry], entry: Entry) -> list[Entry]:
+    """The entries with `entry` in place of one for the same host and way of working."""
+    return [*(each for each in entries if each.facts != entry.facts), entry]
+
+
+def to_bytes(entries: Sequence[Entry]) -> bytes:
+    """The document that holds these entries."""
+    document = {"format": _FORMAT, "entries": [asdict(entry) for entry in entries]}
+    return (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def read_entries(data: bytes) -> list[Entry]:
+    """The entries of a document. Raises ValueError when it is damaged or of another version."""
+    try:
+        document = json.loads(data)
+        if document["format"] != _FORMAT:
+            raise ValueError(f"it has format {document['format']}, not {_FORMAT}")
+        return [_entry(item) for item in document["entries"]]
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is damaged ({error!r})") from error
+
+
+def sentences(entry: Entry | None) -> tuple[str, ...]:
+    """What to say of a calibration beside results from the same host; nothing without one."""
+    if entry is None:
+        return ()
+    shown = [noise for noise in entry.noise if noise.metric in _QUOTED] or list(entry.noise)
+    effects = ", ".join(
+        f"{columns.metric(noise.metric).label} "
+        + (_percent(100 * noise.least_effect) if noise.least_effect is not None else "none")
+        for noise in shown
+    )
+    hits, comparisons = (sum(getattr(noise, part) for noise in shown) for part in ("hits", "comparisons"))
+    return (
+        f"Calibrated on such a host on {entry.made_utc[:10]} ({entry.label}): {hits} of {comparisons} A/A "
+        f"comparisons claimed a difference; smallest effect shown {100 * POWER:g} % of the time with "
+        f"{shown[0].size if shown else 0} runs a side: {effects}.",
+    )
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0f} %" if value >= 9.95 else f"{value:.2g} %"
+
+
+def _facts(runs: pd.DataFrame) -> dict[str, str] | None:
+    """Host and workload of runs that were all made alike; None where they were not, or nothing is known."""
+    found = {}
+    for name in (*HOST, *_WORKLOAD):
+        values = texts_of(runs, name)
+        if len(values) > 1:
+            return None
+        found[name] = values[0] if values else ""
+    return found if found["kernel"] and found["cpu_model"] else None
+
+
+def _entry(item: Mapping[str, Any]) -> Entry:
+    noise = []
+    for each in item["noise"]:
+        rate = each.pop("rate")
+        noise.append(Noise(rate=Interval(**rate) if rate else None, **each))
+    facts = {str(key): str(value) for key, value in item["facts"].items()}
+    return Entry(facts, str(item["made_utc"]), str(item["label"]), tuple(noise))

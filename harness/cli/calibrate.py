@@ -1,0 +1,103 @@
+"""`pollbench calibrate`: an A/A experiment on this host, what it says about its noise, and keeping that."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from harness import calibration, columns
+from harness.calibration import Noise
+from harness.cli.results import paper
+from harness.cli.say import say
+from harness.cli.state import keep
+from harness.compare import DEFAULT_METRICS
+from harness.errors import EXIT_NOT_VALID, EXIT_OK
+from harness.report import words
+from harness.report.layout import Block, Col, Para, Table, Text, to_text
+
+DEFAULT_REPEAT = 40
+_MOST_SIZE = 10
+
+
+def calibrate(arguments: argparse.Namespace) -> int:
+    """Run the same case under two names, tell how often a difference is claimed, and what could be seen."""
+    from harness.cli.files import overrides_of, print_plan
+    from harness.cli.run import carry_out, need_root
+    from harness.kernel import facts
+    from harness.plan import make_plan
+    from harness.spec.load import check_cpus, load_experiment
+    from harness.stopping import stop_on_signals
+    from harness.tables import load_source
+
+    experiment = load_experiment(arguments.file, overrides_of(arguments.set))
+    check_cpus(experiment, facts.online_cpus())
+    least = experiment.adaptive.least if experiment.adaptive else experiment.repeat
+    twins = calibration.twins(experiment, arguments.case)
+    plan = make_plan(twins, repeat=arguments.repeat or DEFAULT_REPEAT, seed=arguments.seed)
+    if arguments.dry_run:
+        return print_plan(twins, plan, as_json=arguments.json)
+    need_root("calibrate")
+    with stop_on_signals() as stopper:
+        results, interrupted = carry_out(arguments, twins, plan, stopper)
+    if interrupted is not None:
+        raise interrupted
+    source = load_source(results.path)
+    noise = calibration.noise_of(source.runs, DEFAULT_METRICS, max(5, min(least, _MOST_SIZE)))
+    _print(noise, source.label, as_json=arguments.json)
+    say(f"results: {results.path}")
+    if arguments.store:
+        label = f"{experiment.name}, {arguments.case or next(iter(experiment.case_descriptions))}"
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        keep(calibration.entry_of(source.runs, label, made, noise))
+    return (
+        EXIT_OK
+        if noise and int((source.runs["verdict"] == "valid").sum()) == len(plan.runs)
+        else EXIT_NOT_VALID
+    )
+
+
+def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"label": label, "noise": [asdict(each) for each in noise]}, indent=1))
+        return
+    cols = (
+        Col("metric", right=False),
+        Col("runs\nvary by"),
+        Col("claims of a difference\nwhere there is none", right=False),
+        Col("smallest effect\nshown 4 times in 5"),
+    )
+    table = Table(cols, tuple(_row(each) for each in noise))
+    size = noise[0].size if noise else 0
+    legend = (
+        f"Each comparison is of {size} blocks, each block used once; [..] holds the true rate with 95 %, taking "
+        "comparisons as independent. An effect this size is shown by 4 of 5 experiments of that many blocks; a "
+        "smaller one needs more of them, or a quieter host."
+    )
+    width, color = paper()
+    blocks: list[Block] = [
+        Para(f"{label}: the same case under two names", "bold"),
+        table,
+        Para(legend, "dim", bullet=True),
+    ]
+    if not noise:
+        blocks = [Para(f"{label}: too few valid runs to say anything", "warn")]
+    print(to_text(blocks, width, color), end="")
+
+
+def _row(noise: Noise) -> tuple[Text, ...]:
+    hits = f"{noise.hits} of {noise.comparisons}"
+    if noise.rate is not None:
+        hits += f" [{100 * noise.rate.low:.0f}..{100 * noise.rate.high:.0f} %]"
+    return (
+        Text(columns.metric(noise.metric).label),
+        Text(_percent(noise.spread)),
+        Text(hits),
+        Text(_percent(noise.least_effect), "bold"),
+    )
+
+
+def _percent(share: float | None) -> str:
+    return words.BLANK if share is None else f"{words.short(100 * share)} %"

@@ -1,0 +1,109 @@
+"""`pollbench compare`: what differs, by how much, how sure, and whether that fails a check; any OS, no root."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness import columns, report
+from harness.cli.results import paper
+from harness.cli.state import quoted
+from harness.compare import Comparison, Options, compare_cases, compare_sources
+from harness.compare.choose import KERNEL_METRICS, choose_metrics
+from harness.compare.gate import Condition, Finding, judge, parse_condition
+from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
+from harness.report import words
+from harness.tables import Source, load_source
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Print a comparison; exit code 1 when a --fail-if condition is met."""
+    conditions = [parse_condition(text) for text in arguments.fail_if]
+    inputs: list[str] = arguments.input
+    if len(inputs) == 1 and arguments.baseline is None:
+        raise InputError(
+            "compare",
+            inputs[0],
+            "there is nothing to compare it with",
+            "name a second result set or CSV file, or --baseline CASE to compare its cases",
+        )
+    if len(inputs) > 1 and arguments.baseline is not None:
+        raise InputError(
+            "compare", got="--baseline goes with one set, not with several", todo="leave one of them out"
+        )
+    sources = [load_source(path) for path in inputs]
+    options = _options(arguments, sources, conditions)
+    if len(sources) == 1:
+        found = compare_cases(sources[0], arguments.baseline, options)
+    else:
+        found = compare_sources(sources, options)
+    found = replace(found, calibration=quoted([source.runs for source in sources]))
+    width, color = paper()
+    print(report.compare(found, arguments.format, width, color).rstrip("\n"))
+    return _judged(found, conditions, by_estimate=arguments.fail_if_point)
+
+
+def _options(
+    arguments: argparse.Namespace, sources: Sequence[Source], conditions: Sequence[Condition]
+) -> Options:
+    smallest = None
+    if arguments.sesoi is not None:
+        # Imported here: pydantic, which it brings, costs 50 ms.
+        from harness.units import parse_share
+
+        try:
+            smallest = parse_share(arguments.sesoi)
+        except ValueError as error:
+            raise InputError("read --sesoi", got=str(error), where="--sesoi") from None
+    options = Options(
+        metrics=tuple(arguments.metric) if arguments.metric else None,
+        by=tuple(arguments.by) if arguments.by else None,
+        filters=tuple(arguments.filter),
+        include=arguments.include,
+        smallest_effect=smallest,
+        sort=arguments.sort,
+    )
+    if arguments.format == "kernel" and options.metrics is None:
+        there = [name for name in KERNEL_METRICS if any(name in source.runs for source in sources)]
+        options = replace(options, metrics=tuple(there) or None)
+    # A metric that a condition names is compared, whether it is among those shown by default or not.
+    chosen = choose_metrics([source.runs for source in sources], options.metrics)
+    named = [condition.metric for condition in conditions]
+    return replace(options, metrics=tuple(dict.fromkeys([*chosen, *named])))
+
+
+def _judged(found: Comparison, conditions: Sequence[Condition], *, by_estimate: bool) -> int:
+    """Say on stderr what each condition came to; exit code 1 when one is met."""
+    failed = False
+    for condition in conditions:
+        findings = list(judge(found, condition, by_estimate=by_estimate))
+        for finding in findings:
+            if finding.met:
+                print(f"pollbench: failed by {_said(found, finding)}", file=sys.stderr)
+                failed = True
+        unjudged = [finding for finding in findings if finding.unjudged]
+        if unjudged:
+            first = unjudged[0]
+            where = words.cell(first.row.case, first.row.factors)
+            print(
+                f"pollbench: not judged for {len(unjudged)} of {len(findings)} cells: {condition.text} "
+                f"({where}: {first.unjudged})",
+                file=sys.stderr,
+            )
+    return EXIT_NOT_VALID if failed else EXIT_OK
+
+
+def _said(found: Comparison, finding: Finding) -> str:
+    row, condition = finding.row, finding.condition
+    ratio = condition.kind == "ratio"
+    unit = "%" if ratio else columns.metric(condition.metric).unit
+    scale = 100 if ratio else 1
+    form = words.short if condition.kind == "value" else words.signed
+    interval = finding.interval
+    ends = f" [{form(interval.low * scale)}..{form(interval.high * scale)}]" if interval else ""
+    value = form((finding.value or 0.0) * scale)
+    where = words.cell(row.case, row.factors)
+    letter = f" ({found.inputs[row.against].letter})" if len(found.inputs) > 2 else ""
+    return f"{condition.text}: {where}{letter}: {value} {unit}{ends}"

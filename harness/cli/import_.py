@@ -1,0 +1,60 @@
+"""`pollbench import`: a result set from other programs' raw output; any OS, no root."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+
+from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
+from harness.importers import FORMATS, Imported, Options, import_results
+
+_SHOWN = 5
+
+
+def import_(arguments: argparse.Namespace) -> int:
+    """Import a file or directory, and say what came of it; or list the formats."""
+    if arguments.list:
+        for each in FORMATS.values():
+            print(f"{each.name:<14}{each.title}")
+        print(f"{'auto':<14}whichever of these most of the files look like")
+        return EXIT_OK
+    if arguments.format is None or arguments.path is None:
+        raise InputError(
+            "import",
+            got="a FORMAT and a PATH are needed",
+            todo="for example: pollbench import sockperf results/; formats: pollbench import --list",
+        )
+    done = import_results(
+        arguments.format,
+        arguments.path,
+        arguments.output,
+        datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        name=arguments.name,
+        options=Options(arguments.case, arguments.compat, arguments.unit, arguments.basis),
+        manifest={"command": sys.argv},
+    )
+    _report(done)
+    return EXIT_OK if any(run.verdict == "valid" for run in done.reading.runs) else EXIT_NOT_VALID
+
+
+def _report(done: Imported) -> None:
+    """Runs by verdict, every conversion, the first findings, and where it all is."""
+    runs = done.reading.runs
+    verdicts = {
+        verdict: sum(run.verdict == verdict for run in runs) for verdict in ("valid", "suspect", "failed")
+    }
+    told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
+    cases = len({(run.case, *run.factors.values()) for run in runs})
+    print(f"{done.format}: {len(runs)} runs in {cases} cells, {told}")
+    for text in done.reading.conversions:
+        print(f"  {text}")
+    if table := done.reading.tables.get("published.txt"):
+        print(f"\n{table.decode()}", end="")
+    findings = done.reading.findings
+    if findings:
+        print(f"\n{len(findings)} findings, all in imports.csv; the first:", file=sys.stderr)
+    for each in findings[:_SHOWN]:
+        place = f"{each.file}:{each.line}" if each.line else each.file
+        print(f"  {place}: {each.text}", file=sys.stderr)
+    print(f"results: {done.results.path}", file=sys.stderr)

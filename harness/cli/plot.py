@@ -1,0 +1,46 @@
+"""`pollbench plot`: one figure for a paper; any OS, no root."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from harness.errors import EXIT_OK, InputError, MissingError
+from harness.overview import overview
+from harness.plots import load_study
+from harness.plots.select import narrowed
+from harness.store.atomic import explained, write_file
+
+
+def plot(arguments: argparse.Namespace) -> int:
+    """Draw the figure and write it whole."""
+    try:
+        from harness.plots.paper import Request, draw
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "matplotlib":
+            raise
+        todo = "type: pip install 'pollbench[plot]'"
+        raise MissingError("plot", got="matplotlib is not installed", todo=todo) from error
+    study = narrowed(load_study(arguments.directory), arguments.case or (), _places(arguments.at))
+    baseline = arguments.baseline if arguments.baseline in (arguments.case or [arguments.baseline]) else None
+    request = Request(
+        study, overview(study.source, baseline), arguments.metric, arguments.run or (), arguments.width
+    )
+    target = Path(arguments.output)
+    data = draw(arguments.kind, request, target.suffix.removeprefix(".").lower())
+    with explained("write the figure", target, keep="nothing was changed"):
+        write_file(target, data, study.results.owner if study.results else None)
+    for warning in study.results.warnings if study.results else ():
+        print(f"pollbench: {warning}", file=sys.stderr)
+    return EXIT_OK
+
+
+def _places(texts: list[str]) -> dict[str, str]:
+    found = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise InputError("plot", on=f"--at {text}", got="not of the form FACTOR=VALUE")
+        found[name] = value
+    return found

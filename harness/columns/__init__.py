@@ -1,0 +1,338 @@
+"""The one list of result columns: name, unit, type, table, meaning, and which direction is better."""
+
+from __future__ import annotations
+
+from harness.columns.imported import IMPORTED_FACTS, IMPORTED_METRICS
+from harness.columns.model import VERDICTS as VERDICTS
+from harness.columns.model import Column as Column
+from harness.columns.model import Table, measured, text
+
+_IDENTITY = (
+    text("runs", "run_id", "Name of the run's directory under runs/; the same plan always gives the same."),
+    text("runs", "case", "The case of the experiment file."),
+)
+
+_COURSE = (
+    Column("block", "", "integer", "runs", "Repetition, from 1. Every cell is run once in each block."),
+    Column("order", "", "integer", "runs", "Position in the sequence in which runs were made, from 0."),
+    text("runs", "started_utc", "When the run began, UTC, ISO 8601."),
+    Column("wall_s", "s", "number", "runs", "Wall time of the whole run, building and removing included."),
+    text("runs", "verdict", "valid, inert (a knob took no effect), suspect (noise), failed or skipped."),
+    text("runs", "reasons", "Why the verdict is what it is, in words; several are joined by '; '."),
+    text("runs", "datapath", "napi (veth made busy-poll capable) or plain; one for the whole experiment."),
+)
+
+ENVIRONMENT = (
+    text("runs", "place", "Where the run was made: host (later also vm or fleet)."),
+    text("runs", "kernel", "Kernel release."),
+    text("runs", "cpu_model", "CPU model name."),
+    text("runs", "virtualisation", "Hypervisor the machine runs under, none on bare metal."),
+    text("runs", "accelerator", "What a guest's CPU runs on (kvm, tcg); blank outside a guest of ours."),
+    text("runs", "governor", "CPU frequency governor; blank where the host shows none."),
+    text("runs", "smt", "Whether hyper-threads are on."),
+    text("runs", "mitigations", "CPU vulnerability mitigations in force."),
+    text("runs", "iommu", "IOMMU in use."),
+    text("runs", "clocksource", "Clock source of the kernel."),
+    text("runs", "rt_throttle", "What fifo and rr tasks may take of each period, or off."),
+)
+
+_DECLARED = (
+    text("runs", "workload_kind", "Kind of workload."),
+    text(
+        "runs",
+        "workload_loop",
+        "closed: a request waits for the reply before it; open: each is sent when it is due.",
+    ),
+    text("runs", "workload_mode", "Mode or test of a program that has several (sockperf, netperf)."),
+    text("runs", "workload_protocol", "udp or tcp."),
+    text("runs", "workload_client_wait", "How the client waits for a reply: blocking, spin, epoll or poll."),
+    text("runs", "workload_server_wait", "How the server waits for a request; uring: by io_uring."),
+    Column("workload_rate_rps", "1/s", "number", "runs", "Open loop: requests per second asked for."),
+    text("runs", "workload_arrivals", "Open loop: constant, poisson, burst or etc."),
+    Column("workload_depth", "", "integer", "runs", "Closed loop: requests outstanding per thread."),
+    Column("workload_connections", "", "integer", "runs", "Sockets of the client."),
+    Column("workload_threads", "", "integer", "runs", "Threads of the client."),
+    Column("workload_server_threads", "", "integer", "runs", "Threads of the server."),
+    Column("workload_size_bytes", "bytes", "integer", "runs", "Payload of a request, and of its reply."),
+    text("runs", "workload_sizes", "Distribution of sizes, where there is no single one."),
+    text("runs", "workload_service", "CPU work of the server per request, ns."),
+    Column("workload_get_share", "share", "number", "runs", "memcached: share of gets, 0 to 1."),
+    text("runs", "workload_client_command", "Command line of the client, kind command."),
+    text("runs", "workload_server_command", "Command line of the server, kind command."),
+    text("runs", "workload_conversion", "What was converted to make a program's figures round trips."),
+    text("runs", "workload_from", "Node of the client."),
+    text("runs", "workload_to", "Node of the server."),
+    Column("workload_warmup_s", "s", "number", "runs", "Warm-up before measuring, discarded."),
+    Column("workload_duration_s", "s", "number", "runs", "Measured time asked for."),
+    text("runs", "contention_kind", "What the hogs do; blank without contention."),
+    text("runs", "contention_cpus", "CPU set the hogs run on."),
+    Column("contention_threads", "", "integer", "runs", "Number of hog threads."),
+    Column("contention_load_percent", "%", "number", "runs", "Duty cycle asked of each hog thread."),
+)
+
+_RTT = "of the run's round-trip times: reply received less request due (open loop) or sent (closed loop)"
+_LATE = "of how long after its time a request was sent, open loop"
+_SERVICE = "of the time from a request's actual sending to its reply"
+
+
+def _phase(name: str, meaning: str) -> Column:
+    text = f"Mean time per request: {meaning}."
+    return measured(f"phase_{name}_us", "us", text, "lower", label=f"phase {name.replace('_', ' ')}")
+
+
+_PHASES = (
+    _phase("late", "due to sent"),
+    _phase("request_send", "request through the sender's stack, to the packet scheduler"),
+    _phase("request_wire", "request through queues, shaping and link, until the receiver's stack has it"),
+    _phase("request_wake", "request through the receiver's stack and socket, and the wake-up of the server"),
+    _phase("service", "in the server"),
+    _phase("reply_send", "reply through the sender's stack"),
+    _phase("reply_wire", "reply through queues, shaping and link"),
+    _phase("reply_wake", "reply through the receiver's stack and socket, and the wake-up of the client"),
+)
+
+METRICS: tuple[Column, ...] = (
+    measured("requests", "count", "Requests measured and answered.", "higher"),
+    measured("sent", "count", "Requests sent in the measured window."),
+    measured("lost", "count", "Requests never answered within the time-out.", "lower"),
+    measured("duplicates", "count", "Replies that came twice.", "lower"),
+    measured("retransmits", "count", "TCP segments sent again, all nodes.", "lower"),
+    measured("drops", "count", "Packets dropped by devices and qdiscs, all nodes.", "lower"),
+    measured("rate_rps", "1/s", "Answered requests per second.", "higher", main=True, label="requests/s"),
+    measured("offered_rps", "1/s", "Requests per second that were due, open loop; blank in a closed one."),
+    measured("achieved_rps", "1/s", "Requests per second that were sent.", "higher"),
+    measured("missed", "count", "Requests that were due in the window and never sent.", "lower"),
+    measured(
+        "late_percent", "%", "Requests sent later after their time than the workload's `late`.", "lower"
+    ),
+    measured("lateness_p50_us", "us", f"Median {_LATE}.", "lower"),
+    measured("lateness_p99_us", "us", f"99 % quantile {_LATE}.", "lower"),
+    measured("lateness_max_us", "us", f"Greatest {_LATE}.", "lower"),
+    measured(
+        "throughput_bps", "bit/s", "Payload delivered per second; of requests and replies, both.", "higher"
+    ),
+    measured("lost_percent", "%", "Datagrams lost, as iperf3 counts them.", "lower"),
+    measured("hit_percent", "%", "memcached: gets that found their key.", "higher"),
+    measured("get_percent", "%", "memcached: share of gets."),
+    measured("errors", "count", "Replies that told of an error.", "lower"),
+    measured("elapsed_s", "s", "Measured time."),
+    measured("rtt_min_us", "us", f"Least {_RTT}.", "lower", label="RTT min"),
+    measured("rtt_mean_us", "us", f"Mean {_RTT}.", "lower", main=True, label="RTT mean"),
+    measured("rtt_sd_us", "us", f"Standard deviation {_RTT}.", "lower", label="RTT sd"),
+    measured("rtt_p50_us", "us", f"Median {_RTT}.", "lower", main=True, label="RTT p50"),
+    measured("rtt_p90_us", "us", f"90 % quantile {_RTT}.", "lower", label="RTT p90"),
+    measured("rtt_p95_us", "us", f"95 % quantile {_RTT}.", "lower", label="RTT p95"),
+    measured("rtt_p99_us", "us", f"99 % quantile {_RTT}.", "lower", main=True, label="RTT p99"),
+    measured("rtt_p99_9_us", "us", f"99.9 % quantile {_RTT}.", "lower", main=True, label="RTT p99.9"),
+    measured("rtt_p99_99_us", "us", f"99.99 % quantile {_RTT}.", "lower", label="RTT p99.99"),
+    measured("rtt_max_us", "us", f"Greatest {_RTT}.", "lower", label="RTT max"),
+    measured(
+        "rtt_jitter_us", "us", "Spread of the tail: p99.9 less p50.", "lower", main=True, label="jitter"
+    ),
+    measured("service_p50_us", "us", f"Median {_SERVICE}.", "lower", label="service p50"),
+    measured("service_p99_us", "us", f"99 % quantile {_SERVICE}.", "lower", label="service p99"),
+    measured("service_p99_9_us", "us", f"99.9 % quantile {_SERVICE}.", "lower", label="service p99.9"),
+    *_PHASES,
+    measured("client_cpu_percent", "%", "CPU time of the client process, of one CPU.", "lower"),
+    measured("server_cpu_percent", "%", "CPU time of the server process, of one CPU.", "lower"),
+    measured(
+        "cpu_us_per_request",
+        "us",
+        "CPU time of client and server process, and of NAPI threads, per answered request.",
+        "lower",
+        main=True,
+        label="CPU per request",
+    ),
+    measured(
+        "client_polled_percent",
+        "%",
+        "Busy-polled share of the packets the client received.",
+        main=True,
+        label="client busy-polled",
+    ),
+    measured(
+        "server_polled_percent",
+        "%",
+        "Busy-polled share of the packets the server received.",
+        main=True,
+        label="server busy-polled",
+    ),
+    measured(
+        "client_napi_id", "", "SO_INCOMING_NAPI_ID of the client's socket; 0: no NAPI, no busy polling."
+    ),
+    measured("server_napi_id", "", "SO_INCOMING_NAPI_ID of the server's socket."),
+    measured("client_voluntary_per_request", "", "Times the client went to sleep, per request."),
+    measured("server_voluntary_per_request", "", "Times the server went to sleep, per request."),
+    measured("client_involuntary", "count", "Times the client was pushed off its CPU.", "lower"),
+    measured("server_involuntary", "count", "Times the server was pushed off its CPU.", "lower"),
+    measured(
+        "server_runqueue_wait_us",
+        "us",
+        "Time the server was ready and waited for a CPU, per request.",
+        "lower",
+    ),
+    measured("server_runqueue_wait_percent", "%", "The same, of the window; threads add up.", "lower"),
+    measured(
+        "client_runqueue_wait_percent", "%", "Time the client waited for a CPU, of the window.", "lower"
+    ),
+    measured(
+        "set_busy_percent",
+        "%",
+        "Run time of all tasks on the CPU set, exact; interrupts of an idle CPU are not in it.",
+        "lower",
+        label="set busy",
+    ),
+    measured(
+        "set_user_percent",
+        "%",
+        "User time of the CPU set; like the next five by 10 ms ticks, of which a napping CPU gets too few.",
+        "lower",
+    ),
+    measured("set_system_percent", "%", "Time of the CPU set in the kernel, softirqs apart.", "lower"),
+    measured("set_softirq_percent", "%", "Softirq time of the CPU set.", "lower"),
+    measured(
+        "set_irq_percent", "%", "Hard-interrupt time of the CPU set, where the kernel tells it.", "lower"
+    ),
+    measured("set_steal_percent", "%", "Time the hypervisor took from the CPU set.", "lower"),
+    measured("set_idle_percent", "%", "Idle time of the CPU set, waiting for disks included.", "higher"),
+    measured(
+        "foreign_percent",
+        "%",
+        "Time of other programs on the CPU of the set that had most of it, of that CPU.",
+        "lower",
+    ),
+    measured("hog_achieved_percent", "%", "CPU time the hogs had, of their threads' wall time."),
+    measured(
+        "turnaround_p99_us", "us", "99 % quantile of reply received to next request sent: lateness.", "lower"
+    ),
+    measured("clock_overhead_ns", "ns", "What one reading of the generator's clock costs.", "lower"),
+    measured(
+        "background_rps", "1/s", "Answered requests per second of the workloads beside the measured one."
+    ),
+    measured("background_bps", "bit/s", "Payload per second of the workloads beside the measured one."),
+)
+
+
+def count(table: Table, name: str, meaning: str, unit: str = "count") -> Column:
+    return Column(name, unit, "number", table, meaning)
+
+
+NODES = (
+    text("nodes", "run_id", "The run, as in runs.csv."),
+    text("nodes", "case", "The case."),
+    text("nodes", "node", "The node."),
+    count("nodes", "received_packets", "Packets delivered to the node's sockets."),
+    count("nodes", "polled_packets", "Those of them that busy polling picked up (BusyPollRxPackets)."),
+    count("nodes", "polled_percent", "Their share.", "%"),
+    count("nodes", "napi_id", "SO_INCOMING_NAPI_ID of the node's first workload socket; 0: no NAPI.", ""),
+    count("nodes", "retransmits", "TCP segments sent again."),
+    count("nodes", "socket_drops", "UDP packets that found the socket's buffer full."),
+    count("nodes", "link_drops", "Packets dropped by the node's devices."),
+    count("nodes", "qdisc_drops", "Packets dropped by the node's queueing disciplines."),
+    count("nodes", "napi_threads_cpu_ms", "CPU time of the node's NAPI threads.", "ms"),
+    count("nodes", "cpu_ms", "CPU time of the node's workload process.", "ms"),
+    count("nodes", "user_ms", "Its part in user mode.", "ms"),
+    count("nodes", "system_ms", "Its part in the kernel.", "ms"),
+    count("nodes", "run_queue_wait_ms", "Time the process was ready and waited for a CPU.", "ms"),
+    count("nodes", "voluntary_switches", "Times the process went to sleep."),
+    count("nodes", "involuntary_switches", "Times the process was pushed off its CPU."),
+)
+
+KNOBS = (
+    text("knobs", "run_id", "The run, as in runs.csv."),
+    text("knobs", "case", "The case."),
+    text("knobs", "node", "The node the knob was set on; * for the whole host."),
+    text("knobs", "knob", "The knob, by its name in the experiment file."),
+    text("knobs", "setting", "What was written, by the kernel's own name for it."),
+    text("knobs", "scope", "socket, process, device or host."),
+    text("knobs", "requested", "The value asked for."),
+    text("knobs", "found", "The value before, which is put back afterwards."),
+    text("knobs", "applied", "The value read back after writing; blank where the kernel does not show it."),
+    Column("took_effect", "", "flag", "knobs", "true, false, or blank where there was nothing to see."),
+    text("knobs", "evidence", "What took_effect was judged by."),
+)
+
+CPUS = (
+    text("cpus", "run_id", "The run, as in runs.csv."),
+    text("cpus", "case", "The case."),
+    text("cpus", "cpu", "CPU number."),
+    count("cpus", "in_set", "1 for a CPU of the run's CPU set, 0 for the others.", ""),
+    count("cpus", "user_share", "Share of time in user mode, 0 to 1.", "share"),
+    count("cpus", "system_share", "In the kernel.", "share"),
+    count("cpus", "softirq_share", "In softirqs.", "share"),
+    count("cpus", "irq_share", "In interrupts.", "share"),
+    count("cpus", "steal_share", "Taken by the hypervisor.", "share"),
+    count("cpus", "idle_share", "Idle, waiting for disks included.", "share"),
+    count("cpus", "irq_count", "Interrupts."),
+    count("cpus", "net_rx_count", "NET_RX softirqs."),
+)
+
+CELL_COUNTS = tuple(
+    Column(f"n_{name}", "runs", "integer", "summary", meaning)
+    for name, meaning in (
+        ("total", "Runs of the cell, whatever their verdict."),
+        ("valid", "Runs that count; the medians are over these."),
+        ("inert", "Runs in which a knob took no effect."),
+        ("suspect", "Runs with too much noise to count."),
+        ("failed", "Runs that broke."),
+        ("skipped", "Runs this host could not make."),
+    )
+)
+
+SUMMARY_PARTS = (
+    ("", "Median over the cell's valid runs of"),
+    ("_low", "Lower end of the interval of that median, of"),
+    ("_high", "Upper end of the interval of that median, of"),
+    ("_confidence_percent", "How often such an interval holds the true median (order statistics), for"),
+    ("_n", "Valid runs that have a value of"),
+)
+"""Suffixes and meanings of the five columns that summary.csv has for each main metric."""
+
+FIXED_BEFORE_FACTORS = _IDENTITY
+RUN_COLUMNS = (*_IDENTITY, *_COURSE, *ENVIRONMENT, *_DECLARED, *METRICS)
+"""Every column of runs.csv in its order, without the factors, which come after `case`."""
+
+METRICS = (*METRICS, *IMPORTED_METRICS)
+MAIN_METRICS = tuple(column for column in METRICS if column.main)
+BY_NAME = {column.name: column for column in (*RUN_COLUMNS, *IMPORTED_FACTS, *IMPORTED_METRICS)}
+
+# A measured value carries its unit in its name; a name without one is something that was varied.
+UNIT_SUFFIXES = {
+    "_ns": "ns",
+    "_us": "us",
+    "_ms": "ms",
+    "_s": "s",
+    "_percent": "%",
+    "_share": "share",
+    "_rps": "1/s",
+    "_qps": "1/s",
+    "_pps": "1/s",
+    "_bps": "bit/s",
+    "_bytes": "bytes",
+    "_count": "count",
+    "_per_request": "",
+    "_per_query": "",
+    "_per_interrupt": "",
+}
+
+
+def unit_of(name: str) -> str | None:
+    """Unit of a column: from the list, else from its name's ending; None when it has none (no metric)."""
+    known = BY_NAME.get(name)
+    if known is not None:
+        return known.unit
+    for suffix, unit in UNIT_SUFFIXES.items():
+        if name.endswith(suffix):
+            return unit
+    return None
+
+
+def is_factor(name: str) -> bool:
+    """Is this column of a runs table something that was varied? Any dotted name; else one without a unit."""
+    return name not in BY_NAME and ("." in name or unit_of(name) is None)
+
+
+def metric(name: str) -> Column:
+    """The column of a metric; one that is not in the list is described by its name alone."""
+    known = BY_NAME.get(name)
+    return known or Column(name, unit_of(name) or "", "number", "runs", "", label=name)

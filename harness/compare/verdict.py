@@ -1,0 +1,78 @@
+"""What a comparison can and cannot mean, in sentences: what was alike, what was not, and what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from harness.compare.environment import HOST, WORK, Difference, silent, texts_of
+
+
+def of_sets(
+    tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequence[Difference]
+) -> tuple[str, ...]:
+    """The verdict on sources that were measured one after the other."""
+    said = [_work(found), _hosts(tables, labels, found)]
+    said.append(
+        "Their runs were not interleaved: a drift of the host in between would look like an effect; "
+        "to rule it out, measure both as cases of one experiment."
+    )
+    return tuple(text for text in (*said, _machine(tables)) if text)
+
+
+def of_cases(runs: pd.DataFrame, paired: bool) -> tuple[str, ...]:
+    """The verdict on cases of one source."""
+    where = "" if silent(runs) else " on the same host"
+    mixed = [name for name in HOST if len(texts_of(runs, name)) > 1]
+    if mixed:
+        first = f"The runs of this set differ in {_listed(mixed)}: an effect of that cannot be told apart."
+    elif paired:
+        first = (
+            f"Cases were measured in the same blocks{where}: a difference is the doing of what the "
+            "cases change, for this workload."
+        )
+    else:
+        first = "The cases share too few blocks to be paired: what drifted between them counts as effect."
+    return tuple(text for text in (first, _machine([runs])) if text)
+
+
+def _work(found: Sequence[Difference]) -> str:
+    names = [item.column for item in found if item.column in WORK]
+    if not names:
+        return ""
+    return f"They did not do the same work ({_listed(names)}): the numbers answer different questions."
+
+
+def _hosts(tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequence[Difference]) -> str:
+    unknown = [label for label, table in zip(labels, tables, strict=True) if silent(table)]
+    names = [item.column for item in found if item.column in HOST]
+    if unknown:
+        verb = "says" if len(unknown) == 1 else "say"
+        return f"{_listed(unknown)} {verb} nothing about where runs were made: alike or not cannot be told."
+    if not names:
+        return "No difference of host, kernel or datapath is on record: what was varied is what is compared."
+    if len(names) == 1:
+        return (
+            f"On record they differ in {names[0]} alone: a difference is that one's doing, or of what changed "
+            "with it unrecorded."
+        )
+    return f"They differ in {_listed(names)}: a difference cannot be laid to any one of these."
+
+
+def _machine(tables: Sequence[pd.DataFrame]) -> str:
+    if any("tcg" in texts_of(table, "accelerator") for table in tables):
+        return "Some runs were made on an emulated CPU (tcg): times are of the emulator, not of any machine."
+    under = [text for table in tables for text in texts_of(table, "virtualisation") if text != "none"]
+    if not under:
+        return ""
+    return (
+        f"Measured in a virtual machine ({_listed(list(dict.fromkeys(under)))}): figures are for comparing with "
+        "one another, not for what bare metal would show."
+    )
+
+
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -1,0 +1,155 @@
+"""The kernel IRQ-suspension campaign's directory of KIND-QPS-TESTCASE-RUN.out files as runs of ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from harness.importers.each import checked
+from harness.importers.files import Files, Line, SourceFile, plain
+from harness.importers.irqsuspend import counters, host, latency
+from harness.importers.irqsuspend.names import Name, Parts, load_text, natural, parse_name
+from harness.importers.irqsuspend.published import published_tables
+from harness.importers.model import Format, Head, ImportedRun, Options, Reading
+
+READERS = {
+    "mutilate": latency.mutilate,
+    "memcached": latency.memcached,
+    "sar": host.sar,
+    "perf": counters.perf,
+    "irq": counters.irq,
+    "tcp": counters.tcp,
+    "setup": host.setup,
+    "stats": counters.stats,
+    "poll": counters.poll,
+    "epoll": counters.epoll,
+}
+"""What reads each kind of file into the parts of a run."""
+
+EXPECTED = ("mutilate", "memcached", "sar", "perf", "irq", "tcp", "setup")
+"""Kinds that every run of the campaign has; one that lacks is a finding."""
+
+_IGNORED = ("dmesg",)
+_MARKER = re.compile(r"\b([A-Z]{1,20} )?FAILED\b")
+
+
+class IrqSuspend(Format):
+    """Reads a whole directory; several files make one run."""
+
+    name = "irqsuspend"
+    title = "directory of KIND-QPS-TESTCASE-RUN.out files: mutilate, sar, perf, irq, tcp, setup, stats, poll, epoll"
+
+    def sniff(self, head: Head) -> bool:
+        """By the file's name alone: the contents are of ten kinds."""
+        found = parse_name(head.name)
+        return found is not None and found.kind in READERS
+
+    def read(self, files: Files, options: Options) -> Reading:
+        """Every run that any file names, in the order of the published tables."""
+        reading = Reading()
+        for name, why in files.skipped:
+            reading.note(name, 0, why)
+        groups = _groups(files.files, reading)
+        published = options.compat == "published"
+        for key in sorted(groups, key=natural):
+            reading.runs.append(_run(groups[key], reading, published))
+        _say(reading, published)
+        reading.tables |= published_tables(reading.runs)
+        return reading
+
+
+def _groups(
+    files: Iterable[SourceFile], reading: Reading
+) -> dict[tuple[str, int, str, int], list[tuple[Name, SourceFile]]]:
+    groups: dict[tuple[str, int, str, int], list[tuple[Name, SourceFile]]] = {}
+    for file in files:
+        name = parse_name(file.name)
+        if name is None:
+            reading.note(file.name, 0, "its name is not KIND-QPS-TESTCASE-RUN.out; it is left out")
+        elif name.kind not in READERS:
+            why = "it holds no numbers" if name.kind in _IGNORED else "its kind is not known"
+            reading.note(file.name, 0, f"{why}; it is left out")
+        elif any(other.kind == name.kind for other, _ in groups.get(name.key, ())):
+            # Run 1 may also be written 01.
+            reading.note(file.name, 0, "there is another file of this kind for this run; it is left out")
+        else:
+            groups.setdefault(name.key, []).append((name, file))
+    return groups
+
+
+def _run(members: list[tuple[Name, SourceFile]], reading: Reading, published: bool) -> ImportedRun:
+    first = members[0][0]
+    run = ImportedRun(
+        key="/".join(map(str, first.key)),
+        case=f"{first.folder}/{first.case}" if first.folder else first.case,
+        # Runs are numbered from 0 there and blocks from 1 here.
+        block=first.run + 1,
+        factors={"load": load_text(first.qps)},
+        environment={"place": "elsewhere", "latency_basis": "rtt"},
+        workload={"kind": "memcached", "protocol": "tcp", "from": "clients", "to": "server"},
+        files=[file.name for _, file in members],
+    )
+    parts = Parts()
+    for name, file in members:
+        _read_kind(name, file, parts, reading)
+    there = {name.kind for name, _ in members}
+    for kind in EXPECTED:
+        if kind not in there:
+            reading.note(
+                f"{kind}-{first.label}", 0, "there is no such file; what it holds is blank in the run"
+            )
+    parts.fill(run, published)
+    _judge(run, parts, published)
+    return run
+
+
+def _read_kind(name: Name, file: SourceFile, parts: Parts, reading: Reading) -> None:
+    def note(line: int, text: str) -> None:
+        reading.note(file.name, line, plain(text))
+
+    if not file.bytes:
+        note(0, "it is empty")
+        return
+    try:
+        READERS[name.kind](_without_markers(checked(file.lines(), note), parts, note), parts, note)
+    except OSError as error:
+        note(0, error.strerror or str(error))
+
+
+def _without_markers(lines: Iterator[Line], parts: Parts, note: counters.Note) -> Iterator[Line]:
+    """The lines, but for the campaign's own "... FAILED" markers, which are kept as reasons."""
+    for line in lines:
+        marker = _MARKER.search(line.text) if "FAILED" in line.text else None
+        if marker is None:
+            yield line
+            continue
+        parts.markers.append(marker[0])
+        note(line.number, f"the campaign marked the run: {marker[0]}")
+
+
+def _judge(run: ImportedRun, parts: Parts, published: bool) -> None:
+    """Failed without the load generator's numbers; suspect when marked, or when the server lacked keys.
+
+    With --compat published runs count as the published tables counted them: whenever there are numbers.
+    """
+    marks = ", ".join(dict.fromkeys(parts.markers))
+    if run.metrics.get("rate_rps") is None or run.metrics.get("rtt_mean_us") is None:
+        run.fail("mutilate gave no Total QPS or no read row" + (f" ({marks})" if marks else ""))
+    elif marks and not published:
+        run.doubt(f"the campaign marked the run: {marks}")
+    if parts.misses and not published:
+        run.doubt(f"{parts.misses} requests were for keys that the server did not have")
+
+
+def _say(reading: Reading, published: bool) -> None:
+    reading.converted(
+        "latencies are mutilate's `read` row: request sent to reply received, the whole round trip"
+    )
+    reading.converted("cpu is 100 - %idle of sar's average lines, mean over the CPUs of the set")
+    if published:
+        reading.converted(
+            "cycles and instructions per query are the perf window's counts over the queries of the WHOLE run, "
+            "as the early published tables have them (--compat published): too small by run time / window"
+        )
+    else:
+        reading.converted("cycles and instructions per query: the queries are scaled to the perf window")

@@ -1,0 +1,66 @@
+"""Latencies as other programs summarise them, as our columns: which unit, which basis, and which are to be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.importers.model import Basis, ImportedRun, Reading
+from harness.stats import MIN_EXCEEDANCES
+
+LEVELS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
+"""Names and shares of the quantiles that have columns."""
+
+UNITS_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
+"""Microseconds in one unit of time."""
+
+_TOLD = {
+    "rtt": "rtt",
+    "half-rtt": "half round trip, doubled",
+    "one-way": "one way",
+}
+
+
+def put(run: ImportedRun, values: Mapping[str, float | None], basis: Basis, requests: float | None) -> None:
+    """Write latency columns. values: in us, by min, mean, sd, p50... max; as recorded, not doubled yet.
+
+    Half round trips are doubled. One-way times get columns of their own, `oneway_*`, and are never compared
+    with round trips. A quantile with fewer than 10 requests expected beyond it is blank, as in our own runs.
+    """
+    factor = 2.0 if basis == "half-rtt" else 1.0
+    prefix = "oneway" if basis == "one-way" else "rtt"
+    known = {
+        name: value * factor for name, value in values.items() if value is not None and math.isfinite(value)
+    }
+    for name, level in LEVELS.items():
+        if requests is not None and round(requests * (1 - level), 6) < MIN_EXCEEDANCES:
+            known.pop(name, None)
+    run.metrics |= {f"{prefix}_{name}_us": value for name, value in known.items()}
+    if "p99_9" in known and "p50" in known:
+        run.metrics[f"{prefix}_jitter_us"] = known["p99_9"] - known["p50"]
+    run.environment["latency_basis"] = _TOLD[basis]
+
+
+def say(reading: Reading, basis: Basis, of: str) -> None:
+    """Record what was made of the latencies of a format."""
+    if basis == "half-rtt":
+        reading.converted(f"{of}: half round trips, doubled")
+    elif basis == "one-way":
+        reading.converted(f"{of}: one-way times, in columns oneway_*; no round trip can be made of them")
+    else:
+        reading.converted(f"{of}: whole round trips, as recorded")
+
+
+def weighted(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], level: float) -> float | None:
+    """The least value that at least a share `level` of the weight does not exceed; None without weight."""
+    keep = (weights > 0) & np.isfinite(values)
+    values, weights = values[keep], weights[keep]
+    if not values.size:
+        return None
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    place = int(np.searchsorted(reached, level * reached[-1] * (1 - 1e-12)))
+    return float(values[order][min(place, values.size - 1)])

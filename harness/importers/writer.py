@@ -1,0 +1,199 @@
+"""A reading as a result set on disk: the same layout as our own, with a manifest that names the source."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.errors import InputError
+from harness.importers.files import Files, gather, plain
+from harness.importers.formats import choose_format
+from harness.importers.model import Finding, Format, ImportedRun, Options, Reading
+from harness.store import ResultSet
+from harness.tables import to_csv, write_tables
+
+FINDINGS = "imports.csv"
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._+-]+")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of an import. format: the one that was found or named."""
+
+    results: ResultSet
+    format: str
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A plan as the store sees it, made from what was found: which cells there are, and their runs."""
+
+    name: str
+    description: str
+    ids: tuple[str, ...]
+    runs: tuple[ImportedRun, ...]
+
+    @property
+    def plan_hash(self) -> str:
+        return _digest([self.name, *self.ids], 64)
+
+    def to_json(self) -> dict[str, Any]:
+        cells: dict[str, dict[str, Any]] = {}
+        runs: list[dict[str, Any]] = []
+        for run_id, run in zip(self.ids, self.runs, strict=True):
+            cell_id = _digest([run.case, run.factors], 12)
+            cells.setdefault(cell_id, {"cell_id": cell_id, "case": run.case, "factors": run.factors})
+            runs.append({"run_id": run_id, "cell_id": cell_id, "block": run.block, "order": len(runs)})
+        return {
+            "name": self.name,
+            "description": self.description,
+            "imported": True,
+            "plan_hash": self.plan_hash,
+            "cells": list(cells.values()),
+            "runs": runs,
+        }
+
+
+def import_results(
+    format_name: str,
+    path: str | Path,
+    base_dir: str | Path,
+    stamp: str,
+    *,
+    name: str = "",
+    options: Options | None = None,
+    manifest: Mapping[str, Any] | None = None,
+) -> Imported:
+    """Read foreign files and write base_dir/NAME/STAMP.
+
+    name: of the set, default after the path. Whatever is odd in the files is a finding (imports.csv) and never
+    an error. Raises InputError when there is no such path or format, or not a single run; PollbenchError when
+    the disk refuses.
+    """
+    files = gather(path)
+    chosen = choose_format(format_name, files)
+    options = options or Options()
+    reading = chosen.read(files, options)
+    if not reading.runs:
+        raise InputError(
+            f"import {chosen.name}",
+            on=str(path),
+            got=f"there is no run in it{_first(reading.findings)}",
+            todo="`pollbench import --list` says what each format reads",
+        )
+    whole = Path(path).resolve()
+    name = (
+        name
+        or _NOT_IN_A_NAME.sub("-", whole.name if whole.is_dir() else whole.stem).strip("-.")
+        or chosen.name
+    )
+    results = _write(files, chosen, options, reading, (Path(base_dir), name, stamp), manifest or {})
+    return Imported(results, chosen.name, reading)
+
+
+def _first(findings: list[Finding]) -> str:
+    return f" ({findings[0].file}: {findings[0].text})" if findings else ""
+
+
+def _write(
+    files: Files,
+    chosen: Format,
+    options: Options,
+    reading: Reading,
+    where: tuple[Path, str, str],
+    manifest: Mapping[str, Any],
+) -> ResultSet:
+    base_dir, name, stamp = where
+    ids = _run_ids(chosen.name, reading.runs)
+    plan = _Plan(name, f"Imported from {chosen.name} output", ids, tuple(reading.runs))
+    document = dict(manifest) | {"import": _origin(files, chosen, options, reading)}
+    experiment = b"# There is no experiment file: these runs were imported; manifest.json says from what.\n"
+    results = ResultSet.create(base_dir, name, stamp, experiment, plan, document)
+    for order, (run_id, run) in enumerate(zip(ids, reading.runs, strict=True)):
+        results.save_run(_record(run_id, order, run), run.samples)
+    for table, data in reading.tables.items():
+        results.write_file(table, data)
+    results.write_file(FINDINGS, to_csv(findings_frame(reading.findings)))
+    write_tables(results)
+    return results
+
+
+def _run_ids(format_name: str, runs: list[ImportedRun]) -> tuple[str, ...]:
+    """Ids that the same files always get; file names that print alike are told apart by their order."""
+    ids: dict[str, None] = {}
+    for run in runs:
+        parts: list[Any] = [format_name, run.key]
+        while (run_id := _digest(parts, 12)) in ids:
+            parts.append("again")
+        ids[run_id] = None
+    return tuple(ids)
+
+
+def _origin(files: Files, chosen: Format, options: Options, reading: Reading) -> dict[str, Any]:
+    """The manifest's account: source, format, what was said and assumed, and every file with its hash."""
+    listed = []
+    for file in files.files:
+        try:
+            digest = file.sha256()
+        except OSError as error:
+            reading.note(file.name, 0, f"cannot be hashed: {error.strerror or error}")
+            digest = ""
+        listed.append({"name": file.name, "bytes": file.bytes, "sha256": digest})
+    return {
+        "format": chosen.name,
+        "source": plain(str(files.root.resolve()), 1000),
+        "options": {key: value for key, value in vars(options).items() if value},
+        "conversions": reading.conversions,
+        "findings": len(reading.findings),
+        "first_findings": [f"{each.file}: {each.text}" for each in reading.findings[:3]],
+        "files": listed,
+    }
+
+
+def _record(run_id: str, order: int, run: ImportedRun) -> dict[str, Any]:
+    """The run record; `order` is the place in the import, for when runs were made is seldom known."""
+    return {
+        "run_id": run_id,
+        "case": run.case,
+        "factors": run.factors,
+        "block": run.block,
+        "order": order,
+        "started_utc": run.started_utc,
+        "wall_s": None,
+        "verdict": run.verdict,
+        "reasons": [plain(reason, 500) for reason in run.reasons],
+        "environment": run.environment,
+        "datapath": "",
+        "workload": run.workload,
+        "contention": None,
+        "metrics": run.metrics,
+        "nodes": run.nodes,
+        "cpus": run.cpus,
+        "knobs": run.knobs,
+        "qdiscs": [],
+        "source_files": run.files,
+    }
+
+
+def findings_frame(findings: list[Finding]) -> pd.DataFrame:
+    """imports.csv: one row per finding, file by file."""
+    return pd.DataFrame(
+        {
+            "file": pd.array([each.file for each in findings], dtype="str"),
+            "line": pd.array([each.line or None for each in findings], dtype="float64"),
+            "finding": pd.array([each.text for each in findings], dtype="str"),
+        }
+    )
+
+
+def _digest(parts: list[Any], length: int) -> str:
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:length]

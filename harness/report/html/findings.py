@@ -1,0 +1,129 @@
+"""The top of the page: what was found, in words and large figures with their intervals, and what does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.compare import Change
+from harness.overview import CellView, Overview
+from harness.report import words
+from harness.report.headline import sentence
+from harness.report.html.look import Look, badge, times, where
+from harness.report.html.markup import Markup, join, tag
+
+_TILES = (
+    ("rtt_p50_us", "p50 round trip"),
+    ("rtt_p99_us", "p99 round trip"),
+    ("cpu_us_per_request", "CPU per request"),
+)
+
+
+def findings(look: Look, view: Overview) -> Markup:
+    """A card for each headline cell; without one, what there is to say instead."""
+    cards = [_card(look, view, cell) for cell in view.headline]
+    if not cards:
+        return tag("p", _nothing(view), class_="plain")
+    return tag("div", *cards, class_="cards")
+
+
+def _nothing(view: Overview) -> str:
+    total = sum(view.verdicts.values())
+    if not total:
+        return "There is no run in this set yet, so there is nothing to report."
+    if not view.verdicts["valid"]:
+        runs = "run" if total == 1 else "runs"
+        return f"None of the {total} {runs} is valid, so no figure is claimed. The reasons are below."
+    if not view.baseline:
+        found = [_alone(cell) for cell in view.cells if cell.estimates and not cell.note]
+        more = f" … and {len(found) - 6} more cells below." if len(found) > 6 else ""
+        return "There is one case, so nothing is compared. " + " ".join(found[:6]) + more
+    return f"No case could be compared with {view.baseline}: it or the others have no valid run under the same factors."
+
+
+def _alone(cell: CellView) -> str:
+    p50, p99 = cell.estimates.get("rtt_p50_us"), cell.estimates.get("rtt_p99_us")
+    parts = [
+        f"{name} {words.short(found.median)} µs {words.bracket(found.interval, gap=' – ')}".strip()
+        for name, found in (("p50", p50), ("p99", p99))
+        if found and found.median is not None
+    ]
+    return f"{words.cell(cell.case, cell.factors)}: {', '.join(parts) or 'no latency measured'}."
+
+
+def _card(look: Look, view: Overview, cell: CellView) -> Markup:
+    tiles = [_tile(said, change) for name, said in _TILES if (change := cell.changes.get(name)) is not None]
+    head = tag("h3", look.name(cell.case), tag("span", f" against {view.baseline}", class_="quiet"))
+    at = tag("p", where(cell.factors), class_="where") if cell.factors else None
+    said = tag(
+        "p", times(sentence(cell, view.baseline).replace(" us", " µs").replace("->", "→")), class_="sentence"
+    )
+    return tag("article", head, at, tag("div", *tiles, class_="tiles"), said, class_="card")
+
+
+def _tile(name: str, change: Change) -> Markup:
+    ratio = change.ratio
+    if ratio is None:
+        return tag(
+            "div",
+            tag("span", name, class_="what"),
+            tag("strong", "–"),
+            tag("span", change.note, class_="quiet"),
+            class_="tile",
+        )
+    size = "no difference shown" if change.outcome == "~" else times(words.times(change))
+    judged = f" {change.judged}" if change.outcome in ("lower", "higher") else ""
+    moved = f"{words.short(change.base.median)} → {words.short(change.test.median)} µs"
+    return tag(
+        "div",
+        tag("span", name, class_="what"),
+        tag("strong", size, class_=f"size{judged}"),
+        tag("span", moved, class_="moved"),
+        tag("span", interval_said(change), class_="quiet"),
+        class_="tile",
+    )
+
+
+def interval_said(change: Change) -> str:
+    """The interval of a ratio in the words of its size: 95 % interval 13.1× to 15.2× lower."""
+    ratio = change.ratio
+    if ratio is None:
+        return ""
+    if ratio.interval is None:
+        return f"too few valid runs to claim it ({change.base.n} and {change.test.n})"
+    low, high = ratio.interval.low, ratio.interval.high
+    level = f"{100 * ratio.interval.confidence:.3g} % interval"
+    if high < 1 / 1.5:
+        return f"{level} {_factor(1 / high)}× to {_factor(1 / low)}× lower"
+    if low > 1.5:
+        return f"{level} {_factor(low)}× to {_factor(high)}× higher"
+    return f"{level} {(low - 1) * 100:+.1f} % to {(high - 1) * 100:+.1f} %"
+
+
+def _factor(value: float) -> str:
+    return f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
+
+
+def doubts(view: Overview) -> Markup | None:
+    """What does not count and why, before anybody reads a number; None when everything counts."""
+    items = [tag("li", *item) for item in _doubts(view)]
+    if not items:
+        return None
+    return tag("aside", tag("h3", "What does not count"), tag("ul", join(items)), class_="doubts")
+
+
+def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
+    for warning in view.warnings:
+        yield tag("strong", "Damaged: "), warning
+    for group in view.left_out:
+        cells = words.some(words.cell(case, factors) for case, factors in group.cells)
+        alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
+        yield badge(group.verdict, group.runs), f" {cells}: {group.reason or 'no reason given'}{alike}"
+    if view.missing:
+        many = "1 planned run is" if view.missing == 1 else f"{view.missing:,} planned runs are"
+        yield tag("strong", f"{many} not made yet."), " Go on with pollbench run FILE --resume."
+
+
+def verdicts(view: Overview) -> Markup:
+    """A badge per verdict with its count."""
+    found = [badge(name, count) for name, count in view.verdicts.items() if count]
+    return tag("p", *(found or [tag("span", "no runs", class_="badge none")]), class_="badges")

@@ -1,0 +1,110 @@
+"""The page: one file with its style and script inside, which asks no network for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+
+from harness.compare import Comparison
+from harness.overview import Overview
+from harness.plots import Study, marks
+from harness.report import words
+from harness.report.html.between import comparison_blocks
+from harness.report.html.drawn import VIEWABLE, draw
+from harness.report.html.frame import section
+from harness.report.html.look import Look
+from harness.report.html.markup import Child, Markup, join, tag, trusted
+from harness.report.html.study import sections, viewer_of
+
+
+def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None = None) -> str:
+    """The report of one or more sets as an HTML document; the same input gives the same bytes.
+
+    comparison: of the sets with one another, shown first; or of the cases of the only set, shown with it.
+    Reads the samples of the sets.
+    """
+    cases = list(dict.fromkeys(cell.case for _, view in sets for cell in view.cells))
+    baseline = next((view.baseline for _, view in sets if view.baseline), "")
+    look = Look(marks(cases, baseline))
+    share = max(VIEWABLE // max(len(sets), 1), 1)
+    drawn = [draw(f"s{at}-", study, view, share) for at, (study, view) in enumerate(sets)]
+    viewer, series = viewer_of(drawn)
+    alone = len(drawn) == 1
+    content: list[Child] = []
+    if comparison is not None and not alone:
+        content.append(
+            section("between", "Between the sets", comparison_blocks(comparison), short="Comparison")
+        )
+    for each in drawn:
+        parts = list(sections(look, each, viewer if alone else None, comparison if alone else None))
+        content.append(join(parts) if alone else tag("article", _head(each.view, "h1"), *parts, class_="set"))
+    if not alone and viewer is not None:
+        content.append(section("viewer-of-all", "Any run's time series", viewer, short="Any run"))
+    return _document(look, [view for _, view in sets], content, series)
+
+
+def _head(view: Overview, level: str) -> Markup:
+    title = tag(
+        level, view.name, tag("span", view.label, class_="label") if view.label != view.name else None
+    )
+    return tag(
+        "header", title, tag("p", view.description, class_="description") if view.description else None
+    )
+
+
+def _document(look: Look, views: Sequence[Overview], content: Sequence[Child], series: Child) -> str:
+    script = _asset("app.js")
+    title = f"{' · '.join(view.label for view in views)} – pollbench report"
+    # Whatever a name in a result set may try, only this script runs, and nothing is fetched from anywhere.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("style", trusted(_asset("style.css") + look.css())),
+    )
+    top = [_head(view, "h1") for view in views] if len(views) == 1 else [_several(views)]
+    body = tag(
+        "body",
+        tag("a", "Skip to the findings", href="#main", class_="skip"),
+        tag("div", tag("div", *top, class_="titles"), _theme(), class_="masthead wrap"),
+        tag(
+            "nav", tag("div", "", class_="wrap", id="contents"), aria_label="Sections", class_="needs-script"
+        ),
+        tag("main", *content, id="main", class_="wrap"),
+        tag("footer", "Made by pollbench report.", class_="wrap quiet"),
+        tag("div", "", id="tip", role="status", aria_live="polite", hidden=True),
+        series,
+        tag("script", trusted(script)),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _several(views: Sequence[Overview]) -> Markup:
+    names = words.some(dict.fromkeys(view.name for view in views))
+    return tag("header", tag("h1", names, tag("span", f"{len(views)} result sets", class_="label")))
+
+
+def _theme() -> Markup:
+    options = (("", "System"), ("light", "Light"), ("dark", "Dark"))
+    buttons = [
+        tag(
+            "button",
+            said,
+            type="button",
+            data_theme_choice=value or "system",
+            aria_pressed="true" if not value else "false",
+        )
+        for value, said in options
+    ]
+    return tag("div", *buttons, class_="theme needs-script", role="group", aria_label="Colours of the page")
+
+
+def _asset(name: str) -> str:
+    return files("harness.report.html").joinpath("assets", name).read_text(encoding="utf-8")

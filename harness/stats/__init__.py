@@ -1,0 +1,61 @@
+"""Samples to quantiles, runs to medians, effects, tests and outliers; imports numpy and nothing of ours."""
+
+from __future__ import annotations
+
+from harness.stats.effect import (
+    MIN_BLOCKS_RATIO,
+    MIN_RUNS_RATIO,
+    Difference,
+    Effect,
+    Ratio,
+    effect,
+    ratio_interval,
+)
+from harness.stats.family import holm, share_interval
+from harness.stats.needs import runs_needed
+from harness.stats.outliers import Outlier, outliers
+from harness.stats.ranks import MIN_BLOCKS_SIGNED, RankTest, mann_whitney, rank_test, signed_rank
+from harness.stats.runs import (
+    CONFIDENCE,
+    MIN_RUNS_INTERVAL,
+    Estimate,
+    Interval,
+    clean,
+    estimate,
+    estimate_sorted,
+    median,
+    median_interval,
+)
+from harness.stats.samples import LOST, MIN_EXCEEDANCES, summarise
+
+__all__ = [
+    "CONFIDENCE",
+    "LOST",
+    "MIN_BLOCKS_RATIO",
+    "MIN_BLOCKS_SIGNED",
+    "MIN_EXCEEDANCES",
+    "MIN_RUNS_INTERVAL",
+    "MIN_RUNS_RATIO",
+    "Difference",
+    "Effect",
+    "Estimate",
+    "Interval",
+    "Outlier",
+    "RankTest",
+    "Ratio",
+    "clean",
+    "effect",
+    "estimate",
+    "estimate_sorted",
+    "holm",
+    "mann_whitney",
+    "median",
+    "median_interval",
+    "outliers",
+    "rank_test",
+    "ratio_interval",
+    "runs_needed",
+    "share_interval",
+    "signed_rank",
+    "summarise",
+]

@@ -1,0 +1,129 @@
+"""A headless Chromium to look at pages with: the WebDriver protocol of chromedriver, spoken in a few lines."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+MISSING = "needs Chromium and its driver: apt-get install chromium chromium-driver"
+
+_FLAGS = (
+    *(
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-dev-shm-usage",
+    ),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
+)
+
+
+class Browser:
+    """One page in one window."""
+
+    def __init__(self, address: str) -> None:
+        self._base = address
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(
+            self._base + path, data, {"Content-Type": "application/json"}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{path}: {json.load(error)['value'].get('message')}") from error
+
+    def open(self, page: Path) -> None:
+        """Load a file, as from disk."""
+        self._ask("POST", "/url", {"url": page.resolve().as_uri()})
+
+    def js(self, script: str, *arguments: Any) -> Any:
+        """Run a function's body in the page and return what it returns."""
+        return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """One command of the DevTools protocol."""
+        return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def window(self, width: int, height: int, *, dark: bool = False, touch: bool = False) -> None:
+        """A window of this size, in CSS pixels, whose system prefers light or dark."""
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=touch,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.devtools("Emulation.setEmulatedMedia", features=[scheme])
+
+    def press(self, *keys: str) -> None:
+        """Keys to whatever has the focus."""
+        for key in keys:
+            # Enter presses a button only if it also types its character.
+            extra = {"text": "\r", "windowsVirtualKeyCode": 13} if key == "Enter" else {}
+            self.devtools("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, **extra)
+            self.devtools("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
+
+    def complaints(self) -> list[str]:
+        """What the page's console holds since it was last asked, errors and warnings."""
+        return [entry["message"] for entry in self._ask("POST", "/se/log", {"type": "browser"})]
+
+    def picture(self, target: Path, *, whole: bool = True) -> None:
+        """A screenshot as PNG, of the whole page or of what is in sight."""
+        shot = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        target.write_bytes(base64.b64decode(shot["data"]))
+
+    def close(self) -> None:
+        """End the session and its Chromium."""
+        self._ask("DELETE", "")
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Browser]:
+    """A Chromium with an empty profile in the directory `profile`; it and its driver end with the block."""
+    assert CHROMIUM and DRIVER, MISSING
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [DRIVER, f"--port={port}", "--silent"]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as driver:
+        try:
+            found = Browser(_session(f"http://127.0.0.1:{port}", profile))
+            try:
+                yield found
+            finally:
+                found.close()
+        finally:
+            driver.terminate()
+
+
+def _session(address: str, profile: Path) -> str:
+    options = {"binary": CHROMIUM, "args": [*_FLAGS, f"--user-data-dir={profile}"]}
+    wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+    end = time.monotonic() + 20
+    while True:
+        try:
+            session = Browser(address)._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+            return f"{address}/session/{session['sessionId']}"
+        except (urllib.error.URLError, ConnectionError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)

@@ -1,0 +1,119 @@
+"""Figures for papers: every kind in every form, the same bytes every time, and words where there is nothing to draw."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.errors import InputError
+from harness.overview import overview
+from harness.plots import load_study
+from harness.plots.paper import KINDS, Request, draw
+from harness.plots.select import narrowed
+from tests.command import run as command
+from tests.unit import pages
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small load sweep."""
+    return pages.load_sweep(tmp_path_factory.mktemp("sweep"), blocks=4, count=2000, rates=(10, 40)).path
+
+
+def request(path: Path, **how: object) -> Request:
+    """What to draw of a set."""
+    study = load_study(path)
+    return Request(study, overview(study.source), **how)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_in_every_form(sweep: Path, kind: str) -> None:
+    begins = {"svg": b"<?xml", "pdf": b"%PDF-", "png": b"\x89PNG"}
+    for form, begin in begins.items():
+        found = draw(kind, request(sweep), form)
+        assert found.startswith(begin)
+        assert len(found) > 4000
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+def test_the_same_set_gives_the_same_bytes(sweep: Path, form: str) -> None:
+    assert draw("load", request(sweep), form) == draw("load", request(sweep), form)
+
+
+def test_text_stays_text_and_carries_its_unit(sweep: Path) -> None:
+    source = draw("load", request(sweep), "svg").decode()
+    texts = set(re.findall(r"<text[^>]*>([^<]*)</text>", source))
+    assert {"base", "busypoll", "workload.rate, 1/s", "100 µs", "10k", "RTT p99"} <= texts
+    assert b"/FontFile2" in draw("load", request(sweep), "pdf")
+
+
+def test_colours_are_those_of_the_report(sweep: Path) -> None:
+    wanted = request(sweep)
+    source = draw("ecdf", wanted, "svg").decode()
+    assert all(mark.light in source for mark in wanted.marks.values())
+
+
+def test_hostile_names_are_drawn_as_they_are(tmp_path: Path) -> None:
+    path = pages.hostile(tmp_path).path
+    for kind in ("ecdf", "pareto", "timeline"):
+        source = draw(kind, request(path), "svg").decode()
+        ElementTree.fromstring(source)
+        assert "<img" not in source
+        assert "&lt;img src=x" in source
+
+
+def test_a_metric_and_a_run_of_ones_own_choice(sweep: Path) -> None:
+    assert b"CPU per request" in draw("heatmap", request(sweep, metric="cpu_us_per_request"), "svg")
+    assert b"requests/s, 1/s" in draw("load", request(sweep, metric="rate_rps"), "svg")
+    run = load_study(sweep).source.runs["run_id"].iloc[5]
+    assert draw("timeline", request(sweep, runs=[run]), "svg").startswith(b"<?xml")
+    with pytest.raises(InputError, match="there is no such run"):
+        draw("timeline", request(sweep, runs=["nix"]), "svg")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_to_draw_is_said(tmp_path: Path, kind: str) -> None:
+    path = pages.bare(tmp_path, "skipped", 3).path
+    with pytest.raises(InputError, match="nothing to draw"):
+        draw(kind, request(path), "svg")
+
+
+def test_too_much_for_one_figure_asks_to_narrow_it(tmp_path: Path) -> None:
+    path = pages.load_sweep(tmp_path, blocks=1, count=300, rates=tuple(range(10, 20))).path
+    with pytest.raises(InputError, match="10 panels; narrow to 8 with --at"):
+        draw("ecdf", request(path), "svg")
+    study = narrowed(load_study(path), ["base"], {"workload.rate": "11k"})
+    assert draw("ecdf", Request(study, overview(study.source)), "svg").startswith(b"<?xml")
+
+
+def test_the_command(sweep: Path, tmp_path: Path) -> None:
+    target = tmp_path / "figure.PDF"
+    options = ["--kind", "timeline", "--case", "base", "--at", "workload.rate=40k", "--width", "3.4"]
+    found = command("plot", sweep, *options, "-o", target)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    assert target.read_bytes().startswith(b"%PDF-")
+    wrongs: tuple[tuple[list[str | Path], str], ...] = (
+        (["--kind", "ecdf", "-o", tmp_path / "x.gif"], "name one of: svg, pdf, png"),
+        (["--kind", "ecdf", "--case", "nix", "-o", target], "no run has 'nix'; there are: base"),
+        (["--kind", "ecdf", "--at", "nix", "-o", target], "FACTOR=VALUE"),
+        (["--kind", "nix", "-o", target], "invalid choice"),
+    )
+    for wrong, said in wrongs:
+        refused = command("plot", sweep, *wrong)
+        assert refused.returncode == 2
+        assert said in refused.stderr
+
+
+def test_without_matplotlib_the_way_to_get_it_is_told(sweep: Path, tmp_path: Path) -> None:
+    (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError('no', name='matplotlib')")
+    root = str(Path(__file__).parent.parent.parent)
+    found = command(
+        "plot", sweep, "--kind", "load", "-o", tmp_path / "x.svg", env={"PYTHONPATH": f"{tmp_path}:{root}"}
+    )
+    assert (found.returncode, found.stderr) == (
+        3,
+        "pollbench: plot: matplotlib is not installed; type: pip install 'pollbench[plot]'\n",
+    )
