@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.columns.imported import IMPORTED_FACTS, IMPORTED_METRICS
+from harness.columns.imported import IMPORTED_FACTS as IMPORTED_FACTS
+from harness.columns.imported import IMPORTED_METRICS as IMPORTED_METRICS
 from harness.columns.model import VERDICTS as VERDICTS
 from harness.columns.model import Column as Column
 from harness.columns.model import Table, measured, text
