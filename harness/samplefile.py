@@ -43,9 +43,7 @@ def _record(table: list[tuple[bytes, bytes]], record_bytes: int) -> np.dtype[Any
     try:
         types = [np.dtype(code.rstrip(b"\0").decode()) for _, code in table]
         offsets = [sum(earlier.itemsize for earlier in types[:i]) for i in range(len(types))]
-        return np.dtype(
-            {"names": names, "formats": types, "offsets": offsets, "itemsize": record_bytes}  # type: ignore[call-overload]
-        )
+        return np.dtype({"names": names, "formats": types, "offsets": offsets, "itemsize": record_bytes})
     except (TypeError, ValueError) as error:
         raise _damaged(f"a column table that makes no sense: {error}") from error
 
