@@ -143,7 +143,12 @@ METRICS = (
     _metric("lateness_p99_us", "us", f"99 % quantile {_LATE}.", "lower"),
     _metric("lateness_max_us", "us", f"Greatest {_LATE}.", "lower"),
     _metric(
-        "throughput_bps", "bit/s", "Payload delivered per second; of requests and replies, both.", "higher"
+        "throughput_bps",
+        "bit/s",
+        "Payload delivered per second; of requests and replies, both.",
+        "higher",
+        main=True,
+        label="payload",
     ),
     _metric("lost_percent", "%", "Datagrams lost, as iperf3 counts them.", "lower"),
     _metric("hit_percent", "%", "memcached: gets that found their key.", "higher"),
@@ -221,7 +226,14 @@ METRICS = (
     _metric(
         "background_rps", "1/s", "Answered requests per second of the workloads beside the measured one."
     ),
-    _metric("background_bps", "bit/s", "Payload per second of the workloads beside the measured one."),
+    _metric(
+        "background_bps",
+        "bit/s",
+        "Payload per second of the workloads beside the measured one.",
+        "higher",
+        main=True,
+        label="payload beside it",
+    ),
 )
 
 
