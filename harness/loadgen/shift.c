@@ -19,6 +19,8 @@
 #define MEAN_RATE_MARGIN 4
 #define PEAK_RATE_MARGIN 1.5
 #define SPARE_RECORDS 65536
+/* Others may take some of the free memory meanwhile. */
+#define AFFORDABLE_SHARE 0.9
 
 /* Streams of random numbers, told apart by thread and by what they are for. */
 enum stream { STREAM_WARMUP, STREAM_SETTLE, STREAM_WINDOW, STREAM_COOLDOWN, STREAM_KINDS };
@@ -130,7 +132,7 @@ static double room_for(const struct shift *shift)
         window = (double)load->count;
     window += open ? scheduled(load, load->settle_ns) + scheduled(load, load->cooldown_ns)
                    : rate * (double)around_ns + SPARE_RECORDS;
-    const double affordable = samples_affordable(load->phases) / (double)load->threads;
+    const double affordable = AFFORDABLE_SHARE * samples_affordable(load->phases) / (double)load->threads;
 
     /* A closed loop's room is a guess, so running out of it is reported; an open loop's is known before. */
     return !open && window > affordable ? affordable : window;

@@ -142,6 +142,7 @@ def test_server_threads_share_a_port(pair: Pair, tmp_path: Path, protocol: str, 
     assert sum(served["thread_requests"]) == served["requests"]
     assert min(served["thread_requests"]) > 0
     assert len(result["thread_usage"]) == 2
+    assert result["readback"]["cpus"] == [CLIENT_CPU]
     assert sum(usage["cpu_ns"] for usage in result["thread_usage"]) == result["usage"]["cpu_ns"]
 
 
@@ -161,8 +162,11 @@ def test_a_connection_for_each_request(
     pair: Pair, tmp_path: Path, wait: str, options: tuple[Argument, ...]
 ) -> None:
     shape = ("--connect-per-request", "--connections", 1 if wait == "blocking" else 4, "--count", 200)
-    result, served, records = run(pair, tmp_path, (*options, *shape), protocol="tcp", wait=wait)
+    options = (*options, *shape, "--busy-poll", 20)
+    result, served, records = run(pair, tmp_path, options, protocol="tcp", wait=wait)
     assert result["connect_per_request"]
+    assert result["readback"]["busy_poll"] == 20
+    assert len(result["napi_ids"]) == 1
     assert result["answered"] == len(records) == 200
     assert served["connections"] == served["requests"] > 200
 
@@ -233,17 +237,8 @@ def memcached(end: End) -> Iterator[None]:
     ],
 )
 def test_memcached(pair: Pair, tmp_path: Path, options: tuple[Argument, ...]) -> None:
-    shape = (
-        "--protocol-app",
-        "memcached",
-        "--protocol",
-        "tcp",
-        "--wait",
-        "epoll",
-        "--preload",
-        "--count",
-        1000,
-    )
+    app = ("--protocol-app", "memcached", "--preload", "--get-ratio", "0.8")
+    shape = (*app, "--protocol", "tcp", "--wait", "epoll", "--count", 1000)
     with memcached(pair[1]):
         where = ("--connect", pair[1].ipv4, "--port", MEMCACHED_PORT, "--samples", tmp_path / "samples")
         launch = ("--netns", pair[0].path, "--cpus", CLIENT_CPU)
