@@ -148,6 +148,11 @@ def _feature_state(device: str, name: str) -> bool:
     return any(found[each].active for each in ethtool.SHORT_NAMES.get(name, (name,)) if each in found)
 
 
+def active_features(device: str) -> list[str]:
+    """Names of the features that are on, of a device of this thread's namespace."""
+    return [name for name, feature in ethtool.features(device).items() if feature.active]
+
+
 def device_napis(device: str) -> list[netdev.Napi]:
     """napi-get of a device of this thread's namespace; empty where it has none, or before Linux 6.8 lists any."""
     try:

@@ -103,7 +103,6 @@ _DECLARED = (
     _text("runs", "contention_cpus", "CPU set the hogs run on."),
     Column("contention_threads", "", "integer", "runs", "Number of hog threads."),
     Column("contention_load_percent", "%", "number", "runs", "Duty cycle asked of each hog thread."),
-    Column("contention_achieved_percent", "%", "number", "runs", "CPU time the hogs had, per thread's wall."),
 )
 
 _RTT = "of the run's round-trip times: reply received less request due (open loop) or sent (closed loop)"
@@ -211,13 +210,29 @@ METRICS = (
     _metric(
         "set_busy_percent",
         "%",
-        "Busy time of the CPU set, all CPUs of it being 100.",
+        "Run time of all tasks on the CPU set, exact; interrupts of an idle CPU are not in it.",
         "lower",
         label="set busy",
     ),
+    _metric(
+        "set_user_percent",
+        "%",
+        "User time of the CPU set; like the next five by 10 ms ticks, of which a napping CPU gets too few.",
+        "lower",
+    ),
+    _metric("set_system_percent", "%", "Time of the CPU set in the kernel, softirqs apart.", "lower"),
     _metric("set_softirq_percent", "%", "Softirq time of the CPU set.", "lower"),
+    _metric(
+        "set_irq_percent", "%", "Hard-interrupt time of the CPU set, where the kernel tells it.", "lower"
+    ),
     _metric("set_steal_percent", "%", "Time the hypervisor took from the CPU set.", "lower"),
-    _metric("foreign_percent", "%", "CPU time of other programs on the CPU set.", "lower"),
+    _metric("set_idle_percent", "%", "Idle time of the CPU set, waiting for disks included.", "higher"),
+    _metric(
+        "foreign_percent",
+        "%",
+        "Time of other programs on the CPU of the set that had most of it, of that CPU.",
+        "lower",
+    ),
     _metric("hog_achieved_percent", "%", "CPU time the hogs had, of their threads' wall time."),
     _metric(
         "turnaround_p99_us", "us", "99 % quantile of reply received to next request sent: lateness.", "lower"
@@ -252,6 +267,7 @@ NODES = (
     _count("nodes", "retransmits", "TCP segments sent again."),
     _count("nodes", "socket_drops", "UDP packets that found the socket's buffer full."),
     _count("nodes", "link_drops", "Packets dropped by the node's devices."),
+    _count("nodes", "qdisc_drops", "Packets dropped by the node's queueing disciplines."),
     _count("nodes", "napi_threads_cpu_ms", "CPU time of the node's NAPI threads.", "ms"),
     _count("nodes", "cpu_ms", "CPU time of the node's workload process.", "ms"),
     _count("nodes", "user_ms", "Its part in user mode.", "ms"),

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness import generator
-from harness.kernel.proc import ProcessUsage
+from harness.kernel.proc import TICKS_PER_S, ProcessUsage
 from harness.knobs import Seen
 from harness.probes import Difference
+from harness.spec.checks import Checks
 
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
 _STABLE_RESOLUTION_NS = 1000
+_STATES = ("user", "system", "softirq", "irq", "steal", "idle")
+# Fewer ticks say nothing of a share: one is 10 ms of whatever the CPU was in at its end.
+_STEAL_TICKS_MIN = 3
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,11 @@ def _background(outcome: Outcome) -> dict[str, float | int | None]:
 
 def _drops(difference: Difference) -> int:
     sockets = difference.total("Udp:RcvbufErrors", "Udp:SndbufErrors", "Udp6RcvbufErrors", "Udp6SndbufErrors")
-    return sockets + difference.total("link:rx_dropped", "link:tx_dropped") + difference.softnet["dropped"]
+    return (
+        sockets
+        + difference.total("link:rx_dropped", "link:tx_dropped", "qdisc:drops")
+        + difference.softnet["dropped"]
+    )
 
 
 def _hog_achieved(outcome: Outcome) -> float | None:
@@ -160,17 +168,33 @@ def _hog_achieved(outcome: Outcome) -> float | None:
 
 
 def _set_metrics(outcome: Outcome) -> dict[str, float | None]:
-    """CPU use of the run's CPU set, from 10 ms ticks; foreign load from exact run times."""
-    ticks = [outcome.difference.ticks[cpu] for cpu in outcome.cpus if cpu in outcome.difference.ticks]
-    whole = sum(sum(cpu.values()) for cpu in ticks)
-    sums = {name: sum(cpu.get(name, 0) for cpu in ticks) for name in ("idle", "iowait", "softirq", "steal")}
-    foreign = sum(outcome.difference.foreign.values())
+    """CPU use of the run's CPU set: busy and foreign from exact run times, the states from 10 ms ticks."""
+    difference, loads = outcome.difference, outcome.difference.loads
+    shares = [_shares(difference, cpu) for cpu in outcome.cpus if cpu in difference.ticks]
+    means = {name: sum(share[name] for share in shares) / len(shares) for name in _STATES} if shares else {}
     return {
-        "set_busy_percent": _percent(whole - sums["idle"] - sums["iowait"], whole),
-        "set_softirq_percent": _percent(sums["softirq"], whole),
-        "set_steal_percent": _percent(sums["steal"], whole),
-        "foreign_percent": _percent(foreign, outcome.difference.elapsed_ns * len(outcome.cpus)),
+        "set_busy_percent": _percent(loads.busy_ns, difference.elapsed_ns * len(outcome.cpus)),
+        **{f"set_{name}_percent": 100 * value for name, value in means.items()},
+        "foreign_percent": _percent(min(loads.worst_cpu_ns(), difference.elapsed_ns), difference.elapsed_ns),
     }
+
+
+def _shares(difference: Difference, cpu: int) -> dict[str, float]:
+    """Shares of the elapsed time that a CPU spent in each state, by ticks.
+
+    Of the elapsed time, not of the ticks: a CPU that naps between ticks is given too few of them, of every state.
+    """
+    ticks = difference.ticks[cpu]
+    whole = difference.elapsed_ns / 1e9 * TICKS_PER_S
+    sums = {
+        "user": ticks["user"] + ticks["nice"],
+        "system": ticks["system"],
+        "softirq": ticks["softirq"],
+        "irq": ticks["irq"],
+        "steal": ticks["steal"],
+        "idle": ticks["idle"] + ticks["iowait"],
+    }
+    return {name: value / whole if whole else 0.0 for name, value in sums.items()}
 
 
 def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
@@ -188,6 +212,7 @@ def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
             "retransmits": counter(node, "Tcp:RetransSegs"),
             "socket_drops": counter(node, "Udp:RcvbufErrors", "Udp6RcvbufErrors"),
             "link_drops": counter(node, "link:rx_dropped", "link:tx_dropped"),
+            "qdisc_drops": counter(node, "qdisc:drops"),
             "napi_threads_cpu_ms": outcome.difference.kthreads.get(node, 0) / 1e6,
         }
         if labels:
@@ -210,36 +235,28 @@ def cpu_figures(outcome: Outcome) -> dict[str, dict[str, float | int]]:
     """Per CPU of the host: shares of time by state (0..1, 10 ms ticks), interrupts and NET_RX softirqs."""
     difference = outcome.difference
     out: dict[str, dict[str, float | int]] = {}
-    for cpu, ticks in sorted(difference.ticks.items()):
-        whole = sum(ticks.values()) or 1
+    for cpu in sorted(difference.ticks):
         out[str(cpu)] = {
             "in_set": int(cpu in outcome.cpus),
-            "user_share": (ticks["user"] + ticks["nice"]) / whole,
-            "system_share": ticks["system"] / whole,
-            "softirq_share": ticks["softirq"] / whole,
-            "irq_share": ticks["irq"] / whole,
-            "steal_share": ticks["steal"] / whole,
-            "idle_share": (ticks["idle"] + ticks["iowait"]) / whole,
+            **{f"{name}_share": round(share, 4) for name, share in _shares(difference, cpu).items()},
             "irq_count": difference.irqs.get(cpu, 0),
             "net_rx_count": difference.net_rx.get(cpu, 0),
         }
     return out
 
 
-def doubts(
-    outcome: Outcome, metrics: dict[str, Any], max_foreign_share: float, max_steal_share: float
-) -> list[str]:
-    """Reasons not to believe the run's figures; empty when there are none."""
-    reasons = []
-    foreign = metrics.get("foreign_percent") or 0.0
-    if foreign > 100 * max_foreign_share:
-        worst = max(outcome.difference.foreign, key=outcome.difference.foreign.__getitem__)
-        reasons.append(
-            f"other programs took {foreign:.0f} % of the CPU set, {worst} most of it; limit {max_foreign_share:.0%}"
-        )
-    steal = metrics.get("set_steal_percent") or 0.0
-    if steal > 100 * max_steal_share:
-        reasons.append(f"the hypervisor stole {steal:.1f} % of the CPU set; limit {max_steal_share:.0%}")
+def _unasked(outcome: Outcome, part: Part, polling: set[str]) -> str:
+    """Busy polling that nobody asked for: a base that is polled is no base. Foreign programs may have asked."""
+    polled = seen_on(outcome, part.node, 0.0).polled
+    if not polled or part.node in polling or "readback" not in part.report:
+        return ""
+    return f"{polled} packets of {part.node} were busy-polled though no knob asked for it; is net.core.busy_read set?"
+
+
+def doubts(outcome: Outcome, metrics: dict[str, Any], checks: Checks, polling: set[str]) -> list[str]:
+    """Reasons not to believe the run's figures; empty when there are none. polling: nodes told to busy-poll."""
+    reasons = [*_noise(outcome, metrics, checks), *_losses(metrics, checks)]
+    reasons += dict.fromkeys(reason for part in outcome.parts if (reason := _unasked(outcome, part, polling)))
     before, after = outcome.difference.clocksources
     if before != after:
         reasons.append(f"the clock source changed from {before} to {after} during the run")
@@ -249,3 +266,31 @@ def doubts(
     if outcome.hog is not None and metrics.get("hog_achieved_percent") == 0.0:
         reasons.append("the hogs got no CPU time at all")
     return reasons
+
+
+def _noise(outcome: Outcome, metrics: dict[str, Any], checks: Checks) -> list[str]:
+    """Other programs, and the hypervisor."""
+    reasons = []
+    foreign = metrics.get("foreign_percent") or 0.0
+    if foreign > 100 * checks.max_foreign_share:
+        reasons.append(
+            f"other programs took {foreign:.0f} % of a CPU of the set, {outcome.difference.loads.worst_name()} "
+            f"most of it; limit {checks.max_foreign_share:.0%}"
+        )
+    steal = metrics.get("set_steal_percent") or 0.0
+    ticks = sum(
+        outcome.difference.ticks[cpu]["steal"] for cpu in outcome.cpus if cpu in outcome.difference.ticks
+    )
+    if steal > 100 * checks.max_steal_share and ticks >= _STEAL_TICKS_MIN:
+        reasons.append(
+            f"the hypervisor stole {steal:.1f} % of the CPU set; limit {checks.max_steal_share:.0%}"
+        )
+    return reasons
+
+
+def _losses(metrics: dict[str, Any], checks: Checks) -> list[str]:
+    """Lost requests are in no quantile, so a run that lost many looks better than it was."""
+    lost, answered = metrics.get("lost") or 0, metrics.get("requests") or 0
+    if lost <= checks.max_lost_share * (lost + answered):
+        return []
+    return [f"{lost} of {lost + answered} requests were lost; limit {checks.max_lost_share:.1%}"]

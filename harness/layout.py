@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.errors import InputError
@@ -50,7 +50,6 @@ class Layout:
     links: tuple[tuple[PortLayout, PortLayout], ...]
     ports: dict[str, tuple[PortLayout, ...]]
     forwarding: dict[str, bool]
-    _first_links: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
 
     def peer(self, port: PortLayout) -> PortLayout:
         """The other end of the port's link."""

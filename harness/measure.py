@@ -38,6 +38,7 @@ class Measured:
     samples: npt.NDArray[Any] | None
     knobs: list[dict[str, Any]] = field(default_factory=list)
     qdiscs: list[dict[str, Any]] = field(default_factory=list)
+    features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
 
 def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measured:
@@ -85,19 +86,20 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
     for player in players:
         rows += player.rows()
     outcome = _outcome(stage, players, readings, hogs, difference, napis)
-    return Measured(outcome, readings[0].samples, rows, stage.testbed.qdiscs)
+    return Measured(outcome, readings[0].samples, rows, stage.testbed.qdiscs, _features(stage.testbed))
 
 
 def _window(stage: Stage, players: list[Player], hogs: Hogs) -> tuple[probes.Difference, Napis]:
     """The measured window: counters, go, silence until the measured client is done, counters."""
     spec, testbed = stage.spec, stage.testbed
     threads = _napi_threads(testbed, spec)
-    before = probes.take(testbed.nodes, _pids(players, hogs), threads)
+    shaped = bool(testbed.qdiscs)
+    before = probes.take(testbed.nodes, _pids(players, hogs), threads, shaped)
     for player in reversed(players):
         player.begin()
     players[0].wait_done()
     ours = own_pids(players, hogs.pids())
-    after = probes.take(testbed.nodes, _pids(players, hogs), threads)
+    after = probes.take(testbed.nodes, _pids(players, hogs), threads, shaped)
     difference = probes.subtract(after, before, cpu_set(spec), ours)
     for player in players[1:]:
         player.wait_done()
@@ -171,6 +173,15 @@ def _napis(testbed: Testbed) -> Napis:
         name: [napi._asdict() for napi in _of_ports(node, apply.device_napis)]
         for name, node in testbed.nodes.items()
     }
+
+
+def _features(testbed: Testbed) -> dict[str, dict[str, list[str]]]:
+    """The features (offloads) that are on, by node and device, as the run ended with them."""
+    out: dict[str, dict[str, list[str]]] = {}
+    for name, node in testbed.nodes.items():
+        with in_netns(node.fd):
+            out[name] = {port.device: apply.active_features(port.device) for port in node.ports}
+    return out
 
 
 def _napi_threads(testbed: Testbed, spec: CellSpec) -> dict[str, list[int]]:

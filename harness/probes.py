@@ -6,9 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness import strangers
 from harness.kernel import proc
 from harness.kernel.netns import in_netns
-from harness.kernel.rtnl import link_stats
+from harness.kernel.qdiscs import ROOT
+from harness.kernel.rtnl import link_stats, qdisc_dump
+from harness.strangers import Loads
 from harness.testbed import NodeHandle
 
 
@@ -24,7 +27,7 @@ class Snapshot:
     nodes: dict[str, dict[str, int]]
     programs: dict[str, proc.ProcessUsage]
     kthreads: dict[str, int]
-    tasks: dict[int, int]
+    tasks: proc.Tasks
     clocksource: str
 
 
@@ -32,18 +35,14 @@ def take(
     nodes: Mapping[str, NodeHandle],
     pids: Mapping[str, Sequence[int]],
     kthreads: Mapping[str, list[int]] | None = None,
+    shaped: bool = False,
 ) -> Snapshot:
     """Read all counters once: a few milliseconds, so never inside the measured time.
 
-    pids: the processes of each of our programs by its label; kthreads: the NAPI threads of each node.
+    pids: the processes of each of our programs by its label; kthreads: the NAPI threads of each node; shaped: whether
+    there are qdiscs to ask.
     """
-    counters = {}
-    for name, node in nodes.items():
-        with in_netns(node.fd):
-            counters[name] = proc.net_counters()
-        for device in link_stats(node.fd).values():
-            for key, value in device.items():
-                counters[name][f"link:{key}"] = counters[name].get(f"link:{key}", 0) + value
+    counters = {name: _node_counters(node, shaped) for name, node in nodes.items()}
     return Snapshot(
         at_ns=time.monotonic_ns(),
         ticks=proc.cpu_ticks(),
@@ -53,9 +52,22 @@ def take(
         nodes=counters,
         programs={label: _together(family) for label, family in pids.items()},
         kthreads={node: proc.kthread_cpu_ns(threads) for node, threads in (kthreads or {}).items()},
-        tasks=proc.task_run_ns(),
+        tasks=proc.tasks(),
         clocksource=proc.clocksource(),
     )
+
+
+def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
+    """Counters of the namespace's protocols, as `link:...` the sums over its devices, as `qdisc:drops` its shapers'."""
+    with in_netns(node.fd):
+        counters = proc.net_counters()
+    for device in link_stats(node.fd).values():
+        for key, value in device.items():
+            counters[f"link:{key}"] = counters.get(f"link:{key}", 0) + value
+    if shaped:
+        # A device does not count what its qdisc drops. A root counts what its children drop on arrival.
+        counters["qdisc:drops"] = sum(q.statistics["drops"] for q in qdisc_dump(node.fd) if q.parent == ROOT)
+    return counters
 
 
 def _together(pids: Sequence[int]) -> proc.ProcessUsage:
@@ -78,7 +90,7 @@ class Difference:
     nodes: dict[str, dict[str, int]]
     programs: dict[str, proc.ProcessUsage]
     kthreads: dict[str, int]
-    foreign: dict[str, int]
+    loads: Loads
     clocksources: tuple[str, str]
 
     def counter(self, node: str, *names: str) -> int:
@@ -95,14 +107,11 @@ def _minus(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int
 
 
 def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int]) -> Difference:
-    """The difference of two snapshots.
-
-    foreign: run time (ns) by program name of every task that is not in the processes `ours`, last ran on `cpus`, and is
-    neither a ksoftirqd nor a NAPI thread: those two do the workload's own packet processing.
-    """
+    """The difference of two snapshots. cpus: the CPU set; ours: the processes of the run, the harness among them."""
+    ticks = {cpu: _minus(states, before.ticks.get(cpu, {})) for cpu, states in after.ticks.items()}
     return Difference(
         elapsed_ns=after.at_ns - before.at_ns,
-        ticks={cpu: _minus(ticks, before.ticks.get(cpu, {})) for cpu, ticks in after.ticks.items()},
+        ticks=ticks,
         net_rx={cpu: count - before.net_rx.get(cpu, 0) for cpu, count in after.net_rx.items()},
         irqs={cpu: count - before.irqs.get(cpu, 0) for cpu, count in after.irqs.items()},
         softnet=_minus(after.softnet, before.softnet),
@@ -112,23 +121,16 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int]) 
             for label, usage in after.programs.items()
         },
         kthreads=_minus(after.kthreads, before.kthreads),
-        foreign=_foreign(after.tasks, before.tasks, cpus, ours),
+        loads=strangers.compare(after.tasks, before.tasks, cpus, ours, _share_of(cpus, ticks)),
         clocksources=(before.clocksource, after.clocksource),
     )
 
 
-def _foreign(
-    after: Mapping[int, int], before: Mapping[int, int], cpus: set[int], ours: set[int]
-) -> dict[str, int]:
-    out: dict[str, int] = {}
-    for tid, run_ns in after.items():
-        used = run_ns - before.get(tid, 0)
-        if used <= 0:
-            continue
-        place = proc.task_place(tid)
-        if place is None or place[0] in ours or place[2] not in cpus:
-            continue
-        if place[1].startswith(("ksoftirqd/", "napi/")):
-            continue
-        out[place[1]] = out.get(place[1], 0) + used
-    return out
+def _share_of(cpus: set[int], ticks: Mapping[int, Mapping[str, int]]) -> float:
+    """The set's part of the host's ticks in user code and the kernel, 0..1; 1 where the set is the whole host."""
+    busy = {
+        cpu: states.get("user", 0) + states.get("nice", 0) + states.get("system", 0)
+        for cpu, states in ticks.items()
+    }
+    whole = sum(busy.values())
+    return sum(busy.get(cpu, 0) for cpu in cpus) / whole if whole else 1.0

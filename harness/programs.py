@@ -213,8 +213,9 @@ def tail(data: bytes) -> str:
 
 
 def launch_options(netns: Path | str | None, process: dict[str, Any]) -> list[str]:
-    """The launcher's options: namespace, then CPUs, policy, priority and nice where declared."""
-    argv = ["--netns", str(netns)] if netns else []
+    """The launcher's options: its parent, whose end is its own, namespace; CPUs and scheduling where declared."""
+    argv = ["--parent", str(os.getpid())]
+    argv += ["--netns", str(netns)] if netns else []
     if process.get("cpus"):
         argv += ["--cpus", ",".join(str(cpu) for cpu in process["cpus"])]
     for name in ("policy", "priority", "nice"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -31,19 +32,27 @@ class Watcher(Protocol):
 
 
 def execute(
-    plan: Plan, results: ResultSet, environment: dict[str, Any], stopper: Stopper, watcher: Watcher
+    plan: Plan,
+    results: ResultSet,
+    environment: dict[str, Any],
+    stopper: Stopper,
+    watcher: Watcher,
+    redo: Collection[str] = (),
 ) -> Counter[str]:
-    """Make every run of the plan that `results` does not have; returns how many ended with which verdict.
+    """Make every run of the plan that `results` does not have, or has with a verdict to `redo`.
 
-    Raises Interrupted on a stop request; finished runs are on disk, and nothing is left on the host.
+    Returns how many ended with which verdict. Raises Interrupted on a stop request; finished runs are on disk, and
+    nothing is left on the host.
     """
-    missing = [run for run in plan.runs if run.run_id not in results.finished()]
+    again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
+    kept = results.finished() - again
+    missing = [run for run in plan.runs if run.run_id not in kept]
     verdicts: Counter[str] = Counter()
     for number, run in enumerate(missing):
         stopper.check()
         watcher.starting(run, number, len(missing))
         record, samples, files = make_run(run, environment, stopper)
-        results.save_run(record, samples, files)
+        results.save_run(record, samples, files, replace=run.run_id in again)
         verdicts[record["verdict"]] += 1
         watcher.finished(run, record)
     return verdicts
@@ -83,7 +92,6 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
             "cpus": ",".join(map(str, hog_cpus(spec))),
             "threads": spec.contention.threads,
             "load_percent": spec.contention.load_percent,
-            "achieved_percent": None,
         }
     return {
         "run_id": run.run_id,
@@ -104,6 +112,7 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
         "cpus": {},
         "knobs": [],
         "qdiscs": [],
+        "features": {},
     }
 
 
@@ -119,9 +128,8 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     record["nodes"] = evidence.node_figures(outcome)
     record["cpus"] = evidence.cpu_figures(outcome)
     record["qdiscs"] = measured.qdiscs
+    record["features"] = measured.features
     record["knobs"] = measured.knobs
-    if record["contention"] is not None:
-        record["contention"]["achieved_percent"] = metrics["hog_achieved_percent"]
     found = {
         "failed": _broken(run, measured),
         "inert": _judge_knobs(run, measured, checks.min_polled_share),
@@ -132,10 +140,21 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     record["reasons"] = [reason for verdict in _RANK for reason in found[verdict]]
 
 
+def _polling(run: Run) -> set[str]:
+    """The nodes whose sockets were told to busy-poll; all of them where the whole host was."""
+    nodes = {
+        node
+        for node, knobs in run.cell.spec.settings.items()
+        for name, model in knobs.items()
+        if KNOBS[name].scope in ("socket", "host") and KNOBS[name].needs_napi(model)
+    }
+    return set(run.cell.spec.topology.nodes) if "*" in nodes else nodes
+
+
 def _doubts(run: Run, measured: Measured, metrics: dict[str, Any]) -> list[str]:
     spec = run.cell.spec
     checks, arrivals = spec.checks, spec.workload.described().get("arrivals")
-    found = evidence.doubts(measured.outcome, metrics, checks.max_foreign_share, checks.max_steal_share)
+    found = evidence.doubts(measured.outcome, metrics, checks, _polling(run))
     found += generator.doubts(measured.outcome.client, checks, arrivals)
     return found + generator.phase_doubts(metrics)
 

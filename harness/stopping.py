@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,11 @@ class Stopper:
                 "interrupted", got=f"{name}; everything was put back, finished runs are on disk"
             )
 
+    def pause(self, seconds: float) -> None:
+        """Sleep, but not through a stop request. Raises Interrupted."""
+        select.select([self.fd], [], [], seconds)
+        self.check()
+
     def close(self) -> None:
         """Release the pipe."""
         os.close(self.fd)
@@ -48,7 +54,9 @@ class Stopper:
 def stop_on_signals() -> Iterator[Stopper]:
     """Inside the block the three signals make a stop request; the handlers found are put back at its end."""
     stopper = Stopper()
-    found = {number: signal.signal(number, stopper.note) for number in _SIGNALS}
+    # What is ignored stays so: `nohup pollbench run` is to outlive its terminal.
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    found = {number: signal.signal(number, stopper.note) for number in heard}
     try:
         yield stopper
     finally:

@@ -8,9 +8,11 @@ check that never runs protects nobody.
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import settings
@@ -21,6 +23,11 @@ HERE = Path(__file__).parent
 TIERS = ("house", "unit", "netns")
 ROOT_TIERS = ("netns",)
 NEEDS_ROOT = "needs root: run make test, or sudo .venv/bin/python -m pytest"
+
+# No test may hang the session: after this it fails, and again after each further grace, since what it is stuck in may
+# be the clean-up that the first failure set off.
+HANGS_AFTER_S = 180
+GRACE_S = 10
 
 # A database of examples in the checkout would be written by root; and a test must not depend on its past.
 settings.register_profile("pollbench", database=None, deadline=None, print_blob=True)
@@ -90,6 +97,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs root, before any fixture of it runs."""
     if tier_of(item.path) in ROOT_TIERS and os.geteuid() != 0:
         pytest.skip(NEEDS_ROOT)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """Fail a test that hangs, wherever it waits."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        pytest.fail(f"still running after {HANGS_AFTER_S} s")
+
+    found = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, HANGS_AFTER_S, GRACE_S)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, found)
 
 
 @pytest.fixture

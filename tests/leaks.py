@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,15 @@ def _difference(before: Snapshot, now: Snapshot) -> list[str]:
     if new:
         others = _live_tokens_of_others()
         new = [thing for thing in new if not any(token in thing for token in others)]
+        new = [thing for thing in new if not _of_another_session(thing)]
     gone = sorted(thing for thing in before.things - now.things if thing.startswith("interface "))
     return new + [f"{thing} is gone" for thing in gone] + changed
+
+
+def _of_another_session(thing: str) -> bool:
+    """Is this a namespace that the tests of another live process made (pbtest-PID-...)?"""
+    found = re.search(r"\bpbtest-(\d+)-", thing)
+    return found is not None and int(found[1]) != os.getpid() and Path(f"/proc/{found[1]}").exists()
 
 
 def _live_tokens_of_others() -> list[str]:

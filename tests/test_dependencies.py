@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from tests.source import load_modules
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -29,6 +33,23 @@ def test_every_dependency_is_explained() -> None:
     rows = re.findall(r"^\| \[?`([A-Za-z0-9._-]+)`", page, re.MULTILINE)
     wanted = {canonicalize_name(each.name) for each in [*RUNTIME, *BUILD, *DEV]}
     assert {canonicalize_name(name) for name in rows} == wanted
+
+
+@pytest.mark.parametrize(
+    ("top", "allowed"), [("harness", RUNTIME), ("tests", [*RUNTIME, *DEV]), ("tools", RUNTIME)]
+)
+def test_every_import_is_a_dependency(top: str, allowed: list[Requirement]) -> None:
+    known = {*sys.stdlib_module_names, "harness", "tests", "tools"}
+    wanted = {canonicalize_name(each.name) for each in allowed}
+    owners = packages_distributions()
+    strangers = [
+        f"{module.where(line)} imports {name}"
+        for module in load_modules(ROOT / top).values()
+        for line, name in module.imports()
+        if name.split(".")[0] not in known
+        and not wanted & {canonicalize_name(owner) for owner in owners.get(name.split(".")[0], ())}
+    ]
+    assert strangers == []
 
 
 @pytest.mark.parametrize(

@@ -6,26 +6,37 @@ import os
 import sys
 
 from harness.cli.parser import build_parser
-from harness.errors import EXIT_INTERRUPTED, EXIT_OK, PollbenchError
+from harness.cli.say import mute_stdout, say
+from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, PollbenchError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one line on stderr, never a traceback."""
+    if sys.stdout is None:  # closed by the caller: `pollbench ... >&-`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what this locale cannot write
     arguments = build_parser().parse_args(argv)
     try:
         code = _run(arguments.command, arguments)
         sys.stdout.flush()
         return code
     except PollbenchError as error:
-        print(f"pollbench: {error.line()}", file=sys.stderr)
+        say(f"pollbench: {error.line()}")
         return error.exit_code
     except KeyboardInterrupt:
-        print("pollbench: interrupted", file=sys.stderr)
+        say("pollbench: interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        mute_stdout()
         return EXIT_OK
+    except ImportError as error:
+        say(f"pollbench: a Python package is missing or broken ({error}); install pollbench again")
+        return EXIT_HOST_LACKS
+    except OSError as error:
+        mute_stdout()
+        say(f"pollbench: {arguments.command}: {error}; is there room, and may you write there?")
+        return EXIT_NOT_VALID
 
 
 def _run(command: str, arguments: object) -> int:

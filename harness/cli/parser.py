@@ -76,6 +76,15 @@ def _seed(text: str) -> int:
     return number
 
 
+def _verdicts(text: str) -> list[str]:
+    known = ("failed", "inert", "suspect", "skipped")
+    names = text.split(",")
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(known)}")
+    return names
+
+
 _count.__name__ = _seed.__name__ = "whole number"
 
 
@@ -87,6 +96,13 @@ def _run(commands: Commands) -> None:
     )
     run.add_argument(
         "--resume", action="store_true", help="go on with the newest unfinished set of this experiment"
+    )
+    run.add_argument(
+        "--redo",
+        type=_verdicts,
+        default=[],
+        metavar="VERDICTS",
+        help="with --resume: make runs with these verdicts again (suspect,failed)",
     )
     run.add_argument("--dry-run", action="store_true", help="print what would run, and do nothing")
     run.add_argument(

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+from harness.cli.say import is_live, say
 from harness.plan import Run
 
 
@@ -14,7 +15,7 @@ class Progress:
     """A Watcher. It has no thread and no timer: a redraw during a measurement would be measured with it."""
 
     def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
+        self._live = is_live(sys.stderr)
         self._begun = time.monotonic()
         self._number = self._total = 0
 
@@ -35,7 +36,7 @@ class Progress:
                 f"[{bar:<20}] {number + 1}/{total}  {run.cell.label()}  repetition {run.block}{self._left()}"
             )
             self._clear()
-            print(line[: _columns() - 1], end="", file=sys.stderr, flush=True)
+            say(line[: _columns() - 1], end="")
 
     def finished(self, run: Run, record: dict[str, Any]) -> None:
         """Say what came of it."""
@@ -47,7 +48,7 @@ class Progress:
         if not self._live or record["verdict"] != "valid":
             head = f"{self._number}/{self._total}  {run.cell.label()}  repetition {run.block}"
             left = "" if self._live else self._left()
-            print(f"{head}: {record['verdict']}{figure}{reason}{left}", file=sys.stderr, flush=True)
+            say(f"{head}: {record['verdict']}{figure}{reason}{left}")
 
     def _left(self) -> str:
         if not self._number:
@@ -59,7 +60,7 @@ class Progress:
 
     def _clear(self) -> None:
         if self._live:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            say("\r\x1b[K", end="")
 
 
 def _columns() -> int:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from harness import report
+from harness.cli.say import is_live
 from harness.compare import compare_cases, compare_sources
 from harness.errors import EXIT_OK, InputError
 from harness.overview import overview
@@ -53,6 +54,6 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def _paper() -> tuple[int, bool]:
     """Columns to fill, and whether to colour: a terminal's, or a fixed width without colour in a pipe."""
-    if not sys.stdout.isatty():
+    if not is_live(sys.stdout):
         return _PIPE_WIDTH, False
     return shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, "NO_COLOR" not in os.environ

@@ -7,11 +7,13 @@ import os
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.cli.files import overrides_of, plan_of, print_plan
 from harness.cli.progress import Progress
+from harness.cli.say import mute_stdout, say
 from harness.errors import (
     EXIT_HOST_LACKS,
     EXIT_INTERRUPTED,
@@ -25,8 +27,12 @@ from harness.kernel import facts, journal
 from harness.plan import Plan
 from harness.runner import execute
 from harness.spec.load import Experiment
-from harness.stopping import stop_on_signals
+from harness.stopping import Stopper, stop_on_signals
 from harness.store import ResultSet
+
+_LOOK_S = 0.2
+# The kernel's "no user": no id is as large.
+_NO_ID = 2**32 - 1
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,11 +41,26 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return print_plan(experiment, plan, as_json=arguments.json)
     need_root("run an experiment")
-    with journal.host_lock(wait=arguments.wait):
-        _clear_leftovers()
-        results = _result_set(arguments, experiment, plan)
-        verdicts, interrupted = _execute(plan, results)
-    return _report(arguments, results, verdicts, interrupted)
+    # The handlers stay until the table is out: a second Ctrl-C must not take it away.
+    with stop_on_signals() as stopper:
+        with journal.host_lock(_waiting(stopper) if arguments.wait else None):
+            _clear_leftovers()
+            results = _result_set(arguments, experiment, plan)
+            interrupted = _execute(plan, results, stopper, set(arguments.redo))
+        return _report(arguments, plan, results, interrupted)
+
+
+def _waiting(stopper: Stopper) -> Callable[[str], None]:
+    """Waits a little for the host lock, having said once whose turn it is."""
+    told: set[str] = set()
+
+    def wait(holder: str) -> None:
+        if holder not in told:
+            say(f"pollbench: waiting for this host: {holder}")
+            told.add(holder)
+        stopper.pause(_LOOK_S)
+
+    return wait
 
 
 def need_root(what: str) -> None:
@@ -55,13 +76,14 @@ def _clear_leftovers() -> None:
     """What a killed run left (a host-wide busy_read, say) would falsify this one, so it is put back first."""
     done = journal.clean()
     if done:
-        print(f"pollbench: put back {len(done)} thing(s) that a killed run had left", file=sys.stderr)
+        say(f"pollbench: put back {len(done)} thing(s) that a killed run had left")
 
 
 def _owner() -> tuple[int, int] | None:
     """Under sudo, results belong to who typed the command."""
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    return (int(uid), int(gid)) if uid.isdigit() and gid.isdigit() else None
+    ids = [int(text) for text in (uid, gid) if text.isdecimal() and int(text) < _NO_ID]
+    return (ids[0], ids[1]) if len(ids) == 2 else None
 
 
 def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Plan) -> ResultSet:
@@ -90,36 +112,40 @@ def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Pla
     return found
 
 
-def _execute(plan: Plan, results: ResultSet) -> tuple[Counter[str], Interrupted | None]:
+def _execute(plan: Plan, results: ResultSet, stopper: Stopper, redo: set[str]) -> Interrupted | None:
     """Run what is missing; on a stop request keep what there is. The tables are written either way."""
     from harness.tables import write_tables
 
     interrupted = None
-    verdicts: Counter[str] = Counter()
-    with stop_on_signals() as stopper:
-        try:
-            with Progress() as progress:
-                execute(plan, results, facts.environment(), stopper, progress)
-        except Interrupted as error:
-            interrupted = error
-        write_tables(results)
-    planned = {run.run_id for run in plan.runs}
-    verdicts.update(record["verdict"] for record in results.records() if record["run_id"] in planned)
-    return verdicts, interrupted
+    try:
+        with Progress() as progress:
+            execute(plan, results, facts.environment(), stopper, progress, redo)
+    except Interrupted as error:
+        interrupted = error
+    write_tables(results)
+    return interrupted
 
 
 def _report(
-    arguments: argparse.Namespace, results: ResultSet, verdicts: Counter[str], interrupted: Interrupted | None
+    arguments: argparse.Namespace, plan: Plan, results: ResultSet, interrupted: Interrupted | None
 ) -> int:
     """Print the table and where it is; choose the exit code by the worst verdict."""
     from harness.cli.results import print_overview
 
-    if sum(verdicts.values()):
-        print_overview(results.path, "json" if arguments.json else "text")
-    print(f"results: {results.path}", file=sys.stderr)
+    found = {record["run_id"]: record["verdict"] for record in results.records()}
+    verdicts = Counter(found.get(run.run_id, "missing") for run in plan.runs)
+    if found:
+        try:
+            print_overview(results.path, "json" if arguments.json else "text")
+            sys.stdout.flush()
+        except BrokenPipeError:  # the exit code still tells how it went
+            mute_stdout()
+    say(f"results: {results.path}")
     if interrupted is not None:
-        print(f"pollbench: {interrupted.line()}; go on with --resume", file=sys.stderr)
+        say(f"pollbench: {interrupted.line()}; go on with --resume")
         return EXIT_INTERRUPTED
-    if verdicts["failed"] or verdicts["inert"] or verdicts["suspect"]:
+    if verdicts["missing"]:
+        say(f"pollbench: {verdicts['missing']} runs of the plan are not in the result set any more")
+    if set(verdicts) & {"failed", "inert", "suspect", "missing"}:
         return EXIT_NOT_VALID
     return EXIT_HOST_LACKS if verdicts["skipped"] else EXIT_OK

@@ -9,7 +9,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,7 +69,8 @@ def open_journal(state: Path | None = None) -> Iterator[Journal]:
     with _mutex(root):
         directory = _new_directory(root)
         fd = os.open(directory / _JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Waits at most for somebody who is just looking whether we live.
+        fcntl.flock(fd, fcntl.LOCK_EX)
     try:
         journal = Journal(directory, fd)
         journal.note(
@@ -240,20 +241,21 @@ def _mutex(root: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def host_lock(wait: bool, state: Path | None = None) -> Iterator[None]:
+def host_lock(wait: Callable[[str], None] | None = None, state: Path | None = None) -> Iterator[None]:
     """Hold this host's lock: one measurement at a time, and one owner of the host-wide values.
 
-    wait: queue behind the holder. Raises MissingError naming the holder when it is held and wait is false.
+    wait: called with words on the holder, again and again, while another process holds it; it is to take its time, and
+    may raise. Without it, MissingError names the holder.
     """
     path = _state_dir(state) / _HOST_LOCK
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                raise _held(path) from None
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        while not _lock_now(fd):
+            if wait is None:
+                raise MissingError(
+                    "take the host lock", str(path), _holder(path), "wait for it to end, or add --wait"
+                )
+            wait(_holder(path))
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps({"pid": os.getpid(), "what": _what()}).encode(), 0)
         yield
@@ -262,13 +264,20 @@ def host_lock(wait: bool, state: Path | None = None) -> Iterator[None]:
         os.close(fd)
 
 
-def _held(path: Path) -> MissingError:
+def _lock_now(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(path: Path) -> str:
     try:
         holder = json.loads(path.read_text())
-        by = f"process {int(holder['pid'])} ({holder['what']}) holds it"
+        return f"process {int(holder['pid'])} ({holder['what']}) holds it"
     except (OSError, ValueError, KeyError, TypeError):
-        by = "another process holds it"
-    return MissingError("take the host lock", on=str(path), got=by, todo="wait for it to end, or add --wait")
+        return "another process holds it"
 
 
 class HostValue(NamedTuple):

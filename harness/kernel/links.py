@@ -27,13 +27,15 @@ IpInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 LOOPBACK_IFINDEX = 1
 
-_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_NEWNEIGH = 16, 17, 18, 20, 24, 28
+_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 17, 18, 20, 24
+_RTM_GETROUTE, _RTM_NEWNEIGH = 26, 28
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO = 1, 3, 4, 18
 _IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_F_NODAD = 1, 2, 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 4, 0, 1
+_RTN_LOCAL = 2
 _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
 _IFF_UP = 1
 
@@ -148,6 +150,15 @@ def new_route(ifindex: int, to: IpNetwork, gateway: IpAddress) -> Request:
     destination = attr(_RTA_DST, to.network_address.packed) if to.prefixlen else b""
     body = head + destination + attr_u32(_RTA_OIF, ifindex) + attr(_RTA_GATEWAY, gateway.packed)
     return Request(_RTM_NEWROUTE, _NEW, body, f"add route {to} via {gateway}")
+
+
+def is_local(sock: NetlinkSocket, address: IpAddress) -> bool:
+    """Whether the socket's namespace takes packets to this address as its own. Raises NetlinkError."""
+    head = _RTMSG.pack(_FAMILY[address.version], address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
+    request = Request(
+        _RTM_GETROUTE, 0, head + attr(_RTA_DST, address.packed), f"look up the route to {address}"
+    )
+    return any(_RTMSG.unpack_from(body)[7] == _RTN_LOCAL for body in sock.ask(request))
 
 
 class LinkState(NamedTuple):

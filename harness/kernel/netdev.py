@@ -83,6 +83,15 @@ def napi_set(
         sock.batch([Request(_family(), 0, body, f"set NAPI {napi_id}")])
 
 
+def has_family() -> bool:
+    """Does this kernel have the netlink family at all (Linux 6.8)?"""
+    try:
+        _family()
+    except OSError:
+        return False
+    return True
+
+
 def _uint(kind: int, value: int) -> bytes:
     """netlink's number of either width: 64 bits only where needed, since some settings take only 32."""
     if not 0 <= value < 2**64:

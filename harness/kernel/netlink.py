@@ -139,32 +139,35 @@ class NetlinkSocket:
 
     def ask(self, request: Request) -> list[bytes]:
         """Send one request (a dump, or a get) and return the bodies of its answers. Raises NetlinkError."""
+        return [message[_HEADER.size :] for message in self.messages(request)]
+
+    def messages(self, request: Request) -> list[bytes]:
+        """As ask(), but every answer whole, with its header: what another library's decoder wants."""
         self._sequence += 1
         kind, flags, body, what = request
         dump = flags & NLM_F_DUMP == NLM_F_DUMP
         flags |= NLM_F_REQUEST | (0 if dump else NLM_F_ACK)
         self._socket.send(_HEADER.pack(len(body) + 16, kind, flags, self._sequence, 0) + body)
-        bodies: list[bytes] = []
-        for answer, sequence, error, payload in self._answers():
+        found: list[bytes] = []
+        for answer, sequence, error, message in self._answers():
             if sequence != self._sequence:
                 continue
             if error is not None:
                 raise NetlinkError(*error, what)
             if answer in (_NLMSG_DONE, _NLMSG_ERROR):
                 break
-            bodies.append(payload)
-        return bodies
+            found.append(message)
+        return found
 
     def _answers(self) -> Iterator[tuple[int, int, tuple[int, str] | None, bytes]]:
-        """(type, sequence, error, body) of every message that arrives; without end, the caller stops."""
+        """(type, sequence, error, whole message) of every message that arrives; without end, the caller stops."""
         while True:
             data = self._socket.recv(_RECEIVE_BYTES)
             start = 0
             while start + 16 <= len(data):
                 size, kind, flags, sequence, _ = _HEADER.unpack_from(data, start)
-                body = data[start + 16 : start + size]
-                error = _error_of(kind, flags, body)
-                yield kind, sequence, error, body
+                message = data[start : start + size]
+                yield kind, sequence, _error_of(kind, flags, message[16:]), message
                 start += (size + 3) & ~3
 
     def close(self) -> None:

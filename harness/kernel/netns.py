@@ -74,8 +74,9 @@ def in_netns(netns: int | str | Path) -> Iterator[None]:
             stack.callback(os.close, fd)
         home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
         stack.callback(os.close, home)
-        syscalls.setns(fd)
+        # First the way back: a signal's exception may come between any two steps.
         stack.callback(syscalls.setns, home)
+        syscalls.setns(fd)
         yield
 
 
@@ -92,8 +93,8 @@ def _fresh() -> Iterator[int]:
     """This thread in a new namespace for the block; the descriptor given is the caller's to close."""
     home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        syscalls.unshare(syscalls.CLONE_NEWNET)
         try:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
             yield os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
         finally:
             syscalls.setns(home)

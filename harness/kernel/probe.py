@@ -53,6 +53,12 @@ def probe() -> dict[str, str]:
     return _probe_here() if os.geteuid() == 0 else _probe_in_child()
 
 
+def keys() -> list[str]:
+    """Every key of the result of `probe`."""
+    groups = [f"qdisc:{kind}" for kind in qdiscs.KINDS] + [f"feature:{name}" for name in _FEATURES]
+    return [each.key for each in CAPABILITIES] + groups
+
+
 def is_untried(reason: str) -> bool:
     """Is this reason of `probe` only that nobody could try (no privilege), not that it is missing?"""
     return reason.startswith(_NOT_TRIED)
@@ -97,8 +103,7 @@ def _feature_reason(name: str) -> str:
 
 
 def _all(reason: str) -> dict[str, str]:
-    keys = [each.key for each in CAPABILITIES] + [f"qdisc:{kind}" for kind in qdiscs.KINDS]
-    return dict.fromkeys(keys, reason)
+    return dict.fromkeys(keys(), reason)
 
 
 def _probe_in_child() -> dict[str, str]:
@@ -146,9 +151,14 @@ def _try_veth() -> None:
 
 
 def _try_veth_napi() -> None:
+    """Before Linux 6.8 no NAPI can be listed: there the features being set is all that can be tried."""
     for device in (_DEVICE, _PEER):
         ethtool.set_features(device, ethtool.VETH_NAPI_FEATURES)
-    _napi_id()
+    try:
+        _napi_id()
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP or netdev.has_family():
+            raise
 
 
 def _napi_id() -> int:
@@ -223,7 +233,7 @@ CAPABILITIES = (
     Capability("netns", "network namespaces", "", _try_nothing),
     Capability("veth", "veth pairs (CONFIG_VETH)", "", _try_veth),
     Capability("ipv6", "IPv6", "", _try_ipv6),
-    Capability("veth-napi", "busy-poll capable veth pairs", "Linux 6.8", _try_veth_napi),
+    Capability("veth-napi", "busy-poll capable veth pairs", "Linux 5.13", _try_veth_napi),
     Capability(
         "device-coalesce", "napi_defer_hard_irqs, gro_flush_timeout", "Linux 5.8", _try_device_coalesce
     ),

@@ -6,7 +6,7 @@ import contextlib
 import errno
 from pathlib import Path
 
-from harness.kernel import qdiscs
+from harness.kernel import qdiscs, readback
 from harness.kernel.links import LOOPBACK_IFINDEX, link_dump
 from harness.kernel.netlink import NetlinkError, NetlinkSocket
 from harness.kernel.netns import in_netns, throw_away
@@ -19,10 +19,10 @@ _SMALLEST: dict[str, dict[str, int | float]] = {
 }
 
 
-def qdisc_dump(netns: int | str | Path) -> list[qdiscs.QdiscState]:
+def qdisc_dump(netns: int | str | Path) -> list[readback.QdiscState]:
     """Every qdisc of a namespace (descriptor, path or name) with options and statistics. Raises OSError."""
     with in_netns(netns), NetlinkSocket() as sock:
-        return qdiscs.dump(sock)
+        return readback.dump(sock)
 
 
 def link_stats(netns: int | str | Path) -> dict[str, dict[str, int]]:
@@ -60,5 +60,5 @@ def missing_remedy(kind: str) -> str:
     """What a user can do about a missing qdisc kind."""
     return (
         f"load the module sch_{kind} (on Ubuntu: package linux-modules-extra), or use a kernel that has "
-        f"CONFIG_NET_SCH_{kind.upper()}, such as that of pollbench's VM image"
+        f"CONFIG_NET_SCH_{kind.upper()}, as the generic kernels of Debian and Ubuntu have"
     )

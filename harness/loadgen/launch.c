@@ -30,9 +30,10 @@ static bool is_realtime(int64_t policy)
 
 /* A killed harness must not leave us behind, nor must its Ctrl-C reach us: the harness decides the order in
  * which things end. The kernel sends the death signal when the thread that started us ends. */
-static void tie_to_parent(void)
+static void tie_to_parent(int64_t declared)
 {
-    const pid_t parent = getppid();
+    /* Only who started us knows its pid for sure: by now our parent may already be somebody else. */
+    const pid_t parent = declared == UNSET ? getppid() : (pid_t)declared;
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
         fail("ask to die with the parent", NULL, errno);
@@ -74,7 +75,9 @@ int launch(int argc, char **argv)
     int64_t policy = UNSET;
     int64_t priority = 0;
     int64_t nice_level = UNSET;
+    int64_t parent = UNSET;
     struct option_spec table[] = {
+        {.name = "--parent", .number = &parent, .low = 1, .high = INT32_MAX},
         {.name = "--netns", .text = &netns},
         {.name = "--cpus", .text = &cpus},
         {.name = "--policy", .number = &policy, .choices = policy_names},
@@ -85,7 +88,7 @@ int launch(int argc, char **argv)
 
     if (is_realtime(policy) != (priority > 0))
         fail_usage("--priority", "goes with --policy fifo or rr, from 1 to 99");
-    tie_to_parent();
+    tie_to_parent(parent);
     if (netns != NULL)
         enter_namespace(netns);
     if (nice_level != UNSET)

@@ -18,7 +18,7 @@ static const char help[] =
     "The native load generator of pollbench. It says what it does in JSON lines on standard output.\n"
     "\n"
     "launch options (any mode):\n"
-    "  --netns PATH --cpus LIST --policy other|batch|idle|fifo|rr --priority 1-99 --nice -20..19\n"
+    "  --parent PID --netns PATH --cpus LIST --policy other|batch|idle|fifo|rr --priority 1-99 --nice -20..19\n"
     "modes:\n"
     "  server --protocol udp|tcp --listen ADDRESS --port N --wait blocking|spin|poll|epoll|uring --size SIZES\n"
     "         [--response-size SIZES] [--phases] [--threads N] [--thread-cpus LIST] [--seed N]\n"

@@ -12,7 +12,10 @@ class Checks(Section):
     """When a run is `suspect` (noise) or `inert` (a knob without effect)."""
 
     max_foreign_share: Share = Field(
-        0.05, description="suspect above this: CPU time of other programs on the CPU set"
+        0.05, description="suspect above this: time of other programs on any one CPU of the set"
+    )
+    max_lost_share: Share = Field(
+        0.01, description="suspect above this: requests that were never answered, which no quantile shows"
     )
     max_steal_share: Share = Field(
         0.02, description="suspect above this: CPU time that the hypervisor took from the CPU set"

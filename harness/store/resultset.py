@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from harness.errors import InputError
+from harness.errors import InputError, PollbenchError
 from harness.store import atomic, records, samples
 
 _STAMP = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d+))?")
@@ -193,6 +193,10 @@ class ResultSet:
         for name in (run_id, *content):
             if not _PLAIN_NAME.fullmatch(name):
                 raise ValueError(f"not a plain file name: {name!r}")
+        if not (self.path / "plan.json").is_file():
+            raise PollbenchError(
+                f"save run {run_id}", str(self.path), "the result set is gone", "begin a new one"
+            )
         with atomic.explained(f"save run {run_id}", target):
             atomic.make_directories(target.parent, self.owner)
             self._make_room(target, replace)

@@ -76,6 +76,8 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
             wiring.start()
             qdiscs = wiring.shape()
             wiring.check_carrier()
+            if topology.family == "ipv6":
+                wiring.check_addresses()
             if napi:
                 wiring.check_napi()
         nodes = {name: _handle(name, fds[name], layout, journal.token) for name in topology.nodes}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, links, netdev, qdiscs, rtnl, sysctl
+from harness.kernel import ethtool, links, netdev, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.layout import Layout, PortLayout
+
+_PATIENCE_S, _PAUSE_S = 5.0, 0.0001
 
 
 class Wiring:
@@ -86,6 +89,21 @@ class Wiring:
         for route in self._layout.routes(node):
             yield links.new_route(route.ifindex, route.to, route.gateway)
 
+    def check_addresses(self) -> None:
+        """See that every address is in use. Raises PollbenchError.
+
+        IPv6 takes an address into use from a work queue, duplicate address detection or not: a packet that comes
+        earlier is lost.
+        """
+        deadline = time.monotonic() + _PATIENCE_S
+        for node, sock in self._sockets.items():
+            for port in self._layout.ports[node]:
+                while not links.is_local(sock, port.interface.ip):
+                    if time.monotonic() > deadline:
+                        on = f"{port.device} of {node}"
+                        raise PollbenchError("add an address", on=on, got=f"{port.interface} is not in use")
+                    time.sleep(_PAUSE_S)
+
     def shape(self) -> list[dict[str, Any]]:
         """Install the declared qdiscs, then read every one back. Raises MissingError, PollbenchError."""
         rows: list[dict[str, Any]] = []
@@ -115,13 +133,14 @@ class Wiring:
             ) from error
 
     def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[dict[str, Any]]:
-        found = {(state.ifindex, state.handle): state for state in qdiscs.dump(sock)}
+        declared = {(port.ifindex, disc.handle) for port in self._layout.ports[node] for disc in port.discs}
+        found = {(state.ifindex, state.handle): state for state in readback.dump(sock, declared)}
         for port in self._layout.ports[node]:
             for disc in port.discs:
                 state = found.get((port.ifindex, disc.handle))
                 wrong = ["it is not there"]
                 if state is not None:
-                    wrong = qdiscs.differences(disc.options, state.options)
+                    wrong = readback.differences(disc.options, state.options)
                     if (state.kind, state.parent) != (disc.kind, disc.parent):
                         wrong.append(f"it is {state.kind} under {state.parent:#x}")
                 if state is None or wrong:
@@ -149,7 +168,7 @@ class Wiring:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
-                with_napi = {napi.ifindex for napi in netdev.napi_get()}
+                with_napi = _ifindexes_with_napi()
                 for port in ports:
                     where = f"{port.device} of {node}"
                     found = ethtool.features(port.device)
@@ -162,7 +181,7 @@ class Wiring:
                         raise PollbenchError(
                             "make a link busy-poll capable", on=where, got=f"{wrong[0]} did not change"
                         )
-                    if port.ifindex not in with_napi:
+                    if with_napi is not None and port.ifindex not in with_napi:
                         raise PollbenchError("make a link busy-poll capable", on=where, got="it has no NAPI")
 
     def close(self) -> None:
@@ -201,3 +220,16 @@ def _on(node: str) -> Iterator[None]:
         raise NetlinkError(error.errno or 0, error.strerror or "", f"{error.what} in {node}") from error
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} in {node}", error.filename) from error
+
+
+def _ifindexes_with_napi() -> set[int] | None:
+    """The devices of this thread's namespace that have a NAPI; None before Linux 6.8, which lists none.
+
+    There the features alone decide, and every run's SO_INCOMING_NAPI_ID shows whether they did.
+    """
+    try:
+        return {napi.ifindex for napi in netdev.napi_get()}
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return None

@@ -37,9 +37,15 @@ class Contention(BaseModel):
         1, ge=0, le=4096, description="hog threads, spread over the CPU set by the scheduler"
     )
     load_percent: Percent = Field(100.0, ge=0, le=100, alias="load", description="duty cycle of each thread")
-    period_ns: DurationNs = Field(10_000_000, gt=0, alias="period", description="period of the duty cycle")
+    period_ns: DurationNs = Field(
+        10_000_000, ge=10_000, le=60 * 10**9, alias="period", description="period of the duty cycle"
+    )
     working_set_bytes: SizeBytes = Field(
-        8 << 20, ge=4096, alias="working_set", description="memory walked by `cache`, copied by `memory`"
+        8 << 20,
+        ge=4096,
+        le=16 << 30,
+        alias="working_set",
+        description="memory of each thread: walked by `cache`, copied by `memory`",
     )
     poll_us: Count = Field(
         50, ge=1, le=2**31 - 1, alias="poll_usecs", description="SO_BUSY_POLL of the sockets of `poller`, us"

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.units import Count, CpuSet, DurationNs, OnOff, Share, format_cpus
-from harness.workloads.base import Role, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
 from harness.workloads.sizes import Sizes, fixed_bytes, least_bytes
 
 _PHASES_MIN_BYTES = 64
@@ -68,10 +68,13 @@ class Generated(Workload):
     count: Count | None = Field(
         None, ge=1, description="stop after so many requests, if the duration has not ended before"
     )
-    cooldown_ns: DurationNs = Field(0, alias="cooldown", description="traffic after measuring, discarded")
+    cooldown_ns: DurationNs = Field(
+        0, le=HOUR_NS, alias="cooldown", description="traffic after measuring, discarded"
+    )
     timeout_ns: DurationNs = Field(
         1_000_000_000,
-        gt=0,
+        ge=1000,
+        le=HOUR_NS,
         alias="timeout",
         description="a UDP request is lost after this; over TCP the run fails",
     )

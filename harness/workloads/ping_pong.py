@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.units import DurationNs, SizeBytes
-from harness.workloads.base import Role, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
 
 
 class PingPong(Workload):
@@ -22,7 +22,7 @@ class PingPong(Workload):
         64, ge=16, le=65000, alias="size", description="payload of request and reply"
     )
     timeout_ns: DurationNs = Field(
-        1_000_000_000, gt=0, alias="timeout", description="a UDP request is lost after this"
+        1_000_000_000, ge=1000, le=HOUR_NS, alias="timeout", description="a UDP request is lost after this"
     )
 
     def wait_of(self, role: Role) -> str:

@@ -7,8 +7,10 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from subprocess import Popen
+from subprocess import CompletedProcess, Popen
 
 import pandas as pd
 import pytest
@@ -19,9 +21,9 @@ from tests.leaks import left_behind, snapshot
 HOST = {"*": {"host_busy_poll": {"busy_read": 50, "busy_poll": 50}}}
 
 
-def wait_for(condition: object, what: str, timeout_s: float = 20) -> None:
+def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 20) -> None:
     deadline = time.monotonic() + timeout_s
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline, f"waited for {what}"
         time.sleep(0.01)
 
@@ -97,7 +99,7 @@ def test_sigkill_at_random_moments_then_clean(tmp_path: Path) -> None:
     caught = 0
     for attempt in range(20):
         process = command.start("run", path, "-o", tmp_path / str(attempt), start_new_session=True)
-        wait_for(lambda p=process: namespaces() or p.poll() is not None, "a testbed")  # type: ignore[misc]
+        wait_for(partial(_building_or_over, process), "a testbed")
         time.sleep(moments.uniform(0, 0.4))
         process.kill()
         process.communicate()
@@ -109,6 +111,10 @@ def test_sigkill_at_random_moments_then_clean(tmp_path: Path) -> None:
         # What was finished before the kill is whole.
         assert command.run("show", tmp_path / str(attempt) / "small").returncode in (0, 2)
     assert caught > 5, "the kills came too late to prove anything"
+
+
+def _building_or_over(process: Popen[str]) -> bool:
+    return bool(namespaces()) or process.poll() is not None
 
 
 def _programs() -> list[str]:
@@ -143,7 +149,7 @@ def test_clean_touches_neither_a_live_run_nor_a_strangers_namespace(tmp_path: Pa
         process.communicate()
 
 
-def _second_run(tmp_path: Path, path: Path, first: Popen[str]) -> object:
+def _second_run(tmp_path: Path, path: Path, first: Popen[str]) -> CompletedProcess[str]:
     second = command.run("run", path, "-o", tmp_path / "second")
     assert first.poll() is None
     assert not (tmp_path / "second").exists()

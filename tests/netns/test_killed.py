@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.kernel import netns
-from harness.kernel.journal import STATE_DIR, clean, open_journal, stale
+from harness.kernel.journal import STATE_DIR, clean, host_lock, open_journal, stale
 from harness.testbed import open_testbed
 from tests.beds import bed, pair
 
@@ -22,70 +22,65 @@ BUSY_POLL = Path("/proc/sys/net/core/busy_poll")
 # Builds and holds testbeds and a host-wide value, over and over, until it is killed.
 OWNER = """
 import sys
+from pathlib import Path
+from time import sleep
 from harness.kernel.journal import open_journal, set_value
 from harness.testbed import open_testbed
 from tests.beds import chain
-from time import sleep
-topology = chain(*"abcdefgh", shape={"rate": "1gbit"})
+state, setting, mark = sys.argv[1:]
+topology = chain(*(mark + end for end in "abcdefgh"), shape={"rate": "1gbit"})
 print("ready", flush=True)
 while True:
-    with open_journal() as journal, open_testbed(topology, napi=True, journal=journal):
-        with set_value(journal, sys.argv[1], 7):
+    with open_journal(Path(state)) as journal, open_testbed(topology, napi=True, journal=journal):
+        with set_value(journal, setting, 7):
             sleep(0.003)
 """
 
 
-def host(setting: Path) -> tuple[list[str], list[str], str]:
-    """What a killed run could have changed."""
-    tokens = [path.name for path in STATE_DIR.iterdir() if path.is_dir()]
-    return [name for name in netns.names() if name.startswith("pb-")], tokens, setting.read_text()
-
-
 @pytest.mark.slow
 def test_clean_after_sigkill_at_random_moments(tmp_path: Path) -> None:
-    # A file of the test's own stands for the sysctl: other programs of this host may be using the real one.
-    setting = tmp_path / "setting"
+    """With a state directory and a setting of the test's own: other runs on this host go on undisturbed."""
+    setting, state, mark = tmp_path / "setting", tmp_path / "state", f"k{os.getpid()}"
     setting.write_text("0")
-    clean()
-    before = host(setting)
     chance = random.Random(1)
     found_something = 0
+    command = [sys.executable, "-c", OWNER, str(state), str(setting), mark]
     for _ in range(20):
-        with subprocess.Popen(
-            [sys.executable, "-c", OWNER, str(setting)], stdout=subprocess.PIPE, cwd=ROOT
-        ) as owner:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as owner:
             assert owner.stdout is not None
             assert owner.stdout.readline() == b"ready\n"
             time.sleep(chance.uniform(0, 0.04))
             owner.kill()
-        would = clean(dry_run=True)
-        done = clean()
+        would = clean(dry_run=True, state=state)
+        done = clean(state=state)
         assert [act.action for act in done if act.action == "failed"] == []
         assert len(would) == len(done)
         found_something += bool(done)
-        assert host(setting) == before
+        assert [name for name in netns.names() if mark in name] == []
+        assert [path for path in state.iterdir() if path.is_dir()] == []
+        assert setting.read_text() == "0"
     assert found_something > 5
-    assert clean() == []
+    assert clean(state=state) == []
 
 
-def test_the_real_sysctl_is_restored_by_clean() -> None:
-    found = BUSY_POLL.read_text().strip()
-    with open_journal() as mine:
-        number = mine.note("value", path=str(BUSY_POLL), found=found, wrote=found)
-        mine.done(number)
+def test_the_real_sysctl_is_restored_by_clean(tmp_path: Path) -> None:
+    """Under the host lock, since the value is everybody's."""
     code = (
-        "from harness.kernel.journal import open_journal, set_value; import time, sys\n"
-        "with open_journal() as j, set_value(j, sys.argv[1], 1):\n print('ready', flush=True); time.sleep(60)"
+        "from harness.kernel.journal import open_journal, set_value; import time, sys; from pathlib import Path\n"
+        "with open_journal(Path(sys.argv[1])) as j, set_value(j, sys.argv[2], 1):\n"
+        " print('ready', flush=True); time.sleep(60)"
     )
-    command = [sys.executable, "-c", code, str(BUSY_POLL)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as owner:
-        assert owner.stdout is not None
-        owner.stdout.readline()
-        assert BUSY_POLL.read_text().strip() == "1"
-        owner.kill()
-    assert len(stale()) >= 1
-    assert "restored" in {act.action for act in clean()}
-    assert BUSY_POLL.read_text().strip() == found
+    command = [sys.executable, "-c", code, str(tmp_path), str(BUSY_POLL)]
+    with host_lock(lambda _: time.sleep(0.05)):
+        found = BUSY_POLL.read_text().strip()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as owner:
+            assert owner.stdout is not None
+            owner.stdout.readline()
+            during = BUSY_POLL.read_text().strip()
+            owner.kill()
+        assert len(stale(tmp_path)) == 1
+        actions = [act.action for act in clean(state=tmp_path)]
+        assert (during, actions, BUSY_POLL.read_text().strip()) == ("1", ["restored"], found)
 
 
 def test_clean_leaves_the_living_and_the_foreign_alone() -> None:

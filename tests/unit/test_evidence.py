@@ -11,6 +11,8 @@ from harness import evidence
 from harness.evidence import Outcome, Part
 from harness.kernel.proc import ProcessUsage
 from harness.probes import Difference
+from harness.spec.checks import Checks
+from harness.strangers import Loads
 
 SECOND = 10**9
 
@@ -36,14 +38,17 @@ def difference(**changes: Any) -> Difference:
             "hog": ProcessUsage(cpu_ns=SECOND),
         },
         kthreads={},
-        foreign={"cc1": SECOND // 10, "sh": 1000},
+        loads=Loads(
+            7 * SECOND // 10, SECOND // 100, {0: SECOND // 25, 1: 1000}, {"cc1": SECOND // 25, "sh": 1000}
+        ),
         clocksources=("tsc", "tsc"),
     )
     return dataclasses.replace(base, **changes)
 
 
 CLIENT = {
-    "requests": 1000,
+    "requests": 1001,
+    "answered": 1000,
     "settle_requests": 10,
     "lost": 1,
     "duplicates": 2,
@@ -67,7 +72,10 @@ def outcome(**changes: Any) -> Outcome:
         cpus={0, 1},
     )
     made = dataclasses.replace(base, **changes)
-    parts = (Part("client", "c", "blocking", made.client), Part("server", "s", "epoll", made.server))
+    parts = (
+        Part("client", "c", "blocking", made.client | {"readback": {}}),
+        Part("server", "s", "epoll", made.server | {"readback": {}}),
+    )
     return dataclasses.replace(made, parts=parts)
 
 
@@ -87,16 +95,19 @@ def test_figures_of_a_run() -> None:
         "client_voluntary_per_request": 0.1,
         "server_voluntary_per_request": 1.0,
         "hog_achieved_percent": 50.0,
-        "set_busy_percent": 37.5,
+        "set_busy_percent": 35.0,
+        "set_user_percent": 12.5,
+        "set_idle_percent": 62.5,
         "set_softirq_percent": 5.0,
-        "foreign_percent": pytest.approx(5.0, abs=0.01),
+        # 4 % of CPU 0, and 1 % that ended, wherever it ran.
+        "foreign_percent": 5.0,
         "turnaround_p99_us": 1.5,
     }
     assert {name: metrics[name] for name in expected} == pytest.approx(expected)
 
 
 def test_a_run_without_an_answer_has_blanks_not_zeros() -> None:
-    silent = CLIENT | {"requests": 0, "settle_requests": 0, "elapsed_ns": 0}
+    silent = CLIENT | {"requests": 3, "answered": 0, "lost": 3, "settle_requests": 0, "elapsed_ns": 0}
     quiet = difference(nodes={"c": {}, "s": {}})
     metrics = evidence.run_metrics(outcome(client=silent, difference=quiet))
     for name in ("rate_rps", "cpu_us_per_request", "client_polled_percent"):
@@ -112,19 +123,22 @@ def test_napi_threads_are_on_the_bill() -> None:
 
 
 def test_noise_is_named_and_has_limits() -> None:
-    quiet = outcome(difference=difference(foreign={}))
+    quiet = outcome(difference=difference(loads=Loads()))
     metrics = evidence.run_metrics(quiet)
-    assert evidence.doubts(quiet, metrics, 0.05, 0.02) == []
+    assert evidence.doubts(quiet, metrics, Checks(), {"c", "s"}) == []
     loud = outcome(
         difference=difference(
-            foreign={"cc1": SECOND}, clocksources=("tsc", "hpet"), ticks={0: ticks(steal=10, idle=90)}
+            loads=Loads(SECOND, 0, {0: SECOND}, {"cc1": SECOND}),
+            clocksources=("tsc", "hpet"),
+            ticks={0: ticks(steal=10, idle=90)},
         ),
         cpus={0},
     )
-    reasons = " | ".join(evidence.doubts(loud, evidence.run_metrics(loud), 0.05, 0.02))
+    lax = Checks.model_validate({"max_foreign_share": "100%", "max_steal_share": "50%"})
+    reasons = " | ".join(evidence.doubts(loud, evidence.run_metrics(loud), Checks(), {"c"}))
     for part in ("cc1", "limit 5%", "stole 10.0 %", "tsc to hpet"):
         assert part in reasons
-    assert evidence.doubts(loud, evidence.run_metrics(loud), 2.0, 0.5) == [
+    assert evidence.doubts(loud, evidence.run_metrics(loud), lax, {"c"}) == [
         "the clock source changed from tsc to hpet during the run"
     ]
 
@@ -139,3 +153,22 @@ def test_nodes_and_cpus() -> None:
     assert nodes["s"]["link_drops"] == 3 and nodes["s"]["run_queue_wait_ms"] == 2.0
     cpus = evidence.cpu_figures(outcome())
     assert cpus["1"]["softirq_share"] == 0.1 and cpus["2"]["in_set"] == 0
+
+
+def test_a_base_that_is_polled_is_no_base() -> None:
+    run = outcome(difference=difference(loads=Loads()))
+    (reason,) = evidence.doubts(run, evidence.run_metrics(run), Checks(), {"s"})
+    assert reason.startswith("900 packets of c were busy-polled though no knob asked for it")
+
+
+def test_lost_requests_are_no_answers() -> None:
+    run = outcome(client=CLIENT | {"requests": 1000, "answered": 900, "lost": 100})
+    metrics = evidence.run_metrics(run)
+    assert (metrics["requests"], metrics["rate_rps"]) == (900, 900.0)
+    assert "100 of 1000 requests were lost; limit 1.0%" in evidence.doubts(run, metrics, Checks(), {"c", "s"})
+
+
+def test_one_tick_of_steal_says_nothing() -> None:
+    short = difference(elapsed_ns=SECOND // 10, loads=Loads(), ticks={0: ticks(steal=2, idle=8)})
+    run = outcome(difference=short, cpus={0})
+    assert evidence.doubts(run, evidence.run_metrics(run), Checks(), {"c", "s"}) == []

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,32 +205,32 @@ def test_a_state_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_host_lock_is_refused_with_its_holder(tmp_path: Path) -> None:
-    with host_lock(wait=False, state=tmp_path):
+    with host_lock(state=tmp_path):
         held = rf"process {os.getpid()} \(.*--wait"
-        with pytest.raises(MissingError, match=held), host_lock(wait=False, state=tmp_path):
+        with pytest.raises(MissingError, match=held), host_lock(state=tmp_path):
             pass
-    with host_lock(wait=False, state=tmp_path):
+    with host_lock(state=tmp_path):
         pass
 
 
 def test_the_host_lock_of_a_silent_holder_is_refused_too(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(MissingError, match="another process"), host_lock(wait=False, state=tmp_path):
+        with pytest.raises(MissingError, match="another process"), host_lock(state=tmp_path):
             pass
 
 
 def test_the_host_lock_can_be_waited_for(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from harness.kernel.journal import host_lock\n"
-        "with host_lock(False, Path(sys.argv[1])): print('held', flush=True); time.sleep(0.3)"
+        "with host_lock(None, Path(sys.argv[1])): print('held', flush=True); time.sleep(0.3)"
     )
     root = Path(journal.__file__).parents[2]
     holder = [sys.executable, "-c", code, str(tmp_path)]
     with subprocess.Popen(holder, stdout=subprocess.PIPE, cwd=root) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        with pytest.raises(MissingError, match=str(process.pid)), host_lock(wait=False, state=tmp_path):
+        with pytest.raises(MissingError, match=str(process.pid)), host_lock(state=tmp_path):
             pass
-        with host_lock(wait=True, state=tmp_path):
+        with host_lock(lambda _: time.sleep(0.01), tmp_path):
             assert process.wait(5) == 0

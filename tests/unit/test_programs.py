@@ -90,10 +90,12 @@ def test_handlers_are_put_back() -> None:
 
 
 def test_launch_options() -> None:
+    parent = ["--parent", str(os.getpid())]
     assert launch_options("/run/netns/x", {"cpus": [0, 2], "policy": "fifo", "priority": 5}) == [
-        *("--netns", "/run/netns/x", "--cpus", "0,2", "--policy", "fifo", "--priority", "5")
+        *parent,
+        *("--netns", "/run/netns/x", "--cpus", "0,2", "--policy", "fifo", "--priority", "5"),
     ]
-    assert launch_options(None, {"nice": None}) == []
+    assert launch_options(None, {"nice": None}) == parent
 
 
 @pytest.mark.parametrize(("cpus", "mask"), [([0], "1"), ([1, 3], "a"), ([0, 32], "1,00000001"), ([], "0")])

@@ -1,4 +1,4 @@
-"""Qdisc options survive the way to the wire and back, and pyroute2 reads on the wire what we meant."""
+"""Qdisc options survive the way to the wire and back, which is pyroute2's: it reads on the wire what we meant."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyroute2.netlink.rtnl.tcmsg import tcmsg
+from pyroute2.netlink.rtnl.tcmsg import common, tcmsg
 
-from harness.kernel import qdiscs
-from harness.kernel.netlink import attrs, u32
+from harness.kernel import qdiscs, readback
+from harness.kernel.netlink import attr, attr_text, attr_u32, attrs, u32
 from harness.kernel.qdiscs import Options
 
 IFINDEX, HANDLE = 4, 0x10000
@@ -41,8 +41,21 @@ def as_pyroute2_reads(kind: str, options: Options, number: int = 0) -> Any:
 
 
 def back(kind: str, options: Options) -> dict[str, int | float]:
-    """Options encoded and decoded by ours, as if the kernel had echoed them."""
-    return dict(qdiscs._state(on_the_wire(kind, options)[16:]).options)
+    """Options encoded by us and read back, as if the kernel had echoed them."""
+    return readback._state(on_the_wire(kind, options)).options
+
+
+def dumped(kind: str, options: bytes) -> dict[str, int | float]:
+    """Options read back from TCA_OPTIONS in the kernel's own words."""
+    body = qdiscs.TCMSG.pack(0, 0, 0, IFINDEX, HANDLE, qdiscs.ROOT, 2)
+    body += attr_text(1, kind) + attr(qdiscs.TCA_OPTIONS, options)
+    return readback._state(struct.pack("=IHHII", 16 + len(body), 36, 2, 1, 0) + body).options
+
+
+@pytest.mark.skipif(not common.clock_res, reason="no /proc/net/psched here")
+def test_the_kernel_counts_in_the_ticks_that_we_think() -> None:
+    """pyroute2 asks /proc/net/psched."""
+    assert qdiscs.TICK_NS * common.tick_in_usec == 1000
 
 
 @given(rates, sizes, sizes)
@@ -50,7 +63,7 @@ def test_tbf_round_trip(rate: int, burst: int, limit: int) -> None:
     wanted = {"rate_bps": rate, "burst_bytes": burst, "limit_bytes": limit}
     ticks = burst * 10**9 / (rate // 8) / qdiscs.TICK_NS
     if ticks < 2**32 - 1:
-        assert qdiscs.differences(wanted, back("tbf", wanted)) == []
+        assert readback.differences(wanted, back("tbf", wanted)) == []
 
 
 def test_tbf_as_pyroute2_reads_it() -> None:
@@ -74,7 +87,7 @@ def test_a_rate_over_4_gigabyte_per_second_takes_the_wide_attribute() -> None:
     found = tca_options("tbf", wanted)
     assert u32(found[1], 8) == 2**32 - 1
     assert int.from_bytes(found[4], sys.byteorder) == 12_500_000_000
-    assert qdiscs.differences(wanted, back("tbf", wanted)) == []
+    assert readback.differences(wanted, back("tbf", wanted)) == []
 
 
 def test_htb_sends_all_to_a_class_that_exists() -> None:
@@ -86,6 +99,14 @@ def test_htb_sends_all_to_a_class_that_exists() -> None:
     found = of_class.get_attr("TCA_OPTIONS").get_attr("TCA_HTB_PARMS")
     assert found["rate"] == found["ceil"] == 6_250_000
     assert found["buffer"] * qdiscs.TICK_NS == pytest.approx(4_000_000, rel=1e-4)
+
+
+@given(rates, sizes)
+def test_htb_round_trip(rate: int, burst: int) -> None:
+    wanted = {"rate_bps": rate, "burst_bytes": burst}
+    of_class = as_pyroute2_reads("htb", wanted, 1).get_attr("TCA_OPTIONS")
+    if burst * 10**9 / (rate // 8) / qdiscs.TICK_NS < 2**32 - 1:
+        assert readback.differences(wanted, readback._htb_class(of_class)) == []
 
 
 @given(st.integers(0, 10**13), st.integers(0, 10**12), shares, shares, shares, st.integers(1, 10**6))
@@ -100,7 +121,7 @@ def test_netem_round_trip(
         "reorder": reorder,
         "limit": limit,
     }
-    assert qdiscs.differences(wanted, back("netem", wanted)) == []
+    assert readback.differences(wanted, back("netem", wanted)) == []
 
 
 def test_netem_as_pyroute2_reads_it() -> None:
@@ -111,6 +132,40 @@ def test_netem_as_pyroute2_reads_it() -> None:
     assert (found["limit"], found["duplicate"], found["gap"]) == (1234, 2**32 - 1, 1)
     assert found["loss"] == pytest.approx(2**31, abs=1)
     assert found.get_attr("TCA_NETEM_REORDER")["prob_reorder"] == pytest.approx(2**30, abs=1)
+
+
+def test_netem_as_the_kernel_dumps_it() -> None:
+    """The fixed part, then attributes, some of which neither pyroute2 nor we know."""
+    fixed = struct.pack("=6I", 156_250, 1234, 0, 0, 2**31, 1)
+    exact = attr(10, struct.pack("=q", 10_000_063)) + attr(11, struct.pack("=q", 100))
+    rest = attr(1, bytes(12)) + attr(3, struct.pack("=II", 2**30, 0)) + attr(4, bytes(8)) + attr(15, bytes(8))
+    assert dumped("netem", fixed + exact + rest) == {
+        "delay_ns": 10_000_063,
+        "jitter_ns": 100,
+        "loss": 0,
+        "duplicate": pytest.approx(0.5),
+        "reorder": 0,  # there is no gap
+        "limit": 1234,
+    }
+
+
+def test_a_finer_attribute_counts_only_where_pyroute2_agrees() -> None:
+    """They are our own to decode: read wrongly, they may not hide what pyroute2 reads."""
+    fixed = struct.pack("=6I", 156_250, 1234, 0, 0, 0, 0)
+    assert dumped("netem", fixed)["delay_ns"] == 10_000_000
+    assert dumped("netem", fixed + attr(10, struct.pack("=q", 20_000_000)))["delay_ns"] == 10_000_000
+    parameters = qdiscs._tbf({"rate_bps": 80_000, "burst_bytes": 1600, "limit_bytes": 1600})
+    assert dumped("tbf", parameters + attr(4, struct.pack("=Q", 20_000)))["rate_bps"] == 80_000
+
+
+def test_limits_as_the_kernel_dumps_them() -> None:
+    """With more around them than we send."""
+    assert dumped("sfq", struct.pack("=IiIII", 1514, 0, 127, 1024, 128) + bytes(52)) == {"limit": 127}
+    assert dumped("pfifo", struct.pack("=I", 2**32 - 1)) == {"limit": 2**32 - 1}
+    around = attr_u32(1, 4999), attr_u32(2, 1024), attr_u32(3, 99_999), attr_u32(4, 1)
+    assert dumped("fq", b"".join(around)) == {"limit": 4999}
+    assert dumped("codel", b"".join(around)) == dumped("fq_codel", b"".join(around)) == {"limit": 1024}
+    assert dumped("cake", b"".join(around)) == dumped("noqueue", b"") == {}
 
 
 @pytest.mark.parametrize("kind", ["pfifo", "bfifo", "sfq", "fq", "codel", "fq_codel"])
@@ -125,6 +180,6 @@ def test_no_limit_means_no_options_at_all(kind: str) -> None:
 
 
 def test_differences_are_told_in_words() -> None:
-    assert qdiscs.differences({"limit": 5}, {"limit": 5}) == []
-    assert qdiscs.differences({"limit": 5}, {"limit": 6}) == ["limit 6 instead of 5"]
-    assert qdiscs.differences({"limit": 5}, {}) == ["limit missing instead of 5"]
+    assert readback.differences({"limit": 5}, {"limit": 5}) == []
+    assert readback.differences({"limit": 5}, {"limit": 6}) == ["limit 6 instead of 5"]
+    assert readback.differences({"limit": 5}, {}) == ["limit missing instead of 5"]

@@ -1,0 +1,65 @@
+"""CPU time on the CPU set by whose it was: all tasks together, and those of programs that are no part of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.kernel.proc import Tasks, task_place
+
+ENDED = "programs that have ended"
+# They do the workload's own packet processing.
+_OURS_TOO = ("ksoftirqd/", "napi/")
+
+
+@dataclass
+class Loads:
+    """Run time between two readings, ns, exact to the scheduler where the task still lived at the second.
+
+    busy_ns: of all tasks on the set. by_cpu, by_name: of other programs' tasks. Of programs that began or ended in
+    between only the sum is known, to 10 ms, and not the CPU: ended_ns, the set's share of it by its share of the ticks.
+    """
+
+    busy_ns: int = 0
+    ended_ns: int = 0
+    by_cpu: dict[int, int] = field(default_factory=dict)
+    by_name: dict[str, int] = field(default_factory=dict)
+
+    def worst_cpu_ns(self) -> int:
+        """Other programs' time on the CPU that had most of it; what has ended is taken to have run there."""
+        return max(self.by_cpu.values(), default=0) + self.ended_ns
+
+    def worst_name(self) -> str:
+        """Whose time it was for the most part."""
+        named = self.by_name | {ENDED: self.ended_ns}
+        return max(named, key=named.__getitem__)
+
+
+def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_share: float) -> Loads:
+    """What ran on `cpus` between two readings. ours: the run's processes; set_share: the set's part of busy ticks."""
+    loads = Loads()
+    for tid, run_ns in after.run_ns.items():
+        used = run_ns - before.run_ns.get(tid, 0)
+        place = task_place(tid) if used > 0 else None
+        if place is None or place[2] not in cpus:
+            continue
+        pid, name, cpu = place
+        loads.busy_ns += used
+        if pid not in ours and not name.startswith(_OURS_TOO):
+            loads.by_cpu[cpu] = loads.by_cpu.get(cpu, 0) + used
+            loads.by_name[name] = loads.by_name.get(name, 0) + used
+    loads.ended_ns = round(set_share * _ended_ns(after, before, ours))
+    loads.busy_ns += loads.ended_ns
+    return loads
+
+
+def _ended_ns(after: Tasks, before: Tasks, ours: set[int]) -> int:
+    """Time of processes that ended in between: their parents' account of reaped children grew by their whole life."""
+    grown = sum(_growth(pid, after.reaped_ns, before.reaped_ns) for pid in after.reaped_ns if pid not in ours)
+    earlier = sum(ns for tid, ns in before.run_ns.items() if tid not in after.run_ns)
+    earlier += sum(ns for pid, ns in before.reaped_ns.items() if pid not in after.reaped_ns)
+    return max(0, grown - earlier)
+
+
+def _growth(pid: int, after: Mapping[int, int], before: Mapping[int, int]) -> int:
+    return max(0, after[pid] - before.get(pid, 0))
