@@ -64,8 +64,13 @@ def _table(view: Overview) -> Table:
 
 
 def _moved(view: Overview) -> tuple[tuple[str, str, str], ...]:
-    """The columns of moved data, only where there are any: (metric, title, name)."""
-    return tuple(each for each in _MOVED if any(_median(cell.estimates, each[0]) for cell in view.cells))
+    """The columns of moved data: (metric, title, name). The measured workload's only where it has no round trips."""
+    timed = any(_median(cell.estimates, "rtt_p50_us") for cell in view.cells)
+    return tuple(
+        each
+        for each in _MOVED[1 if timed else 0 :]
+        if any(_median(cell.estimates, each[0]) for cell in view.cells)
+    )
 
 
 def _row(cell: CellView, moved: tuple[tuple[str, str, str], ...]) -> tuple[Text, ...]:
