@@ -56,7 +56,7 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measur
         rows += stack.enter_context(apply.host_settings(spec.settings.get("*", {}), journal))
         cells = stack.enter_context(open_cells(spec.settings, journal))
         stopper.check()
-        stage = Stage(spec, testbed, stopper, stack, cells)
+        stage = Stage(spec, testbed, stopper, stack, cells, journal)
         return _with_programs(stage, rows + cells.rows, files)
 
 
@@ -162,6 +162,7 @@ def cpu_set(spec: CellSpec) -> set[int]:
     cpus: set[int] = set()
     for name in spec.actors():
         cpus |= set(spec.process_cpus(name) or facts.online_cpus())
+    cpus.update(cpu for each in spec.workloads() for cpu in each.cpus())
     if spec.contention is not None and not spec.contention.idle():
         cpus |= set(hog_cpus(spec))
     return cpus

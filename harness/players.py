@@ -17,7 +17,9 @@ from harness.confine import Cells
 from harness.errors import MissingError, PollbenchError
 from harness.foreign import Foreign
 from harness.inject import Injector
+from harness.kernel.journal import Journal
 from harness.kernel.memfile import MemoryFile
+from harness.kernel.proc import start_ticks
 from harness.kernel.processes import listens
 from harness.programs import Child, Program, launch_options
 from harness.samplefile import read as read_samples
@@ -40,8 +42,20 @@ class Stage:
     stopper: Stopper
     stack: ExitStack
     cells: Cells
+    journal: Journal
     injectors: dict[str, Injector] = field(default_factory=dict)
     children: list[Child] = field(default_factory=list)
+    noted: set[int] = field(default_factory=set)
+
+    def note(self, pids: Sequence[int]) -> None:
+        """Write processes of foreign programs into the journal, so that they cannot outlive a killed run for long.
+
+        Our own programs ask the kernel to die with us; one that changes its user, or a grandchild, does not.
+        """
+        for pid in pids:
+            if pid not in self.noted:
+                self.noted.add(pid)
+                self.journal.note("process", pid=pid, start_ticks=start_ticks(pid))
 
     def injector(self, node: str) -> Injector:
         """The one that treats foreign programs of this node."""
@@ -138,7 +152,9 @@ class Player:
         """Apply the nodes' socket settings to whatever foreign programs have opened since the last time."""
         for role, child in self.programs.items():
             if isinstance(child, Foreign):
-                self._injector(role).sweep(self.name(role), child.family())
+                family = child.family()
+                self.stage.note(family)
+                self._injector(role).sweep(self.name(role), family)
 
     def pids(self) -> dict[str, list[int]]:
         """The processes of each program by its name."""
@@ -210,6 +226,8 @@ class Player:
         self.stage.children.append(child)
         self.programs[role] = child
         self.stage.cells.join(node, child.pid)
+        if isinstance(child, Foreign):
+            self.stage.note([child.pid])
         return child
 
     def _start_client(self, lasting_ns: int) -> None:

@@ -27,6 +27,8 @@ if [ "${1:-run}" = test ]; then
     need unshare util-linux
     need iperf3 iperf3
     need sockperf sockperf
+    need memcached memcached
+    need stress-ng stress-ng
     need mn mininet
     { command -v chromium || command -v google-chrome; } >/dev/null 2>&1 || lack chromium
     need chromedriver chromium-driver
@@ -44,7 +46,8 @@ if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
 fi
 
 # The lists of a fresh machine are empty or old, so a first failure earns one refresh. iperf3 asks whether to start
-# a server at boot: no question may stop us, and the answer by default is no.
+# a server at boot: no question may stop us, and the answer by default is no. memcached starts one at once, on the
+# loopback address, where no test looks.
 install() {
     # shellcheck disable=SC2086  # a list of package names
     tools/as-root.sh env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing

@@ -110,7 +110,12 @@ METRICS: tuple[Column, ...] = (
     measured("lateness_p99_us", "us", f"99 % quantile {_LATE}.", "lower"),
     measured("lateness_max_us", "us", f"Greatest {_LATE}.", "lower"),
     measured(
-        "throughput_bps", "bit/s", "Payload delivered per second; of requests and replies, both.", "higher"
+        "throughput_bps",
+        "bit/s",
+        "Payload delivered per second; of requests and replies, both.",
+        "higher",
+        main=True,
+        label="payload",
     ),
     measured("lost_percent", "%", "Datagrams lost, as iperf3 counts them.", "lower"),
     measured("hit_percent", "%", "memcached: gets that found their key.", "higher"),
@@ -210,11 +215,19 @@ METRICS: tuple[Column, ...] = (
     measured(
         "background_rps", "1/s", "Answered requests per second of the workloads beside the measured one."
     ),
-    measured("background_bps", "bit/s", "Payload per second of the workloads beside the measured one."),
+    measured(
+        "background_bps",
+        "bit/s",
+        "Payload per second of the workloads beside the measured one.",
+        "higher",
+        main=True,
+        label="payload beside it",
+    ),
 )
 
 
 def count(table: Table, name: str, meaning: str, unit: str = "count") -> Column:
+    """A number counted per node or CPU."""
     return Column(name, unit, "number", table, meaning)
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.kernel import undo
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.journal import Journal
 
 OWN = "pollbench-"
-_LEAVE_S = 1.0
 
 
 def root(files: HostFiles | None = None) -> str:
@@ -89,7 +87,7 @@ def own_group(
         try:
             yield Group(path)
         finally:
-            remove(path)
+            undo.remove_group(path)
             journal.done(number)
 
 
@@ -106,22 +104,3 @@ def _handed_down(journal: Journal, top: Path, controller: str) -> Iterator[None]
     finally:
         file.write_text(f"-{controller}")
         journal.done(number)
-
-
-def remove(path: Path) -> bool:
-    """Remove a group of ours, ending whatever is left inside; False when there is none. Raises OSError(EBUSY)."""
-    if not path.exists():
-        return False
-    deadline = time.monotonic() + _LEAVE_S
-    while True:
-        with contextlib.suppress(OSError):
-            (path / "cgroup.kill").write_text("1")
-        try:
-            os.rmdir(path)
-        except OSError as error:
-            # A process that has ended leaves its group a moment later.
-            if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-            continue
-        return True

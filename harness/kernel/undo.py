@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import select
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from harness.kernel.proc import start_ticks
 
 _KILL_WAIT_MS = 5000
 _OWN_GROUP = "pollbench-"
+_LEAVE_S = 1.0
 
 
 class Undone(NamedTuple):
@@ -106,10 +108,25 @@ def _cgroup(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
     if not path.name.startswith(_OWN_GROUP) or not path.is_dir():
         return None
     if not dry_run:
-        with contextlib.suppress(OSError):  # a kernel before 5.14: then rmdir says who is inside
-            (path / "cgroup.kill").write_text("1")
-        os.rmdir(path)
+        remove_group(path)
     return "removed", ""
+
+
+def remove_group(path: Path) -> None:
+    """Remove a control group of ours, ending whatever is left inside. Raises OSError: EBUSY if somebody stays."""
+    deadline = time.monotonic() + _LEAVE_S
+    while True:
+        if (path / "cgroup.kill").exists():  # since Linux 5.14
+            (path / "cgroup.kill").write_text("1")
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            # A process that has ended leaves its group a moment later.
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+            continue
+        return
 
 
 def _subtree(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:

@@ -200,12 +200,14 @@ static void event_memcached(const struct load *load, const struct memcached_tall
 static void event_sockets(const struct load *load, struct worker *const *workers)
 {
     struct napi_ids napi = {0};
-    struct sockopts_found found = {SOCKOPT_UNSET, SOCKOPT_UNSET};
+    struct sockopts_found found = workers[0]->found;
 
-    for (int64_t i = 0; i < load->threads; i++)
+    for (int64_t i = 0; i < load->threads; i++) {
+        napi_ids_merge(&napi, &workers[i]->napi_ids);
         for (uint32_t k = 0; k < workers[i]->count; k++)
             if (workers[i]->connections[k].socket >= 0)
                 napi_ids_add(&napi, workers[i]->connections[k].socket);
+    }
     if (workers[0]->connections[0].socket >= 0)
         found = sockopts_read(workers[0]->connections[0].socket);
     event_ints("napi_ids", napi.ids, napi.count);

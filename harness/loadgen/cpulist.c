@@ -108,6 +108,18 @@ void cpulist_pin(const char *list, size_t thread)
     confine(&wanted, list);
 }
 
+static union cpu_mask remembered;
+
+void cpulist_remember(void)
+{
+    read_back(&remembered);
+}
+
+void cpulist_restore(void)
+{
+    confine(&remembered, "of the launch");
+}
+
 void cpulist_event(const char *key)
 {
     static int64_t cpus[CPU_LIMIT];

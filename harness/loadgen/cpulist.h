@@ -10,6 +10,9 @@ void cpulist_apply(const char *list);
 void cpulist_check(const char *list);
 /* Confines the calling thread to the CPU at the thread's place in the list, which is gone through in turn. */
 void cpulist_pin(const char *list, size_t thread);
+/* The main thread does a share of the work, and then gets back the CPUs it was launched on. */
+void cpulist_remember(void);
+void cpulist_restore(void);
 /* Adds the CPUs this process may run on, as the kernel reports them, to the event being written. */
 void cpulist_event(const char *key);
 

@@ -20,11 +20,13 @@
 #define THREADS_MAX 4096
 #define WORKING_SET_DEFAULT (INT64_C(8) << 20)
 #define WORKING_SET_MIN 4096
+#define BUSY_POLL_DEFAULT 50
 #define WORKING_SET_MAX (INT64_C(16) << 30)
 
 struct hog_options {
     int64_t kind, threads, period_ns, working_set;
     double load; /* percent */
+    struct hog_peer peer;
 };
 
 struct hog {
@@ -35,17 +37,21 @@ struct hog {
     int64_t tid, cpu_ns;
 };
 
-static const char *const kind_names[] = {"spin", "syscall", "cache", NULL};
+static const char *const kind_names[] = {"spin", "syscall", "cache", "memory", "network", "poller", NULL};
 
 static struct hog_options read_options(int argc, char **argv)
 {
-    struct hog_options o = {.period_ns = 10 * NS_PER_MS, .working_set = WORKING_SET_DEFAULT};
+    struct hog_options o = {
+        .period_ns = 10 * NS_PER_MS, .working_set = WORKING_SET_DEFAULT, .peer = {.busy_poll = BUSY_POLL_DEFAULT}};
     struct option_spec table[] = {
         {.name = "--kind", .number = &o.kind, .choices = kind_names, .required = true},
         {.name = "--threads", .number = &o.threads, .low = 1, .high = THREADS_MAX, .required = true},
         {.name = "--load", .real = &o.load, .high = 100, .required = true},
         {.name = "--period-ns", .number = &o.period_ns, .low = 10000, .high = 60 * NS_PER_S},
         {.name = "--working-set", .number = &o.working_set, .low = WORKING_SET_MIN, .high = WORKING_SET_MAX},
+        {.name = "--connect", .text = &o.peer.address},
+        {.name = "--port", .number = &o.peer.port, .low = 1, .high = UINT16_MAX},
+        {.name = "--busy-poll", .number = &o.peer.busy_poll, .low = 1, .high = INT32_MAX},
     };
 
     if (options_parse(table, OPTION_COUNT(table), argc, argv) < argc)
@@ -88,7 +94,8 @@ static void *run(void *argument)
 {
     struct hog *hog = argument;
     struct hog_work work = hog_work_make((enum hog_kind)hog->options->kind,
-                                         (size_t)hog->options->working_set, hog->seed);
+                                         (size_t)hog->options->working_set, hog->seed,
+                                         &hog->options->peer);
 
     /* Wake at the period's start, not up to 50 us later. */
     (void)prctl(PR_SET_TIMERSLACK, 1);

@@ -1,6 +1,7 @@
-/* What a hog thread does while it is busy: compute, enter the kernel, or miss the cache. */
+/* What a hog thread does while it is busy: compute, enter the kernel, miss the cache, or move memory. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #define SPIN_STEPS 512
 #define SYSCALL_STEPS 8
 #define CACHE_STEPS 64
+#define COPY_BYTES 8192
 
 static uint64_t next_random(uint64_t *state)
 {
@@ -40,18 +42,42 @@ static void link_lines(struct hog_work *work)
     }
 }
 
-struct hog_work hog_work_make(enum hog_kind kind, size_t working_set, uint64_t seed)
+static void *reserve(size_t bytes)
 {
-    struct hog_work work = {.kind = kind, .state = seed};
+    void *memory = aligned_alloc(LINE_BYTES, bytes / LINE_BYTES * LINE_BYTES);
 
-    if (kind != HOG_CACHE)
-        return work;
-    work.line_count = working_set / LINE_BYTES;
-    work.lines = aligned_alloc(LINE_BYTES, work.line_count * LINE_BYTES);
-    if (work.lines == NULL)
+    if (memory == NULL)
         fail("reserve memory for the working set", NULL, ENOMEM);
-    link_lines(&work);
+    return memory;
+}
+
+struct hog_work hog_work_make(enum hog_kind kind, size_t working_set, uint64_t seed, const struct hog_peer *peer)
+{
+    struct hog_work work = {.kind = kind, .state = seed, .socket = -1};
+
+    if (kind == HOG_CACHE) {
+        work.line_count = working_set / LINE_BYTES;
+        work.lines = reserve(working_set);
+        link_lines(&work);
+    } else if (kind == HOG_MEMORY) {
+        work.half = working_set / 2 / LINE_BYTES * LINE_BYTES;
+        work.memory = reserve(2 * work.half);
+        memset(work.memory, 1, 2 * work.half); /* pages of zeros would all be the same one */
+    } else if (kind == HOG_NETWORK || kind == HOG_POLLER) {
+        work.socket = hog_flow_open(kind, peer);
+    }
     return work;
+}
+
+/* One step of a copy of the one half to the other, over and over. */
+static void copy_on(struct hog_work *work)
+{
+    const size_t left = work->half - work->at;
+    const size_t bytes = left < COPY_BYTES ? left : COPY_BYTES;
+
+    memcpy(work->memory + work->half + work->at, work->memory + work->at, bytes);
+    __asm__ volatile("" : : "r"(work->memory) : "memory"); /* keeps the optimiser from skipping the work */
+    work->at = bytes == left ? 0 : work->at + bytes;
 }
 
 void hog_work_portion(struct hog_work *work)
@@ -75,10 +101,20 @@ void hog_work_portion(struct hog_work *work)
             work->at = line[0];
         }
         break;
+    case HOG_MEMORY:
+        copy_on(work);
+        break;
+    case HOG_NETWORK:
+    case HOG_POLLER:
+        hog_flow_portion(work->kind, work->socket);
+        break;
     }
 }
 
 void hog_work_free(struct hog_work *work)
 {
+    if (work->socket >= 0)
+        close(work->socket);
+    free(work->memory);
     free(work->lines);
 }

@@ -64,14 +64,25 @@ static void forget(struct worker *worker, struct connection *connection)
     connection->have = 0;
 }
 
+/* Not in the window, nor after it, where only what the load itself needs may happen. */
+static void note_socket(struct worker *worker, int socket)
+{
+    if (worker->last > 0)
+        return;
+    napi_ids_add(&worker->napi_ids, socket);
+    worker->found = sockopts_read(socket);
+}
+
 void lane_close(struct worker *worker, struct connection *connection)
 {
     /* Closing by reset leaves no TIME_WAIT behind: a minute of those would use up all ports. */
     const struct linger at_once = {.l_onoff = 1};
 
     forget(worker, connection);
-    if (worker->load->connect_per_request)
+    if (worker->load->connect_per_request) {
         setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        note_socket(worker, connection->socket);
+    }
     close(connection->socket);
     connection->socket = -1;
     if (worker->polled != NULL)

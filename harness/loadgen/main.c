@@ -33,7 +33,8 @@ static const char help[] =
     "          [--get-ratio 0-1] [--preload]]\n"
     "         --warmup-ns N [--settle-ns N] --duration-ns N and/or --count N [--cooldown-ns N] --timeout-ns N\n"
     "         --samples FILE [socket options]               takes the lines go and finish on standard input\n"
-    "  hog    --kind spin|syscall|cache --threads N --load PERCENT [--period-ns N] [--working-set BYTES]\n"
+    "  hog    --kind spin|syscall|cache|memory|network|poller --threads N --load PERCENT [--period-ns N]\n"
+    "         [--working-set BYTES] [--connect ADDRESS --port N [--busy-poll USECS]]\n"
     "                                                       loads its CPUs until SIGTERM\n"
     "  exec   -- COMMAND [ARGUMENT]...                      becomes the command\n"
     "SIZES: BYTES, uniform:A-B, exp:MEAN:MAX, etc-key or etc-value; give a server the client's\n"
@@ -45,6 +46,8 @@ static int exec_main(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[0], "--") != 0)
         fail_usage("exec", "want -- and a command");
+    /* What is ignored stays ignored across exec, and a program that nobody modified may be stopped by it. */
+    signal(SIGINT, SIG_DFL);
     execvp(argv[1], &argv[1]);
     fail("execute", argv[1], errno);
 }

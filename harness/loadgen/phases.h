@@ -1,4 +1,5 @@
-/* Where a request's time goes, told by the kernel's time stamps at both ends. */
+/* Where a request's time goes, told by the kernel's time stamps at both ends. Asking for them costs some 0.5 us per
+ * round trip here, a tenth of a busy-polled one, and makes the kernel stamp every packet of the host. */
 #ifndef POLLBENCH_PHASES_H
 #define POLLBENCH_PHASES_H
 

@@ -65,6 +65,9 @@ void server_welcome(struct server *server, int socket);
 /* Notes what a connection can still tell, and closes it. */
 void server_close(struct server *server, int socket);
 
+/* The result event, over all threads. */
+void server_report(const struct server *servers, const struct server_plan *plan);
+
 int server_main(int argc, char **argv);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
@@ -13,7 +14,7 @@
 
 #define NUDGE_US 5000
 
-volatile sig_atomic_t stop_requested;
+atomic_int stop_requested;
 
 /* A loop may have tested the flag just before the signal came and be about to block for ever. A timer that
  * keeps interrupting closes that gap: the next interruption finds it blocked and the call returns EINTR.

@@ -2,10 +2,10 @@
 #ifndef POLLBENCH_STOP_H
 #define POLLBENCH_STOP_H
 
-#include <signal.h>
+#include <stdatomic.h>
 
 /* Nonzero once the program must end. Loops read it; signal handlers write it. */
-extern volatile sig_atomic_t stop_requested;
+extern atomic_int stop_requested;
 
 /* SIGTERM asks to stop, and SIGPIPE no longer kills. */
 void stop_on_sigterm(void);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "cpulist.h"
 #include "events.h"
 #include "stop.h"
 
@@ -50,7 +51,9 @@ void threads_run(void (*work)(void *argument), void *const *arguments, size_t co
         if (error != 0)
             fail("start a thread", NULL, error);
     }
+    cpulist_remember();
     work(arguments[0]);
+    cpulist_restore();
     for (size_t i = 1; i < count; i++)
         threads_join(starts[i].thread);
     free(starts);

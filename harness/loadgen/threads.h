@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-/* Runs work(arguments[i]) in a thread each, the first in the calling thread, and returns when all have. With one
+/* Runs work(arguments[i]) in a thread each, the first in the main thread, and returns when all have. With one
  * there is no second thread, which would make every system call count references on the shared file table. */
 void threads_run(void (*work)(void *argument), void *const *arguments, size_t count);
 

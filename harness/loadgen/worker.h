@@ -56,6 +56,9 @@ struct worker {
     int64_t start_ns, end_ns; /* nominal start; when it was over: the loop's end or the last reply */
     bool overflow;            /* the samples' room ran out before the time did */
     struct usage usage;
+    /* One connection per request: what those of the warm-up told before they were closed. */
+    struct napi_ids napi_ids;
+    struct sockopts_found found;
     int64_t fastest_ns; /* the shortest service time since worker_use() */
 };
 

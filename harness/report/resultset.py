@@ -11,6 +11,10 @@ from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 from harness.stats import Estimate
 
 _NOTHING = Estimate(None, None, 0)
+_MOVED = (
+    ("throughput_bps", "payload\nMbit/s", "payload"),
+    ("background_bps", "beside it\nMbit/s", "payload of the background"),
+)
 
 
 def document(view: Overview) -> list[Block]:
@@ -49,17 +53,28 @@ def _table(view: Overview) -> Table:
         Col("requests\nper s", keep=2, name="requests per s"),
         Col("CPU us /\nrequest", keep=6, name="CPU per request"),
         Col("polled %\ncli/srv", keep=5, name="busy-polled share"),
+        *(Col(title, keep=6, name=name) for _, title, name in _moved(view)),
     )
     rows: list[tuple[Text, ...] | str] = []
     groups = dict.fromkeys(cell.factors for cell in view.cells)
     for group in groups:
         if group:
             rows.append(words.factors(group))
-        rows += [_row(cell) for cell in view.cells if cell.factors == group]
+        rows += [_row(cell, _moved(view)) for cell in view.cells if cell.factors == group]
     return Table(cols, tuple(rows))
 
 
-def _row(cell: CellView) -> tuple[Text, ...]:
+def _moved(view: Overview) -> tuple[tuple[str, str, str], ...]:
+    """The columns of moved data: (metric, title, name). The measured workload's only where it has no round trips."""
+    timed = any(_median(cell.estimates, "rtt_p50_us") for cell in view.cells)
+    return tuple(
+        each
+        for each in _MOVED[1 if timed else 0 :]
+        if any(_median(cell.estimates, each[0]) for cell in view.cells)
+    )
+
+
+def _row(cell: CellView, moved: tuple[tuple[str, str, str], ...]) -> tuple[Text, ...]:
     found = cell.estimates
     p50 = found.get("rtt_p50_us", _NOTHING)
     change = cell.changes.get("rtt_p50_us")
@@ -77,7 +92,12 @@ def _row(cell: CellView) -> tuple[Text, ...]:
         *(Text(words.short(_median(found, name))) for name in ("rtt_p99_us", "rtt_p99_9_us", "rate_rps")),
         Text(words.short(_median(found, "cpu_us_per_request"))),
         Text(_polled(cell)),
+        *(Text(words.short(_mbit(_median(found, metric)))) for metric, _, _ in moved),
     )
+
+
+def _mbit(rate_bps: float | None) -> float | None:
+    return None if rate_bps is None else rate_bps / 1e6
 
 
 def _median(found: dict[str, Estimate], name: str) -> float | None:
@@ -109,8 +129,9 @@ def _legend(view: Overview) -> Iterator[str]:
     load = " ".join(facts[name] for name in ("workload_kind", "workload_protocol") if name in facts)
     size = f", {facts['workload_size_bytes']} bytes" if "workload_size_bytes" in facts else ""
     what = f" ({load}{size}{loop})" if load else ""
+    begins = "due (open loop) or sent" if "open" in loop else "sent"
     yield (
-        f"RTT: request sent to reply received, the whole round trip{what}. Quantiles are taken per run; "
+        f"RTT: request {begins} to reply received, the whole round trip{what}. Quantiles are taken per run; "
         "shown are medians over the valid runs."
     )
     yield from _interval_legend(view)

@@ -116,7 +116,7 @@ def check_cpus(experiment: Experiment, online: AbstractSet[int]) -> None:
     """InputError at the first CPU list that names a CPU this host does not have online."""
     for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
         spec = cell.spec
-        for path, cpus in cpu_lists(spec.topology, spec.contention, spec.settings):
+        for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
             missing = [cpu for cpu in cpus if cpu not in online]
             if missing:
                 got = f"this host has no CPU {format_cpus(tuple(missing))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.knobs import KNOBS
@@ -107,12 +107,15 @@ def expand_settings(raw: dict[str, Any], topology: Topology, actors: tuple[str, 
 
 
 def cpu_lists(
-    topology: Topology, contention: Contention | None, settings: Settings
+    topology: Topology, workloads: Sequence[Workload], contention: Contention | None, settings: Settings
 ) -> Iterator[tuple[Path, tuple[int, ...]]]:
     """Every CPU list that a cell names, with the path of the key that names it."""
     for name, node in topology.nodes.items():
         if node.cpus is not None:
             yield ("topology", "nodes", name, "cpus"), node.cpus
+    for workload in workloads:
+        if workload.cpus():
+            yield ("workload" if len(workloads) == 1 else "workloads",), workload.cpus()
     if contention is not None:
         yield ("contention", "on"), contention_cpus(contention, topology)
     for node_name, knobs in settings.items():

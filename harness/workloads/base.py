@@ -92,6 +92,10 @@ class Workload(BaseModel):
         """The node of one role."""
         return self.source if role == "client" else self.target
 
+    def cpus(self) -> tuple[int, ...]:
+        """CPUs that the workload names itself, beside those of its nodes."""
+        return ()
+
     def loop(self) -> str:
         """open: requests are sent at their time, whatever became of earlier ones; closed: each waits for a reply."""
         return "closed"

@@ -111,6 +111,10 @@ class Generated(Workload):
         """As declared, else open where a rate is given."""
         return self.loop_kind or ("closed" if self.rate_rps is None else "open")
 
+    def cpus(self) -> tuple[int, ...]:
+        """Those of its threads."""
+        return (*(self.thread_cpus or ()), *(getattr(self, "server_thread_cpus", None) or ()))
+
     def allowance_ns(self) -> int:
         """Connecting thousands of sockets takes its time, and so does waiting for the last replies."""
         return super().allowance_ns() + 2 * self.timeout_ns + self.cooldown_ns + self.connections * 2_000_000

@@ -19,6 +19,7 @@ from harness.kernel import processes
 from harness.runner import execute
 from harness.stopping import stop_on_signals
 from harness.store import ResultSet
+from tests import command as shell
 from tests import experiment
 from tests.netns.test_unmodified import CLIENT, ENDS, command, record_of
 
@@ -102,8 +103,11 @@ def test_the_family_of_a_program_ends_with_it(tmp_path: Path) -> None:
     workload = command(server=python(code), client=python(SLEEP), port=None, ready="serving", timeout="100ms")
     record, _, _ = record_of(tmp_path, workload=workload)
     assert record["verdict"] == "failed"
-    left = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _sleeps(pid)]
-    assert left == []
+    assert _sleepers() == []
+
+
+def _sleepers() -> list[int]:
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _sleeps(pid)]
 
 
 def _sleeps(pid: int) -> bool:
@@ -111,7 +115,9 @@ def _sleeps(pid: int) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-    return b"time.sleep(60)" in words or b"time.sleep(61)" in words
+    # Its own words, not those of a parent that was told to start it.
+    own = (b"import time; time.sleep(60)", b"import time; time.sleep(61)")
+    return any(word in own for word in words.split(b"\0"))
 
 
 def test_a_taken_port_is_told_in_the_words_of_who_wanted_it(tmp_path: Path) -> None:
@@ -152,6 +158,27 @@ def test_output_that_cannot_be_read(tmp_path: Path, says: str, why: str) -> None
     assert record["verdict"] == "failed"
     assert f"read the output on the client (command): {why}; it said: " in record["reasons"][0]
     assert "client.stdout.txt" in files
+
+
+def test_what_a_killed_run_leaves_of_a_foreign_program_is_ended_by_clean(tmp_path: Path) -> None:
+    """The server has a child in a session of its own, which no signal of the kernel's ends with us."""
+    code = (
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(61)'], start_new_session=True)\n"
+        "print('serving', flush=True); time.sleep(60)"
+    )
+    workload = command(server=python(code), client=python(SLEEP), port=None, ready="serving", warmup="300ms")
+    path = experiment.write(tmp_path, workload=workload)
+    process = shell.start("run", path, "-o", tmp_path / "out", "--wait", start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not _sleepers() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.kill()
+    process.communicate()
+    assert len(_sleepers()) == 1, "what the test is about is there"
+    assert shell.run("clean").returncode == 0
+    assert _sleepers() == []
 
 
 @pytest.mark.skipif(shutil.which("sockperf") is None, reason="sockperf is not installed")

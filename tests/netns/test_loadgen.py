@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.kernel.netns import in_netns
+from tests.fakeserver import fake_server
 from tests.generator import PATIENCE_S, Event, client, measure, measure_ready, read_samples, server
 from tests.vethpair import End, missing, veth_pair
 
@@ -20,8 +18,6 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 WAITS = ("blocking", "spin", "poll", "epoll")
 PROTOCOLS = ("udp", "tcp")
 Pair = tuple[End, End]
-# What a fake server answers to a datagram; it is also told how many came before.
-Answers = Callable[[bytes, int], list[bytes]]
 
 
 @pytest.fixture(scope="module")
@@ -29,36 +25,6 @@ def pair() -> Iterator[Pair]:
     """Client's and server's namespace, joined by a link that can be busy-polled."""
     with veth_pair() as ends:
         yield ends
-
-
-@contextmanager
-def fake_server(end: End, answers: Answers) -> Iterator[int]:
-    """A UDP server with bad manners, and its port."""
-    with in_netns(end.path):
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind((end.ipv4, 0))
-    sock.settimeout(0.05)
-    over = threading.Event()
-
-    def serve() -> None:
-        count = 0
-        while not over.is_set():
-            try:
-                data, peer = sock.recvfrom(65536)
-            except TimeoutError:
-                continue
-            for answer in answers(data, count):
-                sock.sendto(answer, peer)
-            count += 1
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield int(sock.getsockname()[1])
-    finally:
-        over.set()
-        thread.join()
-        sock.close()
 
 
 def rtts(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

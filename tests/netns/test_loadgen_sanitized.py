@@ -85,6 +85,47 @@ def test_connections_come_and_go(pair: Pair, tmp_path: Path, executable: Path, w
         ends_clean(serving)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "waits", "serving", "options"),
+    [
+        ("udp", ("spin", "epoll"), (), ("--loop", "open", "--rate", 9000, "--arrivals", "poisson")),
+        ("tcp", ("poll", "spin"), (), ("--loop", "open", "--rate", 9000, "--connections", 50)),
+        ("tcp", ("epoll", "uring"), (), ("--connections", 50, "--depth", 80)),
+        ("udp", ("epoll", "uring"), ("--threads", 2), ("--connections", 50, "--depth", 80)),
+        (
+            "tcp",
+            ("epoll", "epoll"),
+            ("--threads", 3),
+            ("--threads", 3, "--connections", 9, "--cooldown-ns", 9000),
+        ),
+        ("tcp", ("blocking", "blocking"), ("--threads", 2), ("--threads", 2, "--connections", 2)),
+        ("tcp", ("epoll", "poll"), (), ("--connect-per-request", "--connections", 4, "--depth", 3)),
+        ("tcp", ("spin", "blocking"), ("--service", "exp:9000"), ("--depth", 5)),
+        ("udp", ("poll", "spin"), ("--phases",), ("--phases", "--count", 300)),
+        ("tcp", ("epoll", "epoll"), ("--phases",), ("--phases", "--depth", 3)),
+    ],
+)
+def test_loads(
+    pair: Pair,
+    tmp_path: Path,
+    executable: Path,
+    protocol: str,
+    waits: tuple[str, str],
+    serving: tuple[Argument, ...],
+    options: tuple[Argument, ...],
+) -> None:
+    sizes = () if "--phases" in options else ("--response-size", "uniform:16-9000")
+    kind = {"protocol": protocol, "executable": executable, "size": "64" if not sizes else "exp:200:5000"}
+    with server(pair[1], *serving, *sizes, wait=waits[1], **kind) as (answering, port):
+        with client(
+            pair[0], pair[1], port, tmp_path / "samples", *options, *sizes, wait=waits[0], **kind
+        ) as process:
+            assert measure(process)["answered"] > 0
+            ends_clean(process)
+        answering.stop()
+        ends_clean(answering)
+
+
 @pytest.mark.parametrize("kind", ["spin", "syscall", "cache"])
 def test_hog(executable: Path, kind: str) -> None:
     options = ("--kind", kind, "--threads", 3, "--load", 50, "--working-set", 1 << 20)
@@ -99,6 +140,7 @@ def test_errors(executable: Path) -> None:
         (("--cpus", "0,,1", "hog"), 2),
         (("--netns", '/no\x01"such\\path/ä', "hog"), 1),
         (("server", "--size"), 2),
+        (("client", "--size", "uniform:9-"), 2),
     ):
         with Generator(*arguments, executable=executable) as process:
             process.failure(code)

@@ -1,0 +1,60 @@
+/* What a server says at the end: its threads' counts, added up. */
+#include "events.h"
+#include "launch.h"
+#include "server.h"
+
+static void event_threads(const struct server *servers, int64_t count)
+{
+    event_int("threads", count);
+    event_array("thread_requests");
+    for (int64_t i = 0; i < count; i++)
+        event_int(NULL, servers[i].requests);
+    event_array_end();
+    event_array("thread_usage");
+    for (int64_t i = 0; i < count; i++) {
+        event_object(NULL);
+        usage_members(servers[i].usage);
+        event_object_end();
+    }
+    event_array_end();
+}
+
+/* The options are those of the socket accepted last, by whichever thread. */
+static struct server add_up(const struct server *servers, int64_t count)
+{
+    struct server total = servers[0];
+
+    for (int64_t i = 1; i < count; i++) {
+        total.requests += servers[i].requests;
+        total.bytes += servers[i].bytes;
+        total.connections += servers[i].connections;
+        total.service_ns += servers[i].service_ns;
+        total.send_errors += servers[i].send_errors;
+        total.malformed += servers[i].malformed;
+        napi_ids_merge(&total.napi_ids, &servers[i].napi_ids);
+        if (servers[i].connections > 0)
+            total.options = servers[i].options;
+    }
+    return total;
+}
+
+void server_report(const struct server *servers, const struct server_plan *plan)
+{
+    const struct server total = add_up(servers, plan->threads);
+
+    event_begin("result");
+    event_int("requests", total.requests);
+    event_int("bytes", total.bytes);
+    event_int("connections", total.connections);
+    event_int("send_errors", total.send_errors);
+    event_int("malformed", total.malformed);
+    event_ints("napi_ids", total.napi_ids.ids, total.napi_ids.count);
+    event_threads(servers, plan->threads);
+    service_event(&plan->service, total.service_ns);
+    usage_event(usage_now());
+    event_object("readback");
+    sockopts_event(total.options, total.epoll);
+    launch_readback();
+    event_object_end();
+    event_end();
+}

@@ -1,0 +1,246 @@
+"""Workloads describe: fields that fit each other, command lines, and outputs of other programs in our terms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from harness.spec.experiment import WorkloadSection
+from harness.units import parse_size
+from harness.workloads import Contention, Said, Scene, Workload
+from harness.workloads.contention import overlapping
+from harness.workloads.sizes import fixed_bytes, parse_sizes
+
+ADAPTER: TypeAdapter[Any] = TypeAdapter(WorkloadSection)
+ENDS = {"from": "a", "to": "b"}
+SCENE = Scene("10.0.0.2", 7000, ("--busy-poll", "50"), "/dev/fd/9")
+BACKGROUND = Scene("10.0.0.2", 7000, (), "/dev/fd/9", lasting_ns=5 * 10**9)
+
+
+def make(kind: str, **fields: Any) -> Workload:
+    made: Workload = ADAPTER.validate_python({"kind": kind, **ENDS, **fields}, by_alias=True, by_name=False)
+    return made
+
+
+def option(argv: list[str], name: str) -> str:
+    return argv[argv.index(name) + 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        ("load", {"loop": "open"}, "an open loop needs a rate"),
+        ("load", {"loop": "closed", "rate": 1}, "rate means nothing in a closed loop"),
+        ("load", {"arrivals": "poisson"}, "arrivals means nothing in a closed loop"),
+        ("load", {"rate": 1, "depth": 2}, "depth means nothing in an open loop"),
+        ("load", {"rate": 1, "burst": 4}, "burst means nothing with other arrivals"),
+        ("load", {"threads": 2}, "2 threads have only 1 connections"),
+        ("load", {"connections": 2}, "a blocking client has one connection per thread"),
+        ("load", {"connect_per_request": True}, "add protocol: tcp"),
+        ("load", {"size": "8B"}, "no room for its header"),
+        ("load", {"phases": True, "size": "32B"}, "phases need one thread"),
+        ("load", {"size": "uniform:9B-2B"}, "runs backwards"),
+        ("load", {"size": "exponential:9kB:2B"}, "mean above its maximum"),
+        ("load", {"size": "normal:1"}, "is not understood"),
+        ("load", {"service": {"time": "1us", "long": "2us"}}, "go with distribution bimodal"),
+        (
+            "load",
+            {"protocol": "tcp", "connections": 4, "client_wait": "spin", "server_threads": 2},
+            "2 blocking server threads cannot serve 4",
+        ),
+        ("sockperf", {"mode": "playback"}, "data_file goes with mode playback"),
+        ("sockperf", {"rate": 5}, "rate means nothing in mode ping-pong"),
+        ("iperf3", {"protocol": "udp", "length": "100kB"}, "over the 65507 bytes"),
+        ("command", {"client": "x", "server": "y", "figures": {"a": {"regex": "(1)"}}}, "nothing tells when"),
+        ("command", {"client": "x", "figures": {"a": {"regex": "1"}}}, "has no group"),
+        ("command", {"client": "x", "figures": {"a": {"regex": "(1", "json": "b"}}}, "no regular expression"),
+        (
+            "command",
+            {"client": "x", "figures": {"a": {"regex": "(1)", "json": "b"}}},
+            "expected regex or json",
+        ),
+        ("command", {"client": "x {prot}", "figures": {"a": {"json": "b"}}}, "{prot} stands for nothing"),
+        ("command", {"client": [], "figures": {"a": {"json": "b"}}}, "it is no command"),
+    ],
+)
+def test_fields_that_do_not_fit(kind: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message.replace("(", r"\(").replace("{", r"\{")):
+        make(kind, **fields)
+
+
+def test_a_rate_makes_the_loop_open() -> None:
+    assert make("load").loop() == "closed"
+    opened = make("load", rate=1000, arrivals="burst", burst=16)
+    assert opened.loop() == "open"
+    argv = opened.client(SCENE)
+    assert option(argv, "--rate") == "1000" and option(argv, "--burst") == "16"
+    assert "--depth" not in argv and option(argv, "--busy-poll") == "50"
+    assert "--rate" not in make("load").client(SCENE)
+
+
+def test_both_ends_agree_on_the_messages() -> None:
+    workload = make("load", size="uniform:64B-1kB", response_size="200B", protocol="tcp", wait="epoll")
+    for argv in (workload.server(SCENE), workload.client(SCENE)):
+        assert option(argv, "--size") == "uniform:64-1000" and option(argv, "--response-size") == "200"
+    assert workload.described()["sizes"] == "uniform:64-1000" and workload.described()["size_bytes"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "threads"),
+    [
+        ({"protocol": "tcp", "connections": 32, "client_wait": "spin"}, "32"),
+        ({"protocol": "tcp", "connections": 32, "wait": "epoll"}, "1"),
+        ({"connections": 32, "client_wait": "spin"}, "1"),
+        ({"server_threads": 3}, "3"),
+    ],
+)
+def test_a_blocking_tcp_server_has_a_thread_per_connection(fields: dict[str, Any], threads: str) -> None:
+    assert option(make("load", **fields).server(SCENE), "--threads") == threads
+
+
+def test_service_and_stall() -> None:
+    service = {"distribution": "bimodal", "time": "10us", "long": "1ms", "long_share": "1%"}
+    argv = make("load", service=service, stall="200us").server(SCENE)
+    assert option(argv, "--service") == "bimodal:10000:1000000:0.01"
+    assert option(argv, "--stall") == "200000:10000000"
+
+
+def test_a_background_workload_lasts_as_long_as_it_is_told() -> None:
+    assert option(make("load").client(BACKGROUND), "--duration-ns") == "5000000000"
+    assert option(make("ping-pong").client(BACKGROUND), "--duration-ns") == "5000000000"
+    assert option(make("iperf3").client(BACKGROUND), "--time") == "5"
+    assert option(make("sockperf").client(BACKGROUND), "-t") == "6"
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        (64, "64"),
+        ("1KiB", "1024"),
+        ("uniform:64B-1400B", "uniform:64-1400"),
+        ("exponential:200B:1kB", "exp:200:1000"),
+        ("etc-value", "etc-value"),
+    ],
+)
+def test_sizes(text: object, canonical: str) -> None:
+    assert parse_sizes(text) == canonical
+    assert fixed_bytes(canonical) == (parse_size(text) if canonical.isdigit() else None)
+
+
+SOCKPERF = """
+sockperf: [Total Run] RunTime=1.001 sec; Warm up time=400 msec; SentMessages=10; ReceivedMessages=10
+sockperf: [Valid Duration] RunTime=0.500 sec; SentMessages=4; ReceivedMessages=3
+sockperf: # dropped messages = 1; # duplicated messages = 2; # out-of-order messages = 0
+"""
+LOG = (
+    SOCKPERF
+    + """------------------------------
+packet, txTime(sec), rxTime(sec), rtt(usec)
+0, 2.999999999, 3.000003687, 3.688
+1, 3.000003687, 3.000103687, 100.000
+2, 3.000203687, 3.000204687, 1.000
+"""
+)
+
+
+def test_sockperf_is_read_by_its_times_not_by_its_halves() -> None:
+    reading = make("sockperf").read(Said(SOCKPERF, log=LOG))
+    assert list(reading.samples["rtt_ns"]) == [3688, 100_000, 1000]
+    assert list(reading.samples["send_ns"]) == [0, 3688, 203_688]
+    expected = {"requests": 4, "answered": 3, "lost": 1, "duplicates": 2, "settle_requests": 6}
+    assert reading.result | expected == reading.result
+    assert reading.result["elapsed_ns"] == 500_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "log", "message"),
+    [
+        ("Illegal", LOG, "no summary line"),
+        (SOCKPERF, "", "no table of packets"),
+        (SOCKPERF, LOG + "3, nothing\n", "is not understood"),
+    ],
+)
+def test_sockperf_that_says_something_else(text: str, log: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make("sockperf").read(Said(text, log=log))
+
+
+def test_iperf3_whole_and_stopped_half_way() -> None:
+    whole = {"end": {"sum_sent": {}, "sum_received": {"bits_per_second": 8e9, "seconds": 2.0}}}
+    assert make("iperf3").read(Said(json.dumps(whole))).metrics["throughput_bps"] == 8e9
+    second = {"sum": {"bytes": 1000, "seconds": 1.0}}
+    omitted = {"sum": {"bytes": 9999, "seconds": 1.0, "omitted": True}}
+    stopped = {
+        "intervals": [omitted, second, second],
+        "end": {},
+        "error": "interrupt - the client has terminated",
+    }
+    reading = make("iperf3").read(Said(json.dumps(stopped)))
+    assert reading.metrics["throughput_bps"] == 8000 and reading.result["elapsed_ns"] == 2 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "not JSON"), ('{"error": "unable to connect"}', "unable to connect"), ("{}", "it moved no data")],
+)
+def test_iperf3_that_failed(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make("iperf3").read(Said(text))
+
+
+def test_netperf_request_response_and_stream() -> None:
+    line = "13000.5,Trans/s,1.00,13000.5,50,76.9,12.1,74,90,130,2001\n"
+    found = make("netperf").read(Said(line)).metrics
+    assert (found["rtt_p50_us"], found["rtt_p99_us"], found["rate_rps"]) == (74.0, 130.0, 13000.5)
+    stream = "941.5,10^6bits/s,1.00,-1.000,-1,-1,-1,-1,-1,-1,-1\n"
+    assert make("netperf", test="tcp_stream").read(Said(stream)).metrics["throughput_bps"] == 941.5e6
+    with pytest.raises(ValueError, match="no line of 11 values"):
+        make("netperf").read(Said("establish control: are you sure there is a netserver?"))
+
+
+def test_commands_are_words_with_places() -> None:
+    figures = {"x_us": {"regex": "p50=([0-9.]+)", "scale": 1000}}
+    workload = make(
+        "command", client="run 'two words' {address}:{port} {duration_s}", port=9, figures=figures
+    )
+    assert workload.client(SCENE) == ["run", "two words", "10.0.0.2:9", "1"]
+    assert not workload.has_server()
+    reading = workload.read(Said("p50=1.5\np50=2.5\n", elapsed_ns=7))
+    assert reading.metrics == {"x_us": 2500.0} and reading.result == {"elapsed_ns": 7}
+
+
+def test_every_kind_says_its_loop_and_nodes() -> None:
+    command = {"client": "x", "figures": {"a": {"json": "b"}}}
+    for kind in ("ping-pong", "load", "sockperf", "iperf3", "netperf", "memcached", "command"):
+        workload = make(kind, **(command if kind == "command" else {}))
+        described = workload.described()
+        assert described["loop"] in ("open", "closed") and described["kind"] == kind
+        assert (described["from"], described["to"]) == workload.nodes() == ("a", "b")
+        assert workload.takes_ns() >= workload.duration_ns
+
+
+def test_contention_by_kind_and_by_stressor() -> None:
+    assert Contention(on="0").command()[:3] == ["hog", "--kind", "spin"]
+    by_name = Contention.model_validate({"on": "0", "stress-ng": "cpu", "threads": 2, "load": "30%"})
+    assert by_name.command() == ["stress-ng", "--cpu", "2", "--cpu-load", "30"]
+    assert by_name.label() == "stress-ng:cpu" and not by_name.native()
+    with pytest.raises(ValidationError, match="goes with kind stress-ng"):
+        Contention.model_validate({"on": "0", "kind": "spin", "stress-ng": "cpu"})
+    with pytest.raises(ValidationError, match="goes with kind stress-ng"):
+        Contention.model_validate({"on": "0", "kind": "stress-ng"})
+
+
+@pytest.mark.parametrize(
+    ("cpus", "overlap", "online", "expected"),
+    [
+        ([2, 3], 1, range(6), [0, 3]),
+        ([2, 3], 0, range(6), [0, 1]),
+        ([2, 3], 2, range(6), [2, 3]),
+        ([0, 1], 0, range(2), []),
+    ],
+)
+def test_overlapping_cpu_sets(cpus: list[int], overlap: int, online: range, expected: list[int]) -> None:
+    assert overlapping(cpus, overlap, online) == expected
