@@ -53,7 +53,7 @@ def _method(view: Overview) -> Iterator[str]:
         "A quantile is blank when fewer than 10 samples of its run are expected beyond it; curves go on dotted "
         "where that is so."
     )
-    yield "Every interval is over runs and states the confidence it really has; docs/statistics.md says how each is made."
+    yield "Every interval is over runs and states the confidence it really has; docs/statistics.md says how."
     if view.baseline:
         yield f"The baseline is the case {view.baseline}, always under the same factors."
     yield (
