@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -160,12 +161,17 @@ def estimate_s(plan: Plan, repeat: int | None = None) -> float:
     )
 
 
-def grows(old: Any, new: Plan) -> bool:
-    """Is the plan `new` the plan `old` (as JSON data) with repetitions added, so that its runs can be kept?"""
+def grows(old: Any, new: Plan, finished: AbstractSet[str]) -> bool:
+    """Is `new` the plan `old` (as JSON data) with repetitions added, so that the `finished` runs are kept?
+
+    Of a plan that adapts only the repetitions that it makes in any case, and those made, have to be in `new`.
+    """
     try:
         same = (old["name"], old["seed"], old["order"]) == (new.name, new.seed, new.order)
         cells = [item["cell_id"] for item in old["cells"]] == [cell.cell_id for cell in new.cells]
-        runs = {item["run_id"] for item in old["runs"]} <= {run.run_id for run in new.runs}
+        least = (old.get("adaptive") or {}).get("least", old["repeat"])
+        kept = {item["run_id"] for item in old["runs"] if item["block"] <= least} | finished
+        runs = kept <= {run.run_id for run in new.runs}
     except (KeyError, TypeError):
         return False
     return same and cells and runs

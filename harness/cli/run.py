@@ -101,7 +101,7 @@ def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Pla
     if found is None:
         where = Path(arguments.output) / plan.name
         raise InputError("resume", str(where), "there is no result set", "leave --resume out to begin one")
-    if not found.same_plan(plan) and grows(found.plan, plan):
+    if not found.same_plan(plan) and grows(found.plan, plan, found.finished()):
         found.grow(plan)
     if not found.same_plan(plan):
         raise InputError(

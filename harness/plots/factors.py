@@ -16,7 +16,7 @@ _UNITS = {
     "%": {"%": 1.0},
     "bit/s": {"bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9, "tbit": 1e12},
     "bytes": {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3},
-    "": {"": 1.0, "k": 1e3, "M": 1e6, "/s": 1.0, "rps": 1.0},
+    "": {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "/s": 1.0, "rps": 1.0},
 }
 _RATES = ("rate", "qps", "rps", "offered")
 _LOAD = ("rate", "load", "qps", "rps", "offered", "depth", "clients", "connections", "sockets", "threads")

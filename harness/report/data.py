@@ -116,7 +116,7 @@ def comparison_csv(found: Comparison) -> str:
 
 _SIDE = ("median", "low", "high", "confidence_percent", "n", "n_total")
 _CHANGE = ("ratio", "ratio_low", "ratio_high", "outcome", "judged")
-_MORE = ("difference", "difference_low", "difference_high", "paired", "test", "p", "p_holm")
+_MORE = ("difference", "difference_low", "difference_high", "paired", "rank_test", "p", "p_holm")
 _LAST = ("confirmed", "small", "runs_needed")
 
 
@@ -172,7 +172,7 @@ def _change_json(change: Change) -> dict[str, Any]:
         "difference_low": apart.low if apart else None,
         "difference_high": apart.high if apart else None,
         "paired": difference.paired if difference else None,
-        "test": rank.method if rank else None,
+        "rank_test": rank.method if rank else None,
         "p": rank.p if rank else None,
         "p_holm": change.p,
         "outcome": change.outcome,
@@ -191,7 +191,7 @@ def _whole_change_row(change: Change, decimals: int | None) -> dict[str, Any]:
     row |= {part: _digits(found[part], 6) for part in ("p", "p_holm")}
     flags = {part: found[part] for part in ("paired", "confirmed", "small")}
     row |= {part: None if flag is None else str(flag).lower() for part, flag in flags.items()}
-    return row | {"test": found["test"], "runs_needed": found["runs_needed"]}
+    return row | {"rank_test": found["rank_test"], "runs_needed": found["runs_needed"]}
 
 
 def _estimate_row(name: str, found: Estimate | None) -> dict[str, Any]:

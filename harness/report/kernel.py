@@ -138,7 +138,7 @@ def _load(factors: Factors) -> str:
 
 
 def _foot(found: Comparison, names: list[str]) -> Iterator[str]:
-    if names:
+    if names not in ([], ["load"]):
         ordered = [name for name in names if _LOAD.search(name.lower())]
         ordered += [name for name in names if name not in ordered]
         yield f"load: {'/'.join(ordered)}"

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from harness import report
@@ -86,8 +88,47 @@ def test_compare_cases(fmt: report.CompareFormat) -> None:
     )
 
 
+def campaign(scale: float = 1.0, label: str = "net-next") -> Source:
+    """A table like those of cover letters: loads by name, cycles per query."""
+    rows = []
+    for case, factor in (("base", 1.0), ("defer20", 2.0), ("a-test-case-with-a-long-name", 0.5)):
+        for load in ("200K", "MAX"):
+            draw = np.random.default_rng([len(case), len(load), int(100 * scale)])
+            for block in range(1, 9):
+                one = factor * scale * draw.normal(1, 0.01)
+                row = {"case": case, "load": load, "block": block, "rate_rps": 200_000 / one}
+                row |= {"rtt_mean_us": 50 * one, "rtt_p95_us": 90 * one, "rtt_p99_us": 900 * one}
+                row |= {"set_busy_percent": 40 * one, "cycles_per_query": 13_000 * one, "kernel": label}
+                rows.append(row)
+    return Source(label, pd.DataFrame(rows))
+
+
+def test_tables_of_cover_letters() -> None:
+    options = Options(metrics=KERNEL_METRICS[:6])
+    sets = compare_sources([campaign(), campaign(1.1, "patched"), campaign(1.001, "again")], options)
+    cases = compare_cases(campaign(), "base", options)
+    for name, found in (("kernel_sets.txt", sets), ("kernel_cases.txt", cases)):
+        text = report.compare(found, "kernel")
+        assert max(map(len, text.splitlines())) <= 72
+        assert text.isascii()
+        matches(name, text)
+
+
+def test_several_inputs() -> None:
+    found = compare_sources(
+        [campaign(), campaign(1.1, "patched"), campaign(1.001, "again")], Options(metrics=("rtt_p99_us",))
+    )
+    for fmt in report.FORMATS:
+        matches(f"compare_three.{SUFFIX[fmt]}", report.compare(found, fmt))
+
+
 def test_on_a_terminal() -> None:
     matches("show_terminal.ansi", report.show(overview(source(troubled=True)), "text", 100, color=True))
+
+
+def test_compare_on_a_terminal() -> None:
+    found = compare_cases(source(troubled=True), "base", Options(metrics=("rtt_p50_us",)))
+    matches("compare_terminal.ansi", report.compare(found, "text", 80, color=True))
 
 
 def test_on_a_narrow_terminal() -> None:
@@ -140,6 +181,16 @@ def test_text_from_files_cannot_steer_the_terminal_or_break_a_table() -> None:
     assert "red\\|?=cmd" in report.show(view, "markdown")
     assert "'=cmd" not in report.show(view, "csv")  # it does not begin with it
     assert "\\u001b" in report.show(view, "json") or "\x1b" not in report.show(view, "json")
+
+
+def test_formulas_of_foreign_tables_are_neutral_in_csv() -> None:
+    rows = {"case": ["=cmd|' /C calc'!A0", "@x"] * 5, "-factor": ["+1+1"] * 10, "rtt_p50_us": [1.0, 2.0] * 5}
+    foreign = Source("=1+1", pd.DataFrame(rows | {"run_id": ["=evil()"] * 10}))
+    found = compare_sources([foreign, foreign])
+    for row in csv.reader(io.StringIO(report.compare(found, "csv"))):
+        for field in row:
+            assert not field.startswith(("=", "+", "@")), field
+    assert "'-factor" in report.compare(found, "csv").splitlines()[0]
 
 
 @pytest.mark.parametrize(

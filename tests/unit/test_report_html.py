@@ -138,7 +138,7 @@ def test_what_a_reader_looks_for_is_there(source: str) -> None:
     words = " ".join(found.words)
     for said in (
         "5.7× lower",
-        "95 % interval",
+        " % interval ",
         "share of requests slower",
         "not observable, 12 runs",
         "wakeup",

@@ -55,7 +55,7 @@ def _row(look: Look, alike: tuple[str, ...], nodes: list[str], rest: list[Child]
 
 
 def _applied(applied: str, requested: str) -> Markup:
-    doubtful = applied not in ("", requested)
+    doubtful = requested != "" and applied not in ("", requested)
     return tag(
         "td", applied or "not shown", class_="num short" if doubtful else "num" if applied else "num quiet"
     )

@@ -66,12 +66,12 @@ def _tile(name: str, change: Change) -> Markup:
         return tag(
             "div",
             tag("span", name, class_="what"),
-            tag("strong", "–"),
+            tag("strong", "not compared", class_="size unclaimed"),
             tag("span", change.note, class_="quiet"),
             class_="tile",
         )
     size = "no difference shown" if change.outcome == "~" else times(words.times(change))
-    judged = f" {change.judged}" if change.outcome in ("lower", "higher") else ""
+    judged = f" {change.judged}" if change.outcome in ("lower", "higher") else " unclaimed"
     moved = f"{words.short(change.base.median)} → {words.short(change.test.median)} µs"
     return tag(
         "div",

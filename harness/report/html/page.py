@@ -39,7 +39,7 @@ def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None =
         )
     for each in drawn:
         parts = list(sections(look, each, viewer if alone else None, comparison if alone else None))
-        content.append(join(parts) if alone else tag("article", _head(each.view, "h1"), *parts, class_="set"))
+        content.append(join(parts) if alone else _set(each.view, parts))
     if not alone and viewer is not None:
         content.append(section("viewer-of-all", "Any run's time series", viewer, short="Any run"))
     return _document(look, [view for _, view in sets], content, series)
@@ -51,6 +51,12 @@ def _head(view: Overview, level: str) -> Markup:
     )
     return tag(
         "header", title, tag("p", view.description, class_="description") if view.description else None
+    )
+
+
+def _set(view: Overview, parts: Sequence[Child]) -> Markup:
+    return tag(
+        "article", _head(view, "h2"), *parts, class_="set", data_label=view.name, aria_label=view.label
     )
 
 

@@ -27,7 +27,7 @@ def summary(look: Look, view: Overview) -> Markup | None:
         f"p50 vs {view.baseline}" if view.baseline else "",
         "p99, µs",
     ]
-    heads += ["interval", "p99.9, µs", "requests / s", "CPU µs / request", "polled, client / server %"]
+    heads += ["interval", "p99.9, µs", "requests / s", "CPU µs / request", "polled, %"]
     fields = {(cell.case, cell.factors): _fields(look, view, cell) for cell in view.cells}
     kept = [
         at

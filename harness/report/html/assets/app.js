@@ -25,7 +25,15 @@
   // -- Contents: a link per section, the one in view marked.
   const contents = one("#contents");
   const links = new Map();
+  let set = null;
   for (const part of all("main section[id]")) {
+    const mine = part.closest(".set");
+    if (mine && mine !== set) {
+      const name = document.createElement("strong");
+      name.textContent = mine.dataset.label;
+      contents.append(name);
+    }
+    set = mine;
     const link = document.createElement("a");
     link.href = `#${part.id}`;
     link.textContent = part.dataset.short || one("h2", part).textContent;
