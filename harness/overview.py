@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from harness.stats import Estimate
 from harness.tables.cells import Cell, group_cells
 from harness.tables.frames import CellKey
 from harness.tables.source import Source
+from harness.tables.tails import whole_tails
 
 CHANGED = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
 """The metrics that are compared with the baseline case."""
@@ -96,6 +97,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
     baseline: default the case "base", else the plan's first. Raises InputError for a case that is not there.
     """
     cells = group_cells(source.runs)
+    source = replace(source, runs=whole_tails(source.runs, cells))
     by_key = {(cell.case, cell.factors): cell for cell in cells}
     keys = list(dict.fromkeys([*source.planned, *by_key]))
     cases = list(dict.fromkeys(case for case, _ in keys))

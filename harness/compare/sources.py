@@ -18,6 +18,7 @@ from harness.errors import InputError
 from harness.tables.cells import Cell, group_cells
 from harness.tables.filters import filtered
 from harness.tables.source import Source
+from harness.tables.tails import whole_tails
 
 _Cells = dict[tuple[str, Factors], Cell]
 
@@ -38,6 +39,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     chosen = choose_metrics(tables, options.metrics)
     factors, notes = shared_factors(tables, options.by)
     cells = [_cells(table, factors, options.include) for table in tables]
+    tables = [whole_tails(table, each.values()) for table, each in zip(tables, cells, strict=True)]
     smallest = smallest_effect(sources, options)
     rows = [
         row
@@ -80,6 +82,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     (source,) = _narrowed([source], options)
     chosen = choose_metrics([source.runs], options.metrics)
     cells = group_cells(source.runs, options.by, options.include)
+    source = replace(source, runs=whole_tails(source.runs, cells))
     bases = {cell.factors: cell for cell in cells if cell.case == baseline}
     if not bases:
         raise InputError(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness import columns, stats
 from harness.tables.cells import Cell, factor_columns, group_cells
+from harness.tables.tails import whole_tails
 
 
 def summary_frame(runs: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
@@ -18,6 +19,7 @@ def summary_frame(runs: pd.DataFrame, by: Sequence[str] | None = None) -> pd.Dat
     below 95 % for 3 to 5 runs. Fewer than three values: median and count, no interval.
     """
     cells = group_cells(runs, by) if len(runs) else []
+    runs = whole_tails(runs, cells)
     factors = factor_columns(runs) if by is None else list(by)
     metrics = [column.name for column in columns.MAIN_METRICS if column.name in runs.columns]
     rows = [_row(runs, cell, metrics) for cell in cells]

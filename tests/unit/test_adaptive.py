@@ -112,14 +112,14 @@ def carried_out(
     """Execute a plan with made-up measurements; how many runs were made."""
     made: list[Any] = []
 
-    def make_run(run: Any, *_: Any) -> tuple[dict[str, Any], None]:
+    def make_run(run: Any, *_: Any) -> tuple[dict[str, Any], None, dict[str, bytes]]:
         if len(made) == stop_after:
             raise KeyboardInterrupt
         made.append(run)
         record = synthetic.record(run.cell.case, block=run.block, order=run.order)
         record |= {"run_id": run.run_id, "factors": dict(run.cell.factors)}
         record["metrics"] = {"rtt_p50_us": values[run.block - 1]}
-        return record, None
+        return record, None, {}
 
     monkeypatch.setattr(runner, "make_run", make_run)
     try:

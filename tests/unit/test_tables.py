@@ -144,3 +144,17 @@ def test_neutral_text_reads_back_as_it_was(tmp_path: Path) -> None:
 def test_digits_are_enough(value: float) -> None:
     assert float(number(value, 3)) == pytest.approx(value, abs=0.00051)
     assert number(value, 3) != "-0"
+
+
+def test_a_tail_that_only_the_fast_runs_have_is_no_tail_of_the_cell() -> None:
+    runs = pd.DataFrame(
+        {
+            "case": ["a"] * 3 + ["b"] * 2,
+            "verdict": ["valid"] * 5,
+            "rtt_p99_us": [10.0, 400.0, 500.0, 7.0, 8.0],
+            "rtt_p99_9_us": [20.0, None, None, 9.0, 10.0],
+        }
+    )
+    summary = summary_frame(runs).set_index("case")
+    assert summary["rtt_p99_us"].to_dict() == {"a": 400.0, "b": 7.5}
+    assert pd.isna(summary["rtt_p99_9_us"]["a"]) and summary["rtt_p99_9_us"]["b"] == 9.5

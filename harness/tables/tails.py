@@ -1,0 +1,33 @@
+"""Tail quantiles that only some runs of a cell have: no median may be taken of those few."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from harness.tables.cells import Cell
+
+_TAIL = re.compile(r"(rtt|service|oneway)_(p\d+(_\d+)?|jitter)_us")
+
+
+def whole_tails(runs: pd.DataFrame, cells: Iterable[Cell]) -> pd.DataFrame:
+    """The runs table with a tail quantile blank in all counted runs of a cell, where it is blank in one of them.
+
+    A run has no p99.9 when it had too few requests, which are the slow runs: the median over the others would be of the
+    fast ones, and could even lie below the p99.
+    """
+    found = list(cells)
+    for name in runs.columns:
+        if not _TAIL.fullmatch(str(name)):
+            continue
+        values = runs[name].to_numpy(dtype=np.float64, copy=True)
+        if not np.isnan(values).any():
+            continue
+        for cell in found:
+            if np.isnan(values[cell.valid]).any():
+                values[cell.valid] = np.nan
+        runs = runs.assign(**{str(name): values})
+    return runs
