@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -97,8 +98,11 @@ def test_sigkill_at_random_moments_then_clean(tmp_path: Path) -> None:
     before = snapshot()
     moments = random.Random(7)
     caught = 0
+    mark = f"killed-by-{os.getpid()}-{time.monotonic_ns()}"
     for attempt in range(20):
-        process = command.start("run", path, "-o", tmp_path / str(attempt), start_new_session=True)
+        process = command.start(
+            "run", path, "-o", tmp_path / str(attempt), start_new_session=True, env={"POLLBENCH_TEST": mark}
+        )
         wait_for(partial(_building_or_over, process), "a testbed")
         time.sleep(moments.uniform(0, 0.4))
         process.kill()
@@ -107,7 +111,7 @@ def test_sigkill_at_random_moments_then_clean(tmp_path: Path) -> None:
         done = command.run("clean")
         assert done.returncode == 0, done.stdout + done.stderr
         assert left_behind(before) == [], f"after kill {attempt}"
-        assert _programs() == []
+        assert _programs(mark) == []
         # What was finished before the kill is whole.
         assert command.run("show", tmp_path / str(attempt) / "small").returncode in (0, 2)
     assert caught > 5, "the kills came too late to prove anything"
@@ -117,11 +121,12 @@ def _building_or_over(process: Popen[str]) -> bool:
     return bool(namespaces()) or process.poll() is not None
 
 
-def _programs() -> list[str]:
+def _programs(mark: str) -> list[str]:
+    """Every process that has the mark in its environment: those of the killed command, whoever their parent is now."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if os.readlink(f"/proc/{pid}/exe").endswith("pollbench-loadgen"):
+            if mark.encode() in Path(f"/proc/{pid}/environ").read_bytes():
                 found.append(pid)
         except OSError:
             continue
@@ -223,3 +228,62 @@ def test_full_disk_keeps_finished_runs(tmp_path: Path) -> None:
         assert command.run("show", full / "small").returncode == 0
     finally:
         syscalls.umount(str(full))
+
+
+def test_a_reader_of_progress_that_leaves_ends_nothing(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path, repeat=4)
+    process = command.start("run", path, "-o", tmp_path)
+    assert process.stderr is not None and process.stdout is not None
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    process.stdout.close()
+    assert len(pd.read_csv(the_set(tmp_path) / "runs.csv")) == 4
+
+
+def test_a_result_set_that_is_deleted_meanwhile_is_told(tmp_path: Path) -> None:
+    path = experiment.write(tmp_path, repeat=20)
+    process = command.start("run", path, "-o", tmp_path)
+    wait_for(lambda: list(tmp_path.glob("small/*/runs/*/run.json")), "the first run")
+    shutil.rmtree(tmp_path / "small", ignore_errors=True)
+    shutil.rmtree(tmp_path / "small", ignore_errors=True)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "Traceback" not in err
+
+
+def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """`nohup pollbench run` outlives its terminal."""
+    path = experiment.write(tmp_path, repeat=5)
+    process = command.start("run", path, "-o", tmp_path, prefix=("nohup",))
+    wait_for(lambda: list(tmp_path.glob("small/*/runs/*/run.json")), "the first run")
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+
+
+def test_suspect_runs_can_be_made_again(tmp_path: Path) -> None:
+    strict = experiment.NO_NOISE_LIMITS | {"max_lost_share": "0%", "max_foreign_share": "0%"}
+    path = experiment.write(tmp_path, checks=strict, repeat=1)
+    first = command.run("run", path, "-o", tmp_path)
+    assert first.returncode == 1 and "other programs took" in first.stdout
+    (made,) = the_set(tmp_path).glob("runs/*/run.json")
+    before = json.loads(made.read_text())["started_utc"]
+    command.run("run", path, "-o", tmp_path, "--resume")
+    assert json.loads(made.read_text())["started_utc"] == before
+    command.run("run", path, "-o", tmp_path, "--resume", "--redo", "suspect")
+    assert json.loads(made.read_text())["started_utc"] > before
+
+
+def test_load_that_comes_and_goes_is_seen(tmp_path: Path) -> None:
+    """Programs that began and ended within the measured window: no reading of tasks alone would show them."""
+    workload = experiment.document()["workload"] | {"duration": "500ms"}
+    path = experiment.write(tmp_path, checks=None, workload=workload, repeat=3)
+    loop = "while :; do taskset -c 1 sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done'; done"
+    with Popen(["sh", "-c", loop]) as stranger:
+        try:
+            done = command.run("run", path, "-o", tmp_path)
+        finally:
+            stranger.kill()
+    assert done.returncode == 1
+    verdicts = pd.read_csv(the_set(tmp_path) / "runs.csv")
+    assert list(verdicts["verdict"]) == ["suspect"] * 3
+    assert verdicts["foreign_percent"].gt(5).all()
