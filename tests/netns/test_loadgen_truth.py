@@ -121,8 +121,9 @@ def test_an_injected_service_time_is_recovered(pair: Pair, tmp_path: Path, proto
     kind = {"protocol": protocol, "wait": "spin"}
 
     def undisturbed_ns(*serving: Argument) -> tuple[float, Event]:
-        _, served, records = run(pair, tmp_path, ("--duration-ns", 200 * MS), serving, **kind)
-        return float(np.percentile(records["latency_ns"], 5)), served
+        """The least disturbed of three tries, for the latencies that others on the host did not lengthen."""
+        tries = [run(pair, tmp_path, ("--duration-ns", 100 * MS), serving, **kind)[1:] for _ in range(3)]
+        return min(float(np.percentile(records["latency_ns"], 5)) for _, records in tries), tries[-1][0]
 
     without, _ = undisturbed_ns()
     with_work, served = undisturbed_ns("--service", f"fixed:{300 * US}")
