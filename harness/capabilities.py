@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
 
 from harness.kernel import probe, rtnl
 from harness.knobs import KNOBS
 from harness.shaping import kinds_of
 from harness.spec.cells import CellSpec
+from harness.workloads import Scene
 
 
 @cache
@@ -33,7 +35,30 @@ def lacks(spec: CellSpec) -> list[str]:
     """Why this host would skip the cell, one reason each; empty when it would not, as far as could be tried."""
     able = of_this_host()
     found = ((key, able.get(key, "")) for key in needs(spec))
-    return [_explained(key, reason) for key, reason in found if reason and not probe.is_untried(reason)]
+    reasons = [_explained(key, reason) for key, reason in found if reason and not probe.is_untried(reason)]
+    return reasons + [
+        missing_program(name, package) for name, package in programs(spec) if not shutil.which(name)
+    ]
+
+
+def programs(spec: CellSpec) -> list[tuple[str, str]]:
+    """The programs of others that a cell starts, once each: (name or path, package that brings it, or "")."""
+    found: dict[str, str] = {}
+    nowhere = Scene(address="")
+    for workload in spec.workloads():
+        if "server" not in workload.native and workload.has_server():
+            found[workload.server(nowhere)[0]] = workload.packages.get("server", "")
+        if "client" not in workload.native:
+            found[workload.client(nowhere)[0]] = workload.packages.get("client", "")
+    if spec.contention is not None and not spec.contention.native() and not spec.contention.idle():
+        found["stress-ng"] = "stress-ng"
+    return list(found.items())
+
+
+def missing_program(name: str, package: str) -> str:
+    """That a program is not there, and what to do about it."""
+    todo = f"install it: apt install {package}" if package else "install it, or name its path"
+    return f"there is no program {name}; {todo}"
 
 
 def _explained(key: str, reason: str) -> str:

@@ -14,14 +14,14 @@ struct service {
     int64_t ns, ns2;
     double p; /* bimodal: probability of ns2 */
 
-    /* Calibration: how fast the work loop runs here, and what a piece of 100 us then took (median). */
+    /* Calibration: how fast the work loop runs here, and the CPU time that 100 us then took (median). */
     double iterations_per_ns;
     int64_t check_ns;
 
     int64_t stall_ns, stall_period_ns; /* 0: none */
 };
 
-/* From --service and --stall (NULL: none); calibrates where there is work to do, which takes some 50 ms. */
+/* From --service and --stall (NULL: none); calibrates where there is work to do, which takes some 30 ms. */
 struct service service_read(const char *service, const char *stall);
 
 /* Works for one request; returns how long it was to take, in nanoseconds of CPU time. */

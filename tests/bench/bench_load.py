@@ -25,7 +25,8 @@ from tests.vethpair import End, missing, veth_pair
 
 ROUNDS = int(os.environ.get("POLLBENCH_BENCH_ROUNDS", "5"))
 RATES = (10_000, 50_000, 100_000)
-LADDER = tuple(range(50_000, 500_001, 50_000))
+LADDER_STEP = 50_000
+LADDER = (LADDER_STEP // 2, *range(LADDER_STEP, 500_001, LADDER_STEP))
 TRIES = 4
 P99_BOUND_US = 100.0
 # A rung that neither program held may have been bad luck; after so many in a row the ladder ends.
@@ -138,7 +139,7 @@ def highest_held(pair: Pair, busy_poll_us: int, samples: Path) -> tuple[int, int
                 best[0] = rate
             if best[1] < rate and sockperf(pair, rate, busy_poll_us).held:
                 best[1] = rate
-        if rate - max(best) >= RUNGS_WITHOUT * (LADDER[1] - LADDER[0]):
+        if rate - max(best) >= RUNGS_WITHOUT * LADDER_STEP:
             break
     return best[0], best[1]
 

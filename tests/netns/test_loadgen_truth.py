@@ -120,12 +120,13 @@ def test_an_impossible_rate_is_not_claimed(pair: Pair, tmp_path: Path) -> None:
 def test_an_injected_service_time_is_recovered(pair: Pair, tmp_path: Path, protocol: str) -> None:
     kind = {"protocol": protocol, "wait": "spin"}
 
-    def median_ns(*serving: Argument) -> tuple[float, Event]:
-        _, served, records = run(pair, tmp_path, ("--duration-ns", 200 * MS), serving, **kind)
-        return float(np.median(records["latency_ns"])), served
+    def undisturbed_ns(*serving: Argument) -> tuple[float, Event]:
+        """The least disturbed of three tries, for the latencies that others on the host did not lengthen."""
+        tries = [run(pair, tmp_path, ("--duration-ns", 100 * MS), serving, **kind)[1:] for _ in range(3)]
+        return min(float(np.percentile(records["latency_ns"], 5)) for _, records in tries), tries[-1][0]
 
-    without, _ = median_ns()
-    with_work, served = median_ns("--service", f"fixed:{300 * US}")
+    without, _ = undisturbed_ns()
+    with_work, served = undisturbed_ns("--service", f"fixed:{300 * US}")
     service = served["service"]
     assert service["requested_ns"] == 300 * US * served["requests"]
     assert service["check_100us_ns"] == pytest.approx(100 * US, rel=0.1)
@@ -158,7 +159,8 @@ def test_phases_add_up(pair: Pair, tmp_path: Path, protocol: str, wait: str) -> 
     # Two clocks are compared, each to some nanoseconds.
     assert (phases[:, known] > -1 * US).all()
     assert (records["phase_late"] == 0).all()
-    assert np.median(records["phase_service"]) == pytest.approx(100 * US, rel=0.15)
+    # Whoever else wants the server's CPU makes some services longer, but none shorter.
+    assert np.percentile(records["phase_service"], 5) == pytest.approx(100 * US, rel=0.15)
 
 
 def test_phases_of_an_open_loop_include_the_lateness(pair: Pair, tmp_path: Path) -> None:
