@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from harness import calibration, columns
-from harness.calibration import Noise
+from harness import columns
+from harness.calibration.known import entry_of
+from harness.calibration.noise import Noise, noise_of
 from harness.cli.results import paper
 from harness.cli.state import keep
 from harness.compare import DEFAULT_METRICS
@@ -24,8 +25,9 @@ _MOST_SIZE = 10
 
 def calibrate(arguments: argparse.Namespace) -> int:
     """Run the same case under two names, tell how often a difference is claimed, and what could be seen."""
+    from harness.calibration.twins import twins
     from harness.cli.files import overrides_of, print_plan
-    from harness.cli.run import carry_out, need_root
+    from harness.cli.run import carry_out, need_root, owner_of_results
     from harness.kernel import facts
     from harness.plan import make_plan
     from harness.spec.load import check_cpus, load_experiment
@@ -34,22 +36,22 @@ def calibrate(arguments: argparse.Namespace) -> int:
     experiment = load_experiment(arguments.file, overrides_of(arguments.set))
     check_cpus(experiment, facts.online_cpus())
     least = experiment.adaptive.least if experiment.adaptive else experiment.repeat
-    twins = calibration.twins(experiment, arguments.case)
-    plan = make_plan(twins, repeat=arguments.repeat or DEFAULT_REPEAT, seed=arguments.seed)
+    doubled = twins(experiment, arguments.case)
+    plan = make_plan(doubled, repeat=arguments.repeat or DEFAULT_REPEAT, seed=arguments.seed)
     if arguments.dry_run:
-        return print_plan(twins, plan, as_json=arguments.json)
+        return print_plan(doubled, plan, as_json=arguments.json)
     need_root("calibrate")
-    results, verdicts, interrupted = carry_out(arguments, twins, plan)
+    results, verdicts, interrupted = carry_out(arguments, doubled, plan)
     if interrupted is not None:
         raise interrupted
     source = load_source(results.path)
-    noise = calibration.noise_of(source.runs, DEFAULT_METRICS, max(5, min(least, _MOST_SIZE)))
+    noise = noise_of(source.runs, DEFAULT_METRICS, max(5, min(least, _MOST_SIZE)))
     _print(noise, source.label, as_json=arguments.json)
     print(f"results: {results.path}", file=sys.stderr)
     if arguments.store:
         label = f"{experiment.name}, {arguments.case or next(iter(experiment.case_descriptions))}"
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        keep(calibration.entry_of(source.runs, label, made, noise))
+        keep(entry_of(source.runs, label, made, noise), owner_of_results())
     return EXIT_OK if noise and verdicts["valid"] == len(plan.runs) else EXIT_NOT_VALID
 
 

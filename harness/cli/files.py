@@ -47,9 +47,7 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool) -> int:
     missing = {cell.cell_id: lacks(cell.spec) for cell in made.cells}
     if as_json:
         skips = {cell_id: reasons for cell_id, reasons in missing.items() if reasons}
-        print(
-            json.dumps(made.to_json() | _estimates(made) | {"skips": skips}, indent=2)
-        )
+        print(json.dumps(made.to_json() | _estimates(made) | {"skips": skips}, indent=2))
         return EXIT_OK
     print(f"{made.name}: {experiment.description}" if experiment.description else made.name)
     print(

@@ -168,7 +168,9 @@ def _compare(commands: Commands) -> None:
         description="Sets every further input against the first, cell by cell; with one input and --baseline, its "
         "cases against that case. The method, and what it can show: docs/statistics.md.",
     )
-    compare.add_argument("input", metavar="INPUT", nargs="+", help="result set or runs.csv; the first is the baseline")
+    compare.add_argument(
+        "input", metavar="INPUT", nargs="+", help="result set or runs.csv; the first is the baseline"
+    )
     compare.add_argument(
         "--baseline", metavar="CASE", help="with one input: the case the others are set against"
     )
@@ -176,7 +178,10 @@ def _compare(commands: Commands) -> None:
         "--metric", action="append", metavar="COLUMN", help="only this column (may be repeated)"
     )
     compare.add_argument(
-        "--by", action="append", metavar="COLUMN", help="tell cells apart by this column alone (may be repeated)"
+        "--by",
+        action="append",
+        metavar="COLUMN",
+        help="tell cells apart by this column alone (may be repeated)",
     )
     compare.add_argument(
         "--filter",
@@ -186,7 +191,10 @@ def _compare(commands: Commands) -> None:
         help="only runs for which this holds: contention.load=100%%, case!=base, rtt_p50_us<50 (all of several)",
     )
     compare.add_argument(
-        "--sort", choices=("plan", "case", "effect", "p"), default="plan", help="order of rows (default: plan)"
+        "--sort",
+        choices=("plan", "case", "effect", "p"),
+        default="plan",
+        help="order of rows (default: plan)",
     )
     compare.add_argument(
         "--include",
@@ -215,7 +223,9 @@ def _compare(commands: Commands) -> None:
 
 def _pages(commands: Commands) -> None:
     report = commands.add_parser("report", help="one self-contained HTML page of one or more result sets")
-    report.add_argument("directory", metavar="DIR", nargs="+", help="result set, or a directory of them (the newest)")
+    report.add_argument(
+        "directory", metavar="DIR", nargs="+", help="result set, or a directory of them (the newest)"
+    )
     report.add_argument(
         "-o", "--output", metavar="FILE", help="default: report.html in the set, or here for several sets"
     )
@@ -223,17 +233,27 @@ def _pages(commands: Commands) -> None:
     plot = commands.add_parser("plot", help="one figure for a paper: SVG, PDF or PNG (needs pollbench[plot])")
     plot.add_argument("directory", metavar="DIR", help="result set, or a directory of them (the newest)")
     plot.add_argument("--kind", required=True, choices=KINDS, help="what to draw")
-    plot.add_argument("-o", "--output", required=True, metavar="FILE", help="its ending chooses: .svg, .pdf or .png")
+    plot.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="its ending chooses: .svg, .pdf or .png"
+    )
     plot.add_argument("--baseline", metavar="CASE", help="case drawn as the reference (default: the first)")
     plot.add_argument("--case", action="append", metavar="NAME", help="only this case (may be repeated)")
     plot.add_argument(
-        "--at", action="append", default=[], metavar="FACTOR=VALUE", help="only cells with this value (may be repeated)"
+        "--at",
+        action="append",
+        default=[],
+        metavar="FACTOR=VALUE",
+        help="only cells with this value (may be repeated)",
     )
     plot.add_argument(
-        "--metric", metavar="COLUMN", help="what load and heatmap show (default: rtt_p99_us, and p50 for load)"
+        "--metric",
+        metavar="COLUMN",
+        help="what load and heatmap show (default: rtt_p99_us, and p50 for load)",
     )
     plot.add_argument("--run", action="append", metavar="RUN_ID", help="timeline: this run (may be repeated)")
-    plot.add_argument("--width", type=float, default=7.0, metavar="INCHES", help="width of the figure (default: 7)")
+    plot.add_argument(
+        "--width", type=float, default=7.0, metavar="INCHES", help="width of the figure (default: 7)"
+    )
 
 
 def _import(commands: Commands) -> None:
@@ -241,7 +261,9 @@ def _import(commands: Commands) -> None:
     read.add_argument("format", metavar="FORMAT", nargs="?", help="what it is, or auto; see --list")
     read.add_argument("path", metavar="PATH", nargs="?", help="file, or directory of files")
     read.add_argument("--list", action="store_true", help="print the formats and exit")
-    read.add_argument("-o", "--output", default="results", metavar="DIR", help="where the set goes (default: results)")
+    read.add_argument(
+        "-o", "--output", default="results", metavar="DIR", help="where the set goes (default: results)"
+    )
     read.add_argument("--name", default="", help="name of the set (default: after PATH)")
     read.add_argument("--case", default="", help="name of every run's case (default: after the files)")
     read.add_argument(
@@ -250,7 +272,9 @@ def _import(commands: Commands) -> None:
         default="",
         help="irqsuspend: cycles per query and runs that count as in the early published tables",
     )
-    read.add_argument("--unit", choices=("ns", "us", "ms", "s"), default="", help="hdrhistogram: unit of the values")
+    read.add_argument(
+        "--unit", choices=("ns", "us", "ms", "s"), default="", help="hdrhistogram: unit of the values"
+    )
     read.add_argument(
         "--basis",
         choices=("rtt", "half-rtt", "one-way"),
