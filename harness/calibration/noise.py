@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from harness import stats
-from harness.calibration.twins import NAMES
 from harness.compare import change, paired_values
 from harness.compare.change import Floats
 from harness.stats import Interval
 from harness.tables.cells import Cell, group_cells
+
+NAMES = ("same-1", "same-2")
+"""What the two cases of an A/A experiment are called."""
 
 POWER = 0.8
 """How often the smallest effect that "can be detected" is detected."""

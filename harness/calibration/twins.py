@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.calibration.noise import NAMES
 from harness.errors import InputError
 from harness.plan import Experiment
 from harness.spec.cells import cell_id
 from harness.spec.messages import did_you_mean
-
-NAMES = ("same-1", "same-2")
-"""What the two are called."""
 
 _SUFFIX = "-calibration"
 _LONGEST_NAME = 64

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from harness import calibration, columns
-from harness.calibration import Noise
+from harness import columns
+from harness.calibration.known import entry_of
+from harness.calibration.noise import Noise, noise_of
 from harness.cli.results import paper
 from harness.cli.say import say
 from harness.cli.state import keep
@@ -24,7 +25,9 @@ _MOST_SIZE = 10
 
 def calibrate(arguments: argparse.Namespace) -> int:
     """Run the same case under two names, tell how often a difference is claimed, and what could be seen."""
+    from harness.calibration.twins import twins
     from harness.cli.files import overrides_of, print_plan
+    from harness.cli.owner import owner_of_results
     from harness.cli.run import carry_out, need_root
     from harness.kernel import facts
     from harness.plan import make_plan
@@ -35,23 +38,23 @@ def calibrate(arguments: argparse.Namespace) -> int:
     experiment = load_experiment(arguments.file, overrides_of(arguments.set))
     check_cpus(experiment, facts.online_cpus())
     least = experiment.adaptive.least if experiment.adaptive else experiment.repeat
-    twins = calibration.twins(experiment, arguments.case)
-    plan = make_plan(twins, repeat=arguments.repeat or DEFAULT_REPEAT, seed=arguments.seed)
+    doubled = twins(experiment, arguments.case)
+    plan = make_plan(doubled, repeat=arguments.repeat or DEFAULT_REPEAT, seed=arguments.seed)
     if arguments.dry_run:
-        return print_plan(twins, plan, as_json=arguments.json)
+        return print_plan(doubled, plan, as_json=arguments.json)
     need_root("calibrate")
     with stop_on_signals() as stopper:
-        results, interrupted = carry_out(arguments, twins, plan, stopper)
+        results, interrupted = carry_out(arguments, doubled, plan, stopper)
     if interrupted is not None:
         raise interrupted
     source = load_source(results.path)
-    noise = calibration.noise_of(source.runs, DEFAULT_METRICS, max(5, min(least, _MOST_SIZE)))
+    noise = noise_of(source.runs, DEFAULT_METRICS, max(5, min(least, _MOST_SIZE)))
     _print(noise, source.label, as_json=arguments.json)
     say(f"results: {results.path}")
     if arguments.store:
         label = f"{experiment.name}, {arguments.case or next(iter(experiment.case_descriptions))}"
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        keep(calibration.entry_of(source.runs, label, made, noise))
+        keep(entry_of(source.runs, label, made, noise), owner_of_results())
     return (
         EXIT_OK
         if noise and int((source.runs["verdict"] == "valid").sum()) == len(plan.runs)

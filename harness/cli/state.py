@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import calibration
-from harness.cli.owner import owner_of_results
+from harness.calibration import known
 
 
 def quoted(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
     """What a calibration on the host of these runs found, in words; nothing without one."""
-    return calibration.sentences(calibration.matching(_entries(), tables))
+    return known.sentences(known.matching(_entries(), tables))
 
 
-def keep(entry: calibration.Entry) -> None:
-    """Keep a calibration, in place of an older one for the same host and way of working."""
+def keep(entry: known.Entry, owner: tuple[int, int] | None) -> None:
+    """Keep a calibration, in place of an older one for the same host and way of working; files are `owner`'s."""
     from harness.store import atomic
 
     path = _path()
@@ -27,18 +26,16 @@ def keep(entry: calibration.Entry) -> None:
         print("pollbench: not stored: the runs were not all made alike, or failed", file=sys.stderr)
         return
     with atomic.explained("keep the calibration", path):
-        atomic.make_directories(path.parent, owner_of_results())
-        atomic.write_file(
-            path, calibration.to_bytes(calibration.with_entry(_entries(), entry)), owner_of_results()
-        )
+        atomic.make_directories(path.parent, owner)
+        atomic.write_file(path, known.to_bytes(known.with_entry(_entries(), entry)), owner)
     print(f"stored: {path}; compare and show quote it for runs of this host", file=sys.stderr)
 
 
-def _entries() -> list[calibration.Entry]:
+def _entries() -> list[known.Entry]:
     """What is kept; a file that cannot be read is told of, and holds nothing."""
     path = _path()
     try:
-        return calibration.read_entries(path.read_bytes())
+        return known.read_entries(path.read_bytes())
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import calibration
-from harness.calibration import NAMES
+from harness.calibration import known
+from harness.calibration.noise import NAMES, noise_of
+from harness.calibration.twins import twins
 from harness.errors import InputError
 from harness.plan import Plan, load_experiment, make_plan
 from tests import experiment
@@ -35,20 +36,20 @@ def test_one_case_under_two_names(tmp_path: Path) -> None:
         cases={"base": {}, "polled": {"settings": {"*": {"busy_poll": {}}}}},
         sweep={"workload.size": ["64B", "128B"]},
     )
-    made = calibration.twins(load_experiment(path), "polled")
+    made = twins(load_experiment(path), "polled")
     assert made.name == "small-calibration"
     assert [cell.case for cell in made.cells] == ["same-1", "same-1", "same-2", "same-2"]
     assert all("busy_poll" in cell.spec.settings["client"] for cell in made.cells)
     plan = make_plan(made, repeat=3)
     assert len({run.run_id for run in plan.runs}) == 12
     assert Plan.from_json(plan.to_json()) == plan
-    assert {cell.case for cell in calibration.twins(load_experiment(path)).cells} == set(NAMES)
+    assert {cell.case for cell in twins(load_experiment(path)).cells} == set(NAMES)
     with pytest.raises(InputError, match='did you mean "polled"'):
-        calibration.twins(load_experiment(path), "poled")
+        twins(load_experiment(path), "poled")
 
 
 def test_noise_of_runs_that_are_the_same() -> None:
-    latency, rate = calibration.noise_of(aa_runs(), ["rtt_p50_us", "rate_rps", "absent_us"], 5)
+    latency, rate = noise_of(aa_runs(), ["rtt_p50_us", "rate_rps", "absent_us"], 5)
     assert (latency.metric, rate.metric) == ("rtt_p50_us", "rate_rps")
     assert (latency.comparisons, latency.blocks) == (8, 40)
     assert latency.hits <= 2
@@ -62,43 +63,43 @@ def test_noise_of_runs_that_are_the_same() -> None:
 
 def test_more_runs_show_less_and_noise_hides_more() -> None:
     def least(size: int, spread: float) -> float:
-        (found,) = calibration.noise_of(aa_runs(spread=spread), ["rtt_p50_us"], size)
+        (found,) = noise_of(aa_runs(spread=spread), ["rtt_p50_us"], size)
         return found.least_effect or 0.0
 
     assert least(20, 0.05) < least(5, 0.05) < least(5, 0.2)
 
 
 def test_names_that_are_not_the_same_are_found_out() -> None:
-    (found,) = calibration.noise_of(aa_runs(second=1.5), ["rtt_p50_us"], 5)
+    (found,) = noise_of(aa_runs(second=1.5), ["rtt_p50_us"], 5)
     assert found.hits == found.comparisons == 8
 
 
 def test_too_few_blocks_say_nothing() -> None:
-    assert calibration.noise_of(aa_runs(4), ["rtt_p50_us"], 5) == []
-    (found,) = calibration.noise_of(aa_runs(6), ["rtt_p50_us"], 10)
+    assert noise_of(aa_runs(4), ["rtt_p50_us"], 5) == []
+    (found,) = noise_of(aa_runs(6), ["rtt_p50_us"], 10)
     assert (found.comparisons, found.rate, found.least_effect) == (0, None, None)
 
 
-def entry(made_utc: str = "2026-11-22T10:00:00+00:00") -> calibration.Entry:
-    noise = calibration.noise_of(aa_runs(), ["rtt_p50_us"], 5)
-    return calibration.entry_of(source().runs, "quickstart, base", made_utc, noise)
+def entry(made_utc: str = "2026-11-22T10:00:00+00:00") -> known.Entry:
+    noise = noise_of(aa_runs(), ["rtt_p50_us"], 5)
+    return known.entry_of(source().runs, "quickstart, base", made_utc, noise)
 
 
 def test_findings_are_kept_by_host() -> None:
     first, second = entry("2026-11-22"), entry("2026-11-23")
-    kept = calibration.with_entry(calibration.with_entry([], first), second)
+    kept = known.with_entry(known.with_entry([], first), second)
     assert kept == [second]
-    assert calibration.read_entries(calibration.to_bytes(kept)) == kept
+    assert known.read_entries(known.to_bytes(kept)) == kept
     runs = source().runs
-    assert calibration.matching(kept, [runs, runs]) == second
-    assert calibration.matching(kept, [runs, runs.assign(kernel="7.0")]) is None
-    assert calibration.matching(kept, [aa_runs()]) is None
+    assert known.matching(kept, [runs, runs]) == second
+    assert known.matching(kept, [runs, runs.assign(kernel="7.0")]) is None
+    assert known.matching(kept, [aa_runs()]) is None
     mixed = replace(source()).runs.assign(kernel=["6.18.0"] * 29 + ["7.0"])
-    assert calibration.matching(kept, [mixed]) is None
-    (said,) = calibration.sentences(second)
+    assert known.matching(kept, [mixed]) is None
+    (said,) = known.sentences(second)
     assert "on 2026-11-23 (quickstart, base)" in said
     assert "with 5 runs a side: RTT p50" in said
-    assert calibration.sentences(None) == ()
+    assert known.sentences(None) == ()
 
 
 @pytest.mark.parametrize(
@@ -106,4 +107,4 @@ def test_findings_are_kept_by_host() -> None:
 )
 def test_a_damaged_file_is_an_error_with_words(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        calibration.read_entries(data)
+        known.read_entries(data)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import calibration
+from harness.calibration import known
 from tests import command
 from tests.unit.synthetic import ENVIRONMENT, source
 from tests.unit.test_calibration import entry
@@ -102,7 +102,7 @@ def test_a_calibration_of_the_host_is_quoted(tmp_path: Path) -> None:
     state = tmp_path / "state"
     kept = state / "pollbench" / "calibration.json"
     kept.parent.mkdir(parents=True)
-    kept.write_bytes(calibration.to_bytes([entry("2026-11-22")]))
+    kept.write_bytes(known.to_bytes([entry("2026-11-22")]))
     env = {"XDG_STATE_HOME": str(state)}
     done = command.run("compare", path, path, env=env)
     assert "Calibrated on such a host on 2026-11-22" in done.stdout, (ENVIRONMENT, done.stderr)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness import report
-from harness.compare import compare_sources
+from harness.compare import compare_cases, compare_sources
 from harness.errors import InputError, PollbenchError
 from harness.overview import overview
 from harness.tables import Source, load_runs
@@ -131,6 +131,8 @@ def check(path: Path) -> None:
     source = Source("hand", runs)
     try:
         found = [report.show(overview(source), fmt) for fmt in report.FORMATS]
+        first = str(runs["case"][0])
+        found += [report.compare(compare_cases(source, first), fmt) for fmt in report.COMPARE_FORMATS]
         found += [report.compare(compare_sources([source, source]), fmt) for fmt in report.COMPARE_FORMATS]
     except PollbenchError:
         return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.errors import InputError
 from harness.tables.filters import filtered
@@ -41,6 +43,14 @@ def test_rows_that_pass(expressions: list[str], rows: list[int]) -> None:
     kept = filtered(RUNS.assign(at=range(len(RUNS))), expressions)
     assert kept["at"].tolist() == rows
     assert kept.index.tolist() == list(range(len(rows)))
+
+
+@given(st.text(max_size=12) | st.text(alphabet="case=!<>blok12*[ ", max_size=20))
+def test_no_text_gives_a_traceback(text: str) -> None:
+    try:
+        assert len(filtered(RUNS, [text])) <= len(RUNS)
+    except InputError:
+        pass
 
 
 @pytest.mark.parametrize(

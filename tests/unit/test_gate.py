@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.compare import Options, compare_sources
 from harness.compare.gate import judge, parse_condition
@@ -44,6 +48,14 @@ def test_conditions(text: str, metric: str, above: bool, kind: str, bound: float
 def test_conditions_that_cannot_be_read(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         parse_condition(text)
+
+
+@given(st.text(alphabet="rtp9_us<>=+-5.%e ", max_size=24))
+def test_no_text_gives_a_traceback(text: str) -> None:
+    try:
+        assert math.isfinite(parse_condition(text).bound)
+    except InputError:
+        pass
 
 
 @pytest.mark.parametrize(
