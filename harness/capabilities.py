@@ -5,22 +5,35 @@ from __future__ import annotations
 import shutil
 from functools import cache
 
+from harness import loadgen
+from harness.errors import MissingError
 from harness.kernel import probe, rtnl
 from harness.knobs import KNOBS
 from harness.shaping import kinds_of
 from harness.spec.cells import CellSpec
 from harness.workloads import Scene
 
+GENERATOR = "load-generator"
+
 
 @cache
 def of_this_host() -> dict[str, str]:
     """Capability to "" where it works, else the reason, else "not tried: ..."; tried once per process."""
-    return probe.probe()
+    return {GENERATOR: _generator(), **probe.probe()}
+
+
+def _generator() -> str:
+    """Why there is no load generator; "" where it was built. Its launcher starts every other program too."""
+    try:
+        loadgen.path()
+    except MissingError as error:
+        return f"{error.got}; {error.todo}"
+    return ""
 
 
 def needs(spec: CellSpec) -> list[str]:
     """The capabilities a cell needs, without repetition, in the order in which a run would miss them."""
-    keys = ["netns", "veth", *(f"qdisc:{kind}" for kind in sorted(kinds_of(spec.topology)))]
+    keys = [GENERATOR, "netns", "veth", *(f"qdisc:{kind}" for kind in sorted(kinds_of(spec.topology)))]
     if spec.topology.family == "ipv6":
         keys.append("ipv6")
     if spec.napi:

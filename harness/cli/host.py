@@ -69,9 +69,10 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def _print_capabilities(able: dict[str, str]) -> None:
     """One line per capability; queueing disciplines and features, of which there are many, one line per outcome."""
+    from harness.capabilities import GENERATOR
     from harness.kernel.probe import is_untried, meanings
 
-    for key, words in meanings().items():
+    for key, words in {GENERATOR: "the native load generator", **meanings()}.items():
         reason = able.get(key, "")
         mark = "yes" if not reason else "?  " if is_untried(reason) else "no "
         print(f"  {mark}  {words}" + (f": {reason}" if reason else ""))

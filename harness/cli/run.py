@@ -89,6 +89,8 @@ def _clear_leftovers() -> None:
 def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Plan) -> ResultSet:
     """A new set, or with --resume the newest one of this experiment, if its plan is the same, or has grown."""
     owner = owner_of_results()
+    if os.path.exists(arguments.output) and not os.path.isdir(arguments.output):
+        raise InputError("keep results", arguments.output, "it is no directory", "name one with -o", "-o")
     if not arguments.resume:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         manifest = facts.manifest() | {
