@@ -100,4 +100,4 @@ def test_bad_choices_are_refused() -> None:
 
 
 def test_the_estimate_counts_every_run() -> None:
-    assert estimate_s(quickstart()) == pytest.approx(30 * 1.4, rel=0.05)
+    assert estimate_s(quickstart()) == pytest.approx(30 * 2.4, rel=0.05)
