@@ -129,7 +129,7 @@ def test_an_injected_service_time_is_recovered(pair: Pair, tmp_path: Path, proto
     with_work, served = undisturbed_ns("--service", f"fixed:{300 * US}")
     service = served["service"]
     assert service["requested_ns"] == 300 * US * served["requests"]
-    assert service["check_100us_ns"] == pytest.approx(100 * US, rel=0.1)
+    assert service["check_100us_ns"] == pytest.approx(100 * US, rel=0.2)
     # The work is counted in steps of a loop, whose speed is that of the CPU at the time.
     assert with_work - without == pytest.approx(300 * US, rel=0.1)
 
@@ -154,7 +154,7 @@ def test_phases_add_up(pair: Pair, tmp_path: Path, protocol: str, wait: str) -> 
     phases = np.stack([records[name] for name in names])
     known = (phases != UNKNOWN_NS).all(axis=0)
     # Only the last reply's own departure is told by no later reply.
-    assert known.mean() > 0.99
+    assert known[:-1].all()
     assert (phases[:, known].sum(axis=0) == records["latency_ns"][known]).all()
     # Two clocks are compared, each to some nanoseconds.
     assert (phases[:, known] > -1 * US).all()
@@ -172,16 +172,23 @@ def test_phases_of_an_open_loop_include_the_lateness(pair: Pair, tmp_path: Path)
 # Schedules
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_a_constant_rate_is_held(pair: Pair, tmp_path: Path, threads: int) -> None:
-    options = ("--loop", "open", "--rate", 3000, "--threads", threads, "--connections", threads)
+def test_a_constant_rate_is_held(pair: Pair, tmp_path: Path) -> None:
+    options = ("--loop", "open", "--rate", 3000, "--duration-ns", 1 * S)
     # Whoever takes the client's CPU as the window ends makes it miss sends; that is for another test.
-    tries = (run(pair, tmp_path, (*options, "--duration-ns", 1 * S)) for _ in range(4))
+    tries = (run(pair, tmp_path, options) for _ in range(5))
     result, _, records = next(found for found in tries if found[0]["missed_sends"] <= 15)
     assert result["achieved_rps"] == pytest.approx(3000, rel=0.005)
-    intended = np.sort(records["intended_ns"])
-    assert intended[0] == 0
-    assert np.abs(np.diff(intended) - S / 3000).max() <= 1 or result["missed_sends"] > 0
+    assert records["intended_ns"][0] == 0
+    assert np.abs(np.diff(records["intended_ns"]) - S / 3000).max() <= 1
+
+
+def test_threads_share_one_schedule(pair: Pair, tmp_path: Path) -> None:
+    """Three threads send every third request of the schedule that one would have."""
+    options = ("--loop", "open", "--rate", 3000, "--threads", 3, "--connections", 3, "--count", 300)
+    result, _, records = run(pair, tmp_path, options, protocol="tcp", wait="epoll")
+    assert result["requests"] == 300
+    assert np.abs(np.sort(records["intended_ns"]) - np.arange(300) * S / 3000).max() <= 1
+    assert (records["connection"] == np.repeat(np.arange(3), 100)).all()
 
 
 def test_poisson_arrivals_are_poisson(pair: Pair, tmp_path: Path) -> None:
