@@ -95,7 +95,7 @@ def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Pla
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         manifest = facts.manifest() | {
             "seed": plan.seed,
-            "command": sys.argv,
+            "command": ["pollbench", *sys.argv[1:]],
             "overrides": dict(overrides_of(arguments.set)),
         }
         return ResultSet.create(arguments.output, plan.name, stamp, experiment.data, plan, manifest, owner)
