@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from harness.errors import InputError, PollbenchError
-from harness.store import SAMPLE_DTYPE, ResultSet, atomic, samples
+from harness.store import SAMPLE_DTYPE, ResultSet, atomic
+from harness.store import samples as samplefiles
 from tests.unit.synthetic import FakePlan, record
 
 STAMP = "20261122T101500Z"
@@ -247,9 +248,9 @@ def test_old_and_new_names_of_samples_are_read_as_each_other(tmp_path: Path) -> 
     new = np.zeros(3, dtype=[("intended_ns", "<i8"), ("latency_ns", "<i8")])
     new["intended_ns"], new["latency_ns"] = (1, 2, 3), (7, 8, -1)
     path = tmp_path / "samples.parquet"
-    path.write_bytes(samples.encode(new))
-    found = samples.read_columns(path, ["send_ns", "rtt_ns", "latency_ns"])
+    path.write_bytes(samplefiles.encode(new))
+    found = samplefiles.read_columns(path, ["send_ns", "rtt_ns", "latency_ns"])
     assert found["send_ns"].tolist() == [1, 2, 3]
     assert found["rtt_ns"].tolist() == found["latency_ns"].tolist() == [7, 8, -1]
     with pytest.raises(ValueError, match="service_ns"):
-        samples.read_columns(path, ["service_ns"])
+        samplefiles.read_columns(path, ["service_ns"])
