@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -78,7 +79,8 @@ class Child:
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.ended() is None:
-            signal.pidfd_send_signal(self.pidfd, number)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, number)
 
     def wait(self, deadline: float, others: Sequence[Child] = (), *streams: IO[bytes]) -> bool:
         """Wait for its end, or for a stream to become readable; False at the deadline (monotonic, seconds).
@@ -113,7 +115,8 @@ class Child:
 
     def _kill(self) -> None:
         if self.ended() is None:
-            self._process.kill()
+            # Not Popen.kill(): that would reap a child that has just ended, and its usage would be lost.
+            self.send_signal(signal.SIGKILL)
             self._reap(0)
 
     def _reap(self, flags: int) -> None:
@@ -166,7 +169,7 @@ class Program(Child):
 
     def stop(self) -> dict[str, Any]:
         """Ask the program to end (SIGTERM) and return its result."""
-        self._process.terminate()
+        self.send_signal(signal.SIGTERM)
         return self.expect("result", _STOP_S)
 
     def files(self) -> dict[str, bytes]:

@@ -12,8 +12,9 @@ def say(text: str, end: str = "\n") -> None:
         return
     try:
         print(text, end=end, file=sys.stderr, flush=True)
-    except (BrokenPipeError, OSError):
-        return
+    except OSError:
+        # Nobody listens. The interpreter would still try at its exit, and end with a code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def mute_stdout() -> None:
