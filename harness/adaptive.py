@@ -51,7 +51,7 @@ def state(rule: Adaptive, records: Iterable[Mapping[str, Any]], blocks: int) -> 
     """
     here = [record for record in records if (record.get("block") or 0) <= blocks]
     spent_s = sum(record.get("wall_s") or 0.0 for record in here)
-    widths = [_half_width(values) for values in _values(rule, here) if values]
+    widths = [_half_width(values) for values in _values(rule, here)]
     widest = max(widths, default=None)
     if blocks < rule.least:
         return State(False, f"{blocks} of at least {rule.least} repetitions", blocks, widest)
@@ -73,15 +73,16 @@ def _values(rule: Adaptive, records: Iterable[Mapping[str, Any]]) -> list[list[f
     for record in records:
         found = cells.setdefault((record["case"], repr(sorted(record["factors"].items()))), [])
         value = record["metrics"].get(rule.metric)
-        if record["verdict"] == "valid" and value is not None:
-            found.append(float(value))
-    return list(cells.values())
+        if record["verdict"] == "valid":
+            found.append(math.nan if value is None else float(value))
+    return [values for values in cells.values() if not all(map(math.isnan, values))]
 
 
 def _half_width(values: list[float]) -> float:
     """Half the width of the median's interval as a share of the median; without end where there is none."""
     found = stats.estimate(values)
-    if found.n < LEAST_RUNS or found.interval is None or not found.median:
+    # A tail that some runs are too short to have is not known, however alike the others are.
+    if found.n < max(LEAST_RUNS, len(values)) or found.interval is None or not found.median:
         return math.inf
     return (found.interval.high - found.interval.low) / 2.0 / abs(found.median)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from harness import columns
 from harness.calibration.known import entry_of
 from harness.calibration.noise import Noise, noise_of
-from harness.cli.results import paper
+from harness.cli.paper import paper
 from harness.cli.say import say
 from harness.cli.state import keep
 from harness.compare import DEFAULT_METRICS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness import columns, report
-from harness.cli.results import paper
+from harness.cli.paper import paper
 from harness.cli.state import quoted
 from harness.compare import Comparison, Options, compare_cases, compare_sources
 from harness.compare.choose import KERNEL_METRICS, choose_metrics

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from harness import report
-from harness.cli.say import is_live
+from harness.cli.paper import paper
 from harness.cli.state import quoted
 from harness.errors import EXIT_OK
 from harness.overview import overview
 from harness.tables import load_source
-
-_PIPE_WIDTH = 100
 
 
 def show(arguments: argparse.Namespace) -> int:
@@ -31,10 +26,3 @@ def print_overview(path: str | Path, fmt: report.Format, baseline: str | None = 
     source = load_source(path)
     view = replace(overview(source, baseline), calibration=quoted([source.runs]))
     print(report.show(view, fmt, width, color).rstrip("\n"))
-
-
-def paper() -> tuple[int, bool]:
-    """Columns to fill, and whether to colour: a terminal's, or a fixed width without colour in a pipe."""
-    if not is_live(sys.stdout):
-        return _PIPE_WIDTH, False
-    return shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, "NO_COLOR" not in os.environ

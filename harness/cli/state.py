@@ -6,19 +6,26 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
-from harness.calibration import known
+    from harness.calibration import known
 
 
 def quoted(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
     """What a calibration on the host of these runs found, in words; nothing without one."""
+    if not _path().exists():
+        return ()
+    from harness.calibration import known
+
     return known.sentences(known.matching(_entries(), tables))
 
 
 def keep(entry: known.Entry, owner: tuple[int, int] | None) -> None:
     """Keep a calibration, in place of an older one for the same host and way of working; files are `owner`'s."""
+    from harness.calibration import known
     from harness.store import atomic
 
     path = _path()
@@ -33,6 +40,8 @@ def keep(entry: known.Entry, owner: tuple[int, int] | None) -> None:
 
 def _entries() -> list[known.Entry]:
     """What is kept; a file that cannot be read is told of, and holds nothing."""
+    from harness.calibration import known
+
     path = _path()
     try:
         return known.read_entries(path.read_bytes())

@@ -38,7 +38,11 @@ def texts_of(runs: pd.DataFrame, name: str) -> tuple[str, ...]:
     """The distinct values of a column as text, blanks left out, in the order met."""
     if name not in runs.columns:
         return ()
-    found = (_text(value) for value in runs[name].dropna().unique())
+    values = runs[name]
+    if len(values) and bool((values == values.iloc[0]).all()):
+        # Alike in every row, as most are: no need to look for others.
+        values = values.iloc[:1]
+    found = (_text(value) for value in values.dropna().unique())
     return tuple(text for text in found if text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ RULE = Adaptive(3, 8, "rtt_p50_us", 0.05)
 
 
 def runs(
-    values: list[float], case: str = "a", verdict: str = "valid", wall_s: float = 1.0
+    values: Sequence[float | None], case: str = "a", verdict: str = "valid", wall_s: float = 1.0
 ) -> list[dict[str, Any]]:
     return [
         {"case": case, "factors": {}, "block": block, "verdict": verdict, "wall_s": wall_s}
@@ -47,6 +48,8 @@ NARROW, WIDE = [100.0, 101, 99, 100, 102, 100, 101, 99], [100.0, 150, 80, 120, 6
         (runs(NARROW) + runs(WIDE, "b"), 5, False, "not +-5.0 %"),
         (runs(NARROW) + runs(WIDE, "b", "inert"), 5, True, "within"),
         (runs(WIDE, verdict="skipped"), 5, True, "no cell has a valid run"),
+        (runs([*NARROW[:5], None]), 6, False, "any width"),
+        (runs([None] * 6) + runs(NARROW, "b"), 5, True, "within"),
     ],
 )
 def test_when_it_is_enough(records: list[dict[str, Any]], blocks: int, enough: bool, said: str) -> None:

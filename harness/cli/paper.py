@@ -1,0 +1,18 @@
+"""What output is printed on: how wide, and whether in colour."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from harness.cli.say import is_live
+
+_PIPE_WIDTH = 100
+
+
+def paper() -> tuple[int, bool]:
+    """Columns to fill, and whether to colour: a terminal's, or a fixed width without colour in a pipe."""
+    if not is_live(sys.stdout):
+        return _PIPE_WIDTH, False
+    return shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, "NO_COLOR" not in os.environ
