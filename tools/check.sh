@@ -19,11 +19,23 @@ step() { # NAME COMMAND...
 "
 }
 
+# On a busy host two programs may get into each other's way on real links: what failed has one more try, by itself,
+# and the log keeps both. A test that fails twice has failed. (The account of tiers is of the first, whole session.)
+run_tests() {
+    # In place of pyproject's addopts, which keep no memory of failures: it would be a directory of root's in the checkout.
+    options="addopts=-ra --strict-markers --strict-config --import-mode=importlib"
+    memory="cache_dir=$(mktemp -d)"
+    tools/as-root.sh .venv/bin/python -m pytest -o "$options" -o "$memory" "$@" && return 0
+    echo "== the tests that failed, once more"
+    CI='' tools/as-root.sh .venv/bin/python -m pytest -o "$options" -o "$memory" --last-failed \
+        --last-failed-no-failures none "$@"
+}
+
 step format .venv/bin/ruff format --check .
 step lint .venv/bin/ruff check .
 step types .venv/bin/mypy
 if [ "$what" = test ]; then
-    step tests tools/as-root.sh .venv/bin/python -m pytest "$@"
+    step tests run_tests "$@"
 fi
 
 printf '\n%s' "$closing"
