@@ -17,7 +17,7 @@ SPIN = {"kind": "ping-pong", "from": "client", "to": "server", "wait": "spin", "
 
 
 def test_repetitions_are_added_until_it_is_enough(tmp_path: Path) -> None:
-    repeat = {"min": 5, "max": 30, "until": {"metric": "rtt_p50_us", "ci": "60%"}}
+    repeat = {"min": 5, "max": 30, "until": {"metric": "rtt_p50_us", "ci": "99%"}}
     path = experiment.write(tmp_path, repeat=repeat, workload=SPIN | {"duration": "50ms"})
     done = command.run("run", path, "-o", tmp_path, "--wait")
     assert done.returncode == 0, done.stderr
