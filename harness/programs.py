@@ -114,9 +114,10 @@ class Child:
         return tail(self._errors.read())
 
     def _kill(self) -> None:
-        if self.ended() is None:
-            # Not Popen.kill(): that would reap a child that has just ended, and its usage would be lost.
-            self.send_signal(signal.SIGKILL)
+        # Sending looks whether it lives, and reaps it if not: only a child still unreaped after that is waited for.
+        # (Not Popen.kill(): that would reap without taking note of what was used.)
+        self.send_signal(signal.SIGKILL)
+        if self._process.returncode is None:
             self._reap(0)
 
     def _reap(self, flags: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -102,3 +103,19 @@ def test_launch_options() -> None:
 def test_masks(cpus: list[int], mask: str) -> None:
     assert cpus_to_mask(cpus) == mask
     assert mask_to_cpus(mask) == cpus
+
+
+def test_a_child_that_ends_while_it_is_being_ended(stopper: Stopper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lived at the first look and is gone, and reaped, at the second: there is nobody left to wait for."""
+    child = program("pass", stopper)
+    select.select([child.pidfd], [], [], 10)
+    really, looks = child.ended, []
+
+    def ended() -> int | None:
+        looks.append("look")
+        return None if len(looks) == 1 else really()
+
+    monkeypatch.setattr(child, "ended", ended)
+    with child:
+        pass
+    assert child.usage is not None
