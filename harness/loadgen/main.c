@@ -22,7 +22,7 @@ static const char help[] =
     "modes:\n"
     "  server --protocol udp|tcp --listen ADDRESS --port N --wait blocking|spin|poll|epoll|uring --size SIZES\n"
     "         [--response-size SIZES] [--phases] [--threads N] [--thread-cpus LIST] [--seed N]\n"
-    "         [--service fixed:NS|exp:NS|bimodal:NS1:NS2:P] [--stall NS:PERIOD_NS] [socket options]\n"
+    "         [--service fixed:NS|exp:NS|clock:NS|bimodal:NS1:NS2:P] [--stall NS:PERIOD_NS] [socket options]\n"
     "                                                       answers until SIGTERM; port 0: any\n"
     "  client --protocol udp|tcp --connect ADDRESS --port N --wait blocking|spin|poll|epoll --size SIZES\n"
     "         [--response-size SIZES] [--phases] [--connect-per-request]\n"

@@ -15,7 +15,7 @@
 #define CHECK_NS 100000
 #define SERVICE_MAX_NS (10 * NS_PER_S)
 
-static const char *const kind_names[] = {"none", "fixed", "exp", "bimodal"};
+static const char *const kind_names[] = {"none", "fixed", "exp", "bimodal", "clock"};
 
 /* A chain of dependent steps: a wider CPU does not run it any faster. */
 static void work(int64_t iterations)
@@ -85,8 +85,13 @@ static bool read_service(const char *text, struct service *service)
         service->kind = SERVICE_BIMODAL;
         return read_bimodal(text + 8, service);
     }
-    service->kind = strncmp(text, "exp:", 4) == 0 ? SERVICE_EXP : SERVICE_FIXED;
-    if (service->kind == SERVICE_FIXED && strncmp(text, "fixed:", 6) != 0)
+    if (strncmp(text, "exp:", 4) == 0)
+        service->kind = SERVICE_EXP;
+    else if (strncmp(text, "clock:", 6) == 0)
+        service->kind = SERVICE_CLOCK;
+    else if (strncmp(text, "fixed:", 6) == 0)
+        service->kind = SERVICE_FIXED;
+    else
         return false;
     text = strchr(text, ':') + 1;
     return read_ns(&text, &service->ns) && *text == '\0';
@@ -103,12 +108,22 @@ struct service service_read(const char *service, const char *stall)
     struct service result = {.kind = SERVICE_NONE};
 
     if (service != NULL && !read_service(service, &result))
-        fail_usage("--service", "want fixed:NS, exp:NS or bimodal:NS1:NS2:P, NS at most 10 s");
+        fail_usage("--service", "want fixed:NS, exp:NS, clock:NS or bimodal:NS1:NS2:P, NS at most 10 s");
     if (stall != NULL && !read_stall(stall, &result))
         fail_usage("--stall", "want NS:PERIOD_NS, NS below the period");
-    if (result.kind != SERVICE_NONE)
+    if (result.kind != SERVICE_NONE && result.kind != SERVICE_CLOCK)
         calibrate(&result);
     return result;
+}
+
+/* Exact on the clock, where counted work is as exact as the CPU's speed is steady: a sibling thread that spins, or
+ * a guest's neighbour, changes that by some percent. Time off the CPU counts as work here. */
+static void work_by_the_clock(int64_t ns)
+{
+    const int64_t end = clock_now_ns() + ns;
+
+    while (clock_now_ns() < end)
+        continue;
 }
 
 int64_t service_work(const struct service *service, struct rng *rng)
@@ -117,6 +132,10 @@ int64_t service_work(const struct service *service, struct rng *rng)
 
     if (service->kind == SERVICE_NONE)
         return 0;
+    if (service->kind == SERVICE_CLOCK) {
+        work_by_the_clock(service->ns);
+        return service->ns;
+    }
     if (service->kind == SERVICE_EXP)
         ns = rng_exponential(rng, ns);
     else if (service->kind == SERVICE_BIMODAL && rng_uniform(rng) <= service->p)

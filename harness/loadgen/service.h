@@ -7,7 +7,7 @@
 
 #include "rng.h"
 
-enum service_kind { SERVICE_NONE, SERVICE_FIXED, SERVICE_EXP, SERVICE_BIMODAL };
+enum service_kind { SERVICE_NONE, SERVICE_FIXED, SERVICE_EXP, SERVICE_BIMODAL, SERVICE_CLOCK };
 
 struct service {
     enum service_kind kind;
@@ -21,10 +21,10 @@ struct service {
     int64_t stall_ns, stall_period_ns; /* 0: none */
 };
 
-/* From --service and --stall (NULL: none); calibrates where there is work to do, which takes some 30 ms. */
+/* From --service and --stall (NULL: none); calibrates where there is counted work to do, which takes some 30 ms. */
 struct service service_read(const char *service, const char *stall);
 
-/* Works for one request; returns how long it was to take, in nanoseconds of CPU time. */
+/* Works for one request; returns how long it was to take, in nanoseconds of CPU time (SERVICE_CLOCK: of the clock). */
 int64_t service_work(const struct service *service, struct rng *rng);
 /* Answers nothing during the first stall_ns of every period: returns when that is over. */
 void service_stall(const struct service *service);

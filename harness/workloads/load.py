@@ -15,12 +15,18 @@ _ONLY_OPEN = ("arrivals", "burst", "late_ns")
 
 
 class Service(BaseModel):
-    """CPU work of the server for each request: a calibrated loop, so time off the CPU does not count as work."""
+    """What the server does for each request: a counted loop, or with `clock` a spin of an exact time.
+
+    The loop is calibrated at the start, when the other CPUs may be idle, and time off the CPU does not count as work:
+    what it takes on the clock varies with the CPU's speed, by some percent.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    distribution: Literal["fixed", "exponential", "bimodal"] = Field(
-        "fixed", description="fixed: always `time`; exponential: of mean `time`; bimodal: `time`, or `long`"
+    distribution: Literal["fixed", "exponential", "bimodal", "clock"] = Field(
+        "fixed",
+        description="fixed: always `time` of work; exponential: of mean `time`; bimodal: `time`, or `long`; "
+        "clock: a spin that ends `time` later by the clock",
     )
     time_ns: DurationNs = Field(alias="time", description="work of a request")
     long_ns: DurationNs | None = Field(None, gt=0, alias="long", description="work of a long request")
@@ -37,7 +43,8 @@ class Service(BaseModel):
         """The generator's form."""
         if self.distribution == "bimodal":
             return f"bimodal:{self.time_ns}:{self.long_ns}:{self.long_share:g}"
-        return f"{'exp' if self.distribution == 'exponential' else 'fixed'}:{self.time_ns}"
+        kind = "exp" if self.distribution == "exponential" else self.distribution
+        return f"{kind}:{self.time_ns}"
 
 
 class Generated(Workload):
