@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
 from harness.compare import Options, compare_cases
 from harness.tables import load_source
-from harness.workloads import WORKLOADS
 from tests import command, experiment
 
 SPIN = {"kind": "ping-pong", "from": "client", "to": "server", "wait": "spin", "warmup": "20ms"}
@@ -44,37 +44,42 @@ def test_a_calibration_through_the_whole_product(tmp_path: Path) -> None:
     assert "Calibrated on such a host" in shown.stdout
 
 
-# How well the effect is known: a server that spins exactly 20 us longer makes the round trip 20.0 to 20.25 us longer,
-# measured at 10, 40, 100 and 200 us of spin, since what comes after a longer wait runs a little colder.
-KNOWN_TO_US = 0.25
-
-
 def spinning(time: str) -> dict[str, Any]:
-    """A closed loop whose server spins for `time`, by the clock, on every request."""
-    load = {"kind": "load", "from": "client", "to": "server", "protocol": "udp", "wait": "spin"}
-    return load | {"service": {"distribution": "clock", "time": time}, "warmup": "20ms", "duration": "60ms"}
+    """An open loop whose server spins for `time`, by the clock, on every request.
+
+    Open at a constant rate, so that what passes between two requests does not depend on the spin: in a closed loop the
+    receive path of the longer spin is colder, which costs up to 1 us more (docs/statistics.md). A late send is no fault
+    here: it is late in either case.
+    """
+    load = {
+        "kind": "load",
+        "from": "client",
+        "to": "server",
+        "protocol": "udp",
+        "wait": "spin",
+        "late": "5ms",
+    }
+    service = {"distribution": "clock", "time": time}
+    return load | {"rate": 4000, "service": service, "warmup": "20ms", "duration": "150ms"}
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("load" not in WORKLOADS, reason="no workload has a server with a service time yet")
 def test_a_known_effect_is_recovered(tmp_path: Path) -> None:
-    """20 us more on the server is 20 us more round trip, known to 1 %: held by 9 of 10 intervals at least.
+    """20 us more on the server is 20 us more round trip: within the intervals of 9 of 10 experiments at least.
 
-    Both cases spin, 40 us and 60 us: what it costs to spin at all is in either. By the clock, because the effect has to
-    be known: how long counted work takes depends on the CPU's speed, which varies by more than an interval is wide.
+    By the clock, because the effect has to be known: how long counted work takes depends on the CPU's speed, which
+    varies by more than an interval is wide.
     """
     cases = {"forty": {}, "sixty": {"workload": {"service": {"time": "60us"}}}}
-    held = []
+    found = []
     for attempt in range(10):
-        path = experiment.write(tmp_path, workload=spinning("40us"), cases=cases, repeat=6, seed=attempt)
+        path = experiment.write(tmp_path, workload=spinning("40us"), cases=cases, repeat=8, seed=attempt)
         done = command.run("run", path, "-o", tmp_path / str(attempt), "--wait")
-        assert done.returncode == 0, done.stderr
+        assert done.returncode in (0, 1), done.stderr
         source = load_source(tmp_path / str(attempt) / "small")
         (row,) = compare_cases(source, "forty", Options(metrics=("rtt_p50_us",))).rows
-        found = row.change.difference
-        assert found is not None
-        assert found.interval is not None
-        low, high = found.interval.low, found.interval.high
-        held.append(low - KNOWN_TO_US <= 20.0 <= high + KNOWN_TO_US)
-        assert high - low < 4.0, "an interval that holds anything proves nothing"
-    assert sum(held) >= 9, held
+        assert row.change.difference is not None
+        assert row.change.difference.interval is not None, done.stderr
+        found.append(row.change.difference.interval)
+    assert sum(each.low <= 20.0 <= each.high for each in found) >= 9, found
+    assert median(each.high - each.low for each in found) < 4.0, "intervals that hold anything prove nothing"
