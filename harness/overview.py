@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,14 +94,15 @@ class Overview:
 def overview(source: Source, baseline: str | None = None) -> Overview:
     """Everything `show` prints about a source.
 
-    baseline: default the case "base", else the plan's first. Raises InputError for a case that is not there.
+    baseline: default the case "base", else the plan's first that has a valid run. Raises InputError for a case
+    that is not there.
     """
     cells = group_cells(source.runs)
     source = replace(source, runs=whole_tails(source.runs, cells))
     by_key = {(cell.case, cell.factors): cell for cell in cells}
     keys = list(dict.fromkeys([*source.planned, *by_key]))
     cases = list(dict.fromkeys(case for case, _ in keys))
-    baseline = _baseline(cases, baseline)
+    baseline = _baseline(cases, baseline, {key[0] for key, cell in by_key.items() if cell.valid.size})
     views = tuple(_view(source, key, by_key, baseline) for key in keys)
     plan = source.plan
     return Overview(
@@ -119,11 +120,12 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
     )
 
 
-def _baseline(cases: Sequence[str], wanted: str | None) -> str:
+def _baseline(cases: Sequence[str], wanted: str | None, measured: Collection[str]) -> str:
+    """The case asked for, else "base", else the first that was measured: one without a run compares nothing."""
     if wanted is None:
         if len(cases) < 2:
             return ""
-        return "base" if "base" in cases else cases[0]
+        return "base" if "base" in cases else next((case for case in cases if case in measured), cases[0])
     if wanted not in cases:
         raise InputError(
             "compare with a baseline",

@@ -117,7 +117,7 @@ METRICS: tuple[Column, ...] = (
         main=True,
         label="payload",
     ),
-    measured("lost_percent", "%", "Datagrams lost, as iperf3 counts them.", "lower"),
+    measured("lost_percent", "%", "Datagrams sent that never came, as the program counts them.", "lower"),
     measured("hit_percent", "%", "memcached: gets that found their key.", "higher"),
     measured("get_percent", "%", "memcached: share of gets."),
     measured("errors", "count", "Replies that told of an error.", "lower"),

@@ -111,7 +111,7 @@ def _polled(cell: CellView) -> str:
 
 def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
     for warning in view.warnings:
-        yield f"Damaged: {warning}.", "warn"
+        yield words.sentence(warning), "warn"
     for group in view.left_out:
         where = words.some(words.cell(case, factors) for case, factors in group.cells)
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
@@ -140,6 +140,11 @@ def _legend(view: Overview) -> Iterator[str]:
             f"vs {view.baseline}: how p50 changes under the same factors, block by block where blocks match; "
             "~: its interval includes no change; few runs: too few valid runs to claim one."
         )
+        if sum(bool(cell.changes) for cell in view.cells) > 1:
+            yield (
+                "Each of these claims stands for itself; "
+                f"`pollbench compare DIR --baseline {view.baseline}` corrects for how many there are."
+            )
     yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
     if host := _host(view):
         yield host

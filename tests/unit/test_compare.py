@@ -176,3 +176,14 @@ def test_one_case_has_nothing_to_be_held_against(tmp_path: Path) -> None:
     found = overview(Source(str(tmp_path), runs))
     assert found.baseline == ""
     assert found.headline == ()
+
+
+def test_the_baseline_is_a_case_that_was_measured() -> None:
+    """A first case of which every run failed compares nothing with nothing."""
+    verdicts = ["failed"] * 5 + ["valid"] * 10
+    cases = ["first"] * 5 + ["second"] * 5 + ["third"] * 5
+    some = table(case=cases, verdict=verdicts, rtt_p50_us=[float(value) for value in range(15)])
+    found = overview(some)
+    assert found.baseline == "second"
+    assert [bool(view.changes) for view in found.cells] == [True, False, True]
+    assert overview(some, "first").baseline == "first"

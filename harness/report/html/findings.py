@@ -113,7 +113,7 @@ def doubts(view: Overview) -> Markup | None:
 
 def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
     for warning in view.warnings:
-        yield tag("strong", "Damaged: "), warning
+        yield (words.sentence(warning),)
     for group in view.left_out:
         cells = words.some(words.cell(case, factors) for case, factors in group.cells)
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
