@@ -20,8 +20,11 @@ from harness.tables.frames import CellKey
 from harness.tables.source import Source
 from harness.tables.tails import whole_tails
 
-CHANGED = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
-"""The metrics that are compared with the baseline case."""
+COSTS = ("cpu_us_per_request", "cycles_per_query")
+"""What a request costs in CPU: our own measure, and the one that imported campaigns have instead."""
+
+CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS)
+"""The metrics that are compared with the baseline case, where any run has them."""
 
 _FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
 _SETUP = ("workload_protocol", "workload_client_wait", "workload_server_wait", "workload_size_bytes")
@@ -164,7 +167,7 @@ def _view(source: Source, key: CellKey, cells: dict[CellKey, Cell], baseline: st
 def _changes(runs: pd.DataFrame, base: Cell, cell: Cell) -> dict[str, Change]:
     found = {}
     for name in CHANGED:
-        if name not in runs.columns:
+        if name not in runs.columns or runs[name].isna().all():
             continue
         values = runs[name].to_numpy(dtype=np.float64)
         pairs = paired_values(runs, name, base, cell)
