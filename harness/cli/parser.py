@@ -60,6 +60,7 @@ def _experiment(parser: argparse.ArgumentParser) -> None:
     _overrides(parser)
     parser.add_argument("--repeat", type=_count, metavar="N", help="repetitions of every cell")
     parser.add_argument("--seed", type=_seed, metavar="N", help="seed of the random order")
+    parser.add_argument("--quick", action="store_true", help="shorter, as the file's `quick` section says")
 
 
 def _overrides(parser: argparse.ArgumentParser) -> None:

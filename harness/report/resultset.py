@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.overview import CellView, Overview
-from harness.report import words
+from harness.report import claims, words
 from harness.report.headline import sentence
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 from harness.stats import Estimate
@@ -29,6 +29,7 @@ def document(view: Overview) -> list[Block]:
         blocks.append(Gap())
     if view.cells:
         blocks += [_table(view), Gap()]
+    blocks += claims.blocks(view.claims)
     blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
     blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]
