@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from harness.claims.model import Finding
 from harness.claims.verdict import judge
 from harness.compare.environment import texts_of
@@ -49,3 +51,16 @@ def had(source: Source) -> frozenset[Need]:
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) else len(value) if isinstance(value, list | dict) else 0
+
+
+def before_running(
+    claims: Mapping[str, Claim],
+    plan: Mapping[str, Any],
+    environment: Mapping[str, str | None],
+    manifest: Mapping[str, Any],
+) -> tuple[Finding, ...]:
+    """The findings of a plan that has no runs yet, made on a host of this environment: what cannot be tested there."""
+    row = {name: [value or ""] for name, value in environment.items()}
+    place = Source("", pd.DataFrame({"place": ["host"], **row}), manifest=dict(manifest), plan=dict(plan))
+    nothing = Source("", pd.DataFrame({"case": []}), plan=dict(plan))
+    return judge(nothing, claims, had(place))

@@ -118,7 +118,7 @@ def _went(cell: Cell | None, expect: Expect, factors: Factors) -> Comparison:
 
 def _level(expect: Expect, value: Estimate) -> tuple[State, str]:
     """The interval of a median against a bound."""
-    if value.interval is None:
+    if value.interval is None or value.interval.confidence < _SURE:
         return "unclear", f"{value.n} valid runs are too few" if value.n else "no value"
     low, high = value.interval.low, value.interval.high
     if expect.below is not None:
@@ -195,6 +195,9 @@ def _confirmed(conditions: Sequence[Condition]) -> list[Condition]:
         replace(condition, comparisons=tuple(each)) for condition, each in zip(conditions, held, strict=True)
     ]
 
+
+_SURE = 0.9
+"""What the interval of a level must hold, as five runs do: four cannot, whatever they show."""
 
 _TESTED = ("lower", "higher")
 """The directions whose proof is a difference; that there is none is proved by the interval alone."""

@@ -9,8 +9,10 @@ from typing import Any
 from harness import columns
 from harness.claims import Comparison, Condition, Finding
 from harness.claims.verdict import shares
+from harness.compare import Factors
 from harness.report import words
 from harness.report.layout import Block, Gap, Para, Style
+from harness.stats import Interval
 
 STYLES: dict[str, Style] = {
     "holds": "good",
@@ -26,6 +28,7 @@ _MARKS = {
     "unclear": "unclear",
     "untestable": "not here",
 }
+_MANY = 1.5
 _EXPECTED = {
     "lower": "lower",
     "higher": "higher",
@@ -77,7 +80,7 @@ def condition_line(condition: Condition) -> str:
 
 def told(condition: Condition, each: Comparison) -> str:
     """One comparison in words: what was expected, and what was seen."""
-    where = f" at {words.factors(each.factors)}" if each.factors else ""
+    where = f" at {factors_said(each.factors)}" if each.factors else ""
     return f"{subject(condition)}{where}: {seen(condition, each)}"
 
 
@@ -93,7 +96,7 @@ def subject(condition: Condition) -> str:
         return f"{label} of {expect.case} {bound}{f' {unit}' if unit else ''}"
     assert expect.direction is not None
     if expect.against_at:
-        than = ", ".join(f"{name}={value}" for name, value in expect.against_at.items())
+        than = factors_said(tuple(expect.against_at.items()))
         than = than if condition.against == expect.case else f"{condition.against} at {than}"
     else:
         than = condition.against
@@ -108,29 +111,47 @@ def subject(condition: Condition) -> str:
 
 def seen(condition: Condition, each: Comparison) -> str:
     """What was seen in one comparison: medians and the change with its interval, or why there is nothing."""
+    unit = columns.metric(condition.expect.metric).unit
+    unit = f" {unit}" if unit else ""
     if each.change is None:
         if each.value is None or each.value.median is None:
             return each.why
-        unit = columns.metric(condition.expect.metric).unit
         why = f" ({each.why})" if each.why else ""
-        unit = f" {unit}" if unit else ""
-        return f"{words.short(each.value.median)}{unit} {words.bracket(each.value.interval, gap='..')}{why}".rstrip()
+        interval = words.bracket(each.value.interval, gap="..")
+        return f"{_number(each.value.median)}{unit} {interval}{why}".rstrip()
     found = each.change
-    moved = f"{words.short(found.base.median)} -> {words.short(found.test.median)}"
+    moved = f"{_number(found.base.median)} -> {_number(found.test.median)}{unit}"
     ends = shares(found)
     size = words.times(found) if found.ratio is not None else ""
-    between = f" [{_times(ends.low)}..{_times(ends.high)}]" if ends else ""
+    between = f" [{_between(ends)}]" if ends and math.isfinite(ends.high) else ""
     why = f" ({each.why})" if each.why else ""
     return f"{moved}{f', {size}' if size else ''}{between}{why}"
 
 
-def _times(share: float) -> str:
-    """A ratio as times of the baseline: x0.12, x3.4."""
-    return "x0" if share <= 0 else f"x{words.short(share)}"
+def _number(value: float | None) -> str:
+    """A median; one of millions and more in powers of ten."""
+    return f"{value:.3g}" if value is not None and abs(value) >= 1e7 else words.short(value)
+
+
+def _between(ends: Interval) -> str:
+    """The interval of a ratio in the words of its size: 11.9x..12.8x lower, -3.1 %..+2.0 %."""
+    if ends.low > 0 and ends.high < 1 / _MANY:
+        return f"{words.short(1 / ends.high)}x..{words.short(1 / ends.low)}x lower"
+    if ends.low > _MANY:
+        return f"{words.short(ends.low)}x..{words.short(ends.high)}x higher"
+    return f"{100 * (ends.low - 1):+.1f} %..{100 * (ends.high - 1):+.1f} %"
 
 
 def _where(each: Comparison) -> str:
-    return f"{words.factors(each.factors)}: " if each.factors else ""
+    return f"{factors_said(each.factors)}: " if each.factors else ""
+
+
+def factors_said(factors: Factors) -> str:
+    """Factors by the last part of their dotted keys, where that still tells them apart: usecs=50, load=100%."""
+    names = [name.rpartition(".")[2] for name, _ in factors]
+    if len(set(names)) < len(names):
+        return words.factors(factors)
+    return ", ".join(f"{name}={value}" for name, (_, value) in zip(names, factors, strict=True))
 
 
 def one_line(text: str) -> str:

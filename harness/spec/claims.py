@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from harness.spec.messages import Path, did_you_mean, problem
 from harness.spec.repeat import metric_name
@@ -16,7 +16,7 @@ from harness.yamlfile import Tree
 
 Direction = Literal["lower", "higher", "same", "not-lower", "not-higher"]
 Need = Literal["vm", "nic", "numa", "iommu"]
-Value = Annotated[str, AfterValidator(lambda text: text.strip())]
+Value = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 
 NEEDS: dict[Need, tuple[str, str]] = {
     "vm": ("it asks for a virtual machine of ours", "run the file in one"),

@@ -85,7 +85,9 @@ def load_experiment(
     check_count(layers, repeat, where)
     pairs = expand(layers)
     claims = header.claims or {}
-    check_claims(claims, tree, {case.name: case for case in layers.cases}, _swept(pairs))
+    # Held against the file's own sweep: an override that takes a value away makes a claim untested, not wrong.
+    swept = {key: [written(value) for value in values] for key, values in (header.sweep or {}).items()}
+    check_claims(claims, tree, {case.name: case for case in layers.cases}, swept)
     document = resolved.plain()
     if cell_settings:
         document["set"] = {key: value.plain() for key, value in cell_settings}
@@ -114,15 +116,6 @@ def _shortened(tree: Tree) -> list[tuple[str, Tree]]:
     if not isinstance(section.value, dict):
         raise InputError("quick", got=f"it is {kind_of(section.value)}, not a mapping", where=section.at)
     return list(section.value.items())
-
-
-def _swept(pairs: Sequence[tuple[Cell, Tree]]) -> dict[str, list[str]]:
-    """Swept key to its values as result tables write them."""
-    found: dict[str, dict[str, None]] = {}
-    for cell, _ in pairs:
-        for name, value in cell.factors.items():
-            found.setdefault(name, {})[written(value)] = None
-    return {name: list(values) for name, values in found.items()}
 
 
 def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
