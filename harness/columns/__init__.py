@@ -46,7 +46,11 @@ _DECLARED = (
     ),
     text("runs", "workload_mode", "Mode or test of a program that has several (sockperf, netperf)."),
     text("runs", "workload_protocol", "udp or tcp."),
-    text("runs", "workload_client_wait", "How the client waits for a reply: blocking, spin, epoll or poll."),
+    text(
+        "runs",
+        "workload_client_wait",
+        "How the client waits for a reply: blocking, spin, epoll, poll or select.",
+    ),
     text("runs", "workload_server_wait", "How the server waits for a request; uring: by io_uring."),
     Column("workload_rate_rps", "1/s", "number", "runs", "Open loop: requests per second asked for."),
     text("runs", "workload_arrivals", "Open loop: constant, poisson, burst or etc."),

@@ -169,6 +169,7 @@ def as_data(found: Sequence[Finding]) -> list[dict[str, Any]]:
             "reason": each.reason,
             "advice": one_line(each.claim.advice),
             "needs": list(each.claim.needs),
+            "evidence": [*evidence(each)],
             "conditions": [_condition(condition) for condition in each.conditions],
         }
         for each in found

@@ -33,7 +33,10 @@ _SIGNS = {
 _CSS = """
 .claim{border-top:1px solid var(--line,#8886);padding-top:1rem;margin-top:1.6rem}
 .claim h3{margin:.2rem 0 .6rem}.claim blockquote{margin:.2rem 0 .8rem;font-size:1.08rem}
-.claim pre{overflow-x:auto;font-size:.82rem}.heatmap td.diagonal{outline:2px solid currentColor;outline-offset:-3px}
+.claim pre{overflow-x:auto;font-size:.82rem}
+.verdicts th[scope=row]{white-space:normal;min-width:16rem;max-width:30rem;font-weight:400}
+.verdicts td{vertical-align:top}.verdicts td.why{min-width:18rem}
+.claim .single{max-width:36rem}.heatmap td.diagonal{outline:2px solid currentColor;outline-offset:-3px}
 """
 
 
@@ -77,7 +80,7 @@ def _overview(entries: Sequence[Entry]) -> Markup:
             )
     names = ("claim", "verdict", "effect and evidence")
     head = tag("tr", *(tag("th", name, scope="col") for name in names))
-    table = tag("table", tag("thead", head), tag("tbody", *rows))
+    table = tag("table", tag("thead", head), tag("tbody", *rows), class_="verdicts")
     return tag(
         "div", tag("p", counts(entries), class_="plain"), tag("div", table, class_="scroll", tabindex="0")
     )
@@ -106,15 +109,14 @@ def _section(look: Look, entry: Entry) -> Markup:
 
 
 def _claims(look: Look, entry: Entry) -> Iterator[Markup]:
+    shown: list[Picture] = []
     for each in entry.findings:
-        drawn = None
-        if (
-            entry.study is not None
-            and len(entry.study.source.runs)
-            and each.outcome != "cannot be tested here"
-        ):
-            wanted = each.claim.picture or Picture(metric=each.claim.expect[0].metric)
+        wanted = each.claim.picture or Picture(metric=each.claim.expect[0].metric)
+        drawn = tag("p", "The picture is the one above.", class_="note") if wanted in shown else None
+        measured = entry.study is not None and len(entry.study.source.runs)
+        if drawn is None and entry.study and measured and each.outcome != "cannot be tested here":
             drawn = picture(look, entry.study, wanted, tuple(each.claim.include))
+            shown.append(wanted)
         lines = tag("ul", *(tag("li", line) for line in evidence(each)), class_="method")
         advice = one_line(each.claim.advice)
         yield tag(

@@ -144,7 +144,7 @@ def _curve(look: Look, data: Spots) -> Markup | None:
         groups.append(look.group(key[0], path(places[key], "line", dash), *marks, label))
     said = f"{columns.metric(data.picture.metric).label} against {data.x}"
     chart = svg(axes, *groups, label=said)
-    return figure(said, chart, table=_numbers(data))
+    return tag("div", figure(said, chart, table=_numbers(data)), class_="single")
 
 
 def _curve_axes(data: Spots, numbers: Sequence[float], medians: Sequence[float]) -> Axes:
@@ -159,9 +159,8 @@ def _curve_axes(data: Spots, numbers: Sequence[float], medians: Sequence[float])
         else log_scale(medians, HEIGHT - BOTTOM, TOP, around=1.3)
     )
     ticks = list(numbers) if len(numbers) <= 6 and wide else None
-    return Axes(
-        x, y, data.x, f"{column.label}, {column.unit}".rstrip(", "), tick_text, tick_text, x_ticks=ticks
-    )
+    name = f"{column.label}, {column.unit}".rstrip(", ").replace("us", "µs")
+    return Axes(x, y, data.x, name, "{:g}".format, tick_text, x_ticks=ticks)
 
 
 def _whisker(axes: Axes, at: float, spot: Spot) -> Markup:
@@ -219,7 +218,7 @@ def _medians(look: Look, data: Spots) -> Markup:
         aria_label=label,
         class_="chart",
     )
-    return figure(label, chart, table=_numbers(data))
+    return tag("div", figure(label, chart, table=_numbers(data)), class_="single")
 
 
 def _numbers(data: Spots) -> Markup:
