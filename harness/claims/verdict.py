@@ -35,6 +35,7 @@ def _judged(source: Source, name: str, claim: Claim, have: frozenset[Need]) -> F
     if lacking:
         why = "; ".join(f"{NEEDS[need][0]}: {NEEDS[need][1]}" for need in lacking)
         return Finding(name, claim, "cannot be tested here", reason=why)
+    source = counted(source, claim.include)
     cells = group_cells(source.runs, include=tuple(claim.include)) if len(source.runs) else []
     source = replace(source, runs=whole_tails(source.runs, cells))
     by_key = {(cell.case, cell.factors): cell for cell in cells}
@@ -44,6 +45,14 @@ def _judged(source: Source, name: str, claim: Claim, have: frozenset[Need]) -> F
     outcome, deciding = _outcome(conditions)
     reason = deciding[1].why if deciding and outcome == "cannot be tested here" else ""
     return Finding(name, claim, outcome, tuple(conditions), reason, deciding)
+
+
+def counted(source: Source, include: Sequence[str]) -> Source:
+    """The source for a claim that counts inert runs as well: those that are in doubt too become suspect."""
+    if "inert" not in include or "doubts" not in source.runs or "verdict" not in source.runs:
+        return source
+    noisy = (source.runs["verdict"] == "inert") & (source.runs["doubts"] > 0)
+    return replace(source, runs=source.runs.assign(verdict=source.runs["verdict"].mask(noisy, "suspect")))
 
 
 def _condition(source: Source, cells: _Cells, expect: Expect, baseline: str) -> Condition:

@@ -215,6 +215,12 @@ METRICS: tuple[Column, ...] = (
     measured(
         "turnaround_p99_us", "us", "99 % quantile of reply received to next request sent: lateness.", "lower"
     ),
+    measured(
+        "doubts",
+        "count",
+        "Reasons not to believe the figures (noise, losses, lateness), whatever the verdict.",
+        "lower",
+    ),
     measured("clock_overhead_ns", "ns", "What one reading of the generator's clock costs.", "lower"),
     measured(
         "background_rps", "1/s", "Answered requests per second of the workloads beside the measured one."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import stats
+from harness.claims.verdict import counted
 from harness.compare import Factors
 from harness.compare.change import values_of
 from harness.plots.factors import quantity
@@ -68,6 +69,7 @@ class Spots:
 
 def spots(source: Source, picture: Picture, include: Sequence[str] = ()) -> Spots:
     """The medians that a picture shows; `include`: verdicts that count beside valid."""
+    source = counted(source, include)
     cells = group_cells(source.runs, include=include) if len(source.runs) else []
     runs = whole_tails(source.runs, cells)
     values = values_of(runs, picture.metric)

@@ -128,6 +128,23 @@ def seen(condition: Condition, each: Comparison) -> str:
     return f"{moved}{f', {size}' if size else ''}{between}{why}"
 
 
+def label(condition: Condition) -> str:
+    """What a condition looks at, in few words: "server busy-polled of busypoll50"."""
+    expect = condition.expect
+    return f"{columns.metric(expect.metric).label if expect.verdict is None else expect.verdict} of {expect.case}"
+
+
+def short_seen(condition: Condition, each: Comparison) -> str:
+    """The medians of one comparison alone, or why there are none."""
+    unit = columns.metric(condition.expect.metric).unit
+    unit = f" {unit}" if unit else ""
+    if each.change is not None:
+        return f"{_number(each.change.base.median)} -> {_number(each.change.test.median)}{unit}"
+    if each.value is None or each.value.median is None:
+        return f"({each.why})"
+    return f"{_number(each.value.median)}{unit}"
+
+
 def _number(value: float | None) -> str:
     """A median; one of millions and more in powers of ten."""
     return f"{value:.3g}" if value is not None and abs(value) >= 1e7 else words.short(value)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from harness.claims import OUTCOMES, Comparison, Condition, Finding
 from harness.plots import Study
-from harness.report.claims import STYLES, as_data, one_line, seen, subject, told
+from harness.report.claims import STYLES, as_data, label, one_line, seen, short_seen, subject, told
 from harness.report.layout import Block, Col, Gap, Para, Table, Text
 
 _NARROW = 30
+_BESIDE = 4
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def document(entries: Sequence[Entry], width: int = 100, where: str = "") -> lis
     for entry in entries:
         rows.append(entry.name)
         for each in entry.findings:
-            said = textwrap.wrap(summary(each), room) or [""]
+            said = [line for text in (summary(each), _beside(each)) for line in textwrap.wrap(text, room)]
             rows.append((Text(each.name), Text(each.outcome, STYLES[each.outcome]), Text(said[0])))
             rows += [(Text(""), Text(""), Text(line)) for line in said[1:]]
     blocks: list[Block] = [Table(cols, tuple(rows)), Gap(), Para(counts(entries), "bold")]
@@ -65,6 +66,16 @@ def summary(finding: Finding) -> str:
         return told(*finding.deciding)
     condition, each = _main(finding)
     return f"{subject(condition)}: {seen(condition, each)}"
+
+
+def _beside(finding: Finding) -> str:
+    """The evidence beside what decided: of every other condition the figures at its first place."""
+    if finding.reason or not finding.conditions:
+        return ""
+    decided = finding.deciding or _main(finding)
+    others = [each for each in finding.conditions if each is not decided[0] and each.comparisons]
+    told = [f"{label(each)} {short_seen(each, each.comparisons[0])}" for each in others[:_BESIDE]]
+    return f"beside it: {'; '.join(told)}" if told else ""
 
 
 def _main(finding: Finding) -> tuple[Condition, Comparison]:

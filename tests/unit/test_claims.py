@@ -129,6 +129,19 @@ def test_runs_by_verdict() -> None:
     assert outcome(values, LOWER, include=["inert"]).outcome == "holds"
 
 
+def test_an_inert_run_in_doubt_does_not_count_even_where_inert_ones_do() -> None:
+    values = runs({"base": around(10.0), "test": [*around(5.0, count=6), 50.0, 60.0]})
+    values.runs.loc[values.runs["case"] == "test", "verdict"] = "inert"
+    inert = {"case": "test", "verdict": "inert"}
+    values.runs["doubts"] = [0.0] * 14 + [1.0] * 2
+    found = outcome(values, LOWER, inert, include=["inert"])
+    assert found.outcome == "holds"
+    value = found.conditions[0].comparisons[0].value
+    assert (value.n if value else 0) == 6
+    values.runs["doubts"] = 0.0
+    assert outcome(values, LOWER, include=["inert"]).outcome == "not shown"
+
+
 def test_what_is_skipped_or_lacking_cannot_be_tested() -> None:
     found = outcome(runs({"base": around(10.0), "test": "skipped"}), LOWER)
     assert (found.outcome, found.reason) == ("cannot be tested here", "no netem here")
