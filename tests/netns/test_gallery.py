@@ -51,7 +51,7 @@ def test_runs_judges_and_goes_on(claims: Path, tmp_path: Path) -> None:
     found = command(*given)
     assert found.returncode == 0, found.stderr
     assert verdicts(out) == {"faster": "holds", "kernel": "cannot be tested here"}
-    assert "ethtool" in found.stdout or "coalescing" in found.stdout
+    assert "Operation not supported" in " ".join(found.stdout.split()), found.stdout
     assert (out / "gallery.html").read_text().startswith("<!DOCTYPE html>")
     (made,) = (out / "real").iterdir()
     # What is there is not made again; a run that is missing is.

@@ -70,5 +70,5 @@ def test_keeps_what_is_small(tmp_path: Path) -> None:
     }
     rows = list(csv.DictReader((target / "claims.csv").open()))
     assert {row["claim"] for row in rows if row["experiment"] == "02-numa"} == {"numa"}
-    page = gallery_reference.render("<!-- claim: 01-poll/faster -->\nold\n<!-- end -->\n", target)
-    assert "> Polling is faster <here>." in page and "**holds**" in page and "old" not in page
+    page = gallery_reference.render("<!-- claim: 01-poll/faster -->\nbefore\n<!-- end -->\n", target)
+    assert "> Polling is faster <here>." in page and "**holds**" in page and "before" not in page

@@ -9,7 +9,7 @@ from harness.plots import marks
 from harness.report.claims import evidence, one_line
 from harness.report.gallery import Entry, counts, summary
 from harness.report.html.frame import section
-from harness.report.html.look import Look
+from harness.report.html.look import Look, times
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.page import assembled
 from harness.report.html.pictures import picture
@@ -36,7 +36,7 @@ _CSS = """
 .claim pre{overflow-x:auto;font-size:.82rem}
 .verdicts th[scope=row]{white-space:normal;min-width:16rem;max-width:30rem;font-weight:400}
 .verdicts td{vertical-align:top}.verdicts td.why{min-width:18rem}
-.claim .single{max-width:36rem}.heatmap td.diagonal{outline:2px solid currentColor;outline-offset:-3px}
+.claim .single{max-width:36rem}.heatmap td.diagonal{outline:3px solid light-dark(#e07b00,#ffb347);outline-offset:-3px}
 """
 
 
@@ -75,7 +75,7 @@ def _overview(entries: Sequence[Entry]) -> Markup:
                     "tr",
                     tag("th", link, scope="row"),
                     tag("td", _badge(each)),
-                    tag("td", summary(each), class_="why"),
+                    tag("td", _typeset(summary(each)), class_="why"),
                 )
             )
     names = ("claim", "verdict", "effect and evidence")
@@ -117,7 +117,7 @@ def _claims(look: Look, entry: Entry) -> Iterator[Markup]:
         if drawn is None and entry.study and measured and each.outcome != "cannot be tested here":
             drawn = picture(look, entry.study, wanted, tuple(each.claim.include))
             shown.append(wanted)
-        lines = tag("ul", *(tag("li", line) for line in evidence(each)), class_="method")
+        lines = tag("ul", *(tag("li", _typeset(line)) for line in evidence(each)), class_="method")
         advice = one_line(each.claim.advice)
         yield tag(
             "article",
@@ -129,6 +129,11 @@ def _claims(look: Look, entry: Entry) -> Iterator[Markup]:
             class_="claim",
             id=_identity(entry, each),
         )
+
+
+def _typeset(said: str) -> str:
+    """A line of evidence with the signs that a page has and a terminal may not."""
+    return times(said).replace(" -> ", " → ").replace(" us", " µs")
 
 
 def _identity(entry: Entry, finding: Finding) -> str:

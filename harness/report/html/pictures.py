@@ -194,7 +194,8 @@ def _medians(look: Look, data: Spots) -> Markup:
             low, high = x.at(spot.estimate.interval.low), x.at(spot.estimate.interval.high)
             drawn.append(tag("line", x1=low, x2=high, y1=y, y2=y, class_="line"))
         drawn.append(look.marker(spot.case, x.at(median), y))
-        drawn.append(tag("text", words.short(median), x=x.at(median) + 9, y=y + 4, class_="tick"))
+        beyond = max(x.at(median), x.at(spot.estimate.interval.high) if spot.estimate.interval else 0.0)
+        drawn.append(tag("text", words.short(median), x=beyond + 9, y=y + 4, class_="tick"))
         parts.append(
             tag(
                 "text",
