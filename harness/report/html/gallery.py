@@ -57,7 +57,9 @@ def gallery_page(entries: Sequence[Entry], host: str = "", quick: bool = False) 
         section("verdicts", "Verdicts", _overview(entries), tag("p", host, class_="quiet"), short="Verdicts")
     ]
     content += [_section(look, entry) for entry in entries]
-    return assembled(title, look.css() + _CSS, [top], content, footer="Made by pollbench gallery.")
+    return assembled(
+        f"{title} – pollbench gallery", look.css() + _CSS, [top], content, footer="Made by pollbench gallery."
+    )
 
 
 def _cases(entry: Entry) -> list[str]:
