@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from harness.claims import Finding, agreed, findings, judge
+from harness.overview import overview
+from harness.plots import Study
+from harness.report.claims import as_data, blocks
+from harness.report.html import page
 from harness.spec.claims import written
 from harness.tables import Source
 from harness.tables.frames import factor_text
-from tests.unit import claims
+from tests.unit import claims, synthetic
 from tests.unit.claims import around, claim, runs
 
 LOWER = {"case": "test", "direction": "lower", "by": "10%"}
@@ -206,10 +210,17 @@ def test_factors_are_matched_as_tables_write_them(value: Any) -> None:
 
 
 def test_infinite_changes_can_be_printed() -> None:
-    from harness.report.claims import as_data, blocks
-
     found = judge(runs({"base": [0.0] * 8, "test": around(1.0)}), claim(LOWER | {"direction": "higher"}))
     assert blocks(found)
     (one,) = as_data(found)
     assert one["conditions"][0]["comparisons"][0]["ratio_high"] is None
     assert np.isfinite(one["conditions"][0]["comparisons"][0]["median"])
+
+
+def test_the_report_of_a_set_shows_its_claims() -> None:
+    made = claims.source()
+    text = page([(Study(made), overview(made))])
+    assert "REVERSED (cheaper): It costs less CPU." in text
+    assert 'id="s0-claims"' in text
+    plain = synthetic.source()
+    assert 'id="s0-claims"' not in page([(Study(plain), overview(plain))])

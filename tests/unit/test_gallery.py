@@ -140,6 +140,7 @@ def test_the_page_holds_text_picture_file_verdict_and_advice(tmp_path: Path) -> 
         sum(name == "svg" for name, _ in page.elements) >= 4
     )  # two distributions at two loads, and the curve
     assert any("heatmap" in str(attributes.get("class")) for _, attributes in page.elements)
+    assert "busy_poll: {}\n" in text  # the file, line by line
     assert "http://" not in text and "https://" not in text
     gallery(tmp_path, source)
     assert (tmp_path / "out" / "gallery.html").read_text() == text

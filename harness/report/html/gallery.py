@@ -8,9 +8,9 @@ from harness.claims import Finding
 from harness.plots import marks
 from harness.report.claims import evidence, one_line
 from harness.report.gallery import Entry, counts, summary
-from harness.report.html.frame import section
+from harness.report.html.frame import scroller, section
 from harness.report.html.look import Look, times
-from harness.report.html.markup import Child, Markup, tag
+from harness.report.html.markup import Child, Markup, tag, text, trusted
 from harness.report.html.page import assembled
 from harness.report.html.pictures import picture
 from harness.report.resultset import host_line
@@ -98,7 +98,7 @@ def _section(look: Look, entry: Entry) -> Markup:
     file = tag(
         "details",
         tag("summary", f"The experiment file {entry.path}"),
-        tag("pre", tag("code", entry.text)),
+        scroller(tag("pre", _verbatim(entry.text)), "the experiment file"),
         tag("p", f"Run it again: {entry.command}", class_="note") if entry.command else None,
     )
     where = host_line(entry.study.source) if entry.study is not None else ""
@@ -108,6 +108,12 @@ def _section(look: Look, entry: Entry) -> Markup:
     return section(
         entry.name, entry.name, *parts, file, foot, lead=one_line(entry.description), short=entry.name
     )
+
+
+def _verbatim(source: str) -> Markup:
+    """A file as it stands, line by line: within a line nothing unprintable gets through."""
+    lines = [text(line) for line in source.splitlines()]
+    return tag("code", *(part for line in lines for part in (line, trusted("\n"))))
 
 
 def _claims(look: Look, entry: Entry) -> Iterator[Markup]:
