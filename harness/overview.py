@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness import columns, stats
+from harness.claims import Finding, findings
 from harness.compare import Change, Factors, change, paired_values, why_not_valid
 from harness.compare.choose import meant
 from harness.compare.environment import texts_of
@@ -78,6 +79,7 @@ class Overview:
     baseline: the case that others are held against, "" when there is only one. missing: planned runs not
     made yet. facts: the environment and set-up of the runs, by column, every value met. headline: the cells
     that answer the question best, most telling first. calibration: what an A/A run on such a host found, in words.
+    claims: the experiment's claims with their verdicts.
     """
 
     label: str
@@ -92,6 +94,7 @@ class Overview:
     facts: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...]
     calibration: tuple[str, ...] = ()
+    claims: tuple[Finding, ...] = ()
 
 
 def overview(source: Source, baseline: str | None = None) -> Overview:
@@ -120,6 +123,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         left_out=_left_out(source.runs, cells),
         facts={name: found for name in (*_FACTS, *_SETUP) if (found := texts_of(source.runs, name))},
         warnings=source.warnings,
+        claims=findings(source),
     )
 
 

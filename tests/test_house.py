@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan", "store", "shaping"),
     ("tables", "layout", "programs", "generator", "samplefile"),
     ("compare", "testbed", "foreign", "strangers", "importers"),
+    ("claims",),
     ("overview", "calibration", "probes"),
     ("plots",),
     ("report", "api", "apply", "evidence", "capabilities"),

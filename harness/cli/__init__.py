@@ -58,6 +58,7 @@ def _run(command: str, arguments: object) -> int:
         "show": "results",
         "compare": "compare",
         "report": "report",
+        "gallery": "gallery",
         "plot": "plot",
         "import": "import_",
         "completion": "completion",

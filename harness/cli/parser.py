@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     _host(commands)
     _results(commands)
     _pages(commands)
+    _gallery(commands)
     _import(commands)
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
@@ -60,6 +61,7 @@ def _experiment(parser: argparse.ArgumentParser) -> None:
     _overrides(parser)
     parser.add_argument("--repeat", type=_count, metavar="N", help="repetitions of every cell")
     parser.add_argument("--seed", type=_seed, metavar="N", help="seed of the random order")
+    parser.add_argument("--quick", action="store_true", help="shorter, as the file's `quick` section says")
 
 
 def _overrides(parser: argparse.ArgumentParser) -> None:
@@ -275,6 +277,35 @@ def _pages(commands: Commands) -> None:
     plot.add_argument(
         "--width", type=float, default=7.0, metavar="INCHES", help="width of the figure (default: 7)"
     )
+
+
+def _gallery(commands: Commands) -> None:
+    gallery = commands.add_parser(
+        "gallery",
+        help="the claims about busy polling, tested here: a table of verdicts and one HTML page (needs root)",
+        description="Runs the claim files and judges them. Sets of earlier galleries in DIR count too: a claim whose "
+        "verdict differs from rerun to rerun is not shown. What a claim is: docs/experiment-file.md.",
+    )
+    gallery.add_argument(
+        "name", metavar="NAME", nargs="*", help="claim files by name or number: 06, 14-abuse"
+    )
+    gallery.add_argument(
+        "--list", action="store_true", help="print the claims and how long they take, and stop"
+    )
+    gallery.add_argument(
+        "--quick", action="store_true", help="few and short repetitions: minutes, not half an hour"
+    )
+    gallery.add_argument(
+        "--from", dest="source", metavar="DIR", help="claim files of your own (default: experiments/claims)"
+    )
+    gallery.add_argument(
+        "-o", "--output", metavar="DIR", default="results/gallery", help="default: results/gallery"
+    )
+    gallery.add_argument("--resume", action="store_true", help="make only what is missing of the newest sets")
+    gallery.add_argument("--no-run", action="store_true", help="judge the sets that are there; needs no root")
+    _overrides(gallery)
+    gallery.add_argument("--wait", action="store_true", help="wait for another run on this host to end")
+    gallery.add_argument("--json", action="store_true", help="print the verdicts as JSON")
 
 
 def _import(commands: Commands) -> None:
