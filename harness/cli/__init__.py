@@ -55,6 +55,8 @@ def _run(command: str, arguments: object) -> int:
         "schema": "files",
         "doctor": "host",
         "clean": "host",
+        "host": "measuring",
+        "fleet": "fleet",
         "show": "results",
         "compare": "compare",
         "report": "report",
