@@ -71,11 +71,11 @@ def play(
         playbook=str(playbooks_dir() / f"{name}.yml"),
         cmdline=" ".join(arguments),
         extravars=dict(variables),
-        envvars=_environment(forks),
+        envvars=environment(forks),
         event_handler=hand_on,
         cancel_callback=(lambda: bool(caught) or stopping()) if stopping else (lambda: bool(caught)),
         quiet=True,
-        suppress_env_files=False,
+        suppress_env_files=True,
     )
     if caught:
         raise caught[0]
@@ -94,7 +94,7 @@ def explain(played: Played, what: str) -> PollbenchError:
     )
 
 
-def _environment(forks: int) -> dict[str, str]:
+def environment(forks: int = 0) -> dict[str, str]:
     """What Ansible needs of us: its own programs on the path, plain text, no questions."""
     found = {
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "/usr/bin:/bin")]),
@@ -102,6 +102,9 @@ def _environment(forks: int) -> dict[str, str]:
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ANSIBLE_LOCALHOST_WARNING": "False",
+        # A host that vanishes is noticed; one whose line was bad for a moment is not given up.
+        "ANSIBLE_SSH_EXTRA_ARGS": "-o ServerAliveInterval=5 -o ServerAliveCountMax=3",
+        "ANSIBLE_SSH_RETRIES": "2",
         "PYTHONWARNINGS": "ignore",
     }
     if forks:

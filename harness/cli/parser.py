@@ -110,6 +110,8 @@ def _run(commands: Commands) -> None:
     run = commands.add_parser("run", help="run an experiment and print its table (needs root)")
     _experiment(run)
     _execution(run)
+    # What `fleet run` types on its hosts.
+    run.add_argument("--share", metavar="FILE", help=argparse.SUPPRESS)
     run.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 

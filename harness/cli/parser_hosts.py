@@ -45,3 +45,47 @@ def add_host(commands: Commands) -> None:
 
 def add_fleet(commands: Commands) -> None:
     """`pollbench fleet run|doctor|clean`."""
+    fleet = commands.add_parser("fleet", help="one experiment over the hosts of an Ansible inventory")
+    actions = fleet.add_subparsers(dest="action", required=True, metavar="ACTION")
+    run = actions.add_parser("run", help="split a plan over hosts, and merge what they measure into one set")
+    doctor = actions.add_parser("doctor", help="the hosts against what an experiment needs, as a table")
+    clean = actions.add_parser("clean", help="stop and remove what fleet runs left on the hosts")
+    run.add_argument("file", metavar="FILE", help="experiment file (YAML)")
+    doctor.add_argument("file", nargs="?", metavar="FILE", help="experiment file to check the hosts against")
+    for parser in (run, doctor, clean):
+        parser.add_argument(
+            "-i",
+            "--inventory",
+            action="append",
+            required=True,
+            metavar="INVENTORY",
+            help="Ansible inventory: a file, a directory, a program, or names with commas (may be repeated)",
+        )
+        parser.add_argument("--limit", metavar="PATTERN", help="only these hosts, as ansible-playbook has it")
+        parser.add_argument(
+            "--forks", type=int, default=50, metavar="N", help="hosts at a time (default: 50)"
+        )
+    run.add_argument(
+        "--split",
+        choices=("cells", "repetitions", "none"),
+        help="what hosts share: repetitions (the default), groups of cells, or nothing: every host runs all of it",
+    )
+    run.add_argument(
+        "--prepare",
+        nargs="?",
+        const="latency",
+        metavar="PROFILE",
+        help="prepare the hosts before, and put them back after (default: latency)",
+    )
+    run.add_argument("--case", action="append", metavar="NAME", help="only this case (may be repeated)")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a dotted key")
+    run.add_argument("--repeat", type=int, metavar="N", help="repetitions of every cell")
+    run.add_argument("--seed", type=int, metavar="N", help="seed of the random order")
+    run.add_argument("-o", "--output", default="results", metavar="DIR", help="where result sets go")
+    run.add_argument("--resume", action="store_true", help="make what is missing of the newest set")
+    run.add_argument("--dry-run", action="store_true", help="print each host's share, and do nothing")
+    run.add_argument(
+        "--interval", type=float, default=1.0, metavar="S", help="seconds between two looks at a host"
+    )
+    for parser in (run, doctor):
+        parser.add_argument("--json", action="store_true", help="print the table as JSON")
