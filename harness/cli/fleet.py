@@ -70,7 +70,12 @@ def _run(arguments: argparse.Namespace, hosts: Hosts) -> int:
 
 
 def _conduct(
-    arguments: argparse.Namespace, hosts: Hosts, plan: Plan, split: splitting.Split, results: ResultSet, stopper: Stopper
+    arguments: argparse.Namespace,
+    hosts: Hosts,
+    plan: Plan,
+    split: splitting.Split,
+    results: ResultSet,
+    stopper: Stopper,
 ) -> int:
     board = HostBoard(list(hosts))
     directory = results.path / "fleet"
@@ -151,7 +156,7 @@ def _report(
         return EXIT_INTERRUPTED
     if missing:
         say(
-            f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; go on with --resume: other hosts make them"
+            f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; with --resume other hosts make them"
         )
         return EXIT_NOT_VALID
     if set(verdicts.values()) & {"failed", "inert", "suspect"}:

@@ -1,4 +1,4 @@
-"""`pollbench run --share`: what a host of a fleet does with its part of a plan; tables are made where shares are merged."""
+"""`pollbench run --share`: a host of a fleet makes its part of a plan; tables are made where shares are merged."""
 
 from __future__ import annotations
 

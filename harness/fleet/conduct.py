@@ -62,7 +62,7 @@ class Fleet:
         for name in names:
             self.board.state(name, "looking")
 
-        def told(host: str, task: str, result: Mapping[str, Any]) -> None:
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
             if "facts" in result and "version" in result["facts"]:
                 self.facts[host] = dict(result["facts"])
 
@@ -129,7 +129,7 @@ class Fleet:
         }
         counts: dict[str, int] = {}
 
-        def told(host: str, task: str, result: Mapping[str, Any]) -> None:
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
             rows = result.get("rows", [])
             counts[host] = sum(row["state"] in ("changed", "restored") for row in rows)
             self.board.state(host, f"{action}: {counts[host]} values")
@@ -137,11 +137,28 @@ class Fleet:
         outcomes = self._play("host", names, variables, told)
         return [name for name in names if name not in outcomes.failed]
 
+    def doctor(self, names: Collection[str], document: Any) -> dict[str, dict[str, Any]]:
+        """What each host says of itself: facts, doctor (as JSON data), error. document: the experiment to check."""
+        found: dict[str, dict[str, Any]] = {name: {} for name in names}
+        experiment = self.directory / "experiment.yaml"
+        if document is not None:
+            # JSON is YAML too; topologies that the file only names are in it.
+            experiment.write_text(json.dumps(document))
+
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+            found[host] |= {key: result[key] for key in ("facts", "doctor", "error") if key in result}
+
+        variables = {"fleet_experiment": "" if document is None else str(experiment)}
+        outcomes = self._play("fleet_doctor", names, variables, told)
+        for name, reason in outcomes.failed.items():
+            found[name]["error"] = reason
+        return found
+
     def clean(self, names: Collection[str]) -> dict[str, int]:
         """Stop and remove what fleet runs left on hosts; bytes freed by host."""
         freed: dict[str, int] = {}
 
-        def told(host: str, task: str, result: Mapping[str, Any]) -> None:
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
             if "freed_bytes" in result:
                 freed[host] = int(result["freed_bytes"])
 

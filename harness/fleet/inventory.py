@@ -16,7 +16,7 @@ Hosts = dict[str, dict[str, Any]]
 
 
 def hosts_in(inventories: Sequence[str], limit: str | None = None) -> Hosts:
-    """Every host with its variables, in the inventory's order. Raises InputError when there is none, or Ansible's word."""
+    """Every host with its variables, in the inventory's order. Raises InputError when there is none."""
     for path in inventories:
         if not path.endswith(",") and not os.path.exists(path):
             raise InputError("read the inventory", path, "no such file", "name one with -i", "-i")

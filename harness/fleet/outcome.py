@@ -10,6 +10,10 @@ Told = Callable[[str, str, Mapping[str, Any]], None]
 """Called with host, what a task did (its `do`, or its action), and the task's result."""
 
 
+# Tasks whose message says itself what was done.
+_OWN_WORDS = ("Look at the host and at the version there", "Ship the share and start", "Follow")
+
+
 @dataclass
 class Outcomes:
     """Gathers a play's events. failed: host to the reason, in one line; a host that is not in it came to its end."""
@@ -37,11 +41,7 @@ def _reason(task: str, result: Mapping[str, Any]) -> str:
     text = _words(result)
     if "No space left on device" in text or "Disk quota" in text:
         return f"its disk is full ({task.lower()})"
-    return (
-        text
-        if task in ("Look at the host and at the version there", "Start", "Follow")
-        else f"{task.lower()}: {text}"
-    )
+    return text if task in _OWN_WORDS else f"{task.lower()}: {text}"
 
 
 def _words(result: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A wheel of this very pollbench, for hosts that have none: built from a checkout, or packed again from what is there."""
+"""A wheel of this very pollbench, for hosts that have none: built from a checkout, or packed from what is installed."""
 
 from __future__ import annotations
 

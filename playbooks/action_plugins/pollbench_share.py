@@ -7,7 +7,9 @@ which is written between two runs.
 from __future__ import annotations
 
 import base64
+import gzip
 import io
+import json
 import os
 import shlex
 import tarfile
@@ -27,6 +29,8 @@ options:
 
 # Runs are fetched in pieces: what one call returns is held in memory, as text.
 _CHUNK_BYTES = 24 << 20
+# Shorter than the longest word of a command line (128 KiB), quoting included.
+_WORD_BYTES = 90_000
 
 
 class ActionModule(ActionBase):
@@ -50,10 +54,10 @@ class ActionModule(ActionBase):
 
     def _look(self) -> dict[str, Any]:
         command, wanted = str(self.given["command"]), str(self.given["version"])
-        code, out, err = self._shell(f"{command} --version")
-        words = out.split()
-        if code or len(words) < 2 or words[0] != "pollbench":
-            return {"failed": True, "msg": f"{command} does not run: {_last(err) or _last(out) or code}"}
+        code, out, _ = self._shell(f"{command} --version 2>&1")
+        words = _last(out).split()
+        if code or len(words) != 2 or words[0] != "pollbench":
+            return {"failed": True, "msg": f"{command} does not run: {_last(out) or code}"}
         version = words[1]
         parent = shlex.quote(os.path.dirname(self.directory))
         _, out, _ = self._shell(f"uname -r; nproc; id -u; mkdir -p {parent} && df -Pk {parent} | tail -n 1")
@@ -85,6 +89,10 @@ class ActionModule(ActionBase):
             f"{{ setsid sh -c {shlex.quote(inner)} {place} </dev/null >/dev/null 2>&1 & }} && "
             "n=0; while [ ! -s pid ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done; [ -s pid ]"
         )
+        failure = self._ship("share.json") or self._ship("experiment.yaml")
+        if failure:
+            full = f"its disk is full ({self.directory})" if "No space" in failure else ""
+            return {"failed": True, "msg": full or failure}
         code, _, err = self._shell(text)
         if code:
             return {
@@ -92,6 +100,22 @@ class ActionModule(ActionBase):
                 "msg": self._full() or f"the run does not start: {_last(err) or 'no process'}",
             }
         return {"changed": True}
+
+    def _ship(self, name: str) -> str:
+        """Put a file into the attempt's directory, in words that fit a command line; why not, or ""."""
+        with open(str(self.given[name.partition(".")[0]]), "rb") as file:
+            data = base64.b64encode(gzip.compress(file.read())).decode()
+        place = shlex.quote(self.place)
+        pieces = [data[at : at + _WORD_BYTES] for at in range(0, len(data), _WORD_BYTES)]
+        code, _, err = self._shell(f"mkdir -p {place} && : >{place}/.{name}")
+        for piece in pieces if not code else []:
+            code, _, err = self._shell(f"printf %s {piece} >>{place}/.{name}")
+            if code:
+                break
+        if not code:
+            text = f"cd {place} && base64 -d <.{name} | gunzip >{name} && rm .{name} && [ -s {name} ]"
+            code, _, err = self._shell(text)
+        return (f"ship {name}: " + (" ".join(err.split())[:300] or str(code))) if code else ""
 
     def _follow(self) -> dict[str, Any]:
         """Wait, at most some seconds, for the log to grow; its new lines, and whether the run is over."""
@@ -189,6 +213,23 @@ class ActionModule(ActionBase):
         )
         _, out, _ = self._shell(text)
         return {"stopped": len(out.split()), "changed": bool(out.split())}
+
+    def _doctor(self) -> dict[str, Any]:
+        """What the host's own doctor says, of the experiment if there is one."""
+        place, file = shlex.quote(self.place), ""
+        if self.given.get("experiment"):
+            failure = self._ship("experiment.yaml")
+            if failure:
+                return {"failed": True, "msg": failure}
+            file = f"{place}/experiment.yaml"
+        code, out, err = self._shell(
+            f"{self.given['command']} doctor --json {file} 2>{place}.err; cat {place}.err >&2"
+        )
+        self._shell(f"rm -rf -- {place} {place}.err")
+        begin = out.find("{")
+        if begin < 0:
+            return {"doctor": {}, "error": (_last(err) or f"exit code {code}").removeprefix("pollbench: ")}
+        return {"doctor": json.loads(out[begin:])}
 
     def _clean(self) -> dict[str, Any]:
         """Remove the set's directory there."""

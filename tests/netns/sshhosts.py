@@ -70,15 +70,32 @@ class SshHost:
         """Start sshd, alone in namespaces of its own; returns when it listens."""
         self.directory.mkdir(exist_ok=True)
         (self.home / "sshd_config").write_text(_CONFIG.format(address=self.address, home=self.home))
-        more = f"mount -t tmpfs -o size={self.small_disk_kb}k none {self.directory} && " if self.small_disk_kb else ""
+        more = (
+            f"mount -t tmpfs -o size={self.small_disk_kb}k none {self.directory} && "
+            if self.small_disk_kb
+            else ""
+        )
         script = _BOOT.format(sshd=_SSHD, home=self.home, more=more)
-        words = ["nsenter", f"--net=/run/netns/{self.netns}", "unshare", "-m", "-p", "--fork", "--kill-child", "sh", "-c", script]
+        words = [
+            "nsenter",
+            f"--net=/run/netns/{self.netns}",
+            "unshare",
+            "-m",
+            "-p",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-c",
+            script,
+        ]
         log = open(self.home / "sshd.log", "ab")  # noqa: SIM115
         self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         deadline = time.monotonic() + 10
         while b"Server listening" not in (self.home / "sshd.log").read_bytes():
-            assert self._process.poll() is None and time.monotonic() < deadline, (self.home / "sshd.log").read_text()
+            assert self._process.poll() is None and time.monotonic() < deadline, (
+                self.home / "sshd.log"
+            ).read_text()
             time.sleep(0.02)
 
     def kill(self) -> None:
@@ -109,7 +126,9 @@ class Bed:
                 "pollbench_dir": str(host.directory),
                 "pollbench_command": str(POLLBENCH),
             } | variables.get(host.name, {})
-            lines.append(" ".join([host.name, *(f"{name}='{value}'" for name, value in words.items() if value)]))
+            lines.append(
+                " ".join([host.name, *(f"{name}='{value}'" for name, value in words.items() if value)])
+            )
         lines += [
             "[fleet:vars]",
             "ansible_user=root",
@@ -162,7 +181,13 @@ def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | N
         _run(*inside, "link", "set", "bridge", "up")
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "key"))
         for number, name in enumerate(names, 1):
-            host = SshHost(name, f"10.99.0.{10 + number}", f"{lead}{name}", home / name, (small_disk_kb or {}).get(name, 0))
+            host = SshHost(
+                name,
+                f"10.99.0.{10 + number}",
+                f"{lead}{name}",
+                home / name,
+                (small_disk_kb or {}).get(name, 0),
+            )
             host.home.mkdir()
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host.home / "host_key"))
             (host.home / "authorized_keys").write_bytes((home / "key.pub").read_bytes())
@@ -184,4 +209,6 @@ def _close_masters(bed: Bed) -> None:
     """End the ssh connections that Ansible keeps open for a minute; they are ours, by their control sockets."""
     directory = bed.home / "cp"
     for socket in directory.iterdir() if directory.is_dir() else []:
-        subprocess.run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "x"], capture_output=True, check=False)
+        subprocess.run(
+            ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "x"], capture_output=True, check=False
+        )
