@@ -207,7 +207,7 @@ class ActionModule(ActionBase):
         place = shlex.quote(self.directory)
         text = (
             f'cd {place} 2>/dev/null || exit 0; for f in */pid */*/pid; do [ -s "$f" ] || continue; p=$(cat "$f"); '
-            f"grep -qa -- {place} /proc/$p/cmdline 2>/dev/null || continue; kill -TERM -- -$p; echo $p; n=0; "
+            f"grep -qa -- {place} /proc/$p/cmdline 2>/dev/null || continue; kill -TERM -$p; echo $p; n=0; "
             "while grep -qa -- " + place + " /proc/$p/cmdline 2>/dev/null && [ $n -lt 100 ]; "
             "do sleep 0.1; n=$((n+1)); done; done"
         )
@@ -228,7 +228,8 @@ class ActionModule(ActionBase):
         self._shell(f"rm -rf -- {place} {place}.err")
         begin = out.find("{")
         if begin < 0:
-            return {"doctor": {}, "error": (_last(err) or f"exit code {code}").removeprefix("pollbench: ")}
+            said = _last(err) or _last(out) or f"exit code {code}"
+            return {"doctor": {}, "error": said.removeprefix("pollbench: ")}
         return {"doctor": json.loads(out[begin:])}
 
     def _clean(self) -> dict[str, Any]:

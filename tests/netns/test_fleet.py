@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -226,8 +225,5 @@ def test_the_package_is_pushed_where_none_is_named(tmp_path: Path) -> None:
         (row,) = json.loads(done.stdout)
         assert row["pollbench"], (row, done.stderr)
     (program,) = home.glob("*/venv/lib/python3*/site-packages/harness/loadgen/pollbench-loadgen")
-    assert (
-        subprocess.run([program, "--version"], capture_output=True, check=False).stderr
-        or program.stat().st_mode & 0o111
-    )
+    assert program.stat().st_mode & 0o111
     assert list(home.glob("*/venv/lib/python3*/site-packages/harness/playbooks/fleet_run.yml"))
