@@ -43,7 +43,9 @@ class HostBoard:
     def _take(self, host: str, text: str, kind: str) -> None:
         self._texts[host], self._kind[host] = text, kind
         if not self._live:
-            say(f"{host:<{self._width}}  " + (text if kind == "at work" else f"{kind}: {text}"))
+            # In a pipe only what comes of it is worth a line, for each of a thousand hosts.
+            if text != "looking":
+                say(f"{host:<{self._width}}  " + (text if kind == "at work" else f"{kind}: {text}"))
         else:
             self._draw()
 

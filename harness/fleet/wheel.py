@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
-import json
 import os
 import subprocess
 import sys
@@ -41,11 +40,9 @@ def wheel_id(wheel: Path) -> str:
 
 
 def _checkout() -> Path | None:
-    """Where the sources are, if this is an editable installation."""
-    found = importlib.metadata.distribution(_NAME).read_text("direct_url.json")
-    if not found or not json.loads(found).get("dir_info", {}).get("editable"):
-        return None
-    return Path(__file__).parent.parent.parent
+    """Where the sources are, if this is a checkout and not an installed package."""
+    root = Path(__file__).parent.parent.parent
+    return root if (root / "setup.py").is_file() and (root / "playbooks").is_dir() else None
 
 
 def _built(source: Path, directory: Path) -> Path:

@@ -1,7 +1,7 @@
 """What limits a fleet: merging shares, tables of a big set, plays over many hosts, the overhead over a plain run.
 
-Shares are run directories as a host's store writes them. A thousand hosts are simulated by local connections to a program
-that only tells its version, so that what is measured is this end's work. The overhead is measured over real SSH.
+Shares are run directories as a host's store writes them. A thousand hosts are simulated by local connections to a
+program that only tells its version, so that what is measured is this end's work. The overhead is over real SSH.
 """
 
 from __future__ import annotations
@@ -166,7 +166,9 @@ def overhead(home: Path) -> None:
 
 def main() -> int:
     """All of it."""
-    for part in (merging, many_hosts, overhead):
+    parts = {"merging": merging, "hosts": many_hosts, "overhead": overhead}
+    for name in sys.argv[1:] or parts:
+        part = parts[name]
         with tempfile.TemporaryDirectory(prefix="pb") as home:
             part(Path(home))
     return 0

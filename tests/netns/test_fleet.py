@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.host import load_definition
 from harness.store import ResultSet
 from tests.netns import sshhosts
 
@@ -26,6 +27,7 @@ cases: {{base: {{}}, busy: {{settings: {{"*": {{busy_poll: {{usecs: 50}}}}}}}}}}
 repeat: {repeat}
 seed: 1
 """
+SWAPPINESS = Path("/proc/sys/vm/swappiness")
 # Runs of several hosts share two CPUs here: what a run finds is not the matter, that it was made is.
 MADE = (0, 1)
 
@@ -154,18 +156,26 @@ def test_a_host_that_is_killed_in_the_middle_loses_nothing(tmp_path: Path) -> No
         assert not any(host.directory.exists() for host in bed.hosts.values())
 
 
-def test_interrupted_it_stops_the_hosts_and_keeps_what_they_finished(tmp_path: Path) -> None:
+def test_interrupted_it_stops_the_hosts_puts_them_back_and_keeps_what_they_finished(tmp_path: Path) -> None:
     experiment(tmp_path, repeat=40, duration="300ms")
+    # Of all settings one that nobody here measures with; the state file is the test's own.
+    settings = {each["name"]: "leave" for each in load_definition().settings} | {"swappiness": 17}
+    (tmp_path / "one.yml").write_text(json.dumps({"settings": settings}))
+    found = SWAPPINESS.read_text()
     with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
-        words = ["fleet", "run", "x.yaml", "-i", str(bed.inventory()), "--interval", "0.1"]
+        inventory = bed.inventory(dut1={"measuring_host_state": str(tmp_path / "dut1" / "host.json")})
+        words = ["fleet", "run", "x.yaml", "-i", str(inventory), "--interval", "0.1", "--prepare", "one.yml"]
         process = bed.start(*words)
         assert process.stderr is not None
         while "dut1  2/80" not in (line := process.stderr.readline()) and "dut1  3/80" not in line:
             assert line
+        assert SWAPPINESS.read_text() == "17\n"
         process.terminate()
         _, said = process.communicate(timeout=120)
         assert process.returncode == 130, said
         assert "go on with --resume" in said
+        assert "dut1  restore: 1 values" in said
+        assert SWAPPINESS.read_text() == found
         made = len(the_set(tmp_path).records())
         assert 2 <= made < 80
         # Nothing of it runs on any more.
