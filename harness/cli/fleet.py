@@ -27,7 +27,7 @@ from harness.fleet import split as splitting
 from harness.fleet import wheel
 from harness.fleet.conduct import STATE_FILE, Fleet
 from harness.fleet.inventory import Hosts, hosts_in
-from harness.host import wish_of
+from harness.host import role_variables, wish_of
 from harness.plan import Plan, make_plan
 from harness.spec.load import load_experiment
 from harness.stopping import Stopper, stop_on_signals
@@ -129,7 +129,7 @@ def _attempt(
     state["allotted"] = {**state["allotted"], **lot.host}
     state["facts"] = {**state["facts"], **crew.facts}
     _keep(results, state)
-    wish = wish_of(arguments.prepare) if arguments.prepare else None
+    wish = role_variables(wish_of(arguments.prepare)) if arguments.prepare else None
     prepared = crew.prepare(able, "prepare", wish) if wish else []
     try:
         crew.run(able, results, plan, lot, f"attempt-{state['attempts']}")

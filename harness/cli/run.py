@@ -37,10 +37,6 @@ _LOOK_S = 0.2
 
 def run(arguments: argparse.Namespace) -> int:
     """Execute an experiment file; see `pollbench run --help`."""
-    if arguments.share:
-        from harness.cli.share import run_share
-
-        return run_share(arguments)
     experiment, plan = plan_of(arguments)
     if arguments.dry_run:
         return print_plan(experiment, plan, as_json=arguments.json)

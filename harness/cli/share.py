@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.progress import Progress
+from harness.cli.run import clear_leftovers, need_root, waiting
 from harness.cli.say import say
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted
 from harness.kernel import facts, journal
@@ -20,10 +21,8 @@ from harness.store import ResultSet
 from harness.units import format_cpus
 
 
-def run_share(arguments: argparse.Namespace) -> int:
+def share(arguments: argparse.Namespace) -> int:
     """Make the runs that a share file names; every run is on disk before the next begins."""
-    from harness.cli.run import clear_leftovers, need_root, waiting
-
     plan, environment = read_share(arguments.share)
     need_root("run a share")
     _check_cpus(plan)

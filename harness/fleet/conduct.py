@@ -14,7 +14,6 @@ from harness.fleet.inventory import Hosts
 from harness.fleet.merge import merge
 from harness.fleet.outcome import Outcomes
 from harness.fleet.split import Allotment, share_plan
-from harness.host import Wish
 from harness.plan import Plan
 from harness.plays import Played, explain, play
 from harness.store import ResultSet
@@ -119,14 +118,8 @@ class Fleet:
             raise
         return [name for name in names if name in outcomes.failed or merged[name] < sizes[name]]
 
-    def prepare(self, names: Collection[str], action: str, wish: Wish) -> list[str]:
-        """Prepare hosts for measuring, or put them back; the hosts where that went well."""
-        variables = {
-            "measuring_host_action": action,
-            "measuring_host_wanted": wish.values,
-            "measuring_host_cpus": list(wish.cpus),
-            "measuring_host_devices": list(wish.devices),
-        }
+    def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
+        """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
         counts: dict[str, int] = {}
 
         def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
@@ -134,7 +127,7 @@ class Fleet:
             counts[host] = sum(row["state"] in ("changed", "restored") for row in rows)
             self.board.state(host, f"{action}: {counts[host]} values")
 
-        outcomes = self._play("host", names, variables, told)
+        outcomes = self._play("host", names, {"measuring_host_action": action, **variables}, told)
         return [name for name in names if name not in outcomes.failed]
 
     def doctor(self, names: Collection[str], document: Any) -> dict[str, dict[str, Any]]:

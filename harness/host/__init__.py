@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.host.definition import Definition, Wish, load_definition, wish_of
-from harness.host.prepare import change_host
+from harness.host.prepare import change_host, role_variables
 from harness.host.show import boot_rows, host_rows, package_rows, setting_advice
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "host_rows",
     "load_definition",
     "package_rows",
+    "role_variables",
     "setting_advice",
     "wish_of",
 ]

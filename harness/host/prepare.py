@@ -31,10 +31,8 @@ def change_host(
                 failures.append(str(result.get("msg", "failed")))
 
     variables = {
+        **role_variables(wish),
         "measuring_host_action": action,
-        "measuring_host_wanted": wish.values,
-        "measuring_host_cpus": list(wish.cpus),
-        "measuring_host_devices": list(wish.devices),
         "measuring_host_state": state,
         "measuring_host_packages": list(packages),
     }
@@ -48,3 +46,12 @@ def change_host(
                 raise PollbenchError(f"{action} this host", got=failures[0])
             raise explain(played, f"{action} this host")
     return rows
+
+
+def role_variables(wish: Wish) -> dict[str, Any]:
+    """A wish in the words of the role `measuring_host`."""
+    return {
+        "measuring_host_wanted": wish.values,
+        "measuring_host_cpus": list(wish.cpus),
+        "measuring_host_devices": list(wish.devices),
+    }
