@@ -20,17 +20,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("yamlfile",),
     ("knobs", "workloads", "kernel", "loadgen"),
     ("spec",),
-    ("plan", "store", "shaping"),
+    ("plan", "store", "shaping", "plays"),
     ("tables", "layout", "programs", "generator", "samplefile"),
     ("compare", "testbed", "foreign", "strangers", "importers"),
     ("claims",),
-    ("overview", "calibration", "probes"),
+    ("overview", "calibration", "probes", "host"),
     ("plots",),
     ("report", "api", "apply", "evidence", "capabilities"),
     ("inject", "confine", "hogs"),
     ("players",),
     ("measure",),
     ("runner",),
+    ("fleet",),
     ("cli",),
     ("__main__",),
 )
@@ -39,6 +40,7 @@ MACHINE = {
     "kernel",
     "programs",
     "foreign",
+    "host",
     "strangers",
     "testbed",
     "probes",
@@ -69,7 +71,19 @@ EDGE = {"cli", "__main__"}
 EDGE_CALLS = {"print", "exit", "quit", "sys.exit", "SystemExit"}
 EDGE_STREAMS = {"sys.stdout", "sys.stderr"}
 # What the command must not load before it knows what to do: --help and completion answer at once.
-HEAVY = ("matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "rich", "scipy", "yaml")
+HEAVY = (
+    "ansible",
+    "ansible_runner",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "pyroute2",
+    "rich",
+    "scipy",
+    "yaml",
+)
 MAX_LINES = 400
 
 MODULES = load_modules(ROOT / "harness")

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.cli.parser_hosts import add_fleet, add_host
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -14,8 +16,8 @@ KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
 
 _EPILOG = """\
 exit codes: 0 ok; 1 some run failed or is not valid; 2 bad input; 3 this host lacks what the experiment
-needs (or another run holds it); 130 interrupted. `run`, `calibrate` and
-`clean` need root, nothing else does."""
+needs (or another run holds it); 130 interrupted. `run`, `calibrate`, `clean`, `host prepare` and
+`host restore` need root, nothing else does."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     _calibrate(commands)
     _files(commands)
     _host(commands)
+    add_host(commands)
+    add_fleet(commands)
     _results(commands)
     _pages(commands)
     _gallery(commands)
@@ -108,6 +112,8 @@ def _run(commands: Commands) -> None:
     run = commands.add_parser("run", help="run an experiment and print its table (needs root)")
     _experiment(run)
     _execution(run)
+    # What `fleet run` types on its hosts.
+    run.add_argument("--share", metavar="FILE", help=argparse.SUPPRESS)
     run.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 

@@ -24,7 +24,8 @@ _COURSE = (
 )
 
 ENVIRONMENT = (
-    text("runs", "place", "Where the run was made: host (later also vm or fleet)."),
+    text("runs", "place", "Where the run was made: host (later also vm) or fleet."),
+    text("runs", "host", "The host's name in the fleet's inventory; blank outside a fleet."),
     text("runs", "kernel", "Kernel release."),
     text("runs", "cpu_model", "CPU model name."),
     text("runs", "virtualisation", "Hypervisor the machine runs under, none on bare metal."),
