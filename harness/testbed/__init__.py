@@ -14,12 +14,16 @@ from harness.kernel import netns
 from harness.kernel.journal import Journal
 from harness.layout import Layout, PortLayout, plan_layout
 from harness.spec.topology import Topology
+from harness.testbed.limits import room_for
 from harness.testbed.wiring import Wiring
 
 
 @dataclass(frozen=True)
 class Port:
-    """One end of a link. direction: what the file calls the traffic it sends, "forward" or "reverse"."""
+    """One end of a link. direction: what the file calls the traffic it sends, "forward" or "reverse".
+
+    address: "" where it has none (of a switch).
+    """
 
     device: str
     ifindex: int
@@ -67,6 +71,7 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
     """
     layout = plan_layout(topology)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(room_for(layout, journal))
         fds = {name: stack.enter_context(_namespace(name, journal)) for name in topology.nodes}
         with _explained(), Wiring(layout, fds) as wiring:
             wiring.prepare()
@@ -115,8 +120,8 @@ def _port(port: PortLayout, peer: PortLayout) -> Port:
     return Port(
         device=port.device,
         ifindex=port.ifindex,
-        address=str(port.interface.ip),
-        prefix=port.interface.network.prefixlen,
+        address=str(port.interface.ip) if port.addressed else "",
+        prefix=port.interface.network.prefixlen if port.addressed else 0,
         peer_node=peer.node,
         peer_device=peer.device,
         link=port.link,
