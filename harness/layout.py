@@ -83,6 +83,15 @@ class Layout:
         names = (name for name, on in self.forwarding.items() if on and not self.topology.is_switch(name))
         return frozenset(names)
 
+    @cached_property
+    def _of_segment(self) -> dict[str, dict[str, str]]:
+        """Every switch to the hosts of its segment, with the first address of each."""
+        shared: dict[int, dict[str, str]] = {}
+        for ports in self.members.values():
+            if id(ports) not in shared:
+                shared[id(ports)] = {port.node: str(port.interface.ip) for port in reversed(ports)}
+        return {switch: shared[id(ports)] for switch, ports in self.members.items()}
+
     def routed(self) -> bool:
         """Do the switches route?"""
         return self.topology.switching == "route"
@@ -177,6 +186,10 @@ class Layout:
             raise InputError("find the address", on=node, got="a switch has none")
         if seen_from is None or seen_from == node:
             return str(self.ports[node][0].interface.ip)
+        for port in self.ports[seen_from]:
+            # In the same segment there is no need to walk there.
+            if (found := self._of_segment.get(port.peer_node, {}).get(node)) is not None:
+                return found
         for port, _, _ in self._walk(seen_from):
             if port.node == node and port.addressed:
                 return str(port.interface.ip)

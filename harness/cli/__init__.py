@@ -60,6 +60,10 @@ def _run(command: str, arguments: object) -> int:
         "report": "report",
         "plot": "plot",
         "import": "import_",
+        "topology": "topology",
+        "up": "hold",
+        "down": "hold",
+        "enter": "hold",
         "completion": "completion",
     }[command]
     function = "import_" if command == "import" else command

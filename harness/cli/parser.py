@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.cli.parser_topology import add_topology_commands
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -14,8 +16,8 @@ KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
 
 _EPILOG = """\
 exit codes: 0 ok; 1 some run failed or is not valid; 2 bad input; 3 this host lacks what the experiment
-needs (or another run holds it); 130 interrupted. `run`, `calibrate` and
-`clean` need root, nothing else does."""
+needs (or another run holds it); 130 interrupted. `run`, `calibrate`,
+`clean`, `up`, `down` and `enter` need root, nothing else does."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     _results(commands)
     _pages(commands)
     _import(commands)
+    add_topology_commands(commands)
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     return parser

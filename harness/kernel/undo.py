@@ -16,6 +16,7 @@ from harness.kernel.proc import start_ticks
 
 _KILL_WAIT_MS = 5000
 _OWN_GROUP = "pollbench-"
+_OWN_FILE = "up-"
 _LEAVE_S = 1.0
 
 
@@ -35,7 +36,14 @@ class Undone(NamedTuple):
 
 def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
     """Undo one entry; None when there is nothing (left) to do. Never raises: a failure is an outcome."""
-    kinds = {"netns": _netns, "value": _value, "process": _process, "cgroup": _cgroup, "subtree": _subtree}
+    kinds = {
+        "netns": _netns,
+        "value": _value,
+        "process": _process,
+        "cgroup": _cgroup,
+        "subtree": _subtree,
+        "file": _file,
+    }
     kind = str(entry["kind"])
     if kind not in kinds:
         return None
@@ -127,6 +135,16 @@ def remove_group(path: Path) -> None:
             time.sleep(0.01)
             continue
         return
+
+
+def _file(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    """Remove a file that tells others of a testbed; only what is named as ours are."""
+    path = Path(str(entry["path"]))
+    if not path.name.startswith(_OWN_FILE) or not path.is_file():
+        return None
+    if not dry_run:
+        path.unlink(missing_ok=True)
+    return "removed", ""
 
 
 def _subtree(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
