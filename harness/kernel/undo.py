@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -43,6 +44,7 @@ def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
         "cgroup": _cgroup,
         "subtree": _subtree,
         "file": _file,
+        "directory": _directory,
     }
     kind = str(entry["kind"])
     if kind not in kinds:
@@ -144,6 +146,16 @@ def _file(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
         return None
     if not dry_run:
         path.unlink(missing_ok=True)
+    return "removed", ""
+
+
+def _directory(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    """Remove a directory of a daemon of ours, with what is in it."""
+    path = Path(str(entry["path"]))
+    if not path.name.startswith(_OWN_GROUP) or not path.is_dir() or path.is_symlink():
+        return None
+    if not dry_run:
+        shutil.rmtree(path)
     return "removed", ""
 
 

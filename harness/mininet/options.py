@@ -40,6 +40,8 @@ _HOST = {
     "cls",
     "isSwitch",
 }
+_FOREIGN = "(of a class of its own)"
+_HOST |= {_FOREIGN}
 _SWITCH = {"stp", "prio", "cls", "isSwitch", "inNamespace"} | _OPENFLOW
 _RATE = {"bw", "speedup", "use_htb", "use_tbf", "use_hfsc", "latency_ms", "enable_ecn", "enable_red"}
 _NETEM = {"delay", "jitter", "loss", "max_queue_size"}
@@ -87,6 +89,41 @@ def _class(value: Any, known: set[str], what: str) -> dict[str, Any]:
     return dict(value.get("keywords", {}))
 
 
+def without_unknown(graph: dict[str, Any]) -> dict[str, Any]:
+    """A graph without the options, and the classes, that only Mininet understands."""
+
+    def kept(options: Options, known: set[str]) -> dict[str, Any]:
+        return {key: value for key, value in options.items() if key in known}
+
+    ports = _PORT - {"up"}
+    hosts, switches = _HOST - {"cls", "inNamespace", "sched", "cpu"}, _SWITCH
+    ends = _LINK - {"cls", "cls1", "cls2", "intf", "params1", "params2"}
+    links = []
+    for link in graph["links"]:
+        options = kept(link["opts"], ends | ports)
+        for key in ("params1", "params2"):
+            if isinstance(link["opts"].get(key), dict):
+                options[key] = kept(link["opts"][key], ports)
+        links.append({"ends": link["ends"], "opts": options})
+    out = {"hosts": graph["hosts"], "switches": graph["switches"]}
+    for kind, known in (("hosts", hosts), ("switches", switches)):
+        out[kind] = [{"name": item["name"], "opts": kept(item["opts"], known)} for item in out[kind]]
+    for item in out["switches"]:
+        if item["opts"].get("cls", {}).get("class") not in _SWITCH_CLASSES:
+            item["opts"].pop("cls", None)
+    strange = {
+        item["name"]
+        for item in graph["hosts"]
+        if item["opts"].get("cls") and item["opts"]["cls"].get("class") not in _HOST_CLASSES
+    }
+    for item in out["hosts"]:
+        if item["name"] in strange:
+            item["opts"][_FOREIGN] = True
+        if "via" not in str(item["opts"].get("defaultRoute") or "via"):
+            item["opts"].pop("defaultRoute")
+    return out | {"links": links}
+
+
 def host_node(name: str, options: Options) -> dict[str, Any]:
     """The node of a host (without its address, which its first link gets)."""
     what = f"host {name}"
@@ -96,7 +133,8 @@ def host_node(name: str, options: Options) -> dict[str, Any]:
         raise BadOption(f"{what} has inNamespace=False: it would be this host itself", "leave it out")
     if options.get("sched") == "rt":
         raise BadOption(f"{what} has sched='rt'", "take the knob `process` for scheduling policies")
-    node: dict[str, Any] = {"forwarding": False}
+    # What a class of somebody's own does, only Mininet knows: with several links, it may well route.
+    node: dict[str, Any] = {} if options.get(_FOREIGN) else {"forwarding": False}
     route = _gateway(options.get("defaultRoute"), what)
     if route is not None:
         node["default_route"] = route

@@ -8,7 +8,15 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.mininet.load import Graph
-from harness.mininet.options import BadOption, has_stp, host_node, link_ends, shape_of, switch_node
+from harness.mininet.options import (
+    BadOption,
+    has_stp,
+    host_node,
+    link_ends,
+    shape_of,
+    switch_node,
+    without_unknown,
+)
 
 Document = dict[str, Any]
 
@@ -19,13 +27,15 @@ _DEVICE_MAX = 15
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
-def document_of(graph: Graph, name: str, where: str) -> Document:
+def document_of(graph: Graph, name: str, where: str, *, foreign: bool = False) -> Document:
     """{"nodes", "links"} as in a file, in Mininet's order, and "stp" where a switch asks for it.
+
+    foreign: Mininet itself will build it, so that options and classes which are not known are its own matter.
 
     Raises InputError, placed at `where`, for names that no namespace can have, and for options that are not known.
     """
     try:
-        return _Translation(graph).document()
+        return _Translation(without_unknown(graph) if foreign else graph).document()
     except BadOption as error:
         raise InputError(f"take topology {name}", got=error.got, todo=error.todo, where=where) from None
 

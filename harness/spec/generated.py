@@ -59,8 +59,18 @@ def _translated(section: Tree) -> Tree:
     if plain is not None and not isinstance(plain, dict | list):
         raise InputError("topology.args", got="expected a mapping or a list", where=args.at if args else "")
     name, directory = _located(named.value, named.at)
-    document = document_of(load_graph(name, directory, plain, named.at), named.value, named.at)
+    engine = section.child("engine")
+    foreign = engine is not None and engine.value == "mininet"
+    graph = load_graph(name, directory, plain, named.at)
+    document = document_of(graph, named.value, named.at, foreign=foreign)
     own = replace(section, whole=False)
+    if foreign and isinstance(section.value, dict):
+        # Mininet will read the file again, when it builds.
+        where = {
+            "mininet": tree_of(name, named.at),
+            "mininet_from": tree_of(os.path.abspath(directory), named.at),
+        }
+        own = replace(own, value=section.value | where)
     return replace(merge(tree_of(document, named.at), own), at=section.at, key_at=section.key_at)
 
 

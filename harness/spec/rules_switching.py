@@ -12,13 +12,29 @@ from harness.yamlfile import Tree
 def check_switching(topology: Topology, tree: Tree) -> None:
     """InputError at the first thing about switches and interfaces that cannot be built."""
     _check_devices(topology, tree)
+    if topology.engine == "mininet" and topology.mininet is None:
+        todo = "name its topology with `mininet`, or take engine: netlink"
+        raise problem(tree, ("topology", "engine"), "Mininet builds topologies of its own kind only", todo)
     if not any(node.switch for node in topology.nodes.values()):
         return
     if topology.switching == "route" and topology.family != "ipv4":
         raise problem(tree, ("topology", "switching"), "switches route IPv4 only", "take switching: bridge")
-    if topology.switching == "bridge" and not topology.stp:
+    if topology.engine == "mininet":
+        _check_emulated(topology, tree)
+    controlled = topology.emulator is not None and topology.emulator.controller is not None
+    if topology.switching == "bridge" and not topology.stp and not controlled:
         _check_loops(topology, tree)
     _check_addresses(topology, tree)
+
+
+def _check_emulated(topology: Topology, tree: Tree) -> None:
+    if topology.switching == "route":
+        todo = "take engine: netlink, or stp: on"
+        raise problem(tree, ("topology", "switching"), "Mininet's switches do not route", todo)
+    controller = topology.emulator.controller if topology.emulator is not None else None
+    if controller is not None and not controller.rpartition(":")[2].isdigit():
+        got = f'"{controller[:40]}" is no controller'
+        raise problem(tree, ("topology", "emulator", "controller"), got, "expected HOST:PORT")
 
 
 def segments(topology: Topology) -> dict[str, str]:

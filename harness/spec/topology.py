@@ -227,7 +227,7 @@ class Topology(Sparing):
     """Namespaces and the links between them."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        ("switching", "stp", "engine", "mininet", "args", "emulator", "cpus")
+        ("switching", "stp", "engine", "mininet", "mininet_from", "args", "emulator", "cpus")
     )
 
     description: str = Field("", description="what the topology is, in words")
@@ -251,6 +251,9 @@ class Topology(Sparing):
         "netlink",
         description="who builds it: netlink, pollbench itself; mininet, Mininet (for topologies of its own)",
     )
+    mininet_from: str | None = Field(
+        None, description="directory of the file that `mininet` names; filled in"
+    )
     mininet: str | None = Field(
         None, description="a topology of Mininet's: FILE.py:CLASS, MODULE:CLASS, or a name such as tree,2,3"
     )
@@ -263,6 +266,10 @@ class Topology(Sparing):
         description="CPUs of nodes that declare none: spread, hosts in turn over the CPUs; pack, neighbours together; "
         "or a mapping of name patterns (h1*) to CPU lists",
     )
+
+    def source(self) -> tuple[str, str]:
+        """(what `mininet` names, the directory its file is in)."""
+        return self.mininet or "", self.mininet_from or "."
 
     def is_switch(self, node: str) -> bool:
         """Is `node` a switch?"""

@@ -57,14 +57,13 @@ def as_dot(shown: dict[str, Any]) -> str:
         shape = {"switch": "box, style=filled, fillcolor=lightgrey", "router": "diamond"}.get(
             node["kind"], "ellipse"
         )
-        told = [name, *node["addresses"], *([f"CPU {node['cpus']}"] if node["cpus"] else [])]
-        lines.append(f"  {json.dumps(name)} [label={json.dumps(chr(10).join(told))}, shape={shape}];")
+        lines_of = [name, *node["addresses"], *([f"CPU {node['cpus']}"] if node["cpus"] else [])]
+        lines.append(f"  {json.dumps(name)} [label={json.dumps(chr(10).join(lines_of))}, shape={shape}];")
     for link in shown["links"]:
         first, second = map(json.dumps, link["between"])
         both = (link["forward"], link["reverse"])
-        told = (
-            both[:1] if both[0] == both[1] else [f"{a} {b or '-'}" for a, b in zip("><", both, strict=True)]
-        )
-        label = f" [label={json.dumps(chr(10).join(filter(None, told)))}]" if any(both) else ""
+        ways = [f"{way} {words or '-'}" for way, words in zip("><", both, strict=True)]
+        told = chr(10).join([both[0] or ""] if both[0] == both[1] else ways)
+        label = f" [label={json.dumps(told)}]" if any(both) else ""
         lines.append(f"  {first} -- {second}{label};")
     return "\n".join([*lines, "}"]) + "\n"
