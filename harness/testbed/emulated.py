@@ -68,10 +68,17 @@ def emulated(layout: Layout, journal: Journal) -> Iterator[dict[str, int]]:
         yield fds
 
 
+def programs_of(emulator: Emulator) -> dict[str, str]:
+    """What Mininet runs, and the package that brings each on Debian."""
+    switch = (
+        {"brctl": "bridge-utils"} if emulator.switch == "LinuxBridge" else {"ovs-vsctl": "openvswitch-switch"}
+    )
+    return _PROGRAMS | switch
+
+
 def missing_programs(emulator: Emulator) -> None:
     """MissingError, naming the package, for the first program of Mininet's that is not installed."""
-    wanted = _PROGRAMS | ({"brctl": "bridge-utils"} if emulator.switch == "LinuxBridge" else {})
-    for program, package in wanted.items():
+    for program, package in programs_of(emulator).items():
         if shutil.which(program) is None:
             todo = f"install it: apt install {package}; engine: netlink does without"
             raise MissingError("build by Mininet", got=f"there is no program {program}", todo=todo)
