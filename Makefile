@@ -34,6 +34,7 @@ bench: env-dev
 docs: env-dev
 	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md
 	@.venv/bin/python -m tools.experiment_doc
+	@.venv/bin/python -m tools.topology_pictures
 
 lock:
 	@tools/lock.sh $(if $(UPGRADE),--upgrade)

@@ -11,6 +11,8 @@ from harness.kernel import probe, rtnl
 from harness.knobs import KNOBS
 from harness.shaping import kinds_of
 from harness.spec.cells import CellSpec
+from harness.spec.topology import Emulator
+from harness.testbed.emulated import programs_of
 from harness.workloads import Scene
 
 GENERATOR = "load-generator"
@@ -65,6 +67,8 @@ def programs(spec: CellSpec) -> list[tuple[str, str]]:
             found[workload.client(nowhere)[0]] = workload.packages.get("client", "")
     if spec.contention is not None and not spec.contention.native() and not spec.contention.idle():
         found["stress-ng"] = "stress-ng"
+    if spec.topology.engine == "mininet":
+        found |= programs_of(spec.topology.emulator or Emulator())
     return list(found.items())
 
 

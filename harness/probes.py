@@ -66,7 +66,12 @@ def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
             counters[f"link:{key}"] = counters.get(f"link:{key}", 0) + value
     if shaped:
         # A device does not count what its qdisc drops. A root counts what its children drop on arrival.
-        counters["qdisc:drops"] = sum(q.statistics["drops"] for q in qdisc_dump(node.fd) if q.parent == ROOT)
+        devices = {port.ifindex: port.device for port in node.ports}
+        roots = [qdisc for qdisc in qdisc_dump(node.fd) if qdisc.parent == ROOT]
+        counters["qdisc:drops"] = sum(root.statistics["drops"] for root in roots)
+        for root in roots:
+            for key in ("bytes", "drops") if root.ifindex in devices else ():
+                counters[f"qdisc:{devices[root.ifindex]}:{key}"] = root.statistics[key]
     return counters
 
 

@@ -124,6 +124,7 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
         "knobs": [],
         "qdiscs": [],
         "features": {},
+        "fidelity": [],
     }
 
 
@@ -140,11 +141,12 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     record["cpus"] = evidence.cpu_figures(outcome)
     record["qdiscs"] = measured.qdiscs
     record["features"] = measured.features
+    record["fidelity"] = measured.fidelity
     record["knobs"] = measured.knobs
     found = {
         "failed": _broken(run, measured),
         "inert": _judge_knobs(run, measured, checks.min_polled_share),
-        "suspect": _doubts(run, measured, metrics),
+        "suspect": _doubts(run, measured, metrics) + measured.breaches,
         "valid": [],
     }
     record["metrics"]["doubts"] = len(found["suspect"])

@@ -66,6 +66,10 @@ def _run(command: str, arguments: object) -> int:
         "gallery": "gallery",
         "plot": "plot",
         "import": "import_",
+        "topology": "topology",
+        "up": "hold",
+        "down": "hold",
+        "enter": "hold",
         "completion": "completion",
     }[command]
     function = "import_" if command == "import" else command

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.cli.parser_hosts import add_fleet, add_host
+from harness.cli.parser_topology import add_topology_commands
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -16,8 +17,8 @@ KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
 
 _EPILOG = """\
 exit codes: 0 ok; 1 some run failed or is not valid; 2 bad input; 3 this host lacks what the experiment
-needs (or another run holds it); 130 interrupted. `run`, `calibrate`, `clean`, `host prepare` and
-`host restore` need root, nothing else does."""
+needs (or another run holds it); 130 interrupted. `run`, `gallery`, `calibrate`, `clean`, `up`, `down`,
+`enter`, `host prepare` and `host restore` need root, nothing else does."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _pages(commands)
     _gallery(commands)
     _import(commands)
+    add_topology_commands(commands)
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     return parser

@@ -180,6 +180,12 @@ def link_dump(sock: NetlinkSocket) -> list[LinkState]:
     return [_link_state(body) for body in sock.ask(request)]
 
 
+def link_dump_one(sock: NetlinkSocket, ifindex: int) -> LinkState:
+    """One device of the socket's namespace. Raises NetlinkError: ENODEV."""
+    request = Request(_RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0), f"look at device {ifindex}")
+    return _link_state(sock.ask(request)[0])
+
+
 def _link_state(body: bytes) -> LinkState:
     _, _, _, ifindex, flags, _ = _IFINFO.unpack_from(body)
     found = attrs(body, _IFINFO.size)

@@ -22,6 +22,7 @@ from harness.spec.rules_cell import (
     check_workload,
     contention_cpus,
     expand_settings,
+    with_cpu_shares,
 )
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
@@ -135,7 +136,8 @@ class SpecBuilder:
         measured = check_measured(workloads, tree)
         background = tuple(each for path, each in workloads.items() if path != measured)
         spec = CellSpec(topology, workloads[measured], contention, {}, checks, background=background)
-        return replace(spec, settings=expand_settings(raw, topology, spec.actors(), tree))
+        settings = expand_settings(raw, topology, spec.actors(), tree)
+        return replace(spec, settings=with_cpu_shares(settings, topology, spec.actors()))
 
     def _workloads(self, tree: Tree) -> dict[Path, Workload]:
         """Every workload by the path where it stands."""

@@ -43,8 +43,10 @@ def _table(model: dict[str, Any]) -> str:
     return _HEAD + "".join(rows)
 
 
-def _value(entry: dict[str, Any]) -> str:
+def _value(entry: dict[str, Any] | bool) -> str:
     """What may stand there, in words."""
+    if not isinstance(entry, dict):
+        return "anything"
     if "x-quantity" in entry:
         quantity = str(entry["x-quantity"])
         return "on, off" if quantity == "on or off" else f"[{quantity}](#quantities)"

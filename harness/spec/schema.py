@@ -39,6 +39,9 @@ def schema() -> dict[str, Any]:
     whole: type[BaseModel] = create_model("Experiment", __base__=Header, **fields)
     document = whole.model_json_schema(by_alias=True)
     _tidy(document)
+    topology = document["$defs"]["Topology"]
+    topology["required"] = [key for key in topology["required"] if key != "nodes"]
+    topology["anyOf"] = [{"required": ["nodes"]}, {"required": ["mininet"]}]
     overlays = {f"{name}Overlay": _overlay(model) for name, model in document["$defs"].items()}
     properties = document["properties"]
     case = {name: _overlay(properties[name]) for name in CELL_SECTIONS}

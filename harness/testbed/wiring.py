@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, links, netdev, qdiscs, readback, rtnl, sysctl
+from harness.kernel import bridges, ethtool, links, netdev, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.layout import Layout, PortLayout
+from harness.testbed import addressing
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
 
@@ -31,26 +32,8 @@ class Wiring:
         for node, fd in self._fds.items():
             with in_netns(fd), _on(node):
                 self._sockets[node] = self._stack.enter_context(NetlinkSocket())
-                for name, value in self._sysctls(node):
+                for name, value in addressing.sysctls(self._layout, node):
                     _write_sysctl(name, value, self._layout.topology.family)
-
-    def _sysctls(self, node: str) -> Iterator[tuple[str, int]]:
-        """What a new namespace would else copy from the host (Docker hosts forward, some filter)."""
-        layout = self._layout
-        if layout.topology.family == "ipv6":
-            yield "net.ipv6.conf.default.disable_ipv6", 0
-            # Link-local addresses usable at once too, and nobody asks for routers while we measure.
-            yield "net.ipv6.conf.default.accept_dad", 0
-            yield "net.ipv6.conf.default.router_solicitations", 0
-            yield "net.ipv6.conf.all.forwarding", int(layout.forwarding[node])
-        else:
-            # No IPv6 on IPv4 links: its router and multicast chatter would be noise on the wire.
-            yield "net.ipv6.conf.default.disable_ipv6", 1
-            yield "net.ipv4.ip_forward", int(layout.forwarding[node])
-            if len(layout.ports[node]) > 1:
-                # The shortest ways there and back need not be the same where there are several.
-                yield "net.ipv4.conf.all.rp_filter", 0
-                yield "net.ipv4.conf.default.rp_filter", 0
 
     def connect(self) -> None:
         """Create all veth pairs with one request each, sent together."""
@@ -75,19 +58,21 @@ class Wiring:
         for node, sock in self._sockets.items():
             with _on(node):
                 ups = [links.link_up(port.ifindex, port.device) for port in self._layout.ports[node]]
-                sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups])
+                sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *self._bridging(node)])
         for node, sock in self._sockets.items():
             with _on(node):
-                sock.batch(list(self._addressing(node)))
+                sock.batch(list(addressing.requests(self._layout, node)))
 
-    def _addressing(self, node: str) -> Iterator[Request]:
-        for port in self._layout.ports[node]:
-            yield links.new_address(port.ifindex, port.interface)
-            # Known for good: no first packet waits for ARP, and no entry is checked again while we measure.
-            peer = self._layout.peer(port)
-            yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
-        for route in self._layout.routes(node):
-            yield links.new_route(route.ifindex, route.to, route.gateway)
+    def _bridging(self, node: str) -> Iterator[Request]:
+        """A switch's bridge, and its links in it; without those that would close a loop."""
+        layout = self._layout
+        if layout.topology.is_switch(node) and not layout.routed():
+            number = layout.bridge_ifindex(node)
+            yield bridges.new_bridge(number, node)
+            for port in layout.ports[node]:
+                if port.link not in layout.idle:
+                    yield bridges.set_master(port.ifindex, number, port.device)
+            yield links.link_up(number, node)
 
     def check_addresses(self) -> None:
         """See that every address is in use. Raises PollbenchError.
@@ -98,7 +83,7 @@ class Wiring:
         deadline = time.monotonic() + _PATIENCE_S
         for node, sock in self._sockets.items():
             for port in self._layout.ports[node]:
-                while not links.is_local(sock, port.interface.ip):
+                while port.addressed and not links.is_local(sock, port.interface.ip):
                     if time.monotonic() > deadline:
                         on = f"{port.device} of {node}"
                         raise PollbenchError("add an address", on=on, got=f"{port.interface} is not in use")
