@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("players",),
     ("measure",),
     ("runner",),
+    ("vm",),
     ("cli",),
     ("__main__",),
 )
@@ -50,6 +51,7 @@ MACHINE = {
     "players",
     "measure",
     "runner",
+    "vm",
 }
 # Parts that may import these of ours and no more, tighter than their row. Knobs and workloads only describe.
 ONLY: dict[str, set[str]] = {

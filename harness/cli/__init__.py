@@ -55,6 +55,8 @@ def _run(command: str, arguments: object) -> int:
         "schema": "files",
         "doctor": "host",
         "clean": "host",
+        "vm": "vm",
+        "reproduce": "reproduce",
         "show": "results",
         "compare": "compare",
         "report": "report",

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.cli import vmparser
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -33,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     _calibrate(commands)
     _files(commands)
     _host(commands)
+    vmparser.add(commands, _experiment, _execution)
     _results(commands)
     _pages(commands)
     _import(commands)

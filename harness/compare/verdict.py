@@ -61,7 +61,7 @@ def _hosts(tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequenc
 
 
 def _machine(tables: Sequence[pd.DataFrame]) -> str:
-    if any("tcg" in texts_of(table, "accelerator") for table in tables):
+    if any(text.startswith("tcg") for table in tables for text in texts_of(table, "accelerator")):
         return "Some runs were made on an emulated CPU (tcg): times are of the emulator, not of any machine."
     under = [text for table in tables for text in texts_of(table, "virtualisation") if text != "none"]
     if not under:

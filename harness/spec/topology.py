@@ -102,7 +102,7 @@ class Node(Section):
 
 
 class Link(Section):
-    """One veth pair between two nodes."""
+    """One veth pair, or pair of emulated NICs, between two nodes."""
 
     between: tuple[NodeName, NodeName] = Field(description="the two nodes; the first is end 0")
     addresses: tuple[InterfaceAddress, InterfaceAddress] | None = Field(
@@ -110,6 +110,9 @@ class Link(Section):
     )
     mtu: Count | None = Field(None, ge=68, le=65535, description="bytes; the kernel's 1500 if absent")
     queues: Count = Field(1, ge=1, le=256, description="receive and transmit queues of each end")
+    nic: Literal["veth", "e1000e", "igb", "virtio-net", "vmxnet3"] = Field(
+        "veth", description="veth, or a pair of emulated NICs back to back (only in `pollbench vm run`)"
+    )
     shape: Shape | None = Field(None, description="shaping of both directions")
     own_forward: Shape | None = Field(
         None,
