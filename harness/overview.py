@@ -13,6 +13,7 @@ from harness import columns, stats
 from harness.compare import Change, Factors, change, paired_values, why_not_valid
 from harness.compare.choose import meant
 from harness.compare.environment import texts_of
+from harness.compare.verdict import model_time
 from harness.errors import InputError
 from harness.stats import Estimate
 from harness.tables.cells import Cell, group_cells
@@ -90,6 +91,11 @@ class Overview:
     warnings: tuple[str, ...]
     calibration: tuple[str, ...] = ()
 
+    @property
+    def model_time(self) -> bool:
+        """Are its latencies those of an emulated CPU?"""
+        return any(name.startswith("tcg") for name in self.facts.get("accelerator", ()))
+
 
 def overview(source: Source, baseline: str | None = None) -> Overview:
     """Everything `show` prints about a source.
@@ -115,7 +121,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         missing=sum(max(0, view.planned - view.total) for view in views),
         left_out=_left_out(source.runs, cells),
         facts={name: found for name in (*_FACTS, *_SETUP) if (found := texts_of(source.runs, name))},
-        warnings=source.warnings,
+        warnings=(*source.warnings, *filter(None, [model_time(texts_of(source.runs, "accelerator"))])),
     )
 
 

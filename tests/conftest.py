@@ -1,8 +1,8 @@
 """What every test gets: a check that it left the host as it found it, and an account of each tier at the end.
 
-A tier is a directory: unit (no privilege, a fake kernel), netns (root, real links), and house, the files
-directly under tests/. A tier that was skipped whole tells why; where CI=true it fails the session, because a
-check that never runs protects nobody.
+A tier is a directory: unit (no privilege, a fake kernel), netns (root, real links), vm (guests of the real image, in
+QEMU), and house, the files directly under tests/. A tier that was skipped whole tells why; where CI=true it fails the
+session, because a check that never runs protects nobody.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from hypothesis import settings
 from tests.leaks import Snapshot, left_behind, snapshot
 
 HERE = Path(__file__).parent
-TIERS = ("house", "unit", "netns")
+TIERS = ("house", "unit", "netns", "vm")
 ROOT_TIERS = ("netns",)
 NEEDS_ROOT = "needs root: run make test, or sudo .venv/bin/python -m pytest"
 
 # No test may hang the session: after this it fails, and again after each further grace, since what it is stuck in may
 # be the clean-up that the first failure set off.
 HANGS_AFTER_S = 180
+# A guest is emulated, and the first test that wants one builds the image.
+GUEST_HANGS_AFTER_S = 900
 GRACE_S = 10
 
 # A database of examples in the checkout would be written by root; and a test must not depend on its past.
@@ -100,14 +102,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol() -> Iterator[None]:
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Fail a test that hangs, wherever it waits."""
+    limit_s = GUEST_HANGS_AFTER_S if tier_of(item.path) == "vm" else HANGS_AFTER_S
 
     def give_up(number: int, frame: FrameType | None) -> None:
-        pytest.fail(f"still running after {HANGS_AFTER_S} s")
+        pytest.fail(f"still running after {limit_s} s")
 
     found = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, HANGS_AFTER_S, GRACE_S)
+    signal.setitimer(signal.ITIMER_REAL, limit_s, GRACE_S)
     try:
         return (yield)
     finally:

@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tables", "layout", "programs", "generator", "samplefile"),
     ("compare", "testbed", "foreign", "strangers", "importers"),
     ("overview", "calibration", "probes"),
-    ("plots",),
+    ("plots", "agreement"),
     ("report", "api", "apply", "evidence", "capabilities"),
     ("inject", "confine", "hogs"),
     ("players",),

@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -142,13 +143,18 @@ def carry_out(
     stopper: Stopper,
     redo: Any = (),
     keep: bool = False,
+    pinned: Sequence[dict[str, str]] = (),
 ) -> Interrupted | None:
-    """Make what is missing of a plan in guests; tables and vm.json are written either way."""
+    """Make what is missing of a plan in guests; tables and vm.json are written either way.
+
+    pinned: hashes that another set's boots had; the same artefacts are used. Raises PollbenchError.
+    """
     from harness.tables import write_tables
 
     interrupted = None
     with Progress() as progress:
         guests = Guests(home, accelerator, stopper, progress, keep=keep)
+        guests.pin(pinned)
         try:
             guests.execute(plan, results, set(redo))
         except Interrupted as error:

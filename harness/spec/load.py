@@ -117,10 +117,11 @@ def check_cpus(experiment: Experiment, online: AbstractSet[int] | None) -> None:
     for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
         spec = cell.spec
         for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
-            have = set(range(spec.machine.cpus)) if online is None else online
+            in_guest = online is None or spec.topology.needs_guest()
+            have = set(range(spec.machine.cpus)) if online is None or in_guest else online
             missing = [cpu for cpu in cpus if cpu not in have]
             if missing:
-                whose = "the guest (vm.cpus)" if online is None else "this host"
+                whose = "the guest (vm.cpus)" if in_guest else "this host"
                 got = f"{whose} has no CPU {format_cpus(tuple(missing))}"
                 own = find(tree, [str(part) for part in path]) is not None
                 shown = path if own or path[0] != "settings" else (path[0], ALL_NODES, *path[2:])

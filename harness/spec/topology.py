@@ -152,6 +152,10 @@ class Topology(Section):
         """The links with an end in `node`, in file order."""
         return [link for link in self.links if node in link.between]
 
+    def needs_guest(self) -> bool:
+        """Are there links that only a guest of `pollbench vm run` has?"""
+        return any(link.nic != "veth" for link in self.links)
+
     def forwards(self, node: str) -> bool:
         """Whether `node` routes packets between its links."""
         declared = self.nodes[node].forwarding

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -17,10 +17,10 @@ from harness.spec.machine import Machine
 from harness.spec.topology import Topology
 from harness.stopping import Stopper
 from harness.store import ResultSet
-from harness.vm import qemu, wire
+from harness.vm import qemu, recipe, wire
 from harness.vm.boot import Boot, Event, GuestFailure
 from harness.vm.home import Home
-from harness.vm.image import Image, open_image
+from harness.vm.image import Image, image_by_hash, open_image
 
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
@@ -61,6 +61,14 @@ class Guests:
             before = runs[-1]
             self._all(task, machine, runs)
         return task.verdicts
+
+    def pin(self, images: Iterable[Mapping[str, str]]) -> None:
+        """Use these artefacts, by their hashes, for the kernels that they name. Raises PollbenchError."""
+        for each in images:
+            if each["kernel"] not in self._images:
+                self._images[each["kernel"]] = image_by_hash(self.home, each)
+                if each["kernel"] == recipe.DEFAULT_KERNEL:
+                    self._images[""] = self._images[each["kernel"]]
 
     def image(self, kernel: str) -> Image:
         """The image with a kernel, verified once."""
@@ -189,7 +197,8 @@ def _environment(event: Event, accelerator: str) -> dict[str, Any]:
         for key, value in facts
         if str(key).isidentifier()
     }
-    return clean | {"place": "vm", "accelerator": accelerator}
+    under = {} if accelerator == "kvm" else {"virtualisation": "qemu tcg"}
+    return clean | under | {"place": "vm", "accelerator": accelerator}
 
 
 def _account(boot: Boot, failure: GuestFailure | None, keep: bool) -> dict[str, Any]:

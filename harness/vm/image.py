@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,22 @@ def open_image(home: Home, kernel: str) -> Image:
     hashes |= {part: found[part] for part in ("vmlinux", "modules", "initramfs")}
     paths = {part: home.verified(sha256, f"{part} of {name}") for part, sha256 in hashes.items()}
     return Image(kernel=name, release=found["release"], hashes=hashes, **paths)
+
+
+def image_by_hash(home: Home, pinned: Mapping[str, str]) -> Image:
+    """The very artefacts that a result set was made with; where our code is another by now, the payload differs.
+
+    Raises MissingError when one is not here, PollbenchError when one is damaged.
+    """
+    hashes = {part: pinned[part] for part in ("root", "vmlinux", "modules", "initramfs")}
+    for part, sha256 in hashes.items():
+        if not home.artefact(sha256).exists():
+            todo = "take the image in by `pollbench vm build --from FILE`, or build it from the same recipe"
+            raise MissingError("find the image", part, f"there is none with SHA-256 {sha256[:16]}...", todo)
+    own = pinned.get("payload", "")
+    hashes["payload"] = own if home.artefact(own).is_file() else payload(home, hashes["root"])
+    paths = {part: home.verified(sha256, part) for part, sha256 in hashes.items()}
+    return Image(kernel=pinned["kernel"], release=pinned["release"], hashes=hashes, **paths)
 
 
 def _by_release(index: dict[str, Any], name: str) -> dict[str, Any] | None:
