@@ -92,9 +92,9 @@ class Overview:
     calibration: tuple[str, ...] = ()
 
     @property
-    def model_time(self) -> bool:
-        """Are its latencies those of an emulated CPU?"""
-        return any(name.startswith("tcg") for name in self.facts.get("accelerator", ()))
+    def model_time(self) -> str:
+        """What has to be said of latencies under an emulated CPU; empty where none was."""
+        return model_time(self.facts.get("accelerator", ()))
 
 
 def overview(source: Source, baseline: str | None = None) -> Overview:
@@ -121,7 +121,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         missing=sum(max(0, view.planned - view.total) for view in views),
         left_out=_left_out(source.runs, cells),
         facts={name: found for name in (*_FACTS, *_SETUP) if (found := texts_of(source.runs, name))},
-        warnings=(*source.warnings, *filter(None, [model_time(texts_of(source.runs, "accelerator"))])),
+        warnings=source.warnings,
     )
 
 

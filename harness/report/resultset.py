@@ -135,6 +135,8 @@ def _legend(view: Overview) -> Iterator[str]:
         f"RTT: request {begins} to reply received, the whole round trip{what}. Quantiles are taken per run; "
         "shown are medians over the valid runs."
     )
+    if view.model_time:
+        yield view.model_time
     yield from _interval_legend(view)
     if view.baseline and any(cell.changes for cell in view.cells):
         yield (

@@ -112,6 +112,8 @@ def doubts(view: Overview) -> Markup | None:
 
 
 def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
+    if view.model_time:
+        yield tag("strong", "As absolute times: "), view.model_time
     for warning in view.warnings:
         yield tag("strong", "Damaged: "), warning
     for group in view.left_out:
