@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,14 @@ def test_a_kernel_that_dies_is_no_result_and_the_others_go_on(
     home: Home, results: Path, tmp_path: Path
 ) -> None:
     crash: dict[str, Any] = {"kind": "command", "from": "client", "to": "server"}
-    crash |= {"client": ["sh", "-c", "echo c > /proc/sysrq-trigger"]}
-    file = experiment.write(tmp_path, cases={"base": {}, "crash": {"workload": crash}})
+    crash |= {
+        "client": ["sh", "-c", "echo c > /proc/sysrq-trigger"],
+        "figures": {"rate_rps": {"regex": "([0-9]+)"}},
+    }
+    ping = experiment.document()["workload"]
+    file = experiment.write(
+        tmp_path, workload=None, cases={"base": {"workload": ping}, "crash": {"workload": crash}}
+    )
     code, _, err = vm_run(file, results)
     made = records(results)
     assert code == 1
@@ -91,8 +98,15 @@ def test_a_kernel_that_dies_is_no_result_and_the_others_go_on(
 
 
 def test_a_full_output_disk_is_named(home: Home, results: Path, tmp_path: Path) -> None:
-    file = experiment.write(tmp_path, vm={"output": "1MiB"}, repeat=1)
-    code, _, err = vm_run(file, results, "--set", "workload.duration=20s")
+    talk: dict[str, Any] = {
+        "kind": "command",
+        "from": "client",
+        "to": "server",
+        "figures": {"rate_rps": {"regex": "([0-9]+)"}},
+    }
+    talk |= {"client": ["sh", "-c", "echo 1; head -c 3000000 /dev/zero | tr '\\0' x"]}
+    file = experiment.write(tmp_path, vm={"output": "1MiB"}, workload=talk)
+    code, _, err = vm_run(file, results)
     assert code == 1
     assert "no space left on it; set vm.output to" in err
 
@@ -100,7 +114,7 @@ def test_a_full_output_disk_is_named(home: Home, results: Path, tmp_path: Path) 
 def test_a_killed_tool_leaves_no_guest(home: Home, results: Path, tmp_path: Path) -> None:
     file = experiment.write(tmp_path)
     with command.start("vm", "run", file, "--accel", "tcg-smoke", "-o", results) as process:
-        guest = _guest_of(process.pid)
+        guest = _guest_of(process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     deadline = time.monotonic() + 10
@@ -115,9 +129,9 @@ def test_a_killed_guest_is_booted_once_more_and_an_interrupt_ends_it(
 ) -> None:
     file = experiment.write(tmp_path)
     with command.start("vm", "run", file, "--accel", "tcg-smoke", "-o", results) as process:
-        first = _guest_of(process.pid)
+        first = _guest_of(process)
         os.kill(first, signal.SIGKILL)
-        second = _guest_of(process.pid, other_than=first)
+        second = _guest_of(process, other_than=first)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
@@ -140,17 +154,19 @@ def test_a_guest_that_says_nothing_is_a_hang(
     assert "hang: waited in vain for the guest to come up" in boots[0]["failure"]
 
 
-def _guest_of(tool: int, other_than: int = 0) -> int:
+def _guest_of(tool: subprocess.Popen[str], other_than: int = 0) -> int:
     """The pid of the QEMU that a tool started, as soon as there is one."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for task in Path(f"/proc/{tool}/task").glob("*/children"):
+        for task in Path(f"/proc/{tool.pid}/task").glob("*/children"):
             for child in map(int, task.read_text().split()):
                 try:
-                    name = Path(f"/proc/{child}/comm").read_text()
+                    words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
                 except OSError:
                     continue
-                if name.startswith("qemu-system") and child != other_than:
+                if words[0].startswith(b"qemu-system") and b"-kernel" in words and child != other_than:
                     return child
+        if tool.poll() is not None:
+            pytest.fail(f"it ended: {tool.communicate()}")
         time.sleep(0.05)
     pytest.fail("no guest was started")
