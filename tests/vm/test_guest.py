@@ -29,7 +29,8 @@ def records(results: Path) -> dict[str, dict[str, Any]]:
 
 def test_the_same_tables_without_root(home: Home, results: Path, tmp_path: Path) -> None:
     file = experiment.write(tmp_path, cases={"base": {}, "poll": POLL})
-    code, out, err = vm_run(file, results, env={"POLLBENCH_VM_HOME": str(home.path)})
+    env = {"POLLBENCH_VM_HOME": str(home.path)}
+    code, out, err = vm_run(file, results, env=env, prefix=command.UNPRIVILEGED)
     assert code == 0, err
     made = records(results)
     assert {record["verdict"] for record in made.values()} == {"valid"}
