@@ -14,6 +14,7 @@ from harness.claims import Finding, findings
 from harness.compare import Change, Factors, change, paired_values, why_not_valid
 from harness.compare.choose import meant
 from harness.compare.environment import texts_of
+from harness.compare.verdict import model_time
 from harness.errors import InputError
 from harness.stats import Estimate
 from harness.tables.cells import Cell, group_cells
@@ -95,6 +96,11 @@ class Overview:
     warnings: tuple[str, ...]
     calibration: tuple[str, ...] = ()
     claims: tuple[Finding, ...] = ()
+
+    @property
+    def model_time(self) -> str:
+        """What has to be said of latencies under an emulated CPU; empty where none was."""
+        return model_time(self.facts.get("accelerator", ()))
 
 
 def overview(source: Source, baseline: str | None = None) -> Overview:

@@ -60,6 +60,8 @@ def _run(command: str, arguments: object) -> int:
         "clean": "host",
         "host": "measuring",
         "fleet": "fleet",
+        "vm": "vm",
+        "reproduce": "reproduce",
         "show": "results",
         "compare": "compare",
         "report": "report",

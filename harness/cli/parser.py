@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.cli import vmparser
 from harness.cli.parser_hosts import add_fleet, add_host
 from harness.cli.parser_topology import add_topology_commands
 
@@ -38,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     _host(commands)
     add_host(commands)
     add_fleet(commands)
+    vmparser.add(commands, _experiment, _execution)
     _results(commands)
     _pages(commands)
     _gallery(commands)

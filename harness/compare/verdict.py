@@ -67,14 +67,30 @@ def _hosts(tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequenc
 
 
 def _machine(tables: Sequence[pd.DataFrame]) -> str:
-    if any("tcg" in texts_of(table, "accelerator") for table in tables):
-        return "Some runs were made on an emulated CPU (tcg): times are of the emulator, not of any machine."
+    accelerators = list(dict.fromkeys(text for table in tables for text in texts_of(table, "accelerator")))
+    if model := model_time(accelerators):
+        per_table = {texts_of(table, "accelerator") for table in tables}
+        mixed = " Accelerators differ: their times are not comparable, only signs and orders are."
+        return model + (mixed if len(per_table) > 1 or len(accelerators) > 1 else "")
     under = [text for table in tables for text in texts_of(table, "virtualisation") if text != "none"]
     if not under:
         return ""
     return (
         f"Measured in a virtual machine ({_listed(list(dict.fromkeys(under)))}): figures are for comparing with "
         "one another, not for what bare metal would show."
+    )
+
+
+def model_time(accelerators: Sequence[str]) -> str:
+    """What has to be said of latencies under an emulated CPU; empty where none was."""
+    emulated = [name for name in accelerators if name.startswith("tcg")]
+    if not emulated:
+        return ""
+    if "tcg-smoke" in emulated:
+        return "Latencies are of an emulator in a hurry (tcg-smoke): they prove that it runs, and measure nothing."
+    return (
+        f"Latencies are model time ({_listed(emulated)}): the guest's clock counts executed instructions, 1 ns each, "
+        "on a CPU without caches; good for signs, orders and ratios, not for absolute times."
     )
 
 

@@ -70,5 +70,6 @@ def missing_remedy(kind: str) -> str:
     """What a user can do about a missing qdisc kind."""
     return (
         f"load the module sch_{kind} (on Ubuntu: package linux-modules-extra), or use a kernel that has "
-        f"CONFIG_NET_SCH_{kind.upper()}, as the generic kernels of Debian and Ubuntu have"
+        f"CONFIG_NET_SCH_{kind.upper()}, as the generic kernels of Debian and Ubuntu have; "
+        "or run it in a guest that has it: pollbench vm run FILE"
     )

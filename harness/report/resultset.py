@@ -45,10 +45,11 @@ def _title(view: Overview) -> str:
 
 def _table(view: Overview) -> Table:
     against = f"p50 vs\n{view.baseline}" if view.baseline else ""
+    unit = "model us" if view.model_time else "us"
     cols = (
         Col("case", right=False),
         Col("runs\nvalid", keep=8, name="runs"),
-        Col("RTT p50\nus"),
+        Col(f"RTT p50\n{unit}"),
         Col("[interval]\nus", right=False, keep=3, name="interval of p50"),
         Col(against, right=False, keep=8, name="change"),
         Col("p99\nus", keep=7, name="p99"),
@@ -137,6 +138,8 @@ def _legend(view: Overview) -> Iterator[str]:
         f"RTT: request {begins} to reply received, the whole round trip{what}. Quantiles are taken per run; "
         "shown are medians over the valid runs."
     )
+    if view.model_time:
+        yield view.model_time
     yield from _interval_legend(view)
     if view.baseline and any(cell.changes for cell in view.cells):
         yield (
@@ -183,6 +186,8 @@ def _measured_on(values: Mapping[str, Sequence[str]]) -> str:
         parts.append(facts["cpu_model"])
     if facts.get("virtualisation", "none") != "none":
         parts.append(f"under {facts['virtualisation']}")
+    if facts.get("accelerator"):
+        parts.append(f"accelerator {facts['accelerator']}")
     for name in ("governor", "clocksource", "datapath"):
         if facts.get(name, "none") != "none":
             parts.append(f"{name} {facts[name]}")

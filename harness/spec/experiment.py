@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, create_model
 from harness.knobs import KNOBS
 from harness.spec.checks import Checks
 from harness.spec.claims import Claim
+from harness.spec.machine import Machine
 from harness.spec.repeat import RepeatSection
 from harness.spec.topology import Section, Topology
 from harness.units import INT64_MAX, Count
@@ -17,7 +18,7 @@ from harness.workloads import WORKLOADS, Contention
 
 DEFAULT_REPEAT = 5
 DEFAULT_CASE = "base"
-CELL_SECTIONS = ("topology", "workload", "workloads", "contention", "settings", "checks")
+CELL_SECTIONS = ("topology", "workload", "workloads", "contention", "settings", "checks", "vm")
 REQUIRED_SECTIONS = ("topology",)
 HEADER_KEYS = ("name", "description", "cases", "sweep", "claims", "repeat", "seed", "order", "quick")
 
@@ -86,4 +87,5 @@ SECTION_TYPES: dict[str, Any] = {
     "contention": Contention | None,
     "settings": dict[str, NodeSettings | None],
     "checks": Checks,
+    "vm": Machine,
 }

@@ -132,17 +132,20 @@ def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
     return wanted.max, Adaptive(wanted.min, wanted.max, wanted.until.metric, wanted.until.ci, budget_s)
 
 
-def check_cpus(experiment: Experiment, online: AbstractSet[int]) -> None:
-    """InputError at the first CPU list that names a CPU this host does not have online."""
+def check_cpus(experiment: Experiment, online: AbstractSet[int] | None) -> None:
+    """InputError at the first CPU list that names a CPU that is not online here (None: that the guest lacks)."""
     for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
         spec = cell.spec
         for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
-            missing = [cpu for cpu in cpus if cpu not in online]
+            in_guest = online is None or spec.topology.needs_guest()
+            have = set(range(spec.machine.cpus)) if online is None or in_guest else online
+            missing = [cpu for cpu in cpus if cpu not in have]
             if missing:
-                got = f"this host has no CPU {format_cpus(tuple(missing))}"
+                whose = "the guest (vm.cpus)" if in_guest else "this host"
+                got = f"{whose} has no CPU {format_cpus(tuple(missing))}"
                 own = find(tree, [str(part) for part in path]) is not None
                 shown = path if own or path[0] != "settings" else (path[0], ALL_NODES, *path[2:])
-                todo = f"CPUs online: {format_cpus(tuple(online))}"
+                todo = f"CPUs online: {format_cpus(tuple(have))}"
                 raise problem(tree, shown, got, todo)
 
 

@@ -139,6 +139,8 @@ def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
 
 def _wants_napi(spec: CellSpec) -> bool:
     """A cell that forces the plain datapath asks for none, even if its knobs would."""
+    if spec.topology.needs_guest():
+        return True  # whatever is asked for: a NIC's driver has a NAPI
     return spec.topology.datapath == "napi" or (spec.topology.datapath == "auto" and spec.needs_napi())
 
 

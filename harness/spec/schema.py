@@ -26,6 +26,7 @@ _ABOUT = {
     "contention": "hogs that compete for CPUs while the workload is measured",
     "settings": 'node name, or "*" for every node where a knob makes sense, to the knobs it gets',
     "checks": "thresholds beyond which a run is not taken at its word",
+    "vm": "the machine of `pollbench vm run`: kernel, CPUs, memory, NUMA, IOMMU",
 }
 
 

@@ -167,7 +167,7 @@ class Node(Sparing):
 
 
 class Link(Sparing):
-    """One veth pair between two nodes."""
+    """One veth pair, or pair of emulated NICs, between two nodes."""
 
     later: ClassVar[frozenset[str]] = frozenset(("devices", "macs", "ports"))
 
@@ -189,6 +189,9 @@ class Link(Sparing):
     )
     mtu: Count | None = Field(None, ge=68, le=65535, description="bytes; the kernel's 1500 if absent")
     queues: Count = Field(1, ge=1, le=256, description="receive and transmit queues of each end")
+    nic: Literal["veth", "e1000e", "igb", "virtio-net", "vmxnet3"] = Field(
+        "veth", description="veth, or a pair of emulated NICs back to back (only in `pollbench vm run`)"
+    )
     shape: Shape | None = Field(None, description="shaping of both directions")
     own_forward: Shape | None = Field(
         None,
@@ -282,6 +285,10 @@ class Topology(Sparing):
     def links_of(self, node: str) -> list[Link]:
         """The links with an end in `node`, in file order."""
         return [link for link in self.links if node in link.between]
+
+    def needs_guest(self) -> bool:
+        """Are there links that only a guest of `pollbench vm run` has?"""
+        return any(link.nic != "veth" for link in self.links)
 
     def forwards(self, node: str) -> bool:
         """Whether `node` passes packets on between its links."""

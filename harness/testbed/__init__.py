@@ -23,7 +23,7 @@ from harness.testbed.wiring import Wiring
 class Port:
     """One end of a link. direction: what the file calls the traffic it sends, "forward" or "reverse".
 
-    address: "" where it has none (of a switch).
+    address: "" where it has none (of a switch). nic: the model of an emulated NIC.
     """
 
     device: str
@@ -34,6 +34,7 @@ class Port:
     peer_device: str
     link: int
     direction: str
+    nic: str = "veth"
 
 
 @dataclass(frozen=True)
@@ -139,11 +140,12 @@ def namespace_name(token: str, node: str) -> str:
 
 def _handle(node: str, fd: int, layout: Layout, token: str) -> NodeHandle:
     name = namespace_name(token, node)
-    ports = tuple(_port(port, layout.peer(port)) for port in layout.ports[node])
+    wanted = layout.topology.links
+    ports = tuple(_port(port, layout.peer(port), wanted[port.link].nic) for port in layout.ports[node])
     return NodeHandle(node, name, netns.path_of(name), fd, ports)
 
 
-def _port(port: PortLayout, peer: PortLayout) -> Port:
+def _port(port: PortLayout, peer: PortLayout, nic: str) -> Port:
     return Port(
         device=port.device,
         ifindex=port.ifindex,
@@ -153,6 +155,7 @@ def _port(port: PortLayout, peer: PortLayout) -> Port:
         peer_device=peer.device,
         link=port.link,
         direction=("forward", "reverse")[port.end],
+        nic=nic,
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import bridges, ethtool, links, netdev, qdiscs, readback, rtnl, sysctl
+from harness.kernel import bridges, ethtool, links, netdev, nics, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.layout import Layout, PortLayout
@@ -39,8 +41,27 @@ class Wiring:
         """Create all veth pairs with one request each, sent together."""
         if not self._layout.links:
             return
-        requests = [links.new_veth(self._end(one), self._end(other)) for one, other in self._layout.links]
+        wanted = self._layout.topology.links
+        pairs = [pair for pair in self._layout.links if wanted[pair[0].link].nic == "veth"]
+        requests = [links.new_veth(self._end(one), self._end(other)) for one, other in pairs]
         next(iter(self._sockets.values())).batch(requests)
+        self._adopt_nics()
+
+    def _adopt_nics(self) -> None:
+        """Emulated NICs into their namespaces: the first link of a model gets its first pair, and so on."""
+        seen: Counter[str] = Counter()
+        for index, link in enumerate(self._layout.topology.links):
+            if link.nic == "veth":
+                continue
+            for port in self._layout.links[index]:
+                device, end = nics.fresh(link.nic, seen[link.nic], port.end), self._end(port)
+                with NetlinkSocket() as outside:
+                    outside.batch([links.adopt(socket.if_nametoindex(device), end)])
+                with _on(port.node):
+                    self._sockets[port.node].batch([links.set_address(end)])
+                with in_netns(self._fds[port.node]):
+                    nics.set_queues(port.device, link.queues)
+            seen[link.nic] += 1
 
     def _end(self, port: PortLayout) -> links.VethEnd:
         link = self._layout.topology.links[port.link]
@@ -50,7 +71,7 @@ class Wiring:
         """Make both ends receive by NAPI; before they are up, so that NAPIs are made once."""
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
-                for port in ports:
+                for port in filter(self._is_veth, ports):
                     ethtool.set_features(port.device, ethtool.VETH_NAPI_FEATURES)
 
     def start(self) -> None:
@@ -144,10 +165,23 @@ class Wiring:
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
                 for port in ports:
-                    if not ethtool.link_detected(port.device):
+                    if not self._has_carrier(port):
                         raise PollbenchError(
                             "bring up a link", on=f"{port.device} of {node}", got="no carrier"
                         )
+
+    def _has_carrier(self, port: PortLayout) -> bool:
+        """A veth end has it at once, a NIC after its driver has looked."""
+        patience_s = 0.0 if self._is_veth(port) else _PATIENCE_S
+        deadline = time.monotonic() + patience_s
+        while not ethtool.link_detected(port.device):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE_S)
+        return True
+
+    def _is_veth(self, port: PortLayout) -> bool:
+        return self._layout.topology.links[port.link].nic == "veth"
 
     def check_napi(self) -> None:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
@@ -160,7 +194,7 @@ class Wiring:
                     wrong = [
                         name
                         for name, on in ethtool.VETH_NAPI_FEATURES.items()
-                        if name in found and found[name].active != on
+                        if name in found and found[name].active != on and self._is_veth(port)
                     ]
                     if wrong:
                         raise PollbenchError(

@@ -118,6 +118,8 @@ def doubts(view: Overview) -> Markup | None:
 
 
 def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
+    if view.model_time:
+        yield tag("strong", "As absolute times: "), view.model_time
     for warning in view.warnings:
         yield (words.sentence(warning),)
     for group in view.left_out:
