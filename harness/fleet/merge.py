@@ -16,7 +16,8 @@ def merge(
     """Move every run directory of `incoming` into the set; the ids of those that were moved.
 
     known: the plan's run ids, others are left where they are; again: runs that take the place of one that is there.
-    Whoever wrote `incoming` has put its files on the disk. What they hold was written by the host's own store and is read, and doubted, by whoever makes tables of the set.
+    Whoever wrote `incoming` has put its files on the disk. What they hold was written by the host's own store; whoever
+    makes tables of the set reads it, and doubts it.
     Raises PollbenchError when the disk refuses.
     """
     moved = []
