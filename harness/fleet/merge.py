@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from harness.errors import PollbenchError
 from harness.store import ResultSet, atomic
 
 
@@ -43,12 +42,3 @@ def merge(
             moved.append(name)
         atomic.sync_directory(runs)
     return moved
-
-
-def free_bytes(path: Path) -> int:
-    """Room on the file system of a path. Raises PollbenchError."""
-    try:
-        found = os.statvfs(path)
-    except OSError as error:
-        raise PollbenchError("look for room", str(path), error.strerror or "") from error
-    return found.f_bavail * found.f_frsize
