@@ -22,6 +22,7 @@ from harness.errors import (
     InputError,
     Interrupted,
     MissingError,
+    PollbenchError,
 )
 from harness.fleet import split as splitting
 from harness.fleet import wheel
@@ -31,7 +32,7 @@ from harness.host import role_variables, wish_of
 from harness.plan import Plan, make_plan
 from harness.spec.load import load_experiment
 from harness.stopping import Stopper, stop_on_signals
-from harness.store import ResultSet
+from harness.store import ResultSet, atomic
 
 
 def fleet(arguments: argparse.Namespace) -> int:
@@ -96,7 +97,13 @@ def _conduct(
         _attempt(arguments, crew, plan, split, results, state)
     except Interrupted as error:
         interrupted = error
-    board.close()
+    except PollbenchError:
+        if not state["attempts"]:
+            # Nobody has measured anything: a set without a run helps nobody, least of all --resume.
+            atomic.discard_tree(results.path)
+        raise
+    finally:
+        board.close()
     return _report(arguments, plan, results, interrupted)
 
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from harness.errors import PollbenchError
 from harness.store import ResultSet, atomic
 
 
@@ -16,7 +15,8 @@ def merge(
     """Move every run directory of `incoming` into the set; the ids of those that were moved.
 
     known: the plan's run ids, others are left where they are; again: runs that take the place of one that is there.
-    What they hold was written by the host's own store and is read, and doubted, by whoever makes tables of the set.
+    Whoever wrote `incoming` has put its files on the disk. What they hold was written by the host's own store; whoever
+    makes tables of the set reads it, and doubts it.
     Raises PollbenchError when the disk refuses.
     """
     moved = []
@@ -25,9 +25,6 @@ def merge(
         if not incoming.is_dir():
             return []
         names = sorted(name for name in os.listdir(incoming) if name in known)
-        if names:
-            # Once for all of them: a file that is renamed before it is on the disk may be empty after a power loss.
-            os.sync()
         there = set(os.listdir(runs))
         for name in names:
             target = runs / name
@@ -45,12 +42,3 @@ def merge(
             moved.append(name)
         atomic.sync_directory(runs)
     return moved
-
-
-def free_bytes(path: Path) -> int:
-    """Room on the file system of a path. Raises PollbenchError."""
-    try:
-        found = os.statvfs(path)
-    except OSError as error:
-        raise PollbenchError("look for room", str(path), error.strerror or "") from error
-    return found.f_bavail * found.f_frsize

@@ -200,6 +200,9 @@ class ActionModule(ActionBase):
                     os.makedirs(directory, exist_ok=True)
                     with open(os.path.join(directory, parts[-1]), "wb") as file:
                         file.write(content.read() if content else b"")
+                        # On the disk before it is merged, which is a renaming: else a power loss leaves it empty.
+                        file.flush()
+                        os.fsync(file.fileno())
         return len(paths)
 
     def _stop(self) -> dict[str, Any]:

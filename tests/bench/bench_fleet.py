@@ -29,7 +29,7 @@ from tests.unit import synthetic
 
 SHARES, RUNS = 100, 1000
 HOSTS = 1000
-SAMPLES_BYTES = 20_000
+SAMPLES_BYTES = 4_000
 EXPERIMENT = """\
 name: fl
 topology:

@@ -213,6 +213,11 @@ def test_doctor_says_of_each_host_what_is_lacking(tmp_path: Path) -> None:
         assert rows["dut1"]["cpus"] == os.cpu_count()
         assert not rows["dut2"]["ready"]
         assert "unreachable" in rows["dut2"]["lacks"][0]
+        # Where nobody is there to measure, no set is left.
+        nobody = bed.pollbench("fleet", "run", "x.yaml", "-i", inventory, "--limit", "dut2")
+        assert nobody.returncode == 3
+        assert "no host is ready" in nobody.stderr
+        assert ResultSet.latest(tmp_path / "results", "fl") is None
         told = bed.pollbench("fleet", "doctor", "many.yaml", "-i", inventory, "--limit", "dut1")
         assert "no CPU 97" in told.stdout
         assert told.returncode == 3
