@@ -77,7 +77,7 @@ class CellSpec:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
         background = {"background": [_dump(each) for each in self.background]} if self.background else {}
         return background | {
-            "topology": _dump(self.topology, exclude={"description"}),
+            "topology": _dump(self.topology, exclude={"description", "mininet_from"}),
             "workload": _dump(self.workload),
             "contention": _dump(self.contention) if self.contention else None,
             "settings": {
