@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from harness import columns, stats
+from harness.claims import Finding, findings
 from harness.compare import Change, Factors, change, paired_values, why_not_valid
 from harness.compare.choose import meant
 from harness.compare.environment import texts_of
@@ -20,8 +21,11 @@ from harness.tables.frames import CellKey
 from harness.tables.source import Source
 from harness.tables.tails import whole_tails
 
-CHANGED = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
-"""The metrics that are compared with the baseline case."""
+COSTS = ("cpu_us_per_request", "cycles_per_query")
+"""What a request costs in CPU: our own measure, and the one that imported campaigns have instead."""
+
+CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS)
+"""The metrics that are compared with the baseline case, where any run has them."""
 
 _FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
 _SETUP = ("workload_protocol", "workload_client_wait", "workload_server_wait", "workload_size_bytes")
@@ -75,6 +79,7 @@ class Overview:
     baseline: the case that others are held against, "" when there is only one. missing: planned runs not
     made yet. facts: the environment and set-up of the runs, by column, every value met. headline: the cells
     that answer the question best, most telling first. calibration: what an A/A run on such a host found, in words.
+    claims: the experiment's claims with their verdicts.
     """
 
     label: str
@@ -89,19 +94,21 @@ class Overview:
     facts: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...]
     calibration: tuple[str, ...] = ()
+    claims: tuple[Finding, ...] = ()
 
 
 def overview(source: Source, baseline: str | None = None) -> Overview:
     """Everything `show` prints about a source.
 
-    baseline: default the case "base", else the plan's first. Raises InputError for a case that is not there.
+    baseline: default the case "base", else the plan's first that has a valid run. Raises InputError for a case
+    that is not there.
     """
     cells = group_cells(source.runs)
     source = replace(source, runs=whole_tails(source.runs, cells))
     by_key = {(cell.case, cell.factors): cell for cell in cells}
     keys = list(dict.fromkeys([*source.planned, *by_key]))
     cases = list(dict.fromkeys(case for case, _ in keys))
-    baseline = _baseline(cases, baseline)
+    baseline = _baseline(cases, baseline, {key[0] for key, cell in by_key.items() if cell.valid.size})
     views = tuple(_view(source, key, by_key, baseline) for key in keys)
     plan = source.plan
     return Overview(
@@ -116,14 +123,16 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         left_out=_left_out(source.runs, cells),
         facts={name: found for name in (*_FACTS, *_SETUP) if (found := texts_of(source.runs, name))},
         warnings=source.warnings,
+        claims=findings(source),
     )
 
 
-def _baseline(cases: Sequence[str], wanted: str | None) -> str:
+def _baseline(cases: Sequence[str], wanted: str | None, measured: Collection[str]) -> str:
+    """The case asked for, else "base", else the first that was measured: one without a run compares nothing."""
     if wanted is None:
         if len(cases) < 2:
             return ""
-        return "base" if "base" in cases else cases[0]
+        return "base" if "base" in cases else next((case for case in cases if case in measured), cases[0])
     if wanted not in cases:
         raise InputError(
             "compare with a baseline",
@@ -162,7 +171,7 @@ def _view(source: Source, key: CellKey, cells: dict[CellKey, Cell], baseline: st
 def _changes(runs: pd.DataFrame, base: Cell, cell: Cell) -> dict[str, Change]:
     found = {}
     for name in CHANGED:
-        if name not in runs.columns:
+        if name not in runs.columns or runs[name].isna().all():
             continue
         values = runs[name].to_numpy(dtype=np.float64)
         pairs = paired_values(runs, name, base, cell)

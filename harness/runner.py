@@ -149,6 +149,7 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
         "suspect": _doubts(run, measured, metrics) + measured.breaches,
         "valid": [],
     }
+    record["metrics"]["doubts"] = len(found["suspect"])
     record["verdict"] = next((verdict for verdict in _RANK if found[verdict]), "valid")
     record["reasons"] = [reason for verdict in _RANK for reason in found[verdict]]
 

@@ -20,16 +20,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("yamlfile",),
     ("knobs", "workloads", "kernel", "loadgen", "mininet"),
     ("spec",),
-    ("plan", "store", "shaping", "switching"),
+    ("plan", "store", "shaping", "switching", "plays"),
     ("tables", "layout", "programs", "generator", "samplefile"),
     ("compare", "testbed", "topoview", "foreign", "strangers", "importers"),
-    ("overview", "calibration", "probes", "held"),
+    ("claims",),
+    ("overview", "calibration", "probes", "host", "held"),
     ("plots",),
     ("report", "api", "apply", "evidence", "capabilities"),
     ("inject", "confine", "hogs", "fidelity"),
     ("players",),
     ("measure",),
     ("runner",),
+    ("fleet",),
     ("cli",),
     ("__main__",),
 )
@@ -38,6 +40,7 @@ MACHINE = {
     "kernel",
     "programs",
     "foreign",
+    "host",
     "strangers",
     "testbed",
     "held",
@@ -70,7 +73,19 @@ EDGE = {"cli", "__main__"}
 EDGE_CALLS = {"print", "exit", "quit", "sys.exit", "SystemExit"}
 EDGE_STREAMS = {"sys.stdout", "sys.stderr"}
 # What the command must not load before it knows what to do: --help and completion answer at once.
-HEAVY = ("matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "rich", "scipy", "yaml")
+HEAVY = (
+    "ansible",
+    "ansible_runner",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "pyroute2",
+    "rich",
+    "scipy",
+    "yaml",
+)
 MAX_LINES = 400
 
 MODULES = load_modules(ROOT / "harness")

@@ -31,6 +31,7 @@ if [ "${1:-run}" = test ]; then
     need stress-ng stress-ng
     need mn mininet
     need brctl bridge-utils
+    need sshd openssh-server
     { command -v chromium || command -v google-chrome; } >/dev/null 2>&1 || lack chromium
     need chromedriver chromium-driver
 fi

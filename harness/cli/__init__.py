@@ -47,17 +47,23 @@ def _run(command: str, arguments: object) -> int:
     if command == "compare":
         # It reads, computes and ends; looking for garbage would be a tenth of its time.
         gc.disable()
+    if getattr(arguments, "share", None):
+        command = "share"  # `run --share FILE`: a part of a plan, on a host of a fleet
     module = {
         "run": "run",
+        "share": "share",
         "calibrate": "calibrate",
         "plan": "files",
         "validate": "files",
         "schema": "files",
         "doctor": "host",
         "clean": "host",
+        "host": "measuring",
+        "fleet": "fleet",
         "show": "results",
         "compare": "compare",
         "report": "report",
+        "gallery": "gallery",
         "plot": "plot",
         "import": "import_",
         "topology": "topology",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness import columns, report
+from harness.claims import findings
 from harness.cli.paper import paper
 from harness.cli.state import quoted
 from harness.compare import Comparison, Options, compare_cases, compare_sources
@@ -41,7 +42,8 @@ def compare(arguments: argparse.Namespace) -> int:
         found = compare_sources(sources, options)
     found = replace(found, calibration=quoted([source.runs for source in sources]))
     width, color = paper()
-    print(report.compare(found, arguments.format, width, color).rstrip("\n"))
+    claims = [(source.label, each) for source in sources if (each := findings(source))]
+    print(report.compare(found, arguments.format, width, color, claims).rstrip("\n"))
     return _judged(found, conditions, by_estimate=arguments.fail_if_point)
 
 

@@ -27,7 +27,7 @@ def overrides_of(texts: list[str]) -> list[tuple[str, str]]:
 
 def plan_of(arguments: argparse.Namespace) -> tuple[Experiment, Plan]:
     """The checked experiment and its plan, for `run`, `plan` and `doctor`. Raises InputError."""
-    experiment = load_experiment(arguments.file, overrides_of(arguments.set))
+    experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick)
     check_cpus(experiment, facts.online_cpus())
     return experiment, make_plan(
         experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed

@@ -51,13 +51,13 @@ def carry_out(
     arguments: argparse.Namespace, experiment: Experiment, plan: Plan, stopper: Stopper
 ) -> tuple[ResultSet, Interrupted | None]:
     """Make what is missing of a plan, alone on this host; the set, and what interrupted it."""
-    with journal.host_lock(_waiting(stopper) if arguments.wait else None):
-        _clear_leftovers()
+    with journal.host_lock(waiting(stopper) if arguments.wait else None):
+        clear_leftovers()
         results = _result_set(arguments, experiment, plan)
         return results, _execute(plan, results, stopper, set(arguments.redo))
 
 
-def _waiting(stopper: Stopper) -> Callable[[str], None]:
+def waiting(stopper: Stopper) -> Callable[[str], None]:
     """Waits a little for the host lock, having said once whose turn it is."""
     told: set[str] = set()
 
@@ -79,7 +79,7 @@ def need_root(what: str) -> None:
         raise MissingError(what, got="it needs root", todo=f"type: sudo {command}")
 
 
-def _clear_leftovers() -> None:
+def clear_leftovers() -> None:
     """What a killed run left (a host-wide busy_read, say) would falsify this one, so it is put back first."""
     done = journal.clean()
     if done:

@@ -18,11 +18,7 @@ IMPORTED_METRICS = (
     ),
     measured("instructions_per_query", "", "Instructions of the CPU set per answered query.", "lower"),
     measured("packets_per_interrupt", "", "Packets received per interrupt of the NIC."),
-    measured(
-        "throughput_bps", "bit/s", "Payload received per second.", "higher", main=True, label="throughput"
-    ),
     measured("messages_pps", "1/s", "Messages sent per second, unanswered.", "higher"),
-    measured("lost_percent", "%", "Share of the packets sent that never came.", "lower"),
     measured(
         "udp_jitter_us", "us", "Smoothed change of the one-way transit time (RFC 3550), no latency.", "lower"
     ),

@@ -16,7 +16,7 @@ _FEW = 5
 
 def footnotes(found: Comparison) -> Iterator[tuple[str, Style]]:
     """Each footnote and its style."""
-    yield from ((f"Damaged: {text}.", "warn") for text in found.warnings)
+    yield from ((words.sentence(text), "warn") for text in found.warnings)
     yield from ((text, "warn") for text in _not_compared(found))
     yield from ((text, "warn") for text in _far(found))
     yield from ((text, "") for text in _needed(found))
@@ -24,7 +24,7 @@ def footnotes(found: Comparison) -> Iterator[tuple[str, Style]]:
     said = " ".join(f"Runs of {each.letter}: {words.counts(each.runs)}." for each in found.inputs)
     yield said, "dim"
     for note in found.notes:
-        yield f"{note[:1].upper()}{note[1:]}.", "dim"
+        yield words.sentence(note), "dim"
     yield from ((text, "dim") for text in _method(found))
 
 

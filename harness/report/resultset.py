@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
+from harness.compare.environment import texts_of
 from harness.overview import CellView, Overview
-from harness.report import words
+from harness.report import claims, words
 from harness.report.headline import sentence
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 from harness.stats import Estimate
+from harness.tables.source import Source
 
 _NOTHING = Estimate(None, None, 0)
 _MOVED = (
@@ -29,6 +31,7 @@ def document(view: Overview) -> list[Block]:
         blocks.append(Gap())
     if view.cells:
         blocks += [_table(view), Gap()]
+    blocks += claims.blocks(view.claims)
     blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
     blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]
@@ -111,7 +114,7 @@ def _polled(cell: CellView) -> str:
 
 def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
     for warning in view.warnings:
-        yield f"Damaged: {warning}.", "warn"
+        yield words.sentence(warning), "warn"
     for group in view.left_out:
         where = words.some(words.cell(case, factors) for case, factors in group.cells)
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
@@ -140,6 +143,11 @@ def _legend(view: Overview) -> Iterator[str]:
             f"vs {view.baseline}: how p50 changes under the same factors, block by block where blocks match; "
             "~: its interval includes no change; few runs: too few valid runs to claim one."
         )
+        if sum(bool(cell.changes) for cell in view.cells) > 1:
+            yield (
+                "Each of these claims stands for itself; "
+                f"`pollbench compare DIR --baseline {view.baseline}` corrects for how many there are."
+            )
     yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
     if host := _host(view):
         yield host
@@ -156,8 +164,20 @@ def _interval_legend(view: Overview) -> Iterator[str]:
         yield f"[interval]: of that median, by order statistics; confidence {levels}."
 
 
+def host_line(source: Source) -> str:
+    """Where the runs of a source were made, in a sentence; "" where nothing is known."""
+    return _measured_on({name: found for name in _HOST if (found := texts_of(source.runs, name))})
+
+
+_HOST = ("kernel", "cpu_model", "virtualisation", "governor", "clocksource", "datapath")
+
+
 def _host(view: Overview) -> str:
-    facts = {name: words.some(values, 3) for name, values in view.facts.items()}
+    return _measured_on(view.facts)
+
+
+def _measured_on(values: Mapping[str, Sequence[str]]) -> str:
+    facts = {name: words.some(each, 3) for name, each in values.items()}
     parts = [f"kernel {facts['kernel']}"] if "kernel" in facts else []
     if "cpu_model" in facts:
         parts.append(facts["cpu_model"])

@@ -95,8 +95,8 @@ def verdict(change: Change | None) -> str:
 
 
 def factors(values: Factors) -> str:
-    """Factors as `name=value, name=value`."""
-    return ", ".join(f"{name}={value}" for name, value in values)
+    """Factors as `name=value, name=value`; a factor that a cell does not have is `name=-`."""
+    return ", ".join(f"{name}={value or BLANK}" for name, value in values)
 
 
 def cell(case: str, values: Factors) -> str:
@@ -108,6 +108,11 @@ def counts(verdicts: dict[str, int]) -> str:
     """Runs by verdict: `28 valid, 1 suspect`."""
     found = [f"{count} {name}" for name, count in verdicts.items() if count]
     return ", ".join(found) or "none"
+
+
+def sentence(text: str) -> str:
+    """A remark as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def some(items: Iterable[str], limit: int = 4) -> str:

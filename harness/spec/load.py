@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from harness.adaptive import Adaptive
 from harness.errors import InputError
 from harness.spec.cells import Cell
+from harness.spec.claims import Claim, check_claims, written
 from harness.spec.experiment import CELL_SECTIONS, HEADER_KEYS, Header
 from harness.spec.matrix import (
     OVERRIDE_LAYER,
@@ -43,7 +44,7 @@ class Experiment:
     path: the file as it was named; data: its bytes. case_descriptions: case name to text, in file order.
     repeat: repetitions at most; adaptive: when fewer are enough, None for a fixed number.
     cells: cases outermost, in file order; trees: what each was made from, with places. document: the resolved
-    file as plain data, topology files read in, settings of the command line under "set".
+    file as plain data, topology files read in, settings of the command line under "set". claims: name to claim.
     """
 
     path: str
@@ -58,15 +59,19 @@ class Experiment:
     cells: tuple[Cell, ...]
     trees: tuple[Tree, ...]
     document: dict[str, Any]
+    claims: dict[str, Claim] = field(default_factory=dict)
 
 
-def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> Experiment:
+def load_experiment(
+    path: str | Path, overrides: Iterable[tuple[str, str]] = (), quick: bool = False
+) -> Experiment:
     """Read and check an experiment file; `overrides` are dotted keys to set, [("contention.load", "50%")].
 
-    Their values are YAML. InputError (where = file:line:column, or "--set KEY=VALUE") at the first mistake.
+    Their values are YAML; they win over the file's `quick` section, which counts with `quick` only. InputError (where =
+    file:line:column, or "--set KEY=VALUE") at the first mistake.
     """
     data, tree = read_file(path)
-    settings = [_override(key, text) for key, text in overrides]
+    settings = [*(_shortened(tree) if quick else ()), *(_override(key, text) for key, text in overrides)]
     for key, value in settings:
         if _root(key, value.at) not in CELL_SECTIONS:
             tree = _set_in_file(tree, key, value)
@@ -79,6 +84,10 @@ def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ())
     repeat, adaptive = _repetitions(header, where)
     check_count(layers, repeat, where)
     pairs = expand(layers)
+    claims = header.claims or {}
+    # Held against the file's own sweep: an override that takes a value away makes a claim untested, not wrong.
+    swept = {key: [written(value) for value in values] for key, values in (header.sweep or {}).items()}
+    check_claims(claims, tree, {case.name: case for case in layers.cases}, swept)
     document = resolved.plain()
     if cell_settings:
         document["set"] = {key: value.plain() for key, value in cell_settings}
@@ -95,7 +104,18 @@ def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ())
         cells=tuple(cell for cell, _ in pairs),
         trees=tuple(tree for _, tree in pairs),
         document=document,
+        claims=claims,
     )
+
+
+def _shortened(tree: Tree) -> list[tuple[str, Tree]]:
+    """What the `quick` section sets. InputError unless it is a mapping."""
+    section = tree.child("quick")
+    if section is None or section.value is None:
+        return []
+    if not isinstance(section.value, dict):
+        raise InputError("quick", got=f"it is {kind_of(section.value)}, not a mapping", where=section.at)
+    return list(section.value.items())
 
 
 def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:

@@ -73,7 +73,7 @@ def _plain_value(entry: dict[str, Any]) -> str:
         return " ".join(filter(None, ("list of", exactly, _value(items))))
     if kind == "object":
         named = next(iter(entry.get("patternProperties", {}).values()), entry.get("additionalProperties", {}))
-        return f"mapping of name to {_value(named)}"
+        return f"mapping of name to {_value(named if isinstance(named, dict) else {})}"
     if isinstance(kind, list) and "object" in kind:
         return f"mapping of name to {_value(entry['additionalProperties'])}"
     if isinstance(kind, list):

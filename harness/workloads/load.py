@@ -11,6 +11,7 @@ from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
 from harness.workloads.sizes import Sizes, fixed_bytes, least_bytes
 
 _PHASES_MIN_BYTES = 64
+SELECT_MOST = 1000
 _ONLY_OPEN = ("arrivals", "burst", "late_ns")
 
 
@@ -168,7 +169,7 @@ class Load(Generated):
     kind: Literal["load"] = Field(description="our generator: open or closed loop")
     protocol: Literal["udp", "tcp"] = Field("udp", description="TCP sockets have TCP_NODELAY")
     wait: Wait = Field("blocking", description="how both ends wait for a message")
-    server_wait: Literal["blocking", "spin", "epoll", "poll", "uring"] | None = Field(
+    server_wait: Literal["blocking", "spin", "epoll", "poll", "select", "uring"] | None = Field(
         None, description="the server's way to wait, if not `wait`; uring: io_uring with NAPI busy polling"
     )
     server_threads: Count | None = Field(
@@ -205,6 +206,8 @@ class Load(Generated):
         smallest = min(least_bytes(self.size), least_bytes(self.response_size or self.size))
         if smallest < 16 and not self.size.startswith(("exp", "etc")):
             raise ValueError(f"a message of {smallest} bytes has no room for its header; at least 16B")
+        if self.wait_of("server") == "select" and self.connections > SELECT_MOST:
+            raise ValueError(f"select() waits on {SELECT_MOST} sockets at most; take server_wait: poll")
         if self.phases and (self.connections > 1 or self.threads > 1 or smallest < _PHASES_MIN_BYTES):
             raise ValueError("phases need one thread, one connection, and messages of at least 64B")
         blocking_tcp = self.protocol == "tcp" and self.wait_of("server") == "blocking"

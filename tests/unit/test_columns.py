@@ -19,7 +19,14 @@ def test_documentation_matches_the_code() -> None:
 
 @pytest.mark.parametrize(
     "listed",
-    [tuple(columns.BY_NAME.values()), columns.RUN_COLUMNS, columns.NODES, columns.KNOBS, columns.CPUS],
+    [
+        (*columns.RUN_COLUMNS, *columns.IMPORTED_FACTS, *columns.IMPORTED_METRICS),
+        columns.METRICS,
+        columns.RUN_COLUMNS,
+        columns.NODES,
+        columns.KNOBS,
+        columns.CPUS,
+    ],
 )
 def test_no_column_is_there_twice(listed: tuple[columns.Column, ...]) -> None:
     names = [column.name for column in listed]
