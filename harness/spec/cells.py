@@ -196,7 +196,7 @@ def _dump(model: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
 
 
 def _topology(topology: Topology) -> dict[str, Any]:
-    found = _dump(topology, exclude={"description"})
+    found = _dump(topology, exclude={"description", "mininet_from"})
     for link in found["links"]:
         if link["nic"] == "veth":
             del link["nic"]

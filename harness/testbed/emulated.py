@@ -22,6 +22,7 @@ from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
 from harness.kernel.rtnl import missing_reason, missing_remedy, qdisc_dump
+from harness.kernel.sysfs import has_module
 from harness.layout import Layout, PortLayout
 from harness.mininet.load import child_environment
 from harness.spec.topology import Emulator
@@ -129,6 +130,7 @@ def _mininet(
         "switch": emulator.switch,
         "controller": emulator.controller,
         "stp": topology.stp,
+        "kernel_datapath": has_module("openvswitch"),
     }
     reader, writer = os.pipe()
     command = [*launcher, sys.executable, "-P", "-m", "harness.mininet.emulate", str(writer)]
