@@ -75,7 +75,9 @@ class BadOption(Exception):  # noqa: N818  # the caller makes the error, knowing
 def _known(options: Options, known: set[str], what: str) -> None:
     for name in options:
         if name not in known:
-            raise BadOption(f'option "{name}" of {what} is not known', f"known: {', '.join(sorted(known))}")
+            raise BadOption(
+                f'option "{name}" of {what} is not known', f"known: {', '.join(sorted(known - {_FOREIGN}))}"
+            )
 
 
 def _class(value: Any, known: set[str], what: str) -> dict[str, Any]:
