@@ -263,6 +263,7 @@ def doubts(outcome: Outcome, metrics: dict[str, Any], checks: Checks, polling: s
     resolution = (outcome.client.get("clock") or {}).get("source_resolution_ns", 0)
     if resolution > _STABLE_RESOLUTION_NS:
         reasons.append(f"the clock moves in steps of {resolution} ns")
+    reasons += [f"no figures of {each['unread']}" for each in outcome.background if each.get("unread")]
     if outcome.hog is not None and metrics.get("hog_achieved_percent") == 0.0:
         reasons.append("the hogs got no CPU time at all")
     return reasons

@@ -128,6 +128,14 @@ class Workload(BaseModel):
         """A regular expression in the foreign server's output that shows it ready; "": its port, listening."""
         return ""
 
+    def begun_text(self) -> str:
+        """A regular expression in the foreign client's output that shows its traffic begun; "": it tells nothing."""
+        return ""
+
+    def ramp_ns(self) -> int:
+        """How long a client in the background runs before the measured window."""
+        return self.warmup_ns
+
     def read(self, said: Said) -> Reading:
         """A foreign client's output in our terms. Raises ValueError saying what could not be found in it."""
         raise NotImplementedError

@@ -13,6 +13,8 @@ from harness.workloads.base import Reading, Role, Said, Scene, Workload
 
 # The program discards this much at the beginning and at the end of its own time.
 _WARMUP_S, _COOLDOWN_S = 0.4, 0.05
+# It prepares itself for so long before it sends anything.
+_STARTUP_S = 2.0
 _MODES = {"ping-pong": "pp", "under-load": "ul", "playback": "pb"}
 _VALID = re.compile(r"\[Valid Duration\] RunTime=([\d.]+) sec; SentMessages=(\d+); ReceivedMessages=(\d+)")
 _TOTAL = re.compile(r"\[Total Run\] RunTime=[\d.]+ sec;.* SentMessages=(\d+); ReceivedMessages=(\d+)")
@@ -81,9 +83,18 @@ class Sockperf(Workload):
             argv += ["-t", str(math.ceil(wanted_s + _WARMUP_S + _COOLDOWN_S))]
         return argv
 
+    def begun_text(self) -> str:
+        """Long after its start."""
+        return r"Starting test"
+
+    def ramp_ns(self) -> int:
+        """What it sends in its own warm-up it leaves out of its figures."""
+        return max(self.warmup_ns, round(_WARMUP_S * 1e9))
+
     def takes_ns(self) -> int:
-        """Its time is in whole seconds, and holds its own warm-up and cool-down."""
-        return math.ceil(self.duration_ns / 1e9 + _WARMUP_S + _COOLDOWN_S) * 10**9
+        """Its time is in whole seconds, and holds its own warm-up and cool-down; before it comes its preparation."""
+        own_s = math.ceil(self.duration_ns / 1e9 + _WARMUP_S + _COOLDOWN_S)
+        return round((_STARTUP_S + own_s) * 1e9)
 
     def _common(self, scene: Scene) -> list[str]:
         return ["-i", scene.address, "-p", str(self.port), *(["--tcp"] if self.protocol == "tcp" else [])]
