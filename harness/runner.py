@@ -81,7 +81,7 @@ def make_run(
     samples = None
     files: dict[str, bytes] = {}
     try:
-        measured = measure(run.cell.spec, stopper, files)
+        measured = measure(run.spec(), stopper, files)
         samples = measured.samples
         _fill(record, run, measured)
     except Interrupted:
@@ -165,8 +165,8 @@ def _polling(run: Run) -> set[str]:
 def _doubts(run: Run, measured: Measured, metrics: dict[str, Any]) -> list[str]:
     spec = run.cell.spec
     checks, arrivals = spec.checks, spec.workload.described().get("arrivals")
-    found = evidence.doubts(measured.outcome, metrics, checks, _polling(run))
-    found += generator.doubts(measured.outcome.client, checks, arrivals)
+    found = generator.doubts(measured.outcome.client, checks, arrivals)
+    found += evidence.doubts(measured.outcome, metrics, checks, _polling(run))
     return found + generator.phase_doubts(metrics)
 
 

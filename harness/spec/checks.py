@@ -30,7 +30,9 @@ class Checks(Section):
         0.0, description="suspect above this: requests of an open loop that were due and never sent"
     )
     max_rate_error: Share = Field(
-        0.005, description="suspect above this: difference of sent and offered rate, constant arrivals"
+        0.005,
+        description="suspect above this: difference of the rate sent from the one offered (from what was due, "
+        "where arrivals are not constant)",
     )
     smallest_effect: Share | None = Field(
         None, description="changes within this, either way, do not matter: `compare` shows them as ~"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -95,6 +95,13 @@ class Workload(BaseModel):
     def cpus(self) -> tuple[int, ...]:
         """CPUs that the workload names itself, beside those of its nodes."""
         return ()
+
+    def of_block(self, block: int, place: int = 0) -> Self:
+        """The workload with the random numbers of one repetition (from 1). place: 0 measured, n in the background.
+
+        What is drawn at random must not be the same in every repetition: they would all share its deviation.
+        """
+        return self
 
     def loop(self) -> str:
         """open: requests are sent at their time, whatever became of earlier ones; closed: each waits for a reply."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import hashlib
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -85,7 +86,12 @@ class Generated(Workload):
         alias="timeout",
         description="a UDP request is lost after this; over TCP the run fails",
     )
-    seed: Count = Field(1, ge=0, le=2**63 - 1, description="seed of arrivals, sizes and service times")
+    seed: Count = Field(
+        1,
+        ge=0,
+        le=2**63 - 1,
+        description="seed of arrivals, sizes and service times, made another for each repetition",
+    )
     client_wait: Wait | None = Field(None, description="the client's way to wait, if not `wait`")
 
     @model_validator(mode="after")
@@ -117,6 +123,11 @@ class Generated(Workload):
     def loop(self) -> str:
         """As declared, else open where a rate is given."""
         return self.loop_kind or ("closed" if self.rate_rps is None else "open")
+
+    def of_block(self, block: int, place: int = 0) -> Self:
+        """With a seed of its own, made from the file's."""
+        made = hashlib.sha256(f"{self.seed}/{block}/{place}".encode()).digest()
+        return self.model_copy(update={"seed": int.from_bytes(made[:8]) >> 1})
 
     def cpus(self) -> tuple[int, ...]:
         """Those of its threads."""

@@ -29,6 +29,18 @@ def option(argv: list[str], name: str) -> str:
     return argv[argv.index(name) + 1]
 
 
+def test_every_repetition_draws_anew_and_the_same_for_all_cases() -> None:
+    made = make("load", rate=1000, arrivals="poisson", seed=7)
+    seeds = [option(made.of_block(block).client(SCENE), "--seed") for block in (1, 2, 3)]
+    assert len(set(seeds)) == 3 and seeds == [
+        option(made.of_block(block).client(SCENE), "--seed") for block in (1, 2, 3)
+    ]
+    assert option(made.of_block(1, 1).client(SCENE), "--seed") != seeds[0]
+    assert make("load", rate=1, seed=8).of_block(1) != make("load", rate=1, seed=7).of_block(1)
+    pinned = make("sockperf")
+    assert pinned.of_block(2) == pinned
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
@@ -244,3 +256,25 @@ def test_contention_by_kind_and_by_stressor() -> None:
 )
 def test_overlapping_cpu_sets(cpus: list[int], overlap: int, online: range, expected: list[int]) -> None:
     assert overlapping(cpus, overlap, online) == expected
+
+
+@pytest.mark.parametrize(
+    ("printed", "message"),
+    [
+        ("did 0", "requests: 0: nothing was measured"),
+        ("did nan", "requests: 'nan' is not a number"),
+        ("did inf", "requests: 'inf' is not a number"),
+        ("did", "requests: nothing matches"),
+    ],
+)
+def test_a_commands_figure_that_is_none_is_no_measurement(printed: str, message: str) -> None:
+    made = make("command", client="x", figures={"requests": {"regex": "did (\\w+)"}})
+    with pytest.raises(ValueError, match=message):
+        made.read(Said(printed))
+    assert made.read(Said("did 3")).metrics == {"requests": 3}
+
+
+def test_a_figure_in_json_may_be_no_nan_either() -> None:
+    made = make("command", client="x", figures={"rtt_mean_us": {"json": "mean"}})
+    with pytest.raises(ValueError, match="rtt_mean_us: 'nan' is not a number"):
+        made.read(Said('{"mean": NaN}'))
