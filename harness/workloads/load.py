@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.units import Count, CpuSet, DurationNs, OnOff, Share, format_cpus
 from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
-from harness.workloads.sizes import Sizes, fixed_bytes, least_bytes
+from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 
-_PHASES_MIN_BYTES = 64
+# What the load generator takes; tests/unit/test_bounds.py compares with its own.
+MESSAGE_MIN_BYTES, PHASES_MIN_BYTES = 16, 64
+UDP_MAX_BYTES, TCP_MAX_BYTES = 65507, 1 << 20
+SERVICE_MAX_NS = 10 * 10**9
 _ONLY_OPEN = ("arrivals", "burst", "late_ns")
 
 
@@ -29,8 +32,10 @@ class Service(BaseModel):
         description="fixed: always `time` of work; exponential: of mean `time`; bimodal: `time`, or `long`; "
         "clock: a spin that ends `time` later by the clock",
     )
-    time_ns: DurationNs = Field(alias="time", description="work of a request")
-    long_ns: DurationNs | None = Field(None, gt=0, alias="long", description="work of a long request")
+    time_ns: DurationNs = Field(le=SERVICE_MAX_NS, alias="time", description="work of a request")
+    long_ns: DurationNs | None = Field(
+        None, gt=0, le=SERVICE_MAX_NS, alias="long", description="work of a long request"
+    )
     long_share: Share | None = Field(None, description="share of the requests that are long")
 
     @model_validator(mode="after")
@@ -64,6 +69,7 @@ class Generated(Workload):
     late_ns: DurationNs = Field(
         50_000,
         gt=0,
+        le=HOUR_NS,
         alias="late",
         description="open loop: a send is late when it begins this much after its time",
     )
@@ -74,7 +80,10 @@ class Generated(Workload):
     threads: Count = Field(1, ge=1, le=256, description="threads of the client")
     thread_cpus: CpuSet | None = Field(None, description="CPUs of the client's threads, one each, in turn")
     count: Count | None = Field(
-        None, ge=1, description="stop after so many requests, if the duration has not ended before"
+        None,
+        ge=1,
+        le=1 << 40,
+        description="stop after so many requests, if the duration has not ended before",
     )
     cooldown_ns: DurationNs = Field(
         0, le=HOUR_NS, alias="cooldown", description="traffic after measuring, discarded"
@@ -201,11 +210,12 @@ class Load(Generated):
     stall_ns: DurationNs | None = Field(
         None,
         gt=0,
+        le=SERVICE_MAX_NS,
         alias="stall",
         description="the server answers nothing for so long (to test the measurement)",
     )
     stall_every_ns: DurationNs = Field(
-        10_000_000, gt=0, alias="stall_every", description="period of the stalls"
+        10_000_000, gt=0, le=SERVICE_MAX_NS, alias="stall_every", description="period of the stalls"
     )
     port: Count = Field(0, ge=0, le=65535, description="port of the server; any free one if 0")
 
@@ -213,11 +223,14 @@ class Load(Generated):
     def _options_fit(self) -> Load:
         if self.connect_per_request and self.protocol != "tcp":
             raise ValueError("connect_per_request needs a connection; add protocol: tcp")
-        smallest = min(least_bytes(self.size), least_bytes(self.response_size or self.size))
-        if smallest < 16 and not self.size.startswith(("exp", "etc")):
-            raise ValueError(f"a message of {smallest} bytes has no room for its header; at least 16B")
-        if self.phases and (self.connections > 1 or self.threads > 1 or smallest < _PHASES_MIN_BYTES):
-            raise ValueError("phases need one thread, one connection, and messages of at least 64B")
+        if self.connect_per_request and self.depth > self.connections // self.threads:
+            raise ValueError(
+                f"connect_per_request with depth {self.depth} needs as many connections per thread; "
+                f"connections: {self.depth * self.threads}"
+            )
+        if self.stall_ns is not None and self.stall_ns >= self.stall_every_ns:
+            raise ValueError("stall is no shorter than its period; make stall_every longer")
+        self._sizes_fit()
         blocking_tcp = self.protocol == "tcp" and self.wait_of("server") == "blocking"
         if blocking_tcp and self.server_threads is not None and self.server_threads < self.connections:
             raise ValueError(
@@ -225,6 +238,28 @@ class Load(Generated):
                 "as many as connections, or server_wait: epoll"
             )
         return self
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Load:
+        if not self.phases:
+            return self
+        if self.connections > 1 or self.threads > 1 or self.threads_of_server() > 1:
+            raise ValueError("phases need one connection, and one thread at either end")
+        if self.connect_per_request:
+            raise ValueError("phases need a connection that lasts; leave out connect_per_request, or phases")
+        if self.wait_of("server") == "uring":
+            raise ValueError("phases cannot be taken with server_wait: uring; choose another, or no phases")
+        return self
+
+    def _sizes_fit(self) -> None:
+        low = PHASES_MIN_BYTES if self.phases else MESSAGE_MIN_BYTES
+        what = "has no room for its header" + (" and the time stamps of phases" if self.phases else "")
+        high = UDP_MAX_BYTES if self.protocol == "udp" else TCP_MAX_BYTES
+        most = f"is over the {high} bytes of a {'datagram' if self.protocol == 'udp' else 'message'}"
+        for key, sizes in (("size", self.size), ("response_size", self.response_size)):
+            if sizes is not None:
+                check_within(key, sizes, 0, high, most)
+                check_within(key, sizes, low, high, what)
 
     def wait_of(self, role: Role) -> str:
         """How the `client` or the `server` waits."""

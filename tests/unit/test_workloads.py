@@ -29,6 +29,14 @@ def option(argv: list[str], name: str) -> str:
     return argv[argv.index(name) + 1]
 
 
+@pytest.mark.parametrize("sizes", ["exponential:200B:1400B", "etc-key", "etc-value", "uniform:16B-1400B"])
+@pytest.mark.parametrize("key", ["size", "response_size"])
+def test_sizes_of_either_direction_may_be_drawn(key: str, sizes: str) -> None:
+    made = make("load", **{key: sizes})
+    assert option(made.client(SCENE), f"--{key.replace('_', '-')}") == parse_sizes(sizes)
+    assert make("memcached", key_size="etc-key", value_size=sizes).loop() == "closed"
+
+
 def test_every_repetition_draws_anew_and_the_same_for_all_cases() -> None:
     made = make("load", rate=1000, arrivals="poisson", seed=7)
     seeds = [option(made.of_block(block).client(SCENE), "--seed") for block in (1, 2, 3)]
@@ -53,7 +61,29 @@ def test_every_repetition_draws_anew_and_the_same_for_all_cases() -> None:
         ("load", {"connections": 2}, "a blocking client has one connection per thread"),
         ("load", {"connect_per_request": True}, "add protocol: tcp"),
         ("load", {"size": "8B"}, "no room for its header"),
-        ("load", {"phases": True, "size": "32B"}, "phases need one thread"),
+        ("load", {"phases": True, "size": "32B"}, "size of 32 bytes has no room .* and the time stamps"),
+        ("load", {"phases": True, "connections": 2, "rate": 1}, "phases need one connection"),
+        ("load", {"phases": True, "server_threads": 2}, "phases need one connection"),
+        ("load", {"phases": True, "protocol": "tcp", "connect_per_request": True}, "a connection that lasts"),
+        ("load", {"phases": True, "server_wait": "uring"}, "phases cannot be taken with server_wait: uring"),
+        ("load", {"stall": "20ms"}, "stall is no shorter than its period"),
+        (
+            "load",
+            {"protocol": "tcp", "connect_per_request": True, "depth": 4, "client_wait": "epoll"},
+            "depth 4 needs as many connections per thread; connections: 4",
+        ),
+        ("load", {"size": "65KiB"}, "size of 66560 bytes is over the 65507 bytes of a datagram"),
+        ("load", {"size": "uniform:64B-70kB"}, "size of 70000 bytes is over"),
+        ("load", {"response_size": "70kB"}, "response_size of 70000 bytes is over the 65507"),
+        ("load", {"response_size": "exponential:200B:70kB"}, "response_size of 70000 bytes is over"),
+        ("load", {"response_size": "8B"}, "response_size of 8 bytes has no room for its header"),
+        ("load", {"size": "exponential:2B:9B"}, "size of 9 bytes has no room for its header"),
+        ("load", {"protocol": "tcp", "size": "2MB"}, "size of 2000000 bytes is over the 1048576"),
+        ("load", {"service": {"time": "2h"}}, "less than or equal to 10000000000"),
+        ("load", {"rate": 1, "late": "2h"}, "less than or equal to"),
+        ("memcached", {"key_size": 300}, "key_size of 300 bytes is over what memcached takes"),
+        ("memcached", {"key_size": 2}, "key_size of 2 bytes cannot tell 10000 keys apart"),
+        ("memcached", {"value_size": "2MB"}, "value_size of 2000000 bytes is over what memcached stores"),
         ("load", {"size": "uniform:9B-2B"}, "runs backwards"),
         ("load", {"size": "exponential:9kB:2B"}, "mean above its maximum"),
         ("load", {"size": "normal:1"}, "is not understood"),
