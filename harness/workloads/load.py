@@ -258,8 +258,7 @@ class Load(Generated):
         most = f"is over the {high} bytes of a {'datagram' if self.protocol == 'udp' else 'message'}"
         for key, sizes in (("size", self.size), ("response_size", self.response_size)):
             if sizes is not None:
-                check_within(key, sizes, 0, high, most)
-                check_within(key, sizes, low, high, what)
+                check_within(key, sizes, low, high, what, most)
 
     def wait_of(self, role: Role) -> str:
         """How the `client` or the `server` waits."""

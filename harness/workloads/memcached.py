@@ -39,9 +39,11 @@ class Memcached(Generated):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Memcached:
         digits = len(str(self.keys - 1))
-        check_within("key_size", self.key_size, 0, KEY_MAX_BYTES, "is over what memcached takes")
-        check_within("key_size", self.key_size, digits, KEY_MAX_BYTES, f"cannot tell {self.keys} keys apart")
-        check_within("value_size", self.value_size, 0, VALUE_MAX_BYTES, "is over what memcached stores")
+        most = "is over what memcached takes"
+        check_within(
+            "key_size", self.key_size, digits, KEY_MAX_BYTES, f"cannot tell {self.keys} keys apart", most
+        )
+        check_within("value_size", self.value_size, 0, VALUE_MAX_BYTES, "", most)
         return self
 
     def transport(self) -> str:

@@ -40,15 +40,18 @@ def fixed_bytes(sizes: str) -> int | None:
     return int(sizes) if sizes.isdigit() else None
 
 
-def check_within(key: str, sizes: str, low: int, high: int, why: str) -> None:
-    """ValueError, naming the key, unless all sizes lie from `low` to `high` bytes.
+def check_within(key: str, sizes: str, low: int, high: int, below: str, above: str) -> None:
+    """ValueError, naming the key, unless all sizes lie from `low` to `high` bytes. below, above: what is wrong else.
 
     A distribution that names no smallest (or largest) size of its own is cut off there, and fits.
     """
     numbers = [int(number) for number in re.findall(r"\d+", sizes)]
-    is_exponential = sizes.startswith("exp:")
-    if numbers and (max(numbers) > high or (min(numbers) < low and not is_exponential) or max(numbers) < low):
-        wrong = max(numbers) if max(numbers) > high else max(numbers) if is_exponential else min(numbers)
+    if not numbers:
+        return
+    largest = max(numbers)
+    smallest = largest if sizes.startswith("exp:") else min(numbers)
+    if largest > high or smallest < low:
+        wrong, why = (largest, above) if largest > high else (smallest, below)
         raise ValueError(f"{key} of {wrong} bytes {why}; expected {low}B to {high}B")
 
 
