@@ -74,7 +74,9 @@ class Stage:
         It is stopped long before: this is every start, warm-up and delay that a run forgives. Not more, because
         programs reserve memory for all of the time that they are told.
         """
-        forgiven_ns = sum(each.ramp_ns() + each.allowance_ns() for each in self.spec.workloads())
+        forgiven_ns = sum(
+            each.ramp_ns(measured=False) + each.allowance_ns() for each in self.spec.workloads()
+        )
         return lasting_ns + min(forgiven_ns, _WAITS_AT_MOST_NS)
 
     def others(self, child: Child | None) -> list[Child]:
@@ -143,6 +145,7 @@ class Player:
             child.send("go")
         elif child is None:
             self._start_client(0)
+            self._await_traffic()
             self._ramp()
 
     def wait_done(self) -> None:
@@ -166,6 +169,7 @@ class Player:
             if not self.is_native(role):
                 self.reports.setdefault(role, {})
                 self.reports[role]["napi_ids"] = self._injector(role).napi_ids(self.name(role))
+                self.reports[role]["unreached"] = not self._injector(role).has_socket(self.name(role))
         return reading
 
     def sweep(self) -> None:
@@ -277,19 +281,28 @@ class Player:
     def _await_traffic(self) -> None:
         """Wait until a foreign client says that its traffic has begun, where it says so. Raises PollbenchError."""
         child, pattern = self.programs["client"], self.workload.begun_text()
-        if pattern and isinstance(child, Foreign):
-            begun = lambda: child.says(pattern)  # noqa: E731
-            child.wait_until(begun, f"{pattern!r} in its output", _SLACK_S, self.stage.others(child))
+        if not pattern or not isinstance(child, Foreign):
+            return
+
+        def begun() -> bool:
+            # Its sockets may be there before: those that are set only now miss their first packets.
+            self.sweep()
+            return child.says(pattern)
+
+        child.wait_until(begun, f"{pattern!r} in its output", _SLACK_S, self.stage.others(child))
 
     def _ramp(self) -> None:
-        """While a foreign client warms up, treat each socket it opens; afterwards leave the machine alone."""
+        """While a foreign client warms up, treat each socket it opens; afterwards leave the machine alone.
+
+        By then its sockets have seen packets, and know their NAPI; once it has ended, nobody can ask them.
+        """
         child = self.programs["client"]
-        ramp_ns = self.workload.ramp_ns() if self.label else self.workload.warmup_ns
-        until = time.monotonic() + ramp_ns / 1e9
+        until = time.monotonic() + self.workload.ramp_ns(measured=not self.label) / 1e9
         others = self.stage.others(child)
         while True:
             self.sweep()
             self._look_at("client")
+            self._injector("client").look_again(only_unknown=True)
             left_s = until - time.monotonic()
             if left_s <= 0 or child.wait(time.monotonic() + min(left_s, _LOOK_S), others):
                 return

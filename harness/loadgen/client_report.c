@@ -214,7 +214,7 @@ static void event_sockets(const struct load *load, struct worker *const *workers
     }
     if (workers[0]->connections[0].socket >= 0)
         found = sockopts_read(workers[0]->connections[0].socket);
-    event_ints("napi_ids", napi.ids, napi.count);
+    napi_ids_event(&napi);
     event_object("readback");
     sockopts_event(found, workers[0]->epoll);
     launch_readback();

@@ -139,8 +139,11 @@ class Workload(BaseModel):
         """A regular expression in the foreign client's output that shows its traffic begun; "": it tells nothing."""
         return ""
 
-    def ramp_ns(self) -> int:
-        """How long a client in the background runs before the measured window."""
+    def ramp_ns(self, measured: bool) -> int:
+        """How long a foreign client's sockets are looked for once its traffic has begun.
+
+        In the background, the measured window begins thereafter.
+        """
         return self.warmup_ns
 
     def read(self, said: Said) -> Reading:

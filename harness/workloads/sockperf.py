@@ -19,11 +19,16 @@ _MODES = {"ping-pong": "pp", "under-load": "ul", "playback": "pb"}
 _VALID = re.compile(r"\[Valid Duration\] RunTime=([\d.]+) sec; SentMessages=(\d+); ReceivedMessages=(\d+)")
 _TOTAL = re.compile(r"\[Total Run\] RunTime=[\d.]+ sec;.* SentMessages=(\d+); ReceivedMessages=(\d+)")
 _TROUBLE = re.compile(r"# dropped messages = (\d+); # duplicated messages = (\d+)")
+_FROM_SEND = "; counted from the actual send, not from when the request was due"
 _HEAD = re.compile(r"^packet, txTime\(sec\), rxTime\(sec\).*$", re.MULTILINE)
 
 
 class Sockperf(Workload):
-    """Its own latency is half a round trip; round trips are taken from the send and receive times of its full log."""
+    """Round trips are receive less send time of each packet in its full log, whatever it prints.
+
+    Its open loops count from when a request was really sent, not from when it was due, as ours do: what a late sender
+    adds is not in them.
+    """
 
     kind: Literal["sockperf"] = Field(description="sockperf's client and server")
     mode: Literal["ping-pong", "under-load", "playback"] = Field(
@@ -44,7 +49,7 @@ class Sockperf(Workload):
     packages: ClassVar[dict[str, str]] = {"client": "sockperf", "server": "sockperf"}
     stop_signal: ClassVar[str] = "SIGINT"
     conversion: ClassVar[str] = (
-        "sockperf prints half a round trip; rtt_* are whole ones, receive less send time of its full log"
+        "rtt_* are whole round trips, receive less send time of its full log (--full-rtt)"
     )
 
     @model_validator(mode="after")
@@ -87,9 +92,10 @@ class Sockperf(Workload):
         """Long after its start."""
         return r"Starting test"
 
-    def ramp_ns(self) -> int:
+    def ramp_ns(self, measured: bool) -> int:
         """What it sends in its own warm-up it leaves out of its figures."""
-        return max(self.warmup_ns, round(_WARMUP_S * 1e9))
+        own_ns = round(_WARMUP_S * 1e9)
+        return min(self.warmup_ns, own_ns // 2) if measured else max(self.warmup_ns, own_ns)
 
     def takes_ns(self) -> int:
         """Its time is in whole seconds, and holds its own warm-up and cool-down; before it comes its preparation."""
@@ -123,6 +129,7 @@ class Sockperf(Workload):
         """With mode, size and rate."""
         return super().described() | {
             "mode": self.mode,
+            "conversion": self.conversion + ("" if self.loop() == "closed" else _FROM_SEND),
             "size_bytes": self.size_bytes,
             "rate_rps": (self.rate_rps or 10_000) if self.mode == "under-load" else None,
             "connections": 1,
