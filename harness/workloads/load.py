@@ -71,7 +71,8 @@ class Generated(Workload):
         gt=0,
         le=HOUR_NS,
         alias="late",
-        description="open loop: a send is late when it begins this much after its time",
+        description="open loop: a send is late when it begins this much after its time (in a burst: and the "
+        "sending of the earlier ones)",
     )
     depth: Count = Field(1, ge=1, le=65536, description="closed loop: requests outstanding per thread")
     connections: Count = Field(

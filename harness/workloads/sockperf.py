@@ -40,7 +40,9 @@ class Sockperf(Workload):
         None, ge=1, alias="rate", description="--mps, under-load only; its own 10000 if absent"
     )
     reply_every: Count = Field(
-        1, ge=1, description="--reply-every, under-load only: one reply to so many requests"
+        1,
+        ge=1,
+        description="--reply-every, under-load and playback: one reply, and one sample, to so many requests",
     )
     data_file: str = Field("", description="--data-file, playback only: CSV of times and sizes")
     port: Count = Field(11111, ge=1, le=65535, description="port of the server")
@@ -56,9 +58,10 @@ class Sockperf(Workload):
     def _fields_fit_the_mode(self) -> Sockperf:
         if (self.mode == "playback") != bool(self.data_file):
             raise ValueError("data_file goes with mode playback, and it with data_file")
-        for name, key in (("rate_rps", "rate"), ("reply_every", "reply_every")):
-            if name in self.model_fields_set and self.mode != "under-load":
-                raise ValueError(f"{key} means nothing in mode {self.mode}; add mode: under-load")
+        if "rate_rps" in self.model_fields_set and self.mode != "under-load":
+            raise ValueError(f"rate means nothing in mode {self.mode}; add mode: under-load")
+        if "reply_every" in self.model_fields_set and self.mode == "ping-pong":
+            raise ValueError("reply_every means nothing in mode ping-pong; add mode: under-load")
         return self
 
     def loop(self) -> str:
@@ -83,7 +86,9 @@ class Sockperf(Workload):
             else ["--data-file", self.data_file]
         )
         if self.mode == "under-load":
-            argv += ["--mps", str(self.rate_rps or 10_000), "--reply-every", str(self.reply_every)]
+            argv += ["--mps", str(self.rate_rps or 10_000)]
+        if self.mode != "ping-pong":
+            argv += ["--reply-every", str(self.reply_every)]
         if self.mode != "playback":
             argv += ["-t", str(math.ceil(wanted_s + _WARMUP_S + _COOLDOWN_S))]
         return argv

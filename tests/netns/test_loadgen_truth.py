@@ -220,6 +220,23 @@ def test_bursts_leave_together(pair: Pair, tmp_path: Path) -> None:
     assert (np.diff(times) == 5 * MS).all()
 
 
+def test_in_a_burst_the_sending_of_earlier_requests_makes_none_late(pair: Pair, tmp_path: Path) -> None:
+    late_ns = 20_000
+    options = ("--loop", "open", "--arrivals", "burst", "--burst", 64, "--rate", 6400, "--late-ns", late_ns)
+    result, _, records = run(pair, tmp_path, (*options, "--duration-ns", 200 * MS))
+    assert result["lost"] == 0
+    due, behind = records["intended_ns"], records["latency_ns"] - records["service_ns"]
+    expected: list[int] = []
+    for i, own in enumerate(behind):
+        gap = own - behind[i - 1]
+        follows = i > 0 and due[i] == due[i - 1]
+        expected.append(expected[-1] + (gap if gap > late_ns else 0) if follows else own)
+    assert result["late_sends"] == sum(ns > late_ns for ns in expected)
+    assert result["lateness_max_ns"] == max(expected)
+    # Counted from when it was due alone, most of a burst would be late.
+    assert result["late_sends"] < (behind > late_ns).sum()
+
+
 def test_the_seed_decides_the_schedule(pair: Pair, tmp_path: Path) -> None:
     options = ("--loop", "open", "--arrivals", "poisson", "--rate", 5000, "--count", 200)
     schedules = [

@@ -103,6 +103,7 @@ def test_every_repetition_draws_anew_and_the_same_for_all_cases() -> None:
         ),
         ("sockperf", {"mode": "playback"}, "data_file goes with mode playback"),
         ("sockperf", {"rate": 5}, "rate means nothing in mode ping-pong"),
+        ("sockperf", {"reply_every": 5}, "reply_every means nothing in mode ping-pong"),
         ("iperf3", {"protocol": "udp", "length": "100kB"}, "over the 65507 bytes"),
         ("command", {"client": "x", "server": "y", "figures": {"a": {"regex": "(1)"}}}, "nothing tells when"),
         ("command", {"client": "x", "figures": {"a": {"regex": "1"}}}, "has no group"),
@@ -194,6 +195,13 @@ packet, txTime(sec), rxTime(sec), rtt(usec)
 2, 3.000203687, 3.000204687, 1.000
 """
 )
+
+
+def test_sockperf_plays_back_with_a_reply_to_every_request() -> None:
+    argv = make("sockperf", mode="playback", data_file="x.csv").client(SCENE)
+    assert option(argv, "--reply-every") == "1" and "--mps" not in argv
+    fewer = make("sockperf", mode="playback", data_file="x.csv", reply_every=10).client(SCENE)
+    assert option(fewer, "--reply-every") == "10"
 
 
 def test_sockperf_is_read_by_its_times_not_by_its_halves() -> None:
