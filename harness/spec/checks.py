@@ -34,6 +34,11 @@ class Checks(Section):
         description="suspect above this: difference of the rate sent from the one offered (from what was due, "
         "where arrivals are not constant)",
     )
+    max_hog_error: Share = Field(
+        0.1,
+        description="suspect above this share of a CPU: a hog's time beyond the declared `load`, or short of it "
+        "while its CPUs were idle",
+    )
     smallest_effect: Share | None = Field(
         None, description="changes within this, either way, do not matter: `compare` shows them as ~"
     )
