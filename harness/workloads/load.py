@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.units import Count, CpuSet, DurationNs, OnOff, Share, format_cpus
+from harness.units import Count, CpuOrder, DurationNs, OnOff, Share
 from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
 from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 
@@ -79,7 +79,9 @@ class Generated(Workload):
         1, ge=1, le=10_000, description="sockets of the client, spread over its threads"
     )
     threads: Count = Field(1, ge=1, le=256, description="threads of the client")
-    thread_cpus: CpuSet | None = Field(None, description="CPUs of the client's threads, one each, in turn")
+    thread_cpus: CpuOrder | None = Field(
+        None, description="CPUs of the client's threads, one each, in this order and round again"
+    )
     count: Count | None = Field(
         None,
         ge=1,
@@ -164,7 +166,7 @@ class Generated(Workload):
         else:
             argv += ["--depth", str(self.depth)]
         argv += ["--connections", str(self.connections), "--threads", str(self.threads)]
-        argv += ["--thread-cpus", format_cpus(self.thread_cpus)] if self.thread_cpus else []
+        argv += ["--thread-cpus", _in_order(self.thread_cpus)] if self.thread_cpus else []
         argv += ["--seed", str(self.seed), "--warmup-ns", str(self.warmup_ns)]
         argv += ["--duration-ns", str(scene.lasting_ns or self.duration_ns)]
         argv += ["--count", str(self.count)] if self.count and not scene.lasting_ns else []
@@ -177,9 +179,14 @@ class Generated(Workload):
         return super().described() | {
             "rate_rps": self.rate_rps,
             "arrivals": self.arrivals if is_open else None,
+            "burst": self.burst if self.arrivals == "burst" else None,
             "depth": None if is_open else self.depth,
             "connections": self.connections,
             "threads": self.threads,
+            "count": self.count,
+            "cooldown_s": self.cooldown_ns / 1e9,
+            "timeout_s": self.timeout_ns / 1e9,
+            "seed": self.seed,
         }
 
 
@@ -199,7 +206,9 @@ class Load(Generated):
         description="threads of the server, each with a socket of its own (SO_REUSEPORT); for blocking TCP as many "
         "as connections if absent, else 1",
     )
-    server_thread_cpus: CpuSet | None = Field(None, description="CPUs of the server's threads, in turn")
+    server_thread_cpus: CpuOrder | None = Field(
+        None, description="CPUs of the server's threads, in this order and round again"
+    )
     size: Sizes = Field("64", description="payload of a request")
     response_size: Sizes | None = Field(None, description="payload of a reply; that of its request if absent")
     connect_per_request: OnOff = Field(False, description="TCP: every request opens and closes a connection")
@@ -276,7 +285,7 @@ class Load(Generated):
         argv = ["server", "--protocol", self.protocol, "--wait", self.wait_of("server"), *self._messages()]
         argv += ["--listen", scene.address, "--port", str(self.port), "--seed", str(self.seed)]
         argv += ["--threads", str(self.threads_of_server())]
-        argv += ["--thread-cpus", format_cpus(self.server_thread_cpus)] if self.server_thread_cpus else []
+        argv += ["--thread-cpus", _in_order(self.server_thread_cpus)] if self.server_thread_cpus else []
         argv += ["--service", self.service.option()] if self.service else []
         argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
         return [*argv, *scene.socket_options]
@@ -297,6 +306,16 @@ class Load(Generated):
         return super().described() | {
             "size_bytes": fixed_bytes(self.size),
             "sizes": None if fixed_bytes(self.size) else self.size,
+            "response_sizes": self.response_size,
+            "stall_s": self.stall_ns / 1e9 if self.stall_ns else None,
+            "stall_every_s": self.stall_every_ns / 1e9 if self.stall_ns else None,
+            "connect_per_request": "on" if self.connect_per_request else None,
+            "phases": "on" if self.phases else None,
             "server_threads": self.threads_of_server(),
             "service": self.service.option() if self.service else None,
         }
+
+
+def _in_order(cpus: tuple[int, ...]) -> str:
+    """CPU numbers as the generator takes them, thread by thread."""
+    return ",".join(map(str, cpus))

@@ -136,6 +136,7 @@ class Sockperf(Workload):
             "mode": self.mode,
             "conversion": self.conversion + ("" if self.loop() == "closed" else _FROM_SEND),
             "size_bytes": self.size_bytes,
+            "reply_every": self.reply_every if self.mode != "ping-pong" else None,
             "rate_rps": (self.rate_rps or 10_000) if self.mode == "under-load" else None,
             "connections": 1,
             "threads": 1,

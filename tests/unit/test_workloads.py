@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from harness.columns import RUN_COLUMNS
 from harness.spec.experiment import WorkloadSection
 from harness.units import parse_size
-from harness.workloads import Contention, Said, Scene, Workload
+from harness.workloads import WORKLOADS, Contention, Said, Scene, Workload
 from harness.workloads.contention import overlapping
 from harness.workloads.sizes import fixed_bytes, parse_sizes
 
@@ -195,6 +196,61 @@ packet, txTime(sec), rxTime(sec), rtt(usec)
 2, 3.000203687, 3.000204687, 1.000
 """
 )
+
+
+def test_results_name_what_changes_the_meaning_of_their_figures() -> None:
+    made = make(
+        "load",
+        protocol="tcp",
+        rate=10,
+        arrivals="burst",
+        burst=4,
+        response_size="etc-value",
+        connect_per_request=True,
+        count=9,
+        stall="200us",
+        timeout="2s",
+        seed=5,
+        cooldown="1ms",
+    ).described()
+    expected = {
+        "burst": 4,
+        "response_sizes": "etc-value",
+        "connect_per_request": "on",
+        "count": 9,
+        "stall_s": 0.0002,
+        "stall_every_s": 0.01,
+        "timeout_s": 2.0,
+        "seed": 5,
+        "cooldown_s": 0.001,
+        "phases": None,
+    }
+    assert {name: made[name] for name in expected} == expected
+    assert make("load", phases=True).described()["phases"] == "on"
+    assert make("sockperf", mode="under-load", reply_every=7).described()["reply_every"] == 7
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_every_fact_of_a_workload_is_a_column(kind: str) -> None:
+    command = {"client": "x", "figures": {"a": {"json": "b"}}} if kind == "command" else {}
+    names = {column.name for column in RUN_COLUMNS}
+    assert {f"workload_{name}" for name in make(kind, **command).described()} <= names
+
+
+@pytest.mark.parametrize(
+    ("written", "order"),
+    [("1,0", "1,0"), ([1, 0], "1,0"), (3, "3"), ("4-6,0", "4,5,6,0"), ([2, "0-1", 2], "2,0,1,2")],
+)
+def test_threads_take_their_cpus_in_the_order_declared(written: Any, order: str) -> None:
+    made = make("load", rate=1, thread_cpus=written, server_thread_cpus=written)
+    assert option(made.client(SCENE), "--thread-cpus") == order
+    assert option(made.server(SCENE), "--thread-cpus") == order
+
+
+@pytest.mark.parametrize("wrong", ["", "1-0", [], ["a"], True, [[0]], [8192], {"a": 1}])
+def test_no_order_of_cpus(wrong: Any) -> None:
+    with pytest.raises(ValidationError, match="CPU"):
+        make("load", thread_cpus=wrong)
 
 
 def test_sockperf_plays_back_with_a_reply_to_every_request() -> None:
