@@ -74,6 +74,37 @@ def test_an_open_loop_shows_the_stalls_a_closed_loop_hides(pair: Pair, tmp_path:
     assert p99_ns("--loop", "open", "--rate", 5000) > 1.5 * MS
 
 
+def test_every_request_due_in_a_stall_of_200_us_has_it_in_its_latency(pair: Pair, tmp_path: Path) -> None:
+    """200 us in every 10 ms. Judged by when the stalls were, so that no disturbance of the host can decide it.
+
+    2 % of the open loop's requests are due in one, which its 99 % quantile shows; the closed loop sends one in each.
+    """
+    stall_ns, period_ns, duration_ns = 200_000, 10 * MS, 400 * MS
+
+    def stalled(*options: Argument) -> tuple[Records, Records, Records]:
+        """Of the run's latencies: all; those of requests due in a stall; what was left of the stall then."""
+        result, _, records = run(
+            pair,
+            tmp_path,
+            (*options, "--duration-ns", duration_ns),
+            ("--stall", f"{stall_ns}:{period_ns}"),
+            wait="spin",
+        )
+        phase = (result["start_ns"] + records["intended_ns"]) % period_ns
+        within = phase < stall_ns
+        # A request that was lost took longer than any stall.
+        latency = np.where(records["latency_ns"] < 0, S, records["latency_ns"])
+        return latency, latency[within], stall_ns - phase[within]
+
+    latency, hit, left = stalled("--loop", "open", "--rate", 9973)
+    assert (hit >= left).all()
+    assert len(hit) / len(latency) == pytest.approx(0.02, rel=0.2)
+    assert np.percentile(latency, 99) > 80_000
+    latency, hit, left = stalled("--loop", "closed")
+    assert (hit >= left).all()
+    assert len(hit) <= duration_ns / period_ns + 1
+
+
 def test_latency_counts_from_the_intended_time(pair: Pair, tmp_path: Path) -> None:
     """A client that was stopped for 50 ms sends late: its requests' latency says so, their service time does not."""
     options = ("--loop", "open", "--rate", 2000, "--duration-ns", 400 * MS)
