@@ -71,6 +71,7 @@ def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
         polled=sum(difference.counter(n, "TcpExt:BusyPollRxPackets") for n in nodes),
         napi_ids=tuple(napi for part in parts for napi in part.report.get("napi_ids", []) or [0]),
         napis=tuple(napi for n in nodes for napi in outcome.napis.get(n, [])),
+        unreached=tuple(part.label for part in parts if part.report.get("unreached")),
         sockets=parts[0].report.get("readback", {}) if parts else {},
         wait=waits.pop() if len(waits) == 1 and node != "*" else "epoll" if "epoll" in waits else "",
         rps_packets=difference.softnet["received_rps"],
@@ -283,6 +284,7 @@ def doubts(outcome: Outcome, metrics: dict[str, Any], checks: Checks, polling: s
     resolution = (outcome.client.get("clock") or {}).get("source_resolution_ns", 0)
     if resolution > _STABLE_RESOLUTION_NS:
         reasons.append(f"the clock moves in steps of {resolution} ns")
+    reasons += [f"no figures of {each['unread']}" for each in outcome.background if each.get("unread")]
     if outcome.hog is not None and metrics.get("hog_achieved_percent") == 0.0:
         reasons.append("the hogs got no CPU time at all")
     return reasons

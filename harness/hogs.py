@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -61,6 +62,35 @@ def hog_cpus(spec: CellSpec) -> list[int]:
     if spec.contention is not None and spec.contention.overlap is not None:
         return overlapping(declared, spec.contention.overlap, online)
     return declared
+
+
+def duty_doubts(
+    spec: CellSpec, achieved_percent: float | None, idle: Mapping[int, float], elapsed_s: float
+) -> list[str]:
+    """A reason not to believe that the contention was the declared one; none without contention.
+
+    achieved_percent: CPU time of the hogs as a share of their threads' time; idle: CPU -> the share of the time it was
+    idle. Hogs that get less because others want the CPU are contention as declared; those that leave it idle are not.
+    """
+    contention = spec.contention
+    if contention is None or contention.idle() or achieved_percent is None:
+        return []
+    # A window that is no multiple of the period has one period more or less of work in it.
+    cut_off = contention.period_ns / 1e9 / elapsed_s if contention.native() and elapsed_s else 0.0
+    tolerance = 100 * (spec.checks.max_hog_error + cut_off)
+    cpus = hog_cpus(spec)
+    possible = min(contention.load_percent, 100.0 * len(cpus) / contention.threads)
+    spare = 100 * sum(idle.get(cpu, 0.0) for cpu in cpus) / contention.threads
+    if achieved_percent > contention.load_percent + tolerance:
+        how = ""
+    elif achieved_percent < possible - tolerance and spare > tolerance:
+        how = ", though their CPUs were idle meanwhile"
+    else:
+        return []
+    return [
+        f"the hogs ({contention.label()}) had {achieved_percent:.0f} % of a CPU each, "
+        f"{contention.load_percent:g} % were declared{how}; limit {spec.checks.max_hog_error:.0%} of a CPU"
+    ]
 
 
 def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:

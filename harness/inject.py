@@ -84,10 +84,13 @@ class Injector:
             return
         self.treated[(pid, one.fd, one.inode)] = found
 
-    def look_again(self) -> None:
-        """Read the NAPI ids anew: a socket knows its own only after its first packet."""
+    def look_again(self, only_unknown: bool = False) -> None:
+        """Read the NAPI ids anew: a socket knows its own only after its first packet.
+
+        only_unknown: of those sockets alone that had none yet.
+        """
         for (pid, fd, inode), found in self.treated.items():
-            if not inode:
+            if not inode or (only_unknown and found.napi_id):
                 continue
             try:
                 with borrowed.borrowed(pid, fd) as mine:
@@ -102,6 +105,10 @@ class Injector:
             t.napi_id for t in self.treated.values() if t.program == program and "listener" not in t.kind
         )
         return list(dict.fromkeys(napi for napi in found if napi))
+
+    def has_socket(self, program: str) -> bool:
+        """Was there a socket of the program to set, one that receives?"""
+        return any(t.program == program and t.kind in ("tcp", "udp") for t in self.treated.values())
 
     def has_epoll(self, program: str) -> bool:
         """Does the program wait by epoll, as far as was seen?"""

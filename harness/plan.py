@@ -43,6 +43,12 @@ class Run:
     block: int
     order: int
 
+    def spec(self) -> CellSpec:
+        """The cell's spec with the random numbers of this block: the same for all its cells, so that they pair."""
+        spec = self.cell.spec
+        background = tuple(each.of_block(self.block, n) for n, each in enumerate(spec.background, 1))
+        return replace(spec, workload=spec.workload.of_block(self.block), background=background)
+
 
 @dataclass(frozen=True)
 class Plan:

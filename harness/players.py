@@ -30,7 +30,7 @@ from harness.workloads import Reading, Role, Said, Scene, Workload
 
 _SLACK_S = 10.0
 _LOOK_S = 0.01
-_BACKGROUND_S = 3600
+_WAITS_AT_MOST_NS = 60 * 10**9
 
 
 @dataclass
@@ -63,6 +63,22 @@ class Stage:
             self.injectors[node] = Injector(node, self.spec.settings.get(node, {}))
         return self.injectors[node]
 
+    def dismiss(self, child: Child) -> None:
+        """From now on this program's end is no failure."""
+        if child in self.children:
+            self.children.remove(child)
+
+    def background_ns(self, lasting_ns: int) -> int:
+        """How long a foreign client in the background must be able to go on, so that it outlasts the measured one.
+
+        It is stopped long before: this is every start, warm-up and delay that a run forgives. Not more, because
+        programs reserve memory for all of the time that they are told.
+        """
+        forgiven_ns = sum(
+            each.ramp_ns(measured=False) + each.allowance_ns() for each in self.spec.workloads()
+        )
+        return lasting_ns + min(forgiven_ns, _WAITS_AT_MOST_NS)
+
     def others(self, child: Child | None) -> list[Child]:
         """Every other program: their end, while this one is waited for, is what went wrong."""
         return [one for one in self.children if one is not child]
@@ -79,6 +95,7 @@ class Player:
         self._readbacks: dict[str, dict[str, Any]] = {}
         self._log: MemoryFile | None = None
         self._began_s = 0.0
+        self._lasting_ns = 0
 
     def name(self, role: str) -> str:
         """What a role's program is called in messages and files."""
@@ -104,16 +121,19 @@ class Player:
     def prepare(self, lasting_ns: int = 0) -> None:
         """Bring the client to where the measured window can begin; a measured foreign one is not even started.
 
-        lasting_ns: for a workload in the background, how long the measured one will go on.
+        lasting_ns: how long the measured workload goes on, and with it those in the background, whatever their own
+        duration and count.
         """
+        self._lasting_ns = lasting_ns if self.label else 0
         if self.is_native("client"):
-            self._start_client(lasting_ns)
+            self._start_client(self._lasting_ns)
             child = self.programs["client"]
             assert isinstance(child, Program)
             limit_s = (self.workload.warmup_ns + self.workload.allowance_ns()) / 1e9
             child.expect("warm", limit_s, self.stage.others(child))
         elif self.label:
-            self._start_client(_BACKGROUND_S * 10**9)
+            self._start_client(self.stage.background_ns(lasting_ns))
+            self._await_traffic()
             self._ramp()
         self.sweep()
 
@@ -125,16 +145,19 @@ class Player:
             child.send("go")
         elif child is None:
             self._start_client(0)
+            self._await_traffic()
             self._ramp()
 
     def wait_done(self) -> None:
         """Wait until the measured window is over. Raises PollbenchError when any program of the run ends in it."""
         child = self.programs["client"]
-        limit_s = (self.workload.life_ns() + self.workload.allowance_ns()) / 1e9
+        life_ns = self._lasting_ns or self.workload.life_ns()
+        limit_s = (life_ns + self.workload.allowance_ns()) / 1e9
         if isinstance(child, Program):
             child.expect("done", limit_s, self.stage.others(child))
         elif isinstance(child, Foreign) and not self.label:
             child.wait_end(limit_s, self.stage.others(child))
+            self.stage.dismiss(child)
 
     def finish(self) -> Reading:
         """Let client and server report and end, and read what they say. Raises PollbenchError."""
@@ -146,6 +169,7 @@ class Player:
             if not self.is_native(role):
                 self.reports.setdefault(role, {})
                 self.reports[role]["napi_ids"] = self._injector(role).napi_ids(self.name(role))
+                self.reports[role]["unreached"] = not self._injector(role).has_socket(self.name(role))
         return reading
 
     def sweep(self) -> None:
@@ -254,14 +278,31 @@ class Player:
         pattern = self.workload.ready_text()
         return f"{pattern!r} in its output" if pattern else f"port {self.port} to listen"
 
+    def _await_traffic(self) -> None:
+        """Wait until a foreign client says that its traffic has begun, where it says so. Raises PollbenchError."""
+        child, pattern = self.programs["client"], self.workload.begun_text()
+        if not pattern or not isinstance(child, Foreign):
+            return
+
+        def begun() -> bool:
+            # Its sockets may be there before: those that are set only now miss their first packets.
+            self.sweep()
+            return child.says(pattern)
+
+        child.wait_until(begun, f"{pattern!r} in its output", _SLACK_S, self.stage.others(child))
+
     def _ramp(self) -> None:
-        """While a foreign client warms up, treat each socket it opens; afterwards leave the machine alone."""
+        """While a foreign client warms up, treat each socket it opens; afterwards leave the machine alone.
+
+        By then its sockets have seen packets, and know their NAPI; once it has ended, nobody can ask them.
+        """
         child = self.programs["client"]
-        until = time.monotonic() + self.workload.warmup_ns / 1e9
+        until = time.monotonic() + self.workload.ramp_ns(measured=not self.label) / 1e9
         others = self.stage.others(child)
         while True:
             self.sweep()
             self._look_at("client")
+            self._injector("client").look_again(only_unknown=True)
             left_s = until - time.monotonic()
             if left_s <= 0 or child.wait(time.monotonic() + min(left_s, _LOOK_S), others):
                 return
@@ -278,7 +319,7 @@ class Player:
         assert isinstance(child, Program) and self._log is not None
         child.send("finish")
         result = child.expect("result", _SLACK_S + self.workload.life_ns() / 1e9)
-        self.stage.children.remove(child)
+        self.stage.dismiss(child)
         self.reports["client"] = result
         return Reading(result, {}, None if self.label else read_samples(self._log.fd))
 
@@ -286,8 +327,8 @@ class Player:
         child = self.programs["client"]
         assert isinstance(child, Foreign) and self._log is not None
         if self.label:
-            child.stop(getattr(signal, self.workload.stop_name("client")))
-        self.stage.children.remove(child)
+            child.stop(getattr(signal, self.workload.stop_name("client")), _SLACK_S)
+        self.stage.dismiss(child)
         elapsed_ns = round((time.monotonic() - self._began_s) * 1e9)
         said = Said(child.output(), self._server_output(), self._log.text(), elapsed_ns)
         try:
@@ -298,9 +339,9 @@ class Player:
         return reading
 
     def _unreadable(self, child: Foreign, error: ValueError) -> Reading:
-        """A background workload without figures is a pity; a measured one without is no measurement."""
+        """A background workload without figures casts doubt on the run; a measured one is no measurement."""
         if self.label:
-            return Reading()
+            return Reading({"unread": f"the {child.label} ({self.workload.kind}): {error}"})
         raise PollbenchError(
             "read the output", f"the {child.label} ({self.workload.kind})", str(error), child.said()
         ) from error
@@ -313,7 +354,7 @@ class Player:
         child = self.programs.get("server")
         if child is None:
             return
-        self.stage.children.remove(child)
+        self.stage.dismiss(child)
         if isinstance(child, Program):
             self.reports["server"] = child.stop()
         elif isinstance(child, Foreign):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from harness import adaptive, evidence, generator
+from harness import adaptive, evidence, generator, hogs
 from harness.errors import Interrupted, MissingError, PollbenchError
 from harness.knobs import KNOBS
 from harness.measure import Measured, hog_cpus, measure
@@ -84,7 +84,7 @@ def make_run(
     samples = None
     files: dict[str, bytes] = {}
     try:
-        measured = take(run.cell.spec, stopper, files)
+        measured = take(run.spec(), stopper, files)
         samples = measured.samples
         _fill(record, run, measured)
     except Interrupted:
@@ -171,8 +171,12 @@ def _polling(run: Run) -> set[str]:
 def _doubts(run: Run, measured: Measured, metrics: dict[str, Any]) -> list[str]:
     spec = run.cell.spec
     checks, arrivals = spec.checks, spec.workload.described().get("arrivals")
-    found = evidence.doubts(measured.outcome, metrics, checks, _polling(run))
-    found += generator.doubts(measured.outcome.client, checks, arrivals)
+    found = generator.doubts(measured.outcome.client, checks, arrivals)
+    found += evidence.doubts(measured.outcome, metrics, checks, _polling(run))
+    figures = evidence.cpu_figures(measured.outcome)
+    idle = {int(cpu): figures[cpu]["idle_share"] for cpu in figures}
+    elapsed_s = measured.outcome.difference.elapsed_ns / 1e9
+    found += hogs.duty_doubts(spec, metrics.get("hog_achieved_percent"), idle, elapsed_s)
     return found + generator.phase_doubts(metrics)
 
 

@@ -84,6 +84,21 @@ def parse_cpus(value: object) -> tuple[int, ...]:
     return tuple(sorted(cpus))
 
 
+def parse_cpu_order(value: object) -> tuple[int, ...]:
+    """CPU numbers in the order written, each as often as written, from "1,0", "4-7,0", 3, or a list of such."""
+    parts = (
+        value if isinstance(value, list | tuple) else str(value).split(",") if _is_scalar(value) else [value]
+    )
+    if not parts:
+        raise ValueError(_expected(value, 'CPUs in their order, such as "1,0" or [1, 0]'))
+    # Each part is a number or an ascending range, in which sorted and written are the same.
+    return tuple(cpu for part in parts for cpu in parse_cpus(part))
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
 def parse_on_off(value: object) -> bool:
     """A switch from on/off or true/false."""
     switch = (
@@ -241,6 +256,17 @@ CpuSet = Annotated[
     tuple[int, ...],
     BeforeValidator(parse_cpus),
     _text_schema("CPU list", _CPU_LIST, "0-3,8", {"type": "integer", "minimum": 0}),
+]
+CpuOrder = Annotated[
+    tuple[int, ...],
+    BeforeValidator(parse_cpu_order),
+    _text_schema(
+        "CPUs in order",
+        _CPU_LIST,
+        "1,0",
+        {"type": "integer", "minimum": 0},
+        {"type": "array", "minItems": 1, "items": {"type": ["integer", "string"]}},
+    ),
 ]
 OnOff = Annotated[
     bool,

@@ -48,7 +48,8 @@ class Seen:
     """What was observed on one node during one run; the evidence a knob judges itself by.
 
     received, polled: packets delivered to the node's sockets, and those of them picked up by busy polling.
-    napi_ids: SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). napis: napi-get of the node's devices, after
+    napi_ids: SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). unreached: programs nobody modified of whom
+    no socket was there to be set. napis: napi-get of the node's devices, after
     the run. sockets: socket options as read back. rps_packets: packets steered by RPS, host-wide. kthread_cpu_ns: CPU
     time of the node's NAPI threads. irqs_by_cpu: interrupts of the node's NICs. min_polled_share: the experiment's
     threshold. Host-wide knobs see all nodes' sums.
@@ -57,6 +58,7 @@ class Seen:
     received: int = 0
     polled: int = 0
     napi_ids: tuple[int, ...] = ()
+    unreached: tuple[str, ...] = ()
     napis: tuple[dict[str, int | None], ...] = ()
     sockets: dict[str, Any] = field(default_factory=dict)
     wait: str = ""
@@ -109,20 +111,26 @@ class Knob:
         return Effect(True, "read back as requested")
 
 
-def polled_effect(seen: Seen, what: str) -> Effect:
-    """The proof of busy polling: packets that were received by polling, not by interrupt."""
+def polled_effect(seen: Seen, what: str, reaches: tuple[str, ...]) -> Effect:
+    """The proof of busy polling: packets that were received by polling, not by interrupt.
+
+    what: the setting, for a message; reaches: the ways to wait in which it polls.
+    """
     share = seen.polled_share()
     text = f"{seen.polled} of {seen.received} packets busy-polled ({share:.1%})"
     if share >= seen.min_polled_share and seen.polled:
         return Effect(True, text)
-    if not any(seen.napi_ids):
-        text += "; the sockets saw no NAPI (SO_INCOMING_NAPI_ID 0): this datapath cannot be busy-polled"
-    elif seen.wait:
+    if seen.unreached and not any(seen.napi_ids):
         text += (
-            f"; {what} does not reach a server or client that waits by `{seen.wait}`"
-            if not seen.polled
-            else ""
+            f"; no socket of the {' and '.join(seen.unreached)} was found before the measured time: it opened them too "
+            "late to be set (a longer warmup looks longer)"
         )
+    elif not any(seen.napi_ids):
+        text += "; the sockets saw no NAPI (SO_INCOMING_NAPI_ID 0): this datapath cannot be busy-polled"
+    elif seen.wait in reaches and not seen.polled:
+        text += f"; waiting by `{seen.wait}` polls only while no packet is there yet and nobody else wants the CPU"
+    elif seen.wait and not seen.polled:
+        text += f"; {what} does not reach a server or client that waits by `{seen.wait}`"
     return Effect(False, text)
 
 

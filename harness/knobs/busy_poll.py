@@ -58,4 +58,4 @@ class BusyPoll(Knob):
         """Polled packets, or it did nothing."""
         if not model.usecs:
             return Effect(None, "busy polling is off")
-        return polled_effect(seen, "SO_BUSY_POLL alone")
+        return polled_effect(seen, "SO_BUSY_POLL alone", ("blocking", "spin", "uring"))

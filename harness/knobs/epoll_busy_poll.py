@@ -53,4 +53,4 @@ class EpollBusyPoll(Knob):
             return Effect(
                 False, f"the workload waits by `{seen.wait}`, it has no epoll instance to set this on"
             )
-        return polled_effect(seen, "EPIOCSPARAMS")
+        return polled_effect(seen, "EPIOCSPARAMS", ("epoll",))

@@ -36,17 +36,21 @@ static void add_tally(struct tally *total, const struct tally *own)
     add_memcached(&total->memcached, &own->memcached);
 }
 
-/* An open loop's window is as long as it was meant to be; by count it ends with the last request; and a closed
- * loop's with the last reply. */
+/* An open loop's window is as long as it was meant to be; by count it ends where the next request after the last
+ * would be due; and a closed loop's with the last reply. */
 static int64_t elapsed(const struct load *load, const struct worker *worker)
 {
     if (load->loop == LOOP_CLOSED)
         return worker->end_ns - worker->start_ns;
     if (load->duration_ns != NO_END && load->count == NO_COUNT)
         return load->duration_ns;
-    return worker->last == worker->first
-               ? 0
-               : worker->samples.records[worker->last - 1].sent_ns - worker->start_ns;
+    if (worker->last == worker->first)
+        return 0;
+
+    const struct arrivals *arrivals = &worker->arrivals;
+    const double gap_ns = arrivals->gap_ns * (double)arrivals->burst - arrivals->first_ns;
+
+    return worker->samples.records[worker->last - 1].sent_ns - worker->start_ns + (int64_t)gap_ns;
 }
 
 static struct total add_up(const struct load *load, struct worker *const *workers)
@@ -210,7 +214,7 @@ static void event_sockets(const struct load *load, struct worker *const *workers
     }
     if (workers[0]->connections[0].socket >= 0)
         found = sockopts_read(workers[0]->connections[0].socket);
-    event_ints("napi_ids", napi.ids, napi.count);
+    napi_ids_event(&napi);
     event_object("readback");
     sockopts_event(found, workers[0]->epoll);
     launch_readback();

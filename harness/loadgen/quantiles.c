@@ -2,6 +2,7 @@
 #include "quantiles.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "events.h"
@@ -66,6 +67,17 @@ static int64_t *room(struct worker *const *workers, size_t count)
     return values;
 }
 
+/* How much later than it could be a request was sent. In a burst all are due together, and cannot leave together:
+ * what it takes to send the earlier ones makes none of them late, unless a single send takes beyond the bound. */
+static int64_t lateness(const struct sample *sample, const struct sample *before, int64_t of_before, int64_t bound_ns)
+{
+    if (before == NULL || before->intended_ns != sample->intended_ns)
+        return sample->sent_ns - sample->intended_ns;
+    const int64_t gap_ns = sample->sent_ns - before->sent_ns;
+
+    return of_before + (gap_ns > bound_ns ? gap_ns : 0);
+}
+
 struct quantiles quantiles_lateness(struct worker *const *workers, size_t count, int64_t bound_ns)
 {
     int64_t *values = room(workers, count);
@@ -74,8 +86,10 @@ struct quantiles quantiles_lateness(struct worker *const *workers, size_t count,
     for (size_t i = 0; i < count; i++)
         for (size_t at = workers[i]->first; at < workers[i]->last; at++) {
             const struct sample *sample = &workers[i]->samples.records[at];
+            const bool is_first = at == workers[i]->first;
 
-            values[filled++] = sample->sent_ns - sample->intended_ns;
+            values[filled] = lateness(sample, is_first ? NULL : sample - 1, is_first ? 0 : values[filled - 1], bound_ns);
+            filled++;
         }
     const struct quantiles result = quantiles_of(values, filled, bound_ns);
 

@@ -48,7 +48,7 @@ void server_report(const struct server *servers, const struct server_plan *plan)
     event_int("connections", total.connections);
     event_int("send_errors", total.send_errors);
     event_int("malformed", total.malformed);
-    event_ints("napi_ids", total.napi_ids.ids, total.napi_ids.count);
+    napi_ids_event(&total.napi_ids);
     event_threads(servers, plan->threads);
     service_event(&plan->service, total.service_ns);
     usage_event(usage_now());

@@ -112,23 +112,39 @@ void sockopts_event(struct sockopts_found found, int epoll)
     event_ints("epoll", triple, 3);
 }
 
-static void add_id(struct napi_ids *set, int64_t id)
+static void add_id(struct napi_ids *set, int64_t id, int64_t sockets)
 {
-    if (id <= 0 || set->count == NAPI_IDS_MAX)
+    size_t i = 0;
+
+    while (i < set->count && set->ids[i] != id)
+        i++;
+    if (i == NAPI_IDS_MAX)
         return;
-    for (size_t i = 0; i < set->count; i++)
-        if (set->ids[i] == id)
-            return;
-    set->ids[set->count++] = id;
+    if (i == set->count)
+        set->ids[set->count++] = id;
+    set->sockets[i] += sockets;
 }
 
 void napi_ids_add(struct napi_ids *set, int socket)
 {
-    add_id(set, get(socket, SO_INCOMING_NAPI_ID));
+    const int64_t id = get(socket, SO_INCOMING_NAPI_ID);
+
+    if (id > 0)
+        add_id(set, id, 1);
+    else
+        set->unfed++;
 }
 
 void napi_ids_merge(struct napi_ids *set, const struct napi_ids *other)
 {
     for (size_t i = 0; i < other->count; i++)
-        add_id(set, other->ids[i]);
+        add_id(set, other->ids[i], other->sockets[i]);
+    set->unfed += other->unfed;
+}
+
+void napi_ids_event(const struct napi_ids *set)
+{
+    event_ints("napi_ids", set->ids, set->count);
+    event_ints("napi_sockets", set->sockets, set->count);
+    event_int("sockets_without_napi", set->unfed);
 }

@@ -42,15 +42,18 @@ struct sockopts_found sockopts_read(int socket);
 /* Adds the members busy_poll, prefer_busy_poll and epoll to the event being written. */
 void sockopts_event(struct sockopts_found found, int epoll);
 
-/* The NAPI instances that fed some sockets: a small set of ids. */
+/* The NAPI instances that fed some sockets: a small set of ids, with how many sockets each fed last. */
 #define NAPI_IDS_MAX 64
 struct napi_ids {
-    int64_t ids[NAPI_IDS_MAX];
+    int64_t ids[NAPI_IDS_MAX], sockets[NAPI_IDS_MAX];
     size_t count;
+    int64_t unfed; /* sockets that no NAPI instance fed */
 };
 
-/* Adds the id of the NAPI instance that last fed this socket; 0 (fed by none) is left out. */
+/* Counts this socket with the NAPI instance that last fed it: once for each socket. */
 void napi_ids_add(struct napi_ids *set, int socket);
 void napi_ids_merge(struct napi_ids *set, const struct napi_ids *other);
+/* Adds the members napi_ids, napi_sockets (how many each fed) and sockets_without_napi to the event being written. */
+void napi_ids_event(const struct napi_ids *set);
 
 #endif

@@ -34,7 +34,14 @@ class Checks(Sparing):
         0.0, description="suspect above this: requests of an open loop that were due and never sent"
     )
     max_rate_error: Share = Field(
-        0.005, description="suspect above this: difference of sent and offered rate, constant arrivals"
+        0.005,
+        description="suspect above this: difference of the rate sent from the one offered (from what was due, "
+        "where arrivals are not constant)",
+    )
+    max_hog_error: Share = Field(
+        0.1,
+        description="suspect above this share of a CPU: a hog's time beyond the declared `load`, or short of it "
+        "while its CPUs were idle",
     )
     verify_links: Literal["first", "every", "off"] = Field(
         "first",

@@ -8,7 +8,7 @@ from typing import Any
 from harness.knobs import KNOBS
 from harness.spec.schema import schema
 
-_BLOCK = re.compile(r"(<!-- generated: ([A-Za-z]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _HEAD = "| Key | Value | Default | Meaning |\n|---|---|---|---|\n"
 
 

@@ -42,7 +42,7 @@ def make(run: Run, stopper: Stopper) -> Answer:
     begun = time.monotonic()
     answer = Answer(run.run_id, 0.0)
     try:
-        answer.measured = measure(run.cell.spec, stopper, answer.files)
+        answer.measured = measure(run.spec(), stopper, answer.files)
     except PollbenchError as error:
         answer.error = error
     except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -96,6 +96,13 @@ class Workload(BaseModel):
         """CPUs that the workload names itself, beside those of its nodes."""
         return ()
 
+    def of_block(self, block: int, place: int = 0) -> Self:
+        """The workload with the random numbers of one repetition (from 1). place: 0 measured, n in the background.
+
+        What is drawn at random must not be the same in every repetition: they would all share its deviation.
+        """
+        return self
+
     def loop(self) -> str:
         """open: requests are sent at their time, whatever became of earlier ones; closed: each waits for a reply."""
         return "closed"
@@ -127,6 +134,17 @@ class Workload(BaseModel):
     def ready_text(self) -> str:
         """A regular expression in the foreign server's output that shows it ready; "": its port, listening."""
         return ""
+
+    def begun_text(self) -> str:
+        """A regular expression in the foreign client's output that shows its traffic begun; "": it tells nothing."""
+        return ""
+
+    def ramp_ns(self, measured: bool) -> int:
+        """How long a foreign client's sockets are looked for once its traffic has begun.
+
+        In the background, the measured window begins thereafter.
+        """
+        return self.warmup_ns
 
     def read(self, said: Said) -> Reading:
         """A foreign client's output in our terms. Raises ValueError saying what could not be found in it."""

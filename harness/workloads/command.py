@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from typing import Annotated, Any, ClassVar, Literal
@@ -88,9 +89,12 @@ class Figure(BaseModel):
                 except (KeyError, IndexError, TypeError, ValueError):
                     raise ValueError(f"{name}: there is no {self.json_path} in its JSON output") from None
         try:
-            return float(raw) * self.scale
+            value = float(raw) * self.scale
         except (TypeError, ValueError):
-            raise ValueError(f"{name}: {str(raw)[:40]!r} is not a number") from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise ValueError(f"{name}: {str(raw)[:40]!r} is not a number")
+        return value
 
 
 class Command(Workload):
@@ -167,7 +171,7 @@ class Command(Workload):
         return self.timeout_ns
 
     def read(self, said: Said) -> Reading:
-        """Every figure, or ValueError for the first that is not there."""
+        """Every figure. ValueError for the first that is not there, and where it says that no request was made."""
         document = None
         if any(figure.json_path for figure in self.figures.values()):
             try:
@@ -175,6 +179,8 @@ class Command(Workload):
             except ValueError:
                 raise ValueError("its output is not JSON") from None
         metrics = {name: figure.find(name, said.client, document) for name, figure in self.figures.items()}
+        if metrics.get("requests") == 0:
+            raise ValueError("requests: 0: nothing was measured")
         return Reading({"elapsed_ns": said.elapsed_ns}, dict(metrics))
 
     def described(self) -> dict[str, Any]:

@@ -25,7 +25,8 @@ class Contention(BaseModel):
     kind: Literal["spin", "syscall", "cache", "memory", "network", "poller", "stress-ng"] = Field(
         "spin",
         description="spin: user code; syscall: cheap system calls; cache: random walk over working_set; memory: "
-        "copying of working_set; network: softirqs of another flow; poller: busy polling of other sockets",
+        "copying of working_set; network: softirqs of another flow; poller: busy polling of other "
+        "sockets, without a pause",
     )
     stressor: str = Field(
         "",
@@ -46,9 +47,6 @@ class Contention(BaseModel):
         le=16 << 30,
         alias="working_set",
         description="memory of each thread: walked by `cache`, copied by `memory`",
-    )
-    poll_us: Count = Field(
-        50, ge=1, le=2**31 - 1, alias="poll_usecs", description="SO_BUSY_POLL of the sockets of `poller`, us"
     )
     policy: Literal["other", "batch", "idle", "fifo", "rr"] = Field("other", description="scheduling policy")
     priority: Count = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
@@ -103,7 +101,7 @@ class Contention(BaseModel):
             return [*argv, "--cpu-load", load] if self.stressor == "cpu" else argv
         argv = ["hog", "--kind", self.kind, "--threads", threads, "--load", load]
         argv += ["--period-ns", str(self.period_ns), "--working-set", str(self.working_set_bytes)]
-        return argv + (["--busy-poll", str(self.poll_us)] if self.kind == "poller" else [])
+        return argv
 
 
 def overlapping(cpus: Collection[int], overlap: int, online: Collection[int]) -> list[int]:

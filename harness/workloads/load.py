@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import hashlib
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.units import Count, CpuSet, DurationNs, OnOff, Share, format_cpus
+from harness.units import Count, CpuOrder, DurationNs, OnOff, Share
 from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
-from harness.workloads.sizes import Sizes, fixed_bytes, least_bytes
+from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 
-_PHASES_MIN_BYTES = 64
+# What the load generator takes; tests/unit/test_bounds.py compares with its own.
+MESSAGE_MIN_BYTES, PHASES_MIN_BYTES = 16, 64
+UDP_MAX_BYTES, TCP_MAX_BYTES = 65507, 1 << 20
+SERVICE_MAX_NS = 10 * 10**9
 SELECT_MOST = 1000
 _ONLY_OPEN = ("arrivals", "burst", "late_ns")
 
@@ -29,8 +33,10 @@ class Service(BaseModel):
         description="fixed: always `time` of work; exponential: of mean `time`; bimodal: `time`, or `long`; "
         "clock: a spin that ends `time` later by the clock",
     )
-    time_ns: DurationNs = Field(alias="time", description="work of a request")
-    long_ns: DurationNs | None = Field(None, gt=0, alias="long", description="work of a long request")
+    time_ns: DurationNs = Field(le=SERVICE_MAX_NS, alias="time", description="work of a request")
+    long_ns: DurationNs | None = Field(
+        None, gt=0, le=SERVICE_MAX_NS, alias="long", description="work of a long request"
+    )
     long_share: Share | None = Field(None, description="share of the requests that are long")
 
     @model_validator(mode="after")
@@ -64,17 +70,24 @@ class Generated(Workload):
     late_ns: DurationNs = Field(
         50_000,
         gt=0,
+        le=HOUR_NS,
         alias="late",
-        description="open loop: a send is late when it begins this much after its time",
+        description="open loop: a send is late when it begins this much after its time (in a burst: and the "
+        "sending of the earlier ones)",
     )
     depth: Count = Field(1, ge=1, le=65536, description="closed loop: requests outstanding per thread")
     connections: Count = Field(
         1, ge=1, le=10_000, description="sockets of the client, spread over its threads"
     )
     threads: Count = Field(1, ge=1, le=256, description="threads of the client")
-    thread_cpus: CpuSet | None = Field(None, description="CPUs of the client's threads, one each, in turn")
+    thread_cpus: CpuOrder | None = Field(
+        None, description="CPUs of the client's threads, one each, in this order and round again"
+    )
     count: Count | None = Field(
-        None, ge=1, description="stop after so many requests, if the duration has not ended before"
+        None,
+        ge=1,
+        le=1 << 40,
+        description="stop after so many requests, if the duration has not ended before",
     )
     cooldown_ns: DurationNs = Field(
         0, le=HOUR_NS, alias="cooldown", description="traffic after measuring, discarded"
@@ -86,7 +99,12 @@ class Generated(Workload):
         alias="timeout",
         description="a UDP request is lost after this; over TCP the run fails",
     )
-    seed: Count = Field(1, ge=0, le=2**63 - 1, description="seed of arrivals, sizes and service times")
+    seed: Count = Field(
+        1,
+        ge=0,
+        le=2**63 - 1,
+        description="seed of arrivals, sizes and service times, made another for each repetition",
+    )
     client_wait: Wait | None = Field(None, description="the client's way to wait, if not `wait`")
 
     @model_validator(mode="after")
@@ -119,6 +137,11 @@ class Generated(Workload):
         """As declared, else open where a rate is given."""
         return self.loop_kind or ("closed" if self.rate_rps is None else "open")
 
+    def of_block(self, block: int, place: int = 0) -> Self:
+        """With a seed of its own, made from the file's."""
+        made = hashlib.sha256(f"{self.seed}/{block}/{place}".encode()).digest()
+        return self.model_copy(update={"seed": int.from_bytes(made[:8]) >> 1})
+
     def cpus(self) -> tuple[int, ...]:
         """Those of its threads."""
         return (*(self.thread_cpus or ()), *(getattr(self, "server_thread_cpus", None) or ()))
@@ -144,7 +167,7 @@ class Generated(Workload):
         else:
             argv += ["--depth", str(self.depth)]
         argv += ["--connections", str(self.connections), "--threads", str(self.threads)]
-        argv += ["--thread-cpus", format_cpus(self.thread_cpus)] if self.thread_cpus else []
+        argv += ["--thread-cpus", _in_order(self.thread_cpus)] if self.thread_cpus else []
         argv += ["--seed", str(self.seed), "--warmup-ns", str(self.warmup_ns)]
         argv += ["--duration-ns", str(scene.lasting_ns or self.duration_ns)]
         argv += ["--count", str(self.count)] if self.count and not scene.lasting_ns else []
@@ -157,9 +180,14 @@ class Generated(Workload):
         return super().described() | {
             "rate_rps": self.rate_rps,
             "arrivals": self.arrivals if is_open else None,
+            "burst": self.burst if self.arrivals == "burst" else None,
             "depth": None if is_open else self.depth,
             "connections": self.connections,
             "threads": self.threads,
+            "count": self.count,
+            "cooldown_s": self.cooldown_ns / 1e9,
+            "timeout_s": self.timeout_ns / 1e9,
+            "seed": self.seed,
         }
 
 
@@ -179,7 +207,9 @@ class Load(Generated):
         description="threads of the server, each with a socket of its own (SO_REUSEPORT); for blocking TCP as many "
         "as connections if absent, else 1",
     )
-    server_thread_cpus: CpuSet | None = Field(None, description="CPUs of the server's threads, in turn")
+    server_thread_cpus: CpuOrder | None = Field(
+        None, description="CPUs of the server's threads, in this order and round again"
+    )
     size: Sizes = Field("64", description="payload of a request")
     response_size: Sizes | None = Field(None, description="payload of a reply; that of its request if absent")
     connect_per_request: OnOff = Field(False, description="TCP: every request opens and closes a connection")
@@ -191,11 +221,12 @@ class Load(Generated):
     stall_ns: DurationNs | None = Field(
         None,
         gt=0,
+        le=SERVICE_MAX_NS,
         alias="stall",
         description="the server answers nothing for so long (to test the measurement)",
     )
     stall_every_ns: DurationNs = Field(
-        10_000_000, gt=0, alias="stall_every", description="period of the stalls"
+        10_000_000, gt=0, le=SERVICE_MAX_NS, alias="stall_every", description="period of the stalls"
     )
     port: Count = Field(0, ge=0, le=65535, description="port of the server; any free one if 0")
 
@@ -203,13 +234,16 @@ class Load(Generated):
     def _options_fit(self) -> Load:
         if self.connect_per_request and self.protocol != "tcp":
             raise ValueError("connect_per_request needs a connection; add protocol: tcp")
-        smallest = min(least_bytes(self.size), least_bytes(self.response_size or self.size))
-        if smallest < 16 and not self.size.startswith(("exp", "etc")):
-            raise ValueError(f"a message of {smallest} bytes has no room for its header; at least 16B")
         if self.wait_of("server") == "select" and self.connections > SELECT_MOST:
             raise ValueError(f"select() waits on {SELECT_MOST} sockets at most; take server_wait: poll")
-        if self.phases and (self.connections > 1 or self.threads > 1 or smallest < _PHASES_MIN_BYTES):
-            raise ValueError("phases need one thread, one connection, and messages of at least 64B")
+        if self.connect_per_request and self.depth > self.connections // self.threads:
+            raise ValueError(
+                f"connect_per_request with depth {self.depth} needs as many connections per thread; "
+                f"connections: {self.depth * self.threads}"
+            )
+        if self.stall_ns is not None and self.stall_ns >= self.stall_every_ns:
+            raise ValueError("stall is no shorter than its period; make stall_every longer")
+        self._sizes_fit()
         blocking_tcp = self.protocol == "tcp" and self.wait_of("server") == "blocking"
         if blocking_tcp and self.server_threads is not None and self.server_threads < self.connections:
             raise ValueError(
@@ -217,6 +251,27 @@ class Load(Generated):
                 "as many as connections, or server_wait: epoll"
             )
         return self
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Load:
+        if not self.phases:
+            return self
+        if self.connections > 1 or self.threads > 1 or self.threads_of_server() > 1:
+            raise ValueError("phases need one connection, and one thread at either end")
+        if self.connect_per_request:
+            raise ValueError("phases need a connection that lasts; leave out connect_per_request, or phases")
+        if self.wait_of("server") == "uring":
+            raise ValueError("phases cannot be taken with server_wait: uring; choose another, or no phases")
+        return self
+
+    def _sizes_fit(self) -> None:
+        low = PHASES_MIN_BYTES if self.phases else MESSAGE_MIN_BYTES
+        what = "has no room for its header" + (" and the time stamps of phases" if self.phases else "")
+        high = UDP_MAX_BYTES if self.protocol == "udp" else TCP_MAX_BYTES
+        most = f"is over the {high} bytes of a {'datagram' if self.protocol == 'udp' else 'message'}"
+        for key, sizes in (("size", self.size), ("response_size", self.response_size)):
+            if sizes is not None:
+                check_within(key, sizes, low, high, what, most)
 
     def wait_of(self, role: Role) -> str:
         """How the `client` or the `server` waits."""
@@ -233,7 +288,7 @@ class Load(Generated):
         argv = ["server", "--protocol", self.protocol, "--wait", self.wait_of("server"), *self._messages()]
         argv += ["--listen", scene.address, "--port", str(self.port), "--seed", str(self.seed)]
         argv += ["--threads", str(self.threads_of_server())]
-        argv += ["--thread-cpus", format_cpus(self.server_thread_cpus)] if self.server_thread_cpus else []
+        argv += ["--thread-cpus", _in_order(self.server_thread_cpus)] if self.server_thread_cpus else []
         argv += ["--service", self.service.option()] if self.service else []
         argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
         return [*argv, *scene.socket_options]
@@ -254,6 +309,16 @@ class Load(Generated):
         return super().described() | {
             "size_bytes": fixed_bytes(self.size),
             "sizes": None if fixed_bytes(self.size) else self.size,
+            "response_sizes": self.response_size,
+            "stall_s": self.stall_ns / 1e9 if self.stall_ns else None,
+            "stall_every_s": self.stall_every_ns / 1e9 if self.stall_ns else None,
+            "connect_per_request": "on" if self.connect_per_request else None,
+            "phases": "on" if self.phases else None,
             "server_threads": self.threads_of_server(),
             "service": self.service.option() if self.service else None,
         }
+
+
+def _in_order(cpus: tuple[int, ...]) -> str:
+    """CPU numbers as the generator takes them, thread by thread."""
+    return ",".join(map(str, cpus))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.units import Count, OnOff, Share, SizeBytes
 from harness.workloads.base import Role, Scene
 from harness.workloads.load import Generated
-from harness.workloads.sizes import Sizes
+from harness.workloads.sizes import Sizes, check_within
+
+# What the load generator takes; tests/unit/test_bounds.py compares with its own.
+KEY_MAX_BYTES, VALUE_MAX_BYTES = 250, 1_000_000
 
 
 class Memcached(Generated):
@@ -32,6 +35,16 @@ class Memcached(Generated):
 
     native: ClassVar[frozenset[str]] = frozenset({"client"})
     packages: ClassVar[dict[str, str]] = {"server": "memcached"}
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Memcached:
+        digits = len(str(self.keys - 1))
+        most = "is over what memcached takes"
+        check_within(
+            "key_size", self.key_size, digits, KEY_MAX_BYTES, f"cannot tell {self.keys} keys apart", most
+        )
+        check_within("value_size", self.value_size, 0, VALUE_MAX_BYTES, "", most)
+        return self
 
     def transport(self) -> str:
         """The binary protocol goes over TCP."""

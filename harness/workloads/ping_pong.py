@@ -55,4 +55,5 @@ class PingPong(Workload):
             "connections": 1,
             "threads": 1,
             "depth": 1,
+            "timeout_s": self.timeout_ns / 1e9,
         }

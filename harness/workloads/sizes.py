@@ -40,10 +40,19 @@ def fixed_bytes(sizes: str) -> int | None:
     return int(sizes) if sizes.isdigit() else None
 
 
-def least_bytes(sizes: str) -> int:
-    """The smallest size a distribution can give, as far as the text says; 1 where it does not."""
-    match = re.match(r"(?:uniform:)?(\d+)", sizes)
-    return int(match[1]) if match else 1
+def check_within(key: str, sizes: str, low: int, high: int, below: str, above: str) -> None:
+    """ValueError, naming the key, unless all sizes lie from `low` to `high` bytes. below, above: what is wrong else.
+
+    A distribution that names no smallest (or largest) size of its own is cut off there, and fits.
+    """
+    numbers = [int(number) for number in re.findall(r"\d+", sizes)]
+    if not numbers:
+        return
+    largest = max(numbers)
+    smallest = largest if sizes.startswith("exp:") else min(numbers)
+    if largest > high or smallest < low:
+        wrong, why = (largest, above) if largest > high else (smallest, below)
+        raise ValueError(f"{key} of {wrong} bytes {why}; expected {low}B to {high}B")
 
 
 _SCHEMA: dict[str, Any] = {

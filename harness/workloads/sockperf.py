@@ -13,15 +13,22 @@ from harness.workloads.base import Reading, Role, Said, Scene, Workload
 
 # The program discards this much at the beginning and at the end of its own time.
 _WARMUP_S, _COOLDOWN_S = 0.4, 0.05
+# It prepares itself for so long before it sends anything.
+_STARTUP_S = 2.0
 _MODES = {"ping-pong": "pp", "under-load": "ul", "playback": "pb"}
 _VALID = re.compile(r"\[Valid Duration\] RunTime=([\d.]+) sec; SentMessages=(\d+); ReceivedMessages=(\d+)")
 _TOTAL = re.compile(r"\[Total Run\] RunTime=[\d.]+ sec;.* SentMessages=(\d+); ReceivedMessages=(\d+)")
 _TROUBLE = re.compile(r"# dropped messages = (\d+); # duplicated messages = (\d+)")
+_FROM_SEND = "; counted from the actual send, not from when the request was due"
 _HEAD = re.compile(r"^packet, txTime\(sec\), rxTime\(sec\).*$", re.MULTILINE)
 
 
 class Sockperf(Workload):
-    """Its own latency is half a round trip; round trips are taken from the send and receive times of its full log."""
+    """Round trips are receive less send time of each packet in its full log, whatever it prints.
+
+    Its open loops count from when a request was really sent, not from when it was due, as ours do: what a late sender
+    adds is not in them.
+    """
 
     kind: Literal["sockperf"] = Field(description="sockperf's client and server")
     mode: Literal["ping-pong", "under-load", "playback"] = Field(
@@ -33,7 +40,9 @@ class Sockperf(Workload):
         None, ge=1, alias="rate", description="--mps, under-load only; its own 10000 if absent"
     )
     reply_every: Count = Field(
-        1, ge=1, description="--reply-every, under-load only: one reply to so many requests"
+        1,
+        ge=1,
+        description="--reply-every, under-load and playback: one reply, and one sample, to so many requests",
     )
     data_file: str = Field("", description="--data-file, playback only: CSV of times and sizes")
     port: Count = Field(11111, ge=1, le=65535, description="port of the server")
@@ -42,16 +51,17 @@ class Sockperf(Workload):
     packages: ClassVar[dict[str, str]] = {"client": "sockperf", "server": "sockperf"}
     stop_signal: ClassVar[str] = "SIGINT"
     conversion: ClassVar[str] = (
-        "sockperf prints half a round trip; rtt_* are whole ones, receive less send time of its full log"
+        "rtt_* are whole round trips, receive less send time of its full log (--full-rtt)"
     )
 
     @model_validator(mode="after")
     def _fields_fit_the_mode(self) -> Sockperf:
         if (self.mode == "playback") != bool(self.data_file):
             raise ValueError("data_file goes with mode playback, and it with data_file")
-        for name, key in (("rate_rps", "rate"), ("reply_every", "reply_every")):
-            if name in self.model_fields_set and self.mode != "under-load":
-                raise ValueError(f"{key} means nothing in mode {self.mode}; add mode: under-load")
+        if "rate_rps" in self.model_fields_set and self.mode != "under-load":
+            raise ValueError(f"rate means nothing in mode {self.mode}; add mode: under-load")
+        if "reply_every" in self.model_fields_set and self.mode == "ping-pong":
+            raise ValueError("reply_every means nothing in mode ping-pong; add mode: under-load")
         return self
 
     def loop(self) -> str:
@@ -76,14 +86,26 @@ class Sockperf(Workload):
             else ["--data-file", self.data_file]
         )
         if self.mode == "under-load":
-            argv += ["--mps", str(self.rate_rps or 10_000), "--reply-every", str(self.reply_every)]
+            argv += ["--mps", str(self.rate_rps or 10_000)]
+        if self.mode != "ping-pong":
+            argv += ["--reply-every", str(self.reply_every)]
         if self.mode != "playback":
             argv += ["-t", str(math.ceil(wanted_s + _WARMUP_S + _COOLDOWN_S))]
         return argv
 
+    def begun_text(self) -> str:
+        """Long after its start."""
+        return r"Starting test"
+
+    def ramp_ns(self, measured: bool) -> int:
+        """What it sends in its own warm-up it leaves out of its figures."""
+        own_ns = round(_WARMUP_S * 1e9)
+        return min(self.warmup_ns, own_ns // 2) if measured else max(self.warmup_ns, own_ns)
+
     def takes_ns(self) -> int:
-        """Its time is in whole seconds, and holds its own warm-up and cool-down."""
-        return math.ceil(self.duration_ns / 1e9 + _WARMUP_S + _COOLDOWN_S) * 10**9
+        """Its time is in whole seconds, and holds its own warm-up and cool-down; before it comes its preparation."""
+        own_s = math.ceil(self.duration_ns / 1e9 + _WARMUP_S + _COOLDOWN_S)
+        return round((_STARTUP_S + own_s) * 1e9)
 
     def _common(self, scene: Scene) -> list[str]:
         return ["-i", scene.address, "-p", str(self.port), *(["--tcp"] if self.protocol == "tcp" else [])]
@@ -112,7 +134,9 @@ class Sockperf(Workload):
         """With mode, size and rate."""
         return super().described() | {
             "mode": self.mode,
+            "conversion": self.conversion + ("" if self.loop() == "closed" else _FROM_SEND),
             "size_bytes": self.size_bytes,
+            "reply_every": self.reply_every if self.mode != "ping-pong" else None,
             "rate_rps": (self.rate_rps or 10_000) if self.mode == "under-load" else None,
             "connections": 1,
             "threads": 1,

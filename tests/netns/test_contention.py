@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,15 @@ def test_any_stressor_by_name(tmp_path: Path) -> None:
     assert record["contention"]["kind"] == "stress-ng:matrix"
     assert record["metrics"]["hog_achieved_percent"] > 10
     assert any(name.startswith("hog.") for name in files)
+
+
+@needs_stress_ng
+def test_a_stressor_that_does_not_keep_its_duty_makes_the_run_suspect(tmp_path: Path) -> None:
+    record = contended(tmp_path, **{"stress-ng": "matrix", "load": "10%"})
+    assert record["verdict"] == "suspect"
+    assert re.search(
+        r"the hogs \(stress-ng:matrix\) had \d+ % of a CPU each, 10 % were declared", record["reasons"][0]
+    )
 
 
 @needs_stress_ng

@@ -127,7 +127,7 @@ def test_busy_polling_without_napi_polls_nothing(tmp_path: Path) -> None:
     with veth_pair(napi=False) as plain:
         result, _, share = busy_polled(plain, tmp_path, "udp", 50)
     assert share == 0
-    assert result["napi_ids"] == []
+    assert result["napi_ids"] == [] and result["sockets_without_napi"] == 1
     assert result["readback"]["busy_poll"] == 50
 
 

@@ -74,6 +74,37 @@ def test_an_open_loop_shows_the_stalls_a_closed_loop_hides(pair: Pair, tmp_path:
     assert p99_ns("--loop", "open", "--rate", 5000) > 1.5 * MS
 
 
+def test_every_request_due_in_a_stall_of_200_us_has_it_in_its_latency(pair: Pair, tmp_path: Path) -> None:
+    """200 us in every 10 ms. Judged by when the stalls were, so that no disturbance of the host can decide it.
+
+    2 % of the open loop's requests are due in one, which its 99 % quantile shows; the closed loop sends one in each.
+    """
+    stall_ns, period_ns, duration_ns = 200_000, 10 * MS, 400 * MS
+
+    def stalled(*options: Argument) -> tuple[Records, Records, Records]:
+        """Of the run's latencies: all; those of requests due in a stall; what was left of the stall then."""
+        result, _, records = run(
+            pair,
+            tmp_path,
+            (*options, "--duration-ns", duration_ns),
+            ("--stall", f"{stall_ns}:{period_ns}"),
+            wait="spin",
+        )
+        phase = (result["start_ns"] + records["intended_ns"]) % period_ns
+        within = phase < stall_ns
+        # A request that was lost took longer than any stall.
+        latency = np.where(records["latency_ns"] < 0, S, records["latency_ns"])
+        return latency, latency[within], stall_ns - phase[within]
+
+    latency, hit, left = stalled("--loop", "open", "--rate", 9973)
+    assert (hit >= left).all()
+    assert len(hit) / len(latency) == pytest.approx(0.02, rel=0.2)
+    assert np.percentile(latency, 99) > 80_000
+    latency, hit, left = stalled("--loop", "closed")
+    assert (hit >= left).all()
+    assert len(hit) <= duration_ns / period_ns + 1
+
+
 def test_latency_counts_from_the_intended_time(pair: Pair, tmp_path: Path) -> None:
     """A client that was stopped for 50 ms sends late: its requests' latency says so, their service time does not."""
     options = ("--loop", "open", "--rate", 2000, "--duration-ns", 400 * MS)
@@ -218,6 +249,23 @@ def test_bursts_leave_together(pair: Pair, tmp_path: Path) -> None:
     times, sizes = np.unique(records["intended_ns"], return_counts=True)
     assert (sizes[:-1] == 10).all()
     assert (np.diff(times) == 5 * MS).all()
+
+
+def test_in_a_burst_the_sending_of_earlier_requests_makes_none_late(pair: Pair, tmp_path: Path) -> None:
+    late_ns = 20_000
+    options = ("--loop", "open", "--arrivals", "burst", "--burst", 64, "--rate", 6400, "--late-ns", late_ns)
+    result, _, records = run(pair, tmp_path, (*options, "--duration-ns", 200 * MS))
+    assert result["lost"] == 0
+    due, behind = records["intended_ns"], records["latency_ns"] - records["service_ns"]
+    expected: list[int] = []
+    for i, own in enumerate(behind):
+        gap = own - behind[i - 1]
+        follows = i > 0 and due[i] == due[i - 1]
+        expected.append(expected[-1] + (gap if gap > late_ns else 0) if follows else own)
+    assert result["late_sends"] == sum(ns > late_ns for ns in expected)
+    assert result["lateness_max_ns"] == max(expected)
+    # Counted from when it was due alone, most of a burst would be late.
+    assert result["late_sends"] < (behind > late_ns).sum()
 
 
 def test_the_seed_decides_the_schedule(pair: Pair, tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def test_sockperf_is_polled_from_outside_and_faster(tmp_path: Path, protocol: st
     assert {row["took_effect"] for row in record["knobs"]} == {True}
     assert any(re.search(r"SO_BUSY_POLL server\[\d+\] fd \d+ \(", row["setting"]) for row in record["knobs"])
     assert all(row["applied"] == 50 for row in record["knobs"])
-    assert "half" in record["workload"]["conversion"]
+    assert "whole round trips" in record["workload"]["conversion"]
+    assert metrics["client_napi_id"] > 0
     # Its printed mean is over the same requests; it was told to print whole round trips.
     printed = re.search(r"avg-rtt=([\d.]+)", files["client.stdout.txt"].decode())
     assert printed is not None
@@ -104,6 +105,7 @@ def test_sockperf_under_load_is_an_open_loop(tmp_path: Path) -> None:
     record, _, _ = record_of(tmp_path, workload=workload, checks=checks)
     assert (record["verdict"], record["reasons"]) == ("valid", [])
     assert record["workload"]["loop"] == "open"
+    assert "from the actual send" in record["workload"]["conversion"]
     assert record["metrics"]["offered_rps"] == 2000
     assert record["metrics"]["achieved_rps"] == pytest.approx(2000, rel=0.2)
 
@@ -177,3 +179,13 @@ def test_a_bulk_flow_beside_the_measured_one(tmp_path: Path) -> None:
     # The requests wait in the queue that the bulk flow fills.
     assert record["metrics"]["rtt_p50_us"] > 1000
     assert "background1-client.stdout.txt" in files
+
+
+def test_a_socket_that_came_too_late_is_the_reason_why_it_was_not_polled(tmp_path: Path) -> None:
+    late = CLIENT.replace("import json, socket, sys, time", "import json, socket, sys, time; time.sleep(0.6)")
+    workload = command(client=[sys.executable, "-c", late, "{address}", "{port}", "{duration_s}"])
+    record, _, _ = record_of(tmp_path, workload=workload, settings={"client": POLL["*"]})
+    assert record["verdict"] == "inert"
+    (reason,) = record["reasons"]
+    assert "no socket of the client was found before the measured time" in reason
+    assert "cannot be busy-polled" not in reason

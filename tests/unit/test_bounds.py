@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from harness.workloads import WORKLOADS, Contention
+from harness.workloads import WORKLOADS, Contention, load, memcached
 
 SOURCES = Path(__file__).parents[2] / "harness" / "loadgen"
 NAMES = {"NS_PER_S": 10**9, "HOUR_NS": 3600 * 10**9, "THREADS_MAX": 4096}
@@ -25,7 +25,7 @@ def of_the_program(option: str, source: str) -> tuple[int, int]:
     bounds = dict(re.findall(r"\.(low|high) = ([^,}]+)", line))
     return (
         eval(bounds.get("low", "0"), {}, names),  # noqa: S307
-        eval(bounds["high"], {}, names),  # noqa: S307
+        eval(bounds["high"], {}, names | {"INT64_C": int}),  # noqa: S307
     )
 
 
@@ -45,6 +45,8 @@ def of_the_file(model: type[BaseModel], field: str) -> tuple[int, int]:
         (WORKLOADS["ping-pong"], "duration_ns", "--duration-ns", "client_options.c"),
         (WORKLOADS["load"], "timeout_ns", "--timeout-ns", "client_options.c"),
         (WORKLOADS["load"], "cooldown_ns", "--cooldown-ns", "client_options.c"),
+        (WORKLOADS["load"], "late_ns", "--late-ns", "client_options.c"),
+        (WORKLOADS["load"], "count", "--count", "client_options.c"),
         (Contention, "period_ns", "--period-ns", "hog.c"),
         (Contention, "working_set_bytes", "--working-set", "hog.c"),
     ],
@@ -55,3 +57,19 @@ def test_the_file_allows_no_more_than_the_program(
     low, high = of_the_file(model, field)
     lowest, highest = of_the_program(option, source)
     assert lowest <= low and high <= highest
+
+
+@pytest.mark.parametrize(
+    ("ours", "name", "source"),
+    [
+        (load.UDP_MAX_BYTES, "MESSAGE_MAX_UDP", "message.h"),
+        (load.TCP_MAX_BYTES, "MESSAGE_MAX_TCP", "message.h"),
+        (load.PHASES_MIN_BYTES, "MESSAGE_PHASES_MIN", "message.h"),
+        (memcached.KEY_MAX_BYTES, "MEMCACHED_KEY_MAX", "memcached.h"),
+        (memcached.VALUE_MAX_BYTES, "MEMCACHED_VALUE_MAX", "memcached.h"),
+        (load.SERVICE_MAX_NS, "SERVICE_MAX_NS", "service.c"),
+    ],
+)
+def test_sizes_and_times_are_bounded_alike(ours: int, name: str, source: str) -> None:
+    (found,) = re.findall(rf"#define {name} (.+?)(?: /\*.*)?\n", (SOURCES / source).read_text())
+    assert ours == eval(found, {}, NAMES)  # noqa: S307

@@ -142,8 +142,9 @@ def test_the_verdict_says_what_it_can_mean() -> None:
     assert "did not do the same work (workload_size_bytes)" in said(made, bigger)
     assert "made-1-1 and" not in said(noisy(), made)
     assert "A says nothing about where runs were made" in said(noisy(), made)
-    emulated = replace(made, runs=made.runs.assign(accelerator="tcg"))
-    assert "emulated CPU (tcg)" in said(made, emulated)
+    emulated = replace(made, runs=made.runs.assign(accelerator="tcg-virtual"))
+    assert "model time" in said(made, emulated)
+    assert "only signs and orders are" in said(made, emulated)
 
 
 def test_the_verdict_on_cases() -> None:

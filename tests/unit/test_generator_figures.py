@@ -73,6 +73,19 @@ def test_a_generator_that_cannot_keep_up(change: dict[str, Any], arrivals: str, 
     assert generator.doubts(OPEN | change, loose, arrivals) == []
 
 
+@pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+def test_a_rate_that_was_not_held_is_told_even_where_misses_are_forgiven(arrivals: str) -> None:
+    checks = Checks.model_validate({"max_missed_share": "100%"})
+    said = OPEN | {"requests": 960, "missed_sends": 40, "achieved_rps": 960.0}
+    (reason,) = generator.doubts(said, checks, arrivals)
+    assert reason == "960 requests/s were sent, 1000 were offered; limit 0.5%"
+
+
+def test_where_the_window_ends_between_two_requests_is_no_error_of_the_rate() -> None:
+    said = OPEN | {"requests": 6, "offered_rps": 10.0, "achieved_rps": 6 / 0.55, "late_sends": 0}
+    assert generator.doubts(said, CHECKS, "constant") == []
+
+
 def test_poisson_arrivals_may_differ_from_the_mean() -> None:
     assert generator.doubts(OPEN | {"achieved_rps": 950.0}, CHECKS, "poisson") == []
 

@@ -99,6 +99,19 @@ def test_busy_polling_is_proven_by_polled_packets_alone(name: str) -> None:
     assert KNOBS[name].effect(off, UNPOLLED).took is None
 
 
+def test_the_reason_why_nothing_was_polled_is_the_true_one() -> None:
+    starved = KNOBS["busy_poll"].effect(model("busy_poll"), Seen(1000, 0, (9,), wait="blocking"))
+    assert starved.took is False and "nobody else wants the CPU" in starved.evidence
+    assert "does not reach" not in starved.evidence
+    unpolled = Seen(1000, 0, (9,), wait="poll")
+    assert "does not reach a server or client that waits by `poll`" in (
+        KNOBS["busy_poll"].effect(model("busy_poll"), unpolled).evidence
+    )
+    late = KNOBS["busy_poll"].effect(model("busy_poll"), Seen(1000, 0, (0,), unreached=("client",)))
+    assert late.took is False and "no socket of the client was found before" in late.evidence
+    assert "cannot be busy-polled" not in late.evidence
+
+
 def test_the_threshold_of_polled_packets_is_the_experiments() -> None:
     few = Seen(received=1000, polled=9, napi_ids=(9,), wait="spin", min_polled_share=0.01)
     assert KNOBS["busy_poll"].effect(model("busy_poll"), few).took is False

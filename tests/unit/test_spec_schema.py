@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,5 @@ def test_the_reference_page_is_up_to_date() -> None:
         name for name in ("Experiment", "Topology", "Knobs") if f"<!-- generated: {name} -->" not in page
     ]
     assert missing == []
+    for name, table in re.findall(r"<!-- generated: (.+?) -->\n(.*?)<!-- end -->", page, re.DOTALL):
+        assert "| Key | Value |" in table, f"{name} has no table"

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from harness.columns import RUN_COLUMNS
 from harness.spec.experiment import WorkloadSection
 from harness.units import parse_size
-from harness.workloads import Contention, Said, Scene, Workload
+from harness.workloads import WORKLOADS, Contention, Said, Scene, Workload
 from harness.workloads.contention import overlapping
 from harness.workloads.sizes import fixed_bytes, parse_sizes
 
@@ -29,6 +30,26 @@ def option(argv: list[str], name: str) -> str:
     return argv[argv.index(name) + 1]
 
 
+@pytest.mark.parametrize("sizes", ["exponential:200B:1400B", "etc-key", "etc-value", "uniform:16B-1400B"])
+@pytest.mark.parametrize("key", ["size", "response_size"])
+def test_sizes_of_either_direction_may_be_drawn(key: str, sizes: str) -> None:
+    made = make("load", **{key: sizes})
+    assert option(made.client(SCENE), f"--{key.replace('_', '-')}") == parse_sizes(sizes)
+    assert make("memcached", key_size="etc-key", value_size=sizes).loop() == "closed"
+
+
+def test_every_repetition_draws_anew_and_the_same_for_all_cases() -> None:
+    made = make("load", rate=1000, arrivals="poisson", seed=7)
+    seeds = [option(made.of_block(block).client(SCENE), "--seed") for block in (1, 2, 3)]
+    assert len(set(seeds)) == 3 and seeds == [
+        option(made.of_block(block).client(SCENE), "--seed") for block in (1, 2, 3)
+    ]
+    assert option(made.of_block(1, 1).client(SCENE), "--seed") != seeds[0]
+    assert make("load", rate=1, seed=8).of_block(1) != make("load", rate=1, seed=7).of_block(1)
+    pinned = make("sockperf")
+    assert pinned.of_block(2) == pinned
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
@@ -41,7 +62,37 @@ def option(argv: list[str], name: str) -> str:
         ("load", {"connections": 2}, "a blocking client has one connection per thread"),
         ("load", {"connect_per_request": True}, "add protocol: tcp"),
         ("load", {"size": "8B"}, "no room for its header"),
-        ("load", {"phases": True, "size": "32B"}, "phases need one thread"),
+        ("load", {"phases": True, "size": "32B"}, "size of 32 bytes has no room .* and the time stamps"),
+        ("load", {"phases": True, "connections": 2, "rate": 1}, "phases need one connection"),
+        ("load", {"phases": True, "server_threads": 2}, "phases need one connection"),
+        ("load", {"phases": True, "protocol": "tcp", "connect_per_request": True}, "a connection that lasts"),
+        ("load", {"phases": True, "server_wait": "uring"}, "phases cannot be taken with server_wait: uring"),
+        ("load", {"stall": "20ms"}, "stall is no shorter than its period"),
+        (
+            "load",
+            {"protocol": "tcp", "connect_per_request": True, "depth": 4, "client_wait": "epoll"},
+            "depth 4 needs as many connections per thread; connections: 4",
+        ),
+        (
+            "load",
+            {"size": "65KiB"},
+            "size of 66560 bytes is over the 65507 bytes of a datagram; expected 16B to 65507B",
+        ),
+        ("load", {"size": "uniform:64B-70kB"}, "size of 70000 bytes is over"),
+        ("load", {"response_size": "70kB"}, "response_size of 70000 bytes is over the 65507"),
+        ("load", {"response_size": "exponential:200B:70kB"}, "response_size of 70000 bytes is over"),
+        ("load", {"response_size": "8B"}, "response_size of 8 bytes has no room for its header"),
+        ("load", {"size": "exponential:2B:9B"}, "size of 9 bytes has no room for its header"),
+        ("load", {"protocol": "tcp", "size": "2MB"}, "size of 2000000 bytes is over the 1048576"),
+        ("load", {"service": {"time": "2h"}}, "less than or equal to 10000000000"),
+        ("load", {"rate": 1, "late": "2h"}, "less than or equal to"),
+        ("memcached", {"key_size": 300}, "key_size of 300 bytes is over what memcached takes"),
+        ("memcached", {"key_size": 2}, "key_size of 2 bytes cannot tell 10000 keys apart"),
+        (
+            "memcached",
+            {"value_size": "2MB"},
+            "value_size of 2000000 bytes is over what memcached takes; expected 0B to 1000000B",
+        ),
         ("load", {"size": "uniform:9B-2B"}, "runs backwards"),
         ("load", {"size": "exponential:9kB:2B"}, "mean above its maximum"),
         ("load", {"size": "normal:1"}, "is not understood"),
@@ -53,6 +104,7 @@ def option(argv: list[str], name: str) -> str:
         ),
         ("sockperf", {"mode": "playback"}, "data_file goes with mode playback"),
         ("sockperf", {"rate": 5}, "rate means nothing in mode ping-pong"),
+        ("sockperf", {"reply_every": 5}, "reply_every means nothing in mode ping-pong"),
         ("iperf3", {"protocol": "udp", "length": "100kB"}, "over the 65507 bytes"),
         ("command", {"client": "x", "server": "y", "figures": {"a": {"regex": "(1)"}}}, "nothing tells when"),
         ("command", {"client": "x", "figures": {"a": {"regex": "1"}}}, "has no group"),
@@ -144,6 +196,68 @@ packet, txTime(sec), rxTime(sec), rtt(usec)
 2, 3.000203687, 3.000204687, 1.000
 """
 )
+
+
+def test_results_name_what_changes_the_meaning_of_their_figures() -> None:
+    made = make(
+        "load",
+        protocol="tcp",
+        rate=10,
+        arrivals="burst",
+        burst=4,
+        response_size="etc-value",
+        connect_per_request=True,
+        count=9,
+        stall="200us",
+        timeout="2s",
+        seed=5,
+        cooldown="1ms",
+    ).described()
+    expected = {
+        "burst": 4,
+        "response_sizes": "etc-value",
+        "connect_per_request": "on",
+        "count": 9,
+        "stall_s": 0.0002,
+        "stall_every_s": 0.01,
+        "timeout_s": 2.0,
+        "seed": 5,
+        "cooldown_s": 0.001,
+        "phases": None,
+    }
+    assert {name: made[name] for name in expected} == expected
+    assert make("load", phases=True).described()["phases"] == "on"
+    assert make("sockperf", mode="under-load", reply_every=7).described()["reply_every"] == 7
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_every_fact_of_a_workload_is_a_column(kind: str) -> None:
+    command = {"client": "x", "figures": {"a": {"json": "b"}}} if kind == "command" else {}
+    names = {column.name for column in RUN_COLUMNS}
+    assert {f"workload_{name}" for name in make(kind, **command).described()} <= names
+
+
+@pytest.mark.parametrize(
+    ("written", "order"),
+    [("1,0", "1,0"), ([1, 0], "1,0"), (3, "3"), ("4-6,0", "4,5,6,0"), ([2, "0-1", 2], "2,0,1,2")],
+)
+def test_threads_take_their_cpus_in_the_order_declared(written: Any, order: str) -> None:
+    made = make("load", rate=1, thread_cpus=written, server_thread_cpus=written)
+    assert option(made.client(SCENE), "--thread-cpus") == order
+    assert option(made.server(SCENE), "--thread-cpus") == order
+
+
+@pytest.mark.parametrize("wrong", ["", "1-0", [], ["a"], True, [[0]], [8192], {"a": 1}])
+def test_no_order_of_cpus(wrong: Any) -> None:
+    with pytest.raises(ValidationError, match="CPU"):
+        make("load", thread_cpus=wrong)
+
+
+def test_sockperf_plays_back_with_a_reply_to_every_request() -> None:
+    argv = make("sockperf", mode="playback", data_file="x.csv").client(SCENE)
+    assert option(argv, "--reply-every") == "1" and "--mps" not in argv
+    fewer = make("sockperf", mode="playback", data_file="x.csv", reply_every=10).client(SCENE)
+    assert option(fewer, "--reply-every") == "10"
 
 
 def test_sockperf_is_read_by_its_times_not_by_its_halves() -> None:
@@ -244,3 +358,25 @@ def test_contention_by_kind_and_by_stressor() -> None:
 )
 def test_overlapping_cpu_sets(cpus: list[int], overlap: int, online: range, expected: list[int]) -> None:
     assert overlapping(cpus, overlap, online) == expected
+
+
+@pytest.mark.parametrize(
+    ("printed", "message"),
+    [
+        ("did 0", "requests: 0: nothing was measured"),
+        ("did nan", "requests: 'nan' is not a number"),
+        ("did inf", "requests: 'inf' is not a number"),
+        ("did", "requests: nothing matches"),
+    ],
+)
+def test_a_commands_figure_that_is_none_is_no_measurement(printed: str, message: str) -> None:
+    made = make("command", client="x", figures={"requests": {"regex": "did (\\w+)"}})
+    with pytest.raises(ValueError, match=message):
+        made.read(Said(printed))
+    assert made.read(Said("did 3")).metrics == {"requests": 3}
+
+
+def test_a_figure_in_json_may_be_no_nan_either() -> None:
+    made = make("command", client="x", figures={"rtt_mean_us": {"json": "mean"}})
+    with pytest.raises(ValueError, match="rtt_mean_us: 'nan' is not a number"):
+        made.read(Said('{"mean": NaN}'))
