@@ -6,11 +6,12 @@
 # PYTHON=/path/to/python3 chooses the interpreter of the virtual environment (3.11 or newer).
 # ARGS="..." is passed on: to `pollbench run` by make demo, to pytest by make test; it names benchmarks to make bench.
 
-.PHONY: help demo test lint bench docs lock env env-dev clean
+.PHONY: help demo demo-vm test lint bench docs lock env env-dev clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    measure experiments/quickstart.yaml and print its table (root, through sudo)"
+	@echo "make demo-vm the same in the provided virtual machine: no root but for installing packages"
 	@echo "make test    format, lint, types, house rules and every test (root, through sudo)"
 	@echo "make lint    only what needs no root: format, lint, types"
 	@echo "make bench   the benchmarks, one after another; keep the machine quiet (root, through sudo)"
@@ -21,6 +22,10 @@ help:
 demo: env
 	@# Exit code 1 says that some runs do not count (a busy machine); the demo has been shown all the same.
 	@tools/as-root.sh .venv/bin/pollbench run experiments/quickstart.yaml $(ARGS) || [ $$? -eq 1 ]
+
+demo-vm: env-vm
+	@.venv/bin/pollbench vm build
+	@.venv/bin/pollbench vm run experiments/quickstart.yaml $(ARGS) || [ $$? -eq 1 ]
 
 test: env-dev
 	@tools/check.sh test $(ARGS)
@@ -34,12 +39,17 @@ bench: env-dev
 docs: env-dev
 	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md
 	@.venv/bin/python -m tools.experiment_doc
+	@.venv/bin/python -m tools.topology_pictures
 
 lock:
 	@tools/lock.sh $(if $(UPGRADE),--upgrade)
 
 env:
 	@tools/os-packages.sh run
+	@tools/venv.sh run
+
+env-vm:
+	@tools/os-packages.sh vm
 	@tools/venv.sh run
 
 env-dev:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 SOURCE_DIR = Path("harness/loadgen")
 # The file is not Python's to import, so it has a plain name instead of a module's.
@@ -51,6 +53,18 @@ class BuildExecutable(build_ext):
         )
 
 
+class PackagePlaybooks(build_py):
+    """Puts the playbooks, which lie beside the package in a checkout, into the installed one."""
+
+    def run(self) -> None:
+        """Build as ever, then copy; what is a link in the checkout is a file there."""
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib) / "harness" / "playbooks"
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree("playbooks", target, ignore=shutil.ignore_patterns("__pycache__", ".ansible"))
+
+
 class PlatformWheel(bdist_wheel):
     """A wheel that holds a program for this platform but fits every Python 3."""
 
@@ -62,5 +76,5 @@ class PlatformWheel(bdist_wheel):
 setup(
     # The analysis half of pollbench works on any system; measuring needs Linux.
     ext_modules=[EXECUTABLE] if sys.platform == "linux" else [],
-    cmdclass={"build_ext": BuildExecutable, "bdist_wheel": PlatformWheel},
+    cmdclass={"build_py": PackagePlaybooks, "build_ext": BuildExecutable, "bdist_wheel": PlatformWheel},
 )

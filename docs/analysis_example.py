@@ -41,15 +41,17 @@ if len(evidence):
 
 # %% Raw samples, only the columns that are needed, only of the runs that are needed.
 one_case = valid[valid["case"] == valid["case"].iloc[0]]
-samples = results.samples(["run_id", "rtt_ns"], one_case)
-answered = samples[samples["rtt_ns"] >= 0]
+samples = results.samples(["run_id", "latency_ns"], one_case)
+answered = samples[samples["latency_ns"] >= 0]
 print(f"{len(samples):,} requests, {len(samples) - len(answered):,} of them lost")
-print(answered.groupby("run_id", observed=True)["rtt_ns"].quantile(0.999, interpolation="higher") / 1000)
+print(answered.groupby("run_id", observed=True)["latency_ns"].quantile(0.999, interpolation="higher") / 1000)
 
 # %% A set that does not fit in memory: one run after another.
-worst = {run_id: frame["rtt_ns"].max() / 1000 for _, run_id, frame in results.each_run(["rtt_ns"])}
+worst = {run_id: frame["latency_ns"].max() / 1000 for _, run_id, frame in results.each_run(["latency_ns"])}
 print("longest round trip of each run, us:", pd.Series(worst).describe().round(1), sep="\n")
 
 # %% An empirical distribution for plotting: at most 2000 points, every one of them a sample at its true rank.
-curve = results.ecdf(str(valid["run_id"].iloc[0]))
-print(curve.iloc[[0, len(curve) // 2, -1]])
+# CSV files of runs, and some programs' results, have no samples.
+if len(samples):
+    curve = results.ecdf(str(samples["run_id"].iloc[0]))
+    print(curve.iloc[[0, len(curve) // 2, -1]])

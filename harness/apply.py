@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, netdev
+from harness.kernel import ethtool, netdev, nics
 from harness.kernel.journal import Journal, set_value
 from harness.kernel.netns import in_netns
 from harness.kernel.sysctl import path_of
@@ -65,6 +65,7 @@ class NodeApplier:
             "napi": self._napi,
             "ethtool_coalesce": self._coalesce,
             "kthread": self._kthread,
+            "irq": self._irq,
         }
 
     def apply(self, knobs: Knobs) -> list[Row]:
@@ -127,6 +128,16 @@ class NodeApplier:
         found = ethtool.coalesce(device)
         ethtool.set_coalesce(device, {setting.name: setting.value})
         yield setting.name, found[setting.name], ethtool.coalesce(device)[setting.name]
+
+    def _irq(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+        with NetSysfs(self._node.fd) as sysfs:
+            irqs = nics.irqs_of(sysfs, device)
+        if not irqs:
+            raise OSError(errno.EOPNOTSUPP, "the device has no interrupts of its own", device)
+        for irq in irqs:
+            found = nics.irq_affinity(irq)
+            nics.set_irq_affinity(irq, setting.value)
+            yield f"irq {irq} {setting.name}", found, nics.irq_affinity(irq)
 
     def _kthread(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         for pid in napi_threads(device):

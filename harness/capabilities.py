@@ -11,6 +11,8 @@ from harness.kernel import probe, rtnl
 from harness.knobs import KNOBS
 from harness.shaping import kinds_of
 from harness.spec.cells import CellSpec
+from harness.spec.topology import Emulator
+from harness.testbed.emulated import programs_of
 from harness.workloads import Scene
 
 GENERATOR = "load-generator"
@@ -49,6 +51,8 @@ def lacks(spec: CellSpec) -> list[str]:
     able = of_this_host()
     found = ((key, able.get(key, "")) for key in needs(spec))
     reasons = [_explained(key, reason) for key, reason in found if reason and not probe.is_untried(reason)]
+    if spec.topology.needs_guest():
+        reasons.insert(0, "emulated NICs are there only in a guest; type: pollbench vm run FILE")
     return reasons + [
         missing_program(name, package) for name, package in programs(spec) if not shutil.which(name)
     ]
@@ -65,6 +69,8 @@ def programs(spec: CellSpec) -> list[tuple[str, str]]:
             found[workload.client(nowhere)[0]] = workload.packages.get("client", "")
     if spec.contention is not None and not spec.contention.native() and not spec.contention.idle():
         found["stress-ng"] = "stress-ng"
+    if spec.topology.engine == "mininet":
+        found |= programs_of(spec.topology.emulator or Emulator())
     return list(found.items())
 
 

@@ -13,6 +13,7 @@ from harness.spec.checks import Checks
 
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
 _STABLE_RESOLUTION_NS = 1000
+_NIC_CPU = "nic:irqs_cpu"
 _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
 # Fewer ticks say nothing of a share: one is 10 ms of whatever the CPU was in at its end.
 _STEAL_TICKS_MIN = 3
@@ -75,8 +76,27 @@ def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
         wait=waits.pop() if len(waits) == 1 and node != "*" else "epoll" if "epoll" in waits else "",
         rps_packets=difference.softnet["received_rps"],
         kthread_cpu_ns=sum(difference.kthreads.get(n, 0) for n in nodes),
+        irqs_by_cpu=_irqs_by_cpu(difference, nodes),
         min_polled_share=min_polled_share,
     )
+
+
+def _irqs_by_cpu(difference: Difference, nodes: list[str]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for node in nodes:
+        for name, count in difference.nodes.get(node, {}).items():
+            if name.startswith(_NIC_CPU) and count:
+                cpu = int(name.removeprefix(_NIC_CPU))
+                found[cpu] = found.get(cpu, 0) + count
+    return found
+
+
+def _nic_metrics(difference: Difference) -> dict[str, float | int | None]:
+    """Interrupts of emulated NICs, and how many there were for each packet received; nothing where there are none."""
+    if not any("nic:irqs" in counters for counters in difference.nodes.values()):
+        return {}
+    packets, irqs = difference.total("link:rx_packets"), difference.total("nic:irqs")
+    return {"nic_irqs": irqs, "nic_irqs_per_packet": irqs / packets if packets else None}
 
 
 def run_metrics(outcome: Outcome) -> dict[str, float | int | None]:
@@ -93,7 +113,7 @@ def run_metrics(outcome: Outcome) -> dict[str, float | int | None]:
         "elapsed_s": elapsed_ns / 1e9 if elapsed_ns else None,
         "hog_achieved_percent": _hog_achieved(outcome),
     }
-    out |= _program_metrics(outcome, answered or 0)
+    out |= _program_metrics(outcome, answered or 0) | _nic_metrics(difference)
     for role, part in outcome.measured().items():
         seen = seen_on(outcome, part.node, 0.0)
         out[f"{role}_polled_percent"] = 100 * seen.polled_share() if seen.received else None

@@ -18,11 +18,10 @@ _PHASE_SUM_TOLERANCE = 0.01
 
 
 def latencies(samples: npt.NDArray[Any] | None) -> npt.NDArray[np.int64]:
-    """The requests' times, ns, -1 for a lost one, whatever the column is called; none without samples."""
+    """The requests' times, ns, -1 for a lost one; none without samples."""
     if samples is None or not samples.dtype.names:
         return np.empty(0, dtype=np.int64)
-    name = "latency_ns" if "latency_ns" in samples.dtype.names else "rtt_ns"
-    return np.asarray(samples[name], dtype=np.int64)
+    return np.asarray(samples["latency_ns"], dtype=np.int64)
 
 
 def answered(samples: npt.NDArray[Any] | None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from harness import apply, probes
+from harness import apply, fidelity, probes
 from harness.confine import open_cells
 from harness.evidence import Outcome, Part
 from harness.foreign import Foreign
@@ -39,6 +39,8 @@ class Measured:
     knobs: list[dict[str, Any]] = field(default_factory=list)
     qdiscs: list[dict[str, Any]] = field(default_factory=list)
     features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    fidelity: list[dict[str, Any]] = field(default_factory=list)
+    breaches: list[str] = field(default_factory=list)
 
 
 def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measured:
@@ -50,6 +52,9 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measur
     with ExitStack() as stack:
         journal = stack.enter_context(open_journal())
         testbed = stack.enter_context(open_testbed(spec.topology, napi=spec.napi, journal=journal))
+        # Before any knob is set: it is the link that is asked, not what the case does to it.
+        topology = spec.identity()["topology"]
+        checked = fidelity.verify(testbed, spec.checks.verify_links, f"{spec.napi} {topology}")
         rows = []
         for name, node in testbed.nodes.items():
             rows += apply.NodeApplier(node).apply(spec.settings.get(name, {}))
@@ -57,7 +62,12 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measur
         cells = stack.enter_context(open_cells(spec.settings, journal))
         stopper.check()
         stage = Stage(spec, testbed, stopper, stack, cells, journal)
-        return _with_programs(stage, rows + cells.rows, files)
+        measured = _with_programs(stage, rows + cells.rows, files)
+        measured.fidelity = checked
+        measured.breaches = fidelity.doubts(checked)
+        measured.breaches += fidelity.breaches(testbed.layout, measured.outcome.difference)
+        measured.breaches += fidelity.starved(measured.outcome, spec.checks.max_starved_share)
+        return measured
 
 
 def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, bytes]) -> Measured:

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from harness import columns, stats
+from harness.claims import Finding, findings
 from harness.compare import Change, Factors, change, paired_values, why_not_valid
 from harness.compare.choose import meant
 from harness.compare.environment import texts_of
+from harness.compare.verdict import model_time
 from harness.errors import InputError
 from harness.stats import Estimate
 from harness.tables.cells import Cell, group_cells
@@ -20,8 +22,11 @@ from harness.tables.frames import CellKey
 from harness.tables.source import Source
 from harness.tables.tails import whole_tails
 
-CHANGED = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
-"""The metrics that are compared with the baseline case."""
+COSTS = ("cpu_us_per_request", "cycles_per_query")
+"""What a request costs in CPU: our own measure, and the one that imported campaigns have instead."""
+
+CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS)
+"""The metrics that are compared with the baseline case, where any run has them."""
 
 _FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
 _SETUP = ("workload_protocol", "workload_client_wait", "workload_server_wait", "workload_size_bytes")
@@ -75,6 +80,7 @@ class Overview:
     baseline: the case that others are held against, "" when there is only one. missing: planned runs not
     made yet. facts: the environment and set-up of the runs, by column, every value met. headline: the cells
     that answer the question best, most telling first. calibration: what an A/A run on such a host found, in words.
+    claims: the experiment's claims with their verdicts.
     """
 
     label: str
@@ -89,6 +95,12 @@ class Overview:
     facts: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...]
     calibration: tuple[str, ...] = ()
+    claims: tuple[Finding, ...] = ()
+
+    @property
+    def model_time(self) -> str:
+        """What has to be said of latencies under an emulated CPU; empty where none was."""
+        return model_time(self.facts.get("accelerator", ()))
 
 
 def overview(source: Source, baseline: str | None = None) -> Overview:
@@ -117,6 +129,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         left_out=_left_out(source.runs, cells),
         facts={name: found for name in (*_FACTS, *_SETUP) if (found := texts_of(source.runs, name))},
         warnings=source.warnings,
+        claims=findings(source),
     )
 
 
@@ -164,7 +177,7 @@ def _view(source: Source, key: CellKey, cells: dict[CellKey, Cell], baseline: st
 def _changes(runs: pd.DataFrame, base: Cell, cell: Cell) -> dict[str, Change]:
     found = {}
     for name in CHANGED:
-        if name not in runs.columns:
+        if name not in runs.columns or runs[name].isna().all():
             continue
         values = runs[name].to_numpy(dtype=np.float64)
         pairs = paired_values(runs, name, base, cell)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness import strangers
-from harness.kernel import proc
+from harness.kernel import nics, proc
 from harness.kernel.netns import in_netns
 from harness.kernel.qdiscs import ROOT
 from harness.kernel.rtnl import link_stats, qdisc_dump
+from harness.kernel.sysfs import NetSysfs
 from harness.strangers import Loads
 from harness.testbed import NodeHandle
 
@@ -64,10 +65,27 @@ def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
     for device in link_stats(node.fd).values():
         for key, value in device.items():
             counters[f"link:{key}"] = counters.get(f"link:{key}", 0) + value
+    counters |= _nic_counters(node)
     if shaped:
         # A device does not count what its qdisc drops. A root counts what its children drop on arrival.
-        counters["qdisc:drops"] = sum(q.statistics["drops"] for q in qdisc_dump(node.fd) if q.parent == ROOT)
+        devices = {port.ifindex: port.device for port in node.ports}
+        roots = [qdisc for qdisc in qdisc_dump(node.fd) if qdisc.parent == ROOT]
+        counters["qdisc:drops"] = sum(root.statistics["drops"] for root in roots)
+        for root in roots:
+            for key in ("bytes", "drops") if root.ifindex in devices else ():
+                counters[f"qdisc:{devices[root.ifindex]}:{key}"] = root.statistics[key]
     return counters
+
+
+def _nic_counters(node: NodeHandle) -> dict[str, int]:
+    """Interrupts of the node's emulated NICs: `nic:irqs` in all, `nic:irqs_cpuN` those that CPU N took."""
+    ports = [port for port in node.ports if port.nic != "veth"]
+    if not ports:
+        return {}
+    with NetSysfs(node.fd) as sysfs:
+        irqs = {irq for port in ports for irq in nics.irqs_of(sysfs, port.device)}
+    by_cpu = proc.interrupts_of(irqs)
+    return {"nic:irqs": sum(by_cpu.values())} | {f"nic:irqs_cpu{cpu}": count for cpu, count in by_cpu.items()}
 
 
 def _together(pids: Sequence[int]) -> proc.ProcessUsage:

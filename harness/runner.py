@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -15,9 +15,12 @@ from harness.errors import Interrupted, MissingError, PollbenchError
 from harness.knobs import KNOBS
 from harness.measure import Measured, hog_cpus, measure
 from harness.plan import Plan, Run
+from harness.spec.cells import CellSpec
 from harness.stopping import Stopper
 from harness.store import ResultSet
 
+Take = Callable[[CellSpec, Stopper, dict[str, bytes]], Measured]
+"""Measures one cell, filling in what its programs said; raises as `measure` does."""
 _RANK = ("failed", "inert", "suspect", "valid")
 
 
@@ -50,7 +53,7 @@ def execute(
     verdicts: Counter[str] = Counter()
     for number, run in enumerate(missing):
         stopper.check()
-        if _enough(plan, results, run, missing[number - 1] if number else None):
+        if enough(plan, results, run, missing[number - 1] if number else None):
             break
         watcher.starting(run, number, len(missing))
         record, samples, files = make_run(run, environment, stopper)
@@ -60,7 +63,7 @@ def execute(
     return verdicts
 
 
-def _enough(plan: Plan, results: ResultSet, run: Run, before: Run | None) -> bool:
+def enough(plan: Plan, results: ResultSet, run: Run, before: Run | None) -> bool:
     """Before a repetition begins: do those that are made suffice? One that is begun is made whole."""
     if plan.adaptive is None or run.block == 1 or (before is not None and before.block == run.block):
         return False
@@ -70,18 +73,18 @@ def _enough(plan: Plan, results: ResultSet, run: Run, before: Run | None) -> boo
 
 
 def make_run(
-    run: Run, environment: dict[str, Any], stopper: Stopper
+    run: Run, environment: dict[str, Any], stopper: Stopper, take: Take = measure
 ) -> tuple[dict[str, Any], npt.NDArray[Any] | None, dict[str, bytes]]:
     """One run: its record, its raw samples, and what its programs said, by file name.
 
-    A run that breaks is a record too, with the cause in words.
+    A run that breaks is a record too, with the cause in words. take: what measures; a guest's answer is taken so too.
     """
     record = _header(run, environment)
     begun = time.monotonic()
     samples = None
     files: dict[str, bytes] = {}
     try:
-        measured = measure(run.spec(), stopper, files)
+        measured = take(run.spec(), stopper, files)
         samples = measured.samples
         _fill(record, run, measured)
     except Interrupted:
@@ -124,6 +127,7 @@ def _header(run: Run, environment: dict[str, Any]) -> dict[str, Any]:
         "knobs": [],
         "qdiscs": [],
         "features": {},
+        "fidelity": [],
     }
 
 
@@ -140,13 +144,15 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     record["cpus"] = evidence.cpu_figures(outcome)
     record["qdiscs"] = measured.qdiscs
     record["features"] = measured.features
+    record["fidelity"] = measured.fidelity
     record["knobs"] = measured.knobs
     found = {
         "failed": _broken(run, measured),
         "inert": _judge_knobs(run, measured, checks.min_polled_share),
-        "suspect": _doubts(run, measured, metrics),
+        "suspect": _doubts(run, measured, metrics) + measured.breaches,
         "valid": [],
     }
+    record["metrics"]["doubts"] = len(found["suspect"])
     record["verdict"] = next((verdict for verdict in _RANK if found[verdict]), "valid")
     record["reasons"] = [reason for verdict in _RANK for reason in found[verdict]]
 

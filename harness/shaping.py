@@ -34,7 +34,7 @@ class Disc(NamedTuple):
 
 
 def discs_of(shape: Shape | None, mtu: int | None = None) -> tuple[Disc, ...]:
-    """The chain: rate limit (tbf or htb), then netem, then the leaf; empty where nothing is declared.
+    """The chain: rate limit (tbf, htb or hfsc), then red, netem, then the leaf; empty where nothing is declared.
 
     The rate comes first because a packet is first serialised, then travels. Raises InputError for a
     declaration that no kernel can do.
@@ -43,15 +43,19 @@ def discs_of(shape: Shape | None, mtu: int | None = None) -> tuple[Disc, ...]:
         return ()
     chain: list[tuple[str, dict[str, int | float]]] = []
     if shape.rate_bps is not None:
-        chain.append((shape.method, _rate_options(shape, shape.rate_bps, mtu or DEFAULT_MTU)))
+        options = _rate_options(shape, shape.rate_bps, mtu or DEFAULT_MTU)
+        chain.append((shape.method, {"rate_bps": shape.rate_bps} if shape.method == "hfsc" else options))
+        if shape.red is not None:
+            chain.append(("red", _red_options(shape, shape.rate_bps)))
     if shape.needs_netem:
         chain.append(("netem", _netem_options(shape)))
     if shape.leaf is not None:
         chain.append((shape.leaf.kind, _leaf_options(shape)))
-    elif shape.rate_bps is not None and shape.method == "htb" and not shape.needs_netem:
-        # tbf brings a queue of `queue` with it; htb would fall back to one of 1000 packets, whatever the
-        # rate.
-        chain.append(("bfifo", {"limit": int(chain[0][1].pop("limit_bytes"))}))
+    elif shape.rate_bps is not None and shape.method != "tbf" and not shape.needs_netem and not shape.red:
+        # tbf brings a queue of `queue` with it; the others would fall back to one of 1000 packets, whatever
+        # the rate.
+        options = _rate_options(shape, shape.rate_bps, mtu or DEFAULT_MTU)
+        chain.append(("bfifo", {"limit": int(options["limit_bytes"])}))
     if shape.method == "htb" and chain and chain[0][0] == "htb":
         chain[0][1].pop("limit_bytes", None)
     discs: list[Disc] = []
@@ -86,6 +90,13 @@ def _rate_options(shape: Shape, rate_bps: int, mtu: int) -> dict[str, int | floa
     return {"rate_bps": rate_bps, "burst_bytes": burst, "limit_bytes": min(limit, _U32_MAX)}
 
 
+def _red_options(shape: Shape, rate_bps: int) -> dict[str, int | float]:
+    """As Mininet's TCIntf has them, in bytes and packets."""
+    thresholds: dict[str, int | float] = {"limit": 1_000_000, "min": 30_000, "max": 35_000}
+    averaging = {"avpkt": 1500, "burst": 20, "red_rate_bps": rate_bps, "probability": 1}
+    return thresholds | averaging | {"ecn": int(shape.red == "ecn")}
+
+
 def _netem_options(shape: Shape) -> dict[str, int | float]:
     held_ns = shape.delay_ns + shape.jitter_ns + shape.queue_ns
     packets = -(-(shape.rate_bps or 0) * held_ns // (8 * 10**9 * _NETEM_PACKET_BYTES))
@@ -95,7 +106,7 @@ def _netem_options(shape: Shape) -> dict[str, int | float]:
         "loss": shape.loss,
         "duplicate": shape.duplicate,
         "reorder": shape.reorder,
-        "limit": min(max(_NETEM_LIMIT, packets), _NETEM_LIMIT_MAX),
+        "limit": shape.limit or min(max(_NETEM_LIMIT, packets), _NETEM_LIMIT_MAX),
     }
 
 

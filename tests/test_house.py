@@ -18,18 +18,20 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "columns", "stats"),
     ("units", "stopping", "adaptive"),
     ("yamlfile",),
-    ("knobs", "workloads", "kernel", "loadgen"),
+    ("knobs", "workloads", "kernel", "loadgen", "mininet"),
     ("spec",),
-    ("plan", "store", "shaping"),
+    ("plan", "store", "shaping", "switching", "plays"),
     ("tables", "layout", "programs", "generator", "samplefile"),
-    ("compare", "testbed", "foreign", "strangers", "importers"),
-    ("overview", "calibration", "probes"),
-    ("plots",),
+    ("compare", "testbed", "topoview", "foreign", "strangers", "importers"),
+    ("claims",),
+    ("overview", "calibration", "probes", "held", "host"),
+    ("plots", "agreement"),
     ("report", "api", "apply", "evidence", "capabilities"),
-    ("inject", "confine", "hogs"),
+    ("inject", "confine", "hogs", "fidelity"),
     ("players",),
     ("measure",),
     ("runner",),
+    ("fleet", "vm"),
     ("cli",),
     ("__main__",),
 )
@@ -38,8 +40,11 @@ MACHINE = {
     "kernel",
     "programs",
     "foreign",
+    "host",
     "strangers",
     "testbed",
+    "held",
+    "fidelity",
     "probes",
     "apply",
     "evidence",
@@ -50,6 +55,7 @@ MACHINE = {
     "players",
     "measure",
     "runner",
+    "vm",
 }
 # Parts that may import these of ours and no more, tighter than their row. Knobs and workloads only describe.
 ONLY: dict[str, set[str]] = {
@@ -68,7 +74,19 @@ EDGE = {"cli", "__main__"}
 EDGE_CALLS = {"print", "exit", "quit", "sys.exit", "SystemExit"}
 EDGE_STREAMS = {"sys.stdout", "sys.stderr"}
 # What the command must not load before it knows what to do: --help and completion answer at once.
-HEAVY = ("matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "rich", "scipy", "yaml")
+HEAVY = (
+    "ansible",
+    "ansible_runner",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "pyroute2",
+    "rich",
+    "scipy",
+    "yaml",
+)
 MAX_LINES = 400
 
 MODULES = load_modules(ROOT / "harness")

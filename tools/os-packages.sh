@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install, through apt, the operating system's packages that are missing: for running ("run"), or testing ("test").
+# Install, through apt, the operating system's packages that are missing: for running ("run"), running guests and
+# building their image ("vm"), or testing ("test", which needs both).
 # Each need is tried for real; when nothing is missing this takes some hundredths of a second and changes nothing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -30,9 +31,20 @@ if [ "${1:-run}" = test ]; then
     need memcached memcached
     need stress-ng stress-ng
     need mn mininet
+    need sshd openssh-server
+    need brctl bridge-utils
     { command -v chromium || command -v google-chrome; } >/dev/null 2>&1 || lack chromium
     need chromedriver chromium-driver
 fi
+case "${1:-run}" in vm | test)
+    need qemu-system-x86_64 qemu-system-x86
+    need mmdebstrap mmdebstrap
+    need mksquashfs squashfs-tools
+    need zstd zstd
+    need depmod kmod
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || lack debian-archive-keyring
+    ;;
+esac
 [ -n "$missing" ] || exit 0
 
 echo "Missing packages:$missing"

@@ -22,6 +22,14 @@ class Part:
     results: ResultSet | None
     table: pd.DataFrame | None = None
 
+    def run_ids(self) -> list[str]:
+        """The runs there are; a CSV file without the column names none."""
+        if self.results is not None:
+            return list(self.results.run_ids())
+        if self.table is None or "run_id" not in self.table.columns:
+            return []
+        return [str(run_id) for run_id in self.table["run_id"]]
+
 
 def parts_of(paths: Sequence[str | Path]) -> tuple[Part, ...]:
     """The sets at these paths. Raises InputError for a path that is none, and for no path at all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -81,8 +82,11 @@ class Results:
     def table(self, name: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A table, whole or only some of its columns; memory goes to those and to one batch of records.
 
-        Raises InputError for a column that the table does not have.
+        Raises InputError for a table that there is none of, and for a column that the table does not have.
         """
+        if name not in get_args(Table):
+            todo = f"there are: {', '.join(get_args(Table))}"
+            raise InputError("read a table", on=str(name), got="there is no such table", todo=todo)
         return joined([read(part, name, columns) for part in self._parts], self.sets)
 
     def number(self, factor: str) -> pd.Series:
@@ -94,7 +98,7 @@ class Results:
         return texts.map(numbers).astype("float64")
 
     def samples(self, columns: Sequence[str] | None = None, runs: Runs = None) -> pd.DataFrame:
-        """Raw samples, one row per request: set and run_id (categories), send_ns, rtt_ns (int64, -1: lost).
+        """Raw samples, one row per request: set and run_id (categories), intended_ns, latency_ns (int64, -1: lost).
 
         columns: of these, and of what else the files hold; no others are read from disk. Memory: the columns asked
         for, and one run. Runs without samples have no rows. Raises InputError for unknown columns and runs.
@@ -102,7 +106,7 @@ class Results:
         return together(chosen(self._parts, runs), columns)
 
     def each_run(
-        self, columns: Sequence[str] = ("send_ns", "rtt_ns"), runs: Runs = None
+        self, columns: Sequence[str] = ("intended_ns", "latency_ns"), runs: Runs = None
     ) -> Iterator[RunSamples]:
         """The samples of one run after another, so that a set of any size fits in memory. Raises InputError."""
         for run in chosen(self._parts, runs):
@@ -110,7 +114,7 @@ class Results:
 
     def ecdf(self, run_id: str, limit: int = 2000) -> pd.DataFrame:
         """rtt_us and share (of the requests, answered within it) of a run: at most `limit` points, each exact."""
-        for _, _, samples in self.each_run(["rtt_ns"], [run_id]):
-            values, share = ecdf(samples["rtt_ns"].to_numpy(), limit)
+        for _, _, samples in self.each_run(["latency_ns"], [run_id]):
+            values, share = ecdf(samples["latency_ns"].to_numpy(), limit)
             return pd.DataFrame({"rtt_us": values / 1e3, "share": share})
         raise InputError("read samples", on=f"run {run_id}", got="it has none")

@@ -52,9 +52,7 @@ class Sampled:
 
 def chosen(parts: Sequence[Part], runs: pd.DataFrame | Iterable[str] | None) -> list[Sampled]:
     """The runs asked for, in that order, leaving out those without samples. Raises InputError for unknown ids."""
-    there = {
-        (part.name, run): part.results for part in parts if part.results for run in part.results.run_ids()
-    }
+    there = {(part.name, run): part.results for part in parts for run in part.run_ids()}
     if isinstance(runs, pd.DataFrame):
         sets = runs["set"].astype(str) if "set" in runs.columns else [parts[0].name] * len(runs)
         wanted = list(zip(sets, runs["run_id"].astype(str), strict=True))
@@ -69,9 +67,10 @@ def chosen(parts: Sequence[Part], runs: pd.DataFrame | Iterable[str] | None) -> 
     for key in wanted:
         if key not in there:
             raise InputError("read samples", on=f"run {key[1]}", got="there is no such run")
-        shape = there[key].sample_shape(key[1])
-        if shape is not None and shape[0]:
-            found.append(Sampled(key[0], there[key], key[1], *shape))
+        results = there[key]
+        shape = results.sample_shape(key[1]) if results is not None else None
+        if results is not None and shape is not None and shape[0]:
+            found.append(Sampled(key[0], results, key[1], *shape))
     return found
 
 
@@ -96,7 +95,7 @@ _LABELS = ("set", "run_id")
 
 def _all_columns(runs: Sequence[Sampled]) -> list[str]:
     """The labels, and the columns that every run has."""
-    common = list(runs[0].columns) if runs else ["send_ns", "rtt_ns"]
+    common = list(runs[0].columns) if runs else ["intended_ns", "latency_ns"]
     return [*_LABELS, *(name for name in common if all(name in run.columns for run in runs))]
 
 

@@ -11,11 +11,11 @@ import pandas as pd
 
 from harness import columns
 from harness.calibration.noise import POWER, Noise
-from harness.compare.environment import HOST, texts_of
+from harness.compare.environment import HOST, WORK, texts_of
 from harness.stats import Interval
 
 _FORMAT = 1
-_WORKLOAD = ("workload_kind", "workload_protocol", "workload_client_wait", "workload_server_wait")
+_AND = " | "
 _QUOTED = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "rate_rps")
 
 
@@ -35,16 +35,17 @@ def entry_of(runs: pd.DataFrame, label: str, made_utc: str, noise: Sequence[Nois
 
 
 def matching(entries: Iterable[Entry], tables: Sequence[pd.DataFrame]) -> Entry | None:
-    """The newest entry made on the host, and with the way of working, of all these runs; None for none."""
+    """The newest entry made on the host of all these runs and with all their work; None for none.
+
+    Work, contention included, may be more in the calibration than in the runs: it was then calibrated in their way too.
+    """
     wanted = [_facts(table) for table in tables]
-    if not wanted or not wanted[0] or any(facts != wanted[0] for facts in wanted):
-        return None
-    found = [entry for entry in entries if entry.facts == wanted[0]]
-    return max(found, key=lambda entry: entry.made_utc, default=None)
+    found = [entry for entry in entries if all(facts and _within(facts, entry.facts) for facts in wanted)]
+    return max(found, key=lambda entry: entry.made_utc, default=None) if wanted else None
 
 
 def with_entry(entries: Iterable[Entry], entry: Entry) -> list[Entry]:
-    """The entries with `entry` in place of one for the same host and way of working."""
+    """The entries with `entry` in place of one for the same host and work."""
     return [*(each for each in entries if each.facts != entry.facts), entry]
 
 
@@ -88,14 +89,20 @@ def _percent(value: float) -> str:
 
 
 def _facts(runs: pd.DataFrame) -> dict[str, str] | None:
-    """Host and workload of runs that were all made alike; None where they were not, or nothing is known."""
-    found = {}
-    for name in (*HOST, *_WORKLOAD):
-        values = texts_of(runs, name)
-        if len(values) > 1:
-            return None
-        found[name] = values[0] if values else ""
-    return found if found["kernel"] and found["cpu_model"] else None
+    """The host of runs and all the work they did; None where they have several hosts, or nothing is known."""
+    found = {name: texts_of(runs, name) for name in (*HOST, *WORK)}
+    if any(len(found[name]) > 1 for name in HOST) or not (found["kernel"] and found["cpu_model"]):
+        return None
+    return {name: _AND.join(sorted(values)) for name, values in found.items()}
+
+
+def _within(facts: Mapping[str, str], known: Mapping[str, str]) -> bool:
+    """Is the host that of a calibration, and all work done there too?"""
+    return all(
+        name in known
+        and (text == known[name] if name in HOST else set(text.split(_AND)) <= set(known[name].split(_AND)))
+        for name, text in facts.items()
+    )
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:

@@ -47,19 +47,31 @@ def _run(command: str, arguments: object) -> int:
     if command == "compare":
         # It reads, computes and ends; looking for garbage would be a tenth of its time.
         gc.disable()
+    if getattr(arguments, "share", None):
+        command = "share"  # `run --share FILE`: a part of a plan, on a host of a fleet
     module = {
         "run": "run",
+        "share": "share",
         "calibrate": "calibrate",
         "plan": "files",
         "validate": "files",
         "schema": "files",
         "doctor": "host",
         "clean": "host",
+        "host": "measuring",
+        "fleet": "fleet",
+        "vm": "vm",
+        "reproduce": "reproduce",
         "show": "results",
         "compare": "compare",
         "report": "report",
+        "gallery": "gallery",
         "plot": "plot",
         "import": "import_",
+        "topology": "topology",
+        "up": "hold",
+        "down": "hold",
+        "enter": "hold",
         "completion": "completion",
     }[command]
     function = "import_" if command == "import" else command

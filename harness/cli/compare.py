@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness import columns, report
+from harness.agreement import agreement, places_differ
+from harness.claims import findings
 from harness.cli.paper import paper
 from harness.cli.state import quoted
 from harness.compare import Comparison, Options, compare_cases, compare_sources
@@ -15,6 +17,7 @@ from harness.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.compare.gate import Condition, Finding, judge, parse_condition
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.report import words
+from harness.report.agreement import agreement_table
 from harness.tables import Source, load_source
 
 
@@ -41,7 +44,12 @@ def compare(arguments: argparse.Namespace) -> int:
         found = compare_sources(sources, options)
     found = replace(found, calibration=quoted([source.runs for source in sources]))
     width, color = paper()
-    print(report.compare(found, arguments.format, width, color).rstrip("\n"))
+    claims = [(source.label, each) for source in sources if (each := findings(source))]
+    print(report.compare(found, arguments.format, width, color, claims).rstrip("\n"))
+    if arguments.format == "text" and places_differ(sources):
+        conclusions = agreement(sources[0], sources[1])
+        labels = (sources[0].label, sources[1].label)
+        print(f"\nDo the two places lead to the same conclusions?\n\n{agreement_table(conclusions, labels)}")
     return _judged(found, conditions, by_estimate=arguments.fail_if_point)
 
 

@@ -25,13 +25,25 @@ def overrides_of(texts: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def plan_of(arguments: argparse.Namespace) -> tuple[Experiment, Plan]:
-    """The checked experiment and its plan, for `run`, `plan` and `doctor`. Raises InputError."""
-    experiment = load_experiment(arguments.file, overrides_of(arguments.set))
-    check_cpus(experiment, facts.online_cpus())
+def plan_of(arguments: argparse.Namespace, guest: bool = False) -> tuple[Experiment, Plan]:
+    """The checked experiment and its plan, for `run`, `plan`, `doctor` and (guest) `vm run`. Raises InputError."""
+    experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick)
+    check_cpus(experiment, None if guest else facts.online_cpus())
+    if not guest:
+        _of_the_host(experiment)
     return experiment, make_plan(
         experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed
     )
+
+
+def _of_the_host(experiment: Experiment) -> None:
+    """InputError where cells differ in the machine of a guest: here they would all be one and the same."""
+    machines = {cell.spec.machine.model_dump_json() for cell in experiment.cells}
+    if len(machines) > 1:
+        got = "its cells differ in `vm`, which means something only in a guest"
+        raise InputError(
+            "run on this host", experiment.path, got, f"type: pollbench vm run {experiment.path}"
+        )
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -40,11 +52,11 @@ def plan(arguments: argparse.Namespace) -> int:
     return print_plan(experiment, made, as_json=arguments.json)
 
 
-def print_plan(experiment: Experiment, made: Plan, *, as_json: bool) -> int:
+def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, guest: bool = False) -> int:
     """The matrix, the order, the time, and what this host will skip and why."""
     from harness.capabilities import lacks
 
-    missing = {cell.cell_id: lacks(cell.spec) for cell in made.cells}
+    missing = {cell.cell_id: [] if guest else lacks(cell.spec) for cell in made.cells}
     if as_json:
         skips = {cell_id: reasons for cell_id, reasons in missing.items() if reasons}
         print(json.dumps(made.to_json() | _estimates(made) | {"skips": skips}, indent=2))

@@ -8,6 +8,7 @@ import sys
 
 from harness.cli.run import need_root
 from harness.errors import EXIT_HOST_LACKS, EXIT_NOT_VALID, EXIT_OK
+from harness.host import setting_advice, wish_of
 from harness.kernel import facts, journal
 from harness.kernel.advice import advice as host_advice
 
@@ -39,7 +40,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
     able = capabilities.of_this_host()
     lacking = _lacking(arguments) if arguments.file else {}
-    advice = host_advice()
+    advice = host_advice() + setting_advice(wish_of())
     if arguments.json:
         document = {"capabilities": able, "advice": [item._asdict() for item in advice], "skips": lacking}
         print(json.dumps(document, indent=2))
@@ -53,6 +54,9 @@ def doctor(arguments: argparse.Namespace) -> int:
             f"  {mark} {item.check}: {item.state}"
             + ("" if item.good else f"\n        {item.why}; {item.todo}")
         )
+    print(
+        "  settings: all at once with sudo pollbench host prepare, and back with sudo pollbench host restore"
+    )
     left = journal.stale()
     if left:
         print(f"\n{len(left)} killed run(s) left something behind; type: sudo pollbench clean")

@@ -6,6 +6,10 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from harness.cli import vmparser
+from harness.cli.parser_hosts import add_fleet, add_host
+from harness.cli.parser_topology import add_topology_commands
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -14,8 +18,8 @@ KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
 
 _EPILOG = """\
 exit codes: 0 ok; 1 some run failed or is not valid; 2 bad input; 3 this host lacks what the experiment
-needs (or another run holds it); 130 interrupted. `run`, `calibrate` and
-`clean` need root, nothing else does."""
+needs (or another run holds it); 130 interrupted. `run`, `gallery`, `calibrate`, `clean`, `up`, `down`,
+`enter`, `host prepare` and `host restore` need root, nothing else does."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,9 +37,14 @@ def build_parser() -> argparse.ArgumentParser:
     _calibrate(commands)
     _files(commands)
     _host(commands)
+    add_host(commands)
+    add_fleet(commands)
+    vmparser.add(commands, _experiment, _execution)
     _results(commands)
     _pages(commands)
+    _gallery(commands)
     _import(commands)
+    add_topology_commands(commands)
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     return parser
@@ -60,6 +69,7 @@ def _experiment(parser: argparse.ArgumentParser) -> None:
     _overrides(parser)
     parser.add_argument("--repeat", type=_count, metavar="N", help="repetitions of every cell")
     parser.add_argument("--seed", type=_seed, metavar="N", help="seed of the random order")
+    parser.add_argument("--quick", action="store_true", help="shorter, as the file's `quick` section says")
 
 
 def _overrides(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +116,8 @@ def _run(commands: Commands) -> None:
     run = commands.add_parser("run", help="run an experiment and print its table (needs root)")
     _experiment(run)
     _execution(run)
+    # What `fleet run` types on its hosts.
+    run.add_argument("--share", metavar="FILE", help=argparse.SUPPRESS)
     run.add_argument("--json", action="store_true", help="print the summary as JSON")
 
 
@@ -275,6 +287,35 @@ def _pages(commands: Commands) -> None:
     plot.add_argument(
         "--width", type=float, default=7.0, metavar="INCHES", help="width of the figure (default: 7)"
     )
+
+
+def _gallery(commands: Commands) -> None:
+    gallery = commands.add_parser(
+        "gallery",
+        help="the claims about busy polling, tested here: a table of verdicts and one HTML page (needs root)",
+        description="Runs the claim files and judges them. Sets of earlier galleries in DIR count too: a claim whose "
+        "verdict differs from rerun to rerun is not shown. What a claim is: docs/experiment-file.md.",
+    )
+    gallery.add_argument(
+        "name", metavar="NAME", nargs="*", help="claim files by name or number: 06, 14-abuse"
+    )
+    gallery.add_argument(
+        "--list", action="store_true", help="print the claims and how long they take, and stop"
+    )
+    gallery.add_argument(
+        "--quick", action="store_true", help="few and short repetitions: minutes, not half an hour"
+    )
+    gallery.add_argument(
+        "--from", dest="source", metavar="DIR", help="claim files of your own (default: experiments/claims)"
+    )
+    gallery.add_argument(
+        "-o", "--output", metavar="DIR", default="results/gallery", help="default: results/gallery"
+    )
+    gallery.add_argument("--resume", action="store_true", help="make only what is missing of the newest sets")
+    gallery.add_argument("--no-run", action="store_true", help="judge the sets that are there; needs no root")
+    _overrides(gallery)
+    gallery.add_argument("--wait", action="store_true", help="wait for another run on this host to end")
+    gallery.add_argument("--json", action="store_true", help="print the verdicts as JSON")
 
 
 def _import(commands: Commands) -> None:

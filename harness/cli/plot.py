@@ -12,6 +12,9 @@ from harness.plots import load_study
 from harness.plots.select import narrowed
 from harness.store.atomic import explained, write_file
 
+# Inches: a column of a journal is 3.4 wide, a poster 40.
+_WIDTHS = (1.0, 60.0)
+
 
 def plot(arguments: argparse.Namespace) -> int:
     """Draw the figure and write it whole."""
@@ -22,6 +25,9 @@ def plot(arguments: argparse.Namespace) -> int:
             raise
         todo = "type: pip install 'pollbench[plot]'"
         raise MissingError("plot", got="matplotlib is not installed", todo=todo) from error
+    if not _WIDTHS[0] <= arguments.width <= _WIDTHS[1]:
+        got = f"{arguments.width:g} inches"
+        raise InputError("plot", on="--width", got=got, todo=f"expected {_WIDTHS[0]:g} to {_WIDTHS[1]:g}")
     study = narrowed(load_study(arguments.directory), arguments.case or (), _places(arguments.at))
     baseline = arguments.baseline if arguments.baseline in (arguments.case or [arguments.baseline]) else None
     request = Request(

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from harness import adaptive
 from harness.cli.files import overrides_of, plan_of, print_plan
@@ -44,20 +45,25 @@ def run(arguments: argparse.Namespace) -> int:
     # The handlers stay until the table is out: a second Ctrl-C must not take it away.
     with stop_on_signals() as stopper:
         results, interrupted = carry_out(arguments, experiment, plan, stopper)
-        return _report(arguments, plan, results, interrupted)
+        return report(arguments, plan, results, interrupted)
 
 
 def carry_out(
     arguments: argparse.Namespace, experiment: Experiment, plan: Plan, stopper: Stopper
 ) -> tuple[ResultSet, Interrupted | None]:
     """Make what is missing of a plan, alone on this host; the set, and what interrupted it."""
-    with journal.host_lock(_waiting(stopper) if arguments.wait else None):
-        _clear_leftovers()
-        results = _result_set(arguments, experiment, plan)
+    with journal.host_lock(waiting(stopper) if arguments.wait else None):
+        clear_leftovers()
+        manifest = facts.manifest() | {
+            "seed": plan.seed,
+            "command": ["pollbench", *sys.argv[1:]],
+            "overrides": dict(overrides_of(arguments.set)),
+        }
+        results = new_or_resumed(arguments, experiment, plan, manifest)
         return results, _execute(plan, results, stopper, set(arguments.redo))
 
 
-def _waiting(stopper: Stopper) -> Callable[[str], None]:
+def waiting(stopper: Stopper) -> Callable[[str], None]:
     """Waits a little for the host lock, having said once whose turn it is."""
     told: set[str] = set()
 
@@ -79,25 +85,22 @@ def need_root(what: str) -> None:
         raise MissingError(what, got="it needs root", todo=f"type: sudo {command}")
 
 
-def _clear_leftovers() -> None:
+def clear_leftovers() -> None:
     """What a killed run left (a host-wide busy_read, say) would falsify this one, so it is put back first."""
     done = journal.clean()
     if done:
         say(f"pollbench: put back {len(done)} thing(s) that a killed run had left")
 
 
-def _result_set(arguments: argparse.Namespace, experiment: Experiment, plan: Plan) -> ResultSet:
-    """A new set, or with --resume the newest one of this experiment, if its plan is the same, or has grown."""
+def new_or_resumed(
+    arguments: argparse.Namespace, experiment: Experiment, plan: Plan, manifest: dict[str, Any]
+) -> ResultSet:
+    """A new set with this manifest; with --resume the newest of this experiment, if its plan is the same or grew."""
     owner = owner_of_results()
     if os.path.exists(arguments.output) and not os.path.isdir(arguments.output):
         raise InputError("keep results", arguments.output, "it is no directory", "name one with -o", "-o")
     if not arguments.resume:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        manifest = facts.manifest() | {
-            "seed": plan.seed,
-            "command": ["pollbench", *sys.argv[1:]],
-            "overrides": dict(overrides_of(arguments.set)),
-        }
         return ResultSet.create(arguments.output, plan.name, stamp, experiment.data, plan, manifest, owner)
     found = ResultSet.latest(arguments.output, plan.name, owner)
     if found is None:
@@ -141,7 +144,7 @@ def _stopped(plan: Plan, results: ResultSet) -> str:
     return f"{blocks} of {plan.adaptive.least} to {plan.adaptive.most} repetitions: {reason}"
 
 
-def _report(
+def report(
     arguments: argparse.Namespace, plan: Plan, results: ResultSet, interrupted: Interrupted | None
 ) -> int:
     """Print the table and where it is; choose the exit code by the worst verdict."""

@@ -24,7 +24,8 @@ _COURSE = (
 )
 
 ENVIRONMENT = (
-    text("runs", "place", "Where the run was made: host (later also vm or fleet)."),
+    text("runs", "place", "Where the run was made: host (later also vm) or fleet."),
+    text("runs", "host", "The host's name in the fleet's inventory; blank outside a fleet."),
     text("runs", "kernel", "Kernel release."),
     text("runs", "cpu_model", "CPU model name."),
     text("runs", "virtualisation", "Hypervisor the machine runs under, none on bare metal."),
@@ -46,7 +47,11 @@ _DECLARED = (
     ),
     text("runs", "workload_mode", "Mode or test of a program that has several (sockperf, netperf)."),
     text("runs", "workload_protocol", "udp or tcp."),
-    text("runs", "workload_client_wait", "How the client waits for a reply: blocking, spin, epoll or poll."),
+    text(
+        "runs",
+        "workload_client_wait",
+        "How the client waits for a reply: blocking, spin, epoll, poll or select.",
+    ),
     text("runs", "workload_server_wait", "How the server waits for a request; uring: by io_uring."),
     Column("workload_rate_rps", "1/s", "number", "runs", "Open loop: requests per second asked for."),
     text("runs", "workload_arrivals", "Open loop: constant, poisson, burst or etc."),
@@ -114,6 +119,10 @@ METRICS: tuple[Column, ...] = (
     measured("duplicates", "count", "Replies that came twice.", "lower"),
     measured("retransmits", "count", "TCP segments sent again, all nodes.", "lower"),
     measured("drops", "count", "Packets dropped by devices and qdiscs, all nodes.", "lower"),
+    measured("nic_irqs", "count", "Interrupts of emulated NICs, all nodes; blank without any."),
+    measured(
+        "nic_irqs_per_packet", "", "Those interrupts for each packet received.", "lower", label="irq/packet"
+    ),
     measured("rate_rps", "1/s", "Answered requests per second.", "higher", main=True, label="requests/s"),
     measured("offered_rps", "1/s", "Requests per second that were due, open loop; blank in a closed one."),
     measured("achieved_rps", "1/s", "Requests per second that were sent.", "higher"),
@@ -154,8 +163,12 @@ METRICS: tuple[Column, ...] = (
     measured("service_p99_us", "us", f"99 % quantile {_SERVICE}.", "lower", label="service p99"),
     measured("service_p99_9_us", "us", f"99.9 % quantile {_SERVICE}.", "lower", label="service p99.9"),
     *_PHASES,
-    measured("client_cpu_percent", "%", "CPU time of the client process, of one CPU.", "lower"),
-    measured("server_cpu_percent", "%", "CPU time of the server process, of one CPU.", "lower"),
+    measured(
+        "client_cpu_percent", "%", "CPU time of the client process, of one CPU.", "lower", label="client CPU"
+    ),
+    measured(
+        "server_cpu_percent", "%", "CPU time of the server process, of one CPU.", "lower", label="server CPU"
+    ),
     measured(
         "cpu_us_per_request",
         "us",
@@ -181,9 +194,19 @@ METRICS: tuple[Column, ...] = (
     measured(
         "client_napi_id", "", "SO_INCOMING_NAPI_ID of the client's socket; 0: no NAPI, no busy polling."
     ),
-    measured("server_napi_id", "", "SO_INCOMING_NAPI_ID of the server's socket."),
-    measured("client_voluntary_per_request", "", "Times the client went to sleep, per request."),
-    measured("server_voluntary_per_request", "", "Times the server went to sleep, per request."),
+    measured("server_napi_id", "", "SO_INCOMING_NAPI_ID of the server's socket.", label="server NAPI id"),
+    measured(
+        "client_voluntary_per_request",
+        "",
+        "Times the client went to sleep, per request.",
+        label="client sleeps/request",
+    ),
+    measured(
+        "server_voluntary_per_request",
+        "",
+        "Times the server went to sleep, per request.",
+        label="server sleeps/request",
+    ),
     measured("client_involuntary", "count", "Times the client was pushed off its CPU.", "lower"),
     measured("server_involuntary", "count", "Times the server was pushed off its CPU.", "lower"),
     measured(
@@ -225,6 +248,12 @@ METRICS: tuple[Column, ...] = (
     measured("hog_achieved_percent", "%", "CPU time the hogs had, of their threads' wall time."),
     measured(
         "turnaround_p99_us", "us", "99 % quantile of reply received to next request sent: lateness.", "lower"
+    ),
+    measured(
+        "doubts",
+        "count",
+        "Reasons not to believe the figures (noise, losses, lateness), whatever the verdict.",
+        "lower",
     ),
     measured("clock_overhead_ns", "ns", "What one reading of the generator's clock costs.", "lower"),
     measured(

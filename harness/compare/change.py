@@ -10,6 +10,7 @@ from harness import columns, stats
 from harness.compare.model import DEFAULT_WIDTH, Change, Judged, Outcome, Side
 from harness.stats import Effect, Estimate
 from harness.tables.cells import Cell
+from harness.tables.tails import is_tail
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,7 +33,8 @@ def change(
         one, other = pairs
     found = stats.effect(one, other, paired=pairs is not None)
     if found.difference is None:
-        return missing(left, right, _no_effect(left, right))
+        blank = [np.size(side) > 0 and is_tail(name) for side in (base, test)]
+        return missing(left, right, _no_effect(blank, left, right))
     outcome, small = _outcome(found, smallest_effect)
     needed = None
     if not small and outcome not in ("lower", "higher"):
@@ -122,8 +124,14 @@ def why_not_valid(side: Side | Cell | None) -> str:
     return f"no valid run ({', '.join(others)})" if others else "no valid run"
 
 
-def _no_effect(base: Estimate, test: Estimate) -> str:
-    for side, label in ((base, "first"), (test, "second")):
+def _no_effect(tail: list[bool], base: Estimate, test: Estimate) -> str:
+    """tail: on which side there are runs, and only some know this quantile."""
+    for side, label, some in ((base, "first", tail[0]), (test, "second", tail[1])):
+        if side.n == 0 and some:
+            return (
+                f"not every valid run of the {label} has one: it takes more requests a run, and a median of those "
+                "that have it would be of the fast runs"
+            )
         if side.n == 0:
             return f"no valid run of the {label} has a value"
     return "the values are too large to compare"

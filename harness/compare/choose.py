@@ -14,15 +14,10 @@ from harness.errors import InputError
 from harness.tables.cells import factor_columns
 from harness.tables.source import Source
 
-DEFAULT_METRICS = (
-    "rtt_p50_us",
-    "rtt_p99_us",
-    "rtt_p99_9_us",
-    "rtt_jitter_us",
-    "rate_rps",
-    "cpu_us_per_request",
-)
-
+_COST = "cpu_us_per_request"
+DEFAULT_METRICS = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "rtt_jitter_us", "rate_rps", _COST)
+# What imported campaigns tell of CPU.
+_COST_ELSEWHERE = ("set_busy_percent", "cycles_per_query")
 
 CYCLES = ("cycles_per_query", "cycles_per_request")
 KERNEL_METRICS = ("rate_rps", "rtt_mean_us", "rtt_p95_us", "rtt_p99_us", "set_busy_percent", *CYCLES)
@@ -38,7 +33,10 @@ def choose_metrics(tables: Sequence[pd.DataFrame], wanted: Sequence[str] | None)
     for table in tables:
         there += [name for name in map(str, table.columns) if _measures(table, name) and name not in there]
     if wanted is None:
-        return [name for name in DEFAULT_METRICS if name in there] or there
+        chosen = [name for name in DEFAULT_METRICS if name in there]
+        if chosen and _COST not in chosen:
+            chosen += [name for name in _COST_ELSEWHERE if name in there]
+        return chosen or there
     for name in wanted:
         if name not in there:
             raise InputError(

@@ -13,17 +13,10 @@ HOST = (*(column.name for column in columns.ENVIRONMENT), "datapath")
 """The columns that say on what runs were made."""
 
 WORK = (
-    "workload_kind",
-    "workload_loop",
-    "workload_protocol",
-    "workload_client_wait",
-    "workload_server_wait",
-    "workload_size_bytes",
-    "workload_warmup_s",
-    "workload_duration_s",
+    *(column.name for column in columns.RUN_COLUMNS if column.name.startswith(("workload_", "contention_"))),
     *(column.name for column in columns.IMPORTED_FACTS),
 )
-"""The columns that say what runs did."""
+"""The columns that say what runs did, and beside what."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +40,25 @@ def texts_of(runs: pd.DataFrame, name: str) -> tuple[str, ...]:
 
 
 def differences(tables: Sequence[pd.DataFrame]) -> tuple[Difference, ...]:
-    """The columns in which sources differ; one that says nothing differs from none."""
+    """The columns in which sources differ.
+
+    One that says nothing of its host differs from none. Of the work, blank means none (no contention, no service
+    time), where every source has the column and tells what kind of work it was.
+    """
+    told = all(texts_of(table, "workload_kind") for table in tables)
     found = []
     for name in (*HOST, *WORK):
         values = tuple(texts_of(table, name) for table in tables)
-        if len({frozenset(each) for each in values if each}) > 1:
+        blank_counts = told and name in WORK and all(name in table.columns for table in tables)
+        if len({frozenset(each) for each in values if each or blank_counts}) > 1:
             found.append(Difference(name, values))
     return tuple(found)
+
+
+def half_told(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+    """The columns of the host that some of these tables fill and others leave blank."""
+    told = {name: [bool(texts_of(table, name)) for table in tables] for name in HOST}
+    return tuple(name for name, each in told.items() if any(each) and not all(each))
 
 
 def silent(runs: pd.DataFrame) -> bool:

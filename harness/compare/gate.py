@@ -52,7 +52,7 @@ def parse_condition(text: str) -> Condition:
         raise InputError("read a condition", got=f"{text!r} is none", todo=_TODO, where="--fail-if")
     metric, sign, lead, digits, unit = match.groups()
     bound = float(f"{lead}{digits}")
-    if lead and unit == "%" and columns.metric(metric).unit != "%":
+    if lead and unit == "%":
         if bound <= -100:
             raise InputError("read a condition", got=f"{text!r}: nothing falls by 100 %", where="--fail-if")
         return Condition(text.strip(), metric, sign == ">", "ratio", bound / 100)
@@ -97,7 +97,7 @@ def _held(change: Change, kind: Kind) -> tuple[float | None, Interval | None]:
 
 def _unit_factor(own: str, written: str, text: str) -> float:
     """What to multiply a bound by to have it in the metric's unit; a bare number is in it already."""
-    if written in ("", own):
+    if written in ("", own) or (own == "%" and written == "pp"):
         return 1.0
     if own in _TO_US and written in _TO_US:
         return _TO_US[written] / _TO_US[own]

@@ -70,7 +70,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         smallest_effect=smallest,
         notes=(
             *notes,
-            *(f"{label} says nothing about where its runs were made" for label in _silent(sources, labels)),
+            *(f"nothing tells where the runs of {label} were made" for label in _silent(sources, labels)),
         ),
         warnings=tuple(text for source in sources for text in source.warnings),
     )
@@ -99,7 +99,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         for name in chosen
         for cell, change in _within(source.runs, name, bases, tests, smallest)
     ]
-    paired = any(row.change.ratio.paired for row in rows if row.change.ratio)
+    paired = {row.change.difference.paired for row in rows if row.change.difference}
     rows, family = corrected(rows)
     far = [
         (letter, each)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from harness.compare.environment import HOST, WORK, Difference, silent, texts_of
+from harness.compare.environment import HOST, WORK, Difference, half_told, silent, texts_of
 
 
 def of_sets(
@@ -21,13 +21,15 @@ def of_sets(
     return tuple(text for text in (*said, _machine(tables)) if text)
 
 
-def of_cases(runs: pd.DataFrame, paired: bool) -> tuple[str, ...]:
-    """The verdict on cases of one source."""
+def of_cases(runs: pd.DataFrame, paired: set[bool]) -> tuple[str, ...]:
+    """The verdict on cases of one source. paired: whether its differences are; empty for none."""
     where = "" if silent(runs) else " on the same host"
     mixed = [name for name in HOST if len(texts_of(runs, name)) > 1]
     if mixed:
         first = f"The runs of this set differ in {_listed(mixed)}: an effect of that cannot be told apart."
-    elif paired:
+    elif not paired:
+        first = ""
+    elif True in paired:
         first = (
             f"Cases were measured in the same blocks{where}: a difference is the doing of what the "
             "cases change, for this workload."
@@ -50,6 +52,10 @@ def _hosts(tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequenc
     if unknown:
         verb = "says" if len(unknown) == 1 else "say"
         return f"{_listed(unknown)} {verb} nothing about where runs were made: alike or not cannot be told."
+    if not names and (blank := half_told(tables)):
+        return f"Not every side tells its {_listed(blank)}: alike there or not cannot be told."
+    if not names and any(item.column in WORK for item in found):
+        return "No difference of host, kernel or datapath is on record."
     if not names:
         return "No difference of host, kernel or datapath is on record: what was varied is what is compared."
     if len(names) == 1:
@@ -61,14 +67,30 @@ def _hosts(tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequenc
 
 
 def _machine(tables: Sequence[pd.DataFrame]) -> str:
-    if any("tcg" in texts_of(table, "accelerator") for table in tables):
-        return "Some runs were made on an emulated CPU (tcg): times are of the emulator, not of any machine."
+    accelerators = list(dict.fromkeys(text for table in tables for text in texts_of(table, "accelerator")))
+    if model := model_time(accelerators):
+        per_table = {texts_of(table, "accelerator") for table in tables}
+        mixed = " Accelerators differ: their times are not comparable, only signs and orders are."
+        return model + (mixed if len(per_table) > 1 or len(accelerators) > 1 else "")
     under = [text for table in tables for text in texts_of(table, "virtualisation") if text != "none"]
     if not under:
         return ""
     return (
         f"Measured in a virtual machine ({_listed(list(dict.fromkeys(under)))}): figures are for comparing with "
         "one another, not for what bare metal would show."
+    )
+
+
+def model_time(accelerators: Sequence[str]) -> str:
+    """What has to be said of latencies under an emulated CPU; empty where none was."""
+    emulated = [name for name in accelerators if name.startswith("tcg")]
+    if not emulated:
+        return ""
+    if "tcg-smoke" in emulated:
+        return "Latencies are of an emulator in a hurry (tcg-smoke): they prove that it runs, and measure nothing."
+    return (
+        f"Latencies are model time ({_listed(emulated)}): the guest's clock counts executed instructions, 1 ns each, "
+        "on a CPU without caches; good for signs, orders and ratios, not for absolute times."
     )
 
 

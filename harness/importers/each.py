@@ -23,9 +23,17 @@ Further results in the same file are returned as further runs, made by `another`
 
 
 def read_each(
-    files: Files, options: Options, reading: Reading, parse: Parse, sniff: Callable[[Head], bool]
+    files: Files,
+    options: Options,
+    reading: Reading,
+    parse: Parse,
+    sniff: Callable[[Head], bool],
+    *,
+    in_lines: bool = True,
 ) -> Reading:
     """One run per file. A file without numbers is a failed run with its reason, and a finding.
+
+    in_lines: a line counts once it has its end; False for formats that tell by themselves where they are cut.
 
     Beside results, directories hold scripts and notes: a file whose ending no result has, and that does not look
     like one, is left out with a finding.
@@ -49,10 +57,14 @@ def read_each(
             note(0, "it is empty")
             continue
         more: list[ImportedRun] = []
+        broken: list[int] = []
         try:
-            more = parse(run, checked(file.lines(), note), note) or []
+            more = parse(run, checked(file.lines(), note, broken if in_lines else None), note) or []
         except OSError as error:
             note(0, error.strerror or str(error))
+        if broken:
+            # The result it is in is the last of the file.
+            (more or [run])[-1].doubt(f"{file.name}: it ends inside line {broken[0]}")
         for extra in more:
             extra.block = _next(blocks, extra.case, 0)
             reading.runs.append(extra)
@@ -91,10 +103,18 @@ def _next(blocks: dict[str, set[int]], case: str, wanted: int) -> int:
     return block
 
 
-def checked(lines: Iterator[Line], note: Note) -> Iterator[Line]:
-    """The lines, with one finding for the first that is cut and the first that holds no text."""
+def checked(lines: Iterator[Line], note: Note, broken: list[int] | None = None) -> Iterator[Line]:
+    """The lines, with one finding for the first that is cut and the first that holds no text.
+
+    broken: gets the number of a last line without its end, which is left out: of 200025 only 20 may have been written.
+    None takes it as it is.
+    """
     seen = set()
     for line in lines:
+        if not line.ended and broken is not None:
+            broken.append(line.number)
+            note(line.number, "the file ends inside this line, which is left out")
+            continue
         if line.cut and "cut" not in seen:
             seen.add("cut")
             note(line.number, "the line is too long; its end is left out")

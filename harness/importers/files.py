@@ -32,11 +32,12 @@ def plain(text: str, width: int = 200) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """One line without its end. number: from 1; cut: it was longer than MAX_LINE."""
+    """One line without its end. number: from 1; cut: it was longer than MAX_LINE; ended: the file goes on behind it."""
 
     number: int
     text: str
     cut: bool = False
+    ended: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class SourceFile:
                 cut = not piece.endswith("\n") and len(piece) == MAX_LINE
                 while cut and (rest := text.readline(MAX_LINE)) and not rest.endswith("\n"):
                     pass
-                yield Line(number, _ANSI.sub("", piece.rstrip("\r\n")), cut)
+                ended = cut or piece.endswith("\n")
+                yield Line(number, _ANSI.sub("", piece.rstrip("\r\n")), cut, ended)
 
     def head(self) -> str:
         """The first characters, for sniffing; empty when it cannot be read."""

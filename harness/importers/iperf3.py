@@ -32,7 +32,7 @@ class Iperf3(Format):
         reading.converted(
             "iperf3 measures no request latency: tcp_rtt_*_us is the sending kernel's smoothed estimate"
         )
-        return read_each(files, options, reading, _parse, self.sniff)
+        return read_each(files, options, reading, _parse, self.sniff, in_lines=False)
 
 
 def _parse(run: ImportedRun, lines: Iterator[Line], note: Note) -> list[ImportedRun]:

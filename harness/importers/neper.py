@@ -62,6 +62,7 @@ def _rows(lines: Iterator[Line], note: Note) -> list[Row]:
     header: list[str] = []
     rows: list[Row] = []
     bad = 0
+    latest: dict[tuple[float, float], float] = {}
     for line in lines:
         cells = line.text.split(",") if line.text.strip() else []
         if not header:
@@ -77,6 +78,12 @@ def _rows(lines: Iterator[Line], note: Note) -> list[Row]:
             if bad == 1 and cells:
                 note(line.number, "the row does not fit its header; such rows are left out")
             continue
+        flow = known["tid"], known["flow_id"]
+        if known["time"] < latest.get(flow, known["time"]):
+            bad += 1
+            note(line.number, "the time goes back; the row is left out")
+            continue
+        latest[flow] = known["time"]
         rows.append(known)
     if bad > 1:
         note(0, f"{bad} rows are left out")

@@ -134,8 +134,10 @@ def _full_log(run: ImportedRun, lines: Iterator[Line], basis: Basis, note: Note)
         return
     samples = np.empty(len(trips), dtype=SAMPLE_DTYPE)
     times = np.frombuffer(sent)
-    samples["send_ns"] = np.clip(np.rint((times - times.min()) * 1e9), 0, 2**62)
-    samples["rtt_ns"] = np.clip(np.rint(np.frombuffer(trips) * (1e3 if basis == "rtt" else 2e3)), 0, 2**62)
+    samples["intended_ns"] = np.clip(np.rint((times - times.min()) * 1e9), 0, 2**62)
+    samples["latency_ns"] = np.clip(
+        np.rint(np.frombuffer(trips) * (1e3 if basis == "rtt" else 2e3)), 0, 2**62
+    )
     run.samples = samples
 
 
@@ -149,7 +151,7 @@ def _seconds(text: str) -> float | None:
 def _finish(run: ImportedRun, found: _Summary) -> None:
     if run.samples is not None:
         run.metrics["requests"] = float(len(run.samples))
-        run.metrics |= stats.summarise(run.samples["rtt_ns"])
+        run.metrics |= stats.summarise(run.samples["latency_ns"])
         run.environment["latency_basis"] = "rtt" if found.basis == "rtt" else "half round trip, doubled"
     elif found.values:
         put(run, found.values, found.basis, run.metrics.get("requests"))

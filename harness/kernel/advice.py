@@ -1,4 +1,4 @@
-"""What about this host makes latencies noisy or unlike a production host's, why, and what to do about it."""
+"""What about this host makes latencies noisy or unlike production, and is no setting; why, and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ FAST_CLOCKS = ("tsc", "arch_sys_counter", "kvm-clock", "hyperv_clocksource_tsc_p
 MANY_CPUS = 4
 MUCH_STEAL_SHARE = 0.01
 MUCH_LOAD_PER_CPU = 0.5
-LONG_WAKE_US = 10
 
 
 class Advice(NamedTuple):
@@ -28,20 +27,17 @@ class Advice(NamedTuple):
 
 
 def advice(root: Path | str = "/", sample_s: float = 0.2) -> list[Advice]:
-    """Every check, good ones too, in a fixed order. Takes `sample_s` seconds, to see time being stolen."""
+    """Every check of what no setting changes, good ones too, in a fixed order; harness.host has those of settings.
+
+    Takes `sample_s` seconds, to see time being stolen."""
     files = HostFiles(root)
     cpus = cpufacts.online_cpus(files)
     return [
         _cpus(files, cpus),
         _clock(files),
-        _governor(files),
-        _turbo(files),
         _smt(files),
-        _idle(files),
         _steal(files, sample_s),
         _load(files, cpus),
-        _irqbalance(files),
-        _autogroup(files),
         _mitigations(files),
         _virtualisation(files),
     ]
@@ -68,24 +64,6 @@ def _clock(files: HostFiles) -> Advice:
     return Advice("clock source", source or "unknown", source in FAST_CLOCKS, why, todo)
 
 
-def _governor(files: HostFiles) -> Advice:
-    governor = cpufacts.governor(files)
-    why = "a clock that follows the load makes a sleeping program slower than a polling one by itself"
-    todo = "sudo cpupower frequency-set -g performance"
-    if governor == "none":
-        return Advice("frequency governor", "none: not this kernel's to set", True, why, todo)
-    return Advice("frequency governor", governor, governor == "performance", why, todo)
-
-
-def _turbo(files: HostFiles) -> Advice:
-    turbo = cpufacts.turbo(files)
-    state = {None: "not told", True: "on", False: "off"}[turbo]
-    why = "the clock then depends on temperature and on what the other cores do: a neighbour's load slows you"
-    base = cpufacts.CPU_DIR
-    todo = f"echo 1 | sudo tee {base}/intel_pstate/no_turbo, or echo 0 to {base}/cpufreq/boost"
-    return Advice("turbo", state, not turbo, why, todo)
-
-
 def _smt(files: HostFiles) -> Advice:
     smt = cpufacts.smt(files)
     why = (
@@ -93,16 +71,6 @@ def _smt(files: HostFiles) -> Advice:
     )
     todo = f"echo off | sudo tee {cpufacts.CPU_DIR}/smt/control, or give a node CPUs of different cores"
     return Advice("SMT", smt or "not told", smt != "on", why, todo)
-
-
-def _idle(files: HostFiles) -> Advice:
-    driver = files.text(f"{cpufacts.CPU_DIR}/cpuidle/current_driver")
-    cpu = f"{cpufacts.CPU_DIR}/cpu{min(cpufacts.online_cpus(files), default=0)}/cpuidle"
-    enabled = [name for name in files.names(cpu) if not files.flag(f"{cpu}/{name}/disable")]
-    exit_us = max((files.number(f"{cpu}/{name}/latency") or 0 for name in enabled), default=0)
-    state = f"{driver or 'none'}, up to {exit_us} us to wake"
-    why = "a CPU that sleeps deeply needs that long to wake, and busy polling gets the credit for avoiding it"
-    return Advice("idle states", state, exit_us <= LONG_WAKE_US, why, "sudo cpupower idle-set -D 10")
 
 
 def _steal(files: HostFiles, sample_s: float) -> Advice:
@@ -127,26 +95,6 @@ def _load(files: HostFiles, cpus: set[int]) -> Advice:
     good = value <= MUCH_LOAD_PER_CPU * max(len(cpus), 1)
     todo = "stop what else runs, then wait a minute"
     return Advice("load", f"{value:.2f} over the last minute", good, why, todo)
-
-
-def _irqbalance(files: HostFiles) -> Advice:
-    runs = facts.running(files, "irqbalance")
-    why = "it moves interrupts between CPUs while you measure, so that two runs differ by where they landed"
-    return Advice(
-        "irqbalance", "running" if runs else "not running", not runs, why, "sudo systemctl stop irqbalance"
-    )
-
-
-def _autogroup(files: HostFiles) -> Advice:
-    on = files.flag("/proc/sys/kernel/sched_autogroup_enabled")
-    state = {None: "not told", True: "on", False: "off"}[on]
-    why = (
-        "sessions share a CPU as groups and nice counts only within one: a hog of another session weighs more"
-    )
-    todo = (
-        "sudo sysctl kernel.sched_autogroup_enabled=0, where production runs without it (services mostly do)"
-    )
-    return Advice("autogroup", state, not on, why, todo)
 
 
 def _mitigations(files: HostFiles) -> Advice:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 _SIOCETHTOOL = 0x8946
 _GLINK, _GCOALESCE, _SCOALESCE = 0x0A, 0x0E, 0x0F
 _GSTRINGS, _GSSET_INFO, _GFEATURES, _SFEATURES = 0x1B, 0x37, 0x3A, 0x3B
+_GCHANNELS, _SCHANNELS = 0x3C, 0x3D
 _SET_FEATURES = 4
 _NAME_BYTES = 32
 _UNSUPPORTED = 1
@@ -158,6 +159,23 @@ def set_coalesce(device: str, wanted: Mapping[str, int]) -> None:
     values = {**coalesce(device), **wanted}
     data = struct.pack(f"={len(values) + 1}I", _SCOALESCE, *(values[name] for name in COALESCE_FIELDS))
     _ioctl(device, bytearray(data))
+
+
+def combined_channels(device: str) -> tuple[int, int]:
+    """(queue pairs in use, queue pairs at most). Raises OSError (EOPNOTSUPP: the driver cannot tell)."""
+    data = bytearray(struct.pack("=I", _GCHANNELS) + bytes(32))
+    _ioctl(device, data)
+    values = struct.unpack_from("=8I", data, 4)
+    return values[7], values[3]
+
+
+def set_combined_channels(device: str, count: int) -> None:
+    """Use this many queue pairs. Raises OSError."""
+    data = bytearray(struct.pack("=I", _GCHANNELS) + bytes(32))
+    _ioctl(device, data)
+    values = list(struct.unpack_from("=8I", data, 4))
+    values[7] = count
+    _ioctl(device, bytearray(struct.pack("=9I", _SCHANNELS, *values)))
 
 
 _names: list[tuple[str, ...]] = []

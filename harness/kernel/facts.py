@@ -228,3 +228,8 @@ def total_ticks(files: HostFiles) -> tuple[int, int] | None:
     first = (files.text("/proc/stat") or "").partition("\n")[0].split()
     values = [int(value) for value in first[1:9] if value.isdigit()]
     return (sum(values), values[7]) if len(values) == 8 else None
+
+
+def uptime_s() -> float:
+    """Seconds since this kernel started."""
+    return next(iter(numbers(HostFiles("/"), "/proc/uptime")), 0.0)

@@ -43,8 +43,8 @@ class Journal:
     def note(self, kind: str, **what: Any) -> int:
         """Record an act BEFORE doing it; the number returned is for `done`.
 
-        Kinds: netns{name}; value{path, found, wrote}; process{pid, start_ticks}; others are kept but not
-        undone.
+        Kinds: netns{name}; value{path, found, wrote}; process{pid, start_ticks}; file{path};
+        directory{path}; others are kept but not undone.
         """
         self._count += 1
         self._write({"n": self._count, "kind": kind, **what})

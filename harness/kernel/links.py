@@ -31,6 +31,7 @@ _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 17, 
 _RTM_GETROUTE, _RTM_NEWNEIGH = 26, 28
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO = 1, 3, 4, 18
 _IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
+_IFLA_NEW_IFINDEX = 49
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_F_NODAD = 1, 2, 0x02
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
@@ -107,6 +108,24 @@ def _veth_end(end: VethEnd) -> bytes:
     )
 
 
+def adopt(ifindex: int, end: VethEnd) -> Request:
+    """Move a device of the socket's namespace to where a veth end would be born, under its name and ifindex."""
+    body = (
+        _IFINFO.pack(0, 0, 0, ifindex, 0, 0)
+        + attr_text(_IFLA_IFNAME, end.device)
+        + attr_u32(_IFLA_NET_NS_FD, end.netns_fd)
+        + attr_u32(_IFLA_NEW_IFINDEX, end.ifindex)
+    )
+    return Request(_RTM_NEWLINK, 0, body, f"move a NIC to be {end.device}")
+
+
+def set_address(end: VethEnd) -> Request:
+    """Give an adopted device its hardware address and MTU."""
+    body = _IFINFO.pack(0, 0, 0, end.ifindex, 0, 0) + attr(_IFLA_ADDRESS, end.mac)
+    body += attr_u32(_IFLA_MTU, end.mtu) if end.mtu is not None else b""
+    return Request(_RTM_NEWLINK, 0, body, f"give {end.device} its address")
+
+
 def link_up(ifindex: int, device: str = "") -> Request:
     """Set the device up."""
     body = _IFINFO.pack(0, 0, 0, ifindex, _IFF_UP, _IFF_UP)
@@ -178,6 +197,12 @@ def link_dump(sock: NetlinkSocket) -> list[LinkState]:
     """Every device of the socket's namespace. Raises NetlinkError."""
     request = Request(_RTM_GETLINK, NLM_F_DUMP, _IFINFO.pack(0, 0, 0, 0, 0, 0), "list the devices")
     return [_link_state(body) for body in sock.ask(request)]
+
+
+def link_dump_one(sock: NetlinkSocket, ifindex: int) -> LinkState:
+    """One device of the socket's namespace. Raises NetlinkError: ENODEV."""
+    request = Request(_RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0), f"look at device {ifindex}")
+    return _link_state(sock.ask(request)[0])
 
 
 def _link_state(body: bytes) -> LinkState:

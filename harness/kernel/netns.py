@@ -39,6 +39,29 @@ def create(name: str) -> int:
     return fd
 
 
+def adopt(name: str, source: str) -> int:
+    """Give a namespace that exists (`source`: a path of it) the name `name` too; a descriptor of it. Raises OSError."""
+    path = path_of(name)
+    _ensure_run_dir()
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    try:
+        syscalls.mount(source, path, "none", syscalls.MS_BIND)
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except BaseException:
+        remove(name)
+        raise
+
+
+def path_of_process(pid: int) -> str:
+    """Where the namespace of a process is found."""
+    return f"/proc/{pid}/ns/net"
+
+
+def path_of_fd(fd: int) -> str:
+    """Where a namespace is found of which this process has a descriptor."""
+    return f"/proc/self/fd/{fd}"
+
+
 def remove(name: str) -> bool:
     """Unbind `name`; the kernel frees the namespace once nobody is inside. False when there was none."""
     path = path_of(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,20 @@ def interrupts() -> dict[int, int]:
         if len(fields) == len(cpus) and all(f.isdigit() for f in fields):
             for cpu, count in zip(cpus, fields, strict=True):
                 totals[cpu] += int(count)
+    return totals
+
+
+def interrupts_of(irqs: Collection[int]) -> dict[int, int]:
+    """Interrupts of the given lines, together, per CPU since boot; CPUs that had none left out."""
+    lines = (_PROC / "interrupts").read_text().splitlines()
+    cpus = [int(name[3:]) for name in lines[0].split()]
+    totals: dict[int, int] = {}
+    for line in lines[1:]:
+        label, *fields = line.split()
+        if label[:-1].isdigit() and int(label[:-1]) in irqs:
+            for cpu, count in zip(cpus, fields, strict=False):
+                if int(count):
+                    totals[cpu] = totals.get(cpu, 0) + int(count)
     return totals
 
 

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
+from harness.kernel import red
 from harness.kernel.netlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
@@ -38,13 +39,16 @@ HTB_CLASS_MINOR = 1
 def new_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Options) -> list[Request]:
     """The requests that install a qdisc. The kernel answers ENOENT when it has no such kind.
 
-    Options by kind: tbf, htb {rate_bps, burst_bytes, limit_bytes (tbf)}; netem {delay_ns, jitter_ns, loss,
-    duplicate, reorder (shares), limit}; the others {limit}, none meaning the kernel's default. For htb it
-    is the qdisc and its one class, HANDLE:1, to which all packets go.
+    Options by kind: tbf, htb {rate_bps, burst_bytes, limit_bytes (tbf)}; hfsc {rate_bps}; red: see red.encode;
+    netem {delay_ns, jitter_ns, loss, duplicate, reorder (shares), limit}; the others {limit}, none meaning the
+    kernel's default. For htb and hfsc it is the qdisc and its one class, HANDLE:1, to which all packets go.
     """
     made = [_tc(_RTM_NEWQDISC, ifindex, kind, handle, parent, _encoded(kind, tuple(options.items())))]
     if kind == "htb":
         payload = _htb_class(options)
+        made.append(_tc(_RTM_NEWTCLASS, ifindex, kind, handle | HTB_CLASS_MINOR, handle, payload))
+    if kind == "hfsc":
+        payload = _hfsc_class(options)
         made.append(_tc(_RTM_NEWTCLASS, ifindex, kind, handle | HTB_CLASS_MINOR, handle, payload))
     return made
 
@@ -99,6 +103,16 @@ def _htb_class(options: Options) -> bytes:
     return attr(1, parameters) + rate64
 
 
+def _hfsc(_: Options) -> bytes:
+    return struct.pack("=H", HTB_CLASS_MINOR)
+
+
+def _hfsc_class(options: Options) -> bytes:
+    """The rate as guarantee (real-time and link-sharing) and as upper limit."""
+    curve = struct.pack("=III", 0, 0, min(max(1, int(options["rate_bps"]) // 8), U32_MAX))
+    return attr(1, curve) + attr(2, curve) + attr(3, curve)
+
+
 def _netem(options: Options) -> bytes:
     delay, jitter = int(options.get("delay_ns", 0)), int(options.get("jitter_ns", 0))
     reorder = _probability(options.get("reorder", 0))
@@ -137,6 +151,8 @@ def _limit_in(kind: int) -> Encoder:
 _ENCODERS: dict[str, Encoder] = {
     "tbf": _tbf,
     "htb": _htb,
+    "hfsc": _hfsc,
+    "red": lambda options: red.encode(options) if options else None,
     "netem": _netem,
     "pfifo": _fifo,
     "bfifo": _fifo,

@@ -15,6 +15,16 @@ from harness.kernel.netns import in_netns, throw_away
 _SMALLEST: dict[str, dict[str, int | float]] = {
     "tbf": {"rate_bps": 8_000_000, "burst_bytes": 1600, "limit_bytes": 16000},
     "htb": {"rate_bps": 8_000_000, "burst_bytes": 1600},
+    "hfsc": {"rate_bps": 8_000_000},
+    "red": {
+        "limit": 100_000,
+        "min": 30_000,
+        "max": 35_000,
+        "avpkt": 1500,
+        "burst": 20,
+        "red_rate_bps": 8_000_000,
+        "probability": 1,
+    },
     "netem": {"limit": 1000},
 }
 
@@ -60,5 +70,6 @@ def missing_remedy(kind: str) -> str:
     """What a user can do about a missing qdisc kind."""
     return (
         f"load the module sch_{kind} (on Ubuntu: package linux-modules-extra), or use a kernel that has "
-        f"CONFIG_NET_SCH_{kind.upper()}, as the generic kernels of Debian and Ubuntu have"
+        f"CONFIG_NET_SCH_{kind.upper()}, as the generic kernels of Debian and Ubuntu have; "
+        "or run it in a guest that has it: pollbench vm run FILE"
     )

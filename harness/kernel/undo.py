@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from harness.kernel.proc import start_ticks
 
 _KILL_WAIT_MS = 5000
 _OWN_GROUP = "pollbench-"
+_OWN_FILE = "up-"
 _LEAVE_S = 1.0
 
 
@@ -35,7 +37,15 @@ class Undone(NamedTuple):
 
 def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
     """Undo one entry; None when there is nothing (left) to do. Never raises: a failure is an outcome."""
-    kinds = {"netns": _netns, "value": _value, "process": _process, "cgroup": _cgroup, "subtree": _subtree}
+    kinds = {
+        "netns": _netns,
+        "value": _value,
+        "process": _process,
+        "cgroup": _cgroup,
+        "subtree": _subtree,
+        "file": _file,
+        "directory": _directory,
+    }
     kind = str(entry["kind"])
     if kind not in kinds:
         return None
@@ -127,6 +137,26 @@ def remove_group(path: Path) -> None:
             time.sleep(0.01)
             continue
         return
+
+
+def _file(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    """Remove a file that tells others of a testbed; only what is named as ours are."""
+    path = Path(str(entry["path"]))
+    if not path.name.startswith(_OWN_FILE) or not path.is_file():
+        return None
+    if not dry_run:
+        path.unlink(missing_ok=True)
+    return "removed", ""
+
+
+def _directory(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    """Remove a directory of a daemon of ours, with what is in it."""
+    path = Path(str(entry["path"]))
+    if not path.name.startswith(_OWN_GROUP) or not path.is_dir() or path.is_symlink():
+        return None
+    if not dry_run:
+        shutil.rmtree(path)
+    return "removed", ""
 
 
 def _subtree(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ from harness.knobs.coalesce import Coalesce
 from harness.knobs.epoll_busy_poll import EpollBusyPoll
 from harness.knobs.ethtool_coalesce import EthtoolCoalesce
 from harness.knobs.host_busy_poll import HostBusyPoll
+from harness.knobs.irq_affinity import IrqAffinity
 from harness.knobs.offloads import Offloads
 from harness.knobs.process import Process
 from harness.knobs.rps import Rps
@@ -21,6 +22,7 @@ _ALL: tuple[type[Knob], ...] = (
     ThreadedNapi,
     Coalesce,
     EthtoolCoalesce,
+    IrqAffinity,
     Rps,
     HostBusyPoll,
     BusyPoll,

@@ -10,10 +10,11 @@
 
 #include "clock.h"
 #include "events.h"
+#include "selecting.h"
 #include "stamping.h"
 #include "stop.h"
 
-const char *const wait_names[] = {"blocking", "spin", "poll", "epoll", "uring", NULL};
+const char *const wait_names[] = {"blocking", "spin", "poll", "select", "epoll", "uring", NULL};
 
 static void set_blocking(int socket, bool blocking)
 {
@@ -67,6 +68,13 @@ static int poll_one(int socket, short events, int64_t timeout_ns)
     return ppoll(&watched, 1, timeout_ns == NO_TIMEOUT ? NULL : &timeout, NULL);
 }
 
+static int select_one(int socket)
+{
+    struct pollfd watched = {.fd = socket, .events = POLLIN};
+
+    return select_as_poll(&watched, 1, NULL);
+}
+
 /* Waits in the styles that ask for readiness first. True: worth trying to receive. */
 static bool wait_ready(const struct channel *channel)
 {
@@ -74,6 +82,8 @@ static bool wait_ready(const struct channel *channel)
 
     if (channel->style == WAIT_POLL)
         return poll_one(channel->socket, POLLIN, NO_TIMEOUT) > 0;
+    if (channel->style == WAIT_SELECT)
+        return select_one(channel->socket) > 0;
     if (channel->style == WAIT_EPOLL)
         return epoll_wait(channel->epoll, &event, 1, -1) > 0;
     return true;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-enum wait_style { WAIT_BLOCKING, WAIT_SPIN, WAIT_POLL, WAIT_EPOLL, WAIT_URING };
+enum wait_style { WAIT_BLOCKING, WAIT_SPIN, WAIT_POLL, WAIT_SELECT, WAIT_EPOLL, WAIT_URING };
 extern const char *const wait_names[];
 
 #define NO_TIMEOUT INT64_MAX

@@ -7,6 +7,7 @@
 #include "cpulist.h"
 #include "events.h"
 #include "options.h"
+#include "selecting.h"
 
 #define CONNECTIONS_MAX 10000
 #define THREADS_MAX 256
@@ -43,9 +44,11 @@ static void check_shape(const struct load *load)
     const bool many = load->connections > load->threads;
 
     refuse(load->style == WAIT_URING, "--wait", "uring is a server's way to wait");
+    refuse(load->style == WAIT_SELECT && load->connections / load->threads > SELECT_CONNECTIONS_MAX,
+           "--connections", "a set of select() holds 1000 per thread at most");
     refuse(load->connections < load->threads, "--connections", "every thread needs one");
     refuse(load->loop == LOOP_CLOSED && load->style == WAIT_BLOCKING && many, "--connections",
-           "--wait blocking waits on one connection per thread; poll, epoll and spin wait on many");
+           "--wait blocking waits on one connection per thread; poll, select, epoll and spin wait on many");
     refuse(load->connect_per_request && load->to.protocol == PROTOCOL_UDP, "--connect-per-request",
            "goes with --protocol tcp");
     refuse(load->connect_per_request && load->depth > load->connections / load->threads, "--depth",

@@ -117,7 +117,9 @@ struct worker *worker_make(const struct load *load, int64_t index)
     worker->connections = zeroed(worker->count, sizeof *worker->connections);
     worker->owing = zeroed(worker->count, sizeof *worker->owing);
     worker->blocked = zeroed(worker->count, sizeof *worker->blocked);
-    worker->polled = load->style == WAIT_POLL ? zeroed(worker->count, sizeof *worker->polled) : NULL;
+    worker->polled = load->style == WAIT_POLL || load->style == WAIT_SELECT
+                         ? zeroed(worker->count, sizeof *worker->polled)
+                         : NULL;
     worker->epoll = channel_make_epoll(load->style);
     sockopts_apply_epoll(&load->sockopts, worker->epoll);
     worker->stamping = load->phases ? zeroed(1, sizeof *worker->stamping) : NULL;

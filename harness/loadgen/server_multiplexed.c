@@ -1,4 +1,4 @@
-/* Serves any number of TCP connections from one thread: spinning over them, or over poll or epoll. */
+/* Serves any number of TCP connections from one thread: spinning over them, or over poll, select or epoll. */
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "events.h"
+#include "selecting.h"
 #include "stop.h"
 
 #define EVENTS_PER_WAIT 64
@@ -126,7 +127,8 @@ static void wait_epoll(struct server *server, struct connections *table)
 
 static void wait_poll(struct server *server, struct connections *table)
 {
-    int ready = poll(table->polled, table->count, -1);
+    int ready = server->plan->style == WAIT_SELECT ? select_as_poll(table->polled, table->count, NULL)
+                                                   : poll(table->polled, table->count, -1);
 
     check_wait(ready);
     /* From the end, so that the entry which fills a dropped one's place has been looked at already. */
@@ -157,7 +159,7 @@ void server_run_multiplexed(struct server *server)
     while (!stop_requested) {
         if (server->plan->style == WAIT_EPOLL)
             wait_epoll(server, &table);
-        else if (server->plan->style == WAIT_POLL)
+        else if (server->plan->style == WAIT_POLL || server->plan->style == WAIT_SELECT)
             wait_poll(server, &table);
         else
             spin(server, &table);

@@ -35,7 +35,7 @@ struct worker {
     uint32_t *owing, owing_count;   /* connections that owe replies */
     uint32_t cursor;                /* where looking at them goes on */
     uint32_t *blocked, blocked_count; /* connections with an unsent request */
-    struct pollfd *polled;          /* runs parallel to `connections`; --wait poll */
+    struct pollfd *polled;          /* runs parallel to `connections`; --wait poll and select */
     int epoll;                      /* --wait epoll, else -1 */
 
     struct traffic traffic;

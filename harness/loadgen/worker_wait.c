@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "phases.h"
+#include "selecting.h"
 #include "worker.h"
 
 #define EVENTS_PER_WAIT 64
@@ -43,7 +44,8 @@ static void look(struct worker *worker)
 static void wait_poll(struct worker *worker, bool may_sleep)
 {
     const struct timespec timeout = clock_from_ns(may_sleep ? worker->load->timeout_ns : 0);
-    int ready = ppoll(worker->polled, worker->count, &timeout, NULL);
+    int ready = worker->load->style == WAIT_SELECT ? select_as_poll(worker->polled, worker->count, &timeout)
+                                                   : ppoll(worker->polled, worker->count, &timeout, NULL);
 
     if (ready < 0 && errno != EINTR)
         worker_fail(worker, errno);
@@ -82,6 +84,7 @@ void worker_receive(struct worker *worker, bool may_sleep)
 {
     switch (worker->load->style) {
     case WAIT_POLL:
+    case WAIT_SELECT:
         wait_poll(worker, may_sleep);
         break;
     case WAIT_EPOLL:

@@ -55,14 +55,14 @@ def shapes(study: Study, wanted: Collection[str], with_time: Collection[str] = (
         return
     timed = set(with_time)
     for run_id in wanted:
-        names = ("send_ns", "rtt_ns") if run_id in timed else ("rtt_ns",)
+        names = ("intended_ns", "latency_ns") if run_id in timed else ("latency_ns",)
         columns = study.results.sample_columns(run_id, names)
-        if columns is None or not columns["rtt_ns"].size:
+        if columns is None or not columns["latency_ns"].size:
             continue
-        rtt_ns = columns["rtt_ns"]
-        series = timeline(columns["send_ns"], rtt_ns, SLICES) if run_id in timed else None
-        answered = np.sort(rtt_ns[rtt_ns >= 0])
+        latency_ns = columns["latency_ns"]
+        series = timeline(columns["intended_ns"], latency_ns, SLICES) if run_id in timed else None
+        answered = np.sort(latency_ns[latency_ns >= 0])
         count = int(answered.size)
         yield RunShape(
-            run_id, count, int(rtt_ns.size) - count, quantiles_us(answered), firm_until(count), series
+            run_id, count, int(latency_ns.size) - count, quantiles_us(answered), firm_until(count), series
         )

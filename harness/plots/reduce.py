@@ -78,17 +78,17 @@ class Timeline:
     lost: Ints
 
 
-def timeline(send_ns: Ints, rtt_ns: Ints, slices: int) -> Timeline | None:
+def timeline(intended_ns: Ints, latency_ns: Ints, slices: int) -> Timeline | None:
     """Slices by send time; the greatest of each slice is exact, so no hiccup disappears. None without samples."""
-    if not send_ns.size:
+    if not intended_ns.size:
         return None
-    end = max(int(send_ns.max()), 1)
-    place = np.minimum(np.maximum(send_ns, 0) * slices // (end + 1), slices - 1)
-    answered = rtt_ns >= 0
+    end = max(int(intended_ns.max()), 1)
+    place = np.minimum(np.maximum(intended_ns, 0) * slices // (end + 1), slices - 1)
+    answered = latency_ns >= 0
     lost = np.bincount(place[~answered], minlength=slices).astype(np.int64)
     # Slice and time in one number: one sort then orders the samples within every slice.
     top = (1 << _MOMENT_BITS) - 1
-    keys = np.sort((place[answered] << _MOMENT_BITS) | np.minimum(rtt_ns[answered], top))
+    keys = np.sort((place[answered] << _MOMENT_BITS) | np.minimum(latency_ns[answered], top))
     counts = np.bincount(keys >> _MOMENT_BITS, minlength=slices)
     p50, most = np.full(slices, np.nan), np.full(slices, np.nan)
     there = np.flatnonzero(counts)

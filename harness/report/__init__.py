@@ -8,8 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.claims import Finding
     from harness.compare import Comparison
     from harness.overview import Overview
+
+    Claims = Sequence[tuple[str, Sequence[Finding]]]
 
 Format = Literal["text", "markdown", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("text", "markdown", "csv", "json")
@@ -30,12 +35,21 @@ def show(view: Overview, fmt: Format = "text", width: int = 100, color: bool = F
     return layout.to_text(blocks, width, color) if fmt == "text" else layout.to_markdown(blocks)
 
 
-def compare(found: Comparison, fmt: CompareFormat = "text", width: int = 100, color: bool = False) -> str:
-    """A comparison in one format; `width` in columns and `color` (ANSI) matter to text only."""
+def compare(
+    found: Comparison,
+    fmt: CompareFormat = "text",
+    width: int = 100,
+    color: bool = False,
+    claims: Claims = (),
+) -> str:
+    """A comparison in one format; `width` in columns and `color` (ANSI) matter to text only.
+
+    claims: those that the inputs carry, with what to call the input.
+    """
     if fmt in ("csv", "json"):
         from harness.report import data
 
-        return data.comparison_csv(found) if fmt == "csv" else data.comparison_json(found)
+        return data.comparison_csv(found) if fmt == "csv" else data.comparison_json(found, claims)
     if fmt == "kernel":
         from harness.report.kernel import kernel_table
 
@@ -44,6 +58,10 @@ def compare(found: Comparison, fmt: CompareFormat = "text", width: int = 100, co
     from harness.report.comparison import document
 
     blocks = document(found)
+    for label, each in claims:
+        from harness.report.claims import blocks as claim_blocks
+
+        blocks += [layout.Gap(), *claim_blocks(each, label)]
     return layout.to_text(blocks, width, color) if fmt == "text" else layout.to_markdown(blocks)
 
 

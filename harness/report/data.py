@@ -10,8 +10,10 @@ from dataclasses import asdict
 from typing import Any
 
 from harness import columns
+from harness.claims import Finding
 from harness.compare import Change, Comparison, Factors, Row
 from harness.overview import CellView, Overview
+from harness.report.claims import as_data
 from harness.stats import Estimate
 from harness.tables.csvout import decimals_of, neutral, number
 
@@ -38,6 +40,7 @@ def overview_json(view: Overview) -> str:
             ],
             "calibration": list(view.calibration),
             "warnings": list(view.warnings),
+            **({"claims": as_data(view.claims)} if view.claims else {}),
         }
     )
 
@@ -63,8 +66,8 @@ def overview_csv(view: Overview) -> str:
     return _csv([*names, "note"], rows)
 
 
-def comparison_json(found: Comparison) -> str:
-    """A comparison as an indented JSON document."""
+def comparison_json(found: Comparison, claims: Sequence[tuple[str, Sequence[Finding]]] = ()) -> str:
+    """A comparison as an indented JSON document, with the claims of its inputs by label."""
     return _json(
         {
             "kind": found.kind,
@@ -89,6 +92,7 @@ def comparison_json(found: Comparison) -> str:
             "notes": list(found.notes),
             "calibration": list(found.calibration),
             "warnings": list(found.warnings),
+            **({"claims": {label: as_data(each) for label, each in claims}} if claims else {}),
         }
     )
 

@@ -6,6 +6,13 @@ from harness.compare import Change
 from harness.overview import CellView
 from harness.report import words
 
+_NAMES = {
+    "rtt_p50_us": "p50",
+    "rtt_p99_us": "p99",
+    "cpu_us_per_request": "CPU per request",
+    "cycles_per_query": "cycles per query",
+}
+
 
 def sentence(cell: CellView, baseline: str) -> str:
     """One cell against the baseline case, in words that claim no more than was shown."""
@@ -13,10 +20,8 @@ def sentence(cell: CellView, baseline: str) -> str:
     lead = f"{cell.case} vs {baseline}{where}: "
     if cell.note:
         return f"{lead}{cell.note}."
-    changes = [cell.changes.get(name) for name in ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")]
-    parts = [
-        _said(change, name) for change, name in zip(changes, ("p50", "p99", "CPU per request"), strict=True)
-    ]
+    changes = [cell.changes.get(metric) for metric in _NAMES]
+    parts = [_said(change, name) for change, name in zip(changes, _NAMES.values(), strict=True)]
     said = ", ".join(part for part in parts if part) or "nothing to compare"
     doubtful = [
         change
@@ -30,8 +35,10 @@ def sentence(cell: CellView, baseline: str) -> str:
 
 
 def _said(change: Change | None, name: str) -> str:
-    if change is None or change.ratio is None:
-        why = f" ({change.note})" if change is not None and change.note else ""
+    if change is None:
+        return "p50 not compared" if name == "p50" else ""
+    if change.ratio is None:
+        why = f" ({change.note})" if change.note else ""
         return f"{name} not compared{why}" if name != "p99" else ""
     seen = f" ({words.short(change.base.median)} -> {words.short(change.test.median)} us)"
     size = "no difference shown" if change.outcome == "~" else words.times(change)

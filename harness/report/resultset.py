@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
+from harness.compare.environment import texts_of
 from harness.overview import CellView, Overview
-from harness.report import words
+from harness.report import claims, words
 from harness.report.headline import sentence
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 from harness.stats import Estimate
+from harness.tables.source import Source
 
 _NOTHING = Estimate(None, None, 0)
 _MOVED = (
@@ -29,6 +31,7 @@ def document(view: Overview) -> list[Block]:
         blocks.append(Gap())
     if view.cells:
         blocks += [_table(view), Gap()]
+    blocks += claims.blocks(view.claims)
     blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
     blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]
@@ -42,10 +45,11 @@ def _title(view: Overview) -> str:
 
 def _table(view: Overview) -> Table:
     against = f"p50 vs\n{view.baseline}" if view.baseline else ""
+    unit = "model us" if view.model_time else "us"
     cols = (
         Col("case", right=False),
         Col("runs\nvalid", keep=8, name="runs"),
-        Col("RTT p50\nus"),
+        Col(f"RTT p50\n{unit}"),
         Col("[interval]\nus", right=False, keep=3, name="interval of p50"),
         Col(against, right=False, keep=8, name="change"),
         Col("p99\nus", keep=7, name="p99"),
@@ -134,6 +138,8 @@ def _legend(view: Overview) -> Iterator[str]:
         f"RTT: request {begins} to reply received, the whole round trip{what}. Quantiles are taken per run; "
         "shown are medians over the valid runs."
     )
+    if view.model_time:
+        yield view.model_time
     yield from _interval_legend(view)
     if view.baseline and any(cell.changes for cell in view.cells):
         yield (
@@ -161,13 +167,27 @@ def _interval_legend(view: Overview) -> Iterator[str]:
         yield f"[interval]: of that median, by order statistics; confidence {levels}."
 
 
+def host_line(source: Source) -> str:
+    """Where the runs of a source were made, in a sentence; "" where nothing is known."""
+    return _measured_on({name: found for name in _HOST if (found := texts_of(source.runs, name))})
+
+
+_HOST = ("kernel", "cpu_model", "virtualisation", "governor", "clocksource", "datapath")
+
+
 def _host(view: Overview) -> str:
-    facts = {name: words.some(values, 3) for name, values in view.facts.items()}
+    return _measured_on(view.facts)
+
+
+def _measured_on(values: Mapping[str, Sequence[str]]) -> str:
+    facts = {name: words.some(each, 3) for name, each in values.items()}
     parts = [f"kernel {facts['kernel']}"] if "kernel" in facts else []
     if "cpu_model" in facts:
         parts.append(facts["cpu_model"])
     if facts.get("virtualisation", "none") != "none":
         parts.append(f"under {facts['virtualisation']}")
+    if facts.get("accelerator"):
+        parts.append(f"accelerator {facts['accelerator']}")
     for name in ("governor", "clocksource", "datapath"):
         if facts.get(name, "none") != "none":
             parts.append(f"{name} {facts[name]}")

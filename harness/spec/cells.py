@@ -14,6 +14,7 @@ from harness.errors import InputError
 from harness.knobs import KNOBS
 from harness.spec.checks import Checks
 from harness.spec.experiment import REQUIRED_SECTIONS, SECTION_TYPES
+from harness.spec.machine import Machine
 from harness.spec.messages import Path, problem, validate
 from harness.spec.rules_cell import (
     Settings,
@@ -22,6 +23,7 @@ from harness.spec.rules_cell import (
     check_workload,
     contention_cpus,
     expand_settings,
+    with_cpu_shares,
 )
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
@@ -36,8 +38,8 @@ class CellSpec:
     """All that decides what a run does.
 
     workload: the measured one; background: what runs beside it. settings: node to knob to model; knobs of the whole
-    host stand under "*". napi: whether the links are made NAPI-capable; the same for every cell of an experiment that
-    does not force its own datapath.
+    host stand under "*". machine: what `pollbench vm run` boots. napi: whether the links are made NAPI-capable; the
+    same for every cell of an experiment that does not force its own datapath.
     """
 
     topology: Topology
@@ -47,6 +49,7 @@ class CellSpec:
     checks: Checks
     napi: bool = False
     background: tuple[Workload, ...] = ()
+    machine: Machine = field(default_factory=Machine)
 
     def workloads(self) -> tuple[Workload, ...]:
         """The measured workload, then those in the background."""
@@ -75,18 +78,24 @@ class CellSpec:
     def identity(self) -> dict[str, Any]:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
         background = {"background": [_dump(each) for each in self.background]} if self.background else {}
-        return background | {
-            "topology": _dump(self.topology, exclude={"description"}),
-            "workload": _dump(self.workload),
-            "contention": _dump(self.contention) if self.contention else None,
-            "settings": {
-                node: {name: _dump(model) for name, model in knobs.items()}
-                for node, knobs in self.settings.items()
-            },
-            # What is made of the results later decides nothing about a run.
-            "checks": _dump(self.checks, exclude={"smallest_effect"}),
-            "napi": self.napi,
-        }
+        # What was added later is told only where it says something: older results keep their names.
+        machine = {"vm": _dump(self.machine)} if self.machine != Machine() else {}
+        return (
+            background
+            | machine
+            | {
+                "topology": _topology(self.topology),
+                "workload": _dump(self.workload),
+                "contention": _dump(self.contention) if self.contention else None,
+                "settings": {
+                    node: {name: _dump(model) for name, model in knobs.items()}
+                    for node, knobs in self.settings.items()
+                },
+                # What is made of the results later decides nothing about a run.
+                "checks": _dump(self.checks, exclude={"smallest_effect"}),
+                "napi": self.napi,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -133,9 +142,13 @@ class SpecBuilder:
         if contention is not None:
             check_contention(contention, topology, tree)
         measured = check_measured(workloads, tree)
+        machine: Machine = self._section("vm", tree)
         background = tuple(each for path, each in workloads.items() if path != measured)
-        spec = CellSpec(topology, workloads[measured], contention, {}, checks, background=background)
-        return replace(spec, settings=expand_settings(raw, topology, spec.actors(), tree))
+        spec = CellSpec(
+            topology, workloads[measured], contention, {}, checks, background=background, machine=machine
+        )
+        settings = expand_settings(raw, topology, spec.actors(), tree)
+        return replace(spec, settings=with_cpu_shares(settings, topology, spec.actors()))
 
     def _workloads(self, tree: Tree) -> dict[Path, Workload]:
         """Every workload by the path where it stands."""
@@ -180,3 +193,11 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 def _dump(model: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude=exclude)
+
+
+def _topology(topology: Topology) -> dict[str, Any]:
+    found = _dump(topology, exclude={"description", "mininet_from"})
+    for link in found["links"]:
+        if link["nic"] == "veth":
+            del link["nic"]
+    return found

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 from pydantic import Field
 
-from harness.spec.topology import Section
+from harness.spec.topology import Sparing
 from harness.units import Share
 
 
-class Checks(Section):
+class Checks(Sparing):
     """When a run is `suspect` (noise) or `inert` (a knob without effect)."""
+
+    later: ClassVar[frozenset[str]] = frozenset(("verify_links", "max_starved_share"))
 
     max_foreign_share: Share = Field(
         0.05, description="suspect above this: time of other programs on any one CPU of the set"
@@ -38,6 +42,14 @@ class Checks(Section):
         0.1,
         description="suspect above this share of a CPU: a hog's time beyond the declared `load`, or short of it "
         "while its CPUs were idle",
+    )
+    verify_links: Literal["first", "every", "off"] = Field(
+        "first",
+        description="suspect if a shaped link does not do what it declares, tried before measuring: on the first run "
+        "with a topology, or on every run",
+    )
+    max_starved_share: Share = Field(
+        0.8, description="suspect above this, without contention: time that a program waited for a CPU"
     )
     smallest_effect: Share | None = Field(
         None, description="changes within this, either way, do not matter: `compare` shows them as ~"

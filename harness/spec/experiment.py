@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from harness.knobs import KNOBS
 from harness.spec.checks import Checks
+from harness.spec.claims import Claim
+from harness.spec.machine import Machine
 from harness.spec.repeat import RepeatSection
 from harness.spec.topology import Section, Topology
 from harness.units import INT64_MAX, Count
@@ -16,9 +18,9 @@ from harness.workloads import WORKLOADS, Contention
 
 DEFAULT_REPEAT = 5
 DEFAULT_CASE = "base"
-CELL_SECTIONS = ("topology", "workload", "workloads", "contention", "settings", "checks")
+CELL_SECTIONS = ("topology", "workload", "workloads", "contention", "settings", "checks", "vm")
 REQUIRED_SECTIONS = ("topology",)
-HEADER_KEYS = ("name", "description", "cases", "sweep", "repeat", "seed", "order")
+HEADER_KEYS = ("name", "description", "cases", "sweep", "claims", "repeat", "seed", "order", "quick")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"
 
@@ -61,6 +63,9 @@ class Header(Section):
     sweep: dict[str, list[Any]] | None = Field(
         None, description="dotted key to the values it takes; every combination is run for every case"
     )
+    claims: dict[Name, Claim] | None = Field(
+        None, description="name to a claim: what the experiment is expected to show; gets a verdict"
+    )
     repeat: RepeatSection = Field(
         DEFAULT_REPEAT,
         description="repetitions of every cell; or a mapping: until intervals are narrow enough",
@@ -69,6 +74,9 @@ class Header(Section):
     order: Literal["blocks", "sequential"] = Field(
         "blocks",
         description="blocks: every cell once per repetition, shuffled; sequential: cell after cell",
+    )
+    quick: dict[str, Any] | None = Field(
+        None, description="dotted key to the value it has with --quick, as with --set: a shorter run"
     )
 
 
@@ -79,4 +87,5 @@ SECTION_TYPES: dict[str, Any] = {
     "contention": Contention | None,
     "settings": dict[str, NodeSettings | None],
     "checks": Checks,
+    "vm": Machine,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from harness.adaptive import Adaptive
 from harness.errors import InputError
 from harness.spec.cells import Cell
+from harness.spec.claims import Claim, check_claims, written
 from harness.spec.experiment import CELL_SECTIONS, HEADER_KEYS, Header
 from harness.spec.matrix import (
     OVERRIDE_LAYER,
@@ -43,7 +44,7 @@ class Experiment:
     path: the file as it was named; data: its bytes. case_descriptions: case name to text, in file order.
     repeat: repetitions at most; adaptive: when fewer are enough, None for a fixed number.
     cells: cases outermost, in file order; trees: what each was made from, with places. document: the resolved
-    file as plain data, topology files read in, settings of the command line under "set".
+    file as plain data, topology files read in, settings of the command line under "set". claims: name to claim.
     """
 
     path: str
@@ -58,15 +59,19 @@ class Experiment:
     cells: tuple[Cell, ...]
     trees: tuple[Tree, ...]
     document: dict[str, Any]
+    claims: dict[str, Claim] = field(default_factory=dict)
 
 
-def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ()) -> Experiment:
+def load_experiment(
+    path: str | Path, overrides: Iterable[tuple[str, str]] = (), quick: bool = False
+) -> Experiment:
     """Read and check an experiment file; `overrides` are dotted keys to set, [("contention.load", "50%")].
 
-    Their values are YAML. InputError (where = file:line:column, or "--set KEY=VALUE") at the first mistake.
+    Their values are YAML; they win over the file's `quick` section, which counts with `quick` only. InputError (where =
+    file:line:column, or "--set KEY=VALUE") at the first mistake.
     """
     data, tree = read_file(path)
-    settings = [_override(key, text) for key, text in overrides]
+    settings = [*(_shortened(tree) if quick else ()), *(_override(key, text) for key, text in overrides)]
     for key, value in settings:
         if _root(key, value.at) not in CELL_SECTIONS:
             tree = _set_in_file(tree, key, value)
@@ -79,6 +84,10 @@ def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ())
     repeat, adaptive = _repetitions(header, where)
     check_count(layers, repeat, where)
     pairs = expand(layers)
+    claims = header.claims or {}
+    # Held against the file's own sweep: an override that takes a value away makes a claim untested, not wrong.
+    swept = {key: [written(value) for value in values] for key, values in (header.sweep or {}).items()}
+    check_claims(claims, tree, {case.name: case for case in layers.cases}, swept)
     document = resolved.plain()
     if cell_settings:
         document["set"] = {key: value.plain() for key, value in cell_settings}
@@ -95,7 +104,18 @@ def load_experiment(path: str | Path, overrides: Iterable[tuple[str, str]] = ())
         cells=tuple(cell for cell, _ in pairs),
         trees=tuple(tree for _, tree in pairs),
         document=document,
+        claims=claims,
     )
+
+
+def _shortened(tree: Tree) -> list[tuple[str, Tree]]:
+    """What the `quick` section sets. InputError unless it is a mapping."""
+    section = tree.child("quick")
+    if section is None or section.value is None:
+        return []
+    if not isinstance(section.value, dict):
+        raise InputError("quick", got=f"it is {kind_of(section.value)}, not a mapping", where=section.at)
+    return list(section.value.items())
 
 
 def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
@@ -112,17 +132,20 @@ def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
     return wanted.max, Adaptive(wanted.min, wanted.max, wanted.until.metric, wanted.until.ci, budget_s)
 
 
-def check_cpus(experiment: Experiment, online: AbstractSet[int]) -> None:
-    """InputError at the first CPU list that names a CPU this host does not have online."""
+def check_cpus(experiment: Experiment, online: AbstractSet[int] | None) -> None:
+    """InputError at the first CPU list that names a CPU that is not online here (None: that the guest lacks)."""
     for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
         spec = cell.spec
         for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
-            missing = [cpu for cpu in cpus if cpu not in online]
+            in_guest = online is None or spec.topology.needs_guest()
+            have = set(range(spec.machine.cpus)) if online is None or in_guest else online
+            missing = [cpu for cpu in cpus if cpu not in have]
             if missing:
-                got = f"this host has no CPU {format_cpus(tuple(missing))}"
+                whose = "the guest (vm.cpus)" if in_guest else "this host"
+                got = f"{whose} has no CPU {format_cpus(tuple(missing))}"
                 own = find(tree, [str(part) for part in path]) is not None
                 shown = path if own or path[0] != "settings" else (path[0], ALL_NODES, *path[2:])
-                todo = f"CPUs online: {format_cpus(tuple(online))}"
+                todo = f"CPUs online: {format_cpus(tuple(have))}"
                 raise problem(tree, shown, got, todo)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import InputError
 from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id
 from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
+from harness.spec.generated import Generator
 from harness.spec.messages import did_you_mean, dotted
 from harness.spec.overlay import at_layer, merge_cell, overlay_of, split_key
 from harness.yamlfile import Tree, kind_of
@@ -111,9 +112,10 @@ def check_count(layers: Layers, repeat: int, where: str) -> None:
 
 def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
     """Every cell and the tree it was made from, cases outermost, in file order. InputError: first mistake."""
-    builder, plains = SpecBuilder(), _Plains()
+    builder, plains, generator = SpecBuilder(), _Plains(), Generator()
     drafts: list[tuple[str, dict[str, Any], Tree, CellSpec]] = []
-    for case, factors, tree, overlays in _combinations(layers):
+    for case, factors, merged, overlays in _combinations(layers):
+        tree = generator.realise(merged)
         try:
             drafts.append((case, factors, tree, builder.build(tree)))
         except InputError as error:
@@ -137,6 +139,8 @@ def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
 
 def _wants_napi(spec: CellSpec) -> bool:
     """A cell that forces the plain datapath asks for none, even if its knobs would."""
+    if spec.topology.needs_guest():
+        return True  # whatever is asked for: a NIC's driver has a NAPI
     return spec.topology.datapath == "napi" or (spec.topology.datapath == "auto" and spec.needs_napi())
 
 

@@ -7,11 +7,15 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import VERSION, TypeAdapter, ValidationError
 
 from harness.errors import InputError
 from harness.units import format_duration, format_size
 from harness.yamlfile import Tree, kind_of
+
+# A file says the alias alone. Debian's pydantic, in a guest of ours, cannot be told so; it reads checked plans.
+_OLD_PYDANTIC = tuple(int(part) for part in VERSION.split(".")[:2]) < (2, 11)
+_BY_ALIAS: dict[str, Any] = {} if _OLD_PYDANTIC else {"by_alias": True, "by_name": False}
 
 Path = tuple[str | int, ...]
 
@@ -71,7 +75,7 @@ def problem(tree: Tree, path: Path, got: str, todo: str = "", key: bool = False)
 def validate(adapter: TypeAdapter[Any], tree: Tree, path: Path = ()) -> Any:
     """The value at `tree`, which stands at `path`, as the adapter's type. InputError: the first mistake."""
     try:
-        return adapter.validate_python(tree.plain(), by_alias=True, by_name=False)
+        return adapter.validate_python(tree.plain(), **_BY_ALIAS)
     except ValidationError as error:
         details = error.errors(include_url=False)
         unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]

@@ -43,8 +43,10 @@ def _table(model: dict[str, Any]) -> str:
     return _HEAD + "".join(rows)
 
 
-def _value(entry: dict[str, Any]) -> str:
+def _value(entry: dict[str, Any] | bool) -> str:
     """What may stand there, in words."""
+    if not isinstance(entry, dict):
+        return "anything"
     if "x-quantity" in entry:
         quantity = str(entry["x-quantity"])
         return "on, off" if quantity == "on or off" else f"[{quantity}](#quantities)"
@@ -71,7 +73,7 @@ def _plain_value(entry: dict[str, Any]) -> str:
         return " ".join(filter(None, ("list of", exactly, _value(items))))
     if kind == "object":
         named = next(iter(entry.get("patternProperties", {}).values()), entry.get("additionalProperties", {}))
-        return f"mapping of name to {_value(named)}"
+        return f"mapping of name to {_value(named if isinstance(named, dict) else {})}"
     if isinstance(kind, list) and "object" in kind:
         return f"mapping of name to {_value(entry['additionalProperties'])}"
     if isinstance(kind, list):

@@ -14,7 +14,7 @@ from harness.units import Count, DurationNs, Share
 MAX_REPEAT = 10_000
 
 
-def _metric(name: str) -> str:
+def metric_name(name: str) -> str:
     """A column that runs have a number in."""
     if name not in (column.name for column in columns.METRICS):
         todo = did_you_mean(name, (column.name for column in columns.METRICS if column.main))
@@ -25,7 +25,7 @@ def _metric(name: str) -> str:
 class Until(Section):
     """When there are repetitions enough."""
 
-    metric: Annotated[str, AfterValidator(_metric)] = Field(
+    metric: Annotated[str, AfterValidator(metric_name)] = Field(
         "rtt_p50_us", description="the column of runs.csv whose medians are to be known well enough"
     )
     ci: Share = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from harness.workloads import Contention, Workload
 from harness.yamlfile import Tree
 
 ALL_NODES = "*"
+_PERIOD_NS = 100_000_000  # the cgroup knob's
 Settings = dict[str, dict[str, KnobModel]]
 
 
@@ -104,6 +106,18 @@ def expand_settings(raw: dict[str, Any], topology: Topology, actors: tuple[str, 
         if knobs:
             settings[node] = knobs
     return settings
+
+
+def with_cpu_shares(settings: Settings, topology: Topology, actors: tuple[str, ...]) -> Settings:
+    """The settings with a quota for every node that declares a share of the machine, and no control group itself."""
+    out = dict(settings)
+    for node in actors:
+        share = topology.nodes[node].cpu_share
+        if share is not None and "cgroup" not in out.get(node, {}):
+            quota_ns = max(1_000_000, round(share * (os.cpu_count() or 1) * _PERIOD_NS))
+            quota = KNOBS["cgroup"].Model.model_validate({"quota": f"{quota_ns}ns"})
+            out[node] = out.get(node, {}) | {"cgroup": quota}
+    return out
 
 
 def cpu_lists(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from harness.spec.messages import Path, did_you_mean, problem
+from harness.spec.rules_switching import check_switching
 from harness.spec.topology import Link, Shape, Topology
 from harness.yamlfile import Tree
 
@@ -29,6 +30,7 @@ def check_topology(topology: Topology, tree: Tree) -> None:
                 tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}"
             )
     _check_distinct(topology, tree)
+    check_switching(topology, tree)
     linked = {end for link in topology.links for end in link.between}
     for name in topology.nodes:
         if name not in linked:
@@ -43,7 +45,7 @@ def path_between(topology: Topology, source: str, target: str) -> bool:
         first, second = link.between
         neighbours[first].add(second)
         neighbours[second].add(first)
-    forwards = {name: topology.nodes[name].forwarding for name in topology.nodes}
+    forwards = {name: True if node.switch else node.forwarding for name, node in topology.nodes.items()}
     reached, frontier = {source}, [source]
     while frontier:
         node = frontier.pop()
@@ -70,8 +72,13 @@ def _check_ends(topology: Topology, link: Link, tree: Tree, path: Path) -> None:
 def _check_addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> None:
     if link.addresses is None:
         return
-    first, second = (ipaddress.ip_interface(address) for address in link.addresses)
-    for end, interface in enumerate((first, second)):
+    given = [None if address is None else ipaddress.ip_interface(address) for address in link.addresses]
+    for end, interface in enumerate(given):
+        if interface is None:
+            continue
+        if topology.is_switch(link.between[end]):
+            got = f'"{link.between[end]}" is a switch: its end has no address'
+            raise problem(tree, (*path, "addresses", end), got, "write null")
         if f"ipv{interface.version}" != topology.family:
             raise problem(
                 tree,
@@ -79,6 +86,9 @@ def _check_addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> 
                 f"{interface} is not an {topology.family} address",
                 "topology.family says which family the links have",
             )
+    first, second = given
+    if first is None or second is None:
+        return
     if first.network != second.network:
         got = f"{first} and {second} are not in one subnet"
         raise problem(tree, (*path, "addresses"), got, "both ends of a link share one")
@@ -89,11 +99,18 @@ def _check_addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> 
 
 
 def _check_distinct(topology: Topology, tree: Tree) -> None:
-    """No two links in overlapping subnets: sorted, an overlap is always with a neighbour that contains it."""
+    """No two links in overlapping subnets: sorted, an overlap is always with a neighbour that contains it.
+
+    Mininet gives all hosts addresses of one subnet, whatever joins them. Where nobody routes, that does no harm.
+    """
+    if topology.mininet is not None and not any(
+        topology.forwards(name) for name in topology.nodes if not topology.is_switch(name)
+    ):
+        return
     subnets = (
         (ipaddress.ip_interface(link.addresses[0]).network, index)
         for index, link in enumerate(topology.links)
-        if link.addresses is not None
+        if link.addresses is not None and link.addresses[0] is not None and link.addresses[1] is not None
     )
     earlier: tuple[Network, int] | None = None
     for network, index in sorted(subnets, key=lambda item: (int(item[0].network_address), item[0].prefixlen)):
@@ -121,8 +138,17 @@ def _shape_mistake(shape: Shape) -> tuple[str, str, str] | None:
         for attribute, key in _NEEDS_RATE.items():
             if attribute in shape.model_fields_set and getattr(shape, attribute) is not None:
                 return key, f"{key} means nothing without a rate", 'add e.g. "rate: 1gbit"'
-    if shape.method == "htb" and "queue_ns" in shape.model_fields_set:
-        return "queue", "htb has no queue time", 'use "method: tbf", or "qdisc: {kind: pfifo, limit: N}"'
+    if shape.method != "tbf" and "queue_ns" in shape.model_fields_set:
+        todo = 'use "method: tbf", or "qdisc: {kind: pfifo, limit: N}"'
+        return "queue", f"{shape.method} has no queue time", todo
+    if shape.red is not None and shape.rate_bps is None:
+        return "red", "red means nothing without a rate", 'add e.g. "rate: 100mbit"'
+    if shape.limit is not None and not shape.needs_netem:
+        return (
+            "limit",
+            "limit is of netem, and nothing here needs one",
+            'use "qdisc: {kind: pfifo, limit: N}"',
+        )
     if shape.burst_bytes == 0:
         return "burst", "a burst of 0 lets nothing through", "leave it out to have it chosen from the rate"
     for attribute, value in (("jitter", shape.jitter_ns), ("reorder", shape.reorder)):

@@ -26,6 +26,7 @@ _ABOUT = {
     "contention": "hogs that compete for CPUs while the workload is measured",
     "settings": 'node name, or "*" for every node where a knob makes sense, to the knobs it gets',
     "checks": "thresholds beyond which a run is not taken at its word",
+    "vm": "the machine of `pollbench vm run`: kernel, CPUs, memory, NUMA, IOMMU",
 }
 
 
@@ -39,6 +40,9 @@ def schema() -> dict[str, Any]:
     whole: type[BaseModel] = create_model("Experiment", __base__=Header, **fields)
     document = whole.model_json_schema(by_alias=True)
     _tidy(document)
+    topology = document["$defs"]["Topology"]
+    topology["required"] = [key for key in topology["required"] if key != "nodes"]
+    topology["anyOf"] = [{"required": ["nodes"]}, {"required": ["mininet"]}]
     overlays = {f"{name}Overlay": _overlay(model) for name, model in document["$defs"].items()}
     properties = document["properties"]
     case = {name: _overlay(properties[name]) for name in CELL_SECTIONS}

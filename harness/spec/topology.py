@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from harness.units import Count, CpuSet, DurationNs, OnOff, RateBps, Share, SizeBytes
 
-_NODE_NAME = r"^[a-z0-9][a-z0-9_.-]{0,14}$"
+_NODE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"
+_MAC = r"^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$"
 
 
 def _node_name(name: str) -> str:
@@ -18,7 +26,7 @@ def _node_name(name: str) -> str:
     if not re.fullmatch(_NODE_NAME[1:-1], name):
         raise ValueError(
             f'"{name[:40]}" cannot name a node; '
-            "expected 1 to 15 of a-z 0-9 - _ . starting with a letter or digit"
+            "expected 1 to 15 of A-Z a-z 0-9 - _ . starting with a letter or digit"
         )
     return name
 
@@ -41,6 +49,23 @@ def _interface_address(text: str) -> str:
     return str(interface)
 
 
+def _gateway(text: str) -> str:
+    """An address without prefix length; normalised."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f'"{text[:60]}" is not an address; expected one such as "10.1.0.1"') from None
+
+
+def _mac(text: str) -> str:
+    """A hardware address that one device can have; in lower case."""
+    if not re.fullmatch(_MAC[1:-1], text) or int(text[1], 16) & 1 or not int(text.replace(":", ""), 16):
+        raise ValueError(f'"{text[:40]}" is no address of a device; expected one such as "02:00:00:00:00:01"')
+    return text.lower()
+
+
+GatewayAddress = Annotated[str, AfterValidator(_gateway), Field(json_schema_extra={"examples": ["10.1.0.1"]})]
+Mac = Annotated[str, AfterValidator(_mac), Field(json_schema_extra={"pattern": _MAC})]
 NodeName = Annotated[str, AfterValidator(_node_name), Field(json_schema_extra={"pattern": _NODE_NAME})]
 InterfaceAddress = Annotated[
     str, AfterValidator(_interface_address), Field(json_schema_extra={"examples": ["10.1.0.1/24"]})
@@ -51,6 +76,23 @@ class Section(BaseModel):
     """A part of the experiment file: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+
+class Sparing(Section):
+    """A section that leaves out of its plain form, where they are at their defaults, the keys that came later.
+
+    So a file that uses none of them means what it meant: its cells keep their names.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        for name in self.later:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                plain.pop(name, None)
+        return plain
 
 
 class Qdisc(Section):
@@ -65,8 +107,10 @@ class Qdisc(Section):
     )
 
 
-class Shape(Section):
+class Shape(Sparing):
     """What happens to packets in one direction of a link. An empty shape is an unshaped direction."""
+
+    later: ClassVar[frozenset[str]] = frozenset(("red", "limit"))
 
     rate_bps: RateBps | None = Field(None, alias="rate", description="bandwidth limit")
     burst_bytes: SizeBytes | None = Field(
@@ -77,12 +121,22 @@ class Shape(Section):
         alias="queue",
         description="longest wait in the tbf queue (tbf's latency)",
     )
-    method: Literal["tbf", "htb"] = Field("tbf", description="qdisc that enforces the rate")
+    method: Literal["tbf", "htb", "hfsc"] = Field("tbf", description="qdisc that enforces the rate")
+    red: Literal["drop", "ecn"] | None = Field(
+        None,
+        description="random early detection below htb or hfsc, as Mininet sets it up: drops, or marks (ECN)",
+    )
     delay_ns: DurationNs = Field(0, alias="delay", description="added one-way delay (netem)")
     jitter_ns: DurationNs = Field(0, alias="jitter", description="variation of the delay (netem)")
     loss: Share = Field(0.0, description="share of packets lost (netem)")
     duplicate: Share = Field(0.0, description="share of packets sent twice (netem)")
     reorder: Share = Field(0.0, description="share of packets sent without the delay (netem)")
+    limit: Count | None = Field(
+        None,
+        description="packets that netem holds at most; chosen from rate and delay if absent",
+        ge=1,
+        le=2**32 - 1,
+    )
     leaf: Qdisc | None = Field(None, alias="qdisc", description="leaf queueing discipline")
 
     @property
@@ -91,25 +145,53 @@ class Shape(Section):
         return any((self.delay_ns, self.jitter_ns, self.loss, self.duplicate, self.reorder))
 
 
-class Node(Section):
+class Node(Sparing):
     """One network namespace."""
+
+    later: ClassVar[frozenset[str]] = frozenset(("switch", "priority", "default_route", "cpu_share"))
 
     cpus: CpuSet | None = Field(None, description="CPUs of this node's workload processes; any CPU if absent")
     forwarding: OnOff | None = Field(
         None,
         description="routes packets; if absent, on where a node has several links",
     )
+    switch: OnOff = Field(False, description="joins its links at layer 2: a bridge in a namespace of its own")
+    priority: Count | None = Field(
+        None, description="of a switch: the lowest becomes the root of the spanning tree", ge=0, le=65535
+    )
+    default_route: GatewayAddress | None = Field(None, description="gateway of everything that is not nearby")
+    cpu_share: Share | None = Field(
+        None,
+        description="share of the machine's CPU time that the node's workload may use (a control group's quota)",
+    )
 
 
-class Link(Section):
-    """One veth pair between two nodes."""
+class Link(Sparing):
+    """One veth pair, or pair of emulated NICs, between two nodes."""
+
+    later: ClassVar[frozenset[str]] = frozenset(("devices", "macs", "ports"))
 
     between: tuple[NodeName, NodeName] = Field(description="the two nodes; the first is end 0")
-    addresses: tuple[InterfaceAddress, InterfaceAddress] | None = Field(
-        None, description="interface addresses of the two ends, in one subnet; chosen automatically if absent"
+    addresses: tuple[InterfaceAddress | None, InterfaceAddress | None] | None = Field(
+        None,
+        description="interface addresses of the two ends, in one subnet; chosen automatically if absent; "
+        "null for an end on a switch",
+    )
+    devices: tuple[NodeName | None, NodeName | None] | None = Field(
+        None, description="names of the two interfaces; eth0, eth1, ... if absent"
+    )
+    macs: tuple[Mac | None, Mac | None] | None = Field(
+        None, description="hardware addresses of the two interfaces; chosen automatically if absent"
+    )
+    ports: tuple[Count, Count] | None = Field(
+        None,
+        description="numbers of the two interfaces in their nodes, which order them; in file order if absent",
     )
     mtu: Count | None = Field(None, ge=68, le=65535, description="bytes; the kernel's 1500 if absent")
     queues: Count = Field(1, ge=1, le=256, description="receive and transmit queues of each end")
+    nic: Literal["veth", "e1000e", "igb", "virtio-net", "vmxnet3"] = Field(
+        "veth", description="veth, or a pair of emulated NICs back to back (only in `pollbench vm run`)"
+    )
     shape: Shape | None = Field(None, description="shaping of both directions")
     own_forward: Shape | None = Field(
         None,
@@ -133,8 +215,23 @@ class Link(Section):
         return self.shape if self.own_reverse is None else self.own_reverse
 
 
-class Topology(Section):
+class Emulator(Section):
+    """How Mininet builds a topology under engine: mininet."""
+
+    switch: Literal["LinuxBridge", "OVSBridge", "OVSSwitch"] = Field(
+        "LinuxBridge", description="class of switches that name none"
+    )
+    controller: str | None = Field(
+        None, description='"HOST:PORT" of a remote OpenFlow controller; none if absent'
+    )
+
+
+class Topology(Sparing):
     """Namespaces and the links between them."""
+
+    later: ClassVar[frozenset[str]] = frozenset(
+        ("switching", "stp", "engine", "mininet", "mininet_from", "args", "emulator", "cpus")
+    )
 
     description: str = Field("", description="what the topology is, in words")
     family: Literal["ipv4", "ipv6"] = Field("ipv4", description="address family of the testbed")
@@ -145,11 +242,57 @@ class Topology(Section):
         description="auto: NAPI-capable veth for all cells if any cell needs it; napi, plain: forced",
     )
 
+    switching: Literal["bridge", "route"] = Field(
+        "bridge",
+        description="bridge: switches forward at layer 2; route: by static routes, over all shortest paths",
+    )
+    stp: OnOff = Field(
+        False,
+        description="switching: bridge: links that close a loop stay idle, as the spanning tree protocol has it",
+    )
+    engine: Literal["netlink", "mininet"] = Field(
+        "netlink",
+        description="who builds it: netlink, pollbench itself; mininet, Mininet (for topologies of its own)",
+    )
+    mininet_from: str | None = Field(
+        None, description="directory of the file that `mininet` names; filled in"
+    )
+    mininet: str | None = Field(
+        None, description="a topology of Mininet's: FILE.py:CLASS, MODULE:CLASS, or a name such as tree,2,3"
+    )
+    args: dict[str, Any] | list[Any] | None = Field(
+        None, description="arguments of the Mininet topology: by name (a mapping) or by position (a list)"
+    )
+    emulator: Emulator | None = Field(None, description="engine: mininet: the classes that Mininet uses")
+    cpus: Literal["spread", "pack"] | dict[str, CpuSet] | None = Field(
+        None,
+        description="CPUs of nodes that declare none: spread, hosts in turn over the CPUs; pack, neighbours together; "
+        "or a mapping of name patterns (h1*) to CPU lists",
+    )
+
+    def source(self) -> tuple[str, str]:
+        """(what `mininet` names, the directory its file is in)."""
+        return self.mininet or "", self.mininet_from or "."
+
+    def is_switch(self, node: str) -> bool:
+        """Is `node` a switch?"""
+        return self.nodes[node].switch
+
+    def hosts(self) -> list[str]:
+        """Every node that is no switch, in file order."""
+        return [name for name, node in self.nodes.items() if not node.switch]
+
     def links_of(self, node: str) -> list[Link]:
         """The links with an end in `node`, in file order."""
         return [link for link in self.links if node in link.between]
 
+    def needs_guest(self) -> bool:
+        """Are there links that only a guest of `pollbench vm run` has?"""
+        return any(link.nic != "veth" for link in self.links)
+
     def forwards(self, node: str) -> bool:
-        """Whether `node` routes packets between its links."""
+        """Whether `node` passes packets on between its links."""
+        if self.nodes[node].switch:
+            return True
         declared = self.nodes[node].forwarding
         return len(self.links_of(node)) > 1 if declared is None else declared

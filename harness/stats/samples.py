@@ -22,14 +22,14 @@ _QUANTILES = (
 )
 
 
-def summarise(rtt_ns: npt.ArrayLike) -> dict[str, float | None]:
+def summarise(latency_ns: npt.ArrayLike) -> dict[str, float | None]:
     """One run's round-trip times (ns, lost requests as -1 left out) as the `rtt_*_us` columns, in us.
 
     A quantile q is the smallest recorded time that at least a share q of the answered requests did not exceed
     (nearest rank: always a time that happened, never an interpolation). It is None when fewer than
     MIN_EXCEEDANCES samples are expected beyond it, n * (1 - q) < 10. No samples at all: every column is None.
     """
-    samples = np.asarray(rtt_ns, dtype=np.int64)
+    samples = np.asarray(latency_ns, dtype=np.int64)
     answered = np.sort(samples[samples >= 0])
     count = int(answered.size)
     columns: dict[str, float | None] = dict.fromkeys(

@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_TIMES = {"rtt_ns", "latency_ns"}
-_SAME = {"send_ns": "intended_ns", "rtt_ns": "latency_ns"}
-_SAME |= {new: old for old, new in _SAME.items()}
-SAMPLE_DTYPE = np.dtype([("send_ns", "<i8"), ("rtt_ns", "<i8")])
-"""What sets of earlier versions, and programs that nobody modified, have: send_ns since the measurement began, and
-rtt_ns, -1 for a request that was never answered. Our own generator has intended_ns, latency_ns, service_ns, connection
-and phase_* instead."""
+SAMPLE_DTYPE = np.dtype([("intended_ns", "<i8"), ("latency_ns", "<i8")])
+"""What every set has: intended_ns, when a request was due (open loop) or sent, since the measurement began; latency_ns
+from then to its reply, -1 for a request that was never answered. Our own generator adds service_ns, connection and
+phase_*."""
 
 
 def encode(samples: npt.NDArray[Any]) -> bytes:
@@ -42,8 +39,6 @@ def encode(samples: npt.NDArray[Any]) -> bytes:
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
     """The named columns of a samples file and no others: memory for what was asked for.
 
-    send_ns stands for intended_ns where a file has only that, rtt_ns for latency_ns, and the other way round: in a
-    closed loop they are the same, in an open one a request's time counts from when it was due.
     Raises ValueError for a file that is damaged or lacks a column, OSError if unreadable.
     """
     import pyarrow as pa
@@ -52,19 +47,12 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.i
     try:
         # Threads within a file cost more than they save at the size of a run.
         with pq.ParquetFile(path) as file:
-            stored = {name: _stored_name(name, file.schema_arrow.names) for name in names}
-            table = file.read(columns=list(stored.values()), use_threads=False)
-        return {name: np.asarray(table[each].to_numpy(), dtype=np.int64) for name, each in stored.items()}
+            table = file.read(columns=list(names), use_threads=False)
+        return {name: np.asarray(table[name].to_numpy(), dtype=np.int64) for name in names}
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from error
-
-
-def _stored_name(name: str, there: Sequence[str]) -> str:
-    """The column of a file that is meant by a name."""
-    other = _SAME.get(name, name)
-    return other if name not in there and other in there else name
 
 
 def rows_of(path: Path) -> tuple[int, tuple[str, ...]]:
@@ -92,7 +80,7 @@ def decode(path: Path) -> npt.NDArray[Any]:
         arrays = {name: table[name].to_numpy() for name in table.column_names}
     except (pa.ArrowException, OSError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from error
-    if not _TIMES & set(arrays) or any(array.dtype.kind not in "iu" for array in arrays.values()):
+    if "latency_ns" not in arrays or any(array.dtype.kind not in "iu" for array in arrays.values()):
         raise ValueError(f"these are no samples: columns {', '.join(arrays) or 'none'}")
     samples = np.empty(table.num_rows, dtype=[(name, array.dtype) for name, array in arrays.items()])
     for name, array in arrays.items():

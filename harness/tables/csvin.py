@@ -21,6 +21,9 @@ BLANKS = ("", "NA", "NaN", "nan")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _QUOTED_FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")
+# A header with blanks around its commas, by somebody who lines up columns: blanks there belong to no field.
+_SPACED = re.compile(rb"[^\r\n]*(,[ \t]|[ \t],)")
+_BLANKS_AROUND = re.compile(rb'("(?:[^"]|"")*")|[ \t]*(,)[ \t]*|[ \t]+(?=[\r\n]|\Z)|^[ \t]+', re.MULTILINE)
 _MINIMUM = "it needs a column `case` and at least one measured column with its unit, such as rtt_p50_us"
 
 
@@ -32,6 +35,8 @@ def load_runs(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     data = _read(path)
+    if _SPACED.match(data):
+        data = _BLANKS_AROUND.sub(lambda found: found[1] or found[2] or b"", data)
     names = _header(path, data)
     numbers = {name for name in names if _is_number(name)}
     frame = _parse(path, data, names, numbers)

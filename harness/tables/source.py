@@ -43,7 +43,23 @@ def load_source(path: str | Path) -> Source:
     results = find_set(path)
     if results is not None:
         return from_set(results)
-    return Source(str(path), load_runs(path / "runs.csv" if path.is_dir() else path))
+    runs = load_runs(path / "runs.csv" if path.is_dir() else path)
+    return Source(str(path), runs, plan=_experiment_beside(path) if path.is_dir() else {})
+
+
+def _experiment_beside(directory: Path) -> dict[str, Any]:
+    """What the experiment file next to a runs.csv says of itself, as far as it can be read: set down without a plan."""
+    # Imported here: a CSV file alone needs none of it.
+    from harness.yamlfile import read_file
+
+    try:
+        _, tree = read_file(directory / "experiment.yaml")
+    except InputError:
+        return {}
+    document = tree.plain()
+    if not isinstance(document, dict):
+        return {}
+    return {key: document.get(key, "") for key in ("name", "description")} | {"document": document}
 
 
 def find_set(path: str | Path) -> ResultSet | None:

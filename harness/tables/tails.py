@@ -13,6 +13,11 @@ from harness.tables.cells import Cell
 _TAIL = re.compile(r"(rtt|service|oneway)_(p\d+(_\d+)?|jitter)_us")
 
 
+def is_tail(name: str) -> bool:
+    """Is this metric a quantile that a run with few requests does not have?"""
+    return _TAIL.fullmatch(name) is not None
+
+
 def whole_tails(runs: pd.DataFrame, cells: Iterable[Cell]) -> pd.DataFrame:
     """The runs table with a tail quantile blank in all counted runs of a cell, where it is blank in one of them.
 
@@ -21,7 +26,7 @@ def whole_tails(runs: pd.DataFrame, cells: Iterable[Cell]) -> pd.DataFrame:
     """
     found = list(cells)
     for name in runs.columns:
-        if not _TAIL.fullmatch(str(name)):
+        if not is_tail(str(name)):
             continue
         values = runs[name].to_numpy(dtype=np.float64, copy=True)
         if not np.isnan(values).any():

@@ -14,12 +14,17 @@ from harness.kernel import netns
 from harness.kernel.journal import Journal
 from harness.layout import Layout, PortLayout, plan_layout
 from harness.spec.topology import Topology
+from harness.testbed.emulated import check_shaping, emulated, observed
+from harness.testbed.limits import room_for
 from harness.testbed.wiring import Wiring
 
 
 @dataclass(frozen=True)
 class Port:
-    """One end of a link. direction: what the file calls the traffic it sends, "forward" or "reverse"."""
+    """One end of a link. direction: what the file calls the traffic it sends, "forward" or "reverse".
+
+    address: "" where it has none (of a switch). nic: the model of an emulated NIC.
+    """
 
     device: str
     ifindex: int
@@ -29,6 +34,7 @@ class Port:
     peer_device: str
     link: int
     direction: str
+    nic: str = "veth"
 
 
 @dataclass(frozen=True)
@@ -67,21 +73,48 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
     """
     layout = plan_layout(topology)
     with contextlib.ExitStack() as stack:
-        fds = {name: stack.enter_context(_namespace(name, journal)) for name in topology.nodes}
-        with _explained(), Wiring(layout, fds) as wiring:
-            wiring.prepare()
-            wiring.connect()
-            if napi:
-                wiring.enable_napi()
-            wiring.start()
-            qdiscs = wiring.shape()
-            wiring.check_carrier()
-            if topology.family == "ipv6":
-                wiring.check_addresses()
-            if napi:
-                wiring.check_napi()
+        stack.enter_context(room_for(layout, journal))
+        if topology.engine == "mininet":
+            layout, fds, qdiscs = _by_mininet(stack, layout, napi, journal)
+        else:
+            fds = {name: stack.enter_context(_namespace(name, journal)) for name in topology.nodes}
+            qdiscs = _by_netlink(layout, fds, napi)
         nodes = {name: _handle(name, fds[name], layout, journal.token) for name in topology.nodes}
         yield Testbed(journal.token, nodes, layout, napi, qdiscs)
+
+
+def _by_netlink(layout: Layout, fds: dict[str, int], napi: bool) -> list[dict[str, Any]]:
+    """Make the layout in fresh namespaces; the declared qdiscs as read back."""
+    with _explained(), Wiring(layout, fds) as wiring:
+        wiring.prepare()
+        wiring.connect()
+        if napi:
+            wiring.enable_napi()
+        wiring.start()
+        qdiscs = wiring.shape()
+        wiring.check_carrier()
+        if layout.topology.family == "ipv6":
+            wiring.check_addresses()
+        if napi:
+            wiring.check_napi()
+    return qdiscs
+
+
+def _by_mininet(
+    stack: contextlib.ExitStack, layout: Layout, napi: bool, journal: Journal
+) -> tuple[Layout, dict[str, int], list[dict[str, Any]]]:
+    """Have Mininet make it; the layout as made, the namespaces of its nodes, the declared qdiscs as read back."""
+    with _explained():
+        fds = stack.enter_context(emulated(layout, journal))
+        layout = observed(layout, fds)
+        with Wiring(layout, fds) as wiring:
+            if napi:
+                # TCLink has switched GRO off, and with it the NAPI of every veth.
+                wiring.enable_napi()
+            wiring.check_carrier()
+            if napi:
+                wiring.check_napi()
+        return layout, fds, check_shaping(layout, fds)
 
 
 @contextlib.contextmanager
@@ -107,20 +140,22 @@ def namespace_name(token: str, node: str) -> str:
 
 def _handle(node: str, fd: int, layout: Layout, token: str) -> NodeHandle:
     name = namespace_name(token, node)
-    ports = tuple(_port(port, layout.peer(port)) for port in layout.ports[node])
+    wanted = layout.topology.links
+    ports = tuple(_port(port, layout.peer(port), wanted[port.link].nic) for port in layout.ports[node])
     return NodeHandle(node, name, netns.path_of(name), fd, ports)
 
 
-def _port(port: PortLayout, peer: PortLayout) -> Port:
+def _port(port: PortLayout, peer: PortLayout, nic: str) -> Port:
     return Port(
         device=port.device,
         ifindex=port.ifindex,
-        address=str(port.interface.ip),
-        prefix=port.interface.network.prefixlen,
+        address=str(port.interface.ip) if port.addressed else "",
+        prefix=port.interface.network.prefixlen if port.addressed else 0,
         peer_node=peer.node,
         peer_device=peer.device,
         link=port.link,
         direction=("forward", "reverse")[port.end],
+        nic=nic,
     )
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, links, netdev, qdiscs, readback, rtnl, sysctl
+from harness.kernel import bridges, ethtool, links, netdev, nics, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.layout import Layout, PortLayout
+from harness.testbed import addressing
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
 
@@ -31,33 +34,34 @@ class Wiring:
         for node, fd in self._fds.items():
             with in_netns(fd), _on(node):
                 self._sockets[node] = self._stack.enter_context(NetlinkSocket())
-                for name, value in self._sysctls(node):
+                for name, value in addressing.sysctls(self._layout, node):
                     _write_sysctl(name, value, self._layout.topology.family)
-
-    def _sysctls(self, node: str) -> Iterator[tuple[str, int]]:
-        """What a new namespace would else copy from the host (Docker hosts forward, some filter)."""
-        layout = self._layout
-        if layout.topology.family == "ipv6":
-            yield "net.ipv6.conf.default.disable_ipv6", 0
-            # Link-local addresses usable at once too, and nobody asks for routers while we measure.
-            yield "net.ipv6.conf.default.accept_dad", 0
-            yield "net.ipv6.conf.default.router_solicitations", 0
-            yield "net.ipv6.conf.all.forwarding", int(layout.forwarding[node])
-        else:
-            # No IPv6 on IPv4 links: its router and multicast chatter would be noise on the wire.
-            yield "net.ipv6.conf.default.disable_ipv6", 1
-            yield "net.ipv4.ip_forward", int(layout.forwarding[node])
-            if len(layout.ports[node]) > 1:
-                # The shortest ways there and back need not be the same where there are several.
-                yield "net.ipv4.conf.all.rp_filter", 0
-                yield "net.ipv4.conf.default.rp_filter", 0
 
     def connect(self) -> None:
         """Create all veth pairs with one request each, sent together."""
         if not self._layout.links:
             return
-        requests = [links.new_veth(self._end(one), self._end(other)) for one, other in self._layout.links]
+        wanted = self._layout.topology.links
+        pairs = [pair for pair in self._layout.links if wanted[pair[0].link].nic == "veth"]
+        requests = [links.new_veth(self._end(one), self._end(other)) for one, other in pairs]
         next(iter(self._sockets.values())).batch(requests)
+        self._adopt_nics()
+
+    def _adopt_nics(self) -> None:
+        """Emulated NICs into their namespaces: the first link of a model gets its first pair, and so on."""
+        seen: Counter[str] = Counter()
+        for index, link in enumerate(self._layout.topology.links):
+            if link.nic == "veth":
+                continue
+            for port in self._layout.links[index]:
+                device, end = nics.fresh(link.nic, seen[link.nic], port.end), self._end(port)
+                with NetlinkSocket() as outside:
+                    outside.batch([links.adopt(socket.if_nametoindex(device), end)])
+                with _on(port.node):
+                    self._sockets[port.node].batch([links.set_address(end)])
+                with in_netns(self._fds[port.node]):
+                    nics.set_queues(port.device, link.queues)
+            seen[link.nic] += 1
 
     def _end(self, port: PortLayout) -> links.VethEnd:
         link = self._layout.topology.links[port.link]
@@ -67,7 +71,7 @@ class Wiring:
         """Make both ends receive by NAPI; before they are up, so that NAPIs are made once."""
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
-                for port in ports:
+                for port in filter(self._is_veth, ports):
                     ethtool.set_features(port.device, ethtool.VETH_NAPI_FEATURES)
 
     def start(self) -> None:
@@ -75,19 +79,21 @@ class Wiring:
         for node, sock in self._sockets.items():
             with _on(node):
                 ups = [links.link_up(port.ifindex, port.device) for port in self._layout.ports[node]]
-                sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups])
+                sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *self._bridging(node)])
         for node, sock in self._sockets.items():
             with _on(node):
-                sock.batch(list(self._addressing(node)))
+                sock.batch(list(addressing.requests(self._layout, node)))
 
-    def _addressing(self, node: str) -> Iterator[Request]:
-        for port in self._layout.ports[node]:
-            yield links.new_address(port.ifindex, port.interface)
-            # Known for good: no first packet waits for ARP, and no entry is checked again while we measure.
-            peer = self._layout.peer(port)
-            yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
-        for route in self._layout.routes(node):
-            yield links.new_route(route.ifindex, route.to, route.gateway)
+    def _bridging(self, node: str) -> Iterator[Request]:
+        """A switch's bridge, and its links in it; without those that would close a loop."""
+        layout = self._layout
+        if layout.topology.is_switch(node) and not layout.routed():
+            number = layout.bridge_ifindex(node)
+            yield bridges.new_bridge(number, node)
+            for port in layout.ports[node]:
+                if port.link not in layout.idle:
+                    yield bridges.set_master(port.ifindex, number, port.device)
+            yield links.link_up(number, node)
 
     def check_addresses(self) -> None:
         """See that every address is in use. Raises PollbenchError.
@@ -98,7 +104,7 @@ class Wiring:
         deadline = time.monotonic() + _PATIENCE_S
         for node, sock in self._sockets.items():
             for port in self._layout.ports[node]:
-                while not links.is_local(sock, port.interface.ip):
+                while port.addressed and not links.is_local(sock, port.interface.ip):
                     if time.monotonic() > deadline:
                         on = f"{port.device} of {node}"
                         raise PollbenchError("add an address", on=on, got=f"{port.interface} is not in use")
@@ -159,10 +165,23 @@ class Wiring:
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
                 for port in ports:
-                    if not ethtool.link_detected(port.device):
+                    if not self._has_carrier(port):
                         raise PollbenchError(
                             "bring up a link", on=f"{port.device} of {node}", got="no carrier"
                         )
+
+    def _has_carrier(self, port: PortLayout) -> bool:
+        """A veth end has it at once, a NIC after its driver has looked."""
+        patience_s = 0.0 if self._is_veth(port) else _PATIENCE_S
+        deadline = time.monotonic() + patience_s
+        while not ethtool.link_detected(port.device):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE_S)
+        return True
+
+    def _is_veth(self, port: PortLayout) -> bool:
+        return self._layout.topology.links[port.link].nic == "veth"
 
     def check_napi(self) -> None:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
@@ -175,7 +194,7 @@ class Wiring:
                     wrong = [
                         name
                         for name, on in ethtool.VETH_NAPI_FEATURES.items()
-                        if name in found and found[name].active != on
+                        if name in found and found[name].active != on and self._is_veth(port)
                     ]
                     if wrong:
                         raise PollbenchError(

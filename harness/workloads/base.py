@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.units import DurationNs, OnOff
 
 Role = Literal["client", "server"]
-Wait = Literal["blocking", "spin", "epoll", "poll"]
+Wait = Literal["blocking", "spin", "epoll", "poll", "select"]
 # The load generator takes no longer times; tests/unit/test_bounds.py compares the bounds with its own.
 HOUR_NS = 3600 * 10**9
 

@@ -15,6 +15,7 @@ from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 MESSAGE_MIN_BYTES, PHASES_MIN_BYTES = 16, 64
 UDP_MAX_BYTES, TCP_MAX_BYTES = 65507, 1 << 20
 SERVICE_MAX_NS = 10 * 10**9
+SELECT_MOST = 1000
 _ONLY_OPEN = ("arrivals", "burst", "late_ns")
 
 
@@ -196,7 +197,7 @@ class Load(Generated):
     kind: Literal["load"] = Field(description="our generator: open or closed loop")
     protocol: Literal["udp", "tcp"] = Field("udp", description="TCP sockets have TCP_NODELAY")
     wait: Wait = Field("blocking", description="how both ends wait for a message")
-    server_wait: Literal["blocking", "spin", "epoll", "poll", "uring"] | None = Field(
+    server_wait: Literal["blocking", "spin", "epoll", "poll", "select", "uring"] | None = Field(
         None, description="the server's way to wait, if not `wait`; uring: io_uring with NAPI busy polling"
     )
     server_threads: Count | None = Field(
@@ -241,6 +242,8 @@ class Load(Generated):
         if self.stall_ns is not None and self.stall_ns >= self.stall_every_ns:
             raise ValueError("stall is no shorter than its period; make stall_every longer")
         self._sizes_fit()
+        if self.wait_of("server") == "select" and self.connections > SELECT_MOST:
+            raise ValueError(f"select() waits on {SELECT_MOST} sockets at most; take server_wait: poll")
         blocking_tcp = self.protocol == "tcp" and self.wait_of("server") == "blocking"
         if blocking_tcp and self.server_threads is not None and self.server_threads < self.connections:
             raise ValueError(

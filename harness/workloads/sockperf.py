@@ -144,17 +144,17 @@ class Sockperf(Workload):
 
 
 def _samples(log: str) -> Any:
-    """The full log's lines as send_ns (since the first) and rtt_ns. Its times are seconds with nine decimals."""
+    """The full log as intended_ns (since the first) and latency_ns; its times are seconds with nine decimals."""
     import numpy as np
 
     head = _HEAD.search(log)
     if head is None:
         raise ValueError("no table of packets in its full log")
     pairs = [_nanoseconds(line) for line in log[head.end() :].splitlines() if line[:1].isdigit()]
-    samples = np.zeros(len(pairs), dtype=[("send_ns", "<i8"), ("rtt_ns", "<i8")])
+    samples = np.zeros(len(pairs), dtype=[("intended_ns", "<i8"), ("latency_ns", "<i8")])
     if pairs:
         times = np.array(pairs, dtype=np.int64)
-        samples["send_ns"], samples["rtt_ns"] = times[:, 0] - times[0, 0], times[:, 1] - times[:, 0]
+        samples["intended_ns"], samples["latency_ns"] = times[:, 0] - times[0, 0], times[:, 1] - times[:, 0]
     return samples
 
 

@@ -15,7 +15,7 @@ from tests.vethpair import End, missing, veth_pair
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
-WAITS = ("blocking", "spin", "poll", "epoll")
+WAITS = ("blocking", "spin", "poll", "select", "epoll")
 PROTOCOLS = ("udp", "tcp")
 Pair = tuple[End, End]
 
@@ -196,7 +196,7 @@ def test_strange_datagrams_are_counted(pair: Pair, tmp_path: Path) -> None:
     assert result["malformed"] >= result["requests"]
 
 
-@pytest.mark.parametrize("wait", ["poll", "epoll"])
+@pytest.mark.parametrize("wait", ["poll", "select", "epoll"])
 def test_many_connections_at_once(pair: Pair, tmp_path: Path, wait: str) -> None:
     source, target = pair
     kind = {"protocol": "tcp", "wait": wait}

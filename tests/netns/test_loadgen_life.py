@@ -20,7 +20,7 @@ from tests.vethpair import End, missing, veth_pair
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
-WAITS = ("blocking", "spin", "poll", "epoll")
+WAITS = ("blocking", "spin", "poll", "select", "epoll")
 PROTOCOLS = ("udp", "tcp")
 # Far longer than our patience, but not so long that the room for its samples becomes a burden.
 LONG_NS = 60_000_000_000

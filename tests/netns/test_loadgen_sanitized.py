@@ -52,7 +52,7 @@ def ends_clean(process: Generator) -> None:
     assert process.process.stderr.read().decode() == ""
 
 
-@pytest.mark.parametrize("wait", ["blocking", "spin", "poll", "epoll"])
+@pytest.mark.parametrize("wait", ["blocking", "spin", "poll", "select", "epoll"])
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 def test_ping_pong(pair: Pair, tmp_path: Path, executable: Path, protocol: str, wait: str) -> None:
     options: tuple[Argument, ...] = ("--busy-poll", 20, "--prefer-busy-poll", 0)
@@ -68,7 +68,7 @@ def test_ping_pong(pair: Pair, tmp_path: Path, executable: Path, protocol: str, 
         ends_clean(serving)
 
 
-@pytest.mark.parametrize("wait", ["poll", "epoll"])
+@pytest.mark.parametrize("wait", ["poll", "select", "epoll"])
 def test_connections_come_and_go(pair: Pair, tmp_path: Path, executable: Path, wait: str) -> None:
     kind = {"protocol": "tcp", "wait": wait}
     with server(pair[1], executable=executable, **kind) as (serving, port), ExitStack() as stack:

@@ -21,7 +21,7 @@ from tests.vethpair import End, missing, veth_pair
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 PROTOCOLS = ("udp", "tcp")
-WAITS = ("blocking", "spin", "poll", "epoll")
+WAITS = ("blocking", "spin", "poll", "select", "epoll")
 S, MS, US = 1_000_000_000, 1_000_000, 1_000
 Pair = tuple[End, End]
 Records = npt.NDArray[Any]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
+from harness import load
 from harness.compare import Options, compare_cases
 from harness.tables import load_source
 from tests import command, experiment
 
+ROOT = Path(__file__).parents[2]
 SPIN = {"kind": "ping-pong", "from": "client", "to": "server", "wait": "spin", "warmup": "20ms"}
 
 
@@ -22,6 +27,9 @@ def test_repetitions_are_added_until_it_is_enough(tmp_path: Path) -> None:
     done = command.run("run", path, "-o", tmp_path, "--wait")
     assert done.returncode == 0, done.stderr
     made = len(load_source(tmp_path / "small").runs)
+    assert len(load(tmp_path / "small").samples(["latency_ns"])) > made
+    example = [sys.executable, str(ROOT / "docs" / "analysis_example.py"), str(tmp_path / "small")]
+    subprocess.run(example, cwd=ROOT, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert 5 <= made < 30
     assert f"{made} of 5 to 30 repetitions: every interval of rtt_p50_us is within" in done.stderr
     assert "not made yet" not in done.stdout

@@ -49,16 +49,16 @@ def samples(level_us: float, count: int, seed: int, rate: float = 20_000.0) -> n
     """Round trips around a level with a long tail, a stall every tenth of a second, and now and then a loss."""
     draw = np.random.default_rng(seed)
     found = np.empty(count, dtype=SAMPLE_DTYPE)
-    found["send_ns"] = np.cumsum(draw.exponential(1e9 / rate, count)).astype("i8")
+    found["intended_ns"] = np.cumsum(draw.exponential(1e9 / rate, count)).astype("i8")
     rtt_us = (
         level_us
         * draw.lognormal(0, 0.12, count)
         * np.where(draw.random(count) < 0.01, draw.pareto(2.5, count) + 2, 1)
     )
-    into = found["send_ns"] % 100_000_000
+    into = found["intended_ns"] % 100_000_000
     rtt_us += np.where(into < 400_000, (400_000 - into) / 1e3, 0)
-    found["rtt_ns"] = (rtt_us * 1e3).astype("i8")
-    found["rtt_ns"][draw.random(count) < 2e-5] = -1
+    found["latency_ns"] = (rtt_us * 1e3).astype("i8")
+    found["latency_ns"][draw.random(count) < 2e-5] = -1
     return found
 
 
@@ -70,9 +70,9 @@ def run(
     run_id = hashlib.sha256(f"{case} {factors} {block}".encode()).hexdigest()[:12]
     raw = samples(level_us * (1 + 0.02 * (block % 5)), count, int(run_id[:8], 16))
     record |= {"run_id": run_id, "case": case, "factors": factors, "knobs": _knobs(case)}
-    record["metrics"] |= stats.summarise(raw["rtt_ns"])
+    record["metrics"] |= stats.summarise(raw["latency_ns"])
     record["metrics"] |= {"cpu_us_per_request": cpu_us * (1 + 0.01 * (block % 3)), "rate_rps": 20_000.0}
-    record["metrics"] |= {"lost": int((raw["rtt_ns"] < 0).sum())}
+    record["metrics"] |= {"lost": int((raw["latency_ns"] < 0).sum())}
     for name, share in (("send", 0.1), ("wire", 0.2), ("receive", 0.15), ("wakeup", 0.45), ("service", 0.1)):
         record["metrics"][f"phase_{name}_us"] = (record["metrics"]["rtt_p50_us"] or 0.0) * share
     return record, raw

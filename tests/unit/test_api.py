@@ -18,6 +18,7 @@ from harness.tables import frames, load_source
 from tests.unit import pages
 
 ROOT = Path(__file__).parent.parent.parent
+REFERENCE = ROOT / "results" / "reference" / "quickstart"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_batches_may_differ_in_their_columns(tmp_path: Path, monkeypatch: pytest
 def test_only_columns_asked_for(sweep: Path) -> None:
     found = load(sweep)
     assert list(found.table("runs", ["case", "rtt_p99_us"]).columns) == ["set", "case", "rtt_p99_us"]
-    assert list(found.samples(["rtt_ns"]).columns) == ["rtt_ns"]
+    assert list(found.samples(["latency_ns"]).columns) == ["latency_ns"]
     assert list(found.samples(["run_id"]).columns) == ["run_id"]
     for ask in (
         lambda: found.table("runs", ["nix"]),
@@ -94,8 +95,8 @@ def test_samples_of_some_runs(sweep: Path) -> None:
     assert [run.run_id for run in found.each_run(runs=ids[::-1])] == ids[::-1]
     with pytest.raises(InputError, match="there is no such run"):
         found.samples(runs=["nix"])
-    for run in found.each_run(["rtt_ns"], ids[:2]):
-        answered = np.sort(run.samples["rtt_ns"].to_numpy())
+    for run in found.each_run(["latency_ns"], ids[:2]):
+        answered = np.sort(run.samples["latency_ns"].to_numpy())
         answered = answered[answered >= 0]
         stored = base.loc[base["run_id"] == run.run_id, "rtt_p50_us"].iloc[0]
         assert answered[-(-answered.size // 2) - 1] / 1e3 == pytest.approx(stored)
@@ -112,8 +113,8 @@ def test_several_sets_are_told_apart_even_copies(sweep: Path, tmp_path: Path) ->
     assert found.sets == [str(sweep), str(other)]
     assert found.runs.groupby("set", observed=True).size().tolist() == [24, 24]
     run = found.runs[found.runs["set"] == str(other)].iloc[:1]
-    assert len(found.samples(["rtt_ns"], run)) == 1000
-    assert len(found.samples(["rtt_ns"], list(run["run_id"]))) == 4000
+    assert len(found.samples(["latency_ns"], run)) == 1000
+    assert len(found.samples(["latency_ns"], list(run["run_id"]))) == 4000
     with pytest.raises(InputError, match="given twice"):
         load(sweep, sweep)
 
@@ -133,7 +134,7 @@ def test_damage_is_a_warning_for_all_runs_and_an_error_for_a_named_column(tmp_pa
     (results.path / "runs" / ids[1] / "run.json").write_text("{")
     found = load(results.path)
     assert len(found.runs) == 2
-    assert len(found.samples(["rtt_ns"])) == 2 * 5000
+    assert len(found.samples(["latency_ns"])) == 2 * 5000
     assert len(found.warnings) == 2
 
 
@@ -151,13 +152,13 @@ def test_memory_is_for_the_columns_asked_for(tmp_path: Path) -> None:
     path = pages.saved(tmp_path, made).path
     del made
     found = load(path)
-    found.samples(["rtt_ns"])
+    found.samples(["latency_ns"])
     pool = pyarrow.default_memory_pool()
     tracemalloc.start()
-    samples = found.samples(["rtt_ns"])
+    samples = found.samples(["latency_ns"])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.reset_peak()
-    for _ in found.each_run(["rtt_ns"]):
+    for _ in found.each_run(["latency_ns"]):
         pass
     walked = tracemalloc.get_traced_memory()[1] - samples.memory_usage().sum()
     tracemalloc.stop()
@@ -175,6 +176,20 @@ def test_the_example_of_the_documentation_runs(sweep: Path) -> None:
     assert found.returncode == 0, found.stderr
     assert "24 runs of load-curve/20261122T101500Z" in found.stdout
     assert "24,000" not in found.stderr
+
+
+def test_the_example_runs_where_there_are_no_samples() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "analysis_example.py"), str(REFERENCE)]
+    found = subprocess.run(
+        command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    assert "0 requests" in found.stdout
+
+
+def test_a_table_that_there_is_none_of(sweep: Path) -> None:
+    with pytest.raises(InputError, match="there are: runs, nodes, knobs, cpus"):
+        load(sweep).table("foo")  # type: ignore[arg-type]
 
 
 def test_importing_the_package_alone_loads_nothing_heavy() -> None:

@@ -96,6 +96,11 @@ def test_findings_are_kept_by_host() -> None:
     assert known.matching(kept, [aa_runs()]) is None
     mixed = replace(source()).runs.assign(kernel=["6.18.0"] * 29 + ["7.0"])
     assert known.matching(kept, [mixed]) is None
+    # Quoted for what was calibrated, or part of it, and for no other work.
+    part = runs[runs["contention.load"] == "0%"]
+    assert known.matching(kept, [part]) == second
+    assert known.matching(kept, [runs.assign(workload_duration_s=2.5)]) is None
+    assert len(known.with_entry(kept, known.entry_of(part.assign(workload_depth=7.0), "x", "2026", []))) == 2
     (said,) = known.sentences(second)
     assert "on 2026-11-23 (quickstart, base)" in said
     assert "with 5 runs a side: RTT p50" in said

@@ -70,7 +70,7 @@ def test_plan_says_what_will_be_skipped(
 
 
 def test_every_shipped_experiment_is_valid(anywhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = sorted((ROOT / "experiments").glob("*.yaml"))
+    files = sorted((ROOT / "experiments").rglob("*.yaml"))
     code, out, err = run(capsys, "validate", *files)
     assert (code, err) == (0, "") and out.count(": ok, ") == len(files)
 

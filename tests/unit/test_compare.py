@@ -92,9 +92,9 @@ def test_environments_that_differ_are_named() -> None:
     assert [(item.column, item.values) for item in found.differences] == [
         ("kernel", (("6.18.0",), ("6.19.0",)))
     ]
-    assert "new says nothing" not in " ".join(found.notes)
+    assert "of new were made" not in " ".join(found.notes)
     hand = table(case=["base"] * 5, rtt_p50_us=[1.0, 2, 3, 4, 5])
-    assert "hand says nothing about where its runs were made" in compare_sources([source(), hand]).notes
+    assert "nothing tells where the runs of hand were made" in compare_sources([source(), hand]).notes
 
 
 def test_hand_made_tables_of_any_metric() -> None:
@@ -187,3 +187,43 @@ def test_the_baseline_is_a_case_that_was_measured() -> None:
     assert found.baseline == "second"
     assert [bool(view.changes) for view in found.cells] == [True, False, True]
     assert overview(some, "first").baseline == "first"
+
+
+def verdict_of(**changed: Any) -> str:
+    """What a comparison says of two tables that are alike but for these columns of the second."""
+    alike: dict[str, list[Any]] = {"case": ["a"] * 5, "rtt_p50_us": [1.0] * 5, "kernel": ["6.18"] * 5}
+    alike |= {"workload_kind": ["load"] * 5, "workload_rate_rps": [2000.0] * 5, "workload_service": [""] * 5}
+    other = alike | {name: [value] * 5 for name, value in changed.items()}
+    return " ".join(compare_sources([table(**alike), table(**other)]).verdict)
+
+
+def test_other_work_is_told() -> None:
+    assert "what was varied is what is compared" in verdict_of()
+    assert "not do the same work (workload_rate_rps)" in verdict_of(workload_rate_rps=20_000.0)
+    assert "not do the same work (workload_service)" in verdict_of(workload_service="50us")
+    assert "what was varied" not in verdict_of(workload_service="50us")
+
+
+def test_a_host_that_one_side_does_not_tell() -> None:
+    blank = verdict_of(kernel="", cpu_model="Made-up CPU")
+    assert "Not every side tells its kernel and cpu_model" in blank
+
+
+def test_differences_without_a_ratio_are_paired_too() -> None:
+    blocks = [float(block) for block in range(5)]
+    cases = ["base"] * 5 + ["bp"] * 5
+    polled = table(case=cases, block=blocks * 2, client_polled_percent=[0.0] * 5 + [99.0] * 5)
+    assert "in the same blocks" in compare_cases(polled, "base").verdict[0]
+    blank = table(case=cases, block=blocks * 2, rtt_p99_us=[float("nan")] * 5 + [9.0] * 5)
+    found = compare_cases(blank, "base")
+    assert found.verdict == ()
+    assert "not every valid run of the first has one" in found.rows[0].change.note
+
+
+def test_imported_campaigns_tell_of_cpu_in_their_own_way() -> None:
+    some = table(case=["base"] * 5 + ["bp"] * 5, rtt_p50_us=[1.0] * 10, cycles_per_query=[7.0] * 10)
+    assert [metric.name for metric in compare_cases(some, "base").metrics] == [
+        "rtt_p50_us",
+        "cycles_per_query",
+    ]
+    assert set(overview(some).cells[1].changes) == {"rtt_p50_us", "cycles_per_query"}

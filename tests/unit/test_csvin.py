@@ -28,6 +28,17 @@ def test_the_least_that_can_be_compared(tmp_path: Path) -> None:
     assert runs["rtt_p50_us"].isna().tolist() == [False, True, False]
 
 
+def test_blanks_around_commas_belong_to_no_field(tmp_path: Path) -> None:
+    text = 'case , rtt_p50_us,\tverdict\n"a, b" , NA, valid \r\n  base,  6.5 ,\tsuspect\n'
+    runs = load_runs(write(tmp_path, text))
+    assert list(runs.columns) == ["case", "rtt_p50_us", "verdict"]
+    assert runs["case"].tolist() == ["a, b", "base"]
+    assert runs["rtt_p50_us"].isna().tolist() == [True, False]
+    assert runs["verdict"].tolist() == ["valid", "suspect"]
+    with pytest.raises(InputError, match=r"hand.csv:3: .*rtt_p50_us is '6.5x'"):
+        load_runs(write(tmp_path, text.replace("6.5", "6.5x")))
+
+
 @pytest.mark.parametrize(
     "content",
     ["﻿case,x_us\r\na,1\r\n", "case,x_us\ra,1\r", '"case","x_us"\n"a","1"', "\n\ncase,x_us\n\na,1\n\n"],

@@ -18,13 +18,15 @@ from tests.unit.synthetic import source
     ("text", "metric", "above", "kind", "bound"),
     [
         ("rtt_p99_us > +5%", "rtt_p99_us", True, "ratio", 0.05),
+        ("set_busy_percent > +5%", "set_busy_percent", True, "ratio", 0.05),
+        ("set_busy_percent > +5pp", "set_busy_percent", True, "difference", 5.0),
         ("rate_rps<-10%", "rate_rps", False, "ratio", -0.1),
         ("rtt_p99_us > +3us", "rtt_p99_us", True, "difference", 3),
         ("rtt_p99_us > +3", "rtt_p99_us", True, "difference", 3),
         ("rtt_p99_us > 0.1ms", "rtt_p99_us", True, "value", 100),
         ("rtt_p99_us > 100", "rtt_p99_us", True, "value", 100),
         ("client_polled_percent < 50%", "client_polled_percent", False, "value", 50),
-        ("client_polled_percent < -5%", "client_polled_percent", False, "difference", -5),
+        ("client_polled_percent < -5pp", "client_polled_percent", False, "difference", -5),
         ("my_wait_ms > 2s", "my_wait_ms", True, "value", 2000),
     ],
 )

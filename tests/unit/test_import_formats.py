@@ -97,7 +97,7 @@ def test_sockperf_full_log_agrees_with_its_summary() -> None:
     # 309 requests: fewer than ten beyond p99.
     assert log.metrics["rtt_p99_us"] is None
     assert "rtt_p99_us" not in summary.metrics
-    assert np.all(np.diff(log.samples["send_ns"]) > 0)
+    assert np.all(np.diff(log.samples["intended_ns"]) > 0)
 
 
 def test_sockperf_counts_a_run_once(tmp_path: Path) -> None:
@@ -298,3 +298,30 @@ def test_own_sets_among_the_files_are_left_out(tmp_path: Path) -> None:
         done = import_results("netperf", tmp_path, tmp_path / "results", "20301020T010351Z")
         assert len(done.reading.runs) == 1
     assert "own is left out" in done.reading.findings[0].text
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "end"),
+    [
+        ("netperf", foreign.NETPERF_KEYS, "THROUGHPUT=46"),
+        ("neper", foreign.NEPER, "1"),
+        ("sockperf", (REAL / "sockperf.txt").read_text(), "sockperf: ---> percentile 99.000 =   5"),
+    ],
+)
+def test_a_number_that_the_file_ends_in_is_not_read(tmp_path: Path, name: str, whole: str, end: str) -> None:
+    """Of 46000 only 46 may have been written."""
+    before = one(name, tmp_path, whole)
+    run = one(name, tmp_path, whole.rstrip("\n") + "\n" + end)
+    assert (before.verdict, run.verdict) == ("valid", "suspect")
+    assert "it ends inside line" in run.reasons[0]
+    assert run.metrics == before.metrics
+
+
+def test_neper_times_that_go_back(tmp_path: Path) -> None:
+    lines = foreign.NEPER.splitlines()
+    first = lines[1].split(",")
+    back = ",".join([str(float(first[0]) - 3), *first[1:]])
+    (tmp_path / "x.csv").write_text("\n".join([*lines, back, ""]))
+    reading = read("neper", tmp_path / "x.csv")
+    assert any("the time goes back" in finding.text for finding in reading.findings)
+    assert reading.runs[0].metrics["elapsed_s"] == one("neper", tmp_path, foreign.NEPER).metrics["elapsed_s"]

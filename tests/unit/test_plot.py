@@ -117,3 +117,38 @@ def test_without_matplotlib_the_way_to_get_it_is_told(sweep: Path, tmp_path: Pat
         3,
         "pollbench: plot: matplotlib is not installed; type: pip install 'pollbench[plot]'\n",
     )
+
+
+def written(path: Path, kind: str, *more: str) -> str:
+    """What the command says, of a figure it cannot draw."""
+    done = command("plot", str(path), "--kind", kind, *more, "-o", str(path.parent / "x.svg"))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert not (path.parent / "x.svg").exists()
+    return done.stderr
+
+
+def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:
+    least = tmp_path / "least.csv"
+    least.write_text("case,rtt_p99_us\nbase,5\nbp,2\n")
+    assert "raw samples" in written(least, "ecdf")
+    assert "raw samples" in written(least, "timeline")
+    for width in ("-3", "0", "nan", "inf", "1e6"):
+        assert "expected 1 to 60" in written(least, "pareto", f"--width={width}")
+
+
+def test_ticks_over_a_short_range_are_plain_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    rows = [f"{case},{load},{cost},{10 * cost}" for case, load, cost in (("a", "0%", 8.1), ("b", "9%", 80.2))]
+    path.write_text("\n".join(["case,contention.load,cpu_us_per_request,rtt_p99_us", *rows, ""]))
+    source = draw("heatmap", request(path, metric="cpu_us_per_request"), "svg").decode()
+    texts = set(re.findall(r"<text[^>]*>([^<]*)</text>", source))
+    assert {"10", "20", "50"} <= texts
+    assert "mathdefault" not in source
+
+
+def test_a_single_point_has_room_and_ticks(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("case,cpu_us_per_request,rtt_p99_us\nbase,10,100\nbase,10,100\n")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", draw("pareto", request(path), "svg").decode())
+    assert sum(text.endswith(" µs") for text in texts) >= 4

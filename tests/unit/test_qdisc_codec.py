@@ -173,7 +173,7 @@ def test_limits(kind: str) -> None:
     assert back(kind, {"limit": 77}) == {"limit": 77}
 
 
-@pytest.mark.parametrize("kind", sorted(set(qdiscs.KINDS) - {"tbf", "htb", "netem"}))
+@pytest.mark.parametrize("kind", sorted(set(qdiscs.KINDS) - {"tbf", "htb", "hfsc", "netem"}))
 def test_no_limit_means_no_options_at_all(kind: str) -> None:
     """An empty pfifo structure would be a limit of 0: everything dropped."""
     assert as_pyroute2_reads(kind, {}).get_attr("TCA_OPTIONS") is None
@@ -183,3 +183,31 @@ def test_differences_are_told_in_words() -> None:
     assert readback.differences({"limit": 5}, {"limit": 5}) == []
     assert readback.differences({"limit": 5}, {"limit": 6}) == ["limit 6 instead of 5"]
     assert readback.differences({"limit": 5}, {}) == ["limit missing instead of 5"]
+
+
+RED: Options = {
+    "limit": 1_000_000,
+    "min": 30_000,
+    "max": 35_000,
+    "avpkt": 1500,
+    "burst": 20,
+    "red_rate_bps": 10_000_000,
+    "probability": 1,
+    "ecn": 1,
+}
+
+
+def test_red_is_what_tc_sends_for_mininets_parameters() -> None:
+    """Wlog 1 and Plog 13 are what `tc` computes from min 30000 max 35000 avpkt 1500 burst 20 probability 1."""
+    parameters = tca_options("red", RED)[1]
+    assert struct.unpack("=IIIBB", parameters[:14]) == (1_000_000, 30_000, 35_000, 1, 13)
+    assert parameters[15] == 1
+    table = tca_options("red", RED)[2]
+    assert len(table) == 256 and list(table) == sorted(table) and (table[0], table[255]) == (0, 31)
+    assert readback.differences(RED, back("red", RED)) == []
+
+
+def test_hfsc_sends_all_to_a_class_of_the_rate() -> None:
+    assert int.from_bytes(attrs(on_the_wire("hfsc", {"rate_bps": 8}), 36)[2], sys.byteorder) == 1
+    of_class = attrs(on_the_wire("hfsc", {"rate_bps": 80_000_000}, 1), 36)[2]
+    assert readback.hfsc_class(of_class) == {"rate_bps": 80_000_000}

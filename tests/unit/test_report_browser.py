@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from harness.overview import overview
 from harness.plots import load_study
 from harness.report.html import page
 from tests.browser import CHROMIUM, DRIVER, MISSING, Browser, browser
-from tests.unit import pages
+from tests.unit import pages, test_gallery
 
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
 
@@ -40,7 +41,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, results in sets.items():
         study = load_study(results.path)
         (base / f"{name}.html").write_text(page([(study, overview(study.source))]))
-    return {name: base / f"{name}.html" for name in sets}
+    source = test_gallery.files(base)
+    test_gallery.measured(base, source)
+    test_gallery.gallery(base, source)
+    shutil.copy(base / "out" / "gallery.html", base / "gallery.html")
+    return {name: base / f"{name}.html" for name in (*sets, "gallery")}
 
 
 def opened(window: Browser, file: Path, size: tuple[int, int] = WIDE, *, dark: bool = False) -> Browser:
@@ -51,14 +56,14 @@ def opened(window: Browser, file: Path, size: tuple[int, int] = WIDE, *, dark: b
     return window
 
 
-@pytest.mark.parametrize("name", ["sweep", "hostile", "single", "empty", "skipped"])
+@pytest.mark.parametrize("name", ["sweep", "hostile", "single", "empty", "skipped", "gallery"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_renders_without_complaint_and_without_scrolling_sideways(
     window: Browser, files: dict[str, Path], name: str, size: tuple[int, int]
 ) -> None:
     opened(window, files[name], size)
     assert window.js("return document.documentElement.scrollWidth") <= size[0]
-    assert window.js("return document.title").endswith("pollbench report")
+    assert window.js("return document.title").endswith(("pollbench report", "pollbench gallery"))
     # Nothing sticks out but what scrolls in a box of its own.
     out = window.js(
         "return [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, svg, .sr')"
@@ -74,7 +79,7 @@ def test_hostile_names_do_nothing(window: Browser, files: dict[str, Path]) -> No
     assert window.js("return document.scripts.length") == 2
     # Even an element that was smuggled in could run nothing: the policy allows one script, by its hash.
     window.js("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title = 1\">')")
-    assert window.js("return document.title").endswith("pollbench report")
+    assert window.js("return document.title").endswith(("pollbench report", "pollbench gallery"))
     assert "Content Security Policy" in " ".join(window.complaints())
 
 

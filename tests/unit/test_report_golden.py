@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from harness import report
+from harness.claims import findings
 from harness.compare import Options, compare_cases, compare_sources
 from harness.compare.choose import KERNEL_METRICS
 from harness.overview import overview
@@ -23,6 +24,7 @@ from harness.report import words
 from harness.report.layout import Col, Para, Table, Text, to_markdown, to_text
 from harness.store import ResultSet
 from harness.tables import Source, write_tables
+from tests.unit import claims
 from tests.unit.synthetic import FakePlan, record, result_set, source
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -34,6 +36,31 @@ def matches(name: str, found: str) -> None:
     if os.environ.get("POLLBENCH_UPDATE_GOLDEN") == "1":
         path.write_text(found)
     assert found == path.read_text(), f"{name} changed; if that is right: POLLBENCH_UPDATE_GOLDEN=1 make test"
+
+
+@pytest.mark.parametrize("fmt", report.FORMATS)
+def test_show_with_claims(fmt: report.Format) -> None:
+    view = overview(claims.source())
+    if fmt == "csv":
+        assert report.show(view, fmt) == report.show(overview(source(blocks=8)), fmt)
+        return
+    found = report.show(view, fmt)
+    # What stands around the claims has goldens of its own.
+    found = json.dumps(json.loads(found)["claims"], indent=1) + "\n" if fmt == "json" else found
+    matches(f"claims.{SUFFIX[fmt]}", found)
+
+
+def test_compare_with_claims() -> None:
+    made = claims.source()
+    found = compare_cases(made, "base", Options(metrics=("rtt_p50_us",)))
+    carried = [(made.label, findings(made))]
+    text = report.compare(found, "text", claims=carried)
+    assert f"Claims of {made.label}" in text
+    assert "REVERSED (cheaper): It costs less CPU." in text
+    data = json.loads(report.compare(found, "json", claims=carried))
+    verdicts = {each["name"]: each["verdict"] for each in data["claims"][made.label]}
+    assert verdicts["faster"] == "holds"
+    assert "claims" not in json.loads(report.compare(found, "json"))
 
 
 def other() -> Source:

@@ -16,7 +16,7 @@ from harness.plan import check_cpus, load_experiment
 from harness.spec.load import Experiment
 
 ROOT = Path(__file__).parent.parent.parent
-SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+SHIPPED = sorted((ROOT / "experiments").rglob("*.yaml"))
 BASE: dict[str, Any] = {
     "name": "t",
     "topology": {

@@ -19,7 +19,7 @@ from harness.yamlfile import read_file
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "experiment-file.md"
-SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+SHIPPED = sorted((ROOT / "experiments").rglob("*.yaml"))
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 

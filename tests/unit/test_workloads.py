@@ -262,8 +262,8 @@ def test_sockperf_plays_back_with_a_reply_to_every_request() -> None:
 
 def test_sockperf_is_read_by_its_times_not_by_its_halves() -> None:
     reading = make("sockperf").read(Said(SOCKPERF, log=LOG))
-    assert list(reading.samples["rtt_ns"]) == [3688, 100_000, 1000]
-    assert list(reading.samples["send_ns"]) == [0, 3688, 203_688]
+    assert list(reading.samples["latency_ns"]) == [3688, 100_000, 1000]
+    assert list(reading.samples["intended_ns"]) == [0, 3688, 203_688]
     expected = {"requests": 4, "answered": 3, "lost": 1, "duplicates": 2, "settle_requests": 6}
     assert reading.result | expected == reading.result
     assert reading.result["elapsed_ns"] == 500_000_000

@@ -110,10 +110,13 @@ def _read_kind(name: Name, file: SourceFile, parts: Parts, reading: Reading) -> 
     if not file.bytes:
         note(0, "it is empty")
         return
+    broken: list[int] = []
     try:
-        READERS[name.kind](_without_markers(checked(file.lines(), note), parts, note), parts, note)
+        lines = checked(file.lines(), note, broken)
+        READERS[name.kind](_without_markers(lines, parts, note), parts, note)
     except OSError as error:
         note(0, error.strerror or str(error))
+    parts.broken += [f"{file.name} ends inside line {line}" for line in broken]
 
 
 def _without_markers(lines: Iterator[Line], parts: Parts, note: counters.Note) -> Iterator[Line]:
@@ -137,6 +140,8 @@ def _judge(run: ImportedRun, parts: Parts, published: bool) -> None:
         run.fail("mutilate gave no Total QPS or no read row" + (f" ({marks})" if marks else ""))
     elif marks and not published:
         run.doubt(f"the campaign marked the run: {marks}")
+    for each in parts.broken:
+        run.doubt(each)
     if parts.misses and not published:
         run.doubt(f"{parts.misses} requests were for keys that the server did not have")
 

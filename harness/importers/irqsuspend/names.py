@@ -68,6 +68,7 @@ class Parts:
     workload: dict[str, Any] = field(default_factory=dict)
     knobs: list[dict[str, Any]] = field(default_factory=list)
     markers: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     misses: int = 0
     queries: float | None = None
 

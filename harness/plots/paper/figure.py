@@ -104,7 +104,8 @@ def _title(factors: Factors) -> str:
 def _ecdf(request: Request) -> Figure:
     source = request.study.source
     cells = group_cells(source.runs)
-    ids = [str(source.runs["run_id"].iloc[row]) for cell in cells for row in cell.valid] if cells else []
+    sampled = request.study.results is not None
+    ids = [str(source.runs["run_id"].iloc[row]) for cell in cells for row in cell.valid] if sampled else []
     found = curves(source, cells, {shape.run_id: shape for shape in shapes(request.study, ids)})
     groups = list(dict.fromkeys(curve.factors for curve in found))
     _few(groups, "distributions (they need raw samples of valid runs)")
@@ -153,6 +154,9 @@ def _pareto(request: Request) -> Figure:
     across = min(len(groups), 2)
     figure, axes = _paper(request, -(-len(groups) // across), across, row=2.7, sharex="all", sharey="all")
     places = [each for row in axes for each in row]
+    everyone = [each for group in found.values() for each in group]
+    places[0].set_xlim(panels.reach(each.cost for each in everyone))
+    places[0].set_ylim(panels.reach(each.gain for each in everyone))
     for each, group in zip(places, groups, strict=False):
         panels.trade(each, found[group], request.marks)
         each.set_title(_title(group))
@@ -166,6 +170,8 @@ def _pareto(request: Request) -> Figure:
 
 def _timeline(request: Request) -> Figure:
     source = request.study.source
+    if request.study.results is None:
+        _few([], "time series (they need raw samples)")
     cells = group_cells(source.runs)
     wanted = list(request.runs) or list(typical_runs(source, cells).values())
     said = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from harness.plots.distribution import Curve
 from harness.plots.heat import HeatMap
 from harness.plots.load import LoadCurves
 from harness.plots.palette import Mark
-from harness.plots.paper.style import marker, printable, rest, strokes, times_on
+from harness.plots.paper.style import marker, plain_on, printable, rest, strokes, times_on
 from harness.plots.pareto import Trade
 from harness.plots.reduce import GRID, MILLION, Timeline
 from harness.stats import Estimate
@@ -145,11 +145,21 @@ def heat(figure: Figure, axes: Axes, found: HeatMap, metric: str) -> None:
     axes.spines[:].set_visible(False)
     axes.set_xlabel(found.factor)
     column = columns.metric(metric)
-    figure.colorbar(
-        image,
-        label=f"{column.label}, {column.unit}".replace(", us", ", µs"),
-        format=FuncFormatter(lambda v, _: f"{v:g}"),
-    )
+    unit = f", {column.unit}".replace(", us", ", µs") if column.unit else ""
+    bar = figure.colorbar(image, label=f"{column.label}{unit}")
+    plain_on(bar.ax.yaxis)
+
+
+def reach(estimates: Iterable[Estimate]) -> tuple[float, float]:
+    """Limits of a logarithmic axis that holds these with their intervals, and has room for names beside them."""
+    ends = [
+        end
+        for each in estimates
+        for end in (each.median, *((each.interval.low, each.interval.high) if each.interval else ()))
+        if end and end > 0
+    ]
+    spare = max(1.25, (max(ends) / min(ends)) ** 0.15)
+    return min(ends) / spare, max(ends) * spare
 
 
 def trade(axes: Axes, group: Sequence[Trade], marks: Mapping[str, Mark]) -> None:
@@ -175,8 +185,13 @@ def trade(axes: Axes, group: Sequence[Trade], marks: Mapping[str, Mark]) -> None
             textcoords="offset points",
             color=mark.light,
         )
-    rest(axes, "CPU time per request", "RTT p99")
-    times_on(axes.xaxis)
+    cost = columns.metric(group[0].metric)
+    in_time = cost.unit == "us"
+    rest(axes, "CPU time per request" if in_time else cost.label, "RTT p99")
+    if in_time:
+        times_on(axes.xaxis)
+    else:
+        plain_on(axes.xaxis)
     times_on(axes.yaxis)
 
 

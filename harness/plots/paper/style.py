@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from harness.plots.palette import Mark
 
@@ -75,11 +76,23 @@ def marker(mark: Mark) -> str:
 
 def times_on(axis: Any) -> None:
     """A logarithmic axis of microseconds whose ticks carry the unit that suits them."""
-    axis.set_major_locator(LogLocator(subs=(1.0,), numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda us, _: time_text(us)))
+    _ticks(axis, time_text)
+
+
+def plain_on(axis: Any) -> None:
+    """A logarithmic axis whose ticks are plain numbers."""
+    _ticks(axis, lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
+
+
+def _ticks(axis: Any, text: Callable[[float], str]) -> None:
+    """Ticks at 1, 10, 100; over a short range more, so that there are always several."""
     low, high = axis.get_view_interval()
-    if low > 0 and high / low < 30:
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    span = high / low if low > 0 else 1e9
+    if span < 4:
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 30 else (1.0,), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness import columns
 from harness.compare import Change
 from harness.overview import CellView, Overview
 from harness.report import words
@@ -15,6 +16,7 @@ _TILES = (
     ("rtt_p50_us", "p50 round trip"),
     ("rtt_p99_us", "p99 round trip"),
     ("cpu_us_per_request", "CPU per request"),
+    ("cycles_per_query", "cycles per query"),
 )
 
 
@@ -51,7 +53,11 @@ def _alone(cell: CellView) -> str:
 
 
 def _card(look: Look, view: Overview, cell: CellView) -> Markup:
-    tiles = [_tile(said, change) for name, said in _TILES if (change := cell.changes.get(name)) is not None]
+    tiles = [
+        _tile(said, " µs" if columns.metric(name).unit == "us" else "", change)
+        for name, said in _TILES
+        if (change := cell.changes.get(name)) is not None
+    ]
     head = tag("h3", look.name(cell.case), tag("span", f" against {view.baseline}", class_="quiet"))
     at = tag("p", where(cell.factors), class_="where") if cell.factors else None
     said = tag(
@@ -60,7 +66,7 @@ def _card(look: Look, view: Overview, cell: CellView) -> Markup:
     return tag("article", head, at, tag("div", *tiles, class_="tiles"), said, class_="card")
 
 
-def _tile(name: str, change: Change) -> Markup:
+def _tile(name: str, unit: str, change: Change) -> Markup:
     ratio = change.ratio
     if ratio is None:
         return tag(
@@ -72,7 +78,7 @@ def _tile(name: str, change: Change) -> Markup:
         )
     size = "no difference shown" if change.outcome == "~" else times(words.times(change))
     judged = f" {change.judged}" if change.outcome in ("lower", "higher") else " unclaimed"
-    moved = f"{words.short(change.base.median)} → {words.short(change.test.median)} µs"
+    moved = f"{words.short(change.base.median)} → {words.short(change.test.median)}{unit}"
     return tag(
         "div",
         tag("span", name, class_="what"),
@@ -112,6 +118,8 @@ def doubts(view: Overview) -> Markup | None:
 
 
 def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
+    if view.model_time:
+        yield tag("strong", "As absolute times: "), view.model_time
     for warning in view.warnings:
         yield (words.sentence(warning),)
     for group in view.left_out:

@@ -61,8 +61,21 @@ def _set(view: Overview, parts: Sequence[Child]) -> Markup:
 
 
 def _document(look: Look, views: Sequence[Overview], content: Sequence[Child], series: Child) -> str:
-    script = _asset("app.js")
     title = f"{' · '.join(view.label for view in views)} – pollbench report"
+    top = [_head(view, "h1") for view in views] if len(views) == 1 else [_several(views)]
+    return assembled(title, look.css(), top, content, series)
+
+
+def assembled(
+    title: str,
+    css: str,
+    top: Sequence[Child],
+    content: Sequence[Child],
+    series: Child = None,
+    footer: str = "Made by pollbench report.",
+) -> str:
+    """A whole page of ours: head, masthead, contents, style and script inside. css: rules beyond the style sheet's."""
+    script = _asset("app.js")
     # Whatever a name in a result set may try, only this script runs, and nothing is fetched from anywhere.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
@@ -73,9 +86,8 @@ def _document(look: Look, views: Sequence[Overview], content: Sequence[Child], s
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
-        tag("style", trusted(_asset("style.css") + look.css())),
+        tag("style", trusted(_asset("style.css") + css)),
     )
-    top = [_head(view, "h1") for view in views] if len(views) == 1 else [_several(views)]
     body = tag(
         "body",
         tag("a", "Skip to the findings", href="#main", class_="skip"),
@@ -84,7 +96,7 @@ def _document(look: Look, views: Sequence[Overview], content: Sequence[Child], s
             "nav", tag("div", "", class_="wrap", id="contents"), aria_label="Sections", class_="needs-script"
         ),
         tag("main", *content, id="main", class_="wrap"),
-        tag("footer", "Made by pollbench report.", class_="wrap quiet"),
+        tag("footer", footer, class_="wrap quiet"),
         tag("div", "", id="tip", role="status", aria_live="polite", hidden=True),
         series,
         tag("script", trusted(script)),

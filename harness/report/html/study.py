@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.compare import Comparison
-from harness.report import words
+from harness.report import claims, words
 from harness.report.html import times
-from harness.report.html.between import comparison_blocks
+from harness.report.html.between import blocks, comparison_blocks
 from harness.report.html.charts import chart_sections, folded
 from harness.report.html.drawn import Drawn
 from harness.report.html.evidence import knob_table
@@ -27,6 +27,8 @@ def sections(
     """The sections of a set; viewer: the viewer of any run's time series, when it belongs to this set alone."""
     view, key = drawn.view, drawn.key
     yield section(f"{key}findings", "Findings", verdicts(view), findings(look, view), doubts(view))
+    if view.claims:
+        yield section(f"{key}claims", "Claims", blocks(claims.blocks(view.claims)[1:]), short="Claims")
     table = summary(look, view)
     if table is not None:
         lead = "Medians over the valid runs of each cell, with the interval of that median."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
+from harness import columns
 from harness.compare import Factors
 from harness.plots import Trade
 from harness.report import words
@@ -33,7 +34,10 @@ def common_axes(found: Mapping[Factors, Sequence[Trade]]) -> Axes:
     everyone = [trade for group in found.values() for trade in group]
     x = log_scale(_reach(trade.cost for trade in everyone), LEFT, WIDTH - RIGHT, around=1.3)
     y = log_scale(_reach(trade.gain for trade in everyone), HEIGHT - BOTTOM, TOP, around=1.3)
-    return Axes(x, y, "CPU time per request", "p99 round-trip time", time_text, time_text)
+    cost = columns.metric(everyone[0].metric)
+    in_time = cost.unit == "us"
+    name = "CPU time per request" if in_time else cost.label
+    return Axes(x, y, name, "p99 round-trip time", time_text if in_time else words.short, time_text)
 
 
 def _reach(estimates: Iterable[Estimate]) -> list[float]:
@@ -73,7 +77,7 @@ def panel(look: Look, axes: Axes, factors: Factors, group: Sequence[Trade]) -> M
         )  # fmt: skip
     chart = svg(
         axes, path(steps, "frontier"), *groups, data={"kind": "points"},
-        label=f"CPU time per request against p99, {where(factors)}; lower left is better",
+        label=f"{axes.x_name} against p99, {where(factors)}; lower left is better",
     )  # fmt: skip
     return figure(where(factors), chart, table=_numbers(group))
 
@@ -90,7 +94,12 @@ def _ends(axes: Axes, trade: Trade, x: float, y: float) -> list[list[tuple[float
 
 def _told(trade: Trade) -> str:
     best = "; no case is cheaper and faster" if trade.best else ""
-    return f"{trade.case}: CPU {said(trade.cost)} µs per request, p99 {said(trade.gain)} µs{best}"
+    return f"{trade.case}: {_cost(trade)} {said(trade.cost)}, p99 {said(trade.gain)} µs{best}"
+
+
+def _cost(trade: Trade) -> str:
+    column = columns.metric(trade.metric)
+    return f"{column.label}, µs" if column.unit == "us" else column.label
 
 
 def said(found: Estimate) -> str:
@@ -99,7 +108,7 @@ def said(found: Estimate) -> str:
 
 
 def _numbers(group: Sequence[Trade]) -> Markup:
-    heads = ["case", "CPU per request, µs", "interval", "p99, µs", "interval", "unbeaten"]
+    heads = ["case", _cost(group[0]), "interval", "p99, µs", "interval", "unbeaten"]
     rows: list[list[Child]] = [
         [
             trade.case,

@@ -1,0 +1,21 @@
+"""Claims held against runs: a verdict for each, from the intervals and tests that a comparison has. Pure."""
+
+from __future__ import annotations
+
+from harness.claims.model import OUTCOMES, Comparison, Condition, Finding, Outcome, State
+from harness.claims.source import claims_of, findings
+from harness.claims.stable import agreed
+from harness.claims.verdict import judge
+
+__all__ = [
+    "OUTCOMES",
+    "Comparison",
+    "Condition",
+    "Finding",
+    "Outcome",
+    "State",
+    "agreed",
+    "claims_of",
+    "findings",
+    "judge",
+]

@@ -1,0 +1,86 @@
+"""`pollbench fleet doctor`: every host of an inventory against what an experiment needs, as a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from harness.cli.board import HostBoard
+from harness.errors import EXIT_HOST_LACKS, EXIT_OK
+from harness.fleet.conduct import Fleet
+from harness.fleet.inventory import Hosts
+
+
+def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
+    """Ask every host's own `pollbench doctor`; exit 3 when any host cannot measure, or lacks what the file needs."""
+    document = None
+    if arguments.file:
+        from harness.spec.load import load_experiment
+
+        document = load_experiment(arguments.file).document
+    board = HostBoard(list(hosts))
+    with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch:
+        crew = Fleet(
+            arguments.inventory, hosts, Path(scratch), "doctor", board, lambda: False, arguments.forks
+        )
+        found = crew.doctor(list(hosts), document)
+    board.close()
+    rows = [_row(name, found.get(name, {})) for name in hosts]
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        _print(rows)
+    sys.stdout.flush()
+    return EXIT_OK if all(row["ready"] for row in rows) else EXIT_HOST_LACKS
+
+
+def _row(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    facts, said = found.get("facts", {}), found.get("doctor", {})
+    lacks = [f"{label}: {'; '.join(reasons)}" for label, reasons in said.get("skips", {}).items()]
+    if found.get("error"):
+        lacks = [found["error"]]
+    return {
+        "host": name,
+        "ready": bool(facts) and not lacks,
+        "pollbench": facts.get("version", ""),
+        "kernel": facts.get("kernel", ""),
+        "cpus": facts.get("cpus"),
+        "free_bytes": facts.get("free_bytes"),
+        "worse": [f"{each['check']}: {each['state']}" for each in said.get("advice", []) if not each["good"]],
+        "lacks": lacks,
+    }
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    heads = ("host", "ready", "pollbench", "kernel", "CPUs", "free MB", "noise", "lacks")
+    table = [heads] + [
+        (
+            row["host"],
+            "yes" if row["ready"] else "no",
+            row["pollbench"] or "-",
+            row["kernel"] or "-",
+            str(row["cpus"] or "-"),
+            "-" if row["free_bytes"] is None else f"{row['free_bytes'] / 1e6:.0f}",
+            str(len(row["worse"])),
+            (row["lacks"] or ["-"])[0]
+            + (f" (and {len(row['lacks']) - 1} more)" if len(row["lacks"]) > 1 else ""),
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[at]) for line in table) for at in range(len(heads) - 1)]
+    for line in table:
+        print(
+            "  ".join(
+                [*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[-1]]
+            ).rstrip()
+        )
+    worse = {text for row in rows for text in row["worse"]}
+    if worse:
+        print(
+            "noise: how many checks find what makes figures worse; pollbench doctor on the host explains each,"
+        )
+        print("and pollbench fleet run --prepare sets what can be set while it measures")

@@ -1,0 +1,75 @@
+"""`pollbench reproduce`: a result set's plan once more in its own image, judged cell by cell."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from typing import Any
+
+from harness.cli.owner import owner_of_results
+from harness.cli.say import say
+from harness.cli.vm import carry_out, guest_manifest, open_stamp
+from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
+from harness.plan import Plan
+from harness.stopping import stop_on_signals
+from harness.store import ResultSet
+from harness.vm import accel
+from harness.vm.home import Home
+from harness.vm.reproduced import RULE, Judged, judge
+
+
+def reproduce(arguments: argparse.Namespace) -> int:
+    """Exit code 0 when every cell was reproduced, 1 when one was not."""
+    old = ResultSet.open(arguments.directory)
+    made_by = old.manifest.get("vm")
+    if not isinstance(made_by, dict) or "accelerator" not in made_by:
+        got, todo = "it was not made by `pollbench vm run`", "make it there first: a host's times are its own"
+        raise InputError("reproduce", arguments.directory, got, todo)
+    accelerator = str(made_by["accelerator"])
+    if arguments.against:
+        new = ResultSet.open(arguments.against)
+        return _say(old, new, judge(old.records(), new.records(), accelerator == "kvm"), arguments.json)
+    home = Home()
+    accel.choose(accelerator, home)
+    plan = Plan.from_json(old.plan, f"{arguments.directory}/plan.json")
+    manifest = guest_manifest(plan, accelerator) | {"reproduces": str(old.path.resolve())}
+    with stop_on_signals() as stopper:
+        new = ResultSet.create(
+            arguments.output, plan.name, open_stamp(), old.experiment, plan, manifest, owner_of_results()
+        )
+        pinned = [
+            boot["hashes"] | {"kernel": boot["kernel"], "release": boot["release"]} for boot in _boots(old)
+        ]
+        interrupted = carry_out(home, plan, new, accelerator, stopper, pinned=pinned)
+    if interrupted is not None:
+        say(f"pollbench: {interrupted.line()}")
+        return EXIT_INTERRUPTED
+    return _say(old, new, judge(old.records(), new.records(), accelerator == "kvm"), arguments.json)
+
+
+def _boots(results: ResultSet) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads((results.path / "vm.json").read_text())["boots"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError("reproduce", str(results.path), f"its vm.json cannot be read ({error})") from None
+
+
+def _say(old: ResultSet, new: ResultSet, found: list[Judged], as_json: bool) -> int:
+    good = all(each.reproduced for each in found) and bool(found)
+    if as_json:
+        cells = [dataclasses.asdict(each) for each in found]
+        print(
+            json.dumps(
+                {"reproduced": good, "rule": RULE, "old": old.name, "new": new.name, "cells": cells}, indent=2
+            )
+        )
+        return EXIT_OK if good else EXIT_NOT_VALID
+    for each in found:
+        print(f"{'reproduced    ' if each.reproduced else 'NOT REPRODUCED'}  {each.label}: {each.said}")
+    count = sum(each.reproduced for each in found)
+    print(
+        f"\n{old.name}: {'reproduced' if good else 'not reproduced'} ({count} of {len(found)} cells) by {new.path}"
+    )
+    print(f"Rule: {RULE}")
+    return EXIT_OK if good else EXIT_NOT_VALID

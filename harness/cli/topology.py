@@ -1,0 +1,30 @@
+"""`pollbench topology`: a topology as text, JSON, Graphviz source or a drawing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from harness.cli.files import overrides_of
+from harness.errors import EXIT_OK
+from harness.layout import plan_layout
+from harness.spec.toponame import load_topology
+from harness.topoview.data import described
+from harness.topoview.svg import as_svg
+from harness.topoview.text import as_dot, as_text
+
+
+def topology(arguments: argparse.Namespace) -> int:
+    """Show it; nothing is built, and no root is needed."""
+    made = load_topology(arguments.file, overrides_of(arguments.set), arguments.case)
+    shown = described(plan_layout(made))
+    if arguments.format == "json":
+        text = json.dumps(shown, indent=2) + "\n"
+    else:
+        text = {"text": as_text, "dot": as_dot, "svg": as_svg}[arguments.format](shown)
+    if arguments.output:
+        Path(arguments.output).write_text(text)
+    else:
+        print(text, end="")
+    return EXIT_OK

@@ -1,0 +1,265 @@
+"""`pollbench vm`: build, run, shell, info, verify, clean, export."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.cli.files import overrides_of, plan_of, print_plan
+from harness.cli.owner import owner_of_results
+from harness.cli.progress import Progress
+from harness.cli.run import new_or_resumed, report
+from harness.cli.say import say
+from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, PollbenchError
+from harness.kernel import facts
+from harness.plan import Plan, make_plan
+from harness.spec.load import Experiment
+from harness.stopping import Stopper, stop_on_signals
+from harness.store import ResultSet
+from harness.vm import accel, build, qemu, recipe
+from harness.vm.execute import Guests
+from harness.vm.home import Home
+from harness.vm.kernels import with_kernels
+
+
+def vm(arguments: argparse.Namespace) -> int:
+    """Dispatch to the action; see `pollbench vm --help`."""
+    actions = {
+        "build": _build,
+        "run": _run,
+        "shell": _shell,
+        "info": _info,
+        "verify": _verify,
+        "clean": _clean,
+        "export": _export,
+    }
+    return actions[arguments.action](arguments)
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    home, index = Home(), Home().index()
+    if arguments.source:
+        for key in build.import_image(home, arguments.source, arguments.sha256, say):
+            print(f"taken in: {key}")
+        return EXIT_OK
+    names = arguments.kernel or [recipe.DEFAULT_KERNEL]
+    names = list(recipe.KERNELS) if names == ["all"] else names
+    current = recipe.recipe_hash()
+    fresh = {key for key, entry in index.items() if entry.get("recipe") == current and not arguments.force}
+    wanted = [name for name in names if f"kernel {name}" not in fresh]
+    made = build.build(home, wanted, say, root="root" not in fresh)
+    for each in made:
+        print(f"{each.name}: {each.size_bytes / 1e6:.1f} MB, {each.seconds:.0f} s, sha256 {each.sha256}")
+        print(f"    {home.artefact(each.sha256)}")
+    for line in dict.fromkeys(line for each in made for line in each.differs):
+        say(f"pollbench: not as the lock pins it: {line}")
+    _tell_identity(made, pinning=arguments.pin)
+    if arguments.pin:
+        build.pin(home)
+        print(f"pinned in {recipe.LOCK}")
+    if not made:
+        print("everything is built already, from this recipe; --force builds it again")
+    return EXIT_OK
+
+
+def _tell_identity(made: list[build.Made], pinning: bool) -> None:
+    pinned = recipe.read_lock().artefacts
+    other = [each.name for each in made if each.name in pinned and pinned[each.name] != each.sha256]
+    if made and not pinning:
+        if other:
+            say(f"pollbench: this image is not the pinned one, byte for byte: {', '.join(other)}")
+        else:
+            print("byte for byte the image that the lock pins")
+
+
+def guest_plan(arguments: argparse.Namespace, home: Home) -> tuple[Experiment, Plan]:
+    """The experiment as guests are to run it, under the kernels that the command names, and its plan."""
+    experiment, _ = plan_of(arguments, guest=True)
+    names = own_kernels(arguments, home)
+    if names:
+        experiment = with_kernels(experiment, names)
+    return experiment, make_plan(
+        experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed
+    )
+
+
+def own_kernels(arguments: argparse.Namespace, home: Home) -> list[str]:
+    """The kernel sets that --kernel and --bzimage name; a user's own is made into one."""
+    names = list(arguments.kernel or [])
+    if arguments.bzimage:
+        modules = Path(arguments.modules).resolve() if arguments.modules else None
+        names.append(build.add_own_kernel(home, Path(arguments.bzimage), modules, say))
+    elif arguments.modules:
+        raise InputError(
+            "use modules", got="of which kernel?", todo="name it with --bzimage", where="--modules"
+        )
+    return names
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    home = Home()
+    experiment, plan = guest_plan(arguments, home)
+    if arguments.dry_run:
+        return print_plan(experiment, plan, as_json=arguments.json, guest=True)
+    chosen = accel.choose(arguments.accel, home)
+    if chosen.why:
+        say(f"pollbench: {chosen.why}")
+    manifest = guest_manifest(plan, chosen.name) | {"overrides": dict(overrides_of(arguments.set))}
+    with stop_on_signals() as stopper:
+        results = new_or_resumed(arguments, experiment, plan, manifest)
+        _same_accelerator(results, chosen.name)
+        interrupted = carry_out(home, plan, results, chosen.name, stopper, arguments.redo, arguments.keep)
+        return report(arguments, plan, results, interrupted)
+
+
+def guest_manifest(plan: Plan, accelerator: str) -> dict[str, Any]:
+    """What is recorded of the host and of QEMU beside a set made in guests."""
+    found = ".".join(map(str, qemu.version()))
+    return facts.manifest() | {
+        "seed": plan.seed,
+        "command": ["pollbench", *sys.argv[1:]],
+        "vm": {"accelerator": accelerator, "qemu": found, "recipe": recipe.recipe_hash()},
+    }
+
+
+def _same_accelerator(results: ResultSet, accelerator: str) -> None:
+    before = (results.manifest.get("vm") or {}).get("accelerator")
+    if before != accelerator:
+        got = f"it was made {f'under {before}' if before else 'on the host'}, and this would be {accelerator}"
+        raise InputError("resume", str(results.path), got, "one set has one accelerator: begin a new one")
+
+
+def carry_out(
+    home: Home,
+    plan: Plan,
+    results: ResultSet,
+    accelerator: str,
+    stopper: Stopper,
+    redo: Any = (),
+    keep: bool = False,
+    pinned: Sequence[dict[str, str]] = (),
+) -> Interrupted | None:
+    """Make what is missing of a plan in guests; tables and vm.json are written either way.
+
+    pinned: hashes that another set's boots had; the same artefacts are used. Raises PollbenchError.
+    """
+    from harness.tables import write_tables
+
+    interrupted = None
+    with Progress() as progress:
+        guests = Guests(home, accelerator, stopper, progress, keep=keep)
+        guests.pin(pinned)
+        try:
+            guests.execute(plan, results, set(redo))
+        except Interrupted as error:
+            interrupted = error
+        finally:
+            boots = _earlier(results) + guests.boots
+            results.write_file("vm.json", json.dumps({"boots": boots}, indent=1).encode())
+            write_tables(results)
+    for trouble in guests.retried:
+        say(f"pollbench: a guest came to grief and was booted once more: {trouble}")
+    return interrupted
+
+
+def _earlier(results: ResultSet) -> list[Any]:
+    try:
+        return list(json.loads((results.path / "vm.json").read_text())["boots"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _shell(arguments: argparse.Namespace) -> int:
+    from harness.vm.shell import shell_command
+
+    home = Home()
+    names = own_kernels(arguments, home)
+    # Nobody measures anything in it, so the fastest emulation will do.
+    asked = "tcg-smoke" if arguments.accel == "auto" and accel.kvm_trouble(home) else arguments.accel
+    chosen = accel.choose(asked, home)
+    with shell_command(home, names[0] if names else "", chosen.name) as argv:
+        say("pollbench: `poweroff -f` or exit ends the guest; the harness is in /run/payload")
+        return subprocess.run(argv, check=False).returncode
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    home = Home()
+    entries = [(key, entry) for key, entry in sorted(home.index().items()) if not key.startswith("payload")]
+    current = recipe.recipe_hash()
+    rows = []
+    for key, entry in entries:
+        for what, sha256 in build.hashes_of(key, entry).items():
+            path = home.artefact(sha256)
+            size = path.stat().st_size if path.exists() else None
+            rows.append(
+                {
+                    "what": what,
+                    "sha256": sha256,
+                    "bytes": size,
+                    "of_this_recipe": entry.get("recipe") == current,
+                }
+            )
+    try:
+        program = "QEMU " + ".".join(map(str, qemu.version()))
+        choice = accel.choose("auto", home)
+        accelerator, why = choice.name, choice.why
+    except PollbenchError as error:
+        program, accelerator, why = error.line(), "", ""
+    releases = {key.removeprefix("kernel "): entry["release"] for key, entry in entries if "release" in entry}
+    if arguments.json:
+        found = {"home": str(home.path), "artefacts": rows, "kernels": releases, "qemu": program}
+        print(json.dumps(found | {"accelerator": accelerator, "why": why}, indent=2))
+        return EXIT_OK
+    print(f"{home.path}\n{program}; accelerator {accelerator or 'none'}{f' ({why})' if why else ''}")
+    for row in rows:
+        shown = "missing" if row["bytes"] is None else f"{row['bytes'] / 1e6:7.1f} MB"
+        print(
+            f"  {row['what']:<24} {shown}  {row['sha256']}{'' if row['of_this_recipe'] else '  (another recipe)'}"
+        )
+    for name, release in releases.items():
+        print(f"  kernel {name}: {release}")
+    if not rows:
+        print("nothing is built yet: pollbench vm build")
+    return EXIT_OK
+
+
+def _verify(_arguments: argparse.Namespace) -> int:
+    home, bad = Home(), 0
+    for key, entry in sorted(home.index().items()):
+        for what, sha256 in build.hashes_of(key, entry).items():
+            try:
+                home.verified(sha256, what)
+                print(f"{what}: ok")
+            except PollbenchError as error:
+                bad += 1
+                print(error.line())
+    return EXIT_NOT_VALID if bad else EXIT_OK
+
+
+def _clean(_arguments: argparse.Namespace) -> int:
+    home = Home()
+    print(f"removed {home.clean() / 1e6:.0f} MB from {home.path}")
+    return EXIT_OK
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from harness.vm.home import sha256_of
+
+    target = Path(arguments.target)
+    size = build.export(Home(), target)
+    print(f"{target}: {size / 1e6:.1f} MB, sha256 {sha256_of(target)}")
+    return EXIT_OK
+
+
+def open_stamp() -> str:
+    """The stamp of a set that begins now."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+__all__ = ["carry_out", "guest_manifest", "guest_plan", "open_stamp", "owner_of_results", "vm"]

@@ -1,0 +1,241 @@
+"""Conducts a fleet: sees who is ready, collects what is there, sends shares, follows them, and merges what comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.errors import Interrupted
+from harness.fleet import wheel
+from harness.fleet.inventory import Hosts
+from harness.fleet.merge import merge
+from harness.fleet.outcome import Outcomes
+from harness.fleet.split import Allotment, share_plan
+from harness.plan import Plan
+from harness.plays import Played, explain, play
+from harness.store import ResultSet
+
+_FORKS = 50
+STATE_FILE = "fleet.json"
+
+
+class Board(Protocol):
+    """Who is told how each host does; one line for each."""
+
+    def state(self, host: str, text: str) -> None:
+        """What the host does now, or said last."""
+
+    def failed(self, host: str, reason: str) -> None:
+        """The host is out of this attempt, and why."""
+
+    def done(self, host: str, text: str) -> None:
+        """The host has done its share."""
+
+
+@dataclass
+class Fleet:
+    """Hosts of an inventory, and where what belongs to the fleet run is kept.
+
+    directory: for artifacts, shares and what is fetched; ident: the set's name on the hosts; stopping: asked whether
+    to end.
+    """
+
+    inventories: Sequence[str]
+    hosts: Hosts
+    directory: Path
+    ident: str
+    board: Board
+    stopping: Callable[[], bool]
+    forks: int = _FORKS
+    interval_s: float = 1.0
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _wheel: dict[str, str] = field(default_factory=dict)
+
+    # -- plays ------------------------------------------------------------------------------------------------
+
+    def ready(self, names: Collection[str]) -> list[str]:
+        """The hosts that can measure, in the inventory's order: reached, with this version, as root."""
+        for name in names:
+            self.board.state(name, "looking")
+
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+            if "facts" in result and "version" in result["facts"]:
+                self.facts[host] = dict(result["facts"])
+
+        outcomes = self._play("fleet_ready", names, {}, told)
+        return [name for name in self.hosts if name in self.facts and name not in outcomes.failed]
+
+    def collect(self, names: Collection[str], results: ResultSet, known: Collection[str]) -> None:
+        """Stop what an earlier attempt left running, and merge what it finished."""
+        variables = {"fleet_have": str(results.path / "runs"), "fleet_incoming": str(self.incoming)}
+        outcomes = self._play("fleet_collect", names, variables, None)
+        for name in names:
+            if name not in outcomes.failed:
+                merge(results, self.incoming / name, known)
+
+    def run(
+        self, names: Collection[str], results: ResultSet, plan: Plan, lot: Allotment, attempt: str
+    ) -> list[str]:
+        """Let hosts make their shares; what each finished is merged as it comes. The hosts that failed."""
+        shares = self.directory / "shares" / attempt
+        sizes = self._write_shares(shares, names, plan, lot)
+        experiment = self.directory / "experiment.yaml"
+        experiment.write_bytes(results.experiment)
+        merged = dict.fromkeys(names, 0)
+        reasons: dict[str, str] = {}
+
+        def told(host: str, task: str, result: Mapping[str, Any]) -> None:
+            if task == "Follow":
+                lines = [line for line in result.get("lines", []) if line.strip()]
+                if lines and not result.get("done"):
+                    self.board.state(host, lines[-1])
+                if result.get("done"):
+                    reasons[host] = _why(result, lines)
+            elif task == "Fetch":
+                merged[host] += len(merge(results, self.incoming / host, set(lot.host), lot.again))
+                text = f"{merged[host]} of {sizes[host]} runs"
+                if merged[host] < sizes[host]:
+                    self.board.failed(host, f"{text}: {reasons.get(host) or 'it ended early'}")
+                else:
+                    self.board.done(host, text)
+
+        variables = {
+            "fleet_shares": str(shares),
+            "fleet_attempt": attempt,
+            "fleet_experiment": str(experiment),
+            "fleet_interval_s": self.interval_s,
+            "fleet_have": str(results.path / "runs"),
+            "fleet_incoming": str(self.incoming),
+        }
+        try:
+            outcomes = self._play("fleet_run", names, variables, told)
+        except Interrupted:
+            # What hosts have finished is worth having, and nothing of ours goes on there.
+            self.quiet().collect(names, results, set(lot.host))
+            raise
+        return [name for name in names if name in outcomes.failed or merged[name] < sizes[name]]
+
+    def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
+        """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
+        counts: dict[str, int] = {}
+
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+            rows = result.get("rows", [])
+            counts[host] = sum(row["state"] in ("changed", "restored") for row in rows)
+            self.board.state(host, f"{action}: {counts[host]} values")
+
+        outcomes = self._play("host", names, {"measuring_host_action": action, **variables}, told)
+        return [name for name in names if name not in outcomes.failed]
+
+    def doctor(self, names: Collection[str], document: Any) -> dict[str, dict[str, Any]]:
+        """What each host says of itself: facts, doctor (as JSON data), error. document: the experiment to check."""
+        found: dict[str, dict[str, Any]] = {name: {} for name in names}
+        experiment = self.directory / "experiment.yaml"
+        if document is not None:
+            # JSON is YAML too; topologies that the file only names are in it.
+            experiment.write_text(json.dumps(document))
+
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+            found[host] |= {key: result[key] for key in ("facts", "doctor", "error") if key in result}
+
+        variables = {"fleet_experiment": "" if document is None else str(experiment)}
+        outcomes = self._play("fleet_doctor", names, variables, told)
+        for name, reason in outcomes.failed.items():
+            found[name]["error"] = reason
+        return found
+
+    def clean(self, names: Collection[str]) -> dict[str, int]:
+        """Stop and remove what fleet runs left on hosts; bytes freed by host."""
+        freed: dict[str, int] = {}
+
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+            if "freed_bytes" in result:
+                freed[host] = int(result["freed_bytes"])
+
+        self._play("fleet_clean", names, {}, told)
+        return freed
+
+    # -- inside -----------------------------------------------------------------------------------------------
+
+    @property
+    def incoming(self) -> Path:
+        """Where what is fetched lies until it is merged; on the set's own file system, so that merging is renaming."""
+        return self.directory / "incoming"
+
+    def _play(self, name: str, names: Collection[str], variables: Mapping[str, Any], told: Any) -> Outcomes:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        limit = self.directory / "limit"
+        limit.write_text("".join(f"{each}\n" for each in names))
+        outcomes = Outcomes(told)
+        base = {
+            "fleet_id": self.ident,
+            "fleet_version": wheel.version(),
+            **self._wheel_variables(),
+            **variables,
+        }
+        options = ["--limit", f'"@{limit}"']
+        played: Played = play(
+            name,
+            self.inventories,
+            base,
+            self.directory / "ansible",
+            lambda event: self._take(event, outcomes),
+            self.stopping,
+            options,
+            min(self.forks, max(len(names), 1)),
+        )
+        if played.status != "successful" and not outcomes.failed:
+            raise explain(played, f"play {name}")
+        return outcomes
+
+    def _take(self, event: Mapping[str, Any], outcomes: Outcomes) -> None:
+        before = len(outcomes.failed)
+        outcomes(event)
+        if len(outcomes.failed) > before:
+            host = next(reversed(outcomes.failed))
+            self.board.failed(host, outcomes.failed[host])
+
+    def _wheel_variables(self) -> dict[str, str]:
+        """The wheel to push, made once, if any host names no pollbench of its own."""
+        if not self._wheel and any("pollbench_command" not in each for each in self.hosts.values()):
+            made = wheel.make_wheel(self.directory / "wheel")
+            self._wheel = {"pollbench_wheel": str(made), "pollbench_wheel_id": wheel.wheel_id(made)}
+        return self._wheel
+
+    def _write_shares(
+        self, shares: Path, names: Collection[str], plan: Plan, lot: Allotment
+    ) -> dict[str, int]:
+        shares.mkdir(parents=True, exist_ok=True)
+        sizes = {}
+        for name in names:
+            runs = lot.runs_of(name, plan)
+            sizes[name] = len(runs)
+            document = {
+                "plan": share_plan(plan, runs).to_json(),
+                "environment": {"place": "fleet", "host": name},
+                "again": [run.run_id for run in runs if run.run_id in lot.again],
+            }
+            (shares / f"{name}.json").write_text(json.dumps(document))
+        return sizes
+
+    def quiet(self) -> Fleet:
+        """The same fleet, that does not stop again while it puts away."""
+        return Fleet(
+            self.inventories,
+            self.hosts,
+            self.directory,
+            self.ident,
+            self.board,
+            lambda: False,
+            self.forks,
+            _wheel=self._wheel,
+        )
+
+
+def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
+    """Why a run ended before its share was done: what it says itself, else what could be seen."""
+    told = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
+    return str(result.get("reason") or "") or (told[-1] if told else f"exit code {result.get('state')}")

@@ -1,0 +1,50 @@
+"""What a play said of each host: its results by action, and in one line why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Told = Callable[[str, str, Mapping[str, Any]], None]
+"""Called with host, what a task did (its `do`, or its action), and the task's result."""
+
+
+# Tasks whose message says itself what was done.
+_OWN_WORDS = ("Look at the host and at the version there", "Ship the share and start", "Follow")
+
+
+@dataclass
+class Outcomes:
+    """Gathers a play's events. failed: host to the reason, in one line; a host that is not in it came to its end."""
+
+    told: Told | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Take one event of ansible-runner's."""
+        data = event.get("event_data") or {}
+        host, result = data.get("host"), data.get("res")
+        if not host or not isinstance(result, Mapping):
+            return
+        kind = event["event"]
+        if kind == "runner_on_unreachable":
+            self.failed[host] = f"unreachable: {_words(result)}"
+        elif kind == "runner_on_failed" and not data.get("ignore_errors"):
+            self.failed[host] = _reason(str(data.get("task", "")), result)
+        elif kind in ("runner_on_ok", "runner_retry") and self.told is not None:
+            self.told(host, str(data.get("task", "")), result)
+
+
+def _reason(task: str, result: Mapping[str, Any]) -> str:
+    """Why a task failed, as short as it is clear."""
+    text = _words(result)
+    if "No space left on device" in text or "Disk quota" in text:
+        return f"its disk is full ({task.lower()})"
+    return text if task in _OWN_WORDS else f"{task.lower()}: {text}"
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    parts = [str(result.get(key) or "") for key in ("msg", "stderr", "module_stderr")]
+    text = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
+    return text.removeprefix("Failed to connect to the host via ssh: ")[:400] or "it gave no reason"

@@ -1,0 +1,107 @@
+"""Testbeds held open by a process of their own: who they are, where their nodes are, how they are ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.errors import InputError, PollbenchError
+from harness.kernel.journal import STATE_DIR, Journal
+from harness.kernel.proc import start_ticks
+from harness.testbed import Testbed
+
+_PREFIX, _SUFFIX = "up-", ".json"
+_PATIENCE_S = 60.0
+
+
+class Held(NamedTuple):
+    """A testbed held open. nodes: node to the path of its namespace."""
+
+    name: str
+    pid: int
+    started: int
+    what: str
+    nodes: dict[str, str]
+
+
+@contextlib.contextmanager
+def announced(testbed: Testbed, name: str, what: str, journal: Journal) -> Iterator[None]:
+    """Make the testbed known by `name` for the length of the block. Raises InputError where the name is taken."""
+    path = _path(name)
+    if any(held.name == name for held in all_held()):
+        todo = f"take it down with `pollbench down {name}`, or give another --name"
+        raise InputError("hold a testbed open", on=name, got="there is one of this name", todo=todo)
+    number = journal.note("file", path=str(path))
+    nodes = {node: handle.netns_path for node, handle in testbed.nodes.items()}
+    held = Held(name, os.getpid(), start_ticks(os.getpid()), what, nodes)
+    path.write_text(json.dumps(held._asdict()))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        journal.done(number)
+
+
+def _path(name: str) -> Path:
+    return STATE_DIR / f"{_PREFIX}{name}{_SUFFIX}"
+
+
+def all_held() -> list[Held]:
+    """Every testbed whose holder lives, by name."""
+    found = []
+    for path in sorted(STATE_DIR.glob(f"{_PREFIX}*{_SUFFIX}")):
+        try:
+            data: dict[str, Any] = json.loads(path.read_text())
+            held = Held(**data)
+            alive = held.started and start_ticks(held.pid) == held.started
+        except (OSError, ValueError, TypeError):
+            continue
+        if alive:
+            found.append(held)
+    return found
+
+
+def chosen(name: str | None) -> Held:
+    """The testbed of this name, or the only one. Raises InputError."""
+    found = all_held()
+    names = ", ".join(held.name for held in found) or "none"
+    if name is None and len(found) == 1:
+        return found[0]
+    if name is None:
+        got = "no testbed is held open" if not found else "several testbeds are held open"
+        todo = "type: sudo pollbench up FILE" if not found else f"name one: {names}"
+        raise InputError("find the testbed", got=got, todo=todo)
+    for held in found:
+        if held.name == name:
+            return held
+    raise InputError(
+        "find the testbed", on=name, got="none of this name is held open", todo=f"held open: {names}"
+    )
+
+
+def end(held: Held) -> None:
+    """Have its holder take it down, and wait until it has. Raises PollbenchError if it does not."""
+    try:
+        fd = os.pidfd_open(held.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if start_ticks(held.pid) != held.started:
+            return
+        signal.pidfd_send_signal(fd, signal.SIGTERM)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        if not poll.poll(int(1000 * _PATIENCE_S)):
+            todo = f"look at process {held.pid}; when it is gone: sudo pollbench clean"
+            got = f"still there after {_PATIENCE_S:g} s"
+            raise PollbenchError("take down the testbed", on=held.name, got=got, todo=todo)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(fd)

@@ -1,0 +1,57 @@
+"""The play that prepares this host, or puts back what was found: one Ansible play on the local connection."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import PollbenchError
+from harness.host.definition import Wish
+from harness.kernel.goodhost import STATE
+from harness.plays import LOCAL, Event, explain, play
+
+
+def change_host(
+    action: str, wish: Wish, *, check: bool = False, state: str = STATE, packages: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Prepare or restore this host; a row for every target, with what was done. check: only say what would be.
+
+    Raises PollbenchError when the play does not come to its task (no state file can be written, say).
+    """
+    rows: list[dict[str, Any]] = []
+    failures: list[str] = []
+
+    def watch(event: Event) -> None:
+        result = event.get("event_data", {}).get("res", {})
+        if event["event"] in ("runner_on_ok", "runner_on_failed") and isinstance(result, dict):
+            rows.extend(result.get("rows", []))
+            if event["event"] == "runner_on_failed":
+                failures.append(str(result.get("msg", "failed")))
+
+    variables = {
+        **role_variables(wish),
+        "measuring_host_action": action,
+        "measuring_host_state": state,
+        "measuring_host_packages": list(packages),
+    }
+    with tempfile.TemporaryDirectory(prefix="pollbench-host-") as scratch:
+        inventory = Path(scratch) / "inventory"
+        inventory.write_text(LOCAL)
+        options = ["--check", "--diff"] if check else []
+        played = play("host", [str(inventory)], variables, Path(scratch) / "play", watch, options=options)
+        if not rows and (failures or played.code):
+            if failures:
+                raise PollbenchError(f"{action} this host", got=failures[0])
+            raise explain(played, f"{action} this host")
+    return rows
+
+
+def role_variables(wish: Wish) -> dict[str, Any]:
+    """A wish in the words of the role `measuring_host`."""
+    return {
+        "measuring_host_wanted": wish.values,
+        "measuring_host_cpus": list(wish.cpus),
+        "measuring_host_devices": list(wish.devices),
+    }

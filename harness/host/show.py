@@ -1,0 +1,71 @@
+"""How this host is, beside what a good measuring host is: rows for `host show`, advice for `doctor`."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from harness.host.definition import Wish, load_definition
+from harness.kernel.advice import Advice
+from harness.kernel.cpufacts import command_line
+from harness.kernel.goodhost import Host, cpu_list, look
+from harness.kernel.hostfiles import HostFiles
+
+
+def host_rows(wish: Wish, root: Path | str = "/") -> list[dict[str, Any]]:
+    """A row for every target of every setting that is wanted; nothing is changed and no root is needed."""
+    host = Host(str(root), wish.cpus, wish.devices)
+    return look(host, list(load_definition().settings), wish.values)
+
+
+def boot_rows(wish: Wish, root: Path | str = "/") -> list[dict[str, Any]]:
+    """What only a boot can change: the words to add to the kernel's command line, which nobody edits for the user."""
+    host, given = Host(str(root), wish.cpus), command_line(HostFiles(root))
+    cpus = cpu_list(wish.cpus) or "CPUS"
+    others = cpu_list(host.housekeeping()) if wish.cpus else "OTHERS"
+    rows = []
+    for each in load_definition().boot:
+        found = given.get(each["parameter"])
+        line = each["line"].format(cpus=cpus, others=others or "OTHERS")
+        rows.append(
+            {
+                "parameter": each["parameter"],
+                "line": line,
+                "found": found,
+                "why": each["why"],
+                "there": found is not None,
+            }
+        )
+    return rows
+
+
+def package_rows() -> list[dict[str, Any]]:
+    """The programs that optional parts start: is each here, and which package has it."""
+    # Administrators' tools are not on every user's path.
+    path = ":".join([*filter(None, [_path()]), "/usr/sbin", "/sbin"])
+    return [
+        {"program": program, "package": package, "there": shutil.which(program, path=path) is not None}
+        for program, package in load_definition().packages.items()
+    ]
+
+
+def _path() -> str:
+    import os
+
+    return os.environ.get("PATH", "")
+
+
+def setting_advice(wish: Wish, root: Path | str = "/") -> list[Advice]:
+    """The same checks as doctor words them: one for each setting that this host has."""
+    rows = host_rows(wish, root)
+    found = []
+    for setting in load_definition().settings:
+        mine = [row for row in rows if row["name"] == setting["name"] and row["state"] != "not applicable"]
+        if not mine:
+            continue
+        wrong = [row for row in mine if row["state"] == "differs"]
+        values = " ".join(dict.fromkeys(row["found"] for row in mine))
+        state = values if not wrong else f"{values} (wanted: {wrong[0]['wanted']})"
+        found.append(Advice(setting["what"], state, not wrong, setting["why"], setting["todo"]))
+    return found

@@ -1,0 +1,364 @@
+"""What a good measuring host is set to, looked at, set and put back; runs by itself, also as a module of Ansible's.
+
+This file is sent to other hosts: it needs Python 3.8 and nothing else, and imports nothing of ours. What is wanted
+comes from playbooks/vars/good_host.yml; the values found are kept in a state file that outlives a reboot.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from typing import Any, Dict, Iterable, List, Optional, Tuple
+
+Row = Dict[str, Any]
+STATE = "/var/lib/pollbench/host.json"
+LEAVE = "leave"
+_FORMAT = 1
+_NO_SETAFFINITY = 0x04000000
+_CPU = "/sys/devices/system/cpu"
+_LIST, _MASK = "housekeeping-list", "housekeeping-mask"
+
+
+class Host:
+    """One host below a root, and what is asked of it: the application's CPUs and the devices to treat."""
+
+    def __init__(self, root: str = "/", cpus: Iterable[int] = (), devices: Iterable[str] = ()) -> None:
+        self.root, self.cpus, self.devices = root.rstrip("/"), sorted(set(cpus)), list(devices)
+        self.online = parse_cpus(self.read(f"{_CPU}/online") or "")
+
+    def read(self, path: str) -> Optional[str]:
+        """A file's text, stripped; of a choice such as "always [never]" what is chosen. None where there is none."""
+        try:
+            with open(self.root + path, "rb") as file:
+                text = file.read(65536).decode(errors="replace").strip()
+        except OSError:
+            return None
+        return text.partition("[")[2].partition("]")[0] if "[" in text and "]" in text else text
+
+    def write(self, path: str, value: str) -> None:
+        """Write in one write(2). Raises OSError with the kernel's errno."""
+        fd = os.open(self.root + path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+
+    def find(self, pattern: str) -> List[str]:
+        """The paths that fit a pattern, numbers in their order."""
+        found = [path[len(self.root) :] for path in glob.glob(self.root + pattern)]
+        return sorted(found, key=lambda path: (len(path), path))
+
+    def housekeeping(self, device: str = "") -> List[int]:
+        """The CPUs for everything but the application: neither its own nor their siblings, near the device."""
+        taken = set(self.cpus)
+        for cpu in self.cpus:
+            taken |= set(parse_cpus(self.read(f"{_CPU}/cpu{cpu}/topology/thread_siblings_list") or ""))
+        free = [cpu for cpu in self.online if cpu not in taken]
+        free = free or [cpu for cpu in self.online if cpu not in self.cpus]
+        node = self.read(f"/sys/class/net/{device}/device/numa_node") if device else None
+        near = parse_cpus(self.read(f"/sys/devices/system/node/node{node}/cpulist") or "") if node else []
+        return [cpu for cpu in free if cpu in near] or free
+
+
+def parse_cpus(text: str) -> List[int]:
+    """The kernel's CPU list format: "0-3,8"."""
+    cpus = set()  # type: set[int]
+    for piece in text.split(","):
+        first, _, last = piece.strip().partition("-")
+        if first.isdigit() and (last.isdigit() or not last):
+            cpus.update(range(int(first), int(last or first) + 1))
+    return sorted(cpus)
+
+
+def cpu_list(cpus: Iterable[int]) -> str:
+    """CPU numbers in that format."""
+    parts = []  # type: List[List[int]]
+    for cpu in sorted(cpus):
+        if parts and parts[-1][1] == cpu - 1:
+            parts[-1][1] = cpu
+        else:
+            parts.append([cpu, cpu])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+
+
+def _mask(cpus: Iterable[int]) -> str:
+    digits = f"{sum(1 << cpu for cpu in cpus):x}"
+    groups = [digits[max(0, end - 8) : end] for end in range(len(digits), 0, -8)]
+    return ",".join(reversed(groups))
+
+
+def _same(kind: str, found: str, wanted: str) -> bool:
+    if kind == "mask":
+        return int(found.replace(",", "") or "0", 16) == int(wanted.replace(",", "") or "0", 16)
+    if kind in ("irqs", "kthreads"):
+        return parse_cpus(found) == parse_cpus(wanted)
+    return found == wanted
+
+
+# -- what there is to set -----------------------------------------------------------------------------------------
+
+
+class Lacks(Exception):  # noqa: N818
+    """This host does not have the thing, and why."""
+
+
+def _targets(host: Host, setting: Row, wanted: str) -> List[Tuple[str, str]]:
+    """What to set of one setting: (target, value). Raises Lacks."""
+    kind = setting["kind"]
+    if wanted in (_LIST, _MASK) or kind in ("irqs", "kthreads"):
+        if not host.cpus:
+            raise Lacks("the application's CPUs are not named: --cpus")
+        if not host.housekeeping():
+            raise Lacks("the application's CPUs are all there are")
+    if setting.get("per") == "device" or kind == "irqs":
+        return _of_devices(host, setting, wanted)
+    if kind == "kthreads":
+        return [(target, cpu_list(host.housekeeping())) for target in _kthreads(host)]
+    if kind == "service":
+        _service_there(host, setting)
+        return [(setting["service"], wanted)]
+    value = _mask(host.housekeeping()) if wanted == _MASK else wanted
+    patterns = [setting["path"]]
+    if setting.get("per") == "cpu" and host.cpus:
+        patterns = [setting["path"].replace("cpu[0-9]*", f"cpu{cpu}") for cpu in host.cpus]
+    found = [path for pattern in patterns for path in host.find(pattern)]
+    if not found:
+        raise Lacks(setting.get("lacks", "this kernel does not have it"))
+    return [(path, value) for path in found]
+
+
+def _of_devices(host: Host, setting: Row, wanted: str) -> List[Tuple[str, str]]:
+    if not host.devices:
+        raise Lacks("no device is named: --device")
+    found = []  # type: List[Tuple[str, str]]
+    for device in host.devices:
+        if setting["kind"] == "irqs":
+            near = cpu_list(host.housekeeping(device))
+            found += [(f"/proc/irq/{number}/smp_affinity_list", near) for number in _irqs(host, device)]
+        else:
+            found += [(path, wanted) for path in host.find(setting["path"].replace("{device}", device))]
+    if not found:
+        raise Lacks(f"{', '.join(host.devices)}: {setting.get('lacks', 'has no such file')}")
+    return found
+
+
+def _irqs(host: Host, device: str) -> List[int]:
+    """The interrupts of a network device: as its bus lists them, else by their names."""
+    listed = host.find(f"/sys/class/net/{device}/device/msi_irqs/*")
+    if listed:
+        return sorted(int(path.rpartition("/")[2]) for path in listed)
+    numbers = []
+    for line in (host.read("/proc/interrupts") or "").splitlines():
+        number, _, rest = line.strip().partition(":")
+        names = rest.split()[-1:] if number.isdigit() else []
+        if any(name == device or name.startswith(device + "-") for name in names):
+            numbers.append(int(number))
+    return numbers
+
+
+def _kthreads(host: Host) -> List[str]:
+    """The kernel threads that may be moved, as "kthread PID START NAME": for good, whoever has the number later."""
+    found = []
+    for path in host.find("/proc/[0-9]*/stat"):
+        text = host.read(path) or ""
+        fields = text.rpartition(")")[2].split()
+        if len(fields) > 20 and fields[1] == "2" and not int(fields[6]) & _NO_SETAFFINITY:
+            name = text.partition("(")[2].rpartition(")")[0]
+            # The thread of an interrupt follows its interrupt, whatever it is told.
+            if not name.startswith("irq/"):
+                found.append(f"kthread {path.split('/')[2]} {fields[19]} {name}")
+    if not found:
+        raise Lacks("no kernel thread here may be moved")
+    return found
+
+
+def _service_there(host: Host, setting: Row) -> None:
+    name = setting["service"]
+    names = (host.read(path) for path in host.find("/proc/[0-9]*/comm"))
+    if not os.path.isdir(host.root + "/run/systemd/system") or not shutil.which("systemctl"):
+        if any(each == name for each in names):
+            return
+        raise Lacks(f"{name} does not run here, and there is no systemd that could start it")
+    if _systemctl("show", "-p", "LoadState", "--value", name) != "loaded":
+        raise Lacks(f"{name} is not installed")
+
+
+def _systemctl(*words: str) -> str:
+    done = subprocess.run(["systemctl", *words], capture_output=True, check=False)
+    if done.returncode and words[0] in ("start", "stop"):
+        raise OSError(done.returncode, done.stderr.decode(errors="replace").strip()[:200])
+    return done.stdout.decode(errors="replace").strip()
+
+
+def _now(host: Host, kind: str, target: str) -> Optional[str]:
+    """How a target is now; None where it has gone."""
+    if kind == "service":
+        comms = (host.read(path) for path in host.find("/proc/[0-9]*/comm"))
+        return "running" if any(comm == target[:15] for comm in comms) else "stopped"
+    if kind == "kthreads":
+        pid, start = target.split()[1:3]
+        fields = (host.read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+        if len(fields) < 20 or fields[19] != start:
+            return None
+        return cpu_list(os.sched_getaffinity(int(pid)))
+    return host.read(target)
+
+
+def _put(host: Host, kind: str, target: str, value: str) -> None:
+    """Set a target. Raises OSError."""
+    if kind == "service":
+        _systemctl("start" if value == "running" else "stop", target)
+    elif kind == "kthreads":
+        os.sched_setaffinity(int(target.split()[1]), parse_cpus(value))
+    else:
+        host.write(target, value)
+
+
+# -- looking, setting, putting back -------------------------------------------------------------------------------
+
+
+def look(host: Host, settings: List[Row], wanted: Dict[str, str]) -> List[Row]:
+    """A row for every target: how it is found, what is wanted, and whether they are the same; nothing is changed.
+
+    state: ok, differs, or "not applicable" with the reason. Settings that are not in `wanted`, or are to be left, have
+    no row.
+    """
+    rows = []
+    for setting in settings:
+        value = wanted.get(setting["name"], LEAVE)
+        if value == LEAVE:
+            continue
+        head = {key: setting[key] for key in ("name", "what", "kind")}
+        head.update(found="", wanted=value, reason="")
+        try:
+            targets = _targets(host, setting, value)
+        except Lacks as error:
+            rows.append(dict(head, target="", state="not applicable", reason=str(error)))
+            continue
+        for target, want in targets:
+            found = _now(host, setting["kind"], target)
+            if found is None:
+                why = "it cannot be read here"
+                rows.append(dict(head, target=target, state="not applicable", reason=why))
+                continue
+            state = "ok" if _same(setting["kind"], found, want) else "differs"
+            rows.append(dict(head, target=target, found=found, wanted=want, state=state))
+    return rows
+
+
+def prepare(
+    host: Host,
+    settings: List[Row],
+    wanted: Dict[str, str],
+    state: str = STATE,
+    check: bool = False,
+) -> List[Row]:
+    """Set what differs, having noted the values found; rows as `look` gives them, those set with state "changed".
+
+    check: only say what would change. A value that is refused, or reads back otherwise, is a row with state "failed".
+    Raises OSError when the state file cannot be written: then nothing was changed.
+    """
+    rows = look(host, settings, wanted)
+    todo = [row for row in rows if row["state"] == "differs"]
+    if check:
+        for row in todo:
+            row["state"] = "would change"
+        return rows
+    if todo:
+        known = _load(state)
+        entries = {entry["target"]: entry for entry in known}
+        for row in todo:
+            entry = entries.setdefault(row["target"], {"found": row["found"]})
+            entry.update({key: row[key] for key in ("name", "what", "kind", "target")})
+            entry.update(wrote=row["wanted"], boot=_boot(host))
+        _save(state, list(entries.values()))
+        for row in todo:
+            _change(host, row, row["wanted"])
+        for row in todo:
+            if row["state"] == "failed" and row["now"] is not None:
+                # What the kernel made of it is ours too.
+                entries[row["target"]]["wrote"] = row["now"]
+        failed = {row["target"] for row in todo if row["state"] == "failed" and row["now"] == row["found"]}
+        before = {entry["target"] for entry in known}
+        _save(state, [entry for key, entry in entries.items() if key not in failed or key in before])
+    return rows
+
+
+def restore(host: Host, state: str = STATE, check: bool = False) -> List[Row]:
+    """Put back what `prepare` found, last first; rows with state restored, ok, left, gone or failed.
+
+    A value that somebody else has changed since is theirs, and left; not so after a reboot, when all values are new.
+    """
+    rows, kept = [], []
+    for entry in reversed(_load(state)):
+        now = _now(host, entry["kind"], entry["target"])
+        row = dict(entry, found=now or "", wanted=entry["found"], reason="", state="ok")
+        rows.append(row)
+        if now is None:
+            row.update(state="gone", reason="it is not there any more")
+        elif not _same(entry["kind"], now, entry["found"]):
+            ours = _same(entry["kind"], now, entry["wrote"]) or entry["boot"] != _boot(host)
+            if not ours:
+                reason = f"it reads {now}; found was {entry['found']}, prepare wrote {entry['wrote']}"
+                row.update(state="left", reason=reason)
+            elif check:
+                row["state"] = "would restore"
+            else:
+                _change(host, row, entry["found"], "restored")
+                if row["state"] == "failed":
+                    kept.append(entry)
+    if not check:
+        _save(state, list(reversed(kept)))
+    return rows
+
+
+def _change(host: Host, row: Row, value: str, done: str = "changed") -> None:
+    try:
+        _put(host, row["kind"], row["target"], value)
+        reason = ""
+    except OSError as error:
+        reason = error.strerror or str(error)
+    row["now"] = now = _now(host, row["kind"], row["target"])
+    if now is not None and _same(row["kind"], now, value):
+        row["state"] = done
+    else:
+        row.update(state="failed", reason=reason or f"written, but it reads {now}")
+
+
+def _boot(host: Host) -> str:
+    return host.read("/proc/sys/kernel/random/boot_id") or ""
+
+
+def _load(state: str) -> List[Row]:
+    try:
+        with open(state) as file:
+            document = json.load(file)
+    except FileNotFoundError:
+        return []
+    if document.get("format") != _FORMAT:
+        raise OSError(0, f"{state} is of another version of pollbench (format {document.get('format')})")
+    return list(document["entries"])
+
+
+def _save(state: str, entries: List[Row]) -> None:
+    """Whole or not at all, and on the disk before anything is changed; without entries there is no file."""
+    if not entries:
+        if os.path.exists(state):
+            os.unlink(state)
+        return
+    directory = os.path.dirname(state)
+    os.makedirs(directory, exist_ok=True)
+    fd, aside = tempfile.mkstemp(dir=directory, prefix=".host-")
+    try:
+        with os.fdopen(fd, "w") as file:
+            json.dump({"format": _FORMAT, "entries": entries}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, state)
+    except BaseException:
+        os.unlink(aside)
+        raise

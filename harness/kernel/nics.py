@@ -1,0 +1,135 @@
+"""The emulated NICs of a guest: found by the address they were made with, and probed anew for every run."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import MissingError, PollbenchError
+from harness.kernel import ethtool
+from harness.kernel.hostfiles import HostFiles
+from harness.kernel.sysfs import NetSysfs
+from harness.units import parse_cpus
+
+MODULES = {"e1000e": "e1000e", "igb": "igb", "virtio-net": "virtio_net", "vmxnet3": "vmxnet3"}
+_PATIENCE_S, _PAUSE_S = 10.0, 0.02
+# Set by the agent of a guest and by nobody else: on a host, real NICs are not ours to take.
+_known: dict[str, str] = {}
+
+
+def address(model: str, pair: int, end: int) -> str:
+    """The address that an emulated NIC is made with: which model, which pair, which end (0 or 1)."""
+    return f"52:54:00:{list(MODULES).index(model):02x}:{pair:02x}:{end + 1:02x}"
+
+
+def load(models: Mapping[str, int]) -> dict[str, Any]:
+    """Load the drivers and wait for the pairs of each model; what was found, PCI address by NIC address."""
+    wanted = [
+        address(model, pair, end)
+        for model, pairs in models.items()
+        for pair in range(pairs)
+        for end in (0, 1)
+    ]
+    for model in models:
+        subprocess.run(["modprobe", MODULES[model]], check=False, capture_output=True)
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        _known.update(_present())
+        if set(wanted) <= set(_known) or time.monotonic() > deadline:
+            return dict(_known)
+        time.sleep(_PAUSE_S)
+
+
+def _present() -> dict[str, str]:
+    """PCI address of every NIC of this namespace by its hardware address."""
+    files, found = HostFiles("/"), {}
+    for device in files.names("/sys/class/net"):
+        place = Path(f"/sys/class/net/{device}/device").resolve()
+        # A virtio device lies below its PCI device.
+        pci = next((part for part in (place, *place.parents) if part.name.count(":") == 2), None)
+        if pci is not None and "pci" in str(pci):
+            found[files.text(f"/sys/class/net/{device}/address") or ""] = pci.name
+    return found
+
+
+def fresh(model: str, pair: int, end: int) -> str:
+    """Probe one NIC anew, so that nothing of an earlier run is left in it; its device name, in this namespace.
+
+    Raises MissingError outside of a guest of ours, or when this kernel has no driver for it; PollbenchError.
+    """
+    mac = address(model, pair, end)
+    where = f"{model} pair {pair} end {end}"
+    if not _known:
+        todo = "an emulated NIC is there only in a guest: pollbench vm run FILE"
+        raise MissingError("connect a link", on=where, got="this host is no guest of pollbench", todo=todo)
+    if mac not in _known:
+        raise MissingError(
+            "connect a link", on=where, got="the guest has no such NIC, or this kernel no driver for it"
+        )
+    driver = Path(f"/sys/bus/pci/devices/{_known[mac]}/driver")
+    try:
+        home = driver.resolve()
+        (home / "unbind").write_text(_known[mac])
+        (home / "bind").write_text(_known[mac])
+    except OSError as error:
+        raise PollbenchError("probe a NIC anew", on=where, got=str(error)) from error
+    return _await_device(mac, where)
+
+
+def _await_device(mac: str, where: str) -> str:
+    files, deadline = HostFiles("/"), time.monotonic() + _PATIENCE_S
+    while True:
+        for device in files.names("/sys/class/net"):
+            if files.text(f"/sys/class/net/{device}/address") == mac:
+                return device
+        if time.monotonic() > deadline:
+            raise PollbenchError(
+                "probe a NIC anew", on=where, got=f"it did not come back within {_PATIENCE_S:.0f} s"
+            )
+        time.sleep(_PAUSE_S)
+
+
+def set_queues(device: str, wanted: int) -> None:
+    """Give a NIC of this thread's namespace its queue pairs. Raises MissingError when the model has fewer."""
+    try:
+        now, most = ethtool.combined_channels(device)
+    except OSError:
+        now = most = 1  # a driver with one queue, or a fixed number of them, does not know the question
+    if wanted > most:
+        raise MissingError("set up queues", on=device, got=f"{wanted} asked for, the model has {most}")
+    if now != wanted:
+        try:
+            ethtool.set_combined_channels(device, wanted)
+        except OSError as error:
+            # A driver that always takes one for each CPU (vmxnet3): more than were asked for do no harm.
+            if error.errno != errno.EOPNOTSUPP or now < wanted:
+                raise
+
+
+def irqs_of(sysfs: NetSysfs, device: str) -> list[int]:
+    """The interrupts of a NIC (of a virtio NIC: of the PCI device above it); empty for what has none."""
+    for path in (f"class/net/{device}/device/msi_irqs", f"class/net/{device}/device/../msi_irqs"):
+        try:
+            return sorted(int(name) for name in sysfs.list(path))
+        except OSError:
+            continue
+    return []
+
+
+def irq_affinity(irq: int) -> list[int]:
+    """The CPUs that an interrupt may go to."""
+    return list(parse_cpus(Path(f"/proc/irq/{irq}/smp_affinity_list").read_text().strip()))
+
+
+def set_irq_affinity(irq: int, cpus: list[int]) -> None:
+    """Let an interrupt go to these CPUs alone. Raises OSError."""
+    Path(f"/proc/irq/{irq}/smp_affinity_list").write_text(",".join(map(str, cpus)))
+
+
+def forget() -> None:
+    """Know of no NIC any more; for tests."""
+    _known.clear()

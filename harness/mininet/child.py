@@ -1,0 +1,71 @@
+"""The child process that runs a user's topology file and tells its graph as JSON on a descriptor of its own."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from typing import Any
+
+from harness.mininet.find import Refused, make_topo
+from harness.mininet.imports import prepare
+
+
+def graph(topo: Any) -> dict[str, Any]:
+    """Nodes and links of a Topo in the order in which Mininet makes them, options as plain data."""
+    info = {name: topo.nodeInfo(name) for name in topo.nodes(sort=False)}
+    hosts = [{"name": name, "opts": _plain(info[name])} for name in topo.hosts()]
+    switches = [{"name": name, "opts": _plain(info[name])} for name in topo.switches()]
+    links = []
+    for first, second, _, opts in topo.links(sort=True, withKeys=True, withInfo=True):
+        links.append({"ends": [_plain(first), _plain(second)], "opts": _plain(opts)})
+    return {"hosts": hosts, "switches": switches, "links": links}
+
+
+def _plain(value: Any) -> Any:
+    """JSON data; a class or function as {"class": its name, "keywords": {...}}, anything else as {"object": text}."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple | set | range):
+        return [_plain(child) for child in value]
+    if isinstance(value, functools.partial):
+        inner = _plain(value.func)
+        keywords = _plain(value.keywords)
+        return inner | {"keywords": inner.get("keywords", {}) | keywords} if "class" in inner else inner
+    if callable(value):
+        return {"class": str(getattr(value, "__name__", value)), "keywords": {}}
+    return {"object": repr(value)[:80]}
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """The graph, or {"error": ...}."""
+    prepare()
+    try:
+        topo = make_topo(
+            request["name"], request["directory"], list(request["args"]), dict(request["keywords"])
+        )
+        return graph(topo)
+    except Refused as error:
+        return {"error": {"got": error.got, "todo": error.todo, "where": error.where}}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return {
+            "error": {
+                "got": f"its graph cannot be read: {type(error).__name__}: {error}",
+                "todo": "",
+                "where": "",
+            }
+        }
+
+
+def main(out: int) -> None:
+    """Read the request from standard input, write the answer to the descriptor `out`."""
+    reply = json.dumps(answer(json.load(sys.stdin))).encode()
+    with os.fdopen(out, "wb") as pipe:
+        pipe.write(reply)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

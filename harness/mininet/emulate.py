@@ -1,0 +1,117 @@
+"""The child process in which Mininet itself builds a topology and holds it, until its standard input ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from typing import Any
+
+from harness.mininet.find import Refused, make_topo
+from harness.mininet.imports import prepare
+
+_STP_PATIENCE_S = 60.0
+_OVS = ("OVSSwitch", "OVSKernelSwitch", "OVSBridge")
+
+
+def build(request: dict[str, Any]) -> Any:
+    """The started Mininet of a request. Raises Refused, and whatever Mininet raises, SystemExit too."""
+    prepare()
+    topo = make_topo(request["name"], request["directory"], list(request["args"]), dict(request["keywords"]))
+    import mininet.net
+    from mininet import node, nodelib
+    from mininet.link import TCLink, TCULink
+    from mininet.log import setLogLevel
+
+    setLogLevel("critical")
+    # Its raising of host-wide limits is left out; this process's own limits end with it.
+    mininet.net.fixLimits = lambda: None
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = request["switch"]
+    switch = getattr(nodelib, wanted, None) or getattr(node, wanted)
+    controller = _controller(request["controller"], node)
+    _complete(topo, switch, controller is not None, request["kernel_datapath"])
+    if request["stp"]:
+        for name in topo.switches():
+            topo.nodeInfo(name).setdefault("stp", True)
+    # The user-space datapath passes packets on whose checksum the sender left to hardware that is not there.
+    link = TCULink if wanted in _OVS and not request["kernel_datapath"] else TCLink
+    # The switches' namespace is this process's own, made for this testbed alone.
+    net = mininet.net.Mininet(topo=topo, switch=switch, link=link, controller=controller, waitConnected=False)
+    net.start()
+    _wait(net, controller is not None)
+    return net
+
+
+def _controller(wanted: str | None, node: Any) -> Any:
+    if wanted is None:
+        return None
+    host, _, port = wanted.rpartition(":")
+    return lambda name, **keys: node.RemoteController(name, ip=host or "127.0.0.1", port=int(port), **keys)
+
+
+def _complete(topo: Any, default: Any, controlled: bool, kernel: bool) -> None:
+    """Open vSwitch without its kernel module, or without a controller, still has to forward."""
+    for name in topo.switches():
+        info = topo.nodeInfo(name)
+        cls = info.get("cls", default)
+        names = [base.__name__ for base in getattr(getattr(cls, "func", cls), "__mro__", ())]
+        if any(each in names for each in _OVS):
+            if not kernel:
+                info["datapath"] = "user"
+            if not controlled:
+                info["failMode"] = "standalone"
+
+
+def _wait(net: Any, controlled: bool) -> None:
+    """Until switches are connected, or their spanning tree has settled."""
+    if controlled:
+        net.waitConnected(timeout=10)
+    deadline = time.monotonic() + _STP_PATIENCE_S
+    for switch in net.switches:
+        if not getattr(switch, "stp", False) or type(switch).__name__ != "LinuxBridge":
+            continue
+        while time.monotonic() < deadline:
+            told = str(switch.cmd("brctl showstp", switch))
+            if "listening" not in told and "learning" not in told:
+                break
+            time.sleep(0.2)
+
+
+def described(net: Any) -> dict[str, Any]:
+    """Every node's process, by whose namespace it is found, and its interfaces."""
+    nodes = {}
+    for kind, group in (("host", net.hosts), ("switch", net.switches), ("controller", net.controllers)):
+        for node in group:
+            nodes[node.name] = {"kind": kind, "pid": node.pid, "devices": node.intfNames()}
+    return {"nodes": nodes}
+
+
+def main(out: int) -> None:
+    """Read a request (one line) from standard input, write the answer to `out`, hold on until the input ends."""
+    net = None
+    try:
+        net = build(json.loads(sys.stdin.readline()))
+        answer = described(net)
+    except Refused as error:
+        answer = {"error": {"got": error.got, "todo": error.todo, "where": error.where}}
+    except SystemExit as error:
+        answer = _failed(f"Mininet called sys.exit({error.code})")
+    except Exception as error:  # noqa: BLE001  # Mininet raises bare Exceptions, and runs the user's classes
+        answer = _failed(f"{type(error).__name__}: {error}")
+    with os.fdopen(out, "w") as pipe:
+        pipe.write(json.dumps(answer) + "\n")
+    if net is not None:
+        sys.stdin.read()
+        net.stop()
+
+
+def _failed(got: str) -> dict[str, Any]:
+    return {"error": {"got": " ".join(got.split())[:400], "todo": "", "where": ""}}
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

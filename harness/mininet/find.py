@@ -1,0 +1,175 @@
+"""In the child: from a name such as "fat_tree.py:FatTree" or "tree,2,3" to a built Topo, or what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+class Refused(Exception):  # noqa: N818  # it is told to the parent, as data
+    """Why there is no topology. where: file:line:column in the user's own file, "" where there is none."""
+
+    def __init__(self, got: str, todo: str = "", where: str = "") -> None:
+        super().__init__(got)
+        self.got, self.todo, self.where = got, todo, where
+
+
+def built_in() -> dict[str, Callable[..., Any]]:
+    """The topologies that `mn --topo` knows."""
+    from mininet.topo import LinearTopo, MinimalTopo, SingleSwitchReversedTopo, SingleSwitchTopo
+    from mininet.topolib import TorusTopo, TreeTopo
+
+    return {
+        "minimal": MinimalTopo,
+        "linear": LinearTopo,
+        "reversed": SingleSwitchReversedTopo,
+        "single": SingleSwitchTopo,
+        "tree": TreeTopo,
+        "torus": TorusTopo,
+    }
+
+
+def make_topo(name: str, directory: str, args: list[Any], keywords: dict[str, Any]) -> Any:
+    """The Topo that `name` means, built. Raises Refused.
+
+    name: FILE.py, FILE.py:NAME, MODULE:NAME, or a name of `mn --topo`; ",4,k=2" after NAME are arguments, as `mn` has
+    them. NAME is a Topo class, a key of the file's `topos`, or a function that returns a Topo. FILE is relative to
+    `directory`.
+    """
+    from mininet.topo import Topo
+
+    source, _, rest = name.partition(":") if ":" in name else (name, "", "")
+    if not rest and not source.split(",")[0].endswith(".py"):
+        chosen, written, named = _arguments(source)
+        known: dict[str, Callable[..., Any]] = built_in()
+        if chosen not in known:
+            todo = "FILE.py:CLASS, MODULE:CLASS, or one of " + ", ".join(known)
+            raise Refused(f'Mininet has no topology "{chosen}"', f"expected {todo}")
+        found, path = known[chosen], ""
+    else:
+        chosen, written, named = _arguments(rest)
+        if source.endswith(".py"):
+            path = str(Path(directory, source))
+            namespace = _executed(path)
+        else:
+            path, namespace = _module(source, directory)
+        found = _chosen(namespace, chosen, path or source, Topo)
+    topo = _called(found, chosen, [*written, *args], named | keywords, path)
+    if not isinstance(topo, Topo):
+        raise Refused(f"{chosen or 'it'} makes {_kind(topo)}, not a mininet.topo.Topo", where=f"{path}:1:1")
+    return topo
+
+
+def _arguments(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """ "tree,2,fanout=3" taken apart as `mn` does."""
+    name, *parts = text.split(",")
+    written: list[Any] = []
+    named: dict[str, Any] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if equals:
+            named[key] = _value(value)
+        else:
+            written.append(_value(part))
+    return name, written, named
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"True": True, "False": False, "None": None}.get(text, text)
+
+
+def _executed(path: str) -> dict[str, Any]:
+    """What a file defines. The file runs as a module of its own name, its directory on the path."""
+    try:
+        source = Path(path).read_bytes()
+    except OSError as error:
+        raise Refused(f"cannot read {path}: {error.strerror}") from None
+    module = types.ModuleType(Path(path).stem)
+    module.__file__ = path
+    sys.modules.setdefault(module.__name__, module)
+    sys.path.insert(0, str(Path(path).resolve().parent))
+    try:
+        code = compile(source, path, "exec")
+    except SyntaxError as error:
+        where = f"{path}:{error.lineno or 1}:{error.offset or 1}"
+        raise Refused(f"it is not Python: {error.msg}", where=where) from None
+    except ValueError as error:
+        raise Refused(f"it is not Python: {error}", where=f"{path}:1:1") from None
+    _guarded(lambda: exec(code, module.__dict__), path, "reading it")  # noqa: S102  # the user's own file, by name
+    return module.__dict__
+
+
+def _module(name: str, directory: str) -> tuple[str, dict[str, Any]]:
+    sys.path.insert(0, directory)
+    module = _guarded(lambda: importlib.import_module(name), "", f"importing {name}")
+    return str(getattr(module, "__file__", "") or ""), vars(module)
+
+
+def _chosen(namespace: dict[str, Any], name: str, path: str, topo: type) -> Callable[..., Any]:
+    topos = namespace.get("topos")
+    listed: dict[str, Any] = topos if isinstance(topos, dict) else {}
+    own = {
+        key: value
+        for key, value in namespace.items()
+        if isinstance(value, type) and issubclass(value, topo) and value.__module__ == namespace["__name__"]
+    }
+    where = f"{path}:1:1"
+    if name:
+        found = listed.get(name, namespace.get(name))
+        if found is None:
+            near = difflib.get_close_matches(name, [*own, *listed], 1)
+            offers = ", ".join([*own, *(key for key in listed if key not in own)]) or "none"
+            todo = f'did you mean "{near[0]}"?' if near else f"topologies in it: {offers}"
+            raise Refused(f'there is no "{name}" in it', todo, where)
+        if not callable(found):
+            raise Refused(f"{name} is {_kind(found)}, not a Topo class", where=where)
+        return found  # type: ignore[no-any-return]  # a user's class or function
+    choices = list(listed.values()) or list(own.values())
+    if len(choices) != 1:
+        names = ", ".join(listed or own) or "none"
+        raise Refused("it does not say which topology", f"name one after a colon; in it: {names}", where)
+    return choices[0]  # type: ignore[no-any-return]  # likewise
+
+
+def _called(made: Callable[..., Any], name: str, args: list[Any], keywords: dict[str, Any], path: str) -> Any:
+    what = f"building {name or getattr(made, '__name__', 'it')}"
+    return _guarded(lambda: made(*args, **keywords), path, what)
+
+
+def _guarded(act: Callable[[], Any], path: str, what: str) -> Any:
+    """Run the user's code; whatever it raises, also SystemExit, becomes Refused with the place in the user's file."""
+    try:
+        return act()
+    except Refused:
+        raise
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else (error.code or 0)
+        _refuse(error, path, f"{what}: it called sys.exit({code})")
+    except ModuleNotFoundError as error:
+        _refuse(error, path, f"{what}: {error}", "install the module it imports")
+    except BaseException as error:  # noqa: BLE001  # foreign code may raise anything, KeyboardInterrupt too
+        words = " ".join(str(error).split())[:300]
+        _refuse(error, path, f"{what}: {type(error).__name__}" + (f": {words}" if words else ""))
+
+
+def _refuse(error: BaseException, path: str, got: str, todo: str = "") -> NoReturn:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    last = frames[-1] if frames else None
+    column = (getattr(last, "colno", None) or 0) + 1
+    place = f"{path}:{last.lineno}:{column}" if last else (f"{path}:1:1" if path else "")
+    raise Refused(got, todo, place) from None
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}" if value is not None else "nothing"

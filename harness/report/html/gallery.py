@@ -1,0 +1,148 @@
+"""The claims gallery as one self-contained page: each claim with its text, picture, evidence, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.claims import Finding
+from harness.plots import marks
+from harness.report.claims import evidence, one_line
+from harness.report.gallery import Entry, counts, summary
+from harness.report.html.frame import scroller, section
+from harness.report.html.look import Look, times
+from harness.report.html.markup import Child, Markup, tag, text, trusted
+from harness.report.html.page import assembled
+from harness.report.html.pictures import picture
+from harness.report.resultset import host_line
+from harness.spec.claims import Picture
+
+_BADGES = {
+    "holds": "better",
+    "does not hold here": "worse",
+    "reversed": "worse",
+    "not shown": "suspect",
+    "cannot be tested here": "none",
+}
+_SIGNS = {
+    "holds": "✓",
+    "does not hold here": "✕",
+    "reversed": "⇄",
+    "not shown": "?",
+    "cannot be tested here": "–",
+}
+_CSS = """
+.claim{border-top:1px solid var(--line,#8886);padding-top:1rem;margin-top:1.6rem}
+.claim h3{margin:.2rem 0 .6rem}.claim blockquote{margin:.2rem 0 .8rem;font-size:1.08rem}
+.claim pre{overflow-x:auto;font-size:.82rem}
+.verdicts th[scope=row]{white-space:normal;min-width:16rem;max-width:30rem;font-weight:400}
+.verdicts td{vertical-align:top}.verdicts td.why{min-width:18rem}
+.claim .single{max-width:36rem}.heatmap td.diagonal{outline:3px solid light-dark(#e07b00,#ffb347);outline-offset:-3px}
+"""
+
+
+def gallery_page(entries: Sequence[Entry], host: str = "", quick: bool = False) -> str:
+    """The page; reads the samples of the sets. host: where it was measured, in words."""
+    cases = list(dict.fromkeys(case for entry in entries for case in _cases(entry)))
+    look = Look(marks(cases, "base"))
+    title = "Claims about busy polling, tested here"
+    lead = (
+        "Advice about busy polling, each piece an experiment with a verdict from this machine. A claim holds when all "
+        "its conditions are shown by whole intervals, beyond the smallest effect that matters."
+    )
+    hurried = "A quick run: few and short repetitions, so more stays unshown than has to." if quick else ""
+    top = tag(
+        "header", tag("h1", title), tag("p", " ".join(filter(None, (lead, hurried))), class_="description")
+    )
+    content: list[Child] = [
+        section("verdicts", "Verdicts", _overview(entries), tag("p", host, class_="quiet"), short="Verdicts")
+    ]
+    content += [_section(look, entry) for entry in entries]
+    return assembled(
+        f"{title} – pollbench gallery", look.css() + _CSS, [top], content, footer="Made by pollbench gallery."
+    )
+
+
+def _cases(entry: Entry) -> list[str]:
+    runs = entry.study.source.runs if entry.study else None
+    return [str(case) for case in runs["case"].unique()] if runs is not None and len(runs) else []
+
+
+def _overview(entries: Sequence[Entry]) -> Markup:
+    rows = []
+    for entry in entries:
+        for each in entry.findings:
+            link = tag("a", one_line(each.claim.sentence), href=f"#{_identity(entry, each)}")
+            rows.append(
+                tag(
+                    "tr",
+                    tag("th", link, scope="row"),
+                    tag("td", _badge(each)),
+                    tag("td", _typeset(summary(each)), class_="why"),
+                )
+            )
+    names = ("claim", "verdict", "effect and evidence")
+    head = tag("tr", *(tag("th", name, scope="col") for name in names))
+    table = tag("table", tag("thead", head), tag("tbody", *rows), class_="verdicts")
+    return tag(
+        "div", tag("p", counts(entries), class_="plain"), tag("div", table, class_="scroll", tabindex="0")
+    )
+
+
+def _badge(finding: Finding) -> Markup:
+    sign = tag("span", _SIGNS[finding.outcome], aria_hidden="true")
+    return tag("span", sign, f" {finding.outcome}", class_=f"badge {_BADGES[finding.outcome]}")
+
+
+def _section(look: Look, entry: Entry) -> Markup:
+    parts = list(_claims(look, entry))
+    file = tag(
+        "details",
+        tag("summary", f"The experiment file {entry.path}"),
+        scroller(tag("pre", _verbatim(entry.text)), "the experiment file"),
+        tag("p", f"Run it again: {entry.command}", class_="note") if entry.command else None,
+    )
+    where = host_line(entry.study.source) if entry.study is not None else ""
+    foot = tag(
+        "p", " ".join(filter(None, (f"Set {entry.label}." if entry.label else "", where))), class_="quiet"
+    )
+    return section(
+        entry.name, entry.name, *parts, file, foot, lead=one_line(entry.description), short=entry.name
+    )
+
+
+def _verbatim(source: str) -> Markup:
+    """A file as it stands, line by line: within a line nothing unprintable gets through."""
+    lines = [text(line) for line in source.splitlines()]
+    return tag("code", *(part for line in lines for part in (line, trusted("\n"))))
+
+
+def _claims(look: Look, entry: Entry) -> Iterator[Markup]:
+    shown: list[Picture] = []
+    for each in entry.findings:
+        wanted = each.claim.picture or Picture(metric=each.claim.expect[0].metric)
+        drawn = tag("p", "The picture is the one above.", class_="note") if wanted in shown else None
+        measured = entry.study is not None and len(entry.study.source.runs)
+        if drawn is None and entry.study and measured and each.outcome != "cannot be tested here":
+            drawn = picture(look, entry.study, wanted, tuple(each.claim.include))
+            shown.append(wanted)
+        lines = tag("ul", *(tag("li", _typeset(line)) for line in evidence(each)), class_="method")
+        advice = one_line(each.claim.advice)
+        yield tag(
+            "article",
+            tag("h3", each.name, " ", _badge(each)),
+            tag("blockquote", one_line(each.claim.sentence)),
+            drawn,
+            lines,
+            tag("p", tag("strong", "What to do: "), advice) if advice else None,
+            class_="claim",
+            id=_identity(entry, each),
+        )
+
+
+def _typeset(said: str) -> str:
+    """A line of evidence with the signs that a page has and a terminal may not."""
+    return times(said).replace(" -> ", " → ").replace(" us", " µs")
+
+
+def _identity(entry: Entry, finding: Finding) -> str:
+    return f"{entry.name}--{finding.name}"

@@ -1,0 +1,184 @@
+"""Claims: what an experiment says that it will show, as data that a verdict can be computed from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
+
+from harness.spec.messages import Path, did_you_mean, problem
+from harness.spec.repeat import metric_name
+from harness.spec.topology import Section
+from harness.units import Share
+from harness.yamlfile import Tree
+
+Direction = Literal["lower", "higher", "same", "not-lower", "not-higher"]
+Need = Literal["vm", "nic", "numa", "iommu"]
+Value = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
+
+NEEDS: dict[Need, tuple[str, str]] = {
+    "vm": ("it asks for a virtual machine of ours", "run the file in one"),
+    "nic": (
+        "a veth pair has no interrupt coalescing of its own",
+        "run the file in a VM on a NIC model, or on a NIC",
+    ),
+    "numa": (
+        "this machine has one NUMA node",
+        "run the file in a VM with two nodes, or on a machine that has them",
+    ),
+    "iommu": (
+        "packets of a veth pair never pass an IOMMU",
+        "run the file in a VM with and without one, and compare the two sets",
+    ),
+}
+"""What a claim may need: why a plain host with veth pairs does not have it, and how to test it."""
+
+
+class Expect(Section):
+    """One condition of a claim: of two cells how a metric changes, or of one where its median lies or how runs went."""
+
+    case: str = Field(description="the case that is looked at")
+    against: str | None = Field(
+        None, description="the case it is compared with; `base`, or the first case, if absent"
+    )
+    at: dict[str, Value] = Field(
+        {},
+        description="swept key to value: only there; if absent under every combination, each of which must hold",
+    )
+    against_at: dict[str, Value] = Field(
+        {},
+        description="swept key to value of the other side, where it differs: the same case at another value",
+    )
+    metric: Annotated[str, AfterValidator(metric_name)] = Field(
+        "rtt_p50_us", description="column of runs.csv that is compared"
+    )
+    direction: Direction | None = Field(
+        None,
+        description="what is expected of the metric against the other case; same: the change is too small to matter",
+    )
+    by: Share = Field(
+        0.05,
+        description="smallest effect that matters: the whole interval of the change must lie beyond it, or within",
+    )
+    below: float | None = Field(None, description="instead of a direction: the median lies below this")
+    above: float | None = Field(None, description="instead of a direction: the median lies above this")
+    verdict: Literal["inert", "valid"] | None = Field(
+        None, description="instead of a direction: every run of the cell has this verdict"
+    )
+
+    @field_validator("at", "against_at", mode="before")
+    @classmethod
+    def _values_as_text(cls, value: object) -> object:
+        """A factor's value is matched as it is written: 50 and "50" are one."""
+        if not isinstance(value, Mapping):
+            return value
+        return {key: written(each) for key, each in value.items()}
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Expect:
+        kinds = [self.direction, self.below, self.above, self.verdict]
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError("a condition says one of direction, below, above, verdict")
+        if self.direction is None and (self.against is not None or self.against_at):
+            raise ValueError("there is nothing to compare; against goes with a direction")
+        return self
+
+
+class Picture(Section):
+    """What the gallery's page draws for a claim."""
+
+    kind: Literal["distribution", "medians", "curve", "grid"] = Field(
+        "medians",
+        description="distribution: share of requests answered within a time; medians: of every case with its "
+        "interval; curve: against x, a line per case; grid: a coloured table of y by x",
+    )
+    metric: Annotated[str, AfterValidator(metric_name)] = Field(
+        "rtt_p50_us", description="column of runs.csv that is drawn"
+    )
+    x: str | None = Field(
+        None, description="swept key, or `case`, along the picture; the first swept key if absent"
+    )
+    y: str | None = Field(None, description="swept key, or `case`, down a grid; `case` if absent")
+    cases: list[str] | None = Field(None, description="only these cases")
+    at: dict[str, Value] = Field({}, description="swept key to value: only there")
+    diagonal: bool = Field(
+        False, description="grid: mark the fields where x and y are equal, both in one unit"
+    )
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _values_as_text(cls, value: object) -> object:
+        """As in a condition."""
+        return {key: written(each) for key, each in value.items()} if isinstance(value, Mapping) else value
+
+
+class Claim(Section):
+    """A sentence that a run of the experiment can bear out or refute."""
+
+    sentence: str = Field(min_length=1, description="the claim, as people say it")
+    expect: list[Expect] = Field(
+        min_length=1,
+        max_length=64,
+        description="its conditions; all must hold. The first is the claim itself, the others its evidence and price",
+    )
+    advice: str = Field("", description="what to do with it, if it holds and if it does not")
+    needs: list[Need] = Field(
+        [], description="what it cannot be tested without: a virtual machine, a NIC, NUMA nodes, an IOMMU"
+    )
+    include: list[Literal["inert", "suspect"]] = Field(
+        [], description="runs with these verdicts count too: where being inert is what the claim is about"
+    )
+    picture: Picture | None = Field(None, description="what the gallery's page draws; medians if absent")
+
+
+def written(value: Any) -> str:
+    """A factor's value as result tables have it: text as it is, anything else as JSON writes it."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def check_claims(
+    claims: Mapping[str, Claim], tree: Tree, cases: Mapping[str, Any], factors: Mapping[str, list[str]]
+) -> None:
+    """InputError at the first case, swept key or value that a claim names and the experiment has not.
+
+    factors: swept key to its values as text.
+    """
+    for name, claim in claims.items():
+        for index, each in enumerate(claim.expect):
+            path: Path = ("claims", name, "expect", index)
+            for key in ("case", "against"):
+                _check_case(getattr(each, key), cases, tree, (*path, key))
+            _check_at(each.at, factors, tree, (*path, "at"))
+            _check_at(each.against_at, factors, tree, (*path, "against_at"))
+        if claim.picture is not None:
+            _check_picture(claim.picture, tree, ("claims", name, "picture"), cases, factors)
+
+
+def _check_case(case: str | None, cases: Mapping[str, Any], tree: Tree, path: Path) -> None:
+    if case is not None and case not in cases:
+        raise problem(tree, path, f'there is no case "{case}"', did_you_mean(case, cases, "cases"))
+
+
+def _check_at(at: Mapping[str, str], factors: Mapping[str, list[str]], tree: Tree, path: Path) -> None:
+    for key, value in at.items():
+        if key not in factors:
+            raise problem(
+                tree, (*path, key), f'"{key}" is not swept', did_you_mean(key, factors, "swept"), key=True
+            )
+        if value not in factors[key]:
+            todo = did_you_mean(value, factors[key], "values")
+            raise problem(tree, (*path, key), f'"{value}" is no value of {key}', todo)
+
+
+def _check_picture(
+    picture: Picture, tree: Tree, path: Path, cases: Mapping[str, Any], factors: Mapping[str, list[str]]
+) -> None:
+    for index, case in enumerate(picture.cases or ()):
+        _check_case(case, cases, tree, (*path, "cases", index))
+    _check_at(picture.at, factors, tree, (*path, "at"))
+    for key, axis in (("x", picture.x), ("y", picture.y)):
+        if axis is not None and axis != "case" and axis not in factors:
+            todo = did_you_mean(axis, [*factors, "case"], "swept")
+            raise problem(tree, (*path, key), f'"{axis}" is not swept', todo)

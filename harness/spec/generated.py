@@ -1,0 +1,131 @@
+"""Topologies that a file asks for in other words: Mininet's made into nodes and links, CPUs given out."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+from harness.mininet.load import load_graph
+from harness.mininet.topology import document_of
+from harness.spec.overlay import merge
+from harness.units import format_cpus
+from harness.yamlfile import Tree, tree_of
+
+# Where a file that `mininet:` names is looked for, from the directory of the file that names it.
+_PLACES = ("", "topologies", "..", "../topologies")
+
+
+@dataclass
+class Generator:
+    """Makes the topology sections of cells, each topology that several cells share only once."""
+
+    _known: dict[str, Tree] = field(default_factory=dict)
+
+    def realise(self, cell: Tree) -> Tree:
+        """The cell with its topology as nodes and links, those of the file laid over what is generated.
+
+        Raises InputError for a topology file that breaks, or options that are not known.
+        """
+        section = cell.child("topology")
+        if section is None or not isinstance(section.value, dict) or not isinstance(cell.value, dict):
+            return cell
+        made = self.topology(section)
+        return cell if made is section else replace(cell, value=cell.value | {"topology": made})
+
+    def topology(self, section: Tree) -> Tree:
+        """The same for a topology section alone."""
+        if section.child("mininet") is None and section.child("cpus") is None:
+            return section
+        key = json.dumps([section.plain(), section.at])
+        if key not in self._known:
+            self._known[key] = _placed(_translated(section))
+        return self._known[key]
+
+
+def _translated(section: Tree) -> Tree:
+    """The section with the nodes and links of the Mininet topology that it names."""
+    named, args = section.child("mininet"), section.child("args")
+    if named is None or named.value is None:
+        return section
+    if not isinstance(named.value, str):
+        got = "expected text such as FILE.py:CLASS"
+        raise InputError("topology.mininet", got=got, where=named.at)
+    plain = args.plain() if args is not None else None
+    if plain is not None and not isinstance(plain, dict | list):
+        raise InputError("topology.args", got="expected a mapping or a list", where=args.at if args else "")
+    name, directory = _located(named.value, named.at)
+    engine = section.child("engine")
+    foreign = engine is not None and engine.value == "mininet"
+    graph = load_graph(name, directory, plain, named.at)
+    document = document_of(graph, named.value, named.at, foreign=foreign)
+    own = replace(section, whole=False)
+    if foreign and isinstance(section.value, dict):
+        # Mininet will read the file again, when it builds.
+        where = {
+            "mininet": tree_of(name, named.at),
+            "mininet_from": tree_of(os.path.abspath(directory), named.at),
+        }
+        own = replace(own, value=section.value | where)
+    return replace(merge(tree_of(document, named.at), own), at=section.at, key_at=section.key_at)
+
+
+def _located(name: str, at: str) -> tuple[str, str]:
+    """(the name, the directory its file is in)."""
+    source = name.partition(":")[0]
+    home = Path(at.rsplit(":", 2)[0]).parent if at.count(":") >= 2 else Path()
+    if not source.endswith(".py"):
+        return name, str(home)
+    for place in _PLACES:
+        path = Path(os.path.normpath(home / place / source))
+        if path.is_file():
+            return f"{path.name}{name[len(source) :]}", str(path.parent)
+    path = Path(os.path.normpath(home / source))
+    todo = f"a path is relative to {home}" if str(home) != "." else ""
+    raise InputError("topology.mininet", got=f"there is no file {path}", todo=todo, where=at)
+
+
+def _placed(section: Tree) -> Tree:
+    """The section with CPUs for the hosts that declare none, as `cpus` has it."""
+    wanted, nodes = section.child("cpus"), section.child("nodes")
+    if wanted is None or wanted.value is None or nodes is None or not isinstance(nodes.value, dict):
+        return section
+    hosts = [name for name, node in nodes.value.items() if not _is_on(node.child("switch"))]
+    given = _choose(wanted, hosts)
+    placed = dict(nodes.value)
+    for name, cpus in given.items():
+        node = placed[name]
+        if isinstance(node.value, dict) and node.child("cpus") is None:
+            placed[name] = replace(node, value=node.value | {"cpus": tree_of(cpus, wanted.at)})
+    whole = dict(section.value) if isinstance(section.value, dict) else {}
+    return replace(section, value=whole | {"nodes": replace(nodes, value=placed)})
+
+
+def _choose(wanted: Tree, hosts: list[str]) -> dict[str, Any]:
+    if isinstance(wanted.value, dict):
+        found: dict[str, Any] = {}
+        for pattern, cpus in wanted.value.items():
+            matching = [name for name in hosts if fnmatch.fnmatchcase(name, pattern)]
+            if not matching:
+                got = f'no host is called "{pattern}"'
+                raise InputError(
+                    "topology.cpus", got=got, todo="expected a name or pattern", where=cpus.key_at
+                )
+            for name in matching:
+                found.setdefault(name, cpus.plain())
+        return found
+    # The CPUs this process may use: the same that its children, the workloads, may use.
+    usable = sorted(os.sched_getaffinity(0))
+    if wanted.value == "spread":
+        return {name: format_cpus((usable[i % len(usable)],)) for i, name in enumerate(hosts)}
+    if wanted.value == "pack":
+        return {name: format_cpus((usable[i * len(usable) // len(hosts)],)) for i, name in enumerate(hosts)}
+    return {}  # not understood: the model says so
+
+
+def _is_on(tree: Tree | None) -> bool:
+    return tree is not None and str(tree.value).lower() in ("true", "on", "yes")

@@ -1,0 +1,103 @@
+"""What the models cannot say about switches: loops, names and addresses taken twice, subnets of a segment."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from harness.spec.messages import problem
+from harness.spec.topology import Topology
+from harness.yamlfile import Tree
+
+
+def check_switching(topology: Topology, tree: Tree) -> None:
+    """InputError at the first thing about switches and interfaces that cannot be built."""
+    _check_devices(topology, tree)
+    if topology.engine == "mininet" and topology.mininet is None:
+        todo = "name its topology with `mininet`, or take engine: netlink"
+        raise problem(tree, ("topology", "engine"), "Mininet builds topologies of its own kind only", todo)
+    if not any(node.switch for node in topology.nodes.values()):
+        return
+    if topology.switching == "route" and topology.family != "ipv4":
+        raise problem(tree, ("topology", "switching"), "switches route IPv4 only", "take switching: bridge")
+    if topology.engine == "mininet":
+        _check_emulated(topology, tree)
+    controlled = topology.emulator is not None and topology.emulator.controller is not None
+    if topology.switching == "bridge" and not topology.stp and not controlled:
+        _check_loops(topology, tree)
+    _check_addresses(topology, tree)
+
+
+def _check_emulated(topology: Topology, tree: Tree) -> None:
+    if topology.switching == "route":
+        todo = "take engine: netlink, or stp: on"
+        raise problem(tree, ("topology", "switching"), "Mininet's switches do not route", todo)
+    controller = topology.emulator.controller if topology.emulator is not None else None
+    if controller is not None and not controller.rpartition(":")[2].isdigit():
+        got = f'"{controller[:40]}" is no controller'
+        raise problem(tree, ("topology", "emulator", "controller"), got, "expected HOST:PORT")
+
+
+def segments(topology: Topology) -> dict[str, str]:
+    """Every switch to the name of its segment: the first of the switches that links between switches join."""
+    leader = {name: name for name, node in topology.nodes.items() if node.switch}
+    for link in topology.links:
+        first, second = link.between
+        if first in leader and second in leader:
+            one, other = find(leader, first), find(leader, second)
+            leader[other] = one
+    return {name: find(leader, name) for name in leader}
+
+
+def find(leader: dict[str, str], name: str) -> str:
+    """The one who speaks for `name` in a forest of followers, the way there made shorter."""
+    while leader[name] != name:
+        leader[name] = leader[leader[name]]
+        name = leader[name]
+    return name
+
+
+def _check_loops(topology: Topology, tree: Tree) -> None:
+    leader = {name: name for name, node in topology.nodes.items() if node.switch}
+    for index, link in enumerate(topology.links):
+        first, second = link.between
+        if first in leader and second in leader:
+            one, other = find(leader, first), find(leader, second)
+            if one == other:
+                got = f"{first}-{second} closes a loop of bridges: packets would circle for ever"
+                todo = "set switching: route (all shortest paths carry traffic), or stp: on (one tree does)"
+                raise problem(tree, ("topology", "links", index), got, todo)
+            leader[other] = one
+
+
+def _check_devices(topology: Topology, tree: Tree) -> None:
+    """No interface name, and no port number, twice in a node."""
+    taken: dict[tuple[str, object], int] = {}
+    for index, link in enumerate(topology.links):
+        for key, given in (("devices", link.devices), ("ports", link.ports)):
+            for node, value in zip(link.between, given or (), strict=False):
+                if value is None:
+                    continue
+                if (node, value) in taken:
+                    got = f'"{value}" of {node} is taken by links.{taken[node, value]}'
+                    raise problem(tree, ("topology", "links", index, key), got, "give each its own")
+                if topology.nodes[node].switch and value in (node, "lo"):
+                    got = f'"{value}" is what the bridge of {node} is called'
+                    raise problem(tree, ("topology", "links", index, key), got, "take another name")
+                taken[node, value] = index
+
+
+def _check_addresses(topology: Topology, tree: Tree) -> None:
+    """No address twice in a segment."""
+    where = segments(topology)
+    taken: dict[tuple[str, str], int] = {}
+    for index, link in enumerate(topology.links):
+        for end, node in enumerate(link.between):
+            other = link.between[1 - end]
+            address = link.addresses[end] if link.addresses is not None else None
+            if other not in where or address is None:
+                continue
+            key = (where[other], str(ipaddress.ip_interface(address).ip))
+            if key in taken:
+                got = f"{key[1]} of {node} is also that of links.{taken[key]}, in the same segment"
+                raise problem(tree, ("topology", "links", index, "addresses"), got, "each has its own")
+            taken[key] = index

@@ -1,0 +1,50 @@
+"""A topology by itself: from an experiment file, a topology file, a Mininet file or a name of Mininet's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from harness.errors import InputError
+from harness.spec.generated import Generator
+from harness.spec.load import load_experiment
+from harness.spec.messages import did_you_mean, validate
+from harness.spec.overlay import merge, overlay_of
+from harness.spec.rules_topology import check_topology
+from harness.spec.topology import Topology
+from harness.yamlfile import Tree, parse_option, read_file, tree_of
+
+_TOPOLOGY = TypeAdapter(Topology)
+
+
+def load_topology(name: str, overrides: Iterable[tuple[str, str]] = (), case: str | None = None) -> Topology:
+    """The topology that `name` means, checked. InputError at the first mistake.
+
+    overrides: dotted keys to set, of the topology, or of the experiment if `name` is one. case: of an experiment, the
+    first if absent.
+    """
+    settings = list(overrides)
+    if not name.split(":")[0].endswith((".yaml", ".yml")):
+        tree = Tree({"mininet": tree_of(name, f"{Path.cwd()}/{name}:1:1")}, name, name)
+        return _checked(tree, settings)
+    _, tree = read_file(name)
+    if tree.child("topology") is None:
+        return _checked(tree, settings)
+    experiment = load_experiment(name, settings)
+    cells = [cell for cell in experiment.cells if case is None or cell.case == case]
+    if not cells:
+        todo = did_you_mean(case or "", experiment.case_descriptions, "cases")
+        raise InputError(f'there is no case "{case}" in {name}', todo=todo, where="--case")
+    return cells[0].spec.topology
+
+
+def _checked(tree: Tree, settings: list[tuple[str, str]]) -> Topology:
+    for key, text in settings:
+        option = f"--set {key}={text}"[:120]
+        tree = merge(tree, overlay_of(key, parse_option(text, option), option))
+    section = Generator().topology(tree)
+    topology: Topology = validate(_TOPOLOGY, section, ("topology",))
+    check_topology(topology, Tree({"topology": section}, section.at, section.key_at))
+    return topology

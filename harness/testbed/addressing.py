@@ -1,0 +1,84 @@
+"""What a node of a testbed is told at layer 3: addresses, neighbours, routes, and its namespace's settings."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from harness.kernel import bridges, links
+from harness.kernel.netlink import Request
+from harness.layout import FABRIC_GATEWAY, Layout, PortLayout
+
+
+def sysctls(layout: Layout, node: str) -> Iterator[tuple[str, int]]:
+    """What a new namespace would else copy from the host (Docker hosts forward, some filter)."""
+    if layout.topology.is_switch(node):
+        yield "net.ipv6.conf.default.disable_ipv6", 1
+        if layout.routed():
+            yield "net.ipv4.ip_forward", 1
+            yield "net.ipv4.conf.all.rp_filter", 0
+            yield "net.ipv4.conf.default.rp_filter", 0
+            # By ports too, so that the flows between two hosts spread over the paths.
+            yield "net.ipv4.fib_multipath_hash_policy", 1
+        return
+    if layout.topology.family == "ipv6":
+        yield "net.ipv6.conf.default.disable_ipv6", 0
+        # Link-local addresses usable at once too, and nobody asks for routers while we measure.
+        yield "net.ipv6.conf.default.accept_dad", 0
+        yield "net.ipv6.conf.default.router_solicitations", 0
+        yield "net.ipv6.conf.all.forwarding", int(layout.forwarding[node])
+        return
+    # No IPv6 on IPv4 links: its router and multicast chatter would be noise on the wire.
+    yield "net.ipv6.conf.default.disable_ipv6", 1
+    yield "net.ipv4.ip_forward", int(layout.forwarding[node])
+    if len(layout.ports[node]) > 1:
+        # The shortest ways there and back need not be the same where there are several.
+        yield "net.ipv4.conf.all.rp_filter", 0
+        yield "net.ipv4.conf.default.rp_filter", 0
+        if layout.routed():
+            yield "net.ipv4.fib_multipath_hash_policy", 1
+
+
+def requests(layout: Layout, node: str) -> Iterator[Request]:
+    """Addresses first, then who is known for good, then routes: each wants what comes before it."""
+    if layout.topology.is_switch(node):
+        if layout.routed():
+            yield from _of_fabric(layout, node)
+        return
+    uplinks = []
+    for port in layout.ports[node]:
+        if layout.routed() and layout.on_switch(port):
+            # The hosts' subnet has no layer 2 of its own: everybody but the switch is behind the switch.
+            if port.addressed:
+                uplinks.append(port)
+                alone = ipaddress.ip_interface(port.interface.ip)
+                yield links.new_address(port.ifindex, alone)
+            yield links.new_neighbour(port.ifindex, FABRIC_GATEWAY, layout.peer(port).mac)
+            continue
+        if port.addressed:
+            yield links.new_address(port.ifindex, port.interface)
+        # Known for good: no first packet waits for ARP, and no entry is checked again while we measure.
+        for peer in layout.neighbours(port):
+            yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
+    if uplinks:
+        yield _default(uplinks)
+        return
+    for route in layout.routes(node):
+        yield links.new_route(route.ifindex, route.to, route.gateway)
+
+
+def _default(uplinks: list[PortLayout]) -> Request:
+    everything = ipaddress.ip_network("0.0.0.0/0")
+    return bridges.new_fabric_route(everything, [port.ifindex for port in uplinks], FABRIC_GATEWAY)
+
+
+def _of_fabric(layout: Layout, switch: str) -> Iterator[Request]:
+    for port in layout.ports[switch]:
+        peer = layout.peer(port)
+        if layout.topology.is_switch(peer.node):
+            yield links.new_neighbour(port.ifindex, FABRIC_GATEWAY, peer.mac)
+        elif peer.addressed:
+            yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
+    for route in layout.fabric_routes(switch):
+        gateway = None if route.nearby else FABRIC_GATEWAY
+        yield bridges.new_fabric_route(route.to, route.ifindexes, gateway)

@@ -1,0 +1,60 @@
+"""Limits of this host that a large testbed would meet: raised before, and put back after."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import Iterator
+
+from harness.errors import MissingError
+from harness.kernel import sysctl
+from harness.kernel.journal import Journal, set_value
+from harness.layout import STATIC_NEIGHBOURS, Layout
+
+# Per node: its namespace and a netlink socket; besides: programs, pipes, files of the run.
+_FDS_PER_NODE, _FDS_BESIDES = 2, 256
+_ARP = "net.ipv4.neigh.default.gc_thresh"
+_ARP_MOST = 1 << 20
+
+
+@contextlib.contextmanager
+def room_for(layout: Layout, journal: Journal) -> Iterator[None]:
+    """Room for the layout's descriptors and ARP entries, for the length of the block.
+
+    Raises MissingError where a hard limit is too low. The table of ARP entries is one for all namespaces of the host.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_descriptors(len(layout.topology.nodes)))
+        entries = _arp_entries(layout)
+        if entries:
+            for level, wanted in ((3, 2 * entries), (2, entries), (1, entries)):
+                path = sysctl.path_of(f"{_ARP}{level}")
+                if int(sysctl.read_file(path)) < wanted:
+                    stack.enter_context(set_value(journal, path, wanted))
+        yield
+
+
+def _arp_entries(layout: Layout) -> int:
+    """How many entries there would be if everybody talked to everybody; 0 where they are given out for good."""
+    if layout.routed():
+        return 0
+    members = {id(ports): len(ports) for ports in layout.members.values()}
+    asking = [count for count in members.values() if count > STATIC_NEIGHBOURS]
+    return min(sum(count * (count - 1) for count in asking), _ARP_MOST)
+
+
+@contextlib.contextmanager
+def _descriptors(nodes: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FDS_PER_NODE * nodes + _FDS_BESIDES
+    if soft != resource.RLIM_INFINITY and wanted <= soft:
+        yield
+        return
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        got = f"{nodes} nodes need {wanted} open files, the limit is {hard}"
+        raise MissingError("build the testbed", got=got, todo=f"raise it: ulimit -Hn {wanted}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

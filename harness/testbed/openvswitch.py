@@ -1,0 +1,100 @@
+"""An Open vSwitch of a testbed's own: its daemons in its namespace, its files in a directory of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import MissingError, PollbenchError
+from harness.kernel.journal import Journal
+from harness.kernel.proc import start_ticks
+
+_LIBRARY = "/usr/lib/openvswitch-switch"  # where Debian keeps the daemon
+_SCHEMA = "vswitch.ovsschema"
+_PATIENCE_S = 10.0
+
+
+@contextlib.contextmanager
+def open_vswitch(launcher: list[str], journal: Journal) -> Iterator[dict[str, str]]:
+    """The environment in which ovs-vsctl finds it, for the length of the block.
+
+    launcher: the command that starts a program in the right namespace. Raises MissingError where it is not installed,
+    PollbenchError when it does not start.
+    """
+    programs = {name: _program(name) for name in ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl")}
+    home = Path(f"/run/pollbench-ovs-{journal.token}")
+    number = journal.note("directory", path=str(home))
+    home.mkdir(mode=0o755)
+    environment = os.environ | {"OVS_RUNDIR": str(home), "OVS_DBDIR": str(home), "OVS_LOGDIR": str(home)}
+    socket, database = f"unix:{home}/db.sock", str(home / "conf.db")
+    try:
+        with contextlib.ExitStack() as stack:
+            _run([programs["ovsdb-tool"], "create", database, _schema(programs["ovsdb-tool"])], environment)
+            server = [programs["ovsdb-server"], database, f"--remote=p{socket}"]
+            stack.enter_context(_daemon([*launcher, *server], environment, journal))
+            _wait_for(home / "db.sock")
+            _run([programs["ovs-vsctl"], "--no-wait", "init"], environment)
+            daemon = [*launcher, programs["ovs-vswitchd"], socket, f"--pidfile={home}/ovs-vswitchd.pid"]
+            stack.enter_context(_daemon(daemon, environment, journal))
+            _run([programs["ovs-vsctl"], "-t", "10", "show"], environment)
+            yield environment
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        journal.done(number)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", _LIBRARY]))
+    if found is None:
+        todo = "install it: apt install openvswitch-switch; or take emulator: {switch: LinuxBridge}"
+        raise MissingError("start Open vSwitch", got=f"there is no program {name}", todo=todo)
+    return found
+
+
+def _schema(tool: str) -> str:
+    """The database's schema lies beside the programs, wherever these were installed."""
+    return str(Path(tool).resolve().parents[1] / "share" / "openvswitch" / _SCHEMA)
+
+
+@contextlib.contextmanager
+def _daemon(command: list[str], environment: dict[str, str], journal: Journal) -> Iterator[None]:
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        number = journal.note("process", pid=process.pid, start_ticks=start_ticks(process.pid))
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            journal.done(number)
+
+
+def _wait_for(path: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise PollbenchError("start Open vSwitch", got=f"no {path.name} after {_PATIENCE_S:g} s")
+        time.sleep(0.01)
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode:
+        raise PollbenchError(
+            "start Open vSwitch", got=f"{Path(command[0]).name}: {done.stderr.strip()[:200]}"
+        )

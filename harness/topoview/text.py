@@ -1,0 +1,69 @@
+"""A topology as text and as Graphviz source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+_ROUTES_SHOWN = 4
+
+
+def as_text(shown: dict[str, Any]) -> str:
+    """Two tables: nodes with addresses, CPUs and routes; links with devices and shaping."""
+    lines = [shown["description"]] if shown["description"] else []
+    nodes, links = shown["nodes"], shown["links"]
+    kinds = [node["kind"] for node in nodes.values()]
+    counted = [_plural(kinds.count(kind), kind) for kind in dict.fromkeys(kinds)]
+    how = f"; switching: {shown['switching']}" if shown["switching"] else ""
+    lines += [f"{', '.join(counted)}, {_plural(len(links), 'link')}; engine: {shown['engine']}{how}"]
+    rows = [("node", "kind", "cpus", "addresses", "routes")]
+    for name, node in nodes.items():
+        routes = node["routes"]
+        more = f"; and {len(routes) - _ROUTES_SHOWN} more" if len(routes) > _ROUTES_SHOWN else ""
+        addresses = " ".join(node["addresses"]) or "-"
+        told = "; ".join(routes[:_ROUTES_SHOWN]) + more
+        rows.append((name, node["kind"], _cpus(node), addresses, told or "-"))
+    lines += ["", *_table(rows)]
+    rows = [("link", "devices", "->", "<-", "")]
+    for link in links:
+        ends, devices = " - ".join(link["between"]), " - ".join(link["devices"])
+        idle = "idle: out of the spanning tree" if link["idle"] else ""
+        rows.append((ends, devices, link["forward"] or "-", link["reverse"] or "-", idle))
+    return "\n".join([*lines, "", *_table(rows)]) + "\n"
+
+
+def _plural(count: int, what: str) -> str:
+    ending = "" if count == 1 else "es" if what.endswith("ch") else "s"
+    return f"{count} {what}{ending}"
+
+
+def _cpus(node: dict[str, Any]) -> str:
+    share = f" at most {node['cpu_share']}" if "cpu_share" in node else ""
+    return (node["cpus"] or "any") + share if node["kind"] != "switch" else "-"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def as_dot(shown: dict[str, Any]) -> str:
+    """An undirected graph for Graphviz: `pollbench topology FILE --format dot | dot -Tpdf`."""
+    lines = ["graph topology {", "  node [fontname=sans, fontsize=10]; edge [fontname=sans, fontsize=8];"]
+    for name, node in shown["nodes"].items():
+        shape = {"switch": "box, style=filled, fillcolor=lightgrey", "router": "diamond"}.get(
+            node["kind"], "ellipse"
+        )
+        lines_of = [name, *node["addresses"], *([f"CPU {node['cpus']}"] if node["cpus"] else [])]
+        lines.append(f"  {json.dumps(name)} [label={json.dumps(chr(10).join(lines_of))}, shape={shape}];")
+    for link in shown["links"]:
+        first, second = map(json.dumps, link["between"])
+        both = (link["forward"], link["reverse"])
+        ways = [f"{way} {words or '-'}" for way, words in zip("><", both, strict=True)]
+        told = chr(10).join([both[0] or ""] if both[0] == both[1] else ways)
+        label = f" [label={json.dumps(told)}]" if any(both) else ""
+        lines.append(f"  {first} -- {second}{label};")
+    return "\n".join([*lines, "}"]) + "\n"

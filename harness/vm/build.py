@@ -1,0 +1,275 @@
+"""Builds, checks, exports and imports images: the root, kernel sets, and the index that says what is what."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError, PollbenchError
+from harness.vm import kernelimage, recipe
+from harness.vm.home import Home, sha256_of
+from harness.vm.rootimage import build_root
+
+Tell = Callable[[str], None]
+FORMAT = 1
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# An image has a root and some kernels; anything much larger is not one of ours.
+_MAX_BYTES = 2 << 30
+_MAX_MEMBERS = 100
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artefact just made. differs: in words, where its packages are not those of the lock."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+    seconds: float
+    differs: tuple[str, ...]
+    packages: dict[str, list[str]]
+
+
+def build(home: Home, kernels: Sequence[str], tell: Tell, root: bool = True) -> list[Made]:
+    """Make the root image and the named kernel sets, and enter them in the index. Raises PollbenchError."""
+    lock, made = recipe.read_lock(), []
+    for name in kernels:
+        if name not in recipe.KERNELS:
+            todo = f"expected {', '.join(recipe.KERNELS)}; or your own by --bzimage"
+            raise InputError("build a kernel set", on=name, got="the recipe has no such kernel", todo=todo)
+    if root:
+        made.append(_make_root(home, lock, tell))
+    for name in kernels:
+        made += _make_kernel(home, name, lock, tell)
+    return made
+
+
+def _make_root(home: Home, lock: recipe.Lock, tell: Tell) -> Made:
+    tell(f"root: installing {len(recipe.PACKAGES)} packages and what they need from {recipe.SUITE}")
+    begun = time.monotonic()
+    with home.workshop() as workshop:
+        built = build_root(workshop)
+        sha256 = home.keep(built.path)
+    differs = tuple(recipe.differences(lock.root, built.packages))
+    home.record(
+        "root",
+        {
+            "format": FORMAT,
+            "sha256": sha256,
+            "recipe": recipe.recipe_hash(),
+            "packages": built.packages,
+            "differs": list(differs),
+        },
+    )
+    return Made(
+        "root",
+        sha256,
+        home.artefact(sha256).stat().st_size,
+        time.monotonic() - begun,
+        differs,
+        built.packages,
+    )
+
+
+def _make_kernel(home: Home, name: str, lock: recipe.Lock, tell: Tell) -> list[Made]:
+    tell(f"kernel {name}: fetching it from {recipe.KERNELS[name]}")
+    begun = time.monotonic()
+    with home.workshop() as workshop:
+        files = kernelimage.build_kernel(name, workshop)
+        hashes = _keep_kernel(home, name, files)
+    differs = tuple(recipe.differences(lock.kernels.get(name, {}).get("packages", {}), files.packages))
+    seconds = time.monotonic() - begun
+    return [
+        Made(
+            f"kernel {name} {part}",
+            sha256,
+            home.artefact(sha256).stat().st_size,
+            seconds,
+            differs,
+            files.packages,
+        )
+        for part, sha256 in hashes.items()
+    ]
+
+
+def add_own_kernel(home: Home, bzimage: Path, modules: Path | None, tell: Tell) -> str:
+    """A user's own kernel as a set; the name it got. Raises PollbenchError when it lacks what the guest needs."""
+    if not bzimage.is_file():
+        raise InputError("read the kernel", str(bzimage), "there is no such file", where="--bzimage")
+    digest = sha256_of(bzimage)
+    name = f"own-{digest[:12]}"
+    with home.workshop() as workshop:
+        release = modules.name if modules is not None else name
+        files = kernelimage.assemble(release, bzimage, modules, workshop, {"bzimage": [str(bzimage), digest]})
+        needed = set(recipe.BOOT_MODULES) & set(files.absent)
+        if modules is None:
+            tell(
+                f"{bzimage.name}: no modules given, so it must have built in: {', '.join(recipe.BOOT_MODULES)}"
+            )
+        elif needed:
+            todo = f"build it with {', '.join(sorted(needed))} (see docs/vm.md, your own kernel)"
+            raise PollbenchError(
+                "use your kernel", str(bzimage), f"it lacks {', '.join(sorted(needed))}", todo
+            )
+        if files.absent:
+            tell(f"{bzimage.name}: not in this kernel, so not in the guest: {' '.join(files.absent)}")
+        _keep_kernel(home, name, files)
+    return name
+
+
+def _keep_kernel(home: Home, name: str, files: kernelimage.KernelFiles) -> dict[str, str]:
+    hashes = {
+        "vmlinux": home.keep(files.vmlinux),
+        "modules": home.keep(files.modules),
+        "initramfs": home.keep(files.initramfs),
+    }
+    entry: dict[str, Any] = {"format": FORMAT, "release": files.release, "recipe": recipe.recipe_hash()}
+    home.record(f"kernel {name}", entry | hashes | {"packages": files.packages, "absent": list(files.absent)})
+    return hashes
+
+
+def pin(home: Home) -> None:
+    """Write what is in the index into the lock file: the versions, and the hashes that a build of them has."""
+    index = home.index()
+    kernels = {name: index[f"kernel {name}"] for name in recipe.KERNELS if f"kernel {name}" in index}
+    artefacts = {"root": index["root"]["sha256"]}
+    artefacts |= {f"kernel {name} {part}": entry[part] for name, entry in kernels.items() for part in _PARTS}
+    pinned = {
+        name: {"release": entry["release"], "packages": entry["packages"]} for name, entry in kernels.items()
+    }
+    recipe.write_lock(
+        replace(recipe.read_lock(), root=index["root"]["packages"], kernels=pinned, artefacts=artefacts)
+    )
+    # The lock is part of the recipe: what it was written from is of this very recipe.
+    current = recipe.recipe_hash()
+    for key in ("root", *(f"kernel {name}" for name in kernels)):
+        home.record(key, index[key] | {"recipe": current})
+
+
+_PARTS = ("vmlinux", "modules", "initramfs")
+
+
+def hashes_of(key: str, entry: dict[str, Any]) -> dict[str, str]:
+    """The artefacts that an entry of the index names, by what they are."""
+    if key.startswith("kernel "):
+        return {f"{key} {part}": entry[part] for part in _PARTS}
+    return {key.partition(" ")[0]: entry["sha256"]}
+
+
+def export(home: Home, target: Path) -> int:
+    """The root and every kernel set as one file, to be published; its size in bytes. Raises PollbenchError."""
+    index = {key: entry for key, entry in home.index().items() if not key.startswith("payload")}
+    if "root" not in index:
+        raise PollbenchError("export the image", got="nothing is built yet", todo="pollbench vm build")
+    with home.workshop() as workshop:
+        listing = workshop / "index.json"
+        listing.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+        whole = workshop / "image.tar"
+        with tarfile.open(whole, "w") as tar:
+            tar.add(listing, "index.json", filter=_anonymous)
+            names = {
+                sha256: what for key, entry in index.items() for what, sha256 in hashes_of(key, entry).items()
+            }
+            for sha256, what in sorted(names.items()):
+                tar.add(home.verified(sha256, what), f"artefacts/{sha256}", filter=_anonymous)
+        packed = workshop / "image.tar.zst"
+        kernelimage_run(["zstd", "-q", "-10", "-T0", str(whole), "-o", str(packed)])
+        target.write_bytes(packed.read_bytes())
+    return target.stat().st_size
+
+
+def kernelimage_run(argv: list[str]) -> None:
+    """Run a packing program."""
+    from harness.vm.apt import run
+
+    run(argv)
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.mtime, member.uid, member.gid, member.uname, member.gname, member.mode = (
+        recipe.EPOCH,
+        0,
+        0,
+        "",
+        "",
+        0o644,
+    )
+    return member
+
+
+def import_image(home: Home, source: str, expected: str | None, tell: Tell) -> list[str]:
+    """Take a published image in, from a file or by https; the entries it brought. Raises PollbenchError."""
+    with home.workshop() as workshop:
+        packed = _fetch(source, workshop, tell)
+        found = sha256_of(packed)
+        if expected and found != expected.lower():
+            todo = "fetch it again; nothing was taken in"
+            raise PollbenchError("import an image", source, f"its SHA-256 is {found}, not {expected}", todo)
+        whole = workshop / "whole.tar"
+        kernelimage_run(["zstd", "-dqf", str(packed), "-o", str(whole)])
+        index = _unpacked(whole, workshop)
+        for key, entry in index.items():
+            for what, sha256 in hashes_of(key, entry).items():
+                part = workshop / sha256
+                if not home.artefact(sha256).exists() and (not part.exists() or sha256_of(part) != sha256):
+                    raise PollbenchError(
+                        "import an image", what, "it is missing or damaged", "nothing was taken in"
+                    )
+        for key, entry in index.items():
+            for sha256 in hashes_of(key, entry).values():
+                if (workshop / sha256).exists():
+                    home.keep(workshop / sha256)
+            home.record(key, entry)
+    return list(index)
+
+
+def _fetch(source: str, workshop: Path, tell: Tell) -> Path:
+    if not source.startswith("https://"):
+        path = Path(source)
+        if not path.is_file():
+            raise InputError(
+                "import an image", source, "there is no such file (or https:// address)", where="--from"
+            )
+        return path
+    tell(f"fetching {source}")
+    target = workshop / "fetched"
+    try:
+        with urllib.request.urlopen(source, timeout=60) as answer, open(target, "wb") as file:
+            while chunk := answer.read(1 << 20):
+                if file.tell() > _MAX_BYTES:
+                    raise PollbenchError("import an image", source, "it is larger than any image")
+                file.write(chunk)
+    except OSError as error:
+        raise PollbenchError("fetch an image", source, str(error)) from None
+    return target
+
+
+def _unpacked(whole: Path, workshop: Path) -> dict[str, Any]:
+    """The index; artefacts lie beside it. Only names that are hashes are taken, and nothing but plain files."""
+    index: Any = None
+    with tarfile.open(whole, "r:") as tar:
+        for number, member in enumerate(tar):
+            stream = tar.extractfile(member) if member.isreg() else None
+            name = member.name.removeprefix("artefacts/")
+            if stream is None or number > _MAX_MEMBERS or member.size > _MAX_BYTES:
+                raise PollbenchError("import an image", member.name, "no image of ours holds such a thing")
+            if member.name == "index.json" and member.size < 1 << 20:
+                index = json.loads(stream.read())
+            elif _SHA256.fullmatch(name):
+                with open(workshop / name, "wb") as file:
+                    while chunk := stream.read(1 << 20):
+                        file.write(chunk)
+    if not isinstance(index, dict) or not all(
+        isinstance(entry, dict)
+        and all(_SHA256.fullmatch(str(each)) for each in hashes_of(key, entry).values())
+        for key, entry in index.items()
+    ):
+        raise PollbenchError("import an image", got="its index is missing or damaged")
+    return index

@@ -1,0 +1,217 @@
+"""Executes a plan in guests: a boot per machine and repetition, every answer judged and saved as on the host."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from harness.errors import MissingError
+from harness.measure import Measured
+from harness.plan import Plan, Run
+from harness.runner import Watcher, enough, make_run
+from harness.spec.cells import CellSpec
+from harness.spec.machine import Machine
+from harness.spec.topology import Topology
+from harness.stopping import Stopper
+from harness.store import ResultSet
+from harness.vm import qemu, recipe, wire
+from harness.vm.boot import Boot, Event, GuestFailure
+from harness.vm.home import Home
+from harness.vm.image import Image, image_by_hash, open_image
+
+# A boot that fails without answering a run is tried once more; so is the run that was going on.
+_TRIES = 2
+
+
+@dataclass
+class Guests:
+    """Where guests come from, and what came of them.
+
+    boots: per boot what it was, for the set's vm.json; keep: with its console, also where all went well.
+    retried: failures of guests that were booted once more.
+    """
+
+    home: Home
+    accelerator: str
+    stopper: Stopper
+    watcher: Watcher
+    keep: bool = False
+    retried: list[str] = field(default_factory=list)
+    boots: list[dict[str, Any]] = field(default_factory=list)
+    _images: dict[str, Image] = field(default_factory=dict)
+
+    def execute(self, plan: Plan, results: ResultSet, redo: Collection[str] = ()) -> Counter[str]:
+        """Make every run that `results` does not have, or has with a verdict to `redo`.
+
+        How many ended with which verdict. Raises Interrupted, PollbenchError when no guest can be had; finished runs
+        are on disk.
+        """
+        again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
+        kept = results.finished() - again
+        missing = [run for run in plan.runs if run.run_id not in kept]
+        task = _Task(plan, results, again, len(missing))
+        before = None
+        for machine, runs in boots_of(missing):
+            self.stopper.check()
+            if enough(plan, results, runs[0], before):
+                break
+            before = runs[-1]
+            self._all(task, machine, runs)
+        return task.verdicts
+
+    def pin(self, images: Iterable[Mapping[str, str]]) -> None:
+        """Use these artefacts, by their hashes, for the kernels that they name. Raises PollbenchError."""
+        for each in images:
+            if each["kernel"] not in self._images:
+                self._images[each["kernel"]] = image_by_hash(self.home, each)
+                if each["kernel"] == recipe.DEFAULT_KERNEL:
+                    self._images[""] = self._images[each["kernel"]]
+
+    def image(self, kernel: str) -> Image:
+        """The image with a kernel, verified once."""
+        if kernel not in self._images:
+            self._images[kernel] = open_image(self.home, kernel)
+        return self._images[kernel]
+
+    def _all(self, task: _Task, machine: Machine, runs: list[Run]) -> None:
+        """Boot until every run has an answer, or was going on twice when its guest came to grief."""
+        left, failures = list(runs), Counter[str]()
+        while left:
+            lacking = [(run, lack) for run in left if (lack := _lack(run.cell.spec.topology))]
+            for run, lack in lacking:
+                task.save(
+                    self, run, wire.Answer(run.run_id, 0.0, error=MissingError("make a NIC", got=lack)), {}
+                )
+                left.remove(run)
+            if not left:
+                return
+            trouble = self._boot(task, machine, left)
+            if trouble is None:
+                continue
+            current = task.current if task.current in left else None
+            name = current.run_id if current is not None else ""
+            failures[name] += 1
+            if failures[name] < _TRIES:
+                self.retried.append(str(trouble))
+                continue
+            if current is None:
+                raise trouble
+            # It is the run that does it: no result, a failure with its reason; the others go on.
+            task.save(self, current, wire.Answer(current.run_id, 0.0, error=trouble), {})
+            left.remove(current)
+
+    def _boot(self, task: _Task, machine: Machine, left: list[Run]) -> GuestFailure | None:
+        image = self.image(machine.kernel)
+        pairs = pairs_of([run.cell.spec.topology for run in left])
+        boot = Boot(self.home, image, machine, self.accelerator, task.plan, tuple(left), pairs, self.stopper)
+        task.current = None
+        environment: dict[str, Any] = {}
+
+        def tell(event: Event) -> None:
+            if event.get("ev") == "ready":
+                environment.update(_environment(event, self.accelerator))
+            if event.get("ev") == "begin":
+                task.begin(self.watcher, str(event.get("run_id")), left)
+
+        failure = None
+        try:
+            for answer in boot.answers(tell):
+                run = next(run for run in left if run.run_id == answer.run_id)
+                task.save(self, run, answer, environment)
+                left.remove(run)
+        except GuestFailure as error:
+            failure = error
+        finally:
+            self.boots.append(_account(boot, failure, self.keep))
+        return failure
+
+
+@dataclass
+class _Task:
+    """A plan on its way into a result set. current: the run that the guest is at."""
+
+    plan: Plan
+    results: ResultSet
+    again: set[str]
+    total: int
+    done: int = 0
+    current: Run | None = None
+    verdicts: Counter[str] = field(default_factory=Counter)
+
+    def begin(self, watcher: Watcher, run_id: str, runs: list[Run]) -> None:
+        """The guest says that it begins a run."""
+        self.current = next((run for run in runs if run.run_id == run_id), None)
+        if self.current is not None:
+            watcher.starting(self.current, self.done, self.total)
+
+    def save(self, guests: Guests, run: Run, answer: wire.Answer, environment: dict[str, Any]) -> None:
+        """Judge an answer by the same code as a run on the host, and put it on the disk."""
+
+        def take(_spec: CellSpec, _stopper: Stopper, files: dict[str, bytes]) -> Measured:
+            files.update(answer.files)
+            if answer.error is not None:
+                raise answer.error
+            assert answer.measured is not None
+            return answer.measured
+
+        record, samples, files = make_run(run, environment, guests.stopper, take)
+        record["wall_s"] = answer.wall_s
+        self.results.save_run(record, samples, files, replace=run.run_id in self.again)
+        self.done += 1
+        self.verdicts[record["verdict"]] += 1
+        guests.watcher.finished(run, record)
+
+
+def boots_of(runs: list[Run]) -> Iterator[tuple[Machine, list[Run]]]:
+    """Runs in their order, gathered into boots: within a repetition, what needs the same machine shares one."""
+    for _, block in groupby(runs, key=lambda run: run.block):
+        machines: dict[str, list[Run]] = {}
+        for run in block:
+            machines.setdefault(run.cell.spec.machine.model_dump_json(), []).append(run)
+        for group in machines.values():
+            yield group[0].cell.spec.machine, group
+
+
+def pairs_of(topologies: list[Topology]) -> dict[str, int]:
+    """How many pairs of each NIC model a guest needs to have for all of these topologies, one at a time."""
+    most: Counter[str] = Counter()
+    for topology in topologies:
+        most |= Counter(link.nic for link in topology.links if link.nic != "veth")
+    return dict(most)
+
+
+def _lack(topology: Topology) -> str:
+    found = qemu.version()
+    return next((lack for link in topology.links if (lack := qemu.lacks_nic(link.nic, found))), "")
+
+
+def _environment(event: Event, accelerator: str) -> dict[str, Any]:
+    """The guest's own account of itself, of text only, and what it runs on."""
+    told = event.get("environment")
+    facts = told.items() if isinstance(told, dict) else ()
+    clean = {
+        str(key): None if value is None else wire.printable(str(value))[:200]
+        for key, value in facts
+        if str(key).isidentifier()
+    }
+    under = {} if accelerator == "kvm" else {"virtualisation": "qemu tcg"}
+    return clean | under | {"place": "vm", "accelerator": accelerator}
+
+
+def _account(boot: Boot, failure: GuestFailure | None, keep: bool) -> dict[str, Any]:
+    times = {str(event.get("ev")): event.get("uptime_s") for event in boot.events if "uptime_s" in event}
+    return {
+        "kernel": boot.image.kernel,
+        "release": boot.image.release,
+        "hashes": boot.image.hashes,
+        "accelerator": boot.accelerator,
+        "machine": boot.machine.model_dump(mode="json"),
+        "command": boot.argv,
+        "guest_uptime_s": times,
+        "runs": len(boot.runs),
+        "failure": str(failure) if failure else None,
+        "console_tail": boot.console[-8000:] if failure or keep else "",
+    }

@@ -1,0 +1,100 @@
+"""The agent in the guest: executes its part of a plan with the machine half, and sends every run back as it ends."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from harness.errors import PollbenchError
+from harness.kernel import facts, nics
+from harness.measure import measure
+from harness.plan import Plan, Run
+from harness.stopping import Stopper, stop_on_signals
+from harness.vm.wire import Answer, pack
+
+_EVENTS_FD = 3
+_SECTOR = 512
+
+
+def main(job_disk: str, out_disk: str) -> None:
+    """Read the job, make its runs, write each to the output disk and tell where. Raises when the disk is full."""
+    job = json.loads(read_job(job_disk))
+    plan = Plan.from_json(job["plan"], job_disk)
+    found = nics.load(job["nics"])
+    tell("ready", environment=facts.environment(), uptime_s=facts.uptime_s(), nics=found)
+    out = OutDisk(out_disk)
+    try:
+        with stop_on_signals() as stopper:
+            for run in plan.runs:
+                tell("begin", run_id=run.run_id)
+                out.append(run.run_id, pack(make(run, stopper)))
+    finally:
+        out.close()
+
+
+def make(run: Run, stopper: Stopper) -> Answer:
+    """Measure one run; what goes wrong is part of the answer."""
+    begun = time.monotonic()
+    answer = Answer(run.run_id, 0.0)
+    try:
+        answer.measured = measure(run.spec(), stopper, answer.files)
+    except PollbenchError as error:
+        answer.error = error
+    except OSError as error:
+        answer.error = PollbenchError("run", got=str(error))
+    answer.wall_s = round(time.monotonic() - begun, 6)
+    return answer
+
+
+def tell(event: str, **what: Any) -> None:
+    """One line to the host."""
+    os.write(_EVENTS_FD, json.dumps({"ev": event, **what}).encode() + b"\n")
+
+
+def job_image(document: dict[str, Any]) -> bytes:
+    """A job as the content of a disk: its length in eight bytes, then JSON; whole sectors."""
+    text = json.dumps(document).encode()
+    data = len(text).to_bytes(8, "little") + text
+    return data + b"\0" * (-len(data) % _SECTOR)
+
+
+def read_job(disk: str) -> bytes:
+    """The JSON that job_image packed."""
+    with open(disk, "rb") as file:
+        return file.read(int.from_bytes(file.read(8), "little"))
+
+
+class OutDisk:
+    """The raw disk that answers are appended to; the host reads each as soon as it is told of it."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._size = os.lseek(self._fd, 0, os.SEEK_END)
+        self._at = 0
+
+    def append(self, run_id: str, data: bytes) -> None:
+        """Write one answer and tell the host. Raises PollbenchError when there is no more room."""
+        padded = data + b"\0" * (-len(data) % _SECTOR)
+        if self._at + len(padded) > self._size:
+            tell("full", run_id=run_id, needs=self._at + len(padded), has=self._size)
+            raise PollbenchError("keep a run", on="the output disk", got=os.strerror(errno.ENOSPC))
+        view, at = memoryview(padded), self._at
+        while view:
+            written = os.pwrite(self._fd, view, at)
+            view, at = view[written:], at + written
+        os.fsync(self._fd)
+        tell("run", run_id=run_id, offset=self._at, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        self._at = at
+
+    def close(self) -> None:
+        """Release the disk."""
+        os.close(self._fd)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,105 @@
+"""What the image is made of: packages, suites, kernels, modules, and the lock that pins them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DATA = Path(__file__).parent / "data"
+LOCK = DATA / "image-lock.json"
+SUITE = "trixie"
+EPOCH = 1760000000
+"""Every time stamp in the image: a build tells nothing of when it was made."""
+PACKAGES = (
+    "python3",
+    "python3-numpy",
+    "python3-pydantic",
+    "python3-yaml",
+    "ethtool",
+    "iperf3",
+    "iproute2",
+    "iputils-ping",
+    "kmod",
+    "memcached",
+    "numactl",
+    "procps",
+    "sockperf",
+)
+# Bulk that nothing in the guest reads; stress-ng alone would bring a graphics stack.
+LEAVE_OUT = (
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+    "/usr/share/info/*",
+    "/usr/share/lintian/*",
+    "/usr/share/bash-completion/*",
+    "/usr/share/zsh/*",
+    "/usr/share/i18n/*",
+    "/usr/share/misc/pci.ids",
+    "/usr/lib/*/libLLVM*",
+    "/usr/lib/*/libgallium*",
+    "/usr/lib/*/libz3*",
+    "/usr/lib/*/dri/*",
+    "/usr/lib/systemd/*",
+)
+KEEP = ("/usr/share/doc/*/copyright", "/usr/lib/systemd/libsystemd*")
+# The kernels by the name a user types, and the suite each comes from.
+KERNELS = {"6.1": "bookworm", "6.12": "trixie", "7.3": "trixie-backports"}
+DEFAULT_KERNEL = "6.12"
+# What the initramfs needs to reach the root; found among modules or built in.
+BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "squashfs", "overlay")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Pinned versions and hashes. root, kernels: package to [version, SHA-256 of its .deb]; artefacts by key."""
+
+    root: dict[str, list[str]]
+    kernels: dict[str, dict[str, Any]]
+    artefacts: dict[str, str]
+
+
+def read_lock() -> Lock:
+    """The lock that ships with pollbench."""
+    found = json.loads(LOCK.read_text()) if LOCK.exists() else {}
+    return Lock(found.get("root", {}), found.get("kernels", {}), found.get("artefacts", {}))
+
+
+def write_lock(lock: Lock) -> None:
+    """Pin what was just built."""
+    document = {"artefacts": lock.artefacts, "kernels": lock.kernels, "root": lock.root}
+    LOCK.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def module_names() -> list[str]:
+    """Names and patterns of the kernel modules that the guest may load."""
+    lines = (line.partition("#")[0] for line in (DATA / "modules.txt").read_text().splitlines())
+    return [name for line in lines for name in line.split()]
+
+
+def recipe_hash() -> str:
+    """One name for everything that decides the image: this recipe, its scripts and its lock."""
+    total = hashlib.sha256()
+    sources = [*sorted(Path(__file__).parent.glob("*image.py")), Path(__file__), *sorted(DATA.iterdir())]
+    for path in sources:
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def differences(pinned: dict[str, list[str]], found: dict[str, list[str]]) -> list[str]:
+    """In words, every package that is not as the lock pins it."""
+    said = []
+    for name in sorted(pinned.keys() | found.keys()):
+        before, after = pinned.get(name), found.get(name)
+        if before == after:
+            continue
+        if before is None or after is None:
+            said.append(f"{name} {(before or after or ['?'])[0]} is {'new' if before is None else 'missing'}")
+        elif before[0] != after[0]:
+            said.append(f"{name} is {after[0]}, pinned is {before[0]}")
+        else:
+            said.append(f"{name} {after[0]} has SHA-256 {after[1][:12]}..., pinned is {before[1][:12]}...")
+    return said

@@ -1,0 +1,35 @@
+"""A guest with a shell on this terminal, for looking around."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from harness import loadgen
+from harness.programs import launch_options
+from harness.spec.machine import Machine
+from harness.vm import qemu
+from harness.vm.guest import job_image
+from harness.vm.home import Home
+from harness.vm.image import open_image
+
+
+@contextlib.contextmanager
+def shell_command(home: Home, kernel: str, accelerator: str) -> Iterator[list[str]]:
+    """The command line of such a guest, good for the block. Raises MissingError when the image is not built."""
+    image, machine = open_image(home, kernel), Machine()
+    with home.workshop() as workshop:
+        (workshop / "job").write_bytes(job_image({}))
+        with open(workshop / "out", "wb") as out:
+            out.truncate(machine.output_bytes)
+        files = qemu.Files(
+            image.vmlinux,
+            image.initramfs,
+            image.root,
+            image.modules,
+            image.payload,
+            *(workshop / name for name in ("job", "out", "console", "events")),
+        )
+        pairs = {"e1000e": 1, "virtio-net": 1}
+        argv = qemu.command(machine, accelerator, files, pairs, shell=True)
+        yield [str(loadgen.path()), *launch_options(None, {}), "exec", "--", *argv]

@@ -1,0 +1,249 @@
+"""Ansible action: what `pollbench fleet` does on a host through its connection, without starting Python there.
+
+While a host measures, nothing of ours may run on it: following waits in the kernel for the next line of the run's log,
+which is written between two runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import os
+import shlex
+import tarfile
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+DOCUMENTATION = """
+action: pollbench_share
+short_description: Look at, start, follow, fetch, stop and clean a share of a fleet's plan on a host
+options:
+  do: {description: look, start, follow, fetch, stop or clean, type: str, required: true}
+  directory: {description: The directory of the fleet's set on the host, type: path, required: true}
+  attempt: {description: Which attempt below it, type: str}
+  command: {description: The pollbench command there, type: str}
+"""
+
+# Runs are fetched in pieces: what one call returns is held in memory, as text.
+_CHUNK_BYTES = 24 << 20
+# Shorter than the longest word of a command line (128 KiB), quoting included.
+_WORD_BYTES = 90_000
+
+
+class ActionModule(ActionBase):
+    """Six small things; each is one or two shell commands on the host."""
+
+    _requires_connection = True
+    _known = 0
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """Do one of them; what it found is the task's result."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.given = self._task.args
+        self.directory = str(self.given["directory"])
+        self.place = f"{self.directory}/{self.given.get('attempt', '')}".rstrip("/")
+        result.update(getattr(self, "_" + str(self.given["do"]))())
+        return result
+
+    def _shell(self, text: str) -> tuple[int, str, str]:
+        done = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(text)}", sudoable=True)
+        return int(done["rc"]), str(done["stdout"]), str(done["stderr"])
+
+    def _look(self) -> dict[str, Any]:
+        command, wanted = str(self.given["command"]), str(self.given["version"])
+        code, out, _ = self._shell(f"{command} --version 2>&1")
+        words = _last(out).split()
+        if code or len(words) != 2 or words[0] != "pollbench":
+            return {"failed": True, "msg": f"{command} does not run: {_last(out) or code}"}
+        version = words[1]
+        parent = shlex.quote(os.path.dirname(self.directory))
+        _, out, _ = self._shell(f"uname -r; nproc; id -u; mkdir -p {parent} && df -Pk {parent} | tail -n 1")
+        lines = out.split("\n")
+        facts = {
+            "version": version,
+            "kernel": lines[0].strip(),
+            "cpus": int(lines[1]),
+            "root": lines[2].strip() == "0",
+        }
+        free = lines[3].split() if len(lines) > 3 else []
+        facts["free_bytes"] = int(free[3]) * 1024 if len(free) > 3 else 0
+        if version != wanted:
+            msg = (
+                f"pollbench {version} there, {wanted} here: install the same, or leave pollbench_command out"
+            )
+            return {"failed": True, "msg": msg, "facts": facts}
+        if not facts["root"]:
+            msg = "measuring needs root there: set ansible_become in the inventory"
+            return {"failed": True, "msg": msg, "facts": facts}
+        return {"facts": facts}
+
+    def _start(self) -> dict[str, Any]:
+        run = f"{self.given['command']} run experiment.yaml --share share.json -o results --wait"
+        inner = f"echo $$ >pid; trap : TERM; {run} >out 2>log </dev/null; echo $? >exit"
+        place = shlex.quote(self.place)
+        text = (
+            f"cd {place} && rm -f pid exit && : >log && "
+            f"{{ setsid sh -c {shlex.quote(inner)} {place} </dev/null >/dev/null 2>&1 & }} && "
+            "n=0; while [ ! -s pid ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done; [ -s pid ]"
+        )
+        failure = self._ship("share.json") or self._ship("experiment.yaml")
+        if failure:
+            full = f"its disk is full ({self.directory})" if "No space" in failure else ""
+            return {"failed": True, "msg": full or failure}
+        code, _, err = self._shell(text)
+        if code:
+            return {
+                "failed": True,
+                "msg": self._full() or f"the run does not start: {_last(err) or 'no process'}",
+            }
+        return {"changed": True}
+
+    def _ship(self, name: str) -> str:
+        """Put a file into the attempt's directory, in words that fit a command line; why not, or ""."""
+        with open(str(self.given[name.partition(".")[0]]), "rb") as file:
+            data = base64.b64encode(gzip.compress(file.read())).decode()
+        place = shlex.quote(self.place)
+        pieces = [data[at : at + _WORD_BYTES] for at in range(0, len(data), _WORD_BYTES)]
+        code, _, err = self._shell(f"mkdir -p {place} && : >{place}/.{name}")
+        for piece in pieces if not code else []:
+            code, _, err = self._shell(f"printf %s {piece} >>{place}/.{name}")
+            if code:
+                break
+        if not code:
+            text = f"cd {place} && base64 -d <.{name} | gunzip >{name} && rm .{name} && [ -s {name} ]"
+            code, _, err = self._shell(text)
+        return (f"ship {name}: " + (" ".join(err.split())[:300] or str(code))) if code else ""
+
+    def _follow(self) -> dict[str, Any]:
+        """Wait, at most some seconds, for the log to grow; its new lines, and whether the run is over."""
+        # Ansible asks the same object again and again (until: done).
+        known = self._known
+        wait_s = int(self.given.get("wait_s", 30))
+        place, first = shlex.quote(self.place), known + 1
+        text = (
+            f"cd {place} || exit 1; p=$(cat pid); "
+            f"timeout {wait_s} tail -n +{first} -f --pid=$p log 2>/dev/null | head -n 1 >/dev/null; "
+            f"if [ -s exit ]; then s=$(cat exit); "
+            f"elif grep -qa -- {place} /proc/$p/cmdline 2>/dev/null; then s=running; "
+            f'else sleep 0.2; s=$(cat exit 2>/dev/null); [ -n "$s" ] || s=died; fi; tail -n +{first} log; echo "@@ $s"'
+        )
+        code, out, err = self._shell(text)
+        body, mark, state = out.replace("\r\n", "\n").rpartition("@@ ")
+        if not mark:
+            return {"failed": True, "msg": f"the run cannot be followed: {_last(err) or code}"}
+        lines, state = body.splitlines(), state.strip()
+        self._known += len(lines)
+        result: dict[str, Any] = {
+            "lines": lines,
+            "known": known + len(lines),
+            "done": state != "running",
+            "state": state,
+        }
+        if result["done"]:
+            full = self._full()
+            result["reason"] = full or ("it was killed" if state == "died" else "")
+        return result
+
+    def _full(self) -> str:
+        _, out, _ = self._shell(f"df -Pk {shlex.quote(self.directory)} | tail -n 1")
+        words = out.split()
+        # Less than a run's smallest files: the file system is full as far as we are concerned.
+        if len(words) > 3 and words[3].isdigit() and int(words[3]) < 64:
+            return f"its disk is full ({self.directory})"
+        return ""
+
+    def _fetch(self) -> dict[str, Any]:
+        """Bring every finished run that is not in the set here; what was begun and not finished has another name."""
+        code, out, _ = self._shell(
+            f"cd {shlex.quote(self.place)} 2>/dev/null && find . -path '*/runs/*/run.json' | while read f; do "
+            'd=${f%/run.json}; case "${d##*/}" in .*) ;; *) echo "$(du -sk "$d" | cut -f1) $d";; esac; done'
+        )
+        wanted, there = str(self.given["into"]), str(self.given["have"])
+        again = set(self.given.get("again") or [])
+        found = (
+            [line.strip().split(" ", 1) for line in out.splitlines() if " " in line.strip()]
+            if not code
+            else []
+        )
+        missing = {
+            path.rpartition("/")[2]: (int(size), path)
+            for size, path in found
+            if path.rpartition("/")[2] in again
+            or not os.path.isdir(os.path.join(there, path.rpartition("/")[2]))
+        }
+        fetched, chunk, weight = 0, list[str](), 0
+        os.makedirs(wanted, exist_ok=True)
+        for number, (size, path) in enumerate(missing.values(), 1):
+            chunk.append(path)
+            weight += size * 1024
+            if weight >= _CHUNK_BYTES or number == len(missing):
+                fetched += self._unpack(chunk, wanted)
+                chunk, weight = [], 0
+        return {"fetched": fetched, "changed": bool(fetched)}
+
+    def _unpack(self, paths: list[str], into: str) -> int:
+        listed = " ".join(shlex.quote(path) for path in paths)
+        code, out, err = self._shell(f"cd {shlex.quote(self.place)} && tar -cf - {listed} | base64 -w 0")
+        data = base64.b64decode(out.strip() or "")
+        if code or not data:
+            raise OSError(f"fetch runs: {_last(err) or code}")
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            for member in archive.getmembers():
+                # RUN/FILE and no more of the path: that is all a set has, and nothing can point elsewhere.
+                parts = member.name.split("/")
+                if member.isfile() and len(parts) > 2 and not parts[-1].startswith("."):
+                    content = archive.extractfile(member)
+                    directory = os.path.join(into, parts[-2])
+                    os.makedirs(directory, exist_ok=True)
+                    with open(os.path.join(directory, parts[-1]), "wb") as file:
+                        file.write(content.read() if content else b"")
+                        # On the disk before it is merged, which is a renaming: else a power loss leaves it empty.
+                        file.flush()
+                        os.fsync(file.fileno())
+        return len(paths)
+
+    def _stop(self) -> dict[str, Any]:
+        """End whatever of this set still runs there: it finishes its clean-up, and keeps its finished runs."""
+        place = shlex.quote(self.directory)
+        text = (
+            f'cd {place} 2>/dev/null || exit 0; for f in */pid */*/pid; do [ -s "$f" ] || continue; p=$(cat "$f"); '
+            f"grep -qa -- {place} /proc/$p/cmdline 2>/dev/null || continue; kill -TERM -$p; echo $p; n=0; "
+            "while grep -qa -- " + place + " /proc/$p/cmdline 2>/dev/null && [ $n -lt 100 ]; "
+            "do sleep 0.1; n=$((n+1)); done; done"
+        )
+        _, out, _ = self._shell(text)
+        return {"stopped": len(out.split()), "changed": bool(out.split())}
+
+    def _doctor(self) -> dict[str, Any]:
+        """What the host's own doctor says, of the experiment if there is one."""
+        place, file = shlex.quote(self.place), ""
+        if self.given.get("experiment"):
+            failure = self._ship("experiment.yaml")
+            if failure:
+                return {"failed": True, "msg": failure}
+            file = f"{place}/experiment.yaml"
+        code, out, err = self._shell(
+            f"{self.given['command']} doctor --json {file} 2>{place}.err; cat {place}.err >&2"
+        )
+        self._shell(f"rm -rf -- {place} {place}.err")
+        begin = out.find("{")
+        if begin < 0:
+            said = _last(err) or _last(out) or f"exit code {code}"
+            return {"doctor": {}, "error": said.removeprefix("pollbench: ")}
+        return {"doctor": json.loads(out[begin:])}
+
+    def _clean(self) -> dict[str, Any]:
+        """Remove the set's directory there."""
+        place = shlex.quote(self.directory)
+        _, out, _ = self._shell(f"[ -d {place} ] && du -sk {place} | cut -f1 && rm -rf -- {place}")
+        size = out.strip()
+        return {"freed_bytes": int(size) * 1024 if size.isdigit() else 0, "changed": bool(size)}
+
+
+def _last(text: str) -> str:
+    """The last line that says anything."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "closed." not in line]
+    return lines[-1][:300] if lines else ""

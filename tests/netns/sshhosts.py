@@ -1,0 +1,214 @@
+"""Fleet hosts for tests: real sshd in namespaces of the test's own, with keys, state and processes of their own.
+
+Each host is a network namespace on a bridge that lies in a further one, the controller's; nothing is plugged into the
+machine's own. A host's processes are a PID namespace, so that a host can be killed as a whole; its /run/pollbench and
+/run/netns are its own, so that hosts do not get into each other's way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+POLLBENCH = Path(sys.executable).parent / "pollbench"
+ROOT = Path(__file__).parent.parent.parent
+_SSHD = "/usr/sbin/sshd"
+_CONFIG = """\
+Port 22
+ListenAddress {address}
+HostKey {home}/host_key
+AuthorizedKeysFile {home}/authorized_keys
+PidFile none
+UsePAM no
+StrictModes no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+Subsystem sftp internal-sftp
+"""
+# The mounts are private to the host; the state directory stays on the disk, as on a host that reboots.
+_BOOT = """\
+mount -t tmpfs none /run/pollbench && mount -t tmpfs none /run/netns && mount -t proc proc /proc && {more}
+exec {sshd} -D -e -f {home}/sshd_config
+"""
+
+
+def available() -> str:
+    """Why there can be no such hosts here; "" where there can."""
+    if not os.path.exists(_SSHD):
+        return "needs sshd: apt install openssh-server"
+    return ""
+
+
+def _run(*words: str) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
+
+
+@dataclass
+class SshHost:
+    """One host. directory: its pollbench_dir."""
+
+    name: str
+    address: str
+    netns: str
+    home: Path
+    small_disk_kb: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def directory(self) -> Path:
+        return self.home / "fleet"
+
+    def boot(self) -> None:
+        """Start sshd, alone in namespaces of its own; returns when it listens."""
+        self.directory.mkdir(exist_ok=True)
+        (self.home / "sshd_config").write_text(_CONFIG.format(address=self.address, home=self.home))
+        more = (
+            f"mount -t tmpfs -o size={self.small_disk_kb}k none {self.directory} && "
+            if self.small_disk_kb
+            else ""
+        )
+        script = _BOOT.format(sshd=_SSHD, home=self.home, more=more)
+        words = [
+            "nsenter",
+            f"--net=/run/netns/{self.netns}",
+            "unshare",
+            "-m",
+            "-p",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-c",
+            script,
+        ]
+        log = open(self.home / "sshd.log", "ab")  # noqa: SIM115
+        self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        deadline = time.monotonic() + 10
+        while b"Server listening" not in (self.home / "sshd.log").read_bytes():
+            assert self._process.poll() is None and time.monotonic() < deadline, (
+                self.home / "sshd.log"
+            ).read_text()
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """As a power cut: every process of the host is gone, unasked."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait(10)
+            self._process = None
+            (self.home / "sshd.log").unlink()
+
+
+@dataclass
+class Bed:
+    """The hosts, and the controller's namespace in which `pollbench fleet` runs."""
+
+    home: Path
+    controller: str
+    hosts: dict[str, SshHost] = field(default_factory=dict)
+
+    def inventory(self, **variables: dict[str, str]) -> Path:
+        """An INI inventory of all hosts; variables: further host_vars by host."""
+        key = self.home / "key"
+        common = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=3"
+        lines = ["[fleet]"]
+        for host in self.hosts.values():
+            words = {
+                "ansible_host": host.address,
+                "pollbench_dir": str(host.directory),
+                "pollbench_command": str(POLLBENCH),
+            } | variables.get(host.name, {})
+            lines.append(
+                " ".join([host.name, *(f"{name}='{value}'" for name, value in words.items() if value)])
+            )
+        lines += [
+            "[fleet:vars]",
+            "ansible_user=root",
+            f"ansible_python_interpreter={sys.executable}",
+            f"ansible_ssh_private_key_file={key}",
+            f"ansible_ssh_common_args='{common}'",
+        ]
+        path = self.home / "inventory.ini"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """A command line that runs where the hosts can be reached."""
+        return ["nsenter", f"--net=/run/netns/{self.controller}", *words]
+
+    def start(self, *words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+        """`pollbench WORDS...` in the controller's namespace."""
+        # Control sockets of ssh have short names only in a short directory.
+        env = os.environ | {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.home / "cp"), "HOME": str(self.home)}
+        return subprocess.Popen(
+            self.command([str(POLLBENCH), *words]),
+            cwd=cwd or self.home,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def pollbench(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The same, to its end."""
+        process = self.start(*words)
+        out, err = process.communicate(timeout=170)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+@contextlib.contextmanager
+def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | None = None) -> Iterator[Bed]:
+    """Hosts with these names for the block; afterwards nothing of them is left but the files below `home`."""
+    lead = f"pbtest-{os.getpid()}-"
+    for directory in ("/run/pollbench", "/run/netns", "/run/sshd"):
+        os.makedirs(directory, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        bed = Bed(home, f"{lead}controller")
+        _run("ip", "netns", "add", bed.controller)
+        stack.callback(_run, "ip", "netns", "delete", bed.controller)
+        inside = ["ip", "-n", bed.controller]
+        _run(*inside, "link", "add", "bridge", "type", "bridge")
+        _run(*inside, "address", "add", "10.99.0.1/24", "dev", "bridge")
+        _run(*inside, "link", "set", "bridge", "up")
+        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "key"))
+        for number, name in enumerate(names, 1):
+            host = SshHost(
+                name,
+                f"10.99.0.{10 + number}",
+                f"{lead}{name}",
+                home / name,
+                (small_disk_kb or {}).get(name, 0),
+            )
+            host.home.mkdir()
+            _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host.home / "host_key"))
+            (host.home / "authorized_keys").write_bytes((home / "key.pub").read_bytes())
+            _run("ip", "netns", "add", host.netns)
+            stack.callback(_run, "ip", "netns", "delete", host.netns)
+            _run(*inside, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", host.netns)
+            _run(*inside, "link", "set", name, "master", "bridge", "up")
+            _run("ip", "-n", host.netns, "address", "add", f"{host.address}/24", "dev", "eth0")
+            for device in ("lo", "eth0"):
+                _run("ip", "-n", host.netns, "link", "set", device, "up")
+            bed.hosts[name] = host
+            stack.callback(host.kill)
+            host.boot()
+        yield bed
+        _close_masters(bed)
+
+
+def _close_masters(bed: Bed) -> None:
+    """End the ssh connections that Ansible keeps open for a minute; they are ours, by their control sockets."""
+    directory = bed.home / "cp"
+    for socket in directory.iterdir() if directory.is_dir() else []:
+        subprocess.run(
+            ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "x"], capture_output=True, check=False
+        )

@@ -1,0 +1,74 @@
+"""Declared links are tried before measuring: a true one passes, a false one is found, whatever qdisc it has."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness import fidelity
+from harness.spec.topology import Topology
+from harness.testbed import Testbed as Bed
+from tests.beds import bed, pair
+
+
+def pretending(testbed: Bed, **shape: Any) -> Bed:
+    """The same testbed, saying something else of its link than what was installed."""
+    claimed: Topology = pair(shape=shape)
+    return dataclasses.replace(testbed, layout=dataclasses.replace(testbed.layout, topology=claimed))
+
+
+def tries(testbed: Bed) -> Iterator[list[dict[str, Any]]]:
+    """The findings again and again, as the tests' own host may be too busy to tell at any one time."""
+    for _ in range(12):
+        yield fidelity.verify(testbed, "every", "")
+
+
+@pytest.mark.parametrize("method", ["tbf", "htb"])
+@pytest.mark.parametrize("rate", ["1mbit", "10mbit"])
+def test_a_true_rate_is_found_true(rate: str, method: str) -> None:
+    with bed(pair(shape={"rate": rate, "method": method}), napi=True) as testbed:
+        seen: set[str] = set()
+        for rows in tries(testbed):
+            assert [row["check"] for row in rows] == ["rate", "rate"]
+            assert fidelity.doubts(rows) == [row["reason"] for row in rows if row["ok"] is False]
+            seen |= {row["link"] for row in rows if row["ok"]}
+            if seen == {"a -> b", "b -> a"}:
+                return
+        pytest.fail(f"found true: {seen}")
+
+
+@pytest.mark.parametrize("claimed", ["6mbit", "20mbit"])
+def test_a_false_rate_is_found_false(claimed: str) -> None:
+    with bed(pair(shape={"rate": "10mbit"})) as testbed:
+        for rows in tries(pretending(testbed, rate=claimed)):
+            assert not any(row["ok"] for row in rows), rows
+            if reasons := fidelity.doubts(rows):
+                assert f"instead of {claimed}" in reasons[0] and "rate" in reasons[0]
+                return
+        pytest.fail("never found false")
+
+
+def test_a_delay_a_jitter_and_a_loss_that_are_not_there_are_missed() -> None:
+    """Needs no netem: what is declared and not installed is what has to be noticed."""
+    with bed(pair()) as testbed:
+        rows = fidelity.verify(pretending(testbed, delay="20ms", jitter="10ms", loss="10%"), "every", "")
+        assert {row["check"]: row["ok"] for row in rows} == {"delay": False, "jitter": False, "loss": False}
+
+
+def test_what_is_not_shaped_is_not_tried_and_off_means_off() -> None:
+    with bed(pair()) as testbed:
+        assert fidelity.verify(testbed, "every", "") == []
+        assert fidelity.verify(pretending(testbed, rate="1mbit"), "off", "") == []
+
+
+def test_the_first_finding_serves_the_later_runs() -> None:
+    with bed(pair(shape={"rate": "10mbit"})) as testbed:
+        for rows in tries(testbed):
+            if not fidelity.doubts(rows):
+                assert fidelity.verify(testbed, "first", "") is rows
+                assert fidelity.verify(testbed, "first", "another") is not rows
+                return
+        pytest.fail("never found true")

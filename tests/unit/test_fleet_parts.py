@@ -1,0 +1,192 @@
+"""The fleet's parts without a fleet: inventories, merging, reasons in one line, the wheel, the board."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli.board import HostBoard
+from harness.errors import InputError, PollbenchError
+from harness.fleet import wheel
+from harness.fleet.inventory import hosts_in
+from harness.fleet.merge import merge
+from harness.fleet.outcome import Outcomes
+from harness.store import ResultSet, records
+from tests.unit import synthetic
+
+INI = """\
+lone
+[fast]
+dut1 ansible_host=192.0.2.1 pollbench_command=/opt/pollbench
+dut2
+[slow]
+dut2
+dut3
+[lab:children]
+slow
+fast
+[fast:vars]
+pollbench_dir=/fast
+"""
+
+
+@pytest.mark.slow
+def test_an_inventory_is_what_ansible_makes_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.ini"
+    path.write_text(INI)
+    hosts = hosts_in([str(path)])
+    assert sorted(hosts) == ["dut1", "dut2", "dut3", "lone"]
+    assert hosts["dut1"]["pollbench_command"] == "/opt/pollbench"
+    assert hosts["dut2"]["pollbench_dir"] == "/fast"
+    assert sorted(hosts_in([str(path)], "lab:!fast")) == ["dut3"]
+    program = tmp_path / "dynamic"
+    document = {"_meta": {"hostvars": {"a": {"x": 1}}}, "all": {"hosts": ["a"]}}
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(document)}'\n")
+    program.chmod(0o755)
+    assert hosts_in([str(program)]) == {"a": {"x": 1}}
+
+
+def test_an_inventory_that_says_nothing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        hosts_in([str(tmp_path / "none.ini")])
+    (tmp_path / "hosts.ini").write_text("dut1\n")
+    with pytest.raises(InputError, match="no host fits --limit dut9"):
+        hosts_in([str(tmp_path / "hosts.ini")], "dut9")
+
+
+class _Plan:
+    plan_hash = "0"
+
+    def to_json(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> ResultSet:
+    return ResultSet.create(tmp_path, "fl", "20260101T000000Z", b"", _Plan(), {})
+
+
+def fetched(incoming: Path, block: int, host: str) -> str:
+    """A run directory as it comes from a host."""
+    record = synthetic.record(block=block)
+    record["environment"] = record["environment"] | {"host": host}
+    directory = incoming / record["run_id"]
+    directory.mkdir(parents=True)
+    (directory / "run.json").write_bytes(records.to_json(record))
+    return str(record["run_id"])
+
+
+def test_merging_moves_runs_of_the_plan_once(results: ResultSet, tmp_path: Path) -> None:
+    incoming = tmp_path / "incoming"
+    first, second = fetched(incoming / "a", 1, "a"), fetched(incoming / "a", 2, "a")
+    assert merge(results, incoming / "a", {first}) == [first]
+    assert (incoming / "a" / second).is_dir()
+    assert merge(results, incoming / "nobody", {first}) == []
+    # The same run of another host: kept as it is, unless it was to be made again.
+    assert fetched(incoming / "b", 1, "b") == first
+    assert merge(results, incoming / "b", {first}) == []
+    assert merge(results, incoming / "b", {first}, again={first}) == [first]
+    (record,) = results.records()
+    assert record["environment"]["host"] == "b"
+    assert [path.name for path in (results.path / "runs").iterdir()] == [first]
+
+
+def test_merging_without_room_or_right_says_so(results: ResultSet, tmp_path: Path) -> None:
+    name = fetched(tmp_path / "incoming", 1, "a")
+    (results.path / "runs").rmdir()
+    with pytest.raises(PollbenchError, match="merge runs"):
+        merge(results, tmp_path / "incoming", {name})
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "result", "reason"),
+    [
+        (
+            "runner_on_unreachable",
+            "Stop",
+            {
+                "msg": "Failed to connect to the host via ssh: ssh: connect to host x port 22: Connection refused"
+            },
+            "unreachable: ssh: connect to host x port 22: Connection refused",
+        ),
+        ("runner_on_failed", "Ship the share and start", {"msg": "two\n words"}, "two words"),
+        (
+            "runner_on_failed",
+            "Install it there",
+            {"msg": "non-zero", "stderr": "pip: no"},
+            "install it there: non-zero pip: no",
+        ),
+        (
+            "runner_on_failed",
+            "Copy",
+            {"msg": "[Errno 28] No space left on device"},
+            "its disk is full (copy)",
+        ),
+        ("runner_on_failed", "Copy", {}, "copy: it gave no reason"),
+    ],
+)
+def test_why_a_host_failed_is_one_line(kind: str, task: str, result: dict[str, str], reason: str) -> None:
+    outcomes = Outcomes()
+    outcomes({"event": kind, "event_data": {"host": "dut1", "task": task, "res": result}})
+    assert outcomes.failed == {"dut1": reason}
+
+
+@pytest.mark.slow
+def test_the_wheel_of_an_installed_pollbench_installs_again(tmp_path: Path) -> None:
+    made = wheel.make_wheel(tmp_path / "first")
+    assert wheel.version() in made.name
+    with zipfile.ZipFile(made) as archive:
+        assert "harness/playbooks/fleet_run.yml" in archive.namelist()
+    # Installed from that wheel, it packs one of the same content.
+    target = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(target)]
+    subprocess.run([*pip, str(made)], check=True)
+    code = (
+        f"import sys; sys.path.insert(0, {str(target)!r})\n"
+        "from pathlib import Path\nfrom harness.fleet import wheel\n"
+        f"assert wheel.__file__.startswith({str(target)!r})\n"
+        f"made = wheel.make_wheel(Path({str(tmp_path / 'second')!r})); print(wheel.wheel_id(made), made)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    again, path = done.stdout.split()
+    assert again == wheel.wheel_id(made)
+    subprocess.run([*pip[:-1], str(tmp_path / "third"), path], check=True)
+    program = tmp_path / "third" / "harness" / "loadgen" / "pollbench-loadgen"
+    assert program.stat().st_mode & 0o111
+
+
+def test_a_line_for_every_event_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    board = HostBoard(["a", "dut22"])
+    board.state("a", "looking")
+    board.state("a", "1/4  base")
+    board.state("a", "1/4  base")
+    board.done("a", "4 of 4 runs")
+    board.failed("dut22", "unreachable: gone")
+    assert capsys.readouterr().err.splitlines() == [
+        "a      1/4  base",
+        "a      done: 4 of 4 runs",
+        "dut22  failed: unreachable: gone",
+    ]
+
+
+def test_one_live_line_per_host_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.cli.board.is_live", lambda stream: True)
+    board = HostBoard(["a", "b"])
+    board.state("a", "1/4  base")
+    board.failed("b", "unreachable")
+    first, second = capsys.readouterr().err.split("\x1b[2A")
+    assert first == "\r\x1b[K> a  1/4  base\n\r\x1b[K  b  waiting\n"
+    assert second == "\r\x1b[K> a  1/4  base\n\r\x1b[K! b  unreachable\n"
+    many = HostBoard([f"h{number}" for number in range(41)])
+    many.done("h0", "2 of 2 runs")
+    assert capsys.readouterr().err == "\r\x1b[K1 done, 40 waiting\n"

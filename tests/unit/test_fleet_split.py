@@ -1,0 +1,136 @@
+"""How a plan is shared out: whole blocks on one host, everything given once, and again what a missing host began."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import InputError
+from harness.fleet.split import HOST_FACTOR, Split, allot, fleet_plan, groups, share_plan
+from harness.plan import Plan, make_plan
+from harness.spec.load import load_experiment
+
+FILE = """\
+name: f
+topology:
+  nodes: {client: {}, server: {}}
+  links: [{between: [client, server]}]
+workload: {kind: ping-pong, from: client, to: server, protocol: udp, size: 64B, duration: 1s}
+cases: {base: {}, busy: {settings: {"*": {busy_poll: {usecs: 50}}}}}
+sweep: {workload.size: [64B, 256B, 1kB]}
+repeat: 4
+seed: 1
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    path: Path = tmp_path_factory.mktemp("split") / "f.yaml"
+    path.write_text(FILE)
+    return make_plan(load_experiment(path))
+
+
+def owners(plan: Plan, split: Split, host: dict[str, str]) -> dict[object, set[str]]:
+    """The hosts of everything that is compared with each other."""
+    found: dict[object, set[str]] = defaultdict(set)
+    for run in plan.runs:
+        if run.run_id in host:
+            group = (run.block, str(run.cell.factors)) if split == "cells" else run.block
+            found[group].add(host[run.run_id])
+    return found
+
+
+@pytest.mark.parametrize("split", ["cells", "repetitions"])
+@pytest.mark.parametrize("hosts", [["a"], ["a", "b"], ["a", "b", "c"], list("abcdefghijkl")])
+def test_every_run_once_and_whole_blocks_on_one_host(plan: Plan, split: Split, hosts: list[str]) -> None:
+    lot = allot(plan, split, hosts)
+    assert set(lot.host) == {run.run_id for run in plan.runs}
+    assert all(len(each) == 1 for each in owners(plan, split, lot.host).values())
+    assert len(set(lot.host.values())) == min(len(hosts), groups(plan, split))
+    sizes = [len(lot.runs_of(host, plan)) for host in set(lot.host.values())]
+    step = len(plan.runs) // groups(plan, split)
+    assert max(sizes) - min(sizes) <= step
+
+
+def test_all_repetitions_of_a_group_of_cells_stay_together(plan: Plan) -> None:
+    lot = allot(plan, "cells", ["a", "b", "c"])
+    by_size = defaultdict(set)
+    for run in plan.runs:
+        by_size[str(run.cell.factors)].add(lot.host[run.run_id])
+    assert all(len(each) == 1 for each in by_size.values())
+
+
+def test_without_split_every_host_makes_all_of_it_under_names_of_its_own(plan: Plan) -> None:
+    whole = fleet_plan(plan, "none", ["a", "b"])
+    assert len(whole.runs) == 2 * len(plan.runs) == len({run.run_id for run in whole.runs})
+    lot = allot(whole, "none", ["a", "b"])
+    for host in ("a", "b"):
+        mine = lot.runs_of(host, whole)
+        assert {run.cell.factors[HOST_FACTOR] for run in mine} == {host}
+        assert [run.order for run in mine] == [run.order for run in plan.runs]
+    # Nobody can stand in for a host that is compared.
+    assert set(allot(whole, "none", ["a"]).host.values()) == {"a"}
+
+
+def test_a_share_is_a_plan_that_another_host_reads(plan: Plan) -> None:
+    whole = fleet_plan(plan, "none", ["a", "b"])
+    mine = allot(whole, "none", ["a", "b"]).runs_of("b", whole)
+    again = Plan.from_json(share_plan(whole, mine).to_json())
+    assert [run.run_id for run in again.runs] == [run.run_id for run in mine]
+
+
+def test_who_has_begun_a_block_finishes_it(plan: Plan) -> None:
+    first = allot(plan, "repetitions", ["a", "b"])
+    begun = first.runs_of("b", plan)[:3]
+    made = {run.run_id: "b" for run in begun} | {run.run_id: "a" for run in first.runs_of("a", plan)}
+    lot = allot(plan, "repetitions", ["a", "b"], made, first.host)
+    assert lot.again == frozenset()
+    assert set(lot.host.values()) == {"b"}
+    assert len(lot.host) == len(plan.runs) - len(made)
+
+
+def test_what_a_missing_host_began_is_made_anew_as_a_whole(plan: Plan) -> None:
+    first = allot(plan, "repetitions", ["a", "b"])
+    begun = first.runs_of("b", plan)[:8]  # one whole block, of six cells, and two runs of the next
+    made = {run.run_id: "b" for run in begun} | {run.run_id: "a" for run in first.runs_of("a", plan)}
+    lot = allot(plan, "repetitions", ["a", "c"], made, first.host)
+    assert lot.again == {run.run_id for run in begun[6:]}
+    assert set(lot.host) == {run.run_id for run in first.runs_of("b", plan)[6:]}
+    assert all(len(each) == 1 for each in owners(plan, "repetitions", lot.host).values())
+
+
+@given(st.data())
+def test_any_number_of_losses_ends_with_every_run_and_no_block_of_two_hosts(
+    plan: Plan, data: st.DataObject
+) -> None:
+    splits: tuple[Split, ...] = ("cells", "repetitions")
+    split = data.draw(st.sampled_from(splits))
+    made: dict[str, str] = {}
+    before: dict[str, str] = {}
+    for _ in range(4):
+        hosts = data.draw(st.lists(st.sampled_from("abcd"), min_size=1, unique=True))
+        lot = allot(plan, split, hosts, made, before)
+        before |= lot.host
+        for host in hosts:
+            mine = lot.runs_of(host, plan)
+            # A host makes its share in order, and may vanish anywhere.
+            for run in mine[: data.draw(st.integers(0, len(mine)))]:
+                made[run.run_id] = host
+    lot = allot(plan, split, ["e"], made, before)
+    made |= lot.host
+    assert set(made) == {run.run_id for run in plan.runs}
+    assert all(len(each) == 1 for each in owners(plan, split, made).values())
+
+
+def test_a_plan_that_adapts_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(
+        FILE.replace("repeat: 4", "repeat: {min: 3, max: 9, until: {metric: rtt_p99_us, ci: 5%}}")
+    )
+    adaptive = make_plan(load_experiment(path))
+    with pytest.raises(InputError, match="name a number of repetitions: --repeat N"):
+        fleet_plan(adaptive, "cells", ["a"])

@@ -1,0 +1,74 @@
+"""The reference gallery and the guide around it: small, whole, and in step with each other."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.command import run as command
+from tests.unit.test_gallery import files, gallery, measured
+from tools import gallery_reference
+
+GUIDE = gallery_reference.PAGE.read_text()
+ROOT = gallery_reference.ROOT
+KEPT = gallery_reference.REFERENCE
+
+
+def test_the_guide_shows_the_reference_set() -> None:
+    assert gallery_reference.render(GUIDE) == GUIDE, "run: python -m tools.gallery_reference"
+
+
+def test_every_claim_stands_in_the_guide() -> None:
+    named = set(re.findall(r"<!-- claim: (\S+) -->", GUIDE))
+    there = {
+        f"{path.stem}/{claim}"
+        for path in (ROOT / "experiments" / "claims").glob("*.yaml")
+        for claim in yaml.safe_load(path.read_text())["claims"]
+    }
+    # 10-rx-usecs says the same of a NIC as 10-coalescing of veth: the guide shows one of its two.
+    assert there - named <= {"10-rx-usecs/hurts-alone"}
+    assert named <= there
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(((?:\.\./|[a-z-]+\.md)[^)#]*)", GUIDE))))
+def test_links_lead_somewhere(link: str) -> None:
+    assert (ROOT / "docs" / link).exists()
+
+
+def test_the_reference_set_is_small_and_has_no_samples() -> None:
+    found = [path for path in KEPT.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in found) < 3_000_000
+    assert {path.suffix for path in found} <= {".html", ".csv", ".json", ".yaml"}
+
+
+def test_a_kept_set_prints_its_verdicts() -> None:
+    entries = json.loads((KEPT / "claims.json").read_text())
+    entry = next(each for each in entries if each["experiment"] == "06-which-setting")
+    shown = command("show", KEPT / "06-which-setting").stdout
+    for claim in entry["claims"]:
+        if "reruns" not in claim["reason"]:
+            assert f"{claim['verdict'].upper()} ({claim['name']})" in shown
+
+
+def test_keeps_what_is_small(tmp_path: Path) -> None:
+    source = files(tmp_path)
+    made = measured(tmp_path, source)
+    for name in ("runs.csv", "summary.csv"):
+        made.write_file(name, b"run_id,case\n")
+    gallery(tmp_path, source)
+    target = tmp_path / "kept"
+    gallery_reference.keep(tmp_path / "out", target)
+    found = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()}
+    assert found == {
+        *("gallery.html", "claims.csv", "claims.json", "manifest.json"),
+        *(f"01-poll/{name}" for name in ("experiment.yaml", "runs.csv", "summary.csv")),
+    }
+    rows = list(csv.DictReader((target / "claims.csv").open()))
+    assert {row["claim"] for row in rows if row["experiment"] == "02-numa"} == {"numa"}
+    page = gallery_reference.render("<!-- claim: 01-poll/faster -->\nbefore\n<!-- end -->\n", target)
+    assert "> Polling is faster <here>." in page and "**holds**" in page and "before" not in page

@@ -1,0 +1,216 @@
+"""The parts of `pollbench vm` that need no guest: what is taken from one, its command line, the boots of a plan."""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import InputError, MissingError, PollbenchError
+from harness.plan import Plan, load_experiment, make_plan
+from harness.spec.machine import Machine
+from harness.vm import cpio, qemu, wire
+from harness.vm.execute import boots_of, pairs_of
+from harness.vm.kernels import with_kernels
+from harness.vm.modules import ModuleTree
+from harness.vm.recipe import differences
+from harness.vm.reproduced import judge
+from tests import experiment
+
+FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
+
+
+def tar(*members: tuple[str, bytes, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, kind, data in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.size = kind, len(data) if kind == tarfile.REGTYPE else 0
+            member.linkname = "/etc/shadow" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+            archive.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"no tar at all" * 100,
+        tar(("../../etc/passwd", tarfile.REGTYPE, b"x")),
+        tar(("said/../evil", tarfile.REGTYPE, b"x")),
+        tar(("/abs", tarfile.REGTYPE, b"x")),
+        tar(("result.json", tarfile.SYMTYPE, b"")),
+        tar(("said/x", tarfile.LNKTYPE, b"")),
+        tar(("said/x", tarfile.CHRTYPE, b"")),
+        tar(("result.json", tarfile.REGTYPE, b"{}")),
+        tar(("result.json", tarfile.REGTYPE, b"[" * 100_000)),
+        tar(
+            (
+                "result.json",
+                tarfile.REGTYPE,
+                b'{"run_id": "a", "wall_s": 1, "error": ["sys", "", "", "", ""]}',
+            )
+        ),
+        tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": 1, "measured": {"outcome": {}}}')),
+    ],
+)
+def test_nothing_but_our_own_answers_is_taken_from_a_guest(data: bytes) -> None:
+    with pytest.raises(PollbenchError, match="it is no result of ours"):
+        wire.unpack(data)
+
+
+def test_an_error_travels_whole_and_printable() -> None:
+    sent = wire.Answer("abc", 1.5, error=MissingError("shape", "eth0", "no \x1b[31mnetem", "load it"))
+    found = wire.unpack(wire.pack(sent))
+    assert isinstance(found.error, MissingError)
+    assert found.error.line() == "shape on eth0: no ?[31mnetem; load it"
+    assert (found.run_id, found.wall_s) == ("abc", 1.5)
+
+
+def test_cpio_is_sorted_owned_by_root_and_without_times() -> None:
+    packed = cpio.pack({"b": cpio.plain(b"data"), "a": cpio.directory(), "a/c": cpio.link("b")})
+    assert packed == cpio.pack({"a/c": cpio.link("b"), "a": cpio.directory(), "b": cpio.plain(b"data")})
+    heads = packed.split(b"070701")[1:]
+    assert [head[104:].split(b"\0")[0] for head in heads] == [b"a", b"a/c", b"b", b"TRAILER!!!"]
+    assert [int(head[8:16], 16) for head in heads[:3]] == [
+        stat.S_IFDIR | 0o755,
+        stat.S_IFLNK | 0o777,
+        stat.S_IFREG | 0o644,
+    ]
+    assert {head[40:48] for head in heads} == {b"00000000"}
+
+
+def test_modules_come_after_what_they_need(tmp_path: Path) -> None:
+    (tmp_path / "modules.dep").write_text(
+        "a/net-x.ko.xz: a/core.ko.xz\na/core.ko.xz: a/base.ko.xz\na/base.ko.xz:\n"
+    )
+    (tmp_path / "modules.builtin").write_text("kernel/fs/squashfs.ko\n")
+    chosen, absent = ModuleTree(tmp_path).chosen(["net_x", "squashfs", "virtio_blk"])
+    assert chosen == ["a/base.ko.xz", "a/core.ko.xz", "a/net-x.ko.xz"]
+    assert absent == ["virtio_blk"]
+
+
+def test_differences_from_the_lock_are_told_in_words() -> None:
+    pinned = {"a": ["1", "f" * 64], "b": ["2", "0" * 64], "c": ["3", ""]}
+    found = {"a": ["1", "e" * 64], "b": ["2.1", "0" * 64], "d": ["4", ""]}
+    assert differences(pinned, found) == [
+        "a 1 has SHA-256 eeeeeeeeeeee..., pinned is ffffffffffff...",
+        "b is 2.1, pinned is 2",
+        "c 3 is missing",
+        "d 4 is new",
+    ]
+
+
+def test_the_accelerator_decides_whose_time_it_is() -> None:
+    virtual = qemu.command(Machine(), "tcg-virtual", FILES, {})
+    assert virtual[virtual.index("-icount") + 1] == "shift=0,align=off,sleep=off"
+    assert "-icount" not in qemu.command(Machine(), "tcg-smoke", FILES, {})
+    assert qemu.command(Machine(), "kvm", FILES, {})[10:14] == ["-accel", "kvm", "-cpu", "host"]
+
+
+def test_a_guest_has_no_network_but_its_own_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu, "version", lambda: (7, 2))
+    argv = qemu.command(Machine(iommu="strict"), "tcg-virtual", FILES, {"e1000e": 1, "virtio-net": 1})
+    networks = [argv[place + 1] for place, word in enumerate(argv) if word == "-netdev"]
+    assert [network.partition(",")[0] for network in networks] == ["hubport"] * 4
+    assert [network.rpartition("=")[2] for network in networks] == ["1", "1", "2", "2"]
+    assert (
+        "virtio-net-pci,ioeventfd=off,iommu_platform=on,bus=portn3,netdev=hubn3,mac=52:54:00:02:00:01" in argv
+    )
+    assert "intel_iommu=on iommu.strict=1" in argv[argv.index("-append") + 1]
+    with pytest.raises(MissingError, match=r"QEMU 7.2 has no igb: it came with QEMU 8.0"):
+        qemu.command(Machine(), "tcg-virtual", FILES, {"igb": 1})
+
+
+def test_numa_nodes_share_cpus_and_memory() -> None:
+    machine = Machine(cpus=4, sockets=2, numa_nodes=2, numa_distance=31, memory="2GiB")
+    text = " ".join(qemu.command(machine, "kvm", FILES, {}))
+    assert "-smp 4,sockets=2,cores=2,threads=1 -m 2048" in text
+    assert "node,nodeid=1,cpus=2-3,memdev=mem1" in text
+    assert "dist,src=0,dst=1,val=31" in text
+    with pytest.raises(PollbenchError, match="3 CPUs cannot be spread over 2 sockets"):
+        qemu.command(Machine(cpus=3, sockets=2), "kvm", FILES, {})
+
+
+def plan_of(tmp_path: Path, **changes: Any) -> Plan:
+    return make_plan(load_experiment(experiment.write(tmp_path, **changes)))
+
+
+def test_a_boot_is_a_machine_of_a_repetition(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path, sweep={"vm.iommu": ["off", "strict"], "workload.size": ["64B", "128B"]}, repeat=2
+    )
+    boots = list(boots_of(list(plan.runs)))
+    assert [(machine.iommu, len(runs)) for machine, runs in boots].count(("strict", 2)) == 2
+    assert len(boots) == 4
+    assert all(len({run.block for run in runs}) == 1 for _, runs in boots)
+    assert {run.run_id for _, runs in boots for run in runs} == {run.run_id for run in plan.runs}
+
+
+def test_kernels_become_a_factor_and_the_plan_survives_json(tmp_path: Path) -> None:
+    file = load_experiment(experiment.write(tmp_path))
+    plan = make_plan(with_kernels(file, ["6.1", "6.12"]))
+    assert [cell.factors for cell in plan.cells] == [{"vm.kernel": "6.1"}, {"vm.kernel": "6.12"}]
+    assert Plan.from_json(plan.to_json()) == plan
+    assert make_plan(with_kernels(file, ["6.1"])).cells[0].factors == {}
+
+
+def test_a_machine_that_is_the_default_changes_no_name(tmp_path: Path) -> None:
+    bare = plan_of(tmp_path)
+    assert plan_of(tmp_path, vm={"cpus": 2}).plan_hash == bare.plan_hash
+    assert plan_of(tmp_path, vm={"cpus": 4}).plan_hash != bare.plan_hash
+
+
+def test_what_is_ours_to_say_to_the_kernel_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'"panic" is set by pollbench'):
+        plan_of(tmp_path, vm={"cmdline": "isolcpus=1 panic=0"})
+
+
+def test_pairs_are_the_most_that_one_topology_needs(tmp_path: Path) -> None:
+    nodes = {name: {"cpus": "0"} for name in ("client", "server", "third")}
+    links = [
+        {"between": ["client", "server"], "nic": "e1000e"},
+        {"between": ["server", "third"], "nic": "e1000e"},
+    ]
+    plan = plan_of(tmp_path, topology={"nodes": nodes, "links": links})
+    spec = plan.cells[0].spec
+    assert pairs_of([spec.topology, spec.topology]) == {"e1000e": 2}
+    assert spec.napi
+
+
+def test_cpus_are_the_guest_s(tmp_path: Path) -> None:
+    from harness.spec.load import check_cpus
+
+    file = load_experiment(experiment.write(tmp_path, vm={"cpus": 1}))
+    with pytest.raises(InputError, match=r"the guest \(vm.cpus\) has no CPU 1"):
+        check_cpus(file, None)
+    check_cpus(file, {0, 1})
+
+
+def record(p50: float, p99: float = 100.0, verdict: str = "valid") -> dict[str, Any]:
+    return {
+        "case": "base",
+        "factors": {},
+        "verdict": verdict,
+        "metrics": {"rtt_p50_us": p50, "rtt_p99_us": p99},
+    }
+
+
+@pytest.mark.parametrize(
+    ("new", "good", "said"),
+    [
+        ([record(34.1), record(34.2)], True, "p50 34.05 -> 34.15 us (+0.29%)"),
+        ([record(34.9)], False, "p50 34.05 -> 34.9 us (+2.50%)"),
+        ([record(34.0, 120.0)], False, "p99 100 -> 120 us (+20.00%)"),
+        ([record(34.0, verdict="inert")], False, "verdicts were 2 valid, are 1 inert"),
+        ([], False, "it was not run"),
+    ],
+)
+def test_reproduced_is_a_rule(new: list[dict[str, Any]], good: bool, said: str) -> None:
+    (found,) = judge([record(34.0), record(34.1)], new, real_time=False)
+    assert found.reproduced is good
+    assert said in found.said

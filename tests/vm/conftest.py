@@ -1,0 +1,48 @@
+"""The real image, built once a session unless the user's cache holds the one of this very recipe."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.vm import build, recipe
+from harness.vm.home import Home
+from tests import command
+
+NEEDS = ("qemu-system-x86_64", "mmdebstrap", "mksquashfs", "zstd")
+
+
+@pytest.fixture(scope="session")
+def home() -> Home:
+    """Where the image lies."""
+    missing = [name for name in NEEDS if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}; type: tools/os-packages.sh vm")
+    found = Home()
+    current, index = recipe.recipe_hash(), found.index()
+    fresh = {key for key, entry in index.items() if entry.get("recipe") == current}
+    kernels = [name for name in (recipe.DEFAULT_KERNEL,) if f"kernel {name}" not in fresh]
+    build.build(found, kernels, lambda text: None, root="root" not in fresh)
+    return found
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A directory for result sets that nobody without privilege is kept out of."""
+    path = tmp_path / "results"
+    path.mkdir()
+    for each in (tmp_path, path):
+        each.chmod(0o777)
+    return path
+
+
+def vm_run(file: Path, results: Path, *arguments: str, **options: Any) -> tuple[int, str, str]:
+    """`pollbench vm run` as a user's shell starts it, in the quickest emulation."""
+    with command.start(
+        "vm", "run", file, "--accel", "tcg-smoke", "-o", results, *arguments, **options
+    ) as process:
+        out, err = process.communicate(timeout=600)
+    return process.returncode, out, err

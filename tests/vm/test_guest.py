@@ -1,0 +1,173 @@
+"""Experiments in real guests: the same tables as on the host, what only a guest has, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.store import ResultSet
+from harness.vm import boot
+from harness.vm.home import Home
+from tests import command, experiment
+from tests.vm.conftest import vm_run
+
+POLL = {"settings": {"*": {"busy_poll": {"usecs": 50}}}}
+
+
+def records(results: Path) -> dict[str, dict[str, Any]]:
+    found = ResultSet.latest(results, "small")
+    assert found is not None
+    return {record["case"]: record for record in found.records()}
+
+
+def test_the_same_tables_without_root(home: Home, results: Path, tmp_path: Path) -> None:
+    file = experiment.write(tmp_path, cases={"base": {}, "poll": POLL})
+    env = {"POLLBENCH_VM_HOME": str(home.path)}
+    code, out, err = vm_run(file, results, env=env, prefix=command.UNPRIVILEGED)
+    assert code == 0, err
+    made = records(results)
+    assert {record["verdict"] for record in made.values()} == {"valid"}
+    assert made["base"]["environment"]["place"] == "vm"
+    assert made["base"]["environment"]["accelerator"] == "tcg-smoke"
+    assert made["base"]["environment"]["kernel"].startswith("6.12.")
+    assert made["poll"]["metrics"]["server_polled_percent"] > 50
+    found = ResultSet.latest(results, "small")
+    assert found is not None
+    samples = found.samples(made["base"]["run_id"])
+    assert samples is not None
+    assert len(samples) == made["base"]["metrics"]["requests"]
+    assert "measure nothing" in " ".join(out.split())
+    (account,) = json.loads((found.path / "vm.json").read_text())["boots"]
+    assert account["hashes"]["root"] == home.index()["root"]["sha256"]
+    assert "1/2" in err
+
+
+def test_what_only_a_guest_has(home: Home, results: Path, tmp_path: Path) -> None:
+    nodes = {"client": {"cpus": "0"}, "server": {"cpus": "1"}}
+    wire = {"nodes": nodes, "links": [{"between": ["client", "server"], "nic": "e1000e"}]}
+    slow = {"nodes": nodes, "links": [{"between": ["client", "server"], "shape": {"delay": "5ms"}}]}
+    pinned = {"client": {"irq_affinity": {"cpus": "0"}}, "server": {"irq_affinity": {"cpus": "1"}}}
+    quota = {"server": {"cgroup": {"quota": "50ms"}}}
+    igb = {"nodes": nodes, "links": [{"between": ["client", "server"], "nic": "igb"}]}
+    cases = {
+        "nic": {"topology": wire, "settings": pinned},
+        "usecs": {"topology": wire, "settings": {"*": {"ethtool_coalesce": {"rx-usecs": 500}}}},
+        "igb": {"topology": igb},
+        "netem": {"topology": slow},
+        "quota": {"settings": quota},
+    }
+    file = experiment.write(tmp_path, cases=cases)
+    vm_run(file, results)
+    made = records(results)
+    assert made["nic"]["verdict"] == "valid", made["nic"]["reasons"]
+    affinity = [row for row in made["nic"]["knobs"] if row["knob"] == "irq_affinity"]
+    assert affinity
+    assert all(row["took_effect"] and row["applied"] == row["requested"] for row in affinity)
+    assert made["nic"]["metrics"]["nic_irqs_per_packet"] > 0
+    assert {row["applied"] for row in made["usecs"]["knobs"]} == {500}
+    assert made["netem"]["metrics"]["rtt_min_us"] >= 10_000
+    assert made["igb"]["verdict"] in ("valid", "skipped")
+    assert made["quota"]["verdict"] == "valid", made["quota"]["reasons"]
+
+
+def test_a_kernel_that_dies_is_no_result_and_the_others_go_on(
+    home: Home, results: Path, tmp_path: Path
+) -> None:
+    crash: dict[str, Any] = {"kind": "command", "from": "client", "to": "server"}
+    crash |= {
+        "client": ["sh", "-c", "echo c > /proc/sysrq-trigger"],
+        "figures": {"rate_rps": {"regex": "([0-9]+)"}},
+    }
+    ping = experiment.document()["workload"]
+    file = experiment.write(
+        tmp_path, workload=None, cases={"base": {"workload": ping}, "crash": {"workload": crash}}
+    )
+    code, _, err = vm_run(file, results)
+    made = records(results)
+    assert code == 1
+    assert made["base"]["verdict"] == "valid"
+    assert made["crash"]["verdict"] == "failed"
+    assert "oops: the console says: Kernel panic" in made["crash"]["reasons"][0]
+    assert "was booted once more" in err
+
+
+def test_a_full_output_disk_is_named(home: Home, results: Path, tmp_path: Path) -> None:
+    talk: dict[str, Any] = {
+        "kind": "command",
+        "from": "client",
+        "to": "server",
+        "figures": {"rate_rps": {"regex": "([0-9]+)"}},
+    }
+    talk |= {"client": ["sh", "-c", "echo 1; head -c 3000000 /dev/zero | tr '\\0' x"]}
+    file = experiment.write(tmp_path, vm={"output": "1MiB"}, workload=talk)
+    code, _, err = vm_run(file, results)
+    assert code == 1
+    assert "no space left on it; set vm.output to" in err
+
+
+def test_a_killed_tool_leaves_no_guest(home: Home, results: Path, tmp_path: Path) -> None:
+    file = experiment.write(tmp_path)
+    with command.start("vm", "run", file, "--accel", "tcg-smoke", "-o", results) as process:
+        guest = _guest_of(process)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{guest}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{guest}").exists()
+    command.run("clean")
+
+
+def test_a_killed_guest_is_booted_once_more_and_an_interrupt_ends_it(
+    home: Home, results: Path, tmp_path: Path
+) -> None:
+    file = experiment.write(tmp_path)
+    with command.start("vm", "run", file, "--accel", "tcg-smoke", "-o", results) as process:
+        first = _guest_of(process)
+        os.kill(first, signal.SIGKILL)
+        second = _guest_of(process, other_than=first)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert not Path(f"/proc/{second}").exists()
+
+
+def test_a_guest_that_says_nothing_is_a_hang(
+    home: Home, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness import cli
+
+    monkeypatch.setitem(boot.BOOT_S, "tcg-smoke", 0.5)
+    file = experiment.write(tmp_path)
+    code = cli.main(["vm", "run", str(file), "--accel", "tcg-smoke", "-o", str(results)])
+    assert code == 1
+    found = ResultSet.latest(results, "small")
+    assert found is not None
+    boots = json.loads((found.path / "vm.json").read_text())["boots"]
+    assert len(boots) == 2
+    assert "hang: waited in vain for the guest to come up" in boots[0]["failure"]
+
+
+def _guest_of(tool: subprocess.Popen[str], other_than: int = 0) -> int:
+    """The pid of the QEMU that a tool started, as soon as there is one."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for task in Path(f"/proc/{tool.pid}/task").glob("*/children"):
+            for child in map(int, task.read_text().split()):
+                try:
+                    words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if words[0].startswith(b"qemu-system") and b"-kernel" in words and child != other_than:
+                    return child
+        if tool.poll() is not None:
+            pytest.fail(f"it ended: {tool.communicate()}")
+        time.sleep(0.05)
+    pytest.fail("no guest was started")

@@ -1,0 +1,110 @@
+"""The image is what its recipe says, byte for byte, and nothing damaged is ever booted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InputError, MissingError, PollbenchError
+from harness.vm import accel, build, qemu, recipe
+from harness.vm.home import Home
+from harness.vm.image import open_image
+
+
+@pytest.fixture
+def copy(home: Home, tmp_path: Path) -> Home:
+    """A home of its own with the same artefacts, to be damaged."""
+    shutil.copytree(home.path / "artefacts", tmp_path / "vm" / "artefacts")
+    shutil.copy(home.path / "index.json", tmp_path / "vm" / "index.json")
+    return Home(tmp_path / "vm")
+
+
+@pytest.mark.slow
+def test_two_builds_are_identical(home: Home, tmp_path: Path) -> None:
+    name = recipe.DEFAULT_KERNEL
+    again = build.build(Home(tmp_path / "again"), [name], lambda text: None)
+    index = home.index()
+    before = build.hashes_of("root", index["root"]) | build.hashes_of(
+        f"kernel {name}", index[f"kernel {name}"]
+    )
+    assert {each.name: each.sha256 for each in again} == before
+
+
+def test_a_build_tells_which_packages_differ_from_the_lock(home: Home) -> None:
+    lock = recipe.read_lock()
+    found = home.index()["root"]["packages"]
+    assert found.keys() == lock.root.keys()
+    changed = found | {"sed": ["0.0", found["sed"][1]]}
+    assert recipe.differences(lock.root, changed)[-1] == f"sed is 0.0, pinned is {lock.root['sed'][0]}"
+
+
+def test_a_damaged_artefact_is_named_and_not_booted(copy: Home) -> None:
+    path = open_image(copy, "").vmlinux
+    os.chmod(path, 0o644)
+    with open(path, "r+b") as file:
+        file.seek(1_000_000)
+        byte = file.read(1)
+        file.seek(1_000_000)
+        file.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(PollbenchError, match=r"verify the vmlinux.*it was damaged; build it again"):
+        open_image(copy, "")
+
+
+def test_export_and_import_give_the_same_image(copy: Home, tmp_path: Path) -> None:
+    target, other = tmp_path / "image.tar.zst", Home(tmp_path / "other")
+    build.export(copy, target)
+    with pytest.raises(PollbenchError, match="nothing was taken in"):
+        build.import_image(other, str(target), "0" * 64, lambda text: None)
+    assert other.index() == {}
+    build.import_image(other, str(target), None, lambda text: None)
+    assert open_image(other, "").hashes == open_image(copy, "").hashes
+
+
+def test_a_kernel_that_is_not_there(home: Home) -> None:
+    with pytest.raises(MissingError, match=r"a kernel set named 5\.4"):
+        open_image(home, "5.4")
+
+
+def test_an_own_kernel_is_looked_at_before_it_is_booted(copy: Home, tmp_path: Path) -> None:
+    text = tmp_path / "bzImage"
+    text.write_bytes(b"no kernel" * 200)
+    with pytest.raises(InputError, match="it is no x86 kernel image"):
+        build.add_own_kernel(copy, text, None, lambda said: None)
+
+
+def test_the_probe_s_boot_sector_runs_where_code_runs(home: Home, tmp_path: Path) -> None:
+    disk = tmp_path / "probe.img"
+    disk.write_bytes(accel.boot_sector())
+    argv = [
+        qemu.PROGRAM,
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-machine",
+        "pc",
+    ]
+    argv += ["-accel", "tcg", "-drive", f"file={disk},format=raw,if=ide"]
+    done = subprocess.run(
+        [*argv, "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
+        timeout=60,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 33
+
+
+def test_qemu_that_is_missing_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingError, match="apt install qemu-system-x86"):
+        qemu.version.__wrapped__()
+    old = tmp_path / qemu.PROGRAM
+    old.write_text("#!/bin/sh\necho 'QEMU emulator version 5.2.0 (Debian)'\n")
+    old.chmod(0o755)
+    with pytest.raises(MissingError, match=r"QEMU 5.2 is too old; install QEMU 7.0 or newer"):
+        qemu.version.__wrapped__()
