@@ -55,4 +55,4 @@ class HostBusyPoll(Knob):
         """Polled packets summed over all nodes."""
         if not cls.needs_napi(model):
             return Effect(None, "busy polling is off")
-        return polled_effect(seen, "this sysctl", ("blocking", "spin", "poll", "epoll", "uring"))
+        return polled_effect(seen, "this sysctl", ("blocking", "spin", "poll", "select", "epoll", "uring"))
