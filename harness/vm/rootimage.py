@@ -86,7 +86,8 @@ def _options(listing: Path) -> list[str]:
         "--architectures=amd64",
         f"--include={','.join(recipe.PACKAGES)}",
     ]
-    options += ['--aptopt=Acquire::GzipIndexes "false"']
+    # apt's own user owns its directories only where that user could reach the place we build in.
+    options += ['--aptopt=APT::Sandbox::User "root"', '--aptopt=Acquire::GzipIndexes "false"']
     options += ['--aptopt=Apt::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"']
     options += [f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.LEAVE_OUT]
     options += [f"--dpkgopt=path-include={pattern}" for pattern in recipe.KEEP]
