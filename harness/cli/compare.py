@@ -6,19 +6,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from harness import columns, report
-from harness.agreement import agreement, places_differ
-from harness.claims import findings
 from harness.cli.paper import paper
 from harness.cli.state import quoted
 from harness.compare import Comparison, Options, compare_cases, compare_sources
 from harness.compare.choose import KERNEL_METRICS, choose_metrics
+from harness.compare.environment import texts_of
 from harness.compare.gate import Condition, Finding, judge, parse_condition
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.report import words
-from harness.report.agreement import agreement_table
 from harness.tables import Source, load_source
+
+if TYPE_CHECKING:
+    from harness.claims import Finding as Verdict
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -44,13 +46,34 @@ def compare(arguments: argparse.Namespace) -> int:
         found = compare_sources(sources, options)
     found = replace(found, calibration=quoted([source.runs for source in sources]))
     width, color = paper()
-    claims = [(source.label, each) for source in sources if (each := findings(source))]
-    print(report.compare(found, arguments.format, width, color, claims).rstrip("\n"))
-    if arguments.format == "text" and places_differ(sources):
+    # Only sets have claims and cases to agree on; what judges them costs 100 ms to load.
+    planned = [source for source in sources if source.plan]
+    print(report.compare(found, arguments.format, width, color, _claims(planned)).rstrip("\n"))
+    if arguments.format == "text" and len(sources) == 2:
+        _agree(sources)
+    return _judged(found, conditions, by_estimate=arguments.fail_if_point)
+
+
+def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[Verdict]]]:
+    """What the sets claim and what became of it, by what to call the set."""
+    if not sources:
+        return []
+    from harness.claims import findings
+
+    return [(source.label, each) for source in sources if (each := findings(source))]
+
+
+def _agree(sources: Sequence[Source]) -> None:
+    """Which conclusions of a host's and a guest's set agree; nothing for sets of one place."""
+    if len({(texts_of(each.runs, "place"), texts_of(each.runs, "accelerator")) for each in sources}) < 2:
+        return
+    from harness.agreement import agreement, places_differ
+    from harness.report.agreement import agreement_table
+
+    if places_differ(sources):
         conclusions = agreement(sources[0], sources[1])
         labels = (sources[0].label, sources[1].label)
         print(f"\nDo the two places lead to the same conclusions?\n\n{agreement_table(conclusions, labels)}")
-    return _judged(found, conditions, by_estimate=arguments.fail_if_point)
 
 
 def _options(

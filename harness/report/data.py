@@ -7,15 +7,16 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import columns
-from harness.claims import Finding
 from harness.compare import Change, Comparison, Factors, Row
-from harness.overview import CellView, Overview
-from harness.report.claims import as_data
 from harness.stats import Estimate
 from harness.tables.csvout import decimals_of, neutral, number
+
+if TYPE_CHECKING:
+    from harness.claims import Finding
+    from harness.overview import CellView, Overview
 
 
 def overview_json(view: Overview) -> str:
@@ -40,7 +41,7 @@ def overview_json(view: Overview) -> str:
             ],
             "calibration": list(view.calibration),
             "warnings": list(view.warnings),
-            **({"claims": as_data(view.claims)} if view.claims else {}),
+            **({"claims": _claims(view.claims)} if view.claims else {}),
         }
     )
 
@@ -64,6 +65,13 @@ def overview_csv(view: Overview) -> str:
     names += [name + suffix for name in metrics for suffix, _ in columns.SUMMARY_PARTS]
     names += [f"{name}_{part}" for name in changed for part in _CHANGE]
     return _csv([*names, "note"], rows)
+
+
+def _claims(found: Sequence[Finding]) -> list[dict[str, Any]]:
+    # Imported here: the models of experiment files, which it brings, cost 100 ms.
+    from harness.report.claims import as_data
+
+    return as_data(found)
 
 
 def comparison_json(found: Comparison, claims: Sequence[tuple[str, Sequence[Finding]]] = ()) -> str:
@@ -92,7 +100,7 @@ def comparison_json(found: Comparison, claims: Sequence[tuple[str, Sequence[Find
             "notes": list(found.notes),
             "calibration": list(found.calibration),
             "warnings": list(found.warnings),
-            **({"claims": {label: as_data(each) for label, each in claims}} if claims else {}),
+            **({"claims": {label: _claims(each) for label, each in claims}} if claims else {}),
         }
     )
 
