@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, netdev, nics
+from harness.kernel import ethtool, netdev, nics, queues
 from harness.kernel.journal import Journal, set_value
 from harness.kernel.netns import in_netns
 from harness.kernel.sysctl import path_of
@@ -22,6 +22,8 @@ Row = dict[str, Any]
 Knobs = dict[str, KnobModel]
 # What the kernel says when it, or the driver, does not have the thing at all, as opposed to refusing a value.
 _LACKS = {errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS, errno.ENOPROTOOPT, errno.EPERM, errno.EACCES}
+# A driver that makes its queues anew takes its link down for some tenths of a second.
+_CARRIER_S = 10.0
 _POLICIES = {
     "other": os.SCHED_OTHER,
     "batch": os.SCHED_BATCH,
@@ -59,6 +61,8 @@ class NodeApplier:
     def __init__(self, node: NodeHandle) -> None:
         self._node = node
         self._targets: dict[str, Callable[[str, Setting], Iterator[tuple[str, Any, Any]]]] = {
+            "channels": self._channels,
+            "rss": self._rss,
             "feature": self._feature,
             "sysfs": self._sysfs,
             "rx_queue": self._rx_queue,
@@ -90,6 +94,28 @@ class NodeApplier:
             for done in rows:
                 check(done, where)
         return rows
+
+    def _channels(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+        found, had_carrier = queues.channels(device)[setting.name][0], ethtool.link_detected(device)
+        if found != setting.value:
+            queues.set_channels(device, setting.name, setting.value)
+        if had_carrier and not ethtool.await_carrier(device, _CARRIER_S):
+            raise OSError(errno.ENETDOWN, f"no carrier within {_CARRIER_S:.0f} s of the change", device)
+        yield setting.name, found, queues.channels(device)[setting.name][0]
+
+    def _rss(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+        if setting.name == "key":
+            key = queues.hash_key(device)
+            queues.set_hash_key(device, bytes.fromhex(setting.value.replace(":", "")))
+            yield "hash key", key.hex(":"), queues.hash_key(device).hex(":")
+            return
+        before = queues.indirection(device)
+        spread = queues.equal_spread if setting.name == "equal" else queues.weighted_spread
+        table = spread(len(before), setting.value)
+        queues.set_indirection(device, table)
+        after = queues.indirection(device)
+        # A table is long: what stands in it is told as the share of each queue.
+        yield f"rss {setting.name}", shares(before), setting.value if after == table else shares(after)
 
     def _feature(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         found = _feature_state(device, setting.name)
@@ -157,6 +183,11 @@ def _feature_state(device: str, name: str) -> bool:
     """Whether a feature is on; a short name (tso) is on when any of its bits is, since one bit left on is enough."""
     found = ethtool.features(device)
     return any(found[each].active for each in ethtool.SHORT_NAMES.get(name, (name,)) if each in found)
+
+
+def shares(table: list[int]) -> list[int]:
+    """How many entries of an indirection table each queue has."""
+    return [table.count(queue) for queue in range(max(table, default=-1) + 1)]
 
 
 def active_features(device: str) -> list[str]:

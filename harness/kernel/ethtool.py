@@ -8,6 +8,7 @@ import fcntl
 import os
 import socket
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import NamedTuple
@@ -15,10 +16,10 @@ from typing import NamedTuple
 _SIOCETHTOOL = 0x8946
 _GLINK, _GCOALESCE, _SCOALESCE = 0x0A, 0x0E, 0x0F
 _GSTRINGS, _GSSET_INFO, _GFEATURES, _SFEATURES = 0x1B, 0x37, 0x3A, 0x3B
-_GCHANNELS, _SCHANNELS = 0x3C, 0x3D
 _SET_FEATURES = 4
 _NAME_BYTES = 32
 _UNSUPPORTED = 1
+_PAUSE_S = 0.0001
 
 # What ethtool's short names stand for. tso: the bits that decide on veth's NAPI; tx-tcp-accecn-segmentation
 # (6.18) is no business of the legacy flag either.
@@ -87,7 +88,7 @@ def features(device: str) -> dict[str, Feature]:
     names = _feature_names(device)
     blocks = (len(names) + 31) // 32
     data = bytearray(struct.pack("=II", _GFEATURES, blocks) + bytes(16 * blocks))
-    _ioctl(device, data)
+    request(device, data)
     words = struct.unpack_from(f"={4 * blocks}I", data, 8)
     found = {}
     for number, name in enumerate(names):
@@ -117,7 +118,7 @@ def set_features(device: str, wanted: Mapping[str, bool]) -> None:
     data = bytearray(struct.pack("=II", _SFEATURES, len(blocks)))
     for block_values in blocks:
         data += struct.pack("=II", *block_values)
-    if _ioctl(device, data) & _UNSUPPORTED:
+    if request(device, data) & _UNSUPPORTED:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), device)
 
 
@@ -141,14 +142,24 @@ def link_detected(device: str) -> bool:
     OSError.
     """
     data = bytearray(struct.pack("=II", _GLINK, 0))
-    _ioctl(device, data)
+    request(device, data)
     return bool(struct.unpack_from("=I", data, 4)[0])
+
+
+def await_carrier(device: str, patience_s: float) -> bool:
+    """Whether the device has a carrier within so many seconds: a NIC's driver looks for it some time after."""
+    deadline = time.monotonic() + patience_s
+    while not link_detected(device):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_PAUSE_S)
+    return True
 
 
 def coalesce(device: str) -> dict[str, int]:
     """The coalescing parameters by ethtool's names. Raises OSError (EOPNOTSUPP: the driver has none)."""
     data = bytearray(struct.pack("=I", _GCOALESCE) + bytes(4 * len(COALESCE_FIELDS)))
-    _ioctl(device, data)
+    request(device, data)
     return dict(zip(COALESCE_FIELDS, struct.unpack_from(f"={len(COALESCE_FIELDS)}I", data, 4), strict=True))
 
 
@@ -158,24 +169,7 @@ def set_coalesce(device: str, wanted: Mapping[str, int]) -> None:
         raise OSError(errno.EINVAL, f'no coalescing parameter "{min(unknown)}"', device)
     values = {**coalesce(device), **wanted}
     data = struct.pack(f"={len(values) + 1}I", _SCOALESCE, *(values[name] for name in COALESCE_FIELDS))
-    _ioctl(device, bytearray(data))
-
-
-def combined_channels(device: str) -> tuple[int, int]:
-    """(queue pairs in use, queue pairs at most). Raises OSError (EOPNOTSUPP: the driver cannot tell)."""
-    data = bytearray(struct.pack("=I", _GCHANNELS) + bytes(32))
-    _ioctl(device, data)
-    values = struct.unpack_from("=8I", data, 4)
-    return values[7], values[3]
-
-
-def set_combined_channels(device: str, count: int) -> None:
-    """Use this many queue pairs. Raises OSError."""
-    data = bytearray(struct.pack("=I", _GCHANNELS) + bytes(32))
-    _ioctl(device, data)
-    values = list(struct.unpack_from("=8I", data, 4))
-    values[7] = count
-    _ioctl(device, bytearray(struct.pack("=9I", _SCHANNELS, *values)))
+    request(device, bytearray(data))
 
 
 _names: list[tuple[str, ...]] = []
@@ -185,16 +179,16 @@ def _feature_names(device: str) -> tuple[str, ...]:
     """The kernel's feature names by bit number: the same for every device, so asked for once."""
     if not _names:
         data = bytearray(struct.pack("=IIQI", _GSSET_INFO, 0, 1 << _SET_FEATURES, 0))
-        _ioctl(device, data)
+        request(device, data)
         (count,) = struct.unpack_from("=I", data, 16)
         data = bytearray(struct.pack("=III", _GSTRINGS, _SET_FEATURES, count) + bytes(_NAME_BYTES * count))
-        _ioctl(device, data)
+        request(device, data)
         raw = (data[12 + _NAME_BYTES * i : 12 + _NAME_BYTES * (i + 1)] for i in range(count))
         _names.append(tuple(bytes(name).partition(b"\0")[0].decode() for name in raw))
     return _names[0]
 
 
-def _ioctl(device: str, data: bytearray) -> int:
+def request(device: str, data: bytearray) -> int:
     """One SIOCETHTOOL on a device of this thread's namespace; `data` is answered in place."""
     if len(device.encode()) > 15:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), device)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool
+from harness.kernel import queues
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.sysfs import NetSysfs
 from harness.units import parse_cpus
@@ -96,14 +96,14 @@ def _await_device(mac: str, where: str) -> str:
 def set_queues(device: str, wanted: int) -> None:
     """Give a NIC of this thread's namespace its queue pairs. Raises MissingError when the model has fewer."""
     try:
-        now, most = ethtool.combined_channels(device)
+        now, most = queues.channels(device)["combined"]
     except OSError:
         now = most = 1  # a driver with one queue, or a fixed number of them, does not know the question
     if wanted > most:
         raise MissingError("set up queues", on=device, got=f"{wanted} asked for, the model has {most}")
     if now != wanted:
         try:
-            ethtool.set_combined_channels(device, wanted)
+            queues.set_channels(device, "combined", wanted)
         except OSError as error:
             # A driver that always takes one for each CPU (vmxnet3): more than were asked for do no harm.
             if error.errno != errno.EOPNOTSUPP or now < wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
 from harness.knobs.busy_poll import BusyPoll
 from harness.knobs.cgroup import Cgroup
+from harness.knobs.channels import Channels
 from harness.knobs.coalesce import Coalesce
 from harness.knobs.epoll_busy_poll import EpollBusyPoll
 from harness.knobs.ethtool_coalesce import EthtoolCoalesce
@@ -13,11 +14,15 @@ from harness.knobs.irq_affinity import IrqAffinity
 from harness.knobs.offloads import Offloads
 from harness.knobs.process import Process
 from harness.knobs.rps import Rps
+from harness.knobs.rss import Rss
 from harness.knobs.threaded_napi import ThreadedNapi
 
-# The order is the order of application: features decide whether a NAPI exists, the NAPI's mode comes before its
-# timers, and host-wide values come last so that they are in force for as short a time as possible.
+# The order is the order of application: a change of queues makes all that hangs on them anew, features decide whether a
+# NAPI exists, the NAPI's mode comes before its timers, and host-wide values come last so that they are in force for as
+# short a time as possible.
 _ALL: tuple[type[Knob], ...] = (
+    Channels,
+    Rss,
     Offloads,
     ThreadedNapi,
     Coalesce,

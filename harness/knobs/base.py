@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 Scope = Literal["socket", "process", "device", "host"]
 Target = Literal[
+    "channels",
+    "rss",
     "feature",
     "sysfs",
     "rx_queue",

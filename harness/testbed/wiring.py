@@ -172,13 +172,7 @@ class Wiring:
 
     def _has_carrier(self, port: PortLayout) -> bool:
         """A veth end has it at once, a NIC after its driver has looked."""
-        patience_s = 0.0 if self._is_veth(port) else _PATIENCE_S
-        deadline = time.monotonic() + patience_s
-        while not ethtool.link_detected(port.device):
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_PAUSE_S)
-        return True
+        return ethtool.await_carrier(port.device, 0.0 if self._is_veth(port) else _PATIENCE_S)
 
     def _is_veth(self, port: PortLayout) -> bool:
         return self._layout.topology.links[port.link].nic == "veth"

@@ -143,6 +143,20 @@ def test_what_the_driver_lacks_is_skipped_with_a_reason(tmp_path: Path) -> None:
     assert record["metrics"] == {}
 
 
+def test_channels_are_read_back_and_more_than_there_are_is_a_skip(tmp_path: Path) -> None:
+    topology = experiment.document()["topology"]
+    topology["links"][0] |= {"queues": 2}
+    record = record_of(tmp_path, settings=settings({"channels": {"tx": 1}}), topology=topology)
+    assert (record["verdict"], record["reasons"]) == ("valid", [])
+    assert [(row["found"], row["applied"]) for row in record["knobs"]] == [(2, 1), (2, 1)]
+    record = record_of(tmp_path, settings=settings({"channels": {"rx": 3}}), topology=topology)
+    assert record["verdict"] == "skipped"
+    assert "the device has at most 2 rx channels" in record["reasons"][0]
+    record = record_of(tmp_path, settings=settings({"rss": {"equal": 1}}))
+    assert record["verdict"] == "skipped"
+    assert "set equal to 1 on client/eth0: Operation not supported" in record["reasons"][0]
+
+
 def test_a_value_the_kernel_refuses_fails_the_run(tmp_path: Path) -> None:
     knob = {"napi_defer_hard_irqs": 1, "gro_flush_timeout": "1us", "per": "napi"}
     plain = experiment.document()["topology"] | {"datapath": "plain"}
