@@ -15,6 +15,8 @@ from harness.plan import Plan
 from harness.stopping import stop_on_signals
 from harness.store import ResultSet
 from harness.vm import accel
+from harness.vm.emulator import same_emulator
+from harness.vm.execute import Guests
 from harness.vm.home import Home
 from harness.vm.reproduced import RULE, Judged, judge
 
@@ -31,9 +33,12 @@ def reproduce(arguments: argparse.Namespace) -> int:
         new = ResultSet.open(arguments.against)
         return _say(old, new, judge(old.records(), new.records(), accelerator == "kvm"), arguments.json)
     home = Home()
-    accel.choose(accelerator, home)
+    emulator, differs = same_emulator(home, made_by.get("qemu"), arguments.qemu)
+    if differs:
+        say(f"pollbench: {differs}")
+    accel.choose(accelerator, home, emulator)
     plan = Plan.from_json(old.plan, f"{arguments.directory}/plan.json")
-    manifest = guest_manifest(plan, accelerator) | {"reproduces": str(old.path.resolve())}
+    manifest = guest_manifest(plan, accelerator, emulator) | {"reproduces": str(old.path.resolve())}
     with stop_on_signals() as stopper:
         new = ResultSet.create(
             arguments.output, plan.name, open_stamp(), old.experiment, plan, manifest, owner_of_results()
@@ -41,7 +46,9 @@ def reproduce(arguments: argparse.Namespace) -> int:
         pinned = [
             boot["hashes"] | {"kernel": boot["kernel"], "release": boot["release"]} for boot in _boots(old)
         ]
-        interrupted = carry_out(home, plan, new, accelerator, stopper, pinned=pinned)
+        guests = Guests(home, emulator, accelerator, stopper)
+        guests.pin(pinned)
+        interrupted = carry_out(guests, plan, new)
     if interrupted is not None:
         say(f"pollbench: {interrupted.line()}")
         return EXIT_INTERRUPTED

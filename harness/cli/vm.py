@@ -6,7 +6,6 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, Pol
 from harness.kernel import facts
 from harness.plan import Plan, make_plan
 from harness.spec.load import Experiment
-from harness.stopping import Stopper, stop_on_signals
+from harness.stopping import stop_on_signals
 from harness.store import ResultSet
-from harness.vm import accel, build, qemu, recipe
+from harness.vm import accel, build, recipe
+from harness.vm.emulator import Emulator, find_emulator
 from harness.vm.execute import Guests
 from harness.vm.home import Home
 from harness.vm.kernels import with_kernels
@@ -53,7 +53,8 @@ def _build(arguments: argparse.Namespace) -> int:
     current = recipe.recipe_hash()
     fresh = {key for key, entry in index.items() if entry.get("recipe") == current and not arguments.force}
     wanted = [name for name in names if f"kernel {name}" not in fresh]
-    made = build.build(home, wanted, say, root="root" not in fresh)
+    emulator = "qemu" not in fresh and not arguments.no_qemu
+    made = build.build(home, wanted, say, root="root" not in fresh, emulator=emulator)
     for each in made:
         print(f"{each.name}: {each.size_bytes / 1e6:.1f} MB, {each.seconds:.0f} s, sha256 {each.sha256}")
         print(f"    {home.artefact(each.sha256)}")
@@ -107,56 +108,50 @@ def _run(arguments: argparse.Namespace) -> int:
     experiment, plan = guest_plan(arguments, home)
     if arguments.dry_run:
         return print_plan(experiment, plan, as_json=arguments.json, guest=True)
-    chosen = accel.choose(arguments.accel, home)
+    emulator = find_emulator(home, arguments.qemu)
+    chosen = accel.choose(arguments.accel, home, emulator)
     if chosen.why:
         say(f"pollbench: {chosen.why}")
-    manifest = guest_manifest(plan, chosen.name) | {"overrides": dict(overrides_of(arguments.set))}
+    manifest = guest_manifest(plan, chosen.name, emulator) | {"overrides": dict(overrides_of(arguments.set))}
     with stop_on_signals() as stopper:
         results = new_or_resumed(arguments, experiment, plan, manifest)
-        _same_accelerator(results, chosen.name)
-        interrupted = carry_out(home, plan, results, chosen.name, stopper, arguments.redo, arguments.keep)
+        _same_machine(results, chosen.name, emulator)
+        guests = Guests(home, emulator, chosen.name, stopper, keep=arguments.keep)
+        interrupted = carry_out(guests, plan, results, arguments.redo)
         return report(arguments, plan, results, interrupted)
 
 
-def guest_manifest(plan: Plan, accelerator: str) -> dict[str, Any]:
+def guest_manifest(plan: Plan, accelerator: str, emulator: Emulator) -> dict[str, Any]:
     """What is recorded of the host and of QEMU beside a set made in guests."""
-    found = ".".join(map(str, qemu.version()))
     return facts.manifest() | {
         "seed": plan.seed,
         "command": ["pollbench", *sys.argv[1:]],
-        "vm": {"accelerator": accelerator, "qemu": found, "recipe": recipe.recipe_hash()},
+        "vm": {"accelerator": accelerator, "qemu": emulator.account(), "recipe": recipe.recipe_hash()},
     }
 
 
-def _same_accelerator(results: ResultSet, accelerator: str) -> None:
-    before = (results.manifest.get("vm") or {}).get("accelerator")
+def _same_machine(results: ResultSet, accelerator: str, emulator: Emulator) -> None:
+    made_by = results.manifest.get("vm") or {}
+    before = made_by.get("accelerator")
     if before != accelerator:
         got = f"it was made {f'under {before}' if before else 'on the host'}, and this would be {accelerator}"
         raise InputError("resume", str(results.path), got, "one set has one accelerator: begin a new one")
+    if made_by.get("qemu") != emulator.account():
+        was = Emulator((), **made_by["qemu"]).label()
+        got, todo = f"it was made under {was}, and this would be {emulator.label()}", "choose by --qemu"
+        raise InputError(
+            "resume", str(results.path), got, f"one set has one QEMU: {todo}, or begin a new one"
+        )
 
 
-def carry_out(
-    home: Home,
-    plan: Plan,
-    results: ResultSet,
-    accelerator: str,
-    stopper: Stopper,
-    redo: Any = (),
-    keep: bool = False,
-    pinned: Sequence[dict[str, str]] = (),
-) -> Interrupted | None:
-    """Make what is missing of a plan in guests; tables and vm.json are written either way.
-
-    pinned: hashes that another set's boots had; the same artefacts are used. Raises PollbenchError.
-    """
+def carry_out(guests: Guests, plan: Plan, results: ResultSet, redo: Any = ()) -> Interrupted | None:
+    """Make what is missing of a plan in guests; tables and vm.json are written either way. Raises PollbenchError."""
     from harness.tables import write_tables
 
     interrupted = None
     with Progress() as progress:
-        guests = Guests(home, accelerator, stopper, progress, keep=keep)
-        guests.pin(pinned)
         try:
-            guests.execute(plan, results, set(redo))
+            guests.execute(plan, results, progress, set(redo))
         except Interrupted as error:
             interrupted = error
         finally:
@@ -181,9 +176,10 @@ def _shell(arguments: argparse.Namespace) -> int:
     home = Home()
     names = own_kernels(arguments, home)
     # Nobody measures anything in it, so the fastest emulation will do.
-    asked = "tcg-smoke" if arguments.accel == "auto" and accel.kvm_trouble(home) else arguments.accel
-    chosen = accel.choose(asked, home)
-    with shell_command(home, names[0] if names else "", chosen.name) as argv:
+    emulator = find_emulator(home, arguments.qemu)
+    emulated = arguments.accel == "auto" and accel.kvm_trouble(home, emulator)
+    chosen = accel.choose("tcg-smoke" if emulated else arguments.accel, home, emulator)
+    with shell_command(home, emulator, names[0] if names else "", chosen.name) as argv:
         say("pollbench: `poweroff -f` or exit ends the guest; the harness is in /run/payload")
         return subprocess.run(argv, check=False).returncode
 
@@ -206,9 +202,9 @@ def _info(arguments: argparse.Namespace) -> int:
                 }
             )
     try:
-        program = "QEMU " + ".".join(map(str, qemu.version()))
-        choice = accel.choose("auto", home)
-        accelerator, why = choice.name, choice.why
+        emulator = find_emulator(home)
+        choice = accel.choose("auto", home, emulator)
+        program, accelerator, why = emulator.label(), choice.name, choice.why
     except PollbenchError as error:
         program, accelerator, why = error.line(), "", ""
     releases = {key.removeprefix("kernel "): entry["release"] for key, entry in entries if "release" in entry}

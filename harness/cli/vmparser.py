@@ -29,9 +29,11 @@ def add(commands: Commands, experiment: Options, execution: Options) -> None:
     _accelerator(run)
     run.add_argument("--keep", action="store_true", help="keep the guests' consoles in the result set")
     run.add_argument("--json", action="store_true", help="print the summary as JSON")
+    _emulator(run)
     shell = actions.add_parser("shell", help="a shell in a guest, on this terminal")
     _kernel(shell)
     _accelerator(shell)
+    _emulator(shell)
     info = actions.add_parser("info", help="what is built: kernels, sizes, hashes, versions, the accelerator")
     info.add_argument("--json", action="store_true", help="print it as JSON")
     actions.add_parser("verify", help="read every artefact and compare it with its hash")
@@ -52,6 +54,9 @@ def _build(actions: Commands) -> None:
         "--from", dest="source", metavar="FILE_OR_URL", help="take in an image that was exported"
     )
     build.add_argument("--sha256", metavar="HASH", help="with --from: refuse any other file")
+    build.add_argument(
+        "--no-qemu", action="store_true", help="leave the provided QEMU out: guests run under this host's own"
+    )
     build.add_argument("--force", action="store_true", help="build again what is there")
     build.add_argument(
         "--pin", action="store_true", help="write versions and hashes into the lock file of this checkout"
@@ -78,6 +83,15 @@ def _accelerator(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _emulator(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--qemu",
+        metavar="provided|host|PATH",
+        default="",
+        help="the QEMU to use (default: the provided one if it was built, else this host's)",
+    )
+
+
 def _reproduce(commands: Commands) -> None:
     reproduce = commands.add_parser(
         "reproduce", help="run a result set's plan again in its image; says reproduced or not, cell by cell"
@@ -86,6 +100,7 @@ def _reproduce(commands: Commands) -> None:
     reproduce.add_argument(
         "-o", "--output", default="results", metavar="DIR", help="where the new set goes (default: results)"
     )
+    _emulator(reproduce)
     reproduce.add_argument("--against", metavar="DIR", help="judge this set, already made, and run nothing")
     reproduce.add_argument("--json", action="store_true", help="print the verdicts as JSON")
 

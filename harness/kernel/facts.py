@@ -61,6 +61,7 @@ def environment(root: Path | str = "/") -> dict[str, str | None]:
         "virtualisation": cpufacts.virtualisation(files),
         "place": "host",
         "accelerator": "",
+        "emulator": "",
     }
 
 

@@ -188,6 +188,8 @@ def _measured_on(values: Mapping[str, Sequence[str]]) -> str:
         parts.append(f"under {facts['virtualisation']}")
     if facts.get("accelerator"):
         parts.append(f"accelerator {facts['accelerator']}")
+    if facts.get("emulator"):
+        parts.append(facts["emulator"])
     for name in ("governor", "clocksource", "datapath"):
         if facts.get(name, "none") != "none":
             parts.append(f"{name} {facts[name]}")

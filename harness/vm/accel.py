@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from harness.errors import InputError, MissingError
 from harness.kernel import virt
 from harness.vm import qemu
+from harness.vm.emulator import Emulator
 from harness.vm.home import Home
 
 _PROBE_S = 3.0
@@ -32,16 +33,15 @@ class Choice:
     why: str = ""
 
 
-def choose(asked: str, home: Home) -> Choice:
+def choose(asked: str, home: Home, emulator: Emulator) -> Choice:
     """The accelerator for `auto`, or the one asked for if it works. Raises MissingError, InputError."""
     if asked not in ("auto", *qemu.ACCELERATORS):
         raise InputError(
             "choose an accelerator", on=asked, todo=f"expected auto, {', '.join(qemu.ACCELERATORS)}"
         )
-    qemu.version()
     if asked not in ("auto", "kvm"):
         return Choice(asked)
-    reason = kvm_trouble(home)
+    reason = kvm_trouble(home, emulator)
     if not reason:
         return Choice("kvm")
     if asked == "kvm":
@@ -49,11 +49,11 @@ def choose(asked: str, home: Home) -> Choice:
     return Choice("tcg-virtual", f"{reason}; using tcg-virtual, model time")
 
 
-def kvm_trouble(home: Home) -> str:
+def kvm_trouble(home: Home, emulator: Emulator) -> str:
     """Why KVM cannot be used here; empty when a boot sector ran under it. Remembered until the host boots anew."""
     if not virt.kvm_openable():
         return "this user cannot open KVM (no such device, or not in its group)"
-    key = f"{virt.boot_id()} {qemu.version()}"
+    key = f"{virt.boot_id()} {emulator.label()}"
     memory = home.path / _MEMORY
     try:
         found = json.loads(memory.read_text())
@@ -61,32 +61,31 @@ def kvm_trouble(home: Home) -> str:
             return str(found["trouble"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    trouble = _try_kvm(home)
+    trouble = _try_kvm(home, emulator)
     memory.write_text(json.dumps({"key": key, "trouble": trouble}))
     return trouble
 
 
-def remember_trouble(home: Home, trouble: str) -> None:
+def remember_trouble(home: Home, emulator: Emulator, trouble: str) -> None:
     """A guest under KVM did not come up although the probe passed: do not try again in this boot."""
-    key = f"{virt.boot_id()} {qemu.version()}"
+    key = f"{virt.boot_id()} {emulator.label()}"
     (home.path / _MEMORY).write_text(json.dumps({"key": key, "trouble": trouble}))
 
 
-def _try_kvm(home: Home) -> str:
+def _try_kvm(home: Home, emulator: Emulator) -> str:
     with home.workshop() as workshop:
         disk = workshop / "probe.img"
         disk.write_bytes(boot_sector())
         argv = [
-            qemu.PROGRAM,
-            "-nodefaults",
-            "-no-user-config",
-            "-display",
-            "none",
-            "-no-reboot",
+            *emulator.argv,
+            *qemu.BARE,
             "-machine",
             "pc",
+            "-accel",
+            "kvm",
+            "-drive",
+            f"file={disk},format=raw,if=ide",
         ]
-        argv += ["-accel", "kvm", "-drive", f"file={disk},format=raw,if=ide"]
         argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         begun = time.monotonic()
         try:

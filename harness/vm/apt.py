@@ -92,17 +92,28 @@ class Suite:
             raise PollbenchError("fetch a package", on=name, got=f"the suite {self.suite} does not have it")
         return self._known[name]
 
-    def unpack(self, name: str, into: Path) -> Package:
-        """Fetch a package, check its hash, and unpack its files, unprivileged. Raises PollbenchError."""
-        package = self.package(name)
-        run(["apt-get", *self._options(), "download", "-q", f"{name}={package.version}"], cwd=self._dir)
-        (found,) = [path for path in self._dir.glob("*.deb") if path.name.startswith(f"{name}_")]
-        if hashlib.sha256(found.read_bytes()).hexdigest() != package.sha256:
-            raise PollbenchError("fetch a package", name, "its SHA-256 is not what the suite's list says")
+    def closure(self, name: str) -> list[str]:
+        """A package and all that it depends on, as apt chooses them for a system that has nothing."""
+        told = run(
+            ["apt-get", *self._options(), "-o", "APT::Install-Recommends=false", "-s", "install", name]
+        )
+        return sorted(line.split()[1] for line in told.splitlines() if line.startswith("Inst "))
+
+    def unpack(self, names: Iterable[str], into: Path) -> list[Package]:
+        """Fetch packages, check their hashes, and unpack their files, unprivileged. Raises PollbenchError."""
+        packages = [self.package(name) for name in names]
+        wanted = [f"{each.name}={each.version}" for each in packages]
+        run(["apt-get", *self._options(), "download", "-q", *wanted], cwd=self._dir)
         into.mkdir(parents=True, exist_ok=True)
-        run(["dpkg-deb", "-x", str(found), str(into)])
-        found.unlink()
-        return package
+        for each in packages:
+            (found,) = self._dir.glob(f"{each.name}_*.deb")
+            if hashlib.sha256(found.read_bytes()).hexdigest() != each.sha256:
+                raise PollbenchError(
+                    "fetch a package", each.name, "its SHA-256 is not what the suite's list says"
+                )
+            run(["dpkg-deb", "-x", str(found), str(into)])
+            found.unlink()
+        return packages
 
     def _options(self) -> list[str]:
         places = {

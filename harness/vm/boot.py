@@ -22,6 +22,7 @@ from harness.programs import Child, launch_options
 from harness.spec.machine import Machine
 from harness.stopping import Stopper
 from harness.vm import qemu, wire
+from harness.vm.emulator import Emulator
 from harness.vm.guest import job_image
 from harness.vm.home import Home
 from harness.vm.image import Image
@@ -51,6 +52,7 @@ class Boot:
     """What one boot needs. pairs: pairs of emulated NICs by model; runs: what it is to make, in order."""
 
     home: Home
+    emulator: Emulator
     image: Image
     machine: Machine
     accelerator: str
@@ -72,7 +74,7 @@ class Boot:
             self._files(workshop) as files,
             contextlib.ExitStack() as stack,
         ):
-            self.argv = qemu.command(self.machine, self.accelerator, files, self.pairs)
+            self.argv = qemu.command(self.emulator, self.machine, self.accelerator, files, self.pairs)
             child = stack.enter_context(self._start())
             try:
                 yield from self._follow(child, files, tell)

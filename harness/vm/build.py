@@ -14,8 +14,9 @@ from typing import Any
 
 from harness.errors import InputError, PollbenchError
 from harness.vm import kernelimage, recipe
+from harness.vm.emulatorimage import build_emulator
 from harness.vm.home import Home, sha256_of
-from harness.vm.rootimage import build_root
+from harness.vm.rootimage import Built, build_root
 
 Tell = Callable[[str], None]
 FORMAT = 1
@@ -37,45 +38,37 @@ class Made:
     packages: dict[str, list[str]]
 
 
-def build(home: Home, kernels: Sequence[str], tell: Tell, root: bool = True) -> list[Made]:
-    """Make the root image and the named kernel sets, and enter them in the index. Raises PollbenchError."""
+def build(
+    home: Home, kernels: Sequence[str], tell: Tell, root: bool = True, emulator: bool = True
+) -> list[Made]:
+    """Make the root image, the named kernel sets and QEMU, and enter them in the index. Raises PollbenchError."""
     lock, made = recipe.read_lock(), []
     for name in kernels:
         if name not in recipe.KERNELS:
             todo = f"expected {', '.join(recipe.KERNELS)}; or your own by --bzimage"
             raise InputError("build a kernel set", on=name, got="the recipe has no such kernel", todo=todo)
     if root:
-        made.append(_make_root(home, lock, tell))
+        tell(f"root: installing {len(recipe.PACKAGES)} packages and what they need from {recipe.SUITE}")
+        made.append(_make_one(home, "root", build_root, lock.root))
+    if emulator:
+        tell(f"qemu: fetching {recipe.EMULATOR} and its libraries from {recipe.SUITE}")
+        made.append(_make_one(home, "qemu", build_emulator, lock.qemu))
     for name in kernels:
         made += _make_kernel(home, name, lock, tell)
     return made
 
 
-def _make_root(home: Home, lock: recipe.Lock, tell: Tell) -> Made:
-    tell(f"root: installing {len(recipe.PACKAGES)} packages and what they need from {recipe.SUITE}")
+def _make_one(home: Home, key: str, make: Callable[[Path], Built], pinned: dict[str, list[str]]) -> Made:
+    """What is one artefact: the root, or QEMU."""
     begun = time.monotonic()
     with home.workshop() as workshop:
-        built = build_root(workshop)
+        built = make(workshop)
         sha256 = home.keep(built.path)
-    differs = tuple(recipe.differences(lock.root, built.packages))
-    home.record(
-        "root",
-        {
-            "format": FORMAT,
-            "sha256": sha256,
-            "recipe": recipe.recipe_hash(),
-            "packages": built.packages,
-            "differs": list(differs),
-        },
-    )
-    return Made(
-        "root",
-        sha256,
-        home.artefact(sha256).stat().st_size,
-        time.monotonic() - begun,
-        differs,
-        built.packages,
-    )
+    differs = tuple(recipe.differences(pinned, built.packages))
+    entry = {"format": FORMAT, "sha256": sha256, "recipe": recipe.recipe_hash(), "packages": built.packages}
+    home.record(key, entry | {"differs": list(differs)})
+    size, seconds = home.artefact(sha256).stat().st_size, time.monotonic() - begun
+    return Made(key, sha256, size, seconds, differs, built.packages)
 
 
 def _make_kernel(home: Home, name: str, lock: recipe.Lock, tell: Tell) -> list[Made]:
@@ -139,17 +132,17 @@ def pin(home: Home) -> None:
     """Write what is in the index into the lock file: the versions, and the hashes that a build of them has."""
     index = home.index()
     kernels = {name: index[f"kernel {name}"] for name in recipe.KERNELS if f"kernel {name}" in index}
-    artefacts = {"root": index["root"]["sha256"]}
+    whole: dict[str, Any] = {key: index[key] for key in ("root", "qemu") if key in index}
+    artefacts = {key: entry["sha256"] for key, entry in whole.items()}
     artefacts |= {f"kernel {name} {part}": entry[part] for name, entry in kernels.items() for part in _PARTS}
     pinned = {
         name: {"release": entry["release"], "packages": entry["packages"]} for name, entry in kernels.items()
     }
-    recipe.write_lock(
-        replace(recipe.read_lock(), root=index["root"]["packages"], kernels=pinned, artefacts=artefacts)
-    )
+    packages = {key: entry["packages"] for key, entry in whole.items()}
+    recipe.write_lock(replace(recipe.read_lock(), **packages, kernels=pinned, artefacts=artefacts))
     # The lock is part of the recipe: what it was written from is of this very recipe.
     current = recipe.recipe_hash()
-    for key in ("root", *(f"kernel {name}" for name in kernels)):
+    for key in (*whole, *(f"kernel {name}" for name in kernels)):
         home.record(key, index[key] | {"recipe": current})
 
 

@@ -17,8 +17,9 @@ from harness.spec.machine import Machine
 from harness.spec.topology import Topology
 from harness.stopping import Stopper
 from harness.store import ResultSet
-from harness.vm import qemu, recipe, wire
+from harness.vm import recipe, wire
 from harness.vm.boot import Boot, Event, GuestFailure
+from harness.vm.emulator import Emulator
 from harness.vm.home import Home
 from harness.vm.image import Image, image_by_hash, open_image
 
@@ -35,15 +36,17 @@ class Guests:
     """
 
     home: Home
+    emulator: Emulator
     accelerator: str
     stopper: Stopper
-    watcher: Watcher
     keep: bool = False
     retried: list[str] = field(default_factory=list)
     boots: list[dict[str, Any]] = field(default_factory=list)
     _images: dict[str, Image] = field(default_factory=dict)
 
-    def execute(self, plan: Plan, results: ResultSet, redo: Collection[str] = ()) -> Counter[str]:
+    def execute(
+        self, plan: Plan, results: ResultSet, watcher: Watcher, redo: Collection[str] = ()
+    ) -> Counter[str]:
         """Make every run that `results` does not have, or has with a verdict to `redo`.
 
         How many ended with which verdict. Raises Interrupted, PollbenchError when no guest can be had; finished runs
@@ -52,7 +55,7 @@ class Guests:
         again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
         kept = results.finished() - again
         missing = [run for run in plan.runs if run.run_id not in kept]
-        task = _Task(plan, results, again, len(missing))
+        task = _Task(plan, results, watcher, again, len(missing))
         before = None
         for machine, runs in boots_of(missing):
             self.stopper.check()
@@ -80,7 +83,7 @@ class Guests:
         """Boot until every run has an answer, or was going on twice when its guest came to grief."""
         left, failures = list(runs), Counter[str]()
         while left:
-            lacking = [(run, lack) for run in left if (lack := _lack(run.cell.spec.topology))]
+            lacking = [(run, lack) for run in left if (lack := self._lack(run.cell.spec.topology))]
             for run, lack in lacking:
                 task.save(
                     self, run, wire.Answer(run.run_id, 0.0, error=MissingError("make a NIC", got=lack)), {}
@@ -103,18 +106,32 @@ class Guests:
             task.save(self, current, wire.Answer(current.run_id, 0.0, error=trouble), {})
             left.remove(current)
 
+    def _lack(self, topology: Topology) -> str:
+        lacks = (self.emulator.lacks_nic(link.nic) for link in topology.links)
+        return next(filter(None, lacks), "")
+
     def _boot(self, task: _Task, machine: Machine, left: list[Run]) -> GuestFailure | None:
         image = self.image(machine.kernel)
         pairs = pairs_of([run.cell.spec.topology for run in left])
-        boot = Boot(self.home, image, machine, self.accelerator, task.plan, tuple(left), pairs, self.stopper)
+        boot = Boot(
+            self.home,
+            self.emulator,
+            image,
+            machine,
+            self.accelerator,
+            task.plan,
+            tuple(left),
+            pairs,
+            self.stopper,
+        )
         task.current = None
         environment: dict[str, Any] = {}
 
         def tell(event: Event) -> None:
             if event.get("ev") == "ready":
-                environment.update(_environment(event, self.accelerator))
+                environment.update(_environment(event, self.accelerator, self.emulator))
             if event.get("ev") == "begin":
-                task.begin(self.watcher, str(event.get("run_id")), left)
+                task.begin(str(event.get("run_id")), left)
 
         failure = None
         try:
@@ -135,17 +152,18 @@ class _Task:
 
     plan: Plan
     results: ResultSet
+    watcher: Watcher
     again: set[str]
     total: int
     done: int = 0
     current: Run | None = None
     verdicts: Counter[str] = field(default_factory=Counter)
 
-    def begin(self, watcher: Watcher, run_id: str, runs: list[Run]) -> None:
+    def begin(self, run_id: str, runs: list[Run]) -> None:
         """The guest says that it begins a run."""
         self.current = next((run for run in runs if run.run_id == run_id), None)
         if self.current is not None:
-            watcher.starting(self.current, self.done, self.total)
+            self.watcher.starting(self.current, self.done, self.total)
 
     def save(self, guests: Guests, run: Run, answer: wire.Answer, environment: dict[str, Any]) -> None:
         """Judge an answer by the same code as a run on the host, and put it on the disk."""
@@ -162,7 +180,7 @@ class _Task:
         self.results.save_run(record, samples, files, replace=run.run_id in self.again)
         self.done += 1
         self.verdicts[record["verdict"]] += 1
-        guests.watcher.finished(run, record)
+        self.watcher.finished(run, record)
 
 
 def boots_of(runs: list[Run]) -> Iterator[tuple[Machine, list[Run]]]:
@@ -183,12 +201,7 @@ def pairs_of(topologies: list[Topology]) -> dict[str, int]:
     return dict(most)
 
 
-def _lack(topology: Topology) -> str:
-    found = qemu.version()
-    return next((lack for link in topology.links if (lack := qemu.lacks_nic(link.nic, found))), "")
-
-
-def _environment(event: Event, accelerator: str) -> dict[str, Any]:
+def _environment(event: Event, accelerator: str, emulator: Emulator) -> dict[str, Any]:
     """The guest's own account of itself, of text only, and what it runs on."""
     told = event.get("environment")
     facts = told.items() if isinstance(told, dict) else ()
@@ -198,7 +211,7 @@ def _environment(event: Event, accelerator: str) -> dict[str, Any]:
         if str(key).isidentifier()
     }
     under = {} if accelerator == "kvm" else {"virtualisation": "qemu tcg"}
-    return clean | under | {"place": "vm", "accelerator": accelerator}
+    return clean | under | {"place": "vm", "accelerator": accelerator, "emulator": emulator.label()}
 
 
 def _account(boot: Boot, failure: GuestFailure | None, keep: bool) -> dict[str, Any]:
@@ -208,6 +221,7 @@ def _account(boot: Boot, failure: GuestFailure | None, keep: bool) -> dict[str, 
         "release": boot.image.release,
         "hashes": boot.image.hashes,
         "accelerator": boot.accelerator,
+        "qemu": boot.emulator.account(),
         "machine": boot.machine.model_dump(mode="json"),
         "command": boot.argv,
         "guest_uptime_s": times,

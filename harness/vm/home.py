@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from harness.errors import PollbenchError
 
 _INDEX = "index.json"
 _CHUNK = 1 << 20
+_SUMS = "sums.json"
 
 
 def sha256_of(path: Path) -> str:
@@ -25,6 +26,18 @@ def sha256_of(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             total.update(chunk)
     return total.hexdigest()
+
+
+def _sums(tree: Path) -> dict[str, str]:
+    files = (path for path in sorted(tree.rglob("*")) if path.is_file())
+    return {str(path.relative_to(tree)): sha256_of(path) for path in files}
+
+
+def _is_whole(directory: Path) -> bool:
+    try:
+        return bool(json.loads((directory / _SUMS).read_text()) == _sums(directory / "tree"))
+    except (OSError, ValueError):
+        return False
 
 
 class Home:
@@ -55,6 +68,29 @@ class Home:
                 f"verify the {what}", str(path), f"its SHA-256 is {found[:16]}..., it was damaged", todo
             )
         return path
+
+    def expanded(self, sha256: str, what: str, expand: Callable[[Path, Path], None]) -> Path:
+        """What `expand` (from a file, into a directory that is not there) makes of an artefact, kept and verified.
+
+        Both are read whole before every use; a damaged expansion is made again. Raises PollbenchError.
+        """
+        source, target = self.verified(sha256, what), self.path / "expanded" / sha256
+        if _is_whole(target):
+            return target / "tree"
+        with self.workshop() as workshop:
+            fresh = workshop / "expanded"
+            fresh.mkdir()
+            expand(source, fresh / "tree")
+            (fresh / _SUMS).write_text(json.dumps(_sums(fresh / "tree")))
+            target.parent.mkdir(exist_ok=True)
+            try:
+                os.rename(fresh, target)
+            except OSError:
+                # There is one: damaged, unless another process was quicker.
+                if not _is_whole(target):
+                    os.rename(target, workshop / "damaged")
+                    os.rename(fresh, target)
+        return target / "tree"
 
     def keep(self, path: Path) -> str:
         """Move a finished file in, under its hash; the hash."""

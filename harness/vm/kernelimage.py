@@ -38,12 +38,10 @@ def build_kernel(name: str, workshop: Path) -> KernelFiles:
     (image,) = [
         each for each in suite.package("linux-image-amd64").depends if each.startswith("linux-image-")
     ]
-    release, files, packages = image.removeprefix("linux-image-"), workshop / "kernel", {}
+    release, files = image.removeprefix("linux-image-"), workshop / "kernel"
     # Newer packages are split: the kernel, its modules and their tables each in one.
     parts = [image, *(each for each in suite.package(image).depends if each.endswith(release))]
-    for part in parts:
-        package = suite.unpack(part, files)
-        packages[part] = [package.version, package.sha256]
+    packages = {each.name: [each.version, each.sha256] for each in suite.unpack(parts, files)}
     bzimage = next(path for name in (f"vmlinuz-{release}", "vmlinuz") for path in files.glob(f"**/{name}"))
     tables = next((path for path in files.glob(f"**/lib/modules/{release}")), files)
     return assemble(release, bzimage, tables, workshop, packages)
@@ -88,7 +86,7 @@ def _index(modules: Path) -> None:
 def _busybox(workshop: Path, packages: dict[str, list[str]]) -> bytes:
     suite = Suite(recipe.SUITE, workshop / "apt-busybox")
     suite.update()
-    package = suite.unpack("busybox-static", workshop / "busybox")
+    (package,) = suite.unpack(["busybox-static"], workshop / "busybox")
     packages["busybox-static"] = [package.version, package.sha256]
     return next(path for path in (workshop / "busybox").glob("**/bin/busybox")).read_bytes()
 

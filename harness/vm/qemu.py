@@ -1,24 +1,19 @@
-"""QEMU: which one is here, and the command line of one guest."""
+"""The command line of one guest."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import nics
 from harness.spec.machine import Machine
+from harness.vm.emulator import Emulator
 
-PROGRAM = "qemu-system-x86_64"
-LEAST = (7, 0)
 ACCELERATORS = ("kvm", "tcg-virtual", "tcg-smoke")
-# The first QEMU that has the model; the others are older than any we take.
-_SINCE = {"igb": (8, 0)}
+BARE = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot")
 _DEVICES = {"virtio-net": "virtio-net-pci"}
+_VIRTIO_SEND_NS = 1000
 _COMMAND_LINE = (
     "console=ttyS0 quiet panic=-1 oops=panic nokaslr norandmaps cryptomgr.notests no_timer_check tsc=reliable "
     "rcupdate.rcu_expedited=1 random.trust_cpu=on net.ifnames=0"
@@ -46,35 +41,16 @@ class Files:
     events: Path
 
 
-@cache
-def version(program: str = PROGRAM) -> tuple[int, int]:
-    """QEMU's version. Raises MissingError when there is none, or it is too old."""
-    if shutil.which(program) is None:
-        raise MissingError("start a guest", got=f"there is no {program}", todo="apt install qemu-system-x86")
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    match = re.search(r"version (\d+)\.(\d+)", told)
-    if match is None:
-        raise MissingError("start a guest", on=program, got=f"it does not tell its version ({told[:60]!r})")
-    found = int(match[1]), int(match[2])
-    if found < LEAST:
-        got = f"QEMU {found[0]}.{found[1]} is too old"
-        raise MissingError("start a guest", got=got, todo=f"install QEMU {LEAST[0]}.{LEAST[1]} or newer")
-    return found
-
-
-def lacks_nic(model: str, found: tuple[int, int]) -> str:
-    """Why this QEMU cannot make a NIC model; empty when it can."""
-    since = _SINCE.get(model)
-    if since is None or found >= since:
-        return ""
-    return f"QEMU {found[0]}.{found[1]} has no {model}: it came with QEMU {since[0]}.{since[1]}"
-
-
 def command(
-    machine: Machine, accelerator: str, files: Files, pairs: dict[str, int], shell: bool = False
+    emulator: Emulator,
+    machine: Machine,
+    accelerator: str,
+    files: Files,
+    pairs: dict[str, int],
+    shell: bool = False,
 ) -> list[str]:
     """The whole command line of a guest with `pairs` pairs of emulated NICs by model. Raises PollbenchError."""
-    argv = [PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-name", "pollbench"]
+    argv = [*emulator.argv, *BARE, "-name", "pollbench,process=pollbench-vm"]
     argv += _accelerated(accelerator, machine) + _processors(machine)
     argv += ["-seed", str(machine.seed), "-rtc", "base=2025-01-01T00:00:00,clock=vm"]
     argv += ["-kernel", str(files.vmlinux), "-initrd", str(files.initramfs)]
@@ -89,7 +65,7 @@ def command(
     # A file, never a socket: without a reader the guest's first write would block for good.
     argv += ["-device", "virtio-serial-pci", "-chardev", f"file,id=ev,path={_escaped(files.events)}"]
     argv += ["-device", "virtserialport,chardev=ev,name=events"]
-    return argv + _nics(machine, pairs)
+    return argv + _nics(emulator, machine, accelerator, pairs)
 
 
 def kernel_command_line(machine: Machine, shell: bool = False) -> str:
@@ -144,14 +120,14 @@ def _escaped(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def _nics(machine: Machine, pairs: dict[str, int]) -> list[str]:
+def _nics(emulator: Emulator, machine: Machine, accelerator: str, pairs: dict[str, int]) -> list[str]:
     """Pairs of NICs back to back, each NIC on a root port of its own (some models refuse the root bus)."""
     argv, bus, number = [], "pcie.0", 0
     if machine.nic_node is not None and pairs:
         argv += ["-device", f"pxb-pcie,id=far,bus=pcie.0,bus_nr=128,numa_node={machine.nic_node}"]
         bus = "far"
     for model, count in sorted(pairs.items()):
-        if lack := lacks_nic(model, version()):
+        if lack := emulator.lacks_nic(model):
             raise MissingError("make a NIC", on=model, got=lack)
         for pair in range(count):
             for end in (0, 1):
@@ -160,13 +136,16 @@ def _nics(machine: Machine, pairs: dict[str, int]) -> list[str]:
                 argv += ["-device", f"pcie-root-port,id=port{name},bus={bus},chassis={number},slot={number}"]
                 argv += ["-netdev", f"hubport,id=hub{name},hubid={(number + 1) // 2}"]
                 mac = nics.address(model, pair, end)
-                argv += ["-device", f"{_nic(model, machine)},bus=port{name},netdev=hub{name},mac={mac}"]
+                argv += ["-device", f"{_nic(model, machine, accelerator)},bus=port{name},netdev=hub{name},mac={mac}"]
     return argv
 
 
-def _nic(model: str, machine: Machine) -> str:
+def _nic(model: str, machine: Machine, accelerator: str) -> str:
     device = _DEVICES.get(model, model)
     if model == "virtio-net":
-        # A doorbell handled by another thread would be handled in real time, out of step with the guest's.
-        device += ",ioeventfd=off" + (",iommu_platform=on" if machine.iommu != "off" else "")
+        device += ",iommu_platform=on" if machine.iommu != "off" else ""
+        if accelerator != "kvm":
+            # By default a doorbell, and then what it asks to send, are handled by another thread in real time, out of
+            # step with the guest's: both by the CPU that rings, the sending by a timer of the guest's time, 1 us on.
+            device += f",ioeventfd=off,tx=timer,x-txtimer={_VIRTIO_SEND_NS}"
     return device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ LEAVE_OUT = (
     "/usr/lib/systemd/*",
 )
 KEEP = ("/usr/share/doc/*/copyright", "/usr/lib/systemd/libsystemd*")
+EMULATOR = "qemu-system-x86"
+"""The package of the provided QEMU; model time is the same wherever it is the same."""
 # The kernels by the name a user types, and the suite each comes from.
 KERNELS = {"6.1": "bookworm", "6.12": "trixie", "7.3": "trixie-backports"}
 DEFAULT_KERNEL = "6.12"
@@ -55,9 +57,10 @@ BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "squashfs", "overl
 
 @dataclass(frozen=True)
 class Lock:
-    """Pinned versions and hashes. root, kernels: package to [version, SHA-256 of its .deb]; artefacts by key."""
+    """Pinned versions and hashes. root, qemu, kernels: package to [version, SHA-256 of its .deb]; artefacts by key."""
 
     root: dict[str, list[str]]
+    qemu: dict[str, list[str]]
     kernels: dict[str, dict[str, Any]]
     artefacts: dict[str, str]
 
@@ -65,13 +68,12 @@ class Lock:
 def read_lock() -> Lock:
     """The lock that ships with pollbench."""
     found = json.loads(LOCK.read_text()) if LOCK.exists() else {}
-    return Lock(found.get("root", {}), found.get("kernels", {}), found.get("artefacts", {}))
+    return Lock(*(found.get(part, {}) for part in ("root", "qemu", "kernels", "artefacts")))
 
 
 def write_lock(lock: Lock) -> None:
     """Pin what was just built."""
-    document = {"artefacts": lock.artefacts, "kernels": lock.kernels, "root": lock.root}
-    LOCK.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    LOCK.write_text(json.dumps(asdict(lock), indent=1, sort_keys=True) + "\n")
 
 
 def module_names() -> list[str]:
@@ -83,7 +85,12 @@ def module_names() -> list[str]:
 def recipe_hash() -> str:
     """One name for everything that decides the image: this recipe, its scripts and its lock."""
     total = hashlib.sha256()
-    sources = [*sorted(Path(__file__).parent.glob("*image.py")), Path(__file__), *sorted(DATA.iterdir())]
+    here = Path(__file__).parent
+    code = [
+        *here.glob("*image.py"),
+        *(here / name for name in ("apt.py", "cpio.py", "modules.py", "recipe.py")),
+    ]
+    sources = [*sorted(code), *sorted(DATA.iterdir())]
     for path in sources:
         total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return total.hexdigest()

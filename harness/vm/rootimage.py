@@ -56,7 +56,11 @@ _PACKING = (
 
 
 def squash(directory: Path, image: Path) -> None:
-    """A directory as a squashfs that depends on nothing but names, modes and contents."""
+    """A directory as a squashfs that depends on nothing but names, contents and what may be executed."""
+    # Not on the umask of whoever builds.
+    for path in (directory, *directory.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     env = {key: value for key, value in os.environ.items() if key != "SOURCE_DATE_EPOCH"}
     stamp = str(recipe.EPOCH)
     packing = [word for word in _PACKING if word != "-tar"]

@@ -9,13 +9,14 @@ from harness import loadgen
 from harness.programs import launch_options
 from harness.spec.machine import Machine
 from harness.vm import qemu
+from harness.vm.emulator import Emulator
 from harness.vm.guest import job_image
 from harness.vm.home import Home
 from harness.vm.image import open_image
 
 
 @contextlib.contextmanager
-def shell_command(home: Home, kernel: str, accelerator: str) -> Iterator[list[str]]:
+def shell_command(home: Home, emulator: Emulator, kernel: str, accelerator: str) -> Iterator[list[str]]:
     """The command line of such a guest, good for the block. Raises MissingError when the image is not built."""
     image, machine = open_image(home, kernel), Machine()
     with home.workshop() as workshop:
@@ -31,5 +32,5 @@ def shell_command(home: Home, kernel: str, accelerator: str) -> Iterator[list[st
             *(workshop / name for name in ("job", "out", "console", "events")),
         )
         pairs = {"e1000e": 1, "virtio-net": 1}
-        argv = qemu.command(machine, accelerator, files, pairs, shell=True)
+        argv = qemu.command(emulator, machine, accelerator, files, pairs, shell=True)
         yield [str(loadgen.path()), *launch_options(None, {}), "exec", "--", *argv]

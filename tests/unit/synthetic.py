@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "cpu_model": "Made-up CPU 3000",
     "virtualisation": "kvm",
     "accelerator": "",
+    "emulator": "",
     "governor": "performance",
     "smt": "off",
     "mitigations": "on",

@@ -91,6 +91,7 @@ def test_environment_of_a_server(server: Path) -> None:
         "virtualisation": "none",
         "place": "host",
         "accelerator": "",
+        "emulator": "",
     }
 
 

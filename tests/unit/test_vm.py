@@ -13,14 +13,17 @@ import pytest
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.plan import Plan, load_experiment, make_plan
 from harness.spec.machine import Machine
-from harness.vm import cpio, qemu, wire
+from harness.vm import cpio, emulator, qemu, wire
+from harness.vm.emulator import Emulator, find_emulator, same_emulator
 from harness.vm.execute import boots_of, pairs_of
+from harness.vm.home import Home
 from harness.vm.kernels import with_kernels
 from harness.vm.modules import ModuleTree
 from harness.vm.recipe import differences
 from harness.vm.reproduced import judge
 from tests import experiment
 
+QEMU = Emulator(("qemu-system-x86_64",), "7.2.22", "host")
 FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
 
 
@@ -106,15 +109,14 @@ def test_differences_from_the_lock_are_told_in_words() -> None:
 
 
 def test_the_accelerator_decides_whose_time_it_is() -> None:
-    virtual = qemu.command(Machine(), "tcg-virtual", FILES, {})
+    virtual = qemu.command(QEMU, Machine(), "tcg-virtual", FILES, {})
     assert virtual[virtual.index("-icount") + 1] == "shift=0,align=off,sleep=off"
-    assert "-icount" not in qemu.command(Machine(), "tcg-smoke", FILES, {})
-    assert qemu.command(Machine(), "kvm", FILES, {})[10:14] == ["-accel", "kvm", "-cpu", "host"]
+    assert "-icount" not in qemu.command(QEMU, Machine(), "tcg-smoke", FILES, {})
+    assert qemu.command(QEMU, Machine(), "kvm", FILES, {})[10:14] == ["-accel", "kvm", "-cpu", "host"]
 
 
-def test_a_guest_has_no_network_but_its_own_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qemu, "version", lambda: (7, 2))
-    argv = qemu.command(Machine(iommu="strict"), "tcg-virtual", FILES, {"e1000e": 1, "virtio-net": 1})
+def test_a_guest_has_no_network_but_its_own_pairs() -> None:
+    argv = qemu.command(QEMU, Machine(iommu="strict"), "tcg-virtual", FILES, {"e1000e": 1, "virtio-net": 1})
     networks = [argv[place + 1] for place, word in enumerate(argv) if word == "-netdev"]
     assert [network.partition(",")[0] for network in networks] == ["hubport"] * 4
     assert [network.rpartition("=")[2] for network in networks] == ["1", "1", "2", "2"]
@@ -122,18 +124,18 @@ def test_a_guest_has_no_network_but_its_own_pairs(monkeypatch: pytest.MonkeyPatc
         "virtio-net-pci,ioeventfd=off,iommu_platform=on,bus=portn3,netdev=hubn3,mac=52:54:00:02:00:01" in argv
     )
     assert "intel_iommu=on iommu.strict=1" in argv[argv.index("-append") + 1]
-    with pytest.raises(MissingError, match=r"QEMU 7.2 has no igb: it came with QEMU 8.0"):
-        qemu.command(Machine(), "tcg-virtual", FILES, {"igb": 1})
+    with pytest.raises(MissingError, match=r"QEMU 7.2.22 has no igb: it came with QEMU 8.0"):
+        qemu.command(QEMU, Machine(), "tcg-virtual", FILES, {"igb": 1})
 
 
 def test_numa_nodes_share_cpus_and_memory() -> None:
     machine = Machine(cpus=4, sockets=2, numa_nodes=2, numa_distance=31, memory="2GiB")
-    text = " ".join(qemu.command(machine, "kvm", FILES, {}))
+    text = " ".join(qemu.command(QEMU, machine, "kvm", FILES, {}))
     assert "-smp 4,sockets=2,cores=2,threads=1 -m 2048" in text
     assert "node,nodeid=1,cpus=2-3,memdev=mem1" in text
     assert "dist,src=0,dst=1,val=31" in text
     with pytest.raises(PollbenchError, match="3 CPUs cannot be spread over 2 sockets"):
-        qemu.command(Machine(cpus=3, sockets=2), "kvm", FILES, {})
+        qemu.command(QEMU, Machine(cpus=3, sockets=2), "kvm", FILES, {})
 
 
 def plan_of(tmp_path: Path, **changes: Any) -> Plan:
@@ -214,3 +216,54 @@ def test_reproduced_is_a_rule(new: list[dict[str, Any]], good: bool, said: str) 
     (found,) = judge([record(34.0), record(34.1)], new, real_time=False)
     assert found.reproduced is good
     assert said in found.said
+
+
+def program(path: Path, version: str) -> Path:
+    path.write_text(f"#!/bin/sh\necho 'QEMU emulator version {version} (Debian)'\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_which_qemu_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    home, host = Home(tmp_path / "home"), program(tmp_path / emulator.PROGRAM, "9.2.1")
+    assert find_emulator(home) == find_emulator(home, "host")
+    assert find_emulator(home).label() == "QEMU 9.2.1 (host)"
+    other = program(tmp_path / "mine", "10.1.0")
+    assert find_emulator(home, str(other)).account() == {
+        "version": "10.1.0",
+        "origin": str(other),
+        "sha256": "",
+    }
+    with pytest.raises(
+        MissingError, match="use the provided QEMU: it is not built; type: `pollbench vm build`"
+    ):
+        find_emulator(home, "provided")
+    for wrong in ("newest", "/no/such/program"):
+        with pytest.raises(InputError, match="--qemu: choose a QEMU"):
+            find_emulator(home, wrong)
+    program(host, "5.2.0")
+    with pytest.raises(
+        MissingError, match=r"QEMU 5.2.0 is too old; `pollbench vm build` provides a newer one"
+    ):
+        find_emulator(home)
+    host.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        MissingError, match="there is no qemu-system-x86_64; `pollbench vm build` provides one"
+    ):
+        find_emulator(home)
+
+
+def test_a_set_is_reproduced_under_its_own_qemu_or_told_that_it_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    home, _ = Home(tmp_path / "home"), program(tmp_path / emulator.PROGRAM, "9.2.1")
+    host = find_emulator(home, "host")
+    assert same_emulator(home, host.account()) == (host, "")
+    provided = Emulator((), "10.0.13", "provided", "f" * 64)
+    assert same_emulator(home, provided.account()) == (
+        host,
+        "the set was made under QEMU 10.0.13 (provided), this runs under QEMU 9.2.1 (host): model time may differ",
+    )

@@ -12,7 +12,7 @@ from harness.vm import build, recipe
 from harness.vm.home import Home
 from tests import command
 
-NEEDS = ("qemu-system-x86_64", "mmdebstrap", "mksquashfs", "zstd")
+NEEDS = ("mmdebstrap", "mksquashfs", "zstd")
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def home() -> Home:
     current, index = recipe.recipe_hash(), found.index()
     fresh = {key for key, entry in index.items() if entry.get("recipe") == current}
     kernels = [name for name in (recipe.DEFAULT_KERNEL,) if f"kernel {name}" not in fresh]
-    build.build(found, kernels, lambda text: None, root="root" not in fresh)
+    build.build(found, kernels, lambda text: None, root="root" not in fresh, emulator="qemu" not in fresh)
     return found
 
 

@@ -165,7 +165,11 @@ def _guest_of(tool: subprocess.Popen[str], other_than: int = 0) -> int:
                     words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
                 except OSError:
                     continue
-                if words[0].startswith(b"qemu-system") and b"-kernel" in words and child != other_than:
+                if (
+                    b"qemu-system-x86_64" in b" ".join(words[:6])
+                    and b"-kernel" in words
+                    and child != other_than
+                ):
                     return child
         if tool.poll() is not None:
             pytest.fail(f"it ended: {tool.communicate()}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.vm import accel, build, qemu, recipe
+from harness.vm.emulator import find_emulator
 from harness.vm.home import Home
 from harness.vm.image import open_image
 
@@ -79,17 +81,8 @@ def test_an_own_kernel_is_looked_at_before_it_is_booted(copy: Home, tmp_path: Pa
 def test_the_probe_s_boot_sector_runs_where_code_runs(home: Home, tmp_path: Path) -> None:
     disk = tmp_path / "probe.img"
     disk.write_bytes(accel.boot_sector())
-    argv = [
-        qemu.PROGRAM,
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-        "-no-reboot",
-        "-machine",
-        "pc",
-    ]
-    argv += ["-accel", "tcg", "-drive", f"file={disk},format=raw,if=ide"]
+    argv = [*find_emulator(home).argv, *qemu.BARE, "-machine", "pc", "-accel", "tcg"]
+    argv += ["-drive", f"file={disk},format=raw,if=ide"]
     done = subprocess.run(
         [*argv, "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
         timeout=60,
@@ -99,12 +92,18 @@ def test_the_probe_s_boot_sector_runs_where_code_runs(home: Home, tmp_path: Path
     assert done.returncode == 33
 
 
-def test_qemu_that_is_missing_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingError, match="apt install qemu-system-x86"):
-        qemu.version.__wrapped__()
-    old = tmp_path / qemu.PROGRAM
-    old.write_text("#!/bin/sh\necho 'QEMU emulator version 5.2.0 (Debian)'\n")
-    old.chmod(0o755)
-    with pytest.raises(MissingError, match=r"QEMU 5.2 is too old; install QEMU 7.0 or newer"):
-        qemu.version.__wrapped__()
+def test_the_provided_qemu_needs_nothing_of_the_host_and_mends_itself(home: Home) -> None:
+    found = find_emulator(home, "provided")
+    libraries = Path(found.argv[0]).parent
+    told = subprocess.run(
+        [found.argv[0], "--list", found.argv[5]], env={}, capture_output=True, text=True, check=False
+    )
+    used = subprocess.run(
+        [*found.argv[:3], "--list", found.argv[5]], env={}, capture_output=True, text=True, check=True
+    ).stdout
+    assert told.stdout != used
+    assert {str(Path(path).parent) for path in re.findall(r"=> (\S+)", used)} == {str(libraries)}
+    assert found.number >= (10, 0)
+    assert not found.lacks_nic("igb")
+    (libraries / "libz.so.1").write_bytes(b"damaged")
+    assert find_emulator(home, "provided") == found
