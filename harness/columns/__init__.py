@@ -21,15 +21,24 @@ _COURSE = (
     text("runs", "verdict", "valid, inert (a knob took no effect), suspect (noise), failed or skipped."),
     text("runs", "reasons", "Why the verdict is what it is, in words; several are joined by '; '."),
     text("runs", "datapath", "napi (veth made busy-poll capable) or plain; one for the whole experiment."),
+    text(
+        "runs",
+        "links_tried",
+        "What shaped links did when they were tried, and what was declared; see topologies.md.",
+    ),
 )
 
 ENVIRONMENT = (
-    text("runs", "place", "Where the run was made: host (later also vm) or fleet."),
+    text("runs", "place", "Where the run was made: host, vm (a guest of ours) or fleet."),
     text("runs", "host", "The host's name in the fleet's inventory; blank outside a fleet."),
     text("runs", "kernel", "Kernel release."),
     text("runs", "cpu_model", "CPU model name."),
     text("runs", "virtualisation", "Hypervisor the machine runs under, none on bare metal."),
-    text("runs", "accelerator", "What a guest's CPU runs on (kvm, tcg); blank outside a guest of ours."),
+    text(
+        "runs",
+        "accelerator",
+        "What a guest's CPU runs on (kvm, tcg-virtual, tcg-smoke); blank outside a guest of ours.",
+    ),
     text("runs", "governor", "CPU frequency governor; blank where the host shows none."),
     text("runs", "smt", "Whether hyper-threads are on."),
     text("runs", "mitigations", "CPU vulnerability mitigations in force."),

@@ -50,10 +50,10 @@ def _table(view: Overview) -> Table:
         Col("case", right=False),
         Col("runs\nvalid", keep=8, name="runs"),
         Col(f"RTT p50\n{unit}"),
-        Col("[interval]\nus", right=False, keep=3, name="interval of p50"),
+        Col(f"[interval]\n{unit}", right=False, keep=3, name="interval of p50"),
         Col(against, right=False, keep=8, name="change"),
-        Col("p99\nus", keep=7, name="p99"),
-        Col("p99.9\nus", keep=4, name="p99.9"),
+        Col(f"p99\n{unit}", keep=7, name="p99"),
+        Col(f"p99.9\n{unit}", keep=4, name="p99.9"),
         Col("requests\nper s", keep=2, name="requests per s"),
         Col("CPU us /\nrequest", keep=6, name="CPU per request"),
         Col("polled %\ncli/srv", keep=5, name="busy-polled share"),
@@ -151,6 +151,8 @@ def _legend(view: Overview) -> Iterator[str]:
                 "Each of these claims stands for itself; "
                 f"`pollbench compare DIR --baseline {view.baseline}` corrects for how many there are."
             )
+    if "links_tried" in view.facts:
+        yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}."
     yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
     if host := _host(view):
         yield host

@@ -79,7 +79,7 @@ class CellSpec:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
         background = {"background": [_dump(each) for each in self.background]} if self.background else {}
         # What was added later is told only where it says something: older results keep their names.
-        machine = {"vm": _dump(self.machine)} if self.machine != Machine() else {}
+        machine = {"vm": _machine(self.machine)} if self.machine != Machine() else {}
         return (
             background
             | machine
@@ -193,6 +193,13 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 def _dump(model: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude=exclude)
+
+
+def _machine(machine: Machine) -> dict[str, Any]:
+    found = _dump(machine)
+    if found["profile"] == "latency":
+        del found["profile"]
+    return found
 
 
 def _topology(topology: Topology) -> dict[str, Any]:
