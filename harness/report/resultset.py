@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.compare.environment import texts_of
+from harness.compare.verdict import MODEL_US
 from harness.overview import CellView, Overview
 from harness.report import claims, words
 from harness.report.headline import sentence
@@ -45,7 +46,7 @@ def _title(view: Overview) -> str:
 
 def _table(view: Overview) -> Table:
     against = f"p50 vs\n{view.baseline}" if view.baseline else ""
-    unit = "model us" if view.model_time else "us"
+    unit = MODEL_US if view.model_time else "us"
     cols = (
         Col("case", right=False),
         Col("runs\nvalid", keep=8, name="runs"),

@@ -82,7 +82,8 @@ def command(
     serial = "stdio,id=con,signal=off" if shell else f"file,id=con,path={_escaped(files.console)}"
     argv += ["-chardev", serial, "-serial", "chardev:con"]
     if machine.iommu != "off":
-        argv += ["-device", "intel-iommu,intremap=on,caching-mode=on"]
+        # No caching-mode: only devices handed through from the host need it, and under it the kernel is always strict.
+        argv += ["-device", "intel-iommu,intremap=on"]
     for name in ("root", "modules", "payload", "job"):
         argv += _disk(name, getattr(files, name), "readonly=on")
     argv += _disk("out", files.out, "cache=unsafe,discard=unmap,detect-zeroes=unmap")
