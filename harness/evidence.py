@@ -36,7 +36,7 @@ class Outcome:
     client, server, hog: their result lines, as far as they have one (hog None without contention). protocol: of all
     workloads, joined by "+". parts: every program of a workload. napis: node -> napi-get of its devices after the run.
     metrics: columns that the measured program itself gave. background: figures of the workloads beside it. groups: what
-    each control group did.
+    each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use.
     """
 
     difference: Difference
@@ -51,6 +51,7 @@ class Outcome:
     metrics: dict[str, float | int | None] = field(default_factory=dict)
     background: tuple[dict[str, Any], ...] = ()
     groups: dict[str, GroupUse] = field(default_factory=dict)
+    numa: dict[str, list[int]] = field(default_factory=dict)
 
     def measured(self) -> dict[str, Part]:
         """The programs of the measured workload by role."""
@@ -221,14 +222,14 @@ def _shares(difference: Difference, cpu: int) -> dict[str, float]:
     return {name: value / whole if whole else 0.0 for name, value in sums.items()}
 
 
-def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
+def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | str | None]]:
     """Columns of nodes.csv for every node."""
-    out: dict[str, dict[str, float | int | None]] = {}
+    out: dict[str, dict[str, float | int | str | None]] = {}
     for node in outcome.difference.nodes:
         labels = [part.label for part in outcome.parts if part.node == node]
         seen = seen_on(outcome, node, 0.0)
         counter = outcome.difference.counter
-        figures: dict[str, float | int | None] = {
+        figures: dict[str, float | int | str | None] = {
             "received_packets": seen.received,
             "polled_packets": seen.polled,
             "polled_percent": 100 * seen.polled_share() if seen.received else None,
@@ -251,6 +252,8 @@ def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
                 "voluntary_switches": usage.voluntary,
                 "involuntary_switches": usage.involuntary,
             }
+        if node in outcome.numa:
+            figures["numa"] = ",".join(map(str, outcome.numa[node]))
         if (group := outcome.groups.get(node)) is not None:
             figures |= {"throttled_periods": group.throttled, "throttled_ms": group.throttled_us / 1e3}
         out[node] = figures

@@ -99,7 +99,9 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
         files |= hogs.files() | sockets_file(list(stage.injectors.values()))
     for player in players:
         rows += player.rows()
-    outcome = replace(_outcome(stage, players, readings, hogs, difference, napis), groups=used)
+    outcome = replace(
+        _outcome(stage, players, readings, hogs, difference, napis), groups=used, numa=_numa(spec)
+    )
     return Measured(outcome, readings[0].samples, rows, stage.testbed.qdiscs, _features(stage.testbed))
 
 
@@ -169,6 +171,13 @@ def _outcome(
 def _background(reading: Reading) -> dict[str, Any]:
     """A background workload's own figures."""
     return dict(reading.result) | dict(reading.metrics)
+
+
+def _numa(spec: CellSpec) -> dict[str, list[int]]:
+    """The NUMA nodes that each actor may run on."""
+    return {
+        node: facts.numa_nodes_of(spec.process_cpus(node) or facts.online_cpus()) for node in spec.actors()
+    }
 
 
 def cpu_set(spec: CellSpec) -> set[int]:

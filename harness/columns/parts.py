@@ -31,6 +31,7 @@ NODES = (
         "nodes", "throttled_periods", "Periods in which the quota of the node's control group was used up."
     ),
     count("nodes", "throttled_ms", "Time its threads then waited, together.", "ms"),
+    text("nodes", "numa", "NUMA nodes of the CPUs that the node's workload may use; several by commas."),
     count("nodes", "voluntary_switches", "Times the process went to sleep."),
     count("nodes", "involuntary_switches", "Times the process was pushed off its CPU."),
 )
