@@ -15,7 +15,10 @@ METRICS = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
 
 @dataclass(frozen=True)
 class Finding:
-    """One conclusion in both sets: its words in either, and whether they agree (None: one of them shows nothing)."""
+    """One conclusion in both sets: its words in either, and whether they agree (None: one of them shows nothing).
+
+    against: the case that an effect is held against; empty for an order.
+    """
 
     case: str
     factors: Factors
@@ -23,6 +26,7 @@ class Finding:
     first: str
     second: str
     agree: bool | None
+    against: str = ""
 
 
 def places_differ(sources: Sequence[Source]) -> bool:
@@ -32,58 +36,68 @@ def places_differ(sources: Sequence[Source]) -> bool:
 
 
 def agreement(first: Source, second: Source) -> list[Finding]:
-    """Every effect against the baseline, and the order of the cases by p50, of cells that both sets have."""
-    one = {(cell.case, cell.factors): cell for cell in overview(first).cells}
-    other = {(cell.case, cell.factors): cell for cell in overview(second).cells}
-    shared = [key for key in one if key in other]
+    """Every effect against the baseline, and the order of the cases by p50, of cells that both sets have.
+
+    Cells are the same that agree in the factors which both sets have: a set that was made under several kernels is held
+    against the other kernel by kernel.
+    """
+    view, other = overview(first), overview(second)
+    pairs = _pairs(view.cells, other.cells)
     found = [
-        _effect(one[key], other[key], metric)
-        for key in shared
+        _effect(one, two, factors, metric, view.baseline)
+        for factors, one, two in pairs
         for metric in METRICS
-        if metric in one[key].changes and metric in other[key].changes
+        if metric in one.changes and metric in two.changes
     ]
-    for factors in dict.fromkeys(key[1] for key in shared):
-        cases = [key[0] for key in shared if key[1] == factors]
-        if len(cases) > 1:
-            found.append(_order(cases, factors, one, other))
+    for factors in dict.fromkeys(factors for factors, _, _ in pairs):
+        cells = [(one, two) for where, one, two in pairs if where == factors]
+        if len(cells) > 1 and all(any(pair[side].estimates for pair in cells) for side in (0, 1)):
+            found.append(_order(cells, factors))
     return found
 
 
-def _effect(one: CellView, other: CellView, metric: str) -> Finding:
+def _pairs(first: Sequence[CellView], second: Sequence[CellView]) -> list[tuple[Factors, CellView, CellView]]:
+    """The cells that both have, under all factors that either has."""
+    names = [{name for cell in cells for name, _ in cell.factors} for cells in (first, second)]
+    common = names[0] & names[1]
+
+    def shared(cell: CellView) -> tuple[str, frozenset[tuple[str, str]]]:
+        return cell.case, frozenset(pair for pair in cell.factors if pair[0] in common)
+
+    return [
+        (tuple(dict(one.factors + two.factors).items()), one, two)
+        for one in first
+        for two in second
+        if shared(one) == shared(two)
+    ]
+
+
+def _effect(one: CellView, other: CellView, factors: Factors, metric: str, against: str) -> Finding:
     first, second = one.changes[metric], other.changes[metric]
     signs = first.outcome, second.outcome
     known = all(sign in ("lower", "higher") for sign in signs) or signs == ("~", "~")
     agree = signs[0] == signs[1] if known or "" not in signs else None
-    return Finding(one.case, one.factors, metric, _words(one, metric), _words(other, metric), agree)
+    return Finding(one.case, factors, metric, _words(one, metric), _words(other, metric), agree, against)
 
 
 def _words(cell: CellView, metric: str) -> str:
     change = cell.changes[metric]
     if change.outcome in ("lower", "higher"):
         return f"{change.factor:.2f}x {change.outcome}" if change.factor else change.outcome
-    return change.outcome or change.note or "unknown"
+    if change.outcome:
+        return change.outcome
+    return "few runs" if change.note.startswith("a claim needs") else "not measured"
 
 
-def _order(
-    cases: list[str],
-    factors: Factors,
-    one: dict[tuple[str, Factors], CellView],
-    other: dict[tuple[str, Factors], CellView],
-) -> Finding:
+def _order(cells: Sequence[tuple[CellView, CellView]], factors: Factors) -> Finding:
     orders = []
-    for views in (one, other):
-        known = [(views[case, factors].estimates.get("rtt_p50_us"), case) for case in cases]
-        orders.append(
-            [
-                case
-                for estimate, case in sorted(
-                    (
-                        (estimate.median, case)
-                        for estimate, case in known
-                        if estimate is not None and estimate.median is not None
-                    )
-                )
-            ]
-        )
-    agree = orders[0] == orders[1] if len(orders[0]) == len(orders[1]) == len(cases) else None
+    for side in (0, 1):
+        medians = [
+            (estimate.median, pair[side].case)
+            for pair in cells
+            if (estimate := pair[side].estimates.get("rtt_p50_us")) is not None
+            and estimate.median is not None
+        ]
+        orders.append([case for _, case in sorted(medians)])
+    agree = orders[0] == orders[1] if len(orders[0]) == len(orders[1]) == len(cells) else None
     return Finding("all cases", factors, "order by p50", " < ".join(orders[0]), " < ".join(orders[1]), agree)

@@ -40,7 +40,7 @@ def needs(spec: CellSpec) -> list[str]:
         keys.append("ipv6")
     if spec.napi:
         keys.append("veth-napi")
-    for knobs in spec.settings.values():
+    for knobs in (*spec.settings.values(), *spec.confined().values()):
         for name, model in knobs.items():
             keys += KNOBS[name].capabilities(model)
     return list(dict.fromkeys(keys))

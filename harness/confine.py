@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from harness.apply import Row, check, refusal, row
 from harness.kernel import cgroup
 from harness.kernel.journal import Journal
+from harness.knobs import GroupUse
 from harness.knobs.cgroup import Cgroup
 from harness.spec.rules_cell import Settings
 
@@ -23,10 +24,36 @@ class Cells:
         """Take note of a node's group."""
         self._groups[node] = group
 
+    def use(self) -> dict[str, GroupUse]:
+        """What each group has used since it was made, by node."""
+        return {node: _use(group) for node, group in self._groups.items()}
+
     def join(self, node: str, pid: int) -> None:
         """Move a program that has just been started into its node's group, if there is one."""
         if node in self._groups:
             self._groups[node].join(pid)
+
+
+def _use(group: cgroup.Group) -> GroupUse:
+    told = group.usage()
+    names = ("usage_usec", "nr_periods", "nr_throttled", "throttled_usec")
+    used, periods, throttled, waited = (told.get(name, 0) for name in names)
+    return GroupUse(used, periods, throttled, waited, tuple(group.affinity()))
+
+
+def used_between(before: dict[str, GroupUse], after: dict[str, GroupUse]) -> dict[str, GroupUse]:
+    """What each group did between two looks at it."""
+    return {
+        node: GroupUse(
+            now.usage_us - then.usage_us,
+            now.periods - then.periods,
+            now.throttled - then.throttled,
+            now.throttled_us - then.throttled_us,
+            now.cpus,
+        )
+        for node, now in after.items()
+        if (then := before.get(node)) is not None
+    }
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import generator
 from harness.kernel.proc import TICKS_PER_S, ProcessUsage
-from harness.knobs import Seen
+from harness.knobs import GroupUse, Seen
 from harness.probes import Difference
 from harness.spec.checks import Checks
 
@@ -35,7 +35,8 @@ class Outcome:
 
     client, server, hog: their result lines, as far as they have one (hog None without contention). protocol: of all
     workloads, joined by "+". parts: every program of a workload. napis: node -> napi-get of its devices after the run.
-    metrics: columns that the measured program itself gave. background: figures of the workloads beside it.
+    metrics: columns that the measured program itself gave. background: figures of the workloads beside it. groups: what
+    each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use.
     """
 
     difference: Difference
@@ -49,6 +50,8 @@ class Outcome:
     napis: dict[str, list[dict[str, int | None]]] = field(default_factory=dict)
     metrics: dict[str, float | int | None] = field(default_factory=dict)
     background: tuple[dict[str, Any], ...] = ()
+    groups: dict[str, GroupUse] = field(default_factory=dict)
+    numa: dict[str, list[int]] = field(default_factory=dict)
 
     def measured(self) -> dict[str, Part]:
         """The programs of the measured workload by role."""
@@ -77,6 +80,7 @@ def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
         rps_packets=difference.softnet["received_rps"],
         kthread_cpu_ns=sum(difference.kthreads.get(n, 0) for n in nodes),
         irqs_by_cpu=_irqs_by_cpu(difference, nodes),
+        group=outcome.groups.get(node),
         min_polled_share=min_polled_share,
     )
 
@@ -218,14 +222,14 @@ def _shares(difference: Difference, cpu: int) -> dict[str, float]:
     return {name: value / whole if whole else 0.0 for name, value in sums.items()}
 
 
-def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
+def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | str | None]]:
     """Columns of nodes.csv for every node."""
-    out: dict[str, dict[str, float | int | None]] = {}
+    out: dict[str, dict[str, float | int | str | None]] = {}
     for node in outcome.difference.nodes:
         labels = [part.label for part in outcome.parts if part.node == node]
         seen = seen_on(outcome, node, 0.0)
         counter = outcome.difference.counter
-        figures: dict[str, float | int | None] = {
+        figures: dict[str, float | int | str | None] = {
             "received_packets": seen.received,
             "polled_packets": seen.polled,
             "polled_percent": 100 * seen.polled_share() if seen.received else None,
@@ -248,6 +252,10 @@ def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | None]]:
                 "voluntary_switches": usage.voluntary,
                 "involuntary_switches": usage.involuntary,
             }
+        if node in outcome.numa:
+            figures["numa"] = ",".join(map(str, outcome.numa[node]))
+        if (group := outcome.groups.get(node)) is not None:
+            figures |= {"throttled_periods": group.throttled, "throttled_ms": group.throttled_us / 1e3}
         out[node] = figures
     return out
 

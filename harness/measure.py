@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from harness import apply, fidelity, probes
-from harness.confine import open_cells
+from harness.confine import open_cells, used_between
 from harness.evidence import Outcome, Part
 from harness.foreign import Foreign
 from harness.hogs import Hogs, hog_cpus, start_hogs
@@ -20,7 +20,7 @@ from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import ProcessUsage
 from harness.players import Player, Stage, own_pids, usage_of
-from harness.spec.cells import CellSpec
+from harness.spec.cells import HOGS, CellSpec
 from harness.stopping import Stopper
 from harness.testbed import NodeHandle, Testbed, open_testbed
 from harness.workloads import Reading
@@ -59,7 +59,7 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measur
         for name, node in testbed.nodes.items():
             rows += apply.NodeApplier(node).apply(spec.settings.get(name, {}))
         rows += stack.enter_context(apply.host_settings(spec.settings.get("*", {}), journal))
-        cells = stack.enter_context(open_cells(spec.settings, journal))
+        cells = stack.enter_context(open_cells(spec.confined(), journal))
         stopper.check()
         stage = Stage(spec, testbed, stopper, stack, cells, journal)
         measured = _with_programs(stage, rows + cells.rows, files)
@@ -81,12 +81,16 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
             player.serve()
         hogs = start_hogs(spec, stage.stopper, stage.stack)
         stage.children += hogs.children
+        for pid in hogs.pids():
+            stage.cells.join(HOGS, pid)
         for player in (*background, measured):
             player.prepare(spec.workload.life_ns())
         # Whatever one player's start made another's server open has to be found as well.
         for player in players:
             player.sweep()
+        used = stage.cells.use()
         difference, napis = _window(stage, players, hogs)
+        used = used_between(used, stage.cells.use())
         readings = [player.finish() for player in players]
         hogs.stop()
     finally:
@@ -95,7 +99,9 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
         files |= hogs.files() | sockets_file(list(stage.injectors.values()))
     for player in players:
         rows += player.rows()
-    outcome = _outcome(stage, players, readings, hogs, difference, napis)
+    outcome = replace(
+        _outcome(stage, players, readings, hogs, difference, napis), groups=used, numa=_numa(spec)
+    )
     return Measured(outcome, readings[0].samples, rows, stage.testbed.qdiscs, _features(stage.testbed))
 
 
@@ -165,6 +171,13 @@ def _outcome(
 def _background(reading: Reading) -> dict[str, Any]:
     """A background workload's own figures."""
     return dict(reading.result) | dict(reading.metrics)
+
+
+def _numa(spec: CellSpec) -> dict[str, list[int]]:
+    """The NUMA nodes that each actor may run on."""
+    return {
+        node: facts.numa_nodes_of(spec.process_cpus(node) or facts.online_cpus()) for node in spec.actors()
+    }
 
 
 def cpu_set(spec: CellSpec) -> set[int]:

@@ -29,7 +29,13 @@ CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS)
 """The metrics that are compared with the baseline case, where any run has them."""
 
 _FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
-_SETUP = ("workload_protocol", "workload_client_wait", "workload_server_wait", "workload_size_bytes")
+_SETUP = (
+    "links_tried",
+    "workload_protocol",
+    "workload_client_wait",
+    "workload_server_wait",
+    "workload_size_bytes",
+)
 
 _DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
 

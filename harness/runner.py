@@ -193,7 +193,7 @@ def _broken(run: Run, measured: Measured) -> list[str]:
 def _judge_knobs(run: Run, measured: Measured, min_polled_share: float) -> list[str]:
     """Fill in took_effect and evidence of every knob row; return a reason per knob that did nothing."""
     reasons = []
-    for node, knobs in run.cell.spec.settings.items():
+    for node, knobs in (run.cell.spec.confined() | run.cell.spec.settings).items():
         seen = evidence.seen_on(measured.outcome, node, min_polled_share)
         for name, model in knobs.items():
             effect = KNOBS[name].effect(model, seen)

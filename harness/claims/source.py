@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -37,16 +37,36 @@ def had(source: Source) -> frozenset[Need]:
     """What of the things that claims need the place of these runs had, by what is on record."""
     places = texts_of(source.runs, "place")
     found: set[Need] = {"vm"} if "vm" in places else set()
-    document = source.plan.get("document")
-    topology = document.get("topology") if isinstance(document, dict) else None
-    links = topology.get("links") if isinstance(topology, dict) else None
-    if any(isinstance(link, dict) and link.get("nic") for link in links or ()):
+    if any(_has_nic(section) for section in _sections(source.plan)):
         found.add("nic")
     if "nic" in found and any(text not in ("none", "") for text in texts_of(source.runs, "iommu")):
         found.add("iommu")
-    if _count(source.manifest.get("numa")) > 1:
+    if any(_count(numa) > 1 for numa in _numa(source.manifest, in_guests="vm" in found)):
         found.add("numa")
     return frozenset(found)
+
+
+def _sections(plan: Mapping[str, Any]) -> Iterator[Any]:
+    """The sections of the plan's file and of each of its cells, as far as they are any."""
+    cells = plan.get("cells")
+    yield plan.get("document")
+    yield from (cell.get("document") for cell in cells or () if isinstance(cell, dict))
+
+
+def _has_nic(document: Any) -> bool:
+    topology = document.get("topology") if isinstance(document, dict) else None
+    links = topology.get("links") if isinstance(topology, dict) else None
+    return any(isinstance(link, dict) and link.get("nic") not in (None, "veth") for link in links or ())
+
+
+def _numa(manifest: Mapping[str, Any], in_guests: bool) -> Iterator[object]:
+    """The NUMA nodes of the host, or of each guest that runs were made in."""
+    if not in_guests:
+        yield manifest.get("numa")
+        return
+    for guest in manifest.get("guests") or ():
+        found = guest.get("found") if isinstance(guest, dict) else None
+        yield found.get("numa") if isinstance(found, dict) else None
 
 
 def _count(value: object) -> int:

@@ -49,8 +49,8 @@ def compare(arguments: argparse.Namespace) -> int:
     # Only sets have claims and cases to agree on; what judges them costs 100 ms to load.
     planned = [source for source in sources if source.plan]
     print(report.compare(found, arguments.format, width, color, _claims(planned)).rstrip("\n"))
-    if arguments.format == "text" and len(sources) == 2:
-        _agree(sources)
+    if arguments.format in ("text", "markdown") and len(sources) == 2:
+        _agree(sources, arguments.format)
     return _judged(found, conditions, by_estimate=arguments.fail_if_point)
 
 
@@ -63,17 +63,19 @@ def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[Verdict]]]:
     return [(source.label, each) for source in sources if (each := findings(source))]
 
 
-def _agree(sources: Sequence[Source]) -> None:
+def _agree(sources: Sequence[Source], fmt: str) -> None:
     """Which conclusions of a host's and a guest's set agree; nothing for sets of one place."""
     if len({(texts_of(each.runs, "place"), texts_of(each.runs, "accelerator")) for each in sources}) < 2:
         return
     from harness.agreement import agreement, places_differ
-    from harness.report.agreement import agreement_table
+    from harness.report.agreement import document
+    from harness.report.layout import to_markdown, to_text
 
     if places_differ(sources):
-        conclusions = agreement(sources[0], sources[1])
-        labels = (sources[0].label, sources[1].label)
-        print(f"\nDo the two places lead to the same conclusions?\n\n{agreement_table(conclusions, labels)}")
+        blocks = document(agreement(sources[0], sources[1]))
+        width, color = paper()
+        said = to_text(blocks, width, color) if fmt == "text" else to_markdown(blocks)
+        print("\n" + said.rstrip("\n"))
 
 
 def _options(

@@ -109,7 +109,7 @@ def validate(arguments: argparse.Namespace) -> int:
     for path in arguments.file:
         try:
             experiment = load_experiment(path)
-            check_cpus(experiment, facts.online_cpus())
+            check_cpus(experiment, facts.online_cpus(), declared_guests=True)
             findings.append({"file": path, "ok": True, "cells": len(experiment.cells), "error": ""})
         except InputError as error:
             findings.append({"file": path, "ok": False, "cells": 0, "error": error.line()})

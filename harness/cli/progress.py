@@ -42,7 +42,8 @@ class Progress:
         """Say what came of it."""
         self._number += 1
         p50 = record["metrics"].get("rtt_p50_us")
-        figure = f"  p50 {p50:.2f} us" if p50 is not None else ""
+        model = "model " if str(record["environment"].get("accelerator", "")).startswith("tcg") else ""
+        figure = f"  p50 {p50:.2f} {model}us" if p50 is not None else ""
         reason = f"  ({record['reasons'][0]})" if record["reasons"] else ""
         self._clear()
         if not self._live or record["verdict"] != "valid":

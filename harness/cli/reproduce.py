@@ -7,6 +7,9 @@ import dataclasses
 import json
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.cli.owner import owner_of_results
 from harness.cli.say import say
 from harness.cli.vm import carry_out, guest_manifest, open_stamp
@@ -18,7 +21,7 @@ from harness.vm import accel
 from harness.vm.emulator import same_emulator
 from harness.vm.execute import Guests
 from harness.vm.home import Home
-from harness.vm.reproduced import RULE, Judged, judge
+from harness.vm.reproduced import RULE, Side, judge
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
@@ -29,9 +32,13 @@ def reproduce(arguments: argparse.Namespace) -> int:
         got, todo = "it was not made by `pollbench vm run`", "make it there first: a host's times are its own"
         raise InputError("reproduce", arguments.directory, got, todo)
     accelerator = str(made_by["accelerator"])
+    if not old.records():
+        todo = "; ".join(old.warnings) or "make its runs first: pollbench vm run FILE --resume"
+        raise InputError("reproduce", arguments.directory, "it has no run that can be read", todo)
     if arguments.against:
         new = ResultSet.open(arguments.against)
-        return _say(old, new, judge(old.records(), new.records(), accelerator == "kvm"), arguments.json)
+        _comparable(new, accelerator)
+        return _say(old, new, accelerator, arguments.json)
     home = Home()
     emulator, differs = same_emulator(home, made_by.get("qemu"), arguments.qemu)
     if differs:
@@ -51,8 +58,28 @@ def reproduce(arguments: argparse.Namespace) -> int:
         interrupted = carry_out(guests, plan, new)
     if interrupted is not None:
         say(f"pollbench: {interrupted.line()}")
+        say(f"pollbench: what is there is judged by: pollbench reproduce {old.path} --against {new.path}")
         return EXIT_INTERRUPTED
-    return _say(old, new, judge(old.records(), new.records(), accelerator == "kvm"), arguments.json)
+    return _say(old, new, accelerator, arguments.json)
+
+
+def _comparable(new: ResultSet, accelerator: str) -> None:
+    """InputError where the other set's time is another's."""
+    made_by = new.manifest.get("vm")
+    other = made_by.get("accelerator") if isinstance(made_by, dict) else None
+    if other != accelerator:
+        got = f"it was made {f'under {other}' if other else 'on a host'}, and the set under {accelerator}"
+        raise InputError(
+            "judge a reproduction", str(new.path), got, "pollbench compare shows both side by side"
+        )
+
+
+def _side(results: ResultSet) -> Side:
+    def latencies(run_id: str) -> npt.NDArray[np.int64] | None:
+        found = results.sample_columns(run_id, ["latency_ns"])
+        return None if found is None else found["latency_ns"]
+
+    return Side(results.records(), latencies)
 
 
 def _boots(results: ResultSet) -> list[dict[str, Any]]:
@@ -62,7 +89,10 @@ def _boots(results: ResultSet) -> list[dict[str, Any]]:
         raise InputError("reproduce", str(results.path), f"its vm.json cannot be read ({error})") from None
 
 
-def _say(old: ResultSet, new: ResultSet, found: list[Judged], as_json: bool) -> int:
+def _say(old: ResultSet, new: ResultSet, accelerator: str, as_json: bool) -> int:
+    found = judge(_side(old), _side(new), accelerator == "kvm")
+    for text in dict.fromkeys([*old.warnings, *new.warnings]):
+        say(f"pollbench: {text}")
     good = all(each.reproduced for each in found) and bool(found)
     if as_json:
         cells = [dataclasses.asdict(each) for each in found]

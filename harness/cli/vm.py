@@ -23,7 +23,7 @@ from harness.stopping import stop_on_signals
 from harness.store import ResultSet
 from harness.vm import accel, build, recipe
 from harness.vm.emulator import Emulator, find_emulator
-from harness.vm.execute import Guests
+from harness.vm.execute import Guests, guests_of
 from harness.vm.home import Home
 from harness.vm.kernels import with_kernels
 
@@ -157,6 +157,7 @@ def carry_out(guests: Guests, plan: Plan, results: ResultSet, redo: Any = ()) ->
         finally:
             boots = _earlier(results) + guests.boots
             results.write_file("vm.json", json.dumps({"boots": boots}, indent=1).encode())
+            results.note(guests=guests_of(boots))
             write_tables(results)
     for trouble in guests.retried:
         say(f"pollbench: a guest came to grief and was booted once more: {trouble}")

@@ -13,7 +13,7 @@ from harness.compare.choose import choose_metrics, input_names, meant, shared_fa
 from harness.compare.environment import differences, silent
 from harness.compare.family import corrected, far_runs, in_order
 from harness.compare.model import Change, Comparison, Factors, Input, Options, Row, Side
-from harness.compare.verdict import of_cases, of_sets
+from harness.compare.verdict import of_cases, of_sets, shown
 from harness.errors import InputError
 from harness.tables.cells import Cell, group_cells
 from harness.tables.filters import filtered
@@ -56,7 +56,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
             Input(letter, label, count_verdicts(each.values()))
             for (letter, label), each in zip(names, cells, strict=True)
         ),
-        metrics=tuple(columns.metric(name) for name in chosen),
+        metrics=shown(chosen, tables),
         rows=in_order(rows, options.sort),
         verdict=of_sets(tables, [letter for letter, _ in names], found),
         differences=found,
@@ -113,7 +113,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
             Input(baseline, baseline, count_verdicts(bases.values())),
             Input("case", "every other case", count_verdicts(tests)),
         ),
-        metrics=tuple(columns.metric(name) for name in chosen),
+        metrics=shown(chosen, [source.runs]),
         rows=in_order(rows, options.sort),
         verdict=of_cases(source.runs, paired) if tests else (),
         outliers=tuple(each for _, each in far),

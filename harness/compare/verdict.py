@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 
+from harness import columns
+from harness.columns import Column
 from harness.compare.environment import HOST, WORK, Difference, half_told, silent, texts_of
+
+MODEL_US = "model us"
+"""The unit of times that an emulated CPU counted."""
 
 
 def of_sets(
@@ -91,6 +97,15 @@ def model_time(accelerators: Sequence[str]) -> str:
     return (
         f"Latencies are model time ({_listed(emulated)}): the guest's clock counts executed instructions, 1 ns each, "
         "on a CPU without caches; good for signs, orders and ratios, not for absolute times."
+    )
+
+
+def shown(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> tuple[Column, ...]:
+    """The metrics by name; times are in "model us" where any table's CPU was emulated."""
+    emulated = model_time([text for table in tables for text in texts_of(table, "accelerator")])
+    found = [columns.metric(name) for name in names]
+    return tuple(
+        replace(column, unit=MODEL_US) if emulated and column.unit == "us" else column for column in found
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -60,6 +61,19 @@ class Group:
         found = target.read_text().strip()
         target.write_text(value)
         return Written(file, found, target.read_text().strip())
+
+    def usage(self) -> dict[str, int]:
+        """cpu.stat: times in us, and with a quota its periods. Source: admin-guide/cgroup-v2.rst, "CPU"."""
+        pairs = (line.split() for line in (self.path / "cpu.stat").read_text().splitlines())
+        return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
+
+    def affinity(self) -> list[int]:
+        """The CPUs that any process inside may run on."""
+        found: set[int] = set()
+        for pid in (self.path / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                found |= os.sched_getaffinity(int(pid))
+        return sorted(found)
 
     def join(self, pid: int) -> None:
         """Move a process, all its threads, into the group. Raises OSError."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from harness.kernel.hostfiles import HostFiles, Json
 
 CPU_DIR = "/sys/devices/system/cpu"
@@ -89,6 +91,15 @@ def topology(files: HostFiles) -> dict[str, Json]:
         # The file says "(null)" where the kernel was built for it and the command line asked for none.
         "nohz_full": list(files.cpus(f"{CPU_DIR}/nohz_full") or []),
     }
+
+
+def numa_nodes_of(files: HostFiles, cpus: Iterable[int]) -> list[int]:
+    """The NUMA nodes that these CPUs belong to; empty on a kernel without any."""
+    found = set()
+    for cpu in cpus:
+        names = files.names(f"{CPU_DIR}/cpu{cpu}")
+        found |= {int(name[4:]) for name in names if name.startswith("node") and name[4:].isdigit()}
+    return sorted(found)
 
 
 def numa(files: HostFiles) -> dict[str, Json]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 
-from harness.kernel import cpufacts, software
+from harness.kernel import cpufacts
 from harness.kernel.hostfiles import HostFiles, Json
 
 CLOCK = "/sys/devices/system/clocksource/clocksource0"
@@ -46,6 +47,11 @@ def online_cpus(root: Path | str = "/") -> set[int]:
     return cpufacts.online_cpus(HostFiles(root))
 
 
+def numa_nodes_of(cpus: Iterable[int]) -> list[int]:
+    """The NUMA nodes that these CPUs belong to; empty on a kernel without any."""
+    return cpufacts.numa_nodes_of(HostFiles("/"), cpus)
+
+
 def environment(root: Path | str = "/") -> dict[str, str | None]:
     """The flat, comparable facts that stand beside every run; None where the host does not say."""
     files = HostFiles(root)
@@ -76,6 +82,9 @@ def rt_throttle(files: HostFiles) -> str | None:
 
 def manifest(root: Path | str = "/") -> dict[str, Json]:
     """Everything about this host that could explain a latency, as nested JSON; None where it does not say."""
+    # Imported here: it brings the metadata of all packages, and a guest, which has no use for it, waits.
+    from harness.kernel import software
+
     files = HostFiles(root)
     return {
         "kernel": kernel(files),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -138,6 +139,15 @@ def process_usage(pid: int) -> ProcessUsage:
         return ProcessUsage()
     grain = 10**9 // TICKS_PER_S
     return ProcessUsage(cpu_ns, wait_ns, int(user) * grain, int(system) * grain, voluntary, involuntary)
+
+
+def waited_s(pid: int) -> float:
+    """For how long that thread of a process that had to wait longest was ready and had no CPU; 0 when it is gone."""
+    waits = [0]
+    for schedstat in (_PROC / str(pid) / "task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            waits.append(int(schedstat.read_text().split()[1]))
+    return max(waits) / 1e9
 
 
 def kthread_cpu_ns(pids: list[int]) -> int:

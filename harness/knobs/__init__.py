@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
+from harness.knobs.base import Effect, GroupUse, Knob, KnobModel, Seen, Setting
 from harness.knobs.busy_poll import BusyPoll
 from harness.knobs.cgroup import Cgroup
 from harness.knobs.channels import Channels
@@ -37,4 +37,4 @@ _ALL: tuple[type[Knob], ...] = (
 )
 KNOBS: dict[str, type[Knob]] = {knob.name: knob for knob in _ALL}
 
-__all__ = ["KNOBS", "Effect", "Knob", "KnobModel", "Seen", "Setting"]
+__all__ = ["KNOBS", "Effect", "GroupUse", "Knob", "KnobModel", "Seen", "Setting"]

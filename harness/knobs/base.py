@@ -46,6 +46,21 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class GroupUse:
+    """What a control group did while the workload ran.
+
+    usage_us: CPU time; periods, throttled: of its quota, and in how many of them it was used up; throttled_us: for how
+    long its threads then had to wait, together; cpus: those that its processes may run on, at the end.
+    """
+
+    usage_us: int = 0
+    periods: int = 0
+    throttled: int = 0
+    throttled_us: int = 0
+    cpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Seen:
     """What was observed on one node during one run; the evidence a knob judges itself by.
 
@@ -53,7 +68,8 @@ class Seen:
     napi_ids: SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). unreached: programs nobody modified of whom
     no socket was there to be set. napis: napi-get of the node's devices, after
     the run. sockets: socket options as read back. rps_packets: packets steered by RPS, host-wide. kthread_cpu_ns: CPU
-    time of the node's NAPI threads. irqs_by_cpu: interrupts of the node's NICs. min_polled_share: the experiment's
+    time of the node's NAPI threads. irqs_by_cpu: interrupts of the node's NICs. group: what its
+    control group did, None without one. min_polled_share: the experiment's
     threshold. Host-wide knobs see all nodes' sums.
     """
 
@@ -67,6 +83,7 @@ class Seen:
     rps_packets: int = 0
     kthread_cpu_ns: int = 0
     irqs_by_cpu: dict[int, int] = field(default_factory=dict)
+    group: GroupUse | None = None
     min_polled_share: float = 0.01
 
     def polled_share(self) -> float:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from harness.knobs.base import Knob, KnobModel, Setting
+from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
 from harness.units import Count, CpuSet, DurationNs, format_cpus
 
 
@@ -55,6 +55,26 @@ class Cgroup(Knob):
     def capabilities(cls, model: Any) -> tuple[str, ...]:
         """The controllers, in version 2."""
         return tuple(f"cgroup-{name}" for name in cls.controllers(model))
+
+    @classmethod
+    def effect(cls, model: Any, seen: Seen) -> Effect:
+        """The kernel's accounts of the group: where its processes may run, when it was throttled, what it used."""
+        group = seen.group
+        if group is None:
+            return Effect(None, "read back as requested; the group was not looked at")
+        said = [f"it used {group.usage_us / 1e3:.0f} ms of CPU time"]
+        if model.cpus is not None and group.cpus:
+            said.append(f"its processes may run on CPU {format_cpus(group.cpus)}")
+            if not set(group.cpus) <= set(model.cpus):
+                return Effect(False, "; ".join(said))
+        if model.quota_ns is not None:
+            waited = f", {group.throttled_us / 1e3:.0f} ms in all"
+            said.append(
+                f"throttled in {group.throttled} of {group.periods} periods{waited if group.throttled else ''}"
+            )
+            if not group.throttled and model.cpus is None and model.weight is None:
+                return Effect(None, "; ".join([*said, "so its quota was never reached"]))
+        return Effect(True, "; ".join(said))
 
     @classmethod
     def settings(cls, model: Any) -> list[Setting]:

@@ -1,4 +1,4 @@
-"""Two sets' conclusions side by side, as text: one table."""
+"""Two sets' conclusions side by side: one table, of a document for a terminal, a markdown page or a report."""
 
 from __future__ import annotations
 
@@ -6,30 +6,58 @@ from collections.abc import Sequence
 
 from harness.agreement import Finding
 from harness.report import words
+from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 
+TITLE = "Do the two places lead to the same conclusions?"
 _SHORT = {"rtt_p50_us": "p50", "rtt_p99_us": "p99", "cpu_us_per_request": "CPU per request"}
+_SAID: dict[bool | None, tuple[str, Style]] = {
+    True: ("yes", "good"),
+    False: ("NO", "bad"),
+    None: ("cannot tell", "dim"),
+}
 
 
-def agreement_table(found: Sequence[Finding], labels: tuple[str, str]) -> str:
-    """One line for each conclusion, and a last one that counts them."""
-    head = ("cell", "conclusion", labels[0], labels[1], "agree")
-    rows = [
-        (
-            words.cell(each.case, each.factors),
-            _SHORT.get(each.what, each.what),
-            each.first,
-            each.second,
-            {True: "yes", False: "NO", None: "-"}[each.agree],
-        )
-        for each in found
-    ]
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
+def document(found: Sequence[Finding], letters: tuple[str, str] = ("A", "B")) -> list[Block]:
+    """The table, then how many agree and what is held against what. letters: what the sets are called."""
+    if not found:
+        return [Para(f"{TITLE} They have no cell in common that has an effect or an order.", "warn")]
+    cols = (
+        Col("case", right=False),
+        Col("conclusion", right=False),
+        Col(letters[0], right=False),
+        Col(letters[1], right=False),
+        Col("agree", right=False),
+    )
+    rows: list[tuple[Text, ...] | str] = []
+    for group in dict.fromkeys(each.factors for each in found):
+        if group:
+            rows.append(words.factors(group))
+        rows += [_row(each) for each in found if each.factors == group]
+    base = next((each.against for each in found if each.against), "the baseline case")
     known = [each for each in found if each.agree is not None]
     agreed = sum(1 for each in known if each.agree)
-    unknown = f"; {len(found) - len(known)} cannot be told" if len(known) < len(found) else ""
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*lines, "", f"{agreed} of {len(known)} conclusions agree{unknown}."])
+    unknown = len(found) - len(known)
+    left = f"; of {unknown} more one set or both show nothing" if unknown else ""
+    return [
+        Table(cols, tuple(rows), TITLE),
+        Gap(),
+        Para(f"{agreed} of {len(known)} conclusions agree{left}.", "bold"),
+        Para(
+            f"A conclusion is the sign of a case's effect against {base} in its own set, or the order of "
+            "the cases by median p50. Sizes may differ, and mean nothing where time is model time. ~: none shown.",
+            "dim",
+            bullet=True,
+        ),
+    ]
+
+
+def _row(each: Finding) -> tuple[Text, ...]:
+    text, style = _SAID[each.agree]
+    what = _SHORT.get(each.what, each.what)
+    return (
+        Text(each.case),
+        Text(what),
+        Text(each.first or words.BLANK),
+        Text(each.second or words.BLANK),
+        Text(text, style),
+    )

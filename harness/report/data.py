@@ -30,6 +30,7 @@ def overview_json(view: Overview) -> str:
             "runs": {**view.verdicts, "missing": view.missing},
             "facts": {name: list(values) for name, values in view.facts.items()},
             "cells": [_cell_json(cell) for cell in view.cells],
+            **({"model_time": view.model_time} if view.model_time else {}),
             "left_out": [
                 {
                     "verdict": group.verdict,
@@ -51,10 +52,20 @@ def overview_csv(view: Overview) -> str:
     factors = _factor_names(cell.factors for cell in view.cells)
     metrics = _in_order(name for cell in view.cells for name in cell.estimates)
     changed = _in_order(name for cell in view.cells for name in cell.changes)
-    names = ["case", *factors, "n_planned", "n_total", *(f"n_{verdict}" for verdict in columns.VERDICTS)]
+    emulated = view.facts.get("accelerator", ()) if view.model_time else ()
+    names = [
+        "case",
+        *factors,
+        *(["accelerator"] if emulated else []),
+        "n_planned",
+        "n_total",
+        *(f"n_{verdict}" for verdict in columns.VERDICTS),
+    ]
     rows = []
     for cell in view.cells:
         row: dict[str, Any] = {"case": cell.case, **dict(cell.factors), "n_planned": cell.planned or None}
+        if emulated:
+            row["accelerator"] = "+".join(emulated)
         row |= {"n_total": cell.total, **{f"n_{name}": count for name, count in cell.verdicts.items()}}
         for name in metrics:
             row |= _estimate_row(name, cell.estimates.get(name))
@@ -108,10 +119,11 @@ def comparison_json(found: Comparison, claims: Sequence[tuple[str, Sequence[Find
 def comparison_csv(found: Comparison) -> str:
     """A comparison as CSV, one row per metric, cell and input beside the first."""
     factors = _factor_names(row.factors for row in found.rows)
+    units = {metric.name: metric.unit for metric in found.metrics}
     sides = [f"{side}_{part}" for side in ("base", "test") for part in _SIDE]
     rows = []
     for row in found.rows:
-        unit = columns.metric(row.metric).unit
+        unit = units[row.metric]
         out: dict[str, Any] = {"metric": row.metric, "unit": unit, "case": row.case, **dict(row.factors)}
         out["against"] = found.inputs[row.against].letter
         decimals = decimals_of(row.metric)

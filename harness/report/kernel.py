@@ -142,8 +142,9 @@ def _foot(found: Comparison, names: list[str]) -> Iterator[str]:
         ordered = [name for name in names if _LOAD.search(name.lower())]
         ordered += [name for name in names if name not in ordered]
         yield f"load: {'/'.join(ordered)}"
+    unit = next((metric.unit for metric in found.metrics if metric.unit.endswith("us")), "us")
     yield (
-        "qps: mean over runs; avglat, 95%lat, 99%lat: us, median over runs of the run's mean and quantiles, whole "
+        f"qps: mean over runs; avglat, 95%lat, 99%lat: {unit}, median over runs of the run's mean and quantiles, whole "
         "round trip; cpu: mean busy share of the CPU set, %; cpq: mean cycles per query"
     )
     yield (

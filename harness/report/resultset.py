@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.compare.environment import texts_of
+from harness.compare.verdict import MODEL_US
 from harness.overview import CellView, Overview
 from harness.report import claims, words
 from harness.report.headline import sentence
@@ -45,15 +46,15 @@ def _title(view: Overview) -> str:
 
 def _table(view: Overview) -> Table:
     against = f"p50 vs\n{view.baseline}" if view.baseline else ""
-    unit = "model us" if view.model_time else "us"
+    unit = MODEL_US if view.model_time else "us"
     cols = (
         Col("case", right=False),
         Col("runs\nvalid", keep=8, name="runs"),
         Col(f"RTT p50\n{unit}"),
-        Col("[interval]\nus", right=False, keep=3, name="interval of p50"),
+        Col(f"[interval]\n{unit}", right=False, keep=3, name="interval of p50"),
         Col(against, right=False, keep=8, name="change"),
-        Col("p99\nus", keep=7, name="p99"),
-        Col("p99.9\nus", keep=4, name="p99.9"),
+        Col(f"p99\n{unit}", keep=7, name="p99"),
+        Col(f"p99.9\n{unit}", keep=4, name="p99.9"),
         Col("requests\nper s", keep=2, name="requests per s"),
         Col("CPU us /\nrequest", keep=6, name="CPU per request"),
         Col("polled %\ncli/srv", keep=5, name="busy-polled share"),
@@ -151,6 +152,8 @@ def _legend(view: Overview) -> Iterator[str]:
                 "Each of these claims stands for itself; "
                 f"`pollbench compare DIR --baseline {view.baseline}` corrects for how many there are."
             )
+    if "links_tried" in view.facts:
+        yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}."
     yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
     if host := _host(view):
         yield host

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from harness.errors import InputError
 from harness.knobs import KNOBS
+from harness.knobs.cgroup import CgroupSettings
 from harness.spec.checks import Checks
 from harness.spec.experiment import REQUIRED_SECTIONS, SECTION_TYPES
 from harness.spec.machine import Machine
@@ -31,6 +32,10 @@ from harness.workloads import Contention, Workload
 from harness.yamlfile import Tree
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {}
+
+
+HOGS = "hogs+"
+"""Where the control group of the hogs stands among those of the nodes; no node can be called so."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,19 @@ class CellSpec:
         own: tuple[int, ...] | None = getattr(process, "cpus", None)
         return own if own is not None else self.topology.nodes[node].cpus
 
+    def confined(self) -> Settings:
+        """The control groups: of each node that has one, and of the hogs under HOGS."""
+        own = {
+            node: {"cgroup": knobs["cgroup"]} for node, knobs in self.settings.items() if "cgroup" in knobs
+        }
+        group = self.contention.cgroup if self.contention and not self.contention.idle() else None
+        return own | ({HOGS: {"cgroup": CgroupSettings(**group.model_dump())}} if group else {})
+
     def identity(self) -> dict[str, Any]:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
         background = {"background": [_dump(each) for each in self.background]} if self.background else {}
         # What was added later is told only where it says something: older results keep their names.
-        machine = {"vm": _dump(self.machine)} if self.machine != Machine() else {}
+        machine = {"vm": _machine(self.machine)} if self.machine != Machine() else {}
         return (
             background
             | machine
@@ -193,6 +206,13 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 def _dump(model: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude=exclude)
+
+
+def _machine(machine: Machine) -> dict[str, Any]:
+    found = _dump(machine)
+    if found["profile"] == "latency":
+        del found["profile"]
+    return found
 
 
 def _topology(topology: Topology) -> dict[str, Any]:

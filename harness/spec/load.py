@@ -15,6 +15,7 @@ from harness.errors import InputError
 from harness.spec.cells import Cell
 from harness.spec.claims import Claim, check_claims, written
 from harness.spec.experiment import CELL_SECTIONS, HEADER_KEYS, Header
+from harness.spec.machine import Machine
 from harness.spec.matrix import (
     OVERRIDE_LAYER,
     Case,
@@ -132,12 +133,18 @@ def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
     return wanted.max, Adaptive(wanted.min, wanted.max, wanted.until.metric, wanted.until.ci, budget_s)
 
 
-def check_cpus(experiment: Experiment, online: AbstractSet[int] | None) -> None:
-    """InputError at the first CPU list that names a CPU that is not online here (None: that the guest lacks)."""
+def check_cpus(
+    experiment: Experiment, online: AbstractSet[int] | None, declared_guests: bool = False
+) -> None:
+    """InputError at the first CPU list that names a CPU that is not online here (None: that the guest lacks).
+
+    declared_guests: a cell that declares a machine is for a guest, and held against that alone.
+    """
     for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
         spec = cell.spec
         for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
-            in_guest = online is None or spec.topology.needs_guest()
+            other = spec.machine != Machine()
+            in_guest = online is None or spec.topology.needs_guest() or (declared_guests and other)
             have = set(range(spec.machine.cpus)) if online is None or in_guest else online
             missing = [cpu for cpu in cpus if cpu not in have]
             if missing:
@@ -146,6 +153,8 @@ def check_cpus(experiment: Experiment, online: AbstractSet[int] | None) -> None:
                 own = find(tree, [str(part) for part in path]) is not None
                 shown = path if own or path[0] != "settings" else (path[0], ALL_NODES, *path[2:])
                 todo = f"CPUs online: {format_cpus(tuple(have))}"
+                if not in_guest and other and max(missing) < spec.machine.cpus:
+                    todo += f"; the guest of its `vm` has it: pollbench vm run {experiment.path}"
                 raise problem(tree, shown, got, todo)
 
 

@@ -58,6 +58,10 @@ class Machine(Section):
     cmdline: CommandLine = Field(
         "", description="further words of the kernel's command line: isolcpus=1 idle=poll"
     )
+    profile: Literal["latency", "balanced", "none"] = Field(
+        "latency",
+        description="how the guest is set before it measures, as `pollbench host prepare` sets a host",
+    )
     seed: Count = Field(1, ge=0, le=2**32 - 1, description="seed of the guest's random numbers")
     output_bytes: SizeBytes = Field(
         512 * _MIB, ge=_MIB, le=16 * 1024 * _MIB, alias="output", description="room for one boot's results"

@@ -146,7 +146,11 @@ class ResultSet:
         The plan goes first: killed in between, the set is still one of the smaller plan. Raises PollbenchError.
         """
         self.write_file("plan.json", records.to_json(plan.to_json()))
-        self.manifest["hashes"] = {**self.manifest.get("hashes", {}), "plan": plan.plan_hash}
+        self.note(hashes={**self.manifest.get("hashes", {}), "plan": plan.plan_hash})
+
+    def note(self, **what: Any) -> None:
+        """Put something into the manifest that is known only now. Raises PollbenchError."""
+        self.manifest |= what
         self.write_file("manifest.json", records.to_json(self.manifest))
 
     def finished(self) -> set[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from harness import columns
 from harness.columns import Column
+from harness.tables.links import links_text
 
 Record = Mapping[str, Any]
 CellKey = tuple[str, tuple[tuple[str, str], ...]]
@@ -90,6 +91,7 @@ def _runs(found: list[Record], factors: list[str]) -> pd.DataFrame:
         row |= record["metrics"]
         row |= {key: record.get(key) for key in ("run_id", "case", "block", "order", "started_utc", "wall_s")}
         row |= {"verdict": record["verdict"], "datapath": record.get("datapath")}
+        row["links_tried"] = links_text(record.get("fidelity") or [])
         row["reasons"] = "; ".join(str(reason) for reason in record["reasons"])
         rows.append(row)
     known = {*fixed, *factors}

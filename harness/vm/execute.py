@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from harness.vm.boot import Boot, Event, GuestFailure
 from harness.vm.emulator import Emulator
 from harness.vm.home import Home
 from harness.vm.image import Image, image_by_hash, open_image
+from harness.vm.tookeffect import NotAsDeclared, deviations, told
 
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
@@ -126,10 +128,15 @@ class Guests:
         )
         task.current = None
         environment: dict[str, Any] = {}
+        account: dict[str, Any] = {}
 
         def tell(event: Event) -> None:
             if event.get("ev") == "ready":
                 environment.update(_environment(event, self.accelerator, self.emulator))
+                found = told(event.get("machine"))
+                account.update(found=found.model_dump())
+                if lacking := deviations(machine, found):
+                    raise NotAsDeclared(lacking)
             if event.get("ev") == "begin":
                 task.begin(str(event.get("run_id")), left)
 
@@ -139,10 +146,15 @@ class Guests:
                 run = next(run for run in left if run.run_id == answer.run_id)
                 task.save(self, run, answer, environment)
                 left.remove(run)
+        except NotAsDeclared as error:
+            # Another boot would be no better: better no figure than one of another machine.
+            for run in list(left):
+                task.save(self, run, wire.Answer(run.run_id, 0.0, error=error), environment)
+                left.remove(run)
         except GuestFailure as error:
             failure = error
         finally:
-            self.boots.append(_account(boot, failure, self.keep))
+            self.boots.append(_account(boot, failure, self.keep) | account)
         return failure
 
 
@@ -212,6 +224,16 @@ def _environment(event: Event, accelerator: str, emulator: Emulator) -> dict[str
     }
     under = {} if accelerator == "kvm" else {"virtualisation": "qemu tcg"}
     return clean | under | {"place": "vm", "accelerator": accelerator, "emulator": emulator.label()}
+
+
+def guests_of(boots: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For the manifest: each kind of guest among these boots once, and how it was set to measure."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for boot in boots:
+        if boot.get("found"):
+            kind = {key: boot.get(key) for key in ("kernel", "release", "machine", "found")}
+            kinds.setdefault(json.dumps(kind, sort_keys=True), kind)
+    return list(kinds.values())
 
 
 def _account(boot: Boot, failure: GuestFailure | None, keep: bool) -> dict[str, Any]:

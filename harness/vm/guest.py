@@ -12,9 +12,11 @@ from typing import Any
 
 from harness.errors import PollbenchError
 from harness.kernel import facts, nics
+from harness.kernel.machinefacts import machine_facts
 from harness.measure import measure
 from harness.plan import Plan, Run
 from harness.stopping import Stopper, stop_on_signals
+from harness.vm.goodguest import set_guest
 from harness.vm.wire import Answer, pack
 
 _EVENTS_FD = 3
@@ -26,7 +28,13 @@ def main(job_disk: str, out_disk: str) -> None:
     job = json.loads(read_job(job_disk))
     plan = Plan.from_json(job["plan"], job_disk)
     found = nics.load(job["nics"])
-    tell("ready", environment=facts.environment(), uptime_s=facts.uptime_s(), nics=found)
+    spec = plan.runs[0].cell.spec
+    cpus = {
+        cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()
+    }
+    host = set_guest(spec.machine.profile, cpus)
+    machine = machine_facts(found) | {"host": host}
+    tell("ready", environment=facts.environment(), machine=machine, uptime_s=facts.uptime_s())
     out = OutDisk(out_disk)
     try:
         with stop_on_signals() as stopper:

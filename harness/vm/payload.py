@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.errors import MissingError
 from harness.loadgen import path as loadgen_path
 from harness.vm import apt
+from harness.vm.goodguest import DEFINITION, definition
 from harness.vm.home import Home
 from harness.vm.rootimage import squash
 
@@ -26,8 +27,8 @@ _PYTHON = ("usr/bin/python3.13", "usr/lib/python3.13", "usr/lib/x86_64-linux-gnu
 
 def payload(home: Home, root_sha256: str) -> str:
     """The hash of the payload for this root image and this code; made if it is not there. Raises PollbenchError."""
-    sources = dict(_sources())
-    total = hashlib.sha256(root_sha256.encode())
+    sources, good = dict(_sources()), definition()
+    total = hashlib.sha256(root_sha256.encode() + good)
     for name, source in sources.items():
         total.update(name.encode() + b"\0" + hashlib.sha256(source.read_bytes()).digest())
     key = f"payload {total.hexdigest()[:24]}"
@@ -40,6 +41,7 @@ def payload(home: Home, root_sha256: str) -> str:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, tree / name)
         os.chmod(tree / "harness/loadgen/pollbench-loadgen", 0o755)
+        (tree / DEFINITION).write_bytes(good)
         _compile(tree, home.verified(root_sha256, "root image"), workshop)
         squash(tree, image)
         sha256 = home.keep(image)

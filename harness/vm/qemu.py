@@ -58,7 +58,8 @@ def command(
     serial = "stdio,id=con,signal=off" if shell else f"file,id=con,path={_escaped(files.console)}"
     argv += ["-chardev", serial, "-serial", "chardev:con"]
     if machine.iommu != "off":
-        argv += ["-device", "intel-iommu,intremap=on,caching-mode=on"]
+        # No caching-mode: only devices handed through from the host need it, and under it the kernel is always strict.
+        argv += ["-device", "intel-iommu,intremap=on"]
     for name in ("root", "modules", "payload", "job"):
         argv += _disk(name, getattr(files, name), "readonly=on")
     argv += _disk("out", files.out, "cache=unsafe,discard=unmap,detect-zeroes=unmap")
@@ -136,7 +137,10 @@ def _nics(emulator: Emulator, machine: Machine, accelerator: str, pairs: dict[st
                 argv += ["-device", f"pcie-root-port,id=port{name},bus={bus},chassis={number},slot={number}"]
                 argv += ["-netdev", f"hubport,id=hub{name},hubid={(number + 1) // 2}"]
                 mac = nics.address(model, pair, end)
-                argv += ["-device", f"{_nic(model, machine, accelerator)},bus=port{name},netdev=hub{name},mac={mac}"]
+                argv += [
+                    "-device",
+                    f"{_nic(model, machine, accelerator)},bus=port{name},netdev=hub{name},mac={mac}",
+                ]
     return argv
 
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from harness.tables.frames import factor_text
+
 RULE = (
-    "A cell is reproduced when its runs got the same verdicts as before (whatever their number), and its new median "
-    "p50 lies within 0.5 %, its new median p99 within 3 %, of the range that the old set's own boots span. Under KVM, "
-    "where time is real, the tolerances are 5 % and 20 %."
+    "A cell is reproduced when its runs got the same verdicts as before (whatever their number), and its new p50 lies "
+    "within 0.5 %, its new p99 within 3 %, of what the old set's boots span: from the lowest to the highest value of a "
+    "boot, each with the 99 % interval that its own requests give it. Under KVM, where time is real, the tolerances "
+    "are 5 % and 20 %."
 )
 _TOLERANCE = {"rtt_p50_us": (0.005, 0.05), "rtt_p99_us": (0.03, 0.20)}
+_QUANTILE = {"rtt_p50_us": 0.50, "rtt_p99_us": 0.99}
+# Standard deviations of a normal distribution that 99 % lie within.
+_SIGMAS_99 = 2.576
+Record = Mapping[str, Any]
 Key = tuple[str, tuple[tuple[str, str], ...]]
+Latencies = Callable[[str], npt.NDArray[np.int64] | None]
+"""The latencies, in ns, of a run's requests by its id; None where none are kept."""
 
 
 @dataclass(frozen=True)
@@ -27,52 +40,94 @@ class Judged:
     off: float | None
 
 
-def judge(
-    old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]], real_time: bool
-) -> list[Judged]:
-    """Every cell of the old records against the new ones."""
-    before, after = _cells(old), _cells(new)
-    return [_cell(key, runs, after.get(key, []), real_time) for key, runs in before.items()]
+def _none_kept(_run_id: str) -> npt.NDArray[np.int64] | None:
+    return None
 
 
-def _cells(records: Iterable[Mapping[str, Any]]) -> dict[Key, list[Mapping[str, Any]]]:
-    found: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
+@dataclass(frozen=True)
+class Side:
+    """One of two sets: its records and the latencies behind them."""
+
+    records: Iterable[Record]
+    latencies: Latencies = _none_kept
+
+
+def judge(old: Side, new: Side, real_time: bool) -> list[Judged]:
+    """Every cell of either set; one that only one of them has was not reproduced."""
+    before, after = _cells(old.records), _cells(new.records)
+    return [
+        _cell(key, (old, before.get(key, [])), (new, after.get(key, [])), real_time)
+        for key in dict.fromkeys([*before, *after])
+    ]
+
+
+def _cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
+    found: dict[Key, list[Record]] = defaultdict(list)
     for record in records:
-        factors = tuple((str(key), str(value)) for key, value in record["factors"].items())
+        factors = tuple((str(key), factor_text(value)) for key, value in record["factors"].items())
         found[str(record["case"]), factors].append(record)
     return found
 
 
-def _cell(key: Key, old: list[Mapping[str, Any]], new: list[Mapping[str, Any]], real_time: bool) -> Judged:
+def _cell(
+    key: Key, old: tuple[Side, list[Record]], new: tuple[Side, list[Record]], real_time: bool
+) -> Judged:
     label = " ".join([key[0], *(f"{name}={value}" for name, value in key[1])])
-    if not new:
-        return Judged(label, False, "it was not run", None)
-    verdicts = [{run["verdict"] for run in runs} for runs in (old, new)]
+    if not new[1] or not old[1]:
+        return Judged(label, False, "it was not run" if old[1] else "the old set has no such cell", None)
+    verdicts = [{run["verdict"] for run in runs} for _, runs in (old, new)]
     if verdicts[0] != verdicts[1]:
         counts = [
             ", ".join(f"{n} {v}" for v, n in Counter(run["verdict"] for run in runs).items())
-            for runs in (old, new)
+            for _, runs in (old, new)
         ]
         return Judged(label, False, f"verdicts were {counts[0]}, are {counts[1]}", None)
     parts, good, off = [], True, None
+    unit = "us" if real_time else "model us"
     for metric, tolerances in _TOLERANCE.items():
-        first, second = _values(old, metric), _values(new, metric)
+        first, second = _spans(old, metric), _spans(new, metric)
         if not first and not second:
             continue
         if not first or not second:
             return Judged(label, False, f"{_short(metric)} is there in one of the two alone", None)
-        tolerance, now = tolerances[1 if real_time else 0], median(second)
-        low, high = min(first) * (1 - tolerance), max(first) * (1 + tolerance)
-        distance = now / median(first) - 1 if median(first) else 0.0
+        tolerance = tolerances[1 if real_time else 0]
+        was, now = (median(value for _, value, _ in spans) for spans in (first, second))
+        low = min(span[0] for span in first) * (1 - tolerance)
+        high = max(span[2] for span in first) * (1 + tolerance)
+        distance = now / was - 1 if was else 0.0
         off = distance if metric == "rtt_p50_us" else off
-        good = good and low <= now <= high
-        parts.append(f"{_short(metric)} {median(first):.4g} -> {now:.4g} us ({distance:+.2%})")
+        near = median(span[2] for span in second) >= low and median(span[0] for span in second) <= high
+        good = good and near
+        parts.append(
+            f"{_short(metric)} {was:.4g} -> {now:.4g} {unit} ({distance:+.2%}){'' if near else ' !'}"
+        )
     return Judged(label, good, "; ".join(parts) or "no latencies, verdicts alike", off)
 
 
-def _values(runs: Iterable[Mapping[str, Any]], metric: str) -> list[float]:
-    values = (run["metrics"].get(metric) for run in runs)
-    return [float(value) for value in values if value is not None]
+def _spans(side: tuple[Side, list[Record]], metric: str) -> list[tuple[float, float, float]]:
+    """(low, value, high) of each run that has the metric: its value, and the interval that its requests give it."""
+    found = []
+    for run in side[1]:
+        value = run["metrics"].get(metric)
+        if value is not None:
+            low, high = _interval(side[0].latencies(str(run["run_id"])), _QUANTILE[metric])
+            found.append((min(low, value), float(value), max(high, value)))
+    return found
+
+
+def _interval(latencies_ns: npt.NDArray[np.int64] | None, share: float) -> tuple[float, float]:
+    """The 99 % interval of a quantile, in us, by order statistics; (inf, -inf), which is none, without samples.
+
+    Where waits come in whole scheduler ticks, a median is one of few values, and this says which others it may be.
+    """
+    answered = None if latencies_ns is None else latencies_ns[latencies_ns > 0]
+    if answered is None or not len(answered):
+        return math.inf, -math.inf
+    ordered, count = np.sort(answered), len(answered)
+    slack = _SIGMAS_99 * math.sqrt(count * share * (1 - share))
+    at = (math.floor(count * share - slack), math.ceil(count * share + slack))
+    low, high = (ordered[min(max(place, 0), count - 1)] / 1e3 for place in at)
+    return float(low), float(high)
 
 
 def _short(metric: str) -> str:

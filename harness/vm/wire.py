@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.errors import MissingError, PollbenchError
 from harness.evidence import Outcome
@@ -24,6 +24,18 @@ _MAX_JSON, _MAX_FILE, _MAX_FILES = 64 << 20, 16 << 20, 500
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+@-]{0,99}")
 _RESULT, _SAMPLES, _SAID = "result.json", "samples.npy", "said/"
 _KINDS = {"missing": MissingError, "failed": PollbenchError}
+
+
+class _Checked(BaseModel):
+    """A row of the link check, as harness.fidelity has it; `store` and reports show its words as they are."""
+
+    link: str
+    check: str
+    declared: str
+    measured: str
+    tolerance: str
+    ok: bool | None
+    reason: str
 
 
 @dataclass
@@ -53,6 +65,8 @@ def pack(answer: Answer) -> bytes:
             "knobs": measured.knobs,
             "qdiscs": measured.qdiscs,
             "features": measured.features,
+            "fidelity": measured.fidelity,
+            "breaches": measured.breaches,
         }
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -153,4 +167,6 @@ def _measured(document: dict[str, Any], samples: npt.NDArray[Any] | None) -> Mea
         knobs=rows.validate_python(document["knobs"]),
         qdiscs=rows.validate_python(document["qdiscs"]),
         features=_adapter(dict[str, dict[str, list[str]]]).validate_python(document["features"]),
+        fidelity=[row.model_dump() for row in _adapter(list[_Checked]).validate_python(document["fidelity"])],
+        breaches=[printable(each) for each in _adapter(list[str]).validate_python(document["breaches"])],
     )

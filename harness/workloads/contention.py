@@ -5,9 +5,40 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from harness.units import Count, DurationNs, Percent, SizeBytes
+
+
+class HogGroup(BaseModel):
+    """The hogs' control group; the others' weight is 100."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    weight: Count | None = Field(None, ge=1, le=10_000, description="cpu.weight of all hogs together")
+    quota_ns: DurationNs | None = Field(
+        None,
+        ge=1_000_000,
+        alias="quota",
+        description="cpu.max: CPU time of all hogs together per period",
+    )
+    period_ns: DurationNs = Field(
+        100_000_000, ge=1_000_000, le=1_000_000_000, alias="period", description="cpu.max: its period"
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> HogGroup:
+        if self.weight is None and self.quota_ns is None:
+            raise ValueError("nothing is set; expected weight or quota")
+        return self
 
 
 class Contention(BaseModel):
@@ -51,6 +82,13 @@ class Contention(BaseModel):
     policy: Literal["other", "batch", "idle", "fifo", "rr"] = Field("other", description="scheduling policy")
     priority: Count = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
     nice: Count = Field(0, ge=-20, le=19, description="nice value")
+    cgroup: HogGroup | None = Field(None, description="a control group for the hogs")
+
+    @model_serializer(mode="wrap")
+    def _without_what_came_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A file without a group means what it meant: its cells keep their names."""
+        plain: dict[str, Any] = handler(self)
+        return plain if self.cgroup else {key: value for key, value in plain.items() if key != "cgroup"}
 
     @field_validator("on", mode="before")
     @classmethod

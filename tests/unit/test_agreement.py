@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.agreement import agreement, places_differ
-from harness.report.agreement import agreement_table
+from harness.report.agreement import document
+from harness.report.layout import to_markdown, to_text
 from harness.tables import Source
 from tests.unit import synthetic
 
@@ -31,7 +32,10 @@ def test_other_times_with_the_same_signs_agree() -> None:
     assert {each.what for each in found} >= {"rtt_p50_us", "order by p50"}
     assert [each for each in found if each.agree is False] == []
     assert any(each.agree for each in found)
-    assert " conclusions agree" in agreement_table(found, ("host", "guest")).splitlines()[-1]
+    text = to_text(document(found), 100, color=False)
+    assert f"{len(found)} of {len(found)} conclusions agree." in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert "| case |" in to_markdown(document(found))
 
 
 def test_turned_round_they_do_not_agree() -> None:
@@ -40,4 +44,4 @@ def test_turned_round_they_do_not_agree() -> None:
     orders = [each for each in found if each.what == "order by p50"]
     assert orders
     assert not any(each.agree for each in orders)
-    assert " NO" in agreement_table(found, ("host", "guest"))
+    assert " NO" in to_text(document(found), 80, color=False)

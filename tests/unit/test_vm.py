@@ -20,7 +20,7 @@ from harness.vm.home import Home
 from harness.vm.kernels import with_kernels
 from harness.vm.modules import ModuleTree
 from harness.vm.recipe import differences
-from harness.vm.reproduced import judge
+from harness.vm.reproduced import Side, judge
 from tests import experiment
 
 QEMU = Emulator(("qemu-system-x86_64",), "7.2.22", "host")
@@ -195,6 +195,7 @@ def test_cpus_are_the_guest_s(tmp_path: Path) -> None:
 
 def record(p50: float, p99: float = 100.0, verdict: str = "valid") -> dict[str, Any]:
     return {
+        "run_id": "r",
         "case": "base",
         "factors": {},
         "verdict": verdict,
@@ -205,15 +206,15 @@ def record(p50: float, p99: float = 100.0, verdict: str = "valid") -> dict[str, 
 @pytest.mark.parametrize(
     ("new", "good", "said"),
     [
-        ([record(34.1), record(34.2)], True, "p50 34.05 -> 34.15 us (+0.29%)"),
-        ([record(34.9)], False, "p50 34.05 -> 34.9 us (+2.50%)"),
-        ([record(34.0, 120.0)], False, "p99 100 -> 120 us (+20.00%)"),
+        ([record(34.1), record(34.2)], True, "p50 34.05 -> 34.15 model us (+0.29%)"),
+        ([record(34.9)], False, "p50 34.05 -> 34.9 model us (+2.50%)"),
+        ([record(34.0, 120.0)], False, "p99 100 -> 120 model us (+20.00%)"),
         ([record(34.0, verdict="inert")], False, "verdicts were 2 valid, are 1 inert"),
         ([], False, "it was not run"),
     ],
 )
 def test_reproduced_is_a_rule(new: list[dict[str, Any]], good: bool, said: str) -> None:
-    (found,) = judge([record(34.0), record(34.1)], new, real_time=False)
+    (found,) = judge(Side([record(34.0), record(34.1)]), Side(new), real_time=False)
     assert found.reproduced is good
     assert said in found.said
 

@@ -63,6 +63,9 @@ def draw(kind: str, request: Request, form: str) -> bytes:
         )
     with matplotlib.rc_context(cast("Any", SETTINGS)):
         figure = KINDS[kind](request)
+        if request.view.model_time:
+            under = ", ".join(request.view.facts["accelerator"])
+            figure.supxlabel(f"model time ({under})", fontsize="small", color="0.35")
         for text in figure.findobj(Text):
             # An escape character from a file would make the SVG no XML at all.
             text.set_text(printable(text.get_text()))

@@ -54,7 +54,7 @@ def _alone(cell: CellView) -> str:
 
 def _card(look: Look, view: Overview, cell: CellView) -> Markup:
     tiles = [
-        _tile(said, " µs" if columns.metric(name).unit == "us" else "", change)
+        _tile(said, _unit(view, name), change)
         for name, said in _TILES
         if (change := cell.changes.get(name)) is not None
     ]
@@ -64,6 +64,12 @@ def _card(look: Look, view: Overview, cell: CellView) -> Markup:
         "p", times(sentence(cell, view.baseline).replace(" us", " µs").replace("->", "→")), class_="sentence"
     )
     return tag("article", head, at, tag("div", *tiles, class_="tiles"), said, class_="card")
+
+
+def _unit(view: Overview, name: str) -> str:
+    if columns.metric(name).unit != "us":
+        return ""
+    return " model µs" if view.model_time else " µs"
 
 
 def _tile(name: str, unit: str, change: Change) -> Markup:

@@ -7,11 +7,13 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 
+from harness.agreement import agreement as conclusions
+from harness.agreement import places_differ
 from harness.compare import Comparison
 from harness.overview import Overview
 from harness.plots import Study, marks
-from harness.report import words
-from harness.report.html.between import comparison_blocks
+from harness.report import agreement, words
+from harness.report.html.between import blocks, comparison_blocks
 from harness.report.html.drawn import VIEWABLE, draw
 from harness.report.html.frame import section
 from harness.report.html.look import Look
@@ -37,12 +39,22 @@ def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None =
         content.append(
             section("between", "Between the sets", comparison_blocks(comparison), short="Comparison")
         )
+        content += _agreement([study for study, _ in sets])
     for each in drawn:
         parts = list(sections(look, each, viewer if alone else None, comparison if alone else None))
         content.append(join(parts) if alone else _set(each.view, parts))
     if not alone and viewer is not None:
         content.append(section("viewer-of-all", "Any run's time series", viewer, short="Any run"))
     return _document(look, [view for _, view in sets], content, series)
+
+
+def _agreement(studies: Sequence[Study]) -> list[Markup]:
+    """Which conclusions a host's and a guest's set share; nothing for sets of one place."""
+    sources = [study.source for study in studies]
+    if not places_differ(sources):
+        return []
+    found = blocks(agreement.document(conclusions(sources[0], sources[1])))
+    return [section("agreement", agreement.TITLE, found, short="Agreement")]
 
 
 def _head(view: Overview, level: str) -> Markup:

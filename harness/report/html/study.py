@@ -32,12 +32,18 @@ def sections(
     table = summary(look, view)
     if table is not None:
         lead = "Medians over the valid runs of each cell, with the interval of that median."
+        lead += " Times are model time." if view.model_time else ""
         yield section(f"{key}cells", "All cells", table, _tests(comparison), lead=lead, short="Cells")
     charts = list(chart_sections(look, drawn, viewer))
     if charts:
         # Together in one box: the switches stay in sight as long as there are charts, and no longer.
         switches = legend(look, dict.fromkeys(cell.case for cell in view.cells), view.baseline)
-        yield tag("div", switches, *charts, class_="charts")
+        said = (
+            tag("p", "All times in these charts are model time: ", view.model_time)
+            if view.model_time
+            else None
+        )
+        yield tag("div", switches, said, *charts, class_="charts")
     yield from _tables(look, drawn)
 
 

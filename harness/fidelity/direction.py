@@ -1,0 +1,66 @@
+"""One shaped direction of a link, tried: who sends, who receives, what is declared, and what is told of it."""
+
+from __future__ import annotations
+
+import select
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from harness.kernel.frames import FrameEnd
+from harness.spec.topology import Shape
+
+Row = dict[str, Any]
+"""{link, check, declared, measured, tolerance, ok, reason}; ok is None where this host cannot offer enough to tell."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One direction of a link: who sends, who receives, and what is declared of it."""
+
+    name: str
+    shape: Shape
+    mtu: int
+    sender: FrameEnd
+    receiver: FrameEnd
+
+
+def row(
+    direction: Direction, check: str, declared: str, measured: str, ok: bool | None, tolerance: str = ""
+) -> Row:
+    """What was found of one declared property."""
+    reason = f"{direction.name}: {check} {measured} instead of {declared}" if ok is False else ""
+    return {
+        "link": direction.name,
+        "check": check,
+        "declared": declared,
+        "measured": measured,
+        "tolerance": tolerance,
+        "ok": ok,
+        "reason": reason,
+    }
+
+
+def packets(direction: Direction) -> int:
+    """How many have arrived."""
+    return direction.receiver.state().statistics["rx_packets"]
+
+
+def drain(direction: Direction) -> None:
+    """Wait until nothing more arrives: what is left in a queue would be in the way of the workload."""
+    shape = direction.shape
+    pause_s = max(0.002, 3 * 1514 * 8 / (shape.rate_bps or 10**9))
+    deadline = time.monotonic() + 2 + (shape.delay_ns + shape.jitter_ns) / 1e9
+    time.sleep((shape.delay_ns + shape.jitter_ns) / 1e9)
+    last = -1
+    while (now := packets(direction)) != last and time.monotonic() < deadline:
+        last = now
+        time.sleep(pause_s)
+    direction.receiver.received()
+
+
+def readable(end: FrameEnd, seconds: float) -> None:
+    """Wait until a frame can be received, or for so long."""
+    poll = select.poll()
+    poll.register(end.fileno(), select.POLLIN)
+    poll.poll(1000 * seconds)

@@ -1,0 +1,77 @@
+"""What a guest finds that its machine is: processors, NUMA nodes, the IOMMU before its NICs, the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from harness.kernel import cpufacts
+from harness.kernel.hostfiles import HostFiles
+
+_KERNEL_LOG = "/dev/kmsg"
+_RECORD = 8192
+_UNKNOWN = "Unknown kernel command line parameters"
+_POLLING = "using polling idle threads"
+
+
+def machine_facts(nics: Mapping[str, str]) -> dict[str, Any]:
+    """As JSON data. nics: PCI address of each emulated NIC by its hardware address."""
+    files = HostFiles("/")
+    log = _kernel_log()
+    topology = cpufacts.topology(files)
+    return {
+        "cpus": topology["cpus"],
+        "sockets": topology["packages"],
+        "cores": topology["cores"],
+        "memory_bytes": _memory(files),
+        "numa": cpufacts.numa(files),
+        "isolated": topology["isolated"],
+        "nohz_full": topology["nohz_full"],
+        "mitigated": [
+            name
+            for name, verdict in cpufacts.vulnerabilities(files).items()
+            if str(verdict).startswith("Mitigation")
+        ],
+        "cmdline": files.text("/proc/cmdline") or "",
+        "unknown_words": _quoted(log, _UNKNOWN),
+        "idle_polls": _POLLING in log,
+        "nics": {mac: _nic(files, pci) for mac, pci in nics.items()},
+    }
+
+
+def _memory(files: HostFiles) -> int:
+    size = files.fields("/proc/meminfo").get("MemTotal", "0").split()[0]
+    return int(size) * 1024
+
+
+def _nic(files: HostFiles, pci: str) -> dict[str, Any]:
+    """The NUMA node (-1: none) and the kind of the IOMMU domain ("none" without one) of a PCI device."""
+    place = f"/sys/bus/pci/devices/{pci}"
+    node = files.number(f"{place}/numa_node")
+    return {
+        "node": -1 if node is None else node,
+        "iommu": files.text(f"{place}/iommu_group/type") or "none",
+    }
+
+
+def _kernel_log() -> str:
+    """What the kernel has said since it started; empty where it is not to be read."""
+    found = []
+    with contextlib.suppress(OSError):
+        log = os.open(_KERNEL_LOG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            while True:  # until EAGAIN: a record for each read
+                found.append(os.read(log, _RECORD))
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(log)
+    return b"".join(found).decode(errors="replace")
+
+
+def _quoted(log: str, head: str) -> list[str]:
+    """The words in quotes behind a head, such as those that the kernel did not know."""
+    rest = log.partition(head)[2].partition("\n")[0]
+    return rest.split('"')[1].split() if rest.count('"') > 1 else []
