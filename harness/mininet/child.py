@@ -10,16 +10,24 @@ from typing import Any
 
 from harness.mininet.find import Refused, make_topo
 from harness.mininet.imports import prepare
+from harness.mininet.rehearsal import own_classes
 
 
-def graph(topo: Any) -> dict[str, Any]:
-    """Nodes and links of a Topo in the order in which Mininet makes them, options as plain data."""
+def graph(topo: Any, rehearsed: bool) -> dict[str, Any]:
+    """Nodes and links of a Topo in the order in which Mininet makes them, options as plain data.
+
+    rehearsed: say of host classes of the user's own what they would do ("own").
+    """
     info = {name: topo.nodeInfo(name) for name in topo.nodes(sort=False)}
     hosts = [{"name": name, "opts": _plain(info[name])} for name in topo.hosts()]
     switches = [{"name": name, "opts": _plain(info[name])} for name in topo.switches()]
     links = []
     for first, second, _, opts in topo.links(sort=True, withKeys=True, withInfo=True):
         links.append({"ends": [_plain(first), _plain(second)], "opts": _plain(opts)})
+    own = own_classes(topo) if rehearsed else {}
+    for host in hosts:
+        if (told := own.get(host["name"])) is not None:
+            host["own"] = _plain(told)
     return {"hosts": hosts, "switches": switches, "links": links}
 
 
@@ -47,7 +55,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         topo = make_topo(
             request["name"], request["directory"], list(request["args"]), dict(request["keywords"])
         )
-        return graph(topo)
+        return graph(topo, bool(request["rehearsed"]))
     except Refused as error:
         return {"error": {"got": error.got, "todo": error.todo, "where": error.where}}
     except (KeyError, TypeError, AttributeError, ValueError) as error:

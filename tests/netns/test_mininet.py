@@ -31,6 +31,8 @@ NAMES: list[tuple[str, dict[str, Any]]] = [
     (f"{TOPOS}/wan.py:Wan", {}),
     (f"{TOPOS}/ring.py", {}),
     (f"{TOPOS}/factory.py:Server", {}),
+    (f"{TOPOS}/routers.py:sites", {}),
+    ("mininet.examples.linuxrouter:NetworkTopo", {}),
     ("mininet.examples.linearbandwidth:LinearTestTopo", {"args": {"N": 4}}),
     ("mininet.examples.multilink:simpleMultiLinkTopo", {"args": {"n": 1}}),
 ]
