@@ -32,7 +32,7 @@ def graph(topo: Any, rehearsed: bool) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON data; a class or function as {"class": its name, "keywords": {...}}, anything else as {"object": text}."""
+    """JSON data; a class or function as {"class": name, "keywords", "bases"}, anything else as {"object": text}."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):
@@ -44,7 +44,8 @@ def _plain(value: Any) -> Any:
         keywords = _plain(value.keywords)
         return inner | {"keywords": inner.get("keywords", {}) | keywords} if "class" in inner else inner
     if callable(value):
-        return {"class": str(getattr(value, "__name__", value)), "keywords": {}}
+        bases = [base.__name__ for base in getattr(value, "__mro__", ())]
+        return {"class": str(getattr(value, "__name__", value)), "keywords": {}, "bases": bases}
     return {"object": repr(value)[:80]}
 
 
@@ -52,7 +53,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The graph, or {"error": ...}."""
     prepare()
     try:
-        topo = make_topo(
+        topo, _ = make_topo(
             request["name"], request["directory"], list(request["args"]), dict(request["keywords"])
         )
         return graph(topo, bool(request["rehearsed"]))

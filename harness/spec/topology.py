@@ -233,14 +233,23 @@ class Link(Sparing):
         return self.shape if self.own_reverse is None else self.own_reverse
 
 
+class Controller(Section):
+    """An OpenFlow controller that is started for the testbed, where Mininet's switches are."""
+
+    command: str = Field(min_length=1, description="program and arguments")
+    port: Count = Field(6653, description="TCP port that it listens on", ge=1, le=65535)
+
+
 class Emulator(Section):
     """How Mininet builds a topology under engine: mininet."""
 
     switch: Literal["LinuxBridge", "OVSBridge", "OVSSwitch"] = Field(
         "LinuxBridge", description="class of switches that name none"
     )
-    controller: str | None = Field(
-        None, description='"HOST:PORT" of a remote OpenFlow controller; none if absent'
+    controller: str | Controller | None = Field(
+        None,
+        description="OpenFlow controller: a command; HOST:PORT, seen from the switches; or a name in the file's "
+        "`controllers`; none if absent",
     )
 
 
