@@ -21,13 +21,14 @@ _PATIENCE_S = 60.0
 
 
 class Held(NamedTuple):
-    """A testbed held open. nodes: node to the path of its namespace."""
+    """A testbed held open. nodes: node to the path of its namespace; token: what bears its name on this host."""
 
     name: str
     pid: int
     started: int
     what: str
     nodes: dict[str, str]
+    token: str
 
 
 @contextlib.contextmanager
@@ -39,7 +40,7 @@ def announced(testbed: Testbed, name: str, what: str, journal: Journal) -> Itera
         raise InputError("hold a testbed open", on=name, got="there is one of this name", todo=todo)
     number = journal.note("file", path=str(path))
     nodes = {node: handle.netns_path for node, handle in testbed.nodes.items()}
-    held = Held(name, os.getpid(), start_ticks(os.getpid()), what, nodes)
+    held = Held(name, os.getpid(), start_ticks(os.getpid()), what, nodes, testbed.token)
     path.write_text(json.dumps(held._asdict()))
     try:
         yield

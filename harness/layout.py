@@ -145,10 +145,14 @@ class Layout:
 
         A node with one link needs only the default route (if its peer forwards), however large the topology.
         """
+        fixed = list(self._declared(node))
+        if self.topology.nodes[node].default_route is not None:
+            return fixed
+        given = {route.to for route in fixed}
+        return fixed + [route for route in self._computed(node) if route.to not in given]
+
+    def _computed(self, node: str) -> list[Route]:
         ports = self.ports[node]
-        declared = self.topology.nodes[node].default_route
-        if declared is not None:
-            return self._declared(node, ipaddress.ip_address(declared))
         if not self.routers:
             return []
         walked = list(self._walk(node))
@@ -167,13 +171,26 @@ class Layout:
                 found[subnet] = Route(subnet, gateway.interface.ip, ifindexes[via])
         return list(found.values())
 
-    def _declared(self, node: str, gateway: Address) -> list[Route]:
-        """The default route that a file declares. InputError where no port of the node is in its subnet."""
-        for port in self.ports[node]:
-            if port.addressed and gateway in port.interface.network:
-                return [Route(_everything(gateway.version), gateway, port.ifindex)]
-        got = f"its default route, {gateway}, is in no subnet of its interfaces"
-        raise InputError("lay out the topology", on=node, got=got, todo="take an address of a neighbour")
+    def _declared(self, node: str) -> Iterator[Route]:
+        """The routes that a file declares. InputError where no port of the node is in a gateway's subnet."""
+        wanted = self.topology.nodes[node]
+        routes = {
+            ipaddress.ip_network(to): ipaddress.ip_address(via) for to, via in (wanted.routes or {}).items()
+        }
+        if wanted.default_route is not None:
+            gateway = ipaddress.ip_address(wanted.default_route)
+            routes[_everything(gateway.version)] = gateway
+        for to, gateway in routes.items():
+            port = next(
+                (one for one in self.ports[node] if one.addressed and gateway in one.interface.network), None
+            )
+            if port is None:
+                what = "default route" if to.prefixlen == 0 else f"route to {to}"
+                got = f"the gateway of its {what}, {gateway}, is in no subnet of its interfaces"
+                raise InputError(
+                    "lay out the topology", on=node, got=got, todo="take an address of a neighbour"
+                )
+            yield Route(to, gateway, port.ifindex)
 
     def address(self, node: str, seen_from: str | None = None) -> str:
         """The address by which `seen_from` reaches `node` in the fewest hops; the first one if not said.

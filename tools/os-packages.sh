@@ -33,6 +33,9 @@ if [ "${1:-run}" = test ]; then
     need mn mininet
     need sshd openssh-server
     need brctl bridge-utils
+    need ifconfig net-tools
+    need ovs-vsctl openvswitch-switch
+    need ovs-testcontroller openvswitch-testcontroller
     { command -v chromium || command -v google-chrome; } >/dev/null 2>&1 || lack chromium
     need chromedriver chromium-driver
 fi
@@ -58,8 +61,8 @@ if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
 fi
 
 # The lists of a fresh machine are empty or old, so a first failure earns one refresh. iperf3 asks whether to start
-# a server at boot: no question may stop us, and the answer by default is no. memcached starts one at once, on the
-# loopback address, where no test looks.
+# a server at boot: no question may stop us, and the answer by default is no. memcached and
+# Open vSwitch start theirs at once, where no test looks: tests have daemons of their own.
 install() {
     # shellcheck disable=SC2086  # a list of package names
     tools/as-root.sh env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing

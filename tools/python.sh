@@ -15,7 +15,7 @@ print(sys.executable)
 '
 
 why=""
-for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 /usr/bin/python3}; do
+for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3}; do
     if ! command -v "$candidate" >/dev/null 2>&1; then
         [ -z "${PYTHON:-}" ] || why="$candidate: not found"
         continue

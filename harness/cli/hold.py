@@ -23,6 +23,7 @@ from harness.spec.messages import did_you_mean
 from harness.spec.toponame import load_topology
 from harness.stopping import stop_on_signals
 from harness.testbed import Testbed, open_testbed
+from harness.testbed.openvswitch import variables_of
 from harness.testbed.reach import Reach, ping_all
 
 _LOOK_S = 0.2
@@ -157,6 +158,7 @@ def enter(arguments: argparse.Namespace) -> int:
         shell = os.environ.get("SHELL") or "/bin/sh"
         program = [shell, *(["--norc"] if os.path.basename(shell) == "bash" else [])]
     environment = os.environ | {"PS1": f"{arguments.node}# ", "POLLBENCH_NODE": arguments.node}
+    environment |= variables_of(testbed.token)
     with in_netns(testbed.nodes[arguments.node]):
         try:
             os.execvpe(program[0], program, environment)

@@ -9,7 +9,8 @@ from harness.evidence import Outcome
 from harness.fidelity.chance import chance_rows
 from harness.fidelity.delay import delay_rows
 from harness.fidelity.direction import Direction, Row, drain
-from harness.fidelity.rate import EASY_BPS, RATE_SHARE, megabits, rate_rows
+from harness.fidelity.feed import EASY_BPS
+from harness.fidelity.rate import RATE_SHARE, megabits, rate_rows
 from harness.kernel.frames import FrameEnd
 from harness.layout import Layout, PortLayout
 from harness.probes import Difference
@@ -126,6 +127,6 @@ def _settled(direction: Direction, check: Callable[[Direction, int], list[Row]])
             told = found
             longer *= _LONGER
         elif (direction.shape.rate_bps or 0) > EASY_BPS:
-            # Faster than one sender can be: another try would only take time.
+            # Perhaps faster than this host can be: another try would only take time.
             break
     return told if told is not None else found

@@ -12,12 +12,21 @@ from typing import Self
 from harness.kernel.links import LinkState, link_dump_one
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
+from harness.kernel.readback import dump
 
 # For experiments on one's own network (IEEE 802, "Local Experimental Ethertype 1").
 ETHERTYPE = 0x88B5
 HEADER_BYTES = 14
 
-_SO_TIMESTAMPNS, _SCM_TIMESTAMPNS = 35, 35
+_SO_TIMESTAMPNS, _SCM_TIMESTAMPNS, _SO_SNDBUFFORCE = 35, 35, 32
+_SOL_PACKET, _PACKET_VNET_HDR = 263, 15
+# What waits in a queue is on the sender's account: room for 20 ms at 20 Gbit/s.
+_SEND_BYTES = 64 << 20
+# Of struct virtio_net_hdr: flags, type, length of the headers, bytes in a segment, where the checksum starts and goes.
+_OFFLOAD = struct.Struct("=BBHHHH")
+_NEEDS_CHECKSUM, _SEGMENTS_TCPV4, _CHECKSUM_OFFSET = 1, 1, 16
+_ROOT = 0xFFFFFFFF
+_IP_BYTES, _TCP_BYTES, _PACKET_MAX = 20, 20, 65535
 _TIMESPEC = struct.Struct("=qq")
 _NUMBER = struct.Struct("!Iq")
 _SMALLEST = 60
@@ -29,12 +38,13 @@ class FrameEnd:
     def __init__(self, netns_fd: int, device: str, ifindex: int, mac: bytes, peer_mac: bytes) -> None:
         """Raises OSError: EPERM, ENODEV."""
         self._head = peer_mac + mac + struct.pack("!H", ETHERTYPE)
-        self._ifindex = ifindex
+        self._ifindex, self._netns_fd, self._device = ifindex, netns_fd, device
         with in_netns(netns_fd), contextlib.ExitStack() as stack:
             self._netlink = stack.enter_context(NetlinkSocket())
             self._socket = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)
             self._socket.bind((device, ETHERTYPE))
             self._stack = stack.pop_all()
 
@@ -50,16 +60,11 @@ class FrameEnd:
         """Send the same frame `count` times, up to where the queue is full; how many went."""
         body = _NUMBER.pack(number, at_ns)
         frame = self._head + body + bytes(max(size_bytes, _SMALLEST) - HEADER_BYTES - len(body))
-        send, done = self._socket.send, 0
-        try:
-            while done < count:
-                send(frame)
-                done += 1
-        except OSError as error:
-            if error.errno in (errno.ENOBUFS, errno.EAGAIN):
-                return done
-            raise
-        return done
+        return _send_many(self._socket, frame, count)
+
+    def joined(self, mtu: int, count: int) -> JoinedFrames:
+        """A sender of `count` full frames at once, to the same end. Close it. Raises OSError."""
+        return JoinedFrames(self._netns_fd, self._device, self._head[:12], mtu, count)
 
     def received(self) -> list[tuple[int, int, int]]:
         """(number, time sent, time received, both as given) of every frame that has arrived; times in ns since 1970."""
@@ -81,6 +86,13 @@ class FrameEnd:
         """The device with its counters."""
         return link_dump_one(self._netlink, self._ifindex)
 
+    def throttled(self) -> int:
+        """How often the device's outermost queue had something to send and was not allowed to. Raises OSError."""
+        roots = (
+            state for state in dump(self._netlink) if state.ifindex == self._ifindex and state.parent == _ROOT
+        )
+        return sum(state.statistics.get("overlimits", 0) for state in roots)
+
     def __enter__(self) -> Self:
         return self
 
@@ -88,3 +100,71 @@ class FrameEnd:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+
+class JoinedFrames:
+    """Frames of a link's full size that pass the kernel as one packet, as TCP's do until a driver cuts them apart.
+
+    A queue counts such a packet with the headers that its segments will have. Nobody takes them: they are addressed to
+    127.0.0.1, which no device may receive. bytes_on_wire: of all frames that one send joins.
+    """
+
+    def __init__(self, netns_fd: int, device: str, macs: bytes, mtu: int, count: int) -> None:
+        self._full = HEADER_BYTES + mtu
+        segment = mtu - _IP_BYTES - _TCP_BYTES
+        self._count = max(1, min(count, (_PACKET_MAX - _IP_BYTES - _TCP_BYTES) // segment))
+        self.bytes_on_wire = self._count * self._full
+        self._packet = _joined(macs, segment, self._count * segment)
+        with in_netns(netns_fd), contextlib.ExitStack() as stack:
+            self._socket = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+            self._socket.setblocking(False)
+            self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)
+            self._socket.bind((device, 0))
+            stack.pop_all()
+
+    def send_many(self, count: int) -> int:
+        """Send so many, up to where the queue is full; how many went. Raises OSError."""
+        return _send_many(self._socket, self._packet, count)
+
+    def arrived(self, before: dict[str, int], now: dict[str, int]) -> float:
+        """How many have arrived at a device between these states of its counters, whole or in segments."""
+        packets, received = (now[key] - before[key] for key in ("rx_packets", "rx_bytes"))
+        return float(packets) if received > packets * self._full else packets / self._count
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def _joined(macs: bytes, segment: int, payload: int) -> bytes:
+    """A packet with a virtio_net_hdr before it, as a packet socket takes it."""
+    headers = HEADER_BYTES + _IP_BYTES + _TCP_BYTES
+    start = HEADER_BYTES + _IP_BYTES
+    kind = _SEGMENTS_TCPV4 if payload > segment else 0
+    offload = _OFFLOAD.pack(_NEEDS_CHECKSUM, kind, headers, segment if kind else 0, start, _CHECKSUM_OFFSET)
+    source, target = socket.inet_aton("192.0.2.1"), socket.inet_aton("127.0.0.1")
+    parts = (0x45, 0, _IP_BYTES + _TCP_BYTES + payload, 0, 0, 64, socket.IPPROTO_TCP)
+    bare = struct.pack("!BBHHHBBH4s4s", *parts, 0, source, target)
+    ip = struct.pack("!BBHHHBBH4s4s", *parts, _checksum(bare), source, target)
+    tcp = struct.pack("!HHIIBBHHH", 9, 9, 0, 0, _TCP_BYTES // 4 << 4, 0x10, 0xFFFF, 0, 0)
+    return offload + macs + struct.pack("!H", 0x0800) + ip + tcp + bytes(payload)
+
+
+def _checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071)."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def _send_many(sock: socket.socket, packet: bytes, count: int) -> int:
+    send, done = sock.send, 0
+    try:
+        while done < count:
+            send(packet)
+            done += 1
+    except OSError as error:
+        if error.errno not in (errno.ENOBUFS, errno.EAGAIN):
+            raise
+    return done

@@ -25,7 +25,15 @@ _RED_PARMS, _HFSC_USC = 1, 3
 _TBF_RATE64 = 4
 _NETEM_FIXED_BYTES, _NETEM_LATENCY64, _NETEM_JITTER64 = 24, 10, 11
 
+# A class of htb among the kinds, which has options of its own.
+_HTB_CLASS = "htb class"
+_TCA_KIND = 1
+
 Values = dict[str, int | float]
+
+# What options say is in their bytes alone: a topology has many of the same.
+_KNOWN_MOST = 4096
+_known: dict[tuple[str, bytes], Values] = {}
 
 
 class QdiscState(NamedTuple):
@@ -36,12 +44,12 @@ class QdiscState(NamedTuple):
     handle: int
     parent: int
     options: Values
-    decoded: Any  # the whole message, as pyroute2 decodes it; lazily, so what nobody asks for costs nothing
+    message: bytes  # the whole of it; what nobody asks for is not decoded
 
     @property
     def statistics(self) -> dict[str, int]:
         """Counters: bytes, packets, queued_packets, queued_bytes, drops, requeues, overlimits."""
-        return _statistics(self.decoded)
+        return _statistics(_decoded(self.message))
 
 
 def dump(sock: NetlinkSocket, wanted: Collection[tuple[int, int]] | None = None) -> list[QdiscState]:
@@ -75,13 +83,22 @@ def _decoded(message: bytes) -> Any:
 
 
 def _state(message: bytes) -> QdiscState:
-    found = _decoded(message)
-    kind, options = found.get_attr("TCA_KIND"), found.get_attr("TCA_OPTIONS")
-    values: Values = {}
-    if kind in _READERS and options is not None:
-        raw = attrs(message, _HEADER_BYTES + TCMSG.size)[TCA_OPTIONS]
-        values = _READERS[kind](options, raw)
-    return QdiscState(found["index"], kind, found["handle"], found["parent"], values, found)
+    _, _, _, ifindex, handle, parent, _ = TCMSG.unpack_from(message, _HEADER_BYTES)
+    found = attrs(message, _HEADER_BYTES + TCMSG.size)
+    kind = found[_TCA_KIND].rstrip(b"\0").decode()
+    values = _once(kind, found.get(TCA_OPTIONS), message) if kind in _READERS else {}
+    return QdiscState(ifindex, kind, handle, parent, values, message)
+
+
+def _once(kind: str, raw: bytes | None, message: bytes) -> Values:
+    """The options of a message by the reader of its kind; the same bytes are decoded only once."""
+    if raw is None:
+        return {}
+    if (kind, raw) not in _known:
+        if len(_known) >= _KNOWN_MOST:
+            _known.clear()
+        _known[kind, raw] = _READERS[kind](_decoded(message).get_attr("TCA_OPTIONS"), raw)
+    return dict(_known[kind, raw])
 
 
 def _statistics(found: Any) -> dict[str, int]:
@@ -116,13 +133,12 @@ def _htb(_: Any, __: bytes) -> Values:
 
 def _htb_rate(sock: NetlinkSocket, qdisc: QdiscState) -> Values:
     for message in _all(sock, _RTM_GETTCLASS, qdisc.ifindex):
-        found = _decoded(message)
-        if found["handle"] == qdisc.handle | HTB_CLASS_MINOR:
-            return _htb_class(found.get_attr("TCA_OPTIONS"))
+        if TCMSG.unpack_from(message, _HEADER_BYTES)[4] == qdisc.handle | HTB_CLASS_MINOR:
+            return _once(_HTB_CLASS, attrs(message, _HEADER_BYTES + TCMSG.size).get(TCA_OPTIONS), message)
     return {}
 
 
-def _htb_class(found: Any) -> Values:
+def _htb_class(found: Any, _: bytes) -> Values:
     parameters = found.get_attr("TCA_HTB_PARMS")
     rate = found.get_attr("TCA_HTB_RATE64") or parameters["rate"]
     return {"rate_bps": rate * 8, "burst_bytes": _ticks_to_bytes(parameters["buffer"], rate)}
@@ -209,6 +225,7 @@ _READERS: Mapping[str, Callable[[Any, bytes], Values]] = {
     "codel": _codel,
     "fq_codel": _fq_codel,
     "cake": _cake,
+    _HTB_CLASS: _htb_class,
 }
 
 

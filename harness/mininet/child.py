@@ -10,21 +10,29 @@ from typing import Any
 
 from harness.mininet.find import Refused, make_topo
 from harness.mininet.imports import prepare
+from harness.mininet.rehearsal import own_classes
 
 
-def graph(topo: Any) -> dict[str, Any]:
-    """Nodes and links of a Topo in the order in which Mininet makes them, options as plain data."""
+def graph(topo: Any, rehearsed: bool) -> dict[str, Any]:
+    """Nodes and links of a Topo in the order in which Mininet makes them, options as plain data.
+
+    rehearsed: say of host classes of the user's own what they would do ("own").
+    """
     info = {name: topo.nodeInfo(name) for name in topo.nodes(sort=False)}
     hosts = [{"name": name, "opts": _plain(info[name])} for name in topo.hosts()]
     switches = [{"name": name, "opts": _plain(info[name])} for name in topo.switches()]
     links = []
     for first, second, _, opts in topo.links(sort=True, withKeys=True, withInfo=True):
         links.append({"ends": [_plain(first), _plain(second)], "opts": _plain(opts)})
+    own = own_classes(topo) if rehearsed else {}
+    for host in hosts:
+        if (told := own.get(host["name"])) is not None:
+            host["own"] = _plain(told)
     return {"hosts": hosts, "switches": switches, "links": links}
 
 
 def _plain(value: Any) -> Any:
-    """JSON data; a class or function as {"class": its name, "keywords": {...}}, anything else as {"object": text}."""
+    """JSON data; a class or function as {"class": name, "keywords", "bases"}, anything else as {"object": text}."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):
@@ -36,7 +44,8 @@ def _plain(value: Any) -> Any:
         keywords = _plain(value.keywords)
         return inner | {"keywords": inner.get("keywords", {}) | keywords} if "class" in inner else inner
     if callable(value):
-        return {"class": str(getattr(value, "__name__", value)), "keywords": {}}
+        bases = [base.__name__ for base in getattr(value, "__mro__", ())]
+        return {"class": str(getattr(value, "__name__", value)), "keywords": {}, "bases": bases}
     return {"object": repr(value)[:80]}
 
 
@@ -44,10 +53,10 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The graph, or {"error": ...}."""
     prepare()
     try:
-        topo = make_topo(
+        topo, _ = make_topo(
             request["name"], request["directory"], list(request["args"]), dict(request["keywords"])
         )
-        return graph(topo)
+        return graph(topo, bool(request["rehearsed"]))
     except Refused as error:
         return {"error": {"got": error.got, "todo": error.todo, "where": error.where}}
     except (KeyError, TypeError, AttributeError, ValueError) as error:

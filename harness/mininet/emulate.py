@@ -11,15 +11,16 @@ from typing import Any
 
 from harness.mininet.find import Refused, make_topo
 from harness.mininet.imports import prepare
+from harness.mininet.trees import settle
 
-_STP_PATIENCE_S = 60.0
 _OVS = ("OVSSwitch", "OVSKernelSwitch", "OVSBridge")
 
 
 def build(request: dict[str, Any]) -> Any:
     """The started Mininet of a request. Raises Refused, and whatever Mininet raises, SystemExit too."""
     prepare()
-    topo = make_topo(request["name"], request["directory"], list(request["args"]), dict(request["keywords"]))
+    args, keywords = list(request["args"]), dict(request["keywords"])
+    topo, namespace = make_topo(request["name"], request["directory"], args, keywords)
     import mininet.net
     from mininet import node, nodelib
     from mininet.link import TCLink, TCULink
@@ -32,25 +33,40 @@ def build(request: dict[str, Any]) -> Any:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     wanted = request["switch"]
     switch = getattr(nodelib, wanted, None) or getattr(node, wanted)
-    controller = _controller(request["controller"], node)
+    controller = _controller(request["controller"], node, namespace)
     _complete(topo, switch, controller is not None, request["kernel_datapath"])
     if request["stp"]:
         for name in topo.switches():
             topo.nodeInfo(name).setdefault("stp", True)
     # The user-space datapath passes packets on whose checksum the sender left to hardware that is not there.
-    link = TCULink if wanted in _OVS and not request["kernel_datapath"] else TCLink
+    link = TCULink if request["open_flow"] and not request["kernel_datapath"] else TCLink
     # The switches' namespace is this process's own, made for this testbed alone.
     net = mininet.net.Mininet(topo=topo, switch=switch, link=link, controller=controller, waitConnected=False)
     net.start()
-    _wait(net, controller is not None)
+    if controller is not None:
+        _connect(net, float(request["connect_s"]), bool(request["must_connect"]))
+    settle(net.switches)
     return net
 
 
-def _controller(wanted: str | None, node: Any) -> Any:
+def _controller(wanted: str | None, node: Any, namespace: dict[str, Any]) -> Any:
+    """What makes the controller: a remote one, or one of the file's own."""
     if wanted is None:
         return None
-    host, _, port = wanted.rpartition(":")
-    return lambda name, **keys: node.RemoteController(name, ip=host or "127.0.0.1", port=int(port), **keys)
+    # There is nobody else in this namespace who could listen there; and the question needs telnet.
+    node.Controller.checkListening = lambda _controller: None
+    host, colon, port = wanted.rpartition(":")
+    if colon:
+        return lambda name, **keys: node.RemoteController(
+            name, ip=host or "127.0.0.1", port=int(port), **keys
+        )
+    controllers = namespace.get("controllers")
+    listed = controllers if isinstance(controllers, dict) else {}
+    if wanted not in listed:
+        names = ", ".join(map(str, listed)) or "none"
+        where = f"{namespace.get('__file__', '')}:1:1"
+        raise Refused(f'there is no controller "{wanted}" in it', f"its `controllers`: {names}", where)
+    return listed[wanted]
 
 
 def _complete(topo: Any, default: Any, controlled: bool, kernel: bool) -> None:
@@ -66,19 +82,17 @@ def _complete(topo: Any, default: Any, controlled: bool, kernel: bool) -> None:
                 info["failMode"] = "standalone"
 
 
-def _wait(net: Any, controlled: bool) -> None:
-    """Until switches are connected, or their spanning tree has settled."""
-    if controlled:
-        net.waitConnected(timeout=10)
-    deadline = time.monotonic() + _STP_PATIENCE_S
-    for switch in net.switches:
-        if not getattr(switch, "stp", False) or type(switch).__name__ != "LinuxBridge":
-            continue
-        while time.monotonic() < deadline:
-            told = str(switch.cmd("brctl showstp", switch))
-            if "listening" not in told and "learning" not in told:
-                break
-            time.sleep(0.2)
+def _connect(net: Any, patience_s: float, must: bool) -> None:
+    """Until the switches have found their controller. Refused when they do not, and must."""
+    deadline = time.monotonic() + patience_s
+    waiting = [switch for switch in net.switches if hasattr(switch, "connected")]
+    while waiting := [switch for switch in waiting if not switch.connected()]:
+        if time.monotonic() > deadline:
+            if must:
+                got = f"switch {waiting[0].name} has not found its controller after {patience_s:g} s"
+                raise Refused(got, "see that the controller speaks OpenFlow on this port")
+            return
+        time.sleep(0.05)
 
 
 def described(net: Any) -> dict[str, Any]:

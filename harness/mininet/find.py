@@ -35,8 +35,10 @@ def built_in() -> dict[str, Callable[..., Any]]:
     }
 
 
-def make_topo(name: str, directory: str, args: list[Any], keywords: dict[str, Any]) -> Any:
-    """The Topo that `name` means, built. Raises Refused.
+def make_topo(
+    name: str, directory: str, args: list[Any], keywords: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """(the Topo that `name` means, built; what its file or module defines besides). Raises Refused.
 
     name: FILE.py, FILE.py:NAME, MODULE:NAME, or a name of `mn --topo`; ",4,k=2" after NAME are arguments, as `mn` has
     them. NAME is a Topo class, a key of the file's `topos`, or a function that returns a Topo. FILE is relative to
@@ -45,13 +47,14 @@ def make_topo(name: str, directory: str, args: list[Any], keywords: dict[str, An
     from mininet.topo import Topo
 
     source, _, rest = name.partition(":") if ":" in name else (name, "", "")
+    namespace: dict[str, Any]
     if not rest and not source.split(",")[0].endswith(".py"):
         chosen, written, named = _arguments(source)
         known: dict[str, Callable[..., Any]] = built_in()
         if chosen not in known:
             todo = "FILE.py:CLASS, MODULE:CLASS, or one of " + ", ".join(known)
             raise Refused(f'Mininet has no topology "{chosen}"', f"expected {todo}")
-        found, path = known[chosen], ""
+        found, path, namespace = known[chosen], "", {}
     else:
         chosen, written, named = _arguments(rest)
         if source.endswith(".py"):
@@ -63,7 +66,7 @@ def make_topo(name: str, directory: str, args: list[Any], keywords: dict[str, An
     topo = _called(found, chosen, [*written, *args], named | keywords, path)
     if not isinstance(topo, Topo):
         raise Refused(f"{chosen or 'it'} makes {_kind(topo)}, not a mininet.topo.Topo", where=f"{path}:1:1")
-    return topo
+    return topo, namespace
 
 
 def _arguments(text: str) -> tuple[str, list[Any], dict[str, Any]]:

@@ -17,15 +17,17 @@ Graph = dict[str, Any]
 _PATIENCE_S = 60.0
 
 
-def load_graph(name: str, directory: str, args: Any, where: str) -> Graph:
+def load_graph(name: str, directory: str, args: Any, where: str, *, rehearsed: bool = True) -> Graph:
     """The graph that `name` means (see find.make_topo), built in a process of its own. Raises InputError.
 
     A topology file is somebody's program: it may print, exit, hang, or change the interpreter it runs in. directory:
     what a file's name is relative to. args: keyword arguments (a mapping) or positional ones (a list). where: the place
-    of the name in the experiment file, for errors that have no place in the topology file.
+    of the name in the experiment file, for errors that have no place in the topology file. rehearsed: try host classes
+    of the user's own, and tell what they would do.
     """
     keywords, positional = (args, []) if isinstance(args, dict) else ({}, list(args or []))
-    request = {"name": name, "directory": directory, "args": positional, "keywords": keywords}
+    request: Graph = {"name": name, "directory": directory, "args": positional, "keywords": keywords}
+    request["rehearsed"] = rehearsed
     with tempfile.TemporaryFile() as out:
         command = [sys.executable, "-P", "-m", "harness.mininet.child", str(out.fileno())]
         with subprocess.Popen(

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from harness.mininet.commands import effects
+
 Options = Mapping[str, Any]
 Shape = dict[str, Any]
 
@@ -65,11 +67,11 @@ _TBF_BURST, _HTB_BURST, _FIFO_PACKETS = 15_000, 15 * 1024, 1000
 
 
 class BadOption(Exception):  # noqa: N818  # the caller makes the error, knowing the file
-    """An option that cannot be taken: what is wrong, and what to do."""
+    """An option that cannot be taken: what is wrong, what to do, where in the user's own file ("": unknown)."""
 
-    def __init__(self, got: str, todo: str = "") -> None:
+    def __init__(self, got: str, todo: str = "", where: str = "") -> None:
         super().__init__(got)
-        self.got, self.todo = got, todo
+        self.got, self.todo, self.where = got, todo, where
 
 
 def _known(options: Options, known: set[str], what: str) -> None:
@@ -124,6 +126,25 @@ def without_unknown(graph: dict[str, Any]) -> dict[str, Any]:
         if "via" not in str(item["opts"].get("defaultRoute") or "via"):
             item["opts"].pop("defaultRoute")
     return out | {"links": links}
+
+
+def played(host: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(a host's options, what its class does besides, as keys of a node), its class tried if it is a user's own.
+
+    What the class does not pass on to Mininet's configuration was for itself. BadOption for what we cannot do.
+    """
+    own, options = host.get("own"), dict(host["opts"])
+    if own is None:
+        return options, {}
+    what = f"host {host['name']} is of class {options['cls'].get('class', '?')}"
+    todo = "take engine: mininet, which runs such classes"
+    try:
+        done = effects(own["commands"])
+    except ValueError as error:
+        raise BadOption(f"{what}, which runs: {str(error)[:120]}", todo, own["where"]) from None
+    if own["failed"]:
+        raise BadOption(f"{what}, {own['failed']}", todo, own["where"])
+    return {key: value for key, value in own["given"].items() if key in _HOST}, {"forwarding": False} | done
 
 
 def host_node(name: str, options: Options) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from harness.mininet.options import (
     has_stp,
     host_node,
     link_ends,
+    played,
     shape_of,
     switch_node,
     without_unknown,
@@ -37,7 +38,8 @@ def document_of(graph: Graph, name: str, where: str, *, foreign: bool = False) -
     try:
         return _Translation(without_unknown(graph) if foreign else graph).document()
     except BadOption as error:
-        raise InputError(f"take topology {name}", got=error.got, todo=error.todo, where=where) from None
+        place = error.where or where
+        raise InputError(f"take topology {name}", got=error.got, todo=error.todo, where=place) from None
 
 
 class _Translation:
@@ -54,9 +56,10 @@ class _Translation:
         nodes: dict[str, Any] = {}
         for number, host in enumerate(self._graph["hosts"], 1):
             self._check_name(host["name"], "host")
-            nodes[host["name"]] = host_node(host["name"], host["opts"])
-            self._addresses[host["name"]] = _address(host["opts"].get("ip"), number, host["name"])
-            self._macs[host["name"]] = host["opts"].get("mac")
+            options, done = played(host)
+            nodes[host["name"]] = host_node(host["name"], options) | done
+            self._addresses[host["name"]] = _address(options.get("ip"), number, host["name"])
+            self._macs[host["name"]] = options.get("mac")
         for switch in self._graph["switches"]:
             self._check_name(switch["name"], "switch")
             nodes[switch["name"]] = switch_node(switch["name"], switch["opts"])

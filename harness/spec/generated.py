@@ -61,7 +61,7 @@ def _translated(section: Tree) -> Tree:
     name, directory = _located(named.value, named.at)
     engine = section.child("engine")
     foreign = engine is not None and engine.value == "mininet"
-    graph = load_graph(name, directory, plain, named.at)
+    graph = load_graph(name, directory, plain, named.at, rehearsed=not foreign)
     document = document_of(graph, named.value, named.at, foreign=foreign)
     own = replace(section, whole=False)
     if foreign and isinstance(section.value, dict):

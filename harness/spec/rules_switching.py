@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from harness.spec.messages import problem
 from harness.spec.topology import Topology
@@ -31,10 +32,16 @@ def _check_emulated(topology: Topology, tree: Tree) -> None:
     if topology.switching == "route":
         todo = "take engine: netlink, or stp: on"
         raise problem(tree, ("topology", "switching"), "Mininet's switches do not route", todo)
-    controller = topology.emulator.controller if topology.emulator is not None else None
-    if controller is not None and not controller.rpartition(":")[2].isdigit():
-        got = f'"{controller[:40]}" is no controller'
-        raise problem(tree, ("topology", "emulator", "controller"), got, "expected HOST:PORT")
+    emulator = topology.emulator
+    if emulator is None or emulator.controller is None:
+        return
+    if isinstance(emulator.controller, str) and not re.fullmatch(r"\S+:\d{1,5}|\w+", emulator.controller):
+        todo = "expected HOST:PORT, a name, or a command: {command: ovs-testcontroller ptcp:6653}"
+        got = f'"{emulator.controller[:40]}" is no controller'
+        raise problem(tree, ("topology", "emulator", "controller"), got, todo)
+    if emulator.switch == "LinuxBridge":
+        got, todo = "a LinuxBridge has no controller", "take switch: OVSSwitch"
+        raise problem(tree, ("topology", "emulator", "controller"), got, todo)
 
 
 def segments(topology: Topology) -> dict[str, str]:

@@ -57,6 +57,16 @@ def _gateway(text: str) -> str:
         raise ValueError(f'"{text[:60]}" is not an address; expected one such as "10.1.0.1"') from None
 
 
+def _network(text: str) -> str:
+    """The network of a route, "10.1.0.0/24"; normalised."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ValueError(
+            f'"{text[:60]}" is no network: {error}; expected one such as "10.1.0.0/24"'
+        ) from None
+
+
 def _mac(text: str) -> str:
     """A hardware address that one device can have; in lower case."""
     if not re.fullmatch(_MAC[1:-1], text) or int(text[1], 16) & 1 or not int(text.replace(":", ""), 16):
@@ -65,6 +75,9 @@ def _mac(text: str) -> str:
 
 
 GatewayAddress = Annotated[str, AfterValidator(_gateway), Field(json_schema_extra={"examples": ["10.1.0.1"]})]
+NetworkAddress = Annotated[
+    str, AfterValidator(_network), Field(json_schema_extra={"examples": ["10.1.0.0/24"]})
+]
 Mac = Annotated[str, AfterValidator(_mac), Field(json_schema_extra={"pattern": _MAC})]
 NodeName = Annotated[str, AfterValidator(_node_name), Field(json_schema_extra={"pattern": _NODE_NAME})]
 InterfaceAddress = Annotated[
@@ -148,7 +161,9 @@ class Shape(Sparing):
 class Node(Sparing):
     """One network namespace."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("switch", "priority", "default_route", "cpu_share"))
+    later: ClassVar[frozenset[str]] = frozenset(
+        ("switch", "priority", "default_route", "routes", "cpu_share")
+    )
 
     cpus: CpuSet | None = Field(None, description="CPUs of this node's workload processes; any CPU if absent")
     forwarding: OnOff | None = Field(
@@ -160,6 +175,9 @@ class Node(Sparing):
         None, description="of a switch: the lowest becomes the root of the spanning tree", ge=0, le=65535
     )
     default_route: GatewayAddress | None = Field(None, description="gateway of everything that is not nearby")
+    routes: dict[NetworkAddress, GatewayAddress] | None = Field(
+        None, description="network to gateway, of routes that are not computed"
+    )
     cpu_share: Share | None = Field(
         None,
         description="share of the machine's CPU time that the node's workload may use (a control group's quota)",
@@ -215,14 +233,23 @@ class Link(Sparing):
         return self.shape if self.own_reverse is None else self.own_reverse
 
 
+class Controller(Section):
+    """An OpenFlow controller that is started for the testbed, where Mininet's switches are."""
+
+    command: str = Field(min_length=1, description="program and arguments")
+    port: Count = Field(6653, description="TCP port that it listens on", ge=1, le=65535)
+
+
 class Emulator(Section):
     """How Mininet builds a topology under engine: mininet."""
 
     switch: Literal["LinuxBridge", "OVSBridge", "OVSSwitch"] = Field(
         "LinuxBridge", description="class of switches that name none"
     )
-    controller: str | None = Field(
-        None, description='"HOST:PORT" of a remote OpenFlow controller; none if absent'
+    controller: str | Controller | None = Field(
+        None,
+        description="OpenFlow controller: a command; HOST:PORT, seen from the switches; or a name in the file's "
+        "`controllers`; none if absent",
     )
 
 

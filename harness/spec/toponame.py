@@ -27,8 +27,7 @@ def load_topology(name: str, overrides: Iterable[tuple[str, str]] = (), case: st
     """
     settings = list(overrides)
     if not name.split(":")[0].endswith((".yaml", ".yml")):
-        tree = Tree({"mininet": tree_of(name, f"{Path.cwd()}/{name}:1:1")}, name, name)
-        return _checked(tree, settings)
+        return _by_name(name, settings)
     _, tree = read_file(name)
     if tree.child("topology") is None:
         return _checked(tree, settings)
@@ -38,6 +37,17 @@ def load_topology(name: str, overrides: Iterable[tuple[str, str]] = (), case: st
         todo = did_you_mean(case or "", experiment.case_descriptions, "cases")
         raise InputError(f'there is no case "{case}" in {name}', todo=todo, where="--case")
     return cells[0].spec.topology
+
+
+def _by_name(name: str, settings: list[tuple[str, str]]) -> Topology:
+    """A topology of Mininet's. Its name is in no file: an error there is placed at the name as it was typed."""
+    place = f"{Path.cwd()}/{name}:1:1"
+    try:
+        return _checked(Tree({"mininet": tree_of(name, place)}, name, name), settings)
+    except InputError as error:
+        if error.where != place:
+            raise
+        raise InputError(error.attempted, error.on, error.got, error.todo, name) from None
 
 
 def _checked(tree: Tree, settings: list[tuple[str, str]]) -> Topology:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import zlib
 from collections.abc import Iterator
 
 from harness.kernel import bridges, links
 from harness.kernel.netlink import Request
 from harness.layout import FABRIC_GATEWAY, Layout, PortLayout
+
+# Since Linux 6.11.
+HASH_SEED = "net.ipv4.fib_multipath_hash_seed"
 
 
 def sysctls(layout: Layout, node: str) -> Iterator[tuple[str, int]]:
@@ -20,6 +24,8 @@ def sysctls(layout: Layout, node: str) -> Iterator[tuple[str, int]]:
             yield "net.ipv4.conf.default.rp_filter", 0
             # By ports too, so that the flows between two hosts spread over the paths.
             yield "net.ipv4.fib_multipath_hash_policy", 1
+            # Switches one behind the other that hash alike would leave paths unused: those that their choices exclude.
+            yield HASH_SEED, zlib.crc32(node.encode()) | 1
         return
     if layout.topology.family == "ipv6":
         yield "net.ipv6.conf.default.disable_ipv6", 0

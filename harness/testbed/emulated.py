@@ -24,8 +24,9 @@ from harness.kernel.proc import start_ticks
 from harness.kernel.rtnl import missing_reason, missing_remedy, qdisc_dump
 from harness.kernel.sysfs import has_module
 from harness.layout import Layout, PortLayout
-from harness.mininet.load import child_environment
-from harness.spec.topology import Emulator
+from harness.mininet.load import child_environment, load_graph
+from harness.spec.topology import Controller, Emulator, Topology
+from harness.testbed.controller import controller_running
 from harness.testbed.openvswitch import open_vswitch
 
 # What Mininet runs, and which package brings it on Debian.
@@ -36,6 +37,8 @@ _PROGRAMS = {
     "ethtool": "ethtool",
     "tc": "iproute2",
 }
+# How long switches may take to find their controller; one that the user will start by hand is not waited for long.
+_CONNECT_S, _CONNECT_REMOTE_S = 20.0, 2.0
 _STOP_S, _STOP_PER_NODE_S = 30.0, 0.2
 
 
@@ -49,14 +52,25 @@ def emulated(layout: Layout, journal: Journal) -> Iterator[dict[str, int]]:
     topology = layout.topology
     emulator = topology.emulator or Emulator()
     missing_programs(emulator)
+    open_flow = emulator.switch.startswith("OVS") or _names_open_vswitch(topology)
     with contextlib.ExitStack() as stack:
         name = f"pb-{journal.token}-.mininet"
         root = stack.enter_context(_own_namespace(name, journal))
         launcher = ["ip", "netns", "exec", name]
         environment = child_environment()
-        if emulator.switch.startswith("OVS"):
+        if open_flow:
             environment |= stack.enter_context(open_vswitch(launcher, journal))
-        told = stack.enter_context(_mininet(layout, emulator, launcher, environment, journal))
+        wanted = emulator.controller
+        if isinstance(wanted, Controller):
+            running = controller_running(wanted, launcher, environment, root, journal)
+            wanted = stack.enter_context(running)
+        ours = isinstance(emulator.controller, Controller)
+        request = _request(topology, emulator.switch, wanted) | {
+            "open_flow": open_flow,
+            "connect_s": _CONNECT_S if ours else _CONNECT_REMOTE_S,
+            "must_connect": ours,
+        }
+        told = stack.enter_context(_mininet(layout, request, launcher, environment, journal))
         nodes = told["nodes"]
         fds = {}
         for node in topology.nodes:
@@ -113,25 +127,39 @@ def _named(node: str, source: str, journal: Journal) -> Iterator[int]:
         journal.done(number)
 
 
-@contextlib.contextmanager
-def _mininet(
-    layout: Layout, emulator: Emulator, launcher: list[str], environment: dict[str, str], journal: Journal
-) -> Iterator[dict[str, Any]]:
-    """The process that holds Mininet; what it tells of its nodes."""
-    topology = layout.topology
-    args = topology.args
-    assert topology.mininet is not None
+def _names_open_vswitch(topology: Topology) -> bool:
+    """Is a class of Open vSwitch's that of a switch in the file itself?"""
     name, directory = topology.source()
-    request = {
+    graph = load_graph(name, directory, topology.args, name, rehearsed=False)
+    classes = (switch["opts"].get("cls") or {} for switch in graph["switches"])
+    return any("OVSSwitch" in cls.get("bases", ()) for cls in classes)
+
+
+def _request(topology: Topology, switch: str, controller: str | None) -> dict[str, Any]:
+    """What the process is asked for; see harness.mininet.emulate."""
+    name, directory = topology.source()
+    return {
         "name": name,
         "directory": directory,
-        "args": args if isinstance(args, list) else [],
-        "keywords": args if isinstance(args, dict) else {},
-        "switch": emulator.switch,
-        "controller": emulator.controller,
+        "args": topology.args if isinstance(topology.args, list) else [],
+        "keywords": topology.args if isinstance(topology.args, dict) else {},
+        "switch": switch,
+        "controller": controller,
         "stp": topology.stp,
         "kernel_datapath": has_module("openvswitch"),
     }
+
+
+@contextlib.contextmanager
+def _mininet(
+    layout: Layout,
+    request: dict[str, Any],
+    launcher: list[str],
+    environment: dict[str, str],
+    journal: Journal,
+) -> Iterator[dict[str, Any]]:
+    """The process that holds Mininet; what it tells of its nodes."""
+    topology = layout.topology
     reader, writer = os.pipe()
     command = [*launcher, sys.executable, "-P", "-m", "harness.mininet.emulate", str(writer)]
     with open(reader, "rb") as pipe, tempfile.TemporaryFile() as said:
@@ -152,7 +180,7 @@ def _mininet(
             child.stdin.write(json.dumps(request).encode() + b"\n")
             child.stdin.flush()
             answer = pipe.readline()
-            told = _checked(answer, topology.mininet, said)
+            told = _checked(answer, topology.mininet or "", said)
             for node in told["nodes"].values():
                 pids[node["pid"]] = start_ticks(node["pid"])
                 journal.note("process", pid=node["pid"], start_ticks=pids[node["pid"]])

@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel.journal import Journal
@@ -27,25 +28,39 @@ def open_vswitch(launcher: list[str], journal: Journal) -> Iterator[dict[str, st
     PollbenchError when it does not start.
     """
     programs = {name: _program(name) for name in ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl")}
-    home = Path(f"/run/pollbench-ovs-{journal.token}")
+    home = _home(journal.token)
     number = journal.note("directory", path=str(home))
     home.mkdir(mode=0o755)
-    environment = os.environ | {"OVS_RUNDIR": str(home), "OVS_DBDIR": str(home), "OVS_LOGDIR": str(home)}
+    environment = os.environ | _variables(home)
     socket, database = f"unix:{home}/db.sock", str(home / "conf.db")
     try:
         with contextlib.ExitStack() as stack:
             _run([programs["ovsdb-tool"], "create", database, _schema(programs["ovsdb-tool"])], environment)
             server = [programs["ovsdb-server"], database, f"--remote=p{socket}"]
-            stack.enter_context(_daemon([*launcher, *server], environment, journal))
+            stack.enter_context(daemon([*launcher, *server], environment, journal))
             _wait_for(home / "db.sock")
             _run([programs["ovs-vsctl"], "--no-wait", "init"], environment)
-            daemon = [*launcher, programs["ovs-vswitchd"], socket, f"--pidfile={home}/ovs-vswitchd.pid"]
-            stack.enter_context(_daemon(daemon, environment, journal))
+            switch = [*launcher, programs["ovs-vswitchd"], socket, f"--pidfile={home}/ovs-vswitchd.pid"]
+            stack.enter_context(daemon(switch, environment, journal))
             _run([programs["ovs-vsctl"], "-t", "10", "show"], environment)
             yield environment
     finally:
         shutil.rmtree(home, ignore_errors=True)
         journal.done(number)
+
+
+def variables_of(token: str) -> dict[str, str]:
+    """What programs of Open vSwitch need in their environment to find that of a testbed; nothing where it has none."""
+    home = _home(token)
+    return _variables(home) if home.is_dir() else {}
+
+
+def _variables(home: Path) -> dict[str, str]:
+    return {name: str(home) for name in ("OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR")}
+
+
+def _home(token: str) -> Path:
+    return Path(f"/run/pollbench-ovs-{token}")
 
 
 def _program(name: str) -> str:
@@ -62,18 +77,24 @@ def _schema(tool: str) -> str:
 
 
 @contextlib.contextmanager
-def _daemon(command: list[str], environment: dict[str, str], journal: Journal) -> Iterator[None]:
+def daemon(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    journal: Journal,
+    said: IO[bytes] | int = subprocess.DEVNULL,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program for the length of the block, in a session of its own. said: where what it prints goes."""
     with subprocess.Popen(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=said,
+        stderr=subprocess.STDOUT,
         start_new_session=True,
     ) as process:
         number = journal.note("process", pid=process.pid, start_ticks=start_ticks(process.pid))
         try:
-            yield
+            yield process
         finally:
             process.terminate()
             try:

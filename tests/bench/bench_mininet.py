@@ -59,7 +59,7 @@ from mininet.log import setLogLevel
 from mininet.nodelib import LinuxBridge
 mininet.net.fixLimits = lambda: None
 setLogLevel("critical")
-topo = make_topo(sys.argv[1], sys.argv[2], [], {})
+topo, _ = make_topo(sys.argv[1], sys.argv[2], [], {})
 start = time.perf_counter()
 link = TCLink if "pairs" in sys.argv[1] else Link
 net = mininet.net.Mininet(topo=topo, link=link, switch=LinuxBridge, controller=None)

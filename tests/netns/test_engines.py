@@ -68,26 +68,55 @@ def test_pingall_is_complete_on_every_shipped_topology(path: Path) -> None:
     complete(load(str(path), **({"links.0.shape.qdisc": None} if path.stem == "star" else {})))
 
 
+TREE = {"switching": "bridge", "stp": True}
+OVS = {"switch": "OVSSwitch", "controller": {"command": "ovs-testcontroller ptcp:6653"}}
+
+
 @pytest.mark.parametrize(
-    "name",
+    ("name", "more"),
     [
-        str(ROOT / "topologies" / "dumbbell.yaml"),
-        str(ROOT / "topologies" / "incast.yaml"),
-        "tree,2,2",
-        f"{TOPOS}/campus.py:small",
-        "mininet.examples.linuxrouter:NetworkTopo",
+        (f"{ROOT}/topologies/dumbbell.yaml", {}),
+        (f"{ROOT}/topologies/incast.yaml", {}),
+        (f"{ROOT}/topologies/fat-tree.yaml", TREE),
+        ("tree,2,2", {}),
+        (f"{TOPOS}/campus.py:small", {}),
+        (f"{TOPOS}/routers.py:sites", {}),
+        ("mininet.examples.linuxrouter:NetworkTopo", {}),
     ],
-    ids=lambda name: name.rsplit("/", 1)[-1],
+    ids=lambda value: value.rsplit("/", 1)[-1] if isinstance(value, str) else "",
 )
-def test_mininet_builds_and_our_testbed_is_on_top(name: str) -> None:
+def test_mininet_builds_and_our_testbed_is_on_top(name: str, more: dict[str, Any]) -> None:
     needs("mnexec", "brctl")
-    complete(load(name, engine="mininet"))
+    complete(load(name, engine="mininet", **more))
 
 
-def test_open_vswitch_in_user_space() -> None:
+@pytest.mark.parametrize(
+    ("name", "emulator", "more"),
+    [
+        (f"{TOPOS}/factory.py:Server", {"switch": "OVSBridge"}, {"args": [1, 3]}),
+        (f"{ROOT}/topologies/leaf-spine.yaml", {"switch": "OVSBridge"}, TREE),
+        ("tree,2,2", OVS, {}),
+        (f"{TOPOS}/openflow.py:line", {"switch": "OVSSwitch", "controller": "learning"}, {}),
+    ],
+    ids=["bridge", "tree", "command", "of-the-file"],
+)
+def test_open_vswitch(name: str, emulator: dict[str, Any], more: dict[str, Any]) -> None:
+    needs("mnexec", "ovs-vsctl", "ovsdb-server", "ovs-testcontroller")
+    complete(load(name, engine="mininet", emulator=emulator, **more))
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "told"),
+    [
+        ("nosuchprogram", MissingError, "there is no program nosuchprogram; install it"),
+        ("sh -c 'echo no way; exit 3'", PollbenchError, "ended with status 3: no way"),
+    ],
+)
+def test_a_controller_that_does_not_start(command: str, kind: type[PollbenchError], told: str) -> None:
     needs("mnexec", "ovs-vsctl", "ovsdb-server")
-    made = load(f"{TOPOS}/factory.py:Server", engine="mininet", emulator={"switch": "OVSBridge"}, args=[1, 3])
-    complete(made)
+    emulator = {"switch": "OVSSwitch", "controller": {"command": command}}
+    with pytest.raises(kind, match=told), bed(load("minimal", engine="mininet", emulator=emulator)):
+        pass
 
 
 def test_mininets_switches_are_not_in_the_hosts_namespace() -> None:

@@ -13,6 +13,7 @@ from harness.kernel.rtnl import link_stats
 from harness.spec.generated import Generator
 from harness.spec.topology import Topology
 from harness.testbed import Testbed as Bed
+from harness.testbed.addressing import HASH_SEED
 from harness.yamlfile import tree_of
 from tests.beds import bed, greet, run_in, topology
 
@@ -31,6 +32,8 @@ NAMES: list[tuple[str, dict[str, Any]]] = [
     (f"{TOPOS}/wan.py:Wan", {}),
     (f"{TOPOS}/ring.py", {}),
     (f"{TOPOS}/factory.py:Server", {}),
+    (f"{TOPOS}/routers.py:sites", {}),
+    ("mininet.examples.linuxrouter:NetworkTopo", {}),
     ("mininet.examples.linearbandwidth:LinearTestTopo", {"args": {"N": 4}}),
     ("mininet.examples.multilink:simpleMultiLinkTopo", {"args": {"n": 1}}),
 ]
@@ -87,6 +90,19 @@ def test_equal_paths_share_the_flows() -> None:
         sent = link_stats(testbed.nodes["s1x1"].fd)
         busy = [name for name, counted in sent.items() if counted["tx_packets"] > 1 and name != "s1x1-eth1"]
         assert len(busy) == 2, sent
+
+
+def test_a_fat_tree_uses_all_its_core_switches() -> None:
+    """Flows between two pods, which differ in their ports alone, go by every one of the four core switches."""
+    if not Path("/proc/sys", HASH_SEED.replace(".", "/")).exists():
+        pytest.skip("switches hash alike before Linux 6.11")
+    path = Path(__file__).parents[2] / "topologies" / "fat_tree.py"
+    with bed(named(str(path), switching="route")) as testbed:
+        for _ in range(48):
+            greet(testbed, "h0x0x0", "h3x1x1")
+        for core in ("c0", "c1", "c2", "c3"):
+            carried = sum(counted["rx_packets"] for counted in link_stats(testbed.nodes[core].fd).values())
+            assert carried >= 2, core
 
 
 def test_a_link_out_of_the_tree_stays_idle() -> None:

@@ -106,7 +106,7 @@ def test_htb_round_trip(rate: int, burst: int) -> None:
     wanted = {"rate_bps": rate, "burst_bytes": burst}
     of_class = as_pyroute2_reads("htb", wanted, 1).get_attr("TCA_OPTIONS")
     if burst * 10**9 / (rate // 8) / qdiscs.TICK_NS < 2**32 - 1:
-        assert readback.differences(wanted, readback._htb_class(of_class)) == []
+        assert readback.differences(wanted, readback._htb_class(of_class, b"")) == []
 
 
 @given(st.integers(0, 10**13), st.integers(0, 10**12), shares, shares, shares, st.integers(1, 10**6))

@@ -1,0 +1,44 @@
+"""Every supported Python that this host has reads our sources and Mininet's topologies, distutils or not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mininet
+import pytest
+
+from harness.mininet.load import load_graph
+
+ROOT = Path(__file__).parents[2]
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+COMPILE = "import pathlib, sys\nfor p in pathlib.Path(sys.argv[1]).rglob('*.py'): compile(p.read_bytes(), p, 'exec')"
+
+
+def interpreter(version: str) -> str:
+    """The path of a Python of this version; skips where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    places = [shutil.which(f"python{version}"), *map(str, pyenv.glob(f"{version}.*/bin/python{version}"))]
+    for place in filter(None, places):
+        # pyenv's stand-ins exist for versions that are not selected, and then fail.
+        asked = subprocess.run([place, "--version"], capture_output=True, text=True, check=False)
+        if asked.returncode == 0 and asked.stdout.startswith(f"Python {version}."):
+            return place
+    pytest.skip(f"no Python {version} here")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_this_python_reads_topologies(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = interpreter(version)
+    subprocess.run([python, "-W", "error", "-c", COMPILE, str(ROOT / "harness")], check=True)
+    # Mininet alone: what was compiled for another Python is not for this one.
+    (tmp_path / "mininet").symlink_to(Path(str(mininet.__file__)).parent)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", python)
+    graph = load_graph("routers.py:sites", str(ROOT / "tests" / "topos"), None, "here")
+    assert [host["name"] for host in graph["hosts"]] == ["h11", "h12", "h21", "h22", "r1", "r2"]
+    assert graph["hosts"][4]["own"]["commands"][-1] == "ip route add 10.2.0.0/16 via 10.255.0.2 dev r1-wan"
+    assert len(load_graph("torus,3,3", str(ROOT), None, "here")["links"]) == 27
