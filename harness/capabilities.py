@@ -51,6 +51,9 @@ def lacks(spec: CellSpec) -> list[str]:
     able = of_this_host()
     found = ((key, able.get(key, "")) for key in needs(spec))
     reasons = [_explained(key, reason) for key, reason in found if reason and not probe.is_untried(reason)]
+    if spec.topology.on_hosts():
+        names = ", ".join(spec.topology.on_hosts().values())
+        return [f"its nodes are on the hosts {names}; type: pollbench fleet run FILE -i INVENTORY"]
     if spec.topology.needs_guest():
         reasons.insert(0, "emulated NICs are there only in a guest; type: pollbench vm run FILE")
     return reasons + [

@@ -115,6 +115,31 @@ class Bed:
     controller: str
     hosts: dict[str, SshHost] = field(default_factory=dict)
 
+    def wire(self, one: str, other: str, device: str = "eth1") -> None:
+        """A wire between two hosts, a veth for its NICs, up and addressed as a lab's would be."""
+        first, second = self.hosts[one].netns, self.hosts[other].netns
+        ends = [
+            "link",
+            "add",
+            device,
+            "netns",
+            first,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            device,
+            "netns",
+            second,
+        ]
+        _run("ip", *ends)
+        for number, netns in enumerate((first, second), 1):
+            inside = ["ip", "-n", netns]
+            _run(*inside, "link", "set", device, "mtu", "1400", "up")
+            _run(*inside, "address", "add", f"192.0.2.{number}/24", "dev", device, "label", f"{device}:lab")
+            _run(*inside, "address", "add", f"192.0.2.{number + 10}/24", "dev", device)
+            _run(*inside, "route", "add", "198.51.100.0/24", "via", f"192.0.2.{3 - number}", "metric", "7")
+
     def inventory(self, **variables: dict[str, str]) -> Path:
         """An INI inventory of all hosts; variables: further host_vars by host."""
         key = self.home / "key"
