@@ -33,6 +33,7 @@ STEP_S = 90.0
 # The other host may still have to wait for its turn, or for its driver.
 _FIRST_S, _LATER_S = 180.0, 60.0
 _TRY_S, _PAUSE_S, _LINGER_S = 1.0, 0.02, 3
+_UNHEARD_MS = 10_000
 _LENGTH = struct.Struct("!I")
 _LONGEST = 256 << 20
 
@@ -95,7 +96,7 @@ class OneOfTwo:
         self.here, self._far, self.other = here, other, other.host
         self._token, self._facts, self._stopper = token, facts, stopper
         self._line: socket.socket | None = None
-        self._patience_s = _FIRST_S
+        self._joined = False
 
     def holds(self, node: str) -> bool:
         """Is this node here?"""
@@ -107,22 +108,28 @@ class OneOfTwo:
 
     @contextlib.contextmanager
     def open(self, spec: CellSpec, journal: Journal) -> Iterator[Testbed]:
-        """This end's interface set up, and the other end found. Raises LostError when it does not come."""
-        with open_end(spec.topology, self.here, napi=spec.napi, journal=journal) as testbed:
+        """This end's interface set up, and the other end found.
+
+        Raises MissingError as open_end does, LostError when the other end does not come, or something goes wrong and it
+        does not answer: then that is what went wrong.
+        """
+        with contextlib.ExitStack() as stack:
+            testbed = self._set_up(stack, spec, journal)
+            stack.callback(self._hang_up)
             try:
                 self._line = self._join(spec, testbed)
-                self._patience_s = _LATER_S
+                self._joined = True
                 own = {**self._facts, "interface": described(testbed)}
                 told = self.meet("link", {"mac": hardware_address(testbed), "facts": own})
                 know(testbed, told["mac"])
                 yield replace(testbed, hosts={self.here: own, self._far.node: dict(told["facts"])})
-            except BaseException as error:
-                self._tell(error)
+            except LostError:
                 raise
-            finally:
-                if self._line is not None:
-                    self._line.close()
-                    self._line = None
+            except PollbenchError as error:
+                self._tell(error)
+                if not isinstance(error, Interrupted) and not self._reacts(spec.workload.life_ns() / 1e9):
+                    raise self._lost(f"it does not answer any more ({error.line()})") from error
+                raise
 
     def meet(self, step: str, told: Told, limit_s: float = STEP_S, watched: Sequence[Child] = ()) -> Told:
         """Say where this end is, and wait for the other. Raises what went wrong there, or LostError."""
@@ -143,12 +150,43 @@ class OneOfTwo:
 
     # -- inside -------------------------------------------------------------------------------------------
 
+    def _set_up(self, stack: contextlib.ExitStack, spec: CellSpec, journal: Journal) -> Testbed:
+        """An interface that was there a moment ago, and is not now, is the end of it: no run can be made any more."""
+        try:
+            end = open_end(spec.topology, self.here, napi=spec.napi, journal=journal)
+            return stack.enter_context(end)
+        except MissingError as error:
+            if self._joined:
+                raise LostError(
+                    error.attempted, error.on, error.got, "it was there for the run before"
+                ) from error
+            raise
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def _reacts(self, busy_s: float) -> bool:
+        """Having been told that this end leaves, does the other do anything at all? It may be busy for so long."""
+        if self._line is None:
+            return True
+        try:
+            return self._readable(self._line, time.monotonic() + busy_s + STEP_S) and bool(
+                self._line.recv(1) or 1
+            )
+        except ConnectionError:
+            return True  # it has hung up: so it is there
+        except OSError:
+            return False
+
     def _join(self, spec: CellSpec, testbed: Testbed) -> socket.socket:
         """The client's end calls, the server's answers, about one and the same cell."""
         source, target = spec.workload.nodes()
         address = testbed.address(target, seen_from=source)
         about = {"token": self._token, "cell": digest(spec.identity())}
-        deadline = time.monotonic() + self._patience_s
+        patience_s = _LATER_S if self._joined else _FIRST_S
+        deadline = time.monotonic() + patience_s
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         (node,) = testbed.nodes.values()
         if self.here == source:
@@ -156,8 +194,10 @@ class OneOfTwo:
         else:
             line = self._answer(node.fd, family, address, about, deadline)
         if line is None:
-            raise self._lost(f"it did not come to the wire within {self._patience_s:.0f} s")
+            raise self._lost(f"it did not come to the wire within {patience_s:.0f} s")
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A host that is gone acknowledges nothing. (No keep-alives: they would be packets in the measured window.)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
         # What was said last arrives before the interface is taken away.
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, _LINGER_S))
         line.settimeout(_LINGER_S)
@@ -246,15 +286,13 @@ class OneOfTwo:
             raise ConnectionError("what it says is no message")
         return heard
 
-    def _tell(self, error: BaseException) -> None:
+    def _tell(self, error: PollbenchError) -> None:
         """Let the other end know why this one leaves."""
-        if self._line is None or isinstance(error, LostError):
+        if self._line is None:
             return
-        said = {"kind": "missing" if isinstance(error, MissingError) else "failed"}
-        if isinstance(error, PollbenchError) and not isinstance(error, Interrupted):
-            said |= {name: getattr(error, name) for name in ("attempted", "on", "got", "todo")}
-        else:
-            said |= {"kind": "gone", "got": str(error) or type(error).__name__}
+        kind = "missing" if isinstance(error, MissingError) else "failed"
+        kind = "gone" if isinstance(error, Interrupted) else kind
+        said = {"kind": kind} | {name: getattr(error, name) for name in ("attempted", "on", "got", "todo")}
         with contextlib.suppress(OSError):
             _send(self._line, {"error": said})
 

@@ -22,6 +22,7 @@ from harness.store import ResultSet
 
 Take = Callable[[CellSpec, Stopper, dict[str, bytes]], Measured]
 """Measures one cell, filling in what its programs said; raises as `measure` does."""
+_OF_NODES = ("host", "interface", "kernel", "cpu_model")
 _RANK = ("failed", "inert", "suspect", "valid")
 
 
@@ -164,7 +165,7 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
         source, target = (measured.hosts[node] for node in run.cell.spec.workload.nodes())
         record["environment"] = halves.environment(source, target)
         for node, found in measured.hosts.items():
-            record["nodes"][node] |= found
+            record["nodes"][node] |= {name: found.get(name) for name in _OF_NODES}
     record["cpus"] = evidence.cpu_figures(outcome)
     record["qdiscs"] = measured.qdiscs
     record["features"] = measured.features

@@ -195,11 +195,17 @@ def _clean(arguments: argparse.Namespace, hosts: Hosts) -> int:
         )
         freed = crew.clean(list(hosts))
     board.close()
-    for name in hosts:
-        if name in freed:
-            print(
-                f"{name}: {freed[name] / 1e6:.1f} MB removed" if freed[name] else f"{name}: nothing to clean"
-            )
+    failed = False
+    for name in (name for name in hosts if name in freed):
+        acts, size = freed[name]["acts"], freed[name]["freed_bytes"]
+        failed = failed or any(act["action"] == "failed" for act in acts)
+        for act in acts:
+            reason = f" ({act['reason']})" if act["reason"] else ""
+            print(f"{name}: {act['action']} {act['kind']} {act['subject']}{reason}")
+        if size or not acts:
+            print(f"{name}: {size / 1e6:.1f} MB removed" if size else f"{name}: nothing to clean")
+    if failed:
+        return EXIT_NOT_VALID
     return EXIT_OK if len(freed) == len(hosts) else EXIT_NOT_VALID
 
 

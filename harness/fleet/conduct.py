@@ -152,13 +152,13 @@ class Fleet:
             found[name]["error"] = reason
         return found
 
-    def clean(self, names: Collection[str]) -> dict[str, int]:
-        """Stop and remove what fleet runs left on hosts; bytes freed by host."""
-        freed: dict[str, int] = {}
+    def clean(self, names: Collection[str]) -> dict[str, Mapping[str, Any]]:
+        """Stop, put back and remove what fleet runs left on hosts; by host freed_bytes, and acts as of `clean`."""
+        freed: dict[str, Mapping[str, Any]] = {}
 
         def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
             if "freed_bytes" in result:
-                freed[host] = int(result["freed_bytes"])
+                freed[host] = {"freed_bytes": int(result["freed_bytes"]), "acts": result.get("acts", [])}
 
         self._play("fleet_clean", names, {}, told)
         return freed
