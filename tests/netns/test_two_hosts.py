@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -102,6 +103,16 @@ def until(process: subprocess.Popen[str], word: str) -> str:
     return said
 
 
+def commands(below: Path) -> list[list[bytes]]:
+    """Command lines that name this directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            found += [words] if any(str(below).encode() in word for word in words) else []
+    return found
+
+
 def own_run(directory: Path) -> int:
     """The process of `pollbench run --share` of the host with this directory."""
     for path in Path("/proc").glob("[0-9]*/cwd"):
@@ -186,6 +197,9 @@ def test_what_sigkill_leaves_on_either_host_is_put_back(tmp_path: Path) -> None:
         until(process, "gen  1/40")
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=20)
+        await_that(
+            lambda: [words for words in commands(tmp_path) if b"ansible-playbook" in b" ".join(words[:2])], []
+        )
         # The hosts go on without the one who conducts them; then one of them is killed as well.
         name = tmp_path / "gen"
         os.kill(own_run(name), signal.SIGKILL)
