@@ -42,13 +42,18 @@ def run(arguments: argparse.Namespace) -> int:
     experiment, plan = plan_of(arguments)
     if arguments.dry_run:
         return print_plan(experiment, plan, as_json=arguments.json)
-    for cell in plan.cells:
-        refuse_here(cell.spec.topology)
+    on_this_host(plan)
     need_root("run an experiment")
     # The handlers stay until the table is out: a second Ctrl-C must not take it away.
     with stop_on_signals() as stopper:
         results, interrupted = carry_out(arguments, experiment, plan, stopper)
         return report(arguments, plan, results, interrupted)
+
+
+def on_this_host(plan: Plan) -> None:
+    """InputError for a plan whose nodes are on hosts of an inventory."""
+    for cell in plan.cells:
+        refuse_here(cell.spec.topology)
 
 
 def carry_out(

@@ -136,6 +136,8 @@ def check_cpus(experiment: Experiment, online: AbstractSet[int] | None) -> None:
     """InputError at the first CPU list that names a CPU that is not online here (None: that the guest lacks)."""
     for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
         spec = cell.spec
+        if spec.topology.on_hosts():
+            continue  # of other hosts, which look themselves
         for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
             in_guest = online is None or spec.topology.needs_guest()
             have = set(range(spec.machine.cpus)) if online is None or in_guest else online

@@ -248,7 +248,9 @@ class ActionModule(ActionBase):
             failure, before = self._ship("experiment.yaml")
             if failure:
                 return {"failed": True, "msg": failure}
-            file = f"{place}/experiment.yaml"
+            # Beside a file that is on hosts of this inventory, which of them it is.
+            own = shlex.quote(str(self.given["host"]))
+            file = f"{place}/experiment.yaml --host {own}"
         code, out, err = self._shell(
             f"{before} {self.given['command']} doctor --json {file} 2>{place}.err; "
             f"cat {place}.err >&2; rm -rf -- {place} {place}.err"
