@@ -25,7 +25,11 @@ _COURSE = (
 
 ENVIRONMENT = (
     text("runs", "place", "Where the run was made: host (later also vm) or fleet."),
-    text("runs", "host", "The host's name in the fleet's inventory; blank outside a fleet."),
+    text(
+        "runs",
+        "host",
+        "The host's name in the fleet's inventory (client's / server's, of two); blank outside a fleet.",
+    ),
     text("runs", "kernel", "Kernel release."),
     text("runs", "cpu_model", "CPU model name."),
     text("runs", "virtualisation", "Hypervisor the machine runs under, none on bare metal."),
@@ -313,7 +317,7 @@ KNOBS = (
 CPUS = (
     text("cpus", "run_id", "The run, as in runs.csv."),
     text("cpus", "case", "The case."),
-    text("cpus", "cpu", "CPU number."),
+    text("cpus", "cpu", "CPU number; NODE:NUMBER on the server's host, of two."),
     count("cpus", "in_set", "1 for a CPU of the run's CPU set, 0 for the others.", ""),
     count("cpus", "user_share", "Share of time in user mode, 0 to 1.", "share"),
     count("cpus", "system_share", "In the kernel.", "share"),
