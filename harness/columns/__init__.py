@@ -123,7 +123,7 @@ METRICS: tuple[Column, ...] = (
     measured("duplicates", "count", "Replies that came twice.", "lower"),
     measured("retransmits", "count", "TCP segments sent again, all nodes.", "lower"),
     measured("drops", "count", "Packets dropped by devices and qdiscs, all nodes.", "lower"),
-    measured("nic_irqs", "count", "Interrupts of emulated NICs, all nodes; blank without any."),
+    measured("nic_irqs", "count", "Interrupts of NICs, all nodes; blank without any."),
     measured(
         "nic_irqs_per_packet", "", "Those interrupts for each packet received.", "lower", label="irq/packet"
     ),
