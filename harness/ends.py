@@ -31,7 +31,7 @@ PORT = 47108
 STEP_S = 90.0
 """How long the other end may take for a step, beside what the step itself lasts."""
 # The other host may still have to wait for its turn, or for its driver.
-_FIRST_S, _LATER_S = 180.0, 60.0
+_FIRST_S, _LATER_S = 90.0, 45.0
 _TRY_S, _PAUSE_S, _LINGER_S = 1.0, 0.02, 3
 _UNHEARD_MS = 10_000
 _LENGTH = struct.Struct("!I")
@@ -110,8 +110,8 @@ class OneOfTwo:
     def open(self, spec: CellSpec, journal: Journal) -> Iterator[Testbed]:
         """This end's interface set up, and the other end found.
 
-        Raises MissingError as open_end does, LostError when the other end does not come, or something goes wrong and it
-        does not answer: then that is what went wrong.
+        Raises LostError when the interface is not to be had, or the other end does not come; and when something goes
+        wrong and the other end does not answer any more, since then that is what went wrong.
         """
         with contextlib.ExitStack() as stack:
             testbed = self._set_up(stack, spec, journal)
@@ -125,10 +125,10 @@ class OneOfTwo:
                 yield replace(testbed, hosts={self.here: own, self._far.node: dict(told["facts"])})
             except LostError:
                 raise
-            except PollbenchError as error:
+            except (PollbenchError, OSError) as error:
                 self._tell(error)
                 if not isinstance(error, Interrupted) and not self._reacts(spec.workload.life_ns() / 1e9):
-                    raise self._lost(f"it does not answer any more ({error.line()})") from error
+                    raise self._lost(f"it does not answer any more ({error})") from error
                 raise
 
     def meet(self, step: str, told: Told, limit_s: float = STEP_S, watched: Sequence[Child] = ()) -> Told:
@@ -200,7 +200,7 @@ class OneOfTwo:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
         # What was said last arrives before the interface is taken away.
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, _LINGER_S))
-        line.settimeout(_LINGER_S)
+        line.settimeout(STEP_S)
         return line
 
     def _call(
@@ -286,10 +286,11 @@ class OneOfTwo:
             raise ConnectionError("what it says is no message")
         return heard
 
-    def _tell(self, error: PollbenchError) -> None:
+    def _tell(self, cause: PollbenchError | OSError) -> None:
         """Let the other end know why this one leaves."""
         if self._line is None:
             return
+        error = cause if isinstance(cause, PollbenchError) else PollbenchError("run", got=str(cause))
         kind = "missing" if isinstance(error, MissingError) else "failed"
         kind = "gone" if isinstance(error, Interrupted) else kind
         said = {"kind": kind} | {name: getattr(error, name) for name in ("attempted", "on", "got", "todo")}

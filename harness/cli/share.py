@@ -59,7 +59,8 @@ def _with_another(
     given: dict[str, Any],
 ) -> Counter[str]:
     """Make the runs together with another host; the client's end keeps the records."""
-    ends = OneOfTwo(given["here"], Far(given["there"], given["host"]), given["token"], here, stopper)
+    own = here | {"host": given["own"]}
+    ends = OneOfTwo(given["here"], Far(given["there"], given["host"]), given["token"], own, stopper)
     if given["keeps"]:
         take = partial(measure, ends=ends)
         return execute(plan, results, here, stopper, progress, take=take)

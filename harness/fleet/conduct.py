@@ -217,11 +217,12 @@ class Fleet:
         shares.mkdir(parents=True, exist_ok=True)
         sizes = {}
         for name in names:
-            runs = lot.runs_of(self.pair.label if self.pair else name, plan)
+            owner = self.pair.label if self.pair else name
+            runs = lot.runs_of(owner, plan)
             sizes[name] = len(runs)
             document = {
                 "plan": share_plan(plan, runs).to_json(),
-                "environment": {"place": "fleet", "host": name},
+                "environment": {"place": "fleet", "host": owner},
                 "again": [run.run_id for run in runs if run.run_id in lot.again],
             }
             if self.pair:

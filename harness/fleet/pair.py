@@ -31,6 +31,7 @@ class Pair:
         return {
             "here": self.nodes[own],
             "there": self.nodes[1 - own],
+            "own": host,
             "host": self.hosts[1 - own],
             "token": self.token,
             "keeps": own == 0,

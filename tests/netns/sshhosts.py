@@ -143,6 +143,8 @@ class Bed:
             _run(*inside, "link", "add", "lab", "type", "bridge")
             _run(*inside, "link", "set", "lab", "up")
         netns, port = self.hosts[name].netns, f"lab-{name}"
+        # Of a host that has been killed the old one may still be about.
+        subprocess.run([*inside, "link", "delete", port], capture_output=True, check=False)
         _run(*inside, "link", "add", port, "type", "veth", "peer", "name", device, "netns", netns)
         _run(*inside, "link", "set", port, "master", "lab", "up")
         # Else the NIC does not receive by NAPI, as a card would.
