@@ -7,7 +7,7 @@ from functools import cache
 
 from harness import loadgen
 from harness.errors import MissingError
-from harness.kernel import probe, rtnl
+from harness.kernel import lent, probe, rtnl
 from harness.knobs import KNOBS
 from harness.shaping import kinds_of
 from harness.spec.cells import CellSpec
@@ -46,8 +46,13 @@ def needs(spec: CellSpec) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def lacks(spec: CellSpec) -> list[str]:
-    """Why this host would skip the cell, one reason each; empty when it would not, as far as could be tried."""
+def lacks(spec: CellSpec, host: str = "") -> list[str]:
+    """Why this host would skip the cell, one reason each; empty when it would not, as far as could be tried.
+
+    host: what this host is called, for a topology on hosts of an inventory: its own node is asked for.
+    """
+    if spec.topology.on_hosts():
+        return _lacks_of_end(spec, host)
     able = of_this_host()
     found = ((key, able.get(key, "")) for key in needs(spec))
     reasons = [_explained(key, reason) for key, reason in found if reason and not probe.is_untried(reason)]
@@ -55,6 +60,24 @@ def lacks(spec: CellSpec) -> list[str]:
         reasons.insert(0, "emulated NICs are there only in a guest; type: pollbench vm run FILE")
     return reasons + [
         missing_program(name, package) for name, package in programs(spec) if not shutil.which(name)
+    ]
+
+
+def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
+    """Of two hosts: whether the interface can be lent, and what the knobs and programs of this end's node need."""
+    hosts = spec.topology.on_hosts()
+    here = next((node for node, name in hosts.items() if name == host), None)
+    if here is None:
+        return [f"its nodes are on {', '.join(hosts.values())}; type: pollbench fleet run FILE -i INVENTORY"]
+    device = spec.topology.nodes[here].interface or ""
+    reason = lent.why_not(device)
+    keys = [GENERATOR, "netns"]
+    for name, model in spec.settings.get(here, {}).items():
+        keys += KNOBS[name].capabilities(model)
+    able = of_this_host()
+    found = ((key, able.get(key, "")) for key in dict.fromkeys(keys))
+    return ([f"{device}: {reason}"] if reason else []) + [
+        _explained(key, why) for key, why in found if why and not probe.is_untried(why)
     ]
 
 

@@ -58,3 +58,7 @@ class Interrupted(PollbenchError):  # noqa: N818  # it is no error of anybody
     """The user, or the system, asked us to stop; everything has been put back."""
 
     exit_code = EXIT_INTERRUPTED
+
+
+class LostError(PollbenchError):
+    """The other host of a run is gone: this run is none, and neither are those that would follow."""

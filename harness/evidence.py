@@ -19,6 +19,10 @@ _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
 _STEAL_TICKS_MIN = 3
 
 
+FAR_CPUS = 1 << 16
+"""What is added to the numbers of the other host's CPUs, where a run is of two hosts."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One program of the run: its label ("client", "background1-server"), node, way to wait, and result line."""
@@ -36,7 +40,8 @@ class Outcome:
     client, server, hog: their result lines, as far as they have one (hog None without contention). protocol: of all
     workloads, joined by "+". parts: every program of a workload. napis: node -> napi-get of its devices after the run.
     metrics: columns that the measured program itself gave. background: figures of the workloads beside it. groups: what
-    each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use.
+    each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use. far_node: the node on
+    another host, whose CPUs are numbered from FAR_CPUS on; "" where there is none.
     """
 
     difference: Difference
@@ -52,6 +57,7 @@ class Outcome:
     background: tuple[dict[str, Any], ...] = ()
     groups: dict[str, GroupUse] = field(default_factory=dict)
     numa: dict[str, list[int]] = field(default_factory=dict)
+    far_node: str = ""
 
     def measured(self) -> dict[str, Part]:
         """The programs of the measured workload by role."""
@@ -261,17 +267,28 @@ def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | str | No
 
 
 def cpu_figures(outcome: Outcome) -> dict[str, dict[str, float | int]]:
-    """Per CPU of the host: shares of time by state (0..1, 10 ms ticks), interrupts and NET_RX softirqs."""
+    """Per CPU, NODE:CPU on another host: shares of time by state (0..1, 10 ms ticks), interrupts, NET_RX softirqs."""
     difference = outcome.difference
     out: dict[str, dict[str, float | int]] = {}
     for cpu in sorted(difference.ticks):
-        out[str(cpu)] = {
+        name = str(cpu) if cpu < FAR_CPUS else f"{outcome.far_node}:{cpu - FAR_CPUS}"
+        out[name] = {
             "in_set": int(cpu in outcome.cpus),
             **{f"{name}_share": round(share, 4) for name, share in _shares(difference, cpu).items()},
             "irq_count": difference.irqs.get(cpu, 0),
             "net_rx_count": difference.net_rx.get(cpu, 0),
         }
     return out
+
+
+def idle_shares(outcome: Outcome, node: str) -> dict[int, float]:
+    """The share of the time that each CPU of the node's host was idle, by the number it has there."""
+    far = bool(outcome.far_node) and node == outcome.far_node
+    return {
+        cpu % FAR_CPUS: _shares(outcome.difference, cpu)["idle"]
+        for cpu in outcome.difference.ticks
+        if (cpu >= FAR_CPUS) == far
+    }
 
 
 def _unasked(outcome: Outcome, part: Part, polling: set[str]) -> str:

@@ -255,6 +255,9 @@ def plan_layout(topology: Topology) -> Layout:
                 "lay out the topology", got=f"mtu {link.mtu}", todo="IPv6 needs an MTU of 1280 at least"
             )
         pair = [_port(link, index, end, len(ports[link.between[end]]), interfaces[end]) for end in (0, 1)]
+        # On a host of an inventory the interface is there already, under its name.
+        own = (topology.nodes[port.node].interface for port in pair)
+        pair = [port._replace(device=name or port.device) for port, name in zip(pair, own, strict=True)]
         for port in pair:
             ports[port.node].append(port)
         links.append((pair[0], pair[1]))

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from harness import apply, fidelity, probes
+from harness import apply, fidelity, halves, probes
 from harness.confine import open_cells, used_between
+from harness.ends import STEP_S, Alone, Ends
 from harness.evidence import Outcome, Part
 from harness.foreign import Foreign
 from harness.hogs import Hogs, hog_cpus, start_hogs
@@ -19,10 +20,12 @@ from harness.kernel import facts
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import ProcessUsage
-from harness.players import Player, Stage, own_pids, usage_of
+from harness.players import Player, own_pids, usage_of
 from harness.spec.cells import HOGS, CellSpec
+from harness.spec.rules_cell import Settings
+from harness.stage import Stage
 from harness.stopping import Stopper
-from harness.testbed import NodeHandle, Testbed, open_testbed
+from harness.testbed import NodeHandle, Testbed
 from harness.workloads import Reading
 
 __all__ = ["Measured", "hog_cpus", "measure"]
@@ -32,7 +35,7 @@ Napis = dict[str, list[dict[str, int | None]]]
 
 @dataclass
 class Measured:
-    """What one run yields: figures, proof and everything its programs said."""
+    """What one run yields: figures, proof and everything its programs said. hosts: as in Testbed."""
 
     outcome: Outcome
     samples: npt.NDArray[Any] | None
@@ -41,17 +44,22 @@ class Measured:
     features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     fidelity: list[dict[str, Any]] = field(default_factory=list)
     breaches: list[str] = field(default_factory=list)
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measured:
+ALONE = Alone()
+
+
+def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: Ends = ALONE) -> Measured:
     """Build the testbed, apply the knobs, run the workloads under contention, take everything down again.
 
-    files: gets what the programs said, by file name, also when the run breaks. Raises MissingError when the host lacks
-    something, PollbenchError when anything goes wrong, Interrupted.
+    files: gets what the programs said, by file name, also when the run breaks. ends: where the nodes are; of two hosts
+    each does this for its own nodes, and they wait for each other at every `meet`. Raises MissingError when a host
+    lacks something, PollbenchError when anything goes wrong, LostError when the other host is gone, Interrupted.
     """
     with ExitStack() as stack:
         journal = stack.enter_context(open_journal())
-        testbed = stack.enter_context(open_testbed(spec.topology, napi=spec.napi, journal=journal))
+        testbed = stack.enter_context(ends.open(spec, journal))
         # Before any knob is set: it is the link that is asked, not what the case does to it.
         topology = spec.identity()["topology"]
         checked = fidelity.verify(testbed, spec.checks.verify_links, f"{spec.napi} {topology}")
@@ -59,10 +67,11 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measur
         for name, node in testbed.nodes.items():
             rows += apply.NodeApplier(node).apply(spec.settings.get(name, {}))
         rows += stack.enter_context(apply.host_settings(spec.settings.get("*", {}), journal))
-        cells = stack.enter_context(open_cells(spec.confined(), journal))
+        cells = stack.enter_context(open_cells(_confined(spec, ends), journal))
         stopper.check()
-        stage = Stage(spec, testbed, stopper, stack, cells, journal)
-        measured = _with_programs(stage, rows + cells.rows, files)
+        stage = Stage(spec, testbed, stopper, stack, cells, journal, ends.holds)
+        measured = _with_programs(stage, rows + cells.rows, files, ends)
+        measured.hosts = testbed.hosts
         measured.fidelity = checked
         measured.breaches = fidelity.doubts(checked)
         measured.breaches += fidelity.breaches(testbed.layout, measured.outcome.difference)
@@ -70,7 +79,7 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measur
         return measured
 
 
-def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, bytes]) -> Measured:
+def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, bytes], ends: Ends) -> Measured:
     spec = stage.spec
     players = [Player(stage, spec.workload)]
     players += [Player(stage, each, f"background{n}-") for n, each in enumerate(spec.background, 1)]
@@ -79,19 +88,25 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
     try:
         for player in players:
             player.serve()
-        hogs = start_hogs(spec, stage.stopper, stage.stack)
+        if ends.holds(spec.contention_node()):
+            hogs = start_hogs(spec, stage.stopper, stage.stack)
         stage.children += hogs.children
         for pid in hogs.pids():
             stage.cells.join(HOGS, pid)
+        _exchange(ends, "serving", players)
         for player in (*background, measured):
             player.prepare(spec.workload.life_ns())
+        ends.meet("warm", {}, STEP_S + spec.workload.warmup_ns / 1e9, stage.children)
         # Whatever one player's start made another's server open has to be found as well.
         for player in players:
             player.sweep()
         used = stage.cells.use()
-        difference, napis = _window(stage, players, hogs)
+        difference, napis = _window(stage, players, hogs, ends)
         used = used_between(used, stage.cells.use())
         readings = [player.finish() for player in players]
+        ends.meet("read", {}, STEP_S + measured.window_s(), stage.children)
+        for player in players:
+            player.finish_server()
         hogs.stop()
     finally:
         for player in players:
@@ -99,27 +114,44 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
         files |= hogs.files() | sockets_file(list(stage.injectors.values()))
     for player in players:
         rows += player.rows()
-    outcome = replace(
-        _outcome(stage, players, readings, hogs, difference, napis), groups=used, numa=_numa(spec)
-    )
-    return Measured(outcome, readings[0].samples, rows, stage.testbed.qdiscs, _features(stage.testbed))
+    outcome = _outcome(stage, players, readings, hogs, difference, napis, ends)
+    outcome = replace(outcome, groups=used, numa=_numa(spec, ends))
+    features = _features(stage.testbed)
+    if far := ends.far():
+        told = ends.meet("found", halves.pack(outcome, rows, features, files))
+        outcome = halves.together(outcome, halves.outcome_of(told, far.host), far.node)
+        rows += halves.rows_of(told, far.host)
+        features |= told["features"]
+        files |= halves.files_of(told)
+    return Measured(outcome, readings[0].samples, rows, stage.testbed.qdiscs, features)
 
 
-def _window(stage: Stage, players: list[Player], hogs: Hogs) -> tuple[probes.Difference, Napis]:
+def _exchange(ends: Ends, step: str, players: list[Player], limit_s: float = STEP_S) -> None:
+    """Meet, and let every workload's player have what the one on the other host knows."""
+    watched = players[0].stage.children
+    told = ends.meet(step, {player.name(""): player.hand_over() for player in players}, limit_s, watched)
+    for player in players:
+        player.take_over(told.get(player.name(""), {}))
+
+
+def _window(stage: Stage, players: list[Player], hogs: Hogs, ends: Ends) -> tuple[probes.Difference, Napis]:
     """The measured window: counters, go, silence until the measured client is done, counters."""
     spec, testbed = stage.spec, stage.testbed
     threads = _napi_threads(testbed, spec)
     shaped = bool(testbed.qdiscs)
     before = probes.take(testbed.nodes, _pids(players, hogs), threads, shaped)
+    ends.meet("go", {})
     for player in reversed(players):
         player.begin()
     players[0].wait_done()
+    # The end that has no client waits here, in its kernel, for all of the window.
+    _exchange(ends, "done", players, STEP_S + players[0].window_s())
     ours = own_pids(players, hogs.pids())
     after = probes.take(testbed.nodes, _pids(players, hogs), threads, shaped)
-    difference = probes.subtract(after, before, cpu_set(spec), ours)
+    difference = probes.subtract(after, before, cpu_set(spec, ends), ours)
     for player in players[1:]:
         player.wait_done()
-    client = players[0].programs["client"]
+    client = players[0].programs.get("client")
     if isinstance(client, Foreign):
         # It was not there before, and is gone after: what it used, it used in its whole life.
         usage = usage_of(client)
@@ -140,6 +172,7 @@ def _outcome(
     hogs: Hogs,
     difference: probes.Difference,
     napis: Napis,
+    ends: Ends,
 ) -> Outcome:
     spec, measured = stage.spec, players[0]
     parts = []
@@ -148,8 +181,8 @@ def _outcome(
             if role in player.programs:
                 node, report = player.workload.node_of(role), player.reports.get(role, {})
                 parts.append(Part(player.name(role), node, player.waits(role), report))
-    client = measured.programs["client"]
-    result = measured.reports["client"]
+    client = measured.programs.get("client")
+    result = measured.reports.get("client", {})
     if isinstance(client, Foreign):
         result = result | {"usage": usage_of(client), "whole_life": True}
         parts[0] = replace(parts[0], report=result)
@@ -161,7 +194,7 @@ def _outcome(
         hog_threads=hogs.threads,
         protocol="+".join(dict.fromkeys(each.transport() for each in spec.workloads())),
         parts=tuple(parts),
-        cpus=cpu_set(spec),
+        cpus=cpu_set(spec, ends),
         napis=napis,
         metrics=dict(readings[0].metrics),
         background=tuple(_background(reading) for reading in readings[1:]),
@@ -173,20 +206,29 @@ def _background(reading: Reading) -> dict[str, Any]:
     return dict(reading.result) | dict(reading.metrics)
 
 
-def _numa(spec: CellSpec) -> dict[str, list[int]]:
-    """The NUMA nodes that each actor may run on."""
+def _confined(spec: CellSpec, ends: Ends) -> Settings:
+    """The control groups of what runs on this host."""
+    hogs_here = ends.holds(spec.contention_node())
     return {
-        node: facts.numa_nodes_of(spec.process_cpus(node) or facts.online_cpus()) for node in spec.actors()
+        name: knobs
+        for name, knobs in spec.confined().items()
+        if (hogs_here if name == HOGS else ends.holds(name))
     }
 
 
-def cpu_set(spec: CellSpec) -> set[int]:
-    """The run's CPU set: every CPU that the workloads' processes or the hogs may use."""
+def _numa(spec: CellSpec, ends: Ends) -> dict[str, list[int]]:
+    """The NUMA nodes that each of this host's actors may run on."""
+    actors = filter(ends.holds, spec.actors())
+    return {node: facts.numa_nodes_of(spec.process_cpus(node) or facts.online_cpus()) for node in actors}
+
+
+def cpu_set(spec: CellSpec, ends: Ends = ALONE) -> set[int]:
+    """The run's CPU set on this host: every CPU that the workloads' processes or the hogs may use."""
     cpus: set[int] = set()
-    for name in spec.actors():
+    for name in filter(ends.holds, spec.actors()):
         cpus |= set(spec.process_cpus(name) or facts.online_cpus())
-    cpus.update(cpu for each in spec.workloads() for cpu in each.cpus())
-    if spec.contention is not None and not spec.contention.idle():
+    cpus.update(cpu for each in spec.workloads() if ends.holds(each.source) for cpu in each.cpus())
+    if spec.contention is not None and not spec.contention.idle() and ends.holds(spec.contention_node()):
         cpus |= set(hog_cpus(spec))
     return cpus
 

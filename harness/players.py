@@ -6,86 +6,30 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness import apply, loadgen
 from harness.apply import Row
-from harness.confine import Cells
 from harness.errors import MissingError, PollbenchError
 from harness.foreign import Foreign
 from harness.inject import Injector
-from harness.kernel.journal import Journal
 from harness.kernel.memfile import MemoryFile
-from harness.kernel.proc import start_ticks
 from harness.kernel.processes import listens
 from harness.programs import Child, Program, launch_options
 from harness.samplefile import read as read_samples
-from harness.spec.cells import CellSpec
-from harness.stopping import Stopper
-from harness.testbed import Testbed
+from harness.stage import Stage
 from harness.workloads import Reading, Role, Said, Scene, Workload
 
 _SLACK_S = 10.0
 _LOOK_S = 0.01
-_WAITS_AT_MOST_NS = 60 * 10**9
-
-
-@dataclass
-class Stage:
-    """What all players of a run share. Everything started is left with `stack`."""
-
-    spec: CellSpec
-    testbed: Testbed
-    stopper: Stopper
-    stack: ExitStack
-    cells: Cells
-    journal: Journal
-    injectors: dict[str, Injector] = field(default_factory=dict)
-    children: list[Child] = field(default_factory=list)
-    noted: set[int] = field(default_factory=set)
-
-    def note(self, pids: Sequence[int]) -> None:
-        """Write processes of foreign programs into the journal, so that they cannot outlive a killed run for long.
-
-        Our own programs ask the kernel to die with us; one that changes its user, or a grandchild, does not.
-        """
-        for pid in pids:
-            if pid not in self.noted:
-                self.noted.add(pid)
-                self.journal.note("process", pid=pid, start_ticks=start_ticks(pid))
-
-    def injector(self, node: str) -> Injector:
-        """The one that treats foreign programs of this node."""
-        if node not in self.injectors:
-            self.injectors[node] = Injector(node, self.spec.settings.get(node, {}))
-        return self.injectors[node]
-
-    def dismiss(self, child: Child) -> None:
-        """From now on this program's end is no failure."""
-        if child in self.children:
-            self.children.remove(child)
-
-    def background_ns(self, lasting_ns: int) -> int:
-        """How long a foreign client in the background must be able to go on, so that it outlasts the measured one.
-
-        It is stopped long before: this is every start, warm-up and delay that a run forgives. Not more, because
-        programs reserve memory for all of the time that they are told.
-        """
-        forgiven_ns = sum(
-            each.ramp_ns(measured=False) + each.allowance_ns() for each in self.spec.workloads()
-        )
-        return lasting_ns + min(forgiven_ns, _WAITS_AT_MOST_NS)
-
-    def others(self, child: Child | None) -> list[Child]:
-        """Every other program: their end, while this one is waited for, is what went wrong."""
-        return [one for one in self.children if one is not child]
 
 
 class Player:
-    """One workload. `label` leads the names of its programs and files; "" for the measured one."""
+    """One workload. `label` leads the names of its programs and files; "" for the measured one.
+
+    Of a run on two hosts each has a player of the workload, which plays the roles whose nodes are there.
+    """
 
     def __init__(self, stage: Stage, workload: Workload, label: str = "") -> None:
         self.stage, self.workload, self.label = stage, workload, label
@@ -96,6 +40,11 @@ class Player:
         self._log: MemoryFile | None = None
         self._began_s = 0.0
         self._lasting_ns = 0
+        self._server_said_there: str | None = None
+
+    def plays(self, role: Role) -> bool:
+        """Is the role's node here?"""
+        return self.stage.holds(self.workload.node_of(role))
 
     def name(self, role: str) -> str:
         """What a role's program is called in messages and files."""
@@ -108,7 +57,7 @@ class Player:
     def serve(self) -> None:
         """Start the server and wait until it is ready. Raises MissingError (not installed), PollbenchError."""
         workload = self.workload
-        if not workload.has_server():
+        if not workload.has_server() or not self.plays("server"):
             return
         child = self._start("server", workload.server(self._scene("server")))
         if isinstance(child, Program):
@@ -125,6 +74,8 @@ class Player:
         duration and count.
         """
         self._lasting_ns = lasting_ns if self.label else 0
+        if not self.plays("client"):
+            return
         if self.is_native("client"):
             self._start_client(self._lasting_ns)
             child = self.programs["client"]
@@ -141,6 +92,8 @@ class Player:
         """Open the measured window."""
         self._began_s = time.monotonic()
         child = self.programs.get("client")
+        if not self.plays("client"):
+            return
         if isinstance(child, Program):
             child.send("go")
         elif child is None:
@@ -150,27 +103,45 @@ class Player:
 
     def wait_done(self) -> None:
         """Wait until the measured window is over. Raises PollbenchError when any program of the run ends in it."""
-        child = self.programs["client"]
-        life_ns = self._lasting_ns or self.workload.life_ns()
-        limit_s = (life_ns + self.workload.allowance_ns()) / 1e9
+        if not self.plays("client"):
+            return
+        child, limit_s = self.programs["client"], self.window_s()
         if isinstance(child, Program):
             child.expect("done", limit_s, self.stage.others(child))
         elif isinstance(child, Foreign) and not self.label:
             child.wait_end(limit_s, self.stage.others(child))
             self.stage.dismiss(child)
 
+    def window_s(self) -> float:
+        """How long the window may take at most."""
+        life_ns = self._lasting_ns or self.workload.life_ns()
+        return (life_ns + self.workload.allowance_ns()) / 1e9
+
+    def hand_over(self) -> dict[str, Any]:
+        """What the workload's player on the other host needs to know."""
+        return {"port": self.port, "said": self._server_output()} if "server" in self.programs else {}
+
+    def take_over(self, told: Mapping[str, Any]) -> None:
+        """What it needs to know, from there."""
+        if told:
+            self.port, self._server_said_there = int(told["port"]), str(told["said"])
+
     def finish(self) -> Reading:
-        """Let client and server report and end, and read what they say. Raises PollbenchError."""
+        """Let the client report and end, and read what it says. Raises PollbenchError."""
         for injector in self._injectors():
             injector.look_again()
-        reading = self._finish_native() if self.is_native("client") else self._finish_foreign()
+        if not self.plays("client"):
+            return Reading({})
+        return self._finish_native() if self.is_native("client") else self._finish_foreign()
+
+    def finish_server(self) -> None:
+        """Then the server. Raises PollbenchError."""
         self._finish_server()
         for role in self.programs:
             if not self.is_native(role):
                 self.reports.setdefault(role, {})
                 self.reports[role]["napi_ids"] = self._injector(role).napi_ids(self.name(role))
                 self.reports[role]["unreached"] = not self._injector(role).has_socket(self.name(role))
-        return reading
 
     def sweep(self) -> None:
         """Apply the nodes' socket settings to whatever foreign programs have opened since the last time."""
@@ -347,6 +318,8 @@ class Player:
         ) from error
 
     def _server_output(self) -> str:
+        if self._server_said_there is not None:
+            return self._server_said_there
         server = self.programs.get("server")
         return server.output() if isinstance(server, Foreign) else ""
 

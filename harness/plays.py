@@ -119,6 +119,8 @@ def environment(forks: int = 0) -> dict[str, str]:
         # A host that vanishes is noticed; one whose line was bad for a moment is not given up.
         "ANSIBLE_SSH_EXTRA_ARGS": "-o ServerAliveInterval=5 -o ServerAliveCountMax=3",
         "ANSIBLE_SSH_RETRIES": "2",
+        # The callback plugin pollbench_tied has the play end with us.
+        "POLLBENCH_PARENT": str(os.getpid()),
         "PYTHONWARNINGS": "ignore",
     }
     if forks:

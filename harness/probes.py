@@ -78,12 +78,14 @@ def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
 
 
 def _nic_counters(node: NodeHandle) -> dict[str, int]:
-    """Interrupts of the node's emulated NICs: `nic:irqs` in all, `nic:irqs_cpuN` those that CPU N took."""
+    """Interrupts of the node's NICs: `nic:irqs` in all, `nic:irqs_cpuN` those that CPU N took."""
     ports = [port for port in node.ports if port.nic != "veth"]
     if not ports:
         return {}
     with NetSysfs(node.fd) as sysfs:
         irqs = {irq for port in ports for irq in nics.irqs_of(sysfs, port.device)}
+    if not irqs:
+        return {}  # a host's interface may be a virtual one
     by_cpu = proc.interrupts_of(irqs)
     return {"nic:irqs": sum(by_cpu.values())} | {f"nic:irqs_cpu{cpu}": count for cpu, count in by_cpu.items()}
 

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from harness import adaptive, evidence, generator, hogs
-from harness.errors import Interrupted, MissingError, PollbenchError
+from harness import adaptive, evidence, generator, halves, hogs
+from harness.ends import OneOfTwo
+from harness.errors import Interrupted, LostError, MissingError, PollbenchError
 from harness.knobs import KNOBS
 from harness.measure import Measured, hog_cpus, measure
 from harness.plan import Plan, Run
@@ -21,6 +22,7 @@ from harness.store import ResultSet
 
 Take = Callable[[CellSpec, Stopper, dict[str, bytes]], Measured]
 """Measures one cell, filling in what its programs said; raises as `measure` does."""
+_OF_NODES = ("host", "interface", "kernel", "cpu_model")
 _RANK = ("failed", "inert", "suspect", "valid")
 
 
@@ -41,11 +43,13 @@ def execute(
     stopper: Stopper,
     watcher: Watcher,
     redo: Collection[str] = (),
+    take: Take = measure,
 ) -> Counter[str]:
     """Make every run of the plan that `results` does not have, or has with a verdict to `redo`.
 
     A plan that adapts ends before the first repetition that is not needed. Returns how many ended with which
-    verdict. Raises Interrupted on a stop request; finished runs are on disk, and nothing is left on the host.
+    verdict. Raises Interrupted on a stop request, LostError when the other host of the runs is gone; finished runs are
+    on disk, and nothing is left on the host.
     """
     again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
     kept = results.finished() - again
@@ -56,11 +60,27 @@ def execute(
         if enough(plan, results, run, missing[number - 1] if number else None):
             break
         watcher.starting(run, number, len(missing))
-        record, samples, files = make_run(run, environment, stopper)
+        record, samples, files = make_run(run, environment, stopper, take)
         results.save_run(record, samples, files, replace=run.run_id in again)
         verdicts[record["verdict"]] += 1
         watcher.finished(run, record)
     return verdicts
+
+
+def assist(plan: Plan, ends: OneOfTwo, stopper: Stopper, watcher: Watcher) -> None:
+    """Be the end of every run that keeps no record: what goes wrong here, the other end is told, and records.
+
+    Raises Interrupted, LostError.
+    """
+    for number, run in enumerate(plan.runs):
+        stopper.check()
+        watcher.starting(run, number, len(plan.runs))
+        try:
+            measure(run.spec(), stopper, {}, ends)
+        except (Interrupted, LostError):
+            raise
+        except (PollbenchError, OSError):
+            continue
 
 
 def enough(plan: Plan, results: ResultSet, run: Run, before: Run | None) -> bool:
@@ -87,7 +107,7 @@ def make_run(
         measured = take(run.spec(), stopper, files)
         samples = measured.samples
         _fill(record, run, measured)
-    except Interrupted:
+    except (Interrupted, LostError):
         raise
     except MissingError as error:
         record |= {"verdict": "skipped", "reasons": [error.line()]}
@@ -141,6 +161,11 @@ def _fill(record: dict[str, Any], run: Run, measured: Measured) -> None:
     metrics |= {name: value for name, value in timed.items() if value is not None or name not in metrics}
     record["metrics"] = metrics
     record["nodes"] = evidence.node_figures(outcome)
+    if measured.hosts:
+        source, target = (measured.hosts[node] for node in run.cell.spec.workload.nodes())
+        record["environment"] = halves.environment(source, target)
+        for node, found in measured.hosts.items():
+            record["nodes"][node] |= {name: found.get(name) for name in _OF_NODES}
     record["cpus"] = evidence.cpu_figures(outcome)
     record["qdiscs"] = measured.qdiscs
     record["features"] = measured.features
@@ -173,8 +198,7 @@ def _doubts(run: Run, measured: Measured, metrics: dict[str, Any]) -> list[str]:
     checks, arrivals = spec.checks, spec.workload.described().get("arrivals")
     found = generator.doubts(measured.outcome.client, checks, arrivals)
     found += evidence.doubts(measured.outcome, metrics, checks, _polling(run))
-    figures = evidence.cpu_figures(measured.outcome)
-    idle = {int(cpu): figures[cpu]["idle_share"] for cpu in figures}
+    idle = evidence.idle_shares(measured.outcome, spec.contention_node())
     elapsed_s = measured.outcome.difference.elapsed_ns / 1e9
     found += hogs.duty_doubts(spec, metrics.get("hog_achieved_percent"), idle, elapsed_s)
     return found + generator.phase_doubts(metrics)

@@ -61,11 +61,25 @@ if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
 fi
 
 # The lists of a fresh machine are empty or old, so a first failure earns one refresh. iperf3 asks whether to start
-# a server at boot: no question may stop us, and the answer by default is no. memcached and
-# Open vSwitch start theirs at once, where no test looks: tests have daemons of their own.
+# a server at boot: no question may stop us, and the answer by default is no. sshd, memcached and Open vSwitch are started
+# by the tests, with their own configuration in namespaces of their own: the machine's services of that name, which were
+# not there before, are neither started now (policy-rc.d, where the machine has none) nor at the next boot.
 install() {
-    # shellcheck disable=SC2086  # a list of package names
-    tools/as-root.sh env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+    # shellcheck disable=SC2086,SC2016  # a list of package names; the inner shell expands the rest
+    tools/as-root.sh env DEBIAN_FRONTEND=noninteractive sh -c '
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e "$policy" ]; then
+            trap "rm -f $policy" EXIT
+            trap "exit 130" INT TERM HUP
+            printf "#!/bin/sh\nexit 101\n" >"$policy"
+            chmod 755 "$policy"
+        fi
+        apt-get install -y -q --no-install-recommends "$@" || exit
+        command -v systemctl >/dev/null || exit 0
+        case " $* " in *" openssh-server "*) systemctl disable ssh.service ssh.socket 2>/dev/null ;; esac
+        case " $* " in *" memcached "*) systemctl disable memcached.service 2>/dev/null ;; esac
+        true
+    ' sh $missing
 }
 if ! install; then
     tools/as-root.sh apt-get update -q

@@ -28,7 +28,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
     from harness.calibration.twins import twins
     from harness.cli.files import overrides_of, print_plan
     from harness.cli.owner import owner_of_results
-    from harness.cli.run import carry_out, need_root
+    from harness.cli.run import carry_out, need_root, on_this_host
     from harness.kernel import facts
     from harness.plan import make_plan
     from harness.spec.load import check_cpus, load_experiment
@@ -42,6 +42,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
     plan = make_plan(doubled, repeat=arguments.repeat or DEFAULT_REPEAT, seed=arguments.seed)
     if arguments.dry_run:
         return print_plan(doubled, plan, as_json=arguments.json)
+    on_this_host(plan)
     need_root("calibrate")
     with stop_on_signals() as stopper:
         results, interrupted = carry_out(arguments, doubled, plan, stopper)

@@ -28,6 +28,7 @@ from harness.fleet import split as splitting
 from harness.fleet import wheel
 from harness.fleet.conduct import STATE_FILE, Fleet
 from harness.fleet.inventory import Hosts, hosts_in
+from harness.fleet.pair import Pair, pair_of
 from harness.host import role_variables, wish_of
 from harness.plan import Plan, make_plan
 from harness.spec.load import load_experiment
@@ -50,13 +51,19 @@ def fleet(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, hosts: Hosts) -> int:
     experiment = load_experiment(arguments.file, overrides_of(arguments.set))
     plan = make_plan(experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed)
+    pair = pair_of(plan, hosts, arguments.file)
+    if pair is not None:
+        if arguments.split:
+            got = "both hosts make every run together"
+            raise InputError("split", got=got, todo="leave it out", where="--split")
+        hosts = {name: hosts[name] for name in pair.hosts}
     found = _to_resume(arguments, plan.name) if arguments.resume else None
     state = _state(found) if found else {}
     split: splitting.Split = arguments.split or state.get("split") or "repetitions"
     # With split none the hosts are part of the plan: those it was begun with.
     whole = splitting.fleet_plan(plan, split, state.get("hosts") or list(hosts))
     if arguments.dry_run:
-        return _print_shares(whole, split, hosts)
+        return _print_shares(whole, split, [pair.label] if pair else list(hosts))
     if found is not None and not found.same_plan(whole):
         raise InputError(
             "resume",
@@ -67,7 +74,7 @@ def _run(arguments: argparse.Namespace, hosts: Hosts) -> int:
     results = found or _new_set(arguments, experiment.data, whole, split, hosts)
     results.remove_leftovers()
     with stop_on_signals() as stopper:
-        return _conduct(arguments, hosts, whole, split, results, stopper)
+        return _conduct(arguments, hosts, whole, split, results, stopper, pair)
 
 
 def _conduct(
@@ -77,6 +84,7 @@ def _conduct(
     split: splitting.Split,
     results: ResultSet,
     stopper: Stopper,
+    pair: Pair | None,
 ) -> int:
     board = HostBoard(list(hosts))
     directory = results.path / "fleet"
@@ -91,6 +99,7 @@ def _conduct(
         lambda: _asked(stopper),
         arguments.forks,
         arguments.interval,
+        pair,
     )
     interrupted = None
     try:
@@ -118,6 +127,9 @@ def _attempt(
     """See who is there, collect what they have, share out what is missing, and let them make it."""
     known = {run.run_id for run in plan.runs}
     ready = crew.ready(list(crew.hosts))
+    if crew.pair and len(ready) < 2:
+        away = ", ".join(name for name in crew.pair.hosts if name not in ready)
+        raise MissingError("run on two hosts", away, "it is not ready", "see the lines above")
     if not ready:
         raise MissingError(
             "run on the fleet", ", ".join(crew.hosts), "no host is ready", "see the lines above"
@@ -125,8 +137,12 @@ def _attempt(
     if state["attempts"]:
         crew.collect(ready, results, known)
     made = splitting.hosts_of(results.records())
-    lot = splitting.allot(plan, split, ready, made, state["allotted"])
-    able = [name for name in ready if name in set(lot.host.values())]
+    if crew.pair is None:
+        lot = splitting.allot(plan, split, ready, made, state["allotted"])
+        able = [name for name in ready if name in set(lot.host.values())]
+    else:
+        lot = splitting.allot(plan, split, [crew.pair.label], made)
+        able = list(crew.pair.hosts) if lot.host else []
     for name in ready:
         if name not in able:
             crew.board.done(name, "nothing to do: no further share to give")
@@ -179,16 +195,22 @@ def _clean(arguments: argparse.Namespace, hosts: Hosts) -> int:
         )
         freed = crew.clean(list(hosts))
     board.close()
-    for name in hosts:
-        if name in freed:
-            print(
-                f"{name}: {freed[name] / 1e6:.1f} MB removed" if freed[name] else f"{name}: nothing to clean"
-            )
+    failed = False
+    for name in (name for name in hosts if name in freed):
+        acts, size = freed[name]["acts"], freed[name]["freed_bytes"]
+        failed = failed or any(act["action"] == "failed" for act in acts)
+        for act in acts:
+            reason = f" ({act['reason']})" if act["reason"] else ""
+            print(f"{name}: {act['action']} {act['kind']} {act['subject']}{reason}")
+        if size or not acts:
+            print(f"{name}: {size / 1e6:.1f} MB removed" if size else f"{name}: nothing to clean")
+    if failed:
+        return EXIT_NOT_VALID
     return EXIT_OK if len(freed) == len(hosts) else EXIT_NOT_VALID
 
 
-def _print_shares(plan: Plan, split: splitting.Split, hosts: Hosts) -> int:
-    lot = splitting.allot(plan, split, list(hosts))
+def _print_shares(plan: Plan, split: splitting.Split, hosts: list[str]) -> int:
+    lot = splitting.allot(plan, split, hosts)
     for name in hosts:
         runs = lot.runs_of(name, plan)
         blocks = sorted({run.block for run in runs})

@@ -13,6 +13,8 @@ from harness.cli.board import HostBoard
 from harness.errors import EXIT_HOST_LACKS, EXIT_OK
 from harness.fleet.conduct import Fleet
 from harness.fleet.inventory import Hosts
+from harness.fleet.pair import pair_of
+from harness.plan import make_plan
 
 
 def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
@@ -21,7 +23,11 @@ def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
     if arguments.file:
         from harness.spec.load import load_experiment
 
-        document = load_experiment(arguments.file).document
+        experiment = load_experiment(arguments.file)
+        document = experiment.document
+        pair = pair_of(make_plan(experiment, repeat=1), hosts, arguments.file)
+        if pair is not None:
+            hosts = {name: hosts[name] for name in pair.hosts}
     board = HostBoard(list(hosts))
     with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch:
         crew = Fleet(

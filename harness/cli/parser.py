@@ -176,6 +176,9 @@ def _host(commands: Commands) -> None:
         "doctor", help="what this host can do, tried for real, and what an experiment lacks"
     )
     doctor.add_argument("file", nargs="?", metavar="FILE", help="experiment file to check this host against")
+    doctor.add_argument(
+        "--host", default="", metavar="NAME", help="what FILE calls this host, if its nodes are on hosts"
+    )
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     clean = commands.add_parser("clean", help="remove and restore whatever a killed run left (needs root)")
     clean.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")

@@ -32,6 +32,7 @@ from harness.runner import execute
 from harness.spec.load import Experiment
 from harness.stopping import Stopper, stop_on_signals
 from harness.store import ResultSet
+from harness.testbed import refuse_here
 
 _LOOK_S = 0.2
 
@@ -41,11 +42,18 @@ def run(arguments: argparse.Namespace) -> int:
     experiment, plan = plan_of(arguments)
     if arguments.dry_run:
         return print_plan(experiment, plan, as_json=arguments.json)
+    on_this_host(plan)
     need_root("run an experiment")
     # The handlers stay until the table is out: a second Ctrl-C must not take it away.
     with stop_on_signals() as stopper:
         results, interrupted = carry_out(arguments, experiment, plan, stopper)
         return report(arguments, plan, results, interrupted)
+
+
+def on_this_host(plan: Plan) -> None:
+    """InputError for a plan whose nodes are on hosts of an inventory."""
+    for cell in plan.cells:
+        refuse_here(cell.spec.topology)
 
 
 def carry_out(

@@ -13,7 +13,7 @@ from typing import Any
 from harness.cli.files import overrides_of, plan_of, print_plan
 from harness.cli.owner import owner_of_results
 from harness.cli.progress import Progress
-from harness.cli.run import new_or_resumed, report
+from harness.cli.run import new_or_resumed, on_this_host, report
 from harness.cli.say import say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, PollbenchError
 from harness.kernel import facts
@@ -81,7 +81,8 @@ def _tell_identity(made: list[build.Made], pinning: bool) -> None:
 
 def guest_plan(arguments: argparse.Namespace, home: Home) -> tuple[Experiment, Plan]:
     """The experiment as guests are to run it, under the kernels that the command names, and its plan."""
-    experiment, _ = plan_of(arguments, guest=True)
+    experiment, plan = plan_of(arguments, guest=True)
+    on_this_host(plan)
     names = own_kernels(arguments, home)
     if names:
         experiment = with_kernels(experiment, names)

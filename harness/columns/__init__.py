@@ -33,7 +33,11 @@ _COURSE = (
 
 ENVIRONMENT = (
     text("runs", "place", "Where the run was made: host, vm (a guest of ours) or fleet."),
-    text("runs", "host", "The host's name in the fleet's inventory; blank outside a fleet."),
+    text(
+        "runs",
+        "host",
+        "The host's name in the fleet's inventory (client's / server's, of two); blank outside a fleet.",
+    ),
     text("runs", "kernel", "Kernel release."),
     text("runs", "cpu_model", "CPU model name."),
     text("runs", "virtualisation", "Hypervisor the machine runs under, none on bare metal."),
@@ -136,7 +140,7 @@ METRICS: tuple[Column, ...] = (
     measured("duplicates", "count", "Replies that came twice.", "lower"),
     measured("retransmits", "count", "TCP segments sent again, all nodes.", "lower"),
     measured("drops", "count", "Packets dropped by devices and qdiscs, all nodes.", "lower"),
-    measured("nic_irqs", "count", "Interrupts of emulated NICs, all nodes; blank without any."),
+    measured("nic_irqs", "count", "Interrupts of NICs, all nodes; blank without any."),
     measured(
         "nic_irqs_per_packet", "", "Those interrupts for each packet received.", "lower", label="irq/packet"
     ),

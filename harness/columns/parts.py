@@ -53,7 +53,7 @@ KNOBS = (
 CPUS = (
     text("cpus", "run_id", "The run, as in runs.csv."),
     text("cpus", "case", "The case."),
-    text("cpus", "cpu", "CPU number."),
+    text("cpus", "cpu", "CPU number; NODE:NUMBER on the server's host, of two."),
     count("cpus", "in_set", "1 for a CPU of the run's CPU set, 0 for the others.", ""),
     count("cpus", "user_share", "Share of time in user mode, 0 to 1.", "share"),
     count("cpus", "system_share", "In the kernel.", "share"),

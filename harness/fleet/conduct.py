@@ -13,6 +13,7 @@ from harness.fleet import wheel
 from harness.fleet.inventory import Hosts
 from harness.fleet.merge import merge
 from harness.fleet.outcome import Outcomes
+from harness.fleet.pair import Pair
 from harness.fleet.split import Allotment, share_plan
 from harness.plan import Plan
 from harness.plays import Played, explain, play
@@ -40,7 +41,7 @@ class Fleet:
     """Hosts of an inventory, and where what belongs to the fleet run is kept.
 
     directory: for artifacts, shares and what is fetched; ident: the set's name on the hosts; stopping: asked whether
-    to end.
+    to end; pair: where two hosts make every run together.
     """
 
     inventories: Sequence[str]
@@ -51,6 +52,7 @@ class Fleet:
     stopping: Callable[[], bool]
     forks: int = _FORKS
     interval_s: float = 1.0
+    pair: Pair | None = None
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     _wheel: dict[str, str] = field(default_factory=dict)
 
@@ -93,10 +95,13 @@ class Fleet:
                 if lines and not result.get("done"):
                     self.board.state(host, lines[-1])
                 if result.get("done"):
-                    reasons[host] = _why(result, lines)
+                    reasons[host] = "" if result.get("state") == "0" else _why(result, lines)
             elif task == "Fetch":
                 merged[host] += len(merge(results, self.incoming / host, set(lot.host), lot.again))
                 text = f"{merged[host]} of {sizes[host]} runs"
+                if self.pair and host == self.pair.hosts[1]:
+                    # Records are kept at the other end.
+                    text, sizes[host] = "its end of the runs", int(bool(reasons.get(host)))
                 if merged[host] < sizes[host]:
                     self.board.failed(host, f"{text}: {reasons.get(host) or 'it ended early'}")
                 else:
@@ -147,13 +152,13 @@ class Fleet:
             found[name]["error"] = reason
         return found
 
-    def clean(self, names: Collection[str]) -> dict[str, int]:
-        """Stop and remove what fleet runs left on hosts; bytes freed by host."""
-        freed: dict[str, int] = {}
+    def clean(self, names: Collection[str]) -> dict[str, Mapping[str, Any]]:
+        """Stop, put back and remove what fleet runs left on hosts; by host freed_bytes, and acts as of `clean`."""
+        freed: dict[str, Mapping[str, Any]] = {}
 
         def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
             if "freed_bytes" in result:
-                freed[host] = int(result["freed_bytes"])
+                freed[host] = {"freed_bytes": int(result["freed_bytes"]), "acts": result.get("acts", [])}
 
         self._play("fleet_clean", names, {}, told)
         return freed
@@ -185,7 +190,8 @@ class Fleet:
             lambda event: self._take(event, outcomes),
             self.stopping,
             options,
-            min(self.forks, max(len(names), 1)),
+            # Two that wait for each other have to be followed at the same time.
+            max(min(self.forks, len(names)), 2 if self.pair else 1),
         )
         if played.status != "successful" and not outcomes.failed:
             raise explain(played, f"play {name}")
@@ -211,13 +217,16 @@ class Fleet:
         shares.mkdir(parents=True, exist_ok=True)
         sizes = {}
         for name in names:
-            runs = lot.runs_of(name, plan)
+            owner = self.pair.label if self.pair else name
+            runs = lot.runs_of(owner, plan)
             sizes[name] = len(runs)
             document = {
                 "plan": share_plan(plan, runs).to_json(),
-                "environment": {"place": "fleet", "host": name},
+                "environment": {"place": "fleet", "host": owner},
                 "again": [run.run_id for run in runs if run.run_id in lot.again],
             }
+            if self.pair:
+                document["ends"] = self.pair.end(name)
             (shares / f"{name}.json").write_text(json.dumps(document))
         return sizes
 
@@ -231,6 +240,7 @@ class Fleet:
             self.board,
             lambda: False,
             self.forks,
+            pair=self.pair,
             _wheel=self._wheel,
         )
 

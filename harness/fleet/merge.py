@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -24,21 +25,29 @@ def merge(
     with atomic.explained("merge runs", runs):
         if not incoming.is_dir():
             return []
-        names = sorted(name for name in os.listdir(incoming) if name in known)
-        there = set(os.listdir(runs))
-        for name in names:
-            target = runs / name
-            if name in there:
-                if name not in again:
-                    continue
-                old = target.with_name(f".old-{name}")
-                atomic.discard_tree(old)
-                os.rename(target, old)
-                os.rename(incoming / name, target)
-                atomic.discard_tree(old)
-            else:
-                os.rename(incoming / name, target)
-            atomic.give(target, results.owner)
-            moved.append(name)
+        for name in sorted(name for name in os.listdir(incoming) if name in known):
+            if _move(os.path.join(incoming, name), runs / name, name in again):
+                atomic.give(runs / name, results.owner)
+                moved.append(name)
         atomic.sync_directory(runs)
     return moved
+
+
+def _move(source: str, target: Path, replacing: bool) -> bool:
+    """Rename a run directory to where there is none, or over the one that is there; whether it was moved.
+
+    Whether one is there the rename says: to list a hundred thousand for every share would take longer than all else.
+    """
+    try:
+        os.rename(source, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not replacing:
+            return False
+        old = target.with_name(f".old-{target.name}")
+        atomic.discard_tree(old)
+        os.rename(target, old)
+        os.rename(source, target)
+        atomic.discard_tree(old)
+    return True

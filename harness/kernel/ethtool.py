@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 _SIOCETHTOOL = 0x8946
+_GDRVINFO, _DRVINFO_BYTES = 0x03, 196
 _GLINK, _GCOALESCE, _SCOALESCE = 0x0A, 0x0E, 0x0F
 _GSTRINGS, _GSSET_INFO, _GFEATURES, _SFEATURES = 0x1B, 0x37, 0x3A, 0x3B
 _SET_FEATURES = 4
@@ -170,6 +171,14 @@ def set_coalesce(device: str, wanted: Mapping[str, int]) -> None:
     values = {**coalesce(device), **wanted}
     data = struct.pack(f"={len(values) + 1}I", _SCOALESCE, *(values[name] for name in COALESCE_FIELDS))
     request(device, bytearray(data))
+
+
+def driver(device: str) -> tuple[str, str]:
+    """(driver, bus address or "") of a device. Raises OSError (EOPNOTSUPP: it has none)."""
+    data = bytearray(struct.pack("=I", _GDRVINFO) + bytes(_DRVINFO_BYTES - 4))
+    request(device, data)
+    names = (data[at : at + 32].partition(b"\0")[0].decode() for at in (4, 4 + 3 * 32))
+    return next(names), next(names).replace("N/A", "")
 
 
 _names: list[tuple[str, ...]] = []

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.kernel import netns, sysctl
+from harness.kernel import ifstate, netns, sysctl
 from harness.kernel.proc import start_ticks
 
 _KILL_WAIT_MS = 5000
@@ -45,6 +45,7 @@ def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
         "subtree": _subtree,
         "file": _file,
         "directory": _directory,
+        "interface": _interface,
     }
     kind = str(entry["kind"])
     if kind not in kinds:
@@ -159,6 +160,17 @@ def _directory(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | Non
     return "removed", ""
 
 
+def _interface(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+    """Take a lent interface out of our namespace, and put back what was found of it."""
+    name, state = str(entry["netns"]), entry["state"]
+    if dry_run:
+        return "restored", f"from the namespace {name}"
+    wrong = ifstate.give_back(name, state)
+    if wrong:
+        raise OSError(0, "; ".join(wrong))
+    return "restored", f"from the namespace {name}"
+
+
 def _subtree(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
     """Take back a controller that we had the root hand down."""
     path, controller = Path(str(entry["path"])), str(entry["controller"])
@@ -170,4 +182,6 @@ def _subtree(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
 
 
 def _subject(entry: Mapping[str, Any]) -> str:
+    if isinstance(entry.get("state"), Mapping):
+        return str(entry["state"].get("device", "?"))
     return str(entry.get("name", entry.get("path", entry.get("pid", "?"))))

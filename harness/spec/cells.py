@@ -74,6 +74,11 @@ class CellSpec:
         """The CPUs that the hogs compete for; empty without contention."""
         return contention_cpus(self.contention, self.topology) if self.contention else ()
 
+    def contention_node(self) -> str:
+        """The node whose CPUs the hogs compete for; "" where CPUs are named, or there is no contention."""
+        node, _, what = (self.contention.on if self.contention else "").rpartition(".")
+        return node if what == "cpus" else ""
+
     def process_cpus(self, node: str) -> tuple[int, ...] | None:
         """The CPUs of the node's workload processes: the `process` knob's, else the node's; None for any."""
         process = self.settings.get(node, {}).get("process")

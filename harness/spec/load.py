@@ -142,6 +142,8 @@ def check_cpus(
     """
     for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
         spec = cell.spec
+        if spec.topology.on_hosts():
+            continue  # of other hosts, which look themselves
         for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
             other = spec.machine != Machine()
             in_guest = online is None or spec.topology.needs_guest() or (declared_guests and other)

@@ -67,7 +67,13 @@ def check_contention(contention: Contention, topology: Topology, tree: Tree) -> 
         if contention.overlap is not None and contention.overlap > len(cpus):
             got = f'node "{node}" has no more than {len(cpus)}'
             raise problem(tree, ("contention", "overlap"), got, f"expected 0 to {len(cpus)}")
+        if contention.overlap is not None and topology.on_hosts():
+            got = "which CPUs are beside a node's own is known on its host only"
+            raise problem(tree, ("contention", "overlap"), got, "leave it out", key=True)
         return
+    if topology.on_hosts():
+        got = "on which of the two hosts these CPUs are, nobody says"
+        raise problem(tree, ("contention", "on"), got, "write it as NODE.cpus")
     if contention.overlap is not None:
         got = "there is no node to overlap with"
         raise problem(tree, ("contention", "overlap"), got, "write contention.on as NODE.cpus")

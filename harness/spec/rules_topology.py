@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from harness.spec.messages import Path, did_you_mean, problem
+from harness.spec.rules_hosts import check_hosts
 from harness.spec.rules_switching import check_switching
 from harness.spec.topology import Link, Shape, Topology
 from harness.yamlfile import Tree
@@ -31,6 +32,7 @@ def check_topology(topology: Topology, tree: Tree) -> None:
             )
     _check_distinct(topology, tree)
     check_switching(topology, tree)
+    check_hosts(topology, tree)
     linked = {end for link in topology.links for end in link.between}
     for name in topology.nodes:
         if name not in linked:

@@ -79,6 +79,7 @@ NetworkAddress = Annotated[
     str, AfterValidator(_network), Field(json_schema_extra={"examples": ["10.1.0.0/24"]})
 ]
 Mac = Annotated[str, AfterValidator(_mac), Field(json_schema_extra={"pattern": _MAC})]
+HostName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^\s/,]+$")]
 NodeName = Annotated[str, AfterValidator(_node_name), Field(json_schema_extra={"pattern": _NODE_NAME})]
 InterfaceAddress = Annotated[
     str, AfterValidator(_interface_address), Field(json_schema_extra={"examples": ["10.1.0.1/24"]})
@@ -162,10 +163,16 @@ class Node(Sparing):
     """One network namespace."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        ("switch", "priority", "default_route", "routes", "cpu_share")
+        ("switch", "priority", "default_route", "routes", "cpu_share", "host", "interface")
     )
 
     cpus: CpuSet | None = Field(None, description="CPUs of this node's workload processes; any CPU if absent")
+    host: HostName | None = Field(
+        None, description="host of the fleet's inventory that this node is on (only in `pollbench fleet run`)"
+    )
+    interface: NodeName | None = Field(
+        None, description="network interface of that host, lent to the run; never one the host is reached by"
+    )
     forwarding: OnOff | None = Field(
         None,
         description="routes packets; if absent, on where a node has several links",
@@ -312,6 +319,10 @@ class Topology(Sparing):
     def links_of(self, node: str) -> list[Link]:
         """The links with an end in `node`, in file order."""
         return [link for link in self.links if node in link.between]
+
+    def on_hosts(self) -> dict[str, str]:
+        """Node to host of the inventory; empty where the topology is made on one host."""
+        return {name: node.host for name, node in self.nodes.items() if node.host is not None}
 
     def needs_guest(self) -> bool:
         """Are there links that only a guest of `pollbench vm run` has?"""

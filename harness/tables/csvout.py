@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
@@ -15,6 +17,8 @@ _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s?[A-Za-z%/]*")
 
 # Clocks give nanoseconds, so three decimals of a microsecond; shares finer than 0.001 % are counting noise.
 _DECIMALS = {"us": 3, "%": 3, "1/s": 2, "s": 6, "ms": 6, "ns": 0, "count": 0, "bytes": 0, "share": 5}
+
+_MOST_KNOWN = 10_000
 
 
 def to_csv(frame: pd.DataFrame) -> bytes:
@@ -56,5 +60,23 @@ def _cells(frame: pd.DataFrame, name: str) -> list[str]:
         return ["" if pd.isna(value) else str(bool(value)).lower() for value in values]
     if pd.api.types.is_numeric_dtype(values.dtype):
         decimals = decimals_of(str(name))
-        return [number(float(value), decimals) for value in values]
-    return ["" if pd.isna(value) else neutral(str(value)) for value in values]
+        told = _Told(lambda value: number(float(value), decimals))
+    else:
+        told = _Told(lambda value: "" if pd.isna(value) else neutral(str(value)))
+    # As plain Python values, which are met one by one far faster than a column's; most columns repeat a few.
+    return [told[value] for value in values.tolist()]
+
+
+class _Told(dict[Any, str]):
+    """Values to their text, each worked out once."""
+
+    def __init__(self, say: Callable[[Any], str]) -> None:
+        super().__init__()
+        self._say = say
+
+    def __missing__(self, value: Any) -> str:
+        text = self._say(value)
+        # Not-a-number is not equal to itself: each is told anew. And figures of many digits hardly come twice.
+        if len(self) < _MOST_KNOWN and value == value:
+            self[value] = text
+        return text

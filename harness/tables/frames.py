@@ -146,11 +146,16 @@ def _frame(
     skip: frozenset[str] | set[str] = frozenset(),
 ) -> pd.DataFrame:
     data: dict[str, Any] = {}
+    # Of a hundred columns most sets fill half: those that no row has are blank at once.
+    told = set[str]().union(*rows)
     for name in names:
         if name in factors:
             data[name] = pd.array(
                 [factor_text(record["factors"].get(name)) for record in owners], dtype="str"
             )
+        elif name not in told and name not in skip:
+            blank: Any = "" if name in texts else float("nan")
+            data[name] = pd.array([blank] * len(rows), dtype="str" if name in texts else "float64")
         elif name in texts:
             data[name] = pd.array([factor_text(row.get(name)) for row in rows], dtype="str")
         elif name in skip:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.errors import MissingError, PollbenchError
+from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import netns
 from harness.kernel.journal import Journal
 from harness.layout import Layout, PortLayout, plan_layout
@@ -50,13 +50,17 @@ class NodeHandle:
 
 @dataclass(frozen=True)
 class Testbed:
-    """A running testbed. qdiscs: a {node, device, requested, read_back} for every declared qdisc."""
+    """A running testbed. qdiscs: a {node, device, requested, read_back} for every declared qdisc.
+
+    hosts: node to facts of its host, where the nodes are on two.
+    """
 
     token: str
     nodes: dict[str, NodeHandle]
     layout: Layout = field(repr=False)
     napi: bool
     qdiscs: list[dict[str, Any]]
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def address(self, node: str, seen_from: str | None = None) -> str:
         """The address by which `seen_from` reaches `node` in the fewest hops. Raises InputError: no path."""
@@ -71,21 +75,31 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
     when the kernel lacks a declared qdisc or the privilege is missing, InputError when the topology cannot
     be laid out, PollbenchError when the kernel refuses something or reports it otherwise than asked for.
     """
+    refuse_here(topology)
     layout = plan_layout(topology)
     with contextlib.ExitStack() as stack:
         stack.enter_context(room_for(layout, journal))
         if topology.engine == "mininet":
             layout, fds, qdiscs = _by_mininet(stack, layout, napi, journal)
         else:
-            fds = {name: stack.enter_context(_namespace(name, journal)) for name in topology.nodes}
+            fds = {name: stack.enter_context(namespace(name, journal)) for name in topology.nodes}
             qdiscs = _by_netlink(layout, fds, napi)
         nodes = {name: _handle(name, fds[name], layout, journal.token) for name in topology.nodes}
         yield Testbed(journal.token, nodes, layout, napi, qdiscs)
 
 
+def refuse_here(topology: Topology) -> None:
+    """Raise InputError for a topology on hosts of an inventory: there is no fleet here."""
+    hosts = topology.on_hosts()
+    if hosts:
+        got = f"its nodes are on hosts of an inventory ({', '.join(hosts.values())})"
+        todo = "type: pollbench fleet run FILE -i INVENTORY"
+        raise InputError("build the topology on one host", got=got, todo=todo)
+
+
 def _by_netlink(layout: Layout, fds: dict[str, int], napi: bool) -> list[dict[str, Any]]:
     """Make the layout in fresh namespaces; the declared qdiscs as read back."""
-    with _explained(), Wiring(layout, fds) as wiring:
+    with explained(), Wiring(layout, fds) as wiring:
         wiring.prepare()
         wiring.connect()
         if napi:
@@ -104,7 +118,7 @@ def _by_mininet(
     stack: contextlib.ExitStack, layout: Layout, napi: bool, journal: Journal
 ) -> tuple[Layout, dict[str, int], list[dict[str, Any]]]:
     """Have Mininet make it; the layout as made, the namespaces of its nodes, the declared qdiscs as read back."""
-    with _explained():
+    with explained():
         fds = stack.enter_context(emulated(layout, journal))
         layout = observed(layout, fds)
         with Wiring(layout, fds) as wiring:
@@ -118,11 +132,11 @@ def _by_mininet(
 
 
 @contextlib.contextmanager
-def _namespace(node: str, journal: Journal) -> Iterator[int]:
+def namespace(node: str, journal: Journal) -> Iterator[int]:
     """A named namespace for the block; its descriptor."""
     name = namespace_name(journal.token, node)
     number = journal.note("netns", name=name)
-    with _explained():
+    with explained():
         fd = netns.create(name)
     try:
         yield fd
@@ -160,7 +174,7 @@ def _port(port: PortLayout, peer: PortLayout, nic: str) -> Port:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """A kernel's refusal as one of our errors."""
     try:
         yield

@@ -7,11 +7,13 @@ which is written between two runs.
 from __future__ import annotations
 
 import base64
+import ctypes
 import gzip
 import io
 import json
 import os
 import shlex
+import signal
 import tarfile
 from typing import Any
 
@@ -27,6 +29,7 @@ options:
   command: {description: The pollbench command there, type: str}
 """
 
+_PR_SET_PDEATHSIG = 1
 # Runs are fetched in pieces: what one call returns is held in memory, as text.
 _CHUNK_BYTES = 24 << 20
 # Shorter than the longest word of a command line (128 KiB), quoting included.
@@ -41,6 +44,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Do one of them; what it found is the task's result."""
+        if os.environ.get("POLLBENCH_PARENT"):
+            # A fork of the play, which ends with pollbench; as the play does, by the callback pollbench_tied.
+            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         result: dict[str, Any] = super().run(tmp, task_vars)
         self.given = self._task.args
         self.directory = str(self.given["directory"])
@@ -54,14 +60,18 @@ class ActionModule(ActionBase):
 
     def _look(self) -> dict[str, Any]:
         command, wanted = str(self.given["command"]), str(self.given["version"])
-        code, out, _ = self._shell(f"{command} --version 2>&1")
-        words = _last(out).split()
-        if code or len(words) != 2 or words[0] != "pollbench":
-            return {"failed": True, "msg": f"{command} does not run: {_last(out) or code}"}
-        version = words[1]
         parent = shlex.quote(os.path.dirname(self.directory))
-        _, out, _ = self._shell(f"uname -r; nproc; id -u; mkdir -p {parent} && df -Pk {parent} | tail -n 1")
-        lines = out.split("\n")
+        code, out, _ = self._shell(
+            f'{command} --version 2>&1; echo "@@ $?"; uname -r; nproc; id -u; mkdir -p {parent} && '
+            f"df -Pk {parent} | tail -n 1"
+        )
+        said, _, rest = out.replace("\r\n", "\n").partition("@@ ")
+        words = _last(said).split()
+        if not rest.startswith("0\n") or len(words) != 2 or words[0] != "pollbench":
+            why = _last(said) or rest.partition("\n")[0] or code
+            return {"failed": True, "msg": f"{command} does not run: {why}"}
+        version = words[1]
+        lines = rest.split("\n")[1:]
         facts = {
             "version": version,
             "kernel": lines[0].strip(),
@@ -82,40 +92,51 @@ class ActionModule(ActionBase):
 
     def _start(self) -> dict[str, Any]:
         run = f"{self.given['command']} run experiment.yaml --share share.json -o results --wait"
-        inner = f"echo $$ >pid; trap : TERM; {run} >out 2>log </dev/null; echo $? >exit"
+        # The empty line at the end wakes whoever follows.
+        inner = f"echo $$ >pid; trap : TERM; {run} >out 2>log </dev/null; echo $? >exit; echo >>log"
         place = shlex.quote(self.place)
         text = (
             f"cd {place} && rm -f pid exit && : >log && "
             f"{{ setsid sh -c {shlex.quote(inner)} {place} </dev/null >/dev/null 2>&1 & }} && "
             "n=0; while [ ! -s pid ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done; [ -s pid ]"
         )
-        failure = self._ship("share.json") or self._ship("experiment.yaml")
+        failure, inline = self._ship("share.json", "experiment.yaml")
         if failure:
             full = f"its disk is full ({self.directory})" if "No space" in failure else ""
             return {"failed": True, "msg": full or failure}
-        code, _, err = self._shell(text)
+        code, _, err = self._shell(f"{inline} {{ {text}; }}")
         if code:
-            return {
-                "failed": True,
-                "msg": self._full() or f"the run does not start: {_last(err) or 'no process'}",
-            }
+            full = f"its disk is full ({self.directory})" if "No space" in err else self._full()
+            return {"failed": True, "msg": full or f"the run does not start: {_last(err) or 'no process'}"}
         return {"changed": True}
 
-    def _ship(self, name: str) -> str:
-        """Put a file into the attempt's directory, in words that fit a command line; why not, or ""."""
-        with open(str(self.given[name.partition(".")[0]]), "rb") as file:
-            data = base64.b64encode(gzip.compress(file.read())).decode()
-        place = shlex.quote(self.place)
-        pieces = [data[at : at + _WORD_BYTES] for at in range(0, len(data), _WORD_BYTES)]
-        code, _, err = self._shell(f"mkdir -p {place} && : >{place}/.{name}")
-        for piece in pieces if not code else []:
-            code, _, err = self._shell(f"printf %s {piece} >>{place}/.{name}")
+    def _ship(self, *names: str) -> tuple[str, str]:
+        """Put files into the attempt's directory, in words that fit a command line: (why not, or ""; what is left).
+
+        What is left to do is the beginning of the command that comes next: small files need no round of their own.
+        """
+        place, rounds, inline = (
+            shlex.quote(self.place),
+            [list[str]()],
+            f"mkdir -p {shlex.quote(self.place)} && ",
+        )
+        for name in names:
+            with open(str(self.given[name.partition(".")[0]]), "rb") as file:
+                data = base64.b64encode(gzip.compress(file.read())).decode()
+            rounds[-1].append(f": >{place}/.{name}")
+            for at in range(0, len(data), _WORD_BYTES):
+                piece = data[at : at + _WORD_BYTES]
+                if sum(map(len, rounds[-1])) + len(piece) > _WORD_BYTES:
+                    rounds.append([])
+                rounds[-1].append(f"printf %s {piece} >>{place}/.{name}")
+            rounds[-1].append(
+                f"base64 -d <{place}/.{name} | gunzip >{place}/{name} && rm {place}/.{name} && [ -s {place}/{name} ]"
+            )
+        for words in rounds[:-1]:
+            code, _, err = self._shell(inline + " && ".join(words))
             if code:
-                break
-        if not code:
-            text = f"cd {place} && base64 -d <.{name} | gunzip >{name} && rm .{name} && [ -s {name} ]"
-            code, _, err = self._shell(text)
-        return (f"ship {name}: " + (" ".join(err.split())[:300] or str(code))) if code else ""
+                return f"ship {names[0]}: {' '.join(err.split())[:300] or code}", ""
+        return "", inline + " && ".join(rounds[-1]) + " &&"
 
     def _follow(self) -> dict[str, Any]:
         """Wait, at most some seconds, for the log to grow; its new lines, and whether the run is over."""
@@ -206,29 +227,34 @@ class ActionModule(ActionBase):
         return len(paths)
 
     def _stop(self) -> dict[str, Any]:
-        """End whatever of this set still runs there: it finishes its clean-up, and keeps its finished runs."""
+        """End whatever of this set still runs there: it finishes its clean-up, and keeps its finished runs.
+
+        What does not end within ten seconds is killed.
+        """
         place = shlex.quote(self.directory)
         text = (
             f'cd {place} 2>/dev/null || exit 0; for f in */pid */*/pid; do [ -s "$f" ] || continue; p=$(cat "$f"); '
             f"grep -qa -- {place} /proc/$p/cmdline 2>/dev/null || continue; kill -TERM -$p; echo $p; n=0; "
             "while grep -qa -- " + place + " /proc/$p/cmdline 2>/dev/null && [ $n -lt 100 ]; "
-            "do sleep 0.1; n=$((n+1)); done; done"
+            "do sleep 0.1; n=$((n+1)); done; [ $n -lt 100 ] || kill -KILL -$p; done"
         )
         _, out, _ = self._shell(text)
         return {"stopped": len(out.split()), "changed": bool(out.split())}
 
     def _doctor(self) -> dict[str, Any]:
         """What the host's own doctor says, of the experiment if there is one."""
-        place, file = shlex.quote(self.place), ""
+        place, file, before = shlex.quote(self.place), "", ""
         if self.given.get("experiment"):
-            failure = self._ship("experiment.yaml")
+            failure, before = self._ship("experiment.yaml")
             if failure:
                 return {"failed": True, "msg": failure}
-            file = f"{place}/experiment.yaml"
+            # Beside a file that is on hosts of this inventory, which of them it is.
+            own = shlex.quote(str(self.given["host"]))
+            file = f"{place}/experiment.yaml --host {own}"
         code, out, err = self._shell(
-            f"{self.given['command']} doctor --json {file} 2>{place}.err; cat {place}.err >&2"
+            f"{before} {self.given['command']} doctor --json {file} 2>{place}.err; "
+            f"cat {place}.err >&2; rm -rf -- {place} {place}.err"
         )
-        self._shell(f"rm -rf -- {place} {place}.err")
         begin = out.find("{")
         if begin < 0:
             said = _last(err) or _last(out) or f"exit code {code}"
@@ -236,11 +262,21 @@ class ActionModule(ActionBase):
         return {"doctor": json.loads(out[begin:])}
 
     def _clean(self) -> dict[str, Any]:
-        """Remove the set's directory there."""
-        place = shlex.quote(self.directory)
+        """Put back what a killed run left of the host, and remove the set's directory there."""
+        place, home = shlex.quote(self.directory), shlex.quote(str(self.given["home"]))
+        own = str(self.given.get("command") or "")
+        newest = f"$(ls -t {home}/*/venv/bin/pollbench 2>/dev/null | head -n 1)"
+        _, said, _ = self._shell(
+            f'c={shlex.quote(own)}; [ -n "$c" ] || c={newest}; [ -z "$c" ] || $c clean --json'
+        )
+        try:
+            acts = json.loads(said[said.index("[") :])
+        except ValueError:  # there is none, or another version: nothing was killed by this one
+            acts = []
         _, out, _ = self._shell(f"[ -d {place} ] && du -sk {place} | cut -f1 && rm -rf -- {place}")
         size = out.strip()
-        return {"freed_bytes": int(size) * 1024 if size.isdigit() else 0, "changed": bool(size)}
+        freed = int(size) * 1024 if size.isdigit() else 0
+        return {"freed_bytes": freed, "acts": acts, "changed": bool(size or acts)}
 
 
 def _last(text: str) -> str:

@@ -115,6 +115,42 @@ class Bed:
     controller: str
     hosts: dict[str, SshHost] = field(default_factory=dict)
 
+    def wire(self, one: str, other: str, device: str = "eth1") -> None:
+        """A cable between two hosts, a veth for their NICs, up and addressed as a lab's would be."""
+        first, second = self.hosts[one].netns, self.hosts[other].netns
+        ends = [
+            "link",
+            "add",
+            device,
+            "netns",
+            first,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            device,
+            "netns",
+            second,
+        ]
+        _run("ip", *ends)
+        for number, netns in enumerate((first, second), 1):
+            _address(netns, device, number)
+
+    def plug(self, name: str, number: int, device: str = "eth1") -> None:
+        """A host's NIC into a switch: when the host is gone, the others keep their carrier."""
+        inside = ["ip", "-n", self.controller]
+        if subprocess.run([*inside, "link", "show", "lab"], capture_output=True, check=False).returncode:
+            _run(*inside, "link", "add", "lab", "type", "bridge")
+            _run(*inside, "link", "set", "lab", "up")
+        netns, port = self.hosts[name].netns, f"lab-{name}"
+        # Of a host that has been killed the old one may still be about.
+        subprocess.run([*inside, "link", "delete", port], capture_output=True, check=False)
+        _run(*inside, "link", "add", port, "type", "veth", "peer", "name", device, "netns", netns)
+        _run(*inside, "link", "set", port, "master", "lab", "up")
+        # Else the NIC does not receive by NAPI, as a card would.
+        _run("ip", "netns", "exec", self.controller, "ethtool", "-K", port, "tso", "off")
+        _address(netns, device, number)
+
     def inventory(self, **variables: dict[str, str]) -> Path:
         """An INI inventory of all hosts; variables: further host_vars by host."""
         key = self.home / "key"
@@ -163,6 +199,14 @@ class Bed:
         process = self.start(*words)
         out, err = process.communicate(timeout=170)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+
+def _address(netns: str, device: str, number: int) -> None:
+    inside = ["ip", "-n", netns]
+    _run(*inside, "link", "set", device, "mtu", "1400", "up")
+    _run(*inside, "address", "add", f"192.0.2.{number}/24", "dev", device, "label", f"{device}:lab")
+    _run(*inside, "address", "add", f"192.0.2.{number + 10}/24", "dev", device)
+    _run(*inside, "route", "add", "198.51.100.0/24", "via", f"192.0.2.{3 - number}", "metric", "7")
 
 
 @contextlib.contextmanager

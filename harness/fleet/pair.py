@@ -1,0 +1,66 @@
+"""Two hosts that make every run together: who they are, what each is told, and who keeps the records."""
+
+from __future__ import annotations
+
+import difflib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import InputError
+from harness.plan import Plan
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The hosts of the client's and of the server's node, by the inventory's names. The client's keeps the records."""
+
+    nodes: tuple[str, str]
+    hosts: tuple[str, str]
+    token: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
+
+    @property
+    def label(self) -> str:
+        """What stands in the column `host`."""
+        return " / ".join(self.hosts)
+
+    def end(self, host: str) -> dict[str, Any]:
+        """What a host is told of its end."""
+        own = self.hosts.index(host)
+        return {
+            "here": self.nodes[own],
+            "there": self.nodes[1 - own],
+            "own": host,
+            "host": self.hosts[1 - own],
+            "token": self.token,
+            "keeps": own == 0,
+        }
+
+
+def pair_of(plan: Plan, known: Collection[str], where: str) -> Pair | None:
+    """The pair that a plan is for; None for one that every host makes alone.
+
+    Raises InputError when cells differ in who measures from where, or a host is not in the inventory (`known`).
+    """
+    ends = set()
+    for cell in plan.cells:
+        hosts = cell.spec.topology.on_hosts()
+        nodes = cell.spec.workload.nodes()
+        ends.add(tuple((node, hosts[node]) for node in nodes) if hosts else ())
+    if ends == {()}:
+        return None
+    if len(ends) > 1:
+        got = "its cells differ in which host measures from where"
+        raise InputError("run on two hosts", where, got, "make an experiment of each")
+    (client, server) = ends.pop()
+    for node, host in (client, server):
+        if host not in known:
+            near = difflib.get_close_matches(host, list(known), 1)
+            todo = (
+                f'did you mean "{near[0]}"?' if near else "hosts: " + (", ".join(list(known)[:24]) or "none")
+            )
+            raise InputError(
+                f"topology.nodes.{node}.host", host, "the inventory has no such host", todo, where
+            )
+    return Pair((client[0], server[0]), (client[1], server[1]))

@@ -1,0 +1,107 @@
+"""This host's end of a topology on two hosts: an interface lent to a namespace of ours, with its address."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from harness.errors import MissingError
+from harness.kernel import ethtool, lent, links, netdev, netns, sysctl
+from harness.kernel.journal import Journal
+from harness.kernel.netlink import NetlinkSocket
+from harness.kernel.netns import in_netns
+from harness.layout import PortLayout, plan_layout
+from harness.spec.topology import Topology
+from harness.testbed import NodeHandle, Port, Testbed, addressing, explained, namespace, namespace_name
+
+# A card negotiates its link anew whenever it is set up.
+_CARRIER_S, _PAUSE_S = 20.0, 0.005
+
+
+@contextlib.contextmanager
+def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> Iterator[Testbed]:
+    """The node `here` with its interface up and addressed, for the block; afterwards the interface is as it was.
+
+    The testbed has this one node; its layout has both, so that it knows the other's address. Raises MissingError when
+    the interface is not there, not to be lent, without carrier, or without the NAPI that is needed; PollbenchError.
+    """
+    layout = plan_layout(topology)
+    port = layout.ports[here][0]
+    name = namespace_name(journal.token, here)
+    with contextlib.ExitStack() as stack:
+        fd = stack.enter_context(namespace(here, journal))
+        ifindex = stack.enter_context(lent.lend(port.device, name, journal))
+        with explained(), in_netns(fd), NetlinkSocket() as sock:
+            for key, value in addressing.sysctls(layout, here):
+                sysctl.write(key, value)
+            _set_up(sock, port, ifindex, topology.links[0].mtu, napi)
+        other = layout.peer(port)
+        ours = Port(
+            port.device,
+            ifindex,
+            str(port.interface.ip),
+            port.interface.network.prefixlen,
+            other.node,
+            other.device,
+            port.link,
+            ("forward", "reverse")[port.end],
+            nic="host",
+        )
+        node = NodeHandle(here, name, netns.path_of(name), fd, (ours,))
+        yield Testbed(journal.token, {here: node}, layout, napi, [])
+
+
+def _set_up(sock: NetlinkSocket, port: PortLayout, ifindex: int, mtu: int | None, napi: bool) -> None:
+    if mtu is not None:
+        sock.batch([links.set_mtu(ifindex, mtu)])
+    if napi and links.kind_of(sock, ifindex) == "veth":
+        ethtool.set_features(port.device, ethtool.VETH_NAPI_FEATURES)
+    sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), links.link_up(ifindex, port.device)])
+    sock.batch([links.new_address(ifindex, port.interface)])
+    deadline = time.monotonic() + _CARRIER_S
+    while not (ethtool.link_detected(port.device) and links.is_local(sock, port.interface.ip)):
+        if time.monotonic() > deadline:
+            got = f"no carrier within {_CARRIER_S:.0f} s"
+            raise MissingError(
+                "bring up the interface", port.device, got, "is the cable in, the other end up?"
+            )
+        time.sleep(_PAUSE_S)
+    if napi and not _has_napi(ifindex):
+        got = "it has no NAPI, so that nothing can be busy-polled on it"
+        raise MissingError("use the interface", port.device, got, "name another, or see its driver")
+
+
+def _has_napi(ifindex: int) -> bool:
+    try:
+        return bool(netdev.napi_get(ifindex=ifindex))
+    except OSError:  # before Linux 6.8 none are listed: the run's own evidence shows it
+        return True
+
+
+def hardware_address(testbed: Testbed) -> str:
+    """Of this end's interface, as hexadecimal digits."""
+    (node,) = testbed.nodes.values()
+    with in_netns(node.fd), NetlinkSocket() as sock:
+        return links.link_dump_one(sock, node.ports[0].ifindex).mac.hex()
+
+
+def described(testbed: Testbed) -> str:
+    """This end's interface in words: its name, its driver, where it sits."""
+    (node,) = testbed.nodes.values()
+    device = node.ports[0].device
+    with in_netns(node.fd):
+        try:
+            driver, bus = ethtool.driver(device)
+        except OSError:
+            return device
+    return f"{device} ({driver}, {bus})" if bus else f"{device} ({driver})"
+
+
+def know(testbed: Testbed, mac: str) -> None:
+    """Take the other end for known for good: no packet waits for ARP, and no entry is checked again meanwhile."""
+    (node,) = testbed.nodes.values()
+    port = node.ports[0]
+    peer = testbed.layout.ports[port.peer_node][0].interface.ip
+    with explained(), in_netns(node.fd), NetlinkSocket() as sock:
+        sock.batch([links.fix_neighbour(port.ifindex, peer, bytes.fromhex(mac))])

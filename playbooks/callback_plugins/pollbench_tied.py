@@ -1,0 +1,36 @@
+"""Ansible callback: the play ends with the pollbench that started it, however that ends."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: pollbench_tied
+type: aggregate
+short_description: End the play when its starter has ended
+description:
+  - Without it a pollbench that is killed leaves ansible-playbook behind, which follows hosts for nobody.
+"""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class CallbackModule(CallbackBase):
+    """Asks the kernel, once, to be killed when the parent is gone. Plays that others start are left alone."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "pollbench_tied"
+    CALLBACK_NEEDS_ENABLED = False
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        parent = os.environ.get("POLLBENCH_PARENT")
+        if parent:
+            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != int(parent):
+                os.kill(os.getpid(), signal.SIGKILL)

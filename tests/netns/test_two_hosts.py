@@ -1,0 +1,211 @@
+"""Experiments on two hosts over real SSH: a wire between them, lent for each run and put back as it was found."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.store import ResultSet
+from tests.netns import sshhosts
+from tests.netns.test_fleet import line_of
+
+pytestmark = pytest.mark.skipif(bool(sshhosts.available()), reason=sshhosts.available())
+
+# Both hosts, and Ansible, share the CPUs of this machine: that others use them is not the matter.
+FILE = """\
+name: two
+topology:
+  nodes:
+    client: {{host: gen, interface: eth1, cpus: "0"}}
+    server: {{host: dut, interface: eth1, cpus: "{cpu}"}}
+  links: [{{between: [client, server]}}]
+workload: {{kind: ping-pong, from: client, to: server, protocol: udp, size: 64B, warmup: 20ms, duration: {duration}}}
+contention: {{on: server.cpus, kind: spin, threads: 1, load: 20%}}
+checks: {{max_foreign_share: 100%, max_steal_share: 100%, max_hog_error: 100%}}
+cases:
+  base: {{settings: {{"*": {{offloads: {{sg: off}}}}}}}}
+  busy:
+    settings:
+      "*": {{busy_poll: {{usecs: 50}}, coalesce: {{napi_defer_hard_irqs: 10, gro_flush_timeout: 20us}}}}
+repeat: {repeat}
+seed: 1
+"""
+LOOKS = (
+    ["ip", "-j", "-d", "link", "show", "dev", "eth1"],
+    ["ip", "-j", "address", "show", "dev", "eth1"],
+    ["ip", "-j", "route", "show", "table", "all"],
+    ["ip", "-j", "-6", "route", "show", "table", "all"],
+    ["sh", "-c", "cd /proc/sys/net/ipv4 && grep -r . conf/eth1 neigh/eth1"],
+    [
+        "sh",
+        "-c",
+        "mount -t sysfs none /sys && cd /sys/class/net/eth1 && cat gro_flush_timeout threaded queues/*/*cpus",
+    ],
+    ["ethtool", "-k", "eth1"],
+)
+
+
+def experiment(home: Path, repeat: int, duration: str = "100ms") -> None:
+    cpu = max(os.sched_getaffinity(0))
+    (home / "x.yaml").write_text(FILE.format(repeat=repeat, duration=duration, cpu=cpu))
+
+
+def the_set(home: Path) -> ResultSet:
+    found = ResultSet.latest(home / "results", "two")
+    assert found is not None
+    return found
+
+
+def look(bed: sshhosts.Bed) -> dict[str, list[str]]:
+    """All that can be seen of the wire's ends, and of the routes of their hosts."""
+    found = {}
+    for host in bed.hosts.values():
+        words = ["nsenter", f"--net=/run/netns/{host.netns}", "unshare", "-m"]
+        found[host.name] = [
+            subprocess.run([*words, *each], capture_output=True, text=True, check=False).stdout
+            for each in LOOKS
+        ]
+    return found
+
+
+def await_that(seen: Callable[[], Any], expected: Any) -> None:
+    """IPv6 looks for duplicates of an address for a second before it is in use, whoever sets the device up."""
+    deadline = time.monotonic() + 6
+    while (now := seen()) != expected:
+        assert time.monotonic() < deadline, (now, expected)
+        time.sleep(0.1)
+
+
+def settled(bed: sshhosts.Bed) -> dict[str, list[str]]:
+    deadline = time.monotonic() + 6
+    while any("tentative" in text for texts in look(bed).values() for text in texts):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return look(bed)
+
+
+def until(process: subprocess.Popen[str], word: str) -> str:
+    """What it says until it says this."""
+    said = ""
+    assert process.stderr is not None
+    while word not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def commands(below: Path) -> list[list[bytes]]:
+    """Command lines that name this directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            found += [words] if any(str(below).encode() in word for word in words) else []
+    return found
+
+
+def own_run(directory: Path) -> int:
+    """The process of `pollbench run --share` of the host with this directory."""
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            words = (path.parent / "cmdline").read_bytes().split(b"\0")
+            ours = b"--share" in words and not words[0].endswith(b"sh")
+            if ours and path.resolve().is_relative_to(directory):
+                return int(path.parent.name)
+        except OSError:
+            continue
+    raise AssertionError(f"no run below {directory}")
+
+
+def test_a_run_has_both_ends_and_leaves_both_as_they_were(tmp_path: Path) -> None:
+    experiment(tmp_path, repeat=2)
+    with sshhosts.open_bed(tmp_path, ["gen", "dut", "idle"]) as bed:
+        bed.wire("gen", "dut")
+        before = settled(bed)
+        done = bed.pollbench("fleet", "run", "x.yaml", "-i", str(bed.inventory()))
+        assert done.returncode == 0, done.stderr
+        await_that(lambda: look(bed), before)
+    assert "4 of 4 runs" in line_of("gen", done.stderr, "done")
+    assert "its end of the runs" in line_of("dut", done.stderr, "done")
+    results = the_set(tmp_path)
+    records = {(record["case"], record["block"]): record for record in results.records()}
+    assert len(records) == 4
+    for (case, _), record in records.items():
+        assert record["verdict"] == "valid", record["reasons"]
+        assert record["environment"]["host"] == "gen / dut"
+        assert record["environment"]["kernel"] == os.uname().release
+        metrics, nodes = record["metrics"], record["nodes"]
+        assert [nodes[node]["host"] for node in ("client", "server")] == ["gen", "dut"]
+        assert nodes["server"]["interface"] == "eth1 (veth)"
+        for role in ("client", "server"):
+            polled = metrics[f"{role}_polled_percent"]
+            assert polled > 90 if case == "busy" else polled == 0
+            assert metrics[f"{role}_cpu_percent"] > 0
+            assert nodes[role]["received_packets"] >= metrics["requests"]
+        # The hogs are on the server's host, and so are its CPUs.
+        assert metrics["hog_achieved_percent"] > 0
+        assert {"0", "server:0"} <= set(record["cpus"])
+        assert {row["node"] for row in record["knobs"]} == {"client", "server"}
+        assert all(row["took_effect"] is not False for row in record["knobs"])
+        said = {path.name for path in (results.path / "runs" / record["run_id"]).iterdir()}
+        assert {"client.stdout.jsonl", "server.stdout.jsonl", "hog.stdout.jsonl", "samples.parquet"} <= said
+    assert (results.path / "runs.csv").read_text().count("gen / dut") == 4
+
+
+def test_a_host_that_dies_in_the_middle_costs_the_run_and_the_rest_is_made_later(tmp_path: Path) -> None:
+    experiment(tmp_path, repeat=4, duration="300ms")
+    with sshhosts.open_bed(tmp_path, ["gen", "dut"]) as bed:
+        bed.plug("gen", 1)
+        bed.plug("dut", 2)
+        words = ["fleet", "run", "x.yaml", "-i", str(bed.inventory()), "--interval", "0.2"]
+        process = bed.start(*words)
+        said = until(process, "gen  2/8")
+        bed.hosts["dut"].kill()
+        _, rest = process.communicate(timeout=120)
+        said += rest
+        assert process.returncode == 1, said
+        assert "measure with the other end on dut" in line_of("gen", said)
+        assert "unreachable" in line_of("dut", said)
+        assert "runs are missing; with --resume" in said
+        kept = {record["run_id"]: record["started_utc"] for record in the_set(tmp_path).records()}
+        assert 2 <= len(kept) < 8
+        bed.hosts["dut"].boot()
+        bed.plug("dut", 2)
+        again = bed.pollbench(*words, "--resume")
+        assert again.returncode == 0, again.stderr
+    records = the_set(tmp_path).records()
+    assert [record["verdict"] for record in records] == ["valid"] * 8
+    made = {record["run_id"]: record["started_utc"] for record in records}
+    assert {name: made[name] for name in kept} == kept
+
+
+def test_what_sigkill_leaves_on_either_host_is_put_back(tmp_path: Path) -> None:
+    experiment(tmp_path, repeat=20, duration="300ms")
+    with sshhosts.open_bed(tmp_path, ["gen", "dut"]) as bed:
+        bed.wire("gen", "dut")
+        before = settled(bed)
+        process = bed.start("fleet", "run", "x.yaml", "-i", str(bed.inventory()), "--interval", "0.2")
+        until(process, "gen  1/40")
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=20)
+        await_that(
+            lambda: [words for words in commands(tmp_path) if b"ansible-playbook" in b" ".join(words[:2])], []
+        )
+        # The hosts go on without the one who conducts them; then one of them is killed as well.
+        name = tmp_path / "gen"
+        os.kill(own_run(name), signal.SIGKILL)
+        assert "eth1" not in look(bed)["gen"][0]
+        done = bed.pollbench("fleet", "clean", "-i", str(bed.inventory()))
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        assert "gen: restored interface eth1" in done.stdout
+        await_that(lambda: look(bed), before)
+        assert not (tmp_path / "gen" / "fleet").exists()
