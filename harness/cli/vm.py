@@ -149,20 +149,36 @@ def carry_out(
 
     pinned: hashes that another set's boots had; the same artefacts are used. Raises PollbenchError.
     """
+    return fill(home, [(plan, results)], accelerator, stopper, redo, keep, pinned)
+
+
+def fill(
+    home: Home,
+    parts: Sequence[tuple[Plan, ResultSet]],
+    accelerator: str,
+    stopper: Stopper,
+    redo: Any = (),
+    keep: bool = False,
+    pinned: Sequence[dict[str, str]] = (),
+) -> Interrupted | None:
+    """The same for several plans, each with its set, in guests that they share."""
     from harness.tables import write_tables
 
     interrupted = None
-    with Progress() as progress:
+    several = len(parts) > 1
+    names = {run.run_id: plan.name for plan, _ in parts for run in plan.runs} if several else None
+    with Progress(names) as progress:
         guests = Guests(home, accelerator, stopper, progress, keep=keep)
         guests.pin(pinned)
         try:
-            guests.execute(plan, results, set(redo))
+            guests.execute_all(parts, set(redo))
         except Interrupted as error:
             interrupted = error
         finally:
-            boots = _earlier(results) + guests.boots
-            results.write_file("vm.json", json.dumps({"boots": boots}, indent=1).encode())
-            write_tables(results)
+            for _, results in parts:
+                boots = _earlier(results) + guests.boots
+                results.write_file("vm.json", json.dumps({"boots": boots}, indent=1).encode())
+                write_tables(results)
     for trouble in guests.retried:
         say(f"pollbench: a guest came to grief and was booted once more: {trouble}")
     return interrupted

@@ -25,13 +25,13 @@ def add(commands: Commands, experiment: Options, execution: Options) -> None:
     run = actions.add_parser("run", help="run an experiment in guests and print its table")
     experiment(run)
     execution(run)
-    _kernel(run)
-    _accelerator(run)
+    kernel(run)
+    accelerator(run)
     run.add_argument("--keep", action="store_true", help="keep the guests' consoles in the result set")
     run.add_argument("--json", action="store_true", help="print the summary as JSON")
     shell = actions.add_parser("shell", help="a shell in a guest, on this terminal")
-    _kernel(shell)
-    _accelerator(shell)
+    kernel(shell)
+    accelerator(shell)
     info = actions.add_parser("info", help="what is built: kernels, sizes, hashes, versions, the accelerator")
     info.add_argument("--json", action="store_true", help="print it as JSON")
     actions.add_parser("verify", help="read every artefact and compare it with its hash")
@@ -58,7 +58,8 @@ def _build(actions: Commands) -> None:
     )
 
 
-def _kernel(parser: argparse.ArgumentParser) -> None:
+def kernel(parser: argparse.ArgumentParser) -> None:
+    """The options that choose the guests' kernel."""
     parser.add_argument(
         "--kernel",
         metavar="K[,K...]",
@@ -69,7 +70,8 @@ def _kernel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modules", metavar="DIR", help="its modules: .../lib/modules/RELEASE")
 
 
-def _accelerator(parser: argparse.ArgumentParser) -> None:
+def accelerator(parser: argparse.ArgumentParser) -> None:
+    """The option that chooses what the guests' CPUs run on."""
     parser.add_argument(
         "--accel",
         choices=ACCELERATORS,

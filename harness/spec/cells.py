@@ -75,6 +75,15 @@ class CellSpec:
         own: tuple[int, ...] | None = getattr(process, "cpus", None)
         return own if own is not None else self.topology.nodes[node].cpus
 
+    def launch_cpus(self, node: str) -> tuple[int, ...] | None:
+        """The CPUs that a program of the node is bound to as it starts; None for any.
+
+        Where its control group has the CPUs, that binds it: nobody outside the group can take a CPU that it reserves.
+        """
+        group = getattr(self.settings.get(node, {}).get("cgroup"), "cpus", None)
+        own = self.process_cpus(node)
+        return None if group is not None and set(group) <= set(own or group) else own
+
     def identity(self) -> dict[str, Any]:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
         background = {"background": [_dump(each) for each in self.background]} if self.background else {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.claims import Finding
 from harness.plots import marks
 from harness.report.claims import evidence, one_line
-from harness.report.gallery import Entry, counts, summary
+from harness.report.gallery import Entry, counts, evidence_title, measured_on, summary, time_said
 from harness.report.html.frame import scroller, section
 from harness.report.html.look import Look, times
 from harness.report.html.markup import Child, Markup, tag, text, trusted
@@ -40,8 +40,8 @@ _CSS = """
 """
 
 
-def gallery_page(entries: Sequence[Entry], host: str = "", quick: bool = False) -> str:
-    """The page; reads the samples of the sets. host: where it was measured, in words."""
+def gallery_page(entries: Sequence[Entry], quick: bool = False) -> str:
+    """The page; reads the samples of the sets."""
     cases = list(dict.fromkeys(case for entry in entries for case in _cases(entry)))
     look = Look(marks(cases, "base"))
     title = "Claims about busy polling, tested here"
@@ -51,11 +51,13 @@ def gallery_page(entries: Sequence[Entry], host: str = "", quick: bool = False) 
     )
     hurried = "A quick run: few and short repetitions, so more stays unshown than has to." if quick else ""
     top = tag(
-        "header", tag("h1", title), tag("p", " ".join(filter(None, (lead, hurried))), class_="description")
+        "header",
+        tag("h1", title),
+        tag("p", " ".join(filter(None, (lead, hurried))), class_="description"),
+        tag("p", measured_on(entries), class_="quiet"),
+        tag("p", tag("strong", "Whose time: "), time_said(entries)) if time_said(entries) else None,
     )
-    content: list[Child] = [
-        section("verdicts", "Verdicts", _overview(entries), tag("p", host, class_="quiet"), short="Verdicts")
-    ]
+    content: list[Child] = [section("verdicts", "Verdicts", _overview(entries), short="Verdicts")]
     content += [_section(look, entry) for entry in entries]
     return assembled(
         f"{title} – pollbench gallery", look.css() + _CSS, [top], content, footer="Made by pollbench gallery."
@@ -80,7 +82,7 @@ def _overview(entries: Sequence[Entry]) -> Markup:
                     tag("td", _typeset(summary(each)), class_="why"),
                 )
             )
-    names = ("claim", "verdict", "effect and evidence")
+    names = ("claim", "verdict", evidence_title(entries))
     head = tag("tr", *(tag("th", name, scope="col") for name in names))
     table = tag("table", tag("thead", head), tag("tbody", *rows), class_="verdicts")
     return tag(
