@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -61,14 +62,16 @@ def evidence(finding: Finding) -> Iterator[str]:
         yield f"{finding.reason}."
     if ungranted(finding):
         assert finding.deciding is not None
-        yield f"{UNGRANTED}: {told(*finding.deciding)}"
+        yield f"{ungranted_said(finding)}: {told(*finding.deciding)}"
     for condition in finding.conditions:
         yield f"{_MARKS[condition.state]}: {condition_line(condition)}"
     if finding.shown:
         yield f"why: {why_line(finding)}"
 
 
-UNGRANTED = "what it takes for granted is not so"
+def ungranted_said(finding: Finding) -> str:
+    """That what a claim takes for granted is not so, or not known to be."""
+    return f"what it takes for granted is not {'shown' if finding.outcome == 'not shown' else 'so'}"
 
 
 def ungranted(finding: Finding) -> bool:
@@ -83,7 +86,7 @@ def why_line(finding: Finding) -> str:
 
 def _shown_line(shown: Shown) -> str:
     column = columns.metric(shown.metric)
-    unit = f" {column.unit}" if column.unit else ""
+    unit = f" {column.unit}" if column.unit not in ("", "count") else ""
     if not any(value is not None for _, _, value in shown.medians):
         return ""
     several = len({case for case, _, _ in shown.medians}) > 1
@@ -93,7 +96,8 @@ def _shown_line(shown: Shown) -> str:
         own = tuple(pair for pair in factors if pair not in common)
         name = " ".join(filter(None, (case if several or not own else "", factors_said(own))))
         told.append(f"{name} {_number(value)}{unit}")
-    return f"{column.label or column.name}: {', '.join(told)}"
+    label = column.label or re.sub(r"_(us|percent|per_request)$", "", column.name).replace("_", " ")
+    return f"{label}: {', '.join(told)}"
 
 
 def condition_line(condition: Condition) -> str:

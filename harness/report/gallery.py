@@ -9,13 +9,14 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from harness.claims import OUTCOMES, Comparison, Condition, Finding
 from harness.compare.environment import texts_of
 from harness.compare.verdict import model_time
 from harness.plots import Study
 from harness.report.claims import (
     STYLES,
-    UNGRANTED,
     as_data,
     label,
     one_line,
@@ -24,10 +25,12 @@ from harness.report.claims import (
     subject,
     told,
     ungranted,
+    ungranted_said,
     why_line,
 )
 from harness.report.layout import Block, Col, Gap, Para, Table, Text
 from harness.report.resultset import host_line
+from harness.tables.source import Source
 
 _NARROW = 30
 _BESIDE = 4
@@ -52,8 +55,12 @@ class Entry:
 
 def document(entries: Sequence[Entry], width: int = 100, where: str = "") -> list[Block]:
     """The table that `pollbench gallery` prints, its last column wrapped to the width; where: what else was written."""
-    names = [each.name for entry in entries for each in entry.findings]
-    room = max(width - max(map(len, [*names, "claim"])) - max(map(len, OUTCOMES)) - 2, _NARROW)
+    findings = [each for entry in entries for each in entry.findings]
+    names, verdicts = (
+        ["claim", *(each.name for each in findings)],
+        ["verdict", *(each.outcome for each in findings)],
+    )
+    room = max(width - max(map(len, names)) - max(map(len, verdicts)) - 2, _NARROW)
     cols = (Col("claim", right=False), Col("verdict", right=False), Col(evidence_title(entries), right=False))
     rows: list[tuple[Text, ...] | str] = []
     for entry in entries:
@@ -77,9 +84,9 @@ def counts(entries: Sequence[Entry]) -> str:
 
 
 def measured_on(entries: Sequence[Entry]) -> str:
-    """Where the claims were tested, in a sentence; of several places the newest set's."""
-    studies = [entry.study for entry in entries if entry.study is not None]
-    return host_line(studies[-1].source) if studies else ""
+    """Where the claims were tested, in a sentence."""
+    runs = [entry.study.source.runs for entry in entries if entry.study is not None]
+    return host_line(Source("", pd.concat(runs))) if runs else ""
 
 
 def time_said(entries: Sequence[Entry]) -> str:
@@ -98,7 +105,7 @@ def summary(finding: Finding) -> str:
     if finding.reason:
         return finding.reason
     if finding.deciding is not None:
-        lead = f"{UNGRANTED}: " if ungranted(finding) else ""
+        lead = f"{ungranted_said(finding)}: " if ungranted(finding) else ""
         return f"{lead}{told(*finding.deciding)}"
     condition, each = _main(finding)
     return f"{subject(condition)}: {seen(condition, each)}"

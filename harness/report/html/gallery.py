@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from harness.claims import Finding
@@ -35,6 +36,10 @@ _CSS = """
 .claim h3{margin:.2rem 0 .6rem}.claim blockquote{margin:.2rem 0 .8rem;font-size:1.08rem}
 .claim pre{overflow-x:auto;font-size:.82rem}
 .verdicts th[scope=row]{white-space:normal;min-width:16rem;max-width:30rem;font-weight:400}
+@media (max-width:44rem){.verdicts,.verdicts tbody{display:block}
+.verdicts thead{display:none}.verdicts tr{display:block;white-space:normal;padding:.5rem 0}
+.verdicts th[scope=row],.verdicts td,.verdicts td.why{display:block;border:0;min-width:0;max-width:none;padding:.1rem 0}
+.verdicts tr{border-bottom:1px solid var(--line,#8886)}}
 .verdicts td{vertical-align:top}.verdicts td.why{min-width:18rem}
 .claim .single{max-width:36rem}.heatmap td.diagonal{outline:3px solid light-dark(#e07b00,#ffb347);outline-offset:-3px}
 """
@@ -143,7 +148,7 @@ def _claims(look: Look, entry: Entry) -> Iterator[Markup]:
 
 def _typeset(said: str) -> str:
     """A line of evidence with the signs that a page has and a terminal may not."""
-    return times(said).replace(" -> ", " → ").replace(" us", " µs")
+    return re.sub(r"\bus\b", "µs", times(said).replace(" -> ", " → "))
 
 
 def _identity(entry: Entry, finding: Finding) -> str:
