@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.claims.source import claims_of
+from harness.plan import load_experiment
 from harness.plots.spots import Spots, spots
 from harness.report import words
+from harness.report.html.pictures import beside
 from harness.tables.source import load_source
 
 ROOT = Path(__file__).parent.parent
@@ -108,16 +110,21 @@ def _places(host: Kept, guest: Kept) -> Iterable[tuple[str, Kept]]:
     return (("On the host", host), ("In a guest, model time", guest))
 
 
+def shipped() -> frozenset[str]:
+    """Every claim of the project's own files, as EXPERIMENT/CLAIM."""
+    files = sorted((ROOT / "experiments" / "claims").glob("*.yaml"))
+    return frozenset(f"{path.stem}/{name}" for path in files for name in load_experiment(path).claims)
+
+
 def _rows(host: Kept, guest: Kept) -> list[tuple[str, str, str, str]]:
     """(name, sentence, verdict on the host, verdict in a guest) of every claim."""
-    names = dict.fromkeys([*host.claims, *guest.claims])
     rows = []
-    for name in names:
+    for name in sorted(shipped() & {*host.claims, *guest.claims}):
         both = [kept.claims.get(name) for kept in (host, guest)]
         sentence = next(each["sentence"] for each in both if each)
         verdicts = [each["verdict"] if each else "not run" for each in both]
         rows.append((name, sentence, verdicts[0], verdicts[1]))
-    return sorted(rows)
+    return rows
 
 
 def _table_of(rows: Iterable[tuple[str, str, str, str]]) -> str:
@@ -157,11 +164,11 @@ def _grid(host: Kept, guest: Kept, name: str) -> str:
     source = load_source((guest if where else host).path / file)
     wanted = claims_of(source.plan["document"])[claim]
     assert wanted.picture is not None
-    data = spots(source, wanted.picture, tuple(wanted.include))
-    return _table(data)
+    include = tuple(wanted.include)
+    return _table(spots(source, wanted.picture, include), beside(source, wanted.picture, include))
 
 
-def _table(data: Spots) -> str:
+def _table(data: Spots, price: Spots | None) -> str:
     xs, marked = data.values(data.x), data.diagonal()
     rows = [f"| {data.y} \\ {data.x} | {' | '.join(xs)} |", "|---" * (len(xs) + 1) + "|"]
     for y in data.values(data.y):
@@ -169,6 +176,8 @@ def _table(data: Spots) -> str:
         for x in xs:
             spot = data.at(x, y)
             said = words.short(spot.estimate.median if spot else None)
+            second = price.at(x, y) if price else None
+            said += f" ({words.short(second.estimate.median)})" if second else ""
             fields.append(f"**{said}**" if (x, y) in marked else said)
         rows.append(f"| {y} | {' | '.join(fields)} |")
     return "\n".join(rows) + "\n"

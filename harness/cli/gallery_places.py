@@ -22,7 +22,7 @@ from harness.store import ResultSet
 
 # Wall seconds under tcg-virtual on an idle host: a boot, a run over veth beside its traffic, a run over NICs that are
 # probed anew, and a second of traffic.
-_BOOT_S, _VETH_S, _NIC_S, _TRAFFIC = 25.0, 1.5, 9.0, 12.0
+_BOOT_S, _VETH_S, _NIC_S, _TRAFFIC = 15.0, 0.6, 5.0, 5.0
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,9 @@ class Picture(Section):
     metric: Annotated[str, AfterValidator(metric_name)] = Field(
         "rtt_p50_us", description="column of runs.csv that is drawn"
     )
+    beside: Annotated[str, AfterValidator(metric_name)] | None = Field(
+        None, description="grid: a second column, such as the price, below each value"
+    )
     x: str | None = Field(
         None, description="swept key, or `case`, along the picture; the first swept key if absent"
     )
