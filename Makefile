@@ -6,7 +6,7 @@
 # PYTHON=/path/to/python3 chooses the interpreter of the virtual environment (3.11 or newer).
 # ARGS="..." is passed on: to `pollbench run` by make demo, to pytest by make test; it names benchmarks to make bench.
 
-.PHONY: help demo demo-vm test lint bench docs lock env env-dev clean
+.PHONY: help demo demo-vm test lint bench docs gallery-reference gallery-reference-vm lock env env-dev clean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,8 @@ help:
 	@echo "make lint    only what needs no root: format, lint, types"
 	@echo "make bench   the benchmarks, one after another; keep the machine quiet (root, through sudo)"
 	@echo "make docs    write again the pages that are generated from the code"
+	@echo "make gallery-reference     run the gallery twice on this quiet host, keep it, update docs/busy-polling.md (root)"
+	@echo "make gallery-reference-vm  the same in guests, with --quick; a busy host does no harm"
 	@echo "make lock    pin the dependencies again (UPGRADE=1 to move to newer releases)"
 	@echo "make clean   remove what the targets above made, but no results"
 
@@ -40,6 +42,22 @@ docs: env-dev
 	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md
 	@.venv/bin/python -m tools.experiment_doc
 	@.venv/bin/python -m tools.topology_pictures
+
+# A claim holds only where both runs of it agree. ARGS=--quick: 10 minutes instead of 35.
+gallery-reference: env-dev
+	@rm -rf results/gallery-reference
+	@for run in 1 2; do \
+	    tools/as-root.sh .venv/bin/pollbench gallery --wait -o results/gallery-reference $(ARGS) || [ $$? -eq 1 ] || exit; \
+	done
+	@.venv/bin/python -m tools.gallery_reference results/gallery-reference
+
+gallery-reference-vm: env-vm env-dev
+	@.venv/bin/pollbench vm build --kernel 6.12,7.3
+	@rm -rf results/gallery-reference-vm
+	@for run in 1 2; do \
+	    .venv/bin/pollbench gallery --in-vm --quick -o results/gallery-reference-vm $(ARGS) || [ $$? -eq 1 ] || exit; \
+	done
+	@.venv/bin/python -m tools.gallery_reference results/gallery-reference-vm vm
 
 lock:
 	@tools/lock.sh $(if $(UPGRADE),--upgrade)

@@ -123,12 +123,27 @@ def run_metrics(outcome: Outcome) -> dict[str, float | int | None]:
         "elapsed_s": elapsed_ns / 1e9 if elapsed_ns else None,
         "hog_achieved_percent": _hog_achieved(outcome),
     }
-    out |= _program_metrics(outcome, answered or 0) | _nic_metrics(difference)
+    out |= (
+        _program_metrics(outcome, answered or 0)
+        | _nic_metrics(difference)
+        | _interruptions(outcome, answered)
+    )
     for role, part in outcome.measured().items():
         seen = seen_on(outcome, part.node, 0.0)
         out[f"{role}_polled_percent"] = 100 * seen.polled_share() if seen.received else None
         out[f"{role}_napi_id"] = (part.report.get("napi_ids") or [0])[0]
     return out | outcome.metrics | generator.metrics(client) | _background(outcome) | _set_metrics(outcome)
+
+
+def _interruptions(outcome: Outcome, answered: int | None) -> dict[str, float | None]:
+    """What interrupted the CPU set for each request answered: interrupts of any kind, and receive softirqs."""
+    counts = {"irqs": outcome.difference.irqs, "net_rx": outcome.difference.net_rx}
+    return {
+        f"{name}_per_request": sum(by_cpu.get(cpu, 0) for cpu in outcome.cpus) / answered
+        if answered
+        else None
+        for name, by_cpu in counts.items()
+    }
 
 
 def _program_metrics(outcome: Outcome, answered: int) -> dict[str, float | int | None]:

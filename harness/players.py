@@ -208,7 +208,7 @@ class Player:
     def _start(self, role: Role, command: list[str], fds: tuple[int, ...] = ()) -> Child:
         node = self.workload.node_of(role)
         spec, handle = self.stage.spec, self.stage.testbed.nodes[node]
-        options = apply.process_options(spec.settings.get(node, {}), spec.process_cpus(node))
+        options = apply.process_options(spec.settings.get(node, {}), spec.launch_cpus(node))
         argv = [str(loadgen.path()), *launch_options(handle.netns_path, options)]
         child: Child
         if self.is_native(role):

@@ -1,8 +1,8 @@
 """Keeps the small files of a gallery as the reference set, and writes docs/busy-polling.md's figures from it.
 
 python -m tools.gallery_reference results/gallery            keep that gallery, then write the page's figures
-python -m tools.gallery_reference                            write the figures from the set that is kept
-python -m tools.gallery_reference results/gallery-vm vm      keep another as results/reference/gallery-vm
+python -m tools.gallery_reference results/gallery-vm vm      keep one of guests as results/reference/gallery-vm
+python -m tools.gallery_reference                            write the figures from the sets that are kept
 """
 
 from __future__ import annotations
@@ -11,20 +11,29 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.claims.source import claims_of
+from harness.plan import load_experiment
 from harness.plots.spots import Spots, spots
 from harness.report import words
+from harness.report.html.pictures import beside
 from harness.tables.source import load_source
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference" / "gallery"
+GUESTS = REFERENCE.with_name("gallery-vm")
 PAGE = ROOT / "docs" / "busy-polling.md"
 TABLES = ("gallery.html", "claims.csv", "claims.json")
 OF_A_SET = ("experiment.yaml", "runs.csv", "summary.csv")
-_BLOCK = re.compile(r"(<!-- (claim|grid|verdicts|measured): ?([^ >]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+FAILING = ("reversed", "does not hold here")
+UNTESTABLE = "cannot be tested here"
+_BLOCK = re.compile(
+    r"(<!-- (claim|grid|verdicts|failing|measured): ?([^ >]*) -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
 def keep(gallery: Path, target: Path = REFERENCE) -> None:
@@ -44,67 +53,122 @@ def keep(gallery: Path, target: Path = REFERENCE) -> None:
             shutil.copy(source / "manifest.json", target / "manifest.json")
 
 
-def render(page: str, reference: Path = REFERENCE) -> str:
-    """The page with every generated block written anew. KeyError for a claim that the reference set has not."""
-    entries = json.loads((reference / "claims.json").read_text())
-    found = {f"{entry['experiment']}/{each['name']}": each for entry in entries for each in entry["claims"]}
+@dataclass(frozen=True)
+class Kept:
+    """A gallery that was kept. claims: by EXPERIMENT/CLAIM, as its claims.json has them."""
+
+    path: Path
+    claims: dict[str, Any]
+
+    @classmethod
+    def at(cls, path: Path) -> Kept:
+        """The gallery in a directory; one without claims where there is none."""
+        file = path / "claims.json"
+        entries = json.loads(file.read_text()) if file.exists() else []
+        found = {
+            f"{entry['experiment']}/{each['name']}": each for entry in entries for each in entry["claims"]
+        }
+        return cls(path, found)
+
+
+def render(page: str, reference: Path = REFERENCE, guests: Path = GUESTS) -> str:
+    """The page with every generated block written anew. KeyError for a claim that no kept gallery has."""
+    host, guest = Kept.at(reference), Kept.at(guests)
+    makers = {
+        "claim": _claim,
+        "grid": _grid,
+        "verdicts": _verdicts,
+        "failing": _failing,
+        "measured": _measured,
+    }
 
     def block(match: re.Match[str]) -> str:
-        kind, name = match[2], match[3]
-        made = {"claim": _claim, "grid": _grid, "verdicts": _verdicts, "measured": _measured}[kind]
-        return f"{match[1]}{made(found, name, reference)}{match[4]}"
+        return f"{match[1]}{makers[match[2]](host, guest, match[3])}{match[4]}"
 
     return _BLOCK.sub(block, page)
 
 
-def _claim(found: dict[str, Any], name: str, _: Path) -> str:
-    """A claim in a quotation: sentence, verdict, and what was seen of its conditions."""
-    each = found[name]
+def _claim(host: Kept, guest: Kept, name: str) -> str:
+    """A claim in a quotation: its sentence, then each place's verdict with what was seen."""
+    found = [(where, kept.claims[name]) for where, kept in _places(host, guest) if name in kept.claims]
+    if not found:
+        raise KeyError(name)
     file = name.partition("/")[0]
-    lines = [
-        f"> {each['sentence']}",
-        f"> **{each['verdict']}** ([{file}](../experiments/claims/{file}.yaml))",
-    ]
-    if each["reason"]:
-        lines[-1] += f": {each['reason']}"
-    lines += [f"> - {line}" for line in each["evidence"]] if not each["reason"] else []
-    return "\n".join([lines[0], ">", lines[1], ">", *lines[2:]]).rstrip("\n>") + "\n"
+    tested = [each for each in found if each[1]["verdict"] != UNTESTABLE] or found[:1]
+    lines = [f"> {tested[0][1]['sentence']} ([{file}](../experiments/claims/{file}.yaml))"]
+    for where, each in tested:
+        lines += [">", f"> {where}: **{each['verdict']}**{_because(each)}"]
+        lines += [">", *(f"> - {line}" for line in each["evidence"])] if not each["reason"] else []
+    return "\n".join(lines) + "\n"
 
 
-def _verdicts(found: dict[str, Any], _: str, __: Path) -> str:
-    """Every claim with its verdict."""
-    rows = [
-        f"| {name.partition('/')[0]} | {each['sentence']} | {each['verdict']} |"
-        for name, each in found.items()
-    ]
-    return "\n".join(["| experiment | claim | verdict |", "|---|---|---|", *rows]) + "\n"
+def _because(claim: dict[str, Any]) -> str:
+    return f": {claim['reason']}" if claim["reason"] else ""
 
 
-def _measured(_: dict[str, Any], __: str, reference: Path) -> str:
-    """Where the figures are from."""
-    facts = json.loads((reference / "manifest.json").read_text())
-    environment = next(reference.glob("*/runs.csv"))
-    runs = load_source(environment).runs
+def _places(host: Kept, guest: Kept) -> Iterable[tuple[str, Kept]]:
+    return (("On the host", host), ("In a guest, model time", guest))
+
+
+def shipped() -> frozenset[str]:
+    """Every claim of the project's own files, as EXPERIMENT/CLAIM."""
+    files = sorted((ROOT / "experiments" / "claims").glob("*.yaml"))
+    return frozenset(f"{path.stem}/{name}" for path in files for name in load_experiment(path).claims)
+
+
+def _rows(host: Kept, guest: Kept) -> list[tuple[str, str, str, str]]:
+    """(name, sentence, verdict on the host, verdict in a guest) of every claim."""
+    rows = []
+    for name in sorted(shipped() & {*host.claims, *guest.claims}):
+        both = [kept.claims.get(name) for kept in (host, guest)]
+        sentence = next(each["sentence"] for each in both if each)
+        verdicts = [each["verdict"] if each else "not run" for each in both]
+        rows.append((name, sentence, verdicts[0], verdicts[1]))
+    return rows
+
+
+def _table_of(rows: Iterable[tuple[str, str, str, str]]) -> str:
+    body = [f"| {name.partition('/')[0]} | {said} | {here} | {there} |" for name, said, here, there in rows]
+    return "\n".join(["| experiment | claim | host | guest |", "|---|---|---|---|", *body]) + "\n"
+
+
+def _verdicts(host: Kept, guest: Kept, _: str) -> str:
+    """Every claim with its verdicts."""
+    return _table_of(_rows(host, guest))
+
+
+def _failing(host: Kept, guest: Kept, _: str) -> str:
+    """The claims that fail somewhere."""
+    return _table_of(row for row in _rows(host, guest) if set(row[2:]) & set(FAILING))
+
+
+def _measured(host: Kept, guest: Kept, name: str) -> str:
+    """Where the figures are from; name: "vm" for the guests."""
+    kept = guest if name == "vm" else host
+    facts = json.loads((kept.path / "manifest.json").read_text())
+    runs = load_source(next(iter(sorted(kept.path.glob("*/runs.csv"))))).runs
     said = [
         f"kernel {runs['kernel'].iloc[0]}",
         str(runs["cpu_model"].iloc[0]),
         f"under {runs['virtualisation'].iloc[0]}",
     ]
+    machine = facts.get("vm") or {}
+    said += [f"QEMU {machine['qemu']}, {machine['accelerator']}"] if machine else []
     command = " ".join(str(word) for word in facts.get("command", ()))
     return f"Measured on {', '.join(said)}, by `{command}`.\n"
 
 
-def _grid(_: dict[str, Any], name: str, reference: Path) -> str:
-    """The picture of a claim that is a table, as one."""
-    file, claim = name.split("/")
-    source = load_source(reference / file)
+def _grid(host: Kept, guest: Kept, name: str) -> str:
+    """The picture of a claim that is a table, as one; "vm/" before its name: of the guests."""
+    *where, file, claim = name.split("/")
+    source = load_source((guest if where else host).path / file)
     wanted = claims_of(source.plan["document"])[claim]
     assert wanted.picture is not None
-    data = spots(source, wanted.picture, tuple(wanted.include))
-    return _table(data)
+    include = tuple(wanted.include)
+    return _table(spots(source, wanted.picture, include), beside(source, wanted.picture, include))
 
 
-def _table(data: Spots) -> str:
+def _table(data: Spots, price: Spots | None) -> str:
     xs, marked = data.values(data.x), data.diagonal()
     rows = [f"| {data.y} \\ {data.x} | {' | '.join(xs)} |", "|---" * (len(xs) + 1) + "|"]
     for y in data.values(data.y):
@@ -112,6 +176,8 @@ def _table(data: Spots) -> str:
         for x in xs:
             spot = data.at(x, y)
             said = words.short(spot.estimate.median if spot else None)
+            second = price.at(x, y) if price else None
+            said += f" ({words.short(second.estimate.median)})" if second else ""
             fields.append(f"**{said}**" if (x, y) in marked else said)
         rows.append(f"| {y} | {' | '.join(fields)} |")
     return "\n".join(rows) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.claims.model import OUTCOMES, Comparison, Condition, Finding, Outcome, State
+from harness.claims.model import OUTCOMES, Comparison, Condition, Finding, Outcome, Shown, State
 from harness.claims.source import claims_of, findings
 from harness.claims.stable import agreed
 from harness.claims.verdict import judge
@@ -13,6 +13,7 @@ __all__ = [
     "Condition",
     "Finding",
     "Outcome",
+    "Shown",
     "State",
     "agreed",
     "claims_of",

@@ -57,11 +57,19 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A metric beside what decided: its medians in the cells compared, each with what tells the cell apart."""
+
+    metric: str
+    medians: tuple[tuple[str, Factors, float | None], ...]
+
+
+@dataclass(frozen=True)
 class Finding:
     """A claim with its verdict.
 
-    deciding: the comparison that kept it from holding; reason: what else did, in words: what this host lacks, verdicts
-    that flip between reruns.
+    deciding: the comparison that kept it from holding, or from being tested; reason: what else did, in words: what this
+    host lacks, verdicts that flip between reruns. shown: why it is so.
     """
 
     name: str
@@ -70,3 +78,4 @@ class Finding:
     conditions: tuple[Condition, ...] = ()
     reason: str = ""
     deciding: tuple[Condition, Comparison] | None = None
+    shown: tuple[Shown, ...] = ()

@@ -41,7 +41,10 @@ def had(source: Source) -> frozenset[Need]:
         found.add("nic")
     if "nic" in found and any(text not in ("none", "") for text in texts_of(source.runs, "iommu")):
         found.add("iommu")
-    if any(_count(numa) > 1 for numa in _numa(source.manifest, in_guests="vm" in found)):
+    if any(
+        _count(numa) > 1
+        for numa in (_guests_numa(source) if "vm" in found else [source.manifest.get("numa")])
+    ):
         found.add("numa")
     return frozenset(found)
 
@@ -59,18 +62,28 @@ def _has_nic(document: Any) -> bool:
     return any(isinstance(link, dict) and link.get("nic") not in (None, "veth") for link in links or ())
 
 
-def _numa(manifest: Mapping[str, Any], in_guests: bool) -> Iterator[object]:
-    """The NUMA nodes of the host, or of each guest that runs were made in."""
-    if not in_guests:
-        yield manifest.get("numa")
-        return
-    for guest in manifest.get("guests") or ():
+def _guests_numa(source: Source) -> Iterator[object]:
+    """The NUMA nodes that each guest had; of guests that are not booted yet, those that are declared."""
+    for guest in source.manifest.get("guests") or ():
         found = guest.get("found") if isinstance(guest, dict) else None
         yield found.get("numa") if isinstance(found, dict) else None
+    if "guests" not in source.manifest:
+        yield from (_machine(section).get("numa_nodes") for section in _sections(source.plan))
 
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) else len(value) if isinstance(value, list | dict) else 0
+
+
+def in_guests(plan: Mapping[str, Any]) -> dict[str, str]:
+    """The environment that guests of this plan will have, as far as it is declared."""
+    modes = [str(_machine(section).get("iommu", "off")) for section in _sections(plan)]
+    return {"place": "vm", "iommu": next((mode for mode in modes if mode != "off"), "none")}
+
+
+def _machine(document: Any) -> Mapping[str, Any]:
+    machine = document.get("vm") if isinstance(document, dict) else None
+    return machine if isinstance(machine, dict) else {}
 
 
 def before_running(
@@ -79,8 +92,8 @@ def before_running(
     environment: Mapping[str, str | None],
     manifest: Mapping[str, Any],
 ) -> tuple[Finding, ...]:
-    """The findings of a plan that has no runs yet, made on a host of this environment: what cannot be tested there."""
+    """The findings of a plan that has no runs yet, made in a place of this environment: what cannot be tested there."""
     row = {name: [value or ""] for name, value in environment.items()}
-    place = Source("", pd.DataFrame({"place": ["host"], **row}), manifest=dict(manifest), plan=dict(plan))
+    place = Source("", pd.DataFrame({"place": ["host"]} | row), manifest=dict(manifest), plan=dict(plan))
     nothing = Source("", pd.DataFrame({"case": []}), plan=dict(plan))
     return judge(nothing, claims, had(place))

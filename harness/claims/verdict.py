@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness import stats
-from harness.claims.model import Comparison, Condition, Finding, Outcome, State
+from harness.claims.model import Comparison, Condition, Finding, Outcome, Shown, State
 from harness.compare import Change, Factors, change, paired_values, why_not_valid
 from harness.compare.change import values_of
 from harness.compare.model import LEVEL
@@ -41,10 +41,27 @@ def _judged(source: Source, name: str, claim: Claim, have: frozenset[Need]) -> F
     by_key = {(cell.case, cell.factors): cell for cell in cells}
     cases = list(dict.fromkeys([*(case for case, _ in source.planned), *(cell.case for cell in cells)]))
     baseline = "base" if "base" in cases or not cases else cases[0]
+    given = [_condition(source, by_key, each, baseline) for each in claim.given]
     conditions = _confirmed([_condition(source, by_key, each, baseline) for each in claim.expect])
-    outcome, deciding = _outcome(conditions)
-    reason = deciding[1].why if deciding and outcome == "cannot be tested here" else ""
-    return Finding(name, claim, outcome, tuple(conditions), reason, deciding)
+    outcome, deciding = _granted(given) or _outcome(conditions)
+    untestable = deciding is not None and deciding[1].state == "untestable"
+    reason = deciding[1].why if deciding and untestable else ""
+    place = deciding or (conditions[0], conditions[0].comparisons[0])
+    shown = tuple(shown_at(source, by_key, metric, *place) for metric in claim.show)
+    return Finding(name, claim, outcome, tuple(conditions), reason, deciding, shown)
+
+
+def shown_at(source: Source, cells: _Cells, metric: str, condition: Condition, at: Comparison) -> Shown:
+    """A metric's medians in the cells of one comparison, the one it is compared with first."""
+    expect, values = condition.expect, values_of(source.runs, metric)
+    other = tuple((name, expect.against_at.get(name, text)) for name, text in at.factors)
+    keys = [(condition.against, other), (expect.case, at.factors)]
+    found = [
+        (case, factors, stats.estimate(values[cell.valid]).median)
+        for case, factors in dict.fromkeys(keys)
+        if (cell := cells.get((case, factors))) is not None
+    ]
+    return Shown(metric, tuple(found))
 
 
 def counted(source: Source, include: Sequence[str]) -> Source:
@@ -226,6 +243,19 @@ def _outcome(conditions: Sequence[Condition]) -> tuple[Outcome, tuple[Condition,
         if condition.state == "unclear":
             return "not shown", _first(condition, "unclear")
     return "holds", None
+
+
+def _granted(
+    given: Sequence[Condition],
+) -> tuple[Outcome, tuple[Condition, Comparison] | None] | None:
+    """The verdict where what a claim takes for granted is not so, or not known to be; None where all of it is."""
+    for condition in given:
+        state = condition.state
+        if state != "met":
+            return "not shown" if state == "unclear" else "cannot be tested here", _first(
+                condition, state, "reversed"
+            )
+    return None
 
 
 def _first(condition: Condition, *states: State) -> tuple[Condition, Comparison]:

@@ -27,7 +27,7 @@ def overrides_of(texts: list[str]) -> list[tuple[str, str]]:
 
 def plan_of(arguments: argparse.Namespace, guest: bool = False) -> tuple[Experiment, Plan]:
     """The checked experiment and its plan, for `run`, `plan`, `doctor` and (guest) `vm run`. Raises InputError."""
-    experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick)
+    experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick, guest)
     check_cpus(experiment, None if guest else facts.online_cpus())
     if not guest:
         _of_the_host(experiment)
@@ -88,18 +88,19 @@ def _estimates(made: Plan) -> dict[str, float]:
 
 def _size(made: Plan) -> str:
     """How many runs, and how long they take."""
-    cells, most = len(made.cells), _minutes(estimate_s(made))
+    cells, most = len(made.cells), in_words(estimate_s(made))
     rule = made.adaptive
     if rule is None:
         return f"{cells} cells x {made.repeat} repetitions = {len(made.runs)} runs, about {most}"
-    least = _minutes(estimate_s(made, rule.least))
+    least = in_words(estimate_s(made, rule.least))
     return (
         f"{cells} cells x {rule.least} to {rule.most} repetitions = {cells * rule.least} to {len(made.runs)} runs, "
         f"about {least} to {most}, {rule.words()}"
     )
 
 
-def _minutes(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """A duration as people say it."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.claims import Finding, agreed, findings
-from harness.claims.source import before_running
-from harness.cli.files import overrides_of
+from harness.cli.files import in_words
+from harness.cli.gallery_places import Piece, Place, place_of
 from harness.cli.paper import paper
-from harness.cli.run import carry_out, need_root
 from harness.cli.say import say
-from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted
-from harness.kernel import facts
-from harness.plan import Plan, check_cpus, estimate_s, load_experiment, make_plan
+from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
+from harness.plan import Plan, make_plan
 from harness.plots import Study
 from harness.report import gallery as table
 from harness.report.gallery import Entry
 from harness.report.layout import to_text
-from harness.spec.load import Experiment
 from harness.spec.messages import did_you_mean
-from harness.stopping import Stopper, stop_on_signals
+from harness.stopping import stop_on_signals
 from harness.store import ResultSet
 from harness.store.atomic import explained, make_directories, write_file
 from harness.tables.source import from_set
@@ -32,65 +29,19 @@ EARLIER = 4
 """Sets of the same plan, before the newest, that must agree with it."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A claim file ready to be run."""
-
-    path: Path
-    experiment: Experiment
-    plan: Plan
-
-
-@dataclass(frozen=True)
-class Made:
-    """What running a file left: its set, None where nothing could be run, and what interrupted it."""
-
-    results: ResultSet | None
-    interrupted: Interrupted | None = None
-
-
-Runs = Callable[[Piece], Made]
-"""Runs one file in some place; the seam where a virtual machine takes the host's place."""
-
-
 def gallery(arguments: argparse.Namespace) -> int:
     """Run, judge and show the claims; see `pollbench gallery --help`."""
-    pieces = [_piece(path, arguments) for path in _chosen(arguments)]
+    place = place_of(arguments)
+    arguments.output = arguments.output or place.output
+    pieces = [_piece(path, arguments, place) for path in _chosen(arguments)]
     if arguments.list:
-        return _listed(pieces, as_json=arguments.json)
+        return _listed(pieces, place, as_json=arguments.json)
     if arguments.no_run:
-        entries = [_entry(piece, arguments) for piece in pieces]
-        return _finish(arguments, entries, interrupted=False)
-    need_root("run the gallery")
+        return _finish(arguments, [_entry(piece, arguments, place) for piece in pieces], False)
     with stop_on_signals() as stopper:
-        interrupted = _run_all(pieces, lambda piece: on_this_host(piece, arguments, stopper))
-        entries = [_entry(piece, arguments) for piece in pieces]
-        return _finish(arguments, entries, interrupted)
-
-
-def on_this_host(piece: Piece, arguments: argparse.Namespace, stopper: Stopper) -> Made:
-    """Run a file here: a new set, or with --resume what is missing of the newest one of the same plan."""
-    if _untestable(piece):
-        return Made(None)
-    newest = ResultSet.latest(arguments.output, piece.plan.name)
-    options = argparse.Namespace(
-        wait=arguments.wait,
-        redo=(),
-        output=arguments.output,
-        resume=bool(arguments.resume and newest is not None and newest.same_plan(piece.plan)),
-        set=arguments.set,
-    )
-    results, interrupted = carry_out(options, piece.experiment, piece.plan, stopper)
-    return Made(results, interrupted)
-
-
-def _run_all(pieces: Sequence[Piece], run: Runs) -> bool:
-    """Run every file; True when somebody stopped it."""
-    for at, piece in enumerate(pieces, 1):
-        say(f"pollbench: {at}/{len(pieces)} {piece.path.stem}")
-        if run(piece).interrupted is not None:
-            return True
-    return False
+        todo = [piece for piece in pieces if not _untestable(piece, place)]
+        interrupted = place.run(todo, stopper)
+        return _finish(arguments, [_entry(piece, arguments, place) for piece in pieces], interrupted)
 
 
 def _chosen(arguments: argparse.Namespace) -> list[Path]:
@@ -116,73 +67,69 @@ def _directory(arguments: argparse.Namespace) -> Path:
     return here if here.is_dir() else Path(__file__).parents[2] / here
 
 
-def _piece(path: Path, arguments: argparse.Namespace) -> Piece:
-    experiment = load_experiment(path, overrides_of(arguments.set), arguments.quick)
+def _piece(path: Path, arguments: argparse.Namespace, place: Place) -> Piece:
+    experiment = place.load(path, arguments.quick)
     if not experiment.claims:
         raise InputError("judge claims", str(path), "it has no claims", "add a section claims:", str(path))
     if not arguments.no_run and not arguments.list:
-        check_cpus(experiment, facts.online_cpus())
+        place.check(experiment)
     return Piece(path, experiment, make_plan(experiment))
 
 
-def _untestable(piece: Piece) -> tuple[Finding, ...]:
-    """The findings of a file of which no claim can be tested here, known before anything runs; else nothing."""
-    found = before_running(
-        piece.experiment.claims, piece.plan.to_json(), facts.environment(), facts.manifest()
-    )
+def _untestable(piece: Piece, place: Place) -> tuple[Finding, ...]:
+    """The findings of a file of which no claim can be tested there, known before anything runs; else nothing."""
+    found = place.untestable(piece)
     return found if all(each.outcome == "cannot be tested here" for each in found) else ()
 
 
-def _entry(piece: Piece, arguments: argparse.Namespace) -> Entry:
-    """The file with the verdicts of its sets of this very plan."""
-    sets = _sets(Path(arguments.output) / piece.plan.name, piece.plan)
+def _entry(piece: Piece, arguments: argparse.Namespace, place: Place) -> Entry:
+    """The file with the verdicts of its sets of this very plan and place."""
+    sets = _sets(Path(arguments.output) / piece.plan.name, piece.plan, place)
+    start = "pollbench gallery --in-vm" if arguments.in_vm else "sudo pollbench gallery"
     entry = Entry(
         name=piece.path.stem,
         path=str(piece.path),
         text=piece.experiment.data.decode(errors="replace"),
         description=piece.experiment.description,
-        findings=_untestable(piece),
-        command=f"sudo pollbench gallery {piece.path.stem}{' --quick' if arguments.quick else ''}",
+        findings=_untestable(piece, place),
+        command=f"{start} {piece.path.stem}{' --quick' if arguments.quick else ''}",
     )
     if not sets:
-        empty = before_running(piece.experiment.claims, {}, facts.environment(), facts.manifest())
-        return entry if entry.findings else replace(entry, findings=empty)
+        return entry if entry.findings else replace(entry, findings=place.untestable(piece))
     sources = [from_set(each) for each in sets]
     found = agreed([(each.label, findings(each, piece.experiment.claims)) for each in sources])
     return replace(entry, findings=found, study=Study(sources[-1], sets[-1]), label=sources[-1].label)
 
 
-def _sets(directory: Path, plan: Plan) -> list[ResultSet]:
+def _sets(directory: Path, plan: Plan, place: Place) -> list[ResultSet]:
     """The newest finished sets of this plan, oldest first; of unfinished ones only the very newest counts."""
     found = []
     for path in sorted(directory.glob("*/plan.json"))[-4 * EARLIER :]:
         results = ResultSet.open(path.parent)
-        if results.same_plan(plan):
+        if results.same_plan(plan) and place.own(results):
             found.append(results)
     whole = len(plan.runs)
     return [each for each in found if each is found[-1] or len(each.finished()) >= whole][-1 - EARLIER :]
 
 
-def _listed(pieces: Sequence[Piece], *, as_json: bool) -> int:
-    """What would be run and how long it takes, and what cannot be tested here and why."""
+def _listed(pieces: Sequence[Piece], place: Place, *, as_json: bool) -> int:
+    """What would be run and how long it takes, and what cannot be tested there and why."""
     entries = [
-        Entry(piece.path.stem, str(piece.path), "", piece.experiment.description, _untestable(piece))
+        Entry(piece.path.stem, str(piece.path), "", piece.experiment.description, _untestable(piece, place))
         for piece in pieces
     ]
     if as_json:
         print(table.to_json(entries), end="")
         return EXIT_OK
-    total = 0.0
     for piece, entry in zip(pieces, entries, strict=True):
-        seconds = 0.0 if entry.findings else estimate_s(piece.plan)
-        total += seconds
-        takes = f"{len(piece.plan.runs)} runs, about {seconds:.0f} s" if seconds else "cannot be tested here"
-        print(f"{entry.name}: {takes}")
+        takes = f"{len(piece.plan.runs)} runs, about {in_words(place.takes_s([piece]))}"
+        print(f"{entry.name}: {'cannot be tested here' if entry.findings else takes}")
         for claim in piece.experiment.claims.values():
             print(f"    {' '.join(claim.sentence.split())}")
         for each in entry.findings[:1]:
             print(f"    ({each.reason})")
-    print(f"about {total / 60:.0f} min in all")
+    testable = [piece for piece, entry in zip(pieces, entries, strict=True) if not entry.findings]
+    print(f"about {in_words(place.takes_s(testable))} in all{place.remark}")
     return EXIT_OK
 
 
@@ -208,6 +155,7 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[Entry], interrupted
     else:
         print(to_text(table.document(entries, width, where), width, color).rstrip("\n"))
     sys.stdout.flush()
+    _elsewhere(arguments, entries)
     if interrupted:
         say("pollbench: interrupted; go on with --resume")
         return EXIT_INTERRUPTED
@@ -221,4 +169,19 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[Entry], interrupted
     return EXIT_NOT_VALID if failed else EXIT_OK
 
 
-__all__ = ["Made", "Piece", "gallery", "on_this_host"]
+def _elsewhere(arguments: argparse.Namespace, entries: Sequence[Entry]) -> None:
+    """Say which claims that this host cannot test can be tested in guests."""
+    lacking = {
+        entry.name: count
+        for entry in entries
+        if (count := sum(each.outcome == "cannot be tested here" for each in entry.findings))
+    }
+    if not arguments.in_vm and lacking:
+        quick = " --quick" if arguments.quick else ""
+        say(
+            f"pollbench: {sum(lacking.values())} claims that this host cannot test, guests can (without root):"
+        )
+        say(f"    pollbench gallery --in-vm{quick} {' '.join(lacking)}")
+
+
+__all__ = ["gallery"]

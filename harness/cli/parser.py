@@ -297,7 +297,8 @@ def _gallery(commands: Commands) -> None:
         "gallery",
         help="the claims about busy polling, tested here: a table of verdicts and one HTML page (needs root)",
         description="Runs the claim files and judges them. Sets of earlier galleries in DIR count too: a claim whose "
-        "verdict differs from rerun to rerun is not shown. What a claim is: docs/experiment-file.md.",
+        "verdict differs from rerun to rerun is not shown. With --in-vm it runs in guests, without root, and tests "
+        "what only a guest has (NICs, NUMA, an IOMMU) as well. What a claim is: docs/experiment-file.md.",
     )
     gallery.add_argument(
         "name", metavar="NAME", nargs="*", help="claim files by name or number: 06, 14-abuse"
@@ -312,8 +313,12 @@ def _gallery(commands: Commands) -> None:
         "--from", dest="source", metavar="DIR", help="claim files of your own (default: experiments/claims)"
     )
     gallery.add_argument(
-        "-o", "--output", metavar="DIR", default="results/gallery", help="default: results/gallery"
+        "-o", "--output", metavar="DIR", help="default: results/gallery, or results/gallery-vm with --in-vm"
     )
+    gallery.add_argument("--in-vm", action="store_true", help="run in guests (`pollbench vm`), without root")
+    vmparser.kernel(gallery)
+    vmparser.accelerator(gallery)
+    vmparser.emulator(gallery)
     gallery.add_argument("--resume", action="store_true", help="make only what is missing of the newest sets")
     gallery.add_argument("--no-run", action="store_true", help="judge the sets that are there; needs no root")
     _overrides(gallery)

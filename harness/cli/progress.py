@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,9 @@ from harness.plan import Run
 class Progress:
     """A Watcher. It has no thread and no timer: a redraw during a measurement would be measured with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        """names: by run, what stands before its cell where runs of several experiments are made together."""
+        self._names = names or {}
         self._live = is_live(sys.stderr)
         self._begun = time.monotonic()
         self._number = self._total = 0
@@ -33,7 +36,7 @@ class Progress:
         if self._live:
             bar = "=" * round(20 * number / total)
             line = (
-                f"[{bar:<20}] {number + 1}/{total}  {run.cell.label()}  repetition {run.block}{self._left()}"
+                f"[{bar:<20}] {number + 1}/{total}  {self._said(run)}  repetition {run.block}{self._left()}"
             )
             self._clear()
             say(line[: _columns() - 1], end="")
@@ -47,9 +50,12 @@ class Progress:
         reason = f"  ({record['reasons'][0]})" if record["reasons"] else ""
         self._clear()
         if not self._live or record["verdict"] != "valid":
-            head = f"{self._number}/{self._total}  {run.cell.label()}  repetition {run.block}"
+            head = f"{self._number}/{self._total}  {self._said(run)}  repetition {run.block}"
             left = "" if self._live else self._left()
             say(f"{head}: {record['verdict']}{figure}{reason}{left}")
+
+    def _said(self, run: Run) -> str:
+        return " ".join(filter(None, (self._names.get(run.run_id), run.cell.label())))
 
     def _left(self) -> str:
         if not self._number:

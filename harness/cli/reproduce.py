@@ -55,7 +55,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
         ]
         guests = Guests(home, emulator, accelerator, stopper)
         guests.pin(pinned)
-        interrupted = carry_out(guests, plan, new)
+        interrupted = carry_out(guests, [(plan, new)])
     if interrupted is not None:
         say(f"pollbench: {interrupted.line()}")
         say(f"pollbench: what is there is judged by: pollbench reproduce {old.path} --against {new.path}")

@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
         results = new_or_resumed(arguments, experiment, plan, manifest)
         _same_machine(results, chosen.name, emulator)
         guests = Guests(home, emulator, chosen.name, stopper, keep=arguments.keep)
-        interrupted = carry_out(guests, plan, results, arguments.redo)
+        interrupted = carry_out(guests, [(plan, results)], arguments.redo)
         return report(arguments, plan, results, interrupted)
 
 
@@ -145,21 +146,26 @@ def _same_machine(results: ResultSet, accelerator: str, emulator: Emulator) -> N
         )
 
 
-def carry_out(guests: Guests, plan: Plan, results: ResultSet, redo: Any = ()) -> Interrupted | None:
-    """Make what is missing of a plan in guests; tables and vm.json are written either way. Raises PollbenchError."""
+def carry_out(guests: Guests, parts: Sequence[tuple[Plan, ResultSet]], redo: Any = ()) -> Interrupted | None:
+    """Make what is missing of plans, each with its set, in guests that they share; tables and vm.json are written
+    either way. Raises PollbenchError.
+    """
     from harness.tables import write_tables
 
     interrupted = None
-    with Progress() as progress:
+    several = len(parts) > 1
+    names = {run.run_id: plan.name for plan, _ in parts for run in plan.runs} if several else None
+    with Progress(names) as progress:
         try:
-            guests.execute(plan, results, progress, set(redo))
+            guests.execute_all(parts, progress, set(redo))
         except Interrupted as error:
             interrupted = error
         finally:
-            boots = _earlier(results) + guests.boots
-            results.write_file("vm.json", json.dumps({"boots": boots}, indent=1).encode())
-            results.note(guests=guests_of(boots))
-            write_tables(results)
+            for _, results in parts:
+                boots = _earlier(results) + guests.boots
+                results.write_file("vm.json", json.dumps({"boots": boots}, indent=1).encode())
+                results.note(guests=guests_of(boots))
+                write_tables(results)
     for trouble in guests.retried:
         say(f"pollbench: a guest came to grief and was booted once more: {trouble}")
     return interrupted

@@ -25,15 +25,15 @@ def add(commands: Commands, experiment: Options, execution: Options) -> None:
     run = actions.add_parser("run", help="run an experiment in guests and print its table")
     experiment(run)
     execution(run)
-    _kernel(run)
-    _accelerator(run)
+    kernel(run)
+    accelerator(run)
     run.add_argument("--keep", action="store_true", help="keep the guests' consoles in the result set")
     run.add_argument("--json", action="store_true", help="print the summary as JSON")
-    _emulator(run)
+    emulator(run)
     shell = actions.add_parser("shell", help="a shell in a guest, on this terminal")
-    _kernel(shell)
-    _accelerator(shell)
-    _emulator(shell)
+    kernel(shell)
+    accelerator(shell)
+    emulator(shell)
     info = actions.add_parser("info", help="what is built: kernels, sizes, hashes, versions, the accelerator")
     info.add_argument("--json", action="store_true", help="print it as JSON")
     actions.add_parser("verify", help="read every artefact and compare it with its hash")
@@ -63,7 +63,8 @@ def _build(actions: Commands) -> None:
     )
 
 
-def _kernel(parser: argparse.ArgumentParser) -> None:
+def kernel(parser: argparse.ArgumentParser) -> None:
+    """The options that choose the guests' kernel."""
     parser.add_argument(
         "--kernel",
         metavar="K[,K...]",
@@ -74,7 +75,8 @@ def _kernel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modules", metavar="DIR", help="its modules: .../lib/modules/RELEASE")
 
 
-def _accelerator(parser: argparse.ArgumentParser) -> None:
+def accelerator(parser: argparse.ArgumentParser) -> None:
+    """The option that chooses what the guests' CPUs run on."""
     parser.add_argument(
         "--accel",
         choices=ACCELERATORS,
@@ -83,7 +85,8 @@ def _accelerator(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _emulator(parser: argparse.ArgumentParser) -> None:
+def emulator(parser: argparse.ArgumentParser) -> None:
+    """The option that chooses the QEMU."""
     parser.add_argument(
         "--qemu",
         metavar="provided|host|PATH",
@@ -100,7 +103,7 @@ def _reproduce(commands: Commands) -> None:
     reproduce.add_argument(
         "-o", "--output", default="results", metavar="DIR", help="where the new set goes (default: results)"
     )
-    _emulator(reproduce)
+    emulator(reproduce)
     reproduce.add_argument("--against", metavar="DIR", help="judge this set, already made, and run nothing")
     reproduce.add_argument("--json", action="store_true", help="print the verdicts as JSON")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.columns.imported import IMPORTED_FACTS as IMPORTED_FACTS
 from harness.columns.imported import IMPORTED_METRICS as IMPORTED_METRICS
+from harness.columns.interruptions import INTERRUPTIONS
 from harness.columns.model import VERDICTS as VERDICTS
 from harness.columns.model import Column as Column
 from harness.columns.model import measured, text
@@ -140,10 +141,7 @@ METRICS: tuple[Column, ...] = (
     measured("duplicates", "count", "Replies that came twice.", "lower"),
     measured("retransmits", "count", "TCP segments sent again, all nodes.", "lower"),
     measured("drops", "count", "Packets dropped by devices and qdiscs, all nodes.", "lower"),
-    measured("nic_irqs", "count", "Interrupts of NICs, all nodes; blank without any."),
-    measured(
-        "nic_irqs_per_packet", "", "Those interrupts for each packet received.", "lower", label="irq/packet"
-    ),
+    *INTERRUPTIONS,
     measured("rate_rps", "1/s", "Answered requests per second.", "higher", main=True, label="requests/s"),
     measured("offered_rps", "1/s", "Requests per second that were due, open loop; blank in a closed one."),
     measured("achieved_rps", "1/s", "Requests per second that were sent.", "higher"),

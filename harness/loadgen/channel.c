@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "events.h"
+#include "relax.h"
 #include "selecting.h"
 #include "stamping.h"
 #include "stop.h"
@@ -114,6 +115,7 @@ ssize_t channel_receive(const struct channel *channel, void *buffer, size_t size
             errno = ECANCELED;
             return -1;
         }
+        relax();
     }
 }
 

@@ -96,6 +96,9 @@ void cpulist_check(const char *list)
         fail_usage("--thread-cpus", "want CPU numbers and ranges, like 0-3,8");
 }
 
+/* Of this thread. Whoever was not pinned has nothing to restore, and may have been moved by a control group. */
+static _Thread_local bool pinned;
+
 void cpulist_pin(const char *list, size_t thread)
 {
     struct search search = {0};
@@ -106,6 +109,7 @@ void cpulist_pin(const char *list, size_t thread)
     (void)read_list(list, count_cpu, &search);
     add_to_mask(search.found, &wanted);
     confine(&wanted, list);
+    pinned = true;
 }
 
 static union cpu_mask remembered;
@@ -117,7 +121,9 @@ void cpulist_remember(void)
 
 void cpulist_restore(void)
 {
-    confine(&remembered, "of the launch");
+    if (pinned)
+        confine(&remembered, "of the launch");
+    pinned = false;
 }
 
 void cpulist_event(const char *key)

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "control.h"
+#include "relax.h"
 #include "stop.h"
 
 /* Where replies never let us wait, nothing but the loop itself can notice that it must end. */
@@ -92,6 +93,8 @@ static int64_t run_open(struct worker *worker, const struct span *span)
             break;
         if (worker->outstanding > 0)
             receive(worker, false);
+        else
+            relax();
     }
     if (span->recorded && span->end_ns < NO_END)
         worker->tally.missed = arrivals_skip(arrivals, span->end_ns, span->count - sent);

@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "events.h"
+#include "relax.h"
 #include "selecting.h"
 #include "stop.h"
 
@@ -143,9 +144,11 @@ static void wait_poll(struct server *server, struct connections *table)
 /* From the end, as above; the listener is looked at on its own account. */
 static void spin(struct server *server, struct connections *table)
 {
-    for (size_t looks = 0; looks < LOOKS_PER_ACCEPT && !stop_requested; looks += table->count)
+    for (size_t looks = 0; looks < LOOKS_PER_ACCEPT && !stop_requested; looks += table->count) {
         for (size_t i = table->count; i-- > 1;)
             handle(server, table, table->all[i]);
+        relax();
+    }
     accept_one(server, table);
 }
 

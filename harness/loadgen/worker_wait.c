@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "phases.h"
+#include "relax.h"
 #include "selecting.h"
 #include "worker.h"
 
@@ -38,6 +39,7 @@ static void look(struct worker *worker)
             worker->cursor = 0;
         if (receive_from(worker, &worker->connections[worker->owing[worker->cursor++]], MSG_DONTWAIT))
             return;
+        relax();
     }
 }
 
@@ -49,6 +51,8 @@ static void wait_poll(struct worker *worker, bool may_sleep)
 
     if (ready < 0 && errno != EINTR)
         worker_fail(worker, errno);
+    if (ready == 0)
+        relax();
     for (uint32_t i = 0; ready > 0 && i < worker->count; i++) {
         if (worker->polled[i].revents == 0)
             continue;
@@ -72,6 +76,8 @@ static void wait_epoll(struct worker *worker, bool may_sleep)
 
     if (ready < 0 && errno != EINTR)
         worker_fail(worker, errno);
+    if (ready == 0)
+        relax();
     for (int i = 0; i < ready; i++) {
         struct connection *connection = &worker->connections[events[i].data.u32];
 

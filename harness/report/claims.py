@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness import columns
-from harness.claims import Comparison, Condition, Finding
+from harness.claims import Comparison, Condition, Finding, Shown
 from harness.claims.verdict import shares
 from harness.compare import Factors
 from harness.report import words
@@ -59,8 +60,44 @@ def evidence(finding: Finding) -> Iterator[str]:
     """What a verdict rests on, a line per condition; first what else decided it."""
     if finding.reason:
         yield f"{finding.reason}."
+    if ungranted(finding):
+        assert finding.deciding is not None
+        yield f"{ungranted_said(finding)}: {told(*finding.deciding)}"
     for condition in finding.conditions:
         yield f"{_MARKS[condition.state]}: {condition_line(condition)}"
+    if finding.shown:
+        yield f"why: {why_line(finding)}"
+
+
+def ungranted_said(finding: Finding) -> str:
+    """That what a claim takes for granted is not so, or not known to be."""
+    return f"what it takes for granted is not {'shown' if finding.outcome == 'not shown' else 'so'}"
+
+
+def ungranted(finding: Finding) -> bool:
+    """Was a condition that it takes for granted what decided?"""
+    return finding.deciding is not None and finding.deciding[0] not in finding.conditions
+
+
+def why_line(finding: Finding) -> str:
+    """The figures beside what decided: "sleeps/request: base 1.00, busypoll50 0.00024; ..."."""
+    return "; ".join(line for each in finding.shown if (line := _shown_line(each)))
+
+
+def _shown_line(shown: Shown) -> str:
+    column = columns.metric(shown.metric)
+    unit = f" {column.unit}" if column.unit not in ("", "count") else ""
+    if not any(value is not None for _, _, value in shown.medians):
+        return ""
+    several = len({case for case, _, _ in shown.medians}) > 1
+    common = set.intersection(*(set(factors) for _, factors, _ in shown.medians))
+    told = []
+    for case, factors, value in shown.medians:
+        own = tuple(pair for pair in factors if pair not in common)
+        name = " ".join(filter(None, (case if several or not own else "", factors_said(own))))
+        told.append(f"{name} {_number(value)}{unit}")
+    label = column.label or re.sub(r"_(us|percent|per_request)$", "", column.name).replace("_", " ")
+    return f"{label}: {', '.join(told)}"
 
 
 def condition_line(condition: Condition) -> str:
@@ -187,6 +224,16 @@ def as_data(found: Sequence[Finding]) -> list[dict[str, Any]]:
             "advice": one_line(each.claim.advice),
             "needs": list(each.claim.needs),
             "evidence": [*evidence(each)],
+            "shown": [
+                {
+                    "metric": shown.metric,
+                    "medians": [
+                        {"case": case, "factors": dict(factors), "median": value}
+                        for case, factors, value in shown.medians
+                    ],
+                }
+                for shown in each.shown
+            ],
             "conditions": [_condition(condition) for condition in each.conditions],
         }
         for each in found

@@ -9,10 +9,28 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from harness.claims import OUTCOMES, Comparison, Condition, Finding
+from harness.compare.environment import texts_of
+from harness.compare.verdict import model_time
 from harness.plots import Study
-from harness.report.claims import STYLES, as_data, label, one_line, seen, short_seen, subject, told
+from harness.report.claims import (
+    STYLES,
+    as_data,
+    label,
+    one_line,
+    seen,
+    short_seen,
+    subject,
+    told,
+    ungranted,
+    ungranted_said,
+    why_line,
+)
 from harness.report.layout import Block, Col, Gap, Para, Table, Text
+from harness.report.resultset import host_line
+from harness.tables.source import Source
 
 _NARROW = 30
 _BESIDE = 4
@@ -37,9 +55,13 @@ class Entry:
 
 def document(entries: Sequence[Entry], width: int = 100, where: str = "") -> list[Block]:
     """The table that `pollbench gallery` prints, its last column wrapped to the width; where: what else was written."""
-    names = [each.name for entry in entries for each in entry.findings]
-    room = max(width - max(map(len, [*names, "claim"])) - max(map(len, OUTCOMES)) - 2, _NARROW)
-    cols = (Col("claim", right=False), Col("verdict", right=False), Col("effect and evidence", right=False))
+    findings = [each for entry in entries for each in entry.findings]
+    names, verdicts = (
+        ["claim", *(each.name for each in findings)],
+        ["verdict", *(each.outcome for each in findings)],
+    )
+    room = max(width - max(map(len, names)) - max(map(len, verdicts)) - 2, _NARROW)
+    cols = (Col("claim", right=False), Col("verdict", right=False), Col(evidence_title(entries), right=False))
     rows: list[tuple[Text, ...] | str] = []
     for entry in entries:
         rows.append(entry.name)
@@ -48,7 +70,10 @@ def document(entries: Sequence[Entry], width: int = 100, where: str = "") -> lis
             rows.append((Text(each.name), Text(each.outcome, STYLES[each.outcome]), Text(said[0])))
             rows += [(Text(""), Text(""), Text(line)) for line in said[1:]]
     blocks: list[Block] = [Table(cols, tuple(rows)), Gap(), Para(counts(entries), "bold")]
-    return [*blocks, Para(where, "dim")] if where else blocks
+    return [
+        *blocks,
+        *(Para(said, "dim") for said in (measured_on(entries), time_said(entries), where) if said),
+    ]
 
 
 def counts(entries: Sequence[Entry]) -> str:
@@ -58,18 +83,38 @@ def counts(entries: Sequence[Entry]) -> str:
     return f"{len(found)} claims: {', '.join(said) or 'none judged'}."
 
 
+def measured_on(entries: Sequence[Entry]) -> str:
+    """Where the claims were tested, in a sentence."""
+    runs = [entry.study.source.runs for entry in entries if entry.study is not None]
+    return host_line(Source("", pd.concat(runs))) if runs else ""
+
+
+def time_said(entries: Sequence[Entry]) -> str:
+    """What a microsecond is where guests' clocks count instructions; "" where it is one."""
+    runs = [entry.study.source.runs for entry in entries if entry.study is not None]
+    return model_time(list(dict.fromkeys(text for each in runs for text in texts_of(each, "accelerator"))))
+
+
+def evidence_title(entries: Sequence[Entry]) -> str:
+    """The head of the column with the figures; it says whose time they are."""
+    return f"effect and evidence{' (times: model time)' if time_said(entries) else ''}"
+
+
 def summary(finding: Finding) -> str:
     """What decided a verdict in one line: the first condition where it holds, else what kept it from holding."""
     if finding.reason:
         return finding.reason
     if finding.deciding is not None:
-        return told(*finding.deciding)
+        lead = f"{ungranted_said(finding)}: " if ungranted(finding) else ""
+        return f"{lead}{told(*finding.deciding)}"
     condition, each = _main(finding)
     return f"{subject(condition)}: {seen(condition, each)}"
 
 
 def _beside(finding: Finding) -> str:
     """The evidence beside what decided: of every other condition the figures at its first place."""
+    if finding.shown and (why := why_line(finding)):
+        return f"why: {why}"
     if finding.reason or not finding.conditions:
         return ""
     decided = finding.deciding or _main(finding)
@@ -126,4 +171,14 @@ def to_json(entries: Sequence[Entry]) -> str:
     )
 
 
-__all__ = ["Entry", "counts", "document", "summary", "to_csv", "to_json"]
+__all__ = [
+    "Entry",
+    "counts",
+    "document",
+    "evidence_title",
+    "measured_on",
+    "summary",
+    "time_said",
+    "to_csv",
+    "to_json",
+]

@@ -175,7 +175,7 @@ def host_line(source: Source) -> str:
     return _measured_on({name: found for name in _HOST if (found := texts_of(source.runs, name))})
 
 
-_HOST = ("kernel", "cpu_model", "virtualisation", "governor", "clocksource", "datapath")
+_HOST = ("kernel", "cpu_model", "virtualisation", "accelerator", "governor", "clocksource", "datapath")
 
 
 def _host(view: Overview) -> str:

@@ -93,6 +93,15 @@ class CellSpec:
         group = self.contention.cgroup if self.contention and not self.contention.idle() else None
         return own | ({HOGS: {"cgroup": CgroupSettings(**group.model_dump())}} if group else {})
 
+    def launch_cpus(self, node: str) -> tuple[int, ...] | None:
+        """The CPUs that a program of the node is bound to as it starts; None for any.
+
+        Where its control group has the CPUs, that binds it: nobody outside the group can take a CPU that it reserves.
+        """
+        group = getattr(self.settings.get(node, {}).get("cgroup"), "cpus", None)
+        own = self.process_cpus(node)
+        return None if group is not None and set(group) <= set(own or group) else own
+
     def identity(self) -> dict[str, Any]:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
         background = {"background": [_dump(each) for each in self.background]} if self.background else {}

@@ -19,19 +19,10 @@ Need = Literal["vm", "nic", "numa", "iommu"]
 Value = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 
 NEEDS: dict[Need, tuple[str, str]] = {
-    "vm": ("it asks for a virtual machine of ours", "run the file in one"),
-    "nic": (
-        "a veth pair has no interrupt coalescing of its own",
-        "run the file in a VM on a NIC model, or on a NIC",
-    ),
-    "numa": (
-        "this machine has one NUMA node",
-        "run the file in a VM with two nodes, or on a machine that has them",
-    ),
-    "iommu": (
-        "packets of a veth pair never pass an IOMMU",
-        "run the file in a VM with and without one, and compare the two sets",
-    ),
+    "vm": ("it is about a virtual machine", "try --in-vm"),
+    "nic": ("it needs a NIC with interrupts of its own, which a veth pair has not", "try --in-vm"),
+    "numa": ("this machine has one NUMA node", "try --in-vm, where it declares two"),
+    "iommu": ("packets of a veth pair never pass an IOMMU", "try --in-vm"),
 }
 """What a claim may need: why a plain host with veth pairs does not have it, and how to test it."""
 
@@ -97,6 +88,9 @@ class Picture(Section):
     metric: Annotated[str, AfterValidator(metric_name)] = Field(
         "rtt_p50_us", description="column of runs.csv that is drawn"
     )
+    beside: Annotated[str, AfterValidator(metric_name)] | None = Field(
+        None, description="grid: a second column, such as the price, below each value"
+    )
     x: str | None = Field(
         None, description="swept key, or `case`, along the picture; the first swept key if absent"
     )
@@ -123,6 +117,16 @@ class Claim(Section):
         max_length=64,
         description="its conditions; all must hold. The first is the claim itself, the others its evidence and price",
     )
+    given: list[Expect] = Field(
+        [],
+        max_length=16,
+        description="conditions without which it cannot be tested: that the hog hogs, that the NIC coalesces",
+    )
+    show: list[Annotated[str, AfterValidator(metric_name)]] = Field(
+        [],
+        max_length=12,
+        description="columns of runs.csv that are printed beside what decided, as the reason why",
+    )
     advice: str = Field("", description="what to do with it, if it holds and if it does not")
     needs: list[Need] = Field(
         [], description="what it cannot be tested without: a virtual machine, a NIC, NUMA nodes, an IOMMU"
@@ -146,8 +150,10 @@ def check_claims(
     factors: swept key to its values as text.
     """
     for name, claim in claims.items():
-        for index, each in enumerate(claim.expect):
-            path: Path = ("claims", name, "expect", index)
+        conditions = [("expect", index, each) for index, each in enumerate(claim.expect)]
+        conditions += [("given", index, each) for index, each in enumerate(claim.given)]
+        for section, index, each in conditions:
+            path: Path = ("claims", name, section, index)
             for key in ("case", "against"):
                 _check_case(getattr(each, key), cases, tree, (*path, key))
             _check_at(each.at, factors, tree, (*path, "at"))

@@ -20,7 +20,7 @@ DEFAULT_REPEAT = 5
 DEFAULT_CASE = "base"
 CELL_SECTIONS = ("topology", "workload", "workloads", "contention", "settings", "checks", "vm")
 REQUIRED_SECTIONS = ("topology",)
-HEADER_KEYS = ("name", "description", "cases", "sweep", "claims", "repeat", "seed", "order", "quick")
+HEADER_KEYS = ("name", "description", "cases", "sweep", "claims", "repeat", "seed", "order", "quick", "guest")
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"
 
@@ -77,6 +77,11 @@ class Header(Section):
     )
     quick: dict[str, Any] | None = Field(
         None, description="dotted key to the value it has with --quick, as with --set: a shorter run"
+    )
+    guest: dict[str, Any] | None = Field(
+        None,
+        description="dotted key to the value it has in guests (`vm run`, `gallery --in-vm`), as if written there: "
+        "quick.repeat too",
     )
 
 

@@ -64,15 +64,20 @@ class Experiment:
 
 
 def load_experiment(
-    path: str | Path, overrides: Iterable[tuple[str, str]] = (), quick: bool = False
+    path: str | Path, overrides: Iterable[tuple[str, str]] = (), quick: bool = False, guest: bool = False
 ) -> Experiment:
     """Read and check an experiment file; `overrides` are dotted keys to set, [("contention.load", "50%")].
 
-    Their values are YAML; they win over the file's `quick` section, which counts with `quick` only. InputError (where =
-    file:line:column, or "--set KEY=VALUE") at the first mistake.
+    Their values are YAML; they win over the file's `quick` section, which counts with `quick` only. With `guest`, what
+    its section of that name says stands in the file instead of what is there. InputError (where = file:line:column, or
+    "--set KEY=VALUE") at the first mistake.
     """
     data, tree = read_file(path)
-    settings = [*(_shortened(tree) if quick else ()), *(_override(key, text) for key, text in overrides)]
+    for key, value in _pairs(tree, "guest") if guest else ():
+        _root(key, value.at)
+        tree = _set_in_file(tree, key, value)
+    shortened = _pairs(tree, "quick") if quick else []
+    settings = [*shortened, *(_override(key, text) for key, text in overrides)]
     for key, value in settings:
         if _root(key, value.at) not in CELL_SECTIONS:
             tree = _set_in_file(tree, key, value)
@@ -109,13 +114,13 @@ def load_experiment(
     )
 
 
-def _shortened(tree: Tree) -> list[tuple[str, Tree]]:
-    """What the `quick` section sets. InputError unless it is a mapping."""
-    section = tree.child("quick")
+def _pairs(tree: Tree, name: str) -> list[tuple[str, Tree]]:
+    """What a section of dotted keys and values sets. InputError unless it is a mapping."""
+    section = tree.child(name)
     if section is None or section.value is None:
         return []
     if not isinstance(section.value, dict):
-        raise InputError("quick", got=f"it is {kind_of(section.value)}, not a mapping", where=section.at)
+        raise InputError(name, got=f"it is {kind_of(section.value)}, not a mapping", where=section.at)
     return list(section.value.items())
 
 

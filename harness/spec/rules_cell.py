@@ -21,14 +21,18 @@ Settings = dict[str, dict[str, KnobModel]]
 
 
 def check_workload(workload: Workload, topology: Topology, tree: Tree, path: Path = ("workload",)) -> None:
-    """InputError unless the workload's nodes exist, differ and reach each other. `tree` is the cell's."""
+    """InputError unless the workload's nodes exist, can run programs and reach each other. `tree` is the cell's.
+
+    One node may be both: its packets then go over its loopback device.
+    """
     source, target = workload.nodes()
     for key, name in (("from", source), ("to", target)):
         if name not in topology.nodes:
             known = did_you_mean(name, topology.nodes, "nodes")
             raise problem(tree, (*path, key), f'there is no node "{name}"', known)
-    if source == target:
-        raise problem(tree, (*path, "to"), f'"{target}" is also the node it comes from', "name two nodes")
+        if topology.is_switch(name):
+            got = f'"{name}" is a switch, where no program runs'
+            raise problem(tree, (*path, key), got, f"hosts: {', '.join(topology.hosts())}")
     if not path_between(topology, source, target):
         todo = "check topology.links, and forwarding of the nodes between"
         raise problem(tree, (*path, "to"), f'no path from "{source}" to "{target}"', todo)

@@ -38,13 +38,19 @@ class Wiring:
                     _write_sysctl(name, value, self._layout.topology.family)
 
     def connect(self) -> None:
-        """Create all veth pairs with one request each, sent together."""
+        """Create all veth pairs with one request each, sent together by the node of their first end.
+
+        Up to Linux 6.12 an ifindex that is to be given must be free in the namespace of the socket that asks, too.
+        """
         if not self._layout.links:
             return
         wanted = self._layout.topology.links
         pairs = [pair for pair in self._layout.links if wanted[pair[0].link].nic == "veth"]
-        requests = [links.new_veth(self._end(one), self._end(other)) for one, other in pairs]
-        next(iter(self._sockets.values())).batch(requests)
+        requests: dict[str, list[Request]] = {}
+        for one, other in pairs:
+            requests.setdefault(one.node, []).append(links.new_veth(self._end(one), self._end(other)))
+        for node, batch in requests.items():
+            self._sockets[node].batch(batch)
         self._adopt_nics()
 
     def _adopt_nics(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby, zip_longest
 from typing import Any
 
 from harness.errors import MissingError
@@ -54,17 +54,21 @@ class Guests:
         How many ended with which verdict. Raises Interrupted, PollbenchError when no guest can be had; finished runs
         are on disk.
         """
-        again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
-        kept = results.finished() - again
-        missing = [run for run in plan.runs if run.run_id not in kept]
-        task = _Task(plan, results, watcher, again, len(missing))
-        before = None
-        for machine, runs in boots_of(missing):
-            self.stopper.check()
-            if enough(plan, results, runs[0], before):
-                break
-            before = runs[-1]
-            self._all(task, machine, runs)
+        return self.execute_all([(plan, results)], watcher, redo)
+
+    def execute_all(
+        self,
+        parts: Sequence[tuple[Plan, ResultSet]],
+        watcher: Watcher,
+        redo: Collection[str] = (),
+    ) -> Counter[str]:
+        """The same for several plans, which share boots: a repetition's runs of all that need the same machine."""
+        shares = [_Share(plan, results, redo) for plan, results in parts]
+        task = _Task(shares, watcher, len({run_id for share in shares for run_id in share.ids}))
+        for rounds in zip_longest(*(share.repetitions() for share in shares)):
+            for machine, runs in boots_of(list(chain.from_iterable(runs or () for runs in rounds))):
+                self.stopper.check()
+                self._all(task, machine, runs)
         return task.verdicts
 
     def pin(self, images: Iterable[Mapping[str, str]]) -> None:
@@ -121,7 +125,7 @@ class Guests:
             image,
             machine,
             self.accelerator,
-            task.plan,
+            task.shares[0].plan,
             tuple(left),
             pairs,
             self.stopper,
@@ -158,14 +162,33 @@ class Guests:
         return failure
 
 
+class _Share:
+    """A plan on its way into a result set. missing: its runs that are to be made."""
+
+    def __init__(self, plan: Plan, results: ResultSet, redo: Collection[str]) -> None:
+        self.plan, self.results = plan, results
+        self.again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
+        kept = results.finished() - self.again
+        self.missing = [run for run in plan.runs if run.run_id not in kept]
+        self.ids = {run.run_id for run in self.missing}
+
+    def repetitions(self) -> Iterator[list[Run]]:
+        """Its runs, a repetition at a time, as long as those that were made do not suffice."""
+        before = None
+        for _, block in groupby(self.missing, key=lambda run: run.block):
+            runs = list(block)
+            if enough(self.plan, self.results, runs[0], before):
+                return
+            before = runs[-1]
+            yield runs
+
+
 @dataclass
 class _Task:
-    """A plan on its way into a result set. current: the run that the guest is at."""
+    """Plans on their way into result sets. current: the run that the guest is at."""
 
-    plan: Plan
-    results: ResultSet
+    shares: list[_Share]
     watcher: Watcher
-    again: set[str]
     total: int
     done: int = 0
     current: Run | None = None
@@ -189,20 +212,26 @@ class _Task:
 
         record, samples, files = make_run(run, environment, guests.stopper, take)
         record["wall_s"] = answer.wall_s
-        self.results.save_run(record, samples, files, replace=run.run_id in self.again)
+        for share in self.shares:
+            if run.run_id in share.ids:
+                share.results.save_run(record, samples, files, replace=run.run_id in share.again)
         self.done += 1
         self.verdicts[record["verdict"]] += 1
         self.watcher.finished(run, record)
 
 
 def boots_of(runs: list[Run]) -> Iterator[tuple[Machine, list[Run]]]:
-    """Runs in their order, gathered into boots: within a repetition, what needs the same machine shares one."""
+    """Runs in their order, gathered into boots: within a repetition, what needs the same machine shares one.
+
+    A run that two plans have in common is made once.
+    """
     for _, block in groupby(runs, key=lambda run: run.block):
-        machines: dict[str, list[Run]] = {}
+        machines: dict[str, dict[str, Run]] = {}
         for run in block:
-            machines.setdefault(run.cell.spec.machine.model_dump_json(), []).append(run)
+            machines.setdefault(run.cell.spec.machine.model_dump_json(), {}).setdefault(run.run_id, run)
         for group in machines.values():
-            yield group[0].cell.spec.machine, group
+            members = list(group.values())
+            yield members[0].cell.spec.machine, members
 
 
 def pairs_of(topologies: list[Topology]) -> dict[str, int]:

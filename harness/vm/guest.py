@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import resource
 import sys
 import time
 from typing import Any
@@ -21,12 +22,15 @@ from harness.vm.wire import Answer, pack
 
 _EVENTS_FD = 3
 _SECTOR = 512
+_OPEN_FILES = 1 << 16
 
 
 def main(job_disk: str, out_disk: str) -> None:
     """Read the job, make its runs, write each to the output disk and tell where. Raises when the disk is full."""
     job = json.loads(read_job(job_disk))
     plan = Plan.from_json(job["plan"], job_disk)
+    # Nobody else is here whom thousands of sockets could harm.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     found = nics.load(job["nics"])
     spec = plan.runs[0].cell.spec
     cpus = {

@@ -74,6 +74,24 @@ def test_busy_poll_without_a_napi_is_inert_not_fast(tmp_path: Path) -> None:
     assert {row["took_effect"] for row in record["knobs"]} == {False}
 
 
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_workload_from_a_node_to_itself_goes_over_loopback(tmp_path: Path, family: str) -> None:
+    document = experiment.document()
+    record = record_of(
+        tmp_path,
+        settings=settings(POLL, "server"),
+        workload=document["workload"] | {"from": "server"},
+        topology=document["topology"] | {"family": family, "datapath": "plain"},
+    )
+    assert record["verdict"] == "inert"
+    assert "SO_INCOMING_NAPI_ID 0" in record["reasons"][0]
+    metrics = record["metrics"]
+    assert metrics["requests"] > 10
+    assert metrics["server_polled_percent"] == metrics["server_napi_id"] == 0
+    # Both directions are still taken by a softirq.
+    assert metrics["net_rx_per_request"] > 1
+
+
 def test_one_case_that_needs_a_napi_gives_it_to_all_cases(tmp_path: Path) -> None:
     plan = experiment.plan(tmp_path, cases={"base": {}, "polled": {"settings": settings(POLL)}})
     assert {run.cell.spec.napi for run in plan.runs} == {True}

@@ -10,7 +10,7 @@ import pytest
 from harness.claims import Finding, agreed, findings, judge
 from harness.overview import overview
 from harness.plots import Study
-from harness.report.claims import as_data, blocks
+from harness.report.claims import as_data, blocks, evidence
 from harness.report.html import page
 from harness.spec.claims import written
 from harness.tables import Source
@@ -154,10 +154,32 @@ def test_what_is_skipped_or_lacking_cannot_be_tested() -> None:
     (found,) = judge(source, claims_)
     assert found.outcome == "cannot be tested here"
     assert "one NUMA node" in found.reason
-    assert "run the file in a VM" in found.reason
+    assert "try --in-vm" in found.reason
     (found,) = judge(source, claims_, frozenset({"numa"}))
     assert found.outcome == "holds"
     assert outcome(runs({"base": around(10.0)}), LOWER).outcome == "not shown"
+
+
+def test_what_a_claim_takes_for_granted_decides_whether_it_is_tested() -> None:
+    source = runs({"base": around(10.0), "test": around(5.0), "idle": around(10.0)})
+    met = {"case": "test", "direction": "lower", "by": "20%"}
+    (found,) = judge(source, claim(LOWER, given=[met]))
+    assert found.outcome == "holds"
+    (found,) = judge(source, claim(LOWER, given=[{**met, "case": "idle"}]))
+    assert (found.outcome, found.reason) == ("cannot be tested here", "")
+    assert found.deciding is not None and found.deciding[0] not in found.conditions
+    assert next(evidence(found)).startswith(
+        "what it takes for granted is not so: RTT p50 of idle lower than base"
+    )
+    (found,) = judge(source, claim(LOWER, given=[{**met, "case": "absent"}]))
+    assert found.outcome == "not shown"
+
+
+def test_shows_why_in_the_cells_that_decided() -> None:
+    source = runs({"base": around(10.0), "test": around(5.0)})
+    (found,) = judge(source, claim(LOWER, show=["rtt_p50_us", "drops"]))
+    assert [case for case, _, _ in found.shown[0].medians] == ["base", "test"]
+    assert [*evidence(found)][-1] == "why: RTT p50: base 10.0 us, test 5.00 us"
 
 
 def test_tests_of_a_claim_are_corrected_together() -> None:

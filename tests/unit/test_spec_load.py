@@ -128,6 +128,61 @@ def test_one_cell_that_needs_napi_gives_it_to_all_but_those_that_force_their_own
     assert [cell.spec.napi for cell in load(tmp_path, BASE, cases=cases).cells] == [False, False]
 
 
+def test_what_is_otherwise_in_a_guest_counts_there_alone(tmp_path: Path) -> None:
+    more: dict[str, Any] = {
+        "repeat": 10,
+        "cases": {"base": {}, "other": {"workload": {"size": 128}}},
+        "quick": {"repeat": 7, "workload.duration": "100ms"},
+        "guest": {
+            "workload.duration": "50ms",
+            "topology.links.0.nic": "e1000e",
+            "vm.cpus": 4,
+            "cases.other.workload.size": 256,
+            "quick.repeat": 5,
+            'quick."workload.duration"': "20ms",
+        },
+    }
+
+    def seen(quick: bool, guest: bool) -> tuple[Any, ...]:
+        found = load_experiment(tmp_path / "t.yaml", (), quick, guest)
+        spec = found.cells[1].spec
+        size = spec.workload.model_dump()["size_bytes"]
+        return (found.repeat, spec.workload.duration_ns, spec.topology.links[0].nic, spec.machine.cpus, size)
+
+    load(tmp_path, BASE, **more)
+    assert seen(quick=False, guest=False) == (10, 1_000_000_000, "veth", 2, 128)
+    assert seen(quick=True, guest=False) == (7, 100_000_000, "veth", 2, 128)
+    assert seen(quick=False, guest=True) == (10, 50_000_000, "e1000e", 4, 256)
+    assert seen(quick=True, guest=True) == (5, 20_000_000, "e1000e", 4, 256)
+
+
+@pytest.mark.parametrize(
+    ("guest", "said"),
+    [
+        ({"wrkload.size": 1}, 'there is no key "wrkload.size" to set; did you mean "workload"'),
+        ({"cases.othr.workload": {}}, 'there is no case "othr"'),
+        ({"workload.sise": 1}, "sise"),
+    ],
+)
+def test_mistakes_in_the_guest_s_section_are_told_where_they_stand(
+    tmp_path: Path, guest: Any, said: str
+) -> None:
+    load(tmp_path, BASE, guest=guest)
+    with pytest.raises(InputError) as caught:
+        load_experiment(tmp_path / "t.yaml", guest=True)
+    assert said in caught.value.line()
+    assert "t.yaml:" in caught.value.line()
+
+
+def test_a_group_that_has_the_cpus_binds_the_program(tmp_path: Path) -> None:
+    group = {"server": {"cgroup": {"cpus": "1", "partition": "isolated"}}}
+    (cell,) = load(tmp_path, BASE, settings=group).cells
+    assert (cell.spec.launch_cpus("client"), cell.spec.launch_cpus("server")) == ((0,), None)
+    wide = {"server": {"cgroup": {"cpus": "0-1"}}}
+    (cell,) = load(tmp_path, BASE, settings=wide).cells
+    assert cell.spec.launch_cpus("server") == (1,)
+
+
 def test_a_topology_by_name_is_found_and_replaces_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "topologies").mkdir()
     (tmp_path / "topologies" / "t.yaml").write_text(

@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 
+from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError, PollbenchError
-from harness.plan import Plan, load_experiment, make_plan
+from harness.plan import Plan, Run, load_experiment, make_plan
 from harness.spec.machine import Machine
+from harness.stopping import stop_on_signals
+from harness.store import ResultSet
 from harness.vm import cpio, emulator, qemu, wire
 from harness.vm.emulator import Emulator, find_emulator, same_emulator
-from harness.vm.execute import boots_of, pairs_of
+from harness.vm.execute import Guests, boots_of, pairs_of
 from harness.vm.home import Home
 from harness.vm.kernels import with_kernels
 from harness.vm.modules import ModuleTree
@@ -151,6 +154,47 @@ def test_a_boot_is_a_machine_of_a_repetition(tmp_path: Path) -> None:
     assert len(boots) == 4
     assert all(len({run.block for run in runs}) == 1 for _, runs in boots)
     assert {run.run_id for _, runs in boots for run in runs} == {run.run_id for run in plan.runs}
+
+
+class Answering(Guests):
+    """Guests that need no QEMU: every run of a boot is answered as soon as it is asked for."""
+
+    made: list[tuple[str, list[str]]]
+
+    def _all(self, task: Any, machine: Machine, runs: list[Run]) -> None:
+        self.made.append((machine.iommu, [run.run_id for run in runs]))
+        for run in runs:
+            task.save(self, run, wire.Answer(run.run_id, 0.5, error=MissingError("measure", got="no")), {})
+
+
+def guests_for(tmp_path: Path) -> Answering:
+    with stop_on_signals() as stopper:
+        found = Answering(Home(tmp_path), QEMU, "tcg-virtual", stopper)
+    found.made = []
+    return found
+
+
+def test_plans_share_the_boots_of_a_repetition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = {"vm.iommu": ["off", "strict"]}
+    plans = [
+        plan_of(tmp_path, name="a", sweep=sweep, repeat=2),
+        plan_of(tmp_path, name="b", repeat=3, workload=experiment.document()["workload"] | {"size": "99B"}),
+        plan_of(tmp_path, name="c", repeat=1, workload=experiment.document()["workload"] | {"size": "99B"}),
+    ]
+    sets = [ResultSet.create(tmp_path, plan.name, "20261122T101500Z", b"", plan, {}) for plan in plans]
+    guests = guests_for(tmp_path)
+    verdicts = guests.execute_all(list(zip(plans, sets, strict=True)), Progress())
+    # Two boots for the first two repetitions, one for the third; the run that b and c have in common is made once.
+    assert [(iommu, len(runs)) for iommu, runs in guests.made].count(("strict", 1)) == 2
+    assert [(iommu, len(runs)) for iommu, runs in guests.made if iommu == "off"] == [
+        *(("off", 2), ("off", 2), ("off", 1)),
+    ]
+    assert verdicts == {"skipped": 7}
+    for plan, made in zip(plans, sets, strict=True):
+        assert made.finished() == {run.run_id for run in plan.runs}
+    guests.made.clear()
+    assert not guests.execute_all(list(zip(plans, sets, strict=True)), Progress())
+    assert guests.made == []
 
 
 def test_kernels_become_a_factor_and_the_plan_survives_json(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from harness.store import ResultSet
 from harness.vm import boot
@@ -47,6 +49,44 @@ def test_the_same_tables_without_root(home: Home, results: Path, tmp_path: Path)
     (account,) = json.loads((found.path / "vm.json").read_text())["boots"]
     assert account["hashes"]["root"] == home.index()["root"]["sha256"]
     assert "1/2" in err
+
+
+def test_the_gallery_s_files_share_a_boot_and_need_no_root(home: Home, results: Path, tmp_path: Path) -> None:
+    source = tmp_path / "claims"
+    source.mkdir()
+    wire = {
+        **experiment.document()["topology"],
+        "links": [{"between": ["client", "server"], "nic": "e1000e"}],
+    }
+    expect = [{"case": "poll", "metric": "server_polled_percent", "above": 50}]
+    claim = {"sentence": "It polls.", "expect": expect}
+    both = {"cases": {"base": {}, "poll": POLL}}
+    (source / "01-veth.yaml").write_text(
+        yaml.safe_dump(experiment.document(name="veth", claims={"polls": claim}, **both))
+    )
+    only = experiment.document(
+        name="nic", topology=wire, claims={"polls": claim | {"needs": ["nic"]}}, cases={"poll": POLL}
+    )
+    (source / "02-nic.yaml").write_text(yaml.safe_dump(only))
+    given = ("gallery", "--in-vm", "--accel", "tcg-smoke", "--from", source, "-o", results)
+    env = {"POLLBENCH_VM_HOME": str(home.path)}
+    with command.start(*given, env=env, prefix=command.UNPRIVILEGED) as process:
+        out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    assert "01-veth" in out and "measure nothing" in " ".join(out.split())
+    boots = []
+    for name, count in (("veth", 2), ("nic", 1)):
+        made = ResultSet.latest(results, name)
+        assert made is not None
+        assert len(made.finished()) == count
+        assert {record["environment"]["place"] for record in made.records()} == {"vm"}
+        boots.append(json.loads((made.path / "vm.json").read_text())["boots"])
+    assert boots[0] == boots[1]
+    assert [boot["runs"] for boot in boots[0]] == [3]
+    verdicts = {row["experiment"]: row for row in csv.DictReader((results / "claims.csv").open())}
+    # One run is too few for any verdict, and enough to have been looked at.
+    assert {row["verdict"] for row in verdicts.values()} == {"not shown"}
+    assert "1 valid runs are too few" in verdicts["02-nic"]["evidence"]
 
 
 def test_what_only_a_guest_has(home: Home, results: Path, tmp_path: Path) -> None:

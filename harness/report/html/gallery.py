@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from harness.claims import Finding
 from harness.plots import marks
 from harness.report.claims import evidence, one_line
-from harness.report.gallery import Entry, counts, summary
+from harness.report.gallery import Entry, counts, evidence_title, measured_on, summary, time_said
 from harness.report.html.frame import scroller, section
 from harness.report.html.look import Look, times
 from harness.report.html.markup import Child, Markup, tag, text, trusted
@@ -35,13 +36,17 @@ _CSS = """
 .claim h3{margin:.2rem 0 .6rem}.claim blockquote{margin:.2rem 0 .8rem;font-size:1.08rem}
 .claim pre{overflow-x:auto;font-size:.82rem}
 .verdicts th[scope=row]{white-space:normal;min-width:16rem;max-width:30rem;font-weight:400}
+@media (max-width:44rem){.verdicts,.verdicts tbody{display:block}
+.verdicts thead{display:none}.verdicts tr{display:block;white-space:normal;padding:.5rem 0}
+.verdicts th[scope=row],.verdicts td,.verdicts td.why{display:block;border:0;min-width:0;max-width:none;padding:.1rem 0}
+.verdicts tr{border-bottom:1px solid var(--line,#8886)}}
 .verdicts td{vertical-align:top}.verdicts td.why{min-width:18rem}
 .claim .single{max-width:36rem}.heatmap td.diagonal{outline:3px solid light-dark(#e07b00,#ffb347);outline-offset:-3px}
 """
 
 
-def gallery_page(entries: Sequence[Entry], host: str = "", quick: bool = False) -> str:
-    """The page; reads the samples of the sets. host: where it was measured, in words."""
+def gallery_page(entries: Sequence[Entry], quick: bool = False) -> str:
+    """The page; reads the samples of the sets."""
     cases = list(dict.fromkeys(case for entry in entries for case in _cases(entry)))
     look = Look(marks(cases, "base"))
     title = "Claims about busy polling, tested here"
@@ -51,11 +56,13 @@ def gallery_page(entries: Sequence[Entry], host: str = "", quick: bool = False) 
     )
     hurried = "A quick run: few and short repetitions, so more stays unshown than has to." if quick else ""
     top = tag(
-        "header", tag("h1", title), tag("p", " ".join(filter(None, (lead, hurried))), class_="description")
+        "header",
+        tag("h1", title),
+        tag("p", " ".join(filter(None, (lead, hurried))), class_="description"),
+        tag("p", measured_on(entries), class_="quiet"),
+        tag("p", tag("strong", "Whose time: "), time_said(entries)) if time_said(entries) else None,
     )
-    content: list[Child] = [
-        section("verdicts", "Verdicts", _overview(entries), tag("p", host, class_="quiet"), short="Verdicts")
-    ]
+    content: list[Child] = [section("verdicts", "Verdicts", _overview(entries), short="Verdicts")]
     content += [_section(look, entry) for entry in entries]
     return assembled(
         f"{title} – pollbench gallery", look.css() + _CSS, [top], content, footer="Made by pollbench gallery."
@@ -80,7 +87,7 @@ def _overview(entries: Sequence[Entry]) -> Markup:
                     tag("td", _typeset(summary(each)), class_="why"),
                 )
             )
-    names = ("claim", "verdict", "effect and evidence")
+    names = ("claim", "verdict", evidence_title(entries))
     head = tag("tr", *(tag("th", name, scope="col") for name in names))
     table = tag("table", tag("thead", head), tag("tbody", *rows), class_="verdicts")
     return tag(
@@ -141,7 +148,7 @@ def _claims(look: Look, entry: Entry) -> Iterator[Markup]:
 
 def _typeset(said: str) -> str:
     """A line of evidence with the signs that a page has and a terminal may not."""
-    return times(said).replace(" -> ", " → ").replace(" us", " µs")
+    return re.sub(r"\bus\b", "µs", times(said).replace(" -> ", " → "))
 
 
 def _identity(entry: Entry, finding: Finding) -> str:

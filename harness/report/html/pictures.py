@@ -31,6 +31,7 @@ from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.scale import Scale, linear_scale, log_scale, tick_text
 from harness.spec.claims import Picture
 from harness.tables.cells import group_cells
+from harness.tables.source import Source
 
 _PANELS = 2
 _ROW, _NAMES = 30, 190
@@ -46,12 +47,19 @@ def picture(look: Look, study: Study, wanted: Picture, include: Sequence[str] = 
     if not any(spot.estimate.median is not None for spot in data.spots):
         return None
     if wanted.kind == "grid" and data.x and data.y:
-        return _grid(data)
+        return _grid(data, beside(study.source, wanted, include))
     if wanted.kind == "curve" and data.x and data.x != CASE:
         drawn = _curve(look, data)
         if drawn is not None:
             return drawn
     return _medians(look, data)
+
+
+def beside(source: Source, wanted: Picture, include: Sequence[str] = ()) -> Spots | None:
+    """The second metric of a grid."""
+    if wanted.beside is None:
+        return None
+    return spots(source, wanted.model_copy(update={"metric": wanted.beside}), include)
 
 
 def _distributions(look: Look, study: Study, wanted: Picture, include: Sequence[str]) -> Markup | None:
@@ -76,8 +84,8 @@ def _distributions(look: Look, study: Study, wanted: Picture, include: Sequence[
     return tag("div", *panels) if panels else None
 
 
-def _grid(data: Spots) -> Markup:
-    """A coloured table of y by x; fields on the diagonal are marked."""
+def _grid(data: Spots, price: Spots | None) -> Markup:
+    """A coloured table of y by x; fields on the diagonal are marked. price: a second value below each."""
     column = columns.metric(data.picture.metric)
     xs, ys, marked = data.values(data.x), data.values(data.y), data.diagonal()
     numbers = [spot.estimate.median for spot in data.spots if spot.estimate.median is not None]
@@ -97,11 +105,14 @@ def _grid(data: Spots) -> Markup:
             shade = min(int(value / high * 9), 8) if linear else step(value, low, high)
             edge = " diagonal" if (x, y) in marked else ""
             said = words.percent(value) if linear else words.short(value)
-            fields.append(tag("td", said, class_=f"num h{shade}{edge}"))
+            second = price.at(x, y) if price else None
+            small = tag("small", tag("br"), words.short(second.estimate.median)) if second else None
+            fields.append(tag("td", said, small, class_=f"num h{shade}{edge}"))
         body.append(tag("tr", *fields))
     over = tag("tr", tag("td"), tag("th", data.x, scope="colgroup", colspan=len(xs), class_="over"))
-    unit = f", {column.unit.replace('us', 'µs')}" if column.unit else ""
-    said = f"Median {column.label}{unit}"
+    said = f"Median {_named(column)}"
+    if price is not None:
+        said += f"; below it {_named(columns.metric(price.picture.metric))}"
     note = "Framed: where busy-poll time and time between requests are the same." if marked else ""
     grid = tag(
         "table",
@@ -111,6 +122,11 @@ def _grid(data: Spots) -> Markup:
         class_="heatmap",
     )
     return tag("figure", scroller(grid, said), tag("p", note, class_="note") if note else None)
+
+
+def _named(column: columns.Column) -> str:
+    """A column's label with its unit."""
+    return f"{column.label}, {column.unit}".rstrip(", ").replace("us", "µs")
 
 
 def _curve(look: Look, data: Spots) -> Markup | None:
@@ -159,8 +175,7 @@ def _curve_axes(data: Spots, numbers: Sequence[float], medians: Sequence[float])
         else log_scale(medians, HEIGHT - BOTTOM, TOP, around=1.3)
     )
     ticks = list(numbers) if len(numbers) <= 6 and wide else None
-    name = f"{column.label}, {column.unit}".rstrip(", ").replace("us", "µs")
-    return Axes(x, y, data.x, name, "{:g}".format, tick_text, x_ticks=ticks)
+    return Axes(x, y, data.x, _named(column), "{:g}".format, tick_text, x_ticks=ticks)
 
 
 def _whisker(axes: Axes, at: float, spot: Spot) -> Markup:

@@ -1,0 +1,198 @@
+"""Where `pollbench gallery` runs claim files: on this host one after the other, or in guests that they share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from harness.claims import Finding
+from harness.claims.source import before_running, in_guests
+from harness.cli.files import overrides_of
+from harness.cli.run import carry_out, need_root, new_or_resumed
+from harness.cli.say import say
+from harness.errors import InputError
+from harness.kernel import facts
+from harness.plan import Plan, estimate_s
+from harness.spec.load import Experiment, check_cpus, load_experiment
+from harness.stopping import Stopper
+from harness.store import ResultSet
+
+# Wall seconds under tcg-virtual on an idle host: a boot, a run over veth beside its traffic, a run over NICs that are
+# probed anew, and a second of traffic.
+_BOOT_S, _VETH_S, _NIC_S, _TRAFFIC = 15.0, 0.6, 5.0, 5.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A claim file ready to be run."""
+
+    path: Path
+    experiment: Experiment
+    plan: Plan
+
+
+class Place(Protocol):
+    """Where claim files are run. output: where results go unless told; remark: what to know of its times."""
+
+    output: str
+    remark: str
+
+    def load(self, path: Path, quick: bool) -> Experiment:
+        """The file as it is to be run there. Raises InputError."""
+
+    def check(self, experiment: Experiment) -> None:
+        """InputError where it asks for CPUs that are not there."""
+
+    def untestable(self, piece: Piece) -> tuple[Finding, ...]:
+        """The findings of its claims before anything ran: those that cannot be tested there, and why."""
+
+    def own(self, results: ResultSet) -> bool:
+        """Was this set made in such a place?"""
+
+    def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
+        """Run every file; True when somebody stopped it. Raises PollbenchError."""
+
+    def takes_s(self, pieces: Sequence[Piece]) -> float:
+        """Seconds of wall time that this takes, about."""
+
+
+class Here:
+    """This host, as root."""
+
+    output, remark = "results/gallery", ""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+
+    def load(self, path: Path, quick: bool) -> Experiment:
+        """The file as it stands."""
+        return load_experiment(path, overrides_of(self._arguments.set), quick)
+
+    def check(self, experiment: Experiment) -> None:
+        """Against the CPUs that are online."""
+        check_cpus(experiment, facts.online_cpus())
+
+    def untestable(self, piece: Piece) -> tuple[Finding, ...]:
+        """By this host's own facts."""
+        plan = piece.plan.to_json()
+        return before_running(piece.experiment.claims, plan, facts.environment(), facts.manifest())
+
+    def own(self, results: ResultSet) -> bool:
+        """A set without guests."""
+        return "vm" not in results.manifest
+
+    def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
+        """One after the other: a new set of each, or with --resume what is missing of the newest of the same plan."""
+        need_root("run the gallery")
+        for at, piece in enumerate(pieces, 1):
+            say(f"pollbench: {at}/{len(pieces)} {piece.path.stem}")
+            options = _options(self._arguments, piece)
+            if carry_out(options, piece.experiment, piece.plan, stopper)[1] is not None:
+                return True
+        return False
+
+    def takes_s(self, pieces: Sequence[Piece]) -> float:
+        """The sum of what each takes."""
+        return sum(estimate_s(piece.plan) for piece in pieces)
+
+
+class InGuests:
+    """Guests of the provided image, without root; every repetition of every file that wants one machine is one boot."""
+
+    output = "results/gallery-vm"
+    remark = ", in guests that the files share, on an idle machine"
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        from harness.cli.vm import own_kernels
+        from harness.vm import accel
+        from harness.vm.emulator import Emulator, find_emulator
+        from harness.vm.home import Home
+
+        self._arguments, self._home = arguments, Home()
+        self._kernels = own_kernels(arguments, self._home)
+        self._accelerator = ""
+        self._emulator: Emulator | None = None
+        if not (arguments.list or arguments.no_run):
+            self._emulator = find_emulator(self._home, arguments.qemu)
+            chosen = accel.choose(arguments.accel, self._home, self._emulator)
+            self._accelerator = chosen.name
+            if chosen.why:
+                say(f"pollbench: {chosen.why}")
+
+    def load(self, path: Path, quick: bool) -> Experiment:
+        """The file with its section for guests, under the kernels that the command names."""
+        from harness.vm.kernels import with_kernels
+
+        experiment = load_experiment(path, overrides_of(self._arguments.set), quick, guest=True)
+        return with_kernels(experiment, self._kernels) if self._kernels else experiment
+
+    def check(self, experiment: Experiment) -> None:
+        """Against the CPUs that the guest is to have."""
+        check_cpus(experiment, None)
+
+    def untestable(self, piece: Piece) -> tuple[Finding, ...]:
+        """By what the file declares of its machine."""
+        plan = piece.plan.to_json()
+        return before_running(piece.experiment.claims, plan, in_guests(plan), {})
+
+    def own(self, results: ResultSet) -> bool:
+        """A set made in guests, under the accelerator that was asked for, and under this QEMU."""
+        made_by = results.manifest.get("vm") or {}
+        made = made_by.get("accelerator")
+        wanted = self._accelerator or (self._arguments.accel if self._arguments.accel != "auto" else made)
+        same = self._emulator is None or made_by.get("qemu") == self._emulator.account()
+        return made is not None and made == wanted and same
+
+    def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
+        """All at once, so that they share boots."""
+        from harness.cli.vm import carry_out, guest_manifest
+        from harness.vm.execute import Guests
+
+        assert self._emulator is not None
+        overrides = {"overrides": dict(overrides_of(self._arguments.set))}
+        parts = []
+        for piece in pieces:
+            manifest = guest_manifest(piece.plan, self._accelerator, self._emulator) | overrides
+            options = _options(self._arguments, piece, self)
+            parts.append((piece.plan, new_or_resumed(options, piece.experiment, piece.plan, manifest)))
+        guests = Guests(self._home, self._emulator, self._accelerator, stopper)
+        return carry_out(guests, parts) is not None
+
+    def takes_s(self, pieces: Sequence[Piece]) -> float:
+        """Boots, runs, and traffic in model time; several times as long where other programs want the CPUs."""
+        runs = [run for piece in pieces for run in piece.plan.runs]
+        boots = {(run.block, run.cell.spec.machine.model_dump_json()) for run in runs}
+        each = sum(
+            (_NIC_S if run.cell.spec.topology.needs_guest() else _VETH_S)
+            + _TRAFFIC * run.cell.spec.workload.takes_ns() / 1e9
+            for run in runs
+        )
+        return len(boots) * _BOOT_S + each
+
+
+def place_of(arguments: argparse.Namespace) -> Place:
+    """The place that the command line chooses. Raises MissingError, InputError."""
+    if arguments.in_vm:
+        return InGuests(arguments)
+    if arguments.kernel or arguments.bzimage or arguments.modules or arguments.accel != "auto":
+        got = "kernels and accelerators are chosen for guests"
+        raise InputError("run the gallery on this host", got=got, todo="add --in-vm")
+    return Here(arguments)
+
+
+def _options(
+    arguments: argparse.Namespace, piece: Piece, place: InGuests | None = None
+) -> argparse.Namespace:
+    """The options of `run` for one file: gone on with only where the newest set is of this plan and place."""
+    newest = ResultSet.latest(arguments.output, piece.plan.name)
+    same = newest is not None and newest.same_plan(piece.plan) and (place is None or place.own(newest))
+    return argparse.Namespace(
+        wait=arguments.wait,
+        redo=(),
+        output=arguments.output,
+        resume=bool(arguments.resume and same),
+        set=arguments.set,
+    )
