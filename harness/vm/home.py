@@ -141,7 +141,9 @@ class Home:
             try:
                 os.kill(int(path.name.split("-")[1]), 0)
             except (ValueError, ProcessLookupError):
-                shutil.rmtree(path, ignore_errors=True)
+                # Never into what is mounted there.
+                if f" {path}/" not in Path("/proc/self/mountinfo").read_text():
+                    shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 continue
 
