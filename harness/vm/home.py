@@ -141,8 +141,8 @@ class Home:
             try:
                 os.kill(int(path.name.split("-")[1]), 0)
             except (ValueError, ProcessLookupError):
-                # Never into what is mounted there.
-                if f" {path}/" not in Path("/proc/self/mountinfo").read_text():
+                # Never into what somebody mounted in a tree under construction.
+                if not any(os.path.ismount(each) for depth in ("*/*", "*/*/*") for each in path.glob(depth)):
                     shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 continue
