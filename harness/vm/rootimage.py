@@ -33,7 +33,10 @@ def build_root(workshop: Path) -> Built:
             )
     listing, tar, image = workshop / "listing", workshop / "root.tar", workshop / "root.sqfs"
     listing.mkdir()
-    env = os.environ | {"SOURCE_DATE_EPOCH": str(recipe.EPOCH), "TMPDIR": str(workshop)}
+    env = os.environ | {"SOURCE_DATE_EPOCH": str(recipe.EPOCH)}
+    if os.geteuid() == 0:
+        env["TMPDIR"] = str(workshop)
+    # Else its user namespace has other users, who cannot pass through a private home directory: TMPDIR or /tmp.
     sources = workshop / "sources.list"
     sources.write_text(apt.source_line(recipe.SUITE, apt.mirror()))
     _run([*_confined(), "mmdebstrap", *_options(listing), recipe.SUITE, str(tar), str(sources)], env)
@@ -141,4 +144,5 @@ def _run(argv: list[str], env: dict[str, str], stdin: int = subprocess.DEVNULL) 
             if os.geteuid()
             else ""
         )
-        raise PollbenchError(f"run {argv[0]}", got=f"exit code {done.returncode}: {last}", todo=todo)
+        name = next(word for word in argv if word in ("mmdebstrap", "mksquashfs"))
+        raise PollbenchError(f"run {name}", got=f"exit code {done.returncode}: {last}", todo=todo)
