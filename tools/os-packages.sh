@@ -45,6 +45,8 @@ case "${1:-run}" in vm | test)
     need mksquashfs squashfs-tools
     need zstd zstd
     need depmod kmod
+    # Only a build by somebody else than root needs it.
+    [ "$(id -u)" -eq 0 ] || need newuidmap uidmap
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || lack debian-archive-keyring
     ;;
 esac

@@ -22,7 +22,7 @@ from harness.plan import Plan, make_plan
 from harness.spec.load import Experiment
 from harness.stopping import stop_on_signals
 from harness.store import ResultSet
-from harness.vm import accel, build, recipe
+from harness.vm import accel, build, exchange, recipe
 from harness.vm.emulator import Emulator, find_emulator
 from harness.vm.execute import Guests, guests_of
 from harness.vm.home import Home
@@ -46,7 +46,7 @@ def vm(arguments: argparse.Namespace) -> int:
 def _build(arguments: argparse.Namespace) -> int:
     home, index = Home(), Home().index()
     if arguments.source:
-        for key in build.import_image(home, arguments.source, arguments.sha256, say):
+        for key in exchange.import_image(home, arguments.source, arguments.sha256, say):
             print(f"taken in: {key}")
         return EXIT_OK
     names = arguments.kernel or [recipe.DEFAULT_KERNEL]
@@ -256,7 +256,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from harness.vm.home import sha256_of
 
     target = Path(arguments.target)
-    size = build.export(Home(), target)
+    size = exchange.export(Home(), target)
     print(f"{target}: {size / 1e6:.1f} MB, sha256 {sha256_of(target)}")
     return EXIT_OK
 

@@ -47,11 +47,7 @@ ENVIRONMENT = (
         "accelerator",
         "What a guest's CPU runs on (kvm, tcg-virtual, tcg-smoke); blank outside a guest of ours.",
     ),
-    text(
-        "runs",
-        "emulator",
-        "QEMU that ran the guest, and whose (provided, host, or its path); blank outside a guest.",
-    ),
+    text("runs", "emulator", "QEMU of a guest, and whose (provided, host, or its path); blank outside one."),
     text("runs", "governor", "CPU frequency governor; blank where the host shows none."),
     text("runs", "smt", "Whether hyper-threads are on."),
     text("runs", "mitigations", "CPU vulnerability mitigations in force."),

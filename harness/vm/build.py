@@ -1,12 +1,8 @@
-"""Builds, checks, exports and imports images: the root, kernel sets, and the index that says what is what."""
+"""Builds images: the root, kernel sets, QEMU, and the index that says what is what."""
 
 from __future__ import annotations
 
-import json
-import re
-import tarfile
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +16,6 @@ from harness.vm.rootimage import Built, build_root
 
 Tell = Callable[[str], None]
 FORMAT = 1
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-# An image has a root and some kernels; anything much larger is not one of ours.
-_MAX_BYTES = 2 << 30
-_MAX_MEMBERS = 100
 
 
 @dataclass(frozen=True)
@@ -119,7 +111,7 @@ def add_own_kernel(home: Home, bzimage: Path, modules: Path | None, tell: Tell) 
 
 def _keep_kernel(home: Home, name: str, files: kernelimage.KernelFiles) -> dict[str, str]:
     hashes = {
-        "vmlinux": home.keep(files.vmlinux),
+        "vmlinuz": home.keep(files.vmlinuz),
         "modules": home.keep(files.modules),
         "initramfs": home.keep(files.initramfs),
     }
@@ -146,7 +138,7 @@ def pin(home: Home) -> None:
         home.record(key, index[key] | {"recipe": current})
 
 
-_PARTS = ("vmlinux", "modules", "initramfs")
+_PARTS = ("vmlinuz", "modules", "initramfs")
 
 
 def hashes_of(key: str, entry: dict[str, Any]) -> dict[str, str]:
@@ -154,115 +146,3 @@ def hashes_of(key: str, entry: dict[str, Any]) -> dict[str, str]:
     if key.startswith("kernel "):
         return {f"{key} {part}": entry[part] for part in _PARTS}
     return {key.partition(" ")[0]: entry["sha256"]}
-
-
-def export(home: Home, target: Path) -> int:
-    """The root and every kernel set as one file, to be published; its size in bytes. Raises PollbenchError."""
-    index = {key: entry for key, entry in home.index().items() if not key.startswith("payload")}
-    if "root" not in index:
-        raise PollbenchError("export the image", got="nothing is built yet", todo="pollbench vm build")
-    with home.workshop() as workshop:
-        listing = workshop / "index.json"
-        listing.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
-        whole = workshop / "image.tar"
-        with tarfile.open(whole, "w") as tar:
-            tar.add(listing, "index.json", filter=_anonymous)
-            names = {
-                sha256: what for key, entry in index.items() for what, sha256 in hashes_of(key, entry).items()
-            }
-            for sha256, what in sorted(names.items()):
-                tar.add(home.verified(sha256, what), f"artefacts/{sha256}", filter=_anonymous)
-        packed = workshop / "image.tar.zst"
-        kernelimage_run(["zstd", "-q", "-10", "-T0", str(whole), "-o", str(packed)])
-        target.write_bytes(packed.read_bytes())
-    return target.stat().st_size
-
-
-def kernelimage_run(argv: list[str]) -> None:
-    """Run a packing program."""
-    from harness.vm.apt import run
-
-    run(argv)
-
-
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.mtime, member.uid, member.gid, member.uname, member.gname, member.mode = (
-        recipe.EPOCH,
-        0,
-        0,
-        "",
-        "",
-        0o644,
-    )
-    return member
-
-
-def import_image(home: Home, source: str, expected: str | None, tell: Tell) -> list[str]:
-    """Take a published image in, from a file or by https; the entries it brought. Raises PollbenchError."""
-    with home.workshop() as workshop:
-        packed = _fetch(source, workshop, tell)
-        found = sha256_of(packed)
-        if expected and found != expected.lower():
-            todo = "fetch it again; nothing was taken in"
-            raise PollbenchError("import an image", source, f"its SHA-256 is {found}, not {expected}", todo)
-        whole = workshop / "whole.tar"
-        kernelimage_run(["zstd", "-dqf", str(packed), "-o", str(whole)])
-        index = _unpacked(whole, workshop)
-        for key, entry in index.items():
-            for what, sha256 in hashes_of(key, entry).items():
-                part = workshop / sha256
-                if not home.artefact(sha256).exists() and (not part.exists() or sha256_of(part) != sha256):
-                    raise PollbenchError(
-                        "import an image", what, "it is missing or damaged", "nothing was taken in"
-                    )
-        for key, entry in index.items():
-            for sha256 in hashes_of(key, entry).values():
-                if (workshop / sha256).exists():
-                    home.keep(workshop / sha256)
-            home.record(key, entry)
-    return list(index)
-
-
-def _fetch(source: str, workshop: Path, tell: Tell) -> Path:
-    if not source.startswith("https://"):
-        path = Path(source)
-        if not path.is_file():
-            raise InputError(
-                "import an image", source, "there is no such file (or https:// address)", where="--from"
-            )
-        return path
-    tell(f"fetching {source}")
-    target = workshop / "fetched"
-    try:
-        with urllib.request.urlopen(source, timeout=60) as answer, open(target, "wb") as file:
-            while chunk := answer.read(1 << 20):
-                if file.tell() > _MAX_BYTES:
-                    raise PollbenchError("import an image", source, "it is larger than any image")
-                file.write(chunk)
-    except OSError as error:
-        raise PollbenchError("fetch an image", source, str(error)) from None
-    return target
-
-
-def _unpacked(whole: Path, workshop: Path) -> dict[str, Any]:
-    """The index; artefacts lie beside it. Only names that are hashes are taken, and nothing but plain files."""
-    index: Any = None
-    with tarfile.open(whole, "r:") as tar:
-        for number, member in enumerate(tar):
-            stream = tar.extractfile(member) if member.isreg() else None
-            name = member.name.removeprefix("artefacts/")
-            if stream is None or number > _MAX_MEMBERS or member.size > _MAX_BYTES:
-                raise PollbenchError("import an image", member.name, "no image of ours holds such a thing")
-            if member.name == "index.json" and member.size < 1 << 20:
-                index = json.loads(stream.read())
-            elif _SHA256.fullmatch(name):
-                with open(workshop / name, "wb") as file:
-                    while chunk := stream.read(1 << 20):
-                        file.write(chunk)
-    if not isinstance(index, dict) or not all(
-        isinstance(entry, dict)
-        and all(_SHA256.fullmatch(str(each)) for each in hashes_of(key, entry).values())
-        for key, entry in index.items()
-    ):
-        raise PollbenchError("import an image", got="its index is missing or damaged")
-    return index

@@ -141,7 +141,9 @@ class Home:
             try:
                 os.kill(int(path.name.split("-")[1]), 0)
             except (ValueError, ProcessLookupError):
-                shutil.rmtree(path, ignore_errors=True)
+                # Never into what somebody mounted in a tree under construction.
+                if not any(os.path.ismount(each) for depth in ("*/*", "*/*/*") for each in path.glob(depth)):
+                    shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 continue
 

@@ -10,6 +10,7 @@ from typing import Any
 from harness.errors import MissingError
 from harness.vm import recipe
 from harness.vm.home import Home
+from harness.vm.kernelimage import expand_kernel
 from harness.vm.payload import payload
 
 
@@ -39,9 +40,8 @@ def open_image(home: Home, kernel: str) -> Image:
         raise MissingError("start a guest", got=f"there is no {what.removeprefix('the ')}", todo=todo)
     root = index["root"]["sha256"]
     hashes = {"root": root, "payload": payload(home, root)}
-    hashes |= {part: found[part] for part in ("vmlinux", "modules", "initramfs")}
-    paths = {part: home.verified(sha256, f"{part} of {name}") for part, sha256 in hashes.items()}
-    return Image(kernel=name, release=found["release"], hashes=hashes, **paths)
+    hashes |= {part: found[part] for part in ("vmlinuz", "modules", "initramfs")}
+    return _image(home, name, found["release"], hashes)
 
 
 def image_by_hash(home: Home, pinned: Mapping[str, str]) -> Image:
@@ -49,15 +49,24 @@ def image_by_hash(home: Home, pinned: Mapping[str, str]) -> Image:
 
     Raises MissingError when one is not here, PollbenchError when one is damaged.
     """
-    hashes = {part: pinned[part] for part in ("root", "vmlinux", "modules", "initramfs")}
+    hashes = {part: pinned.get(part, "") for part in ("root", "vmlinuz", "modules", "initramfs")}
     for part, sha256 in hashes.items():
-        if not home.artefact(sha256).exists():
+        if not home.artefact(sha256).is_file():
             todo = "take the image in by `pollbench vm build --from FILE`, or build it from the same recipe"
             raise MissingError("find the image", part, f"there is none with SHA-256 {sha256[:16]}...", todo)
     own = pinned.get("payload", "")
     hashes["payload"] = own if home.artefact(own).is_file() else payload(home, hashes["root"])
-    paths = {part: home.verified(sha256, part) for part, sha256 in hashes.items()}
-    return Image(kernel=pinned["kernel"], release=pinned["release"], hashes=hashes, **paths)
+    return _image(home, pinned["kernel"], pinned["release"], hashes)
+
+
+def _image(home: Home, kernel: str, release: str, hashes: dict[str, str]) -> Image:
+    paths = {
+        part: home.verified(sha256, f"{part} of {kernel}")
+        for part, sha256 in hashes.items()
+        if part != "vmlinuz"
+    }
+    expanded = home.expanded(hashes["vmlinuz"], f"vmlinuz of {kernel}", expand_kernel)
+    return Image(kernel=kernel, release=release, vmlinux=expanded / "vmlinux", hashes=hashes, **paths)
 
 
 def _by_release(index: dict[str, Any], name: str) -> dict[str, Any] | None:

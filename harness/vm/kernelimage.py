@@ -1,9 +1,10 @@
-"""A kernel set: the kernel as an ELF file that boots at once, its pruned modules, and our small initramfs."""
+"""A kernel set: the kernel as it was packed, its pruned modules, and our small initramfs."""
 
 from __future__ import annotations
 
 import gzip
 import lzma
+import shutil
 import struct
 import subprocess
 from dataclasses import dataclass
@@ -21,10 +22,13 @@ _ELF = b"\x7fELF"
 
 @dataclass(frozen=True)
 class KernelFiles:
-    """The files of one kernel set. absent: modules asked for that this kernel has neither as files nor built in."""
+    """The files of one kernel set. vmlinuz: a bzImage or an ELF file, as it came.
+
+    absent: modules asked for that this kernel has neither as files nor built in.
+    """
 
     release: str
-    vmlinux: Path
+    vmlinuz: Path
     modules: Path
     initramfs: Path
     packages: dict[str, list[str]]
@@ -51,8 +55,9 @@ def assemble(
     release: str, bzimage: Path, modules: Path | None, workshop: Path, packages: dict[str, list[str]]
 ) -> KernelFiles:
     """The set of a kernel and its modules directory (None: everything is built in). Raises PollbenchError."""
-    vmlinux = workshop / "vmlinux"
-    vmlinux.write_bytes(extract_elf(bzimage))
+    extract_elf(bzimage)
+    vmlinuz = workshop / "vmlinuz"
+    shutil.copyfile(bzimage, vmlinuz)
     tree = None
     if modules is not None:
         table = modules / "modules.dep"
@@ -70,7 +75,7 @@ def assemble(
     squash(pruned / "lib/modules", image)
     initramfs = workshop / "initramfs"
     initramfs.write_bytes(_initramfs(tree, _busybox(workshop, packages)))
-    return KernelFiles(release, vmlinux, image, initramfs, packages, tuple(absent))
+    return KernelFiles(release, vmlinuz, image, initramfs, packages, tuple(absent))
 
 
 def _index(modules: Path) -> None:
@@ -105,6 +110,12 @@ def _initramfs(tree: ModuleTree | None, busybox: bytes) -> bytes:
     entries["pid1"] = cpio.executable((recipe.DATA / "pid1").read_bytes())
     # Not compressed: decompressing it in an emulated guest would take longer than reading it.
     return cpio.pack(entries)
+
+
+def expand_kernel(vmlinuz: Path, into: Path) -> None:
+    """What boots at once, without the guest decompressing itself: the ELF file, as `vmlinux` in a new directory."""
+    into.mkdir()
+    (into / "vmlinux").write_bytes(extract_elf(vmlinuz))
 
 
 def extract_elf(path: Path) -> bytes:

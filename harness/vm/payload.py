@@ -19,8 +19,8 @@ from harness.vm.rootimage import squash
 _HARNESS = Path(__file__).resolve().parent.parent
 # The analysis half: nothing of it runs in the guest.
 _HOST_ONLY = {"api", "calibration", "cli", "compare", "importers", "plots", "report", "store", "tables"}
-# Pure Python of the host's own version, for shaped links: Debian's is older than we need.
-_BROUGHT = ("pyroute2",)
+# Pure Python of the host's own version: Debian's pyroute2 is too old for shaped links, and Mininet is to be the same.
+_BROUGHT = ("mininet", "pyroute2")
 # The guest's Python and what it loads, to compile with before any guest runs.
 _PYTHON = ("usr/bin/python3.13", "usr/lib/python3.13", "usr/lib/x86_64-linux-gnu")
 

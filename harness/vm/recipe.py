@@ -14,6 +14,10 @@ SUITE = "trixie"
 EPOCH = 1760000000
 """Every time stamp in the image: a build tells nothing of when it was made."""
 PACKAGES = (
+    "bridge-utils",
+    "mininet",
+    "net-tools",
+    "openvswitch-switch",
     "python3",
     "python3-numpy",
     "python3-pydantic",
@@ -43,9 +47,42 @@ LEAVE_OUT = (
     "/usr/lib/*/libgallium*",
     "/usr/lib/*/libz3*",
     "/usr/lib/*/dri/*",
-    "/usr/lib/systemd/*",
+    "/usr/lib/*/gconv/*",
+    "/usr/share/gcc/*",
+    "/usr/share/gdb/*",
+    "/usr/share/zoneinfo/*",
+    "/usr/include/*",
 )
-KEEP = ("/usr/share/doc/*/copyright", "/usr/lib/systemd/libsystemd*")
+KEEP = ("/usr/share/doc/*/copyright",)
+# Installed because a package asks for it, used by nothing in the guest: its files go, but for its licence.
+UNUSED = (
+    "cgroup-tools",
+    "inetutils-telnet",
+    "iperf",
+    "libapparmor1",
+    "libcgroup3",
+    "libseccomp2",
+    "libsystemd-shared",
+    "openssl",
+    "perl",
+    "perl-modules-5.40",
+    "python3-autocommand",
+    "python3-dnspython",
+    "python3-email-validator",
+    "python3-idna",
+    "python3-inflect",
+    "python3-jaraco.context",
+    "python3-jaraco.functools",
+    "python3-more-itertools",
+    "python3-numpy-dev",
+    "python3-packaging",
+    "python3-pkg-resources",
+    "python3-typeguard",
+    "socat",
+    "systemd",
+    "telnet",
+    "uuid-runtime",
+)
 EMULATOR = "qemu-system-x86"
 """The package of the provided QEMU; model time is the same wherever it is the same."""
 # The kernels by the name a user types, and the suite each comes from.

@@ -8,7 +8,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import loadgen
 from harness.errors import MissingError, PollbenchError
+from harness.programs import launch_options
 from harness.vm import apt, recipe
 
 _TIMEOUT_S = 1800
@@ -31,14 +33,24 @@ def build_root(workshop: Path) -> Built:
             )
     listing, tar, image = workshop / "listing", workshop / "root.tar", workshop / "root.sqfs"
     listing.mkdir()
-    env = os.environ | {"SOURCE_DATE_EPOCH": str(recipe.EPOCH), "TMPDIR": str(workshop)}
+    env = os.environ | {"SOURCE_DATE_EPOCH": str(recipe.EPOCH)}
+    if os.geteuid() == 0:
+        env["TMPDIR"] = str(workshop)
+    # Else its user namespace has other users, who cannot pass through a private home directory: TMPDIR or /tmp.
     sources = workshop / "sources.list"
     sources.write_text(apt.source_line(recipe.SUITE, apt.mirror()))
-    _run(["mmdebstrap", *_options(listing), recipe.SUITE, str(tar), str(sources)], env)
+    _run([*_confined(), "mmdebstrap", *_options(listing), recipe.SUITE, str(tar), str(sources)], env)
     with open(tar, "rb") as stream:
         _run(["mksquashfs", "-", str(image), *_PACKING], env, stream.fileno())
     tar.unlink()
     return Built(image, _installed(listing))
+
+
+def _confined() -> list[str]:
+    """What ends it with us, however we end; the mounts that root's makes of /proc and /sys go with it."""
+    bound = [str(loadgen.path()), *launch_options(None, {}), "exec", "--"]
+    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+    return [*bound, *(own if os.geteuid() == 0 else [])]
 
 
 _PACKING = (
@@ -90,13 +102,15 @@ def _options(listing: Path) -> list[str]:
         "--architectures=amd64",
         f"--include={','.join(recipe.PACKAGES)}",
     ]
+    # What is lost when the power fails is built again.
+    options += ["--dpkgopt=force-unsafe-io"]
     # apt's own user owns its directories only where that user could reach the place we build in.
     options += ['--aptopt=APT::Sandbox::User "root"', '--aptopt=Acquire::GzipIndexes "false"']
     options += ['--aptopt=Apt::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"']
     options += [f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.LEAVE_OUT]
     options += [f"--dpkgopt=path-include={pattern}" for pattern in recipe.KEEP]
     # The hook as text, and copies through mmdebstrap's own pipe: in a user namespace our directories may be closed.
-    script = (recipe.DATA / "finish-root").read_text()
+    script = (recipe.DATA / "finish-root").read_text().replace("@UNUSED@", " ".join(recipe.UNUSED))
     return [
         *options,
         f"--customize-hook=copy-out /var/lib/apt/lists {listing}",
@@ -130,4 +144,5 @@ def _run(argv: list[str], env: dict[str, str], stdin: int = subprocess.DEVNULL) 
             if os.geteuid()
             else ""
         )
-        raise PollbenchError(f"run {argv[0]}", got=f"exit code {done.returncode}: {last}", todo=todo)
+        name = next(word for word in argv if word in ("mmdebstrap", "mksquashfs"))
+        raise PollbenchError(f"run {name}", got=f"exit code {done.returncode}: {last}", todo=todo)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, MissingError, PollbenchError
-from harness.vm import accel, build, qemu, recipe
+from harness.vm import accel, build, exchange, qemu, recipe
 from harness.vm.emulator import find_emulator
 from harness.vm.home import Home
 from harness.vm.image import open_image
@@ -45,24 +45,24 @@ def test_a_build_tells_which_packages_differ_from_the_lock(home: Home) -> None:
 
 
 def test_a_damaged_artefact_is_named_and_not_booted(copy: Home) -> None:
-    path = open_image(copy, "").vmlinux
+    path = copy.artefact(open_image(copy, "").hashes["vmlinuz"])
     os.chmod(path, 0o644)
     with open(path, "r+b") as file:
         file.seek(1_000_000)
         byte = file.read(1)
         file.seek(1_000_000)
         file.write(bytes([byte[0] ^ 1]))
-    with pytest.raises(PollbenchError, match=r"verify the vmlinux.*it was damaged; build it again"):
+    with pytest.raises(PollbenchError, match=r"verify the vmlinuz.*it was damaged; build it again"):
         open_image(copy, "")
 
 
 def test_export_and_import_give_the_same_image(copy: Home, tmp_path: Path) -> None:
     target, other = tmp_path / "image.tar.zst", Home(tmp_path / "other")
-    build.export(copy, target)
+    exchange.export(copy, target)
     with pytest.raises(PollbenchError, match="nothing was taken in"):
-        build.import_image(other, str(target), "0" * 64, lambda text: None)
+        exchange.import_image(other, str(target), "0" * 64, lambda text: None)
     assert other.index() == {}
-    build.import_image(other, str(target), None, lambda text: None)
+    exchange.import_image(other, str(target), None, lambda text: None)
     assert open_image(other, "").hashes == open_image(copy, "").hashes
 
 
