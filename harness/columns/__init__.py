@@ -126,7 +126,12 @@ METRICS: tuple[Column, ...] = (
     measured("drops", "count", "Packets dropped by devices and qdiscs, all nodes.", "lower"),
     measured("nic_irqs", "count", "Interrupts of emulated NICs, all nodes; blank without any."),
     measured(
-        "nic_irqs_per_packet", "", "Those interrupts for each packet received.", "lower", label="irq/packet"
+        "nic_irqs_per_packet",
+        "",
+        "Those interrupts for each packet received.",
+        "lower",
+        main=True,
+        label="IRQs/packet",
     ),
     measured("rate_rps", "1/s", "Answered requests per second.", "higher", main=True, label="requests/s"),
     measured("offered_rps", "1/s", "Requests per second that were due, open loop; blank in a closed one."),
