@@ -136,7 +136,10 @@ def _nics(emulator: Emulator, machine: Machine, accelerator: str, pairs: dict[st
                 argv += ["-device", f"pcie-root-port,id=port{name},bus={bus},chassis={number},slot={number}"]
                 argv += ["-netdev", f"hubport,id=hub{name},hubid={(number + 1) // 2}"]
                 mac = nics.address(model, pair, end)
-                argv += ["-device", f"{_nic(model, machine, accelerator)},bus=port{name},netdev=hub{name},mac={mac}"]
+                argv += [
+                    "-device",
+                    f"{_nic(model, machine, accelerator)},bus=port{name},netdev=hub{name},mac={mac}",
+                ]
     return argv
 
 

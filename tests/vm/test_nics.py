@@ -20,7 +20,8 @@ def on(nic: str, **knobs: dict[str, Any]) -> dict[str, Any]:
     """A case over a pair of these NICs, interrupts on their nodes' CPUs, with these knobs at both ends."""
     nodes = {"client": {"cpus": "0"}, "server": {"cpus": "1"}}
     wire = {"nodes": nodes, "links": [{"between": ["client", "server"], "nic": nic}]}
-    return {"topology": wire, "settings": {**PINNED, "*": knobs} if knobs else PINNED}
+    settings: dict[str, Any] = PINNED | ({"*": knobs} if knobs else {})
+    return {"topology": wire, "settings": settings}
 
 
 def rows_of(record: dict[str, Any], knob: str) -> list[tuple[Any, Any]]:
@@ -30,11 +31,12 @@ def rows_of(record: dict[str, Any], knob: str) -> list[tuple[Any, Any]]:
 def test_queues_and_their_flows(home: Home, results: Path, tmp_path: Path) -> None:
     if lack := find_emulator(home).lacks_nic("igb"):
         pytest.skip(lack)
-    second = {"channels": {"combined": 2}, "rss": {"weights": [0, 1]}}
+    second: dict[str, dict[str, Any]] = {"channels": {"combined": 2}, "rss": {"weights": [0, 1]}}
     cases = {
         "igb": on("igb", **second, ethtool_coalesce={"rx-usecs": 20}),
         "polled": on("igb", channels={"combined": 2}, rss={"equal": 2}, busy_poll={"usecs": 500}),
         "threaded": on("igb", **second, threaded_napi={"mode": "on"}),
+        "vmxnet3": on("vmxnet3"),
         "too-many": on("igb", channels={"combined": 64}),
         "one-queue": on("virtio-net", channels={"combined": 2}),
         "no-usecs": on("virtio-net", ethtool_coalesce={"rx-usecs": 20}),
@@ -43,8 +45,9 @@ def test_queues_and_their_flows(home: Home, results: Path, tmp_path: Path) -> No
     found = ResultSet.latest(results, "small")
     assert found is not None
     made = {record["case"]: record for record in found.records()}
-    for case in ("igb", "polled", "threaded"):
+    for case in ("igb", "polled", "threaded", "vmxnet3"):
         assert made[case]["verdict"] == "valid", made[case]["reasons"]
+    for case in ("igb", "polled", "threaded"):
         assert rows_of(made[case], "channels") == [(2, 2), (2, 2)]
     assert rows_of(made["igb"], "rss") == [([0, 1], [0, 1])] * 2
     assert rows_of(made["igb"], "ethtool_coalesce") == [(20, 20)] * 2
