@@ -5,9 +5,14 @@ from __future__ import annotations
 from harness.columns.model import measured
 
 INTERRUPTIONS = (
-    measured("nic_irqs", "count", "Interrupts of emulated NICs, all nodes; blank without any."),
+    measured("nic_irqs", "count", "Interrupts of NICs, all nodes; blank without any."),
     measured(
-        "nic_irqs_per_packet", "", "Those interrupts for each packet received.", "lower", label="irq/packet"
+        "nic_irqs_per_packet",
+        "",
+        "Those interrupts for each packet received.",
+        "lower",
+        main=True,
+        label="IRQs/packet",
     ),
     measured(
         "irqs_per_request",

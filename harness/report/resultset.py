@@ -14,9 +14,11 @@ from harness.stats import Estimate
 from harness.tables.source import Source
 
 _NOTHING = Estimate(None, None, 0)
-_MOVED = (
-    ("throughput_bps", "payload\nMbit/s", "payload"),
-    ("background_bps", "beside it\nMbit/s", "payload of the background"),
+# Columns of what only some sets have: the metric, its title, what to call it, what to divide it by.
+_EXTRA = (
+    ("throughput_bps", "payload\nMbit/s", "payload", 1e6),
+    ("background_bps", "beside it\nMbit/s", "payload of the background", 1e6),
+    ("nic_irqs_per_packet", "IRQs /\npacket", "interrupts per packet", 1.0),
 )
 
 
@@ -58,28 +60,28 @@ def _table(view: Overview) -> Table:
         Col("requests\nper s", keep=2, name="requests per s"),
         Col("CPU us /\nrequest", keep=6, name="CPU per request"),
         Col("polled %\ncli/srv", keep=5, name="busy-polled share"),
-        *(Col(title, keep=6, name=name) for _, title, name in _moved(view)),
+        *(Col(title, keep=6, name=name) for _, title, name, _ in _extra(view)),
     )
     rows: list[tuple[Text, ...] | str] = []
     groups = dict.fromkeys(cell.factors for cell in view.cells)
     for group in groups:
         if group:
             rows.append(words.factors(group))
-        rows += [_row(cell, _moved(view)) for cell in view.cells if cell.factors == group]
+        rows += [_row(cell, _extra(view)) for cell in view.cells if cell.factors == group]
     return Table(cols, tuple(rows))
 
 
-def _moved(view: Overview) -> tuple[tuple[str, str, str], ...]:
-    """The columns of moved data: (metric, title, name). The measured workload's only where it has no round trips."""
+def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
+    """The columns of _EXTRA that have something in them; the payload only where there are no round trips."""
     timed = any(_median(cell.estimates, "rtt_p50_us") for cell in view.cells)
     return tuple(
         each
-        for each in _MOVED[1 if timed else 0 :]
+        for each in _EXTRA[1 if timed else 0 :]
         if any(_median(cell.estimates, each[0]) for cell in view.cells)
     )
 
 
-def _row(cell: CellView, moved: tuple[tuple[str, str, str], ...]) -> tuple[Text, ...]:
+def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tuple[Text, ...]:
     found = cell.estimates
     p50 = found.get("rtt_p50_us", _NOTHING)
     change = cell.changes.get("rtt_p50_us")
@@ -97,12 +99,12 @@ def _row(cell: CellView, moved: tuple[tuple[str, str, str], ...]) -> tuple[Text,
         *(Text(words.short(_median(found, name))) for name in ("rtt_p99_us", "rtt_p99_9_us", "rate_rps")),
         Text(words.short(_median(found, "cpu_us_per_request"))),
         Text(_polled(cell)),
-        *(Text(words.short(_mbit(_median(found, metric)))) for metric, _, _ in moved),
+        *(Text(words.short(_scaled(_median(found, metric), by))) for metric, _, _, by in extra),
     )
 
 
-def _mbit(rate_bps: float | None) -> float | None:
-    return None if rate_bps is None else rate_bps / 1e6
+def _scaled(value: float | None, by: float) -> float | None:
+    return None if value is None else value / by
 
 
 def _median(found: dict[str, Estimate], name: str) -> float | None:

@@ -19,6 +19,8 @@ from harness.layout import Layout, PortLayout
 from harness.testbed import addressing
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
+# QEMU's vmxnet3 goes back to its first address when it comes up, and drops what is sent to the one given before.
+_ADDRESS_WHEN_UP = {"vmxnet3"}
 
 
 class Wiring:
@@ -64,7 +66,8 @@ class Wiring:
                 with NetlinkSocket() as outside:
                     outside.batch([links.adopt(socket.if_nametoindex(device), end)])
                 with _on(port.node):
-                    self._sockets[port.node].batch([links.set_address(end)])
+                    if link.nic not in _ADDRESS_WHEN_UP:
+                        self._sockets[port.node].batch([links.set_address(end)])
                 with in_netns(self._fds[port.node]):
                     nics.set_queues(port.device, link.queues)
             seen[link.nic] += 1
@@ -85,7 +88,12 @@ class Wiring:
         for node, sock in self._sockets.items():
             with _on(node):
                 ups = [links.link_up(port.ifindex, port.device) for port in self._layout.ports[node]]
-                sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *self._bridging(node)])
+                late = [
+                    links.set_address(self._end(port))
+                    for port in self._layout.ports[node]
+                    if self._layout.topology.links[port.link].nic in _ADDRESS_WHEN_UP
+                ]
+                sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *late, *self._bridging(node)])
         for node, sock in self._sockets.items():
             with _on(node):
                 sock.batch(list(addressing.requests(self._layout, node)))
