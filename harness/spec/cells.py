@@ -86,7 +86,9 @@ class CellSpec:
             node: {"cgroup": knobs["cgroup"]} for node, knobs in self.settings.items() if "cgroup" in knobs
         }
         group = self.contention.cgroup if self.contention and not self.contention.idle() else None
-        return own | ({HOGS: {"cgroup": CgroupSettings(**group.model_dump())}} if group else {})
+        # Checked already, in the units that a model holds and does not read.
+        hogs = {"cgroup": CgroupSettings.model_construct(**group.model_dump())} if group else None
+        return own | ({HOGS: hogs} if hogs else {})
 
     def identity(self) -> dict[str, Any]:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""

@@ -82,10 +82,10 @@ class Guests:
         """Boot until every run has an answer, or was going on twice when its guest came to grief."""
         left, failures = list(runs), Counter[str]()
         while left:
-            lacking = [(run, lack) for run in left if (lack := _lack(run.cell.spec.topology))]
+            lacking = [(run, lack) for run in left if (lack := self._lack(machine, run.cell.spec.topology))]
             for run, lack in lacking:
                 task.save(
-                    self, run, wire.Answer(run.run_id, 0.0, error=MissingError("make a NIC", got=lack)), {}
+                    self, run, wire.Answer(run.run_id, 0.0, error=MissingError("make a guest", got=lack)), {}
                 )
                 left.remove(run)
             if not left:
@@ -104,6 +104,12 @@ class Guests:
             # It is the run that does it: no result, a failure with its reason; the others go on.
             task.save(self, current, wire.Answer(current.run_id, 0.0, error=trouble), {})
             left.remove(current)
+
+    def _lack(self, machine: Machine, topology: Topology) -> str:
+        """What this QEMU cannot do of a machine and a topology; empty when it can do all."""
+        found, models = qemu.version(), [link.nic for link in topology.links]
+        lack = next((lack for model in models if (lack := qemu.lacks_nic(model, found))), "")
+        return lack or qemu.lacks_cpus(machine, self.image(machine.kernel).release, self.accelerator, found)
 
     def _boot(self, task: _Task, machine: Machine, left: list[Run]) -> GuestFailure | None:
         image = self.image(machine.kernel)
@@ -193,11 +199,6 @@ def pairs_of(topologies: list[Topology]) -> dict[str, int]:
     for topology in topologies:
         most |= Counter(link.nic for link in topology.links if link.nic != "veth")
     return dict(most)
-
-
-def _lack(topology: Topology) -> str:
-    found = qemu.version()
-    return next((lack for link in topology.links if (lack := qemu.lacks_nic(link.nic, found))), "")
 
 
 def _environment(event: Event, accelerator: str) -> dict[str, Any]:

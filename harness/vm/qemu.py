@@ -70,6 +70,21 @@ def lacks_nic(model: str, found: tuple[int, int]) -> str:
     return f"QEMU {found[0]}.{found[1]} has no {model}: it came with QEMU {since[0]}.{since[1]}"
 
 
+def lacks_cpus(machine: Machine, release: str, accelerator: str, found: tuple[int, int]) -> str:
+    """Why this QEMU cannot start the CPUs of a kernel under an accelerator; empty when it can.
+
+    Counting instructions, QEMU before 8.1 gives a CPU all the time until the next timer, and a kernel before 6.5 starts
+    its CPUs by a handshake in which each spins for the other: 6.1 never comes up with 7.2, and does with 10.0.
+    """
+    version = tuple(int(part) for part in re.findall(r"\d+", release)[:2])
+    if accelerator != "tcg-virtual" or machine.cpus == 1 or version >= (6, 5) or found >= (8, 1):
+        return ""
+    return (
+        f"QEMU {found[0]}.{found[1]} cannot start a second CPU of kernel {release} under tcg-virtual: take QEMU 8.1 or "
+        "newer, vm.cpus: 1, or a kernel from 6.5 on"
+    )
+
+
 def command(
     machine: Machine, accelerator: str, files: Files, pairs: dict[str, int], shell: bool = False
 ) -> list[str]:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import io
+import json
 import stat
 import tarfile
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.errors import InputError, MissingError, PollbenchError
+from harness.evidence import Outcome
+from harness.knobs import GroupUse
+from harness.measure import Measured
 from harness.plan import Plan, load_experiment, make_plan
 from harness.spec.machine import Machine
 from harness.vm import cpio, qemu, wire
 from harness.vm.execute import boots_of, pairs_of
+from harness.vm.goodguest import definition
 from harness.vm.kernels import with_kernels
 from harness.vm.modules import ModuleTree
 from harness.vm.recipe import differences
 from harness.vm.reproduced import Side, judge
 from tests import experiment
+from tests.unit.test_evidence import difference
 
 FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
 
@@ -215,3 +223,84 @@ def test_reproduced_is_a_rule(new: list[dict[str, Any]], good: bool, said: str) 
     (found,) = judge(Side([record(34.0), record(34.1)]), Side(new), real_time=False)
     assert found.reproduced is good
     assert said in found.said
+
+
+def test_a_median_of_whole_ticks_may_be_another_tick() -> None:
+    """Beside a hog a reply comes at a tick or at the next: the median is one of few values, and flips between them."""
+    ticks = {"r": np.array([4_000_000] * 130 + [8_000_000] * 131), "far": np.array([12_000_000] * 261)}
+    old, flipped = Side([record(8000.0)], ticks.get), Side([record(4000.0)], ticks.get)
+    (found,) = judge(old, flipped, real_time=False)
+    assert found.reproduced
+    (found,) = judge(old, Side([record(12000.0) | {"run_id": "far"}], ticks.get), real_time=False)
+    assert not found.reproduced
+    assert "p50 8000 -> 1.2e+04 model us (+50.00%) !" in found.said
+
+
+def test_a_cell_that_only_the_new_set_has_is_told() -> None:
+    new = [record(34.0), record(34.0) | {"case": "more"}]
+    found = {each.label: each for each in judge(Side([record(34.0)]), Side(new), real_time=False)}
+    assert found["base"].reproduced
+    assert found["more"].said == "the old set has no such cell"
+
+
+def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
+    """A field that `pack` forgets is lost on the way, and nobody would notice."""
+    checked = {
+        "link": "a -> b",
+        "check": "loss",
+        "declared": "1%",
+        "measured": "1.1%",
+        "tolerance": "1%",
+        "ok": True,
+    }
+    outcome = Outcome(
+        difference=difference(),
+        client={"answered": 1},
+        server={},
+        hog=None,
+        hog_threads=0,
+        protocol="udp",
+        parts=(),
+        cpus={0, 1},
+        groups={"server": GroupUse(5, 4, 3, 2, (1,))},
+        numa={"server": [1]},
+    )
+    sent = Measured(
+        outcome,
+        np.array([(1, 2)], dtype=[("intended_ns", "<i8"), ("latency_ns", "<i8")]),
+        knobs=[{"knob": "x"}],
+        qdiscs=[{"kind": "netem"}],
+        features={"a": {"eth0": ["tso"]}},
+        fidelity=[checked | {"reason": ""}],
+        breaches=["a -> b: too much"],
+    )
+    assert all(getattr(sent, each.name) for each in fields(Measured) if each.name != "samples")
+    found = wire.unpack(wire.pack(wire.Answer("abc", 1.5, measured=sent))).measured
+    assert found is not None and found.samples is not None
+    assert found.samples.tolist() == [(1, 2)]
+    assert replace(found, samples=None) == replace(sent, samples=None)
+
+
+def test_the_definition_of_a_good_host_is_the_playbooks_own() -> None:
+    from harness.host import load_definition
+
+    settings = json.loads(definition())
+    assert settings == list(load_definition().settings)
+    assert all({"name", "kind", "latency", "balanced"} <= set(each) for each in settings)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "release", "accelerator", "version", "lacks"),
+    [
+        (2, "6.1.0-50-amd64", "tcg-virtual", (7, 2), True),
+        (1, "6.1.0-50-amd64", "tcg-virtual", (7, 2), False),
+        (2, "6.1.0-50-amd64", "tcg-smoke", (7, 2), False),
+        (2, "6.1.0-50-amd64", "tcg-virtual", (10, 0), False),
+        (2, "6.12.117+deb13-amd64", "tcg-virtual", (7, 2), False),
+    ],
+)
+def test_a_kernel_whose_cpus_this_qemu_cannot_start_is_told(
+    cpus: int, release: str, accelerator: str, version: tuple[int, int], lacks: bool
+) -> None:
+    said = qemu.lacks_cpus(Machine(cpus=cpus), release, accelerator, version)
+    assert ("take QEMU 8.1 or newer" in said) is lacks
