@@ -82,13 +82,15 @@ class CellSpec:
 
     def confined(self) -> Settings:
         """The control groups: of each node that has one, and of the hogs under HOGS."""
-        own = {
+        own: Settings = {
             node: {"cgroup": knobs["cgroup"]} for node, knobs in self.settings.items() if "cgroup" in knobs
         }
         group = self.contention.cgroup if self.contention and not self.contention.idle() else None
         # Checked already, in the units that a model holds and does not read.
-        hogs = {"cgroup": CgroupSettings.model_construct(**group.model_dump())} if group else None
-        return own | ({HOGS: hogs} if hogs else {})
+        hogs: Settings = {}
+        if group is not None:
+            hogs[HOGS] = {"cgroup": CgroupSettings.model_construct(**group.model_dump())}
+        return own | hogs
 
     def identity(self) -> dict[str, Any]:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
