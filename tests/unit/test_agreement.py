@@ -63,7 +63,7 @@ def test_a_factor_may_stand_in_the_place_of_the_case() -> None:
     assert {dict(row.factors)[OF_CASE] for row in found.rows} == set(source.runs["case"])
     ratios = [row.change.ratio.value for row in found.rows if row.change.ratio]
     assert ratios and all(abs(ratio - 2) < 1e-9 for ratio in ratios)
-    with pytest.raises(InputError, match="no run has vm.kernel '6.2'; there are 6.12, 7.3"):
+    with pytest.raises(InputError, match=r"no run has vm\.kernel '6\.2'; there are 6\.12, 7\.3"):
         turned(both, "vm.kernel=6.2")
-    with pytest.raises(InputError, match="there is no factor 'vm.colour'"):
+    with pytest.raises(InputError, match=r"there is no factor 'vm\.colour'"):
         turned(both, "vm.colour=red")

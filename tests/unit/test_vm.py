@@ -304,3 +304,15 @@ def test_a_kernel_whose_cpus_this_qemu_cannot_start_is_told(
 ) -> None:
     said = qemu.lacks_cpus(Machine(cpus=cpus), release, accelerator, version)
     assert ("take QEMU 8.1 or newer" in said) is lacks
+
+
+def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -> None:
+    def polling(usecs: int) -> dict[str, Any]:
+        row = {"knob": "busy_poll", "node": "client", "setting": "SO_BUSY_POLL", "requested": usecs}
+        return record(34.0) | {"knobs": [row]}
+
+    (found,) = judge(Side([polling(50)]), Side([polling(5)]), real_time=False)
+    assert not found.reproduced
+    assert found.said == "it did something else: busy_poll SO_BUSY_POLL on client was 50, is 5"
+    (found,) = judge(Side([polling(50)]), Side([polling(50)]), real_time=False)
+    assert found.reproduced
