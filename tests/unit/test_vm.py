@@ -32,6 +32,17 @@ from tests.unit.test_evidence import difference
 FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
 
 
+def promising() -> bytes:
+    """An array whose head says that it has 2^40 rows."""
+    out = io.BytesIO()
+    head = {"descr": [("latency_ns", "<i8")], "fortran_order": False, "shape": (1 << 40,)}
+    np.lib.format.write_array_header_1_0(out, head)
+    return out.getvalue() + bytes(64)
+
+
+PROMISING = promising()
+
+
 def tar(*members: tuple[str, bytes, bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
@@ -64,6 +75,19 @@ def tar(*members: tuple[str, bytes, bytes]) -> bytes:
             )
         ),
         tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": 1, "measured": {"outcome": {}}}')),
+        tar(
+            (
+                "result.json",
+                tarfile.REGTYPE,
+                b'{"run_id": "a", "wall_s": NaN, "error": ["failed", "", "", "", ""]}',
+            )
+        ),
+        tar(("result.json", tarfile.REGTYPE, b"{}"), ("samples.npy", tarfile.REGTYPE, PROMISING)),
+        tar(
+            ("result.json", tarfile.REGTYPE, b"{}"),
+            ("samples.npy", tarfile.REGTYPE, b"\x28\xb5\x2f\xfd" * 99),
+        ),
+        tar(*[(f"said/{n}", tarfile.REGTYPE, b"") for n in range(600)]),
     ],
 )
 def test_nothing_but_our_own_answers_is_taken_from_a_guest(data: bytes) -> None:
