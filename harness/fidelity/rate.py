@@ -89,4 +89,5 @@ class _Feed:
 
 
 def megabits(rate_bps: float) -> str:
+    """A rate in words."""
     return f"{rate_bps / 1e6:.4g}mbit"
