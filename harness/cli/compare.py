@@ -15,6 +15,7 @@ from harness.compare import Comparison, Options, compare_cases, compare_sources
 from harness.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.compare.environment import texts_of
 from harness.compare.gate import Condition, Finding, judge, parse_condition
+from harness.compare.turned import turned
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.report import words
 from harness.tables import Source, load_source
@@ -41,7 +42,10 @@ def compare(arguments: argparse.Namespace) -> int:
     sources = [load_source(path) for path in inputs]
     options = _options(arguments, sources, conditions)
     if len(sources) == 1:
-        found = compare_cases(sources[0], arguments.baseline, options)
+        source, baseline = sources[0], arguments.baseline
+        if "=" in baseline and baseline not in set(source.runs["case"]):
+            source, baseline = turned(source, baseline)
+        found = compare_cases(source, baseline, options)
     else:
         found = compare_sources(sources, options)
     found = replace(found, calibration=quoted([source.runs for source in sources]))

@@ -208,7 +208,9 @@ def _compare(commands: Commands) -> None:
         "input", metavar="INPUT", nargs="+", help="result set or runs.csv; the first is the baseline"
     )
     compare.add_argument(
-        "--baseline", metavar="CASE", help="with one input: the case the others are set against"
+        "--baseline",
+        metavar="CASE",
+        help="with one input: the case the others are set against, or FACTOR=VALUE: vm.kernel=6.12",
     )
     compare.add_argument(
         "--metric", action="append", metavar="COLUMN", help="only this column (may be repeated)"

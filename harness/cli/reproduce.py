@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from typing import Any
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from harness.vm.emulator import same_emulator
 from harness.vm.execute import Guests
 from harness.vm.home import Home
 from harness.vm.reproduced import RULE, Side, judge
+
+_PARTS = ("root", "vmlinuz", "modules", "initramfs")
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
@@ -45,16 +47,15 @@ def reproduce(arguments: argparse.Namespace) -> int:
         say(f"pollbench: {differs}")
     accel.choose(accelerator, home, emulator)
     plan = Plan.from_json(old.plan, f"{arguments.directory}/plan.json")
+    pinned = _pinned(old)
     manifest = guest_manifest(plan, accelerator, emulator) | {"reproduces": str(old.path.resolve())}
     with stop_on_signals() as stopper:
+        guests = Guests(home, emulator, accelerator, stopper)
+        # Before anything is made: another image than the set's is not here to be taken for it.
+        guests.pin(pinned)
         new = ResultSet.create(
             arguments.output, plan.name, open_stamp(), old.experiment, plan, manifest, owner_of_results()
         )
-        pinned = [
-            boot["hashes"] | {"kernel": boot["kernel"], "release": boot["release"]} for boot in _boots(old)
-        ]
-        guests = Guests(home, emulator, accelerator, stopper)
-        guests.pin(pinned)
         interrupted = carry_out(guests, [(plan, new)])
     if interrupted is not None:
         say(f"pollbench: {interrupted.line()}")
@@ -82,11 +83,20 @@ def _side(results: ResultSet) -> Side:
     return Side(results.records(), latencies)
 
 
-def _boots(results: ResultSet) -> list[dict[str, Any]]:
+def _pinned(results: ResultSet) -> list[dict[str, str]]:
+    """The artefacts of each boot by their SHA-256, with the kernel that they make. Raises InputError."""
+    where = str(results.path / "vm.json")
     try:
-        return list(json.loads((results.path / "vm.json").read_text())["boots"])
+        boots = json.loads((results.path / "vm.json").read_text())["boots"]
+        found = [boot["hashes"] | {key: boot[key] for key in ("kernel", "release")} for boot in boots]
+        hashes = [pinned[part] for pinned in found for part in _PARTS]
+        if not found or not all(re.fullmatch("[0-9a-f]{64}", each) for each in hashes):
+            raise ValueError("it names no image")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError("reproduce", str(results.path), f"its vm.json cannot be read ({error})") from None
+        why = error.strerror if isinstance(error, OSError) else f"it is damaged ({error!r})"
+        todo = "the image a set was made in is told there alone; pollbench vm run makes a new set"
+        raise InputError("read which image a set was made in", where, str(why), todo) from None
+    return found
 
 
 def _say(old: ResultSet, new: ResultSet, accelerator: str, as_json: bool) -> int:

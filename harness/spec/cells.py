@@ -87,11 +87,15 @@ class CellSpec:
 
     def confined(self) -> Settings:
         """The control groups: of each node that has one, and of the hogs under HOGS."""
-        own = {
+        own: Settings = {
             node: {"cgroup": knobs["cgroup"]} for node, knobs in self.settings.items() if "cgroup" in knobs
         }
         group = self.contention.cgroup if self.contention and not self.contention.idle() else None
-        return own | ({HOGS: {"cgroup": CgroupSettings(**group.model_dump())}} if group else {})
+        # Checked already, in the units that a model holds and does not read.
+        hogs: Settings = {}
+        if group is not None:
+            hogs[HOGS] = {"cgroup": CgroupSettings.model_construct(**group.model_dump())}
+        return own | hogs
 
     def launch_cpus(self, node: str) -> tuple[int, ...] | None:
         """The CPUs that a program of the node is bound to as it starts; None for any.

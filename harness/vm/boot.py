@@ -35,7 +35,10 @@ BOOT_S = {"kvm": 20.0, "tcg-virtual": 240.0, "tcg-smoke": 120.0}
 _SLOWER = {"kvm": 3.0, "tcg-virtual": 60.0, "tcg-smoke": 20.0}
 _SLACK_S = 120.0
 _TROUBLE = re.compile(
-    r"(Kernel panic[^\n]*|Oops[^\n]*|BUG:[^\n]*|general protection fault[^\n]*|Out of memory[^\n]*|pollbench: [^\n]*)"
+    r"(Kernel panic[^\n]*|Oops[^\n]*|BUG:[^\n]*|general protection fault[^\n]*|Out of memory[^\n]*|pollbench: [^\n]*"
+    # The agent's own end, where it is none of the kernel's: the last line of a traceback.
+    r"|^[\w.]+(?:Error|Exception): [^\n]*)",
+    re.MULTILINE,
 )
 
 
@@ -184,7 +187,7 @@ class Boot:
         code = child.ended()
         exits = [event.get("code") for event in self.events if event.get("ev") == "exit"]
         if exits:
-            kind = "out of memory" if "Out of memory" in last else "agent failed"
+            kind = "out of memory" if "Out of memory" in last or "MemoryError" in last else "agent failed"
             todo = "give it more: vm.memory" if kind == "out of memory" else ""
             return GuestFailure(kind, f"the agent ended with exit code {exits[0]}; {last}", todo)
         if code:

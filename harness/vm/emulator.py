@@ -59,6 +59,20 @@ class Emulator:
             f"{_BUILD} provides a newer one"
         )
 
+    def lacks_cpus(self, cpus: int, release: str, accelerator: str) -> str:
+        """Why it cannot start so many CPUs of a kernel under an accelerator; empty when it can.
+
+        Counting instructions, QEMU before 8.1 gives a CPU all the time until the next timer, and a kernel before 6.5
+        starts its CPUs by a handshake in which each spins for the other: 6.1 never comes up with 7.2, but with 10.0.
+        """
+        version = tuple(int(part) for part in re.findall(r"\d+", release)[:2])
+        if accelerator != "tcg-virtual" or cpus == 1 or version >= (6, 5) or self.number >= (8, 1):
+            return ""
+        return (
+            f"QEMU {self.version} cannot start a second CPU of kernel {release} under tcg-virtual: {_BUILD} provides a "
+            "newer one; or take vm.cpus: 1, or a kernel from 6.5 on"
+        )
+
 
 def find_emulator(home: Home, asked: str = "") -> Emulator:
     """The QEMU for `provided`, `host` or a path; for "" the provided one if it was built, else the host's.

@@ -89,10 +89,10 @@ class Guests:
         """Boot until every run has an answer, or was going on twice when its guest came to grief."""
         left, failures = list(runs), Counter[str]()
         while left:
-            lacking = [(run, lack) for run in left if (lack := self._lack(run.cell.spec.topology))]
+            lacking = [(run, lack) for run in left if (lack := self._lack(machine, run.cell.spec.topology))]
             for run, lack in lacking:
                 task.save(
-                    self, run, wire.Answer(run.run_id, 0.0, error=MissingError("make a NIC", got=lack)), {}
+                    self, run, wire.Answer(run.run_id, 0.0, error=MissingError("make a guest", got=lack)), {}
                 )
                 left.remove(run)
             if not left:
@@ -112,9 +112,13 @@ class Guests:
             task.save(self, current, wire.Answer(current.run_id, 0.0, error=trouble), {})
             left.remove(current)
 
-    def _lack(self, topology: Topology) -> str:
+    def _lack(self, machine: Machine, topology: Topology) -> str:
+        """What this QEMU cannot do of a machine and a topology; empty when it can do all."""
         lacks = (self.emulator.lacks_nic(link.nic) for link in topology.links)
-        return next(filter(None, lacks), "")
+        release = self.image(machine.kernel).release
+        return next(filter(None, lacks), "") or self.emulator.lacks_cpus(
+            machine.cpus, release, self.accelerator
+        )
 
     def _boot(self, task: _Task, machine: Machine, left: list[Run]) -> GuestFailure | None:
         image = self.image(machine.kernel)

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from harness.tables.frames import factor_text
 
 RULE = (
-    "A cell is reproduced when its runs got the same verdicts as before (whatever their number), and its new p50 lies "
-    "within 0.5 %, its new p99 within 3 %, of what the old set's boots span: from the lowest to the highest value of a "
-    "boot, each with the 99 % interval that its own requests give it. Under KVM, where time is real, the tolerances "
-    "are 5 % and 20 %."
+    "A cell is reproduced when its runs did the same and got the same verdicts as before (whatever their number), and "
+    "its new p50 lies within 0.5 %, its new p99 within 3 %, of what the old set's boots span: from the lowest to the "
+    "highest value of a boot, each with the 99 % interval that its own requests give it. Under KVM, where time is "
+    "real, the tolerances are 5 % and 20 %."
 )
 _TOLERANCE = {"rtt_p50_us": (0.005, 0.05), "rtt_p99_us": (0.03, 0.20)}
 _QUANTILE = {"rtt_p50_us": 0.50, "rtt_p99_us": 0.99}
@@ -75,6 +75,8 @@ def _cell(
     label = " ".join([key[0], *(f"{name}={value}" for name, value in key[1])])
     if not new[1] or not old[1]:
         return Judged(label, False, "it was not run" if old[1] else "the old set has no such cell", None)
+    if changed := _changed(old[1][0], new[1][0]):
+        return Judged(label, False, f"it did something else: {changed}", None)
     verdicts = [{run["verdict"] for run in runs} for _, runs in (old, new)]
     if verdicts[0] != verdicts[1]:
         counts = [
@@ -102,6 +104,24 @@ def _cell(
             f"{_short(metric)} {was:.4g} -> {now:.4g} {unit} ({distance:+.2%}){'' if near else ' !'}"
         )
     return Judged(label, good, "; ".join(parts) or "no latencies, verdicts alike", off)
+
+
+def _changed(before: Record, after: Record) -> str:
+    """What two runs of a cell were told differently, in words; empty when nothing."""
+    was, now = _told(before), _told(after)
+    differing = [key for key in dict.fromkeys([*was, *now]) if was.get(key) != now.get(key)]
+    return "; ".join(f"{key} was {was.get(key)}, is {now.get(key)}" for key in differing)
+
+
+def _told(run: Record) -> dict[str, Any]:
+    """Settings by node, workload and contention of a run; a NAPI's or an interrupt's number is no setting."""
+    told: dict[str, Any] = {}
+    for row in run.get("knobs") or ():
+        name = str(row.get("setting")).rpartition(" ")[2]
+        told[f"{row.get('knob')} {name} on {row.get('node')}"] = row.get("requested")
+    for section in ("workload", "contention"):
+        told |= {f"{section} {key}": value for key, value in (run.get(section) or {}).items()}
+    return told
 
 
 def _spans(side: tuple[Side, list[Record]], metric: str) -> list[tuple[float, float, float]]:

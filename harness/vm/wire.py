@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import re
 import tarfile
 from dataclasses import dataclass, field
@@ -102,7 +103,7 @@ def unpack(data: bytes) -> Answer:
     """
     try:
         members = _members(data)
-        document = json.loads(members[_RESULT])
+        document = json.loads(members[_RESULT], parse_constant=_no_number)
         samples = _samples(members[_SAMPLES]) if _SAMPLES in members else None
         files = {name.removeprefix(_SAID): found for name, found in members.items() if name.startswith(_SAID)}
         answer = Answer(str(document["run_id"]), float(document["wall_s"]), files=files)
@@ -111,12 +112,25 @@ def unpack(data: bytes) -> Answer:
             answer.error = _KINDS[kind](*(printable(str(text)) for text in (attempted, on, got, todo)))
         else:
             answer.measured = _measured(document["measured"], samples)
-    except (KeyError, TypeError, ValueError, RecursionError, tarfile.TarError, EOFError, OSError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        RecursionError,
+        tarfile.TarError,
+        EOFError,
+        OSError,
+        MemoryError,
+    ) as error:
         cause = f"{len(error.errors())} fields" if isinstance(error, ValidationError) else repr(error)[:200]
         raise PollbenchError(
             "read what the guest sent back", got=f"it is no result of ours ({cause})"
         ) from None
     return answer
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def printable(text: str) -> str:
@@ -146,6 +160,13 @@ def _members(data: bytes) -> dict[str, bytes]:
 
 
 def _samples(data: bytes) -> npt.NDArray[Any]:
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("samples of another format")
+    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    # A head may promise more than memory holds; NumPy would believe it.
+    if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
+        raise ValueError("samples that are not as many as they say")
     found: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
     whole = found.dtype.names is not None and found.ndim == 1
     kinds = {found.dtype[name].kind for name in found.dtype.names or ()}

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import InputError
 from harness.kernel import cgroup, undo
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.journal import open_journal
+from harness.knobs import GroupUse, Seen
 from harness.knobs.cgroup import Cgroup, CgroupSettings
+from harness.spec.cells import HOGS
+from tests import experiment
 
 
 @pytest.fixture
@@ -94,3 +98,35 @@ def test_settings_in_the_kernels_own_words() -> None:
     for wrong in ({}, {"partition": "root"}):
         with pytest.raises(ValueError, match=r"nothing is set|add cpus"):
             CgroupSettings.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    ("settings", "use", "took", "said"),
+    [
+        ({"cpus": "1"}, GroupUse(5000, cpus=(1,)), True, "its processes may run on CPU 1"),
+        ({"cpus": "1"}, GroupUse(5000, cpus=(0, 1)), False, "its processes may run on CPU 0-1"),
+        ({"quota": "2ms"}, GroupUse(5000, 10, 4, 3000), True, "throttled in 4 of 10 periods, 3 ms in all"),
+        ({"quota": "90ms"}, GroupUse(5000, 10), None, "its quota was never reached"),
+        ({"weight": 10}, GroupUse(5000), True, "it used 5 ms of CPU time"),
+    ],
+)
+def test_the_kernel_s_account_of_a_group_is_the_evidence(
+    settings: dict[str, object], use: GroupUse, took: bool | None, said: str
+) -> None:
+    effect = Cgroup.effect(CgroupSettings.model_validate(settings), Seen(group=use))
+    assert (effect.took, said in effect.evidence) == (took, True), effect
+
+
+def test_hogs_have_a_group_of_their_own_when_it_is_declared(tmp_path: Path) -> None:
+    contention = {"on": "server.cpus", "cgroup": {"weight": 10, "quota": "5ms"}}
+    (cell,) = experiment.plan(tmp_path, contention=contention).cells
+    hogs = cell.spec.confined()[HOGS]["cgroup"]
+    assert [(each.name, each.value) for each in Cgroup.settings(hogs)] == [
+        ("cpu.weight", "10"),
+        ("cpu.max", "5000 100000"),
+    ]
+    (plain,) = experiment.plan(tmp_path, contention={"on": "server.cpus"}).cells
+    assert not plain.spec.confined()
+    assert "cgroup" not in plain.spec.identity()["contention"]
+    with pytest.raises(InputError, match="expected weight or quota"):
+        experiment.plan(tmp_path, contention={"on": "server.cpus", "cgroup": {}})

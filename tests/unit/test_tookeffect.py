@@ -49,15 +49,24 @@ FOUR = {"cpus": 4, "cores": 4, "numa": TWO_NODES}
     ("machine", "changes"),
     [
         ({}, {}),
-        ({"cpus": 4, "numa_nodes": 2, "numa_distance": 31, "nic_node": 1}, FOUR | {"nics": {NIC: {"node": 1, "iommu": "none"}}}),
+        (
+            {"cpus": 4, "numa_nodes": 2, "numa_distance": 31, "nic_node": 1},
+            FOUR | {"nics": {NIC: {"node": 1, "iommu": "none"}}},
+        ),
         ({"cpus": 8, "sockets": 2, "threads": 2}, {"cpus": 8, "sockets": 2, "cores": 4}),
-        ({"cmdline": "isolcpus=managed_irq,domain,1 nohz_full=1"}, {"isolated": [1], "nohz_full": [1], "cmdline": "isolcpus=managed_irq,domain,1 nohz_full=1"}),
-        ({"cmdline": "idle=poll mitigations=auto"}, {"idle_polls": True, "mitigated": ["spectre_v2"], "cmdline": "idle=poll mitigations=auto"}),
+        (
+            {"cmdline": "isolcpus=managed_irq,domain,1 nohz_full=1"},
+            {"isolated": [1], "nohz_full": [1], "cmdline": "isolcpus=managed_irq,domain,1 nohz_full=1"},
+        ),
+        (
+            {"cmdline": "idle=poll mitigations=auto"},
+            {"idle_polls": True, "mitigated": ["spectre_v2"], "cmdline": "idle=poll mitigations=auto"},
+        ),
         ({"iommu": "lazy"}, {"nics": {NIC: {"node": -1, "iommu": "DMA-FQ"}}}),
         ({"iommu": "pt"}, {"nics": {NIC: {"node": -1, "iommu": "identity"}}}),
         ({"cpus": 4, "cmdline": "maxcpus=2"}, {"cmdline": "maxcpus=2"}),
     ],
-)  # fmt: skip
+)
 def test_a_machine_as_declared(machine: dict[str, Any], changes: dict[str, Any]) -> None:
     assert deviations(Machine(**machine), told(account(**changes))) == []
 
@@ -73,21 +82,37 @@ def test_a_machine_as_declared(machine: dict[str, Any], changes: dict[str, Any])
         ({"nic_node": 1}, {"nics": {NIC: {"node": 0, "iommu": "none"}}}, "nic_node: 1 declared, the NIC"),
         ({"iommu": "lazy"}, {"nics": {NIC: {"node": -1, "iommu": "DMA"}}}, "a domain DMA-FQ; the NIC"),
         ({"iommu": "pt"}, {"nics": {NIC: {"node": -1, "iommu": "none"}}}, "iommu: pt declared"),
-        ({"cmdline": "isolcpus=1"}, {"cmdline": "isolcpus=1"}, "isolcpus=1 declared, the kernel did so with none"),
+        (
+            {"cmdline": "isolcpus=1"},
+            {"cmdline": "isolcpus=1"},
+            "isolcpus=1 declared, the kernel did so with none",
+        ),
         ({"cmdline": "idle=poll"}, {"cmdline": "idle=poll"}, "the kernel's idle threads do not poll"),
-        ({"cmdline": "isolcpu=1"}, {"cmdline": "isolcpu=1", "unknown_words": ["isolcpu=1"]}, "does not know isolcpu=1"),
+        (
+            {"cmdline": "isolcpu=1"},
+            {"cmdline": "isolcpu=1", "unknown_words": ["isolcpu=1"]},
+            "does not know isolcpu=1",
+        ),
         ({}, {"mitigated": ["meltdown"]}, "mitigations: off declared, the kernel mitigates meltdown"),
         ({"cmdline": "quirk=1"}, {}, "cmdline: quirk=1 did not reach the kernel"),
     ],
-)  # fmt: skip
+)
 def test_a_machine_that_is_another(machine: dict[str, Any], changes: dict[str, Any], said: str) -> None:
     assert said in "; ".join(deviations(Machine(**machine), told(account(**changes))))
 
 
 @pytest.mark.parametrize(
     "event",
-    [None, [], {}, account(cpus="many"), account(host=[{"name": "x"}]), account(cmdline="x" * 9999), account(nics={NIC: 1})],
-)  # fmt: skip
+    [
+        None,
+        [],
+        {},
+        account(cpus="many"),
+        account(host=[{"name": "x"}]),
+        account(cmdline="x" * 9999),
+        account(nics={NIC: 1}),
+    ],
+)
 def test_an_account_that_is_none_of_ours_is_a_damaged_answer(event: Any) -> None:
     with pytest.raises(GuestFailure, match="damaged answer"):
         told(event)

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import io
+import json
 import stat
 import tarfile
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError, PollbenchError
+from harness.evidence import Outcome
+from harness.knobs import GroupUse
+from harness.measure import Measured
 from harness.plan import Plan, Run, load_experiment, make_plan
 from harness.spec.machine import Machine
 from harness.stopping import stop_on_signals
 from harness.store import ResultSet
-from harness.vm import cpio, emulator, qemu, wire
-from harness.vm.emulator import Emulator, find_emulator, same_emulator
+from harness.vm import cpio, qemu, wire
+from harness.vm.emulator import Emulator
 from harness.vm.execute import Guests, boots_of, pairs_of
+from harness.vm.goodguest import definition
 from harness.vm.home import Home
 from harness.vm.kernels import with_kernels
 from harness.vm.modules import ModuleTree
 from harness.vm.recipe import differences
 from harness.vm.reproduced import Side, judge
 from tests import experiment
+from tests.unit.test_evidence import difference
 
 QEMU = Emulator(("qemu-system-x86_64",), "7.2.22", "host")
 FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
+
+
+def promising() -> bytes:
+    """An array whose head says that it has 2^40 rows."""
+    out = io.BytesIO()
+    head = {"descr": [("latency_ns", "<i8")], "fortran_order": False, "shape": (1 << 40,)}
+    np.lib.format.write_array_header_1_0(out, head)
+    return out.getvalue() + bytes(64)
+
+
+PROMISING = promising()
 
 
 def tar(*members: tuple[str, bytes, bytes]) -> bytes:
@@ -62,6 +81,19 @@ def tar(*members: tuple[str, bytes, bytes]) -> bytes:
             )
         ),
         tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": 1, "measured": {"outcome": {}}}')),
+        tar(
+            (
+                "result.json",
+                tarfile.REGTYPE,
+                b'{"run_id": "a", "wall_s": NaN, "error": ["failed", "", "", "", ""]}',
+            )
+        ),
+        tar(("result.json", tarfile.REGTYPE, b"{}"), ("samples.npy", tarfile.REGTYPE, PROMISING)),
+        tar(
+            ("result.json", tarfile.REGTYPE, b"{}"),
+            ("samples.npy", tarfile.REGTYPE, b"\x28\xb5\x2f\xfd" * 99),
+        ),
+        tar(*[(f"said/{n}", tarfile.REGTYPE, b"") for n in range(600)]),
     ],
 )
 def test_nothing_but_our_own_answers_is_taken_from_a_guest(data: bytes) -> None:
@@ -263,52 +295,77 @@ def test_reproduced_is_a_rule(new: list[dict[str, Any]], good: bool, said: str) 
     assert said in found.said
 
 
-def program(path: Path, version: str) -> Path:
-    path.write_text(f"#!/bin/sh\necho 'QEMU emulator version {version} (Debian)'\n")
-    path.chmod(0o755)
-    return path
+def test_a_median_of_whole_ticks_may_be_another_tick() -> None:
+    """Beside a hog a reply comes at a tick or at the next: the median is one of few values, and flips between them."""
+    ticks = {"r": np.array([4_000_000] * 130 + [8_000_000] * 131), "far": np.array([12_000_000] * 261)}
+    old, flipped = Side([record(8000.0)], ticks.get), Side([record(4000.0)], ticks.get)
+    (found,) = judge(old, flipped, real_time=False)
+    assert found.reproduced
+    (found,) = judge(old, Side([record(12000.0) | {"run_id": "far"}], ticks.get), real_time=False)
+    assert not found.reproduced
+    assert "p50 8000 -> 1.2e+04 model us (+50.00%) !" in found.said
 
 
-def test_which_qemu_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    home, host = Home(tmp_path / "home"), program(tmp_path / emulator.PROGRAM, "9.2.1")
-    assert find_emulator(home) == find_emulator(home, "host")
-    assert find_emulator(home).label() == "QEMU 9.2.1 (host)"
-    other = program(tmp_path / "mine", "10.1.0")
-    assert find_emulator(home, str(other)).account() == {
-        "version": "10.1.0",
-        "origin": str(other),
-        "sha256": "",
+def test_a_cell_that_only_the_new_set_has_is_told() -> None:
+    new = [record(34.0), record(34.0) | {"case": "more"}]
+    found = {each.label: each for each in judge(Side([record(34.0)]), Side(new), real_time=False)}
+    assert found["base"].reproduced
+    assert found["more"].said == "the old set has no such cell"
+
+
+def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
+    """A field that `pack` forgets is lost on the way, and nobody would notice."""
+    checked = {
+        "link": "a -> b",
+        "check": "loss",
+        "declared": "1%",
+        "measured": "1.1%",
+        "tolerance": "1%",
+        "ok": True,
     }
-    with pytest.raises(
-        MissingError, match="use the provided QEMU: it is not built; type: `pollbench vm build`"
-    ):
-        find_emulator(home, "provided")
-    for wrong in ("newest", "/no/such/program"):
-        with pytest.raises(InputError, match="--qemu: choose a QEMU"):
-            find_emulator(home, wrong)
-    program(host, "5.2.0")
-    with pytest.raises(
-        MissingError, match=r"QEMU 5.2.0 is too old; `pollbench vm build` provides a newer one"
-    ):
-        find_emulator(home)
-    host.unlink()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        MissingError, match="there is no qemu-system-x86_64; `pollbench vm build` provides one"
-    ):
-        find_emulator(home)
-
-
-def test_a_set_is_reproduced_under_its_own_qemu_or_told_that_it_differs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    home, _ = Home(tmp_path / "home"), program(tmp_path / emulator.PROGRAM, "9.2.1")
-    host = find_emulator(home, "host")
-    assert same_emulator(home, host.account()) == (host, "")
-    provided = Emulator((), "10.0.13", "provided", "f" * 64)
-    assert same_emulator(home, provided.account()) == (
-        host,
-        "the set was made under QEMU 10.0.13 (provided), this runs under QEMU 9.2.1 (host): model time may differ",
+    outcome = Outcome(
+        difference=difference(),
+        client={"answered": 1},
+        server={},
+        hog=None,
+        hog_threads=0,
+        protocol="udp",
+        parts=(),
+        cpus={0, 1},
+        groups={"server": GroupUse(5, 4, 3, 2, (1,))},
+        numa={"server": [1]},
     )
+    sent = Measured(
+        outcome,
+        np.array([(1, 2)], dtype=[("intended_ns", "<i8"), ("latency_ns", "<i8")]),
+        knobs=[{"knob": "x"}],
+        qdiscs=[{"kind": "netem"}],
+        features={"a": {"eth0": ["tso"]}},
+        fidelity=[checked | {"reason": ""}],
+        breaches=["a -> b: too much"],
+    )
+    assert all(getattr(sent, each.name) for each in fields(Measured) if each.name != "samples")
+    found = wire.unpack(wire.pack(wire.Answer("abc", 1.5, measured=sent))).measured
+    assert found is not None and found.samples is not None
+    assert found.samples.tolist() == [(1, 2)]
+    assert replace(found, samples=None) == replace(sent, samples=None)
+
+
+def test_the_definition_of_a_good_host_is_the_playbooks_own() -> None:
+    from harness.host import load_definition
+
+    settings = json.loads(definition())
+    assert settings == list(load_definition().settings)
+    assert all({"name", "kind", "latency", "balanced"} <= set(each) for each in settings)
+
+
+def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -> None:
+    def polling(usecs: int) -> dict[str, Any]:
+        row = {"knob": "busy_poll", "node": "client", "setting": "SO_BUSY_POLL", "requested": usecs}
+        return record(34.0) | {"knobs": [row]}
+
+    (found,) = judge(Side([polling(50)]), Side([polling(5)]), real_time=False)
+    assert not found.reproduced
+    assert found.said == "it did something else: busy_poll SO_BUSY_POLL on client was 50, is 5"
+    (found,) = judge(Side([polling(50)]), Side([polling(50)]), real_time=False)
+    assert found.reproduced

@@ -102,6 +102,15 @@ def test_what_only_a_guest_has(home: Home, results: Path, tmp_path: Path) -> Non
         "igb": {"topology": igb},
         "netem": {"topology": slow},
         "quota": {"settings": quota},
+        "isolated": {"settings": {"server": {"cgroup": {"partition": "isolated", "cpus": "1"}}}},
+        "hogs": {"contention": {"on": "server.cpus", "cgroup": {"quota": "10ms", "period": "50ms"}}},
+        # A word that the kernel does not know: no figure is better than one of another machine.
+        "typo": {"vm": {"cmdline": "isolcpu=1"}},
+        # The kernel takes the CPU away from the partition, says so in the file, and reports no error.
+        "taken": {
+            "settings": {"server": {"cgroup": {"partition": "isolated", "cpus": "1"}}},
+            "vm": {"cmdline": "isolcpus=1", "profile": "none"},
+        },
     }
     file = experiment.write(tmp_path, cases=cases)
     vm_run(file, results)
@@ -113,6 +122,27 @@ def test_what_only_a_guest_has(home: Home, results: Path, tmp_path: Path) -> Non
     assert made["nic"]["metrics"]["nic_irqs_per_packet"] > 0
     assert {row["applied"] for row in made["usecs"]["knobs"]} == {500}
     assert made["netem"]["metrics"]["rtt_min_us"] >= 10_000
+    assert {row["check"]: row["ok"] for row in made["netem"]["fidelity"]} == {"delay": True}
+    isolated = {row["setting"]: row for row in made["isolated"]["knobs"]}
+    assert isolated["cpuset.cpus.partition"]["applied"] == "isolated"
+    assert "its processes may run on CPU 1" in isolated["cpuset.cpus"]["evidence"]
+    (hogs,) = made["hogs"]["knobs"]
+    assert (hogs["node"], hogs["applied"], hogs["took_effect"]) == ("hogs+", "10000 50000", True), hogs
+    assert hogs["evidence"].split("throttled in ")[1][0] != "0"
+    assert made["typo"]["verdict"] == "failed"
+    assert "this kernel does not know isolcpu=1" in made["typo"]["reasons"][0]
+    assert made["taken"]["verdict"] == "failed"
+    assert "isolated invalid (partition config conflicts with housekeeping" in made["taken"]["reasons"][0]
+    found = ResultSet.latest(results, "small")
+    assert found is not None
+    profiles = {
+        guest["machine"]["profile"]: {row["name"]: row["state"] for row in guest["found"]["host"]}
+        for guest in found.manifest["guests"]
+    }
+    assert profiles["latency"]["huge_pages"] in ("changed", "ok")
+    assert profiles["latency"]["cpu_governor"] == "not applicable"
+    assert "failed" not in profiles["latency"].values()
+    assert profiles["none"] == {}
     assert made["igb"]["verdict"] in ("valid", "skipped")
     assert made["quota"]["verdict"] == "valid", made["quota"]["reasons"]
 
