@@ -6,11 +6,16 @@ import functools
 import json
 import os
 import sys
+import types
+from collections.abc import Callable
 from typing import Any
 
 from harness.mininet.find import Refused, make_topo
 from harness.mininet.imports import prepare
 from harness.mininet.rehearsal import own_classes
+
+# Under which option a node or link knows where it was added.
+_AT = "added_at"
 
 
 def graph(topo: Any, rehearsed: bool) -> dict[str, Any]:
@@ -18,17 +23,46 @@ def graph(topo: Any, rehearsed: bool) -> dict[str, Any]:
 
     rehearsed: say of host classes of the user's own what they would do ("own").
     """
-    info = {name: topo.nodeInfo(name) for name in topo.nodes(sort=False)}
-    hosts = [{"name": name, "opts": _plain(info[name])} for name in topo.hosts()]
-    switches = [{"name": name, "opts": _plain(info[name])} for name in topo.switches()]
+    at = {name: topo.nodeInfo(name).pop(_AT, "") for name in topo.nodes(sort=False)}
+    hosts, switches = (
+        [{"name": name, "opts": _plain(topo.nodeInfo(name)), "at": at[name]} for name in names]
+        for names in (topo.hosts(), topo.switches())
+    )
     links = []
     for first, second, _, opts in topo.links(sort=True, withKeys=True, withInfo=True):
-        links.append({"ends": [_plain(first), _plain(second)], "opts": _plain(opts)})
+        place = opts.pop(_AT, "")
+        links.append({"ends": [_plain(first), _plain(second)], "opts": _plain(opts), "at": place})
     own = own_classes(topo) if rehearsed else {}
     for host in hosts:
         if (told := own.get(host["name"])) is not None:
             host["own"] = _plain(told)
     return {"hosts": hosts, "switches": switches, "links": links}
+
+
+def _remember_places(directory: str) -> None:
+    """Have every node and link know the line of the user's file that added it."""
+    from mininet.topo import Topo
+
+    def remembering(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def added(*args: Any, **options: Any) -> Any:
+            options.setdefault(_AT, _place(directory))
+            return original(*args, **options)
+
+        return added
+
+    Topo.addNode, Topo.addLink = remembering(Topo.addNode), remembering(Topo.addLink)
+
+
+def _place(directory: str) -> str:
+    """file:line:column of the nearest caller that is a file of the user's; "" where there is none."""
+    frame: types.FrameType | None = sys._getframe(2)
+    while frame is not None:
+        mininets = frame.f_globals.get("__name__") == "mininet.topo"
+        if not mininets and frame.f_code.co_filename.startswith(f"{directory}{os.sep}"):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}:1"
+        frame = frame.f_back
+    return ""
 
 
 def _plain(value: Any) -> Any:
@@ -52,6 +86,7 @@ def _plain(value: Any) -> Any:
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The graph, or {"error": ...}."""
     prepare()
+    _remember_places(request["directory"])
     try:
         topo, _ = make_topo(
             request["name"], request["directory"], list(request["args"]), dict(request["keywords"])

@@ -108,10 +108,10 @@ def without_unknown(graph: dict[str, Any]) -> dict[str, Any]:
         for key in ("params1", "params2"):
             if isinstance(link["opts"].get(key), dict):
                 options[key] = kept(link["opts"][key], ports)
-        links.append({"ends": link["ends"], "opts": options})
+        links.append(link | {"opts": options})
     out = {"hosts": graph["hosts"], "switches": graph["switches"]}
     for kind, known in (("hosts", hosts), ("switches", switches)):
-        out[kind] = [{"name": item["name"], "opts": kept(item["opts"], known)} for item in out[kind]]
+        out[kind] = [item | {"opts": kept(item["opts"], known)} for item in out[kind]]
     for item in out["switches"]:
         if item["opts"].get("cls", {}).get("class") not in _SWITCH_CLASSES:
             item["opts"].pop("cls", None)

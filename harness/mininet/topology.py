@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from harness.errors import InputError
@@ -29,7 +31,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
 def document_of(graph: Graph, name: str, where: str, *, foreign: bool = False) -> Document:
-    """{"nodes", "links"} as in a file, in Mininet's order, and "stp" where a switch asks for it.
+    """{"nodes", "links"} as in a file, in Mininet's order, "stp" where a switch asks for it, and "at": where each link
+    was added, "" where unknown.
 
     foreign: Mininet itself will build it, so that options and classes which are not known are its own matter.
 
@@ -55,19 +58,27 @@ class _Translation:
     def document(self) -> Document:
         nodes: dict[str, Any] = {}
         for number, host in enumerate(self._graph["hosts"], 1):
-            self._check_name(host["name"], "host")
-            options, done = played(host)
-            nodes[host["name"]] = host_node(host["name"], options) | done
-            self._addresses[host["name"]] = _address(options.get("ip"), number, host["name"])
-            self._macs[host["name"]] = options.get("mac")
+            with _placed(host):
+                self._check_name(host["name"], "host")
+                options, done = played(host)
+                nodes[host["name"]] = host_node(host["name"], options) | done
+                self._addresses[host["name"]] = _address(options.get("ip"), number, host["name"])
+                self._macs[host["name"]] = options.get("mac")
         for switch in self._graph["switches"]:
-            self._check_name(switch["name"], "switch")
-            nodes[switch["name"]] = switch_node(switch["name"], switch["opts"])
+            with _placed(switch):
+                self._check_name(switch["name"], "switch")
+                nodes[switch["name"]] = switch_node(switch["name"], switch["opts"])
         stp = any(has_stp(switch["opts"]) for switch in self._graph["switches"])
         # All ends first: which port is a host's lowest decides who gets its address.
-        ends = [self._ends(link) for link in self._graph["links"]]
-        links = [self._link(*both) for both in ends]
-        return {"nodes": nodes, "links": links} | ({"stp": True} if stp else {})
+        ends, links = [], []
+        for link in self._graph["links"]:
+            with _placed(link):
+                ends.append(self._ends(link))
+        for link, both in zip(self._graph["links"], ends, strict=True):
+            with _placed(link):
+                links.append(self._link(*both))
+        places = [str(link.get("at", "")) for link in self._graph["links"]]
+        return {"nodes": nodes, "links": links, "at": places} | ({"stp": True} if stp else {})
 
     def _check_name(self, name: Any, kind: str) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -136,6 +147,16 @@ class _Translation:
 
     def _mac_of(self, own: dict[str, Any]) -> str | None:
         return self._macs[str(own["node"])] if self._is_default(own) else None
+
+
+@contextlib.contextmanager
+def _placed(item: Document) -> Iterator[None]:
+    """Say of a BadOption where its host, switch or link was added, if it does not know better."""
+    try:
+        yield
+    except BadOption as error:
+        error.where = error.where or str(item.get("at", ""))
+        raise
 
 
 def _address(text: Any, number: int, host: str) -> str | None:

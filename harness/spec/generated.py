@@ -63,6 +63,7 @@ def _translated(section: Tree) -> Tree:
     foreign = engine is not None and engine.value == "mininet"
     graph = load_graph(name, directory, plain, named.at, rehearsed=not foreign)
     document = document_of(graph, named.value, named.at, foreign=foreign)
+    made = _with_places(document, named.at)
     own = replace(section, whole=False)
     if foreign and isinstance(section.value, dict):
         # Mininet will read the file again, when it builds.
@@ -71,7 +72,16 @@ def _translated(section: Tree) -> Tree:
             "mininet_from": tree_of(os.path.abspath(directory), named.at),
         }
         own = replace(own, value=section.value | where)
-    return replace(merge(tree_of(document, named.at), own), at=section.at, key_at=section.key_at)
+    return replace(merge(made, own), at=section.at, key_at=section.key_at)
+
+
+def _with_places(document: dict[str, Any], at: str) -> Tree:
+    """The document as a tree whose links are placed where the topology's own file adds them."""
+    places = document.pop("at")
+    placed = tuple(tree_of(link, place or at) for link, place in zip(document["links"], places, strict=True))
+    tree = tree_of(document, at)
+    links = Tree(placed, at, at)
+    return replace(tree, value=tree.value | {"links": links}) if isinstance(tree.value, dict) else tree
 
 
 def _located(name: str, at: str) -> tuple[str, str]:

@@ -188,6 +188,8 @@ def test_what_a_broken_file_says(case: str, tmp_path: Path) -> None:
         of(f"{file_of(tmp_path, body)}:T")
     assert "\n" not in caught.value.line()
     assert caught.value.where.count(":") >= 2
+    if "self." in body:
+        assert "topo.py:4:" in caught.value.where
 
 
 @pytest.mark.parametrize(
