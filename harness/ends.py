@@ -28,12 +28,14 @@ from harness.testbed import Testbed, open_testbed
 from harness.testbed.onhost import described, hardware_address, know, open_end
 
 PORT = 47108
+GO, DONE = "go", "done"
+"""The steps between which the measured window lies."""
 STEP_S = 90.0
 """How long the other end may take for a step, beside what the step itself lasts."""
 # The other host may still have to wait for its turn, or for its driver.
 _FIRST_S, _LATER_S = 90.0, 45.0
 _TRY_S, _PAUSE_S, _LINGER_S = 1.0, 0.02, 3
-_UNHEARD_MS = 10_000
+_UNHEARD_MS, _KEEPALIVE_S = 10_000, 3
 _LENGTH = struct.Struct("!I")
 _LONGEST = 256 << 20
 
@@ -145,6 +147,9 @@ class OneOfTwo:
             raise self._failed_there(heard["error"])
         if heard.get("step") != step:
             raise self._lost(f"it is at {heard.get('step')}, this end at {step}")
+        if step in (GO, DONE):
+            # In the measured window the wire is the workload's alone.
+            self._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(step == DONE))
         told_there: Told = heard["told"]
         return told_there
 
@@ -196,8 +201,11 @@ class OneOfTwo:
         if line is None:
             raise self._lost(f"it did not come to the wire within {patience_s:.0f} s")
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A host that is gone acknowledges nothing. (No keep-alives: they would be packets in the measured window.)
+        # A host that is gone acknowledges nothing: neither what it was told, nor that this end is still there.
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+            line.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         # What was said last arrives before the interface is taken away.
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, _LINGER_S))
         line.settimeout(STEP_S)

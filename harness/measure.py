@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness import apply, fidelity, halves, probes
 from harness.confine import open_cells, used_between
-from harness.ends import STEP_S, Alone, Ends
+from harness.ends import DONE, GO, STEP_S, Alone, Ends
 from harness.evidence import Outcome, Part
 from harness.foreign import Foreign
 from harness.hogs import Hogs, hog_cpus, start_hogs
@@ -140,12 +140,12 @@ def _window(stage: Stage, players: list[Player], hogs: Hogs, ends: Ends) -> tupl
     threads = _napi_threads(testbed, spec)
     shaped = bool(testbed.qdiscs)
     before = probes.take(testbed.nodes, _pids(players, hogs), threads, shaped)
-    ends.meet("go", {})
+    ends.meet(GO, {})
     for player in reversed(players):
         player.begin()
     players[0].wait_done()
     # The end that has no client waits here, in its kernel, for all of the window.
-    _exchange(ends, "done", players, STEP_S + players[0].window_s())
+    _exchange(ends, DONE, players, STEP_S + players[0].window_s())
     ours = own_pids(players, hogs.pids())
     after = probes.take(testbed.nodes, _pids(players, hogs), threads, shaped)
     difference = probes.subtract(after, before, cpu_set(spec, ends), ours)
