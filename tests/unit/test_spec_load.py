@@ -129,7 +129,7 @@ def test_one_cell_that_needs_napi_gives_it_to_all_but_those_that_force_their_own
 
 
 def test_what_is_otherwise_in_a_guest_counts_there_alone(tmp_path: Path) -> None:
-    more = {
+    more: dict[str, Any] = {
         "repeat": 10,
         "cases": {"base": {}, "other": {"workload": {"size": 128}}},
         "quick": {"repeat": 7, "workload.duration": "100ms"},
