@@ -72,6 +72,8 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.devtools("Emulation.setEmulatedMedia", features=[scheme])
+        # A window nobody looks at has no focus of its own, and :focus would then match nothing.
+        self.devtools("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def press(self, *keys: str) -> None:
         """Keys to whatever has the focus."""

@@ -48,7 +48,11 @@ def _build(actions: Commands) -> None:
         "build", help="make the image from the pinned recipe, or take a published one in"
     )
     build.add_argument(
-        "--kernel", metavar="K[,K...]", help="kernel sets: 6.1, 6.12, 7.3 or all (default: 6.12)", type=_names
+        "--kernel",
+        metavar="K[,K...]",
+        action="extend",
+        type=_names,
+        help="kernel sets: 6.1, 6.12, 7.3 or all (default: 6.12)",
     )
     build.add_argument(
         "--from", dest="source", metavar="FILE_OR_URL", help="take in an image that was exported"
@@ -68,6 +72,7 @@ def kernel(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kernel",
         metavar="K[,K...]",
+        action="extend",
         type=_names,
         help="kernel sets to run under, interleaved by repetition",
     )
