@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,8 @@ _NIC_CPU = "nic:irqs_cpu"
 _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
 # Fewer ticks say nothing of a share: one is 10 ms of whatever the CPU was in at its end.
 _STEAL_TICKS_MIN = 3
+# A declared loss is a chance: so many standard deviations more are no doubt.
+_SIGMAS = 4.0
 
 
 FAR_CPUS = 1 << 16
@@ -314,9 +317,14 @@ def _unasked(outcome: Outcome, part: Part, polling: set[str]) -> str:
     return f"{polled} packets of {part.node} were busy-polled though no knob asked for it; is net.core.busy_read set?"
 
 
-def doubts(outcome: Outcome, metrics: dict[str, Any], checks: Checks, polling: set[str]) -> list[str]:
-    """Reasons not to believe the run's figures; empty when there are none. polling: nodes told to busy-poll."""
-    reasons = [*_noise(outcome, metrics, checks), *_losses(metrics, checks)]
+def doubts(
+    outcome: Outcome, metrics: dict[str, Any], checks: Checks, polling: set[str], declared_loss: float = 0.0
+) -> list[str]:
+    """Reasons not to believe the run's figures; empty when there are none.
+
+    polling: nodes told to busy-poll. declared_loss: share of requests that the links are told to lose.
+    """
+    reasons = [*_noise(outcome, metrics, checks), *_losses(metrics, checks, declared_loss)]
     reasons += dict.fromkeys(reason for part in outcome.parts if (reason := _unasked(outcome, part, polling)))
     before, after = outcome.difference.clocksources
     if before != after:
@@ -350,9 +358,12 @@ def _noise(outcome: Outcome, metrics: dict[str, Any], checks: Checks) -> list[st
     return reasons
 
 
-def _losses(metrics: dict[str, Any], checks: Checks) -> list[str]:
+def _losses(metrics: dict[str, Any], checks: Checks, declared: float) -> list[str]:
     """Lost requests are in no quantile, so a run that lost many looks better than it was."""
     lost, answered = metrics.get("lost") or 0, metrics.get("requests") or 0
-    if lost <= checks.max_lost_share * (lost + answered):
+    sent = lost + answered
+    chance = _SIGMAS * math.sqrt(sent * declared * (1 - declared))
+    if lost <= (declared + checks.max_lost_share) * sent + chance:
         return []
-    return [f"{lost} of {lost + answered} requests were lost; limit {checks.max_lost_share:.1%}"]
+    allowed = f", besides the {declared:.1%} that the links declare" if declared else ""
+    return [f"{lost} of {sent} requests were lost; limit {checks.max_lost_share:.1%}{allowed}"]

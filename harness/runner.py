@@ -15,6 +15,7 @@ from harness.ends import OneOfTwo
 from harness.errors import Interrupted, LostError, MissingError, PollbenchError
 from harness.knobs import KNOBS
 from harness.measure import Measured, hog_cpus, measure
+from harness.pathloss import round_trip_loss
 from harness.plan import Plan, Run
 from harness.spec.cells import CellSpec
 from harness.stopping import Stopper
@@ -197,7 +198,8 @@ def _doubts(run: Run, measured: Measured, metrics: dict[str, Any]) -> list[str]:
     spec = run.cell.spec
     checks, arrivals = spec.checks, spec.workload.described().get("arrivals")
     found = generator.doubts(measured.outcome.client, checks, arrivals)
-    found += evidence.doubts(measured.outcome, metrics, checks, _polling(run))
+    declared_loss = round_trip_loss(spec.topology, *spec.workload.nodes())
+    found += evidence.doubts(measured.outcome, metrics, checks, _polling(run), declared_loss)
     idle = evidence.idle_shares(measured.outcome, spec.contention_node())
     elapsed_s = measured.outcome.difference.elapsed_ns / 1e9
     found += hogs.duty_doubts(spec, metrics.get("hog_achieved_percent"), idle, elapsed_s)

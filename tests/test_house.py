@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("claims",),
     ("overview", "calibration", "probes", "held", "host"),
     ("plots", "agreement"),
-    ("report", "api", "apply", "evidence", "capabilities"),
+    ("report", "api", "apply", "evidence", "pathloss", "capabilities"),
     ("inject", "confine", "hogs", "fidelity", "ends"),
     ("stage", "halves"),
     ("players",),

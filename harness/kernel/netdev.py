@@ -108,13 +108,23 @@ def _napi(body: bytes) -> Napi:
 
 @cache
 def _family() -> int:
-    """The number that this kernel gave to the family: fixed until the next boot, so asked for once."""
-    body = _GENL_HEADER.pack(_CTRL_GETFAMILY, 1, 0) + attr_text(_CTRL_FAMILY_NAME, "netdev")
+    found = family("netdev")
+    if found is None:
+        raise OSError(errno.EOPNOTSUPP, "no netlink family netdev: needs Linux 6.8")
+    return found
+
+
+def family(name: str) -> int | None:
+    """The number that this kernel gave to a generic netlink family until the next boot; None where it has none.
+
+    To be asked makes the kernel load the module that brings the family, where there is one.
+    """
+    body = _GENL_HEADER.pack(_CTRL_GETFAMILY, 1, 0) + attr_text(_CTRL_FAMILY_NAME, name)
     with NetlinkSocket(NETLINK_GENERIC) as sock:
         try:
-            answers = sock.ask(Request(_CTRL_FAMILY, 0, body, "find the netlink family netdev"))
+            answers = sock.ask(Request(_CTRL_FAMILY, 0, body, f"find the netlink family {name}"))
         except NetlinkError as error:
             if error.errno != errno.ENOENT:
                 raise
-            raise OSError(errno.EOPNOTSUPP, "no netlink family netdev: needs Linux 6.8") from None
+            return None
     return int.from_bytes(attrs(answers[0], _GENL_HEADER.size)[_CTRL_FAMILY_ID], sys.byteorder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,18 @@ def load(models: Mapping[str, int]) -> dict[str, Any]:
 
 def _present() -> dict[str, str]:
     """PCI address of every NIC of this namespace by its hardware address."""
-    files, found = HostFiles("/"), {}
+    files = HostFiles("/")
+    return {files.text(f"/sys/class/net/{name}/address") or "": pci for name, pci in _pci_addresses(files)}
+
+
+def _pci_addresses(files: HostFiles) -> Iterator[tuple[str, str]]:
+    """Every PCI NIC of this namespace and the PCI address that it is at."""
     for device in files.names("/sys/class/net"):
         place = Path(f"/sys/class/net/{device}/device").resolve()
         # A virtio device lies below its PCI device.
         pci = next((part for part in (place, *place.parents) if part.name.count(":") == 2), None)
         if pci is not None and "pci" in str(pci):
-            found[files.text(f"/sys/class/net/{device}/address") or ""] = pci.name
-    return found
+            yield device, pci.name
 
 
 def fresh(model: str, pair: int, end: int) -> str:
@@ -77,14 +81,15 @@ def fresh(model: str, pair: int, end: int) -> str:
         (home / "bind").write_text(_known[mac])
     except OSError as error:
         raise PollbenchError("probe a NIC anew", on=where, got=str(error)) from error
-    return _await_device(mac, where)
+    return _await_device(_known[mac], where)
 
 
-def _await_device(mac: str, where: str) -> str:
+def _await_device(pci: str, where: str) -> str:
+    """Its name, found by its place: what a run gave a vmxnet3 as its address is its address when it comes back."""
     files, deadline = HostFiles("/"), time.monotonic() + _PATIENCE_S
     while True:
-        for device in files.names("/sys/class/net"):
-            if files.text(f"/sys/class/net/{device}/address") == mac:
+        for device, found in _pci_addresses(files):
+            if found == pci:
                 return device
         if time.monotonic() > deadline:
             raise PollbenchError(

@@ -61,8 +61,3 @@ class NetSysfs:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def has_module(name: str) -> bool:
-    """Is the kernel module loaded, or built in with parameters?"""
-    return os.path.isdir(f"/sys/module/{name}")

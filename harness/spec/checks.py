@@ -19,7 +19,9 @@ class Checks(Sparing):
         0.05, description="suspect above this: time of other programs on any one CPU of the set"
     )
     max_lost_share: Share = Field(
-        0.01, description="suspect above this: requests that were never answered, which no quantile shows"
+        0.01,
+        description="suspect above this: requests that were never answered, which no quantile shows; the loss that "
+        "links on the way declare is allowed for",
     )
     max_steal_share: Share = Field(
         0.02, description="suspect above this: CPU time that the hypervisor took from the CPU set"

@@ -18,11 +18,11 @@ from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import netns
 from harness.kernel.journal import Journal
 from harness.kernel.links import LOOPBACK_IFINDEX, link_dump, link_up
+from harness.kernel.netdev import family
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
 from harness.kernel.rtnl import missing_reason, missing_remedy, qdisc_dump
-from harness.kernel.sysfs import has_module
 from harness.layout import Layout, PortLayout
 from harness.mininet.load import child_environment, load_graph
 from harness.spec.topology import Controller, Emulator, Topology
@@ -146,7 +146,8 @@ def _request(topology: Topology, switch: str, controller: str | None) -> dict[st
         "switch": switch,
         "controller": controller,
         "stp": topology.stp,
-        "kernel_datapath": has_module("openvswitch"),
+        # To ask for the family loads the module: a look at what is loaded would find nothing on the first run.
+        "kernel_datapath": family("ovs_datapath") is not None,
     }
 
 

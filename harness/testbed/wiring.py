@@ -66,8 +66,12 @@ class Wiring:
                 with NetlinkSocket() as outside:
                     outside.batch([links.adopt(socket.if_nametoindex(device), end)])
                 with _on(port.node):
-                    if link.nic not in _ADDRESS_WHEN_UP:
-                        self._sockets[port.node].batch([links.set_address(end)])
+                    first = end
+                    if link.nic in _ADDRESS_WHEN_UP:
+                        # Its own again: it keeps an earlier run's, and to be given that once more would change nothing.
+                        made = nics.address(link.nic, seen[link.nic], port.end)
+                        first = end._replace(mac=bytes.fromhex(made.replace(":", "")))
+                    self._sockets[port.node].batch([links.set_address(first)])
                 with in_netns(self._fds[port.node]):
                     nics.set_queues(port.device, link.queues)
             seen[link.nic] += 1

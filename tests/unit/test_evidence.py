@@ -168,6 +168,15 @@ def test_lost_requests_are_no_answers() -> None:
     assert "100 of 1000 requests were lost; limit 1.0%" in evidence.doubts(run, metrics, Checks(), {"c", "s"})
 
 
+@pytest.mark.parametrize(("lost", "doubted"), [(20, False), (40, False), (60, True)])
+def test_a_declared_loss_is_allowed_for(lost: int, doubted: bool) -> None:
+    """2 % declared, 1 % allowed besides: 30 of 1000, and as many as chance may add, no more."""
+    run = outcome(client=CLIENT | {"requests": 1000, "answered": 1000 - lost, "lost": lost})
+    found = evidence.doubts(run, evidence.run_metrics(run), Checks(), {"c", "s"}, declared_loss=0.02)
+    said = f"{lost} of 1000 requests were lost; limit 1.0%, besides the 2.0% that the links declare"
+    assert (said in found) == doubted
+
+
 def test_one_tick_of_steal_says_nothing() -> None:
     short = difference(elapsed_ns=SECOND // 10, loads=Loads(), ticks={0: ticks(steal=2, idle=8)})
     run = outcome(difference=short, cpus={0})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError
 from harness.layout import Layout, plan_layout
+from harness.pathloss import round_trip_loss
 from harness.spec.topology import Topology
 
 
@@ -141,3 +142,28 @@ def distance(plan: Layout, pairs: list[tuple[str, str]], start: str, end: str) -
                     reached[there] = reached[node] + 1
                     frontier.append(there)
     return reached.get(end)
+
+
+def test_loss_adds_up_along_the_path_and_back() -> None:
+    """a - r - b, and c beside r: 10 % each way on one link, 20 % one way on the next; c's link is on no path."""
+    lossy: list[Any] = [
+        {"between": ["a", "r"], "shape": {"loss": "10%"}},
+        {"between": ["r", "b"], "reverse": {"loss": "20%"}},
+        {"between": ["c", "r"], "shape": {"loss": "50%"}},
+        {"between": ["a", "d"]},
+    ]
+    topology = layout(lossy).topology
+    assert round_trip_loss(topology, "a", "b") == pytest.approx(1 - 0.9 * 0.8 * 0.9)
+    assert round_trip_loss(topology, "b", "a") == pytest.approx(1 - 0.9 * 0.8 * 0.9)
+    assert round_trip_loss(topology, "a", "d") == 0.0
+    assert round_trip_loss(topology, "d", "b") == pytest.approx(1 - 0.9 * 0.8 * 0.9)
+
+
+def test_of_equal_paths_the_most_lossy_counts() -> None:
+    links: list[Any] = [
+        ["a", "x"],
+        ["x", "b"],
+        ["a", "y"],
+        {"between": ["y", "b"], "forward": {"loss": "3%"}},
+    ]
+    assert round_trip_loss(layout(links).topology, "a", "b") == pytest.approx(0.03)
