@@ -144,6 +144,7 @@ def _run(
     except subprocess.TimeoutExpired:
         raise PollbenchError(f"run {argv[0]}", got=f"no end after {_TIMEOUT_S} s") from None
     if done.returncode:
+        apt.check_space(argv[0], done.stderr)
         last = " | ".join(done.stderr.strip().splitlines()[-4:])
         todo = (
             "as another user than root it needs the package uidmap and user namespaces"

@@ -53,7 +53,7 @@ def ours(emulator: Emulator, image: Image, workshop: Path) -> tuple[float, float
     """Seconds until the guest's first event, and until QEMU is gone, of a guest that has nothing to do."""
     from dataclasses import replace
 
-    nothing = replace(plan(workshop), cells=(), runs=())
+    nothing = replace(plan(workshop), runs=())
     (workshop / "job").write_bytes(job_image({"plan": nothing.to_json(), "nics": {}}))
     with open(workshop / "out", "wb") as out:
         out.truncate(1 << 20)
@@ -82,7 +82,7 @@ def virtme(emulator: Emulator, release: str, root: Path) -> float:
         "--busybox",
         shutil.which("busybox") or "busybox",
     ]
-    argv += ["--cpus", "2", "--memory", "1G", "--qemu", emulator.argv[0]]
+    argv += ["--cpus", "2", "--memory", "1G", "--qemu", shutil.which(emulator.argv[0]) or ""]
     argv += ["--qemu-opts=-accel tcg,thread=single", "--", "true"]
     begun = time.monotonic()
     done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
