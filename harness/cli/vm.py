@@ -118,7 +118,8 @@ def _run(arguments: argparse.Namespace) -> int:
     with stop_on_signals() as stopper:
         results = new_or_resumed(arguments, experiment, plan, manifest)
         _same_machine(results, chosen.name, emulator)
-        guests = Guests(home, emulator, chosen.name, stopper, keep=arguments.keep)
+        leave = arguments.accel == "auto"
+        guests = Guests(home, emulator, chosen.name, stopper, keep=arguments.keep, may_leave_kvm=leave)
         interrupted = carry_out(guests, [(plan, results)], arguments.redo)
         return report(arguments, plan, results, interrupted)
 

@@ -46,7 +46,7 @@ def choose(asked: str, home: Home, emulator: Emulator) -> Choice:
         return Choice("kvm")
     if asked == "kvm":
         raise MissingError("use KVM", got=reason, todo="leave --accel out to use tcg-virtual")
-    return Choice("tcg-virtual", f"{reason}; using tcg-virtual, model time")
+    return _emulated(reason)
 
 
 def kvm_trouble(home: Home, emulator: Emulator) -> str:
@@ -62,14 +62,24 @@ def kvm_trouble(home: Home, emulator: Emulator) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     trouble = _try_kvm(home, emulator)
-    memory.write_text(json.dumps({"key": key, "trouble": trouble}))
+    _remember(home, emulator, trouble)
     return trouble
 
 
-def remember_trouble(home: Home, emulator: Emulator, trouble: str) -> None:
-    """A guest under KVM did not come up although the probe passed: do not try again in this boot."""
-    key = f"{virt.boot_id()} {emulator.label()}"
-    (home.path / _MEMORY).write_text(json.dumps({"key": key, "trouble": trouble}))
+def without_kvm(home: Home, emulator: Emulator, trouble: str) -> Choice:
+    """What to use since a guest under KVM did not come up, although the probe passed; remembered as the probe is."""
+    found = f"KVM is present but unusable ({trouble})"
+    _remember(home, emulator, found)
+    return _emulated(found)
+
+
+def _emulated(reason: str) -> Choice:
+    return Choice("tcg-virtual", f"{reason}; using tcg-virtual, model time")
+
+
+def _remember(home: Home, emulator: Emulator, trouble: str) -> None:
+    document = {"key": f"{virt.boot_id()} {emulator.label()}", "trouble": trouble}
+    (home.path / _MEMORY).write_text(json.dumps(document))
 
 
 def _try_kvm(home: Home, emulator: Emulator) -> str:

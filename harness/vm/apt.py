@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -13,6 +15,8 @@ from harness.errors import MissingError, PollbenchError
 
 PUBLIC_MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+FULL = os.strerror(errno.ENOSPC)
+ROOM = "free 2 GB in the cache directory (XDG_CACHE_HOME names another) and in TMPDIR"
 _TIMEOUT_S = 600
 
 
@@ -65,9 +69,16 @@ def run(argv: list[str], cwd: Path | None = None, env: dict[str, str] | None = N
     except subprocess.TimeoutExpired:
         raise PollbenchError(f"run {argv[0]}", got=f"no end after {_TIMEOUT_S} s") from None
     if done.returncode:
+        check_space(argv[0], done.stderr)
         last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
         raise PollbenchError(f"run {argv[0]}", got=f"exit code {done.returncode}: {last}")
     return done.stdout
+
+
+def check_space(program: str, said: str) -> None:
+    """Raises PollbenchError if what a program said of its failure is that a disk is full."""
+    if FULL in said:
+        raise PollbenchError("build the image", got=f"{program}: no space left on the disk", todo=ROOM)
 
 
 class Suite:

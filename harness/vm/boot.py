@@ -195,7 +195,10 @@ class Boot:
             return GuestFailure(
                 "killed" if code < 0 else "QEMU failed", f"QEMU ended {how}; {child.last_words()}"
             )
-        return GuestFailure("oops" if "panic" in last or "Oops" in last else "early end", last)
+        # Said by the initramfs.
+        diskless = "no disk named" in last
+        todo = "is virtio_blk built in? Else name its modules by --modules" if diskless else ""
+        return GuestFailure("oops" if "panic" in last or "Oops" in last else "early end", last, todo)
 
     def _last(self, files: qemu.Files) -> str:
         text = _tail(files.console)

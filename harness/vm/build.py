@@ -88,11 +88,15 @@ def add_own_kernel(home: Home, bzimage: Path, modules: Path | None, tell: Tell) 
     """A user's own kernel as a set; the name it got. Raises PollbenchError when it lacks what the guest needs."""
     if not bzimage.is_file():
         raise InputError("read the kernel", str(bzimage), "there is no such file", where="--bzimage")
+    release = kernelimage.release_of(bzimage)
+    if modules is not None:
+        _check_modules(bzimage, release, modules)
     digest = sha256_of(bzimage)
     name = f"own-{digest[:12]}"
     with home.workshop() as workshop:
-        release = modules.name if modules is not None else name
-        files = kernelimage.assemble(release, bzimage, modules, workshop, {"bzimage": [str(bzimage), digest]})
+        files = kernelimage.assemble(
+            release or name, bzimage, modules, workshop, {"bzimage": [str(bzimage), digest]}
+        )
         needed = set(recipe.BOOT_MODULES) & set(files.absent)
         if modules is None:
             tell(
@@ -107,6 +111,17 @@ def add_own_kernel(home: Home, bzimage: Path, modules: Path | None, tell: Tell) 
             tell(f"{bzimage.name}: not in this kernel, so not in the guest: {' '.join(files.absent)}")
         _keep_kernel(home, name, files)
     return name
+
+
+def _check_modules(bzimage: Path, release: str, modules: Path) -> None:
+    """Are they a directory of modules, and this kernel's? Raises InputError."""
+    todo = f"name lib/modules/{release or 'RELEASE'}, as `make modules_install` leaves it"
+    if not (modules / "kernel").is_dir():
+        got = "there is no such directory" if not modules.is_dir() else "it has no directory `kernel`"
+        raise InputError("use modules", str(modules), got, todo, where="--modules")
+    if release and modules.name != release:
+        got = f"they are of {modules.name}, and {bzimage.name} is {release}"
+        raise InputError("use modules", str(modules), got, todo, where="--modules")
 
 
 def _keep_kernel(home: Home, name: str, files: kernelimage.KernelFiles) -> dict[str, str]:

@@ -18,7 +18,7 @@ from harness.spec.machine import Machine
 from harness.spec.topology import Topology
 from harness.stopping import Stopper
 from harness.store import ResultSet
-from harness.vm import recipe, wire
+from harness.vm import accel, recipe, wire
 from harness.vm.boot import Boot, Event, GuestFailure
 from harness.vm.emulator import Emulator
 from harness.vm.home import Home
@@ -34,7 +34,8 @@ class Guests:
     """Where guests come from, and what came of them.
 
     boots: per boot what it was, for the set's vm.json; keep: with its console, also where all went well.
-    retried: failures of guests that were booted once more.
+    retried: failures of guests that were booted once more; may_leave_kvm: where the first guest under KVM does not
+    come up, go on without (nobody asked for KVM, and no run was made under it).
     """
 
     home: Home
@@ -42,9 +43,11 @@ class Guests:
     accelerator: str
     stopper: Stopper
     keep: bool = False
+    may_leave_kvm: bool = False
     retried: list[str] = field(default_factory=list)
     boots: list[dict[str, Any]] = field(default_factory=list)
     _images: dict[str, Image] = field(default_factory=dict)
+    _came_up: bool = False
 
     def execute(
         self, plan: Plan, results: ResultSet, watcher: Watcher, redo: Collection[str] = ()
@@ -98,7 +101,7 @@ class Guests:
             if not left:
                 return
             trouble = self._boot(task, machine, left)
-            if trouble is None:
+            if trouble is None or self._without_kvm(task, trouble):
                 continue
             current = task.current if task.current in left else None
             name = current.run_id if current is not None else ""
@@ -111,6 +114,20 @@ class Guests:
             # It is the run that does it: no result, a failure with its reason; the others go on.
             task.save(self, current, wire.Answer(current.run_id, 0.0, error=trouble), {})
             left.remove(current)
+
+    def _without_kvm(self, task: _Task, trouble: GuestFailure) -> bool:
+        """The second half of the probe: KVM ran a boot sector, and not a guest. Remembered; True: go on without it."""
+        if self.accelerator != "kvm" or self._came_up:
+            return False
+        chosen = accel.without_kvm(self.home, self.emulator, trouble.line())
+        if not self.may_leave_kvm or any(share.results.records() for share in task.shares):
+            return False
+        self.accelerator = chosen.name
+        self.retried.append(chosen.why)
+        for share in task.shares:
+            account = share.results.manifest.get("vm") or {}
+            share.results.note(vm=account | {"accelerator": chosen.name})
+        return True
 
     def _lack(self, machine: Machine, topology: Topology) -> str:
         """What this QEMU cannot do of a machine and a topology; empty when it can do all."""
@@ -139,6 +156,7 @@ class Guests:
         account: dict[str, Any] = {}
 
         def tell(event: Event) -> None:
+            self._came_up |= event.get("ev") == "up"
             if event.get("ev") == "ready":
                 environment.update(_environment(event, self.accelerator, self.emulator))
                 found = told(event.get("machine"))

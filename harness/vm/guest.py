@@ -36,7 +36,7 @@ def main(job_disk: str, out_disk: str) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     found = nics.load(job["nics"])
     _warm_up()
-    spec = plan.runs[0].cell.spec
+    spec = plan.cells[0].spec
     cpus = {
         cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()
     }

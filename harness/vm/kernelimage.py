@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import re
 import shutil
 import struct
 import subprocess
@@ -110,6 +111,17 @@ def _initramfs(tree: ModuleTree | None, busybox: bytes) -> bytes:
     entries["pid1"] = cpio.executable((recipe.DATA / "pid1").read_bytes())
     # Not compressed: decompressing it in an emulated guest would take longer than reading it.
     return cpio.pack(entries)
+
+
+def release_of(path: Path) -> str:
+    """The release that a kernel says it is, as `uname -r` would; empty where it says nothing. Raises InputError."""
+    packed, data = path.read_bytes(), extract_elf(path)
+    if packed[:4] != _ELF:
+        # The boot protocol's kernel_version (Documentation/arch/x86/boot.rst).
+        place = 0x200 + struct.unpack_from("<H", packed, 0x20E)[0]
+        return packed[place:].split(b"\0", 1)[0].split(b" ", 1)[0].decode(errors="replace")
+    found = re.search(rb"Linux version (\S+) ", data)
+    return found[1].decode(errors="replace") if found else ""
 
 
 def expand_kernel(vmlinuz: Path, into: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,18 +40,19 @@ def build_root(workshop: Path) -> Built:
     # Else its user namespace has other users, who cannot pass through a private home directory: TMPDIR or /tmp.
     sources = workshop / "sources.list"
     sources.write_text(apt.source_line(recipe.SUITE, apt.mirror()))
-    _run([*_confined(), "mmdebstrap", *_options(listing), recipe.SUITE, str(tar), str(sources)], env)
+    _run(["mmdebstrap", *_options(listing), recipe.SUITE, str(tar), str(sources)], env, around=_own_mounts())
     with open(tar, "rb") as stream:
-        _run(["mksquashfs", "-", str(image), *_PACKING], env, stream.fileno())
+        # A tar says nothing of the top directory, which then is the caller's: let that be root.
+        owner = ["unshare", "--map-root-user", "--"] if os.geteuid() else []
+        _run(["mksquashfs", "-", str(image), *_PACKING], env, stream.fileno(), around=owner)
     tar.unlink()
     return Built(image, _installed(listing))
 
 
-def _confined() -> list[str]:
-    """What ends it with us, however we end; the mounts that root's makes of /proc and /sys go with it."""
-    bound = [str(loadgen.path()), *launch_options(None, {}), "exec", "--"]
+def _own_mounts() -> list[str]:
+    """As root, mmdebstrap mounts /proc and /sys in the tree: those mounts end with it."""
     own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
-    return [*bound, *(own if os.geteuid() == 0 else [])]
+    return own if os.geteuid() == 0 else []
 
 
 _PACKING = (
@@ -130,19 +132,23 @@ def _installed(listing: Path) -> dict[str, list[str]]:
     return found
 
 
-def _run(argv: list[str], env: dict[str, str], stdin: int = subprocess.DEVNULL) -> None:
+def _run(
+    argv: list[str], env: dict[str, str], stdin: int = subprocess.DEVNULL, around: Sequence[str] = ()
+) -> None:
+    """A program that ends with us, however we end. around: a command in whose hands it runs. Raises PollbenchError."""
+    bound = [str(loadgen.path()), *launch_options(None, {}), "exec", "--", *around, *argv]
     try:
         done = subprocess.run(
-            argv, env=env, stdin=stdin, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            bound, env=env, stdin=stdin, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
         raise PollbenchError(f"run {argv[0]}", got=f"no end after {_TIMEOUT_S} s") from None
     if done.returncode:
+        apt.check_space(argv[0], done.stderr)
         last = " | ".join(done.stderr.strip().splitlines()[-4:])
         todo = (
             "as another user than root it needs the package uidmap and user namespaces"
-            if os.geteuid()
+            if os.geteuid() and argv[0] == "mmdebstrap"
             else ""
         )
-        name = next(word for word in argv if word in ("mmdebstrap", "mksquashfs"))
-        raise PollbenchError(f"run {name}", got=f"exit code {done.returncode}: {last}", todo=todo)
+        raise PollbenchError(f"run {argv[0]}", got=f"exit code {done.returncode}: {last}", todo=todo)
