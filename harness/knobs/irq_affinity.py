@@ -9,6 +9,9 @@ from pydantic import Field
 from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
 from harness.units import CpuSet, format_cpus
 
+# An interrupt that was moved may still come on its old CPU once, the next time: one of each vector.
+_LEAST_SHARE = 0.99
+
 
 class IrqAffinitySettings(KnobModel):
     """Source: Documentation/core-api/irq/irq-affinity.rst. A veth pair has no interrupts."""
@@ -35,4 +38,7 @@ class IrqAffinity(Knob):
         there = sum(count for cpu, count in seen.irqs_by_cpu.items() if cpu in model.cpus)
         if not total:
             return Effect(None, "no interrupt came during the run")
-        return Effect(there == total, f"{there} of {total} interrupts came on CPU {format_cpus(model.cpus)}")
+        return Effect(
+            there >= _LEAST_SHARE * total,
+            f"{there} of {total} interrupts came on CPU {format_cpus(model.cpus)}",
+        )
