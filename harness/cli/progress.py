@@ -61,9 +61,8 @@ class Progress:
         if not self._number:
             return ""
         left_s = (time.monotonic() - self._begun) / self._number * (self._total - self._number)
-        return (
-            f"  {left_s // 60:.0f} min {left_s % 60:.0f} s left" if left_s >= 60 else f"  {left_s:.0f} s left"
-        )
+        minutes, seconds = divmod(round(left_s), 60)
+        return f"  {minutes} min {seconds} s left" if minutes else f"  {seconds} s left"
 
     def _clear(self) -> None:
         if self._live:
