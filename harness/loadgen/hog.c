@@ -13,6 +13,7 @@
 #include "events.h"
 #include "launch.h"
 #include "options.h"
+#include "relax.h"
 #include "stop.h"
 #include "threads.h"
 #include "usage.h"
@@ -68,8 +69,10 @@ static void sleep_until(int64_t ns)
 
 static void work_until(struct hog_work *work, int64_t ns)
 {
-    while (!stop_requested && clock_now_ns() < ns)
+    while (!stop_requested && clock_now_ns() < ns) {
         hog_work_portion(work);
+        relax(); /* once in a microsecond costs no load, and lets an emulator's other CPUs keep up */
+    }
 }
 
 /* The duty is wall-clock time: a thread that has to share its CPU gets less work done, and the CPU time it
