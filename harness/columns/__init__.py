@@ -223,12 +223,19 @@ METRICS: tuple[Column, ...] = (
         label="server sleeps/request",
     ),
     measured("client_involuntary", "count", "Times the client was pushed off its CPU.", "lower"),
-    measured("server_involuntary", "count", "Times the server was pushed off its CPU.", "lower"),
+    measured(
+        "server_involuntary",
+        "count",
+        "Times the server was pushed off its CPU.",
+        "lower",
+        label="server preemptions",
+    ),
     measured(
         "server_runqueue_wait_us",
         "us",
         "Time the server was ready and waited for a CPU, per request.",
         "lower",
+        label="server waited for its CPU, per request",
     ),
     measured("server_runqueue_wait_percent", "%", "The same, of the window; threads add up.", "lower"),
     measured(
@@ -248,7 +255,7 @@ METRICS: tuple[Column, ...] = (
         "lower",
     ),
     measured("set_system_percent", "%", "Time of the CPU set in the kernel, softirqs apart.", "lower"),
-    measured("set_softirq_percent", "%", "Softirq time of the CPU set.", "lower"),
+    measured("set_softirq_percent", "%", "Softirq time of the CPU set.", "lower", label="set softirq"),
     measured(
         "set_irq_percent", "%", "Hard-interrupt time of the CPU set, where the kernel tells it.", "lower"
     ),
@@ -260,7 +267,9 @@ METRICS: tuple[Column, ...] = (
         "Time of other programs on the CPU of the set that had most of it, of that CPU.",
         "lower",
     ),
-    measured("hog_achieved_percent", "%", "CPU time the hogs had, of their threads' wall time."),
+    measured(
+        "hog_achieved_percent", "%", "CPU time the hogs had, of their threads' wall time.", label="hogs' CPU"
+    ),
     measured(
         "turnaround_p99_us", "us", "99 % quantile of reply received to next request sent: lateness.", "lower"
     ),

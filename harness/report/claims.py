@@ -65,8 +65,8 @@ def evidence(finding: Finding) -> Iterator[str]:
         yield f"{ungranted_said(finding)}: {told(*finding.deciding)}"
     for condition in finding.conditions:
         yield f"{_MARKS[condition.state]}: {condition_line(condition)}"
-    if finding.shown:
-        yield f"why: {why_line(finding)}"
+    if finding.shown and (why := why_line(finding)):
+        yield f"why: {why}"
 
 
 def ungranted_said(finding: Finding) -> str:
@@ -95,7 +95,7 @@ def _shown_line(shown: Shown) -> str:
     for case, factors, value in shown.medians:
         own = tuple(pair for pair in factors if pair not in common)
         name = " ".join(filter(None, (case if several or not own else "", factors_said(own))))
-        told.append(f"{name} {_number(value)}{unit}")
+        told.append(f"{name} {_number(value)}{unit if value is not None else ''}")
     label = column.label or re.sub(r"_(us|percent|per_request)$", "", column.name).replace("_", " ")
     return f"{label}: {', '.join(told)}"
 
