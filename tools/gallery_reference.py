@@ -98,7 +98,10 @@ def _claim(host: Kept, guest: Kept, name: str) -> str:
     lines = [f"> {tested[0][1]['sentence']} ([{file}](../experiments/claims/{file}.yaml))"]
     for where, each in tested:
         lines += [">", f"> {where}: **{each['verdict']}**{_because(each)}"]
-        lines += [">", *(f"> - {line}" for line in each["evidence"])] if not each["reason"] else []
+        # The reason is its first line, where there is one.
+        evidence = each["evidence"][bool(each["reason"]) :]
+        if each["verdict"] != UNTESTABLE:
+            lines += [">", *(f"> - {line}" for line in evidence)]
     return "\n".join(lines) + "\n"
 
 
