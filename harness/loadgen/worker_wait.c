@@ -10,7 +10,7 @@
 #include "worker.h"
 
 #define EVENTS_PER_WAIT 64
-/* Connections looked at before the caller gets to look at the clock again. */
+/* Looks before the caller gets its turn again. */
 #define LOOKS 16
 
 /* Receives once. True: something came. */
@@ -31,10 +31,13 @@ static bool receive_from(struct worker *worker, struct connection *connection, i
     return false;
 }
 
-/* Only connections that owe a reply are looked at, in turn, until one has something. */
-static void look(struct worker *worker)
+/* Only connections that owe a reply are looked at, in turn, until one has something; where the next request has its
+ * time, none of them twice before the caller looks at the clock again. */
+static void look(struct worker *worker, bool may_sleep)
 {
-    for (int tries = 0; tries < LOOKS && worker->owing_count > 0; tries++) {
+    const size_t looks = may_sleep || worker->owing_count > LOOKS ? LOOKS : worker->owing_count;
+
+    for (size_t tries = 0; tries < looks && worker->owing_count > 0; tries++) {
         if (worker->cursor >= worker->owing_count)
             worker->cursor = 0;
         if (receive_from(worker, &worker->connections[worker->owing[worker->cursor++]], MSG_DONTWAIT))
@@ -100,11 +103,11 @@ void worker_receive(struct worker *worker, bool may_sleep)
         if (may_sleep && worker->count == 1)
             receive_from(worker, &worker->connections[0], 0);
         else
-            look(worker);
+            look(worker, may_sleep);
         break;
     case WAIT_SPIN:
     case WAIT_URING: /* no client has it */
     default:
-        look(worker);
+        look(worker, may_sleep);
     }
 }
