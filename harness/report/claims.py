@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness import columns
@@ -30,6 +31,7 @@ _MARKS = {
     "untestable": "not here",
 }
 _MANY = 1.5
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _EXPECTED = {
     "lower": "lower",
     "higher": "higher",
@@ -86,7 +88,7 @@ def why_line(finding: Finding) -> str:
 
 def _shown_line(shown: Shown) -> str:
     column = columns.metric(shown.metric)
-    unit = f" {column.unit}" if column.unit not in ("", "count") else ""
+    unit = column.unit if column.unit != "count" else ""
     if not any(value is not None for _, _, value in shown.medians):
         return ""
     several = len({case for case, _, _ in shown.medians}) > 1
@@ -95,7 +97,7 @@ def _shown_line(shown: Shown) -> str:
     for case, factors, value in shown.medians:
         own = tuple(pair for pair in factors if pair not in common)
         name = " ".join(filter(None, (case if several or not own else "", factors_said(own))))
-        told.append(f"{name} {_number(value)}{unit if value is not None else ''}")
+        told.append(f"{name} {_figures(unit, value)}")
     label = column.label or re.sub(r"_(us|percent|per_request)$", "", column.name).replace("_", " ")
     return f"{label}: {', '.join(told)}"
 
@@ -149,15 +151,14 @@ def subject(condition: Condition) -> str:
 def seen(condition: Condition, each: Comparison) -> str:
     """What was seen in one comparison: medians and the change with its interval, or why there is nothing."""
     unit = columns.metric(condition.expect.metric).unit
-    unit = f" {unit}" if unit else ""
     if each.change is None:
         if each.value is None or each.value.median is None:
             return each.why
         why = f" ({each.why})" if each.why else ""
-        interval = words.bracket(each.value.interval, gap="..")
-        return f"{_number(each.value.median)}{unit} {interval}{why}".rstrip()
+        interval = words.bracket(_scaled(each.value.interval, _scale(unit, each.value.median)[0]), gap="..")
+        return f"{_figures(unit, each.value.median)} {interval}{why}".rstrip()
     found = each.change
-    moved = f"{_number(found.base.median)} -> {_number(found.test.median)}{unit}"
+    moved = _figures(unit, found.base.median, found.test.median)
     ends = shares(found)
     size = words.times(found) if found.ratio is not None else ""
     between = f" [{_between(ends)}]" if ends and math.isfinite(ends.high) else ""
@@ -174,17 +175,31 @@ def label(condition: Condition) -> str:
 def short_seen(condition: Condition, each: Comparison) -> str:
     """The medians of one comparison alone, or why there are none."""
     unit = columns.metric(condition.expect.metric).unit
-    unit = f" {unit}" if unit else ""
     if each.change is not None:
-        return f"{_number(each.change.base.median)} -> {_number(each.change.test.median)}{unit}"
+        return _figures(unit, each.change.base.median, each.change.test.median)
     if each.value is None or each.value.median is None:
         return f"({each.why})"
-    return f"{_number(each.value.median)}{unit}"
+    return _figures(unit, each.value.median)
 
 
-def _number(value: float | None) -> str:
-    """A median; one of millions and more in powers of ten."""
-    return f"{value:.3g}" if value is not None and abs(value) >= 1e7 else words.short(value)
+def _figures(unit: str, *values: float | None) -> str:
+    """Medians with their unit: "12.1 -> 9.3 us"; bits per second by the thousand million."""
+    there = [abs(value) for value in values if value is not None]
+    if not there:
+        return " -> ".join("-" for _ in values)
+    scale, prefix = _scale(unit, max(there))
+    texts = [words.short(None if value is None else value / scale) for value in values]
+    return f"{' -> '.join(texts)} {prefix}{unit}".rstrip()
+
+
+def _scale(unit: str, greatest: float) -> tuple[float, str]:
+    """What a figure is divided by, and the prefix that its unit has then."""
+    fit = (each for each in _PREFIXES if unit == "bit/s" and greatest >= each[0])
+    return next(fit, (1.0, ""))
+
+
+def _scaled(ends: Interval | None, scale: float) -> Interval | None:
+    return ends and replace(ends, low=ends.low / scale, high=ends.high / scale)
 
 
 def _between(ends: Interval) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,24 @@ def test_a_set_judges_its_own_claims_and_says_what_it_had() -> None:
         "iommu": "cannot be tested here",
     }
     assert findings(claims.runs({"base": [1.0]})) == ()
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [(9.94e9, "9.94 -> 19.9 Gbit/s"), (2.5e5, "250 -> 500 kbit/s"), (40.0, "40.0 -> 80.0 bit/s")],
+)
+def test_bits_per_second_have_a_prefix(level: float, said: str) -> None:
+    source = runs({"base": around(level, 0), "test": around(2 * level, 0)})
+    source = replace(source, runs=source.runs.assign(background_bps=source.runs["rtt_p50_us"]))
+    found = outcome(source, LOWER | {"direction": "higher", "metric": "background_bps"})
+    (line, *_) = evidence(found)
+    assert said in line
+
+
+def test_no_reason_is_told_where_there_is_none() -> None:
+    source = runs({"base": "suspect", "test": "suspect"})
+    (found,) = judge(source, claim(LOWER, show=["drops"]))
+    assert found.shown and not [line for line in evidence(found) if line.startswith("why")]
 
 
 def test_a_verdict_that_flips_between_reruns_is_not_shown() -> None:
