@@ -21,7 +21,7 @@ from harness.plan import Plan, Run
 from harness.programs import Child, launch_options
 from harness.spec.machine import Machine
 from harness.stopping import Stopper
-from harness.vm import qemu, wire
+from harness.vm import diskless, qemu, wire
 from harness.vm.emulator import Emulator
 from harness.vm.guest import job_image
 from harness.vm.home import Home
@@ -77,7 +77,9 @@ class Boot:
             self._files(workshop) as files,
             contextlib.ExitStack() as stack,
         ):
-            self.argv = qemu.command(self.emulator, self.machine, self.accelerator, files, self.pairs)
+            # Each repetition has random numbers of its own: boots of one machine are else all the same.
+            machine = self.machine.model_copy(update={"seed": seed_of(self.machine.seed, self.runs[0].block)})
+            self.argv = qemu.command(self.emulator, machine, self.accelerator, files, self.pairs)
             child = stack.enter_context(self._start())
             try:
                 yield from self._follow(child, files, tell)
@@ -87,16 +89,22 @@ class Boot:
     @contextlib.contextmanager
     def _files(self, workshop: Path) -> Iterator[qemu.Files]:
         own = {name: workshop / name for name in ("job", "out", "console", "events")}
-        document = {"plan": _part(self.plan, self.runs).to_json(), "nics": self.pairs}
+        document = {
+            "plan": _part(self.plan, self.runs).to_json(),
+            "nics": self.pairs,
+            "accelerator": self.accelerator,
+            "output_bytes": self.machine.output_bytes,
+        }
         own["job"].write_bytes(job_image(document))
         for name in ("console", "events"):
             own[name].touch()
         with open(own["out"], "wb") as out:
             out.truncate(self.machine.output_bytes)
         image = self.image
+        initramfs = self._initrd(workshop, own["job"])
         yield qemu.Files(
             image.vmlinux,
-            image.initramfs,
+            initramfs or image.initramfs,
             image.root,
             image.modules,
             image.payload,
@@ -104,7 +112,20 @@ class Boot:
             own["out"],
             own["console"],
             own["events"],
+            diskless=initramfs is not None,
         )
+
+    def _initrd(self, workshop: Path, job: Path) -> Path | None:
+        """In model time, all that the guest reads, in one file; None where it has disks."""
+        image, sha256 = self.image, self.image.hashes.get("modules")
+        if self.accelerator != "tcg-virtual" or sha256 is None:
+            return None
+        driver = self.home.expanded(sha256, f"modules of {image.kernel}", diskless.loop_driver) / "loop.ko"
+        if not driver.exists():
+            return None  # a kernel of the user's own without it
+        images = {"root": image.root, "modules": image.modules, "payload": image.payload, "job": job}
+        diskless.write_initrd(workshop / "initrd", image.initramfs, driver, images)
+        return workshop / "initrd"
 
     @contextlib.contextmanager
     def _start(self) -> Iterator[Child]:
@@ -153,6 +174,8 @@ class Boot:
                 raise GuestFailure("hang", f"waited in vain for {waiting}; {self._last(files)}")
             if files.console.stat().st_size > _MAX_SAID or files.events.stat().st_size > _MAX_SAID:
                 raise GuestFailure("flood", f"the guest wrote more than {_MAX_SAID >> 20} MiB on its console")
+            if files.out.stat().st_size > self.machine.output_bytes:
+                raise GuestFailure("flood", "the guest wrote more than vm.output")
             self.stopper.pause(_LOOK_S)
 
     def _patience_s(self, run: Run) -> float:
@@ -209,6 +232,11 @@ class Boot:
         return (
             f"the console's last line: {wire.printable(lines[-1])[:200]}" if lines else "the console is empty"
         )
+
+
+def seed_of(seed: int, block: int) -> int:
+    """The seed of a boot: of the machine's, one for each repetition (from 1), within 32 bits."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{block}".encode()).digest()[:4])
 
 
 def _patient_s(child: Child) -> float:

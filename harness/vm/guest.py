@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from harness.vm.wire import Answer, pack
 _EVENTS_FD = 3
 _SECTOR = 512
 _OPEN_FILES = 1 << 16
+# A multiple of the tick of every kernel (1, 4 or 10 ms).
+_LONGEST_PAUSE_S = 0.02
 
 
 def main(job_disk: str, out_disk: str) -> None:
@@ -43,10 +46,12 @@ def main(job_disk: str, out_disk: str) -> None:
     host = set_guest(spec.machine.profile, cpus)
     machine = machine_facts(found) | {"host": host}
     tell("ready", environment=facts.environment(), machine=machine, uptime_s=facts.uptime_s())
-    out = OutDisk(out_disk)
+    out = Out(out_disk, job["output_bytes"])
     try:
         with stop_on_signals() as stopper:
             for run in plan.runs:
+                if job["accelerator"] == "tcg-virtual":
+                    time.sleep(pause_s(run))
                 tell("begin", run_id=run.run_id)
                 out.append(run.run_id, pack(make(run, stopper)))
     finally:
@@ -60,6 +65,15 @@ def _warm_up() -> None:
     """
     with contextlib.suppress(PollbenchError, OSError):
         subprocess.run([loadgen.path()], capture_output=True, check=False)
+
+
+def pause_s(run: Run) -> float:
+    """How long to wait before a run in model time: drawn anew for each repetition, the same when a plan is run again.
+
+    There a ping-pong falls into a cycle that depends on where the kernel's ticks stand when it begins. What follows
+    from that is chance, and not to be the same chance in every repetition.
+    """
+    return random.Random(f"{run.cell.spec.machine.seed}/{run.run_id}").uniform(0, _LONGEST_PAUSE_S)
 
 
 def make(run: Run, stopper: Stopper) -> Answer:
@@ -94,13 +108,12 @@ def read_job(disk: str) -> bytes:
         return file.read(int.from_bytes(file.read(8), "little"))
 
 
-class OutDisk:
-    """The raw disk that answers are appended to; the host reads each as soon as it is told of it."""
+class Out:
+    """The raw disk, or the port, that answers are appended to; the host reads each as soon as it is told of it."""
 
-    def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self._size = os.lseek(self._fd, 0, os.SEEK_END)
-        self._at = 0
+    def __init__(self, path: str, size: int) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        self._size, self._at = size, 0
 
     def append(self, run_id: str, data: bytes) -> None:
         """Write one answer and tell the host. Raises PollbenchError when there is no more room."""
@@ -108,13 +121,19 @@ class OutDisk:
         if self._at + len(padded) > self._size:
             tell("full", run_id=run_id, needs=self._at + len(padded), has=self._size)
             raise PollbenchError("keep a run", on="the output disk", got=os.strerror(errno.ENOSPC))
-        view, at = memoryview(padded), self._at
+        view = memoryview(padded)
         while view:
-            written = os.pwrite(self._fd, view, at)
-            view, at = view[written:], at + written
-        os.fsync(self._fd)
+            view = view[os.write(self._fd, view) :]
+        self._sync()
         tell("run", run_id=run_id, offset=self._at, size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        self._at = at
+        self._at += len(padded)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a port has nothing to sync
+                raise
 
     def close(self) -> None:
         """Release the disk."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
@@ -28,7 +28,10 @@ _IOMMU = {
 
 @dataclass(frozen=True)
 class Files:
-    """The files of one guest: verified artefacts, and what this boot alone reads and writes."""
+    """The files of one guest: verified artefacts, and what this boot alone reads and writes.
+
+    diskless: root, modules, payload and job are in the initramfs, and answers go through a port.
+    """
 
     vmlinux: Path
     initramfs: Path
@@ -39,6 +42,7 @@ class Files:
     out: Path
     console: Path
     events: Path
+    diskless: bool = field(default=False, kw_only=True)
 
 
 def command(
@@ -60,13 +64,7 @@ def command(
     if machine.iommu != "off":
         # No caching-mode: only devices handed through from the host need it, and under it the kernel is always strict.
         argv += ["-device", "intel-iommu,intremap=on"]
-    for name in ("root", "modules", "payload", "job"):
-        argv += _disk(name, getattr(files, name), "readonly=on")
-    argv += _disk("out", files.out, "cache=unsafe,discard=unmap,detect-zeroes=unmap")
-    # A file, never a socket: without a reader the guest's first write would block for good.
-    argv += ["-device", "virtio-serial-pci", "-chardev", f"file,id=ev,path={_escaped(files.events)}"]
-    argv += ["-device", "virtserialport,chardev=ev,name=events"]
-    return argv + _nics(emulator, machine, accelerator, pairs)
+    return argv + _exchange(files) + _nics(emulator, machine, accelerator, pairs)
 
 
 def kernel_command_line(machine: Machine, shell: bool = False) -> str:
@@ -109,6 +107,25 @@ def _processors(machine: Machine) -> list[str]:
     for one in range(machine.numa_nodes):
         for other in range(one + 1, machine.numa_nodes):
             argv += ["-numa", f"dist,src={one},dst={other},val={machine.numa_distance}"]
+    return argv
+
+
+def _exchange(files: Files) -> list[str]:
+    """What the guest reads and writes through."""
+    ports = {"events": files.events}
+    if files.diskless:
+        # Written at once by the CPU that rings, not by another thread in real time.
+        argv = ["-device", "virtio-serial-pci,ioeventfd=off"]
+        ports["out"] = files.out
+    else:
+        argv = ["-device", "virtio-serial-pci"]
+        for name in ("root", "modules", "payload", "job"):
+            argv += _disk(name, getattr(files, name), "readonly=on")
+        argv += _disk("out", files.out, "cache=unsafe,discard=unmap,detect-zeroes=unmap")
+    for name, path in ports.items():
+        # A file, never a socket: without a reader the guest's first write would block for good.
+        argv += ["-chardev", f"file,id={name},path={_escaped(path)}"]
+        argv += ["-device", f"virtserialport,chardev={name},name={name}"]
     return argv
 
 

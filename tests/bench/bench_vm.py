@@ -54,7 +54,9 @@ def ours(emulator: Emulator, image: Image, workshop: Path) -> tuple[float, float
     from dataclasses import replace
 
     nothing = replace(plan(workshop), runs=())
-    (workshop / "job").write_bytes(job_image({"plan": nothing.to_json(), "nics": {}}))
+    (workshop / "job").write_bytes(
+        job_image({"plan": nothing.to_json(), "nics": {}, "output_bytes": 1 << 20})
+    )
     with open(workshop / "out", "wb") as out:
         out.truncate(1 << 20)
     own = [workshop / name for name in ("job", "out", "console", "events")]
