@@ -61,8 +61,18 @@ class Ends(Protocol):
     def far(self) -> Far | None:
         """The other end, if there is one."""
 
-    def meet(self, step: str, told: Told, limit_s: float = STEP_S, watched: Sequence[Child] = ()) -> Told:
-        """Wait until the other end has come to this step too; what it tells. watched: must not end meanwhile."""
+    def meet(
+        self,
+        step: str,
+        told: Told,
+        limit_s: float = STEP_S,
+        watched: Sequence[Child] = (),
+        quiet_s: float = 0.0,
+    ) -> Told:
+        """Wait until the other end has come to this step too; what it tells.
+
+        watched: must not end meanwhile; quiet_s: for so long the wire is the workload's alone.
+        """
 
 
 class Alone:
@@ -81,9 +91,16 @@ class Alone:
         """None."""
         return None
 
-    def meet(self, step: str, told: Told, limit_s: float = STEP_S, watched: Sequence[Child] = ()) -> Told:
+    def meet(
+        self,
+        step: str,
+        told: Told,
+        limit_s: float = STEP_S,
+        watched: Sequence[Child] = (),
+        quiet_s: float = 0.0,
+    ) -> Told:
         """At once."""
-        del step, told, limit_s, watched
+        del step, told, limit_s, watched, quiet_s
         return {}
 
 
@@ -133,12 +150,23 @@ class OneOfTwo:
                     raise self._lost(f"it does not answer any more ({error})") from error
                 raise
 
-    def meet(self, step: str, told: Told, limit_s: float = STEP_S, watched: Sequence[Child] = ()) -> Told:
+    def meet(
+        self,
+        step: str,
+        told: Told,
+        limit_s: float = STEP_S,
+        watched: Sequence[Child] = (),
+        quiet_s: float = 0.0,
+    ) -> Told:
         """Say where this end is, and wait for the other. Raises what went wrong there, or LostError."""
         assert self._line is not None
+        deadline = time.monotonic() + limit_s
         try:
             _send(self._line, {"step": step, "told": dict(told)})
-            heard = self._hear(time.monotonic() + limit_s, watched)
+            if step == DONE:
+                self._await_quietly(quiet_s, watched)
+            heard = self._hear(deadline, watched)
+            self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
         except OSError as error:
             raise self._lost(str(error)) from error
         if heard is None:
@@ -147,25 +175,30 @@ class OneOfTwo:
             raise self._failed_there(heard["error"])
         if heard.get("step") != step:
             raise self._lost(f"it is at {heard.get('step')}, this end at {step}")
-        if step in (GO, DONE):
+        if step == GO:
             # In the measured window the wire is the workload's alone.
-            self._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(step == DONE))
+            self._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
         told_there: Told = heard["told"]
         return told_there
 
     # -- inside -------------------------------------------------------------------------------------------
 
     def _set_up(self, stack: contextlib.ExitStack, spec: CellSpec, journal: Journal) -> Testbed:
-        """An interface that was there a moment ago, and is not now, is the end of it: no run can be made any more."""
+        """Without its interface this end can make none of the runs."""
         try:
-            end = open_end(spec.topology, self.here, napi=spec.napi, journal=journal)
-            return stack.enter_context(end)
+            return stack.enter_context(open_end(spec.topology, self.here, napi=spec.napi, journal=journal))
         except MissingError as error:
-            if self._joined:
-                raise LostError(
-                    error.attempted, error.on, error.got, "it was there for the run before"
-                ) from error
-            raise
+            todo = "it was there for the run before" if self._joined else error.todo
+            raise LostError(error.attempted, error.on, error.got, todo) from error
+
+    def _await_quietly(self, quiet_s: float, watched: Sequence[Child]) -> None:
+        """Send nothing for so long, or until the other end speaks; then look again whether it is still there."""
+        assert self._line is not None
+        if not self._readable(self._line, time.monotonic() + quiet_s, watched):
+            # The time in which nobody was to be heard is not held against it.
+            unheard_ms = int(quiet_s * 1000) + _UNHEARD_MS
+            self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unheard_ms)
+        self._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def _hang_up(self) -> None:
         if self._line is not None:
@@ -200,15 +233,7 @@ class OneOfTwo:
             line = self._answer(node.fd, family, address, about, deadline)
         if line is None:
             raise self._lost(f"it did not come to the wire within {patience_s:.0f} s")
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A host that is gone acknowledges nothing: neither what it was told, nor that this end is still there.
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
-        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
-            line.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # What was said last arrives before the interface is taken away.
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, _LINGER_S))
-        line.settimeout(STEP_S)
+        set_up(line)
         return line
 
     def _call(
@@ -316,6 +341,19 @@ class OneOfTwo:
         return LostError(
             "measure with the other end", self.other, got, "its own line says more, if it is there"
         )
+
+
+def set_up(line: socket.socket) -> None:
+    """Have a line to the other end send at once, break when that is gone, and close when all has arrived."""
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A host that is gone acknowledges nothing: neither what it was told, nor that this end is still there.
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
+    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+        line.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # What was said last arrives before the interface is taken away.
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, _LINGER_S))
+    line.settimeout(STEP_S)
 
 
 def _send(line: socket.socket, message: Told) -> None:

@@ -126,10 +126,13 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
     return Measured(outcome, readings[0].samples, rows, stage.testbed.qdiscs, features)
 
 
-def _exchange(ends: Ends, step: str, players: list[Player], limit_s: float = STEP_S) -> None:
+def _exchange(
+    ends: Ends, step: str, players: list[Player], limit_s: float = STEP_S, quiet_s: float = 0.0
+) -> None:
     """Meet, and let every workload's player have what the one on the other host knows."""
     watched = players[0].stage.children
-    told = ends.meet(step, {player.name(""): player.hand_over() for player in players}, limit_s, watched)
+    own = {player.name(""): player.hand_over() for player in players}
+    told = ends.meet(step, own, limit_s, watched, quiet_s)
     for player in players:
         player.take_over(told.get(player.name(""), {}))
 
@@ -145,7 +148,7 @@ def _window(stage: Stage, players: list[Player], hogs: Hogs, ends: Ends) -> tupl
         player.begin()
     players[0].wait_done()
     # The end that has no client waits here, in its kernel, for all of the window.
-    _exchange(ends, DONE, players, STEP_S + players[0].window_s())
+    _exchange(ends, DONE, players, STEP_S + players[0].window_s(), spec.workload.life_ns() / 1e9)
     ours = own_pids(players, hogs.pids())
     after = probes.take(testbed.nodes, _pids(players, hogs), threads, shaped)
     difference = probes.subtract(after, before, cpu_set(spec, ends), ours)

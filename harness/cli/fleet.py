@@ -124,9 +124,10 @@ def _attempt(
     results: ResultSet,
     state: dict[str, Any],
 ) -> None:
-    """See who is there, collect what they have, share out what is missing, and let them make it."""
+    """See who is there and what they have, share out what is missing, and let them make it."""
     known = {run.run_id for run in plan.runs}
-    ready = crew.ready(list(crew.hosts))
+    before = results if state["attempts"] else None
+    ready = crew.ready(list(crew.hosts), before, known)
     if crew.pair and len(ready) < 2:
         away = ", ".join(name for name in crew.pair.hosts if name not in ready)
         raise MissingError("run on two hosts", away, "it is not ready", "see the lines above")
@@ -134,8 +135,6 @@ def _attempt(
         raise MissingError(
             "run on the fleet", ", ".join(crew.hosts), "no host is ready", "see the lines above"
         )
-    if state["attempts"]:
-        crew.collect(ready, results, known)
     made = splitting.hosts_of(results.records())
     if crew.pair is None:
         lot = splitting.allot(plan, split, ready, made, state["allotted"])

@@ -178,23 +178,18 @@ class ActionModule(ActionBase):
 
     def _fetch(self) -> dict[str, Any]:
         """Bring every finished run that is not in the set here; what was begun and not finished has another name."""
-        code, out, _ = self._shell(
-            f"cd {shlex.quote(self.place)} 2>/dev/null && find . -path '*/runs/*/run.json' | while read f; do "
-            'd=${f%/run.json}; case "${d##*/}" in .*) ;; *) echo "$(du -sk "$d" | cut -f1) $d";; esac; done'
+        _, out, _ = self._shell(
+            f"cd {shlex.quote(self.place)} 2>/dev/null && find . -path '*/runs/*/run.json' | "
+            "sed 's,/run.json$,,' | tr '\\n' '\\0' | xargs -0 -r du -sk"
         )
         wanted, there = str(self.given["into"]), str(self.given["have"])
         again = set(self.given.get("again") or [])
-        found = (
-            [line.strip().split(" ", 1) for line in out.splitlines() if " " in line.strip()]
-            if not code
-            else []
-        )
-        missing = {
-            path.rpartition("/")[2]: (int(size), path)
-            for size, path in found
-            if path.rpartition("/")[2] in again
-            or not os.path.isdir(os.path.join(there, path.rpartition("/")[2]))
-        }
+        missing = {}
+        for line in out.splitlines():
+            size, _, path = line.strip().partition("\t")
+            name = path.rpartition("/")[2]
+            if name[:1] not in ("", ".") and (name in again or not os.path.isdir(os.path.join(there, name))):
+                missing[name] = (int(size), path)
         fetched, chunk, weight = 0, list[str](), 0
         os.makedirs(wanted, exist_ok=True)
         for number, (size, path) in enumerate(missing.values(), 1):
