@@ -28,8 +28,8 @@ from harness.testbed import Testbed, open_testbed
 from harness.testbed.onhost import described, hardware_address, know, open_end
 
 PORT = 47108
-GO, DONE = "go", "done"
-"""The steps between which the measured window lies."""
+GO, DONE, FOUND = "go", "done", "found"
+"""The steps between which the measured window lies; and the last, after which each end may leave."""
 STEP_S = 90.0
 """How long the other end may take for a step, beside what the step itself lasts."""
 # The other host may still have to wait for its turn, or for its driver.
@@ -116,6 +116,8 @@ class OneOfTwo:
         self._token, self._facts, self._stopper = token, facts, stopper
         self._line: socket.socket | None = None
         self._joined = False
+        # Does the other end owe a word before it hangs up?
+        self._owed = False
 
     def holds(self, node: str) -> bool:
         """Is this node here?"""
@@ -135,9 +137,10 @@ class OneOfTwo:
         with contextlib.ExitStack() as stack:
             testbed = self._set_up(stack, spec, journal)
             stack.callback(self._hang_up)
+            self._owed = False
             try:
                 self._line = self._join(spec, testbed)
-                self._joined = True
+                self._joined = self._owed = True
                 own = {**self._facts, "interface": described(testbed)}
                 told = self.meet("link", {"mac": hardware_address(testbed), "facts": own})
                 know(testbed, told["mac"])
@@ -146,8 +149,8 @@ class OneOfTwo:
                 raise
             except (PollbenchError, OSError) as error:
                 self._tell(error)
-                if not isinstance(error, Interrupted) and not self._reacts(spec.workload.life_ns() / 1e9):
-                    raise self._lost(f"it does not answer any more ({error})") from error
+                if self._owed and not isinstance(error, Interrupted):
+                    self._hear_out(error, spec.workload.life_ns() / 1e9)
                 raise
 
     def meet(
@@ -168,9 +171,10 @@ class OneOfTwo:
             heard = self._hear(deadline, watched)
             self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
         except OSError as error:
-            raise self._lost(str(error)) from error
+            raise self._lost(error.strerror or str(error)) from error
         if heard is None:
             raise self._lost(f"nothing heard of it within {limit_s:.0f} s ({step})")
+        self._owed = step != FOUND and "error" not in heard
         if "error" in heard:
             raise self._failed_there(heard["error"])
         if heard.get("step") != step:
@@ -205,18 +209,21 @@ class OneOfTwo:
             self._line.close()
             self._line = None
 
-    def _reacts(self, busy_s: float) -> bool:
-        """Having been told that this end leaves, does the other do anything at all? It may be busy for so long."""
-        if self._line is None:
-            return True
+    def _hear_out(self, error: PollbenchError | OSError, busy_s: float) -> None:
+        """This end breaks: is it because the other has gone? That may be busy for so long. Raises LostError if it has.
+
+        Who breaks says so before it leaves: an end that hangs up without a word has died.
+        """
+        deadline, heard = time.monotonic() + busy_s + STEP_S, None
         try:
-            return self._readable(self._line, time.monotonic() + busy_s + STEP_S) and bool(
-                self._line.recv(1) or 1
-            )
-        except ConnectionError:
-            return True  # it has hung up: so it is there
-        except OSError:
-            return False
+            while heard is None or "error" not in heard:
+                heard = self._hear(deadline)
+                if heard is None:
+                    raise self._lost(f"it does not answer any more ({error})") from error
+        except OSError as broken:
+            raise self._lost(f"{broken.strerror or broken} ({error})") from error
+        if heard["error"].get("kind") == "gone":
+            raise self._failed_there(heard["error"]) from error
 
     def _join(self, spec: CellSpec, testbed: Testbed) -> socket.socket:
         """The client's end calls, the server's answers, about one and the same cell."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness import apply, fidelity, halves, probes
 from harness.confine import open_cells, used_between
-from harness.ends import DONE, GO, STEP_S, Alone, Ends
+from harness.ends import DONE, FOUND, GO, STEP_S, Alone, Ends
 from harness.evidence import Outcome, Part
 from harness.foreign import Foreign
 from harness.hogs import Hogs, hog_cpus, start_hogs
@@ -118,7 +118,7 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
     outcome = replace(outcome, groups=used, numa=_numa(spec, ends))
     features = _features(stage.testbed)
     if far := ends.far():
-        told = ends.meet("found", halves.pack(outcome, rows, features, files))
+        told = ends.meet(FOUND, halves.pack(outcome, rows, features, files))
         outcome = halves.together(outcome, halves.outcome_of(told, far.host), far.node)
         rows += halves.rows_of(told, far.host)
         features |= told["features"]

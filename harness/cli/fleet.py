@@ -101,11 +101,11 @@ def _conduct(
         arguments.interval,
         pair,
     )
-    interrupted = None
+    interrupted = False
     try:
         _attempt(arguments, crew, plan, split, results, state)
-    except Interrupted as error:
-        interrupted = error
+    except Interrupted:
+        interrupted = True
     except PollbenchError:
         if not state["attempts"]:
             # Nobody has measured anything: a set without a run helps nobody, least of all --resume.
@@ -160,9 +160,7 @@ def _attempt(
             crew.quiet().prepare(prepared, "restore", wish)
 
 
-def _report(
-    arguments: argparse.Namespace, plan: Plan, results: ResultSet, interrupted: Interrupted | None
-) -> int:
+def _report(arguments: argparse.Namespace, plan: Plan, results: ResultSet, interrupted: bool) -> int:
     from harness.cli.results import print_overview
     from harness.tables import write_tables
 
@@ -173,13 +171,11 @@ def _report(
         print_overview(results.path, "json" if arguments.json else "text")
         sys.stdout.flush()
     say(f"results: {results.path}")
-    if interrupted is not None:
-        say(f"pollbench: {interrupted.line()}; go on with --resume")
+    if interrupted:
+        say("pollbench: interrupted; what hosts finished is kept; go on with --resume")
         return EXIT_INTERRUPTED
     if missing:
-        say(
-            f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; with --resume other hosts make them"
-        )
+        say(f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; with --resume they are made")
         return EXIT_NOT_VALID
     if set(verdicts.values()) & {"failed", "inert", "suspect"}:
         return EXIT_NOT_VALID

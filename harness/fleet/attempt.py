@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,4 +98,8 @@ class Attempt:
 def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
     """Why a run ended before its share was done: what it says itself, else what could be seen."""
     told = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
-    return str(result.get("reason") or "") or (told[-1] if told else f"exit code {result.get('state')}")
+    reason, state = str(result.get("reason") or ""), str(result.get("state"))
+    # As a shell says it of a program that a signal ended.
+    if not reason and state.isdigit() and int(state) - 128 in set(signal.Signals):
+        reason = f"it was killed ({signal.Signals(int(state) - 128).name})"
+    return reason or (told[-1] if told else f"exit code {state}")

@@ -12,7 +12,12 @@ Told = Callable[[str, str, Mapping[str, Any]], None]
 UNREACHABLE = "unreachable"
 """How the reason of a host begins that nobody could speak to."""
 # Tasks whose message says itself what was done.
-_OWN_WORDS = ("Look at the host and at the version there", "Ship the share and start", "Follow")
+_OWN_WORDS = (
+    "Look at the host and at the version there",
+    "Ship the share and start",
+    "Follow",
+    "Put back what was killed, and remove",
+)
 
 
 @dataclass
@@ -48,4 +53,6 @@ def _reason(task: str, result: Mapping[str, Any]) -> str:
 def _words(result: Mapping[str, Any]) -> str:
     parts = [str(result.get(key) or "") for key in ("msg", "stderr", "module_stderr")]
     text = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
-    return text.removeprefix("Failed to connect to the host via ssh: ")[:400] or "it gave no reason"
+    for lead in ("Task failed: ", "Failed to connect to the host via ssh: "):
+        text = text.removeprefix(lead)
+    return text[:400] or "it gave no reason"
