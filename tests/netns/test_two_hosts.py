@@ -216,7 +216,7 @@ def dies_in_the_middle(bed: sshhosts.Bed, words: list[str]) -> dict[str, str]:
 def test_two_hosts_measure_a_wire_and_what_dies_or_is_killed_is_put_back(tmp_path: Path) -> None:
     experiment(tmp_path, repeat=RUNS // 2, duration="200ms")
     with sshhosts.open_bed(tmp_path, ["gen", "dut", "idle"]) as bed:
-        words = ["fleet", "run", "x.yaml", "-i", str(bed.inventory()), "--interval", "0.2"]
+        words = ["fleet", "run", "x.yaml", "-i", str(bed.inventory())]
         bed.wire("gen", "dut")
         plain(bed, words)
         is_killed_in_the_middle(bed, words)
@@ -224,7 +224,7 @@ def test_two_hosts_measure_a_wire_and_what_dies_or_is_killed_is_put_back(tmp_pat
         bed.unwire("gen")
         bed.plug("gen", 1)
         bed.plug("dut", 2)
-        kept = dies_in_the_middle(bed, [*words, "--resume"])
+        kept = dies_in_the_middle(bed, [*words, "--resume", "--interval", "0.2"])
         bed.plug("dut", 2)
         before = look(bed)
         again = bed.pollbench(*words, "--resume")

@@ -7,11 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from harness import ends
-from harness.errors import LostError
+from harness import ends, testbed
+from harness.errors import Interrupted, LostError, PollbenchError
 from harness.stopping import Stopper
 
 
@@ -74,3 +76,50 @@ def test_an_end_that_hangs_up_is_lost_at_once(both: tuple[ends.OneOfTwo, ends.On
     server._hang_up()
     with pytest.raises(LostError, match="measure with the other end on server"):
         client.meet("read", {})
+
+
+def leave(end: ends.OneOfTwo, why: BaseException, after: threading.Event | None = None) -> BaseException:
+    """Open this end, break in it, and what that comes to."""
+    spec: Any = SimpleNamespace(workload=SimpleNamespace(life_ns=lambda: 10**9))
+    none: Any = None
+    try:
+        with end.open(spec, none):
+            if after is not None:
+                assert after.wait(20)
+            raise why
+    except BaseException as error:  # noqa: BLE001  # it is what is asked for
+        return error
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        (Interrupted("interrupted", got="SIGTERM"), LostError),
+        (PollbenchError("set a knob", "eth1", "refused"), PollbenchError),
+        (KeyboardInterrupt(), LostError),
+    ],
+)
+def test_an_end_that_breaks_hears_whether_it_is_because_the_other_has_gone(
+    both: tuple[ends.OneOfTwo, ends.OneOfTwo],
+    monkeypatch: pytest.MonkeyPatch,
+    there: BaseException,
+    here: type[PollbenchError],
+) -> None:
+    none: Any = None
+    made = testbed.Testbed("token", {}, none, False, [])
+    lines = {id(end): end._line for end in both}
+    monkeypatch.setattr(ends.OneOfTwo, "_set_up", lambda *_: made)
+    monkeypatch.setattr(ends.OneOfTwo, "_join", lambda self, *_: lines[id(self)])
+    for name in ("hardware_address", "described", "know"):
+        monkeypatch.setattr(ends, name, lambda *_: "")
+    client, server = both
+    # Its program breaks, since the other end's has been ended; only then does it hear why.
+    broken = threading.Event()
+    found: list[BaseException] = []
+    thread = threading.Thread(target=lambda: found.append(leave(server, there, broken)))
+    thread.start()
+    threading.Timer(0.2, broken.set).start()
+    error = leave(client, PollbenchError("measure", "the client", "Connection refused"))
+    thread.join(20)
+    assert found == [there]
+    assert type(error) is here, error
