@@ -172,7 +172,8 @@ def _report(arguments: argparse.Namespace, plan: Plan, results: ResultSet, inter
         sys.stdout.flush()
     say(f"results: {results.path}")
     if interrupted:
-        say("pollbench: interrupted; what hosts finished is kept; go on with --resume")
+        todo = "go on with --resume" if missing else "no run is missing"
+        say(f"pollbench: interrupted; what hosts finished is kept; {todo}")
         return EXIT_INTERRUPTED
     if missing:
         say(f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; with --resume they are made")
