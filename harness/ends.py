@@ -28,8 +28,8 @@ from harness.testbed import Testbed, open_testbed
 from harness.testbed.onhost import described, hardware_address, know, open_end
 
 PORT = 47108
-GO, DONE = "go", "done"
-"""The steps between which the measured window lies."""
+GO, DONE, FOUND = "go", "done", "found"
+"""The steps between which the measured window lies; and the last, after which each end may leave."""
 STEP_S = 90.0
 """How long the other end may take for a step, beside what the step itself lasts."""
 # The other host may still have to wait for its turn, or for its driver.
@@ -61,8 +61,18 @@ class Ends(Protocol):
     def far(self) -> Far | None:
         """The other end, if there is one."""
 
-    def meet(self, step: str, told: Told, limit_s: float = STEP_S, watched: Sequence[Child] = ()) -> Told:
-        """Wait until the other end has come to this step too; what it tells. watched: must not end meanwhile."""
+    def meet(
+        self,
+        step: str,
+        told: Told,
+        limit_s: float = STEP_S,
+        watched: Sequence[Child] = (),
+        quiet_s: float = 0.0,
+    ) -> Told:
+        """Wait until the other end has come to this step too; what it tells.
+
+        watched: must not end meanwhile; quiet_s: for so long the wire is the workload's alone.
+        """
 
 
 class Alone:
@@ -81,9 +91,16 @@ class Alone:
         """None."""
         return None
 
-    def meet(self, step: str, told: Told, limit_s: float = STEP_S, watched: Sequence[Child] = ()) -> Told:
+    def meet(
+        self,
+        step: str,
+        told: Told,
+        limit_s: float = STEP_S,
+        watched: Sequence[Child] = (),
+        quiet_s: float = 0.0,
+    ) -> Told:
         """At once."""
-        del step, told, limit_s, watched
+        del step, told, limit_s, watched, quiet_s
         return {}
 
 
@@ -99,6 +116,8 @@ class OneOfTwo:
         self._token, self._facts, self._stopper = token, facts, stopper
         self._line: socket.socket | None = None
         self._joined = False
+        # Does the other end owe a word before it hangs up?
+        self._owed = False
 
     def holds(self, node: str) -> bool:
         """Is this node here?"""
@@ -118,9 +137,10 @@ class OneOfTwo:
         with contextlib.ExitStack() as stack:
             testbed = self._set_up(stack, spec, journal)
             stack.callback(self._hang_up)
+            self._owed = False
             try:
                 self._line = self._join(spec, testbed)
-                self._joined = True
+                self._joined = self._owed = True
                 own = {**self._facts, "interface": described(testbed)}
                 told = self.meet("link", {"mac": hardware_address(testbed), "facts": own})
                 know(testbed, told["mac"])
@@ -129,61 +149,81 @@ class OneOfTwo:
                 raise
             except (PollbenchError, OSError) as error:
                 self._tell(error)
-                if not isinstance(error, Interrupted) and not self._reacts(spec.workload.life_ns() / 1e9):
-                    raise self._lost(f"it does not answer any more ({error})") from error
+                if self._owed and not isinstance(error, Interrupted):
+                    self._hear_out(error, spec.workload.life_ns() / 1e9)
                 raise
 
-    def meet(self, step: str, told: Told, limit_s: float = STEP_S, watched: Sequence[Child] = ()) -> Told:
+    def meet(
+        self,
+        step: str,
+        told: Told,
+        limit_s: float = STEP_S,
+        watched: Sequence[Child] = (),
+        quiet_s: float = 0.0,
+    ) -> Told:
         """Say where this end is, and wait for the other. Raises what went wrong there, or LostError."""
         assert self._line is not None
+        deadline = time.monotonic() + limit_s
         try:
             _send(self._line, {"step": step, "told": dict(told)})
-            heard = self._hear(time.monotonic() + limit_s, watched)
+            if step == DONE:
+                self._await_quietly(quiet_s, watched)
+            heard = self._hear(deadline, watched)
+            self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
         except OSError as error:
-            raise self._lost(str(error)) from error
+            raise self._lost(error.strerror or str(error)) from error
         if heard is None:
             raise self._lost(f"nothing heard of it within {limit_s:.0f} s ({step})")
+        self._owed = step != FOUND and "error" not in heard
         if "error" in heard:
             raise self._failed_there(heard["error"])
         if heard.get("step") != step:
             raise self._lost(f"it is at {heard.get('step')}, this end at {step}")
-        if step in (GO, DONE):
+        if step == GO:
             # In the measured window the wire is the workload's alone.
-            self._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(step == DONE))
+            self._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
         told_there: Told = heard["told"]
         return told_there
 
     # -- inside -------------------------------------------------------------------------------------------
 
     def _set_up(self, stack: contextlib.ExitStack, spec: CellSpec, journal: Journal) -> Testbed:
-        """An interface that was there a moment ago, and is not now, is the end of it: no run can be made any more."""
+        """Without its interface this end can make none of the runs."""
         try:
-            end = open_end(spec.topology, self.here, napi=spec.napi, journal=journal)
-            return stack.enter_context(end)
+            return stack.enter_context(open_end(spec.topology, self.here, napi=spec.napi, journal=journal))
         except MissingError as error:
-            if self._joined:
-                raise LostError(
-                    error.attempted, error.on, error.got, "it was there for the run before"
-                ) from error
-            raise
+            todo = "it was there for the run before" if self._joined else error.todo
+            raise LostError(error.attempted, error.on, error.got, todo) from error
+
+    def _await_quietly(self, quiet_s: float, watched: Sequence[Child]) -> None:
+        """Send nothing for so long, or until the other end speaks; then look again whether it is still there."""
+        assert self._line is not None
+        if not self._readable(self._line, time.monotonic() + quiet_s, watched):
+            # The time in which nobody was to be heard is not held against it.
+            unheard_ms = int(quiet_s * 1000) + _UNHEARD_MS
+            self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unheard_ms)
+        self._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def _hang_up(self) -> None:
         if self._line is not None:
             self._line.close()
             self._line = None
 
-    def _reacts(self, busy_s: float) -> bool:
-        """Having been told that this end leaves, does the other do anything at all? It may be busy for so long."""
-        if self._line is None:
-            return True
+    def _hear_out(self, error: PollbenchError | OSError, busy_s: float) -> None:
+        """This end breaks: is it because the other has gone? That may be busy for so long. Raises LostError if it has.
+
+        Who breaks says so before it leaves: an end that hangs up without a word has died.
+        """
+        deadline, heard = time.monotonic() + busy_s + STEP_S, None
         try:
-            return self._readable(self._line, time.monotonic() + busy_s + STEP_S) and bool(
-                self._line.recv(1) or 1
-            )
-        except ConnectionError:
-            return True  # it has hung up: so it is there
-        except OSError:
-            return False
+            while heard is None or "error" not in heard:
+                heard = self._hear(deadline)
+                if heard is None:
+                    raise self._lost(f"it does not answer any more ({error})") from error
+        except OSError as broken:
+            raise self._lost(f"{broken.strerror or broken} ({error})") from error
+        if heard["error"].get("kind") == "gone":
+            raise self._failed_there(heard["error"]) from error
 
     def _join(self, spec: CellSpec, testbed: Testbed) -> socket.socket:
         """The client's end calls, the server's answers, about one and the same cell."""
@@ -200,15 +240,7 @@ class OneOfTwo:
             line = self._answer(node.fd, family, address, about, deadline)
         if line is None:
             raise self._lost(f"it did not come to the wire within {patience_s:.0f} s")
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A host that is gone acknowledges nothing: neither what it was told, nor that this end is still there.
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
-        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
-            line.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        # What was said last arrives before the interface is taken away.
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, _LINGER_S))
-        line.settimeout(STEP_S)
+        set_up(line)
         return line
 
     def _call(
@@ -316,6 +348,19 @@ class OneOfTwo:
         return LostError(
             "measure with the other end", self.other, got, "its own line says more, if it is there"
         )
+
+
+def set_up(line: socket.socket) -> None:
+    """Have a line to the other end send at once, break when that is gone, and close when all has arrived."""
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # A host that is gone acknowledges nothing: neither what it was told, nor that this end is still there.
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
+    for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+        line.setsockopt(socket.IPPROTO_TCP, option, _KEEPALIVE_S)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # What was said last arrives before the interface is taken away.
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, _LINGER_S))
+    line.settimeout(STEP_S)
 
 
 def _send(line: socket.socket, message: Told) -> None:

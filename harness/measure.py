@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from harness import apply, fidelity, halves, probes
 from harness.confine import open_cells, used_between
-from harness.ends import DONE, GO, STEP_S, Alone, Ends
+from harness.ends import DONE, FOUND, GO, STEP_S, Alone, Ends
 from harness.evidence import Outcome, Part
 from harness.foreign import Foreign
 from harness.hogs import Hogs, hog_cpus, start_hogs
@@ -118,7 +118,7 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
     outcome = replace(outcome, groups=used, numa=_numa(spec, ends))
     features = _features(stage.testbed)
     if far := ends.far():
-        told = ends.meet("found", halves.pack(outcome, rows, features, files))
+        told = ends.meet(FOUND, halves.pack(outcome, rows, features, files))
         outcome = halves.together(outcome, halves.outcome_of(told, far.host), far.node)
         rows += halves.rows_of(told, far.host)
         features |= told["features"]
@@ -126,10 +126,13 @@ def _with_programs(stage: Stage, rows: list[dict[str, Any]], files: dict[str, by
     return Measured(outcome, readings[0].samples, rows, stage.testbed.qdiscs, features)
 
 
-def _exchange(ends: Ends, step: str, players: list[Player], limit_s: float = STEP_S) -> None:
+def _exchange(
+    ends: Ends, step: str, players: list[Player], limit_s: float = STEP_S, quiet_s: float = 0.0
+) -> None:
     """Meet, and let every workload's player have what the one on the other host knows."""
     watched = players[0].stage.children
-    told = ends.meet(step, {player.name(""): player.hand_over() for player in players}, limit_s, watched)
+    own = {player.name(""): player.hand_over() for player in players}
+    told = ends.meet(step, own, limit_s, watched, quiet_s)
     for player in players:
         player.take_over(told.get(player.name(""), {}))
 
@@ -145,7 +148,7 @@ def _window(stage: Stage, players: list[Player], hogs: Hogs, ends: Ends) -> tupl
         player.begin()
     players[0].wait_done()
     # The end that has no client waits here, in its kernel, for all of the window.
-    _exchange(ends, DONE, players, STEP_S + players[0].window_s())
+    _exchange(ends, DONE, players, STEP_S + players[0].window_s(), spec.workload.life_ns() / 1e9)
     ours = own_pids(players, hogs.pids())
     after = probes.take(testbed.nodes, _pids(players, hogs), threads, shaped)
     difference = probes.subtract(after, before, cpu_set(spec, ends), ours)

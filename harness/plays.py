@@ -52,7 +52,9 @@ def play(
     """
     import ansible_runner
 
-    artifacts.mkdir(parents=True, exist_ok=True)
+    # How often it asks whether to stop, ansible-runner takes from this file alone; else every five seconds.
+    (artifacts / "env").mkdir(parents=True, exist_ok=True)
+    (artifacts / "env" / "settings").write_text(json.dumps({"pexpect_timeout": 1}))
     ident = f"{len(list(artifacts.glob('*-*'))) + 1:03d}-{name}"
     arguments = [f'-i "{each}"' for each in inventory] + list(options)
     # Answers to on_event that raise would end in ansible-runner's own thread of control: kept, and raised here.

@@ -21,6 +21,7 @@ step() { # NAME COMMAND...
 
 # On a busy host two programs may get into each other's way on real links: what failed has one more try, by itself,
 # and the log keeps both. A test that fails twice has failed. (The account of tiers is of the first, whole session.)
+# shellcheck disable=SC2317  # it is called by step
 run_tests() {
     # In place of pyproject's addopts, which keep no memory of failures: it would be a directory of root's in the checkout.
     options="addopts=-ra --strict-markers --strict-config --import-mode=importlib"

@@ -101,11 +101,11 @@ def _conduct(
         arguments.interval,
         pair,
     )
-    interrupted = None
+    interrupted = False
     try:
         _attempt(arguments, crew, plan, split, results, state)
-    except Interrupted as error:
-        interrupted = error
+    except Interrupted:
+        interrupted = True
     except PollbenchError:
         if not state["attempts"]:
             # Nobody has measured anything: a set without a run helps nobody, least of all --resume.
@@ -124,9 +124,10 @@ def _attempt(
     results: ResultSet,
     state: dict[str, Any],
 ) -> None:
-    """See who is there, collect what they have, share out what is missing, and let them make it."""
+    """See who is there and what they have, share out what is missing, and let them make it."""
     known = {run.run_id for run in plan.runs}
-    ready = crew.ready(list(crew.hosts))
+    before = results if state["attempts"] else None
+    ready = crew.ready(list(crew.hosts), before, known)
     if crew.pair and len(ready) < 2:
         away = ", ".join(name for name in crew.pair.hosts if name not in ready)
         raise MissingError("run on two hosts", away, "it is not ready", "see the lines above")
@@ -134,8 +135,6 @@ def _attempt(
         raise MissingError(
             "run on the fleet", ", ".join(crew.hosts), "no host is ready", "see the lines above"
         )
-    if state["attempts"]:
-        crew.collect(ready, results, known)
     made = splitting.hosts_of(results.records())
     if crew.pair is None:
         lot = splitting.allot(plan, split, ready, made, state["allotted"])
@@ -161,9 +160,7 @@ def _attempt(
             crew.quiet().prepare(prepared, "restore", wish)
 
 
-def _report(
-    arguments: argparse.Namespace, plan: Plan, results: ResultSet, interrupted: Interrupted | None
-) -> int:
+def _report(arguments: argparse.Namespace, plan: Plan, results: ResultSet, interrupted: bool) -> int:
     from harness.cli.results import print_overview
     from harness.tables import write_tables
 
@@ -174,13 +171,12 @@ def _report(
         print_overview(results.path, "json" if arguments.json else "text")
         sys.stdout.flush()
     say(f"results: {results.path}")
-    if interrupted is not None:
-        say(f"pollbench: {interrupted.line()}; go on with --resume")
+    if interrupted:
+        todo = "go on with --resume" if missing else "no run is missing"
+        say(f"pollbench: interrupted; what hosts finished is kept; {todo}")
         return EXIT_INTERRUPTED
     if missing:
-        say(
-            f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; with --resume other hosts make them"
-        )
+        say(f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; with --resume they are made")
         return EXIT_NOT_VALID
     if set(verdicts.values()) & {"failed", "inert", "suspect"}:
         return EXIT_NOT_VALID

@@ -46,7 +46,10 @@ def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
 
 def _row(name: str, found: dict[str, Any]) -> dict[str, Any]:
     facts, said = found.get("facts", {}), found.get("doctor", {})
-    lacks = [f"{label}: {'; '.join(reasons)}" for label, reasons in said.get("skips", {}).items()]
+    cases: dict[str, list[str]] = {}
+    for label, reasons in said.get("skips", {}).items():
+        cases.setdefault("; ".join(reasons), []).append(label)
+    lacks = [f"{', '.join(labels)}: {reason}" for reason, labels in cases.items()]
     if found.get("error"):
         lacks = [found["error"]]
     return {

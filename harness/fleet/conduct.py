@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from harness.errors import Interrupted
 from harness.fleet import wheel
+from harness.fleet.attempt import Attempt, Board
 from harness.fleet.inventory import Hosts
-from harness.fleet.merge import merge
+from harness.fleet.merge import merge, settle
 from harness.fleet.outcome import Outcomes
 from harness.fleet.pair import Pair
 from harness.fleet.split import Allotment, share_plan
@@ -21,19 +22,6 @@ from harness.store import ResultSet
 
 _FORKS = 50
 STATE_FILE = "fleet.json"
-
-
-class Board(Protocol):
-    """Who is told how each host does; one line for each."""
-
-    def state(self, host: str, text: str) -> None:
-        """What the host does now, or said last."""
-
-    def failed(self, host: str, reason: str) -> None:
-        """The host is out of this attempt, and why."""
-
-    def done(self, host: str, text: str) -> None:
-        """The host has done its share."""
 
 
 @dataclass
@@ -58,70 +46,72 @@ class Fleet:
 
     # -- plays ------------------------------------------------------------------------------------------------
 
-    def ready(self, names: Collection[str]) -> list[str]:
-        """The hosts that can measure, in the inventory's order: reached, with this version, as root."""
+    def ready(
+        self, names: Collection[str], before: ResultSet | None = None, known: Collection[str] = ()
+    ) -> list[str]:
+        """The hosts that can measure, in the inventory's order: reached, with this version, as root.
+
+        before: the set of an earlier attempt: what that left running is stopped, and what it finished of the `known`
+        runs is merged.
+        """
         for name in names:
             self.board.state(name, "looking")
 
-        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+        def told(host: str, task: str, result: Mapping[str, Any]) -> None:
             if "facts" in result and "version" in result["facts"]:
                 self.facts[host] = dict(result["facts"])
+            if task == "Fetch" and before is not None:
+                merge(before, self.incoming / host, known)
 
-        outcomes = self._play("fleet_ready", names, {}, told)
+        outcomes = Outcomes(told)
+        self._play("fleet_ready", names, self._fetching(before) if before else {}, outcomes)
+        if before is not None:
+            settle(before)
         return [name for name in self.hosts if name in self.facts and name not in outcomes.failed]
 
-    def collect(self, names: Collection[str], results: ResultSet, known: Collection[str]) -> None:
-        """Stop what an earlier attempt left running, and merge what it finished."""
-        variables = {"fleet_have": str(results.path / "runs"), "fleet_incoming": str(self.incoming)}
-        outcomes = self._play("fleet_collect", names, variables, None)
-        for name in names:
-            if name not in outcomes.failed:
-                merge(results, self.incoming / name, known)
+    def run(self, names: Collection[str], results: ResultSet, plan: Plan, lot: Allotment, name: str) -> None:
+        """Let hosts make their shares, as the attempt `name`; what each finished is merged as it comes.
 
-    def run(
-        self, names: Collection[str], results: ResultSet, plan: Plan, lot: Allotment, attempt: str
-    ) -> list[str]:
-        """Let hosts make their shares; what each finished is merged as it comes. The hosts that failed."""
-        shares = self.directory / "shares" / attempt
+        Raises Interrupted, when all of them have been stopped.
+        """
+        shares = self.directory / "shares" / name
         sizes = self._write_shares(shares, names, plan, lot)
+        attempt = Attempt(results, lot, self.incoming, self.board, sizes, self.pair)
         experiment = self.directory / "experiment.yaml"
         experiment.write_bytes(results.experiment)
-        merged = dict.fromkeys(names, 0)
-        reasons: dict[str, str] = {}
-
-        def told(host: str, task: str, result: Mapping[str, Any]) -> None:
-            if task == "Follow":
-                lines = [line for line in result.get("lines", []) if line.strip()]
-                if lines and not result.get("done"):
-                    self.board.state(host, lines[-1])
-                if result.get("done"):
-                    reasons[host] = "" if result.get("state") == "0" else _why(result, lines)
-            elif task == "Fetch":
-                merged[host] += len(merge(results, self.incoming / host, set(lot.host), lot.again))
-                text = f"{merged[host]} of {sizes[host]} runs"
-                if self.pair and host == self.pair.hosts[1]:
-                    # Records are kept at the other end.
-                    text, sizes[host] = "its end of the runs", int(bool(reasons.get(host)))
-                if merged[host] < sizes[host]:
-                    self.board.failed(host, f"{text}: {reasons.get(host) or 'it ended early'}")
-                else:
-                    self.board.done(host, text)
-
         variables = {
             "fleet_shares": str(shares),
-            "fleet_attempt": attempt,
+            "fleet_attempt": name,
             "fleet_experiment": str(experiment),
             "fleet_interval_s": self.interval_s,
-            "fleet_have": str(results.path / "runs"),
-            "fleet_incoming": str(self.incoming),
+            **self._fetching(results),
         }
+        outcomes = Outcomes(attempt.told)
         try:
-            outcomes = self._play("fleet_run", names, variables, told)
+            self._play(
+                "fleet_run",
+                names,
+                variables,
+                outcomes,
+                lambda: self.stopping() or bool(attempt.left_alone(outcomes.failed)),
+            )
         except Interrupted:
-            # What hosts have finished is worth having, and nothing of ours goes on there.
-            self.quiet().collect(names, results, set(lot.host))
-            raise
-        return [name for name in names if name in outcomes.failed or merged[name] < sizes[name]]
+            self._stop(attempt, outcomes.failed)
+            if self.stopping():
+                raise
+        finally:
+            settle(results)
+
+    def _stop(self, attempt: Attempt, failed: Mapping[str, str]) -> None:
+        """What hosts have finished is worth having, and nothing of ours goes on there."""
+        alone = attempt.left_alone(failed)
+        names = attempt.going(failed)
+        for name in names:
+            attempt.reasons.setdefault(name, f"stopped, since {alone} has ended" if alone else "stopped")
+            self.board.state(name, "stopping")
+        if names:
+            variables = self._fetching(attempt.results)
+            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.told))
 
     def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
         """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
@@ -132,7 +122,8 @@ class Fleet:
             counts[host] = sum(row["state"] in ("changed", "restored") for row in rows)
             self.board.state(host, f"{action}: {counts[host]} values")
 
-        outcomes = self._play("host", names, {"measuring_host_action": action, **variables}, told)
+        outcomes = Outcomes(told)
+        self._play("host", names, {"measuring_host_action": action, **variables}, outcomes)
         return [name for name in names if name not in outcomes.failed]
 
     def doctor(self, names: Collection[str], document: Any) -> dict[str, dict[str, Any]]:
@@ -147,7 +138,8 @@ class Fleet:
             found[host] |= {key: result[key] for key in ("facts", "doctor", "error") if key in result}
 
         variables = {"fleet_experiment": "" if document is None else str(experiment)}
-        outcomes = self._play("fleet_doctor", names, variables, told)
+        outcomes = Outcomes(told)
+        self._play("fleet_doctor", names, variables, outcomes)
         for name, reason in outcomes.failed.items():
             found[name]["error"] = reason
         return found
@@ -160,7 +152,7 @@ class Fleet:
             if "freed_bytes" in result:
                 freed[host] = {"freed_bytes": int(result["freed_bytes"]), "acts": result.get("acts", [])}
 
-        self._play("fleet_clean", names, {}, told)
+        self._play("fleet_clean", names, {}, Outcomes(told))
         return freed
 
     # -- inside -----------------------------------------------------------------------------------------------
@@ -170,11 +162,20 @@ class Fleet:
         """Where what is fetched lies until it is merged; on the set's own file system, so that merging is renaming."""
         return self.directory / "incoming"
 
-    def _play(self, name: str, names: Collection[str], variables: Mapping[str, Any], told: Any) -> Outcomes:
+    def _fetching(self, results: ResultSet) -> dict[str, str]:
+        return {"fleet_have": str(results.path / "runs"), "fleet_incoming": str(self.incoming)}
+
+    def _play(
+        self,
+        name: str,
+        names: Collection[str],
+        variables: Mapping[str, Any],
+        outcomes: Outcomes,
+        stopping: Callable[[], bool] | None = None,
+    ) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         limit = self.directory / "limit"
         limit.write_text("".join(f"{each}\n" for each in names))
-        outcomes = Outcomes(told)
         base = {
             "fleet_id": self.ident,
             "fleet_version": wheel.version(),
@@ -188,14 +189,13 @@ class Fleet:
             base,
             self.directory / "ansible",
             lambda event: self._take(event, outcomes),
-            self.stopping,
+            stopping or self.stopping,
             options,
             # Two that wait for each other have to be followed at the same time.
             max(min(self.forks, len(names)), 2 if self.pair else 1),
         )
         if played.status != "successful" and not outcomes.failed:
             raise explain(played, f"play {name}")
-        return outcomes
 
     def _take(self, event: Mapping[str, Any], outcomes: Outcomes) -> None:
         before = len(outcomes.failed)
@@ -243,9 +243,3 @@ class Fleet:
             pair=self.pair,
             _wheel=self._wheel,
         )
-
-
-def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
-    """Why a run ended before its share was done: what it says itself, else what could be seen."""
-    told = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
-    return str(result.get("reason") or "") or (told[-1] if told else f"exit code {result.get('state')}")

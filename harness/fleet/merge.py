@@ -21,19 +21,29 @@ def merge(
     Raises PollbenchError when the disk refuses.
     """
     moved = []
-    runs = results.path / "runs"
-    with atomic.explained("merge runs", runs):
+    runs = str(results.path / "runs")
+    with atomic.explained("merge runs", results.path / "runs"):
         if not incoming.is_dir():
             return []
         for name in sorted(name for name in os.listdir(incoming) if name in known):
-            if _move(os.path.join(incoming, name), runs / name, name in again):
-                atomic.give(runs / name, results.owner)
+            target = f"{runs}/{name}"
+            if _move(f"{incoming}/{name}", target, name in again):
+                atomic.give(target, results.owner)
                 moved.append(name)
-        atomic.sync_directory(runs)
     return moved
 
 
-def _move(source: str, target: Path, replacing: bool) -> bool:
+def settle(results: ResultSet) -> None:
+    """Put on the disk that runs were merged. Once for many shares: each time the disk is waited for.
+
+    What is not settled when the power fails is still on its host, and `--resume` fetches it.
+    """
+    runs = results.path / "runs"
+    with atomic.explained("merge runs", runs):
+        atomic.sync_directory(runs)
+
+
+def _move(source: str, target: str, replacing: bool) -> bool:
     """Rename a run directory to where there is none, or over the one that is there; whether it was moved.
 
     Whether one is there the rename says: to list a hundred thousand for every share would take longer than all else.
@@ -45,9 +55,10 @@ def _move(source: str, target: Path, replacing: bool) -> bool:
             raise
         if not replacing:
             return False
-        old = target.with_name(f".old-{target.name}")
+        place = Path(target)
+        old = place.with_name(f".old-{place.name}")
         atomic.discard_tree(old)
-        os.rename(target, old)
-        os.rename(source, target)
+        os.rename(place, old)
+        os.rename(source, place)
         atomic.discard_tree(old)
     return True

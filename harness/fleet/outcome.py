@@ -9,9 +9,15 @@ from typing import Any
 Told = Callable[[str, str, Mapping[str, Any]], None]
 """Called with host, what a task did (its `do`, or its action), and the task's result."""
 
-
+UNREACHABLE = "unreachable"
+"""How the reason of a host begins that nobody could speak to."""
 # Tasks whose message says itself what was done.
-_OWN_WORDS = ("Look at the host and at the version there", "Ship the share and start", "Follow")
+_OWN_WORDS = (
+    "Look at the host and at the version there",
+    "Ship the share and start",
+    "Follow",
+    "Put back what was killed, and remove",
+)
 
 
 @dataclass
@@ -29,7 +35,7 @@ class Outcomes:
             return
         kind = event["event"]
         if kind == "runner_on_unreachable":
-            self.failed[host] = f"unreachable: {_words(result)}"
+            self.failed[host] = f"{UNREACHABLE}: {_words(result)}"
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
             self.failed[host] = _reason(str(data.get("task", "")), result)
         elif kind in ("runner_on_ok", "runner_retry") and self.told is not None:
@@ -47,4 +53,6 @@ def _reason(task: str, result: Mapping[str, Any]) -> str:
 def _words(result: Mapping[str, Any]) -> str:
     parts = [str(result.get(key) or "") for key in ("msg", "stderr", "module_stderr")]
     text = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
-    return text.removeprefix("Failed to connect to the host via ssh: ")[:400] or "it gave no reason"
+    for lead in ("Task failed: ", "Failed to connect to the host via ssh: "):
+        text = text.removeprefix(lead)
+    return text[:400] or "it gave no reason"

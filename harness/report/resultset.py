@@ -126,8 +126,7 @@ def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
         runs = "1 run" if group.runs == 1 else f"{group.runs} runs"
         yield f"Left out, {runs} {group.verdict}, {where}{reason}.", "warn"
     if view.missing:
-        runs = "1 planned run is" if view.missing == 1 else f"{view.missing} planned runs are"
-        yield f"{runs} not made yet; go on with `pollbench run FILE --resume`.", "warn"
+        yield "; ".join(words.missing(view.missing, view.facts)) + ".", "warn"
 
 
 def _legend(view: Overview) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.compare import Change, Factors
 from harness.stats import Interval
@@ -113,6 +113,14 @@ def counts(verdicts: dict[str, int]) -> str:
 def sentence(text: str) -> str:
     """A remark as a sentence of its own."""
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def missing(runs: int, facts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+    """That so many planned runs are not made, and how to go on: two sentences. facts: as an Overview has them."""
+    (place,) = tuple(facts.get("place", ()))[:1] or ("host",)
+    command = {"vm": "vm run FILE", "fleet": "fleet run FILE -i INVENTORY"}.get(place, "run FILE")
+    many = "1 planned run is" if runs == 1 else f"{runs:,} planned runs are"
+    return f"{many} not made yet", f"go on with `pollbench {command} --resume`"
 
 
 def some(items: Iterable[str], limit: int = 4) -> str:

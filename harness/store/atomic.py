@@ -85,7 +85,7 @@ def make_directories(path: Path, owner: Owner | None = None) -> None:
             give(made, owner)
 
 
-def give(path: Path, owner: Owner | None) -> None:
+def give(path: Path | str, owner: Owner | None) -> None:
     """Give a path we made to its owner; a link is never followed."""
     if owner is not None:
         os.chown(path, *owner, follow_symlinks=False)

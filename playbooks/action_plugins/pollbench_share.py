@@ -34,6 +34,7 @@ _PR_SET_PDEATHSIG = 1
 _CHUNK_BYTES = 24 << 20
 # Shorter than the longest word of a command line (128 KiB), quoting included.
 _WORD_BYTES = 90_000
+_ROOT = "root is needed there: ansible_user=root, or ansible_become and what it asks for, in the inventory"
 
 
 class ActionModule(ActionBase):
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):
         words = _last(said).split()
         if not rest.startswith("0\n") or len(words) != 2 or words[0] != "pollbench":
             why = _last(said) or rest.partition("\n")[0] or code
-            return {"failed": True, "msg": f"{command} does not run: {why}"}
+            return {"failed": True, "msg": self._no_root(str(why)) or f"{command} does not run: {why}"}
         version = words[1]
         lines = rest.split("\n")[1:]
         facts = {
@@ -86,8 +87,7 @@ class ActionModule(ActionBase):
             )
             return {"failed": True, "msg": msg, "facts": facts}
         if not facts["root"]:
-            msg = "measuring needs root there: set ansible_become in the inventory"
-            return {"failed": True, "msg": msg, "facts": facts}
+            return {"failed": True, "msg": _ROOT, "facts": facts}
         return {"facts": facts}
 
     def _start(self) -> dict[str, Any]:
@@ -178,23 +178,18 @@ class ActionModule(ActionBase):
 
     def _fetch(self) -> dict[str, Any]:
         """Bring every finished run that is not in the set here; what was begun and not finished has another name."""
-        code, out, _ = self._shell(
-            f"cd {shlex.quote(self.place)} 2>/dev/null && find . -path '*/runs/*/run.json' | while read f; do "
-            'd=${f%/run.json}; case "${d##*/}" in .*) ;; *) echo "$(du -sk "$d" | cut -f1) $d";; esac; done'
+        _, out, _ = self._shell(
+            f"cd {shlex.quote(self.place)} 2>/dev/null && find . -path '*/runs/*/run.json' | "
+            "sed 's,/run.json$,,' | tr '\\n' '\\0' | xargs -0 -r du -sk"
         )
         wanted, there = str(self.given["into"]), str(self.given["have"])
         again = set(self.given.get("again") or [])
-        found = (
-            [line.strip().split(" ", 1) for line in out.splitlines() if " " in line.strip()]
-            if not code
-            else []
-        )
-        missing = {
-            path.rpartition("/")[2]: (int(size), path)
-            for size, path in found
-            if path.rpartition("/")[2] in again
-            or not os.path.isdir(os.path.join(there, path.rpartition("/")[2]))
-        }
+        missing = {}
+        for line in out.splitlines():
+            size, _, path = line.strip().partition("\t")
+            name = path.rpartition("/")[2]
+            if name[:1] not in ("", ".") and (name in again or not os.path.isdir(os.path.join(there, name))):
+                missing[name] = (int(size), path)
         fetched, chunk, weight = 0, list[str](), 0
         os.makedirs(wanted, exist_ok=True)
         for number, (size, path) in enumerate(missing.values(), 1):
@@ -266,17 +261,32 @@ class ActionModule(ActionBase):
         place, home = shlex.quote(self.directory), shlex.quote(str(self.given["home"]))
         own = str(self.given.get("command") or "")
         newest = f"$(ls -t {home}/*/venv/bin/pollbench 2>/dev/null | head -n 1)"
-        _, said, _ = self._shell(
-            f'c={shlex.quote(own)}; [ -n "$c" ] || c={newest}; [ -z "$c" ] || $c clean --json'
+        _, said, err = self._shell(
+            f'c={shlex.quote(own)}; [ -n "$c" ] || c={newest}; [ -z "$c" ] || $c clean --json; '
+            'echo "@@ $(id -u)"'
         )
+        said, mark, user = said.partition("@@ ")
+        if not mark or user.strip() != "0":
+            return {"failed": True, "msg": self._no_root(_last(err) or _last(said)) or _ROOT}
         try:
             acts = json.loads(said[said.index("[") :])
         except ValueError:  # there is none, or another version: nothing was killed by this one
             acts = []
-        _, out, _ = self._shell(f"[ -d {place} ] && du -sk {place} | cut -f1 && rm -rf -- {place}")
+        # It may be a disk of its own: then it is emptied.
+        _, out, err = self._shell(
+            f"[ ! -d {place} ] || {{ du -sk {place} | cut -f1; find {place} -mindepth 1 -delete; "
+            f"rmdir {place} 2>/dev/null; }}"
+        )
         size = out.strip()
+        if err.strip():
+            return {"failed": True, "msg": f"remove {self.directory}: {_last(err)}", "acts": acts}
         freed = int(size) * 1024 if size.isdigit() else 0
         return {"freed_bytes": freed, "acts": acts, "changed": bool(size or acts)}
+
+    def _no_root(self, why: str) -> str:
+        """The reason in words, where it is that the host does not make us root; else ""."""
+        become = getattr(self._connection, "become", None)
+        return f"{_ROOT} ({why})" if become is not None and f"{become.name}:" in why else ""
 
 
 def _last(text: str) -> str:

@@ -21,7 +21,7 @@ from harness.cli.board import HostBoard
 from harness.fleet import wheel
 from harness.fleet.conduct import Fleet
 from harness.fleet.inventory import hosts_in
-from harness.fleet.merge import merge
+from harness.fleet.merge import merge, settle
 from harness.store import ResultSet, records
 from harness.tables import write_tables
 from tests.netns import sshhosts
@@ -84,10 +84,16 @@ def merging(home: Path) -> None:
     incoming = home / "incoming"
     known = make_shares(incoming)
     total = SHARES * RUNS
+
+    def merge_all() -> None:
+        for share in range(SHARES):
+            merge(results, incoming / f"h{share}", known)
+        settle(results)
+
     os.sync()
     timed(
         f"merge {SHARES} shares of {RUNS} runs",
-        lambda: [merge(results, incoming / f"h{share}", known) for share in range(SHARES)],
+        merge_all,
         total,
         "run",
     )

@@ -136,6 +136,10 @@ class Bed:
         for number, netns in enumerate((first, second), 1):
             _address(netns, device, number)
 
+    def unwire(self, name: str, device: str = "eth1") -> None:
+        """Take a host's end of a cable away, and the other end with it."""
+        _run("ip", "-n", self.hosts[name].netns, "link", "delete", device)
+
     def plug(self, name: str, number: int, device: str = "eth1") -> None:
         """A host's NIC into a switch: when the host is gone, the others keep their carrier."""
         inside = ["ip", "-n", self.controller]
@@ -237,6 +241,9 @@ def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | N
             (host.home / "authorized_keys").write_bytes((home / "key.pub").read_bytes())
             _run("ip", "netns", "add", host.netns)
             stack.callback(_run, "ip", "netns", "delete", host.netns)
+            # Else each IPv6 address is tentative for a second or two after every plugging in and giving back.
+            dad = "/proc/sys/net/ipv6/conf/default/accept_dad"
+            _run("ip", "netns", "exec", host.netns, "sh", "-c", f"[ ! -e {dad} ] || echo 0 >{dad}")
             _run(*inside, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", host.netns)
             _run(*inside, "link", "set", name, "master", "bridge", "up")
             _run("ip", "-n", host.netns, "address", "add", f"{host.address}/24", "dev", "eth0")

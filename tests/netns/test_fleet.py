@@ -106,7 +106,6 @@ def test_hosts_that_fail_cost_their_share_and_others_make_it_later(tmp_path: Pat
         "fleet_ready",
         "fleet_run",
         "fleet_ready",
-        "fleet_collect",
         "fleet_run",
     ]
     assert all(

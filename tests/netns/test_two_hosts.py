@@ -16,7 +16,7 @@ import pytest
 
 from harness.store import ResultSet
 from tests.netns import sshhosts
-from tests.netns.test_fleet import line_of
+from tests.netns.test_fleet import MADE, line_of
 
 pytestmark = pytest.mark.skipif(bool(sshhosts.available()), reason=sshhosts.available())
 
@@ -39,6 +39,7 @@ cases:
 repeat: {repeat}
 seed: 1
 """
+RUNS = 10
 LOOKS = (
     ["ip", "-j", "-d", "link", "show", "dev", "eth1"],
     ["ip", "-j", "address", "show", "dev", "eth1"],
@@ -78,19 +79,11 @@ def look(bed: sshhosts.Bed) -> dict[str, list[str]]:
 
 
 def await_that(seen: Callable[[], Any], expected: Any) -> None:
-    """IPv6 looks for duplicates of an address for a second before it is in use, whoever sets the device up."""
+    """What is at its end has some moments to get there."""
     deadline = time.monotonic() + 6
     while (now := seen()) != expected:
         assert time.monotonic() < deadline, (now, expected)
         time.sleep(0.1)
-
-
-def settled(bed: sshhosts.Bed) -> dict[str, list[str]]:
-    deadline = time.monotonic() + 6
-    while any("tentative" in text for texts in look(bed).values() for text in texts):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return look(bed)
 
 
 def until(process: subprocess.Popen[str], pattern: str) -> str:
@@ -127,6 +120,18 @@ def own_run(directory: Path) -> int:
     raise AssertionError(f"no run below {directory}")
 
 
+def kill_while_it_measures(bed: sshhosts.Bed, name: str) -> None:
+    """A host's run ends, unasked, at a moment when it has the interface."""
+    pid, ask = own_run(bed.home / name), ["ip", "-n", bed.hosts[name].netns, "link", "show", "eth1"]
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        if subprocess.run(ask, capture_output=True, check=False).returncode:
+            break
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+
+
 def check_both_ends(record: dict[str, Any], path: Path) -> None:
     """What a run over two hosts says of itself, and the files it keeps."""
     assert record["verdict"] == "valid", record["reasons"]
@@ -149,24 +154,32 @@ def check_both_ends(record: dict[str, Any], path: Path) -> None:
     assert {"client.stdout.jsonl", "server.stdout.jsonl", "hog.stdout.jsonl", "samples.parquet"} <= said
 
 
-def dies_in_the_middle(bed: sshhosts.Bed, words: list[str]) -> None:
-    """The server's host loses its power, and gets it back."""
-    process = bed.start(*words)
-    # Lines that come together are told as one, the last.
-    said = until(process, r"gen  ([2-9]|1\d)/16")
-    bed.hosts["dut"].kill()
-    _, rest = process.communicate(timeout=120)
-    said += rest
-    assert process.returncode == 1, said
-    assert "measure with the other end on dut" in line_of("gen", said)
-    assert "unreachable" in line_of("dut", said)
-    assert "runs are missing; with --resume" in said
-    bed.hosts["dut"].boot()
-    bed.plug("dut", 2)
+def check_set(results: ResultSet, runs: int) -> None:
+    """Every run is there, and had both ends."""
+    records = results.records()
+    assert [record["environment"]["host"] for record in records] == ["gen / dut"] * runs
+    assert (results.path / "runs.csv").read_text().count("gen / dut") == runs
+    # Where others keep the CPUs busy, a window may pass in which hardly anything could be sent.
+    able = [record for record in records if record["metrics"].get("requests", 0) > 100]
+    assert able, [record["reasons"] for record in records]
+    for record in able:
+        check_both_ends(record, results.path)
+
+
+def plain(bed: sshhosts.Bed, words: list[str]) -> None:
+    """Nothing is in the way: every run has both ends, and both interfaces are as they were afterwards."""
+    before = look(bed)
+    done = bed.pollbench(*words, "--repeat", "1")
+    assert done.returncode in MADE, done.stderr
+    await_that(lambda: look(bed), before)
+    assert "2 of 2 runs" in line_of("gen", done.stderr, "done")
+    assert "its end of the runs" in line_of("dut", done.stderr, "done")
+    check_set(the_set(bed.home), 2)
 
 
 def is_killed_in_the_middle(bed: sshhosts.Bed, words: list[str]) -> None:
-    """The conductor is killed; the hosts go on without it, then one of them is killed as well."""
+    """The conductor is killed; the hosts go on without it, then one of them is killed as well, and put back."""
+    before = look(bed)
     process = bed.start(*words)
     until(process, r"gen  [1-9]\d*/\d")
     process.send_signal(signal.SIGKILL)
@@ -174,34 +187,50 @@ def is_killed_in_the_middle(bed: sshhosts.Bed, words: list[str]) -> None:
     await_that(
         lambda: [words for words in commands(bed.home) if b"ansible-playbook" in b" ".join(words[:2])], []
     )
-    os.kill(own_run(bed.home / "gen"), signal.SIGKILL)
-    assert "eth1" not in look(bed)["gen"][0]
+    kill_while_it_measures(bed, "gen")
+    done = bed.pollbench("fleet", "clean", "-i", str(bed.inventory()))
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "gen: restored interface eth1" in done.stdout
+    await_that(lambda: look(bed), before)
+    assert not bed.hosts["gen"].directory.exists()
 
 
-def test_what_dies_or_is_killed_is_put_back_and_the_rest_is_made_later(tmp_path: Path) -> None:
-    experiment(tmp_path, repeat=8, duration="200ms")
+def dies_in_the_middle(bed: sshhosts.Bed, words: list[str]) -> dict[str, str]:
+    """The server's host loses its power, and gets it back. What had been made, and when."""
+    process = bed.start(*words)
+    # Lines that come together are told as one, the last.
+    said = until(process, rf"gen  [2-5]/{RUNS}")
+    bed.hosts["dut"].kill()
+    _, rest = process.communicate(timeout=120)
+    said += rest
+    assert process.returncode == 1, said
+    assert "measure with the other end on dut" in line_of("gen", said)
+    assert "unreachable" in line_of("dut", said)
+    assert "runs are missing; with --resume" in said
+    kept = {record["run_id"]: record["started_utc"] for record in the_set(bed.home).records()}
+    assert 2 <= len(kept) < RUNS
+    bed.hosts["dut"].boot()
+    return kept
+
+
+def test_two_hosts_measure_a_wire_and_what_dies_or_is_killed_is_put_back(tmp_path: Path) -> None:
+    experiment(tmp_path, repeat=RUNS // 2, duration="200ms")
     with sshhosts.open_bed(tmp_path, ["gen", "dut", "idle"]) as bed:
+        words = ["fleet", "run", "x.yaml", "-i", str(bed.inventory())]
+        bed.wire("gen", "dut")
+        plain(bed, words)
+        is_killed_in_the_middle(bed, words)
+        # A host that is gone takes the other's carrier with it, unless a switch is between them.
+        bed.unwire("gen")
         bed.plug("gen", 1)
         bed.plug("dut", 2)
-        words = ["fleet", "run", "x.yaml", "-i", str(bed.inventory()), "--interval", "0.2"]
-        dies_in_the_middle(bed, words)
-        kept = {record["run_id"]: record["started_utc"] for record in the_set(tmp_path).records()}
-        assert 2 <= len(kept) < 16
-        before = settled(bed)
-        is_killed_in_the_middle(bed, [*words, "--resume"])
-        done = bed.pollbench("fleet", "clean", "-i", str(bed.inventory()))
-        assert done.returncode == 0, (done.stdout, done.stderr)
-        assert "gen: restored interface eth1" in done.stdout
-        await_that(lambda: look(bed), before)
-        assert not bed.hosts["gen"].directory.exists()
+        kept = dies_in_the_middle(bed, [*words, "--resume", "--interval", "0.2"])
+        bed.plug("dut", 2)
+        before = look(bed)
         again = bed.pollbench(*words, "--resume")
-        assert again.returncode == 0, again.stderr
+        assert again.returncode in MADE, again.stderr
         await_that(lambda: look(bed), before)
-    assert "its end of the runs" in line_of("dut", again.stderr, "done")
     results = the_set(tmp_path)
     made = {record["run_id"]: record["started_utc"] for record in results.records()}
-    assert len(made) == 16
     assert {name: made[name] for name in kept} == kept
-    for record in results.records():
-        check_both_ends(record, results.path)
-    assert (results.path / "runs.csv").read_text().count("gen / dut") == 16
+    check_set(results, RUNS)

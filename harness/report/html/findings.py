@@ -133,8 +133,8 @@ def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
         yield badge(group.verdict, group.runs), f" {cells}: {group.reason or 'no reason given'}{alike}"
     if view.missing:
-        many = "1 planned run is" if view.missing == 1 else f"{view.missing:,} planned runs are"
-        yield tag("strong", f"{many} not made yet."), " Go on with pollbench run FILE --resume."
+        lacking, todo = words.missing(view.missing, view.facts)
+        yield tag("strong", f"{lacking}."), f" {words.sentence(todo.replace('`', ''))}"
 
 
 def verdicts(view: Overview) -> Markup:
