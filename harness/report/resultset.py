@@ -127,7 +127,7 @@ def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
         yield f"Left out, {runs} {group.verdict}, {where}{reason}.", "warn"
     if view.missing:
         runs = "1 planned run is" if view.missing == 1 else f"{view.missing} planned runs are"
-        yield f"{runs} not made yet; go on with `pollbench run FILE --resume`.", "warn"
+        yield f"{runs} not made yet; the same command with `--resume` goes on.", "warn"
 
 
 def _legend(view: Overview) -> Iterator[str]:

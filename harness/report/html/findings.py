@@ -134,7 +134,7 @@ def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
         yield badge(group.verdict, group.runs), f" {cells}: {group.reason or 'no reason given'}{alike}"
     if view.missing:
         many = "1 planned run is" if view.missing == 1 else f"{view.missing:,} planned runs are"
-        yield tag("strong", f"{many} not made yet."), " Go on with pollbench run FILE --resume."
+        yield tag("strong", f"{many} not made yet."), " The same command with --resume goes on."
 
 
 def verdicts(view: Overview) -> Markup:
