@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 
 from harness.errors import EXIT_BAD_INPUT, EXIT_OK, InputError
 from harness.kernel import facts
 from harness.plan import Plan, estimate_s, make_plan
 from harness.spec.load import Experiment, check_cpus, load_experiment
+
+Takes = Callable[[Plan, int | None], float]
+"""Seconds that a plan's first repetitions take, None for all of them."""
 
 
 def overrides_of(texts: list[str]) -> list[tuple[str, str]]:
@@ -52,18 +56,19 @@ def plan(arguments: argparse.Namespace) -> int:
     return print_plan(experiment, made, as_json=arguments.json)
 
 
-def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, guest: bool = False) -> int:
-    """The matrix, the order, the time, and what this host will skip and why."""
+def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: Takes | None = None) -> int:
+    """The matrix, the order, the time, and what this host will skip and why. in_guests: what the plan takes there."""
     from harness.capabilities import lacks
 
-    missing = {cell.cell_id: [] if guest else lacks(cell.spec) for cell in made.cells}
+    takes = in_guests or estimate_s
+    missing = {cell.cell_id: [] if in_guests else lacks(cell.spec) for cell in made.cells}
     if as_json:
         skips = {cell_id: reasons for cell_id, reasons in missing.items() if reasons}
-        print(json.dumps(made.to_json() | _estimates(made) | {"skips": skips}, indent=2))
+        print(json.dumps(made.to_json() | _estimates(made, takes) | {"skips": skips}, indent=2))
         return EXIT_OK
     print(f"{made.name}: {experiment.description}" if experiment.description else made.name)
     print(
-        f"{_size(made)}; order {made.order}, seed {made.seed}; "
+        f"{_size(made, takes)}; order {made.order}, seed {made.seed}; "
         f"datapath {'napi' if made.cells[0].spec.napi else 'plain'}\n"
     )
     for cell in made.cells:
@@ -79,20 +84,20 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, guest: bool
     return EXIT_OK
 
 
-def _estimates(made: Plan) -> dict[str, float]:
-    found = {"estimate_s": round(estimate_s(made), 1)}
+def _estimates(made: Plan, takes: Takes) -> dict[str, float]:
+    found = {"estimate_s": round(takes(made, None), 1)}
     if made.adaptive is not None:
-        found["estimate_min_s"] = round(estimate_s(made, made.adaptive.least), 1)
+        found["estimate_min_s"] = round(takes(made, made.adaptive.least), 1)
     return found
 
 
-def _size(made: Plan) -> str:
+def _size(made: Plan, takes: Takes) -> str:
     """How many runs, and how long they take."""
-    cells, most = len(made.cells), in_words(estimate_s(made))
+    cells, most = len(made.cells), in_words(takes(made, None))
     rule = made.adaptive
     if rule is None:
         return f"{cells} cells x {made.repeat} repetitions = {len(made.runs)} runs, about {most}"
-    least = in_words(estimate_s(made, rule.least))
+    least = in_words(takes(made, rule.least))
     return (
         f"{cells} cells x {rule.least} to {rule.most} repetitions = {cells * rule.least} to {len(made.runs)} runs, "
         f"about {least} to {most}, {rule.words()}"

@@ -20,10 +20,6 @@ from harness.spec.load import Experiment, check_cpus, load_experiment
 from harness.stopping import Stopper
 from harness.store import ResultSet
 
-# Wall seconds under tcg-virtual on an idle host: a boot, a run over veth beside its traffic, a run over NICs that are
-# probed anew, and a second of traffic.
-_BOOT_S, _VETH_S, _NIC_S, _TRAFFIC = 15.0, 0.6, 5.0, 5.0
-
 
 @dataclass(frozen=True)
 class Piece:
@@ -158,19 +154,18 @@ class InGuests:
             manifest = guest_manifest(piece.plan, self._accelerator, self._emulator) | overrides
             options = _options(self._arguments, piece, self)
             parts.append((piece.plan, new_or_resumed(options, piece.experiment, piece.plan, manifest)))
-        guests = Guests(self._home, self._emulator, self._accelerator, stopper)
-        return carry_out(guests, parts) is not None
+        leave = self._arguments.accel == "auto"
+        guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave)
+        interrupted = carry_out(guests, parts)
+        self._accelerator = guests.accelerator
+        return interrupted is not None
 
     def takes_s(self, pieces: Sequence[Piece]) -> float:
-        """Boots, runs, and traffic in model time; several times as long where other programs want the CPUs."""
-        runs = [run for piece in pieces for run in piece.plan.runs]
-        boots = {(run.block, run.cell.spec.machine.model_dump_json()) for run in runs}
-        each = sum(
-            (_NIC_S if run.cell.spec.topology.needs_guest() else _VETH_S)
-            + _TRAFFIC * run.cell.spec.workload.takes_ns() / 1e9
-            for run in runs
-        )
-        return len(boots) * _BOOT_S + each
+        """Boots, runs, and traffic; several times as long where other programs want the CPUs."""
+        from harness.vm.estimate import expected_s
+
+        runs = (run for piece in pieces for run in piece.plan.runs)
+        return sum(expected_s(runs, self._accelerator or "tcg-virtual").values())
 
 
 def place_of(arguments: argparse.Namespace) -> Place:

@@ -15,12 +15,18 @@ from harness.plan import Run
 class Progress:
     """A Watcher. It has no thread and no timer: a redraw during a measurement would be measured with it."""
 
-    def __init__(self, names: Mapping[str, str] | None = None) -> None:
-        """names: by run, what stands before its cell where runs of several experiments are made together."""
-        self._names = names or {}
+    def __init__(
+        self, names: Mapping[str, str] | None = None, expected_s: Mapping[str, float] | None = None
+    ) -> None:
+        """names: by run, what stands before its cell where runs of several experiments are made together.
+
+        expected_s: by run, of all that are to be made, how long it may take; where absent, all take alike.
+        """
+        self._names, self._expected_s = names or {}, expected_s or {}
         self._live = is_live(sys.stderr)
         self._begun = time.monotonic()
         self._number = self._total = 0
+        self._done = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -30,20 +36,20 @@ class Progress:
     ) -> None:
         self._clear()
 
+    def booting(self, kernel: str, number: int, total: int) -> None:
+        """Say that a guest comes up, after so many runs."""
+        self._number, self._total = number, total
+        self._show(f"{number}/{total}  booting a guest with kernel {kernel}{self._left()}")
+
     def starting(self, run: Run, number: int, total: int) -> None:
         """Say what runs now, and how long all of it will take."""
         self._number, self._total = number, total
-        if self._live:
-            bar = "=" * round(20 * number / total)
-            line = (
-                f"[{bar:<20}] {number + 1}/{total}  {self._said(run)}  repetition {run.block}{self._left()}"
-            )
-            self._clear()
-            say(line[: _columns() - 1], end="")
+        self._show(f"{number + 1}/{total}  {self._said(run)}  repetition {run.block}{self._left()}")
 
     def finished(self, run: Run, record: dict[str, Any]) -> None:
         """Say what came of it."""
         self._number += 1
+        self._done += self._expected_s.get(run.run_id, 1.0)
         p50 = record["metrics"].get("rtt_p50_us")
         model = "model " if str(record["environment"].get("accelerator", "")).startswith("tcg") else ""
         figure = f"  p50 {p50:.2f} {model}us" if p50 is not None else ""
@@ -58,11 +64,18 @@ class Progress:
         return " ".join(filter(None, (self._names.get(run.run_id), run.cell.label())))
 
     def _left(self) -> str:
-        if not self._number:
+        if not self._done:
             return ""
-        left_s = (time.monotonic() - self._begun) / self._number * (self._total - self._number)
+        whole = sum(self._expected_s.values()) or float(self._total)
+        left_s = (time.monotonic() - self._begun) / self._done * (whole - self._done)
         minutes, seconds = divmod(round(left_s), 60)
         return f"  {minutes} min {seconds} s left" if minutes else f"  {seconds} s left"
+
+    def _show(self, text: str) -> None:
+        if self._live:
+            bar = "=" * round(20 * self._number / self._total)
+            self._clear()
+            say(f"[{bar:<20}] {text}"[: _columns() - 1], end="")
 
     def _clear(self) -> None:
         if self._live:

@@ -45,7 +45,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     emulator, differs = same_emulator(home, made_by.get("qemu"), arguments.qemu)
     if differs:
         say(f"pollbench: {differs}")
-    accel.choose(accelerator, home, emulator)
+    accel.choose(accelerator, home, emulator, "what was made under KVM, only KVM can reproduce")
     plan = Plan.from_json(old.plan, f"{arguments.directory}/plan.json")
     pinned = _pinned(old)
     manifest = guest_manifest(plan, accelerator, emulator) | {"reproduces": str(old.path.resolve())}

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.cli.files import overrides_of, plan_of, print_plan
+from harness.cli.files import in_words, overrides_of, plan_of, print_plan
 from harness.cli.owner import owner_of_results
 from harness.cli.progress import Progress
 from harness.cli.run import new_or_resumed, on_this_host, report
@@ -24,7 +25,8 @@ from harness.stopping import stop_on_signals
 from harness.store import ResultSet
 from harness.vm import accel, build, exchange, recipe
 from harness.vm.emulator import Emulator, find_emulator
-from harness.vm.execute import Guests, guests_of
+from harness.vm.estimate import expected_s, takes_s
+from harness.vm.execute import Guests, guests_of, missing
 from harness.vm.home import Home
 from harness.vm.kernels import with_kernels
 
@@ -52,7 +54,17 @@ def _build(arguments: argparse.Namespace) -> int:
     names = arguments.kernel or [recipe.DEFAULT_KERNEL]
     names = list(recipe.KERNELS) if names == ["all"] else names
     current = recipe.recipe_hash()
-    fresh = {key for key, entry in index.items() if entry.get("recipe") == current and not arguments.force}
+    fresh = {
+        key
+        for key, entry in index.items()
+        if entry.get("recipe") == current
+        and not arguments.force
+        and all(home.holds(sha256) for sha256 in build.hashes_of(key, entry).values())
+    }
+    for key, entry in index.items():
+        if key.startswith("payload") and not home.holds(entry["sha256"]):
+            # The next run makes it.
+            home.artefact(entry["sha256"]).unlink(missing_ok=True)
     wanted = [name for name in names if f"kernel {name}" not in fresh]
     emulator = "qemu" not in fresh and not arguments.no_qemu
     made = build.build(home, wanted, say, root="root" not in fresh, emulator=emulator)
@@ -109,7 +121,10 @@ def _run(arguments: argparse.Namespace) -> int:
     home = Home()
     experiment, plan = guest_plan(arguments, home)
     if arguments.dry_run:
-        return print_plan(experiment, plan, as_json=arguments.json, guest=True)
+        # Whether KVM works is not tried for a plan.
+        accelerator = "tcg-virtual" if arguments.accel == "auto" else arguments.accel
+        takes = partial(takes_s, accelerator=accelerator)
+        return print_plan(experiment, plan, as_json=arguments.json, in_guests=takes)
     emulator = find_emulator(home, arguments.qemu)
     chosen = accel.choose(arguments.accel, home, emulator)
     if chosen.why:
@@ -156,7 +171,13 @@ def carry_out(guests: Guests, parts: Sequence[tuple[Plan, ResultSet]], redo: Any
     interrupted = None
     several = len(parts) > 1
     names = {run.run_id: plan.name for plan, _ in parts for run in plan.runs} if several else None
-    with Progress(names) as progress:
+    todo = [run for plan, results in parts for run in missing(plan, results, redo)]
+    expected = expected_s(todo, guests.accelerator)
+    most = "at most " if any(plan.adaptive for plan, _ in parts) else ""
+    say(
+        f"pollbench: {len(expected)} runs in guests, about {most}{in_words(sum(expected.values()))} on an idle machine"
+    )
+    with Progress(names, expected) as progress:
         try:
             guests.execute_all(parts, progress, set(redo))
         except Interrupted as error:
@@ -189,7 +210,7 @@ def _shell(arguments: argparse.Namespace) -> int:
     emulated = arguments.accel == "auto" and accel.kvm_trouble(home, emulator)
     chosen = accel.choose("tcg-smoke" if emulated else arguments.accel, home, emulator)
     with shell_command(home, emulator, names[0] if names else "", chosen.name) as argv:
-        say("pollbench: `poweroff -f` or exit ends the guest; the harness is in /run/payload")
+        say("pollbench: exit ends the guest; the harness is in /run/payload")
         return subprocess.run(argv, check=False).returncode
 
 

@@ -22,7 +22,8 @@ def document(found: Comparison) -> list[Block]:
         blocks.append(Para(f"Differs beside the numbers: {difference.column}: {values}", "warn", bullet=True))
     blocks += [Para(text, bullet=True) for text in found.verdict]
     blocks.append(Gap())
-    for metric in found.metrics:
+    # Where no cell is on both sides there is nothing to set side by side, and the footnotes say why.
+    for metric in found.metrics if any(row.base and row.test for row in found.rows) else ():
         blocks += [_table(found, metric, letters), Gap()]
     blocks += [Para(text, style, bullet=True) for text, style in footnotes(found)]
     return blocks

@@ -33,8 +33,11 @@ class Choice:
     why: str = ""
 
 
-def choose(asked: str, home: Home, emulator: Emulator) -> Choice:
-    """The accelerator for `auto`, or the one asked for if it works. Raises MissingError, InputError."""
+def choose(asked: str, home: Home, emulator: Emulator, todo: str = "") -> Choice:
+    """The accelerator for `auto`, or the one asked for if it works. Raises MissingError, InputError.
+
+    todo: what to do where KVM was asked for and does not work, if it is not to ask for something else.
+    """
     if asked not in ("auto", *qemu.ACCELERATORS):
         raise InputError(
             "choose an accelerator", on=asked, todo=f"expected auto, {', '.join(qemu.ACCELERATORS)}"
@@ -45,7 +48,7 @@ def choose(asked: str, home: Home, emulator: Emulator) -> Choice:
     if not reason:
         return Choice("kvm")
     if asked == "kvm":
-        raise MissingError("use KVM", got=reason, todo="leave --accel out to use tcg-virtual")
+        raise MissingError("use KVM", got=reason, todo=todo or "leave --accel out to use tcg-virtual")
     return _emulated(reason)
 
 

@@ -29,7 +29,7 @@ from harness.vm.image import Image
 
 Event = dict[str, Any]
 _LOOK_S = 0.05
-_MAX_LINE, _MAX_SAID = 1 << 20, 64 << 20
+_MAX_LINE, _MAX_SAID, _LEAST_ROOM = 1 << 20, 64 << 20, 1 << 20
 # Real seconds: until a guest is up, and for a run beyond what its own time takes under each accelerator.
 BOOT_S = {"kvm": 20.0, "tcg-virtual": 240.0, "tcg-smoke": 120.0}
 _SLOWER = {"kvm": 3.0, "tcg-virtual": 60.0, "tcg-smoke": 20.0}
@@ -37,9 +37,11 @@ _SLACK_S = 120.0
 _TROUBLE = re.compile(
     r"(Kernel panic[^\n]*|Oops[^\n]*|BUG:[^\n]*|general protection fault[^\n]*|Out of memory[^\n]*|pollbench: [^\n]*"
     # The agent's own end, where it is none of the kernel's: the last line of a traceback.
-    r"|^[\w.]+(?:Error|Exception): [^\n]*)",
+    r"|^[\w.]+(?:Error|Exception)(?:: [^\n]*)?\r?$)",
     re.MULTILINE,
 )
+# Of the kernel as it runs or starts, of Python, of the C library.
+_OUT_OF_MEMORY = re.compile("Out of memory|deadlocked on memory|MemoryError|Cannot allocate memory")
 
 
 class GuestFailure(PollbenchError):  # noqa: N818  # of the guest, not of ours
@@ -168,6 +170,7 @@ class Boot:
                     waiting = "the next run" if left else "the guest to end"
             if not left:
                 return
+            _need_room(files.out.parent)
             if ended:
                 raise self._death(child, files)
             if _patient_s(child) > deadline:
@@ -208,11 +211,12 @@ class Boot:
         """Why the guest ended before its work was done."""
         last = self._last(files)
         code = child.ended()
+        if _OUT_OF_MEMORY.search(last):
+            todo = f"give it more than {self.machine.memory_bytes >> 20}MiB by vm.memory"
+            return GuestFailure("out of memory", last, todo)
         exits = [event.get("code") for event in self.events if event.get("ev") == "exit"]
         if exits:
-            kind = "out of memory" if "Out of memory" in last or "MemoryError" in last else "agent failed"
-            todo = "give it more: vm.memory" if kind == "out of memory" else ""
-            return GuestFailure(kind, f"the agent ended with exit code {exits[0]}; {last}", todo)
+            return GuestFailure("agent failed", f"the agent ended with exit code {exits[0]}; {last}")
         if code:
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
             return GuestFailure(
@@ -227,7 +231,7 @@ class Boot:
         text = _tail(files.console)
         found = _TROUBLE.findall(text)
         if found:
-            return f"the console says: {wire.printable(found[0])[:300]}"
+            return f"the console says: {wire.printable(found[0].strip())[:300]}"
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return (
             f"the console's last line: {wire.printable(lines[-1])[:200]}" if lines else "the console is empty"
@@ -242,6 +246,15 @@ def seed_of(seed: int, block: int) -> int:
 def _patient_s(child: Child) -> float:
     """A clock that stands while QEMU waits for a processor: on a saturated host a guest is slow, and does not hang."""
     return time.monotonic() - waited_s(child.pid)
+
+
+def _need_room(directory: Path) -> None:
+    """PollbenchError when there is none left where the guest writes: what it says would be lost, and waited for."""
+    found = os.statvfs(directory)
+    free = found.f_bfree if os.geteuid() == 0 else found.f_bavail
+    if free * found.f_frsize < _LEAST_ROOM:
+        todo = "free some, or name another place by XDG_CACHE_HOME"
+        raise PollbenchError("run a guest", str(directory.parent), "no space left on the disk", todo)
 
 
 class _Lines:

@@ -40,10 +40,12 @@ def build(
             todo = f"expected {', '.join(recipe.KERNELS)}; or your own by --bzimage"
             raise InputError("build a kernel set", on=name, got="the recipe has no such kernel", todo=todo)
     if root:
-        tell(f"root: installing {len(recipe.PACKAGES)} packages and what they need from {recipe.SUITE}")
+        tell(
+            f"root: installing {len(recipe.PACKAGES)} packages and what they need from {recipe.SUITE}: about 45 s"
+        )
         made.append(_make_one(home, "root", build_root, lock.root))
     if emulator:
-        tell(f"qemu: fetching {recipe.EMULATOR} and its libraries from {recipe.SUITE}")
+        tell(f"qemu: fetching {recipe.EMULATOR} and its libraries from {recipe.SUITE}: about 15 s")
         made.append(_make_one(home, "qemu", build_emulator, lock.qemu))
     for name in kernels:
         made += _make_kernel(home, name, lock, tell)
@@ -64,7 +66,7 @@ def _make_one(home: Home, key: str, make: Callable[[Path], Built], pinned: dict[
 
 
 def _make_kernel(home: Home, name: str, lock: recipe.Lock, tell: Tell) -> list[Made]:
-    tell(f"kernel {name}: fetching it from {recipe.KERNELS[name]}")
+    tell(f"kernel {name}: fetching it from {recipe.KERNELS[name]}: about 20 s")
     begun = time.monotonic()
     with home.workshop() as workshop:
         files = kernelimage.build_kernel(name, workshop)

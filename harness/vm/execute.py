@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby, zip_longest
-from typing import Any
+from typing import Any, Protocol
 
 from harness.errors import MissingError
 from harness.measure import Measured
@@ -27,6 +27,13 @@ from harness.vm.tookeffect import NotAsDeclared, deviations, told
 
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
+
+
+class GuestWatcher(Watcher, Protocol):
+    """Who is told of progress, boots among it."""
+
+    def booting(self, kernel: str, number: int, total: int) -> None:
+        """A guest is about to start, after so many runs."""
 
 
 @dataclass
@@ -50,7 +57,7 @@ class Guests:
     _came_up: bool = False
 
     def execute(
-        self, plan: Plan, results: ResultSet, watcher: Watcher, redo: Collection[str] = ()
+        self, plan: Plan, results: ResultSet, watcher: GuestWatcher, redo: Collection[str] = ()
     ) -> Counter[str]:
         """Make every run that `results` does not have, or has with a verdict to `redo`.
 
@@ -62,7 +69,7 @@ class Guests:
     def execute_all(
         self,
         parts: Sequence[tuple[Plan, ResultSet]],
-        watcher: Watcher,
+        watcher: GuestWatcher,
         redo: Collection[str] = (),
     ) -> Counter[str]:
         """The same for several plans, which share boots: a repetition's runs of all that need the same machine."""
@@ -152,6 +159,7 @@ class Guests:
             self.stopper,
         )
         task.current = None
+        task.watcher.booting(image.kernel, task.done, task.total)
         environment: dict[str, Any] = {}
         account: dict[str, Any] = {}
 
@@ -190,8 +198,7 @@ class _Share:
     def __init__(self, plan: Plan, results: ResultSet, redo: Collection[str]) -> None:
         self.plan, self.results = plan, results
         self.again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
-        kept = results.finished() - self.again
-        self.missing = [run for run in plan.runs if run.run_id not in kept]
+        self.missing = missing(plan, results, redo)
         self.ids = {run.run_id for run in self.missing}
 
     def repetitions(self) -> Iterator[list[Run]]:
@@ -210,7 +217,7 @@ class _Task:
     """Plans on their way into result sets. current: the run that the guest is at."""
 
     shares: list[_Share]
-    watcher: Watcher
+    watcher: GuestWatcher
     total: int
     done: int = 0
     current: Run | None = None
@@ -240,6 +247,12 @@ class _Task:
         self.done += 1
         self.verdicts[record["verdict"]] += 1
         self.watcher.finished(run, record)
+
+
+def missing(plan: Plan, results: ResultSet, redo: Collection[str]) -> list[Run]:
+    """The runs of a plan that `results` does not have, or has with a verdict to `redo`."""
+    kept = {record["run_id"] for record in results.records() if record["verdict"] not in redo}
+    return [run for run in plan.runs if run.run_id not in kept]
 
 
 def boots_of(runs: list[Run]) -> Iterator[tuple[Machine, list[Run]]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from harness import loadgen
 from harness.errors import PollbenchError
-from harness.kernel import facts, nics
+from harness.kernel import facts, nics, thrashing
 from harness.kernel.machinefacts import machine_facts
 from harness.measure import measure
 from harness.plan import Plan, Run
@@ -37,6 +37,7 @@ def main(job_disk: str, out_disk: str) -> None:
     plan = Plan.from_json(job["plan"], job_disk)
     # Nobody else is here whom thousands of sockets could harm.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    thrashing.is_out_of_memory()
     found = nics.load(job["nics"])
     _warm_up()
     spec = plan.cells[0].spec

@@ -55,6 +55,13 @@ class Home:
         """Where the artefact of this name lies, or would lie."""
         return self.path / "artefacts" / sha256
 
+    def holds(self, sha256: str) -> bool:
+        """Is the artefact of this name here, and is it what its name says? Reads it whole."""
+        try:
+            return sha256_of(self.artefact(sha256)) == sha256
+        except OSError:
+            return False
+
     def verified(self, sha256: str, what: str) -> Path:
         """The artefact, after reading it whole. Raises PollbenchError when it is gone or is not what its name says."""
         path = self.artefact(sha256)

@@ -33,7 +33,7 @@ def payload(home: Home, root_sha256: str) -> str:
         total.update(name.encode() + b"\0" + hashlib.sha256(source.read_bytes()).digest())
     key = f"payload {total.hexdigest()[:24]}"
     known = home.index().get(key)
-    if known is not None and home.artefact(known["sha256"]).exists():
+    if known is not None and home.holds(known["sha256"]):
         return str(known["sha256"])
     with home.workshop() as workshop:
         tree, image = workshop / "tree", workshop / "payload.sqfs"

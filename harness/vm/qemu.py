@@ -16,7 +16,9 @@ _DEVICES = {"virtio-net": "virtio-net-pci"}
 _VIRTIO_SEND_NS = 1000
 _COMMAND_LINE = (
     "console=ttyS0 quiet panic=-1 oops=panic nokaslr norandmaps cryptomgr.notests no_timer_check tsc=reliable "
-    "rcupdate.rcu_expedited=1 random.trust_cpu=on net.ifnames=0"
+    "rcupdate.rcu_expedited=1 random.trust_cpu=on net.ifnames=0 "
+    # Whatever it would kill, what is measured thereafter is not what was declared.
+    "sysctl.vm.panic_on_oom=1"
 )
 _IOMMU = {
     "off": "",
@@ -121,7 +123,8 @@ def _exchange(files: Files) -> list[str]:
         argv = ["-device", "virtio-serial-pci"]
         for name in ("root", "modules", "payload", "job"):
             argv += _disk(name, getattr(files, name), "readonly=on")
-        argv += _disk("out", files.out, "cache=unsafe,discard=unmap,detect-zeroes=unmap")
+        # A full disk of the host is the guest's I/O error: by default QEMU would stop the guest and wait for room.
+        argv += _disk("out", files.out, "cache=unsafe,discard=unmap,detect-zeroes=unmap,werror=report")
     for name, path in ports.items():
         # A file, never a socket: without a reader the guest's first write would block for good.
         argv += ["-chardev", f"file,id={name},path={_escaped(path)}"]

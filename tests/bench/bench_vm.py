@@ -1,19 +1,21 @@
 """What a guest costs: boot to the first event, boot and poweroff, and a run beyond what it declares to take.
 
-Ways, interleaved round by round, under the same QEMU of this host and the same emulation (one thread, no KVM): `ours`,
-the pinned image, whose agent starts and gets nothing to do; `virtme-ng`, which boots the same kernel with this host's
-root file system (no output disk, no events, its own init) and executes `true`. Both power off. Then one guest makes
-runs of a known length.
+Ways, interleaved round by round, under the same QEMU and the same emulation (one thread, no KVM): `ours`, the pinned
+image, whose agent starts and gets nothing to do; `virtme-ng`, which boots the same kernel with this host's root file
+system (no output disk, no events, its own init) and executes `true`. Both power off. Then one guest makes runs of a
+known length.
 
-POLLBENCH_BENCH_ROUNDS chooses more than the default; POLLBENCH_BENCH_VNG names the directories, as PATH does, of
-virtme-ng's programs and of a static busybox, which it wants, if they are not on the path (pip install virtme-ng;
-busybox-static). It also wants the kernel in /boot and /lib/modules.
+POLLBENCH_BENCH_ROUNDS chooses more than the default, POLLBENCH_BENCH_QEMU another QEMU (as --qemu does),
+POLLBENCH_BENCH_ACCEL tcg-virtual. POLLBENCH_BENCH_VNG names the directories, as PATH does, of virtme-ng's programs and
+of a static busybox, which it wants, if they are not on the path (pip install virtme-ng; busybox-static). It also wants
+the kernel in /boot and /lib/modules.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -36,7 +38,9 @@ from tests import experiment
 
 ROUNDS = int(os.environ.get("POLLBENCH_BENCH_ROUNDS", "5"))
 VNG = os.environ.get("POLLBENCH_BENCH_VNG", "")
-ACCELERATOR = "tcg-smoke"
+QEMU = os.environ.get("POLLBENCH_BENCH_QEMU", "")
+ACCELERATOR = os.environ.get("POLLBENCH_BENCH_ACCEL", "tcg-smoke")
+COUNTED = " -icount shift=0,align=off,sleep=off"
 PATIENCE_S = 300
 
 
@@ -74,6 +78,9 @@ def ours(emulator: Emulator, image: Image, workshop: Path) -> tuple[float, float
 
 def virtme(emulator: Emulator, release: str, root: Path) -> float:
     """Seconds of virtme-ng for the same kernel, from start to end."""
+    program = root / "qemu-system-x86_64"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(emulator.argv)} "$@"\n')
+    program.chmod(0o755)
     argv = [
         shutil.which("vng") or "vng",
         "--run",
@@ -84,8 +91,9 @@ def virtme(emulator: Emulator, release: str, root: Path) -> float:
         "--busybox",
         shutil.which("busybox") or "busybox",
     ]
-    argv += ["--cpus", "2", "--memory", "1G", "--qemu", shutil.which(emulator.argv[0]) or ""]
-    argv += ["--qemu-opts=-accel tcg,thread=single", "--", "true"]
+    argv += ["--cpus", "2", "--memory", "1G", "--qemu", str(program)]
+    counted = COUNTED if ACCELERATOR == "tcg-virtual" else ""
+    argv += [f"--qemu-opts=-accel tcg,thread=single{counted}", "--", "true"]
     begun = time.monotonic()
     done = subprocess.run(argv, cwd=root, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     took, told = time.monotonic() - begun, done.stdout + done.stderr
@@ -112,7 +120,7 @@ def runs(home: Home, emulator: Emulator, image: Image, directory: Path) -> list[
 def main() -> None:
     """Print the medians of every way, and the ratio of the two."""
     home = Home()
-    emulator, image = find_emulator(home, "host"), open_image(home, "")
+    emulator, image = find_emulator(home, QEMU), open_image(home, "")
     os.environ["PATH"] = f"{VNG}:{os.environ['PATH']}" if VNG else os.environ["PATH"]
     compared = shutil.which("vng") is not None and Path(f"/lib/modules/{image.release}").is_dir()
     first, whole, other = [], [], []

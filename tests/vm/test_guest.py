@@ -168,6 +168,18 @@ def test_a_kernel_that_dies_is_no_result_and_the_others_go_on(
     assert "was booted once more" in err
 
 
+def test_memory_that_runs_out_is_named(home: Home, results: Path, tmp_path: Path) -> None:
+    hungry: dict[str, Any] = {"kind": "command", "from": "client", "to": "server"}
+    hungry |= {"client": ["tail", "/dev/zero"], "figures": {"rate_rps": {"regex": "([0-9]+)"}}}
+    file = experiment.write(tmp_path, vm={"memory": "384MiB"}, workload=hungry)
+    code, _, err = vm_run(file, results)
+    (record,) = records(results).values()
+    assert (code, record["verdict"]) == (1, "failed")
+    assert "out of memory: the console says: Kernel panic - not syncing: Out of mem" in record["reasons"][0]
+    assert "give it more than 384MiB by vm.memory" in record["reasons"][0]
+    assert "was booted once more" in err
+
+
 def test_a_full_output_disk_is_named(home: Home, results: Path, tmp_path: Path) -> None:
     talk: dict[str, Any] = {
         "kind": "command",

@@ -36,10 +36,11 @@ def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None =
     alone = len(drawn) == 1
     content: list[Child] = []
     if comparison is not None and not alone:
+        # Of two places sizes are not to be compared: what they agree on comes first.
+        content += _agreement([study for study, _ in sets])
         content.append(
             section("between", "Between the sets", comparison_blocks(comparison), short="Comparison")
         )
-        content += _agreement([study for study, _ in sets])
     for each in drawn:
         parts = list(sections(look, each, viewer if alone else None, comparison if alone else None))
         content.append(join(parts) if alone else _set(each.view, parts))

@@ -1,0 +1,43 @@
+"""What a person is told while runs are made: what is going on, and how long it will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.cli import progress
+from harness.plan import load_experiment, make_plan
+from harness.vm.estimate import expected_s, takes_s
+from tests import experiment
+
+RECORD: dict[str, Any] = {"metrics": {}, "environment": {}, "reasons": [], "verdict": "valid"}
+
+
+def test_a_boot_is_not_taken_for_the_length_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = 0.0
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock))
+    plan = make_plan(load_experiment(experiment.write(tmp_path, cases={"a": {}, "b": {}}, repeat=2)))
+    expected = expected_s(plan.runs, "tcg-virtual")
+    assert sum(expected.values()) == pytest.approx(takes_s(plan)) == pytest.approx(2 * takes_s(plan, 1))
+    # Everything takes longer than on an idle machine.
+    left = 1.9 * sum(expected.values())
+    shown = progress.Progress(expected_s=expected)
+    for number, run in enumerate(plan.runs):
+        shown.starting(run, number, len(plan.runs))
+        clock += 1.9 * expected[run.run_id]
+        left -= 1.9 * expected[run.run_id]
+        shown.finished(run, RECORD)
+        assert capsys.readouterr().err.endswith(f"  {round(left)} s left\n")
+
+
+def test_a_terminal_shows_that_a_guest_boots(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "is_live", lambda stream: True)
+    progress.Progress().booting("6.12", 5, 10)
+    assert capsys.readouterr().err.endswith("[==========          ] 5/10  booting a guest with kernel 6.12")

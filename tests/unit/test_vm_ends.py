@@ -1,0 +1,74 @@
+"""Why a guest ended, from what its console and its events say; a shell script takes the part of QEMU."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from harness.cli.progress import Progress
+from harness.errors import PollbenchError
+from harness.plan import load_experiment, make_plan
+from harness.stopping import stop_on_signals
+from harness.store import ResultSet
+from harness.vm import boot
+from harness.vm.boot import GuestFailure
+from harness.vm.emulator import Emulator
+from harness.vm.execute import Guests
+from harness.vm.home import Home
+from harness.vm.image import Image
+from tests import experiment
+
+QEMU = """#!/bin/sh
+for word; do
+    case $word in
+        file,id=con,path=*) printf '%s\\r\\n' {console} >"${{word#*path=}}" ;;
+        file,id=ev,path=*) printf '%s\\n' {event} >"${{word#*path=}}" ;;
+    esac
+done
+"""
+AGENT = '{"ev": "exit", "code": 1}'
+PANIC = "[    7.1] Kernel panic - not syncing: Out of memory: system-wide panic_on_oom is enabled"
+KILLED = "[   27.8] Out of memory: Killed process 166 (python3) total-vm:254216kB\nKilled"
+
+
+def end_of(tmp_path: Path, console: str, event: str) -> None:
+    """Boot a guest that says this on its console, tells this event, and ends."""
+    program = tmp_path / "qemu"
+    program.write_text(QEMU.format(console=shlex.quote(console), event=shlex.quote(event)))
+    program.chmod(0o755)
+    home = Home(tmp_path / "home")
+    home.prepare()
+    plan = make_plan(load_experiment(experiment.write(tmp_path)))
+    results = ResultSet.create(tmp_path, plan.name, "20261122T101500Z", b"", plan, {})
+    with stop_on_signals() as stopper:
+        guests = Guests(home, Emulator((str(program),), "10.0.13", "host"), "tcg-smoke", stopper)
+    none = tmp_path / "none"
+    guests._images[""] = Image("6.12", "6.12.1", none, none, none, none, none, {})
+    guests.execute(plan, results, Progress())
+
+
+@pytest.mark.parametrize(
+    ("console", "event", "said"),
+    [
+        (PANIC, "", r"out of memory: .*panic_on_oom is enabled; give it more than 1024MiB by vm\.memory$"),
+        (KILLED, AGENT, r"out of memory: .*Killed process 166 \(python3\)"),
+        ("Traceback\n  File ...\nMemoryError", AGENT, "out of memory: the console says: MemoryError;"),
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 1 GiB", AGENT, "out of memory: "),
+        ("Kernel panic - not syncing: System is deadlocked on memory", "", "out of memory: "),
+        ("Traceback\n  File ...\nZeroDivisionError: by 0", AGENT, "agent failed: .*ZeroDivisionError: by 0$"),
+        ("Kernel panic - not syncing: sysrq", "", "oops: .*sysrq$"),
+    ],
+)
+def test_the_end_of_a_guest_has_a_name(tmp_path: Path, console: str, event: str, said: str) -> None:
+    with pytest.raises(GuestFailure, match=said):
+        end_of(tmp_path, console, event)
+
+
+def test_a_disk_without_room_is_named_before_anybody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boot, "_LEAST_ROOM", 1 << 80)
+    with pytest.raises(PollbenchError, match=r"run a guest on .*home: no space left on the disk; free some"):
+        end_of(tmp_path, "", "")
