@@ -88,3 +88,20 @@ def test_records_are_kept_at_one_of_the_two_ends(tmp_path: Path) -> None:
         "gen": "failed: 1 of 2 runs: it ended early",
         "dut": "done: its end of the runs",
     }
+
+
+@pytest.mark.parametrize(
+    ("state", "lines", "reason"),
+    [
+        ("1", ["1/2  base", "pollbench: first", "pollbench: last", "more"], "last"),
+        ("137", ["1/2  base"], "it was killed (SIGKILL)"),
+        ("3", [], "exit code 3"),
+    ],
+)
+def test_why_a_run_ended_early_is_in_its_line(
+    tmp_path: Path, state: str, lines: list[str], reason: str
+) -> None:
+    attempt, board = of_two(tmp_path)
+    attempt.told("gen", "Follow", {"lines": lines, "done": True, "state": state})
+    attempt.told("gen", "Fetch", {"fetched": 1})
+    assert board.said["gen"] == f"failed: 1 of 2 runs: {reason}"

@@ -111,7 +111,8 @@ def test_merging_without_room_or_right_says_so(results: ResultSet, tmp_path: Pat
             "runner_on_unreachable",
             "Stop",
             {
-                "msg": "Failed to connect to the host via ssh: ssh: connect to host x port 22: Connection refused"
+                "msg": "Task failed: Failed to connect to the host via ssh: "
+                "ssh: connect to host x port 22: Connection refused"
             },
             "unreachable: ssh: connect to host x port 22: Connection refused",
         ),

@@ -238,6 +238,20 @@ def test_percent_never_rounds_to_all_or_nothing(value: float, text: str) -> None
     assert words.percent(value) == text
 
 
+@pytest.mark.parametrize(
+    ("places", "command"),
+    [
+        ((), "run FILE"),
+        (("host",), "run FILE"),
+        (("vm",), "vm run FILE"),
+        (("fleet",), "fleet run FILE -i INVENTORY"),
+    ],
+)
+def test_how_to_go_on_is_where_it_was_begun(places: tuple[str, ...], command: str) -> None:
+    said = words.missing(1, {"place": places})
+    assert said == ("1 planned run is not made yet", f"go on with `pollbench {command} --resume`")
+
+
 def test_layout_of_wide_letters_and_empty_tables() -> None:
     table = Table((Col("name", right=False), Col("n")), ((Text("日本"), Text("1")), (Text("ab"), Text("22"))))
     assert to_text([table], 40, False).splitlines() == ["name   n", "----- --", "日本   1", "ab    22"]
