@@ -149,13 +149,14 @@ class InGuests:
 
         assert self._emulator is not None
         overrides = {"overrides": dict(overrides_of(self._arguments.set))}
+        leave = self._arguments.accel == "auto"
+        guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave)
         parts = []
         for piece in pieces:
+            guests.verify(piece.plan)
             manifest = guest_manifest(piece.plan, self._accelerator, self._emulator) | overrides
             options = _options(self._arguments, piece, self)
             parts.append((piece.plan, new_or_resumed(options, piece.experiment, piece.plan, manifest)))
-        leave = self._arguments.accel == "auto"
-        guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave)
         interrupted = carry_out(guests, parts)
         self._accelerator = guests.accelerator
         return interrupted is not None

@@ -39,12 +39,12 @@ class Progress:
     def booting(self, kernel: str, number: int, total: int) -> None:
         """Say that a guest comes up, after so many runs."""
         self._number, self._total = number, total
-        self._show(f"{number}/{total}  booting a guest with kernel {kernel}{self._left()}")
+        self._show(f"{number}/{total}", f"booting a guest with kernel {kernel}")
 
     def starting(self, run: Run, number: int, total: int) -> None:
         """Say what runs now, and how long all of it will take."""
         self._number, self._total = number, total
-        self._show(f"{number + 1}/{total}  {self._said(run)}  repetition {run.block}{self._left()}")
+        self._show(f"{number + 1}/{total}", f"{self._said(run)}  repetition {run.block}")
 
     def finished(self, run: Run, record: dict[str, Any]) -> None:
         """Say what came of it."""
@@ -71,11 +71,12 @@ class Progress:
         minutes, seconds = divmod(round(left_s), 60)
         return f"  {minutes} min {seconds} s left" if minutes else f"  {seconds} s left"
 
-    def _show(self, text: str) -> None:
+    def _show(self, number: str, what: str) -> None:
+        """What there is no room for at the end is the cell, not the time."""
         if self._live:
             bar = "=" * round(20 * self._number / self._total)
             self._clear()
-            say(f"[{bar:<20}] {text}"[: _columns() - 1], end="")
+            say(f"[{bar:<20}] {number}{self._left()}  {what}"[: _columns() - 1], end="")
 
     def _clear(self) -> None:
         if self._live:

@@ -130,11 +130,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if chosen.why:
         say(f"pollbench: {chosen.why}")
     manifest = guest_manifest(plan, chosen.name, emulator) | {"overrides": dict(overrides_of(arguments.set))}
+    leave = arguments.accel == "auto"
     with stop_on_signals() as stopper:
+        guests = Guests(home, emulator, chosen.name, stopper, keep=arguments.keep, may_leave_kvm=leave)
+        guests.verify(plan)
         results = new_or_resumed(arguments, experiment, plan, manifest)
         _same_machine(results, chosen.name, emulator)
-        leave = arguments.accel == "auto"
-        guests = Guests(home, emulator, chosen.name, stopper, keep=arguments.keep, may_leave_kvm=leave)
         interrupted = carry_out(guests, [(plan, results)], arguments.redo)
         return report(arguments, plan, results, interrupted)
 

@@ -14,14 +14,14 @@ _NAMES = {
 }
 
 
-def sentence(cell: CellView, baseline: str) -> str:
-    """One cell against the baseline case, in words that claim no more than was shown."""
+def sentence(cell: CellView, baseline: str, unit: str = "us") -> str:
+    """One cell against the baseline case, in words that claim no more than was shown. unit: of its times."""
     where = f" at {words.factors(cell.factors)}" if cell.factors else ""
     lead = f"{cell.case} vs {baseline}{where}: "
     if cell.note:
         return f"{lead}{cell.note}."
     changes = [cell.changes.get(metric) for metric in _NAMES]
-    parts = [_said(change, name) for change, name in zip(changes, _NAMES.values(), strict=True)]
+    parts = [_said(change, name, unit) for change, name in zip(changes, _NAMES.values(), strict=True)]
     said = ", ".join(part for part in parts if part) or "nothing to compare"
     doubtful = [
         change
@@ -34,13 +34,13 @@ def sentence(cell: CellView, baseline: str) -> str:
     return f"{lead}{said}; {effect(cell)}."
 
 
-def _said(change: Change | None, name: str) -> str:
+def _said(change: Change | None, name: str, unit: str) -> str:
     if change is None:
         return "p50 not compared" if name == "p50" else ""
     if change.ratio is None:
         why = f" ({change.note})" if change.note else ""
         return f"{name} not compared{why}" if name != "p99" else ""
-    seen = f" ({words.short(change.base.median)} -> {words.short(change.test.median)} us)"
+    seen = f" ({words.short(change.base.median)} -> {words.short(change.test.median)} {unit})"
     size = "no difference shown" if change.outcome == "~" else words.times(change)
     return f"{name} {size}{seen if name == 'p50' else ''}"
 

@@ -29,7 +29,7 @@ def document(view: Overview) -> list[Block]:
         blocks.append(Para(view.description, "dim"))
     blocks.append(Gap())
     for cell in view.headline:
-        blocks.append(Para(sentence(cell, view.baseline), bullet=True))
+        blocks.append(Para(sentence(cell, view.baseline, _time_unit(view)), bullet=True))
     if view.headline:
         blocks.append(Gap())
     if view.cells:
@@ -48,7 +48,7 @@ def _title(view: Overview) -> str:
 
 def _table(view: Overview) -> Table:
     against = f"p50 vs\n{view.baseline}" if view.baseline else ""
-    unit = MODEL_US if view.model_time else "us"
+    unit = _time_unit(view)
     cols = (
         Col("case", right=False),
         Col("runs\nvalid", keep=8, name="runs"),
@@ -114,6 +114,10 @@ def _median(found: dict[str, Estimate], name: str) -> float | None:
 def _polled(cell: CellView) -> str:
     ends = [_median(cell.estimates, f"{end}_polled_percent") for end in ("client", "server")]
     return words.BLANK if ends == [None, None] else "/".join(words.percent(end) for end in ends)
+
+
+def _time_unit(view: Overview) -> str:
+    return MODEL_US if view.model_time else "us"
 
 
 def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:

@@ -89,6 +89,11 @@ class Guests:
                 if each["kernel"] == recipe.DEFAULT_KERNEL:
                     self._images[""] = self._images[each["kernel"]]
 
+    def verify(self, plan: Plan) -> None:
+        """The images that a plan needs, before anything is made of it. Raises MissingError, PollbenchError."""
+        for kernel in dict.fromkeys(cell.spec.machine.kernel for cell in plan.cells):
+            self.image(kernel)
+
     def image(self, kernel: str) -> Image:
         """The image with a kernel, verified once."""
         if kernel not in self._images:

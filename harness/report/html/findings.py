@@ -60,9 +60,8 @@ def _card(look: Look, view: Overview, cell: CellView) -> Markup:
     ]
     head = tag("h3", look.name(cell.case), tag("span", f" against {view.baseline}", class_="quiet"))
     at = tag("p", where(cell.factors), class_="where") if cell.factors else None
-    said = tag(
-        "p", times(sentence(cell, view.baseline).replace(" us", " µs").replace("->", "→")), class_="sentence"
-    )
+    text = sentence(cell, view.baseline, "model us" if view.model_time else "us")
+    said = tag("p", times(text.replace(" us", " µs").replace("->", "→")), class_="sentence")
     return tag("article", head, at, tag("div", *tiles, class_="tiles"), said, class_="card")
 
 
