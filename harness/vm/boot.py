@@ -122,9 +122,10 @@ class Boot:
         image, sha256 = self.image, self.image.hashes.get("modules")
         if self.accelerator != "tcg-virtual" or sha256 is None:
             return None
-        driver = self.home.expanded(sha256, f"modules of {image.kernel}", diskless.loop_driver) / "loop.ko"
-        if not driver.exists():
-            return None  # a kernel of the user's own without it
+        found = self.home.expanded(sha256, f"modules of {image.kernel}", diskless.find_loop)
+        driver = diskless.loop_driver(found)
+        if driver is None:
+            return None  # a kernel of the user's own
         images = {"root": image.root, "modules": image.modules, "payload": image.payload, "job": job}
         diskless.write_initrd(workshop / "initrd", image.initramfs, driver, images)
         return workshop / "initrd"

@@ -13,26 +13,34 @@ from pathlib import Path
 from harness.vm import apt, cpio
 
 _HERE = Path(__file__).parent
-_DRIVER = "*/kernel/drivers/block/loop.ko"
+_LOOP = "kernel/drivers/block/loop.ko"
 
 
-def loop_driver(modules: Path, into: Path) -> None:
-    """The loop driver of a kernel set, as `loop.ko` in a new directory; an empty one where it has none."""
+def find_loop(modules: Path, into: Path) -> None:
+    """What a kernel set's modules have for images that are files: see `loop_driver`. Into a new directory."""
+    wanted = (f"*/{_LOOP}", "*/modules.builtin")
     tree = into.with_name("unpacked")
-    apt.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", str(tree), str(modules), _DRIVER])
+    apt.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", str(tree), str(modules), *wanted])
     into.mkdir()
-    for found in tree.glob(_DRIVER):
+    for found in tree.glob(wanted[0]):
         shutil.copyfile(found, into / "loop.ko")
+    for found in tree.glob(wanted[1]):
+        shutil.copyfile(found, into / "builtin")
 
 
-def write_initrd(target: Path, initramfs: Path, driver: Path, images: Mapping[str, Path]) -> None:
+def loop_driver(found: Path) -> bytes | None:
+    """The loop driver in what find_loop() made: a module, nothing (it is built in), or None where there is none."""
+    if (found / "loop.ko").exists():
+        return (found / "loop.ko").read_bytes()
+    built_in = found / "builtin"
+    return b"" if built_in.exists() and _LOOP in built_in.read_text().split() else None
+
+
+def write_initrd(target: Path, initramfs: Path, driver: bytes, images: Mapping[str, Path]) -> None:
     """An initramfs with these images (root, modules, payload, job) in it, and the scripts that take them from there."""
-    entries = {
-        "image": cpio.directory(),
-        "modules": cpio.directory(),
-        # After the ones that it might need.
-        "modules/99-loop.ko": cpio.plain(driver.read_bytes()),
-    }
+    entries = {"image": cpio.directory(), "modules": cpio.directory()}
+    if driver:
+        entries["modules/99-loop.ko"] = cpio.plain(driver)
     entries |= {name: cpio.executable((_HERE / name).read_bytes()) for name in ("init", "pid1")}
     entries |= {f"image/{name}": cpio.plain(path.read_bytes()) for name, path in images.items()}
     # The kernel unpacks one archive after the other: files of the second take the place of the first's.

@@ -1,0 +1,71 @@
+"""A guest in model time: nothing in it answers in real time, and repetitions differ by what is drawn alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.plan import load_experiment, make_plan
+from harness.spec.machine import Machine
+from harness.vm import cpio, diskless, qemu
+from harness.vm.boot import seed_of
+from harness.vm.emulator import Emulator
+from harness.vm.guest import pause_s
+from tests import experiment
+
+QEMU = Emulator(("qemu-system-x86_64",), "10.0.13", "host")
+PLACES = [Path(f"/img/{name}") for name in ("k", "i", "r", "m", "p", "job", "out", "con", "ev")]
+
+
+def test_a_guest_without_disks_has_ports_that_are_written_at_once() -> None:
+    disks = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.Files(*PLACES), {})
+    assert disks.count("-drive") == 5
+    assert "virtio-serial-pci" in disks
+    none = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.Files(*PLACES, diskless=True), {})
+    assert "-drive" not in none
+    assert "virtio-serial-pci,ioeventfd=off" in none
+    for name, path in (("events", "/img/ev"), ("out", "/img/out")):
+        assert f"file,id={name},path={path}" in none
+        assert f"virtserialport,chardev={name},name={name}" in none
+
+
+@pytest.mark.parametrize(
+    ("files", "driver"),
+    [
+        ({"loop.ko": "code", "builtin": "kernel/fs/squashfs.ko\n"}, b"code"),
+        ({"builtin": "kernel/fs/squashfs.ko\nkernel/drivers/block/loop.ko\n"}, b""),
+        ({"builtin": "kernel/fs/squashfs.ko\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_loop_driver_is_a_module_or_built_in_or_absent(
+    tmp_path: Path, files: dict[str, str], driver: bytes | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert diskless.loop_driver(tmp_path) == driver
+
+
+@pytest.mark.parametrize("driver", [b"code", b""])
+def test_the_images_and_their_scripts_come_after_the_initramfs(tmp_path: Path, driver: bytes) -> None:
+    initramfs, image = tmp_path / "initramfs", tmp_path / "root.sqfs"
+    initramfs.write_bytes(cpio.pack({"init": cpio.executable(b"with disks")}))
+    image.write_bytes(b"squashfs of the root")
+    diskless.write_initrd(tmp_path / "initrd", initramfs, driver, {"root": image})
+    before, after = (tmp_path / "initrd").read_bytes().split(b"with disks")
+    assert before == initramfs.read_bytes().split(b"with disks")[0]
+    assert b"mount -t squashfs -o ro,loop /image/root /lower" in after
+    assert b"image/root\0" in after
+    assert b"squashfs of the root" in after
+    assert (b"modules/99-loop.ko\0" in after) is bool(driver)
+
+
+def test_repetitions_have_seeds_and_pauses_of_their_own(tmp_path: Path) -> None:
+    assert len({seed_of(seed, block) for seed in (1, 2) for block in (1, 2)}) == 4
+    assert seed_of(1, 2) == seed_of(1, 2) < 1 << 32
+    plans = [make_plan(load_experiment(experiment.write(tmp_path, repeat=50))) for _ in range(2)]
+    pauses, again = ([pause_s(run) for run in plan.runs] for plan in plans)
+    assert pauses == again
+    assert len(set(pauses)) == 50
+    assert max(pauses) <= 0.02 < 2 * max(pauses)
