@@ -237,7 +237,13 @@ METRICS: tuple[Column, ...] = (
         "lower",
         label="server waited for its CPU, per request",
     ),
-    measured("server_runqueue_wait_percent", "%", "The same, of the window; threads add up.", "lower"),
+    measured(
+        "server_runqueue_wait_percent",
+        "%",
+        "The same, of the window; threads add up.",
+        "lower",
+        label="server waited for its CPU",
+    ),
     measured(
         "client_runqueue_wait_percent", "%", "Time the client waited for a CPU, of the window.", "lower"
     ),
