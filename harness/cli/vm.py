@@ -189,7 +189,7 @@ def _shell(arguments: argparse.Namespace) -> int:
     emulated = arguments.accel == "auto" and accel.kvm_trouble(home, emulator)
     chosen = accel.choose("tcg-smoke" if emulated else arguments.accel, home, emulator)
     with shell_command(home, emulator, names[0] if names else "", chosen.name) as argv:
-        say("pollbench: `poweroff -f` or exit ends the guest; the harness is in /run/payload")
+        say("pollbench: exit ends the guest; the harness is in /run/payload")
         return subprocess.run(argv, check=False).returncode
 
 
