@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import PollbenchError
+from harness.vm import apt
 
 _INDEX = "index.json"
 _CHUNK = 1 << 20
@@ -132,15 +134,23 @@ class Home:
 
     @contextlib.contextmanager
     def workshop(self) -> Iterator[Path]:
-        """A scratch directory on the cache's own file system, gone at the end."""
-        self.prepare()
-        self._remove_dead()
-        path = Path(tempfile.mkdtemp(prefix=f"tmp-{os.getpid()}-", dir=self.path))
-        os.chmod(path, 0o755)
+        """A scratch directory on the cache's own file system, gone at the end. PollbenchError: no room there."""
+        path = None
         try:
+            self.prepare()
+            self._remove_dead()
+            path = Path(tempfile.mkdtemp(prefix=f"tmp-{os.getpid()}-", dir=self.path))
+            os.chmod(path, 0o755)
             yield path
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise PollbenchError(
+                "use the cache of images", str(self.path), "no space left on the disk", apt.ROOM
+            ) from None
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _remove_dead(self) -> None:
         """Scratch directories whose process was killed."""
