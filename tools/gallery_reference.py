@@ -156,7 +156,7 @@ def _measured(host: Kept, guest: Kept, name: str) -> str:
         f"under {runs['virtualisation'].iloc[0]}",
     ]
     machine = facts.get("vm") or {}
-    said += [f"QEMU {machine['qemu']}, {machine['accelerator']}"] if machine else []
+    said += [f"QEMU {machine['qemu']['version']}, {machine['accelerator']}"] if machine else []
     command = " ".join(str(word) for word in facts.get("command", ()))
     return f"Measured on {', '.join(said)}, by `{command}`.\n"
 
