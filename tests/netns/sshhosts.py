@@ -30,6 +30,8 @@ UsePAM no
 StrictModes no
 PermitRootLogin prohibit-password
 PasswordAuthentication no
+# Not root's own: what its shell does at each login takes time, and a host that is killed may leave a lock of it behind.
+SetEnv HOME={home}
 Subsystem sftp internal-sftp
 """
 # The mounts are private to the host; the state directory stays on the disk, as on a host that reboots.
@@ -135,10 +137,6 @@ class Bed:
         _run("ip", *ends)
         for number, netns in enumerate((first, second), 1):
             _address(netns, device, number)
-
-    def unwire(self, name: str, device: str = "eth1") -> None:
-        """Take a host's end of a cable away, and the other end with it."""
-        _run("ip", "-n", self.hosts[name].netns, "link", "delete", device)
 
     def plug(self, name: str, number: int, device: str = "eth1") -> None:
         """A host's NIC into a switch: when the host is gone, the others keep their carrier."""
