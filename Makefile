@@ -11,7 +11,7 @@
 
 help:
 	@echo "make demo    measure experiments/quickstart.yaml and print its table (root, through sudo)"
-	@echo "make demo-vm the same in the provided virtual machine (6 min): no root but for installing packages"
+	@echo "make demo-vm the same in the provided virtual machine (8 min): no root but for installing packages"
 	@echo "make test    format, lint, types, house rules and every test (root, through sudo)"
 	@echo "make lint    only what needs no root: format, lint, types"
 	@echo "make bench   the benchmarks, one after another; keep the machine quiet (root, through sudo)"
