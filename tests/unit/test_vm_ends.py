@@ -24,7 +24,7 @@ QEMU = """#!/bin/sh
 for word; do
     case $word in
         file,id=con,path=*) printf '%s\\r\\n' {console} >"${{word#*path=}}" ;;
-        file,id=ev,path=*) printf '%s\\n' {event} >"${{word#*path=}}" ;;
+        file,id=events,path=*) printf '%s\\n' {event} >"${{word#*path=}}" ;;
     esac
 done
 """
