@@ -33,11 +33,11 @@ def open_image(home: Home, kernel: str) -> Image:
     index, name = home.index(), kernel or recipe.DEFAULT_KERNEL
     found = index.get(f"kernel {name}") or _by_release(index, name)
     if "root" not in index or found is None:
-        what = "the root image" if "root" not in index else f"a kernel set named {name}"
+        what = "root image" if "root" not in index else f"kernel set named {name}"
         ours = f" --kernel {name}" if name in recipe.KERNELS else ""
         have = ", ".join(sorted(key.removeprefix("kernel ") for key in index if key.startswith("kernel ")))
         todo = f"build it: pollbench vm build{ours}" + (f"; there is {have}" if have and not ours else "")
-        raise MissingError("start a guest", got=f"there is no {what.removeprefix('the ')}", todo=todo)
+        raise MissingError("start a guest", got=f"there is no {what}", todo=todo)
     root = index["root"]["sha256"]
     hashes = {"root": root, "payload": payload(home, root)}
     hashes |= {part: found[part] for part in ("vmlinuz", "modules", "initramfs")}
