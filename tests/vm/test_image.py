@@ -71,7 +71,7 @@ def test_export_and_import_give_the_same_image(copy: Home, tmp_path: Path) -> No
 
 
 def test_a_kernel_that_is_not_there(home: Home) -> None:
-    with pytest.raises(MissingError, match=r"a kernel set named 5\.4"):
+    with pytest.raises(MissingError, match=r"no kernel set named 5\.4"):
         open_image(home, "5.4")
 
 
