@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from harness.spec.checks import Checks
 
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
 _STABLE_RESOLUTION_NS = 1000
-_NIC_CPU = "nic:irqs_cpu"
+_NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
 _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
 # Fewer ticks say nothing of a share: one is 10 ms of whatever the CPU was in at its end.
 _STEAL_TICKS_MIN = 3
@@ -88,19 +89,18 @@ def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
         wait=waits.pop() if len(waits) == 1 and node != "*" else "epoll" if "epoll" in waits else "",
         rps_packets=difference.softnet["received_rps"],
         kthread_cpu_ns=sum(difference.kthreads.get(n, 0) for n in nodes),
-        irqs_by_cpu=_irqs_by_cpu(difference, nodes),
+        irqs=_irqs(difference, nodes),
         group=outcome.groups.get(node),
         min_polled_share=min_polled_share,
     )
 
 
-def _irqs_by_cpu(difference: Difference, nodes: list[str]) -> dict[int, int]:
-    found: dict[int, int] = {}
+def _irqs(difference: Difference, nodes: list[str]) -> dict[int, dict[int, int]]:
+    found: dict[int, dict[int, int]] = {}
     for node in nodes:
         for name, count in difference.nodes.get(node, {}).items():
-            if name.startswith(_NIC_CPU) and count:
-                cpu = int(name.removeprefix(_NIC_CPU))
-                found[cpu] = found.get(cpu, 0) + count
+            if count and (which := _NIC_IRQ.fullmatch(name)):
+                found.setdefault(int(which[1]), {})[int(which[2])] = count
     return found
 
 

@@ -78,7 +78,7 @@ def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
 
 
 def _nic_counters(node: NodeHandle) -> dict[str, int]:
-    """Interrupts of the node's NICs: `nic:irqs` in all, `nic:irqs_cpuN` those that CPU N took."""
+    """Interrupts of the node's NICs: `nic:irqs` in all, `nic:irqI_cpuN` those of line I that CPU N took."""
     ports = [port for port in node.ports if port.nic != "veth"]
     if not ports:
         return {}
@@ -86,8 +86,12 @@ def _nic_counters(node: NodeHandle) -> dict[str, int]:
         irqs = {irq for port in ports for irq in nics.irqs_of(sysfs, port.device)}
     if not irqs:
         return {}  # a host's interface may be a virtual one
-    by_cpu = proc.interrupts_of(irqs)
-    return {"nic:irqs": sum(by_cpu.values())} | {f"nic:irqs_cpu{cpu}": count for cpu, count in by_cpu.items()}
+    counts = {
+        f"nic:irq{irq}_cpu{cpu}": count
+        for irq, by_cpu in proc.interrupts_of(irqs).items()
+        for cpu, count in by_cpu.items()
+    }
+    return {"nic:irqs": sum(counts.values())} | counts
 
 
 def _together(pids: Sequence[int]) -> proc.ProcessUsage:

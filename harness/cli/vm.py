@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -202,7 +201,7 @@ def _earlier(results: ResultSet) -> list[Any]:
 
 
 def _shell(arguments: argparse.Namespace) -> int:
-    from harness.vm.shell import shell_command
+    from harness.vm.shell import attended, shell_command
 
     home = Home()
     names = own_kernels(arguments, home)
@@ -211,8 +210,10 @@ def _shell(arguments: argparse.Namespace) -> int:
     emulated = arguments.accel == "auto" and accel.kvm_trouble(home, emulator)
     chosen = accel.choose("tcg-smoke" if emulated else arguments.accel, home, emulator)
     with shell_command(home, emulator, names[0] if names else "", chosen.name) as argv:
-        say("pollbench: exit ends the guest; the harness is in /run/payload")
-        return subprocess.run(argv, check=False).returncode
+        say(
+            "pollbench: exit ends the guest; the harness is in /run/payload; NICs: modprobe -a e1000e virtio_net"
+        )
+        return attended(argv)
 
 
 def _info(arguments: argparse.Namespace) -> int:

@@ -48,18 +48,17 @@ def interrupts() -> dict[int, int]:
     return totals
 
 
-def interrupts_of(irqs: Collection[int]) -> dict[int, int]:
-    """Interrupts of the given lines, together, per CPU since boot; CPUs that had none left out."""
+def interrupts_of(irqs: Collection[int]) -> dict[int, dict[int, int]]:
+    """Interrupts of each of the given lines per CPU since boot; CPUs that had none left out."""
     lines = (_PROC / "interrupts").read_text().splitlines()
     cpus = [int(name[3:]) for name in lines[0].split()]
-    totals: dict[int, int] = {}
+    found: dict[int, dict[int, int]] = {}
     for line in lines[1:]:
         label, *fields = line.split()
         if label[:-1].isdigit() and int(label[:-1]) in irqs:
-            for cpu, count in zip(cpus, fields, strict=False):
-                if int(count):
-                    totals[cpu] = totals.get(cpu, 0) + int(count)
-    return totals
+            counts = zip(cpus, fields, strict=False)
+            found[int(label[:-1])] = {cpu: int(count) for cpu, count in counts if int(count)}
+    return found
 
 
 def softnet() -> dict[str, int]:

@@ -68,7 +68,7 @@ class Seen:
     napi_ids: SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). unreached: programs nobody modified of whom
     no socket was there to be set. napis: napi-get of the node's devices, after
     the run. sockets: socket options as read back. rps_packets: packets steered by RPS, host-wide. kthread_cpu_ns: CPU
-    time of the node's NAPI threads. irqs_by_cpu: interrupts of the node's NICs. group: what its
+    time of the node's NAPI threads. irqs: interrupts of each line of the node's NICs by CPU. group: what its
     control group did, None without one. min_polled_share: the experiment's
     threshold. Host-wide knobs see all nodes' sums.
     """
@@ -82,7 +82,7 @@ class Seen:
     wait: str = ""
     rps_packets: int = 0
     kthread_cpu_ns: int = 0
-    irqs_by_cpu: dict[int, int] = field(default_factory=dict)
+    irqs: dict[int, dict[int, int]] = field(default_factory=dict)
     group: GroupUse | None = None
     min_polled_share: float = 0.01
 

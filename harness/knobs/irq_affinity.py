@@ -9,8 +9,9 @@ from pydantic import Field
 from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
 from harness.units import CpuSet, format_cpus
 
-# An interrupt that was moved may still come on its old CPU once, the next time: one of each vector.
-_LEAST_SHARE = 0.99
+# x86 moves an MSI without remapping at its next interrupt, which still comes on the old CPU (effective_affinity_list
+# shows it): an idle queue's, which igb's watchdog rings every 2 s, may come in the measured window.
+_STRAYS_OF_A_LINE = 1
 
 
 class IrqAffinitySettings(KnobModel):
@@ -33,12 +34,14 @@ class IrqAffinity(Knob):
 
     @classmethod
     def effect(cls, model: Any, seen: Seen) -> Effect:
-        """The share of the NICs' interrupts that these CPUs took during the run."""
-        total = sum(seen.irqs_by_cpu.values())
-        there = sum(count for cpu, count in seen.irqs_by_cpu.items() if cpu in model.cpus)
+        """Whether these CPUs took the NICs' interrupts during the run, but for one of each line at most."""
+        total = sum(sum(by_cpu.values()) for by_cpu in seen.irqs.values())
         if not total:
             return Effect(None, "no interrupt came during the run")
-        return Effect(
-            there >= _LEAST_SHARE * total,
-            f"{there} of {total} interrupts came on CPU {format_cpus(model.cpus)}",
-        )
+        strays = [
+            sum(count for cpu, count in by_cpu.items() if cpu not in model.cpus)
+            for by_cpu in seen.irqs.values()
+        ]
+        there = total - sum(strays)
+        moved = there > 0 and max(strays) <= _STRAYS_OF_A_LINE
+        return Effect(moved, f"{there} of {total} interrupts came on CPU {format_cpus(model.cpus)}")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import termios
+from collections.abc import Iterator, Sequence
 
 from harness import loadgen
 from harness.programs import launch_options
@@ -34,3 +38,22 @@ def shell_command(home: Home, emulator: Emulator, kernel: str, accelerator: str)
         pairs = {"e1000e": 1, "virtio-net": 1}
         argv = qemu.command(emulator, machine, accelerator, files, pairs, shell=True)
         yield [str(loadgen.path()), *launch_options(None, {}), "exec", "--", *argv]
+
+
+def attended(argv: Sequence[str], terminal_fd: int = 0) -> int:
+    """The exit code of a program of its own process group that has our terminal, if there is one, until it ends."""
+    if not os.isatty(terminal_fd):
+        return subprocess.run(argv, check=False).returncode
+    attributes = termios.tcgetattr(terminal_fd)
+    # A group in the background is stopped where it touches the terminal, and so would we be when taking it back.
+    ours = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(argv, process_group=0)
+        os.tcsetpgrp(terminal_fd, process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGCONT)  # it may have touched it before
+        return process.wait()
+    finally:
+        os.tcsetpgrp(terminal_fd, os.getpgrp())
+        termios.tcsetattr(terminal_fd, termios.TCSADRAIN, attributes)
+        signal.signal(signal.SIGTTOU, ours)

@@ -154,3 +154,23 @@ def test_priority_and_policy_go_together() -> None:
 def test_polled_share_never_exceeds_one() -> None:
     assert Seen(received=10, polled=12).polled_share() == 1.0
     assert Seen().polled_share() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("irqs", "took", "said"),
+    [
+        ({24: {1: 900}, 25: {1: 100}}, True, "1000 of 1000 interrupts came on CPU 1"),
+        # The interrupt with which a line moves is still the old CPU's.
+        ({24: {1: 900}, 25: {0: 1}, 26: {0: 1, 1: 2}}, True, "902 of 904 interrupts came on CPU 1"),
+        # Two are no move, however many there were in all.
+        ({24: {1: 100_000}, 25: {0: 2}}, False, "100000 of 100002 interrupts came on CPU 1"),
+        ({24: {0: 1, 2: 1, 1: 100_000}}, False, "100000 of 100002 interrupts came on CPU 1"),
+        ({24: {0: 1}}, False, "0 of 1 interrupts came on CPU 1"),
+        ({}, None, "no interrupt came during the run"),
+    ],
+)
+def test_interrupts_come_where_they_were_sent(
+    irqs: dict[int, dict[int, int]], took: bool | None, said: str
+) -> None:
+    found = KNOBS["irq_affinity"].effect(model("irq_affinity", cpus="1"), Seen(irqs=irqs))
+    assert (found.took, found.evidence) == (took, said)
