@@ -52,6 +52,7 @@ gallery-reference: env-dev
 	done
 	@.venv/bin/python -m tools.gallery_reference results/gallery-reference
 
+# The second run draws other random numbers than the first (vm.seed): the same ones would give the same figures.
 gallery-reference-vm: env-vm env-dev
 	@.venv/bin/pollbench vm build --kernel 6.12,7.3
 	@rm -rf results/gallery-reference-vm

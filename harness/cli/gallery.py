@@ -10,11 +10,11 @@ from pathlib import Path
 
 from harness.claims import Finding, agreed, findings
 from harness.cli.files import in_words
-from harness.cli.gallery_places import Piece, Place, place_of
+from harness.cli.gallery_places import Piece, Place, place_of, sets_of
 from harness.cli.paper import paper
 from harness.cli.say import say
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
-from harness.plan import Plan, make_plan
+from harness.plan import make_plan
 from harness.plots import Study
 from harness.report import gallery as table
 from harness.report.gallery import Entry
@@ -84,7 +84,7 @@ def _untestable(piece: Piece, place: Place) -> tuple[Finding, ...]:
 
 def _entry(piece: Piece, arguments: argparse.Namespace, place: Place) -> Entry:
     """The file with the verdicts of its sets of this very plan and place."""
-    sets = _sets(Path(arguments.output) / piece.plan.name, piece.plan, place)
+    sets = _sets(Path(arguments.output), piece, place)
     start = "pollbench gallery --in-vm" if arguments.in_vm else "sudo pollbench gallery"
     entry = Entry(
         name=piece.path.stem,
@@ -101,14 +101,9 @@ def _entry(piece: Piece, arguments: argparse.Namespace, place: Place) -> Entry:
     return replace(entry, findings=found, study=Study(sources[-1], sets[-1]), label=sources[-1].label)
 
 
-def _sets(directory: Path, plan: Plan, place: Place) -> list[ResultSet]:
-    """The newest finished sets of this plan, oldest first; of unfinished ones only the very newest counts."""
-    found = []
-    for path in sorted(directory.glob("*/plan.json"))[-4 * EARLIER :]:
-        results = ResultSet.open(path.parent)
-        if results.same_plan(plan) and place.own(results):
-            found.append(results)
-    whole = len(plan.runs)
+def _sets(output: Path, piece: Piece, place: Place) -> list[ResultSet]:
+    """The newest finished sets of this file, oldest first; of unfinished ones only the very newest counts."""
+    found, whole = sets_of(output, piece, place), len(piece.plan.runs)
     return [each for each in found if each is found[-1] or len(each.finished()) >= whole][-1 - EARLIER :]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from harness.cli.run import carry_out, need_root, new_or_resumed
 from harness.cli.say import say
 from harness.errors import InputError
 from harness.kernel import facts
-from harness.plan import Plan, estimate_s
+from harness.plan import Plan, estimate_s, make_plan
 from harness.spec.load import Experiment, check_cpus, load_experiment
 from harness.stopping import Stopper
 from harness.store import ResultSet
@@ -45,8 +45,8 @@ class Place(Protocol):
     def untestable(self, piece: Piece) -> tuple[Finding, ...]:
         """The findings of its claims before anything ran: those that cannot be tested there, and why."""
 
-    def own(self, results: ResultSet) -> bool:
-        """Was this set made in such a place?"""
+    def own(self, results: ResultSet, piece: Piece) -> bool:
+        """Was this set made in such a place, by the very plan of this file?"""
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
         """Run every file; True when somebody stopped it. Raises PollbenchError."""
@@ -76,16 +76,16 @@ class Here:
         plan = piece.plan.to_json()
         return before_running(piece.experiment.claims, plan, facts.environment(), facts.manifest())
 
-    def own(self, results: ResultSet) -> bool:
+    def own(self, results: ResultSet, piece: Piece) -> bool:
         """A set without guests."""
-        return "vm" not in results.manifest
+        return "vm" not in results.manifest and results.same_plan(piece.plan)
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
         """One after the other: a new set of each, or with --resume what is missing of the newest of the same plan."""
         need_root("run the gallery")
         for at, piece in enumerate(pieces, 1):
             say(f"pollbench: {at}/{len(pieces)} {piece.path.stem}")
-            options = _options(self._arguments, piece)
+            options = _options(self._arguments, piece, self)
             if carry_out(options, piece.experiment, piece.plan, stopper)[1] is not None:
                 return True
         return False
@@ -134,16 +134,16 @@ class InGuests:
         plan = piece.plan.to_json()
         return before_running(piece.experiment.claims, plan, in_guests(plan), {})
 
-    def own(self, results: ResultSet) -> bool:
-        """A set made in guests, under the accelerator that was asked for, and under this QEMU."""
+    def own(self, results: ResultSet, piece: Piece) -> bool:
+        """A set made in guests of any seed, under the accelerator that was asked for, and under this QEMU."""
         made_by = results.manifest.get("vm") or {}
         made = made_by.get("accelerator")
         wanted = self._accelerator or (self._arguments.accel if self._arguments.accel != "auto" else made)
         same = self._emulator is None or made_by.get("qemu") == self._emulator.account()
-        return made is not None and made == wanted and same
+        return made is not None and made == wanted and same and _same_but_seeds(piece, results)
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
-        """All at once, so that they share boots."""
+        """All at once, so that they share boots, with other random numbers than any earlier set of theirs."""
         from harness.cli.vm import carry_out, guest_manifest
         from harness.vm.execute import Guests
 
@@ -152,7 +152,7 @@ class InGuests:
         leave = self._arguments.accel == "auto"
         guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave)
         parts = []
-        for piece in pieces:
+        for piece in self._seeded(pieces):
             guests.verify(piece.plan)
             manifest = guest_manifest(piece.plan, self._accelerator, self._emulator) | overrides
             options = _options(self._arguments, piece, self)
@@ -161,12 +161,54 @@ class InGuests:
         self._accelerator = guests.accelerator
         return interrupted is not None
 
+    def _seeded(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """In model time the same seed would give the same figures again, and a rerun would agree with itself."""
+        output = Path(self._arguments.output)
+        earlier = [sets_of(output, piece, self) for piece in pieces]
+        if self._arguments.resume:
+            pairs = zip(pieces, earlier, strict=True)
+            return [_as_in(piece, sets[-1]) if sets else piece for piece, sets in pairs]
+        used = [
+            _seeds_apart(piece, each) for piece, sets in zip(pieces, earlier, strict=True) for each in sets
+        ]
+        return [_reseeded(piece, max(used, default=-1) + 1) for piece in pieces]
+
     def takes_s(self, pieces: Sequence[Piece]) -> float:
         """Boots, runs, and traffic; several times as long where other programs want the CPUs."""
         from harness.vm.estimate import expected_s
 
         runs = (run for piece in pieces for run in piece.plan.runs)
         return sum(expected_s(runs, self._accelerator or "tcg-virtual").values())
+
+
+def sets_of(output: Path, piece: Piece, place: Place) -> list[ResultSet]:
+    """The sets of a file's plan that were made in such a place, oldest first."""
+    found = (ResultSet.open(path.parent) for path in sorted((output / piece.plan.name).glob("*/plan.json")))
+    return [results for results in found if place.own(results, piece)]
+
+
+def _same_but_seeds(piece: Piece, results: ResultSet) -> bool:
+    try:
+        return results.same_plan(_as_in(piece, results).plan)
+    except InputError:
+        return False  # its plan cannot be read, or is of another version
+
+
+def _as_in(piece: Piece, results: ResultSet) -> Piece:
+    """The file as it would have been run with the seeds of that set."""
+    return _reseeded(piece, _seeds_apart(piece, results))
+
+
+def _seeds_apart(piece: Piece, results: ResultSet) -> int:
+    theirs = Plan.from_json(results.plan, str(results.path / "plan.json"))
+    return theirs.cells[0].spec.machine.seed - piece.plan.cells[0].spec.machine.seed
+
+
+def _reseeded(piece: Piece, by: int) -> Piece:
+    from harness.vm.kernels import reseeded
+
+    experiment = reseeded(piece.experiment, by)
+    return replace(piece, experiment=experiment, plan=make_plan(experiment))
 
 
 def place_of(arguments: argparse.Namespace) -> Place:
@@ -179,12 +221,10 @@ def place_of(arguments: argparse.Namespace) -> Place:
     return Here(arguments)
 
 
-def _options(
-    arguments: argparse.Namespace, piece: Piece, place: InGuests | None = None
-) -> argparse.Namespace:
+def _options(arguments: argparse.Namespace, piece: Piece, place: Place) -> argparse.Namespace:
     """The options of `run` for one file: gone on with only where the newest set is of this plan and place."""
     newest = ResultSet.latest(arguments.output, piece.plan.name)
-    same = newest is not None and newest.same_plan(piece.plan) and (place is None or place.own(newest))
+    same = newest is not None and newest.same_plan(piece.plan) and place.own(newest, piece)
     return argparse.Namespace(
         wait=arguments.wait,
         redo=(),

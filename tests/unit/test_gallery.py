@@ -17,6 +17,7 @@ from harness import cli
 from harness.claims.source import before_running, in_guests
 from harness.plan import check_cpus, estimate_s, load_experiment, make_plan
 from harness.store import ResultSet
+from harness.vm.kernels import reseeded
 from tests import experiment
 from tests.command import UNPRIVILEGED
 from tests.command import run as command
@@ -72,12 +73,15 @@ def files(tmp_path: Path) -> Path:
     return source
 
 
-def measured(tmp_path: Path, source: Path, stamp: str = pages.STAMP, **levels: float) -> ResultSet:
-    """The set that a quick gallery of the first file would have left, with these medians."""
+def measured(
+    tmp_path: Path, source: Path, stamp: str = pages.STAMP, seed: int | None = None, **levels: float
+) -> ResultSet:
+    """The set that a quick gallery of the first file would have left, with these medians; seed: of guests."""
     path = source / "01-poll.yaml"
-    loaded = load_experiment(path, quick=True)
+    loaded = reseeded(load_experiment(path, quick=True), (seed or 1) - 1)
     plan = make_plan(loaded)
-    found = ResultSet.create(tmp_path / "out", plan.name, stamp, loaded.data, plan, {"seed": 1})
+    manifest = {"seed": 1} | ({"vm": {"accelerator": "tcg-virtual"}} if seed else {})
+    found = ResultSet.create(tmp_path / "out", plan.name, stamp, loaded.data, plan, manifest)
     for each in plan.runs:
         level = (LEVELS | levels)[each.cell.case] * (
             1.5 if each.cell.factors["contention.load"] == "50%" else 1
@@ -233,12 +237,23 @@ def test_sets_of_guests_and_of_the_host_are_kept_apart(tmp_path: Path) -> None:
     made = measured(tmp_path, source)
     gallery(tmp_path, source, "--in-vm")
     assert verdicts(tmp_path / "out")["01-poll/faster"] == "not shown"
-    made.manifest["vm"] = {"accelerator": "tcg-virtual"}
-    made.write_file("manifest.json", json.dumps(made.manifest).encode())
+    made.note(vm={"accelerator": "tcg-virtual"})
     gallery(tmp_path, source, "--in-vm")
     assert verdicts(tmp_path / "out")["01-poll/faster"] == "holds"
     gallery(tmp_path, source)
     assert verdicts(tmp_path / "out")["01-poll/faster"] == "not shown"
+
+
+def test_a_rerun_in_guests_of_another_seed_counts(tmp_path: Path) -> None:
+    source = files(tmp_path)
+    measured(tmp_path, source, seed=1)
+    newest = measured(tmp_path, source, "20261202T000000Z", seed=4, poll=70.0)
+    _, out, _ = gallery(tmp_path, source, "--in-vm")
+    assert "differs between reruns" in " ".join(out.split())
+    # A plan that cannot be read any more is none of this file's.
+    (newest.path / "plan.json").write_text("{}")
+    gallery(tmp_path, source, "--in-vm")
+    assert verdicts(tmp_path / "out")["01-poll/faster"] == "holds"
 
 
 def test_lists_how_long_guests_take(tmp_path: Path) -> None:
