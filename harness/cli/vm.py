@@ -259,7 +259,10 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _verify(_arguments: argparse.Namespace) -> int:
     home, bad = Home(), 0
-    for key, entry in sorted(home.index().items()):
+    entries = sorted(home.index().items())
+    if not entries:
+        say("pollbench: nothing is built yet: pollbench vm build")
+    for key, entry in entries:
         for what, sha256 in build.hashes_of(key, entry).items():
             try:
                 home.verified(sha256, what)
