@@ -157,7 +157,9 @@ def _measured(host: Kept, guest: Kept, name: str) -> str:
     ]
     machine = facts.get("vm") or {}
     said += [f"QEMU {machine['qemu']['version']}, {machine['accelerator']}"] if machine else []
-    command = " ".join(str(word) for word in facts.get("command", ()))
+    # One gallery may have been run file by file, and each set's manifest names its own.
+    given = (str(word) for word in facts.get("command", ()))
+    command = " ".join(word for word in given if not (kept.path / word / "runs.csv").exists())
     return f"Measured on {', '.join(said)}, by `{command}`.\n"
 
 
