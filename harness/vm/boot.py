@@ -26,6 +26,7 @@ from harness.vm.emulator import Emulator
 from harness.vm.guest import job_image
 from harness.vm.home import Home
 from harness.vm.image import Image
+from harness.vm.onecpu import idlest_cpu
 
 Event = dict[str, Any]
 _LOOK_S = 0.05
@@ -133,7 +134,8 @@ class Boot:
     @contextlib.contextmanager
     def _start(self) -> Iterator[Child]:
         # The launcher asks the kernel to kill QEMU when we die, however we die.
-        argv = [str(loadgen.path()), *launch_options(None, {}), "exec", "--", *self.argv]
+        place = {"cpus": [idlest_cpu()]} if self.accelerator == "tcg-virtual" else {}
+        argv = [str(loadgen.path()), *launch_options(None, place), "exec", "--", *self.argv]
         with contextlib.ExitStack() as stack:
             # What root starts is noted besides, for `pollbench clean`.
             journal = stack.enter_context(open_journal()) if os.geteuid() == 0 else None

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from harness.plan import Plan, Run
 
 # Measured on two idle CPUs under the provided QEMU (of KVM, guessed): a boot with the start of the agent, and a second
-# of traffic (7 to 18 s, the more there is to do: `make demo-vm`). A run costs more over NICs, which are probed anew, than
-# over veth.
+# of traffic (`make demo-vm`: 7 to 18 s, by how much there is to do). A run costs more over NICs, which are probed anew,
+# than over veth.
 _BOOT_S = {"kvm": 3.0, "tcg-virtual": 20.0, "tcg-smoke": 10.0}
 _TRAFFIC = {"kvm": 1.0, "tcg-virtual": 9.0, "tcg-smoke": 1.0}
 _VETH_S, _NIC_S = 0.6, 5.0

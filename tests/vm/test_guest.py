@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -226,8 +227,13 @@ def test_two_boots_in_model_time_are_the_same_to_the_microsecond(home: Home, tmp
     # The kernel's log with its times, on the console.
     machine = Machine(cmdline="ignore_loglevel")
 
+    places = []
+
     def stop_when_up(event: boot.Event) -> None:
         if event["ev"] == "up":
+            (guest,) = _guests(os.getpid())
+            tasks = [int(task.name) for task in Path(f"/proc/{guest}/task").iterdir()]
+            places.append([os.sched_getaffinity(task) for task in tasks])
             raise CameUp
 
     logs = []
@@ -239,6 +245,10 @@ def test_two_boots_in_model_time_are_the_same_to_the_microsecond(home: Home, tmp
         with contextlib.suppress(CameUp):
             list(one.answers(stop_when_up))
         logs.append(one.console.splitlines())
+    # Side by side on two CPUs QEMU's threads get in between one another by chance.
+    for each in places:
+        assert len(each) > 1
+        assert len(set.union(*each)) == 1
     # How far each came beyond that point before it was ended is the host's affair.
     both = [first for first, second in zip(logs[0][:-1], logs[1][:-1], strict=False) if first == second]
     assert both == logs[0][: len(both)]
@@ -293,19 +303,20 @@ def _guest_of(tool: subprocess.Popen[str], other_than: int = 0) -> int:
     """The pid of the QEMU that a tool started, as soon as there is one."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for task in Path(f"/proc/{tool.pid}/task").glob("*/children"):
-            for child in map(int, task.read_text().split()):
-                try:
-                    words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-                except OSError:
-                    continue
-                if (
-                    b"qemu-system-x86_64" in b" ".join(words[:6])
-                    and b"-kernel" in words
-                    and child != other_than
-                ):
-                    return child
+        for child in _guests(tool.pid):
+            if child != other_than:
+                return child
         if tool.poll() is not None:
             pytest.fail(f"it ended: {tool.communicate()}")
         time.sleep(0.05)
     pytest.fail("no guest was started")
+
+
+def _guests(pid: int) -> Iterator[int]:
+    """The QEMUs that a process started."""
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+                if b"qemu-system-x86_64" in b" ".join(words[:6]) and b"-kernel" in words:
+                    yield child
