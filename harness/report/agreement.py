@@ -17,15 +17,15 @@ _SAID: dict[bool | None, tuple[str, Style]] = {
 }
 
 
-def document(found: Sequence[Finding], letters: tuple[str, str] = ("A", "B")) -> list[Block]:
-    """The table, then how many agree and what is held against what. letters: what the sets are called."""
+def document(found: Sequence[Finding], title: str = TITLE) -> list[Block]:
+    """The table of the sets A and B, then how many agree and what is held against what. title: of the table."""
     if not found:
         return [Para(f"{TITLE} They have no cell in common that has an effect or an order.", "warn")]
     cols = (
         Col("case", right=False),
         Col("conclusion", right=False),
-        Col(letters[0], right=False),
-        Col(letters[1], right=False),
+        Col("A", right=False),
+        Col("B", right=False),
         Col("agree", right=False),
     )
     rows: list[tuple[Text, ...] | str] = []
@@ -39,7 +39,7 @@ def document(found: Sequence[Finding], letters: tuple[str, str] = ("A", "B")) ->
     unknown = len(found) - len(known)
     left = f"; of {unknown} more one set or both show nothing" if unknown else ""
     return [
-        Table(cols, tuple(rows), TITLE),
+        Table(cols, tuple(rows), title),
         Gap(),
         Para(f"{agreed} of {len(known)} conclusions agree{left}.", "bold"),
         Para(

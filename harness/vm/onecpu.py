@@ -1,7 +1,7 @@
 """The host's CPU for a guest whose time is counted: a single one, so that no two threads of QEMU run at once.
 
 Each timer of the guest wakes QEMU's main loop too. On a CPU of its own it now and then gets in between the turns of the
-virtual CPUs, and what follows is another chance. On one CPU it does not, and handing over costs no wake-up of another.
+virtual CPUs, and what follows is another chance. On one CPU it does so only where the scheduler changes over amid one.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ def _agreement(studies: Sequence[Study]) -> list[Markup]:
     sources = [study.source for study in studies]
     if not places_differ(sources):
         return []
-    found = blocks(agreement.document(conclusions(sources[0], sources[1])))
+    title = f"A: {sources[0].label}, B: {sources[1].label}"
+    found = blocks(agreement.document(conclusions(sources[0], sources[1]), title))
     return [section("agreement", agreement.TITLE, found, short="Agreement")]
 
 
