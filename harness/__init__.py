@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.api import Results, load
+    from harness.analysis.api import Results, load
 
 __all__ = ["Results", "load"]
 
@@ -15,5 +15,5 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("harness.api"), name)
+        return getattr(import_module("harness.analysis.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

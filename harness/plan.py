@@ -8,14 +8,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from harness.adaptive import Adaptive
 from harness.errors import InputError
 from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id, digest
 from harness.spec.experiment import CELL_SECTIONS
 from harness.spec.load import Experiment, check_cpus, load_experiment
 from harness.spec.matrix import MAX_RUNS
 from harness.spec.messages import did_you_mean
-from harness.yamlfile import tree_of
+from harness.spec.yaml_tree import tree_of
+from harness.stats.stopping_rule import Adaptive
 
 __all__ = [
     "Cell",

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 
 from tests.leaks import Snapshot, left_behind, snapshot
+from tools import house
 
 HERE = Path(__file__).parent
 TIERS = ("house", "unit", "netns", "vm")
@@ -83,6 +84,8 @@ class Tiers:
         for tier, counts in self.outcomes.items():
             told = ", ".join(f"{counts[key]} {key}" for key in ("passed", "failed", "skipped") if counts[key])
             terminalreporter.line(f"{tier:<6} {told or 'no test'}")
+            if tier == "house":
+                terminalreporter.line(f"       {house.figures()}")
             for reason, times in self.reasons.get(tier, Counter()).most_common():
                 terminalreporter.line(f"       skipped {times}: {reason}")
         if self.strict and not terminalreporter.config.option.collectonly:

@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from harness import loadgen, samplefile
+from harness import loadgen
+from harness.loadgen import samples as samplefile
 from tests.vethpair import End
 
 HEADER = struct.Struct("<8sIIQqqI20x")

@@ -9,58 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.source import Module, cycles, load_modules
+from tools.house import arrows_of, floors_of, loose_of, rooms_of
+from tools.source import Module, cycles, load_modules
 
 ROOT = Path(__file__).parent.parent
 
-# Lowest first. A part (the first name after `harness`) imports only from lower rows; add a new part here.
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "columns", "stats"),
-    ("units", "stopping", "adaptive"),
-    ("yamlfile",),
-    ("knobs", "workloads", "kernel", "loadgen", "mininet"),
+# Lowest first. A room (the first name after `harness`) imports only from lower floors; add a new room here.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("__init__", "columns", "errors", "stats", "units"),
+    ("kernel", "knobs", "loadgen", "mininet", "signals", "store", "workloads"),
     ("spec",),
-    ("plan", "store", "shaping", "switching", "plays"),
-    ("tables", "layout", "programs", "generator", "samplefile"),
-    ("compare", "testbed", "topoview", "foreign", "strangers", "importers"),
-    ("claims",),
-    ("overview", "calibration", "probes", "held", "host"),
-    ("plots", "agreement"),
-    ("report", "api", "apply", "evidence", "pathloss", "capabilities"),
-    ("inject", "confine", "hogs", "fidelity", "ends"),
-    ("stage", "halves"),
-    ("players",),
-    ("measure",),
-    ("runner",),
-    ("fleet", "vm"),
+    ("plan", "tables", "topology", "host"),
+    ("analysis", "importers", "testbed"),
+    ("report", "run"),
+    ("places",),
     ("cli",),
     ("__main__",),
 )
+MAX_ROOMS, MAX_LOOSE_MODULES, MAX_ARROWS = 27, 6, 110
 # What needs the machine. All else must run anywhere, without root, so it may not import these.
-MACHINE = {
-    "kernel",
-    "programs",
-    "foreign",
-    "host",
-    "strangers",
-    "testbed",
-    "held",
-    "fidelity",
-    "probes",
-    "apply",
-    "evidence",
-    "capabilities",
-    "inject",
-    "confine",
-    "ends",
-    "halves",
-    "hogs",
-    "players",
-    "stage",
-    "measure",
-    "runner",
-    "vm",
-}
+MACHINE = {"kernel", "testbed", "run", "host", "places"}
 # Parts that may import these of ours and no more, tighter than their row. Knobs and workloads only describe.
 ONLY: dict[str, set[str]] = {
     "stats": set(),
@@ -98,11 +66,21 @@ EACH = pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
 
 
 def rank(part: str) -> int:
-    """The row of a part in LAYERS."""
-    for row, parts in enumerate(LAYERS):
-        if part in parts:
-            return row
-    pytest.fail(f"harness.{part} is in no row of LAYERS in tests/test_house.py: give it its place")
+    """The floor of a room in FLOORS."""
+    for floor, rooms in enumerate(FLOORS):
+        if part in rooms:
+            return floor
+    pytest.fail(f"harness.{part} is on no floor of FLOORS in tests/test_house.py: give it its place")
+
+
+def test_the_house_keeps_its_measure() -> None:
+    rooms, arrows = rooms_of(MODULES), arrows_of(MODULES)
+    floors = floors_of(rooms, arrows)
+    assert sorted(rooms) == sorted(room for row in FLOORS for room in row)
+    assert len(rooms) <= MAX_ROOMS
+    assert len(loose_of(rooms)) <= MAX_LOOSE_MODULES
+    assert max(floors.values()) <= len(FLOORS)
+    assert len(arrows) <= MAX_ARROWS
 
 
 @EACH

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.claims.source import claims_of
+from harness.analysis.claims.source import claims_of
+from harness.analysis.curves.spots import Spots, spots
 from harness.plan import load_experiment
-from harness.plots.spots import Spots, spots
 from harness.report import words
 from harness.report.html.pictures import beside
 from harness.tables.source import load_source

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.layout import plan_layout
 from harness.spec.toponame import load_topology
-from harness.topoview.data import described
-from harness.topoview.svg import as_svg
+from harness.topology.draw.data import described
+from harness.topology.draw.svg import as_svg
+from harness.topology.layout import plan_layout
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures"

@@ -48,30 +48,30 @@ def _run(command: str, arguments: object) -> int:
         # It reads, computes and ends; looking for garbage would be a tenth of its time.
         gc.disable()
     if getattr(arguments, "share", None):
-        command = "share"  # `run --share FILE`: a part of a plan, on a host of a fleet
+        command = "fleet_share"  # `run --share FILE`: a part of a plan, on a host of a fleet
     module = {
         "run": "run",
-        "share": "share",
+        "fleet_share": "fleet_share",
         "calibrate": "calibrate",
-        "plan": "files",
-        "validate": "files",
-        "schema": "files",
-        "doctor": "host",
-        "clean": "host",
-        "host": "measuring",
+        "plan": "plan",
+        "validate": "plan",
+        "schema": "plan",
+        "doctor": "doctor",
+        "clean": "clean",
+        "host": "host",
         "fleet": "fleet",
         "vm": "vm",
         "reproduce": "reproduce",
-        "show": "results",
+        "show": "show",
         "compare": "compare",
         "report": "report",
         "gallery": "gallery",
         "plot": "plot",
         "import": "import_",
         "topology": "topology",
-        "up": "hold",
-        "down": "hold",
-        "enter": "hold",
+        "up": "up",
+        "down": "up",
+        "enter": "up",
         "completion": "completion",
     }[command]
     function = "import_" if command == "import" else command

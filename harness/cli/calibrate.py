@@ -9,12 +9,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from harness import columns
-from harness.calibration.known import entry_of
-from harness.calibration.noise import Noise, noise_of
-from harness.cli.paper import paper
+from harness.analysis.calibration.known import entry_of
+from harness.analysis.calibration.noise import Noise, noise_of
+from harness.analysis.compare import DEFAULT_METRICS
+from harness.cli.calibrations import keep
 from harness.cli.say import say
-from harness.cli.state import keep
-from harness.compare import DEFAULT_METRICS
+from harness.cli.terminal import paper
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.report import words
 from harness.report.layout import Block, Col, Para, Table, Text, to_text
@@ -25,14 +25,14 @@ _MOST_SIZE = 10
 
 def calibrate(arguments: argparse.Namespace) -> int:
     """Run the same case under two names, tell how often a difference is claimed, and what could be seen."""
-    from harness.calibration.twins import twins
-    from harness.cli.files import overrides_of, print_plan
+    from harness.analysis.calibration.aa import twins
     from harness.cli.owner import owner_of_results
+    from harness.cli.plan import overrides_of, print_plan
     from harness.cli.run import carry_out, need_root, on_this_host
     from harness.kernel import facts
     from harness.plan import make_plan
+    from harness.signals import stop_on_signals
     from harness.spec.load import check_cpus, load_experiment
-    from harness.stopping import stop_on_signals
     from harness.tables import load_source
 
     experiment = load_experiment(arguments.file, overrides_of(arguments.set))

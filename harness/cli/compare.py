@@ -9,19 +9,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness import columns, report
-from harness.cli.paper import paper
-from harness.cli.state import quoted
-from harness.compare import Comparison, Options, compare_cases, compare_sources
-from harness.compare.choose import KERNEL_METRICS, choose_metrics
-from harness.compare.environment import texts_of
-from harness.compare.gate import Condition, Finding, judge, parse_condition
-from harness.compare.turned import turned
+from harness.analysis.compare import Comparison, Options, compare_cases, compare_sources
+from harness.analysis.compare.choose import KERNEL_METRICS, choose_metrics
+from harness.analysis.compare.environment import texts_of
+from harness.analysis.compare.gate import Condition, Finding, judge, parse_condition
+from harness.analysis.compare.pivot import turned
+from harness.cli.calibrations import quoted
+from harness.cli.terminal import paper
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.report import words
 from harness.tables import Source, load_source
 
 if TYPE_CHECKING:
-    from harness.claims import Finding as Verdict
+    from harness.analysis.claims import Finding as Verdict
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[Verdict]]]:
     """What the sets claim and what became of it, by what to call the set."""
     if not sources:
         return []
-    from harness.claims import findings
+    from harness.analysis.claims import findings
 
     return [(source.label, each) for source in sources if (each := findings(source))]
 
@@ -71,7 +71,7 @@ def _agree(sources: Sequence[Source], fmt: str) -> None:
     """Which conclusions of a host's and a guest's set agree; nothing for sets of one place."""
     if len({(texts_of(each.runs, "place"), texts_of(each.runs, "accelerator")) for each in sources}) < 2:
         return
-    from harness.agreement import agreement, places_differ
+    from harness.analysis.agreement import agreement, places_differ
     from harness.report.agreement import document
     from harness.report.layout import to_markdown, to_text
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.cli.board import HostBoard
-from harness.cli.files import overrides_of
+from harness.cli.fleet_progress import HostBoard
 from harness.cli.owner import owner_of_results
+from harness.cli.plan import overrides_of
 from harness.cli.say import say
 from harness.errors import (
     EXIT_HOST_LACKS,
@@ -24,15 +24,15 @@ from harness.errors import (
     MissingError,
     PollbenchError,
 )
-from harness.fleet import split as splitting
-from harness.fleet import wheel
-from harness.fleet.conduct import STATE_FILE, Fleet
-from harness.fleet.inventory import Hosts, hosts_in
-from harness.fleet.pair import Pair, pair_of
 from harness.host import role_variables, wish_of
+from harness.places.fleet import split as splitting
+from harness.places.fleet import wheel
+from harness.places.fleet.conduct import STATE_FILE, Fleet
+from harness.places.fleet.inventory import Hosts, hosts_in
+from harness.places.fleet.pair import Pair, pair_of
 from harness.plan import Plan, make_plan
+from harness.signals import Stopper, stop_on_signals
 from harness.spec.load import load_experiment
-from harness.stopping import Stopper, stop_on_signals
 from harness.store import ResultSet, atomic
 
 
@@ -161,7 +161,7 @@ def _attempt(
 
 
 def _report(arguments: argparse.Namespace, plan: Plan, results: ResultSet, interrupted: bool) -> int:
-    from harness.cli.results import print_overview
+    from harness.cli.show import print_overview
     from harness.tables import write_tables
 
     verdicts = {str(record["run_id"]): str(record["verdict"]) for record in results.records()}

@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from harness.cli.board import HostBoard
+from harness.cli.fleet_progress import HostBoard
 from harness.errors import EXIT_HOST_LACKS, EXIT_OK
-from harness.fleet.conduct import Fleet
-from harness.fleet.inventory import Hosts
-from harness.fleet.pair import pair_of
+from harness.places.fleet.conduct import Fleet
+from harness.places.fleet.inventory import Hosts
+from harness.places.fleet.pair import pair_of
 from harness.plan import make_plan
 
 

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.claims import Finding, agreed, findings
-from harness.cli.files import in_words
+from harness.analysis.claims import Finding, agreed, findings
+from harness.analysis.curves import Study
 from harness.cli.gallery_places import Piece, Place, place_of, sets_of
-from harness.cli.paper import paper
+from harness.cli.plan import in_words
 from harness.cli.say import say
+from harness.cli.terminal import paper
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.plan import make_plan
-from harness.plots import Study
 from harness.report import gallery as table
 from harness.report.gallery import Entry
 from harness.report.layout import to_text
+from harness.signals import stop_on_signals
 from harness.spec.messages import did_you_mean
-from harness.stopping import stop_on_signals
 from harness.store import ResultSet
 from harness.store.atomic import explained, make_directories, write_file
 from harness.tables.source import from_set

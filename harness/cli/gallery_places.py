@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from harness.claims import Finding
-from harness.claims.source import before_running, in_guests
-from harness.cli.files import overrides_of
+from harness.analysis.claims import Finding
+from harness.analysis.claims.source import before_running, in_guests
+from harness.cli.plan import overrides_of
 from harness.cli.run import carry_out, need_root, new_or_resumed
 from harness.cli.say import say
 from harness.errors import InputError
 from harness.kernel import facts
 from harness.plan import Plan, estimate_s, make_plan
+from harness.signals import Stopper
 from harness.spec.load import Experiment, check_cpus, load_experiment
-from harness.stopping import Stopper
 from harness.store import ResultSet
 
 
@@ -103,9 +103,9 @@ class InGuests:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         from harness.cli.vm import own_kernels
-        from harness.vm import accel
-        from harness.vm.emulator import Emulator, find_emulator
-        from harness.vm.home import Home
+        from harness.places.vm import accel
+        from harness.places.vm.emulator import Emulator, find_emulator
+        from harness.places.vm.home import Home
 
         self._arguments, self._home = arguments, Home()
         self._kernels = own_kernels(arguments, self._home)
@@ -120,7 +120,7 @@ class InGuests:
 
     def load(self, path: Path, quick: bool) -> Experiment:
         """The file with its section for guests, under the kernels that the command names."""
-        from harness.vm.kernels import with_kernels
+        from harness.places.vm.kernels import with_kernels
 
         experiment = load_experiment(path, overrides_of(self._arguments.set), quick, guest=True)
         return with_kernels(experiment, self._kernels) if self._kernels else experiment
@@ -145,7 +145,7 @@ class InGuests:
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
         """All at once, so that they share boots, with other random numbers than any earlier set of theirs."""
         from harness.cli.vm import carry_out, guest_manifest
-        from harness.vm.execute import Guests
+        from harness.places.vm.execute import Guests
 
         assert self._emulator is not None
         overrides = {"overrides": dict(overrides_of(self._arguments.set))}
@@ -175,7 +175,7 @@ class InGuests:
 
     def takes_s(self, pieces: Sequence[Piece]) -> float:
         """Boots, runs, and traffic; several times as long where other programs want the CPUs."""
-        from harness.vm.estimate import expected_s
+        from harness.places.vm.estimate import expected_s
 
         runs = (run for piece in pieces for run in piece.plan.runs)
         return sum(expected_s(runs, self._accelerator or "tcg-virtual").values())
@@ -205,7 +205,7 @@ def _seeds_apart(piece: Piece, results: ResultSet) -> int:
 
 
 def _reseeded(piece: Piece, by: int) -> Piece:
-    from harness.vm.kernels import reseeded
+    from harness.places.vm.kernels import reseeded
 
     experiment = reseeded(piece.experiment, by)
     return replace(piece, experiment=experiment, plan=make_plan(experiment))

@@ -1,102 +1,105 @@
-"""`pollbench doctor` and `clean`: what concerns this host alone."""
+"""`pollbench host show`, `prepare` and `restore`: a host set up for measuring, and put back."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+from collections.abc import Sequence
+from typing import Any
 
 from harness.cli.run import need_root
-from harness.errors import EXIT_HOST_LACKS, EXIT_NOT_VALID, EXIT_OK
-from harness.host import setting_advice, wish_of
-from harness.kernel import facts, journal
-from harness.kernel.advice import advice as host_advice
+from harness.errors import EXIT_NOT_VALID, EXIT_OK
+from harness.host import Wish, boot_rows, change_host, host_rows, load_definition, package_rows, wish_of
+from harness.kernel import journal
+from harness.kernel.host_settings import STATE
+
+_QUIET = ("ok", "not applicable")
 
 
-def clean(arguments: argparse.Namespace) -> int:
-    """Undo what dead runs left; live ones, and what is not ours, are left alone."""
-    if not arguments.dry_run:
-        need_root("clean")
-    done = journal.clean(dry_run=arguments.dry_run)
-    if arguments.json:
-        print(json.dumps([act._asdict() for act in done], indent=2))
+def host(arguments: argparse.Namespace) -> int:
+    """Show, prepare or restore this host; see `pollbench host --help`."""
+    if arguments.action == "show":
+        return _show(arguments)
+    if arguments.action == "prepare":
+        wish = wish_of(arguments.profile, arguments.cpus, arguments.device)
     else:
-        for act in done:
-            print(
-                " ".join(
-                    part
-                    for part in (act.action, act.kind, act.subject, f"({act.reason})" if act.reason else "")
-                    if part
-                )
-            )
-        if not done:
-            print("nothing to clean: no killed run left anything on this host")
-    return EXIT_NOT_VALID if any(act.action == "failed" for act in done) else EXIT_OK
-
-
-def doctor(arguments: argparse.Namespace) -> int:
-    """What this host can do, tried for real; with FILE, what that experiment lacks here."""
-    from harness import capabilities
-
-    able = capabilities.of_this_host()
-    lacking = _lacking(arguments) if arguments.file else {}
-    advice = host_advice() + setting_advice(wish_of())
+        wish = Wish("", {})
+    if not arguments.check:
+        need_root(f"{arguments.action} this host")
+    missing = []
+    if arguments.action == "prepare" and arguments.packages:
+        missing = [row["package"] for row in package_rows() if not row["there"]]
+    # While something is measured, nobody changes the ground under it.
+    with journal.host_lock():
+        rows = change_host(
+            arguments.action, wish, check=arguments.check, state=arguments.state or STATE, packages=missing
+        )
     if arguments.json:
-        document = {"capabilities": able, "advice": [item._asdict() for item in advice], "skips": lacking}
-        print(json.dumps(document, indent=2))
-        return EXIT_HOST_LACKS if lacking else EXIT_OK
-    print("what this host can do (each was tried just now):")
-    _print_capabilities(able)
-    print("\nwhat makes figures worse here:")
-    for item in advice:
-        mark = "ok " if item.good else "-> "
-        print(
-            f"  {mark} {item.check}: {item.state}"
-            + ("" if item.good else f"\n        {item.why}; {item.todo}")
-        )
-    print(
-        "  settings: all at once with sudo pollbench host prepare, and back with sudo pollbench host restore"
-    )
-    left = journal.stale()
-    if left:
-        print(f"\n{len(left)} killed run(s) left something behind; type: sudo pollbench clean")
-    if arguments.file:
-        print(
-            f"\n{arguments.file}: "
-            + ("everything it needs is here" if not lacking else "these cells would be skipped:")
-        )
-        for label, reasons in lacking.items():
-            print(f"  {label}: " + "; ".join(reasons))
-    sys.stdout.flush()
-    return EXIT_HOST_LACKS if lacking else EXIT_OK
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_changes(arguments, rows)
+    return EXIT_NOT_VALID if any(row["state"] in ("failed", "left") for row in rows) else EXIT_OK
 
 
-def _print_capabilities(able: dict[str, str]) -> None:
-    """One line per capability; queueing disciplines and features, of which there are many, one line per outcome."""
-    from harness.capabilities import GENERATOR
-    from harness.kernel.probe import is_untried, meanings
+def _show(arguments: argparse.Namespace) -> int:
+    wish = wish_of(arguments.profile, arguments.cpus, arguments.device)
+    rows, boot, packages = host_rows(wish), boot_rows(wish), package_rows()
+    if arguments.json:
+        print(json.dumps({"settings": rows, "boot": boot, "packages": packages}, indent=2))
+        return EXIT_OK
+    words = load_definition().profiles.get(wish.profile, "")
+    print(f"profile {wish.profile}" + (f": {words}" if words else ""))
+    for row, alike in _gathered(rows):
+        mark = {"ok": "ok ", "differs": "-> ", "not applicable": "   "}[row["state"]]
+        more = f" and {alike - 1} more like it" if alike > 1 else ""
+        print(f"  {mark} {row['what']}: {_state(row)}{more}")
+    print("\nwhat only a boot can change (never edited for you):")
+    for each in boot:
+        state = f"{each['parameter']}={each['found']}" if each["there"] else f"add {each['line']}"
+        print(f"  {'ok ' if each['there'] else '-> '} {state}\n        {each['why']}")
+    missing = [each["package"] for each in packages if not each["there"]]
+    here = [each["program"] for each in packages if each["there"]]
+    print(f"\noptional programs: {', '.join(here) or 'none'} here")
+    if missing:
+        print(f"  -> missing: sudo apt install {' '.join(missing)}, or pollbench host prepare --packages")
+    return EXIT_OK
 
-    for key, words in {GENERATOR: "the native load generator", **meanings()}.items():
-        reason = able.get(key, "")
-        mark = "yes" if not reason else "?  " if is_untried(reason) else "no "
-        print(f"  {mark}  {words}" + (f": {reason}" if reason else ""))
-    for group, words in (
-        ("qdisc", "queueing disciplines"),
-        ("feature", "features of the links (ethtool -K)"),
-    ):
-        having = [key.partition(":")[2] for key in able if key.startswith(f"{group}:") and not able[key]]
-        missing = [key.partition(":")[2] for key in able if key.startswith(f"{group}:") and able[key]]
-        print(f"  yes  {words}: {', '.join(having) or 'none'}")
-        if missing:
-            print(f"  no   {words}: {', '.join(missing)}")
+
+def _gathered(rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
+    """Targets that are alike (every CPU, every kernel thread) as one: the first, and how many there are."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["name"], row["state"], row["found"], row["wanted"]), []).append(row)
+    return [(group[0], len(group)) for group in groups.values()]
 
 
-def _lacking(arguments: argparse.Namespace) -> dict[str, list[str]]:
-    """Reasons by cell of the file, for cells this host would skip."""
-    from harness import capabilities
-    from harness.spec.load import check_cpus, load_experiment
+def _state(row: dict[str, Any]) -> str:
+    if row["state"] == "not applicable":
+        return f"not applicable, {row['reason']}"
+    if row["state"] == "ok":
+        return f"{row['found']}  ({row['target']})"
+    return f"{row['found']}, wanted {row['wanted']}  ({row['target']})"
 
-    experiment = load_experiment(arguments.file)
-    check_cpus(experiment, facts.online_cpus())
-    found = {cell.label(): capabilities.lacks(cell.spec, arguments.host) for cell in experiment.cells}
-    return {label: reasons for label, reasons in found.items() if reasons}
+
+def _print_changes(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]]) -> None:
+    """A line for every target that was not left as it was, then how many were."""
+    for row, alike in _gathered(rows):
+        more = f" and {alike - 1} more like it" if alike > 1 else ""
+        if row["state"] in ("changed", "would change", "restored", "would restore"):
+            print(
+                f"{row['state']}: {row['what']}: {row['found']} -> {row['wanted']}  ({row['target']}){more}"
+            )
+        elif row["state"] not in _QUIET:
+            print(f"{row['state']}: {row['what']}: {row['target']}: {row['reason']}")
+    for row in rows:
+        if row["state"] == "not applicable":
+            print(f"not applicable: {row['what']}: {row['reason']}")
+    changed = sum(row["state"] not in (*_QUIET, "gone", "left", "failed") for row in rows)
+    quiet = sum(row["state"] == "ok" for row in rows)
+    if arguments.action == "restore" and not rows:
+        print("nothing to restore: this host is not prepared")
+        return
+    verb = "would change" if arguments.check else "changed" if arguments.action == "prepare" else "put back"
+    print(f"{verb}: {changed}; as wanted already: {quiet}")
+    if arguments.action == "prepare" and changed and not arguments.check:
+        print("back with: sudo pollbench host restore")

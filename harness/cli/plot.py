@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from harness.analysis.curves import load_study
+from harness.analysis.curves.select import narrowed
+from harness.analysis.summary import overview
 from harness.errors import EXIT_OK, InputError, MissingError
-from harness.overview import overview
-from harness.plots import load_study
-from harness.plots.select import narrowed
 from harness.store.atomic import explained, write_file
 
 # Inches: a column of a journal is 3.4 wide, a poster 40.
@@ -19,7 +19,7 @@ _WIDTHS = (1.0, 60.0)
 def plot(arguments: argparse.Namespace) -> int:
     """Draw the figure and write it whole."""
     try:
-        from harness.plots.paper import Request, draw
+        from harness.report.figures import Request, draw
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "matplotlib":
             raise

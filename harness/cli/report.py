@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from harness.compare import Comparison, compare_cases, compare_sources
+from harness.analysis.compare import Comparison, compare_cases, compare_sources
+from harness.analysis.curves import Study, load_study
+from harness.analysis.summary import Overview, overview
 from harness.errors import EXIT_OK
-from harness.overview import Overview, overview
-from harness.plots import Study, load_study
 from harness.report.html import page
 from harness.store.atomic import explained, write_file
 

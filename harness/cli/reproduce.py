@@ -14,14 +14,14 @@ from harness.cli.owner import owner_of_results
 from harness.cli.say import say
 from harness.cli.vm import carry_out, guest_manifest, open_stamp
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
+from harness.places.vm import accel
+from harness.places.vm.emulator import same_emulator
+from harness.places.vm.execute import Guests
+from harness.places.vm.home import Home
+from harness.places.vm.reproduction import RULE, Side, judge
 from harness.plan import Plan
-from harness.stopping import stop_on_signals
+from harness.signals import stop_on_signals
 from harness.store import ResultSet
-from harness.vm import accel
-from harness.vm.emulator import same_emulator
-from harness.vm.execute import Guests
-from harness.vm.home import Home
-from harness.vm.reproduced import RULE, Side, judge
 
 _PARTS = ("root", "vmlinuz", "modules", "initramfs")
 

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness import adaptive
-from harness.cli.files import overrides_of, plan_of, print_plan
 from harness.cli.owner import owner_of_results
+from harness.cli.plan import overrides_of, plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.say import mute_stdout, say
 from harness.errors import (
@@ -28,9 +27,10 @@ from harness.errors import (
 )
 from harness.kernel import facts, journal
 from harness.plan import Plan, grows
-from harness.runner import execute
+from harness.run.runner import execute
+from harness.signals import Stopper, stop_on_signals
 from harness.spec.load import Experiment
-from harness.stopping import Stopper, stop_on_signals
+from harness.stats import stopping_rule
 from harness.store import ResultSet
 from harness.testbed import refuse_here
 
@@ -148,7 +148,7 @@ def _stopped(plan: Plan, results: ResultSet) -> str:
     assert plan.adaptive is not None
     records = results.records()
     blocks = max((int(record.get("block") or 0) for record in records), default=0)
-    reason = adaptive.state(plan.adaptive, records, blocks).reason
+    reason = stopping_rule.state(plan.adaptive, records, blocks).reason
     return f"{blocks} of {plan.adaptive.least} to {plan.adaptive.most} repetitions: {reason}"
 
 
@@ -156,7 +156,7 @@ def report(
     arguments: argparse.Namespace, plan: Plan, results: ResultSet, interrupted: Interrupted | None
 ) -> int:
     """Print the table and where it is; choose the exit code by the worst verdict."""
-    from harness.cli.results import print_overview
+    from harness.cli.show import print_overview
 
     found = {record["run_id"]: record["verdict"] for record in results.records()}
     # A plan that adapts may end before its last repetition.

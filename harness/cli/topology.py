@@ -6,13 +6,13 @@ import argparse
 import json
 from pathlib import Path
 
-from harness.cli.files import overrides_of
+from harness.cli.plan import overrides_of
 from harness.errors import EXIT_OK
-from harness.layout import plan_layout
 from harness.spec.toponame import load_topology
-from harness.topoview.data import described
-from harness.topoview.svg import as_svg
-from harness.topoview.text import as_dot, as_text
+from harness.topology.draw.data import described
+from harness.topology.draw.svg import as_svg
+from harness.topology.draw.text import as_dot, as_text
+from harness.topology.layout import plan_layout
 
 
 def topology(arguments: argparse.Namespace) -> int:

@@ -11,23 +11,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.cli.files import in_words, overrides_of, plan_of, print_plan
 from harness.cli.owner import owner_of_results
+from harness.cli.plan import in_words, overrides_of, plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import new_or_resumed, on_this_host, report
 from harness.cli.say import say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, PollbenchError
 from harness.kernel import facts
+from harness.places.vm import accel, build, exchange, recipe
+from harness.places.vm.emulator import Emulator, find_emulator
+from harness.places.vm.estimate import expected_s, takes_s
+from harness.places.vm.execute import Guests, guests_of, missing
+from harness.places.vm.home import Home
+from harness.places.vm.kernels import with_kernels
 from harness.plan import Plan, make_plan
+from harness.signals import stop_on_signals
 from harness.spec.load import Experiment
-from harness.stopping import stop_on_signals
 from harness.store import ResultSet
-from harness.vm import accel, build, exchange, recipe
-from harness.vm.emulator import Emulator, find_emulator
-from harness.vm.estimate import expected_s, takes_s
-from harness.vm.execute import Guests, guests_of, missing
-from harness.vm.home import Home
-from harness.vm.kernels import with_kernels
 
 
 def vm(arguments: argparse.Namespace) -> int:
@@ -201,7 +201,7 @@ def _earlier(results: ResultSet) -> list[Any]:
 
 
 def _shell(arguments: argparse.Namespace) -> int:
-    from harness.vm.shell import attended, shell_command
+    from harness.places.vm.shell import attended, shell_command
 
     home = Home()
     names = own_kernels(arguments, home)
@@ -280,7 +280,7 @@ def _clean(_arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from harness.vm.home import sha256_of
+    from harness.places.vm.home import sha256_of
 
     target = Path(arguments.target)
     size = exchange.export(Home(), target)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
-from harness.kernel.goodhost import LEAVE
-from harness.plays import playbooks_dir
+from harness.host.ansible import playbooks_dir
+from harness.kernel.host_settings import LEAVE
 from harness.spec.messages import did_you_mean
+from harness.spec.yaml_tree import Tree, read_file
 from harness.units import parse_cpus
-from harness.yamlfile import Tree, read_file
 
 _KEYS = ("extends", "cpus", "devices", "settings")
 

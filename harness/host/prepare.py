@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import PollbenchError
+from harness.host.ansible import LOCAL, Event, explain, play
 from harness.host.definition import Wish
-from harness.kernel.goodhost import STATE
-from harness.plays import LOCAL, Event, explain, play
+from harness.kernel.host_settings import STATE
 
 
 def change_host(

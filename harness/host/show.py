@@ -9,7 +9,7 @@ from typing import Any
 from harness.host.definition import Wish, load_definition
 from harness.kernel.advice import Advice
 from harness.kernel.cpufacts import command_line
-from harness.kernel.goodhost import Host, cpu_list, look
+from harness.kernel.host_settings import Host, cpu_list, look
 from harness.kernel.hostfiles import HostFiles
 
 

@@ -7,15 +7,7 @@ import struct
 from collections.abc import Sequence
 
 from harness.kernel.links import IpAddress, IpNetwork
-from harness.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    Request,
-    attr,
-    attr_text,
-    attr_u32,
-    nest,
-)
+from harness.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, Request, attr, attr_text, attr_u32, nest
 
 _RTM_NEWLINK, _RTM_NEWROUTE = 16, 24
 _IFLA_IFNAME, _IFLA_MASTER, _IFLA_LINKINFO = 3, 10, 18

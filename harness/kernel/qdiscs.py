@@ -7,14 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from harness.kernel import red
-from harness.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    Request,
-    attr,
-    attr_text,
-    attr_u32,
-)
+from harness.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, Request, attr, attr_text, attr_u32
 
 Options = Mapping[str, int | float]
 Encoder = Callable[[Options], bytes | None]

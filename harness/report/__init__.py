@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.claims import Finding
-    from harness.compare import Comparison
-    from harness.overview import Overview
+    from harness.analysis.claims import Finding
+    from harness.analysis.compare import Comparison
+    from harness.analysis.summary import Overview
 
     Claims = Sequence[tuple[str, Sequence[Finding]]]
 

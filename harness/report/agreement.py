@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.agreement import Finding
+from harness.analysis.agreement import Finding
 from harness.report import words
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 

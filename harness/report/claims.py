@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from harness import columns
-from harness.claims import Comparison, Condition, Finding, Shown
-from harness.claims.verdict import shares
-from harness.compare import Factors
+from harness.analysis.claims import Comparison, Condition, Finding, Shown
+from harness.analysis.claims.verdict import shares
+from harness.analysis.compare import Factors
 from harness.report import words
 from harness.report.layout import Block, Gap, Para, Style
 from harness.stats import Interval

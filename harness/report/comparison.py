@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.analysis.compare import Comparison, Row
 from harness.columns import Column
-from harness.compare import Comparison, Row
 from harness.report import words
 from harness.report.footnotes import footnotes
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness import columns
-from harness.compare import Change, Comparison, Factors, Row
+from harness.analysis.compare import Change, Comparison, Factors, Row
 from harness.stats import Estimate
 from harness.tables.csvout import decimals_of, neutral, number
 
 if TYPE_CHECKING:
-    from harness.claims import Finding
-    from harness.overview import CellView, Overview
+    from harness.analysis.claims import Finding
+    from harness.analysis.summary import CellView, Overview
 
 
 def overview_json(view: Overview) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness import columns
-from harness.compare import Comparison, Row
-from harness.compare.model import DEFAULT_WIDTH, LEVEL
+from harness.analysis.compare import Comparison, Row
+from harness.analysis.compare.model import DEFAULT_WIDTH, LEVEL
 from harness.report import words
 from harness.report.layout import Style
 

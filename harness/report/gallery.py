@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.claims import OUTCOMES, Comparison, Condition, Finding
-from harness.compare.environment import texts_of
-from harness.compare.verdict import model_time
-from harness.plots import Study
+from harness.analysis.claims import OUTCOMES, Comparison, Condition, Finding
+from harness.analysis.compare.environment import texts_of
+from harness.analysis.compare.verdict import model_time
+from harness.analysis.curves import Study
 from harness.report.claims import (
     STYLES,
     as_data,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.compare import Change
-from harness.overview import CellView
+from harness.analysis.compare import Change
+from harness.analysis.summary import CellView
 from harness.report import words
 
 _NAMES = {

@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from harness.analysis.compare import Change, Comparison, Factors
+from harness.analysis.compare.choose import CYCLES, KERNEL_METRICS
 from harness.columns import VERDICTS
-from harness.compare import Change, Comparison, Factors
-from harness.compare.choose import CYCLES, KERNEL_METRICS
 from harness.report import words
 from harness.stats import Estimate
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.compare.environment import texts_of
-from harness.compare.verdict import MODEL_US
-from harness.overview import CellView, Overview
+from harness.analysis.compare.environment import texts_of
+from harness.analysis.compare.verdict import MODEL_US
+from harness.analysis.summary import CellView, Overview
 from harness.report import claims, words
 from harness.report.headline import sentence
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text

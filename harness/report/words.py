@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from harness.compare import Change, Factors
+from harness.analysis.compare import Change, Factors
 from harness.stats import Interval
 
 BLANK = "-"

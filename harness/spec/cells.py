@@ -28,8 +28,8 @@ from harness.spec.rules_cell import (
 )
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
+from harness.spec.yaml_tree import Tree
 from harness.workloads import Contention, Workload
-from harness.yamlfile import Tree
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, mod
 from harness.spec.messages import Path, did_you_mean, problem
 from harness.spec.repeat import metric_name
 from harness.spec.topology import Section
+from harness.spec.yaml_tree import Tree
 from harness.units import Share
-from harness.yamlfile import Tree
 
 Direction = Literal["lower", "higher", "same", "not-lower", "not-higher"]
 Need = Literal["vm", "nic", "numa", "iommu"]

@@ -13,8 +13,8 @@ from harness.errors import InputError
 from harness.mininet.load import load_graph
 from harness.mininet.topology import document_of
 from harness.spec.overlay import merge
+from harness.spec.yaml_tree import Tree, tree_of
 from harness.units import format_cpus
-from harness.yamlfile import Tree, tree_of
 
 # Where a file that `mininet:` names is looked for, from the directory of the file that names it.
 _PLACES = ("", "topologies", "..", "../topologies")

@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from harness.adaptive import Adaptive
 from harness.errors import InputError
 from harness.spec.cells import Cell
 from harness.spec.claims import Claim, check_claims, written
@@ -32,8 +31,9 @@ from harness.spec.messages import did_you_mean, problem, validate
 from harness.spec.overlay import at_layer, find, merge, overlay_of, split_key
 from harness.spec.references import topology_named, with_topology
 from harness.spec.rules_cell import ALL_NODES, cpu_lists
+from harness.spec.yaml_tree import Tree, kind_of, parse_option, read_file
+from harness.stats.stopping_rule import Adaptive
 from harness.units import format_cpus
-from harness.yamlfile import Tree, kind_of, parse_option, read_file
 
 _HEADER = TypeAdapter(Header)
 

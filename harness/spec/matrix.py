@@ -14,7 +14,7 @@ from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
 from harness.spec.generated import Generator
 from harness.spec.messages import did_you_mean, dotted
 from harness.spec.overlay import at_layer, merge_cell, overlay_of, split_key
-from harness.yamlfile import Tree, kind_of
+from harness.spec.yaml_tree import Tree, kind_of
 
 MAX_RUNS = 10_000
 MAX_AXES = 16

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import VERSION, TypeAdapter, ValidationError
 
 from harness.errors import InputError
+from harness.spec.yaml_tree import Tree, kind_of
 from harness.units import format_duration, format_size
-from harness.yamlfile import Tree, kind_of
 
 # A file says the alias alone. Debian's pydantic, in a guest of ours, cannot be told so; it reads checked plans.
 _OLD_PYDANTIC = tuple(int(part) for part in VERSION.split(".")[:2]) < (2, 11)

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from harness.errors import InputError
-from harness.yamlfile import Tree, kind_of
+from harness.spec.yaml_tree import Tree, kind_of
 
 MAX_PARTS = 12  # no key of an experiment lies deeper
 _KEY_PART = re.compile(r'"([^"]*)"|([^."]+)')

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import InputError
 from harness.spec.messages import did_you_mean
-from harness.yamlfile import Tree, read_file
+from harness.spec.yaml_tree import Tree, read_file
 
 _SUFFIXES = (".yaml", ".yml")
 _PLACES = ("topologies", "../topologies", "")

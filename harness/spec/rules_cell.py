@@ -11,9 +11,9 @@ from harness.knobs.base import KnobModel
 from harness.spec.messages import Path, did_you_mean, dotted, problem
 from harness.spec.rules_topology import path_between
 from harness.spec.topology import Topology
+from harness.spec.yaml_tree import Tree
 from harness.units import parse_cpus
 from harness.workloads import Contention, Workload
-from harness.yamlfile import Tree
 
 ALL_NODES = "*"
 _PERIOD_NS = 100_000_000  # the cgroup knob's

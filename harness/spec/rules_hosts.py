@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.spec.messages import Path, problem
 from harness.spec.topology import Link, Topology
-from harness.yamlfile import Tree
+from harness.spec.yaml_tree import Tree
 
 # By these names a host is usually reached, or reaches itself.
 _NEVER = ("eth0", "lo")

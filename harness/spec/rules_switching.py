@@ -7,7 +7,7 @@ import re
 
 from harness.spec.messages import problem
 from harness.spec.topology import Topology
-from harness.yamlfile import Tree
+from harness.spec.yaml_tree import Tree
 
 
 def check_switching(topology: Topology, tree: Tree) -> None:

@@ -8,7 +8,7 @@ from harness.spec.messages import Path, did_you_mean, problem
 from harness.spec.rules_hosts import check_hosts
 from harness.spec.rules_switching import check_switching
 from harness.spec.topology import Link, Shape, Topology
-from harness.yamlfile import Tree
+from harness.spec.yaml_tree import Tree
 
 _IPV6_MIN_MTU = 1280
 _NEEDS_RATE = {"burst_bytes": "burst", "queue_ns": "queue", "method": "method"}

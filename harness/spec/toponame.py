@@ -14,7 +14,7 @@ from harness.spec.messages import did_you_mean, validate
 from harness.spec.overlay import merge, overlay_of
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
-from harness.yamlfile import Tree, parse_option, read_file, tree_of
+from harness.spec.yaml_tree import Tree, parse_option, read_file, tree_of
 
 _TOPOLOGY = TypeAdapter(Topology)
 

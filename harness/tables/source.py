@@ -50,7 +50,7 @@ def load_source(path: str | Path) -> Source:
 def _experiment_beside(directory: Path) -> dict[str, Any]:
     """What the experiment file next to a runs.csv says of itself, as far as it can be read: set down without a plan."""
     # Imported here: a CSV file alone needs none of it.
-    from harness.yamlfile import read_file
+    from harness.spec.yaml_tree import read_file
 
     try:
         _, tree = read_file(directory / "experiment.yaml")

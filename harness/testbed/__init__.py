@@ -12,11 +12,11 @@ from typing import Any
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import netns
 from harness.kernel.journal import Journal
-from harness.layout import Layout, PortLayout, plan_layout
 from harness.spec.topology import Topology
 from harness.testbed.emulated import check_shaping, emulated, observed
 from harness.testbed.limits import room_for
 from harness.testbed.wiring import Wiring
+from harness.topology.layout import Layout, PortLayout, plan_layout
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from harness.kernel import bridges, links
 from harness.kernel.netlink import Request
-from harness.layout import FABRIC_GATEWAY, Layout, PortLayout
+from harness.topology.layout import FABRIC_GATEWAY, Layout, PortLayout
 
 # Since Linux 6.11.
 HASH_SEED = "net.ipv4.fib_multipath_hash_seed"

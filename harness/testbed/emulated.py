@@ -23,11 +23,11 @@ from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
 from harness.kernel.rtnl import missing_reason, missing_remedy, qdisc_dump
-from harness.layout import Layout, PortLayout
 from harness.mininet.load import child_environment, load_graph
 from harness.spec.topology import Controller, Emulator, Topology
 from harness.testbed.controller import controller_running
 from harness.testbed.openvswitch import open_vswitch
+from harness.topology.layout import Layout, PortLayout
 
 # What Mininet runs, and which package brings it on Debian.
 _PROGRAMS = {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from harness.errors import MissingError
 from harness.kernel import sysctl
 from harness.kernel.journal import Journal, set_value
-from harness.layout import STATIC_NEIGHBOURS, Layout
+from harness.topology.layout import STATIC_NEIGHBOURS, Layout
 
 # Per node: its namespace and a netlink socket; besides: programs, pipes, files of the run.
 _FDS_PER_NODE, _FDS_BESIDES = 2, 256

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 
 from harness.errors import MissingError
-from harness.kernel import ethtool, lent, links, netdev, netns, sysctl
+from harness.kernel import ethtool, links, netdev, netns, nic_lease, sysctl
 from harness.kernel.journal import Journal
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
-from harness.layout import PortLayout, plan_layout
 from harness.spec.topology import Topology
 from harness.testbed import NodeHandle, Port, Testbed, addressing, explained, namespace, namespace_name
+from harness.topology.layout import PortLayout, plan_layout
 
 # A card negotiates its link anew whenever it is set up.
 _CARRIER_S, _PAUSE_S = 20.0, 0.005
@@ -31,7 +31,7 @@ def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> 
     name = namespace_name(journal.token, here)
     with contextlib.ExitStack() as stack:
         fd = stack.enter_context(namespace(here, journal))
-        ifindex = stack.enter_context(lent.lend(port.device, name, journal))
+        ifindex = stack.enter_context(nic_lease.lend(port.device, name, journal))
         with explained(), in_netns(fd), NetlinkSocket() as sock:
             for key, value in addressing.sysctls(layout, here):
                 sysctl.write(key, value)

@@ -15,8 +15,8 @@ from harness.errors import MissingError, PollbenchError
 from harness.kernel import bridges, ethtool, links, netdev, nics, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
-from harness.layout import Layout, PortLayout
 from harness.testbed import addressing
+from harness.topology.layout import Layout, PortLayout
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
 # QEMU's vmxnet3 goes back to its first address when it comes up, and drops what is sent to the one given before.

@@ -1,1 +1,1 @@
-../../harness/kernel/goodhost.py
+../../harness/kernel/host_settings.py

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.cli.board import HostBoard
-from harness.fleet import wheel
-from harness.fleet.conduct import Fleet
-from harness.fleet.inventory import hosts_in
-from harness.fleet.merge import merge, settle
+from harness.cli.fleet_progress import HostBoard
+from harness.places.fleet import wheel
+from harness.places.fleet.conduct import Fleet
+from harness.places.fleet.inventory import hosts_in
+from harness.places.fleet.merge import merge, settle
 from harness.store import ResultSet, records
 from harness.tables import write_tables
 from tests.netns import sshhosts

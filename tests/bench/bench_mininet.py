@@ -28,10 +28,10 @@ from harness.kernel import netns
 from harness.kernel.journal import open_journal
 from harness.kernel.netlink import NetlinkSocket, Request
 from harness.kernel.netns import in_netns
-from harness.layout import plan_layout
 from harness.spec.topology import Topology
 from harness.spec.toponame import load_topology
 from harness.testbed import open_testbed
+from harness.topology.layout import plan_layout
 
 SIZES = [int(size) for size in os.environ.get("POLLBENCH_BENCH_SIZES", "10,100").split(",")]
 ROUNDS = int(os.environ.get("POLLBENCH_BENCH_ROUNDS", "3"))

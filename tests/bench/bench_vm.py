@@ -25,15 +25,15 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from harness.places.vm import qemu
+from harness.places.vm.boot import Boot, Event
+from harness.places.vm.emulator import Emulator, find_emulator
+from harness.places.vm.guest import job_image
+from harness.places.vm.home import Home
+from harness.places.vm.image import Image, open_image
 from harness.plan import Plan, load_experiment, make_plan
+from harness.signals import Stopper
 from harness.spec.machine import Machine
-from harness.stopping import Stopper
-from harness.vm import qemu
-from harness.vm.boot import Boot, Event
-from harness.vm.emulator import Emulator, find_emulator
-from harness.vm.guest import job_image
-from harness.vm.home import Home
-from harness.vm.image import Image, open_image
 from tests import experiment
 
 ROUNDS = int(os.environ.get("POLLBENCH_BENCH_ROUNDS", "5"))

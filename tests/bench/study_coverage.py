@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from harness import adaptive, stats
+from harness import stats
+from harness.stats import stopping_rule
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Floats]
@@ -142,7 +143,7 @@ def adaptive_rows() -> Iterator[tuple[str, ...]]:
     for name, population in POPULATIONS.items():
         truth = float(np.median(population(np.random.default_rng(0), 1_000_000)))
         for width in (0.05, 0.1):
-            rule = adaptive.Adaptive(5, 40, "rtt_p50_us", width)
+            rule = stopping_rule.Adaptive(5, 40, "rtt_p50_us", width)
             draw = np.random.default_rng([17, int(100 * width)])
             sizes, median, ratio = [], 0, 0
             for _ in range(trials):
@@ -158,7 +159,7 @@ def adaptive_rows() -> Iterator[tuple[str, ...]]:
             yield name, *row, percent(median, trials), percent(ratio, trials)
 
 
-def _stops(rule: adaptive.Adaptive, base: Floats, test: Floats) -> int:
+def _stops(rule: stopping_rule.Adaptive, base: Floats, test: Floats) -> int:
     """After how many blocks the rule is content."""
     records = [
         {
@@ -174,7 +175,7 @@ def _stops(rule: adaptive.Adaptive, base: Floats, test: Floats) -> int:
     return next(
         count
         for count in range(rule.least, rule.most + 1)
-        if adaptive.state(rule, records[: 2 * count], count).enough
+        if stopping_rule.state(rule, records[: 2 * count], count).enough
     )
 
 

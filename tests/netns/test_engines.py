@@ -283,7 +283,7 @@ def test_limits_are_raised_and_put_back() -> None:
 def test_the_limit_of_open_files_is_met_before_it_bites() -> None:
     import resource
 
-    from harness.layout import plan_layout
+    from harness.topology.layout import plan_layout
 
     layout = plan_layout(load("linear,50"))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

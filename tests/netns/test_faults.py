@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from harness.kernel import processes
-from harness.runner import execute
-from harness.stopping import stop_on_signals
+from harness.run.runner import execute
+from harness.signals import stop_on_signals
 from harness.store import ResultSet
 from tests import command as shell
 from tests import experiment
@@ -137,7 +137,7 @@ def test_a_taken_port_of_our_own_server(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_never_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.players._SLACK_S", 0.3)
+    monkeypatch.setattr("harness.run.session._SLACK_S", 0.3)
     workload = command(server=python(f"print('warming up', flush=True); {SLEEP}"))
     record, _, _ = record_of(tmp_path, workload=workload)
     assert record["verdict"] == "failed"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from harness.samplefile import LOST_NS, UNKNOWN_NS
+from harness.loadgen.samples import LOST_NS, UNKNOWN_NS
 from tests.fakeserver import fake_server
 from tests.generator import Argument, Event, client, measure, read_samples, server
 from tests.vethpair import End, missing, veth_pair

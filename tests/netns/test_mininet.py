@@ -12,9 +12,9 @@ from harness.errors import MissingError
 from harness.kernel.rtnl import link_stats
 from harness.spec.generated import Generator
 from harness.spec.topology import Topology
+from harness.spec.yaml_tree import tree_of
 from harness.testbed import Testbed as Bed
 from harness.testbed.addressing import HASH_SEED
-from harness.yamlfile import tree_of
 from tests.beds import bed, greet, run_in, topology
 
 TOPOS = Path(__file__).parents[1] / "topos"

@@ -11,8 +11,8 @@ import pytest
 
 from harness.kernel import facts, sysctl
 from harness.kernel.journal import open_journal, set_value
-from harness.runner import make_run
-from harness.stopping import stop_on_signals
+from harness.run.runner import make_run
+from harness.signals import stop_on_signals
 from tests import experiment
 
 POLL = {"busy_poll": {"usecs": 50}}

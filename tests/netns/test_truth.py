@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness import load
-from harness.compare import Options, compare_cases
+from harness.analysis.compare import Options, compare_cases
 from harness.tables import load_source
 from tests import command, experiment
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from harness.kernel import facts
-from harness.runner import make_run
-from harness.stopping import stop_on_signals
+from harness.run.runner import make_run
+from harness.signals import stop_on_signals
 from tests import experiment
 
 POLL = {"*": {"busy_poll": {"usecs": 50}}}

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from harness.agreement import agreement, places_differ
-from harness.compare import Options, compare_cases
-from harness.compare.turned import OF_CASE, turned
+from harness.analysis.agreement import agreement, places_differ
+from harness.analysis.compare import Options, compare_cases
+from harness.analysis.compare.pivot import OF_CASE, turned
 from harness.errors import InputError
 from harness.report.agreement import document
 from harness.report.layout import to_markdown, to_text

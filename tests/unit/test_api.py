@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from harness import load
-from harness.api import tables
+from harness.analysis.api import tables
 from harness.errors import InputError
 from harness.tables import frames, load_source
 from tests.unit import pages

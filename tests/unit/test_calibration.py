@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.calibration import known
-from harness.calibration.noise import NAMES, noise_of
-from harness.calibration.twins import twins
+from harness.analysis.calibration import known
+from harness.analysis.calibration.aa import twins
+from harness.analysis.calibration.noise import NAMES, noise_of
 from harness.errors import InputError
 from harness.plan import Plan, load_experiment, make_plan
 from tests import experiment

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import capabilities
+from harness.run import capabilities
 from tests import experiment
 
 ENDS = {"from": "client", "to": "server"}

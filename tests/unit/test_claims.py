@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.claims import Finding, agreed, findings, judge
-from harness.overview import overview
-from harness.plots import Study
+from harness.analysis.claims import Finding, agreed, findings, judge
+from harness.analysis.curves import Study
+from harness.analysis.summary import overview
 from harness.report.claims import as_data, blocks, evidence
 from harness.report.html import page
 from harness.spec.claims import written

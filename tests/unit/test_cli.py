@@ -34,7 +34,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int
 def anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A host with CPUs 0 and 1 that can do everything, so that the words are the same on every machine."""
     monkeypatch.setattr("harness.kernel.facts.online_cpus", lambda: {0, 1})
-    monkeypatch.setattr("harness.capabilities.of_this_host", dict)
+    monkeypatch.setattr("harness.run.capabilities.of_this_host", dict)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -61,7 +61,7 @@ def test_plan_says_what_will_be_skipped(
     anywhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reason = "this kernel has no qdisc netem (CONFIG_NET_SCH_NETEM, module sch_netem)"
-    monkeypatch.setattr("harness.capabilities.of_this_host", lambda: {"qdisc:netem": reason})
+    monkeypatch.setattr("harness.run.capabilities.of_this_host", lambda: {"qdisc:netem": reason})
     code, out, _ = run(capsys, "plan", ROOT / "experiments/netem.yaml", "--repeat", "1")
     assert code == 0
     golden("plan_skips.txt", out)

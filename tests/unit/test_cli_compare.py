@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.calibration import known
+from harness.analysis.calibration import known
 from tests import command
 from tests.unit.synthetic import ENVIRONMENT, source
 from tests.unit.test_calibration import entry

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from harness.compare import Comparison, Options, Row, compare_cases, compare_sources
+from harness.analysis.compare import Comparison, Options, Row, compare_cases, compare_sources
+from harness.analysis.summary import overview
 from harness.errors import InputError
-from harness.overview import overview
 from harness.tables import Source, frames
 from tests.unit.synthetic import record, result_set, source
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from harness import report
-from harness.compare import Comparison, Options, compare_cases, compare_sources
+from harness.analysis.compare import Comparison, Options, compare_cases, compare_sources
 from harness.errors import InputError
 from harness.tables import Source
 from tests.unit.synthetic import source

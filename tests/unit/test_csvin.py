@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness import report
-from harness.compare import compare_cases, compare_sources
+from harness.analysis.compare import compare_cases, compare_sources
+from harness.analysis.summary import overview
 from harness.errors import InputError, PollbenchError
-from harness.overview import overview
 from harness.tables import Source, load_runs
 
 

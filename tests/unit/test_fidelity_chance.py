@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.fidelity.chance import SIGMAS, _enough, _share_row
-from harness.fidelity.direction import Direction
+from harness.run.link_checks.chance import SIGMAS, _enough, _share_row
+from harness.run.link_checks.direction import Direction
 from harness.spec.topology import Shape
 from harness.tables.links import links_text
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.analysis.curves import heat_map, load_curves, load_study, marks, trades, typical_runs
+from harness.analysis.curves.factors import axes, quantity
+from harness.analysis.curves.select import narrowed
+from harness.analysis.summary import CellView, overview
 from harness.errors import InputError
-from harness.overview import CellView, overview
-from harness.plots import heat_map, load_curves, load_study, marks, trades, typical_runs
-from harness.plots.factors import axes, quantity
-from harness.plots.select import narrowed
 from harness.stats import estimate
 from harness.tables import group_cells
 from tests.unit import pages, synthetic

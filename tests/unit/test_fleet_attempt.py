@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from harness.fleet import attempt as attempts
-from harness.fleet.attempt import Attempt
-from harness.fleet.pair import Pair
-from harness.fleet.split import Allotment
+from harness.places.fleet import attempt as attempts
+from harness.places.fleet.attempt import Attempt
+from harness.places.fleet.pair import Pair
+from harness.places.fleet.split import Allotment
 from harness.store import ResultSet, records
 from tests.unit import synthetic
 

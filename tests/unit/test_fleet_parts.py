@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from harness.cli.board import HostBoard
+from harness.cli.fleet_progress import HostBoard
 from harness.errors import InputError, PollbenchError
-from harness.fleet import wheel
-from harness.fleet.inventory import hosts_in
-from harness.fleet.merge import merge
-from harness.fleet.outcome import Outcomes
+from harness.places.fleet import wheel
+from harness.places.fleet.inventory import hosts_in
+from harness.places.fleet.merge import merge
+from harness.places.fleet.outcome import Outcomes
 from harness.store import ResultSet, records
 from tests.unit import synthetic
 
@@ -150,7 +150,7 @@ def test_the_wheel_of_an_installed_pollbench_installs_again(tmp_path: Path) -> N
     subprocess.run([*pip, str(made)], check=True)
     code = (
         f"import sys; sys.path.insert(0, {str(target)!r})\n"
-        "from pathlib import Path\nfrom harness.fleet import wheel\n"
+        "from pathlib import Path\nfrom harness.places.fleet import wheel\n"
         f"assert wheel.__file__.startswith({str(target)!r})\n"
         f"made = wheel.make_wheel(Path({str(tmp_path / 'second')!r})); print(wheel.wheel_id(made), made)"
     )
@@ -181,7 +181,7 @@ def test_a_line_for_every_event_in_a_pipe(capsys: pytest.CaptureFixture[str]) ->
 def test_one_live_line_per_host_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("harness.cli.board.is_live", lambda stream: True)
+    monkeypatch.setattr("harness.cli.fleet_progress.is_live", lambda stream: True)
     board = HostBoard(["a", "b"])
     board.state("a", "1/4  base")
     board.failed("b", "unreachable")

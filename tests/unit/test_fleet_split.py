@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.fleet.split import HOST_FACTOR, Split, allot, fleet_plan, groups, share_plan
+from harness.places.fleet.split import HOST_FACTOR, Split, allot, fleet_plan, groups, share_plan
 from harness.plan import Plan, make_plan
 from harness.spec.load import load_experiment
 

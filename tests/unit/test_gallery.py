@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from harness import cli
-from harness.claims.source import before_running, in_guests
+from harness.analysis.claims.source import before_running, in_guests
+from harness.places.vm.kernels import reseeded
 from harness.plan import check_cpus, estimate_s, load_experiment, make_plan
 from harness.store import ResultSet
-from harness.vm.kernels import reseeded
 from tests import experiment
 from tests.command import UNPRIVILEGED
 from tests.command import run as command

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.compare import Options, compare_sources
-from harness.compare.gate import judge, parse_condition
+from harness.analysis.compare import Options, compare_sources
+from harness.analysis.compare.gate import judge, parse_condition
 from harness.errors import InputError
 from tests.unit.synthetic import source
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import generator
+from harness.run import loadgen_report
 from harness.spec.checks import Checks
 
 OPEN: dict[str, Any] = {
@@ -35,7 +35,7 @@ def samples(**columns: list[int]) -> Any:
 
 
 def test_columns_of_an_open_loop() -> None:
-    found = generator.metrics(OPEN)
+    found = loadgen_report.metrics(OPEN)
     expected = {
         "sent": 1000,
         "offered_rps": 1000.0,
@@ -48,14 +48,14 @@ def test_columns_of_an_open_loop() -> None:
         "throughput_bps": pytest.approx(8 * 127_360),
     }
     assert {name: found[name] for name in expected} == expected
-    assert generator.doubts(OPEN, CHECKS, "constant") == []
+    assert loadgen_report.doubts(OPEN, CHECKS, "constant") == []
 
 
 def test_a_closed_loop_has_no_lateness() -> None:
     closed = {"requests": 10, "late_sends": 0, "missed_sends": 0, "offered_rps": None}
-    found = generator.metrics(closed)
+    found = loadgen_report.metrics(closed)
     assert found["late_percent"] is None and found["missed"] is None
-    assert generator.doubts(closed, CHECKS, None) == []
+    assert loadgen_report.doubts(closed, CHECKS, None) == []
 
 
 @pytest.mark.parametrize(
@@ -67,45 +67,45 @@ def test_a_closed_loop_has_no_lateness() -> None:
     ],
 )
 def test_a_generator_that_cannot_keep_up(change: dict[str, Any], arrivals: str, reason: str) -> None:
-    (found,) = generator.doubts(OPEN | change, CHECKS, arrivals)
+    (found,) = loadgen_report.doubts(OPEN | change, CHECKS, arrivals)
     assert reason in found
     loose = Checks.model_validate({"max_late_share": "5%", "max_missed_share": "5%", "max_rate_error": "5%"})
-    assert generator.doubts(OPEN | change, loose, arrivals) == []
+    assert loadgen_report.doubts(OPEN | change, loose, arrivals) == []
 
 
 @pytest.mark.parametrize("arrivals", ["constant", "poisson"])
 def test_a_rate_that_was_not_held_is_told_even_where_misses_are_forgiven(arrivals: str) -> None:
     checks = Checks.model_validate({"max_missed_share": "100%"})
     said = OPEN | {"requests": 960, "missed_sends": 40, "achieved_rps": 960.0}
-    (reason,) = generator.doubts(said, checks, arrivals)
+    (reason,) = loadgen_report.doubts(said, checks, arrivals)
     assert reason == "960 requests/s were sent, 1000 were offered; limit 0.5%"
 
 
 def test_where_the_window_ends_between_two_requests_is_no_error_of_the_rate() -> None:
     said = OPEN | {"requests": 6, "offered_rps": 10.0, "achieved_rps": 6 / 0.55, "late_sends": 0}
-    assert generator.doubts(said, CHECKS, "constant") == []
+    assert loadgen_report.doubts(said, CHECKS, "constant") == []
 
 
 def test_poisson_arrivals_may_differ_from_the_mean() -> None:
-    assert generator.doubts(OPEN | {"achieved_rps": 950.0}, CHECKS, "poisson") == []
+    assert loadgen_report.doubts(OPEN | {"achieved_rps": 950.0}, CHECKS, "poisson") == []
 
 
 def test_times_of_samples_and_of_none() -> None:
     new = samples(intended_ns=[0, 1], latency_ns=[5000, -1], service_ns=[4000, -1])
-    assert list(generator.latencies(new)) == [5000, -1] and generator.answered(new) == 1
-    assert generator.of_samples(new)["rtt_max_us"] == 5.0
-    assert generator.answered(None) == 0 and generator.of_samples(None)["rtt_p50_us"] is None
+    assert list(loadgen_report.latencies(new)) == [5000, -1] and loadgen_report.answered(new) == 1
+    assert loadgen_report.of_samples(new)["rtt_max_us"] == 5.0
+    assert loadgen_report.answered(None) == 0 and loadgen_report.of_samples(None)["rtt_p50_us"] is None
 
 
 def test_phases_are_means_that_add_up() -> None:
     unknown = -(2**63)
     made = samples(latency_ns=[10_000, 30_000], phase_late=[0, 0], phase_service=[10_000, 30_000])
-    found = generator.of_samples(made)
+    found = loadgen_report.of_samples(made)
     assert found["phase_service_us"] == 20.0 and found["phase_late_us"] == 0.0
-    assert generator.phase_doubts(found) == []
-    (odd,) = generator.phase_doubts(found | {"phase_late_us": 5.0})
+    assert loadgen_report.phase_doubts(found) == []
+    (odd,) = loadgen_report.phase_doubts(found | {"phase_late_us": 5.0})
     assert "add up to 25.00 us, the round trips to 20.00" in odd
     lost = samples(latency_ns=[10_000], phase_late=[unknown])
-    assert generator.phase_doubts(generator.of_samples(lost)) == [
+    assert loadgen_report.phase_doubts(loadgen_report.of_samples(lost)) == [
         "some phases are unknown: time stamps were not delivered"
     ]

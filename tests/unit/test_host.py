@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.host import boot_rows, host_rows, load_definition, setting_advice, wish_of
-from harness.kernel.goodhost import Host, cpu_list, look, parse_cpus, prepare, restore
+from harness.kernel.host_settings import Host, cpu_list, look, parse_cpus, prepare, restore
 
 CPU = "sys/devices/system/cpu"
 NIC = "sys/class/net/eth1"

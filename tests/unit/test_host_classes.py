@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
-from harness.layout import plan_layout
 from harness.mininet.commands import effects
 from harness.spec.toponame import load_topology
+from harness.topology.layout import plan_layout
 
 TOPOS = Path(__file__).parents[1] / "topos"
 

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness import report
-from harness.compare import compare_cases
+from harness.analysis.compare import compare_cases
+from harness.analysis.summary import overview
 from harness.errors import PollbenchError
 from harness.importers import FORMATS, Options, import_results
 from harness.importers.figures import amount, count, decimal
 from harness.importers.files import gather, plain
 from harness.importers.hdrcodec import CodecError, decode
-from harness.overview import overview
 from harness.tables import load_source
 from tests.unit import foreign
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.layout import Layout, plan_layout
-from harness.pathloss import round_trip_loss
 from harness.spec.topology import Topology
+from harness.topology.layout import Layout, plan_layout
+from harness.topology.path_loss import round_trip_loss
 
 
 def layout(links: list[Any], family: str = "ipv4", **nodes: Any) -> Layout:

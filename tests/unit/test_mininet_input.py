@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
-from harness.layout import plan_layout
 from harness.mininet.imports import StrictVersion
 from harness.plan import make_plan
 from harness.spec.generated import Generator
 from harness.spec.load import load_experiment
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
-from harness.yamlfile import parse
+from harness.spec.yaml_tree import parse
+from harness.topology.layout import plan_layout
 
 TOPOS = Path(__file__).parents[1] / "topos"
 

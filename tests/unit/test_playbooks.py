@@ -39,7 +39,7 @@ def test_ansible_lint_is_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [ROOT / "harness" / "kernel" / "goodhost.py", *sorted((PLAYBOOKS / "library").glob("*.py"))],
+    [ROOT / "harness" / "kernel" / "host_settings.py", *sorted((PLAYBOOKS / "library").glob("*.py"))],
     ids=str,
 )
 def test_what_is_sent_to_hosts_is_plain_old_python(path: Path) -> None:
@@ -83,5 +83,5 @@ def test_the_wheel_has_the_playbooks(tmp_path: Path) -> None:
             assert f"harness/playbooks/{inside}" in packed
     assert (
         zipfile.ZipFile(made).read("harness/playbooks/module_utils/pollbench_host.py")
-        == (ROOT / "harness" / "kernel" / "goodhost.py").read_bytes()
+        == (ROOT / "harness" / "kernel" / "host_settings.py").read_bytes()
     )

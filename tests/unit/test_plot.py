@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from harness.analysis.curves import load_study
+from harness.analysis.curves.select import narrowed
+from harness.analysis.summary import overview
 from harness.errors import InputError
-from harness.overview import overview
-from harness.plots import load_study
-from harness.plots.paper import KINDS, Request, draw
-from harness.plots.select import narrowed
+from harness.report.figures import KINDS, Request, draw
 from tests.command import run as command
 from tests.unit import pages
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from harness.cli import progress
+from harness.places.vm.estimate import expected_s, takes_s
 from harness.plan import load_experiment, make_plan
-from harness.vm.estimate import expected_s, takes_s
 from tests import experiment
 
 RECORD: dict[str, Any] = {"metrics": {}, "environment": {}, "reasons": [], "verdict": "valid"}

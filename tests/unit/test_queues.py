@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness import apply
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, queues
 from harness.knobs import KNOBS
+from harness.run import knobs as apply
 from harness.testbed import NodeHandle, Port
 
 PORT = Port("eth0", 2, "10.0.0.1", 24, "server", "eth0", 0, "forward", "igb")

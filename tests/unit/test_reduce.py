@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import stats
-from harness.plots.reduce import FIRM, GRID, MILLION, ecdf, firm_until, quantiles_us, timeline
+from harness.analysis.curves.reduce import FIRM, GRID, MILLION, ecdf, firm_until, quantiles_us, timeline
 
 RTT = st.lists(st.integers(-1, 10**10), max_size=300)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.overview import overview
-from harness.plots import load_study
+from harness.analysis.curves import load_study
+from harness.analysis.summary import overview
 from harness.report.html import page
 from tests.browser import CHROMIUM, DRIVER, MISSING, Browser, browser
 from tests.unit import pages, test_gallery

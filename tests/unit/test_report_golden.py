@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 from harness import report
-from harness.claims import findings
-from harness.compare import Options, compare_cases, compare_sources
-from harness.compare.choose import KERNEL_METRICS
-from harness.overview import overview
+from harness.analysis.claims import findings
+from harness.analysis.compare import Options, compare_cases, compare_sources
+from harness.analysis.compare.choose import KERNEL_METRICS
+from harness.analysis.summary import overview
 from harness.report import words
 from harness.report.layout import Col, Para, Table, Text, to_markdown, to_text
 from harness.store import ResultSet

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.compare import compare_cases, compare_sources
-from harness.overview import overview
-from harness.plots import Study, load_study
+from harness.analysis.compare import compare_cases, compare_sources
+from harness.analysis.curves import Study, load_study
+from harness.analysis.summary import overview
 from harness.report.html import page
 from harness.report.html.markup import Markup, join, tag, text
 from harness.report.html.runs import MOST

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.source import Module, cycles, load_modules
+from tools.source import Module, cycles, load_modules
 
 
 def package(root: Path, **sources: str) -> dict[str, Module]:

@@ -15,7 +15,7 @@ from harness.knobs import KNOBS
 from harness.spec.load import load_experiment
 from harness.spec.reference import render
 from harness.spec.schema import schema
-from harness.yamlfile import read_file
+from harness.spec.yaml_tree import read_file
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "experiment-file.md"

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import evidence, halves
 from harness.cli import main
 from harness.errors import InputError
-from harness.evidence import Outcome
-from harness.fleet.pair import pair_of
-from harness.layout import plan_layout
+from harness.places.fleet.pair import pair_of
 from harness.plan import make_plan
+from harness.run import metrics as metrics_of
+from harness.run import two_hosts_merge
+from harness.run.outcome import Outcome
 from harness.spec.load import Experiment, load_experiment
 from harness.testbed import refuse_here
-from tests.unit.test_evidence import outcome
+from harness.topology.layout import plan_layout
+from tests.unit.test_metrics import outcome
 
 FILE = """\
 name: two
@@ -125,20 +126,26 @@ def half(whole: Outcome, label: str, node: str) -> Outcome:
 def test_two_halves_are_one_outcome_whose_cpus_are_told_apart() -> None:
     whole = outcome()
     near, far = half(whole, "client", "c"), half(whole, "server", "s")
-    told = halves.pack(far, [{"node": "*", "setting": "busy_read"}], {}, {"server.stdout.jsonl": b"x"})
-    made = halves.together(near, halves.outcome_of(told, "dut"), "s")
+    told = two_hosts_merge.pack(
+        far, [{"node": "*", "setting": "busy_read"}], {}, {"server.stdout.jsonl": b"x"}
+    )
+    made = two_hosts_merge.together(near, two_hosts_merge.outcome_of(told, "dut"), "s")
     assert {part.label for part in made.parts} == {"client", "server"}
-    assert set(evidence.cpu_figures(made)) == {"0", "1", "2", "s:0", "s:1", "s:2"}
-    assert evidence.idle_shares(made, "s") == evidence.idle_shares(whole, "c")
+    assert set(metrics_of.cpu_figures(made)) == {"0", "1", "2", "s:0", "s:1", "s:2"}
+    assert metrics_of.idle_shares(made, "s") == metrics_of.idle_shares(whole, "c")
     # Twice the same CPUs, as busy as they were, and the worst of them as bad.
-    alone, both = evidence.run_metrics(whole), evidence.run_metrics(made)
+    alone, both = metrics_of.run_metrics(whole), metrics_of.run_metrics(made)
     same = ("set_busy_percent", "set_idle_percent", "foreign_percent", "cpu_us_per_request")
     assert {name: both[name] for name in same} == pytest.approx({name: alone[name] for name in same})
-    assert halves.rows_of(told, "dut") == [{"node": "*", "setting": "busy_read (dut)"}]
-    assert halves.files_of(told) == {"server.stdout.jsonl": b"x"}
+    assert two_hosts_merge.rows_of(told, "dut") == [{"node": "*", "setting": "busy_read (dut)"}]
+    assert two_hosts_merge.files_of(told) == {"server.stdout.jsonl": b"x"}
 
 
 def test_facts_of_hosts_that_differ_are_told_of_both() -> None:
     client = {"kernel": "6.18", "smt": "on", "host": "gen", "interface": "eth1 (ixgbe)"}
     server = {"kernel": "6.12", "smt": "on", "host": "dut", "interface": "eth2 (ice)"}
-    assert halves.environment(client, server) == {"kernel": "6.18 / 6.12", "smt": "on", "host": "gen / dut"}
+    assert two_hosts_merge.environment(client, server) == {
+        "kernel": "6.18 / 6.12",
+        "smt": "on",
+        "host": "gen / dut",
+    }

@@ -15,24 +15,24 @@ import pytest
 
 from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError, PollbenchError
-from harness.evidence import Outcome
 from harness.knobs import GroupUse
-from harness.measure import Measured
+from harness.places.vm import cpio, qemu, wire
+from harness.places.vm.emulator import Emulator
+from harness.places.vm.execute import Guests, boots_of, pairs_of
+from harness.places.vm.home import Home
+from harness.places.vm.kernels import with_kernels
+from harness.places.vm.modules import ModuleTree
+from harness.places.vm.recipe import differences
+from harness.places.vm.reproduction import Side, judge
+from harness.places.vm.tuning import definition
 from harness.plan import Plan, Run, load_experiment, make_plan
+from harness.run.measure import Measured
+from harness.run.outcome import Outcome
+from harness.signals import stop_on_signals
 from harness.spec.machine import Machine
-from harness.stopping import stop_on_signals
 from harness.store import ResultSet
-from harness.vm import cpio, qemu, wire
-from harness.vm.emulator import Emulator
-from harness.vm.execute import Guests, boots_of, pairs_of
-from harness.vm.goodguest import definition
-from harness.vm.home import Home
-from harness.vm.kernels import with_kernels
-from harness.vm.modules import ModuleTree
-from harness.vm.recipe import differences
-from harness.vm.reproduced import Side, judge
 from tests import experiment
-from tests.unit.test_evidence import difference
+from tests.unit.test_metrics import difference
 
 QEMU = Emulator(("qemu-system-x86_64",), "7.2.22", "host")
 FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
@@ -342,7 +342,7 @@ def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
         knobs=[{"knob": "x"}],
         qdiscs=[{"kind": "netem"}],
         features={"a": {"eth0": ["tso"]}},
-        fidelity=[checked | {"reason": ""}],
+        link_checks=[checked | {"reason": ""}],
         breaches=["a -> b: too much"],
     )
     # A guest has all nodes of a run: hosts are told where there are two.

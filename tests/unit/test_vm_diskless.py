@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.places.vm import cpio, diskless, qemu
+from harness.places.vm.boot import seed_of
+from harness.places.vm.emulator import Emulator
+from harness.places.vm.guest import pause_s
 from harness.plan import load_experiment, make_plan
 from harness.spec.machine import Machine
-from harness.vm import cpio, diskless, qemu
-from harness.vm.boot import seed_of
-from harness.vm.emulator import Emulator
-from harness.vm.guest import pause_s
 from tests import experiment
 
 QEMU = Emulator(("qemu-system-x86_64",), "10.0.13", "host")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, MissingError
-from harness.vm import emulator
-from harness.vm.emulator import Emulator, find_emulator, same_emulator
-from harness.vm.home import Home
+from harness.places.vm import emulator
+from harness.places.vm.emulator import Emulator, find_emulator, same_emulator
+from harness.places.vm.home import Home
 
 
 def program(path: Path, version: str) -> Path:

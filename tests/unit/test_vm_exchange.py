@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError, PollbenchError
-from harness.vm import exchange
-from harness.vm.home import Home
+from harness.places.vm import exchange
+from harness.places.vm.home import Home
 
 ROOT = b"a root image" * 1000
 NAME = hashlib.sha256(ROOT).hexdigest()

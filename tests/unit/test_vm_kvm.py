@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from harness.cli.progress import Progress
+from harness.places.vm import accel
+from harness.places.vm.boot import GuestFailure
+from harness.places.vm.emulator import Emulator
+from harness.places.vm.execute import Guests
+from harness.places.vm.home import Home
+from harness.places.vm.image import Image
 from harness.plan import Plan, load_experiment, make_plan
-from harness.stopping import stop_on_signals
+from harness.signals import stop_on_signals
 from harness.store import ResultSet
-from harness.vm import accel
-from harness.vm.boot import GuestFailure
-from harness.vm.emulator import Emulator
-from harness.vm.execute import Guests
-from harness.vm.home import Home
-from harness.vm.image import Image
 from tests import experiment
 
 # Comes up under no accelerator, and tells which it was given.

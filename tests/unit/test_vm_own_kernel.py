@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, PollbenchError
-from harness.vm import apt
-from harness.vm.build import add_own_kernel
-from harness.vm.home import Home
-from harness.vm.kernelimage import release_of
+from harness.places.vm import apt
+from harness.places.vm.build import add_own_kernel
+from harness.places.vm.home import Home
+from harness.places.vm.kernelimage import release_of
 
 RELEASE = "6.1.0-50-cloud-amd64"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.vm import build, recipe
-from harness.vm.home import Home
+from harness.places.vm import build, recipe
+from harness.places.vm.home import Home
 from tests import command
 
 NEEDS = ("mmdebstrap", "mksquashfs", "zstd")

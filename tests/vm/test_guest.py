@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.places.vm import boot
+from harness.places.vm.emulator import find_emulator
+from harness.places.vm.home import Home
+from harness.places.vm.image import open_image
 from harness.plan import Plan, load_experiment, make_plan
+from harness.signals import Stopper
 from harness.spec.machine import Machine
-from harness.stopping import Stopper
 from harness.store import ResultSet
-from harness.vm import boot
-from harness.vm.emulator import find_emulator
-from harness.vm.home import Home
-from harness.vm.image import open_image
 from tests import command, experiment
 from tests.vm.conftest import vm_run
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, MissingError, PollbenchError
-from harness.vm import accel, build, exchange, qemu, recipe
-from harness.vm.emulator import find_emulator
-from harness.vm.home import Home
-from harness.vm.image import open_image
+from harness.places.vm import accel, build, exchange, qemu, recipe
+from harness.places.vm.emulator import find_emulator
+from harness.places.vm.home import Home
+from harness.places.vm.image import open_image
 
 
 @pytest.fixture

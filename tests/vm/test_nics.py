@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from harness.places.vm.emulator import find_emulator
+from harness.places.vm.home import Home
 from harness.store import ResultSet
-from harness.vm.emulator import find_emulator
-from harness.vm.home import Home
 from tests import experiment
 from tests.vm.conftest import vm_run
 

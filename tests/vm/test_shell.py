@@ -8,7 +8,7 @@ import re
 import selectors
 import time
 
-from harness.vm.home import Home
+from harness.places.vm.home import Home
 from tests import command
 
 DEADLINE_S = 120

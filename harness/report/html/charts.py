@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from harness.plots import curves, heat_map, load_curves, trades
-from harness.plots.factors import short_name
+from harness.analysis.curves import curves, heat_map, load_curves, trades
+from harness.analysis.curves.factors import short_name
 from harness.report import words
-from harness.report.html import distribution, loadlines, times, trade
-from harness.report.html.drawn import Drawn
+from harness.report.html import distribution, loadlines, pareto, times
 from harness.report.html.frame import section
 from harness.report.html.heattable import heat_tables
-from harness.report.html.look import Look
 from harness.report.html.markup import Child, Markup, join, tag
+from harness.report.html.study_data import Drawn
+from harness.report.html.style import Look
 
 Item = TypeVar("Item")
 
@@ -78,8 +78,8 @@ def _trade(look: Look, drawn: Drawn) -> Markup | None:
     found = trades(drawn.view.cells)
     if not found:
         return None
-    axes = trade.common_axes(found)
-    panels = folded(list(found), lambda factors: trade.panel(look, axes, factors, found[factors]))
+    axes = pareto.common_axes(found)
+    panels = folded(list(found), lambda factors: pareto.panel(look, axes, factors, found[factors]))
     lead = "Lower left is better. The stepped line joins the cases that no other case beats on both."
     return section(f"{drawn.key}trade", "CPU cost against p99", _grid(*panels), lead=lead, short="CPU cost")
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.compare import Factors
-from harness.plots import Curve
-from harness.plots.reduce import GRID, MILLION
+from harness.analysis.compare import Factors
+from harness.analysis.curves import Curve
+from harness.analysis.curves.reduce import GRID, MILLION
 from harness.report import words
 from harness.report.html.frame import (
     BOTTOM,
@@ -26,9 +26,9 @@ from harness.report.html.frame import (
     table,
 )
 from harness.report.html.labels import Labels
-from harness.report.html.look import Look, where
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.scale import Scale, log_scale, time_text
+from harness.report.html.style import Look, where
 
 Points = list[tuple[float, float]]
 

@@ -7,8 +7,8 @@ import re
 import pandas as pd
 
 from harness.report.html.frame import scroller
-from harness.report.html.look import Look
 from harness.report.html.markup import Child, Markup, join, tag
+from harness.report.html.style import Look
 
 _DETAIL = re.compile(r"\d+(\.\d+)?")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness import columns
-from harness.compare import Change
-from harness.overview import CellView, Overview
+from harness.analysis.compare import Change
+from harness.analysis.summary import CellView, Overview
 from harness.report import words
 from harness.report.headline import sentence
-from harness.report.html.look import Look, badge, times, where
 from harness.report.html.markup import Markup, join, tag
+from harness.report.html.style import Look, badge, times, where
 
 _TILES = (
     ("rtt_p50_us", "p50 round trip"),

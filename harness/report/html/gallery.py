@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from harness.claims import Finding
-from harness.plots import marks
+from harness.analysis.claims import Finding
+from harness.analysis.curves import marks
 from harness.report.claims import evidence, one_line
 from harness.report.gallery import Entry, counts, evidence_title, measured_on, summary, time_said
 from harness.report.html.frame import scroller, section
-from harness.report.html.look import Look, times
 from harness.report.html.markup import Child, Markup, tag, text, trusted
 from harness.report.html.page import assembled
 from harness.report.html.pictures import picture
+from harness.report.html.style import Look, times
 from harness.report.resultset import host_line
 from harness.spec.claims import Picture
 

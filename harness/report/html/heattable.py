@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from harness import columns
-from harness.plots import HeatMap
-from harness.plots.factors import short_name
+from harness.analysis.curves import HeatMap
+from harness.analysis.curves.factors import short_name
 from harness.report import words
 from harness.report.html.frame import scroller
-from harness.report.html.look import Look
 from harness.report.html.markup import Child, Markup, join, tag
+from harness.report.html.style import Look
 
 STEPS = 9
 _LEAST_FACTOR = 1.15

@@ -5,28 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 from harness import columns
-from harness.compare import Factors
-from harness.plots import LoadCurves
-from harness.plots.factors import short_name
+from harness.analysis.compare import Factors
+from harness.analysis.curves import LoadCurves
+from harness.analysis.curves.factors import short_name
 from harness.report import words
-from harness.report.html.frame import (
-    BOTTOM,
-    HEIGHT,
-    LEFT,
-    RIGHT,
-    TOP,
-    WIDTH,
-    Axes,
-    figure,
-    path,
-    svg,
-    table,
-)
+from harness.report.html.frame import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, figure, path, svg, table
 from harness.report.html.labels import Labels
-from harness.report.html.look import Look, where
 from harness.report.html.markup import Child, Markup, tag
+from harness.report.html.pareto import said
 from harness.report.html.scale import Scale, linear_scale, log_scale, tick_text, time_text
-from harness.report.html.trade import said
+from harness.report.html.style import Look, where
 from harness.stats import Estimate
 
 _SHOWN = ("rtt_p50_us", "rtt_p99_us")

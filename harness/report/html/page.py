@@ -7,18 +7,18 @@ import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 
-from harness.agreement import agreement as conclusions
-from harness.agreement import places_differ
-from harness.compare import Comparison
-from harness.overview import Overview
-from harness.plots import Study, marks
+from harness.analysis.agreement import agreement as conclusions
+from harness.analysis.agreement import places_differ
+from harness.analysis.compare import Comparison
+from harness.analysis.curves import Study, marks
+from harness.analysis.summary import Overview
 from harness.report import agreement, words
-from harness.report.html.between import blocks, comparison_blocks
-from harness.report.html.drawn import VIEWABLE, draw
+from harness.report.html.comparison import blocks, comparison_blocks
 from harness.report.html.frame import section
-from harness.report.html.look import Look
 from harness.report.html.markup import Child, Markup, join, tag, trusted
 from harness.report.html.study import sections, viewer_of
+from harness.report.html.study_data import VIEWABLE, draw
+from harness.report.html.style import Look
 
 
 def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None = None) -> str:

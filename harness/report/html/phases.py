@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from harness import stats
-from harness.compare import Factors
+from harness.analysis.compare import Factors
 from harness.report import words
 from harness.report.html.frame import scroller
-from harness.report.html.look import Look, where
 from harness.report.html.markup import Child, Markup, tag
+from harness.report.html.style import Look, where
 from harness.tables.cells import Cell
 
 _PHASE = re.compile(r"phase_(?P<name>.+?)(?:_(?P<of>p[0-9_]+|mean|median))?_us")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import columns
-from harness.plots import Study, curves, shapes
-from harness.plots.factors import quantity
-from harness.plots.spots import CASE, Spot, Spots, spots
+from harness.analysis.curves import Study, curves, shapes
+from harness.analysis.curves.factors import quantity
+from harness.analysis.curves.spots import CASE, Spot, Spots, spots
 from harness.report import words
 from harness.report.html import distribution
 from harness.report.html.frame import (
@@ -26,9 +26,9 @@ from harness.report.html.frame import (
 )
 from harness.report.html.heattable import step
 from harness.report.html.labels import Labels
-from harness.report.html.look import Look
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.scale import Scale, linear_scale, log_scale, tick_text
+from harness.report.html.style import Look
 from harness.spec.claims import Picture
 from harness.tables.cells import group_cells
 from harness.tables.source import Source

@@ -10,8 +10,8 @@ import pandas as pd
 from harness import columns
 from harness.report import words
 from harness.report.html.frame import scroller
-from harness.report.html.look import Look, badge
 from harness.report.html.markup import Child, Markup, join, tag
+from harness.report.html.style import Look, badge
 from harness.tables.cells import factor_columns
 
 MOST = 2000

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.compare import Comparison
+from harness.analysis.compare import Comparison
 from harness.report import claims, words
 from harness.report.html import times
-from harness.report.html.between import blocks, comparison_blocks
 from harness.report.html.charts import chart_sections, folded
-from harness.report.html.drawn import Drawn
+from harness.report.html.comparison import blocks, comparison_blocks
+from harness.report.html.environment import facts, method
 from harness.report.html.evidence import knob_table
 from harness.report.html.findings import doubts, findings, verdicts
 from harness.report.html.frame import figure, section
-from harness.report.html.look import Look, legend
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.phases import phase_groups, phase_table
-from harness.report.html.place import facts, method
 from harness.report.html.runs import run_rows
+from harness.report.html.study_data import Drawn
+from harness.report.html.style import Look, legend
 from harness.report.html.summary import summary
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.overview import CellView, Overview
+from harness.analysis.summary import CellView, Overview
 from harness.report import words
 from harness.report.html.frame import scroller
-from harness.report.html.look import Look, change_badge, where
 from harness.report.html.markup import Markup, tag
+from harness.report.html.style import Look, change_badge, where
 
 _NOTHING = (
     tag("td", "", class_="num"),

@@ -6,22 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.plots.reduce import Timeline
+from harness.analysis.curves.reduce import Timeline
 from harness.report import words
-from harness.report.html.frame import (
-    BOTTOM,
-    LEFT,
-    RIGHT,
-    TOP,
-    WIDTH,
-    Axes,
-    figure,
-    path,
-    svg,
-)
-from harness.report.html.look import Look
+from harness.report.html.frame import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Axes, figure, path, svg
 from harness.report.html.markup import Child, Markup, number, tag, trusted
 from harness.report.html.scale import Scale, log_scale, tick_text, time_text
+from harness.report.html.style import Look
 
 HEIGHT = 200
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -1,0 +1,103 @@
+"""Do two result sets of one experiment lead to the same conclusions: signs and orders of effects?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.analysis.compare.environment import texts_of
+from harness.analysis.compare.model import Factors
+from harness.analysis.summary import CellView, overview
+from harness.tables.source import Source
+
+METRICS = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One conclusion in both sets: its words in either, and whether they agree (None: one of them shows nothing).
+
+    against: the case that an effect is held against; empty for an order.
+    """
+
+    case: str
+    factors: Factors
+    what: str
+    first: str
+    second: str
+    agree: bool | None
+    against: str = ""
+
+
+def places_differ(sources: Sequence[Source]) -> bool:
+    """Were two sets made in different places (host, vm), or under different accelerators?"""
+    found = {(texts_of(each.runs, "place"), texts_of(each.runs, "accelerator")) for each in sources}
+    return len(sources) == 2 and len(found) == 2
+
+
+def agreement(first: Source, second: Source) -> list[Finding]:
+    """Every effect against the baseline, and the order of the cases by p50, of cells that both sets have.
+
+    Cells are the same that agree in the factors which both sets have: a set that was made under several kernels is held
+    against the other kernel by kernel.
+    """
+    view, other = overview(first), overview(second)
+    pairs = _pairs(view.cells, other.cells)
+    found = [
+        _effect(one, two, factors, metric, view.baseline)
+        for factors, one, two in pairs
+        for metric in METRICS
+        if metric in one.changes and metric in two.changes
+    ]
+    for factors in dict.fromkeys(factors for factors, _, _ in pairs):
+        cells = [(one, two) for where, one, two in pairs if where == factors]
+        if len(cells) > 1 and all(any(pair[side].estimates for pair in cells) for side in (0, 1)):
+            found.append(_order(cells, factors))
+    return found
+
+
+def _pairs(first: Sequence[CellView], second: Sequence[CellView]) -> list[tuple[Factors, CellView, CellView]]:
+    """The cells that both have, under all factors that either has."""
+    names = [{name for cell in cells for name, _ in cell.factors} for cells in (first, second)]
+    common = names[0] & names[1]
+
+    def shared(cell: CellView) -> tuple[str, frozenset[tuple[str, str]]]:
+        return cell.case, frozenset(pair for pair in cell.factors if pair[0] in common)
+
+    return [
+        (tuple(dict(one.factors + two.factors).items()), one, two)
+        for one in first
+        for two in second
+        if shared(one) == shared(two)
+    ]
+
+
+def _effect(one: CellView, other: CellView, factors: Factors, metric: str, against: str) -> Finding:
+    first, second = one.changes[metric], other.changes[metric]
+    signs = first.outcome, second.outcome
+    known = all(sign in ("lower", "higher") for sign in signs) or signs == ("~", "~")
+    agree = signs[0] == signs[1] if known or "" not in signs else None
+    return Finding(one.case, factors, metric, _words(one, metric), _words(other, metric), agree, against)
+
+
+def _words(cell: CellView, metric: str) -> str:
+    change = cell.changes[metric]
+    if change.outcome in ("lower", "higher"):
+        return f"{change.factor:.2f}x {change.outcome}" if change.factor else change.outcome
+    if change.outcome:
+        return change.outcome
+    return "few runs" if change.note.startswith("a claim needs") else "not measured"
+
+
+def _order(cells: Sequence[tuple[CellView, CellView]], factors: Factors) -> Finding:
+    orders = []
+    for side in (0, 1):
+        medians = [
+            (estimate.median, pair[side].case)
+            for pair in cells
+            if (estimate := pair[side].estimates.get("rtt_p50_us")) is not None
+            and estimate.median is not None
+        ]
+        orders.append([case for _, case in sorted(medians)])
+    agree = orders[0] == orders[1] if len(orders[0]) == len(orders[1]) == len(cells) else None
+    return Finding("all cases", factors, "order by p50", " < ".join(orders[0]), " < ".join(orders[1]), agree)

@@ -1,0 +1,76 @@
+"""Tables of many records with little memory: parsed in batches, of which only the wanted columns are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from harness.analysis.api.part import Part
+from harness.errors import InputError
+from harness.tables.frames import Ranks, frames
+from harness.tables.source import planned_cells
+
+Table = Literal["runs", "nodes", "knobs", "cpus"]
+
+BATCH = 500
+"""Records parsed at a time: a record as Python objects is fifty times as large as its rows."""
+
+
+def read(part: Part, name: Table, columns: Sequence[str] | None) -> pd.DataFrame:
+    """A table of one set, or only some columns of it, in the plan's order. Raises InputError for others."""
+    if part.results is None:
+        whole = (
+            part.table
+            if name == "runs" and part.table is not None
+            else pd.DataFrame({"run_id": []}, dtype="str")
+        )
+        return _narrow(whole, name, columns)
+    ranks = Ranks(list(planned_cells(part.results.plan)))
+    places: dict[str, tuple[int, float, str]] = {}
+    found, ids = [], []
+    for records in _batches(part.results.each_record()):
+        places |= {record["run_id"]: ranks.of(record) for record in records}
+        frame: pd.DataFrame = getattr(frames(records), name)
+        ids += frame["run_id"].tolist()
+        found.append(
+            frame if columns is None else frame[[each for each in columns if each in frame.columns]].copy()
+        )
+    if not found:
+        return _narrow(getattr(frames([]), name), name, columns)
+    order = sorted(range(len(ids)), key=lambda at: places[ids[at]])
+    return _narrow(stacked(found).iloc[order].reset_index(drop=True), name, columns)
+
+
+def stacked(found: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables one below the other; text that one of them lacks is "", not missing."""
+    whole = pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
+    for name in whole.columns if len(found) > 1 else ():
+        if any(name in frame and frame[name].dtype == "str" for frame in found):
+            whole[name] = whole[name].fillna("").astype("str")
+    return whole
+
+
+def joined(found: Sequence[pd.DataFrame], sets: Sequence[str]) -> pd.DataFrame:
+    """The tables of several sets as one, with the set's name in front."""
+    codes = np.repeat(np.arange(len(found)), [len(frame) for frame in found])
+    whole = stacked(found).copy(deep=False)
+    named = pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(sets)))
+    whole.insert(0, "set", pd.Series(named))
+    return whole
+
+
+def _narrow(frame: pd.DataFrame, table: Table, columns: Sequence[str] | None) -> pd.DataFrame:
+    for name in columns or ():
+        if name not in frame.columns:
+            raise InputError(f"read the table {table}", on=f"column {name}", got="there is no such column")
+    return frame if columns is None else frame[list(columns)]
+
+
+def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    source = iter(records)
+    while batch := list(islice(source, BATCH)):
+        yield batch

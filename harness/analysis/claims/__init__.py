@@ -1,0 +1,22 @@
+"""Claims held against runs: a verdict for each, from the intervals and tests that a comparison has. Pure."""
+
+from __future__ import annotations
+
+from harness.analysis.claims.model import OUTCOMES, Comparison, Condition, Finding, Outcome, Shown, State
+from harness.analysis.claims.source import claims_of, findings
+from harness.analysis.claims.stable import agreed
+from harness.analysis.claims.verdict import judge
+
+__all__ = [
+    "OUTCOMES",
+    "Comparison",
+    "Condition",
+    "Finding",
+    "Outcome",
+    "Shown",
+    "State",
+    "agreed",
+    "claims_of",
+    "findings",
+    "judge",
+]

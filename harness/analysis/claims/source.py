@@ -1,0 +1,99 @@
+"""The claims that a result set carries, and what the place of its runs had of what claims need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from harness.analysis.claims.model import Finding
+from harness.analysis.claims.verdict import judge
+from harness.analysis.compare.environment import texts_of
+from harness.spec.claims import Claim, Need
+from harness.tables.source import Source
+
+
+def claims_of(document: Mapping[str, Any]) -> dict[str, Claim]:
+    """The claims of an experiment's document as a plan keeps it; none where there are none, or they are damaged."""
+    found = document.get("claims")
+    if not isinstance(found, dict):
+        return {}
+    try:
+        return {str(name): Claim.model_validate(each) for name, each in found.items()}
+    except ValueError:  # made by another version
+        return {}
+
+
+def findings(source: Source, claims: Mapping[str, Claim] | None = None) -> tuple[Finding, ...]:
+    """The verdicts on a set's own claims, or on others that its experiment makes now."""
+    if claims is None:
+        document = source.plan.get("document")
+        claims = claims_of(document if isinstance(document, dict) else {})
+    return judge(source, claims, had(source)) if claims else ()
+
+
+def had(source: Source) -> frozenset[Need]:
+    """What of the things that claims need the place of these runs had, by what is on record."""
+    places = texts_of(source.runs, "place")
+    found: set[Need] = {"vm"} if "vm" in places else set()
+    if any(_has_nic(section) for section in _sections(source.plan)):
+        found.add("nic")
+    if "nic" in found and any(text not in ("none", "") for text in texts_of(source.runs, "iommu")):
+        found.add("iommu")
+    if any(
+        _count(numa) > 1
+        for numa in (_guests_numa(source) if "vm" in found else [source.manifest.get("numa")])
+    ):
+        found.add("numa")
+    return frozenset(found)
+
+
+def _sections(plan: Mapping[str, Any]) -> Iterator[Any]:
+    """The sections of the plan's file and of each of its cells, as far as they are any."""
+    cells = plan.get("cells")
+    yield plan.get("document")
+    yield from (cell.get("document") for cell in cells or () if isinstance(cell, dict))
+
+
+def _has_nic(document: Any) -> bool:
+    topology = document.get("topology") if isinstance(document, dict) else None
+    links = topology.get("links") if isinstance(topology, dict) else None
+    return any(isinstance(link, dict) and link.get("nic") not in (None, "veth") for link in links or ())
+
+
+def _guests_numa(source: Source) -> Iterator[object]:
+    """The NUMA nodes that each guest had; of guests that are not booted yet, those that are declared."""
+    for guest in source.manifest.get("guests") or ():
+        found = guest.get("found") if isinstance(guest, dict) else None
+        yield found.get("numa") if isinstance(found, dict) else None
+    if "guests" not in source.manifest:
+        yield from (_machine(section).get("numa_nodes") for section in _sections(source.plan))
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else len(value) if isinstance(value, list | dict) else 0
+
+
+def in_guests(plan: Mapping[str, Any]) -> dict[str, str]:
+    """The environment that guests of this plan will have, as far as it is declared."""
+    modes = [str(_machine(section).get("iommu", "off")) for section in _sections(plan)]
+    return {"place": "vm", "iommu": next((mode for mode in modes if mode != "off"), "none")}
+
+
+def _machine(document: Any) -> Mapping[str, Any]:
+    machine = document.get("vm") if isinstance(document, dict) else None
+    return machine if isinstance(machine, dict) else {}
+
+
+def before_running(
+    claims: Mapping[str, Claim],
+    plan: Mapping[str, Any],
+    environment: Mapping[str, str | None],
+    manifest: Mapping[str, Any],
+) -> tuple[Finding, ...]:
+    """The findings of a plan that has no runs yet, made in a place of this environment: what cannot be tested there."""
+    row = {name: [value or ""] for name, value in environment.items()}
+    place = Source("", pd.DataFrame({"place": ["host"]} | row), manifest=dict(manifest), plan=dict(plan))
+    nothing = Source("", pd.DataFrame({"case": []}), plan=dict(plan))
+    return judge(nothing, claims, had(place))

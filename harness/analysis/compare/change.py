@@ -1,0 +1,137 @@
+"""Two cells against each other for one metric: their medians, the effect, and what it shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness import columns, stats
+from harness.analysis.compare.model import DEFAULT_WIDTH, Change, Judged, Outcome, Side
+from harness.stats import Effect, Estimate
+from harness.tables.cells import Cell
+from harness.tables.tails import is_tail
+
+Floats = npt.NDArray[np.float64]
+
+
+def change(
+    name: str,
+    base: npt.ArrayLike,
+    test: npt.ArrayLike,
+    *,
+    pairs: npt.NDArray[np.float64] | None = None,
+    smallest_effect: float = 0.0,
+) -> Change:
+    """Compare the runs of two cells for the metric `name`; `pairs` (2 x n) where they share n blocks.
+
+    smallest_effect: a share; an interval wholly within it either way is "~", however narrow.
+    """
+    one, other = stats.clean(base), stats.clean(test)
+    left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
+    if pairs is not None:
+        one, other = pairs
+    found = stats.effect(one, other, paired=pairs is not None)
+    if found.difference is None:
+        blank = [np.size(side) > 0 and is_tail(name) for side in (base, test)]
+        return missing(left, right, _no_effect(blank, left, right))
+    outcome, small = _outcome(found, smallest_effect)
+    needed = None
+    if not small and outcome not in ("lower", "higher"):
+        needed = stats.runs_needed(one, other, found.ratio, smallest_effect or DEFAULT_WIDTH)
+    direction = columns.metric(name).better if outcome in ("lower", "higher") else ""
+    judged: Judged = "" if not direction else "better" if direction == outcome else "worse"
+    return Change(
+        base=left,
+        test=right,
+        ratio=found.ratio,
+        outcome=outcome,
+        judged=judged,
+        factor=max(found.ratio.value, 1 / found.ratio.value) if found.ratio else None,
+        note=_doubt(found),
+        difference=found.difference,
+        rank=found.rank,
+        small=small,
+        needed=needed,
+    )
+
+
+def _outcome(found: Effect, smallest: float) -> tuple[Outcome, bool]:
+    """What the intervals show, and whether they show that whatever there is does not matter."""
+    decides = found.ratio or found.difference
+    if decides is None or decides.interval is None:
+        return "", False
+    ends = found.ratio.interval if found.ratio else None
+    if ends is not None and smallest and ends.within(1 / (1 + smallest), 1 + smallest):
+        return "~", True
+    if not decides.shown:
+        return "~", False
+    assert found.difference is not None
+    return "lower" if found.difference.value < 0 else "higher", False
+
+
+def _doubt(found: Effect) -> str:
+    if found.difference is not None and found.difference.interval is None:
+        return f"a claim needs {stats.MIN_RUNS_RATIO} valid runs on either side"
+    return "" if found.ratio else "no ratio of values that are zero or negative"
+
+
+def paired_values(runs: pd.DataFrame, name: str, base: Cell, test: Cell) -> npt.NDArray[np.float64] | None:
+    """Values of both cells in the blocks that both have (2 x n); None where the design is not paired.
+
+    Needs MIN_BLOCKS_RATIO common blocks and no block twice; with fewer, all runs are used unpaired instead.
+    """
+    if "block" not in runs.columns:
+        return None
+    blocks, values = runs["block"].to_numpy(dtype=np.float64), values_of(runs, name)
+    left, right = (rows[np.isfinite(values[rows])] for rows in (base.valid, test.valid))
+    for rows in (left, right):
+        found = blocks[rows]
+        if not np.isfinite(found).all() or np.unique(found).size != found.size:
+            return None
+    common, ours, theirs = np.intersect1d(blocks[left], blocks[right], return_indices=True)
+    if common.size < stats.MIN_BLOCKS_RATIO:
+        return None
+    return np.stack((values[left[ours]], values[right[theirs]]))
+
+
+def values_of(runs: pd.DataFrame, name: str) -> Floats:
+    """A column of numbers; all blank where the table has no such column."""
+    if name not in runs.columns:
+        return np.full(len(runs), np.nan)
+    return runs[name].to_numpy(dtype=np.float64)
+
+
+def missing(base: Estimate, test: Estimate, note: str) -> Change:
+    """A change that could not be looked for, and why."""
+    return Change(base, test, None, "", "", None, note)
+
+
+def with_reason(found: Change, cells: tuple[Cell, Cell], labels: tuple[str, str]) -> Change:
+    """The reason of a side without valid runs is its verdicts, not the arithmetic."""
+    reasons = [
+        f"{label}: {why_not_valid(cell)}"
+        for cell, label in zip(cells, labels, strict=True)
+        if not cell.valid.size
+    ]
+    return missing(found.base, found.test, "; ".join(reasons)) if reasons else found
+
+
+def why_not_valid(side: Side | Cell | None) -> str:
+    """Why a cell has no valid run, by its verdicts."""
+    counts = side.verdicts if side else {}
+    others = [f"{count} {verdict}" for verdict, count in counts.items() if count and verdict != "valid"]
+    return f"no valid run ({', '.join(others)})" if others else "no valid run"
+
+
+def _no_effect(tail: list[bool], base: Estimate, test: Estimate) -> str:
+    """tail: on which side there are runs, and only some know this quantile."""
+    for side, label, some in ((base, "first", tail[0]), (test, "second", tail[1])):
+        if side.n == 0 and some:
+            return (
+                f"not every valid run of the {label} has one: it takes more requests a run, and a median of those "
+                "that have it would be of the fast runs"
+            )
+        if side.n == 0:
+            return f"no valid run of the {label} has a value"
+    return "the values are too large to compare"

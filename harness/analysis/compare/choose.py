@@ -1,0 +1,117 @@
+"""Which metrics are compared, by which factors cells are matched, what matters, and what to call the sides."""
+
+from __future__ import annotations
+
+import difflib
+import string
+from collections.abc import Sequence
+
+import pandas as pd
+
+from harness import columns
+from harness.analysis.compare.model import Options
+from harness.errors import InputError
+from harness.tables.cells import factor_columns
+from harness.tables.source import Source
+
+_COST = "cpu_us_per_request"
+DEFAULT_METRICS = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "rtt_jitter_us", "rate_rps", _COST)
+# What imported campaigns tell of CPU.
+_COST_ELSEWHERE = ("set_busy_percent", "cycles_per_query")
+
+CYCLES = ("cycles_per_query", "cycles_per_request")
+KERNEL_METRICS = ("rate_rps", "rtt_mean_us", "rtt_p95_us", "rtt_p99_us", "set_busy_percent", *CYCLES)
+"""What the tables of kernel cover letters show."""
+
+
+def choose_metrics(tables: Sequence[pd.DataFrame], wanted: Sequence[str] | None) -> list[str]:
+    """The metrics to compare: those asked for, else the default ones that have values, else all there are.
+
+    Raises InputError for a metric that no table has.
+    """
+    there: list[str] = []
+    for table in tables:
+        there += [name for name in map(str, table.columns) if _measures(table, name) and name not in there]
+    if wanted is None:
+        chosen = [name for name in DEFAULT_METRICS if name in there]
+        if chosen and _COST not in chosen:
+            chosen += [name for name in _COST_ELSEWHERE if name in there]
+        return chosen or there
+    for name in wanted:
+        if name not in there:
+            raise InputError(
+                "compare",
+                on=f"metric {name!r}",
+                got="no run has it",
+                todo=meant(name, there),
+                where="--metric",
+            )
+    return list(dict.fromkeys(wanted))
+
+
+def shared_factors(
+    tables: Sequence[pd.DataFrame], by: Sequence[str] | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """The factors to match cells by, and a note for each that not every side has. Raises InputError."""
+    if by is not None:
+        for name in by:
+            if not any(name in table.columns for table in tables):
+                raise InputError("compare", on=f"column {name!r}", got="no run has it", where="--by")
+        return [name for name in by if name != "case"], ()
+    sides = [factor_columns(table) for table in tables]
+    names = list(dict.fromkeys(name for side in sides for name in side))
+    alone = [name for name in names if not all(name in side for side in sides)]
+    which = "only one side has" if len(tables) == 2 else "not every side has"
+    notes = tuple(f"{which} the factor {name}, so its cells match none of the other" for name in alone)
+    return names, notes
+
+
+def input_names(sources: Sequence[Source]) -> list[tuple[str, str]]:
+    """A letter and a label for each source; labels that are the same are told apart by the letter."""
+    letters = [string.ascii_uppercase[at] if at < 26 else f"S{at + 1}" for at in range(len(sources))]
+    shown = [source.label for source in sources]
+    return [
+        (letter, label if shown.count(label) == 1 else f"{label} ({letter})")
+        for letter, label in zip(letters, shown, strict=True)
+    ]
+
+
+def smallest_effect(sources: Sequence[Source], options: Options) -> float:
+    """The share within which a change does not matter: as asked, else the largest any experiment declares."""
+    if options.smallest_effect is not None:
+        return options.smallest_effect
+    return max((_declared(source) for source in sources), default=0.0)
+
+
+def _declared(source: Source) -> float:
+    """`checks.smallest_effect` of the experiment, the largest over its cells; 0 where nothing says so."""
+    found = [0.0]
+    if not source.plan:
+        return 0.0
+    # Imported here: a CSV file needs none of it, and it costs 50 ms.
+    from harness.units import parse_share
+
+    try:
+        documents = [cell["document"] for cell in source.plan["cells"]]
+        checks = [document.get("checks") or {} for document in documents]
+        written = [each["smallest_effect"] for each in checks if each.get("smallest_effect") is not None]
+        found += [parse_share(text) for text in dict.fromkeys(written)]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # A plan of another making, or damaged: it declares nothing.
+        return 0.0
+    return max(found)
+
+
+def _measures(table: pd.DataFrame, name: str) -> bool:
+    known = columns.BY_NAME.get(name)
+    if known is None and columns.is_factor(name):
+        return False
+    if known is not None and known not in columns.METRICS:
+        return False
+    return pd.api.types.is_numeric_dtype(table[name].dtype) and bool(table[name].notna().any())
+
+
+def meant(name: str, allowed: Sequence[str]) -> str:
+    """What to do about a name that is not there: the nearest that is, or all that are."""
+    close = difflib.get_close_matches(name, allowed, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there is {', '.join(allowed) or 'none'}"

@@ -1,0 +1,74 @@
+"""What concerns the rows of a comparison together: Holm's correction, their order, and runs far from others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from harness import stats
+from harness.analysis.compare.change import values_of
+from harness.analysis.compare.model import OutlierRun, Row, Sort
+from harness.tables.cells import Cell
+
+
+def corrected(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int]]:
+    """The rows with p values corrected (Holm), and how many tests each metric's family has.
+
+    A family is every test of one metric: what a reader takes in as one table.
+    """
+    places: dict[str, list[int]] = {}
+    for at, row in enumerate(rows):
+        if row.change.rank is not None:
+            places.setdefault(row.metric, []).append(at)
+    found = list(rows)
+    for members in places.values():
+        ranks = [rank for at in members if (rank := rows[at].change.rank) is not None]
+        for at, p in zip(members, stats.holm([rank.p for rank in ranks]), strict=True):
+            found[at] = replace(rows[at], change=replace(rows[at].change, p=p))
+    return found, {metric: len(members) for metric, members in places.items()}
+
+
+def in_order(rows: Sequence[Row], sort: Sort) -> tuple[Row, ...]:
+    """Rows of each metric in the order asked for; ties keep the plan's order."""
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    return tuple(
+        row for name in metrics for row in _sorted([row for row in rows if row.metric == name], sort)
+    )
+
+
+def _sorted(rows: list[Row], sort: Sort) -> list[Row]:
+    match sort:
+        case "case":
+            return sorted(rows, key=lambda row: (row.case, row.factors))
+        case "effect":
+            return sorted(rows, key=_size, reverse=True)
+        case "p":
+            return sorted(rows, key=lambda row: (row.change.p is None, row.change.p or 0.0))
+    return rows
+
+
+def _size(row: Row) -> float:
+    ratio = row.change.ratio
+    return abs(math.log(ratio.value)) if ratio else -1.0
+
+
+def far_runs(
+    letter: str, runs: pd.DataFrame, cells: Iterable[Cell], metrics: Sequence[str]
+) -> Iterator[OutlierRun]:
+    """Runs that count but lie far from the others of their cell, for each metric."""
+    ids = runs["run_id"].to_numpy() if "run_id" in runs.columns else None
+    if not metrics:
+        return
+    figures = np.stack([values_of(runs, name) for name in metrics])
+    for cell in cells:
+        for name, found in zip(metrics, stats.outliers(figures[:, cell.valid]), strict=True):
+            for each in found:
+                row = int(cell.valid[each.at])
+                # A table without ids: rows as a spreadsheet counts them, below the header.
+                run_id = str(ids[row]) if ids is not None else f"row {row + 2}"
+                where = (cell.case, cell.factors, run_id)
+                yield OutlierRun(letter, name, *where, each.value, each.median, each.far)

@@ -1,0 +1,225 @@
+"""The two ways to compare: sources cell by cell with the first, or the cases of one with its baseline case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from harness import columns, stats
+from harness.analysis.compare.change import Floats, change, missing, paired_values, values_of, with_reason
+from harness.analysis.compare.choose import (
+    choose_metrics,
+    input_names,
+    meant,
+    shared_factors,
+    smallest_effect,
+)
+from harness.analysis.compare.environment import differences, silent
+from harness.analysis.compare.family import corrected, far_runs, in_order
+from harness.analysis.compare.model import Change, Comparison, Factors, Input, Options, Row, Side
+from harness.analysis.compare.verdict import of_cases, of_sets, shown
+from harness.errors import InputError
+from harness.tables.cells import Cell, group_cells
+from harness.tables.filters import filtered
+from harness.tables.source import Source
+from harness.tables.tails import whole_tails
+
+_Cells = dict[tuple[str, Factors], Cell]
+
+
+def compare_sources(sources: Sequence[Source], options: Options | None = None) -> Comparison:
+    """Compare result sets or CSV files, each with the first, cell by cell.
+
+    Blocks of different sets were not measured side by side, so runs are never paired here. A cell that only
+    one side has stays as a row with its reason. Raises InputError for unknown metrics, columns and filters,
+    and for fewer than two sources.
+    """
+    options = options or Options()
+    if len(sources) < 2:
+        raise InputError("compare", got="there is nothing to compare with", todo="name two sources")
+    sources = _narrowed(sources, options)
+    tables = [source.runs for source in sources]
+    names = input_names(sources)
+    chosen = choose_metrics(tables, options.metrics)
+    factors, notes = shared_factors(tables, options.by)
+    cells = [_cells(table, factors, options.include) for table in tables]
+    tables = [whole_tails(table, each.values()) for table, each in zip(tables, cells, strict=True)]
+    smallest = smallest_effect(sources, options)
+    rows = [
+        row
+        for name in chosen
+        for row in _sets_rows(name, tables, cells, [letter for letter, _ in names], smallest)
+    ]
+    found = differences(tables)
+    rows, family = corrected(rows)
+    labels = [label for _, label in names]
+    return Comparison(
+        kind="sets",
+        label=" / ".join(labels),
+        inputs=tuple(
+            Input(letter, label, count_verdicts(each.values()))
+            for (letter, label), each in zip(names, cells, strict=True)
+        ),
+        metrics=shown(chosen, tables),
+        rows=in_order(rows, options.sort),
+        verdict=of_sets(tables, [letter for letter, _ in names], found),
+        differences=found,
+        outliers=tuple(
+            far
+            for (letter, _), table, each in zip(names, tables, cells, strict=True)
+            for far in far_runs(letter, table, each.values(), chosen)
+        ),
+        family=family,
+        included=options.include,
+        smallest_effect=smallest,
+        notes=(
+            *notes,
+            *(f"nothing tells where the runs of {label} were made" for label in _silent(sources, labels)),
+        ),
+        warnings=tuple(text for source in sources for text in source.warnings),
+    )
+
+
+def compare_cases(source: Source, baseline: str, options: Options | None = None) -> Comparison:
+    """Compare every case of one source with its case `baseline` under the same factors, paired by block."""
+    options = options or Options()
+    (source,) = _narrowed([source], options)
+    chosen = choose_metrics([source.runs], options.metrics)
+    cells = group_cells(source.runs, options.by, options.include)
+    source = replace(source, runs=whole_tails(source.runs, cells))
+    bases = {cell.factors: cell for cell in cells if cell.case == baseline}
+    if not bases:
+        raise InputError(
+            "compare with a baseline",
+            on=f"case {baseline!r}",
+            got="there are no runs of it",
+            todo=meant(baseline, sorted({cell.case for cell in cells})),
+            where="--baseline",
+        )
+    tests = [cell for cell in cells if cell.case != baseline]
+    smallest = smallest_effect([source], options)
+    rows = [
+        Row(name, cell.case, cell.factors, _side(bases.get(cell.factors)), _side(cell), change)
+        for name in chosen
+        for cell, change in _within(source.runs, name, bases, tests, smallest)
+    ]
+    paired = {row.change.difference.paired for row in rows if row.change.difference}
+    rows, family = corrected(rows)
+    far = [
+        (letter, each)
+        for letter, group in ((baseline, bases.values()), ("case", tests))
+        for each in far_runs(letter, source.runs, group, chosen)
+    ]
+    return Comparison(
+        kind="cases",
+        label=source.label,
+        inputs=(
+            Input(baseline, baseline, count_verdicts(bases.values())),
+            Input("case", "every other case", count_verdicts(tests)),
+        ),
+        metrics=shown(chosen, [source.runs]),
+        rows=in_order(rows, options.sort),
+        verdict=of_cases(source.runs, paired) if tests else (),
+        outliers=tuple(each for _, each in far),
+        family=family,
+        included=options.include,
+        smallest_effect=smallest,
+        notes=() if tests else (f"there is no case beside {baseline}",),
+        warnings=source.warnings,
+    )
+
+
+def count_verdicts(cells: Iterable[Cell]) -> dict[str, int]:
+    """Runs of each verdict over cells."""
+    counts = dict.fromkeys(columns.VERDICTS, 0)
+    for cell in cells:
+        for verdict, count in cell.verdicts.items():
+            counts[verdict] += count
+    return counts
+
+
+def _narrowed(sources: Sequence[Source], options: Options) -> list[Source]:
+    """The sources with only the rows that pass the filters; one without any left is an error."""
+    found = []
+    for source in sources:
+        runs = filtered(source.runs, options.filters)
+        if len(source.runs) and not len(runs):
+            raise InputError(
+                "filter runs",
+                on=source.label,
+                got=f"none passes {', '.join(options.filters)}",
+                where="--filter",
+            )
+        found.append(source if runs is source.runs else replace(source, runs=runs))
+    return found
+
+
+def _silent(sources: Sequence[Source], labels: Sequence[str]) -> list[str]:
+    return [label for source, label in zip(sources, labels, strict=True) if silent(source.runs)]
+
+
+def _within(
+    runs: pd.DataFrame, name: str, bases: dict[Factors, Cell], tests: list[Cell], smallest: float
+) -> Iterator[tuple[Cell, Change]]:
+    values = values_of(runs, name)
+    for cell in tests:
+        base = bases.get(cell.factors)
+        if base is None:
+            yield (
+                cell,
+                missing(stats.estimate([]), stats.estimate(values[cell.valid]), "no baseline run here"),
+            )
+            continue
+        pairs = paired_values(runs, name, base, cell)
+        found = change(name, values[base.valid], values[cell.valid], pairs=pairs, smallest_effect=smallest)
+        yield cell, with_reason(found, (base, cell), ("the baseline", "this case"))
+
+
+def _sets_rows(
+    name: str,
+    tables: Sequence[pd.DataFrame],
+    cells: Sequence[_Cells],
+    letters: Sequence[str],
+    smallest: float,
+) -> Iterator[Row]:
+    """The rows of one metric: each cell that any source has, once for each source beside the first."""
+    values = [values_of(table, name) for table in tables]
+    for key in dict.fromkeys(key for each in cells for key in each):
+        base = cells[0].get(key)
+        for against in range(1, len(tables)):
+            test = cells[against].get(key)
+            if base is None and test is None:
+                continue
+            sides = ((values[0], base, letters[0]), (values[against], test, letters[against]))
+            found = _across(name, sides, smallest)
+            yield Row(name, key[0], key[1], _side(base), _side(test), found, against)
+
+
+_Half = tuple[Floats, Cell | None, str]
+
+
+def _across(metric: str, sides: tuple[_Half, _Half], smallest: float) -> Change:
+    (left, one, first), (right, other, second) = sides
+    if one is None or other is None:
+        found = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
+        return missing(found[0], found[1], f"not in {first if one is None else second}")
+    seen = change(metric, left[one.valid], right[other.valid], smallest_effect=smallest)
+    return with_reason(seen, (one, other), (first, second))
+
+
+def _side(cell: Cell | None) -> Side | None:
+    if cell is None:
+        return None
+    return Side(cell.case, int(cell.valid.size), int(cell.rows.size), cell.verdicts)
+
+
+def _cells(runs: pd.DataFrame, names: Sequence[str], include: Sequence[str]) -> _Cells:
+    """Cells by name; a factor that this table lacks is blank in all of them."""
+    have = [name for name in names if name in runs.columns]
+    found = {}
+    for cell in group_cells(runs, have, include):
+        values = dict(cell.factors)
+        found[cell.case, tuple((name, values.get(name, "")) for name in names)] = cell
+    return found

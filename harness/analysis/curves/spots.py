@@ -1,0 +1,92 @@
+"""A metric's medians by case and factors: what the pictures of claims are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness import stats
+from harness.analysis.claims.verdict import counted
+from harness.analysis.compare import Factors
+from harness.analysis.compare.change import values_of
+from harness.analysis.curves.factors import quantity
+from harness.spec.claims import Picture
+from harness.stats import Estimate
+from harness.tables.cells import group_cells
+from harness.tables.source import Source
+from harness.tables.tails import whole_tails
+
+CASE = "case"
+"""As an axis: the case instead of a swept key."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """The median of one cell with its interval."""
+
+    case: str
+    factors: Factors
+    estimate: Estimate
+
+    def along(self, axis: str) -> str:
+        """Where the cell lies on an axis, as text."""
+        return self.case if axis == CASE else dict(self.factors).get(axis, "")
+
+
+@dataclass(frozen=True)
+class Spots:
+    """All spots of a picture in the plan's order, and the axes it is drawn over ("" for none)."""
+
+    picture: Picture
+    spots: tuple[Spot, ...]
+    x: str
+    y: str
+
+    def values(self, axis: str) -> list[str]:
+        """The values of an axis, in the plan's order."""
+        return list(dict.fromkeys(spot.along(axis) for spot in self.spots))
+
+    def at(self, x: str, y: str) -> Spot | None:
+        """The spot of a field of the grid; the first where other factors tell several apart."""
+        return next(
+            (each for each in self.spots if each.along(self.x) == x and each.along(self.y) == y), None
+        )
+
+    def diagonal(self) -> set[tuple[str, str]]:
+        """The fields nearest to where both axes name the same time: a rate stands for the time between its requests."""
+        found: set[tuple[str, str]] = set()
+        for x in self.values(self.x) if self.picture.diagonal else ():
+            wanted = _period_us(x, self.x)
+            rows = [
+                (abs(us / wanted - 1), y)
+                for y in self.values(self.y)
+                if (us := _period_us(y, self.y)) and wanted
+            ]
+            if rows and min(rows)[0] < 0.5:
+                found.add((x, min(rows)[1]))
+        return found
+
+
+def spots(source: Source, picture: Picture, include: Sequence[str] = ()) -> Spots:
+    """The medians that a picture shows; `include`: verdicts that count beside valid."""
+    source = counted(source, include)
+    cells = group_cells(source.runs, include=include) if len(source.runs) else []
+    runs = whole_tails(source.runs, cells)
+    values = values_of(runs, picture.metric)
+    found = tuple(
+        Spot(cell.case, cell.factors, stats.estimate(values[cell.valid]))
+        for cell in cells
+        if (picture.cases is None or cell.case in picture.cases)
+        and all(dict(cell.factors).get(name) == value for name, value in picture.at.items())
+    )
+    free = [name for name, _ in found[0].factors if name not in picture.at] if found else []
+    x = picture.x or (free[0] if free else "")
+    y = picture.y or (CASE if x != CASE else next((name for name in free if name != x), ""))
+    return Spots(picture, found, x, y)
+
+
+def _period_us(text: str, name: str) -> float:
+    number = quantity(text)
+    if number is None or not number[0]:
+        return 0.0
+    return 1e6 / number[0] if name.endswith("rate") else number[0]

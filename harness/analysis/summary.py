@@ -1,0 +1,254 @@
+"""What one result set says: per cell the medians and the change against a baseline, and what was left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from harness import columns, stats
+from harness.analysis.claims import Finding, findings
+from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
+from harness.analysis.compare.choose import meant
+from harness.analysis.compare.environment import texts_of
+from harness.analysis.compare.verdict import model_time
+from harness.errors import InputError
+from harness.stats import Estimate
+from harness.tables.cells import Cell, group_cells
+from harness.tables.frames import CellKey
+from harness.tables.source import Source
+from harness.tables.tails import whole_tails
+
+COSTS = ("cpu_us_per_request", "cycles_per_query")
+"""What a request costs in CPU: our own measure, and the one that imported campaigns have instead."""
+
+CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS)
+"""The metrics that are compared with the baseline case, where any run has them."""
+
+_FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
+_SETUP = (
+    "links_tried",
+    "workload_protocol",
+    "workload_client_wait",
+    "workload_server_wait",
+    "workload_size_bytes",
+)
+
+_DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What became of one knob in a cell, over its runs: took effect, took none, or nothing could be seen."""
+
+    knob: str
+    took: int
+    not_taken: int
+    unseen: int
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One cell: how its runs went, the median of each main metric, and its changes against the baseline.
+
+    planned: runs the plan holds, 0 when unknown. changes: by metric, empty for the baseline itself and for
+    a cell that has no baseline. note: why there are no numbers, when there are none.
+    """
+
+    case: str
+    factors: Factors
+    planned: int
+    total: int
+    verdicts: dict[str, int]
+    estimates: dict[str, Estimate]
+    changes: dict[str, Change]
+    effects: tuple[Effect, ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Runs that do not count, gathered by verdict and reason; `reason` is the first one's, word for word."""
+
+    verdict: str
+    reason: str
+    runs: int
+    cells: tuple[CellKey, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One result set, ready to be printed.
+
+    baseline: the case that others are held against, "" when there is only one. missing: planned runs not
+    made yet. facts: the environment and set-up of the runs, by column, every value met. headline: the cells
+    that answer the question best, most telling first. calibration: what an A/A run on such a host found, in words.
+    claims: the experiment's claims with their verdicts.
+    """
+
+    label: str
+    name: str
+    description: str
+    baseline: str
+    cells: tuple[CellView, ...]
+    headline: tuple[CellView, ...]
+    verdicts: dict[str, int]
+    missing: int
+    left_out: tuple[LeftOut, ...]
+    facts: dict[str, tuple[str, ...]]
+    warnings: tuple[str, ...]
+    calibration: tuple[str, ...] = ()
+    claims: tuple[Finding, ...] = ()
+
+    @property
+    def model_time(self) -> str:
+        """What has to be said of latencies under an emulated CPU; empty where none was."""
+        return model_time(self.facts.get("accelerator", ()))
+
+
+def overview(source: Source, baseline: str | None = None) -> Overview:
+    """Everything `show` prints about a source.
+
+    baseline: default the case "base", else the plan's first that has a valid run. Raises InputError for a case
+    that is not there.
+    """
+    cells = group_cells(source.runs)
+    source = replace(source, runs=whole_tails(source.runs, cells))
+    by_key = {(cell.case, cell.factors): cell for cell in cells}
+    keys = list(dict.fromkeys([*source.planned, *by_key]))
+    cases = list(dict.fromkeys(case for case, _ in keys))
+    baseline = _baseline(cases, baseline, {key[0] for key, cell in by_key.items() if cell.valid.size})
+    views = tuple(_view(source, key, by_key, baseline) for key in keys)
+    plan = source.plan
+    return Overview(
+        label=source.label,
+        name=str(plan.get("name") or source.label),
+        description=" ".join(str(plan.get("description") or "").split()),
+        baseline=baseline,
+        cells=views,
+        headline=_headline(views),
+        verdicts={verdict: sum(view.verdicts[verdict] for view in views) for verdict in columns.VERDICTS},
+        missing=sum(max(0, view.planned - view.total) for view in views),
+        left_out=_left_out(source.runs, cells),
+        facts={name: found for name in (*_FACTS, *_SETUP) if (found := texts_of(source.runs, name))},
+        warnings=source.warnings,
+        claims=findings(source),
+    )
+
+
+def _baseline(cases: Sequence[str], wanted: str | None, measured: Collection[str]) -> str:
+    """The case asked for, else "base", else the first that was measured: one without a run compares nothing."""
+    if wanted is None:
+        if len(cases) < 2:
+            return ""
+        return "base" if "base" in cases else next((case for case in cases if case in measured), cases[0])
+    if wanted not in cases:
+        raise InputError(
+            "compare with a baseline",
+            on=f"case {wanted!r}",
+            got="there is no such case",
+            todo=meant(wanted, cases),
+        )
+    return wanted
+
+
+def _view(source: Source, key: CellKey, cells: dict[CellKey, Cell], baseline: str) -> CellView:
+    cell = cells.get(key)
+    planned = source.planned.get(key, 0)
+    if cell is None:
+        nothing = dict.fromkeys(columns.VERDICTS, 0)
+        return CellView(*key, planned, 0, nothing, {}, {}, (), "not run yet")
+    runs = source.runs
+    base = cells.get((baseline, cell.factors)) if baseline and cell.case != baseline else None
+    return CellView(
+        case=cell.case,
+        factors=cell.factors,
+        planned=planned,
+        total=int(cell.rows.size),
+        verdicts=cell.verdicts,
+        estimates={
+            column.name: stats.estimate(runs[column.name].to_numpy()[cell.valid])
+            for column in columns.METRICS
+            if column.main and column.name in runs.columns
+        },
+        changes=_changes(runs, base, cell) if base is not None else {},
+        effects=_effects(source, cell),
+        note="" if cell.valid.size else why_not_valid(cell),
+    )
+
+
+def _changes(runs: pd.DataFrame, base: Cell, cell: Cell) -> dict[str, Change]:
+    found = {}
+    for name in CHANGED:
+        if name not in runs.columns or runs[name].isna().all():
+            continue
+        values = runs[name].to_numpy(dtype=np.float64)
+        pairs = paired_values(runs, name, base, cell)
+        found[name] = change(name, values[base.valid], values[cell.valid], pairs=pairs)
+    return found
+
+
+def _effects(source: Source, cell: Cell) -> tuple[Effect, ...]:
+    """Per knob: a run counts as "took none" when any of its settings or nodes did not take."""
+    if source.knobs is None or not len(source.knobs):
+        return ()
+    here = source.knobs[source.knobs["run_id"].isin(source.runs["run_id"].iloc[cell.valid])]
+    found = []
+    for knob, rows in here.groupby("knob", sort=False):
+        counts = [0, 0, 0]
+        for _, took in rows.groupby("run_id", sort=False)["took_effect"]:
+            seen = took.dropna()
+            counts[2 if not len(seen) else 0 if bool(seen.all()) else 1] += 1
+        found.append(Effect(str(knob), *counts))
+    return tuple(found)
+
+
+def _headline(views: Sequence[CellView]) -> tuple[CellView, ...]:
+    """At most two cells: of the case that changed p50 most where nothing contends, there and at the far end.
+
+    The first combination of factors is the plan's mildest and the last its harshest, by how sweeps are
+    written; with one combination only, the two cases that changed most.
+    """
+    changed = [view for view in views if view.changes]
+    if not changed:
+        return ()
+    groups = list(dict.fromkeys(view.factors for view in changed))
+    first = sorted((view for view in changed if view.factors == groups[0]), key=_weight, reverse=True)
+    if len(groups) == 1:
+        return tuple(first[:2])
+    same = [view for view in changed if view.case == first[0].case and view.factors == groups[-1]]
+    return (first[0], *same)
+
+
+def _weight(view: CellView) -> tuple[bool, float]:
+    found = view.changes.get(CHANGED[0])
+    if found is None or found.factor is None:
+        return False, 0.0
+    # An improvement is the better answer to "does it help"; a loss is told when there is none.
+    return found.outcome in (
+        "lower",
+        "higher",
+    ), found.factor if found.judged == "better" else found.factor / 1e6
+
+
+def _left_out(runs: pd.DataFrame, cells: Sequence[Cell]) -> tuple[LeftOut, ...]:
+    """Reasons that differ only in numbers, or in what they say in brackets, are one reason."""
+    groups: dict[tuple[str, str], list[tuple[str, Cell]]] = {}
+    if "verdict" not in runs.columns:
+        return ()
+    verdicts = runs["verdict"].to_numpy()
+    reasons = runs["reasons"].to_numpy() if "reasons" in runs.columns else None
+    for cell in cells:
+        for row in np.setdiff1d(cell.rows, cell.valid):
+            reason = str(reasons[row]) if reasons is not None else ""
+            alike = _DETAIL.sub("#", reason)
+            groups.setdefault((str(verdicts[row]), alike), []).append((reason, cell))
+    rank = {verdict: place for place, verdict in enumerate(columns.VERDICTS)}
+    found = []
+    for (verdict, _), members in sorted(groups.items(), key=lambda item: rank[item[0][0]]):
+        where = dict.fromkeys((cell.case, cell.factors) for _, cell in members)
+        found.append(LeftOut(verdict, members[0][0], len(members), tuple(where)))
+    return tuple(found)

@@ -1,8 +1,0 @@
-"""Result sets in Python: `load` gives tidy data frames, and reads no more of the samples than is asked for."""
-
-from __future__ import annotations
-
-from harness.api.results import Results, load
-from harness.api.samples import RunSamples
-
-__all__ = ["Results", "RunSamples", "load"]

@@ -1,0 +1,72 @@
+"""What pollbench keeps between commands: calibrations, in a file of the user's; any OS."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.analysis.calibration import known
+
+
+def quoted(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+    """What a calibration on the host of these runs found, in words; nothing without one."""
+    if not _path().exists():
+        return ()
+    from harness.analysis.calibration import known
+
+    return known.sentences(known.matching(_entries(), tables))
+
+
+def keep(entry: known.Entry, owner: tuple[int, int] | None) -> None:
+    """Keep a calibration, in place of an older one for the same host and way of working; files are `owner`'s."""
+    from harness.analysis.calibration import known
+    from harness.store import atomic
+
+    path = _path()
+    if not entry.facts:
+        print("pollbench: not stored: the runs were not all made alike, or failed", file=sys.stderr)
+        return
+    with atomic.explained("keep the calibration", path):
+        atomic.make_directories(path.parent, owner)
+        atomic.write_file(path, known.to_bytes(known.with_entry(_entries(), entry)), owner)
+    print(f"stored: {path}; compare and show quote it for runs of this host", file=sys.stderr)
+
+
+def _entries() -> list[known.Entry]:
+    """What is kept; a file that cannot be read is told of, and holds nothing."""
+    from harness.analysis.calibration import known
+
+    path = _path()
+    try:
+        return known.read_entries(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        print(f"pollbench: {path} is left out: {error}", file=sys.stderr)
+        return []
+
+
+def _path() -> Path:
+    """Where calibrations are kept: with who typed the command, also under sudo."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if state:
+        return Path(state) / "pollbench" / "calibration.json"
+    return _home() / ".local" / "state" / "pollbench" / "calibration.json"
+
+
+def _home() -> Path:
+    user = os.environ.get("SUDO_USER", "")
+    if user and hasattr(os, "geteuid") and os.geteuid() == 0:
+        import pwd
+
+        try:
+            return Path(pwd.getpwnam(user).pw_dir)
+        except KeyError:
+            pass
+    return Path(os.path.expanduser("~"))

@@ -1,0 +1,137 @@
+"""`pollbench plan`, `validate` and `schema`: what concerns the experiment file alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+
+from harness.errors import EXIT_BAD_INPUT, EXIT_OK, InputError
+from harness.kernel import facts
+from harness.plan import Plan, estimate_s, make_plan
+from harness.spec.load import Experiment, check_cpus, load_experiment
+
+Takes = Callable[[Plan, int | None], float]
+"""Seconds that a plan's first repetitions take, None for all of them."""
+
+
+def overrides_of(texts: list[str]) -> list[tuple[str, str]]:
+    """--set KEY=VALUE, taken apart. Raises InputError where there is no `=`."""
+    pairs = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(
+                "read --set", got=f"{text!r} is not KEY=VALUE", todo="for example --set workload.duration=2s"
+            )
+        pairs.append((key.strip(), value.strip()))
+    return pairs
+
+
+def plan_of(arguments: argparse.Namespace, guest: bool = False) -> tuple[Experiment, Plan]:
+    """The checked experiment and its plan, for `run`, `plan`, `doctor` and (guest) `vm run`. Raises InputError."""
+    experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick, guest)
+    check_cpus(experiment, None if guest else facts.online_cpus())
+    if not guest:
+        _of_the_host(experiment)
+    return experiment, make_plan(
+        experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed
+    )
+
+
+def _of_the_host(experiment: Experiment) -> None:
+    """InputError where cells differ in the machine of a guest: here they would all be one and the same."""
+    machines = {cell.spec.machine.model_dump_json() for cell in experiment.cells}
+    if len(machines) > 1:
+        got = "its cells differ in `vm`, which means something only in a guest"
+        raise InputError(
+            "run on this host", experiment.path, got, f"type: pollbench vm run {experiment.path}"
+        )
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Print what would run; see `pollbench plan --help`."""
+    experiment, made = plan_of(arguments)
+    return print_plan(experiment, made, as_json=arguments.json)
+
+
+def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: Takes | None = None) -> int:
+    """The matrix, the order, the time, and what this host will skip and why. in_guests: what the plan takes there."""
+    from harness.run.capabilities import lacks
+
+    takes = in_guests or estimate_s
+    missing = {cell.cell_id: [] if in_guests else lacks(cell.spec) for cell in made.cells}
+    if as_json:
+        skips = {cell_id: reasons for cell_id, reasons in missing.items() if reasons}
+        print(json.dumps(made.to_json() | _estimates(made, takes) | {"skips": skips}, indent=2))
+        return EXIT_OK
+    print(f"{made.name}: {experiment.description}" if experiment.description else made.name)
+    print(
+        f"{_size(made, takes)}; order {made.order}, seed {made.seed}; "
+        f"datapath {'napi' if made.cells[0].spec.napi else 'plain'}\n"
+    )
+    for cell in made.cells:
+        print(
+            f"  {cell.label()}"
+            + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id])
+        )
+    print("\norder of the runs:")
+    for block in range(1, made.repeat + 1):
+        labels = [run.cell.label() for run in made.runs if run.block == block]
+        if labels:
+            print(f"  repetition {block}: " + ", ".join(labels))
+    return EXIT_OK
+
+
+def _estimates(made: Plan, takes: Takes) -> dict[str, float]:
+    found = {"estimate_s": round(takes(made, None), 1)}
+    if made.adaptive is not None:
+        found["estimate_min_s"] = round(takes(made, made.adaptive.least), 1)
+    return found
+
+
+def _size(made: Plan, takes: Takes) -> str:
+    """How many runs, and how long they take."""
+    cells, most = len(made.cells), in_words(takes(made, None))
+    rule = made.adaptive
+    if rule is None:
+        return f"{cells} cells x {made.repeat} repetitions = {len(made.runs)} runs, about {most}"
+    least = in_words(takes(made, rule.least))
+    return (
+        f"{cells} cells x {rule.least} to {rule.most} repetitions = {cells * rule.least} to {len(made.runs)} runs, "
+        f"about {least} to {most}, {rule.words()}"
+    )
+
+
+def in_words(seconds: float) -> str:
+    """A duration as people say it."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Check files and say of each whether it is good; exit 2 if one is not."""
+    findings = []
+    for path in arguments.file:
+        try:
+            experiment = load_experiment(path)
+            check_cpus(experiment, facts.online_cpus(), declared_guests=True)
+            findings.append({"file": path, "ok": True, "cells": len(experiment.cells), "error": ""})
+        except InputError as error:
+            findings.append({"file": path, "ok": False, "cells": 0, "error": error.line()})
+    if arguments.json:
+        print(json.dumps(findings, indent=2))
+    for found in findings if not arguments.json else []:
+        if found["ok"]:
+            print(f"{found['file']}: ok, {found['cells']} cells")
+        else:
+            print(f"pollbench: {found['error']}", file=sys.stderr)
+    return EXIT_OK if all(found["ok"] for found in findings) else EXIT_BAD_INPUT
+
+
+def schema(_arguments: argparse.Namespace) -> int:
+    """Print the JSON schema of experiment files."""
+    from harness.spec.schema import schema as make_schema
+
+    print(json.dumps(make_schema(), indent=2))
+    return EXIT_OK

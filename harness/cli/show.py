@@ -1,0 +1,28 @@
+"""`pollbench show`: tables again from what is on disk; any OS, no root."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from harness import report
+from harness.analysis.summary import overview
+from harness.cli.calibrations import quoted
+from harness.cli.terminal import paper
+from harness.errors import EXIT_OK
+from harness.tables import load_source
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print a result set's tables."""
+    print_overview(arguments.directory, arguments.format, arguments.baseline)
+    return EXIT_OK
+
+
+def print_overview(path: str | Path, fmt: report.Format, baseline: str | None = None) -> None:
+    """The table that answers the question, and what was left out of it; for `run` and `show`."""
+    width, color = paper()
+    source = load_source(path)
+    view = replace(overview(source, baseline), calibration=quoted([source.runs]))
+    print(report.show(view, fmt, width, color).rstrip("\n"))

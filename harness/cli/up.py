@@ -1,0 +1,165 @@
+"""`pollbench up`, `down` and `enter`: a testbed held open by a process of its own, to look around in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.cli.plan import overrides_of
+from harness.cli.run import need_root
+from harness.cli.say import say
+from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, MissingError, PollbenchError
+from harness.kernel import journal
+from harness.kernel.netns import in_netns
+from harness.signals import stop_on_signals
+from harness.spec.messages import did_you_mean
+from harness.spec.toponame import load_topology
+from harness.testbed import Testbed, detached, open_testbed
+from harness.testbed.openvswitch import variables_of
+from harness.testbed.reach import Reach, ping_all
+
+_LOOK_S = 0.2
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Build a testbed in a process that stays, and say how to get in."""
+    if arguments.hold is not None:
+        return _hold(arguments)
+    need_root("hold a testbed open")
+    name = arguments.name or _name_of(arguments.file)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise InputError("hold a testbed open", got=f'"{name}" cannot be its name', todo="give a --name")
+    begun = time.monotonic()
+    told = _start_holder(arguments, name)
+    if "error" in told:
+        say(f"pollbench: {told['error']}")
+        return int(told["code"])
+    print(f"{name}: {told['nodes']} nodes, {told['links']} links, up after {time.monotonic() - begun:.2f} s")
+    print(f"enter a node: sudo pollbench enter {told['first']}    take it down: sudo pollbench down {name}")
+    if "reach" not in told:
+        return EXIT_OK
+    print("\n" + told["reach"])
+    return EXIT_OK if told["complete"] else EXIT_NOT_VALID
+
+
+def _name_of(file: str) -> str:
+    source, _, rest = file.partition(":")
+    return Path(source).stem if source.endswith((".py", ".yaml", ".yml")) else source.split(",")[0] or rest
+
+
+def _start_holder(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Start the process that holds the testbed, and wait for what it says once it is built."""
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "harness", "up", arguments.file, "--name", name, "--hold", str(writer)]
+    command += [f"--set={each}" for each in arguments.set]
+    command += [f"--case={arguments.case}"] if arguments.case else []
+    command += ["--napi"] if arguments.napi else []
+    command += ["--pingall"] if arguments.pingall else []
+    root = str(Path(__file__).resolve().parents[2])
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    }
+    with open(reader, "rb") as pipe:
+        try:
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[writer],
+                start_new_session=True,
+                env=environment,
+            )
+        finally:
+            os.close(writer)
+        line = pipe.readline()
+    if not line:
+        raise PollbenchError(
+            "hold a testbed open", got="its process ended at once", todo="see: pollbench doctor"
+        )
+    told: dict[str, Any] = json.loads(line)
+    return told
+
+
+def _hold(arguments: argparse.Namespace) -> int:
+    """In the process that stays: build, report on the descriptor, wait to be told to stop."""
+    with open(arguments.hold, "w", encoding="utf-8") as pipe, stop_on_signals() as stopper:
+        try:
+            topology = load_topology(arguments.file, overrides_of(arguments.set), arguments.case)
+            with (
+                journal.open_journal() as notes,
+                open_testbed(topology, napi=arguments.napi, journal=notes) as testbed,
+                detached.announced(testbed, arguments.name, arguments.file, notes),
+            ):
+                pipe.write(json.dumps(_report(testbed, arguments.pingall)) + "\n")
+                pipe.close()
+                while True:
+                    stopper.pause(_LOOK_S)
+        except Interrupted:
+            return EXIT_OK
+        except PollbenchError as error:
+            if pipe.closed:
+                return error.exit_code
+            pipe.write(json.dumps({"error": error.line(), "code": error.exit_code}) + "\n")
+            return error.exit_code
+
+
+def _report(testbed: Testbed, pingall: bool) -> dict[str, Any]:
+    topology = testbed.layout.topology
+    first = next(iter(topology.hosts()), next(iter(topology.nodes)))
+    told: dict[str, Any] = {"nodes": len(topology.nodes), "links": len(topology.links), "first": first}
+    if pingall:
+        reach = ping_all(testbed)
+        told |= {"reach": _reach_words(reach), "complete": not reach.unreached}
+    return told
+
+
+def _reach_words(reach: Reach) -> str:
+    """As Mininet prints it: a line per host, X for who did not answer."""
+    missing = set(reach.unreached)
+    lines = [
+        f"{host} -> "
+        + " ".join("X" if (host, other) in missing else other for other in reach.hosts if other != host)
+        for host in reach.hosts
+    ]
+    got, asked = reach.asked - len(missing), reach.asked
+    share = 100 * len(missing) / asked if asked else 0
+    return "\n".join([*lines, f"*** Results: {share:.0f}% dropped ({got}/{asked} received)"])
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """Take a held testbed down."""
+    need_root("take down a testbed")
+    testbed = detached.chosen(arguments.name)
+    detached.end(testbed)
+    print(f"{testbed.name}: down")
+    return EXIT_OK
+
+
+def enter(arguments: argparse.Namespace) -> int:
+    """Become a shell, or another program, in a node's namespace."""
+    need_root("enter a node")
+    testbed = detached.chosen(arguments.name)
+    if arguments.node not in testbed.nodes:
+        todo = did_you_mean(arguments.node, testbed.nodes, "nodes")
+        raise InputError(
+            "enter a node", on=testbed.name, got=f'there is no node "{arguments.node}"', todo=todo
+        )
+    program = arguments.program[1:] if arguments.program[:1] == ["--"] else arguments.program
+    if not program:
+        shell = os.environ.get("SHELL") or "/bin/sh"
+        program = [shell, *(["--norc"] if os.path.basename(shell) == "bash" else [])]
+    environment = os.environ | {"PS1": f"{arguments.node}# ", "POLLBENCH_NODE": arguments.node}
+    environment |= variables_of(testbed.token)
+    with in_netns(testbed.nodes[arguments.node]):
+        try:
+            os.execvpe(program[0], program, environment)
+        except FileNotFoundError:
+            raise MissingError("start", on=arguments.node, got=f"there is no program {program[0]}") from None

@@ -1,0 +1,130 @@
+"""Plays a playbook of ours through ansible-runner: its events as they come, its artifacts where they are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Interrupted, MissingError, PollbenchError
+
+Event = Mapping[str, Any]
+LOCAL = "localhost ansible_connection=local ansible_python_interpreter={{ansible_playbook_python}}\n"
+"""An inventory of this host alone."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a play ended. status: successful, failed, timeout, canceled; output: what Ansible printed."""
+
+    status: str
+    code: int
+    output: Path
+
+
+def playbooks_dir() -> Path:
+    """Where the playbooks are: in the installed package, or beside it in a checkout. Raises MissingError."""
+    package = Path(__file__).parents[1]
+    for place in (package / "playbooks", package.parent / "playbooks"):
+        if (place / "host.yml").is_file():
+            return place
+    raise MissingError("find the playbooks", str(package), "they are not there", "install pollbench again")
+
+
+def play(
+    name: str,
+    inventory: Sequence[str],
+    variables: Mapping[str, Any],
+    artifacts: Path,
+    on_event: Callable[[Event], None],
+    stopping: Callable[[], bool] | None = None,
+    options: Sequence[str] = (),
+    forks: int = 0,
+) -> Played:
+    """Play the playbook `name` on an inventory (paths, as ansible-playbook's -i takes them).
+
+    artifacts: a directory for all that ansible-runner writes; stopping: asked again and again, ends the play when true.
+    Raises Interrupted when it was stopped so; what happened to hosts is in the events, not raised.
+    """
+    import ansible_runner
+
+    # How often it asks whether to stop, ansible-runner takes from this file alone; else every five seconds.
+    (artifacts / "env").mkdir(parents=True, exist_ok=True)
+    (artifacts / "env" / "settings").write_text(json.dumps({"pexpect_timeout": 1}))
+    ident = f"{len(list(artifacts.glob('*-*'))) + 1:03d}-{name}"
+    arguments = [f'-i "{each}"' for each in inventory] + list(options)
+    # Answers to on_event that raise would end in ansible-runner's own thread of control: kept, and raised here.
+    caught: list[BaseException] = []
+
+    def hand_on(event: Event) -> bool:
+        try:
+            on_event(event)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is raised below
+            caught.append(error)
+        return True
+
+    thread = ansible_runner.run(
+        private_data_dir=str(artifacts),
+        artifact_dir=str(artifacts),
+        ident=ident,
+        playbook=str(playbooks_dir() / f"{name}.yml"),
+        cmdline=" ".join(arguments),
+        extravars=dict(variables),
+        envvars=environment(forks),
+        event_handler=hand_on,
+        cancel_callback=(lambda: bool(caught) or stopping()) if stopping else (lambda: bool(caught)),
+        quiet=True,
+        suppress_env_files=True,
+    )
+    _forget_environment(artifacts / ident / "command")
+    if caught:
+        raise caught[0]
+    if thread.status == "canceled":
+        raise Interrupted("play", name, "stopped")
+    return Played(str(thread.status), int(thread.rc), artifacts / ident / "stdout")
+
+
+def _forget_environment(path: Path) -> None:
+    """ansible-runner notes the whole environment beside the command: it may hold secrets, and is nobody's result."""
+    try:
+        noted = json.loads(path.read_bytes())
+        noted.pop("env", None)
+        path.write_text(json.dumps(noted, indent=1))
+    except (OSError, ValueError):
+        return
+
+
+def explain(played: Played, what: str) -> PollbenchError:
+    """The error for a play that did not even begin: Ansible's last words."""
+    text = played.output.read_text(errors="replace") if played.output.exists() else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if "ERROR" in line or "fatal" in line] or lines[-1:]
+    return PollbenchError(
+        what, got=" | ".join(told[:2])[:600] or f"exit code {played.code}", todo=f"see {played.output}"
+    )
+
+
+def environment(forks: int = 0) -> dict[str, str]:
+    """What Ansible needs of us: its own programs on the path, plain text, no questions."""
+    found = {
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "/usr/bin:/bin")]),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_RETRY_FILES_ENABLED": "False",
+        "ANSIBLE_DEPRECATION_WARNINGS": "False",
+        "ANSIBLE_LOCALHOST_WARNING": "False",
+        # Hosts do not wait for each other.
+        "ANSIBLE_STRATEGY": "free",
+        # A host that vanishes is noticed; one whose line was bad for a moment is not given up.
+        "ANSIBLE_SSH_EXTRA_ARGS": "-o ServerAliveInterval=5 -o ServerAliveCountMax=3",
+        "ANSIBLE_SSH_RETRIES": "2",
+        # The callback plugin pollbench_tied has the play end with us.
+        "POLLBENCH_PARENT": str(os.getpid()),
+        "PYTHONWARNINGS": "ignore",
+    }
+    if forks:
+        found["ANSIBLE_FORKS"] = str(forks)
+    return found

@@ -1,0 +1,105 @@
+"""One attempt of a fleet: what each host was given to make, what has come of it, and what the board is told."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.places.fleet.merge import merge
+from harness.places.fleet.outcome import UNREACHABLE
+from harness.places.fleet.pair import Pair
+from harness.places.fleet.split import Allotment
+from harness.store import ResultSet
+
+# A host whose partner has ended says so itself, unless it waits for something that cannot come any more.
+_GRACE_S = 10.0
+
+
+class Board(Protocol):
+    """Who is told how each host does; one line for each."""
+
+    def state(self, host: str, text: str) -> None:
+        """What the host does now, or said last."""
+
+    def failed(self, host: str, reason: str) -> None:
+        """The host is out of this attempt, and why."""
+
+    def done(self, host: str, text: str) -> None:
+        """The host has done its share."""
+
+
+@dataclass
+class Attempt:
+    """Hosts at their shares. sizes: how many runs each is to make; reasons: why one ended before it had made them."""
+
+    results: ResultSet
+    lot: Allotment
+    incoming: Path
+    board: Board
+    sizes: dict[str, int]
+    pair: Pair | None = None
+    reasons: dict[str, str] = field(default_factory=dict)
+    _merged: dict[str, int] = field(default_factory=dict)
+    _ended_s: dict[str, float] = field(default_factory=dict)
+
+    def told(self, host: str, task: str, result: Mapping[str, Any]) -> None:
+        """A task of the play has ended on a host; what was fetched is merged as it comes."""
+        if task == "Follow":
+            self._followed(host, result)
+        elif task == "Fetch":
+            self._fetched(host)
+
+    def going(self, failed: Mapping[str, str]) -> list[str]:
+        """The hosts on which the attempt may be going on: they have not brought what they made."""
+        over = {host for host, reason in failed.items() if not reason.startswith(UNREACHABLE)}
+        return [host for host in self.sizes if host not in over and host not in self._merged]
+
+    def left_alone(self, failed: Mapping[str, str]) -> str:
+        """Of two hosts that need each other: the one that ended a while ago, while the other is still going.
+
+        Of one that is merely out of reach nobody here knows whether it has ended.
+        """
+        if self.pair is None:
+            return ""
+        now_s = time.monotonic()
+        for host, reason in failed.items():
+            if not reason.startswith(UNREACHABLE):
+                self._ended_s.setdefault(host, now_s)
+        waiting = set(self.pair.hosts) - set(failed) - set(self._ended_s)
+        over = [host for host, ended_s in self._ended_s.items() if now_s - ended_s > _GRACE_S]
+        return over[0] if over and waiting else ""
+
+    def _followed(self, host: str, result: Mapping[str, Any]) -> None:
+        lines = [line for line in result.get("lines", []) if line.strip()]
+        if not result.get("done"):
+            if lines:
+                self.board.state(host, lines[-1])
+            return
+        self._ended_s[host] = time.monotonic()
+        self.reasons[host] = "" if result.get("state") == "0" else _why(result, lines)
+
+    def _fetched(self, host: str) -> None:
+        came = merge(self.results, self.incoming / host, set(self.lot.host), self.lot.again)
+        self._merged[host] = made = self._merged.get(host, 0) + len(came)
+        reason, size, text = self.reasons.get(host), self.sizes[host], f"{made} of {self.sizes[host]} runs"
+        if self.pair and host == self.pair.hosts[1]:
+            # Records are kept at the other end.
+            text, size = "its end of the runs", made + bool(reason)
+        if made < size:
+            self.board.failed(host, f"{text}: {reason or 'it ended early'}")
+        else:
+            self.board.done(host, text)
+
+
+def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
+    """Why a run ended before its share was done: what it says itself, else what could be seen."""
+    told = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
+    reason, state = str(result.get("reason") or ""), str(result.get("state"))
+    # As a shell says it of a program that a signal ended.
+    if not reason and state.isdigit() and int(state) - 128 in set(signal.Signals):
+        reason = f"it was killed ({signal.Signals(int(state) - 128).name})"
+    return reason or (told[-1] if told else f"exit code {state}")

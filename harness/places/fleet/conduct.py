@@ -1,0 +1,245 @@
+"""Conducts a fleet: sees who is ready, collects what is there, sends shares, follows them, and merges what comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Interrupted
+from harness.host.ansible import Played, explain, play
+from harness.places.fleet import wheel
+from harness.places.fleet.attempt import Attempt, Board
+from harness.places.fleet.inventory import Hosts
+from harness.places.fleet.merge import merge, settle
+from harness.places.fleet.outcome import Outcomes
+from harness.places.fleet.pair import Pair
+from harness.places.fleet.split import Allotment, share_plan
+from harness.plan import Plan
+from harness.store import ResultSet
+
+_FORKS = 50
+STATE_FILE = "fleet.json"
+
+
+@dataclass
+class Fleet:
+    """Hosts of an inventory, and where what belongs to the fleet run is kept.
+
+    directory: for artifacts, shares and what is fetched; ident: the set's name on the hosts; stopping: asked whether
+    to end; pair: where two hosts make every run together.
+    """
+
+    inventories: Sequence[str]
+    hosts: Hosts
+    directory: Path
+    ident: str
+    board: Board
+    stopping: Callable[[], bool]
+    forks: int = _FORKS
+    interval_s: float = 1.0
+    pair: Pair | None = None
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _wheel: dict[str, str] = field(default_factory=dict)
+
+    # -- plays ------------------------------------------------------------------------------------------------
+
+    def ready(
+        self, names: Collection[str], before: ResultSet | None = None, known: Collection[str] = ()
+    ) -> list[str]:
+        """The hosts that can measure, in the inventory's order: reached, with this version, as root.
+
+        before: the set of an earlier attempt: what that left running is stopped, and what it finished of the `known`
+        runs is merged.
+        """
+        for name in names:
+            self.board.state(name, "looking")
+
+        def told(host: str, task: str, result: Mapping[str, Any]) -> None:
+            if "facts" in result and "version" in result["facts"]:
+                self.facts[host] = dict(result["facts"])
+            if task == "Fetch" and before is not None:
+                merge(before, self.incoming / host, known)
+
+        outcomes = Outcomes(told)
+        self._play("fleet_ready", names, self._fetching(before) if before else {}, outcomes)
+        if before is not None:
+            settle(before)
+        return [name for name in self.hosts if name in self.facts and name not in outcomes.failed]
+
+    def run(self, names: Collection[str], results: ResultSet, plan: Plan, lot: Allotment, name: str) -> None:
+        """Let hosts make their shares, as the attempt `name`; what each finished is merged as it comes.
+
+        Raises Interrupted, when all of them have been stopped.
+        """
+        shares = self.directory / "shares" / name
+        sizes = self._write_shares(shares, names, plan, lot)
+        attempt = Attempt(results, lot, self.incoming, self.board, sizes, self.pair)
+        experiment = self.directory / "experiment.yaml"
+        experiment.write_bytes(results.experiment)
+        variables = {
+            "fleet_shares": str(shares),
+            "fleet_attempt": name,
+            "fleet_experiment": str(experiment),
+            "fleet_interval_s": self.interval_s,
+            **self._fetching(results),
+        }
+        outcomes = Outcomes(attempt.told)
+        try:
+            self._play(
+                "fleet_run",
+                names,
+                variables,
+                outcomes,
+                lambda: self.stopping() or bool(attempt.left_alone(outcomes.failed)),
+            )
+        except Interrupted:
+            self._stop(attempt, outcomes.failed)
+            if self.stopping():
+                raise
+        finally:
+            settle(results)
+
+    def _stop(self, attempt: Attempt, failed: Mapping[str, str]) -> None:
+        """What hosts have finished is worth having, and nothing of ours goes on there."""
+        alone = attempt.left_alone(failed)
+        names = attempt.going(failed)
+        for name in names:
+            attempt.reasons.setdefault(name, f"stopped, since {alone} has ended" if alone else "stopped")
+            self.board.state(name, "stopping")
+        if names:
+            variables = self._fetching(attempt.results)
+            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.told))
+
+    def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
+        """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
+        counts: dict[str, int] = {}
+
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+            rows = result.get("rows", [])
+            counts[host] = sum(row["state"] in ("changed", "restored") for row in rows)
+            self.board.state(host, f"{action}: {counts[host]} values")
+
+        outcomes = Outcomes(told)
+        self._play("host", names, {"measuring_host_action": action, **variables}, outcomes)
+        return [name for name in names if name not in outcomes.failed]
+
+    def doctor(self, names: Collection[str], document: Any) -> dict[str, dict[str, Any]]:
+        """What each host says of itself: facts, doctor (as JSON data), error. document: the experiment to check."""
+        found: dict[str, dict[str, Any]] = {name: {} for name in names}
+        experiment = self.directory / "experiment.yaml"
+        if document is not None:
+            # JSON is YAML too; topologies that the file only names are in it.
+            experiment.write_text(json.dumps(document))
+
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+            found[host] |= {key: result[key] for key in ("facts", "doctor", "error") if key in result}
+
+        variables = {"fleet_experiment": "" if document is None else str(experiment)}
+        outcomes = Outcomes(told)
+        self._play("fleet_doctor", names, variables, outcomes)
+        for name, reason in outcomes.failed.items():
+            found[name]["error"] = reason
+        return found
+
+    def clean(self, names: Collection[str]) -> dict[str, Mapping[str, Any]]:
+        """Stop, put back and remove what fleet runs left on hosts; by host freed_bytes, and acts as of `clean`."""
+        freed: dict[str, Mapping[str, Any]] = {}
+
+        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+            if "freed_bytes" in result:
+                freed[host] = {"freed_bytes": int(result["freed_bytes"]), "acts": result.get("acts", [])}
+
+        self._play("fleet_clean", names, {}, Outcomes(told))
+        return freed
+
+    # -- inside -----------------------------------------------------------------------------------------------
+
+    @property
+    def incoming(self) -> Path:
+        """Where what is fetched lies until it is merged; on the set's own file system, so that merging is renaming."""
+        return self.directory / "incoming"
+
+    def _fetching(self, results: ResultSet) -> dict[str, str]:
+        return {"fleet_have": str(results.path / "runs"), "fleet_incoming": str(self.incoming)}
+
+    def _play(
+        self,
+        name: str,
+        names: Collection[str],
+        variables: Mapping[str, Any],
+        outcomes: Outcomes,
+        stopping: Callable[[], bool] | None = None,
+    ) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        limit = self.directory / "limit"
+        limit.write_text("".join(f"{each}\n" for each in names))
+        base = {
+            "fleet_id": self.ident,
+            "fleet_version": wheel.version(),
+            **self._wheel_variables(),
+            **variables,
+        }
+        options = ["--limit", f'"@{limit}"']
+        played: Played = play(
+            name,
+            self.inventories,
+            base,
+            self.directory / "ansible",
+            lambda event: self._take(event, outcomes),
+            stopping or self.stopping,
+            options,
+            # Two that wait for each other have to be followed at the same time.
+            max(min(self.forks, len(names)), 2 if self.pair else 1),
+        )
+        if played.status != "successful" and not outcomes.failed:
+            raise explain(played, f"play {name}")
+
+    def _take(self, event: Mapping[str, Any], outcomes: Outcomes) -> None:
+        before = len(outcomes.failed)
+        outcomes(event)
+        if len(outcomes.failed) > before:
+            host = next(reversed(outcomes.failed))
+            self.board.failed(host, outcomes.failed[host])
+
+    def _wheel_variables(self) -> dict[str, str]:
+        """The wheel to push, made once, if any host names no pollbench of its own."""
+        if not self._wheel and any("pollbench_command" not in each for each in self.hosts.values()):
+            made = wheel.make_wheel(self.directory / "wheel")
+            self._wheel = {"pollbench_wheel": str(made), "pollbench_wheel_id": wheel.wheel_id(made)}
+        return self._wheel
+
+    def _write_shares(
+        self, shares: Path, names: Collection[str], plan: Plan, lot: Allotment
+    ) -> dict[str, int]:
+        shares.mkdir(parents=True, exist_ok=True)
+        sizes = {}
+        for name in names:
+            owner = self.pair.label if self.pair else name
+            runs = lot.runs_of(owner, plan)
+            sizes[name] = len(runs)
+            document = {
+                "plan": share_plan(plan, runs).to_json(),
+                "environment": {"place": "fleet", "host": owner},
+                "again": [run.run_id for run in runs if run.run_id in lot.again],
+            }
+            if self.pair:
+                document["ends"] = self.pair.end(name)
+            (shares / f"{name}.json").write_text(json.dumps(document))
+        return sizes
+
+    def quiet(self) -> Fleet:
+        """The same fleet, that does not stop again while it puts away."""
+        return Fleet(
+            self.inventories,
+            self.hosts,
+            self.directory,
+            self.ident,
+            self.board,
+            lambda: False,
+            self.forks,
+            pair=self.pair,
+            _wheel=self._wheel,
+        )

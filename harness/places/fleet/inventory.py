@@ -1,0 +1,65 @@
+"""The hosts of an Ansible inventory, as Ansible itself reads it: INI, YAML, dynamic, with host_vars and limits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.errors import InputError, MissingError
+from harness.host.ansible import environment
+
+Hosts = dict[str, dict[str, Any]]
+
+
+def hosts_in(inventories: Sequence[str], limit: str | None = None) -> Hosts:
+    """Every host with its variables, in the inventory's order. Raises InputError when there is none."""
+    for path in inventories:
+        if not path.endswith(",") and not os.path.exists(path):
+            raise InputError("read the inventory", path, "no such file", "name one with -i", "-i")
+    program = os.path.join(os.path.dirname(sys.executable), "ansible-inventory")
+    words = [program if os.path.exists(program) else "ansible-inventory", "--list"]
+    for path in inventories:
+        words += ["-i", path]
+    if limit:
+        words += ["--limit", limit]
+    try:
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | environment(),
+            stdin=subprocess.DEVNULL,
+        )
+    except FileNotFoundError:
+        raise MissingError(
+            "read the inventory", got="there is no ansible-inventory", todo="install pollbench again"
+        ) from None
+    said = " ".join(line for line in done.stderr.splitlines() if "ERROR" in line or "WARNING" in line)[:500]
+    if done.returncode:
+        raise InputError("read the inventory", ", ".join(inventories), said or done.stderr[-300:], where="-i")
+    document = json.loads(done.stdout)
+    variables = document.get("_meta", {}).get("hostvars", {})
+    names = _names(document, "all", set())
+    if not names:
+        what = f"no host fits --limit {limit}" if limit else said or "it names no host"
+        raise InputError(
+            "read the inventory", ", ".join(inventories), what, where="--limit" if limit else "-i"
+        )
+    return {name: variables.get(name, {}) for name in names}
+
+
+def _names(document: Mapping[str, Any], group: str, seen: set[str]) -> list[str]:
+    """The hosts of a group and of all below it, each once."""
+    if group in seen:
+        return []
+    seen.add(group)
+    entry = document.get(group, {})
+    found = list(entry.get("hosts", []))
+    for child in entry.get("children", []):
+        found += _names(document, child, seen)
+    return list(dict.fromkeys(found))

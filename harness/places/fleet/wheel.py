@@ -1,0 +1,95 @@
+"""A wheel of this very pollbench, for hosts that have none: built from a checkout, or packed from what is installed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from harness.errors import MissingError, PollbenchError
+
+_NAME = "pollbench"
+
+
+def version() -> str:
+    """This pollbench's version."""
+    return importlib.metadata.version(_NAME)
+
+
+def make_wheel(directory: Path) -> Path:
+    """Make the wheel in `directory`. Raises MissingError, PollbenchError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    source = _checkout()
+    return _built(source, directory) if source else _packed(directory)
+
+
+def wheel_id(wheel: Path) -> str:
+    """Names the wheel by its content: other code of the same version is another installation."""
+    with zipfile.ZipFile(wheel) as archive:
+        sums = sorted(
+            f"{each.filename} {each.CRC:08x}"
+            for each in archive.infolist()
+            if "dist-info" not in each.filename
+        )
+    return f"{version()}-{hashlib.sha256(' '.join(sums).encode()).hexdigest()[:12]}"
+
+
+def _checkout() -> Path | None:
+    """Where the sources are, if this is a checkout and not an installed package."""
+    root = Path(__file__).parents[3]
+    return root if (root / "setup.py").is_file() and (root / "playbooks").is_dir() else None
+
+
+def _built(source: Path, directory: Path) -> Path:
+    words = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(directory),
+    ]
+    done = subprocess.run([*words, str(source)], capture_output=True, text=True, check=False)
+    made = sorted(directory.glob(f"{_NAME}-*.whl"))
+    if done.returncode or not made:
+        raise PollbenchError("build a wheel", str(source), done.stderr.strip()[-300:])
+    return made[0]
+
+
+def _packed(directory: Path) -> Path:
+    """The installed files as a wheel again, with their list of hashes."""
+    distribution = importlib.metadata.distribution(_NAME)
+    tags = [
+        line[5:] for line in (distribution.read_text("WHEEL") or "").splitlines() if line.startswith("Tag: ")
+    ]
+    files = [
+        file
+        for file in distribution.files or []
+        if file.parts[0] not in ("..", "/")
+        and "__pycache__" not in file.parts
+        and file.name not in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+    ]
+    if not files or not tags:
+        raise MissingError("make a wheel", _NAME, "its list of files is not there", "install pollbench again")
+    target = directory / f"{_NAME}-{version()}-{tags[0]}.whl"
+    record = []
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            path = Path(str(file.locate()))
+            data = path.read_bytes()
+            info = zipfile.ZipInfo(str(file))
+            info.external_attr = (os.stat(path).st_mode & 0xFFFF) << 16
+            archive.writestr(info, data)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            record.append(f"{file},sha256={digest},{len(data)}")
+        info_dir = next(file.parts[0] for file in files if file.parts[0].endswith(".dist-info"))
+        archive.writestr(f"{info_dir}/RECORD", "\n".join([*record, f"{info_dir}/RECORD,,", ""]))
+    return target

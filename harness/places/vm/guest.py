@@ -1,0 +1,145 @@
+"""The agent in the guest: executes its part of a plan with the machine half, and sends every run back as it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from typing import Any
+
+from harness import loadgen
+from harness.errors import PollbenchError
+from harness.kernel import facts, nics, oom
+from harness.kernel.machinefacts import machine_facts
+from harness.places.vm.tuning import set_guest
+from harness.places.vm.wire import Answer, pack
+from harness.plan import Plan, Run
+from harness.run.measure import measure
+from harness.signals import Stopper, stop_on_signals
+
+_EVENTS_FD = 3
+_SECTOR = 512
+_OPEN_FILES = 1 << 16
+# A multiple of the tick of every kernel (1, 4 or 10 ms).
+_LONGEST_PAUSE_S = 0.02
+
+
+def main(job_disk: str, out_disk: str) -> None:
+    """Read the job, make its runs, write each to the output disk and tell where. Raises when the disk is full."""
+    job = json.loads(read_job(job_disk))
+    plan = Plan.from_json(job["plan"], job_disk)
+    # Nobody else is here whom thousands of sockets could harm.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    oom.is_out_of_memory()
+    found = nics.load(job["nics"])
+    _warm_up()
+    spec = plan.cells[0].spec
+    cpus = {
+        cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()
+    }
+    host = set_guest(spec.machine.profile, cpus)
+    machine = machine_facts(found) | {"host": host}
+    tell("ready", environment=facts.environment(), machine=machine, uptime_s=facts.uptime_s())
+    out = Out(out_disk, job["output_bytes"])
+    try:
+        with stop_on_signals() as stopper:
+            for run in plan.runs:
+                if job["accelerator"] == "tcg-virtual":
+                    time.sleep(pause_s(run))
+                tell("begin", run_id=run.run_id)
+                out.append(run.run_id, pack(make(run, stopper)))
+    finally:
+        out.close()
+
+
+def _warm_up() -> None:
+    """Have the load generator and its libraries in memory before anybody waits for it.
+
+    A disk answers in real time: under tcg-virtual the guest's clock runs ahead meanwhile, ten seconds on a busy host.
+    """
+    with contextlib.suppress(PollbenchError, OSError):
+        subprocess.run([loadgen.path()], capture_output=True, check=False)
+
+
+def pause_s(run: Run) -> float:
+    """How long to wait before a run in model time: drawn anew for each repetition, the same when a plan is run again.
+
+    There a ping-pong falls into a cycle that depends on where the kernel's ticks stand when it begins. What follows
+    from that is chance, and not to be the same chance in every repetition.
+    """
+    return random.Random(f"{run.cell.spec.machine.seed}/{run.run_id}").uniform(0, _LONGEST_PAUSE_S)
+
+
+def make(run: Run, stopper: Stopper) -> Answer:
+    """Measure one run; what goes wrong is part of the answer."""
+    begun = time.monotonic()
+    answer = Answer(run.run_id, 0.0)
+    try:
+        answer.measured = measure(run.spec(), stopper, answer.files)
+    except PollbenchError as error:
+        answer.error = error
+    except OSError as error:
+        answer.error = PollbenchError("run", got=str(error))
+    answer.wall_s = round(time.monotonic() - begun, 6)
+    return answer
+
+
+def tell(event: str, **what: Any) -> None:
+    """One line to the host."""
+    os.write(_EVENTS_FD, json.dumps({"ev": event, **what}).encode() + b"\n")
+
+
+def job_image(document: dict[str, Any]) -> bytes:
+    """A job as the content of a disk: its length in eight bytes, then JSON; whole sectors."""
+    text = json.dumps(document).encode()
+    data = len(text).to_bytes(8, "little") + text
+    return data + b"\0" * (-len(data) % _SECTOR)
+
+
+def read_job(disk: str) -> bytes:
+    """The JSON that job_image packed."""
+    with open(disk, "rb") as file:
+        return file.read(int.from_bytes(file.read(8), "little"))
+
+
+class Out:
+    """The raw disk, or the port, that answers are appended to; the host reads each as soon as it is told of it."""
+
+    def __init__(self, path: str, size: int) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        self._size, self._at = size, 0
+
+    def append(self, run_id: str, data: bytes) -> None:
+        """Write one answer and tell the host. Raises PollbenchError when there is no more room."""
+        padded = data + b"\0" * (-len(data) % _SECTOR)
+        if self._at + len(padded) > self._size:
+            tell("full", run_id=run_id, needs=self._at + len(padded), has=self._size)
+            raise PollbenchError("keep a run", on="the output disk", got=os.strerror(errno.ENOSPC))
+        view = memoryview(padded)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self._sync()
+        tell("run", run_id=run_id, offset=self._at, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        self._at += len(padded)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a port has nothing to sync
+                raise
+
+    def close(self) -> None:
+        """Release the disk."""
+        os.close(self._fd)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,173 @@
+"""Where images lie: artefacts in the cache directory, each named by its SHA-256, and an index of what they are."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.errors import PollbenchError
+from harness.places.vm import apt
+
+_INDEX = "index.json"
+_CHUNK = 1 << 20
+_SUMS = "sums.json"
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def _sums(tree: Path) -> dict[str, str]:
+    files = (path for path in sorted(tree.rglob("*")) if path.is_file())
+    return {str(path.relative_to(tree)): sha256_of(path) for path in files}
+
+
+def _is_whole(directory: Path) -> bool:
+    try:
+        return bool(json.loads((directory / _SUMS).read_text()) == _sums(directory / "tree"))
+    except (OSError, ValueError):
+        return False
+
+
+class Home:
+    """The cache directory of images. index: image key ("root", "kernel 6.12", "payload ...") to a description."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        self.path = path or Path(os.environ.get("POLLBENCH_VM_HOME") or Path(base) / "pollbench" / "vm")
+
+    def prepare(self) -> None:
+        """Make the directory. Raises OSError."""
+        (self.path / "artefacts").mkdir(parents=True, exist_ok=True)
+
+    def artefact(self, sha256: str) -> Path:
+        """Where the artefact of this name lies, or would lie."""
+        return self.path / "artefacts" / sha256
+
+    def holds(self, sha256: str) -> bool:
+        """Is the artefact of this name here, and is it what its name says? Reads it whole."""
+        try:
+            return sha256_of(self.artefact(sha256)) == sha256
+        except OSError:
+            return False
+
+    def verified(self, sha256: str, what: str) -> Path:
+        """The artefact, after reading it whole. Raises PollbenchError when it is gone or is not what its name says."""
+        path = self.artefact(sha256)
+        todo = "build it again: pollbench vm build"
+        try:
+            found = sha256_of(path)
+        except OSError as error:
+            raise PollbenchError(f"read the {what}", str(path), error.strerror or str(error), todo) from None
+        if found != sha256:
+            raise PollbenchError(
+                f"verify the {what}", str(path), f"its SHA-256 is {found[:16]}..., it was damaged", todo
+            )
+        return path
+
+    def expanded(self, sha256: str, what: str, expand: Callable[[Path, Path], None]) -> Path:
+        """What `expand` (from a file, into a directory that is not there) makes of an artefact, kept and verified.
+
+        Both are read whole before every use; a damaged expansion is made again. Raises PollbenchError.
+        """
+        source, target = self.verified(sha256, what), self.path / "expanded" / sha256
+        if _is_whole(target):
+            return target / "tree"
+        with self.workshop() as workshop:
+            fresh = workshop / "expanded"
+            fresh.mkdir()
+            expand(source, fresh / "tree")
+            (fresh / _SUMS).write_text(json.dumps(_sums(fresh / "tree")))
+            target.parent.mkdir(exist_ok=True)
+            try:
+                os.rename(fresh, target)
+            except OSError:
+                # There is one: damaged, unless another process was quicker.
+                if not _is_whole(target):
+                    os.rename(target, workshop / "damaged")
+                    os.rename(fresh, target)
+        return target / "tree"
+
+    def keep(self, path: Path) -> str:
+        """Move a finished file in, under its hash; the hash."""
+        self.prepare()
+        sha256 = sha256_of(path)
+        os.chmod(path, 0o444)
+        os.replace(path, self.artefact(sha256))
+        return sha256
+
+    def index(self) -> dict[str, Any]:
+        """What the artefacts are; empty before anything was built."""
+        try:
+            found = json.loads((self.path / _INDEX).read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise PollbenchError(
+                "read the index of images",
+                str(self.path / _INDEX),
+                str(error),
+                "pollbench vm clean, then build",
+            ) from None
+        return found if isinstance(found, dict) else {}
+
+    def record(self, key: str, entry: dict[str, Any]) -> None:
+        """Add or replace one entry of the index."""
+        document = json.dumps(self.index() | {key: entry}, indent=1, sort_keys=True)
+        self.prepare()
+        fresh = self.path / f".{_INDEX}.{os.getpid()}"
+        fresh.write_text(document + "\n")
+        os.replace(fresh, self.path / _INDEX)
+
+    @contextlib.contextmanager
+    def workshop(self) -> Iterator[Path]:
+        """A scratch directory on the cache's own file system, gone at the end. PollbenchError: no room there."""
+        path = None
+        try:
+            self.prepare()
+            self._remove_dead()
+            path = Path(tempfile.mkdtemp(prefix=f"tmp-{os.getpid()}-", dir=self.path))
+            os.chmod(path, 0o755)
+            yield path
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise PollbenchError(
+                "use the cache of images", str(self.path), "no space left on the disk", apt.ROOM
+            ) from None
+        finally:
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _remove_dead(self) -> None:
+        """Scratch directories whose process was killed."""
+        for path in self.path.glob("tmp-*-*"):
+            try:
+                os.kill(int(path.name.split("-")[1]), 0)
+            except (ValueError, ProcessLookupError):
+                # Never into what somebody mounted in a tree under construction.
+                if not any(os.path.ismount(each) for depth in ("*/*", "*/*/*") for each in path.glob(depth)):
+                    shutil.rmtree(path, ignore_errors=True)
+            except OSError:
+                continue
+
+    def clean(self) -> int:
+        """Remove everything that was built or imported; how many bytes that were."""
+        size = sum(
+            file.stat().st_size for file in self.path.rglob("*") if file.is_file() and not file.is_symlink()
+        )
+        shutil.rmtree(self.path, ignore_errors=True)
+        return size

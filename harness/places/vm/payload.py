@@ -1,0 +1,86 @@
+"""The payload: the harness itself and what it brings along, compiled by the guest's own Python, as one squashfs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.errors import MissingError
+from harness.loadgen import path as loadgen_path
+from harness.places.vm import apt
+from harness.places.vm.home import Home
+from harness.places.vm.rootimage import squash
+from harness.places.vm.tuning import DEFINITION, definition
+
+_HARNESS = Path(__file__).resolve().parents[2]
+# The analysis half: nothing of it runs in the guest.
+_HOST_ONLY = {"analysis", "cli", "importers", "report", "store", "tables"}
+# Pure Python of the host's own version: Debian's pyroute2 is too old for shaped links, and Mininet is to be the same.
+_BROUGHT = ("mininet", "pyroute2")
+# The guest's Python and what it loads, to compile with before any guest runs.
+_PYTHON = ("usr/bin/python3.13", "usr/lib/python3.13", "usr/lib/x86_64-linux-gnu")
+
+
+def payload(home: Home, root_sha256: str) -> str:
+    """The hash of the payload for this root image and this code; made if it is not there. Raises PollbenchError."""
+    sources, good = dict(_sources()), definition()
+    total = hashlib.sha256(root_sha256.encode() + good)
+    for name, source in sources.items():
+        total.update(name.encode() + b"\0" + hashlib.sha256(source.read_bytes()).digest())
+    key = f"payload {total.hexdigest()[:24]}"
+    known = home.index().get(key)
+    if known is not None and home.holds(known["sha256"]):
+        return str(known["sha256"])
+    with home.workshop() as workshop:
+        tree, image = workshop / "tree", workshop / "payload.sqfs"
+        for name, source in sources.items():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, tree / name)
+        os.chmod(tree / "harness/loadgen/pollbench-loadgen", 0o755)
+        (tree / DEFINITION).write_bytes(good)
+        _compile(tree, home.verified(root_sha256, "root image"), workshop)
+        squash(tree, image)
+        sha256 = home.keep(image)
+    home.record(key, {"sha256": sha256, "root": root_sha256})
+    return sha256
+
+
+def _sources() -> Iterator[tuple[str, Path]]:
+    """(name in the payload, file), sorted."""
+    for path in sorted(_HARNESS.rglob("*")):
+        name = path.relative_to(_HARNESS)
+        if path.suffix == ".py" and name.parts[0] not in _HOST_ONLY:
+            yield f"harness/{name}", path
+    program = loadgen_path()
+    yield "harness/loadgen/pollbench-loadgen", Path(program)
+    for package in _BROUGHT:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise MissingError(
+                "pack the payload",
+                got=f"the Python package {package} is missing",
+                todo="install pollbench again",
+            )
+        base = Path(spec.origin).parent
+        for path in sorted(base.rglob("*.py")):
+            yield f"{package}/{path.relative_to(base)}", path
+
+
+def _compile(tree: Path, root_image: Path, workshop: Path) -> None:
+    root = workshop / "python"
+    apt.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", str(root), str(root_image), *_PYTHON])
+    libraries = root / "usr/lib/x86_64-linux-gnu"
+    loader = libraries / "ld-linux-x86-64.so.2"
+    python = [str(loader), "--library-path", str(libraries), str(root / "usr/bin/python3.13")]
+    env = {
+        "PYTHONHOME": str(root / "usr"),
+        "PYTHONHASHSEED": "0",
+        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+    }
+    options = ["-q", "-j1", "--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/run/payload"]
+    apt.run([*python, "-m", "compileall", *options, str(tree)], env=env)
+    shutil.rmtree(root)

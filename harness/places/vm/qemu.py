@@ -1,0 +1,175 @@
+"""The command line of one guest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import MissingError, PollbenchError
+from harness.kernel import nics
+from harness.places.vm.emulator import Emulator
+from harness.spec.machine import Machine
+
+ACCELERATORS = ("kvm", "tcg-virtual", "tcg-smoke")
+BARE = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot")
+_DEVICES = {"virtio-net": "virtio-net-pci"}
+_VIRTIO_SEND_NS = 1000
+_COMMAND_LINE = (
+    "console=ttyS0 quiet panic=-1 oops=panic nokaslr norandmaps cryptomgr.notests no_timer_check tsc=reliable "
+    "rcupdate.rcu_expedited=1 random.trust_cpu=on net.ifnames=0 "
+    # Whatever it would kill, what is measured thereafter is not what was declared.
+    "sysctl.vm.panic_on_oom=1"
+)
+_IOMMU = {
+    "off": "",
+    "lazy": "intel_iommu=on iommu.strict=0",
+    "strict": "intel_iommu=on iommu.strict=1",
+    "pt": "intel_iommu=on iommu=pt",
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of one guest: verified artefacts, and what this boot alone reads and writes.
+
+    diskless: root, modules, payload and job are in the initramfs, and answers go through a port.
+    """
+
+    vmlinux: Path
+    initramfs: Path
+    root: Path
+    modules: Path
+    payload: Path
+    job: Path
+    out: Path
+    console: Path
+    events: Path
+    diskless: bool = field(default=False, kw_only=True)
+
+
+def command(
+    emulator: Emulator,
+    machine: Machine,
+    accelerator: str,
+    files: Files,
+    pairs: dict[str, int],
+    shell: bool = False,
+) -> list[str]:
+    """The whole command line of a guest with `pairs` pairs of emulated NICs by model. Raises PollbenchError."""
+    argv = [*emulator.argv, *BARE, "-name", "pollbench,process=pollbench-vm"]
+    argv += _accelerated(accelerator, machine) + _processors(machine)
+    argv += ["-seed", str(machine.seed), "-rtc", "base=2025-01-01T00:00:00,clock=vm"]
+    argv += ["-kernel", str(files.vmlinux), "-initrd", str(files.initramfs)]
+    argv += ["-append", kernel_command_line(machine, shell)]
+    serial = "stdio,id=con,signal=off" if shell else f"file,id=con,path={_escaped(files.console)}"
+    argv += ["-chardev", serial, "-serial", "chardev:con"]
+    if machine.iommu != "off":
+        # No caching-mode: only devices handed through from the host need it, and under it the kernel is always strict.
+        argv += ["-device", "intel-iommu,intremap=on"]
+    return argv + _exchange(files) + _nics(emulator, machine, accelerator, pairs)
+
+
+def kernel_command_line(machine: Machine, shell: bool = False) -> str:
+    """What the guest's kernel is told."""
+    words = [_COMMAND_LINE]
+    if "mitigations=" not in machine.cmdline:
+        words.append("mitigations=off")
+    words += [_IOMMU[machine.iommu], machine.cmdline, "pollbench.shell" if shell else ""]
+    return " ".join(filter(None, words))
+
+
+def _accelerated(accelerator: str, machine: Machine) -> list[str]:
+    chip = ",kernel-irqchip=split" if accelerator == "kvm" and machine.iommu != "off" else ""
+    argv = ["-machine", f"q35{chip}"]
+    if accelerator == "kvm":
+        return [*argv, "-accel", "kvm", "-cpu", "host"]
+    # One thread for all CPUs: with more, QEMU before 8.1 breaks guests that patch their own code.
+    argv += ["-accel", "tcg,thread=single", "-cpu", "max"]
+    if accelerator == "tcg-virtual":
+        # Guest time is the count of executed instructions, 1 ns each; time without work is skipped.
+        argv += ["-icount", "shift=0,align=off,sleep=off"]
+    return argv
+
+
+def _processors(machine: Machine) -> list[str]:
+    cpus, memory = machine.cpus, machine.memory_bytes >> 20
+    per_socket = machine.sockets * machine.threads
+    if cpus % per_socket or cpus % machine.numa_nodes:
+        got = f"{cpus} CPUs cannot be spread over {machine.sockets} sockets, {machine.threads} threads a core and "
+        raise PollbenchError("lay out the machine", got=got + f"{machine.numa_nodes} NUMA nodes evenly")
+    argv = ["-smp", f"{cpus},sockets={machine.sockets},cores={cpus // per_socket},threads={machine.threads}"]
+    argv += ["-m", str(memory)]
+    if machine.numa_nodes == 1:
+        return argv
+    each, share = cpus // machine.numa_nodes, memory // machine.numa_nodes
+    argv[-1] = str(share * machine.numa_nodes)
+    for node in range(machine.numa_nodes):
+        argv += ["-object", f"memory-backend-ram,id=mem{node},size={share}M"]
+        argv += ["-numa", f"node,nodeid={node},cpus={node * each}-{(node + 1) * each - 1},memdev=mem{node}"]
+    for one in range(machine.numa_nodes):
+        for other in range(one + 1, machine.numa_nodes):
+            argv += ["-numa", f"dist,src={one},dst={other},val={machine.numa_distance}"]
+    return argv
+
+
+def _exchange(files: Files) -> list[str]:
+    """What the guest reads and writes through."""
+    ports = {"events": files.events}
+    if files.diskless:
+        # Written at once by the CPU that rings, not by another thread in real time.
+        argv = ["-device", "virtio-serial-pci,ioeventfd=off"]
+        ports["out"] = files.out
+    else:
+        argv = ["-device", "virtio-serial-pci"]
+        for name in ("root", "modules", "payload", "job"):
+            argv += _disk(name, getattr(files, name), "readonly=on")
+        # A full disk of the host is the guest's I/O error: by default QEMU would stop the guest and wait for room.
+        argv += _disk("out", files.out, "cache=unsafe,discard=unmap,detect-zeroes=unmap,werror=report")
+    for name, path in ports.items():
+        # A file, never a socket: without a reader the guest's first write would block for good.
+        argv += ["-chardev", f"file,id={name},path={_escaped(path)}"]
+        argv += ["-device", f"virtserialport,chardev={name},name={name}"]
+    return argv
+
+
+def _disk(name: str, path: Path, options: str) -> list[str]:
+    drive = f"if=none,id={name},file={_escaped(path)},format=raw,{options}"
+    return ["-drive", drive, "-device", f"virtio-blk-pci,drive={name},serial={name}"]
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace(",", ",,")
+
+
+def _nics(emulator: Emulator, machine: Machine, accelerator: str, pairs: dict[str, int]) -> list[str]:
+    """Pairs of NICs back to back, each NIC on a root port of its own (some models refuse the root bus)."""
+    argv, bus, number = [], "pcie.0", 0
+    if machine.nic_node is not None and pairs:
+        argv += ["-device", f"pxb-pcie,id=far,bus=pcie.0,bus_nr=128,numa_node={machine.nic_node}"]
+        bus = "far"
+    for model, count in sorted(pairs.items()):
+        if lack := emulator.lacks_nic(model):
+            raise MissingError("make a NIC", on=model, got=lack)
+        for pair in range(count):
+            for end in (0, 1):
+                number += 1
+                name = f"n{number}"
+                argv += ["-device", f"pcie-root-port,id=port{name},bus={bus},chassis={number},slot={number}"]
+                argv += ["-netdev", f"hubport,id=hub{name},hubid={(number + 1) // 2}"]
+                mac = nics.address(model, pair, end)
+                argv += [
+                    "-device",
+                    f"{_nic(model, machine, accelerator)},bus=port{name},netdev=hub{name},mac={mac}",
+                ]
+    return argv
+
+
+def _nic(model: str, machine: Machine, accelerator: str) -> str:
+    device = _DEVICES.get(model, model)
+    if model == "virtio-net":
+        device += ",iommu_platform=on" if machine.iommu != "off" else ""
+        if accelerator != "kvm":
+            # By default a doorbell, and then what it asks to send, are handled by another thread in real time, out of
+            # step with the guest's: both by the CPU that rings, the sending by a timer of the guest's time, 1 us on.
+            device += f",ioeventfd=off,tx=timer,x-txtimer={_VIRTIO_SEND_NS}"
+    return device

@@ -1,0 +1,195 @@
+"""What travels back from a guest, one run at a time: packed there, and taken here as something not to be trusted."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import re
+import tarfile
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from harness.errors import MissingError, PollbenchError
+from harness.run.measure import Measured
+from harness.run.outcome import Outcome
+
+MAX_BYTES = 1 << 30
+_MAX_JSON, _MAX_FILE, _MAX_FILES = 64 << 20, 16 << 20, 500
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+@-]{0,99}")
+_RESULT, _SAMPLES, _SAID = "result.json", "samples.npy", "said/"
+_KINDS = {"missing": MissingError, "failed": PollbenchError}
+
+
+class _Checked(BaseModel):
+    """A row of the link check, as harness.run.link_checks has it; `store` and reports show its words as they are."""
+
+    link: str
+    check: str
+    declared: str
+    measured: str
+    tolerance: str
+    ok: bool | None
+    reason: str
+
+
+@dataclass
+class Answer:
+    """One run as a guest made it. error: what it raised instead of measuring. wall_s: by the guest's clock."""
+
+    run_id: str
+    wall_s: float
+    measured: Measured | None = None
+    error: PollbenchError | None = None
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def pack(answer: Answer) -> bytes:
+    """An answer as a tar archive; in the guest."""
+    document: dict[str, Any] = {"run_id": answer.run_id, "wall_s": answer.wall_s}
+    samples = None
+    if answer.error is not None:
+        kind = "missing" if isinstance(answer.error, MissingError) else "failed"
+        error = answer.error
+        document["error"] = [kind, error.attempted, error.on, error.got, error.todo]
+    if answer.measured is not None:
+        measured = answer.measured
+        samples = measured.samples
+        document["measured"] = {
+            "outcome": dataclasses.asdict(measured.outcome),
+            "knobs": measured.knobs,
+            "qdiscs": measured.qdiscs,
+            "features": measured.features,
+            "fidelity": measured.link_checks,
+            "breaches": measured.breaches,
+        }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        _add(tar, _RESULT, json.dumps(document, default=_plain).encode())
+        if samples is not None:
+            raw = io.BytesIO()
+            np.save(raw, samples, allow_pickle=False)
+            _add(tar, _SAMPLES, raw.getvalue())
+        for name, data in answer.files.items():
+            if _PLAIN_NAME.fullmatch(name):
+                _add(tar, _SAID + name, data[:_MAX_FILE])
+    return out.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot travel")
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def unpack(data: bytes) -> Answer:
+    """The answer in a tar archive, checked in every part; on the host. Raises PollbenchError for anything else.
+
+    Nothing is written anywhere: names are compared, never opened; sizes and types are bounded.
+    """
+    try:
+        members = _members(data)
+        document = json.loads(members[_RESULT], parse_constant=_no_number)
+        samples = _samples(members[_SAMPLES]) if _SAMPLES in members else None
+        files = {name.removeprefix(_SAID): found for name, found in members.items() if name.startswith(_SAID)}
+        answer = Answer(str(document["run_id"]), float(document["wall_s"]), files=files)
+        if "error" in document:
+            kind, attempted, on, got, todo = document["error"]
+            answer.error = _KINDS[kind](*(printable(str(text)) for text in (attempted, on, got, todo)))
+        else:
+            answer.measured = _measured(document["measured"], samples)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        RecursionError,
+        tarfile.TarError,
+        EOFError,
+        OSError,
+        MemoryError,
+    ) as error:
+        cause = f"{len(error.errors())} fields" if isinstance(error, ValidationError) else repr(error)[:200]
+        raise PollbenchError(
+            "read what the guest sent back", got=f"it is no result of ours ({cause})"
+        ) from None
+    return answer
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def printable(text: str) -> str:
+    """Text of a guest, fit for a terminal and a table."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:2000])
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        for member in tar:
+            plain = member.name in (_RESULT, _SAMPLES) or (
+                member.name.startswith(_SAID) and _PLAIN_NAME.fullmatch(member.name.removeprefix(_SAID))
+            )
+            limit = {_RESULT: _MAX_JSON, _SAMPLES: MAX_BYTES}.get(member.name, _MAX_FILE)
+            stream = tar.extractfile(member) if member.isreg() else None
+            if (
+                stream is None
+                or not plain
+                or member.size > limit
+                or len(found) > _MAX_FILES
+                or member.name in found
+            ):
+                raise ValueError(f"a member that we would not send: {printable(member.name)[:80]!r}")
+            found[member.name] = stream.read()
+    return found
+
+
+def _samples(data: bytes) -> npt.NDArray[Any]:
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("samples of another format")
+    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    # A head may promise more than memory holds; NumPy would believe it.
+    if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
+        raise ValueError("samples that are not as many as they say")
+    found: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    whole = found.dtype.names is not None and found.ndim == 1
+    kinds = {found.dtype[name].kind for name in found.dtype.names or ()}
+    if not whole or kinds - set("iu"):
+        raise ValueError("samples that are no table of whole numbers")
+    return found
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _measured(document: dict[str, Any], samples: npt.NDArray[Any] | None) -> Measured:
+    rows = _adapter(list[dict[str, Any]])
+    return Measured(
+        outcome=_adapter(Outcome).validate_python(document["outcome"]),
+        samples=samples,
+        knobs=rows.validate_python(document["knobs"]),
+        qdiscs=rows.validate_python(document["qdiscs"]),
+        features=_adapter(dict[str, dict[str, list[str]]]).validate_python(document["features"]),
+        link_checks=[
+            row.model_dump() for row in _adapter(list[_Checked]).validate_python(document["fidelity"])
+        ],
+        breaches=[printable(each) for each in _adapter(list[str]).validate_python(document["breaches"])],
+    )

@@ -1,7 +1,0 @@
-"""Figures for papers, drawn by matplotlib: vector text, colours and markers as in the report."""
-
-from __future__ import annotations
-
-from harness.plots.paper.figure import KINDS, Request, draw
-
-__all__ = ["KINDS", "Request", "draw"]

@@ -1,0 +1,1 @@
+"""One run: open its testbed, apply the knobs, start the processes, count, judge."""

@@ -1,0 +1,109 @@
+"""What a cell needs of its host against what the host has, tried for real; for `plan` and `doctor`."""
+
+from __future__ import annotations
+
+import shutil
+from functools import cache
+
+from harness import loadgen
+from harness.errors import MissingError
+from harness.kernel import nic_lease, probe, rtnl
+from harness.knobs import KNOBS
+from harness.spec.cells import CellSpec
+from harness.spec.topology import Emulator
+from harness.testbed.emulated import programs_of
+from harness.topology.qdiscs import kinds_of
+from harness.workloads import Scene
+
+GENERATOR = "load-generator"
+
+
+@cache
+def of_this_host() -> dict[str, str]:
+    """Capability to "" where it works, else the reason, else "not tried: ..."; tried once per process."""
+    return {GENERATOR: _generator(), **probe.probe()}
+
+
+def _generator() -> str:
+    """Why there is no load generator; "" where it was built. Its launcher starts every other program too."""
+    try:
+        loadgen.path()
+    except MissingError as error:
+        return f"{error.got}; {error.todo}"
+    return ""
+
+
+def needs(spec: CellSpec) -> list[str]:
+    """The capabilities a cell needs, without repetition, in the order in which a run would miss them."""
+    keys = [GENERATOR, "netns", "veth", *(f"qdisc:{kind}" for kind in sorted(kinds_of(spec.topology)))]
+    if spec.topology.family == "ipv6":
+        keys.append("ipv6")
+    if spec.napi:
+        keys.append("veth-napi")
+    for knobs in (*spec.settings.values(), *spec.confined().values()):
+        for name, model in knobs.items():
+            keys += KNOBS[name].capabilities(model)
+    return list(dict.fromkeys(keys))
+
+
+def lacks(spec: CellSpec, host: str = "") -> list[str]:
+    """Why this host would skip the cell, one reason each; empty when it would not, as far as could be tried.
+
+    host: what this host is called, for a topology on hosts of an inventory: its own node is asked for.
+    """
+    if spec.topology.on_hosts():
+        return _lacks_of_end(spec, host)
+    able = of_this_host()
+    found = ((key, able.get(key, "")) for key in needs(spec))
+    reasons = [_explained(key, reason) for key, reason in found if reason and not probe.is_untried(reason)]
+    if spec.topology.needs_guest():
+        reasons.insert(0, "emulated NICs are there only in a guest; type: pollbench vm run FILE")
+    return reasons + [
+        missing_program(name, package) for name, package in programs(spec) if not shutil.which(name)
+    ]
+
+
+def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
+    """Of two hosts: whether the interface can be lent, and what the knobs and programs of this end's node need."""
+    hosts = spec.topology.on_hosts()
+    here = next((node for node, name in hosts.items() if name == host), None)
+    if here is None:
+        return [f"its nodes are on {', '.join(hosts.values())}; type: pollbench fleet run FILE -i INVENTORY"]
+    device = spec.topology.nodes[here].interface or ""
+    reason = nic_lease.why_not(device)
+    keys = [GENERATOR, "netns"]
+    for name, model in spec.settings.get(here, {}).items():
+        keys += KNOBS[name].capabilities(model)
+    able = of_this_host()
+    found = ((key, able.get(key, "")) for key in dict.fromkeys(keys))
+    return ([f"{device}: {reason}"] if reason else []) + [
+        _explained(key, why) for key, why in found if why and not probe.is_untried(why)
+    ]
+
+
+def programs(spec: CellSpec) -> list[tuple[str, str]]:
+    """The programs of others that a cell starts, once each: (name or path, package that brings it, or "")."""
+    found: dict[str, str] = {}
+    nowhere = Scene(address="")
+    for workload in spec.workloads():
+        if "server" not in workload.native and workload.has_server():
+            found[workload.server(nowhere)[0]] = workload.packages.get("server", "")
+        if "client" not in workload.native:
+            found[workload.client(nowhere)[0]] = workload.packages.get("client", "")
+    if spec.contention is not None and not spec.contention.native() and not spec.contention.idle():
+        found["stress-ng"] = "stress-ng"
+    if spec.topology.engine == "mininet":
+        found |= programs_of(spec.topology.emulator or Emulator())
+    return list(found.items())
+
+
+def missing_program(name: str, package: str) -> str:
+    """That a program is not there, and what to do about it."""
+    todo = f"install it: apt install {package}" if package else "install it, or name its path"
+    return f"there is no program {name}; {todo}"
+
+
+def _explained(key: str, reason: str) -> str:
+    """The reason, with the remedy where there is one."""
+    group, _, kind = key.partition(":")
+    return f"{reason}; {rtnl.missing_remedy(kind)}" if group == "qdisc" else f"{key}: {reason}"

@@ -1,0 +1,84 @@
+"""The nodes' control groups for the length of a run: made, written, read back, joined by programs, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from harness.kernel import cgroup
+from harness.kernel.journal import Journal
+from harness.knobs import GroupUse
+from harness.knobs.cgroup import Cgroup
+from harness.run.knobs import Row, check, refusal, row
+from harness.spec.rules_cell import Settings
+
+
+class Cells:
+    """The group of each node that has one. rows: what was written, for the run's knob record."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self._groups: dict[str, cgroup.Group] = {}
+
+    def add(self, node: str, group: cgroup.Group) -> None:
+        """Take note of a node's group."""
+        self._groups[node] = group
+
+    def use(self) -> dict[str, GroupUse]:
+        """What each group has used since it was made, by node."""
+        return {node: _use(group) for node, group in self._groups.items()}
+
+    def join(self, node: str, pid: int) -> None:
+        """Move a program that has just been started into its node's group, if there is one."""
+        if node in self._groups:
+            self._groups[node].join(pid)
+
+
+def _use(group: cgroup.Group) -> GroupUse:
+    told = group.usage()
+    names = ("usage_usec", "nr_periods", "nr_throttled", "throttled_usec")
+    used, periods, throttled, waited = (told.get(name, 0) for name in names)
+    return GroupUse(used, periods, throttled, waited, tuple(group.affinity()))
+
+
+def used_between(before: dict[str, GroupUse], after: dict[str, GroupUse]) -> dict[str, GroupUse]:
+    """What each group did between two looks at it."""
+    return {
+        node: GroupUse(
+            now.usage_us - then.usage_us,
+            now.periods - then.periods,
+            now.throttled - then.throttled,
+            now.throttled_us - then.throttled_us,
+            now.cpus,
+        )
+        for node, now in after.items()
+        if (then := before.get(node)) is not None
+    }
+
+
+@contextmanager
+def open_cells(settings: Settings, journal: Journal) -> Iterator[Cells]:
+    """The groups that the `cgroup` knobs ask for.
+
+    Raises MissingError (no such controller in version 2), PollbenchError (a value refused, or read back otherwise).
+    """
+    cells = Cells()
+    with ExitStack() as stack:
+        for node, knobs in settings.items():
+            if Cgroup.name not in knobs:
+                continue
+            model = knobs[Cgroup.name]
+            written = Cgroup.settings(model)
+            try:
+                made = stack.enter_context(cgroup.own_group(journal, node, Cgroup.controllers(model)))
+            except OSError as error:
+                raise refusal(written[0], node, error) from error
+            for setting in written:
+                try:
+                    done = made.write(setting.name, setting.value)
+                except OSError as error:
+                    raise refusal(setting, node, error) from error
+                cells.rows.append(row(node, Cgroup.name, setting, setting.name, done.found, done.applied))
+                check(cells.rows[-1], node)
+            cells.add(node, made)
+        yield cells

@@ -1,0 +1,152 @@
+"""Starts the contention of a run: our own hogs, with a flow of their own where they need one, or stress-ng's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from harness import loadgen
+from harness.errors import MissingError
+from harness.kernel import facts
+from harness.kernel.journal import open_journal
+from harness.run.external_process import Foreign
+from harness.run.process import Child, Program, launch_options
+from harness.signals import Stopper
+from harness.spec.cells import CellSpec
+from harness.spec.topology import Topology
+from harness.testbed import open_testbed
+from harness.workloads import Contention
+from harness.workloads.contention import overlapping
+
+_SLACK_S = 10.0
+_FLOW = {"nodes": {"hog": {}, "sink": {}}, "links": [{"between": ["hog", "sink"]}]}
+
+
+class Hogs:
+    """The hogs of one run. threads: how many there are; result: what our own ones said at their end."""
+
+    def __init__(self, threads: int = 0) -> None:
+        self.threads = threads
+        self.children: list[Child] = []
+        self.result: dict[str, Any] | None = None
+
+    def pids(self) -> list[int]:
+        """Their processes."""
+        return [
+            pid for one in self.children for pid in (one.family() if isinstance(one, Foreign) else [one.pid])
+        ]
+
+    def stop(self) -> None:
+        """End them."""
+        for child in self.children:
+            if isinstance(child, Program):
+                self.result = child.stop()
+            elif isinstance(child, Foreign):
+                child.stop()
+
+    def files(self) -> dict[str, bytes]:
+        """What they said."""
+        found: dict[str, bytes] = {}
+        for child in self.children:
+            if isinstance(child, Program | Foreign):
+                found |= child.files()
+        return found
+
+
+def hog_cpus(spec: CellSpec) -> list[int]:
+    """The CPUs the hogs run on: those declared, or all where a node that may use any CPU was named."""
+    online = facts.online_cpus()
+    declared = sorted(spec.contention_cpus() or online)
+    if spec.contention is not None and spec.contention.overlap is not None:
+        return overlapping(declared, spec.contention.overlap, online)
+    return declared
+
+
+def duty_doubts(
+    spec: CellSpec, achieved_percent: float | None, idle: Mapping[int, float], elapsed_s: float
+) -> list[str]:
+    """A reason not to believe that the contention was the declared one; none without contention.
+
+    achieved_percent: CPU time of the hogs as a share of their threads' time; idle: CPU -> the share of the time it was
+    idle. Hogs that get less because others want the CPU are contention as declared; those that leave it idle are not.
+    """
+    contention = spec.contention
+    if contention is None or contention.idle() or achieved_percent is None:
+        return []
+    # A window that is no multiple of the period has one period more or less of work in it.
+    cut_off = contention.period_ns / 1e9 / elapsed_s if contention.native() and elapsed_s else 0.0
+    tolerance = 100 * (spec.checks.max_hog_error + cut_off)
+    cpus = hog_cpus(spec)
+    possible = min(contention.load_percent, 100.0 * len(cpus) / contention.threads)
+    spare = 100 * sum(idle.get(cpu, 0.0) for cpu in cpus) / contention.threads
+    if achieved_percent > contention.load_percent + tolerance:
+        how = ""
+    elif achieved_percent < possible - tolerance and spare > tolerance:
+        how = ", though their CPUs were idle meanwhile"
+    else:
+        return []
+    return [
+        f"the hogs ({contention.label()}) had {achieved_percent:.0f} % of a CPU each, "
+        f"{contention.load_percent:g} % were declared{how}; limit {spec.checks.max_hog_error:.0%} of a CPU"
+    ]
+
+
+def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:
+    """Start the contention, if there is any, and wait until it runs. Raises MissingError, PollbenchError."""
+    contention = spec.contention
+    if contention is None or contention.idle():
+        return Hogs()
+    hogs = Hogs(contention.threads)
+    process = {
+        "cpus": hog_cpus(spec),
+        "policy": contention.policy,
+        "priority": contention.priority or None,
+        "nice": contention.nice or None,
+    }
+    if not contention.native():
+        hogs.children.append(stack.enter_context(_stress_ng(contention, process, stopper)))
+        return hogs
+    netns, more = _flow(contention, stopper, stack) if contention.needs_flow() else (None, [])
+    argv = [str(loadgen.path()), *launch_options(netns, process), *contention.command(), *more]
+    hog = stack.enter_context(Program("hog", argv, stopper))
+    hogs.children.append(hog)
+    hog.expect("ready", _SLACK_S)
+    return hogs
+
+
+def _stress_ng(contention: Contention, process: dict[str, Any], stopper: Stopper) -> Foreign:
+    if shutil.which("stress-ng") is None:
+        raise MissingError(
+            "start", "the hogs", "there is no program stress-ng", "install it: apt install stress-ng"
+        )
+    argv = [str(loadgen.path()), *launch_options(None, process), "exec", "--", *contention.command()]
+    hog = Foreign("hog", argv, stopper)
+    # Each worker is a process of its own: they are there when the family is as large as was asked.
+    ready = lambda: len(hog.family()) > contention.threads  # noqa: E731
+    try:
+        hog.wait_until(ready, f"{contention.threads} {contention.stressor} workers", _SLACK_S)
+    except BaseException:
+        hog.__exit__(None, None, None)
+        raise
+    return hog
+
+
+def _flow(contention: Contention, stopper: Stopper, stack: ExitStack) -> tuple[str, list[str]]:
+    """A link of the hogs' own, NAPI at both ends, in namespaces of their own: (where they run, further options).
+
+    A veth's receive softirq runs on the CPU of the sender, so that sending there loads the hogs' CPU with both.
+    """
+    journal = stack.enter_context(open_journal())
+    topology = Topology.model_validate(_FLOW)
+    testbed = stack.enter_context(open_testbed(topology, napi=True, journal=journal))
+    address = testbed.address("sink", seen_from="hog")
+    argv = [str(loadgen.path()), *launch_options(testbed.nodes["sink"].netns_path, {}), "server"]
+    argv += ["--protocol", "udp", "--wait", "blocking", "--size", "64", "--listen", address, "--port", "0"]
+    sink = stack.enter_context(Program("sink", argv, stopper))
+    port = sink.expect("ready", _SLACK_S)["port"]
+    if contention.kind == "network":
+        # The packets need no answer, and nobody's CPU to give one: they are dropped at a port without a socket.
+        sink.stop()
+    return testbed.nodes["hog"].netns_path, ["--connect", address, "--port", str(port)]

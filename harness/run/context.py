@@ -1,0 +1,70 @@
+"""What the programs of one run share: the testbed, what was started, and what the journal knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from harness.kernel.journal import Journal
+from harness.kernel.proc import start_ticks
+from harness.run.cgroups import Cells
+from harness.run.process import Child
+from harness.run.socket_options import Injector
+from harness.signals import Stopper
+from harness.spec.cells import CellSpec
+from harness.testbed import Testbed
+
+_WAITS_AT_MOST_NS = 60 * 10**9
+
+
+@dataclass
+class Stage:
+    """What all players of a run share. Everything started is left with `stack`. holds: is a node here?"""
+
+    spec: CellSpec
+    testbed: Testbed
+    stopper: Stopper
+    stack: ExitStack
+    cells: Cells
+    journal: Journal
+    holds: Callable[[str], bool] = lambda _node: True
+    injectors: dict[str, Injector] = field(default_factory=dict)
+    children: list[Child] = field(default_factory=list)
+    noted: set[int] = field(default_factory=set)
+
+    def note(self, pids: Sequence[int]) -> None:
+        """Write processes of foreign programs into the journal, so that they cannot outlive a killed run for long.
+
+        Our own programs ask the kernel to die with us; one that changes its user, or a grandchild, does not.
+        """
+        for pid in pids:
+            if pid not in self.noted:
+                self.noted.add(pid)
+                self.journal.note("process", pid=pid, start_ticks=start_ticks(pid))
+
+    def injector(self, node: str) -> Injector:
+        """The one that treats foreign programs of this node."""
+        if node not in self.injectors:
+            self.injectors[node] = Injector(node, self.spec.settings.get(node, {}))
+        return self.injectors[node]
+
+    def dismiss(self, child: Child) -> None:
+        """From now on this program's end is no failure."""
+        if child in self.children:
+            self.children.remove(child)
+
+    def background_ns(self, lasting_ns: int) -> int:
+        """How long a foreign client in the background must be able to go on, so that it outlasts the measured one.
+
+        It is stopped long before: this is every start, warm-up and delay that a run forgives. Not more, because
+        programs reserve memory for all of the time that they are told.
+        """
+        forgiven_ns = sum(
+            each.ramp_ns(measured=False) + each.allowance_ns() for each in self.spec.workloads()
+        )
+        return lasting_ns + min(forgiven_ns, _WAITS_AT_MOST_NS)
+
+    def others(self, child: Child | None) -> list[Child]:
+        """Every other program: their end, while this one is waited for, is what went wrong."""
+        return [one for one in self.children if one is not child]

@@ -1,0 +1,160 @@
+"""Counters around a run: what is read before and after, and how two readings are subtracted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.kernel import nics, proc
+from harness.kernel.netns import in_netns
+from harness.kernel.qdiscs import ROOT
+from harness.kernel.rtnl import link_stats, qdisc_dump
+from harness.kernel.sysfs import NetSysfs
+from harness.run import interference
+from harness.run.interference import Loads
+from harness.testbed import NodeHandle
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One reading of everything; counts since boot, or since the process or namespace began."""
+
+    at_ns: int
+    ticks: dict[int, dict[str, int]]
+    net_rx: dict[int, int]
+    irqs: dict[int, int]
+    softnet: dict[str, int]
+    nodes: dict[str, dict[str, int]]
+    programs: dict[str, proc.ProcessUsage]
+    kthreads: dict[str, int]
+    tasks: proc.Tasks
+    clocksource: str
+
+
+def take(
+    nodes: Mapping[str, NodeHandle],
+    pids: Mapping[str, Sequence[int]],
+    kthreads: Mapping[str, list[int]] | None = None,
+    shaped: bool = False,
+) -> Snapshot:
+    """Read all counters once: a few milliseconds, so never inside the measured time.
+
+    pids: the processes of each of our programs by its label; kthreads: the NAPI threads of each node; shaped: whether
+    there are qdiscs to ask.
+    """
+    counters = {name: _node_counters(node, shaped) for name, node in nodes.items()}
+    return Snapshot(
+        at_ns=time.monotonic_ns(),
+        ticks=proc.cpu_ticks(),
+        net_rx=proc.softirqs("NET_RX"),
+        irqs=proc.interrupts(),
+        softnet=proc.softnet(),
+        nodes=counters,
+        programs={label: _together(family) for label, family in pids.items()},
+        kthreads={node: proc.kthread_cpu_ns(threads) for node, threads in (kthreads or {}).items()},
+        tasks=proc.tasks(),
+        clocksource=proc.clocksource(),
+    )
+
+
+def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
+    """Counters of the namespace's protocols, as `link:...` the sums over its devices, as `qdisc:drops` its shapers'."""
+    with in_netns(node.fd):
+        counters = proc.net_counters()
+    for device in link_stats(node.fd).values():
+        for key, value in device.items():
+            counters[f"link:{key}"] = counters.get(f"link:{key}", 0) + value
+    counters |= _nic_counters(node)
+    if shaped:
+        # A device does not count what its qdisc drops. A root counts what its children drop on arrival.
+        devices = {port.ifindex: port.device for port in node.ports}
+        roots = [qdisc for qdisc in qdisc_dump(node.fd) if qdisc.parent == ROOT]
+        counters["qdisc:drops"] = sum(root.statistics["drops"] for root in roots)
+        for root in roots:
+            for key in ("bytes", "drops") if root.ifindex in devices else ():
+                counters[f"qdisc:{devices[root.ifindex]}:{key}"] = root.statistics[key]
+    return counters
+
+
+def _nic_counters(node: NodeHandle) -> dict[str, int]:
+    """Interrupts of the node's NICs: `nic:irqs` in all, `nic:irqI_cpuN` those of line I that CPU N took."""
+    ports = [port for port in node.ports if port.nic != "veth"]
+    if not ports:
+        return {}
+    with NetSysfs(node.fd) as sysfs:
+        irqs = {irq for port in ports for irq in nics.irqs_of(sysfs, port.device)}
+    if not irqs:
+        return {}  # a host's interface may be a virtual one
+    counts = {
+        f"nic:irq{irq}_cpu{cpu}": count
+        for irq, by_cpu in proc.interrupts_of(irqs).items()
+        for cpu, count in by_cpu.items()
+    }
+    return {"nic:irqs": sum(counts.values())} | counts
+
+
+def _together(pids: Sequence[int]) -> proc.ProcessUsage:
+    """Usage of a family of processes; what one used that has ended is not in it."""
+    total = proc.ProcessUsage()
+    for pid in pids:
+        total = total.plus(proc.process_usage(pid))
+    return total
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What happened between two snapshots; same units."""
+
+    elapsed_ns: int
+    ticks: dict[int, dict[str, int]]
+    net_rx: dict[int, int]
+    irqs: dict[int, int]
+    softnet: dict[str, int]
+    nodes: dict[str, dict[str, int]]
+    programs: dict[str, proc.ProcessUsage]
+    kthreads: dict[str, int]
+    loads: Loads
+    clocksources: tuple[str, str]
+
+    def counter(self, node: str, *names: str) -> int:
+        """Sum of the named counters of a node (absent ones count 0)."""
+        return sum(self.nodes.get(node, {}).get(name, 0) for name in names)
+
+    def total(self, *names: str) -> int:
+        """Sum of the named counters over all nodes."""
+        return sum(self.counter(node, *names) for node in self.nodes)
+
+
+def _minus(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    return {key: value - before.get(key, 0) for key, value in after.items()}
+
+
+def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int]) -> Difference:
+    """The difference of two snapshots. cpus: the CPU set; ours: the processes of the run, the harness among them."""
+    ticks = {cpu: _minus(states, before.ticks.get(cpu, {})) for cpu, states in after.ticks.items()}
+    return Difference(
+        elapsed_ns=after.at_ns - before.at_ns,
+        ticks=ticks,
+        net_rx={cpu: count - before.net_rx.get(cpu, 0) for cpu, count in after.net_rx.items()},
+        irqs={cpu: count - before.irqs.get(cpu, 0) for cpu, count in after.irqs.items()},
+        softnet=_minus(after.softnet, before.softnet),
+        nodes={name: _minus(counters, before.nodes.get(name, {})) for name, counters in after.nodes.items()},
+        programs={
+            label: usage.minus(before.programs.get(label, proc.ProcessUsage()))
+            for label, usage in after.programs.items()
+        },
+        kthreads=_minus(after.kthreads, before.kthreads),
+        loads=interference.compare(after.tasks, before.tasks, cpus, ours, _share_of(cpus, ticks)),
+        clocksources=(before.clocksource, after.clocksource),
+    )
+
+
+def _share_of(cpus: set[int], ticks: Mapping[int, Mapping[str, int]]) -> float:
+    """The set's part of the host's ticks in user code and the kernel, 0..1; 1 where the set is the whole host."""
+    busy = {
+        cpu: states.get("user", 0) + states.get("nice", 0) + states.get("system", 0)
+        for cpu, states in ticks.items()
+    }
+    whole = sum(busy.values())
+    return sum(busy.get(cpu, 0) for cpu in cpus) / whole if whole else 1.0

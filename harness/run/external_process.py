@@ -1,0 +1,126 @@
+"""Programs that nobody modified: started, found ready by what they do, stopped, and taken at their printed word."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from harness.errors import PollbenchError
+from harness.kernel import processes
+from harness.kernel.proc import start_ticks
+from harness.run.process import Child, tail
+from harness.signals import Stopper
+
+_LOOK_S = 0.005
+_MAX_OUTPUT = 256 << 20
+
+
+class Foreign(Child):
+    """One program in a process group of its own; all that descends from it ends with the block."""
+
+    def __init__(self, label: str, argv: list[str], stopper: Stopper, pass_fds: tuple[int, ...] = ()) -> None:
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
+        try:
+            super().__init__(
+                label, argv, stopper, stdin=subprocess.DEVNULL, stdout=self._output, pass_fds=pass_fds
+            )
+        except PollbenchError:
+            self._output.close()
+            raise
+        self._family: dict[int, int] = {}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, value, trace)
+        self._output.close()
+
+    def family(self) -> list[int]:
+        """Its process and all that descend from it."""
+        found = processes.tree(self.pid) if self.ended() is None else []
+        self._family |= {pid: start_ticks(pid) for pid in found if pid not in self._family}
+        return found
+
+    def wait_until(
+        self, ready: Callable[[], bool], what: str, timeout_s: float, others: Sequence[Child] = ()
+    ) -> None:
+        """Wait until `ready`. Raises PollbenchError when the program ends before, or is too slow, or others end."""
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if self.wait(time.monotonic() + _LOOK_S, others):
+                raise self.death()
+            if time.monotonic() > deadline:
+                raise PollbenchError(
+                    f"wait for {what}", f"the {self.label}", f"nothing within {timeout_s:.1f} s", self.said()
+                )
+
+    def says(self, pattern: str) -> bool:
+        """Has it written something that the regular expression finds?"""
+        return re.search(pattern, self.output() + self.errors(), re.MULTILINE) is not None
+
+    def wait_end(self, timeout_s: float, others: Sequence[Child] = ()) -> None:
+        """Wait for its own end. Raises PollbenchError when it is too slow, fails, or one of `others` ends first."""
+        if not self.wait(time.monotonic() + timeout_s, others):
+            raise PollbenchError(
+                "wait for the end", f"the {self.label}", f"still there after {timeout_s:.1f} s", self.said()
+            )
+        if self.ended() != 0:
+            self.blame(others)
+            raise self.death()
+
+    def stop(self, number: int = signal.SIGTERM, timeout_s: float = 3.0) -> None:
+        """Ask it to end; if it has not after the time, it is killed: what it wrote counts either way."""
+        self.family()
+        self.send_signal(number)
+        if not self.wait(time.monotonic() + timeout_s):
+            self._kill()
+
+    def output(self) -> str:
+        """What it has written to its standard output so far."""
+        return _text(self._output.fileno())
+
+    def errors(self) -> str:
+        """What it has written to its standard error so far."""
+        return _text(self._errors.fileno())
+
+    def said(self) -> str:
+        """Its last lines, for a message; "" when it wrote nothing."""
+        last = self._last_lines()
+        return f"it said: {last}" if last else ""
+
+    def files(self) -> dict[str, bytes]:
+        """Its output, verbatim, to be kept with the run."""
+        texts = {"stdout": self._output.fileno(), "stderr": self._errors.fileno()}
+        found = {f"{self.label}.{name}.txt": _bytes(fd) for name, fd in texts.items()}
+        return {name: data for name, data in found.items() if data}
+
+    def _last_lines(self) -> str:
+        return tail(_bytes(self._errors.fileno())) or tail(_bytes(self._output.fileno()))
+
+    def _kill(self) -> None:
+        self.family()
+        super()._kill()
+
+    def _reap(self, flags: int) -> None:
+        """While its number is still taken by what is left of it, end its process group and whoever left that."""
+        if os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT | flags):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            processes.end([pid for pid, began in self._family.items() if start_ticks(pid) == began != 0])
+        super()._reap(flags)
+
+
+def _bytes(fd: int) -> bytes:
+    """A file's content by position: the program writes at its own offset, which must stay."""
+    return os.pread(fd, min(os.fstat(fd).st_size, _MAX_OUTPUT), 0)
+
+
+def _text(fd: int) -> str:
+    return _bytes(fd).decode(errors="replace")

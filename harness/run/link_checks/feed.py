@@ -1,0 +1,148 @@
+"""How fast a shaped link lets packets through: some are kept waiting in its queue, and what comes out is timed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from harness.kernel.frames import FrameEnd
+from harness.spec.topology import Shape
+from harness.topology.qdiscs import ETHERNET_HEADER, default_burst
+
+# Faster than a veth on any of today's hosts.
+FASTEST_BPS = 20_000_000_000
+# Up to here every host that is not too busy can keep a link loaded.
+EASY_BPS = 400_000_000
+
+_WINDOW_NS, _PACKETS, _AT_ONCE = 20_000_000, 100, 64
+_AHEAD_NS, _AT_LEAST = 20_000_000, 8
+_PATIENCE, _PATIENCE_NS = 3, 100_000_000
+_SMALLEST, _QUEUE_PARTS = 64, 8
+# A shaper that holds packets back does so for nearly every one.
+_HELD_SHARE = 0.5
+
+
+class Rate(NamedTuple):
+    """bps: found. packet_bps: what one packet more or less would have changed it by.
+
+    held: the shaping held packets back; else it is this host that let no more through: it was too busy to receive them,
+    or to wake the shaper in time.
+    """
+
+    bps: float
+    packet_bps: float
+    held: bool
+
+
+class _Load(NamedTuple):
+    """Packets of `size_bytes` on the wire: how to send some, and how many have arrived."""
+
+    size_bytes: int
+    send: Callable[[int], int]
+    arrived: Callable[[], float]
+
+
+def measured(sender: FrameEnd, receiver: FrameEnd, shape: Shape, mtu: int, longer: int) -> Rate | None:
+    """The rate of a shaped direction; None where this host could not keep it loaded. Raises OSError.
+
+    longer: how many times longer than usual to watch.
+    """
+    rate = shape.rate_bps or 0
+    burst_bytes = shape.burst_bytes or default_burst(rate, mtu)
+    with contextlib.ExitStack() as stack:
+        load = _load(stack, sender, receiver, shape, mtu, burst_bytes)
+        feed = _Feed(load, shape)
+        window_ns = longer * max(_WINDOW_NS, _PACKETS * feed.each_ns)
+        before = sender.throttled()
+        busy_ns, passed = _busy(feed, window_ns, -(-burst_bytes // load.size_bytes))
+        held = sender.throttled() - before >= _HELD_SHARE * feed.passed
+    if busy_ns < window_ns // 2:
+        return None
+    packet_bps = load.size_bytes * 8e9 / busy_ns
+    return Rate(passed * packet_bps, packet_bps, held)
+
+
+def _load(
+    stack: contextlib.ExitStack,
+    sender: FrameEnd,
+    receiver: FrameEnd,
+    shape: Shape,
+    mtu: int,
+    burst_bytes: int,
+) -> _Load:
+    """Packets of such a size that enough of them pass in the window, and that no clock has to be read too often.
+
+    On a fast link, that is more than a frame: several that the kernel carries as one.
+    """
+    rate, full = shape.rate_bps or 0, mtu + ETHERNET_HEADER
+    wanted = rate * _WINDOW_NS // (8 * 10**9 * _PACKETS)
+    # Only as many as find room in the queue, several times.
+    room = (rate * shape.queue_ns // (8 * 10**9) + burst_bytes) // _QUEUE_PARTS
+    count = min(wanted, room) // full
+    if count < 2:
+        size = min(max(wanted, _SMALLEST), full)
+        return _Load(
+            size,
+            lambda number: sender.send_many(size, number),
+            lambda: receiver.state().statistics["rx_packets"],
+        )
+    joined = sender.joined(mtu, count)
+    stack.callback(joined.close)
+    before = receiver.state().statistics
+    return _Load(
+        joined.bytes_on_wire,
+        joined.send_many,
+        lambda: joined.arrived(before, receiver.state().statistics),
+    )
+
+
+class _Feed:
+    """Sends so that a few packets always wait in the queue, no more: the queue has to run empty again afterwards.
+
+    enough: packets to keep waiting; on_the_way: of them, those that are no longer in the queue but delayed behind it.
+    """
+
+    def __init__(self, load: _Load, shape: Shape) -> None:
+        self._load = load
+        self.each_ns = max(1, load.size_bytes * 8 * 10**9 // (shape.rate_bps or 1))
+        self._kept = max(1e-6, 1 - shape.loss)
+        self.on_the_way = (shape.delay_ns + shape.jitter_ns) // self.each_ns
+        self.enough = max(_AT_LEAST, _AHEAD_NS // self.each_ns) + self.on_the_way
+        self._base = load.arrived()
+        self.sent = self.at_ns = 0
+        self.passed = self.found_waiting = 0.0
+
+    def step(self) -> None:
+        """Look, and fill up, or wait a moment if there is enough."""
+        self.passed, self.at_ns = self._load.arrived() - self._base, time.monotonic_ns()
+        self.found_waiting = self.sent - self.passed / self._kept
+        short = round(self.enough - self.found_waiting)
+        if short > 0:
+            self.sent += self._load.send(min(short, _AT_ONCE))
+        else:
+            time.sleep(min(1e-3, self.enough * self.each_ns / 4e9))
+
+
+def _busy(feed: _Feed, window_ns: int, burst: float) -> tuple[int, float]:
+    """(time, packets that came out in it), over the intervals in which something waited all the time.
+
+    burst: packets that pass at once whenever nothing has waited for a while; they do not count.
+    """
+    busy_ns, passed = 0, 0.0
+    feed.step()
+    before_ns, before, free = feed.at_ns, feed.passed, burst
+    until_ns = before_ns + _PATIENCE * window_ns + _PATIENCE_NS
+    while busy_ns < window_ns and feed.at_ns < until_ns:
+        feed.step()
+        came = feed.passed - before
+        if feed.found_waiting < feed.on_the_way + 0.5:
+            # It ran empty while we were away: its allowance has grown again.
+            free = burst
+        elif free > 0:
+            free -= came
+        else:
+            busy_ns, passed = busy_ns + feed.at_ns - before_ns, passed + came
+        before_ns, before = feed.at_ns, feed.passed
+    return busy_ns, passed

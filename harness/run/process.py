@@ -1,0 +1,228 @@
+"""Programs of a run: started in a namespace by the native launcher, spoken to in JSON lines, ended with the run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import resource
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from harness.errors import PollbenchError
+from harness.signals import Stopper
+
+_STOP_S = 3.0
+# A server that dies resets its connections a moment before it is gone itself.
+_BLAME_S = 0.1
+_LAST_BYTES = 500
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Child:
+    """One child process. Leaving the `with` block ends it, whatever it is doing.
+
+    It is started by the main thread, because the launcher asks the kernel to kill it when its parent thread dies.
+    pidfd: becomes readable when it ends; usage: what it used in its whole life, once it has ended.
+    """
+
+    def __init__(self, label: str, argv: list[str], stopper: Stopper, **popen: Any) -> None:
+        self.label, self.argv, self._stopper = label, argv, stopper
+        self.usage: resource.struct_rusage | None = None
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
+        try:
+            self._process = subprocess.Popen(argv, stderr=self._errors, bufsize=0, **popen)
+        except OSError as error:
+            self._errors.close()
+            raise PollbenchError("start", f"the {label}", str(error), f"is {argv[0]} executable?") from error
+        self.pid = self._process.pid
+        self.pidfd = os.pidfd_open(self.pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._kill()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+        self._errors.close()
+        os.close(self.pidfd)
+
+    def ended(self) -> int | None:
+        """Its exit code (negative: the signal that killed it) once it has ended, None while it lives."""
+        if self._process.returncode is None:
+            self._reap(os.WNOHANG)
+        return self._process.returncode
+
+    def death(self) -> PollbenchError:
+        """How it came to its end, which nobody had asked for, and what it said last."""
+        return PollbenchError("run", f"the {self.label}", self.last_words())
+
+    def last_words(self) -> str:
+        """How it ended, and the last lines it wrote."""
+        code = self.ended()
+        how = "" if code is None else f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        last = self._last_lines()
+        return (f"it ended with {how}" if how else "it runs") + (f", saying: {last}" if last else "")
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.ended() is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, number)
+
+    def wait(self, deadline: float, others: Sequence[Child] = (), *streams: IO[bytes]) -> bool:
+        """Wait for its end, or for a stream to become readable; False at the deadline (monotonic, seconds).
+
+        Raises PollbenchError when one of `others` ends first: then that is what went wrong. Raises Interrupted.
+        """
+        with selectors.DefaultSelector() as selector:
+            for stream in streams or (self.pidfd,):
+                selector.register(stream, selectors.EVENT_READ)
+            selector.register(self._stopper.fd, selectors.EVENT_READ)
+            for other in others:
+                selector.register(other.pidfd, selectors.EVENT_READ, other)
+            self._stopper.check()
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            self._stopper.check()
+            for key, _ in ready:
+                if isinstance(key.data, Child):
+                    raise key.data.death()
+            return bool(ready)
+
+    def blame(self, others: Sequence[Child]) -> None:
+        """Raise the death of another program, if that is why this one came to grief."""
+        with selectors.DefaultSelector() as selector:
+            for other in others:
+                selector.register(other.pidfd, selectors.EVENT_READ, other)
+            for key, _ in selector.select(_BLAME_S) if others else ():
+                raise key.data.death()
+
+    def _last_lines(self) -> str:
+        self._errors.seek(0)
+        return tail(self._errors.read())
+
+    def _kill(self) -> None:
+        # Sending looks whether it lives, and reaps it if not: only a child still unreaped after that is waited for.
+        # (Not Popen.kill(): that would reap without taking note of what was used.)
+        self.send_signal(signal.SIGKILL)
+        if self._process.returncode is None:
+            self._reap(0)
+
+    def _reap(self, flags: int) -> None:
+        """Take note of its end; by wait4, which tells what it used, where Popen would not."""
+        pid, status, usage = os.wait4(self.pid, flags)
+        if pid:
+            self._process.returncode, self.usage = os.waitstatus_to_exitcode(status), usage
+
+
+class Program(Child):
+    """Our own native program, spoken to in words and JSON lines."""
+
+    def __init__(self, label: str, argv: list[str], stopper: Stopper, pass_fds: tuple[int, ...] = ()) -> None:
+        super().__init__(
+            label, argv, stopper, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds
+        )
+        self.events: list[dict[str, Any]] = []
+        self._buffer = b""
+
+    def expect(self, event: str, timeout_s: float, others: Sequence[Child] = ()) -> dict[str, Any]:
+        """Wait for the named event.
+
+        Raises PollbenchError when the program reports an error, ends, or is too slow, or one of `others` ends first.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            line = self._line(deadline, others)
+            if line is None:
+                self.blame(others)
+                raise PollbenchError(f"wait for `{event}`", f"the {self.label}", self._silence(timeout_s))
+            found = self._parse(line)
+            self.events.append(found)
+            if found.get("event") == event:
+                return found
+            if found.get("event") == "error":
+                self.blame(others)
+                raise PollbenchError(
+                    str(found.get("attempted", "run")),
+                    f"the {self.label} ({found['on']})" if found.get("on") else f"the {self.label}",
+                    str(found.get("got", "")),
+                )
+
+    def send(self, word: str) -> None:
+        """Say one word to the program; if it has gone, the next `expect` says so."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(word.encode() + b"\n")
+        except BrokenPipeError:
+            pass
+
+    def stop(self) -> dict[str, Any]:
+        """Ask the program to end (SIGTERM) and return its result."""
+        self.send_signal(signal.SIGTERM)
+        return self.expect("result", _STOP_S)
+
+    def files(self) -> dict[str, bytes]:
+        """What it said, to be kept with the run."""
+        self._errors.seek(0)
+        text = "".join(json.dumps(event) + "\n" for event in self.events)
+        out = {f"{self.label}.stdout.jsonl": text.encode()}
+        if errors := self._errors.read(1 << 20):
+            out[f"{self.label}.stderr.txt"] = errors
+        return out
+
+    def _line(self, deadline: float, others: Sequence[Child]) -> bytes | None:
+        """The next line of its output; None at its end or at the deadline."""
+        assert self._process.stdout is not None
+        while b"\n" not in self._buffer:
+            if not self.wait(deadline, others, self._process.stdout):
+                return None
+            chunk = os.read(self._process.stdout.fileno(), 65536)
+            if not chunk:
+                return None
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _parse(self, line: bytes) -> dict[str, Any]:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise PollbenchError("read", f"the {self.label}", f"not a JSON object: {line[:200]!r}")
+        return found
+
+    def _silence(self, timeout_s: float) -> str:
+        """Why there is no further line: it is slow, or it ended, and what it said last."""
+        if not self.wait(time.monotonic() + 0.2) or self.ended() is None:
+            return f"no answer within {timeout_s:.1f} s"
+        return self.last_words()
+
+
+def tail(data: bytes) -> str:
+    """The last lines of an output in one line, without the colours of a terminal."""
+    return " | ".join(_COLOUR.sub("", data[-_LAST_BYTES:].decode(errors="replace")).split("\n")).strip(" |")
+
+
+def launch_options(netns: Path | str | None, process: dict[str, Any]) -> list[str]:
+    """The launcher's options: its parent, whose end is its own, namespace; CPUs and scheduling where declared."""
+    argv = ["--parent", str(os.getpid())]
+    argv += ["--netns", str(netns)] if netns else []
+    if process.get("cpus"):
+        argv += ["--cpus", ",".join(str(cpu) for cpu in process["cpus"])]
+    for name in ("policy", "priority", "nice"):
+        if name in process and process[name] is not None:
+            argv += [f"--{name}", str(process[name])]
+    return argv

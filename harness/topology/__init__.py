@@ -1,0 +1,1 @@
+"""A topology as a pure value: addresses, ports, queueing disciplines, switching, loss along a path, pictures."""

@@ -1,0 +1,353 @@
+"""From a Topology to every device, address and route of its testbed, before anything is made. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from harness.errors import InputError
+from harness.spec.rules_switching import segments
+from harness.spec.topology import Link, Topology
+from harness.topology.qdiscs import Disc, discs_of
+from harness.topology.switching import Paths, idle_links, segment_addresses, shortest_paths
+
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# What stands for the address of a port that has none: a switch's.
+NO_ADDRESS = ipaddress.ip_interface("0.0.0.0/0")
+# Of every neighbour where switches route: one that no host has, since it is never told beyond a link.
+FABRIC_GATEWAY = ipaddress.ip_address("169.254.0.1")
+# Hosts of one segment that know each other's hardware addresses from the start: the entries grow with their square.
+STATIC_NEIGHBOURS = 64
+
+_FIRST_IFINDEX = 2  # 1 is the loopback device of every namespace
+_IPV6_MIN_MTU = 1280
+
+
+class PortLayout(NamedTuple):
+    """One end of a link: its device in its node, and who is at the other end."""
+
+    node: str
+    device: str
+    ifindex: int
+    interface: Interface
+    mac: bytes
+    link: int
+    end: int
+    peer_node: str
+    discs: tuple[Disc, ...]
+
+    @property
+    def addressed(self) -> bool:
+        """Has it an address?"""
+        return not self.interface.ip.is_unspecified
+
+
+class Route(NamedTuple):
+    """A static route of a node: `to` leaves by device `ifindex` through `gateway`."""
+
+    to: Network
+    gateway: Address
+    ifindex: int
+
+
+class FabricRoute(NamedTuple):
+    """A route where switches route: `to` leaves by any of the devices; nearby: it is the host at the other end."""
+
+    to: Network
+    ifindexes: tuple[int, ...]
+    nearby: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A topology made concrete. links[i] holds the two ports of link i, by end."""
+
+    topology: Topology
+    links: tuple[tuple[PortLayout, PortLayout], ...]
+    ports: dict[str, tuple[PortLayout, ...]]
+    forwarding: dict[str, bool]
+    idle: frozenset[int] = frozenset()
+    paths: dict[str, Paths] = field(default_factory=dict)
+    members: dict[str, tuple[PortLayout, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def routers(self) -> frozenset[str]:
+        """The nodes that forward at layer 3."""
+        names = (name for name, on in self.forwarding.items() if on and not self.topology.is_switch(name))
+        return frozenset(names)
+
+    @cached_property
+    def _of_segment(self) -> dict[str, dict[str, str]]:
+        """Every switch to the hosts of its segment, with the first address of each."""
+        shared: dict[int, dict[str, str]] = {}
+        for ports in self.members.values():
+            if id(ports) not in shared:
+                shared[id(ports)] = {port.node: str(port.interface.ip) for port in reversed(ports)}
+        return {switch: shared[id(ports)] for switch, ports in self.members.items()}
+
+    def routed(self) -> bool:
+        """Do the switches route?"""
+        return self.topology.switching == "route"
+
+    def on_switch(self, port: PortLayout) -> bool:
+        """Is a switch at the other end of the port?"""
+        return self.topology.is_switch(port.peer_node)
+
+    def bridge_ifindex(self, node: str) -> int:
+        """The number of a switch's bridge: the one after its ports'."""
+        return max((port.ifindex for port in self.ports[node]), default=_FIRST_IFINDEX - 1) + 1
+
+    def neighbours(self, port: PortLayout) -> list[PortLayout]:
+        """The ports that one knows for good: at the other end of its link, or in its segment if that is small."""
+        peer = self.peer(port)
+        if not self.topology.is_switch(peer.node):
+            return [peer] if port.addressed and peer.addressed else []
+        members = self.members.get(peer.node, ())
+        if not port.addressed or len(members) > STATIC_NEIGHBOURS:
+            return []
+        return [other for other in members if other is not port]
+
+    def fabric_routes(self, switch: str) -> list[FabricRoute]:
+        """The routes of a switch that routes: to its own hosts, and over all shortest paths to the others."""
+        mine = {port.link: port.ifindex for port in self.ports[switch]}
+        found = []
+        for port in self.ports[switch]:
+            peer = self.peer(port)
+            if peer.addressed and not self.topology.is_switch(peer.node):
+                found.append(FabricRoute(_alone(peer), (port.ifindex,), nearby=True))
+        paths = self.paths[switch]
+        if paths.most:
+            everything = ipaddress.ip_network("0.0.0.0/0")
+            found.append(FabricRoute(everything, tuple(mine[link] for link in paths.most)))
+        for other, links in paths.others.items():
+            ways = tuple(mine[link] for link in links)
+            found += [FabricRoute(_alone(peer), ways) for peer in self._hosts_of(other)]
+        return found
+
+    def _hosts_of(self, switch: str) -> list[PortLayout]:
+        """The addressed ports of hosts on a switch."""
+        peers = (self.peer(port) for port in self.ports[switch])
+        return [peer for peer in peers if peer.addressed and not self.topology.is_switch(peer.node)]
+
+    def peer(self, port: PortLayout) -> PortLayout:
+        """The other end of the port's link."""
+        return self.links[port.link][1 - port.end]
+
+    def routes(self, node: str) -> list[Route]:
+        """The routes of a node: to every subnet that it reaches through another one, by the fewest hops.
+
+        A node with one link needs only the default route (if its peer forwards), however large the topology.
+        """
+        fixed = list(self._declared(node))
+        if self.topology.nodes[node].default_route is not None:
+            return fixed
+        given = {route.to for route in fixed}
+        return fixed + [route for route in self._computed(node) if route.to not in given]
+
+    def _computed(self, node: str) -> list[Route]:
+        ports = self.ports[node]
+        if not self.routers:
+            return []
+        walked = list(self._walk(node))
+        gateways = [gateway for _, _, gateway in walked if gateway is not None]
+        if not any(self.forwarding[gateway.node] for gateway in gateways):
+            return []
+        if len(ports) == 1:
+            first = next(gateway for gateway in gateways if self.forwarding[gateway.node])
+            return [Route(_everything(first.interface.version), first.interface.ip, ports[0].ifindex)]
+        here = {port.interface.network for port in ports if port.addressed}
+        ifindexes = {port.link: port.ifindex for port in ports}
+        found: dict[Network, Route] = {}
+        for port, via, gateway in walked:
+            subnet = port.interface.network
+            if port.addressed and gateway is not None and subnet not in here and subnet not in found:
+                found[subnet] = Route(subnet, gateway.interface.ip, ifindexes[via])
+        return list(found.values())
+
+    def _declared(self, node: str) -> Iterator[Route]:
+        """The routes that a file declares. InputError where no port of the node is in a gateway's subnet."""
+        wanted = self.topology.nodes[node]
+        routes = {
+            ipaddress.ip_network(to): ipaddress.ip_address(via) for to, via in (wanted.routes or {}).items()
+        }
+        if wanted.default_route is not None:
+            gateway = ipaddress.ip_address(wanted.default_route)
+            routes[_everything(gateway.version)] = gateway
+        for to, gateway in routes.items():
+            port = next(
+                (one for one in self.ports[node] if one.addressed and gateway in one.interface.network), None
+            )
+            if port is None:
+                what = "default route" if to.prefixlen == 0 else f"route to {to}"
+                got = f"the gateway of its {what}, {gateway}, is in no subnet of its interfaces"
+                raise InputError(
+                    "lay out the topology", on=node, got=got, todo="take an address of a neighbour"
+                )
+            yield Route(to, gateway, port.ifindex)
+
+    def address(self, node: str, seen_from: str | None = None) -> str:
+        """The address by which `seen_from` reaches `node` in the fewest hops; the first one if not said.
+
+        Raises InputError when there is no path, or the node has no link.
+        """
+        if not self.ports.get(node):
+            raise InputError("find the address", on=node, got="the node has no link")
+        if self.topology.is_switch(node):
+            raise InputError("find the address", on=node, got="a switch has none")
+        if seen_from is None or seen_from == node:
+            return str(self.ports[node][0].interface.ip)
+        for port in self.ports[seen_from]:
+            # In the same segment there is no need to walk there.
+            if (found := self._of_segment.get(port.peer_node, {}).get(node)) is not None:
+                return found
+        for port, _, _ in self._walk(seen_from):
+            if port.node == node and port.addressed:
+                return str(port.interface.ip)
+        raise InputError(
+            "find a path",
+            on=f"{seen_from} -> {node}",
+            got="no chain of links whose inner nodes forward",
+            todo="link the two, or let the nodes between them forward",
+        )
+
+    def _walk(self, start: str) -> Iterator[tuple[PortLayout, int, PortLayout | None]]:
+        """Breadth first: the far port of every link crossed from `start`, the first link on the way, and the gateway.
+
+        The gateway is the first port of a node at layer 3 on the way, None as long as only switches are met. Every link
+        is crossed once, from its nearer end; only nodes that forward are passed through.
+        """
+        queue: deque[tuple[str, int | None, PortLayout | None]] = deque([(start, None, None)])
+        seen, crossed = {start}, set[int]()
+        while queue:
+            node, via, gateway = queue.popleft()
+            for port in self.ports[node]:
+                if port.link in crossed or port.link in self.idle:
+                    continue
+                crossed.add(port.link)
+                far = self.peer(port)
+                first = port.link if via is None else via
+                # A switch is no gateway, and what has no address cannot be one.
+                entered = far if gateway is None and far.addressed else gateway
+                yield far, first, entered
+                if far.node not in seen:
+                    seen.add(far.node)
+                    if self.forwarding[far.node]:
+                        queue.append((far.node, first, entered))
+
+
+def plan_layout(topology: Topology) -> Layout:
+    """Give every link its devices and addresses. Raises InputError for what cannot be built."""
+    ports: dict[str, list[PortLayout]] = {name: [] for name in topology.nodes}
+    links = []
+    free = _free_subnets(topology)
+    on_switches = segment_addresses(topology)
+    for index, link in enumerate(topology.links):
+        interfaces = _interfaces(topology, index, free, on_switches)
+        if topology.family == "ipv6" and (link.mtu or _IPV6_MIN_MTU) < _IPV6_MIN_MTU:
+            raise InputError(
+                "lay out the topology", got=f"mtu {link.mtu}", todo="IPv6 needs an MTU of 1280 at least"
+            )
+        pair = [_port(link, index, end, len(ports[link.between[end]]), interfaces[end]) for end in (0, 1)]
+        # On a host of an inventory the interface is there already, under its name.
+        own = (topology.nodes[port.node].interface for port in pair)
+        pair = [port._replace(device=name or port.device) for port, name in zip(pair, own, strict=True)]
+        for port in pair:
+            ports[port.node].append(port)
+        links.append((pair[0], pair[1]))
+    return Layout(
+        topology,
+        tuple(links),
+        {name: tuple(sorted(of_node, key=lambda port: port.ifindex)) for name, of_node in ports.items()},
+        {name: topology.forwards(name) for name in topology.nodes},
+        frozenset(idle_links(topology)) if topology.switching == "bridge" else frozenset(),
+        shortest_paths(topology) if topology.switching == "route" else {},
+        _members(topology, links),
+    )
+
+
+def _port(link: Link, index: int, end: int, number: int, interface: Interface) -> PortLayout:
+    """End `end` of link `index`, the `number`th of its node."""
+    device = link.devices[end] if link.devices is not None else None
+    mac = link.macs[end] if link.macs is not None else None
+    return PortLayout(
+        link.between[end],
+        device or f"eth{number}",
+        _FIRST_IFINDEX + (link.ports[end] if link.ports is not None else number),
+        interface,
+        bytes.fromhex(mac.replace(":", "")) if mac else _mac(index, end),
+        index,
+        end,
+        link.between[1 - end],
+        discs_of((link.forward, link.reverse)[end], link.mtu),
+    )
+
+
+def _members(
+    topology: Topology, links: Sequence[tuple[PortLayout, PortLayout]]
+) -> dict[str, tuple[PortLayout, ...]]:
+    """Every switch to the addressed ports of hosts in its segment."""
+    where = segments(topology)
+    found: dict[str, list[PortLayout]] = {name: [] for name in where.values()}
+    for pair in links:
+        for port in pair:
+            if port.addressed and port.peer_node in where:
+                found[where[port.peer_node]].append(port)
+    whole = {name: tuple(ports) for name, ports in found.items()}
+    return {switch: whole[segment] for switch, segment in where.items()}
+
+
+def _alone(port: PortLayout) -> Network:
+    """The port's address as a subnet of its own."""
+    return ipaddress.ip_network(port.interface.ip)
+
+
+def _everything(version: int) -> Network:
+    return ipaddress.ip_network("0.0.0.0/0" if version == 4 else "::/0")
+
+
+def _interfaces(
+    topology: Topology, index: int, free: Iterator[tuple[str, str]], given: Mapping[tuple[int, int], str]
+) -> tuple[Interface, Interface]:
+    link = topology.links[index]
+    declared: tuple[str | None, str | None]
+    if link.addresses is not None:
+        declared = link.addresses
+    elif any(topology.is_switch(name) for name in link.between):
+        declared = (given.get((index, 0)), given.get((index, 1)))
+    else:
+        declared = next(free)
+    first, second = (ipaddress.ip_interface(text) if text else NO_ADDRESS for text in declared)
+    return first, second
+
+
+def _free_subnets(topology: Topology) -> Iterator[tuple[str, str]]:
+    """Address pairs, one /24 of 10.0.0.0/8 or one /64 of fd00::/32 per link, around the declared ones."""
+    declared = {
+        ipaddress.ip_interface(text).network
+        for link in topology.links
+        for text in link.addresses or ()
+        if text is not None
+    }
+    for number in range(65536):
+        if topology.family == "ipv4":
+            pair = (f"10.{number >> 8}.{number & 255}.1/24", f"10.{number >> 8}.{number & 255}.2/24")
+        else:
+            pair = (f"fd00:0:0:{number:x}::1/64", f"fd00:0:0:{number:x}::2/64")
+        if declared:
+            subnet = ipaddress.ip_interface(pair[0]).network
+            if any(subnet.version == other.version and subnet.overlaps(other) for other in declared):
+                continue
+        yield pair
+    raise InputError("lay out the topology", got="more than 65536 links", todo="declare the addresses")
+
+
+def _mac(link: int, end: int) -> bytes:
+    """A locally administered address that tells link and end: 02:00:LL:LL:LL:EE."""
+    return bytes((2, 0)) + link.to_bytes(3, "big") + bytes((end + 1,))

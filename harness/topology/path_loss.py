@@ -1,0 +1,39 @@
+"""The loss that a topology declares along a path: what a run may lose without being worse than it was told to be."""
+
+from __future__ import annotations
+
+from harness.spec.topology import Topology
+from harness.topology.layout import Layout, PortLayout, plan_layout
+
+
+def round_trip_loss(topology: Topology, start: str, end: str) -> float:
+    """Share of packets lost on the way or on the way back, on the most lossy of the paths of the fewest hops."""
+    shapes = (shape for link in topology.links for shape in (link.forward, link.reverse))
+    if not any(shape and shape.loss for shape in shapes):
+        return 0.0
+    layout = plan_layout(topology)
+    return 1.0 - _kept(layout, start, end) * _kept(layout, end, start)
+
+
+def _kept(layout: Layout, start: str, end: str) -> float:
+    """Share of the packets that arrive; 1 where there is no path."""
+    reached, seen = {start: 1.0}, {start}
+    while reached and end not in reached:
+        further: dict[str, float] = {}
+        for node, kept in reached.items():
+            if node != start and not layout.forwarding[node]:
+                continue
+            for port in layout.ports[node]:
+                far = layout.peer(port).node
+                if far not in seen and port.link not in layout.idle:
+                    further[far] = min(further.get(far, 1.0), kept * (1.0 - _loss(layout, port)))
+        seen |= further.keys()
+        reached = further
+    return reached.get(end, 1.0)
+
+
+def _loss(layout: Layout, port: PortLayout) -> float:
+    """What the port's egress declares."""
+    link = layout.topology.links[port.link]
+    shape = link.reverse if port.end else link.forward
+    return shape.loss if shape else 0.0

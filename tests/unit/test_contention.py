@@ -1,0 +1,48 @@
+"""When the contention was not the one declared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.run.contention import duty_doubts
+from tests import experiment
+
+BUSY, IDLE = {0: 0.0, 1: 0.0}, {0: 0.5, 1: 0.5}
+
+
+@pytest.mark.parametrize(
+    ("contention", "achieved", "idle", "reason"),
+    [
+        ({"load": "50%"}, 45.0, BUSY, ""),
+        ({"load": "50%"}, 59.0, BUSY, ""),
+        ({"load": "50%"}, 75.0, BUSY, "had 75 % of a CPU each, 50 % were declared; limit 10% of a CPU"),
+        # Others wanted the CPU: that is what contention is.
+        ({"load": "100%"}, 30.0, BUSY, ""),
+        (
+            {"load": "100%"},
+            30.0,
+            IDLE,
+            "had 30 % of a CPU each, 100 % were declared, though their CPUs were idle",
+        ),
+        # Two on one CPU cannot have more than half of it each.
+        ({"load": "100%", "threads": 2}, 49.0, IDLE, ""),
+        # Half a period more or less in so short a window is no error.
+        ({"load": "50%", "period": "1s"}, 100.0, BUSY, ""),
+        ({"load": "0%"}, 0.0, IDLE, ""),
+        ({"load": "50%"}, None, IDLE, ""),
+    ],
+)
+def test_hogs_that_keep_their_duty_and_hogs_that_do_not(
+    tmp_path: Path, contention: dict[str, Any], achieved: float | None, idle: dict[int, float], reason: str
+) -> None:
+    plan = experiment.plan(tmp_path, contention={"on": "server.cpus"} | contention)
+    found = duty_doubts(plan.cells[0].spec, achieved, idle, elapsed_s=1.0)
+    assert len(found) == (1 if reason else 0)
+    assert reason in "".join(found)
+
+
+def test_without_contention_there_is_no_duty(tmp_path: Path) -> None:
+    assert duty_doubts(experiment.plan(tmp_path).cells[0].spec, 0.0, IDLE, 1.0) == []

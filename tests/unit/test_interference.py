@@ -1,0 +1,46 @@
+"""Whose CPU time it was: made-up readings with a known answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.kernel.proc import Tasks
+from harness.run import interference
+
+MS = 10**6
+PLACES = {
+    1: (1, "init", 0),
+    10: (10, "client", 0),
+    20: (20, "cc1", 1),
+    30: (30, "far", 5),
+    40: (40, "napi/eth0-9", 0),
+}
+
+
+@pytest.fixture(autouse=True)
+def places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interference, "task_place", PLACES.get)
+
+
+def test_tasks_are_ours_strange_or_elsewhere() -> None:
+    before = Tasks({10: 5 * MS, 20: 1 * MS, 30: 0, 40: 0}, {})
+    after = Tasks({10: 95 * MS, 20: 11 * MS, 30: 50 * MS, 40: 7 * MS}, {})
+    loads = interference.compare(after, before, {0, 1}, {10}, 1.0)
+    assert loads.busy_ns == (90 + 10 + 7) * MS
+    assert loads.by_name == {"cc1": 10 * MS} and loads.worst_cpu_ns() == 10 * MS
+    assert loads.worst_name() == "cc1"
+
+
+def test_what_began_and_ended_in_between_is_in_its_parents_account() -> None:
+    before = Tasks({1: 0}, {1: 500 * MS})
+    after = Tasks({1: 0}, {1: 900 * MS})
+    loads = interference.compare(after, before, {0, 1}, {10}, 1.0)
+    assert loads.worst_cpu_ns() == 400 * MS and loads.worst_name() == interference.ENDED
+    assert interference.compare(after, before, {0}, {10}, 0.25).worst_cpu_ns() == 100 * MS
+    assert interference.compare(after, before, {0}, {1, 10}, 1.0).worst_cpu_ns() == 0
+
+
+def test_what_it_had_used_before_does_not_count() -> None:
+    before = Tasks({1: 0, 77: 300 * MS}, {1: 0, 77: 50 * MS})
+    after = Tasks({1: 0}, {1: 400 * MS})
+    assert interference.compare(after, before, {0}, set(), 1.0).ended_ns == 50 * MS

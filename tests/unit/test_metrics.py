@@ -1,0 +1,184 @@
+"""Figures from counters: made-up readings with a known answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from harness.kernel.proc import ProcessUsage
+from harness.run import checks
+from harness.run import metrics as metrics_of
+from harness.run.counters import Difference
+from harness.run.interference import Loads
+from harness.run.outcome import Outcome, Part
+from harness.spec.checks import Checks
+
+SECOND = 10**9
+
+
+def ticks(**states: int) -> dict[str, int]:
+    return dict.fromkeys(("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"), 0) | states
+
+
+def difference(**changes: Any) -> Difference:
+    base = Difference(
+        elapsed_ns=SECOND,
+        ticks={0: ticks(user=25, idle=75), 1: ticks(system=40, softirq=10, idle=50), 2: ticks(idle=100)},
+        net_rx={0: 5, 1: 6, 2: 0},
+        irqs={0: 7, 1: 8, 2: 0},
+        softnet={"processed": 0, "dropped": 0, "time_squeeze": 0, "received_rps": 0},
+        nodes={
+            "c": {"Udp:InDatagrams": 1000, "TcpExt:BusyPollRxPackets": 900},
+            "s": {"Udp:InDatagrams": 1010, "TcpExt:BusyPollRxPackets": 0, "link:tx_dropped": 3},
+        },
+        programs={
+            "client": ProcessUsage(cpu_ns=SECOND // 2),
+            "server": ProcessUsage(cpu_ns=SECOND // 5, voluntary=1010, involuntary=4, wait_ns=2_000_000),
+            "hog": ProcessUsage(cpu_ns=SECOND),
+        },
+        kthreads={},
+        loads=Loads(
+            7 * SECOND // 10, SECOND // 100, {0: SECOND // 25, 1: 1000}, {"cc1": SECOND // 25, "sh": 1000}
+        ),
+        clocksources=("tsc", "tsc"),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+CLIENT = {
+    "requests": 1001,
+    "answered": 1000,
+    "settle_requests": 10,
+    "lost": 1,
+    "duplicates": 2,
+    "elapsed_ns": SECOND,
+    "turnaround_p99_ns": 1500,
+    "napi_ids": [7],
+    "usage": {"cpu_ns": SECOND // 2, "voluntary": 100, "involuntary": 3},
+    "clock": {"source_resolution_ns": 1},
+}
+
+
+def outcome(**changes: Any) -> Outcome:
+    base = Outcome(
+        difference=difference(),
+        client=CLIENT,
+        server={"napi_ids": [8]},
+        hog={"cpu_ns": [SECOND]},
+        hog_threads=2,
+        protocol="udp",
+        parts=(),
+        cpus={0, 1},
+    )
+    made = dataclasses.replace(base, **changes)
+    parts = (
+        Part("client", "c", "blocking", made.client | {"readback": {}}),
+        Part("server", "s", "epoll", made.server | {"readback": {}}),
+    )
+    return dataclasses.replace(made, parts=parts)
+
+
+def test_figures_of_a_run() -> None:
+    metrics = metrics_of.run_metrics(outcome())
+    expected = {
+        "rate_rps": 1000.0,
+        "drops": 3,
+        "client_cpu_percent": 50.0,
+        "server_cpu_percent": 20.0,
+        # 0.5 s over 1000 requests and 0.2 s over the 1010 that the server saw.
+        "cpu_us_per_request": 500 + 200_000 / 1010,
+        "client_polled_percent": 90.0,
+        "server_polled_percent": 0.0,
+        "client_napi_id": 7,
+        "server_napi_id": 8,
+        "client_voluntary_per_request": 0.1,
+        "server_voluntary_per_request": 1.0,
+        "hog_achieved_percent": 50.0,
+        "set_busy_percent": 35.0,
+        "set_user_percent": 12.5,
+        "set_idle_percent": 62.5,
+        "set_softirq_percent": 5.0,
+        # 4 % of CPU 0, and 1 % that ended, wherever it ran.
+        "foreign_percent": 5.0,
+        "turnaround_p99_us": 1.5,
+    }
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)
+
+
+def test_a_run_without_an_answer_has_blanks_not_zeros() -> None:
+    silent = CLIENT | {"requests": 3, "answered": 0, "lost": 3, "settle_requests": 0, "elapsed_ns": 0}
+    quiet = difference(nodes={"c": {}, "s": {}})
+    metrics = metrics_of.run_metrics(outcome(client=silent, difference=quiet))
+    for name in ("rate_rps", "cpu_us_per_request", "client_polled_percent"):
+        assert metrics[name] is None
+
+
+def test_napi_threads_are_on_the_bill() -> None:
+    threaded = difference(kthreads={"s": SECOND // 100})
+    more = metrics_of.run_metrics(outcome(difference=threaded))["cpu_us_per_request"]
+    less = metrics_of.run_metrics(outcome())["cpu_us_per_request"]
+    assert more is not None and less is not None
+    assert more - less == pytest.approx(10_000 / 1010)
+
+
+def test_noise_is_named_and_has_limits() -> None:
+    quiet = outcome(difference=difference(loads=Loads()))
+    metrics = metrics_of.run_metrics(quiet)
+    assert checks.doubts(quiet, metrics, Checks(), {"c", "s"}) == []
+    loud = outcome(
+        difference=difference(
+            loads=Loads(SECOND, 0, {0: SECOND}, {"cc1": SECOND}),
+            clocksources=("tsc", "hpet"),
+            ticks={0: ticks(steal=10, idle=90)},
+        ),
+        cpus={0},
+    )
+    lax = Checks.model_validate({"max_foreign_share": "100%", "max_steal_share": "50%"})
+    reasons = " | ".join(checks.doubts(loud, metrics_of.run_metrics(loud), Checks(), {"c"}))
+    for part in ("cc1", "limit 5%", "stole 10.0 %", "tsc to hpet"):
+        assert part in reasons
+    assert checks.doubts(loud, metrics_of.run_metrics(loud), lax, {"c"}) == [
+        "the clock source changed from tsc to hpet during the run"
+    ]
+
+
+def test_the_whole_host_sees_all_sockets() -> None:
+    seen = metrics_of.seen_on(outcome(), "*", 0.01)
+    assert (seen.received, seen.polled, seen.napi_ids) == (2010, 900, (7, 8))
+
+
+def test_nodes_and_cpus() -> None:
+    nodes = metrics_of.node_figures(outcome())
+    assert nodes["s"]["link_drops"] == 3 and nodes["s"]["run_queue_wait_ms"] == 2.0
+    cpus = metrics_of.cpu_figures(outcome())
+    assert cpus["1"]["softirq_share"] == 0.1 and cpus["2"]["in_set"] == 0
+
+
+def test_a_base_that_is_polled_is_no_base() -> None:
+    run = outcome(difference=difference(loads=Loads()))
+    (reason,) = checks.doubts(run, metrics_of.run_metrics(run), Checks(), {"s"})
+    assert reason.startswith("900 packets of c were busy-polled though no knob asked for it")
+
+
+def test_lost_requests_are_no_answers() -> None:
+    run = outcome(client=CLIENT | {"requests": 1000, "answered": 900, "lost": 100})
+    metrics = metrics_of.run_metrics(run)
+    assert (metrics["requests"], metrics["rate_rps"]) == (900, 900.0)
+    assert "100 of 1000 requests were lost; limit 1.0%" in checks.doubts(run, metrics, Checks(), {"c", "s"})
+
+
+@pytest.mark.parametrize(("lost", "doubted"), [(20, False), (40, False), (60, True)])
+def test_a_declared_loss_is_allowed_for(lost: int, doubted: bool) -> None:
+    """2 % declared, 1 % allowed besides: 30 of 1000, and as many as chance may add, no more."""
+    run = outcome(client=CLIENT | {"requests": 1000, "answered": 1000 - lost, "lost": lost})
+    found = checks.doubts(run, metrics_of.run_metrics(run), Checks(), {"c", "s"}, declared_loss=0.02)
+    said = f"{lost} of 1000 requests were lost; limit 1.0%, besides the 2.0% that the links declare"
+    assert (said in found) == doubted
+
+
+def test_one_tick_of_steal_says_nothing() -> None:
+    short = difference(elapsed_ns=SECOND // 10, loads=Loads(), ticks={0: ticks(steal=2, idle=8)})
+    run = outcome(difference=short, cpus={0})
+    assert checks.doubts(run, metrics_of.run_metrics(run), Checks(), {"c", "s"}) == []
