@@ -148,7 +148,9 @@ def test_the_command_starts_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [*sorted((ROOT / "tools").glob("*.sh")), ROOT / ".ci" / "run"], ids=lambda path: path.name
+    "script",
+    [*sorted((ROOT / "tools").glob("*.sh")), *sorted((ROOT / "findings").glob("*.sh")), ROOT / ".ci" / "run"],
+    ids=lambda path: path.name,
 )
 def test_scripts_parse_and_run(script: Path) -> None:
     shell = "bash" if script.read_text().startswith("#!/usr/bin/env bash") else "sh"
