@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.units import Count, CpuOrder, DurationNs, OnOff, Share
-from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, Fact, Role, Scene, Wait, Workload
 from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 
 # What the load generator takes; tests/unit/test_bounds.py compares with its own.
@@ -174,7 +174,7 @@ class Generated(Workload):
         argv += ["--cooldown-ns", str(self.cooldown_ns), "--timeout-ns", str(self.timeout_ns)]
         return [*argv, "--samples", scene.log, *scene.socket_options]
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Fact]:
         """With loop, rate, arrivals, connections and threads."""
         is_open = self.loop() == "open"
         return super().described() | {
@@ -230,6 +230,8 @@ class Load(Generated):
     )
     port: Count = Field(0, ge=0, le=65535, description="port of the server; any free one if 0")
 
+    rank: ClassVar[int] = 20
+
     @model_validator(mode="after")
     def _options_fit(self) -> Load:
         if self.connect_per_request and self.protocol != "tcp":
@@ -266,12 +268,12 @@ class Load(Generated):
 
     def _sizes_fit(self) -> None:
         low = PHASES_MIN_BYTES if self.phases else MESSAGE_MIN_BYTES
-        what = "has no room for its header" + (" and the time stamps of phases" if self.phases else "")
+        least = "has no room for its header" + (" and the time stamps of phases" if self.phases else "")
         high = UDP_MAX_BYTES if self.protocol == "udp" else TCP_MAX_BYTES
         most = f"is over the {high} bytes of a {'datagram' if self.protocol == 'udp' else 'message'}"
         for key, sizes in (("size", self.size), ("response_size", self.response_size)):
             if sizes is not None:
-                check_within(key, sizes, low, high, what, most)
+                check_within(key, sizes, low, high, least, most)
 
     def wait_of(self, role: Role) -> str:
         """How the `client` or the `server` waits."""
@@ -304,7 +306,7 @@ class Load(Generated):
         argv += ["--response-size", self.response_size] if self.response_size else []
         return argv + (["--phases"] if self.phases else [])
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Fact]:
         """With sizes and the server's threads."""
         return super().described() | {
             "size_bytes": fixed_bytes(self.size),

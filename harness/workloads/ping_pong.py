@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from harness.units import DurationNs, SizeBytes
-from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, Fact, Role, Scene, Wait, Workload
 
 
 class PingPong(Workload):
@@ -24,6 +24,8 @@ class PingPong(Workload):
     timeout_ns: DurationNs = Field(
         1_000_000_000, ge=1000, le=HOUR_NS, alias="timeout", description="a UDP request is lost after this"
     )
+
+    rank: ClassVar[int] = 10
 
     def wait_of(self, role: Role) -> str:
         """How the `client` or the `server` waits."""
@@ -48,7 +50,7 @@ class PingPong(Workload):
         """A request that is lost at the very end holds the client up for its time-out."""
         return super().allowance_ns() + 2 * self.timeout_ns
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Fact]:
         """With the size of a message."""
         return super().described() | {
             "size_bytes": self.size_bytes,

@@ -25,7 +25,7 @@ def test_list() -> None:
     done = run("import", "--list")
     assert done.returncode == 0
     names = [line.split()[0] for line in done.stdout.splitlines()]
-    assert names == ["irqsuspend", "sockperf", "netperf", "neper", "iperf3", "hdrhistogram", "auto"]
+    assert names == ["irqsuspend", "hdrhistogram", "iperf3", "neper", "netperf", "sockperf", "auto"]
 
 
 def test_irqsuspend_from_raw_files_to_a_comparison(tmp_path: Path) -> None:

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from harness.errors import InputError
-from harness.importers import FORMATS, Options, choose_format, import_results
+from harness.formats.hdrcodec import CodecError, decode
+from harness.importers import FORMATS, ImportOptions, choose_format, import_results
 from harness.importers.files import gather
-from harness.importers.hdrcodec import CodecError, decode
-from harness.importers.model import ImportedRun, Reading
+from harness.importers.model import ImportedRun, ImportedRuns
 from tests.unit import foreign
 
 REAL = Path(__file__).parents[1] / "golden" / "import"
 
 
-def read(name: str, path: Path, **options: str) -> Reading:
-    return FORMATS[name].read(gather(path), Options(**options))  # type: ignore[arg-type]
+def read(name: str, path: Path, **options: str) -> ImportedRuns:
+    return FORMATS[name].read(gather(path), ImportOptions(**options))  # type: ignore[arg-type]
 
 
 def one(name: str, path: Path, text: str | None = None, **options: str) -> ImportedRun:
