@@ -52,6 +52,9 @@ TEXTS: dict[str, list[str]] = {
         (REAL / "table.hgrm").read_text(),
     ],
 }
+# A format that has no look-alike above is fuzzed with the outputs that bear its name.
+for _name in set(FORMATS) - set(TEXTS):
+    TEXTS[_name] = [path.read_text() for path in sorted(REAL.glob(f"{_name}*"))] or [""]
 JUNK = [
     "",
     "\0",

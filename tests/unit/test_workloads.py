@@ -256,7 +256,7 @@ def test_commands_are_words_with_places() -> None:
 
 def test_every_kind_says_its_loop_and_nodes() -> None:
     command = {"client": "x", "figures": {"a": {"json": "b"}}}
-    for kind in ("ping-pong", "load", "sockperf", "iperf3", "netperf", "memcached", "command"):
+    for kind in WORKLOADS:
         workload = make(kind, **(command if kind == "command" else {}))
         described = workload.described()
         assert described["loop"] in ("open", "closed") and described["kind"] == kind
