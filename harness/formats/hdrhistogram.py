@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from harness.formats.hdrcodec import CodecError, decode
-from harness.formats.latency import LEVELS, UNITS_US, put_latencies
+from harness.formats.latency import LEVELS, UNITS_US, put_latencies, weighted_quantile
 from harness.formats.model import Basis, Format, Head, Note, ReadOptions, Result
 from harness.formats.numbers import amount, count, ratio
 from harness.formats.text import Line, plain
-from harness.formats.weighted import weighted_quantile
 
 _LEGEND = "Interval_Compressed_Histogram"
 _TABLE = re.compile(r"\"?Value\"?[ ,\t]+\"?Percentile\"?[ ,\t]+\"?TotalCount\"?")

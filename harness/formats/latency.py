@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from harness.formats.model import Basis, Result
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 LEVELS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
 """Names and shares of the quantiles that have columns."""
@@ -39,3 +44,19 @@ def put_latencies(
     if "p99_9" in known and "p50" in known:
         result.metrics[f"{prefix}_jitter_us"] = known["p99_9"] - known["p50"]
     result.environment["latency_basis"] = _BASES[basis]
+
+
+def weighted_quantile(
+    values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], level: float
+) -> float | None:
+    """The least value that at least a share `level` of the weight does not exceed; None without weight."""
+    import numpy as np
+
+    keep = (weights > 0) & np.isfinite(values)
+    values, weights = values[keep], weights[keep]
+    if not values.size:
+        return None
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    place = int(np.searchsorted(reached, level * reached[-1] * (1 - 1e-12)))
+    return float(values[order][min(place, values.size - 1)])

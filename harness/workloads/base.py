@@ -91,6 +91,8 @@ class Workload(BaseModel):
     packages: ClassVar[dict[str, str]] = {}
     # The signal that makes a foreign client in the background end, and still print what it knows.
     stop_signal: ClassVar[str] = "SIGTERM"
+    # What the server's port speaks where that is not what the data go by.
+    control: ClassVar[Literal["tcp", ""]] = ""
     # Has the kind request times, so that a run without any has failed?
     has_requests: ClassVar[bool] = True
     # What was done to the program's own figures to make them round-trip times, in words; "" for nothing.
@@ -125,7 +127,7 @@ class Workload(BaseModel):
 
     def wait_of(self, role: Role) -> str:
         """How the role waits for a message; "" where that is the program's own affair."""
-        return ""
+        return str(getattr(self, f"{role}_wait", None) or getattr(self, "wait", ""))
 
     def has_server(self) -> bool:
         """Is there a program to start on the server's node?"""
@@ -183,7 +185,7 @@ class Workload(BaseModel):
 
     def readiness_protocol(self) -> str:
         """Whether it is a TCP or a UDP port that shows the server ready."""
-        return self.transport()
+        return self.control or self.transport()
 
     def described(self) -> dict[str, Fact]:
         """The workload as flat columns, without the prefix `workload_`."""

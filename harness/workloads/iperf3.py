@@ -35,6 +35,7 @@ class Iperf3(Workload):
     packages: ClassVar[dict[str, str]] = {"client": "iperf3", "server": "iperf3"}
     stop_signal: ClassVar[str] = "SIGINT"
     has_requests: ClassVar[bool] = False
+    control: ClassVar[Literal["tcp", ""]] = "tcp"
 
     @model_validator(mode="after")
     def _udp_fits(self) -> Iperf3:
@@ -65,10 +66,6 @@ class Iperf3(Workload):
     def takes_ns(self) -> int:
         """Its times are in whole seconds."""
         return (math.ceil(self.duration_ns / 1e9) + math.ceil(self.warmup_ns / 1e9)) * 10**9
-
-    def readiness_protocol(self) -> str:
-        """The control connection is TCP, whatever the data go by."""
-        return "tcp"
 
     def read(self, output: ProgramOutput) -> Reading:
         """What the receiver got where it says so; for a client stopped half-way, the mean over its intervals."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.units import Count, CpuOrder, DurationNs, OnOff, Share
-from harness.workloads.base import HOUR_NS, Fact, Role, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, Fact, Scene, Wait, Workload
 from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 
 # What the load generator takes; tests/unit/test_bounds.py compares with its own.
@@ -274,10 +274,6 @@ class Load(Generated):
         for key, sizes in (("size", self.size), ("response_size", self.response_size)):
             if sizes is not None:
                 check_within(key, sizes, low, high, least, most)
-
-    def wait_of(self, role: Role) -> str:
-        """How the `client` or the `server` waits."""
-        return (self.client_wait if role == "client" else self.server_wait) or self.wait
 
     def threads_of_server(self) -> int:
         """A thread per connection where each blocks on one; else what was declared, or one."""

@@ -53,7 +53,7 @@ class Memcached(Generated):
 
     def wait_of(self, role: Role) -> str:
         """memcached waits by epoll (libevent)."""
-        return "epoll" if role == "server" else self.client_wait or self.wait
+        return "epoll" if role == "server" else super().wait_of(role)
 
     def server(self, scene: Scene) -> list[str]:
         """In the foreground, TCP only, room for every connection.

@@ -32,6 +32,7 @@ class Netperf(Workload):
     rank: ClassVar[int] = 50
     packages: ClassVar[dict[str, str]] = {"client": "netperf", "server": "netperf"}
     has_requests: ClassVar[bool] = False
+    control: ClassVar[Literal["tcp", ""]] = "tcp"
 
     def transport(self) -> str:
         """By the test's name."""
@@ -54,10 +55,6 @@ class Netperf(Workload):
     def takes_ns(self) -> int:
         """Its times are in whole seconds."""
         return (math.ceil(self.duration_ns / 1e9)) * 10**9
-
-    def readiness_protocol(self) -> str:
-        """The control connection is TCP, whatever the data go by."""
-        return "tcp"
 
     def read(self, output: ProgramOutput) -> Reading:
         """Its rates, and of a request-response test its latencies."""

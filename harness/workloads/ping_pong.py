@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from harness.units import DurationNs, SizeBytes
-from harness.workloads.base import HOUR_NS, Fact, Role, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, Fact, Scene, Wait, Workload
 
 
 class PingPong(Workload):
@@ -26,11 +26,6 @@ class PingPong(Workload):
     )
 
     rank: ClassVar[int] = 10
-
-    def wait_of(self, role: Role) -> str:
-        """How the `client` or the `server` waits."""
-        own = self.client_wait if role == "client" else self.server_wait
-        return own or self.wait
 
     def server(self, scene: Scene) -> list[str]:
         """Our own generator's server."""

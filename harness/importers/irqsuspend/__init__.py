@@ -91,7 +91,7 @@ def _run(members: list[tuple[Name, SourceFile]], reading: ImportedRuns, publishe
         workload={"kind": "memcached", "protocol": "tcp", "from": "clients", "to": "server"},
         files=[file.name for _, file in members],
     )
-    parts = Parts()
+    parts = Parts(run)
     for name, file in members:
         _read_kind(name, file, parts, reading)
     there = {name.kind for name, _ in members}
@@ -100,7 +100,7 @@ def _run(members: list[tuple[Name, SourceFile]], reading: ImportedRuns, publishe
             reading.note(
                 f"{kind}-{first.label}", 0, "there is no such file; what it holds is blank in the run"
             )
-    parts.fill(run, published)
+    parts.finish(published)
     _judge(run, parts, published)
     return run
 

@@ -66,7 +66,7 @@ def tcp(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         return
     names = ("sent_segments_count", "retransmits", "timeouts_count")
     parts.clients |= dict(zip(names, sums, strict=True))
-    parts.metrics["retransmits"] = float(sums[1])
+    parts.run.metrics["retransmits"] = float(sums[1])
 
 
 def stats(lines: Iterator[Line], parts: Parts, note: Note) -> None:

@@ -47,7 +47,7 @@ def sar(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     for line in lines:
         words = line.text.split()
         if kernel := _KERNEL.match(line.text):
-            parts.environment.setdefault("kernel", plain(kernel[1]))
+            parts.run.environment.setdefault("kernel", plain(kernel[1]))
         if "CPU" in words and "%idle" in words:
             header = words[words.index("CPU") :]
         elif header and words and not words[0][0].isdigit():
@@ -57,7 +57,7 @@ def sar(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         return
     # The row `all` is the mean of the others; it counts only where it is alone.
     single = {cpu: shares for cpu, shares in averages.items() if cpu != "all"}
-    parts.cpus |= {cpu: {**shares, "in_set": 1} for cpu, shares in (single or averages).items()}
+    parts.run.cpus |= {cpu: {**shares, "in_set": 1} for cpu, shares in (single or averages).items()}
 
 
 def _average(
@@ -85,7 +85,7 @@ def setup(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     values: dict[str, list[str]] = {}
     for line in lines:
         if kernel := _NODENAME.match(line.text):
-            parts.environment["kernel"] = plain(kernel[1])
+            parts.run.environment["kernel"] = plain(kernel[1])
         if adaptive := _ADAPTIVE.match(line.text):
             values.setdefault("adaptive-rx", []).append(adaptive[1])
             values.setdefault("adaptive-tx", []).append(adaptive[2])
@@ -95,7 +95,7 @@ def setup(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         note(0, "it names none of the settings of the campaign")
     for name, met in values.items():
         # Per-NAPI settings come once per NAPI; usually they are all the same.
-        parts.knobs.append(_knob(name, " ".join(dict.fromkeys(met))))
+        parts.run.knobs.append(_knob(name, " ".join(dict.fromkeys(met))))
 
 
 def _knob(name: str, value: str) -> dict[str, Value]:

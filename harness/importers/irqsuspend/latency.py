@@ -59,19 +59,19 @@ def _read_row(line: Line, words: list[str], header: tuple[str, ...], parts: Part
         if value is None:
             note(line.number, f"{name} is {text[:40]!r}, which is no number")
         elif name in _COLUMNS:
-            parts.metrics[_COLUMNS[name]] = value
+            parts.run.metrics[_COLUMNS[name]] = value
 
 
 def _rate(line: Line, match: re.Match[str], parts: Parts, note: Note) -> None:
-    parts.metrics["rate_rps"] = amount(match[1])
-    if parts.metrics["rate_rps"] is None:
+    parts.run.metrics["rate_rps"] = amount(match[1])
+    if parts.run.metrics["rate_rps"] is None:
         note(line.number, f"Total QPS is {match[1][:40]!r}, which is no number")
     queries, seconds = count(match[2] or ""), amount(match[3] or "")
     if queries is None or seconds is None:
         note(line.number, "the line does not say how many queries were made in how long")
         return
     parts.queries = float(queries)
-    parts.metrics |= {"requests": float(queries), "elapsed_s": seconds}
+    parts.run.metrics |= {"requests": float(queries), "elapsed_s": seconds}
 
 
 def memcached(lines: Iterator[Line], parts: Parts, note: Note) -> None:
@@ -82,7 +82,7 @@ def memcached(lines: Iterator[Line], parts: Parts, note: Note) -> None:
             parts.server["cpu_set"] = match[1]
             known = True
         if "mutilate" in line.text and (match := _DURATION.search(line.text)):
-            parts.workload["duration_s"] = float(match[1])
+            parts.run.workload["duration_s"] = float(match[1])
             known = True
     if not known:
         note(0, "it holds none of the campaign's command lines")

@@ -57,32 +57,27 @@ def natural(key: tuple[str, int, str, int]) -> tuple[object, ...]:
 
 @dataclass
 class Parts:
-    """What the files of one run said. Counts are None when no file gave them."""
+    """One run while its files are read, and what needs more than one of them. Counts are None when no file gave them.
 
-    metrics: dict[str, float | None] = field(default_factory=dict)
+    server, clients: rows of nodes.csv; markers: the campaign's own words of failure; broken: files that are cut short;
+    misses: requests for keys that the server lacked; queries: answered requests of the whole run.
+    """
+
+    run: ImportedRun
     server: dict[str, Value] = field(default_factory=dict)
     clients: dict[str, Value] = field(default_factory=dict)
-    cpus: dict[str, dict[str, float]] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
-    workload: dict[str, str | float] = field(default_factory=dict)
-    knobs: list[dict[str, Value]] = field(default_factory=list)
     markers: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     misses: int = 0
     queries: float | None = None
 
-    def fill(self, run: ImportedRun, published: bool) -> None:
-        """Put everything into the run, and work out what needs more than one file."""
-        run.metrics |= self.metrics
-        run.environment |= self.environment
-        run.workload |= self.workload
-        run.nodes |= {
-            name: part for name, part in (("server", self.server), ("clients", self.clients)) if part
-        }
-        run.cpus |= self.cpus
-        run.knobs += self.knobs
-        if self.cpus:
-            run.metrics["set_busy_percent"] = busy_percent(self.cpus)
+    def finish(self, published: bool) -> None:
+        """Work out what needs more than one file. published: as the campaign's published tables have it."""
+        run = self.run
+        parts = {"server": self.server, "clients": self.clients}
+        run.nodes |= {name: part for name, part in parts.items() if part}
+        if run.cpus:
+            run.metrics["set_busy_percent"] = busy_percent(run.cpus)
         queries = self.queries if published else self._queries_in_window()
         self.server["perf_queries_count"] = queries
         run.metrics["cycles_per_query"] = ratio(self.count("cycles_count"), queries)
@@ -97,7 +92,7 @@ class Parts:
 
     def _queries_in_window(self) -> float | None:
         """Queries answered while perf counted: it watched only the middle of the run."""
-        window, rate = self.count("perf_window_s"), self.metrics.get("rate_rps")
+        window, rate = self.count("perf_window_s"), self.run.metrics.get("rate_rps")
         return None if window is None or rate is None else rate * window
 
 
