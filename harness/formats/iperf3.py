@@ -32,7 +32,7 @@ class Iperf3Json(Format):
         )
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
-        """One result per document."""
+        """One result per JSON document, or per stream of events."""
         return map(_result, _documents(lines, note))
 
 
@@ -134,17 +134,17 @@ def _of_intervals(document: Json) -> Json:
 def _tcp_rtt(streams: object) -> dict[str, float]:
     """Over the streams' senders. A receiver does not know the sender's RTT and writes 0."""
     senders = [_part(stream, "sender") for stream in streams] if isinstance(streams, list) else []
-    found: dict[str, float] = {}
+    estimates: dict[str, float] = {}
     for name in ("min", "mean", "max"):
         values = [value for sender in senders if (value := _number(sender, f"{name}_rtt"))]
         if values:
             whole = {"min": min(values), "mean": sum(values) / len(values), "max": max(values)}
-            found[f"tcp_rtt_{name}_us"] = whole[name]
-    return found
+            estimates[f"tcp_rtt_{name}_us"] = whole[name]
+    return estimates
 
 
 def _known(**numbers: float | None) -> dict[str, float]:
-    """Those that are there."""
+    """The numbers without those that are missing."""
     return {name: number for name, number in numbers.items() if number is not None}
 
 

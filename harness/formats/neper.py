@@ -32,7 +32,7 @@ class NeperSamples(Format):
         return head.text.lstrip("\ufeff").startswith(",".join(_NEEDED[:2])) and "flow_id" in head.text
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
-        """One result."""
+        """One result, over all intervals and flows."""
         result = Result(workload={"kind": "neper"})
         if rows := _rows(lines, note):
             _fill(result, rows, note)

@@ -72,7 +72,7 @@ class NetperfOmni(Format):
         return any(sign in head.text for sign in signs) or sum(key in SELECTORS for key in keys) >= 2
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
-        """Every result found."""
+        """A result per line of values under a header, and per set of keys."""
         for values, banner in _results(lines, note):
             yield _result(values, banner, options, note)
 

@@ -139,7 +139,7 @@ class Command(Workload):
         return self
 
     def loop(self) -> str:
-        """As declared."""
+        """What the file declares: nobody can see it from outside."""
         return self.loop_kind
 
     def has_server(self) -> bool:
@@ -147,15 +147,15 @@ class Command(Workload):
         return self.server_command is not None
 
     def ready_text(self) -> str:
-        """As declared."""
+        """The regular expression that the file declares."""
         return self.ready or ""
 
     def server(self, scene: Scene) -> list[str]:
-        """With its places filled in."""
+        """The declared words, with {address}, {port} and {duration_s} replaced."""
         return self._filled(self.server_command or (), scene)
 
     def client(self, scene: Scene) -> list[str]:
-        """With its places filled in."""
+        """The declared words, with {address}, {port} and {duration_s} replaced."""
         return self._filled(self.client_command, scene)
 
     def _filled(self, words: tuple[str, ...], scene: Scene) -> list[str]:
@@ -169,7 +169,7 @@ class Command(Workload):
         return out
 
     def allowance_ns(self) -> int:
-        """As declared."""
+        """The time-out that the file declares."""
         return self.timeout_ns
 
     def read(self, output: ProgramOutput) -> Reading:
@@ -186,7 +186,7 @@ class Command(Workload):
         return Reading({"elapsed_ns": output.elapsed_ns}, dict(metrics))
 
     def described(self) -> dict[str, Fact]:
-        """With the commands."""
+        """The facts of every workload, and both command lines."""
         return super().described() | {
             "client_command": shlex.join(self.client_command),
             "server_command": shlex.join(self.server_command or ()) or None,

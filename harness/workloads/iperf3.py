@@ -75,7 +75,7 @@ class Iperf3(Workload):
         return Reading.of_result(result)
 
     def described(self) -> dict[str, Fact]:
-        """With the streams."""
+        """The facts of every workload, and how many streams there are."""
         loop = "open" if self.rate_bps else "closed"
         return super().described() | {"loop": loop, "connections": self.streams, "threads": 1}
 

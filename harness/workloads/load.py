@@ -134,16 +134,16 @@ class Generated(Workload):
         return self
 
     def loop(self) -> str:
-        """As declared, else open where a rate is given."""
+        """The declared loop; without one it is open where a rate is given."""
         return self.loop_kind or ("closed" if self.rate_rps is None else "open")
 
     def of_block(self, block: int, place: int = 0) -> Self:
-        """With a seed of its own, made from the file's."""
+        """The workload with a seed of its own for this repetition, made from the file's seed."""
         made = hashlib.sha256(f"{self.seed}/{block}/{place}".encode()).digest()
         return self.model_copy(update={"seed": int.from_bytes(made[:8]) >> 1})
 
     def cpus(self) -> tuple[int, ...]:
-        """Those of its threads."""
+        """The CPUs that the file pins threads of client and server to."""
         return (*(self.thread_cpus or ()), *(getattr(self, "server_thread_cpus", None) or ()))
 
     def allowance_ns(self) -> int:
@@ -175,7 +175,7 @@ class Generated(Workload):
         return [*argv, "--samples", scene.log, *scene.socket_options]
 
     def described(self) -> dict[str, Fact]:
-        """With loop, rate, arrivals, connections and threads."""
+        """The facts of every workload, and loop, rate, arrivals, connections and threads."""
         is_open = self.loop() == "open"
         return super().described() | {
             "rate_rps": self.rate_rps,
@@ -303,7 +303,7 @@ class Load(Generated):
         return argv + (["--phases"] if self.phases else [])
 
     def described(self) -> dict[str, Fact]:
-        """With sizes and the server's threads."""
+        """The facts of every workload of our client, and sizes and the server's side."""
         return super().described() | {
             "size_bytes": fixed_bytes(self.size),
             "sizes": None if fixed_bytes(self.size) else self.size,

@@ -72,7 +72,7 @@ class Memcached(Generated):
         return argv + (["--preload"] if self.preload else [])
 
     def described(self) -> dict[str, Fact]:
-        """With the mix."""
+        """The facts of every workload of our client, and the mix of requests."""
         return super().described() | {
             "server_threads": self.server_threads,
             "sizes": f"key {self.key_size}, value {self.value_size}",

@@ -57,14 +57,14 @@ class Netperf(Workload):
         return (math.ceil(self.duration_ns / 1e9)) * 10**9
 
     def read(self, output: ProgramOutput) -> Reading:
-        """Its rates, and of a request-response test its latencies."""
+        """Its rate; of a request-response test also its latencies, as it summarises them."""
         result, findings = read_output(NetperfOmni(), output.client)
         if not (result.metrics.get("rate_rps") or result.metrics.get("throughput_bps")):
             raise ValueError("; ".join(findings) or "it measured nothing")
         return Reading.of_result(result)
 
     def described(self) -> dict[str, Fact]:
-        """With the test."""
+        """The facts of every workload, and the test and its size."""
         return super().described() | {
             "mode": self.test,
             "size_bytes": self.size_bytes,

@@ -46,7 +46,7 @@ class PingPong(Workload):
         return super().allowance_ns() + 2 * self.timeout_ns
 
     def described(self) -> dict[str, Fact]:
-        """With the size of a message."""
+        """The facts of every workload, and size and time-out."""
         return super().described() | {
             "size_bytes": self.size_bytes,
             "connections": 1,

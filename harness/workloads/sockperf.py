@@ -130,7 +130,7 @@ class Sockperf(Workload):
         return Reading(result, {}, log.samples)
 
     def described(self) -> dict[str, Fact]:
-        """With mode, size and rate."""
+        """The facts of every workload, and mode, size and rate."""
         return super().described() | {
             "mode": self.mode,
             "conversion": self.conversion + ("" if self.loop() == "closed" else _FROM_SEND),

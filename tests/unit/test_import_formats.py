@@ -250,6 +250,13 @@ def test_hdr_tags_are_cases(tmp_path: Path) -> None:
     assert [(run.case, run.metrics["requests"]) for run in reading.runs] == [("log", 50), ("log get", 100)]
 
 
+def test_hdr_tags_name_their_own_cases_and_keep_the_repetition(tmp_path: Path) -> None:
+    lines = foreign.hdr_line({5: 50}, tag="READ-st") + foreign.hdr_line({7: 70}, tag="READ-rt")
+    (tmp_path / "log-3.hlog").write_text(foreign.HDR_HEAD + lines)
+    runs = read("hdrhistogram", tmp_path).runs
+    assert [(run.case, run.block) for run in runs] == [("log READ-st", 3), ("log READ-rt", 3)]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
