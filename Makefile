@@ -42,6 +42,7 @@ bench: env-dev
 docs: env-dev
 	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md
 	@.venv/bin/python -m tools.experiment_doc
+	@.venv/bin/python -m tools.importing_doc
 	@.venv/bin/python -m tools.topology_pictures
 
 # A claim holds only where both runs of it agree. ARGS=--quick: 10 minutes instead of 35.

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 # Lowest first. A room (the first name after `harness`) imports only from lower floors; add a new room here.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("__init__", "columns", "errors", "stats", "units"),
+    ("__init__", "columns", "errors", "formats", "stats", "units"),
     ("kernel", "knobs", "loadgen", "mininet", "signals", "store", "workloads"),
     ("spec",),
     ("plan", "tables", "topology", "host"),
@@ -33,8 +33,9 @@ MACHINE = {"kernel", "testbed", "run", "host", "places"}
 ONLY: dict[str, set[str]] = {
     "stats": set(),
     "columns": set(),
+    "formats": set(),
     "knobs": {"errors", "units"},
-    "workloads": {"errors", "units"},
+    "workloads": {"errors", "formats", "units"},
 }
 # The floor: what only harness.kernel may import, call by name, or spell at the start of a string.
 FLOOR = "kernel"

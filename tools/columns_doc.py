@@ -8,7 +8,7 @@ from harness.columns import Column
 HEAD = """\
 # Columns of the result tables
 
-Made by `python -m tools.columns_doc > docs/columns.md` from `harness/columns.py`; a test keeps the two equal.
+Made by `python -m tools.columns_doc > docs/columns.md` from `harness/columns/`; a test keeps the two equal.
 
 A result set holds five CSV files: one row per run in `runs.csv`, per run and node in `nodes.csv`, per run
 and written setting in `knobs.csv`, per run and CPU in `cpus.csv`, per cell in `summary.csv`. UTF-8, commas,
@@ -65,7 +65,7 @@ def document() -> str:
     lines = [HEAD.format(suffixes=suffixes).rstrip("\n")]
     lines += _table("runs.csv", columns.RUN_COLUMNS, better=True)
     lines += ["", "*Main* metrics are summarised in summary.csv and shown in tables."]
-    lines += _table("runs.csv of imported sets, where the source has it", _IMPORTED, better=True)
+    lines += _table("runs.csv, where an imported or measured program tells it", _IMPORTED, better=True)
     lines += _table("nodes.csv", columns.NODES)
     lines += _table("knobs.csv", columns.KNOBS)
     lines += _table("cpus.csv", columns.CPUS)

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
-from harness.importers import FORMATS, Imported, Options, import_results
+from harness.importers import FORMATS, Imported, ImportOptions, import_results
 
 _SHOWN = 5
 
@@ -31,7 +31,9 @@ def import_(arguments: argparse.Namespace) -> int:
         arguments.output,
         datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         name=arguments.name,
-        options=Options(arguments.case, arguments.compat, arguments.unit, arguments.basis),
+        options=ImportOptions(
+            case=arguments.case, compat=arguments.compat, unit=arguments.unit, basis=arguments.basis
+        ),
         manifest={"command": sys.argv},
     )
     _report(done)

@@ -1,4 +1,4 @@
-"""Columns that only imported result sets have."""
+"""Columns that only other programs' output fills: in imported sets, and in runs of such a program."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ IMPORTED_METRICS = (
         )
     ),
 )
-"""Columns that only imported runs have; they follow all others in runs.csv, by name."""
+"""Columns that only some programs fill, imported or run; they follow all others in runs.csv, by name."""

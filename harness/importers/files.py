@@ -6,38 +6,19 @@ import codecs
 import hashlib
 import io
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.formats.text import Line, plain, without_colour
 
 MAX_LINE = 4 << 20
 """Characters of one line that are read; a compressed histogram of any real size fits."""
 
 MAX_FILES = 200_000
 HEAD = 4096
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
-
-
-def plain(text: str, width: int = 200) -> str:
-    """Text that any table can hold: what cannot be printed or encoded is written out, the rest cut at `width`."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-    return text if len(text) <= width else text[: width - 3] + "..."
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line without its end. number: from 1; cut: it was longer than MAX_LINE; ended: the file goes on behind it."""
-
-    number: int
-    text: str
-    cut: bool = False
-    ended: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,7 +42,7 @@ class SourceFile:
                 while cut and (rest := text.readline(MAX_LINE)) and not rest.endswith("\n"):
                     pass
                 ended = cut or piece.endswith("\n")
-                yield Line(number, _ANSI.sub("", piece.rstrip("\r\n")), cut, ended)
+                yield Line(number, without_colour(piece.rstrip("\r\n")), cut, ended)
 
     def head(self) -> str:
         """The first characters, for sniffing; empty when it cannot be read."""
@@ -70,7 +51,7 @@ class SourceFile:
                 data = raw.read(HEAD)
         except OSError:
             return ""
-        return _ANSI.sub("", data.decode(_encoding(data), "replace"))
+        return without_colour(data.decode(_encoding(data), "replace"))
 
     def sha256(self) -> str:
         """Its digest. Raises OSError."""
@@ -79,7 +60,7 @@ class SourceFile:
 
 
 @dataclass
-class Files:
+class SourceFiles:
     """The files below a path in the order of their names, and what could not be taken (name, why)."""
 
     root: Path
@@ -87,56 +68,56 @@ class Files:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
-def gather(path: str | Path) -> Files:
+def gather(path: str | Path) -> SourceFiles:
     """The regular files at or below `path`. Raises InputError when there is no such path."""
     root = Path(path)
-    found = Files(root)
+    files = SourceFiles(root)
     try:
         is_directory = stat.S_ISDIR(os.stat(root).st_mode)
     except (OSError, ValueError) as error:
         raise InputError("import", on=str(path), got=getattr(error, "strerror", "") or str(error)) from error
     if is_directory:
-        _walk(found)
+        _walk(files)
     else:
-        _take(found, root, plain(root.name))
-    return found
+        _take(files, root, plain(root.name))
+    return files
 
 
-def _walk(found: Files) -> None:
+def _walk(files: SourceFiles) -> None:
     def unreadable(error: OSError) -> None:
-        found.skipped.append((_below(found.root, Path(error.filename)), error.strerror or "unreadable"))
+        files.skipped.append((_below(files.root, Path(error.filename)), error.strerror or "unreadable"))
 
     # Directory links are not followed: they lead in circles, or out of what the user named.
-    for top, directories, names in os.walk(found.root, onerror=unreadable, followlinks=False):
-        if top != str(found.root) and {"manifest.json", "plan.json"} <= set(names):
-            found.skipped.append(
-                (_below(found.root, Path(top)), "a result set of pollbench's own is left out")
+    for top, directories, names in os.walk(files.root, onerror=unreadable, followlinks=False):
+        if top != str(files.root) and {"manifest.json", "plan.json"} <= set(names):
+            files.skipped.append(
+                (_below(files.root, Path(top)), "a result set of pollbench's own is left out")
             )
             directories.clear()
             continue
         directories.sort()
         for name in directories:
             if os.path.islink(os.path.join(top, name)):
-                where = _below(found.root, Path(top, name))
-                found.skipped.append((where, "a link to a directory is not followed"))
+                where = _below(files.root, Path(top, name))
+                files.skipped.append((where, "a link to a directory is not followed"))
         for name in sorted(names):
-            if len(found.files) >= MAX_FILES:
-                found.skipped.append((".", f"there are more than {MAX_FILES} files; the rest is left out"))
+            if len(files.files) >= MAX_FILES:
+                files.skipped.append((".", f"there are more than {MAX_FILES} files; the rest is left out"))
                 return
-            _take(found, Path(top, name), _below(found.root, Path(top, name)))
+            _take(files, Path(top, name), _below(files.root, Path(top, name)))
 
 
-def _take(found: Files, path: Path, name: str) -> None:
+def _take(files: SourceFiles, path: Path, name: str) -> None:
     try:
         status = os.stat(path)
     except OSError as error:
-        found.skipped.append((name, error.strerror or str(error)))
+        files.skipped.append((name, error.strerror or str(error)))
         return
     # Opening a FIFO would wait for ever, and a device may do anything.
     if not stat.S_ISREG(status.st_mode):
-        found.skipped.append((name, "it is no regular file"))
+        files.skipped.append((name, "it is no regular file"))
         return
-    found.files.append(SourceFile(path, name, status.st_size))
+    files.files.append(SourceFile(path, name, status.st_size))
 
 
 def _below(root: Path, path: Path) -> str:
@@ -162,8 +143,3 @@ def _encoding(head: bytes) -> str:
         if zeros and zeros.count(0) > 0.9 * len(zeros) and others.count(0) < 0.1 * len(others) + 1:
             return name
     return "utf-8"
-
-
-def looks_binary(text: str) -> bool:
-    """Does it hold what no text file holds: control characters, or bytes that were not text?"""
-    return "\ufffd" in text or bool(_UNSEEN.search(text))

@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import InputError
-from harness.importers.files import Files, gather, plain
-from harness.importers.formats import choose_format
-from harness.importers.model import Finding, Format, ImportedRun, Options, Reading
+from harness.formats.text import plain
+from harness.importers.choose import choose_format
+from harness.importers.files import SourceFiles, gather
+from harness.importers.model import ImportedRun, ImportedRuns, Importer, ImportFinding, ImportOptions
 from harness.store import ResultSet
 from harness.tables import to_csv, write_tables
 
@@ -29,7 +30,7 @@ class Imported:
 
     results: ResultSet
     format: str
-    reading: Reading
+    reading: ImportedRuns
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def import_results(
     stamp: str,
     *,
     name: str = "",
-    options: Options | None = None,
+    options: ImportOptions | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> Imported:
     """Read foreign files and write base_dir/NAME/STAMP.
@@ -80,7 +81,7 @@ def import_results(
     """
     files = gather(path)
     chosen = choose_format(format_name, files)
-    options = options or Options()
+    options = options or ImportOptions()
     reading = chosen.read(files, options)
     if not reading.runs:
         raise InputError(
@@ -99,15 +100,15 @@ def import_results(
     return Imported(results, chosen.name, reading)
 
 
-def _first(findings: list[Finding]) -> str:
+def _first(findings: list[ImportFinding]) -> str:
     return f" ({findings[0].file}: {findings[0].text})" if findings else ""
 
 
 def _write(
-    files: Files,
-    chosen: Format,
-    options: Options,
-    reading: Reading,
+    files: SourceFiles,
+    chosen: Importer,
+    options: ImportOptions,
+    reading: ImportedRuns,
     where: tuple[Path, str, str],
     manifest: Mapping[str, Any],
 ) -> ResultSet:
@@ -137,7 +138,9 @@ def _run_ids(format_name: str, runs: list[ImportedRun]) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def _origin(files: Files, chosen: Format, options: Options, reading: Reading) -> dict[str, Any]:
+def _origin(
+    files: SourceFiles, chosen: Importer, options: ImportOptions, reading: ImportedRuns
+) -> dict[str, Any]:
     """The manifest's account: source, format, what was said and assumed, and every file with its hash."""
     listed = []
     for file in files.files:
@@ -153,7 +156,7 @@ def _origin(files: Files, chosen: Format, options: Options, reading: Reading) ->
         "options": {key: value for key, value in vars(options).items() if value},
         "conversions": reading.conversions,
         "findings": len(reading.findings),
-        "first_findings": [f"{each.file}: {each.text}" for each in reading.findings[:3]],
+        "first_findings": [f"{finding.file}: {finding.text}" for finding in reading.findings[:3]],
         "files": listed,
     }
 
@@ -183,13 +186,13 @@ def _record(run_id: str, order: int, run: ImportedRun) -> dict[str, Any]:
     }
 
 
-def findings_frame(findings: list[Finding]) -> pd.DataFrame:
+def findings_frame(findings: list[ImportFinding]) -> pd.DataFrame:
     """imports.csv: one row per finding, file by file."""
     return pd.DataFrame(
         {
-            "file": pd.array([each.file for each in findings], dtype="str"),
-            "line": pd.array([each.line or None for each in findings], dtype="float64"),
-            "finding": pd.array([each.text for each in findings], dtype="str"),
+            "file": pd.array([finding.file for finding in findings], dtype="str"),
+            "line": pd.array([finding.line or None for finding in findings], dtype="float64"),
+            "finding": pd.array([finding.text for finding in findings], dtype="str"),
         }
     )
 

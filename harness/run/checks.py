@@ -67,7 +67,10 @@ def _noise(outcome: Outcome, metrics: dict[str, Any], checks: Checks) -> list[st
 
 def _losses(metrics: dict[str, Any], checks: Checks, declared: float) -> list[str]:
     """Lost requests are in no quantile, so a run that lost many looks better than it was."""
-    lost, answered = metrics.get("lost") or 0, metrics.get("requests") or 0
+    if metrics.get("requests") is None:
+        # A stream has no requests: its program counts lost datagrams.
+        return []
+    lost, answered = metrics.get("lost") or 0, metrics["requests"]
     sent = lost + answered
     chance = _SIGMAS * math.sqrt(sent * declared * (1 - declared))
     if lost <= (declared + checks.max_lost_share) * sent + chance:

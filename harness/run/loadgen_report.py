@@ -80,7 +80,7 @@ def throughput_bps(client: dict[str, Any]) -> float | None:
     return float(8e9 * (client["bytes_sent"] + client["bytes_received"]) / elapsed_ns)
 
 
-def doubts(client: dict[str, Any], checks: Checks, arrivals: str | None) -> list[str]:
+def doubts(client: dict[str, Any], checks: Checks, arrivals: str | float | None) -> list[str]:
     """Reasons not to believe an open loop: sends that were late, or missed, or of another rate than was offered."""
     found = metrics(client)
     offered, achieved = found["offered_rps"], found["achieved_rps"]

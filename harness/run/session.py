@@ -20,7 +20,7 @@ from harness.run.external_process import Foreign
 from harness.run.knobs import Row
 from harness.run.process import Child, Program, launch_options
 from harness.run.socket_options import Injector
-from harness.workloads import Reading, Role, Said, Scene, Workload
+from harness.workloads import ProgramOutput, Reading, Role, Scene, Workload
 
 _SLACK_S = 10.0
 _LOOK_S = 0.01
@@ -302,9 +302,9 @@ class Player:
             child.stop(getattr(signal, self.workload.stop_name("client")), _SLACK_S)
         self.stage.dismiss(child)
         elapsed_ns = round((time.monotonic() - self._began_s) * 1e9)
-        said = Said(child.output(), self._server_output(), self._log.text(), elapsed_ns)
+        output = ProgramOutput(child.output(), self._server_output(), self._log.text(), elapsed_ns)
         try:
-            reading = self.workload.read(said)
+            reading = self.workload.read(output)
         except ValueError as error:
             reading = self._unreadable(child, error)
         self.reports["client"] = dict(reading.result)

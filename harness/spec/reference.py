@@ -7,8 +7,10 @@ from typing import Any
 
 from harness.knobs import KNOBS
 from harness.spec.schema import schema
+from harness.workloads import WORKLOADS
 
 _BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_NEW_WORKLOADS = "<!-- new workloads: above -->\n"
 _HEAD = "| Key | Value | Default | Meaning |\n|---|---|---|---|\n"
 
 
@@ -16,8 +18,16 @@ def render(page: str) -> str:
     """The page with the text between each `<!-- generated: NAME -->` and `<!-- end -->` written anew.
 
     NAME is Experiment, a model's name (Shape, PingPong), or Knobs for all knobs. KeyError for any other name.
+    A workload that the page lacks gets a section of its own at the mark for new ones, to add prose to.
     """
     document = schema()
+    lacking = {
+        kind: cls for kind, cls in WORKLOADS.items() if f"<!-- generated: {cls.__name__} -->" not in page
+    }
+    for kind, cls in lacking.items():
+        about = _one_line(cls.__doc__ or "")
+        section = f"### `{kind}`\n\n{about}\n\n<!-- generated: {cls.__name__} -->\n<!-- end -->\n\n"
+        page = page.replace(_NEW_WORKLOADS, section + _NEW_WORKLOADS)
     return _BLOCK.sub(lambda match: f"{match[1]}{_block(document, match[2])}{match[3]}", page)
 
 

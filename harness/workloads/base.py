@@ -7,12 +7,16 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.formats import Result
 from harness.units import DurationNs, OnOff
 
 Role = Literal["client", "server"]
 Wait = Literal["blocking", "spin", "epoll", "poll", "select"]
 # The load generator takes no longer times; tests/unit/test_bounds.py compares the bounds with its own.
 HOUR_NS = 3600 * 10**9
+# What a run counts itself, for every program alike: a program's own account of these is left aside.
+COUNTED_BY_THE_RUN = frozenset({"retransmits", "client_cpu_percent", "server_cpu_percent"})
+Fact = str | float | None
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Said:
+class ProgramOutput:
     """What a program that nobody modified left behind: both outputs, its log file, and how long the client ran."""
 
     client: str
@@ -53,6 +57,12 @@ class Reading:
     result: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float | int | None] = field(default_factory=dict)
     samples: Any = None
+
+    @classmethod
+    def of_result(cls, result: Result) -> Self:
+        """What a format read, but for what the run counts itself."""
+        metrics = {name: value for name, value in result.metrics.items() if name not in COUNTED_BY_THE_RUN}
+        return cls({"elapsed_ns": round((metrics.get("elapsed_s") or 0.0) * 1e9)}, metrics, result.samples)
 
 
 class Workload(BaseModel):
@@ -75,10 +85,14 @@ class Workload(BaseModel):
 
     # Roles whose program is our own generator: it speaks in events and sets its own socket options.
     native: ClassVar[frozenset[str]] = frozenset({"client", "server"})
+    # The place in lists of kinds; kinds of the same rank are sorted by name.
+    rank: ClassVar[int] = 100
     # The operating system's package that brings a role's program, for the message when it is missing.
     packages: ClassVar[dict[str, str]] = {}
     # The signal that makes a foreign client in the background end, and still print what it knows.
     stop_signal: ClassVar[str] = "SIGTERM"
+    # What the server's port speaks where that is not what the data go by.
+    control: ClassVar[Literal["tcp", ""]] = ""
     # Has the kind request times, so that a run without any has failed?
     has_requests: ClassVar[bool] = True
     # What was done to the program's own figures to make them round-trip times, in words; "" for nothing.
@@ -113,7 +127,7 @@ class Workload(BaseModel):
 
     def wait_of(self, role: Role) -> str:
         """How the role waits for a message; "" where that is the program's own affair."""
-        return ""
+        return str(getattr(self, f"{role}_wait", None) or getattr(self, "wait", ""))
 
     def has_server(self) -> bool:
         """Is there a program to start on the server's node?"""
@@ -146,7 +160,7 @@ class Workload(BaseModel):
         """
         return self.warmup_ns
 
-    def read(self, said: Said) -> Reading:
+    def read(self, output: ProgramOutput) -> Reading:
         """A foreign client's output in our terms. Raises ValueError saying what could not be found in it."""
         raise NotImplementedError
 
@@ -171,9 +185,9 @@ class Workload(BaseModel):
 
     def readiness_protocol(self) -> str:
         """Whether it is a TCP or a UDP port that shows the server ready."""
-        return self.transport()
+        return self.control or self.transport()
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Fact]:
         """The workload as flat columns, without the prefix `workload_`."""
         return {
             "kind": self.kind,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from harness.units import Count, DurationNs
-from harness.workloads.base import Reading, Said, Scene, Workload
+from harness.workloads.base import Fact, ProgramOutput, Reading, Scene, Workload
 
 _COLUMN = r"^[a-z][a-z0-9_]{0,60}$"
 _PLACES = {"address", "port", "duration_s"}
@@ -77,10 +77,11 @@ class Figure(BaseModel):
     def find(self, name: str, text: str, document: Any) -> float:
         """The figure. ValueError, naming it, when it is not there."""
         if self.regex is not None:
-            found = re.findall(self.regex, text, re.MULTILINE)
-            if not found:
+            raw: Any = None
+            for match in re.finditer(self.regex, text, re.MULTILINE):
+                raw = match[1] or ""
+            if raw is None:
                 raise ValueError(f"{name}: nothing matches {self.regex!r}")
-            raw: Any = found[-1][0] if isinstance(found[-1], tuple) else found[-1]
         else:
             raw = document
             for part in str(self.json_path).split("."):
@@ -128,6 +129,7 @@ class Command(Workload):
     note: str = Field("", description="what was converted, kept in every run's record")
 
     native: ClassVar[frozenset[str]] = frozenset()
+    rank: ClassVar[int] = 200
     has_requests: ClassVar[bool] = False
 
     @model_validator(mode="after")
@@ -137,7 +139,7 @@ class Command(Workload):
         return self
 
     def loop(self) -> str:
-        """As declared."""
+        """What the file declares: nobody can see it from outside."""
         return self.loop_kind
 
     def has_server(self) -> bool:
@@ -145,15 +147,15 @@ class Command(Workload):
         return self.server_command is not None
 
     def ready_text(self) -> str:
-        """As declared."""
+        """The regular expression that the file declares."""
         return self.ready or ""
 
     def server(self, scene: Scene) -> list[str]:
-        """With its places filled in."""
+        """The declared words, with {address}, {port} and {duration_s} replaced."""
         return self._filled(self.server_command or (), scene)
 
     def client(self, scene: Scene) -> list[str]:
-        """With its places filled in."""
+        """The declared words, with {address}, {port} and {duration_s} replaced."""
         return self._filled(self.client_command, scene)
 
     def _filled(self, words: tuple[str, ...], scene: Scene) -> list[str]:
@@ -167,24 +169,24 @@ class Command(Workload):
         return out
 
     def allowance_ns(self) -> int:
-        """As declared."""
+        """The time-out that the file declares."""
         return self.timeout_ns
 
-    def read(self, said: Said) -> Reading:
+    def read(self, output: ProgramOutput) -> Reading:
         """Every figure. ValueError for the first that is not there, and where it says that no request was made."""
         document = None
         if any(figure.json_path for figure in self.figures.values()):
             try:
-                document = json.loads(said.client)
+                document = json.loads(output.client)
             except ValueError:
                 raise ValueError("its output is not JSON") from None
-        metrics = {name: figure.find(name, said.client, document) for name, figure in self.figures.items()}
+        metrics = {name: figure.find(name, output.client, document) for name, figure in self.figures.items()}
         if metrics.get("requests") == 0:
             raise ValueError("requests: 0: nothing was measured")
-        return Reading({"elapsed_ns": said.elapsed_ns}, dict(metrics))
+        return Reading({"elapsed_ns": output.elapsed_ns}, dict(metrics))
 
-    def described(self) -> dict[str, Any]:
-        """With the commands."""
+    def described(self) -> dict[str, Fact]:
+        """The facts of every workload, and both command lines."""
         return super().described() | {
             "client_command": shlex.join(self.client_command),
             "server_command": shlex.join(self.server_command or ()) or None,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from harness.formats import read_output
+from harness.formats.iperf3 import Iperf3Json
 from harness.units import Count, OnOff, RateBps, SizeBytes
-from harness.workloads.base import Reading, Said, Scene, Workload
+from harness.workloads.base import Fact, ProgramOutput, Reading, Scene, Workload
 
 
 class Iperf3(Workload):
-    """Throughput, not latency: no rtt_* columns. TCP's own smoothed round-trip time is no request's, and left out."""
+    """Throughput, not latency: no rtt_* columns. TCP's own smoothed round-trip time is no request's: tcp_rtt_*."""
 
     kind: Literal["iperf3"] = Field(description="iperf3's client and server")
     protocol: Literal["udp", "tcp"] = Field("tcp", description="--udp")
@@ -30,9 +31,11 @@ class Iperf3(Workload):
     port: Count = Field(5201, ge=1, le=65535, description="port of the server")
 
     native: ClassVar[frozenset[str]] = frozenset()
+    rank: ClassVar[int] = 40
     packages: ClassVar[dict[str, str]] = {"client": "iperf3", "server": "iperf3"}
     stop_signal: ClassVar[str] = "SIGINT"
     has_requests: ClassVar[bool] = False
+    control: ClassVar[Literal["tcp", ""]] = "tcp"
 
     @model_validator(mode="after")
     def _udp_fits(self) -> Iperf3:
@@ -64,35 +67,15 @@ class Iperf3(Workload):
         """Its times are in whole seconds."""
         return (math.ceil(self.duration_ns / 1e9) + math.ceil(self.warmup_ns / 1e9)) * 10**9
 
-    def readiness_protocol(self) -> str:
-        """The control connection is TCP, whatever the data go by."""
-        return "tcp"
-
-    def read(self, said: Said) -> Reading:
+    def read(self, output: ProgramOutput) -> Reading:
         """What the receiver got where it says so; for a client stopped half-way, the mean over its intervals."""
-        try:
-            document = json.loads(said.client)
-        except ValueError:
-            raise ValueError("its output is not JSON") from None
-        end = document.get("end") or {}
-        intervals = [
-            each.get("sum", {})
-            for each in document.get("intervals", [])
-            if not each.get("sum", {}).get("omitted")
-        ]
-        got = end.get("sum_received") or end.get("sum") or {}
-        bits = float(got.get("bits_per_second") or 0)
-        seconds = float(got.get("seconds") or 0)
-        if not bits and intervals:
-            seconds = sum(float(each.get("seconds", 0)) for each in intervals)
-            bits = 8 * sum(float(each.get("bytes", 0)) for each in intervals) / seconds if seconds else 0.0
-        if not bits:
-            raise ValueError(str(document.get("error") or "it moved no data"))
-        metrics = {"throughput_bps": bits, "lost_percent": (end.get("sum") or {}).get("lost_percent")}
-        return Reading({"elapsed_ns": round(seconds * 1e9)}, metrics)
+        result, findings = read_output(Iperf3Json(), output.client)
+        if not result.metrics.get("throughput_bps"):
+            raise ValueError("; ".join([*result.reasons, *findings]) or "it moved no data")
+        return Reading.of_result(result)
 
-    def described(self) -> dict[str, Any]:
-        """With the streams."""
+    def described(self) -> dict[str, Fact]:
+        """The facts of every workload, and how many streams there are."""
         loop = "open" if self.rate_bps else "closed"
         return super().described() | {"loop": loop, "connections": self.streams, "threads": 1}
 

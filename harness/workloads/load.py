@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.units import Count, CpuOrder, DurationNs, OnOff, Share
-from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, Fact, Scene, Wait, Workload
 from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 
 # What the load generator takes; tests/unit/test_bounds.py compares with its own.
@@ -134,16 +134,16 @@ class Generated(Workload):
         return self
 
     def loop(self) -> str:
-        """As declared, else open where a rate is given."""
+        """The declared loop; without one it is open where a rate is given."""
         return self.loop_kind or ("closed" if self.rate_rps is None else "open")
 
     def of_block(self, block: int, place: int = 0) -> Self:
-        """With a seed of its own, made from the file's."""
+        """The workload with a seed of its own for this repetition, made from the file's seed."""
         made = hashlib.sha256(f"{self.seed}/{block}/{place}".encode()).digest()
         return self.model_copy(update={"seed": int.from_bytes(made[:8]) >> 1})
 
     def cpus(self) -> tuple[int, ...]:
-        """Those of its threads."""
+        """The CPUs that the file pins threads of client and server to."""
         return (*(self.thread_cpus or ()), *(getattr(self, "server_thread_cpus", None) or ()))
 
     def allowance_ns(self) -> int:
@@ -174,8 +174,8 @@ class Generated(Workload):
         argv += ["--cooldown-ns", str(self.cooldown_ns), "--timeout-ns", str(self.timeout_ns)]
         return [*argv, "--samples", scene.log, *scene.socket_options]
 
-    def described(self) -> dict[str, Any]:
-        """With loop, rate, arrivals, connections and threads."""
+    def described(self) -> dict[str, Fact]:
+        """The facts of every workload, and loop, rate, arrivals, connections and threads."""
         is_open = self.loop() == "open"
         return super().described() | {
             "rate_rps": self.rate_rps,
@@ -230,6 +230,8 @@ class Load(Generated):
     )
     port: Count = Field(0, ge=0, le=65535, description="port of the server; any free one if 0")
 
+    rank: ClassVar[int] = 20
+
     @model_validator(mode="after")
     def _options_fit(self) -> Load:
         if self.connect_per_request and self.protocol != "tcp":
@@ -266,16 +268,12 @@ class Load(Generated):
 
     def _sizes_fit(self) -> None:
         low = PHASES_MIN_BYTES if self.phases else MESSAGE_MIN_BYTES
-        what = "has no room for its header" + (" and the time stamps of phases" if self.phases else "")
+        least = "has no room for its header" + (" and the time stamps of phases" if self.phases else "")
         high = UDP_MAX_BYTES if self.protocol == "udp" else TCP_MAX_BYTES
         most = f"is over the {high} bytes of a {'datagram' if self.protocol == 'udp' else 'message'}"
         for key, sizes in (("size", self.size), ("response_size", self.response_size)):
             if sizes is not None:
-                check_within(key, sizes, low, high, what, most)
-
-    def wait_of(self, role: Role) -> str:
-        """How the `client` or the `server` waits."""
-        return (self.client_wait if role == "client" else self.server_wait) or self.wait
+                check_within(key, sizes, low, high, least, most)
 
     def threads_of_server(self) -> int:
         """A thread per connection where each blocks on one; else what was declared, or one."""
@@ -304,8 +302,8 @@ class Load(Generated):
         argv += ["--response-size", self.response_size] if self.response_size else []
         return argv + (["--phases"] if self.phases else [])
 
-    def described(self) -> dict[str, Any]:
-        """With sizes and the server's threads."""
+    def described(self) -> dict[str, Fact]:
+        """The facts of every workload of our client, and sizes and the server's side."""
         return super().described() | {
             "size_bytes": fixed_bytes(self.size),
             "sizes": None if fixed_bytes(self.size) else self.size,

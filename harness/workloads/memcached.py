@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from harness.units import Count, OnOff, Share, SizeBytes
-from harness.workloads.base import Role, Scene
+from harness.workloads.base import Fact, Role, Scene
 from harness.workloads.load import Generated
 from harness.workloads.sizes import Sizes, check_within
 
@@ -34,6 +34,7 @@ class Memcached(Generated):
     preload: OnOff = Field(True, description="set every key before measuring, so that gets are hits")
 
     native: ClassVar[frozenset[str]] = frozenset({"client"})
+    rank: ClassVar[int] = 60
     packages: ClassVar[dict[str, str]] = {"server": "memcached"}
 
     @model_validator(mode="after")
@@ -52,7 +53,7 @@ class Memcached(Generated):
 
     def wait_of(self, role: Role) -> str:
         """memcached waits by epoll (libevent)."""
-        return "epoll" if role == "server" else self.client_wait or self.wait
+        return "epoll" if role == "server" else super().wait_of(role)
 
     def server(self, scene: Scene) -> list[str]:
         """In the foreground, TCP only, room for every connection.
@@ -70,8 +71,8 @@ class Memcached(Generated):
         argv += ["--get-ratio", f"{self.get_share:g}"]
         return argv + (["--preload"] if self.preload else [])
 
-    def described(self) -> dict[str, Any]:
-        """With the mix."""
+    def described(self) -> dict[str, Fact]:
+        """The facts of every workload of our client, and the mix of requests."""
         return super().described() | {
             "server_threads": self.server_threads,
             "sizes": f"key {self.key_size}, value {self.value_size}",

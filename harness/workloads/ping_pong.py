@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from harness.units import DurationNs, SizeBytes
-from harness.workloads.base import HOUR_NS, Role, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, Fact, Scene, Wait, Workload
 
 
 class PingPong(Workload):
@@ -25,10 +25,7 @@ class PingPong(Workload):
         1_000_000_000, ge=1000, le=HOUR_NS, alias="timeout", description="a UDP request is lost after this"
     )
 
-    def wait_of(self, role: Role) -> str:
-        """How the `client` or the `server` waits."""
-        own = self.client_wait if role == "client" else self.server_wait
-        return own or self.wait
+    rank: ClassVar[int] = 10
 
     def server(self, scene: Scene) -> list[str]:
         """Our own generator's server."""
@@ -48,8 +45,8 @@ class PingPong(Workload):
         """A request that is lost at the very end holds the client up for its time-out."""
         return super().allowance_ns() + 2 * self.timeout_ns
 
-    def described(self) -> dict[str, Any]:
-        """With the size of a message."""
+    def described(self) -> dict[str, Fact]:
+        """The facts of every workload, and size and time-out."""
         return super().described() | {
             "size_bytes": self.size_bytes,
             "connections": 1,

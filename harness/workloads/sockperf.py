@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-import re
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from harness.formats import read_output
+from harness.formats.sockperf import SockperfClient
 from harness.units import Count, SizeBytes
-from harness.workloads.base import Reading, Role, Said, Scene, Workload
+from harness.workloads.base import Fact, ProgramOutput, Reading, Role, Scene, Workload
 
 # The program discards this much at the beginning and at the end of its own time.
 _WARMUP_S, _COOLDOWN_S = 0.4, 0.05
 # It prepares itself for so long before it sends anything.
 _STARTUP_S = 2.0
 _MODES = {"ping-pong": "pp", "under-load": "ul", "playback": "pb"}
-_VALID = re.compile(r"\[Valid Duration\] RunTime=([\d.]+) sec; SentMessages=(\d+); ReceivedMessages=(\d+)")
-_TOTAL = re.compile(r"\[Total Run\] RunTime=[\d.]+ sec;.* SentMessages=(\d+); ReceivedMessages=(\d+)")
-_TROUBLE = re.compile(r"# dropped messages = (\d+); # duplicated messages = (\d+)")
 _FROM_SEND = "; counted from the actual send, not from when the request was due"
-_HEAD = re.compile(r"^packet, txTime\(sec\), rxTime\(sec\).*$", re.MULTILINE)
 
 
 class Sockperf(Workload):
@@ -48,6 +45,7 @@ class Sockperf(Workload):
     port: Count = Field(11111, ge=1, le=65535, description="port of the server")
 
     native: ClassVar[frozenset[str]] = frozenset()
+    rank: ClassVar[int] = 30
     packages: ClassVar[dict[str, str]] = {"client": "sockperf", "server": "sockperf"}
     stop_signal: ClassVar[str] = "SIGINT"
     conversion: ClassVar[str] = (
@@ -78,7 +76,7 @@ class Sockperf(Workload):
 
     def client(self, scene: Scene) -> list[str]:
         """Whole seconds, because the program takes no others; its warm-up and cool-down come on top."""
-        wanted_s = (scene.lasting_ns or self.duration_ns) / 1e9
+        duration_s = (scene.lasting_ns or self.duration_ns) / 1e9
         argv = ["sockperf", _MODES[self.mode], *self._common(scene), "--full-log", scene.log, "--full-rtt"]
         argv += (
             ["--msg-size", str(self.size_bytes)]
@@ -90,7 +88,7 @@ class Sockperf(Workload):
         if self.mode != "ping-pong":
             argv += ["--reply-every", str(self.reply_every)]
         if self.mode != "playback":
-            argv += ["-t", str(math.ceil(wanted_s + _WARMUP_S + _COOLDOWN_S))]
+            argv += ["-t", str(math.ceil(duration_s + _WARMUP_S + _COOLDOWN_S))]
         return argv
 
     def begun_text(self) -> str:
@@ -110,28 +108,29 @@ class Sockperf(Workload):
     def _common(self, scene: Scene) -> list[str]:
         return ["-i", scene.address, "-p", str(self.port), *(["--tcp"] if self.protocol == "tcp" else [])]
 
-    def read(self, said: Said) -> Reading:
+    def read(self, output: ProgramOutput) -> Reading:
         """Counts from its summary, times from its full log."""
-        valid, total = _VALID.search(said.client), _TOTAL.search(said.client)
-        if valid is None or total is None:
+        summary, _ = read_output(SockperfClient(), output.client)
+        sent, elapsed_s = summary.metrics.get("sent"), summary.metrics.get("elapsed_s")
+        if sent is None or elapsed_s is None:
             raise ValueError("no summary line [Valid Duration] in its output")
-        samples = _samples(said.log)
-        trouble = _TROUBLE.search(said.client)
-        sent = int(valid[2])
+        log, findings = read_output(SockperfClient(), output.log)
+        if log.samples is None or findings:
+            raise ValueError("; ".join(findings) or "no table of packets in its full log")
         result = {
-            "requests": sent,
-            "answered": len(samples),
-            "lost": int(trouble[1]) if trouble else 0,
-            "duplicates": int(trouble[2]) if trouble else 0,
-            "settle_requests": int(total[1]) - sent,
-            "elapsed_ns": round(float(valid[1]) * 1e9),
+            "requests": int(sent),
+            "answered": len(log.samples),
+            "lost": int(summary.metrics.get("lost") or 0),
+            "duplicates": int(summary.metrics.get("duplicates") or 0),
+            "settle_requests": summary.settle_requests,
+            "elapsed_ns": round(elapsed_s * 1e9),
             "offered_rps": float(self.rate_rps or 10_000) if self.mode == "under-load" else None,
-            "achieved_rps": sent / float(valid[1]) if float(valid[1]) else None,
+            "achieved_rps": summary.metrics.get("achieved_rps"),
         }
-        return Reading(result, {}, samples)
+        return Reading(result, {}, log.samples)
 
-    def described(self) -> dict[str, Any]:
-        """With mode, size and rate."""
+    def described(self) -> dict[str, Fact]:
+        """The facts of every workload, and mode, size and rate."""
         return super().described() | {
             "mode": self.mode,
             "conversion": self.conversion + ("" if self.loop() == "closed" else _FROM_SEND),
@@ -141,30 +140,3 @@ class Sockperf(Workload):
             "connections": 1,
             "threads": 1,
         }
-
-
-def _samples(log: str) -> Any:
-    """The full log as intended_ns (since the first) and latency_ns; its times are seconds with nine decimals."""
-    import numpy as np
-
-    head = _HEAD.search(log)
-    if head is None:
-        raise ValueError("no table of packets in its full log")
-    pairs = [_nanoseconds(line) for line in log[head.end() :].splitlines() if line[:1].isdigit()]
-    samples = np.zeros(len(pairs), dtype=[("intended_ns", "<i8"), ("latency_ns", "<i8")])
-    if pairs:
-        times = np.array(pairs, dtype=np.int64)
-        samples["intended_ns"], samples["latency_ns"] = times[:, 0] - times[0, 0], times[:, 1] - times[:, 0]
-    return samples
-
-
-def _nanoseconds(line: str) -> tuple[int, int]:
-    """(sent, received) of one line; read as text, since a double is too coarse for seconds with nine decimals."""
-    fields = line.split(", ")
-    try:
-        sent, received = (
-            int(second) * 10**9 + int(rest) for second, rest in (f.split(".") for f in fields[1:3])
-        )
-    except ValueError:
-        raise ValueError(f'a line of its full log is not understood: "{line[:60]}"') from None
-    return sent, received

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.importers import FORMATS, Options
+from harness.importers import FORMATS, ImportOptions
 from harness.importers.files import gather
 from tests.vethpair import End, missing, veth_pair
 
@@ -55,7 +55,7 @@ def test_sockperf(tmp_path: Path) -> None:
         whole = asked(client, "sockperf", "pp", *where, "--full-rtt")
     (tmp_path / "half-1.txt").write_bytes(half)
     (tmp_path / "whole-1.txt").write_bytes(whole)
-    reading = FORMATS["sockperf"].read(gather(tmp_path), Options())
+    reading = FORMATS["sockperf"].read(gather(tmp_path), ImportOptions())
     runs = {run.case: run for run in reading.runs}
     assert set(runs) == {"half", "whole"}
     samples = runs["half"].samples
@@ -72,7 +72,7 @@ def test_sockperf(tmp_path: Path) -> None:
 def test_iperf3(tmp_path: Path) -> None:
     with veth_pair() as (client, server), serving(server, "iperf3", "-s", "-1"):
         (tmp_path / "x.json").write_bytes(asked(client, "iperf3", "-c", server.ipv4, "-t", "1", "-J"))
-    reading = FORMATS["iperf3"].read(gather(tmp_path), Options())
+    reading = FORMATS["iperf3"].read(gather(tmp_path), ImportOptions())
     assert [run.verdict for run in reading.runs] == ["valid"]
     assert (reading.runs[0].metrics["throughput_bps"] or 0) > 1e6
     assert reading.findings == []

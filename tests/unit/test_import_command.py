@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from harness.importers import FORMATS
 from tests.command import run
 from tests.unit import foreign
+from tools import importing_doc
 
 REAL = Path(__file__).parents[1] / "golden" / "import"
 
@@ -25,7 +27,14 @@ def test_list() -> None:
     done = run("import", "--list")
     assert done.returncode == 0
     names = [line.split()[0] for line in done.stdout.splitlines()]
-    assert names == ["irqsuspend", "sockperf", "netperf", "neper", "iperf3", "hdrhistogram", "auto"]
+    assert names == [*FORMATS, "auto"] and names[0] == "irqsuspend" and names[1:-1] == sorted(names[1:-1])
+    assert {"hdrhistogram", "iperf3", "neper", "netperf", "sockperf"} < set(names)
+
+
+def test_the_page_lists_the_formats() -> None:
+    page = importing_doc.PAGE.read_text()
+    assert importing_doc.render(page) == page, "run make docs"
+    assert all(f"| `{name}` |" in page for name in FORMATS)
 
 
 def test_irqsuspend_from_raw_files_to_a_comparison(tmp_path: Path) -> None:

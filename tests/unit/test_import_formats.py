@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from harness.errors import InputError
-from harness.importers import FORMATS, Options, choose_format, import_results
+from harness.formats.hdrcodec import CodecError, decode
+from harness.importers import FORMATS, ImportOptions, choose_format, import_results
 from harness.importers.files import gather
-from harness.importers.hdrcodec import CodecError, decode
-from harness.importers.model import ImportedRun, Reading
+from harness.importers.model import ImportedRun, ImportedRuns
 from tests.unit import foreign
 
 REAL = Path(__file__).parents[1] / "golden" / "import"
 
 
-def read(name: str, path: Path, **options: str) -> Reading:
-    return FORMATS[name].read(gather(path), Options(**options))  # type: ignore[arg-type]
+def read(name: str, path: Path, **options: str) -> ImportedRuns:
+    return FORMATS[name].read(gather(path), ImportOptions(**options))  # type: ignore[arg-type]
 
 
 def one(name: str, path: Path, text: str | None = None, **options: str) -> ImportedRun:
@@ -248,6 +248,13 @@ def test_hdr_tags_are_cases(tmp_path: Path) -> None:
     (tmp_path / "log.hlog").write_text(text + foreign.hdr_line({9: 30}, tag="get"))
     reading = read("hdrhistogram", tmp_path)
     assert [(run.case, run.metrics["requests"]) for run in reading.runs] == [("log", 50), ("log get", 100)]
+
+
+def test_hdr_tags_name_their_own_cases_and_keep_the_repetition(tmp_path: Path) -> None:
+    lines = foreign.hdr_line({5: 50}, tag="READ-st") + foreign.hdr_line({7: 70}, tag="READ-rt")
+    (tmp_path / "log-3.hlog").write_text(foreign.HDR_HEAD + lines)
+    runs = read("hdrhistogram", tmp_path).runs
+    assert [(run.case, run.block) for run in runs] == [("log READ-st", 3), ("log READ-rt", 3)]
 
 
 @pytest.mark.parametrize(

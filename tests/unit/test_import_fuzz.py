@@ -13,10 +13,11 @@ from harness import report
 from harness.analysis.compare import compare_cases
 from harness.analysis.summary import overview
 from harness.errors import PollbenchError
-from harness.importers import FORMATS, Options, import_results
-from harness.importers.figures import amount, count, decimal
-from harness.importers.files import gather, plain
-from harness.importers.hdrcodec import CodecError, decode
+from harness.formats.hdrcodec import CodecError, decode
+from harness.formats.numbers import amount, count, decimal
+from harness.formats.text import plain
+from harness.importers import FORMATS, ImportOptions, import_results
+from harness.importers.files import gather
 from harness.tables import load_source
 from tests.unit import foreign
 
@@ -51,6 +52,9 @@ TEXTS: dict[str, list[str]] = {
         (REAL / "table.hgrm").read_text(),
     ],
 }
+# A format that has no look-alike above is fuzzed with the outputs that bear its name.
+for _name in set(FORMATS) - set(TEXTS):
+    TEXTS[_name] = [path.read_text() for path in sorted(REAL.glob(f"{_name}*"))] or [""]
 JUNK = [
     "",
     "\0",
@@ -100,7 +104,7 @@ def check(name: str, tmp_path: Path, contents: list[bytes]) -> None:
             else f"case{number % 2}-{number}.txt"
         )
         (where / file).write_bytes(content)
-    options = Options(unit="us")
+    options = ImportOptions(unit="us")
     reading = FORMATS[name].read(gather(where), options)
     assert reading.runs
     for run in reading.runs:
@@ -212,4 +216,4 @@ def test_long_lines_take_no_long_time(name: str, unit: str, tmp_path: Path) -> N
     for kind in KINDS if name == "irqsuspend" else ("x",):
         file = f"{kind}-0-base-0.out" if name == "irqsuspend" else "x.txt"
         (tmp_path / file).write_bytes(text + content)
-    assert FORMATS[name].read(gather(tmp_path), Options(unit="us")).runs
+    assert FORMATS[name].read(gather(tmp_path), ImportOptions(unit="us")).runs

@@ -9,26 +9,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.importers import FORMATS, Options, import_results
+from harness.importers import FORMATS, ImportOptions, import_results
 from harness.importers.files import gather
 from harness.importers.irqsuspend.names import natural, parse_name
-from harness.importers.model import ImportedRun, Reading
+from harness.importers.model import ImportedRun, ImportedRuns
 from tests.unit import foreign
 
 STAMP = "20301020T010351Z"
 
 
-def read(path: Path, compat: str = "") -> Reading:
-    return FORMATS["irqsuspend"].read(gather(path), Options(compat="published" if compat else ""))
+def read(path: Path, compat: str = "") -> ImportedRuns:
+    return FORMATS["irqsuspend"].read(gather(path), ImportOptions(compat="published" if compat else ""))
 
 
-def run_of(reading: Reading, case: str, load: str = "200K", block: int = 1) -> ImportedRun:
+def run_of(reading: ImportedRuns, case: str, load: str = "200K", block: int = 1) -> ImportedRun:
     found = [run for run in reading.runs if (run.case, run.factors["load"], run.block) == (case, load, block)]
     assert len(found) == 1
     return found[0]
 
 
-def said(reading: Reading, file: str) -> list[str]:
+def said(reading: ImportedRuns, file: str) -> list[str]:
     return [finding.text for finding in reading.findings if finding.file == file]
 
 
@@ -56,7 +56,7 @@ def test_every_part_of_a_run(tmp_path: Path) -> None:
     assert all(knob["took_effect"] is None for knob in run.knobs)
 
 
-def published(reading: Reading) -> pd.DataFrame:
+def published(reading: ImportedRuns) -> pd.DataFrame:
     lines = reading.tables["published.csv"].decode().splitlines()
     cells = [line.split(",") for line in lines]
     return pd.DataFrame(cells[1:], columns=cells[0])

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import EXIT_BAD_INPUT, InputError
 from harness.spec.load import load_experiment
+from harness.workloads import WORKLOADS
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "errors"
 FILES = sorted(GOLDEN.glob("*.yaml"))
@@ -27,7 +28,7 @@ def message_for(path: Path) -> str:
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_message(path: Path) -> None:
-    line = message_for(path)
+    line = message_for(path).replace(", ".join(WORKLOADS), "{workloads}")
     golden = path.with_suffix(".txt")
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(line + "\n")

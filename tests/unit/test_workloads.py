@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.columns import RUN_COLUMNS
 from harness.spec.experiment import WorkloadSection
 from harness.units import parse_size
-from harness.workloads import WORKLOADS, Contention, Said, Scene, Workload
+from harness.workloads import WORKLOADS, Contention, ProgramOutput, Scene, Workload
 from harness.workloads.contention import overlapping
 from harness.workloads.sizes import fixed_bytes, parse_sizes
 
@@ -182,22 +181,6 @@ def test_sizes(text: object, canonical: str) -> None:
     assert fixed_bytes(canonical) == (parse_size(text) if canonical.isdigit() else None)
 
 
-SOCKPERF = """
-sockperf: [Total Run] RunTime=1.001 sec; Warm up time=400 msec; SentMessages=10; ReceivedMessages=10
-sockperf: [Valid Duration] RunTime=0.500 sec; SentMessages=4; ReceivedMessages=3
-sockperf: # dropped messages = 1; # duplicated messages = 2; # out-of-order messages = 0
-"""
-LOG = (
-    SOCKPERF
-    + """------------------------------
-packet, txTime(sec), rxTime(sec), rtt(usec)
-0, 2.999999999, 3.000003687, 3.688
-1, 3.000003687, 3.000103687, 100.000
-2, 3.000203687, 3.000204687, 1.000
-"""
-)
-
-
 def test_results_name_what_changes_the_meaning_of_their_figures() -> None:
     made = make(
         "load",
@@ -260,61 +243,6 @@ def test_sockperf_plays_back_with_a_reply_to_every_request() -> None:
     assert option(fewer, "--reply-every") == "10"
 
 
-def test_sockperf_is_read_by_its_times_not_by_its_halves() -> None:
-    reading = make("sockperf").read(Said(SOCKPERF, log=LOG))
-    assert list(reading.samples["latency_ns"]) == [3688, 100_000, 1000]
-    assert list(reading.samples["intended_ns"]) == [0, 3688, 203_688]
-    expected = {"requests": 4, "answered": 3, "lost": 1, "duplicates": 2, "settle_requests": 6}
-    assert reading.result | expected == reading.result
-    assert reading.result["elapsed_ns"] == 500_000_000
-
-
-@pytest.mark.parametrize(
-    ("text", "log", "message"),
-    [
-        ("Illegal", LOG, "no summary line"),
-        (SOCKPERF, "", "no table of packets"),
-        (SOCKPERF, LOG + "3, nothing\n", "is not understood"),
-    ],
-)
-def test_sockperf_that_says_something_else(text: str, log: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        make("sockperf").read(Said(text, log=log))
-
-
-def test_iperf3_whole_and_stopped_half_way() -> None:
-    whole = {"end": {"sum_sent": {}, "sum_received": {"bits_per_second": 8e9, "seconds": 2.0}}}
-    assert make("iperf3").read(Said(json.dumps(whole))).metrics["throughput_bps"] == 8e9
-    second = {"sum": {"bytes": 1000, "seconds": 1.0}}
-    omitted = {"sum": {"bytes": 9999, "seconds": 1.0, "omitted": True}}
-    stopped = {
-        "intervals": [omitted, second, second],
-        "end": {},
-        "error": "interrupt - the client has terminated",
-    }
-    reading = make("iperf3").read(Said(json.dumps(stopped)))
-    assert reading.metrics["throughput_bps"] == 8000 and reading.result["elapsed_ns"] == 2 * 10**9
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("", "not JSON"), ('{"error": "unable to connect"}', "unable to connect"), ("{}", "it moved no data")],
-)
-def test_iperf3_that_failed(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        make("iperf3").read(Said(text))
-
-
-def test_netperf_request_response_and_stream() -> None:
-    line = "13000.5,Trans/s,1.00,13000.5,50,76.9,12.1,74,90,130,2001\n"
-    found = make("netperf").read(Said(line)).metrics
-    assert (found["rtt_p50_us"], found["rtt_p99_us"], found["rate_rps"]) == (74.0, 130.0, 13000.5)
-    stream = "941.5,10^6bits/s,1.00,-1.000,-1,-1,-1,-1,-1,-1,-1\n"
-    assert make("netperf", test="tcp_stream").read(Said(stream)).metrics["throughput_bps"] == 941.5e6
-    with pytest.raises(ValueError, match="no line of 11 values"):
-        make("netperf").read(Said("establish control: are you sure there is a netserver?"))
-
-
 def test_commands_are_words_with_places() -> None:
     figures = {"x_us": {"regex": "p50=([0-9.]+)", "scale": 1000}}
     workload = make(
@@ -322,13 +250,13 @@ def test_commands_are_words_with_places() -> None:
     )
     assert workload.client(SCENE) == ["run", "two words", "10.0.0.2:9", "1"]
     assert not workload.has_server()
-    reading = workload.read(Said("p50=1.5\np50=2.5\n", elapsed_ns=7))
+    reading = workload.read(ProgramOutput("p50=1.5\np50=2.5\n", elapsed_ns=7))
     assert reading.metrics == {"x_us": 2500.0} and reading.result == {"elapsed_ns": 7}
 
 
 def test_every_kind_says_its_loop_and_nodes() -> None:
     command = {"client": "x", "figures": {"a": {"json": "b"}}}
-    for kind in ("ping-pong", "load", "sockperf", "iperf3", "netperf", "memcached", "command"):
+    for kind in WORKLOADS:
         workload = make(kind, **(command if kind == "command" else {}))
         described = workload.described()
         assert described["loop"] in ("open", "closed") and described["kind"] == kind
@@ -358,25 +286,3 @@ def test_contention_by_kind_and_by_stressor() -> None:
 )
 def test_overlapping_cpu_sets(cpus: list[int], overlap: int, online: range, expected: list[int]) -> None:
     assert overlapping(cpus, overlap, online) == expected
-
-
-@pytest.mark.parametrize(
-    ("printed", "message"),
-    [
-        ("did 0", "requests: 0: nothing was measured"),
-        ("did nan", "requests: 'nan' is not a number"),
-        ("did inf", "requests: 'inf' is not a number"),
-        ("did", "requests: nothing matches"),
-    ],
-)
-def test_a_commands_figure_that_is_none_is_no_measurement(printed: str, message: str) -> None:
-    made = make("command", client="x", figures={"requests": {"regex": "did (\\w+)"}})
-    with pytest.raises(ValueError, match=message):
-        made.read(Said(printed))
-    assert made.read(Said("did 3")).metrics == {"requests": 3}
-
-
-def test_a_figure_in_json_may_be_no_nan_either() -> None:
-    made = make("command", client="x", figures={"rtt_mean_us": {"json": "mean"}})
-    with pytest.raises(ValueError, match="rtt_mean_us: 'nan' is not a number"):
-        made.read(Said('{"mean": NaN}'))

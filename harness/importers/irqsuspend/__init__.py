@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from harness.importers.each import checked
-from harness.importers.files import Files, Line, SourceFile, plain
+from harness.formats import Head, Line, Note
+from harness.formats.text import plain
+from harness.importers.files import SourceFile, SourceFiles
 from harness.importers.irqsuspend import counters, host, latency
 from harness.importers.irqsuspend.names import Name, Parts, load_text, natural, parse_name
 from harness.importers.irqsuspend.published import published_tables
-from harness.importers.model import Format, Head, ImportedRun, Options, Reading
+from harness.importers.model import ImportedRun, ImportedRuns, Importer, ImportOptions
+from harness.importers.single_files import checked
 
 READERS = {
     "mutilate": latency.mutilate,
@@ -33,33 +35,33 @@ _IGNORED = ("dmesg",)
 _MARKER = re.compile(r"\b([A-Z]{1,20} )?FAILED\b")
 
 
-class IrqSuspend(Format):
+class IrqSuspend(Importer):
     """Reads a whole directory; several files make one run."""
 
     name = "irqsuspend"
+    one_run = "all files of one QPS, test case and run"
     title = "directory of KIND-QPS-TESTCASE-RUN.out files: mutilate, sar, perf, irq, tcp, setup, stats, poll, epoll"
 
     def sniff(self, head: Head) -> bool:
         """By the file's name alone: the contents are of ten kinds."""
-        found = parse_name(head.name)
-        return found is not None and found.kind in READERS
+        name = parse_name(head.name)
+        return name is not None and name.kind in READERS
 
-    def read(self, files: Files, options: Options) -> Reading:
+    def read(self, files: SourceFiles, options: ImportOptions) -> ImportedRuns:
         """Every run that any file names, in the order of the published tables."""
-        reading = Reading()
+        published = options.compat == "published"
+        reading = ImportedRuns(conversions=_conversions(published))
         for name, why in files.skipped:
             reading.note(name, 0, why)
         groups = _groups(files.files, reading)
-        published = options.compat == "published"
         for key in sorted(groups, key=natural):
             reading.runs.append(_run(groups[key], reading, published))
-        _say(reading, published)
         reading.tables |= published_tables(reading.runs)
         return reading
 
 
 def _groups(
-    files: Iterable[SourceFile], reading: Reading
+    files: Iterable[SourceFile], reading: ImportedRuns
 ) -> dict[tuple[str, int, str, int], list[tuple[Name, SourceFile]]]:
     groups: dict[tuple[str, int, str, int], list[tuple[Name, SourceFile]]] = {}
     for file in files:
@@ -77,7 +79,7 @@ def _groups(
     return groups
 
 
-def _run(members: list[tuple[Name, SourceFile]], reading: Reading, published: bool) -> ImportedRun:
+def _run(members: list[tuple[Name, SourceFile]], reading: ImportedRuns, published: bool) -> ImportedRun:
     first = members[0][0]
     run = ImportedRun(
         key="/".join(map(str, first.key)),
@@ -85,11 +87,11 @@ def _run(members: list[tuple[Name, SourceFile]], reading: Reading, published: bo
         # Runs are numbered from 0 there and blocks from 1 here.
         block=first.run + 1,
         factors={"load": load_text(first.qps)},
-        environment={"place": "elsewhere", "latency_basis": "rtt"},
+        environment={"latency_basis": "rtt"},
         workload={"kind": "memcached", "protocol": "tcp", "from": "clients", "to": "server"},
         files=[file.name for _, file in members],
     )
-    parts = Parts()
+    parts = Parts(run)
     for name, file in members:
         _read_kind(name, file, parts, reading)
     there = {name.kind for name, _ in members}
@@ -98,12 +100,12 @@ def _run(members: list[tuple[Name, SourceFile]], reading: Reading, published: bo
             reading.note(
                 f"{kind}-{first.label}", 0, "there is no such file; what it holds is blank in the run"
             )
-    parts.fill(run, published)
+    parts.finish(published)
     _judge(run, parts, published)
     return run
 
 
-def _read_kind(name: Name, file: SourceFile, parts: Parts, reading: Reading) -> None:
+def _read_kind(name: Name, file: SourceFile, parts: Parts, reading: ImportedRuns) -> None:
     def note(line: int, text: str) -> None:
         reading.note(file.name, line, plain(text))
 
@@ -119,7 +121,7 @@ def _read_kind(name: Name, file: SourceFile, parts: Parts, reading: Reading) -> 
     parts.broken += [f"{file.name} ends inside line {line}" for line in broken]
 
 
-def _without_markers(lines: Iterator[Line], parts: Parts, note: counters.Note) -> Iterator[Line]:
+def _without_markers(lines: Iterator[Line], parts: Parts, note: Note) -> Iterator[Line]:
     """The lines, but for the campaign's own "... FAILED" markers, which are kept as reasons."""
     for line in lines:
         marker = _MARKER.search(line.text) if "FAILED" in line.text else None
@@ -140,21 +142,21 @@ def _judge(run: ImportedRun, parts: Parts, published: bool) -> None:
         run.fail("mutilate gave no Total QPS or no read row" + (f" ({marks})" if marks else ""))
     elif marks and not published:
         run.doubt(f"the campaign marked the run: {marks}")
-    for each in parts.broken:
-        run.doubt(each)
+    for reason in parts.broken:
+        run.doubt(reason)
     if parts.misses and not published:
         run.doubt(f"{parts.misses} requests were for keys that the server did not have")
 
 
-def _say(reading: Reading, published: bool) -> None:
-    reading.converted(
-        "latencies are mutilate's `read` row: request sent to reply received, the whole round trip"
+def _conversions(published: bool) -> list[str]:
+    per_query = (
+        "cycles and instructions per query are the perf window's counts over the queries of the WHOLE run, "
+        "as the early published tables have them (--compat published): too small by run time / window"
+        if published
+        else "cycles and instructions per query: the queries are scaled to the perf window"
     )
-    reading.converted("cpu is 100 - %idle of sar's average lines, mean over the CPUs of the set")
-    if published:
-        reading.converted(
-            "cycles and instructions per query are the perf window's counts over the queries of the WHOLE run, "
-            "as the early published tables have them (--compat published): too small by run time / window"
-        )
-    else:
-        reading.converted("cycles and instructions per query: the queries are scaled to the perf window")
+    return [
+        "latencies are mutilate's `read` row: request sent to reply received, the whole round trip",
+        "cpu is 100 - %idle of sar's average lines, mean over the CPUs of the set",
+        per_query,
+    ]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.importers.each import Note
-from harness.importers.figures import amount, count, share
-from harness.importers.files import Line
+from harness.formats import Line, Note
+from harness.formats.numbers import amount, count, ratio
 from harness.importers.irqsuspend.names import Parts
-
-__all__ = ["Note", "epoll", "irq", "perf", "poll", "stats", "tcp"]
 
 _PERF = re.compile(r"\s*(\d[\d.,'’\u00a0\u202f ]{0,30}?|<not [a-z ]{1,20}>)\s{2,}([A-Za-z_.:/-]{1,60})")
 _WINDOW = re.compile(r"\s*([\d.,]+)\s+seconds time elapsed")
@@ -31,12 +28,12 @@ _EPOLL = re.compile(r"\{.*\bret:\s*(-?\d{1,9})\s*\}\s*hitcount:\s*(\d{1,18})\s*$
 def perf(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     """Cycles and instructions of the CPU set, and for how long they were counted."""
     for line in lines:
-        if found := _WINDOW.match(line.text):
-            parts.server["perf_window_s"] = amount(found[1])
-        elif (found := _PERF.match(line.text)) and (name := _EVENTS.get(found[2].partition(":")[0])):
-            parts.server[name] = count(found[1].strip())
+        if match := _WINDOW.match(line.text):
+            parts.server["perf_window_s"] = amount(match[1])
+        elif (match := _PERF.match(line.text)) and (name := _EVENTS.get(match[2].partition(":")[0])):
+            parts.server[name] = count(match[1].strip())
             if parts.server[name] is None:
-                note(line.number, f"{found[2]} is {found[1].strip()[:40]!r}, which is no count")
+                note(line.number, f"{match[2]} is {match[1].strip()[:40]!r}, which is no count")
     missing = [name for name in (*_EVENTS.values(), "perf_window_s") if parts.server.get(name) is None]
     if missing:
         note(0, f"it does not give {' or '.join(missing)}; cost per query stays blank")
@@ -44,16 +41,14 @@ def perf(lines: Iterator[Line], parts: Parts, note: Note) -> None:
 
 def irq(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     """Interrupts and packets of the server's NIC during the run, from the line of totals."""
-    found = None
+    total = None
     for line in lines:
-        found = _TOTAL.match(line.text) or found
-    if found is None:
+        total = _TOTAL.match(line.text) or total
+    if total is None:
         note(0, "there is no line of totals")
         return
-    for name, text in zip(
-        ("interrupts_count", "rx_packets_count", "tx_packets_count"), found.groups(), strict=True
-    ):
-        parts.server[name] = count(text)
+    names = ("interrupts_count", "rx_packets_count", "tx_packets_count")
+    parts.server |= {name: count(text) for name, text in zip(names, total.groups(), strict=True)}
 
 
 def tcp(lines: Iterator[Line], parts: Parts, note: Note) -> None:
@@ -61,9 +56,9 @@ def tcp(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     sums = [0, 0, 0]
     hosts = 0
     for line in lines:
-        if found := _TCP.match(line.text):
+        if match := _TCP.match(line.text):
             hosts += 1
-            sums = [total + (count(text) or 0) for total, text in zip(sums, found.groups()[1:], strict=True)]
+            sums = [total + (count(text) or 0) for total, text in zip(sums, match.groups()[1:], strict=True)]
         elif line.text.strip():
             note(line.number, "the line is not HOST: sent N | retrans N | timeout N")
     if not hosts:
@@ -71,17 +66,17 @@ def tcp(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         return
     names = ("sent_segments_count", "retransmits", "timeouts_count")
     parts.clients |= dict(zip(names, sums, strict=True))
-    parts.metrics["retransmits"] = float(sums[1])
+    parts.run.metrics["retransmits"] = float(sums[1])
 
 
 def stats(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     """The server's own account: CPU time, yields, misses (whole life of the process, not of the run)."""
     seen = False
     for line in lines:
-        if found := _STAT.match(line.text):
+        if match := _STAT.match(line.text):
             seen = True
-            if name := _STATS.get(found[1]):
-                parts.server[name] = amount(found[2])
+            if name := _STATS.get(match[1]):
+                parts.server[name] = amount(match[2])
     if not seen:
         note(0, "it holds no STAT line")
 
@@ -99,9 +94,9 @@ def epoll(lines: Iterator[Line], parts: Parts, note: Note) -> None:
 def _mean(lines: Iterator[Line], pattern: re.Pattern[str], name: str, parts: Parts, note: Note) -> None:
     total = weight = 0
     for line in lines:
-        if found := pattern.match(line.text):
-            total += int(found[1]) * int(found[2])
-            weight += int(found[2])
-    parts.server[name] = share(float(total), float(weight))
+        if match := pattern.match(line.text):
+            total += int(match[1]) * int(match[2])
+            weight += int(match[2])
+    parts.server[name] = ratio(float(total), float(weight))
     if not weight:
         note(0, "its histogram is empty")

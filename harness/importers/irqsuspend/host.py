@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.importers.each import Note
-from harness.importers.figures import decimal
-from harness.importers.files import Line, plain
+from harness.formats import Line, Note
+from harness.formats.numbers import decimal
+from harness.formats.text import plain
 from harness.importers.irqsuspend.names import Parts
+from harness.importers.model import Value
 
 _SHARES = {
     "%usr": "user_share",
@@ -42,25 +43,25 @@ def sar(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     are the rows that do not begin with a time.
     """
     header: list[str] = []
-    found: dict[str, dict[str, float]] = {}
+    averages: dict[str, dict[str, float]] = {}
     for line in lines:
         words = line.text.split()
         if kernel := _KERNEL.match(line.text):
-            parts.environment.setdefault("kernel", plain(kernel[1]))
+            parts.run.environment.setdefault("kernel", plain(kernel[1]))
         if "CPU" in words and "%idle" in words:
             header = words[words.index("CPU") :]
         elif header and words and not words[0][0].isdigit():
-            _average(line, words, header, found, note)
-    if not found:
+            _average(line, words, header, averages, note)
+    if not averages:
         note(0, "it holds no averages: sar was cut short, or this is not its output")
         return
     # The row `all` is the mean of the others; it counts only where it is alone.
-    single = {cpu: shares for cpu, shares in found.items() if cpu != "all"}
-    parts.cpus |= {cpu: {**shares, "in_set": 1} for cpu, shares in (single or found).items()}
+    single = {cpu: shares for cpu, shares in averages.items() if cpu != "all"}
+    parts.run.cpus |= {cpu: {**shares, "in_set": 1} for cpu, shares in (single or averages).items()}
 
 
 def _average(
-    line: Line, words: list[str], header: list[str], found: dict[str, dict[str, float]], note: Note
+    line: Line, words: list[str], header: list[str], averages: dict[str, dict[str, float]], note: Note
 ) -> None:
     row = words[-len(header) :]
     cpu = row[0]
@@ -76,7 +77,7 @@ def _average(
     if "idle_share" not in shares:
         note(line.number, f"%idle is {row[header.index('%idle')][:40]!r}, which is no share")
         return
-    found[cpu[:10]] = shares
+    averages[cpu[:10]] = shares
 
 
 def setup(lines: Iterator[Line], parts: Parts, note: Note) -> None:
@@ -84,20 +85,20 @@ def setup(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     values: dict[str, list[str]] = {}
     for line in lines:
         if kernel := _NODENAME.match(line.text):
-            parts.environment["kernel"] = plain(kernel[1])
+            parts.run.environment["kernel"] = plain(kernel[1])
         if adaptive := _ADAPTIVE.match(line.text):
             values.setdefault("adaptive-rx", []).append(adaptive[1])
             values.setdefault("adaptive-tx", []).append(adaptive[2])
-        if (found := _SETTING.match(line.text)) and found[1] in _SETTINGS:
-            values.setdefault(found[1], []).append(found[2])
+        if (match := _SETTING.match(line.text)) and match[1] in _SETTINGS:
+            values.setdefault(match[1], []).append(match[2])
     if not values:
         note(0, "it names none of the settings of the campaign")
     for name, met in values.items():
         # Per-NAPI settings come once per NAPI; usually they are all the same.
-        parts.knobs.append(_knob(name, " ".join(dict.fromkeys(met))))
+        parts.run.knobs.append(_knob(name, " ".join(dict.fromkeys(met))))
 
 
-def _knob(name: str, value: str) -> dict[str, object]:
+def _knob(name: str, value: str) -> dict[str, Value]:
     knob = "ethtool_coalesce" if name.startswith(("rx-", "tx-", "adaptive-")) else "coalesce"
     return {
         "node": "server",

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.importers.each import Note
-from harness.importers.figures import amount, count
-from harness.importers.files import Line
+from harness.formats import Line, Note
+from harness.formats.numbers import amount, count
 from harness.importers.irqsuspend.names import Parts
 
 # Columns of the "#type" header by their names there. 5th and 10th have no column of ours.
@@ -38,16 +37,16 @@ def mutilate(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         elif words[:1] == ["read"]:
             seen["read"] = True
             _read_row(line, words[1:], header, parts, note)
-        elif found := _QPS.search(line.text):
+        elif match := _QPS.search(line.text):
             seen["Total QPS"] = True
-            _rate(line, found, parts, note)
-        elif found := _MISSES.match(line.text):
-            parts.misses = count(found[1]) or 0
+            _rate(line, match, parts, note)
+        elif match := _MISSES.match(line.text):
+            parts.misses = count(match[1]) or 0
             if parts.misses:
                 note(line.number, f"{parts.misses} misses: the server did not have these keys")
-    for what, there in seen.items():
+    for heading, there in seen.items():
         if not there:
-            note(0, f"there is no line {what}: it is not mutilate's output, or cut short")
+            note(0, f"there is no line {heading}: it is not mutilate's output, or cut short")
 
 
 def _read_row(line: Line, words: list[str], header: tuple[str, ...], parts: Parts, note: Note) -> None:
@@ -60,30 +59,30 @@ def _read_row(line: Line, words: list[str], header: tuple[str, ...], parts: Part
         if value is None:
             note(line.number, f"{name} is {text[:40]!r}, which is no number")
         elif name in _COLUMNS:
-            parts.metrics[_COLUMNS[name]] = value
+            parts.run.metrics[_COLUMNS[name]] = value
 
 
-def _rate(line: Line, found: re.Match[str], parts: Parts, note: Note) -> None:
-    parts.metrics["rate_rps"] = amount(found[1])
-    if parts.metrics["rate_rps"] is None:
-        note(line.number, f"Total QPS is {found[1][:40]!r}, which is no number")
-    queries, seconds = count(found[2] or ""), amount(found[3] or "")
+def _rate(line: Line, match: re.Match[str], parts: Parts, note: Note) -> None:
+    parts.run.metrics["rate_rps"] = amount(match[1])
+    if parts.run.metrics["rate_rps"] is None:
+        note(line.number, f"Total QPS is {match[1][:40]!r}, which is no number")
+    queries, seconds = count(match[2] or ""), amount(match[3] or "")
     if queries is None or seconds is None:
         note(line.number, "the line does not say how many queries were made in how long")
         return
     parts.queries = float(queries)
-    parts.metrics |= {"requests": float(queries), "elapsed_s": seconds}
+    parts.run.metrics |= {"requests": float(queries), "elapsed_s": seconds}
 
 
 def memcached(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     """The command lines: the server's CPU set and how long the run was to be."""
     known = False
     for line in lines:
-        if found := _TASKSET.search(line.text):
-            parts.server["cpu_set"] = found[1]
+        if match := _TASKSET.search(line.text):
+            parts.server["cpu_set"] = match[1]
             known = True
-        if "mutilate" in line.text and (found := _DURATION.search(line.text)):
-            parts.workload["duration_s"] = float(found[1])
+        if "mutilate" in line.text and (match := _DURATION.search(line.text)):
+            parts.run.workload["duration_s"] = float(match[1])
             known = True
     if not known:
         note(0, "it holds none of the campaign's command lines")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
-from harness.importers.figures import share
-from harness.importers.model import ImportedRun
+from harness.formats.numbers import ratio
+from harness.importers.model import ImportedRun, Value
 
 _NAME = re.compile(r"([A-Za-z_]+)-(\d{1,12})-(.+)-(\d{1,6})\.out")
 
@@ -36,8 +35,8 @@ class Name:
 def parse_name(name: str) -> Name | None:
     """The parts of KIND-QPS-TESTCASE-RUN.out; None for another name."""
     folder, _, base = name.rpartition("/")
-    found = _NAME.fullmatch(base)
-    return Name(folder, found[1], int(found[2]), found[3], int(found[4])) if found else None
+    match = _NAME.fullmatch(base)
+    return Name(folder, match[1], int(match[2]), match[3], int(match[4])) if match else None
 
 
 def load_text(qps: int) -> str:
@@ -47,7 +46,7 @@ def load_text(qps: int) -> str:
     return f"{qps // 1000}K" if qps % 1000 == 0 else str(qps)
 
 
-def natural(key: tuple[str, int, str, int]) -> tuple[Any, ...]:
+def natural(key: tuple[str, int, str, int]) -> tuple[object, ...]:
     """Sort key of the published tables: loads rising and MAX last, cases as `sort -V` has them, then runs."""
     folder, qps, case, run = key
     pieces = tuple(
@@ -58,46 +57,46 @@ def natural(key: tuple[str, int, str, int]) -> tuple[Any, ...]:
 
 @dataclass
 class Parts:
-    """What the files of one run said. Counts are None when no file gave them."""
+    """One run while its files are read, and what needs more than one of them. Counts are None when no file gave them.
 
-    metrics: dict[str, float | None] = field(default_factory=dict)
-    server: dict[str, Any] = field(default_factory=dict)
-    clients: dict[str, Any] = field(default_factory=dict)
-    cpus: dict[str, dict[str, Any]] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
-    workload: dict[str, Any] = field(default_factory=dict)
-    knobs: list[dict[str, Any]] = field(default_factory=list)
+    server, clients: rows of nodes.csv; markers: the campaign's own words of failure; broken: files that are cut short;
+    misses: requests for keys that the server lacked; queries: answered requests of the whole run.
+    """
+
+    run: ImportedRun
+    server: dict[str, Value] = field(default_factory=dict)
+    clients: dict[str, Value] = field(default_factory=dict)
     markers: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     misses: int = 0
     queries: float | None = None
 
-    def fill(self, run: ImportedRun, published: bool) -> None:
-        """Put everything into the run, and work out what needs more than one file."""
-        run.metrics |= self.metrics
-        run.environment |= self.environment
-        run.workload |= self.workload
-        run.nodes |= {
-            name: part for name, part in (("server", self.server), ("clients", self.clients)) if part
-        }
-        run.cpus |= self.cpus
-        run.knobs += self.knobs
-        if self.cpus:
-            run.metrics["set_busy_percent"] = busy_percent(self.cpus)
-        wanted = self.queries if published else self._queries_in_window()
-        self.server["perf_queries_count"] = wanted
-        run.metrics["cycles_per_query"] = share(self.server.get("cycles_count"), wanted)
-        run.metrics["instructions_per_query"] = share(self.server.get("instructions_count"), wanted)
-        received, fired = self.server.get("rx_packets_count"), self.server.get("interrupts_count")
-        run.metrics["packets_per_interrupt"] = share(received, fired)
+    def finish(self, published: bool) -> None:
+        """Work out what needs more than one file. published: as the campaign's published tables have it."""
+        run = self.run
+        parts = {"server": self.server, "clients": self.clients}
+        run.nodes |= {name: part for name, part in parts.items() if part}
+        if run.cpus:
+            run.metrics["set_busy_percent"] = busy_percent(run.cpus)
+        queries = self.queries if published else self._queries_in_window()
+        self.server["perf_queries_count"] = queries
+        run.metrics["cycles_per_query"] = ratio(self.count("cycles_count"), queries)
+        run.metrics["instructions_per_query"] = ratio(self.count("instructions_count"), queries)
+        received, fired = self.count("rx_packets_count"), self.count("interrupts_count")
+        run.metrics["packets_per_interrupt"] = ratio(received, fired)
+
+    def count(self, name: str) -> float | None:
+        """A number of the server's; None where no file gave it."""
+        value = self.server.get(name)
+        return None if value is None or isinstance(value, str) else value
 
     def _queries_in_window(self) -> float | None:
         """Queries answered while perf counted: it watched only the middle of the run."""
-        window, rate = self.server.get("perf_window_s"), self.metrics.get("rate_rps")
+        window, rate = self.count("perf_window_s"), self.run.metrics.get("rate_rps")
         return None if window is None or rate is None else rate * window
 
 
-def busy_percent(cpus: dict[str, dict[str, Any]]) -> float | None:
+def busy_percent(cpus: dict[str, dict[str, float]]) -> float | None:
     """Mean of 100 - %idle over CPUs; None without any."""
-    idle = [part["idle_share"] for part in cpus.values() if part.get("idle_share") is not None]
+    idle = [shares["idle_share"] for shares in cpus.values() if "idle_share" in shares]
     return 100 - 100 * sum(idle) / len(idle) if idle else None

@@ -8,7 +8,7 @@ from typing import SupportsFloat
 import numpy as np
 import pandas as pd
 
-from harness.importers.figures import share
+from harness.formats.numbers import ratio
 from harness.importers.model import ImportedRun
 from harness.tables.csvout import to_csv
 
@@ -54,7 +54,7 @@ def _over(how: Callable[[list[float]], SupportsFloat], values: list[float]) -> f
 def _ratio(runs: Cell, above: str, below: str) -> float | None:
     pairs = [(run.nodes.get("server", {}).get(above), run.nodes.get("server", {}).get(below)) for run in runs]
     known = [(float(top), float(bottom)) for top, bottom in pairs if top is not None and bottom is not None]
-    return share(sum(top for top, _ in known), sum(bottom for _, bottom in known)) if known else None
+    return ratio(sum(top for top, _ in known), sum(bottom for _, bottom in known)) if known else None
 
 
 def _frame(rows: list[dict[str, str | float | None]]) -> pd.DataFrame:

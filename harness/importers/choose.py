@@ -1,29 +1,26 @@
-"""The formats there are, and which of them some files are in."""
+"""The formats that can be imported, and which of them some files are in."""
 
 from __future__ import annotations
 
 import difflib
 
 from harness.errors import InputError
-from harness.importers.files import Files
-from harness.importers.hdrhistogram import HdrHistogram
-from harness.importers.iperf3 import Iperf3
+from harness.formats import Head, load_formats
+from harness.importers.files import SourceFiles
 from harness.importers.irqsuspend import IrqSuspend
-from harness.importers.model import Format, Head
-from harness.importers.neper import Neper
-from harness.importers.netperf import Netperf
-from harness.importers.sockperf import Sockperf
+from harness.importers.model import Importer
+from harness.importers.single_files import SingleFiles
 
-FORMATS: dict[str, Format] = {
-    each.name: each for each in (IrqSuspend(), Sockperf(), Netperf(), Neper(), Iperf3(), HdrHistogram())
-}
+# A campaign knows its files by their names, whatever is in them, and so is asked first.
+_ALL: tuple[Importer, ...] = (IrqSuspend(), *map(SingleFiles, load_formats().values()))
+FORMATS: dict[str, Importer] = {importer.name: importer for importer in _ALL}
 """Every format by the name the user types, in the order in which they are tried."""
 
 AUTO = "auto"
 _SNIFFED = 50
 
 
-def choose_format(name: str, files: Files) -> Format:
+def choose_format(name: str, files: SourceFiles) -> Importer:
     """The format of that name; for "auto" the one that most of the first files look like. Raises InputError."""
     if name in FORMATS:
         return FORMATS[name]
@@ -34,11 +31,11 @@ def choose_format(name: str, files: Files) -> Format:
     votes = dict.fromkeys(FORMATS, 0)
     for file in files.files[:_SNIFFED]:
         head = Head(file.head(), file.name)
-        for each in FORMATS.values():
-            if each.sniff(head):
-                votes[each.name] += 1
+        for importer in FORMATS.values():
+            if importer.sniff(head):
+                votes[importer.name] += 1
                 break
-    best = max(votes, key=lambda each: votes[each])
+    best = max(votes, key=lambda candidate: votes[candidate])
     if not votes[best]:
         raise InputError(
             "import",

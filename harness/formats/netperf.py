@@ -6,11 +6,10 @@ import csv
 import re
 from collections.abc import Iterator
 
-from harness.importers.each import Note, another, read_each
-from harness.importers.figures import amount, decimal
-from harness.importers.files import Files, Line, plain
-from harness.importers.model import Format, Head, ImportedRun, Options, Reading
-from harness.importers.quantiles import put
+from harness.formats.latency import put_latencies
+from harness.formats.model import Format, Head, Note, ReadOptions, Result
+from harness.formats.numbers import amount, decimal
+from harness.formats.text import Line, plain
 
 # The selector of -k, and what the CSV header of -o calls it.
 SELECTORS = {
@@ -40,7 +39,7 @@ _BITS = {"10^0bits/s": 1.0, "10^3bits/s": 1e3, "10^6bits/s": 1e6, "10^9bits/s": 
     "MBytes/s": 8.0 * 2**20,
     "GBytes/s": 8.0 * 2**30,
 }
-_LATENCIES = {
+LATENCIES = {
     "min": "MIN_LATENCY",
     "mean": "MEAN_LATENCY",
     "sd": "STDDEV_LATENCY",
@@ -54,39 +53,28 @@ _PLAIN = {
     "LOCAL_CPU_UTIL": "local_cpu_util_percent",
     "REMOTE_CPU_UTIL": "remote_cpu_util_percent",
 }
+_RESENT = ("LOCAL_TRANSPORT_RETRANS", "REMOTE_TRANSPORT_RETRANS")
 _TEXTS = ("THROUGHPUT_UNITS", "PROTOCOL")
 
 
-class Netperf(Format):
+class NetperfOmni(Format):
     """One run per result; a file may hold several."""
 
     name = "netperf"
     title = "netperf omni output: CSV with its header (-o, without -P 0), or KEY=VALUE lines (-k)"
+    one_run = "a result; a file may hold several"
+    conversions = ("netperf latencies of request/response tests are whole round trips, as recorded",)
 
     def sniff(self, head: Head) -> bool:
         """By its banner, its CSV titles, or its keys."""
-        return (
-            any(
-                title in head.text
-                for title in ("MIGRATED ", "OMNI Send", "Latency Microseconds", "Throughput Units")
-            )
-            or sum(found[1] in SELECTORS for found in _PAIR.finditer(head.text)) >= 2
-        )
+        signs = ("MIGRATED ", "OMNI Send", "Latency Microseconds", "Throughput Units")
+        keys = (match[1] for match in _PAIR.finditer(head.text))
+        return any(sign in head.text for sign in signs) or sum(key in SELECTORS for key in keys) >= 2
 
-    def read(self, files: Files, options: Options) -> Reading:
-        """One run per result found."""
-        reading = Reading()
-        reading.converted("netperf latencies of request/response tests are whole round trips, as recorded")
-
-        def parse(run: ImportedRun, lines: Iterator[Line], note: Note) -> list[ImportedRun]:
-            runs = [run]
-            for number, (values, banner) in enumerate(_results(lines, note), 1):
-                if number > 1:
-                    runs.append(another(run, number))
-                _fill(runs[-1], values, banner, options, note)
-            return runs[1:]
-
-        return read_each(files, options, reading, parse, self.sniff)
+    def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
+        """A result per line of values under a header, and per set of keys."""
+        for values, banner in _results(lines, note):
+            yield _result(values, banner, options, note)
 
 
 def _results(lines: Iterator[Line], note: Note) -> Iterator[tuple[dict[str, str], str]]:
@@ -139,59 +127,54 @@ def _cells(text: str) -> list[str]:
         return []
 
 
-def _fill(run: ImportedRun, values: dict[str, str], banner: str, options: Options, note: Note) -> None:
-    numbers: dict[str, float | None] = {}
+def _result(values: dict[str, str], banner: str, options: ReadOptions, note: Note) -> Result:
+    result = Result(workload={"kind": "netperf"})
+    numbers: dict[str, float] = {}
     for name, text in values.items():
-        if name in SELECTORS and name not in _TEXTS:
-            numbers[name] = amount(text)
+        if name not in SELECTORS or name in _TEXTS:
+            continue
+        if (number := amount(text)) is not None:
+            numbers[name] = number
+        elif (decimal(text) or 0) >= 0:
             # netperf writes -1 for what it did not measure.
-            if numbers[name] is None and (decimal(text) or 0) >= 0:
-                note(0, f"{name} is {plain(text, 40)!r}, which is no number")
+            note(0, f"{name} is {plain(text, 40)!r}, which is no number")
     units = values.get("THROUGHPUT_UNITS", "")
-    transactions = "REQUEST/RESPONSE" in banner or units == "Trans/s"
-    run.workload["kind"] = "netperf"
     if protocol := values.get("PROTOCOL"):
-        run.workload["protocol"] = plain(protocol.lower(), 20)
-    if numbers.get("REQUEST_SIZE") is not None:
-        run.workload["size_bytes"] = numbers["REQUEST_SIZE"]
-    run.metrics |= {ours: numbers[name] for name, ours in _PLAIN.items() if numbers.get(name) is not None}
-    resent = [
-        numbers[name] for name in ("LOCAL_TRANSPORT_RETRANS", "REMOTE_TRANSPORT_RETRANS") if name in numbers
-    ]
-    if known := [value for value in resent if value is not None]:
-        run.metrics["retransmits"] = sum(known)
-    _rates(run, numbers, units, transactions, note)
-    _latencies(run, numbers, options, transactions, note)
+        result.workload["protocol"] = plain(protocol.lower(), 20)
+    if "REQUEST_SIZE" in numbers:
+        result.workload["size_bytes"] = numbers["REQUEST_SIZE"]
+    result.metrics |= {ours: numbers[name] for name, ours in _PLAIN.items() if name in numbers}
+    if resent := [numbers[name] for name in _RESENT if name in numbers]:
+        result.metrics["retransmits"] = sum(resent)
+    has_requests = "REQUEST/RESPONSE" in banner or units == "Trans/s"
+    if has_requests:
+        rate = numbers.get("THROUGHPUT") if units in ("", "Trans/s") else None
+        result.metrics["rate_rps"] = numbers.get("TRANSACTION_RATE") if rate is None else rate
+    elif "THROUGHPUT" in numbers:
+        _throughput(result, numbers["THROUGHPUT"], units, note)
+    _latencies(result, numbers, options, has_requests, note)
+    return result
 
 
-def _rates(
-    run: ImportedRun, numbers: dict[str, float | None], units: str, transactions: bool, note: Note
-) -> None:
-    throughput = numbers.get("THROUGHPUT")
-    if transactions:
-        rate = throughput if units in ("", "Trans/s") else numbers.get("TRANSACTION_RATE")
-        run.metrics["rate_rps"] = numbers.get("TRANSACTION_RATE") if rate is None else rate
-    elif throughput is not None:
-        if units in _BITS:
-            run.metrics["throughput_bps"] = throughput * _BITS[units]
-        else:
-            note(
-                0,
-                f"throughput {throughput:g} has the unit {plain(units, 40)!r}, which is not known; left out",
-            )
+def _throughput(result: Result, throughput: float, units: str, note: Note) -> None:
+    if units in _BITS:
+        result.metrics["throughput_bps"] = throughput * _BITS[units]
+    else:
+        note(0, f"throughput {throughput:g} has the unit {plain(units, 40)!r}, which is not known; left out")
 
 
 def _latencies(
-    run: ImportedRun, numbers: dict[str, float | None], options: Options, transactions: bool, note: Note
+    result: Result, numbers: dict[str, float], options: ReadOptions, has_requests: bool, note: Note
 ) -> None:
-    values = {ours: numbers.get(name) for ours, name in _LATENCIES.items()}
-    if all(value is None for value in values.values()):
+    values = {ours: numbers[name] for ours, name in LATENCIES.items() if name in numbers}
+    if not values:
         return
-    if not transactions and not options.basis:
+    if not has_requests and not options.basis:
         note(
             0,
             "latencies of a stream test are of its send calls, not round trips; left out (--basis rtt takes them)",
         )
         return
-    rate, elapsed = run.metrics.get("rate_rps"), run.metrics.get("elapsed_s")
-    put(run, values, options.basis or "rtt", None if rate is None or elapsed is None else rate * elapsed)
+    rate, elapsed = result.metrics.get("rate_rps"), result.metrics.get("elapsed_s")
+    requests = None if rate is None or elapsed is None else rate * elapsed
+    put_latencies(result, values, options.basis or "rtt", requests)

@@ -71,11 +71,11 @@ def _inflate(data: bytes) -> bytes:
     return payload
 
 
-def _check(cookie: int, wanted: int) -> None:
+def _check(cookie: int, expected: int) -> None:
     kind = cookie & ~_WORD_SIZE
-    if kind != wanted:
-        told = f"a histogram {_OTHERS[kind]}" if kind in _OTHERS else "no histogram"
-        raise CodecError(f"it is {told}; only V2 of whole numbers is read")
+    if kind != expected:
+        sort = f"a histogram {_OTHERS[kind]}" if kind in _OTHERS else "no histogram"
+        raise CodecError(f"it is {sort}; only V2 of whole numbers is read")
 
 
 def _buckets(counts: bytes, digits: int, lowest: int) -> Iterator[tuple[int, int, int]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+from harness.formats.model import Basis, Result
 
-from harness.importers.model import Basis, ImportedRun, Reading
-from harness.stats import MIN_EXCEEDANCES
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 LEVELS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999}
 """Names and shares of the quantiles that have columns."""
@@ -17,14 +18,15 @@ LEVELS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999, "p99
 UNITS_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
 """Microseconds in one unit of time."""
 
-_TOLD = {
-    "rtt": "rtt",
-    "half-rtt": "half round trip, doubled",
-    "one-way": "one way",
-}
+MIN_EXCEEDANCES = 10
+"""As in harness.stats, which lies no lower; a test compares the two."""
+
+_BASES = {"rtt": "rtt", "half-rtt": "half round trip, doubled", "one-way": "one way"}
 
 
-def put(run: ImportedRun, values: Mapping[str, float | None], basis: Basis, requests: float | None) -> None:
+def put_latencies(
+    result: Result, values: Mapping[str, float | None], basis: Basis, requests: float | None
+) -> None:
     """Write latency columns. values: in us, by min, mean, sd, p50... max; as recorded, not doubled yet.
 
     Half round trips are doubled. One-way times get columns of their own, `oneway_*`, and are never compared
@@ -38,24 +40,18 @@ def put(run: ImportedRun, values: Mapping[str, float | None], basis: Basis, requ
     for name, level in LEVELS.items():
         if requests is not None and round(requests * (1 - level), 6) < MIN_EXCEEDANCES:
             known.pop(name, None)
-    run.metrics |= {f"{prefix}_{name}_us": value for name, value in known.items()}
+    result.metrics |= {f"{prefix}_{name}_us": value for name, value in known.items()}
     if "p99_9" in known and "p50" in known:
-        run.metrics[f"{prefix}_jitter_us"] = known["p99_9"] - known["p50"]
-    run.environment["latency_basis"] = _TOLD[basis]
+        result.metrics[f"{prefix}_jitter_us"] = known["p99_9"] - known["p50"]
+    result.environment["latency_basis"] = _BASES[basis]
 
 
-def say(reading: Reading, basis: Basis, of: str) -> None:
-    """Record what was made of the latencies of a format."""
-    if basis == "half-rtt":
-        reading.converted(f"{of}: half round trips, doubled")
-    elif basis == "one-way":
-        reading.converted(f"{of}: one-way times, in columns oneway_*; no round trip can be made of them")
-    else:
-        reading.converted(f"{of}: whole round trips, as recorded")
-
-
-def weighted(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], level: float) -> float | None:
+def weighted_quantile(
+    values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], level: float
+) -> float | None:
     """The least value that at least a share `level` of the weight does not exceed; None without weight."""
+    import numpy as np
+
     keep = (weights > 0) & np.isfinite(values)
     values, weights = values[keep], weights[keep]
     if not values.size:

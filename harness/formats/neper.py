@@ -6,56 +6,53 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from harness.importers.each import Note, read_each
-from harness.importers.figures import decimal, share
-from harness.importers.files import Files, Line
-from harness.importers.model import Format, Head, ImportedRun, Options, Reading
-from harness.importers.quantiles import put, weighted
+from harness.formats.latency import put_latencies, weighted_quantile
+from harness.formats.model import Format, Head, Note, ReadOptions, Result
+from harness.formats.numbers import decimal, ratio
+from harness.formats.text import Line
 
 _NEEDED = ("time", "tid", "flow_id")
 _QUANTILES = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p99.9": "p99_9", "p99.99": "p99_99"}
 Row = dict[str, float]
 
 
-class Neper(Format):
+class NeperSamples(Format):
     """One run per file."""
 
     name = "neper"
     title = "neper samples.csv (tcp_rr and others with latencies; also streams)"
+    conversions = (
+        "neper latencies are whole round trips in seconds, turned into us",
+        "neper's quantiles are per interval: where a file has several intervals, a run's quantile is the median "
+        "of them weighted by transactions, which is near the run's own quantile but not the same",
+    )
 
     def sniff(self, head: Head) -> bool:
         """By the first three columns."""
         return head.text.lstrip("\ufeff").startswith(",".join(_NEEDED[:2])) and "flow_id" in head.text
 
-    def read(self, files: Files, options: Options) -> Reading:
-        """One run per file."""
-        reading = Reading()
-        reading.converted("neper latencies are whole round trips in seconds, turned into us")
-        reading.converted(
-            "neper's quantiles are per interval: where a file has several intervals, a run's quantile is the median "
-            "of them weighted by transactions, which is near the run's own quantile but not the same"
-        )
-        return read_each(files, options, reading, _parse, self.sniff)
+    def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
+        """One result, over all intervals and flows."""
+        result = Result(workload={"kind": "neper"})
+        if rows := _rows(lines, note):
+            _fill(result, rows, note)
+        yield result
 
 
-def _parse(run: ImportedRun, lines: Iterator[Line], note: Note) -> None:
-    rows = _rows(lines, note)
-    run.workload["kind"] = "neper"
-    if not rows:
-        return
+def _fill(result: Result, rows: list[Row], note: Note) -> None:
     flows: dict[tuple[float, float], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row["time"]):
         flows.setdefault((row["tid"], row["flow_id"]), []).append(row)
     elapsed = max(row["time"] for row in rows) - min(row["time"] for row in rows)
     if elapsed > 0:
-        run.metrics["elapsed_s"] = elapsed
-        run.metrics["rate_rps"] = share(_grown(flows, "transactions"), elapsed)
+        result.metrics["elapsed_s"] = elapsed
+        result.metrics["rate_rps"] = ratio(_grown(flows, "transactions"), elapsed)
         if not any("latency_mean" in row for row in rows):
             moved = _grown(flows, "bytes_read")
-            run.metrics |= {"rate_rps": None, "throughput_bps": share(moved and 8 * moved, elapsed)}
+            result.metrics |= {"rate_rps": None, "throughput_bps": ratio(moved and 8 * moved, elapsed)}
     else:
         note(0, "it has a single point in time, which gives no rate")
-    _latencies(run, flows, note)
+    _latencies(result, flows, note)
 
 
 def _rows(lines: Iterator[Line], note: Note) -> list[Row]:
@@ -98,7 +95,7 @@ def _grown(flows: dict[tuple[float, float], list[Row]], name: str) -> float | No
     return max(0.0, sum(grown)) if grown else None
 
 
-def _latencies(run: ImportedRun, flows: dict[tuple[float, float], list[Row]], note: Note) -> None:
+def _latencies(result: Result, flows: dict[tuple[float, float], list[Row]], note: Note) -> None:
     rows, weights = [], []
     for members in flows.values():
         before = 0.0
@@ -111,7 +108,7 @@ def _latencies(run: ImportedRun, flows: dict[tuple[float, float], list[Row]], no
     if not rows:
         return
     weight = np.array(weights)
-    run.metrics["requests"] = float(weight.sum())
+    result.metrics["requests"] = float(weight.sum())
     values: dict[str, float | None] = {
         "min": min((row["latency_min"] for row in rows if "latency_min" in row), default=None),
         "max": max((row["latency_max"] for row in rows if "latency_max" in row), default=None),
@@ -121,11 +118,11 @@ def _latencies(run: ImportedRun, flows: dict[tuple[float, float], list[Row]], no
     square = np.average(deviation**2 + _column(rows, "latency_mean") ** 2, weights=weight) - mean**2
     values |= {"mean": mean, "sd": float(np.sqrt(max(0.0, square))) if np.isfinite(square) else None}
     for name, ours in _QUANTILES.items():
-        values[ours] = weighted(_column(rows, f"latency_{name}"), weight, 0.5)
+        values[ours] = weighted_quantile(_column(rows, f"latency_{name}"), weight, 0.5)
     values = {name: value * 1e6 for name, value in values.items() if value is not None and value >= 0}
     if len(rows) > 1:
         note(0, f"quantiles are the weighted median of those of {len(rows)} intervals")
-    put(run, values, "rtt", run.metrics["requests"])
+    put_latencies(result, values, "rtt", result.metrics["requests"])
 
 
 def _column(rows: list[Row], name: str) -> np.typing.NDArray[np.float64]:

@@ -19,7 +19,7 @@ def count(text: str) -> int | None:
     if text.isascii() and text.isdecimal():
         return int(text)
     if _GROUPED.fullmatch(text):
-        return int("".join(each for each in text if each.isdecimal() and each.isascii()) or "0")
+        return int("".join(char for char in text if char.isdecimal() and char.isascii()) or "0")
     return None
 
 
@@ -47,7 +47,7 @@ def amount(text: str) -> float | None:
     return value if value is not None and value >= 0 else None
 
 
-def share(part: float | None, whole: float | None) -> float | None:
+def ratio(part: float | None, whole: float | None) -> float | None:
     """part / whole where both are there and it is defined."""
     if part is None or whole is None or whole <= 0:
         return None
