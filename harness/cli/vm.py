@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.cli.owner import owner_of_results
 from harness.cli.plan import in_words, overrides_of, plan_of, print_plan
@@ -81,7 +81,7 @@ def _build(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _tell_identity(made: list[build.Made], pinning: bool) -> None:
+def _tell_identity(made: list[build.Artefact], pinning: bool) -> None:
     pinned = recipe.read_lock().artefacts
     other = [each.name for each in made if each.name in pinned and pinned[each.name] != each.sha256]
     if made and not pinning:
@@ -216,11 +216,18 @@ def _shell(arguments: argparse.Namespace) -> int:
         return attended(argv)
 
 
+class _Row(TypedDict):
+    what: str
+    sha256: str
+    bytes: int | None
+    of_this_recipe: bool
+
+
 def _info(arguments: argparse.Namespace) -> int:
     home = Home()
     entries = [(key, entry) for key, entry in sorted(home.index().items()) if not key.startswith("payload")]
     current = recipe.recipe_hash()
-    rows = []
+    rows: list[_Row] = []
     for key, entry in entries:
         for what, sha256 in build.hashes_of(key, entry).items():
             path = home.artefact(sha256)

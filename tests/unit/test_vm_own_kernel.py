@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, PollbenchError
-from harness.places.vm import apt
+from harness.places.vm import programs
 from harness.places.vm.build import add_own_kernel
 from harness.places.vm.home import Home
 from harness.places.vm.kernelimage import release_of
@@ -63,6 +63,6 @@ def test_what_cannot_be_used_is_refused_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named_whoever_met_it() -> None:
-    apt.check_space("dpkg-deb", "error: something else")
+    programs.check_space("dpkg-deb", "error: something else")
     with pytest.raises(PollbenchError, match="dpkg-deb: no space left on the disk; free 2 GB"):
-        apt.check_space("dpkg-deb", "tar: ./x: Cannot write: No space left on device\nexit")
+        programs.check_space("dpkg-deb", "tar: ./x: Cannot write: No space left on device\nexit")

@@ -6,12 +6,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from harness.errors import InputError, MissingError
-from harness.places.vm import apt
 from harness.places.vm.home import Home
+from harness.places.vm.squashfs import unsquash
 
 PROGRAM = "qemu-system-x86_64"
 KEY = "qemu"
@@ -46,8 +45,7 @@ class Emulator:
 
     def account(self) -> dict[str, str]:
         """What a result set records of it."""
-        found = asdict(self)
-        return {name: str(found[name]) for name in ("version", "origin", "sha256")}
+        return {"version": self.version, "origin": self.origin, "sha256": self.sha256}
 
     def lacks_nic(self, model: str) -> str:
         """Why it cannot make a NIC model; empty when it can."""
@@ -85,11 +83,11 @@ def find_emulator(home: Home, asked: str = "") -> Emulator:
         if shutil.which(PROGRAM) is None:
             todo = f"{_BUILD} provides one; or install this system's (apt install qemu-system-x86)"
             raise MissingError("start a guest", got=f"there is no {PROGRAM}", todo=todo)
-        return _told((PROGRAM,), "host")
+        return _asked((PROGRAM,), "host")
     if "/" not in asked or shutil.which(asked) is None:
         got = "it is no program" if "/" in asked else "it is neither a path nor one of provided, host"
         raise InputError("choose a QEMU", asked, got, f"name a {PROGRAM}", where="--qemu")
-    return _told((asked,), asked)
+    return _asked((asked,), asked)
 
 
 def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Emulator, str]:
@@ -100,18 +98,19 @@ def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Emulat
     before = recorded if isinstance(recorded, Mapping) else {}
     pinned = str(before.get("sha256", ""))
     if asked:
-        found = find_emulator(home, asked)
+        emulator = find_emulator(home, asked)
     elif pinned and home.artefact(pinned).exists():
-        found = _unpacked(home, pinned)
+        emulator = _unpacked(home, pinned)
     else:
-        found = find_emulator(
-            home, "host" if before.get("origin") == "host" and shutil.which(PROGRAM) else ""
-        )
-    same = found.sha256 == pinned if pinned else found.version == before.get("version")
-    if same:
-        return found, ""
+        on_host = before.get("origin") == "host" and shutil.which(PROGRAM)
+        emulator = find_emulator(home, "host" if on_host else "")
+    if emulator.sha256 == pinned if pinned else emulator.version == before.get("version"):
+        return emulator, ""
     was = f"QEMU {before.get('version', 'of unknown version')} ({before.get('origin', 'host')})"
-    return found, f"the set was made under {was}, this runs under {found.label()}: model time may differ"
+    return (
+        emulator,
+        f"the set was made under {was}, this runs under {emulator.label()}: model time may differ",
+    )
 
 
 def _provided(home: Home) -> Emulator:
@@ -126,16 +125,11 @@ def _unpacked(home: Home, sha256: str) -> Emulator:
     tree = home.expanded(sha256, KEY, unsquash)
     loader, libraries = str(tree / "lib/ld-linux-x86-64.so.2"), str(tree / "lib")
     start = (loader, "--library-path", libraries, "--argv0", PROGRAM, str(tree / "bin" / PROGRAM))
-    return _told((*start, "-L", str(tree / "share")), "provided", sha256)
+    return _asked((*start, "-L", str(tree / "share")), "provided", sha256)
 
 
-def unsquash(image: Path, into: Path) -> None:
-    """Unpack a squashfs into a directory that is not there yet. Raises MissingError, PollbenchError."""
-    apt.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", str(into), str(image)])
-
-
-def _told(argv: tuple[str, ...], origin: str, sha256: str = "") -> Emulator:
-    """What QEMU says of itself."""
+def _asked(argv: tuple[str, ...], origin: str, sha256: str = "") -> Emulator:
+    """The QEMU that `argv` starts, with the version that it reports. Raises MissingError."""
     try:
         done = subprocess.run([*argv, "--version"], capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -144,8 +138,8 @@ def _told(argv: tuple[str, ...], origin: str, sha256: str = "") -> Emulator:
     if match is None:
         got = f"it does not tell its version ({(done.stdout or done.stderr)[:120]!r})"
         raise MissingError("start a guest", on=origin, got=got)
-    found = Emulator(argv, match[1], origin, sha256)
-    if found.number < LEAST:
+    emulator = Emulator(argv, match[1], origin, sha256)
+    if emulator.number < LEAST:
         todo = f"{_BUILD} provides a newer one; or install QEMU {LEAST[0]}.{LEAST[1]} or newer"
-        raise MissingError("start a guest", got=f"QEMU {found.version} is too old", todo=todo)
-    return found
+        raise MissingError("start a guest", got=f"QEMU {emulator.version} is too old", todo=todo)
+    return emulator

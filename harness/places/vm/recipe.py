@@ -6,13 +6,15 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
+
+from harness.places.vm.apt import Packages
 
 DATA = Path(__file__).parent / "data"
 LOCK = DATA / "image-lock.json"
 SUITE = "trixie"
 EPOCH = 1760000000
-"""Every time stamp in the image: a build tells nothing of when it was made."""
+"""Every time stamp in the image, in seconds since 1970: a build does not show when it was made."""
 PACKAGES = (
     "bridge-utils",
     "mininet",
@@ -92,20 +94,26 @@ DEFAULT_KERNEL = "6.12"
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "squashfs", "overlay")
 
 
+class PinnedKernel(TypedDict):
+    """A kernel's release, as `uname -r` tells it, and the packages of its set."""
+
+    release: str
+    packages: Packages
+
+
 @dataclass(frozen=True)
 class Lock:
-    """Pinned versions and hashes. root, qemu, kernels: package to [version, SHA-256 of its .deb]; artefacts by key."""
+    """What is pinned. artefacts: SHA-256 by the name of the artefact, as "root" or "kernel 6.12 modules"."""
 
-    root: dict[str, list[str]]
-    qemu: dict[str, list[str]]
-    kernels: dict[str, dict[str, Any]]
+    root: Packages
+    qemu: Packages
+    kernels: dict[str, PinnedKernel]
     artefacts: dict[str, str]
 
 
 def read_lock() -> Lock:
     """The lock that ships with pollbench."""
-    found = json.loads(LOCK.read_text()) if LOCK.exists() else {}
-    return Lock(*(found.get(part, {}) for part in ("root", "qemu", "kernels", "artefacts")))
+    return Lock(**json.loads(LOCK.read_text()))
 
 
 def write_lock(lock: Lock) -> None:
@@ -125,7 +133,7 @@ def recipe_hash() -> str:
     here = Path(__file__).parent
     code = [
         *here.glob("?*image.py"),  # what makes an artefact, not image.py, which reads them
-        *(here / name for name in ("apt.py", "cpio.py", "modules.py", "recipe.py")),
+        *(here / f"{name}.py" for name in ("apt", "compression", "cpio", "modules", "recipe", "squashfs")),
     ]
     sources = [*sorted(code), *sorted(DATA.iterdir())]
     for path in sources:
@@ -133,17 +141,18 @@ def recipe_hash() -> str:
     return total.hexdigest()
 
 
-def differences(pinned: dict[str, list[str]], found: dict[str, list[str]]) -> list[str]:
+def differences(pinned: Packages, built: Packages) -> list[str]:
     """In words, every package that is not as the lock pins it."""
-    said = []
-    for name in sorted(pinned.keys() | found.keys()):
-        before, after = pinned.get(name), found.get(name)
-        if before == after:
-            continue
-        if before is None or after is None:
-            said.append(f"{name} {(before or after or ['?'])[0]} is {'new' if before is None else 'missing'}")
-        elif before[0] != after[0]:
-            said.append(f"{name} is {after[0]}, pinned is {before[0]}")
-        else:
-            said.append(f"{name} {after[0]} has SHA-256 {after[1][:12]}..., pinned is {before[1][:12]}...")
-    return said
+    return [
+        _difference(name, pinned.get(name), built.get(name))
+        for name in sorted(pinned.keys() | built.keys())
+        if pinned.get(name) != built.get(name)
+    ]
+
+
+def _difference(name: str, before: list[str] | None, after: list[str] | None) -> str:
+    if before is None or after is None:
+        return f"{name} {(before or after or ['?'])[0]} is {'new' if before is None else 'missing'}"
+    if before[0] != after[0]:
+        return f"{name} is {after[0]}, pinned is {before[0]}"
+    return f"{name} {after[0]} has SHA-256 {after[1][:12]}..., pinned is {before[1][:12]}..."
