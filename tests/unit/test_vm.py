@@ -17,7 +17,7 @@ from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.knobs import GroupUse
 from harness.places.vm import cpio, qemu, wire
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.execute import Guests, boots_of, pairs_of
 from harness.places.vm.home import Home
 from harness.places.vm.kernels import with_kernels
@@ -34,7 +34,7 @@ from harness.store import ResultSet
 from tests import experiment
 from tests.unit.test_metrics import difference
 
-QEMU = Emulator(("qemu-system-x86_64",), "7.2.22", "host")
+QEMU = Qemu(("qemu-system-x86_64",), "7.2.22", "host")
 FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
 
 

@@ -8,13 +8,13 @@ import pytest
 
 from harness.places.vm import cpio, diskless, qemu
 from harness.places.vm.boot import seed_of
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import pause_s
 from harness.plan import load_experiment, make_plan
 from harness.spec.machine import Machine
 from tests import experiment
 
-QEMU = Emulator(("qemu-system-x86_64",), "10.0.13", "host")
+QEMU = Qemu(("qemu-system-x86_64",), "10.0.13", "host")
 PLACES = [Path(f"/img/{name}") for name in ("k", "i", "r", "m", "p", "job", "out", "con", "ev")]
 
 

@@ -14,8 +14,6 @@ Packages = dict[str, list[str]]
 """Package name to [version, SHA-256 of its .deb]."""
 PUBLIC_MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-LIST_URIS = ("--print-uris", "-qq", "-o", "Acquire::ForceHash=sha256")
-"""apt-get's options for a list of what it would fetch; see packages_in."""
 _URI = re.compile(
     r"^'\S+' (?P<name>[^_\s]+)_(?P<version>[^_\s]+)_\w+\.deb \d+ SHA256:(?P<sha256>\w{64})$", re.M
 )
@@ -27,11 +25,8 @@ def mirror() -> str:
         uris = programs.run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"])
     except PollbenchError:
         return PUBLIC_MIRROR
-    return next((uri for uri in map(_without_slash, uris.split()) if uri.endswith("/debian")), PUBLIC_MIRROR)
-
-
-def _without_slash(uri: str) -> str:
-    return uri.rstrip("/")
+    mirrors = [uri.rstrip("/") for uri in uris.split()]
+    return next((uri for uri in mirrors if uri.endswith("/debian")), PUBLIC_MIRROR)
 
 
 def source_line(suite: str) -> str:
@@ -43,7 +38,7 @@ def source_line(suite: str) -> str:
 
 
 def packages_in(uris: str) -> Packages:
-    """The packages in apt-get's output under LIST_URIS; other lines are passed over."""
+    """The packages in the output of apt-get --print-uris with SHA-256 as its hash; other lines are passed over."""
     return {match["name"]: [unquote(match["version"]), match["sha256"]] for match in _URI.finditer(uris)}
 
 
@@ -58,10 +53,10 @@ class Suite:
         self._dir = directory / suite
         if self._dir.exists():
             return
-        for part in ("lists/partial", "cache/archives/partial", "state", "etc"):
+        for part in ("etc/apt/preferences.d", "var/lib/apt", "var/cache/apt"):
             (self._dir / part).mkdir(parents=True)
-        (self._dir / "state/status").touch()
-        (self._dir / "etc/sources.list").write_text(source_line(suite))
+        (self._dir / "status").touch()
+        (self._dir / "etc/apt/sources.list").write_text(source_line(suite))
         self._apt("apt-get", "update", "-q")
 
     def depends(self, name: str) -> list[str]:
@@ -71,11 +66,11 @@ class Suite:
 
     def packages(self, names: Iterable[str]) -> Packages:
         """These packages as the suite has them."""
-        return packages_in(self._apt("apt-get", "download", *LIST_URIS, *names))
+        return self._listed("download", *names)
 
     def closure(self, name: str) -> Packages:
         """A package and all that it depends on, as apt chooses them for a system that has nothing."""
-        return packages_in(self._apt("apt-get", "install", "-y", *LIST_URIS, name))
+        return self._listed("install", "-y", name)
 
     def unpack(self, packages: Packages, into: Path) -> None:
         """Fetch packages and unpack their files into a directory that may be there."""
@@ -83,26 +78,23 @@ class Suite:
         fetched.mkdir()
         versions = [f"{name}={version}" for name, (version, _) in packages.items()]
         self._apt("apt-get", "download", "-qq", *versions, cwd=fetched)
-        into.mkdir(exist_ok=True)
         for deb in fetched.iterdir():
             programs.run(["dpkg-deb", "-x", str(deb), str(into)])
             deb.unlink()
         fetched.rmdir()
 
+    def _listed(self, *command: str) -> Packages:
+        hashed = ("--print-uris", "-qq", "-o", "Acquire::ForceHash=sha256")
+        return packages_in(self._apt("apt-get", *hashed, *command))
+
     def _apt(self, program: str, *arguments: str, cwd: Path | None = None) -> str:
-        settings = {
-            "Dir::Etc::sourcelist": self._dir / "etc/sources.list",
-            "Dir::Etc::sourceparts": "/dev/null",
-            "Dir::Etc::preferences": "/dev/null",
-            "Dir::Etc::preferencesparts": "/dev/null",
-            "Dir::State": self._dir / "state",
-            "Dir::State::lists": self._dir / "lists",
-            "Dir::State::status": self._dir / "state/status",
-            "Dir::Cache": self._dir / "cache",
-            "APT::Architecture": "amd64",
-            "APT::Install-Recommends": "false",
-            "APT::Sandbox::User": "",
-            "Acquire::Languages": "none",
-        }
-        options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+        settings = (
+            f"Dir={self._dir}",
+            f"Dir::State::status={self._dir / 'status'}",
+            "APT::Architecture=amd64",
+            "APT::Install-Recommends=false",
+            "APT::Sandbox::User=",
+            "Acquire::Languages=none",
+        )
+        options = [word for setting in settings for word in ("-o", setting)]
         return programs.run([program, *options, *arguments], cwd=cwd)

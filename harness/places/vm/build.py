@@ -12,8 +12,8 @@ from harness.errors import InputError, PollbenchError
 from harness.places.vm import kernelimage, recipe
 from harness.places.vm.apt import Packages
 from harness.places.vm.emulatorimage import build_emulator
-from harness.places.vm.home import KERNEL_PARTS, Home, IndexEntry, sha256_of
-from harness.places.vm.rootimage import Built, build_root
+from harness.places.vm.home import KERNEL_PARTS, Built, Home, IndexEntry, sha256_of
+from harness.places.vm.rootimage import build_root
 
 Tell = Callable[[str], None]
 
@@ -40,26 +40,24 @@ def build(
             raise InputError("build a kernel set", on=name, got="the recipe has no such kernel", todo=todo)
     with home.workshop() as archive:
         if root:
-            count = len(recipe.PACKAGES)
-            tell(f"root: installing {count} packages and what they need from {recipe.SUITE}: about 45 s")
-            made += _make(home, "root", partial(_make_file, build_root), lock.root)
+            tell(f"root: installing packages and what they need from {recipe.SUITE}: about 45 s")
+            made += _make(home, "root", build_root, lock.root)
         if emulator:
             tell(f"qemu: fetching {recipe.EMULATOR} and its libraries from {recipe.SUITE}: about 15 s")
-            make = partial(_make_file, partial(build_emulator, archive=archive))
-            made += _make(home, "qemu", make, lock.qemu)
+            made += _make(home, "qemu", partial(build_emulator, archive=archive), lock.qemu)
         for name in kernels:
             tell(f"kernel {name}: fetching it from {recipe.KERNELS[name]}: about 20 s")
             pinned = lock.kernels[name]["packages"] if name in lock.kernels else {}
-            made += _make(home, f"kernel {name}", partial(_make_kernel, name, archive), pinned)
+            make = partial(kernelimage.build_kernel, name, archive=archive)
+            made += _make(home, f"kernel {name}", make, pinned)
     return made
 
 
-def _make(home: Home, key: str, make: Callable[[Home, Path], IndexEntry], pinned: Packages) -> list[Artefact]:
-    """The artefacts of one entry of the index; `make` builds them in a scratch directory and moves them home."""
+def _make(home: Home, key: str, make: Callable[[Path], Built], pinned: Packages) -> list[Artefact]:
+    """The artefacts of one entry of the index. make: builds them in the directory it is given."""
     begun = time.monotonic()
     with home.workshop() as workshop:
-        entry = make(home, workshop)
-    home.record(key, entry)
+        entry = _keep(home, key, make(workshop))
     seconds, differs = time.monotonic() - begun, tuple(recipe.differences(pinned, entry["packages"]))
     return [
         Artefact(name, sha256, home.artefact(sha256).stat().st_size, seconds, differs)
@@ -67,14 +65,15 @@ def _make(home: Home, key: str, make: Callable[[Home, Path], IndexEntry], pinned
     ]
 
 
-def _make_file(build: Callable[[Path], Built], home: Home, workshop: Path) -> IndexEntry:
-    """What is one artefact: the root, or QEMU."""
-    built = build(workshop)
-    return {"sha256": home.keep(built.path), "recipe": recipe.recipe_hash(), "packages": built.packages}
-
-
-def _make_kernel(name: str, archive: Path, home: Home, workshop: Path) -> IndexEntry:
-    return _kept_kernel(home, kernelimage.build_kernel(name, workshop, archive))
+def _keep(home: Home, key: str, built: Built) -> IndexEntry:
+    """Move what was built home, and enter it in the index."""
+    entry: IndexEntry = {"recipe": recipe.recipe_hash(), "packages": built.packages}
+    if built.release:
+        entry["release"] = built.release
+    for part, path in built.files.items():
+        entry[part] = home.keep(path)
+    home.record(key, entry)
+    return entry
 
 
 def add_own_kernel(home: Home, bzimage: Path, modules: Path | None, tell: Tell) -> str:
@@ -88,17 +87,17 @@ def add_own_kernel(home: Home, bzimage: Path, modules: Path | None, tell: Tell) 
     name = f"own-{digest[:12]}"
     with home.workshop() as workshop:
         own = {"bzimage": [str(bzimage), digest]}
-        files = kernelimage.assemble(release or name, bzimage, modules, workshop, workshop / "apt", own)
-        lacks = ", ".join(sorted(set(recipe.BOOT_MODULES) & set(files.absent)))
+        built = kernelimage.assemble(release or name, bzimage, modules, workshop, workshop / "apt", own)
+        lacks = ", ".join(sorted(set(recipe.BOOT_MODULES) & set(built.absent)))
         if modules is None:
             needed = ", ".join(recipe.BOOT_MODULES)
             tell(f"{bzimage.name}: no modules given, so it must have built in: {needed}")
         elif lacks:
             todo = f"build it with {lacks} (see docs/vm.md, your own kernel)"
             raise PollbenchError("use your kernel", str(bzimage), f"it lacks {lacks}", todo)
-        if files.absent:
-            tell(f"{bzimage.name}: not in this kernel, so not in the guest: {' '.join(files.absent)}")
-        home.record(f"kernel {name}", _kept_kernel(home, files))
+        if built.absent:
+            tell(f"{bzimage.name}: not in this kernel, so not in the guest: {' '.join(built.absent)}")
+        _keep(home, f"kernel {name}", built)
     return name
 
 
@@ -111,18 +110,6 @@ def _check_modules(bzimage: Path, release: str, modules: Path) -> None:
     if release and modules.name != release:
         got = f"they are of {modules.name}, and {bzimage.name} is {release}"
         raise InputError("use modules", str(modules), got, todo, where="--modules")
-
-
-def _kept_kernel(home: Home, files: kernelimage.KernelFiles) -> IndexEntry:
-    """The entry of a kernel set whose files have been moved home."""
-    return {
-        "release": files.release,
-        "recipe": recipe.recipe_hash(),
-        "vmlinuz": home.keep(files.vmlinuz),
-        "modules": home.keep(files.modules),
-        "initramfs": home.keep(files.initramfs),
-        "packages": files.packages,
-    }
 
 
 def pin(home: Home) -> None:

@@ -10,7 +10,7 @@ from harness.errors import PollbenchError
 from harness.places.vm import programs, recipe
 from harness.places.vm.apt import Suite
 from harness.places.vm.emulator import PROGRAM
-from harness.places.vm.rootimage import Built
+from harness.places.vm.home import Built
 from harness.places.vm.squashfs import squash
 
 _LOADER = "ld-linux-x86-64.so.2"
@@ -48,7 +48,7 @@ def build_emulator(workshop: Path, archive: Path) -> Built:
         for path in paths:
             shutil.copy(path, tree / name)
     squash(tree, image)
-    return Built(image, packages)
+    return Built({"sha256": image}, packages)
 
 
 def _needed(program: Path, libraries: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -19,8 +20,21 @@ from harness.places.vm.apt import Packages
 
 _INDEX = "index.json"
 _SUMS = "sums.json"
-KernelPart = Literal["vmlinuz", "modules", "initramfs"]
-KERNEL_PARTS: tuple[KernelPart, ...] = ("vmlinuz", "modules", "initramfs")
+Part = Literal["sha256", "vmlinuz", "modules", "initramfs"]
+KERNEL_PARTS: tuple[Part, ...] = ("vmlinuz", "modules", "initramfs")
+
+
+@dataclass(frozen=True)
+class Built:
+    """Files just built, by their keys in an index entry, and the packages they were made from.
+
+    Of a kernel set: its release, and the modules asked for that it has neither as files nor built in.
+    """
+
+    files: dict[Part, Path]
+    packages: Packages
+    release: str = ""
+    absent: tuple[str, ...] = ()
 
 
 class IndexEntry(TypedDict, total=False):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
 from harness.places.vm import cpio, recipe
 from harness.places.vm.apt import Packages, Suite
 from harness.places.vm.compression import GZIP, decompressed
+from harness.places.vm.home import KERNEL_PARTS, Built, Part
 from harness.places.vm.modules import ModuleTree, index_modules
 from harness.places.vm.squashfs import squash
 
@@ -21,22 +21,7 @@ _ELF = b"\x7fELF"
 _LENGTH_BYTES = 4
 
 
-@dataclass(frozen=True)
-class KernelFiles:
-    """The files of one kernel set. vmlinuz: a bzImage or an ELF file, as it came.
-
-    absent: modules asked for that this kernel has neither as files nor built in.
-    """
-
-    release: str
-    vmlinuz: Path
-    modules: Path
-    initramfs: Path
-    packages: Packages
-    absent: tuple[str, ...]
-
-
-def build_kernel(name: str, workshop: Path, archive: Path) -> KernelFiles:
+def build_kernel(name: str, workshop: Path, archive: Path) -> Built:
     """One of recipe.KERNELS from its suite, which is kept in `archive`. Raises PollbenchError, MissingError."""
     suite, files = Suite(recipe.KERNELS[name], archive), workshop / "kernel"
     (image,) = [name for name in suite.depends("linux-image-amd64") if name.startswith("linux-image-")]
@@ -51,7 +36,7 @@ def build_kernel(name: str, workshop: Path, archive: Path) -> KernelFiles:
 
 def assemble(
     release: str, bzimage: Path, modules: Path | None, workshop: Path, archive: Path, packages: Packages
-) -> KernelFiles:
+) -> Built:
     """The set of a kernel and its modules directory (None: everything is built in). Raises PollbenchError."""
     extract_elf(bzimage)
     shutil.copyfile(bzimage, workshop / "vmlinuz")
@@ -64,23 +49,17 @@ def assemble(
             # Debian leaves the table to be made where the package is installed.
             index_modules(modules)
         tree = ModuleTree(modules)
-        chosen, absent = tree.chosen(recipe.module_names())
+        chosen, absent = tree.chosen(recipe.words("modules"))
         tree.install(chosen, pruned)
         at_boot = {Path(path).name: tree.content(path) for path in tree.chosen(recipe.BOOT_MODULES)[0]}
-    squash(pruned / "lib/modules", workshop / "modules.sqfs")
+    squash(pruned / "lib/modules", workshop / "modules")
     suite = Suite(recipe.SUITE, archive)
     busybox = suite.packages(["busybox-static"])
     suite.unpack(busybox, workshop / "busybox")
     program = next((workshop / "busybox").glob("**/bin/busybox"))
     (workshop / "initramfs").write_bytes(_initramfs(at_boot, program.read_bytes()))
-    return KernelFiles(
-        release,
-        workshop / "vmlinuz",
-        workshop / "modules.sqfs",
-        workshop / "initramfs",
-        packages | busybox,
-        tuple(absent),
-    )
+    files: dict[Part, Path] = {part: workshop / part for part in KERNEL_PARTS}
+    return Built(files, packages | busybox, release, tuple(absent))
 
 
 def _initramfs(modules: dict[str, bytes], busybox: bytes) -> bytes:

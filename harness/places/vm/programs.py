@@ -58,13 +58,8 @@ def run(
     except subprocess.TimeoutExpired:
         raise PollbenchError(f"run {argv[0]}", got=f"no end after {timeout_s:g} s") from None
     if done.returncode:
-        check_space(argv[0], done.stderr)
+        if _FULL in done.stderr:
+            raise PollbenchError("build the image", got=f"{argv[0]}: no space left on the disk", todo=ROOM)
         last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-4:])
         raise PollbenchError(f"run {argv[0]}", got=f"exit code {done.returncode}: {last}", todo=todo)
     return done.stdout
-
-
-def check_space(program: str, errors: str) -> None:
-    """Raises PollbenchError if a program's error messages say that a disk is full."""
-    if _FULL in errors:
-        raise PollbenchError("build the image", got=f"{program}: no space left on the disk", todo=ROOM)

@@ -15,76 +15,8 @@ LOCK = DATA / "image-lock.json"
 SUITE = "trixie"
 EPOCH = 1760000000
 """Every time stamp in the image, in seconds since 1970: a build does not show when it was made."""
-PACKAGES = (
-    "bridge-utils",
-    "mininet",
-    "net-tools",
-    "openvswitch-switch",
-    "python3",
-    "python3-numpy",
-    "python3-pydantic",
-    "python3-yaml",
-    "ethtool",
-    "iperf3",
-    "iproute2",
-    "iputils-ping",
-    "kmod",
-    "memcached",
-    "numactl",
-    "procps",
-    "sockperf",
-)
-# Bulk that nothing in the guest reads; stress-ng alone would bring a graphics stack.
-LEAVE_OUT = (
-    "/usr/share/doc/*",
-    "/usr/share/man/*",
-    "/usr/share/locale/*",
-    "/usr/share/info/*",
-    "/usr/share/lintian/*",
-    "/usr/share/bash-completion/*",
-    "/usr/share/zsh/*",
-    "/usr/share/i18n/*",
-    "/usr/share/misc/pci.ids",
-    "/usr/lib/*/libLLVM*",
-    "/usr/lib/*/libgallium*",
-    "/usr/lib/*/libz3*",
-    "/usr/lib/*/dri/*",
-    "/usr/lib/*/gconv/*",
-    "/usr/share/gcc/*",
-    "/usr/share/gdb/*",
-    "/usr/share/zoneinfo/*",
-    "/usr/include/*",
-)
-KEEP = ("/usr/share/doc/*/copyright",)
-# Installed because a package asks for it, used by nothing in the guest: its files go, but for its licence.
-UNUSED = (
-    "cgroup-tools",
-    "inetutils-telnet",
-    "iperf",
-    "libapparmor1",
-    "libcgroup3",
-    "libseccomp2",
-    "libsystemd-shared",
-    "openssl",
-    "perl",
-    "perl-modules-5.40",
-    "python3-autocommand",
-    "python3-dnspython",
-    "python3-email-validator",
-    "python3-idna",
-    "python3-inflect",
-    "python3-jaraco.context",
-    "python3-jaraco.functools",
-    "python3-more-itertools",
-    "python3-numpy-dev",
-    "python3-packaging",
-    "python3-pkg-resources",
-    "python3-typeguard",
-    "socat",
-    "systemd",
-    "telnet",
-    "uuid-runtime",
-)
+KEEP = "/usr/share/doc/*/copyright"
+"""What of the bulk to leave out (data/leave-out.txt) stays, as a pattern of dpkg's path-include."""
 EMULATOR = "qemu-system-x86"
 """The package of the provided QEMU; model time is the same wherever it is the same."""
 # The kernels by the name a user types, and the suite each comes from.
@@ -121,10 +53,10 @@ def write_lock(lock: Lock) -> None:
     LOCK.write_text(json.dumps(asdict(lock), indent=1, sort_keys=True) + "\n")
 
 
-def module_names() -> list[str]:
-    """Names and patterns of the kernel modules that the guest may load."""
-    lines = (line.partition("#")[0] for line in (DATA / "modules.txt").read_text().splitlines())
-    return [name for line in lines for name in line.split()]
+def words(name: str) -> list[str]:
+    """The names and patterns in data/NAME.txt, in its order."""
+    lines = (line.partition("#")[0] for line in (DATA / f"{name}.txt").read_text().splitlines())
+    return [word for line in lines for word in line.split()]
 
 
 def recipe_hash() -> str:

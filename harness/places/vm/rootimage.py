@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.places.vm import apt, programs, recipe
+from harness.places.vm.home import Built
 from harness.places.vm.squashfs import squash_tar
 
 _TIMEOUT_S = 1800
-
-
-@dataclass(frozen=True)
-class Built:
-    """A finished file and the packages in it."""
-
-    path: Path
-    packages: apt.Packages
 
 
 def build_root(workshop: Path) -> Built:
@@ -38,25 +30,25 @@ def build_root(workshop: Path) -> Built:
     output = programs.run(argv, env=env, inside=inside, todo=todo, timeout_s=_TIMEOUT_S)
     squash_tar(tar, image)
     tar.unlink()
-    return Built(image, apt.packages_in(output))
+    return Built({"sha256": image}, apt.packages_in(output))
 
 
 def _options() -> list[str]:
     # The script is handed over as text: in a user namespace our directories may be closed.
-    script = (recipe.DATA / "finish-root").read_text().replace("@UNUSED@", " ".join(recipe.UNUSED))
+    script = (recipe.DATA / "finish-root").read_text().replace("@UNUSED@", " ".join(recipe.words("unused")))
     return [
         # Without root, mmdebstrap works in a user namespace; where the host forbids those it says so.
         f"--mode={'unshare' if os.geteuid() else 'root'}",
         "--variant=essential",
         "--architectures=amd64",
-        f"--include={','.join(recipe.PACKAGES)}",
+        f"--include={','.join(recipe.words('packages'))}",
         # What is lost when the power fails is built again.
         "--dpkgopt=force-unsafe-io",
         # apt's own user owns its directories only where that user could reach the place we build in.
         '--aptopt=APT::Sandbox::User "root"',
         '--aptopt=Apt::Install-Recommends "false"',
         '--aptopt=Acquire::Languages "none"',
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.LEAVE_OUT),
-        *(f"--dpkgopt=path-include={pattern}" for pattern in recipe.KEEP),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in recipe.words("leave-out")),
+        f"--dpkgopt=path-include={recipe.KEEP}",
         f"--customize-hook={script}",
     ]
