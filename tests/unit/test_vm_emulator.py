@@ -76,5 +76,5 @@ def test_a_set_is_reproduced_under_its_own_qemu_or_told_that_it_differs(
 def test_a_kernel_whose_cpus_this_qemu_cannot_start_is_told(
     cpus: int, release: str, accelerator: str, version: tuple[int, int], lacks: bool
 ) -> None:
-    found = Qemu((), ".".join(map(str, version)), "host")
-    assert ("provides a newer one" in found.lacks_cpus(cpus, release, accelerator)) is lacks
+    qemu = Qemu((), ".".join(map(str, version)), "host")
+    assert ("provides a newer one" in qemu.lacks_cpus(cpus, release, accelerator)) is lacks

@@ -51,7 +51,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(tmp_path: Path) -> None:
     text.write_text("no kernel\n" * 200)
     other, empty = modules(tmp_path / "6.12.1"), tmp_path / RELEASE
     empty.mkdir()
-    for image, tree, said in (
+    for image, tree, reason in (
         (tmp_path / "none", None, "there is no such file"),
         (text, None, "it is no x86 kernel image; name a bzImage"),
         (kernel, tmp_path / "none", "there is no such directory"),
@@ -60,7 +60,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError) as caught:
             add_own_kernel(home, image, tree, print)
-        assert said in caught.value.line()
+        assert reason in caught.value.line()
     assert not home.index()
 
 

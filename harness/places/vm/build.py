@@ -40,7 +40,8 @@ def build(
             raise InputError("build a kernel set", on=name, got="the recipe has no such kernel", todo=todo)
     with home.workshop() as archive:
         if root:
-            tell(f"root: installing packages and what they need from {recipe.SUITE}: about 45 s")
+            count = len(recipe.words("packages"))
+            tell(f"root: installing {count} packages and what they need from {recipe.SUITE}: about 45 s")
             made += _make(home, "root", build_root, lock.root)
         if emulator:
             tell(f"qemu: fetching {recipe.EMULATOR} and its libraries from {recipe.SUITE}: about 15 s")

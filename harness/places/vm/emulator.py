@@ -77,8 +77,11 @@ def find_emulator(home: Home, asked: str = "") -> Qemu:
 
     Raises MissingError when there is none or it is too old, InputError for a path that is none.
     """
-    if asked == "provided" or (not asked and KEY in home.index()):
-        return _provided(home)
+    entry = home.index().get(KEY)
+    if entry is not None and asked in ("", "provided"):
+        return _unpacked(home, entry["sha256"])
+    if asked == "provided":
+        raise MissingError("use the provided QEMU", got="it is not built", todo=f"type: {_BUILD}")
     if asked in ("", "host"):
         if shutil.which(PROGRAM) is None:
             todo = f"{_BUILD} provides one; or install this system's (apt install qemu-system-x86)"
@@ -111,13 +114,6 @@ def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Qemu, 
         emulator,
         f"the set was made under {was}, this runs under {emulator.label()}: model time may differ",
     )
-
-
-def _provided(home: Home) -> Qemu:
-    entry = home.index().get(KEY)
-    if entry is None:
-        raise MissingError("use the provided QEMU", got="it is not built", todo=f"type: {_BUILD}")
-    return _unpacked(home, str(entry["sha256"]))
 
 
 def _unpacked(home: Home, sha256: str) -> Qemu:

@@ -15,17 +15,6 @@ from harness.places.vm.squashfs import squash
 
 _LOADER = "ld-linux-x86-64.so.2"
 _LIBRARIES = Path("usr/lib/x86_64-linux-gnu")
-# What a guest without display, disk controller or boot menu asks for.
-_FIRMWARE = (
-    "qemu/efi-e1000.rom",
-    "qemu/efi-e1000e.rom",
-    "qemu/efi-virtio.rom",
-    "qemu/efi-vmxnet3.rom",
-    "qemu/kvmvapic.bin",
-    "qemu/linuxboot_dma.bin",
-    "qemu/pvh.bin",
-    "seabios/bios-256k.bin",
-)
 
 
 def build_emulator(workshop: Path, archive: Path) -> Built:
@@ -41,7 +30,7 @@ def build_emulator(workshop: Path, archive: Path) -> Built:
     parts = {
         "bin": [program],
         "lib": [libraries / _LOADER, *_needed(program, libraries)],
-        "share": [unpacked / "usr/share" / name for name in _FIRMWARE],
+        "share": [unpacked / "usr/share" / name for name in recipe.words("firmware")],
     }
     for name, paths in parts.items():
         (tree / name).mkdir(parents=True)
