@@ -1,9 +1,10 @@
-"""Debian packages from the mirror that this host's apt uses, without privilege and without touching that apt."""
+"""Debian packages from the mirror that this host's apt uses, through mmdebstrap; this host's own apt is not touched."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,9 +15,12 @@ Packages = dict[str, list[str]]
 """Package name to [version, SHA-256 of its .deb]."""
 PUBLIC_MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+LIST = "APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --print-uris -qq -y -o Acquire::ForceHash=sha256"
+"""In a hook, before apt-get's command: print the packages that it would fetch, for packages_in()."""
 _URI = re.compile(
     r"^'\S+' (?P<name>[^_\s]+)_(?P<version>[^_\s]+)_\w+\.deb \d+ SHA256:(?P<sha256>\w{64})$", re.M
 )
+_TIMEOUT_S = 1800
 
 
 def mirror() -> str:
@@ -29,72 +33,46 @@ def mirror() -> str:
     return next((uri for uri in mirrors if uri.endswith("/debian")), PUBLIC_MIRROR)
 
 
-def source_line(suite: str) -> str:
-    """One suite of the mirror as a line of a sources.list. Raises MissingError without Debian's keys."""
-    if not KEYRING.exists():
-        got, todo = f"{KEYRING} is missing", "apt install debian-archive-keyring"
-        raise MissingError("fetch Debian packages", got=got, todo=todo)
-    return f"deb [signed-by={KEYRING}] {mirror()} {suite} main\n"
+def packages_in(output: str) -> Packages:
+    """The packages in the output of LIST; other lines are passed over."""
+    return {match["name"]: [unquote(match["version"]), match["sha256"]] for match in _URI.finditer(output)}
 
 
-def packages_in(uris: str) -> Packages:
-    """The packages in the output of apt-get --print-uris with SHA-256 as its hash; other lines are passed over."""
-    return {match["name"]: [unquote(match["version"]), match["sha256"]] for match in _URI.finditer(uris)}
+def mmdebstrap(
+    options: Sequence[str],
+    packages: Iterable[str],
+    suites: Sequence[str],
+    target: Path,
+    env: Mapping[str, str] | None = None,
+    todo: str = "",
+) -> Packages:
+    """Make `target` (a tar archive or a directory) of packages and of what they need; the packages that a hook listed.
 
-
-class Suite:
-    """One suite of the mirror in an apt of its own, below `directory`. Its list of packages is fetched once.
-
-    Raises PollbenchError when the mirror does not answer or lacks a package. apt itself checks the mirror's signature
-    and the hash of every file that it fetches.
+    suites: where from; the first is the target's own. todo: what to advise when it fails. apt checks the mirror's
+    signature and the hash of every file that it fetches. Raises MissingError, PollbenchError.
     """
+    if not KEYRING.exists():
+        got, advice = f"{KEYRING} is missing", "apt install debian-archive-keyring"
+        raise MissingError("fetch Debian packages", got=got, todo=advice)
+    uri = mirror()
+    sources = [f"deb [signed-by={KEYRING}] {uri} {suite} main" for suite in suites]
+    argv = ["mmdebstrap", "--architectures=amd64", f"--include={','.join(packages)}"]
+    # apt's own user owns its directories only where that user could reach the place we build in.
+    argv += ['--aptopt=APT::Sandbox::User "root"', '--aptopt=Apt::Install-Recommends "false"']
+    argv += ['--aptopt=Acquire::Languages "none"', *options, suites[0], str(target), *sources]
+    # As root it mounts /proc and /sys in the tree: in a namespace of its own those mounts end with it.
+    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+    inside = [] if os.geteuid() else own
+    return packages_in(programs.run(argv, env=env, inside=inside, todo=todo, timeout_s=_TIMEOUT_S))
 
-    def __init__(self, suite: str, directory: Path) -> None:
-        self._dir = directory / suite
-        if self._dir.exists():
-            return
-        for part in ("etc/apt/preferences.d", "var/lib/apt", "var/cache/apt"):
-            (self._dir / part).mkdir(parents=True)
-        (self._dir / "status").touch()
-        (self._dir / "etc/apt/sources.list").write_text(source_line(suite))
-        self._apt("apt-get", "update", "-q")
 
-    def depends(self, name: str) -> list[str]:
-        """The packages that one names in its dependencies, alternatives included."""
-        lines = self._apt("apt-cache", "depends", "--important", name).splitlines()
-        return [line.split()[-1] for line in lines if "Depends:" in line]
+def extract(packages: Sequence[str], suites: Sequence[str], tree: Path) -> Packages:
+    """Unpack packages and all that they depend on into a new directory, without privilege; none is installed.
 
-    def packages(self, names: Iterable[str]) -> Packages:
-        """These packages as the suite has them."""
-        return self._listed("download", *names)
-
-    def closure(self, name: str) -> Packages:
-        """A package and all that it depends on, as apt chooses them for a system that has nothing."""
-        return self._listed("install", "-y", name)
-
-    def unpack(self, packages: Packages, into: Path) -> None:
-        """Fetch packages and unpack their files into a directory that may be there."""
-        fetched = self._dir / "fetched"
-        fetched.mkdir()
-        versions = [f"{name}={version}" for name, (version, _) in packages.items()]
-        self._apt("apt-get", "download", "-qq", *versions, cwd=fetched)
-        for deb in fetched.iterdir():
-            programs.run(["dpkg-deb", "-x", str(deb), str(into)])
-            deb.unlink()
-        fetched.rmdir()
-
-    def _listed(self, *command: str) -> Packages:
-        hashed = ("--print-uris", "-qq", "-o", "Acquire::ForceHash=sha256")
-        return packages_in(self._apt("apt-get", *hashed, *command))
-
-    def _apt(self, program: str, *arguments: str, cwd: Path | None = None) -> str:
-        settings = (
-            f"Dir={self._dir}",
-            f"Dir::State::status={self._dir / 'status'}",
-            "APT::Architecture=amd64",
-            "APT::Install-Recommends=false",
-            "APT::Sandbox::User=",
-            "Acquire::Languages=none",
-        )
-        options = [word for setting in settings for word in ("-o", setting)]
-        return programs.run([program, *options, *arguments], cwd=cwd)
+    A package may be named with its suite: "linux-image-amd64/bookworm". Raises MissingError, PollbenchError.
+    """
+    # chrootless is as good where nothing is run in the tree, and needs no user namespace.
+    mode = "chrootless" if os.geteuid() else "root"
+    hook = f"{LIST} install {' '.join(packages)}"
+    options = ["--variant=extract", "--format=directory", f"--mode={mode}", f"--customize-hook={hook}"]
+    return mmdebstrap(options, packages, suites, tree)

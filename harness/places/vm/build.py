@@ -38,19 +38,17 @@ def build(
         if name not in recipe.KERNELS:
             todo = f"expected {', '.join(recipe.KERNELS)}; or your own by --bzimage"
             raise InputError("build a kernel set", on=name, got="the recipe has no such kernel", todo=todo)
-    with home.workshop() as archive:
-        if root:
-            count = len(recipe.words("packages"))
-            tell(f"root: installing {count} packages and what they need from {recipe.SUITE}: about 45 s")
-            made += _make(home, "root", build_root, lock.root)
-        if emulator:
-            tell(f"qemu: fetching {recipe.EMULATOR} and its libraries from {recipe.SUITE}: about 15 s")
-            made += _make(home, "qemu", partial(build_emulator, archive=archive), lock.qemu)
-        for name in kernels:
-            tell(f"kernel {name}: fetching it from {recipe.KERNELS[name]}: about 20 s")
-            pinned = lock.kernels[name]["packages"] if name in lock.kernels else {}
-            make = partial(kernelimage.build_kernel, name, archive=archive)
-            made += _make(home, f"kernel {name}", make, pinned)
+    if root:
+        count = len(recipe.words("packages"))
+        tell(f"root: installing {count} packages and what they need from {recipe.SUITE}: about 45 s")
+        made += _make(home, "root", build_root, lock.root)
+    if emulator:
+        tell(f"qemu: fetching {recipe.EMULATOR} and its libraries from {recipe.SUITE}: about 15 s")
+        made += _make(home, "qemu", build_emulator, lock.qemu)
+    for name in kernels:
+        tell(f"kernel {name}: fetching it from {recipe.KERNELS[name]}: about 20 s")
+        pinned = lock.kernels[name]["packages"] if name in lock.kernels else {}
+        made += _make(home, f"kernel {name}", partial(kernelimage.build_kernel, name), pinned)
     return made
 
 
@@ -84,11 +82,9 @@ def add_own_kernel(home: Home, bzimage: Path, modules: Path | None, tell: Tell) 
     release = kernelimage.release_of(bzimage)
     if modules is not None:
         _check_modules(bzimage, release, modules)
-    digest = sha256_of(bzimage)
-    name = f"own-{digest[:12]}"
+    name = f"own-{sha256_of(bzimage)[:12]}"
     with home.workshop() as workshop:
-        own = {"bzimage": [str(bzimage), digest]}
-        built = kernelimage.assemble(release or name, bzimage, modules, workshop, workshop / "apt", own)
+        built = kernelimage.build_own_kernel(release or name, bzimage, modules, workshop)
         lacks = ", ".join(sorted(set(recipe.BOOT_MODULES) & set(built.absent)))
         if modules is None:
             needed = ", ".join(recipe.BOOT_MODULES)

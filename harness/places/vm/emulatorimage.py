@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import PollbenchError
 from harness.places.vm import programs, recipe
-from harness.places.vm.apt import Suite
+from harness.places.vm.apt import extract
 from harness.places.vm.emulator import PROGRAM
 from harness.places.vm.home import Built
 from harness.places.vm.squashfs import squash
@@ -17,15 +17,10 @@ _LOADER = "ld-linux-x86-64.so.2"
 _LIBRARIES = Path("usr/lib/x86_64-linux-gnu")
 
 
-def build_emulator(workshop: Path, archive: Path) -> Built:
-    """Make it in `workshop` from the suite that is kept in `archive`, without privilege.
-
-    Raises MissingError for a missing program, PollbenchError.
-    """
+def build_emulator(workshop: Path) -> Built:
+    """Make it in `workshop`, without privilege. Raises MissingError for a missing program, PollbenchError."""
     unpacked, tree, image = workshop / "unpacked", workshop / "tree", workshop / "qemu.sqfs"
-    suite = Suite(recipe.SUITE, archive)
-    packages = suite.closure(recipe.EMULATOR)
-    suite.unpack(packages, unpacked)
+    packages = extract([recipe.EMULATOR], [recipe.SUITE], unpacked)
     libraries, program = unpacked / _LIBRARIES, unpacked / "usr/bin" / PROGRAM
     parts = {
         "bin": [program],

@@ -9,35 +9,46 @@ from pathlib import Path
 
 from harness.errors import InputError
 from harness.places.vm import cpio, recipe
-from harness.places.vm.apt import Packages, Suite
+from harness.places.vm.apt import Packages, extract
 from harness.places.vm.compression import GZIP, decompressed
-from harness.places.vm.home import KERNEL_PARTS, Built, Part
+from harness.places.vm.home import KERNEL_PARTS, Built, Part, sha256_of
 from harness.places.vm.modules import ModuleTree, index_modules
 from harness.places.vm.squashfs import squash
 
 _APPLETS = ("sh", "mount", "cp", "mkdir", "insmod", "switch_root", "cat", "echo", "poweroff")
 _DIRECTORIES = ("bin", "proc", "sys", "dev", "root", "lower", "upper", "modules")
+_BUSYBOX = "busybox-static"
+_IMAGE = re.compile(r"linux-image-(\d.*)")
 _ELF = b"\x7fELF"
 _LENGTH_BYTES = 4
 
 
-def build_kernel(name: str, workshop: Path, archive: Path) -> Built:
-    """One of recipe.KERNELS from its suite, which is kept in `archive`. Raises PollbenchError, MissingError."""
-    suite, files = Suite(recipe.KERNELS[name], archive), workshop / "kernel"
-    (image,) = [name for name in suite.depends("linux-image-amd64") if name.startswith("linux-image-")]
-    release = image.removeprefix("linux-image-")
+def build_kernel(name: str, workshop: Path) -> Built:
+    """One of recipe.KERNELS from its suite. Raises PollbenchError, MissingError."""
+    suite, tree = recipe.KERNELS[name], workshop / "kernel"
+    # Of what the kernel needs where it is installed nothing is used, so that may come from the root's suite.
+    suites = dict.fromkeys([recipe.SUITE, suite])
+    kernel = f"linux-image-amd64/{suite}"
+    packages = extract([kernel, f"{_BUSYBOX}/{recipe.SUITE}"], list(suites), tree)
+    (release,) = {match[1] for match in map(_IMAGE.fullmatch, packages) if match}
     # Newer packages are split: the kernel, its modules and their tables each in one.
-    packages = suite.packages([image, *(part for part in suite.depends(image) if part.endswith(release))])
-    suite.unpack(packages, files)
-    bzimage = next(path for name in (f"vmlinuz-{release}", "vmlinuz") for path in files.glob(f"**/{name}"))
-    tables = next((path for path in files.glob(f"**/lib/modules/{release}")), files)
-    return assemble(release, bzimage, tables, workshop, archive, packages)
+    used = {name: packages[name] for name in packages if name.endswith(release) or name == _BUSYBOX}
+    bzimage = next(path for name in (f"vmlinuz-{release}", "vmlinuz") for path in tree.glob(f"**/{name}"))
+    tables = next((path for path in tree.glob(f"**/lib/modules/{release}")), tree)
+    return _assemble(release, bzimage, tables, workshop, tree, used)
 
 
-def assemble(
-    release: str, bzimage: Path, modules: Path | None, workshop: Path, archive: Path, packages: Packages
+def build_own_kernel(release: str, bzimage: Path, modules: Path | None, workshop: Path) -> Built:
+    """The set of a user's kernel and its modules directory (None: all is built in). Raises PollbenchError."""
+    tree = workshop / "busybox"
+    packages = {"bzimage": [str(bzimage), sha256_of(bzimage)]} | extract([_BUSYBOX], [recipe.SUITE], tree)
+    return _assemble(release, bzimage, modules, workshop, tree, packages)
+
+
+def _assemble(
+    release: str, bzimage: Path, modules: Path | None, workshop: Path, tree: Path, packages: Packages
 ) -> Built:
-    """The set of a kernel and its modules directory (None: everything is built in). Raises PollbenchError."""
+    """The files of a set. tree: where busybox was unpacked."""
     extract_elf(bzimage)
     shutil.copyfile(bzimage, workshop / "vmlinuz")
     pruned = workshop / "pruned"
@@ -48,18 +59,15 @@ def assemble(
         if not (modules / "modules.dep").exists():
             # Debian leaves the table to be made where the package is installed.
             index_modules(modules)
-        tree = ModuleTree(modules)
-        chosen, absent = tree.chosen(recipe.words("modules"))
-        tree.install(chosen, pruned)
-        at_boot = {Path(path).name: tree.content(path) for path in tree.chosen(recipe.BOOT_MODULES)[0]}
+        table = ModuleTree(modules)
+        chosen, absent = table.chosen(recipe.words("modules"))
+        table.install(chosen, pruned)
+        at_boot = {Path(path).name: table.content(path) for path in table.chosen(recipe.BOOT_MODULES)[0]}
     squash(pruned / "lib/modules", workshop / "modules")
-    suite = Suite(recipe.SUITE, archive)
-    busybox = suite.packages(["busybox-static"])
-    suite.unpack(busybox, workshop / "busybox")
-    program = next((workshop / "busybox").glob("**/bin/busybox"))
-    (workshop / "initramfs").write_bytes(_initramfs(at_boot, program.read_bytes()))
+    busybox = next(tree.glob("**/bin/busybox")).read_bytes()
+    (workshop / "initramfs").write_bytes(_initramfs(at_boot, busybox))
     files: dict[Part, Path] = {part: workshop / part for part in KERNEL_PARTS}
-    return Built(files, packages | busybox, release, tuple(absent))
+    return Built(files, packages, release, tuple(absent))
 
 
 def _initramfs(modules: dict[str, bytes], busybox: bytes) -> bytes:
