@@ -15,8 +15,23 @@ Packages = dict[str, list[str]]
 """Package name to [version, SHA-256 of its .deb]."""
 PUBLIC_MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-LIST = "APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get --print-uris -qq -y -o Acquire::ForceHash=sha256"
-"""In a hook, before apt-get's command: print the packages that it would fetch, for packages_in()."""
+LIST = (
+    "APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get >&2 --print-uris -qq -y "
+    "-o Acquire::ForceHash=sha256 -o Dir::Cache::archives=/nonexistent"
+)
+"""In a hook, before apt-get's command: print the packages that it would fetch, for packages_in().
+
+There is no archive, or apt would pass over what it has fetched. On standard error: a hook's standard output is
+the pipe for the tree.
+"""
+# They remain in the root's /etc/apt: other words are another image. apt's own user owns its directories only where
+# that user could reach the place we build in.
+_SETTINGS = (
+    'APT::Sandbox::User "root"',
+    'Acquire::GzipIndexes "false"',
+    'Apt::Install-Recommends "false"',
+    'Acquire::Languages "none"',
+)
 _URI = re.compile(
     r"^'\S+' (?P<name>[^_\s]+)_(?P<version>[^_\s]+)_\w+\.deb \d+ SHA256:(?P<sha256>\w{64})$", re.M
 )
@@ -57,13 +72,13 @@ def mmdebstrap(
     uri = mirror()
     sources = [f"deb [signed-by={KEYRING}] {uri} {suite} main" for suite in suites]
     argv = ["mmdebstrap", "--architectures=amd64", f"--include={','.join(packages)}"]
-    # apt's own user owns its directories only where that user could reach the place we build in.
-    argv += ['--aptopt=APT::Sandbox::User "root"', '--aptopt=Apt::Install-Recommends "false"']
-    argv += ['--aptopt=Acquire::Languages "none"', *options, suites[0], str(target), *sources]
+    argv += [f"--aptopt={setting}" for setting in _SETTINGS]
+    argv += [*options, suites[0], str(target), *sources]
     # As root it mounts /proc and /sys in the tree: in a namespace of its own those mounts end with it.
     own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
     inside = [] if os.geteuid() else own
-    return packages_in(programs.run(argv, env=env, inside=inside, todo=todo, timeout_s=_TIMEOUT_S))
+    output = programs.run(argv, env=env, inside=inside, with_errors=True, todo=todo, timeout_s=_TIMEOUT_S)
+    return packages_in(output)
 
 
 def extract(packages: Sequence[str], suites: Sequence[str], tree: Path) -> Packages:
@@ -74,5 +89,5 @@ def extract(packages: Sequence[str], suites: Sequence[str], tree: Path) -> Packa
     # chrootless is as good where nothing is run in the tree, and needs no user namespace.
     mode = "chrootless" if os.geteuid() else "root"
     hook = f"{LIST} install {' '.join(packages)}"
-    options = ["--variant=extract", "--format=directory", f"--mode={mode}", f"--customize-hook={hook}"]
+    options = ["--variant=extract", "--format=directory", f"--mode={mode}", f"--extract-hook={hook}"]
     return mmdebstrap(options, packages, suites, tree)

@@ -23,7 +23,9 @@ _HOST_ONLY = {"analysis", "cli", "importers", "report", "store", "tables"}
 _BROUGHT = ("mininet", "pyroute2")
 # The guest's Python and what it loads, to compile with before any guest runs.
 _PYTHON = ("usr/bin/python3.13", "usr/lib/python3.13", "usr/lib/x86_64-linux-gnu")
-# What data/pid1 starts, by the directory's name: no kernel set depends on the names of our modules.
+# What data/pid1 starts: the payload's directory, so that no kernel set depends on the names of our modules. Kernel sets
+# built before 0.2 start a module by its name.
+_ENTRIES = ("__main__.py", "harness/vm/guest.py")
 _ENTRY = "import sys\n\nfrom harness.places.vm.guest import main\n\nmain(*sys.argv[1:])\n"
 
 
@@ -44,7 +46,9 @@ def payload(home: Home, root_sha256: str) -> str:
             shutil.copyfile(source, tree / name)
         os.chmod(tree / "harness/loadgen/pollbench-loadgen", 0o755)
         (tree / DEFINITION).write_bytes(settings)
-        (tree / "__main__.py").write_text(_ENTRY)
+        for name in _ENTRIES:
+            (tree / name).parent.mkdir(exist_ok=True)
+            (tree / name).write_text(_ENTRY)
         _compile(tree, home.verified(root_sha256, "root image"), workshop)
         squash(tree, image)
         sha256 = home.keep(image)

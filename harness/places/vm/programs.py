@@ -35,12 +35,14 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
     inside: Sequence[str] = (),
+    with_errors: bool = False,
     todo: str = "",
     timeout_s: float = 600,
 ) -> str:
     """A program's standard output. The launcher asks the kernel to kill the program when pollbench ends.
 
-    inside: a command that executes the program, as `unshare` does. todo: what to advise when it fails.
+    inside: a command that executes the program, as `unshare` does. with_errors: its standard error is returned, too.
+    todo: what to advise when it fails.
     Raises MissingError when it is not installed, PollbenchError when it fails or takes longer than timeout_s.
     """
     launcher = [str(loadgen.path()), *launch_options(None, {}), "exec", "--", *inside]
@@ -50,7 +52,8 @@ def run(
             cwd=cwd,
             env=env,
             stdin=stdin,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if with_errors else subprocess.PIPE,
             text=True,
             timeout=timeout_s,
             check=False,
@@ -58,8 +61,9 @@ def run(
     except subprocess.TimeoutExpired:
         raise PollbenchError(f"run {argv[0]}", got=f"no end after {timeout_s:g} s") from None
     if done.returncode:
-        if _FULL in done.stderr:
+        errors = done.stderr or done.stdout
+        if _FULL in errors:
             raise PollbenchError("build the image", got=f"{argv[0]}: no space left on the disk", todo=ROOM)
-        last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-4:])
+        last = " | ".join(errors.strip().splitlines()[-4:])
         raise PollbenchError(f"run {argv[0]}", got=f"exit code {done.returncode}: {last}", todo=todo)
     return done.stdout
