@@ -70,10 +70,12 @@ def mmdebstrap(
         got, advice = f"{KEYRING} is missing", "apt install debian-archive-keyring"
         raise MissingError("fetch Debian packages", got=got, todo=advice)
     uri = mirror()
-    sources = [f"deb [signed-by={KEYRING}] {uri} {suite} main" for suite in suites]
+    # As a file, of this name: so it remains in the root's /etc/apt.
+    sources = target.with_name("sources.list")
+    sources.write_text("".join(f"deb [signed-by={KEYRING}] {uri} {suite} main\n" for suite in suites))
     argv = ["mmdebstrap", "--architectures=amd64", f"--include={','.join(packages)}"]
     argv += [f"--aptopt={setting}" for setting in _SETTINGS]
-    argv += [*options, suites[0], str(target), *sources]
+    argv += [*options, suites[0], str(target), str(sources)]
     # As root it mounts /proc and /sys in the tree: in a namespace of its own those mounts end with it.
     own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
     inside = [] if os.geteuid() else own
