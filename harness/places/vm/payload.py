@@ -32,7 +32,7 @@ _ENTRY = "import sys\n\nfrom harness.places.vm.guest import main\n\nmain(*sys.ar
 def payload(home: Home, root_sha256: str) -> str:
     """The hash of the payload for this root image and this code; made if it is not there. Raises PollbenchError."""
     sources, settings = dict(_sources()), definition()
-    total = hashlib.sha256(root_sha256.encode() + settings + _ENTRY.encode())
+    total = hashlib.sha256(root_sha256.encode() + settings)
     for name, source in sources.items():
         total.update(name.encode() + b"\0" + hashlib.sha256(source.read_bytes()).digest())
     key = f"payload {total.hexdigest()[:24]}"
