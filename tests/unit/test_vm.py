@@ -17,7 +17,7 @@ from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.knobs import GroupUse
 from harness.places.vm import cpio, qemu, wire
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.execute import Guests, boots_of, pairs_of
 from harness.places.vm.home import Home
 from harness.places.vm.kernels import with_kernels
@@ -34,7 +34,7 @@ from harness.store import ResultSet
 from tests import experiment
 from tests.unit.test_metrics import difference
 
-QEMU = Emulator(("qemu-system-x86_64",), "7.2.22", "host")
+QEMU = Qemu(("qemu-system-x86_64",), "7.2.22", "host")
 FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
 
 
@@ -110,8 +110,8 @@ def test_an_error_travels_whole_and_printable() -> None:
 
 
 def test_cpio_is_sorted_owned_by_root_and_without_times() -> None:
-    packed = cpio.pack({"b": cpio.plain(b"data"), "a": cpio.directory(), "a/c": cpio.link("b")})
-    assert packed == cpio.pack({"a/c": cpio.link("b"), "a": cpio.directory(), "b": cpio.plain(b"data")})
+    packed = cpio.pack({"b": cpio.plain(b"data"), "a": cpio.DIRECTORY, "a/c": cpio.link("b")})
+    assert packed == cpio.pack({"a/c": cpio.link("b"), "a": cpio.DIRECTORY, "b": cpio.plain(b"data")})
     heads = packed.split(b"070701")[1:]
     assert [head[104:].split(b"\0")[0] for head in heads] == [b"a", b"a/c", b"b", b"TRAILER!!!"]
     assert [int(head[8:16], 16) for head in heads[:3]] == [

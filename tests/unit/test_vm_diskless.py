@@ -8,13 +8,13 @@ import pytest
 
 from harness.places.vm import cpio, diskless, qemu
 from harness.places.vm.boot import seed_of
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import pause_s
 from harness.plan import load_experiment, make_plan
 from harness.spec.machine import Machine
 from tests import experiment
 
-QEMU = Emulator(("qemu-system-x86_64",), "10.0.13", "host")
+QEMU = Qemu(("qemu-system-x86_64",), "10.0.13", "host")
 PLACES = [Path(f"/img/{name}") for name in ("k", "i", "r", "m", "p", "job", "out", "con", "ev")]
 
 
@@ -55,7 +55,7 @@ def test_the_images_and_their_scripts_come_after_the_initramfs(tmp_path: Path, d
     diskless.write_initrd(tmp_path / "initrd", initramfs, driver, {"root": image})
     before, after = (tmp_path / "initrd").read_bytes().split(b"with disks")
     assert before == initramfs.read_bytes().split(b"with disks")[0]
-    assert b"mount -t squashfs -o ro,loop /image/root /lower" in after
+    assert b"root=/image/root modules=/image/modules" in after
     assert b"image/root\0" in after
     assert b"squashfs of the root" in after
     assert (b"modules/99-loop.ko\0" in after) is bool(driver)

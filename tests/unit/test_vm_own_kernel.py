@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import struct
 from pathlib import Path
 
 import pytest
 
-from harness.errors import InputError, PollbenchError
-from harness.places.vm import apt
+from harness.errors import InputError, MissingError, PollbenchError
+from harness.places.vm import apt, programs
 from harness.places.vm.build import add_own_kernel
 from harness.places.vm.home import Home
 from harness.places.vm.kernelimage import release_of
+from harness.places.vm.modules import ModuleTree
 
 RELEASE = "6.1.0-50-cloud-amd64"
 
@@ -49,7 +51,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(tmp_path: Path) -> None:
     text.write_text("no kernel\n" * 200)
     other, empty = modules(tmp_path / "6.12.1"), tmp_path / RELEASE
     empty.mkdir()
-    for image, tree, said in (
+    for image, tree, reason in (
         (tmp_path / "none", None, "there is no such file"),
         (text, None, "it is no x86 kernel image; name a bzImage"),
         (kernel, tmp_path / "none", "there is no such directory"),
@@ -58,11 +60,38 @@ def test_what_cannot_be_used_is_refused_with_the_reason(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError) as caught:
             add_own_kernel(home, image, tree, print)
-        assert said in caught.value.line()
+        assert reason in caught.value.line()
     assert not home.index()
 
 
 def test_a_full_disk_is_named_whoever_met_it() -> None:
-    apt.check_space("dpkg-deb", "error: something else")
-    with pytest.raises(PollbenchError, match="dpkg-deb: no space left on the disk; free 2 GB"):
-        apt.check_space("dpkg-deb", "tar: ./x: Cannot write: No space left on device\nexit")
+    with pytest.raises(PollbenchError, match=r"run sh: exit code 1: error: something else"):
+        programs.run(["sh", "-c", "echo error: something else >&2; exit 1"])
+    with pytest.raises(PollbenchError, match="sh: no space left on the disk; free 2 GB"):
+        programs.run(["sh", "-c", "echo tar: ./x: Cannot write: No space left on device >&2; exit 2"])
+    with pytest.raises(MissingError, match=r"there is no program no-such-program; tools/os-packages.sh vm"):
+        programs.run(["no-such-program"])
+
+
+def test_packages_are_read_from_what_apt_would_fetch() -> None:
+    busybox = "'http://deb/b/busybox-static_1.37.0-6%2bb9_amd64.deb' busybox-static_1%3a1.37.0-6+b9_amd64.deb"
+    base = "'http://deb/l/linux-base_4.12.1~x_all.deb' linux-base_4.12.1~x_all.deb"
+    hashes = "a" * 64, "b" * 64
+    uris = f"Reading package lists...\n{busybox} 955316 SHA256:{hashes[0]}\n{base} 25 SHA256:{hashes[1]}\n"
+    assert apt.packages_in(uris) == {
+        "busybox-static": ["1:1.37.0-6+b9", hashes[0]],
+        "linux-base": ["4.12.1~x", hashes[1]],
+    }
+
+
+@pytest.mark.parametrize(
+    "packed", [lzma.compress(b"code" * 9), gzip.compress(b"code" * 9), b"code" * 9], ids=["xz", "gz", "ko"]
+)
+def test_a_module_is_decompressed_however_it_is_packed(tmp_path: Path, packed: bytes) -> None:
+    (tmp_path / "modules.dep").write_text("a.ko:\n")
+    (tmp_path / "a.ko").write_bytes(packed)
+    assert ModuleTree(tmp_path).content("a.ko") == b"code" * 9
+    if packed[:4] != b"code":
+        (tmp_path / "a.ko").write_bytes(packed[:-9])
+        with pytest.raises(PollbenchError, match=r"decompress on .*/a\.ko"):
+            ModuleTree(tmp_path).content("a.ko")

@@ -21,12 +21,12 @@ def home() -> Home:
     missing = [name for name in NEEDS if shutil.which(name) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}; type: tools/os-packages.sh vm")
-    found = Home()
-    current, index = recipe.recipe_hash(), found.index()
+    cache = Home()
+    current, index = recipe.recipe_hash(), cache.index()
     fresh = {key for key, entry in index.items() if entry.get("recipe") == current}
     kernels = [name for name in (recipe.DEFAULT_KERNEL,) if f"kernel {name}" not in fresh]
-    build.build(found, kernels, lambda text: None, root="root" not in fresh, emulator="qemu" not in fresh)
-    return found
+    build.build(cache, kernels, lambda text: None, root="root" not in fresh, emulator="qemu" not in fresh)
+    return cache
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def results(tmp_path: Path) -> Path:
     """A directory for result sets that nobody without privilege is kept out of."""
     path = tmp_path / "results"
     path.mkdir()
-    for each in (tmp_path, path):
-        each.chmod(0o777)
+    for directory in (tmp_path, path):
+        directory.chmod(0o777)
     return path
 
 

@@ -37,14 +37,14 @@ def test_two_builds_are_identical(home: Home, tmp_path: Path) -> None:
         assert hashes.items() <= lock.artefacts.items()
         return
     again = build.build(Home(tmp_path / "again"), [name], lambda text: None, emulator=True)
-    assert {each.name: each.sha256 for each in again} == hashes
+    assert {artefact.name: artefact.sha256 for artefact in again} == hashes
 
 
 def test_a_build_tells_which_packages_differ_from_the_lock(home: Home) -> None:
     lock = recipe.read_lock()
-    found = home.index()["root"]["packages"]
-    assert found.keys() == lock.root.keys()
-    changed = found | {"sed": ["0.0", found["sed"][1]]}
+    built = home.index()["root"]["packages"]
+    assert built.keys() == lock.root.keys()
+    changed = built | {"sed": ["0.0", built["sed"][1]]}
     assert recipe.differences(lock.root, changed)[-1] == f"sed is 0.0, pinned is {lock.root['sed'][0]}"
 
 
@@ -79,7 +79,7 @@ def test_an_own_kernel_is_looked_at_before_it_is_booted(copy: Home, tmp_path: Pa
     text = tmp_path / "bzImage"
     text.write_bytes(b"no kernel" * 200)
     with pytest.raises(InputError, match="it is no x86 kernel image"):
-        build.add_own_kernel(copy, text, None, lambda said: None)
+        build.add_own_kernel(copy, text, None, lambda text: None)
 
 
 def test_the_probe_s_boot_sector_runs_where_code_runs(home: Home, tmp_path: Path) -> None:
@@ -97,17 +97,17 @@ def test_the_probe_s_boot_sector_runs_where_code_runs(home: Home, tmp_path: Path
 
 
 def test_the_provided_qemu_needs_nothing_of_the_host_and_mends_itself(home: Home) -> None:
-    found = find_emulator(home, "provided")
-    libraries = Path(found.argv[0]).parent
-    told = subprocess.run(
-        [found.argv[0], "--list", found.argv[5]], env={}, capture_output=True, text=True, check=False
+    provided = find_emulator(home, "provided")
+    libraries = Path(provided.argv[0]).parent
+    of_host = subprocess.run(
+        [provided.argv[0], "--list", provided.argv[5]], env={}, capture_output=True, text=True, check=False
     )
-    used = subprocess.run(
-        [*found.argv[:3], "--list", found.argv[5]], env={}, capture_output=True, text=True, check=True
+    own = subprocess.run(
+        [*provided.argv[:3], "--list", provided.argv[5]], env={}, capture_output=True, text=True, check=True
     ).stdout
-    assert told.stdout != used
-    assert {str(Path(path).parent) for path in re.findall(r"=> (\S+)", used)} == {str(libraries)}
-    assert found.number >= (10, 0)
-    assert not found.lacks_nic("igb")
+    assert of_host.stdout != own
+    assert {str(Path(path).parent) for path in re.findall(r"=> (\S+)", own)} == {str(libraries)}
+    assert provided.number >= (10, 0)
+    assert not provided.lacks_nic("igb")
     (libraries / "libz.so.1").write_bytes(b"damaged")
-    assert find_emulator(home, "provided") == found
+    assert find_emulator(home, "provided") == provided

@@ -18,7 +18,7 @@ from harness.errors import PollbenchError
 from harness.kernel.journal import open_journal
 from harness.kernel.proc import start_ticks, waited_s
 from harness.places.vm import diskless, qemu, wire
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image
@@ -58,7 +58,7 @@ class Boot:
     """What one boot needs. pairs: pairs of emulated NICs by model; runs: what it is to make, in order."""
 
     home: Home
-    emulator: Emulator
+    emulator: Qemu
     image: Image
     machine: Machine
     accelerator: str

@@ -3,52 +3,50 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Entry:
+class Member(NamedTuple):
     """A file, directory or symbolic link (data is its target), with its mode's type and permissions."""
 
     mode: int
     data: bytes = b""
 
 
-def directory() -> Entry:
-    """A directory for everybody to enter."""
-    return Entry(stat.S_IFDIR | 0o755)
+DIRECTORY = Member(stat.S_IFDIR | 0o755)
+_END = "TRAILER!!!"
 
 
-def executable(data: bytes) -> Entry:
+def executable(data: bytes) -> Member:
     """A program."""
-    return Entry(stat.S_IFREG | 0o755, data)
+    return Member(stat.S_IFREG | 0o755, data)
 
 
-def plain(data: bytes) -> Entry:
+def plain(data: bytes) -> Member:
     """A file."""
-    return Entry(stat.S_IFREG | 0o644, data)
+    return Member(stat.S_IFREG | 0o644, data)
 
 
-def link(target: str) -> Entry:
+def link(target: str) -> Member:
     """A symbolic link."""
-    return Entry(stat.S_IFLNK | 0o777, target.encode())
+    return Member(stat.S_IFLNK | 0o777, target.encode())
 
 
-def pack(entries: Mapping[str, Entry]) -> bytes:
-    """The archive; names are relative, and a directory has to be there before what lies in it (sorting does that)."""
-    out = bytearray()
-    for number, name in enumerate(sorted(entries), 1):
-        _add(out, number, name, entries[name])
-    _add(out, 0, "TRAILER!!!", Entry(0))
-    return bytes(out) + b"\0" * (-len(out) % 512)
+def pack(members: Mapping[str, Member]) -> bytes:
+    """The archive. Names are relative; a directory has to be among them, and sorts before what lies in it."""
+    numbered = enumerate(sorted(members.items()), 1)
+    pieces = [piece for number, (name, member) in numbered for piece in _pieces(number, name, member)]
+    whole = b"".join([*pieces, *_pieces(0, _END, Member(0))])
+    return whole + _padding(whole, 512)
 
 
-def _add(out: bytearray, number: int, name: str, entry: Entry) -> None:
-    links = 2 if stat.S_ISDIR(entry.mode) else 1
-    size, name_size = len(entry.data), len(name) + 1
-    fields = (number, entry.mode, 0, 0, links, 0, size, 0, 0, 0, 0, name_size, 0)
-    out += b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
-    out += b"\0" * (-len(out) % 4)
-    out += entry.data
-    out += b"\0" * (-len(out) % 4)
+def _pieces(number: int, name: str, member: Member) -> Iterator[bytes]:
+    links = 2 if stat.S_ISDIR(member.mode) else 1
+    fields = (number, member.mode, 0, 0, links, 0, len(member.data), 0, 0, 0, 0, len(name) + 1, 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+    yield from (head, _padding(head, 4), member.data, _padding(member.data, 4))
+
+
+def _padding(data: bytes, unit: int) -> bytes:
+    return b"\0" * (-len(data) % unit)

@@ -6,12 +6,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from harness.errors import InputError, MissingError
-from harness.places.vm import apt
 from harness.places.vm.home import Home
+from harness.places.vm.squashfs import unsquash
 
 PROGRAM = "qemu-system-x86_64"
 KEY = "qemu"
@@ -23,7 +22,7 @@ _SINCE = {"igb": (8, 0)}
 
 
 @dataclass(frozen=True)
-class Emulator:
+class Qemu:
     """A QEMU: how to start it, its version in full and where it came from (provided, host, or its path).
 
     sha256: the artefact of a provided one.
@@ -46,8 +45,7 @@ class Emulator:
 
     def account(self) -> dict[str, str]:
         """What a result set records of it."""
-        found = asdict(self)
-        return {name: str(found[name]) for name in ("version", "origin", "sha256")}
+        return {"version": self.version, "origin": self.origin, "sha256": self.sha256}
 
     def lacks_nic(self, model: str) -> str:
         """Why it cannot make a NIC model; empty when it can."""
@@ -74,25 +72,28 @@ class Emulator:
         )
 
 
-def find_emulator(home: Home, asked: str = "") -> Emulator:
+def find_emulator(home: Home, asked: str = "") -> Qemu:
     """The QEMU for `provided`, `host` or a path; for "" the provided one if it was built, else the host's.
 
     Raises MissingError when there is none or it is too old, InputError for a path that is none.
     """
-    if asked == "provided" or (not asked and KEY in home.index()):
-        return _provided(home)
+    entry = home.index().get(KEY)
+    if entry is not None and asked in ("", "provided"):
+        return _unpacked(home, entry["sha256"])
+    if asked == "provided":
+        raise MissingError("use the provided QEMU", got="it is not built", todo=f"type: {_BUILD}")
     if asked in ("", "host"):
         if shutil.which(PROGRAM) is None:
             todo = f"{_BUILD} provides one; or install this system's (apt install qemu-system-x86)"
             raise MissingError("start a guest", got=f"there is no {PROGRAM}", todo=todo)
-        return _told((PROGRAM,), "host")
+        return _asked((PROGRAM,), "host")
     if "/" not in asked or shutil.which(asked) is None:
         got = "it is no program" if "/" in asked else "it is neither a path nor one of provided, host"
         raise InputError("choose a QEMU", asked, got, f"name a {PROGRAM}", where="--qemu")
-    return _told((asked,), asked)
+    return _asked((asked,), asked)
 
 
-def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Emulator, str]:
+def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Qemu, str]:
     """(the QEMU that a result set was made with, if it is here; in words how the one taken differs, if it does).
 
     asked: what the user wants in its place. Raises MissingError, InputError.
@@ -100,42 +101,31 @@ def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Emulat
     before = recorded if isinstance(recorded, Mapping) else {}
     pinned = str(before.get("sha256", ""))
     if asked:
-        found = find_emulator(home, asked)
+        emulator = find_emulator(home, asked)
     elif pinned and home.artefact(pinned).exists():
-        found = _unpacked(home, pinned)
+        emulator = _unpacked(home, pinned)
     else:
-        found = find_emulator(
-            home, "host" if before.get("origin") == "host" and shutil.which(PROGRAM) else ""
-        )
-    same = found.sha256 == pinned if pinned else found.version == before.get("version")
-    if same:
-        return found, ""
+        on_host = before.get("origin") == "host" and shutil.which(PROGRAM)
+        emulator = find_emulator(home, "host" if on_host else "")
+    if emulator.sha256 == pinned if pinned else emulator.version == before.get("version"):
+        return emulator, ""
     was = f"QEMU {before.get('version', 'of unknown version')} ({before.get('origin', 'host')})"
-    return found, f"the set was made under {was}, this runs under {found.label()}: model time may differ"
+    return (
+        emulator,
+        f"the set was made under {was}, this runs under {emulator.label()}: model time may differ",
+    )
 
 
-def _provided(home: Home) -> Emulator:
-    entry = home.index().get(KEY)
-    if entry is None:
-        raise MissingError("use the provided QEMU", got="it is not built", todo=f"type: {_BUILD}")
-    return _unpacked(home, str(entry["sha256"]))
-
-
-def _unpacked(home: Home, sha256: str) -> Emulator:
+def _unpacked(home: Home, sha256: str) -> Qemu:
     """The provided QEMU, started by the C library it came with: nothing of this host's is loaded."""
     tree = home.expanded(sha256, KEY, unsquash)
     loader, libraries = str(tree / "lib/ld-linux-x86-64.so.2"), str(tree / "lib")
     start = (loader, "--library-path", libraries, "--argv0", PROGRAM, str(tree / "bin" / PROGRAM))
-    return _told((*start, "-L", str(tree / "share")), "provided", sha256)
+    return _asked((*start, "-L", str(tree / "share")), "provided", sha256)
 
 
-def unsquash(image: Path, into: Path) -> None:
-    """Unpack a squashfs into a directory that is not there yet. Raises MissingError, PollbenchError."""
-    apt.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", str(into), str(image)])
-
-
-def _told(argv: tuple[str, ...], origin: str, sha256: str = "") -> Emulator:
-    """What QEMU says of itself."""
+def _asked(argv: tuple[str, ...], origin: str, sha256: str = "") -> Qemu:
+    """The QEMU that `argv` starts, with the version that it reports. Raises MissingError."""
     try:
         done = subprocess.run([*argv, "--version"], capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -144,8 +134,8 @@ def _told(argv: tuple[str, ...], origin: str, sha256: str = "") -> Emulator:
     if match is None:
         got = f"it does not tell its version ({(done.stdout or done.stderr)[:120]!r})"
         raise MissingError("start a guest", on=origin, got=got)
-    found = Emulator(argv, match[1], origin, sha256)
-    if found.number < LEAST:
+    emulator = Qemu(argv, match[1], origin, sha256)
+    if emulator.number < LEAST:
         todo = f"{_BUILD} provides a newer one; or install QEMU {LEAST[0]}.{LEAST[1]} or newer"
-        raise MissingError("start a guest", got=f"QEMU {found.version} is too old", todo=todo)
-    return found
+        raise MissingError("start a guest", got=f"QEMU {emulator.version} is too old", todo=todo)
+    return emulator

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import InputError, MissingError, PollbenchError
-from harness.places.vm import apt, recipe
+from harness.places.vm import programs, recipe
 from harness.places.vm.build import hashes_of
 from harness.places.vm.home import Home, sha256_of
 
@@ -42,7 +42,7 @@ def export(home: Home, target: Path) -> int:
             for sha256, what in sorted(names.items()):
                 tar.add(home.verified(sha256, what), f"artefacts/{sha256}", filter=_anonymous)
         # Of its parts most are compressed already.
-        apt.run(["zstd", "-q", "-3", str(whole), "-o", str(packed)])
+        programs.run(["zstd", "-q", "-3", str(whole), "-o", str(packed)])
         try:
             shutil.copyfile(packed, target)
         except OSError as error:

@@ -10,24 +10,54 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
 from harness.errors import PollbenchError
-from harness.places.vm import apt
+from harness.places.vm import programs
+from harness.places.vm.apt import Packages
 
 _INDEX = "index.json"
-_CHUNK = 1 << 20
 _SUMS = "sums.json"
+Part = Literal["sha256", "vmlinuz", "modules", "initramfs"]
+KERNEL_PARTS: tuple[Part, ...] = ("vmlinuz", "modules", "initramfs")
+
+
+@dataclass(frozen=True)
+class Built:
+    """Files just built, by their keys in an index entry, and the packages they were made from.
+
+    Of a kernel set: its release, and the modules asked for that it has neither as files nor built in.
+    """
+
+    files: dict[Part, Path]
+    packages: Packages
+    release: str = ""
+    absent: tuple[str, ...] = ()
+
+
+class IndexEntry(TypedDict, total=False):
+    """What one entry of the index tells. Artefacts are named by their SHA-256.
+
+    The root, QEMU and a payload are one artefact, `sha256`; a kernel set is its KERNEL_PARTS and has a `release`.
+    recipe: the hash of the recipe that made it. root: the root image whose Python compiled a payload.
+    """
+
+    sha256: str
+    vmlinuz: str
+    modules: str
+    initramfs: str
+    release: str
+    recipe: str
+    root: str
+    packages: Packages
 
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    total = hashlib.sha256()
     with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            total.update(chunk)
-    return total.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sums(tree: Path) -> dict[str, str]:
@@ -64,26 +94,25 @@ class Home:
         except OSError:
             return False
 
-    def verified(self, sha256: str, what: str) -> Path:
+    def verified(self, sha256: str, label: str) -> Path:
         """The artefact, after reading it whole. Raises PollbenchError when it is gone or is not what its name says."""
         path = self.artefact(sha256)
         todo = "build it again: pollbench vm build"
         try:
-            found = sha256_of(path)
+            actual = sha256_of(path)
         except OSError as error:
-            raise PollbenchError(f"read the {what}", str(path), error.strerror or str(error), todo) from None
-        if found != sha256:
-            raise PollbenchError(
-                f"verify the {what}", str(path), f"its SHA-256 is {found[:16]}..., it was damaged", todo
-            )
+            raise PollbenchError(f"read the {label}", str(path), error.strerror or str(error), todo) from None
+        if actual != sha256:
+            got = f"its SHA-256 is {actual[:16]}..., it was damaged"
+            raise PollbenchError(f"verify the {label}", str(path), got, todo)
         return path
 
-    def expanded(self, sha256: str, what: str, expand: Callable[[Path, Path], None]) -> Path:
+    def expanded(self, sha256: str, label: str, expand: Callable[[Path, Path], None]) -> Path:
         """What `expand` (from a file, into a directory that is not there) makes of an artefact, kept and verified.
 
         Both are read whole before every use; a damaged expansion is made again. Raises PollbenchError.
         """
-        source, target = self.verified(sha256, what), self.path / "expanded" / sha256
+        source, target = self.verified(sha256, label), self.path / "expanded" / sha256
         if _is_whole(target):
             return target / "tree"
         with self.workshop() as workshop:
@@ -109,22 +138,19 @@ class Home:
         os.replace(path, self.artefact(sha256))
         return sha256
 
-    def index(self) -> dict[str, Any]:
-        """What the artefacts are; empty before anything was built."""
+    def index(self) -> dict[str, IndexEntry]:
+        """What the artefacts are, by key; empty before anything was built. Raises PollbenchError."""
+        path = self.path / _INDEX
         try:
-            found = json.loads((self.path / _INDEX).read_text())
+            document = json.loads(path.read_text())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise PollbenchError(
-                "read the index of images",
-                str(self.path / _INDEX),
-                str(error),
-                "pollbench vm clean, then build",
-            ) from None
-        return found if isinstance(found, dict) else {}
+            todo = "pollbench vm clean, then build"
+            raise PollbenchError("read the index of images", str(path), str(error), todo) from None
+        return document if isinstance(document, dict) else {}
 
-    def record(self, key: str, entry: dict[str, Any]) -> None:
+    def record(self, key: str, entry: IndexEntry) -> None:
         """Add or replace one entry of the index."""
         document = json.dumps(self.index() | {key: entry}, indent=1, sort_keys=True)
         self.prepare()
@@ -145,9 +171,8 @@ class Home:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise PollbenchError(
-                "use the cache of images", str(self.path), "no space left on the disk", apt.ROOM
-            ) from None
+            got = "no space left on the disk"
+            raise PollbenchError("use the cache of images", str(self.path), got, programs.ROOM) from None
         finally:
             if path is not None:
                 shutil.rmtree(path, ignore_errors=True)
@@ -159,7 +184,9 @@ class Home:
                 os.kill(int(path.name.split("-")[1]), 0)
             except (ValueError, ProcessLookupError):
                 # Never into what somebody mounted in a tree under construction.
-                if not any(os.path.ismount(each) for depth in ("*/*", "*/*/*") for each in path.glob(depth)):
+                if not any(
+                    os.path.ismount(inner) for depth in ("*/*", "*/*/*") for inner in path.glob(depth)
+                ):
                     shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 continue

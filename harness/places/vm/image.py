@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.errors import MissingError
 from harness.places.vm import recipe
-from harness.places.vm.home import Home
+from harness.places.vm.home import KERNEL_PARTS, Home, IndexEntry
 from harness.places.vm.kernelimage import expand_kernel
 from harness.places.vm.payload import payload
 
@@ -31,17 +30,17 @@ class Image:
 def open_image(home: Home, kernel: str) -> Image:
     """The image with this kernel ("": the default). Raises MissingError (not built), PollbenchError (damaged)."""
     index, name = home.index(), kernel or recipe.DEFAULT_KERNEL
-    found = index.get(f"kernel {name}") or _by_release(index, name)
-    if "root" not in index or found is None:
-        what = "root image" if "root" not in index else f"kernel set named {name}"
+    kernel_set = index.get(f"kernel {name}") or _by_release(index, name)
+    if "root" not in index or kernel_set is None:
+        missing = "root image" if "root" not in index else f"kernel set named {name}"
         ours = f" --kernel {name}" if name in recipe.KERNELS else ""
         have = ", ".join(sorted(key.removeprefix("kernel ") for key in index if key.startswith("kernel ")))
         todo = f"build it: pollbench vm build{ours}" + (f"; there is {have}" if have and not ours else "")
-        raise MissingError("start a guest", got=f"there is no {what}", todo=todo)
+        raise MissingError("start a guest", got=f"there is no {missing}", todo=todo)
     root = index["root"]["sha256"]
     hashes = {"root": root, "payload": payload(home, root)}
-    hashes |= {part: found[part] for part in ("vmlinuz", "modules", "initramfs")}
-    return _image(home, name, found["release"], hashes)
+    hashes |= {part: kernel_set[part] for part in KERNEL_PARTS}
+    return _image(home, name, kernel_set["release"], hashes)
 
 
 def image_by_hash(home: Home, pinned: Mapping[str, str]) -> Image:
@@ -49,7 +48,7 @@ def image_by_hash(home: Home, pinned: Mapping[str, str]) -> Image:
 
     Raises MissingError when one is not here, PollbenchError when one is damaged.
     """
-    hashes = {part: pinned.get(part, "") for part in ("root", "vmlinuz", "modules", "initramfs")}
+    hashes = {part: pinned.get(part, "") for part in ("root", *KERNEL_PARTS)}
     for part, sha256 in hashes.items():
         if not home.artefact(sha256).is_file():
             todo = "take the image in by `pollbench vm build --from FILE`, or build it from the same recipe"
@@ -69,6 +68,5 @@ def _image(home: Home, kernel: str, release: str, hashes: dict[str, str]) -> Ima
     return Image(kernel=kernel, release=release, vmlinux=expanded / "vmlinux", hashes=hashes, **paths)
 
 
-def _by_release(index: dict[str, Any], name: str) -> dict[str, Any] | None:
-    sets = (entry for key, entry in index.items() if key.startswith("kernel "))
-    return next((entry for entry in sets if entry.get("release") == name), None)
+def _by_release(index: Mapping[str, IndexEntry], release: str) -> IndexEntry | None:
+    return next((entry for entry in index.values() if entry.get("release") == release), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 from harness.errors import InputError
 from harness.spec.cells import Cell, cell_id
@@ -29,18 +28,17 @@ def reseeded(experiment: Experiment, by: int) -> Experiment:
     """The experiment in guests whose seeds (`vm.seed`) are `by` further: other random numbers, and nothing else."""
     if not by:
         return experiment
-    seeds = [(cell.spec.machine.seed + by) % 2**32 for cell in experiment.cells]
-    cells = tuple(
-        _machine(cell, cell.factors, seed=seed) for cell, seed in zip(experiment.cells, seeds, strict=True)
-    )
-    return replace(experiment, cells=cells)
+    cells = (_changed(cell, seed=(cell.spec.machine.seed + by) % 2**32) for cell in experiment.cells)
+    return replace(experiment, cells=tuple(cells))
 
 
-def _under(cell: Cell, name: str, several: bool) -> Cell:
-    return _machine(cell, {**cell.factors, **({FACTOR: name} if several else {})}, kernel=name)
+def _under(cell: Cell, kernel: str, several: bool) -> Cell:
+    factors = {**cell.factors, FACTOR: kernel} if several else cell.factors
+    return _changed(replace(cell, factors=factors), kernel=kernel)
 
 
-def _machine(cell: Cell, factors: dict[str, Any], **changes: Any) -> Cell:
-    spec = replace(cell.spec, machine=cell.spec.machine.model_copy(update=changes))
-    document = {**cell.document, "vm": {**(cell.document.get("vm") or {}), **changes}}
-    return Cell(cell_id(cell.case, factors, spec), cell.case, factors, spec, document)
+def _changed(cell: Cell, **machine: str | int) -> Cell:
+    """The cell in another machine, with the id that it then has."""
+    spec = replace(cell.spec, machine=cell.spec.machine.model_copy(update=machine))
+    document = {**cell.document, "vm": {**(cell.document.get("vm") or {}), **machine}}
+    return replace(cell, cell_id=cell_id(cell.case, cell.factors, spec), spec=spec, document=document)

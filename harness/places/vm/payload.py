@@ -11,9 +11,9 @@ from pathlib import Path
 
 from harness.errors import MissingError
 from harness.loadgen import path as loadgen_path
-from harness.places.vm import apt
+from harness.places.vm import programs
 from harness.places.vm.home import Home
-from harness.places.vm.rootimage import squash
+from harness.places.vm.squashfs import squash, unsquash
 from harness.places.vm.tuning import DEFINITION, definition
 
 _HARNESS = Path(__file__).resolve().parents[2]
@@ -23,12 +23,16 @@ _HOST_ONLY = {"analysis", "cli", "importers", "report", "store", "tables"}
 _BROUGHT = ("mininet", "pyroute2")
 # The guest's Python and what it loads, to compile with before any guest runs.
 _PYTHON = ("usr/bin/python3.13", "usr/lib/python3.13", "usr/lib/x86_64-linux-gnu")
+# What data/pid1 starts: the payload's directory, so that no kernel set depends on the names of our modules. Kernel sets
+# built before 0.2 start a module by its name.
+_ENTRIES = ("__main__.py", "harness/vm/guest.py")
+_ENTRY = "import sys\n\nfrom harness.places.vm.guest import main\n\nmain(*sys.argv[1:])\n"
 
 
 def payload(home: Home, root_sha256: str) -> str:
     """The hash of the payload for this root image and this code; made if it is not there. Raises PollbenchError."""
-    sources, good = dict(_sources()), definition()
-    total = hashlib.sha256(root_sha256.encode() + good)
+    sources, settings = dict(_sources()), definition()
+    total = hashlib.sha256(root_sha256.encode() + settings)
     for name, source in sources.items():
         total.update(name.encode() + b"\0" + hashlib.sha256(source.read_bytes()).digest())
     key = f"payload {total.hexdigest()[:24]}"
@@ -41,7 +45,10 @@ def payload(home: Home, root_sha256: str) -> str:
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, tree / name)
         os.chmod(tree / "harness/loadgen/pollbench-loadgen", 0o755)
-        (tree / DEFINITION).write_bytes(good)
+        (tree / DEFINITION).write_bytes(settings)
+        for name in _ENTRIES:
+            (tree / name).parent.mkdir(exist_ok=True)
+            (tree / name).write_text(_ENTRY)
         _compile(tree, home.verified(root_sha256, "root image"), workshop)
         squash(tree, image)
         sha256 = home.keep(image)
@@ -55,16 +62,12 @@ def _sources() -> Iterator[tuple[str, Path]]:
         name = path.relative_to(_HARNESS)
         if path.suffix == ".py" and name.parts[0] not in _HOST_ONLY:
             yield f"harness/{name}", path
-    program = loadgen_path()
-    yield "harness/loadgen/pollbench-loadgen", Path(program)
+    yield "harness/loadgen/pollbench-loadgen", loadgen_path()
     for package in _BROUGHT:
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
-            raise MissingError(
-                "pack the payload",
-                got=f"the Python package {package} is missing",
-                todo="install pollbench again",
-            )
+            got = f"the Python package {package} is missing"
+            raise MissingError("pack the payload", got=got, todo="install pollbench again")
         base = Path(spec.origin).parent
         for path in sorted(base.rglob("*.py")):
             yield f"{package}/{path.relative_to(base)}", path
@@ -72,7 +75,7 @@ def _sources() -> Iterator[tuple[str, Path]]:
 
 def _compile(tree: Path, root_image: Path, workshop: Path) -> None:
     root = workshop / "python"
-    apt.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", str(root), str(root_image), *_PYTHON])
+    unsquash(root_image, root, *_PYTHON)
     libraries = root / "usr/lib/x86_64-linux-gnu"
     loader = libraries / "ld-linux-x86-64.so.2"
     python = [str(loader), "--library-path", str(libraries), str(root / "usr/bin/python3.13")]
@@ -82,5 +85,5 @@ def _compile(tree: Path, root_image: Path, workshop: Path) -> None:
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
     }
     options = ["-q", "-j1", "--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/run/payload"]
-    apt.run([*python, "-m", "compileall", *options, str(tree)], env=env)
+    programs.run([*python, "-m", "compileall", *options, str(tree)], env=env)
     shutil.rmtree(root)

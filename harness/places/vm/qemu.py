@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import nics
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.spec.machine import Machine
 
 ACCELERATORS = ("kvm", "tcg-virtual", "tcg-smoke")
@@ -48,7 +48,7 @@ class Files:
 
 
 def command(
-    emulator: Emulator,
+    emulator: Qemu,
     machine: Machine,
     accelerator: str,
     files: Files,
@@ -141,7 +141,7 @@ def _escaped(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def _nics(emulator: Emulator, machine: Machine, accelerator: str, pairs: dict[str, int]) -> list[str]:
+def _nics(emulator: Qemu, machine: Machine, accelerator: str, pairs: dict[str, int]) -> list[str]:
     """Pairs of NICs back to back, each NIC on a root port of its own (some models refuse the root bus)."""
     argv, bus, number = [], "pcie.0", 0
     if machine.nic_node is not None and pairs:

@@ -6,83 +6,17 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
+
+from harness.places.vm.apt import Packages
 
 DATA = Path(__file__).parent / "data"
 LOCK = DATA / "image-lock.json"
 SUITE = "trixie"
 EPOCH = 1760000000
-"""Every time stamp in the image: a build tells nothing of when it was made."""
-PACKAGES = (
-    "bridge-utils",
-    "mininet",
-    "net-tools",
-    "openvswitch-switch",
-    "python3",
-    "python3-numpy",
-    "python3-pydantic",
-    "python3-yaml",
-    "ethtool",
-    "iperf3",
-    "iproute2",
-    "iputils-ping",
-    "kmod",
-    "memcached",
-    "numactl",
-    "procps",
-    "sockperf",
-)
-# Bulk that nothing in the guest reads; stress-ng alone would bring a graphics stack.
-LEAVE_OUT = (
-    "/usr/share/doc/*",
-    "/usr/share/man/*",
-    "/usr/share/locale/*",
-    "/usr/share/info/*",
-    "/usr/share/lintian/*",
-    "/usr/share/bash-completion/*",
-    "/usr/share/zsh/*",
-    "/usr/share/i18n/*",
-    "/usr/share/misc/pci.ids",
-    "/usr/lib/*/libLLVM*",
-    "/usr/lib/*/libgallium*",
-    "/usr/lib/*/libz3*",
-    "/usr/lib/*/dri/*",
-    "/usr/lib/*/gconv/*",
-    "/usr/share/gcc/*",
-    "/usr/share/gdb/*",
-    "/usr/share/zoneinfo/*",
-    "/usr/include/*",
-)
-KEEP = ("/usr/share/doc/*/copyright",)
-# Installed because a package asks for it, used by nothing in the guest: its files go, but for its licence.
-UNUSED = (
-    "cgroup-tools",
-    "inetutils-telnet",
-    "iperf",
-    "libapparmor1",
-    "libcgroup3",
-    "libseccomp2",
-    "libsystemd-shared",
-    "openssl",
-    "perl",
-    "perl-modules-5.40",
-    "python3-autocommand",
-    "python3-dnspython",
-    "python3-email-validator",
-    "python3-idna",
-    "python3-inflect",
-    "python3-jaraco.context",
-    "python3-jaraco.functools",
-    "python3-more-itertools",
-    "python3-numpy-dev",
-    "python3-packaging",
-    "python3-pkg-resources",
-    "python3-typeguard",
-    "socat",
-    "systemd",
-    "telnet",
-    "uuid-runtime",
-)
+"""Every time stamp in the image, in seconds since 1970: a build does not show when it was made."""
+KEEP = "/usr/share/doc/*/copyright"
+"""What of the bulk to leave out (data/leave-out.txt) stays, as a pattern of dpkg's path-include."""
 EMULATOR = "qemu-system-x86"
 """The package of the provided QEMU; model time is the same wherever it is the same."""
 # The kernels by the name a user types, and the suite each comes from.
@@ -92,20 +26,26 @@ DEFAULT_KERNEL = "6.12"
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "squashfs", "overlay")
 
 
+class PinnedKernel(TypedDict):
+    """A kernel's release, as `uname -r` tells it, and the packages of its set."""
+
+    release: str
+    packages: Packages
+
+
 @dataclass(frozen=True)
 class Lock:
-    """Pinned versions and hashes. root, qemu, kernels: package to [version, SHA-256 of its .deb]; artefacts by key."""
+    """What is pinned. artefacts: SHA-256 by the name of the artefact, as "root" or "kernel 6.12 modules"."""
 
-    root: dict[str, list[str]]
-    qemu: dict[str, list[str]]
-    kernels: dict[str, dict[str, Any]]
+    root: Packages
+    qemu: Packages
+    kernels: dict[str, PinnedKernel]
     artefacts: dict[str, str]
 
 
 def read_lock() -> Lock:
     """The lock that ships with pollbench."""
-    found = json.loads(LOCK.read_text()) if LOCK.exists() else {}
-    return Lock(*(found.get(part, {}) for part in ("root", "qemu", "kernels", "artefacts")))
+    return Lock(**json.loads(LOCK.read_text()))
 
 
 def write_lock(lock: Lock) -> None:
@@ -113,10 +53,10 @@ def write_lock(lock: Lock) -> None:
     LOCK.write_text(json.dumps(asdict(lock), indent=1, sort_keys=True) + "\n")
 
 
-def module_names() -> list[str]:
-    """Names and patterns of the kernel modules that the guest may load."""
-    lines = (line.partition("#")[0] for line in (DATA / "modules.txt").read_text().splitlines())
-    return [name for line in lines for name in line.split()]
+def words(name: str) -> list[str]:
+    """The names and patterns in data/NAME.txt, in its order."""
+    lines = (line.partition("#")[0] for line in (DATA / f"{name}.txt").read_text().splitlines())
+    return [word for line in lines for word in line.split()]
 
 
 def recipe_hash() -> str:
@@ -125,7 +65,7 @@ def recipe_hash() -> str:
     here = Path(__file__).parent
     code = [
         *here.glob("?*image.py"),  # what makes an artefact, not image.py, which reads them
-        *(here / name for name in ("apt.py", "cpio.py", "modules.py", "recipe.py")),
+        *(here / f"{name}.py" for name in ("apt", "compression", "cpio", "modules", "recipe", "squashfs")),
     ]
     sources = [*sorted(code), *sorted(DATA.iterdir())]
     for path in sources:
@@ -133,17 +73,18 @@ def recipe_hash() -> str:
     return total.hexdigest()
 
 
-def differences(pinned: dict[str, list[str]], found: dict[str, list[str]]) -> list[str]:
+def differences(pinned: Packages, built: Packages) -> list[str]:
     """In words, every package that is not as the lock pins it."""
-    said = []
-    for name in sorted(pinned.keys() | found.keys()):
-        before, after = pinned.get(name), found.get(name)
-        if before == after:
-            continue
-        if before is None or after is None:
-            said.append(f"{name} {(before or after or ['?'])[0]} is {'new' if before is None else 'missing'}")
-        elif before[0] != after[0]:
-            said.append(f"{name} is {after[0]}, pinned is {before[0]}")
-        else:
-            said.append(f"{name} {after[0]} has SHA-256 {after[1][:12]}..., pinned is {before[1][:12]}...")
-    return said
+    return [
+        _difference(name, pinned.get(name), built.get(name))
+        for name in sorted(pinned.keys() | built.keys())
+        if pinned.get(name) != built.get(name)
+    ]
+
+
+def _difference(name: str, before: list[str] | None, after: list[str] | None) -> str:
+    if before is None or after is None:
+        return f"{name} {(before or after or ['?'])[0]} is {'new' if before is None else 'missing'}"
+    if before[0] != after[0]:
+        return f"{name} is {after[0]}, pinned is {before[0]}"
+    return f"{name} {after[0]} has SHA-256 {after[1][:12]}..., pinned is {before[1][:12]}..."

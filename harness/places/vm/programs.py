@@ -1,0 +1,69 @@
+"""Runs the programs that make and unpack images; none outlives pollbench."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness import loadgen
+from harness.errors import MissingError, PollbenchError
+from harness.run.process import launch_options
+
+ROOM = "free 2 GB in the cache directory (XDG_CACHE_HOME names another) and in TMPDIR"
+_FULL = os.strerror(errno.ENOSPC)
+_SBIN = ":/usr/sbin:/sbin"
+"""Administrators' programs, such as depmod, are not on every user's path."""
+
+
+def require(program: str) -> str:
+    """The path of a program. Raises MissingError when it is not installed."""
+    path = shutil.which(program, path=os.environ.get("PATH", os.defpath) + _SBIN)
+    if path is None:
+        got, todo = f"there is no program {program}", "tools/os-packages.sh vm"
+        raise MissingError("build the image", got=got, todo=todo)
+    return path
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    inside: Sequence[str] = (),
+    with_errors: bool = False,
+    todo: str = "",
+    timeout_s: float = 600,
+) -> str:
+    """A program's standard output. The launcher asks the kernel to kill the program when pollbench ends.
+
+    inside: a command that executes the program, as `unshare` does. with_errors: its standard error is returned, too.
+    todo: what to advise when it fails.
+    Raises MissingError when it is not installed, PollbenchError when it fails or takes longer than timeout_s.
+    """
+    launcher = [str(loadgen.path()), *launch_options(None, {}), "exec", "--", *inside]
+    try:
+        done = subprocess.run(
+            [*launcher, require(argv[0]), *argv[1:]],
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if with_errors else subprocess.PIPE,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PollbenchError(f"run {argv[0]}", got=f"no end after {timeout_s:g} s") from None
+    if done.returncode:
+        errors = done.stderr or done.stdout
+        if _FULL in errors:
+            raise PollbenchError("build the image", got=f"{argv[0]}: no space left on the disk", todo=ROOM)
+        last = " | ".join(errors.strip().splitlines()[-4:])
+        raise PollbenchError(f"run {argv[0]}", got=f"exit code {done.returncode}: {last}", todo=todo)
+    return done.stdout
