@@ -11,8 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from harness.errors import InputError
-from harness.knobs import KNOBS
-from harness.knobs.cgroup import CgroupSettings
+from harness.knobs.cgroup import Cgroup
 from harness.spec.checks import Checks
 from harness.spec.experiment import REQUIRED_SECTIONS, SECTION_TYPES
 from harness.spec.machine import Machine
@@ -66,9 +65,7 @@ class CellSpec:
 
     def needs_napi(self) -> bool:
         """Does any knob of this cell mean something only on a NAPI?"""
-        return any(
-            KNOBS[name].needs_napi(model) for knobs in self.settings.values() for name, model in knobs.items()
-        )
+        return any(knob.needs_napi() for knobs in self.settings.values() for knob in knobs.values())
 
     def contention_cpus(self) -> tuple[int, ...]:
         """The CPUs that the hogs compete for; empty without contention."""
@@ -94,7 +91,7 @@ class CellSpec:
         # Checked already, in the units that a model holds and does not read.
         hogs: Settings = {}
         if group is not None:
-            hogs[HOGS] = {"cgroup": CgroupSettings.model_construct(**group.model_dump())}
+            hogs[HOGS] = {"cgroup": Cgroup.model_construct(**group.model_dump())}
         return own | hogs
 
     def launch_cpus(self, node: str) -> tuple[int, ...] | None:

@@ -72,7 +72,7 @@ def nic(monkeypatch: pytest.MonkeyPatch) -> FakeNic:
 
 
 def applied(**knobs: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
-    models = {name: KNOBS[name].Model(**fields) for name, fields in knobs.items()}
+    models = {name: KNOBS[name](**fields) for name, fields in knobs.items()}
     rows = apply.NodeApplier(NODE).apply(models)
     return [(row["setting"], row["found"], row["requested"], row["applied"]) for row in rows]
 
@@ -158,4 +158,4 @@ def test_without_a_table_or_a_key_it_is_a_skip(nic: FakeNic) -> None:
 )
 def test_what_cannot_be_meant_is_refused(knob: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        KNOBS[knob].Model(**fields)
+        KNOBS[knob](**fields)
