@@ -112,7 +112,7 @@ class CellSpec:
             background
             | machine
             | {
-                "topology": _topology(self.topology),
+                "topology": _dump(self.topology, exclude={"description", "mininet_from"}),
                 "workload": _dump(self.workload),
                 "contention": _dump(self.contention) if self.contention else None,
                 "settings": {
@@ -227,12 +227,4 @@ def _machine(machine: Machine) -> dict[str, Any]:
     found = _dump(machine)
     if found["profile"] == "latency":
         del found["profile"]
-    return found
-
-
-def _topology(topology: Topology) -> dict[str, Any]:
-    found = _dump(topology, exclude={"description", "mininet_from"})
-    for link in found["links"]:
-        if link["nic"] == "veth":
-            del link["nic"]
     return found

@@ -119,7 +119,7 @@ def messages_of(layout: Any, fds: dict[str, int]) -> list[tuple[str, list[Reques
     from harness.testbed.wiring import Wiring
 
     wiring = Wiring(layout, fds)
-    pairs = [links.new_veth(wiring._end(one), wiring._end(other)) for one, other in layout.links]
+    pairs = [links.new_pair(wiring._end(one), wiring._end(other)) for one, other in layout.links]
     batches = [(next(iter(fds)), pairs)] if pairs else []
     for node in fds:
         ups = [links.link_up(port.ifindex, port.device) for port in layout.ports[node]]

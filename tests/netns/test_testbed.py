@@ -142,7 +142,7 @@ def test_a_missing_qdisc_leaves_nothing() -> None:
     fails(pair(shape={"delay": "1ms"}), MissingError, r"CONFIG_NET_SCH_NETEM.*sch_netem")
 
 
-STEPS = ("new_veth", "link_up", "new_address", "new_neighbour")
+STEPS = ("new_pair", "link_up", "new_address", "new_neighbour")
 
 
 @pytest.mark.parametrize("step", STEPS)
