@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
+from harness.mininet.graph import TopoRequest
 from harness.mininet.load import load_graph
 from harness.mininet.topology import document_of
 from harness.spec.overlay import merge
@@ -61,9 +62,9 @@ def _translated(section: Tree) -> Tree:
     name, directory = _located(named.value, named.at)
     engine = section.child("engine")
     foreign = engine is not None and engine.value == "mininet"
-    graph = load_graph(name, directory, plain, named.at, rehearsed=not foreign)
-    document = document_of(graph, named.value, named.at, foreign=foreign)
-    made = _with_places(document, named.at)
+    graph = load_graph(TopoRequest.of(name, directory, plain), named.at, rehearsed=not foreign)
+    made = tree_of(document_of(graph, named.value, named.at, foreign=foreign), named.at)
+    made = _with_places(made, [link.at or named.at for link in graph.links])
     own = replace(section, whole=False)
     if foreign and isinstance(section.value, dict):
         # Mininet will read the file again, when it builds.
@@ -75,13 +76,13 @@ def _translated(section: Tree) -> Tree:
     return replace(merge(made, own), at=section.at, key_at=section.key_at)
 
 
-def _with_places(document: dict[str, Any], at: str) -> Tree:
-    """The document as a tree whose links are placed where the topology's own file adds them."""
-    places = document.pop("at")
-    placed = tuple(tree_of(link, place or at) for link, place in zip(document["links"], places, strict=True))
-    tree = tree_of(document, at)
-    links = Tree(placed, at, at)
-    return replace(tree, value=tree.value | {"links": links}) if isinstance(tree.value, dict) else tree
+def _with_places(topology: Tree, places: list[str]) -> Tree:
+    """The same with its links placed where the topology's own file adds them."""
+    links = topology.child("links")
+    if not isinstance(topology.value, dict) or links is None or not isinstance(links.value, tuple):
+        return topology
+    placed = tuple(tree_of(link.plain(), at) for link, at in zip(links.value, places, strict=True))
+    return replace(topology, value=topology.value | {"links": replace(links, value=placed)})
 
 
 def _located(name: str, at: str) -> tuple[str, str]:

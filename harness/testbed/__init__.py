@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.errors import InputError, MissingError, PollbenchError
+from harness.errors import InputError
 from harness.kernel import netns
 from harness.kernel.journal import Journal
 from harness.spec.topology import Topology
 from harness.testbed.emulated import check_shaping, emulated, observed
 from harness.testbed.limits import room_for
+from harness.testbed.namespaces import explained, namespace, namespace_name
 from harness.testbed.wiring import Wiring
 from harness.topology.layout import Layout, PortLayout, plan_layout
 
@@ -131,35 +130,16 @@ def _by_mininet(
         return layout, fds, check_shaping(layout, fds)
 
 
-@contextlib.contextmanager
-def namespace(node: str, journal: Journal) -> Iterator[int]:
-    """A named namespace for the block; its descriptor."""
-    name = namespace_name(journal.token, node)
-    number = journal.note("netns", name=name)
-    with explained():
-        fd = netns.create(name)
-    try:
-        yield fd
-    finally:
-        # First our own hold on it, then the name: with that, and no process inside, the kernel frees it.
-        os.close(fd)
-        netns.remove(name)
-        journal.done(number)
-
-
-def namespace_name(token: str, node: str) -> str:
-    """The name of a node's namespace in `ip netns`."""
-    return f"pb-{token}-{node}"
-
-
 def _handle(node: str, fd: int, layout: Layout, token: str) -> NodeHandle:
     name = namespace_name(token, node)
-    wanted = layout.topology.links
-    ports = tuple(_port(port, layout.peer(port), wanted[port.link].nic) for port in layout.ports[node])
+    links = layout.topology.links
+    ports = tuple(port_of(layout, port, links[port.link].nic) for port in layout.ports[node])
     return NodeHandle(node, name, netns.path_of(name), fd, ports)
 
 
-def _port(port: PortLayout, peer: PortLayout, nic: str) -> Port:
+def port_of(layout: Layout, port: PortLayout, nic: str) -> Port:
+    """A port of the layout as a node of the testbed has it."""
+    peer = layout.peer(port)
     return Port(
         device=port.device,
         ifindex=port.ifindex,
@@ -171,17 +151,3 @@ def _port(port: PortLayout, peer: PortLayout, nic: str) -> Port:
         direction=("forward", "reverse")[port.end],
         nic=nic,
     )
-
-
-@contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """A kernel's refusal as one of our errors."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.EPERM, errno.EACCES):
-            raise MissingError(
-                "build the testbed", got=str(error), todo="run it as root: put sudo before it"
-            ) from error
-        todo = "raise the limit: ulimit -n 65536" if error.errno == errno.EMFILE else ""
-        raise PollbenchError("build the testbed", got=str(error), todo=todo) from error

@@ -12,7 +12,8 @@ from harness.kernel.journal import Journal
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.spec.topology import Topology
-from harness.testbed import NodeHandle, Port, Testbed, addressing, explained, namespace, namespace_name
+from harness.testbed import NodeHandle, Testbed, addressing, port_of
+from harness.testbed.namespaces import explained, namespace, namespace_name
 from harness.topology.layout import PortLayout, plan_layout
 
 # A card negotiates its link anew whenever it is set up.
@@ -36,19 +37,8 @@ def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> 
             for key, value in addressing.sysctls(layout, here):
                 sysctl.write(key, value)
             _set_up(sock, port, ifindex, topology.links[0].mtu, napi)
-        other = layout.peer(port)
-        ours = Port(
-            port.device,
-            ifindex,
-            str(port.interface.ip),
-            port.interface.network.prefixlen,
-            other.node,
-            other.device,
-            port.link,
-            ("forward", "reverse")[port.end],
-            nic="host",
-        )
-        node = NodeHandle(here, name, netns.path_of(name), fd, (ours,))
+        lent = port_of(layout, port._replace(ifindex=ifindex), "host")
+        node = NodeHandle(here, name, netns.path_of(name), fd, (lent,))
         yield Testbed(journal.token, {here: node}, layout, napi, [])
 
 
