@@ -31,7 +31,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Axis:
+class MatrixAxis:
     """A swept key: its values as written, and the overlay that sets each."""
 
     key: str
@@ -44,7 +44,7 @@ class Layers:
 
     base: Tree
     cases: tuple[Case, ...]
-    axes: tuple[Axis, ...]
+    axes: tuple[MatrixAxis, ...]
     overrides: tuple[Tree, ...]
 
 
@@ -59,7 +59,7 @@ def read_cases(tree: Tree | None, base: Tree) -> tuple[Case, ...]:
     return tuple(_case(name, overlay) for name, overlay in tree.value.items())
 
 
-def read_axes(tree: Tree | None) -> tuple[Axis, ...]:
+def read_axes(tree: Tree | None) -> tuple[MatrixAxis, ...]:
     """The axes of the `sweep` section. InputError if empty, or on values that are no scalars or twice."""
     if tree is None or tree.value is None:
         return ()
@@ -80,9 +80,9 @@ def read_axes(tree: Tree | None) -> tuple[Axis, ...]:
     return axes
 
 
-def axis_of(key: str, values: Sequence[Tree], key_at: str, layer: int = _SWEEP_LAYER) -> Axis:
+def axis_of(key: str, values: Sequence[Tree], key_at: str, layer: int = _SWEEP_LAYER) -> MatrixAxis:
     """An axis over `values`, each a scalar, for a key that stands at `key_at`."""
-    return Axis(
+    return MatrixAxis(
         key, tuple((value.value, at_layer(overlay_of(key, value, key_at), layer)) for value in values)
     )
 
@@ -184,7 +184,7 @@ def _case(name: str, tree: Tree) -> Case:
     return Case(name, str(about.value) if about else "", overlay)
 
 
-def _axis(key: str, values: Tree) -> Axis:
+def _axis(key: str, values: Tree) -> MatrixAxis:
     cell_key(key, values.key_at)
     if not isinstance(values.value, tuple) or not values.value:
         got = "the list is empty" if isinstance(values.value, tuple) else f"it is {kind_of(values.value)}"
