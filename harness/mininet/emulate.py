@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from harness.mininet.find import make_topo
+from harness.mininet.find import Namespace, make_topo
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
 from harness.mininet.imports import prepare
 from harness.mininet.trees import settle
@@ -66,7 +66,7 @@ def _tame(node: Any, nodelib: Any) -> None:
     nodelib.open, nodelib.NAT.cmd = (lambda _path: File()), cmd
 
 
-def _controller(name: str | None, node: Any, namespace: dict[str, Any]) -> Any:
+def _controller(name: str | None, node: Any, namespace: Namespace) -> Any:
     """What makes the controller: a remote one, or one of the file's own."""
     if name is None:
         return None

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.mininet.graph import Refused, TopoRequest
+from harness.mininet.graph import Options, Refused, TopoRequest
+
+# What a user's file or module defines, by name.
+Namespace = dict[str, Any]
 
 
 def built_in() -> dict[str, Callable[..., Any]]:
@@ -29,7 +32,7 @@ def built_in() -> dict[str, Callable[..., Any]]:
     }
 
 
-def make_topo(request: TopoRequest) -> tuple[Any, dict[str, Any]]:
+def make_topo(request: TopoRequest) -> tuple[Any, Namespace]:
     """(the Topo that is asked for, built; what its file or module defines besides). Raises Refused.
 
     Its name: FILE.py, FILE.py:NAME, MODULE:NAME, or a name of `mn --topo`; ",4,k=2" after NAME are arguments, as `mn`
@@ -38,7 +41,7 @@ def make_topo(request: TopoRequest) -> tuple[Any, dict[str, Any]]:
     from mininet.topo import Topo
 
     source, _, rest = request.name.partition(":")
-    path, namespace = "", dict[str, Any]()
+    path, namespace = "", Namespace()
     if not rest and not source.split(",")[0].endswith(".py"):
         chosen, args, keywords = _arguments(source)
         known = built_in()
@@ -54,7 +57,7 @@ def make_topo(request: TopoRequest) -> tuple[Any, dict[str, Any]]:
         else:
             path, namespace = _module(source, request.directory)
         maker = _chosen(namespace, chosen, path or source, Topo)
-    args, keywords = [*args, *request.args], keywords | dict(request.keywords)
+    args, keywords = [*args, *request.args], {**keywords, **request.keywords}
     doing = f"building {chosen or getattr(maker, '__name__', 'it')}"
     topo = _guarded(lambda: maker(*args, **keywords), path, doing)
     if not isinstance(topo, Topo):
@@ -62,7 +65,7 @@ def make_topo(request: TopoRequest) -> tuple[Any, dict[str, Any]]:
     return topo, namespace
 
 
-def _arguments(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+def _arguments(text: str) -> tuple[str, list[Any], Options]:
     """ "tree,2,fanout=3" taken apart as `mn` does: name, positional and named arguments."""
     name, *parts = text.split(",")
     named = (part.partition("=") for part in parts if "=" in part)
@@ -79,7 +82,7 @@ def _value(text: str) -> Any:
     return {"True": True, "False": False, "None": None}.get(text, text)
 
 
-def _executed(path: str) -> dict[str, Any]:
+def _executed(path: str) -> Namespace:
     """What a file defines. The file runs as a module of its own name, its directory on the path."""
     try:
         source = Path(path).read_bytes()
@@ -100,15 +103,15 @@ def _executed(path: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def _module(name: str, directory: str) -> tuple[str, dict[str, Any]]:
+def _module(name: str, directory: str) -> tuple[str, Namespace]:
     sys.path.insert(0, directory)
     module = _guarded(lambda: importlib.import_module(name), "", f"importing {name}")
     return str(getattr(module, "__file__", "") or ""), vars(module)
 
 
-def _chosen(namespace: dict[str, Any], name: str, path: str, topo: type) -> Callable[..., Any]:
+def _chosen(namespace: Namespace, name: str, path: str, topo: type) -> Callable[..., Any]:
     topos = namespace.get("topos")
-    listed: dict[str, Any] = topos if isinstance(topos, dict) else {}
+    listed: Namespace = topos if isinstance(topos, dict) else {}
     own = {
         key: value
         for key, value in namespace.items()

@@ -74,7 +74,7 @@ def _class(value: Any, known: AbstractSet[str], owner: str) -> Options:
 def without_unknown(graph: Graph) -> Graph:
     """A graph without the options, and the classes, that only Mininet understands."""
 
-    def kept(options: Options, known: AbstractSet[str]) -> dict[str, Any]:
+    def kept(options: Options, known: AbstractSet[str]) -> Section:
         return {key: value for key, value in options.items() if key in known - _LEFT_TO_MININET}
 
     def host(node: GraphNode) -> GraphNode:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.mininet.graph import Rehearsal
+from harness.mininet.graph import Options, Rehearsal
 
 # Number to name and address of each interface of a host.
 Ports = dict[int, tuple[str, Any]]
@@ -34,7 +34,7 @@ class Stage:
 
         self._plain = plain
         self.done: list[str] = []
-        self.given: dict[str, Any] = {}
+        self.given: Options = {}
         self._playing, self._caught = False, ""
         kinds = node.Node, node.CPULimitedHost
         for kind in kinds:
@@ -46,7 +46,7 @@ class Stage:
         sys.dont_write_bytecode = True
         sys.addaudithook(self._watch)
 
-    def play(self, name: str, cls: Any, params: dict[str, Any], ports: Ports) -> Rehearsal:
+    def play(self, name: str, cls: Any, params: Options, ports: Ports) -> Rehearsal:
         """What a host's class does. ports: number to name and address of each interface of it."""
         self.done, self.given, self._caught = [], {}, ""
         self._playing = True
@@ -58,7 +58,7 @@ class Stage:
             failed = "whose config() does not call that of its base class"
         return Rehearsal(self.done, self._plain(self.given), _where(cls), self._caught or failed)
 
-    def _played(self, name: str, cls: Any, params: dict[str, Any], ports: Ports) -> str:
+    def _played(self, name: str, cls: Any, params: Options, ports: Ports) -> str:
         try:
             host = cls(name, **params)
             for number, (device, address) in ports.items():
@@ -75,7 +75,7 @@ class Stage:
         self.done.append(" ".join(map(str, parts)))
         return ""
 
-    def _configured(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _configured(self, params: Options) -> Options:
         self.given = params
         return {}
 

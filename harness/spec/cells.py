@@ -27,7 +27,7 @@ from harness.spec.rules_cell import (
 )
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
-from harness.spec.yaml_tree import Tree
+from harness.spec.yaml_tree import Document, Scalar, Tree
 from harness.workloads import Contention, Workload
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {}
@@ -103,7 +103,7 @@ class CellSpec:
         own = self.process_cpus(node)
         return None if group is not None and set(group) <= set(own or group) else own
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Document:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
         background = {"background": [_dump(each) for each in self.background]} if self.background else {}
         # What was added later is told only where it says something: older results keep their names.
@@ -132,16 +132,16 @@ class Cell:
 
     cell_id: str
     case: str
-    factors: dict[str, Any]
+    factors: dict[str, Scalar]
     spec: CellSpec
-    document: dict[str, Any]
+    document: Document
 
     def label(self) -> str:
         """The cell in words: "busypoll50 contention.load=100%"."""
         return " ".join([self.case, *(f"{key}={value}" for key, value in self.factors.items())])
 
 
-def cell_id(case: str, factors: Mapping[str, Any], spec: CellSpec) -> str:
+def cell_id(case: str, factors: Mapping[str, Scalar], spec: CellSpec) -> str:
     """The cell's name: 12 hexadecimal digits of a hash of all that decides what it does."""
     return digest({"case": case, "factors": dict(factors), "spec": spec.identity()})
 
@@ -219,11 +219,11 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     return _ADAPTERS[name]
 
 
-def _dump(model: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
+def _dump(model: BaseModel, exclude: set[str] | None = None) -> Document:
     return model.model_dump(mode="json", by_alias=True, exclude=exclude)
 
 
-def _machine(machine: Machine) -> dict[str, Any]:
+def _machine(machine: Machine) -> Document:
     found = _dump(machine)
     if found["profile"] == "latency":
         del found["profile"]

@@ -7,14 +7,13 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from harness.errors import InputError
 from harness.mininet.graph import TopoRequest
 from harness.mininet.load import load_graph
 from harness.mininet.topology import document_of
 from harness.spec.overlay import merge
-from harness.spec.yaml_tree import Tree, tree_of
+from harness.spec.yaml_tree import Document, Tree, tree_of
 from harness.units import format_cpus
 
 # Where a file that `mininet:` names is looked for, from the directory of the file that names it.
@@ -116,9 +115,9 @@ def _placed(section: Tree) -> Tree:
     return replace(section, value=whole | {"nodes": replace(nodes, value=placed)})
 
 
-def _choose(wanted: Tree, hosts: list[str]) -> dict[str, Any]:
+def _choose(wanted: Tree, hosts: list[str]) -> Document:
     if isinstance(wanted.value, dict):
-        found: dict[str, Any] = {}
+        chosen: Document = {}
         for pattern, cpus in wanted.value.items():
             matching = [name for name in hosts if fnmatch.fnmatchcase(name, pattern)]
             if not matching:
@@ -127,8 +126,8 @@ def _choose(wanted: Tree, hosts: list[str]) -> dict[str, Any]:
                     "topology.cpus", got=got, todo="expected a name or pattern", where=cpus.key_at
                 )
             for name in matching:
-                found.setdefault(name, cpus.plain())
-        return found
+                chosen.setdefault(name, cpus.plain())
+        return chosen
     # The CPUs this process may use: the same that its children, the workloads, may use.
     usable = sorted(os.sched_getaffinity(0))
     if wanted.value == "spread":

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -31,7 +30,7 @@ from harness.spec.messages import did_you_mean, problem, validate
 from harness.spec.overlay import at_layer, find, merge, overlay_of, split_key
 from harness.spec.references import topology_named, with_topology
 from harness.spec.rules_cell import ALL_NODES, cpu_lists
-from harness.spec.yaml_tree import Tree, kind_of, parse_option, read_file
+from harness.spec.yaml_tree import Document, Tree, kind_of, parse_option, read_file
 from harness.stats.stopping_rule import Adaptive
 from harness.units import format_cpus
 
@@ -59,7 +58,7 @@ class Experiment:
     case_descriptions: dict[str, str]
     cells: tuple[Cell, ...]
     trees: tuple[Tree, ...]
-    document: dict[str, Any]
+    document: Document
     claims: dict[str, Claim] = field(default_factory=dict)
 
 

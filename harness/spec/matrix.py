@@ -14,7 +14,7 @@ from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
 from harness.spec.generated import Generator
 from harness.spec.messages import did_you_mean, dotted
 from harness.spec.overlay import at_layer, merge_cell, overlay_of, split_key
-from harness.spec.yaml_tree import Tree, kind_of
+from harness.spec.yaml_tree import Document, Scalar, Tree, kind_of
 
 MAX_RUNS = 10_000
 MAX_AXES = 16
@@ -113,7 +113,7 @@ def check_count(layers: Layers, repeat: int, where: str) -> None:
 def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
     """Every cell and the tree it was made from, cases outermost, in file order. InputError: first mistake."""
     builder, plains, generator = SpecBuilder(), _Plains(), Generator()
-    drafts: list[tuple[str, dict[str, Any], Tree, CellSpec]] = []
+    drafts: list[tuple[str, dict[str, Scalar], Tree, CellSpec]] = []
     for case, factors, merged, overlays in _combinations(layers):
         tree = generator.realise(merged)
         try:
@@ -144,7 +144,7 @@ def _wants_napi(spec: CellSpec) -> bool:
     return spec.topology.datapath == "napi" or (spec.topology.datapath == "auto" and spec.needs_napi())
 
 
-def _combinations(layers: Layers) -> Iterator[tuple[str, dict[str, Any], Tree, tuple[Tree, ...]]]:
+def _combinations(layers: Layers) -> Iterator[tuple[str, dict[str, Scalar], Tree, tuple[Tree, ...]]]:
     """(case, factors, merged tree, the overlays that made it)."""
     for case in layers.cases:
         under = merge_cell(layers.base, case.overlay)
@@ -208,7 +208,7 @@ class _Plains:
     def __init__(self) -> None:
         self._known: dict[int, tuple[Tree, Any]] = {}
 
-    def of(self, tree: Tree) -> dict[str, Any]:
+    def of(self, tree: Tree) -> Document:
         """The sections of one cell."""
         sections = tree.value if isinstance(tree.value, dict) else {}
         return {name: self._section(sections[name]) for name in CELL_SECTIONS if name in sections}

@@ -15,9 +15,11 @@ from harness.units import format_duration, format_size
 
 # A file says the alias alone. Debian's pydantic, in a guest of ours, cannot be told so; it reads checked plans.
 _OLD_PYDANTIC = tuple(int(part) for part in VERSION.split(".")[:2]) < (2, 11)
-_BY_ALIAS: dict[str, Any] = {} if _OLD_PYDANTIC else {"by_alias": True, "by_name": False}
+_BY_ALIAS: Any = {} if _OLD_PYDANTIC else {"by_alias": True, "by_name": False}
 
 Path = tuple[str | int, ...]
+# A JSON schema, or a part of one.
+JsonSchema = dict[str, Any]
 
 _BOUNDS = {
     "greater_than": ("gt", "must be more than"),
@@ -82,7 +84,7 @@ def validate(adapter: TypeAdapter[Any], tree: Tree, path: Path = ()) -> Any:
         raise _translated((unknown or details)[0], adapter.json_schema(), tree, path) from None
 
 
-def _translated(detail: Any, schema: dict[str, Any], tree: Tree, prefix: Path) -> InputError:
+def _translated(detail: Any, schema: JsonSchema, tree: Tree, prefix: Path) -> InputError:
     loc = tuple(part for part in detail["loc"] if part != "[key]")
     node, found, rest = _nearest(tree, loc)
     kind, path = detail["type"], prefix + found
@@ -110,7 +112,7 @@ def _translated(detail: Any, schema: dict[str, Any], tree: Tree, prefix: Path) -
     )
 
 
-def _explained(detail: Any, node: Tree, schemas: list[dict[str, Any]]) -> tuple[str, str]:
+def _explained(detail: Any, node: Tree, schemas: list[JsonSchema]) -> tuple[str, str]:
     """(what was found, what to do) for an error about one value."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "value_error":
@@ -157,11 +159,11 @@ def _nearest(tree: Tree, path: Path) -> tuple[Tree, Path, Path]:
     return tree, tuple(found), tuple(rest)
 
 
-def _schemas(root: dict[str, Any], path: Path, tags: frozenset[str]) -> list[dict[str, Any]]:
+def _schemas(root: JsonSchema, path: Path, tags: frozenset[str]) -> list[JsonSchema]:
     """Every JSON schema that a value at `path` may have to meet; `tags` choose where a key says which."""
     current = _unfolded(root, root, tags)
     for part in path:
-        following: list[dict[str, Any]] = []
+        following: list[JsonSchema] = []
         for schema in current:
             child = schema.get("properties", {}).get(part) if isinstance(part, str) else schema.get("items")
             if child is None and isinstance(part, str):
@@ -174,7 +176,7 @@ def _schemas(root: dict[str, Any], path: Path, tags: frozenset[str]) -> list[dic
     return current
 
 
-def _unfolded(root: dict[str, Any], schema: dict[str, Any], tags: frozenset[str]) -> list[dict[str, Any]]:
+def _unfolded(root: JsonSchema, schema: JsonSchema, tags: frozenset[str]) -> list[JsonSchema]:
     """A schema and, through references and alternatives, all it stands for."""
     out = [schema]
     if "$ref" in schema:
@@ -186,11 +188,11 @@ def _unfolded(root: dict[str, Any], schema: dict[str, Any], tags: frozenset[str]
     return out
 
 
-def _keys(root: dict[str, Any], path: Path, tags: frozenset[str]) -> set[str]:
+def _keys(root: JsonSchema, path: Path, tags: frozenset[str]) -> set[str]:
     return {key for schema in _schemas(root, path, tags) for key in schema.get("properties", {})}
 
 
-def _bound(number: Any, schemas: list[dict[str, Any]]) -> str:
+def _bound(number: Any, schemas: list[JsonSchema]) -> str:
     quantities = {schema.get("x-quantity") for schema in schemas}
     if "duration" in quantities:
         return format_duration(int(number))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from harness.knobs import KNOBS
+from harness.spec.messages import JsonSchema
 from harness.spec.schema import schema
 
 _BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -21,7 +21,7 @@ def render(page: str) -> str:
     return _BLOCK.sub(lambda match: f"{match[1]}{_block(document, match[2])}{match[3]}", page)
 
 
-def _block(document: dict[str, Any], name: str) -> str:
+def _block(document: JsonSchema, name: str) -> str:
     if name == "Experiment":
         return _table(document)
     if name != "Knobs":
@@ -34,7 +34,7 @@ def _block(document: dict[str, Any], name: str) -> str:
     return text
 
 
-def _table(model: dict[str, Any]) -> str:
+def _table(model: JsonSchema) -> str:
     rows = [
         f"| `{key}` | {_value(entry)} | {_default(entry, key in model.get('required', ()))} "
         f"| {_one_line(entry.get('description', ''))} |\n"
@@ -43,7 +43,7 @@ def _table(model: dict[str, Any]) -> str:
     return _HEAD + "".join(rows)
 
 
-def _value(entry: dict[str, Any] | bool) -> str:
+def _value(entry: JsonSchema | bool) -> str:
     """What may stand there, in words."""
     if not isinstance(entry, dict):
         return "anything"
@@ -63,7 +63,7 @@ def _value(entry: dict[str, Any] | bool) -> str:
     return _plain_value(entry)
 
 
-def _plain_value(entry: dict[str, Any]) -> str:
+def _plain_value(entry: JsonSchema) -> str:
     kind = entry.get("type")
     if kind == "integer":
         return f"whole number{_range(entry)}"
@@ -81,14 +81,14 @@ def _plain_value(entry: dict[str, Any]) -> str:
     return {"string": "text", "boolean": "true, false", "number": "number"}.get(str(kind), "anything")
 
 
-def _range(entry: dict[str, Any]) -> str:
+def _range(entry: JsonSchema) -> str:
     low, high = entry.get("minimum"), entry.get("maximum")
     if low is None and high is None:
         return ""
     return f", {low} or more" if high is None or high >= 2**63 - 1 else f", {low} to {high}"
 
 
-def _default(entry: dict[str, Any], required: bool) -> str:
+def _default(entry: JsonSchema, required: bool) -> str:
     if required:
         return "required"
     default = entry.get("default")
@@ -97,7 +97,7 @@ def _default(entry: dict[str, Any], required: bool) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def _reference(entry: dict[str, Any]) -> str:
+def _reference(entry: JsonSchema) -> str:
     options = [entry, *entry.get("anyOf", ())]
     return next(str(option["$ref"]).rsplit("/", 1)[-1] for option in options if "$ref" in option)
 

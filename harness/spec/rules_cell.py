@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+
+from pydantic import BaseModel
 
 from harness.knobs import KNOBS, Knob
 from harness.knobs.cgroup import Cgroup
@@ -93,7 +94,9 @@ def contention_cpus(contention: Contention, topology: Topology) -> tuple[int, ..
     return (topology.nodes[node].cpus or ()) if what == "cpus" else parse_cpus(contention.on)
 
 
-def expand_settings(raw: dict[str, Any], topology: Topology, actors: tuple[str, ...], tree: Tree) -> Settings:
+def expand_settings(
+    raw: Mapping[str, BaseModel | None], topology: Topology, actors: tuple[str, ...], tree: Tree
+) -> Settings:
     """Node to knobs, in the registry's order: "*" reaches every node where the knob makes sense.
 
     actors: the nodes with a process of a workload. What a node says itself wins; knobs of the whole host stay
@@ -149,7 +152,9 @@ def cpu_lists(
                 yield ("settings", node_name, knob, "cpus"), cpus
 
 
-def _setting(raw: dict[str, Any], node: str, name: str, actors: tuple[str, ...]) -> Knob | None:
+def _setting(
+    raw: Mapping[str, BaseModel | None], node: str, name: str, actors: tuple[str, ...]
+) -> Knob | None:
     """What holds on `node` for one knob. A node's own `null` takes back what "*" says."""
     own, shared = raw.get(node), raw.get(ALL_NODES)
     if own is not None and name in own.model_fields_set:

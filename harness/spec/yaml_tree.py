@@ -22,6 +22,8 @@ MAX_DEPTH = 40
 MAX_VALUES = 50_000
 
 Scalar = str | int | float | bool | None
+# A mapping as YAML and JSON have it, of whatever depth its file gives it.
+Document = dict[str, Any]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = "tag:yaml.org,2002:"
