@@ -116,20 +116,17 @@ class Layout:
 
     def fabric_routes(self, switch: str) -> list[FabricRoute]:
         """The routes of a switch that routes: to its own hosts, and over all shortest paths to the others."""
-        mine = {port.link: port.ifindex for port in self.ports[switch]}
-        found = []
-        for port in self.ports[switch]:
-            peer = self.peer(port)
-            if peer.addressed and not self.topology.is_switch(peer.node):
-                found.append(FabricRoute(_alone(peer), (port.ifindex,), nearby=True))
+        ifindexes = {port.link: port.ifindex for port in self.ports[switch]}
+        routes = [
+            FabricRoute(_alone(host), (ifindexes[host.link],), nearby=True) for host in self._hosts_of(switch)
+        ]
         paths = self.paths[switch]
         if paths.most:
-            everything = ipaddress.ip_network("0.0.0.0/0")
-            found.append(FabricRoute(everything, tuple(mine[link] for link in paths.most)))
+            routes.append(FabricRoute(_everything(4), tuple(ifindexes[link] for link in paths.most)))
         for other, links in paths.others.items():
-            ways = tuple(mine[link] for link in links)
-            found += [FabricRoute(_alone(peer), ways) for peer in self._hosts_of(other)]
-        return found
+            ways = tuple(ifindexes[link] for link in links)
+            routes += [FabricRoute(_alone(host), ways) for host in self._hosts_of(other)]
+        return routes
 
     def _hosts_of(self, switch: str) -> list[PortLayout]:
         """The addressed ports of hosts on a switch."""
@@ -164,32 +161,30 @@ class Layout:
             return [Route(_everything(first.interface.version), first.interface.ip, ports[0].ifindex)]
         here = {port.interface.network for port in ports if port.addressed}
         ifindexes = {port.link: port.ifindex for port in ports}
-        found: dict[Network, Route] = {}
+        routes: dict[Network, Route] = {}
         for port, via, gateway in walked:
             subnet = port.interface.network
-            if port.addressed and gateway is not None and subnet not in here and subnet not in found:
-                found[subnet] = Route(subnet, gateway.interface.ip, ifindexes[via])
-        return list(found.values())
+            if port.addressed and gateway is not None and subnet not in here:
+                routes.setdefault(subnet, Route(subnet, gateway.interface.ip, ifindexes[via]))
+        return list(routes.values())
 
     def _declared(self, node: str) -> Iterator[Route]:
         """The routes that a file declares. InputError where no port of the node is in a gateway's subnet."""
-        wanted = self.topology.nodes[node]
+        declared = self.topology.nodes[node]
         routes = {
-            ipaddress.ip_network(to): ipaddress.ip_address(via) for to, via in (wanted.routes or {}).items()
+            ipaddress.ip_network(to): ipaddress.ip_address(via) for to, via in (declared.routes or {}).items()
         }
-        if wanted.default_route is not None:
-            gateway = ipaddress.ip_address(wanted.default_route)
+        if declared.default_route is not None:
+            gateway = ipaddress.ip_address(declared.default_route)
             routes[_everything(gateway.version)] = gateway
         for to, gateway in routes.items():
-            port = next(
-                (one for one in self.ports[node] if one.addressed and gateway in one.interface.network), None
-            )
+            near = (port for port in self.ports[node] if port.addressed and gateway in port.interface.network)
+            port = next(near, None)
             if port is None:
-                what = "default route" if to.prefixlen == 0 else f"route to {to}"
-                got = f"the gateway of its {what}, {gateway}, is in no subnet of its interfaces"
-                raise InputError(
-                    "lay out the topology", on=node, got=got, todo="take an address of a neighbour"
-                )
+                name = "default route" if to.prefixlen == 0 else f"route to {to}"
+                got = f"the gateway of its {name}, {gateway}, is in no subnet of its interfaces"
+                todo = "take an address of a neighbour"
+                raise InputError("lay out the topology", on=node, got=got, todo=todo)
             yield Route(to, gateway, port.ifindex)
 
     def address(self, node: str, seen_from: str | None = None) -> str:
@@ -205,8 +200,8 @@ class Layout:
             return str(self.ports[node][0].interface.ip)
         for port in self.ports[seen_from]:
             # In the same segment there is no need to walk there.
-            if (found := self._of_segment.get(port.peer_node, {}).get(node)) is not None:
-                return found
+            if (address := self._of_segment.get(port.peer_node, {}).get(node)) is not None:
+                return address
         for port, _, _ in self._walk(seen_from):
             if port.node == node and port.addressed:
                 return str(port.interface.ip)
@@ -293,14 +288,14 @@ def _members(
     topology: Topology, links: Sequence[tuple[PortLayout, PortLayout]]
 ) -> dict[str, tuple[PortLayout, ...]]:
     """Every switch to the addressed ports of hosts in its segment."""
-    where = segments(topology)
-    found: dict[str, list[PortLayout]] = {name: [] for name in where.values()}
+    segment_of = segments(topology)
+    members: dict[str, list[PortLayout]] = {name: [] for name in segment_of.values()}
     for pair in links:
         for port in pair:
-            if port.addressed and port.peer_node in where:
-                found[where[port.peer_node]].append(port)
-    whole = {name: tuple(ports) for name, ports in found.items()}
-    return {switch: whole[segment] for switch, segment in where.items()}
+            if port.addressed and port.peer_node in segment_of:
+                members[segment_of[port.peer_node]].append(port)
+    whole = {name: tuple(ports) for name, ports in members.items()}
+    return {switch: whole[segment] for switch, segment in segment_of.items()}
 
 
 def _alone(port: PortLayout) -> Network:
