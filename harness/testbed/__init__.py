@@ -19,24 +19,6 @@ from harness.topology.layout import Layout, PortLayout, plan_layout
 
 
 @dataclass(frozen=True)
-class Port:
-    """One end of a link. direction: what the file calls the traffic it sends, "forward" or "reverse".
-
-    address: "" where it has none (of a switch). nic: the model of an emulated NIC.
-    """
-
-    device: str
-    ifindex: int
-    address: str
-    prefix: int
-    peer_node: str
-    peer_device: str
-    link: int
-    direction: str
-    nic: str = "veth"
-
-
-@dataclass(frozen=True)
 class NodeHandle:
     """One namespace of the testbed; `netns` is its name in `ip netns`, `fd` is the testbed's to close."""
 
@@ -44,7 +26,7 @@ class NodeHandle:
     netns: str
     netns_path: str
     fd: int
-    ports: tuple[Port, ...]
+    ports: tuple[PortLayout, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +65,9 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
         else:
             fds = {name: stack.enter_context(namespace(name, journal)) for name in topology.nodes}
             qdiscs = _by_netlink(layout, fds, napi)
-        nodes = {name: _handle(name, fds[name], layout, journal.token) for name in topology.nodes}
+        nodes = {
+            name: node_handle(name, journal.token, fds[name], layout.ports[name]) for name in topology.nodes
+        }
         yield Testbed(journal.token, nodes, layout, napi, qdiscs)
 
 
@@ -130,24 +114,7 @@ def _by_mininet(
         return layout, fds, check_shaping(layout, fds)
 
 
-def _handle(node: str, fd: int, layout: Layout, token: str) -> NodeHandle:
+def node_handle(node: str, token: str, fd: int, ports: tuple[PortLayout, ...]) -> NodeHandle:
+    """The handle of a node whose namespace has been made."""
     name = namespace_name(token, node)
-    links = layout.topology.links
-    ports = tuple(port_of(layout, port, links[port.link].nic) for port in layout.ports[node])
     return NodeHandle(node, name, netns.path_of(name), fd, ports)
-
-
-def port_of(layout: Layout, port: PortLayout, nic: str) -> Port:
-    """A port of the layout as a node of the testbed has it."""
-    peer = layout.peer(port)
-    return Port(
-        device=port.device,
-        ifindex=port.ifindex,
-        address=str(port.interface.ip) if port.addressed else "",
-        prefix=port.interface.network.prefixlen if port.addressed else 0,
-        peer_node=peer.node,
-        peer_device=peer.device,
-        link=port.link,
-        direction=("forward", "reverse")[port.end],
-        nic=nic,
-    )

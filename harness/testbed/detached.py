@@ -23,13 +23,13 @@ _PATIENCE_S = 60.0
 class DetachedTestbed(NamedTuple):
     """A testbed held open by process `pid`, which began at `started` (clock ticks after boot).
 
-    what: the file it was made from; nodes: node to the path of its namespace; token: what bears its name on this host.
+    file: what it was made from; nodes: node to the path of its namespace; token: what bears its name on this host.
     """
 
     name: str
     pid: int
     started: int
-    what: str
+    file: str
     nodes: dict[str, str]
     token: str
 

@@ -198,7 +198,7 @@ def observed(layout: Layout, fds: dict[str, int]) -> Layout:
 
     return replace(
         layout,
-        links=tuple((real(one), real(other)) for one, other in layout.links),
+        links=tuple((real(first), real(second)) for first, second in layout.links),
         ports={node: tuple(map(real, ports)) for node, ports in layout.ports.items()},
     )
 
@@ -207,11 +207,11 @@ def check_shaping(layout: Layout, fds: dict[str, int]) -> list[dict[str, Any]]:
     """A row for every declared qdisc that Mininet installed; MissingError for one that it only reported."""
     rows = []
     for node, ports in layout.ports.items():
-        wanted = [port for port in ports if port.discs]
-        if not wanted:
+        shaped = [port for port in ports if port.discs]
+        if not shaped:
             continue
         states = qdisc_dump(fds[node])
-        for port in wanted:
+        for port in shaped:
             there = {state.kind: state for state in states if state.ifindex == port.ifindex}
             for disc in port.discs:
                 # Where there is no netem, Mininet's other queue is that of its class, which no qdisc shows.

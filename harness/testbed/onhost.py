@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 
 from harness.errors import MissingError
-from harness.kernel import ethtool, links, netdev, netns, nic_lease, sysctl
+from harness.kernel import ethtool, links, netdev, nic_lease, sysctl
 from harness.kernel.journal import Journal
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.spec.topology import Topology
-from harness.testbed import NodeHandle, Testbed, addressing, port_of
+from harness.testbed import Testbed, addressing, node_handle
 from harness.testbed.namespaces import explained, namespace, namespace_name
 from harness.topology.layout import PortLayout, plan_layout
 
@@ -29,16 +29,16 @@ def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> 
     """
     layout = plan_layout(topology)
     port = layout.ports[here][0]
-    name = namespace_name(journal.token, here)
     with contextlib.ExitStack() as stack:
         fd = stack.enter_context(namespace(here, journal))
-        ifindex = stack.enter_context(nic_lease.lend(port.device, name, journal))
+        ifindex = stack.enter_context(
+            nic_lease.lend(port.device, namespace_name(journal.token, here), journal)
+        )
         with explained(), in_netns(fd), NetlinkSocket() as sock:
             for key, value in addressing.sysctls(layout, here):
                 sysctl.write(key, value)
             _set_up(sock, port, ifindex, topology.links[0].mtu, napi)
-        lent = port_of(layout, port._replace(ifindex=ifindex), "host")
-        node = NodeHandle(here, name, netns.path_of(name), fd, (lent,))
+        node = node_handle(here, journal.token, fd, (port._replace(ifindex=ifindex, nic="host"),))
         yield Testbed(journal.token, {here: node}, layout, napi, [])
 
 

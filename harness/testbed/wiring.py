@@ -15,7 +15,7 @@ from harness.errors import MissingError, PollbenchError
 from harness.kernel import bridges, ethtool, links, netdev, nics, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
-from harness.spec.links import DevicePair, EmulatedNic, LinkKind
+from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
 from harness.testbed import addressing
 from harness.topology.layout import Layout, PortLayout
 
@@ -47,7 +47,7 @@ class Wiring:
         requests: dict[str, list[Request]] = {}
         used: Counter[str] = Counter()
         for first, second in self._layout.links:
-            kind = self._kind(first)
+            kind = LINK_KINDS[first.nic]
             if isinstance(kind, DevicePair):
                 ends = self._end(first), self._end(second)
                 made = links.new_pair(*ends, kind.device, kind.peer, kind.options)
@@ -73,9 +73,6 @@ class Wiring:
         with in_netns(self._fds[port.node]):
             nics.set_queues(port.device, self._layout.topology.links[port.link].queues)
 
-    def _kind(self, port: PortLayout) -> LinkKind:
-        return self._layout.topology.links[port.link].kind
-
     def _end(self, port: PortLayout) -> links.VethEnd:
         link = self._layout.topology.links[port.link]
         return links.VethEnd(self._fds[port.node], port.device, port.ifindex, port.mac, link.queues, link.mtu)
@@ -84,18 +81,19 @@ class Wiring:
         """Make both ends receive by NAPI; before they are up, so that NAPIs are made once."""
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
-                for port in filter(self._needs_features, ports):
+                for port in filter(_needs_features, ports):
                     ethtool.set_features(port.device, ethtool.VETH_NAPI_FEATURES)
 
     def start(self) -> None:
         """All links up, then addresses, neighbours and routes (which want their device up)."""
         for node, sock in self._sockets.items():
             with _on(node):
-                ups = [links.link_up(port.ifindex, port.device) for port in self._layout.ports[node]]
+                ports = self._layout.ports[node]
+                ups = [links.link_up(port.ifindex, port.device) for port in ports]
                 late = [
                     links.set_address(self._end(port))
-                    for port in self._layout.ports[node]
-                    if getattr(self._kind(port), "address_when_up", False)
+                    for port in ports
+                    if _comes_up_with_another_address(port)
                 ]
                 sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *late, *self._bridging(node)])
         for node, sock in self._sockets.items():
@@ -158,10 +156,10 @@ class Wiring:
 
     def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[dict[str, Any]]:
         declared = {(port.ifindex, disc.handle) for port in self._layout.ports[node] for disc in port.discs}
-        found = {(state.ifindex, state.handle): state for state in readback.dump(sock, declared)}
+        states = {(state.ifindex, state.handle): state for state in readback.dump(sock, declared)}
         for port in self._layout.ports[node]:
             for disc in port.discs:
-                state = found.get((port.ifindex, disc.handle))
+                state = states.get((port.ifindex, disc.handle))
                 wrong = ["it is not there"]
                 if state is not None:
                     wrong = readback.differences(disc.options, state.options)
@@ -183,20 +181,10 @@ class Wiring:
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
                 for port in ports:
-                    if not self._has_carrier(port):
+                    if not _has_carrier(port):
                         raise PollbenchError(
                             "bring up a link", on=f"{port.device} of {node}", got="no carrier"
                         )
-
-    def _has_carrier(self, port: PortLayout) -> bool:
-        """A virtual device has it at once, a NIC after its driver has looked."""
-        virtual = isinstance(self._kind(port), DevicePair)
-        return ethtool.await_carrier(port.device, 0.0 if virtual else _PATIENCE_S)
-
-    def _needs_features(self, port: PortLayout) -> bool:
-        """Does the port receive by a NAPI only with certain features?"""
-        kind = self._kind(port)
-        return isinstance(kind, DevicePair) and kind.napi
 
     def check_napi(self) -> None:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
@@ -205,11 +193,11 @@ class Wiring:
                 with_napi = _ifindexes_with_napi()
                 for port in ports:
                     where = f"{port.device} of {node}"
-                    found = ethtool.features(port.device)
+                    features = ethtool.features(port.device)
                     wrong = [
                         name
                         for name, on in ethtool.VETH_NAPI_FEATURES.items()
-                        if name in found and found[name].active != on and self._needs_features(port)
+                        if name in features and features[name].active != on and _needs_features(port)
                     ]
                     if wrong:
                         raise PollbenchError(
@@ -229,6 +217,23 @@ class Wiring:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _comes_up_with_another_address(port: PortLayout) -> bool:
+    kind = LINK_KINDS[port.nic]
+    return isinstance(kind, EmulatedNic) and kind.address_when_up
+
+
+def _has_carrier(port: PortLayout) -> bool:
+    """A virtual device has it at once, a NIC after its driver has looked."""
+    virtual = isinstance(LINK_KINDS[port.nic], DevicePair)
+    return ethtool.await_carrier(port.device, 0.0 if virtual else _PATIENCE_S)
+
+
+def _needs_features(port: PortLayout) -> bool:
+    """Does the port receive by a NAPI only with certain features?"""
+    kind = LINK_KINDS[port.nic]
+    return isinstance(kind, DevicePair) and kind.napi
 
 
 def _write_sysctl(name: str, value: int, family: str) -> None:

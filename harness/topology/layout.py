@@ -31,7 +31,7 @@ _IPV6_MIN_MTU = 1280
 
 
 class PortLayout(NamedTuple):
-    """One end of a link: its device in its node, and who is at the other end."""
+    """One end of a link: its device in its node, and who is at the other end. nic: the link's, or "host" if lent."""
 
     node: str
     device: str
@@ -42,6 +42,7 @@ class PortLayout(NamedTuple):
     end: int
     peer_node: str
     discs: tuple[Disc, ...]
+    nic: str = "veth"
 
     @property
     def addressed(self) -> bool:
@@ -281,6 +282,7 @@ def _port(link: Link, index: int, end: int, number: int, interface: Interface) -
         end,
         link.between[1 - end],
         discs_of((link.forward, link.reverse)[end], link.mtu),
+        link.nic,
     )
 
 

@@ -14,9 +14,10 @@ from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, queues
 from harness.knobs import KNOBS
 from harness.run import knobs as apply
-from harness.testbed import NodeHandle, Port
+from harness.testbed import NodeHandle
+from harness.topology.layout import NO_ADDRESS, PortLayout
 
-PORT = Port("eth0", 2, "10.0.0.1", 24, "server", "eth0", 0, "forward", "igb")
+PORT = PortLayout("client", "eth0", 2, NO_ADDRESS, bytes(6), 0, 0, "server", (), "igb")
 NODE = NodeHandle("client", "ns", "/ns", -1, (PORT,))
 KEY = ":".join(["6d"] * 4)
 
