@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -54,8 +55,13 @@ class Newcomer:
         return command.run(*arguments, cwd=self.home, env={"PYTHONPATH": str(self.home)})
 
     def evaluate(self, code: str) -> str:
-        """What Python prints that imports the copy."""
+        """What Python prints that imports the copy, and the tools of the tree."""
         done = subprocess.run(
-            [sys.executable, "-c", code], cwd=self.home, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            cwd=self.home,
+            env={**os.environ, "PYTHONPATH": f"{self.home}:{command.ROOT}"},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout

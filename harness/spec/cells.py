@@ -73,8 +73,8 @@ class CellSpec:
 
     def contention_node(self) -> str:
         """The node whose CPUs the hogs compete for; "" where CPUs are named, or there is no contention."""
-        node, _, what = (self.contention.on if self.contention else "").rpartition(".")
-        return node if what == "cpus" else ""
+        node, _, key = (self.contention.on if self.contention else "").rpartition(".")
+        return node if key == "cpus" else ""
 
     def process_cpus(self, node: str) -> tuple[int, ...] | None:
         """The CPUs of the node's workload processes: the `process` knob's, else the node's; None for any."""
@@ -105,7 +105,9 @@ class CellSpec:
 
     def identity(self) -> Document:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
-        background = {"background": [_dump(each) for each in self.background]} if self.background else {}
+        background = (
+            {"background": [_dump(workload) for workload in self.background]} if self.background else {}
+        )
         # What was added later is told only where it says something: older results keep their names.
         machine = {"vm": _machine(self.machine)} if self.machine != Machine() else {}
         return (
@@ -165,13 +167,13 @@ class SpecBuilder:
         contention: Contention | None = self._section("contention", tree)
         raw: dict[str, BaseModel | None] = self._section("settings", tree)
         checks: Checks = self._section("checks", tree)
-        for path, each in workloads.items():
-            check_workload(each, topology, tree, path)
+        for path, workload in workloads.items():
+            check_workload(workload, topology, tree, path)
         if contention is not None:
             check_contention(contention, topology, tree)
         measured = check_measured(workloads, tree)
         machine: Machine = self._section("vm", tree)
-        background = tuple(each for path, each in workloads.items() if path != measured)
+        background = tuple(workload for path, workload in workloads.items() if path != measured)
         spec = CellSpec(
             topology, workloads[measured], contention, {}, checks, background=background, machine=machine
         )
@@ -180,21 +182,16 @@ class SpecBuilder:
 
     def _workloads(self, tree: Tree) -> dict[Path, Workload]:
         """Every workload by the path where it stands."""
-        one: Workload | None = self._section("workload", tree)
+        single: Workload | None = self._section("workload", tree)
         several: tuple[Workload, ...] | None = self._section("workloads", tree)
-        if one is not None and several is not None:
-            raise problem(
-                tree,
-                ("workloads",),
-                'there is "workload" besides',
-                "name the workloads in one of the two",
-                key=True,
-            )
-        if one is not None:
-            return {("workload",): one}
+        if single is not None and several is not None:
+            got, todo = 'there is "workload" besides', "name the workloads in one of the two"
+            raise problem(tree, ("workloads",), got, todo, key=True)
+        if single is not None:
+            return {("workload",): single}
         if several is None:
             raise InputError("the file", got='the key "workload" is missing', where=tree.key_at)
-        return {("workloads", index): each for index, each in enumerate(several)}
+        return {("workloads", index): workload for index, workload in enumerate(several)}
 
     def _section(self, name: str, tree: Tree) -> Any:
         section = tree.child(name)
@@ -224,7 +221,7 @@ def _dump(model: BaseModel, exclude: set[str] | None = None) -> Document:
 
 
 def _machine(machine: Machine) -> Document:
-    found = _dump(machine)
-    if found["profile"] == "latency":
-        del found["profile"]
-    return found
+    document = _dump(machine)
+    if document["profile"] == "latency":
+        del document["profile"]
+    return document

@@ -101,24 +101,24 @@ def _located(name: str, at: str) -> tuple[str, str]:
 
 def _placed(section: Tree) -> Tree:
     """The section with CPUs for the hosts that declare none, as `cpus` has it."""
-    wanted, nodes = section.child("cpus"), section.child("nodes")
-    if wanted is None or wanted.value is None or nodes is None or not isinstance(nodes.value, dict):
+    choice, nodes = section.child("cpus"), section.child("nodes")
+    if choice is None or choice.value is None or nodes is None or not isinstance(nodes.value, dict):
         return section
     hosts = [name for name, node in nodes.value.items() if not _is_on(node.child("switch"))]
-    given = _choose(wanted, hosts)
+    given = _choose(choice, hosts)
     placed = dict(nodes.value)
     for name, cpus in given.items():
         node = placed[name]
         if isinstance(node.value, dict) and node.child("cpus") is None:
-            placed[name] = replace(node, value=node.value | {"cpus": tree_of(cpus, wanted.at)})
+            placed[name] = replace(node, value=node.value | {"cpus": tree_of(cpus, choice.at)})
     whole = dict(section.value) if isinstance(section.value, dict) else {}
     return replace(section, value=whole | {"nodes": replace(nodes, value=placed)})
 
 
-def _choose(wanted: Tree, hosts: list[str]) -> Document:
-    if isinstance(wanted.value, dict):
+def _choose(choice: Tree, hosts: list[str]) -> Document:
+    if isinstance(choice.value, dict):
         chosen: Document = {}
-        for pattern, cpus in wanted.value.items():
+        for pattern, cpus in choice.value.items():
             matching = [name for name in hosts if fnmatch.fnmatchcase(name, pattern)]
             if not matching:
                 got = f'no host is called "{pattern}"'
@@ -130,9 +130,9 @@ def _choose(wanted: Tree, hosts: list[str]) -> Document:
         return chosen
     # The CPUs this process may use: the same that its children, the workloads, may use.
     usable = sorted(os.sched_getaffinity(0))
-    if wanted.value == "spread":
+    if choice.value == "spread":
         return {name: format_cpus((usable[i % len(usable)],)) for i, name in enumerate(hosts)}
-    if wanted.value == "pack":
+    if choice.value == "pack":
         return {name: format_cpus((usable[i * len(usable) // len(hosts)],)) for i, name in enumerate(hosts)}
     return {}  # not understood: the model says so
 

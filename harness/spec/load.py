@@ -125,16 +125,16 @@ def _pairs(tree: Tree, name: str) -> list[tuple[str, Tree]]:
 
 def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
     """How many repetitions at most, and when fewer are enough."""
-    wanted = header.repeat
-    if isinstance(wanted, int):
-        return wanted, None
-    if wanted.min > wanted.max:
-        raise InputError("repeat", got=f"min {wanted.min} is more than max {wanted.max}", where=where)
+    repeat = header.repeat
+    if isinstance(repeat, int):
+        return repeat, None
+    if repeat.min > repeat.max:
+        raise InputError("repeat", got=f"min {repeat.min} is more than max {repeat.max}", where=where)
     if header.order != "blocks":
         got = f'order "{header.order}" has no blocks to add'
         raise InputError("repeat until intervals are narrow", got=got, todo="take order: blocks", where=where)
-    budget_s = wanted.budget_ns / 1e9 if wanted.budget_ns else None
-    return wanted.max, Adaptive(wanted.min, wanted.max, wanted.until.metric, wanted.until.ci, budget_s)
+    budget_s = repeat.budget_ns / 1e9 if repeat.budget_ns else None
+    return repeat.max, Adaptive(repeat.min, repeat.max, repeat.until.metric, repeat.until.ci, budget_s)
 
 
 def check_cpus(

@@ -27,7 +27,7 @@ _BOUNDS = {
     "less_than": ("lt", "must be less than"),
     "less_than_equal": ("le", "must be at most"),
 }
-_WANTED = {
+_EXPECTED = {
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -39,13 +39,13 @@ _WANTED = {
 }
 
 
-def did_you_mean(word: str, known: Iterable[str], what: str = "known") -> str:
+def did_you_mean(word: str, known: Iterable[str], about: str = "known") -> str:
     """What to do about an unknown word: the nearest known one, and all of them if they are few."""
     names = [str(name) for name in known]
     near = difflib.get_close_matches(word, names, 1, 0.6)
     shown = ", ".join(names[:24]) + (", ..." if len(names) > 24 else "")
     return (f'did you mean "{near[0]}"? ' if near else "") + (
-        f"{what}: {shown}" if names else f"{what}: none"
+        f"{about}: {shown}" if names else f"{about}: none"
     )
 
 
@@ -86,11 +86,11 @@ def validate(adapter: TypeAdapter[Any], tree: Tree, path: Path = ()) -> Any:
 
 def _translated(detail: Any, schema: JsonSchema, tree: Tree, prefix: Path) -> InputError:
     loc = tuple(part for part in detail["loc"] if part != "[key]")
-    node, found, rest = _nearest(tree, loc)
-    kind, path = detail["type"], prefix + found
+    node, inside, rest = _nearest(tree, loc)
+    kind, path = detail["type"], prefix + inside
     tags = frozenset(str(part) for part in loc)
     if kind == "extra_forbidden":
-        known = sorted(_keys(schema, found[:-1], tags))
+        known = sorted(_keys(schema, inside[:-1], tags))
         where = dotted(path[:-1]) or "the file"
         return InputError(
             f'unknown key "{str(path[-1])[:40]}" in {where}',
@@ -103,9 +103,9 @@ def _translated(detail: Any, schema: JsonSchema, tree: Tree, prefix: Path) -> In
         )
     if kind == "missing":
         missing = rest[-1] if rest else ""
-        what = f'the key "{missing}" is missing' if isinstance(missing, str) else "too few entries"
-        return InputError(dotted(path) or "the file", got=what, where=node.key_at)
-    got, todo = _explained(detail, node, _schemas(schema, found, tags))
+        got = f'the key "{missing}" is missing' if isinstance(missing, str) else "too few entries"
+        return InputError(dotted(path) or "the file", got=got, where=node.key_at)
+    got, todo = _explained(detail, node, _schemas(schema, inside, tags))
     is_key = "[key]" in detail["loc"]
     return InputError(
         dotted(path) or "the file", got=got, todo=todo, where=node.key_at if is_key else place(node)
@@ -126,28 +126,20 @@ def _explained(detail: Any, node: Tree, schemas: list[JsonSchema]) -> tuple[str,
         return f"{_shown(node)} is out of range", f"it {words} {_bound(context[bound], schemas)}"
     if kind == "too_short" and not context["actual_length"]:
         return "it is empty", f"expected at least {context['min_length']}"
-    if kind == "too_short":
-        return (
-            f"{kind_of(node.value)} of {context['actual_length']}",
-            f"expected at least {context['min_length']}",
-        )
-    if kind == "too_long":
-        return (
-            f"{kind_of(node.value)} of {context['actual_length']}",
-            f"expected at most {context['max_length']}",
-        )
-    wanted = _WANTED.get(kind.split("_")[0])
-    if wanted:
-        quote = (
-            f': quote it, "{node.value}"' if wanted == "text" and isinstance(node.value, int | float) else ""
-        )
-        return f"{_shown(node)} is not {wanted}{quote}", ""
+    if kind in ("too_short", "too_long"):
+        bound = f"least {context['min_length']}" if kind == "too_short" else f"most {context['max_length']}"
+        return f"{kind_of(node.value)} of {context['actual_length']}", f"expected at {bound}"
+    expected = _EXPECTED.get(kind.split("_")[0])
+    if expected:
+        number = isinstance(node.value, int | float)
+        quote = f': quote it, "{node.value}"' if expected == "text" and number else ""
+        return f"{_shown(node)} is not {expected}{quote}", ""
     return str(detail["msg"]).lower(), ""
 
 
 def _nearest(tree: Tree, path: Path) -> tuple[Tree, Path, Path]:
     """(value, its path, what was left of `path`); a union's tag, no key of the file, is stepped over."""
-    found: list[str | int] = []
+    inside: list[str | int] = []
     rest: list[str | int] = []
     for part in path:
         child = tree.child(part)
@@ -155,8 +147,8 @@ def _nearest(tree: Tree, path: Path) -> tuple[Tree, Path, Path]:
             rest.append(part)
         else:
             tree, rest = child, []
-            found.append(part)
-    return tree, tuple(found), tuple(rest)
+            inside.append(part)
+    return tree, tuple(inside), tuple(rest)
 
 
 def _schemas(root: JsonSchema, path: Path, tags: frozenset[str]) -> list[JsonSchema]:

@@ -58,9 +58,9 @@ def check_measured(workloads: Mapping[Path, Workload], tree: Tree) -> Path:
 
 def check_contention(contention: Contention, topology: Topology, tree: Tree) -> None:
     """InputError unless `on` is a CPU list or the cpus of a node that declares some."""
-    node, dot, what = contention.on.rpartition(".")
+    node, dot, key = contention.on.rpartition(".")
     form = 'expected NODE.cpus, or a CPU list such as "0-3,8"'
-    if dot and what == "cpus":
+    if dot and key == "cpus":
         if node not in topology.nodes:
             known = did_you_mean(node, topology.nodes, "nodes")
             raise problem(tree, ("contention", "on"), f'there is no node "{node}"', known)
@@ -90,8 +90,8 @@ def check_contention(contention: Contention, topology: Topology, tree: Tree) -> 
 
 def contention_cpus(contention: Contention, topology: Topology) -> tuple[int, ...]:
     """The CPUs that a checked contention means."""
-    node, _, what = contention.on.rpartition(".")
-    return (topology.nodes[node].cpus or ()) if what == "cpus" else parse_cpus(contention.on)
+    node, _, key = contention.on.rpartition(".")
+    return (topology.nodes[node].cpus or ()) if key == "cpus" else parse_cpus(contention.on)
 
 
 def expand_settings(

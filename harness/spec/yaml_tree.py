@@ -154,9 +154,9 @@ def _decode(data: bytes, name: str) -> str:
     return text
 
 
-def _refuse_byte(data: bytes, offset: int, what: str, name: str) -> str:
+def _refuse_byte(data: bytes, offset: int, problem: str, name: str) -> str:
     before = data[:offset].split(b"\n")
-    raise _bad(f"{name}:{len(before)}:{len(before[-1]) + 1}", what, "expected a YAML file in UTF-8")
+    raise _bad(f"{name}:{len(before)}:{len(before[-1]) + 1}", problem, "expected a YAML file in UTF-8")
 
 
 @dataclass(slots=True)
@@ -314,9 +314,9 @@ def _tag_name(tag: str) -> str:
 
 def _syntax(error: yaml.MarkedYAMLError, mark: Any, text: str) -> tuple[str, str]:
     """(what is wrong, what to do) of a file that is no YAML."""
-    what = ", ".join(filter(None, (error.context, error.problem)))
-    if mark is None or "cannot start any token" not in what:
-        return f"not YAML: {what}", ""
+    problem = ", ".join(filter(None, (error.context, error.problem)))
+    if mark is None or "cannot start any token" not in problem:
+        return f"not YAML: {problem}", ""
     character = text[mark.index : mark.index + 1]
     if character == "\t":
         return "not YAML: a tab", "indent with spaces"
@@ -327,8 +327,8 @@ def _place(name: str, mark: Any) -> str:
     return f"{name}:{mark.line + 1}:{mark.column + 1}"
 
 
-def _bad(where: str, what: str, todo: str = "") -> InputError:
-    return InputError(what, todo=todo, where=where)
+def _bad(where: str, problem: str, todo: str = "") -> InputError:
+    return InputError(problem, todo=todo, where=where)
 
 
 def _unreadable(path: Path, why: str, todo: str = "") -> InputError:

@@ -47,7 +47,7 @@ def test_mistakes_in_them_are_named(newcomer: Newcomer, tmp_path: Path) -> None:
 
 def test_the_documentation_has_them(newcomer: Newcomer) -> None:
     page = "<!-- generated: Knobs -->\n<!-- end --><!-- generated: Link -->\n<!-- end -->"
-    text = newcomer.evaluate(f"from harness.spec.reference import render; print(render({page!r}))")
+    text = newcomer.evaluate(f"from tools.experiment_doc import render; print(render({page!r}))")
     assert "### `transmit_queue`\n\nScope: device. Length of the transmit queue. Source: " in text
     assert "| `tx_queue_len` | whole number, 1 to 100000 | required | packets |" in text
     assert "| `nic` | `twin`, `veth`, `e1000e`" in text
