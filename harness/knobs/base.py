@@ -61,13 +61,12 @@ class GroupUse:
 class Seen:
     """What was observed on one node during one run; the evidence a knob judges itself by.
 
-    received, polled: packets delivered to the node's sockets, and those of them picked up by busy polling.
-    napi_ids: SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). unreached: programs nobody modified of whom
-    no socket was there to be set. napis: napi-get of the node's devices, after
-    the run. rps_packets: packets steered by RPS, host-wide. kthread_cpu_ns: CPU
-    time of the node's NAPI threads. irqs: interrupts of each line of the node's NICs by CPU. group: what its
-    control group did, None without one. min_polled_share: the experiment's
-    threshold. Host-wide knobs see all nodes' sums.
+    received, polled: packets delivered to the node's sockets, and those of them picked up by busy polling. napi_ids:
+    SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). unreached: external programs of which no socket was
+    there in time to be set. napis: napi-get of the node's devices, after the run. wait: how the workload waits for
+    packets. rps_packets: packets steered by RPS, host-wide. kthread_cpu_ns: CPU time of the node's NAPI threads. irqs:
+    interrupts of each line of the node's NICs by CPU. group: what its control group did, None without one.
+    min_polled_share: the experiment's threshold. Knobs of the whole host see the sums over all nodes.
     """
 
     received: int = 0
@@ -100,7 +99,8 @@ class Knob(BaseModel):
 
     name: its key in a file's `settings`. scope: what it belongs to; one of scope `host` is not per namespace, so a file
     sets it for node "*" only, and it stays under "*". phase: when it is written. target: of `settings`, where these
-    are the declared fields themselves. Documentation and schema take the class's docstring and field descriptions.
+    are the declared fields themselves. needs: of `capabilities`, where these are always the same. Documentation and
+    schema take the class's docstring and the fields' descriptions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -109,6 +109,7 @@ class Knob(BaseModel):
     scope: ClassVar[Scope]
     phase: ClassVar[Phase]
     target: ClassVar[Target]
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def needs_napi(self) -> bool:
         """Does this setting mean anything only on a datapath with a NAPI?"""
@@ -116,12 +117,13 @@ class Knob(BaseModel):
 
     def capabilities(self) -> tuple[str, ...]:
         """What the host must be able to do, by the keys of harness.kernel.probe."""
-        return ()
+        return self.needs
 
     def settings(self) -> list[Setting]:
         """The values to write, in the order in which they must be written: each declared field, under its key."""
         keys = [(field.alias or key, getattr(self, key)) for key, field in type(self).model_fields.items()]
-        return [Setting(self.target, name, value) for name, value in keys if value is not None]
+        values = [(name, list(value) if isinstance(value, tuple) else value) for name, value in keys]
+        return [Setting(self.target, name, value) for name, value in values if value is not None]
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Judge from what was seen during the run; reading back was already checked when it was applied."""

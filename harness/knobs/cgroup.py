@@ -74,13 +74,11 @@ class Cgroup(Knob):
 
     def settings(self) -> list[Setting]:
         """Files of the group, CPUs before the partition that takes them."""
-        out = []
-        if self.cpus is not None:
-            out.append(Setting("cgroup", "cpuset.cpus", format_cpus(self.cpus)))
-        if self.partition is not None:
-            out.append(Setting("cgroup", "cpuset.cpus.partition", self.partition))
-        if self.weight is not None:
-            out.append(Setting("cgroup", "cpu.weight", str(self.weight)))
-        if self.quota_ns is not None:
-            out.append(Setting("cgroup", "cpu.max", f"{self.quota_ns // 1000} {self.period_ns // 1000}"))
-        return out
+        quota = f"{self.quota_ns // 1000} {self.period_ns // 1000}" if self.quota_ns is not None else None
+        files = {
+            "cpuset.cpus": format_cpus(self.cpus) if self.cpus is not None else None,
+            "cpuset.cpus.partition": self.partition,
+            "cpu.weight": str(self.weight) if self.weight is not None else None,
+            "cpu.max": quota,
+        }
+        return [Setting("cgroup", name, value) for name, value in files.items() if value is not None]

@@ -17,6 +17,7 @@ class EpollBusyPoll(Knob):
     name = "epoll_busy_poll"
     scope = "socket"
     phase = "sockets"
+    needs = ("epoll-busy-poll",)
 
     usecs: Count = Field(
         50, ge=0, le=2**31 - 1, description="busy_poll_usecs: how long epoll_wait polls, in us"
@@ -29,10 +30,6 @@ class EpollBusyPoll(Knob):
     def needs_napi(self) -> bool:
         """Polling polls a NAPI; prefer with usecs 0 counts too, since IRQ suspension uses it."""
         return bool(self.usecs > 0 or self.prefer)
-
-    def capabilities(self) -> tuple[str, ...]:
-        """The ioctl of epoll instances."""
-        return ("epoll-busy-poll",)
 
     def settings(self) -> list[Setting]:
         """One ioctl with three values."""

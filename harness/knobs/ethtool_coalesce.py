@@ -19,6 +19,7 @@ class EthtoolCoalesce(Knob):
     name = "ethtool_coalesce"
     scope = "device"
     phase = "timers"
+    needs = ("ethtool-coalesce",)
 
     adaptive_rx: OnOff | None = Field(
         None, alias="adaptive-rx", description="let the driver choose for receive"
@@ -38,10 +39,6 @@ class EthtoolCoalesce(Knob):
     tx_frames: Count | None = Field(
         None, alias="tx-frames", ge=0, le=_U32, description="the same for transmit completions"
     )
-
-    def capabilities(self) -> tuple[str, ...]:
-        """A driver that has coalescing parameters: veth has none."""
-        return ("ethtool-coalesce",)
 
     def settings(self) -> list[Setting]:
         """The declared fields under ethtool's own names."""

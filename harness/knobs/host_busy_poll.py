@@ -17,6 +17,7 @@ class HostBusyPoll(Knob):
     name = "host_busy_poll"
     scope = "host"
     phase = "host"
+    needs = ("busy-poll",)
 
     busy_read: Count | None = Field(
         None,
@@ -34,10 +35,6 @@ class HostBusyPoll(Knob):
     def needs_napi(self) -> bool:
         """Polling polls a NAPI."""
         return bool(self.busy_read or self.busy_poll)
-
-    def capabilities(self) -> tuple[str, ...]:
-        """The sysctls came with the socket option."""
-        return ("busy-poll",)
 
     def settings(self) -> list[Setting]:
         """One sysctl each."""

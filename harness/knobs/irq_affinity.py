@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting
+from harness.knobs.base import Knob, KnobEffect, Seen
 from harness.units import CpuSet, format_cpus
 
 # x86 moves an MSI without remapping at its next interrupt, which still comes on the old CPU (effective_affinity_list
@@ -21,12 +21,9 @@ class IrqAffinity(Knob):
     name = "irq_affinity"
     scope = "device"
     phase = "steering"
+    target = "irq"
 
     cpus: CpuSet = Field(description="CPUs that the interrupts of the node's NICs go to")
-
-    def settings(self) -> list[Setting]:
-        """One list for all interrupts of all the node's NICs."""
-        return [Setting("irq", "cpus", list(self.cpus))]
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Whether these CPUs took the NICs' interrupts during the run, but for one of each line at most."""

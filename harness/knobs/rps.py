@@ -17,12 +17,9 @@ class Rps(Knob):
     name = "rps"
     scope = "device"
     phase = "steering"
+    needs = ("rps",)
 
     cpus: CpuSet = Field(description="CPUs that packets received by the node's devices are steered to")
-
-    def capabilities(self) -> tuple[str, ...]:
-        """RPS can be left out of a kernel."""
-        return ("rps",)
 
     def settings(self) -> list[Setting]:
         """One mask for all receive queues."""

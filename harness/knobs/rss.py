@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from harness.knobs.base import Knob, Setting
+from harness.knobs.base import Knob
 from harness.units import Count
 
 
@@ -31,17 +31,19 @@ class Rss(Knob):
     name = "rss"
     scope = "device"
     phase = "queues"
+    target = "rss"
 
+    # The key first: a driver may lay its table out anew for it.
+    key: HashKey | None = Field(
+        None,
+        description="hash key in hexadecimal, so that a flow takes the same queue in every boot; else the kernel's, "
+        "which is random",
+    )
     equal: Count | None = Field(
         None, ge=1, le=4096, description="spread the flows evenly over so many queues, from the first on"
     )
     weights: tuple[Count, ...] | None = Field(
         None, min_length=1, max_length=4096, description="share of each queue: [0, 1] gives all to the second"
-    )
-    key: HashKey | None = Field(
-        None,
-        description="hash key in hexadecimal, so that a flow takes the same queue in every boot; else the kernel's, "
-        "which is random",
     )
 
     @model_validator(mode="after")
@@ -53,14 +55,3 @@ class Rss(Knob):
         if self.weights is not None and not any(self.weights):
             raise ValueError("weights that are all 0 leave no queue for a packet")
         return self
-
-    def settings(self) -> list[Setting]:
-        """The key first: a driver may lay its table out anew for it."""
-        out = []
-        if self.key is not None:
-            out.append(Setting("rss", "key", self.key))
-        if self.equal is not None:
-            out.append(Setting("rss", "equal", self.equal))
-        if self.weights is not None:
-            out.append(Setting("rss", "weights", list(self.weights)))
-        return out
