@@ -34,7 +34,7 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 
 
 HOGS = "hogs+"
-"""Where the control group of the hogs stands among those of the nodes; no node can be called so."""
+"""Key of the hogs' control group among those of the nodes; no node can have this name."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class CellSpec:
             node: {"cgroup": knobs["cgroup"]} for node, knobs in self.settings.items() if "cgroup" in knobs
         }
         group = self.contention.cgroup if self.contention and not self.contention.idle() else None
-        # Checked already, in the units that a model holds and does not read.
+        # Checked already; its values are in the units of the model, not as a file writes them.
         hogs: Settings = {}
         if group is not None:
             hogs[HOGS] = {"cgroup": Cgroup.model_construct(**group.model_dump())}
@@ -108,7 +108,7 @@ class CellSpec:
         background = (
             {"background": [_dump(workload) for workload in self.background]} if self.background else {}
         )
-        # What was added later is told only where it says something: older results keep their names.
+        # Added later: omitted at its default, so that the ids of older results stay the same.
         machine = {"vm": _machine(self.machine)} if self.machine != Machine() else {}
         return (
             background
@@ -121,7 +121,7 @@ class CellSpec:
                     node: {name: _dump(model) for name, model in knobs.items()}
                     for node, knobs in self.settings.items()
                 },
-                # What is made of the results later decides nothing about a run.
+                # Used after the runs only: it does not change a run.
                 "checks": _dump(self.checks, exclude={"smallest_effect"}),
                 "napi": self.napi,
             }

@@ -1,4 +1,4 @@
-"""Topologies that a file asks for in other words: Mininet's made into nodes and links, CPUs given out."""
+"""Completes topology sections: a Mininet topology becomes nodes and links, nodes without CPUs get some."""
 
 from __future__ import annotations
 

@@ -97,18 +97,18 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
-class Sparing(Section):
-    """A section that leaves out of its plain form, where they are at their defaults, the keys that came later.
+class StableSection(Section):
+    """A section whose plain form omits the keys that were added later while they have their defaults.
 
-    So a file that uses none of them means what it meant: its cells keep their names.
+    A file that uses none of them keeps the ids of its cells, and so its results.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset()
+    added_later: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         plain: dict[str, Any] = handler(self)
-        for name in self.later:
+        for name in self.added_later:
             if getattr(self, name) == type(self).model_fields[name].default:
                 plain.pop(name, None)
         return plain
@@ -126,10 +126,10 @@ class Qdisc(Section):
     )
 
 
-class Shape(Sparing):
+class Shape(StableSection):
     """What happens to packets in one direction of a link. An empty shape is an unshaped direction."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("red", "limit"))
+    added_later: ClassVar[frozenset[str]] = frozenset(("red", "limit"))
 
     rate_bps: RateBps | None = Field(None, alias="rate", description="bandwidth limit")
     burst_bytes: SizeBytes | None = Field(
@@ -164,10 +164,10 @@ class Shape(Sparing):
         return any((self.delay_ns, self.jitter_ns, self.loss, self.duplicate, self.reorder))
 
 
-class Node(Sparing):
+class Node(StableSection):
     """One network namespace."""
 
-    later: ClassVar[frozenset[str]] = frozenset(
+    added_later: ClassVar[frozenset[str]] = frozenset(
         ("switch", "priority", "default_route", "routes", "cpu_share", "host", "interface")
     )
 
@@ -196,10 +196,10 @@ class Node(Sparing):
     )
 
 
-class Link(Sparing):
+class Link(StableSection):
     """One veth pair, or pair of emulated NICs, between two nodes."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("devices", "macs", "ports", "nic"))
+    added_later: ClassVar[frozenset[str]] = frozenset(("devices", "macs", "ports", "nic"))
 
     between: tuple[NodeName, NodeName] = Field(description="the two nodes; the first is end 0")
     addresses: tuple[InterfaceAddress | None, InterfaceAddress | None] | None = Field(
@@ -270,10 +270,10 @@ class Emulator(Section):
     )
 
 
-class Topology(Sparing):
+class Topology(StableSection):
     """Namespaces and the links between them."""
 
-    later: ClassVar[frozenset[str]] = frozenset(
+    added_later: ClassVar[frozenset[str]] = frozenset(
         ("switching", "stp", "engine", "mininet", "mininet_from", "args", "emulator", "cpus")
     )
 

@@ -35,7 +35,7 @@ def room_for(layout: Layout, journal: Journal) -> Iterator[None]:
 
 
 def _arp_entries(layout: Layout) -> int:
-    """How many entries there would be if everybody talked to everybody; 0 where they are given out for good."""
+    """How many entries there would be if every host talked to every other; 0 where all entries are static."""
     if layout.routed():
         return 0
     members = {id(ports): len(ports) for ports in layout.members.values()}

@@ -89,7 +89,7 @@ def described(testbed: Testbed) -> str:
 
 
 def know(testbed: Testbed, mac: str) -> None:
-    """Take the other end for known for good: no packet waits for ARP, and no entry is checked again meanwhile."""
+    """Make the other end's neighbour entry permanent: no packet waits for ARP, and none checks it again meanwhile."""
     (node,) = testbed.nodes.values()
     port = node.ports[0]
     peer = testbed.layout.ports[port.peer_node][0].interface.ip

@@ -67,7 +67,7 @@ class Wiring:
             outside.batch([links.adopt(socket.if_nametoindex(device), end)])
         with _on(port.node):
             if kind.address_when_up:
-                # Its own again: it keeps an earlier run's, and to be given that once more would change nothing.
+                # First the one it was made with: it may still have the final one, and setting that again does nothing.
                 end = end._replace(mac=bytes.fromhex(mac.replace(":", "")))
             self._sockets[port.node].batch([links.set_address(end)])
         with in_netns(self._fds[port.node]):

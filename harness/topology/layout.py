@@ -19,11 +19,11 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# What stands for the address of a port that has none: a switch's.
+# Stands for the address of a port that has none, such as a switch's.
 NO_ADDRESS = ipaddress.ip_interface("0.0.0.0/0")
-# Of every neighbour where switches route: one that no host has, since it is never told beyond a link.
+# The address of every next hop where switches route: link-local, so that all links can share it.
 FABRIC_GATEWAY = ipaddress.ip_address("169.254.0.1")
-# Hosts of one segment that know each other's hardware addresses from the start: the entries grow with their square.
+# Most hosts of a segment that get static entries for each other's hardware addresses: as many as their square.
 STATIC_NEIGHBOURS = 64
 
 _FIRST_IFINDEX = 2  # 1 is the loopback device of every namespace
@@ -106,7 +106,7 @@ class Layout:
         return max((port.ifindex for port in self.ports[node]), default=_FIRST_IFINDEX - 1) + 1
 
     def neighbours(self, port: PortLayout) -> list[PortLayout]:
-        """The ports that one knows for good: at the other end of its link, or in its segment if that is small."""
+        """The ports it has static neighbour entries for: the other end of its link, or its segment if that is small."""
         peer = self.peer(port)
         if not self.topology.is_switch(peer.node):
             return [peer] if port.addressed and peer.addressed else []
