@@ -32,10 +32,10 @@ class Generator:
         Raises InputError for a topology file that breaks, or options that are not known.
         """
         section = cell.child("topology")
-        if section is None or not isinstance(section.value, dict) or not isinstance(cell.value, dict):
+        if section is None or not section.entries:
             return cell
         made = self.topology(section)
-        return cell if made is section else replace(cell, value=cell.value | {"topology": made})
+        return cell if made is section else cell.updated({"topology": made})
 
     def topology(self, section: Tree) -> Tree:
         """The same for a topology section alone."""
@@ -65,23 +65,19 @@ def _translated(section: Tree) -> Tree:
     made = tree_of(document_of(graph, named.value, named.at, foreign=foreign), named.at)
     made = _with_places(made, [link.at or named.at for link in graph.links])
     own = replace(section, whole=False)
-    if foreign and isinstance(section.value, dict):
+    if foreign:
         # Mininet will read the file again, when it builds.
-        where = {
-            "mininet": tree_of(name, named.at),
-            "mininet_from": tree_of(os.path.abspath(directory), named.at),
-        }
-        own = replace(own, value=section.value | where)
+        home = tree_of(os.path.abspath(directory), named.at)
+        own = own.updated({"mininet": tree_of(name, named.at), "mininet_from": home})
     return replace(merge(made, own), at=section.at, key_at=section.key_at)
 
 
 def _with_places(topology: Tree, places: list[str]) -> Tree:
     """The same with its links placed where the topology's own file adds them."""
     links = topology.child("links")
-    if not isinstance(topology.value, dict) or links is None or not isinstance(links.value, tuple):
-        return topology
+    assert links is not None and isinstance(links.value, tuple)
     placed = tuple(tree_of(link.plain(), at) for link, at in zip(links.value, places, strict=True))
-    return replace(topology, value=topology.value | {"links": replace(links, value=placed)})
+    return topology.updated({"links": replace(links, value=placed)})
 
 
 def _located(name: str, at: str) -> tuple[str, str]:
@@ -102,17 +98,15 @@ def _located(name: str, at: str) -> tuple[str, str]:
 def _placed(section: Tree) -> Tree:
     """The section with CPUs for the hosts that declare none, as `cpus` has it."""
     choice, nodes = section.child("cpus"), section.child("nodes")
-    if choice is None or choice.value is None or nodes is None or not isinstance(nodes.value, dict):
+    if choice is None or choice.value is None or nodes is None:
         return section
-    hosts = [name for name, node in nodes.value.items() if not _is_on(node.child("switch"))]
-    given = _choose(choice, hosts)
-    placed = dict(nodes.value)
-    for name, cpus in given.items():
-        node = placed[name]
-        if isinstance(node.value, dict) and node.child("cpus") is None:
-            placed[name] = replace(node, value=node.value | {"cpus": tree_of(cpus, choice.at)})
-    whole = dict(section.value) if isinstance(section.value, dict) else {}
-    return replace(section, value=whole | {"nodes": replace(nodes, value=placed)})
+    hosts = [name for name, node in nodes.entries.items() if not _is_on(node.child("switch"))]
+    placed = {
+        name: nodes.entries[name].updated({"cpus": tree_of(cpus, choice.at)})
+        for name, cpus in _choose(choice, hosts).items()
+        if isinstance(nodes.entries[name].value, dict) and nodes.entries[name].child("cpus") is None
+    }
+    return section.updated({"nodes": nodes.updated(placed)}) if nodes.entries else section
 
 
 def _choose(choice: Tree, hosts: list[str]) -> Document:

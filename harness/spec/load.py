@@ -167,8 +167,8 @@ def check_cpus(
 def _layers(tree: Tree, settings: Sequence[tuple[str, Tree]], path: Path) -> tuple[Layers, Tree]:
     """(the layers, topology files read in; the whole file with them)."""
     cases = tree.child("cases")
-    if cases is not None and isinstance(cases.value, dict):
-        named = {name: with_topology(case, path) for name, case in cases.value.items()}
+    if cases is not None and cases.entries:
+        named = {name: with_topology(case, path) for name, case in cases.entries.items()}
         tree = merge(tree, Tree({"cases": replace(cases, value=named, whole=True)}, tree.at, tree.key_at))
     tree = with_topology(tree, path)
     axes = read_axes(tree.child("sweep"))
@@ -213,23 +213,21 @@ def _set_in_file(tree: Tree, key: str, value: Tree) -> Tree:
     parts = split_key(key, value.at)
     if parts[0] == "cases" and len(parts) > 1 and find(tree, parts[:2]) is None:
         cases = tree.child("cases")
-        known = cases.value if cases is not None and isinstance(cases.value, dict) else {}
-        todo = did_you_mean(parts[1], known, "cases")
+        todo = did_you_mean(parts[1], cases.entries if cases is not None else (), "cases")
         raise InputError(f'there is no case "{parts[1][:40]}"', todo=todo, where=value.at)
     return merge(tree, overlay_of(key, value, value.at))
 
 
 def _check_keys(tree: Tree) -> None:
     known = (*HEADER_KEYS[:2], *CELL_SECTIONS, *HEADER_KEYS[2:])
-    for key, value in (tree.value if isinstance(tree.value, dict) else {}).items():
+    for key, value in tree.entries.items():
         if key not in known:
             todo = did_you_mean(key, known)
             raise InputError(f'unknown key "{key[:40]}" in the file', todo=todo, where=value.key_at)
 
 
 def _only(tree: Tree, keys: Sequence[str]) -> Tree:
-    values = tree.value if isinstance(tree.value, dict) else {}
-    return replace(tree, value={key: values[key] for key in keys if key in values})
+    return replace(tree, value={key: tree.entries[key] for key in keys if key in tree.entries})
 
 
 __all__ = ["Case", "Experiment", "check_cpus", "load_experiment", "topology_named"]

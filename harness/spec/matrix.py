@@ -14,7 +14,7 @@ from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
 from harness.spec.generated import Generator
 from harness.spec.messages import did_you_mean, dotted
 from harness.spec.overlay import at_layer, merge_cell, overlay_of, split_key
-from harness.spec.yaml_tree import Document, Scalar, Tree, kind_of
+from harness.spec.yaml_tree import Scalar, Tree, kind_of
 
 MAX_RUNS = 10_000
 MAX_AXES = 16
@@ -112,7 +112,7 @@ def check_count(layers: Layers, repeat: int, where: str) -> None:
 
 def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
     """Every cell and the tree it was made from, cases outermost, in file order. InputError: first mistake."""
-    builder, plains, generator = SpecBuilder(), _Plains(), Generator()
+    builder, generator = SpecBuilder(), Generator()
     drafts: list[tuple[str, dict[str, Scalar], Tree, CellSpec]] = []
     for case, factors, merged, overlays in _combinations(layers):
         tree = generator.realise(merged)
@@ -129,11 +129,17 @@ def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
             got = f"{error.got} ({', '.join(label)})" if label else error.got
             raise InputError(error.attempted, error.on, got, error.todo, where=error.where) from None
     shared = any(_wants_napi(spec) for _, _, _, spec in drafts)
+    plains: dict[int, Any] = {}  # of a section that several cells share, once
     out = []
     for case, factors, tree, spec in drafts:
         forced = spec.topology.datapath
         full = replace(spec, napi=shared if forced == "auto" else forced == "napi")
-        out.append((Cell(cell_id(case, factors, full), case, factors, full, plains.of(tree)), tree))
+        sections = [(name, tree.entries[name]) for name in CELL_SECTIONS if name in tree.entries]
+        for _, section in sections:
+            if id(section) not in plains:
+                plains[id(section)] = section.plain()
+        document = {name: plains[id(section)] for name, section in sections}
+        out.append((Cell(cell_id(case, factors, full), case, factors, full, document), tree))
     return out
 
 
@@ -157,11 +163,7 @@ def _combinations(layers: Layers) -> Iterator[tuple[str, dict[str, Scalar], Tree
 
 
 def _places(tree: Tree) -> set[str]:
-    children: tuple[Tree, ...] = ()
-    if isinstance(tree.value, dict):
-        children = tuple(tree.value.values())
-    elif isinstance(tree.value, tuple):
-        children = tree.value
+    children = tree.value if isinstance(tree.value, tuple) else tree.entries.values()
     return {tree.at, tree.key_at}.union(*(_places(child) for child in children))
 
 
@@ -200,20 +202,3 @@ def _axis(key: str, values: Tree) -> MatrixAxis:
             raise InputError(dotted(("sweep", key)), got=f'"{value.value}" stands here twice', where=value.at)
         seen.add((type(value.value), value.value))
     return axis_of(key, values.value, values.key_at)
-
-
-class _Plains:
-    """Plain data of cells, a section that several cells share made only once."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[Tree, Any]] = {}
-
-    def of(self, tree: Tree) -> Document:
-        """The sections of one cell."""
-        sections = tree.value if isinstance(tree.value, dict) else {}
-        return {name: self._section(sections[name]) for name in CELL_SECTIONS if name in sections}
-
-    def _section(self, tree: Tree) -> Any:
-        if id(tree) not in self._known:
-            self._known[id(tree)] = (tree, tree.plain())
-        return self._known[id(tree)][1]

@@ -63,6 +63,15 @@ class Tree:
             return [child.plain() for child in self.value]
         return self.value
 
+    @property
+    def entries(self) -> dict[str, Tree]:
+        """The entries of a mapping; none of anything else."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    def updated(self, entries: dict[str, Tree]) -> Tree:
+        """A mapping with these entries added, or in the place of those it has."""
+        return replace(self, value=self.entries | entries)
+
     def child(self, key: str | int) -> Tree | None:
         """The entry of a mapping or list, or None."""
         if isinstance(self.value, dict):
