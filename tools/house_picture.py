@@ -62,7 +62,9 @@ def picture(modules: dict[str, Module]) -> str:
                 _RIGHT + _ROW * place[target] + _ROW / 2,
                 _TOP + _ROW * place[source] + _ROW / 2,
             )
-            lines.append(f'<circle class="o" cx="{x:g}" cy="{y:g}" r="5"><title>{source} imports {target}</title></circle>')
+            lines.append(
+                f'<circle class="o" cx="{x:g}" cy="{y:g}" r="5"><title>{source} imports {target}</title></circle>'
+            )
     return "\n".join([*lines, "</svg>", ""])
 
 

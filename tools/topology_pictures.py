@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from harness.spec.toponame import load_topology
-from harness.topology.draw.data import described
+from harness.topology.draw.data import picture_of
 from harness.topology.draw.svg import as_svg
 from harness.topology.layout import plan_layout
 
@@ -18,9 +18,9 @@ SHIPPED = sorted((ROOT / "topologies").glob("*.yaml"))
 def picture(path: Path) -> str:
     """The drawing of a topology file."""
     topology = load_topology(str(path))
-    shown = described(plan_layout(topology))
-    for node in shown["nodes"].values():
-        node["cpus"] = None
+    shown = picture_of(plan_layout(topology))
+    for node in shown.nodes.values():
+        node.cpus = None
     return as_svg(shown)
 
 

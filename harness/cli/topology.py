@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.cli.plan import overrides_of
 from harness.errors import EXIT_OK
 from harness.spec.toponame import load_topology
-from harness.topology.draw.data import described
+from harness.topology.draw.data import picture_of
 from harness.topology.draw.svg import as_svg
 from harness.topology.draw.text import as_dot, as_text
 from harness.topology.layout import plan_layout
@@ -18,11 +18,11 @@ from harness.topology.layout import plan_layout
 def topology(arguments: argparse.Namespace) -> int:
     """Show it; nothing is built, and no root is needed."""
     made = load_topology(arguments.file, overrides_of(arguments.set), arguments.case)
-    shown = described(plan_layout(made))
+    picture = picture_of(plan_layout(made))
     if arguments.format == "json":
-        text = json.dumps(shown, indent=2) + "\n"
+        text = json.dumps(picture.as_json(), indent=2) + "\n"
     else:
-        text = {"text": as_text, "dot": as_dot, "svg": as_svg}[arguments.format](shown)
+        text = {"text": as_text, "dot": as_dot, "svg": as_svg}[arguments.format](picture)
     if arguments.output:
         Path(arguments.output).write_text(text)
     else:

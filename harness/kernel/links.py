@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from harness.kernel.netlink import (
@@ -87,14 +88,22 @@ class VethEnd(NamedTuple):
     mtu: int | None = None
 
 
-def new_veth(end: VethEnd, peer: VethEnd) -> Request:
-    """A veth pair, either end born (down) in its own namespace, under the ifindex we choose.
+def new_pair(
+    end: VethEnd,
+    peer: VethEnd,
+    kind: str = "veth",
+    attribute: int = _VETH_INFO_PEER,
+    options: Mapping[int, int] | None = None,
+) -> Request:
+    """Two devices joined back to back, either born (down) in its own namespace, under the ifindex we choose.
 
+    kind: what the kernel calls such a device, which takes the other end as `attribute` of its data, besides `options`.
     Both ends say their queue counts: said on one end only, the other gets as many queues as there are CPUs.
     """
-    data = nest(_IFLA_INFO_DATA, nest(_VETH_INFO_PEER, _veth_end(peer)))
-    body = _veth_end(end) + nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, "veth"), data)
-    return Request(_RTM_NEWLINK, _NEW, body, f"create the veth pair {end.device} - {peer.device}")
+    further = [attr_u32(number, value) for number, value in (options or {}).items()]
+    data = nest(_IFLA_INFO_DATA, nest(attribute, _veth_end(peer)), *further)
+    body = _veth_end(end) + nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, kind), data)
+    return Request(_RTM_NEWLINK, _NEW, body, f"create the {kind} pair {end.device} - {peer.device}")
 
 
 def _veth_end(end: VethEnd) -> bytes:

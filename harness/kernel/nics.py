@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +15,24 @@ from harness.kernel.hostfiles import HostFiles
 from harness.kernel.sysfs import NetSysfs
 from harness.units import parse_cpus
 
-MODULES = {"e1000e": "e1000e", "igb": "igb", "virtio-net": "virtio_net", "vmxnet3": "vmxnet3"}
 _PATIENCE_S, _PAUSE_S = 10.0, 0.02
 # Set by the agent of a guest and by nobody else: on a host, real NICs are not ours to take.
 _known: dict[str, str] = {}
 
 
-def address(model: str, pair: int, end: int) -> str:
-    """The address that an emulated NIC is made with: which model, which pair, which end (0 or 1)."""
-    return f"52:54:00:{list(MODULES).index(model):02x}:{pair:02x}:{end + 1:02x}"
+def address(model: int, pair: int, end: int) -> str:
+    """The address that an emulated NIC is made with: number of its model, which pair, which end (0 or 1)."""
+    return f"52:54:00:{model:02x}:{pair:02x}:{end + 1:02x}"
 
 
-def load(models: Mapping[str, int]) -> dict[str, Any]:
-    """Load the drivers and wait for the pairs of each model; what was found, PCI address by NIC address."""
-    wanted = [
-        address(model, pair, end)
-        for model, pairs in models.items()
-        for pair in range(pairs)
-        for end in (0, 1)
-    ]
-    for model in models:
-        subprocess.run(["modprobe", MODULES[model]], check=False, capture_output=True)
+def load(modules: Iterable[str], addresses: Collection[str]) -> dict[str, Any]:
+    """Load the drivers and wait for the NICs of these addresses; what was found, PCI address by NIC address."""
+    for module in modules:
+        subprocess.run(["modprobe", module], check=False, capture_output=True)
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         _known.update(_present())
-        if set(wanted) <= set(_known) or time.monotonic() > deadline:
+        if set(addresses) <= set(_known) or time.monotonic() > deadline:
             return dict(_known)
         time.sleep(_PAUSE_S)
 
@@ -60,13 +53,12 @@ def _pci_addresses(files: HostFiles) -> Iterator[tuple[str, str]]:
             yield device, pci.name
 
 
-def fresh(model: str, pair: int, end: int) -> str:
-    """Probe one NIC anew, so that nothing of an earlier run is left in it; its device name, in this namespace.
+def fresh(mac: str, where: str) -> str:
+    """Probe the NIC of an address anew, so that nothing of an earlier run is left in it; its device name, here.
 
-    Raises MissingError outside of a guest of ours, or when this kernel has no driver for it; PollbenchError.
+    where: which it is, for messages. Raises MissingError outside of a guest of ours, or when this kernel has no driver
+    for it; PollbenchError.
     """
-    mac = address(model, pair, end)
-    where = f"{model} pair {pair} end {end}"
     if not _known:
         todo = "an emulated NIC is there only in a guest: pollbench vm run FILE"
         raise MissingError("connect a link", on=where, got="this host is no guest of pollbench", todo=todo)

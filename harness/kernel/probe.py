@@ -145,7 +145,7 @@ def _try_veth() -> None:
         with contextlib.closing(NetlinkSocket()) as sock:
             one = links.VethEnd(fd, _DEVICE, _IFINDEX, b"\2\0\0\0\0\1")
             other = links.VethEnd(fd, _PEER, _PEER_IFINDEX, b"\2\0\0\0\0\2")
-            sock.batch([links.new_veth(one, other), links.link_up(_IFINDEX), links.link_up(_PEER_IFINDEX)])
+            sock.batch([links.new_pair(one, other), links.link_up(_IFINDEX), links.link_up(_PEER_IFINDEX)])
     finally:
         os.close(fd)
 

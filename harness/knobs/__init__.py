@@ -1,40 +1,30 @@
-"""The knobs an experiment file can turn: one module each, listed here by the name the file uses."""
+"""The knobs an experiment file can turn: every Knob class in a module of this package, by the name the file uses."""
 
 from __future__ import annotations
 
-from harness.knobs.base import Effect, GroupUse, Knob, KnobModel, Seen, Setting
-from harness.knobs.busy_poll import BusyPoll
-from harness.knobs.cgroup import Cgroup
-from harness.knobs.channels import Channels
-from harness.knobs.coalesce import Coalesce
-from harness.knobs.epoll_busy_poll import EpollBusyPoll
-from harness.knobs.ethtool_coalesce import EthtoolCoalesce
-from harness.knobs.host_busy_poll import HostBusyPoll
-from harness.knobs.irq_affinity import IrqAffinity
-from harness.knobs.offloads import Offloads
-from harness.knobs.process import Process
-from harness.knobs.rps import Rps
-from harness.knobs.rss import Rss
-from harness.knobs.threaded_napi import ThreadedNapi
+import importlib
+import pkgutil
+from typing import get_args
 
-# The order is the order of application: a change of queues makes all that hangs on them anew, features decide whether a
-# NAPI exists, the NAPI's mode comes before its timers, and host-wide values come last so that they are in force for as
-# short a time as possible.
-_ALL: tuple[type[Knob], ...] = (
-    Channels,
-    Rss,
-    Offloads,
-    ThreadedNapi,
-    Coalesce,
-    EthtoolCoalesce,
-    IrqAffinity,
-    Rps,
-    HostBusyPoll,
-    BusyPoll,
-    EpollBusyPoll,
-    Process,
-    Cgroup,
-)
-KNOBS: dict[str, type[Knob]] = {knob.name: knob for knob in _ALL}
+from harness.knobs.base import GroupUse, Knob, KnobEffect, Phase, Seen, Setting
 
-__all__ = ["KNOBS", "Effect", "GroupUse", "Knob", "KnobModel", "Seen", "Setting"]
+
+def _discovered() -> dict[str, type[Knob]]:
+    """Name to class, in the order of application: by phase, then by name. TypeError for a class that is incomplete."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    knobs: dict[str, type[Knob]] = {}
+    for knob in Knob.__subclasses__():
+        missing = [key for key in ("name", "scope", "phase") if not hasattr(knob, key)]
+        if missing:
+            raise TypeError(f"{knob.__module__}: {knob.__name__} has no {' and no '.join(missing)}")
+        other = knobs.setdefault(knob.name, knob)
+        if other is not knob:
+            raise TypeError(f"{knob.__module__} and {other.__module__} both name a knob {knob.name!r}")
+    phases = get_args(Phase)
+    return dict(sorted(knobs.items(), key=lambda item: (phases.index(item[1].phase), item[0])))
+
+
+KNOBS: dict[str, type[Knob]] = _discovered()
+
+__all__ = ["KNOBS", "GroupUse", "Knob", "KnobEffect", "Seen", "Setting"]

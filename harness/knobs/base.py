@@ -8,6 +8,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 Scope = Literal["socket", "process", "device", "host"]
+# In this order knobs are written: a change of queues makes all that hangs on them anew, features decide whether a NAPI
+# exists, the NAPI's mode comes before its timers, and programs start last.
+Phase = Literal["queues", "features", "napi", "timers", "steering", "host", "sockets", "processes", "groups"]
 Target = Literal[
     "channels",
     "rss",
@@ -25,17 +28,11 @@ Target = Literal[
 ]
 
 
-class KnobModel(BaseModel):
-    """Base of every knob's fields: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
 @dataclass(frozen=True)
 class Setting:
     """One value to write and read back.
 
-    target: which kernel interface takes it; name: the field's own name for it; value: exactly as the kernel takes it.
+    target: which kernel interface takes it; name: the kernel's name for it; value: exactly as the kernel takes it.
     readable: False for the few that the kernel accepts but never shows (SO_BUSY_POLL_BUDGET).
     """
 
@@ -64,13 +61,12 @@ class GroupUse:
 class Seen:
     """What was observed on one node during one run; the evidence a knob judges itself by.
 
-    received, polled: packets delivered to the node's sockets, and those of them picked up by busy polling.
-    napi_ids: SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). unreached: programs nobody modified of whom
-    no socket was there to be set. napis: napi-get of the node's devices, after
-    the run. sockets: socket options as read back. rps_packets: packets steered by RPS, host-wide. kthread_cpu_ns: CPU
-    time of the node's NAPI threads. irqs: interrupts of each line of the node's NICs by CPU. group: what its
-    control group did, None without one. min_polled_share: the experiment's
-    threshold. Host-wide knobs see all nodes' sums.
+    received, polled: packets delivered to the node's sockets, and those of them picked up by busy polling. napi_ids:
+    SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). unreached: external programs of which no socket was
+    there in time to be set. napis: napi-get of the node's devices, after the run. wait: how the workload waits for
+    packets. rps_packets: packets steered by RPS, host-wide. kthread_cpu_ns: CPU time of the node's NAPI threads. irqs:
+    interrupts of each line of the node's NICs by CPU. group: what its control group did, None without one.
+    min_polled_share: the experiment's threshold. Knobs of the whole host see the sums over all nodes.
     """
 
     received: int = 0
@@ -78,7 +74,6 @@ class Seen:
     napi_ids: tuple[int, ...] = ()
     unreached: tuple[str, ...] = ()
     napis: tuple[dict[str, int | None], ...] = ()
-    sockets: dict[str, Any] = field(default_factory=dict)
     wait: str = ""
     rps_packets: int = 0
     kthread_cpu_ns: int = 0
@@ -92,53 +87,58 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Effect:
+class KnobEffect:
     """Whether a setting took effect: True, False, or None when there was nothing to see (it was declared off)."""
 
     took: bool | None
     evidence: str
 
 
-class Knob:
-    """A knob describes; the runner applies. One subclass per file, registered in harness.knobs.KNOBS.
+class Knob(BaseModel):
+    """A knob describes: its fields, the settings they stand for, what proves that they took effect; a run applies it.
 
-    A knob of scope `host` is not per namespace: a file may set it only for node "*", and it stays under "*".
+    name: its key in a file's `settings`. scope: what it belongs to; one of scope `host` is not per namespace, so a file
+    sets it for node "*" only, and it stays under "*". phase: when it is written. target: of `settings`, where these
+    are the declared fields themselves. needs: of `capabilities`, where these are always the same. Documentation and
+    schema take the class's docstring and the fields' descriptions.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     name: ClassVar[str]
     scope: ClassVar[Scope]
-    Model: ClassVar[type[KnobModel]]
+    phase: ClassVar[Phase]
+    target: ClassVar[Target]
+    needs: ClassVar[tuple[str, ...]] = ()
 
-    @classmethod
-    def needs_napi(cls, model: Any) -> bool:
+    def needs_napi(self) -> bool:
         """Does this setting mean anything only on a datapath with a NAPI?"""
         return False
 
-    @classmethod
-    def capabilities(cls, model: Any) -> tuple[str, ...]:
+    def capabilities(self) -> tuple[str, ...]:
         """What the host must be able to do, by the keys of harness.kernel.probe."""
-        return ()
+        return self.needs
 
-    @classmethod
-    def settings(cls, model: Any) -> list[Setting]:
-        """The values to write, in the order in which they must be written."""
-        raise NotImplementedError
+    def settings(self) -> list[Setting]:
+        """The values to write, in the order in which they must be written: each declared field, under its key."""
+        keys = [(field.alias or key, getattr(self, key)) for key, field in type(self).model_fields.items()]
+        values = [(name, list(value) if isinstance(value, tuple) else value) for name, value in keys]
+        return [Setting(self.target, name, value) for name, value in values if value is not None]
 
-    @classmethod
-    def effect(cls, model: Any, seen: Seen) -> Effect:
+    def effect(self, seen: Seen) -> KnobEffect:
         """Judge from what was seen during the run; reading back was already checked when it was applied."""
-        return Effect(True, "read back as requested")
+        return KnobEffect(True, "read back as requested")
 
 
-def polled_effect(seen: Seen, what: str, reaches: tuple[str, ...]) -> Effect:
+def polled_effect(seen: Seen, setting: str, reaches: tuple[str, ...]) -> KnobEffect:
     """The proof of busy polling: packets that were received by polling, not by interrupt.
 
-    what: the setting, for a message; reaches: the ways to wait in which it polls.
+    setting: its name, for a message; reaches: the ways to wait in which it polls.
     """
     share = seen.polled_share()
     text = f"{seen.polled} of {seen.received} packets busy-polled ({share:.1%})"
     if share >= seen.min_polled_share and seen.polled:
-        return Effect(True, text)
+        return KnobEffect(True, text)
     if seen.unreached and not any(seen.napi_ids):
         text += (
             f"; no socket of the {' and '.join(seen.unreached)} was found before the measured time: it opened them too "
@@ -149,18 +149,18 @@ def polled_effect(seen: Seen, what: str, reaches: tuple[str, ...]) -> Effect:
     elif seen.wait in reaches and not seen.polled:
         text += f"; waiting by `{seen.wait}` polls only while no packet is there yet and nobody else wants the CPU"
     elif seen.wait and not seen.polled:
-        text += f"; {what} does not reach a server or client that waits by `{seen.wait}`"
-    return Effect(False, text)
+        text += f"; {setting} does not reach a server or client that waits by `{seen.wait}`"
+    return KnobEffect(False, text)
 
 
-def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> Effect:
+def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> KnobEffect:
     """The proof of a NAPI setting: the node's NAPIs have it after the run, and the sockets' traffic came by one."""
     if not seen.napis and any(seen.napi_ids):
-        return Effect(
+        return KnobEffect(
             True, "read back from the device whose NAPI carried the traffic (this kernel lists no NAPIs)"
         )
     if not seen.napis:
-        return Effect(
+        return KnobEffect(
             False, "the node's devices have no NAPI: the kernel stored the value and never looks at it"
         )
     for napi in seen.napis:
@@ -170,7 +170,7 @@ def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> Effect:
             continue
         wrong = {k: napi.get(k) for k, v in expected.items() if (napi.get(k) or 0) != v}
         if wrong:
-            return Effect(False, f"NAPI {napi.get('napi_id')} ended the run with {wrong}, not {expected}")
+            return KnobEffect(False, f"NAPI {napi.get('napi_id')} ended the run with {wrong}, not {expected}")
     if seen.napi_ids and not any(seen.napi_ids):
-        return Effect(False, "the traffic did not pass through a NAPI (SO_INCOMING_NAPI_ID 0)")
-    return Effect(True, text)
+        return KnobEffect(False, "the traffic did not pass through a NAPI (SO_INCOMING_NAPI_ID 0)")
+    return KnobEffect(True, text)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting
 from harness.units import Count, CpuSet, DurationNs, format_cpus
 
 
-class CgroupSettings(KnobModel):
-    """Source: Documentation/admin-guide/cgroup-v2.rst, "CPU" and "Cpuset". Needs the controllers in version 2."""
+class Cgroup(Knob):
+    """One group per node, marked with our name, that its programs are moved to as they start.
+
+    Source: Documentation/admin-guide/cgroup-v2.rst, "CPU" and "Cpuset". Needs the controllers in version 2.
+    """
+
+    name = "cgroup"
+    scope = "process"
+    phase = "groups"
 
     cpus: CpuSet | None = Field(None, description="cpuset.cpus of the group")
     partition: Literal["member", "root", "isolated"] | None = Field(
@@ -29,63 +36,49 @@ class CgroupSettings(KnobModel):
     )
 
     @model_validator(mode="after")
-    def _partition_has_cpus(self) -> CgroupSettings:
+    def _partition_has_cpus(self) -> Cgroup:
         if self.partition in ("root", "isolated") and self.cpus is None:
             raise ValueError("a partition needs CPUs of its own; add cpus")
         if self.cpus is None and self.partition is None and self.weight is None and self.quota_ns is None:
             raise ValueError("nothing is set; expected cpus, partition, weight or quota")
         return self
 
-
-class Cgroup(Knob):
-    """One group per node, marked with our name, that its programs are moved to as they start."""
-
-    name = "cgroup"
-    scope = "process"
-    Model = CgroupSettings
-
-    @classmethod
-    def controllers(cls, model: Any) -> tuple[str, ...]:
+    def controllers(self) -> tuple[str, ...]:
         """The controllers that the settings need."""
-        cpuset = model.cpus is not None or model.partition is not None
-        cpu = model.weight is not None or model.quota_ns is not None
+        cpuset = self.cpus is not None or self.partition is not None
+        cpu = self.weight is not None or self.quota_ns is not None
         return (*(("cpuset",) if cpuset else ()), *(("cpu",) if cpu else ()))
 
-    @classmethod
-    def capabilities(cls, model: Any) -> tuple[str, ...]:
+    def capabilities(self) -> tuple[str, ...]:
         """The controllers, in version 2."""
-        return tuple(f"cgroup-{name}" for name in cls.controllers(model))
+        return tuple(f"cgroup-{name}" for name in self.controllers())
 
-    @classmethod
-    def effect(cls, model: Any, seen: Seen) -> Effect:
+    def effect(self, seen: Seen) -> KnobEffect:
         """The kernel's accounts of the group: where its processes may run, when it was throttled, what it used."""
         group = seen.group
         if group is None:
-            return Effect(None, "read back as requested; the group was not looked at")
-        said = [f"it used {group.usage_us / 1e3:.0f} ms of CPU time"]
-        if model.cpus is not None and group.cpus:
-            said.append(f"its processes may run on CPU {format_cpus(group.cpus)}")
-            if not set(group.cpus) <= set(model.cpus):
-                return Effect(False, "; ".join(said))
-        if model.quota_ns is not None:
+            return KnobEffect(None, "read back as requested; the group was not looked at")
+        account = [f"it used {group.usage_us / 1e3:.0f} ms of CPU time"]
+        if self.cpus is not None and group.cpus:
+            account.append(f"its processes may run on CPU {format_cpus(group.cpus)}")
+            if not set(group.cpus) <= set(self.cpus):
+                return KnobEffect(False, "; ".join(account))
+        if self.quota_ns is not None:
             waited = f", {group.throttled_us / 1e3:.0f} ms in all"
-            said.append(
+            account.append(
                 f"throttled in {group.throttled} of {group.periods} periods{waited if group.throttled else ''}"
             )
-            if not group.throttled and model.cpus is None and model.weight is None:
-                return Effect(None, "; ".join([*said, "so its quota was never reached"]))
-        return Effect(True, "; ".join(said))
+            if not group.throttled and self.cpus is None and self.weight is None:
+                return KnobEffect(None, "; ".join([*account, "so its quota was never reached"]))
+        return KnobEffect(True, "; ".join(account))
 
-    @classmethod
-    def settings(cls, model: Any) -> list[Setting]:
+    def settings(self) -> list[Setting]:
         """Files of the group, CPUs before the partition that takes them."""
-        out = []
-        if model.cpus is not None:
-            out.append(Setting("cgroup", "cpuset.cpus", format_cpus(model.cpus)))
-        if model.partition is not None:
-            out.append(Setting("cgroup", "cpuset.cpus.partition", model.partition))
-        if model.weight is not None:
-            out.append(Setting("cgroup", "cpu.weight", str(model.weight)))
-        if model.quota_ns is not None:
-            out.append(Setting("cgroup", "cpu.max", f"{model.quota_ns // 1000} {model.period_ns // 1000}"))
-        return out
+        quota = f"{self.quota_ns // 1000} {self.period_ns // 1000}" if self.quota_ns is not None else None
+        files = {
+            "cpuset.cpus": format_cpus(self.cpus) if self.cpus is not None else None,
+            "cpuset.cpus.partition": self.partition,
+            "cpu.weight": str(self.weight) if self.weight is not None else None,
+            "cpu.max": quota,
+        }
+        return [Setting("cgroup", name, value) for name, value in files.items() if value is not None]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting, polled_effect
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting, polled_effect
 from harness.units import Count, OnOff
 
 
-class EpollBusyPollSettings(KnobModel):
-    """The three parameters of an epoll instance. Source: Documentation/networking/napi.rst, ioctl_eventpoll(2)."""
+class EpollBusyPoll(Knob):
+    """The three parameters of an epoll instance. Source: Documentation/networking/napi.rst, ioctl_eventpoll(2).
+
+    Busy polling for workloads that wait by epoll; SO_BUSY_POLL does not reach those.
+    """
+
+    name = "epoll_busy_poll"
+    scope = "socket"
+    phase = "sockets"
+    needs = ("epoll-busy-poll",)
 
     usecs: Count = Field(
         50, ge=0, le=2**31 - 1, description="busy_poll_usecs: how long epoll_wait polls, in us"
@@ -21,36 +27,20 @@ class EpollBusyPollSettings(KnobModel):
     )
     prefer: OnOff = Field(False, description="prefer_busy_poll: leave interrupts off while polling goes on")
 
-
-class EpollBusyPoll(Knob):
-    """Busy polling for workloads that wait by epoll; SO_BUSY_POLL does not reach those."""
-
-    name = "epoll_busy_poll"
-    scope = "socket"
-    Model = EpollBusyPollSettings
-
-    @classmethod
-    def needs_napi(cls, model: Any) -> bool:
+    def needs_napi(self) -> bool:
         """Polling polls a NAPI; prefer with usecs 0 counts too, since IRQ suspension uses it."""
-        return bool(model.usecs > 0 or model.prefer)
+        return bool(self.usecs > 0 or self.prefer)
 
-    @classmethod
-    def capabilities(cls, model: Any) -> tuple[str, ...]:
-        """The ioctl of epoll instances."""
-        return ("epoll-busy-poll",)
-
-    @classmethod
-    def settings(cls, model: Any) -> list[Setting]:
+    def settings(self) -> list[Setting]:
         """One ioctl with three values."""
-        return [Setting("socket", "EPIOCSPARAMS", [model.usecs, model.budget, int(model.prefer)])]
+        return [Setting("socket", "EPIOCSPARAMS", [self.usecs, self.budget, int(self.prefer)])]
 
-    @classmethod
-    def effect(cls, model: Any, seen: Seen) -> Effect:
+    def effect(self, seen: Seen) -> KnobEffect:
         """Polled packets, or it did nothing; a workload that does not use epoll never has the ioctl applied."""
-        if not model.usecs and not model.prefer:
-            return Effect(None, "busy polling is off")
+        if not self.usecs and not self.prefer:
+            return KnobEffect(None, "busy polling is off")
         if seen.wait != "epoll":
-            return Effect(
+            return KnobEffect(
                 False, f"the workload waits by `{seen.wait}`, it has no epoll instance to set this on"
             )
         return polled_effect(seen, "EPIOCSPARAMS", ("epoll",))

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobModel, Setting
+from harness.knobs.base import Knob, Setting
 from harness.units import Count, OnOff
 
 _U32 = 2**32 - 1
 
 
-class EthtoolCoalesceSettings(KnobModel):
-    """Fields of `ethtool -C`. Source: ethtool(8), struct ethtool_coalesce. A veth driver has none of them."""
+class EthtoolCoalesce(Knob):
+    """Fields of `ethtool -C`. Source: ethtool(8), struct ethtool_coalesce. A veth driver has none of them.
+
+    Adaptive modes are written first: a driver in adaptive mode overwrites the fixed values.
+    """
+
+    name = "ethtool_coalesce"
+    scope = "device"
+    phase = "timers"
+    needs = ("ethtool-coalesce",)
 
     adaptive_rx: OnOff | None = Field(
         None, alias="adaptive-rx", description="let the driver choose for receive"
@@ -34,22 +40,8 @@ class EthtoolCoalesceSettings(KnobModel):
         None, alias="tx-frames", ge=0, le=_U32, description="the same for transmit completions"
     )
 
-
-class EthtoolCoalesce(Knob):
-    """Adaptive modes are written first: a driver in adaptive mode overwrites the fixed values."""
-
-    name = "ethtool_coalesce"
-    scope = "device"
-    Model = EthtoolCoalesceSettings
-
-    @classmethod
-    def capabilities(cls, model: Any) -> tuple[str, ...]:
-        """A driver that has coalescing parameters: veth has none."""
-        return ("ethtool-coalesce",)
-
-    @classmethod
-    def settings(cls, model: Any) -> list[Setting]:
+    def settings(self) -> list[Setting]:
         """The declared fields under ethtool's own names."""
-        fields = EthtoolCoalesceSettings.model_fields
-        pairs = ((fields[key].alias or key, getattr(model, key)) for key in fields)
+        fields = type(self).model_fields
+        pairs = ((fields[key].alias or key, getattr(self, key)) for key in fields)
         return [Setting("ethtool_coalesce", name, int(value)) for name, value in pairs if value is not None]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting, polled_effect
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting, polled_effect
 from harness.units import Count
 
 
-class HostBusyPollSettings(KnobModel):
-    """The two sysctls. Source: Documentation/admin-guide/sysctl/net.rst; in net_core_table, so not per namespace."""
+class HostBusyPoll(Knob):
+    """The two sysctls. Source: Documentation/admin-guide/sysctl/net.rst; in net_core_table, so not per namespace.
+
+    Taken under the host lock, journalled, restored; every other socket of the host sees it meanwhile.
+    """
+
+    name = "host_busy_poll"
+    scope = "host"
+    phase = "host"
+    needs = ("busy-poll",)
 
     busy_read: Count | None = Field(
         None,
@@ -26,33 +32,17 @@ class HostBusyPollSettings(KnobModel):
         description="net.core.busy_poll, us: how long poll, select and epoll_wait poll",
     )
 
-
-class HostBusyPoll(Knob):
-    """Taken under the host lock, journalled, restored; every other socket of the host sees it meanwhile."""
-
-    name = "host_busy_poll"
-    scope = "host"
-    Model = HostBusyPollSettings
-
-    @classmethod
-    def needs_napi(cls, model: Any) -> bool:
+    def needs_napi(self) -> bool:
         """Polling polls a NAPI."""
-        return bool(model.busy_read or model.busy_poll)
+        return bool(self.busy_read or self.busy_poll)
 
-    @classmethod
-    def capabilities(cls, model: Any) -> tuple[str, ...]:
-        """The sysctls came with the socket option."""
-        return ("busy-poll",)
-
-    @classmethod
-    def settings(cls, model: Any) -> list[Setting]:
+    def settings(self) -> list[Setting]:
         """One sysctl each."""
-        pairs = (("net.core.busy_read", model.busy_read), ("net.core.busy_poll", model.busy_poll))
+        pairs = (("net.core.busy_read", self.busy_read), ("net.core.busy_poll", self.busy_poll))
         return [Setting("sysctl", name, value) for name, value in pairs if value is not None]
 
-    @classmethod
-    def effect(cls, model: Any, seen: Seen) -> Effect:
+    def effect(self, seen: Seen) -> KnobEffect:
         """Polled packets summed over all nodes."""
-        if not cls.needs_napi(model):
-            return Effect(None, "busy polling is off")
+        if not self.needs_napi():
+            return KnobEffect(None, "busy polling is off")
         return polled_effect(seen, "this sysctl", ("blocking", "spin", "poll", "select", "epoll", "uring"))

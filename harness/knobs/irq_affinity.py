@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from harness.knobs.base import Effect, Knob, KnobModel, Seen, Setting
+from harness.knobs.base import Knob, KnobEffect, Seen
 from harness.units import CpuSet, format_cpus
 
 # x86 moves an MSI without remapping at its next interrupt, which still comes on the old CPU (effective_affinity_list
@@ -14,34 +12,28 @@ from harness.units import CpuSet, format_cpus
 _STRAYS_OF_A_LINE = 1
 
 
-class IrqAffinitySettings(KnobModel):
-    """Source: Documentation/core-api/irq/irq-affinity.rst. A veth pair has no interrupts."""
-
-    cpus: CpuSet = Field(description="CPUs that the interrupts of the node's NICs go to")
-
-
 class IrqAffinity(Knob):
-    """smp_affinity_list of every interrupt of the node's NICs."""
+    """smp_affinity_list of every interrupt of the node's NICs.
+
+    Source: Documentation/core-api/irq/irq-affinity.rst. A veth pair has no interrupts.
+    """
 
     name = "irq_affinity"
     scope = "device"
-    Model = IrqAffinitySettings
+    phase = "steering"
+    target = "irq"
 
-    @classmethod
-    def settings(cls, model: Any) -> list[Setting]:
-        """One list for all interrupts of all the node's NICs."""
-        return [Setting("irq", "cpus", list(model.cpus))]
+    cpus: CpuSet = Field(description="CPUs that the interrupts of the node's NICs go to")
 
-    @classmethod
-    def effect(cls, model: Any, seen: Seen) -> Effect:
+    def effect(self, seen: Seen) -> KnobEffect:
         """Whether these CPUs took the NICs' interrupts during the run, but for one of each line at most."""
         total = sum(sum(by_cpu.values()) for by_cpu in seen.irqs.values())
         if not total:
-            return Effect(None, "no interrupt came during the run")
+            return KnobEffect(None, "no interrupt came during the run")
         strays = [
-            sum(count for cpu, count in by_cpu.items() if cpu not in model.cpus)
+            sum(count for cpu, count in by_cpu.items() if cpu not in self.cpus)
             for by_cpu in seen.irqs.values()
         ]
         there = total - sum(strays)
         moved = there > 0 and max(strays) <= _STRAYS_OF_A_LINE
-        return Effect(moved, f"{there} of {total} interrupts came on CPU {format_cpus(model.cpus)}")
+        return KnobEffect(moved, f"{there} of {total} interrupts came on CPU {format_cpus(self.cpus)}")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobModel, Setting
+from harness.knobs.base import Knob
 from harness.units import OnOff
 
 
-class OffloadSettings(KnobModel):
-    """Features by ethtool's short names. Source: ethtool(8), Documentation/networking/segmentation-offloads.rst."""
+class Offloads(Knob):
+    """Features by ethtool's short names. Source: ethtool(8), Documentation/networking/segmentation-offloads.rst.
+
+    Written after the datapath's own features, so that a case may break its NAPI on purpose (and is told so).
+    """
+
+    name = "offloads"
+    scope = "device"
+    phase = "features"
+    target = "feature"
 
     rx: OnOff | None = Field(None, description="receive checksum offload")
     tx: OnOff | None = Field(None, description="transmit checksum offload")
@@ -33,22 +39,6 @@ class OffloadSettings(KnobModel):
         None, alias="tx-udp-segmentation", description="UDP segmentation offload"
     )
 
-
-class Offloads(Knob):
-    """Written after the datapath's own features, so that a case may break its NAPI on purpose (and is told so)."""
-
-    name = "offloads"
-    scope = "device"
-    Model = OffloadSettings
-
-    @classmethod
-    def capabilities(cls, model: Any) -> tuple[str, ...]:
+    def capabilities(self) -> tuple[str, ...]:
         """Every feature that is to be switched on."""
-        return tuple(f"feature:{setting.name}" for setting in cls.settings(model) if setting.value)
-
-    @classmethod
-    def settings(cls, model: Any) -> list[Setting]:
-        """The declared features under ethtool's own names."""
-        fields = OffloadSettings.model_fields
-        pairs = ((fields[key].alias or key, getattr(model, key)) for key in fields)
-        return [Setting("feature", name, bool(value)) for name, value in pairs if value is not None]
+        return tuple(f"feature:{setting.name}" for setting in self.settings() if setting.value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from harness.knobs.base import Knob, KnobModel, Setting
+from harness.knobs.base import Knob
 from harness.units import Count
 
 
@@ -22,23 +22,32 @@ def _hash_key(text: str) -> str:
 HashKey = Annotated[str, AfterValidator(_hash_key), Field(max_length=1024, min_length=2)]
 
 
-class RssSettings(KnobModel):
-    """Source: ethtool(8), Documentation/networking/scaling.rst, "RSS". With one queue, or veth, there is none."""
+class Rss(Knob):
+    """The indirection table, by which the hash of a packet's addresses chooses its queue, and the hash's key.
 
+    Source: ethtool(8), Documentation/networking/scaling.rst, "RSS". With one queue, or veth, there is none.
+    """
+
+    name = "rss"
+    scope = "device"
+    phase = "queues"
+    target = "rss"
+
+    # The key first: a driver may lay its table out anew for it.
+    key: HashKey | None = Field(
+        None,
+        description="hash key in hexadecimal, so that a flow takes the same queue in every boot; else the kernel's, "
+        "which is random",
+    )
     equal: Count | None = Field(
         None, ge=1, le=4096, description="spread the flows evenly over so many queues, from the first on"
     )
     weights: tuple[Count, ...] | None = Field(
         None, min_length=1, max_length=4096, description="share of each queue: [0, 1] gives all to the second"
     )
-    key: HashKey | None = Field(
-        None,
-        description="hash key in hexadecimal, so that a flow takes the same queue in every boot; else the kernel's, "
-        "which is random",
-    )
 
     @model_validator(mode="after")
-    def _one_spread(self) -> RssSettings:
+    def _one_spread(self) -> Rss:
         if self.equal is not None and self.weights is not None:
             raise ValueError("expected equal or weights, not both")
         if self.equal is None and self.weights is None and self.key is None:
@@ -46,23 +55,3 @@ class RssSettings(KnobModel):
         if self.weights is not None and not any(self.weights):
             raise ValueError("weights that are all 0 leave no queue for a packet")
         return self
-
-
-class Rss(Knob):
-    """The indirection table, by which the hash of a packet's addresses chooses its queue, and the hash's key."""
-
-    name = "rss"
-    scope = "device"
-    Model = RssSettings
-
-    @classmethod
-    def settings(cls, model: Any) -> list[Setting]:
-        """The key first: a driver may lay its table out anew for it."""
-        out = []
-        if model.key is not None:
-            out.append(Setting("rss", "key", model.key))
-        if model.equal is not None:
-            out.append(Setting("rss", "equal", model.equal))
-        if model.weights is not None:
-            out.append(Setting("rss", "weights", list(model.weights)))
-        return out

@@ -10,33 +10,28 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from harness.mininet.find import Refused, make_topo
+from harness.mininet.find import make_topo
+from harness.mininet.graph import Graph, GraphLink, GraphNode, Refused, TopoRequest
 from harness.mininet.imports import prepare
-from harness.mininet.rehearsal import own_classes
+from harness.mininet.rehearsal import rehearse
 
 # Under which option a node or link knows where it was added.
 _AT = "added_at"
 
 
-def graph(topo: Any, rehearsed: bool) -> dict[str, Any]:
-    """Nodes and links of a Topo in the order in which Mininet makes them, options as plain data.
-
-    rehearsed: say of host classes of the user's own what they would do ("own").
-    """
+def graph_of(topo: Any, rehearsed: bool) -> Graph:
+    """The graph of a Topo. rehearsed: try host classes of the user's own, and tell what they would do."""
     at = {name: topo.nodeInfo(name).pop(_AT, "") for name in topo.nodes(sort=False)}
+    own = rehearse(topo, _plain) if rehearsed else {}
     hosts, switches = (
-        [{"name": name, "opts": _plain(topo.nodeInfo(name)), "at": at[name]} for name in names]
+        [GraphNode(name, _plain(topo.nodeInfo(name)), at[name], own.get(name)) for name in names]
         for names in (topo.hosts(), topo.switches())
     )
     links = []
-    for first, second, _, opts in topo.links(sort=True, withKeys=True, withInfo=True):
-        place = opts.pop(_AT, "")
-        links.append({"ends": [_plain(first), _plain(second)], "opts": _plain(opts), "at": place})
-    own = own_classes(topo) if rehearsed else {}
-    for host in hosts:
-        if (told := own.get(host["name"])) is not None:
-            host["own"] = _plain(told)
-    return {"hosts": hosts, "switches": switches, "links": links}
+    for first, second, _, options in topo.links(sort=True, withKeys=True, withInfo=True):
+        place = options.pop(_AT, "")
+        links.append(GraphLink((_plain(first), _plain(second)), _plain(options), place))
+    return Graph(hosts, switches, links)
 
 
 def _remember_places(directory: str) -> None:
@@ -83,32 +78,20 @@ def _plain(value: Any) -> Any:
     return {"object": repr(value)[:80]}
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """The graph, or {"error": ...}."""
-    prepare()
-    _remember_places(request["directory"])
-    try:
-        topo, _ = make_topo(
-            request["name"], request["directory"], list(request["args"]), dict(request["keywords"])
-        )
-        return graph(topo, bool(request["rehearsed"]))
-    except Refused as error:
-        return {"error": {"got": error.got, "todo": error.todo, "where": error.where}}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        return {
-            "error": {
-                "got": f"its graph cannot be read: {type(error).__name__}: {error}",
-                "todo": "",
-                "where": "",
-            }
-        }
-
-
 def main(out: int) -> None:
-    """Read the request from standard input, write the answer to the descriptor `out`."""
-    reply = json.dumps(answer(json.load(sys.stdin))).encode()
-    with os.fdopen(out, "wb") as pipe:
-        pipe.write(reply)
+    """Read the request from standard input, write the graph, or {"error": ...}, to the descriptor `out`."""
+    asked = json.load(sys.stdin)
+    request = TopoRequest(**asked["topo"])
+    prepare()
+    _remember_places(request.directory)
+    try:
+        answer = graph_of(make_topo(request)[0], asked["rehearsed"]).answer()
+    except Refused as error:
+        answer = error.answer()
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        answer = Refused(f"its graph cannot be read: {type(error).__name__}: {error}").answer()
+    with os.fdopen(out, "w", encoding="utf-8") as pipe:
+        pipe.write(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+
+from harness.mininet.graph import Section
 
 _SEPARATOR = re.compile(r"\s*(?:;|&&|\|\||\n)\s*")
 _SILENCED = re.compile(r"\s*(?:&>|\d?>)\s*(?:/dev/null|&\d)")
@@ -24,9 +25,9 @@ _FORWARDING = re.compile(r"net\.ipv4\.(?:ip_forward|conf\.\w+\.forwarding)")
 _ALREADY = re.compile(r"net\.ipv6\.conf\.\S+\.disable_ipv6=1|net\.ipv4\.conf\.\S+\.rp_filter=[02]")
 
 
-def effects(commands: Iterable[str]) -> dict[str, Any]:
+def effects(commands: Iterable[str]) -> Section:
     """The keys of a node that have these effects: forwarding, default_route, routes. ValueError: the command."""
-    node: dict[str, Any] = {}
+    node: Section = {}
     for command in _single(commands):
         if (settings := _sysctls(command)) is not None:
             for key, value in settings:

@@ -9,18 +9,18 @@ import sys
 import time
 from typing import Any
 
-from harness.mininet.find import Refused, make_topo
+from harness.mininet.find import Namespace, make_topo
+from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
 from harness.mininet.imports import prepare
 from harness.mininet.trees import settle
 
-_OVS = ("OVSSwitch", "OVSKernelSwitch", "OVSBridge")
+_OVS = {"OVSSwitch", "OVSKernelSwitch", "OVSBridge"}
 
 
-def build(request: dict[str, Any]) -> Any:
+def build(request: EmulationRequest) -> Any:
     """The started Mininet of a request. Raises Refused, and whatever Mininet raises, SystemExit too."""
     prepare()
-    args, keywords = list(request["args"]), dict(request["keywords"])
-    topo, namespace = make_topo(request["name"], request["directory"], args, keywords)
+    topo, namespace = make_topo(request.topo)
     import mininet.net
     from mininet import node, nodelib
     from mininet.link import TCLink, TCULink
@@ -32,20 +32,19 @@ def build(request: dict[str, Any]) -> Any:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     _tame(node, nodelib)
-    wanted = request["switch"]
-    switch = getattr(nodelib, wanted, None) or getattr(node, wanted)
-    controller = _controller(request["controller"], node, namespace)
-    _complete(topo, switch, controller is not None, request["kernel_datapath"])
-    if request["stp"]:
+    switch = getattr(nodelib, request.switch, None) or getattr(node, request.switch)
+    controller = _controller(request.controller, node, namespace)
+    _complete(topo, switch, controller is not None, request.kernel_datapath)
+    if request.stp:
         for name in topo.switches():
             topo.nodeInfo(name).setdefault("stp", True)
     # The user-space datapath passes packets on whose checksum the sender left to hardware that is not there.
-    link = TCULink if request["open_flow"] and not request["kernel_datapath"] else TCLink
+    link = TCULink if request.open_flow and not request.kernel_datapath else TCLink
     # The switches' namespace is this process's own, made for this testbed alone.
     net = mininet.net.Mininet(topo=topo, switch=switch, link=link, controller=controller, waitConnected=False)
     net.start()
     if controller is not None:
-        _connect(net, float(request["connect_s"]), bool(request["must_connect"]))
+        _connect(net, request.connect_s, request.must_connect)
     settle(net.switches)
     return net
 
@@ -67,24 +66,22 @@ def _tame(node: Any, nodelib: Any) -> None:
     nodelib.open, nodelib.NAT.cmd = (lambda _path: File()), cmd
 
 
-def _controller(wanted: str | None, node: Any, namespace: dict[str, Any]) -> Any:
+def _controller(name: str | None, node: Any, namespace: Namespace) -> Any:
     """What makes the controller: a remote one, or one of the file's own."""
-    if wanted is None:
+    if name is None:
         return None
     # There is nobody else in this namespace who could listen there; and the question needs telnet.
     node.Controller.checkListening = lambda _controller: None
-    host, colon, port = wanted.rpartition(":")
+    host, colon, port = name.rpartition(":")
     if colon:
-        return lambda name, **keys: node.RemoteController(
-            name, ip=host or "127.0.0.1", port=int(port), **keys
-        )
+        return lambda own, **keys: node.RemoteController(own, ip=host or "127.0.0.1", port=int(port), **keys)
     controllers = namespace.get("controllers")
     listed = controllers if isinstance(controllers, dict) else {}
-    if wanted not in listed:
+    if name not in listed:
         names = ", ".join(map(str, listed)) or "none"
         where = f"{namespace.get('__file__', '')}:1:1"
-        raise Refused(f'there is no controller "{wanted}" in it', f"its `controllers`: {names}", where)
-    return listed[wanted]
+        raise Refused(f'there is no controller "{name}" in it', f"its `controllers`: {names}", where)
+    return listed[name]
 
 
 def _complete(topo: Any, default: Any, controlled: bool, kernel: bool) -> None:
@@ -93,7 +90,7 @@ def _complete(topo: Any, default: Any, controlled: bool, kernel: bool) -> None:
         info = topo.nodeInfo(name)
         cls = info.get("cls", default)
         names = [base.__name__ for base in getattr(getattr(cls, "func", cls), "__mro__", ())]
-        if any(each in names for each in _OVS):
+        if not _OVS.isdisjoint(names):
             if not kernel:
                 info["datapath"] = "user"
             if not controlled:
@@ -113,36 +110,27 @@ def _connect(net: Any, patience_s: float, must: bool) -> None:
         time.sleep(0.05)
 
 
-def described(net: Any) -> dict[str, Any]:
-    """Every node's process, by whose namespace it is found, and its interfaces."""
-    nodes = {}
-    for kind, group in (("host", net.hosts), ("switch", net.switches), ("controller", net.controllers)):
-        for node in group:
-            nodes[node.name] = {"kind": kind, "pid": node.pid, "devices": node.intfNames()}
-    return {"nodes": nodes}
-
-
 def main(out: int) -> None:
-    """Read a request (one line) from standard input, write the answer to `out`, hold on until the input ends."""
+    """Read a request (one line) from standard input, answer on `out`, hold on until the input ends.
+
+    The answer: node to the process by whose namespace it is found; or {"error": ...}.
+    """
     net = None
     try:
-        net = build(json.loads(sys.stdin.readline()))
-        answer = described(net)
+        asked = json.loads(sys.stdin.readline())
+        net = build(EmulationRequest(**asked | {"topo": TopoRequest(**asked["topo"])}))
+        answer = {node.name: node.pid for node in (*net.hosts, *net.switches, *net.controllers)}
     except Refused as error:
-        answer = {"error": {"got": error.got, "todo": error.todo, "where": error.where}}
+        answer = error.answer()
     except SystemExit as error:
-        answer = _failed(f"Mininet called sys.exit({error.code})")
+        answer = Refused(f"Mininet called sys.exit({error.code})").answer()
     except Exception as error:  # noqa: BLE001  # Mininet raises bare Exceptions, and runs the user's classes
-        answer = _failed(f"{type(error).__name__}: {error}")
+        answer = Refused(" ".join(f"{type(error).__name__}: {error}".split())[:400]).answer()
     with os.fdopen(out, "w") as pipe:
         pipe.write(json.dumps(answer) + "\n")
     if net is not None:
         sys.stdin.read()
         net.stop()
-
-
-def _failed(got: str) -> dict[str, Any]:
-    return {"error": {"got": " ".join(got.split())[:400], "todo": "", "where": ""}}
 
 
 if __name__ == "__main__":

@@ -11,13 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from harness.mininet.graph import Options, Refused, TopoRequest
 
-class Refused(Exception):  # noqa: N818  # it is told to the parent, as data
-    """Why there is no topology. where: file:line:column in the user's own file, "" where there is none."""
-
-    def __init__(self, got: str, todo: str = "", where: str = "") -> None:
-        super().__init__(got)
-        self.got, self.todo, self.where = got, todo, where
+# What a user's file or module defines, by name.
+Namespace = dict[str, Any]
 
 
 def built_in() -> dict[str, Callable[..., Any]]:
@@ -35,52 +32,45 @@ def built_in() -> dict[str, Callable[..., Any]]:
     }
 
 
-def make_topo(
-    name: str, directory: str, args: list[Any], keywords: dict[str, Any]
-) -> tuple[Any, dict[str, Any]]:
-    """(the Topo that `name` means, built; what its file or module defines besides). Raises Refused.
+def make_topo(request: TopoRequest) -> tuple[Any, Namespace]:
+    """(the Topo that is asked for, built; what its file or module defines besides). Raises Refused.
 
-    name: FILE.py, FILE.py:NAME, MODULE:NAME, or a name of `mn --topo`; ",4,k=2" after NAME are arguments, as `mn` has
-    them. NAME is a Topo class, a key of the file's `topos`, or a function that returns a Topo. FILE is relative to
-    `directory`.
+    Its name: FILE.py, FILE.py:NAME, MODULE:NAME, or a name of `mn --topo`; ",4,k=2" after NAME are arguments, as `mn`
+    has them. NAME is a Topo class, a key of the file's `topos`, or a function that returns a Topo.
     """
     from mininet.topo import Topo
 
-    source, _, rest = name.partition(":") if ":" in name else (name, "", "")
-    namespace: dict[str, Any]
+    source, _, rest = request.name.partition(":")
+    path, namespace = "", Namespace()
     if not rest and not source.split(",")[0].endswith(".py"):
-        chosen, written, named = _arguments(source)
-        known: dict[str, Callable[..., Any]] = built_in()
+        chosen, args, keywords = _arguments(source)
+        known = built_in()
         if chosen not in known:
             todo = "FILE.py:CLASS, MODULE:CLASS, or one of " + ", ".join(known)
             raise Refused(f'Mininet has no topology "{chosen}"', f"expected {todo}")
-        found, path, namespace = known[chosen], "", {}
+        maker = known[chosen]
     else:
-        chosen, written, named = _arguments(rest)
+        chosen, args, keywords = _arguments(rest)
         if source.endswith(".py"):
-            path = str(Path(directory, source))
+            path = str(Path(request.directory, source))
             namespace = _executed(path)
         else:
-            path, namespace = _module(source, directory)
-        found = _chosen(namespace, chosen, path or source, Topo)
-    topo = _called(found, chosen, [*written, *args], named | keywords, path)
+            path, namespace = _module(source, request.directory)
+        maker = _chosen(namespace, chosen, path or source, Topo)
+    args, keywords = [*args, *request.args], {**keywords, **request.keywords}
+    doing = f"building {chosen or getattr(maker, '__name__', 'it')}"
+    topo = _guarded(lambda: maker(*args, **keywords), path, doing)
     if not isinstance(topo, Topo):
         raise Refused(f"{chosen or 'it'} makes {_kind(topo)}, not a mininet.topo.Topo", where=f"{path}:1:1")
     return topo, namespace
 
 
-def _arguments(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """ "tree,2,fanout=3" taken apart as `mn` does."""
+def _arguments(text: str) -> tuple[str, list[Any], Options]:
+    """ "tree,2,fanout=3" taken apart as `mn` does: name, positional and named arguments."""
     name, *parts = text.split(",")
-    written: list[Any] = []
-    named: dict[str, Any] = {}
-    for part in parts:
-        key, equals, value = part.partition("=")
-        if equals:
-            named[key] = _value(value)
-        else:
-            written.append(_value(part))
-    return name, written, named
+    named = (part.partition("=") for part in parts if "=" in part)
+    by_position = [_value(part) for part in parts if "=" not in part]
+    return name, by_position, {key: _value(value) for key, _, value in named}
 
 
 def _value(text: str) -> Any:
@@ -92,7 +82,7 @@ def _value(text: str) -> Any:
     return {"True": True, "False": False, "None": None}.get(text, text)
 
 
-def _executed(path: str) -> dict[str, Any]:
+def _executed(path: str) -> Namespace:
     """What a file defines. The file runs as a module of its own name, its directory on the path."""
     try:
         source = Path(path).read_bytes()
@@ -113,15 +103,15 @@ def _executed(path: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def _module(name: str, directory: str) -> tuple[str, dict[str, Any]]:
+def _module(name: str, directory: str) -> tuple[str, Namespace]:
     sys.path.insert(0, directory)
     module = _guarded(lambda: importlib.import_module(name), "", f"importing {name}")
     return str(getattr(module, "__file__", "") or ""), vars(module)
 
 
-def _chosen(namespace: dict[str, Any], name: str, path: str, topo: type) -> Callable[..., Any]:
+def _chosen(namespace: Namespace, name: str, path: str, topo: type) -> Callable[..., Any]:
     topos = namespace.get("topos")
-    listed: dict[str, Any] = topos if isinstance(topos, dict) else {}
+    listed: Namespace = topos if isinstance(topos, dict) else {}
     own = {
         key: value
         for key, value in namespace.items()
@@ -129,15 +119,15 @@ def _chosen(namespace: dict[str, Any], name: str, path: str, topo: type) -> Call
     }
     where = f"{path}:1:1"
     if name:
-        found = listed.get(name, namespace.get(name))
-        if found is None:
+        maker = listed.get(name, namespace.get(name))
+        if maker is None:
             near = difflib.get_close_matches(name, [*own, *listed], 1)
             offers = ", ".join([*own, *(key for key in listed if key not in own)]) or "none"
             todo = f'did you mean "{near[0]}"?' if near else f"topologies in it: {offers}"
             raise Refused(f'there is no "{name}" in it', todo, where)
-        if not callable(found):
-            raise Refused(f"{name} is {_kind(found)}, not a Topo class", where=where)
-        return found  # type: ignore[no-any-return]  # a user's class or function
+        if not callable(maker):
+            raise Refused(f"{name} is {_kind(maker)}, not a Topo class", where=where)
+        return maker  # type: ignore[no-any-return]  # a user's class or function
     choices = list(listed.values()) or list(own.values())
     if len(choices) != 1:
         names = ", ".join(listed or own) or "none"
@@ -145,12 +135,7 @@ def _chosen(namespace: dict[str, Any], name: str, path: str, topo: type) -> Call
     return choices[0]  # type: ignore[no-any-return]  # likewise
 
 
-def _called(made: Callable[..., Any], name: str, args: list[Any], keywords: dict[str, Any], path: str) -> Any:
-    what = f"building {name or getattr(made, '__name__', 'it')}"
-    return _guarded(lambda: made(*args, **keywords), path, what)
-
-
-def _guarded(act: Callable[[], Any], path: str, what: str) -> Any:
+def _guarded(act: Callable[[], Any], path: str, doing: str) -> Any:
     """Run the user's code; whatever it raises, also SystemExit, becomes Refused with the place in the user's file."""
     try:
         return act()
@@ -158,12 +143,12 @@ def _guarded(act: Callable[[], Any], path: str, what: str) -> Any:
         raise
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else (error.code or 0)
-        _refuse(error, path, f"{what}: it called sys.exit({code})")
+        _refuse(error, path, f"{doing}: it called sys.exit({code})")
     except ModuleNotFoundError as error:
-        _refuse(error, path, f"{what}: {error}", "install the module it imports")
+        _refuse(error, path, f"{doing}: {error}", "install the module it imports")
     except BaseException as error:  # noqa: BLE001  # foreign code may raise anything, KeyboardInterrupt too
         words = " ".join(str(error).split())[:300]
-        _refuse(error, path, f"{what}: {type(error).__name__}" + (f": {words}" if words else ""))
+        _refuse(error, path, f"{doing}: {type(error).__name__}" + (f": {words}" if words else ""))
 
 
 def _refuse(error: BaseException, path: str, got: str, todo: str = "") -> NoReturn:

@@ -6,28 +6,11 @@ import importlib.util
 import re
 import sys
 import types
-from functools import total_ordering
 
 
-@total_ordering
-class StrictVersion:
-    """The one class of distutils that Mininet uses: it compares versions of Open vSwitch."""
-
-    def __init__(self, text: str = "0") -> None:
-        self.version = tuple(int(part) for part in re.findall(r"\d+", text)[:3])
-
-    def __eq__(self, other: object) -> bool:
-        return self.version == _version(other)
-
-    def __lt__(self, other: object) -> bool:
-        return self.version < _version(other)
-
-    def __hash__(self) -> int:
-        return hash(self.version)
-
-
-def _version(other: object) -> tuple[int, ...]:
-    return other.version if isinstance(other, StrictVersion) else StrictVersion(str(other)).version
+def version_of(text: str) -> tuple[int, ...]:
+    """A version's first three numbers: what Mininet, which compares versions of Open vSwitch, needs of distutils."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
 def prepare() -> None:
@@ -35,6 +18,6 @@ def prepare() -> None:
     if importlib.util.find_spec("distutils") is not None:
         return
     package, version = types.ModuleType("distutils"), types.ModuleType("distutils.version")
-    version.StrictVersion = StrictVersion  # type: ignore[attr-defined]  # a module made at run time
+    version.StrictVersion = version_of  # type: ignore[attr-defined]  # a module made at run time
     package.version = version  # type: ignore[attr-defined]  # likewise
     sys.modules |= {"distutils": package, "distutils.version": version}

@@ -7,27 +7,23 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from harness.errors import InputError
-
-Graph = dict[str, Any]
+from harness.mininet.graph import Graph, Refused, TopoRequest
 
 _PATIENCE_S = 60.0
 
 
-def load_graph(name: str, directory: str, args: Any, where: str, *, rehearsed: bool = True) -> Graph:
-    """The graph that `name` means (see find.make_topo), built in a process of its own. Raises InputError.
+def load_graph(request: TopoRequest, where: str, *, rehearsed: bool = True) -> Graph:
+    """The graph of the Topo that is asked for, built in a process of its own. Raises InputError.
 
-    A topology file is somebody's program: it may print, exit, hang, or change the interpreter it runs in. directory:
-    what a file's name is relative to. args: keyword arguments (a mapping) or positional ones (a list). where: the place
-    of the name in the experiment file, for errors that have no place in the topology file. rehearsed: try host classes
-    of the user's own, and tell what they would do.
+    A topology file is somebody's program: it may print, exit, hang, or change the interpreter it runs in. where: the
+    place of the name in the experiment file, for errors that have no place in the topology file. rehearsed: try host
+    classes of the user's own, and tell what they would do.
     """
-    keywords, positional = (args, []) if isinstance(args, dict) else ({}, list(args or []))
-    request: Graph = {"name": name, "directory": directory, "args": positional, "keywords": keywords}
-    request["rehearsed"] = rehearsed
+    question = json.dumps({"topo": asdict(request), "rehearsed": rehearsed}).encode()
     with tempfile.TemporaryFile() as out:
         command = [sys.executable, "-P", "-m", "harness.mininet.child", str(out.fileno())]
         with subprocess.Popen(
@@ -39,21 +35,27 @@ def load_graph(name: str, directory: str, args: Any, where: str, *, rehearsed: b
             env=child_environment(),
             start_new_session=True,
         ) as child:
-            told = _told(child, json.dumps(request).encode(), name, where)
+            try:
+                printed, _ = child.communicate(question, timeout=_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.communicate()
+                got = f"still building after {_PATIENCE_S:g} s"
+                raise InputError(f"read topology {request.name}", got=got, where=where) from None
         out.seek(0)
         reply = out.read()
     try:
-        graph: Graph = json.loads(reply)
+        answer = json.loads(reply)
     except ValueError:
-        last = told.decode(errors="replace").strip().splitlines()[-1:]
+        last = printed.decode(errors="replace").strip().splitlines()[-1:]
         got = f"its process ended with status {child.returncode} before the topology was built"
-        raise InputError(f"read topology {name}", got=": ".join([got, *last])[:400], where=where) from None
-    if "error" in graph:
-        said = graph["error"]
-        raise InputError(
-            f"read topology {name}", got=said["got"], todo=said["todo"], where=said["where"] or where
-        )
-    return graph
+        got = ": ".join([got, *last])[:400]
+        raise InputError(f"read topology {request.name}", got=got, where=where) from None
+    if "error" in answer:
+        error = Refused(**answer["error"])
+        action = f"read topology {request.name}"
+        raise InputError(action, got=error.got, todo=error.todo, where=error.where or where)
+    return Graph.of_answer(answer)
 
 
 def child_environment() -> dict[str, str]:
@@ -61,15 +63,3 @@ def child_environment() -> dict[str, str]:
     root = str(Path(__file__).resolve().parents[2])
     others = os.environ.get("PYTHONPATH", "")
     return os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{others}" if others else root}
-
-
-def _told(child: subprocess.Popen[bytes], request: bytes, name: str, where: str) -> bytes:
-    """What the file printed; the child is over, or ended, after this."""
-    try:
-        told, _ = child.communicate(request, timeout=_PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.communicate()
-        got = f"still building after {_PATIENCE_S:g} s"
-        raise InputError(f"read topology {name}", got=got, where=where) from None
-    return told

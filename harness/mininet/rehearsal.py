@@ -5,8 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from harness.mininet.graph import Options, Rehearsal
+
+# Number to name and address of each interface of a host.
+Ports = dict[int, tuple[str, Any]]
 
 _OWN_MODULES = ("mininet.node", "mininet.nodelib")
 _MININETS = ("Node", "Host", "CPULimitedHost")
@@ -24,11 +29,12 @@ class _ForbiddenError(PermissionError):
 class Stage:
     """Mininet's Node without a shell, for the rest of this process. done: the commands of the node on stage."""
 
-    def __init__(self) -> None:
+    def __init__(self, plain: Callable[[Any], Any]) -> None:
         from mininet import node
 
+        self._plain = plain
         self.done: list[str] = []
-        self.given: dict[str, Any] = {}
+        self.given: Options = {}
         self._playing, self._caught = False, ""
         kinds = node.Node, node.CPULimitedHost
         for kind in kinds:
@@ -40,12 +46,8 @@ class Stage:
         sys.dont_write_bytecode = True
         sys.addaudithook(self._watch)
 
-    def play(self, name: str, cls: Any, params: dict[str, Any], ports: dict[int, tuple[str, Any]]) -> Any:
-        """{"commands", "given", "where", "failed"} of a host's class: what it runs, what of its parameters it passes on
-        to Node.config, where it is defined, and why the play ended early ("" if it did not).
-
-        ports: number to name and address of each interface of it.
-        """
+    def play(self, name: str, cls: Any, params: Options, ports: Ports) -> Rehearsal:
+        """What a host's class does. ports: number to name and address of each interface of it."""
         self.done, self.given, self._caught = [], {}, ""
         self._playing = True
         try:
@@ -54,14 +56,9 @@ class Stage:
             self._playing = False
         if not failed and not self.given:
             failed = "whose config() does not call that of its base class"
-        return {
-            "commands": self.done,
-            "given": self.given,
-            "where": _where(cls),
-            "failed": self._caught or failed,
-        }
+        return Rehearsal(self.done, self._plain(self.given), _where(cls), self._caught or failed)
 
-    def _played(self, name: str, cls: Any, params: dict[str, Any], ports: dict[int, tuple[str, Any]]) -> str:
+    def _played(self, name: str, cls: Any, params: Options, ports: Ports) -> str:
         try:
             host = cls(name, **params)
             for number, (device, address) in ports.items():
@@ -78,7 +75,7 @@ class Stage:
         self.done.append(" ".join(map(str, parts)))
         return ""
 
-    def _configured(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _configured(self, params: Options) -> Options:
         self.given = params
         return {}
 
@@ -87,27 +84,27 @@ class Stage:
             return
         writes = event == "open" and isinstance(args[2], int) and args[2] & _WRITING
         if writes or event.startswith((*_EFFECTS, *_TOUCHES, *_REACHES)):
-            what = f"writes {args[0]}" if writes else f"does {event} {' '.join(map(str, args[:2]))}"
-            self._caught = f"which {what[:200]} on this host"
-            raise _ForbiddenError(1, what)
+            action = f"writes {args[0]}" if writes else f"does {event} {' '.join(map(str, args[:2]))}"
+            self._caught = f"which {action[:200]} on this host"
+            raise _ForbiddenError(1, action)
 
 
-def own_classes(topo: Any) -> dict[str, Any]:
-    """Of every host whose class is not one of Mininet's plain ones: what Stage.play tells of it."""
+def rehearse(topo: Any, plain: Callable[[Any], Any]) -> dict[str, Rehearsal]:
+    """The rehearsal of every host whose class is not one of Mininet's plain ones. plain: makes JSON data of options."""
     from mininet.util import ipAdd, ipParse
 
-    found: dict[str, Any] = {}
+    rehearsals: dict[str, Rehearsal] = {}
     stage: Stage | None = None
     for number, name in enumerate(topo.hosts(), 1):
         params = dict(topo.nodeInfo(name))
         cls = params.pop("cls", None)
         if cls is None or _is_mininets(cls):
             continue
-        stage = stage or Stage()
+        stage = stage or Stage(plain)
         params.pop("isSwitch", None)
         params.setdefault("ip", f"{ipAdd(number, 8, ipParse('10.0.0.0'))}/8")
-        found[name] = stage.play(name, cls, params, dict(_ports(topo, name, params["ip"])))
-    return found
+        rehearsals[name] = stage.play(name, cls, params, dict(_ports(topo, name, params["ip"])))
+    return rehearsals
 
 
 def _bare(cls: Any) -> Any:
@@ -131,15 +128,15 @@ def _where(cls: Any) -> str:
 
 def _ports(topo: Any, name: str, default: str) -> Iterator[tuple[int, tuple[str, Any]]]:
     """Number, name and address of the interfaces that Mininet would make for a host."""
-    found: dict[int, tuple[str, Any]] = {}
+    ports: Ports = {}
     for first, second, _, opts in topo.links(sort=True, withKeys=True, withInfo=True):
         for end, node in (("1", opts.get("node1", first)), ("2", opts.get("node2", second))):
             if node == name:
-                port = opts.get(f"port{end}", len(found))
+                port = opts.get(f"port{end}", len(ports))
                 device = opts.get(f"intfName{end}") or f"{name}-eth{port}"
-                found[port] = device, (opts.get(f"params{end}") or {}).get("ip")
-    for port, (device, address) in found.items():
-        yield port, (device, default if port == min(found) else address)
+                ports[port] = device, (opts.get(f"params{end}") or {}).get("ip")
+    for port, (device, address) in ports.items():
+        yield port, (device, default if port == min(ports) else address)
 
 
 def _interface(host: Any, number: int, device: str, address: Any) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.errors import InputError
-from harness.mininet.load import Graph
+from harness.mininet.graph import Graph, GraphLink, GraphNode, Refused, Section
 from harness.mininet.options import (
-    BadOption,
+    LinkEnd,
     has_stp,
     host_node,
     link_ends,
@@ -21,8 +21,6 @@ from harness.mininet.options import (
     without_unknown,
 )
 
-Document = dict[str, Any]
-
 # Mininet's default for hosts without an address: ipBase.
 _BASE = ipaddress.ip_network("10.0.0.0/8")
 # The kernel's limit; Mininet names interfaces NODE-ethN, so its nodes' names are shorter yet.
@@ -30,9 +28,8 @@ _DEVICE_MAX = 15
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
 
-def document_of(graph: Graph, name: str, where: str, *, foreign: bool = False) -> Document:
-    """{"nodes", "links"} as in a file, in Mininet's order, "stp" where a switch asks for it, and "at": where each link
-    was added, "" where unknown.
+def document_of(graph: Graph, name: str, where: str, *, foreign: bool = False) -> Section:
+    """The nodes and links in Mininet's order, and "stp" where a switch asks for it.
 
     foreign: Mininet itself will build it, so that options and classes which are not known are its own matter.
 
@@ -40,7 +37,7 @@ def document_of(graph: Graph, name: str, where: str, *, foreign: bool = False) -
     """
     try:
         return _Translation(without_unknown(graph) if foreign else graph).document()
-    except BadOption as error:
+    except Refused as error:
         place = error.where or where
         raise InputError(f"take topology {name}", got=error.got, todo=error.todo, where=place) from None
 
@@ -48,123 +45,114 @@ def document_of(graph: Graph, name: str, where: str, *, foreign: bool = False) -
 class _Translation:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._switches = {item["name"] for item in graph["switches"]}
-        self._names = {item["name"] for item in (*graph["hosts"], *graph["switches"])}
-        self._addresses: dict[str, str | None] = {}
-        self._macs: dict[str, str | None] = {}
-        self._ports: dict[str, dict[int, Any]] = {}
-        self._first: dict[str, int] = {}
+        self._switches = {node.name for node in graph.switches}
+        self._hosts: dict[
+            str, tuple[str, str | None]
+        ] = {}  # address and hardware address, of the first interface
+        self._ports: dict[str, dict[int, LinkEnd]] = {}
 
-    def document(self) -> Document:
-        nodes: dict[str, Any] = {}
-        for number, host in enumerate(self._graph["hosts"], 1):
+    def document(self) -> Section:
+        nodes: dict[str, Section] = {}
+        for number, host in enumerate(self._graph.hosts, 1):
             with _placed(host):
-                self._check_name(host["name"], "host")
+                _check_name(host.name, "host")
                 options, done = played(host)
-                nodes[host["name"]] = host_node(host["name"], options) | done
-                self._addresses[host["name"]] = _address(options.get("ip"), number, host["name"])
-                self._macs[host["name"]] = options.get("mac")
-        for switch in self._graph["switches"]:
+                nodes[host.name] = {**host_node(host.name, options), **done}
+                self._hosts[host.name] = _address(options.get("ip"), number, host.name), options.get("mac")
+        for switch in self._graph.switches:
             with _placed(switch):
-                self._check_name(switch["name"], "switch")
-                nodes[switch["name"]] = switch_node(switch["name"], switch["opts"])
-        stp = any(has_stp(switch["opts"]) for switch in self._graph["switches"])
+                _check_name(switch.name, "switch")
+                nodes[switch.name] = switch_node(switch.name, switch.options)
         # All ends first: which port is a host's lowest decides who gets its address.
-        ends, links = [], []
-        for link in self._graph["links"]:
+        ends = []
+        for link in self._graph.links:
             with _placed(link):
                 ends.append(self._ends(link))
-        for link, both in zip(self._graph["links"], ends, strict=True):
+        document: Section = {"nodes": nodes, "links": []}
+        for link, both in zip(self._graph.links, ends, strict=True):
             with _placed(link):
-                links.append(self._link(*both))
-        places = [str(link.get("at", "")) for link in self._graph["links"]]
-        return {"nodes": nodes, "links": links, "at": places} | ({"stp": True} if stp else {})
+                document["links"].append(self._link(both))
+        if any(has_stp(switch.options) for switch in self._graph.switches):
+            document["stp"] = True
+        return document
 
-    def _check_name(self, name: Any, kind: str) -> None:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            todo = "expected 1 to 15 of A-Z a-z 0-9 - _ . starting with a letter or digit"
-            raise BadOption(f"{kind} {str(name)[:40]!r} cannot name a node", todo)
+    def _ends(self, link: GraphLink) -> tuple[LinkEnd, LinkEnd]:
+        """Both ends, their ports and devices made sure of."""
+        first, second = (link.options.get(f"node{end + 1}", name) for end, name in enumerate(link.ends))
+        owner = f"link {first}-{second}"
+        for name in (first, second):
+            if name not in self._hosts and name not in self._switches:
+                raise Refused(f"{owner}: there is no node {name!r}", "add it before the link")
+        if first == second:
+            raise Refused(f"{owner} joins a node with itself", "a link joins two nodes")
+        ends = link_ends(link.options, owner, (first, second))
+        for end in ends:
+            self._take_port(end)
+        return ends
 
-    def _ends(self, link: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The options of both ends, each with its node, and its port and device made sure of."""
-        names = [link["opts"].get("node1", link["ends"][0]), link["opts"].get("node2", link["ends"][1])]
-        what = f"link {names[0]}-{names[1]}"
-        for name in names:
-            if name not in self._names:
-                raise BadOption(f"{what}: there is no node {name!r}", "add it before the link")
-        if names[0] == names[1]:
-            raise BadOption(f"{what} joins a node with itself", "a link joins two nodes")
-        both = link_ends(link["opts"], what)
-        for own, name in zip(both, names, strict=True):
-            own["node"], own["what"] = name, what
-            self._take_port(own, name, what)
-        return both
-
-    def _take_port(self, own: dict[str, Any], name: str, what: str) -> None:
-        port = own["port"]
+    def _take_port(self, end: LinkEnd) -> None:
+        port, name = end.port, end.node
         if isinstance(port, bool) or not isinstance(port, int) or port < 0:
-            raise BadOption(f"{what}: port {port!r} of {name}", "a port is a whole number from 0")
+            raise Refused(f"{end.link}: port {port!r} of {name}", "a port is a whole number from 0")
         taken = self._ports.setdefault(name, {})
         if port in taken:
             todo = "give every link a port of its own, or leave the ports out"
-            raise BadOption(f"{what}: port {port} of {name} is taken by {taken[port]['what']}", todo)
-        taken[port] = own
-        self._first[name] = min(taken)
-        own["device"] = str(own["device"] or f"{name}-eth{port}")
-        if len(own["device"]) > _DEVICE_MAX or not _NAME.fullmatch(own["device"]):
-            got = f"{what}: {own['device']!r} cannot name an interface (at most {_DEVICE_MAX} characters)"
-            raise BadOption(got, f"give {name} a shorter name, or the link an intfName")
+            raise Refused(f"{end.link}: port {port} of {name} is taken by {taken[port].link}", todo)
+        taken[port] = end
+        if len(end.device) > _DEVICE_MAX or not _NAME.fullmatch(end.device):
+            got = f"{end.link}: {end.device!r} cannot name an interface (at most {_DEVICE_MAX} characters)"
+            raise Refused(got, f"give {name} a shorter name, or the link an intfName")
 
-    def _link(self, *ends: dict[str, Any]) -> Document:
-        addresses = [self._address_of(own) for own in ends]
-        made: Document = {
-            "between": [own["node"] for own in ends],
-            "devices": [own["device"] for own in ends],
-            "ports": [own["port"] for own in ends],
+    def _link(self, ends: tuple[LinkEnd, LinkEnd]) -> Section:
+        link: Section = {
+            "between": [end.node for end in ends],
+            "devices": [end.device for end in ends],
+            "ports": [end.port for end in ends],
         }
-        macs = [own["mac"] or self._mac_of(own) for own in ends]
+        macs = [end.mac or (self._hosts[end.node][1] if self._is_default(end) else None) for end in ends]
+        addresses = [self._address_of(end) for end in ends]
         if any(macs):
-            made["macs"] = macs
+            link["macs"] = macs
         if any(addresses):
-            made["addresses"] = addresses
-        for key, own in zip(("forward", "reverse"), ends, strict=True):
-            shape = shape_of(own, own["node"], own["what"])
-            if shape is not None:
-                made[key] = shape
-        return made
+            link["addresses"] = addresses
+        shapes = zip(("forward", "reverse"), map(shape_of, ends), strict=True)
+        return link | {key: shape for key, shape in shapes if shape is not None}
 
-    def _is_default(self, own: dict[str, Any]) -> bool:
+    def _is_default(self, end: LinkEnd) -> bool:
         """Is this the interface that Mininet configures with its host's address: the lowest port's?"""
-        return own["node"] not in self._switches and own["port"] == self._first[own["node"]]
+        return end.node not in self._switches and end.port == min(self._ports[end.node])
 
-    def _address_of(self, own: dict[str, Any]) -> str | None:
-        if own["node"] in self._switches:
+    def _address_of(self, end: LinkEnd) -> str | None:
+        if end.node in self._switches:
             return None
         # As in Mininet, the host's own address is given last, and so wins over params1/2's.
-        if self._is_default(own):
-            return self._addresses[str(own["node"])]
-        return _address(own["ip"], 0, own["node"]) if own.get("ip") else None
+        if self._is_default(end):
+            return self._hosts[end.node][0]
+        return _address(end.ip, 0, end.node) if end.ip else None
 
-    def _mac_of(self, own: dict[str, Any]) -> str | None:
-        return self._macs[str(own["node"])] if self._is_default(own) else None
+
+def _check_name(name: Any, kind: str) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        todo = "expected 1 to 15 of A-Z a-z 0-9 - _ . starting with a letter or digit"
+        raise Refused(f"{kind} {str(name)[:40]!r} cannot name a node", todo)
 
 
 @contextlib.contextmanager
-def _placed(item: Document) -> Iterator[None]:
-    """Say of a BadOption where its host, switch or link was added, if it does not know better."""
+def _placed(item: GraphNode | GraphLink) -> Iterator[None]:
+    """Say of a Refused where its host, switch or link was added, if it does not know better."""
     try:
         yield
-    except BadOption as error:
-        error.where = error.where or str(item.get("at", ""))
+    except Refused as error:
+        error.where = error.where or item.at
         raise
 
 
-def _address(text: Any, number: int, host: str) -> str | None:
+def _address(text: Any, number: int, host: str) -> str:
     """An address with its prefix: the given one (its prefix is 8 if it has none), or Mininet's number `number`."""
     if not text:
         return f"{_BASE.network_address + number}/{_BASE.prefixlen}"
     try:
         interface = ipaddress.ip_interface(text if "/" in str(text) else f"{text}/{_BASE.prefixlen}")
     except ValueError:
-        raise BadOption(f"host {host} has ip={text!r}", 'expected an address such as "10.0.0.1/24"') from None
+        raise Refused(f"host {host} has ip={text!r}", 'expected an address such as "10.0.0.1/24"') from None
     return str(interface)

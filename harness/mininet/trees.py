@@ -13,32 +13,27 @@ _BRIDGE_DELAY, _OVS_DELAY, _OVS_MAX_AGE, _HELLO = 2, 4, 6, 1
 
 def settle(switches: list[Any]) -> None:
     """Wait until every tree has settled; or for a minute, which Mininet's own files never wait either."""
-    bridges = [each for each in switches if getattr(each, "stp", False) and hasattr(each, "prio")]
-    others = [each for each in switches if getattr(each, "stp", False) and hasattr(each, "vsctl")]
-    _hurry_bridges(bridges)
-    for each in others:
-        each.vsctl(
-            f"set bridge {each} other_config:stp-forward-delay={_OVS_DELAY} other_config:stp-hello-time={_HELLO} "
+    bridges = [switch for switch in switches if getattr(switch, "stp", False) and hasattr(switch, "prio")]
+    others = [switch for switch in switches if getattr(switch, "stp", False) and hasattr(switch, "vsctl")]
+    # Their times, then down and up again, all together: the timers that run have the old times.
+    times = f"brctl setfd {{0}} {_BRIDGE_DELAY}; brctl sethello {{0}} {_HELLO}"
+    for command in (times, "ifconfig {0} down", "ifconfig {0} up"):
+        for bridge in bridges:
+            bridge.cmd(command.format(bridge))
+    for switch in others:
+        switch.vsctl(
+            f"set bridge {switch} other_config:stp-forward-delay={_OVS_DELAY} other_config:stp-hello-time={_HELLO} "
             f"other_config:stp-max-age={_OVS_MAX_AGE}"
         )
     deadline = time.monotonic() + _PATIENCE_S
-    _wait(bridges, lambda each: str(each.cmd("brctl showstp", each)), deadline)
-    _wait(others, lambda each: str(each.vsctl("--columns=status list port")), deadline)
+    _wait(bridges, lambda bridge: str(bridge.cmd("brctl showstp", bridge)), deadline)
+    _wait(others, lambda switch: str(switch.vsctl("--columns=status list port")), deadline)
 
 
-def _hurry_bridges(bridges: list[Any]) -> None:
-    """Their times, then down and up again, all together: the timers that run have the old times."""
-    commands = (
-        f"brctl setfd {{}} {_BRIDGE_DELAY}; brctl sethello {{}} {_HELLO}",
-        "ifconfig {} down",
-        "ifconfig {} up",
-    )
-    for command in commands:
-        for each in bridges:
-            each.cmd(command.replace("{}", str(each)))
-
-
-def _wait(switches: list[Any], told: Callable[[Any], str], deadline: float) -> None:
-    for each in switches:
-        while any(word in told(each).lower() for word in ("listen", "learn")) and time.monotonic() < deadline:
+def _wait(switches: list[Any], state_of: Callable[[Any], str], deadline: float) -> None:
+    """Wait until no port of theirs listens or learns any more, or the deadline has come."""
+    for switch in switches:
+        while any(word in state_of(switch).lower() for word in ("listen", "learn")):
+            if time.monotonic() >= deadline:
+                return
             time.sleep(_LOOK_S)

@@ -68,9 +68,10 @@ def open_cells(settings: Settings, journal: Journal) -> Iterator[Cells]:
             if Cgroup.name not in knobs:
                 continue
             model = knobs[Cgroup.name]
-            written = Cgroup.settings(model)
+            assert isinstance(model, Cgroup)
+            written = model.settings()
             try:
-                made = stack.enter_context(cgroup.own_group(journal, node, Cgroup.controllers(model)))
+                made = stack.enter_context(cgroup.own_group(journal, node, model.controllers()))
             except OSError as error:
                 raise refusal(written[0], node, error) from error
             for setting in written:

@@ -15,11 +15,11 @@ from harness.kernel.journal import Journal, set_value
 from harness.kernel.netns import in_netns
 from harness.kernel.sysctl import path_of
 from harness.kernel.sysfs import NetSysfs
-from harness.knobs import KNOBS, KnobModel, Setting
+from harness.knobs import KNOBS, Knob, Setting
 from harness.testbed import NodeHandle
 
 Row = dict[str, Any]
-Knobs = dict[str, KnobModel]
+Knobs = dict[str, Knob]
 # What the kernel says when it, or the driver, does not have the thing at all, as opposed to refusing a value.
 _LACKS = {errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS, errno.ENOPROTOOPT, errno.EPERM, errno.EACCES}
 # A driver that makes its queues anew takes its link down for some tenths of a second.

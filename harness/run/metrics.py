@@ -32,7 +32,6 @@ def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
         napi_ids=tuple(napi for part in parts for napi in part.report.get("napi_ids", []) or [0]),
         napis=tuple(napi for n in nodes for napi in outcome.napis.get(n, [])),
         unreached=tuple(part.label for part in parts if part.report.get("unreached")),
-        sockets=parts[0].report.get("readback", {}) if parts else {},
         wait=waits.pop() if len(waits) == 1 and node != "*" else "epoll" if "epoll" in waits else "",
         rps_packets=difference.softnet["received_rps"],
         kthread_cpu_ns=sum(difference.kthreads.get(n, 0) for n in nodes),

@@ -11,8 +11,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from harness.errors import InputError
-from harness.knobs import KNOBS
-from harness.knobs.cgroup import CgroupSettings
+from harness.knobs.cgroup import Cgroup
 from harness.spec.checks import Checks
 from harness.spec.experiment import REQUIRED_SECTIONS, SECTION_TYPES
 from harness.spec.machine import Machine
@@ -28,14 +27,14 @@ from harness.spec.rules_cell import (
 )
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
-from harness.spec.yaml_tree import Tree
+from harness.spec.yaml_tree import Document, Scalar, Tree
 from harness.workloads import Contention, Workload
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {}
 
 
 HOGS = "hogs+"
-"""Where the control group of the hogs stands among those of the nodes; no node can be called so."""
+"""Key of the hogs' control group among those of the nodes; no node can have this name."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,7 @@ class CellSpec:
 
     def needs_napi(self) -> bool:
         """Does any knob of this cell mean something only on a NAPI?"""
-        return any(
-            KNOBS[name].needs_napi(model) for knobs in self.settings.values() for name, model in knobs.items()
-        )
+        return any(knob.needs_napi() for knobs in self.settings.values() for knob in knobs.values())
 
     def contention_cpus(self) -> tuple[int, ...]:
         """The CPUs that the hogs compete for; empty without contention."""
@@ -76,8 +73,8 @@ class CellSpec:
 
     def contention_node(self) -> str:
         """The node whose CPUs the hogs compete for; "" where CPUs are named, or there is no contention."""
-        node, _, what = (self.contention.on if self.contention else "").rpartition(".")
-        return node if what == "cpus" else ""
+        node, _, key = (self.contention.on if self.contention else "").rpartition(".")
+        return node if key == "cpus" else ""
 
     def process_cpus(self, node: str) -> tuple[int, ...] | None:
         """The CPUs of the node's workload processes: the `process` knob's, else the node's; None for any."""
@@ -91,10 +88,10 @@ class CellSpec:
             node: {"cgroup": knobs["cgroup"]} for node, knobs in self.settings.items() if "cgroup" in knobs
         }
         group = self.contention.cgroup if self.contention and not self.contention.idle() else None
-        # Checked already, in the units that a model holds and does not read.
+        # Checked already; its values are in the units of the model, not as a file writes them.
         hogs: Settings = {}
         if group is not None:
-            hogs[HOGS] = {"cgroup": CgroupSettings.model_construct(**group.model_dump())}
+            hogs[HOGS] = {"cgroup": Cgroup.model_construct(**group.model_dump())}
         return own | hogs
 
     def launch_cpus(self, node: str) -> tuple[int, ...] | None:
@@ -106,23 +103,25 @@ class CellSpec:
         own = self.process_cpus(node)
         return None if group is not None and set(group) <= set(own or group) else own
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Document:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
-        background = {"background": [_dump(each) for each in self.background]} if self.background else {}
-        # What was added later is told only where it says something: older results keep their names.
+        background = (
+            {"background": [_dump(workload) for workload in self.background]} if self.background else {}
+        )
+        # Added later: omitted at its default, so that the ids of older results stay the same.
         machine = {"vm": _machine(self.machine)} if self.machine != Machine() else {}
         return (
             background
             | machine
             | {
-                "topology": _topology(self.topology),
+                "topology": _dump(self.topology, exclude={"description", "mininet_from"}),
                 "workload": _dump(self.workload),
                 "contention": _dump(self.contention) if self.contention else None,
                 "settings": {
                     node: {name: _dump(model) for name, model in knobs.items()}
                     for node, knobs in self.settings.items()
                 },
-                # What is made of the results later decides nothing about a run.
+                # Used after the runs only: it does not change a run.
                 "checks": _dump(self.checks, exclude={"smallest_effect"}),
                 "napi": self.napi,
             }
@@ -135,16 +134,16 @@ class Cell:
 
     cell_id: str
     case: str
-    factors: dict[str, Any]
+    factors: dict[str, Scalar]
     spec: CellSpec
-    document: dict[str, Any]
+    document: Document
 
     def label(self) -> str:
         """The cell in words: "busypoll50 contention.load=100%"."""
         return " ".join([self.case, *(f"{key}={value}" for key, value in self.factors.items())])
 
 
-def cell_id(case: str, factors: Mapping[str, Any], spec: CellSpec) -> str:
+def cell_id(case: str, factors: Mapping[str, Scalar], spec: CellSpec) -> str:
     """The cell's name: 12 hexadecimal digits of a hash of all that decides what it does."""
     return digest({"case": case, "factors": dict(factors), "spec": spec.identity()})
 
@@ -168,13 +167,13 @@ class SpecBuilder:
         contention: Contention | None = self._section("contention", tree)
         raw: dict[str, BaseModel | None] = self._section("settings", tree)
         checks: Checks = self._section("checks", tree)
-        for path, each in workloads.items():
-            check_workload(each, topology, tree, path)
+        for path, workload in workloads.items():
+            check_workload(workload, topology, tree, path)
         if contention is not None:
             check_contention(contention, topology, tree)
         measured = check_measured(workloads, tree)
         machine: Machine = self._section("vm", tree)
-        background = tuple(each for path, each in workloads.items() if path != measured)
+        background = tuple(workload for path, workload in workloads.items() if path != measured)
         spec = CellSpec(
             topology, workloads[measured], contention, {}, checks, background=background, machine=machine
         )
@@ -183,21 +182,16 @@ class SpecBuilder:
 
     def _workloads(self, tree: Tree) -> dict[Path, Workload]:
         """Every workload by the path where it stands."""
-        one: Workload | None = self._section("workload", tree)
+        single: Workload | None = self._section("workload", tree)
         several: tuple[Workload, ...] | None = self._section("workloads", tree)
-        if one is not None and several is not None:
-            raise problem(
-                tree,
-                ("workloads",),
-                'there is "workload" besides',
-                "name the workloads in one of the two",
-                key=True,
-            )
-        if one is not None:
-            return {("workload",): one}
+        if single is not None and several is not None:
+            got, todo = 'there is "workload" besides', "name the workloads in one of the two"
+            raise problem(tree, ("workloads",), got, todo, key=True)
+        if single is not None:
+            return {("workload",): single}
         if several is None:
             raise InputError("the file", got='the key "workload" is missing', where=tree.key_at)
-        return {("workloads", index): each for index, each in enumerate(several)}
+        return {("workloads", index): workload for index, workload in enumerate(several)}
 
     def _section(self, name: str, tree: Tree) -> Any:
         section = tree.child(name)
@@ -222,20 +216,12 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     return _ADAPTERS[name]
 
 
-def _dump(model: BaseModel, exclude: set[str] | None = None) -> dict[str, Any]:
+def _dump(model: BaseModel, exclude: set[str] | None = None) -> Document:
     return model.model_dump(mode="json", by_alias=True, exclude=exclude)
 
 
-def _machine(machine: Machine) -> dict[str, Any]:
-    found = _dump(machine)
-    if found["profile"] == "latency":
-        del found["profile"]
-    return found
-
-
-def _topology(topology: Topology) -> dict[str, Any]:
-    found = _dump(topology, exclude={"description", "mininet_from"})
-    for link in found["links"]:
-        if link["nic"] == "veth":
-            del link["nic"]
-    return found
+def _machine(machine: Machine) -> Document:
+    document = _dump(machine)
+    if document["profile"] == "latency":
+        del document["profile"]
+    return document

@@ -6,14 +6,14 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from harness.spec.topology import Sparing
+from harness.spec.topology import StableSection
 from harness.units import Share
 
 
-class Checks(Sparing):
+class Checks(StableSection):
     """When a run is `suspect` (noise) or `inert` (a knob without effect)."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("verify_links", "max_starved_share"))
+    added_later: ClassVar[frozenset[str]] = frozenset(("verify_links", "max_starved_share"))
 
     max_foreign_share: Share = Field(
         0.05, description="suspect above this: time of other programs on any one CPU of the set"

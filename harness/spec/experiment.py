@@ -43,7 +43,7 @@ NodeSettings: type[BaseModel] = create_model(
     __base__=Section,
     __doc__="The knobs of one node; null takes a knob back that an earlier layer set.",
     **{  # type: ignore[call-overload]  # field definitions made at run time
-        name: (knob.Model | None, Field(None, description=(knob.Model.__doc__ or "").strip()))
+        name: (knob | None, Field(None, description=(knob.__doc__ or "").strip()))
         for name, knob in KNOBS.items()
     },
 )

@@ -1,4 +1,4 @@
-"""Topologies that a file asks for in other words: Mininet's made into nodes and links, CPUs given out."""
+"""Completes topology sections: a Mininet topology becomes nodes and links, nodes without CPUs get some."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from harness.errors import InputError
+from harness.mininet.graph import TopoRequest
 from harness.mininet.load import load_graph
 from harness.mininet.topology import document_of
 from harness.spec.overlay import merge
-from harness.spec.yaml_tree import Tree, tree_of
+from harness.spec.yaml_tree import Document, Tree, tree_of
 from harness.units import format_cpus
 
 # Where a file that `mininet:` names is looked for, from the directory of the file that names it.
@@ -32,10 +32,10 @@ class Generator:
         Raises InputError for a topology file that breaks, or options that are not known.
         """
         section = cell.child("topology")
-        if section is None or not isinstance(section.value, dict) or not isinstance(cell.value, dict):
+        if section is None or not section.entries:
             return cell
         made = self.topology(section)
-        return cell if made is section else replace(cell, value=cell.value | {"topology": made})
+        return cell if made is section else cell.updated({"topology": made})
 
     def topology(self, section: Tree) -> Tree:
         """The same for a topology section alone."""
@@ -61,27 +61,23 @@ def _translated(section: Tree) -> Tree:
     name, directory = _located(named.value, named.at)
     engine = section.child("engine")
     foreign = engine is not None and engine.value == "mininet"
-    graph = load_graph(name, directory, plain, named.at, rehearsed=not foreign)
-    document = document_of(graph, named.value, named.at, foreign=foreign)
-    made = _with_places(document, named.at)
+    graph = load_graph(TopoRequest.of(name, directory, plain), named.at, rehearsed=not foreign)
+    made = tree_of(document_of(graph, named.value, named.at, foreign=foreign), named.at)
+    made = _with_places(made, [link.at or named.at for link in graph.links])
     own = replace(section, whole=False)
-    if foreign and isinstance(section.value, dict):
+    if foreign:
         # Mininet will read the file again, when it builds.
-        where = {
-            "mininet": tree_of(name, named.at),
-            "mininet_from": tree_of(os.path.abspath(directory), named.at),
-        }
-        own = replace(own, value=section.value | where)
+        home = tree_of(os.path.abspath(directory), named.at)
+        own = own.updated({"mininet": tree_of(name, named.at), "mininet_from": home})
     return replace(merge(made, own), at=section.at, key_at=section.key_at)
 
 
-def _with_places(document: dict[str, Any], at: str) -> Tree:
-    """The document as a tree whose links are placed where the topology's own file adds them."""
-    places = document.pop("at")
-    placed = tuple(tree_of(link, place or at) for link, place in zip(document["links"], places, strict=True))
-    tree = tree_of(document, at)
-    links = Tree(placed, at, at)
-    return replace(tree, value=tree.value | {"links": links}) if isinstance(tree.value, dict) else tree
+def _with_places(topology: Tree, places: list[str]) -> Tree:
+    """The same with its links placed where the topology's own file adds them."""
+    links = topology.child("links")
+    assert links is not None and isinstance(links.value, tuple)
+    placed = tuple(tree_of(link.plain(), at) for link, at in zip(links.value, places, strict=True))
+    return topology.updated({"links": replace(links, value=placed)})
 
 
 def _located(name: str, at: str) -> tuple[str, str]:
@@ -101,24 +97,22 @@ def _located(name: str, at: str) -> tuple[str, str]:
 
 def _placed(section: Tree) -> Tree:
     """The section with CPUs for the hosts that declare none, as `cpus` has it."""
-    wanted, nodes = section.child("cpus"), section.child("nodes")
-    if wanted is None or wanted.value is None or nodes is None or not isinstance(nodes.value, dict):
+    choice, nodes = section.child("cpus"), section.child("nodes")
+    if choice is None or choice.value is None or nodes is None:
         return section
-    hosts = [name for name, node in nodes.value.items() if not _is_on(node.child("switch"))]
-    given = _choose(wanted, hosts)
-    placed = dict(nodes.value)
-    for name, cpus in given.items():
-        node = placed[name]
-        if isinstance(node.value, dict) and node.child("cpus") is None:
-            placed[name] = replace(node, value=node.value | {"cpus": tree_of(cpus, wanted.at)})
-    whole = dict(section.value) if isinstance(section.value, dict) else {}
-    return replace(section, value=whole | {"nodes": replace(nodes, value=placed)})
+    hosts = [name for name, node in nodes.entries.items() if not _is_on(node.child("switch"))]
+    placed = {
+        name: nodes.entries[name].updated({"cpus": tree_of(cpus, choice.at)})
+        for name, cpus in _choose(choice, hosts).items()
+        if isinstance(nodes.entries[name].value, dict) and nodes.entries[name].child("cpus") is None
+    }
+    return section.updated({"nodes": nodes.updated(placed)}) if nodes.entries else section
 
 
-def _choose(wanted: Tree, hosts: list[str]) -> dict[str, Any]:
-    if isinstance(wanted.value, dict):
-        found: dict[str, Any] = {}
-        for pattern, cpus in wanted.value.items():
+def _choose(choice: Tree, hosts: list[str]) -> Document:
+    if isinstance(choice.value, dict):
+        chosen: Document = {}
+        for pattern, cpus in choice.value.items():
             matching = [name for name in hosts if fnmatch.fnmatchcase(name, pattern)]
             if not matching:
                 got = f'no host is called "{pattern}"'
@@ -126,13 +120,13 @@ def _choose(wanted: Tree, hosts: list[str]) -> dict[str, Any]:
                     "topology.cpus", got=got, todo="expected a name or pattern", where=cpus.key_at
                 )
             for name in matching:
-                found.setdefault(name, cpus.plain())
-        return found
+                chosen.setdefault(name, cpus.plain())
+        return chosen
     # The CPUs this process may use: the same that its children, the workloads, may use.
     usable = sorted(os.sched_getaffinity(0))
-    if wanted.value == "spread":
+    if choice.value == "spread":
         return {name: format_cpus((usable[i % len(usable)],)) for i, name in enumerate(hosts)}
-    if wanted.value == "pack":
+    if choice.value == "pack":
         return {name: format_cpus((usable[i * len(usable) // len(hosts)],)) for i, name in enumerate(hosts)}
     return {}  # not understood: the model says so
 

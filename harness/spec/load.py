@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -31,7 +30,7 @@ from harness.spec.messages import did_you_mean, problem, validate
 from harness.spec.overlay import at_layer, find, merge, overlay_of, split_key
 from harness.spec.references import topology_named, with_topology
 from harness.spec.rules_cell import ALL_NODES, cpu_lists
-from harness.spec.yaml_tree import Tree, kind_of, parse_option, read_file
+from harness.spec.yaml_tree import Document, Tree, kind_of, parse_option, read_file
 from harness.stats.stopping_rule import Adaptive
 from harness.units import format_cpus
 
@@ -59,7 +58,7 @@ class Experiment:
     case_descriptions: dict[str, str]
     cells: tuple[Cell, ...]
     trees: tuple[Tree, ...]
-    document: dict[str, Any]
+    document: Document
     claims: dict[str, Claim] = field(default_factory=dict)
 
 
@@ -126,16 +125,16 @@ def _pairs(tree: Tree, name: str) -> list[tuple[str, Tree]]:
 
 def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
     """How many repetitions at most, and when fewer are enough."""
-    wanted = header.repeat
-    if isinstance(wanted, int):
-        return wanted, None
-    if wanted.min > wanted.max:
-        raise InputError("repeat", got=f"min {wanted.min} is more than max {wanted.max}", where=where)
+    repeat = header.repeat
+    if isinstance(repeat, int):
+        return repeat, None
+    if repeat.min > repeat.max:
+        raise InputError("repeat", got=f"min {repeat.min} is more than max {repeat.max}", where=where)
     if header.order != "blocks":
         got = f'order "{header.order}" has no blocks to add'
         raise InputError("repeat until intervals are narrow", got=got, todo="take order: blocks", where=where)
-    budget_s = wanted.budget_ns / 1e9 if wanted.budget_ns else None
-    return wanted.max, Adaptive(wanted.min, wanted.max, wanted.until.metric, wanted.until.ci, budget_s)
+    budget_s = repeat.budget_ns / 1e9 if repeat.budget_ns else None
+    return repeat.max, Adaptive(repeat.min, repeat.max, repeat.until.metric, repeat.until.ci, budget_s)
 
 
 def check_cpus(
@@ -168,8 +167,8 @@ def check_cpus(
 def _layers(tree: Tree, settings: Sequence[tuple[str, Tree]], path: Path) -> tuple[Layers, Tree]:
     """(the layers, topology files read in; the whole file with them)."""
     cases = tree.child("cases")
-    if cases is not None and isinstance(cases.value, dict):
-        named = {name: with_topology(case, path) for name, case in cases.value.items()}
+    if cases is not None and cases.entries:
+        named = {name: with_topology(case, path) for name, case in cases.entries.items()}
         tree = merge(tree, Tree({"cases": replace(cases, value=named, whole=True)}, tree.at, tree.key_at))
     tree = with_topology(tree, path)
     axes = read_axes(tree.child("sweep"))
@@ -214,23 +213,21 @@ def _set_in_file(tree: Tree, key: str, value: Tree) -> Tree:
     parts = split_key(key, value.at)
     if parts[0] == "cases" and len(parts) > 1 and find(tree, parts[:2]) is None:
         cases = tree.child("cases")
-        known = cases.value if cases is not None and isinstance(cases.value, dict) else {}
-        todo = did_you_mean(parts[1], known, "cases")
+        todo = did_you_mean(parts[1], cases.entries if cases is not None else (), "cases")
         raise InputError(f'there is no case "{parts[1][:40]}"', todo=todo, where=value.at)
     return merge(tree, overlay_of(key, value, value.at))
 
 
 def _check_keys(tree: Tree) -> None:
     known = (*HEADER_KEYS[:2], *CELL_SECTIONS, *HEADER_KEYS[2:])
-    for key, value in (tree.value if isinstance(tree.value, dict) else {}).items():
+    for key, value in tree.entries.items():
         if key not in known:
             todo = did_you_mean(key, known)
             raise InputError(f'unknown key "{key[:40]}" in the file', todo=todo, where=value.key_at)
 
 
 def _only(tree: Tree, keys: Sequence[str]) -> Tree:
-    values = tree.value if isinstance(tree.value, dict) else {}
-    return replace(tree, value={key: values[key] for key in keys if key in values})
+    return replace(tree, value={key: tree.entries[key] for key in keys if key in tree.entries})
 
 
 __all__ = ["Case", "Experiment", "check_cpus", "load_experiment", "topology_named"]

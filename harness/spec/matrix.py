@@ -14,7 +14,7 @@ from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
 from harness.spec.generated import Generator
 from harness.spec.messages import did_you_mean, dotted
 from harness.spec.overlay import at_layer, merge_cell, overlay_of, split_key
-from harness.spec.yaml_tree import Tree, kind_of
+from harness.spec.yaml_tree import Scalar, Tree, kind_of
 
 MAX_RUNS = 10_000
 MAX_AXES = 16
@@ -31,7 +31,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Axis:
+class MatrixAxis:
     """A swept key: its values as written, and the overlay that sets each."""
 
     key: str
@@ -44,7 +44,7 @@ class Layers:
 
     base: Tree
     cases: tuple[Case, ...]
-    axes: tuple[Axis, ...]
+    axes: tuple[MatrixAxis, ...]
     overrides: tuple[Tree, ...]
 
 
@@ -59,7 +59,7 @@ def read_cases(tree: Tree | None, base: Tree) -> tuple[Case, ...]:
     return tuple(_case(name, overlay) for name, overlay in tree.value.items())
 
 
-def read_axes(tree: Tree | None) -> tuple[Axis, ...]:
+def read_axes(tree: Tree | None) -> tuple[MatrixAxis, ...]:
     """The axes of the `sweep` section. InputError if empty, or on values that are no scalars or twice."""
     if tree is None or tree.value is None:
         return ()
@@ -80,9 +80,9 @@ def read_axes(tree: Tree | None) -> tuple[Axis, ...]:
     return axes
 
 
-def axis_of(key: str, values: Sequence[Tree], key_at: str, layer: int = _SWEEP_LAYER) -> Axis:
+def axis_of(key: str, values: Sequence[Tree], key_at: str, layer: int = _SWEEP_LAYER) -> MatrixAxis:
     """An axis over `values`, each a scalar, for a key that stands at `key_at`."""
-    return Axis(
+    return MatrixAxis(
         key, tuple((value.value, at_layer(overlay_of(key, value, key_at), layer)) for value in values)
     )
 
@@ -112,8 +112,8 @@ def check_count(layers: Layers, repeat: int, where: str) -> None:
 
 def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
     """Every cell and the tree it was made from, cases outermost, in file order. InputError: first mistake."""
-    builder, plains, generator = SpecBuilder(), _Plains(), Generator()
-    drafts: list[tuple[str, dict[str, Any], Tree, CellSpec]] = []
+    builder, generator = SpecBuilder(), Generator()
+    drafts: list[tuple[str, dict[str, Scalar], Tree, CellSpec]] = []
     for case, factors, merged, overlays in _combinations(layers):
         tree = generator.realise(merged)
         try:
@@ -129,11 +129,17 @@ def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
             got = f"{error.got} ({', '.join(label)})" if label else error.got
             raise InputError(error.attempted, error.on, got, error.todo, where=error.where) from None
     shared = any(_wants_napi(spec) for _, _, _, spec in drafts)
+    plains: dict[int, Any] = {}  # of a section that several cells share, once
     out = []
     for case, factors, tree, spec in drafts:
         forced = spec.topology.datapath
         full = replace(spec, napi=shared if forced == "auto" else forced == "napi")
-        out.append((Cell(cell_id(case, factors, full), case, factors, full, plains.of(tree)), tree))
+        sections = [(name, tree.entries[name]) for name in CELL_SECTIONS if name in tree.entries]
+        for _, section in sections:
+            if id(section) not in plains:
+                plains[id(section)] = section.plain()
+        document = {name: plains[id(section)] for name, section in sections}
+        out.append((Cell(cell_id(case, factors, full), case, factors, full, document), tree))
     return out
 
 
@@ -144,7 +150,7 @@ def _wants_napi(spec: CellSpec) -> bool:
     return spec.topology.datapath == "napi" or (spec.topology.datapath == "auto" and spec.needs_napi())
 
 
-def _combinations(layers: Layers) -> Iterator[tuple[str, dict[str, Any], Tree, tuple[Tree, ...]]]:
+def _combinations(layers: Layers) -> Iterator[tuple[str, dict[str, Scalar], Tree, tuple[Tree, ...]]]:
     """(case, factors, merged tree, the overlays that made it)."""
     for case in layers.cases:
         under = merge_cell(layers.base, case.overlay)
@@ -157,11 +163,7 @@ def _combinations(layers: Layers) -> Iterator[tuple[str, dict[str, Any], Tree, t
 
 
 def _places(tree: Tree) -> set[str]:
-    children: tuple[Tree, ...] = ()
-    if isinstance(tree.value, dict):
-        children = tuple(tree.value.values())
-    elif isinstance(tree.value, tuple):
-        children = tree.value
+    children = tree.value if isinstance(tree.value, tuple) else tree.entries.values()
     return {tree.at, tree.key_at}.union(*(_places(child) for child in children))
 
 
@@ -184,7 +186,7 @@ def _case(name: str, tree: Tree) -> Case:
     return Case(name, str(about.value) if about else "", overlay)
 
 
-def _axis(key: str, values: Tree) -> Axis:
+def _axis(key: str, values: Tree) -> MatrixAxis:
     cell_key(key, values.key_at)
     if not isinstance(values.value, tuple) or not values.value:
         got = "the list is empty" if isinstance(values.value, tuple) else f"it is {kind_of(values.value)}"
@@ -200,20 +202,3 @@ def _axis(key: str, values: Tree) -> Axis:
             raise InputError(dotted(("sweep", key)), got=f'"{value.value}" stands here twice', where=value.at)
         seen.add((type(value.value), value.value))
     return axis_of(key, values.value, values.key_at)
-
-
-class _Plains:
-    """Plain data of cells, a section that several cells share made only once."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[Tree, Any]] = {}
-
-    def of(self, tree: Tree) -> dict[str, Any]:
-        """The sections of one cell."""
-        sections = tree.value if isinstance(tree.value, dict) else {}
-        return {name: self._section(sections[name]) for name in CELL_SECTIONS if name in sections}
-
-    def _section(self, tree: Tree) -> Any:
-        if id(tree) not in self._known:
-            self._known[id(tree)] = (tree, tree.plain())
-        return self._known[id(tree)][1]

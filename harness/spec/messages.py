@@ -15,9 +15,11 @@ from harness.units import format_duration, format_size
 
 # A file says the alias alone. Debian's pydantic, in a guest of ours, cannot be told so; it reads checked plans.
 _OLD_PYDANTIC = tuple(int(part) for part in VERSION.split(".")[:2]) < (2, 11)
-_BY_ALIAS: dict[str, Any] = {} if _OLD_PYDANTIC else {"by_alias": True, "by_name": False}
+_BY_ALIAS: Any = {} if _OLD_PYDANTIC else {"by_alias": True, "by_name": False}
 
 Path = tuple[str | int, ...]
+# A JSON schema, or a part of one.
+JsonSchema = dict[str, Any]
 
 _BOUNDS = {
     "greater_than": ("gt", "must be more than"),
@@ -25,7 +27,7 @@ _BOUNDS = {
     "less_than": ("lt", "must be less than"),
     "less_than_equal": ("le", "must be at most"),
 }
-_WANTED = {
+_EXPECTED = {
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -37,13 +39,13 @@ _WANTED = {
 }
 
 
-def did_you_mean(word: str, known: Iterable[str], what: str = "known") -> str:
+def did_you_mean(word: str, known: Iterable[str], about: str = "known") -> str:
     """What to do about an unknown word: the nearest known one, and all of them if they are few."""
     names = [str(name) for name in known]
     near = difflib.get_close_matches(word, names, 1, 0.6)
     shown = ", ".join(names[:24]) + (", ..." if len(names) > 24 else "")
     return (f'did you mean "{near[0]}"? ' if near else "") + (
-        f"{what}: {shown}" if names else f"{what}: none"
+        f"{about}: {shown}" if names else f"{about}: none"
     )
 
 
@@ -82,13 +84,13 @@ def validate(adapter: TypeAdapter[Any], tree: Tree, path: Path = ()) -> Any:
         raise _translated((unknown or details)[0], adapter.json_schema(), tree, path) from None
 
 
-def _translated(detail: Any, schema: dict[str, Any], tree: Tree, prefix: Path) -> InputError:
+def _translated(detail: Any, schema: JsonSchema, tree: Tree, prefix: Path) -> InputError:
     loc = tuple(part for part in detail["loc"] if part != "[key]")
-    node, found, rest = _nearest(tree, loc)
-    kind, path = detail["type"], prefix + found
+    node, inside, rest = _nearest(tree, loc)
+    kind, path = detail["type"], prefix + inside
     tags = frozenset(str(part) for part in loc)
     if kind == "extra_forbidden":
-        known = sorted(_keys(schema, found[:-1], tags))
+        known = sorted(_keys(schema, inside[:-1], tags))
         where = dotted(path[:-1]) or "the file"
         return InputError(
             f'unknown key "{str(path[-1])[:40]}" in {where}',
@@ -101,16 +103,16 @@ def _translated(detail: Any, schema: dict[str, Any], tree: Tree, prefix: Path) -
         )
     if kind == "missing":
         missing = rest[-1] if rest else ""
-        what = f'the key "{missing}" is missing' if isinstance(missing, str) else "too few entries"
-        return InputError(dotted(path) or "the file", got=what, where=node.key_at)
-    got, todo = _explained(detail, node, _schemas(schema, found, tags))
+        got = f'the key "{missing}" is missing' if isinstance(missing, str) else "too few entries"
+        return InputError(dotted(path) or "the file", got=got, where=node.key_at)
+    got, todo = _explained(detail, node, _schemas(schema, inside, tags))
     is_key = "[key]" in detail["loc"]
     return InputError(
         dotted(path) or "the file", got=got, todo=todo, where=node.key_at if is_key else place(node)
     )
 
 
-def _explained(detail: Any, node: Tree, schemas: list[dict[str, Any]]) -> tuple[str, str]:
+def _explained(detail: Any, node: Tree, schemas: list[JsonSchema]) -> tuple[str, str]:
     """(what was found, what to do) for an error about one value."""
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "value_error":
@@ -124,28 +126,20 @@ def _explained(detail: Any, node: Tree, schemas: list[dict[str, Any]]) -> tuple[
         return f"{_shown(node)} is out of range", f"it {words} {_bound(context[bound], schemas)}"
     if kind == "too_short" and not context["actual_length"]:
         return "it is empty", f"expected at least {context['min_length']}"
-    if kind == "too_short":
-        return (
-            f"{kind_of(node.value)} of {context['actual_length']}",
-            f"expected at least {context['min_length']}",
-        )
-    if kind == "too_long":
-        return (
-            f"{kind_of(node.value)} of {context['actual_length']}",
-            f"expected at most {context['max_length']}",
-        )
-    wanted = _WANTED.get(kind.split("_")[0])
-    if wanted:
-        quote = (
-            f': quote it, "{node.value}"' if wanted == "text" and isinstance(node.value, int | float) else ""
-        )
-        return f"{_shown(node)} is not {wanted}{quote}", ""
+    if kind in ("too_short", "too_long"):
+        bound = f"least {context['min_length']}" if kind == "too_short" else f"most {context['max_length']}"
+        return f"{kind_of(node.value)} of {context['actual_length']}", f"expected at {bound}"
+    expected = _EXPECTED.get(kind.split("_")[0])
+    if expected:
+        number = isinstance(node.value, int | float)
+        quote = f': quote it, "{node.value}"' if expected == "text" and number else ""
+        return f"{_shown(node)} is not {expected}{quote}", ""
     return str(detail["msg"]).lower(), ""
 
 
 def _nearest(tree: Tree, path: Path) -> tuple[Tree, Path, Path]:
     """(value, its path, what was left of `path`); a union's tag, no key of the file, is stepped over."""
-    found: list[str | int] = []
+    inside: list[str | int] = []
     rest: list[str | int] = []
     for part in path:
         child = tree.child(part)
@@ -153,15 +147,15 @@ def _nearest(tree: Tree, path: Path) -> tuple[Tree, Path, Path]:
             rest.append(part)
         else:
             tree, rest = child, []
-            found.append(part)
-    return tree, tuple(found), tuple(rest)
+            inside.append(part)
+    return tree, tuple(inside), tuple(rest)
 
 
-def _schemas(root: dict[str, Any], path: Path, tags: frozenset[str]) -> list[dict[str, Any]]:
+def _schemas(root: JsonSchema, path: Path, tags: frozenset[str]) -> list[JsonSchema]:
     """Every JSON schema that a value at `path` may have to meet; `tags` choose where a key says which."""
     current = _unfolded(root, root, tags)
     for part in path:
-        following: list[dict[str, Any]] = []
+        following: list[JsonSchema] = []
         for schema in current:
             child = schema.get("properties", {}).get(part) if isinstance(part, str) else schema.get("items")
             if child is None and isinstance(part, str):
@@ -174,7 +168,7 @@ def _schemas(root: dict[str, Any], path: Path, tags: frozenset[str]) -> list[dic
     return current
 
 
-def _unfolded(root: dict[str, Any], schema: dict[str, Any], tags: frozenset[str]) -> list[dict[str, Any]]:
+def _unfolded(root: JsonSchema, schema: JsonSchema, tags: frozenset[str]) -> list[JsonSchema]:
     """A schema and, through references and alternatives, all it stands for."""
     out = [schema]
     if "$ref" in schema:
@@ -186,11 +180,11 @@ def _unfolded(root: dict[str, Any], schema: dict[str, Any], tags: frozenset[str]
     return out
 
 
-def _keys(root: dict[str, Any], path: Path, tags: frozenset[str]) -> set[str]:
+def _keys(root: JsonSchema, path: Path, tags: frozenset[str]) -> set[str]:
     return {key for schema in _schemas(root, path, tags) for key in schema.get("properties", {})}
 
 
-def _bound(number: Any, schemas: list[dict[str, Any]]) -> str:
+def _bound(number: Any, schemas: list[JsonSchema]) -> str:
     quantities = {schema.get("x-quantity") for schema in schemas}
     if "duration" in quantities:
         return format_duration(int(number))

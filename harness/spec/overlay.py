@@ -31,13 +31,12 @@ def merge(base: Tree | None, over: Tree) -> Tree:
 
 def merge_cell(base: Tree, over: Tree) -> Tree:
     """merge() for a whole cell: `settings."*"` of a later layer reaches nodes that an earlier one names."""
-    star = _child(_child(over, "settings"), "*")
-    nodes = _child(base, "settings")
-    if star and isinstance(star.value, dict) and nodes and isinstance(nodes.value, dict):
+    star, nodes = find(over, ["settings", "*"]), base.child("settings")
+    if star is not None and star.entries and nodes is not None and nodes.entries:
         reached: dict[str, Tree] = {}
-        for name, node in nodes.value.items():
+        for name, node in nodes.entries.items():
             if name != "*" and isinstance(node.value, dict):
-                shared = {knob: star.value[knob] for knob in node.value if knob in star.value}
+                shared = {knob: star.entries[knob] for knob in node.entries if knob in star.entries}
                 reached[name] = replace(star, value=shared, whole=False)
         layer = replace(nodes, value=reached)
         base = merge(base, Tree({"settings": layer}, over.at, over.key_at))
@@ -81,10 +80,6 @@ def find(tree: Tree, parts: list[str]) -> Tree | None:
             return None
         current = current.child(int(part) if isinstance(current.value, tuple) and part.isdigit() else part)
     return current
-
-
-def _child(tree: Tree | None, key: str) -> Tree | None:
-    return tree.child(key) if tree is not None else None
 
 
 def _merge_entries(base: Tree, changes: dict[str, Tree]) -> tuple[Tree, ...]:

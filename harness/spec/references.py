@@ -21,9 +21,9 @@ def with_topology(section: Tree, experiment: Path) -> Tree:
     the file, in ../topologies/ above it, and beside the file. InputError if there is no such YAML mapping.
     """
     named = section.child("topology")
-    if named is None or not isinstance(named.value, str) or not isinstance(section.value, dict):
+    if named is None or not isinstance(named.value, str):
         return section
-    return replace(section, value=section.value | {"topology": topology_named(named, experiment)})
+    return section.updated({"topology": topology_named(named, experiment)})
 
 
 def topology_named(named: Tree, experiment: Path) -> Tree:

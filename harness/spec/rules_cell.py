@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from harness.knobs import KNOBS
-from harness.knobs.base import KnobModel
+from pydantic import BaseModel
+
+from harness.knobs import KNOBS, Knob
+from harness.knobs.cgroup import Cgroup
 from harness.spec.messages import Path, did_you_mean, dotted, problem
 from harness.spec.rules_topology import path_between
 from harness.spec.topology import Topology
@@ -17,7 +18,7 @@ from harness.workloads import Contention, Workload
 
 ALL_NODES = "*"
 _PERIOD_NS = 100_000_000  # the cgroup knob's
-Settings = dict[str, dict[str, KnobModel]]
+Settings = dict[str, dict[str, Knob]]
 
 
 def check_workload(workload: Workload, topology: Topology, tree: Tree, path: Path = ("workload",)) -> None:
@@ -57,9 +58,9 @@ def check_measured(workloads: Mapping[Path, Workload], tree: Tree) -> Path:
 
 def check_contention(contention: Contention, topology: Topology, tree: Tree) -> None:
     """InputError unless `on` is a CPU list or the cpus of a node that declares some."""
-    node, dot, what = contention.on.rpartition(".")
+    node, dot, key = contention.on.rpartition(".")
     form = 'expected NODE.cpus, or a CPU list such as "0-3,8"'
-    if dot and what == "cpus":
+    if dot and key == "cpus":
         if node not in topology.nodes:
             known = did_you_mean(node, topology.nodes, "nodes")
             raise problem(tree, ("contention", "on"), f'there is no node "{node}"', known)
@@ -89,11 +90,13 @@ def check_contention(contention: Contention, topology: Topology, tree: Tree) -> 
 
 def contention_cpus(contention: Contention, topology: Topology) -> tuple[int, ...]:
     """The CPUs that a checked contention means."""
-    node, _, what = contention.on.rpartition(".")
-    return (topology.nodes[node].cpus or ()) if what == "cpus" else parse_cpus(contention.on)
+    node, _, key = contention.on.rpartition(".")
+    return (topology.nodes[node].cpus or ()) if key == "cpus" else parse_cpus(contention.on)
 
 
-def expand_settings(raw: dict[str, Any], topology: Topology, actors: tuple[str, ...], tree: Tree) -> Settings:
+def expand_settings(
+    raw: Mapping[str, BaseModel | None], topology: Topology, actors: tuple[str, ...], tree: Tree
+) -> Settings:
     """Node to knobs, in the registry's order: "*" reaches every node where the knob makes sense.
 
     actors: the nodes with a process of a workload. What a node says itself wins; knobs of the whole host stay
@@ -105,7 +108,7 @@ def expand_settings(raw: dict[str, Any], topology: Topology, actors: tuple[str, 
             raise problem(tree, ("settings", node), f'there is no node "{node}"', known, key=True)
     settings: Settings = {}
     for node in (*topology.nodes, ALL_NODES):
-        knobs: dict[str, KnobModel] = {}
+        knobs: dict[str, Knob] = {}
         for name, knob in KNOBS.items():
             own = raw.get(node)
             if node != ALL_NODES and own is not None and getattr(own, name) is not None:
@@ -125,7 +128,7 @@ def with_cpu_shares(settings: Settings, topology: Topology, actors: tuple[str, .
         share = topology.nodes[node].cpu_share
         if share is not None and "cgroup" not in out.get(node, {}):
             quota_ns = max(1_000_000, round(share * (os.cpu_count() or 1) * _PERIOD_NS))
-            quota = KNOBS["cgroup"].Model.model_validate({"quota": f"{quota_ns}ns"})
+            quota = Cgroup.model_validate({"quota": f"{quota_ns}ns"})
             out[node] = out.get(node, {}) | {"cgroup": quota}
     return out
 
@@ -149,7 +152,9 @@ def cpu_lists(
                 yield ("settings", node_name, knob, "cpus"), cpus
 
 
-def _setting(raw: dict[str, Any], node: str, name: str, actors: tuple[str, ...]) -> KnobModel | None:
+def _setting(
+    raw: Mapping[str, BaseModel | None], node: str, name: str, actors: tuple[str, ...]
+) -> Knob | None:
     """What holds on `node` for one knob. A node's own `null` takes back what "*" says."""
     own, shared = raw.get(node), raw.get(ALL_NODES)
     if own is not None and name in own.model_fields_set:

@@ -46,34 +46,35 @@ def _check_emulated(topology: Topology, tree: Tree) -> None:
 
 def segments(topology: Topology) -> dict[str, str]:
     """Every switch to the name of its segment: the first of the switches that links between switches join."""
+    return _joined(topology)[0]
+
+
+def _joined(topology: Topology) -> tuple[dict[str, str], list[int]]:
+    """(switch to the name of its segment, the links between switches that close a loop)."""
     leader = {name: name for name, node in topology.nodes.items() if node.switch}
-    for link in topology.links:
-        first, second = link.between
-        if first in leader and second in leader:
-            one, other = find(leader, first), find(leader, second)
-            leader[other] = one
-    return {name: find(leader, name) for name in leader}
 
+    def leader_of(name: str) -> str:
+        while leader[name] != name:
+            leader[name] = leader[leader[name]]  # the way there is shorter next time
+            name = leader[name]
+        return name
 
-def find(leader: dict[str, str], name: str) -> str:
-    """The one who speaks for `name` in a forest of followers, the way there made shorter."""
-    while leader[name] != name:
-        leader[name] = leader[leader[name]]
-        name = leader[name]
-    return name
+    closing = []
+    for index, link in enumerate(topology.links):
+        if leader.keys() >= set(link.between):
+            first, second = map(leader_of, link.between)
+            if first == second:
+                closing.append(index)
+            leader[second] = first
+    return {name: leader_of(name) for name in leader}, closing
 
 
 def _check_loops(topology: Topology, tree: Tree) -> None:
-    leader = {name: name for name, node in topology.nodes.items() if node.switch}
-    for index, link in enumerate(topology.links):
-        first, second = link.between
-        if first in leader and second in leader:
-            one, other = find(leader, first), find(leader, second)
-            if one == other:
-                got = f"{first}-{second} closes a loop of bridges: packets would circle for ever"
-                todo = "set switching: route (all shortest paths carry traffic), or stp: on (one tree does)"
-                raise problem(tree, ("topology", "links", index), got, todo)
-            leader[other] = one
+    for index in _joined(topology)[1]:
+        first, second = topology.links[index].between
+        got = f"{first}-{second} closes a loop of bridges: packets would circle for ever"
+        todo = "set switching: route (all shortest paths carry traffic), or stp: on (one tree does)"
+        raise problem(tree, ("topology", "links", index), got, todo)
 
 
 def _check_devices(topology: Topology, tree: Tree) -> None:

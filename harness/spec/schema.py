@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field, create_model
 
 from harness.spec.experiment import CELL_SECTIONS, NAME_PATTERN, REQUIRED_SECTIONS, SECTION_TYPES, Header
+from harness.spec.messages import JsonSchema
 from harness.units import format_duration, format_on_off, format_percent, format_size
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,7 +31,7 @@ _ABOUT = {
 }
 
 
-def schema() -> dict[str, Any]:
+def schema() -> JsonSchema:
     """JSON schema (2020-12) of an experiment file; "x-quantity", our addition, names the kind of a value."""
     fields: dict[str, Any] = {}
     for name in CELL_SECTIONS:
@@ -72,7 +73,7 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _case(sections: dict[str, Any]) -> dict[str, Any]:
+def _case(sections: JsonSchema) -> JsonSchema:
     return {
         "description": "What one case changes; laid over the sections of the file, mappings key by key.",
         "type": ["object", "null"],
@@ -103,7 +104,7 @@ def _tidy(node: Any) -> None:
         del node["default"]
 
 
-def _overlay(model: dict[str, Any]) -> dict[str, Any]:
+def _overlay(model: JsonSchema) -> JsonSchema:
     """A schema of changes: nothing is required, and entries of a list can be changed by their number."""
 
     def changed(node: Any) -> Any:
@@ -126,5 +127,5 @@ def _overlay(model: dict[str, Any]) -> dict[str, Any]:
             return {"anyOf": [out, entry]}
         return out
 
-    result: dict[str, Any] = changed(copy.deepcopy(model))
+    result: JsonSchema = changed(copy.deepcopy(model))
     return result

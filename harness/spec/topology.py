@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +15,7 @@ from pydantic import (
     model_serializer,
 )
 
+from harness.spec.links import LINK_KINDS, LinkKind
 from harness.units import Count, CpuSet, DurationNs, OnOff, RateBps, Share, SizeBytes
 
 _NODE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"
@@ -84,6 +85,10 @@ NodeName = Annotated[str, AfterValidator(_node_name), Field(json_schema_extra={"
 InterfaceAddress = Annotated[
     str, AfterValidator(_interface_address), Field(json_schema_extra={"examples": ["10.1.0.1/24"]})
 ]
+if TYPE_CHECKING:
+    NicName = str
+else:
+    NicName = Literal[tuple(LINK_KINDS)]
 
 
 class Section(BaseModel):
@@ -92,18 +97,18 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
-class Sparing(Section):
-    """A section that leaves out of its plain form, where they are at their defaults, the keys that came later.
+class StableSection(Section):
+    """A section whose plain form omits the keys that were added later while they have their defaults.
 
-    So a file that uses none of them means what it meant: its cells keep their names.
+    A file that uses none of them keeps the ids of its cells, and so its results.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset()
+    added_later: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         plain: dict[str, Any] = handler(self)
-        for name in self.later:
+        for name in self.added_later:
             if getattr(self, name) == type(self).model_fields[name].default:
                 plain.pop(name, None)
         return plain
@@ -121,10 +126,10 @@ class Qdisc(Section):
     )
 
 
-class Shape(Sparing):
+class Shape(StableSection):
     """What happens to packets in one direction of a link. An empty shape is an unshaped direction."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("red", "limit"))
+    added_later: ClassVar[frozenset[str]] = frozenset(("red", "limit"))
 
     rate_bps: RateBps | None = Field(None, alias="rate", description="bandwidth limit")
     burst_bytes: SizeBytes | None = Field(
@@ -159,10 +164,10 @@ class Shape(Sparing):
         return any((self.delay_ns, self.jitter_ns, self.loss, self.duplicate, self.reorder))
 
 
-class Node(Sparing):
+class Node(StableSection):
     """One network namespace."""
 
-    later: ClassVar[frozenset[str]] = frozenset(
+    added_later: ClassVar[frozenset[str]] = frozenset(
         ("switch", "priority", "default_route", "routes", "cpu_share", "host", "interface")
     )
 
@@ -191,10 +196,10 @@ class Node(Sparing):
     )
 
 
-class Link(Sparing):
+class Link(StableSection):
     """One veth pair, or pair of emulated NICs, between two nodes."""
 
-    later: ClassVar[frozenset[str]] = frozenset(("devices", "macs", "ports"))
+    added_later: ClassVar[frozenset[str]] = frozenset(("devices", "macs", "ports", "nic"))
 
     between: tuple[NodeName, NodeName] = Field(description="the two nodes; the first is end 0")
     addresses: tuple[InterfaceAddress | None, InterfaceAddress | None] | None = Field(
@@ -214,7 +219,7 @@ class Link(Sparing):
     )
     mtu: Count | None = Field(None, ge=68, le=65535, description="bytes; the kernel's 1500 if absent")
     queues: Count = Field(1, ge=1, le=256, description="receive and transmit queues of each end")
-    nic: Literal["veth", "e1000e", "igb", "virtio-net", "vmxnet3"] = Field(
+    nic: NicName = Field(
         "veth", description="veth, or a pair of emulated NICs back to back (only in `pollbench vm run`)"
     )
     shape: Shape | None = Field(None, description="shaping of both directions")
@@ -228,6 +233,11 @@ class Link(Sparing):
         alias="reverse",
         description="second node to first; replaces shape",
     )
+
+    @property
+    def kind(self) -> LinkKind:
+        """What its `nic` stands for."""
+        return LINK_KINDS[self.nic]
 
     @property
     def forward(self) -> Shape | None:
@@ -260,10 +270,10 @@ class Emulator(Section):
     )
 
 
-class Topology(Sparing):
+class Topology(StableSection):
     """Namespaces and the links between them."""
 
-    later: ClassVar[frozenset[str]] = frozenset(
+    added_later: ClassVar[frozenset[str]] = frozenset(
         ("switching", "stp", "engine", "mininet", "mininet_from", "args", "emulator", "cpus")
     )
 
@@ -326,7 +336,7 @@ class Topology(Sparing):
 
     def needs_guest(self) -> bool:
         """Are there links that only a guest of `pollbench vm run` has?"""
-        return any(link.nic != "veth" for link in self.links)
+        return any(link.kind.needs_guest for link in self.links)
 
     def forwards(self, node: str) -> bool:
         """Whether `node` passes packets on between its links."""

@@ -22,6 +22,8 @@ MAX_DEPTH = 40
 MAX_VALUES = 50_000
 
 Scalar = str | int | float | bool | None
+# A mapping as YAML and JSON have it, of whatever depth its file gives it.
+Document = dict[str, Any]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = "tag:yaml.org,2002:"
@@ -60,6 +62,15 @@ class Tree:
         if isinstance(self.value, tuple):
             return [child.plain() for child in self.value]
         return self.value
+
+    @property
+    def entries(self) -> dict[str, Tree]:
+        """The entries of a mapping; none of anything else."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    def updated(self, entries: dict[str, Tree]) -> Tree:
+        """A mapping with these entries added, or in the place of those it has."""
+        return replace(self, value=self.entries | entries)
 
     def child(self, key: str | int) -> Tree | None:
         """The entry of a mapping or list, or None."""
@@ -152,9 +163,9 @@ def _decode(data: bytes, name: str) -> str:
     return text
 
 
-def _refuse_byte(data: bytes, offset: int, what: str, name: str) -> str:
+def _refuse_byte(data: bytes, offset: int, problem: str, name: str) -> str:
     before = data[:offset].split(b"\n")
-    raise _bad(f"{name}:{len(before)}:{len(before[-1]) + 1}", what, "expected a YAML file in UTF-8")
+    raise _bad(f"{name}:{len(before)}:{len(before[-1]) + 1}", problem, "expected a YAML file in UTF-8")
 
 
 @dataclass(slots=True)
@@ -312,9 +323,9 @@ def _tag_name(tag: str) -> str:
 
 def _syntax(error: yaml.MarkedYAMLError, mark: Any, text: str) -> tuple[str, str]:
     """(what is wrong, what to do) of a file that is no YAML."""
-    what = ", ".join(filter(None, (error.context, error.problem)))
-    if mark is None or "cannot start any token" not in what:
-        return f"not YAML: {what}", ""
+    problem = ", ".join(filter(None, (error.context, error.problem)))
+    if mark is None or "cannot start any token" not in problem:
+        return f"not YAML: {problem}", ""
     character = text[mark.index : mark.index + 1]
     if character == "\t":
         return "not YAML: a tab", "indent with spaces"
@@ -325,8 +336,8 @@ def _place(name: str, mark: Any) -> str:
     return f"{name}:{mark.line + 1}:{mark.column + 1}"
 
 
-def _bad(where: str, what: str, todo: str = "") -> InputError:
-    return InputError(what, todo=todo, where=where)
+def _bad(where: str, problem: str, todo: str = "") -> InputError:
+    return InputError(problem, todo=todo, where=where)
 
 
 def _unreadable(path: Path, why: str, todo: str = "") -> InputError:

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.errors import InputError, MissingError, PollbenchError
+from harness.errors import InputError
 from harness.kernel import netns
 from harness.kernel.journal import Journal
 from harness.spec.topology import Topology
 from harness.testbed.emulated import check_shaping, emulated, observed
 from harness.testbed.limits import room_for
+from harness.testbed.namespaces import explained, namespace, namespace_name
 from harness.testbed.wiring import Wiring
 from harness.topology.layout import Layout, PortLayout, plan_layout
-
-
-@dataclass(frozen=True)
-class Port:
-    """One end of a link. direction: what the file calls the traffic it sends, "forward" or "reverse".
-
-    address: "" where it has none (of a switch). nic: the model of an emulated NIC.
-    """
-
-    device: str
-    ifindex: int
-    address: str
-    prefix: int
-    peer_node: str
-    peer_device: str
-    link: int
-    direction: str
-    nic: str = "veth"
 
 
 @dataclass(frozen=True)
@@ -45,7 +26,7 @@ class NodeHandle:
     netns: str
     netns_path: str
     fd: int
-    ports: tuple[Port, ...]
+    ports: tuple[PortLayout, ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +65,9 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
         else:
             fds = {name: stack.enter_context(namespace(name, journal)) for name in topology.nodes}
             qdiscs = _by_netlink(layout, fds, napi)
-        nodes = {name: _handle(name, fds[name], layout, journal.token) for name in topology.nodes}
+        nodes = {
+            name: node_handle(name, journal.token, fds[name], layout.ports[name]) for name in topology.nodes
+        }
         yield Testbed(journal.token, nodes, layout, napi, qdiscs)
 
 
@@ -131,57 +114,7 @@ def _by_mininet(
         return layout, fds, check_shaping(layout, fds)
 
 
-@contextlib.contextmanager
-def namespace(node: str, journal: Journal) -> Iterator[int]:
-    """A named namespace for the block; its descriptor."""
-    name = namespace_name(journal.token, node)
-    number = journal.note("netns", name=name)
-    with explained():
-        fd = netns.create(name)
-    try:
-        yield fd
-    finally:
-        # First our own hold on it, then the name: with that, and no process inside, the kernel frees it.
-        os.close(fd)
-        netns.remove(name)
-        journal.done(number)
-
-
-def namespace_name(token: str, node: str) -> str:
-    """The name of a node's namespace in `ip netns`."""
-    return f"pb-{token}-{node}"
-
-
-def _handle(node: str, fd: int, layout: Layout, token: str) -> NodeHandle:
+def node_handle(node: str, token: str, fd: int, ports: tuple[PortLayout, ...]) -> NodeHandle:
+    """The handle of a node whose namespace has been made."""
     name = namespace_name(token, node)
-    wanted = layout.topology.links
-    ports = tuple(_port(port, layout.peer(port), wanted[port.link].nic) for port in layout.ports[node])
     return NodeHandle(node, name, netns.path_of(name), fd, ports)
-
-
-def _port(port: PortLayout, peer: PortLayout, nic: str) -> Port:
-    return Port(
-        device=port.device,
-        ifindex=port.ifindex,
-        address=str(port.interface.ip) if port.addressed else "",
-        prefix=port.interface.network.prefixlen if port.addressed else 0,
-        peer_node=peer.node,
-        peer_device=peer.device,
-        link=port.link,
-        direction=("forward", "reverse")[port.end],
-        nic=nic,
-    )
-
-
-@contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """A kernel's refusal as one of our errors."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.EPERM, errno.EACCES):
-            raise MissingError(
-                "build the testbed", got=str(error), todo="run it as root: put sudo before it"
-            ) from error
-        todo = "raise the limit: ulimit -n 65536" if error.errno == errno.EMFILE else ""
-        raise PollbenchError("build the testbed", got=str(error), todo=todo) from error

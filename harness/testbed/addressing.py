@@ -1,4 +1,4 @@
-"""What a node of a testbed is told at layer 3: addresses, neighbours, routes, and its namespace's settings."""
+"""The layer-3 configuration of a node: addresses, neighbours, routes, and sysctls of its namespace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HASH_SEED = "net.ipv4.fib_multipath_hash_seed"
 
 
 def sysctls(layout: Layout, node: str) -> Iterator[tuple[str, int]]:
-    """What a new namespace would else copy from the host (Docker hosts forward, some filter)."""
+    """Sysctls to set, name and value: a new namespace copies the host's (with Docker it forwards, some filter)."""
     if layout.topology.is_switch(node):
         yield "net.ipv6.conf.default.disable_ipv6", 1
         if layout.routed():
@@ -46,7 +46,7 @@ def sysctls(layout: Layout, node: str) -> Iterator[tuple[str, int]]:
 
 
 def requests(layout: Layout, node: str) -> Iterator[Request]:
-    """Addresses first, then who is known for good, then routes: each wants what comes before it."""
+    """Addresses first, then static neighbours, then routes: each needs those before it."""
     if layout.topology.is_switch(node):
         if layout.routed():
             yield from _of_fabric(layout, node)
@@ -63,7 +63,7 @@ def requests(layout: Layout, node: str) -> Iterator[Request]:
             continue
         if port.addressed:
             yield links.new_address(port.ifindex, port.interface)
-        # Known for good: no first packet waits for ARP, and no entry is checked again while we measure.
+        # Permanent: no first packet waits for ARP, and no entry is checked again while we measure.
         for peer in layout.neighbours(port):
             yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
     if uplinks:

@@ -22,7 +22,7 @@ _PATIENCE_S, _PAUSE_S = 30.0, 0.02
 
 @contextlib.contextmanager
 def controller_running(
-    wanted: Controller,
+    controller: Controller,
     launcher: Sequence[str],
     environment: Mapping[str, str],
     netns_fd: int,
@@ -33,22 +33,24 @@ def controller_running(
     launcher: the command that starts a program in the namespace `netns_fd`. Raises MissingError where there is no such
     program, PollbenchError when it ends, or does not listen.
     """
-    command = shlex.split(wanted.command)
+    command = shlex.split(controller.command)
     if shutil.which(command[0], path=environment.get("PATH")) is None:
         todo = "install it, or name its path; Open vSwitch's own: apt install openvswitch-testcontroller"
         raise MissingError("start the controller", got=f"there is no program {command[0]}", todo=todo)
     with (
-        tempfile.TemporaryFile() as said,
-        daemon([*launcher, *command], environment, journal, said) as process,
+        tempfile.TemporaryFile() as printed,
+        daemon([*launcher, *command], environment, journal, printed) as process,
     ):
         deadline = time.monotonic() + _PATIENCE_S
-        while not _listens(netns_fd, wanted.port):
+        while not _listens(netns_fd, controller.port):
             if process.poll() is not None:
-                raise _useless(wanted, f"it ended with status {process.returncode}", said)
+                raise _useless(controller, f"it ended with status {process.returncode}", printed)
             if time.monotonic() > deadline:
-                raise _useless(wanted, f"nothing listens on port {wanted.port} after {_PATIENCE_S:g} s", said)
+                raise _useless(
+                    controller, f"nothing listens on port {controller.port} after {_PATIENCE_S:g} s", printed
+                )
             time.sleep(_PAUSE_S)
-        yield f"127.0.0.1:{wanted.port}"
+        yield f"127.0.0.1:{controller.port}"
 
 
 def _listens(netns_fd: int, port: int) -> bool:
@@ -56,7 +58,7 @@ def _listens(netns_fd: int, port: int) -> bool:
         return trying.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _useless(wanted: Controller, got: str, said: IO[bytes]) -> PollbenchError:
-    said.seek(0)
-    last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-    return PollbenchError("start the controller", on=wanted.command, got=": ".join([got, *last])[:400])
+def _useless(controller: Controller, got: str, printed: IO[bytes]) -> PollbenchError:
+    printed.seek(0)
+    last = printed.read().decode(errors="replace").strip().splitlines()[-1:]
+    return PollbenchError("start the controller", on=controller.command, got=": ".join([got, *last])[:400])

@@ -9,7 +9,7 @@ import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.errors import InputError, PollbenchError
 from harness.kernel.journal import STATE_DIR, Journal
@@ -20,19 +20,22 @@ _PREFIX, _SUFFIX = "up-", ".json"
 _PATIENCE_S = 60.0
 
 
-class Held(NamedTuple):
-    """A testbed held open. nodes: node to the path of its namespace; token: what bears its name on this host."""
+class DetachedTestbed(NamedTuple):
+    """A testbed held open by process `pid`, which began at `started` (clock ticks after boot).
+
+    file: what it was made from; nodes: node to the path of its namespace; token: what bears its name on this host.
+    """
 
     name: str
     pid: int
     started: int
-    what: str
+    file: str
     nodes: dict[str, str]
     token: str
 
 
 @contextlib.contextmanager
-def announced(testbed: Testbed, name: str, what: str, journal: Journal) -> Iterator[None]:
+def announced(testbed: Testbed, name: str, file: str, journal: Journal) -> Iterator[None]:
     """Make the testbed known by `name` for the length of the block. Raises InputError where the name is taken."""
     path = _path(name)
     if any(held.name == name for held in all_held()):
@@ -40,7 +43,7 @@ def announced(testbed: Testbed, name: str, what: str, journal: Journal) -> Itera
         raise InputError("hold a testbed open", on=name, got="there is one of this name", todo=todo)
     number = journal.note("file", path=str(path))
     nodes = {node: handle.netns_path for node, handle in testbed.nodes.items()}
-    held = Held(name, os.getpid(), start_ticks(os.getpid()), what, nodes, testbed.token)
+    held = DetachedTestbed(name, os.getpid(), start_ticks(os.getpid()), file, nodes, testbed.token)
     path.write_text(json.dumps(held._asdict()))
     try:
         yield
@@ -53,32 +56,31 @@ def _path(name: str) -> Path:
     return STATE_DIR / f"{_PREFIX}{name}{_SUFFIX}"
 
 
-def all_held() -> list[Held]:
+def all_held() -> list[DetachedTestbed]:
     """Every testbed whose holder lives, by name."""
-    found = []
+    testbeds = []
     for path in sorted(STATE_DIR.glob(f"{_PREFIX}*{_SUFFIX}")):
         try:
-            data: dict[str, Any] = json.loads(path.read_text())
-            held = Held(**data)
+            held = DetachedTestbed(**json.loads(path.read_text()))
             alive = held.started and start_ticks(held.pid) == held.started
         except (OSError, ValueError, TypeError):
             continue
         if alive:
-            found.append(held)
-    return found
+            testbeds.append(held)
+    return testbeds
 
 
-def chosen(name: str | None) -> Held:
+def chosen(name: str | None) -> DetachedTestbed:
     """The testbed of this name, or the only one. Raises InputError."""
-    found = all_held()
-    names = ", ".join(held.name for held in found) or "none"
-    if name is None and len(found) == 1:
-        return found[0]
+    testbeds = all_held()
+    names = ", ".join(held.name for held in testbeds) or "none"
+    if name is None and len(testbeds) == 1:
+        return testbeds[0]
     if name is None:
-        got = "no testbed is held open" if not found else "several testbeds are held open"
-        todo = "type: sudo pollbench up FILE" if not found else f"name one: {names}"
+        got = "several testbeds are held open" if testbeds else "no testbed is held open"
+        todo = f"name one: {names}" if testbeds else "type: sudo pollbench up FILE"
         raise InputError("find the testbed", got=got, todo=todo)
-    for held in found:
+    for held in testbeds:
         if held.name == name:
             return held
     raise InputError(
@@ -86,7 +88,7 @@ def chosen(name: str | None) -> Held:
     )
 
 
-def end(held: Held) -> None:
+def end(held: DetachedTestbed) -> None:
     """Have its holder take it down, and wait until it has. Raises PollbenchError if it does not."""
     try:
         fd = os.pidfd_open(held.pid)

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import IO, Any
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import netns
@@ -23,9 +23,11 @@ from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
 from harness.kernel.rtnl import missing_reason, missing_remedy, qdisc_dump
+from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
 from harness.mininet.load import child_environment, load_graph
-from harness.spec.topology import Controller, Emulator, Topology
+from harness.spec.topology import Controller, Emulator
 from harness.testbed.controller import controller_running
+from harness.testbed.namespaces import namespace, namespace_name
 from harness.testbed.openvswitch import open_vswitch
 from harness.topology.layout import Layout, PortLayout
 
@@ -37,6 +39,8 @@ _PROGRAMS = {
     "ethtool": "ethtool",
     "tc": "iproute2",
 }
+# What stands for a node in the name of the namespace that all switches share.
+_ROOT = ".mininet"
 # How long switches may take to find their controller; one that the user will start by hand is not waited for long.
 _CONNECT_S, _CONNECT_REMOTE_S = 20.0, 2.0
 _STOP_S, _STOP_PER_NODE_S = 30.0, 0.2
@@ -52,34 +56,38 @@ def emulated(layout: Layout, journal: Journal) -> Iterator[dict[str, int]]:
     topology = layout.topology
     emulator = topology.emulator or Emulator()
     missing_programs(emulator)
-    open_flow = emulator.switch.startswith("OVS") or _names_open_vswitch(topology)
+    source = TopoRequest.of(*topology.source(), topology.args)
     with contextlib.ExitStack() as stack:
-        name = f"pb-{journal.token}-.mininet"
-        root = stack.enter_context(_own_namespace(name, journal))
-        launcher = ["ip", "netns", "exec", name]
+        root = stack.enter_context(namespace(_ROOT, journal))
+        with in_netns(root), NetlinkSocket() as sock:
+            sock.batch([link_up(LOOPBACK_IFINDEX, "lo")])
+        launcher = ["ip", "netns", "exec", namespace_name(journal.token, _ROOT)]
         environment = child_environment()
+        open_flow = emulator.switch.startswith("OVS") or _names_open_vswitch(source)
         if open_flow:
             environment |= stack.enter_context(open_vswitch(launcher, journal))
-        wanted = emulator.controller
-        if isinstance(wanted, Controller):
-            running = controller_running(wanted, launcher, environment, root, journal)
-            wanted = stack.enter_context(running)
-        ours = isinstance(emulator.controller, Controller)
-        request = _request(topology, emulator.switch, wanted) | {
-            "open_flow": open_flow,
-            "connect_s": _CONNECT_S if ours else _CONNECT_REMOTE_S,
-            "must_connect": ours,
-        }
-        told = stack.enter_context(_mininet(layout, request, launcher, environment, journal))
-        nodes = told["nodes"]
+        controller, ours = emulator.controller, isinstance(emulator.controller, Controller)
+        if isinstance(controller, Controller):
+            running = controller_running(controller, launcher, environment, root, journal)
+            controller = stack.enter_context(running)
+        request = EmulationRequest(
+            topo=source,
+            switch=emulator.switch,
+            controller=controller,
+            stp=topology.stp,
+            open_flow=open_flow,
+            # To ask for the family loads the module: a look at what is loaded would find nothing on the first run.
+            kernel_datapath=family("ovs_datapath") is not None,
+            connect_s=_CONNECT_S if ours else _CONNECT_REMOTE_S,
+            must_connect=ours,
+        )
+        patience_s = _STOP_S + _STOP_PER_NODE_S * len(topology.nodes)
+        pids = stack.enter_context(_mininet(request, patience_s, launcher, environment, journal))
         fds = {}
         for node in topology.nodes:
-            if topology.is_switch(node):
-                fds[node] = stack.enter_context(_named(node, netns.path_of_fd(root), journal))
-            else:
-                fds[node] = stack.enter_context(
-                    _named(node, netns.path_of_process(nodes[node]["pid"]), journal)
-                )
+            switch = topology.is_switch(node)
+            path = netns.path_of_fd(root) if switch else netns.path_of_process(pids[node])
+            fds[node] = stack.enter_context(namespace(node, journal, path))
         yield fds
 
 
@@ -99,75 +107,29 @@ def missing_programs(emulator: Emulator) -> None:
             raise MissingError("build by Mininet", got=f"there is no program {program}", todo=todo)
 
 
-@contextlib.contextmanager
-def _own_namespace(name: str, journal: Journal) -> Iterator[int]:
-    number = journal.note("netns", name=name)
-    fd = netns.create(name)
-    try:
-        with in_netns(fd), NetlinkSocket() as sock:
-            sock.batch([link_up(LOOPBACK_IFINDEX, "lo")])
-        yield fd
-    finally:
-        os.close(fd)
-        netns.remove(name)
-        journal.done(number)
-
-
-@contextlib.contextmanager
-def _named(node: str, source: str, journal: Journal) -> Iterator[int]:
-    """A namespace that is there already, under our name for the node."""
-    name = f"pb-{journal.token}-{node}"
-    number = journal.note("netns", name=name)
-    fd = netns.adopt(name, source)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-        netns.remove(name)
-        journal.done(number)
-
-
-def _names_open_vswitch(topology: Topology) -> bool:
+def _names_open_vswitch(source: TopoRequest) -> bool:
     """Is a class of Open vSwitch's that of a switch in the file itself?"""
-    name, directory = topology.source()
-    graph = load_graph(name, directory, topology.args, name, rehearsed=False)
-    classes = (switch["opts"].get("cls") or {} for switch in graph["switches"])
+    graph = load_graph(source, source.name, rehearsed=False)
+    classes = (switch.options.get("cls") or {} for switch in graph.switches)
     return any("OVSSwitch" in cls.get("bases", ()) for cls in classes)
-
-
-def _request(topology: Topology, switch: str, controller: str | None) -> dict[str, Any]:
-    """What the process is asked for; see harness.mininet.emulate."""
-    name, directory = topology.source()
-    return {
-        "name": name,
-        "directory": directory,
-        "args": topology.args if isinstance(topology.args, list) else [],
-        "keywords": topology.args if isinstance(topology.args, dict) else {},
-        "switch": switch,
-        "controller": controller,
-        "stp": topology.stp,
-        # To ask for the family loads the module: a look at what is loaded would find nothing on the first run.
-        "kernel_datapath": family("ovs_datapath") is not None,
-    }
 
 
 @contextlib.contextmanager
 def _mininet(
-    layout: Layout,
-    request: dict[str, Any],
+    request: EmulationRequest,
+    patience_s: float,
     launcher: list[str],
     environment: dict[str, str],
     journal: Journal,
-) -> Iterator[dict[str, Any]]:
-    """The process that holds Mininet; what it tells of its nodes."""
-    topology = layout.topology
+) -> Iterator[dict[str, int]]:
+    """The process that holds Mininet, which may take `patience_s` to end; node to the process in its namespace."""
     reader, writer = os.pipe()
     command = [*launcher, sys.executable, "-P", "-m", "harness.mininet.emulate", str(writer)]
-    with open(reader, "rb") as pipe, tempfile.TemporaryFile() as said:
+    with open(reader, "rb") as pipe, tempfile.TemporaryFile() as printed:
         child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=said,
+            stdout=printed,
             stderr=subprocess.STDOUT,
             pass_fds=[writer],
             start_new_session=True,
@@ -175,39 +137,37 @@ def _mininet(
         )
         os.close(writer)
         number = journal.note("process", pid=child.pid, start_ticks=start_ticks(child.pid))
-        pids: dict[int, int] = {}
+        started: dict[int, int] = {}
         try:
             assert child.stdin is not None
-            child.stdin.write(json.dumps(request).encode() + b"\n")
+            child.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
             child.stdin.flush()
-            answer = pipe.readline()
-            told = _checked(answer, topology.mininet or "", said)
-            for node in told["nodes"].values():
-                pids[node["pid"]] = start_ticks(node["pid"])
-                journal.note("process", pid=node["pid"], start_ticks=pids[node["pid"]])
-            yield told
+            pids = _checked(pipe.readline(), request.topo.name, printed)
+            for pid in pids.values():
+                started[pid] = start_ticks(pid)
+                journal.note("process", pid=pid, start_ticks=started[pid])
+            yield pids
         finally:
-            _stop(child, _STOP_S + _STOP_PER_NODE_S * len(topology.nodes), pids)
+            _stop(child, patience_s, started)
             journal.done(number)
 
 
-def _checked(answer: bytes, name: str, said: Any) -> dict[str, Any]:
+def _checked(answer: bytes, name: str, printed: IO[bytes]) -> dict[str, int]:
+    """The answer, unless it is an error, or none."""
     if not answer:
-        said.seek(0)
-        last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+        printed.seek(0)
+        last = printed.read().decode(errors="replace").strip().splitlines()[-1:]
         raise PollbenchError("build by Mininet", on=name, got=": ".join(["its process ended", *last])[:400])
-    told: dict[str, Any] = json.loads(answer)
-    if "error" in told:
-        error = told["error"]
-        if error["where"]:
-            raise InputError(
-                f"build {name} by Mininet", got=error["got"], todo=error["todo"], where=error["where"]
-            )
-        raise PollbenchError("build by Mininet", on=name, got=error["got"], todo=error["todo"])
-    return told
+    pids = json.loads(answer)
+    if not isinstance(pids.get("error"), dict):
+        return dict(pids)
+    error = Refused(**pids["error"])
+    if error.where:
+        raise InputError(f"build {name} by Mininet", got=error.got, todo=error.todo, where=error.where)
+    raise PollbenchError("build by Mininet", on=name, got=error.got, todo=error.todo)
 
 
-def _stop(child: subprocess.Popen[bytes], patience_s: float, pids: dict[int, int]) -> None:
+def _stop(child: subprocess.Popen[bytes], patience_s: float, started: dict[int, int]) -> None:
     """End of input means: take it down. What does not go by itself is ended, and so are the nodes' shells."""
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError):
@@ -217,8 +177,8 @@ def _stop(child: subprocess.Popen[bytes], patience_s: float, pids: dict[int, int
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-    for pid, started in pids.items():
-        if started and start_ticks(pid) == started:
+    for pid, ticks in started.items():
+        if ticks and start_ticks(pid) == ticks:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -238,7 +198,7 @@ def observed(layout: Layout, fds: dict[str, int]) -> Layout:
 
     return replace(
         layout,
-        links=tuple((real(one), real(other)) for one, other in layout.links),
+        links=tuple((real(first), real(second)) for first, second in layout.links),
         ports={node: tuple(map(real, ports)) for node, ports in layout.ports.items()},
     )
 
@@ -247,11 +207,11 @@ def check_shaping(layout: Layout, fds: dict[str, int]) -> list[dict[str, Any]]:
     """A row for every declared qdisc that Mininet installed; MissingError for one that it only reported."""
     rows = []
     for node, ports in layout.ports.items():
-        wanted = [port for port in ports if port.discs]
-        if not wanted:
+        shaped = [port for port in ports if port.discs]
+        if not shaped:
             continue
         states = qdisc_dump(fds[node])
-        for port in wanted:
+        for port in shaped:
             there = {state.kind: state for state in states if state.ifindex == port.ifindex}
             for disc in port.discs:
                 # Where there is no netem, Mininet's other queue is that of its class, which no qdisc shows.

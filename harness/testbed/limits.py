@@ -27,15 +27,15 @@ def room_for(layout: Layout, journal: Journal) -> Iterator[None]:
         stack.enter_context(_descriptors(len(layout.topology.nodes)))
         entries = _arp_entries(layout)
         if entries:
-            for level, wanted in ((3, 2 * entries), (2, entries), (1, entries)):
+            for level, least in ((3, 2 * entries), (2, entries), (1, entries)):
                 path = sysctl.path_of(f"{_ARP}{level}")
-                if int(sysctl.read_file(path)) < wanted:
-                    stack.enter_context(set_value(journal, path, wanted))
+                if int(sysctl.read_file(path)) < least:
+                    stack.enter_context(set_value(journal, path, least))
         yield
 
 
 def _arp_entries(layout: Layout) -> int:
-    """How many entries there would be if everybody talked to everybody; 0 where they are given out for good."""
+    """How many entries there would be if every host talked to every other; 0 where all entries are static."""
     if layout.routed():
         return 0
     members = {id(ports): len(ports) for ports in layout.members.values()}
@@ -46,14 +46,14 @@ def _arp_entries(layout: Layout) -> int:
 @contextlib.contextmanager
 def _descriptors(nodes: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FDS_PER_NODE * nodes + _FDS_BESIDES
-    if soft != resource.RLIM_INFINITY and wanted <= soft:
+    needed = _FDS_PER_NODE * nodes + _FDS_BESIDES
+    if soft != resource.RLIM_INFINITY and needed <= soft:
         yield
         return
-    if hard != resource.RLIM_INFINITY and wanted > hard:
-        got = f"{nodes} nodes need {wanted} open files, the limit is {hard}"
-        raise MissingError("build the testbed", got=got, todo=f"raise it: ulimit -Hn {wanted}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        got = f"{nodes} nodes need {needed} open files, the limit is {hard}"
+        raise MissingError("build the testbed", got=got, todo=f"raise it: ulimit -Hn {needed}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     try:
         yield
     finally:

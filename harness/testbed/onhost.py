@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 
 from harness.errors import MissingError
-from harness.kernel import ethtool, links, netdev, netns, nic_lease, sysctl
+from harness.kernel import ethtool, links, netdev, nic_lease, sysctl
 from harness.kernel.journal import Journal
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.spec.topology import Topology
-from harness.testbed import NodeHandle, Port, Testbed, addressing, explained, namespace, namespace_name
+from harness.testbed import Testbed, addressing, node_handle
+from harness.testbed.namespaces import explained, namespace, namespace_name
 from harness.topology.layout import PortLayout, plan_layout
 
 # A card negotiates its link anew whenever it is set up.
@@ -28,27 +29,16 @@ def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> 
     """
     layout = plan_layout(topology)
     port = layout.ports[here][0]
-    name = namespace_name(journal.token, here)
     with contextlib.ExitStack() as stack:
         fd = stack.enter_context(namespace(here, journal))
-        ifindex = stack.enter_context(nic_lease.lend(port.device, name, journal))
+        ifindex = stack.enter_context(
+            nic_lease.lend(port.device, namespace_name(journal.token, here), journal)
+        )
         with explained(), in_netns(fd), NetlinkSocket() as sock:
             for key, value in addressing.sysctls(layout, here):
                 sysctl.write(key, value)
             _set_up(sock, port, ifindex, topology.links[0].mtu, napi)
-        other = layout.peer(port)
-        ours = Port(
-            port.device,
-            ifindex,
-            str(port.interface.ip),
-            port.interface.network.prefixlen,
-            other.node,
-            other.device,
-            port.link,
-            ("forward", "reverse")[port.end],
-            nic="host",
-        )
-        node = NodeHandle(here, name, netns.path_of(name), fd, (ours,))
+        node = node_handle(here, journal.token, fd, (port._replace(ifindex=ifindex, nic="host"),))
         yield Testbed(journal.token, {here: node}, layout, napi, [])
 
 
@@ -99,7 +89,7 @@ def described(testbed: Testbed) -> str:
 
 
 def know(testbed: Testbed, mac: str) -> None:
-    """Take the other end for known for good: no packet waits for ARP, and no entry is checked again meanwhile."""
+    """Make the other end's neighbour entry permanent: no packet waits for ARP, and none checks it again meanwhile."""
     (node,) = testbed.nodes.values()
     port = node.ports[0]
     peer = testbed.layout.ports[port.peer_node][0].interface.ip

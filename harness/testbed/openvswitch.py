@@ -64,11 +64,11 @@ def _home(token: str) -> Path:
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", _LIBRARY]))
-    if found is None:
+    program = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", _LIBRARY]))
+    if program is None:
         todo = "install it: apt install openvswitch-switch; or take emulator: {switch: LinuxBridge}"
         raise MissingError("start Open vSwitch", got=f"there is no program {name}", todo=todo)
-    return found
+    return program
 
 
 def _schema(tool: str) -> str:
@@ -81,14 +81,14 @@ def daemon(
     command: Sequence[str],
     environment: Mapping[str, str],
     journal: Journal,
-    said: IO[bytes] | int = subprocess.DEVNULL,
+    output: IO[bytes] | int = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A program for the length of the block, in a session of its own. said: where what it prints goes."""
+    """A program for the length of the block, in a session of its own. output: where its output and errors go."""
     with subprocess.Popen(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=said,
+        stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     ) as process:

@@ -46,8 +46,8 @@ def _unanswered(testbed: Testbed, name: str, others: Sequence[str], number: int)
     with contextlib.ExitStack() as stack:
         with in_netns(testbed.nodes[name].fd):
             sockets = {version: _socket(version) for version in (4, 6)}
-        for each in sockets.values():
-            stack.callback(each.close)
+        for sock in sockets.values():
+            stack.callback(sock.close)
         missing = dict(enumerate(others))
         for _ in range(_TRIES):
             for seq, other in missing.items():
@@ -86,14 +86,14 @@ def _collect(sockets: dict[int, socket.socket], number: int, missing: dict[int, 
     """Strike out of `missing` whoever answers, until all have or patience ends."""
     deadline = time.monotonic() + _PATIENCE_S
     with selectors.DefaultSelector() as selector:
-        for version, each in sockets.items():
-            selector.register(each, selectors.EVENT_READ, version)
+        for version, sock in sockets.items():
+            selector.register(sock, selectors.EVENT_READ, version)
         while missing and (left := deadline - time.monotonic()) > 0:
             for key, _ in selector.select(left):
                 data = sockets[key.data].recv(2048)
                 start = (data[0] & 15) * 4 if key.data == 4 else 0
                 if len(data) < start + _HEADER.size:
                     continue
-                kind, _, _, told, seq = _HEADER.unpack_from(data, start)
-                if kind == _ECHO[key.data][1] and told == number & 0xFFFF:
+                kind, _, _, identifier, seq = _HEADER.unpack_from(data, start)
+                if kind == _ECHO[key.data][1] and identifier == number & 0xFFFF:
                     missing.pop(seq, None)

@@ -15,12 +15,11 @@ from harness.errors import MissingError, PollbenchError
 from harness.kernel import bridges, ethtool, links, netdev, nics, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
+from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
 from harness.testbed import addressing
 from harness.topology.layout import Layout, PortLayout
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
-# QEMU's vmxnet3 goes back to its first address when it comes up, and drops what is sent to the one given before.
-_ADDRESS_WHEN_UP = {"vmxnet3"}
 
 
 class Wiring:
@@ -40,41 +39,39 @@ class Wiring:
                     _write_sysctl(name, value, self._layout.topology.family)
 
     def connect(self) -> None:
-        """Create all veth pairs with one request each, sent together by the node of their first end.
+        """Create the links: pairs of virtual devices together, by one request each from the node of their first end.
 
         Up to Linux 6.12 an ifindex that is to be given must be free in the namespace of the socket that asks, too.
+        Of emulated NICs, the first link of a model gets its first pair, and so on.
         """
-        if not self._layout.links:
-            return
-        wanted = self._layout.topology.links
-        pairs = [pair for pair in self._layout.links if wanted[pair[0].link].nic == "veth"]
         requests: dict[str, list[Request]] = {}
-        for one, other in pairs:
-            requests.setdefault(one.node, []).append(links.new_veth(self._end(one), self._end(other)))
+        used: Counter[str] = Counter()
+        for first, second in self._layout.links:
+            kind = LINK_KINDS[first.nic]
+            if isinstance(kind, DevicePair):
+                ends = self._end(first), self._end(second)
+                made = links.new_pair(*ends, kind.device, kind.peer, kind.options)
+                requests.setdefault(first.node, []).append(made)
+            if isinstance(kind, EmulatedNic):
+                for port in (first, second):
+                    self._adopt(port, kind, used[kind.name])
+                used[kind.name] += 1
         for node, batch in requests.items():
             self._sockets[node].batch(batch)
-        self._adopt_nics()
 
-    def _adopt_nics(self) -> None:
-        """Emulated NICs into their namespaces: the first link of a model gets its first pair, and so on."""
-        seen: Counter[str] = Counter()
-        for index, link in enumerate(self._layout.topology.links):
-            if link.nic == "veth":
-                continue
-            for port in self._layout.links[index]:
-                device, end = nics.fresh(link.nic, seen[link.nic], port.end), self._end(port)
-                with NetlinkSocket() as outside:
-                    outside.batch([links.adopt(socket.if_nametoindex(device), end)])
-                with _on(port.node):
-                    first = end
-                    if link.nic in _ADDRESS_WHEN_UP:
-                        # Its own again: it keeps an earlier run's, and to be given that once more would change nothing.
-                        made = nics.address(link.nic, seen[link.nic], port.end)
-                        first = end._replace(mac=bytes.fromhex(made.replace(":", "")))
-                    self._sockets[port.node].batch([links.set_address(first)])
-                with in_netns(self._fds[port.node]):
-                    nics.set_queues(port.device, link.queues)
-            seen[link.nic] += 1
+    def _adopt(self, port: PortLayout, kind: EmulatedNic, pair: int) -> None:
+        """A NIC of an emulated pair into the port's namespace, as the port's device."""
+        mac, end = nics.address(kind.number, pair, port.end), self._end(port)
+        device = nics.fresh(mac, f"{kind.name} pair {pair} end {port.end}")
+        with NetlinkSocket() as outside:
+            outside.batch([links.adopt(socket.if_nametoindex(device), end)])
+        with _on(port.node):
+            if kind.address_when_up:
+                # First the one it was made with: it may still have the final one, and setting that again does nothing.
+                end = end._replace(mac=bytes.fromhex(mac.replace(":", "")))
+            self._sockets[port.node].batch([links.set_address(end)])
+        with in_netns(self._fds[port.node]):
+            nics.set_queues(port.device, self._layout.topology.links[port.link].queues)
 
     def _end(self, port: PortLayout) -> links.VethEnd:
         link = self._layout.topology.links[port.link]
@@ -84,18 +81,19 @@ class Wiring:
         """Make both ends receive by NAPI; before they are up, so that NAPIs are made once."""
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
-                for port in filter(self._is_veth, ports):
+                for port in filter(_needs_features, ports):
                     ethtool.set_features(port.device, ethtool.VETH_NAPI_FEATURES)
 
     def start(self) -> None:
         """All links up, then addresses, neighbours and routes (which want their device up)."""
         for node, sock in self._sockets.items():
             with _on(node):
-                ups = [links.link_up(port.ifindex, port.device) for port in self._layout.ports[node]]
+                ports = self._layout.ports[node]
+                ups = [links.link_up(port.ifindex, port.device) for port in ports]
                 late = [
                     links.set_address(self._end(port))
-                    for port in self._layout.ports[node]
-                    if self._layout.topology.links[port.link].nic in _ADDRESS_WHEN_UP
+                    for port in ports
+                    if _comes_up_with_another_address(port)
                 ]
                 sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *late, *self._bridging(node)])
         for node, sock in self._sockets.items():
@@ -158,10 +156,10 @@ class Wiring:
 
     def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[dict[str, Any]]:
         declared = {(port.ifindex, disc.handle) for port in self._layout.ports[node] for disc in port.discs}
-        found = {(state.ifindex, state.handle): state for state in readback.dump(sock, declared)}
+        states = {(state.ifindex, state.handle): state for state in readback.dump(sock, declared)}
         for port in self._layout.ports[node]:
             for disc in port.discs:
-                state = found.get((port.ifindex, disc.handle))
+                state = states.get((port.ifindex, disc.handle))
                 wrong = ["it is not there"]
                 if state is not None:
                     wrong = readback.differences(disc.options, state.options)
@@ -183,17 +181,10 @@ class Wiring:
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
                 for port in ports:
-                    if not self._has_carrier(port):
+                    if not _has_carrier(port):
                         raise PollbenchError(
                             "bring up a link", on=f"{port.device} of {node}", got="no carrier"
                         )
-
-    def _has_carrier(self, port: PortLayout) -> bool:
-        """A veth end has it at once, a NIC after its driver has looked."""
-        return ethtool.await_carrier(port.device, 0.0 if self._is_veth(port) else _PATIENCE_S)
-
-    def _is_veth(self, port: PortLayout) -> bool:
-        return self._layout.topology.links[port.link].nic == "veth"
 
     def check_napi(self) -> None:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
@@ -202,11 +193,11 @@ class Wiring:
                 with_napi = _ifindexes_with_napi()
                 for port in ports:
                     where = f"{port.device} of {node}"
-                    found = ethtool.features(port.device)
+                    features = ethtool.features(port.device)
                     wrong = [
                         name
                         for name, on in ethtool.VETH_NAPI_FEATURES.items()
-                        if name in found and found[name].active != on and self._is_veth(port)
+                        if name in features and features[name].active != on and _needs_features(port)
                     ]
                     if wrong:
                         raise PollbenchError(
@@ -226,6 +217,23 @@ class Wiring:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _comes_up_with_another_address(port: PortLayout) -> bool:
+    kind = LINK_KINDS[port.nic]
+    return isinstance(kind, EmulatedNic) and kind.address_when_up
+
+
+def _has_carrier(port: PortLayout) -> bool:
+    """A virtual device has it at once, a NIC after its driver has looked."""
+    virtual = isinstance(LINK_KINDS[port.nic], DevicePair)
+    return ethtool.await_carrier(port.device, 0.0 if virtual else _PATIENCE_S)
+
+
+def _needs_features(port: PortLayout) -> bool:
+    """Does the port receive by a NAPI only with certain features?"""
+    kind = LINK_KINDS[port.nic]
+    return isinstance(kind, DevicePair) and kind.napi
 
 
 def _write_sysctl(name: str, value: int, family: str) -> None:

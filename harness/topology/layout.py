@@ -19,11 +19,11 @@ Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# What stands for the address of a port that has none: a switch's.
+# Stands for the address of a port that has none, such as a switch's.
 NO_ADDRESS = ipaddress.ip_interface("0.0.0.0/0")
-# Of every neighbour where switches route: one that no host has, since it is never told beyond a link.
+# The address of every next hop where switches route: link-local, so that all links can share it.
 FABRIC_GATEWAY = ipaddress.ip_address("169.254.0.1")
-# Hosts of one segment that know each other's hardware addresses from the start: the entries grow with their square.
+# Most hosts of a segment that get static entries for each other's hardware addresses: as many as their square.
 STATIC_NEIGHBOURS = 64
 
 _FIRST_IFINDEX = 2  # 1 is the loopback device of every namespace
@@ -31,7 +31,7 @@ _IPV6_MIN_MTU = 1280
 
 
 class PortLayout(NamedTuple):
-    """One end of a link: its device in its node, and who is at the other end."""
+    """One end of a link: its device in its node, and who is at the other end. nic: the link's, or "host" if lent."""
 
     node: str
     device: str
@@ -42,6 +42,7 @@ class PortLayout(NamedTuple):
     end: int
     peer_node: str
     discs: tuple[Disc, ...]
+    nic: str = "veth"
 
     @property
     def addressed(self) -> bool:
@@ -105,7 +106,7 @@ class Layout:
         return max((port.ifindex for port in self.ports[node]), default=_FIRST_IFINDEX - 1) + 1
 
     def neighbours(self, port: PortLayout) -> list[PortLayout]:
-        """The ports that one knows for good: at the other end of its link, or in its segment if that is small."""
+        """The ports it has static neighbour entries for: the other end of its link, or its segment if that is small."""
         peer = self.peer(port)
         if not self.topology.is_switch(peer.node):
             return [peer] if port.addressed and peer.addressed else []
@@ -116,20 +117,17 @@ class Layout:
 
     def fabric_routes(self, switch: str) -> list[FabricRoute]:
         """The routes of a switch that routes: to its own hosts, and over all shortest paths to the others."""
-        mine = {port.link: port.ifindex for port in self.ports[switch]}
-        found = []
-        for port in self.ports[switch]:
-            peer = self.peer(port)
-            if peer.addressed and not self.topology.is_switch(peer.node):
-                found.append(FabricRoute(_alone(peer), (port.ifindex,), nearby=True))
+        ifindexes = {port.link: port.ifindex for port in self.ports[switch]}
+        routes = [
+            FabricRoute(_alone(host), (ifindexes[host.link],), nearby=True) for host in self._hosts_of(switch)
+        ]
         paths = self.paths[switch]
         if paths.most:
-            everything = ipaddress.ip_network("0.0.0.0/0")
-            found.append(FabricRoute(everything, tuple(mine[link] for link in paths.most)))
+            routes.append(FabricRoute(_everything(4), tuple(ifindexes[link] for link in paths.most)))
         for other, links in paths.others.items():
-            ways = tuple(mine[link] for link in links)
-            found += [FabricRoute(_alone(peer), ways) for peer in self._hosts_of(other)]
-        return found
+            ways = tuple(ifindexes[link] for link in links)
+            routes += [FabricRoute(_alone(host), ways) for host in self._hosts_of(other)]
+        return routes
 
     def _hosts_of(self, switch: str) -> list[PortLayout]:
         """The addressed ports of hosts on a switch."""
@@ -164,32 +162,30 @@ class Layout:
             return [Route(_everything(first.interface.version), first.interface.ip, ports[0].ifindex)]
         here = {port.interface.network for port in ports if port.addressed}
         ifindexes = {port.link: port.ifindex for port in ports}
-        found: dict[Network, Route] = {}
+        routes: dict[Network, Route] = {}
         for port, via, gateway in walked:
             subnet = port.interface.network
-            if port.addressed and gateway is not None and subnet not in here and subnet not in found:
-                found[subnet] = Route(subnet, gateway.interface.ip, ifindexes[via])
-        return list(found.values())
+            if port.addressed and gateway is not None and subnet not in here:
+                routes.setdefault(subnet, Route(subnet, gateway.interface.ip, ifindexes[via]))
+        return list(routes.values())
 
     def _declared(self, node: str) -> Iterator[Route]:
         """The routes that a file declares. InputError where no port of the node is in a gateway's subnet."""
-        wanted = self.topology.nodes[node]
+        declared = self.topology.nodes[node]
         routes = {
-            ipaddress.ip_network(to): ipaddress.ip_address(via) for to, via in (wanted.routes or {}).items()
+            ipaddress.ip_network(to): ipaddress.ip_address(via) for to, via in (declared.routes or {}).items()
         }
-        if wanted.default_route is not None:
-            gateway = ipaddress.ip_address(wanted.default_route)
+        if declared.default_route is not None:
+            gateway = ipaddress.ip_address(declared.default_route)
             routes[_everything(gateway.version)] = gateway
         for to, gateway in routes.items():
-            port = next(
-                (one for one in self.ports[node] if one.addressed and gateway in one.interface.network), None
-            )
+            near = (port for port in self.ports[node] if port.addressed and gateway in port.interface.network)
+            port = next(near, None)
             if port is None:
-                what = "default route" if to.prefixlen == 0 else f"route to {to}"
-                got = f"the gateway of its {what}, {gateway}, is in no subnet of its interfaces"
-                raise InputError(
-                    "lay out the topology", on=node, got=got, todo="take an address of a neighbour"
-                )
+                name = "default route" if to.prefixlen == 0 else f"route to {to}"
+                got = f"the gateway of its {name}, {gateway}, is in no subnet of its interfaces"
+                todo = "take an address of a neighbour"
+                raise InputError("lay out the topology", on=node, got=got, todo=todo)
             yield Route(to, gateway, port.ifindex)
 
     def address(self, node: str, seen_from: str | None = None) -> str:
@@ -205,8 +201,8 @@ class Layout:
             return str(self.ports[node][0].interface.ip)
         for port in self.ports[seen_from]:
             # In the same segment there is no need to walk there.
-            if (found := self._of_segment.get(port.peer_node, {}).get(node)) is not None:
-                return found
+            if (address := self._of_segment.get(port.peer_node, {}).get(node)) is not None:
+                return address
         for port, _, _ in self._walk(seen_from):
             if port.node == node and port.addressed:
                 return str(port.interface.ip)
@@ -286,6 +282,7 @@ def _port(link: Link, index: int, end: int, number: int, interface: Interface) -
         end,
         link.between[1 - end],
         discs_of((link.forward, link.reverse)[end], link.mtu),
+        link.nic,
     )
 
 
@@ -293,14 +290,14 @@ def _members(
     topology: Topology, links: Sequence[tuple[PortLayout, PortLayout]]
 ) -> dict[str, tuple[PortLayout, ...]]:
     """Every switch to the addressed ports of hosts in its segment."""
-    where = segments(topology)
-    found: dict[str, list[PortLayout]] = {name: [] for name in where.values()}
+    segment_of = segments(topology)
+    members: dict[str, list[PortLayout]] = {name: [] for name in segment_of.values()}
     for pair in links:
         for port in pair:
-            if port.addressed and port.peer_node in where:
-                found[where[port.peer_node]].append(port)
-    whole = {name: tuple(ports) for name, ports in found.items()}
-    return {switch: whole[segment] for switch, segment in where.items()}
+            if port.addressed and port.peer_node in segment_of:
+                members[segment_of[port.peer_node]].append(port)
+    whole = {name: tuple(ports) for name, ports in members.items()}
+    return {switch: whole[segment] for switch, segment in segment_of.items()}
 
 
 def _alone(port: PortLayout) -> Network:

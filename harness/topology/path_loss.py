@@ -1,4 +1,4 @@
-"""The loss that a topology declares along a path: what a run may lose without being worse than it was told to be."""
+"""The packet loss that a topology declares along a path: a run may lose that much without being suspect."""
 
 from __future__ import annotations
 

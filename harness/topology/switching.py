@@ -46,15 +46,15 @@ def idle_links(topology: Topology) -> set[int]:
 
 def _switch_links(topology: Topology) -> dict[str, list[tuple[int, str]]]:
     """Every switch to its (link number, switch at the other end)."""
-    found: dict[str, list[tuple[int, str]]] = {
+    links: dict[str, list[tuple[int, str]]] = {
         name: [] for name, node in topology.nodes.items() if node.switch
     }
     for index, link in enumerate(topology.links):
         first, second = link.between
-        if first in found and second in found:
-            found[first].append((index, second))
-            found[second].append((index, first))
-    return found
+        if first in links and second in links:
+            links[first].append((index, second))
+            links[second].append((index, first))
+    return links
 
 
 class Paths(NamedTuple):
@@ -86,9 +86,9 @@ def shortest_paths(topology: Topology) -> dict[str, Paths]:
                 links = tuple(link for link, other in neighbours[name] if distance.get(other) == nearer)
                 towards[name][target] = links
     paths = {}
-    for name, found in towards.items():
-        most = Counter(found.values()).most_common(1)[0][0] if found else ()
-        paths[name] = Paths(most, {to: links for to, links in found.items() if links != most})
+    for name, ways in towards.items():
+        most = Counter(ways.values()).most_common(1)[0][0] if ways else ()
+        paths[name] = Paths(most, {to: links for to, links in ways.items() if links != most})
     return paths
 
 
@@ -110,35 +110,35 @@ def segment_addresses(topology: Topology) -> dict[tuple[int, int], str]:
     A segment has one subnet: what is declared in it decides which, else a /16 of 10.0.0.0/8 from above, or a /64 of
     fd00::/32 likewise. Raises InputError when a subnet is full.
     """
-    where = segments(topology)
-    declared: dict[str, ipaddress.IPv4Interface | ipaddress.IPv6Interface] = {}
-    taken: dict[str, set[int]] = {}
-    wanting: list[tuple[str, int, int]] = []
+    segment_of = segments(topology)
+    subnets = {
+        name: _subnet(topology, number) for number, name in enumerate(dict.fromkeys(segment_of.values()))
+    }
+    declared: set[str] = set()
+    taken: dict[str, set[int]] = {name: set() for name in subnets}
+    without: list[tuple[str, int, int]] = []
     for index, end, switch in _host_ends(topology):
-        link = topology.links[index]
-        segment = where[switch]
+        link, segment = topology.links[index], segment_of[switch]
         if link.addresses is None:
-            wanting.append((segment, index, end))
+            without.append((segment, index, end))
         elif (text := link.addresses[end]) is not None:
             interface = ipaddress.ip_interface(text)
-            declared.setdefault(segment, interface)
-            taken.setdefault(segment, set()).add(int(interface.ip))
-    names = list(dict.fromkeys(where.values()))
-    free = {name: _subnet(topology, number) for number, name in enumerate(names)}
-    following: dict[str, int] = {}
-    found = {}
-    for segment, index, end in wanting:
-        network = declared[segment].network if segment in declared else free[segment]
-        number = following.get(segment, int(network.network_address)) + 1
-        while number in taken.get(segment, ()):
+            if segment not in declared:
+                subnets[segment] = interface.network
+            declared.add(segment)
+            taken[segment].add(int(interface.ip))
+    last = {name: int(network.network_address) for name, network in subnets.items()}
+    addresses = {}
+    for segment, index, end in without:
+        network, number = subnets[segment], last[segment] + 1
+        while number in taken[segment]:
             number += 1
         if number >= int(network.broadcast_address):
-            raise InputError(
-                "lay out the topology", got=f"no address is left in {network}", todo="declare them"
-            )
-        following[segment] = number
-        found[index, end] = f"{ipaddress.ip_address(number)}/{network.prefixlen}"
-    return found
+            got = f"no address is left in {network}"
+            raise InputError("lay out the topology", got=got, todo="declare them")
+        last[segment] = number
+        addresses[index, end] = f"{ipaddress.ip_address(number)}/{network.prefixlen}"
+    return addresses
 
 
 def _subnet(topology: Topology, number: int) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

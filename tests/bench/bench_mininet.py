@@ -53,13 +53,14 @@ import json, sys, time
 from harness.mininet.imports import prepare
 prepare()
 from harness.mininet.find import make_topo
+from harness.mininet.graph import TopoRequest
 import mininet.net
 from mininet.link import Link, TCLink
 from mininet.log import setLogLevel
 from mininet.nodelib import LinuxBridge
 mininet.net.fixLimits = lambda: None
 setLogLevel("critical")
-topo, _ = make_topo(sys.argv[1], sys.argv[2], [], {})
+topo, _ = make_topo(TopoRequest(sys.argv[1], sys.argv[2]))
 start = time.perf_counter()
 link = TCLink if "pairs" in sys.argv[1] else Link
 net = mininet.net.Mininet(topo=topo, link=link, switch=LinuxBridge, controller=None)
@@ -119,7 +120,7 @@ def messages_of(layout: Any, fds: dict[str, int]) -> list[tuple[str, list[Reques
     from harness.testbed.wiring import Wiring
 
     wiring = Wiring(layout, fds)
-    pairs = [links.new_veth(wiring._end(one), wiring._end(other)) for one, other in layout.links]
+    pairs = [links.new_pair(wiring._end(one), wiring._end(other)) for one, other in layout.links]
     batches = [(next(iter(fds)), pairs)] if pairs else []
     for node in fds:
         ups = [links.link_up(port.ifindex, port.device) for port in layout.ports[node]]

@@ -86,8 +86,8 @@ def test_declared_addresses_mtu_and_queues() -> None:
             (port,) = handle.ports
             (told,) = json.loads(run_in(handle, "ip", "-j", "addr", "show", "dev", port.device))
             assert (told["mtu"], told["ifindex"]) == (9000, port.ifindex)
-            assert told["addr_info"][0]["local"] == port.address == address
-            assert told["addr_info"][0]["prefixlen"] == port.prefix == 30
+            assert told["addr_info"][0]["local"] == str(port.interface.ip) == address
+            assert told["addr_info"][0]["prefixlen"] == port.interface.network.prefixlen == 30
             with NetSysfs(handle.fd) as sysfs:
                 assert sysfs.list(f"class/net/{port.device}/queues") == ["rx-0", "rx-1", "tx-0", "tx-1"]
         greet(testbed, "a", "b", size=8900)
@@ -124,7 +124,7 @@ def test_several_links_per_node_and_a_node_with_none() -> None:
         greet(testbed, "a", "b")
         for link in (0, 1):
             far = testbed.nodes["b"].ports[link]
-            assert (far.peer_node, far.peer_device, far.direction) == ("a", f"eth{link}", "reverse")
+            assert (far.peer_node, far.link, far.end) == ("a", link, 1)
 
 
 def test_no_packet_but_ours_is_on_the_wire() -> None:
@@ -142,7 +142,7 @@ def test_a_missing_qdisc_leaves_nothing() -> None:
     fails(pair(shape={"delay": "1ms"}), MissingError, r"CONFIG_NET_SCH_NETEM.*sch_netem")
 
 
-STEPS = ("new_veth", "link_up", "new_address", "new_neighbour")
+STEPS = ("new_pair", "link_up", "new_address", "new_neighbour")
 
 
 @pytest.mark.parametrize("step", STEPS)

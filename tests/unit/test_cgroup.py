@@ -12,7 +12,7 @@ from harness.kernel import cgroup, undo
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.journal import open_journal
 from harness.knobs import GroupUse, Seen
-from harness.knobs.cgroup import Cgroup, CgroupSettings
+from harness.knobs.cgroup import Cgroup
 from harness.spec.cells import HOGS
 from tests import experiment
 
@@ -85,9 +85,7 @@ def test_undo_takes_back_what_was_handed_down(tmp_path: Path) -> None:
 
 
 def test_settings_in_the_kernels_own_words() -> None:
-    model = CgroupSettings.model_validate(
-        {"cpus": "2-3", "partition": "isolated", "weight": 500, "quota": "20ms"}
-    )
+    model = Cgroup.model_validate({"cpus": "2-3", "partition": "isolated", "weight": 500, "quota": "20ms"})
     assert [(s.name, s.value) for s in Cgroup.settings(model)] == [
         ("cpuset.cpus", "2-3"),
         ("cpuset.cpus.partition", "isolated"),
@@ -97,7 +95,7 @@ def test_settings_in_the_kernels_own_words() -> None:
     assert Cgroup.capabilities(model) == ("cgroup-cpuset", "cgroup-cpu")
     for wrong in ({}, {"partition": "root"}):
         with pytest.raises(ValueError, match=r"nothing is set|add cpus"):
-            CgroupSettings.model_validate(wrong)
+            Cgroup.model_validate(wrong)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +111,7 @@ def test_settings_in_the_kernels_own_words() -> None:
 def test_the_kernel_s_account_of_a_group_is_the_evidence(
     settings: dict[str, object], use: GroupUse, took: bool | None, said: str
 ) -> None:
-    effect = Cgroup.effect(CgroupSettings.model_validate(settings), Seen(group=use))
+    effect = Cgroup.model_validate(settings).effect(Seen(group=use))
     assert (effect.took, said in effect.evidence) == (took, True), effect
 
 
@@ -121,7 +119,7 @@ def test_hogs_have_a_group_of_their_own_when_it_is_declared(tmp_path: Path) -> N
     contention = {"on": "server.cpus", "cgroup": {"weight": 10, "quota": "5ms"}}
     (cell,) = experiment.plan(tmp_path, contention=contention).cells
     hogs = cell.spec.confined()[HOGS]["cgroup"]
-    assert [(each.name, each.value) for each in Cgroup.settings(hogs)] == [
+    assert [(each.name, each.value) for each in hogs.settings()] == [
         ("cpu.weight", "10"),
         ("cpu.max", "5000 100000"),
     ]

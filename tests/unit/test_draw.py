@@ -10,7 +10,7 @@ import pytest
 
 from harness.cli import main
 from harness.spec.toponame import load_topology
-from harness.topology.draw.data import described
+from harness.topology.draw.data import picture_of
 from harness.topology.draw.text import as_dot, as_text
 from harness.topology.layout import plan_layout
 from tools.topology_pictures import PICTURES, SHIPPED, picture
@@ -29,19 +29,19 @@ def test_every_shipped_topology_has_its_picture(path: Path) -> None:
 
 
 def test_text_tells_addresses_shaping_cpus_and_routes() -> None:
-    shown = described(plan_layout(load_topology(str(ROOT / "topologies" / "incast.yaml"))))
+    shown = picture_of(plan_layout(load_topology(str(ROOT / "topologies" / "incast.yaml"))))
     text = as_text(shown)
     assert "9 hosts, 1 switch, 9 links; engine: netlink; switching: bridge" in text
     assert "100mbit (htb), pfifo 64" in text
     assert "10.0.0.9/8" in text
-    chain = as_text(described(plan_layout(load_topology(str(ROOT / "topologies" / "chain.yaml")))))
+    chain = as_text(picture_of(plan_layout(load_topology(str(ROOT / "topologies" / "chain.yaml")))))
     assert "default via 10.0.0.2 dev eth0" in chain and "2 routers" in chain
-    tree = described(plan_layout(load_topology("torus,3,3", [("stp", "on")])))
+    tree = picture_of(plan_layout(load_topology("torus,3,3", [("stp", "on")])))
     assert as_text(tree).count("idle: out of the spanning tree") == 10
 
 
 def test_dot_has_every_node_and_link() -> None:
-    dot = as_dot(described(plan_layout(load_topology("linear,2"))))
+    dot = as_dot(picture_of(plan_layout(load_topology("linear,2"))))
     assert dot.count(" -- ") == 3
     assert '"h1" [label="h1\\n10.0.0.1/8"' in dot
 

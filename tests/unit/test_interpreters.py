@@ -11,6 +11,7 @@ from pathlib import Path
 import mininet
 import pytest
 
+from harness.mininet.graph import TopoRequest
 from harness.mininet.load import load_graph
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,9 @@ def test_this_python_reads_topologies(version: str, tmp_path: Path, monkeypatch:
     (tmp_path / "mininet").symlink_to(Path(str(mininet.__file__)).parent)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", python)
-    graph = load_graph("routers.py:sites", str(ROOT / "tests" / "topos"), None, "here")
-    assert [host["name"] for host in graph["hosts"]] == ["h11", "h12", "h21", "h22", "r1", "r2"]
-    assert graph["hosts"][4]["own"]["commands"][-1] == "ip route add 10.2.0.0/16 via 10.255.0.2 dev r1-wan"
-    assert len(load_graph("torus,3,3", str(ROOT), None, "here")["links"]) == 27
+    graph = load_graph(TopoRequest("routers.py:sites", str(ROOT / "tests" / "topos")), "here")
+    assert [host.name for host in graph.hosts] == ["h11", "h12", "h21", "h22", "r1", "r2"]
+    router = graph.hosts[4].own
+    assert router is not None
+    assert router.commands[-1] == "ip route add 10.2.0.0/16 via 10.255.0.2 dev r1-wan"
+    assert len(load_graph(TopoRequest("torus,3,3", str(ROOT)), "here").links) == 27

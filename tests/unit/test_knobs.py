@@ -21,7 +21,7 @@ NO_NAPI = Seen(received=1000, polled=0, napi_ids=(0,), napis=(), wait="blocking"
 
 
 def model(name: str, **fields: Any) -> Any:
-    return KNOBS[name].Model(**fields)
+    return KNOBS[name](**fields)
 
 
 def written(name: str, **fields: Any) -> list[tuple[str, str, Any]]:

@@ -33,7 +33,7 @@ def read(kind: type[Any], request: Request) -> Any:
 def test_veth_request_names_both_ends() -> None:
     one = links.VethEnd(11, "eth0", 2, b"\2\0\0\0\0\1", queues=3, mtu=9000)
     other = links.VethEnd(12, "eth5", 7, b"\2\0\0\0\0\2", queues=3, mtu=9000)
-    message = read(ifinfmsg, links.new_veth(one, other))
+    message = read(ifinfmsg, links.new_pair(one, other))
     peer = message.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA", "VETH_INFO_PEER")
     assert message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") == "veth"
     for end, told in ((one, message), (other, peer)):
@@ -47,7 +47,7 @@ def test_veth_request_names_both_ends() -> None:
 
 def test_mtu_is_left_to_the_kernel_when_not_declared() -> None:
     end = links.VethEnd(11, "eth0", 2, bytes(6))
-    assert read(ifinfmsg, links.new_veth(end, end)).get_attr("IFLA_MTU") is None
+    assert read(ifinfmsg, links.new_pair(end, end)).get_attr("IFLA_MTU") is None
 
 
 @pytest.mark.parametrize("text", ["10.1.2.3/24", "fd00:0:0:7::1/64"])

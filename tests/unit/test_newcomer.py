@@ -1,149 +1,72 @@
-"""A format or a workload is one new file: the command, the schema, sniffing and the pages follow by themselves."""
+"""A knob, or a kind of link, is one file: schema, plan, messages and documentation follow by themselves."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.formats import Format
-from harness.formats.registry import by_name, classes_in
-from harness.workloads import WORKLOADS, Workload
+from harness.spec.links import LINK_KINDS, EmulatedNic
+from tests import command, experiment
+from tests.newcomer import KNOB, LINK_KIND, Newcomer
 
-ROOT = Path(__file__).parents[2]
-FORMAT = """\
-'''The report of fable, a line a figure.'''
-
-from __future__ import annotations
-
-from collections.abc import Iterator
-
-from harness.formats.model import Format, Head, Note, ReadOptions, Result
-from harness.formats.numbers import amount
-from harness.formats.text import Line
+LINK = {"between": ["client", "server"], "nic": "twin"}
 
 
-class FableReport(Format):
-    '''One run per file.'''
-
-    name = "fable"
-    title = "fable's report"
-
-    def sniff(self, head: Head) -> bool:
-        '''By its first word.'''
-        return head.text.startswith("fable: ")
-
-    def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
-        '''One result.'''
-        result = Result(workload={"kind": "fable"})
-        for line in lines:
-            key, _, value = line.text.removeprefix("fable: ").partition(" ")
-            if key == "rate":
-                result.metrics["rate_rps"] = amount(value)
-            elif key == "mean":
-                result.metrics["rtt_mean_us"] = amount(value)
-            else:
-                note(line.number, "the line is not understood")
-        yield result
-"""
-WORKLOAD = """\
-'''fable: a program that does not exist, as a workload.'''
-
-from __future__ import annotations
-
-from typing import ClassVar, Literal
-
-from pydantic import Field
-
-from harness.formats import read_output
-from harness.formats.fable import FableReport
-from harness.units import Count
-from harness.workloads.base import ProgramOutput, Reading, Scene, Workload
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
+    return Newcomer(tmp_path_factory.mktemp("newcomer"))
 
 
-class Fable(Workload):
-    '''Tells tales over TCP.'''
-
-    kind: Literal["fable"] = Field(description="fable and fabled")
-    port: Count = Field(7, ge=1, le=65535, description="port of the server")
-
-    native: ClassVar[frozenset[str]] = frozenset()
-    packages: ClassVar[dict[str, str]] = {"client": "fable", "server": "fable"}
-    has_requests: ClassVar[bool] = False
-
-    def server(self, scene: Scene) -> list[str]:
-        '''In the foreground.'''
-        return ["fabled", scene.address, str(self.port)]
-
-    def client(self, scene: Scene) -> list[str]:
-        '''For so many seconds.'''
-        return ["fable", scene.address, str(self.port), f"{(scene.lasting_ns or self.duration_ns) / 1e9:g}"]
-
-    def read(self, output: ProgramOutput) -> Reading:
-        '''Its rate and its mean.'''
-        result, _ = read_output(FableReport(), output.client)
-        return Reading.of_result(result)
-"""
-# What someone who has added the two files would try.
-TRIES = """
-import json, pathlib
-from harness.importers import FORMATS, ImportOptions, choose_format
-from harness.importers.files import gather
-from harness.spec.load import load_experiment
-from harness.spec.schema import schema
-from tools import experiment_doc, importing_doc
-pathlib.Path("out-2.txt").write_text("fable: rate 1000\\nfable: mean 12.5\\nfable: moral none\\n")
-files = gather("out-2.txt")
-reading = choose_format("auto", files).read(files, ImportOptions())
-experiment = load_experiment("experiment.yaml")
-print(json.dumps({
-    "formats": list(FORMATS),
-    "metrics": reading.runs[0].metrics,
-    "findings": [finding.text for finding in reading.findings],
-    "kind": experiment.cells[0].spec.workload.described()["kind"],
-    "schema": "Fable" in schema()["$defs"],
-    "pages": experiment_doc.render(experiment_doc.PAGE.read_text())
-    + importing_doc.render(importing_doc.PAGE.read_text()),
-}))
-"""
-EXPERIMENT = """
-name: tales
-topology: {nodes: {a: {}, b: {}}, links: [{between: [a, b]}]}
-workload: {kind: fable, from: a, to: b}
-"""
+def document(length: int) -> dict[str, Any]:
+    topology = experiment.document()["topology"] | {"links": [LINK]}
+    return {"topology": topology, "settings": {"*": {"transmit_queue": {"tx_queue_len": length}}}}
 
 
-def test_two_new_files_are_enough(tmp_path: Path) -> None:
-    for part in ("harness", "tools", "docs"):
-        shutil.copytree(
-            ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("*.c", "*.h", "__pycache__", "*.svg")
-        )
-    (tmp_path / "harness/formats/fable.py").write_text(FORMAT)
-    (tmp_path / "harness/workloads/fable.py").write_text(WORKLOAD)
-    (tmp_path / "experiment.yaml").write_text(EXPERIMENT)
-    done = subprocess.run([sys.executable, "-c", TRIES], cwd=tmp_path, capture_output=True, text=True)
+def test_the_schema_has_them(newcomer: Newcomer) -> None:
+    definitions = json.loads(newcomer.run("schema").stdout)["$defs"]
+    assert definitions["TransmitQueue"]["properties"]["tx_queue_len"]["maximum"] == 100_000
+    assert definitions["Link"]["properties"]["nic"]["enum"][:2] == ["twin", "veth"]
+
+
+def test_a_plan_has_them(newcomer: Newcomer, tmp_path: Path) -> None:
+    done = newcomer.run("plan", experiment.write(tmp_path, **document(500)), "--json")
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert "fable" in answer["formats"] and answer["kind"] == "fable" and answer["schema"]
-    assert answer["metrics"] == {"rate_rps": 1000, "rtt_mean_us": 12.5}
-    assert answer["findings"] == ["the line is not understood"]
-    assert "### `fable`\n\nTells tales over TCP.\n\n<!-- generated: Fable -->\n| Key |" in answer["pages"]
-    assert "| `fable` | fable's report | a file |" in answer["pages"]
+    (cell,) = json.loads(done.stdout)["cells"]
+    assert cell["document"]["settings"]["*"]["transmit_queue"] == {"tx_queue_len": 500}
 
 
-def test_a_name_that_is_taken_is_told_with_both_places() -> None:
-    first: type[Format] = type("First", (Format,), {"name": "x"})
-    second: type[Format] = type("Second", (Format,), {"name": "x"})
-    with pytest.raises(ValueError, match=r"two are called 'x': .*\.First and .*\.Second; rename one"):
-        by_name([first, second], lambda cls: cls.name)
-    assert by_name([second, Format], lambda cls: str(getattr(cls, "name", ""))) == {"x": second}
+def test_mistakes_in_them_are_named(newcomer: Newcomer, tmp_path: Path) -> None:
+    done = newcomer.run("plan", experiment.write(tmp_path, **document(0)))
+    assert "transmit_queue.tx_queue_len" in done.stderr and "at least 1" in done.stderr
+    elsewhere = command.run("plan", experiment.write(tmp_path, **document(500)))
+    assert '"twin" is not allowed; allowed: veth, e1000e' in elsewhere.stderr.replace(" (", "; ")
 
 
-def test_kinds_have_their_order_and_helpers_are_none() -> None:
-    assert list(WORKLOADS)[:2] == ["ping-pong", "load"] and list(WORKLOADS)[-1] == "command"
-    names = [cls.__name__ for cls in classes_in("harness.workloads", Workload)]
-    assert "Generated" in names and "Generated" not in {cls.__name__ for cls in WORKLOADS.values()}
+def test_the_documentation_has_them(newcomer: Newcomer) -> None:
+    page = "<!-- generated: Knobs -->\n<!-- end --><!-- generated: Link -->\n<!-- end -->"
+    text = newcomer.evaluate(f"from tools.experiment_doc import render; print(render({page!r}))")
+    assert "### `transmit_queue`\n\nScope: device. Length of the transmit queue. Source: " in text
+    assert "| `tx_queue_len` | whole number, 1 to 100000 | required | packets |" in text
+    assert "| `nic` | `twin`, `veth`, `e1000e`" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("knobs/again.py", KNOB, "both name a knob 'transmit_queue'"),
+        ("knobs/again.py", KNOB.replace('    phase = "features"\n', ""), "TransmitQueue has no phase"),
+        ("spec/links/again.py", LINK_KIND, "a name stands twice: e1000e, igb, twin, twin"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused(tmp_path: Path, path: str, text: str, message: str) -> None:
+    newcomer = Newcomer(tmp_path)
+    newcomer.add(path, text)
+    assert message in newcomer.run("schema").stderr
+
+
+def test_every_model_of_nic_has_a_number_of_its_own() -> None:
+    numbers = [kind.number for kind in LINK_KINDS.values() if isinstance(kind, EmulatedNic)]
+    assert len(set(numbers)) == len(numbers) == 4

@@ -14,9 +14,10 @@ from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, queues
 from harness.knobs import KNOBS
 from harness.run import knobs as apply
-from harness.testbed import NodeHandle, Port
+from harness.testbed import NodeHandle
+from harness.topology.layout import NO_ADDRESS, PortLayout
 
-PORT = Port("eth0", 2, "10.0.0.1", 24, "server", "eth0", 0, "forward", "igb")
+PORT = PortLayout("client", "eth0", 2, NO_ADDRESS, bytes(6), 0, 0, "server", (), "igb")
 NODE = NodeHandle("client", "ns", "/ns", -1, (PORT,))
 KEY = ":".join(["6d"] * 4)
 
@@ -72,7 +73,7 @@ def nic(monkeypatch: pytest.MonkeyPatch) -> FakeNic:
 
 
 def applied(**knobs: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
-    models = {name: KNOBS[name].Model(**fields) for name, fields in knobs.items()}
+    models = {name: KNOBS[name](**fields) for name, fields in knobs.items()}
     rows = apply.NodeApplier(NODE).apply(models)
     return [(row["setting"], row["found"], row["requested"], row["applied"]) for row in rows]
 
@@ -158,4 +159,4 @@ def test_without_a_table_or_a_key_it_is_a_skip(nic: FakeNic) -> None:
 )
 def test_what_cannot_be_meant_is_refused(knob: str, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        KNOBS[knob].Model(**fields)
+        KNOBS[knob](**fields)

@@ -13,9 +13,9 @@ import pytest
 from harness.errors import InputError
 from harness.knobs import KNOBS
 from harness.spec.load import load_experiment
-from harness.spec.reference import render
 from harness.spec.schema import schema
 from harness.spec.yaml_tree import read_file
+from tools.experiment_doc import render
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "experiment-file.md"

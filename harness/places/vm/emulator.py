@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from harness.errors import InputError, MissingError
 from harness.places.vm.home import Home
 from harness.places.vm.squashfs import unsquash
+from harness.spec.links import emulated
 
 PROGRAM = "qemu-system-x86_64"
 KEY = "qemu"
 """The entry of the index for the provided QEMU."""
 LEAST = (7, 0)
 _BUILD = "`pollbench vm build`"
-# The first QEMU that has the model; the others are older than any we take.
-_SINCE = {"igb": (8, 0)}
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ class Qemu:
 
     def lacks_nic(self, model: str) -> str:
         """Why it cannot make a NIC model; empty when it can."""
-        since = _SINCE.get(model)
-        if since is None or self.number >= since:
+        since = emulated(model).since
+        if self.number >= since:
             return ""
         return (
             f"QEMU {self.version} has no {model}: it came with QEMU {since[0]}.{since[1]}; "

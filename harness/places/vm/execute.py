@@ -143,7 +143,7 @@ class Guests:
 
     def _lack(self, machine: Machine, topology: Topology) -> str:
         """What this QEMU cannot do of a machine and a topology; empty when it can do all."""
-        lacks = (self.emulator.lacks_nic(link.nic) for link in topology.links)
+        lacks = (self.emulator.lacks_nic(link.nic) for link in topology.links if link.kind.needs_guest)
         release = self.image(machine.kernel).release
         return next(filter(None, lacks), "") or self.emulator.lacks_cpus(
             machine.cpus, release, self.accelerator
@@ -278,7 +278,7 @@ def pairs_of(topologies: list[Topology]) -> dict[str, int]:
     """How many pairs of each NIC model a guest needs to have for all of these topologies, one at a time."""
     most: Counter[str] = Counter()
     for topology in topologies:
-        most |= Counter(link.nic for link in topology.links if link.nic != "veth")
+        most |= Counter(link.nic for link in topology.links if link.kind.needs_guest)
     return dict(most)
 
 

@@ -23,6 +23,7 @@ from harness.places.vm.wire import Answer, pack
 from harness.plan import Plan, Run
 from harness.run.measure import measure
 from harness.signals import Stopper, stop_on_signals
+from harness.spec.links import emulated
 
 _EVENTS_FD = 3
 _SECTOR = 512
@@ -38,7 +39,15 @@ def main(job_disk: str, out_disk: str) -> None:
     # Nobody else is here whom thousands of sockets could harm.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     oom.is_out_of_memory()
-    found = nics.load(job["nics"])
+    found = nics.load(
+        [emulated(name).module for name in job["nics"]],
+        [
+            nics.address(emulated(name).number, pair, end)
+            for name, pairs in job["nics"].items()
+            for pair in range(pairs)
+            for end in (0, 1)
+        ],
+    )
     _warm_up()
     spec = plan.cells[0].spec
     cpus = {

@@ -8,11 +8,11 @@ from pathlib import Path
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import nics
 from harness.places.vm.emulator import Qemu
+from harness.spec.links import emulated
 from harness.spec.machine import Machine
 
 ACCELERATORS = ("kvm", "tcg-virtual", "tcg-smoke")
 BARE = ("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot")
-_DEVICES = {"virtio-net": "virtio-net-pci"}
 _VIRTIO_SEND_NS = 1000
 _COMMAND_LINE = (
     "console=ttyS0 quiet panic=-1 oops=panic nokaslr norandmaps cryptomgr.notests no_timer_check tsc=reliable "
@@ -156,7 +156,7 @@ def _nics(emulator: Qemu, machine: Machine, accelerator: str, pairs: dict[str, i
                 name = f"n{number}"
                 argv += ["-device", f"pcie-root-port,id=port{name},bus={bus},chassis={number},slot={number}"]
                 argv += ["-netdev", f"hubport,id=hub{name},hubid={(number + 1) // 2}"]
-                mac = nics.address(model, pair, end)
+                mac = nics.address(emulated(model).number, pair, end)
                 argv += [
                     "-device",
                     f"{_nic(model, machine, accelerator)},bus=port{name},netdev=hub{name},mac={mac}",
@@ -165,7 +165,7 @@ def _nics(emulator: Qemu, machine: Machine, accelerator: str, pairs: dict[str, i
 
 
 def _nic(model: str, machine: Machine, accelerator: str) -> str:
-    device = _DEVICES.get(model, model)
+    device = emulated(model).device
     if model == "virtio-net":
         device += ",iommu_platform=on" if machine.iommu != "off" else ""
         if accelerator != "kvm":

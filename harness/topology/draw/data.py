@@ -2,41 +2,88 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from harness.spec.topology import Shape, Topology
 from harness.topology.layout import Layout, PortLayout
 from harness.units import format_cpus, format_duration, format_percent, format_rate
 
 
-def described(layout: Layout) -> dict[str, Any]:
-    """Nodes (kind, addresses, CPUs, routes) and links (devices, shaping of either direction) as plain data."""
+@dataclass
+class NodePicture:
+    """A node. cpus: as a list in text ("0-3"), None for any; cpu_share: its quota, "" for none."""
+
+    kind: Literal["host", "router", "switch"]
+    addresses: list[str]
+    cpus: str | None
+    routes: list[str]
+    cpu_share: str = ""
+
+    def lines(self, addresses: int | None = None) -> list[str]:
+        """Its addresses (the first few), then its CPUs, for the label of its box."""
+        return [*self.addresses[:addresses], *([f"CPU {self.cpus}"] if self.cpus else [])]
+
+
+@dataclass(frozen=True)
+class LinkPicture:
+    """A link: of each end device and address, of each direction its shaping in words; None for none."""
+
+    between: tuple[str, str]
+    devices: tuple[str, str]
+    addresses: tuple[str | None, str | None]
+    mtu: int | None
+    forward: str | None
+    reverse: str | None
+    idle: bool
+
+
+@dataclass(frozen=True)
+class TopologyPicture:
+    """A topology to be shown. switching: None where there is no switch."""
+
+    description: str
+    family: str
+    engine: str
+    switching: str | None
+    nodes: dict[str, NodePicture]
+    links: list[LinkPicture]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON data."""
+        document = asdict(self)
+        for node in document["nodes"].values():
+            if not node["cpu_share"]:
+                del node["cpu_share"]
+        return document
+
+
+def picture_of(layout: Layout) -> TopologyPicture:
+    """What there is to show of a layout: nodes with addresses, CPUs and routes; links with devices and shaping."""
     topology = layout.topology
-    return {
-        "description": topology.description,
-        "family": topology.family,
-        "engine": topology.engine,
-        "switching": topology.switching if any(n.switch for n in topology.nodes.values()) else None,
-        "nodes": {name: _node(layout, name) for name in topology.nodes},
-        "links": [_link(layout, index) for index in range(len(layout.links))],
-    }
+    return TopologyPicture(
+        description=topology.description,
+        family=topology.family,
+        engine=topology.engine,
+        switching=topology.switching if any(node.switch for node in topology.nodes.values()) else None,
+        nodes={name: _node(layout, name) for name in topology.nodes},
+        links=[_link(layout, index) for index in range(len(layout.links))],
+    )
 
 
-def _node(layout: Layout, name: str) -> dict[str, Any]:
+def _node(layout: Layout, name: str) -> NodePicture:
     node = layout.topology.nodes[name]
-    found: dict[str, Any] = {
-        "kind": kind_of(layout.topology, name),
-        "addresses": [str(port.interface) for port in layout.ports[name] if port.addressed],
-        "cpus": format_cpus(node.cpus) if node.cpus is not None else None,
-        "routes": _routes(layout, name),
-    }
-    if node.cpu_share is not None:
-        found["cpu_share"] = format_percent(100 * node.cpu_share)
-    return found
+    return NodePicture(
+        kind=kind_of(layout.topology, name),
+        addresses=[str(port.interface) for port in layout.ports[name] if port.addressed],
+        cpus=format_cpus(node.cpus) if node.cpus is not None else None,
+        routes=_routes(layout, name),
+        cpu_share=format_percent(100 * node.cpu_share) if node.cpu_share is not None else "",
+    )
 
 
-def kind_of(topology: Topology, name: str) -> str:
-    """What a node is: host, router or switch."""
+def kind_of(topology: Topology, name: str) -> Literal["host", "router", "switch"]:
+    """What a node is."""
     if topology.is_switch(name):
         return "switch"
     return "router" if topology.forwards(name) else "host"
@@ -45,14 +92,12 @@ def kind_of(topology: Topology, name: str) -> str:
 def _routes(layout: Layout, name: str) -> list[str]:
     """The routes of a node, in words like those of `ip route`."""
     devices = {port.ifindex: port.device for port in layout.ports[name]}
-    if layout.routed() and layout.topology.is_switch(name):
+    if layout.topology.is_switch(name):
         return [
             f"{'default' if not route.to.prefixlen else route.to.network_address} "
             + " | ".join(f"dev {devices[ifindex]}" for ifindex in route.ifindexes)
-            for route in layout.fabric_routes(name)
+            for route in (layout.fabric_routes(name) if layout.routed() else ())
         ]
-    if layout.topology.is_switch(name):
-        return []
     uplinks = [port.device for port in layout.ports[name] if layout.on_switch(port)]
     if layout.routed() and uplinks:
         return ["default " + " | ".join(f"dev {device}" for device in uplinks)]
@@ -62,17 +107,17 @@ def _routes(layout: Layout, name: str) -> list[str]:
     ]
 
 
-def _link(layout: Layout, index: int) -> dict[str, Any]:
-    link, ports = layout.topology.links[index], layout.links[index]
-    return {
-        "between": list(link.between),
-        "devices": [port.device for port in ports],
-        "addresses": [_address(port) for port in ports],
-        "mtu": link.mtu,
-        "forward": shape_words(link.forward),
-        "reverse": shape_words(link.reverse),
-        "idle": index in layout.idle,
-    }
+def _link(layout: Layout, index: int) -> LinkPicture:
+    link, (first, second) = layout.topology.links[index], layout.links[index]
+    return LinkPicture(
+        between=link.between,
+        devices=(first.device, second.device),
+        addresses=(_address(first), _address(second)),
+        mtu=link.mtu,
+        forward=shape_words(link.forward),
+        reverse=shape_words(link.reverse),
+        idle=index in layout.idle,
+    )
 
 
 def _address(port: PortLayout) -> str | None:
@@ -81,13 +126,9 @@ def _address(port: PortLayout) -> str | None:
 
 def shape_words(shape: Shape | None) -> str | None:
     """A shape in a few words: "100mbit (htb), delay 5ms, loss 1%"; None for none."""
-    if shape is None or not (words := _parts(shape)):
-        return None
-    return ", ".join(words)
-
-
-def _parts(shape: Shape) -> list[str]:
     words = []
+    if shape is None:
+        return None
     if shape.rate_bps is not None:
         words.append(f"{format_rate(shape.rate_bps)} ({shape.method})")
     if shape.delay_ns:
@@ -101,4 +142,4 @@ def _parts(shape: Shape) -> list[str]:
     if shape.leaf is not None:
         limit = f" {shape.leaf.limit}" if shape.leaf.limit is not None else ""
         words.append(f"{shape.leaf.kind}{limit}")
-    return words
+    return ", ".join(words) or None

@@ -4,43 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+
+from harness.topology.draw.data import NodePicture, TopologyPicture
 
 _ROUTES_SHOWN = 4
 
 
-def as_text(shown: dict[str, Any]) -> str:
+def as_text(picture: TopologyPicture) -> str:
     """Two tables: nodes with addresses, CPUs and routes; links with devices and shaping."""
-    lines = [shown["description"]] if shown["description"] else []
-    nodes, links = shown["nodes"], shown["links"]
-    kinds = [node["kind"] for node in nodes.values()]
+    lines = [picture.description] if picture.description else []
+    nodes, links = picture.nodes, picture.links
+    kinds = [node.kind for node in nodes.values()]
     counted = [_plural(kinds.count(kind), kind) for kind in dict.fromkeys(kinds)]
-    how = f"; switching: {shown['switching']}" if shown["switching"] else ""
-    lines += [f"{', '.join(counted)}, {_plural(len(links), 'link')}; engine: {shown['engine']}{how}"]
+    how = f"; switching: {picture.switching}" if picture.switching else ""
+    lines += [f"{', '.join(counted)}, {_plural(len(links), 'link')}; engine: {picture.engine}{how}"]
     rows = [("node", "kind", "cpus", "addresses", "routes")]
     for name, node in nodes.items():
-        routes = node["routes"]
+        routes = node.routes
         more = f"; and {len(routes) - _ROUTES_SHOWN} more" if len(routes) > _ROUTES_SHOWN else ""
-        addresses = " ".join(node["addresses"]) or "-"
-        told = "; ".join(routes[:_ROUTES_SHOWN]) + more
-        rows.append((name, node["kind"], _cpus(node), addresses, told or "-"))
+        addresses = " ".join(node.addresses) or "-"
+        ways = "; ".join(routes[:_ROUTES_SHOWN]) + more
+        rows.append((name, node.kind, _cpus(node), addresses, ways or "-"))
     lines += ["", *_table(rows)]
     rows = [("link", "devices", "->", "<-", "")]
     for link in links:
-        ends, devices = " - ".join(link["between"]), " - ".join(link["devices"])
-        idle = "idle: out of the spanning tree" if link["idle"] else ""
-        rows.append((ends, devices, link["forward"] or "-", link["reverse"] or "-", idle))
+        ends, devices = " - ".join(link.between), " - ".join(link.devices)
+        idle = "idle: out of the spanning tree" if link.idle else ""
+        rows.append((ends, devices, link.forward or "-", link.reverse or "-", idle))
     return "\n".join([*lines, "", *_table(rows)]) + "\n"
 
 
-def _plural(count: int, what: str) -> str:
-    ending = "" if count == 1 else "es" if what.endswith("ch") else "s"
-    return f"{count} {what}{ending}"
+def _plural(count: int, noun: str) -> str:
+    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{count} {noun}{ending}"
 
 
-def _cpus(node: dict[str, Any]) -> str:
-    share = f" at most {node['cpu_share']}" if "cpu_share" in node else ""
-    return (node["cpus"] or "any") + share if node["kind"] != "switch" else "-"
+def _cpus(node: NodePicture) -> str:
+    share = f" at most {node.cpu_share}" if node.cpu_share else ""
+    return (node.cpus or "any") + share if node.kind != "switch" else "-"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -50,20 +51,21 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def as_dot(shown: dict[str, Any]) -> str:
+def as_dot(picture: TopologyPicture) -> str:
     """An undirected graph for Graphviz: `pollbench topology FILE --format dot | dot -Tpdf`."""
     lines = ["graph topology {", "  node [fontname=sans, fontsize=10]; edge [fontname=sans, fontsize=8];"]
-    for name, node in shown["nodes"].items():
+    for name, node in picture.nodes.items():
         shape = {"switch": "box, style=filled, fillcolor=lightgrey", "router": "diamond"}.get(
-            node["kind"], "ellipse"
+            node.kind, "ellipse"
         )
-        lines_of = [name, *node["addresses"], *([f"CPU {node['cpus']}"] if node["cpus"] else [])]
-        lines.append(f"  {json.dumps(name)} [label={json.dumps(chr(10).join(lines_of))}, shape={shape}];")
-    for link in shown["links"]:
-        first, second = map(json.dumps, link["between"])
-        both = (link["forward"], link["reverse"])
+        lines.append(
+            f"  {json.dumps(name)} [label={json.dumps(chr(10).join([name, *node.lines()]))}, shape={shape}];"
+        )
+    for link in picture.links:
+        first, second = map(json.dumps, link.between)
+        both = (link.forward, link.reverse)
         ways = [f"{way} {words or '-'}" for way, words in zip("><", both, strict=True)]
-        told = chr(10).join([both[0] or ""] if both[0] == both[1] else ways)
-        label = f" [label={json.dumps(told)}]" if any(both) else ""
+        text = chr(10).join([both[0] or ""] if both[0] == both[1] else ways)
+        label = f" [label={json.dumps(text)}]" if any(both) else ""
         lines.append(f"  {first} -- {second}{label};")
     return "\n".join([*lines, "}"]) + "\n"
