@@ -9,7 +9,8 @@ from typing import Any
 from harness.host.definition import Wish, load_definition
 from harness.kernel.advice import Advice
 from harness.kernel.cpufacts import command_line
-from harness.kernel.host_settings import Host, cpu_list, look
+from harness.kernel.cpulists import format_cpu_list
+from harness.kernel.host_settings import Host, look
 from harness.kernel.hostfiles import HostFiles
 
 
@@ -22,8 +23,8 @@ def host_rows(wish: Wish, root: Path | str = "/") -> list[dict[str, Any]]:
 def boot_rows(wish: Wish, root: Path | str = "/") -> list[dict[str, Any]]:
     """What only a boot can change: the words to add to the kernel's command line, which nobody edits for the user."""
     host, given = Host(str(root), wish.cpus), command_line(HostFiles(root))
-    cpus = cpu_list(wish.cpus) or "CPUS"
-    others = cpu_list(host.housekeeping()) if wish.cpus else "OTHERS"
+    cpus = format_cpu_list(wish.cpus) or "CPUS"
+    others = format_cpu_list(host.housekeeping()) if wish.cpus else "OTHERS"
     rows = []
     for each in load_definition().boot:
         found = given.get(each["parameter"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.kernel.hostfiles import HostFiles, Json
+from harness.kernel.hostfiles import HostFiles
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 CPU_DIR = "/sys/devices/system/cpu"
 VULNERABILITIES = f"{CPU_DIR}/vulnerabilities"
@@ -30,7 +32,7 @@ def online_cpus(files: HostFiles) -> set[int]:
     listed = files.cpus(f"{CPU_DIR}/online")
     if listed:
         return set(listed)
-    names = (line.split(" ", 1)[0] for line in (files.text("/proc/stat") or "").splitlines())
+    names = (line.split(" ", 1)[0] for line in files.lines("/proc/stat"))
     return {int(name[3:]) for name in names if name.startswith("cpu") and name[3:].isdigit()}
 
 
@@ -108,8 +110,8 @@ def numa(files: HostFiles) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for name in files.names(base):
         if name.startswith("node") and name[4:].isdigit():
-            memory = files.text(f"{base}/{name}/meminfo") or ""
-            total = [line.split()[-2] for line in memory.splitlines() if "MemTotal" in line]
+            memory = files.lines(f"{base}/{name}/meminfo")
+            total = [line.split()[-2] for line in memory if "MemTotal" in line]
             found[name[4:]] = {
                 "cpus": files.text(f"{base}/{name}/cpulist"),
                 "memory_bytes": int(total[0]) * 1024 if total and total[0].isdigit() else None,
@@ -203,7 +205,7 @@ def container(files: HostFiles) -> str | None:
     for name, path in marks.items():
         if files.path(path).exists():
             return name
-    environment = (files.bytes("/proc/1/environ") or b"").split(b"\0")
+    environment = (files.raw("/proc/1/environ") or b"").split(b"\0")
     return next(
         (word[10:].decode(errors="replace") for word in environment if word.startswith(b"container=")), None
     )

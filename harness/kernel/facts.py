@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.kernel import cpufacts
-from harness.kernel.hostfiles import HostFiles, Json
+from harness.kernel.cpufacts import Json
+from harness.kernel.hostfiles import HOST, HostFiles
 
 CLOCK = "/sys/devices/system/clocksource/clocksource0"
 HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
@@ -49,7 +50,7 @@ def online_cpus(root: Path | str = "/") -> set[int]:
 
 def numa_nodes_of(cpus: Iterable[int]) -> list[int]:
     """The NUMA nodes that these CPUs belong to; empty on a kernel without any."""
-    return cpufacts.numa_nodes_of(HostFiles("/"), cpus)
+    return cpufacts.numa_nodes_of(HOST, cpus)
 
 
 def environment(root: Path | str = "/") -> dict[str, str | None]:
@@ -138,7 +139,7 @@ def kernel(files: HostFiles) -> dict[str, Json]:
 
 
 def _config(files: HostFiles) -> dict[str, str] | None:
-    packed = files.bytes("/proc/config.gz")
+    packed = files.raw("/proc/config.gz")
     try:
         text = gzip.decompress(packed).decode() if packed else None
     except (OSError, EOFError, ValueError):
@@ -242,4 +243,4 @@ def total_ticks(files: HostFiles) -> tuple[int, int] | None:
 
 def uptime_s() -> float:
     """Seconds since this kernel started."""
-    return next(iter(numbers(HostFiles("/"), "/proc/uptime")), 0.0)
+    return next(iter(numbers(HOST, "/proc/uptime")), 0.0)

@@ -11,7 +11,9 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from harness.kernel import ethtool, links, netdev, netns, nics, sysctl
+from harness.kernel import ethtool, links, netdev, netns, sysctl
+from harness.kernel.hostfiles import HOST, HostFiles
+from harness.kernel.interrupts import affinity, interrupts_of, set_affinity
 from harness.kernel.netlink import (
     NLM_F_CREATE,
     NLM_F_DUMP,
@@ -22,12 +24,10 @@ from harness.kernel.netlink import (
     attrs,
     u32,
 )
-from harness.kernel.netns import in_netns
-from harness.kernel.sysfs import NetSysfs
+from harness.kernel.netns import HERE, in_netns, sysfs_of
 
 State = dict[str, Any]
 
-_HERE = "/proc/thread-self/ns/net"
 _RTM_NEWADDR, _RTM_GETADDR, _RTM_NEWROUTE, _RTM_GETROUTE = 20, 22, 24, 26
 _RTA_OIF, _RTA_MULTIPATH, _RTNH_F_ONLINK = 4, 9, 4
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -43,7 +43,7 @@ _NAPI = ("defer_hard_irqs", "gro_flush_timeout", "irq_suspend_timeout")
 def capture(device: str) -> State:
     """What is to be put back of a device of this thread's namespace, as plain data. Raises OSError."""
     ifindex = socket.if_nametoindex(device)
-    with NetlinkSocket() as sock, here_sysfs() as sysfs:
+    with NetlinkSocket() as sock, sysfs_of(HERE) as sysfs:
         link = links.link_dump_one(sock, ifindex)
         return {
             "device": device,
@@ -58,7 +58,9 @@ def capture(device: str) -> State:
             },
             "coalesce": _coalesce(device),
             "sysfs": _files(sysfs, device),
-            "irqs": {str(irq): nics.irq_affinity(irq) for irq in nics.irqs_of(sysfs, device)},
+            "irqs": {
+                str(irq.number): affinity(irq.number, HOST) for irq in interrupts_of(device, HOST, sysfs)
+            },
             "napis": [{name: getattr(napi, name) for name in _NAPI} for napi in _napis(ifindex)],
         }
 
@@ -77,7 +79,7 @@ def put_back(state: Mapping[str, Any]) -> list[str]:
         except OSError as error:
             wrong.append(f"{what}: {error.strerror or error}")
 
-    with NetlinkSocket() as sock, here_sysfs() as sysfs:
+    with NetlinkSocket() as sock, sysfs_of(HERE) as sysfs:
         now = links.link_dump_one(sock, ifindex)
         if now.mtu != state["mtu"]:
             attempt("mtu", lambda: sock.batch([links.set_mtu(ifindex, int(state["mtu"]))]))
@@ -105,7 +107,7 @@ def give_back(name: str, state: Mapping[str, Any]) -> list[str]:
     OSError.
     """
     device = str(state["device"])
-    home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    home = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if name in netns.names():
             with in_netns(name), NetlinkSocket() as sock:
@@ -127,17 +129,6 @@ def _move_out(sock: NetlinkSocket, ifindex: int, device: str, home: int, wanted:
     except OSError:
         # Its old number is taken.
         sock.batch([links.move(ifindex, device, home)])
-
-
-@contextlib.contextmanager
-def here_sysfs() -> Iterator[NetSysfs]:
-    """The /sys of this thread's network namespace; the mounted one may be of another."""
-    fd = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with NetSysfs(fd) as sysfs:
-            yield sysfs
-    finally:
-        os.close(fd)
 
 
 def _addresses(sock: NetlinkSocket, ifindex: int) -> Iterator[bytes]:
@@ -252,7 +243,7 @@ def _coalesce_back(device: str, wanted: Mapping[str, int] | None) -> None:
         ethtool.set_coalesce(device, wanted)
 
 
-def _files(sysfs: NetSysfs, device: str) -> dict[str, str]:
+def _files(sysfs: HostFiles, device: str) -> dict[str, str]:
     base = f"class/net/{device}"
     queues = [f"queues/{queue}/{name}" for queue in sysfs.list(f"{base}/queues") for name in _QUEUE]
     found = {}
@@ -262,17 +253,17 @@ def _files(sysfs: NetSysfs, device: str) -> dict[str, str]:
     return found
 
 
-def _file_back(sysfs: NetSysfs, device: str, name: str, value: str) -> None:
+def _file_back(sysfs: HostFiles, device: str, name: str, value: str) -> None:
     path = f"class/net/{device}/{name}"
     if sysfs.read(path) != value:
         sysfs.write(path, value)
 
 
-def _irqs_back(sysfs: NetSysfs, device: str, wanted: Mapping[str, list[int]]) -> None:
+def _irqs_back(sysfs: HostFiles, device: str, wanted: Mapping[str, list[int]]) -> None:
     """By their order: an interrupt may have another number after the device was down."""
-    for irq, cpus in zip(nics.irqs_of(sysfs, device), wanted.values(), strict=False):
-        if nics.irq_affinity(irq) != cpus:
-            nics.set_irq_affinity(irq, cpus)
+    for irq, cpus in zip(interrupts_of(device, HOST, sysfs), wanted.values(), strict=False):
+        if affinity(irq.number, HOST) != cpus:
+            set_affinity(irq.number, cpus, HOST)
 
 
 def _napis(ifindex: int) -> list[netdev.Napi]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import sysctl, undo
+from harness.kernel import undo
+from harness.kernel.hostfiles import HOST
 from harness.kernel.proc import start_ticks
 from harness.kernel.undo import Undone
 
@@ -295,11 +296,11 @@ def set_value(journal: Journal, path: str, value: int | str) -> Iterator[HostVal
     Restored only while it still reads what we wrote: somebody else's later change is theirs. Raises OSError
     (the kernel refused), PollbenchError when it reads back otherwise than written.
     """
-    found, wrote = sysctl.read_file(path), str(value)
+    found, wrote = HOST.read(path), str(value)
     number = journal.note("value", path=path, found=found, wrote=wrote)
     try:
-        sysctl.write_file(path, wrote)
-        applied = sysctl.read_file(path)
+        HOST.write(path, wrote)
+        applied = HOST.read(path)
         if applied != wrote:
             raise PollbenchError("set a host-wide value", on=path, got=f"wrote {wrote}, reads {applied}")
         yield HostValue(path, found, applied)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.kernel import cpufacts
-from harness.kernel.hostfiles import HostFiles
+from harness.kernel.hostfiles import HOST, HostFiles
 
 _KERNEL_LOG = "/dev/kmsg"
 _RECORD = 8192
@@ -18,7 +18,7 @@ _POLLING = "using polling idle threads"
 
 def machine_facts(nics: Mapping[str, str]) -> dict[str, Any]:
     """As JSON data. nics: PCI address of each emulated NIC by its hardware address."""
-    files = HostFiles("/")
+    files = HOST
     log = _kernel_log()
     topology = cpufacts.topology(files)
     return {

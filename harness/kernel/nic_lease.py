@@ -21,7 +21,7 @@ _ESTABLISHED = "01"
 
 def why_not(device: str) -> str:
     """Why this interface of this thread's namespace is not lent; "" where it is. Raises OSError."""
-    with NetlinkSocket() as sock, ifstate.here_sysfs() as sysfs:
+    with NetlinkSocket() as sock, netns.sysfs_of(netns.HERE) as sysfs:
         known = {link.device: link for link in links.link_dump(sock)}
         if device not in known:
             return f"there is no such interface; there are: {', '.join(known)}"

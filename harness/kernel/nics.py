@@ -11,9 +11,7 @@ from typing import Any
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import queues
-from harness.kernel.hostfiles import HostFiles
-from harness.kernel.sysfs import NetSysfs
-from harness.units import parse_cpus
+from harness.kernel.hostfiles import HOST, HostFiles
 
 MODULES = {"e1000e": "e1000e", "igb": "igb", "virtio-net": "virtio_net", "vmxnet3": "vmxnet3"}
 _PATIENCE_S, _PAUSE_S = 10.0, 0.02
@@ -46,7 +44,7 @@ def load(models: Mapping[str, int]) -> dict[str, Any]:
 
 def _present() -> dict[str, str]:
     """PCI address of every NIC of this namespace by its hardware address."""
-    files = HostFiles("/")
+    files = HOST
     return {files.text(f"/sys/class/net/{name}/address") or "": pci for name, pci in _pci_addresses(files)}
 
 
@@ -86,7 +84,7 @@ def fresh(model: str, pair: int, end: int) -> str:
 
 def _await_device(pci: str, where: str) -> str:
     """Its name, found by its place: what a run gave a vmxnet3 as its address is its address when it comes back."""
-    files, deadline = HostFiles("/"), time.monotonic() + _PATIENCE_S
+    files, deadline = HOST, time.monotonic() + _PATIENCE_S
     while True:
         for device, found in _pci_addresses(files):
             if found == pci:
@@ -113,26 +111,6 @@ def set_queues(device: str, wanted: int) -> None:
             # A driver that always takes one for each CPU (vmxnet3): more than were asked for do no harm.
             if error.errno != errno.EOPNOTSUPP or now < wanted:
                 raise
-
-
-def irqs_of(sysfs: NetSysfs, device: str) -> list[int]:
-    """The interrupts of a NIC (of a virtio NIC: of the PCI device above it); empty for what has none."""
-    for path in (f"class/net/{device}/device/msi_irqs", f"class/net/{device}/device/../msi_irqs"):
-        try:
-            return sorted(int(name) for name in sysfs.list(path))
-        except OSError:
-            continue
-    return []
-
-
-def irq_affinity(irq: int) -> list[int]:
-    """The CPUs that an interrupt may go to."""
-    return list(parse_cpus(Path(f"/proc/irq/{irq}/smp_affinity_list").read_text().strip()))
-
-
-def set_irq_affinity(irq: int, cpus: list[int]) -> None:
-    """Let an interrupt go to these CPUs alone. Raises OSError."""
-    Path(f"/proc/irq/{irq}/smp_affinity_list").write_text(",".join(map(str, cpus)))
 
 
 def forget() -> None:

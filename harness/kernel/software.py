@@ -7,7 +7,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from harness.kernel.hostfiles import HostFiles, Json
+from harness.kernel.cpufacts import Json
+from harness.kernel.hostfiles import HostFiles
 
 LIBRARIES = ("pollbench", "numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "pyyaml", "rich")
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.kernel import ifstate, netns, sysctl
+from harness.kernel import ifstate, netns
+from harness.kernel.hostfiles import HOST
 from harness.kernel.proc import start_ticks
 
 _KILL_WAIT_MS = 5000
@@ -65,7 +66,7 @@ def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
 def restore_value(path: str, found: str, wrote: str, dry_run: bool = False) -> tuple[str, str] | None:
     """Write `found` back while the file still reads `wrote`. (action, reason); None: nothing to do."""
     try:
-        now = sysctl.read_file(path)
+        now = HOST.read(path)
     except FileNotFoundError:
         return None
     if now == found:
@@ -73,7 +74,7 @@ def restore_value(path: str, found: str, wrote: str, dry_run: bool = False) -> t
     if now != wrote:
         return "left", f"it reads {now}, which we did not write (found {found}, wrote {wrote})"
     if not dry_run:
-        sysctl.write_file(path, found)
+        HOST.write(path, found)
     return "restored", f"from {now} to {found}"
 
 
