@@ -11,7 +11,6 @@ from harness.kernel.netlink import (
     NLM_F_CREATE,
     NLM_F_DUMP,
     NLM_F_EXCL,
-    NLM_F_REPLACE,
     NetlinkSocket,
     Request,
     attr,
@@ -133,31 +132,6 @@ def link_up(ifindex: int, device: str = "") -> Request:
     return Request(_RTM_NEWLINK, 0, body, f"set {device or ifindex} up")
 
 
-def link_down(ifindex: int, device: str = "") -> Request:
-    """Set the device down."""
-    return Request(
-        _RTM_NEWLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, _IFF_UP), f"set {device or ifindex} down"
-    )
-
-
-def set_mtu(ifindex: int, mtu: int) -> Request:
-    """Give the device an MTU, bytes."""
-    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_u32(_IFLA_MTU, mtu)
-    return Request(_RTM_NEWLINK, 0, body, f"set the MTU of {ifindex} to {mtu}")
-
-
-def move(ifindex: int, device: str, netns_fd: int, wanted: int = 0) -> Request:
-    """Move the device into another namespace, under the number `wanted` there (0: the kernel chooses)."""
-    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_u32(_IFLA_NET_NS_FD, netns_fd)
-    body += attr_u32(_IFLA_NEW_IFINDEX, wanted) if wanted else b""
-    return Request(_RTM_NEWLINK, 0, body, f"move {device} to another namespace")
-
-
-def link_delete(ifindex: int, device: str = "") -> Request:
-    """Delete the device (of a veth pair: both ends)."""
-    return Request(_RTM_DELLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0), f"delete {device or ifindex}")
-
-
 def new_address(ifindex: int, address: IpInterface) -> Request:
     """An address, without duplicate address detection (IPv6): usable as soon as it is there."""
     packed = address.ip.packed
@@ -172,12 +146,6 @@ def new_neighbour(ifindex: int, address: IpAddress, mac: bytes) -> Request:
     head = _NDMSG.pack(_FAMILY[address.version], 0, 0, ifindex, _NUD_PERMANENT, 0, 0)
     body = head + attr(_NDA_DST, address.packed) + attr(_NDA_LLADDR, mac)
     return Request(_RTM_NEWNEIGH, _NEW, body, f"add neighbour {address}")
-
-
-def fix_neighbour(ifindex: int, address: IpAddress, mac: bytes) -> Request:
-    """As new_neighbour, whatever is known of the address by now."""
-    made = new_neighbour(ifindex, address, mac)
-    return made._replace(flags=NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def new_route(ifindex: int, to: IpNetwork, gateway: IpAddress) -> Request:
@@ -223,13 +191,6 @@ def link_dump_one(sock: NetlinkSocket, ifindex: int) -> LinkState:
     """One device of the socket's namespace. Raises NetlinkError: ENODEV."""
     request = Request(_RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0), f"look at device {ifindex}")
     return _link_state(sock.ask(request)[0])
-
-
-def kind_of(sock: NetlinkSocket, ifindex: int) -> str:
-    """The kind of a virtual device (veth, bridge); "" of a card. Raises NetlinkError."""
-    request = Request(_RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0), f"look at device {ifindex}")
-    info = attrs(attrs(sock.ask(request)[0], _IFINFO.size).get(_IFLA_LINKINFO, b""))
-    return info.get(_IFLA_INFO_KIND, b"").rstrip(b"\0").decode()
 
 
 def _link_state(body: bytes) -> LinkState:
