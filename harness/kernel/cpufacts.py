@@ -48,11 +48,11 @@ def cpu_model(files: HostFiles) -> str | None:
 
 def per_cpu(files: HostFiles) -> dict[str, Json]:
     """Place, frequency control and limits of every online CPU, by its number as text."""
-    found: dict[str, Json] = {}
+    by_cpu: dict[str, Json] = {}
     for cpu in sorted(online_cpus(files)):
         base = f"{CPU_DIR}/cpu{cpu}"
         nodes = [name for name in files.names(base) if name.startswith("node") and name[4:].isdigit()]
-        found[str(cpu)] = {
+        by_cpu[str(cpu)] = {
             "package": files.number(f"{base}/topology/physical_package_id"),
             "core": files.number(f"{base}/topology/core_id"),
             "node": int(nodes[0][4:]) if nodes else None,
@@ -64,7 +64,7 @@ def per_cpu(files: HostFiles) -> dict[str, Json]:
             "min_khz": files.number(f"{base}/cpufreq/scaling_min_freq"),
             "max_khz": files.number(f"{base}/cpufreq/scaling_max_freq"),
         }
-    return found
+    return by_cpu
 
 
 def _last_level_cache(files: HostFiles, base: str) -> str | None:
@@ -97,33 +97,33 @@ def topology(files: HostFiles) -> dict[str, Json]:
 
 def numa_nodes_of(files: HostFiles, cpus: Iterable[int]) -> list[int]:
     """The NUMA nodes that these CPUs belong to; empty on a kernel without any."""
-    found = set()
+    nodes = set()
     for cpu in cpus:
         names = files.names(f"{CPU_DIR}/cpu{cpu}")
-        found |= {int(name[4:]) for name in names if name.startswith("node") and name[4:].isdigit()}
-    return sorted(found)
+        nodes |= {int(name[4:]) for name in names if name.startswith("node") and name[4:].isdigit()}
+    return sorted(nodes)
 
 
 def numa(files: HostFiles) -> dict[str, Json]:
     """CPUs, memory (bytes) and distances of every NUMA node, by its number as text."""
     base = "/sys/devices/system/node"
-    found: dict[str, Json] = {}
+    by_node: dict[str, Json] = {}
     for name in files.names(base):
         if name.startswith("node") and name[4:].isdigit():
             memory = files.lines(f"{base}/{name}/meminfo")
             total = [line.split()[-2] for line in memory if "MemTotal" in line]
-            found[name[4:]] = {
+            by_node[name[4:]] = {
                 "cpus": files.text(f"{base}/{name}/cpulist"),
                 "memory_bytes": int(total[0]) * 1024 if total and total[0].isdigit() else None,
                 "distances": files.text(f"{base}/{name}/distance"),
             }
-    return found
+    return by_node
 
 
 def governor(files: HostFiles) -> str:
     """The frequency governor of all CPUs, several joined by "+"; "none" where none has frequency control."""
-    found = {files.text(f"{CPU_DIR}/cpu{cpu}/cpufreq/scaling_governor") for cpu in online_cpus(files)}
-    return "+".join(sorted(name for name in found if name)) or "none"
+    governors = {files.text(f"{CPU_DIR}/cpu{cpu}/cpufreq/scaling_governor") for cpu in online_cpus(files)}
+    return "+".join(sorted(name for name in governors if name)) or "none"
 
 
 def turbo(files: HostFiles) -> bool | None:
@@ -183,15 +183,15 @@ def command_line(files: HostFiles) -> dict[str, str]:
 def virtualisation(files: HostFiles) -> str:
     """ "none" on bare metal, else the hypervisor's name, or "unknown hypervisor"."""
     flags = files.fields("/proc/cpuinfo").get("flags", "").split()
-    told = files.text("/sys/hypervisor/type")
+    hypervisor = files.text("/sys/hypervisor/type")
     vendor = f"{files.text('/sys/class/dmi/id/sys_vendor')} {files.text('/sys/class/dmi/id/product_name')}"
     sources = files.text("/sys/devices/system/clocksource/clocksource0/available_clocksource") or ""
     named = [name for text, name in HYPERVISORS.items() if text in vendor.lower()]
     # A processor of x86 says whether a hypervisor is below it; the others only through the firmware's tables.
     if "hypervisor" not in flags and (flags or not named):
-        return told or "none"
-    if told:
-        return told
+        return hypervisor or "none"
+    if hypervisor:
+        return hypervisor
     if "kvm-clock" in sources.split() or files.text(f"{CPU_DIR}/cpuidle/current_driver") == "haltpoll":
         return "kvm"
     if "hyperv" in sources:

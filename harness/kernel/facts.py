@@ -220,13 +220,13 @@ def load(files: HostFiles) -> dict[str, Json]:
 
 def numbers(files: HostFiles, name: str) -> list[float]:
     """The leading decimal numbers of a file such as /proc/loadavg."""
-    found: list[float] = []
+    values: list[float] = []
     for word in (files.text(name) or "").split():
         try:
-            found.append(float(word))
+            values.append(float(word))
         except ValueError:
             break
-    return found
+    return values
 
 
 def available_clocks(files: HostFiles) -> list[str]:

@@ -115,8 +115,8 @@ def _interrupts(host: Host, device: str) -> Tuple[Targets, str]:
     """
     near = format_cpu_list(host.housekeeping(device))
     interrupts = interrupts_of(device, host.files)
-    targets = [(affinity_file(interrupt.number), near) for interrupt in interrupts if not interrupt.sharers]
-    shared = [f"{one.number} with {', '.join(one.sharers)}" for one in interrupts if one.sharers]
+    targets = [(affinity_file(irq.number), near) for irq in interrupts if not irq.sharers]
+    shared = [f"{irq.number} with {', '.join(irq.sharers)}" for irq in interrupts if irq.sharers]
     return targets, f"shares interrupt {'; '.join(shared)}, and no other device is touched" if shared else ""
 
 
@@ -184,15 +184,15 @@ def _put(host: Host, kind: str, target: str, value: str) -> None:
 # -- looking, setting, putting back -------------------------------------------------------------------------------
 
 
-def look(host: Host, settings: List[Row], wanted: Dict[str, str]) -> List[Row]:
-    """A row for every target: how it is found, what is wanted, and whether they are the same; nothing is changed.
+def look(host: Host, settings: List[Row], wishes: Dict[str, str]) -> List[Row]:
+    """A row for every target: the value found, the one wanted, and whether they are the same; nothing is changed.
 
-    state: ok, differs, or "not applicable" with the reason. Settings that are not in `wanted`, or are to be left, have
+    state: ok, differs, or "not applicable" with the reason. Settings that are not in `wishes`, or are to be left, have
     no row.
     """
     rows = []
     for setting in settings:
-        value = wanted.get(setting["name"], LEAVE)
+        value = wishes.get(setting["name"], LEAVE)
         if value == LEAVE:
             continue
         head = {key: setting[key] for key in ("name", "what", "kind")}
@@ -203,20 +203,20 @@ def look(host: Host, settings: List[Row], wanted: Dict[str, str]) -> List[Row]:
             rows.append(dict(head, target="", state="not applicable", reason=str(error)))
             continue
         for target, want in targets:
-            found = _now(host, setting["kind"], target)
-            if found is None:
+            now = _now(host, setting["kind"], target)
+            if now is None:
                 why = "it cannot be read here"
                 rows.append(dict(head, target=target, state="not applicable", reason=why))
                 continue
-            state = "ok" if _same(setting["kind"], found, want) else "differs"
-            rows.append(dict(head, target=target, found=found, wanted=want, state=state))
+            state = "ok" if _same(setting["kind"], now, want) else "differs"
+            rows.append(dict(head, target=target, found=now, wanted=want, state=state))
     return rows
 
 
 def prepare(
     host: Host,
     settings: List[Row],
-    wanted: Dict[str, str],
+    wishes: Dict[str, str],
     state: str = STATE,
     check: bool = False,
 ) -> List[Row]:
@@ -225,7 +225,7 @@ def prepare(
     check: only say what would change. A value that is refused, or reads back otherwise, is a row with state "failed".
     Raises OSError when the state file cannot be written: then nothing was changed.
     """
-    rows = look(host, settings, wanted)
+    rows = look(host, settings, wishes)
     todo = [row for row in rows if row["state"] == "differs"]
     if check:
         for row in todo:

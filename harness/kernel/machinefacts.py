@@ -58,17 +58,17 @@ def _nic(files: HostFiles, pci: str) -> dict[str, Any]:
 
 def _kernel_log() -> str:
     """What the kernel has said since it started; empty where it is not to be read."""
-    found = []
+    records = []
     with contextlib.suppress(OSError):
         log = os.open(_KERNEL_LOG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             while True:  # until EAGAIN: a record for each read
-                found.append(os.read(log, _RECORD))
+                records.append(os.read(log, _RECORD))
         except BlockingIOError:
             pass
         finally:
             os.close(log)
-    return b"".join(found).decode(errors="replace")
+    return b"".join(records).decode(errors="replace")
 
 
 def _quoted(log: str, head: str) -> list[str]:

@@ -26,7 +26,7 @@ def address(model: str, pair: int, end: int) -> str:
 
 def load(models: Mapping[str, int]) -> dict[str, Any]:
     """Load the drivers and wait for the pairs of each model; what was found, PCI address by NIC address."""
-    wanted = [
+    expected = [
         address(model, pair, end)
         for model, pairs in models.items()
         for pair in range(pairs)
@@ -37,7 +37,7 @@ def load(models: Mapping[str, int]) -> dict[str, Any]:
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         _known.update(_present())
-        if set(wanted) <= set(_known) or time.monotonic() > deadline:
+        if set(expected) <= set(_known) or time.monotonic() > deadline:
             return dict(_known)
         time.sleep(_PAUSE_S)
 
@@ -86,8 +86,8 @@ def _await_device(pci: str, where: str) -> str:
     """Its name, found by its place: what a run gave a vmxnet3 as its address is its address when it comes back."""
     files, deadline = HOST, time.monotonic() + _PATIENCE_S
     while True:
-        for device, found in _pci_addresses(files):
-            if found == pci:
+        for device, place in _pci_addresses(files):
+            if place == pci:
                 return device
         if time.monotonic() > deadline:
             raise PollbenchError(
@@ -96,20 +96,20 @@ def _await_device(pci: str, where: str) -> str:
         time.sleep(_PAUSE_S)
 
 
-def set_queues(device: str, wanted: int) -> None:
+def set_queues(device: str, count: int) -> None:
     """Give a NIC of this thread's namespace its queue pairs. Raises MissingError when the model has fewer."""
     try:
         now, most = queues.channels(device)["combined"]
     except OSError:
         now = most = 1  # a driver with one queue, or a fixed number of them, does not know the question
-    if wanted > most:
-        raise MissingError("set up queues", on=device, got=f"{wanted} asked for, the model has {most}")
-    if now != wanted:
+    if count > most:
+        raise MissingError("set up queues", on=device, got=f"{count} asked for, the model has {most}")
+    if now != count:
         try:
-            queues.set_channels(device, "combined", wanted)
+            queues.set_channels(device, "combined", count)
         except OSError as error:
             # A driver that always takes one for each CPU (vmxnet3): more than were asked for do no harm.
-            if error.errno != errno.EOPNOTSUPP or now < wanted:
+            if error.errno != errno.EOPNOTSUPP or now < count:
                 raise
 
 

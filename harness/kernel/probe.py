@@ -56,7 +56,7 @@ def probe() -> dict[str, str]:
 def keys() -> list[str]:
     """Every key of the result of `probe`."""
     groups = [f"qdisc:{kind}" for kind in qdiscs.KINDS] + [f"feature:{name}" for name in _FEATURES]
-    return [each.key for each in CAPABILITIES] + groups
+    return [capability.key for capability in CAPABILITIES] + groups
 
 
 def is_untried(reason: str) -> bool:
@@ -66,19 +66,19 @@ def is_untried(reason: str) -> bool:
 
 def meanings() -> dict[str, str]:
     """What each capability of `probe` is, in words ("qdisc:KIND" ones speak for themselves)."""
-    return {each.key: each.meaning for each in CAPABILITIES}
+    return {capability.key: capability.meaning for capability in CAPABILITIES}
 
 
 def _probe_here() -> dict[str, str]:
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     try:
-        found |= {f"qdisc:{kind}": reason for kind, reason in rtnl.probe_qdiscs().items()}
+        reasons |= {f"qdisc:{kind}": reason for kind, reason in rtnl.probe_qdiscs().items()}
         with throw_away():
-            found |= {each.key: _reason(each) for each in CAPABILITIES}
-            found |= {f"feature:{name}": _feature_reason(name) for name in _FEATURES}
+            reasons |= {capability.key: _reason(capability) for capability in CAPABILITIES}
+            reasons |= {f"feature:{name}": _feature_reason(name) for name in _FEATURES}
     except OSError as error:
         return _all(f"{_NOT_TRIED}no network namespace can be made ({error.strerror}); try as root")
-    return found
+    return reasons
 
 
 def _reason(capability: Capability) -> str:
@@ -95,11 +95,14 @@ def _reason(capability: Capability) -> str:
 def _feature_reason(name: str) -> str:
     """Why a veth cannot have a feature switched on; "" when it has, or can be given, it."""
     try:
-        found = ethtool.features(_DEVICE)
+        features = ethtool.features(_DEVICE)
     except OSError as error:
         return error.strerror or str(error)
-    meant = [found[each] for each in ethtool.SHORT_NAMES.get(name, (name,)) if each in found]
-    return "" if any(each.active or each.changeable for each in meant) else "veth cannot switch it on"
+    names = ethtool.SHORT_NAMES.get(name, (name,))
+    meant = [features[kernel_name] for kernel_name in names if kernel_name in features]
+    return (
+        "" if any(feature.active or feature.changeable for feature in meant) else "veth cannot switch it on"
+    )
 
 
 def _all(reason: str) -> dict[str, str]:
@@ -143,9 +146,9 @@ def _try_veth() -> None:
     fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.closing(NetlinkSocket()) as sock:
-            one = links.VethEnd(fd, _DEVICE, _IFINDEX, b"\2\0\0\0\0\1")
-            other = links.VethEnd(fd, _PEER, _PEER_IFINDEX, b"\2\0\0\0\0\2")
-            sock.batch([links.new_veth(one, other), links.link_up(_IFINDEX), links.link_up(_PEER_IFINDEX)])
+            end = links.VethEnd(fd, _DEVICE, _IFINDEX, b"\2\0\0\0\0\1")
+            peer = links.VethEnd(fd, _PEER, _PEER_IFINDEX, b"\2\0\0\0\0\2")
+            sock.batch([links.new_veth(end, peer), links.link_up(_IFINDEX), links.link_up(_PEER_IFINDEX)])
     finally:
         os.close(fd)
 
