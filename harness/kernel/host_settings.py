@@ -13,14 +13,14 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple, TypedDict
 
 # Relative, so that they are found in this package and beside this file on another host.
 from .cpulists import format_cpu_list, format_cpu_mask, parse_cpu_list, parse_cpu_mask
 from .hostfiles import HostFiles
 from .interrupts import affinity_file, interrupts_of
 
-Row = Dict[str, Any]
+Setting = Dict[str, str]
 Targets = List[Tuple[str, str]]
 STATE = "/var/lib/pollbench/host.json"
 LEAVE = "leave"
@@ -28,6 +28,26 @@ _FORMAT = 1
 _NO_SETAFFINITY = 0x04000000
 _CPU = "/sys/devices/system/cpu"
 _LIST, _MASK = "housekeeping-list", "housekeeping-mask"
+
+
+class Row(TypedDict, total=False):
+    """One target of a setting: how it was found, what is wanted of it, how it is now, and what became of that.
+
+    state: ok, differs, changed, "would change", restored, "would restore", left, gone, failed or "not applicable";
+    wrote, boot: in the state file alone, what was written and during which boot.
+    """
+
+    name: str
+    what: str
+    kind: str
+    target: str
+    found: str
+    wanted: str
+    state: str
+    reason: str
+    now: Optional[str]
+    wrote: str
+    boot: str
 
 
 class Host:
@@ -64,7 +84,7 @@ class Lacks(Exception):  # noqa: N818
     """This host does not have the thing, and why."""
 
 
-def _targets(host: Host, setting: Row, wish: str) -> Targets:
+def _targets(host: Host, setting: Setting, wish: str) -> Targets:
     """What to set of one setting: (target, value). Raises Lacks."""
     kind = setting["kind"]
     if wish in (_LIST, _MASK) or kind in ("irqs", "kthreads"):
@@ -89,7 +109,7 @@ def _targets(host: Host, setting: Row, wish: str) -> Targets:
     return [(path, value) for path in paths]
 
 
-def _of_devices(host: Host, setting: Row, wish: str) -> Targets:
+def _of_devices(host: Host, setting: Setting, wish: str) -> Targets:
     if not host.devices:
         raise Lacks("no device is named: --device")
     targets: Targets = []
@@ -136,7 +156,7 @@ def _kthreads(host: Host) -> List[str]:
     return threads
 
 
-def _service_there(host: Host, setting: Row) -> None:
+def _service_there(host: Host, setting: Setting) -> None:
     name = setting["service"]
     if not host.files.path("/run/systemd/system").is_dir() or not shutil.which("systemctl"):
         if _runs(host, name):
@@ -184,7 +204,7 @@ def _put(host: Host, kind: str, target: str, value: str) -> None:
 # -- looking, setting, putting back -------------------------------------------------------------------------------
 
 
-def look(host: Host, settings: List[Row], wishes: Dict[str, str]) -> List[Row]:
+def look(host: Host, settings: List[Setting], wishes: Dict[str, str]) -> List[Row]:
     """A row for every target: the value found, the one wanted, and whether they are the same; nothing is changed.
 
     state: ok, differs, or "not applicable" with the reason. Settings that are not in `wishes`, or are to be left, have
@@ -195,27 +215,40 @@ def look(host: Host, settings: List[Row], wishes: Dict[str, str]) -> List[Row]:
         value = wishes.get(setting["name"], LEAVE)
         if value == LEAVE:
             continue
-        head = {key: setting[key] for key in ("name", "what", "kind")}
-        head.update(found="", wanted=value, reason="")
         try:
             targets = _targets(host, setting, value)
         except Lacks as error:
-            rows.append(dict(head, target="", state="not applicable", reason=str(error)))
+            rows.append(_row(setting, value, state="not applicable", reason=str(error)))
             continue
         for target, want in targets:
             now = _now(host, setting["kind"], target)
             if now is None:
-                why = "it cannot be read here"
-                rows.append(dict(head, target=target, state="not applicable", reason=why))
+                reason = "it cannot be read here"
+                rows.append(_row(setting, value, target, state="not applicable", reason=reason))
                 continue
             state = "ok" if _same(setting["kind"], now, want) else "differs"
-            rows.append(dict(head, target=target, found=now, wanted=want, state=state))
+            rows.append(_row(setting, want, target, now, state))
     return rows
+
+
+def _row(
+    setting: Setting, wanted: str, target: str = "", found: str = "", state: str = "", reason: str = ""
+) -> Row:
+    return Row(
+        name=setting["name"],
+        what=setting["what"],
+        kind=setting["kind"],
+        found=found,
+        wanted=wanted,
+        reason=reason,
+        target=target,
+        state=state,
+    )
 
 
 def prepare(
     host: Host,
-    settings: List[Row],
+    settings: List[Setting],
     wishes: Dict[str, str],
     state: str = STATE,
     check: bool = False,
@@ -235,9 +268,16 @@ def prepare(
         known = _load(state)
         entries = {entry["target"]: entry for entry in known}
         for row in todo:
-            entry = entries.setdefault(row["target"], {"found": row["found"]})
-            entry.update({key: row[key] for key in ("name", "what", "kind", "target")})
-            entry.update(wrote=row["wanted"], boot=_boot(host))
+            first = entries.get(row["target"], row)["found"]
+            entries[row["target"]] = {
+                "found": first,
+                "name": row["name"],
+                "what": row["what"],
+                "kind": row["kind"],
+                "target": row["target"],
+                "wrote": row["wanted"],
+                "boot": _boot(host),
+            }
         _save(state, list(entries.values()))
         for row in todo:
             _change(host, row, row["wanted"])
@@ -259,15 +299,15 @@ def restore(host: Host, state: str = STATE, check: bool = False) -> List[Row]:
     rows, kept = [], []
     for entry in reversed(_load(state)):
         now = _now(host, entry["kind"], entry["target"])
-        row = dict(entry, found=now or "", wanted=entry["found"], reason="", state="ok")
+        row: Row = {**entry, "found": now or "", "wanted": entry["found"], "reason": "", "state": "ok"}
         rows.append(row)
         if now is None:
-            row.update(state="gone", reason="it is not there any more")
+            row["state"], row["reason"] = "gone", "it is not there any more"
         elif not _same(entry["kind"], now, entry["found"]):
             ours = _same(entry["kind"], now, entry["wrote"]) or entry["boot"] != _boot(host)
             if not ours:
                 reason = f"it reads {now}; found was {entry['found']}, prepare wrote {entry['wrote']}"
-                row.update(state="left", reason=reason)
+                row["state"], row["reason"] = "left", reason
             elif check:
                 row["state"] = "would restore"
             else:
@@ -289,7 +329,7 @@ def _change(host: Host, row: Row, value: str, done: str = "changed") -> None:
     if now is not None and _same(row["kind"], now, value):
         row["state"] = done
     else:
-        row.update(state="failed", reason=reason or f"written, but it reads {now}")
+        row["state"], row["reason"] = "failed", reason or f"written, but it reads {now}"
 
 
 def _boot(host: Host) -> str:

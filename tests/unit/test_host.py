@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.errors import InputError
 from harness.host import boot_rows, host_rows, load_definition, setting_advice, wish_of
-from harness.kernel.host_settings import Host, look, prepare, restore
+from harness.kernel.host_settings import Host, Row, Setting, look, prepare, restore
 
 CPU = "sys/devices/system/cpu"
 NIC = "sys/class/net/eth1"
@@ -45,11 +44,11 @@ def server(tmp_path: Path) -> Path:
     return root
 
 
-def rows_of(found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return [row for row in found if row["name"] == name]
+def rows_of(rows: list[Row], name: str) -> list[Row]:
+    return [row for row in rows if row["name"] == name]
 
 
-def settings() -> list[dict[str, Any]]:
+def settings() -> list[Setting]:
     return list(load_definition().settings)
 
 
