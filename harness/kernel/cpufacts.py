@@ -51,11 +51,11 @@ def per_cpu(files: HostFiles) -> dict[str, Json]:
     by_cpu: dict[str, Json] = {}
     for cpu in sorted(online_cpus(files)):
         base = f"{CPU_DIR}/cpu{cpu}"
-        nodes = [name for name in files.names(base) if name.startswith("node") and name[4:].isdigit()]
+        nodes = _numbered_nodes(files, base)
         by_cpu[str(cpu)] = {
             "package": files.number(f"{base}/topology/physical_package_id"),
             "core": files.number(f"{base}/topology/core_id"),
-            "node": int(nodes[0][4:]) if nodes else None,
+            "node": nodes[0] if nodes else None,
             "smt_siblings": files.text(f"{base}/topology/thread_siblings_list"),
             "last_level_cache_shared_with": _last_level_cache(files, base),
             "governor": files.text(f"{base}/cpufreq/scaling_governor"),
@@ -97,26 +97,26 @@ def topology(files: HostFiles) -> dict[str, Json]:
 
 def numa_nodes_of(files: HostFiles, cpus: Iterable[int]) -> list[int]:
     """The NUMA nodes that these CPUs belong to; empty on a kernel without any."""
-    nodes = set()
-    for cpu in cpus:
-        names = files.names(f"{CPU_DIR}/cpu{cpu}")
-        nodes |= {int(name[4:]) for name in names if name.startswith("node") and name[4:].isdigit()}
-    return sorted(nodes)
+    return sorted({node for cpu in cpus for node in _numbered_nodes(files, f"{CPU_DIR}/cpu{cpu}")})
+
+
+def _numbered_nodes(files: HostFiles, directory: str) -> list[int]:
+    names = files.names(directory)
+    return sorted(int(name[4:]) for name in names if name.startswith("node") and name[4:].isdigit())
 
 
 def numa(files: HostFiles) -> dict[str, Json]:
     """CPUs, memory (bytes) and distances of every NUMA node, by its number as text."""
     base = "/sys/devices/system/node"
     by_node: dict[str, Json] = {}
-    for name in files.names(base):
-        if name.startswith("node") and name[4:].isdigit():
-            memory = files.lines(f"{base}/{name}/meminfo")
-            total = [line.split()[-2] for line in memory if "MemTotal" in line]
-            by_node[name[4:]] = {
-                "cpus": files.text(f"{base}/{name}/cpulist"),
-                "memory_bytes": int(total[0]) * 1024 if total and total[0].isdigit() else None,
-                "distances": files.text(f"{base}/{name}/distance"),
-            }
+    for node in _numbered_nodes(files, base):
+        memory = files.lines(f"{base}/node{node}/meminfo")
+        total = [line.split()[-2] for line in memory if "MemTotal" in line]
+        by_node[str(node)] = {
+            "cpus": files.text(f"{base}/node{node}/cpulist"),
+            "memory_bytes": int(total[0]) * 1024 if total and total[0].isdigit() else None,
+            "distances": files.text(f"{base}/node{node}/distance"),
+        }
     return by_node
 
 

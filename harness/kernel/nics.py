@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import queues
@@ -24,7 +23,7 @@ def address(model: str, pair: int, end: int) -> str:
     return f"52:54:00:{list(MODULES).index(model):02x}:{pair:02x}:{end + 1:02x}"
 
 
-def load(models: Mapping[str, int]) -> dict[str, Any]:
+def load(models: Mapping[str, int]) -> dict[str, str]:
     """Load the drivers and wait for the pairs of each model; what was found, PCI address by NIC address."""
     expected = [
         address(model, pair, end)

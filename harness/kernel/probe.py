@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import select
 import socket
-import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from harness.kernel import cgroup, ethtool, links, netdev, qdiscs, rtnl, syscalls, sysctl
+from harness.kernel import cgroup, ethtool, links, netdev, pidfd, qdiscs, rtnl, syscalls, sysctl
 from harness.kernel.netlink import NetlinkSocket
-from harness.kernel.netns import throw_away
+from harness.kernel.netns import HERE, sysfs_of, throw_away
 
-_SO_BUSY_POLL, _SO_PREFER_BUSY_POLL = 46, 69
-_EPIOCSPARAMS = 0x40088A01
 _DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 2, "pbprobe1", 3
 _NOT_TRIED = "not tried: "
 # What of ethtool -K an experiment may ask for; a veth has some of it fixed to off.
@@ -143,7 +139,7 @@ def _try_nothing() -> None:
 
 def _try_veth() -> None:
     """A veth pair of one queue, up; the later attempts find it."""
-    fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.closing(NetlinkSocket()) as sock:
             end = links.VethEnd(fd, _DEVICE, _IFINDEX, b"\2\0\0\0\0\1")
@@ -198,15 +194,8 @@ def _try_rps() -> None:
 
 
 def _write_sysfs(name: str, value: str) -> None:
-    root = syscalls.mount_sysfs()
-    try:
-        fd = os.open(f"class/net/{_DEVICE}/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
-        try:
-            os.write(fd, value.encode())
-        finally:
-            os.close(fd)
-    finally:
-        os.close(root)
+    with sysfs_of(HERE) as sysfs:
+        sysfs.write(f"class/net/{_DEVICE}/{name}", value)
 
 
 def _try_ethtool_coalesce() -> None:
@@ -217,14 +206,14 @@ def _try_ipv6() -> None:
     sysctl.read("net.ipv6.conf.default.accept_dad")
 
 
-def _try_socket_option(option: int, value: int) -> None:
+def _try_socket_option(option: str, value: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, option, value)
+        pidfd.set_option(sock.fileno(), option, value)
 
 
 def _try_epoll() -> None:
     with select.epoll() as poll:
-        fcntl.ioctl(poll, _EPIOCSPARAMS, struct.pack("=IHBB", 50, 8, 0, 0))
+        pidfd.set_epoll(poll.fileno(), [50, 8, 0])
 
 
 def _try_cgroup(controller: str) -> None:
@@ -246,12 +235,12 @@ CAPABILITIES = (
     Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", _try_threaded_busy_poll),
     Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", _try_ethtool_coalesce),
     Capability("rps", "receive packet steering (CONFIG_RPS)", "", _try_rps),
-    Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _try_socket_option(_SO_BUSY_POLL, 50)),
+    Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _try_socket_option("SO_BUSY_POLL", 50)),
     Capability(
         "prefer-busy-poll",
         "SO_PREFER_BUSY_POLL",
         "Linux 5.11",
-        lambda: _try_socket_option(_SO_PREFER_BUSY_POLL, 1),
+        lambda: _try_socket_option("SO_PREFER_BUSY_POLL", 1),
     ),
     Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _try_epoll),
     Capability("cgroup-cpu", "cpu.weight, cpu.max (cgroup v2)", "", lambda: _try_cgroup("cpu")),
