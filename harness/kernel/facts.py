@@ -186,18 +186,12 @@ def scheduling(files: HostFiles) -> dict[str, Json]:
         "timer_migration": files.flag("/proc/sys/kernel/timer_migration"),
         "rt_runtime_us": files.number("/proc/sys/kernel/sched_rt_runtime_us"),
         "numa_balancing": files.number("/proc/sys/kernel/numa_balancing"),
-        "irqbalance": running(files, "irqbalance"),
+        "irqbalance": files.runs("irqbalance"),
         "asked_at_boot": {
             key: command_line.get(key)
             for key in ("isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity", "idle")
         },
     }
-
-
-def running(files: HostFiles, name: str) -> bool:
-    """Whether a process of this name runs (names of more than 15 characters are cut by the kernel)."""
-    pids = (entry for entry in files.names("/proc") if entry.isdigit())
-    return any(files.text(f"/proc/{pid}/comm") == name[:15] for pid in pids)
 
 
 def network(files: HostFiles) -> dict[str, Json]:

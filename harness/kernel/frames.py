@@ -6,7 +6,6 @@ import contextlib
 import errno
 import socket
 import struct
-from types import TracebackType
 from typing import Self
 
 from harness.kernel.links import LinkState, link_dump_one
@@ -96,9 +95,7 @@ class FrameEnd:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
 

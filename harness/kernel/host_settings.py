@@ -159,16 +159,11 @@ def _kthreads(host: Host) -> List[str]:
 def _service_there(host: Host, setting: Setting) -> None:
     name = setting["service"]
     if not host.files.path("/run/systemd/system").is_dir() or not shutil.which("systemctl"):
-        if _runs(host, name):
+        if host.files.runs(name):
             return
         raise Lacks(f"{name} does not run here, and there is no systemd that could start it")
     if _systemctl("show", "-p", "LoadState", "--value", name) != "loaded":
         raise Lacks(f"{name} is not installed")
-
-
-def _runs(host: Host, name: str) -> bool:
-    """Does a process of this name run? The kernel keeps 15 characters of it."""
-    return any(host.files.text(path) == name[:15] for path in host.files.find("/proc/[0-9]*/comm"))
 
 
 def _systemctl(*words: str) -> str:
@@ -181,7 +176,7 @@ def _systemctl(*words: str) -> str:
 def _now(host: Host, kind: str, target: str) -> Optional[str]:
     """How a target is now; None where it has gone."""
     if kind == "service":
-        return "running" if _runs(host, target) else "stopped"
+        return "running" if host.files.runs(target) else "stopped"
     if kind == "kthreads":
         pid, start = target.split()[1:3]
         fields = (host.files.text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()

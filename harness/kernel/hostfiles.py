@@ -133,6 +133,10 @@ class HostFiles:
             fields.setdefault(key.strip(), value.strip().strip('"'))
         return fields
 
+    def runs(self, program: str) -> bool:
+        """Does a process of this name run? The kernel keeps 15 characters of a name."""
+        return any(self.text(name) == program[:15] for name in self.find("/proc/[0-9]*/comm"))
+
     # Last, so that the annotations above can say list[str].
     def list(self, directory: str) -> list[str]:
         """The sorted names in a directory. Raises OSError."""

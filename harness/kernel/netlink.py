@@ -6,7 +6,6 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import NamedTuple, Self
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
@@ -177,9 +176,7 @@ class NetlinkSocket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

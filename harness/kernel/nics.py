@@ -110,8 +110,3 @@ def set_queues(device: str, count: int) -> None:
             # A driver that always takes one for each CPU (vmxnet3): more than were asked for do no harm.
             if error.errno != errno.EOPNOTSUPP or now < count:
                 raise
-
-
-def forget() -> None:
-    """Know of no NIC any more; for tests."""
-    _known.clear()
