@@ -74,6 +74,6 @@ def _run(command: str, arguments: object) -> int:
         "enter": "up",
         "completion": "completion",
     }[command]
-    function = "import_" if command == "import" else command
+    function = {"import": "import_", "fleet_share": "share"}.get(command, command)
     code: int = getattr(import_module(f"harness.cli.{module}"), function)(arguments)
     return code

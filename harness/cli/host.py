@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from harness.cli.run import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.host import Wish, boot_rows, change_host, host_rows, load_definition, package_rows, wish_of
 from harness.kernel import journal
-from harness.kernel.host_settings import STATE
+from harness.kernel.host_settings import STATE, Row
 
 _QUIET = ("ok", "not applicable")
 
@@ -65,15 +64,15 @@ def _show(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _gathered(rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
+def _gathered(rows: Sequence[Row]) -> list[tuple[Row, int]]:
     """Targets that are alike (every CPU, every kernel thread) as one: the first, and how many there are."""
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["name"], row["state"], row["found"], row["wanted"]), []).append(row)
     return [(group[0], len(group)) for group in groups.values()]
 
 
-def _state(row: dict[str, Any]) -> str:
+def _state(row: Row) -> str:
     if row["state"] == "not applicable":
         return f"not applicable, {row['reason']}"
     if row["state"] == "ok":
@@ -81,7 +80,7 @@ def _state(row: dict[str, Any]) -> str:
     return f"{row['found']}, wanted {row['wanted']}  ({row['target']})"
 
 
-def _print_changes(arguments: argparse.Namespace, rows: Sequence[dict[str, Any]]) -> None:
+def _print_changes(arguments: argparse.Namespace, rows: Sequence[Row]) -> None:
     """A line for every target that was not left as it was, then how many were."""
     for row, alike in _gathered(rows):
         more = f" and {alike - 1} more like it" if alike > 1 else ""

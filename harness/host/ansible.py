@@ -56,7 +56,7 @@ def play(
     (artifacts / "env").mkdir(parents=True, exist_ok=True)
     (artifacts / "env" / "settings").write_text(json.dumps({"pexpect_timeout": 1}))
     ident = f"{len(list(artifacts.glob('*-*'))) + 1:03d}-{name}"
-    arguments = [f'-i "{each}"' for each in inventory] + list(options)
+    arguments = [f'-i "{path}"' for path in inventory] + list(options)
     # Answers to on_event that raise would end in ansible-runner's own thread of control: kept, and raised here.
     caught: list[BaseException] = []
 
@@ -98,19 +98,19 @@ def _forget_environment(path: Path) -> None:
         return
 
 
-def explain(played: Played, what: str) -> PollbenchError:
+def explain(played: Played, attempted: str) -> PollbenchError:
     """The error for a play that did not even begin: Ansible's last words."""
     text = played.output.read_text(errors="replace") if played.output.exists() else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if "ERROR" in line or "fatal" in line] or lines[-1:]
+    errors = [line for line in lines if "ERROR" in line or "fatal" in line] or lines[-1:]
     return PollbenchError(
-        what, got=" | ".join(told[:2])[:600] or f"exit code {played.code}", todo=f"see {played.output}"
+        attempted, got=" | ".join(errors[:2])[:600] or f"exit code {played.code}", todo=f"see {played.output}"
     )
 
 
 def environment(forks: int = 0) -> dict[str, str]:
     """What Ansible needs of us: its own programs on the path, plain text, no questions."""
-    found = {
+    variables = {
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "/usr/bin:/bin")]),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
@@ -126,5 +126,5 @@ def environment(forks: int = 0) -> dict[str, str]:
         "PYTHONWARNINGS": "ignore",
     }
     if forks:
-        found["ANSIBLE_FORKS"] = str(forks)
-    return found
+        variables["ANSIBLE_FORKS"] = str(forks)
+    return variables

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.host.ansible import playbooks_dir
-from harness.kernel.host_settings import LEAVE
+from harness.kernel.host_settings import LEAVE, Setting
 from harness.spec.messages import did_you_mean
 from harness.spec.yaml_tree import Tree, read_file
 from harness.units import parse_cpus
@@ -23,7 +23,7 @@ class Definition:
     """playbooks/vars/good_host.yml. profiles: name to words; settings, boot, packages: as the file says."""
 
     profiles: dict[str, str]
-    settings: tuple[dict[str, Any], ...]
+    settings: tuple[Setting, ...]
     boot: tuple[dict[str, str], ...]
     packages: dict[str, str]
 
@@ -57,7 +57,7 @@ def wish_of(profile: str = "latency", cpus: str | None = None, devices: Sequence
     """
     definition = load_definition()
     if profile in definition.profiles:
-        wish = Wish(profile, {each["name"]: str(each[profile]) for each in definition.settings})
+        wish = Wish(profile, _values(definition, profile))
     elif Path(profile).exists() or "/" in profile or profile.endswith((".yml", ".yaml")):
         wish = _of_file(profile, definition)
     else:
@@ -66,6 +66,10 @@ def wish_of(profile: str = "latency", cpus: str | None = None, devices: Sequence
     if cpus is not None:
         wish = Wish(profile, wish.values, _cpus(cpus, "--cpus"), wish.devices)
     return Wish(wish.profile, wish.values, wish.cpus, tuple(dict.fromkeys([*wish.devices, *devices])))
+
+
+def _values(definition: Definition, profile: str) -> dict[str, str]:
+    return {setting["name"]: str(setting[profile]) for setting in definition.settings}
 
 
 def _of_file(path: str, definition: Definition) -> Wish:
@@ -83,7 +87,7 @@ def _of_file(path: str, definition: Definition) -> Wish:
     if base not in definition.profiles:
         todo = did_you_mean(str(base), definition.profiles, "profiles")
         raise InputError(f'there is no profile "{base}"', todo=todo, where=_at(tree, "extends"))
-    values = {each["name"]: str(each[str(base)]) for each in definition.settings}
+    values = _values(definition, str(base))
     settings = tree.child("settings")
     for name, child in (settings.value if settings and isinstance(settings.value, dict) else {}).items():
         if name not in values:

@@ -19,8 +19,7 @@ OWN = "pollbench-"
 def root(files: HostFiles | None = None) -> str:
     """Where version 2 is mounted. Raises OSError(ENOENT) where it is not."""
     files = files or HostFiles()
-    for line in (files.text("/proc/self/mounts") or "").splitlines():
-        fields = line.split()
+    for fields in map(str.split, files.lines("/proc/self/mounts")):
         if len(fields) > 2 and fields[2] == "cgroup2":
             return fields[1]
     raise OSError(errno.ENOENT, "cgroup v2 is not mounted")
@@ -33,11 +32,9 @@ def require(controllers: Iterable[str], files: HostFiles | None = None) -> str:
     have = (files.text(f"{path}/cgroup.controllers") or "").split()
     missing = [name for name in controllers if name not in have]
     if missing:
-        what = " and ".join(missing)
-        held = (
-            "cgroup v1 holds" if "cgroup " in (files.text("/proc/self/mounts") or "") else "this kernel lacks"
-        )
-        raise OSError(errno.EOPNOTSUPP, f"cgroup v2 has no {what} controller here ({held} it)")
+        names, mounts = " and ".join(missing), files.text("/proc/self/mounts") or ""
+        reason = "cgroup v1 holds it" if "cgroup " in mounts else "this kernel lacks it"
+        raise OSError(errno.EOPNOTSUPP, f"cgroup v2 has no {names} controller here ({reason})")
     return path
 
 
@@ -58,9 +55,9 @@ class Group:
     def write(self, file: str, value: str) -> Written:
         """Write one of its files and read it back. Raises OSError (EINVAL: refused)."""
         target = self.path / file
-        found = target.read_text().strip()
+        before = target.read_text().strip()
         target.write_text(value)
-        return Written(file, found, target.read_text().strip())
+        return Written(file, before, target.read_text().strip())
 
     def usage(self) -> dict[str, int]:
         """cpu.stat: times in us, and with a quota its periods. Source: admin-guide/cgroup-v2.rst, "CPU"."""
@@ -69,11 +66,11 @@ class Group:
 
     def affinity(self) -> list[int]:
         """The CPUs that any process inside may run on."""
-        found: set[int] = set()
+        cpus: set[int] = set()
         for pid in (self.path / "cgroup.procs").read_text().split():
             with contextlib.suppress(ProcessLookupError):
-                found |= os.sched_getaffinity(int(pid))
-        return sorted(found)
+                cpus |= os.sched_getaffinity(int(pid))
+        return sorted(cpus)
 
     def join(self, pid: int) -> None:
         """Move a process, all its threads, into the group. Raises OSError."""
@@ -90,10 +87,10 @@ def own_group(
     EOPNOTSUPP (no such controller in version 2), EBUSY (somebody is still inside at the end).
     """
     files = files or HostFiles()
-    wanted = list(controllers)
-    top = files.path(require(wanted, files))
+    names = list(controllers)
+    top = files.path(require(names, files))
     with contextlib.ExitStack() as stack:
-        for name in wanted:
+        for name in names:
             stack.enter_context(_handed_down(journal, top, name))
         path = top / f"{OWN}{journal.token}-{node}"
         number = journal.note("cgroup", path=str(path))

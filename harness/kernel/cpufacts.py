@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.kernel.hostfiles import HostFiles, Json
+from harness.kernel.hostfiles import HostFiles
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 CPU_DIR = "/sys/devices/system/cpu"
 VULNERABILITIES = f"{CPU_DIR}/vulnerabilities"
@@ -30,7 +32,7 @@ def online_cpus(files: HostFiles) -> set[int]:
     listed = files.cpus(f"{CPU_DIR}/online")
     if listed:
         return set(listed)
-    names = (line.split(" ", 1)[0] for line in (files.text("/proc/stat") or "").splitlines())
+    names = (line.split(" ", 1)[0] for line in files.lines("/proc/stat"))
     return {int(name[3:]) for name in names if name.startswith("cpu") and name[3:].isdigit()}
 
 
@@ -46,14 +48,14 @@ def cpu_model(files: HostFiles) -> str | None:
 
 def per_cpu(files: HostFiles) -> dict[str, Json]:
     """Place, frequency control and limits of every online CPU, by its number as text."""
-    found: dict[str, Json] = {}
+    by_cpu: dict[str, Json] = {}
     for cpu in sorted(online_cpus(files)):
         base = f"{CPU_DIR}/cpu{cpu}"
-        nodes = [name for name in files.names(base) if name.startswith("node") and name[4:].isdigit()]
-        found[str(cpu)] = {
+        nodes = _numbered_nodes(files, base)
+        by_cpu[str(cpu)] = {
             "package": files.number(f"{base}/topology/physical_package_id"),
             "core": files.number(f"{base}/topology/core_id"),
-            "node": int(nodes[0][4:]) if nodes else None,
+            "node": nodes[0] if nodes else None,
             "smt_siblings": files.text(f"{base}/topology/thread_siblings_list"),
             "last_level_cache_shared_with": _last_level_cache(files, base),
             "governor": files.text(f"{base}/cpufreq/scaling_governor"),
@@ -62,7 +64,7 @@ def per_cpu(files: HostFiles) -> dict[str, Json]:
             "min_khz": files.number(f"{base}/cpufreq/scaling_min_freq"),
             "max_khz": files.number(f"{base}/cpufreq/scaling_max_freq"),
         }
-    return found
+    return by_cpu
 
 
 def _last_level_cache(files: HostFiles, base: str) -> str | None:
@@ -95,33 +97,33 @@ def topology(files: HostFiles) -> dict[str, Json]:
 
 def numa_nodes_of(files: HostFiles, cpus: Iterable[int]) -> list[int]:
     """The NUMA nodes that these CPUs belong to; empty on a kernel without any."""
-    found = set()
-    for cpu in cpus:
-        names = files.names(f"{CPU_DIR}/cpu{cpu}")
-        found |= {int(name[4:]) for name in names if name.startswith("node") and name[4:].isdigit()}
-    return sorted(found)
+    return sorted({node for cpu in cpus for node in _numbered_nodes(files, f"{CPU_DIR}/cpu{cpu}")})
+
+
+def _numbered_nodes(files: HostFiles, directory: str) -> list[int]:
+    names = files.names(directory)
+    return sorted(int(name[4:]) for name in names if name.startswith("node") and name[4:].isdigit())
 
 
 def numa(files: HostFiles) -> dict[str, Json]:
     """CPUs, memory (bytes) and distances of every NUMA node, by its number as text."""
     base = "/sys/devices/system/node"
-    found: dict[str, Json] = {}
-    for name in files.names(base):
-        if name.startswith("node") and name[4:].isdigit():
-            memory = files.text(f"{base}/{name}/meminfo") or ""
-            total = [line.split()[-2] for line in memory.splitlines() if "MemTotal" in line]
-            found[name[4:]] = {
-                "cpus": files.text(f"{base}/{name}/cpulist"),
-                "memory_bytes": int(total[0]) * 1024 if total and total[0].isdigit() else None,
-                "distances": files.text(f"{base}/{name}/distance"),
-            }
-    return found
+    by_node: dict[str, Json] = {}
+    for node in _numbered_nodes(files, base):
+        memory = files.lines(f"{base}/node{node}/meminfo")
+        total = [line.split()[-2] for line in memory if "MemTotal" in line]
+        by_node[str(node)] = {
+            "cpus": files.text(f"{base}/node{node}/cpulist"),
+            "memory_bytes": int(total[0]) * 1024 if total and total[0].isdigit() else None,
+            "distances": files.text(f"{base}/node{node}/distance"),
+        }
+    return by_node
 
 
 def governor(files: HostFiles) -> str:
     """The frequency governor of all CPUs, several joined by "+"; "none" where none has frequency control."""
-    found = {files.text(f"{CPU_DIR}/cpu{cpu}/cpufreq/scaling_governor") for cpu in online_cpus(files)}
-    return "+".join(sorted(name for name in found if name)) or "none"
+    governors = {files.text(f"{CPU_DIR}/cpu{cpu}/cpufreq/scaling_governor") for cpu in online_cpus(files)}
+    return "+".join(sorted(name for name in governors if name)) or "none"
 
 
 def turbo(files: HostFiles) -> bool | None:
@@ -181,15 +183,15 @@ def command_line(files: HostFiles) -> dict[str, str]:
 def virtualisation(files: HostFiles) -> str:
     """ "none" on bare metal, else the hypervisor's name, or "unknown hypervisor"."""
     flags = files.fields("/proc/cpuinfo").get("flags", "").split()
-    told = files.text("/sys/hypervisor/type")
+    hypervisor = files.text("/sys/hypervisor/type")
     vendor = f"{files.text('/sys/class/dmi/id/sys_vendor')} {files.text('/sys/class/dmi/id/product_name')}"
     sources = files.text("/sys/devices/system/clocksource/clocksource0/available_clocksource") or ""
     named = [name for text, name in HYPERVISORS.items() if text in vendor.lower()]
     # A processor of x86 says whether a hypervisor is below it; the others only through the firmware's tables.
     if "hypervisor" not in flags and (flags or not named):
-        return told or "none"
-    if told:
-        return told
+        return hypervisor or "none"
+    if hypervisor:
+        return hypervisor
     if "kvm-clock" in sources.split() or files.text(f"{CPU_DIR}/cpuidle/current_driver") == "haltpoll":
         return "kvm"
     if "hyperv" in sources:
@@ -203,7 +205,7 @@ def container(files: HostFiles) -> str | None:
     for name, path in marks.items():
         if files.path(path).exists():
             return name
-    environment = (files.bytes("/proc/1/environ") or b"").split(b"\0")
+    environment = (files.raw("/proc/1/environ") or b"").split(b"\0")
     return next(
         (word[10:].decode(errors="replace") for word in environment if word.startswith(b"container=")), None
     )

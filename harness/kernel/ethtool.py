@@ -91,17 +91,17 @@ def features(device: str) -> dict[str, Feature]:
     data = bytearray(struct.pack("=II", _GFEATURES, blocks) + bytes(16 * blocks))
     request(device, data)
     words = struct.unpack_from(f"={4 * blocks}I", data, 8)
-    found = {}
+    by_name = {}
     for number, name in enumerate(names):
         available, requested, active, fixed = (
             bool(word >> number % 32 & 1) for word in words[number // 32 * 4 : number // 32 * 4 + 4]
         )
         if name:
-            found[name] = Feature(active, requested, available and not fixed)
-    return found
+            by_name[name] = Feature(active, requested, available and not fixed)
+    return by_name
 
 
-def set_features(device: str, wanted: Mapping[str, bool]) -> None:
+def set_features(device: str, features: Mapping[str, bool]) -> None:
     """Ask for features by kernel or short name, all in one call; read back what became of it.
 
     A short name sets those of its features that the device can change. Raises OSError: EINVAL for a name
@@ -109,7 +109,7 @@ def set_features(device: str, wanted: Mapping[str, bool]) -> None:
     """
     names = _feature_names(device)
     blocks = [[0, 0] for _ in range((len(names) + 31) // 32)]
-    for given, on in wanted.items():
+    for given, on in features.items():
         for name in _meant_by(device, given):
             if name not in names:
                 raise OSError(errno.EINVAL, f'this kernel has no feature "{name}"', device)
@@ -128,8 +128,8 @@ def _meant_by(device: str, name: str) -> Sequence[str]:
     meant = SHORT_NAMES.get(name, (name,))
     if len(meant) == 1:
         return meant
-    found = features(device)
-    changeable = [each for each in meant if each in found and found[each].changeable]
+    known = features(device)
+    changeable = [name for name in meant if name in known and known[name].changeable]
     if not changeable:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), device)
     return changeable
@@ -164,11 +164,11 @@ def coalesce(device: str) -> dict[str, int]:
     return dict(zip(COALESCE_FIELDS, struct.unpack_from(f"={len(COALESCE_FIELDS)}I", data, 4), strict=True))
 
 
-def set_coalesce(device: str, wanted: Mapping[str, int]) -> None:
+def set_coalesce(device: str, parameters: Mapping[str, int]) -> None:
     """Change these coalescing parameters and no others. Raises OSError (EINVAL: unknown name)."""
-    if unknown := set(wanted) - set(COALESCE_FIELDS):
+    if unknown := set(parameters) - set(COALESCE_FIELDS):
         raise OSError(errno.EINVAL, f'no coalescing parameter "{min(unknown)}"', device)
-    values = {**coalesce(device), **wanted}
+    values = {**coalesce(device), **parameters}
     data = struct.pack(f"={len(values) + 1}I", _SCOALESCE, *(values[name] for name in COALESCE_FIELDS))
     request(device, bytearray(data))
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.kernel import cpufacts
-from harness.kernel.hostfiles import HostFiles, Json
+from harness.kernel.cpufacts import Json
+from harness.kernel.hostfiles import HOST, HostFiles
 
 CLOCK = "/sys/devices/system/clocksource/clocksource0"
 HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
@@ -49,7 +50,7 @@ def online_cpus(root: Path | str = "/") -> set[int]:
 
 def numa_nodes_of(cpus: Iterable[int]) -> list[int]:
     """The NUMA nodes that these CPUs belong to; empty on a kernel without any."""
-    return cpufacts.numa_nodes_of(HostFiles("/"), cpus)
+    return cpufacts.numa_nodes_of(HOST, cpus)
 
 
 def environment(root: Path | str = "/") -> dict[str, str | None]:
@@ -138,7 +139,7 @@ def kernel(files: HostFiles) -> dict[str, Json]:
 
 
 def _config(files: HostFiles) -> dict[str, str] | None:
-    packed = files.bytes("/proc/config.gz")
+    packed = files.raw("/proc/config.gz")
     try:
         text = gzip.decompress(packed).decode() if packed else None
     except (OSError, EOFError, ValueError):
@@ -185,18 +186,12 @@ def scheduling(files: HostFiles) -> dict[str, Json]:
         "timer_migration": files.flag("/proc/sys/kernel/timer_migration"),
         "rt_runtime_us": files.number("/proc/sys/kernel/sched_rt_runtime_us"),
         "numa_balancing": files.number("/proc/sys/kernel/numa_balancing"),
-        "irqbalance": running(files, "irqbalance"),
+        "irqbalance": files.runs("irqbalance"),
         "asked_at_boot": {
             key: command_line.get(key)
             for key in ("isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity", "idle")
         },
     }
-
-
-def running(files: HostFiles, name: str) -> bool:
-    """Whether a process of this name runs (names of more than 15 characters are cut by the kernel)."""
-    pids = (entry for entry in files.names("/proc") if entry.isdigit())
-    return any(files.text(f"/proc/{pid}/comm") == name[:15] for pid in pids)
 
 
 def network(files: HostFiles) -> dict[str, Json]:
@@ -219,13 +214,13 @@ def load(files: HostFiles) -> dict[str, Json]:
 
 def numbers(files: HostFiles, name: str) -> list[float]:
     """The leading decimal numbers of a file such as /proc/loadavg."""
-    found: list[float] = []
+    values: list[float] = []
     for word in (files.text(name) or "").split():
         try:
-            found.append(float(word))
+            values.append(float(word))
         except ValueError:
             break
-    return found
+    return values
 
 
 def available_clocks(files: HostFiles) -> list[str]:
@@ -242,4 +237,4 @@ def total_ticks(files: HostFiles) -> tuple[int, int] | None:
 
 def uptime_s() -> float:
     """Seconds since this kernel started."""
-    return next(iter(numbers(HostFiles("/"), "/proc/uptime")), 0.0)
+    return next(iter(numbers(HOST, "/proc/uptime")), 0.0)

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import socket
 import struct
-from types import TracebackType
 from typing import Self
 
 from harness.kernel.links import LinkState, link_dump_one
@@ -68,19 +67,19 @@ class FrameEnd:
 
     def received(self) -> list[tuple[int, int, int]]:
         """(number, time sent, time received, both as given) of every frame that has arrived; times in ns since 1970."""
-        found: list[tuple[int, int, int]] = []
+        frames: list[tuple[int, int, int]] = []
         while True:
             try:
                 data, control, _, sender = self._socket.recvmsg(2048, 64)
             except BlockingIOError:
-                return found
+                return frames
             if sender[2] == socket.PACKET_OUTGOING:
                 continue
             for level, kind, value in control:
                 if (level, kind) == (socket.SOL_SOCKET, _SCM_TIMESTAMPNS):
                     seconds, rest_ns = _TIMESPEC.unpack_from(value)
                     number, sent_ns = _NUMBER.unpack_from(data, HEADER_BYTES)
-                    found.append((number, sent_ns, seconds * 10**9 + rest_ns))
+                    frames.append((number, sent_ns, seconds * 10**9 + rest_ns))
 
     def state(self) -> LinkState:
         """The device with its counters."""
@@ -96,9 +95,7 @@ class FrameEnd:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
 

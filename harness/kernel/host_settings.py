@@ -1,20 +1,27 @@
 """What a good measuring host is set to, looked at, set and put back; runs by itself, also as a module of Ansible's.
 
-This file is sent to other hosts: it needs Python 3.8 and nothing else, and imports nothing of ours. What is wanted
-comes from playbooks/vars/good_host.yml; the values found are kept in a state file that outlives a reboot.
+This file is sent to other hosts with the three files that it imports from: it needs Python 3.8 and the standard
+library alone. The settings come from playbooks/vars/good_host.yml; the values found are kept in a state file that
+outlives a reboot.
 """
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional, Tuple, TypedDict
 
-Row = Dict[str, Any]
+# Relative, so that they are found in this package and beside this file on another host.
+from .cpulists import format_cpu_list, format_cpu_mask, parse_cpu_list, parse_cpu_mask
+from .hostfiles import HostFiles
+from .interrupts import affinity_file, interrupts_of
+
+Setting = Dict[str, str]
+Targets = List[Tuple[str, str]]
 STATE = "/var/lib/pollbench/host.json"
 LEAVE = "leave"
 _FORMAT = 1
@@ -23,80 +30,51 @@ _CPU = "/sys/devices/system/cpu"
 _LIST, _MASK = "housekeeping-list", "housekeeping-mask"
 
 
+class Row(TypedDict, total=False):
+    """One target of a setting: how it was found, what is wanted of it, how it is now, and what became of that.
+
+    state: ok, differs, changed, "would change", restored, "would restore", left, gone, failed or "not applicable";
+    wrote, boot: in the state file alone, what was written and during which boot.
+    """
+
+    name: str
+    what: str
+    kind: str
+    target: str
+    found: str
+    wanted: str
+    state: str
+    reason: str
+    now: Optional[str]
+    wrote: str
+    boot: str
+
+
 class Host:
     """One host below a root, and what is asked of it: the application's CPUs and the devices to treat."""
 
-    def __init__(self, root: str = "/", cpus: Iterable[int] = (), devices: Iterable[str] = ()) -> None:
-        self.root, self.cpus, self.devices = root.rstrip("/"), sorted(set(cpus)), list(devices)
-        self.online = parse_cpus(self.read(f"{_CPU}/online") or "")
-
-    def read(self, path: str) -> Optional[str]:
-        """A file's text, stripped; of a choice such as "always [never]" what is chosen. None where there is none."""
-        try:
-            with open(self.root + path, "rb") as file:
-                text = file.read(65536).decode(errors="replace").strip()
-        except OSError:
-            return None
-        return text.partition("[")[2].partition("]")[0] if "[" in text and "]" in text else text
-
-    def write(self, path: str, value: str) -> None:
-        """Write in one write(2). Raises OSError with the kernel's errno."""
-        fd = os.open(self.root + path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
-        try:
-            os.write(fd, value.encode())
-        finally:
-            os.close(fd)
-
-    def find(self, pattern: str) -> List[str]:
-        """The paths that fit a pattern, numbers in their order."""
-        found = [path[len(self.root) :] for path in glob.glob(self.root + pattern)]
-        return sorted(found, key=lambda path: (len(path), path))
+    def __init__(self, root: Path | str = "/", cpus: Iterable[int] = (), devices: Iterable[str] = ()) -> None:
+        self.files, self.cpus, self.devices = HostFiles(root), sorted(set(cpus)), list(devices)
+        self.online = self.files.cpus(f"{_CPU}/online") or []
 
     def housekeeping(self, device: str = "") -> List[int]:
         """The CPUs for everything but the application: neither its own nor their siblings, near the device."""
         taken = set(self.cpus)
         for cpu in self.cpus:
-            taken |= set(parse_cpus(self.read(f"{_CPU}/cpu{cpu}/topology/thread_siblings_list") or ""))
+            taken |= set(self.files.cpus(f"{_CPU}/cpu{cpu}/topology/thread_siblings_list") or [])
         free = [cpu for cpu in self.online if cpu not in taken]
         free = free or [cpu for cpu in self.online if cpu not in self.cpus]
-        node = self.read(f"/sys/class/net/{device}/device/numa_node") if device else None
-        near = parse_cpus(self.read(f"/sys/devices/system/node/node{node}/cpulist") or "") if node else []
+        node = self.files.text(f"/sys/class/net/{device}/device/numa_node") if device else None
+        near = self.files.cpus(f"/sys/devices/system/node/node{node}/cpulist") or [] if node else []
         return [cpu for cpu in free if cpu in near] or free
 
 
-def parse_cpus(text: str) -> List[int]:
-    """The kernel's CPU list format: "0-3,8"."""
-    cpus = set()  # type: set[int]
-    for piece in text.split(","):
-        first, _, last = piece.strip().partition("-")
-        if first.isdigit() and (last.isdigit() or not last):
-            cpus.update(range(int(first), int(last or first) + 1))
-    return sorted(cpus)
-
-
-def cpu_list(cpus: Iterable[int]) -> str:
-    """CPU numbers in that format."""
-    parts = []  # type: List[List[int]]
-    for cpu in sorted(cpus):
-        if parts and parts[-1][1] == cpu - 1:
-            parts[-1][1] = cpu
-        else:
-            parts.append([cpu, cpu])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
-
-
-def _mask(cpus: Iterable[int]) -> str:
-    digits = f"{sum(1 << cpu for cpu in cpus):x}"
-    groups = [digits[max(0, end - 8) : end] for end in range(len(digits), 0, -8)]
-    return ",".join(reversed(groups))
-
-
-def _same(kind: str, found: str, wanted: str) -> bool:
+def _same(kind: str, value: str, other: str) -> bool:
     if kind == "mask":
-        return int(found.replace(",", "") or "0", 16) == int(wanted.replace(",", "") or "0", 16)
+        return parse_cpu_mask(value) == parse_cpu_mask(other)
     if kind in ("irqs", "kthreads"):
-        return parse_cpus(found) == parse_cpus(wanted)
-    return found == wanted
+        return parse_cpu_list(value) == parse_cpu_list(other)
+    return value == other
 
 
 # -- what there is to set -----------------------------------------------------------------------------------------
@@ -106,81 +84,82 @@ class Lacks(Exception):  # noqa: N818
     """This host does not have the thing, and why."""
 
 
-def _targets(host: Host, setting: Row, wanted: str) -> List[Tuple[str, str]]:
+def _targets(host: Host, setting: Setting, wish: str) -> Targets:
     """What to set of one setting: (target, value). Raises Lacks."""
     kind = setting["kind"]
-    if wanted in (_LIST, _MASK) or kind in ("irqs", "kthreads"):
+    if wish in (_LIST, _MASK) or kind in ("irqs", "kthreads"):
         if not host.cpus:
             raise Lacks("the application's CPUs are not named: --cpus")
         if not host.housekeeping():
             raise Lacks("the application's CPUs are all there are")
     if setting.get("per") == "device" or kind == "irqs":
-        return _of_devices(host, setting, wanted)
+        return _of_devices(host, setting, wish)
     if kind == "kthreads":
-        return [(target, cpu_list(host.housekeeping())) for target in _kthreads(host)]
+        return [(target, format_cpu_list(host.housekeeping())) for target in _kthreads(host)]
     if kind == "service":
         _service_there(host, setting)
-        return [(setting["service"], wanted)]
-    value = _mask(host.housekeeping()) if wanted == _MASK else wanted
+        return [(setting["service"], wish)]
+    value = format_cpu_mask(host.housekeeping()) if wish == _MASK else wish
     patterns = [setting["path"]]
     if setting.get("per") == "cpu" and host.cpus:
         patterns = [setting["path"].replace("cpu[0-9]*", f"cpu{cpu}") for cpu in host.cpus]
-    found = [path for pattern in patterns for path in host.find(pattern)]
-    if not found:
+    paths = [path for pattern in patterns for path in host.files.find(pattern)]
+    if not paths:
         raise Lacks(setting.get("lacks", "this kernel does not have it"))
-    return [(path, value) for path in found]
+    return [(path, value) for path in paths]
 
 
-def _of_devices(host: Host, setting: Row, wanted: str) -> List[Tuple[str, str]]:
+def _of_devices(host: Host, setting: Setting, wish: str) -> Targets:
     if not host.devices:
         raise Lacks("no device is named: --device")
-    found = []  # type: List[Tuple[str, str]]
+    targets: Targets = []
+    reasons = []
     for device in host.devices:
         if setting["kind"] == "irqs":
-            near = cpu_list(host.housekeeping(device))
-            found += [(f"/proc/irq/{number}/smp_affinity_list", near) for number in _irqs(host, device)]
+            more, reason = _interrupts(host, device)
         else:
-            found += [(path, wanted) for path in host.find(setting["path"].replace("{device}", device))]
-    if not found:
-        raise Lacks(f"{', '.join(host.devices)}: {setting.get('lacks', 'has no such file')}")
-    return found
+            more = [(path, wish) for path in host.files.find(setting["path"].replace("{device}", device))]
+            reason = ""
+        targets += more
+        if not more:
+            reasons.append(f"{device}: {reason or setting.get('lacks', 'has no such file')}")
+    if not targets:
+        raise Lacks("; ".join(reasons))
+    return targets
 
 
-def _irqs(host: Host, device: str) -> List[int]:
-    """The interrupts of a network device: as its bus lists them, else by their names."""
-    listed = host.find(f"/sys/class/net/{device}/device/msi_irqs/*")
-    if listed:
-        return sorted(int(path.rpartition("/")[2]) for path in listed)
-    numbers = []
-    for line in (host.read("/proc/interrupts") or "").splitlines():
-        number, _, rest = line.strip().partition(":")
-        names = rest.split()[-1:] if number.isdigit() else []
-        if any(name == device or name.startswith(device + "-") for name in names):
-            numbers.append(int(number))
-    return numbers
+def _interrupts(host: Host, device: str) -> Tuple[Targets, str]:
+    """The affinities of a device's own interrupts; without any, why not, where there is a reason of its own.
+
+    A line that the device shares (legacy INTx) stays: moving it would move other devices' interrupts along.
+    """
+    near = format_cpu_list(host.housekeeping(device))
+    interrupts = interrupts_of(device, host.files)
+    targets = [(affinity_file(irq.number), near) for irq in interrupts if not irq.sharers]
+    shared = [f"{irq.number} with {', '.join(irq.sharers)}" for irq in interrupts if irq.sharers]
+    return targets, f"shares interrupt {'; '.join(shared)}, and no other device is touched" if shared else ""
 
 
 def _kthreads(host: Host) -> List[str]:
     """The kernel threads that may be moved, as "kthread PID START NAME": for good, whoever has the number later."""
-    found = []
-    for path in host.find("/proc/[0-9]*/stat"):
-        text = host.read(path) or ""
+    threads = []
+    for path in host.files.find("/proc/[0-9]*/stat"):
+        text = host.files.text(path) or ""
         fields = text.rpartition(")")[2].split()
         if len(fields) > 20 and fields[1] == "2" and not int(fields[6]) & _NO_SETAFFINITY:
             name = text.partition("(")[2].rpartition(")")[0]
             # The thread of an interrupt follows its interrupt, whatever it is told.
             if not name.startswith("irq/"):
-                found.append(f"kthread {path.split('/')[2]} {fields[19]} {name}")
-    if not found:
+                threads.append(f"kthread {path.split('/')[2]} {fields[19]} {name}")
+    if not threads:
         raise Lacks("no kernel thread here may be moved")
-    return found
+    return threads
 
 
-def _service_there(host: Host, setting: Row) -> None:
+def _service_there(host: Host, setting: Setting) -> None:
     name = setting["service"]
-    names = (host.read(path) for path in host.find("/proc/[0-9]*/comm"))
-    if not os.path.isdir(host.root + "/run/systemd/system") or not shutil.which("systemctl"):
-        if any(each == name for each in names):
+    if not host.files.path("/run/systemd/system").is_dir() or not shutil.which("systemctl"):
+        if host.files.runs(name):
             return
         raise Lacks(f"{name} does not run here, and there is no systemd that could start it")
     if _systemctl("show", "-p", "LoadState", "--value", name) != "loaded":
@@ -197,15 +176,14 @@ def _systemctl(*words: str) -> str:
 def _now(host: Host, kind: str, target: str) -> Optional[str]:
     """How a target is now; None where it has gone."""
     if kind == "service":
-        comms = (host.read(path) for path in host.find("/proc/[0-9]*/comm"))
-        return "running" if any(comm == target[:15] for comm in comms) else "stopped"
+        return "running" if host.files.runs(target) else "stopped"
     if kind == "kthreads":
         pid, start = target.split()[1:3]
-        fields = (host.read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+        fields = (host.files.text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
         if len(fields) < 20 or fields[19] != start:
             return None
-        return cpu_list(os.sched_getaffinity(int(pid)))
-    return host.read(target)
+        return format_cpu_list(os.sched_getaffinity(int(pid)))
+    return host.files.chosen(target)
 
 
 def _put(host: Host, kind: str, target: str, value: str) -> None:
@@ -213,47 +191,60 @@ def _put(host: Host, kind: str, target: str, value: str) -> None:
     if kind == "service":
         _systemctl("start" if value == "running" else "stop", target)
     elif kind == "kthreads":
-        os.sched_setaffinity(int(target.split()[1]), parse_cpus(value))
+        os.sched_setaffinity(int(target.split()[1]), parse_cpu_list(value))
     else:
-        host.write(target, value)
+        host.files.write(target, value)
 
 
 # -- looking, setting, putting back -------------------------------------------------------------------------------
 
 
-def look(host: Host, settings: List[Row], wanted: Dict[str, str]) -> List[Row]:
-    """A row for every target: how it is found, what is wanted, and whether they are the same; nothing is changed.
+def look(host: Host, settings: List[Setting], wishes: Dict[str, str]) -> List[Row]:
+    """A row for every target: the value found, the one wanted, and whether they are the same; nothing is changed.
 
-    state: ok, differs, or "not applicable" with the reason. Settings that are not in `wanted`, or are to be left, have
+    state: ok, differs, or "not applicable" with the reason. Settings that are not in `wishes`, or are to be left, have
     no row.
     """
     rows = []
     for setting in settings:
-        value = wanted.get(setting["name"], LEAVE)
+        value = wishes.get(setting["name"], LEAVE)
         if value == LEAVE:
             continue
-        head = {key: setting[key] for key in ("name", "what", "kind")}
-        head.update(found="", wanted=value, reason="")
         try:
             targets = _targets(host, setting, value)
         except Lacks as error:
-            rows.append(dict(head, target="", state="not applicable", reason=str(error)))
+            rows.append(_row(setting, value, state="not applicable", reason=str(error)))
             continue
         for target, want in targets:
-            found = _now(host, setting["kind"], target)
-            if found is None:
-                why = "it cannot be read here"
-                rows.append(dict(head, target=target, state="not applicable", reason=why))
+            now = _now(host, setting["kind"], target)
+            if now is None:
+                reason = "it cannot be read here"
+                rows.append(_row(setting, value, target, state="not applicable", reason=reason))
                 continue
-            state = "ok" if _same(setting["kind"], found, want) else "differs"
-            rows.append(dict(head, target=target, found=found, wanted=want, state=state))
+            state = "ok" if _same(setting["kind"], now, want) else "differs"
+            rows.append(_row(setting, want, target, now, state))
     return rows
+
+
+def _row(
+    setting: Setting, wanted: str, target: str = "", found: str = "", state: str = "", reason: str = ""
+) -> Row:
+    return Row(
+        name=setting["name"],
+        what=setting["what"],
+        kind=setting["kind"],
+        found=found,
+        wanted=wanted,
+        reason=reason,
+        target=target,
+        state=state,
+    )
 
 
 def prepare(
     host: Host,
-    settings: List[Row],
-    wanted: Dict[str, str],
+    settings: List[Setting],
+    wishes: Dict[str, str],
     state: str = STATE,
     check: bool = False,
 ) -> List[Row]:
@@ -262,7 +253,7 @@ def prepare(
     check: only say what would change. A value that is refused, or reads back otherwise, is a row with state "failed".
     Raises OSError when the state file cannot be written: then nothing was changed.
     """
-    rows = look(host, settings, wanted)
+    rows = look(host, settings, wishes)
     todo = [row for row in rows if row["state"] == "differs"]
     if check:
         for row in todo:
@@ -272,9 +263,16 @@ def prepare(
         known = _load(state)
         entries = {entry["target"]: entry for entry in known}
         for row in todo:
-            entry = entries.setdefault(row["target"], {"found": row["found"]})
-            entry.update({key: row[key] for key in ("name", "what", "kind", "target")})
-            entry.update(wrote=row["wanted"], boot=_boot(host))
+            first = entries.get(row["target"], row)["found"]
+            entries[row["target"]] = {
+                "found": first,
+                "name": row["name"],
+                "what": row["what"],
+                "kind": row["kind"],
+                "target": row["target"],
+                "wrote": row["wanted"],
+                "boot": _boot(host),
+            }
         _save(state, list(entries.values()))
         for row in todo:
             _change(host, row, row["wanted"])
@@ -296,15 +294,15 @@ def restore(host: Host, state: str = STATE, check: bool = False) -> List[Row]:
     rows, kept = [], []
     for entry in reversed(_load(state)):
         now = _now(host, entry["kind"], entry["target"])
-        row = dict(entry, found=now or "", wanted=entry["found"], reason="", state="ok")
+        row: Row = {**entry, "found": now or "", "wanted": entry["found"], "reason": "", "state": "ok"}
         rows.append(row)
         if now is None:
-            row.update(state="gone", reason="it is not there any more")
+            row["state"], row["reason"] = "gone", "it is not there any more"
         elif not _same(entry["kind"], now, entry["found"]):
             ours = _same(entry["kind"], now, entry["wrote"]) or entry["boot"] != _boot(host)
             if not ours:
                 reason = f"it reads {now}; found was {entry['found']}, prepare wrote {entry['wrote']}"
-                row.update(state="left", reason=reason)
+                row["state"], row["reason"] = "left", reason
             elif check:
                 row["state"] = "would restore"
             else:
@@ -326,11 +324,11 @@ def _change(host: Host, row: Row, value: str, done: str = "changed") -> None:
     if now is not None and _same(row["kind"], now, value):
         row["state"] = done
     else:
-        row.update(state="failed", reason=reason or f"written, but it reads {now}")
+        row["state"], row["reason"] = "failed", reason or f"written, but it reads {now}"
 
 
 def _boot(host: Host) -> str:
-    return host.read("/proc/sys/kernel/random/boot_id") or ""
+    return host.files.text("/proc/sys/kernel/random/boot_id") or ""
 
 
 def _load(state: str) -> List[Row]:

@@ -1,34 +1,105 @@
-"""Tolerant reading of the host's own files below a root that tests can replace: what is missing is None."""
+"""The files of one host (/proc, /sys, /etc) below a root that a test, or a copy of another host's files, replaces.
+
+Sent to other hosts together with host_settings.py: needs Python 3.8 and the standard library alone.
+"""
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+from .cpulists import parse_cpu_list
+
+_CHUNK_BYTES = 65536
 
 
 class HostFiles:
-    """The files of one host. Every reader returns None (or nothing) where the file is missing or refused."""
+    """Reads and writes the files of one host.
+
+    `read`, `read_bytes`, `write` and `list` raise OSError with the kernel's errno and the file's name. All other
+    readers are tolerant: where a file is missing or refused they return None (or nothing).
+    """
 
     def __init__(self, root: Path | str = "/") -> None:
-        self.root = Path(root)
+        self.root = str(root).rstrip("/")
 
     def path(self, name: str) -> Path:
         """Where an absolute name such as "/proc/cpuinfo" lies below the root."""
-        return self.root / name.lstrip("/")
+        return Path(self._place(name))
 
-    def bytes(self, name: str) -> bytes | None:
+    def _place(self, name: str) -> str:
+        return f"{self.root}/{name.lstrip('/')}"
+
+    def read_bytes(self, name: str) -> bytes:
+        """The whole file. Raises OSError."""
+        fd = self._open(name, os.O_RDONLY)
+        try:
+            chunks = [os.read(fd, _CHUNK_BYTES)]
+            while chunks[-1]:
+                chunks.append(os.read(fd, _CHUNK_BYTES))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, name) from None
+        finally:
+            os.close(fd)
+        return b"".join(chunks)
+
+    def read(self, name: str) -> str:
+        """The whole file as text, stripped; bytes that are no UTF-8 are replaced. Raises OSError."""
+        return self.read_bytes(name).decode(errors="replace").strip()
+
+    def write(self, name: str, value: int | str) -> None:
+        """Write in one write(2): Python's own files would report the kernel's errno at close. Raises OSError."""
+        fd = self._open(name, os.O_WRONLY | os.O_TRUNC)
+        try:
+            os.write(fd, str(value).encode())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, name) from None
+        finally:
+            os.close(fd)
+
+    def _open(self, name: str, flags: int) -> int:
+        try:
+            return os.open(self._place(name), flags | os.O_CLOEXEC)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, name) from None
+
+    def names(self, directory: str) -> list[str]:
+        """The sorted names in a directory."""
+        try:
+            return sorted(os.listdir(self._place(directory)))
+        except OSError:
+            return []
+
+    def find(self, pattern: str) -> list[str]:
+        """The absolute names that fit a shell pattern; numbers in their order."""
+        places = glob.iglob(self._place(pattern))
+        return sorted((place[len(self.root) :] for place in places), key=lambda name: (len(name), name))
+
+    def link(self, name: str) -> str:
+        """The last part of where a symbolic link points; "" where there is none."""
+        try:
+            return os.path.basename(os.readlink(self._place(name)))
+        except OSError:
+            return ""
+
+    def raw(self, name: str) -> bytes | None:
         """The whole file."""
         try:
-            return self.path(name).read_bytes()
+            return self.read_bytes(name)
         except OSError:
             return None
 
     def text(self, name: str) -> str | None:
         """The whole file, stripped; bytes that are no UTF-8 are replaced."""
-        raw = self.bytes(name)
-        return None if raw is None else raw.decode(errors="replace").strip()
+        try:
+            return self.read(name)
+        except OSError:
+            return None
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of a file."""
+        return (self.text(name) or "").splitlines()
 
     def number(self, name: str) -> int | None:
         """A file that holds one whole number."""
@@ -40,7 +111,7 @@ class HostFiles:
     def chosen(self, name: str) -> str | None:
         """The choice in brackets of a file such as "always [madvise] never"; the whole text where none is."""
         text = self.text(name)
-        if text and "[" in text:
+        if text and "[" in text and "]" in text:
             return text.partition("[")[2].partition("]")[0]
         return text
 
@@ -54,27 +125,23 @@ class HostFiles:
         text = self.text(name)
         return None if text is None else parse_cpu_list(text)
 
-    def names(self, directory: str) -> list[str]:
-        """The sorted entries of a directory."""
-        try:
-            return sorted(os.listdir(self.path(directory)))
-        except OSError:
-            return []
-
     def fields(self, name: str, separator: str = ":") -> dict[str, str]:
         """A file of "key: value" lines; of a repeated key the first counts."""
-        found: dict[str, str] = {}
-        for line in (self.text(name) or "").splitlines():
+        fields: dict[str, str] = {}
+        for line in self.lines(name):
             key, _, value = line.partition(separator)
-            found.setdefault(key.strip(), value.strip().strip('"'))
-        return found
+            fields.setdefault(key.strip(), value.strip().strip('"'))
+        return fields
+
+    def runs(self, program: str) -> bool:
+        """Does a process of this name run? The kernel keeps 15 characters of a name."""
+        return any(self.text(name) == program[:15] for name in self.find("/proc/[0-9]*/comm"))
+
+    # Last, so that the annotations above can say list[str].
+    def list(self, directory: str) -> list[str]:
+        """The sorted names in a directory. Raises OSError."""
+        return sorted(os.listdir(self._place(directory)))
 
 
-def parse_cpu_list(text: str) -> list[int]:
-    """The kernel's own CPU list format ("0-3,8", "" for none); pieces that make no sense are left out."""
-    cpus: set[int] = set()
-    for piece in text.replace("\n", ",").split(","):
-        first, _, last = piece.strip().partition("-")
-        if first.isdigit() and (last.isdigit() or not last):
-            cpus.update(range(int(first), int(last or first) + 1))
-    return sorted(cpus)
+HOST = HostFiles()
+"""The host that this process runs on."""

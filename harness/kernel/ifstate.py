@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import os
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TypedDict
 
-from harness.kernel import ethtool, links, netdev, netns, nics, sysctl
+from harness.kernel import ethtool, netdev, netns, sysctl
+from harness.kernel.hostfiles import HOST, HostFiles
+from harness.kernel.interrupts import affinity, interrupts_of, set_affinity
+from harness.kernel.iproute import Interface, IpRoute, iproute
 from harness.kernel.netlink import (
     NLM_F_CREATE,
     NLM_F_DUMP,
@@ -22,15 +24,10 @@ from harness.kernel.netlink import (
     attrs,
     u32,
 )
-from harness.kernel.netns import in_netns
-from harness.kernel.sysfs import NetSysfs
+from harness.kernel.netns import HERE, in_netns, sysfs_of
 
-State = dict[str, Any]
-
-_HERE = "/proc/thread-self/ns/net"
 _RTM_NEWADDR, _RTM_GETADDR, _RTM_NEWROUTE, _RTM_GETROUTE = 20, 22, 24, 26
-_RTA_OIF, _RTA_MULTIPATH, _RTNH_F_ONLINK = 4, 9, 4
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTA_OIF, _RTA_NH_ID, _RTNH_F_ONLINK = 4, 30, 4
 _RTM_F_CLONED, _RTPROT_KERNEL, _RT_TABLE_LOCAL = 0x200, 2, 255
 _IFADDR, _RTMSG = struct.Struct("=BBBBI"), struct.Struct("=BBBBBBBBI")
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
@@ -40,104 +37,122 @@ _SYSCTLS = ("net/ipv4/conf", "net/ipv4/neigh", "net/ipv6/conf", "net/ipv6/neigh"
 _NAPI = ("defer_hard_irqs", "gro_flush_timeout", "irq_suspend_timeout")
 
 
-def capture(device: str) -> State:
-    """What is to be put back of a device of this thread's namespace, as plain data. Raises OSError."""
-    ifindex = socket.if_nametoindex(device)
-    with NetlinkSocket() as sock, here_sysfs() as sysfs:
-        link = links.link_dump_one(sock, ifindex)
+class InterfaceState(TypedDict):
+    """What is to be put back of an interface, as JSON data for the journal.
+
+    addresses, routes: the kernel's own messages as hexadecimal digits, because decoding and encoding them by pyroute2
+    0.9.7 loses attributes that it does not know (docs/dependencies.md); irqs: CPUs by interrupt, in the interrupts'
+    order; napis: settings in the order of their ids; coalesce: None where the driver has none.
+    """
+
+    device: str
+    ifindex: int
+    up: bool
+    mtu: int
+    addresses: list[str]
+    routes: list[str]
+    sysctls: dict[str, str]
+    features: dict[str, bool]
+    coalesce: dict[str, int] | None
+    sysfs: dict[str, str]
+    irqs: dict[str, list[int]]
+    napis: list[dict[str, int | None]]
+
+
+def capture(device: str) -> InterfaceState:
+    """The state of a device of this thread's namespace. Raises OSError."""
+    with iproute() as ipr:
+        interface = _interface(ipr, device)
+    ifindex, features = interface.ifindex, ethtool.features(device)
+    with NetlinkSocket() as sock, sysfs_of(HERE) as sysfs:
         return {
             "device": device,
             "ifindex": ifindex,
-            "up": link.up,
-            "mtu": link.mtu,
+            "up": interface.up,
+            "mtu": interface.mtu,
             "addresses": [body.hex() for body in _addresses(sock, ifindex)],
-            "routes": [body.hex() for body in routes(sock) if _own_route(body, ifindex)],
+            "routes": [body.hex() for body in _routes(sock, ifindex)],
             "sysctls": _sysctls(device),
-            "features": {
-                name: each.requested for name, each in ethtool.features(device).items() if each.changeable
-            },
+            "features": {name: value.requested for name, value in features.items() if value.changeable},
             "coalesce": _coalesce(device),
             "sysfs": _files(sysfs, device),
-            "irqs": {str(irq): nics.irq_affinity(irq) for irq in nics.irqs_of(sysfs, device)},
+            "irqs": {
+                str(irq.number): affinity(irq.number, HOST) for irq in interrupts_of(device, HOST, sysfs)
+            },
             "napis": [{name: getattr(napi, name) for name in _NAPI} for napi in _napis(ifindex)],
         }
 
 
-def put_back(state: Mapping[str, Any]) -> list[str]:
-    """Set whatever differs now from what was found, of the same device in this namespace; what did not go, in words.
+def put_back(state: InterfaceState) -> list[str]:
+    """Set whatever differs now from the state, of the same device in this namespace; what did not go, in words.
 
     Raises OSError when there is no such device.
     """
-    device, wrong = str(state["device"]), list[str]()
-    ifindex = socket.if_nametoindex(device)
+    device, failures = state["device"], list[str]()
 
-    def attempt(what: str, act: Callable[[], object]) -> None:
+    def attempt(subject: str, act: Callable[..., object], *arguments: object) -> None:
         try:
-            act()
+            act(*arguments)
         except OSError as error:
-            wrong.append(f"{what}: {error.strerror or error}")
+            failures.append(f"{subject}: {error.strerror or error}")
 
-    with NetlinkSocket() as sock, here_sysfs() as sysfs:
-        now = links.link_dump_one(sock, ifindex)
+    with iproute() as ipr, NetlinkSocket() as sock, sysfs_of(HERE) as sysfs:
+        now = _interface(ipr, device)
         if now.mtu != state["mtu"]:
-            attempt("mtu", lambda: sock.batch([links.set_mtu(ifindex, int(state["mtu"]))]))
-        attempt("features", lambda: _features_back(device, state["features"]))
-        attempt("coalescing", lambda: _coalesce_back(device, state["coalesce"]))
+            attempt("mtu", lambda: ipr.set_link("set the MTU", now.ifindex, mtu=state["mtu"]))
+        attempt("features", _features_back, device, state["features"])
+        attempt("coalescing", _coalesce_back, device, state["coalesce"])
         _sysctls_back(device, state["sysctls"])
         if now.up != state["up"]:
-            switch = links.link_up if state["up"] else links.link_down
-            attempt("up or down", lambda: sock.batch([switch(ifindex, device)]))
+            switch = "up" if state["up"] else "down"
+            attempt("up or down", lambda: ipr.set_link(f"set {device} {switch}", now.ifindex, state=switch))
         for path, value in state["sysfs"].items():
-            attempt(path, lambda path=path, value=value: _file_back(sysfs, device, path, value))  # type: ignore[misc]
-        attempt("interrupts", lambda: _irqs_back(sysfs, device, state["irqs"]))
-        attempt("NAPIs", lambda: _napis_back(ifindex, state["napis"]))
-        for kind, key in ((_RTM_NEWADDR, "addresses"), (_RTM_NEWROUTE, "routes")):
-            for text in state[key]:
-                body = _on_device(kind, bytes.fromhex(text), ifindex)
-                attempt(key, lambda kind=kind, key=key, body=body: _again(sock, kind, body, key))  # type: ignore[misc]
-    return wrong
+            attempt(path, _file_back, sysfs, device, path, value)
+        attempt("interrupts", _irqs_back, sysfs, device, state["irqs"])
+        attempt("NAPIs", _napis_back, now.ifindex, state["napis"])
+        for text in state["addresses"]:
+            attempt("addresses", _again, sock, _RTM_NEWADDR, address_on(bytes.fromhex(text), now.ifindex))
+        for text in state["routes"]:
+            attempt("routes", _again, sock, _RTM_NEWROUTE, route_on(bytes.fromhex(text), now.ifindex))
+    return failures
 
 
-def give_back(name: str, state: Mapping[str, Any]) -> list[str]:
+def give_back(name: str, state: InterfaceState) -> list[str]:
     """From the namespace `name` back into this thread's, as it was found; what did not go, in words.
 
     An interface that has gone meanwhile (a card pulled, the other end of a veth removed) needs no putting back. Raises
     OSError.
     """
-    device = str(state["device"])
-    home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    device = state["device"]
+    home = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if name in netns.names():
-            with in_netns(name), NetlinkSocket() as sock:
-                inside = {link.device: link.ifindex for link in links.link_dump(sock)}
+            with in_netns(name), iproute() as ipr:
+                inside = ipr.interfaces()
                 if device in inside:
-                    _move_out(sock, inside[device], device, home, int(state["ifindex"]))
+                    _move_out(ipr, inside[device].ifindex, device, home, state["ifindex"])
     finally:
         os.close(home)
-    with NetlinkSocket() as sock:
-        if device not in {link.device for link in links.link_dump(sock)}:
-            return []
+    if device not in [interface for _, interface in socket.if_nameindex()]:
+        return []
     return put_back(state)
 
 
-def _move_out(sock: NetlinkSocket, ifindex: int, device: str, home: int, wanted: int) -> None:
-    sock.batch([links.link_down(ifindex, device)])
+def _move_out(ipr: IpRoute, ifindex: int, device: str, home: int, former: int) -> None:
+    """Back to the namespace `home`, under its former number where that is free."""
+    ipr.set_link(f"set {device} down", ifindex, state="down")
+    moving = f"move {device} to another namespace"
     try:
-        sock.batch([links.move(ifindex, device, home, wanted)])
+        ipr.set_link(moving, ifindex, net_ns_fd=home, new_ifindex=former)
     except OSError:
-        # Its old number is taken.
-        sock.batch([links.move(ifindex, device, home)])
+        ipr.set_link(moving, ifindex, net_ns_fd=home)
 
 
-@contextlib.contextmanager
-def here_sysfs() -> Iterator[NetSysfs]:
-    """The /sys of this thread's network namespace; the mounted one may be of another."""
-    fd = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with NetSysfs(fd) as sysfs:
-            yield sysfs
-    finally:
-        os.close(fd)
+def _interface(ipr: IpRoute, device: str) -> Interface:
+    interfaces = ipr.interfaces()
+    if device not in interfaces:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), device)
+    return interfaces[device]
 
 
 def _addresses(sock: NetlinkSocket, ifindex: int) -> Iterator[bytes]:
@@ -146,95 +161,80 @@ def _addresses(sock: NetlinkSocket, ifindex: int) -> Iterator[bytes]:
         yield from (body for body in sock.ask(request) if _IFADDR.unpack_from(body)[4] == ifindex)
 
 
-def addresses_of(sock: NetlinkSocket, ifindex: int) -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """The addresses of a device."""
-    found = set()
-    for body in _addresses(sock, ifindex):
-        said = attrs(body, _IFADDR.size)
-        found.add(ipaddress.ip_address(said.get(_IFA_LOCAL) or said[_IFA_ADDRESS]))
-    return found
-
-
-def routes(sock: NetlinkSocket) -> Iterator[bytes]:
-    """Every route of the namespace that somebody made; the kernel's own come and go with the addresses."""
+def _routes(sock: NetlinkSocket, ifindex: int) -> Iterator[bytes]:
+    """The routes over this device alone that somebody made; the kernel's own come and go with the addresses."""
     for family in _FAMILIES:
-        request = Request(
-            _RTM_GETROUTE, NLM_F_DUMP, _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0), "list routes"
-        )
-        for body in sock.ask(request):
+        head = _RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        for body in sock.ask(Request(_RTM_GETROUTE, NLM_F_DUMP, head, "list routes")):
             _, _, _, _, table, protocol, _, _, flags = _RTMSG.unpack_from(body)
-            if table != _RT_TABLE_LOCAL and protocol != _RTPROT_KERNEL and not flags & _RTM_F_CLONED:
+            # A route over several devices names them in another attribute.
+            device = attrs(body, _RTMSG.size).get(_RTA_OIF)
+            if is_made(table, protocol, flags) and device is not None and u32(device) == ifindex:
                 yield body
 
 
-def leads_out_by(body: bytes, ifindex: int) -> tuple[bool, bool]:
-    """(whether a route uses the device, whether it is a default route)."""
-    found = attrs(body, _RTMSG.size)
-    ways = [u32(found[_RTA_OIF])] if _RTA_OIF in found else []
-    several, at = found.get(_RTA_MULTIPATH, b""), 0
-    while at + 8 <= len(several):
-        size, _, _, way = struct.unpack_from("=HBBi", several, at)
-        ways.append(way)
-        at += max(size, 8)
-    return ifindex in ways, _RTMSG.unpack_from(body)[1] == 0
+def is_made(table: int, protocol: int, flags: int) -> bool:
+    """Is this a route that somebody made, rather than the kernel by itself?"""
+    return table != _RT_TABLE_LOCAL and protocol != _RTPROT_KERNEL and not flags & _RTM_F_CLONED
 
 
-def is_shared(body: bytes) -> bool:
-    """Does the route spread over several devices?"""
-    return _RTA_MULTIPATH in attrs(body, _RTMSG.size)
+def address_on(body: bytes, ifindex: int) -> bytes:
+    """The message of an address with the device's present number: it may be another one than it was."""
+    return body[:4] + struct.pack("=I", ifindex) + body[8:]
 
 
-def _own_route(body: bytes, ifindex: int) -> bool:
-    return not is_shared(body) and leads_out_by(body, ifindex)[0]
+def route_on(body: bytes, ifindex: int) -> bytes:
+    """The message of a route, as one that asks for it, with the device's present number.
+
+    The flags tell of the route's state, apart from one. A nexthop object, gone with the device, is left out: the
+    message says beside it where it led, and the kernel refuses both together.
+    """
+    head = bytearray(body[: _RTMSG.size])
+    struct.pack_into("=I", head, 8, u32(body, 8) & _RTNH_F_ONLINK)
+    parts, at = [bytes(head)], _RTMSG.size
+    while at + 4 <= len(body):
+        size, kind = struct.unpack_from("=HH", body, at)
+        end = at + max((size + 3) & ~3, 4)
+        if kind == _RTA_OIF:
+            parts.append(body[at : at + 4] + struct.pack("=I", ifindex))
+        elif kind != _RTA_NH_ID:
+            parts.append(body[at:end])
+        at = end
+    return b"".join(parts)
 
 
-def _on_device(kind: int, body: bytes, ifindex: int) -> bytes:
-    """The message with this device's present number: it may be another one than it was."""
-    if kind == _RTM_NEWADDR:
-        return body[:4] + struct.pack("=I", ifindex) + body[8:]
-    at, out = _RTMSG.size, bytearray(body)
-    # What the kernel tells of a route's state is nothing that one may ask for.
-    struct.pack_into("=I", out, 8, u32(body, 8) & _RTNH_F_ONLINK)
-    while at + 4 <= len(out):
-        size, name = struct.unpack_from("=HH", out, at)
-        if name == _RTA_OIF:
-            struct.pack_into("=I", out, at + 4, ifindex)
-        at += max((size + 3) & ~3, 4)
-    return bytes(out)
-
-
-def _again(sock: NetlinkSocket, kind: int, body: bytes, what: str) -> None:
-    """Make an address or a route as it was told; one that has come by itself is as good."""
+def _again(sock: NetlinkSocket, kind: int, body: bytes) -> None:
+    """Make an address or a route as the message says; one that has come by itself is as good."""
     try:
-        sock.batch([Request(kind, NLM_F_CREATE | NLM_F_EXCL, body, f"put back {what}")])
+        sock.batch([Request(kind, NLM_F_CREATE | NLM_F_EXCL, body, "put it back")])
     except NetlinkError as error:
         if error.errno != errno.EEXIST:
             raise
 
 
 def _sysctls(device: str) -> dict[str, str]:
-    found = {}
+    values = {}
     for base in _SYSCTLS:
         directory = sysctl.path_of(f"{base}/{device}")
         with contextlib.suppress(OSError):
             for name in sorted(os.listdir(directory)):
                 with contextlib.suppress(OSError):  # some cannot be read before they are set
-                    found[f"{base}/{device}/{name}"] = sysctl.read(f"{base}/{device}/{name}")
-    return found
+                    values[f"{base}/{device}/{name}"] = sysctl.read(f"{base}/{device}/{name}")
+    return values
 
 
-def _sysctls_back(device: str, wanted: Mapping[str, str]) -> None:
+def _sysctls_back(device: str, values: Mapping[str, str]) -> None:
     """Those that differ; what cannot be written was not written by us."""
     now = _sysctls(device)
-    for name, value in wanted.items():
+    for name, value in values.items():
         if now.get(name) != value:
             with contextlib.suppress(OSError):
                 sysctl.write(name, value)
 
 
-def _features_back(device: str, wanted: Mapping[str, bool]) -> None:
+def _features_back(device: str, features: Mapping[str, bool]) -> None:
     now = ethtool.features(device)
-    differ = {name: on for name, on in wanted.items() if name in now and now[name].requested != on}
+    differ = {name: on for name, on in features.items() if name in now and now[name].requested != on}
     if differ:
         ethtool.set_features(device, differ)
 
@@ -246,33 +246,33 @@ def _coalesce(device: str) -> dict[str, int] | None:
         return None
 
 
-def _coalesce_back(device: str, wanted: Mapping[str, int] | None) -> None:
+def _coalesce_back(device: str, values: Mapping[str, int] | None) -> None:
     now = _coalesce(device)
-    if wanted is not None and now is not None and now != wanted:
-        ethtool.set_coalesce(device, wanted)
+    if values is not None and now is not None and now != values:
+        ethtool.set_coalesce(device, values)
 
 
-def _files(sysfs: NetSysfs, device: str) -> dict[str, str]:
+def _files(sysfs: HostFiles, device: str) -> dict[str, str]:
     base = f"class/net/{device}"
     queues = [f"queues/{queue}/{name}" for queue in sysfs.list(f"{base}/queues") for name in _QUEUE]
-    found = {}
+    values = {}
     for name in (*_SYSFS, *queues):
         with contextlib.suppress(OSError):  # older kernels, and devices with one queue, have fewer
-            found[name] = sysfs.read(f"{base}/{name}")
-    return found
+            values[name] = sysfs.read(f"{base}/{name}")
+    return values
 
 
-def _file_back(sysfs: NetSysfs, device: str, name: str, value: str) -> None:
+def _file_back(sysfs: HostFiles, device: str, name: str, value: str) -> None:
     path = f"class/net/{device}/{name}"
     if sysfs.read(path) != value:
         sysfs.write(path, value)
 
 
-def _irqs_back(sysfs: NetSysfs, device: str, wanted: Mapping[str, list[int]]) -> None:
+def _irqs_back(sysfs: HostFiles, device: str, affinities: Mapping[str, list[int]]) -> None:
     """By their order: an interrupt may have another number after the device was down."""
-    for irq, cpus in zip(nics.irqs_of(sysfs, device), wanted.values(), strict=False):
-        if nics.irq_affinity(irq) != cpus:
-            nics.set_irq_affinity(irq, cpus)
+    for irq, cpus in zip(interrupts_of(device, HOST, sysfs), affinities.values(), strict=False):
+        if affinity(irq.number, HOST) != cpus:
+            set_affinity(irq.number, cpus, HOST)
 
 
 def _napis(ifindex: int) -> list[netdev.Napi]:
@@ -282,8 +282,8 @@ def _napis(ifindex: int) -> list[netdev.Napi]:
         return []
 
 
-def _napis_back(ifindex: int, wanted: list[dict[str, int | None]]) -> None:
-    for napi, values in zip(_napis(ifindex), wanted, strict=False):
+def _napis_back(ifindex: int, settings: list[dict[str, int | None]]) -> None:
+    for napi, values in zip(_napis(ifindex), settings, strict=False):
         differ = {
             name: value
             for name, value in values.items()

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import sysctl, undo
+from harness.kernel import undo
+from harness.kernel.hostfiles import HOST
 from harness.kernel.proc import start_ticks
 from harness.kernel.undo import Undone
 
@@ -40,14 +41,14 @@ class Journal:
         self._fd = fd
         self._count = 0
 
-    def note(self, kind: str, **what: Any) -> int:
+    def note(self, kind: str, **details: Any) -> int:
         """Record an act BEFORE doing it; the number returned is for `done`.
 
         Kinds: netns{name}; value{path, found, wrote}; process{pid, start_ticks}; file{path};
         directory{path}; others are kept but not undone.
         """
         self._count += 1
-        self._write({"n": self._count, "kind": kind, **what})
+        self._write({"n": self._count, "kind": kind, **details})
         return self._count
 
     def done(self, number: int) -> None:
@@ -74,7 +75,7 @@ def open_journal(state: Path | None = None) -> Iterator[Journal]:
     try:
         journal = Journal(directory, fd)
         journal.note(
-            "owner", pid=os.getpid(), start_ticks=start_ticks(os.getpid()), what=_what(), format=_FORMAT
+            "owner", pid=os.getpid(), start_ticks=start_ticks(os.getpid()), what=_command(), format=_FORMAT
         )
         try:
             yield journal
@@ -108,13 +109,15 @@ class Stale(NamedTuple):
 
 def stale(state: Path | None = None) -> list[Stale]:
     """The journals of dead owners, newest first; readable without privilege."""
-    found = []
+    journals = []
     for directory in _directories(STATE_DIR if state is None else state):
         if not _is_live(directory):
             entries, _ = _read(directory)
             owner = next((entry for entry in entries if entry.get("kind") == "owner"), {})
-            found.append(Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown"))))
-    return found
+            journals.append(
+                Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown")))
+            )
+    return journals
 
 
 def clean(dry_run: bool = False, state: Path | None = None) -> list[Undone]:
@@ -186,10 +189,10 @@ def _is_live(directory: Path) -> bool:
 def _directories(root: Path) -> list[Path]:
     """The owners' directories, newest first."""
     try:
-        found = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()]
+        directories = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()]
     except FileNotFoundError:
         return []
-    return sorted(found, key=lambda path: path.stat().st_ctime_ns, reverse=True)
+    return sorted(directories, key=lambda path: path.stat().st_ctime_ns, reverse=True)
 
 
 def _remove(directory: Path) -> None:
@@ -257,7 +260,7 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path | None = No
                 )
             wait(_holder(path))
         os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps({"pid": os.getpid(), "what": _what()}).encode(), 0)
+        os.pwrite(fd, json.dumps({"pid": os.getpid(), "what": _command()}).encode(), 0)
         yield
         os.ftruncate(fd, 0)
     finally:
@@ -295,22 +298,22 @@ def set_value(journal: Journal, path: str, value: int | str) -> Iterator[HostVal
     Restored only while it still reads what we wrote: somebody else's later change is theirs. Raises OSError
     (the kernel refused), PollbenchError when it reads back otherwise than written.
     """
-    found, wrote = sysctl.read_file(path), str(value)
-    number = journal.note("value", path=path, found=found, wrote=wrote)
+    before, wrote = HOST.read(path), str(value)
+    number = journal.note("value", path=path, found=before, wrote=wrote)
     try:
-        sysctl.write_file(path, wrote)
-        applied = sysctl.read_file(path)
+        HOST.write(path, wrote)
+        applied = HOST.read(path)
         if applied != wrote:
             raise PollbenchError("set a host-wide value", on=path, got=f"wrote {wrote}, reads {applied}")
-        yield HostValue(path, found, applied)
+        yield HostValue(path, before, applied)
     finally:
-        outcome = undo.restore_value(path, found, wrote)
+        outcome = undo.restore_value(path, before, wrote)
         if outcome is not None and outcome[0] == "left":
             journal.warnings.append(f"{path}: left as it is, {outcome[1]}")
         journal.done(number)
 
 
-def _what() -> str:
+def _command() -> str:
     """This process in words, for whoever finds its journal or its lock."""
     command = " ".join([os.path.basename(sys.argv[0] or "python"), *sys.argv[1:]])[:200]
     return f"{command}, since {time.strftime('%H:%M:%S')}"

@@ -1,18 +1,17 @@
-"""The rtnetlink requests a testbed is made of: veth pairs, addresses, neighbours, routes."""
+"""The rtnetlink requests a testbed is made of: veth pairs, bridges, addresses, neighbours, routes."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.kernel.netlink import (
     NLM_F_CREATE,
     NLM_F_DUMP,
     NLM_F_EXCL,
-    NLM_F_REPLACE,
     NetlinkSocket,
     Request,
     attr,
@@ -31,14 +30,16 @@ LOOPBACK_IFINDEX = 1
 
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 17, 18, 20, 24
 _RTM_GETROUTE, _RTM_NEWNEIGH = 26, 28
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO = 1, 3, 4, 18
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
 _IFLA_NEW_IFINDEX = 49
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_F_NODAD = 1, 2, 0x02
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
-_RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST = 254, 4, 0, 1
-_RTN_LOCAL = 2
+_BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH = 1, 4, 5, 9
+_RT_TABLE_MAIN, _RTPROT_STATIC, _RTN_UNICAST, _RTN_LOCAL = 254, 4, 1, 2
+_RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK = 0, 253
+_RTNH_F_ONLINK = 4
 _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
 _IFF_UP = 1
 
@@ -46,6 +47,7 @@ _IFINFO = struct.Struct("=BBHiII")
 _IFADDR = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _NDMSG = struct.Struct("=BBHiHBB")
+_NEXTHOP = struct.Struct("=HBBi")
 _NEW = NLM_F_CREATE | NLM_F_EXCL
 _FAMILY = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
 
@@ -142,31 +144,6 @@ def link_up(ifindex: int, device: str = "") -> Request:
     return Request(_RTM_NEWLINK, 0, body, f"set {device or ifindex} up")
 
 
-def link_down(ifindex: int, device: str = "") -> Request:
-    """Set the device down."""
-    return Request(
-        _RTM_NEWLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, _IFF_UP), f"set {device or ifindex} down"
-    )
-
-
-def set_mtu(ifindex: int, mtu: int) -> Request:
-    """Give the device an MTU, bytes."""
-    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_u32(_IFLA_MTU, mtu)
-    return Request(_RTM_NEWLINK, 0, body, f"set the MTU of {ifindex} to {mtu}")
-
-
-def move(ifindex: int, device: str, netns_fd: int, wanted: int = 0) -> Request:
-    """Move the device into another namespace, under the number `wanted` there (0: the kernel chooses)."""
-    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_u32(_IFLA_NET_NS_FD, netns_fd)
-    body += attr_u32(_IFLA_NEW_IFINDEX, wanted) if wanted else b""
-    return Request(_RTM_NEWLINK, 0, body, f"move {device} to another namespace")
-
-
-def link_delete(ifindex: int, device: str = "") -> Request:
-    """Delete the device (of a veth pair: both ends)."""
-    return Request(_RTM_DELLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0), f"delete {device or ifindex}")
-
-
 def new_address(ifindex: int, address: IpInterface) -> Request:
     """An address, without duplicate address detection (IPv6): usable as soon as it is there."""
     packed = address.ip.packed
@@ -183,12 +160,6 @@ def new_neighbour(ifindex: int, address: IpAddress, mac: bytes) -> Request:
     return Request(_RTM_NEWNEIGH, _NEW, body, f"add neighbour {address}")
 
 
-def fix_neighbour(ifindex: int, address: IpAddress, mac: bytes) -> Request:
-    """As new_neighbour, whatever is known of the address by now."""
-    made = new_neighbour(ifindex, address, mac)
-    return made._replace(flags=NLM_F_CREATE | NLM_F_REPLACE)
-
-
 def new_route(ifindex: int, to: IpNetwork, gateway: IpAddress) -> Request:
     """A static route in the main table; `to` with prefix length 0 is the default route."""
     family = _FAMILY[to.version]
@@ -198,6 +169,46 @@ def new_route(ifindex: int, to: IpNetwork, gateway: IpAddress) -> Request:
     destination = attr(_RTA_DST, to.network_address.packed) if to.prefixlen else b""
     body = head + destination + attr_u32(_RTA_OIF, ifindex) + attr(_RTA_GATEWAY, gateway.packed)
     return Request(_RTM_NEWROUTE, _NEW, body, f"add route {to} via {gateway}")
+
+
+def new_bridge(ifindex: int, device: str) -> Request:
+    """A bridge (down) that forwards at once: no spanning tree, no snooping for multicast."""
+    data = nest(
+        _IFLA_INFO_DATA,
+        attr_u32(_BR_FORWARD_DELAY, 0),
+        attr_u32(_BR_STP_STATE, 0),
+        attr(_BR_MCAST_SNOOPING, b"\0"),
+    )
+    body = (
+        _IFINFO.pack(0, 0, 0, ifindex, 0, 0)
+        + attr_text(_IFLA_IFNAME, device)
+        + nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, "bridge"), data)
+    )
+    return Request(_RTM_NEWLINK, _NEW, body, f"create the bridge {device}")
+
+
+def set_master(ifindex: int, master: int, device: str = "") -> Request:
+    """Make the device a port of the bridge."""
+    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_u32(_IFLA_MASTER, master)
+    return Request(_RTM_NEWLINK, 0, body, f"make {device or ifindex} a port of the bridge")
+
+
+def new_fabric_route(to: IpNetwork, ifindexes: Sequence[int], gateway: IpAddress | None) -> Request:
+    """A static IPv4 route over one or several devices (equal shares), through `gateway` behind each of them.
+
+    gateway: taken to be there, whatever addresses the devices have (onlink); None for the host at the other end itself.
+    """
+    scope = _RT_SCOPE_UNIVERSE if gateway is not None else _RT_SCOPE_LINK
+    head = (_FAMILY[4], to.prefixlen, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, scope, _RTN_UNICAST)
+    flags = _RTNH_F_ONLINK if gateway is not None else 0
+    destination = attr(_RTA_DST, to.network_address.packed) if to.prefixlen else b""
+    via = attr(_RTA_GATEWAY, gateway.packed) if gateway is not None else b""
+    if len(ifindexes) == 1:
+        body = _RTMSG.pack(*head, flags) + destination + attr_u32(_RTA_OIF, ifindexes[0]) + via
+    else:
+        hops = b"".join(_NEXTHOP.pack(8 + len(via), flags, 0, ifindex) + via for ifindex in ifindexes)
+        body = _RTMSG.pack(*head, 0) + destination + attr(_RTA_MULTIPATH, hops)
+    return Request(_RTM_NEWROUTE, _NEW, body, f"add route {to} over {len(ifindexes)} device(s)")
 
 
 def is_local(sock: NetlinkSocket, address: IpAddress) -> bool:
@@ -234,25 +245,18 @@ def link_dump_one(sock: NetlinkSocket, ifindex: int) -> LinkState:
     return _link_state(sock.ask(request)[0])
 
 
-def kind_of(sock: NetlinkSocket, ifindex: int) -> str:
-    """The kind of a virtual device (veth, bridge); "" of a card. Raises NetlinkError."""
-    request = Request(_RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0), f"look at device {ifindex}")
-    info = attrs(attrs(sock.ask(request)[0], _IFINFO.size).get(_IFLA_LINKINFO, b""))
-    return info.get(_IFLA_INFO_KIND, b"").rstrip(b"\0").decode()
-
-
 def _link_state(body: bytes) -> LinkState:
     _, _, _, ifindex, flags, _ = _IFINFO.unpack_from(body)
-    found = attrs(body, _IFINFO.size)
-    stats = found.get(_IFLA_STATS64, b"")
+    attributes = attrs(body, _IFINFO.size)
+    stats = attributes.get(_IFLA_STATS64, b"")
     values = struct.unpack_from(f"={len(stats) // 8}Q", stats)
     return LinkState(
-        device=found[_IFLA_IFNAME].rstrip(b"\0").decode(),
+        device=attributes[_IFLA_IFNAME].rstrip(b"\0").decode(),
         ifindex=ifindex,
         up=bool(flags & _IFF_UP),
-        mtu=u32(found[_IFLA_MTU]),
-        mac=found.get(_IFLA_ADDRESS, b""),
-        tx_queues=u32(found[_IFLA_NUM_TX_QUEUES]),
-        rx_queues=u32(found[_IFLA_NUM_RX_QUEUES]),
+        mtu=u32(attributes[_IFLA_MTU]),
+        mac=attributes.get(_IFLA_ADDRESS, b""),
+        tx_queues=u32(attributes[_IFLA_NUM_TX_QUEUES]),
+        rx_queues=u32(attributes[_IFLA_NUM_RX_QUEUES]),
         statistics=dict(zip(STATISTICS, values, strict=False)),
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from typing import Any
 
-from harness.kernel import cpufacts
-from harness.kernel.hostfiles import HostFiles
+from harness.kernel import cpufacts, facts
+from harness.kernel.cpufacts import Json
+from harness.kernel.hostfiles import HOST, HostFiles
 
 _KERNEL_LOG = "/dev/kmsg"
 _RECORD = 8192
@@ -16,16 +16,16 @@ _UNKNOWN = "Unknown kernel command line parameters"
 _POLLING = "using polling idle threads"
 
 
-def machine_facts(nics: Mapping[str, str]) -> dict[str, Any]:
+def machine_facts(nics: Mapping[str, str]) -> dict[str, Json]:
     """As JSON data. nics: PCI address of each emulated NIC by its hardware address."""
-    files = HostFiles("/")
+    files = HOST
     log = _kernel_log()
     topology = cpufacts.topology(files)
     return {
         "cpus": topology["cpus"],
         "sockets": topology["packages"],
         "cores": topology["cores"],
-        "memory_bytes": _memory(files),
+        "memory_bytes": facts.memory(files)["total_bytes"] or 0,
         "numa": cpufacts.numa(files),
         "isolated": topology["isolated"],
         "nohz_full": topology["nohz_full"],
@@ -35,18 +35,13 @@ def machine_facts(nics: Mapping[str, str]) -> dict[str, Any]:
             if str(verdict).startswith("Mitigation")
         ],
         "cmdline": files.text("/proc/cmdline") or "",
-        "unknown_words": _quoted(log, _UNKNOWN),
+        "unknown_words": [*_quoted(log, _UNKNOWN)],
         "idle_polls": _POLLING in log,
         "nics": {mac: _nic(files, pci) for mac, pci in nics.items()},
     }
 
 
-def _memory(files: HostFiles) -> int:
-    size = files.fields("/proc/meminfo").get("MemTotal", "0").split()[0]
-    return int(size) * 1024
-
-
-def _nic(files: HostFiles, pci: str) -> dict[str, Any]:
+def _nic(files: HostFiles, pci: str) -> dict[str, Json]:
     """The NUMA node (-1: none) and the kind of the IOMMU domain ("none" without one) of a PCI device."""
     place = f"/sys/bus/pci/devices/{pci}"
     node = files.number(f"{place}/numa_node")
@@ -58,17 +53,17 @@ def _nic(files: HostFiles, pci: str) -> dict[str, Any]:
 
 def _kernel_log() -> str:
     """What the kernel has said since it started; empty where it is not to be read."""
-    found = []
+    records = []
     with contextlib.suppress(OSError):
         log = os.open(_KERNEL_LOG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             while True:  # until EAGAIN: a record for each read
-                found.append(os.read(log, _RECORD))
+                records.append(os.read(log, _RECORD))
         except BlockingIOError:
             pass
         finally:
             os.close(log)
-    return b"".join(found).decode(errors="replace")
+    return b"".join(records).decode(errors="replace")
 
 
 def _quoted(log: str, head: str) -> list[str]:

@@ -100,18 +100,18 @@ def _uint(kind: int, value: int) -> bytes:
 
 
 def _napi(body: bytes) -> Napi:
-    found = attrs(body, _GENL_HEADER.size)
+    attributes = attrs(body, _GENL_HEADER.size)
     kinds = (_IRQ, _PID, _DEFER, _FLUSH, _SUSPEND, _THREADED)
-    rest = [int.from_bytes(found[kind], sys.byteorder) if kind in found else None for kind in kinds]
-    return Napi(u32(found[_IFINDEX]), u32(found[_ID]), *rest)
+    rest = [int.from_bytes(attributes[kind], sys.byteorder) if kind in attributes else None for kind in kinds]
+    return Napi(u32(attributes[_IFINDEX]), u32(attributes[_ID]), *rest)
 
 
 @cache
 def _family() -> int:
-    found = family("netdev")
-    if found is None:
+    number = family("netdev")
+    if number is None:
         raise OSError(errno.EOPNOTSUPP, "no netlink family netdev: needs Linux 6.8")
-    return found
+    return number
 
 
 def family(name: str) -> int | None:

@@ -6,7 +6,6 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import NamedTuple, Self
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
@@ -33,21 +32,21 @@ _RECEIVE_BYTES = 256 * 1024
 class NetlinkError(OSError):
     """The kernel refused a request: errno, its own words, what was asked, and its index in the batch."""
 
-    def __init__(self, number: int, text: str, what: str, index: int = 0) -> None:
+    def __init__(self, number: int, text: str, attempted: str, index: int = 0) -> None:
         super().__init__(number, text)
-        self.what, self.index = what, index
+        self.attempted, self.index = attempted, index
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.strerror}"
+        return f"{self.attempted}: {self.strerror}"
 
 
 class Request(NamedTuple):
-    """One netlink message to send: type, flags, body (padded to 4 bytes), and what it asks, in words."""
+    """One netlink message to send. kind: its type; body: padded to 4 bytes; attempted: what it asks, in words."""
 
     kind: int
     flags: int
     body: bytes
-    what: str
+    attempted: str
 
 
 def attr(kind: int, payload: bytes) -> bytes:
@@ -73,15 +72,15 @@ def nest(kind: int, *parts: bytes) -> bytes:
 
 def attrs(data: bytes, start: int = 0) -> dict[int, bytes]:
     """The attributes in `data` from `start` on, by type; of a repeated type the last counts."""
-    found: dict[int, bytes] = {}
+    attributes: dict[int, bytes] = {}
     end = len(data)
     while start + 4 <= end:
         size, kind = _ATTR.unpack_from(data, start)
         if size < 4:
             break
-        found[kind & 0x3FFF] = data[start + 4 : start + size]
+        attributes[kind & 0x3FFF] = data[start + 4 : start + size]
         start += (size + 3) & ~3
-    return found
+    return attributes
 
 
 def u32(data: bytes, start: int = 0) -> int:
@@ -131,7 +130,7 @@ class NetlinkSocket:
             if kind == _NLMSG_ERROR:
                 if error is not None:
                     index = sequence - first
-                    errors[sequence] = NetlinkError(*error, requests[index].what, offset + index)
+                    errors[sequence] = NetlinkError(*error, requests[index].attempted, offset + index)
                 if sequence == self._sequence:
                     break
         if errors:
@@ -144,20 +143,20 @@ class NetlinkSocket:
     def messages(self, request: Request) -> list[bytes]:
         """As ask(), but every answer whole, with its header: what another library's decoder wants."""
         self._sequence += 1
-        kind, flags, body, what = request
+        kind, flags, body, attempted = request
         dump = flags & NLM_F_DUMP == NLM_F_DUMP
         flags |= NLM_F_REQUEST | (0 if dump else NLM_F_ACK)
         self._socket.send(_HEADER.pack(len(body) + 16, kind, flags, self._sequence, 0) + body)
-        found: list[bytes] = []
+        answers: list[bytes] = []
         for answer, sequence, error, message in self._answers():
             if sequence != self._sequence:
                 continue
             if error is not None:
-                raise NetlinkError(*error, what)
+                raise NetlinkError(*error, attempted)
             if answer in (_NLMSG_DONE, _NLMSG_ERROR):
                 break
-            found.append(message)
-        return found
+            answers.append(message)
+        return answers
 
     def _answers(self) -> Iterator[tuple[int, int, tuple[int, str] | None, bytes]]:
         """(type, sequence, error, whole message) of every message that arrives; without end, the caller stops."""
@@ -177,9 +176,7 @@ class NetlinkSocket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -195,9 +192,7 @@ def _error_of(kind: int, flags: int, body: bytes) -> tuple[int, str] | None:
         start = 4
         if kind == _NLMSG_ERROR:
             start = 20 if flags & _NLM_F_CAPPED else 4 + ((u32(body, 4) + 3) & ~3)
-        said = (
-            attrs(body, start).get(_NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode(errors="replace").rstrip(".")
-        )
-        if said:
-            text += f" ({said})"
+        words = attrs(body, start).get(_NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode(errors="replace")
+        if words:
+            text += f" ({words.rstrip('.')})"
     return number, text

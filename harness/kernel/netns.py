@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.kernel import syscalls
+from harness.kernel.hostfiles import HostFiles
 
 RUN_DIR = "/run/netns"
-_HERE = "/proc/thread-self/ns/net"
+HERE = "/proc/thread-self/ns/net"
 
 
 def path_of(name: str) -> str:
@@ -30,7 +31,7 @@ def create(name: str) -> int:
     fd = -1
     try:
         with _fresh() as fd:
-            syscalls.mount(_HERE, path, "none", syscalls.MS_BIND)
+            syscalls.mount(HERE, path, "none", syscalls.MS_BIND)
     except BaseException:
         if fd >= 0:
             os.close(fd)
@@ -95,12 +96,27 @@ def in_netns(netns: int | str | Path) -> Iterator[None]:
         else:
             fd = os.open(netns if os.sep in str(netns) else path_of(str(netns)), os.O_RDONLY | os.O_CLOEXEC)
             stack.callback(os.close, fd)
-        home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+        home = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
         stack.callback(os.close, home)
         # First the way back: a signal's exception may come between any two steps.
         stack.callback(syscalls.setns, home)
         syscalls.setns(fd)
         yield
+
+
+@contextlib.contextmanager
+def sysfs_of(netns: int | str | Path) -> Iterator[HostFiles]:
+    """The /sys of a namespace (descriptor, path or name) for the block; its names are as "class/net/eth0/mtu".
+
+    setns() alone does not do: /sys shows the namespace that it was mounted from. Raises OSError: EPERM without root,
+    ENOSYS before Linux 5.2.
+    """
+    with in_netns(netns):
+        root = syscalls.mount_sysfs()
+    try:
+        yield HostFiles(path_of_fd(root))
+    finally:
+        os.close(root)
 
 
 @contextlib.contextmanager
@@ -114,11 +130,11 @@ def throw_away() -> Iterator[None]:
 @contextlib.contextmanager
 def _fresh() -> Iterator[int]:
     """This thread in a new namespace for the block; the descriptor given is the caller's to close."""
-    home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    home = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
             syscalls.unshare(syscalls.CLONE_NEWNET)
-            yield os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+            yield os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
         finally:
             syscalls.setns(home)
     finally:

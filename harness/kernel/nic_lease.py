@@ -7,12 +7,13 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ifstate, links, netns, qdiscs
+from harness.kernel import ifstate, netns, qdiscs, readback
+from harness.kernel.hostfiles import HOST
+from harness.kernel.iproute import IpRoute, iproute
 from harness.kernel.journal import Journal
+from harness.kernel.links import LOOPBACK_IFINDEX, IpAddress
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 
@@ -21,56 +22,62 @@ _ESTABLISHED = "01"
 
 def why_not(device: str) -> str:
     """Why this interface of this thread's namespace is not lent; "" where it is. Raises OSError."""
-    with NetlinkSocket() as sock, ifstate.here_sysfs() as sysfs:
-        known = {link.device: link for link in links.link_dump(sock)}
-        if device not in known:
-            return f"there is no such interface; there are: {', '.join(known)}"
-        ifindex = known[device].ifindex
-        if device == "eth0" or ifindex == links.LOOPBACK_IFINDEX:
+    with iproute() as ipr:
+        interfaces = ipr.interfaces()
+        if device not in interfaces:
+            return f"there is no such interface; there are: {', '.join(interfaces)}"
+        ifindex = interfaces[device].ifindex
+        if device == "eth0" or ifindex == LOOPBACK_IFINDEX:
             return "it may be what this host is reached by"
-        for body in ifstate.routes(sock):
-            uses, default = ifstate.leads_out_by(body, ifindex)
-            if uses and default:
-                return "a default route leads out by it"
-            if uses and ifstate.is_shared(body):
-                return "a route over several interfaces uses it"
-        stacked = [
-            name for name in sysfs.list(f"class/net/{device}") if name.startswith(("upper_", "master"))
-        ]
+        if reason := _needed_by_a_route(ipr, ifindex):
+            return reason
+        with netns.sysfs_of(netns.HERE) as sysfs:
+            entries = sysfs.list(f"class/net/{device}")
+        stacked = [name for name in entries if name.startswith(("upper_", "master"))]
         if stacked:
             return f"it is part of another interface ({stacked[0].partition('_')[2] or 'its master'})"
-        if any(state.handle for state in qdiscs_of(ifindex)):
+        if _has_qdisc(ifindex):
             return "it has a queueing discipline of somebody's, which would be lost"
-        mine = ifstate.addresses_of(sock, ifindex)
-    carried = _connections() & mine
-    if carried:
-        return f"a connection of this host is on it (to its address {min(map(str, carried))})"
+        addresses = ipr.request("list addresses", "get_addr", index=ifindex)
+    own = {
+        ipaddress.ip_address(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"))
+        for message in addresses
+    }
+    carried = _connections() & own
+    return f"a connection of this host is on it (to its address {min(map(str, carried))})" if carried else ""
+
+
+def _needed_by_a_route(ipr: IpRoute, ifindex: int) -> str:
+    """Why a route that somebody made keeps the interface here; "" where none does."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for route in ipr.request("list routes", "get_routes", family=family):
+            if not ifstate.is_made(route["table"], route["proto"], route["flags"]):
+                continue
+            hops = route.get_attr("RTA_MULTIPATH") or []
+            if ifindex not in [route.get_attr("RTA_OIF"), *(hop["oif"] for hop in hops)]:
+                continue
+            if route["dst_len"] == 0:
+                return "a default route leads out by it"
+            if hops:
+                return "a route over several interfaces uses it"
     return ""
 
 
-def qdiscs_of(ifindex: int) -> list[Any]:
-    """The qdiscs of a device of this namespace; those that nobody chose have no handle."""
-    from harness.kernel import readback
-
+def _has_qdisc(ifindex: int) -> bool:
+    """Has the device a qdisc that somebody chose? Those that nobody chose have no handle."""
     with NetlinkSocket() as sock:
-        return [
-            state for state in readback.dump(sock) if state.ifindex == ifindex and state.kind in qdiscs.KINDS
-        ]
+        states = [state for state in readback.dump(sock) if state.ifindex == ifindex]
+    return any(state.handle and state.kind in qdiscs.KINDS for state in states)
 
 
-def _connections() -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _connections() -> set[IpAddress]:
     """Local addresses of the established TCP connections of this thread's namespace: ssh's among them."""
-    found: set[ipaddress.IPv4Address | ipaddress.IPv6Address] = set()
-    for name in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/thread-self/net/{name}").read_text().splitlines()[1:]:
-                words = line.split()
-                if words[3] == _ESTABLISHED:
-                    found.add(_address(words[1].partition(":")[0]))
-    return found
+    lines = [line for name in ("tcp", "tcp6") for line in HOST.lines(f"/proc/thread-self/net/{name}")[1:]]
+    fields = [line.split() for line in lines]
+    return {_address(local.partition(":")[0]) for _, local, _, state, *_ in fields if state == _ESTABLISHED}
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _address(text: str) -> IpAddress:
     """As /proc/net/tcp writes it: words of four bytes, in this machine's order."""
     raw = bytes.fromhex(text)
     packed = b"".join(raw[at : at + 4][::-1] for at in range(0, len(raw), 4))
@@ -95,12 +102,12 @@ def lend(device: str, name: str, journal: Journal) -> Iterator[int]:
         yield _move_in(device, name)
     finally:
         try:
-            wrong = ifstate.give_back(name, state)
+            failures = ifstate.give_back(name, state)
         except OSError as error:
-            wrong = [str(error)]
-        if wrong:
+            failures = [str(error)]
+        if failures:
             raise PollbenchError(
-                "put back the interface", device, "; ".join(wrong), "then type: sudo pollbench clean"
+                "put back the interface", device, "; ".join(failures), "then type: sudo pollbench clean"
             )
         journal.done(number)
 
@@ -108,9 +115,10 @@ def lend(device: str, name: str, journal: Journal) -> Iterator[int]:
 def _move_in(device: str, name: str) -> int:
     fd = os.open(netns.path_of(name), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with NetlinkSocket() as sock:
+        with iproute() as ipr:
             ifindex = socket.if_nametoindex(device)
-            sock.batch([links.link_down(ifindex, device), links.move(ifindex, device, fd)])
+            ipr.set_link(f"set {device} down", ifindex, state="down")
+            ipr.set_link(f"move {device} to another namespace", ifindex, net_ns_fd=fd)
         with in_netns(fd):
             return socket.if_nametoindex(device)
     except OSError as error:

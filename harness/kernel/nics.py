@@ -7,13 +7,10 @@ import subprocess
 import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import queues
-from harness.kernel.hostfiles import HostFiles
-from harness.kernel.sysfs import NetSysfs
-from harness.units import parse_cpus
+from harness.kernel.hostfiles import HOST, HostFiles
 
 _PATIENCE_S, _PAUSE_S = 10.0, 0.02
 # Set by the agent of a guest and by nobody else: on a host, real NICs are not ours to take.
@@ -25,7 +22,7 @@ def address(model: int, pair: int, end: int) -> str:
     return f"52:54:00:{model:02x}:{pair:02x}:{end + 1:02x}"
 
 
-def load(modules: Iterable[str], addresses: Collection[str]) -> dict[str, Any]:
+def load(modules: Iterable[str], addresses: Collection[str]) -> dict[str, str]:
     """Load the drivers and wait for the NICs of these addresses; what was found, PCI address by NIC address."""
     for module in modules:
         subprocess.run(["modprobe", module], check=False, capture_output=True)
@@ -39,7 +36,7 @@ def load(modules: Iterable[str], addresses: Collection[str]) -> dict[str, Any]:
 
 def _present() -> dict[str, str]:
     """PCI address of every NIC of this namespace by its hardware address."""
-    files = HostFiles("/")
+    files = HOST
     return {files.text(f"/sys/class/net/{name}/address") or "": pci for name, pci in _pci_addresses(files)}
 
 
@@ -78,10 +75,10 @@ def fresh(mac: str, where: str) -> str:
 
 def _await_device(pci: str, where: str) -> str:
     """Its name, found by its place: what a run gave a vmxnet3 as its address is its address when it comes back."""
-    files, deadline = HostFiles("/"), time.monotonic() + _PATIENCE_S
+    files, deadline = HOST, time.monotonic() + _PATIENCE_S
     while True:
-        for device, found in _pci_addresses(files):
-            if found == pci:
+        for device, place in _pci_addresses(files):
+            if place == pci:
                 return device
         if time.monotonic() > deadline:
             raise PollbenchError(
@@ -90,43 +87,18 @@ def _await_device(pci: str, where: str) -> str:
         time.sleep(_PAUSE_S)
 
 
-def set_queues(device: str, wanted: int) -> None:
+def set_queues(device: str, count: int) -> None:
     """Give a NIC of this thread's namespace its queue pairs. Raises MissingError when the model has fewer."""
     try:
         now, most = queues.channels(device)["combined"]
     except OSError:
         now = most = 1  # a driver with one queue, or a fixed number of them, does not know the question
-    if wanted > most:
-        raise MissingError("set up queues", on=device, got=f"{wanted} asked for, the model has {most}")
-    if now != wanted:
+    if count > most:
+        raise MissingError("set up queues", on=device, got=f"{count} asked for, the model has {most}")
+    if now != count:
         try:
-            queues.set_channels(device, "combined", wanted)
+            queues.set_channels(device, "combined", count)
         except OSError as error:
             # A driver that always takes one for each CPU (vmxnet3): more than were asked for do no harm.
-            if error.errno != errno.EOPNOTSUPP or now < wanted:
+            if error.errno != errno.EOPNOTSUPP or now < count:
                 raise
-
-
-def irqs_of(sysfs: NetSysfs, device: str) -> list[int]:
-    """The interrupts of a NIC (of a virtio NIC: of the PCI device above it); empty for what has none."""
-    for path in (f"class/net/{device}/device/msi_irqs", f"class/net/{device}/device/../msi_irqs"):
-        try:
-            return sorted(int(name) for name in sysfs.list(path))
-        except OSError:
-            continue
-    return []
-
-
-def irq_affinity(irq: int) -> list[int]:
-    """The CPUs that an interrupt may go to."""
-    return list(parse_cpus(Path(f"/proc/irq/{irq}/smp_affinity_list").read_text().strip()))
-
-
-def set_irq_affinity(irq: int, cpus: list[int]) -> None:
-    """Let an interrupt go to these CPUs alone. Raises OSError."""
-    Path(f"/proc/irq/{irq}/smp_affinity_list").write_text(",".join(map(str, cpus)))
-
-
-def forget() -> None:
-    """Know of no NIC any more; for tests."""
-    _known.clear()

@@ -1,16 +1,18 @@
-"""Thrashing: memory so short that what programs run on is evicted and read again, for minutes, without an end."""
+"""Short memory: have the kernel end a program rather than evict and reread pages for minutes (thrashing)."""
 
 from __future__ import annotations
 
 import contextlib
 
-from harness.kernel import sysctl
+from harness.kernel.hostfiles import HOST
 
-_LEAST_LIFE = "/sys/kernel/mm/lru_gen/min_ttl_ms"
 _LEAST_LIFE_MS = 1000
 
 
 def is_out_of_memory() -> None:
-    """Have the kernel take it for being out of memory, where it can (Linux 6.1 with multi-generational LRU)."""
+    """Count as out of memory when pages are evicted that were used within a second.
+
+    Linux 6.1 with multi-generational LRU can; elsewhere this does nothing.
+    """
     with contextlib.suppress(OSError):
-        sysctl.write_file(_LEAST_LIFE, _LEAST_LIFE_MS)
+        HOST.write("/sys/kernel/mm/lru_gen/min_ttl_ms", _LEAST_LIFE_MS)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import select
 import socket
-import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from harness.kernel import cgroup, ethtool, links, netdev, qdiscs, rtnl, syscalls, sysctl
+from harness.kernel import cgroup, ethtool, links, netdev, pidfd, qdiscs, rtnl, syscalls, sysctl
 from harness.kernel.netlink import NetlinkSocket
-from harness.kernel.netns import throw_away
+from harness.kernel.netns import HERE, sysfs_of, throw_away
 
-_SO_BUSY_POLL, _SO_PREFER_BUSY_POLL = 46, 69
-_EPIOCSPARAMS = 0x40088A01
 _DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 2, "pbprobe1", 3
 _NOT_TRIED = "not tried: "
 # What of ethtool -K an experiment may ask for; a veth has some of it fixed to off.
@@ -56,7 +52,7 @@ def probe() -> dict[str, str]:
 def keys() -> list[str]:
     """Every key of the result of `probe`."""
     groups = [f"qdisc:{kind}" for kind in qdiscs.KINDS] + [f"feature:{name}" for name in _FEATURES]
-    return [each.key for each in CAPABILITIES] + groups
+    return [capability.key for capability in CAPABILITIES] + groups
 
 
 def is_untried(reason: str) -> bool:
@@ -66,19 +62,19 @@ def is_untried(reason: str) -> bool:
 
 def meanings() -> dict[str, str]:
     """What each capability of `probe` is, in words ("qdisc:KIND" ones speak for themselves)."""
-    return {each.key: each.meaning for each in CAPABILITIES}
+    return {capability.key: capability.meaning for capability in CAPABILITIES}
 
 
 def _probe_here() -> dict[str, str]:
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     try:
-        found |= {f"qdisc:{kind}": reason for kind, reason in rtnl.probe_qdiscs().items()}
+        reasons |= {f"qdisc:{kind}": reason for kind, reason in rtnl.probe_qdiscs().items()}
         with throw_away():
-            found |= {each.key: _reason(each) for each in CAPABILITIES}
-            found |= {f"feature:{name}": _feature_reason(name) for name in _FEATURES}
+            reasons |= {capability.key: _reason(capability) for capability in CAPABILITIES}
+            reasons |= {f"feature:{name}": _feature_reason(name) for name in _FEATURES}
     except OSError as error:
         return _all(f"{_NOT_TRIED}no network namespace can be made ({error.strerror}); try as root")
-    return found
+    return reasons
 
 
 def _reason(capability: Capability) -> str:
@@ -95,11 +91,14 @@ def _reason(capability: Capability) -> str:
 def _feature_reason(name: str) -> str:
     """Why a veth cannot have a feature switched on; "" when it has, or can be given, it."""
     try:
-        found = ethtool.features(_DEVICE)
+        features = ethtool.features(_DEVICE)
     except OSError as error:
         return error.strerror or str(error)
-    meant = [found[each] for each in ethtool.SHORT_NAMES.get(name, (name,)) if each in found]
-    return "" if any(each.active or each.changeable for each in meant) else "veth cannot switch it on"
+    names = ethtool.SHORT_NAMES.get(name, (name,))
+    meant = [features[kernel_name] for kernel_name in names if kernel_name in features]
+    return (
+        "" if any(feature.active or feature.changeable for feature in meant) else "veth cannot switch it on"
+    )
 
 
 def _all(reason: str) -> dict[str, str]:
@@ -140,12 +139,12 @@ def _try_nothing() -> None:
 
 def _try_veth() -> None:
     """A veth pair of one queue, up; the later attempts find it."""
-    fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with contextlib.closing(NetlinkSocket()) as sock:
-            one = links.VethEnd(fd, _DEVICE, _IFINDEX, b"\2\0\0\0\0\1")
-            other = links.VethEnd(fd, _PEER, _PEER_IFINDEX, b"\2\0\0\0\0\2")
-            sock.batch([links.new_pair(one, other), links.link_up(_IFINDEX), links.link_up(_PEER_IFINDEX)])
+            end = links.VethEnd(fd, _DEVICE, _IFINDEX, b"\2\0\0\0\0\1")
+            peer = links.VethEnd(fd, _PEER, _PEER_IFINDEX, b"\2\0\0\0\0\2")
+            sock.batch([links.new_pair(end, peer), links.link_up(_IFINDEX), links.link_up(_PEER_IFINDEX)])
     finally:
         os.close(fd)
 
@@ -195,15 +194,8 @@ def _try_rps() -> None:
 
 
 def _write_sysfs(name: str, value: str) -> None:
-    root = syscalls.mount_sysfs()
-    try:
-        fd = os.open(f"class/net/{_DEVICE}/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=root)
-        try:
-            os.write(fd, value.encode())
-        finally:
-            os.close(fd)
-    finally:
-        os.close(root)
+    with sysfs_of(HERE) as sysfs:
+        sysfs.write(f"class/net/{_DEVICE}/{name}", value)
 
 
 def _try_ethtool_coalesce() -> None:
@@ -214,14 +206,14 @@ def _try_ipv6() -> None:
     sysctl.read("net.ipv6.conf.default.accept_dad")
 
 
-def _try_socket_option(option: int, value: int) -> None:
+def _try_socket_option(option: str, value: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, option, value)
+        pidfd.set_option(sock.fileno(), option, value)
 
 
 def _try_epoll() -> None:
     with select.epoll() as poll:
-        fcntl.ioctl(poll, _EPIOCSPARAMS, struct.pack("=IHBB", 50, 8, 0, 0))
+        pidfd.set_epoll(poll.fileno(), [50, 8, 0])
 
 
 def _try_cgroup(controller: str) -> None:
@@ -243,12 +235,12 @@ CAPABILITIES = (
     Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", _try_threaded_busy_poll),
     Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", _try_ethtool_coalesce),
     Capability("rps", "receive packet steering (CONFIG_RPS)", "", _try_rps),
-    Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _try_socket_option(_SO_BUSY_POLL, 50)),
+    Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _try_socket_option("SO_BUSY_POLL", 50)),
     Capability(
         "prefer-busy-poll",
         "SO_PREFER_BUSY_POLL",
         "Linux 5.11",
-        lambda: _try_socket_option(_SO_PREFER_BUSY_POLL, 1),
+        lambda: _try_socket_option("SO_PREFER_BUSY_POLL", 1),
     ),
     Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _try_epoll),
     Capability("cgroup-cpu", "cpu.weight, cpu.max (cgroup v2)", "", lambda: _try_cgroup("cpu")),

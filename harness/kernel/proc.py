@@ -1,98 +1,95 @@
-"""Readers of /proc: counters per CPU, per network namespace, per process, and of every task on the host."""
+"""Readers of /proc: counters per CPU, per network namespace, per process, and of every task on the host.
+
+`files` is the host that they read, this one unless another is given.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import astuple, dataclass
 
-_PROC = Path("/proc")
+from harness.kernel.hostfiles import HOST, HostFiles
+
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_TICK_NS = 10**9 // TICKS_PER_S
 _STAT_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
-def cpu_ticks() -> dict[int, dict[str, int]]:
+def cpu_ticks(files: HostFiles = HOST) -> dict[int, dict[str, int]]:
     """Ticks per CPU since boot by state. Source: proc(5), /proc/stat; TICKS_PER_S per second, so 10 ms grain."""
-    out: dict[int, dict[str, int]] = {}
-    for line in (_PROC / "stat").read_text().splitlines():
-        name, _, rest = line.partition(" ")
+    ticks: dict[int, dict[str, int]] = {}
+    for line in files.read("/proc/stat").splitlines():
+        name, *values = line.split()
         if name.startswith("cpu") and name != "cpu":
-            values = [int(v) for v in rest.split()]
-            out[int(name[3:])] = dict(zip(_STAT_FIELDS, values, strict=False))
-    return out
+            ticks[int(name[3:])] = dict(zip(_STAT_FIELDS, map(int, values), strict=False))
+    return ticks
 
 
-def softirqs(kind: str = "NET_RX") -> dict[int, int]:
+def _per_cpu(files: HostFiles, name: str) -> tuple[list[int], list[tuple[str, list[str]]]]:
+    """The CPUs in the head of a table such as /proc/interrupts, and (label, words behind it) of each line."""
+    head, *lines = files.read(name).splitlines()
+    rows = [(label, words) for label, *words in map(str.split, lines)]
+    return [int(cpu[3:]) for cpu in head.split()], rows
+
+
+def softirqs(kind: str = "NET_RX", files: HostFiles = HOST) -> dict[int, int]:
     """Softirqs of one kind per CPU since boot. Source: proc(5), /proc/softirqs."""
-    lines = (_PROC / "softirqs").read_text().splitlines()
-    cpus = [int(name[3:]) for name in lines[0].split()]
-    for line in lines[1:]:
-        label, *counts = line.split()
-        if label == f"{kind}:":
-            return dict(zip(cpus, map(int, counts), strict=False))
-    return dict.fromkeys(cpus, 0)
+    cpus, rows = _per_cpu(files, "/proc/softirqs")
+    counts = next((words for label, words in rows if label == f"{kind}:"), ["0"] * len(cpus))
+    return dict(zip(cpus, map(int, counts), strict=False))
 
 
-def interrupts() -> dict[int, int]:
+def interrupts(files: HostFiles = HOST) -> dict[int, int]:
     """Hardware interrupts, all lines together, per CPU since boot. Source: proc(5), /proc/interrupts."""
-    lines = (_PROC / "interrupts").read_text().splitlines()
-    cpus = [int(name[3:]) for name in lines[0].split()]
+    cpus, rows = _per_cpu(files, "/proc/interrupts")
     totals = dict.fromkeys(cpus, 0)
-    for line in lines[1:]:
-        fields = line.split()[1 : len(cpus) + 1]
-        if len(fields) == len(cpus) and all(f.isdigit() for f in fields):
-            for cpu, count in zip(cpus, fields, strict=True):
+    for _, words in rows:
+        counts = words[: len(cpus)]
+        if len(counts) == len(cpus) and all(count.isdigit() for count in counts):
+            for cpu, count in zip(cpus, counts, strict=True):
                 totals[cpu] += int(count)
     return totals
 
 
-def interrupts_of(irqs: Collection[int]) -> dict[int, dict[int, int]]:
+def interrupts_of(irqs: Collection[int], files: HostFiles = HOST) -> dict[int, dict[int, int]]:
     """Interrupts of each of the given lines per CPU since boot; CPUs that had none left out."""
-    lines = (_PROC / "interrupts").read_text().splitlines()
-    cpus = [int(name[3:]) for name in lines[0].split()]
-    found: dict[int, dict[int, int]] = {}
-    for line in lines[1:]:
-        label, *fields = line.split()
-        if label[:-1].isdigit() and int(label[:-1]) in irqs:
-            counts = zip(cpus, fields, strict=False)
-            found[int(label[:-1])] = {cpu: int(count) for cpu, count in counts if int(count)}
-    return found
+    cpus, rows = _per_cpu(files, "/proc/interrupts")
+    return {
+        int(label[:-1]): {cpu: int(count) for cpu, count in zip(cpus, words, strict=False) if int(count)}
+        for label, words in rows
+        if label[:-1].isdigit() and int(label[:-1]) in irqs
+    }
 
 
-def softnet() -> dict[str, int]:
+def softnet(files: HostFiles = HOST) -> dict[str, int]:
     """Sums over all CPUs of /proc/net/softnet_stat: processed, dropped, time_squeeze, received_rps (host-wide)."""
-    out = dict.fromkeys(("processed", "dropped", "time_squeeze", "received_rps"), 0)
-    for line in (_PROC / "net/softnet_stat").read_text().splitlines():
-        fields = [int(v, 16) for v in line.split()]
-        for key, index in (("processed", 0), ("dropped", 1), ("time_squeeze", 2), ("received_rps", 9)):
-            out[key] += fields[index] if index < len(fields) else 0
-    return out
+    columns = {"processed": 0, "dropped": 1, "time_squeeze": 2, "received_rps": 9}
+    rows = [[int(word, 16) for word in line.split()] for line in files.lines("/proc/net/softnet_stat")]
+    return {key: sum(row[at] for row in rows if at < len(row)) for key, at in columns.items()}
 
 
-def _pairs(path: Path) -> dict[str, int]:
+def _pairs(files: HostFiles, name: str) -> dict[str, int]:
     """The two-line format of /proc/net/netstat and snmp: names, then values, each led by a prefix."""
-    out: dict[str, int] = {}
-    lines = path.read_text().splitlines()
+    counters: dict[str, int] = {}
+    lines = files.read(name).splitlines()
     for names, values in zip(lines[::2], lines[1::2], strict=False):
         prefix, *keys = names.split()
-        out.update(zip((prefix + key for key in keys), map(int, values.split()[1:]), strict=False))
-    return out
+        counters.update(zip((prefix + key for key in keys), map(int, values.split()[1:]), strict=False))
+    return counters
 
 
-def net_counters() -> dict[str, int]:
+def net_counters(files: HostFiles = HOST) -> dict[str, int]:
     """Counters of this thread's network namespace: `TcpExt:BusyPollRxPackets`, `Udp:InDatagrams`, `Udp6InDatagrams`.
 
     /proc/net would show the main thread's namespace instead, whatever setns() this thread has done.
     """
-    base = _PROC / "thread-self/net"
-    out = _pairs(base / "netstat") | _pairs(base / "snmp")
-    if (base / "snmp6").exists():
-        for line in (base / "snmp6").read_text().splitlines():
-            key, value = line.split()
-            out[key] = int(value)
-    return out
+    base = "/proc/thread-self/net"
+    counters = _pairs(files, f"{base}/netstat") | _pairs(files, f"{base}/snmp")
+    for line in files.lines(f"{base}/snmp6"):
+        key, value = line.split()
+        counters[key] = int(value)
+    return counters
 
 
 @dataclass(frozen=True)
@@ -111,42 +108,41 @@ class ProcessUsage:
 
     def minus(self, before: ProcessUsage) -> ProcessUsage:
         """What was used since `before`."""
-        names = self.__dataclass_fields__
-        return ProcessUsage(**{name: getattr(self, name) - getattr(before, name) for name in names})
+        return ProcessUsage(*(now - was for now, was in zip(astuple(self), astuple(before), strict=True)))
 
     def plus(self, other: ProcessUsage) -> ProcessUsage:
         """Both together."""
-        names = self.__dataclass_fields__
-        return ProcessUsage(**{name: getattr(self, name) + getattr(other, name) for name in names})
+        return ProcessUsage(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
-def process_usage(pid: int) -> ProcessUsage:
+def stat_fields(pid: int, files: HostFiles = HOST) -> list[str]:
+    """The fields of /proc/PID/stat from the third on (state, parent, ...), behind the name. Raises OSError."""
+    return files.read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def process_usage(pid: int, files: HostFiles = HOST) -> ProcessUsage:
     """Usage of a live process; all zero when it is gone. Source: proc(5) schedstat, status, stat."""
-    base = _PROC / str(pid)
+    base = f"/proc/{pid}"
     try:
         cpu_ns = wait_ns = voluntary = involuntary = 0
-        for task in (base / "task").iterdir():
-            run, wait, _ = (task / "schedstat").read_text().split()
+        for task in files.list(f"{base}/task"):
+            run, wait, _ = files.read(f"{base}/task/{task}/schedstat").split()
             cpu_ns, wait_ns = cpu_ns + int(run), wait_ns + int(wait)
-            for line in (task / "status").read_text().splitlines():
+            for line in files.read(f"{base}/task/{task}/status").splitlines():
                 if line.startswith("voluntary_ctxt"):
                     voluntary += int(line.split()[1])
                 elif line.startswith("nonvoluntary_ctxt"):
                     involuntary += int(line.split()[1])
-        user, system = (base / "stat").read_text().rpartition(")")[2].split()[11:13]
+        user, system = stat_fields(pid, files)[11:13]
     except OSError:
         return ProcessUsage()
-    grain = 10**9 // TICKS_PER_S
-    return ProcessUsage(cpu_ns, wait_ns, int(user) * grain, int(system) * grain, voluntary, involuntary)
+    return ProcessUsage(cpu_ns, wait_ns, int(user) * _TICK_NS, int(system) * _TICK_NS, voluntary, involuntary)
 
 
-def waited_s(pid: int) -> float:
+def waited_s(pid: int, files: HostFiles = HOST) -> float:
     """For how long that thread of a process that had to wait longest was ready and had no CPU; 0 when it is gone."""
-    waits = [0]
-    for schedstat in (_PROC / str(pid) / "task").glob("*/schedstat"):
-        with contextlib.suppress(OSError):
-            waits.append(int(schedstat.read_text().split()[1]))
-    return max(waits) / 1e9
+    texts = [files.text(name) for name in files.find(f"/proc/{pid}/task/*/schedstat")]
+    return max((int(text.split()[1]) for text in texts if text), default=0) / 1e9
 
 
 def kthread_cpu_ns(pids: list[int]) -> int:
@@ -162,53 +158,40 @@ class Tasks:
     reaped_ns: dict[int, int]
 
 
-def tasks() -> Tasks:
+def tasks(files: HostFiles = HOST) -> Tasks:
     """Read every task once.
 
     Exact where tick-sampled /proc/stat is not: a program that runs in short bursts between ticks shows here. What a
     process used that has ended meanwhile shows in its parent's account of children (10 ms grain). Source: proc(5).
     """
-    found = Tasks({}, {})
-    grain = 10**9 // TICKS_PER_S
-    for pid in os.listdir(_PROC):
-        if not pid.isdigit():
-            continue
+    seen = Tasks({}, {})
+    for pid in filter(str.isdigit, files.list("/proc")):
         try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-            found.reaped_ns[int(pid)] = (int(fields[13]) + int(fields[14])) * grain
-            for tid in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{tid}/schedstat", "rb") as file:
-                    found.run_ns[int(tid)] = int(file.read().split(None, 1)[0])
+            fields = stat_fields(int(pid), files)
+            seen.reaped_ns[int(pid)] = (int(fields[13]) + int(fields[14])) * _TICK_NS
+            for tid in files.list(f"/proc/{pid}/task"):
+                schedstat = files.read_bytes(f"/proc/{pid}/task/{tid}/schedstat")
+                seen.run_ns[int(tid)] = int(schedstat.split(None, 1)[0])
         except OSError:  # it ended while we looked
             continue
-    return found
+    return seen
 
 
-def task_place(tid: int) -> tuple[int, str, int] | None:
+def task_place(tid: int, files: HostFiles = HOST) -> tuple[int, str, int] | None:
     """Owning process, name and last CPU of a task; None when it is gone."""
-    try:
-        text = (_PROC / str(tid) / "stat").read_text()
-        for line in (_PROC / str(tid) / "status").read_text().splitlines():
-            if line.startswith("Tgid:"):
-                head, _, rest = text.rpartition(")")
-                return int(line.split()[1]), head.partition("(")[2], int(rest.split()[36])
-    except OSError:
-        return None
-    return None
+    owner = files.fields(f"/proc/{tid}/status").get("Tgid")
+    head, _, rest = (files.text(f"/proc/{tid}/stat") or "").rpartition(")")
+    return (int(owner), head.partition("(")[2], int(rest.split()[36])) if owner and rest else None
 
 
 def start_ticks(pid: int) -> int:
     """When the process started, ticks since boot: with the pid it names a process for good. 0 when it is gone."""
     try:
-        return int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19])
+        return int(stat_fields(pid)[19])
     except OSError:
         return 0
 
 
-def clocksource() -> str:
+def clocksource(files: HostFiles = HOST) -> str:
     """The kernel's present clock source, or "" where it does not say."""
-    try:
-        return Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text().strip()
-    except OSError:
-        return ""
+    return files.text("/sys/devices/system/clocksource/clocksource0/current_clocksource") or ""

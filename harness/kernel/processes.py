@@ -6,12 +6,12 @@ import os
 import re
 import select
 import signal
-from pathlib import Path
 from typing import NamedTuple
 
+from harness.kernel.hostfiles import HOST
 from harness.kernel.netns import in_netns
+from harness.kernel.proc import stat_fields
 
-_PROC = Path("/proc")
 _TCP_LISTEN, _UDP_BOUND = "0A", "07"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _KILL_WAIT_MS = 2000
@@ -20,25 +20,24 @@ _KILL_WAIT_MS = 2000
 def tree(root: int) -> list[int]:
     """The process `root` and all that descend from it, parents first; empty when it is gone."""
     children: dict[int, list[int]] = {}
-    for name in os.listdir(_PROC):
-        if name.isdigit():
-            children.setdefault(_parent(int(name)), []).append(int(name))
-    if not (_PROC / str(root)).exists():
+    for pid in map(int, filter(str.isdigit, HOST.list("/proc"))):
+        children.setdefault(_parent(pid), []).append(pid)
+    if _parent(root) < 0:
         return []
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found
+    family = [root]
+    for pid in family:
+        family += children.get(pid, [])
+    return family
 
 
 def _parent(pid: int) -> int:
     try:
-        return int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        return int(stat_fields(pid)[1])
     except OSError:  # it ended while we looked
         return -1
 
 
-class Held(NamedTuple):
+class Descriptor(NamedTuple):
     """One open descriptor of a process. inode: of a socket, else 0."""
 
     fd: int
@@ -46,29 +45,26 @@ class Held(NamedTuple):
     inode: int
 
 
-def held(pid: int) -> list[Held]:
+def descriptors(pid: int) -> list[Descriptor]:
     """What a process holds open, by descriptor; empty when it is gone."""
-    found = []
-    base = _PROC / str(pid) / "fd"
-    try:
-        names = sorted(map(int, os.listdir(base)))
-    except OSError:
-        return []
-    for fd in names:
+    held = []
+    base = f"/proc/{pid}/fd"
+    for fd in sorted(map(int, HOST.names(base))):
         try:
-            target = os.readlink(base / str(fd))
+            target = os.readlink(f"{base}/{fd}")
         except OSError:  # closed meanwhile
             continue
         match = _SOCKET.fullmatch(target)
-        found.append(Held(fd, target, int(match[1]) if match else 0))
-    return found
+        held.append(Descriptor(fd, target, int(match[1]) if match else 0))
+    return held
 
 
 def listens(netns_fd: int, pids: list[int], protocol: str, port: int) -> bool:
     """Does one of these processes listen (TCP), or wait unconnected (UDP), on `port` of the namespace?"""
     with in_netns(netns_fd):
         inodes = _bound(protocol, port)
-    return any(one.inode in inodes for pid in pids for one in held(pid)) if inodes else False
+    held = (descriptor for pid in pids for descriptor in descriptors(pid)) if inodes else ()
+    return any(descriptor.inode in inodes for descriptor in held)
 
 
 def _bound(protocol: str, port: int) -> set[int]:
@@ -76,11 +72,7 @@ def _bound(protocol: str, port: int) -> set[int]:
     state = _TCP_LISTEN if protocol == "tcp" else _UDP_BOUND
     inodes = set()
     for name in (protocol, f"{protocol}6"):
-        try:
-            lines = (_PROC / "thread-self/net" / name).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
+        for line in HOST.lines(f"/proc/thread-self/net/{name}")[1:]:
             fields = line.split()
             if fields[3] == state and int(fields[1].rpartition(":")[2], 16) == port:
                 inodes.add(int(fields[9]))

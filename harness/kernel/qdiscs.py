@@ -26,7 +26,7 @@ U32_MAX = 2**32 - 1
 _LINKLAYER_ETHERNET = 1
 _RATESPEC = struct.Struct("=BBHhHI")
 
-HTB_CLASS_MINOR = 1
+CLASS_MINOR = 1
 
 
 def new_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Options) -> list[Request]:
@@ -37,12 +37,9 @@ def new_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Option
     kernel's default. For htb and hfsc it is the qdisc and its one class, HANDLE:1, to which all packets go.
     """
     made = [_tc(_RTM_NEWQDISC, ifindex, kind, handle, parent, _encoded(kind, tuple(options.items())))]
-    if kind == "htb":
-        payload = _htb_class(options)
-        made.append(_tc(_RTM_NEWTCLASS, ifindex, kind, handle | HTB_CLASS_MINOR, handle, payload))
-    if kind == "hfsc":
-        payload = _hfsc_class(options)
-        made.append(_tc(_RTM_NEWTCLASS, ifindex, kind, handle | HTB_CLASS_MINOR, handle, payload))
+    if kind in _CLASSES:
+        payload = _CLASSES[kind](options)
+        made.append(_tc(_RTM_NEWTCLASS, ifindex, kind, handle | CLASS_MINOR, handle, payload))
     return made
 
 
@@ -81,7 +78,7 @@ def _tbf(options: Options) -> bytes:
 
 def _htb(_: Options) -> bytes:
     # A default that names no class would let everything pass unshaped; ours is installed with the qdisc.
-    return attr(2, struct.pack("=5I", 3, 10, HTB_CLASS_MINOR, 0, 0))
+    return attr(2, struct.pack("=5I", 3, 10, CLASS_MINOR, 0, 0))
 
 
 def _htb_class(options: Options) -> bytes:
@@ -97,7 +94,7 @@ def _htb_class(options: Options) -> bytes:
 
 
 def _hfsc(_: Options) -> bytes:
-    return struct.pack("=H", HTB_CLASS_MINOR)
+    return struct.pack("=H", CLASS_MINOR)
 
 
 def _hfsc_class(options: Options) -> bytes:
@@ -156,3 +153,4 @@ _ENCODERS: dict[str, Encoder] = {
     "cake": lambda _: None,
 }
 KINDS = tuple(_ENCODERS)
+_CLASSES: dict[str, Encoder] = {"htb": _htb_class, "hfsc": _hfsc_class}

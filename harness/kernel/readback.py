@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from harness.kernel.netlink import NLM_F_DUMP, NetlinkSocket, Request, attrs, u32
-from harness.kernel.qdiscs import HTB_CLASS_MINOR, TCA_OPTIONS, TCMSG, TICK_NS, U32_MAX, Options
+from harness.kernel.qdiscs import CLASS_MINOR, TCA_OPTIONS, TCMSG, TICK_NS, U32_MAX, Options
 
 _RTM_GETQDISC, _RTM_GETTCLASS = 38, 42
 _HEADER_BYTES = 16
@@ -52,41 +52,39 @@ class QdiscState(NamedTuple):
         return _statistics(_decoded(self.message))
 
 
-def dump(sock: NetlinkSocket, wanted: Collection[tuple[int, int]] | None = None) -> list[QdiscState]:
-    """The qdiscs of the socket's namespace; htb carries its class's rate. Raises NetlinkError.
+def dump(sock: NetlinkSocket, chosen: Collection[tuple[int, int]] | None = None) -> list[QdiscState]:
+    """The qdiscs of the socket's namespace; htb and hfsc carry their class's rate. Raises NetlinkError.
 
-    wanted: (ifindex, handle) of those to decode, as decoding is the slow part; None takes them all.
+    chosen: (ifindex, handle) of those to decode, as decoding is the slow part; None takes them all.
     """
-    found: list[QdiscState] = []
-    for message in _all(sock, _RTM_GETQDISC, 0):
+    states: list[QdiscState] = []
+    for message in _all(sock, _RTM_GETQDISC, 0, "list the qdiscs"):
         _, _, _, ifindex, handle, _, _ = TCMSG.unpack_from(message, _HEADER_BYTES)
-        if wanted is None or (ifindex, handle) in wanted:
-            found.append(_state(message))
-            if found[-1].kind == "htb":
-                found[-1].options.update(_htb_rate(sock, found[-1]))
-            if found[-1].kind == "hfsc":
-                found[-1].options.update(_hfsc_rate(sock, found[-1]))
-    return found
+        if chosen is None or (ifindex, handle) in chosen:
+            state = _state(message)
+            if state.kind in ("htb", "hfsc"):
+                state.options.update(_class_rate(sock, state))
+            states.append(state)
+    return states
 
 
-def _all(sock: NetlinkSocket, what: int, ifindex: int) -> list[bytes]:
-    words = "list the qdiscs" if what == _RTM_GETQDISC else "list the htb classes"
-    return sock.messages(Request(what, NLM_F_DUMP, TCMSG.pack(0, 0, 0, ifindex, 0, 0, 0), words))
+def _all(sock: NetlinkSocket, message: int, ifindex: int, attempted: str) -> list[bytes]:
+    return sock.messages(Request(message, NLM_F_DUMP, TCMSG.pack(0, 0, 0, ifindex, 0, 0, 0), attempted))
 
 
 def _decoded(message: bytes) -> Any:
     from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
-    found = tcmsg(message)
-    found.decode()
-    return found
+    decoded = tcmsg(message)
+    decoded.decode()
+    return decoded
 
 
 def _state(message: bytes) -> QdiscState:
     _, _, _, ifindex, handle, parent, _ = TCMSG.unpack_from(message, _HEADER_BYTES)
-    found = attrs(message, _HEADER_BYTES + TCMSG.size)
-    kind = found[_TCA_KIND].rstrip(b"\0").decode()
-    values = _once(kind, found.get(TCA_OPTIONS), message) if kind in _READERS else {}
+    attributes = attrs(message, _HEADER_BYTES + TCMSG.size)
+    kind = attributes[_TCA_KIND].rstrip(b"\0").decode()
+    values = _once(kind, attributes.get(TCA_OPTIONS), message) if kind in _READERS else {}
     return QdiscState(ifindex, kind, handle, parent, values, message)
 
 
@@ -101,8 +99,8 @@ def _once(kind: str, raw: bytes | None, message: bytes) -> Values:
     return dict(_known[kind, raw])
 
 
-def _statistics(found: Any) -> dict[str, int]:
-    counted = found.get_attr("TCA_STATS2")
+def _statistics(decoded: Any) -> dict[str, int]:
+    counted = decoded.get_attr("TCA_STATS2")
     if counted is None:
         return {}
     basic, queue = counted.get_attr("TCA_STATS_BASIC"), counted.get_attr("TCA_STATS_QUEUE")
@@ -117,8 +115,17 @@ def _statistics(found: Any) -> dict[str, int]:
     }
 
 
-def _tbf(found: Any, raw: bytes) -> Values:
-    parameters = found.get_attr("TCA_TBF_PARMS")
+def _class_rate(sock: NetlinkSocket, qdisc: QdiscState) -> Values:
+    """What the one class of a qdisc of ours says: there is the rate that was asked for."""
+    for message in _all(sock, _RTM_GETTCLASS, qdisc.ifindex, f"list the {qdisc.kind} classes"):
+        if TCMSG.unpack_from(message, _HEADER_BYTES)[4] == qdisc.handle | CLASS_MINOR:
+            raw = attrs(message, _HEADER_BYTES + TCMSG.size).get(TCA_OPTIONS)
+            return _once(_HTB_CLASS, raw, message) if qdisc.kind == "htb" else hfsc_class(raw or b"")
+    return {}
+
+
+def _tbf(options: Any, raw: bytes) -> Values:
+    parameters = options.get_attr("TCA_TBF_PARMS")
     rate = _finer(parameters["rate"], attrs(raw).get(_TBF_RATE64))
     return {
         "rate_bps": rate * 8,
@@ -127,38 +134,15 @@ def _tbf(found: Any, raw: bytes) -> Values:
     }
 
 
-def _htb(_: Any, __: bytes) -> Values:
-    return {}  # what was asked for is in the class
-
-
-def _htb_rate(sock: NetlinkSocket, qdisc: QdiscState) -> Values:
-    for message in _all(sock, _RTM_GETTCLASS, qdisc.ifindex):
-        if TCMSG.unpack_from(message, _HEADER_BYTES)[4] == qdisc.handle | HTB_CLASS_MINOR:
-            return _once(_HTB_CLASS, attrs(message, _HEADER_BYTES + TCMSG.size).get(TCA_OPTIONS), message)
-    return {}
-
-
-def _htb_class(found: Any, _: bytes) -> Values:
-    parameters = found.get_attr("TCA_HTB_PARMS")
-    rate = found.get_attr("TCA_HTB_RATE64") or parameters["rate"]
+def _htb_class(options: Any, _: bytes) -> Values:
+    parameters = options.get_attr("TCA_HTB_PARMS")
+    rate = options.get_attr("TCA_HTB_RATE64") or parameters["rate"]
     return {"rate_bps": rate * 8, "burst_bytes": _ticks_to_bytes(parameters["buffer"], rate)}
 
 
-def _hfsc(_: Any, __: bytes) -> Values:
-    return {}  # what was asked for is in the class
-
-
-def _hfsc_rate(sock: NetlinkSocket, qdisc: QdiscState) -> Values:
-    """The upper limit of our class; pyroute2 does not decode classes of hfsc."""
-    for message in _all(sock, _RTM_GETTCLASS, qdisc.ifindex):
-        if TCMSG.unpack_from(message, _HEADER_BYTES)[4] == qdisc.handle | HTB_CLASS_MINOR:
-            return hfsc_class(attrs(message, _HEADER_BYTES + TCMSG.size).get(TCA_OPTIONS, b""))
-    return {}
-
-
-def hfsc_class(options: bytes) -> Values:
-    """The options of a class of hfsc."""
-    curve = attrs(options).get(_HFSC_USC, b"")
+def hfsc_class(raw: bytes) -> Values:
+    """The upper limit of a class of hfsc, which pyroute2 does not decode."""
+    curve = attrs(raw).get(_HFSC_USC, b"")
     return {"rate_bps": 8 * u32(curve, 8)} if len(curve) >= 12 else {}
 
 
@@ -167,64 +151,46 @@ def _red(_: Any, raw: bytes) -> Values:
     return {"limit": limit, "min": low, "max": high, "ecn": flags & 1}
 
 
-def _netem(found: Any, raw: bytes) -> Values:
+def _netem(options: Any, raw: bytes) -> Values:
     finer = attrs(raw, _NETEM_FIXED_BYTES)
     # Without a gap there is no reordering, whatever its probability.
-    reorder = found.get_attr("TCA_NETEM_REORDER") if found["gap"] else None
+    reorder = options.get_attr("TCA_NETEM_REORDER") if options["gap"] else None
     return {
-        "delay_ns": _finer(found["delay"], finer.get(_NETEM_LATENCY64), TICK_NS),
-        "jitter_ns": _finer(found["jitter"], finer.get(_NETEM_JITTER64), TICK_NS),
-        "loss": found["loss"] / U32_MAX,
-        "duplicate": found["duplicate"] / U32_MAX,
+        "delay_ns": _finer(options["delay"], finer.get(_NETEM_LATENCY64), TICK_NS),
+        "jitter_ns": _finer(options["jitter"], finer.get(_NETEM_JITTER64), TICK_NS),
+        "loss": options["loss"] / U32_MAX,
+        "duplicate": options["duplicate"] / U32_MAX,
         "reorder": reorder["prob_reorder"] / U32_MAX if reorder else 0,
-        "limit": found["limit"],
+        "limit": options["limit"],
     }
 
 
-def _pfifo(found: Any, _: bytes) -> Values:
-    return {"limit": found["limit"] & U32_MAX}  # pyroute2 takes it for a signed number
-
-
-def _bfifo(_: Any, raw: bytes) -> Values:
-    return {"limit": u32(raw)}
-
-
-def _sfq(found: Any, _: bytes) -> Values:
-    return {"limit": found["limit"]}
-
-
 def _fq(_: Any, raw: bytes) -> Values:
-    found = attrs(raw)
-    return {"limit": u32(found[_FQ_PLIMIT])} if _FQ_PLIMIT in found else {}
+    attributes = attrs(raw)
+    return {"limit": u32(attributes[_FQ_PLIMIT])} if _FQ_PLIMIT in attributes else {}
 
 
-def _codel(found: Any, _: bytes) -> Values:
-    return {"limit": found.get_attr("TCA_CODEL_LIMIT")}
-
-
-def _fq_codel(found: Any, _: bytes) -> Values:
-    return {"limit": found.get_attr("TCA_FQ_CODEL_LIMIT")}
-
-
-def _cake(_: Any, __: bytes) -> Values:
-    return {}  # no option of ours
+def _nothing(_: Any, __: bytes) -> Values:
+    """Of a qdisc that has no option of ours; what htb and hfsc are asked for is in their class."""
+    return {}
 
 
 # What the kernel keeps of red only in forms from which it cannot be told again: logarithms and a table.
 _NOT_TOLD = ("avpkt", "burst", "probability", "red_rate_bps")
 _READERS: Mapping[str, Callable[[Any, bytes], Values]] = {
     "tbf": _tbf,
-    "htb": _htb,
-    "hfsc": _hfsc,
+    "htb": _nothing,
+    "hfsc": _nothing,
     "red": _red,
     "netem": _netem,
-    "pfifo": _pfifo,
-    "bfifo": _bfifo,
-    "sfq": _sfq,
+    # pyroute2 takes the limit of pfifo for a signed number.
+    "pfifo": lambda options, _: {"limit": options["limit"] & U32_MAX},
+    "bfifo": lambda _, raw: {"limit": u32(raw)},
+    "sfq": lambda options, _: {"limit": options["limit"]},
     "fq": _fq,
-    "codel": _codel,
-    "fq_codel": _fq_codel,
-    "cake": _cake,
+    "codel": lambda options, _: {"limit": options.get_attr("TCA_CODEL_LIMIT")},
+    "fq_codel": lambda options, _: {"limit": options.get_attr("TCA_FQ_CODEL_LIMIT")},
+    "cake": _nothing,
     _HTB_CLASS: _htb_class,
 }
 

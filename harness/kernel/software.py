@@ -7,7 +7,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from harness.kernel.hostfiles import HostFiles, Json
+from harness.kernel.cpufacts import Json
+from harness.kernel.hostfiles import HostFiles
 
 LIBRARIES = ("pollbench", "numpy", "pandas", "pyarrow", "pydantic", "pyroute2", "pyyaml", "rich")
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -15,17 +16,17 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 def versions(files: HostFiles) -> dict[str, Json]:
     """Versions of the distribution, Python and the libraries, without importing any of them."""
-    found: dict[str, Json] = {
+    by_name: dict[str, Json] = {
         "distribution": files.fields("/etc/os-release", "=").get("PRETTY_NAME"),
         "python": platform.python_version(),
         "libc": " ".join(platform.libc_ver()).strip() or None,
     }
     for name in LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            by_name[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            by_name[name] = None
+    return by_name
 
 
 def git_commit(checkout: Path = CHECKOUT) -> dict[str, Json]:

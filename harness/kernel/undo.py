@@ -8,11 +8,12 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.kernel import ifstate, netns, sysctl
+from harness.kernel import ifstate, netns
+from harness.kernel.hostfiles import HOST
 from harness.kernel.proc import start_ticks
 
 _KILL_WAIT_MS = 5000
@@ -35,23 +36,18 @@ class Undone(NamedTuple):
         return f"{self.action} {self.kind} {self.subject}" + (f": {self.reason}" if self.reason else "")
 
 
-def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
+Entry = Mapping[str, Any]
+Outcome = tuple[str, str] | None
+"""(action, reason); None: there is nothing (left) to do."""
+
+
+def undo(token: str, entry: Entry, dry_run: bool) -> Undone | None:
     """Undo one entry; None when there is nothing (left) to do. Never raises: a failure is an outcome."""
-    kinds = {
-        "netns": _netns,
-        "value": _value,
-        "process": _process,
-        "cgroup": _cgroup,
-        "subtree": _subtree,
-        "file": _file,
-        "directory": _directory,
-        "interface": _interface,
-    }
     kind = str(entry["kind"])
-    if kind not in kinds:
+    if kind not in _KINDS:
         return None
     try:
-        outcome = kinds[kind](entry, dry_run)
+        outcome = _KINDS[kind](entry, dry_run)
     except (OSError, KeyError, TypeError, ValueError) as error:
         return Undone(token, kind, _subject(entry), "failed", str(error))
     if outcome is None:
@@ -62,22 +58,22 @@ def undo(token: str, entry: Mapping[str, Any], dry_run: bool) -> Undone | None:
     return Undone(token, kind, _subject(entry), action, reason)
 
 
-def restore_value(path: str, found: str, wrote: str, dry_run: bool = False) -> tuple[str, str] | None:
-    """Write `found` back while the file still reads `wrote`. (action, reason); None: nothing to do."""
+def restore_value(path: str, before: str, wrote: str, dry_run: bool = False) -> Outcome:
+    """Write `before` back while the file still reads `wrote`."""
     try:
-        now = sysctl.read_file(path)
+        now = HOST.read(path)
     except FileNotFoundError:
         return None
-    if now == found:
+    if now == before:
         return None
     if now != wrote:
-        return "left", f"it reads {now}, which we did not write (found {found}, wrote {wrote})"
+        return "left", f"it reads {now}, which we did not write (found {before}, wrote {wrote})"
     if not dry_run:
-        sysctl.write_file(path, found)
-    return "restored", f"from {now} to {found}"
+        HOST.write(path, before)
+    return "restored", f"from {now} to {before}"
 
 
-def _netns(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+def _netns(entry: Entry, dry_run: bool) -> Outcome:
     name = str(entry["name"])
     if "/" in name or name not in netns.names():
         return None
@@ -86,11 +82,11 @@ def _netns(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
     return "removed", ""
 
 
-def _value(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+def _value(entry: Entry, dry_run: bool) -> Outcome:
     return restore_value(str(entry["path"]), str(entry["found"]), str(entry["wrote"]), dry_run)
 
 
-def _process(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+def _process(entry: Entry, dry_run: bool) -> Outcome:
     """Kill the process that was noted, and no other that has come by its number since."""
     pid, started = int(entry["pid"]), int(entry["start_ticks"])
     try:
@@ -114,9 +110,15 @@ def _process(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
         os.close(fd)
 
 
-def _cgroup(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+def _own(entry: Entry, prefix: str) -> Path | None:
+    """The path of an entry, if its name is one of ours and no link leads elsewhere."""
     path = Path(str(entry["path"]))
-    if not path.name.startswith(_OWN_GROUP) or not path.is_dir():
+    return path if path.name.startswith(prefix) and path.exists() and not path.is_symlink() else None
+
+
+def _cgroup(entry: Entry, dry_run: bool) -> Outcome:
+    path = _own(entry, _OWN_GROUP)
+    if path is None:
         return None
     if not dry_run:
         remove_group(path)
@@ -140,38 +142,36 @@ def remove_group(path: Path) -> None:
         return
 
 
-def _file(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
-    """Remove a file that tells others of a testbed; only what is named as ours are."""
-    path = Path(str(entry["path"]))
-    if not path.name.startswith(_OWN_FILE) or not path.is_file():
+def _file(entry: Entry, dry_run: bool) -> Outcome:
+    """Remove a file that tells others of a testbed."""
+    path = _own(entry, _OWN_FILE)
+    if path is None:
         return None
     if not dry_run:
         path.unlink(missing_ok=True)
     return "removed", ""
 
 
-def _directory(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+def _directory(entry: Entry, dry_run: bool) -> Outcome:
     """Remove a directory of a daemon of ours, with what is in it."""
-    path = Path(str(entry["path"]))
-    if not path.name.startswith(_OWN_GROUP) or not path.is_dir() or path.is_symlink():
+    path = _own(entry, _OWN_GROUP)
+    if path is None:
         return None
     if not dry_run:
         shutil.rmtree(path)
     return "removed", ""
 
 
-def _interface(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+def _interface(entry: Entry, dry_run: bool) -> Outcome:
     """Take a lent interface out of our namespace, and put back what was found of it."""
     name, state = str(entry["netns"]), entry["state"]
-    if dry_run:
-        return "restored", f"from the namespace {name}"
-    wrong = ifstate.give_back(name, state)
-    if wrong:
-        raise OSError(0, "; ".join(wrong))
+    failures = [] if dry_run else ifstate.give_back(name, state)
+    if failures:
+        raise OSError(0, "; ".join(failures))
     return "restored", f"from the namespace {name}"
 
 
-def _subtree(entry: Mapping[str, Any], dry_run: bool) -> tuple[str, str] | None:
+def _subtree(entry: Entry, dry_run: bool) -> Outcome:
     """Take back a controller that we had the root hand down."""
     path, controller = Path(str(entry["path"])), str(entry["controller"])
     if not path.exists() or controller not in path.read_text().split():
@@ -185,3 +185,15 @@ def _subject(entry: Mapping[str, Any]) -> str:
     if isinstance(entry.get("state"), Mapping):
         return str(entry["state"].get("device", "?"))
     return str(entry.get("name", entry.get("path", entry.get("pid", "?"))))
+
+
+_KINDS: dict[str, Callable[[Entry, bool], Outcome]] = {
+    "netns": _netns,
+    "value": _value,
+    "process": _process,
+    "cgroup": _cgroup,
+    "subtree": _subtree,
+    "file": _file,
+    "directory": _directory,
+    "interface": _interface,
+}

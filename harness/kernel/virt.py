@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from harness.kernel.hostfiles import HostFiles
+from harness.kernel.hostfiles import HOST
 
 _KVM = "/dev/kvm"
 
 
 def boot_id() -> str:
     """A name for this boot of the host; empty where the kernel does not say."""
-    return HostFiles("/").text("/proc/sys/kernel/random/boot_id") or ""
+    return HOST.text("/proc/sys/kernel/random/boot_id") or ""
 
 
 def kvm_openable() -> bool:
@@ -21,5 +21,5 @@ def kvm_openable() -> bool:
 
 def kvm_module() -> str:
     """The module behind KVM, such as kvm_intel or kvm_pvm; empty where none is loaded."""
-    names = [name for name in HostFiles("/").names("/sys/module") if name.startswith("kvm_")]
+    names = [name for name in HOST.names("/sys/module") if name.startswith("kvm_")]
     return "+".join(sorted(names))

@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.kernel import nics, proc
-from harness.kernel.netns import in_netns
+from harness.kernel import proc
+from harness.kernel.hostfiles import HOST
+from harness.kernel.interrupts import interrupts_of
+from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.qdiscs import ROOT
 from harness.kernel.rtnl import link_stats, qdisc_dump
-from harness.kernel.sysfs import NetSysfs
 from harness.run import interference
 from harness.run.interference import Loads
 from harness.testbed import NodeHandle
@@ -82,8 +83,8 @@ def _nic_counters(node: NodeHandle) -> dict[str, int]:
     ports = [port for port in node.ports if port.nic != "veth"]
     if not ports:
         return {}
-    with NetSysfs(node.fd) as sysfs:
-        irqs = {irq for port in ports for irq in nics.irqs_of(sysfs, port.device)}
+    with sysfs_of(node.fd) as sysfs:
+        irqs = {irq.number for port in ports for irq in interrupts_of(port.device, HOST, sysfs)}
     if not irqs:
         return {}  # a host's interface may be a virtual one
     counts = {

@@ -10,11 +10,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, netdev, nics, queues
+from harness.kernel import ethtool, interrupts, netdev, queues
+from harness.kernel.cpulists import format_cpu_mask, parse_cpu_mask
+from harness.kernel.hostfiles import HOST
 from harness.kernel.journal import Journal, set_value
-from harness.kernel.netns import in_netns
+from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.sysctl import path_of
-from harness.kernel.sysfs import NetSysfs
 from harness.knobs import KNOBS, Knob, Setting
 from harness.testbed import NodeHandle
 
@@ -125,20 +126,20 @@ class NodeApplier:
 
     def _sysfs(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         path = f"class/net/{device}/{setting.name}"
-        with NetSysfs(self._node.fd) as sysfs:
+        with sysfs_of(self._node.fd) as sysfs:
             found = int(sysfs.read(path))
             sysfs.write(path, setting.value)
             yield setting.name, found, int(sysfs.read(path))
 
     def _rx_queue(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         base = f"class/net/{device}/queues"
-        with NetSysfs(self._node.fd) as sysfs:
+        with sysfs_of(self._node.fd) as sysfs:
             for queue in sysfs.list(base):
                 if queue.startswith("rx-"):
                     path = f"{base}/{queue}/{setting.name}"
-                    found = mask_to_cpus(sysfs.read(path))
-                    sysfs.write(path, cpus_to_mask(setting.value))
-                    yield f"{queue} {setting.name}", found, mask_to_cpus(sysfs.read(path))
+                    found = parse_cpu_mask(sysfs.read(path))
+                    sysfs.write(path, format_cpu_mask(setting.value))
+                    yield f"{queue} {setting.name}", found, parse_cpu_mask(sysfs.read(path))
 
     def _napi(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         for napi in device_napis(device):
@@ -156,14 +157,14 @@ class NodeApplier:
         yield setting.name, found[setting.name], ethtool.coalesce(device)[setting.name]
 
     def _irq(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
-        with NetSysfs(self._node.fd) as sysfs:
-            irqs = nics.irqs_of(sysfs, device)
+        with sysfs_of(self._node.fd) as sysfs:
+            irqs = [irq.number for irq in interrupts.interrupts_of(device, HOST, sysfs)]
         if not irqs:
             raise OSError(errno.EOPNOTSUPP, "the device has no interrupts of its own", device)
         for irq in irqs:
-            found = nics.irq_affinity(irq)
-            nics.set_irq_affinity(irq, setting.value)
-            yield f"irq {irq} {setting.name}", found, nics.irq_affinity(irq)
+            found = interrupts.affinity(irq, HOST)
+            interrupts.set_affinity(irq, setting.value, HOST)
+            yield f"irq {irq} {setting.name}", found, interrupts.affinity(irq, HOST)
 
     def _kthread(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
         for pid in napi_threads(device):
@@ -299,17 +300,3 @@ def program_rows(
 
 def _settings(knobs: Knobs, scope: str) -> list[Setting]:
     return [s for name in knobs if KNOBS[name].scope == scope for s in KNOBS[name].settings(knobs[name])]
-
-
-def cpus_to_mask(cpus: Iterable[int]) -> str:
-    """CPU numbers as the kernel's comma-grouped hex mask."""
-    mask = sum(1 << cpu for cpu in cpus)
-    digits = f"{mask:x}"
-    groups = [digits[max(0, end - 8) : end] for end in range(len(digits), 0, -8)]
-    return ",".join(reversed(groups))
-
-
-def mask_to_cpus(mask: str) -> list[int]:
-    """The reverse of cpus_to_mask."""
-    bits = int(mask.replace(",", ""), 16)
-    return [cpu for cpu in range(bits.bit_length()) if bits >> cpu & 1]

@@ -56,10 +56,10 @@ class Injector:
 
         Raises MissingError (this kernel, or our privilege, does not allow it), PollbenchError (a value refused).
         """
-        fresh: list[tuple[bool, int, processes.Held, pidfd.SocketFacts | None]] = []
+        fresh: list[tuple[bool, int, processes.Descriptor, pidfd.SocketFacts | None]] = []
         known = {inode for _, _, inode in self.treated if inode}
         for pid in pids:
-            for one in processes.held(pid):
+            for one in processes.descriptors(pid):
                 key = (pid, one.fd, one.inode)
                 if key in self.treated or one.inode in known:
                     continue
@@ -71,7 +71,9 @@ class Injector:
             self._treat(program, pid, one, facts)
         return len(fresh)
 
-    def _treat(self, program: str, pid: int, one: processes.Held, facts: pidfd.SocketFacts | None) -> None:
+    def _treat(
+        self, program: str, pid: int, one: processes.Descriptor, facts: pidfd.SocketFacts | None
+    ) -> None:
         kind, napi_id = (facts.kind, facts.napi_id) if facts else ("epoll", None)
         found = Treated(program, pid, one.fd, kind, napi_id)
         try:
@@ -146,7 +148,7 @@ def sockets_file(injectors: list[Injector]) -> dict[str, bytes]:
     return {"sockets.json": json.dumps(found, indent=1).encode() + b"\n"} if found else {}
 
 
-def _facts(pid: int, one: processes.Held) -> pidfd.SocketFacts | None:
+def _facts(pid: int, one: processes.Descriptor) -> pidfd.SocketFacts | None:
     if not one.inode:
         return None
     try:

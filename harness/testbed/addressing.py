@@ -6,7 +6,7 @@ import ipaddress
 import zlib
 from collections.abc import Iterator
 
-from harness.kernel import bridges, links
+from harness.kernel import links
 from harness.kernel.netlink import Request
 from harness.topology.layout import FABRIC_GATEWAY, Layout, PortLayout
 
@@ -75,7 +75,7 @@ def requests(layout: Layout, node: str) -> Iterator[Request]:
 
 def _default(uplinks: list[PortLayout]) -> Request:
     everything = ipaddress.ip_network("0.0.0.0/0")
-    return bridges.new_fabric_route(everything, [port.ifindex for port in uplinks], FABRIC_GATEWAY)
+    return links.new_fabric_route(everything, [port.ifindex for port in uplinks], FABRIC_GATEWAY)
 
 
 def _of_fabric(layout: Layout, switch: str) -> Iterator[Request]:
@@ -87,4 +87,4 @@ def _of_fabric(layout: Layout, switch: str) -> Iterator[Request]:
             yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
     for route in layout.fabric_routes(switch):
         gateway = None if route.nearby else FABRIC_GATEWAY
-        yield bridges.new_fabric_route(route.to, route.ifindexes, gateway)
+        yield links.new_fabric_route(route.to, route.ifindexes, gateway)

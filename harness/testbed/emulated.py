@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from typing import IO, Any
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import netns
 from harness.kernel.journal import Journal
-from harness.kernel.links import LOOPBACK_IFINDEX, link_dump, link_up
+from harness.kernel.links import LOOPBACK_IFINDEX, link_up
 from harness.kernel.netdev import family
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
@@ -187,8 +188,8 @@ def observed(layout: Layout, fds: dict[str, int]) -> Layout:
     """The layout with the numbers that Mininet's interfaces have. PollbenchError for one that is not there."""
     numbers: dict[str, dict[str, int]] = {}
     for node, fd in fds.items():
-        with in_netns(fd), NetlinkSocket() as sock:
-            numbers[node] = {link.device: link.ifindex for link in link_dump(sock)}
+        with in_netns(fd):
+            numbers[node] = {device: ifindex for ifindex, device in socket.if_nameindex()}
 
     def real(port: PortLayout) -> PortLayout:
         if port.device not in numbers[port.node]:

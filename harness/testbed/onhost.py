@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from harness.errors import MissingError
 from harness.kernel import ethtool, links, netdev, nic_lease, sysctl
+from harness.kernel.iproute import iproute
 from harness.kernel.journal import Journal
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
@@ -43,11 +44,13 @@ def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> 
 
 
 def _set_up(sock: NetlinkSocket, port: PortLayout, ifindex: int, mtu: int | None, napi: bool) -> None:
-    if mtu is not None:
-        sock.batch([links.set_mtu(ifindex, mtu)])
-    if napi and links.kind_of(sock, ifindex) == "veth":
-        ethtool.set_features(port.device, ethtool.VETH_NAPI_FEATURES)
-    sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), links.link_up(ifindex, port.device)])
+    with iproute() as ipr:
+        if mtu is not None:
+            ipr.set_link(f"set the MTU of {ifindex} to {mtu}", ifindex, mtu=mtu)
+        if napi and ipr.interfaces()[port.device].kind == "veth":
+            ethtool.set_features(port.device, ethtool.VETH_NAPI_FEATURES)
+        ipr.set_link("set lo up", links.LOOPBACK_IFINDEX, state="up")
+        ipr.set_link(f"set {port.device} up", ifindex, state="up")
     sock.batch([links.new_address(ifindex, port.interface)])
     deadline = time.monotonic() + _CARRIER_S
     while not (ethtool.link_detected(port.device) and links.is_local(sock, port.interface.ip)):
@@ -72,8 +75,8 @@ def _has_napi(ifindex: int) -> bool:
 def hardware_address(testbed: Testbed) -> str:
     """Of this end's interface, as hexadecimal digits."""
     (node,) = testbed.nodes.values()
-    with in_netns(node.fd), NetlinkSocket() as sock:
-        return links.link_dump_one(sock, node.ports[0].ifindex).mac.hex()
+    with in_netns(node.fd), iproute() as ipr:
+        return ipr.interfaces()[node.ports[0].device].mac.replace(":", "")
 
 
 def described(testbed: Testbed) -> str:
@@ -93,5 +96,6 @@ def know(testbed: Testbed, mac: str) -> None:
     (node,) = testbed.nodes.values()
     port = node.ports[0]
     peer = testbed.layout.ports[port.peer_node][0].interface.ip
-    with explained(), in_netns(node.fd), NetlinkSocket() as sock:
-        sock.batch([links.fix_neighbour(port.ifindex, peer, bytes.fromhex(mac))])
+    with explained(), in_netns(node.fd), iproute() as ipr:
+        entry = {"dst": str(peer), "lladdr": bytes.fromhex(mac).hex(":"), "state": "permanent"}
+        ipr.request(f"add neighbour {peer}", "neigh", "replace", ifindex=port.ifindex, **entry)

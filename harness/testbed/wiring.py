@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import bridges, ethtool, links, netdev, nics, qdiscs, readback, rtnl, sysctl
+from harness.kernel import ethtool, links, netdev, nics, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
@@ -105,10 +105,10 @@ class Wiring:
         layout = self._layout
         if layout.topology.is_switch(node) and not layout.routed():
             number = layout.bridge_ifindex(node)
-            yield bridges.new_bridge(number, node)
+            yield links.new_bridge(number, node)
             for port in layout.ports[node]:
                 if port.link not in layout.idle:
-                    yield bridges.set_master(port.ifindex, number, port.device)
+                    yield links.set_master(port.ifindex, number, port.device)
             yield links.link_up(number, node)
 
     def check_addresses(self) -> None:
@@ -258,7 +258,7 @@ def _on(node: str) -> Iterator[None]:
     try:
         yield
     except NetlinkError as error:
-        raise NetlinkError(error.errno or 0, error.strerror or "", f"{error.what} in {node}") from error
+        raise NetlinkError(error.errno or 0, error.strerror or "", f"{error.attempted} in {node}") from error
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} in {node}", error.filename) from error
 

@@ -1,15 +1,20 @@
-"""Interfaces that are not lent: whatever a host may be reached by, or that something else is built on."""
+"""Interfaces that are lent and put back as they were found, and those that are not lent at all."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.kernel import nic_lease
+from harness.kernel.iproute import iproute
+from harness.kernel.journal import open_journal
+from harness.kernel.netlink import NetlinkError
 from harness.kernel.netns import in_netns
 
 NAME = f"pbtest-{os.getpid()}-lent"
@@ -56,3 +61,67 @@ def test_what_the_host_needs_itself_is_not_lent() -> None:
             assert nic_lease.why_not("e0") == ""
             assert "what this host is reached by" in nic_lease.why_not("lo")
             assert "there is no such interface; there are: lo, " in nic_lease.why_not("z0")
+
+
+# What a decoder may lose on the way: attributes that few use.
+BESIDE = """\
+address add 192.0.2.70 peer 192.0.2.71/32 dev e0
+address add 198.51.100.1/24 dev e0 noprefixroute metric 50
+address add 192.0.2.73/28 dev e0 label e0:x
+route add 203.0.113.0/24 via 192.0.2.34 dev e0 metric 7 mtu lock 1400 initcwnd 20
+route add 203.0.114.0/24 dev e0 src 192.0.2.33 table 70000 tos 8
+route add 10.10.0.0/16 via 172.16.0.1 dev e0 onlink proto 99
+route add 10.11.0.0/16 dev e0 congctl cubic fastopen_no_cookie 1
+-6 address add 2001:db8::1/64 dev e0 nodad
+-6 route add 2001:db8:1::/48 via 2001:db8::2 dev e0 pref high metric 5
+"""
+
+
+def seen() -> str:
+    """The device, its addresses and routes, without the time that addresses have left."""
+    shown = [
+        ("-d", "link"),
+        ("-d", "address"),
+        ("-d", "route", "show", "table", "all"),
+        ("-d", "-6", "route"),
+    ]
+    texts = []
+    for *words, last in [(*words, "dev") for words in shown]:
+        done = subprocess.run(
+            ["ip", "-n", NAME, *words, *(() if "show" in words else ("show",)), last, "e0"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        texts += [line for line in done.stdout.splitlines() if "valid_lft" not in line]
+    return "\n".join(texts)
+
+
+@pytest.mark.usefixtures("host")
+def test_a_lent_interface_comes_back_as_it_was(tmp_path: Path) -> None:
+    for line in BESIDE.splitlines():
+        ip(*line.split())
+    ip("link", "set", "e0", "mtu", "1480")
+    before, inside = seen(), f"{NAME}-run"
+    subprocess.run(["ip", "netns", "add", inside], check=True)
+    try:
+        with (
+            in_netns(NAME),
+            open_journal(tmp_path) as journal,
+            nic_lease.lend("e0", inside, journal) as number,
+        ):
+            assert "e0" not in [device for _, device in socket.if_nameindex()]
+            with in_netns(inside):
+                assert socket.if_indextoname(number) == "e0"
+                subprocess.run(["ip", "link", "set", "e0", "mtu", "1300", "up"], check=True)
+    finally:
+        subprocess.run(["ip", "netns", "delete", inside], check=True)
+    assert seen() == before
+
+
+@pytest.mark.usefixtures("host")
+def test_a_refusal_says_what_was_attempted_in_the_kernels_words() -> None:
+    with in_netns(NAME), iproute() as ipr, pytest.raises(NetlinkError) as refused:
+        ipr.set_link("set the MTU of e0", ipr.interfaces()["e0"].ifindex, mtu=70_000)
+    assert refused.value.errno == errno.EINVAL
+    assert str(refused.value) == "set the MTU of e0: Invalid argument (mtu greater than device maximum)"

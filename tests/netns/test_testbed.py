@@ -15,9 +15,8 @@ import pytest
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, links, netdev, netns
 from harness.kernel.journal import open_journal
-from harness.kernel.netns import in_netns
+from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.rtnl import link_stats, probe_qdiscs, qdisc_dump
-from harness.kernel.sysfs import NetSysfs
 from harness.spec.topology import Topology
 from harness.testbed import open_testbed
 from tests.beds import bed, chain, greet, pair, run_in, topology
@@ -88,7 +87,7 @@ def test_declared_addresses_mtu_and_queues() -> None:
             assert (told["mtu"], told["ifindex"]) == (9000, port.ifindex)
             assert told["addr_info"][0]["local"] == str(port.interface.ip) == address
             assert told["addr_info"][0]["prefixlen"] == port.interface.network.prefixlen == 30
-            with NetSysfs(handle.fd) as sysfs:
+            with sysfs_of(handle.fd) as sysfs:
                 assert sysfs.list(f"class/net/{port.device}/queues") == ["rx-0", "rx-1", "tx-0", "tx-1"]
         greet(testbed, "a", "b", size=8900)
         assert link_stats(testbed.nodes["b"].fd)["eth0"]["rx_packets"] == 1, "in one piece"

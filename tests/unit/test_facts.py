@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.kernel import advice, cpufacts, facts, software
-from harness.kernel.hostfiles import HostFiles, parse_cpu_list
+from harness.kernel.hostfiles import HostFiles
 
 CPU = "sys/devices/system/cpu"
 CLOCK = "sys/devices/system/clocksource/clocksource0"
@@ -192,14 +192,6 @@ def test_container(tmp_path: Path) -> None:
     assert cpufacts.container(HostFiles(tmp_path)) is None
     tree(tmp_path, {"proc/1/environ": "PATH=/bin\0container=lxc\0"})
     assert cpufacts.container(HostFiles(tmp_path)) == "lxc"
-
-
-@pytest.mark.parametrize(
-    ("text", "cpus"),
-    [("0-3,8\n", [0, 1, 2, 3, 8]), ("", []), ("5", [5]), ("(null)", []), ("3,1-2,2", [1, 2, 3]), ("7-5", [])],
-)
-def test_cpu_lists(text: str, cpus: list[int]) -> None:
-    assert parse_cpu_list(text) == cpus
 
 
 def test_advice_finds_what_is_wrong(server: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.errors import InputError
 from harness.host import boot_rows, host_rows, load_definition, setting_advice, wish_of
-from harness.kernel.host_settings import Host, cpu_list, look, parse_cpus, prepare, restore
+from harness.kernel.host_settings import Host, Row, Setting, look, prepare, restore
 
 CPU = "sys/devices/system/cpu"
 NIC = "sys/class/net/eth1"
@@ -46,11 +44,11 @@ def server(tmp_path: Path) -> Path:
     return root
 
 
-def rows_of(found: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return [row for row in found if row["name"] == name]
+def rows_of(rows: list[Row], name: str) -> list[Row]:
+    return [row for row in rows if row["name"] == name]
 
 
-def settings() -> list[dict[str, Any]]:
+def settings() -> list[Setting]:
     return list(load_definition().settings)
 
 
@@ -90,9 +88,9 @@ def test_prepare_keeps_what_was_found_and_restore_puts_exactly_that_back(
     before = {name: (server / name).read_text() for name in SERVER}
     done = prepare(host, settings(), wanted, state)
     assert {row["state"] for row in done} == {"changed", "ok", "not applicable"}
-    assert host.read("/proc/sys/vm/swappiness") == "1"
-    assert host.read(f"/{CPU}/cpu3/cpufreq/scaling_governor") == "performance"
-    assert host.read(f"/{CPU}/cpu2/cpufreq/scaling_governor") == "powersave"
+    assert host.files.chosen("/proc/sys/vm/swappiness") == "1"
+    assert host.files.chosen(f"/{CPU}/cpu3/cpufreq/scaling_governor") == "performance"
+    assert host.files.chosen(f"/{CPU}/cpu2/cpufreq/scaling_governor") == "powersave"
     again = prepare(host, settings(), wanted, state)
     assert [row for row in again if row["state"] == "changed"] == []
     restore(host, state)
@@ -117,20 +115,20 @@ def test_the_first_value_found_counts_over_two_profiles(server: Path, tmp_path: 
     for value in ("1", "10"):
         prepare(host, settings(), {"swappiness": value}, state)
     assert [row["state"] for row in restore(host, state)] == ["restored"]
-    assert host.read("/proc/sys/vm/swappiness") == "60"
+    assert host.files.chosen("/proc/sys/vm/swappiness") == "60"
 
 
 def test_what_somebody_else_changed_is_theirs_until_the_next_boot(server: Path, tmp_path: Path) -> None:
     state = str(tmp_path / "host.json")
     host = Host(str(server))
     prepare(host, settings(), {"swappiness": "1"}, state)
-    host.write("/proc/sys/vm/swappiness", "33")
+    host.files.write("/proc/sys/vm/swappiness", "33")
     (row,) = restore(host, state, check=True)
     assert (row["state"], row["reason"]) == ("left", "it reads 33; found was 60, prepare wrote 1")
     # After a reboot every value is the kernel's or the distribution's: then what was found is put back.
-    host.write("/proc/sys/kernel/random/boot_id", "two")
+    host.files.write("/proc/sys/kernel/random/boot_id", "two")
     assert [row["state"] for row in restore(host, state)] == ["restored"]
-    assert host.read("/proc/sys/vm/swappiness") == "60"
+    assert host.files.chosen("/proc/sys/vm/swappiness") == "60"
 
 
 def test_a_value_that_does_not_take_is_told_and_not_kept(server: Path, tmp_path: Path) -> None:
@@ -228,9 +226,3 @@ def test_a_mistake_in_a_profile_is_pointed_at(tmp_path: Path, text: str, said: s
 def test_an_unknown_profile() -> None:
     with pytest.raises(InputError, match="there is no profile"):
         wish_of("fastest")
-
-
-@pytest.mark.parametrize("text", ["0", "0-3", "0-1,4", "2,4,6", "0-63,128-191"])
-def test_cpu_lists(text: str) -> None:
-    assert cpu_list(parse_cpus(text)) == text
-    assert json.loads(json.dumps(parse_cpus(text)))

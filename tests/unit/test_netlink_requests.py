@@ -14,7 +14,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from harness.kernel import links, netlink
+from harness.kernel import ifstate, links, netlink
 from harness.kernel.netlink import Request
 
 
@@ -74,10 +74,19 @@ def test_default_route_has_no_destination() -> None:
     assert route.get_attr("RTA_DST") is None
 
 
-@pytest.mark.parametrize(("request_", "flags"), [(links.link_up(3), 1), (links.link_down(3), 0)])
-def test_link_up_and_down(request_: Request, flags: int) -> None:
-    message = read(ifinfmsg, request_)
-    assert (message["index"], message["flags"], message["change"]) == (3, flags, 1)
+def test_link_up() -> None:
+    message = read(ifinfmsg, links.link_up(3))
+    assert (message["index"], message["flags"], message["change"]) == (3, 1, 1)
+
+
+def test_a_route_by_a_nexthop_object_is_put_back_by_where_it_led() -> None:
+    """The object is gone with the device, and the kernel refuses it beside a gateway."""
+    gateway, network = ipaddress.ip_address("192.0.2.66"), ipaddress.ip_network("10.55.0.0/16")
+    dumped = links.new_route(5, network, gateway).body + netlink.attr_u32(30, 7)
+    request = links.new_route(5, network, gateway)._replace(body=ifstate.route_on(dumped, 8))
+    route = read(rtmsg, request)
+    assert (route.get_attr("RTA_OIF"), route.get_attr("RTA_GATEWAY")) == (8, "192.0.2.66")
+    assert ifstate.route_on(dumped, 8) == links.new_route(8, network, gateway).body
 
 
 @given(st.dictionaries(st.integers(1, 0x3FFF), st.binary(max_size=70)))

@@ -39,17 +39,19 @@ def test_ansible_lint_is_content(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [ROOT / "harness" / "kernel" / "host_settings.py", *sorted((PLAYBOOKS / "library").glob("*.py"))],
+    [*sorted((PLAYBOOKS / "module_utils").rglob("*.py")), *sorted((PLAYBOOKS / "library").glob("*.py"))],
     ids=str,
 )
 def test_what_is_sent_to_hosts_is_plain_old_python(path: Path) -> None:
     tree = ast.parse(path.read_text(), feature_version=(3, 8))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    beside = {node.module for node in imports if isinstance(node, ast.ImportFrom) and node.level}
+    assert beside <= {sent.stem for sent in path.parent.glob("*.py")}
     imported = {
         (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
+        for node in imports
+        if isinstance(node, ast.Import) or not node.level
     }
-    assert not [name for name in imported if name.startswith("harness")]
     assert {name.split(".")[0] for name in imported} - {"ansible"} <= set(sys.stdlib_module_names)
 
 
@@ -82,6 +84,6 @@ def test_the_wheel_has_the_playbooks(tmp_path: Path) -> None:
         if path.is_file() and not {"__pycache__", ".ansible"} & set(inside.parts):
             assert f"harness/playbooks/{inside}" in packed
     assert (
-        zipfile.ZipFile(made).read("harness/playbooks/module_utils/pollbench_host.py")
+        zipfile.ZipFile(made).read("harness/playbooks/module_utils/pollbench_host/__init__.py")
         == (ROOT / "harness" / "kernel" / "host_settings.py").read_bytes()
     )

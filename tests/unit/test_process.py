@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import pytest
 
 from harness.errors import Interrupted, PollbenchError
-from harness.run.knobs import cpus_to_mask, mask_to_cpus
 from harness.run.process import Program, launch_options
 from harness.signals import Stopper, stop_on_signals
 
@@ -97,12 +96,6 @@ def test_launch_options() -> None:
         *("--netns", "/run/netns/x", "--cpus", "0,2", "--policy", "fifo", "--priority", "5"),
     ]
     assert launch_options(None, {"nice": None}) == parent
-
-
-@pytest.mark.parametrize(("cpus", "mask"), [([0], "1"), ([1, 3], "a"), ([0, 32], "1,00000001"), ([], "0")])
-def test_masks(cpus: list[int], mask: str) -> None:
-    assert cpus_to_mask(cpus) == mask
-    assert mask_to_cpus(mask) == cpus
 
 
 def test_a_child_that_ends_while_it_is_being_ended(stopper: Stopper, monkeypatch: pytest.MonkeyPatch) -> None:

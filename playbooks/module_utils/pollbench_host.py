@@ -1,1 +1,0 @@
-../../harness/kernel/host_settings.py

@@ -1,0 +1,1 @@
+../../../harness/kernel/host_settings.py
