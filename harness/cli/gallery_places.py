@@ -104,13 +104,13 @@ class InGuests:
     def __init__(self, arguments: argparse.Namespace) -> None:
         from harness.cli.vm import own_kernels
         from harness.places.vm import accel
-        from harness.places.vm.emulator import Emulator, find_emulator
+        from harness.places.vm.emulator import Qemu, find_emulator
         from harness.places.vm.home import Home
 
         self._arguments, self._home = arguments, Home()
         self._kernels = own_kernels(arguments, self._home)
         self._accelerator = ""
-        self._emulator: Emulator | None = None
+        self._emulator: Qemu | None = None
         if not (arguments.list or arguments.no_run):
             self._emulator = find_emulator(self._home, arguments.qemu)
             chosen = accel.choose(arguments.accel, self._home, self._emulator)

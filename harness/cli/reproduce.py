@@ -18,7 +18,7 @@ from harness.places.vm import accel
 from harness.places.vm.emulator import same_emulator
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home
-from harness.places.vm.reproduction import RULE, Side, judge
+from harness.places.vm.reproduction import RULE, ComparedSet, judge
 from harness.plan import Plan
 from harness.signals import stop_on_signals
 from harness.store import ResultSet
@@ -75,12 +75,12 @@ def _comparable(new: ResultSet, accelerator: str) -> None:
         )
 
 
-def _side(results: ResultSet) -> Side:
+def _side(results: ResultSet) -> ComparedSet:
     def latencies(run_id: str) -> npt.NDArray[np.int64] | None:
         found = results.sample_columns(run_id, ["latency_ns"])
         return None if found is None else found["latency_ns"]
 
-    return Side(results.records(), latencies)
+    return ComparedSet(results.records(), latencies)
 
 
 def _pinned(results: ResultSet) -> list[dict[str, str]]:

@@ -19,7 +19,7 @@ from harness.cli.say import say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, PollbenchError
 from harness.kernel import facts
 from harness.places.vm import accel, build, exchange, recipe
-from harness.places.vm.emulator import Emulator, find_emulator
+from harness.places.vm.emulator import Qemu, find_emulator
 from harness.places.vm.estimate import expected_s, takes_s
 from harness.places.vm.execute import Guests, guests_of, missing
 from harness.places.vm.home import Home
@@ -139,7 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return report(arguments, plan, results, interrupted)
 
 
-def guest_manifest(plan: Plan, accelerator: str, emulator: Emulator) -> dict[str, Any]:
+def guest_manifest(plan: Plan, accelerator: str, emulator: Qemu) -> dict[str, Any]:
     """What is recorded of the host and of QEMU beside a set made in guests."""
     return facts.manifest() | {
         "seed": plan.seed,
@@ -148,14 +148,14 @@ def guest_manifest(plan: Plan, accelerator: str, emulator: Emulator) -> dict[str
     }
 
 
-def _same_machine(results: ResultSet, accelerator: str, emulator: Emulator) -> None:
+def _same_machine(results: ResultSet, accelerator: str, emulator: Qemu) -> None:
     made_by = results.manifest.get("vm") or {}
     before = made_by.get("accelerator")
     if before != accelerator:
         got = f"it was made {f'under {before}' if before else 'on the host'}, and this would be {accelerator}"
         raise InputError("resume", str(results.path), got, "one set has one accelerator: begin a new one")
     if made_by.get("qemu") != emulator.account():
-        was = Emulator((), **made_by["qemu"]).label()
+        was = Qemu((), **made_by["qemu"]).label()
         got, todo = f"it was made under {was}, and this would be {emulator.label()}", "choose by --qemu"
         raise InputError(
             "resume", str(results.path), got, f"one set has one QEMU: {todo}, or begin a new one"

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from harness.places.vm import qemu
 from harness.places.vm.boot import Boot, Event
-from harness.places.vm.emulator import Emulator, find_emulator
+from harness.places.vm.emulator import Qemu, find_emulator
 from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image, open_image
@@ -53,7 +53,7 @@ def plan(directory: Path) -> Plan:
     return make_plan(load_experiment(path))
 
 
-def ours(emulator: Emulator, image: Image, workshop: Path) -> tuple[float, float]:
+def ours(emulator: Qemu, image: Image, workshop: Path) -> tuple[float, float]:
     """Seconds until the guest's first event, and until QEMU is gone, of a guest that has nothing to do."""
     from dataclasses import replace
 
@@ -65,7 +65,7 @@ def ours(emulator: Emulator, image: Image, workshop: Path) -> tuple[float, float
         out.truncate(1 << 20)
     own = [workshop / name for name in ("job", "out", "console", "events")]
     own[3].write_bytes(b"")
-    files = qemu.Files(image.vmlinux, image.initramfs, image.root, image.modules, image.payload, *own)
+    files = qemu.GuestFiles(image.vmlinux, image.initramfs, image.root, image.modules, image.payload, *own)
     begun, first = time.monotonic(), 0.0
     with subprocess.Popen(qemu.command(emulator, Machine(), ACCELERATOR, files, {})) as process:
         while process.poll() is None:
@@ -76,7 +76,7 @@ def ours(emulator: Emulator, image: Image, workshop: Path) -> tuple[float, float
     return first, time.monotonic() - begun
 
 
-def virtme(emulator: Emulator, release: str, root: Path) -> float:
+def virtme(emulator: Qemu, release: str, root: Path) -> float:
     """Seconds of virtme-ng for the same kernel, from start to end."""
     program = root / "qemu-system-x86_64"
     program.write_text(f'#!/bin/sh\nexec {shlex.join(emulator.argv)} "$@"\n')
@@ -103,7 +103,7 @@ def virtme(emulator: Emulator, release: str, root: Path) -> float:
     return took
 
 
-def runs(home: Home, emulator: Emulator, image: Image, directory: Path) -> list[float]:
+def runs(home: Home, emulator: Qemu, image: Image, directory: Path) -> list[float]:
     """Per run, the seconds of real time beyond the warm-up and the duration that it declares."""
     made, seen, costs = plan(directory), {}, []
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import InputError, MissingError
 from harness.places.vm import emulator
-from harness.places.vm.emulator import Emulator, find_emulator, same_emulator
+from harness.places.vm.emulator import Qemu, find_emulator, same_emulator
 from harness.places.vm.home import Home
 
 
@@ -56,7 +56,7 @@ def test_a_set_is_reproduced_under_its_own_qemu_or_told_that_it_differs(
     home, _ = Home(tmp_path / "home"), program(tmp_path / emulator.PROGRAM, "9.2.1")
     host = find_emulator(home, "host")
     assert same_emulator(home, host.account()) == (host, "")
-    provided = Emulator((), "10.0.13", "provided", "f" * 64)
+    provided = Qemu((), "10.0.13", "provided", "f" * 64)
     assert same_emulator(home, provided.account()) == (
         host,
         "the set was made under QEMU 10.0.13 (provided), this runs under QEMU 9.2.1 (host): model time may differ",
@@ -76,5 +76,5 @@ def test_a_set_is_reproduced_under_its_own_qemu_or_told_that_it_differs(
 def test_a_kernel_whose_cpus_this_qemu_cannot_start_is_told(
     cpus: int, release: str, accelerator: str, version: tuple[int, int], lacks: bool
 ) -> None:
-    found = Emulator((), ".".join(map(str, version)), "host")
+    found = Qemu((), ".".join(map(str, version)), "host")
     assert ("provides a newer one" in found.lacks_cpus(cpus, release, accelerator)) is lacks

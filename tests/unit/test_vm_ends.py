@@ -11,7 +11,7 @@ from harness.cli.progress import Progress
 from harness.errors import PollbenchError
 from harness.places.vm import boot
 from harness.places.vm.boot import GuestFailure
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image
@@ -43,7 +43,7 @@ def end_of(tmp_path: Path, console: str, event: str) -> None:
     plan = make_plan(load_experiment(experiment.write(tmp_path)))
     results = ResultSet.create(tmp_path, plan.name, "20261122T101500Z", b"", plan, {})
     with stop_on_signals() as stopper:
-        guests = Guests(home, Emulator((str(program),), "10.0.13", "host"), "tcg-smoke", stopper)
+        guests = Guests(home, Qemu((str(program),), "10.0.13", "host"), "tcg-smoke", stopper)
     none = tmp_path / "none"
     guests._images[""] = Image("6.12", "6.12.1", none, none, none, none, none, {})
     guests.execute(plan, results, Progress())

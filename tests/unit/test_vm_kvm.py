@@ -11,7 +11,7 @@ import pytest
 from harness.cli.progress import Progress
 from harness.places.vm import accel
 from harness.places.vm.boot import GuestFailure
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image
@@ -30,7 +30,7 @@ def stillborn(tmp_path: Path, may_leave_kvm: bool) -> tuple[Guests, Plan, Result
     program = tmp_path / "qemu"
     program.write_text(STILLBORN)
     program.chmod(0o755)
-    emulator = Emulator((str(program),), "10.0.13", str(program))
+    emulator = Qemu((str(program),), "10.0.13", str(program))
     home = Home(tmp_path / "home")
     home.prepare()
     plan = make_plan(load_experiment(experiment.write(tmp_path)))

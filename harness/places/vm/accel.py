@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.errors import InputError, MissingError
 from harness.kernel import virt
 from harness.places.vm import qemu
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
 
 _PROBE_S = 3.0
@@ -33,7 +33,7 @@ class Choice:
     why: str = ""
 
 
-def choose(asked: str, home: Home, emulator: Emulator, todo: str = "") -> Choice:
+def choose(asked: str, home: Home, emulator: Qemu, todo: str = "") -> Choice:
     """The accelerator for `auto`, or the one asked for if it works. Raises MissingError, InputError.
 
     todo: what to do where KVM was asked for and does not work, if it is not to ask for something else.
@@ -52,7 +52,7 @@ def choose(asked: str, home: Home, emulator: Emulator, todo: str = "") -> Choice
     return _emulated(reason)
 
 
-def kvm_trouble(home: Home, emulator: Emulator) -> str:
+def kvm_trouble(home: Home, emulator: Qemu) -> str:
     """Why KVM cannot be used here; empty when a boot sector ran under it. Remembered until the host boots anew."""
     if not virt.kvm_openable():
         return "this user cannot open KVM (no such device, or not in its group)"
@@ -69,7 +69,7 @@ def kvm_trouble(home: Home, emulator: Emulator) -> str:
     return trouble
 
 
-def without_kvm(home: Home, emulator: Emulator, trouble: str) -> Choice:
+def without_kvm(home: Home, emulator: Qemu, trouble: str) -> Choice:
     """What to use since a guest under KVM did not come up, although the probe passed; remembered as the probe is."""
     found = f"KVM is present but unusable ({trouble})"
     _remember(home, emulator, found)
@@ -80,12 +80,12 @@ def _emulated(reason: str) -> Choice:
     return Choice("tcg-virtual", f"{reason}; using tcg-virtual, model time")
 
 
-def _remember(home: Home, emulator: Emulator, trouble: str) -> None:
+def _remember(home: Home, emulator: Qemu, trouble: str) -> None:
     document = {"key": f"{virt.boot_id()} {emulator.label()}", "trouble": trouble}
     (home.path / _MEMORY).write_text(json.dumps(document))
 
 
-def _try_kvm(home: Home, emulator: Emulator) -> str:
+def _try_kvm(home: Home, emulator: Qemu) -> str:
     with home.workshop() as workshop:
         disk = workshop / "probe.img"
         disk.write_bytes(boot_sector())

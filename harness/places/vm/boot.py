@@ -18,7 +18,7 @@ from harness.errors import PollbenchError
 from harness.kernel.journal import open_journal
 from harness.kernel.proc import start_ticks, waited_s
 from harness.places.vm import diskless, qemu, wire
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image
@@ -58,7 +58,7 @@ class Boot:
     """What one boot needs. pairs: pairs of emulated NICs by model; runs: what it is to make, in order."""
 
     home: Home
-    emulator: Emulator
+    emulator: Qemu
     image: Image
     machine: Machine
     accelerator: str
@@ -90,7 +90,7 @@ class Boot:
                 self.console = _tail(files.console)
 
     @contextlib.contextmanager
-    def _files(self, workshop: Path) -> Iterator[qemu.Files]:
+    def _files(self, workshop: Path) -> Iterator[qemu.GuestFiles]:
         own = {name: workshop / name for name in ("job", "out", "console", "events")}
         document = {
             "plan": _part(self.plan, self.runs).to_json(),
@@ -105,7 +105,7 @@ class Boot:
             out.truncate(self.machine.output_bytes)
         image = self.image
         initramfs = self._initrd(workshop, own["job"])
-        yield qemu.Files(
+        yield qemu.GuestFiles(
             image.vmlinux,
             initramfs or image.initramfs,
             image.root,
@@ -145,7 +145,7 @@ class Boot:
             yield child
 
     def _follow(
-        self, child: Child, files: qemu.Files, tell: Callable[[Event], None]
+        self, child: Child, files: qemu.GuestFiles, tell: Callable[[Event], None]
     ) -> Iterator[wire.Answer]:
         reader = _Lines(files.events)
         by_id = {run.run_id: run for run in self.runs}
@@ -210,7 +210,7 @@ class Boot:
         todo = f"set vm.output to {max(mib * 2, 64)}MB or more"
         return PollbenchError("keep a run of the guest", "the output disk", "no space left on it", todo)
 
-    def _death(self, child: Child, files: qemu.Files) -> GuestFailure:
+    def _death(self, child: Child, files: qemu.GuestFiles) -> GuestFailure:
         """Why the guest ended before its work was done."""
         last = self._last(files)
         code = child.ended()
@@ -230,7 +230,7 @@ class Boot:
         todo = "is virtio_blk built in? Else name its modules by --modules" if diskless else ""
         return GuestFailure("oops" if "panic" in last or "Oops" in last else "early end", last, todo)
 
-    def _last(self, files: qemu.Files) -> str:
+    def _last(self, files: qemu.GuestFiles) -> str:
         text = _tail(files.console)
         found = _TROUBLE.findall(text)
         if found:

@@ -23,7 +23,7 @@ _SINCE = {"igb": (8, 0)}
 
 
 @dataclass(frozen=True)
-class Emulator:
+class Qemu:
     """A QEMU: how to start it, its version in full and where it came from (provided, host, or its path).
 
     sha256: the artefact of a provided one.
@@ -74,7 +74,7 @@ class Emulator:
         )
 
 
-def find_emulator(home: Home, asked: str = "") -> Emulator:
+def find_emulator(home: Home, asked: str = "") -> Qemu:
     """The QEMU for `provided`, `host` or a path; for "" the provided one if it was built, else the host's.
 
     Raises MissingError when there is none or it is too old, InputError for a path that is none.
@@ -92,7 +92,7 @@ def find_emulator(home: Home, asked: str = "") -> Emulator:
     return _told((asked,), asked)
 
 
-def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Emulator, str]:
+def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Qemu, str]:
     """(the QEMU that a result set was made with, if it is here; in words how the one taken differs, if it does).
 
     asked: what the user wants in its place. Raises MissingError, InputError.
@@ -114,14 +114,14 @@ def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Emulat
     return found, f"the set was made under {was}, this runs under {found.label()}: model time may differ"
 
 
-def _provided(home: Home) -> Emulator:
+def _provided(home: Home) -> Qemu:
     entry = home.index().get(KEY)
     if entry is None:
         raise MissingError("use the provided QEMU", got="it is not built", todo=f"type: {_BUILD}")
     return _unpacked(home, str(entry["sha256"]))
 
 
-def _unpacked(home: Home, sha256: str) -> Emulator:
+def _unpacked(home: Home, sha256: str) -> Qemu:
     """The provided QEMU, started by the C library it came with: nothing of this host's is loaded."""
     tree = home.expanded(sha256, KEY, unsquash)
     loader, libraries = str(tree / "lib/ld-linux-x86-64.so.2"), str(tree / "lib")
@@ -134,7 +134,7 @@ def unsquash(image: Path, into: Path) -> None:
     apt.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", str(into), str(image)])
 
 
-def _told(argv: tuple[str, ...], origin: str, sha256: str = "") -> Emulator:
+def _told(argv: tuple[str, ...], origin: str, sha256: str = "") -> Qemu:
     """What QEMU says of itself."""
     try:
         done = subprocess.run([*argv, "--version"], capture_output=True, text=True, check=False, timeout=30)
@@ -144,7 +144,7 @@ def _told(argv: tuple[str, ...], origin: str, sha256: str = "") -> Emulator:
     if match is None:
         got = f"it does not tell its version ({(done.stdout or done.stderr)[:120]!r})"
         raise MissingError("start a guest", on=origin, got=got)
-    found = Emulator(argv, match[1], origin, sha256)
+    found = Qemu(argv, match[1], origin, sha256)
     if found.number < LEAST:
         todo = f"{_BUILD} provides a newer one; or install QEMU {LEAST[0]}.{LEAST[1]} or newer"
         raise MissingError("start a guest", got=f"QEMU {found.version} is too old", todo=todo)

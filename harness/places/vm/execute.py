@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from harness.errors import MissingError
 from harness.places.vm import accel, recipe, wire
 from harness.places.vm.boot import Boot, Event, GuestFailure
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image, image_by_hash, open_image
 from harness.places.vm.machine_check import NotAsDeclared, deviations, told
@@ -46,7 +46,7 @@ class Guests:
     """
 
     home: Home
-    emulator: Emulator
+    emulator: Qemu
     accelerator: str
     stopper: Stopper
     keep: bool = False
@@ -282,7 +282,7 @@ def pairs_of(topologies: list[Topology]) -> dict[str, int]:
     return dict(most)
 
 
-def _environment(event: Event, accelerator: str, emulator: Emulator) -> dict[str, Any]:
+def _environment(event: Event, accelerator: str, emulator: Qemu) -> dict[str, Any]:
     """The guest's own account of itself, of text only, and what it runs on."""
     told = event.get("environment")
     facts = told.items() if isinstance(told, dict) else ()

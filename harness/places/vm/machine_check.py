@@ -22,7 +22,7 @@ _FEWER = ("maxcpus", "nr_cpus", "nosmp", "mem")
 _NOT_THE_KERNELS = ("pollbench.", "BOOT_IMAGE")
 
 
-class Node(BaseModel):
+class NumaNode(BaseModel):
     """One NUMA node: its CPUs as the kernel lists them, and its distances to all nodes."""
 
     model_config = ConfigDict(extra="ignore")
@@ -56,7 +56,7 @@ class Told(BaseModel):
     sockets: int | None
     cores: int | None
     memory_bytes: int
-    numa: dict[str, Node] = Field(max_length=64)
+    numa: dict[str, NumaNode] = Field(max_length=64)
     isolated: list[int] = Field(max_length=64)
     nohz_full: list[int] = Field(max_length=64)
     mitigated: list[str] = Field(max_length=64)
@@ -116,7 +116,7 @@ def _nodes(machine: Machine, found: Told) -> Iterator[str]:
         yield f"numa_nodes: {count} declared, the guest has {len(found.numa) or 'none'}"
         return
     for number in range(count):
-        node = found.numa.get(str(number), Node())
+        node = found.numa.get(str(number), NumaNode())
         want = " ".join(str(10 if other == number else machine.numa_distance) for other in range(count))
         if node.distances != want:
             yield f"numa_distance: node {number} should be {want} from the nodes, it is {node.distances}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import nics
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.spec.machine import Machine
 
 ACCELERATORS = ("kvm", "tcg-virtual", "tcg-smoke")
@@ -29,7 +29,7 @@ _IOMMU = {
 
 
 @dataclass(frozen=True)
-class Files:
+class GuestFiles:
     """The files of one guest: verified artefacts, and what this boot alone reads and writes.
 
     diskless: root, modules, payload and job are in the initramfs, and answers go through a port.
@@ -48,10 +48,10 @@ class Files:
 
 
 def command(
-    emulator: Emulator,
+    emulator: Qemu,
     machine: Machine,
     accelerator: str,
-    files: Files,
+    files: GuestFiles,
     pairs: dict[str, int],
     shell: bool = False,
 ) -> list[str]:
@@ -112,7 +112,7 @@ def _processors(machine: Machine) -> list[str]:
     return argv
 
 
-def _exchange(files: Files) -> list[str]:
+def _exchange(files: GuestFiles) -> list[str]:
     """What the guest reads and writes through."""
     ports = {"events": files.events}
     if files.diskless:
@@ -141,7 +141,7 @@ def _escaped(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def _nics(emulator: Emulator, machine: Machine, accelerator: str, pairs: dict[str, int]) -> list[str]:
+def _nics(emulator: Qemu, machine: Machine, accelerator: str, pairs: dict[str, int]) -> list[str]:
     """Pairs of NICs back to back, each NIC on a root port of its own (some models refuse the root bus)."""
     argv, bus, number = [], "pcie.0", 0
     if machine.nic_node is not None and pairs:

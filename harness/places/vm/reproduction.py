@@ -45,14 +45,14 @@ def _none_kept(_run_id: str) -> npt.NDArray[np.int64] | None:
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedSet:
     """One of two sets: its records and the latencies behind them."""
 
     records: Iterable[Record]
     latencies: Latencies = _none_kept
 
 
-def judge(old: Side, new: Side, real_time: bool) -> list[Judged]:
+def judge(old: ComparedSet, new: ComparedSet, real_time: bool) -> list[Judged]:
     """Every cell of either set; one that only one of them has was not reproduced."""
     before, after = _cells(old.records), _cells(new.records)
     return [
@@ -70,7 +70,7 @@ def _cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
 
 
 def _cell(
-    key: Key, old: tuple[Side, list[Record]], new: tuple[Side, list[Record]], real_time: bool
+    key: Key, old: tuple[ComparedSet, list[Record]], new: tuple[ComparedSet, list[Record]], real_time: bool
 ) -> Judged:
     label = " ".join([key[0], *(f"{name}={value}" for name, value in key[1])])
     if not new[1] or not old[1]:
@@ -124,7 +124,7 @@ def _told(run: Record) -> dict[str, Any]:
     return told
 
 
-def _spans(side: tuple[Side, list[Record]], metric: str) -> list[tuple[float, float, float]]:
+def _spans(side: tuple[ComparedSet, list[Record]], metric: str) -> list[tuple[float, float, float]]:
     """(low, value, high) of each run that has the metric: its value, and the interval that its requests give it."""
     found = []
     for run in side[1]:

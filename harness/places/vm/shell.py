@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from harness import loadgen
 from harness.places.vm import qemu
-from harness.places.vm.emulator import Emulator
+from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
 from harness.places.vm.image import open_image
@@ -20,14 +20,14 @@ from harness.spec.machine import Machine
 
 
 @contextlib.contextmanager
-def shell_command(home: Home, emulator: Emulator, kernel: str, accelerator: str) -> Iterator[list[str]]:
+def shell_command(home: Home, emulator: Qemu, kernel: str, accelerator: str) -> Iterator[list[str]]:
     """The command line of such a guest, good for the block. Raises MissingError when the image is not built."""
     image, machine = open_image(home, kernel), Machine()
     with home.workshop() as workshop:
         (workshop / "job").write_bytes(job_image({}))
         with open(workshop / "out", "wb") as out:
             out.truncate(machine.output_bytes)
-        files = qemu.Files(
+        files = qemu.GuestFiles(
             image.vmlinux,
             image.initramfs,
             image.root,
