@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -67,6 +67,10 @@ class Plan:
     document: dict[str, Any]
     plan_hash: str
     adaptive: Adaptive | None = None
+
+    def missing(self, made: Collection[str]) -> list[Run]:
+        """The runs whose ids are not among `made`, in the plan's order."""
+        return [run for run in self.runs if run.run_id not in made]
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON data; from_json() makes an equal plan of it."""

@@ -26,10 +26,13 @@ _MOST_SIZE = 10
 def calibrate(arguments: argparse.Namespace) -> int:
     """Run the same case under two names, tell how often a difference is claimed, and what could be seen."""
     from harness.analysis.calibration.aa import twins
-    from harness.cli.owner import owner_of_results
+    from harness.cli.carry_out import carry_out, open_set
     from harness.cli.plan import overrides_of, print_plan
-    from harness.cli.run import carry_out, need_root, on_this_host
+    from harness.cli.progress import Progress
+    from harness.cli.run import refuse_inventory_hosts
+    from harness.cli.user import need_root, owner_of_results
     from harness.kernel import facts
+    from harness.places.local import this_host
     from harness.plan import make_plan
     from harness.signals import stop_on_signals
     from harness.spec.load import check_cpus, load_experiment
@@ -42,10 +45,17 @@ def calibrate(arguments: argparse.Namespace) -> int:
     plan = make_plan(doubled, repeat=arguments.repeat or DEFAULT_REPEAT, seed=arguments.seed)
     if arguments.dry_run:
         return print_plan(doubled, plan, as_json=arguments.json)
-    on_this_host(plan)
+    refuse_inventory_hosts(plan)
     need_root("calibrate")
-    with stop_on_signals() as stopper:
-        results, interrupted = carry_out(arguments, doubled, plan, stopper)
+    overrides = dict(overrides_of(arguments.set))
+    with (
+        stop_on_signals() as stopper,
+        this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place,
+    ):
+        results = open_set(
+            place, plan, doubled.data, arguments.output, resume=arguments.resume, overrides=overrides
+        )
+        interrupted = carry_out(place, plan, results, Progress())
     if interrupted is not None:
         raise interrupted
     source = load_source(results.path)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.analysis.calibration import known
 
 
-def quoted(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+def calibration_of(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
     """What a calibration on the host of these runs found, in words; nothing without one."""
     if not _path().exists():
         return ()

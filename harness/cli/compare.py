@@ -14,7 +14,7 @@ from harness.analysis.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.gate import Condition, Finding, judge, parse_condition
 from harness.analysis.compare.pivot import turned
-from harness.cli.calibrations import quoted
+from harness.cli.calibrations import calibration_of
 from harness.cli.terminal import paper
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.report import words
@@ -48,7 +48,7 @@ def compare(arguments: argparse.Namespace) -> int:
         found = compare_cases(source, baseline, options)
     else:
         found = compare_sources(sources, options)
-    found = replace(found, calibration=quoted([source.runs for source in sources]))
+    found = replace(found, calibration=calibration_of([source.runs for source in sources]))
     width, color = paper()
     # Only sets have claims and cases to agree on; what judges them costs 100 ms to load.
     planned = [source for source in sources if source.plan]

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.cli.fleet_progress import HostBoard
 from harness.errors import EXIT_HOST_LACKS, EXIT_OK
-from harness.places.fleet.conduct import Fleet
+from harness.places.fleet.crew import Crew, HostAnswer
 from harness.places.fleet.inventory import Hosts
 from harness.places.fleet.pair import pair_of
 from harness.plan import make_plan
@@ -28,14 +28,14 @@ def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
         pair = pair_of(make_plan(experiment, repeat=1), hosts, arguments.file)
         if pair is not None:
             hosts = {name: hosts[name] for name in pair.hosts}
-    board = HostBoard(list(hosts))
-    with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch:
-        crew = Fleet(
-            arguments.inventory, hosts, Path(scratch), "doctor", board, lambda: False, arguments.forks
-        )
-        found = crew.doctor(list(hosts), document)
-    board.close()
-    rows = [_row(name, found.get(name, {})) for name in hosts]
+    with (
+        tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch,
+        HostBoard(list(hosts)) as board,
+    ):
+        directory, forks = Path(scratch), arguments.forks
+        crew = Crew(arguments.inventory, hosts, directory, "doctor", board, lambda: False, forks)
+        answers = crew.doctor(list(hosts), document)
+    rows = [_row(name, answers.get(name, {})) for name in hosts]
     if arguments.json:
         print(json.dumps(rows, indent=2))
     else:
@@ -44,14 +44,14 @@ def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
     return EXIT_OK if all(row["ready"] for row in rows) else EXIT_HOST_LACKS
 
 
-def _row(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    facts, said = found.get("facts", {}), found.get("doctor", {})
+def _row(name: str, answer: HostAnswer) -> dict[str, Any]:
+    facts, findings = answer.get("facts", {}), answer.get("doctor", {})
     cases: dict[str, list[str]] = {}
-    for label, reasons in said.get("skips", {}).items():
+    for label, reasons in findings.get("skips", {}).items():
         cases.setdefault("; ".join(reasons), []).append(label)
     lacks = [f"{', '.join(labels)}: {reason}" for reason, labels in cases.items()]
-    if found.get("error"):
-        lacks = [found["error"]]
+    if answer.get("error"):
+        lacks = [answer["error"]]
     return {
         "host": name,
         "ready": bool(facts) and not lacks,
@@ -59,7 +59,9 @@ def _row(name: str, found: dict[str, Any]) -> dict[str, Any]:
         "kernel": facts.get("kernel", ""),
         "cpus": facts.get("cpus"),
         "free_bytes": facts.get("free_bytes"),
-        "worse": [f"{each['check']}: {each['state']}" for each in said.get("advice", []) if not each["good"]],
+        "worse": [
+            f"{item['check']}: {item['state']}" for item in findings.get("advice", []) if not item["good"]
+        ],
         "lacks": lacks,
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.analysis.claims import Finding, agreed, findings
 from harness.analysis.curves import Study
-from harness.cli.gallery_places import Piece, Place, place_of, sets_of
+from harness.cli.gallery_places import GalleryPlace, Piece, place_of, sets_of
 from harness.cli.plan import in_words
 from harness.cli.say import say
 from harness.cli.terminal import paper
@@ -67,7 +67,7 @@ def _directory(arguments: argparse.Namespace) -> Path:
     return here if here.is_dir() else Path(__file__).parents[2] / here
 
 
-def _piece(path: Path, arguments: argparse.Namespace, place: Place) -> Piece:
+def _piece(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Piece:
     experiment = place.load(path, arguments.quick)
     if not experiment.claims:
         raise InputError("judge claims", str(path), "it has no claims", "add a section claims:", str(path))
@@ -76,13 +76,13 @@ def _piece(path: Path, arguments: argparse.Namespace, place: Place) -> Piece:
     return Piece(path, experiment, make_plan(experiment))
 
 
-def _untestable(piece: Piece, place: Place) -> tuple[Finding, ...]:
+def _untestable(piece: Piece, place: GalleryPlace) -> tuple[Finding, ...]:
     """The findings of a file of which no claim can be tested there, known before anything runs; else nothing."""
     found = place.untestable(piece)
     return found if all(each.outcome == "cannot be tested here" for each in found) else ()
 
 
-def _entry(piece: Piece, arguments: argparse.Namespace, place: Place) -> Entry:
+def _entry(piece: Piece, arguments: argparse.Namespace, place: GalleryPlace) -> Entry:
     """The file with the verdicts of its sets of this very plan and place."""
     sets = _sets(Path(arguments.output), piece, place)
     start = "pollbench gallery --in-vm" if arguments.in_vm else "sudo pollbench gallery"
@@ -101,13 +101,13 @@ def _entry(piece: Piece, arguments: argparse.Namespace, place: Place) -> Entry:
     return replace(entry, findings=found, study=Study(sources[-1], sets[-1]), label=sources[-1].label)
 
 
-def _sets(output: Path, piece: Piece, place: Place) -> list[ResultSet]:
+def _sets(output: Path, piece: Piece, place: GalleryPlace) -> list[ResultSet]:
     """The newest finished sets of this file, oldest first; of unfinished ones only the very newest counts."""
     found, whole = sets_of(output, piece, place), len(piece.plan.runs)
     return [each for each in found if each is found[-1] or len(each.finished()) >= whole][-1 - EARLIER :]
 
 
-def _listed(pieces: Sequence[Piece], place: Place, *, as_json: bool) -> int:
+def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> int:
     """What would be run and how long it takes, and what cannot be tested there and why."""
     entries = [
         Entry(piece.path.stem, str(piece.path), "", piece.experiment.description, _untestable(piece, place))
@@ -130,7 +130,7 @@ def _listed(pieces: Sequence[Piece], place: Place, *, as_json: bool) -> int:
 
 def _finish(arguments: argparse.Namespace, entries: Sequence[Entry], interrupted: bool) -> int:
     """Write the page and the tables, print, and say where they are."""
-    from harness.cli.owner import owner_of_results
+    from harness.cli.user import owner_of_results
     from harness.report.html.gallery import gallery_page
 
     output, owner = Path(arguments.output), owner_of_results()

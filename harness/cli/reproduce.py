@@ -10,9 +10,9 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from harness.cli.owner import owner_of_results
+from harness.cli.carry_out import carry_out, new_set
 from harness.cli.say import say
-from harness.cli.vm import carry_out, guest_manifest, open_stamp
+from harness.cli.vm import progress_of, say_retried
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.places.vm import accel
 from harness.places.vm.emulator import same_emulator
@@ -48,15 +48,14 @@ def reproduce(arguments: argparse.Namespace) -> int:
     accel.choose(accelerator, home, emulator, "what was made under KVM, only KVM can reproduce")
     plan = Plan.from_json(old.plan, f"{arguments.directory}/plan.json")
     pinned = _pinned(old)
-    manifest = guest_manifest(plan, accelerator, emulator) | {"reproduces": str(old.path.resolve())}
+    reproduces = str(old.path.resolve())
     with stop_on_signals() as stopper:
         guests = Guests(home, emulator, accelerator, stopper)
         # Before anything is made: another image than the set's is not here to be taken for it.
         guests.pin(pinned)
-        new = ResultSet.create(
-            arguments.output, plan.name, open_stamp(), old.experiment, plan, manifest, owner_of_results()
-        )
-        interrupted = carry_out(guests, [(plan, new)])
+        new = new_set(guests, plan, old.experiment, arguments.output, reproduces=reproduces)
+        interrupted = carry_out(guests, plan, new, progress_of(guests, [(plan, new)]))
+        say_retried(guests)
     if interrupted is not None:
         say(f"pollbench: {interrupted.line()}")
         say(f"pollbench: what is there is judged by: pollbench reproduce {old.path} --against {new.path}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import report
 from harness.analysis.summary import overview
-from harness.cli.calibrations import quoted
+from harness.cli.calibrations import calibration_of
 from harness.cli.terminal import paper
 from harness.errors import EXIT_OK
 from harness.tables import load_source
@@ -16,13 +16,13 @@ from harness.tables import load_source
 
 def show(arguments: argparse.Namespace) -> int:
     """Print a result set's tables."""
-    print_overview(arguments.directory, arguments.format, arguments.baseline)
+    print_set(arguments.directory, arguments.format, arguments.baseline)
     return EXIT_OK
 
 
-def print_overview(path: str | Path, fmt: report.Format, baseline: str | None = None) -> None:
+def print_set(path: str | Path, fmt: report.Format, baseline: str | None = None) -> None:
     """The table that answers the question, and what was left out of it; for `run` and `show`."""
     width, color = paper()
     source = load_source(path)
-    view = replace(overview(source, baseline), calibration=quoted([source.runs]))
+    view = replace(overview(source, baseline), calibration=calibration_of([source.runs]))
     print(report.show(view, fmt, width, color).rstrip("\n"))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.plan import overrides_of
-from harness.cli.run import need_root
 from harness.cli.say import say
+from harness.cli.user import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, MissingError, PollbenchError
 from harness.kernel import journal
 from harness.kernel.netns import in_netns

@@ -8,7 +8,7 @@ import pytest
 
 from harness.analysis.claims.source import had
 from harness.places.vm.boot import GuestFailure
-from harness.places.vm.execute import guests_of
+from harness.places.vm.boots import guests_of
 from harness.places.vm.machine_check import deviations, told
 from harness.spec.machine import Machine
 from harness.tables import Source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +25,11 @@ class Allotment:
     def runs_of(self, host: str, plan: Plan) -> list[Run]:
         """A host's share, in the plan's order."""
         return [run for run in plan.runs if self.host.get(run.run_id) == host]
+
+    def hosts(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that have a share."""
+        having = set(self.host.values())
+        return [name for name in names if name in having]
 
 
 def fleet_plan(plan: Plan, split: Split, hosts: Sequence[str]) -> Plan:
@@ -84,8 +89,8 @@ def allot(
         return Allotment(
             {
                 run.run_id: str(run.cell.factors[HOST_FACTOR])
-                for run in plan.runs
-                if run.run_id not in made and run.cell.factors[HOST_FACTOR] in hosts
+                for run in plan.missing(made)
+                if run.cell.factors[HOST_FACTOR] in hosts
             }
         )
     units: dict[Unit, list[Run]] = {}
@@ -113,7 +118,7 @@ def allot(
             given |= {run.run_id: owner for run in missing}
             load_s[owner] += _takes_s(plan, missing)
     # The longest first, each to who has least to do: nobody ends long after the others.
-    for runs in sorted(free.values(), key=lambda each: -_takes_s(plan, each)):
+    for runs in sorted(free.values(), key=lambda share: -_takes_s(plan, share)):
         host = min(load_s, key=lambda name: load_s[name])
         given |= {run.run_id: host for run in runs}
         load_s[host] += _takes_s(plan, runs)
@@ -146,16 +151,11 @@ def groups(plan: Plan, split: Split) -> int:
     return len({_together(_unit(run, split), split) for run in plan.runs})
 
 
-def missing_runs(plan: Plan, made: Collection[str]) -> list[str]:
-    """Ids of the plan's runs that are not made."""
-    return [run.run_id for run in plan.runs if run.run_id not in made]
-
-
 def hosts_of(records: Iterable[Mapping[str, object]]) -> dict[str, str]:
     """Of every record, which host made it."""
-    found = {}
+    hosts = {}
     for record in records:
         environment = record.get("environment")
         host = environment.get("host") if isinstance(environment, Mapping) else None
-        found[str(record["run_id"])] = str(host or "")
-    return found
+        hosts[str(record["run_id"])] = str(host or "")
+    return hosts
