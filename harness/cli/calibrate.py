@@ -14,7 +14,7 @@ from harness.analysis.calibration.noise import Noise, noise_of
 from harness.analysis.compare import DEFAULT_METRICS
 from harness.cli.calibrations import keep
 from harness.cli.say import say
-from harness.cli.terminal import paper
+from harness.cli.terminal import width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.report import words
 from harness.report.layout import Block, Col, Para, Table, Text, to_text
@@ -90,7 +90,7 @@ def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:
         "comparisons as independent. An effect this size is shown by 4 of 5 experiments of that many blocks; a "
         "smaller one needs more of them, or a quieter host."
     )
-    width, color = paper()
+    width, color = width_and_color()
     blocks: list[Block] = [
         Para(f"{label}: the same case under two names", "bold"),
         table,

@@ -13,7 +13,7 @@ from harness.analysis.curves import Study
 from harness.cli.gallery_places import GalleryPlace, Piece, place_of, sets_of
 from harness.cli.plan import in_words
 from harness.cli.say import say
-from harness.cli.terminal import paper
+from harness.cli.terminal import width_and_color
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.plan import make_plan
 from harness.report import gallery as table
@@ -143,7 +143,7 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[Entry], interrupted
             ("claims.json", table.to_json(entries).encode()),
         ):
             write_file(output / name, data, owner)
-    width, color = paper()
+    width, color = width_and_color()
     where = f"Page: {output / 'gallery.html'}; table: {output / 'claims.csv'}"
     if arguments.json:
         print(table.to_json(entries), end="")

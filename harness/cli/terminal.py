@@ -11,7 +11,7 @@ from harness.cli.say import is_live
 _PIPE_WIDTH = 100
 
 
-def paper() -> tuple[int, bool]:
+def width_and_color() -> tuple[int, bool]:
     """Columns to fill, and whether to colour: a terminal's, or a fixed width without colour in a pipe."""
     if not is_live(sys.stdout):
         return _PIPE_WIDTH, False
