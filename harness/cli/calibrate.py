@@ -47,14 +47,11 @@ def calibrate(arguments: argparse.Namespace) -> int:
         return print_plan(doubled, plan, as_json=arguments.json)
     refuse_inventory_hosts(plan)
     need_root("calibrate")
-    overrides = dict(overrides_of(arguments.set))
     with (
         stop_on_signals() as stopper,
         this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place,
     ):
-        results = open_set(
-            place, plan, doubled.data, arguments.output, resume=arguments.resume, overrides=overrides
-        )
+        results = open_set(place, plan, doubled.data, arguments)
         interrupted = carry_out(place, plan, results, Progress())
     if interrupted is not None:
         raise interrupted
@@ -75,7 +72,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
 
 def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"label": label, "noise": [asdict(each) for each in noise]}, indent=1))
+        print(json.dumps({"label": label, "noise": [asdict(metric) for metric in noise]}, indent=1))
         return
     cols = (
         Col("metric", right=False),
@@ -83,7 +80,7 @@ def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:
         Col("claims of a difference\nwhere there is none", right=False),
         Col("smallest effect\nshown 4 times in 5"),
     )
-    table = Table(cols, tuple(_row(each) for each in noise))
+    table = Table(cols, tuple(_row(metric) for metric in noise))
     size = noise[0].size if noise else 0
     legend = (
         f"Each comparison is of {size} blocks, each block used once; [..] holds the true rate with 95 %, taking "

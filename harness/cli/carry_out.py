@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.cli.plan import overrides_of
 from harness.cli.say import mute_stdout, say
 from harness.cli.user import owner_of_results
 from harness.errors import (
@@ -55,19 +56,20 @@ def open_set(
     place: Place[WatcherT],
     plan: Plan,
     experiment: bytes,
-    output: str,
+    arguments: argparse.Namespace,
     *,
-    resume: bool,
-    overrides: Mapping[str, str],
+    resume: bool | None = None,
 ) -> ResultSet:
-    """A new set; with `resume` the newest one of this experiment, if its plan is the same or grew.
+    """A new set where --output says; with --resume the newest one of this experiment, if its plan is the same or grew.
 
-    Raises InputError for one of another plan or place.
+    resume: in place of the option. Raises InputError for a set of another plan or place.
     """
+    output: str = arguments.output
     if os.path.exists(output) and not os.path.isdir(output):
         raise InputError("keep results", output, "it is no directory", "name one with -o", "-o")
-    if not resume:
-        return new_set(place, plan, experiment, output, overrides=dict(overrides))
+    if not (arguments.resume if resume is None else resume):
+        overrides = dict(overrides_of(arguments.set))
+        return new_set(place, plan, experiment, output, overrides=overrides)
     results = newest_set(output, plan.name)
     place.accept(results)
     if not results.same_plan(plan) and grows(results.plan, plan, results.finished()):

@@ -34,8 +34,7 @@ def fleet(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace, hosts: Hosts) -> int:
     """Execute an experiment file on the hosts."""
-    overrides = overrides_of(arguments.set)
-    experiment = load_experiment(arguments.file, overrides, arguments.quick)
+    experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick)
     plan = make_plan(experiment, arguments.case, arguments.repeat, arguments.seed)
     pair = pair_of(plan, hosts, arguments.file)
     if pair is not None:
@@ -60,9 +59,7 @@ def run(arguments: argparse.Namespace, hosts: Hosts) -> int:
             arguments.forks,
             arguments.interval,
         )
-        results = open_set(
-            place, plan, experiment.data, arguments.output, resume=arguments.resume, overrides=dict(overrides)
-        )
+        results = open_set(place, plan, experiment.data, arguments)
         interrupted = carry_out(place, plan, results, HostBoard(list(hosts)))
         return report(plan, results, interrupted, as_json=arguments.json)
 

@@ -51,11 +51,12 @@ def _chosen(arguments: argparse.Namespace) -> list[Path]:
         raise InputError("find claims", str(_directory(arguments)), "there is no claim file (*.yaml)")
     chosen: list[Path] = []
     for name in arguments.name:
-        found = [path for path in files if name in (path.stem, path.name) or path.stem.startswith(f"{name}-")]
-        if not found:
+        names = (name, f"{name}.yaml")
+        matching = [path for path in files if path.name in names or path.stem.startswith(f"{name}-")]
+        if not matching:
             todo = did_you_mean(name, [path.stem for path in files], "claims")
             raise InputError(f'there is no claim "{name}"', todo=todo, where="NAME")
-        chosen += found
+        chosen += matching
     return list(dict.fromkeys(chosen)) or files
 
 
@@ -78,8 +79,8 @@ def _piece(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Pi
 
 def _untestable(piece: Piece, place: GalleryPlace) -> tuple[Finding, ...]:
     """The findings of a file of which no claim can be tested there, known before anything runs; else nothing."""
-    found = place.untestable(piece)
-    return found if all(each.outcome == "cannot be tested here" for each in found) else ()
+    untestable = place.untestable(piece)
+    return untestable if all(finding.outcome == "cannot be tested here" for finding in untestable) else ()
 
 
 def _entry(piece: Piece, arguments: argparse.Namespace, place: GalleryPlace) -> Entry:
@@ -96,15 +97,18 @@ def _entry(piece: Piece, arguments: argparse.Namespace, place: GalleryPlace) -> 
     )
     if not sets:
         return entry if entry.findings else replace(entry, findings=place.untestable(piece))
-    sources = [from_set(each) for each in sets]
-    found = agreed([(each.label, findings(each, piece.experiment.claims)) for each in sources])
-    return replace(entry, findings=found, study=Study(sources[-1], sets[-1]), label=sources[-1].label)
+    sources = [from_set(results) for results in sets]
+    claims = piece.experiment.claims
+    judged = agreed([(source.label, findings(source, claims)) for source in sources])
+    newest = sources[-1]
+    return replace(entry, findings=judged, study=Study(newest, sets[-1]), label=newest.label)
 
 
 def _sets(output: Path, piece: Piece, place: GalleryPlace) -> list[ResultSet]:
     """The newest finished sets of this file, oldest first; of unfinished ones only the very newest counts."""
-    found, whole = sets_of(output, piece, place), len(piece.plan.runs)
-    return [each for each in found if each is found[-1] or len(each.finished()) >= whole][-1 - EARLIER :]
+    sets, whole = sets_of(output, piece, place), len(piece.plan.runs)
+    counting = [results for results in sets if results is sets[-1] or len(results.finished()) >= whole]
+    return counting[-1 - EARLIER :]
 
 
 def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> int:
@@ -121,8 +125,8 @@ def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> i
         print(f"{entry.name}: {'cannot be tested here' if entry.findings else takes}")
         for claim in piece.experiment.claims.values():
             print(f"    {' '.join(claim.sentence.split())}")
-        for each in entry.findings[:1]:
-            print(f"    ({each.reason})")
+        for finding in entry.findings[:1]:
+            print(f"    ({finding.reason})")
     testable = [piece for piece, entry in zip(pieces, entries, strict=True) if not entry.findings]
     print(f"about {in_words(place.takes_s(testable))} in all{place.remark}")
     return EXIT_OK
@@ -169,7 +173,7 @@ def _elsewhere(arguments: argparse.Namespace, entries: Sequence[Entry]) -> None:
     lacking = {
         entry.name: count
         for entry in entries
-        if (count := sum(each.outcome == "cannot be tested here" for each in entry.findings))
+        if (count := sum(finding.outcome == "cannot be tested here" for finding in entry.findings))
     }
     if not arguments.in_vm and lacking:
         quick = " --quick" if arguments.quick else ""

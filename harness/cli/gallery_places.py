@@ -234,6 +234,4 @@ def _open_set(arguments: argparse.Namespace, piece: Piece, own: GalleryPlace, pl
     """The set of one file: gone on with only where the newest set is of this plan and place."""
     newest = ResultSet.latest(arguments.output, piece.plan.name) if arguments.resume else None
     resume = newest is not None and newest.same_plan(piece.plan) and own.own(newest, piece)
-    overrides = dict(overrides_of(arguments.set))
-    experiment = piece.experiment.data
-    return open_set(place, piece.plan, experiment, arguments.output, resume=resume, overrides=overrides)
+    return open_set(place, piece.plan, piece.experiment.data, arguments, resume=resume)

@@ -54,11 +54,11 @@ def _show(arguments: argparse.Namespace) -> int:
         more = f" and {alike - 1} more like it" if alike > 1 else ""
         print(f"  {mark} {row['what']}: {_state(row)}{more}")
     print("\nwhat only a boot can change (never edited for you):")
-    for each in boot:
-        state = f"{each['parameter']}={each['found']}" if each["there"] else f"add {each['line']}"
-        print(f"  {'ok ' if each['there'] else '-> '} {state}\n        {each['why']}")
-    missing = [each["package"] for each in packages if not each["there"]]
-    here = [each["program"] for each in packages if each["there"]]
+    for row in boot:
+        state = f"{row['parameter']}={row['found']}" if row["there"] else f"add {row['line']}"
+        print(f"  {'ok ' if row['there'] else '-> '} {state}\n        {row['why']}")
+    missing = [row["package"] for row in packages if not row["there"]]
+    here = [row["program"] for row in packages if row["there"]]
     print(f"\noptional programs: {', '.join(here) or 'none'} here")
     if missing:
         print(f"  -> missing: sudo apt install {' '.join(missing)}, or pollbench host prepare --packages")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from harness.cli.carry_out import carry_out, open_set, report
-from harness.cli.plan import overrides_of, plan_of, print_plan
+from harness.cli.plan import plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.say import say
 from harness.cli.user import need_root
@@ -25,10 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     # The handlers stay until the table is out: a second Ctrl-C must not take it away.
     with stop_on_signals() as stopper:
         with this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place:
-            overrides = dict(overrides_of(arguments.set))
-            results = open_set(
-                place, plan, experiment.data, arguments.output, resume=arguments.resume, overrides=overrides
-            )
+            results = open_set(place, plan, experiment.data, arguments)
             interrupted = carry_out(place, plan, results, Progress())
         return report(plan, results, interrupted, as_json=arguments.json)
 

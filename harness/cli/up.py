@@ -37,16 +37,18 @@ def up(arguments: argparse.Namespace) -> int:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise InputError("hold a testbed open", got=f'"{name}" cannot be its name', todo="give a --name")
     begun = time.monotonic()
-    told = _start_holder(arguments, name)
-    if "error" in told:
-        say(f"pollbench: {told['error']}")
-        return int(told["code"])
-    print(f"{name}: {told['nodes']} nodes, {told['links']} links, up after {time.monotonic() - begun:.2f} s")
-    print(f"enter a node: sudo pollbench enter {told['first']}    take it down: sudo pollbench down {name}")
-    if "reach" not in told:
+    answer = _start_holder(arguments, name)
+    if "error" in answer:
+        say(f"pollbench: {answer['error']}")
+        return int(answer["code"])
+    print(
+        f"{name}: {answer['nodes']} nodes, {answer['links']} links, up after {time.monotonic() - begun:.2f} s"
+    )
+    print(f"enter a node: sudo pollbench enter {answer['first']}    take it down: sudo pollbench down {name}")
+    if "reach" not in answer:
         return EXIT_OK
-    print("\n" + told["reach"])
-    return EXIT_OK if told["complete"] else EXIT_NOT_VALID
+    print("\n" + answer["reach"])
+    return EXIT_OK if answer["complete"] else EXIT_NOT_VALID
 
 
 def _name_of(file: str) -> str:
@@ -58,7 +60,7 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     """Start the process that holds the testbed, and wait for what it says once it is built."""
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "harness", "up", arguments.file, "--name", name, "--hold", str(writer)]
-    command += [f"--set={each}" for each in arguments.set]
+    command += [f"--set={override}" for override in arguments.set]
     command += [f"--case={arguments.case}"] if arguments.case else []
     command += ["--napi"] if arguments.napi else []
     command += ["--pingall"] if arguments.pingall else []
@@ -84,8 +86,8 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
         raise PollbenchError(
             "hold a testbed open", got="its process ended at once", todo="see: pollbench doctor"
         )
-    told: dict[str, Any] = json.loads(line)
-    return told
+    answer: dict[str, Any] = json.loads(line)
+    return answer
 
 
 def _hold(arguments: argparse.Namespace) -> int:
@@ -114,11 +116,11 @@ def _hold(arguments: argparse.Namespace) -> int:
 def _report(testbed: Testbed, pingall: bool) -> dict[str, Any]:
     topology = testbed.layout.topology
     first = next(iter(topology.hosts()), next(iter(topology.nodes)))
-    told: dict[str, Any] = {"nodes": len(topology.nodes), "links": len(topology.links), "first": first}
+    answer: dict[str, Any] = {"nodes": len(topology.nodes), "links": len(topology.links), "first": first}
     if pingall:
         reach = ping_all(testbed)
-        told |= {"reach": _reach_words(reach), "complete": not reach.unreached}
-    return told
+        answer |= {"reach": _reach_words(reach), "complete": not reach.unreached}
+    return answer
 
 
 def _reach_words(reach: Reach) -> str:

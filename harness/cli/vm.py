@@ -8,7 +8,7 @@ from functools import partial
 
 from harness.cli import vm_image
 from harness.cli.carry_out import carry_out, open_set, report
-from harness.cli.plan import in_words, overrides_of, plan_of, print_plan
+from harness.cli.plan import in_words, plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
 from harness.cli.say import say
@@ -50,13 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
         return print_plan(experiment, plan, as_json=arguments.json, in_guests=takes)
     emulator, accelerator = machine_of(arguments, home)
     leave = arguments.accel == "auto"
-    overrides = dict(overrides_of(arguments.set))
     with stop_on_signals() as stopper:
         guests = Guests(home, emulator, accelerator, stopper, arguments.redo, arguments.keep, leave)
         guests.verify(plan)
-        results = open_set(
-            guests, plan, experiment.data, arguments.output, resume=arguments.resume, overrides=overrides
-        )
+        results = open_set(guests, plan, experiment.data, arguments)
         interrupted = carry_out(guests, plan, results, progress_of(guests, [(plan, results)]))
         say_retried(guests)
         return report(plan, results, interrupted, as_json=arguments.json)

@@ -46,7 +46,7 @@ class Attempt:
     _merged: dict[str, int] = field(default_factory=dict)
     _ended_s: dict[str, float] = field(default_factory=dict)
 
-    def told(self, host: str, task: str, result: Mapping[str, Any]) -> None:
+    def take(self, host: str, task: str, result: Mapping[str, Any]) -> None:
         """A task of the play has ended on a host; what was fetched is merged as it comes."""
         if task == "Follow":
             self._followed(host, result)
@@ -97,9 +97,9 @@ class Attempt:
 
 def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
     """Why a run ended before its share was done: what it says itself, else what could be seen."""
-    told = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
+    messages = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
     reason, state = str(result.get("reason") or ""), str(result.get("state"))
     # As a shell says it of a program that a signal ended.
     if not reason and state.isdigit() and int(state) - 128 in set(signal.Signals):
         reason = f"it was killed ({signal.Signals(int(state) - 128).name})"
-    return reason or (told[-1] if told else f"exit code {state}")
+    return reason or (messages[-1] if messages else f"exit code {state}")

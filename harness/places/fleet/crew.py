@@ -17,7 +17,7 @@ from harness.places.fleet.merge import merge, settle
 from harness.places.fleet.outcome import Outcomes
 from harness.places.fleet.pair import Pair
 from harness.places.fleet.share import Share
-from harness.places.fleet.split import Allotment, share_plan
+from harness.places.fleet.split import Allotment
 from harness.plan import Plan
 from harness.store import ResultSet
 
@@ -119,7 +119,7 @@ class Crew:
             "fleet_interval_s": self.interval_s,
             **self._fetching(results),
         }
-        outcomes = Outcomes(attempt.told)
+        outcomes = Outcomes(attempt.take)
         try:
             self._play(
                 "fleet_run",
@@ -144,7 +144,7 @@ class Crew:
             self.board.state(name, "stopping")
         if names:
             variables = self._fetching(attempt.results)
-            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.told))
+            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.take))
 
     def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
         """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
@@ -257,7 +257,7 @@ class Crew:
             sizes[name] = len(runs)
             again = tuple(run.run_id for run in runs if run.run_id in lot.again)
             environment, end = {"place": "fleet", "host": owner}, self.pair.end(name) if self.pair else None
-            Share(share_plan(plan, runs), environment, again, end).write(shares / f"{name}.json")
+            Share(plan.of_runs(runs), environment, again, end).write(shares / f"{name}.json")
         return sizes
 
     def quiet(self) -> Crew:

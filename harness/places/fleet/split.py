@@ -52,23 +52,12 @@ def fleet_plan(plan: Plan, split: Split, hosts: Sequence[str]) -> Plan:
         for run in plan.runs:
             cell = cells[run.cell.cell_id, host]
             runs.append(Run(digest([cell.cell_id, run.block]), cell, run.block, run.order))
-    return _with_runs(plan, runs, tuple(cells.values()))
-
-
-def share_plan(plan: Plan, runs: Sequence[Run]) -> Plan:
-    """The part of a plan that one host makes: the same runs by the same names, in the same order."""
-    used = {run.cell.cell_id for run in runs}
-    return _with_runs(plan, runs, tuple(cell for cell in plan.cells if cell.cell_id in used))
+    return replace(plan.of_runs(runs), cells=tuple(cells.values()))
 
 
 def _cell_of(cell: Cell, host: str) -> Cell:
     factors = {**cell.factors, HOST_FACTOR: host}
     return Cell(cell_id(cell.case, factors, cell.spec), cell.case, factors, cell.spec, cell.document)
-
-
-def _with_runs(plan: Plan, runs: Sequence[Run], cells: tuple[Cell, ...]) -> Plan:
-    identity = [plan.name, plan.seed, plan.repeat, plan.order, [run.run_id for run in runs]]
-    return replace(plan, runs=tuple(runs), cells=cells, plan_hash=digest(identity, length=64))
 
 
 def allot(

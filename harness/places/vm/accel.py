@@ -59,9 +59,9 @@ def kvm_trouble(home: Home, emulator: Qemu) -> str:
     key = f"{virt.boot_id()} {emulator.label()}"
     memory = home.path / _MEMORY
     try:
-        found = json.loads(memory.read_text())
-        if found["key"] == key:
-            return str(found["trouble"])
+        remembered = json.loads(memory.read_text())
+        if remembered["key"] == key:
+            return str(remembered["trouble"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
     trouble = _try_kvm(home, emulator)
@@ -71,9 +71,9 @@ def kvm_trouble(home: Home, emulator: Qemu) -> str:
 
 def without_kvm(home: Home, emulator: Qemu, trouble: str) -> Choice:
     """What to use since a guest under KVM did not come up, although the probe passed; remembered as the probe is."""
-    found = f"KVM is present but unusable ({trouble})"
-    _remember(home, emulator, found)
-    return _emulated(found)
+    unusable = f"KVM is present but unusable ({trouble})"
+    _remember(home, emulator, unusable)
+    return _emulated(unusable)
 
 
 def _emulated(reason: str) -> Choice:

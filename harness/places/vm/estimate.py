@@ -17,15 +17,15 @@ _VETH_S, _NIC_S = 0.6, 5.0
 def expected_s(runs: Iterable[Run], accelerator: str) -> dict[str, float]:
     """What each run takes, by its id; the first of a boot bears the boot."""
     boots: set[tuple[int, str]] = set()
-    found: dict[str, float] = {}
+    expected: dict[str, float] = {}
     for run in runs:
         spec, boot = run.cell.spec, (run.block, run.cell.spec.machine.model_dump_json())
-        if run.run_id not in found:
+        if run.run_id not in expected:
             around_s = _NIC_S if spec.topology.needs_guest() else _VETH_S
-            found[run.run_id] = around_s + _TRAFFIC[accelerator] * spec.workload.takes_ns() / 1e9
-            found[run.run_id] += 0.0 if boot in boots else _BOOT_S[accelerator]
+            expected[run.run_id] = around_s + _TRAFFIC[accelerator] * spec.workload.takes_ns() / 1e9
+            expected[run.run_id] += 0.0 if boot in boots else _BOOT_S[accelerator]
             boots.add(boot)
-    return found
+    return expected
 
 
 def takes_s(plan: Plan, repeat: int | None = None, accelerator: str = "tcg-virtual") -> float:

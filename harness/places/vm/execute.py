@@ -17,7 +17,7 @@ from harness.places.vm.boots import account_of, boots_of, pairs_of, record_boots
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image, image_by_hash, open_image
-from harness.places.vm.machine_check import NotAsDeclared, deviations, told
+from harness.places.vm.machine_check import NotAsDeclared, deviations, guest_account
 from harness.plan import Plan, Run
 from harness.run.measure import Measured
 from harness.run.runner import make_run
@@ -189,7 +189,7 @@ class Guests:
             self._came_up |= event.get("ev") == "up"
             if event.get("ev") == "ready":
                 environment.update(_environment(event, self.accelerator, self.emulator))
-                guest = told(event.get("machine"))
+                guest = guest_account(event.get("machine"))
                 account.update(found=guest.model_dump())
                 if lacking := deviations(machine, guest):
                     raise NotAsDeclared(lacking)

@@ -38,14 +38,14 @@ def main(job_disk: str, out_disk: str) -> None:
     # Nobody else is here whom thousands of sockets could harm.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     oom.is_out_of_memory()
-    found = nics.load(job["nics"])
+    pairs = nics.load(job["nics"])
     _warm_up()
     spec = plan.cells[0].spec
     cpus = {
         cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()
     }
     host = set_guest(spec.machine.profile, cpus)
-    machine = machine_facts(found) | {"host": host}
+    machine = machine_facts(pairs) | {"host": host}
     tell("ready", environment=facts.environment(), machine=machine, uptime_s=facts.uptime_s())
     out = Out(out_disk, job["output_bytes"])
     try:
@@ -91,9 +91,9 @@ def make(run: Run, stopper: Stopper) -> Answer:
     return answer
 
 
-def tell(event: str, **what: Any) -> None:
+def tell(event: str, **fields: Any) -> None:
     """One line to the host."""
-    os.write(_EVENTS_FD, json.dumps({"ev": event, **what}).encode() + b"\n")
+    os.write(_EVENTS_FD, json.dumps({"ev": event, **fields}).encode() + b"\n")
 
 
 def job_image(document: dict[str, Any]) -> bytes:

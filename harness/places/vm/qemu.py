@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import nics
 from harness.places.vm.emulator import Qemu
+from harness.places.vm.image import Image
 from harness.spec.machine import Machine
 
 ACCELERATORS = ("kvm", "tcg-virtual", "tcg-smoke")
@@ -45,6 +47,16 @@ class GuestFiles:
     console: Path
     events: Path
     diskless: bool = field(default=False, kw_only=True)
+
+    @classmethod
+    def of(cls, image: Image, directory: Path, job: bytes, room: int) -> GuestFiles:
+        """The files of a guest of this image: in `directory` its job, and `room` bytes for its answers."""
+        own = [directory / name for name in ("job", "out", "console", "events")]
+        for path in own:
+            path.touch()
+        own[0].write_bytes(job)
+        os.truncate(own[1], room)
+        return cls(image.vmlinux, image.initramfs, image.root, image.modules, image.payload, *own)
 
 
 def command(

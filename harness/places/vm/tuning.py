@@ -31,9 +31,9 @@ def set_guest(profile: str, cpus: Iterable[int]) -> list[dict[str, Any]]:
     if profile == "none":
         return []
     settings = json.loads((Path(__file__).parent / Path(DEFINITION).name).read_bytes())
-    wanted = {each["name"]: str(each[profile]) for each in settings}
+    profile_values = {setting["name"]: str(setting[profile]) for setting in settings}
     rows: dict[str, dict[str, Any]] = {}
-    for row in host_settings.prepare(host_settings.Host("/", cpus), settings, wanted, _STATE):
+    for row in host_settings.prepare(host_settings.Host("/", cpus), settings, profile_values, _STATE):
         known = rows.get(row["name"])
         if known is None or _RANK.index(row["state"]) > _RANK.index(known["state"]):
             rows[row["name"]] = {key: row[key] for key in ("name", "state", "wanted", "found", "reason")}
