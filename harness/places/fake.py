@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import InputError, Interrupted
-from harness.places.place import Backlog, Watcher
+from harness.places.place import Backlog, Manifest, Watcher
 from harness.plan import Plan, Run
 from harness.store import ResultSet
 
@@ -25,7 +25,7 @@ class FakePlace:
     elsewhere: bool = False
     made: list[str] = field(default_factory=list)
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """That it is no real place."""
         return {"place": "fake"}
 

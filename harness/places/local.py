@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import Interrupted, LostError, PollbenchError
 from harness.kernel import facts, journal
-from harness.places.place import Backlog, Watcher
+from harness.places.place import Backlog, Manifest, Watcher
 from harness.plan import Plan
 from harness.run.measure import measure
 from harness.run.runner import Take, make_run
@@ -33,7 +33,7 @@ class Local:
     environment: Mapping[str, Any] = field(default_factory=facts.environment)
     take: Take = measure
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The facts of this host."""
         return facts.manifest()
 

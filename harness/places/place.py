@@ -12,6 +12,8 @@ from harness.plan import Plan, Run
 from harness.stats import stopping_rule
 from harness.store import ResultSet
 
+Manifest = dict[str, Any]
+"""What a result set records beside its plan, as JSON data: facts of the place under keys of the place's own."""
 WatcherT = TypeVar("WatcherT", contravariant=True)
 
 
@@ -28,7 +30,7 @@ class Watcher(Protocol):
 class Place(Protocol[WatcherT]):
     """This host (local.py), guests (vm/execute.py) or the hosts of a fleet (fleet/execute.py)."""
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """What a set that is made here records of the place."""
 
     def accept(self, results: ResultSet) -> None:

@@ -34,10 +34,18 @@ class HostFacts(TypedDict):
     free_bytes: int
 
 
+class HostAdvice(TypedDict):
+    """One check of what makes figures worse, and whether it is good there."""
+
+    check: str
+    state: str
+    good: bool
+
+
 class HostDoctor(TypedDict):
     """What `pollbench doctor --json` says there: advice, and reasons by cell that the host would skip."""
 
-    advice: list[dict[str, Any]]
+    advice: list[HostAdvice]
     skips: dict[str, list[str]]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from harness.errors import InputError, Interrupted, MissingError, PollbenchError
 from harness.host import role_variables, wish_of
@@ -15,6 +14,7 @@ from harness.places.fleet.crew import Crew, HostFacts
 from harness.places.fleet.inventory import Hosts
 from harness.places.fleet.pair import Pair
 from harness.places.fleet.split import Allotment, Split, allot, hosts_of
+from harness.places.place import Manifest
 from harness.plan import Plan
 from harness.signals import Stopper
 from harness.store import ResultSet, atomic
@@ -71,7 +71,7 @@ class Fleet:
     forks: int = 50
     interval_s: float = 1.0
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The inventory, its hosts and the split; the facts of hosts are in the set's state and beside their runs."""
         fleet = {"split": self.split, "inventory": self.inventories, "hosts": list(self.hosts)}
         return {"software": {"pollbench": wheel.version()}, "fleet": fleet}

@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from harness.places.vm.boot import Boot, GuestFailure
+from harness.places.vm.machine_check import GuestAccount
 from harness.plan import Run
 from harness.spec.machine import Machine
 from harness.spec.topology import Topology
@@ -40,10 +41,33 @@ def pairs_of(topologies: list[Topology]) -> dict[str, int]:
     return dict(most)
 
 
-def account_of(boot: Boot, failure: GuestFailure | None, keep: bool) -> dict[str, Any]:
+class BootAccount(TypedDict):
+    """What vm.json says of one boot.
+
+    hashes: SHA-256 of the image's parts; guest_uptime_s: the guest's uptime at each of its events; runs: how many it
+    was to make; console_tail: the end of its console, where it failed; found: the machine as the guest saw it.
+    """
+
+    kernel: str
+    release: str
+    hashes: dict[str, str]
+    accelerator: str
+    qemu: dict[str, str]
+    machine: dict[str, Any]
+    command: list[str]
+    guest_uptime_s: dict[str, Any]
+    runs: int
+    failure: str | None
+    console_tail: str
+    found: NotRequired[dict[str, Any]]
+
+
+def account_of(
+    boot: Boot, guest: GuestAccount | None, failure: GuestFailure | None, keep: bool
+) -> BootAccount:
     """One boot, for the set's vm.json. keep: with its console, also where all went well."""
     times = {str(event.get("ev")): event.get("uptime_s") for event in boot.events if "uptime_s" in event}
-    return {
+    account: BootAccount = {
         "kernel": boot.image.kernel,
         "release": boot.image.release,
         "hashes": boot.image.hashes,
@@ -56,6 +80,9 @@ def account_of(boot: Boot, failure: GuestFailure | None, keep: bool) -> dict[str
         "failure": str(failure) if failure else None,
         "console_tail": boot.console[-8000:] if failure or keep else "",
     }
+    if guest is not None:
+        account["found"] = guest.model_dump()
+    return account
 
 
 def guests_of(boots: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import facts
-from harness.places.place import Backlog, Watcher
+from harness.places.place import Backlog, Manifest, Watcher
 from harness.places.vm import accel, recipe, wire
 from harness.places.vm.boot import Boot, Event, GuestFailure
-from harness.places.vm.boots import account_of, boots_of, pairs_of, record_boots
+from harness.places.vm.boots import BootAccount, account_of, boots_of, pairs_of, record_boots
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image, image_by_hash, open_image
-from harness.places.vm.machine_check import NotAsDeclared, deviations, guest_account
+from harness.places.vm.machine_check import GuestAccount, NotAsDeclared, deviations, guest_account
 from harness.plan import Plan, Run
 from harness.run.measure import Measured
 from harness.run.runner import make_run
@@ -27,7 +27,7 @@ from harness.spec.machine import Machine
 from harness.spec.topology import Topology
 from harness.store import ResultSet
 
-NOWHERE: Mapping[str, Any] = {}
+NOWHERE: Mapping[str, str | None] = {}
 """The environment of a run that no guest made."""
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
@@ -58,11 +58,11 @@ class Guests:
     keep: bool = False
     may_leave_kvm: bool = False
     retried: list[str] = field(default_factory=list)
-    boots: list[dict[str, Any]] = field(default_factory=list)
+    boots: list[BootAccount] = field(default_factory=list)
     _images: dict[str, Image] = field(default_factory=dict)
     _came_up: bool = False
 
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """The facts of this host, and under `vm` the QEMU, the accelerator and the recipe of the image."""
         account = {"accelerator": self.accelerator, "qemu": self.emulator.account()}
         return facts.manifest() | {"vm": account | {"recipe": recipe.recipe_hash()}}
@@ -182,16 +182,15 @@ class Guests:
         )
         task.current = None
         task.watcher.booting(image.kernel, task.done, task.total)
-        environment: dict[str, Any] = {}
-        account: dict[str, Any] = {}
+        environment: dict[str, str | None] = {}
+        accounts: list[GuestAccount] = []
 
         def tell(event: Event) -> None:
             self._came_up |= event.get("ev") == "up"
             if event.get("ev") == "ready":
                 environment.update(_environment(event, self.accelerator, self.emulator))
-                guest = guest_account(event.get("machine"))
-                account.update(found=guest.model_dump())
-                if lacking := deviations(machine, guest):
+                accounts.append(guest_account(event.get("machine")))
+                if lacking := deviations(machine, accounts[-1]):
                     raise NotAsDeclared(lacking)
             if event.get("ev") == "begin":
                 task.begin(str(event.get("run_id")), left)
@@ -210,7 +209,8 @@ class Guests:
         except GuestFailure as error:
             failure = error
         finally:
-            self.boots.append(account_of(boot, failure, self.keep) | account)
+            guest = accounts[-1] if accounts else None
+            self.boots.append(account_of(boot, guest, failure, self.keep))
         return failure
 
 
@@ -231,11 +231,11 @@ class _Task:
         if self.current is not None:
             self.watcher.starting(self.current, self.done, self.total)
 
-    def fail(self, run: Run, error: PollbenchError, environment: Mapping[str, Any] = NOWHERE) -> None:
+    def fail(self, run: Run, error: PollbenchError, environment: Mapping[str, str | None] = NOWHERE) -> None:
         """Record why a run has no result."""
         self.save(run, wire.Answer(run.run_id, 0.0, error=error), environment)
 
-    def save(self, run: Run, answer: wire.Answer, environment: Mapping[str, Any]) -> None:
+    def save(self, run: Run, answer: wire.Answer, environment: Mapping[str, str | None]) -> None:
         """Judge an answer by the same code as a run on the host, and put it on the disk."""
 
         def take(_spec: CellSpec, _stopper: Stopper, files: dict[str, bytes]) -> Measured:
@@ -254,7 +254,7 @@ class _Task:
         self.watcher.finished(run, record)
 
 
-def _environment(event: Event, accelerator: str, emulator: Qemu) -> dict[str, Any]:
+def _environment(event: Event, accelerator: str, emulator: Qemu) -> dict[str, str | None]:
     """The guest's own account of itself, of text only, and what it runs on."""
     account = event.get("environment")
     clean = {

@@ -113,14 +113,14 @@ def _changed(before: Record, after: Record) -> str:
     return "; ".join(f"{key} was {was.get(key)}, is {now.get(key)}" for key in differing)
 
 
-def _settings(run: Record) -> dict[str, Any]:
+def _settings(run: Record) -> dict[str, str]:
     """Settings by node, workload and contention of a run; a NAPI's or an interrupt's number is no setting."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, str] = {}
     for row in run.get("knobs") or ():
         name = str(row.get("setting")).rpartition(" ")[2]
-        settings[f"{row.get('knob')} {name} on {row.get('node')}"] = row.get("requested")
+        settings[f"{row.get('knob')} {name} on {row.get('node')}"] = str(row.get("requested"))
     for section in ("workload", "contention"):
-        settings |= {f"{section} {key}": value for key, value in (run.get(section) or {}).items()}
+        settings |= {f"{section} {key}": str(value) for key, value in (run.get(section) or {}).items()}
     return settings
 
 
