@@ -15,7 +15,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopper:
-    """A stop request: `fd` becomes readable when there is one, `check` raises Interrupted.
+    """Holds a stop request: `fd` becomes readable when there is one, `check` raises Interrupted.
 
     An exception thrown by a signal handler could land in the middle of a tear-down and leave a namespace behind;
     so the handler only notes the request, and the long waits watch `fd`.

@@ -46,7 +46,7 @@ def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
 
 @dataclass(frozen=True)
 class HostRow:
-    """A line of the table. worse: what makes figures worse there; lacks: why the host, or a cell, cannot be measured."""
+    """A line of the table. worse: what makes figures worse there; lacks: why the host, or a cell, cannot measure."""
 
     host: str
     ready: bool

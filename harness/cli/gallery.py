@@ -78,7 +78,7 @@ def _piece(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Pi
 
 
 def _untestable(piece: Piece, place: GalleryPlace) -> tuple[Finding, ...]:
-    """The findings of a file of which no claim can be tested there, known before anything runs; else nothing."""
+    """The findings of a file if none of its claims can be tested there; empty if one can."""
     untestable = place.untestable(piece)
     return untestable if all(finding.outcome == "cannot be tested here" for finding in untestable) else ()
 

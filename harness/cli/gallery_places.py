@@ -47,7 +47,7 @@ class GalleryPlace(Protocol):
         """InputError where it asks for CPUs that are not there."""
 
     def untestable(self, piece: Piece) -> tuple[Finding, ...]:
-        """The findings of its claims before anything ran: those that cannot be tested there, and why."""
+        """Its claims' findings before any run: those that cannot be tested there, and why."""
 
     def own(self, results: ResultSet, piece: Piece) -> bool:
         """Was this set made in such a place, by the very plan of this file?"""
@@ -144,7 +144,7 @@ class GalleryGuests:
         return accelerator is not None and accelerator == chosen and same and _same_but_seeds(piece, results)
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
-        """All at once, so that they share boots, with other random numbers than any earlier set of theirs."""
+        """All files together, so that they share boots; with other random numbers than in any earlier set."""
         from harness.cli.vm import progress_of, say_retried
         from harness.places.vm.execute import Guests
 
@@ -169,7 +169,7 @@ class GalleryGuests:
         return interrupted
 
     def _seeded(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """In model time the same seed would give the same figures again, and a rerun would agree with itself."""
+        """The pieces with new seeds: in model time a rerun with the same seed gives the same figures again."""
         output = Path(self._arguments.output)
         earlier = [sets_of(output, piece, self) for piece in pieces]
         if self._arguments.resume:

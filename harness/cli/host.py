@@ -66,7 +66,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _gathered(rows: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], int]]:
-    """Targets that are alike (every CPU, every kernel thread) as one: the first, and how many there are."""
+    """Groups targets that are alike (every CPU, every kernel thread): the first of each group, and the group's size."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["name"], row["state"], row["found"], row["wanted"]), []).append(row)

@@ -42,12 +42,12 @@ class Progress:
         self._show(f"{number}/{total}", f"booting a guest with kernel {kernel}")
 
     def starting(self, run: Run, number: int, total: int) -> None:
-        """Say what runs now, and how long all of it will take."""
+        """Show which run is going on, and how long all of them will still take."""
         self._number, self._total = number, total
         self._show(f"{number + 1}/{total}", f"{self._cell_of(run)}  repetition {run.block}")
 
     def finished(self, run: Run, record: dict[str, Any]) -> None:
-        """Say what came of it."""
+        """Say the verdict, p50 and the first reason; on a terminal only of a run that is not valid."""
         self._number += 1
         self._done += self._expected_s.get(run.run_id, 1.0)
         p50 = record["metrics"].get("rtt_p50_us")

@@ -12,7 +12,7 @@ _PIPE_WIDTH = 100
 
 
 def width_and_color() -> tuple[int, bool]:
-    """Columns to fill, and whether to colour: a terminal's, or a fixed width without colour in a pipe."""
+    """How many columns to fill, and whether in colour: as the terminal has it; in a pipe 100 columns without colour."""
     if not is_live(sys.stdout):
         return _PIPE_WIDTH, False
     return shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, "NO_COLOR" not in os.environ

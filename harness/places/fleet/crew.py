@@ -144,7 +144,7 @@ class Crew:
             settle(results)
 
     def _stop(self, attempt: Attempt, failed: Mapping[str, str]) -> None:
-        """What hosts have finished is worth having, and nothing of ours goes on there."""
+        """Stop the hosts that are still at work, and fetch what they finished."""
         alone = attempt.left_alone(failed)
         names = attempt.going(failed)
         for name in names:

@@ -1,4 +1,4 @@
-"""What a play said of each host: its results by action, and in one line why it failed."""
+"""What a play reported of each host: the results of its tasks, and in one line why it failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two hosts that make every run together: who they are, what each is told, and who keeps the records."""
+"""Two hosts that make every run together: which they are, what each has to know, and which keeps the records."""
 
 from __future__ import annotations
 

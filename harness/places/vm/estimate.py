@@ -15,7 +15,7 @@ _VETH_S, _NIC_S = 0.6, 5.0
 
 
 def expected_s(runs: Iterable[Run], accelerator: str) -> dict[str, float]:
-    """What each run takes, by its id; the first of a boot bears the boot."""
+    """Seconds that each run takes, by its id; the first run of a boot includes the boot."""
     boots: set[tuple[int, str]] = set()
     expected: dict[str, float] = {}
     for run in runs:
@@ -29,6 +29,6 @@ def expected_s(runs: Iterable[Run], accelerator: str) -> dict[str, float]:
 
 
 def takes_s(plan: Plan, repeat: int | None = None, accelerator: str = "tcg-virtual") -> float:
-    """A plan's first `repeat` repetitions, default all."""
+    """Seconds that a plan's first `repeat` repetitions take, default all of them."""
     runs = (run for run in plan.runs if repeat is None or run.block <= repeat)
     return sum(expected_s(runs, accelerator).values())

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
-from typing import Any, Protocol
+from typing import Protocol
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import facts
@@ -86,7 +86,7 @@ class Guests:
         self.execute_all([(plan, results)], watcher)
 
     def execute_all(self, parts: Sequence[tuple[Plan, ResultSet]], watcher: GuestWatcher) -> None:
-        """The same for several plans, which share boots: a repetition's runs of all that need the same machine."""
+        """The same for several plans, which share boots: runs of one repetition that need the same machine."""
         backlogs = [Backlog(plan, results, self.redo) for plan, results in parts]
         total = len(set[str]().union(*(backlog.ids for backlog in backlogs)))
         task = _Task(backlogs, watcher, self.stopper, total)
@@ -120,7 +120,7 @@ class Guests:
         return self._images[kernel]
 
     def _make(self, task: _Task, machine: Machine, runs: list[Run]) -> None:
-        """Boot until every run has an answer, or was going on twice when its guest came to grief."""
+        """Boot until every run has an answer, or was going on in two guests that failed."""
         left, failures = list(runs), Counter[str]()
         while left:
             for run in list(left):
@@ -140,12 +140,12 @@ class Guests:
                 continue
             if current is None:
                 raise trouble
-            # It is the run that does it: no result, a failure with its reason; the others go on.
+            # This run makes guests fail: it is recorded as failed, and the others go on.
             task.fail(current, trouble)
             left.remove(current)
 
     def _without_kvm(self, task: _Task, trouble: GuestFailure) -> bool:
-        """The second half of the probe: KVM ran a boot sector, and not a guest. Remembered; True: go on without it."""
+        """KVM passed the probe but brings up no guest: remember that. Returns whether to go on without KVM."""
         if self.accelerator != "kvm" or self._came_up:
             return False
         chosen = accel.without_kvm(self.home, self.emulator, trouble.line())
@@ -202,7 +202,7 @@ class Guests:
                 task.save(run, answer, environment)
                 left.remove(run)
         except NotAsDeclared as error:
-            # Another boot would be no better: better no figure than one of another machine.
+            # Another boot would be the same. No figure is better than one of another machine.
             for run in list(left):
                 task.fail(run, error, environment)
                 left.remove(run)

@@ -35,7 +35,7 @@ def main(job_disk: str, out_disk: str) -> None:
     """Read the job, make its runs, write each to the output disk and tell where. Raises when the disk is full."""
     job = json.loads(read_job(job_disk))
     plan = Plan.from_json(job["plan"], job_disk)
-    # Nobody else is here whom thousands of sockets could harm.
+    # A guest runs nothing else that could need the open files.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     oom.is_out_of_memory()
     pairs = nics.load(job["nics"])
@@ -71,14 +71,14 @@ def _warm_up() -> None:
 def pause_s(run: Run) -> float:
     """How long to wait before a run in model time: drawn anew for each repetition, the same when a plan is run again.
 
-    There a ping-pong falls into a cycle that depends on where the kernel's ticks stand when it begins. What follows
-    from that is chance, and not to be the same chance in every repetition.
+    In model time a ping-pong falls into a cycle that depends on where the kernel's ticks stand when it begins. That is
+    chance, and it must differ from repetition to repetition.
     """
     return random.Random(f"{run.cell.spec.machine.seed}/{run.run_id}").uniform(0, _LONGEST_PAUSE_S)
 
 
 def make(run: Run, stopper: Stopper) -> Answer:
-    """Measure one run; what goes wrong is part of the answer."""
+    """Measure one run; an error becomes part of the answer."""
     begun = time.monotonic()
     answer = Answer(run.run_id, 0.0)
     try:
@@ -92,7 +92,7 @@ def make(run: Run, stopper: Stopper) -> Answer:
 
 
 def tell(event: str, **fields: Any) -> None:
-    """One line to the host."""
+    """Send one event to the host, as a line of JSON."""
     os.write(_EVENTS_FD, json.dumps({"ev": event, **fields}).encode() + b"\n")
 
 

@@ -1,4 +1,4 @@
-"""Is a guest the machine that its experiment declares? What it tells of itself, held against what was asked."""
+"""Is a guest the machine that its experiment declares? Compares what the guest reports with what was declared."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class NotAsDeclared(PollbenchError):  # noqa: N818  # as the others are named
 
 
 def guest_account(event: Any) -> GuestAccount:
-    """What a guest told of its machine, checked. Raises GuestFailure for anything else."""
+    """A guest's report of its machine, validated. Raises GuestFailure when it has another form."""
     try:
         return GuestAccount.model_validate(event)
     except ValidationError as error:

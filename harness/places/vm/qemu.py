@@ -113,14 +113,17 @@ def _processors(machine: Machine) -> list[str]:
     argv += ["-m", str(memory)]
     if machine.numa_nodes == 1:
         return argv
-    each, share = cpus // machine.numa_nodes, memory // machine.numa_nodes
+    cpus_of_node, share = cpus // machine.numa_nodes, memory // machine.numa_nodes
     argv[-1] = str(share * machine.numa_nodes)
     for node in range(machine.numa_nodes):
         argv += ["-object", f"memory-backend-ram,id=mem{node},size={share}M"]
-        argv += ["-numa", f"node,nodeid={node},cpus={node * each}-{(node + 1) * each - 1},memdev=mem{node}"]
-    for one in range(machine.numa_nodes):
-        for other in range(one + 1, machine.numa_nodes):
-            argv += ["-numa", f"dist,src={one},dst={other},val={machine.numa_distance}"]
+        argv += [
+            "-numa",
+            f"node,nodeid={node},cpus={node * cpus_of_node}-{(node + 1) * cpus_of_node - 1},memdev=mem{node}",
+        ]
+    for first in range(machine.numa_nodes):
+        for second in range(first + 1, machine.numa_nodes):
+            argv += ["-numa", f"dist,src={first},dst={second},val={machine.numa_distance}"]
     return argv
 
 

@@ -107,7 +107,7 @@ def _cell(
 
 
 def _changed(before: Record, after: Record) -> str:
-    """What two runs of a cell were told differently, in words; empty when nothing."""
+    """What differs between the settings of two runs of a cell, in words; empty when nothing does."""
     was, now = _settings(before), _settings(after)
     differing = [key for key in dict.fromkeys([*was, *now]) if was.get(key) != now.get(key)]
     return "; ".join(f"{key} was {was.get(key)}, is {now.get(key)}" for key in differing)
