@@ -64,26 +64,26 @@ class Home:
         except OSError:
             return False
 
-    def verified(self, sha256: str, name: str) -> Path:
+    def verified(self, sha256: str, what: str) -> Path:
         """The artefact, after reading it whole. Raises PollbenchError when it is gone or is not what its name says."""
         path = self.artefact(sha256)
         todo = "build it again: pollbench vm build"
         try:
-            actual = sha256_of(path)
+            found = sha256_of(path)
         except OSError as error:
-            raise PollbenchError(f"read the {name}", str(path), error.strerror or str(error), todo) from None
-        if actual != sha256:
+            raise PollbenchError(f"read the {what}", str(path), error.strerror or str(error), todo) from None
+        if found != sha256:
             raise PollbenchError(
-                f"verify the {name}", str(path), f"its SHA-256 is {actual[:16]}..., it was damaged", todo
+                f"verify the {what}", str(path), f"its SHA-256 is {found[:16]}..., it was damaged", todo
             )
         return path
 
-    def expanded(self, sha256: str, name: str, expand: Callable[[Path, Path], None]) -> Path:
+    def expanded(self, sha256: str, what: str, expand: Callable[[Path, Path], None]) -> Path:
         """What `expand` (from a file, into a directory that is not there) makes of an artefact, kept and verified.
 
         Both are read whole before every use; a damaged expansion is made again. Raises PollbenchError.
         """
-        source, target = self.verified(sha256, name), self.path / "expanded" / sha256
+        source, target = self.verified(sha256, what), self.path / "expanded" / sha256
         if _is_whole(target):
             return target / "tree"
         with self.workshop() as workshop:
@@ -112,7 +112,7 @@ class Home:
     def index(self) -> dict[str, Any]:
         """What the artefacts are; empty before anything was built."""
         try:
-            index = json.loads((self.path / _INDEX).read_text())
+            found = json.loads((self.path / _INDEX).read_text())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -122,7 +122,7 @@ class Home:
                 str(error),
                 "pollbench vm clean, then build",
             ) from None
-        return index if isinstance(index, dict) else {}
+        return found if isinstance(found, dict) else {}
 
     def record(self, key: str, entry: dict[str, Any]) -> None:
         """Add or replace one entry of the index."""
@@ -159,9 +159,7 @@ class Home:
                 os.kill(int(path.name.split("-")[1]), 0)
             except (ValueError, ProcessLookupError):
                 # Never into what somebody mounted in a tree under construction.
-                if not any(
-                    os.path.ismount(below) for depth in ("*/*", "*/*/*") for below in path.glob(depth)
-                ):
+                if not any(os.path.ismount(each) for depth in ("*/*", "*/*/*") for each in path.glob(depth)):
                     shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 continue

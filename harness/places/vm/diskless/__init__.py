@@ -18,21 +18,21 @@ _LOOP = "kernel/drivers/block/loop.ko"
 
 def find_loop(modules: Path, into: Path) -> None:
     """What a kernel set's modules have for images that are files: see `loop_driver`. Into a new directory."""
-    patterns = (f"*/{_LOOP}", "*/modules.builtin")
+    wanted = (f"*/{_LOOP}", "*/modules.builtin")
     tree = into.with_name("unpacked")
-    apt.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", str(tree), str(modules), *patterns])
+    apt.run(["unsquashfs", "-q", "-n", "-no-xattrs", "-d", str(tree), str(modules), *wanted])
     into.mkdir()
-    for path in tree.glob(patterns[0]):
-        shutil.copyfile(path, into / "loop.ko")
-    for path in tree.glob(patterns[1]):
-        shutil.copyfile(path, into / "builtin")
+    for found in tree.glob(wanted[0]):
+        shutil.copyfile(found, into / "loop.ko")
+    for found in tree.glob(wanted[1]):
+        shutil.copyfile(found, into / "builtin")
 
 
-def loop_driver(tree: Path) -> bytes | None:
+def loop_driver(found: Path) -> bytes | None:
     """The loop driver in what find_loop() made: a module, nothing (it is built in), or None where there is none."""
-    if (tree / "loop.ko").exists():
-        return (tree / "loop.ko").read_bytes()
-    built_in = tree / "builtin"
+    if (found / "loop.ko").exists():
+        return (found / "loop.ko").read_bytes()
+    built_in = found / "builtin"
     return b"" if built_in.exists() and _LOOP in built_in.read_text().split() else None
 
 
