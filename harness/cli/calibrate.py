@@ -9,15 +9,27 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from harness import columns
+from harness.analysis.calibration.aa import twins
 from harness.analysis.calibration.known import entry_of
 from harness.analysis.calibration.noise import Noise, noise_of
 from harness.analysis.compare import DEFAULT_METRICS
 from harness.cli.calibrations import keep
+from harness.cli.carry_out import carry_out, open_set
+from harness.cli.plan import overrides_of, print_plan
+from harness.cli.progress import Progress
+from harness.cli.run import refuse_inventory_hosts
 from harness.cli.say import say
 from harness.cli.terminal import width_and_color
+from harness.cli.user import need_root, owner_of_results
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
+from harness.kernel import facts
+from harness.places.local import this_host
+from harness.plan import make_plan
 from harness.report import words
 from harness.report.layout import Block, Col, Para, Table, Text, to_text
+from harness.signals import stop_on_signals
+from harness.spec.load import check_cpus, load_experiment
+from harness.tables import load_source
 
 DEFAULT_REPEAT = 40
 _MOST_SIZE = 10
@@ -25,19 +37,6 @@ _MOST_SIZE = 10
 
 def calibrate(arguments: argparse.Namespace) -> int:
     """Run the same case under two names, tell how often a difference is claimed, and what could be seen."""
-    from harness.analysis.calibration.aa import twins
-    from harness.cli.carry_out import carry_out, open_set
-    from harness.cli.plan import overrides_of, print_plan
-    from harness.cli.progress import Progress
-    from harness.cli.run import refuse_inventory_hosts
-    from harness.cli.user import need_root, owner_of_results
-    from harness.kernel import facts
-    from harness.places.local import this_host
-    from harness.plan import make_plan
-    from harness.signals import stop_on_signals
-    from harness.spec.load import check_cpus, load_experiment
-    from harness.tables import load_source
-
     experiment = load_experiment(arguments.file, overrides_of(arguments.set))
     check_cpus(experiment, facts.online_cpus())
     least = experiment.adaptive.least if experiment.adaptive else experiment.repeat
