@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -46,7 +46,7 @@ class Run:
     def spec(self) -> CellSpec:
         """The cell's spec with the random numbers of this block: the same for all its cells, so that they pair."""
         spec = self.cell.spec
-        background = tuple(each.of_block(self.block, n) for n, each in enumerate(spec.background, 1))
+        background = tuple(workload.of_block(self.block, n) for n, workload in enumerate(spec.background, 1))
         return replace(spec, workload=spec.workload.of_block(self.block), background=background)
 
 
@@ -67,6 +67,17 @@ class Plan:
     document: dict[str, Any]
     plan_hash: str
     adaptive: Adaptive | None = None
+
+    def of_runs(self, runs: Sequence[Run]) -> Plan:
+        """The part of the plan that consists of these runs, and of the cells that they need."""
+        cells = {run.cell.cell_id: run.cell for run in runs}
+        identity = [self.name, self.seed, self.repeat, self.order, [run.run_id for run in runs]]
+        plan_hash = digest(identity, length=64)
+        return replace(self, runs=tuple(runs), cells=tuple(cells.values()), plan_hash=plan_hash)
+
+    def missing(self, made: Collection[str]) -> list[Run]:
+        """The runs whose ids are not among `made`, in the plan's order."""
+        return [run for run in self.runs if run.run_id not in made]
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON data; from_json() makes an equal plan of it."""

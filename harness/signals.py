@@ -15,7 +15,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopper:
-    """A stop request: `fd` becomes readable when there is one, `check` raises Interrupted.
+    """Holds a stop request: `fd` becomes readable when there is one, `check` raises Interrupted.
 
     An exception thrown by a signal handler could land in the middle of a tear-down and leave a namespace behind;
     so the handler only notes the request, and the long waits watch `fd`.
@@ -30,6 +30,11 @@ class Stopper:
         if self.received is None:
             self.received = number
             os.write(self._write_fd, b"x")
+
+    @property
+    def requested(self) -> bool:
+        """Was a stop requested?"""
+        return self.received is not None
 
     def check(self) -> None:
         """Raise Interrupted if a stop was requested."""
@@ -52,14 +57,14 @@ class Stopper:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stopper]:
-    """Inside the block the three signals make a stop request; the handlers found are put back at its end."""
+    """Inside the block the three signals make a stop request; the former handlers are put back at its end."""
     stopper = Stopper()
     # What is ignored stays so: `nohup pollbench run` is to outlive its terminal.
     heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    found = {number: signal.signal(number, stopper.note) for number in heard}
+    before = {number: signal.signal(number, stopper.note) for number in heard}
     try:
         yield stopper
     finally:
-        for number, handler in found.items():
+        for number, handler in before.items():
             signal.signal(number, handler)
         stopper.close()

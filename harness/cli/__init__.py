@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
+import gc
 import os
 import sys
+from importlib import import_module
 
 from harness.cli.parser import build_parser
 from harness.cli.say import mute_stdout, say
 from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, PollbenchError
+
+# A command's module and function, where they are not called as the command is.
+_FUNCTIONS = {
+    "schema": ("validate", "schema"),
+    "down": ("up", "down"),
+    "enter": ("up", "enter"),
+    "import": ("import_", "import_"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,41 +50,14 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_NOT_VALID
 
 
-def _run(command: str, arguments: object) -> int:
+def _run(command: str, arguments: argparse.Namespace) -> int:
     """Import only the module of the command at hand: `--help` must not wait for pandas."""
-    import gc
-    from importlib import import_module
-
     if command == "compare":
         # It reads, computes and ends; looking for garbage would be a tenth of its time.
         gc.disable()
     if getattr(arguments, "share", None):
-        command = "fleet_share"  # `run --share FILE`: a part of a plan, on a host of a fleet
-    module = {
-        "run": "run",
-        "fleet_share": "fleet_share",
-        "calibrate": "calibrate",
-        "plan": "plan",
-        "validate": "plan",
-        "schema": "plan",
-        "doctor": "doctor",
-        "clean": "clean",
-        "host": "host",
-        "fleet": "fleet",
-        "vm": "vm",
-        "reproduce": "reproduce",
-        "show": "show",
-        "compare": "compare",
-        "report": "report",
-        "gallery": "gallery",
-        "plot": "plot",
-        "import": "import_",
-        "topology": "topology",
-        "up": "up",
-        "down": "up",
-        "enter": "up",
-        "completion": "completion",
-    }[command]
-    function = {"import": "import_", "fleet_share": "share"}.get(command, command)
+        module, function = "fleet_share", "share"  # a part of a plan, on a host of a fleet
+    else:
+        module, function = _FUNCTIONS.get(command, (command, command))
     code: int = getattr(import_module(f"harness.cli.{module}"), function)(arguments)
     return code

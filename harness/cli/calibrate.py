@@ -9,15 +9,27 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from harness import columns
+from harness.analysis.calibration.aa import twins
 from harness.analysis.calibration.known import entry_of
 from harness.analysis.calibration.noise import Noise, noise_of
 from harness.analysis.compare import DEFAULT_METRICS
 from harness.cli.calibrations import keep
+from harness.cli.carry_out import carry_out, open_set
+from harness.cli.plan import overrides_of, print_plan
+from harness.cli.progress import Progress
+from harness.cli.run import refuse_inventory_hosts
 from harness.cli.say import say
-from harness.cli.terminal import paper
+from harness.cli.terminal import width_and_color
+from harness.cli.user import need_root, owner_of_results
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
+from harness.kernel import facts
+from harness.places.local import this_host
+from harness.plan import make_plan
 from harness.report import words
 from harness.report.layout import Block, Col, Para, Table, Text, to_text
+from harness.signals import stop_on_signals
+from harness.spec.load import check_cpus, load_experiment
+from harness.tables import load_source
 
 DEFAULT_REPEAT = 40
 _MOST_SIZE = 10
@@ -25,16 +37,6 @@ _MOST_SIZE = 10
 
 def calibrate(arguments: argparse.Namespace) -> int:
     """Run the same case under two names, tell how often a difference is claimed, and what could be seen."""
-    from harness.analysis.calibration.aa import twins
-    from harness.cli.owner import owner_of_results
-    from harness.cli.plan import overrides_of, print_plan
-    from harness.cli.run import carry_out, need_root, on_this_host
-    from harness.kernel import facts
-    from harness.plan import make_plan
-    from harness.signals import stop_on_signals
-    from harness.spec.load import check_cpus, load_experiment
-    from harness.tables import load_source
-
     experiment = load_experiment(arguments.file, overrides_of(arguments.set))
     check_cpus(experiment, facts.online_cpus())
     least = experiment.adaptive.least if experiment.adaptive else experiment.repeat
@@ -42,10 +44,14 @@ def calibrate(arguments: argparse.Namespace) -> int:
     plan = make_plan(doubled, repeat=arguments.repeat or DEFAULT_REPEAT, seed=arguments.seed)
     if arguments.dry_run:
         return print_plan(doubled, plan, as_json=arguments.json)
-    on_this_host(plan)
+    refuse_inventory_hosts(plan)
     need_root("calibrate")
-    with stop_on_signals() as stopper:
-        results, interrupted = carry_out(arguments, doubled, plan, stopper)
+    with (
+        stop_on_signals() as stopper,
+        this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place,
+    ):
+        results = open_set(place, plan, doubled.data, arguments)
+        interrupted = carry_out(place, plan, results, Progress())
     if interrupted is not None:
         raise interrupted
     source = load_source(results.path)
@@ -65,7 +71,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
 
 def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"label": label, "noise": [asdict(each) for each in noise]}, indent=1))
+        print(json.dumps({"label": label, "noise": [asdict(metric) for metric in noise]}, indent=1))
         return
     cols = (
         Col("metric", right=False),
@@ -73,14 +79,14 @@ def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:
         Col("claims of a difference\nwhere there is none", right=False),
         Col("smallest effect\nshown 4 times in 5"),
     )
-    table = Table(cols, tuple(_row(each) for each in noise))
+    table = Table(cols, tuple(_row(metric) for metric in noise))
     size = noise[0].size if noise else 0
     legend = (
         f"Each comparison is of {size} blocks, each block used once; [..] holds the true rate with 95 %, taking "
         "comparisons as independent. An effect this size is shown by 4 of 5 experiments of that many blocks; a "
         "smaller one needs more of them, or a quieter host."
     )
-    width, color = paper()
+    width, color = width_and_color()
     blocks: list[Block] = [
         Para(f"{label}: the same case under two names", "bold"),
         table,

@@ -1,4 +1,4 @@
-"""What pollbench keeps between commands: calibrations, in a file of the user's; any OS."""
+"""Calibrations that pollbench keeps between commands, in a file of the user; any OS."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from harness.analysis.calibration import known
 
 
-def quoted(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
-    """What a calibration on the host of these runs found, in words; nothing without one."""
+def calibration_of(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+    """Sentences on what a calibration of these runs' host found; empty where there is no calibration."""
     if not _path().exists():
         return ()
     from harness.analysis.calibration import known
@@ -39,7 +39,7 @@ def keep(entry: known.Entry, owner: tuple[int, int] | None) -> None:
 
 
 def _entries() -> list[known.Entry]:
-    """What is kept; a file that cannot be read is told of, and holds nothing."""
+    """The calibrations that are kept; a file that cannot be read is reported, and counts as empty."""
     from harness.analysis.calibration import known
 
     path = _path()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ from harness.analysis.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.gate import Condition, Finding, judge, parse_condition
 from harness.analysis.compare.pivot import turned
-from harness.cli.calibrations import quoted
-from harness.cli.terminal import paper
+from harness.cli.calibrations import calibration_of
+from harness.cli.terminal import width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.report import words
 from harness.tables import Source, load_source
@@ -29,110 +29,114 @@ def compare(arguments: argparse.Namespace) -> int:
     conditions = [parse_condition(text) for text in arguments.fail_if]
     inputs: list[str] = arguments.input
     if len(inputs) == 1 and arguments.baseline is None:
-        raise InputError(
-            "compare",
-            inputs[0],
-            "there is nothing to compare it with",
-            "name a second result set or CSV file, or --baseline CASE to compare its cases",
-        )
+        todo = "name a second result set or CSV file, or --baseline CASE to compare its cases"
+        raise InputError("compare", inputs[0], "there is nothing to compare it with", todo)
     if len(inputs) > 1 and arguments.baseline is not None:
-        raise InputError(
-            "compare", got="--baseline goes with one set, not with several", todo="leave one of them out"
-        )
+        got = "--baseline goes with one set, not with several"
+        raise InputError("compare", got=got, todo="leave one of them out")
     sources = [load_source(path) for path in inputs]
     options = _options(arguments, sources, conditions)
-    if len(sources) == 1:
-        source, baseline = sources[0], arguments.baseline
-        if "=" in baseline and baseline not in set(source.runs["case"]):
-            source, baseline = turned(source, baseline)
-        found = compare_cases(source, baseline, options)
-    else:
-        found = compare_sources(sources, options)
-    found = replace(found, calibration=quoted([source.runs for source in sources]))
-    width, color = paper()
-    # Only sets have claims and cases to agree on; what judges them costs 100 ms to load.
-    planned = [source for source in sources if source.plan]
-    print(report.compare(found, arguments.format, width, color, _claims(planned)).rstrip("\n"))
-    if arguments.format in ("text", "markdown") and len(sources) == 2:
-        _agree(sources, arguments.format)
-    return _judged(found, conditions, by_estimate=arguments.fail_if_point)
-
-
-def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[Verdict]]]:
-    """What the sets claim and what became of it, by what to call the set."""
-    if not sources:
-        return []
-    from harness.analysis.claims import findings
-
-    return [(source.label, each) for source in sources if (each := findings(source))]
-
-
-def _agree(sources: Sequence[Source], fmt: str) -> None:
-    """Which conclusions of a host's and a guest's set agree; nothing for sets of one place."""
-    if len({(texts_of(each.runs, "place"), texts_of(each.runs, "accelerator")) for each in sources}) < 2:
-        return
-    from harness.analysis.agreement import agreement, places_differ
-    from harness.report.agreement import document
-    from harness.report.layout import to_markdown, to_text
-
-    if places_differ(sources):
-        blocks = document(agreement(sources[0], sources[1]))
-        width, color = paper()
-        said = to_text(blocks, width, color) if fmt == "text" else to_markdown(blocks)
-        print("\n" + said.rstrip("\n"))
+    calibration = calibration_of([source.runs for source in sources])
+    comparison = replace(_compared(sources, arguments.baseline, options), calibration=calibration)
+    findings = [
+        list(judge(comparison, condition, by_estimate=arguments.fail_if_point)) for condition in conditions
+    ]
+    agreement = _agreement(sources, arguments.format)
+    width, color = width_and_color()
+    print(report.compare(comparison, arguments.format, width, color, _claims(sources)).rstrip("\n"))
+    if agreement:
+        print("\n" + agreement)
+    for text in _gate_lines(comparison, findings):
+        print(f"pollbench: {text}", file=sys.stderr)
+    met = any(finding.met for of_condition in findings for finding in of_condition)
+    return EXIT_NOT_VALID if met else EXIT_OK
 
 
 def _options(
     arguments: argparse.Namespace, sources: Sequence[Source], conditions: Sequence[Condition]
 ) -> Options:
-    smallest = None
-    if arguments.sesoi is not None:
-        # Imported here: pydantic, which it brings, costs 50 ms.
-        from harness.units import parse_share
-
-        try:
-            smallest = parse_share(arguments.sesoi)
-        except ValueError as error:
-            raise InputError("read --sesoi", got=str(error), where="--sesoi") from None
-    options = Options(
-        metrics=tuple(arguments.metric) if arguments.metric else None,
+    metrics = tuple(arguments.metric) if arguments.metric else None
+    if arguments.format == "kernel" and metrics is None:
+        there = [name for name in KERNEL_METRICS if any(name in source.runs for source in sources)]
+        metrics = tuple(there) or None
+    # A metric that a condition names is compared, whether it is among those shown by default or not.
+    chosen = choose_metrics([source.runs for source in sources], metrics)
+    named = [condition.metric for condition in conditions]
+    return Options(
+        metrics=tuple(dict.fromkeys([*chosen, *named])),
         by=tuple(arguments.by) if arguments.by else None,
         filters=tuple(arguments.filter),
         include=arguments.include,
-        smallest_effect=smallest,
+        smallest_effect=None if arguments.sesoi is None else _share(arguments.sesoi),
         sort=arguments.sort,
     )
-    if arguments.format == "kernel" and options.metrics is None:
-        there = [name for name in KERNEL_METRICS if any(name in source.runs for source in sources)]
-        options = replace(options, metrics=tuple(there) or None)
-    # A metric that a condition names is compared, whether it is among those shown by default or not.
-    chosen = choose_metrics([source.runs for source in sources], options.metrics)
-    named = [condition.metric for condition in conditions]
-    return replace(options, metrics=tuple(dict.fromkeys([*chosen, *named])))
 
 
-def _judged(found: Comparison, conditions: Sequence[Condition], *, by_estimate: bool) -> int:
-    """Say on stderr what each condition came to; exit code 1 when one is met."""
-    failed = False
-    for condition in conditions:
-        findings = list(judge(found, condition, by_estimate=by_estimate))
-        for finding in findings:
+def _share(text: str) -> float:
+    """The smallest effect of interest, as a share of 1. Raises InputError."""
+    # Imported here: pydantic, which it brings, costs 50 ms.
+    from harness.units import parse_share
+
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise InputError("read --sesoi", got=str(error), where="--sesoi") from None
+
+
+def _compared(sources: Sequence[Source], baseline: str | None, options: Options) -> Comparison:
+    """Several sources with the first of them, or the cases of a single one with its baseline."""
+    if baseline is None:
+        return compare_sources(sources, options)
+    (source,) = sources
+    if "=" in baseline and baseline not in set(source.runs["case"]):
+        source, baseline = turned(source, baseline)
+    return compare_cases(source, baseline, options)
+
+
+def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[Verdict]]]:
+    """What the sets claim and what became of it, by what to call the set."""
+    # Only sets have claims; what judges them costs 100 ms to load.
+    planned = [source for source in sources if source.plan]
+    if not planned:
+        return []
+    from harness.analysis.claims import findings
+
+    return [(source.label, judged) for source in planned if (judged := findings(source))]
+
+
+def _agreement(sources: Sequence[Source], fmt: str) -> str:
+    """Which conclusions of a host's and a guest's set agree; empty for other sources, and in other formats."""
+    if fmt not in ("text", "markdown") or len(sources) != 2:
+        return ""
+    places = {(texts_of(source.runs, "place"), texts_of(source.runs, "accelerator")) for source in sources}
+    if len(places) < 2:
+        return ""
+    from harness.analysis.agreement import agreement, places_differ
+    from harness.report.agreement import document
+    from harness.report.layout import to_markdown, to_text
+
+    if not places_differ(sources):
+        return ""
+    blocks = document(agreement(sources[0], sources[1]))
+    text = to_text(blocks, *width_and_color()) if fmt == "text" else to_markdown(blocks)
+    return text.rstrip("\n")
+
+
+def _gate_lines(comparison: Comparison, findings: Sequence[Sequence[Finding]]) -> Iterator[str]:
+    """What each condition came to: the cells that meet it, and how many could not be judged."""
+    for of_condition in findings:
+        for finding in of_condition:
             if finding.met:
-                print(f"pollbench: failed by {_said(found, finding)}", file=sys.stderr)
-                failed = True
-        unjudged = [finding for finding in findings if finding.unjudged]
+                yield f"failed by {_met_words(comparison, finding)}"
+        unjudged = [finding for finding in of_condition if finding.unjudged]
         if unjudged:
             first = unjudged[0]
             where = words.cell(first.row.case, first.row.factors)
-            print(
-                f"pollbench: not judged for {len(unjudged)} of {len(findings)} cells: {condition.text} "
-                f"({where}: {first.unjudged})",
-                file=sys.stderr,
-            )
-    return EXIT_NOT_VALID if failed else EXIT_OK
+            count = f"{len(unjudged)} of {len(of_condition)} cells"
+            yield f"not judged for {count}: {first.condition.text} ({where}: {first.unjudged})"
 
 
-def _said(found: Comparison, finding: Finding) -> str:
+def _met_words(comparison: Comparison, finding: Finding) -> str:
     row, condition = finding.row, finding.condition
     ratio = condition.kind == "ratio"
     unit = "%" if ratio else columns.metric(condition.metric).unit
@@ -142,5 +146,5 @@ def _said(found: Comparison, finding: Finding) -> str:
     ends = f" [{form(interval.low * scale)}..{form(interval.high * scale)}]" if interval else ""
     value = form((finding.value or 0.0) * scale)
     where = words.cell(row.case, row.factors)
-    letter = f" ({found.inputs[row.against].letter})" if len(found.inputs) > 2 else ""
+    letter = f" ({comparison.inputs[row.against].letter})" if len(comparison.inputs) > 2 else ""
     return f"{condition.text}: {where}{letter}: {value} {unit}{ends}"

@@ -76,5 +76,5 @@ def _lacking(arguments: argparse.Namespace) -> dict[str, list[str]]:
 
     experiment = load_experiment(arguments.file)
     check_cpus(experiment, facts.online_cpus())
-    found = {cell.label(): capabilities.lacks(cell.spec, arguments.host) for cell in experiment.cells}
-    return {label: reasons for label, reasons in found.items() if reasons}
+    lacking = {cell.label(): capabilities.lacks(cell.spec, arguments.host) for cell in experiment.cells}
+    return {label: reasons for label, reasons in lacking.items() if reasons}

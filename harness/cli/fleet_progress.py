@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import Self
 
 from harness.cli.say import is_live, say
 
@@ -14,7 +15,7 @@ _MOST = 40
 
 
 class HostBoard:
-    """What each host does now. A Board of harness.places.fleet."""
+    """The Board of a terminal: what each host does now."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._texts = dict.fromkeys(hosts, "waiting")
@@ -36,7 +37,10 @@ class HostBoard:
         """The host has done its share."""
         self._take(host, text, "done")
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Leave the lines as they are; what follows is printed below."""
         self._drawn = 0
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from harness.analysis.claims import Finding, agreed, findings
 from harness.analysis.curves import Study
-from harness.cli.gallery_places import Piece, Place, place_of, sets_of
+from harness.cli.gallery_places import GalleryPlace, Piece, place_of, sets_of
 from harness.cli.plan import in_words
 from harness.cli.say import say
-from harness.cli.terminal import paper
+from harness.cli.terminal import width_and_color
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.plan import make_plan
 from harness.report import gallery as table
@@ -51,11 +51,12 @@ def _chosen(arguments: argparse.Namespace) -> list[Path]:
         raise InputError("find claims", str(_directory(arguments)), "there is no claim file (*.yaml)")
     chosen: list[Path] = []
     for name in arguments.name:
-        found = [path for path in files if name in (path.stem, path.name) or path.stem.startswith(f"{name}-")]
-        if not found:
+        names = (name, f"{name}.yaml")
+        matching = [path for path in files if path.name in names or path.stem.startswith(f"{name}-")]
+        if not matching:
             todo = did_you_mean(name, [path.stem for path in files], "claims")
             raise InputError(f'there is no claim "{name}"', todo=todo, where="NAME")
-        chosen += found
+        chosen += matching
     return list(dict.fromkeys(chosen)) or files
 
 
@@ -67,7 +68,7 @@ def _directory(arguments: argparse.Namespace) -> Path:
     return here if here.is_dir() else Path(__file__).parents[2] / here
 
 
-def _piece(path: Path, arguments: argparse.Namespace, place: Place) -> Piece:
+def _piece(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Piece:
     experiment = place.load(path, arguments.quick)
     if not experiment.claims:
         raise InputError("judge claims", str(path), "it has no claims", "add a section claims:", str(path))
@@ -76,13 +77,13 @@ def _piece(path: Path, arguments: argparse.Namespace, place: Place) -> Piece:
     return Piece(path, experiment, make_plan(experiment))
 
 
-def _untestable(piece: Piece, place: Place) -> tuple[Finding, ...]:
-    """The findings of a file of which no claim can be tested there, known before anything runs; else nothing."""
-    found = place.untestable(piece)
-    return found if all(each.outcome == "cannot be tested here" for each in found) else ()
+def _untestable(piece: Piece, place: GalleryPlace) -> tuple[Finding, ...]:
+    """The findings of a file if none of its claims can be tested there; empty if one can."""
+    untestable = place.untestable(piece)
+    return untestable if all(finding.outcome == "cannot be tested here" for finding in untestable) else ()
 
 
-def _entry(piece: Piece, arguments: argparse.Namespace, place: Place) -> Entry:
+def _entry(piece: Piece, arguments: argparse.Namespace, place: GalleryPlace) -> Entry:
     """The file with the verdicts of its sets of this very plan and place."""
     sets = _sets(Path(arguments.output), piece, place)
     start = "pollbench gallery --in-vm" if arguments.in_vm else "sudo pollbench gallery"
@@ -96,18 +97,21 @@ def _entry(piece: Piece, arguments: argparse.Namespace, place: Place) -> Entry:
     )
     if not sets:
         return entry if entry.findings else replace(entry, findings=place.untestable(piece))
-    sources = [from_set(each) for each in sets]
-    found = agreed([(each.label, findings(each, piece.experiment.claims)) for each in sources])
-    return replace(entry, findings=found, study=Study(sources[-1], sets[-1]), label=sources[-1].label)
+    sources = [from_set(results) for results in sets]
+    claims = piece.experiment.claims
+    judged = agreed([(source.label, findings(source, claims)) for source in sources])
+    newest = sources[-1]
+    return replace(entry, findings=judged, study=Study(newest, sets[-1]), label=newest.label)
 
 
-def _sets(output: Path, piece: Piece, place: Place) -> list[ResultSet]:
+def _sets(output: Path, piece: Piece, place: GalleryPlace) -> list[ResultSet]:
     """The newest finished sets of this file, oldest first; of unfinished ones only the very newest counts."""
-    found, whole = sets_of(output, piece, place), len(piece.plan.runs)
-    return [each for each in found if each is found[-1] or len(each.finished()) >= whole][-1 - EARLIER :]
+    sets, whole = sets_of(output, piece, place), len(piece.plan.runs)
+    counting = [results for results in sets if results is sets[-1] or len(results.finished()) >= whole]
+    return counting[-1 - EARLIER :]
 
 
-def _listed(pieces: Sequence[Piece], place: Place, *, as_json: bool) -> int:
+def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> int:
     """What would be run and how long it takes, and what cannot be tested there and why."""
     entries = [
         Entry(piece.path.stem, str(piece.path), "", piece.experiment.description, _untestable(piece, place))
@@ -121,8 +125,8 @@ def _listed(pieces: Sequence[Piece], place: Place, *, as_json: bool) -> int:
         print(f"{entry.name}: {'cannot be tested here' if entry.findings else takes}")
         for claim in piece.experiment.claims.values():
             print(f"    {' '.join(claim.sentence.split())}")
-        for each in entry.findings[:1]:
-            print(f"    ({each.reason})")
+        for finding in entry.findings[:1]:
+            print(f"    ({finding.reason})")
     testable = [piece for piece, entry in zip(pieces, entries, strict=True) if not entry.findings]
     print(f"about {in_words(place.takes_s(testable))} in all{place.remark}")
     return EXIT_OK
@@ -130,7 +134,7 @@ def _listed(pieces: Sequence[Piece], place: Place, *, as_json: bool) -> int:
 
 def _finish(arguments: argparse.Namespace, entries: Sequence[Entry], interrupted: bool) -> int:
     """Write the page and the tables, print, and say where they are."""
-    from harness.cli.owner import owner_of_results
+    from harness.cli.user import owner_of_results
     from harness.report.html.gallery import gallery_page
 
     output, owner = Path(arguments.output), owner_of_results()
@@ -143,7 +147,7 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[Entry], interrupted
             ("claims.json", table.to_json(entries).encode()),
         ):
             write_file(output / name, data, owner)
-    width, color = paper()
+    width, color = width_and_color()
     where = f"Page: {output / 'gallery.html'}; table: {output / 'claims.csv'}"
     if arguments.json:
         print(table.to_json(entries), end="")
@@ -169,7 +173,7 @@ def _elsewhere(arguments: argparse.Namespace, entries: Sequence[Entry]) -> None:
     lacking = {
         entry.name: count
         for entry in entries
-        if (count := sum(each.outcome == "cannot be tested here" for each in entry.findings))
+        if (count := sum(finding.outcome == "cannot be tested here" for finding in entry.findings))
     }
     if not arguments.in_vm and lacking:
         quick = " --quick" if arguments.quick else ""

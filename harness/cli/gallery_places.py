@@ -6,15 +6,19 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.analysis.claims import Finding
 from harness.analysis.claims.source import before_running, in_guests
+from harness.cli.carry_out import carry_out, open_set, write_tables
 from harness.cli.plan import overrides_of
-from harness.cli.run import carry_out, need_root, new_or_resumed
+from harness.cli.progress import Progress
 from harness.cli.say import say
-from harness.errors import InputError
+from harness.cli.user import need_root
+from harness.errors import InputError, Interrupted
 from harness.kernel import facts
+from harness.places.local import this_host
+from harness.places.place import Place
 from harness.plan import Plan, estimate_s, make_plan
 from harness.signals import Stopper
 from harness.spec.load import Experiment, check_cpus, load_experiment
@@ -30,7 +34,7 @@ class Piece:
     plan: Plan
 
 
-class Place(Protocol):
+class GalleryPlace(Protocol):
     """Where claim files are run. output: where results go unless told; remark: what to know of its times."""
 
     output: str
@@ -43,7 +47,7 @@ class Place(Protocol):
         """InputError where it asks for CPUs that are not there."""
 
     def untestable(self, piece: Piece) -> tuple[Finding, ...]:
-        """The findings of its claims before anything ran: those that cannot be tested there, and why."""
+        """Its claims' findings before any run: those that cannot be tested there, and why."""
 
     def own(self, results: ResultSet, piece: Piece) -> bool:
         """Was this set made in such a place, by the very plan of this file?"""
@@ -55,7 +59,7 @@ class Place(Protocol):
         """Seconds of wall time that this takes, about."""
 
 
-class Here:
+class GalleryHost:
     """This host, as root."""
 
     output, remark = "results/gallery", ""
@@ -83,11 +87,12 @@ class Here:
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
         """One after the other: a new set of each, or with --resume what is missing of the newest of the same plan."""
         need_root("run the gallery")
-        for at, piece in enumerate(pieces, 1):
-            say(f"pollbench: {at}/{len(pieces)} {piece.path.stem}")
-            options = _options(self._arguments, piece, self)
-            if carry_out(options, piece.experiment, piece.plan, stopper)[1] is not None:
-                return True
+        for number, piece in enumerate(pieces, 1):
+            say(f"pollbench: {number}/{len(pieces)} {piece.path.stem}")
+            with this_host(stopper, say, wait=self._arguments.wait) as place:
+                results = _open_set(self._arguments, piece, self, place)
+                if carry_out(place, piece.plan, results, Progress()) is not None:
+                    return True
         return False
 
     def takes_s(self, pieces: Sequence[Piece]) -> float:
@@ -95,16 +100,16 @@ class Here:
         return sum(estimate_s(piece.plan) for piece in pieces)
 
 
-class InGuests:
+class GalleryGuests:
     """Guests of the provided image, without root; every repetition of every file that wants one machine is one boot."""
 
     output = "results/gallery-vm"
     remark = ", in guests that the files share, on an idle machine"
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from harness.cli.vm import own_kernels
-        from harness.places.vm import accel
-        from harness.places.vm.emulator import Qemu, find_emulator
+        from harness.cli.vm import machine_of
+        from harness.cli.vm_image import own_kernels
+        from harness.places.vm.emulator import Qemu
         from harness.places.vm.home import Home
 
         self._arguments, self._home = arguments, Home()
@@ -112,11 +117,7 @@ class InGuests:
         self._accelerator = ""
         self._emulator: Qemu | None = None
         if not (arguments.list or arguments.no_run):
-            self._emulator = find_emulator(self._home, arguments.qemu)
-            chosen = accel.choose(arguments.accel, self._home, self._emulator)
-            self._accelerator = chosen.name
-            if chosen.why:
-                say(f"pollbench: {chosen.why}")
+            self._emulator, self._accelerator = machine_of(arguments, self._home)
 
     def load(self, path: Path, quick: bool) -> Experiment:
         """The file with its section for guests, under the kernels that the command names."""
@@ -137,39 +138,47 @@ class InGuests:
     def own(self, results: ResultSet, piece: Piece) -> bool:
         """A set made in guests of any seed, under the accelerator that was asked for, and under this QEMU."""
         made_by = results.manifest.get("vm") or {}
-        made = made_by.get("accelerator")
-        wanted = self._accelerator or (self._arguments.accel if self._arguments.accel != "auto" else made)
+        accelerator, asked = made_by.get("accelerator"), self._arguments.accel
+        chosen = self._accelerator or (asked if asked != "auto" else accelerator)
         same = self._emulator is None or made_by.get("qemu") == self._emulator.account()
-        return made is not None and made == wanted and same and _same_but_seeds(piece, results)
+        return accelerator is not None and accelerator == chosen and same and _same_but_seeds(piece, results)
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
-        """All at once, so that they share boots, with other random numbers than any earlier set of theirs."""
-        from harness.cli.vm import carry_out, guest_manifest
+        """All files together, so that they share boots; with other random numbers than in any earlier set."""
+        from harness.cli.vm import progress_of, say_retried
         from harness.places.vm.execute import Guests
 
         assert self._emulator is not None
-        overrides = {"overrides": dict(overrides_of(self._arguments.set))}
         leave = self._arguments.accel == "auto"
         guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave)
         parts = []
         for piece in self._seeded(pieces):
             guests.verify(piece.plan)
-            manifest = guest_manifest(piece.plan, self._accelerator, self._emulator) | overrides
-            options = _options(self._arguments, piece, self)
-            parts.append((piece.plan, new_or_resumed(options, piece.experiment, piece.plan, manifest)))
-        interrupted = carry_out(guests, parts)
+            parts.append((piece.plan, _open_set(self._arguments, piece, self, guests)))
+        names = {run.run_id: plan.name for plan, _ in parts for run in plan.runs} if len(parts) > 1 else None
+        interrupted = False
+        try:
+            with progress_of(guests, parts, names) as progress:
+                guests.execute_all(parts, progress)
+        except Interrupted:
+            interrupted = True
+        finally:
+            write_tables(*(results for _, results in parts))
+        say_retried(guests)
         self._accelerator = guests.accelerator
-        return interrupted is not None
+        return interrupted
 
     def _seeded(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """In model time the same seed would give the same figures again, and a rerun would agree with itself."""
+        """The pieces with new seeds: in model time a rerun with the same seed gives the same figures again."""
         output = Path(self._arguments.output)
         earlier = [sets_of(output, piece, self) for piece in pieces]
         if self._arguments.resume:
             pairs = zip(pieces, earlier, strict=True)
             return [_as_in(piece, sets[-1]) if sets else piece for piece, sets in pairs]
         used = [
-            _seeds_apart(piece, each) for piece, sets in zip(pieces, earlier, strict=True) for each in sets
+            _seeds_apart(piece, results)
+            for piece, sets in zip(pieces, earlier, strict=True)
+            for results in sets
         ]
         return [_reseeded(piece, max(used, default=-1) + 1) for piece in pieces]
 
@@ -181,10 +190,10 @@ class InGuests:
         return sum(expected_s(runs, self._accelerator or "tcg-virtual").values())
 
 
-def sets_of(output: Path, piece: Piece, place: Place) -> list[ResultSet]:
+def sets_of(output: Path, piece: Piece, place: GalleryPlace) -> list[ResultSet]:
     """The sets of a file's plan that were made in such a place, oldest first."""
-    found = (ResultSet.open(path.parent) for path in sorted((output / piece.plan.name).glob("*/plan.json")))
-    return [results for results in found if place.own(results, piece)]
+    sets = (ResultSet.open(path.parent) for path in sorted((output / piece.plan.name).glob("*/plan.json")))
+    return [results for results in sets if place.own(results, piece)]
 
 
 def _same_but_seeds(piece: Piece, results: ResultSet) -> bool:
@@ -211,24 +220,18 @@ def _reseeded(piece: Piece, by: int) -> Piece:
     return replace(piece, experiment=experiment, plan=make_plan(experiment))
 
 
-def place_of(arguments: argparse.Namespace) -> Place:
+def place_of(arguments: argparse.Namespace) -> GalleryPlace:
     """The place that the command line chooses. Raises MissingError, InputError."""
     if arguments.in_vm:
-        return InGuests(arguments)
+        return GalleryGuests(arguments)
     if arguments.kernel or arguments.bzimage or arguments.modules or arguments.accel != "auto":
         got = "kernels and accelerators are chosen for guests"
         raise InputError("run the gallery on this host", got=got, todo="add --in-vm")
-    return Here(arguments)
+    return GalleryHost(arguments)
 
 
-def _options(arguments: argparse.Namespace, piece: Piece, place: Place) -> argparse.Namespace:
-    """The options of `run` for one file: gone on with only where the newest set is of this plan and place."""
-    newest = ResultSet.latest(arguments.output, piece.plan.name)
-    same = newest is not None and newest.same_plan(piece.plan) and place.own(newest, piece)
-    return argparse.Namespace(
-        wait=arguments.wait,
-        redo=(),
-        output=arguments.output,
-        resume=bool(arguments.resume and same),
-        set=arguments.set,
-    )
+def _open_set(arguments: argparse.Namespace, piece: Piece, own: GalleryPlace, place: Place[Any]) -> ResultSet:
+    """The set of one file: gone on with only where the newest set is of this plan and place."""
+    newest = ResultSet.latest(arguments.output, piece.plan.name) if arguments.resume else None
+    resume = newest is not None and newest.same_plan(piece.plan) and own.own(newest, piece)
+    return open_set(place, piece.plan, piece.experiment.data, arguments, resume=resume)

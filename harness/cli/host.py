@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from harness.cli.run import need_root
+from harness.cli.user import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.host import Wish, boot_rows, change_host, host_rows, load_definition, package_rows, wish_of
 from harness.kernel import journal
@@ -53,11 +53,11 @@ def _show(arguments: argparse.Namespace) -> int:
         more = f" and {alike - 1} more like it" if alike > 1 else ""
         print(f"  {mark} {row['what']}: {_state(row)}{more}")
     print("\nwhat only a boot can change (never edited for you):")
-    for each in boot:
-        state = f"{each['parameter']}={each['found']}" if each["there"] else f"add {each['line']}"
-        print(f"  {'ok ' if each['there'] else '-> '} {state}\n        {each['why']}")
-    missing = [each["package"] for each in packages if not each["there"]]
-    here = [each["program"] for each in packages if each["there"]]
+    for option in boot:
+        state = f"{option['parameter']}={option['found']}" if option["there"] else f"add {option['line']}"
+        print(f"  {'ok ' if option['there'] else '-> '} {state}\n        {option['why']}")
+    missing = [row["package"] for row in packages if not row["there"]]
+    here = [row["program"] for row in packages if row["there"]]
     print(f"\noptional programs: {', '.join(here) or 'none'} here")
     if missing:
         print(f"  -> missing: sudo apt install {' '.join(missing)}, or pollbench host prepare --packages")
@@ -65,7 +65,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _gathered(rows: Sequence[Row]) -> list[tuple[Row, int]]:
-    """Targets that are alike (every CPU, every kernel thread) as one: the first, and how many there are."""
+    """Groups targets that are alike (every CPU, every kernel thread): the first of each group, and the group's size."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["name"], row["state"], row["found"], row["wanted"]), []).append(row)

@@ -15,8 +15,8 @@ _SHOWN = 5
 def import_(arguments: argparse.Namespace) -> int:
     """Import a file or directory, and say what came of it; or list the formats."""
     if arguments.list:
-        for each in FORMATS.values():
-            print(f"{each.name:<14}{each.title}")
+        for listed in FORMATS.values():
+            print(f"{listed.name:<14}{listed.title}")
         print(f"{'auto':<14}whichever of these most of the files look like")
         return EXIT_OK
     if arguments.format is None or arguments.path is None:
@@ -46,9 +46,9 @@ def _report(done: Imported) -> None:
     verdicts = {
         verdict: sum(run.verdict == verdict for run in runs) for verdict in ("valid", "suspect", "failed")
     }
-    told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
     cases = len({(run.case, *run.factors.values()) for run in runs})
-    print(f"{done.format}: {len(runs)} runs in {cases} cells, {told}")
+    print(f"{done.format}: {len(runs)} runs in {cases} cells, {counts}")
     for text in done.reading.conversions:
         print(f"  {text}")
     if table := done.reading.tables.get("published.txt"):
@@ -56,7 +56,7 @@ def _report(done: Imported) -> None:
     findings = done.reading.findings
     if findings:
         print(f"\n{len(findings)} findings, all in imports.csv; the first:", file=sys.stderr)
-    for each in findings[:_SHOWN]:
-        place = f"{each.file}:{each.line}" if each.line else each.file
-        print(f"  {place}: {each.text}", file=sys.stderr)
+    for finding in findings[:_SHOWN]:
+        place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+        print(f"  {place}: {finding.text}", file=sys.stderr)
     print(f"results: {done.results.path}", file=sys.stderr)

@@ -1,13 +1,12 @@
-"""`pollbench plan`, `validate` and `schema`: what concerns the experiment file alone."""
+"""`pollbench plan`: what would run, in which order, for how long, and what this host would skip."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 
-from harness.errors import EXIT_BAD_INPUT, EXIT_OK, InputError
+from harness.errors import EXIT_OK, InputError
 from harness.kernel import facts
 from harness.plan import Plan, estimate_s, make_plan
 from harness.spec.load import Experiment, check_cpus, load_experiment
@@ -34,14 +33,14 @@ def plan_of(arguments: argparse.Namespace, guest: bool = False) -> tuple[Experim
     experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick, guest)
     check_cpus(experiment, None if guest else facts.online_cpus())
     if not guest:
-        _of_the_host(experiment)
+        _refuse_machines(experiment)
     return experiment, make_plan(
         experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed
     )
 
 
-def _of_the_host(experiment: Experiment) -> None:
-    """InputError where cells differ in the machine of a guest: here they would all be one and the same."""
+def _refuse_machines(experiment: Experiment) -> None:
+    """InputError where cells differ in the machine of a guest: on this host they would not differ."""
     machines = {cell.spec.machine.model_dump_json() for cell in experiment.cells}
     if len(machines) > 1:
         got = "its cells differ in `vm`, which means something only in a guest"
@@ -57,7 +56,10 @@ def plan(arguments: argparse.Namespace) -> int:
 
 
 def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: Takes | None = None) -> int:
-    """The matrix, the order, the time, and what this host will skip and why. in_guests: what the plan takes there."""
+    """Print the cells, the order, the time, and what this host will skip and why.
+
+    in_guests: how long the plan takes in guests, where it is to run there.
+    """
     from harness.run.capabilities import lacks
 
     takes = in_guests or estimate_s
@@ -85,10 +87,10 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: 
 
 
 def _estimates(made: Plan, takes: Takes) -> dict[str, float]:
-    found = {"estimate_s": round(takes(made, None), 1)}
+    estimates = {"estimate_s": round(takes(made, None), 1)}
     if made.adaptive is not None:
-        found["estimate_min_s"] = round(takes(made, made.adaptive.least), 1)
-    return found
+        estimates["estimate_min_s"] = round(takes(made, made.adaptive.least), 1)
+    return estimates
 
 
 def _size(made: Plan, takes: Takes) -> str:
@@ -107,31 +109,3 @@ def _size(made: Plan, takes: Takes) -> str:
 def in_words(seconds: float) -> str:
     """A duration as people say it."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def validate(arguments: argparse.Namespace) -> int:
-    """Check files and say of each whether it is good; exit 2 if one is not."""
-    findings = []
-    for path in arguments.file:
-        try:
-            experiment = load_experiment(path)
-            check_cpus(experiment, facts.online_cpus(), declared_guests=True)
-            findings.append({"file": path, "ok": True, "cells": len(experiment.cells), "error": ""})
-        except InputError as error:
-            findings.append({"file": path, "ok": False, "cells": 0, "error": error.line()})
-    if arguments.json:
-        print(json.dumps(findings, indent=2))
-    for found in findings if not arguments.json else []:
-        if found["ok"]:
-            print(f"{found['file']}: ok, {found['cells']} cells")
-        else:
-            print(f"pollbench: {found['error']}", file=sys.stderr)
-    return EXIT_OK if all(found["ok"] for found in findings) else EXIT_BAD_INPUT
-
-
-def schema(_arguments: argparse.Namespace) -> int:
-    """Print the JSON schema of experiment files."""
-    from harness.spec.schema import schema as make_schema
-
-    print(json.dumps(make_schema(), indent=2))
-    return EXIT_OK

@@ -43,10 +43,10 @@ def plot(arguments: argparse.Namespace) -> int:
 
 
 def _places(texts: list[str]) -> dict[str, str]:
-    found = {}
+    values = {}
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name:
             raise InputError("plot", on=f"--at {text}", got="not of the form FACTOR=VALUE")
-        found[name] = value
-    return found
+        values[name] = value
+    return values

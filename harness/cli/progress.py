@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, Self
 
 from harness.cli.say import is_live, say
@@ -13,7 +12,10 @@ from harness.plan import Run
 
 
 class Progress:
-    """A Watcher. It has no thread and no timer: a redraw during a measurement would be measured with it."""
+    """The Watcher of a terminal.
+
+    It has no thread and no timer: a redraw during a measurement would be measured with it.
+    """
 
     def __init__(
         self, names: Mapping[str, str] | None = None, expected_s: Mapping[str, float] | None = None
@@ -31,9 +33,7 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._clear()
 
     def booting(self, kernel: str, number: int, total: int) -> None:
@@ -42,12 +42,12 @@ class Progress:
         self._show(f"{number}/{total}", f"booting a guest with kernel {kernel}")
 
     def starting(self, run: Run, number: int, total: int) -> None:
-        """Say what runs now, and how long all of it will take."""
+        """Show which run is going on, and how long all of them will still take."""
         self._number, self._total = number, total
-        self._show(f"{number + 1}/{total}", f"{self._said(run)}  repetition {run.block}")
+        self._show(f"{number + 1}/{total}", f"{self._cell_of(run)}  repetition {run.block}")
 
     def finished(self, run: Run, record: dict[str, Any]) -> None:
-        """Say what came of it."""
+        """Say the verdict, p50 and the first reason; on a terminal only of a run that is not valid."""
         self._number += 1
         self._done += self._expected_s.get(run.run_id, 1.0)
         p50 = record["metrics"].get("rtt_p50_us")
@@ -56,11 +56,11 @@ class Progress:
         reason = f"  ({record['reasons'][0]})" if record["reasons"] else ""
         self._clear()
         if not self._live or record["verdict"] != "valid":
-            head = f"{self._number}/{self._total}  {self._said(run)}  repetition {run.block}"
+            head = f"{self._number}/{self._total}  {self._cell_of(run)}  repetition {run.block}"
             left = "" if self._live else self._left()
             say(f"{head}: {record['verdict']}{figure}{reason}{left}")
 
-    def _said(self, run: Run) -> str:
+    def _cell_of(self, run: Run) -> str:
         return " ".join(filter(None, (self._names.get(run.run_id), run.cell.label())))
 
     def _left(self) -> str:
@@ -71,12 +71,12 @@ class Progress:
         minutes, seconds = divmod(round(left_s), 60)
         return f"  {minutes} min {seconds} s left" if minutes else f"  {seconds} s left"
 
-    def _show(self, number: str, what: str) -> None:
-        """What there is no room for at the end is the cell, not the time."""
+    def _show(self, number: str, activity: str) -> None:
+        """Draw the live line; a narrow terminal cuts off the end of `activity`, not the time."""
         if self._live:
             bar = "=" * round(20 * self._number / self._total)
             self._clear()
-            say(f"[{bar:<20}] {number}{self._left()}  {what}"[: _columns() - 1], end="")
+            say(f"[{bar:<20}] {number}{self._left()}  {activity}"[: _columns() - 1], end="")
 
     def _clear(self) -> None:
         if self._live:

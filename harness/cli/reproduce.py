@@ -10,15 +10,15 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from harness.cli.owner import owner_of_results
+from harness.cli.carry_out import carry_out, new_set
 from harness.cli.say import say
-from harness.cli.vm import carry_out, guest_manifest, open_stamp
+from harness.cli.vm import progress_of, say_retried
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.places.vm import accel
 from harness.places.vm.emulator import same_emulator
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home
-from harness.places.vm.reproduction import RULE, Side, judge
+from harness.places.vm.reproduction import RULE, ComparedSet, judge
 from harness.plan import Plan
 from harness.signals import stop_on_signals
 from harness.store import ResultSet
@@ -40,7 +40,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     if arguments.against:
         new = ResultSet.open(arguments.against)
         _comparable(new, accelerator)
-        return _say(old, new, accelerator, arguments.json)
+        return _report(old, new, accelerator, arguments.json)
     home = Home()
     emulator, differs = same_emulator(home, made_by.get("qemu"), arguments.qemu)
     if differs:
@@ -48,20 +48,19 @@ def reproduce(arguments: argparse.Namespace) -> int:
     accel.choose(accelerator, home, emulator, "what was made under KVM, only KVM can reproduce")
     plan = Plan.from_json(old.plan, f"{arguments.directory}/plan.json")
     pinned = _pinned(old)
-    manifest = guest_manifest(plan, accelerator, emulator) | {"reproduces": str(old.path.resolve())}
+    reproduces = str(old.path.resolve())
     with stop_on_signals() as stopper:
         guests = Guests(home, emulator, accelerator, stopper)
         # Before anything is made: another image than the set's is not here to be taken for it.
         guests.pin(pinned)
-        new = ResultSet.create(
-            arguments.output, plan.name, open_stamp(), old.experiment, plan, manifest, owner_of_results()
-        )
-        interrupted = carry_out(guests, [(plan, new)])
+        new = new_set(guests, plan, old.experiment, arguments.output, reproduces=reproduces)
+        interrupted = carry_out(guests, plan, new, progress_of(guests, [(plan, new)]))
+        say_retried(guests)
     if interrupted is not None:
         say(f"pollbench: {interrupted.line()}")
         say(f"pollbench: what is there is judged by: pollbench reproduce {old.path} --against {new.path}")
         return EXIT_INTERRUPTED
-    return _say(old, new, accelerator, arguments.json)
+    return _report(old, new, accelerator, arguments.json)
 
 
 def _comparable(new: ResultSet, accelerator: str) -> None:
@@ -75,12 +74,12 @@ def _comparable(new: ResultSet, accelerator: str) -> None:
         )
 
 
-def _side(results: ResultSet) -> Side:
+def _side(results: ResultSet) -> ComparedSet:
     def latencies(run_id: str) -> npt.NDArray[np.int64] | None:
-        found = results.sample_columns(run_id, ["latency_ns"])
-        return None if found is None else found["latency_ns"]
+        columns = results.sample_columns(run_id, ["latency_ns"])
+        return None if columns is None else columns["latency_ns"]
 
-    return Side(results.records(), latencies)
+    return ComparedSet(results.records(), latencies)
 
 
 def _pinned(results: ResultSet) -> list[dict[str, str]]:
@@ -88,35 +87,33 @@ def _pinned(results: ResultSet) -> list[dict[str, str]]:
     where = str(results.path / "vm.json")
     try:
         boots = json.loads((results.path / "vm.json").read_text())["boots"]
-        found = [boot["hashes"] | {key: boot[key] for key in ("kernel", "release")} for boot in boots]
-        hashes = [pinned[part] for pinned in found for part in _PARTS]
-        if not found or not all(re.fullmatch("[0-9a-f]{64}", each) for each in hashes):
+        pinned = [boot["hashes"] | {key: boot[key] for key in ("kernel", "release")} for boot in boots]
+        hashes = [artefacts[part] for artefacts in pinned for part in _PARTS]
+        if not pinned or not all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in hashes):
             raise ValueError("it names no image")
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = error.strerror if isinstance(error, OSError) else f"it is damaged ({error!r})"
         todo = "the image a set was made in is told there alone; pollbench vm run makes a new set"
         raise InputError("read which image a set was made in", where, str(why), todo) from None
-    return found
+    return pinned
 
 
-def _say(old: ResultSet, new: ResultSet, accelerator: str, as_json: bool) -> int:
-    found = judge(_side(old), _side(new), accelerator == "kvm")
+def _report(old: ResultSet, new: ResultSet, accelerator: str, as_json: bool) -> int:
+    """Print the verdict of every cell, and of all; choose the exit code."""
+    cells = judge(_side(old), _side(new), accelerator == "kvm")
     for text in dict.fromkeys([*old.warnings, *new.warnings]):
         say(f"pollbench: {text}")
-    good = all(each.reproduced for each in found) and bool(found)
+    count = sum(cell.reproduced for cell in cells)
+    good = bool(cells) and count == len(cells)
     if as_json:
-        cells = [dataclasses.asdict(each) for each in found]
-        print(
-            json.dumps(
-                {"reproduced": good, "rule": RULE, "old": old.name, "new": new.name, "cells": cells}, indent=2
-            )
-        )
-        return EXIT_OK if good else EXIT_NOT_VALID
-    for each in found:
-        print(f"{'reproduced    ' if each.reproduced else 'NOT REPRODUCED'}  {each.label}: {each.said}")
-    count = sum(each.reproduced for each in found)
-    print(
-        f"\n{old.name}: {'reproduced' if good else 'not reproduced'} ({count} of {len(found)} cells) by {new.path}"
-    )
-    print(f"Rule: {RULE}")
+        rows = [dataclasses.asdict(cell) for cell in cells]
+        document = {"reproduced": good, "rule": RULE, "old": old.name, "new": new.name, "cells": rows}
+        print(json.dumps(document, indent=2))
+    else:
+        for cell in cells:
+            verdict = "reproduced    " if cell.reproduced else "NOT REPRODUCED"
+            print(f"{verdict}  {cell.label}: {cell.said}")
+        verdict = "reproduced" if good else "not reproduced"
+        print(f"\n{old.name}: {verdict} ({count} of {len(cells)} cells) by {new.path}")
+        print(f"Rule: {RULE}")
     return EXIT_OK if good else EXIT_NOT_VALID

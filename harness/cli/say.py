@@ -1,4 +1,4 @@
-"""Words for the person at the terminal, on standard error; whether somebody still listens changes nothing."""
+"""Messages for the person at the terminal, on standard error; a reader that has gone away changes nothing."""
 
 from __future__ import annotations
 

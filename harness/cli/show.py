@@ -8,21 +8,21 @@ from pathlib import Path
 
 from harness import report
 from harness.analysis.summary import overview
-from harness.cli.calibrations import quoted
-from harness.cli.terminal import paper
+from harness.cli.calibrations import calibration_of
+from harness.cli.terminal import width_and_color
 from harness.errors import EXIT_OK
 from harness.tables import load_source
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Print a result set's tables."""
-    print_overview(arguments.directory, arguments.format, arguments.baseline)
+    print_set(arguments.directory, arguments.format, arguments.baseline)
     return EXIT_OK
 
 
-def print_overview(path: str | Path, fmt: report.Format, baseline: str | None = None) -> None:
+def print_set(path: str | Path, fmt: report.Format, baseline: str | None = None) -> None:
     """The table that answers the question, and what was left out of it; for `run` and `show`."""
-    width, color = paper()
+    width, color = width_and_color()
     source = load_source(path)
-    view = replace(overview(source, baseline), calibration=quoted([source.runs]))
+    view = replace(overview(source, baseline), calibration=calibration_of([source.runs]))
     print(report.show(view, fmt, width, color).rstrip("\n"))

@@ -11,8 +11,8 @@ from harness.cli.say import is_live
 _PIPE_WIDTH = 100
 
 
-def paper() -> tuple[int, bool]:
-    """Columns to fill, and whether to colour: a terminal's, or a fixed width without colour in a pipe."""
+def width_and_color() -> tuple[int, bool]:
+    """How many columns to fill, and whether in colour: as the terminal has it; in a pipe 100 columns without colour."""
     if not is_live(sys.stdout):
         return _PIPE_WIDTH, False
     return shutil.get_terminal_size((_PIPE_WIDTH, 24)).columns, "NO_COLOR" not in os.environ

@@ -9,12 +9,12 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.cli.plan import overrides_of
-from harness.cli.run import need_root
 from harness.cli.say import say
+from harness.cli.user import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, MissingError, PollbenchError
 from harness.kernel import journal
 from harness.kernel.netns import in_netns
@@ -28,6 +28,23 @@ from harness.testbed.reach import Reach, ping_all
 _LOOK_S = 0.2
 
 
+@dataclass(frozen=True)
+class Built:
+    """What the process that holds a testbed says of it, as one JSON line.
+
+    first: a node to enter; reach: who answered whose ping, with --pingall; complete: whether everybody did.
+    error, code: why there is no testbed, in words and as an exit code.
+    """
+
+    nodes: int = 0
+    links: int = 0
+    first: str = ""
+    reach: str = ""
+    complete: bool = True
+    error: str = ""
+    code: int = EXIT_OK
+
+
 def up(arguments: argparse.Namespace) -> int:
     """Build a testbed in a process that stays, and say how to get in."""
     if arguments.hold is not None:
@@ -37,16 +54,16 @@ def up(arguments: argparse.Namespace) -> int:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise InputError("hold a testbed open", got=f'"{name}" cannot be its name', todo="give a --name")
     begun = time.monotonic()
-    told = _start_holder(arguments, name)
-    if "error" in told:
-        say(f"pollbench: {told['error']}")
-        return int(told["code"])
-    print(f"{name}: {told['nodes']} nodes, {told['links']} links, up after {time.monotonic() - begun:.2f} s")
-    print(f"enter a node: sudo pollbench enter {told['first']}    take it down: sudo pollbench down {name}")
-    if "reach" not in told:
-        return EXIT_OK
-    print("\n" + told["reach"])
-    return EXIT_OK if told["complete"] else EXIT_NOT_VALID
+    built = _start_holder(arguments, name)
+    if built.error:
+        say(f"pollbench: {built.error}")
+        return built.code
+    took_s = time.monotonic() - begun
+    print(f"{name}: {built.nodes} nodes, {built.links} links, up after {took_s:.2f} s")
+    print(f"enter a node: sudo pollbench enter {built.first}    take it down: sudo pollbench down {name}")
+    if built.reach:
+        print("\n" + built.reach)
+    return EXIT_OK if built.complete else EXIT_NOT_VALID
 
 
 def _name_of(file: str) -> str:
@@ -54,11 +71,11 @@ def _name_of(file: str) -> str:
     return Path(source).stem if source.endswith((".py", ".yaml", ".yml")) else source.split(",")[0] or rest
 
 
-def _start_holder(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
+def _start_holder(arguments: argparse.Namespace, name: str) -> Built:
     """Start the process that holds the testbed, and wait for what it says once it is built."""
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "harness", "up", arguments.file, "--name", name, "--hold", str(writer)]
-    command += [f"--set={each}" for each in arguments.set]
+    command += [f"--set={override}" for override in arguments.set]
     command += [f"--case={arguments.case}"] if arguments.case else []
     command += ["--napi"] if arguments.napi else []
     command += ["--pingall"] if arguments.pingall else []
@@ -84,8 +101,7 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
         raise PollbenchError(
             "hold a testbed open", got="its process ended at once", todo="see: pollbench doctor"
         )
-    told: dict[str, Any] = json.loads(line)
-    return told
+    return Built(**json.loads(line))
 
 
 def _hold(arguments: argparse.Namespace) -> int:
@@ -98,7 +114,7 @@ def _hold(arguments: argparse.Namespace) -> int:
                 open_testbed(topology, napi=arguments.napi, journal=notes) as testbed,
                 detached.announced(testbed, arguments.name, arguments.file, notes),
             ):
-                pipe.write(json.dumps(_report(testbed, arguments.pingall)) + "\n")
+                pipe.write(json.dumps(asdict(_report(testbed, arguments.pingall))) + "\n")
                 pipe.close()
                 while True:
                     stopper.pause(_LOOK_S)
@@ -107,18 +123,18 @@ def _hold(arguments: argparse.Namespace) -> int:
         except PollbenchError as error:
             if pipe.closed:
                 return error.exit_code
-            pipe.write(json.dumps({"error": error.line(), "code": error.exit_code}) + "\n")
+            pipe.write(json.dumps(asdict(Built(error=error.line(), code=error.exit_code))) + "\n")
             return error.exit_code
 
 
-def _report(testbed: Testbed, pingall: bool) -> dict[str, Any]:
+def _report(testbed: Testbed, pingall: bool) -> Built:
     topology = testbed.layout.topology
     first = next(iter(topology.hosts()), next(iter(topology.nodes)))
-    told: dict[str, Any] = {"nodes": len(topology.nodes), "links": len(topology.links), "first": first}
-    if pingall:
-        reach = ping_all(testbed)
-        told |= {"reach": _reach_words(reach), "complete": not reach.unreached}
-    return told
+    built = Built(len(topology.nodes), len(topology.links), first)
+    if not pingall:
+        return built
+    reach = ping_all(testbed)
+    return replace(built, reach=_reach_words(reach), complete=not reach.unreached)
 
 
 def _reach_words(reach: Reach) -> str:

@@ -1,100 +1,30 @@
-"""Executes a plan run by run, judges each, and saves it before the next begins."""
+"""Makes one run and judges it: figures, proof, verdict and its reasons."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import numpy.typing as npt
 
 from harness.errors import Interrupted, LostError, MissingError, PollbenchError
 from harness.knobs import KNOBS
-from harness.plan import Plan, Run
+from harness.plan import Run
 from harness.run import contention as hogs
 from harness.run import loadgen_report, two_hosts_merge
 from harness.run.checks import doubts
 from harness.run.measure import Measured, hog_cpus, measure
 from harness.run.metrics import cpu_figures, idle_shares, node_figures, run_metrics, seen_on
-from harness.run.two_hosts import OneOfTwo
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
-from harness.stats import stopping_rule
-from harness.store import ResultSet
 from harness.topology.path_loss import round_trip_loss
 
 Take = Callable[[CellSpec, Stopper, dict[str, bytes]], Measured]
 """Measures one cell, filling in what its programs said; raises as `measure` does."""
 _OF_NODES = ("host", "interface", "kernel", "cpu_model")
 _RANK = ("failed", "inert", "suspect", "valid")
-
-
-class Watcher(Protocol):
-    """Who is told of progress; called between runs only, so that showing it disturbs no measurement."""
-
-    def starting(self, run: Run, number: int, total: int) -> None:
-        """A run is about to begin."""
-
-    def finished(self, run: Run, record: dict[str, Any]) -> None:
-        """A run is on disk."""
-
-
-def execute(
-    plan: Plan,
-    results: ResultSet,
-    environment: dict[str, Any],
-    stopper: Stopper,
-    watcher: Watcher,
-    redo: Collection[str] = (),
-    take: Take = measure,
-) -> Counter[str]:
-    """Make every run of the plan that `results` does not have, or has with a verdict to `redo`.
-
-    A plan that adapts ends before the first repetition that is not needed. Returns how many ended with which
-    verdict. Raises Interrupted on a stop request, LostError when the other host of the runs is gone; finished runs are
-    on disk, and nothing is left on the host.
-    """
-    again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
-    kept = results.finished() - again
-    missing = [run for run in plan.runs if run.run_id not in kept]
-    verdicts: Counter[str] = Counter()
-    for number, run in enumerate(missing):
-        stopper.check()
-        if enough(plan, results, run, missing[number - 1] if number else None):
-            break
-        watcher.starting(run, number, len(missing))
-        record, samples, files = make_run(run, environment, stopper, take)
-        results.save_run(record, samples, files, replace=run.run_id in again)
-        verdicts[record["verdict"]] += 1
-        watcher.finished(run, record)
-    return verdicts
-
-
-def assist(plan: Plan, ends: OneOfTwo, stopper: Stopper, watcher: Watcher) -> None:
-    """Be the end of every run that keeps no record: what goes wrong here, the other end is told, and records.
-
-    Raises Interrupted, LostError.
-    """
-    for number, run in enumerate(plan.runs):
-        stopper.check()
-        watcher.starting(run, number, len(plan.runs))
-        try:
-            measure(run.spec(), stopper, {}, ends)
-        except (Interrupted, LostError):
-            raise
-        except (PollbenchError, OSError):
-            continue
-
-
-def enough(plan: Plan, results: ResultSet, run: Run, before: Run | None) -> bool:
-    """Before a repetition begins: do those that are made suffice? One that is begun is made whole."""
-    if plan.adaptive is None or run.block == 1 or (before is not None and before.block == run.block):
-        return False
-    if before is None and any(record.get("block") == run.block for record in results.records()):
-        return False
-    return stopping_rule.state(plan.adaptive, results.records(), run.block - 1).enough
 
 
 def make_run(

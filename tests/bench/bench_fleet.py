@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.cli.fleet_progress import HostBoard
 from harness.places.fleet import wheel
-from harness.places.fleet.conduct import Fleet
+from harness.places.fleet.crew import Crew
 from harness.places.fleet.inventory import hosts_in
 from harness.places.fleet.merge import merge, settle
 from harness.store import ResultSet, records
@@ -117,7 +117,7 @@ def many_hosts(home: Path) -> None:
     found: dict[str, dict[str, Any]] = {}
     timed(f"read an inventory of {HOSTS} hosts", lambda: found.update(hosts_in([str(inventory)])))
     board = HostBoard([])
-    crew = Fleet([str(inventory)], found, home / "play", "many", board, lambda: False, forks=50)
+    crew = Crew([str(inventory)], found, home / "play", "many", board, lambda: False, forks=50)
     ready: list[str] = []
     timed(
         f"one play over {HOSTS} hosts, 50 forks", lambda: ready.extend(crew.ready(list(found))), HOSTS, "host"

@@ -65,7 +65,7 @@ def ours(emulator: Qemu, image: Image, workshop: Path) -> tuple[float, float]:
         out.truncate(1 << 20)
     own = [workshop / name for name in ("job", "out", "console", "events")]
     own[3].write_bytes(b"")
-    files = qemu.Files(image.vmlinux, image.initramfs, image.root, image.modules, image.payload, *own)
+    files = qemu.GuestFiles(image.vmlinux, image.initramfs, image.root, image.modules, image.payload, *own)
     begun, first = time.monotonic(), 0.0
     with subprocess.Popen(qemu.command(emulator, Machine(), ACCELERATOR, files, {})) as process:
         while process.poll() is None:

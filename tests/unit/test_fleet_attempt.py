@@ -55,16 +55,16 @@ def test_a_host_that_waits_for_one_that_has_ended_is_told_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt, board = of_two(tmp_path)
-    attempt.told("gen", "Follow", {"lines": ["1/2  base"], "done": False, "state": "running"})
+    attempt.take("gen", "Follow", {"lines": ["1/2  base"], "done": False, "state": "running"})
     assert board.said == {"gen": "1/2  base"}
-    attempt.told("gen", "Follow", ENDED)
+    attempt.take("gen", "Follow", ENDED)
     # It has some time to notice by itself.
     assert attempt.left_alone({}) == ""
     monkeypatch.setattr(attempts, "_GRACE_S", -1.0)
     assert attempt.left_alone({}) == "gen"
     assert attempt.left_alone({"dut": "unreachable: no route"}) == ""
     assert attempt.going({}) == ["gen", "dut"]
-    attempt.told("gen", "Fetch", {"fetched": 1})
+    attempt.take("gen", "Fetch", {"fetched": 1})
     assert board.said["gen"] == "failed: 1 of 2 runs: take the interface on eth1: it is not there"
     assert attempt.going({}) == ["dut"]
 
@@ -82,8 +82,8 @@ def test_of_a_host_out_of_reach_nobody_knows_whether_it_has_ended(
 def test_records_are_kept_at_one_of_the_two_ends(tmp_path: Path) -> None:
     attempt, board = of_two(tmp_path)
     for host in ("gen", "dut"):
-        attempt.told(host, "Follow", {"lines": [], "done": True, "state": "0"})
-        attempt.told(host, "Fetch", {"fetched": 0})
+        attempt.take(host, "Follow", {"lines": [], "done": True, "state": "0"})
+        attempt.take(host, "Fetch", {"fetched": 0})
     assert board.said == {
         "gen": "failed: 1 of 2 runs: it ended early",
         "dut": "done: its end of the runs",
@@ -102,6 +102,6 @@ def test_why_a_run_ended_early_is_in_its_line(
     tmp_path: Path, state: str, lines: list[str], reason: str
 ) -> None:
     attempt, board = of_two(tmp_path)
-    attempt.told("gen", "Follow", {"lines": lines, "done": True, "state": state})
-    attempt.told("gen", "Fetch", {"fetched": 1})
+    attempt.take("gen", "Follow", {"lines": lines, "done": True, "state": state})
+    attempt.take("gen", "Fetch", {"fetched": 1})
     assert board.said["gen"] == f"failed: 1 of 2 runs: {reason}"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.places.fleet.split import HOST_FACTOR, Split, allot, fleet_plan, groups, share_plan
+from harness.places.fleet.split import HOST_FACTOR, Split, allot, fleet_plan, groups
 from harness.plan import Plan, make_plan
 from harness.spec.load import load_experiment
 
@@ -79,7 +79,7 @@ def test_without_split_every_host_makes_all_of_it_under_names_of_its_own(plan: P
 def test_a_share_is_a_plan_that_another_host_reads(plan: Plan) -> None:
     whole = fleet_plan(plan, "none", ["a", "b"])
     mine = allot(whole, "none", ["a", "b"]).runs_of("b", whole)
-    again = Plan.from_json(share_plan(whole, mine).to_json())
+    again = Plan.from_json(whole.of_runs(mine).to_json())
     assert [run.run_id for run in again.runs] == [run.run_id for run in mine]
 
 

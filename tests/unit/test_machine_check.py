@@ -8,8 +8,8 @@ import pytest
 
 from harness.analysis.claims.source import had
 from harness.places.vm.boot import GuestFailure
-from harness.places.vm.execute import guests_of
-from harness.places.vm.machine_check import deviations, told
+from harness.places.vm.boots import guests_of
+from harness.places.vm.machine_check import deviations, guest_account
 from harness.spec.machine import Machine
 from harness.tables import Source
 from tests.unit import synthetic
@@ -68,7 +68,7 @@ FOUR = {"cpus": 4, "cores": 4, "numa": TWO_NODES}
     ],
 )
 def test_a_machine_as_declared(machine: dict[str, Any], changes: dict[str, Any]) -> None:
-    assert deviations(Machine(**machine), told(account(**changes))) == []
+    assert deviations(Machine(**machine), guest_account(account(**changes))) == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_machine_as_declared(machine: dict[str, Any], changes: dict[str, Any])
     ],
 )
 def test_a_machine_that_is_another(machine: dict[str, Any], changes: dict[str, Any], said: str) -> None:
-    assert said in "; ".join(deviations(Machine(**machine), told(account(**changes))))
+    assert said in "; ".join(deviations(Machine(**machine), guest_account(account(**changes))))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_machine_that_is_another(machine: dict[str, Any], changes: dict[str, A
 )
 def test_an_account_that_is_none_of_ours_is_a_damaged_answer(event: Any) -> None:
     with pytest.raises(GuestFailure, match="damaged answer"):
-        told(event)
+        guest_account(event)
 
 
 def test_what_guests_had_decides_what_claims_can_be_tested() -> None:

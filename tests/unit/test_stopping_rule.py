@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from harness.errors import InputError
+from harness.places import local
 from harness.plan import Plan, estimate_s, grows, load_experiment, make_plan
-from harness.run import runner
 from harness.signals import Stopper
 from harness.stats.stopping_rule import Adaptive, state
 from harness.store import ResultSet
@@ -124,9 +124,9 @@ def carried_out(
         record["metrics"] = {"rtt_p50_us": values[run.block - 1]}
         return record, None, {}
 
-    monkeypatch.setattr(runner, "make_run", make_run)
+    monkeypatch.setattr(local, "make_run", make_run)
     try:
-        runner.execute(plan, results, {}, Stopper(), Quiet())
+        local.Local(Stopper()).execute(plan, results, Quiet())
     except KeyboardInterrupt:
         pass
     return len(made)

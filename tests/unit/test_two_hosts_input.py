@@ -77,9 +77,9 @@ def test_the_client_keeps_the_records_and_each_end_knows_the_other(tmp_path: Pat
     assert pair is not None
     assert pair.label == "gen / dut"
     near, far = pair.end("gen"), pair.end("dut")
-    assert (near["here"], near["there"], near["host"], near["keeps"]) == ("client", "server", "dut", True)
-    assert (far["here"], far["there"], far["host"], far["keeps"]) == ("server", "client", "gen", False)
-    assert near["token"] == far["token"] and len(near["token"]) == 32
+    assert (near.here, near.there, near.host, near.keeps) == ("client", "server", "dut", True)
+    assert (far.here, far.there, far.host, far.keeps) == ("server", "client", "gen", False)
+    assert near.token == far.token and len(near.token) == 32
     with pytest.raises(InputError, match='the inventory has no such host; did you mean "duT"'):
         pair_of(plan, ["gen", "duT"], "two.yaml")
 

@@ -17,13 +17,14 @@ from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.knobs import GroupUse
 from harness.places.vm import cpio, qemu, wire
+from harness.places.vm.boots import boots_of, pairs_of
 from harness.places.vm.emulator import Qemu
-from harness.places.vm.execute import Guests, boots_of, pairs_of
+from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home
 from harness.places.vm.kernels import with_kernels
 from harness.places.vm.modules import ModuleTree
 from harness.places.vm.recipe import differences
-from harness.places.vm.reproduction import Side, judge
+from harness.places.vm.reproduction import ComparedSet, judge
 from harness.places.vm.tuning import definition
 from harness.plan import Plan, Run, load_experiment, make_plan
 from harness.run.measure import Measured
@@ -35,7 +36,7 @@ from tests import experiment
 from tests.unit.test_metrics import difference
 
 QEMU = Qemu(("qemu-system-x86_64",), "7.2.22", "host")
-FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
+FILES = qemu.GuestFiles(*(Path(f"/img/{name}") for name in "abcdefghi"))
 
 
 def promising() -> bytes:
@@ -194,10 +195,10 @@ class Answering(Guests):
 
     made: list[tuple[str, list[str]]]
 
-    def _all(self, task: Any, machine: Machine, runs: list[Run]) -> None:
+    def _make(self, task: Any, machine: Machine, runs: list[Run]) -> None:
         self.made.append((machine.iommu, [run.run_id for run in runs]))
         for run in runs:
-            task.save(self, run, wire.Answer(run.run_id, 0.5, error=MissingError("measure", got="no")), {})
+            task.fail(run, MissingError("measure", got="no"))
 
 
 def guests_for(tmp_path: Path) -> Answering:
@@ -216,17 +217,18 @@ def test_plans_share_the_boots_of_a_repetition(tmp_path: Path, capsys: pytest.Ca
     ]
     sets = [ResultSet.create(tmp_path, plan.name, "20261122T101500Z", b"", plan, {}) for plan in plans]
     guests = guests_for(tmp_path)
-    verdicts = guests.execute_all(list(zip(plans, sets, strict=True)), Progress())
+    guests.execute_all(list(zip(plans, sets, strict=True)), Progress())
     # Two boots for the first two repetitions, one for the third; the run that b and c have in common is made once.
     assert [(iommu, len(runs)) for iommu, runs in guests.made].count(("strict", 1)) == 2
     assert [(iommu, len(runs)) for iommu, runs in guests.made if iommu == "off"] == [
         *(("off", 2), ("off", 2), ("off", 1)),
     ]
-    assert verdicts == {"skipped": 7}
     for plan, made in zip(plans, sets, strict=True):
-        assert made.finished() == {run.run_id for run in plan.runs}
+        assert {record["run_id"]: record["verdict"] for record in made.records()} == {
+            run.run_id: "skipped" for run in plan.runs
+        }
     guests.made.clear()
-    assert not guests.execute_all(list(zip(plans, sets, strict=True)), Progress())
+    guests.execute_all(list(zip(plans, sets, strict=True)), Progress())
     assert guests.made == []
 
 
@@ -291,7 +293,7 @@ def record(p50: float, p99: float = 100.0, verdict: str = "valid") -> dict[str, 
     ],
 )
 def test_reproduced_is_a_rule(new: list[dict[str, Any]], good: bool, said: str) -> None:
-    (found,) = judge(Side([record(34.0), record(34.1)]), Side(new), real_time=False)
+    (found,) = judge(ComparedSet([record(34.0), record(34.1)]), ComparedSet(new), real_time=False)
     assert found.reproduced is good
     assert said in found.said
 
@@ -299,17 +301,19 @@ def test_reproduced_is_a_rule(new: list[dict[str, Any]], good: bool, said: str) 
 def test_a_median_of_whole_ticks_may_be_another_tick() -> None:
     """Beside a hog a reply comes at a tick or at the next: the median is one of few values, and flips between them."""
     ticks = {"r": np.array([4_000_000] * 130 + [8_000_000] * 131), "far": np.array([12_000_000] * 261)}
-    old, flipped = Side([record(8000.0)], ticks.get), Side([record(4000.0)], ticks.get)
+    old, flipped = ComparedSet([record(8000.0)], ticks.get), ComparedSet([record(4000.0)], ticks.get)
     (found,) = judge(old, flipped, real_time=False)
     assert found.reproduced
-    (found,) = judge(old, Side([record(12000.0) | {"run_id": "far"}], ticks.get), real_time=False)
+    (found,) = judge(old, ComparedSet([record(12000.0) | {"run_id": "far"}], ticks.get), real_time=False)
     assert not found.reproduced
     assert "p50 8000 -> 1.2e+04 model us (+50.00%) !" in found.said
 
 
 def test_a_cell_that_only_the_new_set_has_is_told() -> None:
     new = [record(34.0), record(34.0) | {"case": "more"}]
-    found = {each.label: each for each in judge(Side([record(34.0)]), Side(new), real_time=False)}
+    found = {
+        each.label: each for each in judge(ComparedSet([record(34.0)]), ComparedSet(new), real_time=False)
+    }
     assert found["base"].reproduced
     assert found["more"].said == "the old set has no such cell"
 
@@ -367,8 +371,8 @@ def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -
         row = {"knob": "busy_poll", "node": "client", "setting": "SO_BUSY_POLL", "requested": usecs}
         return record(34.0) | {"knobs": [row]}
 
-    (found,) = judge(Side([polling(50)]), Side([polling(5)]), real_time=False)
+    (found,) = judge(ComparedSet([polling(50)]), ComparedSet([polling(5)]), real_time=False)
     assert not found.reproduced
     assert found.said == "it did something else: busy_poll SO_BUSY_POLL on client was 50, is 5"
-    (found,) = judge(Side([polling(50)]), Side([polling(50)]), real_time=False)
+    (found,) = judge(ComparedSet([polling(50)]), ComparedSet([polling(50)]), real_time=False)
     assert found.reproduced

@@ -19,10 +19,10 @@ PLACES = [Path(f"/img/{name}") for name in ("k", "i", "r", "m", "p", "job", "out
 
 
 def test_a_guest_without_disks_has_ports_that_are_written_at_once() -> None:
-    disks = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.Files(*PLACES), {})
+    disks = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(*PLACES), {})
     assert disks.count("-drive") == 5
     assert "virtio-serial-pci" in disks
-    none = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.Files(*PLACES, diskless=True), {})
+    none = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(*PLACES, diskless=True), {})
     assert "-drive" not in none
     assert "virtio-serial-pci,ioeventfd=off" in none
     for name, path in (("events", "/img/ev"), ("out", "/img/out")):

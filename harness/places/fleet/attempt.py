@@ -1,4 +1,4 @@
-"""One attempt of a fleet: what each host was given to make, what has come of it, and what the board is told."""
+"""One attempt of a fleet: what each host was given to make, what it has made, and what the board shows of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.places.fleet.pair import Pair
 from harness.places.fleet.split import Allotment
 from harness.store import ResultSet
 
-# A host whose partner has ended says so itself, unless it waits for something that cannot come any more.
+# A host whose partner has ended reports that itself, unless it waits for something that cannot come any more.
 _GRACE_S = 10.0
 
 
@@ -46,7 +46,7 @@ class Attempt:
     _merged: dict[str, int] = field(default_factory=dict)
     _ended_s: dict[str, float] = field(default_factory=dict)
 
-    def told(self, host: str, task: str, result: Mapping[str, Any]) -> None:
+    def take(self, host: str, task: str, result: Mapping[str, Any]) -> None:
         """A task of the play has ended on a host; what was fetched is merged as it comes."""
         if task == "Follow":
             self._followed(host, result)
@@ -96,10 +96,10 @@ class Attempt:
 
 
 def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
-    """Why a run ended before its share was done: what it says itself, else what could be seen."""
-    told = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
+    """Why a host ended before its share was done: by its own last message, else by its exit code."""
+    messages = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
     reason, state = str(result.get("reason") or ""), str(result.get("state"))
     # As a shell says it of a program that a signal ended.
     if not reason and state.isdigit() and int(state) - 128 in set(signal.Signals):
         reason = f"it was killed ({signal.Signals(int(state) - 128).name})"
-    return reason or (told[-1] if told else f"exit code {state}")
+    return reason or (messages[-1] if messages else f"exit code {state}")

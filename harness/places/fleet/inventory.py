@@ -39,17 +39,17 @@ def hosts_in(inventories: Sequence[str], limit: str | None = None) -> Hosts:
         raise MissingError(
             "read the inventory", got="there is no ansible-inventory", todo="install pollbench again"
         ) from None
-    said = " ".join(line for line in done.stderr.splitlines() if "ERROR" in line or "WARNING" in line)[:500]
+    where = ", ".join(inventories)
+    complaints = [line for line in done.stderr.splitlines() if "ERROR" in line or "WARNING" in line]
+    complaint = " ".join(complaints)[:500]
     if done.returncode:
-        raise InputError("read the inventory", ", ".join(inventories), said or done.stderr[-300:], where="-i")
+        raise InputError("read the inventory", where, complaint or done.stderr[-300:], where="-i")
     document = json.loads(done.stdout)
     variables = document.get("_meta", {}).get("hostvars", {})
     names = _names(document, "all", set())
     if not names:
-        what = f"no host fits --limit {limit}" if limit else said or "it names no host"
-        raise InputError(
-            "read the inventory", ", ".join(inventories), what, where="--limit" if limit else "-i"
-        )
+        reason = f"no host fits --limit {limit}" if limit else complaint or "it names no host"
+        raise InputError("read the inventory", where, reason, where="--limit" if limit else "-i")
     return {name: variables.get(name, {}) for name in names}
 
 
@@ -59,7 +59,7 @@ def _names(document: Mapping[str, Any], group: str, seen: set[str]) -> list[str]
         return []
     seen.add(group)
     entry = document.get(group, {})
-    found = list(entry.get("hosts", []))
+    hosts = list(entry.get("hosts", []))
     for child in entry.get("children", []):
-        found += _names(document, child, seen)
-    return list(dict.fromkeys(found))
+        hosts += _names(document, child, seen)
+    return list(dict.fromkeys(hosts))

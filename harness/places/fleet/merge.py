@@ -16,8 +16,7 @@ def merge(
     """Move every run directory of `incoming` into the set; the ids of those that were moved.
 
     known: the plan's run ids, others are left where they are; again: runs that take the place of one that is there.
-    Whoever wrote `incoming` has put its files on the disk. What they hold was written by the host's own store; whoever
-    makes tables of the set reads it, and doubts it.
+    The files are on the disk already, and are not read here: whoever makes tables of the set reads and checks them.
     Raises PollbenchError when the disk refuses.
     """
     moved = []
@@ -34,9 +33,9 @@ def merge(
 
 
 def settle(results: ResultSet) -> None:
-    """Put on the disk that runs were merged. Once for many shares: each time the disk is waited for.
+    """Make sure that merged runs are on the disk. Called once for many shares, since each call waits for the disk.
 
-    What is not settled when the power fails is still on its host, and `--resume` fetches it.
+    A run that is not settled when the power fails is still on its host, and `--resume` fetches it.
     """
     runs = results.path / "runs"
     with atomic.explained("merge runs", runs):
@@ -46,7 +45,7 @@ def settle(results: ResultSet) -> None:
 def _move(source: str, target: str, replacing: bool) -> bool:
     """Rename a run directory to where there is none, or over the one that is there; whether it was moved.
 
-    Whether one is there the rename says: to list a hundred thousand for every share would take longer than all else.
+    The rename itself tells whether one is there: listing a hundred thousand runs for every share would take too long.
     """
     try:
         os.rename(source, target)

@@ -1,4 +1,4 @@
-"""What a play said of each host: its results by action, and in one line why it failed."""
+"""What a play reported of each host: the results of its tasks, and in one line why it failed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Told = Callable[[str, str, Mapping[str, Any]], None]
-"""Called with host, what a task did (its `do`, or its action), and the task's result."""
+TakeResult = Callable[[str, str, Mapping[str, Any]], None]
+"""Called with the host, the name of a task that has ended there, and the task's result."""
 
 UNREACHABLE = "unreachable"
 """How the reason of a host begins that nobody could speak to."""
@@ -22,9 +22,9 @@ _OWN_WORDS = (
 
 @dataclass
 class Outcomes:
-    """Gathers a play's events. failed: host to the reason, in one line; a host that is not in it came to its end."""
+    """Gathers a play's events. failed: by host, why it failed, in one line; hosts that are not in it did not fail."""
 
-    told: Told | None = None
+    take: TakeResult | None = None
     failed: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, event: Mapping[str, Any]) -> None:
@@ -38,8 +38,8 @@ class Outcomes:
             self.failed[host] = f"{UNREACHABLE}: {_words(result)}"
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
             self.failed[host] = _reason(str(data.get("task", "")), result)
-        elif kind in ("runner_on_ok", "runner_retry") and self.told is not None:
-            self.told(host, str(data.get("task", "")), result)
+        elif kind in ("runner_on_ok", "runner_retry") and self.take is not None:
+            self.take(host, str(data.get("task", "")), result)
 
 
 def _reason(task: str, result: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Two hosts that make every run together: who they are, what each is told, and who keeps the records."""
+"""Two hosts that make every run together: which they are, what each has to know, and which keeps the records."""
 
 from __future__ import annotations
 
@@ -6,10 +6,25 @@ import difflib
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from harness.errors import InputError
 from harness.plan import Plan
+
+
+@dataclass(frozen=True)
+class End:
+    """One host's end of the runs that two hosts make together.
+
+    here, there: its own node and the other host's; own, host: its own name and the other host's; token: their secret;
+    keeps: whether it keeps the records.
+    """
+
+    here: str
+    there: str
+    own: str
+    host: str
+    token: str
+    keeps: bool
 
 
 @dataclass(frozen=True)
@@ -25,17 +40,11 @@ class Pair:
         """What stands in the column `host`."""
         return " / ".join(self.hosts)
 
-    def end(self, host: str) -> dict[str, Any]:
+    def end(self, host: str) -> End:
         """What a host is told of its end."""
         own = self.hosts.index(host)
-        return {
-            "here": self.nodes[own],
-            "there": self.nodes[1 - own],
-            "own": host,
-            "host": self.hosts[1 - own],
-            "token": self.token,
-            "keeps": own == 0,
-        }
+        here, there = self.nodes[own], self.nodes[1 - own]
+        return End(here, there, host, self.hosts[1 - own], self.token, keeps=own == 0)
 
 
 def pair_of(plan: Plan, known: Collection[str], where: str) -> Pair | None:

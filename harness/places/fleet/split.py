@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,6 +26,11 @@ class Allotment:
         """A host's share, in the plan's order."""
         return [run for run in plan.runs if self.host.get(run.run_id) == host]
 
+    def hosts(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that have a share."""
+        having = set(self.host.values())
+        return [name for name in names if name in having]
+
 
 def fleet_plan(plan: Plan, split: Split, hosts: Sequence[str]) -> Plan:
     """The plan of the whole fleet: with split none every host makes all of it, as a factor of its own.
@@ -47,23 +52,12 @@ def fleet_plan(plan: Plan, split: Split, hosts: Sequence[str]) -> Plan:
         for run in plan.runs:
             cell = cells[run.cell.cell_id, host]
             runs.append(Run(digest([cell.cell_id, run.block]), cell, run.block, run.order))
-    return _with_runs(plan, runs, tuple(cells.values()))
-
-
-def share_plan(plan: Plan, runs: Sequence[Run]) -> Plan:
-    """The part of a plan that one host makes: the same runs by the same names, in the same order."""
-    used = {run.cell.cell_id for run in runs}
-    return _with_runs(plan, runs, tuple(cell for cell in plan.cells if cell.cell_id in used))
+    return replace(plan.of_runs(runs), cells=tuple(cells.values()))
 
 
 def _cell_of(cell: Cell, host: str) -> Cell:
     factors = {**cell.factors, HOST_FACTOR: host}
     return Cell(cell_id(cell.case, factors, cell.spec), cell.case, factors, cell.spec, cell.document)
-
-
-def _with_runs(plan: Plan, runs: Sequence[Run], cells: tuple[Cell, ...]) -> Plan:
-    identity = [plan.name, plan.seed, plan.repeat, plan.order, [run.run_id for run in runs]]
-    return replace(plan, runs=tuple(runs), cells=cells, plan_hash=digest(identity, length=64))
 
 
 def allot(
@@ -84,8 +78,8 @@ def allot(
         return Allotment(
             {
                 run.run_id: str(run.cell.factors[HOST_FACTOR])
-                for run in plan.runs
-                if run.run_id not in made and run.cell.factors[HOST_FACTOR] in hosts
+                for run in plan.missing(made)
+                if run.cell.factors[HOST_FACTOR] in hosts
             }
         )
     units: dict[Unit, list[Run]] = {}
@@ -113,7 +107,7 @@ def allot(
             given |= {run.run_id: owner for run in missing}
             load_s[owner] += _takes_s(plan, missing)
     # The longest first, each to who has least to do: nobody ends long after the others.
-    for runs in sorted(free.values(), key=lambda each: -_takes_s(plan, each)):
+    for runs in sorted(free.values(), key=lambda share: -_takes_s(plan, share)):
         host = min(load_s, key=lambda name: load_s[name])
         given |= {run.run_id: host for run in runs}
         load_s[host] += _takes_s(plan, runs)
@@ -146,16 +140,11 @@ def groups(plan: Plan, split: Split) -> int:
     return len({_together(_unit(run, split), split) for run in plan.runs})
 
 
-def missing_runs(plan: Plan, made: Collection[str]) -> list[str]:
-    """Ids of the plan's runs that are not made."""
-    return [run.run_id for run in plan.runs if run.run_id not in made]
-
-
 def hosts_of(records: Iterable[Mapping[str, object]]) -> dict[str, str]:
     """Of every record, which host made it."""
-    found = {}
+    hosts = {}
     for record in records:
         environment = record.get("environment")
         host = environment.get("host") if isinstance(environment, Mapping) else None
-        found[str(record["run_id"])] = str(host or "")
-    return found
+        hosts[str(record["run_id"])] = str(host or "")
+    return hosts

@@ -32,9 +32,9 @@ def wheel_id(wheel: Path) -> str:
     """Names the wheel by its content: other code of the same version is another installation."""
     with zipfile.ZipFile(wheel) as archive:
         sums = sorted(
-            f"{each.filename} {each.CRC:08x}"
-            for each in archive.infolist()
-            if "dist-info" not in each.filename
+            f"{member.filename} {member.CRC:08x}"
+            for member in archive.infolist()
+            if "dist-info" not in member.filename
         )
     return f"{version()}-{hashlib.sha256(' '.join(sums).encode()).hexdigest()[:12]}"
 

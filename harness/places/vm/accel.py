@@ -36,7 +36,7 @@ class Choice:
 def choose(asked: str, home: Home, emulator: Qemu, todo: str = "") -> Choice:
     """The accelerator for `auto`, or the one asked for if it works. Raises MissingError, InputError.
 
-    todo: what to do where KVM was asked for and does not work, if it is not to ask for something else.
+    todo: what the user can do where KVM was asked for and does not work; default: to ask for no accelerator.
     """
     if asked not in ("auto", *qemu.ACCELERATORS):
         raise InputError(
@@ -59,9 +59,9 @@ def kvm_trouble(home: Home, emulator: Qemu) -> str:
     key = f"{virt.boot_id()} {emulator.label()}"
     memory = home.path / _MEMORY
     try:
-        found = json.loads(memory.read_text())
-        if found["key"] == key:
-            return str(found["trouble"])
+        remembered = json.loads(memory.read_text())
+        if remembered["key"] == key:
+            return str(remembered["trouble"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
     trouble = _try_kvm(home, emulator)
@@ -70,10 +70,10 @@ def kvm_trouble(home: Home, emulator: Qemu) -> str:
 
 
 def without_kvm(home: Home, emulator: Qemu, trouble: str) -> Choice:
-    """What to use since a guest under KVM did not come up, although the probe passed; remembered as the probe is."""
-    found = f"KVM is present but unusable ({trouble})"
-    _remember(home, emulator, found)
-    return _emulated(found)
+    """The accelerator after a guest under KVM did not come up although the probe passed; this is remembered too."""
+    unusable = f"KVM is present but unusable ({trouble})"
+    _remember(home, emulator, unusable)
+    return _emulated(unusable)
 
 
 def _emulated(reason: str) -> Choice:

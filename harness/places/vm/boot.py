@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,56 +75,36 @@ class Boot:
 
         Ends when all runs are answered. Raises GuestFailure, MissingError, Interrupted; QEMU is gone either way.
         """
-        with (
-            self.home.workshop() as workshop,
-            self._files(workshop) as files,
-            contextlib.ExitStack() as stack,
-        ):
+        with self.home.workshop() as workshop:
+            files = self._files(workshop)
             # Each repetition has random numbers of its own: boots of one machine are else all the same.
             machine = self.machine.model_copy(update={"seed": seed_of(self.machine.seed, self.runs[0].block)})
             self.argv = qemu.command(self.emulator, machine, self.accelerator, files, self.pairs)
-            child = stack.enter_context(self._start())
-            try:
-                yield from self._follow(child, files, tell)
-            finally:
-                self.console = _tail(files.console)
+            with self._start() as child:
+                try:
+                    yield from self._follow(child, files, tell)
+                finally:
+                    self.console = _tail(files.console)
 
-    @contextlib.contextmanager
-    def _files(self, workshop: Path) -> Iterator[qemu.Files]:
-        own = {name: workshop / name for name in ("job", "out", "console", "events")}
+    def _files(self, workshop: Path) -> qemu.GuestFiles:
+        """What this boot reads and writes; in model time all that it reads is in its initramfs."""
         document = {
-            "plan": _part(self.plan, self.runs).to_json(),
+            "plan": replace(self.plan.of_runs(self.runs), document={}, adaptive=None).to_json(),
             "nics": self.pairs,
             "accelerator": self.accelerator,
             "output_bytes": self.machine.output_bytes,
         }
-        own["job"].write_bytes(job_image(document))
-        for name in ("console", "events"):
-            own[name].touch()
-        with open(own["out"], "wb") as out:
-            out.truncate(self.machine.output_bytes)
-        image = self.image
-        initramfs = self._initrd(workshop, own["job"])
-        yield qemu.Files(
-            image.vmlinux,
-            initramfs or image.initramfs,
-            image.root,
-            image.modules,
-            image.payload,
-            own["job"],
-            own["out"],
-            own["console"],
-            own["events"],
-            diskless=initramfs is not None,
-        )
+        files = qemu.GuestFiles.of(self.image, workshop, job_image(document), self.machine.output_bytes)
+        initramfs = self._initrd(workshop, files.job)
+        return replace(files, initramfs=initramfs, diskless=True) if initramfs else files
 
     def _initrd(self, workshop: Path, job: Path) -> Path | None:
         """In model time, all that the guest reads, in one file; None where it has disks."""
         image, sha256 = self.image, self.image.hashes.get("modules")
         if self.accelerator != "tcg-virtual" or sha256 is None:
             return None
-        found = self.home.expanded(sha256, f"modules of {image.kernel}", diskless.find_loop)
-        driver = diskless.loop_driver(found)
+        tree = self.home.expanded(sha256, f"modules of {image.kernel}", diskless.find_loop)
+        driver = diskless.loop_driver(tree)
         if driver is None:
             return None  # a kernel of the user's own
         images = {"root": image.root, "modules": image.modules, "payload": image.payload, "job": job}
@@ -145,7 +125,7 @@ class Boot:
             yield child
 
     def _follow(
-        self, child: Child, files: qemu.Files, tell: Callable[[Event], None]
+        self, child: Child, files: qemu.GuestFiles, tell: Callable[[Event], None]
     ) -> Iterator[wire.Answer]:
         reader = _Lines(files.events)
         by_id = {run.run_id: run for run in self.runs}
@@ -210,7 +190,7 @@ class Boot:
         todo = f"set vm.output to {max(mib * 2, 64)}MB or more"
         return PollbenchError("keep a run of the guest", "the output disk", "no space left on it", todo)
 
-    def _death(self, child: Child, files: qemu.Files) -> GuestFailure:
+    def _death(self, child: Child, files: qemu.GuestFiles) -> GuestFailure:
         """Why the guest ended before its work was done."""
         last = self._last(files)
         code = child.ended()
@@ -230,11 +210,11 @@ class Boot:
         todo = "is virtio_blk built in? Else name its modules by --modules" if diskless else ""
         return GuestFailure("oops" if "panic" in last or "Oops" in last else "early end", last, todo)
 
-    def _last(self, files: qemu.Files) -> str:
+    def _last(self, files: qemu.GuestFiles) -> str:
         text = _tail(files.console)
-        found = _TROUBLE.findall(text)
-        if found:
-            return f"the console says: {wire.printable(found[0].strip())[:300]}"
+        troubles = _TROUBLE.findall(text)
+        if troubles:
+            return f"the console says: {wire.printable(troubles[0].strip())[:300]}"
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return (
             f"the console's last line: {wire.printable(lines[-1])[:200]}" if lines else "the console is empty"
@@ -253,9 +233,9 @@ def _patient_s(child: Child) -> float:
 
 def _need_room(directory: Path) -> None:
     """PollbenchError when there is none left where the guest writes: what it says would be lost, and waited for."""
-    found = os.statvfs(directory)
-    free = found.f_bfree if os.geteuid() == 0 else found.f_bavail
-    if free * found.f_frsize < _LEAST_ROOM:
+    disk = os.statvfs(directory)
+    free = disk.f_bfree if os.geteuid() == 0 else disk.f_bavail
+    if free * disk.f_frsize < _LEAST_ROOM:
         todo = "free some, or name another place by XDG_CACHE_HOME"
         raise PollbenchError("run a guest", str(directory.parent), "no space left on the disk", todo)
 
@@ -288,11 +268,3 @@ def _tail(path: Path) -> str:
         file.seek(max(0, path.stat().st_size - 65536))
         return file.read().decode(errors="replace")
     return ""
-
-
-def _part(plan: Plan, runs: tuple[Run, ...]) -> Plan:
-    """The plan of these runs alone."""
-    from dataclasses import replace
-
-    cells = tuple({run.cell.cell_id: run.cell for run in runs}.values())
-    return replace(plan, cells=cells, runs=runs, document={}, adaptive=None)

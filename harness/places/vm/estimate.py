@@ -15,20 +15,20 @@ _VETH_S, _NIC_S = 0.6, 5.0
 
 
 def expected_s(runs: Iterable[Run], accelerator: str) -> dict[str, float]:
-    """What each run takes, by its id; the first of a boot bears the boot."""
+    """Seconds that each run takes, by its id; the first run of a boot includes the boot."""
     boots: set[tuple[int, str]] = set()
-    found: dict[str, float] = {}
+    expected: dict[str, float] = {}
     for run in runs:
         spec, boot = run.cell.spec, (run.block, run.cell.spec.machine.model_dump_json())
-        if run.run_id not in found:
+        if run.run_id not in expected:
             around_s = _NIC_S if spec.topology.needs_guest() else _VETH_S
-            found[run.run_id] = around_s + _TRAFFIC[accelerator] * spec.workload.takes_ns() / 1e9
-            found[run.run_id] += 0.0 if boot in boots else _BOOT_S[accelerator]
+            expected[run.run_id] = around_s + _TRAFFIC[accelerator] * spec.workload.takes_ns() / 1e9
+            expected[run.run_id] += 0.0 if boot in boots else _BOOT_S[accelerator]
             boots.add(boot)
-    return found
+    return expected
 
 
 def takes_s(plan: Plan, repeat: int | None = None, accelerator: str = "tcg-virtual") -> float:
-    """A plan's first `repeat` repetitions, default all."""
+    """Seconds that a plan's first `repeat` repetitions take, default all of them."""
     runs = (run for run in plan.runs if repeat is None or run.block <= repeat)
     return sum(expected_s(runs, accelerator).values())

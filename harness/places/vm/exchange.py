@@ -37,10 +37,10 @@ def export(home: Home, target: Path) -> int:
         with tarfile.open(whole, "w") as tar:
             tar.add(listing, "index.json", filter=_anonymous)
             names = {
-                sha256: what for key, entry in index.items() for what, sha256 in hashes_of(key, entry).items()
+                sha256: name for key, entry in index.items() for name, sha256 in hashes_of(key, entry).items()
             }
-            for sha256, what in sorted(names.items()):
-                tar.add(home.verified(sha256, what), f"artefacts/{sha256}", filter=_anonymous)
+            for sha256, name in sorted(names.items()):
+                tar.add(home.verified(sha256, name), f"artefacts/{sha256}", filter=_anonymous)
         # Of its parts most are compressed already.
         programs.run(["zstd", "-q", "-3", str(whole), "-o", str(packed)])
         try:
@@ -60,16 +60,16 @@ def import_image(home: Home, source: str, expected: str | None, tell: Callable[[
     """Take a published image in, from a file or by https; the entries it brought. Raises PollbenchError."""
     with home.workshop() as workshop:
         packed = _fetch(source, workshop, tell)
-        found = sha256_of(packed)
-        if expected and found != expected.lower():
+        actual = sha256_of(packed)
+        if expected and actual != expected.lower():
             todo = f"fetch it again; {_NOTHING}"
-            raise PollbenchError("import an image", source, f"its SHA-256 is {found}, not {expected}", todo)
+            raise PollbenchError("import an image", source, f"its SHA-256 is {actual}, not {expected}", todo)
         index = _unpacked(packed, workshop)
         for key, entry in index.items():
-            for what, sha256 in hashes_of(key, entry).items():
+            for name, sha256 in hashes_of(key, entry).items():
                 part = workshop / sha256
                 if not home.artefact(sha256).exists() and (not part.exists() or sha256_of(part) != sha256):
-                    raise PollbenchError("import an image", what, "it is missing or damaged", _NOTHING)
+                    raise PollbenchError("import an image", name, "it is missing or damaged", _NOTHING)
         for key, entry in index.items():
             for sha256 in hashes_of(key, entry).values():
                 if (workshop / sha256).exists() and sha256_of(workshop / sha256) == sha256:
@@ -106,16 +106,17 @@ def _unpacked(packed: Path, workshop: Path) -> dict[str, Any]:
         ) as zstd:
             assert zstd.stdout is not None
             try:
-                found = _members(zstd.stdout, workshop)
+                listing = _members(zstd.stdout, workshop)
                 while zstd.stdout.read(_CHUNK):
                     pass
             finally:
                 zstd.stdout.close()
         if zstd.returncode:
             raise ValueError("it is cut short or no zstd file")
-        index = json.loads(found)
+        index = json.loads(listing)
         if not index or not all(
-            _KEY.fullmatch(key) and all(_SHA256.fullmatch(each) for each in hashes_of(key, entry).values())
+            _KEY.fullmatch(key)
+            and all(_SHA256.fullmatch(sha256) for sha256 in hashes_of(key, entry).values())
             for key, entry in index.items()
         ):
             raise ValueError("its index is not of an image")

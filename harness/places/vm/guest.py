@@ -36,10 +36,10 @@ def main(job_disk: str, out_disk: str) -> None:
     """Read the job, make its runs, write each to the output disk and tell where. Raises when the disk is full."""
     job = json.loads(read_job(job_disk))
     plan = Plan.from_json(job["plan"], job_disk)
-    # Nobody else is here whom thousands of sockets could harm.
+    # A guest runs nothing else that could need the open files.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     oom.is_out_of_memory()
-    found = nics.load(
+    pairs = nics.load(
         [emulated(name).module for name in job["nics"]],
         [
             nics.address(emulated(name).number, pair, end)
@@ -54,7 +54,7 @@ def main(job_disk: str, out_disk: str) -> None:
         cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()
     }
     host = set_guest(spec.machine.profile, cpus)
-    machine = machine_facts(found) | {"host": host}
+    machine = machine_facts(pairs) | {"host": host}
     tell("ready", environment=facts.environment(), machine=machine, uptime_s=facts.uptime_s())
     out = Out(out_disk, job["output_bytes"])
     try:
@@ -80,14 +80,14 @@ def _warm_up() -> None:
 def pause_s(run: Run) -> float:
     """How long to wait before a run in model time: drawn anew for each repetition, the same when a plan is run again.
 
-    There a ping-pong falls into a cycle that depends on where the kernel's ticks stand when it begins. What follows
-    from that is chance, and not to be the same chance in every repetition.
+    In model time a ping-pong falls into a cycle that depends on where the kernel's ticks stand when it begins. That is
+    chance, and it must differ from repetition to repetition.
     """
     return random.Random(f"{run.cell.spec.machine.seed}/{run.run_id}").uniform(0, _LONGEST_PAUSE_S)
 
 
 def make(run: Run, stopper: Stopper) -> Answer:
-    """Measure one run; what goes wrong is part of the answer."""
+    """Measure one run; an error becomes part of the answer."""
     begun = time.monotonic()
     answer = Answer(run.run_id, 0.0)
     try:
@@ -100,9 +100,9 @@ def make(run: Run, stopper: Stopper) -> Answer:
     return answer
 
 
-def tell(event: str, **what: Any) -> None:
-    """One line to the host."""
-    os.write(_EVENTS_FD, json.dumps({"ev": event, **what}).encode() + b"\n")
+def tell(event: str, **fields: Any) -> None:
+    """Send one event to the host, as a line of JSON."""
+    os.write(_EVENTS_FD, json.dumps({"ev": event, **fields}).encode() + b"\n")
 
 
 def job_image(document: dict[str, Any]) -> bytes:

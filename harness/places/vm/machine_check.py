@@ -1,4 +1,4 @@
-"""Is a guest the machine that its experiment declares? What it tells of itself, held against what was asked."""
+"""Is a guest the machine that its experiment declares? Compares what the guest reports with what was declared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FEWER = ("maxcpus", "nr_cpus", "nosmp", "mem")
 _NOT_THE_KERNELS = ("pollbench.", "BOOT_IMAGE")
 
 
-class Node(BaseModel):
+class NumaNode(BaseModel):
     """One NUMA node: its CPUs as the kernel lists them, and its distances to all nodes."""
 
     model_config = ConfigDict(extra="ignore")
@@ -48,7 +48,7 @@ class HostSetting(BaseModel):
     reason: str = Field(max_length=200)
 
 
-class Told(BaseModel):
+class GuestAccount(BaseModel):
     """The machine as the guest found it; harness.kernel.machinefacts says what each means. host: how it was set."""
 
     model_config = ConfigDict(extra="ignore")
@@ -56,7 +56,7 @@ class Told(BaseModel):
     sockets: int | None
     cores: int | None
     memory_bytes: int
-    numa: dict[str, Node] = Field(max_length=64)
+    numa: dict[str, NumaNode] = Field(max_length=64)
     isolated: list[int] = Field(max_length=64)
     nohz_full: list[int] = Field(max_length=64)
     mitigated: list[str] = Field(max_length=64)
@@ -70,53 +70,53 @@ class Told(BaseModel):
 class NotAsDeclared(PollbenchError):  # noqa: N818  # as the others are named
     """The guest is not the machine that the experiment declares."""
 
-    def __init__(self, found: list[str]) -> None:
+    def __init__(self, deviating: list[str]) -> None:
         todo = "declare what this kernel and QEMU have, or take others"
-        super().__init__("make the machine that `vm` declares", got="; ".join(found), todo=todo)
+        super().__init__("make the machine that `vm` declares", got="; ".join(deviating), todo=todo)
 
 
-def told(event: Any) -> Told:
-    """What a guest told of its machine, checked. Raises GuestFailure for anything else."""
+def guest_account(event: Any) -> GuestAccount:
+    """A guest's report of its machine, validated. Raises GuestFailure when it has another form."""
     try:
-        return Told.model_validate(event)
+        return GuestAccount.model_validate(event)
     except ValidationError as error:
         got = f"its account of its machine is none of ours ({error.error_count()} fields)"
         raise GuestFailure("damaged answer", got) from None
 
 
-def deviations(machine: Machine, found: Told) -> list[str]:
+def deviations(machine: Machine, guest: GuestAccount) -> list[str]:
     """In words, everything that was declared of a machine and is not so in the guest; empty when all of it is."""
     return [
-        *_processors(machine, found),
-        *_nodes(machine, found),
-        *_nics(machine, found),
-        *_command_line(machine, found),
+        *_processors(machine, guest),
+        *_nodes(machine, guest),
+        *_nics(machine, guest),
+        *_command_line(machine, guest),
     ]
 
 
-def _processors(machine: Machine, found: Told) -> Iterator[str]:
+def _processors(machine: Machine, guest: GuestAccount) -> Iterator[str]:
     words = _words(machine.cmdline)
     if not words.keys() & set(_FEWER):
         asked = {"cpus": machine.cpus, "sockets": machine.sockets}
         asked["cores"] = machine.cpus // machine.threads
         for name, want in asked.items():
-            have = getattr(found, name)
+            have = getattr(guest, name)
             if have != want:
                 yield f"{name}: {want} declared, the guest has {have}"
-        if not _LEAST_MEMORY * machine.memory_bytes <= found.memory_bytes <= machine.memory_bytes:
-            want, have = machine.memory_bytes >> 20, found.memory_bytes >> 20
+        if not _LEAST_MEMORY * machine.memory_bytes <= guest.memory_bytes <= machine.memory_bytes:
+            want, have = machine.memory_bytes >> 20, guest.memory_bytes >> 20
             yield f"memory: {want} MiB declared, the guest has {have} MiB"
 
 
-def _nodes(machine: Machine, found: Told) -> Iterator[str]:
+def _nodes(machine: Machine, guest: GuestAccount) -> Iterator[str]:
     count = machine.numa_nodes
     if count == 1:
         return
-    if len(found.numa) != count:
-        yield f"numa_nodes: {count} declared, the guest has {len(found.numa) or 'none'}"
+    if len(guest.numa) != count:
+        yield f"numa_nodes: {count} declared, the guest has {len(guest.numa) or 'none'}"
         return
     for number in range(count):
-        node = found.numa.get(str(number), Node())
+        node = guest.numa.get(str(number), NumaNode())
         want = " ".join(str(10 if other == number else machine.numa_distance) for other in range(count))
         if node.distances != want:
             yield f"numa_distance: node {number} should be {want} from the nodes, it is {node.distances}"
@@ -126,8 +126,8 @@ def _nodes(machine: Machine, found: Told) -> Iterator[str]:
             yield f"numa_nodes: node {number} has the CPUs {node.cpus or 'none'}"
 
 
-def _nics(machine: Machine, found: Told) -> Iterator[str]:
-    for mac, nic in sorted(found.nics.items()):
+def _nics(machine: Machine, guest: GuestAccount) -> Iterator[str]:
+    for mac, nic in sorted(guest.nics.items()):
         if machine.nic_node is not None and nic.node != machine.nic_node:
             yield f"nic_node: {machine.nic_node} declared, the NIC {mac} is on {nic.node}"
         if nic.iommu != _DOMAINS[machine.iommu]:
@@ -135,23 +135,23 @@ def _nics(machine: Machine, found: Told) -> Iterator[str]:
             yield f"iommu: {machine.iommu} declared, which is a domain {want}; the NIC {mac} has {nic.iommu}"
 
 
-def _command_line(machine: Machine, found: Told) -> Iterator[str]:
-    asked, have = _words(machine.cmdline), set(found.cmdline.split())
+def _command_line(machine: Machine, guest: GuestAccount) -> Iterator[str]:
+    asked, have = _words(machine.cmdline), set(guest.cmdline.split())
     for word in machine.cmdline.split():
         if word not in have:
             yield f"cmdline: {word} did not reach the kernel"
-    for word in found.unknown_words:
+    for word in guest.unknown_words:
         if word in machine.cmdline.split() and not word.startswith(_NOT_THE_KERNELS):
             yield f"cmdline: this kernel does not know {word}"
-    lists = {"isolcpus": found.isolated, "nohz_full": found.nohz_full}
+    lists = {"isolcpus": guest.isolated, "nohz_full": guest.nohz_full}
     for key, cpus in lists.items():
         if key in asked and not set(_cpus(asked[key])) <= set(cpus):
             shown = ",".join(map(str, cpus)) or "none"
             yield f"cmdline: {key}={asked[key]} declared, the kernel did so with {shown}"
     mitigations = asked.get("mitigations", "off")
-    if mitigations == "off" and found.mitigated:
-        yield f"mitigations: off declared, the kernel mitigates {', '.join(found.mitigated)}"
-    if asked.get("idle") == "poll" and not found.idle_polls:
+    if mitigations == "off" and guest.mitigated:
+        yield f"mitigations: off declared, the kernel mitigates {', '.join(guest.mitigated)}"
+    if asked.get("idle") == "poll" and not guest.idle_polls:
         yield "cmdline: idle=poll declared, the kernel's idle threads do not poll"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import nics
 from harness.places.vm.emulator import Qemu
+from harness.places.vm.image import Image
 from harness.spec.links import emulated
 from harness.spec.machine import Machine
 
@@ -29,7 +31,7 @@ _IOMMU = {
 
 
 @dataclass(frozen=True)
-class Files:
+class GuestFiles:
     """The files of one guest: verified artefacts, and what this boot alone reads and writes.
 
     diskless: root, modules, payload and job are in the initramfs, and answers go through a port.
@@ -46,12 +48,22 @@ class Files:
     events: Path
     diskless: bool = field(default=False, kw_only=True)
 
+    @classmethod
+    def of(cls, image: Image, directory: Path, job: bytes, room: int) -> GuestFiles:
+        """The files of a guest of this image: in `directory` its job, and `room` bytes for its answers."""
+        own = [directory / name for name in ("job", "out", "console", "events")]
+        for path in own:
+            path.touch()
+        own[0].write_bytes(job)
+        os.truncate(own[1], room)
+        return cls(image.vmlinux, image.initramfs, image.root, image.modules, image.payload, *own)
+
 
 def command(
     emulator: Qemu,
     machine: Machine,
     accelerator: str,
-    files: Files,
+    files: GuestFiles,
     pairs: dict[str, int],
     shell: bool = False,
 ) -> list[str]:
@@ -101,18 +113,21 @@ def _processors(machine: Machine) -> list[str]:
     argv += ["-m", str(memory)]
     if machine.numa_nodes == 1:
         return argv
-    each, share = cpus // machine.numa_nodes, memory // machine.numa_nodes
+    cpus_of_node, share = cpus // machine.numa_nodes, memory // machine.numa_nodes
     argv[-1] = str(share * machine.numa_nodes)
     for node in range(machine.numa_nodes):
         argv += ["-object", f"memory-backend-ram,id=mem{node},size={share}M"]
-        argv += ["-numa", f"node,nodeid={node},cpus={node * each}-{(node + 1) * each - 1},memdev=mem{node}"]
-    for one in range(machine.numa_nodes):
-        for other in range(one + 1, machine.numa_nodes):
-            argv += ["-numa", f"dist,src={one},dst={other},val={machine.numa_distance}"]
+        argv += [
+            "-numa",
+            f"node,nodeid={node},cpus={node * cpus_of_node}-{(node + 1) * cpus_of_node - 1},memdev=mem{node}",
+        ]
+    for first in range(machine.numa_nodes):
+        for second in range(first + 1, machine.numa_nodes):
+            argv += ["-numa", f"dist,src={first},dst={second},val={machine.numa_distance}"]
     return argv
 
 
-def _exchange(files: Files) -> list[str]:
+def _exchange(files: GuestFiles) -> list[str]:
     """What the guest reads and writes through."""
     ports = {"events": files.events}
     if files.diskless:

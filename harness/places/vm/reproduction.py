@@ -45,14 +45,14 @@ def _none_kept(_run_id: str) -> npt.NDArray[np.int64] | None:
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedSet:
     """One of two sets: its records and the latencies behind them."""
 
     records: Iterable[Record]
     latencies: Latencies = _none_kept
 
 
-def judge(old: Side, new: Side, real_time: bool) -> list[Judged]:
+def judge(old: ComparedSet, new: ComparedSet, real_time: bool) -> list[Judged]:
     """Every cell of either set; one that only one of them has was not reproduced."""
     before, after = _cells(old.records), _cells(new.records)
     return [
@@ -62,15 +62,15 @@ def judge(old: Side, new: Side, real_time: bool) -> list[Judged]:
 
 
 def _cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
-    found: dict[Key, list[Record]] = defaultdict(list)
+    cells: dict[Key, list[Record]] = defaultdict(list)
     for record in records:
         factors = tuple((str(key), factor_text(value)) for key, value in record["factors"].items())
-        found[str(record["case"]), factors].append(record)
-    return found
+        cells[str(record["case"]), factors].append(record)
+    return cells
 
 
 def _cell(
-    key: Key, old: tuple[Side, list[Record]], new: tuple[Side, list[Record]], real_time: bool
+    key: Key, old: tuple[ComparedSet, list[Record]], new: tuple[ComparedSet, list[Record]], real_time: bool
 ) -> Judged:
     label = " ".join([key[0], *(f"{name}={value}" for name, value in key[1])])
     if not new[1] or not old[1]:
@@ -107,32 +107,32 @@ def _cell(
 
 
 def _changed(before: Record, after: Record) -> str:
-    """What two runs of a cell were told differently, in words; empty when nothing."""
-    was, now = _told(before), _told(after)
+    """What differs between the settings of two runs of a cell, in words; empty when nothing does."""
+    was, now = _settings(before), _settings(after)
     differing = [key for key in dict.fromkeys([*was, *now]) if was.get(key) != now.get(key)]
     return "; ".join(f"{key} was {was.get(key)}, is {now.get(key)}" for key in differing)
 
 
-def _told(run: Record) -> dict[str, Any]:
+def _settings(run: Record) -> dict[str, str]:
     """Settings by node, workload and contention of a run; a NAPI's or an interrupt's number is no setting."""
-    told: dict[str, Any] = {}
+    settings: dict[str, str] = {}
     for row in run.get("knobs") or ():
         name = str(row.get("setting")).rpartition(" ")[2]
-        told[f"{row.get('knob')} {name} on {row.get('node')}"] = row.get("requested")
+        settings[f"{row.get('knob')} {name} on {row.get('node')}"] = str(row.get("requested"))
     for section in ("workload", "contention"):
-        told |= {f"{section} {key}": value for key, value in (run.get(section) or {}).items()}
-    return told
+        settings |= {f"{section} {key}": str(value) for key, value in (run.get(section) or {}).items()}
+    return settings
 
 
-def _spans(side: tuple[Side, list[Record]], metric: str) -> list[tuple[float, float, float]]:
+def _spans(side: tuple[ComparedSet, list[Record]], metric: str) -> list[tuple[float, float, float]]:
     """(low, value, high) of each run that has the metric: its value, and the interval that its requests give it."""
-    found = []
+    spans = []
     for run in side[1]:
         value = run["metrics"].get(metric)
         if value is not None:
             low, high = _interval(side[0].latencies(str(run["run_id"])), _QUANTILE[metric])
-            found.append((min(low, value), float(value), max(high, value)))
-    return found
+            spans.append((min(low, value), float(value), max(high, value)))
+    return spans
 
 
 def _interval(latencies_ns: npt.NDArray[np.int64] | None, share: float) -> tuple[float, float]:

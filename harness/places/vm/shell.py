@@ -24,17 +24,7 @@ def shell_command(home: Home, emulator: Qemu, kernel: str, accelerator: str) -> 
     """The command line of such a guest, good for the block. Raises MissingError when the image is not built."""
     image, machine = open_image(home, kernel), Machine()
     with home.workshop() as workshop:
-        (workshop / "job").write_bytes(job_image({}))
-        with open(workshop / "out", "wb") as out:
-            out.truncate(machine.output_bytes)
-        files = qemu.Files(
-            image.vmlinux,
-            image.initramfs,
-            image.root,
-            image.modules,
-            image.payload,
-            *(workshop / name for name in ("job", "out", "console", "events")),
-        )
+        files = qemu.GuestFiles.of(image, workshop, job_image({}), machine.output_bytes)
         pairs = {"e1000e": 1, "virtio-net": 1}
         argv = qemu.command(emulator, machine, accelerator, files, pairs, shell=True)
         yield [str(loadgen.path()), *launch_options(None, {}), "exec", "--", *argv]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from harness.kernel import host_settings
 
@@ -22,7 +21,7 @@ def definition() -> bytes:
     return json.dumps(load_definition().settings, sort_keys=True).encode()
 
 
-def set_guest(profile: str, cpus: Iterable[int]) -> list[dict[str, Any]]:
+def set_guest(profile: str, cpus: Iterable[int]) -> list[dict[str, str]]:
     """Set this guest by a profile, "none" for as its kernel came; in the guest. cpus: the application's.
 
     A row for each setting: {name, state, wanted, found, reason}. state is "changed", "ok", "failed" or "not
@@ -31,9 +30,9 @@ def set_guest(profile: str, cpus: Iterable[int]) -> list[dict[str, Any]]:
     if profile == "none":
         return []
     settings = json.loads((Path(__file__).parent / Path(DEFINITION).name).read_bytes())
-    wanted = {each["name"]: str(each[profile]) for each in settings}
-    rows: dict[str, dict[str, Any]] = {}
-    for row in host_settings.prepare(host_settings.Host("/", cpus), settings, wanted, _STATE):
+    profile_values = {setting["name"]: str(setting[profile]) for setting in settings}
+    rows: dict[str, dict[str, str]] = {}
+    for row in host_settings.prepare(host_settings.Host("/", cpus), settings, profile_values, _STATE):
         known = rows.get(row["name"])
         if known is None or _RANK.index(row["state"]) > _RANK.index(known["state"]):
             rows[row["name"]] = {key: row[key] for key in ("name", "state", "wanted", "found", "reason")}

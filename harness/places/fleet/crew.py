@@ -1,12 +1,12 @@
-"""Conducts a fleet: sees who is ready, collects what is there, sends shares, follows them, and merges what comes."""
+"""The hosts of an inventory at work: looked at, prepared, given shares of a plan, followed, stopped and cleaned."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 from harness.errors import Interrupted
 from harness.host.ansible import Played, explain, play
@@ -16,20 +16,61 @@ from harness.places.fleet.inventory import Hosts
 from harness.places.fleet.merge import merge, settle
 from harness.places.fleet.outcome import Outcomes
 from harness.places.fleet.pair import Pair
-from harness.places.fleet.split import Allotment, share_plan
+from harness.places.fleet.share import Share
+from harness.places.fleet.split import Allotment
 from harness.plan import Plan
 from harness.store import ResultSet
 
 _FORKS = 50
-STATE_FILE = "fleet.json"
+
+
+class HostFacts(TypedDict):
+    """What a host says of itself. version: of its pollbench; cpus: how many it has; free_bytes: on its disk."""
+
+    version: str
+    kernel: str
+    cpus: int
+    root: bool
+    free_bytes: int
+
+
+class HostAdvice(TypedDict):
+    """One check of what makes figures worse, and whether it is good there."""
+
+    check: str
+    state: str
+    good: bool
+
+
+class HostDoctor(TypedDict):
+    """What `pollbench doctor --json` says there: advice, and reasons by cell that the host would skip."""
+
+    advice: list[HostAdvice]
+    skips: dict[str, list[str]]
+
+
+class HostAnswer(TypedDict, total=False):
+    """What came back from a host that was asked what it can do; error: why nothing more did."""
+
+    facts: HostFacts
+    doctor: HostDoctor
+    error: str
+
+
+class Freed(NamedTuple):
+    """What cleaning a host came to: bytes that were removed, and acts as `pollbench clean --json` has them."""
+
+    freed_bytes: int
+    acts: list[dict[str, str]]
 
 
 @dataclass
-class Fleet:
+class Crew:
     """Hosts of an inventory, and where what belongs to the fleet run is kept.
 
-    directory: for artifacts, shares and what is fetched; ident: the set's name on the hosts; stopping: asked whether
-    to end; pair: where two hosts make every run together.
+    directory: for artifacts, shares and what is fetched; ident: the set's name on the hosts; board: told of each host's
+    progress; stopping: asked again and again whether to end; interval_s: between two looks at a host; pair: the two
+    hosts that make every run together; facts: by host, what it said of itself.
     """
 
     inventories: Sequence[str]
@@ -41,7 +82,7 @@ class Fleet:
     forks: int = _FORKS
     interval_s: float = 1.0
     pair: Pair | None = None
-    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    facts: dict[str, HostFacts] = field(default_factory=dict)
     _wheel: dict[str, str] = field(default_factory=dict)
 
     # -- plays ------------------------------------------------------------------------------------------------
@@ -57,13 +98,13 @@ class Fleet:
         for name in names:
             self.board.state(name, "looking")
 
-        def told(host: str, task: str, result: Mapping[str, Any]) -> None:
+        def take(host: str, task: str, result: Mapping[str, Any]) -> None:
             if "facts" in result and "version" in result["facts"]:
-                self.facts[host] = dict(result["facts"])
+                self.facts[host] = result["facts"]
             if task == "Fetch" and before is not None:
                 merge(before, self.incoming / host, known)
 
-        outcomes = Outcomes(told)
+        outcomes = Outcomes(take)
         self._play("fleet_ready", names, self._fetching(before) if before else {}, outcomes)
         if before is not None:
             settle(before)
@@ -86,7 +127,7 @@ class Fleet:
             "fleet_interval_s": self.interval_s,
             **self._fetching(results),
         }
-        outcomes = Outcomes(attempt.told)
+        outcomes = Outcomes(attempt.take)
         try:
             self._play(
                 "fleet_run",
@@ -103,7 +144,7 @@ class Fleet:
             settle(results)
 
     def _stop(self, attempt: Attempt, failed: Mapping[str, str]) -> None:
-        """What hosts have finished is worth having, and nothing of ours goes on there."""
+        """Stop the hosts that are still at work, and fetch what they finished."""
         alone = attempt.left_alone(failed)
         names = attempt.going(failed)
         for name in names:
@@ -111,48 +152,50 @@ class Fleet:
             self.board.state(name, "stopping")
         if names:
             variables = self._fetching(attempt.results)
-            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.told))
+            self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.take))
 
     def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
         """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
         counts: dict[str, int] = {}
 
-        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+        def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
             rows = result.get("rows", [])
             counts[host] = sum(row["state"] in ("changed", "restored") for row in rows)
             self.board.state(host, f"{action}: {counts[host]} values")
 
-        outcomes = Outcomes(told)
+        outcomes = Outcomes(take)
         self._play("host", names, {"measuring_host_action": action, **variables}, outcomes)
         return [name for name in names if name not in outcomes.failed]
 
-    def doctor(self, names: Collection[str], document: Any) -> dict[str, dict[str, Any]]:
-        """What each host says of itself: facts, doctor (as JSON data), error. document: the experiment to check."""
-        found: dict[str, dict[str, Any]] = {name: {} for name in names}
+    def doctor(self, names: Collection[str], document: Any) -> dict[str, HostAnswer]:
+        """What each host says of itself. document: the experiment to check it against."""
+        answers: dict[str, HostAnswer] = {name: HostAnswer() for name in names}
         experiment = self.directory / "experiment.yaml"
         if document is not None:
             # JSON is YAML too; topologies that the file only names are in it.
             experiment.write_text(json.dumps(document))
 
-        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
-            found[host] |= {key: result[key] for key in ("facts", "doctor", "error") if key in result}
+        def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
+            for key in ("facts", "doctor", "error"):
+                if key in result:
+                    answers[host][key] = result[key]
 
         variables = {"fleet_experiment": "" if document is None else str(experiment)}
-        outcomes = Outcomes(told)
+        outcomes = Outcomes(take)
         self._play("fleet_doctor", names, variables, outcomes)
         for name, reason in outcomes.failed.items():
-            found[name]["error"] = reason
-        return found
+            answers[name]["error"] = reason
+        return answers
 
-    def clean(self, names: Collection[str]) -> dict[str, Mapping[str, Any]]:
-        """Stop, put back and remove what fleet runs left on hosts; by host freed_bytes, and acts as of `clean`."""
-        freed: dict[str, Mapping[str, Any]] = {}
+    def clean(self, names: Collection[str]) -> dict[str, Freed]:
+        """Stop, put back and remove what fleet runs left on hosts."""
+        freed: dict[str, Freed] = {}
 
-        def told(host: str, _task: str, result: Mapping[str, Any]) -> None:
+        def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
             if "freed_bytes" in result:
-                freed[host] = {"freed_bytes": int(result["freed_bytes"]), "acts": result.get("acts", [])}
+                freed[host] = Freed(int(result["freed_bytes"]), result.get("acts", []))
 
-        self._play("fleet_clean", names, {}, Outcomes(told))
+        self._play("fleet_clean", names, {}, Outcomes(take))
         return freed
 
     # -- inside -----------------------------------------------------------------------------------------------
@@ -175,7 +218,7 @@ class Fleet:
     ) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         limit = self.directory / "limit"
-        limit.write_text("".join(f"{each}\n" for each in names))
+        limit.write_text("".join(f"{name}\n" for name in names))
         base = {
             "fleet_id": self.ident,
             "fleet_version": wheel.version(),
@@ -206,7 +249,7 @@ class Fleet:
 
     def _wheel_variables(self) -> dict[str, str]:
         """The wheel to push, made once, if any host names no pollbench of its own."""
-        if not self._wheel and any("pollbench_command" not in each for each in self.hosts.values()):
+        if not self._wheel and any("pollbench_command" not in variables for variables in self.hosts.values()):
             made = wheel.make_wheel(self.directory / "wheel")
             self._wheel = {"pollbench_wheel": str(made), "pollbench_wheel_id": wheel.wheel_id(made)}
         return self._wheel
@@ -220,26 +263,11 @@ class Fleet:
             owner = self.pair.label if self.pair else name
             runs = lot.runs_of(owner, plan)
             sizes[name] = len(runs)
-            document = {
-                "plan": share_plan(plan, runs).to_json(),
-                "environment": {"place": "fleet", "host": owner},
-                "again": [run.run_id for run in runs if run.run_id in lot.again],
-            }
-            if self.pair:
-                document["ends"] = self.pair.end(name)
-            (shares / f"{name}.json").write_text(json.dumps(document))
+            again = tuple(run.run_id for run in runs if run.run_id in lot.again)
+            environment, end = {"place": "fleet", "host": owner}, self.pair.end(name) if self.pair else None
+            Share(plan.of_runs(runs), environment, again, end).write(shares / f"{name}.json")
         return sizes
 
-    def quiet(self) -> Fleet:
-        """The same fleet, that does not stop again while it puts away."""
-        return Fleet(
-            self.inventories,
-            self.hosts,
-            self.directory,
-            self.ident,
-            self.board,
-            lambda: False,
-            self.forks,
-            pair=self.pair,
-            _wheel=self._wheel,
-        )
+    def quiet(self) -> Crew:
+        """The same hosts, for putting away: this is not stopped again."""
+        return replace(self, stopping=lambda: False)

@@ -1,0 +1,72 @@
+"""The options of `pollbench run`, `calibrate`, `plan`, `validate`, `schema` and `gallery`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from harness.cli.parser import vm
+from harness.cli.parser.options import (
+    EXPERIMENT,
+    as_json,
+    calibrated,
+    execution,
+    experiment,
+    flag,
+    overrides,
+    value,
+)
+
+if TYPE_CHECKING:
+    from harness.cli.parser.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """The commands that take an experiment file."""
+    run = commands.add_parser("run", help="run an experiment and print its table (needs root)")
+    experiment(run)
+    execution(run)
+    # What `fleet run` types on its hosts.
+    value(run, "--share", "FILE", argparse.SUPPRESS)
+    as_json(run, "the summary")
+    text = "run one case under two names: false claims, and the smallest effect this host shows (needs root)"
+    calibrate = commands.add_parser("calibrate", help=text)
+    calibrated(calibrate)
+    execution(calibrate)
+    flag(calibrate, "--store", "keep the finding; compare and show quote it for this host")
+    as_json(calibrate, "the finding")
+    text = "what would run, in which order, how long, and what would be skipped"
+    plan = commands.add_parser("plan", help=text)
+    experiment(plan)
+    as_json(plan, "the plan")
+    validate = commands.add_parser("validate", help="check experiment files: schema, units, references")
+    value(validate, "file", "FILE", EXPERIMENT, nargs="+")
+    as_json(validate, "the findings")
+    commands.add_parser("schema", help="print the JSON schema of experiment files, for editors")
+
+
+def add_gallery(commands: Commands) -> None:
+    """The command that takes the claim files."""
+    gallery = commands.add_parser(
+        "gallery",
+        help="the claims about busy polling, tested here: a table of verdicts and one HTML page (needs root)",
+        description="Runs the claim files and judges them. Sets of earlier galleries in DIR count too: a claim whose "
+        "verdict differs from rerun to rerun is not shown. With --in-vm it runs in guests, without root, and tests "
+        "what only a guest has (NICs, NUMA, an IOMMU) as well. What a claim is: docs/experiment-file.md.",
+    )
+    value(gallery, "name", "NAME", "claim files by name or number: 06, 14-abuse", nargs="*")
+    flag(gallery, "--list", "print the claims and how long they take, and stop")
+    flag(gallery, "--quick", "few and short repetitions: minutes, not half an hour")
+    text = "claim files of your own (default: experiments/claims)"
+    value(gallery, "--from", "DIR", text, dest="source")
+    text = "default: results/gallery, or results/gallery-vm with --in-vm"
+    gallery.add_argument("-o", "--output", metavar="DIR", help=text)
+    flag(gallery, "--in-vm", "run in guests (`pollbench vm`), without root")
+    vm.kernel(gallery)
+    vm.accelerator(gallery)
+    vm.emulator(gallery)
+    flag(gallery, "--resume", "make only what is missing of the newest sets")
+    flag(gallery, "--no-run", "judge the sets that are there; needs no root")
+    overrides(gallery)
+    flag(gallery, "--wait", "wait for another run on this host to end")
+    as_json(gallery, "the verdicts")

@@ -1,0 +1,95 @@
+"""The options of `pollbench show`, `compare`, `report`, `plot` and `import`: what works on any OS, without root."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.cli.parser.options import (
+    FORMATS,
+    ONLY_CASE,
+    flag,
+    output,
+    output_format,
+    value,
+    values,
+    verdicts,
+)
+
+if TYPE_CHECKING:
+    from harness.cli.parser.options import Commands
+
+KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
+
+
+def add(commands: Commands) -> None:
+    """The commands that read result sets."""
+    show = commands.add_parser("show", help="print a result set's tables again")
+    value(show, "directory", "DIR", "a result set, or a directory of them (the newest is shown)")
+    value(show, "--baseline", "CASE", "case the others are set against (default: the first)")
+    output_format(show)
+    _compare(commands)
+    report = commands.add_parser("report", help="one self-contained HTML page of one or more result sets")
+    value(report, "directory", "DIR", "result set, or a directory of them (the newest)", nargs="+")
+    text = "default: report.html in the set, or here for several sets"
+    report.add_argument("-o", "--output", metavar="FILE", help=text)
+    value(report, "--baseline", "CASE", "case the others are set against")
+    _plot(commands)
+
+
+def _compare(commands: Commands) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="result sets or runs.csv files, or the cases of one set, with intervals and tests",
+        description="Sets every further input against the first, cell by cell; with one input and --baseline, its "
+        "cases against that case. The method, and what it can show: docs/statistics.md.",
+    )
+    value(compare, "input", "INPUT", "result set or runs.csv; the first is the baseline", nargs="+")
+    text = "with one input: the case the others are set against, or FACTOR=VALUE: vm.kernel=6.12"
+    value(compare, "--baseline", "CASE", text)
+    values(compare, "--metric", "COLUMN", "only this column (may be repeated)")
+    values(compare, "--by", "COLUMN", "tell cells apart by this column alone (may be repeated)")
+    text = "only runs for which this holds: contention.load=100%%, case!=base, rtt_p50_us<50 (all of several)"
+    values(compare, "--filter", "EXPR", text, default=[])
+    orders = ("plan", "case", "effect", "p")
+    value(compare, "--sort", None, "order of rows (default: plan)", choices=orders, default="plan")
+    text = "count runs of these verdicts too: suspect,inert"
+    counted = verdicts("inert", "suspect", "failed")
+    value(compare, "--include", "VERDICTS", text, type=counted, default=())
+    text = "smallest effect of interest: changes within it are ~ (default: checks.smallest_effect)"
+    value(compare, "--sesoi", "PERCENT", text)
+    text = 'exit 1 when shown of any cell: "rtt_p99_us > +5%%", "> +3us", "> 100us" (may be repeated)'
+    values(compare, "--fail-if", "COND", text, default=[])
+    flag(compare, "--fail-if-point", "judge --fail-if by the estimate, not by its interval")
+    output_format(compare, (*FORMATS, "kernel"))
+
+
+def _plot(commands: Commands) -> None:
+    plot = commands.add_parser("plot", help="one figure for a paper: SVG, PDF or PNG (needs pollbench[plot])")
+    value(plot, "directory", "DIR", "result set, or a directory of them (the newest)")
+    value(plot, "--kind", None, "what to draw", required=True, choices=KINDS)
+    text = "its ending chooses: .svg, .pdf or .png"
+    plot.add_argument("-o", "--output", required=True, metavar="FILE", help=text)
+    value(plot, "--baseline", "CASE", "case drawn as the reference (default: the first)")
+    values(plot, "--case", "NAME", ONLY_CASE)
+    values(plot, "--at", "FACTOR=VALUE", "only cells with this value (may be repeated)", default=[])
+    text = "what load and heatmap show (default: rtt_p99_us, and p50 for load)"
+    value(plot, "--metric", "COLUMN", text)
+    values(plot, "--run", "RUN_ID", "timeline: this run (may be repeated)")
+    value(plot, "--width", "INCHES", "width of the figure (default: 7)", type=float, default=7.0)
+
+
+def add_import(commands: Commands) -> None:
+    """The command that makes a result set of other programs' output."""
+    read = commands.add_parser("import", help="a result set from other programs' raw output")
+    value(read, "format", "FORMAT", "what it is, or auto; see --list", nargs="?")
+    value(read, "path", "PATH", "file, or directory of files", nargs="?")
+    flag(read, "--list", "print the formats and exit")
+    output(read, "where the set goes (default: results)")
+    value(read, "--name", None, "name of the set (default: after PATH)", default="")
+    value(read, "--case", None, "name of every run's case (default: after the files)", default="")
+    text = "irqsuspend: cycles per query and runs that count as in the early published tables"
+    value(read, "--compat", None, text, choices=("published",), default="")
+    text = "hdrhistogram: unit of the values"
+    value(read, "--unit", None, text, choices=("ns", "us", "ms", "s"), default="")
+    text = "hdrhistogram, netperf: what the latencies are"
+    value(read, "--basis", None, text, choices=("rtt", "half-rtt", "one-way"), default="")

@@ -1,0 +1,95 @@
+"""Makes the runs of a plan on this host, one after the other; nobody else measures here meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from harness.errors import Interrupted, LostError, PollbenchError
+from harness.kernel import facts, journal
+from harness.places.place import Backlog, Manifest, Watcher
+from harness.plan import Plan
+from harness.run.measure import measure
+from harness.run.runner import Take, make_run
+from harness.run.two_hosts import OneOfTwo
+from harness.signals import Stopper
+from harness.store import ResultSet
+
+_LOOK_S = 0.2
+
+
+@dataclass(frozen=True)
+class Local:
+    """This host as a Place.
+
+    redo: verdicts whose runs are made again; environment: the facts that stand beside every run; take: what measures.
+    """
+
+    stopper: Stopper
+    redo: Collection[str] = ()
+    environment: Mapping[str, Any] = field(default_factory=facts.environment)
+    take: Take = measure
+
+    def manifest(self) -> Manifest:
+        """The facts of this host."""
+        return facts.manifest()
+
+    def accept(self, results: ResultSet) -> None:
+        """Any set of the same plan can be resumed here."""
+
+    def execute(self, plan: Plan, results: ResultSet, watcher: Watcher) -> None:
+        """Make the missing runs. Raises also LostError, when the other host of the runs is gone."""
+        backlog = Backlog(plan, results, self.redo)
+        for number, run in enumerate(chain.from_iterable(backlog.repetitions())):
+            self.stopper.check()
+            watcher.starting(run, number, len(backlog.runs))
+            record, samples, files = make_run(run, dict(self.environment), self.stopper, self.take)
+            backlog.save(record, samples, files)
+            watcher.finished(run, record)
+
+
+@contextmanager
+def this_host(
+    stopper: Stopper, tell: Callable[[str], None], *, wait: bool, redo: Collection[str] = ()
+) -> Iterator[Local]:
+    """This host for the block, locked; what a killed run left is put back first, since it would falsify the next.
+
+    wait: wait for another run to end. Raises MissingError when there is one and `wait` is false.
+    """
+    with journal.host_lock(_waiting(stopper, tell) if wait else None):
+        undone = journal.clean()
+        if undone:
+            tell(f"pollbench: put back {len(undone)} thing(s) that a killed run had left")
+        yield Local(stopper, redo)
+
+
+def _waiting(stopper: Stopper, tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Waits a little for the host lock, and says once whose turn it is."""
+    announced: set[str] = set()
+
+    def wait(holder: str) -> None:
+        if holder not in announced:
+            tell(f"pollbench: waiting for this host: {holder}")
+            announced.add(holder)
+        stopper.pause(_LOOK_S)
+
+    return wait
+
+
+def assist(plan: Plan, ends: OneOfTwo, stopper: Stopper, watcher: Watcher) -> None:
+    """Measure this host's end of every run, and keep no record: the other host is told of failures, and records them.
+
+    Raises Interrupted, LostError.
+    """
+    for number, run in enumerate(plan.runs):
+        stopper.check()
+        watcher.starting(run, number, len(plan.runs))
+        try:
+            measure(run.spec(), stopper, {}, ends)
+        except (Interrupted, LostError):
+            raise
+        except (PollbenchError, OSError):
+            continue

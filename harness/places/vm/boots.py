@@ -1,0 +1,106 @@
+"""Which runs share a boot, what NICs that boot needs, and what is recorded of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any, NotRequired, TypedDict
+
+from harness.places.vm.boot import Boot, GuestFailure
+from harness.places.vm.machine_check import GuestAccount
+from harness.plan import Run
+from harness.spec.machine import Machine
+from harness.spec.topology import Topology
+from harness.store import ResultSet
+
+FILE = "vm.json"
+"""The file of a result set that says of every boot what it was."""
+
+
+def boots_of(runs: list[Run]) -> Iterator[tuple[Machine, list[Run]]]:
+    """Gather runs into boots, in their order: the runs of a repetition that need the same machine share one.
+
+    A run that two plans have in common is made once.
+    """
+    for _, block in groupby(runs, key=lambda run: run.block):
+        machines: dict[str, dict[str, Run]] = {}
+        for run in block:
+            machines.setdefault(run.cell.spec.machine.model_dump_json(), {}).setdefault(run.run_id, run)
+        for group in machines.values():
+            members = list(group.values())
+            yield members[0].cell.spec.machine, members
+
+
+def pairs_of(topologies: list[Topology]) -> dict[str, int]:
+    """How many pairs of each NIC model a guest needs to have for all of these topologies, one at a time."""
+    most: Counter[str] = Counter()
+    for topology in topologies:
+        most |= Counter(link.nic for link in topology.links if link.kind.needs_guest)
+    return dict(most)
+
+
+class BootAccount(TypedDict):
+    """What vm.json says of one boot.
+
+    hashes: SHA-256 of the image's parts; guest_uptime_s: the guest's uptime at each of its events; runs: how many it
+    was to make; console_tail: the end of its console, where it failed; found: the machine as the guest saw it.
+    """
+
+    kernel: str
+    release: str
+    hashes: dict[str, str]
+    accelerator: str
+    qemu: dict[str, str]
+    machine: dict[str, Any]
+    command: list[str]
+    guest_uptime_s: dict[str, Any]
+    runs: int
+    failure: str | None
+    console_tail: str
+    found: NotRequired[dict[str, Any]]
+
+
+def account_of(
+    boot: Boot, guest: GuestAccount | None, failure: GuestFailure | None, keep: bool
+) -> BootAccount:
+    """One boot, for the set's vm.json. keep: with its console, also where all went well."""
+    times = {str(event.get("ev")): event.get("uptime_s") for event in boot.events if "uptime_s" in event}
+    account: BootAccount = {
+        "kernel": boot.image.kernel,
+        "release": boot.image.release,
+        "hashes": boot.image.hashes,
+        "accelerator": boot.accelerator,
+        "qemu": boot.emulator.account(),
+        "machine": boot.machine.model_dump(mode="json"),
+        "command": boot.argv,
+        "guest_uptime_s": times,
+        "runs": len(boot.runs),
+        "failure": str(failure) if failure else None,
+        "console_tail": boot.console[-8000:] if failure or keep else "",
+    }
+    if guest is not None:
+        account["found"] = guest.model_dump()
+    return account
+
+
+def guests_of(boots: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For the manifest: each kind of guest among these boots once, and how it was set to measure."""
+    kinds: dict[str, dict[str, Any]] = {}
+    for boot in boots:
+        if boot.get("found"):
+            kind = {key: boot.get(key) for key in ("kernel", "release", "machine", "found")}
+            kinds.setdefault(json.dumps(kind, sort_keys=True), kind)
+    return list(kinds.values())
+
+
+def record_boots(results: ResultSet, boots: Iterable[Mapping[str, Any]]) -> None:
+    """Add boots to the set's vm.json, and the kinds of guests to its manifest. Raises PollbenchError."""
+    try:
+        earlier = list(json.loads((results.path / FILE).read_text())["boots"])
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = []
+    every = [*earlier, *boots]
+    results.write_file(FILE, json.dumps({"boots": every}, indent=1).encode())
+    results.note(guests=guests_of(every))

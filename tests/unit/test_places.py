@@ -1,0 +1,111 @@
+"""A plan carried out in any place: what is missing is made, sets are begun and resumed, and the exit code tells."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli.carry_out import carry_out, open_set, report
+from harness.cli.progress import Progress
+from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
+from harness.places.fake import FakePlace
+from harness.plan import Plan, Run
+from harness.store import ResultSet
+from tests import experiment
+from tests.unit import synthetic
+
+
+class Measuring:
+    """Makes records whose verdict is `verdict`, and which say so."""
+
+    def __init__(self, verdict: str = "valid") -> None:
+        self.verdict = verdict
+
+    def __call__(self, run: Run) -> dict[str, Any]:
+        record = synthetic.record(run.cell.case, block=run.block, order=run.order)
+        return record | {"run_id": run.run_id, "factors": {}, "verdict": self.verdict, "reasons": []}
+
+
+def options(home: Path, **changes: Any) -> argparse.Namespace:
+    return argparse.Namespace(**{"output": str(home / "results"), "resume": False, "set": []} | changes)
+
+
+def carried_out(home: Path, place: FakePlace, plan: Plan, **changes: Any) -> tuple[ResultSet, int]:
+    """The set, and the exit code, of a plan in that place."""
+    results = open_set(place, plan, b"name: small", options(home, **changes))
+    interrupted = carry_out(place, plan, results, Progress())
+    return results, report(plan, results, interrupted, as_json=True)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        ("valid", EXIT_OK),
+        ("suspect", EXIT_NOT_VALID),
+        ("failed", EXIT_NOT_VALID),
+        ("inert", EXIT_NOT_VALID),
+        ("skipped", EXIT_HOST_LACKS),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst_verdict(tmp_path: Path, verdict: str, code: int) -> None:
+    plan = experiment.plan(tmp_path, repeat=2)
+    results, ended = carried_out(tmp_path, FakePlace(Measuring(verdict)), plan)
+    assert ended == code
+    assert results.manifest["place"] == "fake"
+    assert results.manifest["seed"] == plan.seed
+    assert (results.path / "runs.csv").read_text().count(f",{verdict},") == 2
+
+
+def test_what_was_interrupted_is_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = experiment.plan(tmp_path, repeat=3)
+    first, code = carried_out(tmp_path, FakePlace(Measuring(), stop_after=1), plan)
+    assert code == EXIT_INTERRUPTED
+    assert "pollbench: interrupted: SIGINT; go on with --resume" in capsys.readouterr().err
+    assert len(first.finished()) == 1
+    place = FakePlace(Measuring())
+    again, code = carried_out(tmp_path, place, plan, resume=True)
+    assert (again.path, code, len(place.made)) == (first.path, EXIT_OK, 2)
+    # With more repetitions the set grows; with none left to make nothing is made.
+    longer = experiment.plan(tmp_path, repeat=4)
+    grown = FakePlace(Measuring())
+    assert carried_out(tmp_path, grown, longer, resume=True)[1] == EXIT_OK
+    assert len(grown.made) == 1
+    nothing = FakePlace(Measuring())
+    assert carried_out(tmp_path, nothing, longer, resume=True)[1] == EXIT_OK
+    assert nothing.made == []
+
+
+def test_runs_are_made_again_by_their_verdict(tmp_path: Path) -> None:
+    plan = experiment.plan(tmp_path, repeat=2)
+    assert carried_out(tmp_path, FakePlace(Measuring("suspect")), plan)[1] == EXIT_NOT_VALID
+    place = FakePlace(Measuring(), redo=("suspect",))
+    assert carried_out(tmp_path, place, plan, resume=True)[1] == EXIT_OK
+    assert len(place.made) == 2
+
+
+def test_a_run_that_has_gone_is_missed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = experiment.plan(tmp_path, repeat=2)
+    place = FakePlace(Measuring())
+    results = open_set(place, plan, b"", options(tmp_path))
+    assert report(plan, results, None, as_json=True) == EXIT_NOT_VALID
+    assert "2 of 2 runs are missing; with --resume they are made" in capsys.readouterr().err
+
+
+def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
+    plan = experiment.plan(tmp_path, repeat=2)
+    with pytest.raises(InputError, match="there is no result set; leave --resume out to begin one"):
+        carried_out(tmp_path, FakePlace(Measuring()), plan, resume=True)
+    results, _ = carried_out(tmp_path, FakePlace(Measuring()), plan)
+    other = experiment.plan(tmp_path, repeat=2, seed=99)
+    with pytest.raises(InputError, match="it was made from another plan"):
+        carried_out(tmp_path, FakePlace(Measuring()), other, resume=True)
+    # A set of another place stays as it is, also where the plan has grown.
+    with pytest.raises(InputError, match="it was made elsewhere"):
+        longer = experiment.plan(tmp_path, repeat=3)
+        carried_out(tmp_path, FakePlace(Measuring(), elsewhere=True), longer, resume=True)
+    assert ResultSet.open(results.path).same_plan(plan)
+    with pytest.raises(InputError, match="it is no directory; name one with -o"):
+        open_set(FakePlace(Measuring()), plan, b"", options(tmp_path, output=str(tmp_path / "small.yaml")))
