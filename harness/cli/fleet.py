@@ -164,7 +164,7 @@ def _report(arguments: argparse.Namespace, plan: Plan, results: ResultSet, inter
     from harness.cli.show import print_overview
     from harness.tables import write_tables
 
-    verdicts = {str(record["run_id"]): str(record["verdict"]) for record in results.records()}
+    verdicts = {record.run_id: record.verdict for record in results.records()}
     missing = splitting.missing_runs(plan, verdicts)
     if verdicts:
         write_tables(results)

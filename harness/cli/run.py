@@ -147,7 +147,7 @@ def _stopped(plan: Plan, results: ResultSet) -> str:
     """After how many repetitions a plan that adapts ended, and why."""
     assert plan.adaptive is not None
     records = results.records()
-    blocks = max((int(record.get("block") or 0) for record in records), default=0)
+    blocks = max((record.block for record in records), default=0)
     reason = stopping_rule.state(plan.adaptive, records, blocks).reason
     return f"{blocks} of {plan.adaptive.least} to {plan.adaptive.most} repetitions: {reason}"
 
@@ -158,7 +158,7 @@ def report(
     """Print the table and where it is; choose the exit code by the worst verdict."""
     from harness.cli.show import print_overview
 
-    found = {record["run_id"]: record["verdict"] for record in results.records()}
+    found = {record.run_id: record.verdict for record in results.records()}
     # A plan that adapts may end before its last repetition.
     due = [run for run in plan.runs if plan.adaptive is None or run.run_id in found]
     verdicts = Counter(found.get(run.run_id, "missing") for run in due)

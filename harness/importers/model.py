@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from harness.importers.files import Files
+from harness.store.record import Columns, KnobRow, Metrics, Verdict
 
 Basis = Literal["rtt", "half-rtt", "one-way"]
 """What a recorded latency is: a whole round trip, half of one, or one direction only."""
@@ -59,15 +60,15 @@ class ImportedRun:
     case: str
     block: int = 1
     factors: dict[str, str] = field(default_factory=dict)
-    verdict: str = "valid"
+    verdict: Verdict = "valid"
     reasons: list[str] = field(default_factory=list)
     started_utc: str = ""
-    metrics: dict[str, float | None] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
-    workload: dict[str, Any] = field(default_factory=dict)
-    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
+    environment: Columns = field(default_factory=dict)
+    workload: Columns = field(default_factory=dict)
+    nodes: dict[str, Columns] = field(default_factory=dict)
     cpus: dict[str, dict[str, Any]] = field(default_factory=dict)
-    knobs: list[dict[str, Any]] = field(default_factory=list)
+    knobs: list[KnobRow] = field(default_factory=list)
     samples: npt.NDArray[Any] | None = None
     files: list[str] = field(default_factory=list)
 

@@ -9,15 +9,16 @@ from harness.kernel import cgroup
 from harness.kernel.journal import Journal
 from harness.knobs import GroupUse
 from harness.knobs.cgroup import Cgroup
-from harness.run.knobs import Row, check, refusal, row
+from harness.run.knobs import checked_row, refusal
 from harness.spec.rules_cell import Settings
+from harness.store.record import KnobRow
 
 
-class Cells:
+class RunCgroups:
     """The group of each node that has one. rows: what was written, for the run's knob record."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[KnobRow] = []
         self._groups: dict[str, cgroup.Group] = {}
 
     def add(self, node: str, group: cgroup.Group) -> None:
@@ -35,9 +36,9 @@ class Cells:
 
 
 def _use(group: cgroup.Group) -> GroupUse:
-    told = group.usage()
+    usage = group.usage()
     names = ("usage_usec", "nr_periods", "nr_throttled", "throttled_usec")
-    used, periods, throttled, waited = (told.get(name, 0) for name in names)
+    used, periods, throttled, waited = (usage.get(name, 0) for name in names)
     return GroupUse(used, periods, throttled, waited, tuple(group.affinity()))
 
 
@@ -57,12 +58,12 @@ def used_between(before: dict[str, GroupUse], after: dict[str, GroupUse]) -> dic
 
 
 @contextmanager
-def open_cells(settings: Settings, journal: Journal) -> Iterator[Cells]:
+def open_cgroups(settings: Settings, journal: Journal) -> Iterator[RunCgroups]:
     """The groups that the `cgroup` knobs ask for.
 
     Raises MissingError (no such controller in version 2), PollbenchError (a value refused, or read back otherwise).
     """
-    cells = Cells()
+    groups = RunCgroups()
     with ExitStack() as stack:
         for node, knobs in settings.items():
             if Cgroup.name not in knobs:
@@ -78,7 +79,8 @@ def open_cells(settings: Settings, journal: Journal) -> Iterator[Cells]:
                     done = made.write(setting.name, setting.value)
                 except OSError as error:
                     raise refusal(setting, node, error) from error
-                cells.rows.append(row(node, Cgroup.name, setting, setting.name, done.found, done.applied))
-                check(cells.rows[-1], node)
-            cells.add(node, made)
-        yield cells
+                groups.rows.append(
+                    checked_row(node, Cgroup.name, setting, setting.name, done.found, done.applied, node)
+                )
+            groups.add(node, made)
+        yield groups

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from harness.kernel.journal import Journal
 from harness.kernel.proc import start_ticks
-from harness.run.cgroups import Cells
-from harness.run.process import Child
-from harness.run.socket_options import Injector
+from harness.run.cgroups import RunCgroups
+from harness.run.process import ChildProcess
+from harness.run.socket_options import SocketOptions
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.testbed import Testbed
@@ -19,18 +19,18 @@ _WAITS_AT_MOST_NS = 60 * 10**9
 
 
 @dataclass
-class Stage:
-    """What all players of a run share. Everything started is left with `stack`. holds: is a node here?"""
+class RunContext:
+    """What all sessions of a run share. Everything started is left with `stack`. holds: is a node here?"""
 
     spec: CellSpec
     testbed: Testbed
     stopper: Stopper
     stack: ExitStack
-    cells: Cells
+    cgroups: RunCgroups
     journal: Journal
     holds: Callable[[str], bool] = lambda _node: True
-    injectors: dict[str, Injector] = field(default_factory=dict)
-    children: list[Child] = field(default_factory=list)
+    socket_options: dict[str, SocketOptions] = field(default_factory=dict)
+    children: list[ChildProcess] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)
 
     def note(self, pids: Sequence[int]) -> None:
@@ -43,13 +43,13 @@ class Stage:
                 self.noted.add(pid)
                 self.journal.note("process", pid=pid, start_ticks=start_ticks(pid))
 
-    def injector(self, node: str) -> Injector:
+    def socket_options_of(self, node: str) -> SocketOptions:
         """The one that treats foreign programs of this node."""
-        if node not in self.injectors:
-            self.injectors[node] = Injector(node, self.spec.settings.get(node, {}))
-        return self.injectors[node]
+        if node not in self.socket_options:
+            self.socket_options[node] = SocketOptions(node, self.spec.settings.get(node, {}))
+        return self.socket_options[node]
 
-    def dismiss(self, child: Child) -> None:
+    def dismiss(self, child: ChildProcess) -> None:
         """From now on this program's end is no failure."""
         if child in self.children:
             self.children.remove(child)
@@ -65,6 +65,6 @@ class Stage:
         )
         return lasting_ns + min(forgiven_ns, _WAITS_AT_MOST_NS)
 
-    def others(self, child: Child | None) -> list[Child]:
+    def others(self, child: ChildProcess | None) -> list[ChildProcess]:
         """Every other program: their end, while this one is waited for, is what went wrong."""
         return [one for one in self.children if one is not child]

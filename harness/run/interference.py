@@ -13,7 +13,7 @@ _OURS_TOO = ("ksoftirqd/", "napi/")
 
 
 @dataclass
-class Loads:
+class CpuInterference:
     """Run time between two readings, ns, exact to the scheduler where the task still lived at the second.
 
     busy_ns: of all tasks on the set. by_cpu, by_name: of other programs' tasks. Of programs that began or ended in
@@ -35,9 +35,9 @@ class Loads:
         return max(named, key=named.__getitem__)
 
 
-def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_share: float) -> Loads:
+def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_share: float) -> CpuInterference:
     """What ran on `cpus` between two readings. ours: the run's processes; set_share: the set's part of busy ticks."""
-    loads = Loads()
+    loads = CpuInterference()
     for tid, run_ns in after.run_ns.items():
         used = run_ns - before.run_ns.get(tid, 0)
         place = task_place(tid) if used > 0 else None

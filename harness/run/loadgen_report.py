@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import stats
+from harness.run.outcome import Report
 from harness.spec.checks import Checks
+from harness.store.record import Metrics
 
-Figures = dict[str, float | int | None]
 # What the sample file writes for a phase that no time stamp told.
 _UNKNOWN_NS = -(2**63)
 # Means that may differ by the rounding of nanoseconds, and by requests of which a stamp was lost.
@@ -29,7 +30,7 @@ def answered(samples: npt.NDArray[Any] | None) -> int:
     return int(np.count_nonzero(latencies(samples) >= 0))
 
 
-def metrics(client: dict[str, Any]) -> Figures:
+def metrics(client: Report) -> Metrics:
     """Columns from the client's result line; blank where it does not say."""
     sent = client.get("requests")
     late = client.get("late_sends")
@@ -50,9 +51,9 @@ def metrics(client: dict[str, Any]) -> Figures:
     }
 
 
-def of_samples(samples: npt.NDArray[Any] | None) -> Figures:
+def of_samples(samples: npt.NDArray[Any] | None) -> Metrics:
     """The rtt_*, service_* and phase_* columns of one run's samples."""
-    found: Figures = dict(stats.summarise(latencies(samples)))
+    found: Metrics = dict(stats.summarise(latencies(samples)))
     names = samples.dtype.names or () if samples is not None else ()
     if samples is not None and "service_ns" in names:
         service = stats.summarise(samples["service_ns"])
@@ -64,13 +65,13 @@ def of_samples(samples: npt.NDArray[Any] | None) -> Figures:
     return found
 
 
-def rate_rps(client: dict[str, Any]) -> float | None:
+def rate_rps(client: Report) -> float | None:
     """Answered requests per second; None for what has no requests."""
     answered, elapsed_ns = client.get("answered", client.get("requests")), client.get("elapsed_ns")
     return answered / elapsed_ns * 1e9 if answered is not None and elapsed_ns else None
 
 
-def throughput_bps(client: dict[str, Any]) -> float | None:
+def throughput_bps(client: Report) -> float | None:
     """Payload per second, both directions together; None where it is not told."""
     if client.get("throughput_bps") is not None:
         return float(client["throughput_bps"])
@@ -80,7 +81,7 @@ def throughput_bps(client: dict[str, Any]) -> float | None:
     return float(8e9 * (client["bytes_sent"] + client["bytes_received"]) / elapsed_ns)
 
 
-def doubts(client: dict[str, Any], checks: Checks, arrivals: str | None) -> list[str]:
+def doubts(client: Report, checks: Checks, arrivals: str | None) -> list[str]:
     """Reasons not to believe an open loop: sends that were late, or missed, or of another rate than was offered."""
     found = metrics(client)
     offered, achieved = found["offered_rps"], found["achieved_rps"]
@@ -114,7 +115,7 @@ def doubts(client: dict[str, Any], checks: Checks, arrivals: str | None) -> list
     return reasons
 
 
-def phase_doubts(found: Figures) -> list[str]:
+def phase_doubts(found: Metrics) -> list[str]:
     """A reason when the phases' means do not add up to the whole's."""
     parts = [value for name, value in found.items() if name.startswith("phase_")]
     known = [value for value in parts if value is not None]
@@ -129,7 +130,7 @@ def phase_doubts(found: Figures) -> list[str]:
     return []
 
 
-def _memcached(said: dict[str, Any] | None) -> Figures:
+def _memcached(said: Report | None) -> Metrics:
     if not said:
         return {}
     gets = said.get("gets") or 0

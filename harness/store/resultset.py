@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import InputError, PollbenchError
-from harness.store import atomic, records, samples
+from harness.store import atomic, codec, samples
+from harness.store.record import RunRecord
 
 _STAMP = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d+))?")
 _PLAIN_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
@@ -76,8 +77,8 @@ class ResultSet:
         }
         files = {
             "experiment.yaml": experiment,
-            "plan.json": records.to_json(plan.to_json()),
-            "manifest.json": records.to_json(document),
+            "plan.json": codec.to_json(plan.to_json()),
+            "manifest.json": codec.to_json(document),
         }
         parent = Path(base_dir) / name
         with atomic.explained("make the result directory", parent, keep="nothing was measured yet"):
@@ -146,39 +147,39 @@ class ResultSet:
 
         The plan goes first: killed in between, the set is still one of the smaller plan. Raises PollbenchError.
         """
-        self.write_file("plan.json", records.to_json(plan.to_json()))
+        self.write_file("plan.json", codec.to_json(plan.to_json()))
         self.note(hashes={**self.manifest.get("hashes", {}), "plan": plan.plan_hash})
 
     def note(self, **what: Any) -> None:
         """Put something into the manifest that is known only now. Raises PollbenchError."""
         self.manifest |= what
-        self.write_file("manifest.json", records.to_json(self.manifest))
+        self.write_file("manifest.json", codec.to_json(self.manifest))
 
     def finished(self) -> set[str]:
         """Ids of the runs that are wholly on disk, whatever their verdict."""
-        return {record["run_id"] for record in self.records()}
+        return {record.run_id for record in self.records()}
 
     def run_ids(self) -> list[str]:
         """The ids of all run directories, sound or damaged, in alphabetical order; reads none of them."""
         return [entry.name for entry in self._run_directories()]
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[RunRecord]:
         """Every readable run record in the order the runs were made; damaged ones become warnings."""
         # Millions of small objects of which none can go yet: looking for garbage among them again and again is most of
         # the time that a large set takes.
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return sorted(self.each_record(), key=_order)
+            return sorted(self.each_record(), key=lambda record: (record.order, record.run_id))
         finally:
             if collecting:
                 gc.enable()
 
-    def each_record(self) -> Iterator[dict[str, Any]]:
+    def each_record(self) -> Iterator[RunRecord]:
         """The same one at a time, in the order of the run ids: ten thousand of them need not fit in memory."""
         for entry in self._run_directories():
             try:
-                yield records.read((entry / "run.json").read_bytes(), entry.name)
+                yield codec.read((entry / "run.json").read_bytes(), entry.name)
             except OSError as error:
                 self._warn(f"run {entry.name} is left out: run.json: {error.strerror}")
             except ValueError as error:
@@ -222,7 +223,7 @@ class ResultSet:
 
     def save_run(
         self,
-        record: Mapping[str, Any],
+        record: RunRecord,
         raw: npt.NDArray[Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         *,
@@ -233,9 +234,9 @@ class ResultSet:
         raw: the samples, a structured array of whole numbers; files: further files by plain name. A damaged
         directory of the same run is replaced; a sound one only with `replace`. Raises PollbenchError.
         """
-        run_id = str(record["run_id"])
+        run_id = record.run_id
         target = self.path / "runs" / run_id
-        content: dict[str, bytes] = {"run.json": records.to_json(record)}
+        content: dict[str, bytes] = {"run.json": codec.to_json(record)}
         if raw is not None:
             content["samples.parquet"] = samples.encode(raw)
         for name, data in (files or {}).items():
@@ -292,7 +293,7 @@ class ResultSet:
 
     def _sound(self, target: Path) -> bool:
         try:
-            records.read((target / "run.json").read_bytes(), target.name)
+            codec.read((target / "run.json").read_bytes(), target.name)
         except (OSError, ValueError):
             return False
         return True
@@ -344,8 +345,3 @@ def _claim(parent: Path, stamp: str, files: Mapping[str, bytes], owner: atomic.O
 
 def _old(target: Path) -> Path:
     return target.with_name(_OLD + target.name)
-
-
-def _order(record: dict[str, Any]) -> tuple[int, str]:
-    order = record.get("order")
-    return (order if isinstance(order, int) else 1 << 62, record["run_id"])

@@ -25,6 +25,7 @@ from harness.kernel.proc import start_ticks
 from harness.kernel.rtnl import missing_reason, missing_remedy, qdisc_dump
 from harness.mininet.load import child_environment, load_graph
 from harness.spec.topology import Controller, Emulator, Topology
+from harness.store.record import Columns, QdiscRow
 from harness.testbed.controller import controller_running
 from harness.testbed.openvswitch import open_vswitch
 from harness.topology.layout import Layout, PortLayout
@@ -243,7 +244,7 @@ def observed(layout: Layout, fds: dict[str, int]) -> Layout:
     )
 
 
-def check_shaping(layout: Layout, fds: dict[str, int]) -> list[dict[str, Any]]:
+def check_shaping(layout: Layout, fds: dict[str, int]) -> list[QdiscRow]:
     """A row for every declared qdisc that Mininet installed; MissingError for one that it only reported."""
     rows = []
     for node, ports in layout.ports.items():
@@ -259,12 +260,7 @@ def check_shaping(layout: Layout, fds: dict[str, int]) -> list[dict[str, Any]]:
                     on, todo = f"{port.device} of {node}", missing_remedy(disc.kind)
                     raise MissingError("shape a link", on=on, got=missing_reason(disc.kind), todo=todo)
                 if disc.kind in there:
-                    rows.append(
-                        {
-                            "node": node,
-                            "device": port.device,
-                            "requested": {"kind": disc.kind, **disc.options},
-                            "read_back": {"kind": disc.kind, **there[disc.kind].options},
-                        }
-                    )
+                    requested: Columns = {"kind": disc.kind, **disc.options}
+                    read_back: Columns = {"kind": disc.kind, **there[disc.kind].options}
+                    rows.append(QdiscRow(node, port.device, requested, read_back))
     return rows

@@ -30,9 +30,10 @@ from harness.run.measure import Measured
 from harness.run.outcome import Outcome
 from harness.signals import stop_on_signals
 from harness.spec.machine import Machine
-from harness.store import ResultSet
+from harness.store import KnobRow, LinkCheck, QdiscRow, ResultSet, RunRecord
+from harness.store.record import Verdict
 from tests import experiment
-from tests.unit.test_metrics import difference
+from tests.unit.test_metrics import delta
 
 QEMU = Emulator(("qemu-system-x86_64",), "7.2.22", "host")
 FILES = qemu.Files(*(Path(f"/img/{name}") for name in "abcdefghi"))
@@ -270,14 +271,8 @@ def test_cpus_are_the_guest_s(tmp_path: Path) -> None:
     check_cpus(file, {0, 1})
 
 
-def record(p50: float, p99: float = 100.0, verdict: str = "valid") -> dict[str, Any]:
-    return {
-        "run_id": "r",
-        "case": "base",
-        "factors": {},
-        "verdict": verdict,
-        "metrics": {"rtt_p50_us": p50, "rtt_p99_us": p99},
-    }
+def record(p50: float, p99: float = 100.0, verdict: Verdict = "valid", case: str = "base") -> RunRecord:
+    return RunRecord("r", case, verdict, metrics={"rtt_p50_us": p50, "rtt_p99_us": p99})
 
 
 @pytest.mark.parametrize(
@@ -290,7 +285,7 @@ def record(p50: float, p99: float = 100.0, verdict: str = "valid") -> dict[str, 
         ([], False, "it was not run"),
     ],
 )
-def test_reproduced_is_a_rule(new: list[dict[str, Any]], good: bool, said: str) -> None:
+def test_reproduced_is_a_rule(new: list[RunRecord], good: bool, said: str) -> None:
     (found,) = judge(Side([record(34.0), record(34.1)]), Side(new), real_time=False)
     assert found.reproduced is good
     assert said in found.said
@@ -302,13 +297,13 @@ def test_a_median_of_whole_ticks_may_be_another_tick() -> None:
     old, flipped = Side([record(8000.0)], ticks.get), Side([record(4000.0)], ticks.get)
     (found,) = judge(old, flipped, real_time=False)
     assert found.reproduced
-    (found,) = judge(old, Side([record(12000.0) | {"run_id": "far"}], ticks.get), real_time=False)
+    (found,) = judge(old, Side([replace(record(12000.0), run_id="far")], ticks.get), real_time=False)
     assert not found.reproduced
     assert "p50 8000 -> 1.2e+04 model us (+50.00%) !" in found.said
 
 
 def test_a_cell_that_only_the_new_set_has_is_told() -> None:
-    new = [record(34.0), record(34.0) | {"case": "more"}]
+    new = [record(34.0), record(34.0, case="more")]
     found = {each.label: each for each in judge(Side([record(34.0)]), Side(new), real_time=False)}
     assert found["base"].reproduced
     assert found["more"].said == "the old set has no such cell"
@@ -316,33 +311,24 @@ def test_a_cell_that_only_the_new_set_has_is_told() -> None:
 
 def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
     """A field that `pack` forgets is lost on the way, and nobody would notice."""
-    checked = {
-        "link": "a -> b",
-        "check": "loss",
-        "declared": "1%",
-        "measured": "1.1%",
-        "tolerance": "1%",
-        "ok": True,
-    }
     outcome = Outcome(
-        difference=difference(),
+        delta=delta(),
         client={"answered": 1},
         server={},
         hog=None,
         hog_threads=0,
         protocol="udp",
-        parts=(),
-        cpus={0, 1},
+        programs=(),
         groups={"server": GroupUse(5, 4, 3, 2, (1,))},
         numa={"server": [1]},
     )
     sent = Measured(
         outcome,
         np.array([(1, 2)], dtype=[("intended_ns", "<i8"), ("latency_ns", "<i8")]),
-        knobs=[{"knob": "x"}],
-        qdiscs=[{"kind": "netem"}],
+        knobs=[KnobRow(knob="x", requested=[1, "a"])],
+        qdiscs=[QdiscRow("a", "eth0", {"kind": "netem"}, {"kind": "netem"})],
         features={"a": {"eth0": ["tso"]}},
-        link_checks=[checked | {"reason": ""}],
+        link_checks=[LinkCheck("a -> b", "loss", "1%", "1.1%", "1%", True)],
         breaches=["a -> b: too much"],
     )
     # A guest has all nodes of a run: hosts are told where there are two.
@@ -363,9 +349,9 @@ def test_the_definition_of_a_good_host_is_the_playbooks_own() -> None:
 
 
 def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -> None:
-    def polling(usecs: int) -> dict[str, Any]:
-        row = {"knob": "busy_poll", "node": "client", "setting": "SO_BUSY_POLL", "requested": usecs}
-        return record(34.0) | {"knobs": [row]}
+    def polling(usecs: int) -> RunRecord:
+        row = KnobRow("client", "busy_poll", "SO_BUSY_POLL", "socket", usecs)
+        return replace(record(34.0), knobs=(row,))
 
     (found,) = judge(Side([polling(50)]), Side([polling(5)]), real_time=False)
     assert not found.reproduced

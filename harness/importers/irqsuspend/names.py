@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.importers.figures import share
 from harness.importers.model import ImportedRun
+from harness.store.record import KnobRow
 
 _NAME = re.compile(r"([A-Za-z_]+)-(\d{1,12})-(.+)-(\d{1,6})\.out")
 
@@ -66,7 +67,7 @@ class Parts:
     cpus: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     workload: dict[str, Any] = field(default_factory=dict)
-    knobs: list[dict[str, Any]] = field(default_factory=list)
+    knobs: list[KnobRow] = field(default_factory=list)
     markers: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     misses: int = 0

@@ -9,6 +9,7 @@ from typing import Literal
 from harness.errors import InputError
 from harness.plan import Plan, Run, estimate_s
 from harness.spec.cells import Cell, cell_id, digest
+from harness.store import RunRecord
 
 Split = Literal["cells", "repetitions", "none"]
 HOST_FACTOR = "fleet.host"
@@ -151,11 +152,6 @@ def missing_runs(plan: Plan, made: Collection[str]) -> list[str]:
     return [run.run_id for run in plan.runs if run.run_id not in made]
 
 
-def hosts_of(records: Iterable[Mapping[str, object]]) -> dict[str, str]:
+def hosts_of(records: Iterable[RunRecord]) -> dict[str, str]:
     """Of every record, which host made it."""
-    found = {}
-    for record in records:
-        environment = record.get("environment")
-        host = environment.get("host") if isinstance(environment, Mapping) else None
-        found[str(record["run_id"])] = str(host or "")
-    return found
+    return {record.run_id: str(record.environment.get("host") or "") for record in records}

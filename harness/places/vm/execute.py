@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, zip_longest
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from harness.spec.cells import CellSpec
 from harness.spec.machine import Machine
 from harness.spec.topology import Topology
 from harness.store import ResultSet
+from harness.store.record import Scalar
 
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
@@ -165,7 +166,7 @@ class Guests:
         )
         task.current = None
         task.watcher.booting(image.kernel, task.done, task.total)
-        environment: dict[str, Any] = {}
+        environment: dict[str, Scalar] = {}
         account: dict[str, Any] = {}
 
         def tell(event: Event) -> None:
@@ -202,7 +203,7 @@ class _Share:
 
     def __init__(self, plan: Plan, results: ResultSet, redo: Collection[str]) -> None:
         self.plan, self.results = plan, results
-        self.again = {record["run_id"] for record in results.records() if record["verdict"] in redo}
+        self.again = {record.run_id for record in results.records() if record.verdict in redo}
         self.missing = missing(plan, results, redo)
         self.ids = {run.run_id for run in self.missing}
 
@@ -234,7 +235,7 @@ class _Task:
         if self.current is not None:
             self.watcher.starting(self.current, self.done, self.total)
 
-    def save(self, guests: Guests, run: Run, answer: wire.Answer, environment: dict[str, Any]) -> None:
+    def save(self, guests: Guests, run: Run, answer: wire.Answer, environment: dict[str, Scalar]) -> None:
         """Judge an answer by the same code as a run on the host, and put it on the disk."""
 
         def take(_spec: CellSpec, _stopper: Stopper, files: dict[str, bytes]) -> Measured:
@@ -245,18 +246,18 @@ class _Task:
             return answer.measured
 
         record, samples, files = make_run(run, environment, guests.stopper, take)
-        record["wall_s"] = answer.wall_s
+        record = replace(record, wall_s=answer.wall_s)
         for share in self.shares:
             if run.run_id in share.ids:
                 share.results.save_run(record, samples, files, replace=run.run_id in share.again)
         self.done += 1
-        self.verdicts[record["verdict"]] += 1
+        self.verdicts[record.verdict] += 1
         self.watcher.finished(run, record)
 
 
 def missing(plan: Plan, results: ResultSet, redo: Collection[str]) -> list[Run]:
     """The runs of a plan that `results` does not have, or has with a verdict to `redo`."""
-    kept = {record["run_id"] for record in results.records() if record["verdict"] not in redo}
+    kept = {record.run_id for record in results.records() if record.verdict not in redo}
     return [run for run in plan.runs if run.run_id not in kept]
 
 
@@ -282,11 +283,11 @@ def pairs_of(topologies: list[Topology]) -> dict[str, int]:
     return dict(most)
 
 
-def _environment(event: Event, accelerator: str, emulator: Emulator) -> dict[str, Any]:
+def _environment(event: Event, accelerator: str, emulator: Emulator) -> dict[str, Scalar]:
     """The guest's own account of itself, of text only, and what it runs on."""
     told = event.get("environment")
     facts = told.items() if isinstance(told, dict) else ()
-    clean = {
+    clean: dict[str, Scalar] = {
         str(key): None if value is None else wire.printable(str(value))[:200]
         for key, value in facts
         if str(key).isidentifier()

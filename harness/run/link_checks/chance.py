@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 
-from harness.run.link_checks.direction import Direction, Row, drain, packets, row
+from harness.run.link_checks.direction import Direction, drain, packets, row
+from harness.store.record import LinkCheck
 from harness.topology.qdiscs import discs_of
 from harness.units import format_percent
 
@@ -19,7 +20,7 @@ _BATCH, _PAUSE_S, _PATIENCE_S = 50, 0.001, 4.0
 _FRAME_BYTES = 64
 
 
-def chance_rows(direction: Direction, longer: int) -> list[Row]:
+def chance_rows(direction: Direction, longer: int) -> list[LinkCheck]:
     """A row for each share that is declared."""
     shape = direction.shape
     if shape.duplicate or shape.reorder:
@@ -39,7 +40,7 @@ def _enough(direction: Direction, share: float, most: int, longer: int) -> tuple
     return longer * max(_LEAST, min(math.ceil(_EVENTS / share), most, in_time)), pause_s
 
 
-def _counted(direction: Direction, longer: int) -> Row:
+def _counted(direction: Direction, longer: int) -> LinkCheck:
     """Loss by the receiving device's counter."""
     share = direction.shape.loss
     count, pause_s = _enough(direction, share, _COUNTED_MOST, longer)
@@ -54,7 +55,7 @@ def _counted(direction: Direction, longer: int) -> Row:
     return _share_row(direction, "loss", share, sent - (packets(direction) - before), sent)
 
 
-def _numbered(direction: Direction, longer: int) -> list[Row]:
+def _numbered(direction: Direction, longer: int) -> list[LinkCheck]:
     """Each frame by its number: lost if it never came, duplicated if twice, reordered if it did not wait."""
     shape = direction.shape
     shares = [share for share in (shape.loss, shape.duplicate, shape.reorder) if share]
@@ -89,7 +90,7 @@ def _numbered(direction: Direction, longer: int) -> list[Row]:
     return rows
 
 
-def _share_row(direction: Direction, check: str, share: float, events: int, frames: int) -> Row:
+def _share_row(direction: Direction, check: str, share: float, events: int, frames: int) -> LinkCheck:
     """A share of frames against what chance allows of it; not known where it cannot be told from none."""
     slack = SIGMAS * math.sqrt(frames * share * (1 - share)) + 1
     near = abs(events - frames * share) <= slack

@@ -5,13 +5,10 @@ from __future__ import annotations
 import select
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from harness.kernel.frames import FrameEnd
 from harness.spec.topology import Shape
-
-Row = dict[str, Any]
-"""{link, check, declared, measured, tolerance, ok, reason}; ok is None where this host cannot offer enough to tell."""
+from harness.store.record import LinkCheck
 
 
 @dataclass(frozen=True)
@@ -27,18 +24,10 @@ class Direction:
 
 def row(
     direction: Direction, check: str, declared: str, measured: str, ok: bool | None, tolerance: str = ""
-) -> Row:
-    """What was found of one declared property."""
+) -> LinkCheck:
+    """What was measured of one declared property."""
     reason = f"{direction.name}: {check} {measured} instead of {declared}" if ok is False else ""
-    return {
-        "link": direction.name,
-        "check": check,
-        "declared": declared,
-        "measured": measured,
-        "tolerance": tolerance,
-        "ok": ok,
-        "reason": reason,
-    }
+    return LinkCheck(direction.name, check, declared, measured, tolerance, ok, reason)
 
 
 def packets(direction: Direction) -> int:

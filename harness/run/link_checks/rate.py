@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from harness.run.link_checks import feed
-from harness.run.link_checks.direction import Direction, Row, drain, row
+from harness.run.link_checks.direction import Direction, drain, row
+from harness.store.record import LinkCheck
 from harness.units import format_rate
 
 RATE_SHARE, RATE_PACKETS = 0.05, 2
 
 
-def rate_rows(direction: Direction, longer: int) -> list[Row]:
+def rate_rows(direction: Direction, longer: int) -> list[LinkCheck]:
     """Keep some packets waiting, and see how fast they come out."""
     rate = direction.shape.rate_bps or 0
     declared = format_rate(rate)
