@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ from harness.kernel.proc import start_ticks
 from harness.run.cgroups import RunCgroups
 from harness.run.process import ChildProcess
 from harness.run.socket_options import SocketOptions
+from harness.run.two_hosts import Ends
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.testbed import Testbed
@@ -20,7 +21,7 @@ _WAITS_AT_MOST_NS = 60 * 10**9
 
 @dataclass
 class RunContext:
-    """What all sessions of a run share. Everything started is left with `stack`. holds: is a node here?"""
+    """What all sessions of a run share. Everything started is left with `stack`."""
 
     spec: CellSpec
     testbed: Testbed
@@ -28,7 +29,7 @@ class RunContext:
     stack: ExitStack
     cgroups: RunCgroups
     journal: Journal
-    holds: Callable[[str], bool] = lambda _node: True
+    ends: Ends
     socket_options: dict[str, SocketOptions] = field(default_factory=dict)
     children: list[ChildProcess] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)
@@ -44,7 +45,7 @@ class RunContext:
                 self.journal.note("process", pid=pid, start_ticks=start_ticks(pid))
 
     def socket_options_of(self, node: str) -> SocketOptions:
-        """The one that treats foreign programs of this node."""
+        """What sets the sockets of this node's external programs."""
         if node not in self.socket_options:
             self.socket_options[node] = SocketOptions(node, self.spec.settings.get(node, {}))
         return self.socket_options[node]
@@ -61,10 +62,10 @@ class RunContext:
         programs reserve memory for all of the time that they are told.
         """
         forgiven_ns = sum(
-            each.ramp_ns(measured=False) + each.allowance_ns() for each in self.spec.workloads()
+            workload.ramp_ns(measured=False) + workload.allowance_ns() for workload in self.spec.workloads()
         )
         return lasting_ns + min(forgiven_ns, _WAITS_AT_MOST_NS)
 
     def others(self, child: ChildProcess | None) -> list[ChildProcess]:
         """Every other program: their end, while this one is waited for, is what went wrong."""
-        return [one for one in self.children if one is not child]
+        return [other for other in self.children if other is not child]

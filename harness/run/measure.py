@@ -21,7 +21,7 @@ from harness.run.external_process import ExternalProcess
 from harness.run.outcome import Napis, Outcome, ProgramOutcome
 from harness.run.session import WorkloadSession, usage_of
 from harness.run.socket_options import sockets_file
-from harness.run.two_hosts import DONE, FOUND, GO, STEP_S, Alone, Ends
+from harness.run.two_hosts import DONE, FOUND, GO, STEP_S, Ends
 from harness.signals import Stopper
 from harness.spec.cells import HOGS, CellSpec
 from harness.spec.rules_cell import Settings
@@ -47,16 +47,15 @@ class Measured:
     hosts: dict[str, Columns] = field(default_factory=dict)
 
 
-ALONE = Alone()
-
-
-def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: Ends = ALONE) -> Measured:
+def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: Ends | None = None) -> Measured:
     """Build the testbed, apply the knobs, run the workloads under contention, take everything down again.
 
-    files: gets what the programs said, by file name, also when the run breaks. ends: where the nodes are; of two hosts
-    each does this for its own nodes, and they wait for each other at every `meet`. Raises MissingError when a host
-    lacks something, PollbenchError when anything goes wrong, LostError when the other host is gone, Interrupted.
+    files: gets the programs' output, by file name, also when the run breaks. ends: where the nodes are, all here by
+    default; of two hosts each does this for its own nodes, and they wait for each other at every `meet`.
+    Raises MissingError when a host lacks something, PollbenchError when anything goes wrong, LostError when the other
+    host is gone, Interrupted.
     """
+    ends = ends or Ends()
     with ExitStack() as stack:
         journal = stack.enter_context(open_journal())
         testbed = stack.enter_context(ends.open(spec, journal))
@@ -69,8 +68,8 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: End
         rows += stack.enter_context(apply.host_settings(spec.settings.get("*", {}), journal))
         cgroups = stack.enter_context(open_cgroups(_confined(spec, ends), journal))
         stopper.check()
-        context = RunContext(spec, testbed, stopper, stack, cgroups, journal, ends.holds)
-        measured = _with_programs(context, rows + cgroups.rows, files, ends)
+        context = RunContext(spec, testbed, stopper, stack, cgroups, journal, ends)
+        measured = _with_programs(context, rows + cgroups.rows, files)
         measured.hosts = testbed.hosts
         measured.link_checks = checked
         measured.breaches = link_checks.doubts(checked)
@@ -79,8 +78,8 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: End
         return measured
 
 
-def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, bytes], ends: Ends) -> Measured:
-    spec = context.spec
+def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, bytes]) -> Measured:
+    spec, ends = context.spec, context.ends
     sessions = [WorkloadSession(context, spec.workload)]
     sessions += [
         WorkloadSession(context, workload, f"background{n}-") for n, workload in enumerate(spec.background, 1)
@@ -95,7 +94,7 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
         context.children += hogs.children
         for pid in hogs.pids():
             context.cgroups.join(HOGS, pid)
-        _exchange(ends, "serving", sessions)
+        _exchange(context, "serving", sessions)
         for session in (*background, measured):
             session.prepare(spec.workload.life_ns())
         ends.meet("warm", {}, STEP_S + spec.workload.warmup_ns / 1e9, context.children)
@@ -103,7 +102,7 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
         for session in sessions:
             session.sweep()
         used = context.cgroups.use()
-        delta, napis = _window(context, sessions, hogs, ends)
+        delta, napis = _window(context, sessions, hogs)
         used = used_between(used, context.cgroups.use())
         readings = [session.finish() for session in sessions]
         ends.meet("read", {}, STEP_S + measured.window_s(), context.children)
@@ -119,7 +118,7 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
     outcome = _outcome(context, sessions, readings, hogs, delta, napis)
     outcome = replace(outcome, groups=used, numa=_numa(spec, ends))
     features = _features(context.testbed)
-    if far := ends.far():
+    if far := ends.far:
         half = two_hosts_merge.Half(outcome, rows, features, files)
         other = two_hosts_merge.unpack(ends.meet(FOUND, two_hosts_merge.pack(half)), far.host)
         outcome = two_hosts_merge.together(outcome, other.outcome, far.node)
@@ -130,34 +129,37 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
 
 
 def _exchange(
-    ends: Ends, step: str, sessions: list[WorkloadSession], limit_s: float = STEP_S, quiet_s: float = 0.0
+    context: RunContext,
+    step: str,
+    sessions: list[WorkloadSession],
+    limit_s: float = STEP_S,
+    quiet_s: float = 0.0,
 ) -> None:
     """Meet, and let every workload's session have what the one on the other host knows."""
-    watched = sessions[0].context.children
     own = {session.label: session.hand_over() for session in sessions}
-    other = ends.meet(step, own, limit_s, watched, quiet_s)
+    other = context.ends.meet(step, own, limit_s, context.children, quiet_s)
     for session in sessions:
         session.take_over(other.get(session.label, {}))
 
 
 def _window(
-    context: RunContext, sessions: list[WorkloadSession], hogs: Hogs, ends: Ends
+    context: RunContext, sessions: list[WorkloadSession], hogs: Hogs
 ) -> tuple[counters.CounterDelta, Napis]:
     """The measured window: counters, go, silence until the measured client is done, counters."""
     spec, testbed = context.spec, context.testbed
     threads = _napi_threads(testbed, spec)
     shaped = bool(testbed.qdiscs)
     before = counters.take(testbed.nodes, _pids(sessions, hogs), threads, shaped)
-    ends.meet(GO, {})
+    context.ends.meet(GO, {})
     for session in reversed(sessions):
         session.begin()
     sessions[0].wait_done()
     # The end that has no client waits here, in its kernel, for all of the window.
-    _exchange(ends, DONE, sessions, STEP_S + sessions[0].window_s(), spec.workload.life_ns() / 1e9)
+    _exchange(context, DONE, sessions, STEP_S + sessions[0].window_s(), spec.workload.life_ns() / 1e9)
     pids = _pids(sessions, hogs)
     after = counters.take(testbed.nodes, pids, threads, shaped)
     ours = {os.getpid(), *chain.from_iterable(pids.values())}
-    delta = counters.subtract(after, before, cpu_set(spec, ends), ours)
+    delta = counters.subtract(after, before, cpu_set(spec, context.ends), ours)
     for session in sessions[1:]:
         session.wait_done()
     client = sessions[0].programs.get("client")
@@ -223,7 +225,7 @@ def _numa(spec: CellSpec, ends: Ends) -> dict[str, list[int]]:
     return {node: facts.numa_nodes_of(spec.process_cpus(node) or facts.online_cpus()) for node in actors}
 
 
-def cpu_set(spec: CellSpec, ends: Ends = ALONE) -> set[int]:
+def cpu_set(spec: CellSpec, ends: Ends) -> set[int]:
     """The run's CPU set on this host: every CPU that the workloads' processes or the hogs may use."""
     cpus: set[int] = set()
     for name in filter(ends.holds, spec.actors()):

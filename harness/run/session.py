@@ -47,7 +47,7 @@ class WorkloadSession:
 
     def plays(self, role: Role) -> bool:
         """Is the role's node here?"""
-        return self.context.holds(self.workload.node_of(role))
+        return self.context.ends.holds(self.workload.node_of(role))
 
     def name(self, role: str) -> str:
         """What a role's program is called in messages and files."""

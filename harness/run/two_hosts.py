@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from harness.errors import Interrupted, LostError, MissingError, PollbenchError
 from harness.kernel.journal import Journal
@@ -51,70 +51,46 @@ class Far(NamedTuple):
     host: str
 
 
-class Ends(Protocol):
-    """What a run needs to know of where its nodes are."""
+class Ends:
+    """Where a run's nodes are: all on this host, and there is nobody to wait for."""
+
+    far: Far | None = None
+    """The other end, if there is one."""
 
     def open(self, spec: CellSpec, journal: Journal) -> AbstractContextManager[Testbed]:
         """The testbed, as far as it is here; with two ends, joined to the other."""
+        return open_testbed(spec.topology, napi=spec.napi, journal=journal)
 
-    def holds(self, node: str) -> bool:
-        """Is this node here? Whatever names no node is."""
-
-    def far(self) -> Far | None:
-        """The other end, if there is one."""
+    def holds(self, node: str) -> bool:  # noqa: ARG002
+        """Is this node here? The empty name always is."""
+        return True
 
     def meet(
         self,
-        step: str,
-        message: Message,
-        limit_s: float = STEP_S,
-        watched: Sequence[ChildProcess] = (),
-        quiet_s: float = 0.0,
+        step: str,  # noqa: ARG002
+        message: Message,  # noqa: ARG002
+        limit_s: float = STEP_S,  # noqa: ARG002
+        watched: Sequence[ChildProcess] = (),  # noqa: ARG002
+        quiet_s: float = 0.0,  # noqa: ARG002
     ) -> Message:
-        """Give `message` to the other end once it has come to this step too; what it gives in return.
+        """Wait until the other end has come to this step too; what it gives in return for `message`.
 
         watched: must not end meanwhile; quiet_s: for so long the wire is the workload's alone.
         """
-
-
-class Alone:
-    """All nodes are here, and there is nobody to wait for."""
-
-    def open(self, spec: CellSpec, journal: Journal) -> AbstractContextManager[Testbed]:
-        """The whole testbed."""
-        return open_testbed(spec.topology, napi=spec.napi, journal=journal)
-
-    def holds(self, node: str) -> bool:
-        """Every node is here."""
-        del node
-        return True
-
-    def far(self) -> Far | None:
-        """There is no other end."""
-        return None
-
-    def meet(
-        self,
-        step: str,
-        message: Message,
-        limit_s: float = STEP_S,
-        watched: Sequence[ChildProcess] = (),
-        quiet_s: float = 0.0,
-    ) -> Message:
-        """Go on: nobody else is there, and nobody answers."""
-        del step, message, limit_s, watched, quiet_s
         return {}
 
 
-class OneOfTwo:
+class OneOfTwo(Ends):
     """This host has the node `here`; the other node is on another host of the fleet.
 
     token: a secret that both ends were given by the fleet; whoever does not know it is not listened to. facts: of this
     host, for the other to know.
     """
 
+    far: Far
+
     def __init__(self, here: str, other: Far, token: str, facts: Columns, stopper: Stopper) -> None:
-        self.here, self._far, self.other = here, other, other.host
+        self.here, self.far, self.other = here, other, other.host
         self._token, self._facts, self._stopper = token, facts, stopper
         self._line: socket.socket | None = None
         self._joined = False
@@ -124,10 +100,6 @@ class OneOfTwo:
     def holds(self, node: str) -> bool:
         """Is this node here?"""
         return node in (self.here, "")
-
-    def far(self) -> Far | None:
-        """The other end."""
-        return self._far
 
     @contextlib.contextmanager
     def open(self, spec: CellSpec, journal: Journal) -> Iterator[Testbed]:
@@ -146,7 +118,7 @@ class OneOfTwo:
                 own = {**self._facts, "interface": described(testbed)}
                 other = self.meet("link", {"mac": hardware_address(testbed), "facts": own})
                 know(testbed, other["mac"])
-                yield replace(testbed, hosts={self.here: own, self._far.node: dict(other["facts"])})
+                yield replace(testbed, hosts={self.here: own, self.far.node: dict(other["facts"])})
             except LostError:
                 raise
             except (PollbenchError, OSError) as error:

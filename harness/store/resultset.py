@@ -8,9 +8,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from harness.store.record import RunRecord
 _STAMP = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d+))?")
 _PLAIN_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
 _OLD = ".old-"
+T = TypeVar("T")
 
 
 class PlanLike(Protocol):
@@ -98,22 +99,22 @@ class ResultSet:
             raise InputError("open a result set", on=str(path), got="no such directory", todo=todo)
         if not (path / "plan.json").is_file() and not (path / "runs").is_dir():
             raise InputError("open a result set", on=str(path), got="this is not one", todo=todo)
-        found = cls(path, {}, owner)
-        found.manifest = found._document("manifest.json")
-        return found
+        results = cls(path, {}, owner)
+        results.manifest = results._document("manifest.json")
+        return results
 
     @classmethod
     def latest(cls, base_dir: str | Path, name: str, owner: atomic.Owner | None = None) -> ResultSet | None:
         """The newest set of an experiment, by its stamp; None when there is none."""
-        stamps = []
         try:
-            entries = list((Path(base_dir) / name).iterdir())
+            entries = [entry for entry in (Path(base_dir) / name).iterdir() if entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             return None
-        for entry in entries:
-            match = _STAMP.fullmatch(entry.name)
-            if match and entry.is_dir():
-                stamps.append((match[1], int(match[2] or 1), entry))
+        stamps = [
+            (match[1], int(match[2] or 1), entry)
+            for entry in entries
+            if (match := _STAMP.fullmatch(entry.name))
+        ]
         return cls.open(max(stamps)[2], owner) if stamps else None
 
     # -- what is in it ------------------------------------------------------------------------------------
@@ -150,9 +151,9 @@ class ResultSet:
         self.write_file("plan.json", codec.to_json(plan.to_json()))
         self.note(hashes={**self.manifest.get("hashes", {}), "plan": plan.plan_hash})
 
-    def note(self, **what: Any) -> None:
+    def note(self, **entries: Any) -> None:
         """Put something into the manifest that is known only now. Raises PollbenchError."""
-        self.manifest |= what
+        self.manifest |= entries
         self.write_file("manifest.json", codec.to_json(self.manifest))
 
     def finished(self) -> set[str]:
@@ -165,8 +166,8 @@ class ResultSet:
 
     def records(self) -> list[RunRecord]:
         """Every readable run record in the order the runs were made; damaged ones become warnings."""
-        # Millions of small objects of which none can go yet: looking for garbage among them again and again is most of
-        # the time that a large set takes.
+        # Millions of small objects are made and none can go yet: the garbage collector's search among them would be
+        # most of the time that a large set takes.
         collecting = gc.isenabled()
         gc.disable()
         try:
@@ -176,39 +177,32 @@ class ResultSet:
                 gc.enable()
 
     def each_record(self) -> Iterator[RunRecord]:
-        """The same one at a time, in the order of the run ids: ten thousand of them need not fit in memory."""
+        """The records one at a time, in the order of the run ids: ten thousand of them need not fit in memory."""
         for entry in self._run_directories():
-            try:
-                yield codec.read((entry / "run.json").read_bytes(), entry.name)
-            except OSError as error:
-                self._warn(f"run {entry.name} is left out: run.json: {error.strerror}")
-            except ValueError as error:
-                self._warn(f"run {entry.name} is left out: run.json {error}")
+            if (record := self._record(entry)) is not None:
+                yield record
 
-    def samples(self, run_id: str) -> npt.NDArray[Any] | None:
-        """Raw samples of a run, as pandas.DataFrame takes them; None when it has none, with a warning when damaged."""
+    def _record(self, directory: Path) -> RunRecord | None:
+        """The record in a run's directory; None with a warning where there is no sound one."""
         try:
-            return samples.decode(self.sample_file(run_id))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
-            return None
+            return codec.read((directory / "run.json").read_bytes(), directory.name)
+        except OSError as error:
+            self._warn(f"run {directory.name} is left out: run.json: {error.strerror}")
+        except ValueError as error:
+            self._warn(f"run {directory.name} is left out: run.json {error}")
+        return None
 
     def sample_columns(self, run_id: str, names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]] | None:
         """The named columns of a run's samples, no others; None with a warning when damaged, None without any."""
-        try:
-            return samples.read_columns(self.sample_file(run_id), names)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
-            return None
+        return self._of_samples(run_id, lambda path: samples.read_columns(path, names))
 
     def sample_shape(self, run_id: str) -> tuple[int, tuple[str, ...]] | None:
-        """How many samples a run has and in which columns, from the file's footer; None as `samples` has it."""
+        """How many samples a run has and in which columns, from the file's footer; None as `sample_columns` has it."""
+        return self._of_samples(run_id, samples.rows_of)
+
+    def _of_samples(self, run_id: str, read: Callable[[Path], T]) -> T | None:
         try:
-            return samples.rows_of(self.sample_file(run_id))
+            return read(self.sample_file(run_id))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -286,17 +280,10 @@ class ResultSet:
     def _make_room(self, target: Path, replace: bool) -> None:
         if not target.is_dir():
             return
-        if not replace and self._sound(target):
+        if not replace and self._record(target) is not None:
             raise FileExistsError(errno.EEXIST, "this run is on disk already")
         atomic.discard_tree(_old(target))
         os.rename(target, _old(target))
-
-    def _sound(self, target: Path) -> bool:
-        try:
-            codec.read((target / "run.json").read_bytes(), target.name)
-        except (OSError, ValueError):
-            return False
-        return True
 
     def _run_directories(self) -> list[Path]:
         try:

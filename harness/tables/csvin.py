@@ -36,7 +36,7 @@ def load_runs(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     data = _read(path)
     if _SPACED.match(data):
-        data = _BLANKS_AROUND.sub(lambda found: found[1] or found[2] or b"", data)
+        data = _BLANKS_AROUND.sub(lambda match: match[1] or match[2] or b"", data)
     names = _header(path, data)
     numbers = {name for name in names if _is_number(name)}
     frame = _parse(path, data, names, numbers)

@@ -127,13 +127,11 @@ def planned_cells(plan: Mapping[str, Any]) -> dict[CellKey, int]:
             cell["cell_id"]: cell_key(str(cell["case"]), dict(cell["factors"])) for cell in plan["cells"]
         }
         counts = dict.fromkeys(names.values(), 0)
-        # Repetitions that a plan makes only if it has to are none that are missing.
-        most = (plan.get("adaptive") or {}).get("least")
+        # A plan that adapts may end after its least number of repetitions: only those can be missing.
+        least = (plan.get("adaptive") or {}).get("least")
         for run in plan["runs"]:
-            if most is not None and run["block"] > most:
-                continue
-            cell = run["cell_id"] if "cell_id" in run else run["cell"]
-            counts[names[cell]] += 1
+            if least is None or run["block"] <= least:
+                counts[names[run["cell_id"] if "cell_id" in run else run["cell"]]] += 1
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}
     return counts
