@@ -159,6 +159,27 @@ def test_noise_is_named_and_has_limits() -> None:
 def test_the_whole_host_sees_all_sockets() -> None:
     seen = metrics_of.seen_on(outcome(), "*", 0.01)
     assert (seen.received, seen.polled, seen.napi_ids) == (2010, 900, (7, 8))
+    counters = {"Udp:InDatagrams": 100, "TcpExt:BusyPollRxPackets": 40}
+    both = outcome(delta=delta(nodes={"c": counters, "s": counters}, kthreads={"c": 1, "s": 2}))
+    seen = metrics_of.seen_on(both, "*", 0.01)
+    assert (seen.received, seen.polled, seen.kthread_cpu_ns) == (200, 80, 3)
+    assert metrics_of.seen_on(both, "s", 0.01).polled == 40
+
+
+def test_what_two_hosts_counted_is_summed_and_the_worse_is_judged() -> None:
+    busy = host(
+        interference=CpuInterference(SECOND, 0, {0: SECOND // 2}, {"rsync": SECOND // 2}),
+        softnet={"dropped": 5, "received_rps": 2},
+        clocksources=("tsc", "hpet"),
+    )
+    both = outcome(delta=delta({"": host(), "s": busy}))
+    metrics = metrics_of.run_metrics(both)
+    assert metrics["foreign_percent"] == 50.0
+    assert metrics["drops"] == 3 + 5
+    assert metrics["irqs_per_request"] == pytest.approx(30 / 1000)
+    assert metrics["set_busy_percent"] == pytest.approx(100 * (0.7 + 1) / 4)
+    reasons = " | ".join(checks.doubts(both, metrics, Checks(), {"c", "s"}))
+    assert "rsync most of it" in reasons and "from tsc to hpet" in reasons
 
 
 def test_nodes_and_cpus() -> None:
