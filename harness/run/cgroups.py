@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from harness.kernel import cgroup
 from harness.kernel.journal import Journal
@@ -43,18 +44,13 @@ def _use(group: cgroup.Group) -> GroupUse:
 
 
 def used_between(before: dict[str, GroupUse], after: dict[str, GroupUse]) -> dict[str, GroupUse]:
-    """What each group did between two looks at it."""
-    return {
-        node: GroupUse(
-            now.usage_us - then.usage_us,
-            now.periods - then.periods,
-            now.throttled - then.throttled,
-            now.throttled_us - then.throttled_us,
-            now.cpus,
-        )
-        for node, now in after.items()
-        if (then := before.get(node)) is not None
-    }
+    """What each group did between two readings; its CPUs are those of the second."""
+    return {node: _minus(use, before[node]) for node, use in after.items() if node in before}
+
+
+def _minus(after: GroupUse, before: GroupUse) -> GroupUse:
+    counts = ("usage_us", "periods", "throttled", "throttled_us")
+    return replace(after, **{name: getattr(after, name) - getattr(before, name) for name in counts})
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class WorkloadSession:
         if isinstance(child, NativeProcess):
             self.port = child.expect("ready", _SLACK_S)["port"]
         elif isinstance(child, ExternalProcess):
-            child.wait_until(self._is_ready(child), self._what(), _SLACK_S, self.context.others(child))
+            child.wait_until(self._is_ready(child), self._readiness(), _SLACK_S, self.context.others(child))
             self._look_at("server")
         self.sweep()
 
@@ -238,7 +238,8 @@ class WorkloadSession:
         protocol, port = self.workload.readiness_protocol(), self.port
         return lambda: listens(netns, child.family(), protocol, port)
 
-    def _what(self) -> str:
+    def _readiness(self) -> str:
+        """The sign of a ready server, in words."""
         pattern = self.workload.ready_text()
         return f"{pattern!r} in its output" if pattern else f"port {self.port} to listen"
 
@@ -294,9 +295,9 @@ class WorkloadSession:
             child.stop(getattr(signal, self.workload.stop_name("client")), _SLACK_S)
         self.context.dismiss(child)
         elapsed_ns = round((time.monotonic() - self._began_s) * 1e9)
-        said = Said(child.output(), self._server_output(), self._log.text(), elapsed_ns)
+        output = Said(child.output(), self._server_output(), self._log.text(), elapsed_ns)
         try:
-            reading = self.workload.read(said)
+            reading = self.workload.read(output)
         except ValueError as error:
             reading = self._unreadable(child, error)
         self.reports["client"] = dict(reading.result)

@@ -25,7 +25,7 @@ def contended(tmp_path: Path, **contention: Any) -> Any:
 def test_every_kind_keeps_its_duty(tmp_path: Path, kind: str) -> None:
     record = contended(tmp_path, kind=kind, load="40%")
     assert (record.verdict, record.reasons) == ("valid", ())
-    assert record.contention["kind"] == kind
+    assert record.contention.kind == kind
     # A server that wakes pushes the hog aside, which has less CPU time for it then.
     assert 10 < record.metrics["hog_achieved_percent"] < 60
 
@@ -52,7 +52,7 @@ def test_any_stressor_by_name(tmp_path: Path) -> None:
         tmp_path, workload=WORKLOAD, contention={"on": "server.cpus", "stress-ng": "matrix", "threads": 2}
     )
     assert (record.verdict, record.reasons) == ("valid", ())
-    assert record.contention["kind"] == "stress-ng:matrix"
+    assert record.contention.kind == "stress-ng:matrix"
     assert record.metrics["hog_achieved_percent"] > 10
     assert any(name.startswith("hog.") for name in files)
 
@@ -76,7 +76,7 @@ def test_a_stressor_that_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("overlap", "cpus"), [(1, "1"), (0, "0")])
 def test_overlap_chooses_the_cpus(tmp_path: Path, overlap: int, cpus: str) -> None:
     record = contended(tmp_path, kind="spin", load="10%", overlap=overlap)
-    assert record.contention["cpus"] == cpus
+    assert record.contention.cpus == cpus
 
 
 def test_cgroup_knob_applies_or_skips_with_the_reason(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_cgroup_knob_applies_or_skips_with_the_reason(tmp_path: Path) -> None:
         assert "cgroup v2 has no cpu controller here" in record.reasons[0]
     else:
         assert record.verdict == "valid", record.reasons
-        assert record.knobs[0]["applied"] == "1000"
+        assert record.knobs[0].applied == "1000"
 
 
 def test_the_throttle_of_real_time_tasks_is_on_record(tmp_path: Path) -> None:

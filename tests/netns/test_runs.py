@@ -103,7 +103,7 @@ def test_epoll_server_is_not_reached_by_the_socket_option(tmp_path: Path) -> Non
     assert record.verdict == "inert"
     record = record_of(tmp_path, settings=settings({"epoll_busy_poll": {"usecs": 50}}), workload=workload)
     assert (record.verdict, record.reasons) == ("valid", ())
-    assert record.knobs[0]["applied"] == [50, 0, 0]
+    assert record.knobs[0].applied == [50, 0, 0]
 
 
 def test_host_wide_busy_read_reaches_the_sockets_and_is_put_back(tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_irq_suspend_timeout_is_set_per_napi(tmp_path: Path) -> None:
     knob = {"napi_defer_hard_irqs": 2, "gro_flush_timeout": "50us", "irq_suspend_timeout": "20ms"}
     record = record_of(tmp_path, settings=settings({"coalesce": knob}))
     rows = {row.setting.split()[-1]: row for row in record.knobs if row.node == "server"}
-    assert rows["irq_suspend_timeout"]["applied"] == 20_000_000
-    assert rows["gro_flush_timeout"]["applied"] == 50_000
+    assert rows["irq_suspend_timeout"].applied == 20_000_000
+    assert rows["gro_flush_timeout"].applied == 50_000
 
 
 def test_threaded_napi_runs_its_threads_where_told(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_hogs_take_what_they_were_told_of_an_idle_cpu(tmp_path: Path) -> None:
     contention = {"on": "server.cpus", "kind": "spin", "load": "30%"}
     record = record_of(tmp_path, contention=contention, workload=workload)
     assert record.metrics["hog_achieved_percent"] == pytest.approx(30, abs=12)
-    assert record.contention["cpus"] == "1"
+    assert record.contention.cpus == "1"
 
 
 def test_kernel_without_netem_skips_with_the_remedy(tmp_path: Path) -> None:

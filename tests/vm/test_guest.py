@@ -148,8 +148,8 @@ def test_what_only_a_guest_has(home: Home, results: Path, tmp_path: Path) -> Non
     assert made["netem"].metrics["rtt_min_us"] >= 10_000
     assert {row.check: row.ok for row in made["netem"].link_checks} == {"delay": True}
     isolated = {row.setting: row for row in made["isolated"].knobs}
-    assert isolated["cpuset.cpus.partition"]["applied"] == "isolated"
-    assert "its processes may run on CPU 1" in isolated["cpuset.cpus"]["evidence"]
+    assert isolated["cpuset.cpus.partition"].applied == "isolated"
+    assert "its processes may run on CPU 1" in isolated["cpuset.cpus"].evidence
     (hogs,) = made["hogs"].knobs
     assert (hogs.node, hogs.applied, hogs.took_effect) == ("hogs+", "10000 50000", True), hogs
     assert hogs.evidence.split("throttled in ")[1][0] != "0"

@@ -97,9 +97,9 @@ def _tried(testbed: Testbed, port: PortLayout, shape: Shape, mtu: int) -> list[L
         far = testbed.layout.peer(port)
         ends = [
             stack.enter_context(
-                FrameEnd(testbed.nodes[one.node].fd, one.device, one.ifindex, one.mac, other.mac)
+                FrameEnd(testbed.nodes[here.node].fd, here.device, here.ifindex, here.mac, there.mac)
             )
-            for one, other in ((port, far), (far, port))
+            for here, there in ((port, far), (far, port))
         ]
         for end in ends:
             end.received()

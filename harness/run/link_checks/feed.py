@@ -77,12 +77,12 @@ def _load(
     On a fast link, that is more than a frame: several that the kernel carries as one.
     """
     rate, full = shape.rate_bps or 0, mtu + ETHERNET_HEADER
-    wanted = rate * _WINDOW_NS // (8 * 10**9 * _PACKETS)
+    size_bytes = rate * _WINDOW_NS // (8 * 10**9 * _PACKETS)
     # Only as many as find room in the queue, several times.
     room = (rate * shape.queue_ns // (8 * 10**9) + burst_bytes) // _QUEUE_PARTS
-    count = min(wanted, room) // full
+    count = min(size_bytes, room) // full
     if count < 2:
-        size = min(max(wanted, _SMALLEST), full)
+        size = min(max(size_bytes, _SMALLEST), full)
         return _Load(
             size,
             lambda number: sender.send_many(size, number),
