@@ -54,9 +54,9 @@ def test_coordinated_omission_shows_in_the_open_loop_only(tmp_path: Path) -> Non
     stalled = {"stall": "2ms", "stall_every": "20ms", "duration": "1s"}
     opened, _, _ = record_of(tmp_path, workload=load(rate=2000, **stalled), checks=PATIENT)
     closed, _, _ = record_of(tmp_path, workload=load(**stalled))
-    assert opened["metrics"]["rtt_p99_us"] > 1000
-    assert closed["metrics"]["rtt_p90_us"] < 1000
-    assert closed["metrics"]["rtt_p90_us"] < opened["metrics"]["rtt_p95_us"]
+    assert opened.metrics["rtt_p99_us"] > 1000
+    assert closed.metrics["rtt_p90_us"] < 1000
+    assert closed.metrics["rtt_p90_us"] < opened.metrics["rtt_p95_us"]
 
 
 def test_phases_add_up_and_show_where_busy_polling_saves(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_phases_add_up_and_show_where_busy_polling_saves(tmp_path: Path) -> None
     total = sum(base.metrics[f"{name}_us"] for name in names)
     assert total == pytest.approx(base.metrics["rtt_mean_us"], rel=0.01)
     polled, _, _ = record_of(tmp_path, workload=workload, settings=POLL)
-    assert (polled["verdict"], polled["reasons"]) == ("valid", ())
-    assert polled["metrics"]["phase_request_wake_us"] < base.metrics["phase_request_wake_us"]
+    assert (polled.verdict, polled.reasons) == ("valid", ())
+    assert polled.metrics["phase_request_wake_us"] < base.metrics["phase_request_wake_us"]
 
 
 def test_service_time_is_in_every_request(tmp_path: Path) -> None:

@@ -141,8 +141,8 @@ def test_sockets_accepted_later_inherit_from_the_listener(tmp_path: Path) -> Non
     rows = {row.setting.split("(")[1]: row for row in record.knobs if " server[" in row.setting}
     listener = next(row for label, row in rows.items() if label.startswith("tcp listener"))
     accepted = next(row for label, row in rows.items() if label.startswith("tcp)"))
-    assert (listener["found"], listener["applied"]) == (0, 50)
-    assert (accepted["found"], accepted["applied"]) == (50, 50)
+    assert (listener.found, listener.applied) == (0, 50)
+    assert (accepted.found, accepted.applied) == (50, 50)
     assert record.metrics["server_polled_percent"] > 50
 
 
