@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness import columns, stats
-from harness.tables.cells import Cell, factor_columns, group_cells
+from harness.tables.cells import SummaryCell, factor_columns, group_cells
 from harness.tables.tails import whole_tails
 
 _Row = dict[str, str | float | None]
@@ -34,7 +34,7 @@ def _series(values: list[Any], name: str, factors: list[str]) -> Any:
     return pd.array(values, dtype="str" if name == "case" or name in factors else "float64")
 
 
-def _row(runs: pd.DataFrame, cell: Cell, metrics: list[str]) -> _Row:
+def _row(runs: pd.DataFrame, cell: SummaryCell, metrics: list[str]) -> _Row:
     row: _Row = {"case": cell.case, **dict(cell.factors), "n_total": len(cell.rows)}
     row |= {f"n_{verdict}": count for verdict, count in cell.verdicts.items()}
     for name in metrics:

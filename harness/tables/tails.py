@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from harness.tables.cells import Cell
+from harness.tables.cells import SummaryCell
 
 _TAIL = re.compile(r"(rtt|service|oneway)_(p\d+(_\d+)?|jitter)_us")
 
@@ -18,7 +18,7 @@ def is_tail(name: str) -> bool:
     return _TAIL.fullmatch(name) is not None
 
 
-def whole_tails(runs: pd.DataFrame, cells: Iterable[Cell]) -> pd.DataFrame:
+def whole_tails(runs: pd.DataFrame, cells: Iterable[SummaryCell]) -> pd.DataFrame:
     """The runs table with a tail quantile blank in all counted runs of a cell, where it is blank in one of them.
 
     A run has no p99.9 when it had too few requests, which are the slow runs: the median over the others would be of the
