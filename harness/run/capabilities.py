@@ -9,6 +9,7 @@ from harness import loadgen
 from harness.errors import MissingError
 from harness.kernel import nic_lease, probe, rtnl
 from harness.knobs import KNOBS
+from harness.run.external_process import install_hint
 from harness.spec.cells import CellSpec
 from harness.spec.topology import Emulator
 from harness.testbed.emulated import programs_of
@@ -105,5 +106,4 @@ def programs(spec: CellSpec) -> list[tuple[str, str]]:
 
 def missing_program(name: str, package: str) -> str:
     """That a program is not there, and what to do about it."""
-    todo = f"install it: apt install {package}" if package else "install it, or name its path"
-    return f"there is no program {name}; {todo}"
+    return f"there is no program {name}; {install_hint(package)}"

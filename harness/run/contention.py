@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 
 from harness import loadgen
-from harness.errors import MissingError
 from harness.kernel import facts
 from harness.kernel.journal import open_journal
-from harness.run.external_process import ExternalProcess
+from harness.run.external_process import ExternalProcess, require_program
 from harness.run.outcome import Report
-from harness.run.process import ChildProcess, NativeProcess, Options, launch_options
+from harness.run.process import NativeProcess, Options, launch_options
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.spec.topology import Topology
@@ -29,7 +27,7 @@ class Hogs:
 
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads
-        self.children: list[ChildProcess] = []
+        self.children: list[NativeProcess | ExternalProcess] = []
         self.result: Report | None = None
 
     def pids(self) -> list[int]:
@@ -37,11 +35,11 @@ class Hogs:
         return [pid for child in self.children for pid in child.family()]
 
     def stop(self) -> None:
-        """End them."""
+        """End them, and keep the report of our own ones."""
         for child in self.children:
             if isinstance(child, NativeProcess):
                 self.result = child.stop()
-            elif isinstance(child, ExternalProcess):
+            else:
                 child.stop()
 
     def files(self) -> dict[str, bytes]:
@@ -100,7 +98,7 @@ def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:
         "nice": contention.nice or None,
     }
     if not contention.native():
-        hogs.children.append(stack.enter_context(_stress_ng(contention, process, stopper)))
+        hogs.children.append(_stress_ng(contention, process, stopper, stack))
         return hogs
     netns, more = _flow(contention, stopper, stack) if contention.needs_flow() else (None, [])
     argv = [str(loadgen.path()), *launch_options(netns, process), *contention.command(), *more]
@@ -110,20 +108,15 @@ def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:
     return hogs
 
 
-def _stress_ng(contention: Contention, process: Options, stopper: Stopper) -> ExternalProcess:
-    if shutil.which("stress-ng") is None:
-        raise MissingError(
-            "start", "the hogs", "there is no program stress-ng", "install it: apt install stress-ng"
-        )
+def _stress_ng(
+    contention: Contention, process: Options, stopper: Stopper, stack: ExitStack
+) -> ExternalProcess:
+    require_program("stress-ng", "the hogs", "stress-ng")
     argv = [str(loadgen.path()), *launch_options(None, process), "exec", "--", *contention.command()]
-    hog = ExternalProcess("hog", argv, stopper)
+    hog = stack.enter_context(ExternalProcess("hog", argv, stopper))
+    sign = f"{contention.threads} {contention.stressor} workers"
     # Each worker is a process of its own: they are there when the family is as large as was asked.
-    ready = lambda: len(hog.family()) > contention.threads  # noqa: E731
-    try:
-        hog.wait_until(ready, f"{contention.threads} {contention.stressor} workers", _SLACK_S)
-    except BaseException:
-        hog.__exit__(None, None, None)
-        raise
+    hog.wait_until(lambda: len(hog.family()) > contention.threads, sign, _SLACK_S)
     return hog
 
 

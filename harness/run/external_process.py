@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from harness.errors import PollbenchError
+from harness.errors import MissingError, PollbenchError
 from harness.kernel import processes
 from harness.kernel.proc import start_ticks
 from harness.run.process import ChildProcess, tail
@@ -20,6 +21,17 @@ from harness.signals import Stopper
 
 _LOOK_S = 0.005
 _MAX_OUTPUT = 256 << 20
+
+
+def install_hint(package: str) -> str:
+    """What to do about a program that is not there; package: which brings it, "" where that is not known."""
+    return f"install it: apt install {package}" if package else "install it, or name its path"
+
+
+def require_program(program: str, label: str, package: str) -> None:
+    """Raise MissingError where there is no such program. label: what it is to be started as, for the message."""
+    if shutil.which(program) is None:
+        raise MissingError("start", label, f"there is no program {program}", install_hint(package))
 
 
 class ExternalProcess(ChildProcess):

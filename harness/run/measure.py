@@ -19,7 +19,7 @@ from harness.run.contention import Hogs, hog_cpus, start_hogs
 from harness.run.context import RunContext
 from harness.run.external_process import ExternalProcess
 from harness.run.outcome import Napis, Outcome, ProgramOutcome
-from harness.run.session import WorkloadSession, usage_of
+from harness.run.session import WorkloadSession
 from harness.run.socket_options import sockets_file
 from harness.run.two_hosts import DONE, FOUND, GO, STEP_S, Ends
 from harness.signals import Stopper
@@ -165,7 +165,7 @@ def _window(
     client = sessions[0].programs.get("client")
     if isinstance(client, ExternalProcess):
         # It was not there before, and is gone after: what it used, it used in its whole life.
-        delta = replace(delta, programs=delta.programs | {"client": usage_of(client)})
+        delta = replace(delta, programs=delta.programs | {"client": client.usage})
     return delta, _napis(testbed) if spec.napi else {}
 
 
@@ -193,7 +193,7 @@ def _outcome(
     client = measured.programs.get("client")
     result = measured.reports.get("client", {})
     if isinstance(client, ExternalProcess):
-        result = result | {"usage": asdict(usage_of(client)), "whole_life": True}
+        result = result | {"usage": asdict(client.usage), "whole_life": True}
         programs[0] = replace(programs[0], report=result)
     return Outcome(
         delta=delta,

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import resource
 import selectors
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from harness.errors import PollbenchError
+from harness.kernel.proc import ProcessUsage
 from harness.signals import Stopper
 
 Event = dict[str, Any]
@@ -40,7 +40,7 @@ class ChildProcess:
 
     def __init__(self, label: str, argv: list[str], stopper: Stopper, **popen: Any) -> None:
         self.label, self.argv, self._stopper = label, argv, stopper
-        self.usage: resource.struct_rusage | None = None
+        self.usage = ProcessUsage()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         try:
             self._process = subprocess.Popen(argv, stderr=self._errors, bufsize=0, **popen)
@@ -134,9 +134,13 @@ class ChildProcess:
 
     def _reap(self, flags: int) -> None:
         """Take note of its end; by wait4, which tells what it used, where Popen would not."""
-        pid, status, usage = os.wait4(self.pid, flags)
+        pid, status, used = os.wait4(self.pid, flags)
         if pid:
-            self._process.returncode, self.usage = os.waitstatus_to_exitcode(status), usage
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            user_ns, system_ns = round(used.ru_utime * 1e9), round(used.ru_stime * 1e9)
+            self.usage = ProcessUsage(
+                user_ns + system_ns, 0, user_ns, system_ns, used.ru_nvcsw, used.ru_nivcsw
+            )
 
 
 class NativeProcess(ChildProcess):

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from harness import loadgen
-from harness.errors import MissingError, PollbenchError
+from harness.errors import PollbenchError
 from harness.kernel.memfile import MemoryFile
-from harness.kernel.proc import ProcessUsage
 from harness.kernel.processes import listens
 from harness.loadgen.samples import read as read_samples
 from harness.run import knobs as apply
 from harness.run.context import RunContext
-from harness.run.external_process import ExternalProcess
+from harness.run.external_process import ExternalProcess, require_program
 from harness.run.outcome import Report
-from harness.run.process import ChildProcess, NativeProcess, Options, launch_options
+from harness.run.process import NativeProcess, Options, launch_options
 from harness.run.socket_options import SocketOptions
 from harness.run.two_hosts import Message
 from harness.store.record import KnobRow
 from harness.workloads import Reading, Role, Said, Scene, Workload
 
+RunProgram = NativeProcess | ExternalProcess
 _SLACK_S = 10.0
 _LOOK_S = 0.01
 
@@ -37,7 +37,7 @@ class WorkloadSession:
     def __init__(self, context: RunContext, workload: Workload, label: str = "") -> None:
         self.context, self.workload, self.label = context, workload, label
         self.port = workload.fixed_port()
-        self.programs: dict[Role, ChildProcess] = {}
+        self.programs: dict[Role, RunProgram] = {}
         self.reports: dict[str, Report] = {}
         self._readbacks: dict[str, Options] = {}
         self._log: MemoryFile | None = None
@@ -65,13 +65,14 @@ class WorkloadSession:
         child = self._start("server", workload.server(self._scene("server")))
         if isinstance(child, NativeProcess):
             self.port = child.expect("ready", _SLACK_S)["port"]
-        elif isinstance(child, ExternalProcess):
-            child.wait_until(self._is_ready(child), self._readiness(), _SLACK_S, self.context.others(child))
+        else:
+            ready, sign = self._readiness(child)
+            child.wait_until(ready, sign, _SLACK_S, self.context.others(child))
             self._look_at("server")
         self.sweep()
 
     def prepare(self, lasting_ns: int = 0) -> None:
-        """Bring the client to where the measured window can begin; a measured foreign one is not even started.
+        """Bring the client to where the measured window can begin; a measured external one is not even started.
 
         lasting_ns: how long the measured workload goes on, and with it those in the background, whatever their own
         duration and count.
@@ -111,7 +112,7 @@ class WorkloadSession:
         child, limit_s = self.programs["client"], self.window_s()
         if isinstance(child, NativeProcess):
             child.expect("done", limit_s, self.context.others(child))
-        elif isinstance(child, ExternalProcess) and not self.label:
+        elif not self.label:
             child.wait_end(limit_s, self.context.others(child))
             self.context.dismiss(child)
 
@@ -135,18 +136,24 @@ class WorkloadSession:
             self._socket_options(role).look_again()
         if not self.plays("client"):
             return Reading({})
-        return self._finish_native() if self.is_native("client") else self._finish_foreign()
+        return self._finish_native() if self.is_native("client") else self._finish_external()
 
     def finish_server(self) -> None:
-        """Then the server. Raises PollbenchError."""
-        self._finish_server()
+        """Let the server end, after every client. Raises PollbenchError."""
+        child = self.programs.get("server")
+        if child is not None:
+            self.context.dismiss(child)
+        if isinstance(child, NativeProcess):
+            self.reports["server"] = child.stop()
+        elif child is not None:
+            child.stop(getattr(signal, self.workload.stop_name("server")))
         for role in self._external_roles():
             options, name = self._socket_options(role), self.name(role)
             report = self.reports.setdefault(role, {})
             report |= {"napi_ids": options.napi_ids(name), "unreached": not options.has_socket(name)}
 
     def sweep(self) -> None:
-        """Apply the nodes' socket settings to whatever foreign programs have opened since the last time."""
+        """Apply the nodes' socket settings to whatever external programs have opened since the last time."""
         for role, child in self.programs.items():
             if isinstance(child, ExternalProcess):
                 family = child.family()
@@ -198,18 +205,17 @@ class WorkloadSession:
         address = self.context.testbed.address(self.workload.target, seen_from=self.workload.source)
         return Scene(address, self.port, tuple(options), log, lasting_ns)
 
-    def _start(self, role: Role, command: list[str], fds: tuple[int, ...] = ()) -> ChildProcess:
-        node = self.workload.node_of(role)
+    def _start(self, role: Role, command: list[str], fds: tuple[int, ...] = ()) -> RunProgram:
+        node, name, stopper = self.workload.node_of(role), self.name(role), self.context.stopper
         spec, handle = self.context.spec, self.context.testbed.nodes[node]
         options = apply.process_options(spec.settings.get(node, {}), spec.launch_cpus(node))
         argv = [str(loadgen.path()), *launch_options(handle.netns_path, options)]
-        child: ChildProcess
+        child: RunProgram
         if self.is_native(role):
-            child = NativeProcess(self.name(role), [*argv, *command], self.context.stopper, pass_fds=fds)
+            child = NativeProcess(name, [*argv, *command], stopper, pass_fds=fds)
         else:
-            self._must_exist(role, command[0])
-            argv += ["exec", "--", *command]
-            child = ExternalProcess(self.name(role), argv, self.context.stopper, pass_fds=fds)
+            require_program(command[0], f"the {name}", self.workload.packages.get(role, ""))
+            child = ExternalProcess(name, [*argv, "exec", "--", *command], stopper, pass_fds=fds)
         self.context.stack.enter_context(child)
         self.context.children.append(child)
         self.programs[role] = child
@@ -224,27 +230,16 @@ class WorkloadSession:
         self._start("client", self.workload.client(scene), (self._log.fd,))
         self._began_s = time.monotonic()
 
-    def _must_exist(self, role: Role, program: str) -> None:
-        if shutil.which(program) is None:
-            package = self.workload.packages.get(role, "")
-            todo = f"install it: apt install {package}" if package else "install it, or name its path"
-            raise MissingError("start", f"the {self.name(role)}", f"there is no program {program}", todo)
-
-    def _is_ready(self, child: ExternalProcess) -> Callable[[], bool]:
-        pattern = self.workload.ready_text()
-        if pattern:
-            return lambda: child.says(pattern)
+    def _readiness(self, child: ExternalProcess) -> tuple[Callable[[], bool], str]:
+        """Whether the server is ready, and the sign of that in words."""
+        if pattern := self.workload.ready_text():
+            return lambda: child.says(pattern), f"{pattern!r} in its output"
         netns = self.context.testbed.nodes[self.workload.target].fd
         protocol, port = self.workload.readiness_protocol(), self.port
-        return lambda: listens(netns, child.family(), protocol, port)
-
-    def _readiness(self) -> str:
-        """The sign of a ready server, in words."""
-        pattern = self.workload.ready_text()
-        return f"{pattern!r} in its output" if pattern else f"port {self.port} to listen"
+        return lambda: listens(netns, child.family(), protocol, port), f"port {port} to listen"
 
     def _await_traffic(self) -> None:
-        """Wait until a foreign client says that its traffic has begun, where it says so. Raises PollbenchError."""
+        """Wait until an external client says that its traffic has begun, where it says so. Raises PollbenchError."""
         child, pattern = self.programs["client"], self.workload.begun_text()
         if not pattern or not isinstance(child, ExternalProcess):
             return
@@ -257,7 +252,7 @@ class WorkloadSession:
         child.wait_until(begun, f"{pattern!r} in its output", _SLACK_S, self.context.others(child))
 
     def _ramp(self) -> None:
-        """While a foreign client warms up, treat each socket it opens; afterwards leave the machine alone.
+        """While an external client warms up, treat each socket it opens; afterwards leave the machine alone.
 
         By then its sockets have seen packets, and know their NAPI; once it has ended, nobody can ask them.
         """
@@ -274,10 +269,8 @@ class WorkloadSession:
 
     def _look_at(self, role: Role) -> None:
         """Read the scheduling of a program back from outside, while it lives."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             self._readbacks[role] = apply.scheduling_of(self.programs[role].pid)
-        except ProcessLookupError:
-            return
 
     def _finish_native(self) -> Reading:
         child = self.programs["client"]
@@ -288,7 +281,7 @@ class WorkloadSession:
         self.reports["client"] = result
         return Reading(result, {}, None if self.label else read_samples(self._log.fd))
 
-    def _finish_foreign(self) -> Reading:
+    def _finish_external(self) -> Reading:
         child = self.programs["client"]
         assert isinstance(child, ExternalProcess) and self._log is not None
         if self.label:
@@ -316,28 +309,3 @@ class WorkloadSession:
             return self._far_server_output
         server = self.programs.get("server")
         return server.output() if isinstance(server, ExternalProcess) else ""
-
-    def _finish_server(self) -> None:
-        child = self.programs.get("server")
-        if child is None:
-            return
-        self.context.dismiss(child)
-        if isinstance(child, NativeProcess):
-            self.reports["server"] = child.stop()
-        elif isinstance(child, ExternalProcess):
-            child.stop(getattr(signal, self.workload.stop_name("server")))
-
-
-def usage_of(child: ChildProcess) -> ProcessUsage:
-    """What a program that has ended used in its whole life."""
-    used = child.usage
-    if used is None:
-        return ProcessUsage()
-    user_ns, system_ns = round(used.ru_utime * 1e9), round(used.ru_stime * 1e9)
-    return ProcessUsage(
-        cpu_ns=user_ns + system_ns,
-        user_ns=user_ns,
-        system_ns=system_ns,
-        voluntary=used.ru_nvcsw,
-        involuntary=used.ru_nivcsw,
-    )
