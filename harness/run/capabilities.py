@@ -21,7 +21,7 @@ GENERATOR = "load-generator"
 
 @cache
 def of_this_host() -> dict[str, str]:
-    """Capability to "" where it works, else the reason, else "not tried: ..."; tried once per process."""
+    """Each capability with "" where it works, else the reason why not, or "not tried: ..."; tried once per process."""
     return {GENERATOR: _generator(), **probe.probe()}
 
 
@@ -63,7 +63,7 @@ def lacks(spec: CellSpec, host: str = "") -> list[str]:
 
 
 def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
-    """Of two hosts: whether the interface can be lent, and what the knobs and programs of this end's node need."""
+    """The reasons of one of two hosts: its interface cannot be lent, or it lacks what its node's knobs need."""
     hosts = spec.topology.on_hosts()
     here = next((node for node, name in hosts.items() if name == host), None)
     if here is None:
@@ -77,7 +77,7 @@ def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
 
 
 def _missing(keys: list[str]) -> list[str]:
-    """Why those of the capabilities are not there that could be tried, each with its remedy where there is one."""
+    """A reason for each capability that was tried and does not work, with the remedy where there is one."""
     reasons = []
     for key in dict.fromkeys(keys):
         reason, (group, _, kind) = of_this_host().get(key, ""), key.partition(":")
@@ -105,5 +105,5 @@ def programs(spec: CellSpec) -> list[tuple[str, str]]:
 
 
 def missing_program(name: str, package: str) -> str:
-    """That a program is not there, and what to do about it."""
+    """The reason for a program that is not installed, with what to do about it."""
     return f"there is no program {name}; {install_hint(package)}"

@@ -23,7 +23,7 @@ class RunCgroups:
         self._groups: dict[str, cgroup.Group] = {}
 
     def add(self, node: str, group: cgroup.Group) -> None:
-        """Take note of a node's group."""
+        """Remember the group of a node."""
         self._groups[node] = group
 
     def use(self) -> dict[str, GroupUse]:

@@ -18,7 +18,10 @@ _SIGMAS = 4.0
 
 
 def _unasked(outcome: Outcome, program: ProgramOutcome, polling: set[str]) -> str:
-    """Busy polling that nobody asked for: a base that is polled is no base. ExternalProcess programs may have asked."""
+    """A doubt where a node busy-polled though no knob asked for it: such a run is no base to compare with.
+
+    External programs are left out: they may have asked for it themselves.
+    """
     polled = seen_on(outcome, program.node, 0.0).polled
     if not polled or program.node in polling or "readback" not in program.report:
         return ""
@@ -52,7 +55,7 @@ def doubts(
 
 
 def _noise(outcome: Outcome, metrics: Metrics, checks: Checks) -> list[str]:
-    """Other programs, and the hypervisor."""
+    """Doubts because of other programs' CPU time on the set, and of time that the hypervisor took from it."""
     reasons, hosts = [], outcome.delta.hosts.values()
     foreign = metrics.get("foreign_percent") or 0.0
     if foreign > 100 * checks.max_foreign_share:
@@ -71,7 +74,7 @@ def _noise(outcome: Outcome, metrics: Metrics, checks: Checks) -> list[str]:
 
 
 def _losses(metrics: Metrics, checks: Checks, declared: float) -> list[str]:
-    """Lost requests are in no quantile, so a run that lost many looks better than it was."""
+    """A doubt where too many requests were lost: they are in no quantile, so the run looks better than it was."""
     lost, answered = metrics.get("lost") or 0, metrics.get("requests") or 0
     sent = lost + answered
     chance = _SIGMAS * math.sqrt(sent * declared * (1 - declared))

@@ -31,7 +31,7 @@ class Hogs:
         self.result: Report | None = None
 
     def pids(self) -> list[int]:
-        """Their processes."""
+        """The processes of all hogs."""
         return [pid for child in self.children for pid in child.family()]
 
     def stop(self) -> None:
@@ -43,7 +43,7 @@ class Hogs:
                 child.stop()
 
     def files(self) -> dict[str, bytes]:
-        """Their output, by file name."""
+        """The hogs' output, by file name."""
         return {name: data for child in self.children for name, data in child.files().items()}
 
 
@@ -121,7 +121,7 @@ def _stress_ng(
 
 
 def _flow(contention: Contention, stopper: Stopper, stack: ExitStack) -> tuple[str, list[str]]:
-    """A link of the hogs' own, NAPI at both ends, in namespaces of their own: (where they run, further options).
+    """Make a link for the hogs alone, with NAPI at both ends; the namespace to run in, and the hog's further options.
 
     A veth's receive softirq runs on the CPU of the sender, so that sending there loads the hogs' CPU with both.
     """

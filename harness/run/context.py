@@ -35,7 +35,7 @@ class RunContext:
     noted: set[int] = field(default_factory=set)
 
     def note(self, pids: Sequence[int]) -> None:
-        """Write processes of foreign programs into the journal, so that they cannot outlive a killed run for long.
+        """Write processes of external programs into the journal, so that they cannot outlive a killed run for long.
 
         Our own programs ask the kernel to die with us; one that changes its user, or a grandchild, does not.
         """
@@ -51,15 +51,15 @@ class RunContext:
         return self.socket_options[node]
 
     def dismiss(self, child: ChildProcess) -> None:
-        """From now on this program's end is no failure."""
+        """Expect this program to end: from now on its end is no failure."""
         if child in self.children:
             self.children.remove(child)
 
     def background_ns(self, lasting_ns: int) -> int:
-        """How long a foreign client in the background must be able to go on, so that it outlasts the measured one.
+        """How long, in ns, an external client in the background must be able to go on to outlast the measured one.
 
-        It is stopped long before: this is every start, warm-up and delay that a run forgives. Not more, because
-        programs reserve memory for all of the time that they are told.
+        It is stopped long before that. The time is that of the measured client, and every start, warm-up and delay
+        that a run forgives; not more, because programs reserve memory for all of the time that they are given.
         """
         forgiven_ns = sum(
             workload.ramp_ns(measured=False) + workload.allowance_ns() for workload in self.spec.workloads()
@@ -67,5 +67,5 @@ class RunContext:
         return lasting_ns + min(forgiven_ns, _WAITS_AT_MOST_NS)
 
     def others(self, child: ChildProcess | None) -> list[ChildProcess]:
-        """Every other program: their end, while this one is waited for, is what went wrong."""
+        """Every other program of the run: if one of them ends while this one is waited for, that is the failure."""
         return [other for other in self.children if other is not child]

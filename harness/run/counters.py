@@ -62,7 +62,7 @@ def take(
 
 
 def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
-    """Counters of the namespace's protocols, as `link:...` the sums over its devices, as `qdisc:drops` its shapers'."""
+    """A node's counters by name: its protocols'; `link:NAME`, sums over its devices; `qdisc:drops`, of its shapers."""
     with in_netns(node.fd):
         counters = proc.net_counters()
     for device in link_stats(node.fd).values():
@@ -98,7 +98,7 @@ def _nic_counters(node: NodeHandle) -> dict[str, int]:
 
 
 def _together(pids: Sequence[int]) -> proc.ProcessUsage:
-    """Usage of a family of processes; what one used that has ended is not in it."""
+    """Usage of a family of processes that still live, summed."""
     total = proc.ProcessUsage()
     for pid in pids:
         total = total.plus(proc.process_usage(pid))
@@ -107,7 +107,7 @@ def _together(pids: Sequence[int]) -> proc.ProcessUsage:
 
 @dataclass(frozen=True)
 class HostDelta:
-    """What happened on one host between two snapshots. cpus: those of the run's CPU set that it has."""
+    """What was counted on one host between two snapshots. cpus: the run's CPU set on it; others are by CPU number."""
 
     cpus: set[int]
     ticks: dict[int, dict[str, int]]
@@ -120,7 +120,7 @@ class HostDelta:
 
 @dataclass(frozen=True)
 class CounterDelta:
-    """What happened between two snapshots; same units.
+    """What was counted between two snapshots, in the snapshots' units.
 
     hosts: "" for the host that keeps the record; in a run on two hosts, the other one by the name of its node.
     """

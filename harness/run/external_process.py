@@ -1,4 +1,4 @@
-"""Programs that nobody modified: started, found ready by what they do, stopped, and taken at their printed word."""
+"""Programs that nobody modified: started, seen to be ready from outside, stopped, and read by what they print."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class ExternalProcess(ChildProcess):
         super()._kill()
 
     def _reap(self, flags: int) -> None:
-        """While its number is still taken by what is left of it, end its process group and whoever left that."""
+        """End its process group and whoever left that, before its process number is given up by reaping it."""
         if os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT | flags):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)

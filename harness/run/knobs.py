@@ -181,7 +181,7 @@ class NodeApplier:
 
 
 def _feature_state(device: str, name: str) -> bool:
-    """Whether a feature is on; a short name (tso) is on when any of its bits is, since one bit left on is enough."""
+    """Whether a feature is on; a short name such as tso stands for several features and is on when any of them is."""
     features = ethtool.features(device)
     return any(features[bit].active for bit in ethtool.SHORT_NAMES.get(name, (name,)) if bit in features)
 
@@ -301,6 +301,6 @@ def cpus_to_mask(cpus: Iterable[int]) -> str:
 
 
 def mask_to_cpus(mask: str) -> list[int]:
-    """The reverse of cpus_to_mask."""
+    """CPU numbers in ascending order, of the kernel's comma-grouped hex mask."""
     bits = int(mask.replace(",", ""), 16)
     return [cpu for cpu in range(bits.bit_length()) if bits >> cpu & 1]

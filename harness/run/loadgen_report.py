@@ -19,7 +19,7 @@ _PHASE_SUM_TOLERANCE = 0.01
 
 
 def latencies(samples: npt.NDArray[Any] | None) -> npt.NDArray[np.int64]:
-    """The requests' times, ns, -1 for a lost one; none without samples."""
+    """Every request's time in ns, -1 for a lost one; an empty array without samples."""
     if samples is None or not samples.dtype.names:
         return np.empty(0, dtype=np.int64)
     return np.asarray(samples["latency_ns"], dtype=np.int64)
@@ -31,7 +31,7 @@ def answered(samples: npt.NDArray[Any] | None) -> int:
 
 
 def metrics(client: Report) -> Metrics:
-    """Columns from the client's result line; blank where it does not say."""
+    """Columns of runs.csv from the client's report; None where the report has no such member."""
     sent = client.get("requests")
     late = client.get("late_sends")
     is_open = client.get("offered_rps") is not None

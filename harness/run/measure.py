@@ -59,7 +59,7 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: End
     with ExitStack() as stack:
         journal = stack.enter_context(open_journal())
         testbed = stack.enter_context(ends.open(spec, journal))
-        # Before any knob is set: it is the link that is asked, not what the case does to it.
+        # Before any knob is set: the link is checked, not what the case makes of it.
         topology = spec.identity()["topology"]
         checked = link_checks.verify(testbed, spec.checks.verify_links, f"{spec.napi} {topology}")
         rows: list[KnobRow] = []
@@ -98,7 +98,7 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
         for session in (*background, measured):
             session.prepare(spec.workload.life_ns())
         ends.meet("warm", {}, STEP_S + spec.workload.warmup_ns / 1e9, context.children)
-        # Whatever one session's start made another's server open has to be found as well.
+        # Again: the start of one session may have made another session's server open sockets.
         for session in sessions:
             session.sweep()
         used = context.cgroups.use()
@@ -135,7 +135,7 @@ def _exchange(
     limit_s: float = STEP_S,
     quiet_s: float = 0.0,
 ) -> None:
-    """Meet, and let every workload's session have what the one on the other host knows."""
+    """Meet the other end, and give each workload's session what its counterpart on the other host handed over."""
     own = {session.label: session.hand_over() for session in sessions}
     other = context.ends.meet(step, own, limit_s, context.children, quiet_s)
     for session in sessions:
@@ -145,7 +145,7 @@ def _exchange(
 def _window(
     context: RunContext, sessions: list[WorkloadSession], hogs: Hogs
 ) -> tuple[counters.CounterDelta, Napis]:
-    """The measured window: counters, go, silence until the measured client is done, counters."""
+    """Go through the measured window: counters, go, silence until the measured client is done, counters again."""
     spec, testbed = context.spec, context.testbed
     threads = _napi_threads(testbed, spec)
     shaped = bool(testbed.qdiscs)

@@ -161,7 +161,7 @@ class OneOfTwo(Ends):
     # -- inside -------------------------------------------------------------------------------------------
 
     def _set_up(self, stack: contextlib.ExitStack, spec: CellSpec, journal: Journal) -> Testbed:
-        """Without its interface this end can make none of the runs."""
+        """This end's interface in a testbed. Raises LostError: without it this end can make none of the runs."""
         try:
             return stack.enter_context(open_end(spec.topology, self.here, napi=spec.napi, journal=journal))
         except MissingError as error:
@@ -169,7 +169,7 @@ class OneOfTwo(Ends):
             raise LostError(error.attempted, error.on, error.got, todo) from error
 
     def _await_quietly(self, quiet_s: float, watched: Sequence[ChildProcess]) -> None:
-        """Send nothing for so long, or until the other end speaks; then look again whether it is still there."""
+        """Send nothing for quiet_s, or until the other end speaks; then probe again whether it is still there."""
         assert self._line is not None
         if not self._readable(self._line, time.monotonic() + quiet_s, watched):
             # The time in which nobody was to be heard is not held against it.
@@ -200,7 +200,7 @@ class OneOfTwo(Ends):
             raise self._failed_there(message["error"]) from error
 
     def _join(self, spec: CellSpec, testbed: Testbed) -> socket.socket:
-        """The client's end calls, the server's answers, about one and the same cell."""
+        """Connect both ends about the same cell: the client's end calls, the server's answers. Raises LostError."""
         source, target = spec.workload.nodes()
         address = testbed.address(target, seen_from=source)
         about = {"token": self._token, "cell": digest(spec.identity())}
@@ -299,7 +299,7 @@ class OneOfTwo(Ends):
         raise ConnectionError("what it says is no message")
 
     def _tell(self, cause: PollbenchError | OSError) -> None:
-        """Let the other end know why this one leaves."""
+        """Send the other end the reason why this one leaves."""
         if self._line is None:
             return
         error = cause if isinstance(cause, PollbenchError) else PollbenchError("run", got=str(cause))
@@ -324,7 +324,7 @@ class OneOfTwo(Ends):
 
 
 def set_up(line: socket.socket) -> None:
-    """Have a line to the other end send at once, break when that is gone, and close when all has arrived."""
+    """Make a connection send at once, break when the other end is gone, and close only when all has arrived."""
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A host that is gone acknowledges nothing: neither what it was told, nor that this end is still there.
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)

@@ -139,7 +139,7 @@ class ResultSet:
         return self._document("plan.json")
 
     def same_plan(self, plan: PlanLike) -> bool:
-        """Was this set made by exactly this plan (so that resuming it means anything)?"""
+        """Was this set made by exactly this plan? Only then can it be resumed."""
         hashes = self.manifest.get("hashes")
         return isinstance(hashes, dict) and hashes.get("plan") == plan.plan_hash
 
@@ -152,7 +152,7 @@ class ResultSet:
         self.note(hashes={**self.manifest.get("hashes", {}), "plan": plan.plan_hash})
 
     def note(self, **entries: Any) -> None:
-        """Put something into the manifest that is known only now. Raises PollbenchError."""
+        """Add entries to the manifest, or replace them, and write it. Raises PollbenchError."""
         self.manifest |= entries
         self.write_file("manifest.json", codec.to_json(self.manifest))
 
@@ -259,7 +259,7 @@ class ResultSet:
         return path
 
     def remove_leftovers(self) -> list[str]:
-        """Remove what a killed writer left unfinished; for whoever resumes, who must be the only writer."""
+        """Remove what a killed writer left unfinished, and return its names. There must be no other writer."""
         removed = []
         for directory in (self.path, self.path / "runs"):
             for entry in sorted(directory.iterdir()) if directory.is_dir() else []:

@@ -108,7 +108,7 @@ def _runs(runs: list[RunRecord], factors: list[str]) -> pd.DataFrame:
 
 
 def _parts(rows: list[_Row], factors: list[str], lead: tuple[Column, ...]) -> pd.DataFrame:
-    """A table with a row for every node (or CPU) of every run, whatever was counted there as columns."""
+    """A table with a row for every node (or CPU) of every run; a column for everything that was counted there."""
     first = [column.name for column in lead]
     others = sorted({name for row in rows for name in row.values} - set(first))
     texts = {name for name in others if any(isinstance(row.values.get(name), str) for row in rows)}

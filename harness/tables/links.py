@@ -10,7 +10,7 @@ _MOST = 4
 
 
 def links_text(rows: Sequence[LinkCheck]) -> str:
-    """A few directions with every figure; of many, how many properties hold; empty where nothing was tried."""
+    """Every figure of a few directions; of more, only how many properties hold; "" where nothing was tried."""
     by_link: dict[str, list[LinkCheck]] = {}
     for row in rows:
         by_link.setdefault(row.link, []).append(row)

@@ -48,7 +48,7 @@ def load_source(path: str | Path) -> Source:
 
 
 def _experiment_beside(directory: Path) -> dict[str, Any]:
-    """What the experiment file next to a runs.csv says of itself, as far as it can be read: set down without a plan."""
+    """Name, description and document of the experiment file beside a runs.csv; {} where it cannot be read."""
     # Imported here: a CSV file alone needs none of it.
     from harness.spec.yaml_tree import read_file
 
@@ -96,7 +96,7 @@ def from_set(results: ResultSet) -> Source:
 
 
 def _imported(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """What an import found odd, in one sentence; imports.csv of the set has it all."""
+    """One sentence on what was odd in imported files, as a tuple of one; imports.csv of the set has it all."""
     origin = manifest.get("import")
     count = origin.get("findings") if isinstance(origin, dict) else None
     if not isinstance(origin, dict) or not count:

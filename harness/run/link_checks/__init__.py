@@ -92,7 +92,7 @@ def starved(outcome: Outcome, most: float) -> list[str]:
 
 
 def _tried(testbed: Testbed, port: PortLayout, shape: Shape, mtu: int) -> list[LinkCheck]:
-    """The checks of one direction; one that fails is tried again, longer, as this host may have been busy."""
+    """The rows of one direction's checks; one that fails is tried again, for longer: this host may have been busy."""
     with ExitStack() as stack:
         far = testbed.layout.peer(port)
         ends = [
@@ -114,7 +114,7 @@ def _tried(testbed: Testbed, port: PortLayout, shape: Shape, mtu: int) -> list[L
 
 
 def _settled(direction: Direction, check: Callable[[Direction, int], list[LinkCheck]]) -> list[LinkCheck]:
-    """The check's rows once they are good, else those of the last try that could tell, else of the last."""
+    """The check's rows of the first try that passes, else of the last that could tell, else of the last."""
     longer: int = 1
     telling: list[LinkCheck] | None = None
     for _ in range(_TRIES):

@@ -29,7 +29,7 @@ def chance_rows(direction: Direction, longer: int) -> list[LinkCheck]:
 
 
 def _enough(direction: Direction, share: float, most: int, longer: int) -> tuple[int, float]:
-    """(frames to send, pause after each batch): what tells, within the time and the queue that there are."""
+    """(frames to send, pause in s after each batch): enough to tell, within the check's time and the netem queue."""
     shape = direction.shape
     pause_s = max(_PAUSE_S, 1.1 * _BATCH * _FRAME_BYTES * 8 / (shape.rate_bps or 10**9))
     netem = next(disc.options for disc in discs_of(shape) if disc.kind == "netem")
@@ -41,7 +41,7 @@ def _enough(direction: Direction, share: float, most: int, longer: int) -> tuple
 
 
 def _counted(direction: Direction, longer: int) -> LinkCheck:
-    """Loss by the receiving device's counter."""
+    """The row of a declared loss, by the receiving device's counter."""
     share = direction.shape.loss
     count, pause_s = _enough(direction, share, _COUNTED_MOST, longer)
     before, sent = packets(direction), 0
@@ -56,7 +56,7 @@ def _counted(direction: Direction, longer: int) -> LinkCheck:
 
 
 def _numbered(direction: Direction, longer: int) -> list[LinkCheck]:
-    """Each frame by its number: lost if it never came, duplicated if twice, reordered if it did not wait."""
+    """Rows by numbered frames: lost if it never came, duplicated if it came twice, reordered if it did not wait."""
     shape = direction.shape
     shares = [share for share in (shape.loss, shape.duplicate, shape.reorder) if share]
     count, pause_s = _enough(direction, min(shares), _NUMBERED_MOST, longer)

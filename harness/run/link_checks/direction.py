@@ -31,12 +31,12 @@ def row(
 
 
 def packets(direction: Direction) -> int:
-    """How many have arrived."""
+    """How many packets the receiver's device has counted."""
     return direction.receiver.state().statistics["rx_packets"]
 
 
 def drain(direction: Direction) -> None:
-    """Wait until nothing more arrives: what is left in a queue would be in the way of the workload."""
+    """Wait until nothing more arrives, so that the workload finds the link's queue empty."""
     shape = direction.shape
     pause_s = max(0.002, 3 * 1514 * 8 / (shape.rate_bps or 10**9))
     deadline = time.monotonic() + 2 + (shape.delay_ns + shape.jitter_ns) / 1e9

@@ -115,7 +115,7 @@ class _Feed:
         self.passed = self.found_waiting = 0.0
 
     def step(self) -> None:
-        """Look, and fill up, or wait a moment if there is enough."""
+        """Count what has arrived, then send until enough packets wait, or pause where enough do."""
         self.passed, self.at_ns = self._load.arrived() - self._base, time.monotonic_ns()
         self.found_waiting = self.sent - self.passed / self._kept
         short = round(self.enough - self.found_waiting)
