@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -296,16 +297,14 @@ class ResultSet:
     def _document(self, name: str) -> dict[str, Any]:
         try:
             document = json.loads((self.path / name).read_bytes().decode("utf-8"))
+            if isinstance(document, dict):
+                return document
+            self._warn(f"{name} is damaged: it holds no mapping")
         except OSError as error:
             self._warn(f"{name} cannot be read: {error.strerror}")
-            return {}
         except (ValueError, RecursionError) as error:
             self._warn(f"{name} is damaged: {error}")
-            return {}
-        if not isinstance(document, dict):
-            self._warn(f"{name} is damaged: it holds no mapping")
-            return {}
-        return document
+        return {}
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -314,10 +313,8 @@ class ResultSet:
 
 def _claim(parent: Path, stamp: str, files: Mapping[str, bytes], owner: atomic.Owner | None) -> Path:
     """Make the first of stamp, stamp-2, stamp-3... that nobody has."""
-    number = 1
-    while True:
+    for number in count(1):
         path = parent / (stamp if number == 1 else f"{stamp}-{number}")
-        number += 1
         # An empty directory would be taken over by the rename; it is somebody's, so it counts as taken.
         if os.path.lexists(path):
             continue
@@ -327,7 +324,8 @@ def _claim(parent: Path, stamp: str, files: Mapping[str, bytes], owner: atomic.O
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 continue
             raise
-        return path
+        break
+    return path
 
 
 def _old(target: Path) -> Path:
