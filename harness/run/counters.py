@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeVar
 
 from harness.kernel import nics, proc
@@ -99,10 +100,7 @@ def _nic_counters(node: NodeHandle) -> dict[str, int]:
 
 def _together(pids: Sequence[int]) -> proc.ProcessUsage:
     """Usage of a family of processes that still live, summed."""
-    total = proc.ProcessUsage()
-    for pid in pids:
-        total = total.plus(proc.process_usage(pid))
-    return total
+    return reduce(proc.ProcessUsage.plus, map(proc.process_usage, pids), proc.ProcessUsage())
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
 
 from harness.kernel.proc import TICKS_PER_S, ProcessUsage
 from harness.knobs import Seen
@@ -218,11 +219,13 @@ def _node_columns(outcome: Outcome, node: str) -> Columns:
         "qdisc_drops": counter(node, "qdisc:drops"),
         "napi_threads_cpu_ms": outcome.delta.kthreads.get(node, 0) / 1e6,
     }
-    labels = [program.label for program in outcome.programs if program.node == node]
-    if labels:
-        usage = ProcessUsage()
-        for label in labels:
-            usage = usage.plus(outcome.delta.programs.get(label, ProcessUsage()))
+    usages = [
+        outcome.delta.programs.get(program.label, ProcessUsage())
+        for program in outcome.programs
+        if program.node == node
+    ]
+    if usages:
+        usage = reduce(ProcessUsage.plus, usages)
         columns |= {
             "cpu_ms": usage.cpu_ns / 1e6,
             "user_ms": usage.user_ns / 1e6,
