@@ -26,7 +26,7 @@ from harness.store import ResultSet
 from harness.units import format_cpus
 
 
-def share(arguments: argparse.Namespace) -> int:
+def fleet_share(arguments: argparse.Namespace) -> int:
     """Make the runs that a share file names; every run is on disk before the next begins."""
     plan, environment, ends = read_share(arguments.share)
     need_root("run a share")
