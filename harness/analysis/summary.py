@@ -17,7 +17,7 @@ from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import model_time
 from harness.errors import InputError
 from harness.stats import Estimate
-from harness.tables.cells import Cell, group_cells
+from harness.tables.cells import SummaryCell, group_cells
 from harness.tables.frames import CellKey
 from harness.tables.source import Source
 from harness.tables.tails import whole_tails
@@ -155,7 +155,7 @@ def _baseline(cases: Sequence[str], wanted: str | None, measured: Collection[str
     return wanted
 
 
-def _view(source: Source, key: CellKey, cells: dict[CellKey, Cell], baseline: str) -> CellView:
+def _view(source: Source, key: CellKey, cells: dict[CellKey, SummaryCell], baseline: str) -> CellView:
     cell = cells.get(key)
     planned = source.planned.get(key, 0)
     if cell is None:
@@ -180,7 +180,7 @@ def _view(source: Source, key: CellKey, cells: dict[CellKey, Cell], baseline: st
     )
 
 
-def _changes(runs: pd.DataFrame, base: Cell, cell: Cell) -> dict[str, Change]:
+def _changes(runs: pd.DataFrame, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
     found = {}
     for name in CHANGED:
         if name not in runs.columns or runs[name].isna().all():
@@ -191,7 +191,7 @@ def _changes(runs: pd.DataFrame, base: Cell, cell: Cell) -> dict[str, Change]:
     return found
 
 
-def _effects(source: Source, cell: Cell) -> tuple[Effect, ...]:
+def _effects(source: Source, cell: SummaryCell) -> tuple[Effect, ...]:
     """Per knob: a run counts as "took none" when any of its settings or nodes did not take."""
     if source.knobs is None or not len(source.knobs):
         return ()
@@ -234,9 +234,9 @@ def _weight(view: CellView) -> tuple[bool, float]:
     ), found.factor if found.judged == "better" else found.factor / 1e6
 
 
-def _left_out(runs: pd.DataFrame, cells: Sequence[Cell]) -> tuple[LeftOut, ...]:
+def _left_out(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> tuple[LeftOut, ...]:
     """Reasons that differ only in numbers, or in what they say in brackets, are one reason."""
-    groups: dict[tuple[str, str], list[tuple[str, Cell]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, SummaryCell]]] = {}
     if "verdict" not in runs.columns:
         return ()
     verdicts = runs["verdict"].to_numpy()

@@ -117,7 +117,7 @@ def write_tables(*sets: ResultSet) -> None:
 def _stopped(rule: stopping_rule.Adaptive, results: ResultSet) -> str:
     """After how many repetitions a plan that adapts ended, and why."""
     records = results.records()
-    blocks = max((int(record.get("block") or 0) for record in records), default=0)
+    blocks = max((record.block for record in records), default=0)
     reason = stopping_rule.state(rule, records, blocks).reason
     return f"{blocks} of {rule.least} to {rule.most} repetitions: {reason}"
 
@@ -126,7 +126,7 @@ def report(plan: Plan, results: ResultSet, interrupted: Interrupted | None, *, a
     """Print the table and where it is; choose the exit code by the worst verdict."""
     from harness.cli.show import print_set
 
-    made = {record["run_id"]: record["verdict"] for record in results.records()}
+    made = {record.run_id: record.verdict for record in results.records()}
     # A plan that adapts may end before its last repetition.
     missing = [] if plan.adaptive else plan.missing(made)
     verdicts = Counter(made[run.run_id] for run in plan.runs if run.run_id in made)

@@ -26,7 +26,7 @@ from harness.store import ResultSet
 from harness.units import format_cpus
 
 
-def share(arguments: argparse.Namespace) -> int:
+def fleet_share(arguments: argparse.Namespace) -> int:
     """Make the runs that a share file names; every run is on disk before the next begins."""
     part = Share.read(arguments.share)
     plan, end = part.plan, part.end
@@ -45,7 +45,7 @@ def share(arguments: argparse.Namespace) -> int:
         except Interrupted as error:
             say(f"pollbench: {error.line()}")
             return EXIT_INTERRUPTED
-    verdicts = {record["verdict"] for record in results.records()}
+    verdicts = {record.verdict for record in results.records()}
     return EXIT_OK if verdicts <= {"valid", "skipped"} else EXIT_NOT_VALID
 
 

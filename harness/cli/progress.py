@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from harness.cli.say import is_live, say
 from harness.plan import Run
+
+if TYPE_CHECKING:
+    from harness.store import RunRecord
 
 
 class Progress:
@@ -46,19 +49,19 @@ class Progress:
         self._number, self._total = number, total
         self._show(f"{number + 1}/{total}", f"{self._cell_of(run)}  repetition {run.block}")
 
-    def finished(self, run: Run, record: dict[str, Any]) -> None:
+    def finished(self, run: Run, record: RunRecord) -> None:
         """Say the verdict, p50 and the first reason; on a terminal only of a run that is not valid."""
         self._number += 1
         self._done += self._expected_s.get(run.run_id, 1.0)
-        p50 = record["metrics"].get("rtt_p50_us")
-        model = "model " if str(record["environment"].get("accelerator", "")).startswith("tcg") else ""
+        p50 = record.metrics.get("rtt_p50_us")
+        model = "model " if str(record.environment.get("accelerator", "")).startswith("tcg") else ""
         figure = f"  p50 {p50:.2f} {model}us" if p50 is not None else ""
-        reason = f"  ({record['reasons'][0]})" if record["reasons"] else ""
+        reason = f"  ({record.reasons[0]})" if record.reasons else ""
         self._clear()
-        if not self._live or record["verdict"] != "valid":
+        if not self._live or record.verdict != "valid":
             head = f"{self._number}/{self._total}  {self._cell_of(run)}  repetition {run.block}"
             left = "" if self._live else self._left()
-            say(f"{head}: {record['verdict']}{figure}{reason}{left}")
+            say(f"{head}: {record.verdict}{figure}{reason}{left}")
 
     def _cell_of(self, run: Run) -> str:
         return " ".join(filter(None, (self._names.get(run.run_id), run.cell.label())))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from harness.formats import Head, ReadOptions, Result
 from harness.importers.files import SourceFiles
+from harness.store.record import Columns, KnobRow
 
 MAX_FINDINGS = 100
 """Findings of one file that are listed: a large file of another kind would make one a line."""
@@ -46,9 +47,9 @@ class ImportedRun(Result):
     case: str = ""
     block: int = 1
     factors: dict[str, str] = field(default_factory=dict)
-    nodes: dict[str, dict[str, Value]] = field(default_factory=dict)
+    nodes: dict[str, Columns] = field(default_factory=dict)
     cpus: dict[str, dict[str, float]] = field(default_factory=dict)
-    knobs: list[dict[str, Value]] = field(default_factory=list)
+    knobs: list[KnobRow] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

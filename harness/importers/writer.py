@@ -17,7 +17,7 @@ from harness.formats.text import plain
 from harness.importers.choose import choose_format
 from harness.importers.files import SourceFiles, gather
 from harness.importers.model import ImportedRun, ImportedRuns, Importer, ImportFinding, ImportOptions
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
 from harness.tables import to_csv, write_tables
 
 FINDINGS = "imports.csv"
@@ -161,29 +161,25 @@ def _origin(
     }
 
 
-def _record(run_id: str, order: int, run: ImportedRun) -> dict[str, Any]:
+def _record(run_id: str, order: int, run: ImportedRun) -> RunRecord:
     """The run record; `order` is the place in the import, for when runs were made is seldom known."""
-    return {
-        "run_id": run_id,
-        "case": run.case,
-        "factors": run.factors,
-        "block": run.block,
-        "order": order,
-        "started_utc": run.started_utc,
-        "wall_s": None,
-        "verdict": run.verdict,
-        "reasons": [plain(reason, 500) for reason in run.reasons],
-        "environment": run.environment,
-        "datapath": "",
-        "workload": run.workload,
-        "contention": None,
-        "metrics": run.metrics,
-        "nodes": run.nodes,
-        "cpus": run.cpus,
-        "knobs": run.knobs,
-        "qdiscs": [],
-        "source_files": run.files,
-    }
+    return RunRecord(
+        run_id=run_id,
+        case=run.case,
+        verdict=run.verdict,
+        factors=dict(run.factors),
+        block=run.block,
+        order=order,
+        started_utc=run.started_utc,
+        reasons=tuple(plain(reason, 500) for reason in run.reasons),
+        environment={**run.environment},
+        workload={**run.workload},
+        metrics={**run.metrics},
+        nodes=run.nodes,
+        cpus={cpu: {**shares} for cpu, shares in run.cpus.items()},
+        knobs=tuple(run.knobs),
+        source_files=tuple(run.files),
+    )
 
 
 def findings_frame(findings: list[ImportFinding]) -> pd.DataFrame:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from harness.errors import InputError, Interrupted
 from harness.places.place import Backlog, Manifest, Watcher
 from harness.plan import Plan, Run
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
 
 
 @dataclass
@@ -19,7 +18,7 @@ class FakePlace:
     elsewhere: refuse every set that is to be resumed; made: ids of the runs that were made, in their order.
     """
 
-    record: Callable[[Run], dict[str, Any]]
+    record: Callable[[Run], RunRecord]
     redo: Collection[str] = ()
     stop_after: int | None = None
     elsewhere: bool = False

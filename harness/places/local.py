@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
 from harness.errors import Interrupted, LostError, PollbenchError
 from harness.kernel import facts, journal
@@ -17,6 +16,7 @@ from harness.run.runner import Take, make_run
 from harness.run.two_hosts import OneOfTwo
 from harness.signals import Stopper
 from harness.store import ResultSet
+from harness.store.record import Scalar
 
 _LOOK_S = 0.2
 
@@ -30,7 +30,7 @@ class Local:
 
     stopper: Stopper
     redo: Collection[str] = ()
-    environment: Mapping[str, Any] = field(default_factory=facts.environment)
+    environment: Mapping[str, Scalar] = field(default_factory=facts.environment)
     take: Take = measure
 
     def manifest(self) -> Manifest:
@@ -46,7 +46,7 @@ class Local:
         for number, run in enumerate(chain.from_iterable(backlog.repetitions())):
             self.stopper.check()
             watcher.starting(run, number, len(backlog.runs))
-            record, samples, files = make_run(run, dict(self.environment), self.stopper, self.take)
+            record, samples, files = make_run(run, self.environment, self.stopper, self.take)
             backlog.save(record, samples, files)
             watcher.finished(run, record)
 

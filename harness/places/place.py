@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from harness.plan import Plan, Run
 from harness.stats import stopping_rule
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
 
 Manifest = dict[str, Any]
 """What a result set records beside its plan, as JSON data: facts of the place under keys of the place's own."""
@@ -23,7 +23,7 @@ class Watcher(Protocol):
     def starting(self, run: Run, number: int, total: int) -> None:
         """A run is about to begin."""
 
-    def finished(self, run: Run, record: dict[str, Any]) -> None:
+    def finished(self, run: Run, record: RunRecord) -> None:
         """A run is on disk."""
 
 
@@ -50,9 +50,9 @@ class Backlog:
     def __init__(self, plan: Plan, results: ResultSet, redo: Collection[str] = ()) -> None:
         records = results.records()
         self.plan, self.results = plan, results
-        self.again = {record["run_id"] for record in records if record["verdict"] in redo}
+        self.again = {record.run_id for record in records if record.verdict in redo}
         """Ids of the runs that take the place of one that is there."""
-        self.runs = plan.missing({record["run_id"] for record in records} - self.again)
+        self.runs = plan.missing({record.run_id for record in records} - self.again)
         self.ids = {run.run_id for run in self.runs}
 
     def repetitions(self) -> Iterator[list[Run]]:
@@ -67,12 +67,12 @@ class Backlog:
 
     def save(
         self,
-        record: Mapping[str, Any],
+        record: RunRecord,
         samples: npt.NDArray[Any] | None,
         files: Mapping[str, bytes],
     ) -> None:
         """Put a run of this backlog on the disk, in place of an older one if it is made again."""
-        self.results.save_run(record, samples, files, replace=record["run_id"] in self.again)
+        self.results.save_run(record, samples, files, replace=record.run_id in self.again)
 
     def _enough(self, run: Run, before: Run | None) -> bool:
         """Do the repetitions before this run's suffice? A repetition that was begun is made whole."""
@@ -80,6 +80,6 @@ class Backlog:
         if rule is None or run.block == 1 or (before is not None and before.block == run.block):
             return False
         records = self.results.records()
-        if before is None and any(record.get("block") == run.block for record in records):
+        if before is None and any(record.block == run.block for record in records):
             return False
         return stopping_rule.state(rule, records, run.block - 1).enough

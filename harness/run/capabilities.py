@@ -9,6 +9,7 @@ from harness import loadgen
 from harness.errors import MissingError
 from harness.kernel import nic_lease, probe, rtnl
 from harness.knobs import KNOBS
+from harness.run.external_process import install_hint
 from harness.spec.cells import CellSpec
 from harness.spec.topology import Emulator
 from harness.testbed.emulated import programs_of
@@ -20,7 +21,7 @@ GENERATOR = "load-generator"
 
 @cache
 def of_this_host() -> dict[str, str]:
-    """Capability to "" where it works, else the reason, else "not tried: ..."; tried once per process."""
+    """Each capability with "" where it works, else the reason why not, or "not tried: ..."; tried once per process."""
     return {GENERATOR: _generator(), **probe.probe()}
 
 
@@ -53,9 +54,7 @@ def lacks(spec: CellSpec, host: str = "") -> list[str]:
     """
     if spec.topology.on_hosts():
         return _lacks_of_end(spec, host)
-    able = of_this_host()
-    found = ((key, able.get(key, "")) for key in needs(spec))
-    reasons = [_explained(key, reason) for key, reason in found if reason and not probe.is_untried(reason)]
+    reasons = _missing(needs(spec))
     if spec.topology.needs_guest():
         reasons.insert(0, "emulated NICs are there only in a guest; type: pollbench vm run FILE")
     return reasons + [
@@ -64,7 +63,7 @@ def lacks(spec: CellSpec, host: str = "") -> list[str]:
 
 
 def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
-    """Of two hosts: whether the interface can be lent, and what the knobs and programs of this end's node need."""
+    """The reasons of one of two hosts: its interface cannot be lent, or it lacks what its node's knobs need."""
     hosts = spec.topology.on_hosts()
     here = next((node for node, name in hosts.items() if name == host), None)
     if here is None:
@@ -74,36 +73,37 @@ def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
     keys = [GENERATOR, "netns"]
     for name, model in spec.settings.get(here, {}).items():
         keys += KNOBS[name].capabilities(model)
-    able = of_this_host()
-    found = ((key, able.get(key, "")) for key in dict.fromkeys(keys))
-    return ([f"{device}: {reason}"] if reason else []) + [
-        _explained(key, why) for key, why in found if why and not probe.is_untried(why)
-    ]
+    return ([f"{device}: {reason}"] if reason else []) + _missing(keys)
+
+
+def _missing(keys: list[str]) -> list[str]:
+    """A reason for each capability that was tried and does not work, with the remedy where there is one."""
+    reasons = []
+    for key in dict.fromkeys(keys):
+        reason, (group, _, kind) = of_this_host().get(key, ""), key.partition(":")
+        if reason and not probe.is_untried(reason):
+            reasons.append(
+                f"{reason}; {rtnl.missing_remedy(kind)}" if group == "qdisc" else f"{key}: {reason}"
+            )
+    return reasons
 
 
 def programs(spec: CellSpec) -> list[tuple[str, str]]:
     """The programs of others that a cell starts, once each: (name or path, package that brings it, or "")."""
-    found: dict[str, str] = {}
+    packages: dict[str, str] = {}
     nowhere = Scene(address="")
     for workload in spec.workloads():
         if "server" not in workload.native and workload.has_server():
-            found[workload.server(nowhere)[0]] = workload.packages.get("server", "")
+            packages[workload.server(nowhere)[0]] = workload.packages.get("server", "")
         if "client" not in workload.native:
-            found[workload.client(nowhere)[0]] = workload.packages.get("client", "")
+            packages[workload.client(nowhere)[0]] = workload.packages.get("client", "")
     if spec.contention is not None and not spec.contention.native() and not spec.contention.idle():
-        found["stress-ng"] = "stress-ng"
+        packages["stress-ng"] = "stress-ng"
     if spec.topology.engine == "mininet":
-        found |= programs_of(spec.topology.emulator or Emulator())
-    return list(found.items())
+        packages |= programs_of(spec.topology.emulator or Emulator())
+    return list(packages.items())
 
 
 def missing_program(name: str, package: str) -> str:
-    """That a program is not there, and what to do about it."""
-    todo = f"install it: apt install {package}" if package else "install it, or name its path"
-    return f"there is no program {name}; {todo}"
-
-
-def _explained(key: str, reason: str) -> str:
-    """The reason, with the remedy where there is one."""
-    group, _, kind = key.partition(":")
-    return f"{reason}; {rtnl.missing_remedy(kind)}" if group == "qdisc" else f"{key}: {reason}"
+    """The reason for a program that is not installed, with what to do about it."""
+    return f"there is no program {name}; {install_hint(package)}"

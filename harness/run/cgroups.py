@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 from harness.kernel import cgroup
 from harness.kernel.journal import Journal
 from harness.knobs import GroupUse
 from harness.knobs.cgroup import Cgroup
-from harness.run.knobs import Row, check, refusal, row
+from harness.run.knobs import checked_row, refusal
 from harness.spec.rules_cell import Settings
+from harness.store.record import KnobRow
 
 
-class Cells:
+class RunCgroups:
     """The group of each node that has one. rows: what was written, for the run's knob record."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[KnobRow] = []
         self._groups: dict[str, cgroup.Group] = {}
 
     def add(self, node: str, group: cgroup.Group) -> None:
-        """Take note of a node's group."""
+        """Remember the group of a node."""
         self._groups[node] = group
 
     def use(self) -> dict[str, GroupUse]:
@@ -35,34 +37,29 @@ class Cells:
 
 
 def _use(group: cgroup.Group) -> GroupUse:
-    told = group.usage()
+    usage = group.usage()
     names = ("usage_usec", "nr_periods", "nr_throttled", "throttled_usec")
-    used, periods, throttled, waited = (told.get(name, 0) for name in names)
+    used, periods, throttled, waited = (usage.get(name, 0) for name in names)
     return GroupUse(used, periods, throttled, waited, tuple(group.affinity()))
 
 
 def used_between(before: dict[str, GroupUse], after: dict[str, GroupUse]) -> dict[str, GroupUse]:
-    """What each group did between two looks at it."""
-    return {
-        node: GroupUse(
-            now.usage_us - then.usage_us,
-            now.periods - then.periods,
-            now.throttled - then.throttled,
-            now.throttled_us - then.throttled_us,
-            now.cpus,
-        )
-        for node, now in after.items()
-        if (then := before.get(node)) is not None
-    }
+    """What each group did between two readings; its CPUs are those of the second."""
+    return {node: _minus(use, before[node]) for node, use in after.items() if node in before}
+
+
+def _minus(after: GroupUse, before: GroupUse) -> GroupUse:
+    counts = ("usage_us", "periods", "throttled", "throttled_us")
+    return replace(after, **{name: getattr(after, name) - getattr(before, name) for name in counts})
 
 
 @contextmanager
-def open_cells(settings: Settings, journal: Journal) -> Iterator[Cells]:
+def open_cgroups(settings: Settings, journal: Journal) -> Iterator[RunCgroups]:
     """The groups that the `cgroup` knobs ask for.
 
     Raises MissingError (no such controller in version 2), PollbenchError (a value refused, or read back otherwise).
     """
-    cells = Cells()
+    groups = RunCgroups()
     with ExitStack() as stack:
         for node, knobs in settings.items():
             if Cgroup.name not in knobs:
@@ -79,7 +76,8 @@ def open_cells(settings: Settings, journal: Journal) -> Iterator[Cells]:
                     done = made.write(setting.name, setting.value)
                 except OSError as error:
                     raise refusal(setting, node, error) from error
-                cells.rows.append(row(node, Cgroup.name, setting, setting.name, done.found, done.applied))
-                check(cells.rows[-1], node)
-            cells.add(node, made)
-        yield cells
+                groups.rows.append(
+                    checked_row(node, Cgroup.name, setting, setting.name, done.found, done.applied, node)
+                )
+            groups.add(node, made)
+        yield groups

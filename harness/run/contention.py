@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
 
 from harness import loadgen
-from harness.errors import MissingError
 from harness.kernel import facts
 from harness.kernel.journal import open_journal
-from harness.run.external_process import Foreign
-from harness.run.process import Child, Program, launch_options
+from harness.run.external_process import ExternalProcess, require_program
+from harness.run.outcome import Report
+from harness.run.process import NativeProcess, Options, launch_options
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.spec.topology import Topology
@@ -25,34 +23,28 @@ _FLOW = {"nodes": {"hog": {}, "sink": {}}, "links": [{"between": ["hog", "sink"]
 
 
 class Hogs:
-    """The hogs of one run. threads: how many there are; result: what our own ones said at their end."""
+    """The hogs of one run. threads: how many there are; result: the report of our own ones at their end."""
 
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads
-        self.children: list[Child] = []
-        self.result: dict[str, Any] | None = None
+        self.children: list[NativeProcess | ExternalProcess] = []
+        self.result: Report | None = None
 
     def pids(self) -> list[int]:
-        """Their processes."""
-        return [
-            pid for one in self.children for pid in (one.family() if isinstance(one, Foreign) else [one.pid])
-        ]
+        """The processes of all hogs."""
+        return [pid for child in self.children for pid in child.family()]
 
     def stop(self) -> None:
-        """End them."""
+        """End them, and keep the report of our own ones."""
         for child in self.children:
-            if isinstance(child, Program):
+            if isinstance(child, NativeProcess):
                 self.result = child.stop()
-            elif isinstance(child, Foreign):
+            else:
                 child.stop()
 
     def files(self) -> dict[str, bytes]:
-        """What they said."""
-        found: dict[str, bytes] = {}
-        for child in self.children:
-            if isinstance(child, Program | Foreign):
-                found |= child.files()
-        return found
+        """The hogs' output, by file name."""
+        return {name: data for child in self.children for name, data in child.files().items()}
 
 
 def hog_cpus(spec: CellSpec) -> list[int]:
@@ -99,42 +91,37 @@ def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:
     if contention is None or contention.idle():
         return Hogs()
     hogs = Hogs(contention.threads)
-    process = {
+    process: Options = {
         "cpus": hog_cpus(spec),
         "policy": contention.policy,
         "priority": contention.priority or None,
         "nice": contention.nice or None,
     }
     if not contention.native():
-        hogs.children.append(stack.enter_context(_stress_ng(contention, process, stopper)))
+        hogs.children.append(_stress_ng(contention, process, stopper, stack))
         return hogs
     netns, more = _flow(contention, stopper, stack) if contention.needs_flow() else (None, [])
     argv = [str(loadgen.path()), *launch_options(netns, process), *contention.command(), *more]
-    hog = stack.enter_context(Program("hog", argv, stopper))
+    hog = stack.enter_context(NativeProcess("hog", argv, stopper))
     hogs.children.append(hog)
     hog.expect("ready", _SLACK_S)
     return hogs
 
 
-def _stress_ng(contention: Contention, process: dict[str, Any], stopper: Stopper) -> Foreign:
-    if shutil.which("stress-ng") is None:
-        raise MissingError(
-            "start", "the hogs", "there is no program stress-ng", "install it: apt install stress-ng"
-        )
+def _stress_ng(
+    contention: Contention, process: Options, stopper: Stopper, stack: ExitStack
+) -> ExternalProcess:
+    require_program("stress-ng", "the hogs", "stress-ng")
     argv = [str(loadgen.path()), *launch_options(None, process), "exec", "--", *contention.command()]
-    hog = Foreign("hog", argv, stopper)
+    hog = stack.enter_context(ExternalProcess("hog", argv, stopper))
+    sign = f"{contention.threads} {contention.stressor} workers"
     # Each worker is a process of its own: they are there when the family is as large as was asked.
-    ready = lambda: len(hog.family()) > contention.threads  # noqa: E731
-    try:
-        hog.wait_until(ready, f"{contention.threads} {contention.stressor} workers", _SLACK_S)
-    except BaseException:
-        hog.__exit__(None, None, None)
-        raise
+    hog.wait_until(lambda: len(hog.family()) > contention.threads, sign, _SLACK_S)
     return hog
 
 
 def _flow(contention: Contention, stopper: Stopper, stack: ExitStack) -> tuple[str, list[str]]:
-    """A link of the hogs' own, NAPI at both ends, in namespaces of their own: (where they run, further options).
+    """Make a link for the hogs alone, with NAPI at both ends; the namespace to run in, and the hog's further options.
 
     A veth's receive softirq runs on the CPU of the sender, so that sending there loads the hogs' CPU with both.
     """
@@ -144,7 +131,7 @@ def _flow(contention: Contention, stopper: Stopper, stack: ExitStack) -> tuple[s
     address = testbed.address("sink", seen_from="hog")
     argv = [str(loadgen.path()), *launch_options(testbed.nodes["sink"].netns_path, {}), "server"]
     argv += ["--protocol", "udp", "--wait", "blocking", "--size", "64", "--listen", address, "--port", "0"]
-    sink = stack.enter_context(Program("sink", argv, stopper))
+    sink = stack.enter_context(NativeProcess("sink", argv, stopper))
     port = sink.expect("ready", _SLACK_S)["port"]
     if contention.kind == "network":
         # The packets need no answer, and nobody's CPU to give one: they are dropped at a port without a socket.

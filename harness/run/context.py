@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from harness.kernel.journal import Journal
 from harness.kernel.proc import start_ticks
-from harness.run.cgroups import Cells
-from harness.run.process import Child
-from harness.run.socket_options import Injector
+from harness.run.cgroups import RunCgroups
+from harness.run.process import ChildProcess
+from harness.run.socket_options import SocketOptions
+from harness.run.two_hosts import Ends
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.testbed import Testbed
@@ -19,22 +20,22 @@ _WAITS_AT_MOST_NS = 60 * 10**9
 
 
 @dataclass
-class Stage:
-    """What all players of a run share. Everything started is left with `stack`. holds: is a node here?"""
+class RunContext:
+    """What all sessions of a run share. Everything started is left with `stack`."""
 
     spec: CellSpec
     testbed: Testbed
     stopper: Stopper
     stack: ExitStack
-    cells: Cells
+    cgroups: RunCgroups
     journal: Journal
-    holds: Callable[[str], bool] = lambda _node: True
-    injectors: dict[str, Injector] = field(default_factory=dict)
-    children: list[Child] = field(default_factory=list)
+    ends: Ends
+    socket_options: dict[str, SocketOptions] = field(default_factory=dict)
+    children: list[ChildProcess] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)
 
     def note(self, pids: Sequence[int]) -> None:
-        """Write processes of foreign programs into the journal, so that they cannot outlive a killed run for long.
+        """Write processes of external programs into the journal, so that they cannot outlive a killed run for long.
 
         Our own programs ask the kernel to die with us; one that changes its user, or a grandchild, does not.
         """
@@ -43,28 +44,28 @@ class Stage:
                 self.noted.add(pid)
                 self.journal.note("process", pid=pid, start_ticks=start_ticks(pid))
 
-    def injector(self, node: str) -> Injector:
-        """The one that treats foreign programs of this node."""
-        if node not in self.injectors:
-            self.injectors[node] = Injector(node, self.spec.settings.get(node, {}))
-        return self.injectors[node]
+    def socket_options_of(self, node: str) -> SocketOptions:
+        """What sets the sockets of this node's external programs."""
+        if node not in self.socket_options:
+            self.socket_options[node] = SocketOptions(node, self.spec.settings.get(node, {}))
+        return self.socket_options[node]
 
-    def dismiss(self, child: Child) -> None:
-        """From now on this program's end is no failure."""
+    def dismiss(self, child: ChildProcess) -> None:
+        """Expect this program to end: from now on its end is no failure."""
         if child in self.children:
             self.children.remove(child)
 
     def background_ns(self, lasting_ns: int) -> int:
-        """How long a foreign client in the background must be able to go on, so that it outlasts the measured one.
+        """How long, in ns, an external client in the background must be able to go on to outlast the measured one.
 
-        It is stopped long before: this is every start, warm-up and delay that a run forgives. Not more, because
-        programs reserve memory for all of the time that they are told.
+        It is stopped long before that. The time is that of the measured client, and every start, warm-up and delay
+        that a run forgives; not more, because programs reserve memory for all of the time that they are given.
         """
         forgiven_ns = sum(
-            each.ramp_ns(measured=False) + each.allowance_ns() for each in self.spec.workloads()
+            workload.ramp_ns(measured=False) + workload.allowance_ns() for workload in self.spec.workloads()
         )
         return lasting_ns + min(forgiven_ns, _WAITS_AT_MOST_NS)
 
-    def others(self, child: Child | None) -> list[Child]:
-        """Every other program: their end, while this one is waited for, is what went wrong."""
-        return [one for one in self.children if one is not child]
+    def others(self, child: ChildProcess | None) -> list[ChildProcess]:
+        """Every other program of the run: if one of them ends while this one is waited for, that is the failure."""
+        return [other for other in self.children if other is not child]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import TypeVar
 
 from harness.kernel import proc
 from harness.kernel.hostfiles import HOST
@@ -13,8 +15,10 @@ from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.qdiscs import ROOT
 from harness.kernel.rtnl import link_stats, qdisc_dump
 from harness.run import interference
-from harness.run.interference import Loads
+from harness.run.interference import CpuInterference
 from harness.testbed import NodeHandle
+
+Key = TypeVar("Key", str, int)
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def take(
 
 
 def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
-    """Counters of the namespace's protocols, as `link:...` the sums over its devices, as `qdisc:drops` its shapers'."""
+    """A node's counters by name: its protocols'; `link:NAME`, sums over its devices; `qdisc:drops`, of its shapers."""
     with in_netns(node.fd):
         counters = proc.net_counters()
     for device in link_stats(node.fd).values():
@@ -96,27 +100,35 @@ def _nic_counters(node: NodeHandle) -> dict[str, int]:
 
 
 def _together(pids: Sequence[int]) -> proc.ProcessUsage:
-    """Usage of a family of processes; what one used that has ended is not in it."""
-    total = proc.ProcessUsage()
-    for pid in pids:
-        total = total.plus(proc.process_usage(pid))
-    return total
+    """Usage of a family of processes that still live, summed."""
+    return reduce(proc.ProcessUsage.plus, map(proc.process_usage, pids), proc.ProcessUsage())
 
 
 @dataclass(frozen=True)
-class Difference:
-    """What happened between two snapshots; same units."""
+class HostDelta:
+    """What was counted on one host between two snapshots. cpus: the run's CPU set on it; others are by CPU number."""
 
-    elapsed_ns: int
+    cpus: set[int]
     ticks: dict[int, dict[str, int]]
     net_rx: dict[int, int]
     irqs: dict[int, int]
     softnet: dict[str, int]
+    interference: CpuInterference
+    clocksources: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class CounterDelta:
+    """What was counted between two snapshots, in the snapshots' units.
+
+    hosts: "" for the host that keeps the record; in a run on two hosts, the other one by the name of its node.
+    """
+
+    elapsed_ns: int
     nodes: dict[str, dict[str, int]]
     programs: dict[str, proc.ProcessUsage]
     kthreads: dict[str, int]
-    loads: Loads
-    clocksources: tuple[str, str]
+    hosts: dict[str, HostDelta]
 
     def counter(self, node: str, *names: str) -> int:
         """Sum of the named counters of a node (absent ones count 0)."""
@@ -126,28 +138,40 @@ class Difference:
         """Sum of the named counters over all nodes."""
         return sum(self.counter(node, *names) for node in self.nodes)
 
+    def softnet(self, name: str) -> int:
+        """A column of /proc/net/softnet_stat, over all hosts."""
+        return sum(host.softnet.get(name, 0) for host in self.hosts.values())
 
-def _minus(after: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    def host_of(self, node: str) -> HostDelta:
+        """The host that a node is on."""
+        return self.hosts.get(node) or self.hosts[""]
+
+
+def _minus(after: Mapping[Key, int], before: Mapping[Key, int]) -> dict[Key, int]:
     return {key: value - before.get(key, 0) for key, value in after.items()}
 
 
-def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int]) -> Difference:
+def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int]) -> CounterDelta:
     """The difference of two snapshots. cpus: the CPU set; ours: the processes of the run, the harness among them."""
     ticks = {cpu: _minus(states, before.ticks.get(cpu, {})) for cpu, states in after.ticks.items()}
-    return Difference(
-        elapsed_ns=after.at_ns - before.at_ns,
+    host = HostDelta(
+        cpus=cpus,
         ticks=ticks,
-        net_rx={cpu: count - before.net_rx.get(cpu, 0) for cpu, count in after.net_rx.items()},
-        irqs={cpu: count - before.irqs.get(cpu, 0) for cpu, count in after.irqs.items()},
+        net_rx=_minus(after.net_rx, before.net_rx),
+        irqs=_minus(after.irqs, before.irqs),
         softnet=_minus(after.softnet, before.softnet),
+        interference=interference.compare(after.tasks, before.tasks, cpus, ours, _share_of(cpus, ticks)),
+        clocksources=(before.clocksource, after.clocksource),
+    )
+    unused = proc.ProcessUsage()
+    return CounterDelta(
+        elapsed_ns=after.at_ns - before.at_ns,
         nodes={name: _minus(counters, before.nodes.get(name, {})) for name, counters in after.nodes.items()},
         programs={
-            label: usage.minus(before.programs.get(label, proc.ProcessUsage()))
-            for label, usage in after.programs.items()
+            label: usage.minus(before.programs.get(label, unused)) for label, usage in after.programs.items()
         },
         kthreads=_minus(after.kthreads, before.kthreads),
-        loads=interference.compare(after.tasks, before.tasks, cpus, ours, _share_of(cpus, ticks)),
-        clocksources=(before.clocksource, after.clocksource),
+        hosts={"": host},
     )
 
 

@@ -1,10 +1,11 @@
-"""Programs that nobody modified: started, found ready by what they do, stopped, and taken at their printed word."""
+"""Programs that nobody modified: started, seen to be ready from outside, stopped, and read by what they print."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -12,17 +13,28 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from harness.errors import PollbenchError
+from harness.errors import MissingError, PollbenchError
 from harness.kernel import processes
 from harness.kernel.proc import start_ticks
-from harness.run.process import Child, tail
+from harness.run.process import ChildProcess, tail
 from harness.signals import Stopper
 
 _LOOK_S = 0.005
 _MAX_OUTPUT = 256 << 20
 
 
-class Foreign(Child):
+def install_hint(package: str) -> str:
+    """What to do about a program that is not there; package: which brings it, "" where that is not known."""
+    return f"install it: apt install {package}" if package else "install it, or name its path"
+
+
+def require_program(program: str, label: str, package: str) -> None:
+    """Raise MissingError where there is no such program. label: what it is to be started as, for the message."""
+    if shutil.which(program) is None:
+        raise MissingError("start", label, f"there is no program {program}", install_hint(package))
+
+
+class ExternalProcess(ChildProcess):
     """One program in a process group of its own; all that descends from it ends with the block."""
 
     def __init__(self, label: str, argv: list[str], stopper: Stopper, pass_fds: tuple[int, ...] = ()) -> None:
@@ -44,28 +56,31 @@ class Foreign(Child):
 
     def family(self) -> list[int]:
         """Its process and all that descend from it."""
-        found = processes.tree(self.pid) if self.ended() is None else []
-        self._family |= {pid: start_ticks(pid) for pid in found if pid not in self._family}
-        return found
+        pids = processes.tree(self.pid) if self.ended() is None else []
+        self._family |= {pid: start_ticks(pid) for pid in pids if pid not in self._family}
+        return pids
 
     def wait_until(
-        self, ready: Callable[[], bool], what: str, timeout_s: float, others: Sequence[Child] = ()
+        self, ready: Callable[[], bool], sign: str, timeout_s: float, others: Sequence[ChildProcess] = ()
     ) -> None:
-        """Wait until `ready`. Raises PollbenchError when the program ends before, or is too slow, or others end."""
+        """Wait until `ready`; sign: what it waits for, in words.
+
+        Raises PollbenchError when the program ends before, or is too slow, or one of `others` ends.
+        """
         deadline = time.monotonic() + timeout_s
         while not ready():
             if self.wait(time.monotonic() + _LOOK_S, others):
                 raise self.death()
             if time.monotonic() > deadline:
                 raise PollbenchError(
-                    f"wait for {what}", f"the {self.label}", f"nothing within {timeout_s:.1f} s", self.said()
+                    f"wait for {sign}", f"the {self.label}", f"nothing within {timeout_s:.1f} s", self.said()
                 )
 
     def says(self, pattern: str) -> bool:
         """Has it written something that the regular expression finds?"""
         return re.search(pattern, self.output() + self.errors(), re.MULTILINE) is not None
 
-    def wait_end(self, timeout_s: float, others: Sequence[Child] = ()) -> None:
+    def wait_end(self, timeout_s: float, others: Sequence[ChildProcess] = ()) -> None:
         """Wait for its own end. Raises PollbenchError when it is too slow, fails, or one of `others` ends first."""
         if not self.wait(time.monotonic() + timeout_s, others):
             raise PollbenchError(
@@ -98,8 +113,8 @@ class Foreign(Child):
     def files(self) -> dict[str, bytes]:
         """Its output, verbatim, to be kept with the run."""
         texts = {"stdout": self._output.fileno(), "stderr": self._errors.fileno()}
-        found = {f"{self.label}.{name}.txt": _bytes(fd) for name, fd in texts.items()}
-        return {name: data for name, data in found.items() if data}
+        files = {f"{self.label}.{name}.txt": _bytes(fd) for name, fd in texts.items()}
+        return {name: data for name, data in files.items() if data}
 
     def _last_lines(self) -> str:
         return tail(_bytes(self._errors.fileno())) or tail(_bytes(self._output.fileno()))
@@ -109,7 +124,7 @@ class Foreign(Child):
         super()._kill()
 
     def _reap(self, flags: int) -> None:
-        """While its number is still taken by what is left of it, end its process group and whoever left that."""
+        """End its process group and whoever left that, before its process number is given up by reaping it."""
         if os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT | flags):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)

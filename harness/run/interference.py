@@ -13,7 +13,7 @@ _OURS_TOO = ("ksoftirqd/", "napi/")
 
 
 @dataclass
-class Loads:
+class CpuInterference:
     """Run time between two readings, ns, exact to the scheduler where the task still lived at the second.
 
     busy_ns: of all tasks on the set. by_cpu, by_name: of other programs' tasks. Of programs that began or ended in
@@ -30,14 +30,17 @@ class Loads:
         return max(self.by_cpu.values(), default=0) + self.ended_ns
 
     def worst_name(self) -> str:
-        """Whose time it was for the most part."""
+        """The name of the other program that had most time."""
         named = self.by_name | {ENDED: self.ended_ns}
         return max(named, key=named.__getitem__)
 
 
-def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_share: float) -> Loads:
-    """What ran on `cpus` between two readings. ours: the run's processes; set_share: the set's part of busy ticks."""
-    loads = Loads()
+def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_share: float) -> CpuInterference:
+    """The run time of tasks on `cpus` between two readings.
+
+    ours: the run's own processes; set_share: the set's part of the host's busy ticks, 0..1.
+    """
+    loads = CpuInterference()
     for tid, run_ns in after.run_ns.items():
         used = run_ns - before.run_ns.get(tid, 0)
         place = task_place(tid) if used > 0 else None
@@ -54,7 +57,7 @@ def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_sha
 
 
 def _ended_ns(after: Tasks, before: Tasks, ours: set[int]) -> int:
-    """Time of processes that ended in between: their parents' account of reaped children grew by their whole life."""
+    """Time, ns, of processes that ended in between: their parents' account of reaped children grew by all they used."""
     grown = sum(_growth(pid, after.reaped_ns, before.reaped_ns) for pid in after.reaped_ns if pid not in ours)
     earlier = sum(ns for tid, ns in before.run_ns.items() if tid not in after.run_ns)
     earlier += sum(ns for pid, ns in before.reaped_ns.items() if pid not in after.reaped_ns)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, interrupts, netdev, queues
@@ -17,10 +16,13 @@ from harness.kernel.journal import Journal, set_value
 from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.sysctl import path_of
 from harness.knobs import KNOBS, Knob, Setting
+from harness.run.process import Options
+from harness.store.record import KnobRow
 from harness.testbed import NodeHandle
 
-Row = dict[str, Any]
 Knobs = dict[str, Knob]
+Written = tuple[str, object, object]
+"""What was set, in words; the value found; the value read back."""
 # What the kernel says when it, or the driver, does not have the thing at all, as opposed to refusing a value.
 _LACKS = {errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS, errno.ENOPROTOOPT, errno.EPERM, errno.EACCES}
 # A driver that makes its queues anew takes its link down for some tenths of a second.
@@ -40,20 +42,20 @@ _SOCKET_OPTIONS = {
 }
 
 
-def row(node: str, knob: str, setting: Setting, label: str, found: Any, applied: Any) -> Row:
-    """One line of the run's knob record; took_effect and evidence are filled in after the run."""
-    scope = KNOBS[knob].scope
-    return {
-        "node": node,
-        "knob": knob,
-        "setting": label,
-        "scope": scope,
-        "requested": setting.value,
-        "found": found,
-        "applied": applied if setting.readable else None,
-        "took_effect": None,
-        "evidence": "",
-    }
+def checked_row(
+    node: str, knob: str, setting: Setting, label: str, before: object, after: object, where: str
+) -> KnobRow:
+    """One line of the run's knob record; whether it took effect is judged after the run.
+
+    before, after: the value found, and as it reads back (None: not known). where: for the message.
+    Raises PollbenchError when it reads back otherwise than it was set: better no figure than a wrong one.
+    """
+    applied = after if setting.readable else None
+    if applied is not None and applied != setting.value:
+        raise PollbenchError(
+            f"set {label} to {setting.value}", where, f"accepted, but it reads back {applied}"
+        )
+    return KnobRow(node, knob, label, KNOBS[knob].scope, setting.value, before, applied)
 
 
 class NodeApplier:
@@ -61,7 +63,7 @@ class NodeApplier:
 
     def __init__(self, node: NodeHandle) -> None:
         self._node = node
-        self._targets: dict[str, Callable[[str, Setting], Iterator[tuple[str, Any, Any]]]] = {
+        self._targets: dict[str, Callable[[str, Setting], Iterator[Written]]] = {
             "channels": self._channels,
             "rss": self._rss,
             "feature": self._feature,
@@ -73,7 +75,7 @@ class NodeApplier:
             "irq": self._irq,
         }
 
-    def apply(self, knobs: Knobs) -> list[Row]:
+    def apply(self, knobs: Knobs) -> list[KnobRow]:
         """Apply every device-scope knob in KNOBS' order. Raises MissingError (the host lacks it), PollbenchError."""
         rows = []
         with in_netns(self._node.fd):
@@ -83,28 +85,27 @@ class NodeApplier:
                         rows += self._everywhere(name, setting)
         return rows
 
-    def _everywhere(self, knob: str, setting: Setting) -> list[Row]:
+    def _everywhere(self, knob: str, setting: Setting) -> list[KnobRow]:
         rows = []
         for port in self._node.ports:
             where = f"{self._node.name}/{port.device}"
             try:
-                for label, found, applied in self._targets[setting.target](port.device, setting):
-                    rows.append(row(self._node.name, knob, setting, f"{port.device} {label}", found, applied))
+                for label, before, after in self._targets[setting.target](port.device, setting):
+                    label = f"{port.device} {label}"
+                    rows.append(checked_row(self._node.name, knob, setting, label, before, after, where))
             except OSError as error:
                 raise refusal(setting, where, error) from error
-            for done in rows:
-                check(done, where)
         return rows
 
-    def _channels(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
-        found, had_carrier = queues.channels(device)[setting.name][0], ethtool.link_detected(device)
-        if found != setting.value:
+    def _channels(self, device: str, setting: Setting) -> Iterator[Written]:
+        before, had_carrier = queues.channels(device)[setting.name][0], ethtool.link_detected(device)
+        if before != setting.value:
             queues.set_channels(device, setting.name, setting.value)
         if had_carrier and not ethtool.await_carrier(device, _CARRIER_S):
             raise OSError(errno.ENETDOWN, f"no carrier within {_CARRIER_S:.0f} s of the change", device)
-        yield setting.name, found, queues.channels(device)[setting.name][0]
+        yield setting.name, before, queues.channels(device)[setting.name][0]
 
-    def _rss(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+    def _rss(self, device: str, setting: Setting) -> Iterator[Written]:
         if setting.name == "key":
             key = queues.hash_key(device)
             queues.set_hash_key(device, bytes.fromhex(setting.value.replace(":", "")))
@@ -115,33 +116,33 @@ class NodeApplier:
         table = spread(len(before), setting.value)
         queues.set_indirection(device, table)
         after = queues.indirection(device)
-        # A table is long: what stands in it is told as the share of each queue.
+        # A table is long: it is recorded as the share of each queue.
         yield f"rss {setting.name}", shares(before), setting.value if after == table else shares(after)
 
-    def _feature(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
-        found = _feature_state(device, setting.name)
-        if found != setting.value:  # a feature that cannot be changed may well be as it should be
+    def _feature(self, device: str, setting: Setting) -> Iterator[Written]:
+        before = _feature_state(device, setting.name)
+        if before != setting.value:  # a feature that cannot be changed may well be as it should be
             ethtool.set_features(device, {setting.name: setting.value})
-        yield setting.name, found, _feature_state(device, setting.name)
+        yield setting.name, before, _feature_state(device, setting.name)
 
-    def _sysfs(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+    def _sysfs(self, device: str, setting: Setting) -> Iterator[Written]:
         path = f"class/net/{device}/{setting.name}"
         with sysfs_of(self._node.fd) as sysfs:
-            found = int(sysfs.read(path))
+            before = int(sysfs.read(path))
             sysfs.write(path, setting.value)
-            yield setting.name, found, int(sysfs.read(path))
+            yield setting.name, before, int(sysfs.read(path))
 
-    def _rx_queue(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+    def _rx_queue(self, device: str, setting: Setting) -> Iterator[Written]:
         base = f"class/net/{device}/queues"
         with sysfs_of(self._node.fd) as sysfs:
             for queue in sysfs.list(base):
                 if queue.startswith("rx-"):
                     path = f"{base}/{queue}/{setting.name}"
-                    found = parse_cpu_mask(sysfs.read(path))
+                    before = parse_cpu_mask(sysfs.read(path))
                     sysfs.write(path, format_cpu_mask(setting.value))
-                    yield f"{queue} {setting.name}", found, parse_cpu_mask(sysfs.read(path))
+                    yield f"{queue} {setting.name}", before, parse_cpu_mask(sysfs.read(path))
 
-    def _napi(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+    def _napi(self, device: str, setting: Setting) -> Iterator[Written]:
         for napi in device_napis(device):
             netdev.napi_set(napi.napi_id, **{setting.name: setting.value})
             (after,) = netdev.napi_get(napi_id=napi.napi_id)
@@ -151,39 +152,39 @@ class NodeApplier:
                 getattr(after, setting.name),
             )
 
-    def _coalesce(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
-        found = ethtool.coalesce(device)
+    def _coalesce(self, device: str, setting: Setting) -> Iterator[Written]:
+        before = ethtool.coalesce(device)[setting.name]
         ethtool.set_coalesce(device, {setting.name: setting.value})
-        yield setting.name, found[setting.name], ethtool.coalesce(device)[setting.name]
+        yield setting.name, before, ethtool.coalesce(device)[setting.name]
 
-    def _irq(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+    def _irq(self, device: str, setting: Setting) -> Iterator[Written]:
         with sysfs_of(self._node.fd) as sysfs:
             irqs = [irq.number for irq in interrupts.interrupts_of(device, HOST, sysfs)]
         if not irqs:
             raise OSError(errno.EOPNOTSUPP, "the device has no interrupts of its own", device)
         for irq in irqs:
-            found = interrupts.affinity(irq, HOST)
+            before = interrupts.affinity(irq, HOST)
             interrupts.set_affinity(irq, setting.value, HOST)
-            yield f"irq {irq} {setting.name}", found, interrupts.affinity(irq, HOST)
+            yield f"irq {irq} {setting.name}", before, interrupts.affinity(irq, HOST)
 
-    def _kthread(self, device: str, setting: Setting) -> Iterator[tuple[str, Any, Any]]:
+    def _kthread(self, device: str, setting: Setting) -> Iterator[Written]:
         for pid in napi_threads(device):
+            label = f"napi thread {pid} {setting.name}"
             if setting.name == "cpus":
-                found: Any = sorted(os.sched_getaffinity(pid))
+                before = sorted(os.sched_getaffinity(pid))
                 os.sched_setaffinity(pid, setting.value)
-                applied: Any = sorted(os.sched_getaffinity(pid))
+                yield label, before, sorted(os.sched_getaffinity(pid))
             else:
                 policy, priority = setting.value
-                found = _policy_of(pid)
+                found_policy = _policy_of(pid)
                 os.sched_setscheduler(pid, _POLICIES[policy], os.sched_param(priority))
-                applied = _policy_of(pid)
-            yield f"napi thread {pid} {setting.name}", found, applied
+                yield label, found_policy, _policy_of(pid)
 
 
 def _feature_state(device: str, name: str) -> bool:
-    """Whether a feature is on; a short name (tso) is on when any of its bits is, since one bit left on is enough."""
-    found = ethtool.features(device)
-    return any(found[each].active for each in ethtool.SHORT_NAMES.get(name, (name,)) if each in found)
+    """Whether a feature is on; a short name such as tso stands for several features and is on when any of them is."""
+    features = ethtool.features(device)
+    return any(features[bit].active for bit in ethtool.SHORT_NAMES.get(name, (name,)) if bit in features)
 
 
 def shares(table: list[int]) -> list[int]:
@@ -211,7 +212,7 @@ def napi_threads(device: str) -> list[int]:
     return [napi.pid for napi in device_napis(device) if napi.pid]
 
 
-def _policy_of(pid: int) -> list[Any]:
+def _policy_of(pid: int) -> list[str | int]:
     names = {number: name for name, number in _POLICIES.items()}
     return [names.get(os.sched_getscheduler(pid), "?"), os.sched_getparam(pid).sched_priority]
 
@@ -219,26 +220,17 @@ def _policy_of(pid: int) -> list[Any]:
 def refusal(setting: Setting, where: str, error: OSError) -> PollbenchError:
     """The error for a write that came back: the host lacks it (the run is skipped), or refused it (failed)."""
     got = error.strerror or str(error)
-    what = f"set {setting.name} to {setting.value}"
+    attempted = f"set {setting.name} to {setting.value}"
     if error.errno in _LACKS:
-        return MissingError(
-            what, where, got, "this kernel or driver does not have it; `pollbench doctor` lists what works"
-        )
-    return PollbenchError(what, where, got, "see docs/experiment-file.md for the values the kernel takes")
-
-
-def check(done: Row, where: str) -> None:
-    """A value that reads back differently did not take: better no figure than a wrong one."""
-    if done["applied"] is not None and done["applied"] != done["requested"]:
-        raise PollbenchError(
-            f"set {done['setting']} to {done['requested']}",
-            where,
-            f"accepted, but it reads back {done['applied']}",
-        )
+        todo = "this kernel or driver does not have it; `pollbench doctor` lists what works"
+        return MissingError(attempted, where, got, todo)
+    return PollbenchError(
+        attempted, where, got, "see docs/experiment-file.md for the values the kernel takes"
+    )
 
 
 @contextmanager
-def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[Row]]:
+def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[KnobRow]]:
     """Host-wide sysctls for the length of the block; the values found are put back."""
     rows = []
     with ExitStack() as stack:
@@ -248,8 +240,8 @@ def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[Row]]:
                     written = stack.enter_context(set_value(journal, path_of(setting.name), setting.value))
                 except OSError as error:
                     raise refusal(setting, "this host", error) from error
-                found, applied = int(written.found), int(written.applied)
-                rows.append(row("*", name, setting, setting.name, found, applied))
+                before, after = int(written.found), int(written.applied)
+                rows.append(checked_row("*", name, setting, setting.name, before, after, "this host"))
         yield rows
 
 
@@ -264,14 +256,14 @@ def socket_options(knobs: Knobs, wait: str) -> list[str]:
     return argv
 
 
-def process_options(knobs: Knobs, cpus: Iterable[int] | None) -> dict[str, Any]:
+def process_options(knobs: Knobs, cpus: Iterable[int] | None) -> Options:
     """Launch options of a node's processes: the node's CPUs, then whatever the process knob declares."""
-    out: dict[str, Any] = {"cpus": list(cpus)} if cpus else {}
+    options: Options = {"cpus": list(cpus)} if cpus else {}
     declared = (setting for setting in _settings(knobs, "process") if setting.target == "process")
-    return out | {setting.name: setting.value for setting in declared}
+    return options | {setting.name: setting.value for setting in declared}
 
 
-def scheduling_of(pid: int) -> dict[str, Any]:
+def scheduling_of(pid: int) -> Options:
     """CPUs, policy, priority and nice value of a process, read from outside. Raises ProcessLookupError."""
     policy, priority = _policy_of(pid)
     return {
@@ -283,18 +275,17 @@ def scheduling_of(pid: int) -> dict[str, Any]:
 
 
 def program_rows(
-    node: str, knobs: Knobs, readback: dict[str, Any], targets: tuple[str, ...] = ("socket", "process")
-) -> list[Row]:
-    """What is said of the process' own sockets and scheduling, beside what was asked. Raises PollbenchError."""
+    node: str, knobs: Knobs, readback: Mapping[str, object], targets: tuple[str, ...] = ("socket", "process")
+) -> list[KnobRow]:
+    """The rows of a process' own sockets and scheduling, as it reads them back. Raises PollbenchError."""
     rows = []
     for name in knobs:
         for setting in KNOBS[name].settings(knobs[name]):
             if setting.target not in targets:
                 continue
             key = _SOCKET_OPTIONS[setting.name][1] if setting.target == "socket" else setting.name
-            done = row(node, name, setting, setting.name, None, readback.get(key) if key else None)
-            rows.append(done)
-            check(done, f"{node}'s {setting.target}")
+            after, where = readback.get(key) if key else None, f"{node}'s {setting.target}"
+            rows.append(checked_row(node, name, setting, setting.name, None, after, where))
     return rows
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import stats
+from harness.run.outcome import Report
 from harness.spec.checks import Checks
+from harness.store.record import Metrics
 
-Figures = dict[str, float | int | None]
 # What the sample file writes for a phase that no time stamp told.
 _UNKNOWN_NS = -(2**63)
 # Means that may differ by the rounding of nanoseconds, and by requests of which a stamp was lost.
@@ -18,7 +19,7 @@ _PHASE_SUM_TOLERANCE = 0.01
 
 
 def latencies(samples: npt.NDArray[Any] | None) -> npt.NDArray[np.int64]:
-    """The requests' times, ns, -1 for a lost one; none without samples."""
+    """Every request's time in ns, -1 for a lost one; an empty array without samples."""
     if samples is None or not samples.dtype.names:
         return np.empty(0, dtype=np.int64)
     return np.asarray(samples["latency_ns"], dtype=np.int64)
@@ -29,8 +30,8 @@ def answered(samples: npt.NDArray[Any] | None) -> int:
     return int(np.count_nonzero(latencies(samples) >= 0))
 
 
-def metrics(client: dict[str, Any]) -> Figures:
-    """Columns from the client's result line; blank where it does not say."""
+def metrics(client: Report) -> Metrics:
+    """Columns of runs.csv from the client's report; None where the report has no such member."""
     sent = client.get("requests")
     late = client.get("late_sends")
     is_open = client.get("offered_rps") is not None
@@ -50,27 +51,26 @@ def metrics(client: dict[str, Any]) -> Figures:
     }
 
 
-def of_samples(samples: npt.NDArray[Any] | None) -> Figures:
+def of_samples(samples: npt.NDArray[Any] | None) -> Metrics:
     """The rtt_*, service_* and phase_* columns of one run's samples."""
-    found: Figures = dict(stats.summarise(latencies(samples)))
-    names = samples.dtype.names or () if samples is not None else ()
-    if samples is not None and "service_ns" in names:
+    figures: Metrics = dict(stats.summarise(latencies(samples)))
+    if samples is None:
+        return figures
+    names = samples.dtype.names or ()
+    if "service_ns" in names:
         service = stats.summarise(samples["service_ns"])
         for quantile in ("p50", "p99", "p99_9"):
-            found[f"service_{quantile}_us"] = service[f"rtt_{quantile}_us"]
-    for name in names:
-        if samples is not None and name.startswith("phase_"):
-            found[f"{name}_us"] = _mean_us(samples[name])
-    return found
+            figures[f"service_{quantile}_us"] = service[f"rtt_{quantile}_us"]
+    return figures | {f"{name}_us": _mean_us(samples[name]) for name in names if name.startswith("phase_")}
 
 
-def rate_rps(client: dict[str, Any]) -> float | None:
+def rate_rps(client: Report) -> float | None:
     """Answered requests per second; None for what has no requests."""
     answered, elapsed_ns = client.get("answered", client.get("requests")), client.get("elapsed_ns")
     return answered / elapsed_ns * 1e9 if answered is not None and elapsed_ns else None
 
 
-def throughput_bps(client: dict[str, Any]) -> float | None:
+def throughput_bps(client: Report) -> float | None:
     """Payload per second, both directions together; None where it is not told."""
     if client.get("throughput_bps") is not None:
         return float(client["throughput_bps"])
@@ -80,20 +80,20 @@ def throughput_bps(client: dict[str, Any]) -> float | None:
     return float(8e9 * (client["bytes_sent"] + client["bytes_received"]) / elapsed_ns)
 
 
-def doubts(client: dict[str, Any], checks: Checks, arrivals: str | float | None) -> list[str]:
+def doubts(client: Report, checks: Checks, arrivals: str | float | None) -> list[str]:
     """Reasons not to believe an open loop: sends that were late, or missed, or of another rate than was offered."""
-    found = metrics(client)
-    offered, achieved = found["offered_rps"], found["achieved_rps"]
+    figures = metrics(client)
+    offered, achieved = figures["offered_rps"], figures["achieved_rps"]
     if offered is None:
         return []
     reasons = []
-    sent, missed = found["sent"] or 0, found["missed"] or 0
+    sent, missed = figures["sent"] or 0, figures["missed"] or 0
     is_missing = missed > checks.max_missed_share * (sent + missed)
     if is_missing:
         reasons.append(
             f"the generator missed {missed} of {sent + missed} sends: it cannot offer {offered:g} requests/s here"
         )
-    late = found["late_percent"] or 0.0
+    late = figures["late_percent"] or 0.0
     if late > 100 * checks.max_late_share:
         bound_us = (client.get("late_ns") or 0) / 1e3
         reasons.append(
@@ -104,21 +104,21 @@ def doubts(client: dict[str, Any], checks: Checks, arrivals: str | float | None)
         return reasons
     # Where chance or bursts decide when requests are due, their own number is what was to be sent.
     is_even = arrivals in ("constant", None) or not sent
-    wanted = offered if is_even else achieved * (sent + missed) / sent
+    due_rps = offered if is_even else achieved * (sent + missed) / sent
     # At a low rate one request more or less per thread is no error, but where the window happened to end.
     rounding = (client.get("threads") or 1) / sent if sent else 0.0
-    if abs(achieved / wanted - 1) > max(checks.max_rate_error, rounding):
+    if abs(achieved / due_rps - 1) > max(checks.max_rate_error, rounding):
         reasons.append(
-            f"{achieved:.0f} requests/s were sent, {wanted:.0f} were offered; limit {checks.max_rate_error:.1%}"
+            f"{achieved:.0f} requests/s were sent, {due_rps:.0f} were offered; limit {checks.max_rate_error:.1%}"
         )
     return reasons
 
 
-def phase_doubts(found: Figures) -> list[str]:
+def phase_doubts(figures: Metrics) -> list[str]:
     """A reason when the phases' means do not add up to the whole's."""
-    parts = [value for name, value in found.items() if name.startswith("phase_")]
+    parts = [value for name, value in figures.items() if name.startswith("phase_")]
     known = [value for value in parts if value is not None]
-    whole = found.get("rtt_mean_us")
+    whole = figures.get("rtt_mean_us")
     if not parts or whole is None:
         return []
     if len(known) < len(parts):
@@ -129,14 +129,15 @@ def phase_doubts(found: Figures) -> list[str]:
     return []
 
 
-def _memcached(said: dict[str, Any] | None) -> Figures:
-    if not said:
+def _memcached(counts: Report | None) -> Metrics:
+    """Columns from the client's count of memcached commands; none where it sent none."""
+    if not counts:
         return {}
-    gets = said.get("gets") or 0
+    gets = counts.get("gets") or 0
     return {
-        "hit_percent": 100.0 * said.get("hits", 0) / gets if gets else None,
-        "get_percent": 100.0 * gets / (gets + said["sets"]) if gets + said.get("sets", 0) else None,
-        "errors": said.get("errors"),
+        "hit_percent": 100.0 * counts.get("hits", 0) / gets if gets else None,
+        "get_percent": 100.0 * gets / (gets + counts["sets"]) if gets + counts.get("sets", 0) else None,
+        "errors": counts.get("errors"),
     }
 
 

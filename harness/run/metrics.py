@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
 
 from harness.kernel.proc import TICKS_PER_S, ProcessUsage
 from harness.knobs import Seen
 from harness.run import loadgen_report
-from harness.run.counters import Difference
-from harness.run.outcome import FAR_CPUS, Outcome
+from harness.run.counters import CounterDelta
+from harness.run.outcome import Outcome, ProgramOutcome
+from harness.store.record import Columns, Metrics
 
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
 _NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
@@ -21,97 +23,100 @@ def _percent(part: float, whole: float) -> float | None:
 
 def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
     """What the knobs of one node judge themselves by; node "*" stands for the whole host (all sockets together)."""
-    nodes = list(outcome.difference.nodes) if node == "*" else [node]
-    parts = [part for part in outcome.parts if part.node in nodes]
-    difference = outcome.difference
-    received = [name for each in outcome.protocol.split("+") for name in _RECEIVED[each]]
-    waits = {part.wait for part in parts}
+    delta = outcome.delta
+    nodes = list(delta.nodes) if node == "*" else [node]
+    programs = [program for program in outcome.programs if program.node in nodes]
+    received = [name for protocol in outcome.protocol.split("+") for name in _RECEIVED[protocol]]
     return Seen(
-        received=sum(difference.counter(n, *received) for n in nodes),
-        polled=sum(difference.counter(n, "TcpExt:BusyPollRxPackets") for n in nodes),
-        napi_ids=tuple(napi for part in parts for napi in part.report.get("napi_ids", []) or [0]),
+        received=sum(delta.counter(n, *received) for n in nodes),
+        polled=sum(delta.counter(n, "TcpExt:BusyPollRxPackets") for n in nodes),
+        napi_ids=tuple(napi for program in programs for napi in program.report.get("napi_ids") or [0]),
         napis=tuple(napi for n in nodes for napi in outcome.napis.get(n, [])),
-        unreached=tuple(part.label for part in parts if part.report.get("unreached")),
-        wait=waits.pop() if len(waits) == 1 and node != "*" else "epoll" if "epoll" in waits else "",
-        rps_packets=difference.softnet["received_rps"],
-        kthread_cpu_ns=sum(difference.kthreads.get(n, 0) for n in nodes),
-        irqs=_irqs(difference, nodes),
+        unreached=tuple(program.label for program in programs if program.report.get("unreached")),
+        wait=_wait(programs, node),
+        rps_packets=delta.softnet("received_rps"),
+        kthread_cpu_ns=sum(delta.kthreads.get(n, 0) for n in nodes),
+        irqs=_irqs(delta, nodes),
         group=outcome.groups.get(node),
         min_polled_share=min_polled_share,
     )
 
 
-def _irqs(difference: Difference, nodes: list[str]) -> dict[int, dict[int, int]]:
-    found: dict[int, dict[int, int]] = {}
+def _wait(programs: list[ProgramOutcome], node: str) -> str:
+    """The way in which the programs wait; of several ways epoll if it is one of them, else ""."""
+    waits = {program.wait for program in programs}
+    if len(waits) == 1 and node != "*":
+        return waits.pop()
+    return "epoll" if "epoll" in waits else ""
+
+
+def _irqs(delta: CounterDelta, nodes: list[str]) -> dict[int, dict[int, int]]:
+    """Interrupts of the nodes' NICs: line -> CPU -> how many, none where there were none."""
+    by_line: dict[int, dict[int, int]] = {}
     for node in nodes:
-        for name, count in difference.nodes.get(node, {}).items():
-            if count and (which := _NIC_IRQ.fullmatch(name)):
-                found.setdefault(int(which[1]), {})[int(which[2])] = count
-    return found
+        for name, count in delta.nodes.get(node, {}).items():
+            if count and (match := _NIC_IRQ.fullmatch(name)):
+                by_line.setdefault(int(match[1]), {})[int(match[2])] = count
+    return by_line
 
 
-def _nic_metrics(difference: Difference) -> dict[str, float | int | None]:
+def _nic_metrics(delta: CounterDelta) -> Metrics:
     """Interrupts of emulated NICs, and how many there were for each packet received; nothing where there are none."""
-    if not any("nic:irqs" in counters for counters in difference.nodes.values()):
+    if not any("nic:irqs" in counters for counters in delta.nodes.values()):
         return {}
-    packets, irqs = difference.total("link:rx_packets"), difference.total("nic:irqs")
+    packets, irqs = delta.total("link:rx_packets"), delta.total("nic:irqs")
     return {"nic_irqs": irqs, "nic_irqs_per_packet": irqs / packets if packets else None}
 
 
-def run_metrics(outcome: Outcome) -> dict[str, float | int | None]:
+def run_metrics(outcome: Outcome) -> Metrics:
     """Columns of runs.csv that do not come from the samples; units in their names."""
-    difference, client = outcome.difference, outcome.client
+    delta, client = outcome.delta, outcome.client
     answered, elapsed_ns = client.get("answered", client.get("requests")), client.get("elapsed_ns", 0)
-    out: dict[str, float | int | None] = {
+    metrics: Metrics = {
         "requests": answered,
         "lost": client.get("lost"),
         "duplicates": client.get("duplicates"),
-        "retransmits": difference.total("Tcp:RetransSegs"),
-        "drops": _drops(difference),
-        "rate_rps": answered / elapsed_ns * 1e9 if elapsed_ns and answered is not None else None,
+        "retransmits": delta.total("Tcp:RetransSegs"),
+        "drops": _drops(delta),
+        "rate_rps": loadgen_report.rate_rps(client),
         "elapsed_s": elapsed_ns / 1e9 if elapsed_ns else None,
         "hog_achieved_percent": _hog_achieved(outcome),
     }
-    out |= (
-        _program_metrics(outcome, answered or 0)
-        | _nic_metrics(difference)
-        | _interruptions(outcome, answered)
-    )
-    for role, part in outcome.measured().items():
-        seen = seen_on(outcome, part.node, 0.0)
-        out[f"{role}_polled_percent"] = 100 * seen.polled_share() if seen.received else None
-        out[f"{role}_napi_id"] = (part.report.get("napi_ids") or [0])[0]
-    return (
-        out | outcome.metrics | loadgen_report.metrics(client) | _background(outcome) | _set_metrics(outcome)
-    )
+    metrics |= _program_metrics(outcome, answered or 0)
+    metrics |= _nic_metrics(delta) | _interruptions(outcome, answered)
+    for role, program in outcome.measured().items():
+        seen = seen_on(outcome, program.node, 0.0)
+        metrics[f"{role}_polled_percent"] = 100 * seen.polled_share() if seen.received else None
+        metrics[f"{role}_napi_id"] = (program.report.get("napi_ids") or [0])[0]
+    metrics |= outcome.metrics | loadgen_report.metrics(client)
+    return metrics | _background(outcome) | _set_metrics(outcome)
 
 
-def _interruptions(outcome: Outcome, answered: int | None) -> dict[str, float | None]:
+def _interruptions(outcome: Outcome, answered: int | None) -> Metrics:
     """What interrupted the CPU set for each request answered: interrupts of any kind, and receive softirqs."""
-    counts = {"irqs": outcome.difference.irqs, "net_rx": outcome.difference.net_rx}
-    return {
-        f"{name}_per_request": sum(by_cpu.get(cpu, 0) for cpu in outcome.cpus) / answered
-        if answered
-        else None
-        for name, by_cpu in counts.items()
+    hosts = outcome.delta.hosts.values()
+    counts = {
+        "irqs": sum(host.irqs.get(cpu, 0) for host in hosts for cpu in host.cpus),
+        "net_rx": sum(host.net_rx.get(cpu, 0) for host in hosts for cpu in host.cpus),
     }
+    return {f"{name}_per_request": count / answered if answered else None for name, count in counts.items()}
 
 
-def _program_metrics(outcome: Outcome, answered: int) -> dict[str, float | int | None]:
+def _program_metrics(outcome: Outcome, answered: int) -> Metrics:
     """What client and server cost: CPU, sleeps, waits for a CPU; per request where there are requests.
 
     Our own client counts its usage over the measured requests; the server, and a client nobody modified, over all of
     the window's.
     """
-    difference, client = outcome.difference, outcome.client
-    server = difference.programs.get("server", ProcessUsage())
+    delta, client = outcome.delta, outcome.client
+    server = delta.programs.get("server", ProcessUsage())
     usage = client.get("usage") or {"cpu_ns": 0, "voluntary": 0, "involuntary": 0}
     settled = answered + (client.get("settle_requests") or 0)
     own = settled if client.get("whole_life") else answered
-    window_ns = difference.elapsed_ns if client.get("whole_life") else client.get("elapsed_ns", 0)
-    out: dict[str, float | int | None] = {
+    window_ns = delta.elapsed_ns if client.get("whole_life") else client.get("elapsed_ns", 0)
+    metrics: Metrics = {
         "client_cpu_percent": _percent(usage["cpu_ns"], window_ns),
-        "server_cpu_percent": _percent(server.cpu_ns, difference.elapsed_ns),
+        "server_cpu_percent": _percent(server.cpu_ns, delta.elapsed_ns),
         "cpu_us_per_request": None,
         "client_involuntary": usage["involuntary"],
         "server_involuntary": server.involuntary,
@@ -120,39 +125,37 @@ def _program_metrics(outcome: Outcome, answered: int) -> dict[str, float | int |
     }
     if own and settled:
         # NAPI threads do for threaded NAPI what the processes' own softirqs do without it: the same bill.
-        threads_ns = sum(difference.kthreads.values())
-        out["cpu_us_per_request"] = (usage["cpu_ns"] / own + (server.cpu_ns + threads_ns) / settled) / 1e3
-        out["client_voluntary_per_request"] = usage["voluntary"] / own
-        out["server_voluntary_per_request"] = server.voluntary / settled
-        out["server_runqueue_wait_us"] = server.wait_ns / settled / 1e3
-    return out
+        threads_ns = sum(delta.kthreads.values())
+        metrics["cpu_us_per_request"] = (usage["cpu_ns"] / own + (server.cpu_ns + threads_ns) / settled) / 1e3
+        metrics["client_voluntary_per_request"] = usage["voluntary"] / own
+        metrics["server_voluntary_per_request"] = server.voluntary / settled
+        metrics["server_runqueue_wait_us"] = server.wait_ns / settled / 1e3
+    return metrics
 
 
 def _waited(outcome: Outcome, role: str) -> float | None:
     """Time a program was ready and waited for a CPU; unknown of one that was not there before and after."""
-    if (role == "client" and outcome.client.get("whole_life")) or role not in outcome.difference.programs:
+    if (role == "client" and outcome.client.get("whole_life")) or role not in outcome.delta.programs:
         return None
-    return _percent(outcome.difference.programs[role].wait_ns, outcome.difference.elapsed_ns)
+    return _percent(outcome.delta.programs[role].wait_ns, outcome.delta.elapsed_ns)
 
 
-def _background(outcome: Outcome) -> dict[str, float | int | None]:
-    """Sums over the workloads in the background, of what they tell."""
-    rates = [loadgen_report.rate_rps(figures) for figures in outcome.background]
-    bits = [loadgen_report.throughput_bps(figures) for figures in outcome.background]
-    return {
-        "background_rps": sum(r for r in rates if r is not None)
-        if any(r is not None for r in rates)
-        else None,
-        "background_bps": sum(b for b in bits if b is not None) if any(b is not None for b in bits) else None,
-    }
+def _background(outcome: Outcome) -> Metrics:
+    """Sums over the workloads in the background, of those that tell; None where none does."""
+    rates = [loadgen_report.rate_rps(report) for report in outcome.background]
+    bits = [loadgen_report.throughput_bps(report) for report in outcome.background]
+    return {"background_rps": _sum_of_known(rates), "background_bps": _sum_of_known(bits)}
 
 
-def _drops(difference: Difference) -> int:
-    sockets = difference.total("Udp:RcvbufErrors", "Udp:SndbufErrors", "Udp6RcvbufErrors", "Udp6SndbufErrors")
+def _sum_of_known(figures: list[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if known else None
+
+
+def _drops(delta: CounterDelta) -> int:
+    sockets = delta.total("Udp:RcvbufErrors", "Udp:SndbufErrors", "Udp6RcvbufErrors", "Udp6SndbufErrors")
     return (
-        sockets
-        + difference.total("link:rx_dropped", "link:tx_dropped", "qdisc:drops")
-        + difference.softnet["dropped"]
+        sockets + delta.total("link:rx_dropped", "link:tx_dropped", "qdisc:drops") + delta.softnet("dropped")
     )
 
 
@@ -160,29 +163,32 @@ def _hog_achieved(outcome: Outcome) -> float | None:
     """CPU time the hogs had over the window, as a share of their threads' wall time; 0 without hogs."""
     if outcome.hog is None:
         return 0.0
-    used = outcome.difference.programs["hog"].cpu_ns
-    return _percent(used, outcome.difference.elapsed_ns * outcome.hog_threads)
+    used = outcome.delta.programs["hog"].cpu_ns
+    return _percent(used, outcome.delta.elapsed_ns * outcome.hog_threads)
 
 
-def _set_metrics(outcome: Outcome) -> dict[str, float | None]:
+def _set_metrics(outcome: Outcome) -> Metrics:
     """CPU use of the run's CPU set: busy and foreign from exact run times, the states from 10 ms ticks."""
-    difference, loads = outcome.difference, outcome.difference.loads
-    shares = [_shares(difference, cpu) for cpu in outcome.cpus if cpu in difference.ticks]
+    elapsed_ns, hosts = outcome.delta.elapsed_ns, outcome.delta.hosts.values()
+    shares = [
+        _shares(host.ticks[cpu], elapsed_ns) for host in hosts for cpu in host.cpus if cpu in host.ticks
+    ]
     means = {name: sum(share[name] for share in shares) / len(shares) for name in _STATES} if shares else {}
+    busy_ns = sum(host.interference.busy_ns for host in hosts)
+    foreign_ns = max(host.interference.worst_cpu_ns() for host in hosts)
     return {
-        "set_busy_percent": _percent(loads.busy_ns, difference.elapsed_ns * len(outcome.cpus)),
+        "set_busy_percent": _percent(busy_ns, elapsed_ns * sum(len(host.cpus) for host in hosts)),
         **{f"set_{name}_percent": 100 * value for name, value in means.items()},
-        "foreign_percent": _percent(min(loads.worst_cpu_ns(), difference.elapsed_ns), difference.elapsed_ns),
+        "foreign_percent": _percent(min(foreign_ns, elapsed_ns), elapsed_ns),
     }
 
 
-def _shares(difference: Difference, cpu: int) -> dict[str, float]:
+def _shares(ticks: dict[str, int], elapsed_ns: int) -> dict[str, float]:
     """Shares of the elapsed time that a CPU spent in each state, by ticks.
 
     Of the elapsed time, not of the ticks: a CPU that naps between ticks is given too few of them, of every state.
     """
-    ticks = difference.ticks[cpu]
-    whole = difference.elapsed_ns / 1e9 * TICKS_PER_S
+    whole = elapsed_ns / 1e9 * TICKS_PER_S
     sums = {
         "user": ticks["user"] + ticks["nice"],
         "system": ticks["system"],
@@ -194,64 +200,64 @@ def _shares(difference: Difference, cpu: int) -> dict[str, float]:
     return {name: value / whole if whole else 0.0 for name, value in sums.items()}
 
 
-def node_figures(outcome: Outcome) -> dict[str, dict[str, float | int | str | None]]:
+def node_figures(outcome: Outcome) -> dict[str, Columns]:
     """Columns of nodes.csv for every node."""
-    out: dict[str, dict[str, float | int | str | None]] = {}
-    for node in outcome.difference.nodes:
-        labels = [part.label for part in outcome.parts if part.node == node]
-        seen = seen_on(outcome, node, 0.0)
-        counter = outcome.difference.counter
-        figures: dict[str, float | int | str | None] = {
-            "received_packets": seen.received,
-            "polled_packets": seen.polled,
-            "polled_percent": 100 * seen.polled_share() if seen.received else None,
-            "napi_id": seen.napi_ids[0] if seen.napi_ids else None,
-            "retransmits": counter(node, "Tcp:RetransSegs"),
-            "socket_drops": counter(node, "Udp:RcvbufErrors", "Udp6RcvbufErrors"),
-            "link_drops": counter(node, "link:rx_dropped", "link:tx_dropped"),
-            "qdisc_drops": counter(node, "qdisc:drops"),
-            "napi_threads_cpu_ms": outcome.difference.kthreads.get(node, 0) / 1e6,
+    return {node: _node_columns(outcome, node) for node in outcome.delta.nodes}
+
+
+def _node_columns(outcome: Outcome, node: str) -> Columns:
+    seen, counter = seen_on(outcome, node, 0.0), outcome.delta.counter
+    columns: Columns = {
+        "received_packets": seen.received,
+        "polled_packets": seen.polled,
+        "polled_percent": 100 * seen.polled_share() if seen.received else None,
+        "napi_id": seen.napi_ids[0] if seen.napi_ids else None,
+        "retransmits": counter(node, "Tcp:RetransSegs"),
+        "socket_drops": counter(node, "Udp:RcvbufErrors", "Udp6RcvbufErrors"),
+        "link_drops": counter(node, "link:rx_dropped", "link:tx_dropped"),
+        "qdisc_drops": counter(node, "qdisc:drops"),
+        "napi_threads_cpu_ms": outcome.delta.kthreads.get(node, 0) / 1e6,
+    }
+    usages = [
+        outcome.delta.programs.get(program.label, ProcessUsage())
+        for program in outcome.programs
+        if program.node == node
+    ]
+    if usages:
+        usage = reduce(ProcessUsage.plus, usages)
+        columns |= {
+            "cpu_ms": usage.cpu_ns / 1e6,
+            "user_ms": usage.user_ns / 1e6,
+            "system_ms": usage.system_ns / 1e6,
+            "run_queue_wait_ms": usage.wait_ns / 1e6,
+            "voluntary_switches": usage.voluntary,
+            "involuntary_switches": usage.involuntary,
         }
-        if labels:
-            usage = ProcessUsage()
-            for label in labels:
-                usage = usage.plus(outcome.difference.programs.get(label, ProcessUsage()))
-            figures |= {
-                "cpu_ms": usage.cpu_ns / 1e6,
-                "user_ms": usage.user_ns / 1e6,
-                "system_ms": usage.system_ns / 1e6,
-                "run_queue_wait_ms": usage.wait_ns / 1e6,
-                "voluntary_switches": usage.voluntary,
-                "involuntary_switches": usage.involuntary,
-            }
-        if node in outcome.numa:
-            figures["numa"] = ",".join(map(str, outcome.numa[node]))
-        if (group := outcome.groups.get(node)) is not None:
-            figures |= {"throttled_periods": group.throttled, "throttled_ms": group.throttled_us / 1e3}
-        out[node] = figures
-    return out
+    if node in outcome.numa:
+        columns["numa"] = ",".join(map(str, outcome.numa[node]))
+    if (group := outcome.groups.get(node)) is not None:
+        columns |= {"throttled_periods": group.throttled, "throttled_ms": group.throttled_us / 1e3}
+    return columns
 
 
-def cpu_figures(outcome: Outcome) -> dict[str, dict[str, float | int]]:
+def cpu_figures(outcome: Outcome) -> dict[str, Columns]:
     """Per CPU, NODE:CPU on another host: shares of time by state (0..1, 10 ms ticks), interrupts, NET_RX softirqs."""
-    difference = outcome.difference
-    out: dict[str, dict[str, float | int]] = {}
-    for cpu in sorted(difference.ticks):
-        name = str(cpu) if cpu < FAR_CPUS else f"{outcome.far_node}:{cpu - FAR_CPUS}"
-        out[name] = {
-            "in_set": int(cpu in outcome.cpus),
-            **{f"{name}_share": round(share, 4) for name, share in _shares(difference, cpu).items()},
-            "irq_count": difference.irqs.get(cpu, 0),
-            "net_rx_count": difference.net_rx.get(cpu, 0),
+    return {
+        f"{name}:{cpu}" if name else str(cpu): {
+            "in_set": int(cpu in host.cpus),
+            **{
+                f"{state}_share": round(share, 4)
+                for state, share in _shares(ticks, outcome.delta.elapsed_ns).items()
+            },
+            "irq_count": host.irqs.get(cpu, 0),
+            "net_rx_count": host.net_rx.get(cpu, 0),
         }
-    return out
+        for name, host in outcome.delta.hosts.items()
+        for cpu, ticks in sorted(host.ticks.items())
+    }
 
 
 def idle_shares(outcome: Outcome, node: str) -> dict[int, float]:
     """The share of the time that each CPU of the node's host was idle, by the number it has there."""
-    far = bool(outcome.far_node) and node == outcome.far_node
-    return {
-        cpu % FAR_CPUS: _shares(outcome.difference, cpu)["idle"]
-        for cpu in outcome.difference.ticks
-        if (cpu >= FAR_CPUS) == far
-    }
+    ticks = outcome.delta.host_of(node).ticks
+    return {cpu: _shares(states, outcome.delta.elapsed_ns)["idle"] for cpu, states in ticks.items()}

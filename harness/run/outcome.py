@@ -6,48 +6,48 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.knobs import GroupUse
-from harness.run.counters import Difference
+from harness.run.counters import CounterDelta
+from harness.store.record import Metrics
 
-FAR_CPUS = 1 << 16
-"""What is added to the numbers of the other host's CPUs, where a run is of two hosts."""
+Report = dict[str, Any]
+"""A program's own account of itself: the result line of our generator, or what was read from another's output."""
+Napis = dict[str, list[dict[str, int | None]]]
+"""By node, what napi-get says of its devices."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One program of the run: its label ("client", "background1-server"), node, way to wait, and result line."""
+class ProgramOutcome:
+    """One program of the run: its label ("client", "background1-server"), node, way to wait, and report."""
 
     label: str
     node: str
     wait: str
-    report: dict[str, Any]
+    report: Report
 
 
 @dataclass(frozen=True)
 class Outcome:
     """All that is known of one run when its programs have ended.
 
-    client, server, hog: their result lines, as far as they have one (hog None without contention). protocol: of all
-    workloads, joined by "+". parts: every program of a workload. napis: node -> napi-get of its devices after the run.
-    metrics: columns that the measured program itself gave. background: figures of the workloads beside it. groups: what
-    each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use. far_node: the node on
-    another host, whose CPUs are numbered from FAR_CPUS on; "" where there is none.
+    client, server, hog: their reports, as far as they have one (hog None without contention). protocol: of all
+    workloads, joined by "+". programs: every program of a workload. napis: after the run. metrics: columns that the
+    measured program itself gave. background: reports of the workloads beside it. groups: what each control group did.
+    numa: the NUMA nodes of the CPUs that each node's programs may use.
     """
 
-    difference: Difference
-    client: dict[str, Any]
-    server: dict[str, Any]
-    hog: dict[str, Any] | None
+    delta: CounterDelta
+    client: Report
+    server: Report
+    hog: Report | None
     hog_threads: int
     protocol: str
-    parts: tuple[Part, ...]
-    cpus: set[int]
-    napis: dict[str, list[dict[str, int | None]]] = field(default_factory=dict)
-    metrics: dict[str, float | int | None] = field(default_factory=dict)
-    background: tuple[dict[str, Any], ...] = ()
+    programs: tuple[ProgramOutcome, ...]
+    napis: Napis = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
+    background: tuple[Report, ...] = ()
     groups: dict[str, GroupUse] = field(default_factory=dict)
     numa: dict[str, list[int]] = field(default_factory=dict)
-    far_node: str = ""
 
-    def measured(self) -> dict[str, Part]:
+    def measured(self) -> dict[str, ProgramOutcome]:
         """The programs of the measured workload by role."""
-        return {part.label: part for part in self.parts if part.label in ("client", "server")}
+        return {program.label: program for program in self.programs if program.label in ("client", "server")}

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import resource
 import selectors
 import signal
 import subprocess
@@ -18,8 +17,13 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from harness.errors import PollbenchError
+from harness.kernel.proc import ProcessUsage
 from harness.signals import Stopper
 
+Event = dict[str, Any]
+"""One line of JSON by our generator; "event" names it."""
+Options = dict[str, Any]
+"""How a process is to run, each where declared: cpus (numbers), policy, priority, nice."""
 _STOP_S = 3.0
 # A server that dies resets its connections a moment before it is gone itself.
 _BLAME_S = 0.1
@@ -27,7 +31,7 @@ _LAST_BYTES = 500
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class Child:
+class ChildProcess:
     """One child process. Leaving the `with` block ends it, whatever it is doing.
 
     It is started by the main thread, because the launcher asks the kernel to kill it when its parent thread dies.
@@ -36,7 +40,7 @@ class Child:
 
     def __init__(self, label: str, argv: list[str], stopper: Stopper, **popen: Any) -> None:
         self.label, self.argv, self._stopper = label, argv, stopper
-        self.usage: resource.struct_rusage | None = None
+        self.usage = ProcessUsage()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         try:
             self._process = subprocess.Popen(argv, stderr=self._errors, bufsize=0, **popen)
@@ -58,6 +62,14 @@ class Child:
                 stream.close()
         self._errors.close()
         os.close(self.pidfd)
+
+    def family(self) -> list[int]:
+        """Its process, and all that descend from it where it may have started any."""
+        return [self.pid]
+
+    def files(self) -> dict[str, bytes]:
+        """Its output, by file name, to be kept with the run."""
+        return {}
 
     def ended(self) -> int | None:
         """Its exit code (negative: the signal that killed it) once it has ended, None while it lives."""
@@ -82,7 +94,7 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.pidfd, number)
 
-    def wait(self, deadline: float, others: Sequence[Child] = (), *streams: IO[bytes]) -> bool:
+    def wait(self, deadline: float, others: Sequence[ChildProcess] = (), *streams: IO[bytes]) -> bool:
         """Wait for its end, or for a stream to become readable; False at the deadline (monotonic, seconds).
 
         Raises PollbenchError when one of `others` ends first: then that is what went wrong. Raises Interrupted.
@@ -97,11 +109,11 @@ class Child:
             ready = selector.select(max(0.0, deadline - time.monotonic()))
             self._stopper.check()
             for key, _ in ready:
-                if isinstance(key.data, Child):
+                if isinstance(key.data, ChildProcess):
                     raise key.data.death()
             return bool(ready)
 
-    def blame(self, others: Sequence[Child]) -> None:
+    def blame(self, others: Sequence[ChildProcess]) -> None:
         """Raise the death of another program, if that is why this one came to grief."""
         with selectors.DefaultSelector() as selector:
             for other in others:
@@ -122,22 +134,26 @@ class Child:
 
     def _reap(self, flags: int) -> None:
         """Take note of its end; by wait4, which tells what it used, where Popen would not."""
-        pid, status, usage = os.wait4(self.pid, flags)
+        pid, status, used = os.wait4(self.pid, flags)
         if pid:
-            self._process.returncode, self.usage = os.waitstatus_to_exitcode(status), usage
+            self._process.returncode = os.waitstatus_to_exitcode(status)
+            user_ns, system_ns = round(used.ru_utime * 1e9), round(used.ru_stime * 1e9)
+            self.usage = ProcessUsage(
+                user_ns + system_ns, 0, user_ns, system_ns, used.ru_nvcsw, used.ru_nivcsw
+            )
 
 
-class Program(Child):
+class NativeProcess(ChildProcess):
     """Our own native program, spoken to in words and JSON lines."""
 
     def __init__(self, label: str, argv: list[str], stopper: Stopper, pass_fds: tuple[int, ...] = ()) -> None:
         super().__init__(
             label, argv, stopper, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds
         )
-        self.events: list[dict[str, Any]] = []
+        self.events: list[Event] = []
         self._buffer = b""
 
-    def expect(self, event: str, timeout_s: float, others: Sequence[Child] = ()) -> dict[str, Any]:
+    def expect(self, event: str, timeout_s: float, others: Sequence[ChildProcess] = ()) -> Event:
         """Wait for the named event.
 
         Raises PollbenchError when the program reports an error, ends, or is too slow, or one of `others` ends first.
@@ -148,17 +164,15 @@ class Program(Child):
             if line is None:
                 self.blame(others)
                 raise PollbenchError(f"wait for `{event}`", f"the {self.label}", self._silence(timeout_s))
-            found = self._parse(line)
-            self.events.append(found)
-            if found.get("event") == event:
-                return found
-            if found.get("event") == "error":
+            message = self._parse(line)
+            self.events.append(message)
+            if message.get("event") == event:
+                return message
+            if message.get("event") == "error":
                 self.blame(others)
-                raise PollbenchError(
-                    str(found.get("attempted", "run")),
-                    f"the {self.label} ({found['on']})" if found.get("on") else f"the {self.label}",
-                    str(found.get("got", "")),
-                )
+                where = f"the {self.label} ({message['on']})" if message.get("on") else f"the {self.label}"
+                attempted, got = message.get("attempted", "run"), message.get("got", "")
+                raise PollbenchError(str(attempted), where, str(got))
 
     def send(self, word: str) -> None:
         """Say one word to the program; if it has gone, the next `expect` says so."""
@@ -168,21 +182,21 @@ class Program(Child):
         except BrokenPipeError:
             pass
 
-    def stop(self) -> dict[str, Any]:
+    def stop(self) -> Event:
         """Ask the program to end (SIGTERM) and return its result."""
         self.send_signal(signal.SIGTERM)
         return self.expect("result", _STOP_S)
 
     def files(self) -> dict[str, bytes]:
-        """What it said, to be kept with the run."""
+        """Its events, and what it wrote to its standard error."""
         self._errors.seek(0)
         text = "".join(json.dumps(event) + "\n" for event in self.events)
-        out = {f"{self.label}.stdout.jsonl": text.encode()}
+        files = {f"{self.label}.stdout.jsonl": text.encode()}
         if errors := self._errors.read(1 << 20):
-            out[f"{self.label}.stderr.txt"] = errors
-        return out
+            files[f"{self.label}.stderr.txt"] = errors
+        return files
 
-    def _line(self, deadline: float, others: Sequence[Child]) -> bytes | None:
+    def _line(self, deadline: float, others: Sequence[ChildProcess]) -> bytes | None:
         """The next line of its output; None at its end or at the deadline."""
         assert self._process.stdout is not None
         while b"\n" not in self._buffer:
@@ -195,14 +209,12 @@ class Program(Child):
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
-    def _parse(self, line: bytes) -> dict[str, Any]:
-        try:
-            found = json.loads(line)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise PollbenchError("read", f"the {self.label}", f"not a JSON object: {line[:200]!r}")
-        return found
+    def _parse(self, line: bytes) -> Event:
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if isinstance(event, dict):
+                return event
+        raise PollbenchError("read", f"the {self.label}", f"not a JSON object: {line[:200]!r}")
 
     def _silence(self, timeout_s: float) -> str:
         """Why there is no further line: it is slow, or it ended, and what it said last."""
@@ -216,7 +228,7 @@ def tail(data: bytes) -> str:
     return " | ".join(_COLOUR.sub("", data[-_LAST_BYTES:].decode(errors="replace")).split("\n")).strip(" |")
 
 
-def launch_options(netns: Path | str | None, process: dict[str, Any]) -> list[str]:
+def launch_options(netns: Path | str | None, process: Options) -> list[str]:
     """The launcher's options: its parent, whose end is its own, namespace; CPUs and scheduling where declared."""
     argv = ["--parent", str(os.getpid())]
     argv += ["--netns", str(netns)] if netns else []

@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 from harness import loadgen
-from harness.errors import MissingError, PollbenchError
+from harness.errors import PollbenchError
 from harness.kernel.memfile import MemoryFile
 from harness.kernel.processes import listens
 from harness.loadgen.samples import read as read_samples
 from harness.run import knobs as apply
-from harness.run.context import Stage
-from harness.run.external_process import Foreign
-from harness.run.knobs import Row
-from harness.run.process import Child, Program, launch_options
-from harness.run.socket_options import Injector
+from harness.run.context import RunContext
+from harness.run.external_process import ExternalProcess, require_program
+from harness.run.outcome import Report
+from harness.run.process import NativeProcess, Options, launch_options
+from harness.run.socket_options import SocketOptions
+from harness.run.two_hosts import Message
+from harness.store.record import KnobRow
 from harness.workloads import ProgramOutput, Reading, Role, Scene, Workload
 
+RunProgram = NativeProcess | ExternalProcess
 _SLACK_S = 10.0
 _LOOK_S = 0.01
 
 
-class Player:
+class WorkloadSession:
     """One workload. `label` leads the names of its programs and files; "" for the measured one.
 
-    Of a run on two hosts each has a player of the workload, which plays the roles whose nodes are there.
+    Of a run on two hosts each has a session of the workload, which plays the roles whose nodes are there.
     """
 
-    def __init__(self, stage: Stage, workload: Workload, label: str = "") -> None:
-        self.stage, self.workload, self.label = stage, workload, label
+    def __init__(self, context: RunContext, workload: Workload, label: str = "") -> None:
+        self.context, self.workload, self.label = context, workload, label
         self.port = workload.fixed_port()
-        self.programs: dict[Role, Child] = {}
-        self.reports: dict[str, dict[str, Any]] = {}
-        self._readbacks: dict[str, dict[str, Any]] = {}
+        self.programs: dict[Role, RunProgram] = {}
+        self.reports: dict[str, Report] = {}
+        self._readbacks: dict[str, Options] = {}
         self._log: MemoryFile | None = None
         self._began_s = 0.0
         self._lasting_ns = 0
-        self._server_said_there: str | None = None
+        self._far_server_output: str | None = None
 
     def plays(self, role: Role) -> bool:
         """Is the role's node here?"""
-        return self.stage.holds(self.workload.node_of(role))
+        return self.context.ends.holds(self.workload.node_of(role))
 
     def name(self, role: str) -> str:
         """What a role's program is called in messages and files."""
@@ -61,15 +63,16 @@ class Player:
         if not workload.has_server() or not self.plays("server"):
             return
         child = self._start("server", workload.server(self._scene("server")))
-        if isinstance(child, Program):
+        if isinstance(child, NativeProcess):
             self.port = child.expect("ready", _SLACK_S)["port"]
-        elif isinstance(child, Foreign):
-            child.wait_until(self._is_ready(child), self._what(), _SLACK_S, self.stage.others(child))
+        else:
+            ready, sign = self._readiness(child)
+            child.wait_until(ready, sign, _SLACK_S, self.context.others(child))
             self._look_at("server")
         self.sweep()
 
     def prepare(self, lasting_ns: int = 0) -> None:
-        """Bring the client to where the measured window can begin; a measured foreign one is not even started.
+        """Bring the client to where the measured window can begin; a measured external one is not even started.
 
         lasting_ns: how long the measured workload goes on, and with it those in the background, whatever their own
         duration and count.
@@ -80,11 +83,11 @@ class Player:
         if self.is_native("client"):
             self._start_client(self._lasting_ns)
             child = self.programs["client"]
-            assert isinstance(child, Program)
+            assert isinstance(child, NativeProcess)
             limit_s = (self.workload.warmup_ns + self.workload.allowance_ns()) / 1e9
-            child.expect("warm", limit_s, self.stage.others(child))
+            child.expect("warm", limit_s, self.context.others(child))
         elif self.label:
-            self._start_client(self.stage.background_ns(lasting_ns))
+            self._start_client(self.context.background_ns(lasting_ns))
             self._await_traffic()
             self._ramp()
         self.sweep()
@@ -95,7 +98,7 @@ class Player:
         child = self.programs.get("client")
         if not self.plays("client"):
             return
-        if isinstance(child, Program):
+        if isinstance(child, NativeProcess):
             child.send("go")
         elif child is None:
             self._start_client(0)
@@ -107,64 +110,66 @@ class Player:
         if not self.plays("client"):
             return
         child, limit_s = self.programs["client"], self.window_s()
-        if isinstance(child, Program):
-            child.expect("done", limit_s, self.stage.others(child))
-        elif isinstance(child, Foreign) and not self.label:
-            child.wait_end(limit_s, self.stage.others(child))
-            self.stage.dismiss(child)
+        if isinstance(child, NativeProcess):
+            child.expect("done", limit_s, self.context.others(child))
+        elif not self.label:
+            child.wait_end(limit_s, self.context.others(child))
+            self.context.dismiss(child)
 
     def window_s(self) -> float:
         """How long the window may take at most."""
         life_ns = self._lasting_ns or self.workload.life_ns()
         return (life_ns + self.workload.allowance_ns()) / 1e9
 
-    def hand_over(self) -> dict[str, Any]:
-        """What the workload's player on the other host needs to know."""
+    def hand_over(self) -> Message:
+        """What the workload's session on the other host needs to know: its server's port and output."""
         return {"port": self.port, "said": self._server_output()} if "server" in self.programs else {}
 
-    def take_over(self, told: Mapping[str, Any]) -> None:
-        """What it needs to know, from there."""
-        if told:
-            self.port, self._server_said_there = int(told["port"]), str(told["said"])
+    def take_over(self, message: Message) -> None:
+        """Take what the session on the other host handed over; nothing where the server is here."""
+        if message:
+            self.port, self._far_server_output = int(message["port"]), str(message["said"])
 
     def finish(self) -> Reading:
         """Let the client report and end, and read what it says. Raises PollbenchError."""
-        for injector in self._injectors():
-            injector.look_again()
+        for role in self._external_roles():
+            self._socket_options(role).look_again()
         if not self.plays("client"):
             return Reading({})
-        return self._finish_native() if self.is_native("client") else self._finish_foreign()
+        return self._finish_native() if self.is_native("client") else self._finish_external()
 
     def finish_server(self) -> None:
-        """Then the server. Raises PollbenchError."""
-        self._finish_server()
-        for role in self.programs:
-            if not self.is_native(role):
-                self.reports.setdefault(role, {})
-                self.reports[role]["napi_ids"] = self._injector(role).napi_ids(self.name(role))
-                self.reports[role]["unreached"] = not self._injector(role).has_socket(self.name(role))
+        """Let the server end, after every client. Raises PollbenchError."""
+        child = self.programs.get("server")
+        if child is not None:
+            self.context.dismiss(child)
+        if isinstance(child, NativeProcess):
+            self.reports["server"] = child.stop()
+        elif child is not None:
+            child.stop(getattr(signal, self.workload.stop_name("server")))
+        for role in self._external_roles():
+            options, name = self._socket_options(role), self.name(role)
+            report = self.reports.setdefault(role, {})
+            report |= {"napi_ids": options.napi_ids(name), "unreached": not options.has_socket(name)}
 
     def sweep(self) -> None:
-        """Apply the nodes' socket settings to whatever foreign programs have opened since the last time."""
+        """Apply the nodes' socket settings to whatever external programs have opened since the last time."""
         for role, child in self.programs.items():
-            if isinstance(child, Foreign):
+            if isinstance(child, ExternalProcess):
                 family = child.family()
-                self.stage.note(family)
-                self._injector(role).sweep(self.name(role), family)
+                self.context.note(family)
+                self._socket_options(role).sweep(self.name(role), family)
 
     def pids(self) -> dict[str, list[int]]:
         """The processes of each program by its name."""
-        return {
-            self.name(role): child.family() if isinstance(child, Foreign) else [child.pid]
-            for role, child in self.programs.items()
-        }
+        return {self.name(role): child.family() for role, child in self.programs.items()}
 
     def waits(self, role: Role) -> str:
         """How a role waits: as the workload says, or as could be seen of a program it says nothing of."""
-        seen = "epoll" if self._injector(role).has_epoll(self.name(role)) else ""
+        seen = "epoll" if self._socket_options(role).has_epoll(self.name(role)) else ""
         return self.workload.wait_of(role) or seen
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[KnobRow]:
         """The knob rows of both programs' sockets and processes. Raises PollbenchError where one did not take."""
         rows = []
         roles: tuple[Role, ...] = ("server", "client")
@@ -172,88 +177,71 @@ class Player:
             if role not in self.programs:
                 continue
             node = self.workload.node_of(role)
-            knobs = self.stage.spec.settings.get(node, {})
+            knobs = self.context.spec.settings.get(node, {})
             if self.is_native(role):
-                found = apply.program_rows(node, knobs, self.reports.get(role, {}).get("readback", {}))
+                own = apply.program_rows(node, knobs, self.reports.get(role, {}).get("readback", {}))
+                suffix = f" ({self.name(role)})" if self.label else ""
+                rows += [replace(row, setting=row.setting + suffix) for row in own]
             else:
-                found = apply.program_rows(node, knobs, self._readbacks.get(role, {}), ("process",))
-                found += self._injector(role).rows(self.name(role))
-            for each in found:
-                if self.label and self.is_native(role):
-                    each["setting"] += f" ({self.name(role)})"
-            rows += found
+                rows += apply.program_rows(node, knobs, self._readbacks.get(role, {}), ("process",))
+                rows += self._socket_options(role).rows(self.name(role))
         return rows
 
     def files(self) -> dict[str, bytes]:
-        """What its programs said."""
-        found: dict[str, bytes] = {}
-        for child in self.programs.values():
-            if isinstance(child, Program | Foreign):
-                found |= child.files()
-        return found
+        """The output of its programs, by file name."""
+        return {name: data for child in self.programs.values() for name, data in child.files().items()}
 
     # -- inside -------------------------------------------------------------------------------------------
 
-    def _injector(self, role: Role) -> Injector:
-        return self.stage.injector(self.workload.node_of(role))
+    def _socket_options(self, role: Role) -> SocketOptions:
+        return self.context.socket_options_of(self.workload.node_of(role))
 
-    def _injectors(self) -> list[Injector]:
-        return [self._injector(role) for role in self.programs if not self.is_native(role)]
+    def _external_roles(self) -> list[Role]:
+        return [role for role in self.programs if not self.is_native(role)]
 
     def _scene(self, role: Role, log: str = "", lasting_ns: int = 0) -> Scene:
-        knobs = self.stage.spec.settings.get(self.workload.node_of(role), {})
+        knobs = self.context.spec.settings.get(self.workload.node_of(role), {})
         options = apply.socket_options(knobs, self.workload.wait_of(role)) if self.is_native(role) else []
-        address = self.stage.testbed.address(self.workload.target, seen_from=self.workload.source)
+        address = self.context.testbed.address(self.workload.target, seen_from=self.workload.source)
         return Scene(address, self.port, tuple(options), log, lasting_ns)
 
-    def _start(self, role: Role, command: list[str], fds: tuple[int, ...] = ()) -> Child:
-        node = self.workload.node_of(role)
-        spec, handle = self.stage.spec, self.stage.testbed.nodes[node]
+    def _start(self, role: Role, command: list[str], fds: tuple[int, ...] = ()) -> RunProgram:
+        node, name, stopper = self.workload.node_of(role), self.name(role), self.context.stopper
+        spec, handle = self.context.spec, self.context.testbed.nodes[node]
         options = apply.process_options(spec.settings.get(node, {}), spec.launch_cpus(node))
         argv = [str(loadgen.path()), *launch_options(handle.netns_path, options)]
-        child: Child
+        child: RunProgram
         if self.is_native(role):
-            child = Program(self.name(role), [*argv, *command], self.stage.stopper, pass_fds=fds)
+            child = NativeProcess(name, [*argv, *command], stopper, pass_fds=fds)
         else:
-            self._must_exist(role, command[0])
-            argv += ["exec", "--", *command]
-            child = Foreign(self.name(role), argv, self.stage.stopper, pass_fds=fds)
-        self.stage.stack.enter_context(child)
-        self.stage.children.append(child)
+            require_program(command[0], f"the {name}", self.workload.packages.get(role, ""))
+            child = ExternalProcess(name, [*argv, "exec", "--", *command], stopper, pass_fds=fds)
+        self.context.stack.enter_context(child)
+        self.context.children.append(child)
         self.programs[role] = child
-        self.stage.cells.join(node, child.pid)
-        if isinstance(child, Foreign):
-            self.stage.note([child.pid])
+        self.context.cgroups.join(node, child.pid)
+        if isinstance(child, ExternalProcess):
+            self.context.note([child.pid])
         return child
 
     def _start_client(self, lasting_ns: int) -> None:
-        self._log = self.stage.stack.enter_context(MemoryFile("pollbench-samples"))
+        self._log = self.context.stack.enter_context(MemoryFile("pollbench-samples"))
         scene = self._scene("client", self._log.path(), lasting_ns)
         self._start("client", self.workload.client(scene), (self._log.fd,))
         self._began_s = time.monotonic()
 
-    def _must_exist(self, role: Role, program: str) -> None:
-        if shutil.which(program) is None:
-            package = self.workload.packages.get(role, "")
-            todo = f"install it: apt install {package}" if package else "install it, or name its path"
-            raise MissingError("start", f"the {self.name(role)}", f"there is no program {program}", todo)
-
-    def _is_ready(self, child: Foreign) -> Callable[[], bool]:
-        pattern = self.workload.ready_text()
-        if pattern:
-            return lambda: child.says(pattern)
-        netns = self.stage.testbed.nodes[self.workload.target].fd
+    def _readiness(self, child: ExternalProcess) -> tuple[Callable[[], bool], str]:
+        """Whether the server is ready, and the sign of that in words."""
+        if pattern := self.workload.ready_text():
+            return lambda: child.says(pattern), f"{pattern!r} in its output"
+        netns = self.context.testbed.nodes[self.workload.target].fd
         protocol, port = self.workload.readiness_protocol(), self.port
-        return lambda: listens(netns, child.family(), protocol, port)
-
-    def _what(self) -> str:
-        pattern = self.workload.ready_text()
-        return f"{pattern!r} in its output" if pattern else f"port {self.port} to listen"
+        return lambda: listens(netns, child.family(), protocol, port), f"port {port} to listen"
 
     def _await_traffic(self) -> None:
-        """Wait until a foreign client says that its traffic has begun, where it says so. Raises PollbenchError."""
+        """Wait until an external client says that its traffic has begun, where it says so. Raises PollbenchError."""
         child, pattern = self.programs["client"], self.workload.begun_text()
-        if not pattern or not isinstance(child, Foreign):
+        if not pattern or not isinstance(child, ExternalProcess):
             return
 
         def begun() -> bool:
@@ -261,46 +249,44 @@ class Player:
             self.sweep()
             return child.says(pattern)
 
-        child.wait_until(begun, f"{pattern!r} in its output", _SLACK_S, self.stage.others(child))
+        child.wait_until(begun, f"{pattern!r} in its output", _SLACK_S, self.context.others(child))
 
     def _ramp(self) -> None:
-        """While a foreign client warms up, treat each socket it opens; afterwards leave the machine alone.
+        """While an external client warms up, treat each socket it opens; afterwards leave the machine alone.
 
         By then its sockets have seen packets, and know their NAPI; once it has ended, nobody can ask them.
         """
         child = self.programs["client"]
         until = time.monotonic() + self.workload.ramp_ns(measured=not self.label) / 1e9
-        others = self.stage.others(child)
+        others = self.context.others(child)
         while True:
             self.sweep()
             self._look_at("client")
-            self._injector("client").look_again(only_unknown=True)
+            self._socket_options("client").look_again(only_unknown=True)
             left_s = until - time.monotonic()
             if left_s <= 0 or child.wait(time.monotonic() + min(left_s, _LOOK_S), others):
                 return
 
     def _look_at(self, role: Role) -> None:
         """Read the scheduling of a program back from outside, while it lives."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             self._readbacks[role] = apply.scheduling_of(self.programs[role].pid)
-        except ProcessLookupError:
-            return
 
     def _finish_native(self) -> Reading:
         child = self.programs["client"]
-        assert isinstance(child, Program) and self._log is not None
+        assert isinstance(child, NativeProcess) and self._log is not None
         child.send("finish")
         result = child.expect("result", _SLACK_S + self.workload.life_ns() / 1e9)
-        self.stage.dismiss(child)
+        self.context.dismiss(child)
         self.reports["client"] = result
         return Reading(result, {}, None if self.label else read_samples(self._log.fd))
 
-    def _finish_foreign(self) -> Reading:
+    def _finish_external(self) -> Reading:
         child = self.programs["client"]
-        assert isinstance(child, Foreign) and self._log is not None
+        assert isinstance(child, ExternalProcess) and self._log is not None
         if self.label:
             child.stop(getattr(signal, self.workload.stop_name("client")), _SLACK_S)
-        self.stage.dismiss(child)
+        self.context.dismiss(child)
         elapsed_ns = round((time.monotonic() - self._began_s) * 1e9)
         output = ProgramOutput(child.output(), self._server_output(), self._log.text(), elapsed_ns)
         try:
@@ -310,7 +296,7 @@ class Player:
         self.reports["client"] = dict(reading.result)
         return reading
 
-    def _unreadable(self, child: Foreign, error: ValueError) -> Reading:
+    def _unreadable(self, child: ExternalProcess, error: ValueError) -> Reading:
         """A background workload without figures casts doubt on the run; a measured one is no measurement."""
         if self.label:
             return Reading({"unread": f"the {child.label} ({self.workload.kind}): {error}"})
@@ -319,40 +305,7 @@ class Player:
         ) from error
 
     def _server_output(self) -> str:
-        if self._server_said_there is not None:
-            return self._server_said_there
+        if self._far_server_output is not None:
+            return self._far_server_output
         server = self.programs.get("server")
-        return server.output() if isinstance(server, Foreign) else ""
-
-    def _finish_server(self) -> None:
-        child = self.programs.get("server")
-        if child is None:
-            return
-        self.stage.dismiss(child)
-        if isinstance(child, Program):
-            self.reports["server"] = child.stop()
-        elif isinstance(child, Foreign):
-            child.stop(getattr(signal, self.workload.stop_name("server")))
-
-
-def usage_of(child: Child) -> dict[str, int]:
-    """What a program that has ended used in its whole life, in the members of our generator's `usage`."""
-    used = child.usage
-    if used is None:
-        return {"cpu_ns": 0, "user_ns": 0, "system_ns": 0, "voluntary": 0, "involuntary": 0}
-    user_ns, system_ns = round(used.ru_utime * 1e9), round(used.ru_stime * 1e9)
-    return {
-        "cpu_ns": user_ns + system_ns,
-        "user_ns": user_ns,
-        "system_ns": system_ns,
-        "voluntary": used.ru_nvcsw,
-        "involuntary": used.ru_nivcsw,
-    }
-
-
-def own_pids(players: Sequence[Player], extra: Sequence[int] = ()) -> set[int]:
-    """Every process that is the run's own."""
-    return {pid for player in players for family in player.pids().values() for pid in family} | {
-        *extra,
-        os.getpid(),
-    }
+        return server.output() if isinstance(server, ExternalProcess) else ""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import errno
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
 
 from harness.errors import PollbenchError
 from harness.kernel import pidfd, processes
 from harness.knobs import KNOBS, Setting
-from harness.run.knobs import Knobs, Row, check, refusal, row
+from harness.run.knobs import Knobs, checked_row, refusal
+from harness.store.record import KnobRow
 
 # Closed, or ended, between looking and borrowing: no failure of anybody.
 _GONE = {errno.EBADF, errno.ESRCH, errno.ENOENT}
@@ -23,8 +24,19 @@ _EPOLL = "anon_inode:[eventpoll]"
 _MAX_ROWS = 16
 
 
+@dataclass(frozen=True)
+class WrittenOption:
+    """One setting of one socket: asked for, before, and as it reads back (None where it is never shown)."""
+
+    knob: str
+    setting: str
+    requested: object
+    found: object
+    applied: object
+
+
 @dataclass
-class Treated:
+class TreatedSocket:
     """One socket or epoll instance of a program, and what became of each setting."""
 
     program: str
@@ -32,14 +44,14 @@ class Treated:
     fd: int
     kind: str
     napi_id: int | None
-    settings: list[dict[str, Any]] = field(default_factory=list)
+    settings: list[WrittenOption] = field(default_factory=list)
 
     def where(self) -> str:
         """The object in words."""
         return f"{self.program}[{self.pid}] fd {self.fd} ({self.kind})"
 
 
-class Injector:
+class SocketOptions:
     """The socket settings of one node; `sweep` applies them to whatever has appeared since the last one."""
 
     def __init__(self, node: str, knobs: Knobs) -> None:
@@ -49,110 +61,105 @@ class Injector:
         for name in knobs:
             for setting in KNOBS[name].settings(knobs[name]) if KNOBS[name].scope == "socket" else ():
                 (self._epoll if setting.name == "EPIOCSPARAMS" else self._socket).append((name, setting))
-        self.treated: dict[tuple[int, int, int], Treated] = {}
+        self.treated: dict[tuple[int, int, int], TreatedSocket] = {}
 
-    def sweep(self, program: str, pids: list[int]) -> int:
-        """Treat the new sockets and epoll instances of these processes; how many there were.
+    def sweep(self, program: str, pids: list[int]) -> None:
+        """Treat the new sockets and epoll instances of these processes.
 
         Raises MissingError (this kernel, or our privilege, does not allow it), PollbenchError (a value refused).
         """
         fresh: list[tuple[bool, int, processes.Descriptor, pidfd.SocketFacts | None]] = []
         known = {inode for _, _, inode in self.treated if inode}
         for pid in pids:
-            for one in processes.descriptors(pid):
-                key = (pid, one.fd, one.inode)
-                if key in self.treated or one.inode in known:
+            for held in processes.descriptors(pid):
+                if (pid, held.fd, held.inode) in self.treated or held.inode in known:
                     continue
-                facts = _facts(pid, one)
-                if facts is not None or one.target == _EPOLL:
-                    known.add(one.inode)
-                    fresh.append((facts is None or "listener" not in facts.kind, pid, one, facts))
-        for _, pid, one, facts in sorted(fresh, key=lambda item: item[:2]):
-            self._treat(program, pid, one, facts)
-        return len(fresh)
+                facts = _facts(pid, held)
+                if facts is not None or held.target == _EPOLL:
+                    known.add(held.inode)
+                    fresh.append((facts is None or "listener" not in facts.kind, pid, held, facts))
+        for _, pid, held, facts in sorted(fresh, key=lambda item: item[:2]):
+            self._treat(program, pid, held, facts)
 
     def _treat(
-        self, program: str, pid: int, one: processes.Descriptor, facts: pidfd.SocketFacts | None
+        self, program: str, pid: int, held: processes.Descriptor, facts: pidfd.SocketFacts | None
     ) -> None:
         kind, napi_id = (facts.kind, facts.napi_id) if facts else ("epoll", None)
-        found = Treated(program, pid, one.fd, kind, napi_id)
+        treated = TreatedSocket(program, pid, held.fd, kind, napi_id)
         try:
-            with pidfd.borrowed(pid, one.fd) as fd:
+            with pidfd.borrowed(pid, held.fd) as fd:
                 for knob, setting in self._socket if facts else self._epoll:
-                    found.settings.append(_write(fd, found, knob, setting))
+                    treated.settings.append(_write(fd, treated, knob, setting))
         except OSError as error:
             if error.errno not in _GONE:
                 raise
             return
-        self.treated[(pid, one.fd, one.inode)] = found
+        self.treated[(pid, held.fd, held.inode)] = treated
 
     def look_again(self, only_unknown: bool = False) -> None:
         """Read the NAPI ids anew: a socket knows its own only after its first packet.
 
         only_unknown: of those sockets alone that had none yet.
         """
-        for (pid, fd, inode), found in self.treated.items():
-            if not inode or (only_unknown and found.napi_id):
+        for (pid, fd, inode), treated in self.treated.items():
+            if not inode or (only_unknown and treated.napi_id):
                 continue
             try:
-                with pidfd.borrowed(pid, fd) as mine:
-                    facts = pidfd.facts(mine)
-                found.napi_id = facts.napi_id if facts else found.napi_id
+                with pidfd.borrowed(pid, fd) as own_fd:
+                    facts = pidfd.facts(own_fd)
+                treated.napi_id = facts.napi_id if facts else treated.napi_id
             except OSError:
                 continue  # closed meanwhile: what was seen of it stands
 
+    def _of(self, program: str) -> list[TreatedSocket]:
+        return [treated for treated in self.treated.values() if treated.program == program]
+
     def napi_ids(self, program: str) -> list[int]:
         """The NAPI ids of a program's sockets, listeners (which receive no packets) left out."""
-        found = (
-            t.napi_id for t in self.treated.values() if t.program == program and "listener" not in t.kind
-        )
-        return list(dict.fromkeys(napi for napi in found if napi))
+        receiving = (treated.napi_id for treated in self._of(program) if "listener" not in treated.kind)
+        return list(dict.fromkeys(napi_id for napi_id in receiving if napi_id))
 
     def has_socket(self, program: str) -> bool:
         """Was there a socket of the program to set, one that receives?"""
-        return any(t.program == program and t.kind in ("tcp", "udp") for t in self.treated.values())
+        return any(treated.kind in ("tcp", "udp") for treated in self._of(program))
 
     def has_epoll(self, program: str) -> bool:
         """Does the program wait by epoll, as far as was seen?"""
-        return any(found.kind == "epoll" for found in self.treated.values() if found.program == program)
+        return any(treated.kind == "epoll" for treated in self._of(program))
 
-    def rows(self, program: str) -> list[Row]:
+    def rows(self, program: str) -> list[KnobRow]:
         """One knob row per setting of a socket; of more than some, one per setting, kind and NAPI together."""
         rows = []
         for knob, setting in (*self._socket, *self._epoll):
-            mine = [found for found in self.treated.values() if found.program == program]
             with_it = [
-                (found, done) for found in mine for done in found.settings if done["setting"] == setting.name
+                (treated, option)
+                for treated in self._of(program)
+                for option in treated.settings
+                if option.setting == setting.name
             ]
             if not with_it:
-                what = "epoll instance" if (knob, setting) in self._epoll else "socket"
-                rows.append(
-                    row(self._node, knob, setting, f"{setting.name} {program}: no {what}", None, None)
-                )
-            groups: dict[Any, list[tuple[Treated, dict[str, Any]]]] = {}
-            for number, (found, done) in enumerate(with_it):
-                alike = (found.kind, found.napi_id, str(done["found"]), str(done["applied"]))
-                groups.setdefault(number if len(with_it) <= _MAX_ROWS else alike, []).append((found, done))
-            for members in groups.values():
-                rows.append(_gathered(self._node, knob, setting, members))
+                kind = "epoll instance" if (knob, setting) in self._epoll else "socket"
+                label = f"{setting.name} {program}: no {kind}"
+                rows.append(checked_row(self._node, knob, setting, label, None, None, program))
+            groups: dict[object, list[tuple[TreatedSocket, WrittenOption]]] = defaultdict(list)
+            for number, (treated, option) in enumerate(with_it):
+                alike = (treated.kind, treated.napi_id, str(option.found), str(option.applied))
+                groups[number if len(with_it) <= _MAX_ROWS else alike].append((treated, option))
+            rows += [_row(self._node, setting, members) for members in groups.values()]
         return rows
 
-    def document(self) -> list[dict[str, Any]]:
-        """Every socket and epoll instance that was treated, for the run's directory."""
-        return [dict(vars(found)) for found in self.treated.values()]
 
-
-def sockets_file(injectors: list[Injector]) -> dict[str, bytes]:
+def sockets_file(socket_options: list[SocketOptions]) -> dict[str, bytes]:
     """sockets.json: what was done to each socket; no file when nothing was."""
-    found = [one for injector in injectors for one in injector.document()]
-    return {"sockets.json": json.dumps(found, indent=1).encode() + b"\n"} if found else {}
+    document = [asdict(treated) for options in socket_options for treated in options.treated.values()]
+    return {"sockets.json": json.dumps(document, indent=1).encode() + b"\n"} if document else {}
 
 
-def _facts(pid: int, one: processes.Descriptor) -> pidfd.SocketFacts | None:
-    if not one.inode:
+def _facts(pid: int, held: processes.Descriptor) -> pidfd.SocketFacts | None:
+    if not held.inode:
         return None
     try:
-        with pidfd.borrowed(pid, one.fd) as fd:
+        with pidfd.borrowed(pid, held.fd) as fd:
             return pidfd.facts(fd)
     except OSError as error:
         if error.errno in _GONE:
@@ -161,43 +168,39 @@ def _facts(pid: int, one: processes.Descriptor) -> pidfd.SocketFacts | None:
         raise refusal(setting, f"process {pid}", error) from error
 
 
-def _write(fd: int, found: Treated, knob: str, setting: Setting) -> dict[str, Any]:
+def _write(fd: int, treated: TreatedSocket, knob: str, setting: Setting) -> WrittenOption:
     """Write one setting and read it back. Raises OSError (the descriptor has gone), PollbenchError."""
-    try:
+
+    def current() -> object:
         if setting.name == "EPIOCSPARAMS":
-            before: Any = pidfd.get_epoll(fd)
+            return pidfd.get_epoll(fd)
+        return pidfd.get_option(fd, setting.name) if setting.readable else None
+
+    try:
+        before = current()
+        if setting.name == "EPIOCSPARAMS":
             pidfd.set_epoll(fd, setting.value)
-            after: Any = pidfd.get_epoll(fd)
         else:
-            before = pidfd.get_option(fd, setting.name) if setting.readable else None
             pidfd.set_option(fd, setting.name, setting.value)
-            after = pidfd.get_option(fd, setting.name) if setting.readable else None
+        after = current()
     except OSError as error:
         if error.errno in _GONE:
             raise
-        raise refusal(setting, found.where(), error) from error
-    done = {
-        "knob": knob,
-        "setting": setting.name,
-        "requested": setting.value,
-        "found": before,
-        "applied": after,
-    }
+        raise refusal(setting, treated.where(), error) from error
     if setting.readable and after != setting.value:
         raise PollbenchError(
-            f"set {setting.name} to {setting.value}", found.where(), f"it reads back {after}"
+            f"set {setting.name} to {setting.value}", treated.where(), f"it reads back {after}"
         )
-    return done
+    return WrittenOption(knob, setting.name, setting.value, before, after)
 
 
-def _gathered(node: str, knob: str, setting: Setting, members: list[tuple[Treated, dict[str, Any]]]) -> Row:
-    first, done = members[0]
+def _row(node: str, setting: Setting, members: list[tuple[TreatedSocket, WrittenOption]]) -> KnobRow:
+    """The row of one socket, or of several that are alike."""
+    first, option = members[0]
     if len(members) == 1:
         label = f"{setting.name} {first.where()}"
     else:
         label = f"{setting.name} {first.program}: {len(members)} sockets like fd {first.fd} ({first.kind})"
     if first.napi_id is not None:
         label += f" napi {first.napi_id}"
-    made = row(node, knob, setting, label, done["found"], done["applied"])
-    check(made, first.where())
-    return made
+    return checked_row(node, option.knob, setting, label, option.found, option.applied, first.where())

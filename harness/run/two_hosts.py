@@ -16,14 +16,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from harness.errors import Interrupted, LostError, MissingError, PollbenchError
 from harness.kernel.journal import Journal
 from harness.kernel.netns import in_netns
-from harness.run.process import Child
+from harness.run.process import ChildProcess
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec, digest
+from harness.store.record import Columns
 from harness.testbed import Testbed, open_testbed
 from harness.testbed.onhost import described, hardware_address, know, open_end
 
@@ -39,7 +40,8 @@ _UNHEARD_MS, _KEEPALIVE_S = 10_000, 3
 _LENGTH = struct.Struct("!I")
 _LONGEST = 256 << 20
 
-Told = Mapping[str, Any]
+Message = dict[str, Any]
+"""What one end says to the other, as JSON."""
 
 
 class Far(NamedTuple):
@@ -49,70 +51,46 @@ class Far(NamedTuple):
     host: str
 
 
-class Ends(Protocol):
-    """What a run needs to know of where its nodes are."""
+class Ends:
+    """Where a run's nodes are: all on this host, and there is nobody to wait for."""
+
+    far: Far | None = None
+    """The other end, if there is one."""
 
     def open(self, spec: CellSpec, journal: Journal) -> AbstractContextManager[Testbed]:
         """The testbed, as far as it is here; with two ends, joined to the other."""
+        return open_testbed(spec.topology, napi=spec.napi, journal=journal)
 
-    def holds(self, node: str) -> bool:
-        """Is this node here? Whatever names no node is."""
-
-    def far(self) -> Far | None:
-        """The other end, if there is one."""
+    def holds(self, node: str) -> bool:  # noqa: ARG002
+        """Is this node here? The empty name always is."""
+        return True
 
     def meet(
         self,
-        step: str,
-        told: Told,
-        limit_s: float = STEP_S,
-        watched: Sequence[Child] = (),
-        quiet_s: float = 0.0,
-    ) -> Told:
-        """Wait until the other end has come to this step too; what it tells.
+        step: str,  # noqa: ARG002
+        message: Message,  # noqa: ARG002
+        limit_s: float = STEP_S,  # noqa: ARG002
+        watched: Sequence[ChildProcess] = (),  # noqa: ARG002
+        quiet_s: float = 0.0,  # noqa: ARG002
+    ) -> Message:
+        """Wait until the other end has come to this step too; what it gives in return for `message`.
 
         watched: must not end meanwhile; quiet_s: for so long the wire is the workload's alone.
         """
-
-
-class Alone:
-    """All nodes are here, and there is nobody to wait for."""
-
-    def open(self, spec: CellSpec, journal: Journal) -> AbstractContextManager[Testbed]:
-        """The whole testbed."""
-        return open_testbed(spec.topology, napi=spec.napi, journal=journal)
-
-    def holds(self, node: str) -> bool:
-        """Every one is."""
-        del node
-        return True
-
-    def far(self) -> Far | None:
-        """None."""
-        return None
-
-    def meet(
-        self,
-        step: str,
-        told: Told,
-        limit_s: float = STEP_S,
-        watched: Sequence[Child] = (),
-        quiet_s: float = 0.0,
-    ) -> Told:
-        """At once."""
-        del step, told, limit_s, watched, quiet_s
         return {}
 
 
-class OneOfTwo:
+class OneOfTwo(Ends):
     """This host has the node `here`; the other node is on another host of the fleet.
 
     token: a secret that both ends were given by the fleet; whoever does not know it is not listened to. facts: of this
     host, for the other to know.
     """
 
-    def __init__(self, here: str, other: Far, token: str, facts: Told, stopper: Stopper) -> None:
-        self.here, self._far, self.other = here, other, other.host
+    far: Far
+
+    def __init__(self, here: str, other: Far, token: str, facts: Columns, stopper: Stopper) -> None:
+        self.here, self.far, self.other = here, other, other.host
         self._token, self._facts, self._stopper = token, facts, stopper
         self._line: socket.socket | None = None
         self._joined = False
@@ -122,10 +100,6 @@ class OneOfTwo:
     def holds(self, node: str) -> bool:
         """Is this node here?"""
         return node in (self.here, "")
-
-    def far(self) -> Far | None:
-        """The other end."""
-        return self._far
 
     @contextlib.contextmanager
     def open(self, spec: CellSpec, journal: Journal) -> Iterator[Testbed]:
@@ -142,9 +116,9 @@ class OneOfTwo:
                 self._line = self._join(spec, testbed)
                 self._joined = self._owed = True
                 own = {**self._facts, "interface": described(testbed)}
-                told = self.meet("link", {"mac": hardware_address(testbed), "facts": own})
-                know(testbed, told["mac"])
-                yield replace(testbed, hosts={self.here: own, self._far.node: dict(told["facts"])})
+                other = self.meet("link", {"mac": hardware_address(testbed), "facts": own})
+                know(testbed, other["mac"])
+                yield replace(testbed, hosts={self.here: own, self.far.node: dict(other["facts"])})
             except LostError:
                 raise
             except (PollbenchError, OSError) as error:
@@ -156,47 +130,46 @@ class OneOfTwo:
     def meet(
         self,
         step: str,
-        told: Told,
+        message: Message,
         limit_s: float = STEP_S,
-        watched: Sequence[Child] = (),
+        watched: Sequence[ChildProcess] = (),
         quiet_s: float = 0.0,
-    ) -> Told:
+    ) -> Message:
         """Say where this end is, and wait for the other. Raises what went wrong there, or LostError."""
         assert self._line is not None
         deadline = time.monotonic() + limit_s
         try:
-            _send(self._line, {"step": step, "told": dict(told)})
+            _send(self._line, {"step": step, "told": message})
             if step == DONE:
                 self._await_quietly(quiet_s, watched)
-            heard = self._hear(deadline, watched)
+            answer = self._hear(deadline, watched)
             self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
         except OSError as error:
             raise self._lost(error.strerror or str(error)) from error
-        if heard is None:
+        if answer is None:
             raise self._lost(f"nothing heard of it within {limit_s:.0f} s ({step})")
-        self._owed = step != FOUND and "error" not in heard
-        if "error" in heard:
-            raise self._failed_there(heard["error"])
-        if heard.get("step") != step:
-            raise self._lost(f"it is at {heard.get('step')}, this end at {step}")
+        self._owed = step != FOUND and "error" not in answer
+        if "error" in answer:
+            raise self._failed_there(answer["error"])
+        if answer.get("step") != step:
+            raise self._lost(f"it is at {answer.get('step')}, this end at {step}")
         if step == GO:
             # In the measured window the wire is the workload's alone.
             self._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
-        told_there: Told = heard["told"]
-        return told_there
+        return dict(answer["told"])
 
     # -- inside -------------------------------------------------------------------------------------------
 
     def _set_up(self, stack: contextlib.ExitStack, spec: CellSpec, journal: Journal) -> Testbed:
-        """Without its interface this end can make none of the runs."""
+        """This end's interface in a testbed. Raises LostError: without it this end can make none of the runs."""
         try:
             return stack.enter_context(open_end(spec.topology, self.here, napi=spec.napi, journal=journal))
         except MissingError as error:
             todo = "it was there for the run before" if self._joined else error.todo
             raise LostError(error.attempted, error.on, error.got, todo) from error
 
-    def _await_quietly(self, quiet_s: float, watched: Sequence[Child]) -> None:
-        """Send nothing for so long, or until the other end speaks; then look again whether it is still there."""
+    def _await_quietly(self, quiet_s: float, watched: Sequence[ChildProcess]) -> None:
+        """Send nothing for quiet_s, or until the other end speaks; then probe again whether it is still there."""
         assert self._line is not None
         if not self._readable(self._line, time.monotonic() + quiet_s, watched):
             # The time in which nobody was to be heard is not held against it.
@@ -214,19 +187,20 @@ class OneOfTwo:
 
         Who breaks says so before it leaves: an end that hangs up without a word has died.
         """
-        deadline, heard = time.monotonic() + busy_s + STEP_S, None
+        deadline = time.monotonic() + busy_s + STEP_S
+        message: Message | None = None
         try:
-            while heard is None or "error" not in heard:
-                heard = self._hear(deadline)
-                if heard is None:
+            while message is None or "error" not in message:
+                message = self._hear(deadline)
+                if message is None:
                     raise self._lost(f"it does not answer any more ({error})") from error
         except OSError as broken:
             raise self._lost(f"{broken.strerror or broken} ({error})") from error
-        if heard["error"].get("kind") == "gone":
-            raise self._failed_there(heard["error"]) from error
+        if message["error"].get("kind") == "gone":
+            raise self._failed_there(message["error"]) from error
 
     def _join(self, spec: CellSpec, testbed: Testbed) -> socket.socket:
-        """The client's end calls, the server's answers, about one and the same cell."""
+        """Connect both ends about the same cell: the client's end calls, the server's answers. Raises LostError."""
         source, target = spec.workload.nodes()
         address = testbed.address(target, seen_from=source)
         about = {"token": self._token, "cell": digest(spec.identity())}
@@ -244,7 +218,7 @@ class OneOfTwo:
         return line
 
     def _call(
-        self, netns: int, family: int, address: str, about: Told, deadline: float
+        self, netns: int, family: int, address: str, about: Message, deadline: float
     ) -> socket.socket | None:
         while time.monotonic() < deadline:
             with in_netns(netns):
@@ -265,7 +239,7 @@ class OneOfTwo:
         return None
 
     def _answer(
-        self, netns: int, family: int, address: str, about: Told, deadline: float
+        self, netns: int, family: int, address: str, about: Message, deadline: float
     ) -> socket.socket | None:
         with in_netns(netns), socket.socket(family, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -287,7 +261,7 @@ class OneOfTwo:
                 line.close()
         return None
 
-    def _readable(self, sock: socket.socket, deadline: float, watched: Sequence[Child] = ()) -> bool:
+    def _readable(self, sock: socket.socket, deadline: float, watched: Sequence[ChildProcess] = ()) -> bool:
         """Wait without waking up in between; False at the deadline. Raises Interrupted, or a program's death."""
         poll = select.poll()
         children = {child.pidfd: child for child in watched}
@@ -303,46 +277,45 @@ class OneOfTwo:
                 raise children[fd].death()
         return False
 
-    def _hear(self, deadline: float, watched: Sequence[Child] = ()) -> dict[str, Any] | None:
+    def _hear(self, deadline: float, watched: Sequence[ChildProcess] = ()) -> Message | None:
         """The next message; None at the deadline. Raises OSError when the line is broken."""
         assert self._line is not None
-        data, wanted = b"", _LENGTH.size
-        while len(data) < wanted:
+        data, length = b"", _LENGTH.size
+        while len(data) < length:
             if not self._readable(self._line, deadline, watched):
                 return None
-            chunk = self._line.recv(min(wanted - len(data), 1 << 20))
+            chunk = self._line.recv(min(length - len(data), 1 << 20))
             if not chunk:
                 raise ConnectionError("it has hung up")
             data += chunk
-            if len(data) == _LENGTH.size == wanted:
-                wanted += _LENGTH.unpack(data)[0]
-                if wanted > _LONGEST:
+            if len(data) == _LENGTH.size == length:
+                length += _LENGTH.unpack(data)[0]
+                if length > _LONGEST:
                     raise ConnectionError("what it says is no message")
-        try:
-            heard = json.loads(data[_LENGTH.size :])
-        except ValueError:
-            heard = None
-        if not isinstance(heard, dict):
-            raise ConnectionError("what it says is no message")
-        return heard
+        with contextlib.suppress(ValueError):
+            message = json.loads(data[_LENGTH.size :])
+            if isinstance(message, dict):
+                return message
+        raise ConnectionError("what it says is no message")
 
     def _tell(self, cause: PollbenchError | OSError) -> None:
-        """Let the other end know why this one leaves."""
+        """Send the other end the reason why this one leaves."""
         if self._line is None:
             return
         error = cause if isinstance(cause, PollbenchError) else PollbenchError("run", got=str(cause))
         kind = "missing" if isinstance(error, MissingError) else "failed"
         kind = "gone" if isinstance(error, Interrupted) else kind
-        said = {"kind": kind} | {name: getattr(error, name) for name in ("attempted", "on", "got", "todo")}
+        fields = {name: getattr(error, name) for name in ("attempted", "on", "got", "todo")}
         with contextlib.suppress(OSError):
-            _send(self._line, {"error": said})
+            _send(self._line, {"error": {"kind": kind} | fields})
 
-    def _failed_there(self, said: Mapping[str, str]) -> PollbenchError:
-        if said.get("kind") == "gone":
-            return self._lost(said.get("got", ""))
-        error = MissingError if said.get("kind") == "missing" else PollbenchError
-        where = f"{self.other}: {said['on']}" if said.get("on") else self.other
-        return error(said.get("attempted", "run"), where, said.get("got", ""), said.get("todo", ""))
+    def _failed_there(self, failure: Mapping[str, str]) -> PollbenchError:
+        """The error that the other end sent, as one of this end."""
+        if failure.get("kind") == "gone":
+            return self._lost(failure.get("got", ""))
+        error = MissingError if failure.get("kind") == "missing" else PollbenchError
+        where = f"{self.other}: {failure['on']}" if failure.get("on") else self.other
+        return error(failure.get("attempted", "run"), where, failure.get("got", ""), failure.get("todo", ""))
 
     def _lost(self, got: str) -> LostError:
         return LostError(
@@ -351,7 +324,7 @@ class OneOfTwo:
 
 
 def set_up(line: socket.socket) -> None:
-    """Have a line to the other end send at once, break when that is gone, and close when all has arrived."""
+    """Make a connection send at once, break when the other end is gone, and close only when all has arrived."""
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # A host that is gone acknowledges nothing: neither what it was told, nor that this end is still there.
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD_MS)
@@ -363,6 +336,6 @@ def set_up(line: socket.socket) -> None:
     line.settimeout(STEP_S)
 
 
-def _send(line: socket.socket, message: Told) -> None:
+def _send(line: socket.socket, message: Message) -> None:
     data = json.dumps(message).encode()
     line.sendall(_LENGTH.pack(len(data)) + data)

@@ -5,115 +5,84 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import PollbenchError
-from harness.run.counters import Difference
-from harness.run.interference import Loads
-from harness.run.outcome import FAR_CPUS, Outcome
-
-Told = dict[str, Any]
+from harness.run.outcome import Outcome
+from harness.run.two_hosts import Message
+from harness.store.record import Columns, KnobRow, Scalar
 
 
-def pack(outcome: Outcome, rows: list[dict[str, Any]], features: Told, files: Mapping[str, bytes]) -> Told:
+@dataclass(frozen=True)
+class Half:
+    """What one end knows when the programs have ended. features: as in a run record; files: output by file name."""
+
+    outcome: Outcome
+    knobs: list[KnobRow]
+    features: dict[str, dict[str, list[str]]]
+    files: dict[str, bytes]
+
+
+def pack(half: Half) -> Message:
     """One end's half, as plain data that JSON can carry."""
-    return {
-        "outcome": json.loads(json.dumps(dataclasses.asdict(outcome), default=sorted)),
-        "rows": rows,
-        "features": features,
-        "files": {name: data.decode(errors="replace") for name, data in files.items()},
-    }
+    files = {name: data.decode(errors="replace") for name, data in half.files.items()}
+    plain = dataclasses.asdict(dataclasses.replace(half, files={})) | {"files": files}
+    message: Message = json.loads(json.dumps(plain, default=sorted))
+    return message
 
 
-def outcome_of(told: Mapping[str, Any], host: str) -> Outcome:
-    """The other end's outcome. Raises PollbenchError when it is none."""
+def unpack(message: Message, host: str) -> Half:
+    """The other end's half; knob rows of its whole host say which one. Raises PollbenchError when it is none."""
     try:
-        found: Outcome = _adapter().validate_python(told["outcome"])
-    except (KeyError, ValidationError) as error:
+        half = _adapter().validate_python(message)
+    except ValidationError as error:
         raise PollbenchError("read what the other end found", host, repr(error)[:300]) from None
-    return found
+    knobs = [
+        dataclasses.replace(row, setting=f"{row.setting} ({host})") if row.node == "*" else row
+        for row in half.knobs
+    ]
+    return dataclasses.replace(half, knobs=knobs)
 
 
 @cache
-def _adapter() -> TypeAdapter[Outcome]:
-    return TypeAdapter(Outcome)
-
-
-def rows_of(told: Mapping[str, Any], host: str) -> list[dict[str, Any]]:
-    """The other end's knob rows; those of a whole host say which one."""
-    return [
-        {**row, "setting": f"{row['setting']} ({host})"} if row["node"] == "*" else dict(row)
-        for row in told.get("rows", [])
-    ]
-
-
-def files_of(told: Mapping[str, Any]) -> dict[str, bytes]:
-    """What the other end's programs said."""
-    return {str(name): str(text).encode() for name, text in told.get("files", {}).items()}
+def _adapter() -> TypeAdapter[Half]:
+    return TypeAdapter(Half)
 
 
 def together(near: Outcome, far: Outcome, far_node: str) -> Outcome:
-    """Both outcomes as one. CPU n of the far host stands as FAR_CPUS + n; times are by either host's own clock."""
+    """Both outcomes as one; the window's length is by the clock of the near host, which keeps the record."""
+    hosts = near.delta.hosts | {far_node: far.delta.hosts[""]}
     return dataclasses.replace(
         near,
-        difference=_difference(near.difference, far.difference),
+        delta=dataclasses.replace(
+            near.delta,
+            nodes=near.delta.nodes | far.delta.nodes,
+            programs=near.delta.programs | far.delta.programs,
+            kthreads=near.delta.kthreads | far.delta.kthreads,
+            hosts=hosts,
+        ),
         client=near.client or far.client,
         server=near.server or far.server,
         hog=near.hog if near.hog is not None else far.hog,
         hog_threads=near.hog_threads or far.hog_threads,
-        parts=near.parts + far.parts,
-        cpus=near.cpus | {FAR_CPUS + cpu for cpu in far.cpus},
+        programs=near.programs + far.programs,
         napis=near.napis | far.napis,
         metrics=near.metrics | far.metrics,
         background=tuple(here or there for here, there in zip(near.background, far.background, strict=True)),
         groups=near.groups | far.groups,
         numa=near.numa | far.numa,
-        far_node=far_node,
     )
 
 
-def _difference(near: Difference, far: Difference) -> Difference:
-    changed = far.clocksources[0] != far.clocksources[1]
-    return dataclasses.replace(
-        near,
-        ticks=near.ticks | _moved(far.ticks),
-        net_rx=near.net_rx | _moved(far.net_rx),
-        irqs=near.irqs | _moved(far.irqs),
-        softnet={key: near.softnet.get(key, 0) + value for key, value in far.softnet.items()},
-        nodes=near.nodes | far.nodes,
-        programs=near.programs | far.programs,
-        kthreads=near.kthreads | far.kthreads,
-        loads=_loads(near.loads, far.loads),
-        clocksources=far.clocksources if changed else near.clocksources,
-    )
-
-
-def _loads(near: Loads, far: Loads) -> Loads:
-    """Of programs that ended, where is not known: the worse of the hosts counts."""
-    names = {
-        name: near.by_name.get(name, 0) + far.by_name.get(name, 0) for name in near.by_name | far.by_name
-    }
-    return Loads(
-        near.busy_ns + far.busy_ns,
-        max(near.ended_ns, far.ended_ns),
-        near.by_cpu | _moved(far.by_cpu),
-        names,
-    )
-
-
-def _moved(of_cpu: Mapping[int, Any]) -> dict[int, Any]:
-    return {FAR_CPUS + cpu: value for cpu, value in of_cpu.items()}
-
-
-def environment(client: Mapping[str, Any], server: Mapping[str, Any]) -> Told:
+def environment(client: Mapping[str, Scalar], server: Mapping[str, Scalar]) -> Columns:
     """Facts of both hosts in one row: once where they are alike, else the client's and the server's."""
-    found: Told = {}
+    facts: Columns = {}
     for name in {**client, **server}:
         if name == "interface":  # of a node, not of a host
             continue
         here, there = client.get(name), server.get(name)
-        found[name] = here if here == there else f"{here or 'unknown'} / {there or 'unknown'}"
-    return found
+        facts[name] = here if here == there else f"{here or 'unknown'} / {there or 'unknown'}"
+    return facts

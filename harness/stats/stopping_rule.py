@@ -5,12 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from harness import stats
 
 LEAST_RUNS = 5
 """With fewer values the interval of a median does not come near 95 %, however narrow it is."""
+
+
+class FinishedRun(Protocol):
+    """What the rule asks of a run's record."""
+
+    @property
+    def case(self) -> str: ...
+    @property
+    def factors(self) -> Mapping[str, object]: ...
+    @property
+    def block(self) -> int: ...
+    @property
+    def wall_s(self) -> float | None: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def metrics(self) -> Mapping[str, float | int | None]: ...
 
 
 @dataclass(frozen=True)
@@ -43,14 +60,14 @@ class State:
     widest: float | None
 
 
-def state(rule: Adaptive, records: Iterable[Mapping[str, Any]], blocks: int) -> State:
+def state(rule: Adaptive, records: Iterable[FinishedRun], blocks: int) -> State:
     """What the finished runs of the first `blocks` repetitions say; other runs are left out of account.
 
     A cell without a valid run after the least number of repetitions will not have a narrow interval either:
     it is not waited for.
     """
-    here = [record for record in records if (record.get("block") or 0) <= blocks]
-    spent_s = sum(record.get("wall_s") or 0.0 for record in here)
+    here = [record for record in records if record.block <= blocks]
+    spent_s = sum(record.wall_s or 0.0 for record in here)
     widths = [_half_width(values) for values in _values(rule, here)]
     widest = max(widths, default=None)
     if blocks < rule.least:
@@ -67,13 +84,13 @@ def state(rule: Adaptive, records: Iterable[Mapping[str, Any]], blocks: int) -> 
     return State(False, wide, blocks, widest)
 
 
-def _values(rule: Adaptive, records: Iterable[Mapping[str, Any]]) -> list[list[float]]:
+def _values(rule: Adaptive, records: Iterable[FinishedRun]) -> list[list[float]]:
     """The metric's values in the valid runs of each cell."""
     cells: dict[tuple[str, str], list[float]] = {}
     for record in records:
-        found = cells.setdefault((record["case"], repr(sorted(record["factors"].items()))), [])
-        value = record["metrics"].get(rule.metric)
-        if record["verdict"] == "valid":
+        found = cells.setdefault((record.case, repr(sorted(record.factors.items()))), [])
+        value = record.metrics.get(rule.metric)
+        if record.verdict == "valid":
             found.append(math.nan if value is None else float(value))
     return [values for values in cells.values() if not all(map(math.isnan, values))]
 

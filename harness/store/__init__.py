@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from harness.store.record import KnobRow, LinkCheck, QdiscRow, RunRecord
 from harness.store.resultset import PlanLike, ResultSet
 from harness.store.samples import SAMPLE_DTYPE
 
-__all__ = ["SAMPLE_DTYPE", "PlanLike", "ResultSet"]
+__all__ = ["SAMPLE_DTYPE", "KnobRow", "LinkCheck", "PlanLike", "QdiscRow", "ResultSet", "RunRecord"]

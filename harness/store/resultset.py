@@ -8,19 +8,22 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import InputError, PollbenchError
-from harness.store import atomic, records, samples
+from harness.store import atomic, codec, samples
+from harness.store.record import RunRecord
 
 _STAMP = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d+))?")
 _PLAIN_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
 _OLD = ".old-"
+T = TypeVar("T")
 
 
 class PlanLike(Protocol):
@@ -76,8 +79,8 @@ class ResultSet:
         }
         files = {
             "experiment.yaml": experiment,
-            "plan.json": records.to_json(plan.to_json()),
-            "manifest.json": records.to_json(document),
+            "plan.json": codec.to_json(plan.to_json()),
+            "manifest.json": codec.to_json(document),
         }
         parent = Path(base_dir) / name
         with atomic.explained("make the result directory", parent, keep="nothing was measured yet"):
@@ -97,22 +100,22 @@ class ResultSet:
             raise InputError("open a result set", on=str(path), got="no such directory", todo=todo)
         if not (path / "plan.json").is_file() and not (path / "runs").is_dir():
             raise InputError("open a result set", on=str(path), got="this is not one", todo=todo)
-        found = cls(path, {}, owner)
-        found.manifest = found._document("manifest.json")
-        return found
+        results = cls(path, {}, owner)
+        results.manifest = results._document("manifest.json")
+        return results
 
     @classmethod
     def latest(cls, base_dir: str | Path, name: str, owner: atomic.Owner | None = None) -> ResultSet | None:
         """The newest set of an experiment, by its stamp; None when there is none."""
-        stamps = []
         try:
-            entries = list((Path(base_dir) / name).iterdir())
+            entries = [entry for entry in (Path(base_dir) / name).iterdir() if entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             return None
-        for entry in entries:
-            match = _STAMP.fullmatch(entry.name)
-            if match and entry.is_dir():
-                stamps.append((match[1], int(match[2] or 1), entry))
+        stamps = [
+            (match[1], int(match[2] or 1), entry)
+            for entry in entries
+            if (match := _STAMP.fullmatch(entry.name))
+        ]
         return cls.open(max(stamps)[2], owner) if stamps else None
 
     # -- what is in it ------------------------------------------------------------------------------------
@@ -137,7 +140,7 @@ class ResultSet:
         return self._document("plan.json")
 
     def same_plan(self, plan: PlanLike) -> bool:
-        """Was this set made by exactly this plan (so that resuming it means anything)?"""
+        """Was this set made by exactly this plan? Only then can it be resumed."""
         hashes = self.manifest.get("hashes")
         return isinstance(hashes, dict) and hashes.get("plan") == plan.plan_hash
 
@@ -146,68 +149,61 @@ class ResultSet:
 
         The plan goes first: killed in between, the set is still one of the smaller plan. Raises PollbenchError.
         """
-        self.write_file("plan.json", records.to_json(plan.to_json()))
+        self.write_file("plan.json", codec.to_json(plan.to_json()))
         self.note(hashes={**self.manifest.get("hashes", {}), "plan": plan.plan_hash})
 
-    def note(self, **what: Any) -> None:
-        """Put something into the manifest that is known only now. Raises PollbenchError."""
-        self.manifest |= what
-        self.write_file("manifest.json", records.to_json(self.manifest))
+    def note(self, **entries: Any) -> None:
+        """Add entries to the manifest, or replace them, and write it. Raises PollbenchError."""
+        self.manifest |= entries
+        self.write_file("manifest.json", codec.to_json(self.manifest))
 
     def finished(self) -> set[str]:
         """Ids of the runs that are wholly on disk, whatever their verdict."""
-        return {record["run_id"] for record in self.records()}
+        return {record.run_id for record in self.records()}
 
     def run_ids(self) -> list[str]:
         """The ids of all run directories, sound or damaged, in alphabetical order; reads none of them."""
         return [entry.name for entry in self._run_directories()]
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[RunRecord]:
         """Every readable run record in the order the runs were made; damaged ones become warnings."""
-        # Millions of small objects of which none can go yet: looking for garbage among them again and again is most of
-        # the time that a large set takes.
+        # Millions of small objects are made and none can go yet: the garbage collector's search among them would be
+        # most of the time that a large set takes.
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return sorted(self.each_record(), key=_order)
+            return sorted(self.each_record(), key=lambda record: (record.order, record.run_id))
         finally:
             if collecting:
                 gc.enable()
 
-    def each_record(self) -> Iterator[dict[str, Any]]:
-        """The same one at a time, in the order of the run ids: ten thousand of them need not fit in memory."""
+    def each_record(self) -> Iterator[RunRecord]:
+        """The records one at a time, in the order of the run ids: ten thousand of them need not fit in memory."""
         for entry in self._run_directories():
-            try:
-                yield records.read((entry / "run.json").read_bytes(), entry.name)
-            except OSError as error:
-                self._warn(f"run {entry.name} is left out: run.json: {error.strerror}")
-            except ValueError as error:
-                self._warn(f"run {entry.name} is left out: run.json {error}")
+            if (record := self._record(entry)) is not None:
+                yield record
 
-    def samples(self, run_id: str) -> npt.NDArray[Any] | None:
-        """Raw samples of a run, as pandas.DataFrame takes them; None when it has none, with a warning when damaged."""
+    def _record(self, directory: Path) -> RunRecord | None:
+        """The record in a run's directory; None with a warning where there is no sound one."""
         try:
-            return samples.decode(self.sample_file(run_id))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
-            return None
+            return codec.read((directory / "run.json").read_bytes(), directory.name)
+        except OSError as error:
+            self._warn(f"run {directory.name} is left out: run.json: {error.strerror}")
+        except ValueError as error:
+            self._warn(f"run {directory.name} is left out: run.json {error}")
+        return None
 
     def sample_columns(self, run_id: str, names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]] | None:
         """The named columns of a run's samples, no others; None with a warning when damaged, None without any."""
-        try:
-            return samples.read_columns(self.sample_file(run_id), names)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            self._warn(f"run {run_id}: samples.parquet cannot be read: {error}")
-            return None
+        return self._of_samples(run_id, lambda path: samples.read_columns(path, names))
 
     def sample_shape(self, run_id: str) -> tuple[int, tuple[str, ...]] | None:
-        """How many samples a run has and in which columns, from the file's footer; None as `samples` has it."""
+        """How many samples a run has and in which columns, from the file's footer; None as `sample_columns` has it."""
+        return self._of_samples(run_id, samples.rows_of)
+
+    def _of_samples(self, run_id: str, read: Callable[[Path], T]) -> T | None:
         try:
-            return samples.rows_of(self.sample_file(run_id))
+            return read(self.sample_file(run_id))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -222,7 +218,7 @@ class ResultSet:
 
     def save_run(
         self,
-        record: Mapping[str, Any],
+        record: RunRecord,
         raw: npt.NDArray[Any] | None = None,
         files: Mapping[str, bytes] | None = None,
         *,
@@ -233,9 +229,9 @@ class ResultSet:
         raw: the samples, a structured array of whole numbers; files: further files by plain name. A damaged
         directory of the same run is replaced; a sound one only with `replace`. Raises PollbenchError.
         """
-        run_id = str(record["run_id"])
+        run_id = record.run_id
         target = self.path / "runs" / run_id
-        content: dict[str, bytes] = {"run.json": records.to_json(record)}
+        content: dict[str, bytes] = {"run.json": codec.to_json(record)}
         if raw is not None:
             content["samples.parquet"] = samples.encode(raw)
         for name, data in (files or {}).items():
@@ -264,7 +260,7 @@ class ResultSet:
         return path
 
     def remove_leftovers(self) -> list[str]:
-        """Remove what a killed writer left unfinished; for whoever resumes, who must be the only writer."""
+        """Remove what a killed writer left unfinished, and return its names. There must be no other writer."""
         removed = []
         for directory in (self.path, self.path / "runs"):
             for entry in sorted(directory.iterdir()) if directory.is_dir() else []:
@@ -285,17 +281,10 @@ class ResultSet:
     def _make_room(self, target: Path, replace: bool) -> None:
         if not target.is_dir():
             return
-        if not replace and self._sound(target):
+        if not replace and self._record(target) is not None:
             raise FileExistsError(errno.EEXIST, "this run is on disk already")
         atomic.discard_tree(_old(target))
         os.rename(target, _old(target))
-
-    def _sound(self, target: Path) -> bool:
-        try:
-            records.read((target / "run.json").read_bytes(), target.name)
-        except (OSError, ValueError):
-            return False
-        return True
 
     def _run_directories(self) -> list[Path]:
         try:
@@ -308,16 +297,14 @@ class ResultSet:
     def _document(self, name: str) -> dict[str, Any]:
         try:
             document = json.loads((self.path / name).read_bytes().decode("utf-8"))
+            if isinstance(document, dict):
+                return document
+            self._warn(f"{name} is damaged: it holds no mapping")
         except OSError as error:
             self._warn(f"{name} cannot be read: {error.strerror}")
-            return {}
         except (ValueError, RecursionError) as error:
             self._warn(f"{name} is damaged: {error}")
-            return {}
-        if not isinstance(document, dict):
-            self._warn(f"{name} is damaged: it holds no mapping")
-            return {}
-        return document
+        return {}
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -326,10 +313,8 @@ class ResultSet:
 
 def _claim(parent: Path, stamp: str, files: Mapping[str, bytes], owner: atomic.Owner | None) -> Path:
     """Make the first of stamp, stamp-2, stamp-3... that nobody has."""
-    number = 1
-    while True:
+    for number in count(1):
         path = parent / (stamp if number == 1 else f"{stamp}-{number}")
-        number += 1
         # An empty directory would be taken over by the rename; it is somebody's, so it counts as taken.
         if os.path.lexists(path):
             continue
@@ -339,13 +324,9 @@ def _claim(parent: Path, stamp: str, files: Mapping[str, bytes], owner: atomic.O
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 continue
             raise
-        return path
+        break
+    return path
 
 
 def _old(target: Path) -> Path:
     return target.with_name(_OLD + target.name)
-
-
-def _order(record: dict[str, Any]) -> tuple[int, str]:
-    order = record.get("order")
-    return (order if isinstance(order, int) else 1 << 62, record["run_id"])

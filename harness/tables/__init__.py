@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.tables.cells import Cell, factor_columns, group_cells
+from harness.tables.cells import SummaryCell, factor_columns, group_cells
 from harness.tables.csvin import load_runs
 from harness.tables.csvout import to_csv
 from harness.tables.frames import Tables, frames
@@ -10,8 +10,8 @@ from harness.tables.source import Source, load_source, write_tables
 from harness.tables.summary import summary_frame
 
 __all__ = [
-    "Cell",
     "Source",
+    "SummaryCell",
     "Tables",
     "factor_columns",
     "frames",

@@ -14,7 +14,7 @@ from harness.errors import InputError
 
 
 @dataclass(frozen=True)
-class Cell:
+class SummaryCell:
     """One case under one combination of factors, and where its rows are in the runs table.
 
     factors: name and value as text, in column order. rows: all rows; valid: those that count,
@@ -35,7 +35,7 @@ def factor_columns(runs: pd.DataFrame) -> list[str]:
 
 def group_cells(
     runs: pd.DataFrame, by: Sequence[str] | None = None, include: Sequence[str] = ()
-) -> list[Cell]:
+) -> list[SummaryCell]:
     """The cells of a runs table in the order in which they are first met.
 
     by: the columns to tell cells apart by, beside the case; default every factor. include: verdicts that
@@ -58,7 +58,7 @@ def group_cells(
         here = values[rows[0]]
         counts = np.bincount(verdicts[rows], minlength=len(VERDICTS))
         cells.append(
-            Cell(
+            SummaryCell(
                 case=here[0],
                 factors=tuple(zip(names, here[1:], strict=True)),
                 rows=rows,

@@ -36,7 +36,7 @@ def load_runs(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     data = _read(path)
     if _SPACED.match(data):
-        data = _BLANKS_AROUND.sub(lambda found: found[1] or found[2] or b"", data)
+        data = _BLANKS_AROUND.sub(lambda match: match[1] or match[2] or b"", data)
     names = _header(path, data)
     numbers = {name for name in names if _is_number(name)}
     frame = _parse(path, data, names, numbers)
@@ -96,7 +96,7 @@ def _is_number(name: str) -> bool:
 
 
 def _parse(path: Path, data: bytes, names: list[str], numbers: set[str]) -> pd.DataFrame:
-    """The whole file by the fast reader; when that stumbles, the slow one says where."""
+    """The whole file, by the fast reader; where that fails, the slow one finds the line. Raises InputError."""
     # Imported here: 150 ms that nobody needs before a table is read.
     import pyarrow as pa
     from pyarrow import csv as arrow

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
 
@@ -18,15 +16,13 @@ _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s?[A-Za-z%/]*")
 # Clocks give nanoseconds, so three decimals of a microsecond; shares finer than 0.001 % are counting noise.
 _DECIMALS = {"us": 3, "%": 3, "1/s": 2, "s": 6, "ms": 6, "ns": 0, "count": 0, "bytes": 0, "share": 5}
 
-_MOST_KNOWN = 10_000
-
 
 def to_csv(frame: pd.DataFrame) -> bytes:
     """The table as UTF-8 CSV with \\n line ends."""
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow([neutral(str(name)) for name in frame.columns])
-    writer.writerows(zip(*[_cells(frame, name) for name in frame.columns], strict=True))
+    writer.writerows(zip(*[_cells(frame, str(name)) for name in frame.columns], strict=True))
     return sink.getvalue().encode("utf-8", "backslashreplace")
 
 
@@ -55,28 +51,16 @@ def decimals_of(name: str) -> int | None:
 
 
 def _cells(frame: pd.DataFrame, name: str) -> list[str]:
+    """A column as texts, each different value worked out once: most columns repeat a few."""
     values = frame[name]
+    codes, uniques = pd.factorize(values)
     if pd.api.types.is_bool_dtype(values.dtype):
-        return ["" if pd.isna(value) else str(bool(value)).lower() for value in values]
-    if pd.api.types.is_numeric_dtype(values.dtype):
-        decimals = decimals_of(str(name))
-        told = _Told(lambda value: number(float(value), decimals))
+        texts = [str(bool(value)).lower() for value in uniques]
+    elif pd.api.types.is_numeric_dtype(values.dtype):
+        decimals = decimals_of(name)
+        texts = [number(float(value), decimals) for value in uniques]
     else:
-        told = _Told(lambda value: "" if pd.isna(value) else neutral(str(value)))
-    # As plain Python values, which are met one by one far faster than a column's; most columns repeat a few.
-    return [told[value] for value in values.tolist()]
-
-
-class _Told(dict[Any, str]):
-    """Values to their text, each worked out once."""
-
-    def __init__(self, say: Callable[[Any], str]) -> None:
-        super().__init__()
-        self._say = say
-
-    def __missing__(self, value: Any) -> str:
-        text = self._say(value)
-        # Not-a-number is not equal to itself: each is told anew. And figures of many digits hardly come twice.
-        if len(self) < _MOST_KNOWN and value == value:
-            self[value] = text
-        return text
+        texts = [neutral(str(value)) for value in uniques]
+    # A missing value has the code -1.
+    texts.append("")
+    return [texts[code] for code in codes.tolist()]

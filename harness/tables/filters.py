@@ -15,6 +15,8 @@ from harness.errors import InputError
 
 _EXPRESSION = re.compile(r"\s*([^\s=!<>]+)\s*(!=|<=|>=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+_COMPARE |= {"=": np.equal, "==": np.equal, "!=": np.not_equal}
 _TODO = "write COLUMN=VALUE, or with != < <= > >=; in a text, * stands for anything"
 
 
@@ -34,7 +36,7 @@ def _holds(runs: pd.DataFrame, text: str) -> Any:
     match = _EXPRESSION.fullmatch(text)
     if match is None:
         raise InputError("filter runs", got=f"{text!r} is no condition", todo=_TODO, where="--filter")
-    name, operator, wanted = match.groups()
+    name, operator, operand = match.groups()
     if name not in runs.columns:
         close = difflib.get_close_matches(name, map(str, runs.columns), n=1)
         todo = f"did you mean {close[0]!r}?" if close else ""
@@ -43,44 +45,24 @@ def _holds(runs: pd.DataFrame, text: str) -> Any:
         )
     values = runs[name]
     numeric = pd.api.types.is_numeric_dtype(values.dtype)
-    if operator in ("=", "==", "!=") and not (numeric and wanted):
-        texts = {each: _alike(each, wanted) for each in values.unique()}
-        same = values.map(texts).to_numpy(dtype=bool)
+    if operator in ("=", "==", "!=") and not (numeric and operand):
+        same = values.map({value: _alike(value, operand) for value in values.unique()}).to_numpy(dtype=bool)
         return ~same if operator == "!=" else same
-    bound = _number(wanted)
+    bound = _number(operand)
     if bound is None:
-        got = f"{wanted!r} is no number"
+        got = f"{operand!r} is no number"
         raise InputError("filter runs", on=f"column {name!r}", got=got, todo=_TODO, where="--filter")
-    figures = values.to_numpy(dtype=np.float64) if numeric else _figures(values)
-    return _compared(figures, operator, bound)
+    if not numeric:
+        values = values.map({value: _number(str(value)) for value in values.unique()})
+    return _COMPARE[operator](values.to_numpy(dtype=np.float64), bound)
 
 
-def _alike(value: Any, wanted: str) -> bool:
+def _alike(value: Any, operand: str) -> bool:
     text = "" if value is None or value != value else str(value)
     # Brackets are letters here, not sets of letters.
-    return fnmatchcase(text, wanted.replace("[", "[[]")) if "*" in wanted else text == wanted
+    return fnmatchcase(text, operand.replace("[", "[[]")) if "*" in operand else text == operand
 
 
 def _number(text: str) -> float | None:
     match = _NUMBER.match(text)
     return float(match[0]) if match else None
-
-
-def _figures(values: pd.Series[Any]) -> Any:
-    known = {each: _number(str(each)) for each in values.unique()}
-    return values.map(known).to_numpy(dtype=np.float64)
-
-
-def _compared(figures: Any, operator: str, bound: float) -> Any:
-    match operator:
-        case "<":
-            return figures < bound
-        case "<=":
-            return figures <= bound
-        case ">":
-            return figures > bound
-        case ">=":
-            return figures >= bound
-        case "!=":
-            return figures != bound
-    return figures == bound

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from harness.store.record import LinkCheck
 
 _MOST = 4
 
 
-def links_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A few directions with every figure; of many, how many properties hold; empty where nothing was tried."""
-    by_link: dict[str, list[Mapping[str, Any]]] = {}
+def links_text(rows: Sequence[LinkCheck]) -> str:
+    """Every figure of a few directions; of more, only how many properties hold; "" where nothing was tried."""
+    by_link: dict[str, list[LinkCheck]] = {}
     for row in rows:
-        by_link.setdefault(str(row.get("link", "")), []).append(row)
+        by_link.setdefault(row.link, []).append(row)
     if len(by_link) <= _MOST:
-        return "; ".join(f"{link}: {', '.join(map(_one, found))}" for link, found in by_link.items())
-    good, unknown = (sum(row.get("ok") is ok for row in rows) for ok in (True, None))
+        return "; ".join(f"{link}: {', '.join(map(_check_text, of_it))}" for link, of_it in by_link.items())
+    good, unknown = (sum(row.ok is ok for row in rows) for ok in (True, None))
     bad = len(rows) - good - unknown
     return f"{len(rows)} properties of {len(by_link)} directions: {good} as declared, {bad} not, {unknown} not known"
 
 
-def _one(row: Mapping[str, Any]) -> str:
-    within = f" +-{row['tolerance']}" if row.get("tolerance") else ""
-    breach = " BREACH" if row.get("ok") is False else ""
-    return f"{row.get('check')} {row.get('measured')} ({row.get('declared')} declared{within}){breach}"
+def _check_text(row: LinkCheck) -> str:
+    within = f" +-{row.tolerance}" if row.tolerance else ""
+    breach = " BREACH" if row.ok is False else ""
+    return f"{row.check} {row.measured} ({row.declared} declared{within}){breach}"

@@ -48,7 +48,7 @@ def load_source(path: str | Path) -> Source:
 
 
 def _experiment_beside(directory: Path) -> dict[str, Any]:
-    """What the experiment file next to a runs.csv says of itself, as far as it can be read: set down without a plan."""
+    """Name, description and document of the experiment file beside a runs.csv; {} where it cannot be read."""
     # Imported here: a CSV file alone needs none of it.
     from harness.spec.yaml_tree import read_file
 
@@ -96,7 +96,7 @@ def from_set(results: ResultSet) -> Source:
 
 
 def _imported(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """What an import found odd, in one sentence; imports.csv of the set has it all."""
+    """One sentence on what was odd in imported files, as a tuple of one; imports.csv of the set has it all."""
     origin = manifest.get("import")
     count = origin.get("findings") if isinstance(origin, dict) else None
     if not isinstance(origin, dict) or not count:
@@ -127,13 +127,11 @@ def planned_cells(plan: Mapping[str, Any]) -> dict[CellKey, int]:
             cell["cell_id"]: cell_key(str(cell["case"]), dict(cell["factors"])) for cell in plan["cells"]
         }
         counts = dict.fromkeys(names.values(), 0)
-        # Repetitions that a plan makes only if it has to are none that are missing.
-        most = (plan.get("adaptive") or {}).get("least")
+        # A plan that adapts may end after its least number of repetitions: only those can be missing.
+        least = (plan.get("adaptive") or {}).get("least")
         for run in plan["runs"]:
-            if most is not None and run["block"] > most:
-                continue
-            cell = run["cell_id"] if "cell_id" in run else run["cell"]
-            counts[names[cell]] += 1
+            if least is None or run["block"] <= least:
+                counts[names[run["cell_id"] if "cell_id" in run else run["cell"]]] += 1
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}
     return counts

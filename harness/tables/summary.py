@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 
 from harness import columns, stats
-from harness.tables.cells import Cell, factor_columns, group_cells
+from harness.tables.cells import SummaryCell, factor_columns, group_cells
 from harness.tables.tails import whole_tails
+
+_Row = dict[str, str | float | None]
 
 
 def summary_frame(runs: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
@@ -25,23 +27,20 @@ def summary_frame(runs: pd.DataFrame, by: Sequence[str] | None = None) -> pd.Dat
     rows = [_row(runs, cell, metrics) for cell in cells]
     names = ["case", *factors, *(column.name for column in columns.CELL_COUNTS)]
     names += [name + suffix for name in metrics for suffix, _ in columns.SUMMARY_PARTS]
-    return pd.DataFrame({name: _series([row[name] for row in rows], name, factors) for name in names})
+    return pd.DataFrame({name: _series([row.get(name) for row in rows], name, factors) for name in names})
 
 
 def _series(values: list[Any], name: str, factors: list[str]) -> Any:
     return pd.array(values, dtype="str" if name == "case" or name in factors else "float64")
 
 
-def _row(runs: pd.DataFrame, cell: Cell, metrics: list[str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"case": cell.case, **dict(cell.factors), "n_total": len(cell.rows)}
+def _row(runs: pd.DataFrame, cell: SummaryCell, metrics: list[str]) -> _Row:
+    row: _Row = {"case": cell.case, **dict(cell.factors), "n_total": len(cell.rows)}
     row |= {f"n_{verdict}": count for verdict, count in cell.verdicts.items()}
     for name in metrics:
-        values = runs[name].to_numpy()[cell.valid]
-        found = stats.estimate(values)
-        interval = found.interval
-        row[name] = found.median
-        row[f"{name}_low"] = interval.low if interval else None
-        row[f"{name}_high"] = interval.high if interval else None
-        row[f"{name}_confidence_percent"] = 100 * interval.confidence if interval else None
-        row[f"{name}_n"] = found.n
+        estimate = stats.estimate(runs[name].to_numpy()[cell.valid])
+        row |= {name: estimate.median, f"{name}_n": estimate.n}
+        if interval := estimate.interval:
+            row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+            row[f"{name}_confidence_percent"] = 100 * interval.confidence
     return row

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from harness.errors import InputError
 from harness.kernel import netns
 from harness.kernel.journal import Journal
 from harness.spec.topology import Topology
+from harness.store.record import Columns, QdiscRow
 from harness.testbed.emulated import check_shaping, emulated, observed
 from harness.testbed.limits import room_for
 from harness.testbed.namespaces import explained, namespace, namespace_name
@@ -31,7 +31,7 @@ class NodeHandle:
 
 @dataclass(frozen=True)
 class Testbed:
-    """A running testbed. qdiscs: a {node, device, requested, read_back} for every declared qdisc.
+    """A running testbed. qdiscs: every declared qdisc, as asked for and as read back.
 
     hosts: node to facts of its host, where the nodes are on two.
     """
@@ -40,8 +40,8 @@ class Testbed:
     nodes: dict[str, NodeHandle]
     layout: Layout = field(repr=False)
     napi: bool
-    qdiscs: list[dict[str, Any]]
-    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    qdiscs: list[QdiscRow]
+    hosts: dict[str, Columns] = field(default_factory=dict)
 
     def address(self, node: str, seen_from: str | None = None) -> str:
         """The address by which `seen_from` reaches `node` in the fewest hops. Raises InputError: no path."""
@@ -80,7 +80,7 @@ def refuse_here(topology: Topology) -> None:
         raise InputError("build the topology on one host", got=got, todo=todo)
 
 
-def _by_netlink(layout: Layout, fds: dict[str, int], napi: bool) -> list[dict[str, Any]]:
+def _by_netlink(layout: Layout, fds: dict[str, int], napi: bool) -> list[QdiscRow]:
     """Make the layout in fresh namespaces; the declared qdiscs as read back."""
     with explained(), Wiring(layout, fds) as wiring:
         wiring.prepare()
@@ -99,7 +99,7 @@ def _by_netlink(layout: Layout, fds: dict[str, int], napi: bool) -> list[dict[st
 
 def _by_mininet(
     stack: contextlib.ExitStack, layout: Layout, napi: bool, journal: Journal
-) -> tuple[Layout, dict[str, int], list[dict[str, Any]]]:
+) -> tuple[Layout, dict[str, int], list[QdiscRow]]:
     """Have Mininet make it; the layout as made, the namespaces of its nodes, the declared qdiscs as read back."""
     with explained():
         fds = stack.enter_context(emulated(layout, journal))

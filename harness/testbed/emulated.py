@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import IO, Any
+from typing import IO
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import netns
@@ -27,6 +27,7 @@ from harness.kernel.rtnl import missing_reason, missing_remedy, qdisc_dump
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
 from harness.mininet.load import child_environment, load_graph
 from harness.spec.topology import Controller, Emulator
+from harness.store.record import Columns, QdiscRow
 from harness.testbed.controller import controller_running
 from harness.testbed.namespaces import namespace, namespace_name
 from harness.testbed.openvswitch import open_vswitch
@@ -204,7 +205,7 @@ def observed(layout: Layout, fds: dict[str, int]) -> Layout:
     )
 
 
-def check_shaping(layout: Layout, fds: dict[str, int]) -> list[dict[str, Any]]:
+def check_shaping(layout: Layout, fds: dict[str, int]) -> list[QdiscRow]:
     """A row for every declared qdisc that Mininet installed; MissingError for one that it only reported."""
     rows = []
     for node, ports in layout.ports.items():
@@ -220,12 +221,7 @@ def check_shaping(layout: Layout, fds: dict[str, int]) -> list[dict[str, Any]]:
                     on, todo = f"{port.device} of {node}", missing_remedy(disc.kind)
                     raise MissingError("shape a link", on=on, got=missing_reason(disc.kind), todo=todo)
                 if disc.kind in there:
-                    rows.append(
-                        {
-                            "node": node,
-                            "device": port.device,
-                            "requested": {"kind": disc.kind, **disc.options},
-                            "read_back": {"kind": disc.kind, **there[disc.kind].options},
-                        }
-                    )
+                    requested: Columns = {"kind": disc.kind, **disc.options}
+                    read_back: Columns = {"kind": disc.kind, **there[disc.kind].options}
+                    rows.append(QdiscRow(node, port.device, requested, read_back))
     return rows

@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, links, netdev, nics, qdiscs, readback, rtnl, sysctl
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
+from harness.store.record import Columns, QdiscRow
 from harness.testbed import addressing
 from harness.topology.layout import Layout, PortLayout
 
@@ -126,9 +127,9 @@ class Wiring:
                         raise PollbenchError("add an address", on=on, got=f"{port.interface} is not in use")
                     time.sleep(_PAUSE_S)
 
-    def shape(self) -> list[dict[str, Any]]:
+    def shape(self) -> list[QdiscRow]:
         """Install the declared qdiscs, then read every one back. Raises MissingError, PollbenchError."""
-        rows: list[dict[str, Any]] = []
+        rows: list[QdiscRow] = []
         for node, sock in self._sockets.items():
             if any(port.discs for port in self._layout.ports[node]):
                 with _on(node):
@@ -154,7 +155,7 @@ class Wiring:
                 "shape a link", on=node, got=rtnl.missing_reason(kind), todo=rtnl.missing_remedy(kind)
             ) from error
 
-    def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[dict[str, Any]]:
+    def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[QdiscRow]:
         declared = {(port.ifindex, disc.handle) for port in self._layout.ports[node] for disc in port.discs}
         states = {(state.ifindex, state.handle): state for state in readback.dump(sock, declared)}
         for port in self._layout.ports[node]:
@@ -169,12 +170,9 @@ class Wiring:
                     raise PollbenchError(
                         f"read back qdisc {disc.kind}", on=f"{port.device} of {node}", got=", ".join(wrong)
                     )
-                yield {
-                    "node": node,
-                    "device": port.device,
-                    "requested": {"kind": disc.kind, **disc.options},
-                    "read_back": {"kind": state.kind, **state.options},
-                }
+                requested: Columns = {"kind": disc.kind, **disc.options}
+                read_back: Columns = {"kind": state.kind, **state.options}
+                yield QdiscRow(node, port.device, requested, read_back)
 
     def check_carrier(self) -> None:
         """See that every port can send. Raises PollbenchError."""

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from harness.places.fleet import wheel
 from harness.places.fleet.crew import Crew
 from harness.places.fleet.inventory import hosts_in
 from harness.places.fleet.merge import merge, settle
-from harness.store import ResultSet, records
+from harness.store import ResultSet, codec
 from harness.tables import write_tables
 from tests.netns import sshhosts
 from tests.unit import synthetic
@@ -64,7 +65,7 @@ class _Plan:
 def make_shares(home: Path) -> set[str]:
     """SHARES directories of RUNS runs each."""
     body = synthetic.record("busypoll50", "0%", 1)
-    body["environment"] = body["environment"] | {"host": "h"}
+    body.environment["host"] = "h"
     known = set()
     for share in range(SHARES):
         for number in range(RUNS):
@@ -72,8 +73,8 @@ def make_shares(home: Path) -> set[str]:
             known.add(name)
             directory = home / f"h{share}" / name
             directory.mkdir(parents=True)
-            body |= {"run_id": name, "block": number}
-            (directory / "run.json").write_bytes(records.to_json(body))
+            record = replace(body, run_id=name, block=number)
+            (directory / "run.json").write_bytes(codec.to_json(record))
             (directory / "samples.parquet").write_bytes(b"x" * SAMPLES_BYTES)
     return known
 

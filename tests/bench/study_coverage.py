@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from harness import stats
 from harness.stats import stopping_rule
+from harness.store import RunRecord
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], Floats]
@@ -162,13 +163,7 @@ def adaptive_rows() -> Iterator[tuple[str, ...]]:
 def _stops(rule: stopping_rule.Adaptive, base: Floats, test: Floats) -> int:
     """After how many blocks the rule is content."""
     records = [
-        {
-            "case": case,
-            "factors": {},
-            "block": block,
-            "verdict": "valid",
-            "metrics": {rule.metric: float(value)},
-        }
+        RunRecord("", case, "valid", block=block, metrics={rule.metric: float(value)})
         for block, pair in enumerate(zip(base, test, strict=True), 1)
         for case, value in zip("ab", pair, strict=True)
     ]

@@ -52,7 +52,7 @@ def complete(made: Topology, napi: bool = True) -> None:
         greet(testbed, hosts[0], hosts[-1])
         for name in hosts:
             assert any(stats["rx_packets"] for stats in link_stats(testbed.nodes[name].fd).values())
-        shaped = {(row["node"], row["device"]) for row in testbed.qdiscs}
+        shaped = {(row.node, row.device) for row in testbed.qdiscs}
         wanted = {
             (port.node, port.device)
             for ports in testbed.layout.ports.values()

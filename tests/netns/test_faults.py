@@ -63,8 +63,8 @@ def test_one_of_our_own_dies_mid_run(tmp_path: Path, protocol: str, victim: str)
     begun = time.monotonic()
     with killing(victim, 0.5):
         record, _, files = record_of(tmp_path, workload=workload)
-    assert record["verdict"] == "failed"
-    assert f"the {victim}: it ended with killed by signal 9" in record["reasons"][0]
+    assert record.verdict == "failed"
+    assert f"the {victim}: it ended with killed by signal 9" in record.reasons[0]
     assert time.monotonic() - begun < 3, "it is noticed at once, not at the end of the time"
     assert "client.stdout.jsonl" in files
 
@@ -73,23 +73,23 @@ def test_a_foreign_server_dies_mid_run_with_its_last_words(tmp_path: Path) -> No
     server = "import sys, time; print('serving', flush=True); time.sleep(0.4); sys.exit('out of paper')"
     workload = command(server=python(server), client=python(SLEEP), port=None, ready="serving")
     record, _, files = record_of(tmp_path, workload=workload)
-    assert record["verdict"] == "failed"
-    assert "run on the server: it ended with exit code 1, saying: out of paper" in record["reasons"][0]
+    assert record.verdict == "failed"
+    assert "run on the server: it ended with exit code 1, saying: out of paper" in record.reasons[0]
     assert files["server.stderr.txt"] == b"out of paper\n"
 
 
 def test_a_foreign_client_fails(tmp_path: Path) -> None:
     client = "import sys; print('hello'); sys.exit('no such host')"
     record, _, _ = record_of(tmp_path, workload=command(client=python(client)))
-    assert record["verdict"] == "failed"
-    assert "the client: it ended with exit code 1, saying: no such host" in record["reasons"][0]
+    assert record.verdict == "failed"
+    assert "the client: it ended with exit code 1, saying: no such host" in record.reasons[0]
 
 
 def test_a_foreign_client_that_hangs(tmp_path: Path) -> None:
     workload = command(client=python(f"print('thinking', flush=True); {SLEEP}"), timeout="200ms")
     record, _, _ = record_of(tmp_path, workload=workload)
-    assert record["verdict"] == "failed"
-    assert "still there after" in record["reasons"][0] and "it said: thinking" in record["reasons"][0]
+    assert record.verdict == "failed"
+    assert "still there after" in record.reasons[0] and "it said: thinking" in record.reasons[0]
 
 
 def test_the_family_of_a_program_ends_with_it(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_the_family_of_a_program_ends_with_it(tmp_path: Path) -> None:
     )
     workload = command(server=python(code), client=python(SLEEP), port=None, ready="serving", timeout="100ms")
     record, _, _ = record_of(tmp_path, workload=workload)
-    assert record["verdict"] == "failed"
+    assert record.verdict == "failed"
     assert _sleepers() == []
 
 
@@ -123,26 +123,26 @@ def _sleeps(pid: int) -> bool:
 def test_a_taken_port_is_told_in_the_words_of_who_wanted_it(tmp_path: Path) -> None:
     workloads = [command(), command(measured=False)]
     record, _, _ = record_of(tmp_path, workload=None, workloads=workloads)
-    assert record["verdict"] == "failed"
-    assert "background1-server" in record["reasons"][0]
-    assert "Address already in use" in record["reasons"][0]
+    assert record.verdict == "failed"
+    assert "background1-server" in record.reasons[0]
+    assert "Address already in use" in record.reasons[0]
 
 
 def test_a_taken_port_of_our_own_server(tmp_path: Path) -> None:
     load = {"kind": "load", **ENDS, "protocol": "tcp", "port": 7000, "duration": "100ms"}
     record, _, _ = record_of(tmp_path, workload=None, workloads=[load, load])
-    assert record["verdict"] == "failed"
-    assert "background1-server" in record["reasons"][0]
-    assert "Address already in use" in record["reasons"][0]
+    assert record.verdict == "failed"
+    assert "background1-server" in record.reasons[0]
+    assert "Address already in use" in record.reasons[0]
 
 
 def test_a_server_that_is_never_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.run.session._SLACK_S", 0.3)
     workload = command(server=python(f"print('warming up', flush=True); {SLEEP}"))
     record, _, _ = record_of(tmp_path, workload=workload)
-    assert record["verdict"] == "failed"
-    assert "wait for port 7777 to listen on the server: nothing within 0.3 s" in record["reasons"][0]
-    assert "it said: warming up" in record["reasons"][0]
+    assert record.verdict == "failed"
+    assert "wait for port 7777 to listen on the server: nothing within 0.3 s" in record.reasons[0]
+    assert "it said: warming up" in record.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_a_server_that_is_never_ready(tmp_path: Path, monkeypatch: pytest.Monkey
 )
 def test_output_that_cannot_be_read(tmp_path: Path, says: str, why: str) -> None:
     record, _, files = record_of(tmp_path, workload=command(client=python(says)))
-    assert record["verdict"] == "failed"
-    assert f"read the output on the client (command): {why}; it said: " in record["reasons"][0]
+    assert record.verdict == "failed"
+    assert f"read the output on the client (command): {why}; it said: " in record.reasons[0]
     assert "client.stdout.txt" in files
 
 
@@ -188,16 +188,16 @@ def test_a_run_without_samples_has_failed(tmp_path: Path) -> None:
     # One reply to a million messages: there will be none.
     workload = {"kind": "sockperf", **ENDS, "mode": "under-load", "rate": 1000, "reply_every": 1_000_000}
     record, _, _ = record_of(tmp_path, workload=workload | {"duration": "100ms"}, topology=topology)
-    assert record["verdict"] == "failed", record["reasons"]
+    assert record.verdict == "failed", record.reasons
 
 
 def test_a_rate_that_is_impossible_makes_the_run_suspect(tmp_path: Path) -> None:
     load = {"kind": "load", **ENDS, "rate": 20_000_000, "duration": "200ms", "warmup": "50ms"}
     record, _, _ = record_of(tmp_path, workload=load)
-    assert record["verdict"] == "suspect"
-    reasons = " ".join(record["reasons"])
+    assert record.verdict == "suspect"
+    reasons = " ".join(record.reasons)
     assert "the generator missed" in reasons or "late" in reasons
-    assert record["metrics"]["missed"] > 0 or record["metrics"]["late_percent"] > 1
+    assert record.metrics["missed"] > 0 or record.metrics["late_percent"] > 1
 
 
 def test_the_plan_goes_on_after_a_failure(tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ def test_the_plan_goes_on_after_a_failure(tmp_path: Path) -> None:
     results = ResultSet.create(tmp_path, "small", "20261122T101500Z", b"", plan, {})
     with stop_on_signals() as stopper:
         Local(stopper).execute(plan, results, Quiet())
-    good, bad = sorted(results.records(), key=lambda record: str(record["case"]), reverse=True)
-    assert (good["verdict"], bad["verdict"]) == ("valid", "failed")
-    kept = {path.name for path in (results.path / "runs" / bad["run_id"]).iterdir()}
+    good, bad = sorted(results.records(), key=lambda record: record.case, reverse=True)
+    assert (good.verdict, bad.verdict) == ("valid", "failed")
+    kept = {path.name for path in (results.path / "runs" / bad.run_id).iterdir()}
     assert "client.stderr.txt" in kept
     assert CLIENT

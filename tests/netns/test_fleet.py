@@ -7,12 +7,11 @@ import os
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.host import load_definition
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
 from tests.netns import sshhosts
 
 pytestmark = pytest.mark.skipif(bool(sshhosts.available()), reason=sshhosts.available())
@@ -42,18 +41,18 @@ def the_set(home: Path) -> ResultSet:
     return found
 
 
-def by_host(results: ResultSet) -> dict[str, list[dict[str, Any]]]:
-    found = defaultdict(list)
+def by_host(results: ResultSet) -> dict[str, list[RunRecord]]:
+    found: dict[str, list[RunRecord]] = defaultdict(list)
     for record in results.records():
-        assert record["environment"]["place"] == "fleet"
-        found[record["environment"]["host"]].append(record)
+        assert record.environment["place"] == "fleet"
+        found[str(record.environment["host"])].append(record)
     return dict(found)
 
 
 def blocks_of_two_hosts(results: ResultSet) -> list[int]:
     hosts = defaultdict(set)
     for record in results.records():
-        hosts[record["block"]].add(record["environment"]["host"])
+        hosts[record.block].add(record.environment["host"])
     return [block for block, names in hosts.items() if len(names) > 1]
 
 
@@ -94,8 +93,8 @@ def test_hosts_that_fail_cost_their_share_and_others_make_it_later(tmp_path: Pat
     assert results.warnings == []
     assert blocks_of_two_hosts(results) == []
     # What had been made was not made again, but for the block that the full host had begun.
-    before = {record["run_id"]: record["started_utc"] for each in kept.values() for record in each}
-    after = {record["run_id"]: record["started_utc"] for record in results.records()}
+    before = {record.run_id: record.started_utc for each in kept.values() for record in each}
+    after = {record.run_id: record.started_utc for record in results.records()}
     assert sum(after[name] != started for name, started in before.items()) == len(kept["dut2"]) % 2
     table = (results.path / "runs.csv").read_text().splitlines()
     assert "host" in table[0].split(",")
@@ -146,7 +145,7 @@ def test_a_host_that_is_killed_in_the_middle_loses_nothing(tmp_path: Path) -> No
         found = by_host(results)
         assert {host: len(records) for host, records in found.items()} == {"dut1": 6, "dut2": 6}
         assert blocks_of_two_hosts(results) == []
-        started = {record["run_id"]: record["started_utc"] for record in found["dut2"]}
+        started = {record.run_id: record.started_utc for record in found["dut2"]}
         assert {name: started[name] for name in on_disk} == on_disk
 
         done = bed.pollbench("fleet", "clean", "-i", str(bed.inventory()))
@@ -192,7 +191,7 @@ def test_every_host_makes_all_of_it_to_be_compared(tmp_path: Path) -> None:
     assert "fleet.host=dut1" in done.stdout
     results = the_set(tmp_path)
     assert {host: len(records) for host, records in by_host(results).items()} == {"dut1": 4, "dut2": 4}
-    assert {record["factors"]["fleet.host"] for record in results.records()} == {"dut1", "dut2"}
+    assert {record.factors["fleet.host"] for record in results.records()} == {"dut1", "dut2"}
 
 
 def test_doctor_says_of_each_host_what_is_lacking(tmp_path: Path) -> None:

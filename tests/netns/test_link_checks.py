@@ -14,6 +14,7 @@ from harness.kernel.frames import FrameEnd
 from harness.kernel.rtnl import qdisc_dump
 from harness.run import link_checks
 from harness.spec.topology import Topology
+from harness.store import LinkCheck
 from harness.testbed import Testbed as Bed
 from tests.beds import bed, pair
 
@@ -24,7 +25,7 @@ def pretending(testbed: Bed, **shape: Any) -> Bed:
     return dataclasses.replace(testbed, layout=dataclasses.replace(testbed.layout, topology=claimed))
 
 
-def tries(testbed: Bed) -> Iterator[list[dict[str, Any]]]:
+def tries(testbed: Bed) -> Iterator[list[LinkCheck]]:
     """The findings again and again, as the tests' own host may be too busy to tell at any one time."""
     for _ in range(12):
         yield link_checks.verify(testbed, "every", "")
@@ -36,9 +37,9 @@ def test_a_true_rate_is_found_true(rate: str, method: str) -> None:
     with bed(pair(shape={"rate": rate, "method": method}), napi=True) as testbed:
         seen: set[str] = set()
         for rows in tries(testbed):
-            assert [row["check"] for row in rows] == ["rate", "rate"]
-            assert link_checks.doubts(rows) == [row["reason"] for row in rows if row["ok"] is False]
-            seen |= {row["link"] for row in rows if row["ok"]}
+            assert [row.check for row in rows] == ["rate", "rate"]
+            assert link_checks.doubts(rows) == [row.reason for row in rows if row.ok is False]
+            seen |= {row.link for row in rows if row.ok}
             if seen == {"a -> b", "b -> a"}:
                 return
         pytest.fail(f"found true: {seen}")
@@ -51,7 +52,7 @@ def test_a_true_rate_is_found_true(rate: str, method: str) -> None:
 def test_a_false_rate_is_found_false(true: str, claimed: str) -> None:
     with bed(pair(shape={"rate": true})) as testbed:
         for rows in tries(pretending(testbed, rate=claimed)):
-            assert not any(row["ok"] for row in rows), rows
+            assert not any(row.ok for row in rows), rows
             if reasons := link_checks.doubts(rows):
                 assert f"instead of {claimed}" in reasons[0] and "rate" in reasons[0]
                 return
@@ -62,7 +63,7 @@ def test_a_delay_a_jitter_and_a_loss_that_are_not_there_are_missed() -> None:
     """Needs no netem: what is declared and not installed is what has to be noticed."""
     with bed(pair()) as testbed:
         rows = link_checks.verify(pretending(testbed, delay="20ms", jitter="10ms", loss="10%"), "every", "")
-        assert {row["check"]: row["ok"] for row in rows} == {"delay": False, "jitter": False, "loss": False}
+        assert {row.check: row.ok for row in rows} == {"delay": False, "jitter": False, "loss": False}
 
 
 @pytest.mark.parametrize("napi", [False, True])

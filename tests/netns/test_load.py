@@ -25,9 +25,9 @@ def load(**changes: Any) -> dict[str, Any]:
 
 def test_an_open_loop_keeps_its_rate_and_says_what_it_is(tmp_path: Path) -> None:
     record, samples, _ = record_of(tmp_path, workload=load(rate=2000), checks=PATIENT)
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    assert record["workload"] | {"loop": "open", "rate_rps": 2000, "connections": 1} == record["workload"]
-    metrics = record["metrics"]
+    assert (record.verdict, record.reasons) == ("valid", ())
+    assert record.workload | {"loop": "open", "rate_rps": 2000, "connections": 1} == record.workload
+    metrics = record.metrics
     assert metrics["offered_rps"] == 2000
     assert metrics["achieved_rps"] == pytest.approx(2000, rel=0.005)
     assert metrics["sent"] == 600 and metrics["missed"] == 0
@@ -42,10 +42,10 @@ def test_an_open_loop_keeps_its_rate_and_says_what_it_is(tmp_path: Path) -> None
 def test_a_closed_loop_of_depth_over_connections(tmp_path: Path) -> None:
     workload = load(protocol="tcp", wait="epoll", connections=8, depth=8, size="uniform:64B-1000B")
     record, samples, _ = record_of(tmp_path, workload=workload)
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    assert record["workload"]["loop"] == "closed" and record["workload"]["sizes"] == "uniform:64-1000"
-    assert record["metrics"]["offered_rps"] is None and record["metrics"]["late_percent"] is None
-    assert record["metrics"]["throughput_bps"] > 0
+    assert (record.verdict, record.reasons) == ("valid", ())
+    assert record.workload["loop"] == "closed" and record.workload["sizes"] == "uniform:64-1000"
+    assert record.metrics["offered_rps"] is None and record.metrics["late_percent"] is None
+    assert record.metrics["throughput_bps"] > 0
     assert samples is not None and set(samples["connection"]) == set(range(8))
 
 
@@ -54,37 +54,37 @@ def test_coordinated_omission_shows_in_the_open_loop_only(tmp_path: Path) -> Non
     stalled = {"stall": "2ms", "stall_every": "20ms", "duration": "1s"}
     opened, _, _ = record_of(tmp_path, workload=load(rate=2000, **stalled), checks=PATIENT)
     closed, _, _ = record_of(tmp_path, workload=load(**stalled))
-    assert opened["metrics"]["rtt_p99_us"] > 1000
-    assert closed["metrics"]["rtt_p90_us"] < 1000
-    assert closed["metrics"]["rtt_p90_us"] < opened["metrics"]["rtt_p95_us"]
+    assert opened.metrics["rtt_p99_us"] > 1000
+    assert closed.metrics["rtt_p90_us"] < 1000
+    assert closed.metrics["rtt_p90_us"] < opened.metrics["rtt_p95_us"]
 
 
 def test_phases_add_up_and_show_where_busy_polling_saves(tmp_path: Path) -> None:
     workload = load(phases=True, duration="500ms")
     base, samples, _ = record_of(tmp_path, workload=workload, topology=NAPI)
-    assert (base["verdict"], base["reasons"]) == ("valid", [])
+    assert (base.verdict, base.reasons) == ("valid", ())
     assert samples is not None
     names = [name for name in samples.dtype.names if name.startswith("phase_")]
-    total = sum(base["metrics"][f"{name}_us"] for name in names)
-    assert total == pytest.approx(base["metrics"]["rtt_mean_us"], rel=0.01)
+    total = sum(base.metrics[f"{name}_us"] for name in names)
+    assert total == pytest.approx(base.metrics["rtt_mean_us"], rel=0.01)
     polled, _, _ = record_of(tmp_path, workload=workload, settings=POLL)
-    assert (polled["verdict"], polled["reasons"]) == ("valid", [])
-    assert polled["metrics"]["phase_request_wake_us"] < base["metrics"]["phase_request_wake_us"]
+    assert (polled.verdict, polled.reasons) == ("valid", ())
+    assert polled.metrics["phase_request_wake_us"] < base.metrics["phase_request_wake_us"]
 
 
 def test_service_time_is_in_every_request(tmp_path: Path) -> None:
     workload = load(service={"distribution": "fixed", "time": "300us"})
     record, _, _ = record_of(tmp_path, workload=workload)
-    assert record["metrics"]["rtt_min_us"] >= 300 * 0.9
-    assert record["workload"]["service"] == "fixed:300000"
+    assert record.metrics["rtt_min_us"] >= 300 * 0.9
+    assert record.workload["service"] == "fixed:300000"
 
 
 def test_io_uring_serves_or_the_reason_is_told(tmp_path: Path) -> None:
     record, _, _ = record_of(tmp_path, workload=load(server_wait="uring"))
-    if record["verdict"] == "failed":
-        assert "io_uring" in record["reasons"][0]
+    if record.verdict == "failed":
+        assert "io_uring" in record.reasons[0]
     else:
-        assert record["verdict"] == "valid", record["reasons"]
+        assert record.verdict == "valid", record.reasons
 
 
 @needs_memcached
@@ -98,16 +98,16 @@ def test_stock_memcached_is_polled_through_its_epoll_instances(tmp_path: Path) -
         "keys": 100,
     }
     base, _, _ = record_of(tmp_path, workload=workload, topology=NAPI)
-    assert (base["verdict"], base["reasons"]) == ("valid", [])
-    assert base["metrics"]["hit_percent"] == 100
-    assert base["metrics"]["get_percent"] == pytest.approx(90, abs=5)
+    assert (base.verdict, base.reasons) == ("valid", ())
+    assert base.metrics["hit_percent"] == 100
+    assert base.metrics["get_percent"] == pytest.approx(90, abs=5)
     knobs = {"server": {"epoll_busy_poll": {"usecs": 50}}}
     record, _, files = record_of(tmp_path, workload=workload, settings=knobs)
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    assert record["metrics"]["server_polled_percent"] > 50
-    assert record["metrics"]["rtt_p50_us"] < base["metrics"]["rtt_p50_us"]
-    assert {row["took_effect"] for row in record["knobs"]} == {True}
-    assert all(row["applied"] == [50, 0, 0] and "(epoll)" in row["setting"] for row in record["knobs"])
+    assert (record.verdict, record.reasons) == ("valid", ())
+    assert record.metrics["server_polled_percent"] > 50
+    assert record.metrics["rtt_p50_us"] < base.metrics["rtt_p50_us"]
+    assert {row.took_effect for row in record.knobs} == {True}
+    assert all(row.applied == [50, 0, 0] and "(epoll)" in row.setting for row in record.knobs)
     assert b"memcached" not in files.get("server.stderr.txt", b"")
 
 
@@ -115,9 +115,9 @@ def test_stock_memcached_is_polled_through_its_epoll_instances(tmp_path: Path) -
 def test_the_socket_option_alone_does_not_reach_memcached(tmp_path: Path) -> None:
     workload = {"kind": "memcached", **ENDS, "warmup": "100ms", "duration": "300ms", "keys": 100}
     record, _, _ = record_of(tmp_path, workload=workload, settings={"server": POLL["*"]})
-    assert record["verdict"] == "inert"
-    assert "busy_poll on server took no effect" in record["reasons"][0]
-    assert "waits by `epoll`" in record["reasons"][0] or "0 of" in record["reasons"][0]
+    assert record.verdict == "inert"
+    assert "busy_poll on server took no effect" in record.reasons[0]
+    assert "waits by `epoll`" in record.reasons[0] or "0 of" in record.reasons[0]
 
 
 def test_idle_polling_sockets_beside_the_measured_one(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_idle_polling_sockets_beside_the_measured_one(tmp_path: Path) -> None:
     workloads = [experiment.document()["workload"] | {"duration": "300ms"}, idle]
     knobs = {"*": {"busy_poll": {"usecs": 50}}, "server": {"epoll_busy_poll": {"usecs": 50}}}
     record, _, files = record_of(tmp_path, workload=None, workloads=workloads, settings=knobs)
-    assert record["verdict"] == "valid", record["reasons"]
-    assert record["metrics"]["background_rps"] == pytest.approx(10, abs=7)
-    assert any(row["setting"] == "SO_BUSY_POLL (background1-server)" for row in record["knobs"])
+    assert record.verdict == "valid", record.reasons
+    assert record.metrics["background_rps"] == pytest.approx(10, abs=7)
+    assert any(row.setting == "SO_BUSY_POLL (background1-server)" for row in record.knobs)
     assert "background1-client.stdout.jsonl" in files

@@ -24,7 +24,7 @@ LOAD = {"kind": "load", **ENDS, "rate": 1000, "warmup": "30ms", "duration": "300
 needs_sockperf = pytest.mark.skipif(shutil.which("sockperf") is None, reason="sockperf is not installed")
 
 
-def record_of(tmp_path: Path, *workloads: dict[str, Any]) -> dict[str, Any]:
+def record_of(tmp_path: Path, *workloads: dict[str, Any]) -> Any:
     """The record of one run of these workloads."""
     plan = experiment.plan(tmp_path, workload=None, workloads=list(workloads), checks=LENIENT)
     with stop_on_signals() as stopper:
@@ -34,17 +34,17 @@ def record_of(tmp_path: Path, *workloads: dict[str, Any]) -> dict[str, Any]:
 @needs_sockperf
 def test_our_generator_goes_on_beside_a_measured_program(tmp_path: Path) -> None:
     record = record_of(tmp_path, {"kind": "sockperf", **ENDS, "duration": "400ms"}, LOAD)
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    assert record["metrics"]["background_rps"] == pytest.approx(1000, rel=0.2)
-    assert record["metrics"]["rtt_p50_us"] > 0
+    assert (record.verdict, record.reasons) == ("valid", ())
+    assert record.metrics["background_rps"] == pytest.approx(1000, rel=0.2)
+    assert record.metrics["rtt_p50_us"] > 0
 
 
 @needs_sockperf
 @pytest.mark.parametrize("how", [{"mode": "under-load", "rate": 2000}, {"mode": "ping-pong"}])
 def test_sockperf_sends_in_the_background_while_ours_is_measured(tmp_path: Path, how: dict[str, Any]) -> None:
     record = record_of(tmp_path, LOAD | {"duration": "500ms"}, {"kind": "sockperf", **ENDS, **how})
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    rate = record["metrics"]["background_rps"]
+    assert (record.verdict, record.reasons) == ("valid", ())
+    rate = record.metrics["background_rps"]
     assert rate == pytest.approx(2000, rel=0.3) if "rate" in how else rate > 2000
 
 
@@ -57,14 +57,14 @@ def test_a_background_program_without_figures_is_told(tmp_path: Path) -> None:
         "measured": False,
     }
     record = record_of(tmp_path, LOAD, mute)
-    assert record["verdict"] == "suspect"
-    assert "no figures of the background1-client (command): requests: nothing matches" in record["reasons"][0]
-    assert record["metrics"]["background_rps"] is None
+    assert record.verdict == "suspect"
+    assert "no figures of the background1-client (command): requests: nothing matches" in record.reasons[0]
+    assert record.metrics["background_rps"] is None
 
 
 def test_count_ends_a_measured_load_and_no_background(tmp_path: Path) -> None:
     other = LOAD | {"count": 5, "rate": 2000}
     record = record_of(tmp_path, LOAD | {"count": 50, "duration": "600ms"}, other)
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    assert record["metrics"]["requests"] == 50
-    assert record["metrics"]["background_rps"] == pytest.approx(2000, rel=0.2)
+    assert (record.verdict, record.reasons) == ("valid", ())
+    assert record.metrics["requests"] == 50
+    assert record.metrics["background_rps"] == pytest.approx(2000, rel=0.2)

@@ -108,9 +108,9 @@ def test_tbf_as_tc_shows_it(rate: str, bytes_per_s: int) -> None:
     with bed(pair(shape={"rate": rate})) as testbed:
         for node in ("a", "b"):
             assert tc(testbed, node)["tbf"]["options"]["rate"] == bytes_per_s
-        assert [(row["node"], row["device"]) for row in testbed.qdiscs] == [("a", "eth0"), ("b", "eth0")]
+        assert [(row.node, row.device) for row in testbed.qdiscs] == [("a", "eth0"), ("b", "eth0")]
         for row in testbed.qdiscs:
-            assert row["read_back"].items() >= {"kind": "tbf", "rate_bps": bytes_per_s * 8}.items()
+            assert row.read_back.items() >= {"kind": "tbf", "rate_bps": bytes_per_s * 8}.items()
 
 
 def test_only_the_declared_direction_is_shaped() -> None:
@@ -125,7 +125,7 @@ def test_a_leaf_of_its_own_under_the_shaper() -> None:
         found = tc(testbed)
         assert found["pfifo"]["options"]["limit"] == 37
         assert found["pfifo"]["parent"] == "1:1"
-        assert [row["requested"]["kind"] for row in testbed.qdiscs] == ["tbf", "pfifo"] * 2
+        assert [row.requested["kind"] for row in testbed.qdiscs] == ["tbf", "pfifo"] * 2
 
 
 def test_a_leaf_without_limit_gets_the_kernels_default() -> None:
@@ -141,9 +141,9 @@ def test_htb_shapes_everything() -> None:
         assert "rate 50Mbit ceil 50Mbit" in shown
         greet(testbed, "a", "b")
         assert tc(testbed)["htb"]["options"]["direct_packets_stat"] == 0
-        (row, _) = (row for row in testbed.qdiscs if row["node"] == "a")
-        assert row["read_back"]["rate_bps"] == 50_000_000
-        assert row["read_back"]["burst_bytes"] == pytest.approx(25_000, rel=0.001)
+        (row, _) = (row for row in testbed.qdiscs if row.node == "a")
+        assert row.read_back["rate_bps"] == 50_000_000
+        assert row.read_back["burst_bytes"] == pytest.approx(25_000, rel=0.001)
 
 
 @pytest.mark.parametrize("method", ["tbf", "htb"])

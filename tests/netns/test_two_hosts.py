@@ -132,36 +132,36 @@ def kill_while_it_measures(bed: sshhosts.Bed, name: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def check_both_ends(record: dict[str, Any], path: Path) -> None:
+def check_both_ends(record: Any, path: Path) -> None:
     """What a run over two hosts says of itself, and the files it keeps."""
-    assert record["verdict"] == "valid", record["reasons"]
-    assert record["environment"]["host"] == "gen / dut"
-    assert record["environment"]["kernel"] == os.uname().release
-    metrics, nodes = record["metrics"], record["nodes"]
+    assert record.verdict == "valid", record.reasons
+    assert record.environment["host"] == "gen / dut"
+    assert record.environment["kernel"] == os.uname().release
+    metrics, nodes = record.metrics, record.nodes
     assert [nodes[node]["host"] for node in ("client", "server")] == ["gen", "dut"]
     assert nodes["server"]["interface"] == "eth1 (veth)"
     for role in ("client", "server"):
         polled = metrics[f"{role}_polled_percent"]
-        assert polled > 90 if record["case"] == "busy" else polled == 0
+        assert polled > 90 if record.case == "busy" else polled == 0
         assert metrics[f"{role}_cpu_percent"] > 0
         assert nodes[role]["received_packets"] >= metrics["requests"]
     # The hogs are on the server's host, and so are its CPUs.
     assert metrics["hog_achieved_percent"] > 0
-    assert {"0", "server:0"} <= set(record["cpus"])
-    assert {row["node"] for row in record["knobs"]} == {"client", "server"}
-    assert all(row["took_effect"] is not False for row in record["knobs"])
-    said = {file.name for file in (path / "runs" / record["run_id"]).iterdir()}
+    assert {"0", "server:0"} <= set(record.cpus)
+    assert {row.node for row in record.knobs} == {"client", "server"}
+    assert all(row.took_effect is not False for row in record.knobs)
+    said = {file.name for file in (path / "runs" / record.run_id).iterdir()}
     assert {"client.stdout.jsonl", "server.stdout.jsonl", "hog.stdout.jsonl", "samples.parquet"} <= said
 
 
 def check_set(results: ResultSet, runs: int) -> None:
     """Every run is there, and had both ends."""
     records = results.records()
-    assert [record["environment"]["host"] for record in records] == ["gen / dut"] * runs
+    assert [record.environment["host"] for record in records] == ["gen / dut"] * runs
     assert (results.path / "runs.csv").read_text().count("gen / dut") == runs
     # Where others keep the CPUs busy, a window may pass in which hardly anything could be sent.
-    able = [record for record in records if record["metrics"].get("requests", 0) > 100]
-    assert able, [record["reasons"] for record in records]
+    able = [record for record in records if (record.metrics.get("requests") or 0) > 100]
+    assert able, [record.reasons for record in records]
     for record in able:
         check_both_ends(record, results.path)
 
@@ -207,7 +207,7 @@ def dies_in_the_middle(bed: sshhosts.Bed, words: list[str]) -> dict[str, str]:
     assert "measure with the other end on dut" in line_of("gen", said)
     assert "unreachable" in line_of("dut", said)
     assert "runs are missing; with --resume" in said
-    kept = {record["run_id"]: record["started_utc"] for record in the_set(bed.home).records()}
+    kept = {record.run_id: record.started_utc for record in the_set(bed.home).records()}
     assert 2 <= len(kept) < RUNS
     bed.hosts["dut"].boot()
     return kept
@@ -239,6 +239,6 @@ def test_what_a_host_that_dies_leaves_is_made_later(tmp_path: Path) -> None:
         assert again.returncode in MADE, again.stderr
         await_that(lambda: look(bed), before)
     results = the_set(tmp_path)
-    made = {record["run_id"]: record["started_utc"] for record in results.records()}
+    made = {record.run_id: record.started_utc for record in results.records()}
     assert {name: made[name] for name in kept} == kept
     check_set(results, RUNS)

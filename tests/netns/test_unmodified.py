@@ -40,7 +40,7 @@ print(json.dumps({"end": {"count": n, "mean": (time.monotonic() - begin) / n, "l
 """
 
 
-def record_of(tmp_path: Path, **changes: Any) -> tuple[dict[str, Any], Any, dict[str, bytes]]:
+def record_of(tmp_path: Path, **changes: Any) -> tuple[Any, Any, dict[str, bytes]]:
     """The first run of the document: record, samples, files."""
     plan = experiment.plan(tmp_path, **changes)
     with stop_on_signals() as stopper:
@@ -77,17 +77,17 @@ def test_sockperf_is_polled_from_outside_and_faster(tmp_path: Path, protocol: st
     napi = experiment.document()["topology"] | {"datapath": "napi"}
     base, _, _ = record_of(tmp_path, workload=workload, topology=napi)
     record, samples, files = record_of(tmp_path, workload=workload, settings=POLL)
-    assert (base["verdict"], base["reasons"]) == ("valid", [])
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    assert base["metrics"]["server_polled_percent"] == 0
-    metrics = record["metrics"]
+    assert (base.verdict, base.reasons) == ("valid", ())
+    assert (record.verdict, record.reasons) == ("valid", ())
+    assert base.metrics["server_polled_percent"] == 0
+    metrics = record.metrics
     assert metrics["server_polled_percent"] > 50 and metrics["client_polled_percent"] > 50
     assert metrics["server_napi_id"] > 0
-    assert metrics["rtt_p50_us"] < base["metrics"]["rtt_p50_us"]
-    assert {row["took_effect"] for row in record["knobs"]} == {True}
-    assert any(re.search(r"SO_BUSY_POLL server\[\d+\] fd \d+ \(", row["setting"]) for row in record["knobs"])
-    assert all(row["applied"] == 50 for row in record["knobs"])
-    assert "whole round trips" in record["workload"]["conversion"]
+    assert metrics["rtt_p50_us"] < base.metrics["rtt_p50_us"]
+    assert {row.took_effect for row in record.knobs} == {True}
+    assert any(re.search(r"SO_BUSY_POLL server\[\d+\] fd \d+ \(", row.setting) for row in record.knobs)
+    assert all(row.applied == 50 for row in record.knobs)
+    assert "whole round trips" in record.workload["conversion"]
     assert metrics["client_napi_id"] > 0
     # Its printed mean is over the same requests; it was told to print whole round trips.
     printed = re.search(r"avg-rtt=([\d.]+)", files["client.stdout.txt"].decode())
@@ -103,11 +103,11 @@ def test_sockperf_under_load_is_an_open_loop(tmp_path: Path) -> None:
     # Its rate wanders more than ours may: that is not what is tested.
     checks = experiment.NO_NOISE_LIMITS | {"max_rate_error": "20%"}
     record, _, _ = record_of(tmp_path, workload=workload, checks=checks)
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    assert record["workload"]["loop"] == "open"
-    assert "from the actual send" in record["workload"]["conversion"]
-    assert record["metrics"]["offered_rps"] == 2000
-    assert record["metrics"]["achieved_rps"] == pytest.approx(2000, rel=0.2)
+    assert (record.verdict, record.reasons) == ("valid", ())
+    assert record.workload["loop"] == "open"
+    assert "from the actual send" in record.workload["conversion"]
+    assert record.metrics["offered_rps"] == 2000
+    assert record.metrics["achieved_rps"] == pytest.approx(2000, rel=0.2)
 
 
 @needs_iperf3
@@ -116,17 +116,17 @@ def test_iperf3_fills_a_shaped_link_and_has_no_round_trips(tmp_path: Path) -> No
     links = [topology["links"][0] | {"shape": {"rate": "50mbit"}}]
     workload = {"kind": "iperf3", **ENDS, "warmup": 0, "duration": "1s"}
     record, samples, files = record_of(tmp_path, workload=workload, topology=topology | {"links": links})
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    assert record["metrics"]["throughput_bps"] == pytest.approx(48e6, rel=0.15)
-    assert record["metrics"]["requests"] is None and record["metrics"]["rtt_p50_us"] is None
+    assert (record.verdict, record.reasons) == ("valid", ())
+    assert record.metrics["throughput_bps"] == pytest.approx(48e6, rel=0.15)
+    assert record.metrics["requests"] is None and record.metrics["rtt_p50_us"] is None
     assert samples is None
     assert b'"bits_per_second"' in files["client.stdout.txt"]
 
 
 def test_any_command_is_read_by_regex_and_json(tmp_path: Path) -> None:
     record, _, files = record_of(tmp_path, workload=command())
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    metrics = record["metrics"]
+    assert (record.verdict, record.reasons) == ("valid", ())
+    metrics = record.metrics
     assert metrics["requests"] > 100 and metrics["second_count"] == 2
     assert metrics["rtt_mean_us"] == pytest.approx(300_000 / metrics["requests"], rel=0.2)
     assert metrics["client_cpu_percent"] > 0 and metrics["server_cpu_percent"] > 0
@@ -137,28 +137,28 @@ def test_any_command_is_read_by_regex_and_json(tmp_path: Path) -> None:
 def test_sockets_accepted_later_inherit_from_the_listener(tmp_path: Path) -> None:
     """The client's process starts when the window opens: its peer at the server exists only then."""
     record, _, _ = record_of(tmp_path, workload=command(), settings=POLL)
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    rows = {row["setting"].split("(")[1]: row for row in record["knobs"] if " server[" in row["setting"]}
+    assert (record.verdict, record.reasons) == ("valid", ())
+    rows = {row.setting.split("(")[1]: row for row in record.knobs if " server[" in row.setting}
     listener = next(row for label, row in rows.items() if label.startswith("tcp listener"))
     accepted = next(row for label, row in rows.items() if label.startswith("tcp)"))
-    assert (listener["found"], listener["applied"]) == (0, 50)
-    assert (accepted["found"], accepted["applied"]) == (50, 50)
-    assert record["metrics"]["server_polled_percent"] > 50
+    assert (listener.found, listener.applied) == (0, 50)
+    assert (accepted.found, accepted.applied) == (50, 50)
+    assert record.metrics["server_polled_percent"] > 50
 
 
 def test_readiness_by_output_and_a_stop_by_another_signal(tmp_path: Path) -> None:
     workload = command(port=None, ready="^serving", stop="SIGINT")
     workload["server"][-1] = workload["client"][-2] = "7778"
     record, _, _ = record_of(tmp_path, workload=workload)
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
+    assert (record.verdict, record.reasons) == ("valid", ())
 
 
 def test_a_program_that_is_not_installed_skips_the_run_and_names_the_package(tmp_path: Path) -> None:
     if shutil.which("netserver"):
         pytest.skip("netperf is installed here")
     record, _, _ = record_of(tmp_path, workload={"kind": "netperf", **ENDS})
-    assert record["verdict"] == "skipped"
-    assert "there is no program netserver; install it: apt install netperf" in record["reasons"][0]
+    assert record.verdict == "skipped"
+    assert "there is no program netserver; install it: apt install netperf" in record.reasons[0]
 
 
 @needs_iperf3
@@ -172,12 +172,12 @@ def test_a_bulk_flow_beside_the_measured_one(tmp_path: Path) -> None:
     record, _, files = record_of(
         tmp_path, workload=None, workloads=workloads, topology=topology | {"links": links}
     )
-    assert (record["verdict"], record["reasons"]) == ("valid", [])
-    assert record["workload"]["kind"] == "ping-pong"
-    assert record["background"][0]["kind"] == "iperf3"
-    assert record["metrics"]["background_bps"] == pytest.approx(19e6, rel=0.4)
+    assert (record.verdict, record.reasons) == ("valid", ())
+    assert record.workload["kind"] == "ping-pong"
+    assert record.background[0]["kind"] == "iperf3"
+    assert record.metrics["background_bps"] == pytest.approx(19e6, rel=0.4)
     # The requests wait in the queue that the bulk flow fills.
-    assert record["metrics"]["rtt_p50_us"] > 1000
+    assert record.metrics["rtt_p50_us"] > 1000
     assert "background1-client.stdout.txt" in files
 
 
@@ -185,7 +185,7 @@ def test_a_socket_that_came_too_late_is_the_reason_why_it_was_not_polled(tmp_pat
     late = CLIENT.replace("import json, socket, sys, time", "import json, socket, sys, time; time.sleep(0.6)")
     workload = command(client=[sys.executable, "-c", late, "{address}", "{port}", "{duration_s}"])
     record, _, _ = record_of(tmp_path, workload=workload, settings={"client": POLL["*"]})
-    assert record["verdict"] == "inert"
-    (reason,) = record["reasons"]
+    assert record.verdict == "inert"
+    (reason,) = record.reasons
     assert "no socket of the client was found before the measured time" in reason
     assert "cannot be busy-polled" not in reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from harness import stats
 from harness.store import SAMPLE_DTYPE, ResultSet
+from harness.store.record import KnobRow, RunRecord, Verdict
 from tests.unit import synthetic
 
 STAMP = "20261122T101500Z"
@@ -26,18 +28,15 @@ class Plan:
 
     plan_hash = "0" * 64
 
-    def __init__(
-        self, records: list[dict[str, Any]], name: str = "load-curve", description: str = ""
-    ) -> None:
+    def __init__(self, records: list[RunRecord], name: str = "load-curve", description: str = "") -> None:
         self.name, self.description = name, description
-        cells = {(record["case"], str(record["factors"])): record for record in records}
+        cells = {(record.case, str(record.factors)): record for record in records}
         self.cells = [
-            {"cell_id": f"{case}{text}", "case": case, "factors": record["factors"]}
+            {"cell_id": f"{case}{text}", "case": case, "factors": record.factors}
             for (case, text), record in cells.items()
         ]
         self.runs = [
-            {"run_id": record["run_id"], "cell_id": f"{record['case']}{record['factors']}"}
-            for record in records
+            {"run_id": record.run_id, "cell_id": f"{record.case}{record.factors}"} for record in records
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -64,45 +63,34 @@ def samples(level_us: float, count: int, seed: int, rate: float = 20_000.0) -> n
 
 def run(
     case: str, factors: dict[str, Any], block: int, order: int, count: int, level_us: float, cpu_us: float
-) -> tuple[dict[str, Any], npt.NDArray[Any]]:
+) -> tuple[RunRecord, npt.NDArray[Any]]:
     """A record and its samples."""
     record = synthetic.record(case, "0%", block, order)
     run_id = hashlib.sha256(f"{case} {factors} {block}".encode()).hexdigest()[:12]
     raw = samples(level_us * (1 + 0.02 * (block % 5)), count, int(run_id[:8], 16))
-    record |= {"run_id": run_id, "case": case, "factors": factors, "knobs": _knobs(case)}
-    record["metrics"] |= stats.summarise(raw["latency_ns"])
-    record["metrics"] |= {"cpu_us_per_request": cpu_us * (1 + 0.01 * (block % 3)), "rate_rps": 20_000.0}
-    record["metrics"] |= {"lost": int((raw["latency_ns"] < 0).sum())}
+    metrics = record.metrics | stats.summarise(raw["latency_ns"])
+    metrics |= {"cpu_us_per_request": cpu_us * (1 + 0.01 * (block % 3)), "rate_rps": 20_000.0}
+    metrics |= {"lost": int((raw["latency_ns"] < 0).sum())}
     for name, share in (("send", 0.1), ("wire", 0.2), ("receive", 0.15), ("wakeup", 0.45), ("service", 0.1)):
-        record["metrics"][f"phase_{name}_us"] = (record["metrics"]["rtt_p50_us"] or 0.0) * share
-    return record, raw
+        metrics[f"phase_{name}_us"] = (metrics["rtt_p50_us"] or 0.0) * share
+    return replace(record, run_id=run_id, factors=factors, knobs=_knobs(case), metrics=metrics), raw
 
 
-def _knobs(case: str) -> list[dict[str, Any]]:
+def _knobs(case: str) -> tuple[KnobRow, ...]:
     if case == "base":
-        return []
-    rest = {
-        "knob": "busy_poll",
-        "setting": "SO_BUSY_POLL",
-        "scope": "socket",
-        "requested": "50",
-        "found": "0",
-    }
-    seen = {
-        "took_effect": case != "defer20" or None,
-        "evidence": "19,980 of 20,000 packets busy-polled (99.9%)",
-    }
-    return [
-        {"node": node, **rest, "applied": "50" if node == "client" else "", **seen}
-        for node in ("client", "server")
-    ]
+        return ()
+    took_effect, evidence = case != "defer20" or None, "19,980 of 20,000 packets busy-polled (99.9%)"
+    return tuple(
+        KnobRow(node, "busy_poll", "SO_BUSY_POLL", "socket", "50", "0", applied, took_effect, evidence)
+        for node, applied in (("client", "50"), ("server", ""))
+    )
 
 
 def load_sweep(
     base: Path, blocks: int = 4, count: int = 20_000, rates: tuple[int, ...] = (10, 40, 70, 100)
 ) -> ResultSet:
     """A set with a hockey stick per case: 4 cases x rates (in thousands per second) x blocks runs."""
-    made: list[tuple[dict[str, Any], npt.NDArray[Any]]] = []
+    made: list[tuple[RunRecord, npt.NDArray[Any]]] = []
     for block in range(1, blocks + 1):
         for rate in rates:
             for case, (level, limit, cpu) in CASES.items():
@@ -125,7 +113,7 @@ def load_sweep(
 
 def saved(
     base: Path,
-    made: Sequence[tuple[dict[str, Any], npt.NDArray[Any] | None]],
+    made: Sequence[tuple[RunRecord, npt.NDArray[Any] | None]],
     name: str = "load-curve",
     description: str = "",
 ) -> ResultSet:
@@ -140,31 +128,29 @@ def saved(
 
 def hostile(base: Path) -> ResultSet:
     """A set whose every name, value and reason tries to be markup."""
-    made: list[tuple[dict[str, Any], npt.NDArray[Any] | None]] = []
+    made: list[tuple[RunRecord, npt.NDArray[Any] | None]] = []
     for case in ("base", HOSTILE):
         for block in range(1, 6):
             record, raw = run(case, {f"x.{HOSTILE}": HOSTILE}, block, len(made), 3000, 20.0, 5.0)
-            record |= {
-                "verdict": "suspect" if block == 1 else "valid",
-                "reasons": [HOSTILE] if block == 1 else [],
-            }
-            record["environment"] |= {"kernel": HOSTILE}
-            record["knobs"] = [{**row, "evidence": HOSTILE, "node": HOSTILE} for row in _knobs("busypoll")]
+            record = replace(
+                record,
+                verdict="suspect" if block == 1 else "valid",
+                reasons=(HOSTILE,) if block == 1 else (),
+                environment=record.environment | {"kernel": HOSTILE},
+                knobs=tuple(replace(row, evidence=HOSTILE, node=HOSTILE) for row in _knobs("busypoll")),
+            )
             made.append((record, raw))
     return saved(base, made, name=HOSTILE, description=HOSTILE)
 
 
-def bare(base: Path, verdict: str = "valid", runs: int = 1) -> ResultSet:
+def bare(base: Path, verdict: Verdict = "valid", runs: int = 1) -> ResultSet:
     """A set of `runs` runs of one case with this verdict; those that are not valid measured nothing."""
-    made: list[tuple[dict[str, Any], npt.NDArray[Any] | None]] = []
+    made: list[tuple[RunRecord, npt.NDArray[Any] | None]] = []
     for block in range(1, runs + 1):
         record, raw = run("base", {}, block, block - 1, 5000, 30.0, 9.0)
         if verdict != "valid":
-            record |= {
-                "verdict": verdict,
-                "reasons": ["this kernel has no netem"],
-                "metrics": {},
-                "knobs": [],
-            }
+            record = replace(
+                record, verdict=verdict, reasons=("this kernel has no netem",), metrics={}, knobs=()
+            )
         made.append((record, raw if verdict == "valid" else None))
     return saved(base, made)

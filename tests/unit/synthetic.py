@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness import stats
+from harness.store.record import Columns, DeclaredContention, KnobRow, Metrics, RunRecord, Verdict
 from harness.tables import Source, frames
 from harness.tables.frames import cell_key
 
@@ -39,10 +40,10 @@ def record(
     load: str = "0%",
     block: int = 0,
     order: int = 0,
-    verdict: str = "valid",
+    verdict: Verdict = "valid",
     reasons: tuple[str, ...] = (),
     scale: float = 1.0,
-) -> dict[str, Any]:
+) -> RunRecord:
     """One run record as the runner writes it."""
     level, cpu, polled = CASES.get(case, (50.0, 10.0, 0.0))
     # str seeds would go through the salted hash(): these numbers are the same in every process.
@@ -52,64 +53,54 @@ def record(
         level * slower * scale * 1000 * draw.lognormal(0.0, 0.08, 20_000) * draw.normal(1, 0.02)
     ).astype("i8")
     measured = verdict in ("valid", "inert", "suspect")
-    found: dict[str, Any] = dict(stats.summarise(samples)) if measured else {}
+    found: Metrics = dict(stats.summarise(samples)) if measured else {}
     if measured:
         found |= {"requests": 20_000, "lost": 0, "rate_rps": 1e6 / (level * slower * scale), "elapsed_s": 1.0}
         found |= {"cpu_us_per_request": cpu * scale * draw.normal(1, 0.01)}
         found |= {"client_polled_percent": polled, "server_polled_percent": polled and polled + 0.1}
-    return {
-        "run_id": run_id(case, load, block),
-        "case": case,
-        "factors": {"contention.load": load},
-        "block": block,
-        "order": order,
-        "started_utc": f"2026-11-22T10:15:{order % 60:02d}Z",
-        "wall_s": 1.25,
-        "verdict": verdict,
-        "reasons": list(reasons),
-        "environment": dict(ENVIRONMENT),
-        "datapath": "napi",
-        "workload": {"kind": "ping-pong", "loop": "closed", "protocol": "udp", "client_wait": "blocking"}
-        | {"server_wait": "blocking", "size_bytes": 64, "from": "client", "to": "server"}
-        | {"warmup_s": 0.2, "duration_s": 1.0},
-        "background": [],
-        "contention": {"kind": "spin", "cpus": "1", "threads": 1, "load_percent": float(load[:-1])},
-        "metrics": found,
-        "nodes": {"client": {"rx_packets": 20_000, "napi_id": 513}, "server": {"rx_packets": 20_000}},
-        "cpus": {"0": {"user_share": 0.25, "idle_share": 0.5}, "1": {"user_share": 0.3, "idle_share": 0.4}},
-        "knobs": _knobs(case, polled, verdict),
-        "qdiscs": [],
-    }
+    workload: Columns = {"kind": "ping-pong", "loop": "closed", "protocol": "udp", "client_wait": "blocking"}
+    workload |= {"server_wait": "blocking", "size_bytes": 64, "from": "client", "to": "server"}
+    return RunRecord(
+        run_id=run_id(case, load, block),
+        case=case,
+        factors={"contention.load": load},
+        block=block,
+        order=order,
+        started_utc=f"2026-11-22T10:15:{order % 60:02d}Z",
+        wall_s=1.25,
+        verdict=verdict,
+        reasons=reasons,
+        environment=dict(ENVIRONMENT),
+        datapath="napi",
+        workload=workload | {"warmup_s": 0.2, "duration_s": 1.0},
+        contention=DeclaredContention("spin", "1", 1, float(load[:-1])),
+        metrics=found,
+        nodes={"client": {"rx_packets": 20_000, "napi_id": 513}, "server": {"rx_packets": 20_000}},
+        cpus={"0": {"user_share": 0.25, "idle_share": 0.5}, "1": {"user_share": 0.3, "idle_share": 0.4}},
+        knobs=_knobs(case, polled, verdict),
+    )
 
 
-def _knobs(case: str, polled: float, verdict: str) -> list[dict[str, Any]]:
+def _knobs(case: str, polled: float, verdict: str) -> tuple[KnobRow, ...]:
     names = {
         "busypoll50": ("busy_poll", "SO_BUSY_POLL", "50"),
         "defer20": ("coalesce", "gro_flush_timeout", "20000"),
     }
     if case not in names:
-        return []
+        return ()
     knob, setting, value = names[case]
-    return [
-        {
-            "node": node,
-            "knob": knob,
-            "setting": setting,
-            "scope": "socket",
-            "requested": value,
-            "found": "0",
-            "applied": value,
-            "took_effect": verdict != "inert" if polled else None,
-            "evidence": f"{polled} % of packets busy-polled" if polled else "not observed on this datapath",
-        }
+    took_effect = verdict != "inert" if polled else None
+    evidence = f"{polled} % of packets busy-polled" if polled else "not observed on this datapath"
+    return tuple(
+        KnobRow(node, knob, setting, "socket", value, "0", value, took_effect, evidence)
         for node in ("client", "server")
-    ]
+    )
 
 
-def result_set(blocks: int = 5, *, troubled: bool = False, scale: float = 1.0) -> list[dict[str, Any]]:
+def result_set(blocks: int = 5, *, troubled: bool = False, scale: float = 1.0) -> list[RunRecord]:
     """A whole experiment: three cases, two loads; `troubled` adds every verdict that is not valid."""
     made = []
-    trouble = {
+    trouble: dict[tuple[str, str, int], tuple[Verdict, str]] = {
         ("busypoll50", "100%", 1): ("inert", "busy poll on server polled 0 of 20000 packets"),
         ("busypoll50", "100%", 2): ("inert", "busy poll on server polled 3 of 19998 packets"),
         ("defer20", "0%", 0): ("suspect", "other programs used 8.1 % of the CPU set, 5 % is allowed"),
@@ -121,7 +112,8 @@ def result_set(blocks: int = 5, *, troubled: bool = False, scale: float = 1.0) -
         shuffled = np.random.default_rng(block).permutation(len(cells))
         for place, at in enumerate(shuffled):
             case, load = cells[at]
-            verdict, reason = "valid", ""
+            verdict: Verdict = "valid"
+            reason = ""
             if troubled:
                 verdict, reason = trouble.get((case, load, block), ("valid", ""))
                 if (case, load) == ("defer20", "100%"):

@@ -61,8 +61,8 @@ def test_rows_are_those_of_the_csv_tables_however_they_are_batched(
 def test_batches_may_differ_in_their_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [pages.run("base", {}, block, block, 200, 20.0, 5.0) for block in range(1, 5)]
     for at, (record, _) in enumerate(made):
-        record["environment"][f"extra{at}"] = f"text{at}"
-        record["metrics"][f"extra{at}_us"] = float(at)
+        record.environment[f"extra{at}"] = f"text{at}"
+        record.metrics[f"extra{at}_us"] = float(at)
     path = pages.saved(tmp_path, made).path
     monkeypatch.setattr(tables, "BATCH", 1)
     runs = load(path).runs.drop(columns="set")

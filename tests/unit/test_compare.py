@@ -87,7 +87,7 @@ def test_a_cell_of_one_side_is_a_row_with_a_reason() -> None:
 def test_environments_that_differ_are_named() -> None:
     records = result_set(scale=1.1)
     for made in records:
-        made["environment"]["kernel"] = "6.19.0"
+        made.environment["kernel"] = "6.19.0"
     found = compare_sources([source(), Source("new", frames(records).runs)])
     assert [(item.column, item.values) for item in found.differences] == [
         ("kernel", (("6.18.0",), ("6.19.0",)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from harness.run.link_checks.chance import SIGMAS, _enough, _share_row
 from harness.run.link_checks.direction import Direction
 from harness.spec.topology import Shape
+from harness.store import LinkCheck
 from harness.tables.links import links_text
 
 
@@ -29,7 +31,7 @@ def direction(**shape: Any) -> Direction:
 def test_a_share_is_told_from_none_and_from_another(
     share: float, lost: int, frames: int, ok: bool | None
 ) -> None:
-    assert _share_row(direction(loss=f"{100 * share:g}%"), "loss", share, lost, frames)["ok"] is ok
+    assert _share_row(direction(loss=f"{100 * share:g}%"), "loss", share, lost, frames).ok is ok
 
 
 @pytest.mark.parametrize("share", [0.0007, 0.001, 0.01, 0.2])
@@ -45,16 +47,9 @@ def test_what_is_under_way_fits_into_netem_s_own_queue() -> None:
 
 
 def test_links_are_told_in_a_line() -> None:
-    row = {
-        "link": "a -> b",
-        "check": "delay",
-        "declared": "1ms",
-        "measured": "1.02ms",
-        "tolerance": "0.55ms",
-        "ok": True,
-    }
+    row = LinkCheck("a -> b", "delay", "1ms", "1.02ms", "0.55ms", True)
     assert links_text([row]) == "a -> b: delay 1.02ms (1ms declared +-0.55ms)"
-    assert links_text([row | {"ok": False}]).endswith("BREACH")
-    many = [row | {"link": f"{n} -> b"} for n in range(9)] + [row | {"link": "x -> b", "ok": None}]
+    assert links_text([replace(row, ok=False)]).endswith("BREACH")
+    many = [replace(row, link=f"{n} -> b") for n in range(9)] + [replace(row, link="x -> b", ok=None)]
     assert links_text(many) == "10 properties of 10 directions: 9 as declared, 0 not, 1 not known"
     assert links_text([]) == ""

@@ -11,7 +11,7 @@ from harness.places.fleet import attempt as attempts
 from harness.places.fleet.attempt import Attempt
 from harness.places.fleet.pair import Pair
 from harness.places.fleet.split import Allotment
-from harness.store import ResultSet, records
+from harness.store import ResultSet, codec
 from tests.unit import synthetic
 
 
@@ -39,11 +39,11 @@ class _Board:
 def of_two(home: Path) -> tuple[Attempt, _Board]:
     """Two runs, of which one has come from the client's host."""
     record = synthetic.record(block=1)
-    directory = home / "incoming" / "gen" / record["run_id"]
+    directory = home / "incoming" / "gen" / record.run_id
     directory.mkdir(parents=True)
-    (directory / "run.json").write_bytes(records.to_json(record))
+    (directory / "run.json").write_bytes(codec.to_json(record))
     results = ResultSet.create(home, "fl", "20260101T000000Z", b"", _Plan(), {})
-    lot = Allotment({record["run_id"]: "gen / dut", "0" * 12: "gen / dut"})
+    lot = Allotment({record.run_id: "gen / dut", "0" * 12: "gen / dut"})
     pair, board = Pair(("client", "server"), ("gen", "dut")), _Board()
     return Attempt(results, lot, home / "incoming", board, {"gen": 2, "dut": 2}, pair), board
 

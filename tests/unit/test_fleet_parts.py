@@ -17,7 +17,7 @@ from harness.places.fleet import wheel
 from harness.places.fleet.inventory import hosts_in
 from harness.places.fleet.merge import merge
 from harness.places.fleet.outcome import Outcomes
-from harness.store import ResultSet, records
+from harness.store import ResultSet, codec
 from tests.unit import synthetic
 
 INI = """\
@@ -75,11 +75,11 @@ def results(tmp_path: Path) -> ResultSet:
 def fetched(incoming: Path, block: int, host: str) -> str:
     """A run directory as it comes from a host."""
     record = synthetic.record(block=block)
-    record["environment"] = record["environment"] | {"host": host}
-    directory = incoming / record["run_id"]
+    record.environment["host"] = host
+    directory = incoming / record.run_id
     directory.mkdir(parents=True)
-    (directory / "run.json").write_bytes(records.to_json(record))
-    return str(record["run_id"])
+    (directory / "run.json").write_bytes(codec.to_json(record))
+    return record.run_id
 
 
 def test_merging_moves_runs_of_the_plan_once(results: ResultSet, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_merging_moves_runs_of_the_plan_once(results: ResultSet, tmp_path: Path)
     assert merge(results, incoming / "b", {first}) == []
     assert merge(results, incoming / "b", {first}, again={first}) == [first]
     (record,) = results.records()
-    assert record["environment"]["host"] == "b"
+    assert record.environment["host"] == "b"
     assert [path.name for path in (results.path / "runs").iterdir()] == [first]
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def measured(
         )
         factors, case = dict(each.cell.factors), each.cell.case
         record, raw = pages.run(case, factors, each.block, each.order, 2000, level, 5.0)
-        found.save_run(record | {"run_id": each.run_id}, raw)
+        found.save_run(replace(record, run_id=each.run_id), raw)
     return found
 
 

@@ -50,10 +50,10 @@ def test_every_part_of_a_run(tmp_path: Path) -> None:
     assert run.nodes["server"]["epoll_mean_events"] == 8
     assert run.environment["kernel"] == "6.99.0-made-up"
     assert run.workload["duration_s"] == 30
-    applied = {knob["setting"]: knob["applied"] for knob in run.knobs}
+    applied = {knob.setting: knob.applied for knob in run.knobs}
     assert applied["gro_flush_timeout"] == "20000"
     assert applied["adaptive-tx"] == "off"
-    assert all(knob["took_effect"] is None for knob in run.knobs)
+    assert all(knob.took_effect is None for knob in run.knobs)
 
 
 def published(reading: ImportedRuns) -> pd.DataFrame:

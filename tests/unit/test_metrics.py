@@ -10,9 +10,9 @@ import pytest
 from harness.kernel.proc import ProcessUsage
 from harness.run import checks
 from harness.run import metrics as metrics_of
-from harness.run.counters import Difference
-from harness.run.interference import Loads
-from harness.run.outcome import Outcome, Part
+from harness.run.counters import CounterDelta, HostDelta
+from harness.run.interference import CpuInterference
+from harness.run.outcome import Outcome, ProgramOutcome
 from harness.spec.checks import Checks
 
 SECOND = 10**9
@@ -22,13 +22,24 @@ def ticks(**states: int) -> dict[str, int]:
     return dict.fromkeys(("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"), 0) | states
 
 
-def difference(**changes: Any) -> Difference:
-    base = Difference(
-        elapsed_ns=SECOND,
+def host(**changes: Any) -> HostDelta:
+    base = HostDelta(
+        cpus={0, 1},
         ticks={0: ticks(user=25, idle=75), 1: ticks(system=40, softirq=10, idle=50), 2: ticks(idle=100)},
         net_rx={0: 5, 1: 6, 2: 0},
         irqs={0: 7, 1: 8, 2: 0},
         softnet={"processed": 0, "dropped": 0, "time_squeeze": 0, "received_rps": 0},
+        interference=CpuInterference(
+            7 * SECOND // 10, SECOND // 100, {0: SECOND // 25, 1: 1000}, {"cc1": SECOND // 25, "sh": 1000}
+        ),
+        clocksources=("tsc", "tsc"),
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def delta(hosts: dict[str, HostDelta] | None = None, **changes: Any) -> CounterDelta:
+    base = CounterDelta(
+        elapsed_ns=SECOND,
         nodes={
             "c": {"Udp:InDatagrams": 1000, "TcpExt:BusyPollRxPackets": 900},
             "s": {"Udp:InDatagrams": 1010, "TcpExt:BusyPollRxPackets": 0, "link:tx_dropped": 3},
@@ -39,12 +50,14 @@ def difference(**changes: Any) -> Difference:
             "hog": ProcessUsage(cpu_ns=SECOND),
         },
         kthreads={},
-        loads=Loads(
-            7 * SECOND // 10, SECOND // 100, {0: SECOND // 25, 1: 1000}, {"cc1": SECOND // 25, "sh": 1000}
-        ),
-        clocksources=("tsc", "tsc"),
+        hosts=hosts or {"": host()},
     )
     return dataclasses.replace(base, **changes)
+
+
+def on_host(**changes: Any) -> CounterDelta:
+    """What happened where the one host of the run saw this."""
+    return delta({"": host(**changes)})
 
 
 CLIENT = {
@@ -63,21 +76,20 @@ CLIENT = {
 
 def outcome(**changes: Any) -> Outcome:
     base = Outcome(
-        difference=difference(),
+        delta=delta(),
         client=CLIENT,
         server={"napi_ids": [8]},
         hog={"cpu_ns": [SECOND]},
         hog_threads=2,
         protocol="udp",
-        parts=(),
-        cpus={0, 1},
+        programs=(),
     )
     made = dataclasses.replace(base, **changes)
-    parts = (
-        Part("client", "c", "blocking", made.client | {"readback": {}}),
-        Part("server", "s", "epoll", made.server | {"readback": {}}),
+    programs = (
+        ProgramOutcome("client", "c", "blocking", made.client | {"readback": {}}),
+        ProgramOutcome("server", "s", "epoll", made.server | {"readback": {}}),
     )
-    return dataclasses.replace(made, parts=parts)
+    return dataclasses.replace(made, programs=programs)
 
 
 def test_figures_of_a_run() -> None:
@@ -109,31 +121,31 @@ def test_figures_of_a_run() -> None:
 
 def test_a_run_without_an_answer_has_blanks_not_zeros() -> None:
     silent = CLIENT | {"requests": 3, "answered": 0, "lost": 3, "settle_requests": 0, "elapsed_ns": 0}
-    quiet = difference(nodes={"c": {}, "s": {}})
-    metrics = metrics_of.run_metrics(outcome(client=silent, difference=quiet))
+    quiet = delta(nodes={"c": {}, "s": {}})
+    metrics = metrics_of.run_metrics(outcome(client=silent, delta=quiet))
     for name in ("rate_rps", "cpu_us_per_request", "client_polled_percent"):
         assert metrics[name] is None
 
 
 def test_napi_threads_are_on_the_bill() -> None:
-    threaded = difference(kthreads={"s": SECOND // 100})
-    more = metrics_of.run_metrics(outcome(difference=threaded))["cpu_us_per_request"]
+    threaded = delta(kthreads={"s": SECOND // 100})
+    more = metrics_of.run_metrics(outcome(delta=threaded))["cpu_us_per_request"]
     less = metrics_of.run_metrics(outcome())["cpu_us_per_request"]
     assert more is not None and less is not None
     assert more - less == pytest.approx(10_000 / 1010)
 
 
 def test_noise_is_named_and_has_limits() -> None:
-    quiet = outcome(difference=difference(loads=Loads()))
+    quiet = outcome(delta=on_host(interference=CpuInterference()))
     metrics = metrics_of.run_metrics(quiet)
     assert checks.doubts(quiet, metrics, Checks(), {"c", "s"}) == []
     loud = outcome(
-        difference=difference(
-            loads=Loads(SECOND, 0, {0: SECOND}, {"cc1": SECOND}),
+        delta=on_host(
+            interference=CpuInterference(SECOND, 0, {0: SECOND}, {"cc1": SECOND}),
             clocksources=("tsc", "hpet"),
             ticks={0: ticks(steal=10, idle=90)},
+            cpus={0},
         ),
-        cpus={0},
     )
     lax = Checks.model_validate({"max_foreign_share": "100%", "max_steal_share": "50%"})
     reasons = " | ".join(checks.doubts(loud, metrics_of.run_metrics(loud), Checks(), {"c"}))
@@ -147,6 +159,27 @@ def test_noise_is_named_and_has_limits() -> None:
 def test_the_whole_host_sees_all_sockets() -> None:
     seen = metrics_of.seen_on(outcome(), "*", 0.01)
     assert (seen.received, seen.polled, seen.napi_ids) == (2010, 900, (7, 8))
+    counters = {"Udp:InDatagrams": 100, "TcpExt:BusyPollRxPackets": 40}
+    both = outcome(delta=delta(nodes={"c": counters, "s": counters}, kthreads={"c": 1, "s": 2}))
+    seen = metrics_of.seen_on(both, "*", 0.01)
+    assert (seen.received, seen.polled, seen.kthread_cpu_ns) == (200, 80, 3)
+    assert metrics_of.seen_on(both, "s", 0.01).polled == 40
+
+
+def test_what_two_hosts_counted_is_summed_and_the_worse_is_judged() -> None:
+    busy = host(
+        interference=CpuInterference(SECOND, 0, {0: SECOND // 2}, {"rsync": SECOND // 2}),
+        softnet={"dropped": 5, "received_rps": 2},
+        clocksources=("tsc", "hpet"),
+    )
+    both = outcome(delta=delta({"": host(), "s": busy}))
+    metrics = metrics_of.run_metrics(both)
+    assert metrics["foreign_percent"] == 50.0
+    assert metrics["drops"] == 3 + 5
+    assert metrics["irqs_per_request"] == pytest.approx(30 / 1000)
+    assert metrics["set_busy_percent"] == pytest.approx(100 * (0.7 + 1) / 4)
+    reasons = " | ".join(checks.doubts(both, metrics, Checks(), {"c", "s"}))
+    assert "rsync most of it" in reasons and "from tsc to hpet" in reasons
 
 
 def test_nodes_and_cpus() -> None:
@@ -157,7 +190,7 @@ def test_nodes_and_cpus() -> None:
 
 
 def test_a_base_that_is_polled_is_no_base() -> None:
-    run = outcome(difference=difference(loads=Loads()))
+    run = outcome(delta=on_host(interference=CpuInterference()))
     (reason,) = checks.doubts(run, metrics_of.run_metrics(run), Checks(), {"s"})
     assert reason.startswith("900 packets of c were busy-polled though no knob asked for it")
 
@@ -179,6 +212,6 @@ def test_a_declared_loss_is_allowed_for(lost: int, doubted: bool) -> None:
 
 
 def test_one_tick_of_steal_says_nothing() -> None:
-    short = difference(elapsed_ns=SECOND // 10, loads=Loads(), ticks={0: ticks(steal=2, idle=8)})
-    run = outcome(difference=short, cpus={0})
+    quiet = host(interference=CpuInterference(), ticks={0: ticks(steal=2, idle=8)}, cpus={0})
+    run = outcome(delta=delta({"": quiet}, elapsed_ns=SECOND // 10))
     assert checks.doubts(run, metrics_of.run_metrics(run), Checks(), {"c", "s"}) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from harness.cli.progress import Progress
 from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.places.fake import FakePlace
 from harness.plan import Plan, Run
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
+from harness.store.record import Verdict
 from tests import experiment
 from tests.unit import synthetic
 
@@ -21,12 +23,12 @@ from tests.unit import synthetic
 class Measuring:
     """Makes records whose verdict is `verdict`, and which say so."""
 
-    def __init__(self, verdict: str = "valid") -> None:
+    def __init__(self, verdict: Verdict = "valid") -> None:
         self.verdict = verdict
 
-    def __call__(self, run: Run) -> dict[str, Any]:
+    def __call__(self, run: Run) -> RunRecord:
         record = synthetic.record(run.cell.case, block=run.block, order=run.order)
-        return record | {"run_id": run.run_id, "factors": {}, "verdict": self.verdict, "reasons": []}
+        return replace(record, run_id=run.run_id, factors={}, verdict=self.verdict, reasons=())
 
 
 def options(home: Path, **changes: Any) -> argparse.Namespace:
@@ -50,7 +52,7 @@ def carried_out(home: Path, place: FakePlace, plan: Plan, **changes: Any) -> tup
         ("skipped", EXIT_HOST_LACKS),
     ],
 )
-def test_the_exit_code_is_that_of_the_worst_verdict(tmp_path: Path, verdict: str, code: int) -> None:
+def test_the_exit_code_is_that_of_the_worst_verdict(tmp_path: Path, verdict: Verdict, code: int) -> None:
     plan = experiment.plan(tmp_path, repeat=2)
     results, ended = carried_out(tmp_path, FakePlace(Measuring(verdict)), plan)
     assert ended == code

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.errors import Interrupted, PollbenchError
-from harness.run.process import Program, launch_options
+from harness.run.process import NativeProcess, launch_options
 from harness.signals import Stopper, stop_on_signals
 
 
@@ -22,8 +22,8 @@ def stopper() -> Iterator[Stopper]:
         yield made
 
 
-def program(code: str, stopper: Stopper) -> Program:
-    return Program("toy", [sys.executable, "-c", code], stopper)
+def program(code: str, stopper: Stopper) -> NativeProcess:
+    return NativeProcess("toy", [sys.executable, "-c", code], stopper)
 
 
 def test_events_in_order_and_a_result_on_stop(stopper: Stopper) -> None:
@@ -68,7 +68,7 @@ def test_what_goes_wrong_is_said(code: str, message: str, stopper: Stopper) -> N
 
 def test_no_such_program(stopper: Stopper) -> None:
     with pytest.raises(PollbenchError, match="start on the toy"):
-        Program("toy", ["/nonexistent/program"], stopper)
+        NativeProcess("toy", ["/nonexistent/program"], stopper)
 
 
 def test_a_stop_request_ends_the_wait_and_the_child(stopper: Stopper) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from harness.cli import progress
 from harness.places.vm.estimate import expected_s, takes_s
 from harness.plan import load_experiment, make_plan
+from harness.store import RunRecord
 from tests import experiment
 
-RECORD: dict[str, Any] = {"metrics": {}, "environment": {}, "reasons": [], "verdict": "valid"}
+RECORD = RunRecord("a", "base", "valid")
 
 
 def test_a_boot_is_not_taken_for_the_length_of_a_run(

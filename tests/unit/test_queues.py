@@ -75,7 +75,7 @@ def nic(monkeypatch: pytest.MonkeyPatch) -> FakeNic:
 def applied(**knobs: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
     models = {name: KNOBS[name](**fields) for name, fields in knobs.items()}
     rows = apply.NodeApplier(NODE).apply(models)
-    return [(row["setting"], row["found"], row["requested"], row["applied"]) for row in rows]
+    return [(row.setting, row.found, row.requested, row.applied) for row in rows]
 
 
 def test_channels_are_set_and_read_back_before_what_hangs_on_them(nic: FakeNic) -> None:

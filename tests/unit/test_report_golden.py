@@ -197,9 +197,8 @@ def test_machine_formats_can_be_read() -> None:
 
 
 def test_text_from_files_cannot_steer_the_terminal_or_break_a_table() -> None:
-    made = [record(block=block, order=block) for block in range(4)]
-    for one in made:
-        one["case"] = "\x1b[31mred|\n=cmd"
+    case = "\x1b[31mred|\n=cmd"
+    made = [record(case, block=block, order=block) for block in range(4)]
     from harness.tables import frames
 
     view = overview(Source("x\x07y", frames(made).runs))

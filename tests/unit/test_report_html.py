@@ -18,6 +18,7 @@ from harness.report.html import page
 from harness.report.html.markup import Markup, join, tag, text
 from harness.report.html.runs import MOST
 from harness.report.html.scale import Scale, log_scale, tick_text, time_text
+from harness.store.record import Verdict
 from tests.command import run as command
 from tests.unit import pages, synthetic
 
@@ -177,7 +178,7 @@ def test_markup_in_names_values_and_reasons_is_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verdict", ["skipped", "failed", "inert", "suspect"])
-def test_a_set_without_a_valid_run_claims_nothing_and_says_why(tmp_path: Path, verdict: str) -> None:
+def test_a_set_without_a_valid_run_claims_nothing_and_says_why(tmp_path: Path, verdict: Verdict) -> None:
     words = " ".join(Page(report(pages.bare(tmp_path, verdict, 4).path)).words)
     assert "None of the 4 runs is valid" in words
     assert f"4 {verdict}" in words

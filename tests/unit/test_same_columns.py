@@ -18,7 +18,7 @@ from harness.spec.checks import Checks
 from harness.stats import MIN_EXCEEDANCES
 from harness.workloads import WORKLOADS, ProgramOutput
 from harness.workloads.base import COUNTED_BY_THE_RUN
-from tests.unit.test_metrics import difference, outcome
+from tests.unit.test_metrics import delta, outcome
 
 REAL = Path(__file__).parents[1] / "golden" / "import"
 ENDS = {"from": "c", "to": "s"}
@@ -39,7 +39,7 @@ def of_a_run(output: str, fields: dict[str, Any], log: str) -> dict[str, Any]:
     text = (REAL / log).read_text() if log else ""
     reading = workload.read(ProgramOutput((REAL / output).read_text(), log=text))
     client = dict(reading.result) | {"whole_life": True}
-    found = outcome(client=client, metrics=dict(reading.metrics), difference=difference())
+    found = outcome(client=client, metrics=dict(reading.metrics), delta=delta())
     metrics: dict[str, Any] = run_metrics(found)
     timed = loadgen_report.of_samples(reading.samples)
     return metrics | {name: value for name, value in timed.items() if value is not None}

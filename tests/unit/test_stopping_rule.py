@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from harness.places import local
 from harness.plan import Plan, estimate_s, grows, load_experiment, make_plan
 from harness.signals import Stopper
 from harness.stats.stopping_rule import Adaptive, state
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
+from harness.store.record import Verdict
 from harness.tables import load_source
 from tests import experiment
 from tests.unit import synthetic
@@ -25,11 +27,10 @@ RULE = Adaptive(3, 8, "rtt_p50_us", 0.05)
 
 
 def runs(
-    values: Sequence[float | None], case: str = "a", verdict: str = "valid", wall_s: float = 1.0
-) -> list[dict[str, Any]]:
+    values: Sequence[float | None], case: str = "a", verdict: Verdict = "valid", wall_s: float = 1.0
+) -> list[RunRecord]:
     return [
-        {"case": case, "factors": {}, "block": block, "verdict": verdict, "wall_s": wall_s}
-        | {"metrics": {"rtt_p50_us": value}}
+        RunRecord("", case, verdict, block=block, wall_s=wall_s, metrics={"rtt_p50_us": value})
         for block, value in enumerate(values, 1)
     ]
 
@@ -52,7 +53,7 @@ NARROW, WIDE = [100.0, 101, 99, 100, 102, 100, 101, 99], [100.0, 150, 80, 120, 6
         (runs([None] * 6) + runs(NARROW, "b"), 5, True, "within"),
     ],
 )
-def test_when_it_is_enough(records: list[dict[str, Any]], blocks: int, enough: bool, said: str) -> None:
+def test_when_it_is_enough(records: list[RunRecord], blocks: int, enough: bool, said: str) -> None:
     found = state(RULE, records, blocks)
     assert found.enough is enough
     assert said in found.reason
@@ -102,7 +103,7 @@ class Quiet:
     """A watcher that watches nothing."""
 
     def starting(self, run: Any, number: int, total: int) -> None: ...
-    def finished(self, run: Any, record: dict[str, Any]) -> None: ...
+    def finished(self, run: Any, record: RunRecord) -> None: ...
 
 
 def carried_out(
@@ -115,14 +116,14 @@ def carried_out(
     """Execute a plan with made-up measurements; how many runs were made."""
     made: list[Any] = []
 
-    def make_run(run: Any, *_: Any) -> tuple[dict[str, Any], None, dict[str, bytes]]:
+    def make_run(run: Any, *_: Any) -> tuple[RunRecord, None, dict[str, bytes]]:
         if len(made) == stop_after:
             raise KeyboardInterrupt
         made.append(run)
         record = synthetic.record(run.cell.case, block=run.block, order=run.order)
-        record |= {"run_id": run.run_id, "factors": dict(run.cell.factors)}
-        record["metrics"] = {"rtt_p50_us": values[run.block - 1]}
-        return record, None, {}
+        metrics = {"rtt_p50_us": values[run.block - 1]}
+        factors = dict(run.cell.factors)
+        return replace(record, run_id=run.run_id, factors=factors, metrics=metrics), None, {}
 
     monkeypatch.setattr(local, "make_run", make_run)
     try:

@@ -6,6 +6,7 @@ import errno
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from harness.store import samples as samplefiles
 from tests.unit.synthetic import FakePlan, record
 
 STAMP = "20261122T101500Z"
-Records = list[dict[str, Any]]
 
 
 def create(base: Path, stamp: str = STAMP) -> ResultSet:
@@ -48,11 +48,12 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     results.save_run(made, raw, {"client.stderr": b"hello\n"})
     again = ResultSet.open(results.path)
     assert again.records() == [made]
-    read = again.samples(made["run_id"])
+    read = again.sample_columns(made.run_id, list(SAMPLE_DTYPE.names or ()))
     assert read is not None
-    assert (read == raw).all()
-    assert (results.path / "runs" / made["run_id"] / "client.stderr").read_bytes() == b"hello\n"
-    assert again.finished() == {made["run_id"]}
+    assert all((read[name] == raw[name]).all() for name in read)
+    assert again.sample_shape(made.run_id) == (len(raw), SAMPLE_DTYPE.names)
+    assert (results.path / "runs" / made.run_id / "client.stderr").read_bytes() == b"hello\n"
+    assert again.finished() == {made.run_id}
     assert again.experiment == b"name: quickstart\n"
     assert again.manifest["kernel"] == "6.18"
     assert again.warnings == []
@@ -98,8 +99,9 @@ def test_a_name_that_is_no_directory(tmp_path: Path, name: str) -> None:
     [
         (b"", "not readable as JSON"),
         (b"\xff\xfe", "not readable as JSON"),
-        (b"[]", "not a run record"),
-        (b'{"run_id": "else"}', "says it is run 'else'"),
+        (b"[]", "not a sound run record: Input should be an object"),
+        (b'{"run_id": "else", "case": "a", "verdict": "valid"}', "says it is run 'else'"),
+        (b'{"run_id": "else", "case": "a", "verdict": "good"}', "run record.verdict: Input should be"),
         (b"[" * 100_000, "not readable as JSON"),
     ],
 )
@@ -108,15 +110,15 @@ def test_damage_is_a_warning(tmp_path: Path, content: bytes, said: str) -> None:
     good, bad = record(block=0), record(block=1)
     for made in (good, bad):
         results.save_run(made)
-    (results.path / "runs" / bad["run_id"] / "run.json").write_bytes(content)
+    (results.path / "runs" / bad.run_id / "run.json").write_bytes(content)
     again = ResultSet.open(results.path)
-    assert [found["run_id"] for found in again.records()] == [good["run_id"]]
+    assert [found.run_id for found in again.records()] == [good.run_id]
     assert len(again.warnings) == 1
     assert said in again.warnings[0]
-    assert bad["run_id"] in again.warnings[0]
+    assert bad.run_id in again.warnings[0]
     # It counts as missing, so a resumed set makes it again in its place.
     again.save_run(bad)
-    assert again.finished() == {good["run_id"], bad["run_id"]}
+    assert again.finished() == {good.run_id, bad.run_id}
     assert again.remove_leftovers() == []
 
 
@@ -128,9 +130,9 @@ def test_damaged_samples_and_manifest_are_warnings(tmp_path: Path) -> None:
     for content in (b"", b"PAR1", whole[: len(whole) // 2], whole[:200] + b"\0" * 200 + whole[400:]):
         (path / "samples.parquet").write_bytes(content)
         results.warnings.clear()
-        if results.samples(made["run_id"]) is None:
+        if results.sample_columns(made.run_id, ["latency_ns"]) is None:
             assert "samples.parquet" in results.warnings[0]
-    assert results.samples("nothere") is None
+    assert results.sample_columns("nothere", ["latency_ns"]) is None
     (results.path / "manifest.json").write_bytes(b"{")
     assert "manifest.json is damaged" in ResultSet.open(results.path).warnings[0]
 
@@ -140,9 +142,9 @@ def test_a_finished_run_is_never_overwritten(tmp_path: Path) -> None:
     results.save_run(record(verdict="failed"))
     with pytest.raises(PollbenchError, match="on disk already"):
         results.save_run(record())
-    assert results.records()[0]["verdict"] == "failed"
+    assert results.records()[0].verdict == "failed"
     results.save_run(record(), replace=True)
-    assert results.records()[0]["verdict"] == "valid"
+    assert results.records()[0].verdict == "valid"
 
 
 def test_a_full_disk_says_what_to_do_and_keeps_finished_runs(
@@ -160,7 +162,7 @@ def test_a_full_disk_says_what_to_do_and_keeps_finished_runs(
     assert "--resume" in caught.value.line()
     monkeypatch.undo()
     assert len(results.records()) == 1
-    assert [entry.name for entry in (results.path / "runs").iterdir()] == [record(block=0)["run_id"]]
+    assert [entry.name for entry in (results.path / "runs").iterdir()] == [record(block=0).run_id]
 
 
 def test_leftovers_of_a_killed_writer(tmp_path: Path) -> None:
@@ -180,15 +182,14 @@ def test_leftovers_of_a_killed_writer(tmp_path: Path) -> None:
 
 def test_numbers_of_any_kind_become_json(tmp_path: Path) -> None:
     results = create(tmp_path)
-    odd = record()
-    odd["metrics"] = {
+    figures: Any = {
         "a_us": np.float64(1.5),
         "b_count": np.int64(3),
         "c_us": float("nan"),
         "d_us": float("inf"),
     }
-    results.save_run(odd)
-    assert results.records()[0]["metrics"] == {"a_us": 1.5, "b_count": 3, "c_us": None, "d_us": None}
+    results.save_run(replace(record(), metrics=figures))
+    assert results.records()[0].metrics == {"a_us": 1.5, "b_count": 3, "c_us": None, "d_us": None}
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", ".hidden", "run.json"])
@@ -220,7 +221,7 @@ def test_reading_needs_no_privilege_and_writing_says_so(open_path: Path) -> None
             os.setgid(65534)
             os.setuid(65534)
             again = ResultSet.open(results.path)
-            read = again.samples(record()["run_id"])
+            read = again.sample_columns(record().run_id, ["latency_ns"])
             try:
                 again.save_run(record(block=1))
             except PollbenchError as error:

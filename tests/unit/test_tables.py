@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness import columns
 from harness.errors import InputError
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
 from harness.tables import frames, load_runs, load_source, summary_frame, to_csv, write_tables
 from harness.tables.csvout import neutral, number
 from tests.unit.synthetic import CASES, LOADS, FakePlan, record, result_set
@@ -23,7 +23,7 @@ from tests.unit.synthetic import CASES, LOADS, FakePlan, record, result_set
 STAMP = "20261122T101500Z"
 
 
-def make_set(base: Path, records: list[dict[str, Any]], stamp: str = STAMP) -> ResultSet:
+def make_set(base: Path, records: list[RunRecord], stamp: str = STAMP) -> ResultSet:
     results = ResultSet.create(base, "quickstart", stamp, b"", FakePlan(), {})
     for made in records:
         results.save_run(made)
@@ -49,8 +49,8 @@ def test_rows_come_in_the_order_of_the_plan(tmp_path: Path) -> None:
 
 def test_a_metric_that_is_not_listed_is_kept() -> None:
     made = record()
-    made["metrics"] |= {"zeta_us": 1.0, "alpha_us": 2.0}
-    made["environment"]["rack"] = "left"
+    made.metrics.update(zeta_us=1.0, alpha_us=2.0)
+    made.environment["rack"] = "left"
     runs = frames([made]).runs
     assert list(runs.columns)[-3:] == ["alpha_us", "zeta_us", "rack"]
     assert runs["rack"].tolist() == ["left"]
@@ -127,10 +127,8 @@ def test_formulas_are_neutralised(text: str, out: str) -> None:
 
 
 def test_neutral_text_reads_back_as_it_was(tmp_path: Path) -> None:
-    made = record()
-    made["case"] = "=evil()"
-    made["reasons"] = ["@x", 'with "quotes", commas\nand lines']
-    made["factors"] = {"a.b": "-x"}
+    reasons = ("@x", 'with "quotes", commas\nand lines')
+    made = replace(record(), case="=evil()", reasons=reasons, factors={"a.b": "-x"})
     path = tmp_path / "runs.csv"
     path.write_bytes(to_csv(frames([made]).runs))
     row = next(csv.reader(io.StringIO(path.read_text()[path.read_text().index("\n") + 1 :])))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from harness.cli import main
-from harness.errors import InputError
+from harness.errors import InputError, PollbenchError
 from harness.places.fleet.pair import pair_of
 from harness.plan import make_plan
 from harness.run import metrics as metrics_of
 from harness.run import two_hosts_merge
 from harness.run.outcome import Outcome
 from harness.spec.load import Experiment, load_experiment
+from harness.store.record import Columns, KnobRow
 from harness.testbed import refuse_here
 from harness.topology.layout import plan_layout
 from tests.unit.test_metrics import outcome
@@ -110,14 +112,14 @@ def test_it_is_laid_out_with_the_hosts_own_interfaces_and_nowhere_but_in_a_fleet
 
 def half(whole: Outcome, label: str, node: str) -> Outcome:
     """What one host saw: its node and program, and CPUs as busy as the other's."""
-    seen = whole.difference
+    seen = whole.delta
     return dataclasses.replace(
         whole,
         client=whole.client if label == "client" else {},
         server=whole.server if label == "server" else {},
         hog=None,
-        parts=tuple(part for part in whole.parts if part.label == label),
-        difference=dataclasses.replace(
+        programs=tuple(program for program in whole.programs if program.label == label),
+        delta=dataclasses.replace(
             seen, nodes={node: seen.nodes[node]}, programs={label: seen.programs[label]}
         ),
     )
@@ -126,24 +128,31 @@ def half(whole: Outcome, label: str, node: str) -> Outcome:
 def test_two_halves_are_one_outcome_whose_cpus_are_told_apart() -> None:
     whole = outcome()
     near, far = half(whole, "client", "c"), half(whole, "server", "s")
-    told = two_hosts_merge.pack(
-        far, [{"node": "*", "setting": "busy_read"}], {}, {"server.stdout.jsonl": b"x"}
+    sent = two_hosts_merge.Half(
+        far, [KnobRow("*", setting="busy_read")], {"s": {"eth0": ["gro"]}}, {"server.stdout.jsonl": b"x"}
     )
-    made = two_hosts_merge.together(near, two_hosts_merge.outcome_of(told, "dut"), "s")
-    assert {part.label for part in made.parts} == {"client", "server"}
+    message = json.loads(json.dumps(two_hosts_merge.pack(sent)))
+    received = two_hosts_merge.unpack(message, "dut")
+    made = two_hosts_merge.together(near, received.outcome, "s")
+    assert {program.label for program in made.programs} == {"client", "server"}
     assert set(metrics_of.cpu_figures(made)) == {"0", "1", "2", "s:0", "s:1", "s:2"}
     assert metrics_of.idle_shares(made, "s") == metrics_of.idle_shares(whole, "c")
     # Twice the same CPUs, as busy as they were, and the worst of them as bad.
     alone, both = metrics_of.run_metrics(whole), metrics_of.run_metrics(made)
     same = ("set_busy_percent", "set_idle_percent", "foreign_percent", "cpu_us_per_request")
     assert {name: both[name] for name in same} == pytest.approx({name: alone[name] for name in same})
-    assert two_hosts_merge.rows_of(told, "dut") == [{"node": "*", "setting": "busy_read (dut)"}]
-    assert two_hosts_merge.files_of(told) == {"server.stdout.jsonl": b"x"}
+    assert received.knobs == [KnobRow("*", setting="busy_read (dut)")]
+    assert (received.features, received.files) == (sent.features, sent.files)
+
+
+def test_a_half_that_is_none_names_the_host() -> None:
+    with pytest.raises(PollbenchError, match="read what the other end found on dut"):
+        two_hosts_merge.unpack({"outcome": {}}, "dut")
 
 
 def test_facts_of_hosts_that_differ_are_told_of_both() -> None:
-    client = {"kernel": "6.18", "smt": "on", "host": "gen", "interface": "eth1 (ixgbe)"}
-    server = {"kernel": "6.12", "smt": "on", "host": "dut", "interface": "eth2 (ice)"}
+    client: Columns = {"kernel": "6.18", "smt": "on", "host": "gen", "interface": "eth1 (ixgbe)"}
+    server: Columns = {"kernel": "6.12", "smt": "on", "host": "dut", "interface": "eth2 (ice)"}
     assert two_hosts_merge.environment(client, server) == {
         "kernel": "6.18 / 6.12",
         "smt": "on",

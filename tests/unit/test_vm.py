@@ -31,9 +31,10 @@ from harness.run.measure import Measured
 from harness.run.outcome import Outcome
 from harness.signals import stop_on_signals
 from harness.spec.machine import Machine
-from harness.store import ResultSet
+from harness.store import KnobRow, LinkCheck, QdiscRow, ResultSet, RunRecord
+from harness.store.record import Verdict
 from tests import experiment
-from tests.unit.test_metrics import difference
+from tests.unit.test_metrics import delta
 
 QEMU = Qemu(("qemu-system-x86_64",), "7.2.22", "host")
 FILES = qemu.GuestFiles(*(Path(f"/img/{name}") for name in "abcdefghi"))
@@ -224,7 +225,7 @@ def test_plans_share_the_boots_of_a_repetition(tmp_path: Path, capsys: pytest.Ca
         *(("off", 2), ("off", 2), ("off", 1)),
     ]
     for plan, made in zip(plans, sets, strict=True):
-        assert {record["run_id"]: record["verdict"] for record in made.records()} == {
+        assert {record.run_id: record.verdict for record in made.records()} == {
             run.run_id: "skipped" for run in plan.runs
         }
     guests.made.clear()
@@ -272,14 +273,8 @@ def test_cpus_are_the_guest_s(tmp_path: Path) -> None:
     check_cpus(file, {0, 1})
 
 
-def record(p50: float, p99: float = 100.0, verdict: str = "valid") -> dict[str, Any]:
-    return {
-        "run_id": "r",
-        "case": "base",
-        "factors": {},
-        "verdict": verdict,
-        "metrics": {"rtt_p50_us": p50, "rtt_p99_us": p99},
-    }
+def record(p50: float, p99: float = 100.0, verdict: Verdict = "valid", case: str = "base") -> RunRecord:
+    return RunRecord("r", case, verdict, metrics={"rtt_p50_us": p50, "rtt_p99_us": p99})
 
 
 @pytest.mark.parametrize(
@@ -292,7 +287,7 @@ def record(p50: float, p99: float = 100.0, verdict: str = "valid") -> dict[str, 
         ([], False, "it was not run"),
     ],
 )
-def test_reproduced_is_a_rule(new: list[dict[str, Any]], good: bool, said: str) -> None:
+def test_reproduced_is_a_rule(new: list[RunRecord], good: bool, said: str) -> None:
     (found,) = judge(ComparedSet([record(34.0), record(34.1)]), ComparedSet(new), real_time=False)
     assert found.reproduced is good
     assert said in found.said
@@ -304,13 +299,13 @@ def test_a_median_of_whole_ticks_may_be_another_tick() -> None:
     old, flipped = ComparedSet([record(8000.0)], ticks.get), ComparedSet([record(4000.0)], ticks.get)
     (found,) = judge(old, flipped, real_time=False)
     assert found.reproduced
-    (found,) = judge(old, ComparedSet([record(12000.0) | {"run_id": "far"}], ticks.get), real_time=False)
+    (found,) = judge(old, ComparedSet([replace(record(12000.0), run_id="far")], ticks.get), real_time=False)
     assert not found.reproduced
     assert "p50 8000 -> 1.2e+04 model us (+50.00%) !" in found.said
 
 
 def test_a_cell_that_only_the_new_set_has_is_told() -> None:
-    new = [record(34.0), record(34.0) | {"case": "more"}]
+    new = [record(34.0), record(34.0, case="more")]
     found = {
         each.label: each for each in judge(ComparedSet([record(34.0)]), ComparedSet(new), real_time=False)
     }
@@ -320,33 +315,24 @@ def test_a_cell_that_only_the_new_set_has_is_told() -> None:
 
 def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
     """A field that `pack` forgets is lost on the way, and nobody would notice."""
-    checked = {
-        "link": "a -> b",
-        "check": "loss",
-        "declared": "1%",
-        "measured": "1.1%",
-        "tolerance": "1%",
-        "ok": True,
-    }
     outcome = Outcome(
-        difference=difference(),
+        delta=delta(),
         client={"answered": 1},
         server={},
         hog=None,
         hog_threads=0,
         protocol="udp",
-        parts=(),
-        cpus={0, 1},
+        programs=(),
         groups={"server": GroupUse(5, 4, 3, 2, (1,))},
         numa={"server": [1]},
     )
     sent = Measured(
         outcome,
         np.array([(1, 2)], dtype=[("intended_ns", "<i8"), ("latency_ns", "<i8")]),
-        knobs=[{"knob": "x"}],
-        qdiscs=[{"kind": "netem"}],
+        knobs=[KnobRow(knob="x", requested=[1, "a"])],
+        qdiscs=[QdiscRow("a", "eth0", {"kind": "netem"}, {"kind": "netem"})],
         features={"a": {"eth0": ["tso"]}},
-        link_checks=[checked | {"reason": ""}],
+        link_checks=[LinkCheck("a -> b", "loss", "1%", "1.1%", "1%", True)],
         breaches=["a -> b: too much"],
     )
     # A guest has all nodes of a run: hosts are told where there are two.
@@ -367,9 +353,9 @@ def test_the_definition_of_a_good_host_is_the_playbooks_own() -> None:
 
 
 def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -> None:
-    def polling(usecs: int) -> dict[str, Any]:
-        row = {"knob": "busy_poll", "node": "client", "setting": "SO_BUSY_POLL", "requested": usecs}
-        return record(34.0) | {"knobs": [row]}
+    def polling(usecs: int) -> RunRecord:
+        row = KnobRow("client", "busy_poll", "SO_BUSY_POLL", "socket", usecs)
+        return replace(record(34.0), knobs=(row,))
 
     (found,) = judge(ComparedSet([polling(50)]), ComparedSet([polling(5)]), real_time=False)
     assert not found.reproduced

@@ -58,11 +58,11 @@ def test_answers_become_runs_and_the_boot_is_recorded(
         guests._images[""] = Image("6.12", "6.12.1", none, none, none, none, none, {})
         assert carry_out(guests, plan, results, Progress()) is None
     records = results.records()
-    assert [(record["verdict"], record["wall_s"]) for record in records] == [
+    assert [(record.verdict, record.wall_s) for record in records] == [
         (verdict, 0.25 if verdict == "skipped" else 0.0)
     ] * 2
-    assert all(reason in record["reasons"][0] for record in records)
-    assert records[0]["environment"] == {
+    assert all(reason in record.reasons[0] for record in records)
+    assert records[0].environment == {
         **{"kernel": "6.12.1", "virtualisation": "qemu tcg", "place": "vm", "accelerator": "tcg-virtual"},
         "emulator": "QEMU 10.0.13 (host)",
     }

@@ -30,10 +30,10 @@ from tests.vm.conftest import vm_run
 POLL = {"settings": {"*": {"busy_poll": {"usecs": 50}}}}
 
 
-def records(results: Path) -> dict[str, dict[str, Any]]:
+def records(results: Path) -> dict[str, Any]:
     found = ResultSet.latest(results, "small")
     assert found is not None
-    return {record["case"]: record for record in found.records()}
+    return {record.case: record for record in found.records()}
 
 
 def test_the_same_tables_without_root(home: Home, results: Path, tmp_path: Path) -> None:
@@ -42,16 +42,16 @@ def test_the_same_tables_without_root(home: Home, results: Path, tmp_path: Path)
     code, out, err = vm_run(file, results, env=env, prefix=command.UNPRIVILEGED)
     assert code == 0, err
     made = records(results)
-    assert {record["verdict"] for record in made.values()} == {"valid"}
-    assert made["base"]["environment"]["place"] == "vm"
-    assert made["base"]["environment"]["accelerator"] == "tcg-smoke"
-    assert made["base"]["environment"]["kernel"].startswith("6.12.")
-    assert made["poll"]["metrics"]["server_polled_percent"] > 50
+    assert {record.verdict for record in made.values()} == {"valid"}
+    assert made["base"].environment["place"] == "vm"
+    assert made["base"].environment["accelerator"] == "tcg-smoke"
+    assert made["base"].environment["kernel"].startswith("6.12.")
+    assert made["poll"].metrics["server_polled_percent"] > 50
     found = ResultSet.latest(results, "small")
     assert found is not None
-    samples = found.samples(made["base"]["run_id"])
+    samples = found.sample_columns(made["base"].run_id, ["latency_ns"])
     assert samples is not None
-    assert len(samples) == made["base"]["metrics"]["requests"]
+    assert len(samples["latency_ns"]) == made["base"].metrics["requests"]
     assert "measure nothing" in " ".join(out.split())
     (account,) = json.loads((found.path / "vm.json").read_text())["boots"]
     assert account["hashes"]["root"] == home.index()["root"]["sha256"]
@@ -84,7 +84,7 @@ def test_the_gallery_s_files_share_a_boot_and_need_no_root(home: Home, results: 
         made = ResultSet.latest(results, name)
         assert made is not None
         assert len(made.finished()) == count
-        assert {record["environment"]["place"] for record in made.records()} == {"vm"}
+        assert {record.environment["place"] for record in made.records()} == {"vm"}
         boots.append(json.loads((made.path / "vm.json").read_text())["boots"])
     assert boots[0] == boots[1]
     assert [boot["runs"] for boot in boots[0]] == [3]
@@ -139,24 +139,24 @@ def test_what_only_a_guest_has(home: Home, results: Path, tmp_path: Path) -> Non
     file = experiment.write(tmp_path, cases=cases)
     vm_run(file, results)
     made = records(results)
-    assert made["nic"]["verdict"] == "valid", made["nic"]["reasons"]
-    affinity = [row for row in made["nic"]["knobs"] if row["knob"] == "irq_affinity"]
+    assert made["nic"].verdict == "valid", made["nic"].reasons
+    affinity = [row for row in made["nic"].knobs if row.knob == "irq_affinity"]
     assert affinity
-    assert all(row["took_effect"] and row["applied"] == row["requested"] for row in affinity)
-    assert made["nic"]["metrics"]["nic_irqs_per_packet"] > 0
-    assert {row["applied"] for row in made["usecs"]["knobs"]} == {500}
-    assert made["netem"]["metrics"]["rtt_min_us"] >= 10_000
-    assert {row["check"]: row["ok"] for row in made["netem"]["fidelity"]} == {"delay": True}
-    isolated = {row["setting"]: row for row in made["isolated"]["knobs"]}
-    assert isolated["cpuset.cpus.partition"]["applied"] == "isolated"
-    assert "its processes may run on CPU 1" in isolated["cpuset.cpus"]["evidence"]
-    (hogs,) = made["hogs"]["knobs"]
-    assert (hogs["node"], hogs["applied"], hogs["took_effect"]) == ("hogs+", "10000 50000", True), hogs
-    assert hogs["evidence"].split("throttled in ")[1][0] != "0"
-    assert made["typo"]["verdict"] == "failed"
-    assert "this kernel does not know isolcpu=1" in made["typo"]["reasons"][0]
-    assert made["taken"]["verdict"] == "failed"
-    assert "isolated invalid (partition config conflicts with housekeeping" in made["taken"]["reasons"][0]
+    assert all(row.took_effect and row.applied == row.requested for row in affinity)
+    assert made["nic"].metrics["nic_irqs_per_packet"] > 0
+    assert {row.applied for row in made["usecs"].knobs} == {500}
+    assert made["netem"].metrics["rtt_min_us"] >= 10_000
+    assert {row.check: row.ok for row in made["netem"].link_checks} == {"delay": True}
+    isolated = {row.setting: row for row in made["isolated"].knobs}
+    assert isolated["cpuset.cpus.partition"].applied == "isolated"
+    assert "its processes may run on CPU 1" in isolated["cpuset.cpus"].evidence
+    (hogs,) = made["hogs"].knobs
+    assert (hogs.node, hogs.applied, hogs.took_effect) == ("hogs+", "10000 50000", True), hogs
+    assert hogs.evidence.split("throttled in ")[1][0] != "0"
+    assert made["typo"].verdict == "failed"
+    assert "this kernel does not know isolcpu=1" in made["typo"].reasons[0]
+    assert made["taken"].verdict == "failed"
+    assert "isolated invalid (partition config conflicts with housekeeping" in made["taken"].reasons[0]
     found = ResultSet.latest(results, "small")
     assert found is not None
     profiles = {
@@ -167,8 +167,8 @@ def test_what_only_a_guest_has(home: Home, results: Path, tmp_path: Path) -> Non
     assert profiles["latency"]["cpu_governor"] == "not applicable"
     assert "failed" not in profiles["latency"].values()
     assert profiles["none"] == {}
-    assert made["igb"]["verdict"] in ("valid", "skipped")
-    assert made["quota"]["verdict"] == "valid", made["quota"]["reasons"]
+    assert made["igb"].verdict in ("valid", "skipped")
+    assert made["quota"].verdict == "valid", made["quota"].reasons
 
 
 def test_a_kernel_that_dies_is_no_result_and_the_others_go_on(
@@ -186,9 +186,9 @@ def test_a_kernel_that_dies_is_no_result_and_the_others_go_on(
     code, _, err = vm_run(file, results)
     made = records(results)
     assert code == 1
-    assert made["base"]["verdict"] == "valid"
-    assert made["crash"]["verdict"] == "failed"
-    assert "oops: the console says: Kernel panic" in made["crash"]["reasons"][0]
+    assert made["base"].verdict == "valid"
+    assert made["crash"].verdict == "failed"
+    assert "oops: the console says: Kernel panic" in made["crash"].reasons[0]
     assert "was booted once more" in err
 
 
@@ -198,9 +198,9 @@ def test_memory_that_runs_out_is_named(home: Home, results: Path, tmp_path: Path
     file = experiment.write(tmp_path, vm={"memory": "384MiB"}, workload=hungry)
     code, _, err = vm_run(file, results)
     (record,) = records(results).values()
-    assert (code, record["verdict"]) == (1, "failed")
-    assert "out of memory: the console says: Kernel panic - not syncing: Out of mem" in record["reasons"][0]
-    assert "give it more than 384MiB by vm.memory" in record["reasons"][0]
+    assert (code, record.verdict) == (1, "failed")
+    assert "out of memory: the console says: Kernel panic - not syncing: Out of mem" in record.reasons[0]
+    assert "give it more than 384MiB by vm.memory" in record.reasons[0]
     assert "was booted once more" in err
 
 

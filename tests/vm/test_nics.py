@@ -24,8 +24,8 @@ def on(nic: str, **knobs: dict[str, Any]) -> dict[str, Any]:
     return {"topology": wire, "settings": settings}
 
 
-def rows_of(record: dict[str, Any], knob: str) -> list[tuple[Any, Any]]:
-    return [(row["requested"], row["applied"]) for row in record["knobs"] if row["knob"] == knob]
+def rows_of(record: Any, knob: str) -> list[tuple[Any, Any]]:
+    return [(row.requested, row.applied) for row in record.knobs if row.knob == knob]
 
 
 def test_queues_and_their_flows(home: Home, results: Path, tmp_path: Path) -> None:
@@ -45,18 +45,18 @@ def test_queues_and_their_flows(home: Home, results: Path, tmp_path: Path) -> No
     vm_run(experiment.write(tmp_path, cases=cases), results)
     found = ResultSet.latest(results, "small")
     assert found is not None
-    made = {record["case"]: record for record in found.records()}
+    made: dict[str, Any] = {record.case: record for record in found.records()}
     for case in ("igb", "polled", "threaded", "vmxnet3", "vmxnet3-again"):
-        assert made[case]["verdict"] == "valid", made[case]["reasons"]
+        assert made[case].verdict == "valid", made[case].reasons
     for case in ("igb", "polled", "threaded"):
         assert rows_of(made[case], "channels") == [(2, 2), (2, 2)]
     assert rows_of(made["igb"], "rss") == [([0, 1], [0, 1])] * 2
     assert rows_of(made["igb"], "ethtool_coalesce") == [(20, 20)] * 2
-    assert all(row["took_effect"] for row in made["igb"]["knobs"] if row["knob"] == "irq_affinity")
-    assert made["igb"]["metrics"]["nic_irqs_per_packet"] > 0
+    assert all(row.took_effect for row in made["igb"].knobs if row.knob == "irq_affinity")
+    assert made["igb"].metrics["nic_irqs_per_packet"] > 0
     assert rows_of(made["polled"], "rss") == [(2, 2)] * 2
-    assert made["polled"]["metrics"]["server_polled_percent"] > 50
-    skipped = {case: made[case]["reasons"][0] for case in ("too-many", "one-queue", "no-usecs")}
+    assert made["polled"].metrics["server_polled_percent"] > 50
+    skipped = {case: made[case].reasons[0] for case in ("too-many", "one-queue", "no-usecs")}
     assert "the device has at most 8 combined channels" in skipped["too-many"]
     assert "the device has at most 1 combined channels" in skipped["one-queue"]
     assert "Operation not supported" in skipped["no-usecs"]

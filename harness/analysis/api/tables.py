@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from harness.analysis.api.part import Part
 from harness.errors import InputError
+from harness.store import RunRecord
 from harness.tables.frames import Ranks, frames
 from harness.tables.source import planned_cells
 
@@ -30,10 +31,10 @@ def read(part: Part, name: Table, columns: Sequence[str] | None) -> pd.DataFrame
         )
         return _narrow(whole, name, columns)
     ranks = Ranks(list(planned_cells(part.results.plan)))
-    places: dict[str, tuple[int, float, str]] = {}
+    places: dict[str, tuple[int, int, str]] = {}
     found, ids = [], []
     for records in _batches(part.results.each_record()):
-        places |= {record["run_id"]: ranks.of(record) for record in records}
+        places |= {record.run_id: ranks.of(record) for record in records}
         frame: pd.DataFrame = getattr(frames(records), name)
         ids += frame["run_id"].tolist()
         found.append(
@@ -70,7 +71,7 @@ def _narrow(frame: pd.DataFrame, table: Table, columns: Sequence[str] | None) ->
     return frame if columns is None else frame[list(columns)]
 
 
-def _batches(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _batches(records: Iterable[RunRecord]) -> Iterator[list[RunRecord]]:
     source = iter(records)
     while batch := list(islice(source, BATCH)):
         yield batch

@@ -12,7 +12,7 @@ from harness import stats
 from harness.analysis.compare import change, paired_values
 from harness.analysis.compare.change import Floats
 from harness.stats import Interval
-from harness.tables.cells import Cell, group_cells
+from harness.tables.cells import SummaryCell, group_cells
 
 NAMES = ("same-1", "same-2")
 """What the two cases of an A/A experiment are called."""
@@ -56,7 +56,7 @@ def noise_of(runs: pd.DataFrame, metrics: Sequence[str], size: int, seed: int = 
 
 def _pairs(runs: pd.DataFrame, name: str) -> Iterator[Floats]:
     """Per combination of factors the values of both names (2 x blocks), in the order of the blocks."""
-    cells: dict[object, dict[str, Cell]] = {}
+    cells: dict[object, dict[str, SummaryCell]] = {}
     for cell in group_cells(runs):
         cells.setdefault(cell.factors, {})[cell.case] = cell
     for both in cells.values():

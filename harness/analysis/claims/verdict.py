@@ -12,11 +12,11 @@ from harness.analysis.compare.change import values_of
 from harness.analysis.compare.model import LEVEL
 from harness.spec.claims import NEEDS, Claim, Expect, Need
 from harness.stats import Estimate, Interval
-from harness.tables.cells import Cell, group_cells
+from harness.tables.cells import SummaryCell, group_cells
 from harness.tables.source import Source
 from harness.tables.tails import whole_tails
 
-_Cells = dict[tuple[str, Factors], Cell]
+_Cells = dict[tuple[str, Factors], SummaryCell]
 
 
 def judge(
@@ -115,7 +115,7 @@ def _compared(source: Source, cells: _Cells, expect: Expect, against: str, facto
     return Comparison(factors, state, found, value, why)
 
 
-def _no_runs(source: Source, cell: Cell | None, factors: Factors) -> Comparison:
+def _no_runs(source: Source, cell: SummaryCell | None, factors: Factors) -> Comparison:
     """Skipped runs say that the host lacks something; any others that nothing is known yet."""
     if cell is None:
         return Comparison(factors, "unclear", why="not run yet")
@@ -126,7 +126,7 @@ def _no_runs(source: Source, cell: Cell | None, factors: Factors) -> Comparison:
     return Comparison(factors, "unclear", why=why_not_valid(cell))
 
 
-def _went(cell: Cell | None, expect: Expect, factors: Factors) -> Comparison:
+def _went(cell: SummaryCell | None, expect: Expect, factors: Factors) -> Comparison:
     """Runs by verdict: all have it, none has it, or it is not that simple."""
     assert expect.verdict is not None
     if cell is None or cell.verdicts["skipped"] == cell.rows.size:

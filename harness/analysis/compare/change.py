@@ -9,7 +9,7 @@ import pandas as pd
 from harness import columns, stats
 from harness.analysis.compare.model import DEFAULT_WIDTH, Change, Judged, Outcome, Side
 from harness.stats import Effect, Estimate
-from harness.tables.cells import Cell
+from harness.tables.cells import SummaryCell
 from harness.tables.tails import is_tail
 
 Floats = npt.NDArray[np.float64]
@@ -76,7 +76,9 @@ def _doubt(found: Effect) -> str:
     return "" if found.ratio else "no ratio of values that are zero or negative"
 
 
-def paired_values(runs: pd.DataFrame, name: str, base: Cell, test: Cell) -> npt.NDArray[np.float64] | None:
+def paired_values(
+    runs: pd.DataFrame, name: str, base: SummaryCell, test: SummaryCell
+) -> npt.NDArray[np.float64] | None:
     """Values of both cells in the blocks that both have (2 x n); None where the design is not paired.
 
     Needs MIN_BLOCKS_RATIO common blocks and no block twice; with fewer, all runs are used unpaired instead.
@@ -107,7 +109,7 @@ def missing(base: Estimate, test: Estimate, note: str) -> Change:
     return Change(base, test, None, "", "", None, note)
 
 
-def with_reason(found: Change, cells: tuple[Cell, Cell], labels: tuple[str, str]) -> Change:
+def with_reason(found: Change, cells: tuple[SummaryCell, SummaryCell], labels: tuple[str, str]) -> Change:
     """The reason of a side without valid runs is its verdicts, not the arithmetic."""
     reasons = [
         f"{label}: {why_not_valid(cell)}"
@@ -117,7 +119,7 @@ def with_reason(found: Change, cells: tuple[Cell, Cell], labels: tuple[str, str]
     return missing(found.base, found.test, "; ".join(reasons)) if reasons else found
 
 
-def why_not_valid(side: Side | Cell | None) -> str:
+def why_not_valid(side: Side | SummaryCell | None) -> str:
     """Why a cell has no valid run, by its verdicts."""
     counts = side.verdicts if side else {}
     others = [f"{count} {verdict}" for verdict, count in counts.items() if count and verdict != "valid"]

@@ -12,7 +12,7 @@ import pandas as pd
 from harness import stats
 from harness.analysis.compare.change import values_of
 from harness.analysis.compare.model import OutlierRun, Row, Sort
-from harness.tables.cells import Cell
+from harness.tables.cells import SummaryCell
 
 
 def corrected(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int]]:
@@ -57,7 +57,7 @@ def _size(row: Row) -> float:
 
 
 def far_runs(
-    letter: str, runs: pd.DataFrame, cells: Iterable[Cell], metrics: Sequence[str]
+    letter: str, runs: pd.DataFrame, cells: Iterable[SummaryCell], metrics: Sequence[str]
 ) -> Iterator[OutlierRun]:
     """Runs that count but lie far from the others of their cell, for each metric."""
     ids = runs["run_id"].to_numpy() if "run_id" in runs.columns else None

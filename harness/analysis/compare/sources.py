@@ -21,12 +21,12 @@ from harness.analysis.compare.family import corrected, far_runs, in_order
 from harness.analysis.compare.model import Change, Comparison, Factors, Input, Options, Row, Side
 from harness.analysis.compare.verdict import of_cases, of_sets, shown
 from harness.errors import InputError
-from harness.tables.cells import Cell, group_cells
+from harness.tables.cells import SummaryCell, group_cells
 from harness.tables.filters import filtered
 from harness.tables.source import Source
 from harness.tables.tails import whole_tails
 
-_Cells = dict[tuple[str, Factors], Cell]
+_Cells = dict[tuple[str, Factors], SummaryCell]
 
 
 def compare_sources(sources: Sequence[Source], options: Options | None = None) -> Comparison:
@@ -131,7 +131,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     )
 
 
-def count_verdicts(cells: Iterable[Cell]) -> dict[str, int]:
+def count_verdicts(cells: Iterable[SummaryCell]) -> dict[str, int]:
     """Runs of each verdict over cells."""
     counts = dict.fromkeys(columns.VERDICTS, 0)
     for cell in cells:
@@ -161,8 +161,12 @@ def _silent(sources: Sequence[Source], labels: Sequence[str]) -> list[str]:
 
 
 def _within(
-    runs: pd.DataFrame, name: str, bases: dict[Factors, Cell], tests: list[Cell], smallest: float
-) -> Iterator[tuple[Cell, Change]]:
+    runs: pd.DataFrame,
+    name: str,
+    bases: dict[Factors, SummaryCell],
+    tests: list[SummaryCell],
+    smallest: float,
+) -> Iterator[tuple[SummaryCell, Change]]:
     values = values_of(runs, name)
     for cell in tests:
         base = bases.get(cell.factors)
@@ -197,7 +201,7 @@ def _sets_rows(
             yield Row(name, key[0], key[1], _side(base), _side(test), found, against)
 
 
-_Half = tuple[Floats, Cell | None, str]
+_Half = tuple[Floats, SummaryCell | None, str]
 
 
 def _across(metric: str, sides: tuple[_Half, _Half], smallest: float) -> Change:
@@ -209,7 +213,7 @@ def _across(metric: str, sides: tuple[_Half, _Half], smallest: float) -> Change:
     return with_reason(seen, (one, other), (first, second))
 
 
-def _side(cell: Cell | None) -> Side | None:
+def _side(cell: SummaryCell | None) -> Side | None:
     if cell is None:
         return None
     return Side(cell.case, int(cell.valid.size), int(cell.rows.size), cell.verdicts)

@@ -10,7 +10,7 @@ import numpy as np
 from harness.analysis.compare import Factors
 from harness.analysis.curves.gather import RunShape
 from harness.analysis.curves.reduce import Floats
-from harness.tables.cells import Cell
+from harness.tables.cells import SummaryCell
 from harness.tables.source import Source
 
 
@@ -33,7 +33,7 @@ class Curve:
     firm: int
 
 
-def curves(source: Source, cells: list[Cell], found: Mapping[str, RunShape]) -> list[Curve]:
+def curves(source: Source, cells: list[SummaryCell], found: Mapping[str, RunShape]) -> list[Curve]:
     """A curve for every cell that has a valid run with samples."""
     ids = source.runs["run_id"].to_numpy() if "run_id" in source.runs.columns else None
     drawn = []
@@ -46,7 +46,7 @@ def curves(source: Source, cells: list[Cell], found: Mapping[str, RunShape]) -> 
     return drawn
 
 
-def _curve(cell: Cell, runs: list[RunShape]) -> Curve:
+def _curve(cell: SummaryCell, runs: list[RunShape]) -> Curve:
     stack = np.stack([run.quantiles_us for run in runs])
     reached = np.isfinite(stack).sum(axis=0) * 2 >= len(runs)
     median, low, high = (np.full(stack.shape[1], np.nan) for _ in range(3))

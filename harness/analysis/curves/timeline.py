@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from harness.analysis.compare import Factors
-from harness.tables.cells import Cell
+from harness.tables.cells import SummaryCell
 from harness.tables.source import Source
 
 
-def typical_runs(source: Source, cells: list[Cell]) -> dict[tuple[str, Factors], str]:
+def typical_runs(source: Source, cells: list[SummaryCell]) -> dict[tuple[str, Factors], str]:
     """Per cell the valid run nearest to the median p99 (p50 where p99 is blank); the earlier one of two."""
     runs = source.runs
     if "run_id" not in runs.columns:

@@ -9,7 +9,7 @@ from harness.formats import Line, Note
 from harness.formats.numbers import decimal
 from harness.formats.text import plain
 from harness.importers.irqsuspend.names import Parts
-from harness.importers.model import Value
+from harness.store.record import KnobRow
 
 _SHARES = {
     "%usr": "user_share",
@@ -98,16 +98,7 @@ def setup(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         parts.run.knobs.append(_knob(name, " ".join(dict.fromkeys(met))))
 
 
-def _knob(name: str, value: str) -> dict[str, Value]:
+def _knob(name: str, value: str) -> KnobRow:
     knob = "ethtool_coalesce" if name.startswith(("rx-", "tx-", "adaptive-")) else "coalesce"
-    return {
-        "node": "server",
-        "knob": knob,
-        "setting": name,
-        "scope": "device",
-        "requested": "",
-        "found": "",
-        "applied": plain(value),
-        "took_effect": None,
-        "evidence": "read back before the run, by the setup file; not observed in effect",
-    }
+    evidence = "read back before the run, by the setup file; not observed in effect"
+    return KnobRow("server", knob, name, "device", "", "", plain(value), None, evidence)

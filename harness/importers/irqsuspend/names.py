@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 
 from harness.formats.numbers import ratio
-from harness.importers.model import ImportedRun, Value
+from harness.importers.model import ImportedRun
+from harness.store.record import Columns
 
 _NAME = re.compile(r"([A-Za-z_]+)-(\d{1,12})-(.+)-(\d{1,6})\.out")
 
@@ -64,8 +65,8 @@ class Parts:
     """
 
     run: ImportedRun
-    server: dict[str, Value] = field(default_factory=dict)
-    clients: dict[str, Value] = field(default_factory=dict)
+    server: Columns = field(default_factory=dict)
+    clients: Columns = field(default_factory=dict)
     markers: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     misses: int = 0

@@ -9,6 +9,7 @@ from typing import Literal
 from harness.errors import InputError
 from harness.plan import Plan, Run, estimate_s
 from harness.spec.cells import Cell, cell_id, digest
+from harness.store import RunRecord
 
 Split = Literal["cells", "repetitions", "none"]
 HOST_FACTOR = "fleet.host"
@@ -140,11 +141,6 @@ def groups(plan: Plan, split: Split) -> int:
     return len({_together(_unit(run, split), split) for run in plan.runs})
 
 
-def hosts_of(records: Iterable[Mapping[str, object]]) -> dict[str, str]:
+def hosts_of(records: Iterable[RunRecord]) -> dict[str, str]:
     """Of every record, which host made it."""
-    hosts = {}
-    for record in records:
-        environment = record.get("environment")
-        host = environment.get("host") if isinstance(environment, Mapping) else None
-        hosts[str(record["run_id"])] = str(host or "")
-    return hosts
+    return {record.run_id: str(record.environment.get("host") or "") for record in records}

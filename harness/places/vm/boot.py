@@ -24,7 +24,7 @@ from harness.places.vm.home import Home
 from harness.places.vm.image import Image
 from harness.places.vm.onecpu import idlest_cpu
 from harness.plan import Plan, Run
-from harness.run.process import Child, launch_options
+from harness.run.process import ChildProcess, launch_options
 from harness.signals import Stopper
 from harness.spec.machine import Machine
 
@@ -112,20 +112,20 @@ class Boot:
         return workshop / "initrd"
 
     @contextlib.contextmanager
-    def _start(self) -> Iterator[Child]:
+    def _start(self) -> Iterator[ChildProcess]:
         # The launcher asks the kernel to kill QEMU when we die, however we die.
         place = {"cpus": [idlest_cpu()]} if self.accelerator == "tcg-virtual" else {}
         argv = [str(loadgen.path()), *launch_options(None, place), "exec", "--", *self.argv]
         with contextlib.ExitStack() as stack:
             # What root starts is noted besides, for `pollbench clean`.
             journal = stack.enter_context(open_journal()) if os.geteuid() == 0 else None
-            child = stack.enter_context(Child("guest", argv, self.stopper, stdin=None))
+            child = stack.enter_context(ChildProcess("guest", argv, self.stopper, stdin=None))
             if journal is not None:
                 journal.note("process", pid=child.pid, start_ticks=start_ticks(child.pid))
             yield child
 
     def _follow(
-        self, child: Child, files: qemu.GuestFiles, tell: Callable[[Event], None]
+        self, child: ChildProcess, files: qemu.GuestFiles, tell: Callable[[Event], None]
     ) -> Iterator[wire.Answer]:
         reader = _Lines(files.events)
         by_id = {run.run_id: run for run in self.runs}
@@ -190,7 +190,7 @@ class Boot:
         todo = f"set vm.output to {max(mib * 2, 64)}MB or more"
         return PollbenchError("keep a run of the guest", "the output disk", "no space left on it", todo)
 
-    def _death(self, child: Child, files: qemu.GuestFiles) -> GuestFailure:
+    def _death(self, child: ChildProcess, files: qemu.GuestFiles) -> GuestFailure:
         """Why the guest ended before its work was done."""
         last = self._last(files)
         code = child.ended()
@@ -226,7 +226,7 @@ def seed_of(seed: int, block: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{block}".encode()).digest()[:4])
 
 
-def _patient_s(child: Child) -> float:
+def _patient_s(child: ChildProcess) -> float:
     """A clock that stands while QEMU waits for a processor: on a saturated host a guest is slow, and does not hang."""
     return time.monotonic() - waited_s(child.pid)
 

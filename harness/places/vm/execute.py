@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from typing import Protocol
 
@@ -26,8 +26,9 @@ from harness.spec.cells import CellSpec
 from harness.spec.machine import Machine
 from harness.spec.topology import Topology
 from harness.store import ResultSet
+from harness.store.record import Scalar
 
-NOWHERE: Mapping[str, str | None] = {}
+NOWHERE: Mapping[str, Scalar] = {}
 """The environment of a run that no guest made."""
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
@@ -182,7 +183,7 @@ class Guests:
         )
         task.current = None
         task.watcher.booting(image.kernel, task.done, task.total)
-        environment: dict[str, str | None] = {}
+        environment: dict[str, Scalar] = {}
         accounts: list[GuestAccount] = []
 
         def tell(event: Event) -> None:
@@ -231,11 +232,11 @@ class _Task:
         if self.current is not None:
             self.watcher.starting(self.current, self.done, self.total)
 
-    def fail(self, run: Run, error: PollbenchError, environment: Mapping[str, str | None] = NOWHERE) -> None:
+    def fail(self, run: Run, error: PollbenchError, environment: Mapping[str, Scalar] = NOWHERE) -> None:
         """Record why a run has no result."""
         self.save(run, wire.Answer(run.run_id, 0.0, error=error), environment)
 
-    def save(self, run: Run, answer: wire.Answer, environment: Mapping[str, str | None]) -> None:
+    def save(self, run: Run, answer: wire.Answer, environment: Mapping[str, Scalar]) -> None:
         """Judge an answer by the same code as a run on the host, and put it on the disk."""
 
         def take(_spec: CellSpec, _stopper: Stopper, files: dict[str, bytes]) -> Measured:
@@ -245,8 +246,8 @@ class _Task:
             assert answer.measured is not None
             return answer.measured
 
-        record, samples, files = make_run(run, dict(environment), self.stopper, take)
-        record["wall_s"] = answer.wall_s
+        record, samples, files = make_run(run, environment, self.stopper, take)
+        record = replace(record, wall_s=answer.wall_s)
         for backlog in self.backlogs:
             if run.run_id in backlog.ids:
                 backlog.save(record, samples, files)
@@ -254,10 +255,10 @@ class _Task:
         self.watcher.finished(run, record)
 
 
-def _environment(event: Event, accelerator: str, emulator: Qemu) -> dict[str, str | None]:
+def _environment(event: Event, accelerator: str, emulator: Qemu) -> dict[str, Scalar]:
     """The guest's own account of itself, of text only, and what it runs on."""
     account = event.get("environment")
-    clean = {
+    clean: dict[str, Scalar] = {
         str(key): None if value is None else wire.printable(str(value))[:200]
         for key, value in (account.items() if isinstance(account, dict) else ())
         if str(key).isidentifier()

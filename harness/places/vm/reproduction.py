@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from harness.store import RunRecord
 from harness.tables.frames import factor_text
 
 RULE = (
@@ -24,7 +24,6 @@ _TOLERANCE = {"rtt_p50_us": (0.005, 0.05), "rtt_p99_us": (0.03, 0.20)}
 _QUANTILE = {"rtt_p50_us": 0.50, "rtt_p99_us": 0.99}
 # Standard deviations of a normal distribution that 99 % lie within.
 _SIGMAS_99 = 2.576
-Record = Mapping[str, Any]
 Key = tuple[str, tuple[tuple[str, str], ...]]
 Latencies = Callable[[str], npt.NDArray[np.int64] | None]
 """The latencies, in ns, of a run's requests by its id; None where none are kept."""
@@ -48,7 +47,7 @@ def _none_kept(_run_id: str) -> npt.NDArray[np.int64] | None:
 class ComparedSet:
     """One of two sets: its records and the latencies behind them."""
 
-    records: Iterable[Record]
+    records: Iterable[RunRecord]
     latencies: Latencies = _none_kept
 
 
@@ -61,26 +60,29 @@ def judge(old: ComparedSet, new: ComparedSet, real_time: bool) -> list[Judged]:
     ]
 
 
-def _cells(records: Iterable[Record]) -> dict[Key, list[Record]]:
-    cells: dict[Key, list[Record]] = defaultdict(list)
+def _cells(records: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
+    cells: dict[Key, list[RunRecord]] = defaultdict(list)
     for record in records:
-        factors = tuple((str(key), factor_text(value)) for key, value in record["factors"].items())
-        cells[str(record["case"]), factors].append(record)
+        factors = tuple((str(key), factor_text(value)) for key, value in record.factors.items())
+        cells[record.case, factors].append(record)
     return cells
 
 
 def _cell(
-    key: Key, old: tuple[ComparedSet, list[Record]], new: tuple[ComparedSet, list[Record]], real_time: bool
+    key: Key,
+    old: tuple[ComparedSet, list[RunRecord]],
+    new: tuple[ComparedSet, list[RunRecord]],
+    real_time: bool,
 ) -> Judged:
     label = " ".join([key[0], *(f"{name}={value}" for name, value in key[1])])
     if not new[1] or not old[1]:
         return Judged(label, False, "it was not run" if old[1] else "the old set has no such cell", None)
     if changed := _changed(old[1][0], new[1][0]):
         return Judged(label, False, f"it did something else: {changed}", None)
-    verdicts = [{run["verdict"] for run in runs} for _, runs in (old, new)]
+    verdicts = [{run.verdict for run in runs} for _, runs in (old, new)]
     if verdicts[0] != verdicts[1]:
         counts = [
-            ", ".join(f"{n} {v}" for v, n in Counter(run["verdict"] for run in runs).items())
+            ", ".join(f"{n} {v}" for v, n in Counter(run.verdict for run in runs).items())
             for _, runs in (old, new)
         ]
         return Judged(label, False, f"verdicts were {counts[0]}, are {counts[1]}", None)
@@ -106,31 +108,31 @@ def _cell(
     return Judged(label, good, "; ".join(parts) or "no latencies, verdicts alike", off)
 
 
-def _changed(before: Record, after: Record) -> str:
+def _changed(before: RunRecord, after: RunRecord) -> str:
     """What differs between the settings of two runs of a cell, in words; empty when nothing does."""
     was, now = _settings(before), _settings(after)
     differing = [key for key in dict.fromkeys([*was, *now]) if was.get(key) != now.get(key)]
     return "; ".join(f"{key} was {was.get(key)}, is {now.get(key)}" for key in differing)
 
 
-def _settings(run: Record) -> dict[str, str]:
+def _settings(run: RunRecord) -> dict[str, object]:
     """Settings by node, workload and contention of a run; a NAPI's or an interrupt's number is no setting."""
-    settings: dict[str, str] = {}
-    for row in run.get("knobs") or ():
-        name = str(row.get("setting")).rpartition(" ")[2]
-        settings[f"{row.get('knob')} {name} on {row.get('node')}"] = str(row.get("requested"))
-    for section in ("workload", "contention"):
-        settings |= {f"{section} {key}": str(value) for key, value in (run.get(section) or {}).items()}
-    return settings
+    settings: dict[str, object] = {}
+    for row in run.knobs:
+        name = row.setting.rpartition(" ")[2]
+        settings[f"{row.knob} {name} on {row.node}"] = row.requested
+    settings |= {f"workload {key}": value for key, value in run.workload.items()}
+    contention = vars(run.contention) if run.contention else {}
+    return settings | {f"contention {key}": value for key, value in contention.items()}
 
 
-def _spans(side: tuple[ComparedSet, list[Record]], metric: str) -> list[tuple[float, float, float]]:
+def _spans(side: tuple[ComparedSet, list[RunRecord]], metric: str) -> list[tuple[float, float, float]]:
     """(low, value, high) of each run that has the metric: its value, and the interval that its requests give it."""
     spans = []
     for run in side[1]:
-        value = run["metrics"].get(metric)
+        value = run.metrics.get(metric)
         if value is not None:
-            low, high = _interval(side[0].latencies(str(run["run_id"])), _QUANTILE[metric])
+            low, high = _interval(side[0].latencies(run.run_id), _QUANTILE[metric])
             spans.append((min(low, value), float(value), max(high, value)))
     return spans
 

@@ -14,29 +14,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import MissingError, PollbenchError
 from harness.run.measure import Measured
-from harness.run.outcome import Outcome
+from harness.store import LinkCheck
 
 MAX_BYTES = 1 << 30
 _MAX_JSON, _MAX_FILE, _MAX_FILES = 64 << 20, 16 << 20, 500
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+@-]{0,99}")
 _RESULT, _SAMPLES, _SAID = "result.json", "samples.npy", "said/"
 _KINDS = {"missing": MissingError, "failed": PollbenchError}
-
-
-class _Checked(BaseModel):
-    """A row of the link check, as harness.run.link_checks has it; `store` and reports show its words as they are."""
-
-    link: str
-    check: str
-    declared: str
-    measured: str
-    tolerance: str
-    ok: bool | None
-    reason: str
 
 
 @dataclass
@@ -52,23 +40,14 @@ class Answer:
 
 def pack(answer: Answer) -> bytes:
     """An answer as a tar archive; in the guest."""
-    document: dict[str, Any] = {"run_id": answer.run_id, "wall_s": answer.wall_s}
-    samples = None
-    if answer.error is not None:
-        kind = "missing" if isinstance(answer.error, MissingError) else "failed"
-        error = answer.error
+    error, measured = answer.error, answer.measured
+    samples = measured.samples if measured else None
+    document: dict[str, object] = {"run_id": answer.run_id, "wall_s": answer.wall_s}
+    if error is not None:
+        kind = "missing" if isinstance(error, MissingError) else "failed"
         document["error"] = [kind, error.attempted, error.on, error.got, error.todo]
-    if answer.measured is not None:
-        measured = answer.measured
-        samples = measured.samples
-        document["measured"] = {
-            "outcome": dataclasses.asdict(measured.outcome),
-            "knobs": measured.knobs,
-            "qdiscs": measured.qdiscs,
-            "features": measured.features,
-            "fidelity": measured.link_checks,
-            "breaches": measured.breaches,
-        }
+    if measured is not None:
+        document["measured"] = dataclasses.asdict(dataclasses.replace(measured, samples=None))
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         _add(tar, _RESULT, json.dumps(document, default=_plain).encode())
@@ -105,13 +84,14 @@ def unpack(data: bytes) -> Answer:
         members = _members(data)
         document = json.loads(members[_RESULT], parse_constant=_no_number)
         samples = _samples(members[_SAMPLES]) if _SAMPLES in members else None
-        files = {name.removeprefix(_SAID): found for name, found in members.items() if name.startswith(_SAID)}
+        files = {name.removeprefix(_SAID): data for name, data in members.items() if name.startswith(_SAID)}
         answer = Answer(str(document["run_id"]), float(document["wall_s"]), files=files)
         if "error" in document:
             kind, attempted, on, got, todo = document["error"]
             answer.error = _KINDS[kind](*(printable(str(text)) for text in (attempted, on, got, todo)))
         else:
-            answer.measured = _measured(document["measured"], samples)
+            # A guest has all nodes of a run: it has nothing to say of other hosts.
+            answer.measured = dataclasses.replace(_measured(document["measured"]), samples=samples, hosts={})
     except (
         KeyError,
         TypeError,
@@ -139,7 +119,7 @@ def printable(text: str) -> str:
 
 
 def _members(data: bytes) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    members: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for member in tar:
             plain = member.name in (_RESULT, _SAMPLES) or (
@@ -151,12 +131,12 @@ def _members(data: bytes) -> dict[str, bytes]:
                 stream is None
                 or not plain
                 or member.size > limit
-                or len(found) > _MAX_FILES
-                or member.name in found
+                or len(members) > _MAX_FILES
+                or member.name in members
             ):
                 raise ValueError(f"a member that we would not send: {printable(member.name)[:80]!r}")
-            found[member.name] = stream.read()
-    return found
+            members[member.name] = stream.read()
+    return members
 
 
 def _samples(data: bytes) -> npt.NDArray[Any]:
@@ -167,29 +147,28 @@ def _samples(data: bytes) -> npt.NDArray[Any]:
     # A head may promise more than memory holds; NumPy would believe it.
     if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
         raise ValueError("samples that are not as many as they say")
-    found: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    whole = found.dtype.names is not None and found.ndim == 1
-    kinds = {found.dtype[name].kind for name in found.dtype.names or ()}
+    samples: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    whole = samples.dtype.names is not None and samples.ndim == 1
+    kinds = {samples.dtype[name].kind for name in samples.dtype.names or ()}
     if not whole or kinds - set("iu"):
         raise ValueError("samples that are no table of whole numbers")
-    return found
+    return samples
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+def _adapter() -> TypeAdapter[Measured]:
+    return TypeAdapter(Measured)
 
 
-def _measured(document: dict[str, Any], samples: npt.NDArray[Any] | None) -> Measured:
-    rows = _adapter(list[dict[str, Any]])
-    return Measured(
-        outcome=_adapter(Outcome).validate_python(document["outcome"]),
-        samples=samples,
-        knobs=rows.validate_python(document["knobs"]),
-        qdiscs=rows.validate_python(document["qdiscs"]),
-        features=_adapter(dict[str, dict[str, list[str]]]).validate_python(document["features"]),
-        link_checks=[
-            row.model_dump() for row in _adapter(list[_Checked]).validate_python(document["fidelity"])
-        ],
-        breaches=[printable(each) for each in _adapter(list[str]).validate_python(document["breaches"])],
-    )
+def _measured(document: object) -> Measured:
+    """What a guest measured; its words are shown as they are by store and reports, so they are made printable."""
+    measured = _adapter().validate_python(document)
+    measured.link_checks = [_printable_check(row) for row in measured.link_checks]
+    measured.breaches = [printable(reason) for reason in measured.breaches]
+    return measured
+
+
+def _printable_check(row: LinkCheck) -> LinkCheck:
+    texts = (row.link, row.check, row.declared, row.measured, row.tolerance)
+    link, check, declared, measured, tolerance = map(printable, texts)
+    return LinkCheck(link, check, declared, measured, tolerance, row.ok, printable(row.reason))

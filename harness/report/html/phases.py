@@ -14,7 +14,7 @@ from harness.report import words
 from harness.report.html.frame import scroller
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.style import Look, where
-from harness.tables.cells import Cell
+from harness.tables.cells import SummaryCell
 
 _PHASE = re.compile(r"phase_(?P<name>.+?)(?:_(?P<of>p[0-9_]+|mean|median))?_us")
 _SUMS = ("sum", "total", "all")
@@ -33,16 +33,16 @@ def phase_columns(runs: pd.DataFrame) -> dict[str, str]:
     return next(iter(found.values()), {})
 
 
-def phase_groups(runs: pd.DataFrame, cells: Sequence[Cell]) -> dict[Factors, list[Cell]]:
+def phase_groups(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> dict[Factors, list[SummaryCell]]:
     """The cells that have valid runs, by their factors; empty when no phase was measured."""
-    groups: dict[Factors, list[Cell]] = {}
+    groups: dict[Factors, list[SummaryCell]] = {}
     for cell in cells if phase_columns(runs) else ():
         if cell.valid.size:
             groups.setdefault(cell.factors, []).append(cell)
     return groups
 
 
-def phase_table(look: Look, runs: pd.DataFrame, factors: Factors, cells: list[Cell]) -> Markup:
+def phase_table(look: Look, runs: pd.DataFrame, factors: Factors, cells: list[SummaryCell]) -> Markup:
     """Phases down, the cases of one combination of factors across, a bar in every field."""
     names = phase_columns(runs)
     medians = {

@@ -9,7 +9,7 @@ from harness.analysis.compare import Factors
 from harness.analysis.curves import RunShape, Study, shapes, typical_runs
 from harness.analysis.curves.reduce import Timeline
 from harness.analysis.summary import Overview
-from harness.tables.cells import Cell, group_cells
+from harness.tables.cells import SummaryCell, group_cells
 
 VIEWABLE = 500
 """Runs whose time series is in the page: about one kilobyte each."""
@@ -22,7 +22,7 @@ class Drawn:
     key: str
     study: Study
     view: Overview
-    cells: list[Cell]
+    cells: list[SummaryCell]
     shapes: dict[str, RunShape]
     typical: dict[tuple[str, Factors], str]
 

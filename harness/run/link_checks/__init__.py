@@ -6,14 +6,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from harness.kernel.frames import FrameEnd
-from harness.run.counters import Difference
+from harness.run.counters import CounterDelta
 from harness.run.link_checks.chance import chance_rows
 from harness.run.link_checks.delay import delay_rows
-from harness.run.link_checks.direction import Direction, Row, drain
+from harness.run.link_checks.direction import Direction, drain
 from harness.run.link_checks.feed import EASY_BPS
 from harness.run.link_checks.rate import RATE_SHARE, megabits, rate_rows
 from harness.run.outcome import Outcome
 from harness.spec.topology import Shape
+from harness.store.record import LinkCheck
 from harness.testbed import Testbed
 from harness.topology.layout import Layout, PortLayout
 from harness.topology.qdiscs import DEFAULT_MTU, default_burst
@@ -22,21 +23,21 @@ from harness.units import format_rate
 READING_S = 0.05
 _TRIES, _LONGER = 3, 3
 
-_KNOWN: dict[str, list[Row]] = {}
+_KNOWN: dict[str, list[LinkCheck]] = {}
 
 
-def verify(testbed: Testbed, how: str, key: str) -> list[Row]:
-    """A row (see Row) for each declared property of each shaped direction.
+def verify(testbed: Testbed, how: str, key: str) -> list[LinkCheck]:
+    """A row for each declared property of each shaped direction.
 
     how: "off" for none; "every" tries now; "first" takes what was found of `key` before, unless something was wrong.
     ok is None where this host cannot offer enough to tell. Raises OSError.
     """
     if how == "off":
         return []
-    found = _KNOWN.get(key)
-    if how == "first" and found is not None and all(row["ok"] is not False for row in found):
-        return found
-    rows: list[Row] = []
+    known = _KNOWN.get(key)
+    if how == "first" and known is not None and all(row.ok is not False for row in known):
+        return known
+    rows: list[LinkCheck] = []
     for index, link in enumerate(testbed.layout.topology.links):
         for end, shape in enumerate((link.forward, link.reverse)):
             if shape is not None and (shape.rate_bps is not None or shape.needs_netem):
@@ -45,45 +46,43 @@ def verify(testbed: Testbed, how: str, key: str) -> list[Row]:
     return rows
 
 
-def doubts(rows: list[Row]) -> list[str]:
+def doubts(rows: list[LinkCheck]) -> list[str]:
     """Reasons not to believe a run on such links."""
-    return [str(row["reason"]) for row in rows if row["ok"] is False]
+    return [row.reason for row in rows if row.ok is False]
 
 
-def breaches(layout: Layout, difference: Difference) -> list[str]:
+def breaches(layout: Layout, delta: CounterDelta) -> list[str]:
     """What shaped links did while the workload ran that their shaping does not allow, in words."""
-    found = []
+    reasons = []
     for ports in layout.ports.values():
         for port in ports:
             link = layout.topology.links[port.link]
             shape = (link.forward, link.reverse)[port.end]
             if shape is None or shape.rate_bps is None:
                 continue
-            counters = difference.nodes.get(port.node, {})
+            counters = delta.nodes.get(port.node, {})
             sent, drops = (counters.get(f"qdisc:{port.device}:{key}", 0) for key in ("bytes", "drops"))
             # Counters of many nodes are read one after another: over a second, that is little.
-            seconds = difference.elapsed_ns / 1e9 * (1 + RATE_SHARE) + READING_S
+            seconds = delta.elapsed_ns / 1e9 * (1 + RATE_SHARE) + READING_S
             most = shape.rate_bps / 8 * seconds + (
                 shape.burst_bytes or default_burst(shape.rate_bps, DEFAULT_MTU)
             )
             name = f"{port.node} -> {port.peer_node}"
             if sent > most:
-                rate = megabits(8e9 * sent / difference.elapsed_ns)
-                found.append(f"{name}: sent {rate} through a queue of {format_rate(shape.rate_bps)}")
+                rate = megabits(8e9 * sent / delta.elapsed_ns)
+                reasons.append(f"{name}: sent {rate} through a queue of {format_rate(shape.rate_bps)}")
             if drops and not sent:
-                found.append(f"{name}: its queue sent nothing and dropped {drops} packets")
-    return found
+                reasons.append(f"{name}: its queue sent nothing and dropped {drops} packets")
+    return reasons
 
 
 def starved(outcome: Outcome, most: float) -> list[str]:
     """Programs that waited for a CPU for more than this share of the time, without any contention."""
     if outcome.hog is not None:
         return []
-    elapsed_ns = max(outcome.difference.elapsed_ns, 1)
+    elapsed_ns = max(outcome.delta.elapsed_ns, 1)
     waits = {
-        label: usage.wait_ns / elapsed_ns
-        for label, usage in outcome.difference.programs.items()
-        if label != "hog"
+        label: usage.wait_ns / elapsed_ns for label, usage in outcome.delta.programs.items() if label != "hog"
     }
     return [
         f"the {label} was starved: it waited for a CPU {100 * share:.0f} % of the time"
@@ -92,41 +91,42 @@ def starved(outcome: Outcome, most: float) -> list[str]:
     ]
 
 
-def _tried(testbed: Testbed, port: PortLayout, shape: Shape, mtu: int) -> list[Row]:
-    """The checks of one direction; one that fails is tried again, longer, as this host may have been busy."""
+def _tried(testbed: Testbed, port: PortLayout, shape: Shape, mtu: int) -> list[LinkCheck]:
+    """The rows of one direction's checks; one that fails is tried again, for longer: this host may have been busy."""
     with ExitStack() as stack:
         far = testbed.layout.peer(port)
         ends = [
             stack.enter_context(
-                FrameEnd(testbed.nodes[one.node].fd, one.device, one.ifindex, one.mac, other.mac)
+                FrameEnd(testbed.nodes[here.node].fd, here.device, here.ifindex, here.mac, there.mac)
             )
-            for one, other in ((port, far), (far, port))
+            for here, there in ((port, far), (far, port))
         ]
         for end in ends:
             end.received()
         direction = Direction(f"{port.node} -> {port.peer_node}", shape, mtu, *ends)
         checks = [chance_rows, delay_rows] if shape.needs_netem else []
         checks += [rate_rows] if shape.rate_bps is not None else []
-        rows: list[Row] = []
+        rows: list[LinkCheck] = []
         for check in checks:
             rows += _settled(direction, check)
         drain(direction)
         return rows
 
 
-def _settled(direction: Direction, check: Callable[[Direction, int], list[Row]]) -> list[Row]:
-    """The check's rows once they are good, else those of the last try that could tell, else of the last."""
-    longer, told = 1, None
+def _settled(direction: Direction, check: Callable[[Direction, int], list[LinkCheck]]) -> list[LinkCheck]:
+    """The check's rows of the first try that passes, else of the last that could tell, else of the last."""
+    longer: int = 1
+    telling: list[LinkCheck] | None = None
     for _ in range(_TRIES):
         # What an earlier try left waiting would be taken for this one's.
         drain(direction)
-        found = check(direction, longer)
-        if all(row["ok"] for row in found):
-            return found
-        if any(row["ok"] is False for row in found):
-            told = found
+        rows = check(direction, longer)
+        if all(row.ok for row in rows):
+            return rows
+        if any(row.ok is False for row in rows):
+            telling = rows
             longer *= _LONGER
         elif (direction.shape.rate_bps or 0) > EASY_BPS:
             # Perhaps faster than this host can be: another try would only take time.
             break
-    return told if told is not None else found
+    return telling if telling is not None else rows

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 
-from harness.run.link_checks.direction import Direction, Row, drain, packets, row
+from harness.run.link_checks.direction import Direction, drain, packets, row
+from harness.store.record import LinkCheck
 from harness.topology.qdiscs import discs_of
 from harness.units import format_percent
 
@@ -19,7 +20,7 @@ _BATCH, _PAUSE_S, _PATIENCE_S = 50, 0.001, 4.0
 _FRAME_BYTES = 64
 
 
-def chance_rows(direction: Direction, longer: int) -> list[Row]:
+def chance_rows(direction: Direction, longer: int) -> list[LinkCheck]:
     """A row for each share that is declared."""
     shape = direction.shape
     if shape.duplicate or shape.reorder:
@@ -28,7 +29,7 @@ def chance_rows(direction: Direction, longer: int) -> list[Row]:
 
 
 def _enough(direction: Direction, share: float, most: int, longer: int) -> tuple[int, float]:
-    """(frames to send, pause after each batch): what tells, within the time and the queue that there are."""
+    """(frames to send, pause in s after each batch): enough to tell, within the check's time and the netem queue."""
     shape = direction.shape
     pause_s = max(_PAUSE_S, 1.1 * _BATCH * _FRAME_BYTES * 8 / (shape.rate_bps or 10**9))
     netem = next(disc.options for disc in discs_of(shape) if disc.kind == "netem")
@@ -39,8 +40,8 @@ def _enough(direction: Direction, share: float, most: int, longer: int) -> tuple
     return longer * max(_LEAST, min(math.ceil(_EVENTS / share), most, in_time)), pause_s
 
 
-def _counted(direction: Direction, longer: int) -> Row:
-    """Loss by the receiving device's counter."""
+def _counted(direction: Direction, longer: int) -> LinkCheck:
+    """The row of a declared loss, by the receiving device's counter."""
     share = direction.shape.loss
     count, pause_s = _enough(direction, share, _COUNTED_MOST, longer)
     before, sent = packets(direction), 0
@@ -54,8 +55,8 @@ def _counted(direction: Direction, longer: int) -> Row:
     return _share_row(direction, "loss", share, sent - (packets(direction) - before), sent)
 
 
-def _numbered(direction: Direction, longer: int) -> list[Row]:
-    """Each frame by its number: lost if it never came, duplicated if twice, reordered if it did not wait."""
+def _numbered(direction: Direction, longer: int) -> list[LinkCheck]:
+    """Rows by numbered frames: lost if it never came, duplicated if it came twice, reordered if it did not wait."""
     shape = direction.shape
     shares = [share for share in (shape.loss, shape.duplicate, shape.reorder) if share]
     count, pause_s = _enough(direction, min(shares), _NUMBERED_MOST, longer)
@@ -89,7 +90,7 @@ def _numbered(direction: Direction, longer: int) -> list[Row]:
     return rows
 
 
-def _share_row(direction: Direction, check: str, share: float, events: int, frames: int) -> Row:
+def _share_row(direction: Direction, check: str, share: float, events: int, frames: int) -> LinkCheck:
     """A share of frames against what chance allows of it; not known where it cannot be told from none."""
     slack = SIGMAS * math.sqrt(frames * share * (1 - share)) + 1
     near = abs(events - frames * share) <= slack

@@ -6,14 +6,15 @@ import math
 import statistics
 import time
 
-from harness.run.link_checks.direction import Direction, Row, readable, row
+from harness.run.link_checks.direction import Direction, readable, row
+from harness.store.record import LinkCheck
 from harness.units import format_duration
 
 DELAY_SHARE, DELAY_NS = 0.05, 500_000
 _FRAMES, _PAUSE_S = 40, 0.0005
 
 
-def delay_rows(direction: Direction, longer: int) -> list[Row]:
+def delay_rows(direction: Direction, longer: int) -> list[LinkCheck]:
     """Single frames, far apart: how long each is under way by the kernel's time stamps."""
     shape, times = direction.shape, []
     if not shape.delay_ns:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import select
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from harness.kernel.frames import FrameEnd
 from harness.spec.topology import Shape
-
-Row = dict[str, Any]
-"""{link, check, declared, measured, tolerance, ok, reason}; ok is None where this host cannot offer enough to tell."""
+from harness.store.record import LinkCheck
 
 
 @dataclass(frozen=True)
@@ -27,27 +24,19 @@ class Direction:
 
 def row(
     direction: Direction, check: str, declared: str, measured: str, ok: bool | None, tolerance: str = ""
-) -> Row:
-    """What was found of one declared property."""
+) -> LinkCheck:
+    """What was measured of one declared property."""
     reason = f"{direction.name}: {check} {measured} instead of {declared}" if ok is False else ""
-    return {
-        "link": direction.name,
-        "check": check,
-        "declared": declared,
-        "measured": measured,
-        "tolerance": tolerance,
-        "ok": ok,
-        "reason": reason,
-    }
+    return LinkCheck(direction.name, check, declared, measured, tolerance, ok, reason)
 
 
 def packets(direction: Direction) -> int:
-    """How many have arrived."""
+    """How many packets the receiver's device has counted."""
     return direction.receiver.state().statistics["rx_packets"]
 
 
 def drain(direction: Direction) -> None:
-    """Wait until nothing more arrives: what is left in a queue would be in the way of the workload."""
+    """Wait until nothing more arrives, so that the workload finds the link's queue empty."""
     shape = direction.shape
     pause_s = max(0.002, 3 * 1514 * 8 / (shape.rate_bps or 10**9))
     deadline = time.monotonic() + 2 + (shape.delay_ns + shape.jitter_ns) / 1e9

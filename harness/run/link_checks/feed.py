@@ -77,12 +77,12 @@ def _load(
     On a fast link, that is more than a frame: several that the kernel carries as one.
     """
     rate, full = shape.rate_bps or 0, mtu + ETHERNET_HEADER
-    wanted = rate * _WINDOW_NS // (8 * 10**9 * _PACKETS)
+    size_bytes = rate * _WINDOW_NS // (8 * 10**9 * _PACKETS)
     # Only as many as find room in the queue, several times.
     room = (rate * shape.queue_ns // (8 * 10**9) + burst_bytes) // _QUEUE_PARTS
-    count = min(wanted, room) // full
+    count = min(size_bytes, room) // full
     if count < 2:
-        size = min(max(wanted, _SMALLEST), full)
+        size = min(max(size_bytes, _SMALLEST), full)
         return _Load(
             size,
             lambda number: sender.send_many(size, number),
@@ -115,7 +115,7 @@ class _Feed:
         self.passed = self.found_waiting = 0.0
 
     def step(self) -> None:
-        """Look, and fill up, or wait a moment if there is enough."""
+        """Count what has arrived, then send until enough packets wait, or pause where enough do."""
         self.passed, self.at_ns = self._load.arrived() - self._base, time.monotonic_ns()
         self.found_waiting = self.sent - self.passed / self._kept
         short = round(self.enough - self.found_waiting)

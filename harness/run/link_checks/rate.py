@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from harness.run.link_checks import feed
-from harness.run.link_checks.direction import Direction, Row, drain, row
+from harness.run.link_checks.direction import Direction, drain, row
+from harness.store.record import LinkCheck
 from harness.units import format_rate
 
 RATE_SHARE, RATE_PACKETS = 0.05, 2
 
 
-def rate_rows(direction: Direction, longer: int) -> list[Row]:
-    """Keep some packets waiting, and see how fast they come out."""
+def rate_rows(direction: Direction, longer: int) -> list[LinkCheck]:
+    """The row of the declared rate: some packets are kept waiting in the queue, and what comes out is timed."""
     rate = direction.shape.rate_bps or 0
     declared = format_rate(rate)
     if rate > feed.FASTEST_BPS:
@@ -31,7 +32,7 @@ def _measured(direction: Direction, longer: int) -> feed.Rate | None:
 
 
 def _again(direction: Direction, longer: int, once: feed.Rate) -> bool:
-    """Is the same found once more? A shaper is as slow the next time, a busy host hardly."""
+    """Does a second try yield the same rate? A shaper is as slow again; a busy host hardly is."""
     drain(direction)
     twice = _measured(direction, longer)
     if twice is None:
@@ -41,5 +42,5 @@ def _again(direction: Direction, longer: int, once: feed.Rate) -> bool:
 
 
 def megabits(rate_bps: float) -> str:
-    """A rate as found, in Mbit/s."""
+    """A measured rate as text, in Mbit/s."""
     return f"{rate_bps / 1e6:.4g}mbit"

@@ -1,0 +1,110 @@
+"""The record of one run: frozen, typed and versioned; the one form in which a run passes from room to room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+VERSION = 1
+"""Version of the file run.json. A file without one was written before there were versions, and reads as version 1."""
+
+Verdict = Literal["valid", "inert", "suspect", "failed", "skipped"]
+Scalar = str | int | float | bool | None
+Columns = dict[str, Scalar]
+"""Values by column name, for parts whose columns depend on the workload, the place or the program."""
+Metrics = dict[str, float | int | None]
+"""Numbers by column name, units in the names; None where a figure does not exist. Any name may be there."""
+
+
+def file_key(name: str) -> str:
+    """The key of a field in run.json, which is an older word for one of them."""
+    return "fidelity" if name == "link_checks" else name
+
+
+@dataclass(frozen=True)
+class DeclaredContention:
+    """The contention that was asked for. cpus: as a list of numbers ("1,3"); load_percent: of one CPU, each thread."""
+
+    kind: str
+    cpus: str
+    threads: int
+    load_percent: float
+
+
+@dataclass(frozen=True)
+class KnobRow:
+    """One setting on one node, three facts apart: asked for, read back, took effect (None: nothing to see).
+
+    node: "*" for the whole host. found: the value before. Values are as the kernel has them: number, text, or a list.
+    """
+
+    node: str = ""
+    knob: str = ""
+    setting: str = ""
+    scope: str = ""
+    requested: object = None
+    found: object = None
+    applied: object = None
+    took_effect: bool | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class QdiscRow:
+    """A declared queueing discipline: kind and options as asked for, and as the kernel has them."""
+
+    node: str = ""
+    device: str = ""
+    requested: Columns = field(default_factory=dict)
+    read_back: Columns = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LinkCheck:
+    """One declared property of a shaped direction, tried. ok is None where this host cannot offer enough to tell."""
+
+    link: str = ""
+    check: str = ""
+    declared: str = ""
+    measured: str = ""
+    tolerance: str = ""
+    ok: bool | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything that is known of one run. Made once, when the run has ended; `store.codec` writes and reads it.
+
+    block: repetition, from 1; order: place in the sequence in which runs were made, from 0; wall_s: of the whole run,
+    building and removing included, None where nobody measured it. nodes, cpus: figures by node and by CPU
+    (NODE:CPU on the other host of two). features: offloads that were on, by node and device. source_files: what an
+    imported run was read from.
+    """
+
+    run_id: str
+    case: str
+    verdict: Verdict
+    factors: dict[str, object] = field(default_factory=dict)
+    block: int = 0
+    order: int = 0
+    started_utc: str = ""
+    wall_s: float | None = None
+    reasons: tuple[str, ...] = ()
+    environment: Columns = field(default_factory=dict)
+    datapath: str = ""
+    workload: Columns = field(default_factory=dict)
+    background: tuple[Columns, ...] = ()
+    contention: DeclaredContention | None = None
+    metrics: Metrics = field(default_factory=dict)
+    nodes: dict[str, Columns] = field(default_factory=dict)
+    cpus: dict[str, Columns] = field(default_factory=dict)
+    knobs: tuple[KnobRow, ...] = ()
+    qdiscs: tuple[QdiscRow, ...] = ()
+    features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    link_checks: tuple[LinkCheck, ...] = ()
+    source_files: tuple[str, ...] = ()
+    version: int = VERSION
+
+    # For pydantic, which reads the file: no text for a number, no flag for one.
+    __pydantic_config__: ClassVar[Any] = {"strict": True, "alias_generator": file_key}
