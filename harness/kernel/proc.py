@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -156,10 +156,15 @@ def kthread_cpu_ns(pids: list[int]) -> int:
 
 @dataclass(frozen=True)
 class Tasks:
-    """Every task. run_ns: scheduler run time by thread id; reaped_ns: by process, of children it outlived."""
+    """Every task. run_ns: scheduler run time by thread id; reaped_ns: by process, of children it outlived.
+
+    process: by thread id, the process it belongs to; parent: by process, its parent.
+    """
 
     run_ns: dict[int, int]
     reaped_ns: dict[int, int]
+    process: dict[int, int] = field(default_factory=dict)
+    parent: dict[int, int] = field(default_factory=dict)
 
 
 def tasks() -> Tasks:
@@ -177,9 +182,11 @@ def tasks() -> Tasks:
             with open(f"/proc/{pid}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
             found.reaped_ns[int(pid)] = (int(fields[13]) + int(fields[14])) * grain
+            found.parent[int(pid)] = int(fields[1])
             for tid in os.listdir(f"/proc/{pid}/task"):
                 with open(f"/proc/{pid}/task/{tid}/schedstat", "rb") as file:
                     found.run_ns[int(tid)] = int(file.read().split(None, 1)[0])
+                found.process[int(tid)] = int(pid)
         except OSError:  # it ended while we looked
             continue
     return found
