@@ -30,7 +30,7 @@ NEEDS_ROOT = "needs root: run make test, or sudo .venv/bin/python -m pytest"
 
 # No test may hang the session: after this it fails, and again after each further grace, since what it is stuck in may
 # be the clean-up that the first failure set off.
-HANGS_AFTER_S = 180
+HANGS_AFTER_S = 300
 GRACE_S = 10
 # A guest is emulated, and the first test that wants one builds the image; a benchmark takes as long as its rounds do.
 _LIMITS_S = {"vm": 900, "bench": 1800}
@@ -106,7 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(lanes, "pollbench-lanes")
     _no_signal_ignored()
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
-        lanes.isolate(worker)
+        lanes.start_worker(worker)
 
 
 def _no_signal_ignored() -> None:

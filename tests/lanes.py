@@ -8,10 +8,12 @@ its own /run/netns and /run/pollbench. What a test leaves behind is then always 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 from harness.kernel import syscalls
+from harness.kernel.netns import in_netns
 
 HOST_WORKER = "gw0"
 _LOW_PRIORITY = 19
@@ -32,11 +35,15 @@ _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _host_netns: int | None = None
 
 
-def isolate(worker: str) -> None:
+def start_worker(name: str) -> None:
     """Take the worker of that name ("gw1") out of the way of the host's. Once, before its first test."""
-    if worker == HOST_WORKER:
-        return
-    os.nice(_LOW_PRIORITY)
+    if name != HOST_WORKER:
+        os.nice(_LOW_PRIORITY)
+        isolate()
+
+
+def isolate() -> None:
+    """Give this thread, if it is root's, namespaces of its own, in which it leaves nothing that others see."""
     if os.geteuid() != 0:
         return
     global _host_netns
@@ -56,9 +63,11 @@ def is_isolated() -> bool:
     return _host_netns is not None
 
 
-def host_netns() -> int | None:
-    """A descriptor of the host's network namespace, or None where we are in it."""
-    return _host_netns
+@contextlib.contextmanager
+def in_host_network() -> Iterator[None]:
+    """A block whose programs reach the network, also from a worker with a namespace of its own."""
+    with contextlib.nullcontext() if _host_netns is None else in_netns(_host_netns):
+        yield
 
 
 def lane_of(unit: str) -> str:
@@ -67,7 +76,7 @@ def lane_of(unit: str) -> str:
     return {"netns": "links", "vm": "guests"}.get(parts[1] if len(parts) > 1 else "", "free")
 
 
-class Lanes(LoadScopeScheduling):
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
     """Hands out whole files (of guests' tests, single tests): links to the host's worker only, guests early."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -91,7 +100,7 @@ class Lanes(LoadScopeScheduling):
         for lane in lanes:
             for unit in self.workqueue:
                 if lane_of(unit) == lane:
-                    return unit
+                    return str(unit)
         return None
 
     def _assign_work_unit(self, node: WorkerController) -> None:

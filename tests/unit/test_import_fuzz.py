@@ -69,10 +69,9 @@ JUNK = [
     "\r",
     "é\u202f",
 ]
-QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
-FUZZ = settings(max_examples=60, **QUIET)
+FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # To write, show and compare a set takes twenty times as long as to read it.
-JOURNEY = settings(max_examples=12, **QUIET)
+JOURNEY = settings(FUZZ, max_examples=12)
 
 
 @st.composite
