@@ -27,6 +27,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -90,7 +91,8 @@ class Reach:
         names = lines.get(mutant.line, [])
         if not names and mutant.line in lines:
             names = sorted({name for others in lines.values() for name in others})
-        chosen, sum_s = [], 0.0
+        chosen: list[str] = []
+        sum_s = 0.0
         for name in sorted(names, key=lambda name: (self.seconds.get(name, 0.0), name)):
             sum_s += self.seconds.get(name, 0.0)
             if chosen and sum_s > TESTS_S:
@@ -162,7 +164,7 @@ _ALL = cst.Name("__all__")
 
 def _is_name(text: cst.BaseString) -> bool:
     """Whether a string is a key, a unit, a name: a word that code compares, not one that people read."""
-    return isinstance(text, cst.SimpleString) and " " not in text.value and len(text.value) > 2
+    return isinstance(text, cst.SimpleString) and bool(" " not in text.value and len(text.value) > 2)
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -299,15 +301,18 @@ def _fork(work: Any, limit_s: float | None = None) -> tuple[int | None, float]:
         time.sleep(0.02)
 
 
-def run(mutant: Mutant, tests: list[str], seconds: float) -> str:
-    """What became of a mutant: "killed", "killed (time)" or "survived"."""
+def judge(mutant: Mutant, reached: Reach) -> str:
+    """What became of a mutant: "killed", "killed (time)", "survived" or "not reached"."""
+    tests = reached.of(mutant)
+    if not tests:
+        return "not reached"
 
     def work() -> int:
         _quiet(os.devnull)
         sys.meta_path.insert(0, _Finder(mutant))
         return int(pytest.main([*_PYTEST, *tests]))
 
-    code, _ = _fork(work, LEAST_S + 10 * seconds)
+    code, _ = _fork(work, LEAST_S + 10 * sum(reached.seconds.get(name, 0.0) for name in tests))
     if code is None:
         return "killed (time)"
     return "survived" if code == 0 else "killed"
@@ -326,6 +331,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--tests", nargs="+", default=["tests/unit"], help="held against them (default: tests/unit)"
     )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (default: one a CPU)")
     parser.add_argument("--least", type=float, default=0.0, help="fail below this score, percent")
     options = parser.parse_args(arguments)
     rooms = [room for room in options.rooms.split(",") if (ROOT / "harness" / room).is_dir()]
@@ -339,23 +345,17 @@ def main(arguments: list[str] | None = None) -> int:
         f"{len(drawn)} of {len(everything)} possible mutants of {len(files)} files, seed {options.seed}",
         flush=True,
     )
-    killed = {"killed": 0, "killed (time)": 0, "survived": 0, "not reached": 0}
+    counts = dict.fromkeys(("killed", "killed (time)", "survived", "not reached"), 0)
     began = time.monotonic()
-    for number, mutant in enumerate(drawn, 1):
-        tests = reached.of(mutant)
-        end = (
-            run(mutant, tests, sum(reached.seconds.get(name, 0.0) for name in tests))
-            if tests
-            else "not reached"
-        )
-        killed[end] += 1
-        where = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
-        if not end.startswith("killed"):
-            print(f"\n{number}/{len(drawn)} {end}: {where} ({len(tests)} tests)\n{mutant.diff()}", flush=True)
-    dead = killed["killed"] + killed["killed (time)"]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for mutant, end in zip(drawn, pool.map(lambda mutant: judge(mutant, reached), drawn), strict=True):
+            counts[end] += 1
+            if not end.startswith("killed"):
+                print(f"\n{end}: {mutant.path.relative_to(ROOT)}:{mutant.line}\n{mutant.diff()}", flush=True)
+    dead = counts["killed"] + counts["killed (time)"]
     score = 100 * dead / max(1, len(drawn))
-    counts = ", ".join(f"{count} {end}" for end, count in killed.items())
-    print(f"\nscore: {score:.1f} % of {len(drawn)} ({counts}), in {time.monotonic() - began:.0f} s")
+    account = ", ".join(f"{count} {end}" for end, count in counts.items())
+    print(f"\nscore: {score:.1f} % of {len(drawn)} ({account}), in {time.monotonic() - began:.0f} s")
     return 1 if score < options.least else 0
 
 
