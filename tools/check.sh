@@ -11,9 +11,14 @@ purpose=${1:-test}
 [ $# -eq 0 ] || shift
 status=0
 scratch=$(mktemp -d)
-# What root's tests left in it (compiled files, pytest's memory) needs root to be removed.
-trap 'tools/as-root.sh rm -rf "$scratch"' EXIT
-[ "$purpose" = test ] || trap 'rm -rf "$scratch"' EXIT
+cleanup() {
+    # shellcheck disable=SC2046  # one word a job
+    kill $(jobs -p) 2>/dev/null
+    # What root's tests left there (compiled files, pytest's memory) needs root to be removed.
+    rm -rf "$scratch" 2>/dev/null || tools/as-root.sh rm -rf "$scratch"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
 
 begin() { # NAME COMMAND...: in the background, at low priority, its output to be shown by finish
     name=$1

@@ -28,7 +28,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -196,12 +196,16 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-class _Durations:
-    """Notes how long each test took, and which failed without any mutant."""
+class _Account:
+    """Tells coverage which test is at work; notes how long each took, and which failed without any mutant."""
 
-    def __init__(self) -> None:
+    def __init__(self, traced: coverage.Coverage) -> None:
+        self.traced = traced
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.traced.switch_context(nodeid.partition("[")[0])
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         name = report.nodeid.partition("[")[0]
@@ -228,7 +232,7 @@ def reach(rooms: Sequence[str], selection: Sequence[str]) -> Reach:
 
 def _fingerprint(words: Sequence[str]) -> str:
     """Of everything that decides which test reaches what."""
-    digest = hashlib.sha256(" ".join(words).encode())
+    digest = hashlib.sha256(" ".join(words).encode() + Path(__file__).read_bytes())
     for top in ("harness", "tests"):
         for path in sorted((ROOT / top).rglob("*.py")):
             digest.update(path.read_bytes())
@@ -238,30 +242,23 @@ def _fingerprint(words: Sequence[str]) -> str:
 def _measure(rooms: Sequence[str], selection: Sequence[str], kept: Path) -> int:
     include = [str(ROOT / "harness" / room / "*") for room in rooms]
     traced = coverage.Coverage(data_file=None, include=include, config_file=False)
-    traced.set_option("run:dynamic_context", "test_function")
-    durations = _Durations()
+    account = _Account(traced)
     _quiet(KEPT / "tests.log")
     traced.start()
-    code = pytest.main([*_PYTEST[:1], *_PYTEST[2:], *selection], plugins=[durations])
+    code = pytest.main([*_PYTEST[:1], *_PYTEST[2:], *selection], plugins=[account])
     traced.stop()
     data = traced.get_data()
     tests: dict[str, dict[int, list[str]]] = {}
     for name in sorted(data.measured_files()):
         lines = data.contexts_by_lineno(name)
-        chosen = {line: _tests(contexts) - durations.failed for line, contexts in lines.items()}
+        chosen = {
+            line: {name for name in contexts if name} - account.failed for line, contexts in lines.items()
+        }
         tests[str(Path(name).relative_to(ROOT))] = {line: sorted(names) for line, names in chosen.items()}
     new = kept.with_suffix(".new")
-    new.write_text(json.dumps({"tests": tests, "seconds": durations.seconds}))
+    new.write_text(json.dumps({"tests": tests, "seconds": account.seconds}))
     new.rename(kept)
     return int(code)
-
-
-def _tests(contexts: list[str]) -> set[str]:
-    """Names of tests ("tests/unit/test_x.py::test_y") from coverage's contexts ("tests.unit.test_x.test_y")."""
-    return {
-        "::".join((module.replace(".", "/") + ".py", test))
-        for module, _, test in (context.rpartition(".") for context in contexts if context)
-    }
 
 
 def _quiet(log: Path | str) -> None:
@@ -345,6 +342,11 @@ def main(arguments: list[str] | None = None) -> int:
         f"{len(drawn)} of {len(everything)} possible mutants of {len(files)} files, seed {options.seed}",
         flush=True,
     )
+    # What is not changed has to survive, else every mutant would seem to be killed.
+    reachable = next(mutant for mutant in drawn if reached.of(mutant))
+    control = replace(reachable, source=reachable.path.read_text())
+    if judge(control, reached) != "survived":
+        sys.exit(f"{control.path}: its tests fail without any change; see to that first")
     counts = dict.fromkeys(("killed", "killed (time)", "survived", "not reached"), 0)
     began = time.monotonic()
     with ThreadPoolExecutor(options.jobs) as pool:
