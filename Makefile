@@ -6,7 +6,7 @@
 # PYTHON=/path/to/python3 chooses the interpreter of the virtual environment (3.11 or newer).
 # ARGS="..." is passed on: to `pollbench run` by make demo, to pytest by make test; it names benchmarks to make bench.
 
-.PHONY: help demo demo-vm test lint bench docs gallery-reference gallery-reference-vm lock env env-dev clean
+.PHONY: help demo demo-vm test lint bench mutants docs gallery-reference gallery-reference-vm lock env env-dev clean
 .NOTPARALLEL:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test    format, lint, types, house rules and every test (root, through sudo)"
 	@echo "make lint    only what needs no root: format, lint, types"
 	@echo "make bench   the benchmarks, one after another; keep the machine quiet (root, through sudo)"
+	@echo "make mutants how much the unit tests see: a sample of changes to the code (root, through sudo)"
 	@echo "make docs    write again the pages that are generated from the code"
 	@echo "make gallery-reference     run the gallery twice on this quiet host, keep it, update docs/busy-polling.md (root)"
 	@echo "make gallery-reference-vm  the same in guests, with --quick; a busy host does no harm"
@@ -38,6 +39,11 @@ lint: env-dev
 
 bench: env-dev
 	@tools/bench.sh $(ARGS)
+
+# ARGS="--sample 50 --rooms stats --seed 2" and the like; without: 300 mutants of four rooms.
+mutants: env-dev
+	@tools/venv.sh mutants
+	@tools/as-root.sh .venv/bin/python -m tools.mutants $(ARGS)
 
 docs: env-dev
 	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md

@@ -3,6 +3,8 @@
 A tier is a directory: unit (no privilege, a fake kernel), netns (root, real links), vm (guests of the real image, in
 QEMU), and house, the files directly under tests/. A tier that was skipped whole tells why; where CI=true it fails the
 session, because a check that never runs protects nobody.
+
+With workers (pytest -n) tests/lanes.py says which worker takes which test; each worker checks what its own tests left.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from types import FrameType
 import pytest
 from hypothesis import settings
 
+from tests import lanes
 from tests.leaks import Snapshot, left_behind, snapshot
 from tools import house
 
@@ -27,7 +30,7 @@ NEEDS_ROOT = "needs root: run make test, or sudo .venv/bin/python -m pytest"
 
 # No test may hang the session: after this it fails, and again after each further grace, since what it is stuck in may
 # be the clean-up that the first failure set off.
-HANGS_AFTER_S = 180
+HANGS_AFTER_S = 300
 GRACE_S = 10
 # A guest is emulated, and the first test that wants one builds the image; a benchmark takes as long as its rounds do.
 _LIMITS_S = {"vm": 900, "bench": 1800}
@@ -53,9 +56,11 @@ class Tiers:
         self.reasons: dict[str, Counter[str]] = {}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        # The quick tiers first: who broke a rule of the house need not wait for real links.
+        # The quick tiers first: who broke a rule of the house need not wait for real links. Within a tier the files
+        # that take long come first, so that of several workers none has to begin one when the others are done.
         order = {tier: place for place, tier in enumerate(TIERS)}
-        items.sort(key=lambda item: order.get(tier_of(item.path), len(TIERS)))
+        long = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: (order.get(tier_of(item.path), len(TIERS)), item.path not in long))
         for item in items:
             tier = tier_of(item.path)
             self.outcomes.setdefault(tier, Counter())
@@ -65,6 +70,7 @@ class Tiers:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         tier = str(dict(report.user_properties)["tier"])
+        self.outcomes.setdefault(tier, Counter())
         if report.when == "call" or report.outcome != "passed":
             self.outcomes[tier][report.outcome] += 1
         if report.skipped and isinstance(report.longrepr, tuple):
@@ -94,8 +100,24 @@ class Tiers:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the account of the tiers."""
+    """Set the stage: the account of the tiers, signals as a user's shell has them, the worker's place."""
     config.pluginmanager.register(Tiers(config), "pollbench-tiers")
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(lanes, "pollbench-lanes")
+    _no_signal_ignored()
+    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
+        lanes.start_worker(worker)
+
+
+def _no_signal_ignored() -> None:
+    """Give the programs that tests start the signals' default actions, even where we were told to ignore them.
+
+    A shell starts its background jobs with SIGINT ignored, and nohup ignores SIGHUP; both are inherited, and pollbench
+    leaves ignored what it finds so. A handler that does nothing ignores the signal here, and is not inherited.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Pin every dependency with its hashes: requirements.lock (to build and run) and requirements-dev.lock (to check too).
+# Pin every dependency with its hashes: requirements.lock (to build and run), requirements-dev.lock (to check too) and
+# requirements-mutants.lock (for make mutants besides).
 #
 # Runs pip-tools in a throw-away environment of the oldest supported Python (3.11; name another in PYTHON), whose
 # set of packages is the widest. Personal pip settings are ignored and no index address is written, so the lock
@@ -34,3 +35,4 @@ compile() { # OUTPUT ARGUMENTS...
 
 compile requirements.lock "$@"
 compile requirements-dev.lock --extra=dev --constraint=requirements.lock "$@"
+compile requirements-mutants.lock --extra=dev --extra=mutants --constraint=requirements-dev.lock "$@"

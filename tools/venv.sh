@@ -1,5 +1,6 @@
 #!/bin/sh
-# Bring .venv up to date: locked dependencies to run ("run") or to test ("test"), the package itself, the C program.
+# Bring .venv up to date: locked dependencies to run ("run"), to test ("test") or to test the tests ("mutants"), the
+# package itself, the C program.
 # What was installed is remembered as checksums in .venv, so a second call takes a moment and changes nothing.
 set -eu
 cd "$(dirname "$0")/.."
@@ -23,11 +24,15 @@ lock=requirements.lock
 if [ "$level" = test ] || [ -e .venv/.pollbench-test ]; then
     lock=requirements-dev.lock
 fi
+if [ "$level" = mutants ] || [ -e .venv/.pollbench-mutants ]; then
+    lock=requirements-mutants.lock
+fi
 wanted=$(cksum "$lock")
 if [ "$(cat .venv/.pollbench-locked 2>/dev/null)" != "$wanted" ]; then
     say "installing $lock"
     pip install --quiet --require-hashes --requirement "$lock"
     [ "$lock" = requirements.lock ] || touch .venv/.pollbench-test
+    [ "$lock" != requirements-mutants.lock ] || touch .venv/.pollbench-mutants
     echo "$wanted" >.venv/.pollbench-locked
 fi
 

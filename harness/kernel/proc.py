@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 
 from harness.kernel.hostfiles import HOST, HostFiles
 
@@ -152,10 +152,15 @@ def kthread_cpu_ns(pids: list[int]) -> int:
 
 @dataclass(frozen=True)
 class Tasks:
-    """Every task. run_ns: scheduler run time by thread id; reaped_ns: by process, of children it outlived."""
+    """Every task. run_ns: scheduler run time by thread id; reaped_ns: by process, of children it outlived.
+
+    process: by thread id, the process it belongs to; parent: by process, its parent.
+    """
 
     run_ns: dict[int, int]
     reaped_ns: dict[int, int]
+    process: dict[int, int] = field(default_factory=dict)
+    parent: dict[int, int] = field(default_factory=dict)
 
 
 def tasks(files: HostFiles = HOST) -> Tasks:
@@ -169,9 +174,11 @@ def tasks(files: HostFiles = HOST) -> Tasks:
         try:
             fields = stat_fields(int(pid), files)
             seen.reaped_ns[int(pid)] = (int(fields[13]) + int(fields[14])) * _TICK_NS
+            seen.parent[int(pid)] = int(fields[1])
             for tid in files.list(f"/proc/{pid}/task"):
                 schedstat = files.read_bytes(f"/proc/{pid}/task/{tid}/schedstat")
                 seen.run_ns[int(tid)] = int(schedstat.split(None, 1)[0])
+                seen.process[int(tid)] = int(pid)
         except OSError:  # it ended while we looked
             continue
     return seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from harness.kernel.proc import Tasks, task_place
@@ -57,11 +58,30 @@ def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_sha
 
 
 def _ended_ns(after: Tasks, before: Tasks, ours: set[int]) -> int:
-    """Time, ns, of processes that ended in between: their parents' account of reaped children grew by all they used."""
-    grown = sum(_growth(pid, after.reaped_ns, before.reaped_ns) for pid in after.reaped_ns if pid not in ours)
-    earlier = sum(ns for tid, ns in before.run_ns.items() if tid not in after.run_ns)
-    earlier += sum(ns for pid, ns in before.reaped_ns.items() if pid not in after.reaped_ns)
-    return max(0, grown - earlier)
+    """Time of processes that ended in between: their parents' account of reaped children grew by their whole life.
+
+    What they had used before is taken off again, from the account of the ancestor that outlived them. What ended
+    without being accounted to anybody (kernel threads, single threads, children nobody waits for) hides nothing of the
+    others.
+    """
+    grown = {
+        pid: _growth(pid, after.reaped_ns, before.reaped_ns) for pid in after.reaped_ns if pid not in ours
+    }
+    ended = before.reaped_ns.keys() - after.reaped_ns.keys()
+    earlier = [(pid, before.reaped_ns[pid]) for pid in ended]
+    earlier += [(before.process.get(tid, tid), ns) for tid, ns in before.run_ns.items()]
+    for pid, ns in earlier:
+        if pid in ended:
+            ancestor = _ancestor(pid, before, ended)
+            grown[ancestor] = grown.get(ancestor, 0) - ns
+    return sum(max(0, ns) for ns in grown.values())
+
+
+def _ancestor(pid: int, before: Tasks, ended: AbstractSet[int]) -> int:
+    """The nearest ancestor that has not ended."""
+    while pid in ended:
+        pid = before.parent.get(pid, 0)
+    return pid
 
 
 def _growth(pid: int, after: Mapping[int, int], before: Mapping[int, int]) -> int:

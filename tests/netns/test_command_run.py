@@ -54,9 +54,9 @@ def test_run_leaves_tables_samples_and_the_file_itself(tmp_path: Path) -> None:
     assert list(runs["verdict"]) == ["valid"] * 4 and runs["rtt_p50_us"].gt(0).all()
     samples = pd.read_parquet(results / "runs" / runs["run_id"][0] / "samples.parquet")
     assert len(samples) == runs["requests"][0]
-    shown = command.run("show", results)
+    shown = command.call("show", results)
     assert shown.stdout == done.stdout
-    assert command.run("show", tmp_path / "small").stdout == done.stdout
+    assert command.call("show", tmp_path / "small").stdout == done.stdout
 
 
 def test_results_belong_to_who_typed_sudo(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_sigkill_at_random_moments_then_clean(tmp_path: Path) -> None:
     moments = random.Random(7)
     caught = 0
     mark = f"killed-by-{os.getpid()}-{time.monotonic_ns()}"
-    for attempt in range(20):
+    for attempt in range(12):
         process = command.start(
             "run", path, "-o", tmp_path / str(attempt), start_new_session=True, env={"POLLBENCH_TEST": mark}
         )
@@ -108,13 +108,13 @@ def test_sigkill_at_random_moments_then_clean(tmp_path: Path) -> None:
         process.kill()
         process.communicate()
         caught += bool(namespaces())
-        done = command.run("clean")
+        done = command.call("clean")
         assert done.returncode == 0, done.stdout + done.stderr
         assert left_behind(before) == [], f"after kill {attempt}"
         assert _programs(mark) == []
         # What was finished before the kill is whole.
-        assert command.run("show", tmp_path / str(attempt) / "small").returncode in (0, 2)
-    assert caught > 5, "the kills came too late to prove anything"
+        assert command.call("show", tmp_path / str(attempt) / "small").returncode in (0, 2)
+    assert caught > 3, "the kills came too late to prove anything"
 
 
 def _building_or_over(process: Popen[str]) -> bool:
@@ -225,7 +225,7 @@ def test_full_disk_keeps_finished_runs(tmp_path: Path) -> None:
         done = command.run("run", path, "-o", full, "--set", "workload.duration=300ms")
         assert done.returncode == 1
         assert "No space left" in done.stderr and "Traceback" not in done.stderr
-        assert command.run("show", full / "small").returncode == 0
+        assert command.call("show", full / "small").returncode == 0
     finally:
         syscalls.umount(str(full))
 

@@ -59,13 +59,13 @@ def killing(word: str, after_s: float) -> Iterator[None]:
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
 @pytest.mark.parametrize("victim", ["server", "client"])
 def test_one_of_our_own_dies_mid_run(tmp_path: Path, protocol: str, victim: str) -> None:
-    workload = experiment.document()["workload"] | {"protocol": protocol, "duration": "3s"}
-    begun = time.monotonic()
+    workload = experiment.document()["workload"] | {"protocol": protocol, "duration": "100s"}
     with killing(victim, 0.5):
         record, _, files = record_of(tmp_path, workload=workload)
     assert record.verdict == "failed"
     assert f"the {victim}: it ended with killed by signal 9" in record.reasons[0]
-    assert time.monotonic() - begun < 3, "it is noticed at once, not at the end of the time"
+    # Noticed at once, not at the end of the 100 s.
+    assert record.wall_s is not None and record.wall_s < 50
     assert "client.stdout.jsonl" in files
 
 

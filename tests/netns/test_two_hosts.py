@@ -80,7 +80,7 @@ def look(bed: sshhosts.Bed) -> dict[str, list[str]]:
 
 def await_that(seen: Callable[[], Any], expected: Any) -> None:
     """What is at its end has some moments to get there."""
-    deadline = time.monotonic() + 6
+    deadline = time.monotonic() + 60
     while (now := seen()) != expected:
         assert time.monotonic() < deadline, (now, expected)
         time.sleep(0.1)

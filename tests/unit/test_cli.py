@@ -136,6 +136,6 @@ def test_a_reader_that_leaves_is_no_error(anywhere: Path) -> None:
     process = command.start("schema")
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=120) == 0
     assert process.stderr is not None and process.stderr.read() == ""
     process.stderr.close()

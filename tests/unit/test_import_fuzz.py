@@ -18,11 +18,13 @@ from harness.formats.numbers import amount, count, decimal
 from harness.formats.text import plain
 from harness.importers import FORMATS, ImportOptions, import_results
 from harness.importers.files import gather
+from harness.importers.model import ImportedRuns
 from harness.tables import load_source
 from tests.unit import foreign
 
 REAL = Path(__file__).parents[1] / "golden" / "import"
 STAMP = "20301020T010351Z"
+OPTIONS = ImportOptions(unit="us")
 KINDS = ("mutilate", "memcached", "sar", "perf", "irq", "tcp", "setup", "stats", "poll", "epoll")
 TEXTS: dict[str, list[str]] = {
     "irqsuspend": [
@@ -72,6 +74,8 @@ JUNK = [
     "é\u202f",
 ]
 FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# To write, show and compare a set takes twenty times as long as to read it.
+JOURNEY = settings(FUZZ, max_examples=12)
 
 
 @st.composite
@@ -90,10 +94,8 @@ def damaged(draw: st.DrawFn, name: str) -> bytes:
     return text.encode(encoding, "replace")
 
 
-def check(name: str, tmp_path: Path, contents: list[bytes]) -> None:
-    """Read, and write, show and compare what came of it."""
-    where = tmp_path / "raw"
-    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+def reading_of(name: str, where: Path, contents: list[bytes]) -> ImportedRuns:
+    """What is read of files of these contents, in the directory `where`."""
     shutil.rmtree(where, ignore_errors=True)
     where.mkdir()
     for number, content in enumerate(contents):
@@ -104,13 +106,20 @@ def check(name: str, tmp_path: Path, contents: list[bytes]) -> None:
             else f"case{number % 2}-{number}.txt"
         )
         (where / file).write_bytes(content)
-    options = ImportOptions(unit="us")
-    reading = FORMATS[name].read(gather(where), options)
+    reading = FORMATS[name].read(gather(where), OPTIONS)
     assert reading.runs
     for run in reading.runs:
         # Nothing is dropped in silence: a run without numbers says why.
         assert run.verdict == "valid" or run.reasons
-    done = import_results(name, where, tmp_path / "out", STAMP, options=options)
+    return reading
+
+
+def check(name: str, tmp_path: Path, contents: list[bytes]) -> None:
+    """Read, and write, show and compare what came of it."""
+    where = tmp_path / "raw"
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    reading = reading_of(name, where, contents)
+    done = import_results(name, where, tmp_path / "out", STAMP, options=OPTIONS)
     source = load_source(done.results.path)
     assert len(source.runs) == len(reading.runs)
     for fmt in report.FORMATS:
@@ -128,16 +137,23 @@ def check(name: str, tmp_path: Path, contents: list[bytes]) -> None:
 @pytest.mark.parametrize("name", sorted(FORMATS))
 def test_no_content_gives_a_traceback(name: str, tmp_path: Path) -> None:
     most = len(KINDS) if name == "irqsuspend" else 3
+    contents = st.lists(damaged(name), min_size=1, max_size=most)
 
     @FUZZ
-    @given(st.lists(damaged(name), min_size=1, max_size=most))
+    @given(contents)
+    def is_read(contents: list[bytes]) -> None:
+        reading_of(name, tmp_path / "raw", contents)
+
+    @JOURNEY
+    @given(contents)
     @example([text.encode() for text in TEXTS[name]])
     @example([b""])
     @example([b"FAILED\n"])
-    def hold(contents: list[bytes]) -> None:
+    def is_compared(contents: list[bytes]) -> None:
         check(name, tmp_path, contents)
 
-    hold()
+    is_read()
+    is_compared()
 
 
 @given(st.text(max_size=30))

@@ -41,6 +41,26 @@ def test_what_began_and_ended_in_between_is_in_its_parents_account() -> None:
 
 
 def test_what_it_had_used_before_does_not_count() -> None:
-    before = Tasks({1: 0, 77: 300 * MS}, {1: 0, 77: 50 * MS})
-    after = Tasks({1: 0}, {1: 400 * MS})
+    before = Tasks({1: 0, 77: 300 * MS}, {1: 0, 77: 50 * MS}, {1: 1, 77: 77}, {1: 0, 77: 1})
+    after = Tasks({1: 0}, {1: 400 * MS}, {1: 1}, {1: 0})
     assert interference.compare(after, before, {0}, set(), 1.0).ended_ns == 50 * MS
+
+
+def test_a_family_that_ends_is_in_the_account_of_who_outlives_it() -> None:
+    """A parent that ended after its child had both lives in its own: 100 + 200 ms before, 90 ms in between."""
+    before = Tasks({1: 0, 77: 100 * MS, 78: 200 * MS}, {1: 0, 77: 0, 78: 0}, {}, {77: 1, 78: 77})
+    after = Tasks({1: 0}, {1: 390 * MS}, {}, {1: 0})
+    assert interference.compare(after, before, {0}, set(), 1.0).ended_ns == 90 * MS
+
+
+@pytest.mark.parametrize("gone", ["kernel thread", "single thread", "nobody's child"])
+def test_what_ends_without_an_account_hides_nothing_of_the_others(gone: str) -> None:
+    """A worker of the kernel that had used seconds may end at any moment, also on a quiet machine."""
+    process, parent = {
+        "kernel thread": ({9: 9}, {9: 2}),
+        "single thread": ({9: 1}, {}),
+        "nobody's child": ({9: 9}, {9: 0}),
+    }[gone]
+    before = Tasks({1: 0, 9: 5000 * MS}, {1: 0, 2: 0} | dict.fromkeys(parent, 0), process, parent)
+    after = Tasks({1: 0}, {1: 400 * MS, 2: 0})
+    assert interference.compare(after, before, {0}, set(), 1.0).ended_ns == 400 * MS

@@ -13,6 +13,7 @@ from harness.analysis.curves.select import narrowed
 from harness.analysis.summary import overview
 from harness.errors import InputError
 from harness.report.figures import KINDS, Request, draw
+from tests.command import call
 from tests.command import run as command
 from tests.unit import pages
 
@@ -102,7 +103,7 @@ def test_the_command(sweep: Path, tmp_path: Path) -> None:
         (["--kind", "nix", "-o", target], "invalid choice"),
     )
     for wrong, said in wrongs:
-        refused = command("plot", sweep, *wrong)
+        refused = call("plot", sweep, *wrong)
         assert refused.returncode == 2
         assert said in refused.stderr
 
@@ -121,7 +122,7 @@ def test_without_matplotlib_the_way_to_get_it_is_told(sweep: Path, tmp_path: Pat
 
 def written(path: Path, kind: str, *more: str) -> str:
     """What the command says, of a figure it cannot draw."""
-    done = command("plot", str(path), "--kind", kind, *more, "-o", str(path.parent / "x.svg"))
+    done = call("plot", str(path), "--kind", kind, *more, "-o", str(path.parent / "x.svg"))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert not (path.parent / "x.svg").exists()

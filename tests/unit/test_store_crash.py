@@ -34,7 +34,7 @@ for number in range(first, first + 4096):
     if number == first:
         print("ready", flush=True)
 """
-KILLS = 20
+KILLS = 10
 
 
 @pytest.mark.slow

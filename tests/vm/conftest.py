@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from harness.places.vm import build, recipe
 from harness.places.vm.home import Home
-from tests import command
+from tests import command, lanes
 
 NEEDS = ("mmdebstrap", "mksquashfs", "zstd")
 
@@ -22,10 +23,13 @@ def home() -> Home:
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}; type: tools/os-packages.sh vm")
     cache = Home()
-    current, index = recipe.recipe_hash(), cache.index()
-    fresh = {key for key, entry in index.items() if entry.get("recipe") == current}
-    kernels = [name for name in (recipe.DEFAULT_KERNEL,) if f"kernel {name}" not in fresh]
-    build.build(cache, kernels, lambda text: None, root="root" not in fresh, emulator="qemu" not in fresh)
+    with open(__file__) as file, lanes.in_host_network():
+        # Of several workers one builds, and the others wait for it.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        current, index = recipe.recipe_hash(), cache.index()
+        fresh = {key for key, entry in index.items() if entry.get("recipe") == current}
+        kernels = [name for name in (recipe.DEFAULT_KERNEL,) if f"kernel {name}" not in fresh]
+        build.build(cache, kernels, lambda text: None, root="root" not in fresh, emulator="qemu" not in fresh)
     return cache
 
 
