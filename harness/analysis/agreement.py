@@ -14,7 +14,7 @@ METRICS = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Conclusion:
     """One conclusion in both sets: its words in either, and whether they agree (None: one of them shows nothing).
 
     against: the case that an effect is held against; empty for an order.
@@ -35,7 +35,7 @@ def places_differ(sources: Sequence[Source]) -> bool:
     return len(sources) == 2 and len(found) == 2
 
 
-def agreement(first: Source, second: Source) -> list[Finding]:
+def agreement(first: Source, second: Source) -> list[Conclusion]:
     """Every effect against the baseline, and the order of the cases by p50, of cells that both sets have.
 
     Cells are the same that agree in the factors which both sets have: a set that was made under several kernels is held
@@ -72,12 +72,12 @@ def _pairs(first: Sequence[CellView], second: Sequence[CellView]) -> list[tuple[
     ]
 
 
-def _effect(one: CellView, other: CellView, factors: Factors, metric: str, against: str) -> Finding:
+def _effect(one: CellView, other: CellView, factors: Factors, metric: str, against: str) -> Conclusion:
     first, second = one.changes[metric], other.changes[metric]
     signs = first.outcome, second.outcome
     known = all(sign in ("lower", "higher") for sign in signs) or signs == ("~", "~")
     agree = signs[0] == signs[1] if known or "" not in signs else None
-    return Finding(one.case, factors, metric, _words(one, metric), _words(other, metric), agree, against)
+    return Conclusion(one.case, factors, metric, _words(one, metric), _words(other, metric), agree, against)
 
 
 def _words(cell: CellView, metric: str) -> str:
@@ -89,7 +89,7 @@ def _words(cell: CellView, metric: str) -> str:
     return "few runs" if change.note.startswith("a claim needs") else "not measured"
 
 
-def _order(cells: Sequence[tuple[CellView, CellView]], factors: Factors) -> Finding:
+def _order(cells: Sequence[tuple[CellView, CellView]], factors: Factors) -> Conclusion:
     orders = []
     for side in (0, 1):
         medians = [
@@ -100,4 +100,6 @@ def _order(cells: Sequence[tuple[CellView, CellView]], factors: Factors) -> Find
         ]
         orders.append([case for _, case in sorted(medians)])
     agree = orders[0] == orders[1] if len(orders[0]) == len(orders[1]) == len(cells) else None
-    return Finding("all cases", factors, "order by p50", " < ".join(orders[0]), " < ".join(orders[1]), agree)
+    return Conclusion(
+        "all cases", factors, "order by p50", " < ".join(orders[0]), " < ".join(orders[1]), agree
+    )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness import columns, stats
-from harness.analysis.claims import Finding, findings
+from harness.analysis.claims import ClaimVerdict, findings
 from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
 from harness.analysis.compare.choose import meant
 from harness.analysis.compare.environment import texts_of
@@ -41,7 +41,7 @@ _DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
-class Effect:
+class KnobEffect:
     """What became of one knob in a cell, over its runs: took effect, took none, or nothing could be seen."""
 
     knob: str
@@ -65,7 +65,7 @@ class CellView:
     verdicts: dict[str, int]
     estimates: dict[str, Estimate]
     changes: dict[str, Change]
-    effects: tuple[Effect, ...]
+    effects: tuple[KnobEffect, ...]
     note: str
 
 
@@ -101,7 +101,7 @@ class Overview:
     facts: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...]
     calibration: tuple[str, ...] = ()
-    claims: tuple[Finding, ...] = ()
+    claims: tuple[ClaimVerdict, ...] = ()
 
     @property
     def model_time(self) -> str:
@@ -191,7 +191,7 @@ def _changes(runs: pd.DataFrame, base: Cell, cell: Cell) -> dict[str, Change]:
     return found
 
 
-def _effects(source: Source, cell: Cell) -> tuple[Effect, ...]:
+def _effects(source: Source, cell: Cell) -> tuple[KnobEffect, ...]:
     """Per knob: a run counts as "took none" when any of its settings or nodes did not take."""
     if source.knobs is None or not len(source.knobs):
         return ()
@@ -202,7 +202,7 @@ def _effects(source: Source, cell: Cell) -> tuple[Effect, ...]:
         for _, took in rows.groupby("run_id", sort=False)["took_effect"]:
             seen = took.dropna()
             counts[2 if not len(seen) else 0 if bool(seen.all()) else 1] += 1
-        found.append(Effect(str(knob), *counts))
+        found.append(KnobEffect(str(knob), *counts))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from harness import columns, report
 from harness.analysis.compare import Comparison, Options, compare_cases, compare_sources
 from harness.analysis.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.analysis.compare.environment import texts_of
-from harness.analysis.compare.gate import Condition, Finding, judge, parse_condition
+from harness.analysis.compare.gate import Gate, GateResult, judge, parse_gate
 from harness.analysis.compare.pivot import turned
 from harness.cli.calibrations import quoted
 from harness.cli.terminal import paper
@@ -21,12 +21,12 @@ from harness.report import words
 from harness.tables import Source, load_source
 
 if TYPE_CHECKING:
-    from harness.analysis.claims import Finding as Verdict
+    from harness.analysis.claims import ClaimVerdict
 
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print a comparison; exit code 1 when a --fail-if condition is met."""
-    conditions = [parse_condition(text) for text in arguments.fail_if]
+    gates = [parse_gate(text) for text in arguments.fail_if]
     inputs: list[str] = arguments.input
     if len(inputs) == 1 and arguments.baseline is None:
         raise InputError(
@@ -40,7 +40,7 @@ def compare(arguments: argparse.Namespace) -> int:
             "compare", got="--baseline goes with one set, not with several", todo="leave one of them out"
         )
     sources = [load_source(path) for path in inputs]
-    options = _options(arguments, sources, conditions)
+    options = _options(arguments, sources, gates)
     if len(sources) == 1:
         source, baseline = sources[0], arguments.baseline
         if "=" in baseline and baseline not in set(source.runs["case"]):
@@ -55,10 +55,10 @@ def compare(arguments: argparse.Namespace) -> int:
     print(report.compare(found, arguments.format, width, color, _claims(planned)).rstrip("\n"))
     if arguments.format in ("text", "markdown") and len(sources) == 2:
         _agree(sources, arguments.format)
-    return _judged(found, conditions, by_estimate=arguments.fail_if_point)
+    return _judged(found, gates, by_estimate=arguments.fail_if_point)
 
 
-def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[Verdict]]]:
+def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[ClaimVerdict]]]:
     """What the sets claim and what became of it, by what to call the set."""
     if not sources:
         return []
@@ -82,9 +82,7 @@ def _agree(sources: Sequence[Source], fmt: str) -> None:
         print("\n" + said.rstrip("\n"))
 
 
-def _options(
-    arguments: argparse.Namespace, sources: Sequence[Source], conditions: Sequence[Condition]
-) -> Options:
+def _options(arguments: argparse.Namespace, sources: Sequence[Source], gates: Sequence[Gate]) -> Options:
     smallest = None
     if arguments.sesoi is not None:
         # Imported here: pydantic, which it brings, costs 50 ms.
@@ -107,15 +105,15 @@ def _options(
         options = replace(options, metrics=tuple(there) or None)
     # A metric that a condition names is compared, whether it is among those shown by default or not.
     chosen = choose_metrics([source.runs for source in sources], options.metrics)
-    named = [condition.metric for condition in conditions]
+    named = [gate.condition.metric for gate in gates]
     return replace(options, metrics=tuple(dict.fromkeys([*chosen, *named])))
 
 
-def _judged(found: Comparison, conditions: Sequence[Condition], *, by_estimate: bool) -> int:
+def _judged(found: Comparison, gates: Sequence[Gate], *, by_estimate: bool) -> int:
     """Say on stderr what each condition came to; exit code 1 when one is met."""
     failed = False
-    for condition in conditions:
-        findings = list(judge(found, condition, by_estimate=by_estimate))
+    for gate in gates:
+        findings = list(judge(found, gate, by_estimate=by_estimate))
         for finding in findings:
             if finding.met:
                 print(f"pollbench: failed by {_said(found, finding)}", file=sys.stderr)
@@ -125,22 +123,25 @@ def _judged(found: Comparison, conditions: Sequence[Condition], *, by_estimate: 
             first = unjudged[0]
             where = words.cell(first.row.case, first.row.factors)
             print(
-                f"pollbench: not judged for {len(unjudged)} of {len(findings)} cells: {condition.text} "
+                f"pollbench: not judged for {len(unjudged)} of {len(findings)} cells: {gate.text} "
                 f"({where}: {first.unjudged})",
                 file=sys.stderr,
             )
     return EXIT_NOT_VALID if failed else EXIT_OK
 
 
-def _said(found: Comparison, finding: Finding) -> str:
-    row, condition = finding.row, finding.condition
-    ratio = condition.kind == "ratio"
-    unit = "%" if ratio else columns.metric(condition.metric).unit
-    scale = 100 if ratio else 1
-    form = words.short if condition.kind == "value" else words.signed
+def _said(found: Comparison, finding: GateResult) -> str:
+    row, condition = finding.row, finding.gate.condition
+    unit = "%" if condition.quantity == "ratio" else columns.metric(condition.metric).unit
     interval = finding.interval
-    ends = f" [{form(interval.low * scale)}..{form(interval.high * scale)}]" if interval else ""
-    value = form((finding.value or 0.0) * scale)
+
+    def form(value: float) -> str:
+        if condition.quantity == "level":
+            return words.short(value)
+        return words.signed(100 * (value - 1) if condition.quantity == "ratio" else value)
+
+    ends = f" [{form(interval.low)}..{form(interval.high)}]" if interval else ""
+    value = form(finding.value or 0.0)
     where = words.cell(row.case, row.factors)
     letter = f" ({found.inputs[row.against].letter})" if len(found.inputs) > 2 else ""
-    return f"{condition.text}: {where}{letter}: {value} {unit}{ends}"
+    return f"{finding.gate.text}: {where}{letter}: {value} {unit}{ends}"

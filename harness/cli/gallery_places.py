@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from harness.analysis.claims import Finding
+from harness.analysis.claims import ClaimVerdict
 from harness.analysis.claims.source import before_running, in_guests
 from harness.cli.plan import overrides_of
 from harness.cli.run import carry_out, need_root, new_or_resumed
@@ -42,7 +42,7 @@ class Place(Protocol):
     def check(self, experiment: Experiment) -> None:
         """InputError where it asks for CPUs that are not there."""
 
-    def untestable(self, piece: Piece) -> tuple[Finding, ...]:
+    def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """The findings of its claims before anything ran: those that cannot be tested there, and why."""
 
     def own(self, results: ResultSet, piece: Piece) -> bool:
@@ -71,7 +71,7 @@ class Here:
         """Against the CPUs that are online."""
         check_cpus(experiment, facts.online_cpus())
 
-    def untestable(self, piece: Piece) -> tuple[Finding, ...]:
+    def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """By this host's own facts."""
         plan = piece.plan.to_json()
         return before_running(piece.experiment.claims, plan, facts.environment(), facts.manifest())
@@ -129,7 +129,7 @@ class InGuests:
         """Against the CPUs that the guest is to have."""
         check_cpus(experiment, None)
 
-    def untestable(self, piece: Piece) -> tuple[Finding, ...]:
+    def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """By what the file declares of its machine."""
         plan = piece.plan.to_json()
         return before_running(piece.experiment.claims, plan, in_guests(plan), {})

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.analysis.claims import Finding
+    from harness.analysis.claims import ClaimVerdict
     from harness.analysis.compare import Comparison
     from harness.analysis.summary import Overview
 
-    Claims = Sequence[tuple[str, Sequence[Finding]]]
+    Claims = Sequence[tuple[str, Sequence[ClaimVerdict]]]
 
 Format = Literal["text", "markdown", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("text", "markdown", "csv", "json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.agreement import Finding
+from harness.analysis.agreement import Conclusion
 from harness.report import words
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 
@@ -17,7 +17,7 @@ _SAID: dict[bool | None, tuple[str, Style]] = {
 }
 
 
-def document(found: Sequence[Finding], title: str = TITLE) -> list[Block]:
+def document(found: Sequence[Conclusion], title: str = TITLE) -> list[Block]:
     """The table of the sets A and B, then how many agree and what is held against what. title: of the table."""
     if not found:
         return [Para(f"{TITLE} They have no cell in common that has an effect or an order.", "warn")]
@@ -51,7 +51,7 @@ def document(found: Sequence[Finding], title: str = TITLE) -> list[Block]:
     ]
 
 
-def _row(each: Finding) -> tuple[Text, ...]:
+def _row(each: Conclusion) -> tuple[Text, ...]:
     text, style = _SAID[each.agree]
     what = _SHORT.get(each.what, each.what)
     return (

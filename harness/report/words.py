@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from harness.analysis.compare import Change, Factors
 from harness.stats import Interval
 
+Json = Mapping[str, "Json"] | Sequence["Json"] | str | float | bool | None
+"""What a JSON document is made of."""
+
 BLANK = "-"
 
 

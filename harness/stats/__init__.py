@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.stats.condition import Condition
 from harness.stats.effect import (
     MIN_BLOCKS_RATIO,
     MIN_RUNS_RATIO,
@@ -36,6 +37,7 @@ __all__ = [
     "MIN_EXCEEDANCES",
     "MIN_RUNS_INTERVAL",
     "MIN_RUNS_RATIO",
+    "Condition",
     "Difference",
     "Effect",
     "Estimate",

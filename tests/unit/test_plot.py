@@ -12,7 +12,7 @@ from harness.analysis.curves import load_study
 from harness.analysis.curves.select import narrowed
 from harness.analysis.summary import overview
 from harness.errors import InputError
-from harness.report.figures import KINDS, Request, draw
+from harness.report.figures import KINDS, FigureRequest, draw
 from tests.command import run as command
 from tests.unit import pages
 
@@ -23,10 +23,10 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pages.load_sweep(tmp_path_factory.mktemp("sweep"), blocks=4, count=2000, rates=(10, 40)).path
 
 
-def request(path: Path, **how: object) -> Request:
+def request(path: Path, **how: object) -> FigureRequest:
     """What to draw of a set."""
     study = load_study(path)
-    return Request(study, overview(study.source), **how)  # type: ignore[arg-type]
+    return FigureRequest(study, overview(study.source), **how)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -86,7 +86,7 @@ def test_too_much_for_one_figure_asks_to_narrow_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="10 panels; narrow to 8 with --at"):
         draw("ecdf", request(path), "svg")
     study = narrowed(load_study(path), ["base"], {"workload.rate": "11k"})
-    assert draw("ecdf", Request(study, overview(study.source)), "svg").startswith(b"<?xml")
+    assert draw("ecdf", FigureRequest(study, overview(study.source)), "svg").startswith(b"<?xml")
 
 
 def test_the_command(sweep: Path, tmp_path: Path) -> None:

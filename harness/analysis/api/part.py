@@ -15,7 +15,7 @@ from harness.tables.source import find_set
 
 
 @dataclass(frozen=True)
-class Part:
+class LoadedSet:
     """A result set, or the runs of a CSV file (`table`; `results` is None then)."""
 
     name: str
@@ -31,21 +31,23 @@ class Part:
         return [str(run_id) for run_id in self.table["run_id"]]
 
 
-def parts_of(paths: Sequence[str | Path]) -> tuple[Part, ...]:
+def parts_of(paths: Sequence[str | Path]) -> tuple[LoadedSet, ...]:
     """The sets at these paths. Raises InputError for a path that is none, and for no path at all."""
     if not paths:
         raise InputError("load results", got="no path was given", todo="name one: load('results/NAME/STAMP')")
     parts = [_part(Path(path)) for path in paths]
     if len({part.name for part in parts}) < len(parts):
         # Two copies of one set: only their paths tell them apart.
-        parts = [Part(str(path), part.results, part.table) for path, part in zip(paths, parts, strict=True)]
+        parts = [
+            LoadedSet(str(path), part.results, part.table) for path, part in zip(paths, parts, strict=True)
+        ]
     if len({part.name for part in parts}) < len(parts):
         raise InputError("load results", got="the same path was given twice", todo="name each set once")
     return tuple(parts)
 
 
-def _part(path: Path) -> Part:
+def _part(path: Path) -> LoadedSet:
     found = find_set(path)
     if found is not None:
-        return Part(found.name, found)
-    return Part(str(path), None, load_runs(path / "runs.csv" if path.is_dir() else path))
+        return LoadedSet(found.name, found)
+    return LoadedSet(str(path), None, load_runs(path / "runs.csv" if path.is_dir() else path))

@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from harness.analysis.api.part import Part, parts_of
+from harness.analysis.api.part import LoadedSet, parts_of
 from harness.analysis.api.samples import RunSamples, chosen, together
 from harness.analysis.api.tables import Table, joined, read
 from harness.analysis.curves.factors import quantity
@@ -38,7 +38,7 @@ class Results:
     `run_id` of samples, are categories; samples are `int64`. docs/columns.md describes every column.
     """
 
-    def __init__(self, parts: tuple[Part, ...]) -> None:
+    def __init__(self, parts: tuple[LoadedSet, ...]) -> None:
         self._parts = parts
 
     @property

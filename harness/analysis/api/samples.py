@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.analysis.api.part import Part
+from harness.analysis.api.part import LoadedSet
 from harness.errors import InputError
 from harness.store import ResultSet
 
@@ -50,7 +50,7 @@ class Sampled:
         return found
 
 
-def chosen(parts: Sequence[Part], runs: pd.DataFrame | Iterable[str] | None) -> list[Sampled]:
+def chosen(parts: Sequence[LoadedSet], runs: pd.DataFrame | Iterable[str] | None) -> list[Sampled]:
     """The runs asked for, in that order, leaving out those without samples. Raises InputError for unknown ids."""
     there = {(part.name, run): part.results for part in parts for run in part.run_ids()}
     if isinstance(runs, pd.DataFrame):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from harness.analysis.api.part import Part
+from harness.analysis.api.part import LoadedSet
 from harness.errors import InputError
 from harness.tables.frames import Ranks, frames
 from harness.tables.source import planned_cells
@@ -20,7 +20,7 @@ BATCH = 500
 """Records parsed at a time: a record as Python objects is fifty times as large as its rows."""
 
 
-def read(part: Part, name: Table, columns: Sequence[str] | None) -> pd.DataFrame:
+def read(part: LoadedSet, name: Table, columns: Sequence[str] | None) -> pd.DataFrame:
     """A table of one set, or only some columns of it, in the plan's order. Raises InputError for others."""
     if part.results is None:
         whole = (

@@ -20,7 +20,7 @@ _QUOTED = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "rate_rps")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Calibration:
     """One calibration. facts: columns of host and workload and their values; made_utc: when; noise: by metric."""
 
     facts: dict[str, str]
@@ -29,12 +29,12 @@ class Entry:
     noise: tuple[Noise, ...]
 
 
-def entry_of(runs: pd.DataFrame, label: str, made_utc: str, noise: Sequence[Noise]) -> Entry:
+def entry_of(runs: pd.DataFrame, label: str, made_utc: str, noise: Sequence[Noise]) -> Calibration:
     """The entry of an A/A set."""
-    return Entry(_facts(runs) or {}, made_utc, label, tuple(noise))
+    return Calibration(_facts(runs) or {}, made_utc, label, tuple(noise))
 
 
-def matching(entries: Iterable[Entry], tables: Sequence[pd.DataFrame]) -> Entry | None:
+def matching(entries: Iterable[Calibration], tables: Sequence[pd.DataFrame]) -> Calibration | None:
     """The newest entry made on the host of all these runs and with all their work; None for none.
 
     Work, contention included, may be more in the calibration than in the runs: it was then calibrated in their way too.
@@ -44,18 +44,18 @@ def matching(entries: Iterable[Entry], tables: Sequence[pd.DataFrame]) -> Entry 
     return max(found, key=lambda entry: entry.made_utc, default=None) if wanted else None
 
 
-def with_entry(entries: Iterable[Entry], entry: Entry) -> list[Entry]:
+def with_entry(entries: Iterable[Calibration], entry: Calibration) -> list[Calibration]:
     """The entries with `entry` in place of one for the same host and work."""
     return [*(each for each in entries if each.facts != entry.facts), entry]
 
 
-def to_bytes(entries: Sequence[Entry]) -> bytes:
+def to_bytes(entries: Sequence[Calibration]) -> bytes:
     """The document that holds these entries."""
     document = {"format": _FORMAT, "entries": [asdict(entry) for entry in entries]}
     return (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def read_entries(data: bytes) -> list[Entry]:
+def read_entries(data: bytes) -> list[Calibration]:
     """The entries of a document. Raises ValueError when it is damaged or of another version."""
     try:
         document = json.loads(data)
@@ -66,7 +66,7 @@ def read_entries(data: bytes) -> list[Entry]:
         raise ValueError(f"it is damaged ({error!r})") from error
 
 
-def sentences(entry: Entry | None) -> tuple[str, ...]:
+def sentences(entry: Calibration | None) -> tuple[str, ...]:
     """What to say of a calibration beside results from the same host; nothing without one."""
     if entry is None:
         return ()
@@ -105,10 +105,10 @@ def _within(facts: Mapping[str, str], known: Mapping[str, str]) -> bool:
     )
 
 
-def _entry(item: Mapping[str, Any]) -> Entry:
+def _entry(item: Mapping[str, Any]) -> Calibration:
     noise = []
     for each in item["noise"]:
         rate = each.pop("rate")
         noise.append(Noise(rate=Interval(**rate) if rate else None, **each))
     facts = {str(key): str(value) for key, value in item["facts"].items()}
-    return Entry(facts, str(item["made_utc"]), str(item["label"]), tuple(noise))
+    return Calibration(facts, str(item["made_utc"]), str(item["label"]), tuple(noise))

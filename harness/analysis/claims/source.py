@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.analysis.claims.model import Finding
+from harness.analysis.claims.model import ClaimVerdict
 from harness.analysis.claims.verdict import judge
 from harness.analysis.compare.environment import texts_of
 from harness.spec.claims import Claim, Need
@@ -25,7 +25,7 @@ def claims_of(document: Mapping[str, Any]) -> dict[str, Claim]:
         return {}
 
 
-def findings(source: Source, claims: Mapping[str, Claim] | None = None) -> tuple[Finding, ...]:
+def findings(source: Source, claims: Mapping[str, Claim] | None = None) -> tuple[ClaimVerdict, ...]:
     """The verdicts on a set's own claims, or on others that its experiment makes now."""
     if claims is None:
         document = source.plan.get("document")
@@ -91,7 +91,7 @@ def before_running(
     plan: Mapping[str, Any],
     environment: Mapping[str, str | None],
     manifest: Mapping[str, Any],
-) -> tuple[Finding, ...]:
+) -> tuple[ClaimVerdict, ...]:
     """The findings of a plan that has no runs yet, made in a place of this environment: what cannot be tested there."""
     row = {name: [value or ""] for name, value in environment.items()}
     place = Source("", pd.DataFrame({"place": ["host"]} | row), manifest=dict(manifest), plan=dict(plan))

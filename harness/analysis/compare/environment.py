@@ -20,7 +20,7 @@ WORK = (
 
 
 @dataclass(frozen=True)
-class Difference:
+class EnvironmentDifference:
     """A column of the environment in which sources differ, with the values of each (empty where blank)."""
 
     column: str
@@ -39,7 +39,7 @@ def texts_of(runs: pd.DataFrame, name: str) -> tuple[str, ...]:
     return tuple(text for text in found if text)
 
 
-def differences(tables: Sequence[pd.DataFrame]) -> tuple[Difference, ...]:
+def differences(tables: Sequence[pd.DataFrame]) -> tuple[EnvironmentDifference, ...]:
     """The columns in which sources differ.
 
     One that says nothing of its host differs from none. Of the work, blank means none (no contention, no service
@@ -51,7 +51,7 @@ def differences(tables: Sequence[pd.DataFrame]) -> tuple[Difference, ...]:
         values = tuple(texts_of(table, name) for table in tables)
         blank_counts = told and name in WORK and all(name in table.columns for table in tables)
         if len({frozenset(each) for each in values if each or blank_counts}) > 1:
-            found.append(Difference(name, values))
+            found.append(EnvironmentDifference(name, values))
     return tuple(found)
 
 

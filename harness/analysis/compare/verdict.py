@@ -8,7 +8,14 @@ from dataclasses import replace
 import pandas as pd
 
 from harness import columns
-from harness.analysis.compare.environment import HOST, WORK, Difference, half_told, silent, texts_of
+from harness.analysis.compare.environment import (
+    HOST,
+    WORK,
+    EnvironmentDifference,
+    half_told,
+    silent,
+    texts_of,
+)
 from harness.columns import Column
 
 MODEL_US = "model us"
@@ -16,7 +23,7 @@ MODEL_US = "model us"
 
 
 def of_sets(
-    tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequence[Difference]
+    tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequence[EnvironmentDifference]
 ) -> tuple[str, ...]:
     """The verdict on sources that were measured one after the other."""
     said = [_work(found), _hosts(tables, labels, found)]
@@ -45,14 +52,16 @@ def of_cases(runs: pd.DataFrame, paired: set[bool]) -> tuple[str, ...]:
     return tuple(text for text in (first, _machine([runs])) if text)
 
 
-def _work(found: Sequence[Difference]) -> str:
+def _work(found: Sequence[EnvironmentDifference]) -> str:
     names = [item.column for item in found if item.column in WORK]
     if not names:
         return ""
     return f"They did not do the same work ({_listed(names)}): the numbers answer different questions."
 
 
-def _hosts(tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequence[Difference]) -> str:
+def _hosts(
+    tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequence[EnvironmentDifference]
+) -> str:
     unknown = [label for label, table in zip(labels, tables, strict=True) if silent(table)]
     names = [item.column for item in found if item.column in HOST]
     if unknown:

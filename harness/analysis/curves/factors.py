@@ -23,7 +23,7 @@ _LOAD = ("rate", "load", "qps", "rps", "offered", "depth", "clients", "connectio
 
 
 @dataclass(frozen=True)
-class Axis:
+class NumericFactor:
     """A factor whose values are all numbers of one unit: its name, unit, and number by value as written."""
 
     name: str
@@ -63,7 +63,7 @@ def levels(views: Iterable[CellView]) -> dict[str, list[str]]:
     return found
 
 
-def axes(views: Sequence[CellView], least: int) -> list[Axis]:
+def axes(views: Sequence[CellView], least: int) -> list[NumericFactor]:
     """The factors that make an axis of at least `least` values, those that stand for load first."""
     found = []
     for name, values in levels(views).items():
@@ -74,7 +74,9 @@ def axes(views: Sequence[CellView], least: int) -> list[Axis]:
         if len(values) < least or len(units) != 1 or None in numbers.values():
             continue
         found.append(
-            Axis(name, units.pop(), {value: number[0] for value, number in numbers.items() if number})
+            NumericFactor(
+                name, units.pop(), {value: number[0] for value, number in numbers.items() if number}
+            )
         )
     return sorted(found, key=lambda axis: not axis.load_like)
 

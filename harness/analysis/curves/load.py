@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.compare import Factors
-from harness.analysis.curves.factors import Axis, axes, without
+from harness.analysis.curves.factors import NumericFactor, axes, without
 from harness.analysis.summary import CellView
 from harness.stats import Estimate
 
@@ -17,7 +17,7 @@ QUANTILES = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us")
 class LoadCurves:
     """The factor on the x axis, and per panel (other factors) and case the estimates at each of its values."""
 
-    axis: Axis
+    axis: NumericFactor
     panels: dict[Factors, dict[str, list[tuple[float, CellView]]]]
 
     def estimates(self, panel: Factors, case: str, metric: str) -> list[tuple[float, Estimate]]:

@@ -34,7 +34,7 @@ _ROW = 2.35
 
 
 @dataclass(frozen=True)
-class Request:
+class FigureRequest:
     """What to draw: a study (narrowed already) with its overview; metric and runs where the kind takes them.
 
     width: of the figure in inches.
@@ -52,7 +52,7 @@ class Request:
         return marks(dict.fromkeys(cell.case for cell in self.view.cells), self.view.baseline)
 
 
-def draw(kind: str, request: Request, form: str) -> bytes:
+def draw(kind: str, request: FigureRequest, form: str) -> bytes:
     """The figure as a file of that form (svg, pdf, png); the same input gives the same bytes.
 
     Raises InputError when the set has nothing of this kind, or more than a figure holds.
@@ -77,12 +77,14 @@ def draw(kind: str, request: Request, form: str) -> bytes:
     return sink.getvalue()
 
 
-def _paper(request: Request, rows: int, across: int, row: float = _ROW, **share: Any) -> tuple[Figure, Any]:
+def _paper(
+    request: FigureRequest, rows: int, across: int, row: float = _ROW, **share: Any
+) -> tuple[Figure, Any]:
     figure = Figure(figsize=(request.width, row * rows + 0.3))
     return figure, figure.subplots(rows, across, squeeze=False, **share)
 
 
-def _legend(figure: Figure, request: Request, cases: Sequence[str], *, lines: bool = True) -> None:
+def _legend(figure: Figure, request: FigureRequest, cases: Sequence[str], *, lines: bool = True) -> None:
     found = request.marks
     handles = []
     for case in cases:
@@ -104,7 +106,7 @@ def _title(factors: Factors) -> str:
     return ", ".join(f"{name} = {value}" for name, value in factors)
 
 
-def _ecdf(request: Request) -> Figure:
+def _ecdf(request: FigureRequest) -> Figure:
     source = request.study.source
     cells = group_cells(source.runs)
     sampled = request.study.results is not None
@@ -122,7 +124,7 @@ def _ecdf(request: Request) -> Figure:
     return figure
 
 
-def _load(request: Request) -> Figure:
+def _load(request: FigureRequest) -> Figure:
     found = load_curves(request.view.cells, least=2)
     groups = list(found.panels) if found else []
     _few(groups, "load curves (they need a factor that is a number)")
@@ -137,7 +139,7 @@ def _load(request: Request) -> Figure:
     return figure
 
 
-def _heatmap(request: Request) -> Figure:
+def _heatmap(request: FigureRequest) -> Figure:
     found = heat_map(request.view.cells)
     metric = request.metric or "rtt_p99_us"
     numbers = found is not None and any(
@@ -150,7 +152,7 @@ def _heatmap(request: Request) -> Figure:
     return figure
 
 
-def _pareto(request: Request) -> Figure:
+def _pareto(request: FigureRequest) -> Figure:
     found = trades(request.view.cells)
     groups = list(found)
     _few(groups, "CPU cost against p99 (it needs both figures)")
@@ -171,7 +173,7 @@ def _pareto(request: Request) -> Figure:
     return figure
 
 
-def _timeline(request: Request) -> Figure:
+def _timeline(request: FigureRequest) -> Figure:
     source = request.study.source
     if request.study.results is None:
         _few([], "time series (they need raw samples)")
@@ -199,7 +201,7 @@ def _timeline(request: Request) -> Figure:
     return figure
 
 
-KINDS: dict[str, Callable[[Request], Figure]] = {
+KINDS: dict[str, Callable[[FigureRequest], Figure]] = {
     "ecdf": _ecdf,
     "load": _load,
     "heatmap": _heatmap,

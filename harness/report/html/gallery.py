@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.claims import Finding
+from harness.analysis.claims import ClaimVerdict
 from harness.analysis.curves import marks
 from harness.report.claims import evidence, one_line
-from harness.report.gallery import Entry, counts, evidence_title, measured_on, summary, time_said
+from harness.report.gallery import GalleryEntry, counts, evidence_title, measured_on, model_time_of, summary
 from harness.report.html.frame import scroller, section
 from harness.report.html.markup import Child, Markup, tag, text, trusted
 from harness.report.html.page import assembled
@@ -45,7 +45,7 @@ _CSS = """
 """
 
 
-def gallery_page(entries: Sequence[Entry], quick: bool = False) -> str:
+def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
     """The page; reads the samples of the sets."""
     cases = list(dict.fromkeys(case for entry in entries for case in _cases(entry)))
     look = Look(marks(cases, "base"))
@@ -60,7 +60,7 @@ def gallery_page(entries: Sequence[Entry], quick: bool = False) -> str:
         tag("h1", title),
         tag("p", " ".join(filter(None, (lead, hurried))), class_="description"),
         tag("p", measured_on(entries), class_="quiet"),
-        tag("p", tag("strong", "Whose time: "), time_said(entries)) if time_said(entries) else None,
+        tag("p", tag("strong", "Whose time: "), model_time_of(entries)) if model_time_of(entries) else None,
     )
     content: list[Child] = [section("verdicts", "Verdicts", _overview(entries), short="Verdicts")]
     content += [_section(look, entry) for entry in entries]
@@ -69,12 +69,12 @@ def gallery_page(entries: Sequence[Entry], quick: bool = False) -> str:
     )
 
 
-def _cases(entry: Entry) -> list[str]:
+def _cases(entry: GalleryEntry) -> list[str]:
     runs = entry.study.source.runs if entry.study else None
     return [str(case) for case in runs["case"].unique()] if runs is not None and len(runs) else []
 
 
-def _overview(entries: Sequence[Entry]) -> Markup:
+def _overview(entries: Sequence[GalleryEntry]) -> Markup:
     rows = []
     for entry in entries:
         for each in entry.findings:
@@ -95,12 +95,12 @@ def _overview(entries: Sequence[Entry]) -> Markup:
     )
 
 
-def _badge(finding: Finding) -> Markup:
+def _badge(finding: ClaimVerdict) -> Markup:
     sign = tag("span", _SIGNS[finding.outcome], aria_hidden="true")
     return tag("span", sign, f" {finding.outcome}", class_=f"badge {_BADGES[finding.outcome]}")
 
 
-def _section(look: Look, entry: Entry) -> Markup:
+def _section(look: Look, entry: GalleryEntry) -> Markup:
     parts = list(_claims(look, entry))
     file = tag(
         "details",
@@ -123,7 +123,7 @@ def _verbatim(source: str) -> Markup:
     return tag("code", *(part for line in lines for part in (line, trusted("\n"))))
 
 
-def _claims(look: Look, entry: Entry) -> Iterator[Markup]:
+def _claims(look: Look, entry: GalleryEntry) -> Iterator[Markup]:
     shown: list[Picture] = []
     for each in entry.findings:
         wanted = each.claim.picture or Picture(metric=each.claim.expect[0].metric)
@@ -151,5 +151,5 @@ def _typeset(said: str) -> str:
     return re.sub(r"\bus\b", "µs", times(said).replace(" -> ", " → "))
 
 
-def _identity(entry: Entry, finding: Finding) -> str:
+def _identity(entry: GalleryEntry, finding: ClaimVerdict) -> str:
     return f"{entry.name}--{finding.name}"
