@@ -8,7 +8,7 @@ from harness.columns import Column
 HEAD = """\
 # Columns of the result tables
 
-Made by `python -m tools.columns_doc > docs/columns.md` from `harness/columns.py`; a test keeps the two equal.
+Made by `python -m tools.columns_doc > docs/columns.md` from `harness/columns/`; a test keeps the two equal.
 
 A result set holds five CSV files: one row per run in `runs.csv`, per run and node in `nodes.csv`, per run
 and written setting in `knobs.csv`, per run and CPU in `cpus.csv`, per cell in `summary.csv`. UTF-8, commas,

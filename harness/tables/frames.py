@@ -98,7 +98,7 @@ def _runs(found: list[Record], factors: list[str]) -> pd.DataFrame:
     # What a newer writer measured and this list does not know is kept, after everything known.
     measured = sorted({name for record in found for name in record["metrics"]} - known)
     other = sorted({name for row in rows for name in row} - known - set(measured))
-    before = [column.name for column in columns.FIXED_BEFORE_FACTORS]
+    before = [column.name for column in columns.IDENTITY]
     names = [*before, *factors, *fixed[len(before) :], *measured, *other]
     texts = {name for name in other if not name.endswith(tuple(columns.UNIT_SUFFIXES))}
     return _frame(rows, names, found, factors, _text_names(columns.RUN_COLUMNS) | texts)
