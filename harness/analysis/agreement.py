@@ -17,12 +17,13 @@ METRICS = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
 class Conclusion:
     """One conclusion in both sets: its words in either, and whether they agree (None: one of them shows nothing).
 
-    against: the case that an effect is held against; empty for an order.
+    subject: the metric of an effect, or "order by p50"; against: the case that an effect is compared with, "" for an
+    order.
     """
 
     case: str
     factors: Factors
-    what: str
+    subject: str
     first: str
     second: str
     agree: bool | None
@@ -31,8 +32,8 @@ class Conclusion:
 
 def places_differ(sources: Sequence[Source]) -> bool:
     """Were two sets made in different places (host, vm), or under different accelerators?"""
-    found = {(texts_of(each.runs, "place"), texts_of(each.runs, "accelerator")) for each in sources}
-    return len(sources) == 2 and len(found) == 2
+    places = {(texts_of(source.runs, "place"), texts_of(source.runs, "accelerator")) for source in sources}
+    return len(sources) == 2 and len(places) == 2
 
 
 def agreement(first: Source, second: Source) -> list[Conclusion]:
@@ -43,7 +44,7 @@ def agreement(first: Source, second: Source) -> list[Conclusion]:
     """
     view, other = overview(first), overview(second)
     pairs = _pairs(view.cells, other.cells)
-    found = [
+    conclusions = [
         _effect(one, two, factors, metric, view.baseline)
         for factors, one, two in pairs
         for metric in METRICS
@@ -52,8 +53,8 @@ def agreement(first: Source, second: Source) -> list[Conclusion]:
     for factors in dict.fromkeys(factors for factors, _, _ in pairs):
         cells = [(one, two) for where, one, two in pairs if where == factors]
         if len(cells) > 1 and all(any(pair[side].estimates for pair in cells) for side in (0, 1)):
-            found.append(_order(cells, factors))
-    return found
+            conclusions.append(_order(cells, factors))
+    return conclusions
 
 
 def _pairs(first: Sequence[CellView], second: Sequence[CellView]) -> list[tuple[Factors, CellView, CellView]]:

@@ -36,7 +36,7 @@ def show(view: Overview, fmt: Format = "text", width: int = 100, color: bool = F
 
 
 def compare(
-    found: Comparison,
+    comparison: Comparison,
     fmt: CompareFormat = "text",
     width: int = 100,
     color: bool = False,
@@ -49,19 +49,19 @@ def compare(
     if fmt in ("csv", "json"):
         from harness.report import data
 
-        return data.comparison_csv(found) if fmt == "csv" else data.comparison_json(found, claims)
+        return data.comparison_csv(comparison) if fmt == "csv" else data.comparison_json(comparison, claims)
     if fmt == "kernel":
         from harness.report.kernel import kernel_table
 
-        return kernel_table(found)
+        return kernel_table(comparison)
     from harness.report import layout
     from harness.report.comparison import document
 
-    blocks = document(found)
-    for label, each in claims:
+    blocks = document(comparison)
+    for label, verdicts in claims:
         from harness.report.claims import blocks as claim_blocks
 
-        blocks += [layout.Gap(), *claim_blocks(each, label)]
+        blocks += [layout.Gap(), *claim_blocks(verdicts, label)]
     return layout.to_text(blocks, width, color) if fmt == "text" else layout.to_markdown(blocks)
 
 

@@ -125,10 +125,10 @@ def _console(width: int, color: bool) -> Console:
     )
 
 
-def _lines(what: RenderableType, width: int, color: bool) -> list[str]:
+def _lines(content: RenderableType, width: int, color: bool) -> list[str]:
     console = _console(width, color)
     with console.capture() as captured:
-        console.print(what)
+        console.print(content)
     return captured.get().splitlines()
 
 

@@ -75,15 +75,15 @@ def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     """The columns of _EXTRA that have something in them; the payload only where there are no round trips."""
     timed = any(_median(cell.estimates, "rtt_p50_us") for cell in view.cells)
     return tuple(
-        each
-        for each in _EXTRA[1 if timed else 0 :]
-        if any(_median(cell.estimates, each[0]) for cell in view.cells)
+        extra
+        for extra in _EXTRA[1 if timed else 0 :]
+        if any(_median(cell.estimates, extra[0]) for cell in view.cells)
     )
 
 
 def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tuple[Text, ...]:
-    found = cell.estimates
-    p50 = found.get("rtt_p50_us", _NOTHING)
+    estimates = cell.estimates
+    p50 = estimates.get("rtt_p50_us", _NOTHING)
     change = cell.changes.get("rtt_p50_us")
     style: Style = ""
     if change is not None:
@@ -96,10 +96,10 @@ def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tupl
         Text(words.short(p50.median), "bold"),
         Text(words.bracket(p50.interval, gap=".."), "dim"),
         Text(words.verdict(change), style),
-        *(Text(words.short(_median(found, name))) for name in ("rtt_p99_us", "rtt_p99_9_us", "rate_rps")),
-        Text(words.short(_median(found, "cpu_us_per_request"))),
+        *(Text(words.short(_median(estimates, name))) for name in ("rtt_p99_us", "rtt_p99_9_us", "rate_rps")),
+        Text(words.short(_median(estimates, "cpu_us_per_request"))),
         Text(_polled(cell)),
-        *(Text(words.short(_scaled(_median(found, metric), by))) for metric, _, _, by in extra),
+        *(Text(words.short(_scaled(_median(estimates, metric), by))) for metric, _, _, by in extra),
     )
 
 
@@ -107,8 +107,8 @@ def _scaled(value: float | None, by: float) -> float | None:
     return None if value is None else value / by
 
 
-def _median(found: dict[str, Estimate], name: str) -> float | None:
-    return found.get(name, _NOTHING).median
+def _median(estimates: dict[str, Estimate], name: str) -> float | None:
+    return estimates.get(name, _NOTHING).median
 
 
 def _polled(cell: CellView) -> str:
@@ -138,10 +138,10 @@ def _legend(view: Overview) -> Iterator[str]:
     loop = f", {facts['workload_loop']} loop" if "workload_loop" in facts else ""
     load = " ".join(facts[name] for name in ("workload_kind", "workload_protocol") if name in facts)
     size = f", {facts['workload_size_bytes']} bytes" if "workload_size_bytes" in facts else ""
-    what = f" ({load}{size}{loop})" if load else ""
+    traffic = f" ({load}{size}{loop})" if load else ""
     begins = "due (open loop) or sent" if "open" in loop else "sent"
     yield (
-        f"RTT: request {begins} to reply received, the whole round trip{what}. Quantiles are taken per run; "
+        f"RTT: request {begins} to reply received, the whole round trip{traffic}. Quantiles are taken per run; "
         "shown are medians over the valid runs."
     )
     if view.model_time:
@@ -165,19 +165,21 @@ def _legend(view: Overview) -> Iterator[str]:
 
 
 def _interval_legend(view: Overview) -> Iterator[str]:
-    found = {
+    levels_seen = {
         (estimate.n, round(100 * estimate.interval.confidence, 1))
         for cell in view.cells
         if (estimate := cell.estimates.get("rtt_p50_us")) and estimate.interval
     }
-    levels = ", ".join(f"{confidence:g} % with {n} runs" for n, confidence in sorted(found, reverse=True))
+    levels = ", ".join(
+        f"{confidence:g} % with {n} runs" for n, confidence in sorted(levels_seen, reverse=True)
+    )
     if levels:
         yield f"[interval]: of that median, by order statistics; confidence {levels}."
 
 
 def host_line(source: Source) -> str:
     """Where the runs of a source were made, in a sentence; "" where nothing is known."""
-    return _measured_on({name: found for name in _HOST if (found := texts_of(source.runs, name))})
+    return _measured_on({name: texts for name in _HOST if (texts := texts_of(source.runs, name))})
 
 
 _HOST = ("kernel", "cpu_model", "virtualisation", "accelerator", "governor", "clocksource", "datapath")
@@ -188,7 +190,7 @@ def _host(view: Overview) -> str:
 
 
 def _measured_on(values: Mapping[str, Sequence[str]]) -> str:
-    facts = {name: words.some(each, 3) for name, each in values.items()}
+    facts = {name: words.some(texts, 3) for name, texts in values.items()}
     parts = [f"kernel {facts['kernel']}"] if "kernel" in facts else []
     if "cpu_model" in facts:
         parts.append(facts["cpu_model"])

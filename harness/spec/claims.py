@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
@@ -129,6 +129,13 @@ class Picture(Section):
     def _values_as_text(cls, value: object) -> object:
         """As in a condition."""
         return {key: written(level) for key, level in value.items()} if isinstance(value, Mapping) else value
+
+    def shows(self, case: str, factors: Iterable[tuple[str, str]]) -> bool:
+        """Is this cell part of the picture?"""
+        values = dict(factors)
+        return (self.cases is None or case in self.cases) and all(
+            values.get(name) == value for name, value in self.at.items()
+        )
 
 
 class Claim(Section):

@@ -139,8 +139,8 @@ def ratio_interval(
 
 def _ratio(value: float, interval: Interval | None, paired: bool) -> Ratio | None:
     """A ratio, unless it or an end of it is at the edge of what a float holds: nobody could print it."""
-    found = (value, interval.low, interval.high) if interval else (value,)
-    return Ratio(value, interval, paired) if all(1e-300 < each < 1e300 for each in found) else None
+    edges = (value, interval.low, interval.high) if interval else (value,)
+    return Ratio(value, interval, paired) if all(1e-300 < edge < 1e300 for edge in edges) else None
 
 
 def _difference(value: float, interval: Interval | None, paired: bool) -> Difference | None:

@@ -46,7 +46,7 @@ def test_the_same_set_gives_the_same_bytes(sweep: Path, form: str) -> None:
 def test_text_stays_text_and_carries_its_unit(sweep: Path) -> None:
     source = draw("load", request(sweep), "svg").decode()
     texts = set(re.findall(r"<text[^>]*>([^<]*)</text>", source))
-    assert {"base", "busypoll", "workload.rate, 1/s", "100 µs", "10k", "RTT p99"} <= texts
+    assert {"base", "busypoll", "rate, 1/s", "100 µs", "10k", "p99 round-trip time"} <= texts
     assert b"/FontFile2" in draw("load", request(sweep), "pdf")
 
 

@@ -47,7 +47,7 @@ def parts_of(paths: Sequence[str | Path]) -> tuple[LoadedSet, ...]:
 
 
 def _part(path: Path) -> LoadedSet:
-    found = find_set(path)
-    if found is not None:
-        return LoadedSet(found.name, found)
+    results = find_set(path)
+    if results is not None:
+        return LoadedSet(results.name, results)
     return LoadedSet(str(path), None, load_runs(path / "runs.csv" if path.is_dir() else path))

@@ -94,7 +94,7 @@ class Results:
         if factor not in self.runs.columns:
             raise InputError("read a factor", on=factor, got="there is no such column")
         texts = self.runs[factor].astype(str)
-        numbers = {text: found[0] if (found := quantity(text)) else np.nan for text in texts.unique()}
+        numbers = {text: amount[0] if (amount := quantity(text)) else np.nan for text in texts.unique()}
         return texts.map(numbers).astype("float64")
 
     def samples(self, columns: Sequence[str] | None = None, runs: Runs = None) -> pd.DataFrame:

@@ -31,33 +31,35 @@ def read(part: LoadedSet, name: Table, columns: Sequence[str] | None) -> pd.Data
         return _narrow(whole, name, columns)
     ranks = Ranks(list(planned_cells(part.results.plan)))
     places: dict[str, tuple[int, float, str]] = {}
-    found, ids = [], []
+    frames_, ids = [], []
     for records in _batches(part.results.each_record()):
         places |= {record["run_id"]: ranks.of(record) for record in records}
         frame: pd.DataFrame = getattr(frames(records), name)
         ids += frame["run_id"].tolist()
-        found.append(
-            frame if columns is None else frame[[each for each in columns if each in frame.columns]].copy()
+        frames_.append(
+            frame
+            if columns is None
+            else frame[[column for column in columns if column in frame.columns]].copy()
         )
-    if not found:
+    if not frames_:
         return _narrow(getattr(frames([]), name), name, columns)
     order = sorted(range(len(ids)), key=lambda at: places[ids[at]])
-    return _narrow(stacked(found).iloc[order].reset_index(drop=True), name, columns)
+    return _narrow(stacked(frames_).iloc[order].reset_index(drop=True), name, columns)
 
 
-def stacked(found: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Tables one below the other; text that one of them lacks is "", not missing."""
-    whole = pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
-    for name in whole.columns if len(found) > 1 else ():
-        if any(name in frame and frame[name].dtype == "str" for frame in found):
+    whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+    for name in whole.columns if len(tables) > 1 else ():
+        if any(name in frame and frame[name].dtype == "str" for frame in tables):
             whole[name] = whole[name].fillna("").astype("str")
     return whole
 
 
-def joined(found: Sequence[pd.DataFrame], sets: Sequence[str]) -> pd.DataFrame:
+def joined(tables: Sequence[pd.DataFrame], sets: Sequence[str]) -> pd.DataFrame:
     """The tables of several sets as one, with the set's name in front."""
-    codes = np.repeat(np.arange(len(found)), [len(frame) for frame in found])
-    whole = stacked(found).copy(deep=False)
+    codes = np.repeat(np.arange(len(tables)), [len(frame) for frame in tables])
+    whole = stacked(tables).copy(deep=False)
     named = pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(sets)))
     whole.insert(0, "set", pd.Series(named))
     return whole

@@ -39,14 +39,14 @@ def matching(entries: Iterable[Calibration], tables: Sequence[pd.DataFrame]) -> 
 
     Work, contention included, may be more in the calibration than in the runs: it was then calibrated in their way too.
     """
-    wanted = [_facts(table) for table in tables]
-    found = [entry for entry in entries if all(facts and _within(facts, entry.facts) for facts in wanted)]
-    return max(found, key=lambda entry: entry.made_utc, default=None) if wanted else None
+    needed = [_facts(table) for table in tables]
+    fitting = [entry for entry in entries if all(facts and _within(facts, entry.facts) for facts in needed)]
+    return max(fitting, key=lambda entry: entry.made_utc, default=None) if needed else None
 
 
 def with_entry(entries: Iterable[Calibration], entry: Calibration) -> list[Calibration]:
     """The entries with `entry` in place of one for the same host and work."""
-    return [*(each for each in entries if each.facts != entry.facts), entry]
+    return [*(other for other in entries if other.facts != entry.facts), entry]
 
 
 def to_bytes(entries: Sequence[Calibration]) -> bytes:
@@ -90,10 +90,10 @@ def _percent(value: float) -> str:
 
 def _facts(runs: pd.DataFrame) -> dict[str, str] | None:
     """The host of runs and all the work they did; None where they have several hosts, or nothing is known."""
-    found = {name: texts_of(runs, name) for name in (*HOST, *WORK)}
-    if any(len(found[name]) > 1 for name in HOST) or not (found["kernel"] and found["cpu_model"]):
+    facts = {name: texts_of(runs, name) for name in (*HOST, *WORK)}
+    if any(len(facts[name]) > 1 for name in HOST) or not (facts["kernel"] and facts["cpu_model"]):
         return None
-    return {name: _AND.join(sorted(values)) for name, values in found.items()}
+    return {name: _AND.join(sorted(values)) for name, values in facts.items()}
 
 
 def _within(facts: Mapping[str, str], known: Mapping[str, str]) -> bool:
@@ -107,8 +107,8 @@ def _within(facts: Mapping[str, str], known: Mapping[str, str]) -> bool:
 
 def _entry(item: Mapping[str, Any]) -> Calibration:
     noise = []
-    for each in item["noise"]:
-        rate = each.pop("rate")
-        noise.append(Noise(rate=Interval(**rate) if rate else None, **each))
+    for fields in item["noise"]:
+        rate = fields.pop("rate")
+        noise.append(Noise(rate=Interval(**rate) if rate else None, **fields))
     facts = {str(key): str(value) for key, value in item["facts"].items()}
     return Calibration(facts, str(item["made_utc"]), str(item["label"]), tuple(noise))

@@ -16,11 +16,11 @@ from harness.tables.source import Source
 
 def claims_of(document: Mapping[str, Any]) -> dict[str, Claim]:
     """The claims of an experiment's document as a plan keeps it; none where there are none, or they are damaged."""
-    found = document.get("claims")
-    if not isinstance(found, dict):
+    section = document.get("claims")
+    if not isinstance(section, dict):
         return {}
     try:
-        return {str(name): Claim.model_validate(each) for name, each in found.items()}
+        return {str(name): Claim.model_validate(claim) for name, claim in section.items()}
     except ValueError:  # made by another version
         return {}
 
@@ -36,17 +36,17 @@ def findings(source: Source, claims: Mapping[str, Claim] | None = None) -> tuple
 def had(source: Source) -> frozenset[Need]:
     """What of the things that claims need the place of these runs had, by what is on record."""
     places = texts_of(source.runs, "place")
-    found: set[Need] = {"vm"} if "vm" in places else set()
+    needs: set[Need] = {"vm"} if "vm" in places else set()
     if any(_has_nic(section) for section in _sections(source.plan)):
-        found.add("nic")
-    if "nic" in found and any(text not in ("none", "") for text in texts_of(source.runs, "iommu")):
-        found.add("iommu")
+        needs.add("nic")
+    if "nic" in needs and any(text not in ("none", "") for text in texts_of(source.runs, "iommu")):
+        needs.add("iommu")
     if any(
         _count(numa) > 1
-        for numa in (_guests_numa(source) if "vm" in found else [source.manifest.get("numa")])
+        for numa in (_guests_numa(source) if "vm" in needs else [source.manifest.get("numa")])
     ):
-        found.add("numa")
-    return frozenset(found)
+        needs.add("numa")
+    return frozenset(needs)
 
 
 def _sections(plan: Mapping[str, Any]) -> Iterator[Any]:
@@ -65,8 +65,8 @@ def _has_nic(document: Any) -> bool:
 def _guests_numa(source: Source) -> Iterator[object]:
     """The NUMA nodes that each guest had; of guests that are not booted yet, those that are declared."""
     for guest in source.manifest.get("guests") or ():
-        found = guest.get("found") if isinstance(guest, dict) else None
-        yield found.get("numa") if isinstance(found, dict) else None
+        machine = guest.get("found") if isinstance(guest, dict) else None
+        yield machine.get("numa") if isinstance(machine, dict) else None
     if "guests" not in source.manifest:
         yield from (_machine(section).get("numa_nodes") for section in _sections(source.plan))
 

@@ -16,14 +16,12 @@ def agreed(reruns: Sequence[tuple[str, Sequence[ClaimVerdict]]]) -> tuple[ClaimV
     if not reruns:
         return ()
     _, newest = reruns[-1]
-    return tuple(_agreed(each, reruns) for each in newest)
+    return tuple(_agreed(verdict, reruns) for verdict in newest)
 
 
-def _agreed(finding: ClaimVerdict, reruns: Sequence[tuple[str, Sequence[ClaimVerdict]]]) -> ClaimVerdict:
-    said = [(label, each.outcome) for label, found in reruns for each in found if each.name == finding.name]
-    if finding.outcome == "cannot be tested here" or len({outcome for _, outcome in said}) < 2:
-        return finding
-    told = ", ".join(f"{outcome} ({label})" for label, outcome in said)
-    return replace(
-        finding, outcome="not shown", reason=f"the verdict differs between reruns: {told}", deciding=None
-    )
+def _agreed(verdict: ClaimVerdict, reruns: Sequence[tuple[str, Sequence[ClaimVerdict]]]) -> ClaimVerdict:
+    outcomes = [(label, old.outcome) for label, olds in reruns for old in olds if old.name == verdict.name]
+    if verdict.outcome == "cannot be tested here" or len({outcome for _, outcome in outcomes}) < 2:
+        return verdict
+    reason = f"the verdict differs between reruns: {', '.join(f'{outcome} ({label})' for label, outcome in outcomes)}"
+    return replace(verdict, outcome="not shown", reason=reason, deciding=None)

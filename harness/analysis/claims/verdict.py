@@ -139,7 +139,7 @@ def _no_runs(source: Source, cell: Cell | None, factors: Factors) -> Observation
         return Observation(factors, "unclear", why="not run yet")
     if cell.verdicts["skipped"] == cell.rows.size:
         reasons = source.runs["reasons"].iloc[cell.rows].tolist() if "reasons" in source.runs else []
-        why = next((str(each) for each in reasons if each), "this host lacks what the case needs")
+        why = next((str(reason) for reason in reasons if reason), "this host lacks what the case needs")
         return Observation(factors, "untestable", why=why)
     return Observation(factors, "unclear", why=why_not_valid(cell))
 

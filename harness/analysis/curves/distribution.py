@@ -33,14 +33,16 @@ class Curve:
     firm: int
 
 
-def curves(source: Source, cells: list[Cell], found: Mapping[str, RunShape]) -> list[Curve]:
+def curves(source: Source, cells: list[Cell], shapes: Mapping[str, RunShape]) -> list[Curve]:
     """A curve for every cell that has a valid run with samples."""
     ids = source.runs["run_id"].to_numpy() if "run_id" in source.runs.columns else None
     drawn = []
     for cell in cells:
         if ids is None:
             break
-        mine = [found[name] for name in map(str, ids[cell.valid]) if name in found and found[name].answered]
+        mine = [
+            shapes[name] for name in map(str, ids[cell.valid]) if name in shapes and shapes[name].answered
+        ]
         if mine:
             drawn.append(_curve(cell, mine))
     return drawn

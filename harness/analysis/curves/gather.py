@@ -45,7 +45,7 @@ def load_study(path: str | Path) -> Study:
     return Study(load_source(path)) if results is None else Study(from_set(results), results)
 
 
-def shapes(study: Study, wanted: Collection[str], with_time: Collection[str] = ()) -> Iterator[RunShape]:
+def shapes(study: Study, run_ids: Collection[str], with_time: Collection[str] = ()) -> Iterator[RunShape]:
     """The shapes of the runs in `wanted`, in that order, and time series of those in `with_time` too.
 
     One run is in memory at a time, and of it only the columns needed. A run without samples, or with damaged
@@ -54,7 +54,7 @@ def shapes(study: Study, wanted: Collection[str], with_time: Collection[str] = (
     if study.results is None:
         return
     timed = set(with_time)
-    for run_id in wanted:
+    for run_id in run_ids:
         names = ("intended_ns", "latency_ns") if run_id in timed else ("latency_ns",)
         columns = study.results.sample_columns(run_id, names)
         if columns is None or not columns["latency_ns"].size:

@@ -25,8 +25,8 @@ class HeatMap:
     def estimate(self, row: tuple[str, Factors], at: int, metric: str) -> Estimate | None:
         """The estimate in one field; None where there is no number."""
         view = self.rows[row][at]
-        found = view.estimates.get(metric) if view is not None else None
-        return found if found is not None and found.median is not None else None
+        estimate = view.estimates.get(metric) if view is not None else None
+        return estimate if estimate is not None and estimate.median is not None else None
 
 
 def heat_map(views: Sequence[CellView]) -> HeatMap | None:
@@ -50,5 +50,5 @@ def heat_map(views: Sequence[CellView]) -> HeatMap | None:
 
 
 def _has(view: CellView, name: str) -> bool:
-    found = view.estimates.get(name)
-    return found is not None and found.median is not None
+    estimate = view.estimates.get(name)
+    return estimate is not None and estimate.median is not None

@@ -23,7 +23,9 @@ class LoadCurves:
     def estimates(self, panel: Factors, case: str, metric: str) -> list[tuple[float, Estimate]]:
         """Points of one line: the factor's number and the estimate there, where there is one."""
         points = [(x, view.estimates.get(metric)) for x, view in self.panels[panel].get(case, [])]
-        return [(x, found) for x, found in points if found is not None and found.median is not None]
+        return [
+            (x, estimate) for x, estimate in points if estimate is not None and estimate.median is not None
+        ]
 
 
 def load_curves(views: Sequence[CellView], *, least: int = 3, any_number: bool = True) -> LoadCurves | None:
@@ -31,10 +33,10 @@ def load_curves(views: Sequence[CellView], *, least: int = 3, any_number: bool =
 
     any_number: another swept number (a time, a size) will do when there is none that stands for load.
     """
-    found = [axis for axis in axes(views, least) if any_number or axis.load_like]
-    if not found:
+    factors = [axis for axis in axes(views, least) if any_number or axis.load_like]
+    if not factors:
         return None
-    axis = found[0]
+    axis = factors[0]
     panels: dict[Factors, dict[str, list[tuple[float, CellView]]]] = {}
     for view in views:
         value = dict(view.factors).get(axis.name)

@@ -39,17 +39,17 @@ def trades(views: Sequence[CellView]) -> dict[Factors, list[Trade]]:
     return {}
 
 
-def _positive(found: Estimate) -> bool:
-    return found.median is not None and found.median > 0
+def _positive(estimate: Estimate) -> bool:
+    return estimate.median is not None and estimate.median > 0
 
 
 def _judged(metric: str, members: list[tuple[str, Estimate, Estimate]]) -> list[Trade]:
     def figures(member: tuple[str, Estimate, Estimate]) -> tuple[float, float]:
         return member[1].median or 0.0, member[2].median or 0.0
 
-    found, least = [], float("inf")
+    judged, least = [], float("inf")
     for member in sorted(members, key=figures):
         best = figures(member)[1] < least
         least = min(least, figures(member)[1])
-        found.append(Trade(metric, *member, best))
-    return found
+        judged.append(Trade(metric, *member, best))
+    return judged

@@ -14,7 +14,7 @@ def typical_runs(source: Source, cells: list[Cell]) -> dict[tuple[str, Factors],
     runs = source.runs
     if "run_id" not in runs.columns:
         return {}
-    found = {}
+    typical = {}
     for cell in cells:
         for name in ("rtt_p99_us", "rtt_p50_us"):
             values = (
@@ -22,6 +22,8 @@ def typical_runs(source: Source, cells: list[Cell]) -> dict[tuple[str, Factors],
             )
             if np.isfinite(values).any():
                 away = np.abs(values - np.nanmedian(values))
-                found[cell.case, cell.factors] = str(runs["run_id"].iloc[cell.valid[int(np.nanargmin(away))]])
+                typical[cell.case, cell.factors] = str(
+                    runs["run_id"].iloc[cell.valid[int(np.nanargmin(away))]]
+                )
                 break
-    return found
+    return typical

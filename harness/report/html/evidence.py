@@ -25,8 +25,12 @@ def knob_table(look: Look, knobs: pd.DataFrame) -> Markup:
         case, knob, setting, node, requested = map(str, key)
         if case not in look.marks:
             continue
-        found, applied, took = _values(group["found"]), _values(group["applied"]), _took(group["took_effect"])
-        alike = (case, knob, setting, requested, found, applied, took)
+        before, applied, took = (
+            _values(group["found"]),
+            _values(group["applied"]),
+            _took(group["took_effect"]),
+        )
+        alike = (case, knob, setting, requested, before, applied, took)
         nodes.setdefault(alike, []).append(node)
         rows.setdefault(alike, [_applied(applied, requested), tag("td", took), _evidence(group["evidence"])])
     body = [_row(look, alike, nodes[alike], rest) for alike, rest in rows.items()]
@@ -40,14 +44,14 @@ def knob_table(look: Look, knobs: pd.DataFrame) -> Markup:
 
 
 def _row(look: Look, alike: tuple[str, ...], nodes: list[str], rest: list[Child]) -> Markup:
-    case, knob, setting, requested, found = alike[:5]
+    case, knob, setting, requested, before = alike[:5]
     return tag(
         "tr",
         tag("th", look.dotted(case), scope="row"),
         tag("td", setting, tag("span", f" {knob}", class_="quiet")),
         tag("td", ", ".join(nodes)),
         tag("td", requested, class_="num"),
-        tag("td", found, class_="num quiet"),
+        tag("td", before, class_="num quiet"),
         *rest,
         class_="k",
         data_k=look.marks[case].slot,
@@ -62,8 +66,8 @@ def _applied(applied: str, requested: str) -> Markup:
 
 
 def _values(column: pd.Series) -> str:
-    found = [str(value) for value in column.unique() if str(value)]
-    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    values = [str(value) for value in column.unique() if str(value)]
+    return ", ".join(values[:3]) + (f" and {len(values) - 3} more" if len(values) > 3 else "")
 
 
 def _took(column: pd.Series) -> Markup:

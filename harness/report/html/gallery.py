@@ -77,14 +77,14 @@ def _cases(entry: GalleryEntry) -> list[str]:
 def _overview(entries: Sequence[GalleryEntry]) -> Markup:
     rows = []
     for entry in entries:
-        for each in entry.findings:
-            link = tag("a", one_line(each.claim.sentence), href=f"#{_identity(entry, each)}")
+        for claim in entry.findings:
+            link = tag("a", one_line(claim.claim.sentence), href=f"#{_identity(entry, claim)}")
             rows.append(
                 tag(
                     "tr",
                     tag("th", link, scope="row"),
-                    tag("td", _badge(each)),
-                    tag("td", _typeset(summary(each)), class_="why"),
+                    tag("td", _badge(claim)),
+                    tag("td", _typeset(summary(claim)), class_="why"),
                 )
             )
     names = ("claim", "verdict", evidence_title(entries))
@@ -125,30 +125,30 @@ def _verbatim(source: str) -> Markup:
 
 def _claims(look: Look, entry: GalleryEntry) -> Iterator[Markup]:
     shown: list[Picture] = []
-    for each in entry.findings:
-        wanted = each.claim.picture or Picture(metric=each.claim.expect[0].metric)
-        drawn = tag("p", "The picture is the one above.", class_="note") if wanted in shown else None
+    for claim in entry.findings:
+        asked = claim.claim.picture or Picture(metric=claim.claim.expect[0].metric)
+        drawn = tag("p", "The picture is the one above.", class_="note") if asked in shown else None
         measured = entry.study is not None and len(entry.study.source.runs)
-        if drawn is None and entry.study and measured and each.outcome != "cannot be tested here":
-            drawn = picture(look, entry.study, wanted, tuple(each.claim.include))
-            shown.append(wanted)
-        lines = tag("ul", *(tag("li", _typeset(line)) for line in evidence(each)), class_="method")
-        advice = one_line(each.claim.advice)
+        if drawn is None and entry.study and measured and claim.outcome != "cannot be tested here":
+            drawn = picture(look, entry.study, asked, tuple(claim.claim.include))
+            shown.append(asked)
+        lines = tag("ul", *(tag("li", _typeset(line)) for line in evidence(claim)), class_="method")
+        advice = one_line(claim.claim.advice)
         yield tag(
             "article",
-            tag("h3", each.name, " ", _badge(each)),
-            tag("blockquote", one_line(each.claim.sentence)),
+            tag("h3", claim.name, " ", _badge(claim)),
+            tag("blockquote", one_line(claim.claim.sentence)),
             drawn,
             lines,
             tag("p", tag("strong", "What to do: "), advice) if advice else None,
             class_="claim",
-            id=_identity(entry, each),
+            id=_identity(entry, claim),
         )
 
 
-def _typeset(said: str) -> str:
+def _typeset(line: str) -> str:
     """A line of evidence with the signs that a page has and a terminal may not."""
-    return re.sub(r"\bus\b", "µs", times(said).replace(" -> ", " → "))
+    return re.sub(r"\bus\b", "µs", times(line).replace(" -> ", " → "))
 
 
 def _identity(entry: GalleryEntry, finding: ClaimVerdict) -> str:

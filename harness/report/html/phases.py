@@ -13,7 +13,7 @@ from harness.analysis.compare import Factors
 from harness.report import words
 from harness.report.html.frame import scroller
 from harness.report.html.markup import Child, Markup, tag
-from harness.report.html.style import Look, where
+from harness.report.html.style import Look
 from harness.tables.cells import Cell
 
 _PHASE = re.compile(r"phase_(?P<name>.+?)(?:_(?P<of>p[0-9_]+|mean|median))?_us")
@@ -22,15 +22,15 @@ _SUMS = ("sum", "total", "all")
 
 def phase_columns(runs: pd.DataFrame) -> dict[str, str]:
     """The columns that hold a phase's time, with the phase's name; where several quantiles are there, the median's."""
-    found: dict[str, dict[str, str]] = {}
+    by_part: dict[str, dict[str, str]] = {}
     for column in map(str, runs.columns):
         match = _PHASE.fullmatch(column)
         if match and match["name"] not in _SUMS and runs[column].notna().any():
-            found.setdefault(match["of"] or "", {})[column] = match["name"].replace("_", " ")
+            by_part.setdefault(match["of"] or "", {})[column] = match["name"].replace("_", " ")
     for of in ("p50", "median", "", "mean"):
-        if of in found:
-            return found[of]
-    return next(iter(found.values()), {})
+        if of in by_part:
+            return by_part[of]
+    return next(iter(by_part.values()), {})
 
 
 def phase_groups(runs: pd.DataFrame, cells: Sequence[Cell]) -> dict[Factors, list[Cell]]:
@@ -57,11 +57,11 @@ def phase_table(look: Look, runs: pd.DataFrame, factors: Factors, cells: list[Ce
         *(tag("th", look.name(cell.case), scope="col") for cell in cells),
     )
     rows = []
-    for column, said in names.items():
-        fields: list[Child] = [tag("th", said, scope="row", title=column)]
+    for column, name in names.items():
+        fields: list[Child] = [tag("th", name, scope="row", title=column)]
         fields += [_bar(look, cell.case, medians[column, cell.case], most) for cell in cells]
         rows.append(tag("tr", *fields))
-    caption = f"Median time in each phase, µs, {where(factors)}"
+    caption = f"Median time in each phase, µs, {words.where(factors)}"
     grid = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *rows), class_="phases")
     return scroller(grid, caption)
 

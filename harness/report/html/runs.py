@@ -57,14 +57,16 @@ def run_rows(look: Look, runs: pd.DataFrame, viewable: Mapping[str, str], key: s
     rows = _Rows(
         data={str(name): shown[name].tolist() for name in shown.columns},
         factors=factor_columns(runs),
-        figures=[(name, said) for name, said in _FIGURES if name in runs.columns and (shown[name] > 0).any()],
+        figures=[
+            (name, title) for name, title in _FIGURES if name in runs.columns and (shown[name] > 0).any()
+        ],
         reasons="reasons" in runs.columns and bool((shown["reasons"] != "").any()),
         viewable=viewable,
     )
     heads = [("#", True), ("case", False), *((name, False) for name in rows.factors), ("repetition", True)]
-    heads += [("verdict", False), *((said, True) for _, said in rows.figures)]
+    heads += [("verdict", False), *((title, True) for _, title in rows.figures)]
     heads += [("reasons", False)] if rows.reasons else []
-    head = tag("tr", *(_head(said, numeric) for said, numeric in heads))
+    head = tag("tr", *(_head(title, numeric) for title, numeric in heads))
     body = join(_row(look, rows, at) for at in range(len(shown)))
     caption = tag("caption", "All runs", class_="sr")
     table = tag("table", caption, tag("thead", head), tag("tbody", body), class_="runs")
@@ -101,9 +103,9 @@ def _select(label: str, kind: str, values: Sequence[str]) -> Markup:
     return tag("label", f"{label} ", tag("select", *options, class_=f"pick-{kind}"))
 
 
-def _head(said: str, numeric: bool) -> Markup:
+def _head(title: str, numeric: bool) -> Markup:
     button = tag(
-        "button", said, tag("span", "", class_="way", aria_hidden="true"), type="button", class_="sort"
+        "button", title, tag("span", "", class_="way", aria_hidden="true"), type="button", class_="sort"
     )
     return tag(
         "th",

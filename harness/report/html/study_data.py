@@ -40,8 +40,8 @@ def draw(key: str, study: Study, view: Overview, viewable: int = VIEWABLE) -> Dr
     ids = [str(name) for name in runs["run_id"]] if "run_id" in runs.columns else []
     timed = list(dict.fromkeys([*typical.values(), *ids]))[:viewable]
     valid = [ids[row] for cell in cells for row in cell.valid] if ids else []
-    found = {shape.run_id: shape for shape in shapes(study, list(dict.fromkeys([*valid, *timed])), timed)}
+    by_run = {shape.run_id: shape for shape in shapes(study, list(dict.fromkeys([*valid, *timed])), timed)}
     if study.results is not None:
         # Samples are read here and no earlier, so only now is it known which of them are damaged.
         view = replace(view, warnings=tuple(dict.fromkeys([*view.warnings, *study.results.warnings])))
-    return Drawn(key, study, view, cells, found, typical)
+    return Drawn(key, study, view, cells, by_run, typical)

@@ -6,7 +6,7 @@ from harness.analysis.summary import CellView, Overview
 from harness.report import words
 from harness.report.html.frame import scroller
 from harness.report.html.markup import Markup, tag
-from harness.report.html.style import Look, change_badge, where
+from harness.report.html.style import Look, change_badge
 
 _NOTHING = (
     tag("td", "", class_="num"),
@@ -40,7 +40,7 @@ def summary(look: Look, view: Overview) -> Markup | None:
     bodies = []
     for group in dict.fromkeys(cell.factors for cell in view.cells):
         rows = (
-            [tag("tr", tag("th", where(group), colspan=len(kept), scope="rowgroup", class_="group"))]
+            [tag("tr", tag("th", words.where(group), colspan=len(kept), scope="rowgroup", class_="group"))]
             if group
             else []
         )
@@ -57,17 +57,17 @@ def summary(look: Look, view: Overview) -> Markup | None:
 
 def _fields(look: Look, view: Overview, cell: CellView) -> list[Markup]:
     valid, total = cell.verdicts["valid"], max(cell.planned, cell.total)
-    found = cell.estimates
+    estimates = cell.estimates
 
     def median(name: str) -> str:
-        estimate = found.get(name)
+        estimate = estimates.get(name)
         return words.short(estimate.median if estimate else None)
 
     def between(name: str) -> str:
-        estimate = found.get(name)
+        estimate = estimates.get(name)
         return words.bracket(estimate.interval if estimate else None, gap=" – ")
 
-    ends = [found.get(f"{end}_polled_percent") for end in ("client", "server")]
+    ends = [estimates.get(f"{end}_polled_percent") for end in ("client", "server")]
     polled = " / ".join(words.percent(end.median if end else None) for end in ends)
     number = {"class_": "num"}
     return [
