@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from harness.analysis.curves import load_study
-from harness.analysis.curves.select import narrowed
+from harness.analysis.curves.gather import narrowed
 from harness.analysis.summary import overview
 from harness.errors import EXIT_OK, InputError, MissingError
 from harness.store.atomic import explained, write_file

@@ -160,7 +160,7 @@ def _legend(view: Overview) -> Iterator[str]:
     if "links_tried" in view.facts:
         yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}."
     yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
-    if host := _host(view):
+    if host := _measured_on(view.facts):
         yield host
 
 
@@ -185,22 +185,9 @@ def host_line(source: Source) -> str:
 _HOST = ("kernel", "cpu_model", "virtualisation", "accelerator", "governor", "clocksource", "datapath")
 
 
-def _host(view: Overview) -> str:
-    return _measured_on(view.facts)
-
-
-def _measured_on(values: Mapping[str, Sequence[str]]) -> str:
-    facts = {name: words.some(texts, 3) for name, texts in values.items()}
-    parts = [f"kernel {facts['kernel']}"] if "kernel" in facts else []
-    if "cpu_model" in facts:
-        parts.append(facts["cpu_model"])
-    if facts.get("virtualisation", "none") != "none":
-        parts.append(f"under {facts['virtualisation']}")
-    if facts.get("accelerator"):
-        parts.append(f"accelerator {facts['accelerator']}")
-    if facts.get("emulator"):
-        parts.append(facts["emulator"])
-    for name in ("governor", "clocksource", "datapath"):
-        if facts.get(name, "none") != "none":
-            parts.append(f"{name} {facts[name]}")
+def _measured_on(facts: Mapping[str, Sequence[str]]) -> str:
+    leads = {"kernel": "kernel ", "cpu_model": "", "virtualisation": "under ", "accelerator": "accelerator "}
+    leads |= {"emulator": ""} | {name: f"{name} " for name in ("governor", "clocksource", "datapath")}
+    texts = {name: words.some(facts[name], 3) for name in leads if facts.get(name)}
+    parts = [f"{leads[name]}{text}" for name, text in texts.items() if text != "none"]
     return f"Measured on: {', '.join(parts)}." if parts else ""

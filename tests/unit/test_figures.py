@@ -8,7 +8,7 @@ import pytest
 
 from harness.analysis.curves import heat_map, load_curves, load_study, marks, trades, typical_runs
 from harness.analysis.curves.factors import axes, quantity
-from harness.analysis.curves.select import narrowed
+from harness.analysis.curves.gather import narrowed
 from harness.analysis.summary import CellView, overview
 from harness.errors import InputError
 from harness.stats import estimate

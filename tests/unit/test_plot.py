@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.analysis.curves import load_study
-from harness.analysis.curves.select import narrowed
+from harness.analysis.curves.gather import narrowed
 from harness.analysis.summary import overview
 from harness.errors import InputError
 from harness.report.figures import KINDS, FigureRequest, draw

@@ -11,8 +11,7 @@ from harness.analysis.claims.model import (
     ShownMetric,
     State,
 )
-from harness.analysis.claims.source import claims_of, findings
-from harness.analysis.claims.stable import agreed
+from harness.analysis.claims.source import agreed, claims_of, findings
 from harness.analysis.claims.verdict import judge
 
 __all__ = [

@@ -1,8 +1,9 @@
-"""The claims that a result set carries, and what the place of its runs had of what claims need."""
+"""The verdicts on the claims that sets carry: with what the place of the runs had, and over several reruns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -97,3 +98,22 @@ def before_running(
     place = Source("", pd.DataFrame({"place": ["host"]} | row), manifest=dict(manifest), plan=dict(plan))
     nothing = Source("", pd.DataFrame({"case": []}), plan=dict(plan))
     return judge(nothing, claims, had(place))
+
+
+def agreed(reruns: Sequence[tuple[str, Sequence[ClaimVerdict]]]) -> tuple[ClaimVerdict, ...]:
+    """The findings of the newest set (the last), each as `not shown` where an earlier one came to another verdict.
+
+    reruns: what to call each set, and its findings, oldest first.
+    """
+    if not reruns:
+        return ()
+    _, newest = reruns[-1]
+    return tuple(_agreed(verdict, reruns) for verdict in newest)
+
+
+def _agreed(verdict: ClaimVerdict, reruns: Sequence[tuple[str, Sequence[ClaimVerdict]]]) -> ClaimVerdict:
+    outcomes = [(label, old.outcome) for label, olds in reruns for old in olds if old.name == verdict.name]
+    if verdict.outcome == "cannot be tested here" or len({outcome for _, outcome in outcomes}) < 2:
+        return verdict
+    reason = f"the verdict differs between reruns: {', '.join(f'{outcome} ({label})' for label, outcome in outcomes)}"
+    return replace(verdict, outcome="not shown", reason=reason, deciding=None)

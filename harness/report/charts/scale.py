@@ -80,13 +80,11 @@ def log_scale(
     return Scale(low, high, True, name, text, air=air)
 
 
-def linear_scale(
-    values: Iterable[float], name: str = "", text: Callable[[float], str] = tick_text, *, air: float = 0.0
-) -> Scale:
+def linear_scale(values: Iterable[float], name: str = "", *, air: float = 0.0) -> Scale:
     """A linear scale over the values, as far as they go."""
     finite = [value for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    return Scale(low, high if high > low else low + 1, False, name, text, air=air)
+    return Scale(low, high if high > low else low + 1, False, name, air=air)
 
 
 def _linear_ticks(low: float, high: float, most: int) -> list[float]:

@@ -13,13 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from harness.analysis.compare import Factors
+from harness.analysis.curves.cells import heat_map, load_curves, trades
 from harness.analysis.curves.distribution import curves
-from harness.analysis.curves.gather import Study, shapes
-from harness.analysis.curves.heat import heat_map
-from harness.analysis.curves.load import load_curves
+from harness.analysis.curves.gather import Study, shapes, typical_runs
 from harness.analysis.curves.palette import Mark, marks
-from harness.analysis.curves.pareto import trades
-from harness.analysis.curves.timeline import typical_runs
 from harness.analysis.summary import Overview
 from harness.errors import InputError
 from harness.report import words

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from harness import columns
-from harness.analysis.curves.heat import HeatMap
+from harness.analysis.curves.cells import HeatMap
 from harness.analysis.curves.palette import Mark
 from harness.report import words
 from harness.report.charts import Band, Chart, Dot, Line, Losses, Needles, Peak, Series

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from harness.analysis.compare import Comparison
 from harness.report import comparison
-from harness.report.html.frame import scroller
+from harness.report.html.frame import grid, td, th
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.layout import Block, Gap, Para, Table
 
@@ -53,20 +53,9 @@ def _kind(block: Block) -> str:
 
 
 def _table(table: Table) -> Markup:
-    kept = [
-        at
-        for at in range(len(table.cols))
-        if any(row[at].text for row in table.rows if not isinstance(row, str)) or not table.rows
-    ]
-    head = [
-        tag(
-            "th",
-            " ".join(table.cols[at].header.split()),
-            scope="col",
-            class_="num" if table.cols[at].right else None,
-        )
-        for at in kept
-    ]
+    rows = [row for row in table.rows if not isinstance(row, str)]
+    kept = [at for at in range(len(table.cols)) if any(row[at].text for row in rows) or not rows]
+    sides = ["num" if col.right else "" for col in table.cols]
     body = []
     for row in table.rows:
         if isinstance(row, str):
@@ -74,12 +63,9 @@ def _table(table: Table) -> Markup:
             continue
         fields = []
         for at in kept:
-            side = "num" if table.cols[at].right else ""
             text = tag("span", row[at].text, class_=_FIELDS.get(row[at].style)) if row[at].text else None
-            fields.append(tag("td", text, class_=side or None) if at else tag("th", text, scope="row"))
+            fields.append(td(text, sides[at]) if at else tag("th", text, scope="row"))
         body.append(tag("tr", *fields))
     caption = tag("caption", table.caption) if table.caption else None
-    return scroller(
-        tag("table", caption, tag("thead", tag("tr", *head)), tag("tbody", *body)),
-        table.caption or "comparison",
-    )
+    head = [th(" ".join(table.cols[at].header.split()), numeric=table.cols[at].right) for at in kept]
+    return grid(head, body, label=table.caption or "comparison", caption=caption)

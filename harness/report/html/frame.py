@@ -7,34 +7,51 @@ from collections.abc import Sequence
 from harness.report.html.markup import Child, Markup, join, tag
 
 
-def figure(caption: str, *content: Child, table: Markup | None = None, note: str = "") -> Markup:
+def figure(caption: str, *content: Child, table: Markup | None = None) -> Markup:
     """A chart with its caption and, folded away, its numbers as a table."""
-    below = [tag("p", note, class_="note")] if note else []
-    if table is not None:
-        below.append(tag("details", tag("summary", "Numbers of this chart"), table, class_="numbers"))
-    return tag("figure", tag("figcaption", caption), *content, *below)
+    numbers = (
+        tag("details", tag("summary", "Numbers of this chart"), table, class_="numbers") if table else None
+    )
+    return tag("figure", tag("figcaption", caption), *content, numbers)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Child]], texts: int = 1, caption: str = "") -> Markup:
-    """A table that scrolls on its own; the first `texts` columns are words, the others numbers."""
-    sides = ["" if at < texts else "num" for at in range(len(heads))]
-    head = tag(
-        "tr",
-        *(tag("th", name, scope="col", class_=side or None) for name, side in zip(heads, sides, strict=True)),
-    )
-    body = [_row(row, sides) for row in rows]
-    named = tag("caption", caption, class_="quiet") if caption else None
-    return scroller(
-        tag("table", named, tag("thead", head), tag("tbody", *body)), caption or ", ".join(heads[:3])
-    )
-
-
-def _row(row: Sequence[Child], sides: Sequence[str]) -> Markup:
-    fields = [
-        tag("th", field, scope="row") if at == 0 else tag("td", field, class_=side or None)
-        for at, (field, side) in enumerate(zip(row, sides, strict=True))
+    """A table of plain fields; the first `texts` columns are words, the others numbers."""
+    head = [th(name, numeric=at >= texts) for at, name in enumerate(heads)]
+    body = [
+        tag(
+            "tr",
+            tag("th", row[0], scope="row"),
+            *(td(field, "num" if at >= texts else "") for at, field in enumerate(row[1:], 1)),
+        )
+        for row in rows
     ]
-    return tag("tr", *fields)
+    named = tag("caption", caption, class_="quiet") if caption else None
+    return grid(head, body, label=caption or ", ".join(heads[:3]), caption=named)
+
+
+def grid(
+    head: Sequence[Child],
+    *bodies: Sequence[Child],
+    label: str,
+    caption: Markup | None = None,
+    class_: str = "",
+) -> Markup:
+    """A table that scrolls on its own: the fields of its head, and groups of rows. label: for screen readers."""
+    parts = (tag("tbody", *body) for body in bodies)
+    return scroller(
+        tag("table", caption, tag("thead", tag("tr", *head)), *parts, class_=class_ or None), label
+    )
+
+
+def th(content: Child, *, numeric: bool = False) -> Markup:
+    """The head of a column."""
+    return tag("th", content, scope="col", class_="num" if numeric else None)
+
+
+def td(content: Child, class_: str = "") -> Markup:
+    """A field of a table; class_: "num" for a number."""
+    return tag("td", content, class_=class_ or None)
 
 
 def scroller(content: Child, label: str) -> Markup:

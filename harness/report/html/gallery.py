@@ -9,7 +9,7 @@ from harness.analysis.claims import ClaimVerdict
 from harness.analysis.curves import marks
 from harness.report.claims import evidence, one_line
 from harness.report.gallery import GalleryEntry, counts, evidence_title, measured_on, model_time_of, summary
-from harness.report.html.frame import scroller, section
+from harness.report.html.frame import grid, scroller, section, td, th
 from harness.report.html.markup import Child, Markup, tag, text, trusted
 from harness.report.html.page import assembled
 from harness.report.html.pictures import picture
@@ -31,18 +31,6 @@ _SIGNS = {
     "not shown": "?",
     "cannot be tested here": "–",
 }
-_CSS = """
-.claim{border-top:1px solid var(--line,#8886);padding-top:1rem;margin-top:1.6rem}
-.claim h3{margin:.2rem 0 .6rem}.claim blockquote{margin:.2rem 0 .8rem;font-size:1.08rem}
-.claim pre{overflow-x:auto;font-size:.82rem}
-.verdicts th[scope=row]{white-space:normal;min-width:16rem;max-width:30rem;font-weight:400}
-@media (max-width:44rem){.verdicts,.verdicts tbody{display:block}
-.verdicts thead{display:none}.verdicts tr{display:block;white-space:normal;padding:.5rem 0}
-.verdicts th[scope=row],.verdicts td,.verdicts td.why{display:block;border:0;min-width:0;max-width:none;padding:.1rem 0}
-.verdicts tr{border-bottom:1px solid var(--line,#8886)}}
-.verdicts td{vertical-align:top}.verdicts td.why{min-width:18rem}
-.claim .single{max-width:36rem}.heatmap td.diagonal{outline:3px solid light-dark(#e07b00,#ffb347);outline-offset:-3px}
-"""
 
 
 def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
@@ -65,7 +53,7 @@ def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
     content: list[Child] = [section("verdicts", "Verdicts", _overview(entries), short="Verdicts")]
     content += [_section(look, entry) for entry in entries]
     return assembled(
-        f"{title} – pollbench gallery", look.css() + _CSS, [top], content, footer="Made by pollbench gallery."
+        f"{title} – pollbench gallery", look.css(), [top], content, footer="Made by pollbench gallery."
     )
 
 
@@ -79,20 +67,11 @@ def _overview(entries: Sequence[GalleryEntry]) -> Markup:
     for entry in entries:
         for claim in entry.findings:
             link = tag("a", one_line(claim.claim.sentence), href=f"#{_identity(entry, claim)}")
-            rows.append(
-                tag(
-                    "tr",
-                    tag("th", link, scope="row"),
-                    tag("td", _badge(claim)),
-                    tag("td", _typeset(summary(claim)), class_="why"),
-                )
-            )
-    names = ("claim", "verdict", evidence_title(entries))
-    head = tag("tr", *(tag("th", name, scope="col") for name in names))
-    table = tag("table", tag("thead", head), tag("tbody", *rows), class_="verdicts")
-    return tag(
-        "div", tag("p", counts(entries), class_="plain"), tag("div", table, class_="scroll", tabindex="0")
-    )
+            fields = (td(_badge(claim)), td(_typeset(summary(claim)), "why"))
+            rows.append(tag("tr", tag("th", link, scope="row"), *fields))
+    head = [th(name) for name in ("claim", "verdict", evidence_title(entries))]
+    table = grid(head, rows, label="verdicts", class_="verdicts")
+    return tag("div", tag("p", counts(entries), class_="plain"), table)
 
 
 def _badge(finding: ClaimVerdict) -> Markup:

@@ -9,7 +9,7 @@ from harness import columns
 from harness.analysis.curves import HeatMap
 from harness.analysis.curves.factors import short_name
 from harness.report import words
-from harness.report.html.frame import scroller
+from harness.report.html.frame import scroller, td, th
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.style import Look
 
@@ -17,9 +17,9 @@ STEPS = 9
 _LEAST_FACTOR = 1.15
 
 
-def heat_tables(look: Look, heat: HeatMap, preferred: str = "rtt_p99_us") -> Markup:
-    """A table per metric, one shown at a time; the preferred one first."""
-    chosen = preferred if preferred in heat.metrics else heat.metrics[0]
+def heat_tables(look: Look, heat: HeatMap) -> Markup:
+    """A table per metric, one shown at a time; p99 first."""
+    chosen = "rtt_p99_us" if "rtt_p99_us" in heat.metrics else heat.metrics[0]
     buttons = [
         tag(
             "button",
@@ -52,13 +52,13 @@ def _table(look: Look, heat: HeatMap, metric: str) -> Markup:
     }
     low, high = (min(medians.values()), max(medians.values())) if medians else (1.0, 1.0)
     names = list(dict.fromkeys(name for _, factors in heat.rows for name, _ in factors))
-    heads = [tag("th", "case", scope="col")]
+    heads = [th("case")]
     heads += [tag("th", short_name(name), scope="col", title=name) for name in names]
     body = []
     for row in heat.rows:
         case, factors = row
         fields: list[Child] = [tag("th", look.name(case), scope="row")]
-        fields += [tag("td", dict(factors).get(name, "")) for name in names]
+        fields += [td(dict(factors).get(name, "")) for name in names]
         fields += [_field(medians.get((row, at)), low, high) for at in range(len(heat.values))]
         body.append(tag("tr", *fields, data_k=look.marks[case].slot, class_="k"))
     caption = f"Median {words.named(columns.metric(metric))}, by {heat.factor}"
@@ -71,15 +71,15 @@ def coloured(
     """A table of colours: the heads of its first columns, then the values of a factor, under the factor's name."""
     title = tag("th", factor, scope="colgroup", colspan=len(values), class_="over")
     over = tag("tr", *(tag("td") for _ in heads), title)
-    row = tag("tr", *heads, *(tag("th", value, scope="col", class_="num") for value in values))
-    grid = (tag("caption", caption), tag("thead", over, row), tag("tbody", *body))
-    return scroller(tag("table", *grid, class_="heatmap"), caption)
+    row = tag("tr", *heads, *(th(value, numeric=True) for value in values))
+    parts = (tag("caption", caption), tag("thead", over, row), tag("tbody", *body))
+    return scroller(tag("table", *parts, class_="heatmap"), caption)
 
 
 def _field(value: float | None, low: float, high: float) -> Markup:
     if value is None:
-        return tag("td", words.BLANK, class_="num none")
-    return tag("td", words.short(value), class_=f"num h{step(value, low, high)}")
+        return td(words.BLANK, "num none")
+    return td(words.short(value), f"num h{step(value, low, high)}")
 
 
 def step(value: float, low: float, high: float) -> int:

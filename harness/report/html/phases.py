@@ -11,8 +11,8 @@ import pandas as pd
 from harness import stats
 from harness.analysis.compare import Factors
 from harness.report import words
-from harness.report.html.frame import scroller
-from harness.report.html.markup import Child, Markup, tag
+from harness.report.html.frame import grid, th
+from harness.report.html.markup import Markup, tag
 from harness.report.html.style import Look
 from harness.tables.cells import Cell
 
@@ -51,19 +51,13 @@ def phase_table(look: Look, runs: pd.DataFrame, factors: Factors, cells: list[Ce
         for cell in cells
     }
     most = max((value for value in medians.values() if value), default=1.0)
-    head = tag(
-        "tr",
-        tag("th", "phase", scope="col"),
-        *(tag("th", look.name(cell.case), scope="col") for cell in cells),
-    )
+    head = [th("phase"), *(th(look.name(cell.case)) for cell in cells)]
     rows = []
     for column, name in names.items():
-        fields: list[Child] = [tag("th", name, scope="row", title=column)]
-        fields += [_bar(look, cell.case, medians[column, cell.case], most) for cell in cells]
-        rows.append(tag("tr", *fields))
+        fields = [_bar(look, cell.case, medians[column, cell.case], most) for cell in cells]
+        rows.append(tag("tr", tag("th", name, scope="row", title=column), *fields))
     caption = f"Median time in each phase, µs, {words.where(factors)}"
-    grid = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *rows), class_="phases")
-    return scroller(grid, caption)
+    return grid(head, rows, label=caption, caption=tag("caption", caption), class_="phases")
 
 
 def _bar(look: Look, case: str, value: float | None, most: float) -> Markup:

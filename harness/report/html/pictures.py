@@ -13,7 +13,7 @@ from harness.report import words
 from harness.report.charts import Chart, Dot, Line, Series
 from harness.report.charts.latency import number_scale, reach
 from harness.report.charts.scale import Scale, linear_scale, log_scale, tick_text
-from harness.report.html.frame import figure, table
+from harness.report.html.frame import figure, table, td, th
 from harness.report.html.heattable import STEPS, coloured, step
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.panels import distribution_panel
@@ -84,7 +84,7 @@ def _grid(data: Spots, price: Spots | None) -> Markup:
             spot = data.at(x, y)
             value = spot.estimate.median if spot else None
             if value is None:
-                fields.append(tag("td", words.BLANK, class_="num none"))
+                fields.append(td(words.BLANK, "num none"))
                 continue
             shade = min(int(value / high * STEPS), STEPS - 1) if linear else step(value, low, high)
             edge = " diagonal" if (x, y) in marked else ""
@@ -95,9 +95,7 @@ def _grid(data: Spots, price: Spots | None) -> Markup:
         body.append(tag("tr", *fields))
     below = f"; below it {words.named(columns.metric(price.picture.metric))}" if price is not None else ""
     note = "Framed: where busy-poll time and time between requests are the same." if marked else ""
-    grid = coloured(
-        f"Median {words.named(column)}{below}", [tag("th", data.y, scope="col")], data.x, xs, body
-    )
+    grid = coloured(f"Median {words.named(column)}{below}", [th(data.y)], data.x, xs, body)
     return tag("figure", grid, tag("p", note, class_="note") if note else None)
 
 
