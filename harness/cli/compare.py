@@ -73,13 +73,10 @@ def _agree(sources: Sequence[Source], fmt: str) -> None:
         return
     from harness.analysis.agreement import agreement, places_differ
     from harness.report.agreement import document
-    from harness.report.layout import to_markdown, to_text
+    from harness.report.layout import render
 
     if places_differ(sources):
-        blocks = document(agreement(sources[0], sources[1]))
-        width, color = paper()
-        said = to_text(blocks, width, color) if fmt == "text" else to_markdown(blocks)
-        print("\n" + said.rstrip("\n"))
+        print("\n" + render(document(agreement(sources[0], sources[1])), fmt, *paper()).rstrip("\n"))
 
 
 def _options(arguments: argparse.Namespace, sources: Sequence[Source], gates: Sequence[Gate]) -> Options:

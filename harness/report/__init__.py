@@ -28,11 +28,10 @@ def show(view: Overview, fmt: Format = "text", width: int = 100, color: bool = F
         from harness.report import data
 
         return data.overview_csv(view) if fmt == "csv" else data.overview_json(view)
-    from harness.report import layout
+    from harness.report.layout import render
     from harness.report.resultset import document
 
-    blocks = document(view)
-    return layout.to_text(blocks, width, color) if fmt == "text" else layout.to_markdown(blocks)
+    return render(document(view), fmt, width, color)
 
 
 def compare(
@@ -62,7 +61,7 @@ def compare(
         from harness.report.claims import blocks as claim_blocks
 
         blocks += [layout.Gap(), *claim_blocks(verdicts, label)]
-    return layout.to_text(blocks, width, color) if fmt == "text" else layout.to_markdown(blocks)
+    return layout.render(blocks, fmt, width, color)
 
 
 __all__ = ["COMPARE_FORMATS", "FORMATS", "CompareFormat", "Format", "compare", "show"]

@@ -31,10 +31,10 @@ def findings(source: Source, claims: Mapping[str, Claim] | None = None) -> tuple
     if claims is None:
         document = source.plan.get("document")
         claims = claims_of(document if isinstance(document, dict) else {})
-    return judge(source, claims, had(source)) if claims else ()
+    return judge(source, claims, available(source)) if claims else ()
 
 
-def had(source: Source) -> frozenset[Need]:
+def available(source: Source) -> frozenset[Need]:
     """What of the things that claims need the place of these runs had, by what is on record."""
     places = texts_of(source.runs, "place")
     needs: set[Need] = {"vm"} if "vm" in places else set()
@@ -97,7 +97,7 @@ def before_running(
     row = {name: [value or ""] for name, value in environment.items()}
     place = Source("", pd.DataFrame({"place": ["host"]} | row), manifest=dict(manifest), plan=dict(plan))
     nothing = Source("", pd.DataFrame({"case": []}), plan=dict(plan))
-    return judge(nothing, claims, had(place))
+    return judge(nothing, claims, available(place))
 
 
 def agreed(reruns: Sequence[tuple[str, Sequence[ClaimVerdict]]]) -> tuple[ClaimVerdict, ...]:

@@ -55,7 +55,7 @@ def differences(tables: Sequence[pd.DataFrame]) -> tuple[EnvironmentDifference, 
     return tuple(different)
 
 
-def half_told(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+def partly_blank(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
     """The columns of the host that some of these tables fill and others leave blank."""
     filled = {name: [bool(texts_of(table, name)) for table in tables] for name in HOST}
     return tuple(name for name, sides in filled.items() if any(sides) and not all(sides))

@@ -107,11 +107,6 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     ]
     paired = {row.change.difference.paired for row in rows if row.change.difference}
     rows, family = corrected(rows)
-    far = [
-        (letter, run)
-        for letter, group in ((baseline, bases.values()), ("case", tests))
-        for run in far_runs(letter, source.runs, group, chosen)
-    ]
     return Comparison(
         kind="cases",
         label=source.label,
@@ -122,7 +117,10 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         metrics=shown(chosen, [source.runs]),
         rows=in_order(rows, options.sort),
         verdict=of_cases(source.runs, paired) if tests else (),
-        outliers=tuple(run for _, run in far),
+        outliers=(
+            *far_runs(baseline, source.runs, bases.values(), chosen),
+            *far_runs("case", source.runs, tests, chosen),
+        ),
         family=family,
         included=options.include,
         smallest_effect=smallest,

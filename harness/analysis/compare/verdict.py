@@ -12,7 +12,7 @@ from harness.analysis.compare.environment import (
     HOST,
     WORK,
     EnvironmentDifference,
-    half_told,
+    partly_blank,
     silent,
     texts_of,
 )
@@ -67,7 +67,7 @@ def _hosts(
     if unknown:
         verb = "says" if len(unknown) == 1 else "say"
         return f"{_listed(unknown)} {verb} nothing about where runs were made: alike or not cannot be told."
-    if not names and (blank := half_told(tables)):
+    if not names and (blank := partly_blank(tables)):
         return f"Not every side tells its {_listed(blank)}: alike there or not cannot be told."
     if not names and any(item.column in WORK for item in differences):
         return "No difference of host, kernel or datapath is on record."

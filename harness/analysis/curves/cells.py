@@ -33,7 +33,7 @@ class LoadCurves:
 
 
 def load_curves(views: Sequence[CellView], least: int = 3) -> LoadCurves | None:
-    """The load chart of these cells, against the first factor of `axes`; None when no number of `least` values was swept."""
+    """The load chart of these cells, over the first of `axes`; None where no number of `least` values was swept."""
     factors = axes(views, least)
     if not factors:
         return None

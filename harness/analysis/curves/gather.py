@@ -1,4 +1,4 @@
-"""What charts are drawn from: a set or a part of it, its typical runs, and of samples the few points that charts need."""
+"""What charts are drawn from: a set or a part of it, its typical runs, and the few points they need of samples."""
 
 from __future__ import annotations
 

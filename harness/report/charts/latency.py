@@ -71,11 +71,10 @@ def _percent(share: float) -> str:
 
 def against_load(curves: LoadCurves, metrics: Sequence[str] = QUANTILES) -> dict[Factors, list[Chart]]:
     """A chart per metric for every combination of the other factors; metrics in microseconds share one scale."""
-    y = {name: _metric_scale(curves, [name]) for name in metrics if columns.metric(name).unit != "us"}
-    times = [name for name in metrics if name not in y]
-    common = _metric_scale(curves, times) if times else None
+    times = [name for name in metrics if columns.metric(name).unit == "us"]
+    scales = {name: _metric_scale(curves, times if name in times else [name]) for name in metrics}
     return {
-        panel: [_load_chart(curves, panel, name, y.get(name) or common) for name in metrics]
+        panel: [_load_chart(curves, panel, name, scale) for name, scale in scales.items()]
         for panel in curves.panels
     }
 
@@ -100,35 +99,23 @@ def reach(estimate: Estimate) -> list[float]:
     return [*ends, estimate.median or 0.0]
 
 
-def _load_chart(curves: LoadCurves, panel: Factors, metric: str, y: Scale | None) -> Chart:
-    assert y is not None
+def _load_chart(curves: LoadCurves, panel: Factors, metric: str, scale: Scale) -> Chart:
     factor, column = curves.axis, columns.metric(metric)
-    in_time = column.unit == "us"
-    quantile = column.label.removeprefix("RTT ")
-    name = f"{quantile} round-trip time" if in_time else words.named(column)
+    quantile, unit = column.label.removeprefix("RTT "), column.unit.replace("us", "µs")
+    name = f"{quantile} round-trip time" if column.unit == "us" else words.named(column)
     series = []
     for case in curves.panels[panel]:
-        line = [
-            (at, estimate.median or 0.0, estimate) for at, estimate in curves.estimates(panel, case, metric)
-        ]
-        points = [(at, median) for at, median, _ in line]
-        lead = f"{case} at {short_name(factor.name)}"
-        dots: list[Mark] = [
-            Dot((at, median), up=estimate.interval, tip=f"{lead} {tick_text(at)}: {quantile} {words.estimate(estimate)} "
-                f"{column.unit.replace('us', 'µs')}, {estimate.n} runs")
-            for at, median, estimate in line
-        ]  # fmt: skip
+        points, dots = [], []
+        for at, estimate in curves.estimates(panel, case, metric):
+            place = (at, estimate.median or 0.0)
+            figures = f"{words.estimate(estimate)} {unit}, {estimate.n} runs"
+            tip = f"{case} at {short_name(factor.name)} {tick_text(at)}: {quantile} {figures}"
+            points.append(place)
+            dots.append(Dot(place, up=estimate.interval, tip=tip))
         if points:
             series.append(Series(case, [Line(points), *dots], points[::-1]))
-    where = words.where(panel)
-    label = f"{name} against {factor.name}, {where}"
-    return Chart(
-        number_scale(factor.numbers.values(), factor.axis_name),
-        replace(y, name=name),
-        series,
-        label,
-        "points",
-    )
+    x, y = number_scale(factor.numbers.values(), factor.axis_name), replace(scale, name=name)
+    return Chart(x, y, series, f"{name} against {factor.name}, {words.where(panel)}", "points")
 
 
 def number_scale(values: Iterable[float], name: str) -> Scale:

@@ -24,7 +24,7 @@ from harness.report.charts import Chart
 from harness.report.charts.cost import cost_charts
 from harness.report.charts.latency import QUANTILES, against_load, distribution, tail, time_series
 from harness.report.figures import panels
-from harness.report.figures.style import SETTINGS, marker, printable, strokes
+from harness.report.figures.style import SETTINGS, Strokes, marker, printable, strokes
 from harness.tables.cells import group_cells
 
 MOST = 8
@@ -116,7 +116,7 @@ def _legend(figure: Figure, request: FigureRequest, charts: Sequence[Chart], *, 
     handles = []
     for case in cases:
         mark = request.marks[case]
-        style = strokes(mark) if lines else {"color": mark.light, "linestyle": ""}
+        style = strokes(mark) if lines else Strokes(color=mark.light, linestyle="")
         handles.append(Line2D([], [], marker=marker(mark), label=case, **style))
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(cases), 5))
     return figure

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from harness.analysis.curves.palette import Mark
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, str | float | bool | list[str]] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
     "font.size": 8,
@@ -54,7 +54,14 @@ _MARKERS = {
 }
 
 
-def strokes(mark: Mark, dash: str = "") -> dict[str, Any]:
+class Strokes(TypedDict):
+    """How matplotlib draws a line."""
+
+    color: str
+    linestyle: Any
+
+
+def strokes(mark: Mark, dash: str = "") -> Strokes:
     """Colour and dash of a case's line; dash: another than the case's own."""
     dash = dash or mark.dash
     style: Any = (0, tuple(float(part) for part in dash.split())) if dash else "solid"

@@ -72,26 +72,22 @@ def _unit(view: Overview, name: str) -> str:
 
 
 def _tile(name: str, unit: str, change: Change) -> Markup:
-    ratio = change.ratio
-    if ratio is None:
-        return tag(
-            "div",
-            tag("span", name, class_="what"),
+    parts = [tag("span", name, class_="what")]
+    if change.ratio is None:
+        parts += [
             tag("strong", "not compared", class_="size unclaimed"),
             tag("span", change.note, class_="quiet"),
-            class_="tile",
-        )
+        ]
+        return tag("div", *parts, class_="tile")
     size = "no difference shown" if change.outcome == "~" else times(words.times(change))
-    judged = f" {change.judged}" if change.outcome in ("lower", "higher") else " unclaimed"
+    judged = change.judged if change.outcome in ("lower", "higher") else "unclaimed"
     moved = f"{words.short(change.base.median)} → {words.short(change.test.median)}{unit}"
-    return tag(
-        "div",
-        tag("span", name, class_="what"),
-        tag("strong", size, class_=f"size{judged}"),
+    parts += [
+        tag("strong", size, class_=f"size {judged}"),
         tag("span", moved, class_="moved"),
         tag("span", interval_said(change), class_="quiet"),
-        class_="tile",
-    )
+    ]
+    return tag("div", *parts, class_="tile")
 
 
 def interval_said(change: Change) -> str:

@@ -88,7 +88,7 @@ def viewer_of(sets: Sequence[Drawn]) -> tuple[Child, Child]:
     data: dict[str, Json] = {}
     for drawn in sets:
         lead = f"{drawn.view.label}: " if len(sets) > 1 else ""
-        for run_id, case, text in _told(drawn):
+        for run_id, case, text in _choices(drawn):
             choices.append((f"{drawn.key}{run_id}", lead + text))
             data[f"{drawn.key}{run_id}"] = packed(drawn.series[run_id]) | {"c": case}
     if not choices:
@@ -97,7 +97,7 @@ def viewer_of(sets: Sequence[Drawn]) -> tuple[Child, Child]:
     return viewer(every, choices), data_script(data)
 
 
-def _told(drawn: Drawn) -> Iterator[tuple[str, str, str]]:
+def _choices(drawn: Drawn) -> Iterator[tuple[str, str, str]]:
     """Run id, case and words of every run that has a time series, in the order of the table of runs."""
     runs = drawn.study.source.runs
     cells = {int(row): cell for cell in drawn.cells for row in cell.rows}
