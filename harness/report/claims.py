@@ -201,7 +201,7 @@ def one_line(text: str) -> str:
 
 
 def as_data(claims: Sequence[ClaimVerdict]) -> list[Mapping[str, Json]]:
-    """The claims for programs."""
+    """The claims as a JSON document has them: verdict, evidence in words, and every condition with its figures."""
     return [
         {
             "name": claim.name,

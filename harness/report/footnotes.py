@@ -15,7 +15,7 @@ _FEW = 5
 
 
 def footnotes(comparison: Comparison) -> Iterator[tuple[str, Style]]:
-    """Each footnote and its style."""
+    """The lines below the tables of `pollbench compare`, each with its style, the most urgent first."""
     yield from ((words.sentence(text), "warn") for text in comparison.warnings)
     yield from ((text, "warn") for text in _not_compared(comparison))
     yield from ((text, "warn") for text in _far(comparison))

@@ -130,7 +130,7 @@ def to_csv(entries: Sequence[GalleryEntry]) -> str:
 
 
 def to_json(entries: Sequence[GalleryEntry]) -> str:
-    """Everything about every claim."""
+    """An indented JSON document: a record per claim file, with its claims as `show --json` has them."""
     document = [
         {
             "experiment": entry.name,

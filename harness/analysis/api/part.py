@@ -23,7 +23,7 @@ class LoadedSet:
     table: pd.DataFrame | None = None
 
     def run_ids(self) -> list[str]:
-        """The runs there are; a CSV file without the column names none."""
+        """The ids of its runs; none for a CSV file without a column run_id."""
         if self.results is not None:
             return list(self.results.run_ids())
         if self.table is None or "run_id" not in self.table.columns:

@@ -30,7 +30,7 @@ class Calibration:
 
 
 def entry_of(runs: pd.DataFrame, label: str, made_utc: str, noise: Sequence[Noise]) -> Calibration:
-    """The entry of an A/A set."""
+    """The calibration that the runs of an A/A set make; made_utc: when, in ISO 8601."""
     return Calibration(_facts(runs) or {}, made_utc, label, tuple(noise))
 
 

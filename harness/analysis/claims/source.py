@@ -35,7 +35,7 @@ def findings(source: Source, claims: Mapping[str, Claim] | None = None) -> tuple
 
 
 def available(source: Source) -> frozenset[Need]:
-    """What of the things that claims need the place of these runs had, by what is on record."""
+    """Which of the needs of claims (a VM, a NIC, NUMA nodes, an IOMMU) the place of these runs is known to have met."""
     places = texts_of(source.runs, "place")
     needs: set[Need] = {"vm"} if "vm" in places else set()
     if any(_has_nic(section) for section in _sections(source.plan)):

@@ -31,7 +31,7 @@ _Cells = dict[tuple[str, Factors], Cell]
 def judge(
     source: Source, claims: Mapping[str, Claim], have: frozenset[Need] = frozenset()
 ) -> tuple[ClaimVerdict, ...]:
-    """Every claim of an experiment held against its runs; have: what the place of the runs had of what claims need.
+    """The verdict on every claim of an experiment by its runs; have: the needs that the place of the runs met.
 
     A claim holds when all its conditions are met, each shown by the whole of an interval; tests of one claim are
     corrected together (Holm). Its first condition says which way it points: shown the other way, it is reversed.

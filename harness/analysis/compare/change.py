@@ -103,7 +103,7 @@ def values_of(runs: pd.DataFrame, name: str) -> Floats:
 
 
 def missing(base: Estimate, test: Estimate, note: str) -> Change:
-    """A change that could not be looked for, and why."""
+    """A change that could not be computed; note: why, in words."""
     return Change(base, test, None, "", "", None, note)
 
 

@@ -53,7 +53,10 @@ def load_curves(views: Sequence[CellView], least: int = 3) -> LoadCurves | None:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """factor: whose values the columns are; rows: case and other factors, with the cell of each column or None."""
+    """A table of cells: a row per case and combination of other factors, a column per value of `factor`.
+
+    rows: the cell of each column, None where there is none; metrics: those that any cell has a figure of.
+    """
 
     factor: str
     values: list[str]

@@ -84,7 +84,7 @@ def axes(views: Sequence[CellView], least: int) -> list[NumericFactor]:
 
 
 def without(factors: Factors, *names: str) -> Factors:
-    """The factors but those named."""
+    """The factors without those of these names, in the same order."""
     return tuple(pair for pair in factors if pair[0] not in names)
 
 

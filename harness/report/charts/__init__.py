@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.report.charts.model import Band, Chart, Dot, Line, Losses, Needles, Peak, Series
+from harness.report.charts.model import Band, Chart, Dot, Losses, Needles, Peak, Polyline, Series
 
-__all__ = ["Band", "Chart", "Dot", "Line", "Losses", "Needles", "Peak", "Series"]
+__all__ = ["Band", "Chart", "Dot", "Losses", "Needles", "Peak", "Polyline", "Series"]

@@ -10,7 +10,7 @@ from harness.analysis.compare import Factors
 from harness.analysis.curves import Trade
 from harness.report import words
 from harness.report.charts.latency import reach
-from harness.report.charts.model import Chart, Dot, Line, Point, Series
+from harness.report.charts.model import Chart, Dot, Point, Polyline, Series
 from harness.report.charts.scale import Scale, log_scale, time_text
 
 
@@ -34,7 +34,7 @@ def _chart(where: str, group: Sequence[Trade], x: Scale, y: Scale) -> Chart:
     steps = best[:1]
     for before, after in pairwise(best):
         steps += [(after[0], before[1]), after]
-    series = [Series("", [Line(steps, "frontier")])]
+    series = [Series("", [Polyline(steps, "frontier")])]
     for trade in group:
         unbeaten = "; no case is cheaper and faster" if trade.best else ""
         tip = (

@@ -14,7 +14,18 @@ from harness.analysis.curves import Curve, LoadCurves
 from harness.analysis.curves.factors import short_name
 from harness.analysis.curves.reduce import GRID, MILLION, Floats, Timeline
 from harness.report import words
-from harness.report.charts.model import Band, Chart, Dot, Line, Losses, Mark, Needles, Peak, Point, Series
+from harness.report.charts.model import (
+    Band,
+    Chart,
+    ChartMark,
+    Dot,
+    Losses,
+    Needles,
+    Peak,
+    Point,
+    Polyline,
+    Series,
+)
 from harness.report.charts.scale import Scale, linear_scale, log_scale, tick_text
 from harness.stats import Estimate
 
@@ -37,7 +48,7 @@ def distribution(curves: Sequence[Curve], where: str) -> Chart:
         line = _points(curve.median_us, _SHARES)
         band = Band(_points(curve.low_us, _SHARES), _points(curve.high_us, _SHARES))
         anchors = [line[int(share * (len(line) - 1) * 0.55)] for share in _BESIDE] if line else []
-        series.append(Series(curve.case, [band, Line(line)], anchors))
+        series.append(Series(curve.case, [band, Polyline(line)], anchors))
     label = f"Distribution of the round-trip time, {where}"
     return Chart(log_scale(times, "round-trip time"), y, series, label, "share")
 
@@ -51,7 +62,9 @@ def tail(curves: Sequence[Curve], where: str) -> Chart:
     for curve in curves:
         points = _points(curve.median_us, np.maximum(1.0 - _SHARES, _least_share(curve)))
         firm = int((curve.median_us[: curve.firm] > 0).sum())
-        series.append(Series(curve.case, [Line(points[:firm]), Line(points[max(firm - 1, 0) :], "faint")]))
+        series.append(
+            Series(curve.case, [Polyline(points[:firm]), Polyline(points[max(firm - 1, 0) :], "faint")])
+        )
     x = log_scale([us for curve in curves for us in curve.median_us], "round-trip time")
     return Chart(x, y, series, f"Tail of the round-trip time on logarithmic scales, {where}", "beyond")
 
@@ -113,7 +126,7 @@ def _load_chart(curves: LoadCurves, panel: Factors, metric: str, scale: Scale) -
             points.append(place)
             dots.append(Dot(place, up=estimate.interval, tip=tip))
         if points:
-            series.append(Series(case, [Line(points), *dots], points[::-1]))
+            series.append(Series(case, [Polyline(points), *dots], points[::-1]))
     x, y = number_scale(factor.numbers.values(), factor.axis_name), replace(scale, name=name)
     return Chart(x, y, series, f"{name} against {factor.name}, {words.where(panel)}", "points")
 
@@ -151,9 +164,9 @@ def _strip(case: str, title: str, series: Timeline, x: Scale, y: Scale) -> Chart
     at = [(place + 0.5) * series.slice_s for place in range(len(series.p50_us))]
     medians, tops = [float(us) for us in series.p50_us], [float(us) for us in series.max_us]
     lost = int(series.lost.sum())
-    marks: list[Mark] = [
+    marks: list[ChartMark] = [
         Needles([(t, low, high) for t, low, high in zip(at, medians, tops, strict=True) if high > low > 0]),
-        Line([(t, us) for t, us in zip(at, medians, strict=True) if us > 0], "thin"),
+        Polyline([(t, us) for t, us in zip(at, medians, strict=True) if us > 0], "thin"),
         Losses([t for t, count in zip(at, series.lost, strict=True) if count]),
     ]
     label = f"Time series of {title}: no request was answered"

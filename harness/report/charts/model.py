@@ -14,7 +14,7 @@ Points = Sequence[Point]
 
 
 @dataclass(frozen=True)
-class Line:
+class Polyline:
     """A line through points. faint: from too few samples; thin: one run; frontier: joins the best of all cases.
 
     dash: instead of the case's own, where a case has several lines.
@@ -66,7 +66,7 @@ class Peak:
     text: str
 
 
-Mark = Line | Band | Dot | Needles | Losses | Peak
+ChartMark = Polyline | Band | Dot | Needles | Losses | Peak
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Series:
     """
 
     case: str
-    marks: Sequence[Mark]
+    marks: Sequence[ChartMark]
     anchors: Points = ()
     name: str = ""
 

@@ -15,7 +15,7 @@ from harness import columns
 from harness.analysis.curves.cells import HeatMap
 from harness.analysis.curves.palette import Mark
 from harness.report import words
-from harness.report.charts import Band, Chart, Dot, Line, Losses, Needles, Peak, Series
+from harness.report.charts import Band, Chart, Dot, Losses, Needles, Peak, Polyline, Series
 from harness.report.charts.scale import Scale
 from harness.report.figures.style import marker, printable, strokes
 from harness.stats import Interval
@@ -47,10 +47,10 @@ def _named(axis: Any, scale: Scale, ticks: int) -> None:
 
 def _series(axes: Axes, scale: Scale, series: Series, look: Mark | None) -> None:
     colour = look.light if look else _FRONTIER
-    lone = not any(isinstance(mark, Line) for mark in series.marks)
+    lone = not any(isinstance(mark, Polyline) for mark in series.marks)
     for mark in series.marks:
         match mark:
-            case Line():
+            case Polyline():
                 _line(axes, mark, look)
             case Band(upper, lower):
                 axes.fill(*np.array([*upper, *reversed(lower)]).T, color=colour, alpha=0.16, linewidth=0)
@@ -73,7 +73,7 @@ def _series(axes: Axes, scale: Scale, series: Series, look: Mark | None) -> None
                 axes.annotate(text, at, (0, 4), textcoords="offset points", color=colour, fontsize=7, ha=side)
 
 
-def _line(axes: Axes, line: Line, look: Mark | None) -> None:
+def _line(axes: Axes, line: Polyline, look: Mark | None) -> None:
     x, y = np.array(line.points).reshape(-1, 2).T
     if look is None or line.style == "frontier":
         axes.plot(x, y, color=_FRONTIER, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)

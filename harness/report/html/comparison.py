@@ -19,7 +19,7 @@ _LINES = {"warn": "caution", "dim": "quiet"}
 
 
 def comparison_blocks(shown: Comparison) -> Markup:
-    """The whole comparison."""
+    """The document that `pollbench compare` prints, as HTML."""
     return blocks(comparison.document(shown))
 
 

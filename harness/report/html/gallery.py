@@ -34,7 +34,7 @@ _SIGNS = {
 
 
 def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
-    """The page; reads the samples of the sets."""
+    """The gallery as an HTML document; reads the samples of the sets. quick: says that repetitions were few."""
     cases = list(dict.fromkeys(case for entry in entries for case in _cases(entry)))
     look = Look(marks(cases, "base"))
     title = "Claims about busy polling, tested here"

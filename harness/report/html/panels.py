@@ -51,7 +51,7 @@ def _time(us: float) -> str:
 
 
 def load_panel(look: Look, curves: LoadCurves, factors: Factors, charts: Sequence[Chart]) -> Markup:
-    """A chart per quantile against the swept number."""
+    """The charts of p50 and p99 against the swept number, with every median and interval."""
     caption = words.where(factors) if factors else f"Against {curves.axis.name}"
     heads = ["case", curves.axis.name]
     for metric in QUANTILES:
@@ -74,7 +74,7 @@ def _fields(estimate: Estimate | None) -> tuple[str, str]:
 
 
 def cost_panel(look: Look, factors: Factors, group: Sequence[Trade], chart: Chart) -> Markup:
-    """CPU cost against p99."""
+    """The chart of CPU cost against p99, with both figures of every case and which cases are unbeaten."""
     heads = ["case", cost_name(group[0]), "interval", "p99, µs", "interval", "unbeaten"]
     rows: list[list[Child]] = [
         [trade.case, *_fields(trade.cost), *_fields(trade.gain), "yes" if trade.best else "no"]

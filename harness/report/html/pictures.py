@@ -10,7 +10,7 @@ from harness.analysis.curves import Study, curves, shapes
 from harness.analysis.curves.factors import quantity
 from harness.analysis.curves.spots import CASE, Spot, Spots, spots
 from harness.report import words
-from harness.report.charts import Chart, Dot, Line, Series
+from harness.report.charts import Chart, Dot, Polyline, Series
 from harness.report.charts.latency import number_scale, reach
 from harness.report.charts.scale import Scale, linear_scale, log_scale, tick_text
 from harness.report.html.frame import figure, table, td, th
@@ -121,7 +121,7 @@ def _curve(look: Look, data: Spots) -> Markup | None:
         dots = [Dot(point, up=spot.estimate.interval) for point, (_, spot) in zip(points, line, strict=True)]
         name = others.rpartition(".")[2] or case if one_case else " ".join(filter(None, (case, others)))
         dash = look.dash(case) or ("", "6 3", "2 3", "8 3 2 3")[place % 4]
-        series.append(Series(case, [Line(points, dash=dash), *dots], points[::-1], name))
+        series.append(Series(case, [Polyline(points, dash=dash), *dots], points[::-1], name))
     label = f"{column.label} against {data.x}"
     chart = drawn(look, Chart(x, replace(y, name=words.named(column)), series, label))
     return tag("div", figure(label, chart, table=_numbers(data)), class_="single")

@@ -104,7 +104,7 @@ def change_badge(change: Change | None) -> Markup:
 
 
 def times(text: str) -> str:
-    """Words about a factor with a proper multiplication sign."""
+    """Text with the multiplication sign in place of the letter in factors such as "8.1x lower"."""
     return text.replace("x lower", "× lower").replace("x higher", "× higher")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.report.charts import Band, Chart, Dot, Line, Losses, Needles, Peak, Series
-from harness.report.charts.model import Mark, Points
+from harness.report.charts import Band, Chart, Dot, Losses, Needles, Peak, Polyline, Series
+from harness.report.charts.model import ChartMark, Points
 from harness.report.charts.scale import Scale
 from harness.report.html.markup import Child, Markup, join, number, tag
 from harness.report.html.style import Look
@@ -97,9 +97,9 @@ def _grid(paper: Paper) -> Markup:
     return tag("g", *parts, aria_hidden="true")
 
 
-def _mark(look: Look, paper: Paper, case: str, mark: Mark) -> Markup:
+def _mark(look: Look, paper: Paper, case: str, mark: ChartMark) -> Markup:
     match mark:
-        case Line(points, style, dash):
+        case Polyline(points, style, dash):
             places = _thinned(paper.places(points))
             own = {"faint": "1 4", "": dash or (look.dash(case) if case else "")}.get(style, "")
             return _path(places, "frontier" if style == "frontier" else f"line {style}".strip(), own)
@@ -161,12 +161,12 @@ def _names(look: Look, paper: Paper, every: Sequence[Series]) -> list[Markup]:
     if not named:
         return []
     marks = [mark for series in every for mark in series.marks]
-    lines = [paper.places(mark.points) for mark in marks if isinstance(mark, Line)]
+    lines = [paper.places(mark.points) for mark in marks if isinstance(mark, Polyline)]
     lone = [
         mark
         for series in named
         for mark in series.marks
-        if isinstance(mark, Dot) and not any(isinstance(other, Line) for other in series.marks)
+        if isinstance(mark, Dot) and not any(isinstance(other, Polyline) for other in series.marks)
     ]
     room = Labels([*lines, *(line for dot in lone for line in _whiskers(paper, dot))], paper.floor)
     for dot in lone:
