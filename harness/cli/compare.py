@@ -13,7 +13,7 @@ from harness.analysis.compare import Comparison, Options, compare_cases, compare
 from harness.analysis.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.gate import Gate, GateResult, judge, parse_gate
-from harness.analysis.compare.pivot import turned
+from harness.analysis.compare.sources import turned
 from harness.cli.calibrations import quoted
 from harness.cli.terminal import paper
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError

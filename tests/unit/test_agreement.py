@@ -9,7 +9,7 @@ import pytest
 
 from harness.analysis.agreement import agreement, places_differ
 from harness.analysis.compare import Options, compare_cases
-from harness.analysis.compare.pivot import OF_CASE, turned
+from harness.analysis.compare.sources import OF_CASE, turned
 from harness.errors import InputError
 from harness.report.agreement import document
 from harness.report.layout import to_markdown, to_text

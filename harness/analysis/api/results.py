@@ -10,9 +10,8 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from harness.analysis.api.part import LoadedSet, parts_of
 from harness.analysis.api.samples import RunSamples, chosen, together
-from harness.analysis.api.tables import Table, joined, read
+from harness.analysis.api.tables import LoadedSet, Table, joined, parts_of, read
 from harness.analysis.curves.factors import quantity
 from harness.analysis.curves.reduce import ecdf
 from harness.errors import InputError

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.analysis.api.part import LoadedSet
+from harness.analysis.api.tables import LoadedSet
 from harness.errors import InputError
 from harness.store import ResultSet
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 from harness.analysis.compare import Factors
-from harness.analysis.curves import Curve, curves, heat_map, load_curves, trades
+from harness.analysis.curves import (
+    Curve,
+    RunShape,
+    Study,
+    curves,
+    heat_map,
+    load_curves,
+    shapes,
+    trades,
+    typical_runs,
+)
 from harness.analysis.curves.factors import short_name
+from harness.analysis.curves.reduce import Timeline
+from harness.analysis.summary import Overview
 from harness.report import words
 from harness.report.charts.cost import cost_charts
 from harness.report.charts.latency import against_load, time_series
@@ -16,13 +30,16 @@ from harness.report.html.frame import figure, section
 from harness.report.html.heattable import heat_tables
 from harness.report.html.markup import Child, Markup, join, tag
 from harness.report.html.panels import cost_panel, distribution_panel, load_panel
-from harness.report.html.study_data import Drawn
 from harness.report.html.style import Look
+from harness.tables.cells import Cell, group_cells
 
 Item = TypeVar("Item")
 
 OPEN, FOLDED = 4, 20
 """Panels of a section that are shown at once, and how many more behind a fold; the rest is left out, and said."""
+
+VIEWABLE = 500
+"""Runs whose time series is in the page: about one kilobyte each."""
 
 STRIPS = 12
 """Time series shown at once; any other is for the viewer."""
@@ -123,3 +140,35 @@ def folded(items: Sequence[Item], draw: Callable[[Item], Markup]) -> list[Markup
         note = f"{left:,} further combinations are not drawn here; pollbench plot --at draws any of them."
         parts.append(tag("p", note, class_="note"))
     return parts
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A set and its samples' shapes; `key` tells its ids on the page from those of other sets."""
+
+    key: str
+    study: Study
+    view: Overview
+    cells: list[Cell]
+    shapes: dict[str, RunShape]
+    typical: dict[tuple[str, Factors], str]
+
+    @cached_property
+    def series(self) -> dict[str, Timeline]:
+        """The time series there are, by run id."""
+        return {name: shape.timeline for name, shape in self.shapes.items() if shape.timeline is not None}
+
+
+def draw(key: str, study: Study, view: Overview, viewable: int = VIEWABLE) -> Drawn:
+    """Read the samples once: of valid runs for the distributions, of the first runs for the time series."""
+    runs = study.source.runs
+    cells = group_cells(runs)
+    typical = typical_runs(study.source, cells)
+    ids = [str(name) for name in runs["run_id"]] if "run_id" in runs.columns else []
+    timed = list(dict.fromkeys([*typical.values(), *ids]))[:viewable]
+    valid = [ids[row] for cell in cells for row in cell.valid] if ids else []
+    by_run = {shape.run_id: shape for shape in shapes(study, list(dict.fromkeys([*valid, *timed])), timed)}
+    if study.results is not None:
+        # Samples are read here and no earlier, so only now is it known which of them are damaged.
+        view = replace(view, warnings=tuple(dict.fromkeys([*view.warnings, *study.results.warnings])))
+    return Drawn(key, study, view, cells, by_run, typical)

@@ -13,11 +13,11 @@ from harness.analysis.compare import Comparison
 from harness.analysis.curves import Study, marks
 from harness.analysis.summary import Overview
 from harness.report import agreement, words
+from harness.report.html.charts import VIEWABLE, draw
 from harness.report.html.comparison import blocks, comparison_blocks
 from harness.report.html.frame import section
 from harness.report.html.markup import Child, Markup, join, tag, trusted
 from harness.report.html.study import sections, viewer_of
-from harness.report.html.study_data import VIEWABLE, draw
 from harness.report.html.style import Look
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.analysis.compare import Comparison
 from harness.report import claims, words
-from harness.report.html.charts import chart_sections, folded
+from harness.report.html.charts import Drawn, chart_sections, folded
 from harness.report.html.comparison import blocks, comparison_blocks
 from harness.report.html.environment import facts, method
 from harness.report.html.evidence import knob_table
@@ -15,7 +15,6 @@ from harness.report.html.frame import figure, section
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.phases import phase_groups, phase_table
 from harness.report.html.runs import run_rows
-from harness.report.html.study_data import Drawn
 from harness.report.html.style import Look, legend
 from harness.report.html.summary import summary
 from harness.report.html.viewer import data_script, packed, viewer
