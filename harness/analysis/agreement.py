@@ -93,12 +93,8 @@ def _words(cell: CellView, metric: str) -> str:
 def _order(cells: Sequence[tuple[CellView, CellView]], factors: Factors) -> Conclusion:
     orders = []
     for side in (0, 1):
-        medians = [
-            (estimate.median, pair[side].case)
-            for pair in cells
-            if (estimate := pair[side].estimates.get("rtt_p50_us")) is not None
-            and estimate.median is not None
-        ]
+        cells_of = [pair[side] for pair in cells]
+        medians = [(p50, cell.case) for cell in cells_of if (p50 := cell.median("rtt_p50_us")) is not None]
         orders.append([case for _, case in sorted(medians)])
     agree = orders[0] == orders[1] if len(orders[0]) == len(orders[1]) == len(cells) else None
     return Conclusion(

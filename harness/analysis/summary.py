@@ -68,6 +68,11 @@ class CellView:
     effects: tuple[KnobEffect, ...]
     note: str
 
+    def median(self, metric: str) -> float | None:
+        """The median of a metric; None where no valid run has a value."""
+        estimate = self.estimates.get(metric)
+        return estimate.median if estimate else None
+
 
 @dataclass(frozen=True)
 class LeftOut:

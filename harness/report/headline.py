@@ -47,11 +47,7 @@ def _said(change: Change | None, name: str, unit: str) -> str:
 
 def effect(cell: CellView) -> str:
     """Did the knobs of this cell take effect, and by what evidence."""
-    polled = {
-        end: estimate.median
-        for end in ("client", "server")
-        if (estimate := cell.estimates.get(f"{end}_polled_percent")) and estimate.median
-    }
+    polled = {end: share for end in ("client", "server") if (share := cell.median(f"{end}_polled_percent"))}
     if polled:
         shares = {words.percent(value) for value in polled.values()}
         if len(shares) == 1:

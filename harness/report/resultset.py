@@ -14,6 +14,7 @@ from harness.stats import Estimate
 from harness.tables.source import Source
 
 _NOTHING = Estimate(None, None, 0)
+_PLAIN = ("rtt_p99_us", "rtt_p99_9_us", "rate_rps", "cpu_us_per_request")
 # Columns of what only some sets have: the metric, its title, what to call it, what to divide it by.
 _EXTRA = (
     ("throughput_bps", "payload\nMbit/s", "payload", 1e6),
@@ -73,17 +74,14 @@ def _table(view: Overview) -> Table:
 
 def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     """The columns of _EXTRA that have something in them; the payload only where there are no round trips."""
-    timed = any(_median(cell.estimates, "rtt_p50_us") for cell in view.cells)
+    timed = any(cell.median("rtt_p50_us") for cell in view.cells)
     return tuple(
-        extra
-        for extra in _EXTRA[1 if timed else 0 :]
-        if any(_median(cell.estimates, extra[0]) for cell in view.cells)
+        extra for extra in _EXTRA[1 if timed else 0 :] if any(cell.median(extra[0]) for cell in view.cells)
     )
 
 
 def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tuple[Text, ...]:
-    estimates = cell.estimates
-    p50 = estimates.get("rtt_p50_us", _NOTHING)
+    p50 = cell.estimates.get("rtt_p50_us", _NOTHING)
     change = cell.changes.get("rtt_p50_us")
     style: Style = ""
     if change is not None:
@@ -96,10 +94,9 @@ def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tupl
         Text(words.short(p50.median), "bold"),
         Text(words.bracket(p50.interval, gap=".."), "dim"),
         Text(words.verdict(change), style),
-        *(Text(words.short(_median(estimates, name))) for name in ("rtt_p99_us", "rtt_p99_9_us", "rate_rps")),
-        Text(words.short(_median(estimates, "cpu_us_per_request"))),
+        *(Text(words.short(cell.median(name))) for name in _PLAIN),
         Text(_polled(cell)),
-        *(Text(words.short(_scaled(_median(estimates, metric), by))) for metric, _, _, by in extra),
+        *(Text(words.short(_scaled(cell.median(metric), by))) for metric, _, _, by in extra),
     )
 
 
@@ -107,12 +104,8 @@ def _scaled(value: float | None, by: float) -> float | None:
     return None if value is None else value / by
 
 
-def _median(estimates: dict[str, Estimate], name: str) -> float | None:
-    return estimates.get(name, _NOTHING).median
-
-
 def _polled(cell: CellView) -> str:
-    ends = [_median(cell.estimates, f"{end}_polled_percent") for end in ("client", "server")]
+    ends = [cell.median(f"{end}_polled_percent") for end in ("client", "server")]
     return words.BLANK if ends == [None, None] else "/".join(words.percent(end) for end in ends)
 
 

@@ -26,10 +26,8 @@ class LoadCurves:
 
     def estimates(self, panel: Factors, case: str, metric: str) -> list[tuple[float, Estimate]]:
         """Points of one line: the factor's number and the estimate there, where there is one."""
-        points = [(x, view.estimates.get(metric)) for x, view in self.panels[panel].get(case, [])]
-        return [
-            (x, estimate) for x, estimate in points if estimate is not None and estimate.median is not None
-        ]
+        points = self.panels[panel].get(case, [])
+        return [(x, view.estimates[metric]) for x, view in points if view.median(metric) is not None]
 
 
 def load_curves(views: Sequence[CellView], least: int = 3) -> LoadCurves | None:
@@ -63,11 +61,10 @@ class HeatMap:
     rows: dict[tuple[str, Factors], list[CellView | None]]
     metrics: tuple[str, ...]
 
-    def estimate(self, row: tuple[str, Factors], at: int, metric: str) -> Estimate | None:
-        """The estimate in one field; None where there is no number."""
+    def median(self, row: tuple[str, Factors], at: int, metric: str) -> float | None:
+        """The median in one field; None where there is no number."""
         view = self.rows[row][at]
-        estimate = view.estimates.get(metric) if view is not None else None
-        return estimate if estimate is not None and estimate.median is not None else None
+        return view.median(metric) if view is not None else None
 
 
 def heat_map(views: Sequence[CellView]) -> HeatMap | None:
@@ -86,13 +83,8 @@ def heat_map(views: Sequence[CellView]) -> HeatMap | None:
         value = dict(view.factors).get(factor)
         if value is not None:
             row[swept[factor].index(value)] = view
-    seen = tuple(name for name in HEAT_METRICS if any(_has(view, name) for view in views))
+    seen = tuple(name for name in HEAT_METRICS if any(view.median(name) is not None for view in views))
     return HeatMap(factor, swept[factor], rows, seen) if seen else None
-
-
-def _has(view: CellView, name: str) -> bool:
-    estimate = view.estimates.get(name)
-    return estimate is not None and estimate.median is not None
 
 
 @dataclass(frozen=True)
@@ -114,16 +106,12 @@ def trades(views: Sequence[CellView]) -> dict[Factors, list[Trade]]:
     for metric in COSTS:
         groups: dict[Factors, list[tuple[str, Estimate, Estimate]]] = {}
         for view in views:
-            cost, gain = view.estimates.get(metric), view.estimates.get(GAIN)
-            if cost and gain and _positive(cost) and _positive(gain):
-                groups.setdefault(view.factors, []).append((view.case, cost, gain))
+            if (view.median(metric) or 0.0) > 0 and (view.median(GAIN) or 0.0) > 0:
+                pair = (view.case, view.estimates[metric], view.estimates[GAIN])
+                groups.setdefault(view.factors, []).append(pair)
         if groups:
             return {factors: _judged(metric, members) for factors, members in groups.items()}
     return {}
-
-
-def _positive(estimate: Estimate) -> bool:
-    return estimate.median is not None and estimate.median > 0
 
 
 def _judged(metric: str, members: list[tuple[str, Estimate, Estimate]]) -> list[Trade]:

@@ -158,7 +158,7 @@ def _heatmap(request: FigureRequest) -> Figure:
     heat = heat_map(request.view.cells)
     metric = request.metric or "rtt_p99_us"
     numbers = heat is not None and any(
-        heat.estimate(row, at, metric) for row in heat.rows for at in range(len(heat.values))
+        heat.median(row, at, metric) for row in heat.rows for at in range(len(heat.values))
     )
     _few([heat] if numbers else [], f"a heat map of {metric} (it needs a swept factor)")
     assert heat is not None

@@ -95,11 +95,8 @@ def _arms(value: float, interval: Interval | None) -> Any:
 def heat(figure: Figure, axes: Axes, heat_map: HeatMap, metric: str) -> None:
     """The heat map with the number in every field."""
     rows = list(heat_map.rows)
-    values = np.full((len(rows), len(heat_map.values)), np.nan)
-    for down, row in enumerate(rows):
-        for at in range(len(heat_map.values)):
-            estimate = heat_map.estimate(row, at, metric)
-            values[down, at] = estimate.median if estimate and (estimate.median or 0) > 0 else np.nan
+    medians = [[heat_map.median(row, at, metric) for at in range(len(heat_map.values))] for row in rows]
+    values = np.array([[m if m and m > 0 else np.nan for m in row] for row in medians])
     low, high = np.nanmin(values), np.nanmax(values)
     norm = LogNorm(low, high if high > low else low * 1.01)
     image = axes.imshow(values, cmap="Blues", norm=norm, aspect="auto")

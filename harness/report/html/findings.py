@@ -43,11 +43,11 @@ def _nothing(view: Overview) -> str:
 
 
 def _alone(cell: CellView) -> str:
-    p50, p99 = cell.estimates.get("rtt_p50_us"), cell.estimates.get("rtt_p99_us")
+    estimates = (("p50", cell.estimates.get("rtt_p50_us")), ("p99", cell.estimates.get("rtt_p99_us")))
     parts = [
-        f"{name} {words.short(estimate.median)} µs {words.bracket(estimate.interval, gap=' – ')}".strip()
-        for name, estimate in (("p50", p50), ("p99", p99))
-        if estimate and estimate.median is not None
+        f"{name} {words.short(known.median)} µs {words.bracket(known.interval, gap=' – ')}".strip()
+        for name, known in estimates
+        if known and known.median is not None
     ]
     return f"{words.cell(cell.case, cell.factors)}: {', '.join(parts) or 'no latency measured'}."
 

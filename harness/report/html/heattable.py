@@ -45,10 +45,10 @@ def _flag(value: bool) -> str:
 
 def _table(look: Look, heat: HeatMap, metric: str) -> Markup:
     medians = {
-        (row, at): (estimate.median or 0.0)
+        (row, at): median
         for row in heat.rows
         for at in range(len(heat.values))
-        if (estimate := heat.estimate(row, at, metric))
+        if (median := heat.median(row, at, metric)) is not None
     }
     low, high = (min(medians.values()), max(medians.values())) if medians else (1.0, 1.0)
     names = list(dict.fromkeys(name for _, factors in heat.rows for name, _ in factors))

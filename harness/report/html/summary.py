@@ -44,16 +44,12 @@ def summary(look: Look, view: Overview) -> Markup | None:
 def _fields(look: Look, view: Overview, cell: CellView) -> list[Markup]:
     valid, total = cell.verdicts["valid"], max(cell.planned, cell.total)
 
-    def median(name: str) -> float | None:
-        estimate = cell.estimates.get(name)
-        return estimate.median if estimate else None
-
     def with_interval(name: str) -> tuple[Markup, Markup]:
         estimate = cell.estimates.get(name)
         between = words.bracket(estimate.interval if estimate else None, gap=" – ")
-        return td(tag("strong", words.short(median(name))), "num"), td(between, "num quiet")
+        return td(tag("strong", words.short(cell.median(name))), "num"), td(between, "num quiet")
 
-    polled = " / ".join(words.percent(median(f"{end}_polled_percent")) for end in ("client", "server"))
+    polled = " / ".join(words.percent(cell.median(f"{end}_polled_percent")) for end in ("client", "server"))
     reference = tag("span", "baseline", class_="quiet") if cell.case == view.baseline else None
     return [
         tag("th", look.name(cell.case), scope="row"),
@@ -62,7 +58,7 @@ def _fields(look: Look, view: Overview, cell: CellView) -> list[Markup]:
         td(change_badge(cell.changes.get("rtt_p50_us")) or cell.note or reference),
         *with_interval("rtt_p99_us"),
         *(
-            td(words.short(median(name)), "num")
+            td(words.short(cell.median(name)), "num")
             for name in ("rtt_p99_9_us", "rate_rps", "cpu_us_per_request")
         ),
         td("" if polled == "- / -" else polled, "num"),
