@@ -13,6 +13,7 @@ from harness.analysis.curves.gather import narrowed
 from harness.analysis.summary import overview
 from harness.errors import InputError
 from harness.report.figures import KINDS, FigureRequest, draw
+from harness.report.html import page
 from tests.command import run as command
 from tests.unit import pages
 
@@ -48,6 +49,21 @@ def test_text_stays_text_and_carries_its_unit(sweep: Path) -> None:
     texts = set(re.findall(r"<text[^>]*>([^<]*)</text>", source))
     assert {"base", "busypoll", "rate, 1/s", "100 µs", "10k", "p99 round-trip time"} <= texts
     assert b"/FontFile2" in draw("load", request(sweep), "pdf")
+
+
+def test_scales_and_words_are_those_of_the_report(sweep: Path) -> None:
+    wanted = request(sweep)
+    figure = set(re.findall(r"<text[^>]*>([^<]*)</text>", draw("ecdf", wanted, "svg").decode()))
+    charts = re.findall(
+        r'<svg [^>]*aria-label="(?:Distribution|Tail) of.*?</svg>',
+        page([(wanted.study, wanted.view)]),
+        re.DOTALL,
+    )
+    assert len(charts) == 4
+    for chart in charts:
+        ticks = re.findall(r'<text [^>]*class="(?:tick|name)[^"]*">([^<]*)</text>', chart)
+        assert "round-trip time" in ticks
+        assert set(ticks) <= figure
 
 
 def test_colours_are_those_of_the_report(sweep: Path) -> None:
