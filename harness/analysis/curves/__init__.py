@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.analysis.curves.cells import HeatMap, LoadCurves, Trade, heat_map, load_curves, trades
-from harness.analysis.curves.distribution import Curve, curves
+from harness.analysis.curves.distribution import Curve, curves, curves_of
 from harness.analysis.curves.gather import RunShape, Study, load_study, narrowed, shapes, typical_runs
 from harness.analysis.curves.palette import Mark, marks
 from harness.analysis.curves.reduce import ecdf
@@ -17,6 +17,7 @@ __all__ = [
     "Study",
     "Trade",
     "curves",
+    "curves_of",
     "ecdf",
     "heat_map",
     "load_curves",

@@ -13,10 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from harness.analysis.compare import Factors
-from harness.analysis.curves.cells import heat_map, load_curves, trades
-from harness.analysis.curves.distribution import curves
-from harness.analysis.curves.gather import Study, shapes, typical_runs
-from harness.analysis.curves.palette import Mark, marks
+from harness.analysis.curves import (
+    Study,
+    curves_of,
+    heat_map,
+    load_curves,
+    marks,
+    shapes,
+    trades,
+    typical_runs,
+)
+from harness.analysis.curves.palette import Mark
 from harness.analysis.summary import Overview
 from harness.errors import InputError
 from harness.report import words
@@ -123,16 +130,10 @@ def _legend(figure: Figure, request: FigureRequest, charts: Sequence[Chart], *, 
 
 
 def _ecdf(request: FigureRequest) -> Figure:
-    source = request.study.source
-    cells = group_cells(source.runs)
-    sampled = request.study.results is not None
-    ids = [str(source.runs["run_id"].iloc[row]) for cell in cells for row in cell.valid] if sampled else []
-    every = curves(source, cells, {shape.run_id: shape for shape in shapes(request.study, ids)})
-    groups = list(dict.fromkeys(curve.factors for curve in every))
-    _few(groups, "distributions (they need raw samples of valid runs)")
+    groups = curves_of(request.study, group_cells(request.study.source.runs))
+    _few(list(groups), "distributions (they need raw samples of valid runs)")
     charts = []
-    for factors in groups:
-        mine = [curve for curve in every if curve.factors == factors]
+    for factors, mine in groups.items():
         where = words.where(factors)
         charts += [(_title(factors), distribution(mine, where)), ("", tail(mine, where))]
     figure, _ = _panels(request, charts, 2)

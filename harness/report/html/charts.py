@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from harness.analysis.compare import Factors
 from harness.analysis.curves import (
-    Curve,
     RunShape,
     Study,
     curves,
@@ -52,10 +51,7 @@ def chart_sections(look: Look, drawn: Drawn, viewer: Child) -> Iterator[Markup]:
 
 
 def _distributions(look: Look, drawn: Drawn) -> Markup | None:
-    every = curves(drawn.study.source, drawn.cells, drawn.shapes)
-    groups: dict[Factors, list[Curve]] = {}
-    for curve in every:
-        groups.setdefault(curve.factors, []).append(curve)
+    groups = curves(drawn.study.source, drawn.cells, drawn.shapes)
     if not groups:
         return None
     panels = folded(list(groups), lambda at: distribution_panel(look, at, groups[at]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from harness import columns
-from harness.analysis.curves import Study, curves, shapes
+from harness.analysis.curves import Study, curves_of
 from harness.analysis.curves.factors import quantity
 from harness.analysis.curves.spots import CASE, Spot, Spots, spots
 from harness.report import words
@@ -54,18 +54,9 @@ def beside(source: Source, asked: Picture, include: Sequence[str] = ()) -> Spots
 
 def _distributions(look: Look, study: Study, asked: Picture, include: Sequence[str]) -> Markup | None:
     """Both charts of the distribution for the first combinations of factors; None without samples."""
-    source = study.source
-    if study.results is None or "run_id" not in source.runs:
-        return None
-    cells = [
-        cell for cell in group_cells(source.runs, include=include) if asked.shows(cell.case, cell.factors)
-    ]
-    ids = [str(source.runs["run_id"].iloc[row]) for cell in cells for row in cell.valid]
-    every = curves(source, cells, {shape.run_id: shape for shape in shapes(study, ids)})
-    groups = list(dict.fromkeys(curve.factors for curve in every))[:_PANELS]
-    panels = [
-        distribution_panel(look, at, [curve for curve in every if curve.factors == at]) for at in groups
-    ]
+    cells = group_cells(study.source.runs, include=include)
+    groups = curves_of(study, [cell for cell in cells if asked.shows(cell.case, cell.factors)])
+    panels = [distribution_panel(look, at, mine) for at, mine in list(groups.items())[:_PANELS]]
     return tag("div", *panels) if panels else None
 
 
