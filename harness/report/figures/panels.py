@@ -114,4 +114,4 @@ def heat(figure: Figure, axes: Axes, heat_map: HeatMap, metric: str) -> None:
     axes.set_xlabel(heat_map.factor)
     bar = figure.colorbar(image)
     name = words.named(columns.metric(metric))
-    _named(bar.ax.yaxis, Scale(float(low), float(high), True, name, words.short), 6)
+    _named(bar.ax.yaxis, Scale(float(low), float(high), True, name), 6)
