@@ -43,8 +43,7 @@ def document(view: Overview) -> list[Block]:
 
 
 def _title(view: Overview) -> str:
-    total = sum(view.verdicts.values())
-    return f"{view.label}: {total} {'run' if total == 1 else 'runs'}, {words.counts(view.verdicts)}"
+    return f"{view.label}: {words.runs(sum(view.verdicts.values()))}, {words.counts(view.verdicts)}"
 
 
 def _table(view: Overview) -> Table:
@@ -120,8 +119,7 @@ def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
         where = words.some(words.cell(case, factors) for case, factors in group.cells)
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
         reason = f": {group.reason}{alike}" if group.reason else ""
-        runs = "1 run" if group.runs == 1 else f"{group.runs} runs"
-        yield f"Left out, {runs} {group.verdict}, {where}{reason}.", "warn"
+        yield f"Left out, {words.runs(group.runs)} {group.verdict}, {where}{reason}.", "warn"
     if view.missing:
         yield "; ".join(words.missing(view.missing, view.facts)) + ".", "warn"
 

@@ -137,16 +137,21 @@ def counts(verdicts: dict[str, int]) -> str:
     return ", ".join(texts) or "none"
 
 
+def runs(count: int) -> str:
+    """So many runs: 1 run, 30 runs."""
+    return "1 run" if count == 1 else f"{count} runs"
+
+
 def sentence(text: str) -> str:
     """A remark as a sentence of its own."""
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def missing(runs: int, facts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+def missing(lacking: int, facts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     """That so many planned runs are not made, and how to go on: two sentences. facts: as an Overview has them."""
     (place,) = tuple(facts.get("place", ()))[:1] or ("host",)
     command = {"vm": "vm run FILE", "fleet": "fleet run FILE -i INVENTORY"}.get(place, "run FILE")
-    many = "1 planned run is" if runs == 1 else f"{runs:,} planned runs are"
+    many = "1 planned run is" if lacking == 1 else f"{lacking:,} planned runs are"
     return f"{many} not made yet", f"go on with `pollbench {command} --resume`"
 
 

@@ -67,11 +67,9 @@ def _took(column: pd.Series) -> Markup:
         ("○ no", no, "inert"),
         ("not observable", len(column) - yes - no, "none"),
     )
-    return join(tag("span", f"{text}, {_runs(n)}", class_=f"badge {kind}") for text, n, kind in kinds if n)
-
-
-def _runs(count: int) -> str:
-    return f"{count} {'run' if count == 1 else 'runs'}"
+    return join(
+        tag("span", f"{text}, {words.runs(n)}", class_=f"badge {kind}") for text, n, kind in kinds if n
+    )
 
 
 def _evidence(column: pd.Series) -> Markup:

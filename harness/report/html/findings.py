@@ -33,8 +33,7 @@ def _nothing(view: Overview) -> str:
     if not total:
         return "There is no run in this set yet, so there is nothing to report."
     if not view.verdicts["valid"]:
-        runs = "run" if total == 1 else "runs"
-        return f"None of the {total} {runs} is valid, so no figure is claimed. The reasons are below."
+        return f"None of the {words.runs(total)} is valid, so no figure is claimed. The reasons are below."
     if not view.baseline:
         texts = [_alone(cell) for cell in view.cells if cell.estimates and not cell.note]
         more = f" … and {len(texts) - 6} more cells below." if len(texts) > 6 else ""
