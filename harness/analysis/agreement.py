@@ -14,15 +14,16 @@ METRICS = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Conclusion:
     """One conclusion in both sets: its words in either, and whether they agree (None: one of them shows nothing).
 
-    against: the case that an effect is held against; empty for an order.
+    subject: the metric of an effect, or "order by p50"; against: the case that an effect is compared with, "" for an
+    order.
     """
 
     case: str
     factors: Factors
-    what: str
+    subject: str
     first: str
     second: str
     agree: bool | None
@@ -31,11 +32,11 @@ class Finding:
 
 def places_differ(sources: Sequence[Source]) -> bool:
     """Were two sets made in different places (host, vm), or under different accelerators?"""
-    found = {(texts_of(each.runs, "place"), texts_of(each.runs, "accelerator")) for each in sources}
-    return len(sources) == 2 and len(found) == 2
+    places = {(texts_of(source.runs, "place"), texts_of(source.runs, "accelerator")) for source in sources}
+    return len(sources) == 2 and len(places) == 2
 
 
-def agreement(first: Source, second: Source) -> list[Finding]:
+def agreement(first: Source, second: Source) -> list[Conclusion]:
     """Every effect against the baseline, and the order of the cases by p50, of cells that both sets have.
 
     Cells are the same that agree in the factors which both sets have: a set that was made under several kernels is held
@@ -43,7 +44,7 @@ def agreement(first: Source, second: Source) -> list[Finding]:
     """
     view, other = overview(first), overview(second)
     pairs = _pairs(view.cells, other.cells)
-    found = [
+    conclusions = [
         _effect(one, two, factors, metric, view.baseline)
         for factors, one, two in pairs
         for metric in METRICS
@@ -52,8 +53,8 @@ def agreement(first: Source, second: Source) -> list[Finding]:
     for factors in dict.fromkeys(factors for factors, _, _ in pairs):
         cells = [(one, two) for where, one, two in pairs if where == factors]
         if len(cells) > 1 and all(any(pair[side].estimates for pair in cells) for side in (0, 1)):
-            found.append(_order(cells, factors))
-    return found
+            conclusions.append(_order(cells, factors))
+    return conclusions
 
 
 def _pairs(first: Sequence[CellView], second: Sequence[CellView]) -> list[tuple[Factors, CellView, CellView]]:
@@ -72,12 +73,12 @@ def _pairs(first: Sequence[CellView], second: Sequence[CellView]) -> list[tuple[
     ]
 
 
-def _effect(one: CellView, other: CellView, factors: Factors, metric: str, against: str) -> Finding:
+def _effect(one: CellView, other: CellView, factors: Factors, metric: str, against: str) -> Conclusion:
     first, second = one.changes[metric], other.changes[metric]
     signs = first.outcome, second.outcome
     known = all(sign in ("lower", "higher") for sign in signs) or signs == ("~", "~")
     agree = signs[0] == signs[1] if known or "" not in signs else None
-    return Finding(one.case, factors, metric, _words(one, metric), _words(other, metric), agree, against)
+    return Conclusion(one.case, factors, metric, _words(one, metric), _words(other, metric), agree, against)
 
 
 def _words(cell: CellView, metric: str) -> str:
@@ -89,15 +90,13 @@ def _words(cell: CellView, metric: str) -> str:
     return "few runs" if change.note.startswith("a claim needs") else "not measured"
 
 
-def _order(cells: Sequence[tuple[CellView, CellView]], factors: Factors) -> Finding:
+def _order(cells: Sequence[tuple[CellView, CellView]], factors: Factors) -> Conclusion:
     orders = []
     for side in (0, 1):
-        medians = [
-            (estimate.median, pair[side].case)
-            for pair in cells
-            if (estimate := pair[side].estimates.get("rtt_p50_us")) is not None
-            and estimate.median is not None
-        ]
+        cells_of = [pair[side] for pair in cells]
+        medians = [(p50, cell.case) for cell in cells_of if (p50 := cell.median("rtt_p50_us")) is not None]
         orders.append([case for _, case in sorted(medians)])
     agree = orders[0] == orders[1] if len(orders[0]) == len(orders[1]) == len(cells) else None
-    return Finding("all cases", factors, "order by p50", " < ".join(orders[0]), " < ".join(orders[1]), agree)
+    return Conclusion(
+        "all cases", factors, "order by p50", " < ".join(orders[0]), " < ".join(orders[1]), agree
+    )

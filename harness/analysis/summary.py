@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness import columns, stats
-from harness.analysis.claims import Finding, findings
+from harness.analysis.claims import ClaimVerdict, findings
 from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
 from harness.analysis.compare.choose import meant
 from harness.analysis.compare.environment import texts_of
@@ -41,7 +41,7 @@ _DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
-class Effect:
+class KnobEffect:
     """What became of one knob in a cell, over its runs: took effect, took none, or nothing could be seen."""
 
     knob: str
@@ -65,8 +65,13 @@ class CellView:
     verdicts: dict[str, int]
     estimates: dict[str, Estimate]
     changes: dict[str, Change]
-    effects: tuple[Effect, ...]
+    effects: tuple[KnobEffect, ...]
     note: str
+
+    def median(self, metric: str) -> float | None:
+        """The median of a metric; None where no valid run has a value."""
+        estimate = self.estimates.get(metric)
+        return estimate.median if estimate else None
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ class Overview:
     facts: dict[str, tuple[str, ...]]
     warnings: tuple[str, ...]
     calibration: tuple[str, ...] = ()
-    claims: tuple[Finding, ...] = ()
+    claims: tuple[ClaimVerdict, ...] = ()
 
     @property
     def model_time(self) -> str:
@@ -133,26 +138,26 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         verdicts={verdict: sum(view.verdicts[verdict] for view in views) for verdict in columns.VERDICTS},
         missing=sum(max(0, view.planned - view.total) for view in views),
         left_out=_left_out(source.runs, cells),
-        facts={name: found for name in (*_FACTS, *_SETUP) if (found := texts_of(source.runs, name))},
+        facts={name: texts for name in (*_FACTS, *_SETUP) if (texts := texts_of(source.runs, name))},
         warnings=source.warnings,
         claims=findings(source),
     )
 
 
-def _baseline(cases: Sequence[str], wanted: str | None, measured: Collection[str]) -> str:
+def _baseline(cases: Sequence[str], asked: str | None, measured: Collection[str]) -> str:
     """The case asked for, else "base", else the first that was measured: one without a run compares nothing."""
-    if wanted is None:
+    if asked is None:
         if len(cases) < 2:
             return ""
         return "base" if "base" in cases else next((case for case in cases if case in measured), cases[0])
-    if wanted not in cases:
+    if asked not in cases:
         raise InputError(
             "compare with a baseline",
-            on=f"case {wanted!r}",
+            on=f"case {asked!r}",
             got="there is no such case",
-            todo=meant(wanted, cases),
+            todo=meant(asked, cases),
         )
-    return wanted
+    return asked
 
 
 def _view(source: Source, key: CellKey, cells: dict[CellKey, SummaryCell], baseline: str) -> CellView:
@@ -181,29 +186,29 @@ def _view(source: Source, key: CellKey, cells: dict[CellKey, SummaryCell], basel
 
 
 def _changes(runs: pd.DataFrame, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
-    found = {}
+    changes = {}
     for name in CHANGED:
         if name not in runs.columns or runs[name].isna().all():
             continue
         values = runs[name].to_numpy(dtype=np.float64)
         pairs = paired_values(runs, name, base, cell)
-        found[name] = change(name, values[base.valid], values[cell.valid], pairs=pairs)
-    return found
+        changes[name] = change(name, values[base.valid], values[cell.valid], pairs=pairs)
+    return changes
 
 
-def _effects(source: Source, cell: SummaryCell) -> tuple[Effect, ...]:
+def _effects(source: Source, cell: SummaryCell) -> tuple[KnobEffect, ...]:
     """Per knob: a run counts as "took none" when any of its settings or nodes did not take."""
     if source.knobs is None or not len(source.knobs):
         return ()
     here = source.knobs[source.knobs["run_id"].isin(source.runs["run_id"].iloc[cell.valid])]
-    found = []
+    effects = []
     for knob, rows in here.groupby("knob", sort=False):
         counts = [0, 0, 0]
         for _, took in rows.groupby("run_id", sort=False)["took_effect"]:
             seen = took.dropna()
             counts[2 if not len(seen) else 0 if bool(seen.all()) else 1] += 1
-        found.append(Effect(str(knob), *counts))
-    return tuple(found)
+        effects.append(KnobEffect(str(knob), *counts))
+    return tuple(effects)
 
 
 def _headline(views: Sequence[CellView]) -> tuple[CellView, ...]:
@@ -224,14 +229,14 @@ def _headline(views: Sequence[CellView]) -> tuple[CellView, ...]:
 
 
 def _weight(view: CellView) -> tuple[bool, float]:
-    found = view.changes.get(CHANGED[0])
-    if found is None or found.factor is None:
+    change = view.changes.get(CHANGED[0])
+    if change is None or change.factor is None:
         return False, 0.0
     # An improvement is the better answer to "does it help"; a loss is told when there is none.
-    return found.outcome in (
+    return change.outcome in (
         "lower",
         "higher",
-    ), found.factor if found.judged == "better" else found.factor / 1e6
+    ), change.factor if change.judged == "better" else change.factor / 1e6
 
 
 def _left_out(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> tuple[LeftOut, ...]:
@@ -247,8 +252,8 @@ def _left_out(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> tuple[LeftOut
             alike = _DETAIL.sub("#", reason)
             groups.setdefault((str(verdicts[row]), alike), []).append((reason, cell))
     rank = {verdict: place for place, verdict in enumerate(columns.VERDICTS)}
-    found = []
+    groups_left = []
     for (verdict, _), members in sorted(groups.items(), key=lambda item: rank[item[0][0]]):
         where = dict.fromkeys((cell.case, cell.factors) for _, cell in members)
-        found.append(LeftOut(verdict, members[0][0], len(members), tuple(where)))
-    return tuple(found)
+        groups_left.append(LeftOut(verdict, members[0][0], len(members), tuple(where)))
+    return tuple(groups_left)

@@ -23,7 +23,7 @@ def calibration_of(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
     return known.sentences(known.matching(_entries(), tables))
 
 
-def keep(entry: known.Entry, owner: tuple[int, int] | None) -> None:
+def keep(entry: known.Calibration, owner: tuple[int, int] | None) -> None:
     """Keep a calibration, in place of an older one for the same host and way of working; files are `owner`'s."""
     from harness.analysis.calibration import known
     from harness.store import atomic
@@ -38,7 +38,7 @@ def keep(entry: known.Entry, owner: tuple[int, int] | None) -> None:
     print(f"stored: {path}; compare and show quote it for runs of this host", file=sys.stderr)
 
 
-def _entries() -> list[known.Entry]:
+def _entries() -> list[known.Calibration]:
     """The calibrations that are kept; a file that cannot be read is reported, and counts as empty."""
     from harness.analysis.calibration import known
 

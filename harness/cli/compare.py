@@ -12,8 +12,8 @@ from harness import columns, report
 from harness.analysis.compare import Comparison, Options, compare_cases, compare_sources
 from harness.analysis.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.analysis.compare.environment import texts_of
-from harness.analysis.compare.gate import Condition, Finding, judge, parse_condition
-from harness.analysis.compare.pivot import turned
+from harness.analysis.compare.gate import Gate, GateResult, judge, parse_gate
+from harness.analysis.compare.sources import turned
 from harness.cli.calibrations import calibration_of
 from harness.cli.terminal import width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
@@ -21,12 +21,12 @@ from harness.report import words
 from harness.tables import Source, load_source
 
 if TYPE_CHECKING:
-    from harness.analysis.claims import Finding as Verdict
+    from harness.analysis.claims import ClaimVerdict
 
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print a comparison; exit code 1 when a --fail-if condition is met."""
-    conditions = [parse_condition(text) for text in arguments.fail_if]
+    gates = [parse_gate(text) for text in arguments.fail_if]
     inputs: list[str] = arguments.input
     if len(inputs) == 1 and arguments.baseline is None:
         todo = "name a second result set or CSV file, or --baseline CASE to compare its cases"
@@ -35,12 +35,10 @@ def compare(arguments: argparse.Namespace) -> int:
         got = "--baseline goes with one set, not with several"
         raise InputError("compare", got=got, todo="leave one of them out")
     sources = [load_source(path) for path in inputs]
-    options = _options(arguments, sources, conditions)
+    options = _options(arguments, sources, gates)
     calibration = calibration_of([source.runs for source in sources])
     comparison = replace(_compared(sources, arguments.baseline, options), calibration=calibration)
-    findings = [
-        list(judge(comparison, condition, by_estimate=arguments.fail_if_point)) for condition in conditions
-    ]
+    findings = [list(judge(comparison, gate, by_estimate=arguments.fail_if_point)) for gate in gates]
     agreement = _agreement(sources, arguments.format)
     width, color = width_and_color()
     print(report.compare(comparison, arguments.format, width, color, _claims(sources)).rstrip("\n"))
@@ -52,16 +50,14 @@ def compare(arguments: argparse.Namespace) -> int:
     return EXIT_NOT_VALID if met else EXIT_OK
 
 
-def _options(
-    arguments: argparse.Namespace, sources: Sequence[Source], conditions: Sequence[Condition]
-) -> Options:
+def _options(arguments: argparse.Namespace, sources: Sequence[Source], gates: Sequence[Gate]) -> Options:
     metrics = tuple(arguments.metric) if arguments.metric else None
     if arguments.format == "kernel" and metrics is None:
         there = [name for name in KERNEL_METRICS if any(name in source.runs for source in sources)]
         metrics = tuple(there) or None
     # A metric that a condition names is compared, whether it is among those shown by default or not.
     chosen = choose_metrics([source.runs for source in sources], metrics)
-    named = [condition.metric for condition in conditions]
+    named = [gate.condition.metric for gate in gates]
     return Options(
         metrics=tuple(dict.fromkeys([*chosen, *named])),
         by=tuple(arguments.by) if arguments.by else None,
@@ -93,7 +89,7 @@ def _compared(sources: Sequence[Source], baseline: str | None, options: Options)
     return compare_cases(source, baseline, options)
 
 
-def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[Verdict]]]:
+def _claims(sources: Sequence[Source]) -> list[tuple[str, Sequence[ClaimVerdict]]]:
     """What the sets claim and what became of it, by what to call the set."""
     # Only sets have claims; what judges them costs 100 ms to load.
     planned = [source for source in sources if source.plan]
@@ -113,16 +109,15 @@ def _agreement(sources: Sequence[Source], fmt: str) -> str:
         return ""
     from harness.analysis.agreement import agreement, places_differ
     from harness.report.agreement import document
-    from harness.report.layout import to_markdown, to_text
+    from harness.report.layout import render
 
     if not places_differ(sources):
         return ""
     blocks = document(agreement(sources[0], sources[1]))
-    text = to_text(blocks, *width_and_color()) if fmt == "text" else to_markdown(blocks)
-    return text.rstrip("\n")
+    return render(blocks, fmt, *width_and_color()).rstrip("\n")
 
 
-def _gate_lines(comparison: Comparison, findings: Sequence[Sequence[Finding]]) -> Iterator[str]:
+def _gate_lines(comparison: Comparison, findings: Sequence[Sequence[GateResult]]) -> Iterator[str]:
     """What each condition came to: the cells that meet it, and how many could not be judged."""
     for of_condition in findings:
         for finding in of_condition:
@@ -133,18 +128,21 @@ def _gate_lines(comparison: Comparison, findings: Sequence[Sequence[Finding]]) -
             first = unjudged[0]
             where = words.cell(first.row.case, first.row.factors)
             count = f"{len(unjudged)} of {len(of_condition)} cells"
-            yield f"not judged for {count}: {first.condition.text} ({where}: {first.unjudged})"
+            yield f"not judged for {count}: {first.gate.text} ({where}: {first.unjudged})"
 
 
-def _met_words(comparison: Comparison, finding: Finding) -> str:
-    row, condition = finding.row, finding.condition
-    ratio = condition.kind == "ratio"
-    unit = "%" if ratio else columns.metric(condition.metric).unit
-    scale = 100 if ratio else 1
-    form = words.short if condition.kind == "value" else words.signed
+def _met_words(comparison: Comparison, finding: GateResult) -> str:
+    row, condition = finding.row, finding.gate.condition
+    unit = "%" if condition.quantity == "ratio" else columns.metric(condition.metric).unit
     interval = finding.interval
-    ends = f" [{form(interval.low * scale)}..{form(interval.high * scale)}]" if interval else ""
-    value = form((finding.value or 0.0) * scale)
+
+    def form(value: float) -> str:
+        if condition.quantity == "level":
+            return words.short(value)
+        return words.signed(100 * (value - 1) if condition.quantity == "ratio" else value)
+
+    ends = f" [{form(interval.low)}..{form(interval.high)}]" if interval else ""
+    value = form(finding.value or 0.0)
     where = words.cell(row.case, row.factors)
     letter = f" ({comparison.inputs[row.against].letter})" if len(comparison.inputs) > 2 else ""
-    return f"{condition.text}: {where}{letter}: {value} {unit}{ends}"
+    return f"{finding.gate.text}: {where}{letter}: {value} {unit}{ends}"

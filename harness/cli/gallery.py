@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.analysis.claims import Finding, agreed, findings
+from harness.analysis.claims import ClaimVerdict, agreed, findings
 from harness.analysis.curves import Study
 from harness.cli.gallery_places import GalleryPlace, Piece, place_of, sets_of
 from harness.cli.plan import in_words
@@ -17,7 +17,7 @@ from harness.cli.terminal import width_and_color
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.plan import make_plan
 from harness.report import gallery as table
-from harness.report.gallery import Entry
+from harness.report.gallery import GalleryEntry
 from harness.report.layout import to_text
 from harness.signals import stop_on_signals
 from harness.spec.messages import did_you_mean
@@ -77,17 +77,17 @@ def _piece(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Pi
     return Piece(path, experiment, make_plan(experiment))
 
 
-def _untestable(piece: Piece, place: GalleryPlace) -> tuple[Finding, ...]:
-    """The findings of a file if none of its claims can be tested there; empty if one can."""
+def _untestable(piece: Piece, place: GalleryPlace) -> tuple[ClaimVerdict, ...]:
+    """The verdicts of a file if none of its claims can be tested there; empty if one can."""
     untestable = place.untestable(piece)
-    return untestable if all(finding.outcome == "cannot be tested here" for finding in untestable) else ()
+    return untestable if all(verdict.outcome == "cannot be tested here" for verdict in untestable) else ()
 
 
-def _entry(piece: Piece, arguments: argparse.Namespace, place: GalleryPlace) -> Entry:
+def _entry(piece: Piece, arguments: argparse.Namespace, place: GalleryPlace) -> GalleryEntry:
     """The file with the verdicts of its sets of this very plan and place."""
     sets = _sets(Path(arguments.output), piece, place)
     start = "pollbench gallery --in-vm" if arguments.in_vm else "sudo pollbench gallery"
-    entry = Entry(
+    entry = GalleryEntry(
         name=piece.path.stem,
         path=str(piece.path),
         text=piece.experiment.data.decode(errors="replace"),
@@ -114,7 +114,9 @@ def _sets(output: Path, piece: Piece, place: GalleryPlace) -> list[ResultSet]:
 def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> int:
     """What would be run and how long it takes, and what cannot be tested there and why."""
     entries = [
-        Entry(piece.path.stem, str(piece.path), "", piece.experiment.description, _untestable(piece, place))
+        GalleryEntry(
+            piece.path.stem, str(piece.path), "", piece.experiment.description, _untestable(piece, place)
+        )
         for piece in pieces
     ]
     if as_json:
@@ -132,7 +134,7 @@ def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> i
     return EXIT_OK
 
 
-def _finish(arguments: argparse.Namespace, entries: Sequence[Entry], interrupted: bool) -> int:
+def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], interrupted: bool) -> int:
     """Write the page and the tables, print, and say where they are."""
     from harness.cli.user import owner_of_results
     from harness.report.html.gallery import gallery_page
@@ -168,7 +170,7 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[Entry], interrupted
     return EXIT_NOT_VALID if failed else EXIT_OK
 
 
-def _elsewhere(arguments: argparse.Namespace, entries: Sequence[Entry]) -> None:
+def _elsewhere(arguments: argparse.Namespace, entries: Sequence[GalleryEntry]) -> None:
     """Say which claims that this host cannot test can be tested in guests."""
     lacking = {
         entry.name: count

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.analysis.claims import Finding
+from harness.analysis.claims import ClaimVerdict
 from harness.analysis.claims.source import before_running, in_guests
 from harness.cli.carry_out import carry_out, open_set, write_tables
 from harness.cli.plan import overrides_of
@@ -46,8 +46,8 @@ class GalleryPlace(Protocol):
     def check(self, experiment: Experiment) -> None:
         """InputError where it asks for CPUs that are not there."""
 
-    def untestable(self, piece: Piece) -> tuple[Finding, ...]:
-        """Its claims' findings before any run: those that cannot be tested there, and why."""
+    def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
+        """Its claims' verdicts before any run: those that cannot be tested there, and why."""
 
     def own(self, results: ResultSet, piece: Piece) -> bool:
         """Was this set made in such a place, by the very plan of this file?"""
@@ -75,7 +75,7 @@ class GalleryHost:
         """Against the CPUs that are online."""
         check_cpus(experiment, facts.online_cpus())
 
-    def untestable(self, piece: Piece) -> tuple[Finding, ...]:
+    def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """By this host's own facts."""
         plan = piece.plan.to_json()
         return before_running(piece.experiment.claims, plan, facts.environment(), facts.manifest())
@@ -130,7 +130,7 @@ class GalleryGuests:
         """Against the CPUs that the guest is to have."""
         check_cpus(experiment, None)
 
-    def untestable(self, piece: Piece) -> tuple[Finding, ...]:
+    def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """By what the file declares of its machine."""
         plan = piece.plan.to_json()
         return before_running(piece.experiment.claims, plan, in_guests(plan), {})

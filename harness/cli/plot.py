@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from harness.analysis.curves import load_study
-from harness.analysis.curves.select import narrowed
+from harness.analysis.curves.gather import narrowed
 from harness.analysis.summary import overview
 from harness.errors import EXIT_OK, InputError, MissingError
 from harness.store.atomic import explained, write_file
@@ -19,7 +19,7 @@ _WIDTHS = (1.0, 60.0)
 def plot(arguments: argparse.Namespace) -> int:
     """Draw the figure and write it whole."""
     try:
-        from harness.report.figures import Request, draw
+        from harness.report.figures import FigureRequest, draw
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "matplotlib":
             raise
@@ -30,7 +30,7 @@ def plot(arguments: argparse.Namespace) -> int:
         raise InputError("plot", on="--width", got=got, todo=f"expected {_WIDTHS[0]:g} to {_WIDTHS[1]:g}")
     study = narrowed(load_study(arguments.directory), arguments.case or (), _places(arguments.at))
     baseline = arguments.baseline if arguments.baseline in (arguments.case or [arguments.baseline]) else None
-    request = Request(
+    request = FigureRequest(
         study, overview(study.source, baseline), arguments.metric, arguments.run or (), arguments.width
     )
     target = Path(arguments.output)

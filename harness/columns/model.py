@@ -1,9 +1,9 @@
-"""What a column is, and short ways to write one down."""
+"""What a column is, and how lists of columns are written down."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 Dtype = Literal["text", "integer", "number", "flag"]
 Better = Literal["lower", "higher", ""]
@@ -31,14 +31,23 @@ class Column:
     label: str = ""
 
 
-def text(table: Table, name: str, meaning: str) -> Column:
-    """A column of words."""
-    return Column(name, "", "text", table, meaning)
+def listed(table: Table, text: str) -> tuple[Column, ...]:
+    """Columns of one table, written one a line as `name | type unit | better, main | label | meaning`.
+
+    `name | type unit | meaning` is enough for what is no metric. A line that begins with spaces goes on with the
+    meaning of the line above.
+    """
+    rows = text.strip("\n").replace("\n    ", " ").split("\n")
+    return tuple(_column(table, *(field.strip() for field in row.split("|"))) for row in rows)
 
 
-def measured(
-    name: str, unit: str, meaning: str, better: Better = "", *, main: bool = False, label: str = ""
-) -> Column:
-    """A figure of runs.csv; whole numbers where the unit is a count."""
-    dtype: Dtype = "integer" if unit == "count" else "number"
-    return Column(name, unit, dtype, "runs", meaning, better, main, label or name)
+def _column(table: Table, name: str, kind: str, *rest: str) -> Column:
+    dtype, _, unit = kind.partition(" ")
+    if len(rest) == 1:
+        return Column(name, unit, cast("Dtype", dtype), table, rest[0])
+    flags, label, meaning = rest
+    better = flags.removesuffix("main").strip()
+    main = flags.endswith("main")
+    return Column(
+        name, unit, cast("Dtype", dtype), table, meaning, cast("Better", better), main, label or name
+    )

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.analysis.claims import Finding
+    from harness.analysis.claims import ClaimVerdict
     from harness.analysis.compare import Comparison
     from harness.analysis.summary import Overview
 
-    Claims = Sequence[tuple[str, Sequence[Finding]]]
+    Claims = Sequence[tuple[str, Sequence[ClaimVerdict]]]
 
 Format = Literal["text", "markdown", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("text", "markdown", "csv", "json")
@@ -28,15 +28,14 @@ def show(view: Overview, fmt: Format = "text", width: int = 100, color: bool = F
         from harness.report import data
 
         return data.overview_csv(view) if fmt == "csv" else data.overview_json(view)
-    from harness.report import layout
+    from harness.report.layout import render
     from harness.report.resultset import document
 
-    blocks = document(view)
-    return layout.to_text(blocks, width, color) if fmt == "text" else layout.to_markdown(blocks)
+    return render(document(view), fmt, width, color)
 
 
 def compare(
-    found: Comparison,
+    comparison: Comparison,
     fmt: CompareFormat = "text",
     width: int = 100,
     color: bool = False,
@@ -49,20 +48,20 @@ def compare(
     if fmt in ("csv", "json"):
         from harness.report import data
 
-        return data.comparison_csv(found) if fmt == "csv" else data.comparison_json(found, claims)
+        return data.comparison_csv(comparison) if fmt == "csv" else data.comparison_json(comparison, claims)
     if fmt == "kernel":
         from harness.report.kernel import kernel_table
 
-        return kernel_table(found)
+        return kernel_table(comparison)
     from harness.report import layout
     from harness.report.comparison import document
 
-    blocks = document(found)
-    for label, each in claims:
+    blocks = document(comparison)
+    for label, verdicts in claims:
         from harness.report.claims import blocks as claim_blocks
 
-        blocks += [layout.Gap(), *claim_blocks(each, label)]
-    return layout.to_text(blocks, width, color) if fmt == "text" else layout.to_markdown(blocks)
+        blocks += [layout.Gap(), *claim_blocks(verdicts, label)]
+    return layout.render(blocks, fmt, width, color)
 
 
 __all__ = ["COMPARE_FORMATS", "FORMATS", "CompareFormat", "Format", "compare", "show"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.agreement import Finding
+from harness.analysis.agreement import Conclusion
 from harness.report import words
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 
@@ -17,26 +17,20 @@ _SAID: dict[bool | None, tuple[str, Style]] = {
 }
 
 
-def document(found: Sequence[Finding], title: str = TITLE) -> list[Block]:
+def document(conclusions: Sequence[Conclusion], title: str = TITLE) -> list[Block]:
     """The table of the sets A and B, then how many agree and what is held against what. title: of the table."""
-    if not found:
+    if not conclusions:
         return [Para(f"{TITLE} They have no cell in common that has an effect or an order.", "warn")]
-    cols = (
-        Col("case", right=False),
-        Col("conclusion", right=False),
-        Col("A", right=False),
-        Col("B", right=False),
-        Col("agree", right=False),
-    )
+    cols = tuple(Col(title, right=False) for title in ("case", "conclusion", "A", "B", "agree"))
     rows: list[tuple[Text, ...] | str] = []
-    for group in dict.fromkeys(each.factors for each in found):
+    for group in dict.fromkeys(conclusion.factors for conclusion in conclusions):
         if group:
             rows.append(words.factors(group))
-        rows += [_row(each) for each in found if each.factors == group]
-    base = next((each.against for each in found if each.against), "the baseline case")
-    known = [each for each in found if each.agree is not None]
-    agreed = sum(1 for each in known if each.agree)
-    unknown = len(found) - len(known)
+        rows += [_row(conclusion) for conclusion in conclusions if conclusion.factors == group]
+    base = next((conclusion.against for conclusion in conclusions if conclusion.against), "the baseline case")
+    known = [conclusion for conclusion in conclusions if conclusion.agree is not None]
+    agreed = sum(1 for conclusion in known if conclusion.agree)
+    unknown = len(conclusions) - len(known)
     left = f"; of {unknown} more one set or both show nothing" if unknown else ""
     return [
         Table(cols, tuple(rows), title),
@@ -51,13 +45,12 @@ def document(found: Sequence[Finding], title: str = TITLE) -> list[Block]:
     ]
 
 
-def _row(each: Finding) -> tuple[Text, ...]:
-    text, style = _SAID[each.agree]
-    what = _SHORT.get(each.what, each.what)
-    return (
-        Text(each.case),
-        Text(what),
-        Text(each.first or words.BLANK),
-        Text(each.second or words.BLANK),
-        Text(text, style),
+def _row(conclusion: Conclusion) -> tuple[Text, ...]:
+    text, style = _SAID[conclusion.agree]
+    fields = (
+        conclusion.case,
+        _SHORT.get(conclusion.subject, conclusion.subject),
+        conclusion.first,
+        conclusion.second,
     )
+    return (*(Text(field or words.BLANK) for field in fields), Text(text, style))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from harness import columns
-from harness.analysis.claims import Comparison, Condition, Finding, Shown
+from harness.analysis.claims import ClaimVerdict, ConditionResult, Observation, ShownMetric
 from harness.analysis.claims.verdict import shares
 from harness.analysis.compare import Factors
 from harness.report import words
 from harness.report.layout import Block, Gap, Para, Style
+from harness.report.words import Json
 from harness.stats import Interval
 
 STYLES: dict[str, Style] = {
@@ -32,154 +32,130 @@ _MARKS = {
 }
 _MANY = 1.5
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-_EXPECTED = {
-    "lower": "lower",
-    "higher": "higher",
-    "same": "the same",
-    "not-lower": "no lower",
-    "not-higher": "no higher",
-}
 
 
-def blocks(found: Sequence[Finding], label: str = "") -> list[Block]:
+def blocks(claims: Sequence[ClaimVerdict], label: str = "") -> list[Block]:
     """The claims as a part of a document; nothing where there are none. label: of which set."""
-    if not found:
+    if not claims:
         return []
     out: list[Block] = [Para(f"Claims of {label}" if label else "Claims", "bold")]
-    for finding in found:
-        out.append(
-            Para(
-                f"{finding.outcome.upper()} ({finding.name}): {one_line(finding.claim.sentence)}",
-                STYLES[finding.outcome],
-            )
-        )
-        out += [Para(line, bullet=True) for line in evidence(finding)]
-        out.append(Gap())
+    for claim in claims:
+        head = f"{claim.outcome.upper()} ({claim.name}): {one_line(claim.claim.sentence)}"
+        out += [
+            Para(head, STYLES[claim.outcome]),
+            *(Para(line, bullet=True) for line in evidence(claim)),
+            Gap(),
+        ]
     return out
 
 
-def evidence(finding: Finding) -> Iterator[str]:
-    """What a verdict rests on, a line per condition; first what else decided it."""
-    if finding.reason:
-        yield f"{finding.reason}."
-    if ungranted(finding):
-        assert finding.deciding is not None
-        yield f"{ungranted_said(finding)}: {told(*finding.deciding)}"
-    for condition in finding.conditions:
-        yield f"{_MARKS[condition.state]}: {condition_line(condition)}"
-    if finding.shown and (why := why_line(finding)):
+def evidence(claim: ClaimVerdict) -> Iterator[str]:
+    """What a verdict rests on: a line per condition, after anything else that decided it."""
+    if claim.reason:
+        yield f"{claim.reason}."
+    if lead := not_granted(claim):
+        yield lead
+    for condition in claim.conditions:
+        yield f"{_MARKS[condition.state]}: {_condition_line(condition)}"
+    if why := why_line(claim):
         yield f"why: {why}"
 
 
-def ungranted_said(finding: Finding) -> str:
-    """That what a claim takes for granted is not so, or not known to be."""
-    return f"what it takes for granted is not {'shown' if finding.outcome == 'not shown' else 'so'}"
+def not_granted(claim: ClaimVerdict) -> str:
+    """What decided, where it was a condition that the claim takes for granted; else nothing."""
+    if claim.deciding is None or claim.deciding[0] in claim.conditions:
+        return ""
+    shown = "shown" if claim.outcome == "not shown" else "so"
+    return f"what it takes for granted is not {shown}: {in_words(*claim.deciding)}"
 
 
-def ungranted(finding: Finding) -> bool:
-    """Was a condition that it takes for granted what decided?"""
-    return finding.deciding is not None and finding.deciding[0] not in finding.conditions
-
-
-def why_line(finding: Finding) -> str:
+def why_line(claim: ClaimVerdict) -> str:
     """The figures beside what decided: "sleeps/request: base 1.00, busypoll50 0.00024; ..."."""
-    return "; ".join(line for each in finding.shown if (line := _shown_line(each)))
+    return "; ".join(line for shown in claim.shown if (line := _shown_line(shown)))
 
 
-def _shown_line(shown: Shown) -> str:
+def _shown_line(shown: ShownMetric) -> str:
     column = columns.metric(shown.metric)
     unit = column.unit if column.unit != "count" else ""
     if not any(value is not None for _, _, value in shown.medians):
         return ""
     several = len({case for case, _, _ in shown.medians}) > 1
     common = set.intersection(*(set(factors) for _, factors, _ in shown.medians))
-    told = []
+    texts = []
     for case, factors, value in shown.medians:
         own = tuple(pair for pair in factors if pair not in common)
-        name = " ".join(filter(None, (case if several or not own else "", factors_said(own))))
-        told.append(f"{name} {_figures(unit, value)}")
+        name = " ".join(filter(None, (case if several or not own else "", short_factors(own))))
+        texts.append(f"{name} {_figures(unit, value)}")
     label = column.label or re.sub(r"_(us|percent|per_request)$", "", column.name).replace("_", " ")
-    return f"{label}: {', '.join(told)}"
+    return f"{label}: {', '.join(texts)}"
 
 
-def condition_line(condition: Condition) -> str:
+def _condition_line(condition: ConditionResult) -> str:
     """A condition with what was seen: where it was looked at in several places, how it went there."""
-    comparisons = condition.comparisons
-    if len(comparisons) == 1:
-        return told(condition, comparisons[0])
-    met = [each for each in comparisons if each.state == "met"]
-    others = [each for each in comparisons if each.state != "met"]
-    lead = f"{subject(condition)} in {len(met)} of {len(comparisons)} places"
-    first, last = comparisons[0], comparisons[-1]
-    shown = others[:3] or [first, last]
-    listed = "; ".join(f"{_where(each)}{seen(condition, each)}" for each in shown)
+    places = condition.observations
+    if len(places) == 1:
+        return in_words(condition, places[0])
+    others = [place for place in places if place.state != "met"]
+    met = len(places) - len(others)
+    listed = "; ".join(
+        f"{short_factors(place.factors)}: {seen(condition, place)}"
+        if place.factors
+        else seen(condition, place)
+        for place in others[:3] or [places[0], places[-1]]
+    )
     more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-    return f"{lead}{' but' if others and met else ''}: {listed}{more}"
+    return f"{subject(condition)} in {met} of {len(places)} places{' but' if others and met else ''}: {listed}{more}"
 
 
-def told(condition: Condition, each: Comparison) -> str:
-    """One comparison in words: what was expected, and what was seen."""
-    where = f" at {factors_said(each.factors)}" if each.factors else ""
-    return f"{subject(condition)}{where}: {seen(condition, each)}"
+def in_words(condition: ConditionResult, place: Observation) -> str:
+    """One observation in words: what was expected, and what was seen."""
+    where = f" at {short_factors(place.factors)}" if place.factors else ""
+    return f"{subject(condition)}{where}: {seen(condition, place)}"
 
 
-def subject(condition: Condition) -> str:
-    """What a condition says: "RTT p50 of busypoll50 lower than of base by 5 % or more"."""
+def subject(condition: ConditionResult) -> str:
+    """What a condition demands: "RTT p50 of busypoll50 lower than base by 5 % or more"."""
     expect = condition.expect
     if expect.verdict is not None:
         return f"{expect.case} {expect.verdict}"
-    label = columns.metric(expect.metric).label
-    unit = columns.metric(expect.metric).unit
-    if expect.below is not None or expect.above is not None:
-        bound = f"below {expect.below:g}" if expect.below is not None else f"above {expect.above:g}"
-        return f"{label} of {expect.case} {bound}{f' {unit}' if unit else ''}"
-    assert expect.direction is not None
+    than = condition.against
     if expect.against_at:
-        than = factors_said(tuple(expect.against_at.items()))
-        than = than if condition.against == expect.case else f"{condition.against} at {than}"
-    else:
-        than = condition.against
-    size = (
-        f" by {words.share(expect.by)} or more"
-        if expect.direction in ("lower", "higher")
-        else f" within {words.share(expect.by)}"
-    )
-    link = "as" if expect.direction == "same" else "than"
-    return f"{label} of {expect.case} {_EXPECTED[expect.direction]} {link} {than}{size}"
+        at = short_factors(tuple(expect.against_at.items()))
+        than = at if than == expect.case else f"{than} at {at}"
+    column = columns.metric(expect.metric)
+    return f"{column.label} of {expect.case} {expect.condition.words(column.unit, than)}"
 
 
-def seen(condition: Condition, each: Comparison) -> str:
-    """What was seen in one comparison: medians and the change with its interval, or why there is nothing."""
+def seen(condition: ConditionResult, place: Observation) -> str:
+    """What was seen in one place: medians and the change with its interval, or why there is nothing."""
     unit = columns.metric(condition.expect.metric).unit
-    if each.change is None:
-        if each.value is None or each.value.median is None:
-            return each.why
-        why = f" ({each.why})" if each.why else ""
-        interval = words.bracket(_scaled(each.value.interval, _scale(unit, each.value.median)[0]), gap="..")
-        return f"{_figures(unit, each.value.median)} {interval}{why}".rstrip()
-    found = each.change
-    moved = _figures(unit, found.base.median, found.test.median)
-    ends = shares(found)
-    size = words.times(found) if found.ratio is not None else ""
+    why = f" ({place.why})" if place.why else ""
+    if place.change is None:
+        if place.value is None or place.value.median is None:
+            return place.why
+        interval = words.bracket(_scaled(place.value.interval, _scale(unit, place.value.median)[0]), gap="..")
+        return f"{_figures(unit, place.value.median)} {interval}{why}".rstrip()
+    change = place.change
+    ends = shares(change)
+    size = f", {words.times(change)}" if change.ratio is not None else ""
     between = f" [{_between(ends)}]" if ends and math.isfinite(ends.high) else ""
-    why = f" ({each.why})" if each.why else ""
-    return f"{moved}{f', {size}' if size else ''}{between}{why}"
+    return f"{_figures(unit, change.base.median, change.test.median)}{size}{between}{why}"
 
 
-def label(condition: Condition) -> str:
+def label(condition: ConditionResult) -> str:
     """What a condition looks at, in few words: "server busy-polled of busypoll50"."""
     expect = condition.expect
     return f"{columns.metric(expect.metric).label if expect.verdict is None else expect.verdict} of {expect.case}"
 
 
-def short_seen(condition: Condition, each: Comparison) -> str:
-    """The medians of one comparison alone, or why there are none."""
+def medians_seen(condition: ConditionResult, place: Observation) -> str:
+    """The medians of one place alone, or why there are none."""
     unit = columns.metric(condition.expect.metric).unit
-    if each.change is not None:
-        return _figures(unit, each.change.base.median, each.change.test.median)
-    if each.value is None or each.value.median is None:
-        return f"({each.why})"
-    return _figures(unit, each.value.median)
+    if place.change is not None:
+        return _figures(unit, place.change.base.median, place.change.test.median)
+    if place.value is None or place.value.median is None:
+        return f"({place.why})"
+    return _figures(unit, place.value.median)
 
 
 def _figures(unit: str, *values: float | None) -> str:
@@ -194,7 +170,7 @@ def _figures(unit: str, *values: float | None) -> str:
 
 def _scale(unit: str, greatest: float) -> tuple[float, str]:
     """What a figure is divided by, and the prefix that its unit has then."""
-    fit = (each for each in _PREFIXES if unit == "bit/s" and greatest >= each[0])
+    fit = (prefix for prefix in _PREFIXES if unit == "bit/s" and greatest >= prefix[0])
     return next(fit, (1.0, ""))
 
 
@@ -211,11 +187,7 @@ def _between(ends: Interval) -> str:
     return f"{100 * (ends.low - 1):+.1f} %..{100 * (ends.high - 1):+.1f} %"
 
 
-def _where(each: Comparison) -> str:
-    return f"{factors_said(each.factors)}: " if each.factors else ""
-
-
-def factors_said(factors: Factors) -> str:
+def short_factors(factors: Factors) -> str:
     """Factors by the last part of their dotted keys, where that still tells them apart: usecs=50, load=100%."""
     names = [name.rpartition(".")[2] for name, _ in factors]
     if len(set(names)) < len(names):
@@ -228,34 +200,32 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def as_data(found: Sequence[Finding]) -> list[dict[str, Any]]:
-    """The claims for programs."""
+def as_data(claims: Sequence[ClaimVerdict]) -> list[Mapping[str, Json]]:
+    """The claims as a JSON document has them: verdict, evidence in words, and every condition with its figures."""
     return [
         {
-            "name": each.name,
-            "sentence": one_line(each.claim.sentence),
-            "verdict": each.outcome,
-            "reason": each.reason,
-            "advice": one_line(each.claim.advice),
-            "needs": list(each.claim.needs),
-            "evidence": [*evidence(each)],
-            "shown": [
-                {
-                    "metric": shown.metric,
-                    "medians": [
-                        {"case": case, "factors": dict(factors), "median": value}
-                        for case, factors, value in shown.medians
-                    ],
-                }
-                for shown in each.shown
-            ],
-            "conditions": [_condition(condition) for condition in each.conditions],
+            "name": claim.name,
+            "sentence": one_line(claim.claim.sentence),
+            "verdict": claim.outcome,
+            "reason": claim.reason,
+            "advice": one_line(claim.claim.advice),
+            "needs": list(claim.claim.needs),
+            "evidence": [*evidence(claim)],
+            "shown": [_shown_data(shown) for shown in claim.shown],
+            "conditions": [_condition_data(condition) for condition in claim.conditions],
         }
-        for each in found
+        for claim in claims
     ]
 
 
-def _condition(condition: Condition) -> dict[str, Any]:
+def _shown_data(shown: ShownMetric) -> Mapping[str, Json]:
+    medians = [
+        {"case": case, "factors": dict(factors), "median": value} for case, factors, value in shown.medians
+    ]
+    return {"metric": shown.metric, "medians": medians}
+
+
+def _condition_data(condition: ConditionResult) -> Mapping[str, Json]:
     expect = condition.expect
     return {
         "says": subject(condition),
@@ -265,17 +235,17 @@ def _condition(condition: Condition) -> dict[str, Any]:
         "metric": None if expect.verdict else expect.metric,
         "direction": expect.direction,
         "smallest_effect": expect.by if expect.direction else None,
-        "comparisons": [_comparison(each) for each in condition.comparisons],
+        "comparisons": [_observation_data(place) for place in condition.observations],
     }
 
 
-def _comparison(each: Comparison) -> dict[str, Any]:
-    change, ends = each.change, shares(each.change) if each.change else None
-    value = each.value
+def _observation_data(place: Observation) -> Mapping[str, Json]:
+    change, value = place.change, place.value
+    ends = shares(change) if change else None
     return {
-        "factors": dict(each.factors),
-        "state": each.state,
-        "why": each.why,
+        "factors": dict(place.factors),
+        "state": place.state,
+        "why": place.why,
         "base_median": change.base.median if change else None,
         "median": value.median if value else None,
         "low": value.interval.low if value and value.interval else None,

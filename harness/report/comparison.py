@@ -12,35 +12,35 @@ from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 from harness.stats import Estimate, Interval
 
 
-def document(found: Comparison) -> list[Block]:
+def document(comparison: Comparison) -> list[Block]:
     """The document that `pollbench compare` prints."""
-    blocks: list[Block] = [Para(text, "bold") for text in titles(found)]
+    blocks: list[Block] = [Para(text, "bold") for text in titles(comparison)]
     blocks.append(Gap())
-    letters = [each.letter for each in found.inputs]
-    for difference in found.differences:
-        values = " -> ".join(words.some(each) or words.BLANK for each in difference.values)
+    letters = [side.letter for side in comparison.inputs]
+    for difference in comparison.differences:
+        values = " -> ".join(words.some(texts) or words.BLANK for texts in difference.values)
         blocks.append(Para(f"Differs beside the numbers: {difference.column}: {values}", "warn", bullet=True))
-    blocks += [Para(text, bullet=True) for text in found.verdict]
+    blocks += [Para(text, bullet=True) for text in comparison.verdict]
     blocks.append(Gap())
     # Where no cell is on both sides there is nothing to set side by side, and the footnotes say why.
-    for metric in found.metrics if any(row.base and row.test for row in found.rows) else ():
-        blocks += [_table(found, metric, letters), Gap()]
-    blocks += [Para(text, style, bullet=True) for text, style in footnotes(found)]
+    for metric in comparison.metrics if any(row.base and row.test for row in comparison.rows) else ():
+        blocks += [_table(comparison, metric, letters), Gap()]
+    blocks += [Para(text, style, bullet=True) for text, style in footnotes(comparison)]
     return blocks
 
 
-def titles(found: Comparison) -> list[str]:
+def titles(comparison: Comparison) -> list[str]:
     """What is compared, and what is counted beyond valid runs or taken for no effect: the leading lines."""
-    if found.kind == "sets":
-        lines = ["    ".join(f"{each.letter} = {each.label}" for each in found.inputs)]
+    if comparison.kind == "sets":
+        lines = ["    ".join(f"{side.letter} = {side.label}" for side in comparison.inputs)]
     else:
-        lines = [f"{found.label}: every case against {found.inputs[0].label}"]
-    if found.included:
-        lines.append(f"Counted on request beside valid runs: {', '.join(found.included)}")
+        lines = [f"{comparison.label}: every case against {comparison.inputs[0].label}"]
+    if comparison.included:
+        lines.append(f"Counted on request beside valid runs: {', '.join(comparison.included)}")
     return lines
 
 
-def _table(found: Comparison, metric: Column, letters: list[str]) -> Table:
+def _table(comparison: Comparison, metric: Column, letters: list[str]) -> Table:
     several = len(letters) > 2
     one, other = letters[0], "test" if several else letters[1]
     unit = f", {metric.unit}" if metric.unit else ""
@@ -60,7 +60,7 @@ def _table(found: Comparison, metric: Column, letters: list[str]) -> Table:
         Col("change", right=False),
     )
     rows: list[tuple[Text, ...] | str] = []
-    mine = [row for row in found.rows if row.metric == metric.name]
+    mine = [row for row in comparison.rows if row.metric == metric.name]
     for group in dict.fromkeys(row.factors for row in mine):
         if group:
             rows.append(words.factors(group))

@@ -14,28 +14,28 @@ _MOST = 5
 _FEW = 5
 
 
-def footnotes(found: Comparison) -> Iterator[tuple[str, Style]]:
-    """Each footnote and its style."""
-    yield from ((words.sentence(text), "warn") for text in found.warnings)
-    yield from ((text, "warn") for text in _not_compared(found))
-    yield from ((text, "warn") for text in _far(found))
-    yield from ((text, "") for text in _needed(found))
-    yield from ((text, "") for text in found.calibration)
-    said = " ".join(f"Runs of {each.letter}: {words.counts(each.runs)}." for each in found.inputs)
-    yield said, "dim"
-    for note in found.notes:
+def footnotes(comparison: Comparison) -> Iterator[tuple[str, Style]]:
+    """The lines below the tables of `pollbench compare`, each with its style, the most urgent first."""
+    yield from ((words.sentence(text), "warn") for text in comparison.warnings)
+    yield from ((text, "warn") for text in _not_compared(comparison))
+    yield from ((text, "warn") for text in _far(comparison))
+    yield from ((text, "") for text in _needed(comparison))
+    yield from ((text, "") for text in comparison.calibration)
+    runs = " ".join(f"Runs of {side.letter}: {words.counts(side.runs)}." for side in comparison.inputs)
+    yield runs, "dim"
+    for note in comparison.notes:
         yield words.sentence(note), "dim"
-    yield from ((text, "dim") for text in _method(found))
+    yield from ((text, "dim") for text in _method(comparison))
 
 
-def _not_compared(found: Comparison) -> Iterator[str]:
+def _not_compared(comparison: Comparison) -> Iterator[str]:
     """Reasons, each once: a reason that holds for every metric of a cell is told without naming any."""
     notes: dict[str, dict[str, list[str]]] = {}
-    for row in found.rows:
+    for row in comparison.rows:
         if row.change.note and row.change.outcome == "":
-            cell = _cell(found, row)
+            cell = _cell(comparison, row)
             notes.setdefault(row.change.note, {}).setdefault(cell, []).append(row.metric)
-    everything = len(found.metrics)
+    everything = len(comparison.metrics)
     for note, cells in notes.items():
         shown = [
             cell if len(metrics) == everything else f"{cell} ({', '.join(metrics)})"
@@ -44,36 +44,36 @@ def _not_compared(found: Comparison) -> Iterator[str]:
         yield f"Nothing shown for {words.some(shown)}: {note}."
 
 
-def _far(found: Comparison) -> Iterator[str]:
-    ranked = sorted(found.outliers, key=lambda each: -each.far)
-    for each in ranked[:_MOST]:
-        where = words.cell(each.case, each.factors)
-        label = columns.metric(each.metric).label
+def _far(comparison: Comparison) -> Iterator[str]:
+    ranked = sorted(comparison.outliers, key=lambda run: -run.far)
+    for run in ranked[:_MOST]:
+        where = words.cell(run.case, run.factors)
+        label = columns.metric(run.metric).label
         yield (
-            f"Far from the others, and counted: run {each.run_id} of {where} ({each.letter}): {label} "
-            f"{words.short(each.value)}, median {words.short(each.median)}, {each.far:.0f} robust sd off."
+            f"Far from the others, and counted: run {run.run_id} of {where} ({run.letter}): {label} "
+            f"{words.short(run.value)}, median {words.short(run.median)}, {run.far:.0f} robust sd off."
         )
     if len(ranked) > _MOST:
         yield f"{len(ranked) - _MOST} more such runs; --json lists them all."
 
 
-def _needed(found: Comparison) -> Iterator[str]:
+def _needed(comparison: Comparison) -> Iterator[str]:
     open_rows = [
         row
-        for row in found.rows
+        for row in comparison.rows
         if row.change.needed and row.change.needed > min(row.change.base.n, row.change.test.n)
     ]
     if not open_rows:
         return
-    width = words.share(found.smallest_effect or DEFAULT_WIDTH)
+    width = words.share(comparison.smallest_effect or DEFAULT_WIDTH)
     most: dict[str, tuple[int, str]] = {}
     for row in open_rows:
-        cell, label = _cell(found, row), columns.metric(row.metric).label
-        most[cell] = max(most.get(cell, (0, "")), (row.change.needed or 0, label), key=lambda each: each[0])
-    said = [f"{cell}: {_count(needed)} ({label})" for cell, (needed, label) in most.items()]
+        cell, label = _cell(comparison, row), columns.metric(row.metric).label
+        most[cell] = max(most.get(cell, (0, "")), (row.change.needed or 0, label), key=lambda item: item[0])
+    texts = [f"{cell}: {_count(needed)} ({label})" for cell, (needed, label) in most.items()]
     yield (
         f"Undecided; runs a side for an interval of about +-{width}, by the spread seen: "
-        f"{words.some(said, _FEW)}."
+        f"{words.some(texts, _FEW)}."
     )
 
 
@@ -81,59 +81,64 @@ def _count(needed: int) -> str:
     return f"{needed:,}" if needed <= 10_000 else "more than 10,000"
 
 
-def _cell(found: Comparison, row: Row) -> str:
-    letter = f" ({found.inputs[row.against].letter})" if len(found.inputs) > 2 else ""
+def _cell(comparison: Comparison, row: Row) -> str:
+    letter = f" ({comparison.inputs[row.against].letter})" if len(comparison.inputs) > 2 else ""
     return words.cell(row.case, row.factors) + letter
 
 
-def _method(found: Comparison) -> Iterator[str]:
-    one, other = found.inputs[0].letter, found.inputs[1].letter if len(found.inputs) == 2 else "the other"
+def _method(comparison: Comparison) -> Iterator[str]:
+    one, other = (
+        comparison.inputs[0].letter,
+        comparison.inputs[1].letter if len(comparison.inputs) == 2 else "the other",
+    )
     yield (
         "Medians over the runs that count, a run's quantiles being over its requests. n: runs that count of "
         f"{one} + {other}. RTT: request sent to reply received, the whole round trip."
     )
     smallest = (
-        f" or lies within +-{words.share(found.smallest_effect)} (small)" if found.smallest_effect else ""
+        f" or lies within +-{words.share(comparison.smallest_effect)} (small)"
+        if comparison.smallest_effect
+        else ""
     )
     yield (
-        f"ratio: {other} / {one}, difference: {other} - {one}; {_intervals(found)}. change: ~ where the interval "
+        f"ratio: {other} / {one}, difference: {other} - {one}; {_intervals(comparison)}. change: ~ where the interval "
         f"includes no effect{smallest}; few runs: too few to claim one."
     )
-    if not found.family:
+    if not comparison.family:
         return
-    sizes = sorted(set(found.family.values()))
+    sizes = sorted(set(comparison.family.values()))
     tests = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    methods = sorted({row.change.rank.method for row in found.rows if row.change.rank})
-    unsure = _unsure(found)
+    methods = sorted({row.change.rank.method for row in comparison.rows if row.change.rank})
+    unsure = _unsure(comparison)
     over = f"Holm over the {tests} comparisons of each table" if sizes[-1] > 1 else "one comparison a table"
     yield f"p: {' and '.join(methods)}, two-sided, {over}.{unsure}"
 
 
-def _intervals(found: Comparison) -> str:
+def _intervals(comparison: Comparison) -> str:
     """How the intervals of the ratio and the difference were made, for those there are."""
-    seen = [row.change.difference for row in found.rows if row.change.difference]
-    ends = [(each.interval, each.paired) for each in seen if each.interval]
-    said = []
+    seen = [row.change.difference for row in comparison.rows if row.change.difference]
+    ends = [(difference.interval, difference.paired) for difference in seen if difference.interval]
+    texts = []
     if any(paired for _, paired in ends):
         levels = sorted({round(100 * interval.confidence, 1) for interval, paired in ends if paired})
         text = f"{levels[0]:g} %" if len(levels) == 1 else f"{levels[0]:g} to {levels[-1]:g} %"
-        said.append(f"paired: the median over blocks, its exact interval ({text}) by order statistics")
+        texts.append(f"paired: the median over blocks, its exact interval ({text}) by order statistics")
     if any(not paired for _, paired in ends) or not ends:
-        lead = "elsewhere of the medians" if said else "of the medians"
-        said.append(f"{lead} with a 95 % bootstrap interval over runs")
-    return ", ".join(said)
+        lead = "elsewhere of the medians" if texts else "of the medians"
+        texts.append(f"{lead} with a 95 % bootstrap interval over runs")
+    return ", ".join(texts)
 
 
-def _unsure(found: Comparison) -> str:
+def _unsure(comparison: Comparison) -> str:
     """What "?" means, and whether so few runs could have been confirmed at all."""
-    marked = [row.change for row in found.rows if row.change.unconfirmed]
+    marked = [row.change for row in comparison.rows if row.change.unconfirmed]
     if not marked:
         return ""
     text = f" ?: the interval leaves out no effect, but p > {LEVEL:g}: a lead, not yet a result."
     hopeless = [
         change
-        for change, metric in ((row.change, row.metric) for row in found.rows if row.change.unconfirmed)
-        if change.rank and change.rank.least * found.family[metric] > LEVEL
+        for change, metric in ((row.change, row.metric) for row in comparison.rows if row.change.unconfirmed)
+        if change.rank and change.rank.least * comparison.family[metric] > LEVEL
     ]
     if hopeless:
         text += " With so few runs and so many comparisons p cannot get below that: add runs, or --filter."

@@ -6,28 +6,18 @@ import csv
 import io
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.analysis.claims import OUTCOMES, Comparison, Condition, Finding
+from harness.analysis.claims import OUTCOMES, ClaimVerdict, ConditionResult, Observation
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import model_time
 from harness.analysis.curves import Study
-from harness.report.claims import (
-    STYLES,
-    as_data,
-    label,
-    one_line,
-    seen,
-    short_seen,
-    subject,
-    told,
-    ungranted,
-    ungranted_said,
-    why_line,
-)
+from harness.report import claims
+from harness.report.claims import one_line
 from harness.report.layout import Block, Col, Gap, Para, Table, Text
 from harness.report.resultset import host_line
 from harness.tables.source import Source
@@ -37,7 +27,7 @@ _BESIDE = 4
 
 
 @dataclass(frozen=True)
-class Entry:
+class GalleryEntry:
     """One claim file of the gallery: its text, verdicts, and the set they were read from.
 
     study: None where nothing was run; label: the set's name, "" without one; command: what runs it again.
@@ -47,138 +37,109 @@ class Entry:
     path: str
     text: str
     description: str
-    findings: tuple[Finding, ...]
+    findings: tuple[ClaimVerdict, ...]
     study: Study | None = None
     label: str = ""
     command: str = ""
 
 
-def document(entries: Sequence[Entry], width: int = 100, where: str = "") -> list[Block]:
+def document(entries: Sequence[GalleryEntry], width: int = 100, where: str = "") -> list[Block]:
     """The table that `pollbench gallery` prints, its last column wrapped to the width; where: what else was written."""
-    findings = [each for entry in entries for each in entry.findings]
-    names, verdicts = (
-        ["claim", *(each.name for each in findings)],
-        ["verdict", *(each.outcome for each in findings)],
-    )
-    room = max(width - max(map(len, names)) - max(map(len, verdicts)) - 2, _NARROW)
-    cols = (Col("claim", right=False), Col("verdict", right=False), Col(evidence_title(entries), right=False))
+    verdicts = [claim for entry in entries for claim in entry.findings]
+    names = ["claim", *(claim.name for claim in verdicts)]
+    outcomes = ["verdict", *(claim.outcome for claim in verdicts)]
+    room = max(width - max(map(len, names)) - max(map(len, outcomes)) - 2, _NARROW)
+    cols = tuple(Col(title, right=False) for title in ("claim", "verdict", evidence_title(entries)))
     rows: list[tuple[Text, ...] | str] = []
     for entry in entries:
         rows.append(entry.name)
-        for each in entry.findings:
-            said = [line for text in (summary(each), _beside(each)) for line in textwrap.wrap(text, room)]
-            rows.append((Text(each.name), Text(each.outcome, STYLES[each.outcome]), Text(said[0])))
-            rows += [(Text(""), Text(""), Text(line)) for line in said[1:]]
-    blocks: list[Block] = [Table(cols, tuple(rows)), Gap(), Para(counts(entries), "bold")]
+        for claim in entry.findings:
+            lines = [line for text in (summary(claim), _beside(claim)) for line in textwrap.wrap(text, room)]
+            rows.append((Text(claim.name), Text(claim.outcome, claims.STYLES[claim.outcome]), Text(lines[0])))
+            rows += [(Text(""), Text(""), Text(line)) for line in lines[1:]]
+    below = (measured_on(entries), model_time_of(entries), where)
     return [
-        *blocks,
-        *(Para(said, "dim") for said in (measured_on(entries), time_said(entries), where) if said),
-    ]
+        Table(cols, tuple(rows)), Gap(), Para(counts(entries), "bold"),
+        *(Para(text, "dim") for text in below if text),
+    ]  # fmt: skip
 
 
-def counts(entries: Sequence[Entry]) -> str:
+def counts(entries: Sequence[GalleryEntry]) -> str:
     """How many claims got which verdict, in one line."""
-    found = [each.outcome for entry in entries for each in entry.findings]
-    said = [f"{found.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in found]
-    return f"{len(found)} claims: {', '.join(said) or 'none judged'}."
+    outcomes = Counter(claim.outcome for entry in entries for claim in entry.findings)
+    texts = [f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcome in outcomes]
+    return f"{outcomes.total()} claims: {', '.join(texts) or 'none judged'}."
 
 
-def measured_on(entries: Sequence[Entry]) -> str:
+def measured_on(entries: Sequence[GalleryEntry]) -> str:
     """Where the claims were tested, in a sentence."""
     runs = [entry.study.source.runs for entry in entries if entry.study is not None]
     return host_line(Source("", pd.concat(runs))) if runs else ""
 
 
-def time_said(entries: Sequence[Entry]) -> str:
+def model_time_of(entries: Sequence[GalleryEntry]) -> str:
     """What a microsecond is where guests' clocks count instructions; "" where it is one."""
     runs = [entry.study.source.runs for entry in entries if entry.study is not None]
-    return model_time(list(dict.fromkeys(text for each in runs for text in texts_of(each, "accelerator"))))
+    return model_time(list(dict.fromkeys(text for table in runs for text in texts_of(table, "accelerator"))))
 
 
-def evidence_title(entries: Sequence[Entry]) -> str:
-    """The head of the column with the figures; it says whose time they are."""
-    return f"effect and evidence{' (times: model time)' if time_said(entries) else ''}"
+def evidence_title(entries: Sequence[GalleryEntry]) -> str:
+    """The head of the column with the figures, which says when their time is model time."""
+    return f"effect and evidence{' (times: model time)' if model_time_of(entries) else ''}"
 
 
-def summary(finding: Finding) -> str:
+def summary(claim: ClaimVerdict) -> str:
     """What decided a verdict in one line: the first condition where it holds, else what kept it from holding."""
-    if finding.reason:
-        return finding.reason
-    if finding.deciding is not None:
-        lead = f"{ungranted_said(finding)}: " if ungranted(finding) else ""
-        return f"{lead}{told(*finding.deciding)}"
-    condition, each = _main(finding)
-    return f"{subject(condition)}: {seen(condition, each)}"
+    if claim.reason:
+        return claim.reason
+    if claim.deciding is not None:
+        return claims.not_granted(claim) or claims.in_words(*claim.deciding)
+    condition, place = _main(claim)
+    return f"{claims.subject(condition)}: {claims.seen(condition, place)}"
 
 
-def _beside(finding: Finding) -> str:
+def _beside(claim: ClaimVerdict) -> str:
     """The evidence beside what decided: of every other condition the figures at its first place."""
-    if finding.shown and (why := why_line(finding)):
+    if why := claims.why_line(claim):
         return f"why: {why}"
-    if finding.reason or not finding.conditions:
+    if claim.reason or not claim.conditions:
         return ""
-    decided = finding.deciding or _main(finding)
-    others = [each for each in finding.conditions if each is not decided[0] and each.comparisons]
-    told = [f"{label(each)} {short_seen(each, each.comparisons[0])}" for each in others[:_BESIDE]]
-    return f"beside it: {'; '.join(told)}" if told else ""
+    decided = (claim.deciding or _main(claim))[0]
+    others = [
+        condition for condition in claim.conditions if condition is not decided and condition.observations
+    ]
+    texts = [f"{claims.label(other)} {claims.medians_seen(other, other.observations[0])}" for other in others]
+    return f"beside it: {'; '.join(texts[:_BESIDE])}" if texts else ""
 
 
-def _main(finding: Finding) -> tuple[Condition, Comparison]:
-    condition = finding.conditions[0]
-    return condition, condition.comparisons[0]
+def _main(claim: ClaimVerdict) -> tuple[ConditionResult, Observation]:
+    condition = claim.conditions[0]
+    return condition, condition.observations[0]
 
 
-def to_csv(entries: Sequence[Entry]) -> str:
+def to_csv(entries: Sequence[GalleryEntry]) -> str:
     """A row per claim; small enough to be kept and compared."""
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(["experiment", "claim", "verdict", "sentence", "evidence", "set"])
     for entry in entries:
-        for each in entry.findings:
-            writer.writerow(
-                [
-                    entry.name,
-                    each.name,
-                    each.outcome,
-                    one_line(each.claim.sentence),
-                    summary(each),
-                    entry.label,
-                ]
-            )
+        for claim in entry.findings:
+            sentence = one_line(claim.claim.sentence)
+            writer.writerow([entry.name, claim.name, claim.outcome, sentence, summary(claim), entry.label])
     return sink.getvalue()
 
 
-def to_json(entries: Sequence[Entry]) -> str:
-    """Everything about every claim."""
-    return (
-        json.dumps(
-            [
-                {
-                    "experiment": entry.name,
-                    "file": entry.path,
-                    "description": one_line(entry.description),
-                    "set": entry.label,
-                    "command": entry.command,
-                    "claims": as_data(entry.findings),
-                }
-                for entry in entries
-            ],
-            indent=1,
-            ensure_ascii=False,
-            allow_nan=False,
-        )
-        + "\n"
-    )
-
-
-__all__ = [
-    "Entry",
-    "counts",
-    "document",
-    "evidence_title",
-    "measured_on",
-    "summary",
-    "time_said",
-    "to_csv",
-    "to_json",
-]
+def to_json(entries: Sequence[GalleryEntry]) -> str:
+    """An indented JSON document: a record per claim file, with its claims as `show --json` has them."""
+    document = [
+        {
+            "experiment": entry.name,
+            "file": entry.path,
+            "description": one_line(entry.description),
+            "set": entry.label,
+            "command": entry.command,
+            "claims": claims.as_data(entry.findings),
+        }
+        for entry in entries
+    ]
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

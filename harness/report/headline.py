@@ -22,7 +22,7 @@ def sentence(cell: CellView, baseline: str, unit: str = "us") -> str:
         return f"{lead}{cell.note}."
     changes = [cell.changes.get(metric) for metric in _NAMES]
     parts = [_said(change, name, unit) for change, name in zip(changes, _NAMES.values(), strict=True)]
-    said = ", ".join(part for part in parts if part) or "nothing to compare"
+    text = ", ".join(part for part in parts if part) or "nothing to compare"
     doubtful = [
         change
         for change in changes
@@ -30,8 +30,8 @@ def sentence(cell: CellView, baseline: str, unit: str = "us") -> str:
     ]
     if doubtful:
         runs = f"{doubtful[0].base.n} and {doubtful[0].test.n}"
-        said += f", but from too few valid runs ({runs}) to claim it"
-    return f"{lead}{said}; {effect(cell)}."
+        text += f", but from too few valid runs ({runs}) to claim it"
+    return f"{lead}{text}; {effect(cell)}."
 
 
 def _said(change: Change | None, name: str, unit: str) -> str:
@@ -47,11 +47,7 @@ def _said(change: Change | None, name: str, unit: str) -> str:
 
 def effect(cell: CellView) -> str:
     """Did the knobs of this cell take effect, and by what evidence."""
-    polled = {
-        end: found.median
-        for end in ("client", "server")
-        if (found := cell.estimates.get(f"{end}_polled_percent")) and found.median
-    }
+    polled = {end: share for end in ("client", "server") if (share := cell.median(f"{end}_polled_percent"))}
     if polled:
         shares = {words.percent(value) for value in polled.values()}
         if len(shares) == 1:
@@ -64,7 +60,7 @@ def effect(cell: CellView) -> str:
     took = [item.knob for item in cell.effects if item.took and not item.not_taken]
     failed = [item.knob for item in cell.effects if item.not_taken]
     unseen = [item.knob for item in cell.effects if not item.took and not item.not_taken]
-    told = [f"took effect: {', '.join(took)}"] if took else []
-    told += [f"took no effect in some runs: {', '.join(failed)}"] if failed else []
-    told += [f"read back but effect not observable: {', '.join(unseen)}"] if unseen else []
-    return "; ".join(told)
+    texts = [f"took effect: {', '.join(took)}"] if took else []
+    texts += [f"took no effect in some runs: {', '.join(failed)}"] if failed else []
+    texts += [f"read back but effect not observable: {', '.join(unseen)}"] if unseen else []
+    return "; ".join(texts)

@@ -24,41 +24,45 @@ _Cell = tuple[str, Factors]
 T = TypeVar("T")
 
 
-def kernel_table(found: Comparison) -> str:
+def kernel_table(comparison: Comparison) -> str:
     """The tables: of every input (or all cases) in figures, then the changes against the first."""
-    lines = [line for text in _titles(found) for line in _wrapped(text)]
-    names = list(dict.fromkeys(name for row in found.rows for name, _ in row.factors))
-    loads = {row.factors: _load(row.factors) for row in found.rows}
-    if found.kind == "cases":
-        groups = [("", _figures([*_sides(found, 0), *_sides(found, 1)]))]
+    lines = [line for text in _titles(comparison) for line in _wrapped(text)]
+    names = list(dict.fromkeys(name for row in comparison.rows for name, _ in row.factors))
+    loads = {row.factors: _load(row.factors) for row in comparison.rows}
+    if comparison.kind == "cases":
+        groups = [("", _figures([*_sides(comparison, 0), *_sides(comparison, 1)]))]
     else:
-        groups = [(each.letter, _figures(_sides(found, at))) for at, each in enumerate(found.inputs)]
+        groups = [
+            (side.letter, _figures(_sides(comparison, at))) for at, side in enumerate(comparison.inputs)
+        ]
     for letter, cells in groups:
         lines += ["", f"{letter}:"] if letter else [""]
         lines += _table(cells, loads, _figure)
-    for at in range(1, len(found.inputs)):
-        of = f"{found.inputs[at].letter} against {found.inputs[0].letter}"
-        head = f"change {'of ' + of if found.kind == 'sets' else 'against ' + found.inputs[0].label}:"
-        rows = [row for row in found.rows if row.against == at]
+    for at in range(1, len(comparison.inputs)):
+        of = f"{comparison.inputs[at].letter} against {comparison.inputs[0].letter}"
+        head = (
+            f"change {'of ' + of if comparison.kind == 'sets' else 'against ' + comparison.inputs[0].label}:"
+        )
+        rows = [row for row in comparison.rows if row.against == at]
         lines += ["", head]
         lines += _table(
             _figures((row.case, row.factors, row.metric, row.change) for row in rows), loads, _change
         )
     lines.append("")
-    lines += [line for text in _foot(found, names) for line in _wrapped(text)]
+    lines += [line for text in _foot(comparison, names) for line in _wrapped(text)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _titles(found: Comparison) -> Iterator[str]:
-    if found.kind == "cases":
-        yield f"{found.label}: every case against {found.inputs[0].label}"
+def _titles(comparison: Comparison) -> Iterator[str]:
+    if comparison.kind == "cases":
+        yield f"{comparison.label}: every case against {comparison.inputs[0].label}"
     else:
-        yield from (f"{each.letter} = {each.label}" for each in found.inputs)
+        yield from (f"{side.letter} = {side.label}" for side in comparison.inputs)
 
 
-def _sides(found: Comparison, at: int) -> Iterator[tuple[str, Factors, str, Estimate]]:
+def _sides(comparison: Comparison, at: int) -> Iterator[tuple[str, Factors, str, Estimate]]:
     """What one input has, whole; the baseline's rows come once for each that is set against it."""
-    for row in found.rows:
+    for row in comparison.rows:
         if at == 0 and row.base is not None:
             yield row.base.case, row.factors, row.metric, row.change.base
         elif at and row.against == at and row.test is not None:
@@ -107,8 +111,8 @@ def _cut(text: str, size: int) -> str:
     return text if len(text) <= size else text[: size - 1] + "+"
 
 
-def _figure(name: str, found: Estimate) -> str:
-    value = found.mean if name in _MEANS else found.median
+def _figure(name: str, estimate: Estimate) -> str:
+    value = estimate.mean if name in _MEANS else estimate.median
     if value is None:
         return words.BLANK
     if name in ("rate_rps", *CYCLES) or abs(value) >= 99.95:
@@ -116,18 +120,18 @@ def _figure(name: str, found: Estimate) -> str:
     return f"{value:.1f}"
 
 
-def _change(_name: str, found: Change) -> str:
-    if found.difference is None or found.ratio is None:
+def _change(_name: str, change: Change) -> str:
+    if change.difference is None or change.ratio is None:
         return words.BLANK
-    if found.difference.interval is None:
+    if change.difference.interval is None:
         return "few"
-    if found.outcome == "~":
+    if change.outcome == "~":
         return "~"
-    percent = 100 * (found.ratio.value - 1)
+    percent = 100 * (change.ratio.value - 1)
     text = f"{percent:+.1f}%" if abs(percent) < 100 else f"{percent:+.0f}%"
     if len(text) > 6:
-        text = f"x{found.ratio.value:.0f}" if found.ratio.value < 1e5 else f"x{found.ratio.value:.0e}"
-    return text + ("?" if found.unconfirmed else "")
+        text = f"x{change.ratio.value:.0f}" if change.ratio.value < 1e5 else f"x{change.ratio.value:.0e}"
+    return text + ("?" if change.unconfirmed else "")
 
 
 def _load(factors: Factors) -> str:
@@ -137,12 +141,12 @@ def _load(factors: Factors) -> str:
     return "/".join([*offered, *others]) or "MAX"
 
 
-def _foot(found: Comparison, names: list[str]) -> Iterator[str]:
+def _foot(comparison: Comparison, names: list[str]) -> Iterator[str]:
     if names not in ([], ["load"]):
         ordered = [name for name in names if _LOAD.search(name.lower())]
         ordered += [name for name in names if name not in ordered]
         yield f"load: {'/'.join(ordered)}"
-    unit = next((metric.unit for metric in found.metrics if metric.unit.endswith("us")), "us")
+    unit = next((metric.unit for metric in comparison.metrics if metric.unit.endswith("us")), "us")
     yield (
         f"qps: mean over runs; avglat, 95%lat, 99%lat: {unit}, median over runs of the run's mean and quantiles, whole "
         "round trip; cpu: mean busy share of the CPU set, %; cpq: mean cycles per query"
@@ -151,13 +155,13 @@ def _foot(found: Comparison, names: list[str]) -> Iterator[str]:
         "change: of the medians over runs; ~: none shown (95 % interval); ?: shown, not confirmed by a rank test "
         "(Holm over each column); few: too few runs"
     )
-    counts = {verdict: sum(each.runs.get(verdict, 0) for each in found.inputs) for verdict in VERDICTS}
-    counted = f", counted: valid, {', '.join(found.included)}" if found.included else ""
+    counts = {verdict: sum(side.runs.get(verdict, 0) for side in comparison.inputs) for verdict in VERDICTS}
+    counted = f", counted: valid, {', '.join(comparison.included)}" if comparison.included else ""
     yield f"runs: {words.counts(counts)}{counted}"
-    for item in found.differences:
-        values = " -> ".join(words.some(each) or words.BLANK for each in item.values)
+    for item in comparison.differences:
+        values = " -> ".join(words.some(texts) or words.BLANK for texts in item.values)
         yield f"differs: {item.column}: {values}"
-    yield from found.verdict
+    yield from comparison.verdict
 
 
 def _wrapped(text: str) -> list[str]:

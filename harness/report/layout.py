@@ -70,6 +70,11 @@ class Gap:
 Block = Table | Para | Gap
 
 
+def render(blocks: Sequence[Block], fmt: str, width: int, color: bool) -> str:
+    """The document as "text" of a width, coloured or not, or as "markdown"."""
+    return to_text(blocks, width, color) if fmt == "text" else to_markdown(blocks)
+
+
 def to_text(blocks: Sequence[Block], width: int, color: bool) -> str:
     """The document as text of at most `width` columns where its words allow that; ends with a newline."""
     width = max(width, 20)
@@ -125,10 +130,10 @@ def _console(width: int, color: bool) -> Console:
     )
 
 
-def _lines(what: RenderableType, width: int, color: bool) -> list[str]:
+def _lines(content: RenderableType, width: int, color: bool) -> list[str]:
     console = _console(width, color)
     with console.capture() as captured:
-        console.print(what)
+        console.print(content)
     return captured.get().splitlines()
 
 

@@ -14,6 +14,7 @@ from harness.stats import Estimate
 from harness.tables.source import Source
 
 _NOTHING = Estimate(None, None, 0)
+_PLAIN = ("rtt_p99_us", "rtt_p99_9_us", "rate_rps", "cpu_us_per_request")
 # Columns of what only some sets have: the metric, its title, what to call it, what to divide it by.
 _EXTRA = (
     ("throughput_bps", "payload\nMbit/s", "payload", 1e6),
@@ -42,8 +43,7 @@ def document(view: Overview) -> list[Block]:
 
 
 def _title(view: Overview) -> str:
-    total = sum(view.verdicts.values())
-    return f"{view.label}: {total} {'run' if total == 1 else 'runs'}, {words.counts(view.verdicts)}"
+    return f"{view.label}: {words.runs(sum(view.verdicts.values()))}, {words.counts(view.verdicts)}"
 
 
 def _table(view: Overview) -> Table:
@@ -73,17 +73,14 @@ def _table(view: Overview) -> Table:
 
 def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     """The columns of _EXTRA that have something in them; the payload only where there are no round trips."""
-    timed = any(_median(cell.estimates, "rtt_p50_us") for cell in view.cells)
+    timed = any(cell.median("rtt_p50_us") for cell in view.cells)
     return tuple(
-        each
-        for each in _EXTRA[1 if timed else 0 :]
-        if any(_median(cell.estimates, each[0]) for cell in view.cells)
+        extra for extra in _EXTRA[1 if timed else 0 :] if any(cell.median(extra[0]) for cell in view.cells)
     )
 
 
 def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tuple[Text, ...]:
-    found = cell.estimates
-    p50 = found.get("rtt_p50_us", _NOTHING)
+    p50 = cell.estimates.get("rtt_p50_us", _NOTHING)
     change = cell.changes.get("rtt_p50_us")
     style: Style = ""
     if change is not None:
@@ -96,10 +93,9 @@ def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tupl
         Text(words.short(p50.median), "bold"),
         Text(words.bracket(p50.interval, gap=".."), "dim"),
         Text(words.verdict(change), style),
-        *(Text(words.short(_median(found, name))) for name in ("rtt_p99_us", "rtt_p99_9_us", "rate_rps")),
-        Text(words.short(_median(found, "cpu_us_per_request"))),
+        *(Text(words.short(cell.median(name))) for name in _PLAIN),
         Text(_polled(cell)),
-        *(Text(words.short(_scaled(_median(found, metric), by))) for metric, _, _, by in extra),
+        *(Text(words.short(_scaled(cell.median(metric), by))) for metric, _, _, by in extra),
     )
 
 
@@ -107,12 +103,8 @@ def _scaled(value: float | None, by: float) -> float | None:
     return None if value is None else value / by
 
 
-def _median(found: dict[str, Estimate], name: str) -> float | None:
-    return found.get(name, _NOTHING).median
-
-
 def _polled(cell: CellView) -> str:
-    ends = [_median(cell.estimates, f"{end}_polled_percent") for end in ("client", "server")]
+    ends = [cell.median(f"{end}_polled_percent") for end in ("client", "server")]
     return words.BLANK if ends == [None, None] else "/".join(words.percent(end) for end in ends)
 
 
@@ -127,8 +119,7 @@ def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
         where = words.some(words.cell(case, factors) for case, factors in group.cells)
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
         reason = f": {group.reason}{alike}" if group.reason else ""
-        runs = "1 run" if group.runs == 1 else f"{group.runs} runs"
-        yield f"Left out, {runs} {group.verdict}, {where}{reason}.", "warn"
+        yield f"Left out, {words.runs(group.runs)} {group.verdict}, {where}{reason}.", "warn"
     if view.missing:
         yield "; ".join(words.missing(view.missing, view.facts)) + ".", "warn"
 
@@ -138,10 +129,10 @@ def _legend(view: Overview) -> Iterator[str]:
     loop = f", {facts['workload_loop']} loop" if "workload_loop" in facts else ""
     load = " ".join(facts[name] for name in ("workload_kind", "workload_protocol") if name in facts)
     size = f", {facts['workload_size_bytes']} bytes" if "workload_size_bytes" in facts else ""
-    what = f" ({load}{size}{loop})" if load else ""
+    traffic = f" ({load}{size}{loop})" if load else ""
     begins = "due (open loop) or sent" if "open" in loop else "sent"
     yield (
-        f"RTT: request {begins} to reply received, the whole round trip{what}. Quantiles are taken per run; "
+        f"RTT: request {begins} to reply received, the whole round trip{traffic}. Quantiles are taken per run; "
         "shown are medians over the valid runs."
     )
     if view.model_time:
@@ -160,45 +151,34 @@ def _legend(view: Overview) -> Iterator[str]:
     if "links_tried" in view.facts:
         yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}."
     yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
-    if host := _host(view):
+    if host := _measured_on(view.facts):
         yield host
 
 
 def _interval_legend(view: Overview) -> Iterator[str]:
-    found = {
+    levels_seen = {
         (estimate.n, round(100 * estimate.interval.confidence, 1))
         for cell in view.cells
         if (estimate := cell.estimates.get("rtt_p50_us")) and estimate.interval
     }
-    levels = ", ".join(f"{confidence:g} % with {n} runs" for n, confidence in sorted(found, reverse=True))
+    levels = ", ".join(
+        f"{confidence:g} % with {n} runs" for n, confidence in sorted(levels_seen, reverse=True)
+    )
     if levels:
         yield f"[interval]: of that median, by order statistics; confidence {levels}."
 
 
 def host_line(source: Source) -> str:
     """Where the runs of a source were made, in a sentence; "" where nothing is known."""
-    return _measured_on({name: found for name in _HOST if (found := texts_of(source.runs, name))})
+    return _measured_on({name: texts for name in _HOST if (texts := texts_of(source.runs, name))})
 
 
 _HOST = ("kernel", "cpu_model", "virtualisation", "accelerator", "governor", "clocksource", "datapath")
 
 
-def _host(view: Overview) -> str:
-    return _measured_on(view.facts)
-
-
-def _measured_on(values: Mapping[str, Sequence[str]]) -> str:
-    facts = {name: words.some(each, 3) for name, each in values.items()}
-    parts = [f"kernel {facts['kernel']}"] if "kernel" in facts else []
-    if "cpu_model" in facts:
-        parts.append(facts["cpu_model"])
-    if facts.get("virtualisation", "none") != "none":
-        parts.append(f"under {facts['virtualisation']}")
-    if facts.get("accelerator"):
-        parts.append(f"accelerator {facts['accelerator']}")
-    if facts.get("emulator"):
-        parts.append(facts["emulator"])
-    for name in ("governor", "clocksource", "datapath"):
-        if facts.get(name, "none") != "none":
-            parts.append(f"{name} {facts[name]}")
+def _measured_on(facts: Mapping[str, Sequence[str]]) -> str:
+    leads = {"kernel": "kernel ", "cpu_model": "", "virtualisation": "under ", "accelerator": "accelerator "}
+    leads |= {"emulator": ""} | {name: f"{name} " for name in ("governor", "clocksource", "datapath")}
+    texts = {name: words.some(facts[name], 3) for name in leads if facts.get(name)}
+    parts = [f"{leads[name]}{text}" for name, text in texts.items() if text != "none"]
     return f"Measured on: {', '.join(parts)}." if parts else ""

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.compare import Change, Factors
-from harness.stats import Interval
+from harness.columns import Column
+from harness.stats import Estimate, Interval
+
+Json = Mapping[str, "Json"] | Sequence["Json"] | str | float | bool | None
+"""What a JSON document is made of."""
 
 BLANK = "-"
 
@@ -42,6 +46,24 @@ def percent(value: float | None) -> str:
 def bracket(interval: Interval | None, *, gap: str = " .. ") -> str:
     """An interval as [low .. high]; nothing when there is none."""
     return f"[{short(interval.low)}{gap}{short(interval.high)}]" if interval else ""
+
+
+def estimate(value: Estimate) -> str:
+    """An estimate with its interval, as pages show it: 9.31 [9.10 – 9.52]."""
+    return f"{short(value.median)} {bracket(value.interval, gap=' – ')}".strip()
+
+
+def time(us: float) -> str:
+    """A time in the unit that suits it: 3.54 µs, 14.5 ms."""
+    for size, unit in ((1e6, "s"), (1e3, "ms"), (1.0, "µs")):
+        if us >= size:
+            return f"{short(us / size)} {unit}"
+    return f"{short(us * 1e3)} ns"
+
+
+def named(column: Column) -> str:
+    """A column's label with its unit, as pages show it."""
+    return f"{column.label}, {column.unit}".rstrip(", ").replace("us", "µs")
 
 
 def ratio(value: float | None) -> str:
@@ -99,6 +121,11 @@ def factors(values: Factors) -> str:
     return ", ".join(f"{name}={value or BLANK}" for name, value in values)
 
 
+def where(values: Factors) -> str:
+    """Factors as `name = value, name = value`, as pages show them; "all runs" when nothing was swept."""
+    return ", ".join(f"{name} = {value}" for name, value in values) or "all runs"
+
+
 def cell(case: str, values: Factors) -> str:
     """A cell as a person would call it."""
     return f"{case} at {factors(values)}" if values else case
@@ -106,8 +133,13 @@ def cell(case: str, values: Factors) -> str:
 
 def counts(verdicts: dict[str, int]) -> str:
     """Runs by verdict: `28 valid, 1 suspect`."""
-    found = [f"{count} {name}" for name, count in verdicts.items() if count]
-    return ", ".join(found) or "none"
+    texts = [f"{count} {name}" for name, count in verdicts.items() if count]
+    return ", ".join(texts) or "none"
+
+
+def runs(count: int) -> str:
+    """So many runs: 1 run, 30 runs."""
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def sentence(text: str) -> str:
@@ -115,19 +147,19 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def missing(runs: int, facts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+def missing(lacking: int, facts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     """That so many planned runs are not made, and how to go on: two sentences. facts: as an Overview has them."""
     (place,) = tuple(facts.get("place", ()))[:1] or ("host",)
     command = {"vm": "vm run FILE", "fleet": "fleet run FILE -i INVENTORY"}.get(place, "run FILE")
-    many = "1 planned run is" if runs == 1 else f"{runs:,} planned runs are"
+    many = "1 planned run is" if lacking == 1 else f"{lacking:,} planned runs are"
     return f"{many} not made yet", f"go on with `pollbench {command} --resume`"
 
 
 def some(items: Iterable[str], limit: int = 4) -> str:
     """A list in words, cut with how many more there are."""
-    found = list(items)
-    more = len(found) - limit
-    return ", ".join(found[:limit]) + (f" and {more} more" if more > 0 else "")
+    texts = list(items)
+    more = len(texts) - limit
+    return ", ".join(texts[:limit]) + (f" and {more} more" if more > 0 else "")
 
 
 def clean(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
@@ -12,6 +12,7 @@ from harness.spec.messages import Path, did_you_mean, problem
 from harness.spec.repeat import metric_name
 from harness.spec.topology import Section
 from harness.spec.yaml_tree import Tree
+from harness.stats import Condition
 from harness.units import Share
 
 Direction = Literal["lower", "higher", "same", "not-lower", "not-higher"]
@@ -65,7 +66,7 @@ class Expect(Section):
         """A factor's value is matched as it is written: 50 and "50" are one."""
         if not isinstance(value, Mapping):
             return value
-        return {key: written(each) for key, each in value.items()}
+        return {key: written(level) for key, level in value.items()}
 
     @model_validator(mode="after")
     def _one_kind(self) -> Expect:
@@ -75,6 +76,28 @@ class Expect(Section):
         if self.direction is None and (self.against is not None or self.against_at):
             raise ValueError("there is nothing to compare; against goes with a direction")
         return self
+
+    @property
+    def condition(self) -> Condition:
+        """The condition on the metric; of one about verdicts a condition that any level meets."""
+        if self.direction is None:
+            return Condition(self.metric, "level", low=self.above, high=self.below)
+        return self._towards(self.direction)
+
+    @property
+    def opposite(self) -> Condition | None:
+        """The condition that, if met, shows the change to go the other way; None for one without a way."""
+        if self.direction in (None, "same"):
+            return None
+        return self._towards("lower" if self.direction in ("higher", "not-lower") else "higher")
+
+    def _towards(self, direction: Direction) -> Condition:
+        less, more = 1 / (1 + self.by), 1 + self.by
+        if direction in ("lower", "higher"):
+            lower = direction == "lower"
+            return Condition(self.metric, "ratio", None if lower else more, less if lower else None)
+        low = None if direction == "not-higher" else less
+        return Condition(self.metric, "ratio", low, None if direction == "not-lower" else more, closed=True)
 
 
 class Picture(Section):
@@ -105,7 +128,14 @@ class Picture(Section):
     @classmethod
     def _values_as_text(cls, value: object) -> object:
         """As in a condition."""
-        return {key: written(each) for key, each in value.items()} if isinstance(value, Mapping) else value
+        return {key: written(level) for key, level in value.items()} if isinstance(value, Mapping) else value
+
+    def shows(self, case: str, factors: Iterable[tuple[str, str]]) -> bool:
+        """Is this cell part of the picture?"""
+        values = dict(factors)
+        return (self.cases is None or case in self.cases) and all(
+            values.get(name) == value for name, value in self.at.items()
+        )
 
 
 class Claim(Section):
@@ -150,14 +180,14 @@ def check_claims(
     factors: swept key to its values as text.
     """
     for name, claim in claims.items():
-        conditions = [("expect", index, each) for index, each in enumerate(claim.expect)]
-        conditions += [("given", index, each) for index, each in enumerate(claim.given)]
-        for section, index, each in conditions:
+        conditions = [("expect", index, expect) for index, expect in enumerate(claim.expect)]
+        conditions += [("given", index, expect) for index, expect in enumerate(claim.given)]
+        for section, index, expect in conditions:
             path: Path = ("claims", name, section, index)
             for key in ("case", "against"):
-                _check_case(getattr(each, key), cases, tree, (*path, key))
-            _check_at(each.at, factors, tree, (*path, "at"))
-            _check_at(each.against_at, factors, tree, (*path, "against_at"))
+                _check_case(getattr(expect, key), cases, tree, (*path, key))
+            _check_at(expect.at, factors, tree, (*path, "at"))
+            _check_at(expect.against_at, factors, tree, (*path, "against_at"))
         if claim.picture is not None:
             _check_picture(claim.picture, tree, ("claims", name, "picture"), cases, factors)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.stats.condition import Condition
 from harness.stats.effect import (
     MIN_BLOCKS_RATIO,
     MIN_RUNS_RATIO,
@@ -14,10 +15,8 @@ from harness.stats.effect import (
 from harness.stats.family import holm, share_interval
 from harness.stats.needs import runs_needed
 from harness.stats.outliers import Outlier, outliers
-from harness.stats.ranks import MIN_BLOCKS_SIGNED, RankTest, mann_whitney, rank_test, signed_rank
+from harness.stats.ranks import RankTest, mann_whitney, rank_test, signed_rank
 from harness.stats.runs import (
-    CONFIDENCE,
-    MIN_RUNS_INTERVAL,
     Estimate,
     Interval,
     clean,
@@ -26,16 +25,13 @@ from harness.stats.runs import (
     median,
     median_interval,
 )
-from harness.stats.samples import LOST, MIN_EXCEEDANCES, summarise
+from harness.stats.samples import MIN_EXCEEDANCES, summarise
 
 __all__ = [
-    "CONFIDENCE",
-    "LOST",
     "MIN_BLOCKS_RATIO",
-    "MIN_BLOCKS_SIGNED",
     "MIN_EXCEEDANCES",
-    "MIN_RUNS_INTERVAL",
     "MIN_RUNS_RATIO",
+    "Condition",
     "Difference",
     "Effect",
     "Estimate",

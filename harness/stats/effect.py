@@ -23,6 +23,7 @@ MIN_BLOCKS_RATIO = 5
 """The same for blocks that both sides have: with 4 an interval would miss one time in eight, with 5 in sixteen."""
 
 RESAMPLES = 2000
+_SEED = 1
 
 MANY_RUNS = 200
 """From so many runs a side on, half the resamples place the ends of an interval as well as anyone can read them."""
@@ -69,14 +70,7 @@ class Effect:
     rank: RankTest | None
 
 
-def effect(
-    base: Sequence[float] | Floats,
-    test: Sequence[float] | Floats,
-    *,
-    paired: bool = False,
-    confidence: float = CONFIDENCE,
-    seed: int = 1,
-) -> Effect:
+def effect(base: Sequence[float] | Floats, test: Sequence[float] | Floats, *, paired: bool = False) -> Effect:
     """Ratio and difference of the medians with percentile bootstrap intervals over runs, and a rank test.
 
     `paired`: base[i] and test[i] were measured in the same block. Then it is the medians over blocks of
@@ -91,25 +85,23 @@ def effect(
         return Effect(None, None, None)
     rank = rank_test(left, right, paired)
     with np.errstate(all="ignore"):
-        return (
-            _paired(left, right, rank, confidence) if paired else _apart(left, right, rank, confidence, seed)
-        )
+        return _paired(left, right, rank) if paired else _apart(left, right, rank)
 
 
-def _paired(base: Floats, test: Floats, rank: RankTest | None, confidence: float) -> Effect:
+def _paired(base: Floats, test: Floats, rank: RankTest | None) -> Effect:
     """Every block gives a ratio and a difference; these are runs of their own, with a median."""
     enough = base.size >= MIN_BLOCKS_RATIO
     differences = np.sort(test - base)
-    ends = median_interval(differences, confidence) if enough else None
+    ends = median_interval(differences) if enough else None
     difference = _difference(middle(differences), ends, True)
     if not (base.min() > 0 and test.min() > 0):
         return Effect(None, difference, rank)
     ratios = np.sort(test / base)
-    ends = median_interval(ratios, confidence) if enough else None
+    ends = median_interval(ratios) if enough else None
     return Effect(_ratio(middle(ratios), ends, True), difference, rank)
 
 
-def _apart(base: Floats, test: Floats, rank: RankTest | None, confidence: float, seed: int) -> Effect:
+def _apart(base: Floats, test: Floats, rank: RankTest | None) -> Effect:
     base, test = np.sort(base), np.sort(test)
     under, over = middle(base), middle(test)
     positive = bool(base[0] > 0 and test[0] > 0)
@@ -118,29 +110,24 @@ def _apart(base: Floats, test: Floats, rank: RankTest | None, confidence: float,
         return Effect(ratio, _difference(over - under, None, False), rank)
     # The two sides need draws of their own, hence two seeds.
     resamples = RESAMPLES if min(base.size, test.size) < MANY_RUNS else RESAMPLES // 2
-    unders = _at(base, *_median_draws(int(base.size), resamples, ~seed))
-    overs = _at(test, *_median_draws(int(test.size), resamples, seed))
-    difference = _difference(over - under, _ends(overs - unders, confidence), False)
-    ratio = _ratio(over / under, _ends(overs / unders, confidence), False) if positive else None
+    unders = _at(base, *_median_draws(int(base.size), resamples, ~_SEED))
+    overs = _at(test, *_median_draws(int(test.size), resamples, _SEED))
+    difference = _difference(over - under, _ends(overs - unders), False)
+    ratio = _ratio(over / under, _ends(overs / unders), False) if positive else None
     return Effect(ratio, difference, rank)
 
 
 def ratio_interval(
-    base: Sequence[float] | Floats,
-    test: Sequence[float] | Floats,
-    *,
-    paired: bool = False,
-    confidence: float = CONFIDENCE,
-    seed: int = 1,
+    base: Sequence[float] | Floats, test: Sequence[float] | Floats, *, paired: bool = False
 ) -> Ratio | None:
     """The ratio of `effect` alone; None when a ratio has no meaning."""
-    return effect(base, test, paired=paired, confidence=confidence, seed=seed).ratio
+    return effect(base, test, paired=paired).ratio
 
 
 def _ratio(value: float, interval: Interval | None, paired: bool) -> Ratio | None:
     """A ratio, unless it or an end of it is at the edge of what a float holds: nobody could print it."""
-    found = (value, interval.low, interval.high) if interval else (value,)
-    return Ratio(value, interval, paired) if all(1e-300 < each < 1e300 for each in found) else None
+    edges = (value, interval.low, interval.high) if interval else (value,)
+    return Ratio(value, interval, paired) if all(1e-300 < edge < 1e300 for edge in edges) else None
 
 
 def _difference(value: float, interval: Interval | None, paired: bool) -> Difference | None:
@@ -148,12 +135,12 @@ def _difference(value: float, interval: Interval | None, paired: bool) -> Differ
     return Difference(value, interval, paired) if math.isfinite(value + width) else None
 
 
-def _ends(resampled: Floats, confidence: float) -> Interval:
-    skip = int((1.0 - confidence) / 2.0 * resampled.size)
+def _ends(resampled: Floats) -> Interval:
+    skip = int((1.0 - CONFIDENCE) / 2.0 * resampled.size)
     # Sorting all of it is as quick as selecting two, and quicker to call.
     ends = resampled.copy()
     ends.sort()
-    return Interval(float(ends[skip]), float(ends[-1 - skip]), confidence)
+    return Interval(float(ends[skip]), float(ends[-1 - skip]), CONFIDENCE)
 
 
 def _sides(base: Any, test: Any, paired: bool) -> tuple[Floats, Floats]:

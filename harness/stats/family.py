@@ -18,12 +18,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def share_interval(hits: int, trials: int, confidence: float = CONFIDENCE) -> Interval:
+def share_interval(hits: int, trials: int) -> Interval:
     """The exact (Clopper-Pearson) interval of a share of which `hits` of `trials` were counted."""
-    tail = (1.0 - confidence) / 2.0
+    tail = (1.0 - CONFIDENCE) / 2.0
     low = 0.0 if hits == 0 else _solve(lambda share: 1.0 - _at_most(hits - 1, trials, share), tail)
     high = 1.0 if hits == trials else 1.0 - _solve(lambda rest: _at_most(hits, trials, 1.0 - rest), tail)
-    return Interval(low, high, confidence)
+    return Interval(low, high, CONFIDENCE)
 
 
 def _solve(rising: Callable[[float], float], level: float) -> float:
@@ -45,16 +45,8 @@ def _at_most(hits: int, trials: int, share: float) -> float:
     if share >= 1.0:
         return 1.0 if hits >= trials else 0.0
     log_yes, log_no, log_all = math.log(share), math.log1p(-share), math.lgamma(trials + 1)
-    return min(
-        1.0,
-        sum(
-            math.exp(
-                log_all
-                - math.lgamma(count + 1)
-                - math.lgamma(trials - count + 1)
-                + count * log_yes
-                + (trials - count) * log_no
-            )
-            for count in range(hits + 1)
-        ),
-    )
+    chance = 0.0
+    for count in range(hits + 1):
+        log_ways = log_all - math.lgamma(count + 1) - math.lgamma(trials - count + 1)
+        chance += math.exp(log_ways + count * log_yes + (trials - count) * log_no)
+    return min(1.0, chance)

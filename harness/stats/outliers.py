@@ -35,7 +35,7 @@ def outliers(values: Floats) -> list[list[Outlier]]:
 
     A robust standard deviation is 1.4826 MAD, at least 1 % of the median. Blanks (NaN) are no values.
     """
-    found: list[list[Outlier]] = [[] for _ in range(values.shape[0])]
+    by_row: list[list[Outlier]] = [[] for _ in range(values.shape[0])]
     for blank, rows in _by_blanks(values):
         kept = np.flatnonzero(~blank)
         if kept.size < MIN_RUNS_OUTLIER:
@@ -48,8 +48,8 @@ def outliers(values: Floats) -> list[list[Outlier]]:
             far = apart / spread[:, None]
         for row, at in zip(*np.nonzero((far > FAR) & np.isfinite(far)), strict=True):
             one = Outlier(int(kept[at]), float(table[row, at]), float(median[row]), float(far[row, at]))
-            found[rows[row]].append(one)
-    return found
+            by_row[rows[row]].append(one)
+    return by_row
 
 
 def _by_blanks(values: Floats) -> list[tuple[npt.NDArray[np.bool_], list[int]]]:

@@ -54,13 +54,13 @@ def mann_whitney(base: Floats, test: Floats) -> float:
     """
     doubled = _doubled_ranks(np.concatenate((base, test)))
     total, size = int(doubled.size), int(test.size)
-    found = int(doubled[base.size :].sum())
+    ranks_of_test = int(doubled[base.size :].sum())
     if total <= EXACT_RUNS:
-        return _two_sided(_sums_of_some(tuple(sorted(doubled.tolist())), size), found)
+        return _two_sided(_sums_of_some(tuple(sorted(doubled.tolist())), size), ranks_of_test)
     ranks = doubled / 2.0
     expected = size * (total + 1) / 2.0
     spread = float(((ranks - (total + 1) / 2.0) ** 2).sum()) / (total - 1) / total
-    return _normal(found / 2.0 - expected, math.sqrt(spread * size * (total - size)))
+    return _normal(ranks_of_test / 2.0 - expected, math.sqrt(spread * size * (total - size)))
 
 
 def signed_rank(apart: Floats) -> float:
@@ -69,11 +69,11 @@ def signed_rank(apart: Floats) -> float:
     if not apart.size:
         return 1.0
     doubled = _doubled_ranks(np.abs(apart))
-    found = int(doubled[apart > 0].sum())
+    positive_ranks = int(doubled[apart > 0].sum())
     if apart.size <= EXACT_RUNS:
-        return _two_sided(_sums_of_any(tuple(sorted(doubled.tolist()))), found)
+        return _two_sided(_sums_of_any(tuple(sorted(doubled.tolist()))), positive_ranks)
     ranks = doubled / 2.0
-    return _normal(found / 2.0 - ranks.sum() / 2.0, math.sqrt(float((ranks**2).sum()) / 4.0))
+    return _normal(positive_ranks / 2.0 - ranks.sum() / 2.0, math.sqrt(float((ranks**2).sum()) / 4.0))
 
 
 def _doubled_ranks(values: Floats) -> npt.NDArray[np.int64]:
@@ -107,9 +107,9 @@ def _sums_of_any(ranks: tuple[int, ...]) -> Floats:
     return ways
 
 
-def _two_sided(ways: Floats, found: int) -> float:
+def _two_sided(ways: Floats, ranks_sum: int) -> float:
     """Twice the smaller tail, `found` included: right for distributions that ties have made lopsided too."""
-    tail = min(float(ways[: found + 1].sum()), float(ways[found:].sum()))
+    tail = min(float(ways[: ranks_sum + 1].sum()), float(ways[ranks_sum:].sum()))
     return min(1.0, 2.0 * tail / float(ways.sum()))
 
 

@@ -58,7 +58,7 @@ def estimate(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
 
 
 def estimate_sorted(ordered: Floats, confidence: float = CONFIDENCE) -> Estimate:
-    """The same of what `clean` gave."""
+    """What `estimate` gives, for values that are finite and sorted already, as `clean` leaves them."""
     if not ordered.size:
         return Estimate(None, None, 0)
     # Divided first: the sum can be more than a float holds.

@@ -1,4 +1,4 @@
-"""When repetitions are enough: every cell's interval narrow enough, or the time spent. Pure, on run records."""
+"""When repetitions are enough: every cell's interval is narrow enough, or the time is spent. Pure, on run records."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness import stats
-
-LEAST_RUNS = 5
-"""With fewer values the interval of a median does not come near 95 %, however narrow it is."""
+from harness.stats.condition import SURE, Condition
+from harness.stats.runs import estimate
 
 
 class FinishedRun(Protocol):
@@ -44,10 +42,15 @@ class Adaptive:
     width: float
     budget_s: float | None = None
 
+    @property
+    def until(self) -> Condition:
+        """What each cell has to meet."""
+        return Condition(self.metric, "precision", high=self.width, closed=True)
+
     def words(self) -> str:
         """The rule as a person would say it."""
         budget = f", in {self.budget_s:g} s at most" if self.budget_s is not None else ""
-        return f"until {self.metric} is known within +-{100 * self.width:g} % in every cell{budget}"
+        return f"until {self.metric} is {self.until.words()} in every cell{budget}"
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ class State:
 
 
 def state(rule: Adaptive, records: Iterable[FinishedRun], blocks: int) -> State:
-    """What the finished runs of the first `blocks` repetitions say; other runs are left out of account.
+    """What the finished runs of the first `blocks` repetitions say; other runs are ignored.
 
-    A cell without a valid run after the least number of repetitions will not have a narrow interval either:
-    it is not waited for.
+    A cell without a valid run after the least number of repetitions is not waited for: more runs of it would
+    most likely be invalid as well.
     """
     here = [record for record in records if record.block <= blocks]
     spent_s = sum(record.wall_s or 0.0 for record in here)
@@ -74,7 +77,7 @@ def state(rule: Adaptive, records: Iterable[FinishedRun], blocks: int) -> State:
         return State(False, f"{blocks} of at least {rule.least} repetitions", blocks, widest)
     if widest is None:
         return State(True, f"no cell has a valid run with {rule.metric}", blocks, None)
-    if widest <= rule.width:
+    if rule.until.allows(widest):
         return State(True, f"every interval of {rule.metric} is within {_percent(widest)}", blocks, widest)
     wide = f"{rule.metric} is known within {_percent(widest)}, not {_percent(rule.width)}"
     if blocks >= rule.most:
@@ -88,20 +91,22 @@ def _values(rule: Adaptive, records: Iterable[FinishedRun]) -> list[list[float]]
     """The metric's values in the valid runs of each cell."""
     cells: dict[tuple[str, str], list[float]] = {}
     for record in records:
-        found = cells.setdefault((record.case, repr(sorted(record.factors.items()))), [])
+        values = cells.setdefault((record.case, repr(sorted(record.factors.items()))), [])
         value = record.metrics.get(rule.metric)
         if record.verdict == "valid":
-            found.append(math.nan if value is None else float(value))
+            values.append(math.nan if value is None else float(value))
     return [values for values in cells.values() if not all(map(math.isnan, values))]
 
 
 def _half_width(values: list[float]) -> float:
-    """Half the width of the median's interval as a share of the median; without end where there is none."""
-    found = stats.estimate(values)
+    """Half the width of the median's interval as a share of the median; infinite where the interval shows nothing."""
+    median = estimate(values)
     # A tail that some runs are too short to have is not known, however alike the others are.
-    if found.n < max(LEAST_RUNS, len(values)) or found.interval is None or not found.median:
+    if median.n < len(values) or median.interval is None or not median.median:
         return math.inf
-    return (found.interval.high - found.interval.low) / 2.0 / abs(found.median)
+    if median.interval.confidence < SURE:
+        return math.inf
+    return (median.interval.high - median.interval.low) / 2.0 / abs(median.median)
 
 
 def _percent(share: float) -> str:

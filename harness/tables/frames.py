@@ -101,8 +101,8 @@ def _runs(runs: list[RunRecord], factors: list[str]) -> pd.DataFrame:
     # What a newer writer measured and this list does not know is kept, after everything known.
     measured = sorted({name for run in runs for name in run.metrics} - known)
     other = sorted({name for row in rows for name in row.values} - known - set(measured))
-    before = len(columns.FIXED_BEFORE_FACTORS)
-    names = [*fixed[:before], *factors, *fixed[before:], *measured, *other]
+    before = [column.name for column in columns.IDENTITY]
+    names = [*before, *factors, *fixed[len(before) :], *measured, *other]
     texts = {name for name in other if not name.endswith(tuple(columns.UNIT_SUFFIXES))}
     return _frame(rows, names, factors, _text_names(columns.RUN_COLUMNS) | texts)
 

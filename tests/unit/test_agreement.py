@@ -9,7 +9,7 @@ import pytest
 
 from harness.analysis.agreement import agreement, places_differ
 from harness.analysis.compare import Options, compare_cases
-from harness.analysis.compare.pivot import OF_CASE, turned
+from harness.analysis.compare.sources import OF_CASE, turned
 from harness.errors import InputError
 from harness.report.agreement import document
 from harness.report.layout import to_markdown, to_text
@@ -35,7 +35,7 @@ def test_other_times_with_the_same_signs_agree() -> None:
     found = agreement(host, guest)
     assert places_differ([host, guest])
     assert not places_differ([host, host])
-    assert {each.what for each in found} >= {"rtt_p50_us", "order by p50"}
+    assert {each.subject for each in found} >= {"rtt_p50_us", "order by p50"}
     assert [each for each in found if each.agree is False] == []
     assert any(each.agree for each in found)
     text = to_text(document(found), 100, color=False)
@@ -47,7 +47,7 @@ def test_other_times_with_the_same_signs_agree() -> None:
 def test_turned_round_they_do_not_agree() -> None:
     host = synthetic.source()
     found = agreement(host, in_guest(host, swapped=True))
-    orders = [each for each in found if each.what == "order by p50"]
+    orders = [each for each in found if each.subject == "order by p50"]
     assert orders
     assert not any(each.agree for each in orders)
     assert " NO" in to_text(document(found), 80, color=False)

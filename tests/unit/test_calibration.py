@@ -80,7 +80,7 @@ def test_too_few_blocks_say_nothing() -> None:
     assert (found.comparisons, found.rate, found.least_effect) == (0, None, None)
 
 
-def entry(made_utc: str = "2026-11-22T10:00:00+00:00") -> known.Entry:
+def entry(made_utc: str = "2026-11-22T10:00:00+00:00") -> known.Calibration:
     noise = noise_of(aa_runs(), ["rtt_p50_us"], 5)
     return known.entry_of(source().runs, "quickstart, base", made_utc, noise)
 

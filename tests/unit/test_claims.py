@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.analysis.claims import Finding, agreed, findings, judge
+from harness.analysis.claims import ClaimVerdict, agreed, findings, judge
 from harness.analysis.curves import Study
 from harness.analysis.summary import overview
 from harness.report.claims import as_data, blocks, evidence
@@ -22,7 +23,7 @@ from tests.unit.claims import around, claim, runs
 LOWER = {"case": "test", "direction": "lower", "by": "10%"}
 
 
-def outcome(source: Source, *expect: dict[str, Any], **more: Any) -> Finding:
+def outcome(source: Source, *expect: dict[str, Any], **more: Any) -> ClaimVerdict:
     (found,) = judge(source, claim(*expect, **more))
     return found
 
@@ -141,7 +142,7 @@ def test_an_inert_run_in_doubt_does_not_count_even_where_inert_ones_do() -> None
     values.runs["doubts"] = [0.0] * 14 + [1.0] * 2
     found = outcome(values, LOWER, inert, include=["inert"])
     assert found.outcome == "holds"
-    value = found.conditions[0].comparisons[0].value
+    value = found.conditions[0].observations[0].value
     assert (value.n if value else 0) == 6
     values.runs["doubts"] = 0.0
     assert outcome(values, LOWER, include=["inert"]).outcome == "not shown"
@@ -191,7 +192,7 @@ def test_tests_of_a_claim_are_corrected_together() -> None:
     assert outcome(source, expect[0]).outcome == "holds"
     found = outcome(source, *expect)
     assert found.outcome == "not shown"
-    assert "rank test over 7 comparisons" in found.conditions[0].comparisons[0].why
+    assert "rank test over 7 comparisons" in found.conditions[0].observations[0].why
 
 
 def test_noise_alone_is_seldom_claimed() -> None:
@@ -234,7 +235,7 @@ def test_no_reason_is_told_where_there_is_none() -> None:
 
 
 def test_a_verdict_that_flips_between_reruns_is_not_shown() -> None:
-    def found(level: float) -> tuple[Finding, ...]:
+    def found(level: float) -> tuple[ClaimVerdict, ...]:
         return judge(runs({"base": around(10.0), "test": around(level)}), claim(LOWER))
 
     assert agreed([("one", found(5.0)), ("two", found(5.1))])[0].outcome == "holds"
@@ -253,7 +254,7 @@ def test_factors_are_matched_as_tables_write_them(value: Any) -> None:
 def test_infinite_changes_can_be_printed() -> None:
     found = judge(runs({"base": [0.0] * 8, "test": around(1.0)}), claim(LOWER | {"direction": "higher"}))
     assert blocks(found)
-    (one,) = as_data(found)
+    (one,) = json.loads(json.dumps(as_data(found)))
     assert one["conditions"][0]["comparisons"][0]["ratio_high"] is None
     assert np.isfinite(one["conditions"][0]["comparisons"][0]["median"])
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.analysis.curves import heat_map, load_curves, load_study, marks, trades, typical_runs
 from harness.analysis.curves.factors import axes, quantity
-from harness.analysis.curves.select import narrowed
+from harness.analysis.curves.gather import narrowed
 from harness.analysis.summary import CellView, overview
 from harness.errors import InputError
 from harness.stats import estimate
@@ -55,7 +55,7 @@ def test_axes_are_numbers_of_one_unit_and_load_comes_first() -> None:
         ("x.usecs", "us", False),
     ]
     assert found[1].numbers == {"0": 0.0, "50us": 50.0, "1ms": 1000.0}
-    assert found[0].said_unit == "1/s"
+    assert found[0].axis_name == "rate, 1/s"
 
 
 def test_load_curves_are_sorted_by_number_and_split_by_other_factors() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.claims.source import had
+from harness.analysis.claims.source import available
 from harness.places.vm.boot import GuestFailure
 from harness.places.vm.boots import guests_of
 from harness.places.vm.machine_check import deviations, guest_account
@@ -125,7 +125,7 @@ def test_what_guests_had_decides_what_claims_can_be_tested() -> None:
     cells = [{"document": {"topology": {"links": [{"nic": "e1000e"}]}}}]
     runs = synthetic.source().runs.assign(place="vm", iommu="DMA-FQ")
     found = Source("guest", runs, manifest={"guests": guests, "numa": {"0": {}}}, plan={"cells": cells})
-    assert had(found) == {"vm", "nic", "numa", "iommu"}
+    assert available(found) == {"vm", "nic", "numa", "iommu"}
     one = Source("guest", runs, manifest={"guests": [], "numa": {"0": {}, "1": {}}}, plan={"cells": [{}]})
     # The host's nodes are not the guest's.
-    assert had(one) == {"vm"}
+    assert available(one) == {"vm"}

@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.analysis.curves import load_study
-from harness.analysis.curves.select import narrowed
+from harness.analysis.curves.gather import narrowed
 from harness.analysis.summary import overview
 from harness.errors import InputError
-from harness.report.figures import KINDS, Request, draw
+from harness.report.figures import KINDS, FigureRequest, draw
+from harness.report.html import page
 from tests.command import call
 from tests.command import run as command
 from tests.unit import pages
@@ -24,10 +25,10 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pages.load_sweep(tmp_path_factory.mktemp("sweep"), blocks=4, count=2000, rates=(10, 40)).path
 
 
-def request(path: Path, **how: object) -> Request:
+def request(path: Path, **how: object) -> FigureRequest:
     """What to draw of a set."""
     study = load_study(path)
-    return Request(study, overview(study.source), **how)  # type: ignore[arg-type]
+    return FigureRequest(study, overview(study.source), **how)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -47,8 +48,23 @@ def test_the_same_set_gives_the_same_bytes(sweep: Path, form: str) -> None:
 def test_text_stays_text_and_carries_its_unit(sweep: Path) -> None:
     source = draw("load", request(sweep), "svg").decode()
     texts = set(re.findall(r"<text[^>]*>([^<]*)</text>", source))
-    assert {"base", "busypoll", "workload.rate, 1/s", "100 µs", "10k", "RTT p99"} <= texts
+    assert {"base", "busypoll", "rate, 1/s", "100 µs", "10k", "p99 round-trip time"} <= texts
     assert b"/FontFile2" in draw("load", request(sweep), "pdf")
+
+
+def test_scales_and_words_are_those_of_the_report(sweep: Path) -> None:
+    wanted = request(sweep)
+    figure = set(re.findall(r"<text[^>]*>([^<]*)</text>", draw("ecdf", wanted, "svg").decode()))
+    charts = re.findall(
+        r'<svg [^>]*aria-label="(?:Distribution|Tail) of.*?</svg>',
+        page([(wanted.study, wanted.view)]),
+        re.DOTALL,
+    )
+    assert len(charts) == 4
+    for chart in charts:
+        ticks = re.findall(r'<text [^>]*class="(?:tick|name)[^"]*">([^<]*)</text>', chart)
+        assert "round-trip time" in ticks
+        assert set(ticks) <= figure
 
 
 def test_colours_are_those_of_the_report(sweep: Path) -> None:
@@ -87,7 +103,7 @@ def test_too_much_for_one_figure_asks_to_narrow_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="10 panels; narrow to 8 with --at"):
         draw("ecdf", request(path), "svg")
     study = narrowed(load_study(path), ["base"], {"workload.rate": "11k"})
-    assert draw("ecdf", Request(study, overview(study.source)), "svg").startswith(b"<?xml")
+    assert draw("ecdf", FigureRequest(study, overview(study.source)), "svg").startswith(b"<?xml")
 
 
 def test_the_command(sweep: Path, tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from harness.analysis.compare import compare_cases, compare_sources
 from harness.analysis.curves import Study, load_study
 from harness.analysis.summary import overview
+from harness.report.charts.scale import Scale, log_scale, tick_text, time_text
 from harness.report.html import page
 from harness.report.html.markup import Markup, join, tag, text
 from harness.report.html.runs import MOST
-from harness.report.html.scale import Scale, log_scale, tick_text, time_text
 from harness.store.record import Verdict
 from tests.command import call
 from tests.command import run as command
@@ -268,14 +268,17 @@ def test_text_is_escaped_and_markup_is_not() -> None:
 
 
 def test_scales_and_ticks() -> None:
-    assert Scale(0, 1, 100, 0, False).at(0.25) == 75
-    assert Scale(1, 100, 0, 200, True).at(10) == 100
-    assert Scale(1, 100, 0, 200, True).at(0) == 0
-    assert Scale(0, 0.97, 0, 10, False).ticks() == [0, 0.2, 0.4, 0.6, 0.8]
-    assert log_scale([3, 3000], 0, 1).ticks(4) == [10, 100, 1000]
-    assert log_scale([], 0, 1).ticks()[0] == 1
+    assert Scale(0, 1, False).share(0.25) == 0.25
+    assert Scale(1, 100, True).share(10) == 0.5
+    assert Scale(1, 100, True).share(0) == 0
+    assert Scale(0, 100, False, air=0.1).share(100) == pytest.approx(0.9)
+    assert Scale(0, 80, False, air=0.1).limits() == pytest.approx((-10, 90))
+    assert Scale(1, 1e8, True, air=0.1).limits() == pytest.approx((0.1, 1e9))
+    assert Scale(0, 0.97, False).ticks() == [0, 0.2, 0.4, 0.6, 0.8]
+    assert log_scale([3, 3000]).ticks(4) == [10, 100, 1000]
+    assert log_scale([]).ticks()[0] == 1
     assert [tick_text(value) for value in (0, 0.5, 1500, 2e6, 3e9)] == ["0", "0.5", "1.5k", "2M", "3G"]
     assert [time_text(us) for us in (0.5, 1, 20, 1000, 2e6)] == ["500 ns", "1 µs", "20 µs", "1 ms", "2 s"]
-    one = log_scale([50], 0, 100)
-    assert 0 < one.at(50) < 100
+    one = log_scale([50])
+    assert 0 < one.share(50) < 1
     assert len(one.ticks()) >= 1

@@ -10,9 +10,8 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from harness.analysis.api.part import Part, parts_of
 from harness.analysis.api.samples import RunSamples, chosen, together
-from harness.analysis.api.tables import Table, joined, read
+from harness.analysis.api.tables import LoadedSet, Table, joined, parts_of, read
 from harness.analysis.curves.factors import quantity
 from harness.analysis.curves.reduce import ecdf
 from harness.errors import InputError
@@ -38,7 +37,7 @@ class Results:
     `run_id` of samples, are categories; samples are `int64`. docs/columns.md describes every column.
     """
 
-    def __init__(self, parts: tuple[Part, ...]) -> None:
+    def __init__(self, parts: tuple[LoadedSet, ...]) -> None:
         self._parts = parts
 
     @property
@@ -94,7 +93,7 @@ class Results:
         if factor not in self.runs.columns:
             raise InputError("read a factor", on=factor, got="there is no such column")
         texts = self.runs[factor].astype(str)
-        numbers = {text: found[0] if (found := quantity(text)) else np.nan for text in texts.unique()}
+        numbers = {text: amount[0] if (amount := quantity(text)) else np.nan for text in texts.unique()}
         return texts.map(numbers).astype("float64")
 
     def samples(self, columns: Sequence[str] | None = None, runs: Runs = None) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.analysis.api.part import Part
+from harness.analysis.api.tables import LoadedSet
 from harness.errors import InputError
 from harness.store import ResultSet
 
@@ -44,34 +44,34 @@ class Sampled:
                 got="there is no such column",
                 todo=todo,
             )
-        found = self.results.sample_columns(self.run_id, list(names))
-        if found is None:
+        arrays = self.results.sample_columns(self.run_id, list(names))
+        if arrays is None:
             raise InputError("read samples", on=f"run {self.run_id}", got=self.results.warnings[-1])
-        return found
+        return arrays
 
 
-def chosen(parts: Sequence[Part], runs: pd.DataFrame | Iterable[str] | None) -> list[Sampled]:
+def chosen(parts: Sequence[LoadedSet], runs: pd.DataFrame | Iterable[str] | None) -> list[Sampled]:
     """The runs asked for, in that order, leaving out those without samples. Raises InputError for unknown ids."""
     there = {(part.name, run): part.results for part in parts for run in part.run_ids()}
     if isinstance(runs, pd.DataFrame):
         sets = runs["set"].astype(str) if "set" in runs.columns else [parts[0].name] * len(runs)
-        wanted = list(zip(sets, runs["run_id"].astype(str), strict=True))
+        keys = list(zip(sets, runs["run_id"].astype(str), strict=True))
     elif runs is None:
-        wanted = list(there)
+        keys = list(there)
     else:
         by_id: dict[str, list[tuple[str, str]]] = {}
         for key in there:
             by_id.setdefault(key[1], []).append(key)
-        wanted = [key for run in map(str, runs) for key in by_id.get(run, [("", run)])]
-    found = []
-    for key in wanted:
+        keys = [key for run in map(str, runs) for key in by_id.get(run, [("", run)])]
+    sampled = []
+    for key in keys:
         if key not in there:
             raise InputError("read samples", on=f"run {key[1]}", got="there is no such run")
         results = there[key]
         shape = results.sample_shape(key[1]) if results is not None else None
         if results is not None and shape is not None and shape[0]:
-            found.append(Sampled(key[0], results, key[1], *shape))
-    return found
+            sampled.append(Sampled(key[0], results, key[1], *shape))
+    return sampled
 
 
 def together(runs: Sequence[Sampled], columns: Sequence[str] | None) -> pd.DataFrame:

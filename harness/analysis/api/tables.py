@@ -1,19 +1,21 @@
-"""Tables of many records with little memory: parsed in batches, of which only the wanted columns are kept."""
+"""The sets that were loaded, and their tables read with little memory: in batches, keeping only the wanted columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from harness.analysis.api.part import Part
 from harness.errors import InputError
-from harness.store import RunRecord
+from harness.store import ResultSet, RunRecord
+from harness.tables.csvin import load_runs
 from harness.tables.frames import Ranks, frames
-from harness.tables.source import planned_cells
+from harness.tables.source import find_set, planned_cells
 
 Table = Literal["runs", "nodes", "knobs", "cpus"]
 
@@ -21,7 +23,46 @@ BATCH = 500
 """Records parsed at a time: a record as Python objects is fifty times as large as its rows."""
 
 
-def read(part: Part, name: Table, columns: Sequence[str] | None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class LoadedSet:
+    """A result set, or the runs of a CSV file (`table`; `results` is None then)."""
+
+    name: str
+    results: ResultSet | None
+    table: pd.DataFrame | None = None
+
+    def run_ids(self) -> list[str]:
+        """The ids of its runs; none for a CSV file without a column run_id."""
+        if self.results is not None:
+            return list(self.results.run_ids())
+        if self.table is None or "run_id" not in self.table.columns:
+            return []
+        return [str(run_id) for run_id in self.table["run_id"]]
+
+
+def parts_of(paths: Sequence[str | Path]) -> tuple[LoadedSet, ...]:
+    """The sets at these paths. Raises InputError for a path that is none, and for no path at all."""
+    if not paths:
+        raise InputError("load results", got="no path was given", todo="name one: load('results/NAME/STAMP')")
+    parts = [_part(Path(path)) for path in paths]
+    if len({part.name for part in parts}) < len(parts):
+        # Two copies of one set: only their paths tell them apart.
+        parts = [
+            LoadedSet(str(path), part.results, part.table) for path, part in zip(paths, parts, strict=True)
+        ]
+    if len({part.name for part in parts}) < len(parts):
+        raise InputError("load results", got="the same path was given twice", todo="name each set once")
+    return tuple(parts)
+
+
+def _part(path: Path) -> LoadedSet:
+    results = find_set(path)
+    if results is not None:
+        return LoadedSet(results.name, results)
+    return LoadedSet(str(path), None, load_runs(path / "runs.csv" if path.is_dir() else path))
+
+
+def read(part: LoadedSet, name: Table, columns: Sequence[str] | None) -> pd.DataFrame:
     """A table of one set, or only some columns of it, in the plan's order. Raises InputError for others."""
     if part.results is None:
         whole = (
@@ -32,33 +73,35 @@ def read(part: Part, name: Table, columns: Sequence[str] | None) -> pd.DataFrame
         return _narrow(whole, name, columns)
     ranks = Ranks(list(planned_cells(part.results.plan)))
     places: dict[str, tuple[int, int, str]] = {}
-    found, ids = [], []
+    frames_, ids = [], []
     for records in _batches(part.results.each_record()):
         places |= {record.run_id: ranks.of(record) for record in records}
         frame: pd.DataFrame = getattr(frames(records), name)
         ids += frame["run_id"].tolist()
-        found.append(
-            frame if columns is None else frame[[each for each in columns if each in frame.columns]].copy()
+        frames_.append(
+            frame
+            if columns is None
+            else frame[[column for column in columns if column in frame.columns]].copy()
         )
-    if not found:
+    if not frames_:
         return _narrow(getattr(frames([]), name), name, columns)
     order = sorted(range(len(ids)), key=lambda at: places[ids[at]])
-    return _narrow(stacked(found).iloc[order].reset_index(drop=True), name, columns)
+    return _narrow(stacked(frames_).iloc[order].reset_index(drop=True), name, columns)
 
 
-def stacked(found: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Tables one below the other; text that one of them lacks is "", not missing."""
-    whole = pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
-    for name in whole.columns if len(found) > 1 else ():
-        if any(name in frame and frame[name].dtype == "str" for frame in found):
+    whole = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+    for name in whole.columns if len(tables) > 1 else ():
+        if any(name in frame and frame[name].dtype == "str" for frame in tables):
             whole[name] = whole[name].fillna("").astype("str")
     return whole
 
 
-def joined(found: Sequence[pd.DataFrame], sets: Sequence[str]) -> pd.DataFrame:
+def joined(tables: Sequence[pd.DataFrame], sets: Sequence[str]) -> pd.DataFrame:
     """The tables of several sets as one, with the set's name in front."""
-    codes = np.repeat(np.arange(len(found)), [len(frame) for frame in found])
-    whole = stacked(found).copy(deep=False)
+    codes = np.repeat(np.arange(len(tables)), [len(frame) for frame in tables])
+    whole = stacked(tables).copy(deep=False)
     named = pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(list(sets)))
     whole.insert(0, "set", pd.Series(named))
     return whole

@@ -20,7 +20,7 @@ _QUOTED = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "rate_rps")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Calibration:
     """One calibration. facts: columns of host and workload and their values; made_utc: when; noise: by metric."""
 
     facts: dict[str, str]
@@ -29,33 +29,33 @@ class Entry:
     noise: tuple[Noise, ...]
 
 
-def entry_of(runs: pd.DataFrame, label: str, made_utc: str, noise: Sequence[Noise]) -> Entry:
-    """The entry of an A/A set."""
-    return Entry(_facts(runs) or {}, made_utc, label, tuple(noise))
+def entry_of(runs: pd.DataFrame, label: str, made_utc: str, noise: Sequence[Noise]) -> Calibration:
+    """The calibration that the runs of an A/A set make; made_utc: when, in ISO 8601."""
+    return Calibration(_facts(runs) or {}, made_utc, label, tuple(noise))
 
 
-def matching(entries: Iterable[Entry], tables: Sequence[pd.DataFrame]) -> Entry | None:
+def matching(entries: Iterable[Calibration], tables: Sequence[pd.DataFrame]) -> Calibration | None:
     """The newest entry made on the host of all these runs and with all their work; None for none.
 
     Work, contention included, may be more in the calibration than in the runs: it was then calibrated in their way too.
     """
-    wanted = [_facts(table) for table in tables]
-    found = [entry for entry in entries if all(facts and _within(facts, entry.facts) for facts in wanted)]
-    return max(found, key=lambda entry: entry.made_utc, default=None) if wanted else None
+    needed = [_facts(table) for table in tables]
+    fitting = [entry for entry in entries if all(facts and _within(facts, entry.facts) for facts in needed)]
+    return max(fitting, key=lambda entry: entry.made_utc, default=None) if needed else None
 
 
-def with_entry(entries: Iterable[Entry], entry: Entry) -> list[Entry]:
+def with_entry(entries: Iterable[Calibration], entry: Calibration) -> list[Calibration]:
     """The entries with `entry` in place of one for the same host and work."""
-    return [*(each for each in entries if each.facts != entry.facts), entry]
+    return [*(other for other in entries if other.facts != entry.facts), entry]
 
 
-def to_bytes(entries: Sequence[Entry]) -> bytes:
+def to_bytes(entries: Sequence[Calibration]) -> bytes:
     """The document that holds these entries."""
     document = {"format": _FORMAT, "entries": [asdict(entry) for entry in entries]}
     return (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def read_entries(data: bytes) -> list[Entry]:
+def read_entries(data: bytes) -> list[Calibration]:
     """The entries of a document. Raises ValueError when it is damaged or of another version."""
     try:
         document = json.loads(data)
@@ -66,7 +66,7 @@ def read_entries(data: bytes) -> list[Entry]:
         raise ValueError(f"it is damaged ({error!r})") from error
 
 
-def sentences(entry: Entry | None) -> tuple[str, ...]:
+def sentences(entry: Calibration | None) -> tuple[str, ...]:
     """What to say of a calibration beside results from the same host; nothing without one."""
     if entry is None:
         return ()
@@ -90,10 +90,10 @@ def _percent(value: float) -> str:
 
 def _facts(runs: pd.DataFrame) -> dict[str, str] | None:
     """The host of runs and all the work they did; None where they have several hosts, or nothing is known."""
-    found = {name: texts_of(runs, name) for name in (*HOST, *WORK)}
-    if any(len(found[name]) > 1 for name in HOST) or not (found["kernel"] and found["cpu_model"]):
+    facts = {name: texts_of(runs, name) for name in (*HOST, *WORK)}
+    if any(len(facts[name]) > 1 for name in HOST) or not (facts["kernel"] and facts["cpu_model"]):
         return None
-    return {name: _AND.join(sorted(values)) for name, values in found.items()}
+    return {name: _AND.join(sorted(values)) for name, values in facts.items()}
 
 
 def _within(facts: Mapping[str, str], known: Mapping[str, str]) -> bool:
@@ -105,10 +105,10 @@ def _within(facts: Mapping[str, str], known: Mapping[str, str]) -> bool:
     )
 
 
-def _entry(item: Mapping[str, Any]) -> Entry:
+def _entry(item: Mapping[str, Any]) -> Calibration:
     noise = []
-    for each in item["noise"]:
-        rate = each.pop("rate")
-        noise.append(Noise(rate=Interval(**rate) if rate else None, **each))
+    for fields in item["noise"]:
+        rate = fields.pop("rate")
+        noise.append(Noise(rate=Interval(**rate) if rate else None, **fields))
     facts = {str(key): str(value) for key, value in item["facts"].items()}
-    return Entry(facts, str(item["made_utc"]), str(item["label"]), tuple(noise))
+    return Calibration(facts, str(item["made_utc"]), str(item["label"]), tuple(noise))

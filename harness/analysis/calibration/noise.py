@@ -46,12 +46,12 @@ class Noise:
 
 def noise_of(runs: pd.DataFrame, metrics: Sequence[str], size: int, seed: int = 1) -> list[Noise]:
     """The noise of each metric that the runs of an A/A set have; comparisons are of `size` blocks each."""
-    found = []
+    noises = []
     for name in metrics:
         tables = [pairs for pairs in _pairs(runs, name) if pairs.shape[1]]
         if tables:
-            found.append(_noise(name, tables, size, seed))
-    return found
+            noises.append(_noise(name, tables, size, seed))
+    return noises
 
 
 def _pairs(runs: pd.DataFrame, name: str) -> Iterator[Floats]:
@@ -61,9 +61,9 @@ def _pairs(runs: pd.DataFrame, name: str) -> Iterator[Floats]:
         cells.setdefault(cell.factors, {})[cell.case] = cell
     for both in cells.values():
         if set(both) >= set(NAMES) and name in runs.columns:
-            found = paired_values(runs, name, both[NAMES[0]], both[NAMES[1]])
-            if found is not None:
-                yield found
+            pairs = paired_values(runs, name, both[NAMES[0]], both[NAMES[1]])
+            if pairs is not None:
+                yield pairs
 
 
 def _noise(name: str, tables: Sequence[Floats], size: int, seed: int) -> Noise:
@@ -84,7 +84,7 @@ def _noise(name: str, tables: Sequence[Floats], size: int, seed: int) -> Noise:
         comparisons=comparisons,
         rate=stats.share_interval(hits, comparisons) if comparisons else None,
         spread=max(spreads, default=None),
-        least_effect=None if None in effects else max(each for each in effects if each is not None),
+        least_effect=None if None in effects else max(effect for effect in effects if effect is not None),
     )
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from harness.analysis.claims.model import OUTCOMES, Comparison, Condition, Finding, Outcome, Shown, State
-from harness.analysis.claims.source import claims_of, findings
-from harness.analysis.claims.stable import agreed
+from harness.analysis.claims.model import (
+    OUTCOMES,
+    ClaimVerdict,
+    ConditionResult,
+    Observation,
+    Outcome,
+    ShownMetric,
+    State,
+)
+from harness.analysis.claims.source import agreed, claims_of, findings
 from harness.analysis.claims.verdict import judge
 
 __all__ = [
     "OUTCOMES",
-    "Comparison",
-    "Condition",
-    "Finding",
+    "ClaimVerdict",
+    "ConditionResult",
+    "Observation",
     "Outcome",
-    "Shown",
+    "ShownMetric",
     "State",
     "agreed",
     "claims_of",

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.analysis.compare import Change, Factors
 from harness.spec.claims import Claim, Expect
 from harness.stats import Estimate
+from harness.stats.condition import Judgement
 
 Outcome = Literal["holds", "does not hold here", "reversed", "not shown", "cannot be tested here"]
-OUTCOMES: tuple[Outcome, ...] = (
-    "holds",
-    "does not hold here",
-    "reversed",
-    "not shown",
-    "cannot be tested here",
-)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
-State = Literal["met", "refuted", "reversed", "unclear", "untestable"]
-"""refuted: shown to be smaller than matters, or to be absent; reversed: shown the other way round."""
+State = Literal[Judgement, "reversed", "untestable"]
+"""A judgement of a condition; reversed: refuted, and shown to go the other way; untestable: not with this host."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Observation:
     """One condition at one place: what was seen there.
 
     change: of the metric against the other case, None for a condition about one cell alone; value: the metric's
@@ -38,17 +33,17 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Condition:
+class ConditionResult:
     """A condition and every comparison that it asks for; they must all be met."""
 
     expect: Expect
     against: str
-    comparisons: tuple[Comparison, ...]
+    observations: tuple[Observation, ...]
 
     @property
     def state(self) -> State:
         """The state of all comparisons together: the worst news decides, and doubt before success."""
-        states = [each.state for each in self.comparisons]
+        states = [observation.state for observation in self.observations]
         for state in ("untestable", "reversed", "refuted", "unclear"):
             if state in states:
                 # What is reversed in one place and met in another is not reversed: it depends.
@@ -57,7 +52,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownMetric:
     """A metric beside what decided: its medians in the cells compared, each with what tells the cell apart."""
 
     metric: str
@@ -65,7 +60,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ClaimVerdict:
     """A claim with its verdict.
 
     deciding: the comparison that kept it from holding, or from being tested; reason: what else did, in words: what this
@@ -75,7 +70,7 @@ class Finding:
     name: str
     claim: Claim
     outcome: Outcome
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[ConditionResult, ...] = ()
     reason: str = ""
-    deciding: tuple[Condition, Comparison] | None = None
-    shown: tuple[Shown, ...] = ()
+    deciding: tuple[ConditionResult, Observation] | None = None
+    shown: tuple[ShownMetric, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.analysis.compare.change import change, paired_values, why_not_valid
 from harness.analysis.compare.choose import DEFAULT_METRICS
-from harness.analysis.compare.environment import Difference
+from harness.analysis.compare.environment import EnvironmentDifference
 from harness.analysis.compare.model import Change, Comparison, Factors, Input, Options, OutlierRun, Row, Side
 from harness.analysis.compare.sources import compare_cases, compare_sources, count_verdicts
 
@@ -12,7 +12,7 @@ __all__ = [
     "DEFAULT_METRICS",
     "Change",
     "Comparison",
-    "Difference",
+    "EnvironmentDifference",
     "Factors",
     "Input",
     "Options",

@@ -31,49 +31,49 @@ def change(
     left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
     if pairs is not None:
         one, other = pairs
-    found = stats.effect(one, other, paired=pairs is not None)
-    if found.difference is None:
+    effect = stats.effect(one, other, paired=pairs is not None)
+    if effect.difference is None:
         blank = [np.size(side) > 0 and is_tail(name) for side in (base, test)]
         return missing(left, right, _no_effect(blank, left, right))
-    outcome, small = _outcome(found, smallest_effect)
+    outcome, small = _outcome(effect, smallest_effect)
     needed = None
     if not small and outcome not in ("lower", "higher"):
-        needed = stats.runs_needed(one, other, found.ratio, smallest_effect or DEFAULT_WIDTH)
+        needed = stats.runs_needed(one, other, effect.ratio, smallest_effect or DEFAULT_WIDTH)
     direction = columns.metric(name).better if outcome in ("lower", "higher") else ""
     judged: Judged = "" if not direction else "better" if direction == outcome else "worse"
     return Change(
         base=left,
         test=right,
-        ratio=found.ratio,
+        ratio=effect.ratio,
         outcome=outcome,
         judged=judged,
-        factor=max(found.ratio.value, 1 / found.ratio.value) if found.ratio else None,
-        note=_doubt(found),
-        difference=found.difference,
-        rank=found.rank,
+        factor=max(effect.ratio.value, 1 / effect.ratio.value) if effect.ratio else None,
+        note=_doubt(effect),
+        difference=effect.difference,
+        rank=effect.rank,
         small=small,
         needed=needed,
     )
 
 
-def _outcome(found: Effect, smallest: float) -> tuple[Outcome, bool]:
+def _outcome(effect: Effect, smallest: float) -> tuple[Outcome, bool]:
     """What the intervals show, and whether they show that whatever there is does not matter."""
-    decides = found.ratio or found.difference
+    decides = effect.ratio or effect.difference
     if decides is None or decides.interval is None:
         return "", False
-    ends = found.ratio.interval if found.ratio else None
+    ends = effect.ratio.interval if effect.ratio else None
     if ends is not None and smallest and ends.within(1 / (1 + smallest), 1 + smallest):
         return "~", True
     if not decides.shown:
         return "~", False
-    assert found.difference is not None
-    return "lower" if found.difference.value < 0 else "higher", False
+    assert effect.difference is not None
+    return "lower" if effect.difference.value < 0 else "higher", False
 
 
-def _doubt(found: Effect) -> str:
-    if found.difference is not None and found.difference.interval is None:
+def _doubt(effect: Effect) -> str:
+    if effect.difference is not None and effect.difference.interval is None:
         return f"a claim needs {stats.MIN_RUNS_RATIO} valid runs on either side"
-    return "" if found.ratio else "no ratio of values that are zero or negative"
+    return "" if effect.ratio else "no ratio of values that are zero or negative"
 
 
 def paired_values(
@@ -88,8 +88,8 @@ def paired_values(
     blocks, values = runs["block"].to_numpy(dtype=np.float64), values_of(runs, name)
     left, right = (rows[np.isfinite(values[rows])] for rows in (base.valid, test.valid))
     for rows in (left, right):
-        found = blocks[rows]
-        if not np.isfinite(found).all() or np.unique(found).size != found.size:
+        common = blocks[rows]
+        if not np.isfinite(common).all() or np.unique(common).size != common.size:
             return None
     common, ours, theirs = np.intersect1d(blocks[left], blocks[right], return_indices=True)
     if common.size < stats.MIN_BLOCKS_RATIO:
@@ -105,18 +105,18 @@ def values_of(runs: pd.DataFrame, name: str) -> Floats:
 
 
 def missing(base: Estimate, test: Estimate, note: str) -> Change:
-    """A change that could not be looked for, and why."""
+    """A change that could not be computed; note: why, in words."""
     return Change(base, test, None, "", "", None, note)
 
 
-def with_reason(found: Change, cells: tuple[SummaryCell, SummaryCell], labels: tuple[str, str]) -> Change:
+def with_reason(change: Change, cells: tuple[SummaryCell, SummaryCell], labels: tuple[str, str]) -> Change:
     """The reason of a side without valid runs is its verdicts, not the arithmetic."""
     reasons = [
         f"{label}: {why_not_valid(cell)}"
         for cell, label in zip(cells, labels, strict=True)
         if not cell.valid.size
     ]
-    return missing(found.base, found.test, "; ".join(reasons)) if reasons else found
+    return missing(change.base, change.test, "; ".join(reasons)) if reasons else change
 
 
 def why_not_valid(side: Side | SummaryCell | None) -> str:

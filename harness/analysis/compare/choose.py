@@ -24,7 +24,7 @@ KERNEL_METRICS = ("rate_rps", "rtt_mean_us", "rtt_p95_us", "rtt_p99_us", "set_bu
 """What the tables of kernel cover letters show."""
 
 
-def choose_metrics(tables: Sequence[pd.DataFrame], wanted: Sequence[str] | None) -> list[str]:
+def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) -> list[str]:
     """The metrics to compare: those asked for, else the default ones that have values, else all there are.
 
     Raises InputError for a metric that no table has.
@@ -32,12 +32,12 @@ def choose_metrics(tables: Sequence[pd.DataFrame], wanted: Sequence[str] | None)
     there: list[str] = []
     for table in tables:
         there += [name for name in map(str, table.columns) if _measures(table, name) and name not in there]
-    if wanted is None:
+    if asked is None:
         chosen = [name for name in DEFAULT_METRICS if name in there]
         if chosen and _COST not in chosen:
             chosen += [name for name in _COST_ELSEWHERE if name in there]
         return chosen or there
-    for name in wanted:
+    for name in asked:
         if name not in there:
             raise InputError(
                 "compare",
@@ -46,7 +46,7 @@ def choose_metrics(tables: Sequence[pd.DataFrame], wanted: Sequence[str] | None)
                 todo=meant(name, there),
                 where="--metric",
             )
-    return list(dict.fromkeys(wanted))
+    return list(dict.fromkeys(asked))
 
 
 def shared_factors(
@@ -85,7 +85,7 @@ def smallest_effect(sources: Sequence[Source], options: Options) -> float:
 
 def _declared(source: Source) -> float:
     """`checks.smallest_effect` of the experiment, the largest over its cells; 0 where nothing says so."""
-    found = [0.0]
+    shares = [0.0]
     if not source.plan:
         return 0.0
     # Imported here: a CSV file needs none of it, and it costs 50 ms.
@@ -94,12 +94,12 @@ def _declared(source: Source) -> float:
     try:
         documents = [cell["document"] for cell in source.plan["cells"]]
         checks = [document.get("checks") or {} for document in documents]
-        written = [each["smallest_effect"] for each in checks if each.get("smallest_effect") is not None]
-        found += [parse_share(text) for text in dict.fromkeys(written)]
+        written = [check["smallest_effect"] for check in checks if check.get("smallest_effect") is not None]
+        shares += [parse_share(text) for text in dict.fromkeys(written)]
     except (KeyError, TypeError, ValueError, AttributeError):
         # A plan of another making, or damaged: it declares nothing.
         return 0.0
-    return max(found)
+    return max(shares)
 
 
 def _measures(table: pd.DataFrame, name: str) -> bool:

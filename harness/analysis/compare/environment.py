@@ -20,7 +20,7 @@ WORK = (
 
 
 @dataclass(frozen=True)
-class Difference:
+class EnvironmentDifference:
     """A column of the environment in which sources differ, with the values of each (empty where blank)."""
 
     column: str
@@ -35,30 +35,30 @@ def texts_of(runs: pd.DataFrame, name: str) -> tuple[str, ...]:
     if len(values) and bool((values == values.iloc[0]).all()):
         # Alike in every row, as most are: no need to look for others.
         values = values.iloc[:1]
-    found = (_text(value) for value in values.dropna().unique())
-    return tuple(text for text in found if text)
+    texts = (_text(value) for value in values.dropna().unique())
+    return tuple(text for text in texts if text)
 
 
-def differences(tables: Sequence[pd.DataFrame]) -> tuple[Difference, ...]:
+def differences(tables: Sequence[pd.DataFrame]) -> tuple[EnvironmentDifference, ...]:
     """The columns in which sources differ.
 
     One that says nothing of its host differs from none. Of the work, blank means none (no contention, no service
     time), where every source has the column and tells what kind of work it was.
     """
-    told = all(texts_of(table, "workload_kind") for table in tables)
-    found = []
+    kinds_known = all(texts_of(table, "workload_kind") for table in tables)
+    different = []
     for name in (*HOST, *WORK):
         values = tuple(texts_of(table, name) for table in tables)
-        blank_counts = told and name in WORK and all(name in table.columns for table in tables)
-        if len({frozenset(each) for each in values if each or blank_counts}) > 1:
-            found.append(Difference(name, values))
-    return tuple(found)
+        blank_counts = kinds_known and name in WORK and all(name in table.columns for table in tables)
+        if len({frozenset(texts) for texts in values if texts or blank_counts}) > 1:
+            different.append(EnvironmentDifference(name, values))
+    return tuple(different)
 
 
-def half_told(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+def partly_blank(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
     """The columns of the host that some of these tables fill and others leave blank."""
-    told = {name: [bool(texts_of(table, name)) for table in tables] for name in HOST}
-    return tuple(name for name, each in told.items() if any(each) and not all(each))
+    filled = {name: [bool(texts_of(table, name)) for table in tables] for name in HOST}
+    return tuple(name for name, sides in filled.items() if any(sides) and not all(sides))
 
 
 def silent(runs: pd.DataFrame) -> bool:

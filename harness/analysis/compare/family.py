@@ -24,12 +24,12 @@ def corrected(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int]]:
     for at, row in enumerate(rows):
         if row.change.rank is not None:
             places.setdefault(row.metric, []).append(at)
-    found = list(rows)
+    adjusted = list(rows)
     for members in places.values():
         ranks = [rank for at in members if (rank := rows[at].change.rank) is not None]
         for at, p in zip(members, stats.holm([rank.p for rank in ranks]), strict=True):
-            found[at] = replace(rows[at], change=replace(rows[at].change, p=p))
-    return found, {metric: len(members) for metric, members in places.items()}
+            adjusted[at] = replace(rows[at], change=replace(rows[at].change, p=p))
+    return adjusted, {metric: len(members) for metric, members in places.items()}
 
 
 def in_order(rows: Sequence[Row], sort: Sort) -> tuple[Row, ...]:
@@ -65,10 +65,10 @@ def far_runs(
         return
     figures = np.stack([values_of(runs, name) for name in metrics])
     for cell in cells:
-        for name, found in zip(metrics, stats.outliers(figures[:, cell.valid]), strict=True):
-            for each in found:
-                row = int(cell.valid[each.at])
+        for name, outliers in zip(metrics, stats.outliers(figures[:, cell.valid]), strict=True):
+            for outlier in outliers:
+                row = int(cell.valid[outlier.at])
                 # A table without ids: rows as a spreadsheet counts them, below the header.
                 run_id = str(ids[row]) if ids is not None else f"row {row + 2}"
                 where = (cell.case, cell.factors, run_id)
-                yield OutlierRun(letter, name, *where, each.value, each.median, each.far)
+                yield OutlierRun(letter, name, *where, outlier.value, outlier.median, outlier.far)

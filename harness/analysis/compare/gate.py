@@ -5,39 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from harness import columns
 from harness.analysis.compare.model import Change, Comparison, Row
 from harness.errors import InputError
 from harness.stats import Interval
+from harness.stats.condition import SURE, Condition, Quantity
 
-_CONDITION = re.compile(r"\s*([^\s<>]+)\s*(<|>)\s*([+-]?)(\d+\.?\d*|\.\d+)\s*([^\s\d.]\S*)?\s*")
+_GATE = re.compile(r"\s*([^\s<>]+)\s*(<|>)\s*([+-]?)(\d+\.?\d*|\.\d+)\s*([^\s\d.]\S*)?\s*")
 _TO_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
 _TODO = 'for example "rtt_p99_us > +5%" (change), "rtt_p99_us > +3us" (difference) or "rtt_p99_us > 100us"'
 
-Kind = Literal["ratio", "difference", "value"]
-
 
 @dataclass(frozen=True)
-class Condition:
-    """One condition. kind: what of a row is held against `bound`, in the metric's unit or as a share.
-
-    A ratio's bound is the share of change: +5 % is 0.05.
-    """
+class Gate:
+    """A condition that fails a comparison where it is met, with its text as it was typed."""
 
     text: str
-    metric: str
-    above: bool
-    kind: Kind
-    bound: float
+    condition: Condition
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A condition held against a row: met, or not judged and why. value: the estimate, in the bound's terms."""
+class GateResult:
+    """A gate held against a row: met, or not judged and why. value: the estimate, as the condition's quantity."""
 
-    condition: Condition
+    gate: Gate
     row: Row
     met: bool
     value: float | None
@@ -45,54 +37,57 @@ class Finding:
     unjudged: str
 
 
-def parse_condition(text: str) -> Condition:
-    """A condition as it is typed. Raises InputError."""
-    match = _CONDITION.fullmatch(text)
+def parse_gate(text: str) -> Gate:
+    """A condition as it is typed: `METRIC > BOUND` or `METRIC < BOUND`. Raises InputError.
+
+    A bound with a sign is a change: +5% is a ratio of 1.05, +3us a difference; one without a sign is a level.
+    """
+    match = _GATE.fullmatch(text)
     if match is None:
         raise InputError("read a condition", got=f"{text!r} is none", todo=_TODO, where="--fail-if")
-    metric, sign, lead, digits, unit = match.groups()
-    bound = float(f"{lead}{digits}")
-    if lead and unit == "%":
+    metric, side, sign, digits, unit = match.groups()
+    bound = float(f"{sign}{digits}")
+    quantity: Quantity = "difference" if sign else "level"
+    if sign and unit == "%":
         if bound <= -100:
             raise InputError("read a condition", got=f"{text!r}: nothing falls by 100 %", where="--fail-if")
-        return Condition(text.strip(), metric, sign == ">", "ratio", bound / 100)
-    factor = _unit_factor(columns.metric(metric).unit, unit or "", text)
-    kind: Kind = "difference" if lead else "value"
-    return Condition(text.strip(), metric, sign == ">", kind, bound * factor)
+        quantity, bound = "ratio", 1 + bound / 100
+    else:
+        bound *= _unit_factor(columns.metric(metric).unit, unit or "", text)
+    low, high = (bound, None) if side == ">" else (None, bound)
+    return Gate(text.strip(), Condition(metric, quantity, low, high))
 
 
-def judge(found: Comparison, condition: Condition, *, by_estimate: bool = False) -> Iterator[Finding]:
-    """The condition held against every row of its metric.
+def judge(comparison: Comparison, gate: Gate, *, by_estimate: bool = False) -> Iterator[GateResult]:
+    """The gate held against every row of its metric.
 
-    Met when it is shown: the whole 95 % interval lies beyond the bound. by_estimate: when the estimate does.
-    A row without what is needed (too few runs, no such cell) is unjudged, which is not met.
+    Met when it is shown: the whole interval meets the condition. by_estimate: when the estimate does. A row without
+    what is needed (too few runs, no such cell) is unjudged, which is not met.
     """
-    for row in found.rows:
+    condition = gate.condition
+    for row in comparison.rows:
         if row.metric != condition.metric:
             continue
-        value, interval = _held(row.change, condition.kind)
-        if value is None or (interval is None and not by_estimate):
-            why = row.change.note or "too few valid runs for an interval"
-            yield Finding(condition, row, False, value, interval, why)
-        elif by_estimate or interval is None:
-            met = value > condition.bound if condition.above else value < condition.bound
-            yield Finding(condition, row, met, value, interval, "")
+        value, interval = _measured(row.change, condition.quantity)
+        unsure = interval is None or interval.confidence < SURE
+        if value is None or (unsure and not by_estimate):
+            few = (
+                f"{row.change.test.n} valid runs are too few"
+                if interval
+                else "too few valid runs for an interval"
+            )
+            yield GateResult(gate, row, False, value, interval, row.change.note or few)
         else:
-            met = interval.low > condition.bound if condition.above else interval.high < condition.bound
-            yield Finding(condition, row, met, value, interval, "")
+            met = condition.allows(value) if by_estimate else condition.judge(interval) == "met"
+            yield GateResult(gate, row, met, value, interval, "")
 
 
-def _held(change: Change, kind: Kind) -> tuple[float | None, Interval | None]:
-    if kind == "value":
+def _measured(change: Change, quantity: Quantity) -> tuple[float | None, Interval | None]:
+    """The quantity that a condition is about, and its interval."""
+    if quantity == "level":
         return change.test.median, change.test.interval
-    if kind == "difference":
-        found = change.difference
-        return (found.value, found.interval) if found else (None, None)
-    if change.ratio is None:
-        return None, None
-    ends = change.ratio.interval
-    shifted = Interval(ends.low - 1, ends.high - 1, ends.confidence) if ends else None
-    return change.ratio.value - 1, shifted
+    effect = change.ratio if quantity == "ratio" else change.difference
+    return (effect.value, effect.interval) if effect else (None, None)
 
 
 def _unit_factor(own: str, written: str, text: str) -> float:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.analysis.compare.environment import Difference
+from harness.analysis.compare.environment import EnvironmentDifference
 from harness.columns import Column
-from harness.stats import Difference as Apart
-from harness.stats import Estimate, RankTest, Ratio
+from harness.stats import Difference, Estimate, RankTest, Ratio
 
 Outcome = Literal["lower", "higher", "~", ""]
 Judged = Literal["better", "worse", ""]
@@ -56,7 +55,7 @@ class Change:
     judged: Judged
     factor: float | None
     note: str = ""
-    difference: Apart | None = None
+    difference: Difference | None = None
     rank: RankTest | None = None
     p: float | None = None
     small: bool = False
@@ -133,7 +132,7 @@ class Comparison:
     metrics: tuple[Column, ...]
     rows: tuple[Row, ...]
     verdict: tuple[str, ...] = ()
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[EnvironmentDifference, ...] = ()
     outliers: tuple[OutlierRun, ...] = ()
     family: dict[str, int] = field(default_factory=dict)
     included: tuple[str, ...] = ()

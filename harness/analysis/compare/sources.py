@@ -1,4 +1,4 @@
-"""The two ways to compare: sources cell by cell with the first, or the cases of one with its baseline case."""
+"""The ways to compare: sources cell by cell with the first, or the cases (or a factor's values) of one with one."""
 
 from __future__ import annotations
 
@@ -45,31 +45,31 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     chosen = choose_metrics(tables, options.metrics)
     factors, notes = shared_factors(tables, options.by)
     cells = [_cells(table, factors, options.include) for table in tables]
-    tables = [whole_tails(table, each.values()) for table, each in zip(tables, cells, strict=True)]
+    tables = [whole_tails(table, mine.values()) for table, mine in zip(tables, cells, strict=True)]
     smallest = smallest_effect(sources, options)
     rows = [
         row
         for name in chosen
         for row in _sets_rows(name, tables, cells, [letter for letter, _ in names], smallest)
     ]
-    found = differences(tables)
+    different = differences(tables)
     rows, family = corrected(rows)
     labels = [label for _, label in names]
     return Comparison(
         kind="sets",
         label=" / ".join(labels),
         inputs=tuple(
-            Input(letter, label, count_verdicts(each.values()))
-            for (letter, label), each in zip(names, cells, strict=True)
+            Input(letter, label, count_verdicts(mine.values()))
+            for (letter, label), mine in zip(names, cells, strict=True)
         ),
         metrics=shown(chosen, tables),
         rows=in_order(rows, options.sort),
-        verdict=of_sets(tables, [letter for letter, _ in names], found),
-        differences=found,
+        verdict=of_sets(tables, [letter for letter, _ in names], different),
+        differences=different,
         outliers=tuple(
             far
-            for (letter, _), table, each in zip(names, tables, cells, strict=True)
-            for far in far_runs(letter, table, each.values(), chosen)
+            for (letter, _), table, mine in zip(names, tables, cells, strict=True)
+            for far in far_runs(letter, table, mine.values(), chosen)
         ),
         family=family,
         included=options.include,
@@ -107,11 +107,6 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     ]
     paired = {row.change.difference.paired for row in rows if row.change.difference}
     rows, family = corrected(rows)
-    far = [
-        (letter, each)
-        for letter, group in ((baseline, bases.values()), ("case", tests))
-        for each in far_runs(letter, source.runs, group, chosen)
-    ]
     return Comparison(
         kind="cases",
         label=source.label,
@@ -122,7 +117,10 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         metrics=shown(chosen, [source.runs]),
         rows=in_order(rows, options.sort),
         verdict=of_cases(source.runs, paired) if tests else (),
-        outliers=tuple(each for _, each in far),
+        outliers=(
+            *far_runs(baseline, source.runs, bases.values(), chosen),
+            *far_runs("case", source.runs, tests, chosen),
+        ),
         family=family,
         included=options.include,
         smallest_effect=smallest,
@@ -142,7 +140,7 @@ def count_verdicts(cells: Iterable[SummaryCell]) -> dict[str, int]:
 
 def _narrowed(sources: Sequence[Source], options: Options) -> list[Source]:
     """The sources with only the rows that pass the filters; one without any left is an error."""
-    found = []
+    kept = []
     for source in sources:
         runs = filtered(source.runs, options.filters)
         if len(source.runs) and not len(runs):
@@ -152,8 +150,8 @@ def _narrowed(sources: Sequence[Source], options: Options) -> list[Source]:
                 got=f"none passes {', '.join(options.filters)}",
                 where="--filter",
             )
-        found.append(source if runs is source.runs else replace(source, runs=runs))
-    return found
+        kept.append(source if runs is source.runs else replace(source, runs=runs))
+    return kept
 
 
 def _silent(sources: Sequence[Source], labels: Sequence[str]) -> list[str]:
@@ -177,8 +175,8 @@ def _within(
             )
             continue
         pairs = paired_values(runs, name, base, cell)
-        found = change(name, values[base.valid], values[cell.valid], pairs=pairs, smallest_effect=smallest)
-        yield cell, with_reason(found, (base, cell), ("the baseline", "this case"))
+        moved = change(name, values[base.valid], values[cell.valid], pairs=pairs, smallest_effect=smallest)
+        yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 
 def _sets_rows(
@@ -190,15 +188,15 @@ def _sets_rows(
 ) -> Iterator[Row]:
     """The rows of one metric: each cell that any source has, once for each source beside the first."""
     values = [values_of(table, name) for table in tables]
-    for key in dict.fromkeys(key for each in cells for key in each):
+    for key in dict.fromkeys(key for side in cells for key in side):
         base = cells[0].get(key)
         for against in range(1, len(tables)):
             test = cells[against].get(key)
             if base is None and test is None:
                 continue
             sides = ((values[0], base, letters[0]), (values[against], test, letters[against]))
-            found = _across(name, sides, smallest)
-            yield Row(name, key[0], key[1], _side(base), _side(test), found, against)
+            moved = _across(name, sides, smallest)
+            yield Row(name, key[0], key[1], _side(base), _side(test), moved, against)
 
 
 _Half = tuple[Floats, SummaryCell | None, str]
@@ -207,10 +205,10 @@ _Half = tuple[Floats, SummaryCell | None, str]
 def _across(metric: str, sides: tuple[_Half, _Half], smallest: float) -> Change:
     (left, one, first), (right, other, second) = sides
     if one is None or other is None:
-        found = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
-        return missing(found[0], found[1], f"not in {first if one is None else second}")
-    seen = change(metric, left[one.valid], right[other.valid], smallest_effect=smallest)
-    return with_reason(seen, (one, other), (first, second))
+        estimates = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
+        return missing(estimates[0], estimates[1], f"not in {first if one is None else second}")
+    moved = change(metric, left[one.valid], right[other.valid], smallest_effect=smallest)
+    return with_reason(moved, (one, other), (first, second))
 
 
 def _side(cell: SummaryCell | None) -> Side | None:
@@ -222,8 +220,30 @@ def _side(cell: SummaryCell | None) -> Side | None:
 def _cells(runs: pd.DataFrame, names: Sequence[str], include: Sequence[str]) -> _Cells:
     """Cells by name; a factor that this table lacks is blank in all of them."""
     have = [name for name in names if name in runs.columns]
-    found = {}
+    cells = {}
     for cell in group_cells(runs, have, include):
         values = dict(cell.factors)
-        found[cell.case, tuple((name, values.get(name, "")) for name in names)] = cell
-    return found
+        cells[cell.case, tuple((name, values.get(name, "")) for name in names)] = cell
+    return cells
+
+
+OF_CASE = "of case"
+"""The factor that holds what was the case."""
+
+
+def turned(source: Source, text: str) -> tuple[Source, str]:
+    """For a baseline FACTOR=VALUE such as vm.kernel=6.12: the source turned so, and the value as its baseline case.
+
+    Raises InputError when runs have no such column, or nothing has the value.
+    """
+    name, _, value = text.partition("=")
+    if name not in source.runs or name == "case":
+        todo = f"name a swept key of {source.label}, as its table has it"
+        raise InputError("compare with a baseline", text, f"there is no factor {name!r}", todo, "--baseline")
+    values = source.runs[name].astype(str)
+    if not (values == value).any():
+        todo = f"there are {', '.join(dict.fromkeys(values))}"
+        raise InputError("compare with a baseline", text, f"no run has {name} {value!r}", todo, "--baseline")
+    runs = source.runs.drop(columns=name)
+    runs.insert(list(runs.columns).index("case") + 1, OF_CASE, runs["case"].to_numpy())
+    return replace(source, runs=runs.assign(case=values.to_numpy())), value

@@ -8,7 +8,14 @@ from dataclasses import replace
 import pandas as pd
 
 from harness import columns
-from harness.analysis.compare.environment import HOST, WORK, Difference, half_told, silent, texts_of
+from harness.analysis.compare.environment import (
+    HOST,
+    WORK,
+    EnvironmentDifference,
+    partly_blank,
+    silent,
+    texts_of,
+)
 from harness.columns import Column
 
 MODEL_US = "model us"
@@ -16,15 +23,15 @@ MODEL_US = "model us"
 
 
 def of_sets(
-    tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequence[Difference]
+    tables: Sequence[pd.DataFrame], labels: Sequence[str], differences: Sequence[EnvironmentDifference]
 ) -> tuple[str, ...]:
     """The verdict on sources that were measured one after the other."""
-    said = [_work(found), _hosts(tables, labels, found)]
-    said.append(
+    sentences = [_work(differences), _hosts(tables, labels, differences)]
+    sentences.append(
         "Their runs were not interleaved: a drift of the host in between would look like an effect; "
         "to rule it out, measure both as cases of one experiment."
     )
-    return tuple(text for text in (*said, _machine(tables)) if text)
+    return tuple(text for text in (*sentences, _machine(tables)) if text)
 
 
 def of_cases(runs: pd.DataFrame, paired: set[bool]) -> tuple[str, ...]:
@@ -45,22 +52,24 @@ def of_cases(runs: pd.DataFrame, paired: set[bool]) -> tuple[str, ...]:
     return tuple(text for text in (first, _machine([runs])) if text)
 
 
-def _work(found: Sequence[Difference]) -> str:
-    names = [item.column for item in found if item.column in WORK]
+def _work(differences: Sequence[EnvironmentDifference]) -> str:
+    names = [item.column for item in differences if item.column in WORK]
     if not names:
         return ""
     return f"They did not do the same work ({_listed(names)}): the numbers answer different questions."
 
 
-def _hosts(tables: Sequence[pd.DataFrame], labels: Sequence[str], found: Sequence[Difference]) -> str:
+def _hosts(
+    tables: Sequence[pd.DataFrame], labels: Sequence[str], differences: Sequence[EnvironmentDifference]
+) -> str:
     unknown = [label for label, table in zip(labels, tables, strict=True) if silent(table)]
-    names = [item.column for item in found if item.column in HOST]
+    names = [item.column for item in differences if item.column in HOST]
     if unknown:
         verb = "says" if len(unknown) == 1 else "say"
         return f"{_listed(unknown)} {verb} nothing about where runs were made: alike or not cannot be told."
-    if not names and (blank := half_told(tables)):
+    if not names and (blank := partly_blank(tables)):
         return f"Not every side tells its {_listed(blank)}: alike there or not cannot be told."
-    if not names and any(item.column in WORK for item in found):
+    if not names and any(item.column in WORK for item in differences):
         return "No difference of host, kernel or datapath is on record."
     if not names:
         return "No difference of host, kernel or datapath is on record: what was varied is what is compared."
@@ -103,9 +112,9 @@ def model_time(accelerators: Sequence[str]) -> str:
 def shown(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> tuple[Column, ...]:
     """The metrics by name; times are in "model us" where any table's CPU was emulated."""
     emulated = model_time([text for table in tables for text in texts_of(table, "accelerator")])
-    found = [columns.metric(name) for name in names]
+    metrics = [columns.metric(name) for name in names]
     return tuple(
-        replace(column, unit=MODEL_US) if emulated and column.unit == "us" else column for column in found
+        replace(column, unit=MODEL_US) if emulated and column.unit == "us" else column for column in metrics
     )
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from harness.analysis.curves.distribution import Curve, curves
-from harness.analysis.curves.gather import RunShape, Study, load_study, shapes
-from harness.analysis.curves.heat import HeatMap, heat_map
-from harness.analysis.curves.load import LoadCurves, load_curves
+from harness.analysis.curves.cells import HeatMap, LoadCurves, Trade, heat_map, load_curves, trades
+from harness.analysis.curves.distribution import Curve, curves, curves_of
+from harness.analysis.curves.gather import RunShape, Study, load_study, narrowed, shapes, typical_runs
 from harness.analysis.curves.palette import Mark, marks
-from harness.analysis.curves.pareto import Trade, trades
 from harness.analysis.curves.reduce import ecdf
-from harness.analysis.curves.timeline import typical_runs
 
 __all__ = [
     "Curve",
@@ -20,11 +17,13 @@ __all__ = [
     "Study",
     "Trade",
     "curves",
+    "curves_of",
     "ecdf",
     "heat_map",
     "load_curves",
     "load_study",
     "marks",
+    "narrowed",
     "shapes",
     "trades",
     "typical_runs",

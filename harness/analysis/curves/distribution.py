@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.analysis.compare import Factors
-from harness.analysis.curves.gather import RunShape
+from harness.analysis.curves.gather import RunShape, Study, shapes
 from harness.analysis.curves.reduce import Floats
 from harness.tables.cells import SummaryCell
 from harness.tables.source import Source
@@ -33,17 +33,30 @@ class Curve:
     firm: int
 
 
-def curves(source: Source, cells: list[SummaryCell], found: Mapping[str, RunShape]) -> list[Curve]:
-    """A curve for every cell that has a valid run with samples."""
-    ids = source.runs["run_id"].to_numpy() if "run_id" in source.runs.columns else None
-    drawn = []
+def curves(
+    source: Source, cells: Sequence[SummaryCell], by_run: Mapping[str, RunShape]
+) -> dict[Factors, list[Curve]]:
+    """A curve for every cell that has a valid run with samples, by the cells' factors. by_run: shapes by run id."""
+    drawn: dict[Factors, list[Curve]] = {}
+    if "run_id" not in source.runs.columns:
+        return drawn
+    ids = source.runs["run_id"].to_numpy()
     for cell in cells:
-        if ids is None:
-            break
-        mine = [found[name] for name in map(str, ids[cell.valid]) if name in found and found[name].answered]
+        mine = [
+            by_run[name] for name in map(str, ids[cell.valid]) if name in by_run and by_run[name].answered
+        ]
         if mine:
-            drawn.append(_curve(cell, mine))
+            drawn.setdefault(cell.factors, []).append(_curve(cell, mine))
     return drawn
+
+
+def curves_of(study: Study, cells: Sequence[SummaryCell]) -> dict[Factors, list[Curve]]:
+    """The same from the samples of the cells' valid runs, which are read here; none for a study without samples."""
+    runs = study.source.runs
+    if study.results is None or "run_id" not in runs:
+        return {}
+    ids = [str(runs["run_id"].iloc[row]) for cell in cells for row in cell.valid]
+    return curves(study.source, cells, {shape.run_id: shape for shape in shapes(study, ids)})
 
 
 def _curve(cell: SummaryCell, runs: list[RunShape]) -> Curve:

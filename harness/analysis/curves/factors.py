@@ -23,7 +23,7 @@ _LOAD = ("rate", "load", "qps", "rps", "offered", "depth", "clients", "connectio
 
 
 @dataclass(frozen=True)
-class Axis:
+class NumericFactor:
     """A factor whose values are all numbers of one unit: its name, unit, and number by value as written."""
 
     name: str
@@ -36,9 +36,11 @@ class Axis:
         return short_name(self.name).lower() in _LOAD
 
     @property
-    def said_unit(self) -> str:
-        """The unit as an axis shows it: that of a bare rate is requests per second."""
-        return self.unit.replace("us", "µs") or ("1/s" if short_name(self.name).lower() in _RATES else "")
+    def axis_name(self) -> str:
+        """The name at an axis, with its unit: that of a bare rate is requests per second."""
+        name = short_name(self.name)
+        unit = self.unit.replace("us", "µs") or ("1/s" if name.lower() in _RATES else "")
+        return f"{name}, {unit}" if unit else name
 
 
 def quantity(text: str) -> tuple[float, str] | None:
@@ -54,18 +56,18 @@ def quantity(text: str) -> tuple[float, str] | None:
 
 def levels(views: Iterable[CellView]) -> dict[str, list[str]]:
     """Every factor with its values in the plan's order."""
-    found: dict[str, list[str]] = {}
+    by_factor: dict[str, list[str]] = {}
     for view in views:
         for name, value in view.factors:
-            values = found.setdefault(name, [])
+            values = by_factor.setdefault(name, [])
             if value not in values:
                 values.append(value)
-    return found
+    return by_factor
 
 
-def axes(views: Sequence[CellView], least: int) -> list[Axis]:
+def axes(views: Sequence[CellView], least: int) -> list[NumericFactor]:
     """The factors that make an axis of at least `least` values, those that stand for load first."""
-    found = []
+    numeric = []
     for name, values in levels(views).items():
         numbers = {value: quantity(value) for value in values}
         units = {number[1] for number in numbers.values() if number}
@@ -73,14 +75,16 @@ def axes(views: Sequence[CellView], least: int) -> list[Axis]:
         units = units - {""} if len(units) == 2 and numbers.get("0") else units
         if len(values) < least or len(units) != 1 or None in numbers.values():
             continue
-        found.append(
-            Axis(name, units.pop(), {value: number[0] for value, number in numbers.items() if number})
+        numeric.append(
+            NumericFactor(
+                name, units.pop(), {value: number[0] for value, number in numbers.items() if number}
+            )
         )
-    return sorted(found, key=lambda axis: not axis.load_like)
+    return sorted(numeric, key=lambda axis: not axis.load_like)
 
 
 def without(factors: Factors, *names: str) -> Factors:
-    """The factors but those named."""
+    """The factors without those of these names, in the same order."""
     return tuple(pair for pair in factors if pair[0] not in names)
 
 

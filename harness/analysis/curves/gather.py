@@ -1,15 +1,18 @@
-"""Samples of a set read once, run by run, column by column, and kept only as the few points that charts need."""
+"""What charts are drawn from: a set or a part of it, its typical runs, and the few points they need of samples."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from harness.analysis.compare import Factors
 from harness.analysis.curves.reduce import Floats, Timeline, firm_until, quantiles_us, timeline
+from harness.errors import InputError
 from harness.store import ResultSet
+from harness.tables.cells import SummaryCell
 from harness.tables.source import Source, find_set, from_set, load_source
 
 SLICES = 240
@@ -45,7 +48,7 @@ def load_study(path: str | Path) -> Study:
     return Study(load_source(path)) if results is None else Study(from_set(results), results)
 
 
-def shapes(study: Study, wanted: Collection[str], with_time: Collection[str] = ()) -> Iterator[RunShape]:
+def shapes(study: Study, run_ids: Collection[str], with_time: Collection[str] = ()) -> Iterator[RunShape]:
     """The shapes of the runs in `wanted`, in that order, and time series of those in `with_time` too.
 
     One run is in memory at a time, and of it only the columns needed. A run without samples, or with damaged
@@ -54,7 +57,7 @@ def shapes(study: Study, wanted: Collection[str], with_time: Collection[str] = (
     if study.results is None:
         return
     timed = set(with_time)
-    for run_id in wanted:
+    for run_id in run_ids:
         names = ("intended_ns", "latency_ns") if run_id in timed else ("latency_ns",)
         columns = study.results.sample_columns(run_id, names)
         if columns is None or not columns["latency_ns"].size:
@@ -66,3 +69,55 @@ def shapes(study: Study, wanted: Collection[str], with_time: Collection[str] = (
         yield RunShape(
             run_id, count, int(latency_ns.size) - count, quantiles_us(answered), firm_until(count), series
         )
+
+
+def narrowed(study: Study, cases: Collection[str] = (), at: Mapping[str, str] | None = None) -> Study:
+    """The study with only these cases and these values of factors; nothing given keeps everything.
+
+    Raises InputError for a case or a value that no run has.
+    """
+    source, levels = study.source, dict(at or {})
+    keep = np.ones(len(source.runs), dtype=bool)
+    if cases:
+        _known("case", source, "case", cases)
+        keep &= source.runs["case"].isin(list(cases)).to_numpy()
+    for name, value in levels.items():
+        _known(f"{name}={value}", source, name, [value])
+        keep &= (source.runs[name] == value).to_numpy()
+    planned = {
+        key: count
+        for key, count in source.planned.items()
+        if (not cases or key[0] in cases)
+        and all(dict(key[1]).get(name) == value for name, value in levels.items())
+    }
+    return replace(
+        study, source=replace(source, runs=source.runs[keep].reset_index(drop=True), planned=planned)
+    )
+
+
+def _known(asked: str, source: Source, name: str, values: Collection[str]) -> None:
+    there = [str(value) for value in source.runs[name].unique()] if name in source.runs.columns else []
+    missing = [value for value in values if value not in there]
+    if missing:
+        todo = f"there are: {', '.join(there[:12])}" if there else "no run has such a column"
+        raise InputError("choose what to draw", on=asked, got=f"no run has {missing[0]!r}", todo=todo)
+
+
+def typical_runs(source: Source, cells: list[SummaryCell]) -> dict[tuple[str, Factors], str]:
+    """Per cell the valid run nearest to the median p99 (p50 where p99 is blank); the earlier one of two."""
+    runs = source.runs
+    if "run_id" not in runs.columns:
+        return {}
+    typical = {}
+    for cell in cells:
+        for name in ("rtt_p99_us", "rtt_p50_us"):
+            values = (
+                runs[name].to_numpy(dtype=np.float64)[cell.valid] if name in runs.columns else np.empty(0)
+            )
+            if np.isfinite(values).any():
+                away = np.abs(values - np.nanmedian(values))
+                typical[cell.case, cell.factors] = str(
+                    runs["run_id"].iloc[cell.valid[int(np.nanargmin(away))]]
+                )
+                break
+    return typical

@@ -37,14 +37,14 @@ def marks(cases: Iterable[str], baseline: str = "") -> dict[str, Mark]:
 
     Beyond seven cases the colours come again with another dash, so that no two cases look the same up to 28.
     """
-    found: dict[str, Mark] = {}
+    marked: dict[str, Mark] = {}
     place = 0
     for slot, case in enumerate(dict.fromkeys(cases)):
         if case == baseline:
-            found[case] = Mark(slot, *_INK, "circle", "")
+            marked[case] = Mark(slot, *_INK, "circle", "")
             continue
         light, dark = _PAIRS[place % len(_PAIRS)]
         dash = _DASHES[place // len(_PAIRS) % len(_DASHES)]
-        found[case] = Mark(slot, light, dark, _SHAPES[place % len(_SHAPES)], dash)
+        marked[case] = Mark(slot, light, dark, _SHAPES[place % len(_SHAPES)], dash)
         place += 1
-    return found
+    return marked

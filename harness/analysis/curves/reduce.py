@@ -34,14 +34,14 @@ def quantiles_us(answered_ns: Ints) -> Floats:
     NaN where fewer than one sample lies beyond; the last one, of all samples, is the greatest.
     """
     count = int(answered_ns.size)
-    found = np.full(GRID.size, np.nan)
+    quantiles = np.full(GRID.size, np.nan)
     if count == 0:
-        return found
+        return quantiles
     known = (MILLION - GRID) * count >= MILLION
     known[-1] = True
     ranks = np.maximum(-(-count * GRID[known] // MILLION), 1)
-    found[known] = answered_ns[ranks - 1] / 1e3
-    return found
+    quantiles[known] = answered_ns[ranks - 1] / 1e3
+    return quantiles
 
 
 def firm_until(count: int) -> int:

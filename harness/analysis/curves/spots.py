@@ -49,22 +49,22 @@ class Spots:
     def at(self, x: str, y: str) -> Spot | None:
         """The spot of a field of the grid; the first where other factors tell several apart."""
         return next(
-            (each for each in self.spots if each.along(self.x) == x and each.along(self.y) == y), None
+            (spot for spot in self.spots if spot.along(self.x) == x and spot.along(self.y) == y), None
         )
 
     def diagonal(self) -> set[tuple[str, str]]:
         """The fields nearest to where both axes name the same time: a rate stands for the time between its requests."""
-        found: set[tuple[str, str]] = set()
+        fields: set[tuple[str, str]] = set()
         for x in self.values(self.x) if self.picture.diagonal else ():
-            wanted = _period_us(x, self.x)
+            period = _period_us(x, self.x)
             rows = [
-                (abs(us / wanted - 1), y)
+                (abs(us / period - 1), y)
                 for y in self.values(self.y)
-                if (us := _period_us(y, self.y)) and wanted
+                if (us := _period_us(y, self.y)) and period
             ]
             if rows and min(rows)[0] < 0.5:
-                found.add((x, min(rows)[1]))
-        return found
+                fields.add((x, min(rows)[1]))
+        return fields
 
 
 def spots(source: Source, picture: Picture, include: Sequence[str] = ()) -> Spots:
@@ -73,16 +73,15 @@ def spots(source: Source, picture: Picture, include: Sequence[str] = ()) -> Spot
     cells = group_cells(source.runs, include=include) if len(source.runs) else []
     runs = whole_tails(source.runs, cells)
     values = values_of(runs, picture.metric)
-    found = tuple(
+    every = tuple(
         Spot(cell.case, cell.factors, stats.estimate(values[cell.valid]))
         for cell in cells
-        if (picture.cases is None or cell.case in picture.cases)
-        and all(dict(cell.factors).get(name) == value for name, value in picture.at.items())
+        if picture.shows(cell.case, cell.factors)
     )
-    free = [name for name, _ in found[0].factors if name not in picture.at] if found else []
+    free = [name for name, _ in every[0].factors if name not in picture.at] if every else []
     x = picture.x or (free[0] if free else "")
     y = picture.y or (CASE if x != CASE else next((name for name in free if name != x), ""))
-    return Spots(picture, found, x, y)
+    return Spots(picture, every, x, y)
 
 
 def _period_us(text: str, name: str) -> float:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from harness.report.figures.figure import KINDS, Request, draw
+from harness.report.figures.figure import KINDS, FigureRequest, draw
 
-__all__ = ["KINDS", "Request", "draw"]
+__all__ = ["KINDS", "FigureRequest", "draw"]

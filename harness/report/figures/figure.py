@@ -1,4 +1,4 @@
-"""One figure of one kind: chooses the panels, draws them, puts the legend above."""
+"""One figure of one kind: chooses the charts, lays them out, puts the legend above."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from harness.analysis.compare import Factors
-from harness.analysis.curves.distribution import curves
-from harness.analysis.curves.gather import Study, shapes
-from harness.analysis.curves.heat import heat_map
-from harness.analysis.curves.load import load_curves
-from harness.analysis.curves.palette import Mark, marks
-from harness.analysis.curves.pareto import trades
-from harness.analysis.curves.timeline import typical_runs
+from harness.analysis.curves import (
+    Study,
+    curves_of,
+    heat_map,
+    load_curves,
+    marks,
+    shapes,
+    trades,
+    typical_runs,
+)
+from harness.analysis.curves.palette import Mark
 from harness.analysis.summary import Overview
 from harness.errors import InputError
+from harness.report import words
+from harness.report.charts import Chart
+from harness.report.charts.cost import cost_charts
+from harness.report.charts.latency import QUANTILES, against_load, distribution, tail, time_series
 from harness.report.figures import panels
-from harness.report.figures.style import SETTINGS, marker, printable, strokes
+from harness.report.figures.style import SETTINGS, Strokes, marker, printable, strokes
 from harness.tables.cells import group_cells
 
 MOST = 8
@@ -34,7 +42,7 @@ _ROW = 2.35
 
 
 @dataclass(frozen=True)
-class Request:
+class FigureRequest:
     """What to draw: a study (narrowed already) with its overview; metric and runs where the kind takes them.
 
     width: of the figure in inches.
@@ -52,7 +60,7 @@ class Request:
         return marks(dict.fromkeys(cell.case for cell in self.view.cells), self.view.baseline)
 
 
-def draw(kind: str, request: Request, form: str) -> bytes:
+def draw(kind: str, request: FigureRequest, form: str) -> bytes:
     """The figure as a file of that form (svg, pdf, png); the same input gives the same bytes.
 
     Raises InputError when the set has nothing of this kind, or more than a figure holds.
@@ -77,129 +85,125 @@ def draw(kind: str, request: Request, form: str) -> bytes:
     return sink.getvalue()
 
 
-def _paper(request: Request, rows: int, across: int, row: float = _ROW, **share: Any) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(request.width, row * rows + 0.3))
-    return figure, figure.subplots(rows, across, squeeze=False, **share)
-
-
-def _legend(figure: Figure, request: Request, cases: Sequence[str], *, lines: bool = True) -> None:
-    found = request.marks
-    handles = []
-    for case in cases:
-        style = strokes(found[case]) if lines else {"color": found[case].light, "linestyle": ""}
-        handles.append(Line2D([], [], marker=marker(found[case]), label=case, **style))
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(cases), 5))
-
-
-def _few(items: Sequence[Any], what: str) -> None:
+def _few(items: Sequence[Any], kind: str) -> None:
     if not items:
-        raise InputError("plot", on=what, got="this set has nothing to draw of it")
+        raise InputError("plot", on=kind, got="this set has nothing to draw of it")
     if len(items) > MOST:
         raise InputError(
-            "plot", on=what, got=f"{len(items)} panels", todo=f"narrow to {MOST} with --at FACTOR=VALUE"
+            "plot", on=kind, got=f"{len(items)} panels", todo=f"narrow to {MOST} with --at FACTOR=VALUE"
         )
 
 
 def _title(factors: Factors) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in factors)
+    return words.where(factors) if factors else ""
 
 
-def _ecdf(request: Request) -> Figure:
-    source = request.study.source
-    cells = group_cells(source.runs)
-    sampled = request.study.results is not None
-    ids = [str(source.runs["run_id"].iloc[row]) for cell in cells for row in cell.valid] if sampled else []
-    found = curves(source, cells, {shape.run_id: shape for shape in shapes(request.study, ids)})
-    groups = list(dict.fromkeys(curve.factors for curve in found))
-    _few(groups, "distributions (they need raw samples of valid runs)")
-    figure, axes = _paper(request, len(groups), 2)
-    for (body, tail), factors in zip(axes, groups, strict=True):
-        mine = [curve for curve in found if curve.factors == factors]
-        panels.body(body, mine, request.marks)
-        panels.tail(tail, mine, request.marks)
-        body.set_title(_title(factors))
-    _legend(figure, request, list(dict.fromkeys(curve.case for curve in found)))
+def _panels(
+    request: FigureRequest,
+    charts: Sequence[tuple[str, Chart]],
+    across: int,
+    row: float = _ROW,
+    share: bool = False,
+) -> tuple[Figure, Any]:
+    """The charts with their titles, so many in a row; share: those in a row or column need their axes named once."""
+    rows = -(-len(charts) // across)
+    figure = Figure(figsize=(request.width, row * rows + 0.3))
+    axes = figure.subplots(rows, across, squeeze=False, sharex=share, sharey=share)
+    for place, (title, chart) in zip(axes.flat, charts, strict=False):
+        panels.panel(place, chart, request.marks)
+        place.set_title(title)
+    for place in axes.flat[len(charts) :]:
+        place.set_visible(False)
+    return figure, axes
+
+
+def _legend(figure: Figure, request: FigureRequest, charts: Sequence[Chart], *, lines: bool = True) -> Figure:
+    drawn = {series.case for chart in charts for series in chart.series}
+    cases = [case for case in request.marks if case in drawn]
+    handles = []
+    for case in cases:
+        mark = request.marks[case]
+        style = strokes(mark) if lines else Strokes(color=mark.light, linestyle="")
+        handles.append(Line2D([], [], marker=marker(mark), label=case, **style))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(cases), 5))
     return figure
 
 
-def _load(request: Request) -> Figure:
-    found = load_curves(request.view.cells, least=2)
-    groups = list(found.panels) if found else []
-    _few(groups, "load curves (they need a factor that is a number)")
-    assert found is not None
-    metrics = [request.metric] if request.metric else ["rtt_p50_us", "rtt_p99_us"]
-    figure, axes = _paper(request, len(groups), len(metrics), sharey="all" if len(metrics) > 1 else "none")
-    for row, group in zip(axes, groups, strict=True):
-        for each, metric in zip(row, metrics, strict=True):
-            panels.load(each, found, group, metric, request.marks)
-        row[0].set_title(_title(group))
-    _legend(figure, request, list(dict.fromkeys(case for lines in found.panels.values() for case in lines)))
-    return figure
+def _ecdf(request: FigureRequest) -> Figure:
+    groups = curves_of(request.study, group_cells(request.study.source.runs))
+    _few(list(groups), "distributions (they need raw samples of valid runs)")
+    charts = []
+    for factors, mine in groups.items():
+        where = words.where(factors)
+        charts += [(_title(factors), distribution(mine, where)), ("", tail(mine, where))]
+    figure, _ = _panels(request, charts, 2)
+    return _legend(figure, request, [chart for _, chart in charts])
 
 
-def _heatmap(request: Request) -> Figure:
-    found = heat_map(request.view.cells)
+def _load(request: FigureRequest) -> Figure:
+    lines = load_curves(request.view.cells, least=2)
+    _few(list(lines.panels) if lines else [], "load curves (they need a factor that is a number)")
+    assert lines is not None
+    metrics = [request.metric] if request.metric else QUANTILES
+    rows = against_load(lines, metrics)
+    charts = [
+        (_title(factors) if at == 0 else "", chart)
+        for factors, row in rows.items()
+        for at, chart in enumerate(row)
+    ]
+    figure, _ = _panels(request, charts, len(metrics))
+    return _legend(figure, request, [chart for _, chart in charts])
+
+
+def _heatmap(request: FigureRequest) -> Figure:
+    heat = heat_map(request.view.cells)
     metric = request.metric or "rtt_p99_us"
-    numbers = found is not None and any(
-        found.estimate(row, at, metric) for row in found.rows for at in range(len(found.values))
+    numbers = heat is not None and any(
+        heat.median(row, at, metric) for row in heat.rows for at in range(len(heat.values))
     )
-    _few([found] if numbers else [], f"a heat map of {metric} (it needs a swept factor)")
-    assert found is not None
-    figure = Figure(figsize=(request.width, 0.9 + 0.3 * len(found.rows)))
-    panels.heat(figure, figure.subplots(), found, metric)
+    _few([heat] if numbers else [], f"a heat map of {metric} (it needs a swept factor)")
+    assert heat is not None
+    figure = Figure(figsize=(request.width, 0.9 + 0.3 * len(heat.rows)))
+    panels.heat(figure, figure.subplots(), heat, metric)
     return figure
 
 
-def _pareto(request: Request) -> Figure:
-    found = trades(request.view.cells)
-    groups = list(found)
-    _few(groups, "CPU cost against p99 (it needs both figures)")
-    across = min(len(groups), 2)
-    figure, axes = _paper(request, -(-len(groups) // across), across, row=2.7, sharex="all", sharey="all")
-    places = [each for row in axes for each in row]
-    everyone = [each for group in found.values() for each in group]
-    places[0].set_xlim(panels.reach(each.cost for each in everyone))
-    places[0].set_ylim(panels.reach(each.gain for each in everyone))
-    for each, group in zip(places, groups, strict=False):
-        panels.trade(each, found[group], request.marks)
-        each.set_title(_title(group))
-    for each in places[len(groups) :]:
-        each.set_visible(False)
-    cases = list(dict.fromkeys(cell.case for cell in request.view.cells))
-    there = {each.case for group in found.values() for each in group}
-    _legend(figure, request, [case for case in cases if case in there], lines=False)
-    return figure
+def _pareto(request: FigureRequest) -> Figure:
+    groups = trades(request.view.cells)
+    _few(list(groups), "CPU cost against p99 (it needs both figures)")
+    charts = [(_title(factors), chart) for factors, chart in cost_charts(groups).items()]
+    figure, _ = _panels(request, charts, min(len(groups), 2), row=2.7, share=True)
+    return _legend(figure, request, [chart for _, chart in charts], lines=False)
 
 
-def _timeline(request: Request) -> Figure:
+def _timeline(request: FigureRequest) -> Figure:
     source = request.study.source
     if request.study.results is None:
         _few([], "time series (they need raw samples)")
     cells = group_cells(source.runs)
-    wanted = list(request.runs) or list(typical_runs(source, cells).values())
-    said = {}
-    for cell in cells:
-        for row in cell.rows:
-            said[str(source.runs["run_id"].iloc[row])] = cell
-    unknown = [run for run in wanted if run not in said]
+    asked = list(request.runs) or list(typical_runs(source, cells).values())
+    cell_of = {str(source.runs["run_id"].iloc[row]): cell for cell in cells for row in cell.rows}
+    unknown = [run for run in asked if run not in cell_of]
     if unknown:
         raise InputError(
             "plot", on=f"run {unknown[0]}", got="there is no such run", todo="run ids are in runs.csv"
         )
-    _few(wanted, "time series")
-    found = [shape for shape in shapes(request.study, wanted, wanted) if shape.timeline]
-    _few(found, "time series (they need raw samples)")
-    figure, axes = _paper(request, len(found), 1, row=1.35, sharex="all", sharey="all")
-    for each, shape in zip(axes[:, 0], found, strict=True):
-        cell = said[shape.run_id]
-        assert shape.timeline is not None
-        panels.timeline(each, shape.timeline, request.marks[cell.case])
-        each.set_title(", ".join(filter(None, [cell.case, _title(cell.factors)])))
-    axes[-1, 0].set_xlabel("time since the measurement began, s")
+    _few(asked, "time series")
+    shown = []
+    for shape in shapes(request.study, asked, asked):
+        if shape.timeline:
+            cell = cell_of[shape.run_id]
+            title = ", ".join(filter(None, [cell.case, _title(cell.factors)]))
+            shown.append((cell.case, title, shape.timeline))
+    _few(shown, "time series (they need raw samples)")
+    charts = [(title, chart) for (_, title, _), chart in zip(shown, time_series(shown), strict=True)]
+    figure, axes = _panels(request, charts, 1, row=1.35, share=True)
+    for place in axes[:-1, 0]:
+        place.set_xlabel("")
     return figure
 
 
-KINDS: dict[str, Callable[[Request], Figure]] = {
+KINDS: dict[str, Callable[[FigureRequest], Figure]] = {
     "ecdf": _ecdf,
     "load": _load,
     "heatmap": _heatmap,

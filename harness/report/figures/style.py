@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from typing import Any, TypedDict
 
 from harness.analysis.curves.palette import Mark
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, str | float | bool | list[str]] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
     "font.size": 8,
@@ -58,10 +54,18 @@ _MARKERS = {
 }
 
 
-def strokes(mark: Mark) -> dict[str, Any]:
-    """Colour and dash of a case's line."""
-    dash: Any = (0, tuple(float(part) for part in mark.dash.split())) if mark.dash else "solid"
-    return {"color": mark.light, "linestyle": dash}
+class Strokes(TypedDict):
+    """How matplotlib draws a line."""
+
+    color: str
+    linestyle: Any
+
+
+def strokes(mark: Mark, dash: str = "") -> Strokes:
+    """Colour and dash of a case's line; dash: another than the case's own."""
+    dash = dash or mark.dash
+    style: Any = (0, tuple(float(part) for part in dash.split())) if dash else "solid"
+    return {"color": mark.light, "linestyle": style}
 
 
 def printable(text: str) -> str:
@@ -72,39 +76,3 @@ def printable(text: str) -> str:
 def marker(mark: Mark) -> str:
     """The marker of a case."""
     return _MARKERS[mark.shape]
-
-
-def times_on(axis: Any) -> None:
-    """A logarithmic axis of microseconds whose ticks carry the unit that suits them."""
-    _ticks(axis, time_text)
-
-
-def plain_on(axis: Any) -> None:
-    """A logarithmic axis whose ticks are plain numbers."""
-    _ticks(axis, lambda value: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
-
-
-def _ticks(axis: Any, text: Callable[[float], str]) -> None:
-    """Ticks at 1, 10, 100; over a short range more, so that there are always several."""
-    low, high = axis.get_view_interval()
-    span = high / low if low > 0 else 1e9
-    if span < 4:
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    else:
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 30 else (1.0,), numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def time_text(us: float) -> str:
-    """A time with its unit: 500 ns, 20 µs, 1 ms."""
-    for size, unit in ((1e6, "s"), (1e3, "ms"), (1.0, "µs")):
-        if us >= size * 0.9999:
-            return f"{us / size:g} {unit}"
-    return f"{us * 1e3:g} ns"
-
-
-def rest(axes: Axes, across: str, up: str) -> None:
-    """Names of both axes."""
-    axes.set_xlabel(across)
-    axes.set_ylabel(up)

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
-from harness.analysis.curves import curves, heat_map, load_curves, trades
+from harness.analysis.compare import Factors
+from harness.analysis.curves import (
+    RunShape,
+    Study,
+    curves,
+    heat_map,
+    load_curves,
+    shapes,
+    trades,
+    typical_runs,
+)
 from harness.analysis.curves.factors import short_name
+from harness.analysis.curves.reduce import Timeline
+from harness.analysis.summary import Overview
 from harness.report import words
-from harness.report.html import distribution, loadlines, pareto, times
-from harness.report.html.frame import section
+from harness.report.charts.cost import cost_charts
+from harness.report.charts.latency import against_load, time_series
+from harness.report.html import svg
+from harness.report.html.frame import figure, section
 from harness.report.html.heattable import heat_tables
 from harness.report.html.markup import Child, Markup, join, tag
-from harness.report.html.study_data import Drawn
+from harness.report.html.panels import cost_panel, distribution_panel, load_panel
 from harness.report.html.style import Look
+from harness.tables.cells import SummaryCell, group_cells
 
 Item = TypeVar("Item")
 
 OPEN, FOLDED = 4, 20
 """Panels of a section that are shown at once, and how many more behind a fold; the rest is left out, and said."""
+
+VIEWABLE = 500
+"""Runs whose time series is in the page: about one kilobyte each."""
 
 STRIPS = 12
 """Time series shown at once; any other is for the viewer."""
@@ -26,91 +46,78 @@ STRIPS = 12
 
 def chart_sections(look: Look, drawn: Drawn, viewer: Child) -> Iterator[Markup]:
     """Distributions, load, heat map, trade-off, time series, in that order."""
-    for part in (_distributions, _load, _heat, _trade):
-        found = part(look, drawn)
-        if found is not None:
-            yield found
-    found = _times(look, drawn, viewer)
-    if found is not None:
-        yield found
+    parts = (part(look, drawn) for part in (_distributions, _load, _heat, _cost))
+    yield from (part for part in (*parts, _times(look, drawn, viewer)) if part is not None)
 
 
 def _distributions(look: Look, drawn: Drawn) -> Markup | None:
-    found = curves(drawn.study.source, drawn.cells, drawn.shapes)
-    groups = list(dict.fromkeys(curve.factors for curve in found))
+    groups = curves(drawn.study.source, drawn.cells, drawn.shapes)
     if not groups:
         return None
-    panels = folded(
-        groups, lambda at: distribution.panel(look, at, [each for each in found if each.factors == at])
-    )
+    panels = folded(list(groups), lambda at: distribution_panel(look, at, groups[at]))
     lead = (
         "Line: at every quantile the median over runs. Shade: from the lowest to the highest run. Dotted: fewer than "
         "ten samples of a run lie beyond."
     )
-    return section(
-        f"{drawn.key}distribution", "Latency distributions", *panels, lead=lead, short="Distributions"
-    )
+    key, title = f"{drawn.key}distribution", "Latency distributions"
+    return section(key, title, *panels, lead=lead, short="Distributions")
 
 
 def _load(look: Look, drawn: Drawn) -> Markup | None:
-    found = load_curves(drawn.view.cells)
-    if found is None:
+    lines = load_curves(drawn.view.cells)
+    if lines is None:
         return None
-    y = loadlines.latency_scale(found)
-    panels = folded(list(found.panels), lambda panel: loadlines.panel(look, found, panel, y))
-    name = short_name(found.axis.name).replace("_", " ")
-    lead = f"Median over runs with its interval, against {found.axis.name}."
+    charts = against_load(lines)
+    panels = folded(list(charts), lambda panel: load_panel(look, lines, panel, charts[panel]))
+    name = short_name(lines.axis.name).replace("_", " ")
+    lead = f"Median over runs with its interval, against {lines.axis.name}."
     return section(f"{drawn.key}load", f"Quantiles over {name}", *panels, lead=lead, short=f"Over {name}")
 
 
 def _heat(look: Look, drawn: Drawn) -> Markup | None:
-    found = heat_map(drawn.view.cells)
-    if found is None:
+    heat = heat_map(drawn.view.cells)
+    if heat is None:
         return None
-    title = "Contention heat map" if found.factor.startswith("contention") else "Heat map"
+    title = "Contention heat map" if heat.factor.startswith("contention") else "Heat map"
     lead = (
         "Stronger colour is more. Colours go by logarithm from the least to the greatest number of the table."
     )
-    return section(f"{drawn.key}heat", title, heat_tables(look, found), lead=lead, short="Heat map")
+    return section(f"{drawn.key}heat", title, heat_tables(look, heat), lead=lead, short="Heat map")
 
 
-def _trade(look: Look, drawn: Drawn) -> Markup | None:
-    found = trades(drawn.view.cells)
-    if not found:
+def _cost(look: Look, drawn: Drawn) -> Markup | None:
+    groups = trades(drawn.view.cells)
+    if not groups:
         return None
-    axes = pareto.common_axes(found)
-    panels = folded(list(found), lambda factors: pareto.panel(look, axes, factors, found[factors]))
+    charts = cost_charts(groups)
+    panels = folded(list(charts), lambda at: cost_panel(look, at, groups[at], charts[at]))
     lead = "Lower left is better. The stepped line joins the cases that no other case beats on both."
     return section(f"{drawn.key}trade", "CPU cost against p99", _grid(*panels), lead=lead, short="CPU cost")
 
 
 def _times(look: Look, drawn: Drawn, viewer: Child) -> Markup | None:
     picked = [
-        times.Shown(run_id, case, words.cell(case, factors), drawn.series[run_id])
+        (case, words.cell(case, factors), drawn.series[run_id])
         for (case, factors), run_id in drawn.typical.items()
         if run_id in drawn.series
     ]
     if not picked:
         return None
-    axes = times.common_axes(shown.series for shown in picked[:STRIPS])
-    strips = [times.panel(look, axes, shown) for shown in picked[:STRIPS]]
+    charts = time_series(picked[:STRIPS])
+    strips = [
+        figure(title, svg.drawn(look, chart))
+        for (_, title, _), chart in zip(picked[:STRIPS], charts, strict=True)
+    ]
     lead = (
         "One run of each cell: the one whose p99 is nearest to the cell's median. Line: median of every "
-        f"{words.short(picked[0].series.slice_s * 1e3)} ms; needle: up to the greatest round trip in it, so that no "
+        f"{words.short(picked[0][2].slice_s * 1e3)} ms; needle: up to the greatest round trip in it, so that no "
         "hiccup is hidden."
     )
     more = f"The first {STRIPS} of {len(picked)} cells; choose any run below." if len(picked) > STRIPS else ""
     note = tag("p", more, class_="note") if more else None
     any_run = tag("div", tag("h3", "Any run"), viewer) if viewer is not None else None
-    return section(
-        f"{drawn.key}times",
-        "Time series and hiccups",
-        _grid(*strips),
-        note,
-        any_run,
-        lead=lead,
-        short="Time series",
-    )
+    key, title = f"{drawn.key}times", "Time series and hiccups"
+    return section(key, title, _grid(*strips), note, any_run, lead=lead, short="Time series")
 
 
 def _grid(*content: Child) -> Markup:
@@ -119,13 +126,45 @@ def _grid(*content: Child) -> Markup:
 
 def folded(items: Sequence[Item], draw: Callable[[Item], Markup]) -> list[Markup]:
     """The first items drawn in sight, more behind a fold, and a note of those that are in neither."""
-    found = [draw(item) for item in items[:OPEN]]
+    parts = [draw(item) for item in items[:OPEN]]
     behind = [draw(item) for item in items[OPEN : OPEN + FOLDED]]
     if behind:
-        said = f"{len(behind)} more {'combination' if len(behind) == 1 else 'combinations'} of factors"
-        found.append(tag("details", tag("summary", said), tag("div", join(behind)), class_="more"))
+        title = f"{len(behind)} more {'combination' if len(behind) == 1 else 'combinations'} of factors"
+        parts.append(tag("details", tag("summary", title), tag("div", join(behind)), class_="more"))
     left = len(items) - OPEN - len(behind)
     if left > 0:
-        said = f"{left:,} further combinations are not drawn here; pollbench plot --at draws any of them."
-        found.append(tag("p", said, class_="note"))
-    return found
+        note = f"{left:,} further combinations are not drawn here; pollbench plot --at draws any of them."
+        parts.append(tag("p", note, class_="note"))
+    return parts
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A set and its samples' shapes; `key` tells its ids on the page from those of other sets."""
+
+    key: str
+    study: Study
+    view: Overview
+    cells: list[SummaryCell]
+    shapes: dict[str, RunShape]
+    typical: dict[tuple[str, Factors], str]
+
+    @cached_property
+    def series(self) -> dict[str, Timeline]:
+        """The time series there are, by run id."""
+        return {name: shape.timeline for name, shape in self.shapes.items() if shape.timeline is not None}
+
+
+def draw(key: str, study: Study, view: Overview, viewable: int = VIEWABLE) -> Drawn:
+    """Read the samples once: of valid runs for the distributions, of the first runs for the time series."""
+    runs = study.source.runs
+    cells = group_cells(runs)
+    typical = typical_runs(study.source, cells)
+    ids = [str(name) for name in runs["run_id"]] if "run_id" in runs.columns else []
+    timed = list(dict.fromkeys([*typical.values(), *ids]))[:viewable]
+    valid = [ids[row] for cell in cells for row in cell.valid] if ids else []
+    by_run = {shape.run_id: shape for shape in shapes(study, list(dict.fromkeys([*valid, *timed])), timed)}
+    if study.results is not None:
+        # Samples are read here and no earlier, so only now is it known which of them are damaged.
+        view = replace(view, warnings=tuple(dict.fromkeys([*view.warnings, *study.results.warnings])))
+    return Drawn(key, study, view, cells, by_run, typical)

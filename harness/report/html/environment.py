@@ -19,8 +19,8 @@ def facts(view: Overview, source: Source) -> Markup:
     items = []
     for name, values in view.facts.items():
         known = columns.BY_NAME.get(name)
-        said = words.some(values, 6)
-        items.append(_fact(name, said, known.meaning if known else ""))
+        text = words.some(values, 6)
+        items.append(_fact(name, text, known.meaning if known else ""))
     for name in _MANIFEST:
         value = source.manifest.get(name)
         if isinstance(value, list):
@@ -32,10 +32,10 @@ def facts(view: Overview, source: Source) -> Markup:
     return tag("dl", join(items), class_="facts")
 
 
-def _fact(name: str, said: str, meaning: str = "") -> Markup:
+def _fact(name: str, text: str, meaning: str = "") -> Markup:
     """A term and its value; a long one gets a line of its own."""
     term = tag("dt", name, title=meaning or None)
-    return tag("div", term, tag("dd", said), class_="wide" if len(said) > _LONG else None)
+    return tag("div", term, tag("dd", text), class_="wide" if len(text) > _LONG else None)
 
 
 def method(view: Overview) -> Markup:

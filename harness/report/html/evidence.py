@@ -6,7 +6,8 @@ import re
 
 import pandas as pd
 
-from harness.report.html.frame import scroller
+from harness.report import words
+from harness.report.html.frame import grid, td, th
 from harness.report.html.markup import Child, Markup, join, tag
 from harness.report.html.style import Look
 
@@ -25,62 +26,50 @@ def knob_table(look: Look, knobs: pd.DataFrame) -> Markup:
         case, knob, setting, node, requested = map(str, key)
         if case not in look.marks:
             continue
-        found, applied, took = _values(group["found"]), _values(group["applied"]), _took(group["took_effect"])
-        alike = (case, knob, setting, requested, found, applied, took)
+        before, applied, took = (
+            _values(group["found"]),
+            _values(group["applied"]),
+            _took(group["took_effect"]),
+        )
+        alike = (case, knob, setting, requested, before, applied, took)
         nodes.setdefault(alike, []).append(node)
         rows.setdefault(alike, [_applied(applied, requested), tag("td", took), _evidence(group["evidence"])])
-    body = [_row(look, alike, nodes[alike], rest) for alike, rest in rows.items()]
-    head = tag(
-        "tr", *(tag("th", name, scope="col", class_="num" if name in _NUMERIC else None) for name in _HEADS)
+    return grid(
+        [th(name, numeric=name in _NUMERIC) for name in _HEADS],
+        [_row(look, alike, nodes[alike], rest) for alike, rest in rows.items()],
+        label="what was requested, applied, and took effect",
+        caption=tag("caption", "Knobs by case", class_="sr"),
     )
-    table = tag(
-        "table", tag("caption", "Knobs by case", class_="sr"), tag("thead", head), tag("tbody", join(body))
-    )
-    return scroller(table, "what was requested, applied, and took effect")
 
 
 def _row(look: Look, alike: tuple[str, ...], nodes: list[str], rest: list[Child]) -> Markup:
-    case, knob, setting, requested, found = alike[:5]
-    return tag(
-        "tr",
-        tag("th", look.dotted(case), scope="row"),
-        tag("td", setting, tag("span", f" {knob}", class_="quiet")),
-        tag("td", ", ".join(nodes)),
-        tag("td", requested, class_="num"),
-        tag("td", found, class_="num quiet"),
-        *rest,
-        class_="k",
-        data_k=look.marks[case].slot,
-    )
+    case, knob, setting, requested, before = alike[:5]
+    fields = (td(join((setting, tag("span", f" {knob}", class_="quiet")))), td(", ".join(nodes)))
+    values = (td(requested, "num"), td(before, "num quiet"))
+    case_head = tag("th", look.dotted(case), scope="row")
+    return tag("tr", case_head, *fields, *values, *rest, class_="k", data_k=look.marks[case].slot)
 
 
 def _applied(applied: str, requested: str) -> Markup:
     doubtful = requested != "" and applied not in ("", requested)
-    return tag(
-        "td", applied or "not shown", class_="num short" if doubtful else "num" if applied else "num quiet"
-    )
+    return td(applied or "not shown", "num short" if doubtful else "num" if applied else "num quiet")
 
 
 def _values(column: pd.Series) -> str:
-    found = [str(value) for value in column.unique() if str(value)]
-    return ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    return words.some((str(value) for value in column.unique() if str(value)), 3)
 
 
 def _took(column: pd.Series) -> Markup:
+    """How many runs took effect, took none, and could not be seen to."""
     yes, no = int((column == True).fillna(False).sum()), int((column == False).fillna(False).sum())  # noqa: E712
-    blank = len(column) - yes - no
-    parts = []
-    if yes:
-        parts.append(tag("span", f"✓ yes, {_runs(yes)}", class_="badge valid"))
-    if no:
-        parts.append(tag("span", f"○ no, {_runs(no)}", class_="badge inert"))
-    if blank:
-        parts.append(tag("span", f"not observable, {_runs(blank)}", class_="badge none"))
-    return join(parts)
-
-
-def _runs(count: int) -> str:
-    return f"{count} {'run' if count == 1 else 'runs'}"
+    kinds = (
+        ("✓ yes", yes, "valid"),
+        ("○ no", no, "inert"),
+        ("not observable", len(column) - yes - no, "none"),
+    )
+    return join(
+        tag("span", f"{text}, {words.runs(n)}", class_=f"badge {kind}") for text, n, kind in kinds if n
+    )
 
 
 def _evidence(column: pd.Series) -> Markup:

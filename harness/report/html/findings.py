@@ -10,7 +10,7 @@ from harness.analysis.summary import CellView, Overview
 from harness.report import words
 from harness.report.headline import sentence
 from harness.report.html.markup import Markup, join, tag
-from harness.report.html.style import Look, badge, times, where
+from harness.report.html.style import Look, badge, times
 
 _TILES = (
     ("rtt_p50_us", "p50 round trip"),
@@ -33,36 +33,35 @@ def _nothing(view: Overview) -> str:
     if not total:
         return "There is no run in this set yet, so there is nothing to report."
     if not view.verdicts["valid"]:
-        runs = "run" if total == 1 else "runs"
-        return f"None of the {total} {runs} is valid, so no figure is claimed. The reasons are below."
+        return f"None of the {words.runs(total)} is valid, so no figure is claimed. The reasons are below."
     if not view.baseline:
-        found = [_alone(cell) for cell in view.cells if cell.estimates and not cell.note]
-        more = f" … and {len(found) - 6} more cells below." if len(found) > 6 else ""
-        return "There is one case, so nothing is compared. " + " ".join(found[:6]) + more
+        texts = [_alone(cell) for cell in view.cells if cell.estimates and not cell.note]
+        more = f" … and {len(texts) - 6} more cells below." if len(texts) > 6 else ""
+        return "There is one case, so nothing is compared. " + " ".join(texts[:6]) + more
     return f"No case could be compared with {view.baseline}: it or the others have no valid run under the same factors."
 
 
 def _alone(cell: CellView) -> str:
-    p50, p99 = cell.estimates.get("rtt_p50_us"), cell.estimates.get("rtt_p99_us")
+    estimates = (("p50", cell.estimates.get("rtt_p50_us")), ("p99", cell.estimates.get("rtt_p99_us")))
     parts = [
-        f"{name} {words.short(found.median)} µs {words.bracket(found.interval, gap=' – ')}".strip()
-        for name, found in (("p50", p50), ("p99", p99))
-        if found and found.median is not None
+        f"{name} {words.short(known.median)} µs {words.bracket(known.interval, gap=' – ')}".strip()
+        for name, known in estimates
+        if known and known.median is not None
     ]
     return f"{words.cell(cell.case, cell.factors)}: {', '.join(parts) or 'no latency measured'}."
 
 
 def _card(look: Look, view: Overview, cell: CellView) -> Markup:
     tiles = [
-        _tile(said, _unit(view, name), change)
-        for name, said in _TILES
+        _tile(title, _unit(view, name), change)
+        for name, title in _TILES
         if (change := cell.changes.get(name)) is not None
     ]
     head = tag("h3", look.name(cell.case), tag("span", f" against {view.baseline}", class_="quiet"))
-    at = tag("p", where(cell.factors), class_="where") if cell.factors else None
+    at = tag("p", words.where(cell.factors), class_="where") if cell.factors else None
     text = sentence(cell, view.baseline, "model us" if view.model_time else "us")
-    said = tag("p", times(text.replace(" us", " µs").replace("->", "→")), class_="sentence")
-    return tag("article", head, at, tag("div", *tiles, class_="tiles"), said, class_="card")
+    line = tag("p", times(text.replace(" us", " µs").replace("->", "→")), class_="sentence")
+    return tag("article", head, at, tag("div", *tiles, class_="tiles"), line, class_="card")
 
 
 def _unit(view: Overview, name: str) -> str:
@@ -72,26 +71,22 @@ def _unit(view: Overview, name: str) -> str:
 
 
 def _tile(name: str, unit: str, change: Change) -> Markup:
-    ratio = change.ratio
-    if ratio is None:
-        return tag(
-            "div",
-            tag("span", name, class_="what"),
+    parts = [tag("span", name, class_="what")]
+    if change.ratio is None:
+        parts += [
             tag("strong", "not compared", class_="size unclaimed"),
             tag("span", change.note, class_="quiet"),
-            class_="tile",
-        )
+        ]
+        return tag("div", *parts, class_="tile")
     size = "no difference shown" if change.outcome == "~" else times(words.times(change))
-    judged = f" {change.judged}" if change.outcome in ("lower", "higher") else " unclaimed"
+    judged = change.judged if change.outcome in ("lower", "higher") else "unclaimed"
     moved = f"{words.short(change.base.median)} → {words.short(change.test.median)}{unit}"
-    return tag(
-        "div",
-        tag("span", name, class_="what"),
-        tag("strong", size, class_=f"size{judged}"),
+    parts += [
+        tag("strong", size, class_=f"size {judged}"),
         tag("span", moved, class_="moved"),
         tag("span", interval_said(change), class_="quiet"),
-        class_="tile",
-    )
+    ]
+    return tag("div", *parts, class_="tile")
 
 
 def interval_said(change: Change) -> str:
@@ -138,5 +133,5 @@ def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
 
 def verdicts(view: Overview) -> Markup:
     """A badge per verdict with its count."""
-    found = [badge(name, count) for name, count in view.verdicts.items() if count]
-    return tag("p", *(found or [tag("span", "no runs", class_="badge none")]), class_="badges")
+    badges = [badge(name, count) for name, count in view.verdicts.items() if count]
+    return tag("p", *(badges or [tag("span", "no runs", class_="badge none")]), class_="badges")

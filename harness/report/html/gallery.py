@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.claims import Finding
+from harness.analysis.claims import ClaimVerdict
 from harness.analysis.curves import marks
 from harness.report.claims import evidence, one_line
-from harness.report.gallery import Entry, counts, evidence_title, measured_on, summary, time_said
-from harness.report.html.frame import scroller, section
+from harness.report.gallery import GalleryEntry, counts, evidence_title, measured_on, model_time_of, summary
+from harness.report.html.frame import grid, scroller, section, td, th
 from harness.report.html.markup import Child, Markup, tag, text, trusted
 from harness.report.html.page import assembled
 from harness.report.html.pictures import picture
@@ -31,22 +31,10 @@ _SIGNS = {
     "not shown": "?",
     "cannot be tested here": "–",
 }
-_CSS = """
-.claim{border-top:1px solid var(--line,#8886);padding-top:1rem;margin-top:1.6rem}
-.claim h3{margin:.2rem 0 .6rem}.claim blockquote{margin:.2rem 0 .8rem;font-size:1.08rem}
-.claim pre{overflow-x:auto;font-size:.82rem}
-.verdicts th[scope=row]{white-space:normal;min-width:16rem;max-width:30rem;font-weight:400}
-@media (max-width:44rem){.verdicts,.verdicts tbody{display:block}
-.verdicts thead{display:none}.verdicts tr{display:block;white-space:normal;padding:.5rem 0}
-.verdicts th[scope=row],.verdicts td,.verdicts td.why{display:block;border:0;min-width:0;max-width:none;padding:.1rem 0}
-.verdicts tr{border-bottom:1px solid var(--line,#8886)}}
-.verdicts td{vertical-align:top}.verdicts td.why{min-width:18rem}
-.claim .single{max-width:36rem}.heatmap td.diagonal{outline:3px solid light-dark(#e07b00,#ffb347);outline-offset:-3px}
-"""
 
 
-def gallery_page(entries: Sequence[Entry], quick: bool = False) -> str:
-    """The page; reads the samples of the sets."""
+def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
+    """The gallery as an HTML document; reads the samples of the sets. quick: says that repetitions were few."""
     cases = list(dict.fromkeys(case for entry in entries for case in _cases(entry)))
     look = Look(marks(cases, "base"))
     title = "Claims about busy polling, tested here"
@@ -60,47 +48,38 @@ def gallery_page(entries: Sequence[Entry], quick: bool = False) -> str:
         tag("h1", title),
         tag("p", " ".join(filter(None, (lead, hurried))), class_="description"),
         tag("p", measured_on(entries), class_="quiet"),
-        tag("p", tag("strong", "Whose time: "), time_said(entries)) if time_said(entries) else None,
+        tag("p", tag("strong", "Whose time: "), model_time_of(entries)) if model_time_of(entries) else None,
     )
     content: list[Child] = [section("verdicts", "Verdicts", _overview(entries), short="Verdicts")]
     content += [_section(look, entry) for entry in entries]
     return assembled(
-        f"{title} – pollbench gallery", look.css() + _CSS, [top], content, footer="Made by pollbench gallery."
+        f"{title} – pollbench gallery", look.css(), [top], content, footer="Made by pollbench gallery."
     )
 
 
-def _cases(entry: Entry) -> list[str]:
+def _cases(entry: GalleryEntry) -> list[str]:
     runs = entry.study.source.runs if entry.study else None
     return [str(case) for case in runs["case"].unique()] if runs is not None and len(runs) else []
 
 
-def _overview(entries: Sequence[Entry]) -> Markup:
+def _overview(entries: Sequence[GalleryEntry]) -> Markup:
     rows = []
     for entry in entries:
-        for each in entry.findings:
-            link = tag("a", one_line(each.claim.sentence), href=f"#{_identity(entry, each)}")
-            rows.append(
-                tag(
-                    "tr",
-                    tag("th", link, scope="row"),
-                    tag("td", _badge(each)),
-                    tag("td", _typeset(summary(each)), class_="why"),
-                )
-            )
-    names = ("claim", "verdict", evidence_title(entries))
-    head = tag("tr", *(tag("th", name, scope="col") for name in names))
-    table = tag("table", tag("thead", head), tag("tbody", *rows), class_="verdicts")
-    return tag(
-        "div", tag("p", counts(entries), class_="plain"), tag("div", table, class_="scroll", tabindex="0")
-    )
+        for claim in entry.findings:
+            link = tag("a", one_line(claim.claim.sentence), href=f"#{_identity(entry, claim)}")
+            fields = (td(_badge(claim)), td(_typeset(summary(claim)), "why"))
+            rows.append(tag("tr", tag("th", link, scope="row"), *fields))
+    head = [th(name) for name in ("claim", "verdict", evidence_title(entries))]
+    table = grid(head, rows, label="verdicts", class_="verdicts")
+    return tag("div", tag("p", counts(entries), class_="plain"), table)
 
 
-def _badge(finding: Finding) -> Markup:
+def _badge(finding: ClaimVerdict) -> Markup:
     sign = tag("span", _SIGNS[finding.outcome], aria_hidden="true")
     return tag("span", sign, f" {finding.outcome}", class_=f"badge {_BADGES[finding.outcome]}")
 
 
-def _section(look: Look, entry: Entry) -> Markup:
+def _section(look: Look, entry: GalleryEntry) -> Markup:
     parts = list(_claims(look, entry))
     file = tag(
         "details",
@@ -123,33 +102,33 @@ def _verbatim(source: str) -> Markup:
     return tag("code", *(part for line in lines for part in (line, trusted("\n"))))
 
 
-def _claims(look: Look, entry: Entry) -> Iterator[Markup]:
+def _claims(look: Look, entry: GalleryEntry) -> Iterator[Markup]:
     shown: list[Picture] = []
-    for each in entry.findings:
-        wanted = each.claim.picture or Picture(metric=each.claim.expect[0].metric)
-        drawn = tag("p", "The picture is the one above.", class_="note") if wanted in shown else None
+    for claim in entry.findings:
+        asked = claim.claim.picture or Picture(metric=claim.claim.expect[0].metric)
+        drawn = tag("p", "The picture is the one above.", class_="note") if asked in shown else None
         measured = entry.study is not None and len(entry.study.source.runs)
-        if drawn is None and entry.study and measured and each.outcome != "cannot be tested here":
-            drawn = picture(look, entry.study, wanted, tuple(each.claim.include))
-            shown.append(wanted)
-        lines = tag("ul", *(tag("li", _typeset(line)) for line in evidence(each)), class_="method")
-        advice = one_line(each.claim.advice)
+        if drawn is None and entry.study and measured and claim.outcome != "cannot be tested here":
+            drawn = picture(look, entry.study, asked, tuple(claim.claim.include))
+            shown.append(asked)
+        lines = tag("ul", *(tag("li", _typeset(line)) for line in evidence(claim)), class_="method")
+        advice = one_line(claim.claim.advice)
         yield tag(
             "article",
-            tag("h3", each.name, " ", _badge(each)),
-            tag("blockquote", one_line(each.claim.sentence)),
+            tag("h3", claim.name, " ", _badge(claim)),
+            tag("blockquote", one_line(claim.claim.sentence)),
             drawn,
             lines,
             tag("p", tag("strong", "What to do: "), advice) if advice else None,
             class_="claim",
-            id=_identity(entry, each),
+            id=_identity(entry, claim),
         )
 
 
-def _typeset(said: str) -> str:
+def _typeset(line: str) -> str:
     """A line of evidence with the signs that a page has and a terminal may not."""
-    return re.sub(r"\bus\b", "µs", times(said).replace(" -> ", " → "))
+    return re.sub(r"\bus\b", "µs", times(line).replace(" -> ", " → "))
 
 
-def _identity(entry: Entry, finding: Finding) -> str:
+def _identity(entry: GalleryEntry, finding: ClaimVerdict) -> str:
     return f"{entry.name}--{finding.name}"

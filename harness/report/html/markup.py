@@ -61,5 +61,5 @@ def _attribute(key: str, value: Value) -> str:
 
 def number(value: float) -> str:
     """A coordinate with a tenth of a pixel."""
-    found = f"{value:.1f}"
-    return found.removesuffix(".0") if found != "-0.0" else "0"
+    text = f"{value:.1f}"
+    return text.removesuffix(".0") if text != "-0.0" else "0"

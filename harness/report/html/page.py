@@ -13,11 +13,11 @@ from harness.analysis.compare import Comparison
 from harness.analysis.curves import Study, marks
 from harness.analysis.summary import Overview
 from harness.report import agreement, words
+from harness.report.html.charts import VIEWABLE, draw
 from harness.report.html.comparison import blocks, comparison_blocks
 from harness.report.html.frame import section
 from harness.report.html.markup import Child, Markup, join, tag, trusted
 from harness.report.html.study import sections, viewer_of
-from harness.report.html.study_data import VIEWABLE, draw
 from harness.report.html.style import Look
 
 
@@ -41,9 +41,9 @@ def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None =
         content.append(
             section("between", "Between the sets", comparison_blocks(comparison), short="Comparison")
         )
-    for each in drawn:
-        parts = list(sections(look, each, viewer if alone else None, comparison if alone else None))
-        content.append(join(parts) if alone else _set(each.view, parts))
+    for one in drawn:
+        parts = list(sections(look, one, viewer if alone else None, comparison if alone else None))
+        content.append(join(parts) if alone else _set(one.view, parts))
     if not alone and viewer is not None:
         content.append(section("viewer-of-all", "Any run's time series", viewer, short="Any run"))
     return _document(look, [view for _, view in sets], content, series)
@@ -55,8 +55,8 @@ def _agreement(studies: Sequence[Study]) -> list[Markup]:
     if not places_differ(sources):
         return []
     title = f"A: {sources[0].label}, B: {sources[1].label}"
-    found = blocks(agreement.document(conclusions(sources[0], sources[1]), title))
-    return [section("agreement", agreement.TITLE, found, short="Agreement")]
+    content = blocks(agreement.document(conclusions(sources[0], sources[1]), title))
+    return [section("agreement", agreement.TITLE, content, short="Agreement")]
 
 
 def _head(view: Overview, level: str) -> Markup:
@@ -128,12 +128,12 @@ def _theme() -> Markup:
     buttons = [
         tag(
             "button",
-            said,
+            label,
             type="button",
             data_theme_choice=value or "system",
             aria_pressed="true" if not value else "false",
         )
-        for value, said in options
+        for value, label in options
     ]
     return tag("div", *buttons, class_="theme needs-script", role="group", aria_label="Colours of the page")
 

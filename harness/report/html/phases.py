@@ -11,9 +11,9 @@ import pandas as pd
 from harness import stats
 from harness.analysis.compare import Factors
 from harness.report import words
-from harness.report.html.frame import scroller
-from harness.report.html.markup import Child, Markup, tag
-from harness.report.html.style import Look, where
+from harness.report.html.frame import grid, th
+from harness.report.html.markup import Markup, tag
+from harness.report.html.style import Look
 from harness.tables.cells import SummaryCell
 
 _PHASE = re.compile(r"phase_(?P<name>.+?)(?:_(?P<of>p[0-9_]+|mean|median))?_us")
@@ -22,15 +22,15 @@ _SUMS = ("sum", "total", "all")
 
 def phase_columns(runs: pd.DataFrame) -> dict[str, str]:
     """The columns that hold a phase's time, with the phase's name; where several quantiles are there, the median's."""
-    found: dict[str, dict[str, str]] = {}
+    by_part: dict[str, dict[str, str]] = {}
     for column in map(str, runs.columns):
         match = _PHASE.fullmatch(column)
         if match and match["name"] not in _SUMS and runs[column].notna().any():
-            found.setdefault(match["of"] or "", {})[column] = match["name"].replace("_", " ")
+            by_part.setdefault(match["of"] or "", {})[column] = match["name"].replace("_", " ")
     for of in ("p50", "median", "", "mean"):
-        if of in found:
-            return found[of]
-    return next(iter(found.values()), {})
+        if of in by_part:
+            return by_part[of]
+    return next(iter(by_part.values()), {})
 
 
 def phase_groups(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> dict[Factors, list[SummaryCell]]:
@@ -51,19 +51,13 @@ def phase_table(look: Look, runs: pd.DataFrame, factors: Factors, cells: list[Su
         for cell in cells
     }
     most = max((value for value in medians.values() if value), default=1.0)
-    head = tag(
-        "tr",
-        tag("th", "phase", scope="col"),
-        *(tag("th", look.name(cell.case), scope="col") for cell in cells),
-    )
+    head = [th("phase"), *(th(look.name(cell.case)) for cell in cells)]
     rows = []
-    for column, said in names.items():
-        fields: list[Child] = [tag("th", said, scope="row", title=column)]
-        fields += [_bar(look, cell.case, medians[column, cell.case], most) for cell in cells]
-        rows.append(tag("tr", *fields))
-    caption = f"Median time in each phase, µs, {where(factors)}"
-    grid = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *rows), class_="phases")
-    return scroller(grid, caption)
+    for column, name in names.items():
+        fields = [_bar(look, cell.case, medians[column, cell.case], most) for cell in cells]
+        rows.append(tag("tr", tag("th", name, scope="row", title=column), *fields))
+    caption = f"Median time in each phase, µs, {words.where(factors)}"
+    return grid(head, rows, label=caption, caption=tag("caption", caption), class_="phases")
 
 
 def _bar(look: Look, case: str, value: float | None, most: float) -> Markup:

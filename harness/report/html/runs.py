@@ -9,8 +9,8 @@ import pandas as pd
 
 from harness import columns
 from harness.report import words
-from harness.report.html.frame import scroller
-from harness.report.html.markup import Child, Markup, join, tag
+from harness.report.html.frame import grid, td
+from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.style import Look, badge
 from harness.tables.cells import factor_columns
 
@@ -57,20 +57,22 @@ def run_rows(look: Look, runs: pd.DataFrame, viewable: Mapping[str, str], key: s
     rows = _Rows(
         data={str(name): shown[name].tolist() for name in shown.columns},
         factors=factor_columns(runs),
-        figures=[(name, said) for name, said in _FIGURES if name in runs.columns and (shown[name] > 0).any()],
+        figures=[
+            (name, title) for name, title in _FIGURES if name in runs.columns and (shown[name] > 0).any()
+        ],
         reasons="reasons" in runs.columns and bool((shown["reasons"] != "").any()),
         viewable=viewable,
     )
     heads = [("#", True), ("case", False), *((name, False) for name in rows.factors), ("repetition", True)]
-    heads += [("verdict", False), *((said, True) for _, said in rows.figures)]
+    heads += [("verdict", False), *((title, True) for _, title in rows.figures)]
     heads += [("reasons", False)] if rows.reasons else []
-    head = tag("tr", *(_head(said, numeric) for said, numeric in heads))
-    body = join(_row(look, rows, at) for at in range(len(shown)))
     caption = tag("caption", "All runs", class_="sr")
-    table = tag("table", caption, tag("thead", head), tag("tbody", body), class_="runs")
+    body = [_row(look, rows, at) for at in range(len(shown))]
+    head = [_head(title, numeric) for title, numeric in heads]
+    table = grid(head, body, label="all runs", caption=caption, class_="runs")
     cut = f"The first {MOST:,} of {len(runs):,} runs; all are in runs.csv." if len(runs) > MOST else ""
     note = tag("p", cut, class_="note") if cut else None
-    return tag("div", _filters(look, runs, key), note, scroller(table, "all runs"), _more(), class_="runlist")
+    return tag("div", _filters(look, runs, key), note, table, _more(), class_="runlist")
 
 
 def _more() -> Markup:
@@ -101,34 +103,29 @@ def _select(label: str, kind: str, values: Sequence[str]) -> Markup:
     return tag("label", f"{label} ", tag("select", *options, class_=f"pick-{kind}"))
 
 
-def _head(said: str, numeric: bool) -> Markup:
-    button = tag(
-        "button", said, tag("span", "", class_="way", aria_hidden="true"), type="button", class_="sort"
-    )
+def _head(title: str, numeric: bool) -> Markup:
+    way = tag("span", "", class_="way", aria_hidden="true")
     return tag(
-        "th",
-        button,
-        scope="col",
-        class_="num" if numeric else None,
-        aria_sort="none",
-        data_type="number" if numeric else "text",
-    )
+        "th", tag("button", title, way, type="button", class_="sort"), scope="col",
+        class_="num" if numeric else None, aria_sort="none", data_type="number" if numeric else "text",
+    )  # fmt: skip
 
 
 def _row(look: Look, rows: _Rows, at: int) -> Markup:
     case, run_id = rows.text("case", at), rows.text("run_id", at)
     verdict = rows.text("verdict", at) or "valid"
-    fields = [
+    return tag(
+        "tr",
         tag("td", _place(rows, at, run_id), class_="num", title=run_id or None),
         tag("th", look.dotted(case), scope="row"),
-        *(tag("td", rows.text(name, at)) for name in rows.factors),
-        tag("td", rows.whole("block", at), class_="num"),
-        tag("td", badge(verdict)),
-        *(tag("td", _number(name, rows.data[name][at]), class_="num") for name, _ in rows.figures),
-    ]
-    if rows.reasons:
-        fields.append(tag("td", rows.text("reasons", at), class_="why"))
-    return tag("tr", *fields, data_case=case, data_verdict=verdict)
+        *(td(rows.text(name, at)) for name in rows.factors),
+        td(rows.whole("block", at), "num"),
+        td(badge(verdict)),
+        *(td(_number(name, rows.data[name][at]), "num") for name, _ in rows.figures),
+        td(rows.text("reasons", at), "why") if rows.reasons else None,
+        data_case=case,
+        data_verdict=verdict,
+    )
 
 
 def _place(rows: _Rows, at: int, run_id: str) -> Child:

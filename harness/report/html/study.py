@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.analysis.compare import Comparison
 from harness.report import claims, words
-from harness.report.html import times
-from harness.report.html.charts import chart_sections, folded
+from harness.report.html.charts import Drawn, chart_sections, folded
 from harness.report.html.comparison import blocks, comparison_blocks
 from harness.report.html.environment import facts, method
 from harness.report.html.evidence import knob_table
@@ -16,9 +15,10 @@ from harness.report.html.frame import figure, section
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.phases import phase_groups, phase_table
 from harness.report.html.runs import run_rows
-from harness.report.html.study_data import Drawn
 from harness.report.html.style import Look, legend
 from harness.report.html.summary import summary
+from harness.report.html.viewer import data_script, packed, viewer
+from harness.report.words import Json
 
 
 def sections(
@@ -38,20 +38,20 @@ def sections(
     if charts:
         # Together in one box: the switches stay in sight as long as there are charts, and no longer.
         switches = legend(look, dict.fromkeys(cell.case for cell in view.cells), view.baseline)
-        said = (
+        note = (
             tag("p", "All times in these charts are model time: ", view.model_time)
             if view.model_time
             else None
         )
-        yield tag("div", switches, said, *charts, class_="charts")
+        yield tag("div", switches, note, *charts, class_="charts")
     yield from _tables(look, drawn)
 
 
 def _tests(comparison: Comparison | None) -> Markup | None:
     if comparison is None:
         return None
-    said = tag("summary", "Every case against the baseline: ratios, differences and tests for every metric")
-    return tag("details", said, comparison_blocks(comparison), class_="more")
+    title = tag("summary", "Every case against the baseline: ratios, differences and tests for every metric")
+    return tag("details", title, comparison_blocks(comparison), class_="more")
 
 
 def _tables(look: Look, drawn: Drawn) -> Iterator[Markup]:
@@ -84,19 +84,19 @@ def _tables(look: Look, drawn: Drawn) -> Iterator[Markup]:
 def viewer_of(sets: Sequence[Drawn]) -> tuple[Child, Child]:
     """The viewer of any run's time series over all sets, and the element with its data; None without any."""
     choices: list[tuple[str, str]] = []
-    data: dict[str, object] = {}
+    data: dict[str, Json] = {}
     for drawn in sets:
         lead = f"{drawn.view.label}: " if len(sets) > 1 else ""
-        for run_id, case, said in _told(drawn):
-            choices.append((f"{drawn.key}{run_id}", lead + said))
-            data[f"{drawn.key}{run_id}"] = times.packed(drawn.series[run_id]) | {"c": case}
+        for run_id, case, text in _choices(drawn):
+            choices.append((f"{drawn.key}{run_id}", lead + text))
+            data[f"{drawn.key}{run_id}"] = packed(drawn.series[run_id]) | {"c": case}
     if not choices:
         return None, None
-    axes = times.common_axes(series for drawn in sets for series in drawn.series.values())
-    return times.viewer(axes, choices), times.data_script(data)
+    every = [series for drawn in sets for series in drawn.series.values()]
+    return viewer(every, choices), data_script(data)
 
 
-def _told(drawn: Drawn) -> Iterator[tuple[str, str, str]]:
+def _choices(drawn: Drawn) -> Iterator[tuple[str, str, str]]:
     """Run id, case and words of every run that has a time series, in the order of the table of runs."""
     runs = drawn.study.source.runs
     cells = {int(row): cell for cell in drawn.cells for row in cell.rows}

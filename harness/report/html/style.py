@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.analysis.compare import Change, Factors
+from harness.analysis.compare import Change
 from harness.analysis.curves import Mark
 from harness.report import words
 from harness.report.html.markup import Child, Markup, join, number, tag, trusted
@@ -82,35 +82,30 @@ class Look:
 
 def badge(verdict: str, count: int | None = None) -> Markup:
     """A verdict as a badge: sign, word, and how many runs have it."""
-    said = verdict if count is None else f"{count:,} {verdict}"
+    text = verdict if count is None else f"{count:,} {verdict}"
     return tag(
         "span",
         tag("span", _SIGNS.get(verdict, ""), aria_hidden="true"),
-        f" {said}",
+        f" {text}",
         class_=f"badge {verdict}",
     )
 
 
 def change_badge(change: Change | None) -> Markup:
     """What a change showed, as a badge whose words say more than its colour."""
-    said = words.verdict(change)
-    if change is None or not said:
+    text = words.verdict(change)
+    if change is None or not text:
         return trusted("")
-    if said == "~":
+    if text == "~":
         return tag("span", "no difference shown", class_="badge none")
     judged = {"better": "better", "worse": "worse"}.get(change.judged, "none")
-    told = f", {judged}" if judged != "none" and "few" not in said else ""
-    return tag("span", times(said), tag("span", told, class_="sr"), class_=f"badge {judged}")
+    judgement = f", {judged}" if judged != "none" and "few" not in text else ""
+    return tag("span", times(text), tag("span", judgement, class_="sr"), class_=f"badge {judged}")
 
 
-def times(said: str) -> str:
-    """Words about a factor with a proper multiplication sign."""
-    return said.replace("x lower", "× lower").replace("x higher", "× higher")
-
-
-def where(factors: Factors) -> str:
-    """Factors in words; "all runs" when nothing was swept."""
-    return ", ".join(f"{name} = {value}" for name, value in factors) or "all runs"
+def times(text: str) -> str:
+    """Text with the multiplication sign in place of the letter in factors such as "8.1x lower"."""
+    return text.replace("x lower", "× lower").replace("x higher", "× higher")
 
 
 def legend(look: Look, cases: Iterable[str], baseline: str) -> Markup:

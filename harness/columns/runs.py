@@ -1,0 +1,222 @@
+"""The columns of runs.csv."""
+
+from __future__ import annotations
+
+from harness.columns.model import listed
+
+_RTT = "of the run's round-trip times: reply received less request due (open loop) or sent (closed loop)"
+_LATE = "of how long after its time a request was sent, open loop"
+_SERVICE = "of the time from a request's actual sending to its reply"
+
+IDENTITY = listed(
+    "runs",
+    """
+run_id | text | Name of the run's directory under runs/; the same plan always gives the same.
+case | text | The case of the experiment file.
+""",
+)
+
+COURSE = listed(
+    "runs",
+    """
+block | integer | Repetition, from 1. Every cell is run once in each block.
+order | integer | Position in the sequence in which runs were made, from 0.
+started_utc | text | When the run began, UTC, ISO 8601.
+wall_s | number s | Wall time of the whole run, building and removing included.
+verdict | text | valid, inert (a knob took no effect), suspect (noise), failed or skipped.
+reasons | text | Why the verdict is what it is, in words; several are joined by '; '.
+datapath | text | napi (veth made busy-poll capable) or plain; one for the whole experiment.
+links_tried | text | What shaped links did when they were tried, and what was declared; see topologies.md.
+""",
+)
+
+ENVIRONMENT = listed(
+    "runs",
+    """
+place | text | Where the run was made: host, vm (a guest of ours) or fleet.
+host | text | The host's name in the fleet's inventory (client's / server's, of two); blank outside a fleet.
+kernel | text | Kernel release.
+cpu_model | text | CPU model name.
+virtualisation | text | Hypervisor the machine runs under, none on bare metal.
+accelerator | text | What a guest's CPU runs on (kvm, tcg-virtual, tcg-smoke); blank outside a guest of ours.
+emulator | text | QEMU of a guest, and whose (provided, host, or its path); blank outside one.
+governor | text | CPU frequency governor; blank where the host shows none.
+smt | text | Whether hyper-threads are on.
+mitigations | text | CPU vulnerability mitigations in force.
+iommu | text | IOMMU in use.
+clocksource | text | Clock source of the kernel.
+rt_throttle | text | What fifo and rr tasks may take of each period, or off.
+""",
+)
+
+DECLARED = listed(
+    "runs",
+    """
+workload_kind | text | Kind of workload.
+workload_loop | text | closed: a request waits for the reply before it; open: each is sent when it is due.
+workload_mode | text | Mode or test of a program that has several (sockperf, netperf).
+workload_protocol | text | udp or tcp.
+workload_client_wait | text | How the client waits for a reply: blocking, spin, epoll, poll or select.
+workload_server_wait | text | How the server waits for a request; uring: by io_uring.
+workload_rate_rps | number 1/s | Open loop: requests per second asked for.
+workload_arrivals | text | Open loop: constant, poisson, burst or etc.
+workload_burst | integer | Open loop, burst arrivals: requests per burst.
+workload_depth | integer | Closed loop: requests outstanding per thread.
+workload_connections | integer | Sockets of the client.
+workload_threads | integer | Threads of the client.
+workload_server_threads | integer | Threads of the server.
+workload_size_bytes | integer bytes | Payload of a request, and of its reply.
+workload_sizes | text | Distribution of sizes, where there is no single one.
+workload_response_sizes | text | Payload of a reply, bytes or distribution, where it is its own.
+workload_service | text | CPU work of the server per request, ns.
+workload_stall_s | number s | How long the server was made to stand still.
+workload_stall_every_s | number s | Period of those stalls.
+workload_connect_per_request | text | on: every request opened and closed a connection.
+workload_phases | text | on: requests were split into phases, which costs time of its own.
+workload_reply_every | integer | sockperf: requests per reply.
+workload_get_share | number share | memcached: share of gets, 0 to 1.
+workload_client_command | text | Command line of the client, kind command.
+workload_server_command | text | Command line of the server, kind command.
+workload_conversion | text | What was converted to make a program's figures round trips.
+workload_from | text | Node of the client.
+workload_to | text | Node of the server.
+workload_warmup_s | number s | Warm-up before measuring, discarded.
+workload_duration_s | number s | Measured time asked for.
+workload_cooldown_s | number s | Traffic after measuring, discarded.
+workload_count | integer | Requests after which measuring ended, if earlier.
+workload_timeout_s | number s | Time after which a request counted as lost.
+workload_seed | integer | Seed in the file; each repetition makes its own from it.
+contention_kind | text | What the hogs do; blank without contention.
+contention_cpus | text | CPU set the hogs run on.
+contention_threads | integer | Number of hog threads.
+contention_load_percent | number % | Duty cycle asked of each hog thread.
+""",
+)
+
+MEASURED = listed(
+    "runs",
+    f"""
+requests | integer count | higher | | Requests measured and answered.
+sent | integer count | | | Requests sent in the measured window.
+lost | integer count | lower | | Requests never answered within the time-out.
+duplicates | integer count | lower | | Replies that came twice.
+retransmits | integer count | lower | | TCP segments sent again, all nodes.
+drops | integer count | lower | | Packets dropped by devices and qdiscs, all nodes.
+nic_irqs | integer count | | | Interrupts of NICs, all nodes; blank without any.
+nic_irqs_per_packet | number | lower main | IRQs/packet | Those interrupts for each packet received.
+irqs_per_request | number | lower | interrupts/request | Interrupts of the CPU set, of any kind (device, timer, other
+    CPU), for each request answered.
+net_rx_per_request | number | lower | softirqs/request | Receive softirqs (NET_RX) of the CPU set for each request
+    answered.
+rate_rps | number 1/s | higher main | requests/s | Answered requests per second.
+offered_rps | number 1/s | | | Requests per second that were due, open loop; blank in a closed one.
+achieved_rps | number 1/s | higher | | Requests per second that were sent.
+missed | integer count | lower | | Requests that were due in the window and never sent.
+late_percent | number % | lower | | Requests sent later after their time than the workload's `late`.
+lateness_p50_us | number us | lower | | Median {_LATE}.
+lateness_p99_us | number us | lower | | 99 % quantile {_LATE}.
+lateness_max_us | number us | lower | | Greatest {_LATE}.
+throughput_bps | number bit/s | higher main | payload | Payload delivered per second; of requests and replies, both.
+lost_percent | number % | lower | | Datagrams sent that never came, as the program counts them.
+hit_percent | number % | higher | | memcached: gets that found their key.
+get_percent | number % | | | memcached: share of gets.
+errors | integer count | lower | | Replies that told of an error.
+elapsed_s | number s | | | Measured time.
+rtt_min_us | number us | lower | RTT min | Least {_RTT}.
+rtt_mean_us | number us | lower main | RTT mean | Mean {_RTT}.
+rtt_sd_us | number us | lower | RTT sd | Standard deviation {_RTT}.
+rtt_p50_us | number us | lower main | RTT p50 | Median {_RTT}.
+rtt_p90_us | number us | lower | RTT p90 | 90 % quantile {_RTT}.
+rtt_p95_us | number us | lower | RTT p95 | 95 % quantile {_RTT}.
+rtt_p99_us | number us | lower main | RTT p99 | 99 % quantile {_RTT}.
+rtt_p99_9_us | number us | lower main | RTT p99.9 | 99.9 % quantile {_RTT}.
+rtt_p99_99_us | number us | lower | RTT p99.99 | 99.99 % quantile {_RTT}.
+rtt_max_us | number us | lower | RTT max | Greatest {_RTT}.
+rtt_jitter_us | number us | lower main | jitter | Spread of the tail: p99.9 less p50.
+service_p50_us | number us | lower | service p50 | Median {_SERVICE}.
+service_p99_us | number us | lower | service p99 | 99 % quantile {_SERVICE}.
+service_p99_9_us | number us | lower | service p99.9 | 99.9 % quantile {_SERVICE}.
+phase_late_us | number us | lower | phase late | Mean time per request: due to sent.
+phase_request_send_us | number us | lower | phase request send | Mean time per request: request through the sender's
+    stack, to the packet scheduler.
+phase_request_wire_us | number us | lower | phase request wire | Mean time per request: request through queues, shaping
+    and link, until the receiver's stack has it.
+phase_request_wake_us | number us | lower | phase request wake | Mean time per request: request through the receiver's
+    stack and socket, and the wake-up of the server.
+phase_service_us | number us | lower | phase service | Mean time per request: in the server.
+phase_reply_send_us | number us | lower | phase reply send | Mean time per request: reply through the sender's stack.
+phase_reply_wire_us | number us | lower | phase reply wire | Mean time per request: reply through queues, shaping and
+    link.
+phase_reply_wake_us | number us | lower | phase reply wake | Mean time per request: reply through the receiver's stack
+    and socket, and the wake-up of the client.
+client_cpu_percent | number % | lower | client CPU | CPU time of the client process, of one CPU.
+server_cpu_percent | number % | lower | server CPU | CPU time of the server process, of one CPU.
+cpu_us_per_request | number us | lower main | CPU per request | CPU time of client and server process, and of NAPI
+    threads, per answered request.
+client_polled_percent | number % | main | client busy-polled | Busy-polled share of the packets the client received.
+server_polled_percent | number % | main | server busy-polled | Busy-polled share of the packets the server received.
+client_napi_id | number | | | SO_INCOMING_NAPI_ID of the client's socket; 0: no NAPI, no busy polling.
+server_napi_id | number | | server NAPI id | SO_INCOMING_NAPI_ID of the server's socket.
+client_voluntary_per_request | number | | client sleeps/request | Times the client went to sleep, per request.
+server_voluntary_per_request | number | | server sleeps/request | Times the server went to sleep, per request.
+client_involuntary | integer count | lower | | Times the client was pushed off its CPU.
+server_involuntary | integer count | lower | server preemptions | Times the server was pushed off its CPU.
+server_runqueue_wait_us | number us | lower | server waited for its CPU, per request | Time the server was ready and
+    waited for a CPU, per request.
+server_runqueue_wait_percent | number % | lower | server waited for its CPU | The same, of the window; threads add up.
+client_runqueue_wait_percent | number % | lower | | Time the client waited for a CPU, of the window.
+set_busy_percent | number % | lower | set busy | Run time of all tasks on the CPU set, exact; interrupts of an idle CPU
+    are not in it.
+set_user_percent | number % | lower | | User time of the CPU set; like the next five by 10 ms ticks, of which a napping
+    CPU gets too few.
+set_system_percent | number % | lower | | Time of the CPU set in the kernel, softirqs apart.
+set_softirq_percent | number % | lower | set softirq | Softirq time of the CPU set.
+set_irq_percent | number % | lower | | Hard-interrupt time of the CPU set, where the kernel tells it.
+set_steal_percent | number % | lower | | Time the hypervisor took from the CPU set.
+set_idle_percent | number % | higher | | Idle time of the CPU set, waiting for disks included.
+foreign_percent | number % | lower | | Time of other programs on the CPU of the set that had most of it, of that CPU.
+hog_achieved_percent | number % | | hogs' CPU | CPU time the hogs had, of their threads' wall time.
+turnaround_p99_us | number us | lower | | 99 % quantile of reply received to next request sent: lateness.
+doubts | integer count | lower | | Reasons not to believe the figures (noise, losses, lateness), whatever the verdict.
+clock_overhead_ns | number ns | lower | | What one reading of the generator's clock costs.
+background_rps | number 1/s | | | Answered requests per second of the workloads beside the measured one.
+background_bps | number bit/s | higher main | payload beside it | Payload per second of the workloads beside the
+    measured one.
+""",
+)
+
+IMPORTED_FACTS = listed(
+    "runs",
+    """
+latency_basis | text | What the source recorded: rtt; half round trip, doubled; or one way.
+""",
+)
+"""Facts that only imported runs have."""
+
+IMPORTED_METRICS = listed(
+    "runs",
+    """
+cycles_per_query | number | lower main | cycles/query | CPU cycles of the CPU set per answered query.
+instructions_per_query | number | lower | | Instructions of the CPU set per answered query.
+packets_per_interrupt | number | | | Packets received per interrupt of the NIC.
+messages_pps | number 1/s | higher | | Messages sent per second, unanswered.
+udp_jitter_us | number us | lower | | Smoothed change of the one-way transit time (RFC 3550), no latency.
+tcp_rtt_min_us | number us | lower | | Least RTT the sending kernel's TCP estimated; no request's latency.
+tcp_rtt_mean_us | number us | lower | | Mean of the sending kernel's smoothed TCP RTT.
+tcp_rtt_max_us | number us | lower | | Greatest of the sending kernel's smoothed TCP RTT.
+local_cpu_util_percent | number % | lower | | Busy time of all CPUs of the client's host.
+remote_cpu_util_percent | number % | lower | | Busy time of all CPUs of the server's host.
+oneway_min_us | number us | lower | | Least of one-way times, never compared with round trips.
+oneway_mean_us | number us | lower | | Mean of one-way times, never compared with round trips.
+oneway_sd_us | number us | lower | | Standard deviation of one-way times, never compared with round trips.
+oneway_p50_us | number us | lower | | Median of one-way times, never compared with round trips.
+oneway_p90_us | number us | lower | | 90 % quantile of one-way times, never compared with round trips.
+oneway_p95_us | number us | lower | | 95 % quantile of one-way times, never compared with round trips.
+oneway_p99_us | number us | lower | | 99 % quantile of one-way times, never compared with round trips.
+oneway_p99_9_us | number us | lower | | 99.9 % quantile of one-way times, never compared with round trips.
+oneway_p99_99_us | number us | lower | | 99.99 % quantile of one-way times, never compared with round trips.
+oneway_max_us | number us | lower | | Greatest of one-way times, never compared with round trips.
+oneway_jitter_us | number us | lower | | p99.9 less p50 of one-way times, never compared with round trips.
+""",
+)
+"""Figures that only imported runs have; they follow all others in runs.csv, by name."""
