@@ -41,7 +41,7 @@ _DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
-class KnobEffect:
+class EffectCount:
     """What became of one knob in a cell, over its runs: took effect, took none, or nothing could be seen."""
 
     knob: str
@@ -65,7 +65,7 @@ class CellView:
     verdicts: dict[str, int]
     estimates: dict[str, Estimate]
     changes: dict[str, Change]
-    effects: tuple[KnobEffect, ...]
+    effects: tuple[EffectCount, ...]
     note: str
 
     def median(self, metric: str) -> float | None:
@@ -196,7 +196,7 @@ def _changes(runs: pd.DataFrame, base: SummaryCell, cell: SummaryCell) -> dict[s
     return changes
 
 
-def _effects(source: Source, cell: SummaryCell) -> tuple[KnobEffect, ...]:
+def _effects(source: Source, cell: SummaryCell) -> tuple[EffectCount, ...]:
     """Per knob: a run counts as "took none" when any of its settings or nodes did not take."""
     if source.knobs is None or not len(source.knobs):
         return ()
@@ -207,7 +207,7 @@ def _effects(source: Source, cell: SummaryCell) -> tuple[KnobEffect, ...]:
         for _, took in rows.groupby("run_id", sort=False)["took_effect"]:
             seen = took.dropna()
             counts[2 if not len(seen) else 0 if bool(seen.all()) else 1] += 1
-        effects.append(KnobEffect(str(knob), *counts))
+        effects.append(EffectCount(str(knob), *counts))
     return tuple(effects)
 
 

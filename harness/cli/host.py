@@ -10,7 +10,7 @@ from harness.cli.user import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.host import Wish, boot_rows, change_host, host_rows, load_definition, package_rows, wish_of
 from harness.kernel import journal
-from harness.kernel.host_settings import STATE, Row
+from harness.kernel.host_settings import STATE, SettingRow
 
 _QUIET = ("ok", "not applicable")
 
@@ -64,15 +64,15 @@ def _show(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _gathered(rows: Sequence[Row]) -> list[tuple[Row, int]]:
+def _gathered(rows: Sequence[SettingRow]) -> list[tuple[SettingRow, int]]:
     """Groups targets that are alike (every CPU, every kernel thread): the first of each group, and the group's size."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
+    groups: dict[tuple[str, ...], list[SettingRow]] = {}
     for row in rows:
         groups.setdefault((row["name"], row["state"], row["found"], row["wanted"]), []).append(row)
     return [(group[0], len(group)) for group in groups.values()]
 
 
-def _state(row: Row) -> str:
+def _state(row: SettingRow) -> str:
     if row["state"] == "not applicable":
         return f"not applicable, {row['reason']}"
     if row["state"] == "ok":
@@ -80,7 +80,7 @@ def _state(row: Row) -> str:
     return f"{row['found']}, wanted {row['wanted']}  ({row['target']})"
 
 
-def _print_changes(arguments: argparse.Namespace, rows: Sequence[Row]) -> None:
+def _print_changes(arguments: argparse.Namespace, rows: Sequence[SettingRow]) -> None:
     """A line for every target that was not left as it was, then how many were."""
     for row, alike in _gathered(rows):
         more = f" and {alike - 1} more like it" if alike > 1 else ""

@@ -29,7 +29,7 @@ _LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
-class Built:
+class TestbedReport:
     """What the process that holds a testbed says of it, as one JSON line.
 
     first: a node to enter; reach: who answered whose ping, with --pingall; complete: whether everybody did.
@@ -71,7 +71,7 @@ def _name_of(file: str) -> str:
     return Path(source).stem if source.endswith((".py", ".yaml", ".yml")) else source.split(",")[0] or rest
 
 
-def _start_holder(arguments: argparse.Namespace, name: str) -> Built:
+def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     """Start the process that holds the testbed, and wait for what it says once it is built."""
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "harness", "up", arguments.file, "--name", name, "--hold", str(writer)]
@@ -101,7 +101,7 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> Built:
         raise PollbenchError(
             "hold a testbed open", got="its process ended at once", todo="see: pollbench doctor"
         )
-    return Built(**json.loads(line))
+    return TestbedReport(**json.loads(line))
 
 
 def _hold(arguments: argparse.Namespace) -> int:
@@ -123,14 +123,14 @@ def _hold(arguments: argparse.Namespace) -> int:
         except PollbenchError as error:
             if pipe.closed:
                 return error.exit_code
-            pipe.write(json.dumps(asdict(Built(error=error.line(), code=error.exit_code))) + "\n")
+            pipe.write(json.dumps(asdict(TestbedReport(error=error.line(), code=error.exit_code))) + "\n")
             return error.exit_code
 
 
-def _report(testbed: Testbed, pingall: bool) -> Built:
+def _report(testbed: Testbed, pingall: bool) -> TestbedReport:
     topology = testbed.layout.topology
     first = next(iter(topology.hosts()), next(iter(topology.nodes)))
-    built = Built(len(topology.nodes), len(topology.links), first)
+    built = TestbedReport(len(topology.nodes), len(topology.links), first)
     if not pingall:
         return built
     reach = ping_all(testbed)

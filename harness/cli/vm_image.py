@@ -95,7 +95,7 @@ def shell(arguments: argparse.Namespace) -> int:
         return attended(argv)
 
 
-class _Row(TypedDict):
+class _ArtefactRow(TypedDict):
     """One artefact, as --json prints it; bytes: None where the file is missing."""
 
     what: str
@@ -109,7 +109,7 @@ def info(arguments: argparse.Namespace) -> int:
     home = Home()
     entries = [(key, entry) for key, entry in sorted(home.index().items()) if not key.startswith("payload")]
     current = recipe.recipe_hash()
-    rows: list[_Row] = []
+    rows: list[_ArtefactRow] = []
     for key, entry in entries:
         for name, sha256 in builder.hashes_of(key, entry).items():
             path, ours = home.artefact(sha256), entry.get("recipe") == current

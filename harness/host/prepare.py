@@ -10,17 +10,17 @@ from typing import Any
 from harness.errors import PollbenchError
 from harness.host.ansible import LOCAL, Event, explain, play
 from harness.host.definition import Wish
-from harness.kernel.host_settings import STATE, Row
+from harness.kernel.host_settings import STATE, SettingRow
 
 
 def change_host(
     action: str, wish: Wish, *, check: bool = False, state: str = STATE, packages: Sequence[str] = ()
-) -> list[Row]:
+) -> list[SettingRow]:
     """Prepare or restore this host; a row for every target, with what was done. check: only say what would be.
 
     Raises PollbenchError when the play does not come to its task (no state file can be written, say).
     """
-    rows: list[Row] = []
+    rows: list[SettingRow] = []
     failures: list[str] = []
 
     def watch(event: Event) -> None:

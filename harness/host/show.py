@@ -11,7 +11,7 @@ from harness.host.definition import Wish, load_definition
 from harness.kernel.advice import Advice
 from harness.kernel.cpufacts import command_line
 from harness.kernel.cpulists import format_cpu_list
-from harness.kernel.host_settings import Host, Row, look
+from harness.kernel.host_settings import Host, SettingRow, look
 from harness.kernel.hostfiles import HostFiles
 
 
@@ -33,7 +33,7 @@ class PackageRow(TypedDict):
     there: bool
 
 
-def host_rows(wish: Wish, root: Path | str = "/") -> list[Row]:
+def host_rows(wish: Wish, root: Path | str = "/") -> list[SettingRow]:
     """A row for every target of every setting that is wanted; nothing is changed and no root is needed."""
     host = Host(str(root), wish.cpus, wish.devices)
     return look(host, list(load_definition().settings), wish.values)

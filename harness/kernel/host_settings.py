@@ -30,7 +30,7 @@ _CPU = "/sys/devices/system/cpu"
 _LIST, _MASK = "housekeeping-list", "housekeeping-mask"
 
 
-class Row(TypedDict, total=False):
+class SettingRow(TypedDict, total=False):
     """One target of a setting: how it was found, what is wanted of it, how it is now, and what became of that.
 
     state: ok, differs, changed, "would change", restored, "would restore", left, gone, failed or "not applicable";
@@ -199,7 +199,7 @@ def _put(host: Host, kind: str, target: str, value: str) -> None:
 # -- looking, setting, putting back -------------------------------------------------------------------------------
 
 
-def look(host: Host, settings: List[Setting], wishes: Dict[str, str]) -> List[Row]:
+def look(host: Host, settings: List[Setting], wishes: Dict[str, str]) -> List[SettingRow]:
     """A row for every target: the value found, the one wanted, and whether they are the same; nothing is changed.
 
     state: ok, differs, or "not applicable" with the reason. Settings that are not in `wishes`, or are to be left, have
@@ -228,8 +228,8 @@ def look(host: Host, settings: List[Setting], wishes: Dict[str, str]) -> List[Ro
 
 def _row(
     setting: Setting, wanted: str, target: str = "", found: str = "", state: str = "", reason: str = ""
-) -> Row:
-    return Row(
+) -> SettingRow:
+    return SettingRow(
         name=setting["name"],
         what=setting["what"],
         kind=setting["kind"],
@@ -247,7 +247,7 @@ def prepare(
     wishes: Dict[str, str],
     state: str = STATE,
     check: bool = False,
-) -> List[Row]:
+) -> List[SettingRow]:
     """Set what differs, having noted the values found; rows as `look` gives them, those set with state "changed".
 
     check: only say what would change. A value that is refused, or reads back otherwise, is a row with state "failed".
@@ -286,7 +286,7 @@ def prepare(
     return rows
 
 
-def restore(host: Host, state: str = STATE, check: bool = False) -> List[Row]:
+def restore(host: Host, state: str = STATE, check: bool = False) -> List[SettingRow]:
     """Put back what `prepare` found, last first; rows with state restored, ok, left, gone or failed.
 
     A value that somebody else has changed since is theirs, and left; not so after a reboot, when all values are new.
@@ -294,7 +294,7 @@ def restore(host: Host, state: str = STATE, check: bool = False) -> List[Row]:
     rows, kept = [], []
     for entry in reversed(_load(state)):
         now = _now(host, entry["kind"], entry["target"])
-        row: Row = {**entry, "found": now or "", "wanted": entry["found"], "reason": "", "state": "ok"}
+        row: SettingRow = {**entry, "found": now or "", "wanted": entry["found"], "reason": "", "state": "ok"}
         rows.append(row)
         if now is None:
             row["state"], row["reason"] = "gone", "it is not there any more"
@@ -314,7 +314,7 @@ def restore(host: Host, state: str = STATE, check: bool = False) -> List[Row]:
     return rows
 
 
-def _change(host: Host, row: Row, value: str, done: str = "changed") -> None:
+def _change(host: Host, row: SettingRow, value: str, done: str = "changed") -> None:
     try:
         _put(host, row["kind"], row["target"], value)
         reason = ""
@@ -331,7 +331,7 @@ def _boot(host: Host) -> str:
     return host.files.text("/proc/sys/kernel/random/boot_id") or ""
 
 
-def _load(state: str) -> List[Row]:
+def _load(state: str) -> List[SettingRow]:
     try:
         with open(state) as file:
             document = json.load(file)
@@ -342,7 +342,7 @@ def _load(state: str) -> List[Row]:
     return list(document["entries"])
 
 
-def _save(state: str, entries: List[Row]) -> None:
+def _save(state: str, entries: List[SettingRow]) -> None:
     """Whole or not at all, and on the disk before anything is changed; without entries there is no file."""
     if not entries:
         if os.path.exists(state):

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.host import boot_rows, host_rows, load_definition, setting_advice, wish_of
-from harness.kernel.host_settings import Host, Row, Setting, look, prepare, restore
+from harness.kernel.host_settings import Host, SettingRow, Setting, look, prepare, restore
 
 CPU = "sys/devices/system/cpu"
 NIC = "sys/class/net/eth1"
@@ -44,7 +44,7 @@ def server(tmp_path: Path) -> Path:
     return root
 
 
-def rows_of(rows: list[Row], name: str) -> list[Row]:
+def rows_of(rows: list[SettingRow], name: str) -> list[SettingRow]:
     return [row for row in rows if row["name"] == name]
 
 
