@@ -50,6 +50,7 @@ docs: env-dev
 	@.venv/bin/python -m tools.experiment_doc
 	@.venv/bin/python -m tools.importing_doc
 	@.venv/bin/python -m tools.topology_pictures
+	@.venv/bin/python -m tools.house_picture
 
 # A claim holds only where both runs of it agree. ARGS=--quick: 10 minutes instead of 35.
 gallery-reference: env-dev

@@ -1,4 +1,4 @@
-"""Experiment and seed to Plan: every run decided, ordered and named before anything is done. Pure."""
+"""Experiment and seed to plan: every run decided, named and ordered before any is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns SIGINT, SIGTERM and SIGHUP into a request that is honoured only where nothing can be left half-done."""
+"""SIGINT, SIGTERM and SIGHUP as a request, honoured where nothing is left half-done."""
 
 from __future__ import annotations
 

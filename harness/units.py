@@ -1,4 +1,4 @@
-"""Numbers as the field writes them ("20us", "1gbit", "64B", "50%", "0-3,8", "on") to and from one unit each.
+"""Numbers as the field writes them, to and from one unit each.
 
 Every `parse_*` takes what a YAML file can hold and raises ValueError, and nothing else, saying the allowed
 form.

@@ -23,12 +23,14 @@ text{font:13px system-ui,sans-serif;fill:#1b2330}.n{font-weight:600}.m{fill:#9a3
 
 
 def duty(module: Module) -> str:
-    """The first sentence of a room's docstring, up to its first colon, semicolon or comma if it is long."""
-    sentence = (ast.get_docstring(module.tree) or "").split("\n\n")[0].replace("\n", " ").replace("`", "")
-    for end in (";", ":", ","):
-        if len(sentence) > 88:
-            sentence = sentence.split(end)[0]
-    return sentence.rstrip(".")
+    """The first sentence of a room's docstring."""
+    return (
+        (ast.get_docstring(module.tree) or "")
+        .split("\n\n")[0]
+        .replace("\n", " ")
+        .replace("`", "")
+        .rstrip(".")
+    )
 
 
 def picture(modules: dict[str, Module]) -> str:

@@ -1,1 +1,1 @@
-"""What tables say: summaries, comparisons, claims, agreement, calibration, curves. Pure; any OS, no root."""
+"""What tables say: summaries, comparisons, claims, agreement, calibration, curves."""

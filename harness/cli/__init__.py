@@ -1,4 +1,4 @@
-"""The command line: parses, dispatches, prints, and is the only place that decides exit codes."""
+"""The command line: parses, dispatches, prints, and alone decides exit codes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _run(command: str, arguments: argparse.Namespace) -> int:
         # It reads, computes and ends; looking for garbage would be a tenth of its time.
         gc.disable()
     if getattr(arguments, "share", None):
-        module, function = "fleet_share", "share"  # a part of a plan, on a host of a fleet
+        module, function = "fleet_share", "fleet_share"  # a part of a plan, on a host of a fleet
     else:
         module, function = _FUNCTIONS.get(command, (command, command))
     code: int = getattr(import_module(f"harness.cli.{module}"), function)(arguments)

@@ -1,4 +1,4 @@
-"""The one list of result columns: name, unit, type, table, meaning, and which direction is better."""
+"""The one list of result columns: name, unit, table, meaning, which way is better."""
 
 from __future__ import annotations
 

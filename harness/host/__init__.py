@@ -1,4 +1,4 @@
-"""Host preparation: what a good measuring host is, how this one is, and the play that changes it."""
+"""What a good measuring host is, how this one is, and the play that changes it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The floor: the only place that speaks to the kernel (netlink, ioctl, setns, /proc, /sys)."""
+"""The floor: alone speaks to the kernel (netlink, ioctl, setns, /proc, /sys)."""

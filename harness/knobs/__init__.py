@@ -1,4 +1,4 @@
-"""The knobs an experiment file can turn: every Knob class in a module of this package, by the name the file uses."""
+"""The knobs of an experiment file, one class a file, found by being here."""
 
 from __future__ import annotations
 

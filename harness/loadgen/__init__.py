@@ -1,4 +1,4 @@
-"""Where the native load generator is: a C program that the package's build puts beside this file."""
+"""The native load generator, a C program, and the samples that it leaves."""
 
 from __future__ import annotations
 

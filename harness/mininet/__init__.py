@@ -1,1 +1,1 @@
-"""Mininet's topologies as input: the only importer of mininet, and that in a child process alone."""
+"""Mininet's topologies as input, read in a child process."""

@@ -1,4 +1,4 @@
-"""Findings as text for a terminal or a pipe, markdown, CSV, JSON or a mail's table; computes nothing.
+"""Findings as text, markdown, CSV, JSON, a mail's table, a page, figures; computes nothing.
 
 What makes a format is imported where it is made: a command prints in one, and should not wait for the others.
 """

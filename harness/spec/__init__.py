@@ -1,1 +1,1 @@
-"""The experiment file: from bytes to frozen, checked values that name the place of every mistake."""
+"""The experiment file, from bytes to checked values that name the place of every mistake."""

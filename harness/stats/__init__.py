@@ -1,4 +1,4 @@
-"""Samples to quantiles, runs to medians, effects, tests and outliers; imports numpy and nothing of ours."""
+"""Quantiles, effects, tests, conditions, the stopping rule; imports numpy alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results on disk: one directory per set, each finished run written aside, synced, and renamed into place."""
+"""Result sets on disk: a finished run is written aside, synced, and renamed into place."""
 
 from __future__ import annotations
 

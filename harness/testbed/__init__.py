@@ -1,4 +1,4 @@
-"""A topology made real for the length of a `with`: namespaces, veth links, addresses, routes, shaping."""
+"""A topology made real for the length of a `with`: namespaces, links, shaping, engines."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A topology as a pure value: addresses, ports, queueing disciplines, switching, loss along a path, pictures."""
+"""A topology as a value: addresses, ports, qdiscs, switching, loss along a path, pictures."""

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.host import boot_rows, host_rows, load_definition, setting_advice, wish_of
-from harness.kernel.host_settings import Host, SettingRow, Setting, look, prepare, restore
+from harness.kernel.host_settings import Host, Setting, SettingRow, look, prepare, restore
 
 CPU = "sys/devices/system/cpu"
 NIC = "sys/class/net/eth1"
