@@ -1,4 +1,4 @@
-"""Other programs' files as result sets of ours: of every format in harness/formats/, and of whole campaigns."""
+"""Other programs' files and whole campaigns as result sets of ours; `formats` reads them."""
 
 from __future__ import annotations
 
