@@ -13,6 +13,10 @@ from harness.workloads import WORKLOADS
 PAGE = Path(__file__).parent.parent / "docs" / "experiment-file.md"
 _BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NEW_WORKLOADS = "<!-- new workloads: above -->\n"
+# Headings that are not the name that a link has.
+_HEADINGS = {"Case": "Cases, sweep, and which layer wins", "Claim": "Claims"} | {
+    cls.__name__: kind for kind, cls in WORKLOADS.items()
+}
 _HEAD = "| Key | Value | Default | Meaning |\n|---|---|---|---|\n"
 
 
@@ -118,7 +122,8 @@ def _link(model: str) -> str:
     """The part of the page that describes a model; a case changes it by the same keys."""
     name = model.removesuffix("Overlay")
     title = {"NodeSettings": "Knobs", "Figure": "Figures", "Service": "Service time"}.get(name, name)
-    return f"[{title}](#{title.lower().replace(' ', '-')})"
+    head = _HEADINGS.get(name, title)
+    return f"[{title}](#{re.sub(r'[^a-z0-9 -]', '', head.lower()).replace(' ', '-')})"
 
 
 def _one_line(text: str) -> str:
