@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-LOST = -1
-"""The round-trip time a load generator writes for a request that was never answered."""
-
 MIN_EXCEEDANCES = 10
 """A quantile is blank unless at least this many samples are expected to lie above it."""
 

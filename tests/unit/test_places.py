@@ -12,11 +12,11 @@ import pytest
 from harness.cli.carry_out import carry_out, open_set, report
 from harness.cli.progress import Progress
 from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
-from harness.places.fake import FakePlace
 from harness.plan import Plan, Run
 from harness.store import ResultSet, RunRecord
 from harness.store.record import Verdict
 from tests import experiment
+from tests.fakeplace import FakePlace
 from tests.unit import synthetic
 
 

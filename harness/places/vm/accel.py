@@ -19,11 +19,6 @@ _PROVED = 33
 _LOOPS = 1 << 26
 _MEMORY = "kvm-probe.json"
 
-MODEL_TIME = (
-    "model time: an emulated CPU that executes one instruction per ns, without caches; compare it with other "
-    "runs under the same accelerator only"
-)
-
 
 @dataclass(frozen=True)
 class Choice:
