@@ -26,7 +26,7 @@ class Stopper:
         self.received: int | None = None
 
     def note(self, number: int, _frame: FrameType | None = None) -> None:
-        """The signal handler."""
+        """The signal handler: notes the request and wakes whoever waits."""
         if self.received is None:
             self.received = number
             os.write(self._write_fd, b"x")

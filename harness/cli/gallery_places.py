@@ -68,20 +68,20 @@ class GalleryHost:
         self._arguments = arguments
 
     def load(self, path: Path, quick: bool) -> Experiment:
-        """The file as it stands."""
+        """The experiment as the file has it; its section `guest` is for guests only."""
         return load_experiment(path, overrides_of(self._arguments.set), quick)
 
     def check(self, experiment: Experiment) -> None:
-        """Against the CPUs that are online."""
+        """InputError where it asks for CPUs that are not online."""
         check_cpus(experiment, facts.online_cpus())
 
     def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
-        """By this host's own facts."""
+        """Verdicts of the claims that this host's kernel, CPU or environment rules out."""
         plan = piece.plan.to_json()
         return before_running(piece.experiment.claims, plan, facts.environment(), facts.manifest())
 
     def own(self, results: ResultSet, piece: Piece) -> bool:
-        """A set without guests."""
+        """Was this set made on a host, not in guests, by the very plan of this file?"""
         return "vm" not in results.manifest and results.same_plan(piece.plan)
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:

@@ -28,7 +28,7 @@ def host(arguments: argparse.Namespace) -> int:
     missing = []
     if arguments.action == "prepare" and arguments.packages:
         missing = [row["package"] for row in package_rows() if not row["there"]]
-    # While something is measured, nobody changes the ground under it.
+    # No setting changes while something is measured.
     with journal.host_lock():
         rows = change_host(
             arguments.action, wish, check=arguments.check, state=arguments.state or STATE, packages=missing

@@ -39,7 +39,7 @@ class HdrHistogram(Format):
         return _LEGEND in head.text or "#[Histogram log format" in head.text or bool(_TABLE.search(head.text))
 
     def needs_unit(self, head: Head) -> bool:
-        """A percentile table does."""
+        """Yes for a percentile table, which prints bare numbers."""
         return bool(_TABLE.search(head.text))
 
     def conversions_with(self, options: ReadOptions) -> tuple[str, ...]:

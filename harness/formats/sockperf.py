@@ -70,7 +70,7 @@ class _Summary:
         self.troubles: list[str] = []
 
     def add(self, result: Result, line: Line, note: Note) -> None:
-        """Take one line."""
+        """Take what one line of the summary says into `result` or this; what is odd is noted."""
         if "Printing statistics for Server No" in line.text:
             self.servers += 1
             if self.servers == 2:

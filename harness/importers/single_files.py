@@ -25,7 +25,7 @@ class SingleFiles(Importer):
         self.name, self.title, self.one_run = file_format.name, file_format.title, file_format.one_run
 
     def sniff(self, head: Head) -> bool:
-        """As the format does."""
+        """Does the format take this file for its own?"""
         return self.format.sniff(head)
 
     def read(self, files: SourceFiles, options: ImportOptions) -> ImportedRuns:

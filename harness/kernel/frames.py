@@ -35,7 +35,7 @@ class FrameEnd:
     """One end of a link: sends frames of ours to the other end, receives them with the kernel's time stamps."""
 
     def __init__(self, netns_fd: int, device: str, ifindex: int, mac: bytes, peer_mac: bytes) -> None:
-        """Raises OSError: EPERM, ENODEV."""
+        """Open the end of a link that is up. Raises OSError: EPERM without root, ENODEV if the device is gone."""
         self._head = peer_mac + mac + struct.pack("!H", ETHERTYPE)
         self._ifindex, self._netns_fd, self._device = ifindex, netns_fd, device
         with in_netns(netns_fd), contextlib.ExitStack() as stack:

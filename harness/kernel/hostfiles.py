@@ -84,7 +84,7 @@ class HostFiles:
             return ""
 
     def raw(self, name: str) -> bytes | None:
-        """The whole file."""
+        """The whole file as bytes, None where it cannot be read."""
         try:
             return self.read_bytes(name)
         except OSError:

@@ -204,7 +204,7 @@ def route_on(body: bytes, ifindex: int) -> bytes:
 
 
 def _again(sock: NetlinkSocket, kind: int, body: bytes) -> None:
-    """Make an address or a route as the message says; one that has come by itself is as good."""
+    """Make an address or a route as the message says, unless the kernel has made it already."""
     try:
         sock.batch([Request(kind, NLM_F_CREATE | NLM_F_EXCL, body, "put it back")])
     except NetlinkError as error:

@@ -23,11 +23,11 @@ class MemoryFile:
         return f"/dev/fd/{self.fd}"
 
     def text(self) -> str:
-        """Its content as text."""
+        """All that was written to it so far; bytes that are no UTF-8 become U+FFFD."""
         return self.data().decode(errors="replace")
 
     def data(self) -> bytes:
-        """Its content."""
+        """All that was written to it so far. Raises OSError."""
         size = os.fstat(self.fd).st_size
         data = os.pread(self.fd, size, 0)
         while len(data) < size:  # one read(2) moves at most 2 GiB

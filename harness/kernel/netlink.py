@@ -50,13 +50,13 @@ class Request(NamedTuple):
 
 
 def attr(kind: int, payload: bytes) -> bytes:
-    """One attribute, padded."""
+    """One netlink attribute: header, payload, padding to four bytes."""
     size = len(payload)
     return _ATTR.pack(size + 4, kind) + payload + _PADDING[size & 3]
 
 
 def attr_u32(kind: int, value: int) -> bytes:
-    """A 32-bit attribute."""
+    """An attribute that holds an unsigned 32-bit number in host order."""
     return _ATTR.pack(8, kind) + _U32.pack(value)
 
 

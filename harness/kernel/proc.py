@@ -111,7 +111,7 @@ class ProcessUsage:
         return ProcessUsage(*(now - was for now, was in zip(astuple(self), astuple(before), strict=True)))
 
     def plus(self, other: ProcessUsage) -> ProcessUsage:
-        """Both together."""
+        """The sum of both processes, field by field."""
         return ProcessUsage(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 

@@ -32,7 +32,7 @@ class Undone(NamedTuple):
     reason: str = ""
 
     def line(self) -> str:
-        """The act in words."""
+        """The act in words: "removed netns pb-1a2b3c-server"."""
         return f"{self.action} {self.kind} {self.subject}" + (f": {self.reason}" if self.reason else "")
 
 

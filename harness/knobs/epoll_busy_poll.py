@@ -32,7 +32,7 @@ class EpollBusyPoll(Knob):
         return bool(self.usecs > 0 or self.prefer)
 
     def settings(self) -> list[Setting]:
-        """One ioctl with three values."""
+        """One ioctl that sets all three at once: [usecs, budget, prefer]."""
         return [Setting("socket", "EPIOCSPARAMS", [self.usecs, self.budget, int(self.prefer)])]
 
     def effect(self, seen: Seen) -> KnobEffect:

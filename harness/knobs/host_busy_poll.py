@@ -33,11 +33,11 @@ class HostBusyPoll(Knob):
     )
 
     def needs_napi(self) -> bool:
-        """Polling polls a NAPI."""
+        """Yes, unless both are 0: what is polled is a NAPI."""
         return bool(self.busy_read or self.busy_poll)
 
     def settings(self) -> list[Setting]:
-        """One sysctl each."""
+        """A sysctl for each field that was declared."""
         pairs = (("net.core.busy_read", self.busy_read), ("net.core.busy_poll", self.busy_poll))
         return [Setting("sysctl", name, value) for name, value in pairs if value is not None]
 

@@ -26,7 +26,7 @@ class IrqAffinity(Knob):
     cpus: CpuSet = Field(description="CPUs that the interrupts of the node's NICs go to")
 
     def effect(self, seen: Seen) -> KnobEffect:
-        """Whether these CPUs took the NICs' interrupts during the run, but for one of each line at most."""
+        """It took effect if these CPUs took the NICs' interrupts; one of each line may have come elsewhere."""
         total = sum(sum(by_cpu.values()) for by_cpu in seen.irqs.values())
         if not total:
             return KnobEffect(None, "no interrupt came during the run")

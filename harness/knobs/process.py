@@ -32,7 +32,7 @@ class Process(Knob):
         return self
 
     def settings(self) -> list[Setting]:
-        """Only what was declared."""
+        """The affinity and the policy, each only if it was declared."""
         out = []
         if self.cpus is not None:
             out.append(Setting("process", "cpus", list(self.cpus)))

@@ -38,7 +38,7 @@ class ThreadedNapi(Knob):
         return bool(self.mode != "off")
 
     def capabilities(self) -> tuple[str, ...]:
-        """The mode asked for."""
+        """Threads that busy-poll are a capability of their own: kernels had plain threads long before."""
         return ("threaded-busy-poll",) if self.mode == "busy-poll" else ("threaded-napi",)
 
     def settings(self) -> list[Setting]:
@@ -51,7 +51,7 @@ class ThreadedNapi(Knob):
         return out
 
     def effect(self, seen: Seen) -> KnobEffect:
-        """The threads ran."""
+        """It took effect if the threads used CPU time, or if busy polling left them no packets."""
         if self.mode == "off":
             return KnobEffect(None, "threaded NAPI is off")
         pids = [napi["pid"] for napi in seen.napis if napi.get("pid")]

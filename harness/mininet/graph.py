@@ -106,7 +106,7 @@ class Graph:
 
     @classmethod
     def of_answer(cls, answer: Mapping[str, list[dict[str, Any]]]) -> Graph:
-        """The reverse of `answer`."""
+        """The graph that `answer` turned into JSON data."""
         hosts, switches = (
             [GraphNode(**node | {"own": Rehearsal(**node["own"]) if node["own"] else None}) for node in nodes]
             for nodes in (answer["hosts"], answer["switches"])

@@ -15,7 +15,7 @@ Ports = dict[int, tuple[str, Any]]
 
 _OWN_MODULES = ("mininet.node", "mininet.nodelib")
 _MININETS = ("Node", "Host", "CPULimitedHost")
-# What a rehearsal may not do: the host is nobody's stage. Names of Python's audit events.
+# What a rehearsal may not do, so that it leaves the host as it is. Names of Python's audit events.
 _EFFECTS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.kill")
 _TOUCHES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.chmod", "os.chown", "os.link", "os.symlink")
 _REACHES = ("socket.bind", "socket.connect", "socket.sendto", "shutil.")

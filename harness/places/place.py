@@ -51,7 +51,7 @@ class Backlog:
         records = results.records()
         self.plan, self.results = plan, results
         self.again = {record.run_id for record in records if record.verdict in redo}
-        """Ids of the runs that take the place of one that is there."""
+        """Ids of the runs that replace a record on disk."""
         self.runs = plan.missing({record.run_id for record in records} - self.again)
         self.ids = {run.run_id for run in self.runs}
 

@@ -64,7 +64,7 @@ class Para:
 
 @dataclass(frozen=True)
 class Gap:
-    """An empty line."""
+    """An empty line between blocks."""
 
 
 Block = Table | Para | Gap

@@ -78,7 +78,7 @@ class ChildProcess:
         return self._process.returncode
 
     def death(self) -> PollbenchError:
-        """How it came to its end, which nobody had asked for, and what it said last."""
+        """The error for an end that nobody asked for: how it ended, and the last lines it wrote."""
         return PollbenchError("run", f"the {self.label}", self.last_words())
 
     def last_words(self) -> str:

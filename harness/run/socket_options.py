@@ -47,7 +47,7 @@ class TreatedSocket:
     settings: list[WrittenOption] = field(default_factory=list)
 
     def where(self) -> str:
-        """The object in words."""
+        """Program, pid, descriptor and kind in words, for messages."""
         return f"{self.program}[{self.pid}] fd {self.fd} ({self.kind})"
 
 

@@ -172,7 +172,7 @@ class OneOfTwo(Ends):
         """Send nothing for quiet_s, or until the other end speaks; then probe again whether it is still there."""
         assert self._line is not None
         if not self._readable(self._line, time.monotonic() + quiet_s, watched):
-            # The time in which nobody was to be heard is not held against it.
+            # The other end may be silent for the time that was agreed, and is given up only after more than that.
             unheard_ms = int(quiet_s * 1000) + _UNHEARD_MS
             self._line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unheard_ms)
         self._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

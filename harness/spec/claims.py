@@ -127,7 +127,7 @@ class Picture(Section):
     @field_validator("at", mode="before")
     @classmethod
     def _values_as_text(cls, value: object) -> object:
-        """As in a condition."""
+        """Values as text, written as in a condition, so that both compare equal."""
         return {key: written(level) for key, level in value.items()} if isinstance(value, Mapping) else value
 
     def shows(self, case: str, factors: Iterable[tuple[str, str]]) -> bool:

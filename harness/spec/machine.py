@@ -15,7 +15,7 @@ _OURS = ("console", "panic", "root", "init", "rdinit", "pollbench.shell", "intel
 
 
 def _command_line(text: str) -> str:
-    """Words for a kernel's command line, none of them ours to set."""
+    """Words for a kernel's command line. ValueError for those that pollbench sets itself."""
     for word in text.split():
         key = word.partition("=")[0]
         if key in _OURS:

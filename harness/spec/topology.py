@@ -165,7 +165,7 @@ class Shape(StableSection):
 
 
 class Node(StableSection):
-    """One network namespace."""
+    """One network namespace: its CPUs, the host that it is on, and how it forwards."""
 
     added_later: ClassVar[frozenset[str]] = frozenset(
         ("switch", "priority", "default_route", "routes", "cpu_share", "host", "interface")

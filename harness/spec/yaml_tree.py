@@ -192,13 +192,13 @@ class _Reader:
         self._documents = 0
 
     def document(self) -> Tree:
-        """The finished document."""
+        """The tree of the one document. InputError if there was none."""
         if self._root is None:
             raise _bad(f"{self._name}:1:1", "the file is empty", 'expected "key: value" lines')
         return self._root
 
     def take(self, event: Any) -> None:
-        """One parser event."""
+        """Add what one event of the parser brings. InputError, with its place, for what we do not take."""
         at = _place(self._name, event.start_mark)
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1

@@ -125,7 +125,7 @@ def ratio_interval(
 
 
 def _ratio(value: float, interval: Interval | None, paired: bool) -> Ratio | None:
-    """A ratio, unless it or an end of it is at the edge of what a float holds: nobody could print it."""
+    """The ratio; None if it or an end of its interval overflows or underflows a float."""
     edges = (value, interval.low, interval.high) if interval else (value,)
     return Ratio(value, interval, paired) if all(1e-300 < edge < 1e300 for edge in edges) else None
 

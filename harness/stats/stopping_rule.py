@@ -44,7 +44,7 @@ class Adaptive:
 
     @property
     def until(self) -> Condition:
-        """What each cell has to meet."""
+        """The condition that every cell has to meet: the interval of its median is narrow enough."""
         return Condition(self.metric, "precision", high=self.width, closed=True)
 
     def words(self) -> str:

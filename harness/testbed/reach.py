@@ -26,7 +26,7 @@ class Reach(NamedTuple):
 
     @property
     def asked(self) -> int:
-        """How many pairs."""
+        """How many ordered pairs of hosts were asked."""
         return len(self.hosts) * (len(self.hosts) - 1)
 
 

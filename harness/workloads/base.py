@@ -60,7 +60,7 @@ class Reading:
 
     @classmethod
     def of_result(cls, result: Result) -> Self:
-        """What a format read, but for what the run counts itself."""
+        """What a format read, without the figures that a run counts itself."""
         metrics = {name: value for name, value in result.metrics.items() if name not in COUNTED_BY_THE_RUN}
         return cls({"elapsed_ns": round((metrics.get("elapsed_s") or 0.0) * 1e9)}, metrics, result.samples)
 
@@ -91,9 +91,9 @@ class Workload(BaseModel):
     packages: ClassVar[dict[str, str]] = {}
     # The signal that makes a foreign client in the background end, and still print what it knows.
     stop_signal: ClassVar[str] = "SIGTERM"
-    # What the server's port speaks where that is not what the data go by.
+    # Protocol of the server's control port, where it is another than that of the data.
     control: ClassVar[Literal["tcp", ""]] = ""
-    # Has the kind request times, so that a run without any has failed?
+    # Does the client report a time for each request (samples)? A run in which none was answered has then failed.
     has_requests: ClassVar[bool] = True
     # What was done to the program's own figures to make them round-trip times, in words; "" for nothing.
     conversion: ClassVar[str] = ""
@@ -122,7 +122,7 @@ class Workload(BaseModel):
         return "closed"
 
     def transport(self) -> str:
-        """udp or tcp."""
+        """What carries the data: "udp" or "tcp"."""
         return str(getattr(self, "protocol", "tcp"))
 
     def wait_of(self, role: Role) -> str:

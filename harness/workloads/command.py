@@ -139,7 +139,7 @@ class Command(Workload):
         return self
 
     def loop(self) -> str:
-        """What the file declares: nobody can see it from outside."""
+        """As the file declares it: a program's loop cannot be seen from outside."""
         return self.loop_kind
 
     def has_server(self) -> bool:

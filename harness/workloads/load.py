@@ -47,7 +47,7 @@ class Service(BaseModel):
         return self
 
     def option(self) -> str:
-        """The generator's form."""
+        """The distribution as the generator's options take it: "fixed:1000", times in ns."""
         if self.distribution == "bimodal":
             return f"bimodal:{self.time_ns}:{self.long_ns}:{self.long_share:g}"
         kind = "exp" if self.distribution == "exponential" else self.distribution

@@ -35,11 +35,11 @@ class Netperf(Workload):
     control: ClassVar[Literal["tcp", ""]] = "tcp"
 
     def transport(self) -> str:
-        """By the test's name."""
+        """udp or tcp, which the test's name begins with."""
         return self.test[:3]
 
     def server(self, scene: Scene) -> list[str]:
-        """In the foreground."""
+        """netserver, kept in the foreground, on the one address and port."""
         return ["netserver", "-D", "-L", scene.address, "-p", str(self.port)]
 
     def client(self, scene: Scene) -> list[str]:

@@ -71,7 +71,7 @@ class Sockperf(Workload):
         return "blocking"
 
     def server(self, scene: Scene) -> list[str]:
-        """On one address and port."""
+        """sockperf in server mode, on one address and port."""
         return ["sockperf", "server", *self._common(scene)]
 
     def client(self, scene: Scene) -> list[str]:
@@ -92,7 +92,7 @@ class Sockperf(Workload):
         return argv
 
     def begun_text(self) -> str:
-        """Long after its start."""
+        """What it prints when its traffic begins, long after its start."""
         return r"Starting test"
 
     def ramp_ns(self, measured: bool) -> int:

@@ -53,7 +53,7 @@ class ConditionResult:
 
 @dataclass(frozen=True)
 class ShownMetric:
-    """A metric beside what decided: its medians in the cells compared, each with what tells the cell apart."""
+    """A metric shown beside a verdict: (case, factors that tell the cell apart, median) of each cell compared."""
 
     metric: str
     medians: tuple[tuple[str, Factors, float | None], ...]

@@ -72,12 +72,12 @@ def execution(parser: argparse.ArgumentParser) -> None:
 
 
 def output(parser: argparse.ArgumentParser, text: str = "where result sets go (default: results)") -> None:
-    """-o, with its default."""
+    """Add -o DIR, the directory under which result sets are made."""
     parser.add_argument("-o", "--output", default="results", metavar="DIR", help=text)
 
 
 def as_json(parser: argparse.ArgumentParser, content: str) -> None:
-    """--json instead of text."""
+    """Add --json, which prints `content` as JSON instead of text."""
     flag(parser, "--json", f"print {content} as JSON")
 
 

@@ -29,7 +29,7 @@ READERS = {
 """What reads each kind of file into the parts of a run."""
 
 EXPECTED = ("mutilate", "memcached", "sar", "perf", "irq", "tcp", "setup")
-"""Kinds that every run of the campaign has; one that lacks is a finding."""
+"""Kinds of file that every run of the campaign has; a missing one is a finding."""
 
 _IGNORED = ("dmesg",)
 _MARKER = re.compile(r"\b([A-Z]{1,20} )?FAILED\b")

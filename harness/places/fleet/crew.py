@@ -50,7 +50,7 @@ class HostDoctor(TypedDict):
 
 
 class HostAnswer(TypedDict, total=False):
-    """What came back from a host that was asked what it can do; error: why nothing more did."""
+    """A host's answer when it is asked what it can do; `error` says why the rest is missing."""
 
     facts: HostFacts
     doctor: HostDoctor

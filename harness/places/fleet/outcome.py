@@ -10,7 +10,7 @@ TakeResult = Callable[[str, str, Mapping[str, Any]], None]
 """Called with the host, the name of a task that has ended there, and the task's result."""
 
 UNREACHABLE = "unreachable"
-"""How the reason of a host begins that nobody could speak to."""
+"""The first word of the reason of a host that could not be reached."""
 # Tasks whose message says itself what was done.
 _OWN_WORDS = (
     "Look at the host and at the version there",

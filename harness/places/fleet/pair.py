@@ -48,7 +48,7 @@ class Pair:
 
 
 def pair_of(plan: Plan, known: Collection[str], where: str) -> Pair | None:
-    """The pair that a plan is for; None for one that every host makes alone.
+    """The two hosts that measure a plan together; None for a plan whose runs each need one host only.
 
     Raises InputError when cells differ in who measures from where, or a host is not in the inventory (`known`).
     """

@@ -25,7 +25,7 @@ class Share:
     end: End | None = None
 
     def write(self, path: Path) -> None:
-        """Write the file."""
+        """Write it as JSON for `fleet_share` to read."""
         document = {"plan": self.plan.to_json(), "environment": self.environment, "again": self.again}
         ends = {"ends": asdict(self.end)} if self.end else {}
         path.write_text(json.dumps(document | ends))

@@ -116,7 +116,7 @@ def allot(
 
 
 def _unit(run: Run, split: Split) -> Unit:
-    """What must not be of two hosts: a block; of a plan split by cells, what is compared in it."""
+    """What one host makes whole: a block or, in a plan split by cells, the cells of a block that are compared."""
     return (_group(run), run.block) if split == "cells" else ("", run.block)
 
 

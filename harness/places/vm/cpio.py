@@ -19,17 +19,17 @@ _END = "TRAILER!!!"
 
 
 def executable(data: bytes) -> Member:
-    """A program."""
+    """A file that everybody may execute."""
     return Member(stat.S_IFREG | 0o755, data)
 
 
 def plain(data: bytes) -> Member:
-    """A file."""
+    """A file that everybody may read."""
     return Member(stat.S_IFREG | 0o644, data)
 
 
 def link(target: str) -> Member:
-    """A symbolic link."""
+    """A symbolic link to `target`, taken as it is written."""
     return Member(stat.S_IFLNK | 0o777, target.encode())
 
 

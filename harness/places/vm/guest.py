@@ -146,7 +146,7 @@ class Out:
                 raise
 
     def close(self) -> None:
-        """Release the disk."""
+        """Close the descriptor of the disk or port."""
         os.close(self._fd)
 
 

@@ -111,7 +111,7 @@ def extract_elf(path: Path) -> bytes:
     offset, length = struct.unpack_from("<II", data, 0x248)
     start = (sectors + 1) * 512 + offset
     packed = data[start : start + length]
-    # The kernel's build appends to every stream, but for gzip's own, the length of what is in it.
+    # The kernel's build appends the unpacked length to every stream; gzip has it already.
     elf = decompressed(packed if packed.startswith(GZIP) else packed[:-_LENGTH_BYTES], path)
     if elf[:4] != _ELF:
         got = f"what is compressed in it, beginning {packed[:4].hex()}, is no ELF file"

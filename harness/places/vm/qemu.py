@@ -19,7 +19,7 @@ _VIRTIO_SEND_NS = 1000
 _COMMAND_LINE = (
     "console=ttyS0 quiet panic=-1 oops=panic nokaslr norandmaps cryptomgr.notests no_timer_check tsc=reliable "
     "rcupdate.rcu_expedited=1 random.trust_cpu=on net.ifnames=0 "
-    # Whatever it would kill, what is measured thereafter is not what was declared.
+    # Out of memory, the guest ends: with a program killed, it would measure something else than was declared.
     "sysctl.vm.panic_on_oom=1"
 )
 _IOMMU = {

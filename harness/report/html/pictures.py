@@ -46,7 +46,7 @@ def picture(look: Look, study: Study, asked: Picture, include: Sequence[str] = (
 
 
 def beside(source: Source, asked: Picture, include: Sequence[str] = ()) -> Spots | None:
-    """The second metric of a grid."""
+    """The same grid with its second metric, shown beside it; None where the picture asks for none."""
     if asked.beside is None:
         return None
     return spots(source, asked.model_copy(update={"metric": asked.beside}), include)

@@ -31,16 +31,16 @@ class Paper:
 
     @property
     def floor(self) -> int:
-        """The height of the x axis."""
+        """The y pixel at which the x axis lies."""
         return self.height - _BOTTOM
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """The place of a pair of values."""
+        """The pixel (x, y) of a pair of values."""
         across, up = self.x.share(x), self.y.share(y)
         return _LEFT + across * (WIDTH - _RIGHT - _LEFT), self.floor + up * (_TOP - self.floor)
 
     def places(self, points: Points) -> list[tuple[float, float]]:
-        """The places of several."""
+        """The pixels of several pairs of values."""
         return [self.at(*point) for point in points]
 
     def ends(self) -> list[tuple[str, Scale, float, float]]:
@@ -50,7 +50,7 @@ class Paper:
 
 
 def strip_paper(x: Scale, y: Scale) -> Paper:
-    """The low paper of time series."""
+    """The area of a time series, which is lower than other charts."""
     return Paper(x, y, _STRIP)
 
 

@@ -1,4 +1,4 @@
-"""One shaped direction of a link, tried: who sends, who receives, what is declared, and what is told of it."""
+"""One shaped direction of a link, tried: who sends, who receives, what is declared, and how results are worded."""
 
 from __future__ import annotations
 
