@@ -108,10 +108,20 @@ def comparison_json(
             for metric in comparison.metrics
         ],
         "differences": [asdict(difference) for difference in comparison.differences],
+        "experiments": [
+            {
+                "key": item.key,
+                "values": [value or None for value in item.values],
+                "cells": [{"case": case, "factors": dict(factors)} for case, factors in item.cells],
+            }
+            for item in comparison.experiments
+        ],
+        "limits": comparison.limits,
         "verdict": comparison.verdict,
         "family": comparison.family,
         "rows": [_row_json(row, comparison.inputs[row.against].letter) for row in comparison.rows],
         "outliers": [{**asdict(run), "factors": dict(run.factors)} for run in comparison.outliers],
+        "drifts": [asdict(drift) for drift in comparison.drifts],
         "notes": comparison.notes,
         "calibration": comparison.calibration,
         "warnings": comparison.warnings,
