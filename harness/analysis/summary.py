@@ -12,8 +12,9 @@ import pandas as pd
 from harness import columns, stats
 from harness.analysis.claims import ClaimVerdict, findings
 from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
-from harness.analysis.compare.choose import meant
+from harness.analysis.compare.choose import meant, splitting_notes
 from harness.analysis.compare.environment import texts_of
+from harness.analysis.compare.limits import looser_than_default
 from harness.analysis.compare.verdict import model_time
 from harness.errors import InputError
 from harness.stats import Estimate
@@ -122,6 +123,10 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
     """
     cells = group_cells(source.runs)
     source = replace(source, runs=whole_tails(source.runs, cells))
+    apart = splitting_notes([source.runs])
+    if apart:
+        # The plan knows nothing of these cells: how many runs of each were to be made is unknown.
+        source = replace(source, planned={})
     by_key = {(cell.case, cell.factors): cell for cell in cells}
     keys = list(dict.fromkeys([*source.planned, *by_key]))
     cases = list(dict.fromkeys(case for case, _ in keys))
@@ -139,7 +144,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         missing=sum(max(0, view.planned - view.total) for view in views),
         left_out=_left_out(source.runs, cells),
         facts={name: texts for name in (*_FACTS, *_SETUP) if (texts := texts_of(source.runs, name))},
-        warnings=source.warnings,
+        warnings=(*source.warnings, *apart, *looser_than_default(source)),
         claims=findings(source),
     )
 

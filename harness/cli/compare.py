@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness import columns, report
+from harness import report
 from harness.analysis.compare import Comparison, Options, compare_cases, compare_sources
 from harness.analysis.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.analysis.compare.environment import texts_of
-from harness.analysis.compare.gate import Gate, GateResult, judge, parse_gate
+from harness.analysis.compare.gate import Gate, GateVerdict, judge, parse_gate
 from harness.analysis.compare.sources import turned
 from harness.cli.calibrations import calibration_of
 from harness.cli.terminal import width_and_color
-from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
-from harness.report import words
+from harness.errors import EXIT_NOT_VALID, EXIT_OK, EXIT_UNDECIDED, InputError
+from harness.report.gate import gate_lines
 from harness.tables import Source, load_source
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Print a comparison; exit code 1 when a --fail-if condition is met."""
+    """Print a comparison. Exit code 1 when a --fail-if condition is met, 4 when one is open and that is not allowed."""
     gates = [parse_gate(text) for text in arguments.fail_if]
     inputs: list[str] = arguments.input
     if len(inputs) == 1 and arguments.baseline is None:
@@ -38,16 +38,23 @@ def compare(arguments: argparse.Namespace) -> int:
     options = _options(arguments, sources, gates)
     calibration = calibration_of([source.runs for source in sources])
     comparison = replace(_compared(sources, arguments.baseline, options), calibration=calibration)
-    findings = [list(judge(comparison, gate, by_estimate=arguments.fail_if_point)) for gate in gates]
+    verdicts = [judge(comparison, gate, by_estimate=arguments.fail_if_point) for gate in gates]
     agreement = _agreement(sources, arguments.format)
     width, color = width_and_color()
-    print(report.compare(comparison, arguments.format, width, color, _claims(sources)).rstrip("\n"))
+    text = report.compare(comparison, arguments.format, width, color, _claims(sources), verdicts)
+    print(text.rstrip("\n"))
     if agreement:
         print("\n" + agreement)
-    for text in _gate_lines(comparison, findings):
-        print(f"pollbench: {text}", file=sys.stderr)
-    met = any(finding.met for of_condition in findings for finding in of_condition)
-    return EXIT_NOT_VALID if met else EXIT_OK
+    for line in gate_lines(comparison, verdicts):
+        print(f"pollbench: {line}", file=sys.stderr)
+    return _exit_code(verdicts, arguments.undecided)
+
+
+def _exit_code(verdicts: Sequence[GateVerdict], undecided: str) -> int:
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if "failed" in outcomes:
+        return EXIT_NOT_VALID
+    return EXIT_UNDECIDED if outcomes - {"passed"} and undecided == "fail" else EXIT_OK
 
 
 def _options(arguments: argparse.Namespace, sources: Sequence[Source], gates: Sequence[Gate]) -> Options:
@@ -115,34 +122,3 @@ def _agreement(sources: Sequence[Source], fmt: str) -> str:
         return ""
     blocks = document(agreement(sources[0], sources[1]))
     return render(blocks, fmt, *width_and_color()).rstrip("\n")
-
-
-def _gate_lines(comparison: Comparison, findings: Sequence[Sequence[GateResult]]) -> Iterator[str]:
-    """What each condition came to: the cells that meet it, and how many could not be judged."""
-    for of_condition in findings:
-        for finding in of_condition:
-            if finding.met:
-                yield f"failed by {_met_words(comparison, finding)}"
-        unjudged = [finding for finding in of_condition if finding.unjudged]
-        if unjudged:
-            first = unjudged[0]
-            where = words.cell(first.row.case, first.row.factors)
-            count = f"{len(unjudged)} of {len(of_condition)} cells"
-            yield f"not judged for {count}: {first.gate.text} ({where}: {first.unjudged})"
-
-
-def _met_words(comparison: Comparison, finding: GateResult) -> str:
-    row, condition = finding.row, finding.gate.condition
-    unit = "%" if condition.quantity == "ratio" else columns.metric(condition.metric).unit
-    interval = finding.interval
-
-    def form(value: float) -> str:
-        if condition.quantity == "level":
-            return words.short(value)
-        return words.signed(100 * (value - 1) if condition.quantity == "ratio" else value)
-
-    ends = f" [{form(interval.low)}..{form(interval.high)}]" if interval else ""
-    value = form(finding.value or 0.0)
-    where = words.cell(row.case, row.factors)
-    letter = f" ({comparison.inputs[row.against].letter})" if len(comparison.inputs) > 2 else ""
-    return f"{finding.gate.text}: {where}{letter}: {value} {unit}{ends}"

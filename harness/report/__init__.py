@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.claims import ClaimVerdict
     from harness.analysis.compare import Comparison
+    from harness.analysis.compare.gate import GateVerdict
     from harness.analysis.summary import Overview
 
     Claims = Sequence[tuple[str, Sequence[ClaimVerdict]]]
@@ -40,15 +41,18 @@ def compare(
     width: int = 100,
     color: bool = False,
     claims: Claims = (),
+    gates: Sequence[GateVerdict] = (),
 ) -> str:
     """A comparison in one format; `width` in columns and `color` (ANSI) matter to text only.
 
-    claims: those that the inputs carry, with what to call the input.
+    claims: those that the inputs carry, with what to call the input; gates: what each --fail-if came to, for JSON.
     """
     if fmt in ("csv", "json"):
         from harness.report import data
 
-        return data.comparison_csv(comparison) if fmt == "csv" else data.comparison_json(comparison, claims)
+        if fmt == "csv":
+            return data.comparison_csv(comparison)
+        return data.comparison_json(comparison, claims, gates)
     if fmt == "kernel":
         from harness.report.kernel import kernel_table
 

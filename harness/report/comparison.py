@@ -17,6 +17,7 @@ def document(comparison: Comparison) -> list[Block]:
     blocks: list[Block] = [Para(text, "bold") for text in titles(comparison)]
     blocks.append(Gap())
     letters = [side.letter for side in comparison.inputs]
+    blocks += [Para(text, "warn", bullet=True) for text in experiment_lines(comparison)]
     for difference in comparison.differences:
         values = " -> ".join(words.some(texts) or words.BLANK for texts in difference.values)
         blocks.append(Para(f"Differs beside the numbers: {difference.column}: {values}", "warn", bullet=True))
@@ -37,6 +38,21 @@ def titles(comparison: Comparison) -> list[str]:
         lines = [f"{comparison.label}: every case against {comparison.inputs[0].label}"]
     if comparison.included:
         lines.append(f"Counted on request beside valid runs: {', '.join(comparison.included)}")
+    return [*lines, *comparison.limits]
+
+
+_MOST_LINES = 25
+
+
+def experiment_lines(comparison: Comparison) -> list[str]:
+    """What the sides measured that is not the same, a line a key, with the cells where it is not so in all."""
+    lines = []
+    for item in comparison.experiments[:_MOST_LINES]:
+        values = " -> ".join(value or "unknown" for value in item.values)
+        where = f" (in {words.some(words.cell(*cell) for cell in item.cells)})" if item.cells else ""
+        lines.append(f"Differs in what was measured: {item.key}: {values}{where}")
+    if (more := len(comparison.experiments) - _MOST_LINES) > 0:
+        lines.append(f"{more} more keys of the experiments differ; --json lists them all")
     return lines
 
 

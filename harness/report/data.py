@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from harness import columns
 from harness.analysis.compare import Change, Comparison, Factors, Row
+from harness.report.gate import gates_json
 from harness.report.words import Json
 from harness.stats import Estimate, Interval
 from harness.tables.csvout import decimals_of, neutral, number
 
 if TYPE_CHECKING:
     from harness.analysis.claims import ClaimVerdict
+    from harness.analysis.compare.gate import GateVerdict
     from harness.analysis.summary import CellView, Overview
 
 Document = dict[str, Json]
@@ -89,8 +91,12 @@ def _claims(claims: Sequence[ClaimVerdict]) -> Json:
     return as_data(claims)
 
 
-def comparison_json(comparison: Comparison, claims: Sequence[tuple[str, Sequence[ClaimVerdict]]] = ()) -> str:
-    """A comparison as an indented JSON document, with the claims of its inputs by label."""
+def comparison_json(
+    comparison: Comparison,
+    claims: Sequence[tuple[str, Sequence[ClaimVerdict]]] = (),
+    gates: Sequence[GateVerdict] = (),
+) -> str:
+    """A comparison as an indented JSON document, with the claims of its inputs by label and what each gate came to."""
     document: Document = {
         "kind": comparison.kind,
         "label": comparison.label,
@@ -102,14 +108,25 @@ def comparison_json(comparison: Comparison, claims: Sequence[tuple[str, Sequence
             for metric in comparison.metrics
         ],
         "differences": [asdict(difference) for difference in comparison.differences],
+        "experiments": [
+            {
+                "key": item.key,
+                "values": [value or None for value in item.values],
+                "cells": [{"case": case, "factors": dict(factors)} for case, factors in item.cells],
+            }
+            for item in comparison.experiments
+        ],
+        "limits": comparison.limits,
         "verdict": comparison.verdict,
         "family": comparison.family,
         "rows": [_row_json(row, comparison.inputs[row.against].letter) for row in comparison.rows],
         "outliers": [{**asdict(run), "factors": dict(run.factors)} for run in comparison.outliers],
+        "drifts": [asdict(drift) for drift in comparison.drifts],
         "notes": comparison.notes,
         "calibration": comparison.calibration,
         "warnings": comparison.warnings,
         **({"claims": {label: _claims(carried) for label, carried in claims}} if claims else {}),
+        **({"gates": gates_json(comparison, gates)} if gates else {}),
     }
     return _json(document)
 

@@ -17,7 +17,9 @@ _FEW = 5
 def footnotes(comparison: Comparison) -> Iterator[tuple[str, Style]]:
     """The lines below the tables of `pollbench compare`, each with its style, the most urgent first."""
     yield from ((words.sentence(text), "warn") for text in comparison.warnings)
+    yield from ((text, "warn") for text in comparison.limits)
     yield from ((text, "warn") for text in _not_compared(comparison))
+    yield from ((text, "warn") for text in _drifts(comparison))
     yield from ((text, "warn") for text in _far(comparison))
     yield from ((text, "") for text in _needed(comparison))
     yield from ((text, "") for text in comparison.calibration)
@@ -42,6 +44,20 @@ def _not_compared(comparison: Comparison) -> Iterator[str]:
             for cell, metrics in cells.items()
         ]
         yield f"Nothing shown for {words.some(shown)}: {note}."
+
+
+def _drifts(comparison: Comparison) -> Iterator[str]:
+    for letter in dict.fromkeys(item.letter for item in comparison.drifts):
+        moves = [
+            f"{columns.metric(item.metric).label} {'rises' if item.rises else 'falls'} (p {words.p_value(item.p)})"
+            for item in comparison.drifts
+            if item.letter == letter
+        ]
+        where = f" of {letter}" if comparison.kind == "sets" else ""
+        yield (
+            f"Drift: within the cells{where}, in the order of the runs, {words.some(moves)}; by Kendall's test, Holm "
+            "over metrics and sides."
+        )
 
 
 def _far(comparison: Comparison) -> Iterator[str]:

@@ -11,6 +11,7 @@ from harness.analysis.compare import Change, Comparison, Factors
 from harness.analysis.compare.choose import CYCLES, KERNEL_METRICS
 from harness.columns import VERDICTS
 from harness.report import words
+from harness.report.comparison import experiment_lines
 from harness.stats import Estimate
 
 WIDTH = 72
@@ -158,6 +159,8 @@ def _foot(comparison: Comparison, names: list[str]) -> Iterator[str]:
     counts = {verdict: sum(side.runs.get(verdict, 0) for side in comparison.inputs) for verdict in VERDICTS}
     counted = f", counted: valid, {', '.join(comparison.included)}" if comparison.included else ""
     yield f"runs: {words.counts(counts)}{counted}"
+    yield from comparison.limits
+    yield from (line[:1].lower() + line[1:] for line in experiment_lines(comparison))
     for item in comparison.differences:
         values = " -> ".join(words.some(texts) or words.BLANK for texts in item.values)
         yield f"differs: {item.column}: {values}"

@@ -33,16 +33,51 @@ def factor_columns(runs: pd.DataFrame) -> list[str]:
     return [str(name) for name in runs.columns if is_factor(str(name))]
 
 
+NEVER_POOLED = (
+    "workload_kind",
+    "workload_mode",
+    "workload_protocol",
+    "workload_size_bytes",
+    "workload_sizes",
+    "workload_response_sizes",
+)
+"""Columns whose values make another measurement of a run: those of two are not runs of one cell."""
+
+
+def split_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """The columns of NEVER_POOLED that would not be the same within a cell, were cells told apart by `names` alone."""
+    several = [
+        name for name in NEVER_POOLED if name in runs.columns and name not in names and _several(runs[name])
+    ]
+    if not several:
+        return []
+    codes, _ = _codes(runs, ["case", *names])
+    return [name for name in several if bool((_named(runs[name]).groupby(codes).nunique() > 1).any())]
+
+
+def _several(values: pd.Series) -> bool:
+    return _named(values).nunique() > 1
+
+
+def _named(values: pd.Series) -> pd.Series:
+    """The values of a column with those that are blank, and so say nothing, as missing."""
+    return values if pd.api.types.is_numeric_dtype(values.dtype) else values.where(values != "")
+
+
 def group_cells(
     runs: pd.DataFrame, by: Sequence[str] | None = None, include: Sequence[str] = ()
 ) -> list[SummaryCell]:
     """The cells of a runs table in the order in which they are first met.
 
-    by: the columns to tell cells apart by, beside the case; default every factor. include: verdicts that
-    count as valid does. A table without a verdict column holds valid runs only. Raises InputError for a
-    column that is not there.
+    by: the columns to tell cells apart by, beside the case; default every factor, and what `split_columns` names.
+    include: verdicts that count as valid does. A table without a verdict column holds valid runs only. Raises
+    InputError for a column that is not there.
     """
-    names = factor_columns(runs) if by is None else [name for name in by if name != "case"]
+    if by is None:
+        names = factor_columns(runs)
+        names += split_columns(runs, names)
+    else:
+        names = [name for name in by if name != "case"]
     for name in names:
         if name not in runs.columns:
             raise InputError("group runs", on=f"column {name}", got="there is no such column")

@@ -14,6 +14,7 @@ from harness.store import ResultSet
 from harness.tables.csvin import load_runs
 from harness.tables.csvout import to_csv
 from harness.tables.frames import CellKey, Tables, cell_key, frames
+from harness.tables.repair import repaired
 from harness.tables.summary import summary_frame
 
 
@@ -43,8 +44,9 @@ def load_source(path: str | Path) -> Source:
     results = find_set(path)
     if results is not None:
         return from_set(results)
-    runs = load_runs(path / "runs.csv" if path.is_dir() else path)
-    return Source(str(path), runs, plan=_experiment_beside(path) if path.is_dir() else {})
+    runs, repairs = repaired(load_runs(path / "runs.csv" if path.is_dir() else path))
+    plan = _experiment_beside(path) if path.is_dir() else {}
+    return Source(str(path), runs, plan=plan, warnings=tuple(f"in {path.name}, {text}" for text in repairs))
 
 
 def _experiment_beside(directory: Path) -> dict[str, Any]:

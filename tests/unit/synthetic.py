@@ -66,7 +66,7 @@ def record(
         factors={"contention.load": load},
         block=block,
         order=order,
-        started_utc=f"2026-11-22T10:15:{order % 60:02d}Z",
+        started_utc=f"2026-11-22T10:{15 + order // 60:02d}:{order % 60:02d}Z",
         wall_s=1.25,
         verdict=verdict,
         reasons=reasons,
@@ -129,7 +129,12 @@ def result_set(blocks: int = 5, *, troubled: bool = False, scale: float = 1.0) -
 def plan_json(blocks: int = 5) -> dict[str, Any]:
     """The plan those records were made by, as the plan writes itself."""
     cells: list[dict[str, Any]] = [
-        {"cell_id": f"{case}-{load}", "case": case, "factors": {"contention.load": load}}
+        {
+            "cell_id": f"{case}-{load}",
+            "case": case,
+            "factors": {"contention.load": load},
+            "document": _document(case, load),
+        }
         for load in LOADS
         for case in CASES
     ]
@@ -141,7 +146,26 @@ def plan_json(blocks: int = 5) -> dict[str, Any]:
         for block in range(blocks)
         for cell in cells
     ]
-    return {"name": "quickstart", "description": "Does it help?", "cells": cells, "runs": runs}
+    head = {"name": "quickstart", "description": "Does it help?", "order": "blocks"}
+    return {**head, "cells": cells, "runs": runs}
+
+
+def _document(case: str, load: str) -> dict[str, Any]:
+    """What a cell was, as an experiment file says it."""
+    settings = {
+        "busypoll50": {"busy_poll": {"usecs": 50}},
+        "defer20": {"coalesce": {"gro_flush_timeout": "20us"}},
+    }
+    return {
+        "topology": {
+            "datapath": "napi",
+            "nodes": {"client": {}, "server": {}},
+            "links": [{"between": ["client", "server"]}],
+        },
+        "workload": {"kind": "ping-pong", "from": "client", "to": "server", "size": "64B"},
+        "contention": {"kind": "spin", "cpus": "1", "load": load},
+        **({"settings": {"*": settings[case]}} if case in settings else {}),
+    }
 
 
 class FakePlan:

@@ -41,9 +41,17 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
         (
             ["--fail-if", "rtt_p99_us > +5%"],
             1,
-            "failed by rtt_p99_us > +5%: base at load=MAX: +18.9 % [+18.3..+21.2]",
+            "FAILED: base at load=MAX: +18.9 % [+18.3..+21.2]",
         ),
-        (["--fail-if", "rtt_p99_us > +30%"], 0, ""),
+        (["--fail-if", "rtt_p99_us > +30%"], 0, "--fail-if rtt_p99_us > +30%: passed (2 passed)"),
+        (["--fail-if", "rtt_p99_us > +19%"], 4, "undecided: base at load=MAX: +18.9 % [+18.3..+21.2]"),
+        (["--fail-if", "rtt_p99_us > +19%", "--undecided", "pass"], 0, "undecided (2 undecided)"),
+        (
+            ["--fail-if", "rtt_p99_us > +19%", "--fail-if", "rate_rps < -3%", "--undecided", "pass"],
+            1,
+            "FAILED",
+        ),
+        (["--fail-if", "rtt_p99_us > +19%", "--undecided", "maybe"], 2, "--undecided"),
         (["--fail-if", "rtt_p99_us > +30%", "--fail-if", "rate_rps < -10%"], 1, "rate_rps < -10%"),
         (["--fail-if", "rtt_p99_us > 110us", "--metric", "rate_rps"], 1, "busy at load=MAX"),
         (["--fail-if", "rtt_p99_us > 5%"], 2, "a change has a sign"),
@@ -61,12 +69,32 @@ def test_exit_codes(pair: tuple[Path, Path], conditions: list[str], code: int, s
     assert "Traceback" not in done.stderr
 
 
-def test_what_cannot_be_judged_is_told_and_passes(pair: tuple[Path, Path]) -> None:
-    few = ("--filter", "block<2")
-    done = command.run("compare", *pair, *few, "--fail-if", "rtt_p99_us > +5%")
-    assert (done.returncode, "not judged for 2 of 2 cells" in done.stderr) == (0, True)
-    done = command.run("compare", *pair, *few, "--fail-if", "rtt_p99_us > +5%", "--fail-if-point")
-    assert done.returncode == 1
+def test_what_cannot_be_judged_is_told_and_has_its_exit_code(pair: tuple[Path, Path]) -> None:
+    few = ("--filter", "block<2", "--fail-if", "rtt_p99_us > +5%")
+    done = command.run("compare", *pair, *few)
+    assert (done.returncode, "not judged (2 not judged)" in done.stderr) == (4, True)
+    assert "not judged: busy at load=MAX: a claim needs 4 valid runs on either side" in done.stderr
+    assert command.run("compare", *pair, *few, "--undecided", "pass").returncode == 0
+    assert command.run("compare", *pair, *few, "--fail-if-point").returncode == 1
+
+
+def test_json_carries_what_each_condition_came_to(pair: tuple[Path, Path]) -> None:
+    conditions = (
+        "--fail-if",
+        "rtt_p99_us > +19%",
+        "--fail-if",
+        "rate_rps < -3%",
+        "--fail-if",
+        "rtt_p99_us > 1ms",
+    )
+    done = command.run("compare", *pair, pair[0], "--json", *conditions)
+    gates = json.loads(done.stdout)["gates"]
+    assert [gate["outcome"] for gate in gates] == ["undecided", "failed", "passed"]
+    assert {cell["against"] for cell in gates[0]["cells"]} == {"B", "C"}
+    (base, *_) = gates[0]["cells"]
+    assert (base["case"], base["factors"], base["outcome"]) == ("base", {"load": "MAX"}, "undecided")
+    assert 1.18 < base["low"] < 1.19 < base["high"] < 1.22
+    assert "gates" not in json.loads(command.run("compare", *pair, "--json").stdout)
 
 
 def test_options_reach_the_comparison(pair: tuple[Path, Path]) -> None:

@@ -198,7 +198,8 @@ def verdict_of(**changed: Any) -> str:
 
 
 def test_other_work_is_told() -> None:
-    assert "what was varied is what is compared" in verdict_of()
+    assert "A and B do not say what was measured" in verdict_of()
+    assert "No difference" not in verdict_of()
     assert "not do the same work (workload_rate_rps)" in verdict_of(workload_rate_rps=20_000.0)
     assert "not do the same work (workload_service)" in verdict_of(workload_service="50us")
     assert "what was varied" not in verdict_of(workload_service="50us")

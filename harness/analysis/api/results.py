@@ -47,9 +47,11 @@ class Results:
 
     @property
     def warnings(self) -> list[str]:
-        """What was found damaged so far, in words, with the set's name."""
+        """What was found damaged so far, or put right in a CSV file, in words, with the set's name."""
         return [
-            f"{part.name}: {text}" for part in self._parts if part.results for text in part.results.warnings
+            f"{part.name}: {text}"
+            for part in self._parts
+            for text in (part.results.warnings if part.results else part.repairs)
         ]
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from harness.errors import InputError
 from harness.store import ResultSet, RunRecord
 from harness.tables.csvin import load_runs
 from harness.tables.frames import Ranks, frames
+from harness.tables.repair import repaired
 from harness.tables.source import find_set, planned_cells
 
 Table = Literal["runs", "nodes", "knobs", "cpus"]
@@ -30,6 +31,7 @@ class LoadedSet:
     name: str
     results: ResultSet | None
     table: pd.DataFrame | None = None
+    repairs: tuple[str, ...] = ()
 
     def run_ids(self) -> list[str]:
         """The ids of its runs; none for a CSV file without a column run_id."""
@@ -47,9 +49,7 @@ def parts_of(paths: Sequence[str | Path]) -> tuple[LoadedSet, ...]:
     parts = [_part(Path(path)) for path in paths]
     if len({part.name for part in parts}) < len(parts):
         # Two copies of one set: only their paths tell them apart.
-        parts = [
-            LoadedSet(str(path), part.results, part.table) for path, part in zip(paths, parts, strict=True)
-        ]
+        parts = [replace(part, name=str(path)) for path, part in zip(paths, parts, strict=True)]
     if len({part.name for part in parts}) < len(parts):
         raise InputError("load results", got="the same path was given twice", todo="name each set once")
     return tuple(parts)
@@ -59,7 +59,8 @@ def _part(path: Path) -> LoadedSet:
     results = find_set(path)
     if results is not None:
         return LoadedSet(results.name, results)
-    return LoadedSet(str(path), None, load_runs(path / "runs.csv" if path.is_dir() else path))
+    table, repairs = repaired(load_runs(path / "runs.csv" if path.is_dir() else path))
+    return LoadedSet(str(path), None, table, repairs)
 
 
 def read(part: LoadedSet, name: Table, columns: Sequence[str] | None) -> pd.DataFrame:

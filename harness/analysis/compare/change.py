@@ -76,27 +76,6 @@ def _doubt(effect: Effect) -> str:
     return "" if effect.ratio else "no ratio of values that are zero or negative"
 
 
-def paired_values(
-    runs: pd.DataFrame, name: str, base: SummaryCell, test: SummaryCell
-) -> npt.NDArray[np.float64] | None:
-    """Values of both cells in the blocks that both have (2 x n); None where the design is not paired.
-
-    Needs MIN_BLOCKS_RATIO common blocks and no block twice; with fewer, all runs are used unpaired instead.
-    """
-    if "block" not in runs.columns:
-        return None
-    blocks, values = runs["block"].to_numpy(dtype=np.float64), values_of(runs, name)
-    left, right = (rows[np.isfinite(values[rows])] for rows in (base.valid, test.valid))
-    for rows in (left, right):
-        common = blocks[rows]
-        if not np.isfinite(common).all() or np.unique(common).size != common.size:
-            return None
-    common, ours, theirs = np.intersect1d(blocks[left], blocks[right], return_indices=True)
-    if common.size < stats.MIN_BLOCKS_RATIO:
-        return None
-    return np.stack((values[left[ours]], values[right[theirs]]))
-
-
 def values_of(runs: pd.DataFrame, name: str) -> Floats:
     """A column of numbers; all blank where the table has no such column."""
     if name not in runs.columns:

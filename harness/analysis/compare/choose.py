@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from harness import columns
+from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.model import Options
 from harness.errors import InputError
-from harness.tables.cells import factor_columns
+from harness.tables.cells import factor_columns, split_columns
 from harness.tables.source import Source
 
 _COST = "cpu_us_per_request"
@@ -57,13 +58,41 @@ def shared_factors(
         for name in by:
             if not any(name in table.columns for table in tables):
                 raise InputError("compare", on=f"column {name!r}", got="no run has it", where="--by")
-        return [name for name in by if name != "case"], ()
+        names = [name for name in by if name != "case"]
+        return names, pooling_notes(tables, names)
     sides = [factor_columns(table) for table in tables]
     names = list(dict.fromkeys(name for side in sides for name in side))
     alone = [name for name in names if not all(name in side for side in sides)]
     which = "only one side has" if len(tables) == 2 else "not every side has"
     notes = tuple(f"{which} the factor {name}, so its cells match none of the other" for name in alone)
-    return names, notes
+    apart = [split_columns(table, side) for table, side in zip(tables, sides, strict=True)]
+    names += dict.fromkeys(name for split in apart for name in split)
+    return names, (*notes, *splitting_notes(tables))
+
+
+def splitting_notes(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+    """What cells are told apart by beside the factors, lest runs of two measurements be pooled: a sentence a column."""
+    names = dict.fromkeys(name for table in tables for name in split_columns(table, factor_columns(table)))
+    return tuple(
+        f"runs of one cell differ in {name} ({_values(tables, name)}): never pooled, they are cells of their own"
+        for name in names
+    )
+
+
+def pooling_notes(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> tuple[str, ...]:
+    """What is pooled because cells are told apart by these columns only, as was asked for."""
+    mixed = dict.fromkeys(
+        name
+        for table in tables
+        for name in split_columns(table, [name for name in names if name in table.columns])
+    )
+    return tuple(
+        f"as asked by --by, runs of different {name} ({_values(tables, name)}) are pooled" for name in mixed
+    )
+
+
+def _values(tables: Sequence[pd.DataFrame], name: str) -> str:
+    return ", ".join(dict.fromkeys(text for table in tables for text in texts_of(table, name)))
 
 
 def input_names(sources: Sequence[Source]) -> list[tuple[str, str]]:

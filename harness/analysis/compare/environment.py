@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from harness import columns
@@ -59,6 +61,18 @@ def partly_blank(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
     """The columns of the host that some of these tables fill and others leave blank."""
     filled = {name: [bool(texts_of(table, name)) for table in tables] for name in HOST}
     return tuple(name for name, sides in filled.items() if any(sides) and not all(sides))
+
+
+def pooled(runs: pd.DataFrame, groups: Iterable[npt.NDArray[np.intp]]) -> dict[str, tuple[str, ...]]:
+    """What of the host is not the same in all rows of one of these groups, with the values met there."""
+    several = [name for name in HOST if len(texts_of(runs, name)) > 1]
+    mixed: dict[str, tuple[str, ...]] = {}
+    for rows in groups if several else ():
+        part = runs.iloc[rows]
+        for name in several:
+            if len(texts := texts_of(part, name)) > 1:
+                mixed[name] = tuple(dict.fromkeys((*mixed.get(name, ()), *texts)))
+    return mixed
 
 
 def silent(runs: pd.DataFrame) -> bool:

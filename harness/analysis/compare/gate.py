@@ -1,16 +1,16 @@
-"""Conditions that fail a comparison, for CI: `rtt_p99_us > +5%`, judged by the interval or by the estimate."""
+"""Conditions that fail a comparison, for CI: `rtt_p99_us > +5%`, each passed, failed, undecided or not judged."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from harness import columns
 from harness.analysis.compare.model import Change, Comparison, Row
 from harness.errors import InputError
 from harness.stats import Interval
-from harness.stats.condition import SURE, Condition, Quantity
+from harness.stats.condition import SURE, Condition, Judgement, Quantity
 
 _GATE = re.compile(r"\s*([^\s<>]+)\s*(<|>)\s*([+-]?)(\d+\.?\d*|\.\d+)\s*([^\s\d.]\S*)?\s*")
 _TO_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
@@ -25,16 +25,37 @@ class Gate:
     condition: Condition
 
 
+GateOutcome = Literal["failed", "undecided", "not judged", "passed"]
+GATE_OUTCOMES: tuple[GateOutcome, ...] = ("failed", "undecided", "not judged", "passed")
+"""From the worst to the best: a condition ends as the worst of its cells."""
+
+
 @dataclass(frozen=True)
 class GateResult:
-    """A gate held against a row: met, or not judged and why. value: the estimate, as the condition's quantity."""
+    """A gate held against a row. value: the estimate, as the condition's quantity; why: what kept it from a judgement.
+
+    row is None where the comparison has no cell at all to judge.
+    """
 
     gate: Gate
-    row: Row
-    met: bool
+    row: Row | None
+    outcome: GateOutcome
     value: float | None
     interval: Interval | None
-    unjudged: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """What a gate came to: the worst of its cells; results: one a cell and input, never empty."""
+
+    gate: Gate
+    results: tuple[GateResult, ...]
+
+    @property
+    def outcome(self) -> GateOutcome:
+        """The outcome of the whole condition."""
+        return min((result.outcome for result in self.results), key=GATE_OUTCOMES.index)
 
 
 def parse_gate(text: str) -> Gate:
@@ -58,28 +79,38 @@ def parse_gate(text: str) -> Gate:
     return Gate(text.strip(), Condition(metric, quantity, low, high))
 
 
-def judge(comparison: Comparison, gate: Gate, *, by_estimate: bool = False) -> Iterator[GateResult]:
+def judge(comparison: Comparison, gate: Gate, *, by_estimate: bool = False) -> GateVerdict:
     """The gate held against every row of its metric.
 
-    Met when it is shown: the whole interval meets the condition. by_estimate: when the estimate does. A row without
-    what is needed (too few runs, no such cell) is unjudged, which is not met.
+    failed: the whole interval meets the condition; passed: none of it does; undecided: a part of it does; not judged:
+    there is no such interval (too few or no valid runs, no such cell on a side), nor, where nothing is compared, a row.
+    by_estimate: the estimate alone decides between failed and passed.
     """
+    results = [
+        _judged(row, gate, by_estimate) for row in comparison.rows if row.metric == gate.condition.metric
+    ]
+    nothing = GateResult(gate, None, "not judged", None, None, "there is no cell to compare")
+    return GateVerdict(gate, tuple(results) or (nothing,))
+
+
+def _judged(row: Row, gate: Gate, by_estimate: bool) -> GateResult:
     condition = gate.condition
-    for row in comparison.rows:
-        if row.metric != condition.metric:
-            continue
-        value, interval = _measured(row.change, condition.quantity)
-        unsure = interval is None or interval.confidence < SURE
-        if value is None or (unsure and not by_estimate):
-            few = (
-                f"{row.change.test.n} valid runs are too few"
-                if interval
-                else "too few valid runs for an interval"
-            )
-            yield GateResult(gate, row, False, value, interval, row.change.note or few)
-        else:
-            met = condition.allows(value) if by_estimate else condition.judge(interval) == "met"
-            yield GateResult(gate, row, met, value, interval, "")
+    value, interval = _measured(row.change, condition.quantity)
+    if value is None:
+        why = row.change.note or "no valid run has a value"
+        return GateResult(gate, row, "not judged", value, interval, why)
+    if by_estimate:
+        return GateResult(gate, row, "failed" if condition.allows(value) else "passed", value, interval)
+    if interval is None or interval.confidence < SURE:
+        few = (
+            f"{row.change.test.n} valid runs are too few"
+            if interval
+            else "too few valid runs for an interval"
+        )
+        why = few if condition.quantity == "level" else row.change.note or few
+        return GateResult(gate, row, "not judged", value, interval, why)
+    outcomes: dict[Judgement, GateOutcome] = {"met": "failed", "refuted": "passed", "unclear": "undecided"}
+    return GateResult(gate, row, outcomes[condition.judge(interval)], value, interval)
 
 
 def _measured(change: Change, quantity: Quantity) -> tuple[float | None, Interval | None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.analysis.compare.environment import EnvironmentDifference
+from harness.analysis.compare.experiments import ExperimentDifference
 from harness.columns import Column
 from harness.stats import Difference, Estimate, RankTest, Ratio
 
@@ -117,13 +118,25 @@ class OutlierRun:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """A metric that moves with the order of the runs within cells. p: corrected (Holm) for all that were tried."""
+
+    letter: str
+    metric: str
+    rises: bool
+    p: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What a comparison found, ready to be printed: rows by metric, then in the order asked for.
 
     kind: "sets" (sources, runs not paired; inputs A, B, C...) or "cases" (the cases of one source against its
     baseline case, paired by block; two inputs, the baseline and all others). verdict: what the comparison can
-    and cannot mean. family: rank tests corrected together, by metric. included: verdicts that count beside
-    valid. smallest_effect: as a share, 0 for none. calibration: what an A/A run on such a host found.
+    and cannot mean. differences: of the runs' columns; experiments: of what was measured, by the experiment files;
+    limits: which `checks` are looser than usual or not the same on all sides, in sentences. drifts: metrics that
+    move with the order of the runs. family: rank tests corrected together, by metric. included: verdicts that count
+    beside valid. smallest_effect: as a share, 0 for none. calibration: what an A/A run on such a host found.
     """
 
     kind: Literal["sets", "cases"]
@@ -133,7 +146,10 @@ class Comparison:
     rows: tuple[Row, ...]
     verdict: tuple[str, ...] = ()
     differences: tuple[EnvironmentDifference, ...] = ()
+    experiments: tuple[ExperimentDifference, ...] = ()
+    limits: tuple[str, ...] = ()
     outliers: tuple[OutlierRun, ...] = ()
+    drifts: tuple[Drift, ...] = ()
     family: dict[str, int] = field(default_factory=dict)
     included: tuple[str, ...] = ()
     smallest_effect: float = 0.0

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from harness import columns, stats
-from harness.analysis.compare.change import Floats, change, missing, paired_values, values_of, with_reason
+from harness.analysis.compare.change import Floats, change, missing, values_of, with_reason
 from harness.analysis.compare.choose import (
     choose_metrics,
     input_names,
     meant,
+    pooling_notes,
     shared_factors,
     smallest_effect,
+    splitting_notes,
 )
-from harness.analysis.compare.environment import differences, silent
+from harness.analysis.compare.drift import drifts
+from harness.analysis.compare.environment import differences, pooled, silent
+from harness.analysis.compare.experiments import experiments
 from harness.analysis.compare.family import corrected, far_runs, in_order
+from harness.analysis.compare.limits import limits_of_cases, limits_of_sets
 from harness.analysis.compare.model import Change, Comparison, Factors, Input, Options, Row, Side
+from harness.analysis.compare.pairing import interleaving, paired_values
 from harness.analysis.compare.verdict import of_cases, of_sets, shown
 from harness.errors import InputError
 from harness.tables.cells import SummaryCell, group_cells
@@ -52,7 +59,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         for name in chosen
         for row in _sets_rows(name, tables, cells, [letter for letter, _ in names], smallest)
     ]
-    different = differences(tables)
+    different, measured = differences(tables), experiments(sources)
     rows, family = corrected(rows)
     labels = [label for _, label in names]
     return Comparison(
@@ -64,12 +71,30 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         ),
         metrics=shown(chosen, tables),
         rows=in_order(rows, options.sort),
-        verdict=of_sets(tables, [letter for letter, _ in names], different),
+        verdict=of_sets(
+            tables,
+            [letter for letter, _ in names],
+            different,
+            measured,
+            [
+                pooled(table, [cell.rows for cell in mine.values()])
+                for table, mine in zip(tables, cells, strict=True)
+            ],
+        ),
         differences=different,
+        experiments=measured.differences,
+        limits=limits_of_sets(sources, [letter for letter, _ in names], measured),
         outliers=tuple(
             far
             for (letter, _), table, mine in zip(names, tables, cells, strict=True)
             for far in far_runs(letter, table, mine.values(), chosen)
+        ),
+        drifts=drifts(
+            (
+                (letter, table, mine.values())
+                for (letter, _), table, mine in zip(names, tables, cells, strict=True)
+            ),
+            chosen,
         ),
         family=family,
         included=options.include,
@@ -105,7 +130,11 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         for name in chosen
         for cell, change in _within(source.runs, name, bases, tests, smallest)
     ]
-    paired = {row.change.difference.paired for row in rows if row.change.difference}
+    compared = [(bases[cell.factors], cell) for cell in tests if cell.factors in bases]
+    ways = {interleaving(source.runs, *both) for both in compared if all(cell.valid.size for cell in both)}
+    ways = ways if any(row.change.difference for row in rows) else set()
+    mixed = pooled(source.runs, [np.concatenate((base.rows, test.rows)) for base, test in compared])
+    drifted = drifts([(source.label, source.runs, cells)], chosen)
     rows, family = corrected(rows)
     return Comparison(
         kind="cases",
@@ -116,7 +145,9 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         ),
         metrics=shown(chosen, [source.runs]),
         rows=in_order(rows, options.sort),
-        verdict=of_cases(source.runs, paired) if tests else (),
+        verdict=of_cases(source.runs, ways, list(mixed), bool(drifted)) if tests else (),
+        drifts=drifted,
+        limits=limits_of_cases(source, baseline),
         outliers=(
             *far_runs(baseline, source.runs, bases.values(), chosen),
             *far_runs("case", source.runs, tests, chosen),
@@ -124,7 +155,14 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         family=family,
         included=options.include,
         smallest_effect=smallest,
-        notes=() if tests else (f"there is no case beside {baseline}",),
+        notes=(
+            *([] if tests else [f"there is no case beside {baseline}"]),
+            *(
+                splitting_notes([source.runs])
+                if options.by is None
+                else pooling_notes([source.runs], options.by)
+            ),
+        ),
         warnings=source.warnings,
     )
 
@@ -195,7 +233,10 @@ def _sets_rows(
             if base is None and test is None:
                 continue
             sides = ((values[0], base, letters[0]), (values[against], test, letters[against]))
+            absent = [letters[at] for at in (0, against) if name not in tables[at].columns and base and test]
             moved = _across(name, sides, smallest)
+            if absent:
+                moved = missing(moved.base, moved.test, f"{' and '.join(absent)} has no {name}")
             yield Row(name, key[0], key[1], _side(base), _side(test), moved, against)
 
 
@@ -245,5 +286,8 @@ def turned(source: Source, text: str) -> tuple[Source, str]:
         todo = f"there are {', '.join(dict.fromkeys(values))}"
         raise InputError("compare with a baseline", text, f"no run has {name} {value!r}", todo, "--baseline")
     runs = source.runs.drop(columns=name)
+    if "order" not in runs and "started_utc" not in runs:
+        # Blocks of different machines, say: nothing tells that they were made in turns.
+        runs = runs.drop(columns="block", errors="ignore")
     runs.insert(list(runs.columns).index("case") + 1, OF_CASE, runs["case"].to_numpy())
     return replace(source, runs=runs.assign(case=values.to_numpy())), value

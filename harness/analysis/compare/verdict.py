@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from harness.analysis.compare.environment import (
     silent,
     texts_of,
 )
+from harness.analysis.compare.experiments import Experiments
+from harness.analysis.compare.pairing import Interleaving
 from harness.columns import Column
 
 MODEL_US = "model us"
@@ -23,10 +26,21 @@ MODEL_US = "model us"
 
 
 def of_sets(
-    tables: Sequence[pd.DataFrame], labels: Sequence[str], differences: Sequence[EnvironmentDifference]
+    tables: Sequence[pd.DataFrame],
+    labels: Sequence[str],
+    differences: Sequence[EnvironmentDifference],
+    measured: Experiments,
+    pooled: Sequence[dict[str, tuple[str, ...]]],
 ) -> tuple[str, ...]:
-    """The verdict on sources that were measured one after the other."""
-    sentences = [_work(differences), _hosts(tables, labels, differences)]
+    """The verdict on sources that were measured one after the other.
+
+    pooled: what of the host is not the same within a cell, of each source, with its values.
+    """
+    sentences = [
+        _work(differences, measured),
+        _hosts(tables, labels, differences, measured, pooled),
+        _unknown(labels, measured),
+    ]
     sentences.append(
         "Their runs were not interleaved: a drift of the host in between would look like an effect; "
         "to rule it out, measure both as cases of one experiment."
@@ -34,51 +48,118 @@ def of_sets(
     return tuple(text for text in (*sentences, _machine(tables)) if text)
 
 
-def of_cases(runs: pd.DataFrame, paired: set[bool]) -> tuple[str, ...]:
-    """The verdict on cases of one source. paired: whether its differences are; empty for none."""
+def of_cases(
+    runs: pd.DataFrame, ways: set[Interleaving], mixed: Sequence[str], drifted: bool = False
+) -> tuple[str, ...]:
+    """The verdict on cases of one source.
+
+    ways: how its cases share blocks with the baseline, empty where no difference was computed; mixed: what of the host
+    is not the same within a cell, or between a case and its baseline; drifted: whether anything moves with the order.
+    """
     where = "" if silent(runs) else " on the same host"
-    mixed = [name for name in HOST if len(texts_of(runs, name)) > 1]
+    blame = "what drifted between them counts as effect"
     if mixed:
         first = f"The runs of this set differ in {_listed(mixed)}: an effect of that cannot be told apart."
-    elif not paired:
+    elif not ways:
         first = ""
-    elif True in paired:
+    elif "apart" in ways:
+        first = f"The runs of the cases were not interleaved, so they are not paired: {blame}."
+    elif "elsewhere" in ways:
+        first = f"The cases were not measured on one and the same machine, so they are not paired: {blame}."
+    elif "declared" in ways:
+        first = (
+            "Cases are paired by the table's blocks; that they were measured in the same blocks, in turns, is not on "
+            f"record (it has no order and no times): if they were not, {blame}."
+        )
+    elif "shown" in ways:
         first = (
             f"Cases were measured in the same blocks{where}: a difference is the doing of what the "
             "cases change, for this workload."
         )
     else:
-        first = "The cases share too few blocks to be paired: what drifted between them counts as effect."
-    return tuple(text for text in (first, _machine([runs])) if text)
+        first = f"The cases share too few blocks on record to be paired: {blame}."
+    if drifted and first and ways != {"shown"}:
+        first = first.removesuffix(".") + ", and something did drift (see below)."
+    varied = [name for name in HOST if len(texts_of(runs, name)) > 1 and name not in mixed]
+    apart = (
+        f"The runs of this set differ in {_listed(varied)}, but not within a row of the tables."
+        if varied
+        else ""
+    )
+    return tuple(text for text in (apart if first else "", first, _machine([runs])) if text)
 
 
-def _work(differences: Sequence[EnvironmentDifference]) -> str:
+_ANOTHER = ("topology", "workload", "workloads", "contention")
+"""The sections of an experiment file that say what was measured; the others say how."""
+
+
+def _work(differences: Sequence[EnvironmentDifference], measured: Experiments) -> str:
     names = [item.column for item in differences if item.column in WORK]
+    sections = [re.split(r"[.\[]", item.key)[0] for item in measured.differences]
+    names += [name for name in dict.fromkeys(sections) if name in _ANOTHER]
     if not names:
         return ""
     return f"They did not do the same work ({_listed(names)}): the numbers answer different questions."
 
 
+def _unknown(labels: Sequence[str], measured: Experiments) -> str:
+    silent_ones = [labels[at] for at in measured.unknown]
+    if silent_ones:
+        verb = "does" if len(silent_ones) == 1 else "do"
+        return (
+            f"{_listed(silent_ones)} {verb} not say what was measured (topology, settings, checks, order): "
+            "whether anything else differed is unknown."
+        )
+    if not measured.shared:
+        return "No cell is on more than one side: what else differs was not compared."
+    return ""
+
+
 def _hosts(
-    tables: Sequence[pd.DataFrame], labels: Sequence[str], differences: Sequence[EnvironmentDifference]
+    tables: Sequence[pd.DataFrame],
+    labels: Sequence[str],
+    differences: Sequence[EnvironmentDifference],
+    measured: Experiments,
+    pooled: Sequence[dict[str, tuple[str, ...]]],
 ) -> str:
     unknown = [label for label, table in zip(labels, tables, strict=True) if silent(table)]
-    names = [item.column for item in differences if item.column in HOST]
+    hosts = [item.column for item in differences if item.column in HOST]
+    mixed = [
+        f"{label} mixes {_listed([f'{name} {_listed(texts)}' for name, texts in mixes.items()])}"
+        for label, mixes in zip(labels, pooled, strict=True)
+        if mixes
+    ]
+    if mixed:
+        tail = "runs of different ones stand in one cell, and an effect of that cannot be told apart."
+        return f"{'; '.join(mixed)}: {tail}"
+    names = hosts + _brief([item.key for item in measured.differences])
     if unknown:
         verb = "says" if len(unknown) == 1 else "say"
         return f"{_listed(unknown)} {verb} nothing about where runs were made: alike or not cannot be told."
-    if not names and (blank := partly_blank(tables)):
+    if not hosts and (blank := partly_blank(tables)):
         return f"Not every side tells its {_listed(blank)}: alike there or not cannot be told."
+    if len(names) > 1:
+        return f"They differ in {_listed(names)}: a difference cannot be laid to any one of these."
+    if measured.unknown or not measured.shared:
+        return f"On record they differ in {names[0]}." if names else ""
     if not names and any(item.column in WORK for item in differences):
         return "No difference of host, kernel or datapath is on record."
     if not names:
-        return "No difference of host, kernel or datapath is on record: what was varied is what is compared."
-    if len(names) == 1:
-        return (
-            f"On record they differ in {names[0]} alone: a difference is that one's doing, or of what changed "
-            "with it unrecorded."
+        alike = "No difference of host, kernel, datapath or experiment is on record"
+        return f"{alike}: what was varied is what is compared."
+    return (
+        f"On record they differ in {names[0]} alone: a difference is that one's doing, or of what changed "
+        "with it unrecorded."
+    )
+
+
+def _brief(keys: Sequence[str]) -> list[str]:
+    """Keys of experiment files; of a knob, or of a link, one for all of its fields."""
+    return list(
+        dict.fromkeys(
+            re.sub(r"^(settings\.[^.]+\.[^.]+|topology\.links\[[^]]*\]).*", r"\1", key) for key in keys
         )
-    return f"They differ in {_listed(names)}: a difference cannot be laid to any one of these."
+    )
 
 
 def _machine(tables: Sequence[pd.DataFrame]) -> str:

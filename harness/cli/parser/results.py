@@ -57,9 +57,11 @@ def _compare(commands: Commands) -> None:
     value(compare, "--include", "VERDICTS", text, type=counted, default=())
     text = "smallest effect of interest: changes within it are ~ (default: checks.smallest_effect)"
     value(compare, "--sesoi", "PERCENT", text)
-    text = 'exit 1 when shown of any cell: "rtt_p99_us > +5%%", "> +3us", "> 100us" (may be repeated)'
+    text = 'exit 1 when shown of any cell, 4 when open: "rtt_p99_us > +5%%", "> +3us", "> 100us" (may be repeated)'
     values(compare, "--fail-if", "COND", text, default=[])
     flag(compare, "--fail-if-point", "judge --fail-if by the estimate, not by its interval")
+    text = "conditions that the intervals leave open, or that cannot be judged: fail with 4 (default) or pass"
+    value(compare, "--undecided", None, text, choices=("fail", "pass"), default="fail")
     output_format(compare, (*FORMATS, "kernel"))
 
 

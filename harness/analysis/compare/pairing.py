@@ -1,0 +1,97 @@
+"""Which runs of two cells may be paired by block: those that were made side by side, on one machine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness import stats
+from harness.analysis.compare.change import Floats, values_of
+from harness.analysis.compare.environment import HOST, texts_of
+from harness.tables.cells import SummaryCell
+
+Interleaving = Literal["shown", "declared", "apart", "elsewhere", "none"]
+"""How two cells share blocks.
+
+shown: the order (or time) of their runs proves that each block's runs were neighbours; declared: the table has blocks,
+and neither order nor time; apart: order or time disproves it; elsewhere: the two were made on different hosts, kernels,
+or whatever else tells machines apart; none: there are no blocks that both have, or one is there twice.
+"""
+
+
+def interleaving(runs: pd.DataFrame, base: SummaryCell, test: SummaryCell) -> Interleaving:
+    """Were the runs of these two cells made in turns, block by block?"""
+    if "block" not in runs.columns:
+        return "none"
+    blocks = runs["block"].to_numpy(dtype=np.float64)
+    for cell in (base, test):
+        mine = blocks[cell.valid]
+        if not np.isfinite(mine).all() or np.unique(mine).size != mine.size:
+            return "none"
+    if np.intersect1d(blocks[base.valid], blocks[test.valid]).size < stats.MIN_BLOCKS_RATIO:
+        return "none"
+    # Within one cell several machines may have taken their share of the blocks: only pairs have to be alike.
+    if not _same_place(runs, blocks, base, test):
+        return "elsewhere"
+    shares = [
+        _neighbours(blocks, place, base, test)
+        for place in _places(runs, np.concatenate((base.rows, test.rows)))
+    ]
+    if not shares:
+        return "declared"
+    # Runs that were made again later are out of their block's time: a few of them undo no design.
+    return "shown" if min(shares) > 0.5 else "apart"
+
+
+def paired_values(runs: pd.DataFrame, name: str, base: SummaryCell, test: SummaryCell) -> Floats | None:
+    """Values of both cells in the blocks that both have (2 x n); None where the runs are not to be paired.
+
+    Needs MIN_BLOCKS_RATIO common blocks, no block twice, and nothing on record against their having been made side by
+    side; otherwise all runs are used unpaired instead.
+    """
+    if interleaving(runs, base, test) not in ("shown", "declared"):
+        return None
+    blocks, values = runs["block"].to_numpy(dtype=np.float64), values_of(runs, name)
+    left, right = (rows[np.isfinite(values[rows])] for rows in (base.valid, test.valid))
+    common, ours, theirs = np.intersect1d(blocks[left], blocks[right], return_indices=True)
+    if common.size < stats.MIN_BLOCKS_RATIO:
+        return None
+    return np.stack((values[left[ours]], values[right[theirs]]))
+
+
+def times_of(runs: pd.DataFrame) -> Floats:
+    """When runs were begun, in seconds; NaN where the table does not say."""
+    if "started_utc" not in runs.columns:
+        return np.full(len(runs), np.nan)
+    times = pd.to_datetime(runs["started_utc"], errors="coerce", utc=True, format="ISO8601")
+    return np.asarray((times - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), dtype=np.float64)
+
+
+def _places(runs: pd.DataFrame, rows: npt.NDArray[np.intp]) -> list[Floats]:
+    """The position of every run in the order, and in time; only those that all of `rows` have."""
+    order = values_of(runs, "order")
+    return [place for place in (order, times_of(runs)) if np.isfinite(place[rows]).all()]
+
+
+def _neighbours(blocks: Floats, place: Floats, base: SummaryCell, test: SummaryCell) -> float:
+    """The share of common blocks between whose two runs, by `place`, no other run of the two cells lies."""
+    both = np.sort(place[np.concatenate((base.rows, test.rows))])
+    common, ours, theirs = np.intersect1d(blocks[base.valid], blocks[test.valid], return_indices=True)
+    one, other = place[base.valid[ours]], place[test.valid[theirs]]
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    # Two runs of one sequence have two places: a tie is of two sequences laid on top of each other.
+    between = np.searchsorted(both, high, "left") - np.searchsorted(both, low, "right")
+    return float(np.mean((between == 0) & (low < high))) if common.size else 0.0
+
+
+def _same_place(runs: pd.DataFrame, blocks: Floats, base: SummaryCell, test: SummaryCell) -> bool:
+    _, ours, theirs = np.intersect1d(blocks[base.valid], blocks[test.valid], return_indices=True)
+    for name in HOST:
+        if len(texts_of(runs, name)) > 1:
+            values = runs[name].to_numpy()
+            if (values[base.valid[ours]] != values[test.valid[theirs]]).any():
+                return False
+    return True

@@ -1,0 +1,136 @@
+"""Blocks pair runs only where they were made in turns; drift over the order of the runs is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import report
+from harness.analysis.compare import Comparison, compare_cases, compare_sources
+from harness.analysis.compare.drift import drifts
+from harness.analysis.compare.sources import turned
+from harness.tables import Source
+from harness.tables.cells import group_cells
+
+BLOCKS = 8
+
+
+def table(how: str = "turns", **more: Any) -> Source:
+    """Two cases of eight blocks: made in turns, one case after the other, or with nothing that tells."""
+    rows = {
+        "turns": [(case, block) for block in range(BLOCKS) for case in ("base", "x")],
+        "sequential": [(case, block) for case in ("base", "x") for block in range(BLOCKS)],
+    }["sequential" if how == "sequential" else "turns"]
+    noise = np.random.default_rng(1).normal(50, 1, 2 * BLOCKS)
+    columns: dict[str, Any] = {
+        "case": [case for case, _ in rows],
+        "block": [float(block) for _, block in rows],
+        "rtt_p50_us": noise,
+    }
+    if how != "silent":
+        columns["order"] = np.arange(2.0 * BLOCKS)
+    return Source("made", pd.DataFrame(columns | more))
+
+
+def paired(comparison: Comparison) -> bool:
+    (row,) = comparison.rows
+    assert row.change.difference is not None
+    return row.change.difference.paired
+
+
+def test_runs_in_turns_are_paired_and_certified() -> None:
+    found = compare_cases(table(), "base")
+    assert paired(found)
+    assert found.verdict[0].startswith("Cases were measured in the same blocks: a difference is the doing of")
+
+
+def test_one_case_after_the_other_is_neither() -> None:
+    found = compare_cases(table("sequential"), "base")
+    assert not paired(found)
+    assert "were not interleaved, so they are not paired" in found.verdict[0]
+    assert "same blocks" not in " ".join(found.verdict)
+
+
+def test_times_disprove_an_order_of_two_merged_sets() -> None:
+    """Two sets, one a day after the other, whose order counts on by chance as if they had been made in turns."""
+    days = [
+        f"2026-01-0{1 if case == 'base' else 2}T00:{block:02d}:00Z"
+        for block in range(BLOCKS)
+        for case in ("base", "x")
+    ]
+    assert not paired(compare_cases(table(started_utc=days), "base"))
+    turns = [f"2026-01-01T00:{at:02d}:00Z" for at in range(2 * BLOCKS)]
+    assert paired(compare_cases(table(started_utc=turns), "base"))
+
+
+def test_two_orders_laid_on_top_of_each_other_are_no_turns() -> None:
+    merged = [float(block) for block in range(BLOCKS) for _ in range(2)]
+    assert not paired(compare_cases(table(order=merged), "base"))
+
+
+def test_a_run_made_again_later_undoes_no_design() -> None:
+    order = list(np.arange(2.0 * BLOCKS))
+    times = [f"2026-01-01T00:{at:02d}:00Z" for at in range(2 * BLOCKS)]
+    times[2] = "2026-01-01T01:00:00Z"
+    assert paired(compare_cases(table(order=order, started_utc=times), "base"))
+
+
+def test_blocks_without_order_or_time_are_paired_and_not_certified() -> None:
+    found = compare_cases(table("silent"), "base")
+    assert paired(found)
+    assert "is not on record" in found.verdict[0]
+    assert "the doing of" not in " ".join(found.verdict)
+
+
+@pytest.mark.parametrize("column", ["kernel", "host", "cpu_model"])
+def test_runs_of_two_machines_are_not_paired(column: str) -> None:
+    found = compare_cases(table("turns", **{column: ["one", "two"] * BLOCKS}), "base")
+    assert not paired(found)
+    assert f"The runs of this set differ in {column}" in found.verdict[0]
+    # Machines that take turns by blocks leave the pairs alike.
+    shared = compare_cases(table("turns", **{column: [name for name in "ab" * 4 for _ in range(2)]}), "base")
+    assert paired(shared)
+    assert "the doing of" not in " ".join(shared.verdict)
+
+
+def test_a_factor_turned_into_cases_needs_an_order() -> None:
+    made = table("silent", machine=["alpha", "beta"] * BLOCKS)
+    made.runs["case"] = "poll"
+    found = compare_cases(*turned(made, "machine=alpha"))
+    assert not paired(found)
+    assert "the doing of" not in " ".join(found.verdict)
+    proven = table(machine=["alpha", "beta"] * BLOCKS)
+    proven.runs["case"] = "poll"
+    assert paired(compare_cases(*turned(proven, "machine=alpha")))
+
+
+def test_different_sets_are_never_paired() -> None:
+    (row,) = [row for row in compare_sources([table(), table()]).rows if row.case == "x"]
+    assert row.change.difference is not None
+    assert not row.change.difference.paired
+
+
+def test_a_drift_is_named_and_noise_is_not() -> None:
+    slow = table("sequential")
+    slow.runs["rtt_p50_us"] += np.arange(2 * BLOCKS) * 0.5
+    found = compare_cases(slow, "base")
+    assert [(drift.metric, drift.rises) for drift in found.drifts] == [("rtt_p50_us", True)]
+    assert "something did drift" in found.verdict[0]
+    text = " ".join(report.compare(found, "text").split())
+    assert "Drift: within the cells, in the order of the runs, RTT p50 rises (p " in text
+    quiet = compare_cases(table(), "base")
+    assert quiet.drifts == ()
+    assert "Drift" not in report.compare(quiet, "text")
+
+
+def test_few_of_many_quiet_tables_are_said_to_drift() -> None:
+    draw = np.random.default_rng(7)
+    named = 0
+    for _ in range(300):
+        made = table()
+        made.runs["rtt_p50_us"] = draw.normal(50, 1, 2 * BLOCKS)
+        named += bool(drifts([("A", made.runs, group_cells(made.runs))], ["rtt_p50_us"]))
+    assert named <= 25  # 15 are expected at 5 %
