@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from harness import columns, stats
@@ -18,6 +19,7 @@ from harness.analysis.compare.limits import looser_than_default
 from harness.analysis.compare.verdict import model_time
 from harness.errors import InputError
 from harness.stats import Estimate
+from harness.store.record import ALREADY_SO, NO_TRAFFIC
 from harness.tables.cells import SummaryCell, group_cells
 from harness.tables.frames import CellKey
 from harness.tables.source import Source
@@ -43,12 +45,16 @@ _DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
 
 @dataclass(frozen=True)
 class EffectCount:
-    """What became of one knob in a cell, over its runs: took effect, took none, or nothing could be seen."""
+    """What became of one knob in a cell, over its runs: took effect, took none, or nothing could be seen.
+
+    already: runs in which all of its settings were so before.
+    """
 
     knob: str
     took: int
     not_taken: int
     unseen: int
+    already: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,8 @@ class CellView:
     """One cell: how its runs went, the median of each main metric, and its changes against the baseline.
 
     planned: runs the plan holds, 0 when unknown. changes: by metric, empty for the baseline itself and for
-    a cell that has no baseline. note: why there are no numbers, when there are none.
+    a cell that has no baseline. note: why there are no numbers, when there are none. inert: medians of the runs in
+    which a knob took no effect; they are in no estimate. inert_changes: those held against the baseline's valid runs.
     """
 
     case: str
@@ -68,6 +75,8 @@ class CellView:
     changes: dict[str, Change]
     effects: tuple[EffectCount, ...]
     note: str
+    inert: dict[str, Estimate] = field(default_factory=dict)
+    inert_changes: dict[str, Change] = field(default_factory=dict)
 
     def median(self, metric: str) -> float | None:
         """The median of a metric; None where no valid run has a value."""
@@ -173,21 +182,37 @@ def _view(source: Source, key: CellKey, cells: dict[CellKey, SummaryCell], basel
         return CellView(*key, planned, 0, nothing, {}, {}, (), "not run yet")
     runs = source.runs
     base = cells.get((baseline, cell.factors)) if baseline and cell.case != baseline else None
+    inert = replace(cell, valid=_inert_rows(runs, cell))
     return CellView(
         case=cell.case,
         factors=cell.factors,
         planned=planned,
         total=int(cell.rows.size),
         verdicts=cell.verdicts,
-        estimates={
-            column.name: stats.estimate(runs[column.name].to_numpy()[cell.valid])
-            for column in columns.METRICS
-            if column.main and column.name in runs.columns
-        },
+        estimates=_estimates(runs, cell),
         changes=_changes(runs, base, cell) if base is not None else {},
         effects=_effects(source, cell),
         note="" if cell.valid.size else why_not_valid(cell),
+        inert=_estimates(runs, inert) if inert.valid.size else {},
+        inert_changes=_changes(runs, base, inert) if base is not None and inert.valid.size else {},
     )
+
+
+def _estimates(runs: pd.DataFrame, cell: SummaryCell) -> dict[str, Estimate]:
+    return {
+        column.name: stats.estimate(runs[column.name].to_numpy()[cell.valid])
+        for column in columns.METRICS
+        if column.main and column.name in runs.columns
+    }
+
+
+def _inert_rows(runs: pd.DataFrame, cell: SummaryCell) -> npt.NDArray[np.intp]:
+    """The runs of a cell in which a knob took no effect, and which do not count."""
+    left_out = np.setdiff1d(cell.rows, cell.valid)
+    if "verdict" not in runs.columns:
+        return left_out[:0]
+    inert: npt.NDArray[np.intp] = left_out[runs["verdict"].to_numpy()[left_out] == "inert"]
+    return inert
 
 
 def _changes(runs: pd.DataFrame, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
@@ -202,18 +227,31 @@ def _changes(runs: pd.DataFrame, base: SummaryCell, cell: SummaryCell) -> dict[s
 
 
 def _effects(source: Source, cell: SummaryCell) -> tuple[EffectCount, ...]:
-    """Per knob: a run counts as "took none" when any of its settings or nodes did not take."""
+    """Per knob: a run counts as "took none" when any of its settings did not take where it had something to change."""
     if source.knobs is None or not len(source.knobs):
         return ()
     here = source.knobs[source.knobs["run_id"].isin(source.runs["run_id"].iloc[cell.valid])]
     effects = []
     for knob, rows in here.groupby("knob", sort=False):
-        counts = [0, 0, 0]
-        for _, took in rows.groupby("run_id", sort=False)["took_effect"]:
-            seen = took.dropna()
-            counts[2 if not len(seen) else 0 if bool(seen.all()) else 1] += 1
+        counts = [0, 0, 0, 0]
+        for _, of_run in rows.groupby("run_id", sort=False):
+            counts[_answer(of_run)] += 1
         effects.append(EffectCount(str(knob), *counts))
     return tuple(effects)
+
+
+def _answer(rows: pd.DataFrame) -> int:
+    """What became of one knob in one run: its place among the fields of EffectCount.
+
+    What was so before, and what had no traffic, is no failure where another setting or node of the knob acted.
+    """
+    evidence = rows["evidence"].astype(str) if "evidence" in rows.columns else pd.Series("", rows.index)
+    already, idle = evidence == ALREADY_SO, evidence.str.startswith(NO_TRAFFIC)
+    rest = rows["took_effect"][~(already | idle)]
+    if len(rest):
+        seen = rest.dropna()
+        return 2 if not len(seen) else 0 if bool(seen.all()) else 1
+    return 3 if bool(already.any()) else 1
 
 
 def _headline(views: Sequence[CellView]) -> tuple[CellView, ...]:

@@ -43,7 +43,7 @@ scope | text | socket, process, device or host.
 requested | text | The value asked for.
 found | text | The value before, which is put back afterwards.
 applied | text | The value read back after writing; blank where the kernel does not show it.
-took_effect | flag | true, false, or blank where there was nothing to see.
+took_effect | flag | true: seen acting; false: see evidence; blank: nothing tells whether it acted.
 evidence | text | What took_effect was judged by.
 """,
 )

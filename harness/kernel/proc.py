@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Collection
 from dataclasses import astuple, dataclass, field
 
 from harness.kernel.hostfiles import HOST, HostFiles
 
+_COMMAND_CHARS = 60
+_KTHREADD = 2
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _TICK_NS = 10**9 // TICKS_PER_S
 _STAT_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
@@ -189,6 +192,25 @@ def task_place(tid: int, files: HostFiles = HOST) -> tuple[int, str, int] | None
     owner = files.fields(f"/proc/{tid}/status").get("Tgid")
     head, _, rest = (files.text(f"/proc/{tid}/stat") or "").rpartition(")")
     return (int(owner), head.partition("(")[2], int(rest.split()[36])) if owner and rest else None
+
+
+def described(pid: int, files: HostFiles = HOST) -> str:
+    """A process for a reader: its pid, whose it is, and its command line; "" when it is gone."""
+    fields = files.fields(f"/proc/{pid}/status")
+    if "Uid" not in fields:
+        return ""
+    uid = int(fields["Uid"].split()[0])
+    try:
+        owner = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        owner = f"uid {uid}"
+    command = (files.text(f"/proc/{pid}/cmdline") or "").replace("\0", " ").strip()
+    if _KTHREADD in (pid, int(fields.get("PPid", "0"))):
+        return f"pid {pid}, of the kernel"
+    if not command:
+        return f"pid {pid}, of {owner}"
+    shown = command if len(command) <= _COMMAND_CHARS else f"{command[: _COMMAND_CHARS - 3]}..."
+    return f"pid {pid}, of {owner}: `{shown}`"
 
 
 def start_ticks(pid: int) -> int:

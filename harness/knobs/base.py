@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -64,9 +65,12 @@ class Seen:
     received, polled: packets delivered to the node's sockets, and those of them picked up by busy polling. napi_ids:
     SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). unreached: external programs of which no socket was
     there in time to be set. napis: napi-get of the node's devices, after the run. wait: how the workload waits for
-    packets. rps_packets: packets steered by RPS, host-wide. kthread_cpu_ns: CPU time of the node's NAPI threads. irqs:
-    interrupts of each line of the node's NICs by CPU. group: what its control group did, None without one.
-    min_polled_share: the experiment's threshold. Knobs of the whole host see the sums over all nodes.
+    packets; ours: whether every program of the node is our own generator, which does only what it is told. protocol:
+    of all workloads, joined by "+". arrived: packets that came in by the node's devices, None where nobody counted.
+    rps_packets: packets steered by RPS, host-wide; rps_elsewhere: how many of them other nodes with RPS can have
+    steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads. irqs: interrupts of each line of the node's
+    NICs by CPU. group: what its control group did, None without one. min_polled_share: the experiment's threshold.
+    node: its name; beside: every knob that is set on it, by name. Knobs of the whole host see the sums over all nodes.
     """
 
     received: int = 0
@@ -75,11 +79,17 @@ class Seen:
     unreached: tuple[str, ...] = ()
     napis: tuple[dict[str, int | None], ...] = ()
     wait: str = ""
+    ours: bool = False
+    protocol: str = ""
+    arrived: int | None = None
     rps_packets: int = 0
+    rps_elsewhere: int = 0
     kthread_cpu_ns: int = 0
     irqs: dict[int, dict[int, int]] = field(default_factory=dict)
     group: GroupUse | None = None
     min_polled_share: float = 0.01
+    node: str = ""
+    beside: Mapping[str, Knob] = field(default_factory=dict)
 
     def polled_share(self) -> float:
         """Busy-polled share of the packets received, 0..1 (retransmitted polls can exceed the count: capped)."""
@@ -88,7 +98,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class KnobEffect:
-    """Whether a setting took effect: True, False, or None when there was nothing to see (it was declared off)."""
+    """Whether a setting took effect: True, seen acting; False, with the reason; None, nothing tells.
+
+    True only for what a counter showed that nothing but this knob moves, on the traffic of this run.
+    """
 
     took: bool | None
     evidence: str
@@ -127,7 +140,11 @@ class Knob(BaseModel):
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Judge from what was seen during the run; reading back was already checked when it was applied."""
-        return KnobEffect(True, "read back as requested")
+        return KnobEffect(None, "read back as requested; no counter shows whether it acted")
+
+    def without_work(self, seen: Seen) -> dict[str, str]:
+        """Of several settings those that had nothing to act on, by the kernel's name for them, and why."""
+        return {}
 
 
 def polled_effect(seen: Seen, setting: str, reaches: tuple[str, ...]) -> KnobEffect:
@@ -144,6 +161,9 @@ def polled_effect(seen: Seen, setting: str, reaches: tuple[str, ...]) -> KnobEff
             f"; no socket of the {' and '.join(seen.unreached)} was found before the measured time: it opened them too "
             "late to be set (a longer warmup looks longer)"
         )
+    elif threaded := seen.beside.get("threaded_napi") if not seen.polled else None:
+        if threaded.needs_napi():
+            text += f"; masked by threaded_napi on {seen.node}: a NAPI that its thread holds cannot be busy-polled"
     elif not any(seen.napi_ids):
         text += "; the sockets saw no NAPI (SO_INCOMING_NAPI_ID 0): this datapath cannot be busy-polled"
     elif seen.wait in reaches and not seen.polled:
@@ -151,6 +171,23 @@ def polled_effect(seen: Seen, setting: str, reaches: tuple[str, ...]) -> KnobEff
     elif seen.wait and not seen.polled:
         text += f"; {setting} does not reach a server or client that waits by `{seen.wait}`"
     return KnobEffect(False, text)
+
+
+MASKED_SHARE = 0.9
+"""From this share of busy-polled packets on, what works on packets that come by interrupt has next to none."""
+
+
+def masked(seen: Seen) -> str:
+    """By which busy polling the work on packets that come by interrupt is taken away, in words; "" where it is not."""
+    if seen.polled_share() < MASKED_SHARE:
+        return ""
+    polling = [name for name in ("busy_poll", "epoll_busy_poll", "host_busy_poll") if name in seen.beside]
+    by = (
+        " and ".join(name for name in polling if seen.beside[name].needs_napi())
+        or "the programs' own busy polling"
+    )
+    on = f" on {seen.node}" if seen.node else ""
+    return f"masked by {by}{on}: {seen.polled} of {seen.received} packets were busy-polled ({seen.polled_share():.1%})"
 
 
 def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> KnobEffect:

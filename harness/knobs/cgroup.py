@@ -68,9 +68,10 @@ class Cgroup(Knob):
             account.append(
                 f"throttled in {group.throttled} of {group.periods} periods{waited if group.throttled else ''}"
             )
-            if not group.throttled and self.cpus is None and self.weight is None:
-                return KnobEffect(None, "; ".join([*account, "so its quota was never reached"]))
-        return KnobEffect(True, "; ".join(account))
+            if group.throttled:
+                return KnobEffect(True, "; ".join(account))
+            account.append("so its quota was never reached")
+        return KnobEffect(None, "; ".join(account))
 
     def settings(self) -> list[Setting]:
         """Files of the group, CPUs before the partition that takes them."""

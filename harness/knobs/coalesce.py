@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, napi_effect
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting, masked, napi_effect
 from harness.units import Count, DurationNs
 
 
@@ -61,19 +61,66 @@ class Coalesce(Knob):
         return out
 
     def effect(self, seen: Seen) -> KnobEffect:
-        """Both halves set, on the NAPI that carried the traffic."""
-        defer, timeout = self.napi_defer_hard_irqs or 0, self.gro_flush_timeout_ns or 0
-        suspend = self.irq_suspend_timeout_ns or 0
-        if not (defer or timeout or suspend):
+        """Both halves set, on the NAPI by which packets came that nobody busy-polled.
+
+        There the kernel arms the deferral's timer after every poll that handled packets.
+        """
+        if not (self.napi_defer_hard_irqs or self.gro_flush_timeout_ns or self.irq_suspend_timeout_ns):
             return KnobEffect(None, "deferral is off")
-        if bool(defer) != bool(timeout) and not suspend:
-            missing = "gro_flush_timeout" if defer else "napi_defer_hard_irqs"
-            return KnobEffect(False, f"{missing} is 0: the kernel defers only when both are set")
-        effective = {"defer_hard_irqs": defer, "gro_flush_timeout": timeout, "irq_suspend_timeout": suspend}
+        if half := self._half(seen):
+            return KnobEffect(False, half)
         declared = {
             "defer_hard_irqs": self.napi_defer_hard_irqs,
             "gro_flush_timeout": self.gro_flush_timeout_ns,
             "irq_suspend_timeout": self.irq_suspend_timeout_ns,
         }
-        expected = {key: effective[key] for key, value in declared.items() if value is not None}
-        return napi_effect(seen, expected, f"the NAPI that carried the traffic has {expected}")
+        expected = {key: value for key, value in declared.items() if value is not None}
+        effect = napi_effect(seen, expected, f"the NAPI that carried the traffic has {expected}")
+        if not effect.took:
+            return effect
+        if not (self.napi_defer_hard_irqs or self.gro_flush_timeout_ns):
+            if reason := _unsuspended(seen):
+                return KnobEffect(False, reason)
+            return KnobEffect(None, f"{effect.evidence}; no counter shows a suspension")
+        mask = masked(seen)
+        if mask and _prefers(seen):
+            return KnobEffect(
+                None, f"{effect.evidence}; between busy polls that prefer, no counter shows a deferral"
+            )
+        return KnobEffect(False, mask) if mask else effect
+
+    def without_work(self, seen: Seen) -> dict[str, str]:
+        """A suspension that no epoll asks for, beside a deferral that does act."""
+        reason = _unsuspended(seen) if self.irq_suspend_timeout_ns else ""
+        return {"irq_suspend_timeout": reason} if reason else {}
+
+    def _half(self, seen: Seen) -> str:
+        """Why half a deferral defers nothing, where the device does not have the other half already."""
+        defer, timeout = self.napi_defer_hard_irqs or 0, self.gro_flush_timeout_ns or 0
+        if bool(defer) == bool(timeout):
+            return ""
+        attribute = "gro_flush_timeout" if defer else "defer_hard_irqs"
+        declared = self.gro_flush_timeout_ns if defer else self.napi_defer_hard_irqs
+        if declared is None and any(napi.get(attribute) for napi in seen.napis):
+            return ""
+        missing = "gro_flush_timeout" if defer else "napi_defer_hard_irqs"
+        known = declared is not None or any(napi.get(attribute) is not None for napi in seen.napis)
+        state = "is 0" if known else "was not set, and by itself is 0"
+        return f"{missing} {state}: the kernel defers only when both are set"
+
+
+def _prefers(seen: Seen) -> bool:
+    """Does any socket or epoll instance of the node prefer busy polling?"""
+    polling = [seen.beside.get(name) for name in ("busy_poll", "epoll_busy_poll")]
+    return any(knob is not None and bool(getattr(knob, "prefer", False)) for knob in polling)
+
+
+def _unsuspended(seen: Seen) -> str:
+    """Why nothing suspends interrupts: only an epoll instance that busy-polls and prefers it does; "" if one may."""
+    epoll = seen.beside.get("epoll_busy_poll")
+    asks = epoll is not None and bool(getattr(epoll, "prefer", False))
+    if seen.wait and seen.wait != "epoll":
+        return f"interrupts are suspended only by an epoll instance, and the workload waits by `{seen.wait}`"
+    if asks or not seen.ours:
+        return ""
+    return "interrupts are suspended only by an epoll instance with epoll_busy_poll prefer: on, and there is none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.knobs.base import Knob
+from harness.knobs.base import Knob, KnobEffect, Seen
 from harness.units import OnOff
 
 
@@ -38,6 +38,13 @@ class Offloads(Knob):
     tx_udp_segmentation: OnOff | None = Field(
         None, alias="tx-udp-segmentation", description="UDP segmentation offload"
     )
+
+    def effect(self, seen: Seen) -> KnobEffect:
+        """Unknown: no counter tells what an offload did."""
+        text = "read back as requested; no counter shows whether an offload acted"
+        if self.tso is not None and seen.protocol == "udp":
+            text += "; TSO cuts TCP segments, and the traffic was UDP"
+        return KnobEffect(None, text)
 
     def capabilities(self) -> tuple[str, ...]:
         """Every feature that is to be switched on."""

@@ -7,6 +7,9 @@ from pydantic import Field
 from harness.knobs.base import Knob, KnobEffect, Seen, Setting
 from harness.units import CpuSet
 
+# The count is the host's: fewer than this share of what arrived here may be those of any other program.
+_SHARE = 0.01
+
 
 class Rps(Knob):
     """rps_cpus of every receive queue of the node's devices.
@@ -26,7 +29,17 @@ class Rps(Knob):
         return [Setting("rx_queue", "rps_cpus", list(self.cpus))]
 
     def effect(self, seen: Seen) -> KnobEffect:
-        """Packets that were steered, as softnet_stat counts them (a packet already on its CPU is not steered)."""
-        return KnobEffect(
-            seen.rps_packets > 0, f"{seen.rps_packets} packets steered (softnet_stat received_rps)"
-        )
+        """Packets that were steered, as softnet_stat counts them (a packet already on its CPU is not steered).
+
+        The count is of the whole host: only what other nodes with RPS cannot have steered is this one's.
+        """
+        text = f"{seen.rps_packets} packets steered (softnet_stat received_rps)"
+        if not seen.rps_packets:
+            return KnobEffect(False, text)
+        text += ", counted on the whole host"
+        if seen.rps_packets <= seen.rps_elsewhere:
+            return KnobEffect(None, f"{text}: RPS on other nodes can have steered them all")
+        own = seen.rps_packets - seen.rps_elsewhere
+        if seen.arrived is not None and own < _SHARE * seen.arrived:
+            return KnobEffect(None, f"{text}: few beside the {seen.arrived} that arrived on {seen.node}")
+        return KnobEffect(True, text)

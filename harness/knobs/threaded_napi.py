@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting, masked
 from harness.units import Count, CpuSet
 
 _MODES = {"off": 0, "on": 1, "busy-poll": 2}
@@ -51,13 +51,13 @@ class ThreadedNapi(Knob):
         return out
 
     def effect(self, seen: Seen) -> KnobEffect:
-        """It took effect if the threads used CPU time, or if busy polling left them no packets."""
+        """The threads ran, and busy polling did not take the packets before they could."""
         if self.mode == "off":
             return KnobEffect(None, "threaded NAPI is off")
         pids = [napi["pid"] for napi in seen.napis if napi.get("pid")]
         if not pids:
             return KnobEffect(False, "no NAPI of the node has a thread")
         text = f"NAPI threads {pids} used {seen.kthread_cpu_ns / 1e6:.1f} ms of CPU"
-        if seen.polled_share() > 0.9:
-            return KnobEffect(True, text + " (busy polling took the packets before they could)")
+        if mask := masked(seen):
+            return KnobEffect(False, f"{mask}; {text}")
         return KnobEffect(seen.kthread_cpu_ns > 0, text)

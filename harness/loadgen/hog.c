@@ -67,28 +67,29 @@ static void sleep_until(int64_t ns)
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL); /* a signal may end it: then we stop */
 }
 
-static void work_until(struct hog_work *work, int64_t ns)
+/* Works until the thread's CPU time is cpu_ns, but not beyond the point in time end_ns. */
+static void work_until(struct hog_work *work, int64_t cpu_ns, int64_t end_ns)
 {
-    while (!stop_requested && clock_now_ns() < ns) {
+    while (!stop_requested && clock_now_ns() < end_ns && clock_read_ns(CLOCK_THREAD_CPUTIME_ID) < cpu_ns) {
         hog_work_portion(work);
         relax(); /* once in a microsecond costs no load, and lets an emulator's other CPUs keep up */
     }
 }
 
-/* The duty is wall-clock time: a thread that has to share its CPU gets less work done, and the CPU time it
- * reports says so. */
+/* The duty is CPU time received: a thread that was kept off its CPU goes on within the period until it has had its
+ * share, and gets less only where the period leaves it less; the CPU time it reports says so. */
 static void keep_duty(const struct hog_options *options, struct hog_work *work)
 {
     const int64_t busy_ns = (int64_t)((double)options->period_ns * options->load / 100);
 
     if (busy_ns >= options->period_ns) {
-        work_until(work, INT64_MAX);
+        work_until(work, INT64_MAX, INT64_MAX);
         return;
     }
     for (int64_t period = clock_now_ns(); !stop_requested; period += options->period_ns) {
-        /* Periods missed while off the CPU are gone; catching up would turn a share into a burst. */
+        /* What a period did not give is gone; catching up would turn a share into a burst. */
         period += (clock_now_ns() - period) / options->period_ns * options->period_ns;
-        work_until(work, period + busy_ns);
+        work_until(work, clock_read_ns(CLOCK_THREAD_CPUTIME_ID) + busy_ns, period + options->period_ns);
         sleep_until(period + options->period_ns);
     }
 }

@@ -171,6 +171,14 @@ def _cell_json(cell: CellView) -> Document:
         "total": cell.total,
         "verdicts": cell.verdicts,
         "metrics": {name: _estimate_json(estimate) for name, estimate in cell.estimates.items()},
+        **(
+            {
+                "inert_metrics": {name: _estimate_json(estimate) for name, estimate in cell.inert.items()},
+                "inert_changes": {name: _change_json(change) for name, change in cell.inert_changes.items()},
+            }
+            if cell.inert
+            else {}
+        ),
         "changes": {name: _change_json(change) for name, change in cell.changes.items()},
         "effects": [asdict(effect) for effect in cell.effects],
         "note": cell.note,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from harness.analysis.compare import Change
 from harness.analysis.summary import CellView
 from harness.report import words
@@ -47,20 +49,55 @@ def _said(change: Change | None, name: str, unit: str) -> str:
 
 def effect(cell: CellView) -> str:
     """Did the knobs of this cell take effect, and by what evidence."""
+    others = "; ".join(["", *_judged(cell, without=_POLLING)])
     polled = {end: share for end in ("client", "server") if (share := cell.median(f"{end}_polled_percent"))}
     if polled:
+        untaken = {item.knob for item in cell.effects if not item.took}
+        lead = "" if untaken & set(_POLLING) else "took effect: "
         shares = {words.percent(value) for value in polled.values()}
         if len(shares) == 1:
             ends = "both ends" if len(polled) == 2 else f"the {next(iter(polled))}"
-            return f"took effect: {shares.pop()} % of packets busy-polled on {ends}"
+            return f"{lead}{shares.pop()} % of packets busy-polled on {ends}{others}"
         ends = " and ".join(f"{words.percent(value)} % on the {end}" for end, value in polled.items())
-        return f"took effect: packets busy-polled {ends}"
+        return f"{lead}packets busy-polled {ends}{others}"
     if not cell.effects:
         return "effect: no knob was judged"
-    took = [item.knob for item in cell.effects if item.took and not item.not_taken]
-    failed = [item.knob for item in cell.effects if item.not_taken]
-    unseen = [item.knob for item in cell.effects if not item.took and not item.not_taken]
+    return "; ".join(_judged(cell))
+
+
+_POLLING = ("busy_poll", "epoll_busy_poll", "host_busy_poll")
+
+
+def _judged(cell: CellView, without: Collection[str] = ()) -> list[str]:
+    """The knobs of the cell by what became of them in its valid runs; nothing of those in `without`."""
+    items = [item for item in cell.effects if item.knob not in without]
+    took = [item.knob for item in items if item.took and not item.not_taken]
+    failed = [item.knob for item in items if item.not_taken]
+    already = [item.knob for item in items if item.already and not item.took and not item.not_taken]
+    unseen = [item.knob for item in items if not (item.took or item.not_taken or item.already)]
     texts = [f"took effect: {', '.join(took)}"] if took else []
     texts += [f"took no effect in some runs: {', '.join(failed)}"] if failed else []
+    texts += [f"already so, nothing changed: {', '.join(already)}"] if already else []
     texts += [f"read back but effect not observable: {', '.join(unseen)}"] if unseen else []
-    return "; ".join(texts)
+    return texts
+
+
+_SHIFTED = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
+
+
+def harm(cell: CellView, baseline: str, unit: str = "us") -> str:
+    """What an inert case did all the same, where a whole interval says that it differs from the baseline; else ""."""
+    parts = []
+    for metric in _SHIFTED:
+        change = cell.inert_changes.get(metric)
+        if change is not None and change.ratio is not None and change.outcome in ("lower", "higher"):
+            seen = f" ({words.short(change.base.median)} -> {words.short(change.test.median)} {unit})"
+            parts.append(f"{_NAMES[metric]} is {words.times(change)}{seen}")
+    if not parts:
+        return ""
+    where = f" at {words.factors(cell.factors)}" if cell.factors else ""
+    many = words.runs(cell.verdicts["inert"])
+    return (
+        f"{cell.case}{where} took no effect as told, yet against {baseline} {', '.join(parts)}: seen in {many} inert, "
+        "which count nowhere"
+    )

@@ -8,7 +8,7 @@ from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import MODEL_US
 from harness.analysis.summary import CellView, Overview
 from harness.report import claims, words
-from harness.report.headline import sentence
+from harness.report.headline import harm, sentence
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 from harness.stats import Estimate
 from harness.tables.source import Source
@@ -36,6 +36,8 @@ def document(view: Overview) -> list[Block]:
     if view.cells:
         blocks += [_table(view), Gap()]
     blocks += claims.blocks(view.claims)
+    harms = [harm(cell, view.baseline, _time_unit(view)) for cell in view.cells]
+    blocks += [Para(words.sentence(text), "warn", bullet=True) for text in harms if text]
     blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
     blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]
@@ -90,13 +92,26 @@ def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tupl
     return (
         Text(cell.case),
         Text(f"{valid}/{total}", "" if valid == total else "warn"),
-        Text(words.short(p50.median), "bold"),
+        Text(words.short(p50.median), "bold") if p50.median is not None else _inert(cell, "rtt_p50_us"),
         Text(words.bracket(p50.interval, gap=".."), "dim"),
         Text(words.verdict(change), style),
-        *(Text(words.short(cell.median(name))) for name in _PLAIN),
+        *(_plain(cell, name) for name in _PLAIN),
         Text(_polled(cell)),
         *(Text(words.short(_scaled(cell.median(metric), by))) for metric, _, _, by in extra),
     )
+
+
+def _plain(cell: CellView, metric: str) -> Text:
+    value = cell.median(metric)
+    return Text(words.short(value)) if value is not None or not cell.note else _inert(cell, metric)
+
+
+def _inert(cell: CellView, metric: str) -> Text:
+    """The median of the inert runs of a cell without a valid one, in brackets."""
+    estimate = cell.inert.get(metric)
+    if estimate is None or estimate.median is None:
+        return Text(words.BLANK)
+    return Text(f"({words.short(estimate.median)})", "dim")
 
 
 def _scaled(value: float | None, by: float) -> float | None:
@@ -135,6 +150,8 @@ def _legend(view: Overview) -> Iterator[str]:
         f"RTT: request {begins} to reply received, the whole round trip{traffic}. Quantiles are taken per run; "
         "shown are medians over the valid runs."
     )
+    if any(cell.note and cell.inert for cell in view.cells):
+        yield "(in brackets): medians of inert runs, where a case has no others; they count nowhere."
     if view.model_time:
         yield view.model_time
     yield from _interval_legend(view)

@@ -11,6 +11,8 @@ from harness.spec.checks import Checks
 from harness.store.record import Metrics
 
 _STABLE_RESOLUTION_NS = 1000
+# The ways to wait whose busy-polled packets the kernel counts all.
+_COUNTED = ("blocking", "epoll", "uring")
 # Fewer ticks say nothing of a share: one is 10 ms of whatever the CPU was in at its end.
 _STEAL_TICKS_MIN = 3
 # A declared loss is a chance: so many standard deviations more are no doubt.
@@ -31,6 +33,22 @@ def _unasked(outcome: Outcome, program: ProgramOutcome, polling: set[str]) -> st
     )
 
 
+def _partly(outcome: Outcome, node: str, checks: Checks) -> str:
+    """A doubt where busy polling that a knob asked for took a few packets only: most came as they do without it."""
+    seen = seen_on(outcome, node, 0.0)
+    share = seen.polled_share()
+    if (
+        seen.wait not in _COUNTED
+        or not checks.min_polled_share <= share < checks.doubt_polled_share
+        or not share
+    ):
+        return ""
+    return (
+        f"{seen.polled} of {seen.received} packets of {node} were busy-polled ({share:.1%}): its figures are mostly "
+        f"those of packets that came otherwise; limit {checks.doubt_polled_share:.0%}"
+    )
+
+
 def doubts(
     outcome: Outcome, metrics: Metrics, checks: Checks, polling: set[str], declared_loss: float = 0.0
 ) -> list[str]:
@@ -42,6 +60,8 @@ def doubts(
     reasons += dict.fromkeys(
         reason for program in outcome.programs if (reason := _unasked(outcome, program, polling))
     )
+    reasons += [reason for node in sorted(polling) if (reason := _partly(outcome, node, checks))]
+    reasons += outcome.changed
     for before, after in (host.clocksources for host in outcome.delta.hosts.values()):
         if before != after:
             reasons.append(f"the clock source changed from {before} to {after} during the run")

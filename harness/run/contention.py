@@ -9,7 +9,7 @@ from harness import loadgen
 from harness.kernel import facts
 from harness.kernel.journal import open_journal
 from harness.run.external_process import ExternalProcess, require_program
-from harness.run.outcome import Report
+from harness.run.outcome import Outcome, Report
 from harness.run.process import NativeProcess, Options, launch_options
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
@@ -19,6 +19,8 @@ from harness.workloads import Contention
 from harness.workloads.contention import overlapping
 
 _SLACK_S = 10.0
+_ALL = 100.0
+_NAMED_PERCENT = 0.5
 _FLOW = {"nodes": {"hog": {}, "sink": {}}, "links": [{"between": ["hog", "sink"]}]}
 
 
@@ -57,32 +59,63 @@ def hog_cpus(spec: CellSpec) -> list[int]:
 
 
 def duty_doubts(
-    spec: CellSpec, achieved_percent: float | None, idle: Mapping[int, float], elapsed_s: float
+    spec: CellSpec,
+    achieved_percent: float | None,
+    idle: Mapping[int, float],
+    elapsed_s: float,
+    takers: Mapping[str, float] | None = None,
 ) -> list[str]:
     """A reason not to believe that the contention was the declared one; none without contention.
 
     achieved_percent: CPU time of the hogs as a share of their threads' time; idle: CPU -> the share of the time it was
-    idle. Hogs that get less because others want the CPU are contention as declared; those that leave it idle are not.
+    idle. takers: what else ran where the hogs do -> its time, % of a CPU. Hogs that are to take all there is (100 %)
+    are as declared when others leave them less; those with a duty below that are not, whoever took it from them.
     """
     contention = spec.contention
     if contention is None or contention.idle() or achieved_percent is None:
         return []
-    # A window that is no multiple of the period has one period more or less of work in it.
+    # A window that is no multiple of the period has the work of one period more or less in it.
     cut_off = contention.period_ns / 1e9 / elapsed_s if contention.native() and elapsed_s else 0.0
-    tolerance = 100 * (spec.checks.max_hog_error + cut_off)
+    tolerance = contention.load_percent * (spec.checks.max_hog_error + cut_off)
     cpus = hog_cpus(spec)
     possible = min(contention.load_percent, 100.0 * len(cpus) / contention.threads)
     spare = 100 * sum(idle.get(cpu, 0.0) for cpu in cpus) / contention.threads
+    short = achieved_percent < possible - tolerance
     if achieved_percent > contention.load_percent + tolerance:
         how = ""
-    elif achieved_percent < possible - tolerance and spare > tolerance:
-        how = ", though their CPUs were idle meanwhile"
+    elif short and spare > tolerance:
+        how = f", though their CPUs were idle for {spare:.0f} % of a CPU each"
+    elif short and contention.load_percent < _ALL:
+        shares = sorted((takers or {}).items(), key=lambda item: -item[1])
+        names = ", ".join(f"{name} {share:.0f} %" for name, share in shares if share >= _NAMED_PERCENT)
+        how = f"; on their CPUs ran meanwhile: {names}" if names else "; what took it is not known"
     else:
         return []
     return [
         f"the hogs ({contention.label()}) had {achieved_percent:.0f} % of a CPU each, "
-        f"{contention.load_percent:g} % were declared{how}; limit {spec.checks.max_hog_error:.0%} of a CPU"
+        f"{contention.load_percent:g} % were declared{how}; limit {spec.checks.max_hog_error:.0%} of what is declared"
     ]
+
+
+def takers(spec: CellSpec, outcome: Outcome) -> dict[str, float]:
+    """What ran on the hogs' CPUs beside them, with its time in % of a CPU: our programs by label, others by name.
+
+    A program that may use other CPUs too is counted whole: where its time went is not kept.
+    """
+    elapsed_ns, cpus = outcome.delta.elapsed_ns, set(hog_cpus(spec))
+    times = {
+        program.label: outcome.delta.programs[program.label].cpu_ns
+        for program in outcome.programs
+        if program.label in outcome.delta.programs
+        and outcome.delta.host_of(program.node) is outcome.delta.host_of(spec.contention_node())
+        and cpus & set(spec.process_cpus(program.node) or cpus)
+    }
+    foreign = outcome.delta.host_of(spec.contention_node()).interference
+    if foreign.by_name:
+        times[f"other programs, {foreign.worst_name()} most of it,"] = sum(
+            ns for cpu, ns in foreign.by_cpu.items() if cpu in cpus
+        )
+    return {name: 100 * ns / elapsed_ns for name, ns in times.items()} if elapsed_ns else {}
 
 
 def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:

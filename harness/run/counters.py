@@ -64,12 +64,14 @@ def take(
 
 
 def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
-    """A node's counters by name: its protocols'; `link:NAME`, sums over its devices; `qdisc:drops`, of its shapers."""
+    """A node's counters by name: its protocols'; `link:NAME`, sums over its devices;
+    `link:DEVICE:packets`, received and sent by one; `qdisc:drops`, of its shapers."""
     with in_netns(node.fd):
         counters = proc.net_counters()
-    for device in link_stats(node.fd).values():
-        for key, value in device.items():
+    for device, statistics in link_stats(node.fd).items():
+        for key, value in statistics.items():
             counters[f"link:{key}"] = counters.get(f"link:{key}", 0) + value
+        counters[f"link:{device}:packets"] = statistics["rx_packets"] + statistics["tx_packets"]
     counters |= _nic_counters(node)
     if shaped:
         # A device does not count what its qdisc drops. A root counts what its children drop on arrival.

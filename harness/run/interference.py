@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from harness.kernel.proc import Tasks, task_place
+from harness.kernel.proc import Tasks, described, task_place
 
 ENDED = "programs that have ended"
 # They do the workload's own packet processing.
@@ -19,21 +19,26 @@ class CpuInterference:
 
     busy_ns: of all tasks on the set. by_cpu, by_name: of other programs' tasks. Of programs that began or ended in
     between only the sum is known, to 10 ms, and not the CPU: ended_ns, the set's share of it by its share of the ticks.
+    worst_process: pid, owner and command line of the process with most time of the name with most time, in words.
     """
 
     busy_ns: int = 0
     ended_ns: int = 0
     by_cpu: dict[int, int] = field(default_factory=dict)
     by_name: dict[str, int] = field(default_factory=dict)
+    worst_process: str = ""
 
     def worst_cpu_ns(self) -> int:
         """Other programs' time on the CPU that had most of it; what has ended is taken to have run there."""
         return max(self.by_cpu.values(), default=0) + self.ended_ns
 
     def worst_name(self) -> str:
-        """The name of the other program that had most time."""
+        """The name of the other program that had most time, and of its process with most: pid, owner, command."""
         named = self.by_name | {ENDED: self.ended_ns}
-        return max(named, key=named.__getitem__)
+        name = max(named, key=named.__getitem__)
+        if name == ENDED or not self.worst_process:
+            return name
+        return f"{name} ({self.worst_process})"
 
 
 def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_share: float) -> CpuInterference:
@@ -42,6 +47,7 @@ def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_sha
     ours: the run's own processes; set_share: the set's part of the host's busy ticks, 0..1.
     """
     loads = CpuInterference()
+    by_pid: dict[tuple[str, int], int] = {}
     for tid, run_ns in after.run_ns.items():
         used = run_ns - before.run_ns.get(tid, 0)
         place = task_place(tid) if used > 0 else None
@@ -52,6 +58,10 @@ def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_sha
         if pid not in ours and not name.startswith(_OURS_TOO):
             loads.by_cpu[cpu] = loads.by_cpu.get(cpu, 0) + used
             loads.by_name[name] = loads.by_name.get(name, 0) + used
+            by_pid[name, pid] = by_pid.get((name, pid), 0) + used
+    if by_pid:
+        _, worst = max(by_pid, key=lambda task: (loads.by_name[task[0]], by_pid[task]))
+        loads.worst_process = described(worst)
     loads.ended_ns = round(set_share * _ended_ns(after, before, ours))
     loads.busy_ns += loads.ended_ns
     return loads

@@ -12,7 +12,7 @@ from typing import Any
 from harness.kernel import facts
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
-from harness.run import counters, link_checks, two_hosts_merge
+from harness.run import counters, link_checks, standing, two_hosts_merge
 from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, start_hogs
@@ -86,6 +86,7 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
     ]
     measured, background = sessions[0], sessions[1:]
     hogs = Hogs()
+    stood = standing.read(context.testbed)
     try:
         for session in sessions:
             session.serve()
@@ -116,7 +117,8 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
     for session in sessions:
         rows += session.rows()
     outcome = _outcome(context, sessions, readings, hogs, delta, napis)
-    outcome = replace(outcome, groups=used, numa=_numa(spec, ends))
+    changed = standing.differences(stood, standing.read(context.testbed))
+    outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
     features = _features(context.testbed)
     if far := ends.far:
         half = two_hosts_merge.Half(outcome, rows, features, files)

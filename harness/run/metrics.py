@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import reduce
 
 from harness.kernel.proc import TICKS_PER_S, ProcessUsage
-from harness.knobs import Seen
+from harness.knobs import Knob, Seen
 from harness.run import loadgen_report
 from harness.run.counters import CounterDelta
 from harness.run.outcome import Outcome, ProgramOutcome
@@ -21,8 +22,17 @@ def _percent(part: float, whole: float) -> float | None:
     return 100.0 * part / whole if whole else None
 
 
-def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
-    """What the knobs of one node judge themselves by; node "*" stands for the whole host (all sockets together)."""
+def seen_on(
+    outcome: Outcome,
+    node: str,
+    min_polled_share: float,
+    settings: Mapping[str, Mapping[str, Knob]] | None = None,
+) -> Seen:
+    """What the knobs of one node judge themselves by; node "*" stands for the whole host (all sockets together).
+
+    settings: the knobs of every node, those of the whole host under "*".
+    """
+    settings = settings or {}
     delta = outcome.delta
     nodes = list(delta.nodes) if node == "*" else [node]
     programs = [program for program in outcome.programs if program.node in nodes]
@@ -34,12 +44,27 @@ def seen_on(outcome: Outcome, node: str, min_polled_share: float) -> Seen:
         napis=tuple(napi for n in nodes for napi in outcome.napis.get(n, [])),
         unreached=tuple(program.label for program in programs if program.report.get("unreached")),
         wait=_wait(programs, node),
+        ours=bool(programs) and all("readback" in program.report for program in programs),
+        protocol=outcome.protocol,
+        arrived=_arrived(delta, nodes),
+        rps_elsewhere=sum(
+            _arrived(delta, [n]) or 0 for n, knobs in settings.items() if "rps" in knobs and n not in nodes
+        ),
         rps_packets=delta.softnet("received_rps"),
         kthread_cpu_ns=sum(delta.kthreads.get(n, 0) for n in nodes),
         irqs=_irqs(delta, nodes),
         group=outcome.groups.get(node),
         min_polled_share=min_polled_share,
+        node="" if node == "*" else node,
+        beside={**settings.get("*", {}), **settings.get(node, {})},
     )
+
+
+def _arrived(delta: CounterDelta, nodes: list[str]) -> int | None:
+    """Packets that came in by the nodes' devices; None where that was not counted."""
+    counts = [delta.nodes.get(node, {}).get("link:rx_packets") for node in nodes]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _wait(programs: list[ProgramOutcome], node: str) -> str:

@@ -32,7 +32,8 @@ class Outcome:
     client, server, hog: their reports, as far as they have one (hog None without contention). protocol: of all
     workloads, joined by "+". programs: every program of a workload. napis: after the run. metrics: columns that the
     measured program itself gave. background: reports of the workloads beside it. groups: what each control group did.
-    numa: the NUMA nodes of the CPUs that each node's programs may use.
+    numa: the NUMA nodes of the CPUs that each node's programs may use. changed: settings that were others at the end of
+    the run than when its programs started, in words.
     """
 
     delta: CounterDelta
@@ -47,6 +48,7 @@ class Outcome:
     background: tuple[Report, ...] = ()
     groups: dict[str, GroupUse] = field(default_factory=dict)
     numa: dict[str, list[int]] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
     def measured(self) -> dict[str, ProgramOutcome]:
         """The programs of the measured workload by role."""

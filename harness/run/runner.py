@@ -12,15 +12,15 @@ from typing import Any
 import numpy.typing as npt
 
 from harness.errors import Interrupted, LostError, MissingError, PollbenchError
-from harness.knobs import KNOBS, KnobEffect
+from harness.knobs import KNOBS
 from harness.plan import Run
-from harness.run import contention, loadgen_report, two_hosts_merge
+from harness.run import contention, effects, loadgen_report, two_hosts_merge
 from harness.run.checks import doubts
 from harness.run.measure import Measured, measure
-from harness.run.metrics import cpu_figures, idle_shares, node_figures, run_metrics, seen_on
+from harness.run.metrics import cpu_figures, idle_shares, node_figures, run_metrics
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
-from harness.store import KnobRow, RunRecord
+from harness.store import RunRecord
 from harness.store.record import DeclaredContention, Metrics, Scalar, Verdict
 from harness.topology.path_loss import round_trip_loss
 
@@ -83,7 +83,7 @@ def _contention(spec: CellSpec) -> DeclaredContention | None:
 
 def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
     """The record of a run that came to its end: figures, proof of every knob, and the verdict."""
-    outcome, checks = measured.outcome, run.cell.spec.checks
+    outcome = measured.outcome
     nodes, environment = node_figures(outcome), record.environment
     if measured.hosts:
         source, target = (measured.hosts[node] for node in run.cell.spec.workload.nodes())
@@ -94,7 +94,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
     # A program that keeps no samples may still have told its own quantiles.
     metrics = run_metrics(outcome)
     metrics |= {name: value for name, value in timed.items() if value is not None or name not in metrics}
-    knobs, inert = _judged_knobs(run, measured, checks.min_polled_share)
+    knobs, inert = effects.judged(run.cell.spec, measured.outcome, measured.knobs)
     suspect = _doubts(run, measured, metrics) + measured.breaches
     reasons: dict[Verdict, list[str]] = {
         "failed": _broken(run, measured),
@@ -139,6 +139,7 @@ def _doubts(run: Run, measured: Measured, metrics: Metrics) -> list[str]:
             metrics.get("hog_achieved_percent"),
             idle_shares(outcome, spec.contention_node()),
             outcome.delta.elapsed_ns / 1e9,
+            contention.takers(spec, outcome) if spec.contention is not None else {},
         ),
         *loadgen_report.phase_doubts(metrics),
     ]
@@ -151,22 +152,3 @@ def _broken(run: Run, measured: Measured) -> list[str]:
     if measured.outcome.client.get("overflow"):
         reasons.append("the sample buffer was full before the measured time was over")
     return reasons
-
-
-def _judged_knobs(run: Run, measured: Measured, min_polled_share: float) -> tuple[list[KnobRow], list[str]]:
-    """The knob rows with took_effect and evidence; and a reason for every knob that did nothing."""
-    effects: dict[tuple[str, str], KnobEffect] = {}
-    for node, knobs in (run.cell.spec.confined() | run.cell.spec.settings).items():
-        seen = seen_on(measured.outcome, node, min_polled_share)
-        effects |= {(node, name): KNOBS[name].effect(model, seen) for name, model in knobs.items()}
-    rows = [
-        replace(row, took_effect=effect.took, evidence=effect.evidence)
-        if (effect := effects.get((row.node, row.knob)))
-        else row
-        for row in measured.knobs
-    ]
-    return rows, [
-        f"{name} on {node} took no effect: {effect.evidence}"
-        for (node, name), effect in effects.items()
-        if effect.took is False
-    ]

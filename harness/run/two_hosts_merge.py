@@ -74,6 +74,7 @@ def together(near: Outcome, far: Outcome, far_node: str) -> Outcome:
         background=tuple(here or there for here, there in zip(near.background, far.background, strict=True)),
         groups=near.groups | far.groups,
         numa=near.numa | far.numa,
+        changed=near.changed + far.changed,
     )
 
 

@@ -13,7 +13,9 @@ from harness.units import Share
 class Checks(StableSection):
     """When a run is `suspect` (noise) or `inert` (a knob without effect)."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset(("verify_links", "max_starved_share"))
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        ("verify_links", "max_starved_share", "doubt_polled_share")
+    )
 
     max_foreign_share: Share = Field(
         0.05, description="suspect above this: time of other programs on any one CPU of the set"
@@ -29,6 +31,11 @@ class Checks(StableSection):
     min_polled_share: Share = Field(
         0.01, description="inert below this: packets picked up by busy polling, where a knob asked for it"
     )
+    doubt_polled_share: Share = Field(
+        0.1,
+        description="suspect below this, where a knob asked for busy polling: the busy-polled share of a node's "
+        "packets; not judged of programs that wait by spin, poll or select, whose polling the kernel counts in part",
+    )
     max_late_share: Share = Field(
         0.01, description="suspect above this: requests of an open loop sent later than the workload's `late`"
     )
@@ -42,8 +49,8 @@ class Checks(StableSection):
     )
     max_hog_error: Share = Field(
         0.1,
-        description="suspect above this share of a CPU: a hog's time beyond the declared `load`, or short of it "
-        "while its CPUs were idle",
+        description="suspect above this share of the declared `load`: a hog's CPU time beyond it, or short of it; of "
+        "`load: 100%`, which takes what there is, only while its CPUs were idle",
     )
     verify_links: Literal["first", "every", "off"] = Field(
         "first",

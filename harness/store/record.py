@@ -8,6 +8,11 @@ from typing import Any, ClassVar, Literal
 VERSION = 1
 """Version of the file run.json. A file without one was written before there were versions, and reads as version 1."""
 
+ALREADY_SO = "already so: nothing changed"
+"""Evidence of a setting that equals what was there before it."""
+NO_TRAFFIC = "no traffic to act on"
+"""How the evidence of a setting begins whose device no workload's packets passed."""
+
 Verdict = Literal["valid", "inert", "suspect", "failed", "skipped"]
 Scalar = str | int | float | bool | None
 Columns = dict[str, Scalar]

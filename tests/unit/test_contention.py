@@ -16,9 +16,19 @@ BUSY, IDLE = {0: 0.0, 1: 0.0}, {0: 0.5, 1: 0.5}
 @pytest.mark.parametrize(
     ("contention", "achieved", "idle", "reason"),
     [
-        ({"load": "50%"}, 45.0, BUSY, ""),
-        ({"load": "50%"}, 59.0, BUSY, ""),
-        ({"load": "50%"}, 75.0, BUSY, "had 75 % of a CPU each, 50 % were declared; limit 10% of a CPU"),
+        ({"load": "50%"}, 46.0, BUSY, ""),
+        ({"load": "50%"}, 54.0, BUSY, ""),
+        (
+            {"load": "50%"},
+            75.0,
+            BUSY,
+            "had 75 % of a CPU each, 50 % were declared; limit 10% of what is declared",
+        ),
+        # The limit is relative, and less than was declared is not what was declared, whoever took it.
+        ({"load": "10%"}, 11.2, BUSY, "had 11 % of a CPU each, 10 % were declared"),
+        ({"load": "10%"}, 3.6, BUSY, "; on their CPUs ran meanwhile: server 59 %, cc1 2 %; limit"),
+        ({"load": "90%"}, 41.0, BUSY, "; on their CPUs ran meanwhile: server 59 %, cc1 2 %; limit"),
+        ({"load": "10%"}, 3.6, IDLE, "though their CPUs were idle for 50 % of a CPU each"),
         # Others wanted the CPU: that is what contention is.
         ({"load": "100%"}, 30.0, BUSY, ""),
         (
@@ -39,7 +49,7 @@ def test_hogs_that_keep_their_duty_and_hogs_that_do_not(
     tmp_path: Path, contention: dict[str, Any], achieved: float | None, idle: dict[int, float], reason: str
 ) -> None:
     plan = experiment.plan(tmp_path, contention={"on": "server.cpus"} | contention)
-    found = duty_doubts(plan.cells[0].spec, achieved, idle, elapsed_s=1.0)
+    found = duty_doubts(plan.cells[0].spec, achieved, idle, 1.0, {"cc1": 2.0, "server": 59.0, "client": 0.1})
     assert len(found) == (1 if reason else 0)
     assert reason in "".join(found)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from harness.kernel.proc import Tasks
+from harness.kernel.hostfiles import HostFiles
+from harness.kernel.proc import Tasks, described
 from harness.run import interference
 
 MS = 10**6
@@ -20,6 +23,7 @@ PLACES = {
 @pytest.fixture(autouse=True)
 def places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interference, "task_place", PLACES.get)
+    monkeypatch.setattr(interference, "described", lambda pid: f"pid {pid}, of me: `it`")
 
 
 def test_tasks_are_ours_strange_or_elsewhere() -> None:
@@ -28,7 +32,26 @@ def test_tasks_are_ours_strange_or_elsewhere() -> None:
     loads = interference.compare(after, before, {0, 1}, {10}, 1.0)
     assert loads.busy_ns == (90 + 10 + 7) * MS
     assert loads.by_name == {"cc1": 10 * MS} and loads.worst_cpu_ns() == 10 * MS
-    assert loads.worst_name() == "cc1"
+    assert loads.worst_name() == "cc1 (pid 20, of me: `it`)"
+
+
+def test_the_process_named_is_one_of_the_name_with_most_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {1: (1, "make", 0), 2: (2, "cc1", 0), 3: (3, "cc1", 0)}
+    monkeypatch.setattr(interference, "task_place", places.get)
+    loads = interference.compare(Tasks({1: 50, 2: 20, 3: 40}, {}), Tasks({}, {}), {0}, set(), 1.0)
+    assert loads.worst_name() == "cc1 (pid 3, of me: `it`)"
+
+
+def test_a_process_is_told_by_pid_owner_and_command(tmp_path: Path) -> None:
+    (tmp_path / "proc/7").mkdir(parents=True)
+    (tmp_path / "proc/7/status").write_text("Name:\tpython3\nPPid:\t1\nUid:\t0\t0\t0\t0\n")
+    (tmp_path / "proc/7/cmdline").write_bytes(b"python3\0run\0" + b"x" * 100)
+    (tmp_path / "proc/8").mkdir()
+    (tmp_path / "proc/8/status").write_text("Name:\tkworker\nPPid:\t2\nUid:\t0\t0\t0\t0\n")
+    files = HostFiles(tmp_path)
+    assert described(7, files) == "pid 7, of root: `python3 run " + "x" * 45 + "...`"
+    assert described(8, files) == "pid 8, of the kernel"
+    assert described(9, files) == ""
 
 
 def test_what_began_and_ended_in_between_is_in_its_parents_account() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,8 +131,13 @@ def test_deferral_needs_both_halves_on_the_napi_that_carried_the_traffic() -> No
     assert coalesce.effect(both, NO_NAPI).took is False
     other = model("coalesce", napi_defer_hard_irqs=100, gro_flush_timeout="30us")
     assert coalesce.effect(other, UNPOLLED).took is False
-    half = coalesce.effect(model("coalesce", gro_flush_timeout="20us"), UNPOLLED)
+    alone = replace(UNPOLLED, napis=(NAPI | {"defer_hard_irqs": 0},))
+    half = coalesce.effect(model("coalesce", gro_flush_timeout="20us"), alone)
     assert half.took is False and "napi_defer_hard_irqs is 0" in half.evidence
+    # The device may have the other half already.
+    assert coalesce.effect(model("coalesce", gro_flush_timeout="20us"), UNPOLLED).took is True
+    unlisted = coalesce.effect(model("coalesce", napi_defer_hard_irqs=1), Seen(received=9, napi_ids=(9,)))
+    assert unlisted.took is False and "gro_flush_timeout was not set, and by itself is 0" in unlisted.evidence
     assert coalesce.effect(model("coalesce", napi_defer_hard_irqs=0), UNPOLLED).took is None
     old_kernel = Seen(received=9, napi_ids=(9,))
     assert coalesce.effect(both, old_kernel).took is True
@@ -143,6 +149,88 @@ def test_threaded_napi_is_proven_by_its_threads_running() -> None:
     assert threaded.effect(on, Seen(received=9, napis=with_thread, kthread_cpu_ns=5)).took is True
     assert threaded.effect(on, Seen(received=9, napis=with_thread)).took is False
     assert threaded.effect(on, Seen(received=9, napis=(NAPI,))).took is False
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("process", {"policy": "fifo", "priority": 3}),
+        ("channels", {"rx": 1}),
+        ("rss", {"equal": 1}),
+        ("ethtool_coalesce", {"rx-usecs": 9}),
+        ("offloads", {"gro": "off"}),
+        ("cgroup", {"weight": 10}),
+    ],
+)
+def test_a_knob_that_no_counter_shows_is_unknown(name: str, fields: dict[str, Any]) -> None:
+    assert KNOBS[name].effect(model(name, **fields), UNPOLLED).took is None
+
+
+def test_tso_under_udp_is_unknown_and_told_why() -> None:
+    seen = replace(UNPOLLED, protocol="udp")
+    effect = KNOBS["offloads"].effect(model("offloads", tso="off"), seen)
+    assert effect.took is None and "TSO cuts TCP segments, and the traffic was UDP" in effect.evidence
+
+
+def test_what_busy_polling_takes_away_is_masked_and_by_which_knob() -> None:
+    beside = {"busy_poll": model("busy_poll"), "threaded_napi": model("threaded_napi")}
+    threads = replace(POLLED, napis=(NAPI | {"pid": 77},), kthread_cpu_ns=5, node="server", beside=beside)
+    effect = KNOBS["threaded_napi"].effect(beside["threaded_napi"], threads)
+    assert effect.took is False
+    assert effect.evidence.startswith(
+        "masked by busy_poll on server: 990 of 1000 packets were busy-polled (99.0%)"
+    )
+    half_polled = replace(threads, polled=500)
+    assert KNOBS["threaded_napi"].effect(beside["threaded_napi"], half_polled).took is True
+    defer = model("coalesce", napi_defer_hard_irqs=100, gro_flush_timeout="20us")
+    assert "masked by busy_poll on server" in KNOBS["coalesce"].effect(defer, threads).evidence
+    unasked = KNOBS["coalesce"].effect(defer, replace(threads, beside={}))
+    assert unasked.took is False and "masked by the programs' own busy polling" in unasked.evidence
+    # Between polls that prefer it is the deferral that keeps interrupts off.
+    preferring = {"busy_poll": model("busy_poll", prefer=True)}
+    assert KNOBS["coalesce"].effect(defer, replace(threads, beside=preferring)).took is None
+
+
+def test_a_napi_held_by_its_thread_masks_busy_polling() -> None:
+    seen = replace(UNPOLLED, wait="blocking", node="server", beside={"threaded_napi": model("threaded_napi")})
+    effect = KNOBS["busy_poll"].effect(model("busy_poll"), seen)
+    assert effect.took is False and "masked by threaded_napi on server" in effect.evidence
+
+
+def test_irq_suspension_wants_epoll_that_prefers() -> None:
+    coalesce, suspended = KNOBS["coalesce"], NAPI | {"irq_suspend_timeout": 20_000_000}
+    knob = model("coalesce", irq_suspend_timeout="20ms")
+    epoll = Seen(1000, 0, (9,), napis=(suspended,), wait="epoll", ours=True)
+    alone = coalesce.effect(knob, epoll)
+    assert alone.took is False and "prefer: on, and there is none" in alone.evidence
+    polling = {"epoll_busy_poll": model("epoll_busy_poll", prefer=True)}
+    assert coalesce.effect(knob, replace(epoll, beside=polling)).took is None
+    # A program that nobody wrote for this may prefer by itself.
+    assert coalesce.effect(knob, replace(epoll, ours=False)).took is None
+    blocking = coalesce.effect(knob, replace(epoll, wait="blocking"))
+    assert blocking.took is False and "waits by `blocking`" in blocking.evidence
+    both = model("coalesce", napi_defer_hard_irqs=100, gro_flush_timeout="20us", irq_suspend_timeout="20ms")
+    assert coalesce.effect(both, epoll).took is True
+    assert list(both.without_work(epoll)) == ["irq_suspend_timeout"]
+    assert both.without_work(replace(epoll, beside=polling)) == {}
+
+
+@pytest.mark.parametrize(
+    ("steered", "elsewhere", "took", "text"),
+    [
+        (0, 0, False, "0 packets steered"),
+        (1000, 0, True, "1000 packets steered"),
+        (1000, 1000, None, "RPS on other nodes can have steered them all"),
+        (1900, 1000, True, "1900 packets steered"),
+        (5, 0, None, "few beside the 1000 that arrived on server"),
+    ],
+)
+def test_steered_packets_are_counted_host_wide(
+    steered: int, elsewhere: int, took: bool | None, text: str
+) -> None:
+    seen = Seen(rps_packets=steered, rps_elsewhere=elsewhere, arrived=1000, node="server")
+    effect = KNOBS["rps"].effect(model("rps", cpus="1"), seen)
+    assert effect.took is took and text in effect.evidence
 
 
 def test_priority_and_policy_go_together() -> None:

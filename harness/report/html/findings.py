@@ -8,7 +8,7 @@ from harness import columns
 from harness.analysis.compare import Change
 from harness.analysis.summary import CellView, Overview
 from harness.report import words
-from harness.report.headline import sentence
+from harness.report.headline import harm, sentence
 from harness.report.html.markup import Markup, join, tag
 from harness.report.html.style import Look, badge, times
 
@@ -122,6 +122,9 @@ def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
         yield tag("strong", "As absolute times: "), view.model_time
     for warning in view.warnings:
         yield (words.sentence(warning),)
+    for cell in view.cells:
+        if text := harm(cell, view.baseline):
+            yield tag("strong", "Inert, not harmless: "), f"{words.sentence(text)}"
     for group in view.left_out:
         cells = words.some(words.cell(case, factors) for case, factors in group.cells)
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""

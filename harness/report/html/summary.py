@@ -37,7 +37,11 @@ def summary(look: Look, view: Overview) -> Markup | None:
         [th(heads[at], numeric=at not in (0, 4)) for at in kept],
         *bodies,
         label="all cells",
-        caption=tag("caption", "Median over the valid runs of each cell", class_="sr"),
+        caption=tag(
+            "caption",
+            "Median over the valid runs of each cell; in brackets, over its inert runs, where it has no others",
+            class_="sr",
+        ),
     )
 
 
@@ -46,6 +50,9 @@ def _fields(look: Look, view: Overview, cell: CellView) -> list[Markup]:
 
     def with_interval(name: str) -> tuple[Markup, Markup]:
         estimate = cell.estimates.get(name)
+        inert = cell.inert.get(name) if cell.note else None
+        if inert is not None and inert.median is not None:
+            return td(f"({words.short(inert.median)})", "num quiet"), td("inert", "num quiet")
         between = words.bracket(estimate.interval if estimate else None, gap=" – ")
         return td(tag("strong", words.short(cell.median(name))), "num"), td(between, "num quiet")
 

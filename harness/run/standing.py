@@ -1,0 +1,102 @@
+"""The settings of a testbed as they stand when a run's programs start and at its end, and the difference."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from harness.kernel import sysctl
+from harness.kernel.netns import in_netns, sysfs_of
+from harness.kernel.rtnl import qdisc_dump
+from harness.run import knobs as apply
+from harness.testbed import NodeHandle, Testbed
+
+_SYSFS = ("threaded", "napi_defer_hard_irqs", "gro_flush_timeout", "mtu", "operstate")
+_NAPI = ("defer_hard_irqs", "gro_flush_timeout", "irq_suspend_timeout", "threaded")
+_ON = "on"
+_SYSCTLS = ("net.core.busy_read", "net.core.busy_poll")
+
+
+class StandingSetting(NamedTuple):
+    """A setting and what it belongs to: ("server", "eth0", "rx-gro"); node "" is the host."""
+
+    node: str
+    device: str
+    setting: str
+
+    def text(self) -> str:
+        """The setting for a reader."""
+        if not self.node:
+            return f"{self.setting} of the host"
+        return f"{self.setting} of {self.node}/{self.device}"
+
+
+Standing = dict[StandingSetting, str]
+"""Every setting that was read, with its value as text."""
+
+
+def read(testbed: Testbed) -> Standing:
+    """All that a knob or a link can set on the testbed's nodes, and the host's busy polling. Raises OSError."""
+    standing: Standing = {}
+    for name in _SYSCTLS:
+        try:
+            standing[StandingSetting("", "", name)] = sysctl.read(name)
+        except OSError:
+            continue  # a kernel without busy polling
+    for node in testbed.nodes.values():
+        standing |= _of_node(node)
+    return standing
+
+
+def differences(before: Standing, after: Standing) -> tuple[str, ...]:
+    """What is not as it was, in words, by the order of reading; empty when all is."""
+    return tuple(
+        f"{place.text()} changed underneath, during the run: from {old} to {new}"
+        for place in dict.fromkeys([*before, *after])
+        if (old := before.get(place, _absent(after, place)))
+        != (new := after.get(place, _absent(before, place)))
+    )
+
+
+def _absent(other: Standing, place: StandingSetting) -> str:
+    """What is said of a setting that was read only the other time: of features only those that are on are listed."""
+    return "off" if other.get(place) == _ON else "not there"
+
+
+def _of_node(node: NodeHandle) -> Standing:
+    """A node's features, sysfs values, RPS masks, NAPI settings and qdiscs, by device."""
+    standing: Standing = {}
+    devices = {port.ifindex: port.device for port in node.ports}
+    with in_netns(node.fd):
+        there = {name for _, name in socket.if_nameindex()}
+        # A device that has gone is told of by all that was read of it before.
+        devices = {index: device for index, device in devices.items() if device in there}
+        for device in devices.values():
+            for feature in apply.active_features(device):
+                standing[StandingSetting(node.name, device, feature)] = _ON
+            for number, napi in enumerate(apply.device_napis(device)):
+                values = napi._asdict()
+                shown = ", ".join(f"{key} {values[key]}" for key in _NAPI if values.get(key) is not None)
+                standing[StandingSetting(node.name, device, f"NAPI {number}")] = (
+                    f"id {napi.napi_id} ({shown})"
+                )
+    with sysfs_of(node.fd) as sysfs:
+        for device in devices.values():
+            for name in (*_SYSFS, *_rps_masks(sysfs.list(f"class/net/{device}/queues"))):
+                try:
+                    standing[StandingSetting(node.name, device, name)] = sysfs.read(
+                        f"class/net/{device}/{name}"
+                    )
+                except OSError:
+                    continue  # older kernels lack some
+    for qdisc in qdisc_dump(node.fd):
+        if qdisc.ifindex in devices:
+            options = ", ".join(f"{key} {value}" for key, value in sorted(qdisc.options.items()))
+            place = StandingSetting(node.name, devices[qdisc.ifindex], f"qdisc at parent {qdisc.parent:x}")
+            standing[place] = f"{qdisc.kind} ({options})" if options else qdisc.kind
+    return standing
+
+
+def _rps_masks(queues: list[str]) -> Iterator[str]:
+    return (f"queues/{queue}/rps_cpus" for queue in sorted(queues) if queue.startswith("rx-"))
