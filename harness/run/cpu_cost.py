@@ -67,10 +67,11 @@ def set_cost(host: HostDelta, programs: ProcessUsage, hog_flow: bool) -> SetCost
     modes_ns = programs.user_ns + programs.system_ns
     user_ns = round(programs.cpu_ns * programs.user_ns / modes_ns) if modes_ns else 0
     return SetCost(
-        # Never less than what its own processes had, which is exact however much others had.
-        whole_ns=max(whole_ns, programs.cpu_ns),
-        low_ns=max(low_ns, programs.cpu_ns),
-        high_ns=max(high_ns, programs.cpu_ns),
+        # The processes' own run time is no floor: a task that is woken in place of another one is charged from the
+        # moment of the wake-up call, so it holds the flight of the interrupt that made the CPU switch.
+        whole_ns=max(whole_ns, 0),
+        low_ns=max(low_ns, 0),
+        high_ns=max(high_ns, 0),
         user_ns=user_ns,
         system_ns=programs.cpu_ns - user_ns,
         kernel_ns=kernel_ns,

@@ -36,7 +36,8 @@ def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) 
         there += [name for name in map(str, table.columns) if _measures(table, name) and name not in there]
     if asked is None:
         chosen = [name for name in DEFAULT_METRICS if name in there]
-        if not all(_measures(table, _COST) for table in tables) and _COST_OF_PROCESSES in there:
+        known = [_COST in table.columns and _measures(table, _COST) for table in tables]
+        if not all(known) and _COST_OF_PROCESSES in there:
             # Some side knows no more: the part that all sides know is compared.
             chosen = [name for name in chosen if name != _COST] + [_COST_OF_PROCESSES]
         if chosen and not {_COST, _COST_OF_PROCESSES} & set(chosen):
