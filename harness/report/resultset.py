@@ -79,7 +79,7 @@ def _table(view: Overview) -> Table:
 
 def _cost_column(view: Overview) -> Col:
     if cost_of(view.cells) == COSTS[1]:
-        return Col("process CPU\nus / request", keep=6, name="CPU of the processes per request")
+        return Col("process\nCPU us", keep=6, name="process CPU per request")
     return Col("CPU us /\nrequest", keep=6, name="CPU per request")
 
 
