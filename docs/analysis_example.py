@@ -22,7 +22,13 @@ for _, run in runs[runs["verdict"] != "valid"].iterrows():
 
 # %% The run is the unit: medians over runs of each run's quantile, never a quantile of all requests together.
 factors = [name for name in runs.columns if "." in name]
-figures = ["rtt_p50_us", "rtt_p99_us", "cpu_us_per_request"]
+# Sets of 0.2.0 and older know the processes' part of the cost alone.
+known = [
+    name
+    for name in ("set_cpu_us_per_request", "cpu_us_per_request")
+    if name in valid and valid[name].notna().any()
+]
+figures = ["rtt_p50_us", "rtt_p99_us", *known[:1]]
 print(valid.groupby(["case", *factors])[figures].median().round(2))
 
 # %% The same with intervals, as summary.csv has it.

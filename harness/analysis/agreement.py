@@ -10,7 +10,7 @@ from harness.analysis.compare.model import Factors
 from harness.analysis.summary import CellView, overview
 from harness.tables.source import Source
 
-METRICS = ("rtt_p50_us", "rtt_p99_us", "cpu_us_per_request")
+METRICS = ("rtt_p50_us", "rtt_p99_us", "set_cpu_us_per_request", "cpu_us_per_request")
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from harness.tables.frames import CellKey
 from harness.tables.source import Source
 from harness.tables.tails import whole_tails
 
-COSTS = ("cpu_us_per_request", "cycles_per_query")
-"""What a request costs in CPU: our own measure, and the one that imported campaigns have instead."""
+COSTS = ("set_cpu_us_per_request", "cpu_us_per_request", "cycles_per_query")
+"""What a request costs in CPU, best first: of the whole CPU set; of the processes, which is all that older sets have;
+and what imported campaigns have instead."""
 
 CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS)
 """The metrics that are compared with the baseline case, where any run has them."""
@@ -82,6 +83,11 @@ class CellView:
         """The median of a metric; None where no valid run has a value."""
         estimate = self.estimates.get(metric)
         return estimate.median if estimate else None
+
+
+def cost_of(cells: Sequence[CellView]) -> str:
+    """The metric that tells what a request costs in these cells: the best of COSTS that any of them has."""
+    return next((name for name in COSTS if any(cell.median(name) is not None for cell in cells)), COSTS[0])
 
 
 @dataclass(frozen=True)

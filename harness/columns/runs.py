@@ -151,8 +151,32 @@ phase_reply_wake_us | number us | lower | phase reply wake | Mean time per reque
     and socket, and the wake-up of the client.
 client_cpu_percent | number % | lower | client CPU | CPU time of the client process, of one CPU.
 server_cpu_percent | number % | lower | server CPU | CPU time of the server process, of one CPU.
-cpu_us_per_request | number us | lower main | CPU per request | CPU time of client and server process, and of NAPI
-    threads, per answered request.
+set_cpu_us_per_request | number us | lower main | CPU per request | CPU time of the whole CPU set per answered request:
+    all that was neither idle nor stolen, in whatever context (processes, kernel threads, interrupts, softirqs), less
+    hogs, other programs, pollbench itself, and what the idle set does by itself (at most 1 %, from an idle window of 50
+    ms before the run's programs start). Idle time: the kernel's idle clock, which stands still while an idle CPU takes
+    interrupts and softirqs (/proc/timer_list, ns; else /proc/stat, 10 ms steps). Hogs and programs: scheduler run time,
+    which lacks the flight of wake-up interrupts that end a turn of theirs. Steal: /proc/stat, 10 ms ticks.
+set_cpu_low_us_per_request | number us | lower | | The least that set_cpu_us_per_request can be by the accounting: no
+    softirq over a hog, all steal out of work.
+set_cpu_high_us_per_request | number us | lower | | The most that it can be: steal that hit idle CPUs, background not
+    taken out, and the interrupts that may have run over hogs and other programs, by ticks.
+set_user_us_per_request | number us | lower | | Of it the workloads' processes in user mode: scheduler run time, split
+    by ticks.
+set_system_us_per_request | number us | lower | | Of it the workloads' processes in the kernel, with the interrupts and
+    softirqs taken over them (unless the kernel times those): scheduler run time, split by ticks.
+set_kthread_us_per_request | number us | lower | | Of it kernel threads (NAPI, ksoftirqd, all others): scheduler run
+    time.
+set_idle_irq_us_per_request | number us | lower | | Of it the rest: interrupts and softirqs taken while a CPU was idle,
+    and the way to and from idle.
+set_task_irq_us_per_request | number us | lower | | Interrupts and softirqs taken over any task, hogs too: sampled by
+    ticks (/proc/stat), so coarse; held by the tasks' figures. 0 where the kernel times interrupts: then they are in the
+    rest.
+set_idle_us_per_request | number us | | | Idle time of the CPU set per answered request, by the idle clock.
+cpu_us_per_request | number us | lower main | process CPU per request | CPU time of client and server process, and of
+    NAPI threads, per answered request: scheduler run time. A part of the cost: interrupts and softirqs that ran
+    elsewhere (timers, RPS, ksoftirqd, an idle CPU) are not in it. The only cost that sets of pollbench 0.2.0 and older
+    have.
 client_polled_percent | number % | main | client busy-polled | Busy-polled share of the packets the client received.
 server_polled_percent | number % | main | server busy-polled | Busy-polled share of the packets the server received.
 client_napi_id | number | | | SO_INCOMING_NAPI_ID of the client's socket; 0: no NAPI, no busy polling.

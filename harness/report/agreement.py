@@ -9,7 +9,12 @@ from harness.report import words
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
 
 TITLE = "Do the two places lead to the same conclusions?"
-_SHORT = {"rtt_p50_us": "p50", "rtt_p99_us": "p99", "cpu_us_per_request": "CPU per request"}
+_SHORT = {
+    "rtt_p50_us": "p50",
+    "rtt_p99_us": "p99",
+    "set_cpu_us_per_request": "CPU per request",
+    "cpu_us_per_request": "process CPU per request",
+}
 _SAID: dict[bool | None, tuple[str, Style]] = {
     True: ("yes", "good"),
     False: ("NO", "bad"),

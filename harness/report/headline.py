@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from harness.analysis.compare import Change
-from harness.analysis.summary import CellView
+from harness.analysis.summary import COSTS, CellView
 from harness.report import words
 
 _NAMES = {
     "rtt_p50_us": "p50",
     "rtt_p99_us": "p99",
-    "cpu_us_per_request": "CPU per request",
+    "set_cpu_us_per_request": "CPU per request",
+    "cpu_us_per_request": "process CPU per request",
     "cycles_per_query": "cycles per query",
 }
 
@@ -23,6 +24,8 @@ def sentence(cell: CellView, baseline: str, unit: str = "us") -> str:
     if cell.note:
         return f"{lead}{cell.note}."
     changes = [cell.changes.get(metric) for metric in _NAMES]
+    if cell.changes.get(COSTS[0]) is not None:
+        changes[list(_NAMES).index(COSTS[1])] = None  # only a part of the cost
     parts = [_said(change, name, unit) for change, name in zip(changes, _NAMES.values(), strict=True)]
     text = ", ".join(part for part in parts if part) or "nothing to compare"
     doubtful = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import MODEL_US
-from harness.analysis.summary import CellView, Overview
+from harness.analysis.summary import COSTS, CellView, Overview, cost_of
 from harness.report import claims, words
 from harness.report.headline import harm, sentence
 from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
@@ -14,7 +14,11 @@ from harness.stats import Estimate
 from harness.tables.source import Source
 
 _NOTHING = Estimate(None, None, 0)
-_PLAIN = ("rtt_p99_us", "rtt_p99_9_us", "rate_rps", "cpu_us_per_request")
+_PLAIN = ("rtt_p99_us", "rtt_p99_9_us", "rate_rps")
+_CPU = {
+    False: "CPU: all that was not idle on the CPU set, interrupts and softirqs included, hogs and other programs not.",
+    True: "Process CPU: client, server and NAPI threads; what interrupts and softirqs cost elsewhere is not in it.",
+}
 # Columns of what only some sets have: the metric, its title, what to call it, what to divide it by.
 _EXTRA = (
     ("throughput_bps", "payload\nMbit/s", "payload", 1e6),
@@ -60,7 +64,7 @@ def _table(view: Overview) -> Table:
         Col(f"p99\n{unit}", keep=7, name="p99"),
         Col(f"p99.9\n{unit}", keep=4, name="p99.9"),
         Col("requests\nper s", keep=2, name="requests per s"),
-        Col("CPU us /\nrequest", keep=6, name="CPU per request"),
+        _cost_column(view),
         Col("polled %\ncli/srv", keep=5, name="busy-polled share"),
         *(Col(title, keep=6, name=name) for _, title, name, _ in _extra(view)),
     )
@@ -69,8 +73,16 @@ def _table(view: Overview) -> Table:
     for group in groups:
         if group:
             rows.append(words.factors(group))
-        rows += [_row(cell, _extra(view)) for cell in view.cells if cell.factors == group]
+        rows += [
+            _row(cell, cost_of(view.cells), _extra(view)) for cell in view.cells if cell.factors == group
+        ]
     return Table(cols, tuple(rows))
+
+
+def _cost_column(view: Overview) -> Col:
+    if cost_of(view.cells) == COSTS[1]:
+        return Col("process\nCPU us", keep=6, name="process CPU per request")
+    return Col("CPU us /\nrequest", keep=6, name="CPU per request")
 
 
 def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
@@ -81,7 +93,7 @@ def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     )
 
 
-def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tuple[Text, ...]:
+def _row(cell: CellView, cost: str, extra: tuple[tuple[str, str, str, float], ...]) -> tuple[Text, ...]:
     p50 = cell.estimates.get("rtt_p50_us", _NOTHING)
     change = cell.changes.get("rtt_p50_us")
     style: Style = ""
@@ -95,7 +107,7 @@ def _row(cell: CellView, extra: tuple[tuple[str, str, str, float], ...]) -> tupl
         Text(words.short(p50.median), "bold") if p50.median is not None else _inert(cell, "rtt_p50_us"),
         Text(words.bracket(p50.interval, gap=".."), "dim"),
         Text(words.verdict(change), style),
-        *(_plain(cell, name) for name in _PLAIN),
+        *(_plain(cell, name) for name in (*_PLAIN, cost)),
         Text(_polled(cell)),
         *(Text(words.short(_scaled(cell.median(metric), by))) for metric, _, _, by in extra),
     )
@@ -167,7 +179,7 @@ def _legend(view: Overview) -> Iterator[str]:
             )
     if "links_tried" in view.facts:
         yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}."
-    yield "CPU: client, server and NAPI threads together. polled: busy-polled share of packets received."
+    yield f"{_CPU[cost_of(view.cells) == COSTS[1]]} polled: busy-polled share of packets received."
     if host := _measured_on(view.facts):
         yield host
 

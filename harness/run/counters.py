@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import TypeVar
@@ -15,6 +15,7 @@ from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.qdiscs import ROOT
 from harness.kernel.rtnl import link_stats, qdisc_dump
 from harness.run import interference
+from harness.run.cpu_set import SetReading, SetTime, read_set, set_time
 from harness.run.interference import CpuInterference
 from harness.testbed import NodeHandle
 
@@ -23,9 +24,15 @@ Key = TypeVar("Key", str, int)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One reading of everything; counts since boot, or since the process or namespace began."""
+    """One reading of everything; counts since boot, or since the process or namespace began.
+
+    first, last: the CPU set before and after all else was read, so that what lies between two snapshots holds neither
+    reading; took_ns: how long all of it took.
+    """
 
     at_ns: int
+    first: SetReading
+    last: SetReading
     ticks: dict[int, dict[str, int]]
     net_rx: dict[int, int]
     irqs: dict[int, int]
@@ -33,8 +40,9 @@ class Snapshot:
     nodes: dict[str, dict[str, int]]
     programs: dict[str, proc.ProcessUsage]
     kthreads: dict[str, int]
-    tasks: proc.Tasks
     clocksource: str
+    tasks: proc.Tasks
+    took_ns: int
 
 
 def take(
@@ -42,15 +50,20 @@ def take(
     pids: Mapping[str, Sequence[int]],
     kthreads: Mapping[str, list[int]] | None = None,
     shaped: bool = False,
+    cpus: Collection[int] = (),
 ) -> Snapshot:
     """Read all counters once: a few milliseconds, so never inside the measured time.
 
-    pids: the processes of each of our programs by its label; kthreads: the NAPI threads of each node; shaped: whether
-    there are qdiscs to ask.
+    cpus: the run's CPU set; pids: the processes of each of our programs by its label; kthreads: the NAPI threads of
+    each node; shaped: whether there are qdiscs to ask.
     """
+    hogs = pids.get("hog", ())
+    begun_ns = time.monotonic_ns()
+    first = read_set(cpus, _together(hogs))
     counters = {name: _node_counters(node, shaped) for name, node in nodes.items()}
     return Snapshot(
         at_ns=time.monotonic_ns(),
+        first=first,
         ticks=proc.cpu_ticks(),
         net_rx=proc.softirqs("NET_RX"),
         irqs=proc.interrupts(),
@@ -58,8 +71,10 @@ def take(
         nodes=counters,
         programs={label: _together(family) for label, family in pids.items()},
         kthreads={node: proc.kthread_cpu_ns(threads) for node, threads in (kthreads or {}).items()},
-        tasks=proc.tasks(),
         clocksource=proc.clocksource(),
+        tasks=proc.tasks(),
+        last=read_set(cpus, _together(hogs)),
+        took_ns=time.monotonic_ns() - begun_ns,
     )
 
 
@@ -117,6 +132,7 @@ class HostDelta:
     softnet: dict[str, int]
     interference: CpuInterference
     clocksources: tuple[str, str]
+    set_time: SetTime | None = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +169,13 @@ def _minus(after: Mapping[Key, int], before: Mapping[Key, int]) -> dict[Key, int
     return {key: value - before.get(key, 0) for key, value in after.items()}
 
 
-def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int]) -> CounterDelta:
-    """The difference of two snapshots. cpus: the CPU set; ours: the processes of the run, the harness among them."""
+def subtract(
+    after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], quiet: float = 0.0
+) -> CounterDelta:
+    """The difference of two snapshots.
+
+    cpus: the CPU set; ours: the processes of the run, the harness among them; quiet: as `quiet_share` gives it.
+    """
     ticks = {cpu: _minus(states, before.ticks.get(cpu, {})) for cpu, states in after.ticks.items()}
     host = HostDelta(
         cpus=cpus,
@@ -164,6 +185,13 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int]) 
         softnet=_minus(after.softnet, before.softnet),
         interference=interference.compare(after.tasks, before.tasks, cpus, ours, _share_of(cpus, ticks)),
         clocksources=(before.clocksource, after.clocksource),
+        set_time=set_time(
+            after.first,
+            before.last,
+            {cpu: ticks[cpu] for cpu in cpus if cpu in ticks},
+            quiet,
+            after.took_ns + before.took_ns,
+        ),
     )
     unused = proc.ProcessUsage()
     return CounterDelta(

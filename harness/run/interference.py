@@ -11,6 +11,7 @@ from harness.kernel.proc import Tasks, described, task_place
 ENDED = "programs that have ended"
 # They do the workload's own packet processing.
 _OURS_TOO = ("ksoftirqd/", "napi/")
+_KTHREADD = 2
 
 
 @dataclass
@@ -20,6 +21,8 @@ class CpuInterference:
     busy_ns: of all tasks on the set. by_cpu, by_name: of other programs' tasks. Of programs that began or ended in
     between only the sum is known, to 10 ms, and not the CPU: ended_ns, the set's share of it by its share of the ticks.
     worst_process: pid, owner and command line of the process with most time of the name with most time, in words.
+    kernel_ns: of kernel threads on the set, ksoftirqd and NAPI threads among them; others_ns: of other programs, what
+    has ended included.
     """
 
     busy_ns: int = 0
@@ -27,6 +30,8 @@ class CpuInterference:
     by_cpu: dict[int, int] = field(default_factory=dict)
     by_name: dict[str, int] = field(default_factory=dict)
     worst_process: str = ""
+    kernel_ns: int = 0
+    others_ns: int = 0
 
     def worst_cpu_ns(self) -> int:
         """Other programs' time on the CPU that had most of it; what has ended is taken to have run there."""
@@ -55,6 +60,10 @@ def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_sha
             continue
         pid, name, cpu = place
         loads.busy_ns += used
+        if _KTHREADD in (pid, after.parent.get(pid)):
+            loads.kernel_ns += used
+        elif pid not in ours:
+            loads.others_ns += used
         if pid not in ours and not name.startswith(_OURS_TOO):
             loads.by_cpu[cpu] = loads.by_cpu.get(cpu, 0) + used
             loads.by_name[name] = loads.by_name.get(name, 0) + used
@@ -64,6 +73,7 @@ def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_sha
         loads.worst_process = described(worst)
     loads.ended_ns = round(set_share * _ended_ns(after, before, ours))
     loads.busy_ns += loads.ended_ns
+    loads.others_ns += loads.ended_ns
     return loads
 
 

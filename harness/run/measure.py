@@ -17,6 +17,7 @@ from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, start_hogs
 from harness.run.context import RunContext
+from harness.run.cpu_set import quiet_share
 from harness.run.external_process import ExternalProcess
 from harness.run.outcome import Napis, Outcome, ProgramOutcome
 from harness.run.session import WorkloadSession
@@ -87,6 +88,7 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
     measured, background = sessions[0], sessions[1:]
     hogs = Hogs()
     stood = standing.read(context.testbed)
+    quiet = quiet_share(cpu_set(spec, ends), context.stopper)
     try:
         for session in sessions:
             session.serve()
@@ -103,7 +105,7 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
         for session in sessions:
             session.sweep()
         used = context.cgroups.use()
-        delta, napis = _window(context, sessions, hogs)
+        delta, napis = _window(context, sessions, hogs, quiet)
         used = used_between(used, context.cgroups.use())
         readings = [session.finish() for session in sessions]
         ends.meet("read", {}, STEP_S + measured.window_s(), context.children)
@@ -145,13 +147,14 @@ def _exchange(
 
 
 def _window(
-    context: RunContext, sessions: list[WorkloadSession], hogs: Hogs
+    context: RunContext, sessions: list[WorkloadSession], hogs: Hogs, quiet: float
 ) -> tuple[counters.CounterDelta, Napis]:
     """Go through the measured window: counters, go, silence until the measured client is done, counters again."""
     spec, testbed = context.spec, context.testbed
     threads = _napi_threads(testbed, spec)
     shaped = bool(testbed.qdiscs)
-    before = counters.take(testbed.nodes, _pids(sessions, hogs), threads, shaped)
+    cpus = cpu_set(spec, context.ends)
+    before = counters.take(testbed.nodes, _pids(sessions, hogs), threads, shaped, cpus)
     context.ends.meet(GO, {})
     for session in reversed(sessions):
         session.begin()
@@ -159,9 +162,9 @@ def _window(
     # The end that has no client waits here, in its kernel, for all of the window.
     _exchange(context, DONE, sessions, STEP_S + sessions[0].window_s(), spec.workload.life_ns() / 1e9)
     pids = _pids(sessions, hogs)
-    after = counters.take(testbed.nodes, pids, threads, shaped)
+    after = counters.take(testbed.nodes, pids, threads, shaped, cpus)
     ours = {os.getpid(), *chain.from_iterable(pids.values())}
-    delta = counters.subtract(after, before, cpu_set(spec, context.ends), ours)
+    delta = counters.subtract(after, before, cpus, ours, quiet)
     for session in sessions[1:]:
         session.wait_done()
     client = sessions[0].programs.get("client")
@@ -206,6 +209,7 @@ def _outcome(
         protocol="+".join(dict.fromkeys(workload.transport() for workload in spec.workloads())),
         programs=tuple(programs),
         napis=napis,
+        hog_flow=spec.contention is not None and spec.contention.needs_flow(),
         metrics=dict(readings[0].metrics),
         background=tuple(reading.result | reading.metrics for reading in readings[1:]),
     )

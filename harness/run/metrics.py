@@ -10,6 +10,7 @@ from harness.kernel.proc import TICKS_PER_S, ProcessUsage
 from harness.knobs import Knob, Seen
 from harness.run import loadgen_report
 from harness.run.counters import CounterDelta
+from harness.run.cpu_cost import cost_metrics
 from harness.run.outcome import Outcome, ProgramOutcome
 from harness.store.record import Columns, Metrics
 
@@ -108,6 +109,7 @@ def run_metrics(outcome: Outcome) -> Metrics:
         "hog_achieved_percent": _hog_achieved(outcome),
     }
     metrics |= _program_metrics(outcome, answered or 0)
+    metrics |= cost_metrics(outcome, (answered or 0) + (client.get("settle_requests") or 0))
     metrics |= _nic_metrics(delta) | _interruptions(outcome, answered)
     for role, program in outcome.measured().items():
         seen = seen_on(outcome, program.node, 0.0)

@@ -15,7 +15,9 @@ from harness.errors import InputError
 from harness.tables.cells import factor_columns, split_columns
 from harness.tables.source import Source
 
-_COST = "cpu_us_per_request"
+_COST = "set_cpu_us_per_request"
+# What sets have that are older than the cost of the whole CPU set.
+_COST_OF_PROCESSES = "cpu_us_per_request"
 DEFAULT_METRICS = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "rtt_jitter_us", "rate_rps", _COST)
 # What imported campaigns tell of CPU.
 _COST_ELSEWHERE = ("set_busy_percent", "cycles_per_query")
@@ -35,7 +37,11 @@ def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) 
         there += [name for name in map(str, table.columns) if _measures(table, name) and name not in there]
     if asked is None:
         chosen = [name for name in DEFAULT_METRICS if name in there]
-        if chosen and _COST not in chosen:
+        known = [_COST in table.columns and _measures(table, _COST) for table in tables]
+        if not all(known) and _COST_OF_PROCESSES in there:
+            # Some side knows no more: the part that all sides know is compared.
+            chosen = [name for name in chosen if name != _COST] + [_COST_OF_PROCESSES]
+        if chosen and not {_COST, _COST_OF_PROCESSES} & set(chosen):
             chosen += [name for name in _COST_ELSEWHERE if name in there]
         return chosen or there
     for name in asked:

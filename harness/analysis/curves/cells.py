@@ -10,7 +10,7 @@ from harness.analysis.curves.factors import NumericFactor, axes, levels, without
 from harness.analysis.summary import COSTS, CellView
 from harness.stats import Estimate
 
-HEAT_METRICS = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "cpu_us_per_request")
+HEAT_METRICS = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", *COSTS[:2])
 """The metrics that a heat map can show."""
 
 GAIN = "rtt_p99_us"

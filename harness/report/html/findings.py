@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness import columns
 from harness.analysis.compare import Change
-from harness.analysis.summary import CellView, Overview
+from harness.analysis.summary import COSTS, CellView, Overview
 from harness.report import words
 from harness.report.headline import harm, sentence
 from harness.report.html.markup import Markup, join, tag
@@ -15,7 +15,8 @@ from harness.report.html.style import Look, badge, times
 _TILES = (
     ("rtt_p50_us", "p50 round trip"),
     ("rtt_p99_us", "p99 round trip"),
-    ("cpu_us_per_request", "CPU per request"),
+    ("set_cpu_us_per_request", "CPU per request"),
+    ("cpu_us_per_request", "process CPU per request"),
     ("cycles_per_query", "cycles per query"),
 )
 
@@ -56,6 +57,7 @@ def _card(look: Look, view: Overview, cell: CellView) -> Markup:
         _tile(title, _unit(view, name), change)
         for name, title in _TILES
         if (change := cell.changes.get(name)) is not None
+        and not (name == COSTS[1] and COSTS[0] in cell.changes)  # only a part of the cost
     ]
     head = tag("h3", look.name(cell.case), tag("span", f" against {view.baseline}", class_="quiet"))
     at = tag("p", words.where(cell.factors), class_="where") if cell.factors else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.analysis.summary import CellView, Overview
+from harness.analysis.summary import COSTS, CellView, Overview, cost_of
 from harness.report import words
 from harness.report.html.frame import grid, td, th
 from harness.report.html.markup import Markup, tag
@@ -16,8 +16,9 @@ def summary(look: Look, view: Overview) -> Markup | None:
     if not view.cells:
         return None
     against = f"p50 vs {view.baseline}" if view.baseline else ""
+    cost_head = f"{'process ' if cost_of(view.cells) == COSTS[1] else ''}CPU µs / request"
     heads = ["case", "valid", "p50, µs", "interval", against, "p99, µs", "interval"]
-    heads += ["p99.9, µs", "requests / s", "CPU µs / request", "polled, %"]
+    heads += ["p99.9, µs", "requests / s", cost_head, "polled, %"]
     fields = {(cell.case, cell.factors): _fields(look, view, cell) for cell in view.cells}
     kept = [
         at
@@ -66,7 +67,7 @@ def _fields(look: Look, view: Overview, cell: CellView) -> list[Markup]:
         *with_interval("rtt_p99_us"),
         *(
             td(words.short(cell.median(name)), "num")
-            for name in ("rtt_p99_9_us", "rate_rps", "cpu_us_per_request")
+            for name in ("rtt_p99_9_us", "rate_rps", cost_of(view.cells))
         ),
         td("" if polled == "- / -" else polled, "num"),
     ]

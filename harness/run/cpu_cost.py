@@ -1,0 +1,119 @@
+"""What a run cost its CPU set: all time that was not idle, less what was not the run's, and what it consists of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+from harness.kernel.proc import ProcessUsage
+from harness.run.counters import HostDelta
+from harness.run.outcome import Outcome
+from harness.store.record import Metrics
+
+_SAMPLE_NS = 10**7
+"""The longest time between two ticks of a kernel (HZ 100): what one sampled tick may stand for."""
+
+
+@dataclass(frozen=True)
+class SetCost:
+    """CPU time of a run on its CPU set, ns.
+
+    whole_ns: all that was not idle, stolen, a hog's, another program's, pollbench's or the host's background. low_ns,
+    high_ns: what it can be at least and at most by the accounting. user_ns, system_ns, kernel_ns: run time of the
+    workloads' processes by mode, and of kernel threads, with the interrupts and softirqs taken over them unless the
+    kernel times those. idle_irq_ns: the rest, which is interrupts and softirqs outside of these and switching to and
+    from idle. task_irq_ns: interrupts and softirqs taken over tasks, by ticks. idle_ns: idle time.
+    """
+
+    whole_ns: int
+    low_ns: int
+    high_ns: int
+    user_ns: int
+    system_ns: int
+    kernel_ns: int
+    idle_irq_ns: int
+    task_irq_ns: int
+    idle_ns: int
+
+    def plus(self, other: SetCost) -> SetCost:
+        """Both hosts' together."""
+        return SetCost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(SetCost)))
+
+
+def set_cost(host: HostDelta, programs: ProcessUsage, hog_flow: bool) -> SetCost | None:
+    """The cost on one host; None where its CPU set could not be read.
+
+    programs: usage of the workloads' processes that ran there; hog_flow: the hogs have softirqs of their own.
+    """
+    time = host.set_time
+    if time is None:
+        return None
+    kernel_ns, others_ns = host.interference.kernel_ns, host.interference.others_ns
+    # A hog's run time holds the interrupts and softirqs that were taken over it, and these are the run's unless the
+    # kernel times them or the hog makes packets itself. Ticks tell how much that is: never more than the hog's time in
+    # the kernel, and never more than all of the set's ticks in interrupts.
+    hog_kernel_ns = 0 if time.irq_exact else time.hogs.system_ns
+    over_hogs_ns = 0 if hog_flow else min(hog_kernel_ns, time.irq_ns, time.hogs.cpu_ns)
+    sampling_ns = 2 * round(math.sqrt(time.irq_ns * _SAMPLE_NS)) + _SAMPLE_NS
+    at_most_over_hogs_ns = min(hog_kernel_ns, time.irq_ns + sampling_ns, time.hogs.cpu_ns)
+    without_hogs_ns = time.elapsed_ns - time.idle_ns - time.own_ns - others_ns - time.hogs.cpu_ns
+    whole_ns = without_hogs_ns - time.steal_ns - time.background_ns + over_hogs_ns
+    # Steal is taken from tasks; the part of it that hit an idle CPU is in the idle time already. Softirqs that were
+    # taken over other programs are in their run time, which is known to be theirs only as a whole.
+    over_others_ns = 0 if time.irq_exact else min(others_ns, time.irq_ns + sampling_ns)
+    error_ns = time.unsure_ns + round(others_ns * time.apart)
+    low_ns = without_hogs_ns - time.steal_ns - time.background_ns - error_ns
+    high_ns = without_hogs_ns + at_most_over_hogs_ns + over_others_ns + error_ns
+    modes_ns = programs.user_ns + programs.system_ns
+    user_ns = round(programs.cpu_ns * programs.user_ns / modes_ns) if modes_ns else 0
+    return SetCost(
+        # The processes' own run time is no floor: a task that is woken in place of another one is charged from the
+        # moment of the wake-up call, so it holds the flight of the interrupt that made the CPU switch.
+        whole_ns=max(whole_ns, 0),
+        low_ns=max(low_ns, 0),
+        high_ns=max(high_ns, 0),
+        user_ns=user_ns,
+        system_ns=programs.cpu_ns - user_ns,
+        kernel_ns=kernel_ns,
+        idle_irq_ns=max(whole_ns - programs.cpu_ns - kernel_ns - over_hogs_ns, 0),
+        task_irq_ns=0 if time.irq_exact else time.irq_ns,
+        idle_ns=time.idle_ns,
+    )
+
+
+def cost_metrics(outcome: Outcome, settled: int) -> Metrics:
+    """Columns of the set's cost per answered request, us; blank without requests or where it could not be read.
+
+    settled: all requests answered in the window.
+    """
+    costs = []
+    for name, host in outcome.delta.hosts.items():
+        costs.append(set_cost(host, _programs(outcome, name), outcome.hog_flow))
+    known = [cost for cost in costs if cost is not None]
+    if not known or len(known) < len(costs) or not settled:
+        return {"set_cpu_us_per_request": None}
+    cost = known[0]
+    for more in known[1:]:
+        cost = cost.plus(more)
+    parts = {
+        "set_cpu": cost.whole_ns,
+        "set_cpu_low": cost.low_ns,
+        "set_cpu_high": cost.high_ns,
+        "set_user": cost.user_ns,
+        "set_system": cost.system_ns,
+        "set_kthread": cost.kernel_ns,
+        "set_idle_irq": cost.idle_irq_ns,
+        "set_task_irq": cost.task_irq_ns,
+        "set_idle": cost.idle_ns,
+    }
+    return {f"{name}_us_per_request": ns / settled / 1e3 for name, ns in parts.items()}
+
+
+def _programs(outcome: Outcome, host: str) -> ProcessUsage:
+    """Usage of the workloads' processes on a host: those of its node, and on the near host all others."""
+    far = {name for name in outcome.delta.hosts if name}
+    total = ProcessUsage()
+    for program in outcome.programs:
+        if (program.node == host) if host else (program.node not in far):
+            total = total.plus(outcome.delta.programs.get(program.label, ProcessUsage()))
+    return total

@@ -1,0 +1,222 @@
+"""Is the CPU cost of the set true? Held against a trace of every task switch, interrupt and softirq of the same window.
+
+The trace is the kernel's own (tracefs, an instance of its own in a private place, removed at the end). Both count all
+time that was not idle; the trace knows exactly what ran, so that hogs, other programs and pollbench itself are taken
+out of it without the interrupts that ran over them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.cli import main as pollbench
+from harness.run import counters, metrics
+from harness.run.counters import Snapshot
+from harness.run.outcome import Outcome
+from harness.store.record import Metrics
+from tests.experiment import NO_NOISE_LIMITS
+
+CASES: dict[str, dict[str, Any]] = {
+    "base": {},
+    "defer20": {"*": {"coalesce": {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "20us"}}},
+    "rps-other": {"server": {"rps": {"cpus": "0"}}, "client": {"rps": {"cpus": "1"}}},
+    "threaded": {"server": {"threaded_napi": {"mode": "on"}}},
+    "busypoll50": {"*": {"busy_poll": {"usecs": 50}}},
+}
+_EVENTS = ("sched/sched_switch", "irq/softirq_entry", "irq/softirq_exit", "irq/irq_handler_entry")
+_EVENTS += ("irq/irq_handler_exit", "irq_vectors/enable")
+_LINE = re.compile(r"\[(\d+)\] .*? (\d+)\.(\d{6}): (\w+): (.*)")
+_SWITCH = re.compile(r"prev_pid=(\d+) .*next_pid=(\d+) ")
+
+
+@dataclass
+class Seen:
+    """What the run handed over while it was traced."""
+
+    snapshots: list[Snapshot] = field(default_factory=list)
+    roles: dict[int, str] = field(default_factory=dict)
+    settled: int = 0
+
+
+@contextmanager
+def tracing() -> Iterator[Path]:
+    """An instance of the kernel's trace buffers with the events on; tracing begins when `tracing_on` says so."""
+    with tempfile.TemporaryDirectory(prefix="pollbench-trace-") as place:
+        subprocess.run(["mount", "-t", "tracefs", "nodev", place], check=True)
+        instance = Path(place, "instances", "pollbench-cost")
+        try:
+            instance.mkdir()
+            (instance / "tracing_on").write_text("0")
+            (instance / "trace_clock").write_text("mono")
+            (instance / "buffer_size_kb").write_text("40960")
+            for event in _EVENTS:
+                switch = instance / "events" / event
+                (switch if switch.name == "enable" else switch / "enable").write_text("1")
+            yield instance
+        finally:
+            if instance.exists():
+                (instance / "tracing_on").write_text("0")
+                instance.rmdir()
+            subprocess.run(["umount", place], check=True)
+
+
+@contextmanager
+def watched(instance: Path) -> Iterator[Seen]:
+    """Tell what the run read and when: the readings of its counters, its processes, and its requests."""
+    seen, take, cost = Seen(), counters.take, metrics.cost_metrics
+
+    def noting_take(nodes: Any, pids: Any, *more: Any) -> Snapshot:
+        (instance / "tracing_on").write_text("1")
+        snapshot = take(nodes, pids, *more)
+        if seen.snapshots:
+            (instance / "tracing_on").write_text("0")
+        for label, processes in pids.items():
+            for task in (task for pid in processes for task in Path(f"/proc/{pid}/task").iterdir()):
+                seen.roles[int(task.name)] = "hog" if label == "hog" else "ours"
+        seen.snapshots.append(snapshot)
+        return snapshot
+
+    def noting_cost(outcome: Outcome, settled: int) -> Metrics:
+        seen.settled = settled
+        return cost(outcome, settled)
+
+    counters.take, metrics.cost_metrics = noting_take, noting_cost
+    try:
+        yield seen
+    finally:
+        counters.take, metrics.cost_metrics = take, cost
+
+
+def busy_ns(text: Iterator[str], seen: Seen) -> Counter[str]:
+    """Time of the set in the window by whose it was: ours, kernel, irq (wherever taken), hog, other, idle."""
+    before, after = seen.snapshots[0], seen.snapshots[-1]
+    begins = {cpu: clock.at_ns for cpu, clock in before.last.clocks.items()}
+    ends = {cpu: clock.at_ns for cpu, clock in after.first.clocks.items()}
+    kernel = {tid for tid in after.tasks.run_ns if 2 in (tid, after.tasks.parent.get(tid))}
+    task: dict[int, int] = {}
+    depth, since = Counter[int](), dict(begins)
+    total = Counter[str]()
+    waiting: dict[int, int] = {}  # CPUs whose task is not known before their first switch
+    for line in text:
+        match = _LINE.search(line)
+        if not match or int(match[1]) not in begins:
+            continue
+        cpu, at_ns, event = int(match[1]), int(match[2] + match[3]) * 1000, match[4]
+        switch = _SWITCH.search(match[5]) if event == "sched_switch" else None
+        span = max(0, min(at_ns, ends[cpu]) - max(since[cpu], begins[cpu]))
+        since[cpu] = max(at_ns, since[cpu])
+        if depth[cpu]:
+            total["irq"] += span
+        elif cpu not in task:
+            waiting[cpu] = waiting.get(cpu, 0) + span
+        else:
+            total[_owner(task[cpu], kernel, seen)] += span
+        if switch:
+            if cpu not in task:
+                total[_owner(int(switch[1]), kernel, seen)] += waiting.pop(cpu, 0)
+            task[cpu] = int(switch[2])
+        elif event.endswith("_entry"):
+            depth[cpu] += 1
+        elif event.endswith("_exit"):
+            depth[cpu] = max(0, depth[cpu] - 1)
+    for cpu, end in ends.items():
+        if cpu in task:
+            total[_owner(task[cpu], kernel, seen)] += max(0, end - max(since[cpu], begins[cpu]))
+    return total
+
+
+def _owner(tid: int, kernel: set[int], seen: Seen) -> str:
+    if tid == 0:
+        return "idle"
+    return "kernel" if tid in kernel else seen.roles.get(tid, "other")
+
+
+def lost(instance: Path) -> int:
+    """Events that found no room in the buffers."""
+    stats = [path.read_text() for path in instance.glob("per_cpu/cpu*/stats")]
+    return sum(int(re.search(r"^overrun: (\d+)", text, re.MULTILINE)[1]) for text in stats)  # type: ignore[index]
+
+
+def measured(case: str, hog: bool, duration: str, rate: int) -> dict[str, float]:
+    """One traced run of a case: the product's cost, its bounds, and the trace's, us per request."""
+    workload: dict[str, Any] = {"kind": "ping-pong", "from": "client", "to": "server", "protocol": "udp"}
+    if rate:
+        workload |= {"kind": "open-loop", "rate": rate, "late": "1s"}
+    document: dict[str, Any] = {
+        "name": "cost",
+        "topology": {
+            "nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}},
+            "links": [{"between": ["client", "server"]}],
+        },
+        "workload": workload | {"warmup": "100ms", "duration": duration},
+        "cases": {case: {"settings": CASES[case]} if CASES[case] else {}},
+        "checks": NO_NOISE_LIMITS,
+        "repeat": 1,
+    }
+    if hog:
+        document["contention"] = {"on": "server.cpus", "kind": "spin", "threads": 1, "load": "50%"}
+    with tempfile.TemporaryDirectory() as place, tracing() as instance, watched(instance) as seen:
+        path = Path(place, "cost.yaml")
+        path.write_text(yaml.safe_dump(document))
+        output = io.StringIO()
+        with redirect_stdout(output), redirect_stderr(output):
+            pollbench(["run", str(path), "-o", place, "--json"])
+        records = [json.loads(p.read_text()) for p in Path(place).glob("cost/*/runs/*/run.json")]
+        if len(seen.snapshots) != 2 or not seen.settled or lost(instance):
+            sys.exit(f"{case}: {lost(instance)} events lost; {output.getvalue()[-2000:]}")
+        with (instance / "trace").open() as text:
+            total = busy_ns(text, seen)
+    figures = records[0]["metrics"]
+    names = ("set_cpu", "set_cpu_low", "set_cpu_high", "cpu", "set_idle")
+    row = {name: figures[f"{name}_us_per_request"] for name in names}
+    row["trace"] = (total["ours"] + total["kernel"] + total["irq"]) / seen.settled / 1e3
+    row["trace_irq"] = total["irq"] / seen.settled / 1e3
+    row["trace_idle"] = total["idle"] / seen.settled / 1e3
+    row["foreign"] = figures["foreign_percent"]
+    return row
+
+
+def main() -> None:
+    """Print the table: the product's cost against the trace's, and the sign of every pair with base."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--duration", default="500ms")
+    parser.add_argument("--rate", type=int, default=0, help="requests/s of an open loop; 0: a closed loop")
+    parser.add_argument("--case", action="append", choices=CASES, help="only these cases")
+    parser.add_argument("--hog", choices=("both", "none", "only"), default="both")
+    options = parser.parse_args()
+    hogs = {"both": (False, True), "none": (False,), "only": (True,)}[options.hog]
+    print(
+        "| hog | case | processes only | whole set [least..most] | trace | of it irq | product / trace | sign |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for hog in hogs:
+        base: dict[str, float] = {}
+        for case in options.case or CASES:
+            row = measured(case, hog, options.duration, options.rate)
+            base = base or row
+            agree = (row["set_cpu"] >= base["set_cpu"]) == (row["trace"] >= base["trace"])
+            print(
+                f"| {'spin 50 %' if hog else 'none'} | {case} | {row['cpu']:.1f} | {row['set_cpu']:.1f} "
+                f"[{row['set_cpu_low']:.1f}..{row['set_cpu_high']:.1f}] | {row['trace']:.1f} | {row['trace_irq']:.1f} "
+                f"| {row['set_cpu'] / row['trace']:.2f} | {'right' if agree else 'WRONG'} | "
+                f"idle {row['set_idle']:.1f} / {row['trace_idle']:.1f}, foreign {row['foreign']:.0f} %",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

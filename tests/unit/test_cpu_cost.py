@@ -1,0 +1,150 @@
+"""The cost of the whole CPU set: made-up times with a known answer, and the idle clock from made-up files."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.kernel.hostfiles import HostFiles
+from harness.kernel.idle_clock import IdleClock, idle_clocks
+from harness.kernel.proc import ProcessUsage
+from harness.run.cpu_cost import SetCost, cost_metrics, set_cost
+from harness.run.cpu_set import SetReading, SetTime, set_time
+from harness.run.interference import CpuInterference
+from tests.unit.test_metrics import delta, host, outcome
+
+MS = 10**6
+BASE = SetTime(
+    elapsed_ns=2000 * MS,
+    idle_ns=1200 * MS,
+    unsure_ns=0,
+    steal_ns=0,
+    irq_ns=0,
+    irq_exact=False,
+    own_ns=0,
+    hogs=ProcessUsage(),
+    background_ns=0,
+    apart=0.0,
+)
+PROGRAMS = ProcessUsage(cpu_ns=300 * MS, user_ns=50 * MS, system_ns=150 * MS)
+
+
+def cost(hog_flow: bool = False, kernel_ns: int = 0, others_ns: int = 0, **changes: Any) -> SetCost:
+    loads = CpuInterference(kernel_ns=kernel_ns, others_ns=others_ns)
+    made = host(set_time=dataclasses.replace(BASE, **changes), interference=loads)
+    known = set_cost(made, PROGRAMS, hog_flow)
+    assert known is not None
+    return known
+
+
+def test_all_that_was_not_idle_is_the_cost() -> None:
+    """300 ms of processes and 800 ms that were not idle: the other 500 ms ran in nobody's name."""
+    known = cost()
+    assert (known.whole_ns, known.low_ns, known.high_ns) == (800 * MS, 800 * MS, 800 * MS)
+    assert (known.user_ns, known.system_ns, known.idle_irq_ns) == (75 * MS, 225 * MS, 500 * MS)
+    assert known.idle_ns == 1200 * MS
+
+
+def test_kernel_threads_are_in_it_and_told() -> None:
+    known = cost(kernel_ns=100 * MS)
+    assert (known.whole_ns, known.kernel_ns, known.idle_irq_ns) == (800 * MS, 100 * MS, 400 * MS)
+
+
+def test_what_is_not_the_runs_is_taken_out() -> None:
+    assert cost(others_ns=100 * MS, own_ns=20 * MS, background_ns=10 * MS).whole_ns == 670 * MS
+
+
+def test_steal_and_background_are_bounds() -> None:
+    known = cost(steal_ns=40 * MS, background_ns=10 * MS, unsure_ns=5 * MS)
+    assert (known.low_ns, known.whole_ns, known.high_ns) == (745 * MS, 750 * MS, 805 * MS)
+
+
+def test_softirqs_over_a_hog_are_the_runs() -> None:
+    """A hog had 400 ms, of which ticks found 40 ms in the kernel: softirqs that were taken over it."""
+    hogs = ProcessUsage(cpu_ns=400 * MS, user_ns=360 * MS, system_ns=40 * MS)
+    known = cost(hogs=hogs, irq_ns=60 * MS)
+    assert (known.low_ns, known.whole_ns, known.high_ns) == (400 * MS, 440 * MS, 440 * MS)
+    # One that makes packets itself has them in its own name, and a kernel that times them keeps them out of its time.
+    assert cost(hogs=hogs, irq_ns=60 * MS, hog_flow=True).whole_ns == 400 * MS
+    exact = cost(hogs=hogs, irq_ns=60 * MS, irq_exact=True)
+    assert (exact.whole_ns, exact.high_ns, exact.task_irq_ns) == (400 * MS, 400 * MS, 0)
+
+
+def test_softirqs_over_other_programs_widen_the_bounds() -> None:
+    known = cost(others_ns=100 * MS, irq_ns=10 * MS, apart=0.01)
+    # The ticks' 10 ms, their sampling error of 2 x 10 ms and a tick, and 1 % of 100 ms read at another time.
+    assert (known.low_ns, known.whole_ns, known.high_ns) == (699 * MS, 700 * MS, 741 * MS)
+
+
+def test_never_less_than_nothing() -> None:
+    known = cost(others_ns=900 * MS)
+    assert (known.low_ns, known.whole_ns, known.idle_irq_ns) == (0, 0, 0)
+
+
+def test_columns_are_per_request_and_blank_without_any() -> None:
+    run = outcome(delta=delta({"": host(set_time=BASE, interference=CpuInterference())}))
+    assert cost_metrics(run, 1000)["set_cpu_us_per_request"] == pytest.approx(800.0)
+    assert cost_metrics(run, 0) == {"set_cpu_us_per_request": None}
+    assert cost_metrics(outcome(), 1000) == {"set_cpu_us_per_request": None}
+
+
+def test_two_hosts_are_added_up_and_one_unread_host_leaves_a_blank() -> None:
+    read = host(set_time=BASE, interference=CpuInterference())
+    both = outcome(delta=delta({"": read, "s": read}))
+    assert cost_metrics(both, 1000)["set_cpu_us_per_request"] == pytest.approx(1600.0)
+    half = outcome(delta=delta({"": read, "s": host()}))
+    assert cost_metrics(half, 1000) == {"set_cpu_us_per_request": None}
+
+
+def test_the_time_between_two_readings() -> None:
+    hogs = ProcessUsage(cpu_ns=5)
+    before = SetReading({0: IdleClock(100, 10), 1: IdleClock(100, 20, 3)}, 1, ProcessUsage(), False)
+    after = SetReading({0: IdleClock(300, 60), 1: IdleClock(400, 90)}, 4, hogs, False)
+    ticks = {0: {"softirq": 1, "irq": 0, "steal": 2}, 1: {"softirq": 2}}
+    time = set_time(after, before, ticks, quiet=0.1, apart_ns=25)
+    assert time == SetTime(500, 120, 3, 20 * MS, 30 * MS, False, 3, hogs, 50, 0.1)
+    assert set_time(after, before, {}) is None
+
+
+STAT = "cpu  0 0 0 0 0 0 0 0\ncpu0 0 0 0 {idle} {iowait} 0 0 0\n"
+LIST = """Timer List Version: v0.10
+now at 90000000000 nsecs
+
+cpu: 0
+  .nohz           : 1
+  .idle_entrytime : {entry} nsecs
+  .idle_sleeptime : 5003000000 nsecs
+  .iowait_sleeptime: 1000000000 nsecs
+"""
+
+
+@pytest.mark.parametrize(
+    ("idle", "entry_ns", "expected"),
+    [
+        # Idle since 50 ms: /proc/stat holds it.
+        (505, 89_950_000_000, IdleClock(90_000_000_000, 6_053_000_000)),
+        # At work, and last idle 5 s ago: /proc/stat would hold them.
+        (500, 85_000_000_000, IdleClock(90_000_000_000, 6_003_000_000)),
+        # It became idle 1 ms ago, and may have gone back to work: 10 ms steps do not tell.
+        (500, 89_999_000_000, IdleClock(90_000_000_000, 6_003_000_000, 1_000_000)),
+    ],
+)
+def test_idle_clock(tmp_path: Path, idle: int, entry_ns: int, expected: IdleClock) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/stat").write_text(STAT.format(idle=idle, iowait=100))
+    (tmp_path / "proc/timer_list").write_text(LIST.format(entry=entry_ns))
+    assert idle_clocks([0], HostFiles(tmp_path)) == {0: expected}
+
+
+@pytest.mark.parametrize("text", [None, LIST.replace(": 1\n", ": 0\n", 1).format(entry=0)])
+def test_without_a_fine_clock_ticks_must_do(tmp_path: Path, text: str | None) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/stat").write_text(STAT.format(idle=505, iowait=100))
+    if text is not None:
+        (tmp_path / "proc/timer_list").write_text(text)
+    clock = idle_clocks([0, 7], HostFiles(tmp_path))
+    assert (list(clock), clock[0].idle_ns, clock[0].unsure_ns) == ([0], 6050 * MS, 20 * MS)
+    assert not clock[0].fine
