@@ -12,7 +12,7 @@ from harness import columns
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.model import Options
 from harness.errors import InputError
-from harness.tables.cells import factor_columns, split_columns
+from harness.tables.cells import factor_columns, split_columns, swept_columns
 from harness.tables.source import Source
 
 _COST = "cpu_us_per_request"
@@ -37,7 +37,8 @@ def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) 
         chosen = [name for name in DEFAULT_METRICS if name in there]
         if chosen and _COST not in chosen:
             chosen += [name for name in _COST_ELSEWHERE if name in there]
-        return chosen or there
+        swept = {name for table in tables for name in swept_columns(table)}
+        return chosen or [name for name in there if name not in swept] or there
     for name in asked:
         if name not in there:
             raise InputError(
