@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.columns import VERDICTS, is_factor
+from harness.columns import BY_NAME, VERDICTS, is_factor
 from harness.errors import InputError
 
 
@@ -44,10 +44,36 @@ NEVER_POOLED = (
 """Columns whose values make another measurement of a run: those of two are not runs of one cell."""
 
 
+_SETTINGS = {"poll", "defer", "flush", "budget", "suspend", "usecs", "timeout", "delay", "rate", "load"} | {
+    "size", "depth", "interval", "quota", "period"
+}  # fmt: skip
+"""Words in the names of things that are set, and seldom in those of things that are measured."""
+
+
+def swept_columns(runs: pd.DataFrame) -> list[str]:
+    """Columns of numbers with a unit, unknown to us, that look as if they had been set: busy_poll_us of 0 and 50.
+
+    Both has to hold: a word of their name is of settings, and each of their values is there twice or more, as measured
+    figures are not. Counts and shares are no settings, for theirs may repeat.
+    """
+    names = []
+    for name in map(str, runs.columns):
+        if name in BY_NAME or is_factor(name) or not _SETTINGS.intersection(name.lower().split("_")):
+            continue
+        if name.endswith(("_count", "_percent", "_share")):
+            continue
+        counts = runs[name].value_counts()
+        if len(counts) > 1 and int(counts.min()) > 1:
+            names.append(name)
+    return names
+
+
 def split_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """The columns of NEVER_POOLED that would not be the same within a cell, were cells told apart by `names` alone."""
+    """The columns of NEVER_POOLED, and the swept ones, that differ within a cell where `names` tell cells apart."""
     several = [
-        name for name in NEVER_POOLED if name in runs.columns and name not in names and _several(runs[name])
+        name
+        for name in (*NEVER_POOLED, *swept_columns(runs))
+        if name in runs.columns and name not in names and _several(runs[name])
     ]
     if not several:
         return []

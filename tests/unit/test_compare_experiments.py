@@ -211,3 +211,26 @@ def test_known_times_are_converted_and_others_named(tmp_path: Path) -> None:
     tail = written(tmp_path / "e.csv", case=["x"] * 5, rtt_p50_us=[1.0, 2, 3, 4, 5])
     notes = {row.metric: row.change.note for row in compare_sources([one, tail]).rows}
     assert notes["rtt_p99_us"] == "B has no rtt_p99_us"
+
+
+def test_a_setting_with_a_unit_in_its_name_is_not_pooled(tmp_path: Path) -> None:
+    def campaign(name: str, off: int, on: int) -> Source:
+        times = [40.0 + at % 3 for at in range(off)] + [16.0 + at % 3 / 10 for at in range(on)]
+        return written(
+            tmp_path / name,
+            case=["echo"] * (off + on),
+            busy_poll_us=[0] * off + [50] * on,
+            wait_us=[7.0 + at for at in range(off + on)],
+            rtt_p50_us=times,
+        )
+
+    found = compare_sources([campaign("one.csv", 9, 5), campaign("two.csv", 5, 9)])
+    ratios = {row.factors: row.change.ratio.value for row in found.rows if row.change.ratio}
+    assert ratios == {
+        (("busy_poll_us", "0"),): pytest.approx(1, abs=0.03),
+        (("busy_poll_us", "50"),): pytest.approx(1, abs=0.03),
+    }
+    assert any("busy_poll_us (0, 50): never pooled" in note for note in found.notes)
+    # What was measured, with values that repeat by chance, stays a figure.
+    waits = written(tmp_path / "wait.csv", case=["x"] * 6, wait_us=[1, 1, 2, 2, 3, 3])
+    assert [row.factors for row in compare_sources([waits, waits]).rows] == [()]

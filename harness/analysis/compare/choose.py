@@ -12,7 +12,7 @@ from harness import columns
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.model import Options
 from harness.errors import InputError
-from harness.tables.cells import factor_columns, split_columns
+from harness.tables.cells import factor_columns, split_columns, swept_columns
 from harness.tables.source import Source
 
 _COST = "set_cpu_us_per_request"
@@ -43,7 +43,8 @@ def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) 
             chosen = [name for name in chosen if name != _COST] + [_COST_OF_PROCESSES]
         if chosen and not {_COST, _COST_OF_PROCESSES} & set(chosen):
             chosen += [name for name in _COST_ELSEWHERE if name in there]
-        return chosen or there
+        swept = {name for table in tables for name in swept_columns(table)}
+        return chosen or [name for name in there if name not in swept] or there
     for name in asked:
         if name not in there:
             raise InputError(
