@@ -13,6 +13,7 @@ from harness.errors import InputError
 from harness.places.fleet.split import HOST_FACTOR, Split, allot, fleet_plan, groups
 from harness.plan import Plan, make_plan
 from harness.spec.load import load_experiment
+from tests import command, experiment
 
 FILE = """\
 name: f
@@ -134,3 +135,9 @@ def test_a_plan_that_adapts_is_refused_with_the_remedy(tmp_path: Path) -> None:
     adaptive = make_plan(load_experiment(path))
     with pytest.raises(InputError, match="name a number of repetitions: --repeat N"):
         fleet_plan(adaptive, "cells", ["a"])
+
+
+def test_a_quick_plan_is_what_is_shared_out(tmp_path: Path) -> None:
+    file = experiment.write(tmp_path, repeat=3, quick={"repeat": 1})
+    done = command.call("fleet", "run", file, "-i", "localhost,", "--dry-run", "--quick")
+    assert done.stdout.startswith("localhost: 1 runs: "), done.stderr
