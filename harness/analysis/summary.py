@@ -92,12 +92,16 @@ def cost_of(cells: Sequence[CellView]) -> str:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Runs that do not count, gathered by verdict and reason; `reason` is the first one's, word for word."""
+    """Runs that do not count, gathered by verdict and reason; `reason` is the first one's, word for word.
+
+    p50_us: the median of their median round trips where they are inert and of one cell; else None.
+    """
 
     verdict: str
     reason: str
     runs: int
     cells: tuple[CellKey, ...]
+    p50_us: float | None = None
 
 
 @dataclass(frozen=True)
@@ -290,7 +294,7 @@ def _weight(view: CellView) -> tuple[bool, float]:
 
 def _left_out(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> tuple[LeftOut, ...]:
     """Reasons that differ only in numbers, or in what they say in brackets, are one reason."""
-    groups: dict[tuple[str, str], list[tuple[str, SummaryCell]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, SummaryCell, int]]] = {}
     if "verdict" not in runs.columns:
         return ()
     verdicts = runs["verdict"].to_numpy()
@@ -299,10 +303,13 @@ def _left_out(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> tuple[LeftOut
         for row in np.setdiff1d(cell.rows, cell.valid):
             reason = str(reasons[row]) if reasons is not None else ""
             alike = _DETAIL.sub("#", reason)
-            groups.setdefault((str(verdicts[row]), alike), []).append((reason, cell))
+            groups.setdefault((str(verdicts[row]), alike), []).append((reason, cell, int(row)))
     rank = {verdict: place for place, verdict in enumerate(columns.VERDICTS)}
     groups_left = []
     for (verdict, _), members in sorted(groups.items(), key=lambda item: rank[item[0][0]]):
-        where = dict.fromkeys((cell.case, cell.factors) for _, cell in members)
-        groups_left.append(LeftOut(verdict, members[0][0], len(members), tuple(where)))
+        where = dict.fromkeys((cell.case, cell.factors) for _, cell, _ in members)
+        rows = [row for _, _, row in members]
+        known = verdict == "inert" and len(where) == 1 and "rtt_p50_us" in runs.columns
+        p50_us = stats.estimate(runs["rtt_p50_us"].to_numpy()[rows]).median if known else None
+        groups_left.append(LeftOut(verdict, members[0][0], len(members), tuple(where), p50_us))
     return tuple(groups_left)

@@ -46,6 +46,7 @@ def overview_json(view: Overview) -> str:
                 "verdict": group.verdict,
                 "reason": group.reason,
                 "runs": group.runs,
+                **({"p50_us": group.p50_us} if group.p50_us is not None else {}),
                 "cells": [{"case": case, "factors": dict(factors)} for case, factors in group.cells],
             }
             for group in view.left_out

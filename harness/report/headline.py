@@ -99,8 +99,9 @@ def harm(cell: CellView, baseline: str, unit: str = "us") -> str:
     if not parts:
         return ""
     where = f" at {words.factors(cell.factors)}" if cell.factors else ""
-    many = words.runs(cell.verdicts["inert"])
+    count = cell.verdicts["inert"]
+    many = "the 1 inert run, which counts" if count == 1 else f"the {count} inert runs, which count"
     return (
-        f"{cell.case}{where} took no effect as told, yet against {baseline} {', '.join(parts)}: seen in {many} inert, "
-        "which count nowhere"
+        f"{cell.case}{where} took no effect as told, yet against {baseline} {', '.join(parts)}, in {many} "
+        "nowhere"
     )

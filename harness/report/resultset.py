@@ -41,7 +41,7 @@ def document(view: Overview) -> list[Block]:
         blocks += [_table(view), Gap()]
     blocks += claims.blocks(view.claims)
     harms = [harm(cell, view.baseline, _time_unit(view)) for cell in view.cells]
-    blocks += [Para(words.sentence(text), "warn", bullet=True) for text in harms if text]
+    blocks += [Para(f"{text}.", "warn", bullet=True) for text in harms if text]
     blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
     blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]
@@ -146,7 +146,8 @@ def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
         where = words.some(words.cell(case, factors) for case, factors in group.cells)
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
         reason = f": {group.reason}{alike}" if group.reason else ""
-        yield f"Left out, {words.runs(group.runs)} {group.verdict}, {where}{reason}.", "warn"
+        p50 = f" (p50 {words.short(group.p50_us)} {_time_unit(view)})" if group.p50_us is not None else ""
+        yield f"Left out, {words.runs(group.runs)} {group.verdict}, {where}{p50}{reason}.", "warn"
     if view.missing:
         yield "; ".join(words.missing(view.missing, view.facts)) + ".", "warn"
 

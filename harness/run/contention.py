@@ -111,10 +111,11 @@ def takers(spec: CellSpec, outcome: Outcome) -> dict[str, float]:
         and cpus & set(spec.process_cpus(program.node) or cpus)
     }
     foreign = outcome.delta.host_of(spec.contention_node()).interference
-    if foreign.by_name:
-        times[f"other programs, {foreign.worst_name()} most of it,"] = sum(
-            ns for cpu, ns in foreign.by_cpu.items() if cpu in cpus
-        )
+    for cpu, ns in foreign.by_cpu.items():
+        if cpu in cpus:
+            times[
+                f"other programs, most of it {foreign.worst_on.get(cpu, 'of unknown name')}, on CPU {cpu}"
+            ] = ns
     return {name: 100 * ns / elapsed_ns for name, ns in times.items()} if elapsed_ns else {}
 
 

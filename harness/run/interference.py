@@ -20,9 +20,9 @@ class CpuInterference:
 
     busy_ns: of all tasks on the set. by_cpu, by_name: of other programs' tasks. Of programs that began or ended in
     between only the sum is known, to 10 ms, and not the CPU: ended_ns, the set's share of it by its share of the ticks.
-    worst_process: pid, owner and command line of the process with most time of the name with most time, in words.
-    kernel_ns: of kernel threads on the set, ksoftirqd and NAPI threads among them; others_ns: of other programs, what
-    has ended included.
+    worst_on: by CPU, the process of others with most time there, in words. worst_process: pid, owner and command line
+    of the process with most time of the name with most time, in words. kernel_ns: of kernel threads on the set,
+    ksoftirqd and NAPI threads among them; others_ns: of other programs, what has ended included.
     """
 
     busy_ns: int = 0
@@ -32,6 +32,7 @@ class CpuInterference:
     worst_process: str = ""
     kernel_ns: int = 0
     others_ns: int = 0
+    worst_on: dict[int, str] = field(default_factory=dict)
 
     def worst_cpu_ns(self) -> int:
         """Other programs' time on the CPU that had most of it; what has ended is taken to have run there."""
@@ -53,6 +54,7 @@ def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_sha
     """
     loads = CpuInterference()
     by_pid: dict[tuple[str, int], int] = {}
+    on_cpu: dict[int, dict[tuple[str, int], int]] = {}
     for tid, run_ns in after.run_ns.items():
         used = run_ns - before.run_ns.get(tid, 0)
         place = task_place(tid) if used > 0 else None
@@ -68,9 +70,14 @@ def compare(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_sha
             loads.by_cpu[cpu] = loads.by_cpu.get(cpu, 0) + used
             loads.by_name[name] = loads.by_name.get(name, 0) + used
             by_pid[name, pid] = by_pid.get((name, pid), 0) + used
+            here = on_cpu.setdefault(cpu, {})
+            here[name, pid] = here.get((name, pid), 0) + used
     if by_pid:
         _, worst = max(by_pid, key=lambda task: (loads.by_name[task[0]], by_pid[task]))
         loads.worst_process = described(worst)
+    for cpu, here in on_cpu.items():
+        name, pid = max(here, key=here.__getitem__)
+        loads.worst_on[cpu] = f"{name} ({described(pid)})"
     loads.ended_ns = round(set_share * _ended_ns(after, before, ours))
     loads.busy_ns += loads.ended_ns
     loads.others_ns += loads.ended_ns

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.run.contention import duty_doubts
+from harness.kernel.proc import ProcessUsage
+from harness.run.contention import duty_doubts, takers
+from harness.run.interference import CpuInterference
+from harness.run.outcome import ProgramOutcome
 from tests import experiment
+from tests.unit.test_metrics import SECOND, delta, host, outcome
 
 BUSY, IDLE = {0: 0.0, 1: 0.0}, {0: 0.5, 1: 0.5}
 
@@ -56,3 +61,17 @@ def test_hogs_that_keep_their_duty_and_hogs_that_do_not(
 
 def test_without_contention_there_is_no_duty(tmp_path: Path) -> None:
     assert duty_doubts(experiment.plan(tmp_path).cells[0].spec, 0.0, IDLE, 1.0) == []
+
+
+def test_what_hogs_lost_is_told_of_those_that_ran_where_they_run(tmp_path: Path) -> None:
+    spec = experiment.plan(tmp_path, contention={"on": "server.cpus", "load": "50%"}).cells[0].spec
+    strangers = CpuInterference(
+        by_cpu={0: SECOND, 1: SECOND // 10}, worst_on={0: "ld (pid 1)", 1: "cc1 (pid 2)"}
+    )
+    programs = {"client": ProcessUsage(cpu_ns=SECOND), "server": ProcessUsage(cpu_ns=SECOND // 2)}
+    counted = delta({"": host(interference=strangers)}, programs=programs)
+    labels = tuple(ProgramOutcome(label, label, "blocking", {}) for label in ("client", "server"))
+    assert takers(spec, replace(outcome(delta=counted), programs=labels)) == {
+        "server": 50.0,
+        "other programs, most of it cc1 (pid 2), on CPU 1": 10.0,
+    }

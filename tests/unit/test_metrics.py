@@ -215,3 +215,23 @@ def test_one_tick_of_steal_says_nothing() -> None:
     quiet = host(interference=CpuInterference(), ticks={0: ticks(steal=2, idle=8)}, cpus={0})
     run = outcome(delta=delta({"": quiet}, elapsed_ns=SECOND // 10))
     assert checks.doubts(run, metrics_of.run_metrics(run), Checks(), {"c", "s"}) == []
+
+
+@pytest.mark.parametrize(
+    ("polled", "doubted"), [(0, False), (9, False), (10, True), (99, True), (100, False)]
+)
+def test_a_run_that_was_polled_in_part_is_doubted(polled: int, doubted: bool) -> None:
+    """Below 1 % the knob took no effect, which is another reason; from 10 % on it is believed."""
+    nodes = {"c": {"Udp:InDatagrams": 1000, "TcpExt:BusyPollRxPackets": polled}, "s": {}}
+    partly = outcome(delta=delta(nodes=nodes))
+    reasons = checks.doubts(partly, {}, Checks(), {"c"})
+    text = f"{polled} of 1000 packets of c were busy-polled ({polled / 1000:.1%})"
+    assert any(reason.startswith(text) for reason in reasons) is doubted
+    assert not any(
+        "of c were" in reason for reason in checks.doubts(partly, {}, Checks(doubt_polled_share=0), {"c"})
+    )
+
+
+def test_what_changed_underneath_is_a_doubt() -> None:
+    text = "rx-gro of s/eth0 changed underneath, during the run: from on to off"
+    assert text in checks.doubts(outcome(changed=(text,)), {}, Checks(), set())

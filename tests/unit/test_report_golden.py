@@ -149,6 +149,34 @@ def test_several_inputs() -> None:
         matches(f"compare_three.{SUFFIX[fmt]}", report.compare(found, fmt))
 
 
+def test_inert_runs_hide_no_harm() -> None:
+    made = source()
+    inert = made.runs["case"] == "busypoll50"
+    runs = made.runs.assign(verdict=made.runs["verdict"].where(~inert, "inert"))
+    runs.loc[inert, "rtt_p50_us"] *= 100
+    view = overview(replace(made, runs=runs))
+    text = " ".join(report.show(view, "text", 100).split())
+    assert (
+        "busypoll50 at contention.load=0% took no effect as told, yet against base p50 is 12.5x higher"
+        in text
+    )
+    assert "in the 5 inert runs, which count nowhere" in text
+    assert "(in brackets): medians of inert runs" in text
+    (cell,) = (each for each in view.cells if each.case == "busypoll50" and each.factors[0][1] == "0%")
+    assert cell.median("rtt_p50_us") is None and cell.estimates["rtt_p50_us"].n == 0
+    assert f"({cell.inert['rtt_p50_us'].median:.0f})" in text
+    # Those that differ from nothing are not called harm.
+    assert "took no effect as told" not in report.show(overview(source(troubled=True)), "text", 100)
+
+
+def test_what_was_already_so_is_no_effect_and_no_failure() -> None:
+    made = source()
+    assert made.knobs is not None
+    knobs = made.knobs.assign(took_effect=False, evidence="already so: nothing changed")
+    (cell,) = overview(replace(made, knobs=knobs)).headline[:1]
+    assert all(effect.already and not (effect.took or effect.not_taken) for effect in cell.effects)
+
+
 def test_on_a_terminal() -> None:
     matches("show_terminal.ansi", report.show(overview(source(troubled=True)), "text", 100, color=True))
 

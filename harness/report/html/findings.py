@@ -126,11 +126,12 @@ def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
         yield (words.sentence(warning),)
     for cell in view.cells:
         if text := harm(cell, view.baseline):
-            yield tag("strong", "Inert, not harmless: "), f"{words.sentence(text)}"
+            yield tag("strong", "Inert, not harmless: "), f"{text}."
     for group in view.left_out:
         cells = words.some(words.cell(case, factors) for case, factors in group.cells)
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
-        yield badge(group.verdict, group.runs), f" {cells}: {group.reason or 'no reason given'}{alike}"
+        p50 = f" (p50 {words.short(group.p50_us)} µs)" if group.p50_us is not None else ""
+        yield badge(group.verdict, group.runs), f" {cells}{p50}: {group.reason or 'no reason given'}{alike}"
     if view.missing:
         lacking, todo = words.missing(view.missing, view.facts)
         yield tag("strong", f"{lacking}."), f" {words.sentence(todo.replace('`', ''))}"
