@@ -20,11 +20,12 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
 from harness.cli import main as pollbench
-from harness.run import counters, metrics
+from harness.run import counters, cpu_cost, metrics
 from harness.run.counters import Snapshot
 from harness.run.outcome import Outcome
 from harness.store.record import Metrics
@@ -37,8 +38,14 @@ CASES: dict[str, dict[str, Any]] = {
     "threaded": {"server": {"threaded_napi": {"mode": "on"}}},
     "busypoll50": {"*": {"busy_poll": {"usecs": 50}}},
 }
-_EVENTS = ("sched/sched_switch", "irq/softirq_entry", "irq/softirq_exit", "irq/irq_handler_entry")
-_EVENTS += ("irq/irq_handler_exit", "irq_vectors/enable")
+_EVENTS = (
+    "sched/sched_switch",
+    "irq/softirq_entry",
+    "irq/softirq_exit",
+    "irq/irq_handler_entry",
+    "irq/irq_handler_exit",
+    "irq_vectors/enable",
+)
 _LINE = re.compile(r"\[(\d+)\] .*? (\d+)\.(\d{6}): (\w+): (.*)")
 _SWITCH = re.compile(r"prev_pid=(\d+) .*next_pid=(\d+) ")
 
@@ -77,7 +84,7 @@ def tracing() -> Iterator[Path]:
 @contextmanager
 def watched(instance: Path) -> Iterator[Seen]:
     """Tell what the run read and when: the readings of its counters, its processes, and its requests."""
-    seen, take, cost = Seen(), counters.take, metrics.cost_metrics
+    seen, take, cost = Seen(), counters.take, cpu_cost.cost_metrics
 
     def noting_take(nodes: Any, pids: Any, *more: Any) -> Snapshot:
         (instance / "tracing_on").write_text("1")
@@ -94,11 +101,8 @@ def watched(instance: Path) -> Iterator[Seen]:
         seen.settled = settled
         return cost(outcome, settled)
 
-    counters.take, metrics.cost_metrics = noting_take, noting_cost
-    try:
+    with patch.object(counters, "take", noting_take), patch.object(metrics, "cost_metrics", noting_cost):
         yield seen
-    finally:
-        counters.take, metrics.cost_metrics = take, cost
 
 
 def busy_ns(text: Iterator[str], seen: Seen) -> Counter[str]:
@@ -148,7 +152,7 @@ def _owner(tid: int, kernel: set[int], seen: Seen) -> str:
 def lost(instance: Path) -> int:
     """Events that found no room in the buffers."""
     stats = [path.read_text() for path in instance.glob("per_cpu/cpu*/stats")]
-    return sum(int(re.search(r"^overrun: (\d+)", text, re.MULTILINE)[1]) for text in stats)  # type: ignore[index]
+    return sum(int(count) for text in stats for count in re.findall(r"^overrun: (\d+)", text, re.MULTILINE))
 
 
 def measured(case: str, hog: bool, duration: str, rate: int) -> dict[str, float]:

@@ -6,14 +6,20 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from harness import report
+from harness.analysis.compare.choose import choose_metrics
+from harness.analysis.summary import overview
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.idle_clock import IdleClock, idle_clocks
 from harness.kernel.proc import ProcessUsage
 from harness.run.cpu_cost import SetCost, cost_metrics, set_cost
 from harness.run.cpu_set import SetReading, SetTime, set_time
 from harness.run.interference import CpuInterference
+from harness.tables.frames import frames
+from tests.unit.synthetic import result_set, source
 from tests.unit.test_metrics import delta, host, outcome
 
 MS = 10**6
@@ -148,3 +154,27 @@ def test_without_a_fine_clock_ticks_must_do(tmp_path: Path, text: str | None) ->
     clock = idle_clocks([0, 7], HostFiles(tmp_path))
     assert (list(clock), clock[0].idle_ns, clock[0].unsure_ns) == ([0], 6050 * MS, 20 * MS)
     assert not clock[0].fine
+
+
+def test_the_whole_is_compared_where_every_side_knows_it() -> None:
+    new = pd.DataFrame({"set_cpu_us_per_request": [60.0], "cpu_us_per_request": [50.0], "rtt_p50_us": [1.0]})
+    old = new.drop(columns="set_cpu_us_per_request")
+    assert choose_metrics([new, new], None) == ["rtt_p50_us", "set_cpu_us_per_request"]
+    # Beside an older set only the part that both know is comparable.
+    assert choose_metrics([new, old], None) == ["rtt_p50_us", "cpu_us_per_request"]
+    assert choose_metrics([old, old], None) == ["rtt_p50_us", "cpu_us_per_request"]
+
+
+def test_tables_show_the_whole_and_name_the_part_where_it_is_all_there_is() -> None:
+    records = result_set(blocks=5)
+    whole = [
+        dataclasses.replace(made, metrics=made.metrics | {"set_cpu_us_per_request": 180.0})
+        for made in records
+    ]
+    sources = [
+        dataclasses.replace(source(), runs=frames(made, list(source().planned)).runs)
+        for made in (records, whole)
+    ]
+    texts = [report.show(overview(one_set), "text", 100) for one_set in sources]
+    assert "process" in texts[0] and "process CPU per request" in texts[0]
+    assert "180" in texts[1] and "process" not in texts[1]
