@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,22 @@ HEAVY = (
 MAX_LINES = 400
 
 MODULES = load_modules(ROOT / "harness")
-EACH = pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
+
+
+def for_all_modules(check: Callable[[Module], None]) -> Callable[[], None]:
+    """One test of a rule over all modules; its failure lists every offence, not the first alone."""
+
+    def test() -> None:
+        offences = []
+        for module in MODULES.values():
+            try:
+                check(module)
+            except AssertionError as offence:
+                offences.append(str(offence).split("\nassert ")[0])
+        assert not offences, "\n".join(offences)
+
+    test.__name__, test.__doc__ = check.__name__, check.__doc__
+    return test
 
 
 def rank(part: str) -> int:
@@ -84,7 +100,7 @@ def test_the_house_keeps_its_measure() -> None:
     assert len(arrows) <= MAX_ARROWS
 
 
-@EACH
+@for_all_modules
 def test_imports_point_down(module: Module) -> None:
     for line, name in module.internal_imports():
         target = MODULES[name].part
@@ -104,7 +120,7 @@ def test_no_import_cycles() -> None:
     assert cycles(edges) == []
 
 
-@EACH
+@for_all_modules
 def test_only_the_floor_touches_the_machine(module: Module) -> None:
     if module.part == FLOOR:
         return
@@ -116,7 +132,7 @@ def test_only_the_floor_touches_the_machine(module: Module) -> None:
         assert not text.startswith(FLOOR_PATHS), f"{module.where(line)} spells the path {text}"
 
 
-@EACH
+@for_all_modules
 def test_only_the_edge_prints_and_exits(module: Module) -> None:
     if module.part in EDGE:
         return
@@ -126,7 +142,7 @@ def test_only_the_edge_prints_and_exits(module: Module) -> None:
         assert name not in EDGE_CALLS, f"{module.where(line)} calls {name}"
 
 
-@EACH
+@for_all_modules
 def test_modules_and_public_functions_say_what_they_do(module: Module) -> None:
     first = (ast.get_docstring(module.tree) or "").split("\n\n")[0]
     assert first.endswith((".", "?")), f"{module.path}: open with one sentence that states the module's duty"

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from harness import columns
-from harness.analysis.calibration.aa import twins
+from harness.analysis.calibration.aa import aa_experiment
 from harness.analysis.calibration.known import entry_of
 from harness.analysis.calibration.noise import Noise, noise_of
 from harness.analysis.compare import DEFAULT_METRICS
@@ -40,7 +40,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
     experiment = load_experiment(arguments.file, overrides_of(arguments.set))
     check_cpus(experiment, facts.online_cpus())
     least = experiment.adaptive.least if experiment.adaptive else experiment.repeat
-    doubled = twins(experiment, arguments.case)
+    doubled = aa_experiment(experiment, arguments.case)
     plan = make_plan(doubled, repeat=arguments.repeat or DEFAULT_REPEAT, seed=arguments.seed)
     if arguments.dry_run:
         return print_plan(doubled, plan, as_json=arguments.json)

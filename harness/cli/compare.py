@@ -13,7 +13,7 @@ from harness.analysis.compare import Comparison, Options, compare_cases, compare
 from harness.analysis.compare.choose import KERNEL_METRICS, choose_metrics
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.gate import Gate, GateVerdict, judge, parse_gate
-from harness.analysis.compare.sources import turned
+from harness.analysis.compare.sources import pivot
 from harness.cli.calibrations import calibration_of
 from harness.cli.terminal import width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, EXIT_UNDECIDED, InputError
@@ -92,7 +92,7 @@ def _compared(sources: Sequence[Source], baseline: str | None, options: Options)
         return compare_sources(sources, options)
     (source,) = sources
     if "=" in baseline and baseline not in set(source.runs["case"]):
-        source, baseline = turned(source, baseline)
+        source, baseline = pivot(source, baseline)
     return compare_cases(source, baseline, options)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.analysis.agreement import agreement, places_differ
 from harness.analysis.compare import Options, compare_cases
-from harness.analysis.compare.sources import OF_CASE, turned
+from harness.analysis.compare.sources import OF_CASE, pivot
 from harness.errors import InputError
 from harness.report.agreement import document
 from harness.report.layout import to_markdown, to_text
@@ -58,12 +58,12 @@ def test_a_factor_may_stand_in_the_place_of_the_case() -> None:
     base = source.runs.assign(**{"vm.kernel": "6.12"})
     newer = source.runs.assign(**{"vm.kernel": "7.3"}, rtt_p50_us=source.runs["rtt_p50_us"] * 2)
     both = replace(source, runs=pd.concat([base, newer], ignore_index=True))
-    found = compare_cases(*turned(both, "vm.kernel=6.12"), Options(metrics=("rtt_p50_us",)))
+    found = compare_cases(*pivot(both, "vm.kernel=6.12"), Options(metrics=("rtt_p50_us",)))
     assert {row.case for row in found.rows} == {"7.3"}
     assert {dict(row.factors)[OF_CASE] for row in found.rows} == set(source.runs["case"])
     ratios = [row.change.ratio.value for row in found.rows if row.change.ratio]
     assert ratios and all(abs(ratio - 2) < 1e-9 for ratio in ratios)
     with pytest.raises(InputError, match=r"no run has vm\.kernel '6\.2'; there are 6\.12, 7\.3"):
-        turned(both, "vm.kernel=6.2")
+        pivot(both, "vm.kernel=6.2")
     with pytest.raises(InputError, match=r"there is no factor 'vm\.colour'"):
-        turned(both, "vm.colour=red")
+        pivot(both, "vm.colour=red")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from harness.analysis.calibration import known
-from harness.analysis.calibration.aa import twins
+from harness.analysis.calibration.aa import aa_experiment
 from harness.analysis.calibration.noise import NAMES, noise_of
 from harness.errors import InputError
 from harness.plan import Plan, load_experiment, make_plan
@@ -36,16 +36,16 @@ def test_one_case_under_two_names(tmp_path: Path) -> None:
         cases={"base": {}, "polled": {"settings": {"*": {"busy_poll": {}}}}},
         sweep={"workload.size": ["64B", "128B"]},
     )
-    made = twins(load_experiment(path), "polled")
+    made = aa_experiment(load_experiment(path), "polled")
     assert made.name == "small-calibration"
     assert [cell.case for cell in made.cells] == ["same-1", "same-1", "same-2", "same-2"]
     assert all("busy_poll" in cell.spec.settings["client"] for cell in made.cells)
     plan = make_plan(made, repeat=3)
     assert len({run.run_id for run in plan.runs}) == 12
     assert Plan.from_json(plan.to_json()) == plan
-    assert {cell.case for cell in twins(load_experiment(path)).cells} == set(NAMES)
+    assert {cell.case for cell in aa_experiment(load_experiment(path)).cells} == set(NAMES)
     with pytest.raises(InputError, match='did you mean "polled"'):
-        twins(load_experiment(path), "poled")
+        aa_experiment(load_experiment(path), "poled")
 
 
 def test_noise_of_runs_that_are_the_same() -> None:

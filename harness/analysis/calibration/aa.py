@@ -14,7 +14,7 @@ _SUFFIX = "-calibration"
 _LONGEST_NAME = 64
 
 
-def twins(experiment: Experiment, case: str | None = None) -> Experiment:
+def aa_experiment(experiment: Experiment, case: str | None = None) -> Experiment:
     """The experiment with `case` (default: its first) as its only two cases, under every combination swept.
 
     Each block has both, in shuffled order. InputError for a case that is not there.

@@ -272,8 +272,8 @@ OF_CASE = "of case"
 """The factor that holds what was the case."""
 
 
-def turned(source: Source, text: str) -> tuple[Source, str]:
-    """For a baseline FACTOR=VALUE such as vm.kernel=6.12: the source turned so, and the value as its baseline case.
+def pivot(source: Source, text: str) -> tuple[Source, str]:
+    """For a baseline FACTOR=VALUE such as vm.kernel=6.12: the source with FACTOR's values as its cases, and VALUE.
 
     Raises InputError when runs have no such column, or nothing has the value.
     """
