@@ -11,7 +11,7 @@ import pytest
 from harness import report
 from harness.analysis.compare import Comparison, compare_cases, compare_sources
 from harness.analysis.compare.drift import drifts
-from harness.analysis.compare.sources import turned
+from harness.analysis.compare.sources import pivot
 from harness.tables import Source
 from harness.tables.cells import group_cells
 
@@ -99,12 +99,12 @@ def test_runs_of_two_machines_are_not_paired(column: str) -> None:
 def test_a_factor_turned_into_cases_needs_an_order() -> None:
     made = table("silent", machine=["alpha", "beta"] * BLOCKS)
     made.runs["case"] = "poll"
-    found = compare_cases(*turned(made, "machine=alpha"))
+    found = compare_cases(*pivot(made, "machine=alpha"))
     assert not paired(found)
     assert "the doing of" not in " ".join(found.verdict)
     proven = table(machine=["alpha", "beta"] * BLOCKS)
     proven.runs["case"] = "poll"
-    assert paired(compare_cases(*turned(proven, "machine=alpha")))
+    assert paired(compare_cases(*pivot(proven, "machine=alpha")))
 
 
 def test_different_sets_are_never_paired() -> None:
