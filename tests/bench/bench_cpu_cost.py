@@ -106,7 +106,10 @@ def watched(instance: Path) -> Iterator[Seen]:
 
 
 def busy_ns(text: Iterator[str], seen: Seen) -> Counter[str]:
-    """Time of the set in the window by whose it was: ours, kernel, irq (wherever taken), hog, other, idle."""
+    """Time of the set in the window by whose it was: ours, kernel, irq (wherever taken), hog, other, idle.
+
+    holes: switches (not ns) that the trace lacks, so that some time is another task's.
+    """
     before, after = seen.snapshots[0], seen.snapshots[-1]
     begins = {cpu: clock.at_ns for cpu, clock in before.last.clocks.items()}
     ends = {cpu: clock.at_ns for cpu, clock in after.first.clocks.items()}
@@ -130,6 +133,8 @@ def busy_ns(text: Iterator[str], seen: Seen) -> Counter[str]:
         else:
             total[_owner(task[cpu], kernel, seen)] += span
         if switch:
+            if task.get(cpu, int(switch[1])) != int(switch[1]):
+                total["holes"] += 1
             if cpu not in task:
                 total[_owner(int(switch[1]), kernel, seen)] += waiting.pop(cpu, 0)
             task[cpu] = int(switch[2])
@@ -190,6 +195,7 @@ def measured(case: str, hog: bool, duration: str, rate: int) -> dict[str, float]
     row["trace"] = (total["ours"] + total["kernel"] + total["irq"]) / seen.settled / 1e3
     row["trace_irq"] = total["irq"] / seen.settled / 1e3
     row["trace_idle"] = total["idle"] / seen.settled / 1e3
+    row["holes"] = total["holes"]
     row["foreign"] = figures["foreign_percent"]
     return row
 
@@ -217,7 +223,8 @@ def main() -> None:
                 f"| {'spin 50 %' if hog else 'none'} | {case} | {row['cpu']:.1f} | {row['set_cpu']:.1f} "
                 f"[{row['set_cpu_low']:.1f}..{row['set_cpu_high']:.1f}] | {row['trace']:.1f} | {row['trace_irq']:.1f} "
                 f"| {row['set_cpu'] / row['trace']:.2f} | {'right' if agree else 'WRONG'} | "
-                f"idle {row['set_idle']:.1f} / {row['trace_idle']:.1f}, foreign {row['foreign']:.0f} %",
+                f"idle {row['set_idle']:.1f} / {row['trace_idle']:.1f}, foreign {row['foreign']:.0f} %, "
+                f"{row['holes']:.0f} switches missing from the trace",
                 flush=True,
             )
 
