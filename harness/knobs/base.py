@@ -173,7 +173,7 @@ def polled_effect(seen: Seen, setting: str, reaches: tuple[str, ...]) -> KnobEff
     return KnobEffect(False, text)
 
 
-MASKED_SHARE = 0.9
+MASKED_SHARE = 0.99
 """From this share of busy-polled packets on, what works on packets that come by interrupt has next to none."""
 
 

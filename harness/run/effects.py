@@ -71,7 +71,7 @@ class _Judgement:
         if row.scope == "device" and device in quiet:
             reason = f"{NO_TRAFFIC}: {quiet[device]} packets passed {device[1]} during the run"
             self._quiet.append(reason)
-        elif row.found is not None and row.applied is not None and row.found == row.applied:
+        elif self._was_so(row):
             reason = ALREADY_SO
             self._already += 1
         elif setting in self._without_work:
@@ -80,6 +80,11 @@ class _Judgement:
             self._acted_on += 1
             return replace(row, took_effect=self._effect.took, evidence=self._effect.evidence)
         return replace(row, took_effect=False, evidence=reason)
+
+    @staticmethod
+    def _was_so(row: KnobRow) -> bool:
+        """Was the value there before? Of a socket that says nothing: it may have it from the listener that we set."""
+        return row.scope in ("device", "host") and row.found is not None and row.found == row.applied
 
     def without_traffic(self) -> bool:
         """Are all its devices without traffic?"""

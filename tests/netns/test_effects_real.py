@@ -73,7 +73,7 @@ def test_deferral_beside_busy_polling_is_masked_by_it(tmp_path: Path) -> None:
     }
     record = record_of(tmp_path, settings={"server": knobs})
     reasons = [reason for reason in record.reasons if "coalesce on server" in reason]
-    if (record.metrics["server_polled_percent"] or 0) < 90:
+    if (record.metrics["server_polled_percent"] or 0) < 99:
         assert reasons == []  # a crowded machine let it sleep
     else:
         assert "masked by busy_poll on server" in reasons[0]

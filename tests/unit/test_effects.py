@@ -150,3 +150,10 @@ def test_without_packet_counters_no_device_is_called_silent(tmp_path: Path) -> N
     bare: dict[str, Any] = {name: {"Udp:InDatagrams": 1} for name in NODES}
     got, reasons = answers(tmp_path, {"idle": {"offloads": {"gro": "off"}}}, rows, seen_run(**bare))
     assert got[0][0] is None and reasons == []
+
+
+def test_a_socket_that_inherited_the_value_is_judged_by_what_it_did(tmp_path: Path) -> None:
+    rows = [KnobRow("server", "busy_poll", "SO_BUSY_POLL server[7] fd 5 (tcp)", "socket", 50, 50, 50)]
+    polled = {"Udp:InDatagrams": 1000, "TcpExt:BusyPollRxPackets": 999, "link:eth0:packets": 2000}
+    got, reasons = answers(tmp_path, {"server": {"busy_poll": {}}}, rows, seen_run(server=polled))
+    assert got[0][0] is True and reasons == []
