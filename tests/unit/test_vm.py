@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import stat
+import subprocess
+import sys
 import tarfile
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.knobs import GroupUse
-from harness.places.vm import cpio, qemu, wire
+from harness.places.vm import cpio, payload, qemu, wire
 from harness.places.vm.boots import boots_of, pairs_of
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.execute import Guests
@@ -362,3 +364,31 @@ def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -
     assert found.said == "it did something else: busy_poll SO_BUSY_POLL on client was 50, is 5"
     (found,) = judge(ComparedSet([polling(50)]), ComparedSet([polling(50)]), real_time=False)
     assert found.reproduced
+
+
+def test_the_agent_needs_only_what_the_payload_carries() -> None:
+    """The guest has numpy, pydantic and YAML of Debian's, and of ours all but the rooms of the host."""
+    lacking = [
+        "pandas",
+        "pyarrow",
+        "rich",
+        "ansible_runner",
+        *(f"harness.{room}" for room in payload.HOST_ONLY),
+    ]
+    block = (
+        "import sys\n"
+        "class Lacking:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if any(name == one or name.startswith(one + '.') for one in {lacking!r}):\n"
+        "            raise ImportError(f'the guest has no {name}')\n"
+        "sys.meta_path.insert(0, Lacking())\n"
+        "import harness.places.vm.guest\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.splitlines()[-1]

@@ -18,7 +18,8 @@ from harness.places.vm.tuning import DEFINITION, definition
 
 _HARNESS = Path(__file__).resolve().parents[2]
 # The analysis half: nothing of it runs in the guest.
-_HOST_ONLY = {"analysis", "cli", "importers", "report", "store", "tables"}
+HOST_ONLY = {"analysis", "cli", "importers", "report", "tables"}
+"""Rooms of the package that stay out of the payload."""
 # Pure Python of the host's own version: Debian's pyroute2 is too old for shaped links, and Mininet is to be the same.
 _BROUGHT = ("mininet", "pyroute2")
 # The guest's Python and what it loads, to compile with before any guest runs.
@@ -60,7 +61,7 @@ def _sources() -> Iterator[tuple[str, Path]]:
     """(name in the payload, file), sorted."""
     for path in sorted(_HARNESS.rglob("*")):
         name = path.relative_to(_HARNESS)
-        if path.suffix == ".py" and name.parts[0] not in _HOST_ONLY:
+        if path.suffix == ".py" and name.parts[0] not in HOST_ONLY:
             yield f"harness/{name}", path
     yield "harness/loadgen/pollbench-loadgen", loadgen_path()
     for package in _BROUGHT:
