@@ -111,7 +111,8 @@ def test_sigkill_at_random_moments_then_clean(tmp_path: Path) -> None:
         done = command.call("clean")
         assert done.returncode == 0, done.stdout + done.stderr
         assert left_behind(before) == [], f"after kill {attempt}"
-        assert _programs(mark) == []
+        # What the kernel was told to end with its parent may take a moment to be gone.
+        wait_for(lambda: not _programs(mark), "the programs of the killed run to end")
         # What was finished before the kill is whole.
         assert command.call("show", tmp_path / str(attempt) / "small").returncode in (0, 2)
     assert caught > 3, "the kills came too late to prove anything"

@@ -23,4 +23,5 @@ def test_a_new_knob_and_a_new_kind_of_link_are_in_the_tables(tmp_path: Path) -> 
     (row,) = csv.DictReader(table.read_text().splitlines())
     assert (row["node"], row["knob"], row["scope"]) == ("client", "transmit_queue", "device")
     assert (row["found"], row["requested"], row["applied"]) == ("1000", "500", "500")
-    assert row["took_effect"] == "true"
+    # What a knob only writes and reads back, nobody saw acting.
+    assert row["took_effect"] == ""

@@ -35,7 +35,7 @@ cases:
   base: {{settings: {{"*": {{offloads: {{sg: off}}}}}}}}
   busy:
     settings:
-      "*": {{busy_poll: {{usecs: 50, prefer: on}}, coalesce: {{napi_defer_hard_irqs: 10, gro_flush_timeout: 20us}}}}
+      "*": {{busy_poll: {{usecs: 1000, prefer: on}}, coalesce: {{napi_defer_hard_irqs: 10, gro_flush_timeout: 20us}}}}
 repeat: {repeat}
 seed: 1
 """

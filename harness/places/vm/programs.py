@@ -28,6 +28,11 @@ def require(program: str) -> str:
     return path
 
 
+def environment() -> dict[str, str]:
+    """This process's environment without what would change an image: where Python keeps its compiled files."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
 def run(
     argv: Sequence[str],
     *,

@@ -14,7 +14,7 @@ def build_root(workshop: Path) -> Built:
     """Make the root image in `workshop`. Raises MissingError for a missing program, PollbenchError."""
     programs.require("mksquashfs")
     tar, image = workshop / "root.tar", workshop / "root.sqfs"
-    env = os.environ | {"SOURCE_DATE_EPOCH": str(recipe.EPOCH)}
+    env = programs.environment() | {"SOURCE_DATE_EPOCH": str(recipe.EPOCH)}
     mode, todo = "root", ""
     if os.geteuid() == 0:
         env["TMPDIR"] = str(workshop)
