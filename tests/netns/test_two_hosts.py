@@ -142,7 +142,8 @@ def check_both_ends(record: Any, path: Path) -> None:
     assert nodes["server"]["interface"] == "eth1 (veth)"
     for role in ("client", "server"):
         polled = metrics[f"{role}_polled_percent"]
-        assert polled > 90 if record.case == "busy" else polled == 0
+        # Beside a hog the pollers lose their CPU for whole slices; what comes meanwhile is not polled.
+        assert polled > 50 if record.case == "busy" else polled == 0
         assert metrics[f"{role}_cpu_percent"] > 0
         assert nodes[role]["received_packets"] >= metrics["requests"]
     # The hogs are on the server's host, and so are its CPUs.
