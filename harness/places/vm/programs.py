@@ -29,8 +29,12 @@ def require(program: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what would change an image: where Python keeps its compiled files."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    """This process's environment, but for what would change an image: the variables that tell Python where to compile.
+
+    One is set for all builds: else the imports of what compiles the image leave files of another kind there first.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def run(
