@@ -24,9 +24,7 @@ for _, run in runs[runs["verdict"] != "valid"].iterrows():
 factors = [name for name in runs.columns if "." in name]
 # Sets of 0.2.0 and older know the processes' part of the cost alone.
 known = [
-    name
-    for name in ("set_cpu_us_per_request", "cpu_us_per_request")
-    if name in valid and valid[name].notna().any()
+    name for name in ("set_cpu_us_per_request", "cpu_us_per_request") if name in valid and valid[name].notna().any()
 ]
 figures = ["rtt_p50_us", "rtt_p99_us", *known[:1]]
 print(valid.groupby(["case", *factors])[figures].median().round(2))

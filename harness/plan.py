@@ -17,17 +17,7 @@ from harness.spec.messages import did_you_mean
 from harness.spec.yaml_tree import tree_of
 from harness.stats.stopping_rule import Adaptive
 
-__all__ = [
-    "Cell",
-    "CellSpec",
-    "Experiment",
-    "Plan",
-    "Run",
-    "check_cpus",
-    "estimate_s",
-    "load_experiment",
-    "make_plan",
-]
+__all__ = ["Cell", "CellSpec", "Experiment", "Plan", "Run", "check_cpus", "estimate_s", "load_experiment", "make_plan"]
 
 FORMAT = 1
 # Building and removing a testbed, settling, probes and saving, per run.
@@ -116,23 +106,17 @@ class Plan:
             builder = SpecBuilder()
             cells = {item["cell_id"]: _cell(item, builder, where) for item in data["cells"]}
             runs = tuple(
-                Run(item["run_id"], cells[item["cell_id"]], item["block"], item["order"])
-                for item in data["runs"]
+                Run(item["run_id"], cells[item["cell_id"]], item["block"], item["order"]) for item in data["runs"]
             )
             head = {key: data[key] for key in ("name", "description", "seed", "repeat", "order", "document")}
             adaptive = Adaptive(**data["adaptive"]) if data.get("adaptive") else None
-            return cls(
-                cells=tuple(cells.values()), runs=runs, plan_hash=data["plan_hash"], adaptive=adaptive, **head
-            )
+            return cls(cells=tuple(cells.values()), runs=runs, plan_hash=data["plan_hash"], adaptive=adaptive, **head)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError("read a plan", got=f"it is damaged ({error!r})", where=where) from None
 
 
 def make_plan(
-    experiment: Experiment,
-    cases: Sequence[str] | None = None,
-    repeat: int | None = None,
-    seed: int | None = None,
+    experiment: Experiment, cases: Sequence[str] | None = None, repeat: int | None = None, seed: int | None = None
 ) -> Plan:
     """Every run of the chosen cases in its order: one block per repetition, each cell once per block.
 
@@ -207,8 +191,7 @@ def _ordered(cells: Sequence[Cell], chosen: set[str], repeat: int, seed: int, or
         places = {cell.cell_id: place for place, cell in enumerate(cells)}
         sequence.sort(key=lambda item: (places[item[0].cell_id], item[1]))
     return tuple(
-        Run(digest([cell.cell_id, block]), cell, block, position)
-        for position, (cell, block) in enumerate(sequence)
+        Run(digest([cell.cell_id, block]), cell, block, position) for position, (cell, block) in enumerate(sequence)
     )
 
 
@@ -217,9 +200,6 @@ def _cell(item: Any, builder: SpecBuilder, where: str) -> Cell:
     spec = replace(builder.build(tree_of(document, where)), napi=item["napi"])
     if cell_id(item["case"], item["factors"], spec) != item["cell_id"]:
         raise InputError(
-            "read a plan",
-            got=f"cell {item['cell_id']} is not what its name says",
-            todo="plan anew",
-            where=where,
+            "read a plan", got=f"cell {item['cell_id']} is not what its name says", todo="plan anew", where=where
         )
     return Cell(item["cell_id"], item["case"], item["factors"], spec, item["document"])

@@ -40,9 +40,7 @@ class Stopper:
         """Raise Interrupted if a stop was requested."""
         if self.received is not None:
             name = signal.Signals(self.received).name
-            raise Interrupted(
-                "interrupted", got=f"{name}; everything was put back, finished runs are on disk"
-            )
+            raise Interrupted("interrupted", got=f"{name}; everything was put back, finished runs are on disk")
 
     def pause(self, seconds: float) -> None:
         """Sleep, but not through a stop request. Raises Interrupted."""

@@ -27,9 +27,7 @@ _CPU_RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 def parse_duration(value: object) -> int:
     """Nanoseconds from "20us", "1.5s", "2min"; a bare number is refused, except 0."""
-    return _scaled(
-        value, _DURATION_NS, 'a duration such as "20us", "1ms", "1.5s" (ns, us, ms, s, min, h)', "1 ns"
-    )
+    return _scaled(value, _DURATION_NS, 'a duration such as "20us", "1ms", "1.5s" (ns, us, ms, s, min, h)', "1 ns")
 
 
 def parse_rate(value: object) -> int:
@@ -86,9 +84,7 @@ def parse_cpus(value: object) -> tuple[int, ...]:
 
 def parse_cpu_order(value: object) -> tuple[int, ...]:
     """CPU numbers in the order written, each as often as written, from "1,0", "4-7,0", 3, or a list of such."""
-    parts = (
-        value if isinstance(value, list | tuple) else str(value).split(",") if _is_scalar(value) else [value]
-    )
+    parts = value if isinstance(value, list | tuple) else str(value).split(",") if _is_scalar(value) else [value]
     if not parts:
         raise ValueError(_expected(value, 'CPUs in their order, such as "1,0" or [1, 0]'))
     # Each part is a number or an ascending range, in which sorted and written are the same.
@@ -101,11 +97,7 @@ def _is_scalar(value: object) -> bool:
 
 def parse_on_off(value: object) -> bool:
     """A switch from on/off or true/false."""
-    switch = (
-        {"on": True, "true": True, "off": False, "false": False}.get(value)
-        if isinstance(value, str)
-        else value
-    )
+    switch = {"on": True, "true": True, "off": False, "false": False}.get(value) if isinstance(value, str) else value
     if not isinstance(switch, bool):
         raise ValueError(_expected(value, '"on" or "off" (or true, false)'))
     return switch
@@ -151,12 +143,7 @@ def format_on_off(switch: bool) -> str:
 
 
 def _scaled(
-    value: object,
-    units: dict[str, int],
-    form: str,
-    least: str,
-    bare: int | None = None,
-    any_case: bool = False,
+    value: object, units: dict[str, int], form: str, least: str, bare: int | None = None, any_case: bool = False
 ) -> int:
     number, unit = _quantity(value, form)
     unit = unit.lower() if any_case else unit
@@ -246,9 +233,7 @@ SizeBytes = Annotated[
     BeforeValidator(parse_size),
     _text_schema("size", rf"{_NUMBER}([kMG]?B|[KMG]iB)? *$", "64B", {"type": "integer", "minimum": 0}),
 ]
-Share = Annotated[
-    float, BeforeValidator(parse_share), _text_schema("share", rf"{_NUMBER}% *$|^0$", "1%", _ZERO)
-]
+Share = Annotated[float, BeforeValidator(parse_share), _text_schema("share", rf"{_NUMBER}% *$|^0$", "1%", _ZERO)]
 Percent = Annotated[
     float, BeforeValidator(parse_percent), _text_schema("percentage", rf"{_NUMBER}% *$|^0$", "50%", _ZERO)
 ]

@@ -20,14 +20,7 @@ DRIVER = shutil.which("chromedriver")
 MISSING = "needs Chromium and its driver: apt-get install chromium chromium-driver"
 
 _FLAGS = (
-    *(
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-dev-shm-usage",
-    ),
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
 )
 
@@ -40,9 +33,7 @@ class Browser:
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(
-            self._base + path, data, {"Content-Type": "application/json"}, method=method
-        )
+        request = urllib.request.Request(self._base + path, data, {"Content-Type": "application/json"}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)["value"]
@@ -65,11 +56,7 @@ class Browser:
     def window(self, width: int, height: int, *, dark: bool = False, touch: bool = False) -> None:
         """A window of this size, in CSS pixels, whose system prefers light or dark."""
         self.devtools(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=touch,
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.devtools("Emulation.setEmulatedMedia", features=[scheme])
@@ -90,9 +77,7 @@ class Browser:
         Without those of the browser's own pages: its new tab complains of a slow network when the machine is busy.
         """
         messages = [entry["message"] for entry in self._ask("POST", "/se/log", {"type": "browser"})]
-        return [
-            message for message in messages if not message.startswith(("chrome://", "chrome-untrusted://"))
-        ]
+        return [message for message in messages if not message.startswith(("chrome://", "chrome-untrusted://"))]
 
     def picture(self, target: Path, *, whole: bool = True) -> None:
         """A screenshot as PNG, of the whole page or of what is in sight."""

@@ -21,13 +21,7 @@ def document(**changes: Any) -> dict[str, Any]:
             "nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}},
             "links": [{"between": ["client", "server"]}],
         },
-        "workload": {
-            "kind": "ping-pong",
-            "from": "client",
-            "to": "server",
-            "warmup": "30ms",
-            "duration": "100ms",
-        },
+        "workload": {"kind": "ping-pong", "from": "client", "to": "server", "warmup": "30ms", "duration": "100ms"},
         "checks": NO_NOISE_LIMITS,
         "repeat": 1,
     }

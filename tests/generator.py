@@ -89,14 +89,7 @@ def server(end: End, *options: Argument, **where: Any) -> Iterator[tuple[Generat
     """A server in this namespace, ready, and its port. `where`: see `address_options`."""
     arguments = address_options("--listen", end, **where)
     with Generator(
-        "--netns",
-        end.path,
-        "--cpus",
-        SERVER_CPU,
-        "server",
-        *arguments,
-        *options,
-        executable=where.get("executable"),
+        "--netns", end.path, "--cpus", SERVER_CPU, "server", *arguments, *options, executable=where.get("executable")
     ) as process:
         yield process, int(process.event("ready")["port"])
 

@@ -50,8 +50,7 @@ def test_every_import_is_a_dependency(top: str, allowed: list[Requirement]) -> N
         for module in load_modules(ROOT / top).values()
         for line, name in module.imports()
         if name.split(".")[0] not in known
-        and not wanted
-        & {canonicalize_name(owner) for owner in owners.get(name.split(".")[0], (name.split(".")[0],))}
+        and not wanted & {canonicalize_name(owner) for owner in owners.get(name.split(".")[0], (name.split(".")[0],))}
     ]
     assert strangers == []
 

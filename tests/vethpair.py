@@ -81,20 +81,7 @@ def veth_pair(*, napi: bool = True) -> Iterator[tuple[End, End]]:
     with ExitStack() as stack:
         stack.enter_context(_namespace(client.name))
         stack.enter_context(_namespace(server.name))
-        _run(
-            "ip",
-            "-n",
-            client.name,
-            "link",
-            "add",
-            "eth0",
-            "type",
-            "veth",
-            "peer",
-            "eth0",
-            "netns",
-            server.name,
-        )
+        _run("ip", "-n", client.name, "link", "add", "eth0", "type", "veth", "peer", "eth0", "netns", server.name)
         _configure(client, napi)
         _configure(server, napi)
         yield client, server

@@ -34,9 +34,7 @@ _IMPORTED = (*columns.IMPORTED_FACTS, *columns.IMPORTED_METRICS)
 
 def _table(title: str, listed: tuple[Column, ...], *, better: bool = False) -> list[str]:
     lines = ["", f"## {title}", ""]
-    lines.append(
-        "| column | unit | type | better | meaning |" if better else "| column | unit | type | meaning |"
-    )
+    lines.append("| column | unit | type | better | meaning |" if better else "| column | unit | type | meaning |")
     lines.append("|---|---|---|---|---|" if better else "|---|---|---|---|")
     for column in listed:
         cells = [f"`{column.name}`", column.unit, column.dtype]
@@ -48,12 +46,7 @@ def _table(title: str, listed: tuple[Column, ...], *, better: bool = False) -> l
 
 def _summary() -> list[str]:
     names = ", ".join(f"`{column.name}`" for column in columns.MAIN_METRICS)
-    lines = [
-        *_table("summary.csv", columns.CELL_COUNTS),
-        "",
-        f"Then for each main metric M, which are {names}:",
-        "",
-    ]
+    lines = [*_table("summary.csv", columns.CELL_COUNTS), "", f"Then for each main metric M, which are {names}:", ""]
     lines += ["| column | meaning |", "|---|---|"]
     lines += [f"| `M{suffix}` | {meaning} M. |" for suffix, meaning in columns.SUMMARY_PARTS]
     return lines

@@ -27,9 +27,7 @@ def render(page: str) -> str:
     A workload that the page lacks gets a section of its own at the mark for new ones, to add prose to.
     """
     document = schema()
-    lacking = {
-        kind: cls for kind, cls in WORKLOADS.items() if f"<!-- generated: {cls.__name__} -->" not in page
-    }
+    lacking = {kind: cls for kind, cls in WORKLOADS.items() if f"<!-- generated: {cls.__name__} -->" not in page}
     for kind, cls in lacking.items():
         about = _one_line(cls.__doc__ or "")
         section = f"### `{kind}`\n\n{about}\n\n<!-- generated: {cls.__name__} -->\n<!-- end -->\n\n"

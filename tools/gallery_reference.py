@@ -31,9 +31,7 @@ TABLES = ("gallery.html", "claims.csv", "claims.json")
 OF_A_SET = ("experiment.yaml", "runs.csv", "summary.csv")
 FAILING = ("reversed", "does not hold here")
 UNTESTABLE = "cannot be tested here"
-_BLOCK = re.compile(
-    r"(<!-- (claim|grid|verdicts|failing|measured): ?([^ >]*) -->\n).*?(<!-- end -->)", re.DOTALL
-)
+_BLOCK = re.compile(r"(<!-- (claim|grid|verdicts|failing|measured): ?([^ >]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def keep(gallery: Path, target: Path = REFERENCE) -> None:
@@ -65,22 +63,14 @@ class Kept:
         """The gallery in a directory; one without claims where there is none."""
         file = path / "claims.json"
         entries = json.loads(file.read_text()) if file.exists() else []
-        found = {
-            f"{entry['experiment']}/{each['name']}": each for entry in entries for each in entry["claims"]
-        }
+        found = {f"{entry['experiment']}/{each['name']}": each for entry in entries for each in entry["claims"]}
         return cls(path, found)
 
 
 def render(page: str, reference: Path = REFERENCE, guests: Path = GUESTS) -> str:
     """The page with every generated block written anew. KeyError for a claim that no kept gallery has."""
     host, guest = Kept.at(reference), Kept.at(guests)
-    makers = {
-        "claim": _claim,
-        "grid": _grid,
-        "verdicts": _verdicts,
-        "failing": _failing,
-        "measured": _measured,
-    }
+    makers = {"claim": _claim, "grid": _grid, "verdicts": _verdicts, "failing": _failing, "measured": _measured}
 
     def block(match: re.Match[str]) -> str:
         return f"{match[1]}{makers[match[2]](host, guest, match[3])}{match[4]}"

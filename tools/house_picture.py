@@ -24,13 +24,7 @@ text{font:13px system-ui,sans-serif;fill:#1b2330}.n{font-weight:600}.m{fill:#9a3
 
 def duty(module: Module) -> str:
     """The first sentence of a room's docstring."""
-    return (
-        (ast.get_docstring(module.tree) or "")
-        .split("\n\n")[0]
-        .replace("\n", " ")
-        .replace("`", "")
-        .rstrip(".")
-    )
+    return (ast.get_docstring(module.tree) or "").split("\n\n")[0].replace("\n", " ").replace("`", "").rstrip(".")
 
 
 def picture(modules: dict[str, Module]) -> str:
@@ -55,15 +49,10 @@ def picture(modules: dict[str, Module]) -> str:
         lines += _row(room, index, floors, modules, width)
         x = _RIGHT + _ROW * index + _ROW / 2
         lines.append(f'<text class="f" transform="translate({x + 4:g} {_TOP - 8}) rotate(-60)">{room}</text>')
-        lines.append(
-            f'<rect class="s" x="{x - _ROW / 2:g}" y="{_TOP + _ROW * index}" width="{_ROW}" height="{_ROW}"/>'
-        )
+        lines.append(f'<rect class="s" x="{x - _ROW / 2:g}" y="{_TOP + _ROW * index}" width="{_ROW}" height="{_ROW}"/>')
     for source, target in sorted(arrows):
         if source in place:
-            x, y = (
-                _RIGHT + _ROW * place[target] + _ROW / 2,
-                _TOP + _ROW * place[source] + _ROW / 2,
-            )
+            x, y = (_RIGHT + _ROW * place[target] + _ROW / 2, _TOP + _ROW * place[source] + _ROW / 2)
             lines.append(
                 f'<circle class="o" cx="{x:g}" cy="{y:g}" r="5"><title>{source} imports {target}</title></circle>'
             )

@@ -13,9 +13,7 @@ _BLOCK = re.compile(r"(<!-- generated: formats -->\n).*?(<!-- end -->)", re.DOTA
 
 def render(page: str) -> str:
     """The page with its table of formats written anew."""
-    rows = "".join(
-        f"| `{name}` | {importer.title} | {importer.one_run} |\n" for name, importer in FORMATS.items()
-    )
+    rows = "".join(f"| `{name}` | {importer.title} | {importer.one_run} |\n" for name, importer in FORMATS.items())
     table = f"| FORMAT | reads | one run is |\n|---|---|---|\n{rows}"
     return _BLOCK.sub(lambda match: f"{match[1]}{table}{match[2]}", page)
 

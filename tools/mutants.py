@@ -44,17 +44,7 @@ ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "build" / "mutants"
 ROOMS = ("stats", "analysis", "run", "formats")
 # Loaded before forking, so that no child has to.
-HEAVY = (
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "pyarrow.parquet",
-    "pydantic",
-    "pyroute2",
-    "yaml",
-    "hypothesis",
-    "matplotlib",
-)
+HEAVY = ("numpy", "pandas", "pyarrow", "pyarrow.parquet", "pydantic", "pyroute2", "yaml", "hypothesis", "matplotlib")
 TESTS_S = 15.0
 LEAST_S = 30.0
 _PYTEST = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header")
@@ -224,9 +214,7 @@ def reach(rooms: Sequence[str], selection: Sequence[str]) -> Reach:
         if not kept.exists():
             sys.exit(f"the tests could not be run (it ended with {code}); see {KEPT / 'tests.log'}")
     data = json.loads(kept.read_text())
-    tests = {
-        path: {int(line): names for line, names in lines.items()} for path, lines in data["tests"].items()
-    }
+    tests = {path: {int(line): names for line, names in lines.items()} for path, lines in data["tests"].items()}
     return Reach(tests, data["seconds"])
 
 
@@ -251,9 +239,7 @@ def _measure(rooms: Sequence[str], selection: Sequence[str], kept: Path) -> int:
     tests: dict[str, dict[int, list[str]]] = {}
     for name in sorted(data.measured_files()):
         lines = data.contexts_by_lineno(name)
-        chosen = {
-            line: {name for name in contexts if name} - account.failed for line, contexts in lines.items()
-        }
+        chosen = {line: {name for name in contexts if name} - account.failed for line, contexts in lines.items()}
         tests[str(Path(name).relative_to(ROOT))] = {line: sorted(names) for line, names in chosen.items()}
     new = kept.with_suffix(".new")
     new.write_text(json.dumps({"tests": tests, "seconds": account.seconds}))
@@ -317,17 +303,11 @@ def judge(mutant: Mutant, reached: Reach) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Draw, run, print; 1 where a score was asked for and not reached."""
-    parser = argparse.ArgumentParser(
-        prog="make mutants", description=__doc__.splitlines()[0] if __doc__ else ""
-    )
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--sample", type=int, default=300, help="how many mutants (default: 300)")
     parser.add_argument("--seed", type=int, default=1, help="which ones (default: 1)")
-    parser.add_argument(
-        "--rooms", default=",".join(ROOMS), help=f"of which rooms (default: {','.join(ROOMS)})"
-    )
-    parser.add_argument(
-        "--tests", nargs="+", default=["tests/unit"], help="held against them (default: tests/unit)"
-    )
+    parser.add_argument("--rooms", default=",".join(ROOMS), help=f"of which rooms (default: {','.join(ROOMS)})")
+    parser.add_argument("--tests", nargs="+", default=["tests/unit"], help="held against them (default: tests/unit)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (default: one a CPU)")
     parser.add_argument("--least", type=float, default=0.0, help="fail below this score, percent")
     options = parser.parse_args(arguments)
@@ -338,10 +318,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in HEAVY:
         import_module(name)
     reached = reach(rooms, options.tests)
-    print(
-        f"{len(drawn)} of {len(everything)} possible mutants of {len(files)} files, seed {options.seed}",
-        flush=True,
-    )
+    print(f"{len(drawn)} of {len(everything)} possible mutants of {len(files)} files, seed {options.seed}", flush=True)
     # What is not changed has to survive, else every mutant would seem to be killed.
     reachable = next(mutant for mutant in drawn if reached.of(mutant))
     control = replace(reachable, source=reachable.path.read_text())

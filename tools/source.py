@@ -81,11 +81,7 @@ class Module:
             if isinstance(node, ast.Module | Definition) and node.body and isinstance(node.body[0], ast.Expr)
         }
         for node in ast.walk(self.tree):
-            if (
-                isinstance(node, ast.Constant)
-                and isinstance(node.value, str)
-                and id(node) not in documentation
-            ):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
                 yield node.lineno, node.value
 
     def undocumented(self) -> Named:

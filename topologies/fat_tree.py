@@ -16,12 +16,8 @@ class FatTree(Topo):
         half, opts = k // 2, {"bw": bw} if bw else {}
         cores = [self.addSwitch(f"c{i}", dpid=f"{i + 1:016x}") for i in range(half * half)]
         for pod in range(k):
-            uppers = [
-                self.addSwitch(f"a{pod}x{i}", dpid=f"{0x10000 + pod * 256 + i:016x}") for i in range(half)
-            ]
-            lowers = [
-                self.addSwitch(f"e{pod}x{i}", dpid=f"{0x20000 + pod * 256 + i:016x}") for i in range(half)
-            ]
+            uppers = [self.addSwitch(f"a{pod}x{i}", dpid=f"{0x10000 + pod * 256 + i:016x}") for i in range(half)]
+            lowers = [self.addSwitch(f"e{pod}x{i}", dpid=f"{0x20000 + pod * 256 + i:016x}") for i in range(half)]
             for i, upper in enumerate(uppers):
                 for core in cores[i * half : (i + 1) * half]:
                     self.addLink(core, upper, **opts)

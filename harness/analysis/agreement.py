@@ -97,6 +97,4 @@ def _order(cells: Sequence[tuple[CellView, CellView]], factors: Factors) -> Conc
         medians = [(p50, cell.case) for cell in cells_of if (p50 := cell.median("rtt_p50_us")) is not None]
         orders.append([case for _, case in sorted(medians)])
     agree = orders[0] == orders[1] if len(orders[0]) == len(orders[1]) == len(cells) else None
-    return Conclusion(
-        "all cases", factors, "order by p50", " < ".join(orders[0]), " < ".join(orders[1]), agree
-    )
+    return Conclusion("all cases", factors, "order by p50", " < ".join(orders[0]), " < ".join(orders[1]), agree)

@@ -33,13 +33,7 @@ CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS)
 """The metrics that are compared with the baseline case, where any run has them."""
 
 _FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
-_SETUP = (
-    "links_tried",
-    "workload_protocol",
-    "workload_client_wait",
-    "workload_server_wait",
-    "workload_size_bytes",
-)
+_SETUP = ("links_tried", "workload_protocol", "workload_client_wait", "workload_server_wait", "workload_size_bytes")
 
 _DETAIL = re.compile(r"\([^()]*\)|\d+(\.\d+)?")
 
@@ -176,10 +170,7 @@ def _baseline(cases: Sequence[str], asked: str | None, measured: Collection[str]
         return "base" if "base" in cases else next((case for case in cases if case in measured), cases[0])
     if asked not in cases:
         raise InputError(
-            "compare with a baseline",
-            on=f"case {asked!r}",
-            got="there is no such case",
-            todo=meant(asked, cases),
+            "compare with a baseline", on=f"case {asked!r}", got="there is no such case", todo=meant(asked, cases)
         )
     return asked
 
@@ -286,10 +277,7 @@ def _weight(view: CellView) -> tuple[bool, float]:
     if change is None or change.factor is None:
         return False, 0.0
     # An improvement is the better answer to "does it help"; a loss is told when there is none.
-    return change.outcome in (
-        "lower",
-        "higher",
-    ), change.factor if change.judged == "better" else change.factor / 1e6
+    return change.outcome in ("lower", "higher"), change.factor if change.judged == "better" else change.factor / 1e6
 
 
 def _left_out(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> tuple[LeftOut, ...]:

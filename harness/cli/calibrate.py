@@ -46,10 +46,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
         return print_plan(doubled, plan, as_json=arguments.json)
     refuse_inventory_hosts(plan)
     need_root("calibrate")
-    with (
-        stop_on_signals() as stopper,
-        this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place,
-    ):
+    with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place:
         results = open_set(place, plan, doubled.data, arguments)
         interrupted = carry_out(place, plan, results, Progress())
     if interrupted is not None:
@@ -62,11 +59,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
         label = f"{experiment.name}, {arguments.case or next(iter(experiment.case_descriptions))}"
         made = datetime.now(UTC).isoformat(timespec="seconds")
         keep(entry_of(source.runs, label, made, noise), owner_of_results())
-    return (
-        EXIT_OK
-        if noise and int((source.runs["verdict"] == "valid").sum()) == len(plan.runs)
-        else EXIT_NOT_VALID
-    )
+    return EXIT_OK if noise and int((source.runs["verdict"] == "valid").sum()) == len(plan.runs) else EXIT_NOT_VALID
 
 
 def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:

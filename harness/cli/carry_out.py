@@ -53,12 +53,7 @@ def newest_set(output: str, name: str) -> ResultSet:
 
 
 def open_set(
-    place: Place[WatcherT],
-    plan: Plan,
-    experiment: bytes,
-    arguments: argparse.Namespace,
-    *,
-    resume: bool | None = None,
+    place: Place[WatcherT], plan: Plan, experiment: bytes, arguments: argparse.Namespace, *, resume: bool | None = None
 ) -> ResultSet:
     """A new set where --output says; with --resume the newest one of this experiment, if its plan is the same or grew.
 

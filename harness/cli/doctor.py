@@ -28,13 +28,8 @@ def doctor(arguments: argparse.Namespace) -> int:
     print("\nwhat makes figures worse here:")
     for item in advice:
         mark = "ok " if item.good else "-> "
-        print(
-            f"  {mark} {item.check}: {item.state}"
-            + ("" if item.good else f"\n        {item.why}; {item.todo}")
-        )
-    print(
-        "  settings: all at once with sudo pollbench host prepare, and back with sudo pollbench host restore"
-    )
+        print(f"  {mark} {item.check}: {item.state}" + ("" if item.good else f"\n        {item.why}; {item.todo}"))
+    print("  settings: all at once with sudo pollbench host prepare, and back with sudo pollbench host restore")
     left = journal.stale()
     if left:
         print(f"\n{len(left)} killed run(s) left something behind; type: sudo pollbench clean")
@@ -58,10 +53,7 @@ def _print_capabilities(able: dict[str, str]) -> None:
         reason = able.get(key, "")
         mark = "yes" if not reason else "?  " if is_untried(reason) else "no "
         print(f"  {mark}  {words}" + (f": {reason}" if reason else ""))
-    for group, words in (
-        ("qdisc", "queueing disciplines"),
-        ("feature", "features of the links (ethtool -K)"),
-    ):
+    for group, words in (("qdisc", "queueing disciplines"), ("feature", "features of the links (ethtool -K)")):
         having = [key.partition(":")[2] for key in able if key.startswith(f"{group}:") and not able[key]]
         missing = [key.partition(":")[2] for key in able if key.startswith(f"{group}:") and able[key]]
         print(f"  yes  {words}: {', '.join(having) or 'none'}")

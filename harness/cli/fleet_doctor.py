@@ -28,10 +28,7 @@ def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
         pair = pair_of(make_plan(experiment, repeat=1), hosts, arguments.file)
         if pair is not None:
             hosts = {name: hosts[name] for name in pair.hosts}
-    with (
-        tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch,
-        HostBoard(list(hosts)) as board,
-    ):
+    with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch, HostBoard(list(hosts)) as board:
         directory, forks = Path(scratch), arguments.forks
         crew = Crew(arguments.inventory, hosts, directory, "doctor", board, lambda: False, forks)
         answers = crew.doctor(list(hosts), document)
@@ -100,7 +97,5 @@ def _print(rows: list[HostRow]) -> None:
         print("  ".join([*cells, line[-1]]).rstrip())
     worse = {text for row in rows for text in row.worse}
     if worse:
-        print(
-            "noise: how many checks find what makes figures worse; pollbench doctor on the host explains each,"
-        )
+        print("noise: how many checks find what makes figures worse; pollbench doctor on the host explains each,")
         print("and pollbench fleet run --prepare sets what can be set while it measures")

@@ -66,6 +66,4 @@ class HostBoard:
             counts = Counter(self._kind.values())
             return [", ".join(f"{count} {kind}" for kind, count in counts.items())]
         mark = {"waiting": " ", "at work": ">", "done": "+", "failed": "!"}
-        return [
-            f"{mark[self._kind[host]]} {host:<{self._width}}  {text}" for host, text in self._texts.items()
-        ]
+        return [f"{mark[self._kind[host]]} {host:<{self._width}}  {text}" for host, text in self._texts.items()]

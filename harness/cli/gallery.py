@@ -114,9 +114,7 @@ def _sets(output: Path, piece: Piece, place: GalleryPlace) -> list[ResultSet]:
 def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> int:
     """What would be run and how long it takes, and what cannot be tested there and why."""
     entries = [
-        GalleryEntry(
-            piece.path.stem, str(piece.path), "", piece.experiment.description, _untestable(piece, place)
-        )
+        GalleryEntry(piece.path.stem, str(piece.path), "", piece.experiment.description, _untestable(piece, place))
         for piece in pieces
     ]
     if as_json:
@@ -161,9 +159,7 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], inte
         say("pollbench: interrupted; go on with --resume")
         return EXIT_INTERRUPTED
     failed = sum(
-        int((entry.study.source.runs["verdict"] == "failed").sum())
-        for entry in entries
-        if entry.study is not None
+        int((entry.study.source.runs["verdict"] == "failed").sum()) for entry in entries if entry.study is not None
     )
     if failed:
         say(f"pollbench: {failed} runs failed; pollbench show SET says why")
@@ -179,9 +175,7 @@ def _elsewhere(arguments: argparse.Namespace, entries: Sequence[GalleryEntry]) -
     }
     if not arguments.in_vm and lacking:
         quick = " --quick" if arguments.quick else ""
-        say(
-            f"pollbench: {sum(lacking.values())} claims that this host cannot test, guests can (without root):"
-        )
+        say(f"pollbench: {sum(lacking.values())} claims that this host cannot test, guests can (without root):")
         say(f"    pollbench gallery --in-vm{quick} {' '.join(lacking)}")
 
 

@@ -175,11 +175,7 @@ class GalleryGuests:
         if self._arguments.resume:
             pairs = zip(pieces, earlier, strict=True)
             return [_as_in(piece, sets[-1]) if sets else piece for piece, sets in pairs]
-        used = [
-            _seeds_apart(piece, results)
-            for piece, sets in zip(pieces, earlier, strict=True)
-            for results in sets
-        ]
+        used = [_seeds_apart(piece, results) for piece, sets in zip(pieces, earlier, strict=True) for results in sets]
         return [_reseeded(piece, max(used, default=-1) + 1) for piece in pieces]
 
     def takes_s(self, pieces: Sequence[Piece]) -> float:

@@ -85,9 +85,7 @@ def _print_changes(arguments: argparse.Namespace, rows: Sequence[SettingRow]) ->
     for row, alike in _gathered(rows):
         more = f" and {alike - 1} more like it" if alike > 1 else ""
         if row["state"] in ("changed", "would change", "restored", "would restore"):
-            print(
-                f"{row['state']}: {row['what']}: {row['found']} -> {row['wanted']}  ({row['target']}){more}"
-            )
+            print(f"{row['state']}: {row['what']}: {row['found']} -> {row['wanted']}  ({row['target']}){more}")
         elif row["state"] not in _QUIET:
             print(f"{row['state']}: {row['what']}: {row['target']}: {row['reason']}")
     for row in rows:

@@ -31,9 +31,7 @@ def import_(arguments: argparse.Namespace) -> int:
         arguments.output,
         datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         name=arguments.name,
-        options=ImportOptions(
-            case=arguments.case, compat=arguments.compat, unit=arguments.unit, basis=arguments.basis
-        ),
+        options=ImportOptions(case=arguments.case, compat=arguments.compat, unit=arguments.unit, basis=arguments.basis),
         manifest={"command": sys.argv},
     )
     _report(done)
@@ -43,9 +41,7 @@ def import_(arguments: argparse.Namespace) -> int:
 def _report(done: Imported) -> None:
     """Runs by verdict, every conversion, the first findings, and where it all is."""
     runs = done.reading.runs
-    verdicts = {
-        verdict: sum(run.verdict == verdict for run in runs) for verdict in ("valid", "suspect", "failed")
-    }
+    verdicts = {verdict: sum(run.verdict == verdict for run in runs) for verdict in ("valid", "suspect", "failed")}
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
     cases = len({(run.case, *run.factors.values()) for run in runs})
     print(f"{done.format}: {len(runs)} runs in {cases} cells, {counts}")

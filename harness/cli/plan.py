@@ -34,9 +34,7 @@ def plan_of(arguments: argparse.Namespace, guest: bool = False) -> tuple[Experim
     check_cpus(experiment, None if guest else facts.online_cpus())
     if not guest:
         _refuse_machines(experiment)
-    return experiment, make_plan(
-        experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed
-    )
+    return experiment, make_plan(experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed)
 
 
 def _refuse_machines(experiment: Experiment) -> None:
@@ -44,9 +42,7 @@ def _refuse_machines(experiment: Experiment) -> None:
     machines = {cell.spec.machine.model_dump_json() for cell in experiment.cells}
     if len(machines) > 1:
         got = "its cells differ in `vm`, which means something only in a guest"
-        raise InputError(
-            "run on this host", experiment.path, got, f"type: pollbench vm run {experiment.path}"
-        )
+        raise InputError("run on this host", experiment.path, got, f"type: pollbench vm run {experiment.path}")
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -74,10 +70,7 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: 
         f"datapath {'napi' if made.cells[0].spec.napi else 'plain'}\n"
     )
     for cell in made.cells:
-        print(
-            f"  {cell.label()}"
-            + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id])
-        )
+        print(f"  {cell.label()}" + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id]))
     print("\norder of the runs:")
     for block in range(1, made.repeat + 1):
         labels = [run.cell.label() for run in made.runs if run.block == block]

@@ -20,9 +20,7 @@ class Progress:
     It has no thread and no timer: a redraw during a measurement would be measured with it.
     """
 
-    def __init__(
-        self, names: Mapping[str, str] | None = None, expected_s: Mapping[str, float] | None = None
-    ) -> None:
+    def __init__(self, names: Mapping[str, str] | None = None, expected_s: Mapping[str, float] | None = None) -> None:
         """names: by run, what stands before its cell where runs of several experiments are made together.
 
         expected_s: by run, of all that are to be made, how long it may take; where absent, all take alike.

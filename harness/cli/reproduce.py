@@ -69,9 +69,7 @@ def _comparable(new: ResultSet, accelerator: str) -> None:
     other = made_by.get("accelerator") if isinstance(made_by, dict) else None
     if other != accelerator:
         got = f"it was made {f'under {other}' if other else 'on a host'}, and the set under {accelerator}"
-        raise InputError(
-            "judge a reproduction", str(new.path), got, "pollbench compare shows both side by side"
-        )
+        raise InputError("judge a reproduction", str(new.path), got, "pollbench compare shows both side by side")
 
 
 def _side(results: ResultSet) -> ComparedSet:

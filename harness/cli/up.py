@@ -80,9 +80,7 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     command += ["--napi"] if arguments.napi else []
     command += ["--pingall"] if arguments.pingall else []
     root = str(Path(__file__).resolve().parents[2])
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    }
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
     with open(reader, "rb") as pipe:
         try:
             subprocess.Popen(
@@ -98,9 +96,7 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
             os.close(writer)
         line = pipe.readline()
     if not line:
-        raise PollbenchError(
-            "hold a testbed open", got="its process ended at once", todo="see: pollbench doctor"
-        )
+        raise PollbenchError("hold a testbed open", got="its process ended at once", todo="see: pollbench doctor")
     return TestbedReport(**json.loads(line))
 
 
@@ -141,8 +137,7 @@ def _reach_words(reach: Reach) -> str:
     """As Mininet prints it: a line per host, X for who did not answer."""
     missing = set(reach.unreached)
     lines = [
-        f"{host} -> "
-        + " ".join("X" if (host, other) in missing else other for other in reach.hosts if other != host)
+        f"{host} -> " + " ".join("X" if (host, other) in missing else other for other in reach.hosts if other != host)
         for host in reach.hosts
     ]
     got, asked = reach.asked - len(missing), reach.asked
@@ -165,9 +160,7 @@ def enter(arguments: argparse.Namespace) -> int:
     testbed = detached.chosen(arguments.name)
     if arguments.node not in testbed.nodes:
         todo = did_you_mean(arguments.node, testbed.nodes, "nodes")
-        raise InputError(
-            "enter a node", on=testbed.name, got=f'there is no node "{arguments.node}"', todo=todo
-        )
+        raise InputError("enter a node", on=testbed.name, got=f'there is no node "{arguments.node}"', todo=todo)
     program = arguments.program[1:] if arguments.program[:1] == ["--"] else arguments.program
     if not program:
         shell = os.environ.get("SHELL") or "/bin/sh"

@@ -72,9 +72,7 @@ def own_kernels(arguments: argparse.Namespace, home: Home) -> list[str]:
         modules = Path(arguments.modules).resolve() if arguments.modules else None
         names.append(builder.add_own_kernel(home, Path(arguments.bzimage), modules, say))
     elif arguments.modules:
-        raise InputError(
-            "use modules", got="of which kernel?", todo="name it with --bzimage", where="--modules"
-        )
+        raise InputError("use modules", got="of which kernel?", todo="name it with --bzimage", where="--modules")
     return names
 
 
@@ -89,9 +87,7 @@ def shell(arguments: argparse.Namespace) -> int:
     emulated = arguments.accel == "auto" and accel.kvm_trouble(home, emulator)
     chosen = accel.choose("tcg-smoke" if emulated else arguments.accel, home, emulator)
     with shell_command(home, emulator, names[0] if names else "", chosen.name) as argv:
-        say(
-            "pollbench: exit ends the guest; the harness is in /run/payload; NICs: modprobe -a e1000e virtio_net"
-        )
+        say("pollbench: exit ends the guest; the harness is in /run/payload; NICs: modprobe -a e1000e virtio_net")
         return attended(argv)
 
 
@@ -129,9 +125,7 @@ def info(arguments: argparse.Namespace) -> int:
     print(f"{home.path}\n{program}; accelerator {accelerator or 'none'}{f' ({why})' if why else ''}")
     for row in rows:
         shown = "missing" if row["bytes"] is None else f"{row['bytes'] / 1e6:7.1f} MB"
-        print(
-            f"  {row['what']:<24} {shown}  {row['sha256']}{'' if row['of_this_recipe'] else '  (another recipe)'}"
-        )
+        print(f"  {row['what']:<24} {shown}  {row['sha256']}{'' if row['of_this_recipe'] else '  (another recipe)'}")
     for name, release in releases.items():
         print(f"  kernel {name}: {release}")
     if not rows:

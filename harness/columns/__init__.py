@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from harness.columns.model import VERDICTS, Column
 from harness.columns.parts import CELL_COUNTS, CPUS, KNOBS, NODES, SUMMARY_PARTS
-from harness.columns.runs import (
-    COURSE,
-    DECLARED,
-    ENVIRONMENT,
-    IDENTITY,
-    IMPORTED_FACTS,
-    IMPORTED_METRICS,
-    MEASURED,
-)
+from harness.columns.runs import COURSE, DECLARED, ENVIRONMENT, IDENTITY, IMPORTED_FACTS, IMPORTED_METRICS, MEASURED
 
 __all__ = [
     "BY_NAME", "CELL_COUNTS", "CPUS", "ENVIRONMENT", "IDENTITY", "IMPORTED_FACTS", "IMPORTED_METRICS", "KNOBS",

@@ -48,6 +48,4 @@ def _column(table: Table, name: str, kind: str, *rest: str) -> Column:
     flags, label, meaning = rest
     better = flags.removesuffix("main").strip()
     main = flags.endswith("main")
-    return Column(
-        name, unit, cast("Dtype", dtype), table, meaning, cast("Better", better), main, label or name
-    )
+    return Column(name, unit, cast("Dtype", dtype), table, meaning, cast("Better", better), main, label or name)

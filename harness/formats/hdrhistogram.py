@@ -157,10 +157,7 @@ def _table(lines: Iterator[Line], note: Note, scale: float, basis: Basis) -> Res
         note(0, "the table holds no rows")
         return result
     if total is None:
-        note(
-            0,
-            "the table's closing lines are missing: quantiles are given without knowing from how many values",
-        )
+        note(0, "the table's closing lines are missing: quantiles are given without knowing from how many values")
     rows.sort()
     for name, level in LEVELS.items():
         values[name] = next((value for percentile, value in rows if percentile >= level - 1e-9), None)

@@ -20,9 +20,7 @@ class Iperf3Json(Format):
     name = "iperf3"
     title = "iperf3 client or server JSON (-J, --json-stream)"
     one_run = "a JSON document"
-    conversions = (
-        "iperf3 measures no request latency: tcp_rtt_*_us is the sending kernel's smoothed estimate",
-    )
+    conversions = ("iperf3 measures no request latency: tcp_rtt_*_us is the sending kernel's smoothed estimate",)
     tells_its_end = True
 
     def sniff(self, head: Head) -> bool:

@@ -24,9 +24,7 @@ MIN_EXCEEDANCES = 10
 _BASES = {"rtt": "rtt", "half-rtt": "half round trip, doubled", "one-way": "one way"}
 
 
-def put_latencies(
-    result: Result, values: Mapping[str, float | None], basis: Basis, requests: float | None
-) -> None:
+def put_latencies(result: Result, values: Mapping[str, float | None], basis: Basis, requests: float | None) -> None:
     """Write latency columns. values: in us, by min, mean, sd, p50... max; as recorded, not doubled yet.
 
     Half round trips are doubled. One-way times get columns of their own, `oneway_*`, and are never compared
@@ -34,9 +32,7 @@ def put_latencies(
     """
     factor = 2.0 if basis == "half-rtt" else 1.0
     prefix = "oneway" if basis == "one-way" else "rtt"
-    known = {
-        name: value * factor for name, value in values.items() if value is not None and math.isfinite(value)
-    }
+    known = {name: value * factor for name, value in values.items() if value is not None and math.isfinite(value)}
     for name, level in LEVELS.items():
         if requests is not None and round(requests * (1 - level), 6) < MIN_EXCEEDANCES:
             known.pop(name, None)
@@ -46,9 +42,7 @@ def put_latencies(
     result.environment["latency_basis"] = _BASES[basis]
 
 
-def weighted_quantile(
-    values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], level: float
-) -> float | None:
+def weighted_quantile(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], level: float) -> float | None:
     """The least value that at least a share `level` of the weight does not exceed; None without weight."""
     import numpy as np
 

@@ -89,9 +89,7 @@ def _rows(lines: Iterator[Line], note: Note) -> list[Row]:
 
 def _grown(flows: dict[tuple[float, float], list[Row]], name: str) -> float | None:
     """How much a count since the start grew between first and last sample, over all flows."""
-    grown = [
-        rows[-1][name] - rows[0][name] for rows in flows.values() if name in rows[0] and name in rows[-1]
-    ]
+    grown = [rows[-1][name] - rows[0][name] for rows in flows.values() if name in rows[0] and name in rows[-1]]
     return max(0.0, sum(grown)) if grown else None
 
 

@@ -163,17 +163,12 @@ def _throughput(result: Result, throughput: float, units: str, note: Note) -> No
         note(0, f"throughput {throughput:g} has the unit {plain(units, 40)!r}, which is not known; left out")
 
 
-def _latencies(
-    result: Result, numbers: dict[str, float], options: ReadOptions, has_requests: bool, note: Note
-) -> None:
+def _latencies(result: Result, numbers: dict[str, float], options: ReadOptions, has_requests: bool, note: Note) -> None:
     values = {ours: numbers[name] for ours, name in LATENCIES.items() if name in numbers}
     if not values:
         return
     if not has_requests and not options.basis:
-        note(
-            0,
-            "latencies of a stream test are of its send calls, not round trips; left out (--basis rtt takes them)",
-        )
+        note(0, "latencies of a stream test are of its send calls, not round trips; left out (--basis rtt takes them)")
         return
     rate, elapsed = result.metrics.get("rate_rps"), result.metrics.get("elapsed_s")
     requests = None if rate is None or elapsed is None else rate * elapsed

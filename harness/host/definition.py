@@ -75,14 +75,10 @@ def _values(definition: Definition, profile: str) -> dict[str, str]:
 def _of_file(path: str, definition: Definition) -> Wish:
     tree = read_file(path)[1]
     if not isinstance(tree.value, dict):
-        raise InputError(
-            "read a profile", got="it is no mapping", todo=f"keys: {', '.join(_KEYS)}", where=tree.at
-        )
+        raise InputError("read a profile", got="it is no mapping", todo=f"keys: {', '.join(_KEYS)}", where=tree.at)
     for key, child in tree.value.items():
         if key not in _KEYS:
-            raise InputError(
-                f'unknown key "{key}"', todo=did_you_mean(key, _KEYS, "keys"), where=child.key_at
-            )
+            raise InputError(f'unknown key "{key}"', todo=did_you_mean(key, _KEYS, "keys"), where=child.key_at)
     base = _plain(tree, "extends", "latency")
     if base not in definition.profiles:
         todo = did_you_mean(str(base), definition.profiles, "profiles")
@@ -101,9 +97,7 @@ def _of_file(path: str, definition: Definition) -> Wish:
         values[name] = str(child.value)
     devices = _plain(tree, "devices", [])
     if not isinstance(devices, list) or not all(isinstance(name, str) and name for name in devices):
-        raise InputError(
-            "devices", got="not a list of names", todo="devices: [eth1]", where=_at(tree, "devices")
-        )
+        raise InputError("devices", got="not a list of names", todo="devices: [eth1]", where=_at(tree, "devices"))
     cpus = _plain(tree, "cpus", None)
     return Wish(path, values, () if cpus is None else _cpus(str(cpus), _at(tree, "cpus")), tuple(devices))
 

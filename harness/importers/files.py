@@ -90,9 +90,7 @@ def _walk(files: SourceFiles) -> None:
     # Directory links are not followed: they lead in circles, or out of what the user named.
     for top, directories, names in os.walk(files.root, onerror=unreadable, followlinks=False):
         if top != str(files.root) and {"manifest.json", "plan.json"} <= set(names):
-            files.skipped.append(
-                (_below(files.root, Path(top)), "a result set of pollbench's own is left out")
-            )
+            files.skipped.append((_below(files.root, Path(top)), "a result set of pollbench's own is left out"))
             directories.clear()
             continue
         directories.sort()

@@ -50,9 +50,7 @@ class SingleFiles(Importer):
                     result.metrics |= stats.summarise(result.samples["latency_ns"])
                 case, block = blocks.name(file, result.tag)
                 key = file.name if number == 1 else f"{file.name}#{number}"
-                reading.runs.append(
-                    ImportedRun(**vars(result), key=key, case=case, block=block, files=[file.name])
-                )
+                reading.runs.append(ImportedRun(**vars(result), key=key, case=case, block=block, files=[file.name]))
         _drop_doubles(reading)
         return reading
 

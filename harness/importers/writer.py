@@ -91,11 +91,7 @@ def import_results(
             todo="`pollbench import --list` says what each format reads",
         )
     whole = Path(path).resolve()
-    name = (
-        name
-        or _NOT_IN_A_NAME.sub("-", whole.name if whole.is_dir() else whole.stem).strip("-.")
-        or chosen.name
-    )
+    name = name or _NOT_IN_A_NAME.sub("-", whole.name if whole.is_dir() else whole.stem).strip("-.") or chosen.name
     results = _write(files, chosen, options, reading, (Path(base_dir), name, stamp), manifest or {})
     return Imported(results, chosen.name, reading)
 
@@ -138,9 +134,7 @@ def _run_ids(format_name: str, runs: list[ImportedRun]) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def _origin(
-    files: SourceFiles, chosen: Importer, options: ImportOptions, reading: ImportedRuns
-) -> dict[str, Any]:
+def _origin(files: SourceFiles, chosen: Importer, options: ImportOptions, reading: ImportedRuns) -> dict[str, Any]:
     """The manifest's account: source, format, what was said and assumed, and every file with its hash."""
     listed = []
     for file in files.files:

@@ -66,9 +66,7 @@ def _clock(files: HostFiles) -> Advice:
 
 def _smt(files: HostFiles) -> Advice:
     smt = cpufacts.smt(files)
-    why = (
-        "two CPUs of one core slow each other: a busy-polling program costs its sibling up to half its speed"
-    )
+    why = "two CPUs of one core slow each other: a busy-polling program costs its sibling up to half its speed"
     todo = f"echo off | sudo tee {cpufacts.CPU_DIR}/smt/control, or give a node CPUs of different cores"
     return Advice("SMT", smt or "not told", smt != "on", why, todo)
 
@@ -78,9 +76,7 @@ def _steal(files: HostFiles, sample_s: float) -> Advice:
     time.sleep(sample_s)
     after = facts.total_ticks(files)
     why = "the hypervisor ran somebody else on these CPUs; such a pause lands in p99, whatever the settings"
-    todo = (
-        "measure on a quieter or dedicated host, or repeat more often; runs above max_steal_share are suspect"
-    )
+    todo = "measure on a quieter or dedicated host, or repeat more often; runs above max_steal_share are suspect"
     if before is None or after is None:
         return Advice("stolen time", "not told", True, why, todo)
     all_time = after[1] / after[0] if after[0] else 0.0
@@ -106,6 +102,4 @@ def _mitigations(files: HostFiles) -> Advice:
 def _virtualisation(files: HostFiles) -> Advice:
     kind = cpufacts.virtualisation(files)
     why = "waking another CPU leaves the guest, which makes blocking dearer and so busy polling look better"
-    return Advice(
-        "virtualisation", kind, kind == "none", why, "compare cases here, but take absolute times elsewhere"
-    )
+    return Advice("virtualisation", kind, kind == "none", why, "compare cases here, but take absolute times elsewhere")

@@ -206,6 +206,4 @@ def container(files: HostFiles) -> str | None:
         if files.path(path).exists():
             return name
     environment = (files.raw("/proc/1/environ") or b"").split(b"\0")
-    return next(
-        (word[10:].decode(errors="replace") for word in environment if word.startswith(b"container=")), None
-    )
+    return next((word[10:].decode(errors="replace") for word in environment if word.startswith(b"container=")), None)

@@ -30,12 +30,7 @@ SHORT_NAMES = {
     "lro": ("rx-lro",),
     "rx": ("rx-checksum",),
     "sg": ("tx-scatter-gather", "tx-scatter-gather-fraglist"),
-    "tso": (
-        "tx-tcp-segmentation",
-        "tx-tcp6-segmentation",
-        "tx-tcp-ecn-segmentation",
-        "tx-tcp-mangleid-segmentation",
-    ),
+    "tso": ("tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp-mangleid-segmentation"),
     "tx": ("tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-checksum-ipv6", "tx-checksum-sctp"),
 }
 

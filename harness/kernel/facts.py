@@ -102,10 +102,7 @@ def manifest(root: Path | str = "/") -> dict[str, Json]:
             "per_cpu": cpufacts.per_cpu(files),
         },
         "numa": cpufacts.numa(files),
-        "virtualisation": {
-            "hypervisor": cpufacts.virtualisation(files),
-            "container": cpufacts.container(files),
-        },
+        "virtualisation": {"hypervisor": cpufacts.virtualisation(files), "container": cpufacts.container(files)},
         "iommu": {"mode": iommu(files), "groups": len(files.names(IOMMU_GROUPS))},
         "clocksource": {
             "current": files.text(f"{CLOCK}/current_clocksource"),
@@ -188,8 +185,7 @@ def scheduling(files: HostFiles) -> dict[str, Json]:
         "numa_balancing": files.number("/proc/sys/kernel/numa_balancing"),
         "irqbalance": files.runs("irqbalance"),
         "asked_at_boot": {
-            key: command_line.get(key)
-            for key in ("isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity", "idle")
+            key: command_line.get(key) for key in ("isolcpus", "nohz_full", "rcu_nocbs", "irqaffinity", "idle")
         },
     }
 

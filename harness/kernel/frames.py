@@ -87,9 +87,7 @@ class FrameEnd:
 
     def throttled(self) -> int:
         """How often the device's outermost queue had something to send and was not allowed to. Raises OSError."""
-        roots = (
-            state for state in dump(self._netlink) if state.ifindex == self._ifindex and state.parent == _ROOT
-        )
+        roots = (state for state in dump(self._netlink) if state.ifindex == self._ifindex and state.parent == _ROOT)
         return sum(state.statistics.get("overlimits", 0) for state in roots)
 
     def __enter__(self) -> Self:

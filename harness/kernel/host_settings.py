@@ -242,11 +242,7 @@ def _row(
 
 
 def prepare(
-    host: Host,
-    settings: List[Setting],
-    wishes: Dict[str, str],
-    state: str = STATE,
-    check: bool = False,
+    host: Host, settings: List[Setting], wishes: Dict[str, str], state: str = STATE, check: bool = False
 ) -> List[SettingRow]:
     """Set what differs, having noted the values found; rows as `look` gives them, those set with state "changed".
 

@@ -76,9 +76,7 @@ def capture(device: str) -> InterfaceState:
             "features": {name: value.requested for name, value in features.items() if value.changeable},
             "coalesce": _coalesce(device),
             "sysfs": _files(sysfs, device),
-            "irqs": {
-                str(irq.number): affinity(irq.number, HOST) for irq in interrupts_of(device, HOST, sysfs)
-            },
+            "irqs": {str(irq.number): affinity(irq.number, HOST) for irq in interrupts_of(device, HOST, sysfs)},
             "napis": [{name: getattr(napi, name) for name in _NAPI} for napi in _napis(ifindex)],
         }
 
@@ -284,10 +282,6 @@ def _napis(ifindex: int) -> list[netdev.Napi]:
 
 def _napis_back(ifindex: int, settings: list[dict[str, int | None]]) -> None:
     for napi, values in zip(_napis(ifindex), settings, strict=False):
-        differ = {
-            name: value
-            for name, value in values.items()
-            if value is not None and getattr(napi, name) != value
-        }
+        differ = {name: value for name, value in values.items() if value is not None and getattr(napi, name) != value}
         if differ:
             netdev.napi_set(napi.napi_id, **differ)

@@ -49,13 +49,10 @@ def _by_name(device: str, files: HostFiles, sysfs: HostFiles) -> list[Interrupt]
         ours = [
             handler
             for handler in handlers
-            if any(_bears(handler, name) for name in own)
-            and not any(_bears(handler, name) for name in longer)
+            if any(_bears(handler, name) for name in own) and not any(_bears(handler, name) for name in longer)
         ]
         if ours:
-            interrupts.append(
-                Interrupt(number, tuple(handler for handler in handlers if handler not in ours))
-            )
+            interrupts.append(Interrupt(number, tuple(handler for handler in handlers if handler not in ours)))
     return interrupts
 
 

@@ -44,9 +44,7 @@ class IpRoute:
             return list(getattr(self._socket, method)(*arguments, **values) or ())
         except Refusal as error:
             text, words = os.strerror(error.code), str(error.args[-1]).rstrip(".")
-            raise NetlinkError(
-                error.code, text if words == text else f"{text} ({words})", attempted
-            ) from error
+            raise NetlinkError(error.code, text if words == text else f"{text} ({words})", attempted) from error
 
     def set_link(self, attempted: str, ifindex: int, **values: Any) -> None:
         """Change a device: state ("up", "down"), mtu, net_ns_fd, new_ifindex. Raises NetlinkError."""

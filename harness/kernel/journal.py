@@ -74,9 +74,7 @@ def open_journal(state: Path | None = None) -> Iterator[Journal]:
         fcntl.flock(fd, fcntl.LOCK_EX)
     try:
         journal = Journal(directory, fd)
-        journal.note(
-            "owner", pid=os.getpid(), start_ticks=start_ticks(os.getpid()), what=_command(), format=_FORMAT
-        )
+        journal.note("owner", pid=os.getpid(), start_ticks=start_ticks(os.getpid()), what=_command(), format=_FORMAT)
         try:
             yield journal
         finally:
@@ -91,10 +89,7 @@ def _close(directory: Path) -> None:
     acts = _undo_all(directory.name, entries, dry_run=False)
     if failed := [act for act in acts if act.action == "failed"]:
         raise PollbenchError(
-            "put the host back",
-            on=failed[0].subject,
-            got=failed[0].reason,
-            todo="then type: sudo pollbench clean",
+            "put the host back", on=failed[0].subject, got=failed[0].reason, todo="then type: sudo pollbench clean"
         )
     _remove(directory)
 
@@ -114,9 +109,7 @@ def stale(state: Path | None = None) -> list[Stale]:
         if not _is_live(directory):
             entries, _ = _read(directory)
             owner = next((entry for entry in entries if entry.get("kind") == "owner"), {})
-            journals.append(
-                Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown")))
-            )
+            journals.append(Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown"))))
     return journals
 
 
@@ -220,15 +213,10 @@ def _state_dir(state: Path | None) -> Path:
             raise PermissionError(13, "Permission denied")
     except PermissionError as error:
         raise MissingError(
-            "write the journal",
-            on=str(root),
-            got=str(error.strerror),
-            todo="run it as root: put sudo before it",
+            "write the journal", on=str(root), got=str(error.strerror), todo="run it as root: put sudo before it"
         ) from None
     if root.is_symlink() or root.stat().st_uid != os.geteuid():
-        raise PollbenchError(
-            "write the journal", on=str(root), got="it belongs to somebody else", todo="remove it"
-        )
+        raise PollbenchError("write the journal", on=str(root), got="it belongs to somebody else", todo="remove it")
     return root
 
 
@@ -255,9 +243,7 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path | None = No
     try:
         while not _lock_now(fd):
             if wait is None:
-                raise MissingError(
-                    "take the host lock", str(path), _holder(path), "wait for it to end, or add --wait"
-                )
+                raise MissingError("take the host lock", str(path), _holder(path), "wait for it to end, or add --wait")
             wait(_holder(path))
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps({"pid": os.getpid(), "what": _command()}).encode(), 0)

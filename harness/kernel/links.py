@@ -163,9 +163,7 @@ def new_neighbour(ifindex: int, address: IpAddress, mac: bytes) -> Request:
 def new_route(ifindex: int, to: IpNetwork, gateway: IpAddress) -> Request:
     """A static route in the main table; `to` with prefix length 0 is the default route."""
     family = _FAMILY[to.version]
-    head = _RTMSG.pack(
-        family, to.prefixlen, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0
-    )
+    head = _RTMSG.pack(family, to.prefixlen, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0)
     destination = attr(_RTA_DST, to.network_address.packed) if to.prefixlen else b""
     body = head + destination + attr_u32(_RTA_OIF, ifindex) + attr(_RTA_GATEWAY, gateway.packed)
     return Request(_RTM_NEWROUTE, _NEW, body, f"add route {to} via {gateway}")
@@ -174,10 +172,7 @@ def new_route(ifindex: int, to: IpNetwork, gateway: IpAddress) -> Request:
 def new_bridge(ifindex: int, device: str) -> Request:
     """A bridge (down) that forwards at once: no spanning tree, no snooping for multicast."""
     data = nest(
-        _IFLA_INFO_DATA,
-        attr_u32(_BR_FORWARD_DELAY, 0),
-        attr_u32(_BR_STP_STATE, 0),
-        attr(_BR_MCAST_SNOOPING, b"\0"),
+        _IFLA_INFO_DATA, attr_u32(_BR_FORWARD_DELAY, 0), attr_u32(_BR_STP_STATE, 0), attr(_BR_MCAST_SNOOPING, b"\0")
     )
     body = (
         _IFINFO.pack(0, 0, 0, ifindex, 0, 0)
@@ -214,9 +209,7 @@ def new_fabric_route(to: IpNetwork, ifindexes: Sequence[int], gateway: IpAddress
 def is_local(sock: NetlinkSocket, address: IpAddress) -> bool:
     """Whether the socket's namespace takes packets to this address as its own. Raises NetlinkError."""
     head = _RTMSG.pack(_FAMILY[address.version], address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
-    request = Request(
-        _RTM_GETROUTE, 0, head + attr(_RTA_DST, address.packed), f"look up the route to {address}"
-    )
+    request = Request(_RTM_GETROUTE, 0, head + attr(_RTA_DST, address.packed), f"look up the route to {address}")
     return any(_RTMSG.unpack_from(body)[7] == _RTN_LOCAL for body in sock.ask(request))
 
 

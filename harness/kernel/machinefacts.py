@@ -30,9 +30,7 @@ def machine_facts(nics: Mapping[str, str]) -> dict[str, Json]:
         "isolated": topology["isolated"],
         "nohz_full": topology["nohz_full"],
         "mitigated": [
-            name
-            for name, verdict in cpufacts.vulnerabilities(files).items()
-            if str(verdict).startswith("Mitigation")
+            name for name, verdict in cpufacts.vulnerabilities(files).items() if str(verdict).startswith("Mitigation")
         ],
         "cmdline": files.text("/proc/cmdline") or "",
         "unknown_words": [*_quoted(log, _UNKNOWN)],
@@ -45,10 +43,7 @@ def _nic(files: HostFiles, pci: str) -> dict[str, Json]:
     """The NUMA node (-1: none) and the kind of the IOMMU domain ("none" without one) of a PCI device."""
     place = f"/sys/bus/pci/devices/{pci}"
     node = files.number(f"{place}/numa_node")
-    return {
-        "node": -1 if node is None else node,
-        "iommu": files.text(f"{place}/iommu_group/type") or "none",
-    }
+    return {"node": -1 if node is None else node, "iommu": files.text(f"{place}/iommu_group/type") or "none"}
 
 
 def _kernel_log() -> str:

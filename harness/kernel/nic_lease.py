@@ -40,8 +40,7 @@ def why_not(device: str) -> str:
             return "it has a queueing discipline of somebody's, which would be lost"
         addresses = ipr.request("list addresses", "get_addr", index=ifindex)
     own = {
-        ipaddress.ip_address(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"))
-        for message in addresses
+        ipaddress.ip_address(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")) for message in addresses
     }
     carried = _connections() & own
     return f"a connection of this host is on it (to its address {min(map(str, carried))})" if carried else ""

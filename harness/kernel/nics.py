@@ -60,9 +60,7 @@ def fresh(mac: str, where: str) -> str:
         todo = "an emulated NIC is there only in a guest: pollbench vm run FILE"
         raise MissingError("connect a link", on=where, got="this host is no guest of pollbench", todo=todo)
     if mac not in _known:
-        raise MissingError(
-            "connect a link", on=where, got="the guest has no such NIC, or this kernel no driver for it"
-        )
+        raise MissingError("connect a link", on=where, got="the guest has no such NIC, or this kernel no driver for it")
     driver = Path(f"/sys/bus/pci/devices/{_known[mac]}/driver")
     try:
         home = driver.resolve()
@@ -81,9 +79,7 @@ def _await_device(pci: str, where: str) -> str:
             if place == pci:
                 return device
         if time.monotonic() > deadline:
-            raise PollbenchError(
-                "probe a NIC anew", on=where, got=f"it did not come back within {_PATIENCE_S:.0f} s"
-            )
+            raise PollbenchError("probe a NIC anew", on=where, got=f"it did not come back within {_PATIENCE_S:.0f} s")
         time.sleep(_PAUSE_S)
 
 

@@ -18,18 +18,7 @@ from harness.kernel.netns import HERE, sysfs_of, throw_away
 _DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 2, "pbprobe1", 3
 _NOT_TRIED = "not tried: "
 # What of ethtool -K an experiment may ask for; a veth has some of it fixed to off.
-_FEATURES = (
-    "gro",
-    "gso",
-    "lro",
-    "rx",
-    "rx-gro-hw",
-    "rx-gro-list",
-    "rx-udp-gro-forwarding",
-    "sg",
-    "tso",
-    "tx",
-)
+_FEATURES = ("gro", "gso", "lro", "rx", "rx-gro-hw", "rx-gro-list", "rx-udp-gro-forwarding", "sg", "tso", "tx")
 
 
 class Capability(NamedTuple):
@@ -96,9 +85,7 @@ def _feature_reason(name: str) -> str:
         return error.strerror or str(error)
     names = ethtool.SHORT_NAMES.get(name, (name,))
     meant = [features[kernel_name] for kernel_name in names if kernel_name in features]
-    return (
-        "" if any(feature.active or feature.changeable for feature in meant) else "veth cannot switch it on"
-    )
+    return "" if any(feature.active or feature.changeable for feature in meant) else "veth cannot switch it on"
 
 
 def _all(reason: str) -> dict[str, str]:
@@ -226,9 +213,7 @@ CAPABILITIES = (
     Capability("veth", "veth pairs (CONFIG_VETH)", "", _try_veth),
     Capability("ipv6", "IPv6", "", _try_ipv6),
     Capability("veth-napi", "busy-poll capable veth pairs", "Linux 5.13", _try_veth_napi),
-    Capability(
-        "device-coalesce", "napi_defer_hard_irqs, gro_flush_timeout", "Linux 5.8", _try_device_coalesce
-    ),
+    Capability("device-coalesce", "napi_defer_hard_irqs, gro_flush_timeout", "Linux 5.8", _try_device_coalesce),
     Capability("napi-settings", "coalescing per NAPI", "Linux 6.13", _try_napi_settings),
     Capability("irq-suspend", "irq-suspend-timeout", "Linux 6.13", _try_irq_suspend),
     Capability("threaded-napi", "threaded NAPI", "Linux 5.12", _try_threaded),
@@ -237,10 +222,7 @@ CAPABILITIES = (
     Capability("rps", "receive packet steering (CONFIG_RPS)", "", _try_rps),
     Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _try_socket_option("SO_BUSY_POLL", 50)),
     Capability(
-        "prefer-busy-poll",
-        "SO_PREFER_BUSY_POLL",
-        "Linux 5.11",
-        lambda: _try_socket_option("SO_PREFER_BUSY_POLL", 1),
+        "prefer-busy-poll", "SO_PREFER_BUSY_POLL", "Linux 5.11", lambda: _try_socket_option("SO_PREFER_BUSY_POLL", 1)
     ),
     Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _try_epoll),
     Capability("cgroup-cpu", "cpu.weight, cpu.max (cgroup v2)", "", lambda: _try_cgroup("cpu")),

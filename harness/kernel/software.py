@@ -44,11 +44,7 @@ def _git(checkout: Path, *arguments: str) -> str | None:
     trust = ("-c", f"safe.directory={checkout}", "-c", "core.fsmonitor=false", "--no-optional-locks")
     try:
         done = subprocess.run(
-            ["git", "-C", str(checkout), *trust, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
+            ["git", "-C", str(checkout), *trust, *arguments], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -182,10 +182,7 @@ def masked(seen: Seen) -> str:
     if seen.polled_share() < MASKED_SHARE:
         return ""
     polling = [name for name in ("busy_poll", "epoll_busy_poll", "host_busy_poll") if name in seen.beside]
-    by = (
-        " and ".join(name for name in polling if seen.beside[name].needs_napi())
-        or "the programs' own busy polling"
-    )
+    by = " and ".join(name for name in polling if seen.beside[name].needs_napi()) or "the programs' own busy polling"
     on = f" on {seen.node}" if seen.node else ""
     return f"masked by {by}{on}: {seen.polled} of {seen.received} packets were busy-polled ({seen.polled_share():.1%})"
 
@@ -193,13 +190,9 @@ def masked(seen: Seen) -> str:
 def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> KnobEffect:
     """The proof of a NAPI setting: the node's NAPIs have it after the run, and the sockets' traffic came by one."""
     if not seen.napis and any(seen.napi_ids):
-        return KnobEffect(
-            True, "read back from the device whose NAPI carried the traffic (this kernel lists no NAPIs)"
-        )
+        return KnobEffect(True, "read back from the device whose NAPI carried the traffic (this kernel lists no NAPIs)")
     if not seen.napis:
-        return KnobEffect(
-            False, "the node's devices have no NAPI: the kernel stored the value and never looks at it"
-        )
+        return KnobEffect(False, "the node's devices have no NAPI: the kernel stored the value and never looks at it")
     for napi in seen.napis:
         if all(napi.get(key) is None for key in expected):
             # Linux 6.8 to 6.12 list NAPIs without their settings; the device's own value was read back when it was set.

@@ -26,10 +26,7 @@ class Cgroup(Knob):
     )
     weight: Count | None = Field(None, ge=1, le=10_000, description="cpu.weight; the others' default is 100")
     quota_ns: DurationNs | None = Field(
-        None,
-        ge=1_000_000,
-        alias="quota",
-        description="cpu.max: CPU time of all processes together per period",
+        None, ge=1_000_000, alias="quota", description="cpu.max: CPU time of all processes together per period"
     )
     period_ns: DurationNs = Field(
         100_000_000, ge=1_000_000, le=1_000_000_000, alias="period", description="cpu.max: its period"

@@ -27,13 +27,9 @@ class Coalesce(Knob):
         None, alias="gro_flush_timeout", description="timer of deferred polls and of GRO's flush"
     )
     irq_suspend_timeout_ns: DurationNs | None = Field(
-        None,
-        alias="irq_suspend_timeout",
-        description="longest time interrupts stay suspended by epoll busy polling",
+        None, alias="irq_suspend_timeout", description="longest time interrupts stay suspended by epoll busy polling"
     )
-    per: Literal["device", "napi"] = Field(
-        "device", description="write by sysfs per device, or by netlink per NAPI"
-    )
+    per: Literal["device", "napi"] = Field("device", description="write by sysfs per device, or by netlink per NAPI")
 
     def needs_napi(self) -> bool:
         """Without a NAPI sysfs stores the values and nothing reads them."""
@@ -84,9 +80,7 @@ class Coalesce(Knob):
             return KnobEffect(None, f"{effect.evidence}; no counter shows a suspension")
         mask = masked(seen)
         if mask and _prefers(seen):
-            return KnobEffect(
-                None, f"{effect.evidence}; between busy polls that prefer, no counter shows a deferral"
-            )
+            return KnobEffect(None, f"{effect.evidence}; between busy polls that prefer, no counter shows a deferral")
         return KnobEffect(False, mask) if mask else effect
 
     def without_work(self, seen: Seen) -> dict[str, str]:

@@ -19,9 +19,7 @@ class EpollBusyPoll(Knob):
     phase = "sockets"
     needs = ("epoll-busy-poll",)
 
-    usecs: Count = Field(
-        50, ge=0, le=2**31 - 1, description="busy_poll_usecs: how long epoll_wait polls, in us"
-    )
+    usecs: Count = Field(50, ge=0, le=2**31 - 1, description="busy_poll_usecs: how long epoll_wait polls, in us")
     budget: Count = Field(
         0, ge=0, le=65535, description="busy_poll_budget: packets per poll; 0 = the kernel's default, 8"
     )
@@ -40,7 +38,5 @@ class EpollBusyPoll(Knob):
         if not self.usecs and not self.prefer:
             return KnobEffect(None, "busy polling is off")
         if seen.wait != "epoll":
-            return KnobEffect(
-                False, f"the workload waits by `{seen.wait}`, it has no epoll instance to set this on"
-            )
+            return KnobEffect(False, f"the workload waits by `{seen.wait}`, it has no epoll instance to set this on")
         return polled_effect(seen, "EPIOCSPARAMS", ("epoll",))

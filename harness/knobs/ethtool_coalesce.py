@@ -21,12 +21,8 @@ class EthtoolCoalesce(Knob):
     phase = "timers"
     needs = ("ethtool-coalesce",)
 
-    adaptive_rx: OnOff | None = Field(
-        None, alias="adaptive-rx", description="let the driver choose for receive"
-    )
-    adaptive_tx: OnOff | None = Field(
-        None, alias="adaptive-tx", description="let the driver choose for transmit"
-    )
+    adaptive_rx: OnOff | None = Field(None, alias="adaptive-rx", description="let the driver choose for receive")
+    adaptive_tx: OnOff | None = Field(None, alias="adaptive-tx", description="let the driver choose for transmit")
     rx_usecs: Count | None = Field(
         None, alias="rx-usecs", ge=0, le=_U32, description="us from a packet to its interrupt"
     )

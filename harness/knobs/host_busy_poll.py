@@ -26,10 +26,7 @@ class HostBusyPoll(Knob):
         description="net.core.busy_read, us: default SO_BUSY_POLL of sockets created from now on",
     )
     busy_poll: Count | None = Field(
-        None,
-        ge=0,
-        le=2**31 - 1,
-        description="net.core.busy_poll, us: how long poll, select and epoll_wait poll",
+        None, ge=0, le=2**31 - 1, description="net.core.busy_poll, us: how long poll, select and epoll_wait poll"
     )
 
     def needs_napi(self) -> bool:

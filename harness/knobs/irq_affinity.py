@@ -30,10 +30,7 @@ class IrqAffinity(Knob):
         total = sum(sum(by_cpu.values()) for by_cpu in seen.irqs.values())
         if not total:
             return KnobEffect(None, "no interrupt came during the run")
-        strays = [
-            sum(count for cpu, count in by_cpu.items() if cpu not in self.cpus)
-            for by_cpu in seen.irqs.values()
-        ]
+        strays = [sum(count for cpu, count in by_cpu.items() if cpu not in self.cpus) for by_cpu in seen.irqs.values()]
         there = total - sum(strays)
         moved = there > 0 and max(strays) <= _STRAYS_OF_A_LINE
         return KnobEffect(moved, f"{there} of {total} interrupts came on CPU {format_cpus(self.cpus)}")

@@ -31,13 +31,9 @@ class Offloads(Knob):
     rx_gro_hw: OnOff | None = Field(None, alias="rx-gro-hw", description="GRO done by the device")
     rx_gro_list: OnOff | None = Field(None, alias="rx-gro-list", description="GRO by chaining packets")
     rx_udp_gro_forwarding: OnOff | None = Field(
-        None,
-        alias="rx-udp-gro-forwarding",
-        description="GRO of forwarded UDP; holds UDP packets while busy polling",
+        None, alias="rx-udp-gro-forwarding", description="GRO of forwarded UDP; holds UDP packets while busy polling"
     )
-    tx_udp_segmentation: OnOff | None = Field(
-        None, alias="tx-udp-segmentation", description="UDP segmentation offload"
-    )
+    tx_udp_segmentation: OnOff | None = Field(None, alias="tx-udp-segmentation", description="UDP segmentation offload")
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Unknown: no counter tells what an offload did."""

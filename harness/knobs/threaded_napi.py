@@ -22,15 +22,9 @@ class ThreadedNapi(Knob):
     scope = "device"
     phase = "napi"
 
-    mode: Literal["off", "on", "busy-poll"] = Field(
-        "on", description="off, on, or busy-poll where the kernel has it"
-    )
-    cpus: CpuSet | None = Field(
-        None, description="CPUs of the NAPI threads; default: wherever the scheduler likes"
-    )
-    policy: Literal["other", "fifo", "rr"] = Field(
-        "other", description="scheduling policy of the NAPI threads"
-    )
+    mode: Literal["off", "on", "busy-poll"] = Field("on", description="off, on, or busy-poll where the kernel has it")
+    cpus: CpuSet | None = Field(None, description="CPUs of the NAPI threads; default: wherever the scheduler likes")
+    policy: Literal["other", "fifo", "rr"] = Field("other", description="scheduling policy of the NAPI threads")
     priority: Count = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
 
     def needs_napi(self) -> bool:

@@ -10,16 +10,12 @@ from harness.mininet.graph import Section
 _SEPARATOR = re.compile(r"\s*(?:;|&&|\|\||\n)\s*")
 _SILENCED = re.compile(r"\s*(?:&>|\d?>)\s*(?:/dev/null|&\d)")
 _WRITTEN = re.compile(r"""echo\s+["']?(\S+?)["']?\s*>\s*/proc/sys/(\S+)""")
-_NOTHING = re.compile(
-    r"(?:ifconfig\s+\S+\s+up|ip\s+link\s+set\s+(?:dev\s+)?\S+\s+up|ip\s+route\s+del\s+default.*)"
-)
+_NOTHING = re.compile(r"(?:ifconfig\s+\S+\s+up|ip\s+link\s+set\s+(?:dev\s+)?\S+\s+up|ip\s+route\s+del\s+default.*)")
 _DEFAULT = re.compile(
     r"(?:ip\s+route\s+(?:add|replace)\s+default\s+via|route\s+add\s+default\s+gw)\s+([0-9a-fA-F.:]+)(?:\s.*)?"
 )
 _ROUTE = re.compile(r"ip\s+route\s+(?:add|replace)\s+([0-9.]+/\d+)\s+via\s+([0-9.]+)(?:\s+dev\s+\S+)?")
-_NET_ROUTE = re.compile(
-    r"route\s+add\s+-net\s+([0-9.]+)(?:(/\d+)|\s+netmask\s+([0-9.]+))\s+gw\s+([0-9.]+)(?:\s.*)?"
-)
+_NET_ROUTE = re.compile(r"route\s+add\s+-net\s+([0-9.]+)(?:(/\d+)|\s+netmask\s+([0-9.]+))\s+gw\s+([0-9.]+)(?:\s.*)?")
 _FORWARDING = re.compile(r"net\.ipv4\.(?:ip_forward|conf\.\w+\.forwarding)")
 # As every testbed of IPv4 has it anyway: no IPv6, and no check of the way back where a node has several links.
 _ALREADY = re.compile(r"net\.ipv6\.conf\.\S+\.disable_ipv6=1|net\.ipv4\.conf\.\S+\.rp_filter=[02]")

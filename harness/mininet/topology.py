@@ -46,9 +46,7 @@ class _Translation:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._switches = {node.name for node in graph.switches}
-        self._hosts: dict[
-            str, tuple[str, str | None]
-        ] = {}  # address and hardware address, of the first interface
+        self._hosts: dict[str, tuple[str, str | None]] = {}  # address and hardware address, of the first interface
         self._ports: dict[str, dict[int, LinkEnd]] = {}
 
     def document(self) -> Section:

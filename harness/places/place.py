@@ -65,12 +65,7 @@ class Backlog:
             before = runs[-1]
             yield runs
 
-    def save(
-        self,
-        record: RunRecord,
-        samples: npt.NDArray[Any] | None,
-        files: Mapping[str, bytes],
-    ) -> None:
+    def save(self, record: RunRecord, samples: npt.NDArray[Any] | None, files: Mapping[str, bytes]) -> None:
         """Put a run of this backlog on the disk, in place of an older one if it is made again."""
         self.results.save_run(record, samples, files, replace=record.run_id in self.again)
 

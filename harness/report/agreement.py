@@ -52,10 +52,5 @@ def document(conclusions: Sequence[Conclusion], title: str = TITLE) -> list[Bloc
 
 def _row(conclusion: Conclusion) -> tuple[Text, ...]:
     text, style = _SAID[conclusion.agree]
-    fields = (
-        conclusion.case,
-        _SHORT.get(conclusion.subject, conclusion.subject),
-        conclusion.first,
-        conclusion.second,
-    )
+    fields = (conclusion.case, _SHORT.get(conclusion.subject, conclusion.subject), conclusion.first, conclusion.second)
     return (*(Text(field or words.BLANK) for field in fields), Text(text, style))

@@ -23,13 +23,7 @@ STYLES: dict[str, Style] = {
     "not shown": "warn",
     "cannot be tested here": "dim",
 }
-_MARKS = {
-    "met": "yes",
-    "refuted": "no",
-    "reversed": "the other way",
-    "unclear": "unclear",
-    "untestable": "not here",
-}
+_MARKS = {"met": "yes", "refuted": "no", "reversed": "the other way", "unclear": "unclear", "untestable": "not here"}
 _MANY = 1.5
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -41,11 +35,7 @@ def blocks(claims: Sequence[ClaimVerdict], label: str = "") -> list[Block]:
     out: list[Block] = [Para(f"Claims of {label}" if label else "Claims", "bold")]
     for claim in claims:
         head = f"{claim.outcome.upper()} ({claim.name}): {one_line(claim.claim.sentence)}"
-        out += [
-            Para(head, STYLES[claim.outcome]),
-            *(Para(line, bullet=True) for line in evidence(claim)),
-            Gap(),
-        ]
+        out += [Para(head, STYLES[claim.outcome]), *(Para(line, bullet=True) for line in evidence(claim)), Gap()]
     return out
 
 
@@ -98,9 +88,7 @@ def _condition_line(condition: ConditionResult) -> str:
     others = [place for place in places if place.state != "met"]
     met = len(places) - len(others)
     listed = "; ".join(
-        f"{short_factors(place.factors)}: {seen(condition, place)}"
-        if place.factors
-        else seen(condition, place)
+        f"{short_factors(place.factors)}: {seen(condition, place)}" if place.factors else seen(condition, place)
         for place in others[:3] or [places[0], places[-1]]
     )
     more = f" and {len(others) - 3} more" if len(others) > 3 else ""
@@ -219,9 +207,7 @@ def as_data(claims: Sequence[ClaimVerdict]) -> list[Mapping[str, Json]]:
 
 
 def _shown_data(shown: ShownMetric) -> Mapping[str, Json]:
-    medians = [
-        {"case": case, "factors": dict(factors), "median": value} for case, factors, value in shown.medians
-    ]
+    medians = [{"case": case, "factors": dict(factors), "median": value} for case, factors, value in shown.medians]
     return {"metric": shown.metric, "medians": medians}
 
 

@@ -63,11 +63,7 @@ def overview_csv(view: Overview) -> str:
     metrics = list(dict.fromkeys(name for cell in view.cells for name in cell.estimates))
     changed = list(dict.fromkeys(name for cell in view.cells for name in cell.changes))
     emulated = view.facts.get("accelerator", ()) if view.model_time else ()
-    names = [
-        "case",
-        *_factor_names(cell.factors for cell in view.cells),
-        *(["accelerator"] if emulated else []),
-    ]
+    names = ["case", *_factor_names(cell.factors for cell in view.cells), *(["accelerator"] if emulated else [])]
     names += ["n_planned", "n_total", *(f"n_{verdict}" for verdict in columns.VERDICTS)]
     names += [name + suffix for name in metrics for suffix, _ in columns.SUMMARY_PARTS]
     names += [f"{name}_{part}" for name in changed for part in _CHANGE]
@@ -93,9 +89,7 @@ def _claims(claims: Sequence[ClaimVerdict]) -> Json:
 
 
 def comparison_json(
-    comparison: Comparison,
-    claims: Sequence[tuple[str, Sequence[ClaimVerdict]]] = (),
-    gates: Sequence[GateVerdict] = (),
+    comparison: Comparison, claims: Sequence[tuple[str, Sequence[ClaimVerdict]]] = (), gates: Sequence[GateVerdict] = ()
 ) -> str:
     """A comparison as an indented JSON document, with the claims of its inputs by label and what each gate came to."""
     document: Document = {
@@ -105,8 +99,7 @@ def comparison_json(
         "included": comparison.included,
         "smallest_effect": comparison.smallest_effect,
         "metrics": [
-            {"name": metric.name, "unit": metric.unit, "better": metric.better}
-            for metric in comparison.metrics
+            {"name": metric.name, "unit": metric.unit, "better": metric.better} for metric in comparison.metrics
         ],
         "differences": [asdict(difference) for difference in comparison.differences],
         "experiments": [
@@ -137,30 +130,15 @@ def comparison_csv(comparison: Comparison) -> str:
     units = {metric.name: metric.unit for metric in comparison.metrics}
     rows = []
     for row in comparison.rows:
-        out: Document = {
-            "metric": row.metric,
-            "unit": units[row.metric],
-            "case": row.case,
-            **dict(row.factors),
-        }
+        out: Document = {"metric": row.metric, "unit": units[row.metric], "case": row.case, **dict(row.factors)}
         out["against"] = comparison.inputs[row.against].letter
         decimals = decimals_of(row.metric)
-        for name, estimate, side in (
-            ("base", row.change.base, row.base),
-            ("test", row.change.test, row.test),
-        ):
+        for name, estimate, side in (("base", row.change.base, row.base), ("test", row.change.test, row.test)):
             out |= {f"{name}_{part}": value for part, value in _side_row(estimate, decimals).items()}
             out[f"{name}_n_total"] = side.total if side else 0
         rows.append(out | _change_row(row.change) | _tests_row(row.change, decimals))
     sides = [f"{side}_{part}" for side in ("base", "test") for part in _SIDE]
-    names = [
-        "metric",
-        "unit",
-        "case",
-        *_factor_names(row.factors for row in comparison.rows),
-        "against",
-        *sides,
-    ]
+    names = ["metric", "unit", "case", *_factor_names(row.factors for row in comparison.rows), "against", *sides]
     return _csv([*names, *_CHANGE[:3], *_MORE, *_CHANGE[3:], *_LAST, "note"], rows)
 
 
@@ -235,9 +213,7 @@ def _change_row(change: Change) -> Document:
 
 def _tests_row(change: Change, decimals: int | None) -> Document:
     whole = _change_json(change)
-    return {
-        part: _digits(whole[part], 6 if part in ("p", "p_holm") else decimals) for part in (*_MORE, *_LAST)
-    }
+    return {part: _digits(whole[part], 6 if part in ("p", "p_holm") else decimals) for part in (*_MORE, *_LAST)}
 
 
 def _side_row(estimate: Estimate, decimals: int | None) -> Document:

@@ -40,8 +40,7 @@ def _not_compared(comparison: Comparison) -> Iterator[str]:
     everything = len(comparison.metrics)
     for note, cells in notes.items():
         shown = [
-            cell if len(metrics) == everything else f"{cell} ({', '.join(metrics)})"
-            for cell, metrics in cells.items()
+            cell if len(metrics) == everything else f"{cell} ({', '.join(metrics)})" for cell, metrics in cells.items()
         ]
         yield f"Nothing shown for {words.some(shown)}: {note}."
 
@@ -87,10 +86,7 @@ def _needed(comparison: Comparison) -> Iterator[str]:
         cell, label = _cell(comparison, row), columns.metric(row.metric).label
         most[cell] = max(most.get(cell, (0, "")), (row.change.needed or 0, label), key=lambda item: item[0])
     texts = [f"{cell}: {_count(needed)} ({label})" for cell, (needed, label) in most.items()]
-    yield (
-        f"Undecided; runs a side for an interval of about +-{width}, by the spread seen: "
-        f"{words.some(texts, _FEW)}."
-    )
+    yield (f"Undecided; runs a side for an interval of about +-{width}, by the spread seen: {words.some(texts, _FEW)}.")
 
 
 def _count(needed: int) -> str:
@@ -112,9 +108,7 @@ def _method(comparison: Comparison) -> Iterator[str]:
         f"{one} + {other}. RTT: request sent to reply received, the whole round trip."
     )
     smallest = (
-        f" or lies within +-{words.share(comparison.smallest_effect)} (small)"
-        if comparison.smallest_effect
-        else ""
+        f" or lies within +-{words.share(comparison.smallest_effect)} (small)" if comparison.smallest_effect else ""
     )
     yield (
         f"ratio: {other} / {one}, difference: {other} - {one}; {_intervals(comparison)}. change: ~ where the interval "

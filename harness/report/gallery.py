@@ -105,9 +105,7 @@ def _beside(claim: ClaimVerdict) -> str:
     if claim.reason or not claim.conditions:
         return ""
     decided = (claim.deciding or _main(claim))[0]
-    others = [
-        condition for condition in claim.conditions if condition is not decided and condition.observations
-    ]
+    others = [condition for condition in claim.conditions if condition is not decided and condition.observations]
     texts = [f"{claims.label(other)} {claims.medians_seen(other, other.observations[0])}" for other in others]
     return f"beside it: {'; '.join(texts[:_BESIDE])}" if texts else ""
 

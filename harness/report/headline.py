@@ -101,7 +101,4 @@ def harm(cell: CellView, baseline: str, unit: str = "us") -> str:
     where = f" at {words.factors(cell.factors)}" if cell.factors else ""
     count = cell.verdicts["inert"]
     many = "the 1 inert run, which counts" if count == 1 else f"the {count} inert runs, which count"
-    return (
-        f"{cell.case}{where} took no effect as told, yet against {baseline} {', '.join(parts)}, in {many} "
-        "nowhere"
-    )
+    return f"{cell.case}{where} took no effect as told, yet against {baseline} {', '.join(parts)}, in {many} nowhere"

@@ -33,22 +33,16 @@ def kernel_table(comparison: Comparison) -> str:
     if comparison.kind == "cases":
         groups = [("", _figures([*_sides(comparison, 0), *_sides(comparison, 1)]))]
     else:
-        groups = [
-            (side.letter, _figures(_sides(comparison, at))) for at, side in enumerate(comparison.inputs)
-        ]
+        groups = [(side.letter, _figures(_sides(comparison, at))) for at, side in enumerate(comparison.inputs)]
     for letter, cells in groups:
         lines += ["", f"{letter}:"] if letter else [""]
         lines += _table(cells, loads, _figure)
     for at in range(1, len(comparison.inputs)):
         of = f"{comparison.inputs[at].letter} against {comparison.inputs[0].letter}"
-        head = (
-            f"change {'of ' + of if comparison.kind == 'sets' else 'against ' + comparison.inputs[0].label}:"
-        )
+        head = f"change {'of ' + of if comparison.kind == 'sets' else 'against ' + comparison.inputs[0].label}:"
         rows = [row for row in comparison.rows if row.against == at]
         lines += ["", head]
-        lines += _table(
-            _figures((row.case, row.factors, row.metric, row.change) for row in rows), loads, _change
-        )
+        lines += _table(_figures((row.case, row.factors, row.metric, row.change) for row in rows), loads, _change)
     lines.append("")
     lines += [line for text in _foot(comparison, names) for line in _wrapped(text)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -77,9 +71,7 @@ def _figures(entries: Iterable[tuple[str, Factors, str, T]]) -> dict[_Cell, dict
     return cells
 
 
-def _table(
-    cells: dict[_Cell, dict[str, T]], loads: dict[Factors, str], form: Callable[[str, T], str]
-) -> list[str]:
+def _table(cells: dict[_Cell, dict[str, T]], loads: dict[Factors, str], form: Callable[[str, T], str]) -> list[str]:
     """The lines of one table, grouped by load as cover letters do."""
     columns: list[tuple[str, ...]] = [(name,) for name in KERNEL_METRICS[:5]]
     measured = {name for figures in cells.values() for name in figures}

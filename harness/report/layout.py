@@ -105,9 +105,7 @@ def to_markdown(blocks: Sequence[Block]) -> str:
             case Para():
                 text = _escaped(block.text)
                 # Two lines in a row would be one paragraph.
-                parts += (
-                    ["- " + text] if block.bullet else [f"**{text}**" if block.style == "bold" else text, ""]
-                )
+                parts += ["- " + text] if block.bullet else [f"**{text}**" if block.style == "bold" else text, ""]
             case Table():
                 parts += _markdown_table(block)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).strip("\n") + "\n"
@@ -218,9 +216,7 @@ def _markdown_table(table: Table) -> list[str]:
     lines.append(_piped(["---:" if table.cols[i].right else ":---" for i in at], escape=False))
     for row in table.rows:
         texts = [f"**{_escaped(row)}**", *[""] * (len(at) - 1)] if isinstance(row, str) else []
-        lines.append(
-            _piped(texts, escape=False) if isinstance(row, str) else _piped([row[i].text for i in at])
-        )
+        lines.append(_piped(texts, escape=False) if isinstance(row, str) else _piped([row[i].text for i in at]))
     lines.append("")
     return lines
 

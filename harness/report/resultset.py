@@ -73,9 +73,7 @@ def _table(view: Overview) -> Table:
     for group in groups:
         if group:
             rows.append(words.factors(group))
-        rows += [
-            _row(cell, cost_of(view.cells), _extra(view)) for cell in view.cells if cell.factors == group
-        ]
+        rows += [_row(cell, cost_of(view.cells), _extra(view)) for cell in view.cells if cell.factors == group]
     return Table(cols, tuple(rows))
 
 
@@ -88,9 +86,7 @@ def _cost_column(view: Overview) -> Col:
 def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     """The columns of _EXTRA that have something in them; the payload only where there are no round trips."""
     timed = any(cell.median("rtt_p50_us") for cell in view.cells)
-    return tuple(
-        extra for extra in _EXTRA[1 if timed else 0 :] if any(cell.median(extra[0]) for cell in view.cells)
-    )
+    return tuple(extra for extra in _EXTRA[1 if timed else 0 :] if any(cell.median(extra[0]) for cell in view.cells))
 
 
 def _row(cell: CellView, cost: str, extra: tuple[tuple[str, str, str, float], ...]) -> tuple[Text, ...]:
@@ -191,9 +187,7 @@ def _interval_legend(view: Overview) -> Iterator[str]:
         for cell in view.cells
         if (estimate := cell.estimates.get("rtt_p50_us")) and estimate.interval
     }
-    levels = ", ".join(
-        f"{confidence:g} % with {n} runs" for n, confidence in sorted(levels_seen, reverse=True)
-    )
+    levels = ", ".join(f"{confidence:g} % with {n} runs" for n, confidence in sorted(levels_seen, reverse=True))
     if levels:
         yield f"[interval]: of that median, by order statistics; confidence {levels}."
 

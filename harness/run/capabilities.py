@@ -57,9 +57,7 @@ def lacks(spec: CellSpec, host: str = "") -> list[str]:
     reasons = _missing(needs(spec))
     if spec.topology.needs_guest():
         reasons.insert(0, "emulated NICs are there only in a guest; type: pollbench vm run FILE")
-    return reasons + [
-        missing_program(name, package) for name, package in programs(spec) if not shutil.which(name)
-    ]
+    return reasons + [missing_program(name, package) for name, package in programs(spec) if not shutil.which(name)]
 
 
 def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
@@ -82,9 +80,7 @@ def _missing(keys: list[str]) -> list[str]:
     for key in dict.fromkeys(keys):
         reason, (group, _, kind) = of_this_host().get(key, ""), key.partition(":")
         if reason and not probe.is_untried(reason):
-            reasons.append(
-                f"{reason}; {rtnl.missing_remedy(kind)}" if group == "qdisc" else f"{key}: {reason}"
-            )
+            reasons.append(f"{reason}; {rtnl.missing_remedy(kind)}" if group == "qdisc" else f"{key}: {reason}")
     return reasons
 
 

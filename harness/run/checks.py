@@ -28,8 +28,7 @@ def _unasked(outcome: Outcome, program: ProgramOutcome, polling: set[str]) -> st
     if not polled or program.node in polling or "readback" not in program.report:
         return ""
     return (
-        f"{polled} packets of {program.node} were busy-polled though no knob asked for it; "
-        "is net.core.busy_read set?"
+        f"{polled} packets of {program.node} were busy-polled though no knob asked for it; is net.core.busy_read set?"
     )
 
 
@@ -37,11 +36,7 @@ def _partly(outcome: Outcome, node: str, checks: Checks) -> str:
     """A doubt where busy polling that a knob asked for took a few packets only: most came as they do without it."""
     seen = seen_on(outcome, node, 0.0)
     share = seen.polled_share()
-    if (
-        seen.wait not in _COUNTED
-        or not checks.min_polled_share <= share < checks.doubt_polled_share
-        or not share
-    ):
+    if seen.wait not in _COUNTED or not checks.min_polled_share <= share < checks.doubt_polled_share or not share:
         return ""
     return (
         f"{seen.polled} of {seen.received} packets of {node} were busy-polled ({share:.1%}): its figures are mostly "
@@ -57,9 +52,7 @@ def doubts(
     polling: nodes told to busy-poll. declared_loss: share of requests that the links are told to lose.
     """
     reasons = [*_noise(outcome, metrics, checks), *_losses(metrics, checks, declared_loss)]
-    reasons += dict.fromkeys(
-        reason for program in outcome.programs if (reason := _unasked(outcome, program, polling))
-    )
+    reasons += dict.fromkeys(reason for program in outcome.programs if (reason := _unasked(outcome, program, polling)))
     reasons += [reason for node in sorted(polling) if (reason := _partly(outcome, node, checks))]
     reasons += outcome.changed
     for before, after in (host.clocksources for host in outcome.delta.hosts.values()):
@@ -87,9 +80,7 @@ def _noise(outcome: Outcome, metrics: Metrics, checks: Checks) -> list[str]:
     steal = metrics.get("set_steal_percent") or 0.0
     ticks = sum(host.ticks[cpu]["steal"] for host in hosts for cpu in host.cpus if cpu in host.ticks)
     if steal > 100 * checks.max_steal_share and ticks >= _STEAL_TICKS_MIN:
-        reasons.append(
-            f"the hypervisor stole {steal:.1f} % of the CPU set; limit {checks.max_steal_share:.0%}"
-        )
+        reasons.append(f"the hypervisor stole {steal:.1f} % of the CPU set; limit {checks.max_steal_share:.0%}")
     return reasons
 
 

@@ -113,9 +113,7 @@ def takers(spec: CellSpec, outcome: Outcome) -> dict[str, float]:
     foreign = outcome.delta.host_of(spec.contention_node()).interference
     for cpu, ns in foreign.by_cpu.items():
         if cpu in cpus:
-            times[
-                f"other programs, most of it {foreign.worst_on.get(cpu, 'of unknown name')}, on CPU {cpu}"
-            ] = ns
+            times[f"other programs, most of it {foreign.worst_on.get(cpu, 'of unknown name')}, on CPU {cpu}"] = ns
     return {name: 100 * ns / elapsed_ns for name, ns in times.items()} if elapsed_ns else {}
 
 
@@ -142,9 +140,7 @@ def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:
     return hogs
 
 
-def _stress_ng(
-    contention: Contention, process: Options, stopper: Stopper, stack: ExitStack
-) -> ExternalProcess:
+def _stress_ng(contention: Contention, process: Options, stopper: Stopper, stack: ExitStack) -> ExternalProcess:
     require_program("stress-ng", "the hogs", "stress-ng")
     argv = [str(loadgen.path()), *launch_options(None, process), "exec", "--", *contention.command()]
     hog = stack.enter_context(ExternalProcess("hog", argv, stopper))

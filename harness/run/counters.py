@@ -169,9 +169,7 @@ def _minus(after: Mapping[Key, int], before: Mapping[Key, int]) -> dict[Key, int
     return {key: value - before.get(key, 0) for key, value in after.items()}
 
 
-def subtract(
-    after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], quiet: float = 0.0
-) -> CounterDelta:
+def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], quiet: float = 0.0) -> CounterDelta:
     """The difference of two snapshots.
 
     cpus: the CPU set; ours: the processes of the run, the harness among them; quiet: as `quiet_share` gives it.
@@ -197,9 +195,7 @@ def subtract(
     return CounterDelta(
         elapsed_ns=after.at_ns - before.at_ns,
         nodes={name: _minus(counters, before.nodes.get(name, {})) for name, counters in after.nodes.items()},
-        programs={
-            label: usage.minus(before.programs.get(label, unused)) for label, usage in after.programs.items()
-        },
+        programs={label: usage.minus(before.programs.get(label, unused)) for label, usage in after.programs.items()},
         kthreads=_minus(after.kthreads, before.kthreads),
         hosts={"": host},
     )
@@ -208,8 +204,7 @@ def subtract(
 def _share_of(cpus: set[int], ticks: Mapping[int, Mapping[str, int]]) -> float:
     """The set's part of the host's ticks in user code and the kernel, 0..1; 1 where the set is the whole host."""
     busy = {
-        cpu: states.get("user", 0) + states.get("nice", 0) + states.get("system", 0)
-        for cpu, states in ticks.items()
+        cpu: states.get("user", 0) + states.get("nice", 0) + states.get("system", 0) for cpu, states in ticks.items()
     }
     whole = sum(busy.values())
     return sum(busy.get(cpu, 0) for cpu in cpus) / whole if whole else 1.0

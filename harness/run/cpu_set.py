@@ -64,11 +64,7 @@ def read_set(cpus: Collection[int], hogs: ProcessUsage) -> SetReading:
 
 
 def set_time(
-    after: SetReading,
-    before: SetReading,
-    ticks: Mapping[int, Mapping[str, int]],
-    quiet: float = 0.0,
-    apart_ns: int = 0,
+    after: SetReading, before: SetReading, ticks: Mapping[int, Mapping[str, int]], quiet: float = 0.0, apart_ns: int = 0
 ) -> SetTime | None:
     """The time of the set between two readings; None where its CPUs cannot be read.
 

@@ -40,9 +40,7 @@ class ExternalProcess(ChildProcess):
     def __init__(self, label: str, argv: list[str], stopper: Stopper, pass_fds: tuple[int, ...] = ()) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         try:
-            super().__init__(
-                label, argv, stopper, stdin=subprocess.DEVNULL, stdout=self._output, pass_fds=pass_fds
-            )
+            super().__init__(label, argv, stopper, stdin=subprocess.DEVNULL, stdout=self._output, pass_fds=pass_fds)
         except PollbenchError:
             self._output.close()
             raise

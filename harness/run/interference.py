@@ -91,9 +91,7 @@ def _ended_ns(after: Tasks, before: Tasks, ours: set[int]) -> int:
     without being accounted to anybody (kernel threads, single threads, children nobody waits for) hides nothing of the
     others.
     """
-    grown = {
-        pid: _growth(pid, after.reaped_ns, before.reaped_ns) for pid in after.reaped_ns if pid not in ours
-    }
+    grown = {pid: _growth(pid, after.reaped_ns, before.reaped_ns) for pid in after.reaped_ns if pid not in ours}
     ended = before.reaped_ns.keys() - after.reaped_ns.keys()
     earlier = [(pid, before.reaped_ns[pid]) for pid in ended]
     earlier += [(before.process.get(tid, tid), ns) for tid, ns in before.run_ns.items()]

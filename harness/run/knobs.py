@@ -52,9 +52,7 @@ def checked_row(
     """
     applied = after if setting.readable else None
     if applied is not None and applied != setting.value:
-        raise PollbenchError(
-            f"set {label} to {setting.value}", where, f"accepted, but it reads back {applied}"
-        )
+        raise PollbenchError(f"set {label} to {setting.value}", where, f"accepted, but it reads back {applied}")
     return KnobRow(node, knob, label, KNOBS[knob].scope, setting.value, before, applied)
 
 
@@ -146,11 +144,7 @@ class NodeApplier:
         for napi in device_napis(device):
             netdev.napi_set(napi.napi_id, **{setting.name: setting.value})
             (after,) = netdev.napi_get(napi_id=napi.napi_id)
-            yield (
-                f"napi {napi.napi_id} {setting.name}",
-                getattr(napi, setting.name),
-                getattr(after, setting.name),
-            )
+            yield (f"napi {napi.napi_id} {setting.name}", getattr(napi, setting.name), getattr(after, setting.name))
 
     def _coalesce(self, device: str, setting: Setting) -> Iterator[Written]:
         before = ethtool.coalesce(device)[setting.name]
@@ -224,9 +218,7 @@ def refusal(setting: Setting, where: str, error: OSError) -> PollbenchError:
     if error.errno in _LACKS:
         todo = "this kernel or driver does not have it; `pollbench doctor` lists what works"
         return MissingError(attempted, where, got, todo)
-    return PollbenchError(
-        attempted, where, got, "see docs/experiment-file.md for the values the kernel takes"
-    )
+    return PollbenchError(attempted, where, got, "see docs/experiment-file.md for the values the kernel takes")
 
 
 @contextmanager

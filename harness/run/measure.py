@@ -82,9 +82,7 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: End
 def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, bytes]) -> Measured:
     spec, ends = context.spec, context.ends
     sessions = [WorkloadSession(context, spec.workload)]
-    sessions += [
-        WorkloadSession(context, workload, f"background{n}-") for n, workload in enumerate(spec.background, 1)
-    ]
+    sessions += [WorkloadSession(context, workload, f"background{n}-") for n, workload in enumerate(spec.background, 1)]
     measured, background = sessions[0], sessions[1:]
     hogs = Hogs()
     stood = standing.read(context.testbed)
@@ -133,11 +131,7 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
 
 
 def _exchange(
-    context: RunContext,
-    step: str,
-    sessions: list[WorkloadSession],
-    limit_s: float = STEP_S,
-    quiet_s: float = 0.0,
+    context: RunContext, step: str, sessions: list[WorkloadSession], limit_s: float = STEP_S, quiet_s: float = 0.0
 ) -> None:
     """Meet the other end, and give each workload's session what its counterpart on the other host handed over."""
     own = {session.label: session.hand_over() for session in sessions}
@@ -218,11 +212,7 @@ def _outcome(
 def _confined(spec: CellSpec, ends: Ends) -> Settings:
     """The control groups of what runs on this host."""
     hogs_here = ends.holds(spec.contention_node())
-    return {
-        name: knobs
-        for name, knobs in spec.confined().items()
-        if (hogs_here if name == HOGS else ends.holds(name))
-    }
+    return {name: knobs for name, knobs in spec.confined().items() if (hogs_here if name == HOGS else ends.holds(name))}
 
 
 def _numa(spec: CellSpec, ends: Ends) -> dict[str, list[int]]:
@@ -245,8 +235,7 @@ def cpu_set(spec: CellSpec, ends: Ends) -> set[int]:
 
 def _napis(testbed: Testbed) -> Napis:
     return {
-        name: [napi._asdict() for napi in _of_ports(node, apply.device_napis)]
-        for name, node in testbed.nodes.items()
+        name: [napi._asdict() for napi in _of_ports(node, apply.device_napis)] for name, node in testbed.nodes.items()
     }
 
 

@@ -24,10 +24,7 @@ def _percent(part: float, whole: float) -> float | None:
 
 
 def seen_on(
-    outcome: Outcome,
-    node: str,
-    min_polled_share: float,
-    settings: Mapping[str, Mapping[str, Knob]] | None = None,
+    outcome: Outcome, node: str, min_polled_share: float, settings: Mapping[str, Mapping[str, Knob]] | None = None
 ) -> Seen:
     """What the knobs of one node judge themselves by; node "*" stands for the whole host (all sockets together).
 
@@ -181,9 +178,7 @@ def _sum_of_known(figures: list[float | None]) -> float | None:
 
 def _drops(delta: CounterDelta) -> int:
     sockets = delta.total("Udp:RcvbufErrors", "Udp:SndbufErrors", "Udp6RcvbufErrors", "Udp6SndbufErrors")
-    return (
-        sockets + delta.total("link:rx_dropped", "link:tx_dropped", "qdisc:drops") + delta.softnet("dropped")
-    )
+    return sockets + delta.total("link:rx_dropped", "link:tx_dropped", "qdisc:drops") + delta.softnet("dropped")
 
 
 def _hog_achieved(outcome: Outcome) -> float | None:
@@ -197,9 +192,7 @@ def _hog_achieved(outcome: Outcome) -> float | None:
 def _set_metrics(outcome: Outcome) -> Metrics:
     """CPU use of the run's CPU set: busy and foreign from exact run times, the states from 10 ms ticks."""
     elapsed_ns, hosts = outcome.delta.elapsed_ns, outcome.delta.hosts.values()
-    shares = [
-        _shares(host.ticks[cpu], elapsed_ns) for host in hosts for cpu in host.cpus if cpu in host.ticks
-    ]
+    shares = [_shares(host.ticks[cpu], elapsed_ns) for host in hosts for cpu in host.cpus if cpu in host.ticks]
     means = {name: sum(share[name] for share in shares) / len(shares) for name in _STATES} if shares else {}
     busy_ns = sum(host.interference.busy_ns for host in hosts)
     foreign_ns = max(host.interference.worst_cpu_ns() for host in hosts)
@@ -272,10 +265,7 @@ def cpu_figures(outcome: Outcome) -> dict[str, Columns]:
     return {
         f"{name}:{cpu}" if name else str(cpu): {
             "in_set": int(cpu in host.cpus),
-            **{
-                f"{state}_share": round(share, 4)
-                for state, share in _shares(ticks, outcome.delta.elapsed_ns).items()
-            },
+            **{f"{state}_share": round(share, 4) for state, share in _shares(ticks, outcome.delta.elapsed_ns).items()},
             "irq_count": host.irqs.get(cpu, 0),
             "net_rx_count": host.net_rx.get(cpu, 0),
         }

@@ -138,18 +138,14 @@ class ChildProcess:
         if pid:
             self._process.returncode = os.waitstatus_to_exitcode(status)
             user_ns, system_ns = round(used.ru_utime * 1e9), round(used.ru_stime * 1e9)
-            self.usage = ProcessUsage(
-                user_ns + system_ns, 0, user_ns, system_ns, used.ru_nvcsw, used.ru_nivcsw
-            )
+            self.usage = ProcessUsage(user_ns + system_ns, 0, user_ns, system_ns, used.ru_nvcsw, used.ru_nivcsw)
 
 
 class NativeProcess(ChildProcess):
     """Our own native program, spoken to in words and JSON lines."""
 
     def __init__(self, label: str, argv: list[str], stopper: Stopper, pass_fds: tuple[int, ...] = ()) -> None:
-        super().__init__(
-            label, argv, stopper, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds
-        )
+        super().__init__(label, argv, stopper, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=pass_fds)
         self.events: list[Event] = []
         self._buffer = b""
 

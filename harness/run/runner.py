@@ -96,11 +96,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
     metrics |= {name: value for name, value in timed.items() if value is not None or name not in metrics}
     knobs, inert = effects.judged(run.cell.spec, measured.outcome, measured.knobs)
     suspect = _doubts(run, measured, metrics) + measured.breaches
-    reasons: dict[Verdict, list[str]] = {
-        "failed": _broken(run, measured),
-        "inert": inert,
-        "suspect": suspect,
-    }
+    reasons: dict[Verdict, list[str]] = {"failed": _broken(run, measured), "inert": inert, "suspect": suspect}
     return replace(
         record,
         verdict=next((verdict for verdict, of_it in reasons.items() if of_it), "valid"),

@@ -81,9 +81,7 @@ class SocketOptions:
         for _, pid, held, facts in sorted(fresh, key=lambda item: item[:2]):
             self._treat(program, pid, held, facts)
 
-    def _treat(
-        self, program: str, pid: int, held: processes.Descriptor, facts: pidfd.SocketFacts | None
-    ) -> None:
+    def _treat(self, program: str, pid: int, held: processes.Descriptor, facts: pidfd.SocketFacts | None) -> None:
         kind, napi_id = (facts.kind, facts.napi_id) if facts else ("epoll", None)
         treated = TreatedSocket(program, pid, held.fd, kind, napi_id)
         try:
@@ -188,9 +186,7 @@ def _write(fd: int, treated: TreatedSocket, knob: str, setting: Setting) -> Writ
             raise
         raise refusal(setting, treated.where(), error) from error
     if setting.readable and after != setting.value:
-        raise PollbenchError(
-            f"set {setting.name} to {setting.value}", treated.where(), f"it reads back {after}"
-        )
+        raise PollbenchError(f"set {setting.name} to {setting.value}", treated.where(), f"it reads back {after}")
     return WrittenOption(knob, setting.name, setting.value, before, after)
 
 

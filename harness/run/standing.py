@@ -54,8 +54,7 @@ def differences(before: Standing, after: Standing) -> tuple[str, ...]:
     return tuple(
         f"{place.text()} changed underneath, during the run: from {old} to {new}"
         for place in dict.fromkeys([*before, *after])
-        if (old := before.get(place, _absent(after, place)))
-        != (new := after.get(place, _absent(before, place)))
+        if (old := before.get(place, _absent(after, place))) != (new := after.get(place, _absent(before, place)))
     )
 
 
@@ -78,16 +77,12 @@ def _of_node(node: NodeHandle) -> Standing:
             for number, napi in enumerate(apply.device_napis(device)):
                 values = napi._asdict()
                 shown = ", ".join(f"{key} {values[key]}" for key in _NAPI if values.get(key) is not None)
-                standing[StandingSetting(node.name, device, f"NAPI {number}")] = (
-                    f"id {napi.napi_id} ({shown})"
-                )
+                standing[StandingSetting(node.name, device, f"NAPI {number}")] = f"id {napi.napi_id} ({shown})"
     with sysfs_of(node.fd) as sysfs:
         for device in devices.values():
             for name in (*_SYSFS, *_rps_masks(sysfs.list(f"class/net/{device}/queues"))):
                 try:
-                    standing[StandingSetting(node.name, device, name)] = sysfs.read(
-                        f"class/net/{device}/{name}"
-                    )
+                    standing[StandingSetting(node.name, device, name)] = sysfs.read(f"class/net/{device}/{name}")
                 except OSError:
                     continue  # older kernels lack some
     for qdisc in qdisc_dump(node.fd):

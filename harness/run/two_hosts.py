@@ -217,9 +217,7 @@ class OneOfTwo(Ends):
         set_up(line)
         return line
 
-    def _call(
-        self, netns: int, family: int, address: str, about: Message, deadline: float
-    ) -> socket.socket | None:
+    def _call(self, netns: int, family: int, address: str, about: Message, deadline: float) -> socket.socket | None:
         while time.monotonic() < deadline:
             with in_netns(netns):
                 line = socket.socket(family, socket.SOCK_STREAM)
@@ -238,9 +236,7 @@ class OneOfTwo(Ends):
             self._stopper.pause(_PAUSE_S)
         return None
 
-    def _answer(
-        self, netns: int, family: int, address: str, about: Message, deadline: float
-    ) -> socket.socket | None:
+    def _answer(self, netns: int, family: int, address: str, about: Message, deadline: float) -> socket.socket | None:
         with in_netns(netns), socket.socket(family, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((address, PORT))
@@ -318,9 +314,7 @@ class OneOfTwo(Ends):
         return error(failure.get("attempted", "run"), where, failure.get("got", ""), failure.get("todo", ""))
 
     def _lost(self, got: str) -> LostError:
-        return LostError(
-            "measure with the other end", self.other, got, "its own line says more, if it is there"
-        )
+        return LostError("measure with the other end", self.other, got, "its own line says more, if it is there")
 
 
 def set_up(line: socket.socket) -> None:

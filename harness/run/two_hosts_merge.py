@@ -41,8 +41,7 @@ def unpack(message: Message, host: str) -> Half:
     except ValidationError as error:
         raise PollbenchError("read what the other end found", host, repr(error)[:300]) from None
     knobs = [
-        dataclasses.replace(row, setting=f"{row.setting} ({host})") if row.node == "*" else row
-        for row in half.knobs
+        dataclasses.replace(row, setting=f"{row.setting} ({host})") if row.node == "*" else row for row in half.knobs
     ]
     return dataclasses.replace(half, knobs=knobs)
 

@@ -105,9 +105,7 @@ class CellSpec:
 
     def identity(self) -> Document:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
-        background = (
-            {"background": [_dump(workload) for workload in self.background]} if self.background else {}
-        )
+        background = {"background": [_dump(workload) for workload in self.background]} if self.background else {}
         # Added later: omitted at its default, so that the ids of older results stay the same.
         machine = {"vm": _machine(self.machine)} if self.machine != Machine() else {}
         return (
@@ -118,8 +116,7 @@ class CellSpec:
                 "workload": _dump(self.workload),
                 "contention": _dump(self.contention) if self.contention else None,
                 "settings": {
-                    node: {name: _dump(model) for name, model in knobs.items()}
-                    for node, knobs in self.settings.items()
+                    node: {name: _dump(model) for name, model in knobs.items()} for node, knobs in self.settings.items()
                 },
                 # Used after the runs only: it does not change a run.
                 "checks": _dump(self.checks, exclude={"smallest_effect"}),
@@ -174,9 +171,7 @@ class SpecBuilder:
         measured = check_measured(workloads, tree)
         machine: Machine = self._section("vm", tree)
         background = tuple(workload for path, workload in workloads.items() if path != measured)
-        spec = CellSpec(
-            topology, workloads[measured], contention, {}, checks, background=background, machine=machine
-        )
+        spec = CellSpec(topology, workloads[measured], contention, {}, checks, background=background, machine=machine)
         settings = expand_settings(raw, topology, spec.actors(), tree)
         return replace(spec, settings=with_cpu_shares(settings, topology, spec.actors()))
 

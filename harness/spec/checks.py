@@ -13,9 +13,7 @@ from harness.units import Share
 class Checks(StableSection):
     """When a run is `suspect` (noise) or `inert` (a knob without effect)."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset(
-        ("verify_links", "max_starved_share", "doubt_polled_share")
-    )
+    added_later: ClassVar[frozenset[str]] = frozenset(("verify_links", "max_starved_share", "doubt_polled_share"))
 
     max_foreign_share: Share = Field(
         0.05, description="suspect above this: time of other programs on any one CPU of the set"

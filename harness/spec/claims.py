@@ -32,16 +32,12 @@ class Expect(Section):
     """One condition of a claim: of two cells how a metric changes, or of one where its median lies or how runs went."""
 
     case: str = Field(description="the case that is looked at")
-    against: str | None = Field(
-        None, description="the case it is compared with; `base`, or the first case, if absent"
-    )
+    against: str | None = Field(None, description="the case it is compared with; `base`, or the first case, if absent")
     at: dict[str, Value] = Field(
-        {},
-        description="swept key to value: only there; if absent under every combination, each of which must hold",
+        {}, description="swept key to value: only there; if absent under every combination, each of which must hold"
     )
     against_at: dict[str, Value] = Field(
-        {},
-        description="swept key to value of the other side, where it differs: the same case at another value",
+        {}, description="swept key to value of the other side, where it differs: the same case at another value"
     )
     metric: Annotated[str, AfterValidator(metric_name)] = Field(
         "rtt_p50_us", description="column of runs.csv that is compared"
@@ -51,8 +47,7 @@ class Expect(Section):
         description="what is expected of the metric against the other case; same: the change is too small to matter",
     )
     by: Share = Field(
-        0.05,
-        description="smallest effect that matters: the whole interval of the change must lie beyond it, or within",
+        0.05, description="smallest effect that matters: the whole interval of the change must lie beyond it, or within"
     )
     below: float | None = Field(None, description="instead of a direction: the median lies below this")
     above: float | None = Field(None, description="instead of a direction: the median lies above this")
@@ -114,15 +109,11 @@ class Picture(Section):
     beside: Annotated[str, AfterValidator(metric_name)] | None = Field(
         None, description="grid: a second column, such as the price, below each value"
     )
-    x: str | None = Field(
-        None, description="swept key, or `case`, along the picture; the first swept key if absent"
-    )
+    x: str | None = Field(None, description="swept key, or `case`, along the picture; the first swept key if absent")
     y: str | None = Field(None, description="swept key, or `case`, down a grid; `case` if absent")
     cases: list[str] | None = Field(None, description="only these cases")
     at: dict[str, Value] = Field({}, description="swept key to value: only there")
-    diagonal: bool = Field(
-        False, description="grid: mark the fields where x and y are equal, both in one unit"
-    )
+    diagonal: bool = Field(False, description="grid: mark the fields where x and y are equal, both in one unit")
 
     @field_validator("at", mode="before")
     @classmethod
@@ -153,9 +144,7 @@ class Claim(Section):
         description="conditions without which it cannot be tested: that the hog hogs, that the NIC coalesces",
     )
     show: list[Annotated[str, AfterValidator(metric_name)]] = Field(
-        [],
-        max_length=12,
-        description="columns of runs.csv that are printed beside what decided, as the reason why",
+        [], max_length=12, description="columns of runs.csv that are printed beside what decided, as the reason why"
     )
     advice: str = Field("", description="what to do with it, if it holds and if it does not")
     needs: list[Need] = Field(
@@ -200,9 +189,7 @@ def _check_case(case: str | None, cases: Mapping[str, Any], tree: Tree, path: Pa
 def _check_at(at: Mapping[str, str], factors: Mapping[str, list[str]], tree: Tree, path: Path) -> None:
     for key, value in at.items():
         if key not in factors:
-            raise problem(
-                tree, (*path, key), f'"{key}" is not swept', did_you_mean(key, factors, "swept"), key=True
-            )
+            raise problem(tree, (*path, key), f'"{key}" is not swept', did_you_mean(key, factors, "swept"), key=True)
         if value not in factors[key]:
             todo = did_you_mean(value, factors[key], "values")
             raise problem(tree, (*path, key), f'"{value}" is no value of {key}', todo)

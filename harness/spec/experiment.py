@@ -29,8 +29,7 @@ def _name(text: str) -> str:
     """A name that a directory, a shell argument and a table column can carry."""
     if not re.fullmatch(NAME_PATTERN[1:-1], text):
         raise ValueError(
-            f'"{text[:40]}" cannot be a name; '
-            "expected 1 to 64 of A-Z a-z 0-9 - _ . + starting with a letter or digit"
+            f'"{text[:40]}" cannot be a name; expected 1 to 64 of A-Z a-z 0-9 - _ . + starting with a letter or digit'
         )
     return text
 
@@ -43,8 +42,7 @@ NodeSettings: type[BaseModel] = create_model(
     __base__=Section,
     __doc__="The knobs of one node; null takes a knob back that an earlier layer set.",
     **{  # type: ignore[call-overload]  # field definitions made at run time
-        name: (knob | None, Field(None, description=(knob.__doc__ or "").strip()))
-        for name, knob in KNOBS.items()
+        name: (knob | None, Field(None, description=(knob.__doc__ or "").strip())) for name, knob in KNOBS.items()
     },
 )
 _KINDS = tuple(WORKLOADS.values())
@@ -67,13 +65,11 @@ class Header(Section):
         None, description="name to a claim: what the experiment is expected to show; gets a verdict"
     )
     repeat: RepeatSection = Field(
-        DEFAULT_REPEAT,
-        description="repetitions of every cell; or a mapping: until intervals are narrow enough",
+        DEFAULT_REPEAT, description="repetitions of every cell; or a mapping: until intervals are narrow enough"
     )
     seed: Count = Field(1, ge=0, le=INT64_MAX, description="seed of the random order")
     order: Literal["blocks", "sequential"] = Field(
-        "blocks",
-        description="blocks: every cell once per repetition, shuffled; sequential: cell after cell",
+        "blocks", description="blocks: every cell once per repetition, shuffled; sequential: cell after cell"
     )
     quick: dict[str, Any] | None = Field(
         None, description="dotted key to the value it has with --quick, as with --set: a shorter run"

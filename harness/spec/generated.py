@@ -116,9 +116,7 @@ def _choose(choice: Tree, hosts: list[str]) -> Document:
             matching = [name for name in hosts if fnmatch.fnmatchcase(name, pattern)]
             if not matching:
                 got = f'no host is called "{pattern}"'
-                raise InputError(
-                    "topology.cpus", got=got, todo="expected a name or pattern", where=cpus.key_at
-                )
+                raise InputError("topology.cpus", got=got, todo="expected a name or pattern", where=cpus.key_at)
             for name in matching:
                 chosen.setdefault(name, cpus.plain())
         return chosen

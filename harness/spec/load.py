@@ -137,9 +137,7 @@ def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
     return repeat.max, Adaptive(repeat.min, repeat.max, repeat.until.metric, repeat.until.ci, budget_s)
 
 
-def check_cpus(
-    experiment: Experiment, online: AbstractSet[int] | None, declared_guests: bool = False
-) -> None:
+def check_cpus(experiment: Experiment, online: AbstractSet[int] | None, declared_guests: bool = False) -> None:
     """InputError at the first CPU list that names a CPU that is not online here (None: that the guest lacks).
 
     declared_guests: a cell that declares a machine is for a guest, and held against that alone.
@@ -189,8 +187,7 @@ def _layers(tree: Tree, settings: Sequence[tuple[str, Tree]], path: Path) -> tup
             overlay = with_topology(overlay_of(key, value, value.at), path)
             overrides.append(at_layer(overlay, OVERRIDE_LAYER))
     axes = tuple(
-        replace(axis, values=tuple((raw, with_topology(layer, path)) for raw, layer in axis.values))
-        for axis in axes
+        replace(axis, values=tuple((raw, with_topology(layer, path)) for raw, layer in axis.values)) for axis in axes
     )
     base = _only(tree, CELL_SECTIONS)
     return Layers(base, read_cases(tree.child("cases"), base), axes, tuple(overrides)), tree

@@ -45,22 +45,14 @@ class Machine(Section):
         1024 * _MIB, ge=384 * _MIB, le=64 * 1024 * _MIB, alias="memory", description="memory of the guest"
     )
     numa_nodes: Count = Field(1, ge=1, le=8, description="NUMA nodes; CPUs and memory are spread evenly")
-    numa_distance: Count = Field(
-        20, ge=11, le=254, description="distance between two nodes (10 is a node's own)"
-    )
-    nic_node: Count | None = Field(
-        None, ge=0, le=7, description="NUMA node of the emulated NICs; none if absent"
-    )
+    numa_distance: Count = Field(20, ge=11, le=254, description="distance between two nodes (10 is a node's own)")
+    nic_node: Count | None = Field(None, ge=0, le=7, description="NUMA node of the emulated NICs; none if absent")
     iommu: Literal["off", "lazy", "strict", "pt"] = Field(
-        "off",
-        description="virtual IOMMU: none, or translating with lazy or strict invalidation, or passing through",
+        "off", description="virtual IOMMU: none, or translating with lazy or strict invalidation, or passing through"
     )
-    cmdline: CommandLine = Field(
-        "", description="further words of the kernel's command line: isolcpus=1 idle=poll"
-    )
+    cmdline: CommandLine = Field("", description="further words of the kernel's command line: isolcpus=1 idle=poll")
     profile: Literal["latency", "balanced", "none"] = Field(
-        "latency",
-        description="how the guest is set before it measures, as `pollbench host prepare` sets a host",
+        "latency", description="how the guest is set before it measures, as `pollbench host prepare` sets a host"
     )
     seed: Count = Field(1, ge=0, le=2**32 - 1, description="seed of the guest's random numbers")
     output_bytes: SizeBytes = Field(

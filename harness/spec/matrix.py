@@ -53,9 +53,7 @@ def read_cases(tree: Tree | None, base: Tree) -> tuple[Case, ...]:
     if tree is None or tree.value is None:
         return (Case(DEFAULT_CASE, "", Tree({}, base.at, base.key_at)),)
     if not isinstance(tree.value, dict) or not tree.value:
-        raise InputError(
-            "cases", got="there is no case", todo='name one, or leave "cases" out', where=tree.key_at
-        )
+        raise InputError("cases", got="there is no case", todo='name one, or leave "cases" out', where=tree.key_at)
     return tuple(_case(name, overlay) for name, overlay in tree.value.items())
 
 
@@ -67,24 +65,18 @@ def read_axes(tree: Tree | None) -> tuple[MatrixAxis, ...]:
         todo = 'name a key, or leave "sweep" out'
         raise InputError("sweep", got="there is nothing to sweep", todo=todo, where=tree.key_at)
     if len(tree.value) > MAX_AXES:
-        raise InputError(
-            "sweep", got=f"{len(tree.value)} keys", todo=f"at most {MAX_AXES}", where=tree.key_at
-        )
+        raise InputError("sweep", got=f"{len(tree.value)} keys", todo=f"at most {MAX_AXES}", where=tree.key_at)
     axes = tuple(_axis(key, values) for key, values in tree.value.items())
     for first, second in itertools.combinations(tree.value, 2):
         if overlapping(split_key(first, ""), split_key(second, "")):
             where = tree.value[second].key_at
-            raise InputError(
-                dotted(("sweep", second)), got=f'it overlaps the swept key "{first}"', where=where
-            )
+            raise InputError(dotted(("sweep", second)), got=f'it overlaps the swept key "{first}"', where=where)
     return axes
 
 
 def axis_of(key: str, values: Sequence[Tree], key_at: str, layer: int = _SWEEP_LAYER) -> MatrixAxis:
     """An axis over `values`, each a scalar, for a key that stands at `key_at`."""
-    return MatrixAxis(
-        key, tuple((value.value, at_layer(overlay_of(key, value, key_at), layer)) for value in values)
-    )
+    return MatrixAxis(key, tuple((value.value, at_layer(overlay_of(key, value, key_at), layer)) for value in values))
 
 
 def overlapping(first: list[str], second: list[str]) -> bool:
@@ -122,9 +114,7 @@ def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
             if any(error.where in _places(overlay) for overlay in overlays):
                 raise
             # The place lies in a lower layer: say what was laid over it, unless that is nothing new.
-            label = (
-                [f"in case {' '.join([case, *(f'{k}={v}' for k, v in factors.items())])}"] if drafts else []
-            )
+            label = [f"in case {' '.join([case, *(f'{k}={v}' for k, v in factors.items())])}"] if drafts else []
             label += [f"with {overlay.at}" for overlay in layers.overrides]
             got = f"{error.got} ({', '.join(label)})" if label else error.got
             raise InputError(error.attempted, error.on, got, error.todo, where=error.where) from None
@@ -171,9 +161,7 @@ def _case(name: str, tree: Tree) -> Case:
     if tree.value is None:
         return Case(name, "", Tree({}, tree.at, tree.key_at))
     if not isinstance(tree.value, dict):
-        raise InputError(
-            dotted(("cases", name)), got=f"it is {kind_of(tree.value)}, not a mapping", where=tree.at
-        )
+        raise InputError(dotted(("cases", name)), got=f"it is {kind_of(tree.value)}, not a mapping", where=tree.at)
     sections = dict(tree.value)
     about = sections.pop("description", None)
     if about is not None and not isinstance(about.value, str):
@@ -190,9 +178,7 @@ def _axis(key: str, values: Tree) -> MatrixAxis:
     cell_key(key, values.key_at)
     if not isinstance(values.value, tuple) or not values.value:
         got = "the list is empty" if isinstance(values.value, tuple) else f"it is {kind_of(values.value)}"
-        raise InputError(
-            dotted(("sweep", key)), got=got, todo="expected a list of values", where=values.key_at
-        )
+        raise InputError(dotted(("sweep", key)), got=got, todo="expected a list of values", where=values.key_at)
     seen: set[tuple[type, Any]] = set()
     for value in values.value:
         if isinstance(value.value, dict | tuple):

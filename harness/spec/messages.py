@@ -44,9 +44,7 @@ def did_you_mean(word: str, known: Iterable[str], about: str = "known") -> str:
     names = [str(name) for name in known]
     near = difflib.get_close_matches(word, names, 1, 0.6)
     shown = ", ".join(names[:24]) + (", ..." if len(names) > 24 else "")
-    return (f'did you mean "{near[0]}"? ' if near else "") + (
-        f"{about}: {shown}" if names else f"{about}: none"
-    )
+    return (f'did you mean "{near[0]}"? ' if near else "") + (f"{about}: {shown}" if names else f"{about}: none")
 
 
 def dotted(path: Iterable[str | int]) -> str:
@@ -93,23 +91,17 @@ def _translated(detail: Any, schema: JsonSchema, tree: Tree, prefix: Path) -> In
         known = sorted(_keys(schema, inside[:-1], tags))
         where = dotted(path[:-1]) or "the file"
         return InputError(
-            f'unknown key "{str(path[-1])[:40]}" in {where}',
-            todo=did_you_mean(str(path[-1]), known),
-            where=node.key_at,
+            f'unknown key "{str(path[-1])[:40]}" in {where}', todo=did_you_mean(str(path[-1]), known), where=node.key_at
         )
     if kind == "union_tag_not_found":
-        return InputError(
-            dotted(path), got=f"the key {detail['ctx']['discriminator']} is missing", where=node.key_at
-        )
+        return InputError(dotted(path), got=f"the key {detail['ctx']['discriminator']} is missing", where=node.key_at)
     if kind == "missing":
         missing = rest[-1] if rest else ""
         got = f'the key "{missing}" is missing' if isinstance(missing, str) else "too few entries"
         return InputError(dotted(path) or "the file", got=got, where=node.key_at)
     got, todo = _explained(detail, node, _schemas(schema, inside, tags))
     is_key = "[key]" in detail["loc"]
-    return InputError(
-        dotted(path) or "the file", got=got, todo=todo, where=node.key_at if is_key else place(node)
-    )
+    return InputError(dotted(path) or "the file", got=got, todo=todo, where=node.key_at if is_key else place(node))
 
 
 def _explained(detail: Any, node: Tree, schemas: list[JsonSchema]) -> tuple[str, str]:
@@ -159,9 +151,7 @@ def _schemas(root: JsonSchema, path: Path, tags: frozenset[str]) -> list[JsonSch
         for schema in current:
             child = schema.get("properties", {}).get(part) if isinstance(part, str) else schema.get("items")
             if child is None and isinstance(part, str):
-                child = next(
-                    iter(schema.get("patternProperties", {}).values()), schema.get("additionalProperties")
-                )
+                child = next(iter(schema.get("patternProperties", {}).values()), schema.get("additionalProperties"))
             if isinstance(child, dict):
                 following += _unfolded(root, child, tags)
         current = following

@@ -48,9 +48,7 @@ def split_key(key: str, at: str) -> list[str]:
     parts = [match[1] if match[1] is not None else match[2] for match in _KEY_PART.finditer(key)]
     spelled = ".".join(match[0] for match in _KEY_PART.finditer(key))
     if not 0 < len(parts) <= MAX_PARTS or spelled != key or not all(parts):
-        raise InputError(
-            f'"{key[:80]}" is not a dotted key', todo='expected e.g. "contention.load"', where=at
-        )
+        raise InputError(f'"{key[:80]}" is not a dotted key', todo='expected e.g. "contention.load"', where=at)
     return parts
 
 

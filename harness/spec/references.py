@@ -42,9 +42,7 @@ def _found(name: str, experiment: Path, at: str) -> Path:
         path = _tidy(experiment.parent / place / f"{name}.yaml")
         if _is_file(path) and path != _tidy(experiment):
             return path
-    known = sorted(
-        path.stem for place in _PLACES[:2] for path in _tidy(experiment.parent / place).glob("*.yaml")
-    )
+    known = sorted(path.stem for place in _PLACES[:2] for path in _tidy(experiment.parent / place).glob("*.yaml"))
     got = f'no "{name[:60]}.yaml" in topologies/ or ../topologies/, nor beside the file'
     raise InputError("topology", got=got, todo=did_you_mean(name, known, "topologies"), where=at)
 

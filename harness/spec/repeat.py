@@ -29,8 +29,7 @@ class Until(Section):
         "rtt_p50_us", description="the column of runs.csv whose medians are to be known well enough"
     )
     ci: Share = Field(
-        gt=0,
-        description="enough when half of the 95 % interval of every cell's median is within this share of it",
+        gt=0, description="enough when half of the 95 % interval of every cell's median is within this share of it"
     )
 
 

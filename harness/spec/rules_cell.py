@@ -44,15 +44,11 @@ def check_measured(workloads: Mapping[Path, Workload], tree: Tree) -> Path:
     claims = [path for path, workload in workloads.items() if workload.measured]
     if len(claims) > 1:
         got = f"{dotted(claims[0])} is measured already"
-        raise problem(
-            tree, (*claims[1], "measured"), got, "one workload is measured, the others are background"
-        )
+        raise problem(tree, (*claims[1], "measured"), got, "one workload is measured, the others are background")
     free = [path for path, workload in workloads.items() if workload.measured is not False]
     if not free:
         first = next(iter(workloads))
-        raise problem(
-            tree, (*first, "measured"), "nothing is measured", "leave it out, or set it on one workload"
-        )
+        raise problem(tree, (*first, "measured"), "nothing is measured", "leave it out, or set it on one workload")
     return claims[0] if claims else free[0]
 
 
@@ -66,9 +62,7 @@ def check_contention(contention: Contention, topology: Topology, tree: Tree) -> 
             raise problem(tree, ("contention", "on"), f'there is no node "{node}"', known)
         cpus = topology.nodes[node].cpus
         if cpus is None:
-            raise problem(
-                tree, ("contention", "on"), f'node "{node}" declares no cpus', "add them, or name CPUs here"
-            )
+            raise problem(tree, ("contention", "on"), f'node "{node}" declares no cpus', "add them, or name CPUs here")
         if contention.overlap is not None and contention.overlap > len(cpus):
             got = f'node "{node}" has no more than {len(cpus)}'
             raise problem(tree, ("contention", "overlap"), got, f"expected 0 to {len(cpus)}")
@@ -152,9 +146,7 @@ def cpu_lists(
                 yield ("settings", node_name, knob, "cpus"), cpus
 
 
-def _setting(
-    raw: Mapping[str, BaseModel | None], node: str, name: str, actors: tuple[str, ...]
-) -> Knob | None:
+def _setting(raw: Mapping[str, BaseModel | None], node: str, name: str, actors: tuple[str, ...]) -> Knob | None:
     """What holds on `node` for one knob. A node's own `null` takes back what "*" says."""
     own, shared = raw.get(node), raw.get(ALL_NODES)
     if own is not None and name in own.model_fields_set:

@@ -18,9 +18,7 @@ def check_hosts(topology: Topology, tree: Tree) -> None:
         if node.host is None and node.interface is not None:
             raise problem(tree, (*path, "interface"), "the node names no host", "add host: NAME", key=True)
         if node.host is not None and node.interface is None:
-            raise problem(
-                tree, (*path, "host"), "the node names no interface", "add interface: NAME", key=True
-            )
+            raise problem(tree, (*path, "host"), "the node names no interface", "add interface: NAME", key=True)
         if node.interface in _NEVER:
             got = f"{node.interface} is not lent: it may be what the host is reached by"
             raise problem(tree, (*path, "interface"), got, "name an interface that is there for measuring")
@@ -50,6 +48,4 @@ def _check_link(link: Link, tree: Tree) -> None:
     for key in ("devices", "macs", "ports", "queues", "nic"):
         if key in link.model_fields_set:
             got = f"{key} is the interfaces' own here"
-            raise problem(
-                tree, (*path, key), got, "leave it out; the interface is as its host has it", key=True
-            )
+            raise problem(tree, (*path, key), got, "leave it out; the interface is as its host has it", key=True)

@@ -27,9 +27,7 @@ def check_topology(topology: Topology, tree: Tree) -> None:
             if shape is not None:
                 _check_shape(shape, tree, (*path, direction))
         if topology.family == "ipv6" and link.mtu is not None and link.mtu < _IPV6_MIN_MTU:
-            raise problem(
-                tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}"
-            )
+            raise problem(tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}")
     _check_distinct(topology, tree)
     check_switching(topology, tree)
     check_hosts(topology, tree)
@@ -66,9 +64,7 @@ def _check_ends(topology: Topology, link: Link, tree: Tree, path: Path) -> None:
             known = did_you_mean(name, topology.nodes, "nodes")
             raise problem(tree, (*path, "between", end), f'there is no node "{name}"', known)
     if link.between[0] == link.between[1]:
-        raise problem(
-            tree, (*path, "between"), f'both ends are on node "{link.between[0]}"', "a link joins two nodes"
-        )
+        raise problem(tree, (*path, "between"), f'both ends are on node "{link.between[0]}"', "a link joins two nodes")
 
 
 def _check_addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> None:
@@ -95,9 +91,7 @@ def _check_addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> 
         got = f"{first} and {second} are not in one subnet"
         raise problem(tree, (*path, "addresses"), got, "both ends of a link share one")
     if first.ip == second.ip:
-        raise problem(
-            tree, (*path, "addresses", 1), f"{second} is given to both ends", "each end has its own"
-        )
+        raise problem(tree, (*path, "addresses", 1), f"{second} is given to both ends", "each end has its own")
 
 
 def _check_distinct(topology: Topology, tree: Tree) -> None:
@@ -146,11 +140,7 @@ def _shape_mistake(shape: Shape) -> tuple[str, str, str] | None:
     if shape.red is not None and shape.rate_bps is None:
         return "red", "red means nothing without a rate", 'add e.g. "rate: 100mbit"'
     if shape.limit is not None and not shape.needs_netem:
-        return (
-            "limit",
-            "limit is of netem, and nothing here needs one",
-            'use "qdisc: {kind: pfifo, limit: N}"',
-        )
+        return ("limit", "limit is of netem, and nothing here needs one", 'use "qdisc: {kind: pfifo, limit: N}"')
     if shape.burst_bytes == 0:
         return "burst", "a burst of 0 lets nothing through", "leave it out to have it chosen from the rate"
     for attribute, value in (("jitter", shape.jitter_ns), ("reorder", shape.reorder)):

@@ -57,11 +57,7 @@ def schema() -> JsonSchema:
     for name, kind in (("cases", cases), ("sweep", sweep)):
         about = {"description": properties[name]["description"]}
         properties[name] = about | {"type": ["object", "null"], "minProperties": 1} | kind
-    head = {
-        "$schema": _DIALECT,
-        "title": "pollbench experiment file",
-        "description": "See docs/experiment-file.md.",
-    }
+    head = {"$schema": _DIALECT, "title": "pollbench experiment file", "description": "See docs/experiment-file.md."}
     order = [*list(properties)[:2], *CELL_SECTIONS, *list(Header.model_fields)[2:]]
     return head | {
         "type": "object",
@@ -77,8 +73,7 @@ def _case(sections: JsonSchema) -> JsonSchema:
     return {
         "description": "What one case changes; laid over the sections of the file, mappings key by key.",
         "type": ["object", "null"],
-        "properties": {"description": {"type": "string", "description": "what the case is, in words"}}
-        | sections,
+        "properties": {"description": {"type": "string", "description": "what the case is, in words"}} | sections,
         "additionalProperties": False,
     }
 
@@ -119,11 +114,7 @@ def _overlay(model: JsonSchema) -> JsonSchema:
         if "$ref" in out:
             out["$ref"] += "Overlay"
         if out.get("type") == "array" and "items" in out:
-            entry = {
-                "type": "object",
-                "patternProperties": {"^[0-9]+$": out["items"]},
-                "additionalProperties": False,
-            }
+            entry = {"type": "object", "patternProperties": {"^[0-9]+$": out["items"]}, "additionalProperties": False}
             return {"anyOf": [out, entry]}
         return out
 

@@ -6,14 +6,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from harness.spec.links import LINK_KINDS, LinkKind
 from harness.units import Count, CpuSet, DurationNs, OnOff, RateBps, Share, SizeBytes
@@ -26,8 +19,7 @@ def _node_name(name: str) -> str:
     """A name that a network namespace, a shell and a result column can all carry."""
     if not re.fullmatch(_NODE_NAME[1:-1], name):
         raise ValueError(
-            f'"{name[:40]}" cannot name a node; '
-            "expected 1 to 15 of A-Z a-z 0-9 - _ . starting with a letter or digit"
+            f'"{name[:40]}" cannot name a node; expected 1 to 15 of A-Z a-z 0-9 - _ . starting with a letter or digit'
         )
     return name
 
@@ -63,9 +55,7 @@ def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
-        raise ValueError(
-            f'"{text[:60]}" is no network: {error}; expected one such as "10.1.0.0/24"'
-        ) from None
+        raise ValueError(f'"{text[:60]}" is no network: {error}; expected one such as "10.1.0.0/24"') from None
 
 
 def _mac(text: str) -> str:
@@ -76,9 +66,7 @@ def _mac(text: str) -> str:
 
 
 GatewayAddress = Annotated[str, AfterValidator(_gateway), Field(json_schema_extra={"examples": ["10.1.0.1"]})]
-NetworkAddress = Annotated[
-    str, AfterValidator(_network), Field(json_schema_extra={"examples": ["10.1.0.0/24"]})
-]
+NetworkAddress = Annotated[str, AfterValidator(_network), Field(json_schema_extra={"examples": ["10.1.0.0/24"]})]
 Mac = Annotated[str, AfterValidator(_mac), Field(json_schema_extra={"pattern": _MAC})]
 HostName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^\s/,]+$")]
 NodeName = Annotated[str, AfterValidator(_node_name), Field(json_schema_extra={"pattern": _NODE_NAME})]
@@ -119,10 +107,7 @@ class Qdisc(Section):
 
     kind: Literal["fq", "fq_codel", "cake", "codel", "sfq", "pfifo", "bfifo"]
     limit: Count | None = Field(
-        None,
-        ge=1,
-        le=2**32 - 1,
-        description="packets (bytes for bfifo); the kernel's default if absent",
+        None, ge=1, le=2**32 - 1, description="packets (bytes for bfifo); the kernel's default if absent"
     )
 
 
@@ -135,15 +120,10 @@ class Shape(StableSection):
     burst_bytes: SizeBytes | None = Field(
         None, alias="burst", description="bytes that may pass at once; chosen from the rate if absent"
     )
-    queue_ns: DurationNs = Field(
-        50_000_000,
-        alias="queue",
-        description="longest wait in the tbf queue (tbf's latency)",
-    )
+    queue_ns: DurationNs = Field(50_000_000, alias="queue", description="longest wait in the tbf queue (tbf's latency)")
     method: Literal["tbf", "htb", "hfsc"] = Field("tbf", description="qdisc that enforces the rate")
     red: Literal["drop", "ecn"] | None = Field(
-        None,
-        description="random early detection below htb or hfsc, as Mininet sets it up: drops, or marks (ECN)",
+        None, description="random early detection below htb or hfsc, as Mininet sets it up: drops, or marks (ECN)"
     )
     delay_ns: DurationNs = Field(0, alias="delay", description="added one-way delay (netem)")
     jitter_ns: DurationNs = Field(0, alias="jitter", description="variation of the delay (netem)")
@@ -151,10 +131,7 @@ class Shape(StableSection):
     duplicate: Share = Field(0.0, description="share of packets sent twice (netem)")
     reorder: Share = Field(0.0, description="share of packets sent without the delay (netem)")
     limit: Count | None = Field(
-        None,
-        description="packets that netem holds at most; chosen from rate and delay if absent",
-        ge=1,
-        le=2**32 - 1,
+        None, description="packets that netem holds at most; chosen from rate and delay if absent", ge=1, le=2**32 - 1
     )
     leaf: Qdisc | None = Field(None, alias="qdisc", description="leaf queueing discipline")
 
@@ -178,10 +155,7 @@ class Node(StableSection):
     interface: NodeName | None = Field(
         None, description="network interface of that host, lent to the run; never one the host is reached by"
     )
-    forwarding: OnOff | None = Field(
-        None,
-        description="routes packets; if absent, on where a node has several links",
-    )
+    forwarding: OnOff | None = Field(None, description="routes packets; if absent, on where a node has several links")
     switch: OnOff = Field(False, description="joins its links at layer 2: a bridge in a namespace of its own")
     priority: Count | None = Field(
         None, description="of a switch: the lowest becomes the root of the spanning tree", ge=0, le=65535
@@ -191,8 +165,7 @@ class Node(StableSection):
         None, description="network to gateway, of routes that are not computed"
     )
     cpu_share: Share | None = Field(
-        None,
-        description="share of the machine's CPU time that the node's workload may use (a control group's quota)",
+        None, description="share of the machine's CPU time that the node's workload may use (a control group's quota)"
     )
 
 
@@ -214,8 +187,7 @@ class Link(StableSection):
         None, description="hardware addresses of the two interfaces; chosen automatically if absent"
     )
     ports: tuple[Count, Count] | None = Field(
-        None,
-        description="numbers of the two interfaces in their nodes, which order them; in file order if absent",
+        None, description="numbers of the two interfaces in their nodes, which order them; in file order if absent"
     )
     mtu: Count | None = Field(None, ge=68, le=65535, description="bytes; the kernel's 1500 if absent")
     queues: Count = Field(1, ge=1, le=256, description="receive and transmit queues of each end")
@@ -223,16 +195,8 @@ class Link(StableSection):
         "veth", description="veth, or a pair of emulated NICs back to back (only in `pollbench vm run`)"
     )
     shape: Shape | None = Field(None, description="shaping of both directions")
-    own_forward: Shape | None = Field(
-        None,
-        alias="forward",
-        description="first node to second; replaces shape",
-    )
-    own_reverse: Shape | None = Field(
-        None,
-        alias="reverse",
-        description="second node to first; replaces shape",
-    )
+    own_forward: Shape | None = Field(None, alias="forward", description="first node to second; replaces shape")
+    own_reverse: Shape | None = Field(None, alias="reverse", description="second node to first; replaces shape")
 
     @property
     def kind(self) -> LinkKind:
@@ -282,25 +246,19 @@ class Topology(StableSection):
     nodes: dict[NodeName, Node] = Field(min_length=1, description="node name to node")
     links: tuple[Link, ...] = Field((), description="veth pairs")
     datapath: Literal["auto", "napi", "plain"] = Field(
-        "auto",
-        description="auto: NAPI-capable veth for all cells if any cell needs it; napi, plain: forced",
+        "auto", description="auto: NAPI-capable veth for all cells if any cell needs it; napi, plain: forced"
     )
 
     switching: Literal["bridge", "route"] = Field(
-        "bridge",
-        description="bridge: switches forward at layer 2; route: by static routes, over all shortest paths",
+        "bridge", description="bridge: switches forward at layer 2; route: by static routes, over all shortest paths"
     )
     stp: OnOff = Field(
-        False,
-        description="switching: bridge: links that close a loop stay idle, as the spanning tree protocol has it",
+        False, description="switching: bridge: links that close a loop stay idle, as the spanning tree protocol has it"
     )
     engine: Literal["netlink", "mininet"] = Field(
-        "netlink",
-        description="who builds it: netlink, pollbench itself; mininet, Mininet (for topologies of its own)",
+        "netlink", description="who builds it: netlink, pollbench itself; mininet, Mininet (for topologies of its own)"
     )
-    mininet_from: str | None = Field(
-        None, description="directory of the file that `mininet` names; filled in"
-    )
+    mininet_from: str | None = Field(None, description="directory of the file that `mininet` names; filled in")
     mininet: str | None = Field(
         None, description="a topology of Mininet's: FILE.py:CLASS, MODULE:CLASS, or a name such as tree,2,3"
     )

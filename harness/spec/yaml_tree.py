@@ -155,9 +155,7 @@ def _decode(data: bytes, name: str) -> str:
         return _refuse_byte(data, error.start, "not UTF-8 text", name)
     control = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]", text)
     if control:
-        return _refuse_byte(
-            data, len(text[: control.start()].encode()), "not text (a control character)", name
-        )
+        return _refuse_byte(data, len(text[: control.start()].encode()), "not text (a control character)", name)
     if not text.strip():
         raise _bad(f"{name}:1:1", "the file is empty", 'expected "key: value" lines')
     return text

@@ -59,9 +59,7 @@ class Condition:
         size = f"{100 * (factor - 1):g} %"
         if not self.closed:
             return f"{'lower' if self.low is None else 'higher'} than {than} by {size} or more"
-        relation = (
-            "no lower than" if self.high is None else "no higher than" if self.low is None else "the same as"
-        )
+        relation = "no lower than" if self.high is None else "no higher than" if self.low is None else "the same as"
         return f"{relation} {than} within {size}"
 
     def _above_low(self, value: float) -> bool:

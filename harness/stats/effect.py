@@ -177,7 +177,4 @@ def _median_draws(count: int, resamples: int, seed: int) -> tuple[Ints, Ints]:
         # Given the lower one, the next is the least of the (count - low_rank) numbers that lie above it.
         upper = lower + (1.0 - lower) * draw.beta(1, count - low_rank, resamples)
     last = count - 1
-    return (
-        np.minimum((lower * count).astype(np.int64), last),
-        np.minimum((upper * count).astype(np.int64), last),
-    )
+    return (np.minimum((lower * count).astype(np.int64), last), np.minimum((upper * count).astype(np.int64), last))

@@ -40,9 +40,7 @@ def rank_test(base: Floats, test: Floats, paired: bool) -> RankTest | None:
         positive = base.min() > 0 and test.min() > 0
         apart = np.log(test) - np.log(base) if positive else test - base
         return RankTest(signed_rank(apart), min(1.0, 2.0 ** (1 - base.size)), "Wilcoxon signed rank")
-    log_ways = (
-        math.lgamma(base.size + test.size + 1) - math.lgamma(base.size + 1) - math.lgamma(test.size + 1)
-    )
+    log_ways = math.lgamma(base.size + test.size + 1) - math.lgamma(base.size + 1) - math.lgamma(test.size + 1)
     return RankTest(mann_whitney(base, test), min(1.0, 2.0 * math.exp(-log_ways)), "Mann-Whitney U")
 
 

@@ -30,14 +30,7 @@ def summarise(latency_ns: npt.ArrayLike) -> dict[str, float | None]:
     answered = np.sort(samples[samples >= 0])
     count = int(answered.size)
     columns: dict[str, float | None] = dict.fromkeys(
-        (
-            "rtt_min_us",
-            "rtt_mean_us",
-            "rtt_sd_us",
-            *(name for name, _ in _QUANTILES),
-            "rtt_max_us",
-            "rtt_jitter_us",
-        )
+        ("rtt_min_us", "rtt_mean_us", "rtt_sd_us", *(name for name, _ in _QUANTILES), "rtt_max_us", "rtt_jitter_us")
     )
     if count == 0:
         return columns

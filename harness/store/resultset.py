@@ -68,9 +68,7 @@ class ResultSet:
         if not _PLAIN_NAME.fullmatch(name):
             raise InputError("name a result directory", on=repr(name), got="not usable as a directory name")
         if not _STAMP.fullmatch(stamp):
-            raise InputError(
-                "name a result directory", on=repr(stamp), got="not of the form 20261122T101500Z"
-            )
+            raise InputError("name a result directory", on=repr(stamp), got="not of the form 20261122T101500Z")
         document = dict(manifest)
         document["hashes"] = {
             **document.get("hashes", {}),
@@ -111,11 +109,7 @@ class ResultSet:
             entries = [entry for entry in (Path(base_dir) / name).iterdir() if entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             return None
-        stamps = [
-            (match[1], int(match[2] or 1), entry)
-            for entry in entries
-            if (match := _STAMP.fullmatch(entry.name))
-        ]
+        stamps = [(match[1], int(match[2] or 1), entry) for entry in entries if (match := _STAMP.fullmatch(entry.name))]
         return cls.open(max(stamps)[2], owner) if stamps else None
 
     # -- what is in it ------------------------------------------------------------------------------------
@@ -242,9 +236,7 @@ class ResultSet:
             if not _PLAIN_NAME.fullmatch(name):
                 raise ValueError(f"not a plain file name: {name!r}")
         if not (self.path / "plan.json").is_file():
-            raise PollbenchError(
-                f"save run {run_id}", str(self.path), "the result set is gone", "begin a new one"
-            )
+            raise PollbenchError(f"save run {run_id}", str(self.path), "the result set is gone", "begin a new one")
         with atomic.explained(f"save run {run_id}", target):
             atomic.make_directories(target.parent, self.owner)
             self._make_room(target, replace)

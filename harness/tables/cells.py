@@ -90,9 +90,7 @@ def _named(values: pd.Series) -> pd.Series:
     return values if pd.api.types.is_numeric_dtype(values.dtype) else values.where(values != "")
 
 
-def group_cells(
-    runs: pd.DataFrame, by: Sequence[str] | None = None, include: Sequence[str] = ()
-) -> list[SummaryCell]:
+def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None, include: Sequence[str] = ()) -> list[SummaryCell]:
     """The cells of a runs table in the order in which they are first met.
 
     by: the columns to tell cells apart by, beside the case; default every factor, and what `split_columns` names.

@@ -121,9 +121,7 @@ def _parse(path: Path, data: bytes, names: list[str], numbers: set[str]) -> pd.D
 
 def _check_values(path: Path, data: bytes, frame: pd.DataFrame, numbers: set[str]) -> None:
     """What the fast reader lets pass: infinities, and verdicts that nobody knows."""
-    odd = any(
-        not math.isfinite(frame[name].abs().max(skipna=True) or 0.0) for name in _filled(frame, numbers)
-    )
+    odd = any(not math.isfinite(frame[name].abs().max(skipna=True) or 0.0) for name in _filled(frame, numbers))
     if not odd and "verdict" in frame.columns:
         odd = not set(frame["verdict"].unique()) <= {"", *VERDICTS}
     if odd:

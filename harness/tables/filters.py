@@ -40,9 +40,7 @@ def _holds(runs: pd.DataFrame, text: str) -> Any:
     if name not in runs.columns:
         close = difflib.get_close_matches(name, map(str, runs.columns), n=1)
         todo = f"did you mean {close[0]!r}?" if close else ""
-        raise InputError(
-            "filter runs", on=f"column {name!r}", got="no run has it", todo=todo, where="--filter"
-        )
+        raise InputError("filter runs", on=f"column {name!r}", got="no run has it", todo=todo, where="--filter")
     values = runs[name]
     numeric = pd.api.types.is_numeric_dtype(values.dtype)
     if operator in ("=", "==", "!=") and not (numeric and operand):

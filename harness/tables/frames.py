@@ -134,14 +134,10 @@ def _frame(rows: list[_Row], names: Sequence[str], factors: list[str], texts: se
         elif name in ("run_id", "case"):
             data[name] = pd.array([getattr(row.run, name) for row in rows], dtype="str")
         elif name in texts:
-            texts_of = (
-                [factor_text(row.values.get(name)) for row in rows] if name in filled else [""] * len(rows)
-            )
+            texts_of = [factor_text(row.values.get(name)) for row in rows] if name in filled else [""] * len(rows)
             data[name] = pd.array(texts_of, dtype="str")
         else:
-            numbers = (
-                [_number(row.values.get(name)) for row in rows] if name in filled else [math.nan] * len(rows)
-            )
+            numbers = [_number(row.values.get(name)) for row in rows] if name in filled else [math.nan] * len(rows)
             data[name] = pd.array(numbers, dtype="float64")
     return pd.DataFrame(data, columns=list(names))
 

@@ -52,9 +52,7 @@ def _each_run_once(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if odd := int((again & ~alike).sum()):
         clash = runs.loc[again & ~alike, "run_id"].drop_duplicates()
         rows = "1 row was" if odd == 1 else f"{odd} rows were"
-        findings.append(
-            f"rows of one run_id do not agree ({_some(clash)}): the first counts, {rows} left out"
-        )
+        findings.append(f"rows of one run_id do not agree ({_some(clash)}): the first counts, {rows} left out")
     return runs[~again].reset_index(drop=True), findings
 
 

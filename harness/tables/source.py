@@ -125,9 +125,7 @@ def write_tables(results: ResultSet) -> Tables:
 def planned_cells(plan: Mapping[str, Any]) -> dict[CellKey, int]:
     """How often each cell of a plan is run, in the plan's order; empty for a plan not understood."""
     try:
-        names = {
-            cell["cell_id"]: cell_key(str(cell["case"]), dict(cell["factors"])) for cell in plan["cells"]
-        }
+        names = {cell["cell_id"]: cell_key(str(cell["case"]), dict(cell["factors"])) for cell in plan["cells"]}
         counts = dict.fromkeys(names.values(), 0)
         # A plan that adapts may end after its least number of repetitions: only those can be missing.
         least = (plan.get("adaptive") or {}).get("least")

@@ -65,9 +65,7 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
         else:
             fds = {name: stack.enter_context(namespace(name, journal)) for name in topology.nodes}
             qdiscs = _by_netlink(layout, fds, napi)
-        nodes = {
-            name: node_handle(name, journal.token, fds[name], layout.ports[name]) for name in topology.nodes
-        }
+        nodes = {name: node_handle(name, journal.token, fds[name], layout.ports[name]) for name in topology.nodes}
         yield Testbed(journal.token, nodes, layout, napi, qdiscs)
 
 

@@ -22,11 +22,7 @@ _PATIENCE_S, _PAUSE_S = 30.0, 0.02
 
 @contextlib.contextmanager
 def controller_running(
-    controller: Controller,
-    launcher: Sequence[str],
-    environment: Mapping[str, str],
-    netns_fd: int,
-    journal: Journal,
+    controller: Controller, launcher: Sequence[str], environment: Mapping[str, str], netns_fd: int, journal: Journal
 ) -> Iterator[str]:
     """Start it and wait until it listens; "127.0.0.1:PORT" for the length of the block.
 
@@ -37,10 +33,7 @@ def controller_running(
     if shutil.which(command[0], path=environment.get("PATH")) is None:
         todo = "install it, or name its path; Open vSwitch's own: apt install openvswitch-testcontroller"
         raise MissingError("start the controller", got=f"there is no program {command[0]}", todo=todo)
-    with (
-        tempfile.TemporaryFile() as printed,
-        daemon([*launcher, *command], environment, journal, printed) as process,
-    ):
+    with tempfile.TemporaryFile() as printed, daemon([*launcher, *command], environment, journal, printed) as process:
         deadline = time.monotonic() + _PATIENCE_S
         while not _listens(netns_fd, controller.port):
             if process.poll() is not None:

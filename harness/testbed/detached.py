@@ -83,9 +83,7 @@ def chosen(name: str | None) -> DetachedTestbed:
     for held in testbeds:
         if held.name == name:
             return held
-    raise InputError(
-        "find the testbed", on=name, got="none of this name is held open", todo=f"held open: {names}"
-    )
+    raise InputError("find the testbed", on=name, got="none of this name is held open", todo=f"held open: {names}")
 
 
 def end(held: DetachedTestbed) -> None:

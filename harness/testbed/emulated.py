@@ -34,13 +34,7 @@ from harness.testbed.openvswitch import open_vswitch
 from harness.topology.layout import Layout, PortLayout
 
 # What Mininet runs, and which package brings it on Debian.
-_PROGRAMS = {
-    "mnexec": "mininet",
-    "ip": "iproute2",
-    "ifconfig": "net-tools",
-    "ethtool": "ethtool",
-    "tc": "iproute2",
-}
+_PROGRAMS = {"mnexec": "mininet", "ip": "iproute2", "ifconfig": "net-tools", "ethtool": "ethtool", "tc": "iproute2"}
 # What stands for a node in the name of the namespace that all switches share.
 _ROOT = ".mininet"
 # How long switches may take to find their controller; one that the user will start by hand is not waited for long.
@@ -95,9 +89,7 @@ def emulated(layout: Layout, journal: Journal) -> Iterator[dict[str, int]]:
 
 def programs_of(emulator: Emulator) -> dict[str, str]:
     """What Mininet runs, and the package that brings each on Debian."""
-    switch = (
-        {"brctl": "bridge-utils"} if emulator.switch == "LinuxBridge" else {"ovs-vsctl": "openvswitch-switch"}
-    )
+    switch = {"brctl": "bridge-utils"} if emulator.switch == "LinuxBridge" else {"ovs-vsctl": "openvswitch-switch"}
     return _PROGRAMS | switch
 
 
@@ -118,11 +110,7 @@ def _names_open_vswitch(source: TopoRequest) -> bool:
 
 @contextlib.contextmanager
 def _mininet(
-    request: EmulationRequest,
-    patience_s: float,
-    launcher: list[str],
-    environment: dict[str, str],
-    journal: Journal,
+    request: EmulationRequest, patience_s: float, launcher: list[str], environment: dict[str, str], journal: Journal
 ) -> Iterator[dict[str, int]]:
     """The process that holds Mininet, which may take `patience_s` to end; node to the process in its namespace."""
     reader, writer = os.pipe()

@@ -32,9 +32,7 @@ def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> 
     port = layout.ports[here][0]
     with contextlib.ExitStack() as stack:
         fd = stack.enter_context(namespace(here, journal))
-        ifindex = stack.enter_context(
-            nic_lease.lend(port.device, namespace_name(journal.token, here), journal)
-        )
+        ifindex = stack.enter_context(nic_lease.lend(port.device, namespace_name(journal.token, here), journal))
         with explained(), in_netns(fd), NetlinkSocket() as sock:
             for key, value in addressing.sysctls(layout, here):
                 sysctl.write(key, value)
@@ -56,9 +54,7 @@ def _set_up(sock: NetlinkSocket, port: PortLayout, ifindex: int, mtu: int | None
     while not (ethtool.link_detected(port.device) and links.is_local(sock, port.interface.ip)):
         if time.monotonic() > deadline:
             got = f"no carrier within {_CARRIER_S:.0f} s"
-            raise MissingError(
-                "bring up the interface", port.device, got, "is the cable in, the other end up?"
-            )
+            raise MissingError("bring up the interface", port.device, got, "is the cable in, the other end up?")
         time.sleep(_PAUSE_S)
     if napi and not _has_napi(ifindex):
         got = "it has no NAPI, so that nothing can be busy-polled on it"

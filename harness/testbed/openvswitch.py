@@ -116,6 +116,4 @@ def _wait_for(path: Path) -> None:
 def _run(command: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
     if done.returncode:
-        raise PollbenchError(
-            "start Open vSwitch", got=f"{Path(command[0]).name}: {done.stderr.strip()[:200]}"
-        )
+        raise PollbenchError("start Open vSwitch", got=f"{Path(command[0]).name}: {done.stderr.strip()[:200]}")

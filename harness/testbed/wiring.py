@@ -91,11 +91,7 @@ class Wiring:
             with _on(node):
                 ports = self._layout.ports[node]
                 ups = [links.link_up(port.ifindex, port.device) for port in ports]
-                late = [
-                    links.set_address(self._end(port))
-                    for port in ports
-                    if _comes_up_with_another_address(port)
-                ]
+                late = [links.set_address(self._end(port)) for port in ports if _comes_up_with_another_address(port)]
                 sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *late, *self._bridging(node)])
         for node, sock in self._sockets.items():
             with _on(node):
@@ -180,9 +176,7 @@ class Wiring:
             with in_netns(self._fds[node]), _on(node):
                 for port in ports:
                     if not _has_carrier(port):
-                        raise PollbenchError(
-                            "bring up a link", on=f"{port.device} of {node}", got="no carrier"
-                        )
+                        raise PollbenchError("bring up a link", on=f"{port.device} of {node}", got="no carrier")
 
     def check_napi(self) -> None:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
@@ -244,9 +238,7 @@ def _write_sysctl(name: str, value: int, family: str) -> None:
             raise
         if family == "ipv6":
             raise MissingError(
-                "use IPv6",
-                got="this kernel has none",
-                todo="use family: ipv4, or boot without ipv6.disable=1",
+                "use IPv6", got="this kernel has none", todo="use family: ipv4, or boot without ipv6.disable=1"
             ) from None
 
 

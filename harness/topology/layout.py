@@ -118,9 +118,7 @@ class Layout:
     def fabric_routes(self, switch: str) -> list[FabricRoute]:
         """The routes of a switch that routes: to its own hosts, and over all shortest paths to the others."""
         ifindexes = {port.link: port.ifindex for port in self.ports[switch]}
-        routes = [
-            FabricRoute(_alone(host), (ifindexes[host.link],), nearby=True) for host in self._hosts_of(switch)
-        ]
+        routes = [FabricRoute(_alone(host), (ifindexes[host.link],), nearby=True) for host in self._hosts_of(switch)]
         paths = self.paths[switch]
         if paths.most:
             routes.append(FabricRoute(_everything(4), tuple(ifindexes[link] for link in paths.most)))
@@ -172,9 +170,7 @@ class Layout:
     def _declared(self, node: str) -> Iterator[Route]:
         """The routes that a file declares. InputError where no port of the node is in a gateway's subnet."""
         declared = self.topology.nodes[node]
-        routes = {
-            ipaddress.ip_network(to): ipaddress.ip_address(via) for to, via in (declared.routes or {}).items()
-        }
+        routes = {ipaddress.ip_network(to): ipaddress.ip_address(via) for to, via in (declared.routes or {}).items()}
         if declared.default_route is not None:
             gateway = ipaddress.ip_address(declared.default_route)
             routes[_everything(gateway.version)] = gateway
@@ -247,9 +243,7 @@ def plan_layout(topology: Topology) -> Layout:
     for index, link in enumerate(topology.links):
         interfaces = _interfaces(topology, index, free, on_switches)
         if topology.family == "ipv6" and (link.mtu or _IPV6_MIN_MTU) < _IPV6_MIN_MTU:
-            raise InputError(
-                "lay out the topology", got=f"mtu {link.mtu}", todo="IPv6 needs an MTU of 1280 at least"
-            )
+            raise InputError("lay out the topology", got=f"mtu {link.mtu}", todo="IPv6 needs an MTU of 1280 at least")
         pair = [_port(link, index, end, len(ports[link.between[end]]), interfaces[end]) for end in (0, 1)]
         # On a host of an inventory the interface is there already, under its name.
         own = (topology.nodes[port.node].interface for port in pair)
@@ -286,9 +280,7 @@ def _port(link: Link, index: int, end: int, number: int, interface: Interface) -
     )
 
 
-def _members(
-    topology: Topology, links: Sequence[tuple[PortLayout, PortLayout]]
-) -> dict[str, tuple[PortLayout, ...]]:
+def _members(topology: Topology, links: Sequence[tuple[PortLayout, PortLayout]]) -> dict[str, tuple[PortLayout, ...]]:
     """Every switch to the addressed ports of hosts in its segment."""
     segment_of = segments(topology)
     members: dict[str, list[PortLayout]] = {name: [] for name in segment_of.values()}

@@ -46,9 +46,7 @@ def idle_links(topology: Topology) -> set[int]:
 
 def _switch_links(topology: Topology) -> dict[str, list[tuple[int, str]]]:
     """Every switch to its (link number, switch at the other end)."""
-    links: dict[str, list[tuple[int, str]]] = {
-        name: [] for name, node in topology.nodes.items() if node.switch
-    }
+    links: dict[str, list[tuple[int, str]]] = {name: [] for name, node in topology.nodes.items() if node.switch}
     for index, link in enumerate(topology.links):
         first, second = link.between
         if first in links and second in links:
@@ -111,9 +109,7 @@ def segment_addresses(topology: Topology) -> dict[tuple[int, int], str]:
     fd00::/32 likewise. Raises InputError when a subnet is full.
     """
     segment_of = segments(topology)
-    subnets = {
-        name: _subnet(topology, number) for number, name in enumerate(dict.fromkeys(segment_of.values()))
-    }
+    subnets = {name: _subnet(topology, number) for number, name in enumerate(dict.fromkeys(segment_of.values()))}
     declared: set[str] = set()
     taken: dict[str, set[int]] = {name: set() for name in subnets}
     without: list[tuple[str, int, int]] = []

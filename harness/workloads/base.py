@@ -79,9 +79,7 @@ class Workload(BaseModel):
     warmup_ns: DurationNs = Field(
         200_000_000, ge=0, le=HOUR_NS, alias="warmup", description="traffic before measuring, discarded"
     )
-    duration_ns: DurationNs = Field(
-        1_000_000_000, gt=0, le=24 * HOUR_NS, alias="duration", description="measured time"
-    )
+    duration_ns: DurationNs = Field(1_000_000_000, gt=0, le=24 * HOUR_NS, alias="duration", description="measured time")
 
     # Roles whose program is our own generator: it speaks in events and sets its own socket options.
     native: ClassVar[frozenset[str]] = frozenset({"client", "server"})

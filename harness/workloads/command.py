@@ -26,9 +26,7 @@ def _words(value: object) -> object:
     words = [str(word) for word in value]
     for name in re.findall(r"{([a-z_]+)}", " ".join(words)):
         if name not in _PLACES:
-            raise ValueError(
-                f"{{{name}}} stands for nothing; known: " + ", ".join(f"{{{p}}}" for p in sorted(_PLACES))
-            )
+            raise ValueError(f"{{{name}}} stands for nothing; known: " + ", ".join(f"{{{p}}}" for p in sorted(_PLACES)))
     return tuple(words)
 
 
@@ -45,9 +43,7 @@ Words = Annotated[
     tuple[str, ...],
     BeforeValidator(_words),
     Field(
-        json_schema_extra={
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "number"]}}]
-        }
+        json_schema_extra={"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "number"]}}]}
     ),
 ]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
@@ -58,12 +54,8 @@ class Figure(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    regex: Pattern | None = Field(
-        None, description="its first group is the number; of several matches the last"
-    )
-    json_path: str | None = Field(
-        None, alias="json", description='dotted path into JSON output, "end.sum.bytes"'
-    )
+    regex: Pattern | None = Field(None, description="its first group is the number; of several matches the last")
+    json_path: str | None = Field(None, alias="json", description='dotted path into JSON output, "end.sum.bytes"')
     scale: float = Field(1.0, description="the number is multiplied by this, to give the column's unit")
 
     @model_validator(mode="after")
@@ -102,12 +94,8 @@ class Command(Workload):
     """Both programs stay in the foreground. {address}, {port} and {duration_s} stand for what they say."""
 
     kind: Literal["command"] = Field(description="any server and client")
-    protocol: Literal["udp", "tcp"] = Field(
-        "tcp", description="of the server's port, and of the packets that count"
-    )
-    server_command: Words | None = Field(
-        None, alias="server", description="command line of the server; none if absent"
-    )
+    protocol: Literal["udp", "tcp"] = Field("tcp", description="of the server's port, and of the packets that count")
+    server_command: Words | None = Field(None, alias="server", description="command line of the server; none if absent")
     client_command: Words = Field(alias="client", description="command line of the client")
     port: Count | None = Field(None, ge=1, le=65535, description="the server is ready when it listens here")
     ready: Pattern | None = Field(None, description="or: when its output matches this regular expression")
@@ -115,17 +103,12 @@ class Command(Workload):
         "SIGTERM", description="signal that ends the server, and a client in the background"
     )
     timeout_ns: DurationNs = Field(
-        10_000_000_000,
-        gt=0,
-        alias="timeout",
-        description="the client may take so long beyond warmup and duration",
+        10_000_000_000, gt=0, alias="timeout", description="the client may take so long beyond warmup and duration"
     )
     figures: dict[Annotated[str, Field(pattern=_COLUMN)], Figure] = Field(
         min_length=1, description="column of runs.csv to where its number stands in the client's output"
     )
-    loop_kind: Literal["open", "closed"] = Field(
-        "closed", alias="loop", description="which loop the client runs"
-    )
+    loop_kind: Literal["open", "closed"] = Field("closed", alias="loop", description="which loop the client runs")
     note: str = Field("", description="what was converted, kept in every run's record")
 
     native: ClassVar[frozenset[str]] = frozenset()

@@ -25,10 +25,7 @@ class HogGroup(BaseModel):
 
     weight: Count | None = Field(None, ge=1, le=10_000, description="cpu.weight of all hogs together")
     quota_ns: DurationNs | None = Field(
-        None,
-        ge=1_000_000,
-        alias="quota",
-        description="cpu.max: CPU time of all hogs together per period",
+        None, ge=1_000_000, alias="quota", description="cpu.max: CPU time of all hogs together per period"
     )
     period_ns: DurationNs = Field(
         100_000_000, ge=1_000_000, le=1_000_000_000, alias="period", description="cpu.max: its period"
@@ -48,10 +45,7 @@ class Contention(BaseModel):
 
     on: str = Field(description="a node's CPUs as NODE.cpus, or a CPU list such as 0-3,8")
     overlap: Count | None = Field(
-        None,
-        ge=0,
-        le=8192,
-        description="with NODE.cpus: hogs share so many of the node's CPUs, the rest are others",
+        None, ge=0, le=8192, description="with NODE.cpus: hogs share so many of the node's CPUs, the rest are others"
     )
     kind: Literal["spin", "syscall", "cache", "memory", "network", "poller", "stress-ng"] = Field(
         "spin",
@@ -60,14 +54,9 @@ class Contention(BaseModel):
         "sockets, without a pause",
     )
     stressor: str = Field(
-        "",
-        alias="stress-ng",
-        pattern=r"^[a-z0-9-]*$",
-        description="stress-ng's stressor of this name, kind stress-ng",
+        "", alias="stress-ng", pattern=r"^[a-z0-9-]*$", description="stress-ng's stressor of this name, kind stress-ng"
     )
-    threads: Count = Field(
-        1, ge=0, le=4096, description="hog threads, spread over the CPU set by the scheduler"
-    )
+    threads: Count = Field(1, ge=0, le=4096, description="hog threads, spread over the CPU set by the scheduler")
     load_percent: Percent = Field(100.0, ge=0, le=100, alias="load", description="duty cycle of each thread")
     period_ns: DurationNs = Field(
         10_000_000, ge=10_000, le=60 * 10**9, alias="period", description="period of the duty cycle"

@@ -19,14 +19,10 @@ class Iperf3(Workload):
     kind: Literal["iperf3"] = Field(description="iperf3's client and server")
     protocol: Literal["udp", "tcp"] = Field("tcp", description="--udp")
     rate_bps: RateBps | None = Field(
-        None,
-        alias="rate",
-        description="--bitrate, all streams together; unlimited for TCP, 1mbit for UDP if absent",
+        None, alias="rate", description="--bitrate, all streams together; unlimited for TCP, 1mbit for UDP if absent"
     )
     streams: Count = Field(1, ge=1, le=128, description="--parallel")
-    length_bytes: SizeBytes | None = Field(
-        None, ge=16, le=1 << 20, alias="length", description="--length of a write"
-    )
+    length_bytes: SizeBytes | None = Field(None, ge=16, le=1 << 20, alias="length", description="--length of a write")
     reverse: OnOff = Field(False, description="--reverse: the server sends")
     port: Count = Field(5201, ge=1, le=65535, description="port of the server")
 
@@ -52,11 +48,7 @@ class Iperf3(Workload):
         lasting = scene.lasting_ns or self.duration_ns
         argv = ["iperf3", "--client", scene.address, "--port", str(self.port), "--json"]
         argv += ["--time", str(math.ceil(lasting / 1e9)), "--parallel", str(self.streams)]
-        argv += (
-            ["--omit", str(math.ceil(self.warmup_ns / 1e9))]
-            if self.warmup_ns and not scene.lasting_ns
-            else []
-        )
+        argv += ["--omit", str(math.ceil(self.warmup_ns / 1e9))] if self.warmup_ns and not scene.lasting_ns else []
         argv += ["--udp"] if self.protocol == "udp" else []
         if self.rate_bps is not None:
             argv += ["--bitrate", str(max(1, self.rate_bps // self.streams))]

@@ -76,22 +76,15 @@ class Generated(Workload):
         "sending of the earlier ones)",
     )
     depth: Count = Field(1, ge=1, le=65536, description="closed loop: requests outstanding per thread")
-    connections: Count = Field(
-        1, ge=1, le=10_000, description="sockets of the client, spread over its threads"
-    )
+    connections: Count = Field(1, ge=1, le=10_000, description="sockets of the client, spread over its threads")
     threads: Count = Field(1, ge=1, le=256, description="threads of the client")
     thread_cpus: CpuOrder | None = Field(
         None, description="CPUs of the client's threads, one each, in this order and round again"
     )
     count: Count | None = Field(
-        None,
-        ge=1,
-        le=1 << 40,
-        description="stop after so many requests, if the duration has not ended before",
+        None, ge=1, le=1 << 40, description="stop after so many requests, if the duration has not ended before"
     )
-    cooldown_ns: DurationNs = Field(
-        0, le=HOUR_NS, alias="cooldown", description="traffic after measuring, discarded"
-    )
+    cooldown_ns: DurationNs = Field(0, le=HOUR_NS, alias="cooldown", description="traffic after measuring, discarded")
     timeout_ns: DurationNs = Field(
         1_000_000_000,
         ge=1000,
@@ -100,10 +93,7 @@ class Generated(Workload):
         description="a UDP request is lost after this; over TCP the run fails",
     )
     seed: Count = Field(
-        1,
-        ge=0,
-        le=2**63 - 1,
-        description="seed of arrivals, sizes and service times, made another for each repetition",
+        1, ge=0, le=2**63 - 1, description="seed of arrivals, sizes and service times, made another for each repetition"
     )
     client_wait: Wait | None = Field(None, description="the client's way to wait, if not `wait`")
 
@@ -124,13 +114,9 @@ class Generated(Workload):
         if "burst" in self.model_fields_set and self.arrivals != "burst":
             raise ValueError("burst means nothing with other arrivals; add arrivals: burst")
         if self.connections < self.threads:
-            raise ValueError(
-                f"{self.threads} threads have only {self.connections} connections; at least one each"
-            )
+            raise ValueError(f"{self.threads} threads have only {self.connections} connections; at least one each")
         if not is_open and self.wait_of("client") == "blocking" and self.connections != self.threads:
-            raise ValueError(
-                "a blocking client has one connection per thread; choose client_wait: epoll, poll or spin"
-            )
+            raise ValueError("a blocking client has one connection per thread; choose client_wait: epoll, poll or spin")
         return self
 
     def loop(self) -> str:
@@ -155,14 +141,7 @@ class Generated(Workload):
         argv = ["client", "--protocol", self.transport(), "--wait", self.wait_of("client")]
         argv += ["--connect", scene.address, "--port", str(scene.port), "--loop", self.loop()]
         if self.loop() == "open":
-            argv += [
-                "--rate",
-                str(self.rate_rps),
-                "--arrivals",
-                self.arrivals,
-                "--late-ns",
-                str(self.late_ns),
-            ]
+            argv += ["--rate", str(self.rate_rps), "--arrivals", self.arrivals, "--late-ns", str(self.late_ns)]
             argv += ["--burst", str(self.burst)] if self.arrivals == "burst" else []
         else:
             argv += ["--depth", str(self.depth)]
@@ -215,8 +194,7 @@ class Load(Generated):
     connect_per_request: OnOff = Field(False, description="TCP: every request opens and closes a connection")
     service: Service | None = Field(None, description="CPU work of the server per request; none if absent")
     phases: OnOff = Field(
-        False,
-        description="split each request's time by software timestamps; costs some microseconds per request",
+        False, description="split each request's time by software timestamps; costs some microseconds per request"
     )
     stall_ns: DurationNs | None = Field(
         None,

@@ -22,15 +22,11 @@ class Memcached(Generated):
     wait: Literal["spin", "epoll", "poll"] = Field("epoll", description="how the client waits")
     port: Count = Field(11211, ge=1, le=65535, description="port of the server")
     server_threads: Count = Field(1, ge=1, le=256, description="memcached -t: its worker threads")
-    memory_bytes: SizeBytes = Field(
-        64 << 20, ge=8 << 20, alias="memory", description="memcached -m: its store"
-    )
+    memory_bytes: SizeBytes = Field(64 << 20, ge=8 << 20, alias="memory", description="memcached -m: its store")
     keys: Count = Field(10_000, ge=1, le=10_000_000, description="number of different keys")
     key_size: Sizes = Field("30", description="size of a key")
     value_size: Sizes = Field("200", description="size of a value")
-    get_share: Share = Field(
-        0.9, alias="get", description="share of the requests that are gets; the rest are sets"
-    )
+    get_share: Share = Field(0.9, alias="get", description="share of the requests that are gets; the rest are sets")
     preload: OnOff = Field(True, description="set every key before measuring, so that gets are hits")
 
     native: ClassVar[frozenset[str]] = frozenset({"client"})
@@ -41,9 +37,7 @@ class Memcached(Generated):
     def _sizes_fit(self) -> Memcached:
         digits = len(str(self.keys - 1))
         most = "is over what memcached takes"
-        check_within(
-            "key_size", self.key_size, digits, KEY_MAX_BYTES, f"cannot tell {self.keys} keys apart", most
-        )
+        check_within("key_size", self.key_size, digits, KEY_MAX_BYTES, f"cannot tell {self.keys} keys apart", most)
         check_within("value_size", self.value_size, 0, VALUE_MAX_BYTES, "", most)
         return self
 

@@ -22,9 +22,7 @@ class Netperf(Workload):
     test: Literal["udp_rr", "tcp_rr", "tcp_crr", "tcp_stream", "udp_stream"] = Field(
         "udp_rr", description="-t: request-response (rr, crr), or bulk (stream)"
     )
-    size_bytes: SizeBytes = Field(
-        64, ge=1, le=65000, alias="size", description="-r (or -m): payload of a message"
-    )
+    size_bytes: SizeBytes = Field(64, ge=1, le=65000, alias="size", description="-r (or -m): payload of a message")
     burst: Count = Field(0, ge=0, le=1024, description="-b: further requests outstanding")
     port: Count = Field(12865, ge=1, le=65535, description="control port of netserver")
 
@@ -65,9 +63,4 @@ class Netperf(Workload):
 
     def described(self) -> dict[str, Fact]:
         """The facts of every workload, and the test and its size."""
-        return super().described() | {
-            "mode": self.test,
-            "size_bytes": self.size_bytes,
-            "connections": 1,
-            "threads": 1,
-        }
+        return super().described() | {"mode": self.test, "size_bytes": self.size_bytes, "connections": 1, "threads": 1}

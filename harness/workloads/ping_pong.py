@@ -18,9 +18,7 @@ class PingPong(Workload):
     wait: Wait = Field("blocking", description="how both ends wait for a message")
     client_wait: Wait | None = Field(None, description="the client's way to wait, if not `wait`")
     server_wait: Wait | None = Field(None, description="the server's way to wait, if not `wait`")
-    size_bytes: SizeBytes = Field(
-        64, ge=16, le=65000, alias="size", description="payload of request and reply"
-    )
+    size_bytes: SizeBytes = Field(64, ge=16, le=65000, alias="size", description="payload of request and reply")
     timeout_ns: DurationNs = Field(
         1_000_000_000, ge=1000, le=HOUR_NS, alias="timeout", description="a UDP request is lost after this"
     )

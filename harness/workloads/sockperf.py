@@ -37,9 +37,7 @@ class Sockperf(Workload):
         None, ge=1, alias="rate", description="--mps, under-load only; its own 10000 if absent"
     )
     reply_every: Count = Field(
-        1,
-        ge=1,
-        description="--reply-every, under-load and playback: one reply, and one sample, to so many requests",
+        1, ge=1, description="--reply-every, under-load and playback: one reply, and one sample, to so many requests"
     )
     data_file: str = Field("", description="--data-file, playback only: CSV of times and sizes")
     port: Count = Field(11111, ge=1, le=65535, description="port of the server")
@@ -48,9 +46,7 @@ class Sockperf(Workload):
     rank: ClassVar[int] = 30
     packages: ClassVar[dict[str, str]] = {"client": "sockperf", "server": "sockperf"}
     stop_signal: ClassVar[str] = "SIGINT"
-    conversion: ClassVar[str] = (
-        "rtt_* are whole round trips, receive less send time of its full log (--full-rtt)"
-    )
+    conversion: ClassVar[str] = "rtt_* are whole round trips, receive less send time of its full log (--full-rtt)"
 
     @model_validator(mode="after")
     def _fields_fit_the_mode(self) -> Sockperf:
@@ -78,11 +74,7 @@ class Sockperf(Workload):
         """Whole seconds, because the program takes no others; its warm-up and cool-down come on top."""
         duration_s = (scene.lasting_ns or self.duration_ns) / 1e9
         argv = ["sockperf", _MODES[self.mode], *self._common(scene), "--full-log", scene.log, "--full-rtt"]
-        argv += (
-            ["--msg-size", str(self.size_bytes)]
-            if self.mode != "playback"
-            else ["--data-file", self.data_file]
-        )
+        argv += ["--msg-size", str(self.size_bytes)] if self.mode != "playback" else ["--data-file", self.data_file]
         if self.mode == "under-load":
             argv += ["--mps", str(self.rate_rps or 10_000)]
         if self.mode != "ping-pong":

@@ -73,18 +73,11 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": self._no_root(str(why)) or f"{command} does not run: {why}"}
         version = words[1]
         lines = rest.split("\n")[1:]
-        facts = {
-            "version": version,
-            "kernel": lines[0].strip(),
-            "cpus": int(lines[1]),
-            "root": lines[2].strip() == "0",
-        }
+        facts = {"version": version, "kernel": lines[0].strip(), "cpus": int(lines[1]), "root": lines[2].strip() == "0"}
         free = lines[3].split() if len(lines) > 3 else []
         facts["free_bytes"] = int(free[3]) * 1024 if len(free) > 3 else 0
         if version != wanted:
-            msg = (
-                f"pollbench {version} there, {wanted} here: install the same, or leave pollbench_command out"
-            )
+            msg = f"pollbench {version} there, {wanted} here: install the same, or leave pollbench_command out"
             return {"failed": True, "msg": msg, "facts": facts}
         if not facts["root"]:
             return {"failed": True, "msg": _ROOT, "facts": facts}
@@ -115,11 +108,7 @@ class ActionModule(ActionBase):
 
         What is left to do is the beginning of the command that comes next: small files need no round of their own.
         """
-        place, rounds, inline = (
-            shlex.quote(self.place),
-            [list[str]()],
-            f"mkdir -p {shlex.quote(self.place)} && ",
-        )
+        place, rounds, inline = (shlex.quote(self.place), [list[str]()], f"mkdir -p {shlex.quote(self.place)} && ")
         for name in names:
             with open(str(self.given[name.partition(".")[0]]), "rb") as file:
                 data = base64.b64encode(gzip.compress(file.read())).decode()
@@ -262,8 +251,7 @@ class ActionModule(ActionBase):
         own = str(self.given.get("command") or "")
         newest = f"$(ls -t {home}/*/venv/bin/pollbench 2>/dev/null | head -n 1)"
         _, said, err = self._shell(
-            f'c={shlex.quote(own)}; [ -n "$c" ] || c={newest}; [ -z "$c" ] || $c clean --json; '
-            'echo "@@ $(id -u)"'
+            f'c={shlex.quote(own)}; [ -n "$c" ] || c={newest}; [ -z "$c" ] || $c clean --json; echo "@@ $(id -u)"'
         )
         said, mark, user = said.partition("@@ ")
         if not mark or user.strip() != "0":

@@ -71,9 +71,7 @@ def main() -> None:
             times["ours"].append(timed(OURS, files))
             times["by hand"].append(timed(["-c", BY_HAND], files))
     ours, by_hand = (statistics.median(times[name]) for name in ("ours", "by hand"))
-    print(
-        f"compare {ROWS} rows x 2: {ours:.2f} s, pandas script: {by_hand:.2f} s, ratio {ours / by_hand:.2f}"
-    )
+    print(f"compare {ROWS} rows x 2: {ours:.2f} s, pandas script: {by_hand:.2f} s, ratio {ours / by_hand:.2f}")
 
 
 if __name__ == "__main__":

@@ -209,9 +209,7 @@ def main() -> None:
     parser.add_argument("--hog", choices=("both", "none", "only"), default="both")
     options = parser.parse_args()
     hogs = {"both": (False, True), "none": (False,), "only": (True,)}[options.hog]
-    print(
-        "| hog | case | processes only | whole set [least..most] | trace | of it irq | product / trace | sign |"
-    )
+    print("| hog | case | processes only | whole set [least..most] | trace | of it irq | product / trace | sign |")
     print("|---|---|---|---|---|---|---|---|")
     for hog in hogs:
         base: dict[str, float] = {}

@@ -48,10 +48,7 @@ def timed(what: str, act: Callable[[], Any], per: int = 0, unit: str = "") -> fl
     begin = time.monotonic()
     act()
     took_s = time.monotonic() - begin
-    print(
-        f"{what:<58} {took_s:8.1f} s" + (f"  {took_s / per * 1e3:8.2f} ms per {unit}" if per else ""),
-        flush=True,
-    )
+    print(f"{what:<58} {took_s:8.1f} s" + (f"  {took_s / per * 1e3:8.2f} ms per {unit}" if per else ""), flush=True)
     return took_s
 
 
@@ -92,12 +89,7 @@ def merging(home: Path) -> None:
         settle(results)
 
     os.sync()
-    timed(
-        f"merge {SHARES} shares of {RUNS} runs",
-        merge_all,
-        total,
-        "run",
-    )
+    timed(f"merge {SHARES} shares of {RUNS} runs", merge_all, total, "run")
     assert len(results.run_ids()) == total
     timed(f"tables of a set of {total} runs", lambda: write_tables(results), total, "run")
     print(f"{'memory at most':<58} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8.0f} MB")
@@ -111,18 +103,14 @@ def many_hosts(home: Path) -> None:
     inventory = home / "many.ini"
     common = f"ansible_connection=local pollbench_command={program} pollbench_dir={home}/fleet"
     inventory.write_text(
-        "".join(
-            f"h{number} ansible_python_interpreter={sys.executable} {common}\n" for number in range(HOSTS)
-        )
+        "".join(f"h{number} ansible_python_interpreter={sys.executable} {common}\n" for number in range(HOSTS))
     )
     found: dict[str, dict[str, Any]] = {}
     timed(f"read an inventory of {HOSTS} hosts", lambda: found.update(hosts_in([str(inventory)])))
     board = HostBoard([])
     crew = Crew([str(inventory)], found, home / "play", "many", board, lambda: False, forks=50)
     ready: list[str] = []
-    timed(
-        f"one play over {HOSTS} hosts, 50 forks", lambda: ready.extend(crew.ready(list(found))), HOSTS, "host"
-    )
+    timed(f"one play over {HOSTS} hosts, 50 forks", lambda: ready.extend(crew.ready(list(found))), HOSTS, "host")
     assert len(ready) == HOSTS
     size = sum(path.stat().st_size for path in (home / "play" / "ansible").rglob("*") if path.is_file())
     print(f"{'artifacts of that play':<58} {size / 1e6:8.1f} MB {size / HOSTS / 1e3:9.1f} kB per host")
@@ -136,32 +124,16 @@ def overhead(home: Path) -> None:
     with sshhosts.open_bed(home, ["dut1"]) as bed:
         inventory = str(bed.inventory())
         shell = 'mount -t tmpfs none /run/pollbench && mount -t tmpfs none /run/netns && exec "$@"'
-        words = [
-            "unshare",
-            "-m",
-            "sh",
-            "-c",
-            shell,
-            "sh",
-            str(sshhosts.POLLBENCH),
-            "run",
-            "x.yaml",
-            "-o",
-            "plain",
-        ]
+        words = ["unshare", "-m", "sh", "-c", shell, "sh", str(sshhosts.POLLBENCH), "run", "x.yaml", "-o", "plain"]
         plain_s, fleet_s = [], []
         for _ in range(3):
             plain_s.append(
                 timed(
-                    "20 runs, pollbench run",
-                    lambda: subprocess.run(words, cwd=home, capture_output=True, check=False),
+                    "20 runs, pollbench run", lambda: subprocess.run(words, cwd=home, capture_output=True, check=False)
                 )
             )
             fleet_s.append(
-                timed(
-                    "20 runs, pollbench fleet run",
-                    lambda: bed.pollbench("fleet", "run", "x.yaml", "-i", inventory),
-                )
+                timed("20 runs, pollbench fleet run", lambda: bed.pollbench("fleet", "run", "x.yaml", "-i", inventory))
             )
         walls = [
             sum(json.loads(path.read_text())["wall_s"] for path in directory.glob("*/runs/*/run.json"))

@@ -153,11 +153,7 @@ def test_load() -> None:
         samples = Path(directory, "samples")
         for busy_poll_us in (0, BUSY_POLL_US):
             for rate in RATES:
-                print(
-                    *rows(rate, busy_poll_us, compare(pair, rate, busy_poll_us, samples)),
-                    sep="\n",
-                    flush=True,
-                )
+                print(*rows(rate, busy_poll_us, compare(pair, rate, busy_poll_us, samples)), sep="\n", flush=True)
         print(f"highest rate held with p99 below {P99_BOUND_US:g} us, requests/s")
         for busy_poll_us in (0, BUSY_POLL_US):
             mine, theirs = highest_held(pair, busy_poll_us, samples)

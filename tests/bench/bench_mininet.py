@@ -140,9 +140,7 @@ def mininet(name: str, directory: Path) -> Times:
     command = ["unshare", "-n", "-m", "sh", "-c", 'mount -t sysfs sysfs /sys; exec "$@"', "sh"]
     command += [sys.executable, "-c", MININET, name, str(directory)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    told = subprocess.run(
-        command, check=True, capture_output=True, text=True, timeout=3600, env=environment
-    ).stdout
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=3600, env=environment).stdout
     build, teardown = map(float, told.split())
     return build, teardown
 
@@ -181,9 +179,7 @@ def measured(kind: str, size: int, directory: Path) -> str:
     cells = [f"{kind:<7}{size:>5}{len(made.nodes):>7}{len(made.links):>7}{build:>10.1f}{teardown:>10.1f}"]
     for way in ("floor", "mininet"):
         if way in totals:
-            ratio = statistics.median(
-                other / own for other, own in zip(totals[way], totals["ours"], strict=True)
-            )
+            ratio = statistics.median(other / own for other, own in zip(totals[way], totals["ours"], strict=True))
             median = 1e3 * statistics.median(totals[way])
             shown = 1 / ratio if way == "floor" else ratio
             cells.append(f"{median:>12.1f}{shown:>9.2f}")

@@ -50,9 +50,7 @@ def main() -> None:
     print(f"wall                    {wall_s:8.2f} s")
     print(f"warm-up + measured time {floor_s:8.2f} s")
     print(f"ratio                   {wall_s / floor_s:8.3f}   (aim: at most 1.25)")
-    print(
-        f"overhead within a run   {per_run_ms[len(per_run_ms) // 2]:8.1f} ms median, {per_run_ms[-1]:.1f} ms most"
-    )
+    print(f"overhead within a run   {per_run_ms[len(per_run_ms) // 2]:8.1f} ms median, {per_run_ms[-1]:.1f} ms most")
 
 
 if __name__ == "__main__":

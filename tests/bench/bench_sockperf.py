@@ -70,9 +70,7 @@ def await_port(target: End) -> None:
     raise AssertionError("sockperf did not bind its port")
 
 
-def compare(
-    busy_poll_us: tuple[int, ...] = (0, BUSY_POLL_US),
-) -> dict[int, list[tuple[Quantiles, Quantiles]]]:
+def compare(busy_poll_us: tuple[int, ...] = (0, BUSY_POLL_US)) -> dict[int, list[tuple[Quantiles, Quantiles]]]:
     """For each busy-poll setting and round, our quantiles and sockperf's."""
     rounds: dict[int, list[tuple[Quantiles, Quantiles]]] = {us: [] for us in busy_poll_us}
     with veth_pair() as (source, target), tempfile.TemporaryDirectory() as directory:

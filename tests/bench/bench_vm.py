@@ -58,9 +58,7 @@ def ours(emulator: Qemu, image: Image, workshop: Path) -> tuple[float, float]:
     from dataclasses import replace
 
     nothing = replace(plan(workshop), runs=())
-    (workshop / "job").write_bytes(
-        job_image({"plan": nothing.to_json(), "nics": {}, "output_bytes": 1 << 20})
-    )
+    (workshop / "job").write_bytes(job_image({"plan": nothing.to_json(), "nics": {}, "output_bytes": 1 << 20}))
     with open(workshop / "out", "wb") as out:
         out.truncate(1 << 20)
     own = [workshop / name for name in ("job", "out", "console", "events")]
@@ -133,26 +131,16 @@ def main() -> None:
             if compared:
                 other.append(virtme(emulator, image.release, scratch))
         costs = runs(home, emulator, image, scratch)
-    print(
-        f"{emulator.label()}, {ACCELERATOR}, kernel {image.release}, {ROUNDS} rounds, load {os.getloadavg()[0]:.1f}"
-    )
-    for name, values in (
-        ("first event", first),
-        ("boot, agent, poweroff", whole),
-        ("virtme-ng, the same", other),
-    ):
+    print(f"{emulator.label()}, {ACCELERATOR}, kernel {image.release}, {ROUNDS} rounds, load {os.getloadavg()[0]:.1f}")
+    for name, values in (("first event", first), ("boot, agent, poweroff", whole), ("virtme-ng, the same", other)):
         if values:
-            print(
-                f"{name:<24} median {statistics.median(values):6.2f} s  ({min(values):.2f} to {max(values):.2f})"
-            )
+            print(f"{name:<24} median {statistics.median(values):6.2f} s  ({min(values):.2f} to {max(values):.2f})")
     if other:
         ratio = statistics.median(mine / theirs for mine, theirs in zip(whole, other, strict=True))
         print(f"ours / virtme-ng         {ratio:.2f} (median over rounds)")
     else:
         print("virtme-ng: not compared (no vng, or /lib/modules lacks the kernel)", file=sys.stderr)
-    print(
-        f"a run beyond its 550 ms  median {statistics.median(costs):6.2f} s  ({min(costs):.2f} to {max(costs):.2f})"
-    )
+    print(f"a run beyond its 550 ms  median {statistics.median(costs):6.2f} s  ({min(costs):.2f} to {max(costs):.2f})")
 
 
 if __name__ == "__main__":

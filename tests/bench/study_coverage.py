@@ -176,11 +176,7 @@ def _stops(rule: stopping_rule.Adaptive, base: Floats, test: Floats) -> int:
 
 def main() -> None:
     """Print every table."""
-    table(
-        "Coverage of 95 % intervals, %",
-        ("runs", "n", "median", "ratio, apart", "ratio, blocks"),
-        coverage_rows(),
-    )
+    table("Coverage of 95 % intervals, %", ("runs", "n", "median", "ratio, apart", "ratio, blocks"), coverage_rows())
     table(
         "False claims in tables of 12 cells without any effect, %",
         ("design", "n", "a cell, interval", "any, interval", "any, rank test", "any, confirmed (Holm)"),

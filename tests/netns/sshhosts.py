@@ -72,11 +72,7 @@ class SshHost:
         """Start sshd, alone in namespaces of its own; returns when it listens."""
         self.directory.mkdir(exist_ok=True)
         (self.home / "sshd_config").write_text(_CONFIG.format(address=self.address, home=self.home))
-        more = (
-            f"mount -t tmpfs -o size={self.small_disk_kb}k none {self.directory} && "
-            if self.small_disk_kb
-            else ""
-        )
+        more = f"mount -t tmpfs -o size={self.small_disk_kb}k none {self.directory} && " if self.small_disk_kb else ""
         script = _BOOT.format(sshd=_SSHD, home=self.home, more=more)
         words = [
             "nsenter",
@@ -95,9 +91,7 @@ class SshHost:
         log.close()
         deadline = time.monotonic() + 10
         while b"Server listening" not in (self.home / "sshd.log").read_bytes():
-            assert self._process.poll() is None and time.monotonic() < deadline, (
-                self.home / "sshd.log"
-            ).read_text()
+            assert self._process.poll() is None and time.monotonic() < deadline, (self.home / "sshd.log").read_text()
             time.sleep(0.02)
 
     def kill(self) -> None:
@@ -120,20 +114,7 @@ class Bed:
     def wire(self, one: str, other: str, device: str = "eth1") -> None:
         """A cable between two hosts, a veth for their NICs, up and addressed as a lab's would be."""
         first, second = self.hosts[one].netns, self.hosts[other].netns
-        ends = [
-            "link",
-            "add",
-            device,
-            "netns",
-            first,
-            "type",
-            "veth",
-            "peer",
-            "name",
-            device,
-            "netns",
-            second,
-        ]
+        ends = ["link", "add", device, "netns", first, "type", "veth", "peer", "name", device, "netns", second]
         _run("ip", *ends)
         for number, netns in enumerate((first, second), 1):
             _address(netns, device, number)
@@ -164,9 +145,7 @@ class Bed:
                 "pollbench_dir": str(host.directory),
                 "pollbench_command": str(POLLBENCH),
             } | variables.get(host.name, {})
-            lines.append(
-                " ".join([host.name, *(f"{name}='{value}'" for name, value in words.items() if value)])
-            )
+            lines.append(" ".join([host.name, *(f"{name}='{value}'" for name, value in words.items() if value)]))
         lines += [
             "[fleet:vars]",
             "ansible_user=root",
@@ -228,11 +207,7 @@ def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | N
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "key"))
         for number, name in enumerate(names, 1):
             host = SshHost(
-                name,
-                f"10.99.0.{10 + number}",
-                f"{lead}{name}",
-                home / name,
-                (small_disk_kb or {}).get(name, 0),
+                name, f"10.99.0.{10 + number}", f"{lead}{name}", home / name, (small_disk_kb or {}).get(name, 0)
             )
             host.home.mkdir()
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host.home / "host_key"))
@@ -258,6 +233,4 @@ def _close_masters(bed: Bed) -> None:
     """End the ssh connections that Ansible keeps open for a minute; they are ours, by their control sockets."""
     directory = bed.home / "cp"
     for socket in directory.iterdir() if directory.is_dir() else []:
-        subprocess.run(
-            ["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "x"], capture_output=True, check=False
-        )
+        subprocess.run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "x"], capture_output=True, check=False)

@@ -42,9 +42,7 @@ def the_set(base: Path) -> Path:
 
 
 def test_run_leaves_tables_samples_and_the_file_itself(tmp_path: Path) -> None:
-    path = experiment.write(
-        tmp_path, cases={"base": {}, "polled": {"settings": {"*": {"busy_poll": {}}}}}, repeat=2
-    )
+    path = experiment.write(tmp_path, cases={"base": {}, "polled": {"settings": {"*": {"busy_poll": {}}}}}, repeat=2)
     done = command.run("run", path, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "polled" in done.stdout and "p50" in done.stdout
@@ -220,9 +218,7 @@ def test_full_disk_keeps_finished_runs(tmp_path: Path) -> None:
     full.mkdir()
     os.system(f"mount -t tmpfs -o size=400k none {full}")
     try:
-        path = experiment.write(
-            tmp_path, repeat=20, workload=experiment.document()["workload"] | {"size": "16B"}
-        )
+        path = experiment.write(tmp_path, repeat=20, workload=experiment.document()["workload"] | {"size": "16B"})
         done = command.run("run", path, "-o", full, "--set", "workload.duration=300ms")
         assert done.returncode == 1
         assert "No space left" in done.stderr and "Traceback" not in done.stderr

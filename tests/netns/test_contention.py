@@ -61,9 +61,7 @@ def test_any_stressor_by_name(tmp_path: Path) -> None:
 def test_a_stressor_that_does_not_keep_its_duty_makes_the_run_suspect(tmp_path: Path) -> None:
     record = contended(tmp_path, **{"stress-ng": "matrix", "load": "10%"})
     assert record.verdict == "suspect"
-    assert re.search(
-        r"the hogs \(stress-ng:matrix\) had \d+ % of a CPU each, 10 % were declared", record.reasons[0]
-    )
+    assert re.search(r"the hogs \(stress-ng:matrix\) had \d+ % of a CPU each, 10 % were declared", record.reasons[0])
 
 
 @needs_stress_ng

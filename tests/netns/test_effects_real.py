@@ -67,10 +67,7 @@ def test_steering_is_told_of_the_node_that_has_the_traffic(tmp_path: Path) -> No
 
 
 def test_deferral_beside_busy_polling_is_masked_by_it(tmp_path: Path) -> None:
-    knobs = {
-        "busy_poll": {"usecs": 50000},
-        "coalesce": {"napi_defer_hard_irqs": 1, "gro_flush_timeout": "20us"},
-    }
+    knobs = {"busy_poll": {"usecs": 50000}, "coalesce": {"napi_defer_hard_irqs": 1, "gro_flush_timeout": "20us"}}
     record = record_of(tmp_path, settings={"server": knobs})
     reasons = [reason for reason in record.reasons if "coalesce on server" in reason]
     if (record.metrics["server_polled_percent"] or 0) < 99:
@@ -121,9 +118,7 @@ def test_nothing_is_said_of_a_run_that_nobody_meddled_with(tmp_path: Path) -> No
     assert not any("underneath" in reason for reason in record.reasons)
 
 
-def test_a_shaper_deleted_underneath_makes_the_run_suspect(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shaper_deleted_underneath_makes_the_run_suspect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def delete(testbed: Bed) -> None:
         node = testbed.nodes["client"]
         with in_netns(node.fd):

@@ -130,11 +130,7 @@ def test_mininets_switches_are_not_in_the_hosts_namespace() -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "told"),
     [
-        (
-            "class H(Host):\n  def config(self, **p): raise Exception('no config')\n",
-            PollbenchError,
-            "no config",
-        ),
+        ("class H(Host):\n  def config(self, **p): raise Exception('no config')\n", PollbenchError, "no config"),
         ("class H(Host):\n  def config(self, **p): exit(7)\n", PollbenchError, r"called sys.exit\(7\)"),
     ],
 )
@@ -165,9 +161,7 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
 
 def pollbench(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command as a user types it."""
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture
@@ -214,9 +208,7 @@ while True:
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["build", "teardown"])
 def test_sigkill_with_200_nodes_then_clean(moment: str, tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
-    ) as owner:
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"ready\n"
         token = owner.stdout.readline().decode().strip()

@@ -102,16 +102,8 @@ def test_hosts_that_fail_cost_their_share_and_others_make_it_later(tmp_path: Pat
     assert len(table) == 13
     # The artifacts of every call of ansible-runner are there, without the environment they were made in.
     plays = sorted((results.path / "fleet" / "ansible").glob("*-fleet*"))
-    assert [play.name.partition("-")[2] for play in plays] == [
-        "fleet_ready",
-        "fleet_run",
-        "fleet_ready",
-        "fleet_run",
-    ]
-    assert all(
-        (play / "stdout").exists() and "env" not in json.loads((play / "command").read_text())
-        for play in plays
-    )
+    assert [play.name.partition("-")[2] for play in plays] == ["fleet_ready", "fleet_run", "fleet_ready", "fleet_run"]
+    assert all((play / "stdout").exists() and "env" not in json.loads((play / "command").read_text()) for play in plays)
 
 
 def test_a_host_that_is_killed_in_the_middle_loses_nothing(tmp_path: Path) -> None:
@@ -196,9 +188,7 @@ def test_every_host_makes_all_of_it_to_be_compared(tmp_path: Path) -> None:
 
 
 def test_doctor_says_of_each_host_what_is_lacking(tmp_path: Path) -> None:
-    (tmp_path / "x.yaml").write_text(
-        FILE.format(repeat=2, duration="1s").replace("server: {{}}", "server: {}")
-    )
+    (tmp_path / "x.yaml").write_text(FILE.format(repeat=2, duration="1s").replace("server: {{}}", "server: {}"))
     many = (tmp_path / "x.yaml").read_text().replace("client: {}", 'client: {cpus: "97"}')
     (tmp_path / "many.yaml").write_text(many)
     with sshhosts.open_bed(tmp_path, ["dut1", "dut2"]) as bed:

@@ -19,10 +19,7 @@ CLAIMS = {
             {"case": "poll", "metric": "server_polled_percent", "above": 50},
         ],
     },
-    "kernel": {
-        "sentence": "A NIC's coalescing hurts.",
-        "expect": [{"case": "coalesced", "direction": "higher"}],
-    },
+    "kernel": {"sentence": "A NIC's coalescing hurts.", "expect": [{"case": "coalesced", "direction": "higher"}]},
 }
 CASES = {
     "base": {},

@@ -41,9 +41,7 @@ def serving(end: End, *command: str) -> Iterator[None]:
 
 def asked(end: End, *command: str) -> bytes:
     """What a client in a namespace prints."""
-    done = subprocess.run(
-        ["ip", "netns", "exec", end.name, *command], capture_output=True, timeout=60, check=True
-    )
+    done = subprocess.run(["ip", "netns", "exec", end.name, *command], capture_output=True, timeout=60, check=True)
     return done.stdout
 
 
@@ -62,9 +60,7 @@ def test_sockperf(tmp_path: Path) -> None:
     assert samples is not None
     assert len(samples) == runs["half"].metrics["requests"]
     # In a closed loop one request follows the other: gaps between sends are hardly longer than round trips.
-    assert np.median(samples["latency_ns"]) == pytest.approx(
-        np.median(np.diff(samples["intended_ns"])), rel=0.3
-    )
+    assert np.median(samples["latency_ns"]) == pytest.approx(np.median(np.diff(samples["intended_ns"])), rel=0.3)
     assert all(run.verdict == "valid" and run.metrics["rtt_p50_us"] for run in reading.runs)
 
 

@@ -46,8 +46,7 @@ def test_a_true_rate_is_found_true(rate: str, method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("true", "claimed"),
-    [("10mbit", "6mbit"), ("10mbit", "20mbit"), ("500mbit", "1gbit"), ("1gbit", "500mbit")],
+    ("true", "claimed"), [("10mbit", "6mbit"), ("10mbit", "20mbit"), ("500mbit", "1gbit"), ("1gbit", "500mbit")]
 )
 def test_a_false_rate_is_found_false(true: str, claimed: str) -> None:
     with bed(pair(shape={"rate": true})) as testbed:
@@ -74,9 +73,7 @@ def test_frames_that_travel_joined_are_counted_as_they_were_sent(napi: bool) -> 
         far = testbed.layout.peer(port)
         ends = [(port, far), (far, port)]
         sender, receiver = (
-            stack.enter_context(
-                FrameEnd(testbed.nodes[one.node].fd, one.device, one.ifindex, one.mac, other.mac)
-            )
+            stack.enter_context(FrameEnd(testbed.nodes[one.node].fd, one.device, one.ifindex, one.mac, other.mac))
             for one, other in ends
         )
         joined = sender.joined(1500, 16)

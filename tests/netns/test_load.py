@@ -89,14 +89,7 @@ def test_io_uring_serves_or_the_reason_is_told(tmp_path: Path) -> None:
 
 @needs_memcached
 def test_stock_memcached_is_polled_through_its_epoll_instances(tmp_path: Path) -> None:
-    workload = {
-        "kind": "memcached",
-        **ENDS,
-        "warmup": "100ms",
-        "duration": "500ms",
-        "wait": "spin",
-        "keys": 100,
-    }
+    workload = {"kind": "memcached", **ENDS, "warmup": "100ms", "duration": "500ms", "wait": "spin", "keys": 100}
     base, _, _ = record_of(tmp_path, workload=workload, topology=NAPI)
     assert (base.verdict, base.reasons) == ("valid", ())
     assert base.metrics["hit_percent"] == 100

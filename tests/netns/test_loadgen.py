@@ -175,10 +175,7 @@ def test_late_replies_stay_lost(pair: Pair, tmp_path: Path) -> None:
         return answers
 
     times = ("--timeout-ns", 10_000_000, "--duration-ns", 200_000_000, "--warmup-ns", 0)
-    with (
-        fake_server(target, late) as port,
-        client(source, target, port, tmp_path / "samples", *times) as process,
-    ):
+    with fake_server(target, late) as port, client(source, target, port, tmp_path / "samples", *times) as process:
         result = measure(process)
     assert result["lost"] == (rtts(tmp_path / "samples") == -1).sum() > 0
     assert result["late"] >= result["lost"] - 1

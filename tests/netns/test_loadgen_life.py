@@ -144,19 +144,7 @@ def test_missing_executable_says_how_to_build(monkeypatch: pytest.MonkeyPatch) -
         ("exec", "true"),
         ("exec", "--"),
         ("server", "--protocol", "udp", "--listen", "::1", "--port", "0", "--wait", "spin", "--size", "7"),
-        (
-            "server",
-            "--protocol",
-            "udp",
-            "--listen",
-            "::1",
-            "--port",
-            "0",
-            "--wait",
-            "spin",
-            "--size",
-            "65508",
-        ),
+        ("server", "--protocol", "udp", "--listen", "::1", "--port", "0", "--wait", "spin", "--size", "65508"),
         *(
             ("server", "--protocol", "udp", "--listen", "127.0.0.1", "--port", "0", "--size", "64", *options)
             for options in (
@@ -252,9 +240,7 @@ def test_a_samples_file_that_cannot_be_made_is_an_error(pair: Pair) -> None:
 @pytest.mark.parametrize("connected", [False, True])
 @pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_server_stops_at_once(
-    pair: Pair, tmp_path: Path, protocol: str, wait: str, connected: bool
-) -> None:
+def test_a_server_stops_at_once(pair: Pair, tmp_path: Path, protocol: str, wait: str, connected: bool) -> None:
     kind = {"protocol": protocol, "wait": wait}
     with server(pair[1], **kind) as (serving, port):
         if not connected:

@@ -158,9 +158,7 @@ def test_a_thread_for_each_connection(pair: Pair, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [(), ("--loop", "open", "--rate", 2000)])
 @pytest.mark.parametrize("wait", ["blocking", *MANY_WAITS])
-def test_a_connection_for_each_request(
-    pair: Pair, tmp_path: Path, wait: str, options: tuple[Argument, ...]
-) -> None:
+def test_a_connection_for_each_request(pair: Pair, tmp_path: Path, wait: str, options: tuple[Argument, ...]) -> None:
     shape = ("--connect-per-request", "--connections", 1 if wait == "blocking" else 4, "--count", 200)
     options = (*options, *shape, "--busy-poll", 20)
     result, served, records = run(pair, tmp_path, options, protocol="tcp", wait=wait)
@@ -177,15 +175,9 @@ def test_a_connection_for_each_request(
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize(
     ("shape", "size"),
-    [
-        ((), 64),
-        (("--connections", 10, "--depth", 40), "uniform:16-900"),
-        (("--response-size", 20_000), 30_000),
-    ],
+    [((), 64), (("--connections", 10, "--depth", 40), "uniform:16-900"), (("--response-size", 20_000), 30_000)],
 )
-def test_uring_serves(
-    pair: Pair, tmp_path: Path, protocol: str, shape: tuple[Argument, ...], size: int | str
-) -> None:
+def test_uring_serves(pair: Pair, tmp_path: Path, protocol: str, shape: tuple[Argument, ...], size: int | str) -> None:
     sizes = ("--response-size", 20_000) if "--response-size" in shape else ()
     result, served, _ = run(
         pair,

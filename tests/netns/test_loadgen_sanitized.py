@@ -37,9 +37,7 @@ def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-pthread", *WARNINGS, *SANITIZERS]
     sources = [str(path) for path in sorted(Path(loadgen.__file__).parent.glob("*.c"))]
     trivial = [*COMPILER, *SANITIZERS, "-x", "c", "-", "-o", str(target)]
-    if subprocess.run(
-        trivial, input=b"int main(void){return 0;}", capture_output=True, check=False
-    ).returncode:
+    if subprocess.run(trivial, input=b"int main(void){return 0;}", capture_output=True, check=False).returncode:
         pytest.skip("this compiler has no address and undefined-behaviour sanitizers")
     subprocess.run([*COMPILER, *options, *sources, "-lm", "-o", str(target)], check=True)
     return target
@@ -92,12 +90,7 @@ def test_connections_come_and_go(pair: Pair, tmp_path: Path, executable: Path, w
         ("tcp", ("poll", "spin"), (), ("--loop", "open", "--rate", 9000, "--connections", 50)),
         ("tcp", ("epoll", "uring"), (), ("--connections", 50, "--depth", 80)),
         ("udp", ("epoll", "uring"), ("--threads", 2), ("--connections", 50, "--depth", 80)),
-        (
-            "tcp",
-            ("epoll", "epoll"),
-            ("--threads", 3),
-            ("--threads", 3, "--connections", 9, "--cooldown-ns", 9000),
-        ),
+        ("tcp", ("epoll", "epoll"), ("--threads", 3), ("--threads", 3, "--connections", 9, "--cooldown-ns", 9000)),
         ("tcp", ("blocking", "blocking"), ("--threads", 2), ("--threads", 2, "--connections", 2)),
         ("tcp", ("epoll", "poll"), (), ("--connect-per-request", "--connections", 4, "--depth", 3)),
         ("tcp", ("spin", "blocking"), ("--service", "exp:9000"), ("--depth", 5)),
@@ -117,9 +110,7 @@ def test_loads(
     sizes = () if "--phases" in options else ("--response-size", "uniform:16-9000")
     kind = {"protocol": protocol, "executable": executable, "size": "64" if not sizes else "exp:200:5000"}
     with server(pair[1], *serving, *sizes, wait=waits[1], **kind) as (answering, port):
-        with client(
-            pair[0], pair[1], port, tmp_path / "samples", *options, *sizes, wait=waits[0], **kind
-        ) as process:
+        with client(pair[0], pair[1], port, tmp_path / "samples", *options, *sizes, wait=waits[0], **kind) as process:
             assert measure(process)["answered"] > 0
             ends_clean(process)
         answering.stop()

@@ -64,10 +64,7 @@ def test_an_open_loop_shows_the_stalls_a_closed_loop_hides(pair: Pair, tmp_path:
     stall = ("--stall", f"{2 * MS}:{20 * MS}")
 
     def p99_ns(*options: Argument) -> float:
-        tries = [
-            run(pair, tmp_path, (*options, "--duration-ns", 400 * MS), stall, wait="spin")[2]
-            for _ in range(3)
-        ]
+        tries = [run(pair, tmp_path, (*options, "--duration-ns", 400 * MS), stall, wait="spin")[2] for _ in range(3)]
         return min(float(np.percentile(records["latency_ns"], 99)) for records in tries)
 
     assert p99_ns("--loop", "closed") < 1 * MS
@@ -270,9 +267,7 @@ def test_in_a_burst_the_sending_of_earlier_requests_makes_none_late(pair: Pair, 
 
 def test_the_seed_decides_the_schedule(pair: Pair, tmp_path: Path) -> None:
     options = ("--loop", "open", "--arrivals", "poisson", "--rate", 5000, "--count", 200)
-    schedules = [
-        run(pair, tmp_path, (*options, "--seed", seed))[2]["intended_ns"].copy() for seed in (1, 1, 2)
-    ]
+    schedules = [run(pair, tmp_path, (*options, "--seed", seed))[2]["intended_ns"].copy() for seed in (1, 1, 2)]
     assert (schedules[0] == schedules[1]).all()
     assert (schedules[0] != schedules[2]).any()
 
@@ -291,9 +286,7 @@ def asked_sizes(pair: Pair, tmp_path: Path, size: str, response: str) -> tuple[R
 
     with (
         fake_server(pair[1], note) as port,
-        client(
-            *pair, port, tmp_path / "samples", "--response-size", response, "--count", 3000, size=size
-        ) as process,
+        client(*pair, port, tmp_path / "samples", "--response-size", response, "--count", 3000, size=size) as process,
     ):
         result = measure(process)
     assert result["lost"] == result["malformed"] == 0

@@ -14,11 +14,7 @@ from harness.signals import stop_on_signals
 from tests import experiment
 
 ENDS = {"from": "client", "to": "server"}
-LENIENT = experiment.NO_NOISE_LIMITS | {
-    "max_late_share": "100%",
-    "max_missed_share": "100%",
-    "max_rate_error": "100%",
-}
+LENIENT = experiment.NO_NOISE_LIMITS | {"max_late_share": "100%", "max_missed_share": "100%", "max_rate_error": "100%"}
 LOAD = {"kind": "load", **ENDS, "rate": 1000, "warmup": "30ms", "duration": "300ms"}
 
 needs_sockperf = pytest.mark.skipif(shutil.which("sockperf") is None, reason="sockperf is not installed")

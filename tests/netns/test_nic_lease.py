@@ -39,9 +39,7 @@ def host() -> Iterator[None]:
         ip("route", "add", "default", "via", "192.0.2.9")
         ip("link", "add", "lab", "type", "bridge")
         ip("link", "set", "c0", "master", "lab")
-        subprocess.run(
-            ["tc", "-n", NAME, "qdisc", "add", "dev", "d0", "root", "handle", "7:", "pfifo"], check=True
-        )
+        subprocess.run(["tc", "-n", NAME, "qdisc", "add", "dev", "d0", "root", "handle", "7:", "pfifo"], check=True)
         yield
     finally:
         subprocess.run(["ip", "netns", "delete", NAME], check=True)
@@ -79,12 +77,7 @@ route add 10.11.0.0/16 dev e0 congctl cubic fastopen_no_cookie 1
 
 def seen() -> str:
     """The device, its addresses and routes, without the time that addresses have left."""
-    shown = [
-        ("-d", "link"),
-        ("-d", "address"),
-        ("-d", "route", "show", "table", "all"),
-        ("-d", "-6", "route"),
-    ]
+    shown = [("-d", "link"), ("-d", "address"), ("-d", "route", "show", "table", "all"), ("-d", "-6", "route")]
     texts = []
     for *words, last in [(*words, "dev") for words in shown]:
         done = subprocess.run(
@@ -105,11 +98,7 @@ def test_a_lent_interface_comes_back_as_it_was(tmp_path: Path) -> None:
     before, inside = seen(), f"{NAME}-run"
     subprocess.run(["ip", "netns", "add", inside], check=True)
     try:
-        with (
-            in_netns(NAME),
-            open_journal(tmp_path) as journal,
-            nic_lease.lend("e0", inside, journal) as number,
-        ):
+        with in_netns(NAME), open_journal(tmp_path) as journal, nic_lease.lend("e0", inside, journal) as number:
             assert "e0" not in [device for _, device in socket.if_nameindex()]
             with in_netns(inside):
                 assert socket.if_indextoname(number) == "e0"

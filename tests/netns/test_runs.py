@@ -193,11 +193,7 @@ def test_offloads_read_back_and_can_break_the_datapath(tmp_path: Path) -> None:
 def test_process_knob_is_read_back_from_the_process(tmp_path: Path) -> None:
     knob = {"process": {"cpus": "0", "policy": "fifo", "priority": 7}}
     record = record_of(tmp_path, settings=settings(knob, "server"))
-    assert {row.setting: row.applied for row in record.knobs} == {
-        "cpus": [0],
-        "policy": "fifo",
-        "priority": 7,
-    }
+    assert {row.setting: row.applied for row in record.knobs} == {"cpus": [0], "policy": "fifo", "priority": 7}
 
 
 def test_hogs_take_what_they_were_told_of_an_idle_cpu(tmp_path: Path) -> None:

@@ -147,9 +147,7 @@ def test_htb_shapes_everything() -> None:
 
 
 @pytest.mark.parametrize("method", ["tbf", "htb"])
-def test_a_qdisc_that_is_not_what_was_declared_is_an_error(
-    method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_qdisc_that_is_not_what_was_declared_is_an_error(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Were our encoders wrong, the kernel would not tell us; pyroute2 does."""
     real = qdiscs._ratespec
     monkeypatch.setattr(qdiscs, "_ratespec", lambda rate_bytes: real(rate_bytes // 2))

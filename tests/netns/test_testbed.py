@@ -52,9 +52,7 @@ def test_a_pair_talks_at_once(family: str, napi: bool) -> None:
     with bed(pair(family=family), napi=napi) as testbed:
         greet(testbed, "a", "b")
         greet(testbed, "b", "a")
-        assert (
-            f"pb-{testbed.token}-a" in subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout
-        )
+        assert f"pb-{testbed.token}-a" in subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout
     assert left(testbed.token) == []
 
 
@@ -173,10 +171,7 @@ def test_a_name_that_is_taken_is_refused_and_stays() -> None:
         taken = f"pb-{journal.token}-b"
         os.close(netns.create(taken))
         try:
-            with (
-                pytest.raises(PollbenchError, match="exists"),
-                open_testbed(pair(), napi=False, journal=journal),
-            ):
+            with pytest.raises(PollbenchError, match="exists"), open_testbed(pair(), napi=False, journal=journal):
                 pass
             assert taken in netns.names()
         finally:
@@ -236,7 +231,5 @@ def test_statistics_are_those_that_iproute2_shows() -> None:
         assert mine["rx_bytes"] == told["stats64"]["rx"]["bytes"] > 0
         assert mine["tx_dropped"] == told["stats64"]["tx"]["dropped"]
         (root,) = (state for state in qdisc_dump(node.fd) if state.kind == "tbf")
-        (shown,) = (
-            each for each in json.loads(run_in(node, "tc", "-j", "-s", "qdisc")) if each["kind"] == "tbf"
-        )
+        (shown,) = (each for each in json.loads(run_in(node, "tc", "-j", "-s", "qdisc")) if each["kind"] == "tbf")
         assert (root.statistics["packets"], root.statistics["bytes"]) == (shown["packets"], shown["bytes"])

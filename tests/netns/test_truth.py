@@ -59,14 +59,7 @@ def spinning(time: str) -> dict[str, Any]:
     receive path of the longer spin is colder, which costs up to 1 us more (docs/statistics.md). A late send is no fault
     here: it is late in either case.
     """
-    load = {
-        "kind": "load",
-        "from": "client",
-        "to": "server",
-        "protocol": "udp",
-        "wait": "spin",
-        "late": "5ms",
-    }
+    load = {"kind": "load", "from": "client", "to": "server", "protocol": "udp", "wait": "spin", "late": "5ms"}
     service = {"distribution": "clock", "time": time}
     return load | {"rate": 4000, "service": service, "warmup": "20ms", "duration": "150ms"}
 
@@ -90,5 +83,5 @@ def test_a_known_effect_is_recovered(tmp_path: Path) -> None:
         assert row.change.difference.interval is not None, done.stderr
         found.append(row.change.difference.interval)
     assert sum(each.low <= 20.0 <= each.high for each in found) >= 9, found
-    # How wide they are is the host's noise. Narrower than half the effect, one that holds it does not hold none.
-    assert median(each.high - each.low for each in found) < 10.0, "intervals that hold anything prove nothing"
+    # How wide they are is the host's noise. Narrower than the effect, one that holds it holds neither none nor twice it.
+    assert median(each.high - each.low for each in found) < 20.0, "intervals that hold anything prove nothing"

@@ -46,11 +46,7 @@ LOOKS = (
     ["ip", "-j", "route", "show", "table", "all"],
     ["ip", "-j", "-6", "route", "show", "table", "all"],
     ["sh", "-c", "cd /proc/sys/net/ipv4 && grep -r . conf/eth1 neigh/eth1"],
-    [
-        "sh",
-        "-c",
-        "mount -t sysfs none /sys && cd /sys/class/net/eth1 && cat gro_flush_timeout threaded queues/*/*cpus",
-    ],
+    ["sh", "-c", "mount -t sysfs none /sys && cd /sys/class/net/eth1 && cat gro_flush_timeout threaded queues/*/*cpus"],
     ["ethtool", "-k", "eth1"],
 )
 
@@ -72,8 +68,7 @@ def look(bed: sshhosts.Bed) -> dict[str, list[str]]:
     for host in bed.hosts.values():
         words = ["nsenter", f"--net=/run/netns/{host.netns}", "unshare", "-m"]
         found[host.name] = [
-            subprocess.run([*words, *each], capture_output=True, text=True, check=False).stdout
-            for each in LOOKS
+            subprocess.run([*words, *each], capture_output=True, text=True, check=False).stdout for each in LOOKS
         ]
     return found
 
@@ -185,9 +180,7 @@ def is_killed_in_the_middle(bed: sshhosts.Bed, words: list[str]) -> None:
     until(process, r"gen  [1-9]\d*/\d")
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=20)
-    await_that(
-        lambda: [words for words in commands(bed.home) if b"ansible-playbook" in b" ".join(words[:2])], []
-    )
+    await_that(lambda: [words for words in commands(bed.home) if b"ansible-playbook" in b" ".join(words[:2])], [])
     kill_while_it_measures(bed, "gen")
     done = bed.pollbench("fleet", "clean", "-i", str(bed.inventory()))
     assert done.returncode == 0, (done.stdout, done.stderr)

@@ -169,9 +169,7 @@ def test_a_bulk_flow_beside_the_measured_one(tmp_path: Path) -> None:
         {"kind": "iperf3", **ENDS, "measured": False},
         experiment.document()["workload"] | {"duration": "500ms", "measured": True},
     ]
-    record, _, files = record_of(
-        tmp_path, workload=None, workloads=workloads, topology=topology | {"links": links}
-    )
+    record, _, files = record_of(tmp_path, workload=None, workloads=workloads, topology=topology | {"links": links})
     assert (record.verdict, record.reasons) == ("valid", ())
     assert record.workload["kind"] == "ping-pong"
     assert record.background[0]["kind"] == "iperf3"

@@ -65,12 +65,7 @@ def runs(cells: Mapping[str, Sequence[float] | str], factor: str = "") -> Source
         verdict = values if isinstance(values, str) else "valid"
         each = [np.nan] * 6 if isinstance(values, str) else values
         for block, number in enumerate(each, 1):
-            row: dict[str, Any] = {
-                "case": case,
-                "block": float(block),
-                "verdict": verdict,
-                "rtt_p50_us": number,
-            }
+            row: dict[str, Any] = {"case": case, "block": float(block), "verdict": verdict, "rtt_p50_us": number}
             row |= {"reasons": "no netem here" if verdict == "skipped" else ""}
             rows.append(row | ({factor: value} if factor else {}))
     return Source("made-up", pd.DataFrame(rows))

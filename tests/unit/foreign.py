@@ -124,9 +124,7 @@ def hdr_line(values: dict[int, int], start: float = 0.0, length: float = 1.0, ta
             words += _leb(at - value)
         words += _leb(values[value])
         at = value + 1
-    return (
-        f"{tag and f'Tag={tag},'}{start:.3f},{length:.3f},{max(values) / 1e6:.3f},{hdr_text(bytes(words))}\n"
-    )
+    return f"{tag and f'Tag={tag},'}{start:.3f},{length:.3f},{max(values) / 1e6:.3f},{hdr_text(bytes(words))}\n"
 
 
 def hdr_text(words: bytes, digits: int = 3, lowest: int = 1, highest: int = 3_600_000_000) -> str:

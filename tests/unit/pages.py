@@ -35,9 +35,7 @@ class Plan:
             {"cell_id": f"{case}{text}", "case": case, "factors": record.factors}
             for (case, text), record in cells.items()
         ]
-        self.runs = [
-            {"run_id": record.run_id, "cell_id": f"{record.case}{record.factors}"} for record in records
-        ]
+        self.runs = [{"run_id": record.run_id, "cell_id": f"{record.case}{record.factors}"} for record in records]
 
     def to_json(self) -> dict[str, Any]:
         """The plan's document."""
@@ -50,9 +48,7 @@ def samples(level_us: float, count: int, seed: int, rate: float = 20_000.0) -> n
     found = np.empty(count, dtype=SAMPLE_DTYPE)
     found["intended_ns"] = np.cumsum(draw.exponential(1e9 / rate, count)).astype("i8")
     rtt_us = (
-        level_us
-        * draw.lognormal(0, 0.12, count)
-        * np.where(draw.random(count) < 0.01, draw.pareto(2.5, count) + 2, 1)
+        level_us * draw.lognormal(0, 0.12, count) * np.where(draw.random(count) < 0.01, draw.pareto(2.5, count) + 2, 1)
     )
     into = found["intended_ns"] % 100_000_000
     rtt_us += np.where(into < 400_000, (400_000 - into) / 1e3, 0)
@@ -98,15 +94,7 @@ def load_sweep(
                 slower = 1 / (1 - busy) if busy < 0.95 else 20 + 60 * (busy - 0.95) / 0.2
                 factors = {"workload.rate": f"{rate}k"}
                 made.append(
-                    run(
-                        case,
-                        factors,
-                        block,
-                        len(made),
-                        count,
-                        level * slower,
-                        cpu * (1 + 1 / (1 + rate / 10)),
-                    )
+                    run(case, factors, block, len(made), count, level * slower, cpu * (1 + 1 / (1 + rate / 10)))
                 )
     return saved(base, made)
 
@@ -149,8 +137,6 @@ def bare(base: Path, verdict: Verdict = "valid", runs: int = 1) -> ResultSet:
     for block in range(1, runs + 1):
         record, raw = run("base", {}, block, block - 1, 5000, 30.0, 9.0)
         if verdict != "valid":
-            record = replace(
-                record, verdict=verdict, reasons=("this kernel has no netem",), metrics={}, knobs=()
-            )
+            record = replace(record, verdict=verdict, reasons=("this kernel has no netem",), metrics={}, knobs=())
         made.append((record, raw if verdict == "valid" else None))
     return saved(base, made)

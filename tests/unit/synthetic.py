@@ -49,9 +49,7 @@ def record(
     # str seeds would go through the salted hash(): these numbers are the same in every process.
     draw = np.random.default_rng([int(run_id(case, load, block), 16) % 2**32])
     slower = 6.0 if load == "100%" and not polled else 1.0
-    samples = (
-        level * slower * scale * 1000 * draw.lognormal(0.0, 0.08, 20_000) * draw.normal(1, 0.02)
-    ).astype("i8")
+    samples = (level * slower * scale * 1000 * draw.lognormal(0.0, 0.08, 20_000) * draw.normal(1, 0.02)).astype("i8")
     measured = verdict in ("valid", "inert", "suspect")
     found: Metrics = dict(stats.summarise(samples)) if measured else {}
     if measured:
@@ -82,10 +80,7 @@ def record(
 
 
 def _knobs(case: str, polled: float, verdict: str) -> tuple[KnobRow, ...]:
-    names = {
-        "busypoll50": ("busy_poll", "SO_BUSY_POLL", "50"),
-        "defer20": ("coalesce", "gro_flush_timeout", "20000"),
-    }
+    names = {"busypoll50": ("busy_poll", "SO_BUSY_POLL", "50"), "defer20": ("coalesce", "gro_flush_timeout", "20000")}
     if case not in names:
         return ()
     knob, setting, value = names[case]
@@ -117,10 +112,7 @@ def result_set(blocks: int = 5, *, troubled: bool = False, scale: float = 1.0) -
             if troubled:
                 verdict, reason = trouble.get((case, load, block), ("valid", ""))
                 if (case, load) == ("defer20", "100%"):
-                    verdict, reason = (
-                        "skipped",
-                        "this kernel has no netem; run in the VM image, or drop `delay`",
-                    )
+                    verdict, reason = ("skipped", "this kernel has no netem; run in the VM image, or drop `delay`")
             why = (reason,) if reason else ()
             made.append(record(case, load, block, block * len(cells) + place, verdict, why, scale))
     return made
@@ -139,10 +131,7 @@ def plan_json(blocks: int = 5) -> dict[str, Any]:
         for case in CASES
     ]
     runs = [
-        {
-            "run_id": run_id(cell["case"], cell["factors"]["contention.load"], block),
-            "cell_id": cell["cell_id"],
-        }
+        {"run_id": run_id(cell["case"], cell["factors"]["contention.load"], block), "cell_id": cell["cell_id"]}
         for block in range(blocks)
         for cell in cells
     ]
@@ -152,10 +141,7 @@ def plan_json(blocks: int = 5) -> dict[str, Any]:
 
 def _document(case: str, load: str) -> dict[str, Any]:
     """What a cell was, as an experiment file says it."""
-    settings = {
-        "busypoll50": {"busy_poll": {"usecs": 50}},
-        "defer20": {"coalesce": {"gro_flush_timeout": "20us"}},
-    }
+    settings = {"busypoll50": {"busy_poll": {"usecs": 50}}, "defer20": {"coalesce": {"gro_flush_timeout": "20us"}}}
     return {
         "topology": {
             "datapath": "napi",

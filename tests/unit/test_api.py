@@ -77,11 +77,7 @@ def test_only_columns_asked_for(sweep: Path) -> None:
     assert list(found.table("runs", ["case", "rtt_p99_us"]).columns) == ["set", "case", "rtt_p99_us"]
     assert list(found.samples(["latency_ns"]).columns) == ["latency_ns"]
     assert list(found.samples(["run_id"]).columns) == ["run_id"]
-    for ask in (
-        lambda: found.table("runs", ["nix"]),
-        lambda: found.samples(["nix"]),
-        lambda: found.number("nix"),
-    ):
+    for ask in (lambda: found.table("runs", ["nix"]), lambda: found.samples(["nix"]), lambda: found.number("nix")):
         with pytest.raises(InputError, match="there is no such column"):
             ask()
 
@@ -170,9 +166,7 @@ def test_memory_is_for_the_columns_asked_for(tmp_path: Path) -> None:
 
 def test_the_example_of_the_documentation_runs(sweep: Path) -> None:
     command = [sys.executable, str(ROOT / "docs" / "analysis_example.py"), str(sweep)]
-    found = subprocess.run(
-        command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
-    )
+    found = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False)
     assert found.returncode == 0, found.stderr
     assert "24 runs of load-curve/20261122T101500Z" in found.stdout
     assert "24,000" not in found.stderr
@@ -180,9 +174,7 @@ def test_the_example_of_the_documentation_runs(sweep: Path) -> None:
 
 def test_the_example_runs_where_there_are_no_samples() -> None:
     command = [sys.executable, str(ROOT / "docs" / "analysis_example.py"), str(REFERENCE)]
-    found = subprocess.run(
-        command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False
-    )
+    found = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}, check=False)
     assert found.returncode == 0, found.stderr
     assert "0 requests" in found.stdout
 

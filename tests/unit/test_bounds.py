@@ -51,9 +51,7 @@ def of_the_file(model: type[BaseModel], field: str) -> tuple[int, int]:
         (Contention, "working_set_bytes", "--working-set", "hog.c"),
     ],
 )
-def test_the_file_allows_no_more_than_the_program(
-    model: type[BaseModel], field: str, option: str, source: str
-) -> None:
+def test_the_file_allows_no_more_than_the_program(model: type[BaseModel], field: str, option: str, source: str) -> None:
     low, high = of_the_file(model, field)
     lowest, highest = of_the_program(option, source)
     assert lowest <= low and high <= highest

@@ -107,9 +107,7 @@ def test_findings_are_kept_by_host() -> None:
     assert known.sentences(None) == ()
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"[]", b"{}", b'{"format": 2}', b'{"format": 1, "entries": [{}]}', b"\xff"]
-)
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"format": 2}', b'{"format": 1, "entries": [{}]}', b"\xff"])
 def test_a_damaged_file_is_an_error_with_words(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         known.read_entries(data)

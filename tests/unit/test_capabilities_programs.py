@@ -24,9 +24,7 @@ FIGURES = {"x": {"json": "y"}}
         ({"kind": "command", "client": "no-such-thing -x", "figures": FIGURES}, [("no-such-thing", "")]),
     ],
 )
-def test_programs_of_a_cell(
-    tmp_path: Path, workload: dict[str, Any], programs: list[tuple[str, str]]
-) -> None:
+def test_programs_of_a_cell(tmp_path: Path, workload: dict[str, Any], programs: list[tuple[str, str]]) -> None:
     plan = experiment.plan(tmp_path, workload=workload | ENDS)
     assert capabilities.programs(plan.cells[0].spec) == programs
 

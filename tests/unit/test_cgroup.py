@@ -119,10 +119,7 @@ def test_hogs_have_a_group_of_their_own_when_it_is_declared(tmp_path: Path) -> N
     contention = {"on": "server.cpus", "cgroup": {"weight": 10, "quota": "5ms"}}
     (cell,) = experiment.plan(tmp_path, contention=contention).cells
     hogs = cell.spec.confined()[HOGS]["cgroup"]
-    assert [(each.name, each.value) for each in hogs.settings()] == [
-        ("cpu.weight", "10"),
-        ("cpu.max", "5000 100000"),
-    ]
+    assert [(each.name, each.value) for each in hogs.settings()] == [("cpu.weight", "10"), ("cpu.max", "5000 100000")]
     (plain,) = experiment.plan(tmp_path, contention={"on": "server.cpus"}).cells
     assert not plain.spec.confined()
     assert "cgroup" not in plain.spec.identity()["contention"]

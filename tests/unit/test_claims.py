@@ -87,14 +87,8 @@ def test_levels() -> None:
 def test_a_value_of_zero_has_no_ratio_but_a_verdict() -> None:
     source = runs({"base": around(1.0), "test": [0.0] * 8})
     assert outcome(source, LOWER).outcome == "holds"
-    assert (
-        outcome(runs({"base": [0.0] * 8, "test": around(1.0)}), LOWER | {"direction": "higher"}).outcome
-        == "holds"
-    )
-    assert (
-        outcome(runs({"base": [0.0] * 8, "test": [0.0] * 8}), LOWER | {"direction": "same"}).outcome
-        == "holds"
-    )
+    assert outcome(runs({"base": [0.0] * 8, "test": around(1.0)}), LOWER | {"direction": "higher"}).outcome == "holds"
+    assert outcome(runs({"base": [0.0] * 8, "test": [0.0] * 8}), LOWER | {"direction": "same"}).outcome == "holds"
 
 
 def test_every_place_must_bear_it_out() -> None:
@@ -104,12 +98,7 @@ def test_every_place_must_bear_it_out() -> None:
     assert outcome(source, LOWER).outcome == "does not hold here"
     assert outcome(source, LOWER | {"at": {"load.kind": "a"}}).outcome == "holds"
     assert outcome(source, LOWER | {"at": {"load.kind": "b"}}).outcome == "reversed"
-    across = {
-        "case": "test",
-        "at": {"load.kind": "b"},
-        "against_at": {"load.kind": "a"},
-        "direction": "higher",
-    }
+    across = {"case": "test", "at": {"load.kind": "b"}, "against_at": {"load.kind": "a"}, "direction": "higher"}
     found = outcome(source, across)
     assert (found.outcome, found.conditions[0].against) == ("holds", "test")
 
@@ -170,9 +159,7 @@ def test_what_a_claim_takes_for_granted_decides_whether_it_is_tested() -> None:
     (found,) = judge(source, claim(LOWER, given=[{**met, "case": "idle"}]))
     assert (found.outcome, found.reason) == ("cannot be tested here", "")
     assert found.deciding is not None and found.deciding[0] not in found.conditions
-    assert next(evidence(found)).startswith(
-        "what it takes for granted is not so: RTT p50 of idle lower than base"
-    )
+    assert next(evidence(found)).startswith("what it takes for granted is not so: RTT p50 of idle lower than base")
     (found,) = judge(source, claim(LOWER, given=[{**met, "case": "absent"}]))
     assert found.outcome == "not shown"
 
@@ -217,8 +204,7 @@ def test_a_set_judges_its_own_claims_and_says_what_it_had() -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "said"),
-    [(9.94e9, "9.94 -> 19.9 Gbit/s"), (2.5e5, "250 -> 500 kbit/s"), (40.0, "40.0 -> 80.0 bit/s")],
+    ("level", "said"), [(9.94e9, "9.94 -> 19.9 Gbit/s"), (2.5e5, "250 -> 500 kbit/s"), (40.0, "40.0 -> 80.0 bit/s")]
 )
 def test_bits_per_second_have_a_prefix(level: float, said: str) -> None:
     source = runs({"base": around(level, 0), "test": around(2 * level, 0)})

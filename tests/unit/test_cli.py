@@ -75,9 +75,7 @@ def test_every_shipped_experiment_is_valid(anywhere: Path, capsys: pytest.Captur
     assert (code, err) == (0, "") and out.count(": ok, ") == len(files)
 
 
-def test_validate_names_every_bad_file_and_goes_on(
-    anywhere: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_validate_names_every_bad_file_and_goes_on(anywhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = experiment.write(anywhere)
     (anywhere / "bad.yaml").write_text("name: bad\ntopologie: pair\n")
     code, out, err = run(capsys, "validate", "bad.yaml", "missing.yaml", good.name)
@@ -108,9 +106,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert sorted(path.name for path in anywhere.iterdir()) == ["small.yaml"]
 
 
-@pytest.mark.parametrize(
-    "arguments", [("run",), ("run", "x.yaml", "--repeat", "0"), ("walk",), ("plan", "--nope")]
-)
+@pytest.mark.parametrize("arguments", [("run",), ("run", "x.yaml", "--repeat", "0"), ("walk",), ("plan", "--nope")])
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(list(arguments))

@@ -24,9 +24,7 @@ def table(path: Path, factor: float = 1.0) -> Path:
         for case in ("base", "busy"):
             for block in range(8):
                 value = factor * draw.normal(100, 1)
-                writer.writerow(
-                    [case, "MAX", block, value, 1e6 / value, 30, "suspect" if block == 7 else "valid"]
-                )
+                writer.writerow([case, "MAX", block, value, 1e6 / value, 30, "suspect" if block == 7 else "valid"])
     return path
 
 
@@ -38,19 +36,11 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize(
     ("conditions", "code", "said"),
     [
-        (
-            ["--fail-if", "rtt_p99_us > +5%"],
-            1,
-            "FAILED: base at load=MAX: +18.9 % [+18.3..+21.2]",
-        ),
+        (["--fail-if", "rtt_p99_us > +5%"], 1, "FAILED: base at load=MAX: +18.9 % [+18.3..+21.2]"),
         (["--fail-if", "rtt_p99_us > +30%"], 0, "--fail-if rtt_p99_us > +30%: passed (2 passed)"),
         (["--fail-if", "rtt_p99_us > +19%"], 4, "undecided: base at load=MAX: +18.9 % [+18.3..+21.2]"),
         (["--fail-if", "rtt_p99_us > +19%", "--undecided", "pass"], 0, "undecided (2 undecided)"),
-        (
-            ["--fail-if", "rtt_p99_us > +19%", "--fail-if", "rate_rps < -3%", "--undecided", "pass"],
-            1,
-            "FAILED",
-        ),
+        (["--fail-if", "rtt_p99_us > +19%", "--fail-if", "rate_rps < -3%", "--undecided", "pass"], 1, "FAILED"),
         (["--fail-if", "rtt_p99_us > +19%", "--undecided", "maybe"], 2, "--undecided"),
         (["--fail-if", "rtt_p99_us > +30%", "--fail-if", "rate_rps < -10%"], 1, "rate_rps < -10%"),
         (["--fail-if", "rtt_p99_us > 110us", "--metric", "rate_rps"], 1, "busy at load=MAX"),
@@ -79,14 +69,7 @@ def test_what_cannot_be_judged_is_told_and_has_its_exit_code(pair: tuple[Path, P
 
 
 def test_json_carries_what_each_condition_came_to(pair: tuple[Path, Path]) -> None:
-    conditions = (
-        "--fail-if",
-        "rtt_p99_us > +19%",
-        "--fail-if",
-        "rate_rps < -3%",
-        "--fail-if",
-        "rtt_p99_us > 1ms",
-    )
+    conditions = ("--fail-if", "rtt_p99_us > +19%", "--fail-if", "rate_rps < -3%", "--fail-if", "rtt_p99_us > 1ms")
     done = command.run("compare", *pair, pair[0], "--json", *conditions)
     gates = json.loads(done.stdout)["gates"]
     assert [gate["outcome"] for gate in gates] == ["undecided", "failed", "passed"]

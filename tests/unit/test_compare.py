@@ -89,9 +89,7 @@ def test_environments_that_differ_are_named() -> None:
     for made in records:
         made.environment["kernel"] = "6.19.0"
     found = compare_sources([source(), Source("new", frames(records).runs)])
-    assert [(item.column, item.values) for item in found.differences] == [
-        ("kernel", (("6.18.0",), ("6.19.0",)))
-    ]
+    assert [(item.column, item.values) for item in found.differences] == [("kernel", (("6.18.0",), ("6.19.0",)))]
     assert "of new were made" not in " ".join(found.notes)
     hand = table(case=["base"] * 5, rtt_p50_us=[1.0, 2, 3, 4, 5])
     assert "nothing tells where the runs of hand were made" in compare_sources([source(), hand]).notes
@@ -115,10 +113,7 @@ def test_a_factor_of_one_side_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [
-        ({"metrics": ("rtt_p500_us",)}, "did you mean 'rtt_p50_us'"),
-        ({"by": ("nothing",)}, "no run has it"),
-    ],
+    [({"metrics": ("rtt_p500_us",)}, "did you mean 'rtt_p50_us'"), ({"by": ("nothing",)}, "no run has it")],
 )
 def test_names_that_are_not_there(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
@@ -142,9 +137,7 @@ def test_no_ratio_of_nothing() -> None:
 
 def test_overview_counts_what_is_missing() -> None:
     whole = source()
-    some = Source(
-        "some", whole.runs.iloc[:12].reset_index(drop=True), whole.knobs, whole.planned, {}, whole.plan
-    )
+    some = Source("some", whole.runs.iloc[:12].reset_index(drop=True), whole.knobs, whole.planned, {}, whole.plan)
     found = overview(some)
     assert found.missing == 18
     assert [cell.note for cell in found.cells].count("not run yet") == 3
@@ -223,8 +216,5 @@ def test_differences_without_a_ratio_are_paired_too() -> None:
 
 def test_imported_campaigns_tell_of_cpu_in_their_own_way() -> None:
     some = table(case=["base"] * 5 + ["bp"] * 5, rtt_p50_us=[1.0] * 10, cycles_per_query=[7.0] * 10)
-    assert [metric.name for metric in compare_cases(some, "base").metrics] == [
-        "rtt_p50_us",
-        "cycles_per_query",
-    ]
+    assert [metric.name for metric in compare_cases(some, "base").metrics] == ["rtt_p50_us", "cycles_per_query"]
     assert set(overview(some).cells[1].changes) == {"rtt_p50_us", "cycles_per_query"}

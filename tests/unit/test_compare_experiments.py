@@ -37,9 +37,7 @@ def verdict(*sources: Source) -> str:
 
 def test_equal_experiments_have_no_difference_and_say_so() -> None:
     assert keys(source(), changed()) == {}
-    assert "No difference of host, kernel, datapath or experiment is on record" in verdict(
-        source(), changed()
-    )
+    assert "No difference of host, kernel, datapath or experiment is on record" in verdict(source(), changed())
 
 
 def test_a_knob_that_one_side_adds_is_named_and_is_no_silence() -> None:
@@ -56,10 +54,7 @@ def test_a_knob_that_one_side_adds_is_named_and_is_no_silence() -> None:
 
 
 def test_another_topology_is_listed_key_by_key_and_is_other_work() -> None:
-    links = [
-        {"between": ["client", "r1"], "mtu": 9000},
-        {"between": ["r1", "server"], "shape": {"rate": "10mbit"}},
-    ]
+    links = [{"between": ["client", "r1"], "mtu": 9000}, {"between": ["r1", "server"], "shape": {"rate": "10mbit"}}]
     nodes: dict[str, Any] = {"client": {}, "r1": {}, "server": {}}
     other = changed(topology={"datapath": "napi", "nodes": nodes, "links": links})
     differences = keys(source(), other)
@@ -73,11 +68,7 @@ def test_another_topology_is_listed_key_by_key_and_is_other_work() -> None:
 @pytest.mark.parametrize(
     ("section", "value", "key"),
     [
-        (
-            "workload",
-            {"kind": "ping-pong", "from": "client", "to": "server", "size": "1400B"},
-            "workload.size",
-        ),
+        ("workload", {"kind": "ping-pong", "from": "client", "to": "server", "size": "1400B"}, "workload.size"),
         ("contention", {"kind": "spin", "cpus": "1", "load": "0%", "policy": "fifo"}, "contention.policy"),
         ("checks", {"max_lost_share": "5%"}, "checks.max_lost_share"),
         ("workloads", {"bulk": {"kind": "iperf3"}}, "workloads.bulk.kind"),
@@ -104,9 +95,7 @@ def test_a_side_that_does_not_say_what_it_was_is_unknown() -> None:
         assert "alone" not in verdict(*sides)
     three = compare_sources([source(), changed(checks={"max_lost_share": "5%"}), table])
     assert three.experiments[0].values == ("not set", "5%", "")
-    assert "checks.max_lost_share: not set -> 5% -> unknown" in report.compare(three, "markdown").replace(
-        "\\", ""
-    )
+    assert "checks.max_lost_share: not set -> 5% -> unknown" in report.compare(three, "markdown").replace("\\", "")
 
 
 def test_sets_without_a_cell_in_common_are_not_alike() -> None:
@@ -155,10 +144,7 @@ def test_sizes_and_protocols_are_split_and_named(tmp_path: Path) -> None:
         rtt_p50_us=[50.0 + at % 5 for at in range(10)] + [80.0 + at % 5 for at in range(10)],
     )
     found = compare_cases(made, "base")
-    assert [dict(row.factors) for row in found.rows] == [
-        {"workload_size_bytes": "64"},
-        {"workload_size_bytes": "1400"},
-    ]
+    assert [dict(row.factors) for row in found.rows] == [{"workload_size_bytes": "64"}, {"workload_size_bytes": "1400"}]
     assert any("workload_size_bytes (64, 1400): never pooled" in note for note in found.notes)
     both = compare_sources([made, made])
     assert {dict(row.factors)["workload_size_bytes"] for row in both.rows} == {"64", "1400"}
@@ -182,18 +168,12 @@ def test_a_run_counts_once_however_often_it_is_there(tmp_path: Path) -> None:
     made = written(tmp_path / "dup.csv", run_id=ids * 3, case=["x"] * 15, rtt_p50_us=[1.0, 2, 3, 4, 5] * 3)
     assert len(made.runs) == 5
     (finding,) = made.warnings
-    assert (
-        finding == "in dup.csv, 5 runs are in the table more than once (a, b, c and 2 more): each counts once"
-    )
+    assert finding == "in dup.csv, 5 runs are in the table more than once (a, b, c and 2 more): each counts once"
     odd = written(tmp_path / "odd.csv", run_id=["a", "a", "b"], case=["x"] * 3, rtt_p50_us=[1.0, 9.0, 2.0])
     assert odd.runs["rtt_p50_us"].tolist() == [1.0, 2.0]
-    assert any(
-        "rows of one run_id do not agree (a): the first counts, 1 row was left out" in w for w in odd.warnings
-    )
+    assert any("rows of one run_id do not agree (a): the first counts, 1 row was left out" in w for w in odd.warnings)
     # The same plan on two machines gives the same names: those are two runs.
-    two = written(
-        tmp_path / "two.csv", run_id=["a", "a"], case=["x"] * 2, machine=["m", "n"], rtt_p50_us=[1.0, 2.0]
-    )
+    two = written(tmp_path / "two.csv", run_id=["a", "a"], case=["x"] * 2, machine=["m", "n"], rtt_p50_us=[1.0, 2.0])
     assert (len(two.runs), two.warnings) == (2, ())
 
 

@@ -79,9 +79,7 @@ def test_the_experiment_declares_what_is_small(written: str | None, share: float
 def test_verdicts_are_included_on_request_and_labelled() -> None:
     options = Options(metrics=P50, include=("inert", "suspect"))
     found = compare_cases(source(troubled=True), "base", options)
-    counts = {
-        (row.case, dict(row.factors)["contention.load"]): row.test.valid for row in found.rows if row.test
-    }
+    counts = {(row.case, dict(row.factors)["contention.load"]): row.test.valid for row in found.rows if row.test}
     assert counts["busypoll50", "100%"] == 5
     assert counts["defer20", "0%"] == 5
     assert found.inputs[1].runs["inert"] == 2

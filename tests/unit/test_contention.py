@@ -23,12 +23,7 @@ BUSY, IDLE = {0: 0.0, 1: 0.0}, {0: 0.5, 1: 0.5}
     [
         ({"load": "50%"}, 46.0, BUSY, ""),
         ({"load": "50%"}, 54.0, BUSY, ""),
-        (
-            {"load": "50%"},
-            75.0,
-            BUSY,
-            "had 75 % of a CPU each, 50 % were declared; limit 10% of what is declared",
-        ),
+        ({"load": "50%"}, 75.0, BUSY, "had 75 % of a CPU each, 50 % were declared; limit 10% of what is declared"),
         # The limit is relative, and less than was declared is not what was declared, whoever took it.
         ({"load": "10%"}, 11.2, BUSY, "had 11 % of a CPU each, 10 % were declared"),
         ({"load": "10%"}, 3.6, BUSY, "; on their CPUs ran meanwhile: server 59 %, cc1 2 %; limit"),
@@ -36,12 +31,7 @@ BUSY, IDLE = {0: 0.0, 1: 0.0}, {0: 0.5, 1: 0.5}
         ({"load": "10%"}, 3.6, IDLE, "though their CPUs were idle for 50 % of a CPU each"),
         # Others wanted the CPU: that is what contention is.
         ({"load": "100%"}, 30.0, BUSY, ""),
-        (
-            {"load": "100%"},
-            30.0,
-            IDLE,
-            "had 30 % of a CPU each, 100 % were declared, though their CPUs were idle",
-        ),
+        ({"load": "100%"}, 30.0, IDLE, "had 30 % of a CPU each, 100 % were declared, though their CPUs were idle"),
         # Two on one CPU cannot have more than half of it each.
         ({"load": "100%", "threads": 2}, 49.0, IDLE, ""),
         # Half a period more or less in so short a window is no error.
@@ -65,9 +55,7 @@ def test_without_contention_there_is_no_duty(tmp_path: Path) -> None:
 
 def test_what_hogs_lost_is_told_of_those_that_ran_where_they_run(tmp_path: Path) -> None:
     spec = experiment.plan(tmp_path, contention={"on": "server.cpus", "load": "50%"}).cells[0].spec
-    strangers = CpuInterference(
-        by_cpu={0: SECOND, 1: SECOND // 10}, worst_on={0: "ld (pid 1)", 1: "cc1 (pid 2)"}
-    )
+    strangers = CpuInterference(by_cpu={0: SECOND, 1: SECOND // 10}, worst_on={0: "ld (pid 1)", 1: "cc1 (pid 2)"})
     programs = {"client": ProcessUsage(cpu_ns=SECOND), "server": ProcessUsage(cpu_ns=SECOND // 2)}
     counted = delta({"": host(interference=strangers)}, programs=programs)
     labels = tuple(ProgramOutcome(label, label, "blocking", {}) for label in ("client", "server"))

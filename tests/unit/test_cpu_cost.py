@@ -167,13 +167,9 @@ def test_the_whole_is_compared_where_every_side_knows_it() -> None:
 
 def test_tables_show_the_whole_and_name_the_part_where_it_is_all_there_is() -> None:
     records = result_set(blocks=5)
-    whole = [
-        dataclasses.replace(made, metrics=made.metrics | {"set_cpu_us_per_request": 180.0})
-        for made in records
-    ]
+    whole = [dataclasses.replace(made, metrics=made.metrics | {"set_cpu_us_per_request": 180.0}) for made in records]
     sources = [
-        dataclasses.replace(source(), runs=frames(made, list(source().planned)).runs)
-        for made in (records, whole)
+        dataclasses.replace(source(), runs=frames(made, list(source().planned)).runs) for made in (records, whole)
     ]
     texts = [report.show(overview(one_set), "text", 100) for one_set in sources]
     assert "process" in texts[0] and "process CPU per request" in texts[0]

@@ -40,8 +40,7 @@ def test_blanks_around_commas_belong_to_no_field(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["﻿case,x_us\r\na,1\r\n", "case,x_us\ra,1\r", '"case","x_us"\n"a","1"', "\n\ncase,x_us\n\na,1\n\n"],
+    "content", ["﻿case,x_us\r\na,1\r\n", "case,x_us\ra,1\r", '"case","x_us"\n"a","1"', "\n\ncase,x_us\n\na,1\n\n"]
 )
 def test_dialects(tmp_path: Path, content: str) -> None:
     runs = load_runs(write(tmp_path, content))
@@ -51,12 +50,7 @@ def test_dialects(tmp_path: Path, content: str) -> None:
 
 def test_numbers_stay_numbers_and_factors_text(tmp_path: Path) -> None:
     runs = load_runs(write(tmp_path, "case,load,contention.load,my_us,block\na,010,0%, 1e3,2\n"))
-    assert (runs["load"][0], runs["contention.load"][0], runs["my_us"][0], runs["block"][0]) == (
-        "010",
-        "0%",
-        1000,
-        2,
-    )
+    assert (runs["load"][0], runs["contention.load"][0], runs["my_us"][0], runs["block"][0]) == ("010", "0%", 1000, 2)
 
 
 @pytest.mark.parametrize(
@@ -103,23 +97,7 @@ NAMES = st.sampled_from(
 )
 FIELDS = st.one_of(
     st.sampled_from(
-        [
-            "",
-            "1",
-            "1.5",
-            "-3",
-            "nan",
-            "NaN",
-            "inf",
-            "1e400",
-            "valid",
-            "inert",
-            "a",
-            "'=a",
-            '"',
-            "1_0",
-            "\x1b[31m",
-        ]
+        ["", "1", "1.5", "-3", "nan", "NaN", "inf", "1e400", "valid", "inert", "a", "'=a", '"', "1_0", "\x1b[31m"]
     ),
     st.text(max_size=8),
 )

@@ -14,12 +14,7 @@ from tests import experiment
 from tests.unit.test_metrics import delta, host, outcome
 
 NODES = {
-    "client": {
-        "Udp:InDatagrams": 1000,
-        "link:eth0:packets": 2000,
-        "link:eth1:packets": 4,
-        "link:rx_packets": 1002,
-    },
+    "client": {"Udp:InDatagrams": 1000, "link:eth0:packets": 2000, "link:eth1:packets": 4, "link:rx_packets": 1002},
     "server": {"Udp:InDatagrams": 1000, "link:eth0:packets": 2000, "link:rx_packets": 1000},
     "idle": {"link:eth0:packets": 4, "link:rx_packets": 2},
 }
@@ -33,8 +28,7 @@ def seen_run(steered: int = 0, **counters: Any) -> Outcome:
     softnet = host().softnet | {"received_rps": steered}
     counted: CounterDelta = delta({"": host(softnet=softnet)}, nodes=NODES | counters)
     programs = tuple(
-        ProgramOutcome(label, label, "blocking", {"readback": {}, "napi_ids": [9]})
-        for label in ("client", "server")
+        ProgramOutcome(label, label, "blocking", {"readback": {}, "napi_ids": [9]}) for label in ("client", "server")
     )
     napi: dict[str, int | None] = {"napi_id": 9, "pid": None, "defer_hard_irqs": 0, "gro_flush_timeout": 0}
     return replace(outcome(delta=counted), programs=programs, napis={name: [napi] for name in NODES})
@@ -56,9 +50,7 @@ def test_a_node_without_traffic_gives_nothing_to_act_on(tmp_path: Path) -> None:
     rows = [device_row("idle", "rps", "eth0 rx-0 rps_cpus", [1], [])]
     got, reasons = answers(tmp_path, {"idle": {"rps": {"cpus": "1"}}}, rows, seen_run(steered=1000))
     assert got == [(False, "no traffic to act on: 4 packets passed eth0 during the run")]
-    assert reasons == [
-        "rps on idle took no effect: no traffic to act on: 4 packets passed eth0 during the run"
-    ]
+    assert reasons == ["rps on idle took no effect: no traffic to act on: 4 packets passed eth0 during the run"]
 
 
 def test_where_the_same_knob_acts_elsewhere_the_silent_node_is_told_in_its_row_alone(tmp_path: Path) -> None:
@@ -129,9 +121,7 @@ def test_a_suspension_beside_a_deferral_is_named_alone(tmp_path: Path) -> None:
     got, reasons = answers(tmp_path, {"server": {"coalesce": fields}}, rows, seen)
     assert [took for took, _ in got] == [True, True, False]
     (reason,) = reasons
-    assert reason.startswith(
-        "irq_suspend_timeout of coalesce on server took no effect: interrupts are suspended only"
-    )
+    assert reason.startswith("irq_suspend_timeout of coalesce on server took no effect: interrupts are suspended only")
 
 
 def test_busy_polling_masks_threads_beside_it(tmp_path: Path) -> None:

@@ -135,9 +135,7 @@ def test_an_empty_tree_is_no_error(tmp_path: Path) -> None:
     json.dumps(manifest)
     assert facts.online_cpus(tmp_path) == set()
     assert facts.environment(tmp_path)["cpu_model"] is None
-    assert manifest["kernel"] == dict.fromkeys(
-        ("release", "version", "cmdline", "tainted", "preempt", "config")
-    )
+    assert manifest["kernel"] == dict.fromkeys(("release", "version", "cmdline", "tainted", "preempt", "config"))
     assert len(advice.advice(tmp_path, sample_s=0)) == 7
 
 
@@ -150,10 +148,7 @@ def test_damaged_files_are_no_error(server: Path) -> None:
 
 
 def test_config_beside_the_kernel(server: Path) -> None:
-    tree(
-        server,
-        {"boot/config-6.12.9-amd64": 'CONFIG_HZ=250\nCONFIG_NET_SCH_NETEM=m\nCONFIG_LOCALVERSION="x"\n'},
-    )
+    tree(server, {"boot/config-6.12.9-amd64": 'CONFIG_HZ=250\nCONFIG_NET_SCH_NETEM=m\nCONFIG_LOCALVERSION="x"\n'})
     kernel = facts.kernel(HostFiles(server))
     assert kernel["config"] == {"CONFIG_HZ": "250", "CONFIG_NET_SCH_NETEM": "m"}
 
@@ -171,10 +166,7 @@ def test_online_cpus_of_this_host() -> None:
     ("files", "expected"),
     [
         ({"proc/cpuinfo": "flags : fpu hypervisor\n"}, "unknown hypervisor"),
-        (
-            {"proc/cpuinfo": "flags : fpu hypervisor\n", f"{CLOCK}/available_clocksource": "tsc kvm-clock"},
-            "kvm",
-        ),
+        ({"proc/cpuinfo": "flags : fpu hypervisor\n", f"{CLOCK}/available_clocksource": "tsc kvm-clock"}, "kvm"),
         ({"proc/cpuinfo": "flags : hypervisor\n", "sys/hypervisor/type": "xen\n"}, "xen"),
         ({"proc/cpuinfo": "flags : hypervisor\n", "sys/class/dmi/id/sys_vendor": "VMware, Inc.\n"}, "vmware"),
         # The maker of a hypervisor also makes computers: without the processor's flag it is bare metal.
@@ -197,12 +189,7 @@ def test_container(tmp_path: Path) -> None:
 def test_advice_finds_what_is_wrong(server: Path) -> None:
     found = {item.check: item for item in advice.advice(server, sample_s=0)}
     bad = {check for check, item in found.items() if not item.good}
-    assert bad == {
-        "clock source",
-        "SMT",
-        "stolen time",
-        "load",
-    }
+    assert bad == {"clock source", "SMT", "stolen time", "load"}
     assert found["clock source"].todo == f"echo tsc | sudo tee /{CLOCK}/current_clocksource"
     assert found["stolen time"].state == "0.0% now, 2.0% since boot"
     assert all(item.why and item.todo for item in found.values())

@@ -28,9 +28,7 @@ def direction(**shape: Any) -> Direction:
         (0.0001, 50, 3000, False),
     ],
 )
-def test_a_share_is_told_from_none_and_from_another(
-    share: float, lost: int, frames: int, ok: bool | None
-) -> None:
+def test_a_share_is_told_from_none_and_from_another(share: float, lost: int, frames: int, ok: bool | None) -> None:
     assert _share_row(direction(loss=f"{100 * share:g}%"), "loss", share, lost, frames).ok is ok
 
 

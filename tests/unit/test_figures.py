@@ -16,9 +16,7 @@ from harness.tables import group_cells
 from tests.unit import pages, synthetic
 
 
-def view(
-    case: str, factors: tuple[tuple[str, str], ...] = (), p99: float = 10.0, cpu: float = 5.0
-) -> CellView:
+def view(case: str, factors: tuple[tuple[str, str], ...] = (), p99: float = 10.0, cpu: float = 5.0) -> CellView:
     """A cell of three equal runs."""
     found = {"rtt_p99_us": estimate([p99] * 3), "cpu_us_per_request": estimate([cpu] * 3)}
     return CellView(case, factors, 3, 3, {"valid": 3}, found, {}, (), "")

@@ -84,10 +84,7 @@ def test_records_are_kept_at_one_of_the_two_ends(tmp_path: Path) -> None:
     for host in ("gen", "dut"):
         attempt.take(host, "Follow", {"lines": [], "done": True, "state": "0"})
         attempt.take(host, "Fetch", {"fetched": 0})
-    assert board.said == {
-        "gen": "failed: 1 of 2 runs: it ended early",
-        "dut": "done: its end of the runs",
-    }
+    assert board.said == {"gen": "failed: 1 of 2 runs: it ended early", "dut": "done: its end of the runs"}
 
 
 @pytest.mark.parametrize(
@@ -98,9 +95,7 @@ def test_records_are_kept_at_one_of_the_two_ends(tmp_path: Path) -> None:
         ("3", [], "exit code 3"),
     ],
 )
-def test_why_a_run_ended_early_is_in_its_line(
-    tmp_path: Path, state: str, lines: list[str], reason: str
-) -> None:
+def test_why_a_run_ended_early_is_in_its_line(tmp_path: Path, state: str, lines: list[str], reason: str) -> None:
     attempt, board = of_two(tmp_path)
     attempt.take("gen", "Follow", {"lines": lines, "done": True, "state": state})
     attempt.take("gen", "Fetch", {"fetched": 1})

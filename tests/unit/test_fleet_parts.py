@@ -123,12 +123,7 @@ def test_merging_without_room_or_right_says_so(results: ResultSet, tmp_path: Pat
             {"msg": "non-zero", "stderr": "pip: no"},
             "install it there: non-zero pip: no",
         ),
-        (
-            "runner_on_failed",
-            "Copy",
-            {"msg": "[Errno 28] No space left on device"},
-            "its disk is full (copy)",
-        ),
+        ("runner_on_failed", "Copy", {"msg": "[Errno 28] No space left on device"}, "its disk is full (copy)"),
         ("runner_on_failed", "Copy", {}, "copy: it gave no reason"),
     ],
 )
@@ -154,9 +149,7 @@ def test_the_wheel_of_an_installed_pollbench_installs_again(tmp_path: Path) -> N
         f"assert wheel.__file__.startswith({str(target)!r})\n"
         f"made = wheel.make_wheel(Path({str(tmp_path / 'second')!r})); print(wheel.wheel_id(made), made)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     again, path = done.stdout.split()
     assert again == wheel.wheel_id(made)
     subprocess.run([*pip[:-1], str(tmp_path / "third"), path], check=True)

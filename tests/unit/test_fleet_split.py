@@ -105,9 +105,7 @@ def test_what_a_missing_host_began_is_made_anew_as_a_whole(plan: Plan) -> None:
 
 
 @given(st.data())
-def test_any_number_of_losses_ends_with_every_run_and_no_block_of_two_hosts(
-    plan: Plan, data: st.DataObject
-) -> None:
+def test_any_number_of_losses_ends_with_every_run_and_no_block_of_two_hosts(plan: Plan, data: st.DataObject) -> None:
     splits: tuple[Split, ...] = ("cells", "repetitions")
     split = data.draw(st.sampled_from(splits))
     made: dict[str, str] = {}
@@ -129,9 +127,7 @@ def test_any_number_of_losses_ends_with_every_run_and_no_block_of_two_hosts(
 
 def test_a_plan_that_adapts_is_refused_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
-    path.write_text(
-        FILE.replace("repeat: 4", "repeat: {min: 3, max: 9, until: {metric: rtt_p99_us, ci: 5%}}")
-    )
+    path.write_text(FILE.replace("repeat: 4", "repeat: {min: 3, max: 9, until: {metric: rtt_p99_us, ci: 5%}}"))
     adaptive = make_plan(load_experiment(path))
     with pytest.raises(InputError, match="name a number of repetitions: --repeat N"):
         fleet_plan(adaptive, "cells", ["a"])

@@ -84,9 +84,7 @@ def measured(
     manifest = {"seed": 1} | ({"vm": {"accelerator": "tcg-virtual"}} if seed else {})
     found = ResultSet.create(tmp_path / "out", plan.name, stamp, loaded.data, plan, manifest)
     for each in plan.runs:
-        level = (LEVELS | levels)[each.cell.case] * (
-            1.5 if each.cell.factors["contention.load"] == "50%" else 1
-        )
+        level = (LEVELS | levels)[each.cell.case] * (1.5 if each.cell.factors["contention.load"] == "50%" else 1)
         factors, case = dict(each.cell.factors), each.cell.case
         record, raw = pages.run(case, factors, each.block, each.order, 2000, level, 5.0)
         found.save_run(replace(record, run_id=each.run_id), raw)
@@ -142,9 +140,7 @@ def test_the_page_holds_text_picture_file_verdict_and_advice(tmp_path: Path) -> 
         "cannot be tested here",
     ):
         assert part in said
-    assert (
-        sum(name == "svg" for name, _ in page.elements) >= 4
-    )  # two distributions at two loads, and the curve
+    assert sum(name == "svg" for name, _ in page.elements) >= 4  # two distributions at two loads, and the curve
     assert any("heatmap" in str(attributes.get("class")) for _, attributes in page.elements)
     assert "busy_poll: {}\n" in text  # the file, line by line
     assert "http://" not in text and "https://" not in text

@@ -158,8 +158,7 @@ def test_nothing_compared_is_not_judged_rather_than_passed() -> None:
 )
 def test_no_two_opposite_conditions_fail_both(one: list[float], other: list[float], percent: int) -> None:
     sides = [
-        Source("hand", pd.DataFrame({"case": "x", "rtt_p50_us": values, "verdict": "valid"}))
-        for values in (one, other)
+        Source("hand", pd.DataFrame({"case": "x", "rtt_p50_us": values, "verdict": "valid"})) for values in (one, other)
     ]
     found = compare_sources(sides)
     above, below = (judge(found, parse_gate(f"rtt_p50_us {side} {percent:+d}%")).outcome for side in "><")

@@ -62,9 +62,7 @@ def test_interrupts_and_application_are_kept_apart_near_the_card(server: Path) -
     assert [row["wanted"] for row in rows_of(found, "device_rps")] == ["0"]
     assert [row["wanted"] for row in rows_of(found, "workqueues")] == ["77"]
     # Per-CPU settings are for the named CPUs alone.
-    assert [row["target"] for row in rows_of(found, "cpu_governor")] == [
-        f"/{CPU}/cpu3/cpufreq/scaling_governor"
-    ]
+    assert [row["target"] for row in rows_of(found, "cpu_governor")] == [f"/{CPU}/cpu3/cpufreq/scaling_governor"]
 
 
 def test_what_a_host_lacks_is_said_with_the_reason(server: Path) -> None:
@@ -78,9 +76,7 @@ def test_what_a_host_lacks_is_said_with_the_reason(server: Path) -> None:
     assert rows_of(every, "workqueues")[0]["reason"] == "the application's CPUs are all there are"
 
 
-def test_prepare_keeps_what_was_found_and_restore_puts_exactly_that_back(
-    server: Path, tmp_path: Path
-) -> None:
+def test_prepare_keeps_what_was_found_and_restore_puts_exactly_that_back(server: Path, tmp_path: Path) -> None:
     state = str(tmp_path / "lib" / "host.json")
     host, wish = Host(str(server), [3], ["eth1"]), wish_of("latency", "3", ["eth1"])
     # A service is no file: here none of systemd's is to be asked.
@@ -142,9 +138,7 @@ def test_a_value_that_does_not_take_is_told_and_not_kept(server: Path, tmp_path:
     (server / "proc/odd").symlink_to("/proc/self/comm")
     # The kernel cuts what is written there to 15 bytes: it reads back otherwise.
     done = prepare(host, odd, {"odd": "a value of more than fifteen bytes"}, str(state))
-    assert [(row["state"], row["reason"]) for row in done] == [
-        ("failed", "written, but it reads a value of more")
-    ]
+    assert [(row["state"], row["reason"]) for row in done] == [("failed", "written, but it reads a value of more")]
     assert [row["state"] for row in restore(host, str(state))] == ["restored"]
     assert not state.exists()
 
@@ -188,9 +182,7 @@ def test_every_setting_is_wholly_described() -> None:
 
 def test_a_profile_of_the_user(tmp_path: Path) -> None:
     path = tmp_path / "mine.yml"
-    path.write_text(
-        "extends: balanced\ncpus: 2-3\ndevices: [eth1]\nsettings: {swappiness: 0, irqbalance: leave}\n"
-    )
+    path.write_text("extends: balanced\ncpus: 2-3\ndevices: [eth1]\nsettings: {swappiness: 0, irqbalance: leave}\n")
     wish = wish_of(str(path))
     assert (wish.values["swappiness"], wish.values["irqbalance"], wish.values["timer_migration"]) == (
         "0",
@@ -204,10 +196,7 @@ def test_a_profile_of_the_user(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (
-            "settings: {swapiness: 1}",
-            'mine.yml:1:12: unknown setting "swapiness"; did you mean "swappiness"?',
-        ),
+        ("settings: {swapiness: 1}", 'mine.yml:1:12: unknown setting "swapiness"; did you mean "swappiness"?'),
         ("extends: fast", 'mine.yml:1:10: there is no profile "fast"'),
         ("cpu: 1", 'mine.yml:1:1: unknown key "cpu"; did you mean "cpus"?'),
         ("cpus: x", "mine.yml:1:7: CPUs"),

@@ -27,10 +27,7 @@ TOPOS = Path(__file__).parents[1] / "topos"
         ("ip route del default; ip route add default via 10.0.0.1", {"default_route": "10.0.0.1"}),
         ("route add default gw 10.0.0.1 h1-eth0", {"default_route": "10.0.0.1"}),
         ("ip route add 10.2.0.0/16 via 10.1.0.1 dev r1-eth0", {"routes": {"10.2.0.0/16": "10.1.0.1"}}),
-        (
-            "route add -net 10.2.0.0 netmask 255.255.0.0 gw 10.1.0.1",
-            {"routes": {"10.2.0.0/255.255.0.0": "10.1.0.1"}},
-        ),
+        ("route add -net 10.2.0.0 netmask 255.255.0.0 gw 10.1.0.1", {"routes": {"10.2.0.0/255.255.0.0": "10.1.0.1"}}),
         ("ifconfig r0-eth1 up && ip link set dev r0-eth2 up", {}),
     ],
 )
@@ -69,9 +66,7 @@ def test_the_linux_router_of_mininet() -> None:
 def test_routes_and_gateways_of_a_class() -> None:
     made = load_topology(f"{TOPOS}/routers.py:sites")
     plan = plan_layout(made)
-    assert [(str(route.to), str(route.gateway)) for route in plan.routes("r1")] == [
-        ("10.2.0.0/16", "10.255.0.2")
-    ]
+    assert [(str(route.to), str(route.gateway)) for route in plan.routes("r1")] == [("10.2.0.0/16", "10.255.0.2")]
     assert [str(route.gateway) for route in plan.routes("h21")] == ["10.2.0.1"]
 
 
@@ -82,10 +77,7 @@ REFUSED = {
     ),
     "raises": ("raise ValueError('no config')", "class H, whose configuration raises ValueError: no config"),
     "exits": ("exit(7)", r"class H, which calls sys.exit\(7\)"),
-    "starts": (
-        "import subprocess; subprocess.Popen(['touch', FILE])",
-        "class H, which does subprocess.Popen touch",
-    ),
+    "starts": ("import subprocess; subprocess.Popen(['touch', FILE])", "class H, which does subprocess.Popen touch"),
     "system": (
         "import os\n        try: os.system('touch ' + FILE)\n        except OSError: pass",
         "which does os.system",

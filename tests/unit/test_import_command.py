@@ -42,9 +42,7 @@ def test_irqsuspend_from_raw_files_to_a_comparison(tmp_path: Path) -> None:
     done = run("import", "auto", source, "-o", tmp_path / "results")
     assert done.returncode == 0, done.stderr
     assert "irqsuspend: 20 runs in 4 cells, 20 valid" in done.stdout
-    rows = [
-        line.split() for line in done.stdout.splitlines() if line.strip().startswith(("testcase", "base"))
-    ]
+    rows = [line.split() for line in done.stdout.splitlines() if line.strip().startswith(("testcase", "base"))]
     assert rows[0] == ["testcase", "load", "qps", "avglat", "95%lat", "99%lat", "cpu", "cpq", "ipq", "ppi"]
     assert rows[1] == ["base", "200K", "200020", "102", "204", "408", "26", "29997", "19998", "20"]
     assert "findings" not in done.stderr
@@ -117,10 +115,7 @@ def test_text_of_foreign_files_is_no_formula(tmp_path: Path) -> None:
         (["import", "sockperf", "nowhere"], "No such file or directory"),
         (["import", "hdrhistogram", str(REAL / "table.hgrm")], "--unit us"),
         (["import", "auto", str(REAL / "hdr_expected.json")], "no file looks like a format"),
-        (
-            ["import", "sockperf", str(REAL / "sockperf.txt"), "--name", "a/b"],
-            "not usable as a directory name",
-        ),
+        (["import", "sockperf", str(REAL / "sockperf.txt"), "--name", "a/b"], "not usable as a directory name"),
         (["import", "irqsuspend", str(REAL)], "there is no run in it"),
     ],
 )

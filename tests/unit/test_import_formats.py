@@ -128,10 +128,7 @@ def test_iperf3() -> None:
     assert udp.metrics["udp_jitter_us"] == pytest.approx(24.6, abs=0.1)
     assert not any(name.startswith("rtt_") for name in tcp.metrics)
     failed = one("iperf3", REAL / "iperf3_failed.json")
-    assert (failed.verdict, failed.reasons) == (
-        "failed",
-        ["iperf3: unable to connect to server: Connection timed out"],
-    )
+    assert (failed.verdict, failed.reasons) == ("failed", ["iperf3: unable to connect to server: Connection timed out"])
 
 
 def test_iperf3_several_documents_and_a_stream(tmp_path: Path) -> None:
@@ -196,9 +193,7 @@ def test_neper(tmp_path: Path) -> None:
 
 
 def test_neper_stream(tmp_path: Path) -> None:
-    text = (
-        "time,tid,flow_id,bytes_read,utime\n1.0,0,0,1000,0\n1.0,0,1,1000,0\n3.0,0,0,5000,0\n3.0,0,1,7000,0\n"
-    )
+    text = "time,tid,flow_id,bytes_read,utime\n1.0,0,0,1000,0\n1.0,0,1,1000,0\n3.0,0,0,5000,0\n3.0,0,1,7000,0\n"
     run = one("neper", tmp_path, text)
     assert run.metrics["throughput_bps"] == (4000 + 6000) * 8 / 2
 

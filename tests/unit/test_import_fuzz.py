@@ -31,24 +31,12 @@ TEXTS: dict[str, list[str]] = {
         foreign.mutilate(),
         foreign.sar(),
         foreign.perf(group=","),
-        *(
-            foreign.IRQ,
-            foreign.TCP,
-            foreign.SETUP,
-            foreign.MEMCACHED,
-            foreign.STATS,
-            foreign.POLL,
-            foreign.EPOLL,
-        ),
+        *(foreign.IRQ, foreign.TCP, foreign.SETUP, foreign.MEMCACHED, foreign.STATS, foreign.POLL, foreign.EPOLL),
     ],
-    "sockperf": [
-        (REAL / name).read_text() for name in ("sockperf.txt", "sockperf.log", "sockperf_throughput.txt")
-    ],
+    "sockperf": [(REAL / name).read_text() for name in ("sockperf.txt", "sockperf.log", "sockperf_throughput.txt")],
     "netperf": [foreign.NETPERF_RR, foreign.NETPERF_STREAM, foreign.NETPERF_KEYS],
     "neper": [foreign.NEPER],
-    "iperf3": [
-        (REAL / name).read_text() for name in ("iperf3_tcp.json", "iperf3_udp.json", "iperf3_failed.json")
-    ],
+    "iperf3": [(REAL / name).read_text() for name in ("iperf3_tcp.json", "iperf3_udp.json", "iperf3_failed.json")],
     "hdrhistogram": [
         foreign.HDR_HEAD + foreign.hdr_line({5: 50, 900: 3}) + foreign.hdr_line({7: 70}, tag="get"),
         (REAL / "table.hgrm").read_text(),
@@ -100,11 +88,7 @@ def reading_of(name: str, where: Path, contents: list[bytes]) -> ImportedRuns:
     where.mkdir()
     for number, content in enumerate(contents):
         kind = KINDS[number % len(KINDS)]
-        file = (
-            f"{kind}-{number % 2 * 1000}-base-0.out"
-            if name == "irqsuspend"
-            else f"case{number % 2}-{number}.txt"
-        )
+        file = f"{kind}-{number % 2 * 1000}-base-0.out" if name == "irqsuspend" else f"case{number % 2}-{number}.txt"
         (where / file).write_bytes(content)
     reading = FORMATS[name].read(gather(where), OPTIONS)
     assert reading.runs
@@ -222,9 +206,7 @@ def test_plain_text_can_be_held_by_any_table(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-@pytest.mark.parametrize(
-    "unit", ["1 ", "a", "-", "{", "[", "@[1", "1,", "=", "Total QPS = ", "FAILED", "\t", '"']
-)
+@pytest.mark.parametrize("unit", ["1 ", "a", "-", "{", "[", "@[1", "1,", "=", "Total QPS = ", "FAILED", "\t", '"'])
 def test_long_lines_take_no_long_time(name: str, unit: str, tmp_path: Path) -> None:
     """A pattern that backtracks would take minutes here; the whole of it takes a moment."""
     content = (unit * 300_000)[:300_000].encode()

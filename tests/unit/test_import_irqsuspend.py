@@ -83,13 +83,7 @@ def test_compat_scales_by_the_whole_run(tmp_path: Path) -> None:
 
 
 def test_order_of_the_published_tables(tmp_path: Path) -> None:
-    cases = [
-        (0, "base"),
-        (1_000_000, "base"),
-        (200_000, "suspend20"),
-        (200_000, "defer200"),
-        (200_000, "defer20"),
-    ]
+    cases = [(0, "base"), (1_000_000, "base"), (200_000, "suspend20"), (200_000, "defer200"), (200_000, "defer20")]
     table = published(read(foreign.irqsuspend(tmp_path, cases, runs=1)))
     found = list(zip(table["load"], table["testcase"], strict=True))
     assert found == [
@@ -104,13 +98,7 @@ def test_order_of_the_published_tables(tmp_path: Path) -> None:
 def test_names() -> None:
     name = parse_name("a/b/mutilate-200000-base-x-2.out")
     assert name is not None
-    assert (name.folder, name.kind, name.qps, name.case, name.run) == (
-        "a/b",
-        "mutilate",
-        200_000,
-        "base-x",
-        2,
-    )
+    assert (name.folder, name.kind, name.qps, name.case, name.run) == ("a/b", "mutilate", 200_000, "base-x", 2)
     assert parse_name("notes.txt") is None
     assert sorted([("", 0, "a", 0), ("", 5, "2b", 1), ("", 5, "10b", 0)], key=natural)[-1][1] == 0
 
@@ -119,10 +107,7 @@ DEFECTS = {
     "empty": (b"", "it is empty"),
     "marked": (b"SERVER FAILED\n", "the campaign marked the run: SERVER FAILED"),
     "junk": (bytes(range(256)) * 40, "there are bytes in it that are no text"),
-    "cut row": (
-        b"#type avg std min 5th 10th 50th 90th 95th 99th\nread  127.7 26\n",
-        "the read row has 2 numbers",
-    ),
+    "cut row": (b"#type avg std min 5th 10th 50th 90th 95th 99th\nread  127.7 26\n", "the read row has 2 numbers"),
     "cut line": (
         foreign.mutilate().split("Total")[0].encode() + b"Total QPS = 20",
         "the file ends inside this line, which is left out",
@@ -143,9 +128,7 @@ def test_a_run_without_numbers_is_failed_and_told(tmp_path: Path, name: str) -> 
     assert published(reading)["runs"].tolist() == ["2", "3", "3", "3"]
 
 
-@pytest.mark.parametrize(
-    "kind", ["memcached", "sar", "perf", "irq", "tcp", "setup", "stats", "poll", "epoll"]
-)
+@pytest.mark.parametrize("kind", ["memcached", "sar", "perf", "irq", "tcp", "setup", "stats", "poll", "epoll"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\xd8", b"x" * 70_000, bytes(range(256)) * 99, None])
 def test_the_other_kinds_leave_blanks(tmp_path: Path, kind: str, content: bytes | None) -> None:
     foreign.irqsuspend(tmp_path, runs=1)
@@ -167,11 +150,7 @@ def test_marked_and_missing_keys_make_a_run_suspect(tmp_path: Path) -> None:
     path = tmp_path / "mutilate-200000-base-1.out"
     path.write_text(path.read_text().replace("Misses = 0", "Misses = 17"))
     now, then = read(tmp_path), read(tmp_path, "published")
-    assert [run_of(now, "base", block=block).verdict for block in (1, 2, 3)] == [
-        "suspect",
-        "suspect",
-        "valid",
-    ]
+    assert [run_of(now, "base", block=block).verdict for block in (1, 2, 3)] == ["suspect", "suspect", "valid"]
     assert [run_of(then, "base", block=block).verdict for block in (1, 2, 3)] == ["valid"] * 3
 
 

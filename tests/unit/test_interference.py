@@ -11,13 +11,7 @@ from harness.kernel.proc import Tasks, described
 from harness.run import interference
 
 MS = 10**6
-PLACES = {
-    1: (1, "init", 0),
-    10: (10, "client", 0),
-    20: (20, "cc1", 1),
-    30: (30, "far", 5),
-    40: (40, "napi/eth0-9", 0),
-}
+PLACES = {1: (1, "init", 0), 10: (10, "client", 0), 20: (20, "cc1", 1), 30: (30, "far", 5), 40: (40, "napi/eth0-9", 0)}
 
 
 @pytest.fixture(autouse=True)

@@ -122,9 +122,7 @@ def test_a_line_that_devices_share_names_the_others(tree: Tree) -> None:
     ):
         tree.interrupts(line, " 17:   0   3   IO-APIC  17-fasteoi   snd_hda_intel")
         assert interrupts_of("eth1", tree.files) == [Interrupt(16, ("ehci_hcd:usb1", "i801_smbus"))]
-    (row,) = [
-        row for row in host_rows(wish_of("latency", "1", ["eth1"]), tree.root) if row["name"] == "device_irqs"
-    ]
+    (row,) = [row for row in host_rows(wish_of("latency", "1", ["eth1"]), tree.root) if row["name"] == "device_irqs"]
     assert (row["state"], row["reason"]) == (
         "not applicable",
         "eth1: shares interrupt 16 with ehci_hcd:usb1, i801_smbus, and no other device is touched",

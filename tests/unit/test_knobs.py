@@ -9,13 +9,7 @@ import pytest
 
 from harness.knobs import KNOBS, Seen
 
-NAPI = {
-    "napi_id": 9,
-    "pid": None,
-    "defer_hard_irqs": 100,
-    "gro_flush_timeout": 20_000,
-    "irq_suspend_timeout": 0,
-}
+NAPI = {"napi_id": 9, "pid": None, "defer_hard_irqs": 100, "gro_flush_timeout": 20_000, "irq_suspend_timeout": 0}
 POLLED = Seen(received=1000, polled=990, napi_ids=(9,), napis=(NAPI,), wait="blocking")
 UNPOLLED = Seen(received=1000, polled=0, napi_ids=(9,), napis=(NAPI,), wait="epoll")
 NO_NAPI = Seen(received=1000, polled=0, napi_ids=(0,), napis=(), wait="blocking")
@@ -35,9 +29,7 @@ def test_what_each_knob_writes() -> None:
         ("socket", "SO_PREFER_BUSY_POLL", 1),
         ("socket", "SO_BUSY_POLL_BUDGET", 16),
     ]
-    assert written("epoll_busy_poll", usecs=20, budget=8, prefer=True) == [
-        ("socket", "EPIOCSPARAMS", [20, 8, 1])
-    ]
+    assert written("epoll_busy_poll", usecs=20, budget=8, prefer=True) == [("socket", "EPIOCSPARAMS", [20, 8, 1])]
     assert written("host_busy_poll", busy_read=5) == [("sysctl", "net.core.busy_read", 5)]
     fields = {"napi_defer_hard_irqs": 2, "gro_flush_timeout": "20us", "irq_suspend_timeout": "20ms"}
     assert written("coalesce", **fields) == [
@@ -61,10 +53,7 @@ def test_what_each_knob_writes() -> None:
     ]
     assert written("threaded_napi", mode="off", cpus="0") == [("sysfs", "threaded", 0)]
     assert written("rps", cpus="0-1") == [("rx_queue", "rps_cpus", [0, 1])]
-    assert written("process", policy="fifo", priority=3) == [
-        ("process", "policy", "fifo"),
-        ("process", "priority", 3),
-    ]
+    assert written("process", policy="fifo", priority=3) == [("process", "policy", "fifo"), ("process", "priority", 3)]
 
 
 @pytest.mark.parametrize(
@@ -177,9 +166,7 @@ def test_what_busy_polling_takes_away_is_masked_and_by_which_knob() -> None:
     threads = replace(POLLED, napis=(NAPI | {"pid": 77},), kthread_cpu_ns=5, node="server", beside=beside)
     effect = KNOBS["threaded_napi"].effect(beside["threaded_napi"], threads)
     assert effect.took is False
-    assert effect.evidence.startswith(
-        "masked by busy_poll on server: 990 of 1000 packets were busy-polled (99.0%)"
-    )
+    assert effect.evidence.startswith("masked by busy_poll on server: 990 of 1000 packets were busy-polled (99.0%)")
     half_polled = replace(threads, polled=500)
     assert KNOBS["threaded_napi"].effect(beside["threaded_napi"], half_polled).took is True
     defer = model("coalesce", napi_defer_hard_irqs=100, gro_flush_timeout="20us")
@@ -225,9 +212,7 @@ def test_irq_suspension_wants_epoll_that_prefers() -> None:
         (5, 0, None, "few beside the 1000 that arrived on server"),
     ],
 )
-def test_steered_packets_are_counted_host_wide(
-    steered: int, elsewhere: int, took: bool | None, text: str
-) -> None:
+def test_steered_packets_are_counted_host_wide(steered: int, elsewhere: int, took: bool | None, text: str) -> None:
     seen = Seen(rps_packets=steered, rps_elsewhere=elsewhere, arrived=1000, node="server")
     effect = KNOBS["rps"].effect(model("rps", cpus="1"), seen)
     assert effect.took is took and text in effect.evidence
@@ -257,8 +242,6 @@ def test_polled_share_never_exceeds_one() -> None:
         ({}, None, "no interrupt came during the run"),
     ],
 )
-def test_interrupts_come_where_they_were_sent(
-    irqs: dict[int, dict[int, int]], took: bool | None, said: str
-) -> None:
+def test_interrupts_come_where_they_were_sent(irqs: dict[int, dict[int, int]], took: bool | None, said: str) -> None:
     found = KNOBS["irq_affinity"].effect(model("irq_affinity", cpus="1"), Seen(irqs=irqs))
     assert (found.took, found.evidence) == (took, said)

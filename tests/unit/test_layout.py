@@ -112,9 +112,7 @@ edges = st.lists(
 
 
 @given(edges, st.sets(st.sampled_from(NAMES)))
-def test_every_joined_pair_is_reached_by_the_fewest_hops(
-    pairs: list[tuple[str, str]], silent: set[str]
-) -> None:
+def test_every_joined_pair_is_reached_by_the_fewest_hops(pairs: list[tuple[str, str]], silent: set[str]) -> None:
     joined = {name for pair in pairs for name in pair}
     told: dict[str, Any] = {name: {"forwarding": "off"} for name in silent & joined}
     plan = layout(list(pairs), **told)
@@ -160,10 +158,5 @@ def test_loss_adds_up_along_the_path_and_back() -> None:
 
 
 def test_of_equal_paths_the_most_lossy_counts() -> None:
-    links: list[Any] = [
-        ["a", "x"],
-        ["x", "b"],
-        ["a", "y"],
-        {"between": ["y", "b"], "forward": {"loss": "3%"}},
-    ]
+    links: list[Any] = [["a", "x"], ["x", "b"], ["a", "y"], {"between": ["y", "b"], "forward": {"loss": "3%"}}]
     assert round_trip_loss(layout(links).topology, "a", "b") == pytest.approx(0.03)

@@ -52,9 +52,7 @@ def test_another_programs_live_run_is_not_a_leak(tmp_path: Path, monkeypatch: py
     run = tmp_path / "state" / "abcd"
     run.mkdir(parents=True)
     (tmp_path / "netns" / "pb-abcd-server").mkdir(parents=True)
-    holder = (
-        "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), 2); print(flush=True); input()"
-    )
+    holder = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), 2); print(flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", holder, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:

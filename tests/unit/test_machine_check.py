@@ -38,10 +38,7 @@ def account(**changes: Any) -> dict[str, Any]:
     return base | changes
 
 
-TWO_NODES = {
-    "0": {"cpus": "0-1", "distances": "10 31"},
-    "1": {"cpus": "2-3", "distances": "31 10"},
-}
+TWO_NODES = {"0": {"cpus": "0-1", "distances": "10 31"}, "1": {"cpus": "2-3", "distances": "31 10"}}
 FOUR = {"cpus": 4, "cores": 4, "numa": TWO_NODES}
 
 
@@ -82,17 +79,9 @@ def test_a_machine_as_declared(machine: dict[str, Any], changes: dict[str, Any])
         ({"nic_node": 1}, {"nics": {NIC: {"node": 0, "iommu": "none"}}}, "nic_node: 1 declared, the NIC"),
         ({"iommu": "lazy"}, {"nics": {NIC: {"node": -1, "iommu": "DMA"}}}, "a domain DMA-FQ; the NIC"),
         ({"iommu": "pt"}, {"nics": {NIC: {"node": -1, "iommu": "none"}}}, "iommu: pt declared"),
-        (
-            {"cmdline": "isolcpus=1"},
-            {"cmdline": "isolcpus=1"},
-            "isolcpus=1 declared, the kernel did so with none",
-        ),
+        ({"cmdline": "isolcpus=1"}, {"cmdline": "isolcpus=1"}, "isolcpus=1 declared, the kernel did so with none"),
         ({"cmdline": "idle=poll"}, {"cmdline": "idle=poll"}, "the kernel's idle threads do not poll"),
-        (
-            {"cmdline": "isolcpu=1"},
-            {"cmdline": "isolcpu=1", "unknown_words": ["isolcpu=1"]},
-            "does not know isolcpu=1",
-        ),
+        ({"cmdline": "isolcpu=1"}, {"cmdline": "isolcpu=1", "unknown_words": ["isolcpu=1"]}, "does not know isolcpu=1"),
         ({}, {"mitigated": ["meltdown"]}, "mitigations: off declared, the kernel mitigates meltdown"),
         ({"cmdline": "quirk=1"}, {}, "cmdline: quirk=1 did not reach the kernel"),
     ],

@@ -145,7 +145,7 @@ def test_noise_is_named_and_has_limits() -> None:
             clocksources=("tsc", "hpet"),
             ticks={0: ticks(steal=10, idle=90)},
             cpus={0},
-        ),
+        )
     )
     lax = Checks.model_validate({"max_foreign_share": "100%", "max_steal_share": "50%"})
     reasons = " | ".join(checks.doubts(loud, metrics_of.run_metrics(loud), Checks(), {"c"}))
@@ -217,9 +217,7 @@ def test_one_tick_of_steal_says_nothing() -> None:
     assert checks.doubts(run, metrics_of.run_metrics(run), Checks(), {"c", "s"}) == []
 
 
-@pytest.mark.parametrize(
-    ("polled", "doubted"), [(0, False), (9, False), (10, True), (99, True), (100, False)]
-)
+@pytest.mark.parametrize(("polled", "doubted"), [(0, False), (9, False), (10, True), (99, True), (100, False)])
 def test_a_run_that_was_polled_in_part_is_doubted(polled: int, doubted: bool) -> None:
     """Below 1 % the knob took no effect, which is another reason; from 10 % on it is believed."""
     nodes = {"c": {"Udp:InDatagrams": 1000, "TcpExt:BusyPollRxPackets": polled}, "s": {}}
@@ -227,9 +225,7 @@ def test_a_run_that_was_polled_in_part_is_doubted(polled: int, doubted: bool) ->
     reasons = checks.doubts(partly, {}, Checks(), {"c"})
     text = f"{polled} of 1000 packets of c were busy-polled ({polled / 1000:.1%})"
     assert any(reason.startswith(text) for reason in reasons) is doubted
-    assert not any(
-        "of c were" in reason for reason in checks.doubts(partly, {}, Checks(doubt_polled_share=0), {"c"})
-    )
+    assert not any("of c were" in reason for reason in checks.doubts(partly, {}, Checks(doubt_polled_share=0), {"c"}))
 
 
 def test_what_changed_underneath_is_a_doubt() -> None:

@@ -70,9 +70,7 @@ def test_addresses_and_interfaces_are_mininets() -> None:
 
 
 def test_a_loop_needs_a_decision() -> None:
-    with pytest.raises(
-        InputError, match=r"experiment.yaml:1:21: .*closes a loop of bridges.*switching: route"
-    ):
+    with pytest.raises(InputError, match=r"experiment.yaml:1:21: .*closes a loop of bridges.*switching: route"):
         of("torus,3,3")
     assert len(plan_layout(of("torus,3,3", stp="on")).idle) == 18 - 8
     assert plan_layout(of("torus,3,3", switching="route")).idle == frozenset()
@@ -82,22 +80,14 @@ def test_explicit_ports_names_and_addresses() -> None:
     plan = plan_layout(of(f"{TOPOS}/ports.py:FrontPanel"))
     assert [port.device for port in plan.ports["s1"]] == ["s1-eth7", "ge-0-12", "ge-0-24"]
     left = plan.ports["left"][0]
-    assert (left.device, str(left.interface), left.mac.hex(":")) == (
-        "eno1",
-        "192.168.7.10/24",
-        "00:00:00:00:07:10",
-    )
+    assert (left.device, str(left.interface), left.mac.hex(":")) == ("eno1", "192.168.7.10/24", "00:00:00:00:07:10")
 
 
 def test_tclink_options_become_shapes() -> None:
     made = of(f"{TOPOS}/campus.py:campus")
     (desk,) = [link for link in made.links if "pc000" in link.between]
     assert desk.forward is not None and desk.forward == desk.reverse
-    assert (desk.forward.rate_bps, desk.forward.method, desk.forward.burst_bytes) == (
-        10_000_000,
-        "htb",
-        15_360,
-    )
+    assert (desk.forward.rate_bps, desk.forward.method, desk.forward.burst_bytes) == (10_000_000, "htb", 15_360)
     assert desk.forward.leaf is not None and desk.forward.leaf.limit == 50
     tbf = of(f"{TOPOS}/datacenter.py:dc", switching="route")
     server = next(link.forward for link in tbf.links if "r1s1" in link.between)
@@ -129,10 +119,7 @@ BROKEN = {
     ),
     "exits": ("import sys\nsys.exit(3)\n", r"topo.py:2:1: .* reading it: it called sys.exit\(3\)"),
     "ends": ("import os\nprint('bye')\nos._exit(4)\n", "experiment.yaml:1:21: .* status 4 before .*: bye"),
-    "missing": (
-        "from mininet.topo import Topo\nclass Tree(Topo): pass\n",
-        'topo.py:1:1: .*: there is no "T" in it',
-    ),
+    "missing": ("from mininet.topo import Topo\nclass Tree(Topo): pass\n", 'topo.py:1:1: .*: there is no "T" in it'),
     "no-topo": ("def T(): return 7\n", "topo.py:1:1: .* T makes a int, not a mininet.topo.Topo"),
     "no-module": ("import nosuchmodule\n", "topo.py:1:1: .*No module named 'nosuchmodule'; install"),
     "arguments": (
@@ -152,14 +139,8 @@ BROKEN = {
     ),
     "class": ("addHost('h1', cls=self.__class__)", "host h1 is of class T, .*engine: mininet"),
     "bw": ("addLink(self.addHost('h1'), self.addHost('h2'), bw=4000)", "bw=4000; expected Mbit/s"),
-    "delay": (
-        "addLink(self.addHost('h1'), self.addHost('h2'), delay='soon')",
-        "delay='soon'; expected a time",
-    ),
-    "gro": (
-        "addLink(self.addHost('h1'), self.addHost('h2'), gro=False)",
-        "switches rx-gro off .*busy polling",
-    ),
+    "delay": ("addLink(self.addHost('h1'), self.addHost('h2'), delay='soon')", "delay='soon'; expected a time"),
+    "gro": ("addLink(self.addHost('h1'), self.addHost('h2'), gro=False)", "switches rx-gro off .*busy polling"),
     "stranger": ("addLink('h1', 'h2')", "topo.py:4:9: .*building T: KeyError: .h1."),
     "ports": (
         "addLink(self.addHost('h1'), self.addSwitch('s1'), port2=1); self.addLink(self.addHost('h2'), 's1', port2=1)",

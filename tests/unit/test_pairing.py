@@ -57,9 +57,7 @@ def test_one_case_after_the_other_is_neither() -> None:
 def test_times_disprove_an_order_of_two_merged_sets() -> None:
     """Two sets, one a day after the other, whose order counts on by chance as if they had been made in turns."""
     days = [
-        f"2026-01-0{1 if case == 'base' else 2}T00:{block:02d}:00Z"
-        for block in range(BLOCKS)
-        for case in ("base", "x")
+        f"2026-01-0{1 if case == 'base' else 2}T00:{block:02d}:00Z" for block in range(BLOCKS) for case in ("base", "x")
     ]
     assert not paired(compare_cases(table(started_utc=days), "base"))
     turns = [f"2026-01-01T00:{at:02d}:00Z" for at in range(2 * BLOCKS)]

@@ -57,18 +57,7 @@ def test_what_is_sent_to_hosts_is_plain_old_python(path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_has_the_playbooks(tmp_path: Path) -> None:
-    wheel = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(tmp_path),
-        ".",
-    ]
+    wheel = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."]
     # Elsewhere, so that the checkout's build directory does not come in.
     copy = tmp_path / "source"
     copy.mkdir()

@@ -56,9 +56,7 @@ def test_scales_and_words_are_those_of_the_report(sweep: Path) -> None:
     wanted = request(sweep)
     figure = set(re.findall(r"<text[^>]*>([^<]*)</text>", draw("ecdf", wanted, "svg").decode()))
     charts = re.findall(
-        r'<svg [^>]*aria-label="(?:Distribution|Tail) of.*?</svg>',
-        page([(wanted.study, wanted.view)]),
-        re.DOTALL,
+        r'<svg [^>]*aria-label="(?:Distribution|Tail) of.*?</svg>', page([(wanted.study, wanted.view)]), re.DOTALL
     )
     assert len(charts) == 4
     for chart in charts:
@@ -127,9 +125,7 @@ def test_the_command(sweep: Path, tmp_path: Path) -> None:
 def test_without_matplotlib_the_way_to_get_it_is_told(sweep: Path, tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError('no', name='matplotlib')")
     root = str(Path(__file__).parent.parent.parent)
-    found = command(
-        "plot", sweep, "--kind", "load", "-o", tmp_path / "x.svg", env={"PYTHONPATH": f"{tmp_path}:{root}"}
-    )
+    found = command("plot", sweep, "--kind", "load", "-o", tmp_path / "x.svg", env={"PYTHONPATH": f"{tmp_path}:{root}"})
     assert (found.returncode, found.stderr) == (
         3,
         "pollbench: plot: matplotlib is not installed; type: pip install 'pollbench[plot]'\n",

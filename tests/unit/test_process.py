@@ -72,10 +72,7 @@ def test_no_such_program(stopper: Stopper) -> None:
 
 
 def test_a_stop_request_ends_the_wait_and_the_child(stopper: Stopper) -> None:
-    with (
-        pytest.raises(Interrupted, match="SIGTERM"),
-        program("import time; time.sleep(60)", stopper) as child,
-    ):
+    with pytest.raises(Interrupted, match="SIGTERM"), program("import time; time.sleep(60)", stopper) as child:
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
         child.expect("ready", 30)
     with pytest.raises(ProcessLookupError):

@@ -110,9 +110,7 @@ def test_htb_round_trip(rate: int, burst: int) -> None:
 
 
 @given(st.integers(0, 10**13), st.integers(0, 10**12), shares, shares, shares, st.integers(1, 10**6))
-def test_netem_round_trip(
-    delay: int, jitter: int, loss: float, duplicate: float, reorder: float, limit: int
-) -> None:
+def test_netem_round_trip(delay: int, jitter: int, loss: float, duplicate: float, reorder: float, limit: int) -> None:
     wanted = {
         "delay_ns": delay,
         "jitter_ns": jitter,

@@ -61,9 +61,7 @@ def test_netem_holds_what_a_fast_long_link_has_in_flight() -> None:
     assert netem.options["limit"] * 256 >= 10**10 / 8 * 0.07
 
 
-@pytest.mark.parametrize(
-    ("rate", "mtu", "burst"), [(5_000, 1500, 1600), (10**9, 1500, 500_000), (8, 9000, 9014)]
-)
+@pytest.mark.parametrize(("rate", "mtu", "burst"), [(5_000, 1500, 1600), (10**9, 1500, 500_000), (8, 9000, 9014)])
 def test_default_burst(rate: int, mtu: int, burst: int) -> None:
     assert default_burst(rate, mtu) == burst
 

@@ -125,9 +125,7 @@ def test_a_table_that_reads_back_otherwise_is_no_result(nic: FakeNic) -> None:
 
 def test_a_queue_that_is_not_in_use_is_named(nic: FakeNic) -> None:
     nic.used = 1
-    with pytest.raises(
-        PollbenchError, match="fewer than 2 receive queues; give it more by the knob channels"
-    ):
+    with pytest.raises(PollbenchError, match="fewer than 2 receive queues; give it more by the knob channels"):
         applied(rss={"weights": [0, 1]})
 
 

@@ -18,8 +18,7 @@ P_VALUES = st.lists(st.floats(0, 1), max_size=12)
 
 def midranks(values: list[float]) -> list[float]:
     return [
-        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2
-        for value in values
+        sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2 for value in values
     ]
 
 

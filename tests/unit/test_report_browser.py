@@ -94,9 +94,7 @@ def test_filtering_runs(window: Browser, files: dict[str, Path]) -> None:
     assert window.js(f"{SHOWN}.length") == 12
     assert window.js(count) == "12 of 144 runs"
     window.js(typed, "")
-    window.js(
-        "const p = document.querySelector('.pick-case'); p.value = 'base'; p.dispatchEvent(new Event('input'))"
-    )
+    window.js("const p = document.querySelector('.pick-case'); p.value = 'base'; p.dispatchEvent(new Event('input'))")
     assert set(window.js(f"{SHOWN}.map(row => row.dataset.case)")) == {"base"}
     window.js(typed, "nothing like it")
     assert window.js(count) == "0 of 144 runs"
@@ -174,9 +172,7 @@ def test_words_stand_out_from_their_background(window: Browser, files: dict[str,
                 seen[`${getComputedStyle(e).color}|${solid(e)}`] = e.outerHTML.slice(0, 100);
         return seen""")
     assert len(pairs) > 5
-    weak = {
-        where: contrast for pair, where in pairs.items() if (contrast := _contrast(*pair.split("|"))) < 4.5
-    }
+    weak = {where: contrast for pair, where in pairs.items() if (contrast := _contrast(*pair.split("|"))) < 4.5}
     assert weak == {}
 
 
@@ -215,9 +211,7 @@ def test_the_time_series_of_any_run(window: Browser, files: dict[str, Path]) -> 
     )
     heads = window.js("return [...document.querySelectorAll('.runs thead th')].map(h => h.textContent)")
     at = heads.index("max, µs")
-    greatest = window.js(f"return document.querySelector('.runs tbody tr').cells[{at}].textContent").replace(
-        ",", ""
-    )
+    greatest = window.js(f"return document.querySelector('.runs tbody tr').cells[{at}].textContent").replace(",", "")
     told = window.js("return document.querySelector('#run-said').textContent")
     number, unit = told.split("trip ")[1].split(" at ")[0].split(" ")
     assert float(number) * {"µs": 1, "ms": 1000}[unit] == pytest.approx(float(greatest), rel=0.02)

@@ -86,9 +86,7 @@ def unlike() -> Source:
 
 SHOWS: dict[str, Callable[[], Source]] = {
     "show": source,
-    "show_troubled": lambda: replace(
-        source(troubled=True), warnings=("run 0123 is left out: run.json is empty",)
-    ),
+    "show_troubled": lambda: replace(source(troubled=True), warnings=("run 0123 is left out: run.json is empty",)),
     "show_unclear": unlike,
 }
 
@@ -101,9 +99,7 @@ def test_show(name: str, fmt: report.Format) -> None:
 
 @pytest.mark.parametrize("fmt", report.COMPARE_FORMATS)
 def test_compare_sets(fmt: report.CompareFormat) -> None:
-    matches(
-        f"compare_sets.{SUFFIX[fmt]}", report.compare(compare_sources([source(troubled=True), other()]), fmt)
-    )
+    matches(f"compare_sets.{SUFFIX[fmt]}", report.compare(compare_sources([source(troubled=True), other()]), fmt))
 
 
 @pytest.mark.parametrize("fmt", report.COMPARE_FORMATS)
@@ -156,10 +152,7 @@ def test_inert_runs_hide_no_harm() -> None:
     runs.loc[inert, "rtt_p50_us"] *= 100
     view = overview(replace(made, runs=runs))
     text = " ".join(report.show(view, "text", 100).split())
-    assert (
-        "busypoll50 at contention.load=0% took no effect as told, yet against base p50 is 12.5x higher"
-        in text
-    )
+    assert "busypoll50 at contention.load=0% took no effect as told, yet against base p50 is 12.5x higher" in text
     assert "in the 5 inert runs, which count nowhere" in text
     assert "(in brackets): medians of inert runs" in text
     (cell,) = (each for each in view.cells if each.case == "busypoll50" and each.factors[0][1] == "0%")
@@ -258,21 +251,14 @@ def test_short_numbers(value: float | None, text: str) -> None:
     assert words.short(value) == text
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (0.01, "<0.1"), (99.8, "99.8"), (99.97, ">99.9"), (100, "100")]
-)
+@pytest.mark.parametrize(("value", "text"), [(0, "0"), (0.01, "<0.1"), (99.8, "99.8"), (99.97, ">99.9"), (100, "100")])
 def test_percent_never_rounds_to_all_or_nothing(value: float, text: str) -> None:
     assert words.percent(value) == text
 
 
 @pytest.mark.parametrize(
     ("places", "command"),
-    [
-        ((), "run FILE"),
-        (("host",), "run FILE"),
-        (("vm",), "vm run FILE"),
-        (("fleet",), "fleet run FILE -i INVENTORY"),
-    ],
+    [((), "run FILE"), (("host",), "run FILE"), (("vm",), "vm run FILE"), (("fleet",), "fleet run FILE -i INVENTORY")],
 )
 def test_how_to_go_on_is_where_it_was_begun(places: tuple[str, ...], command: str) -> None:
     said = words.missing(1, {"place": places})

@@ -81,19 +81,7 @@ def source(sweep: Path) -> str:
 def test_the_page_asks_the_network_for_nothing(source: str) -> None:
     found = Page(source)
     names = {name for name, _ in found.elements}
-    assert not names & {
-        "link",
-        "img",
-        "iframe",
-        "object",
-        "embed",
-        "base",
-        "form",
-        "audio",
-        "video",
-        "image",
-        "use",
-    }
+    assert not names & {"link", "img", "iframe", "object", "embed", "base", "form", "audio", "video", "image", "use"}
     for name, attributes in found.elements:
         assert not {"src", "srcset", "action", "xlink:href"} & set(attributes), name
         assert (attributes.get("href") or "#").startswith("#")
@@ -122,28 +110,10 @@ def test_what_a_reader_looks_for_is_there(source: str) -> None:
     found = Page(source)
     ids = [str(part["id"]).removeprefix("s0-") for part in found.named("section")]
     assert ids == [
-        *(
-            "findings",
-            "cells",
-            "distribution",
-            "load",
-            "heat",
-            "trade",
-            "times",
-            "phases",
-            "knobs",
-            "where",
-            "runs",
-        ),
+        *("findings", "cells", "distribution", "load", "heat", "trade", "times", "phases", "knobs", "where", "runs")
     ]
     words = " ".join(found.words)
-    for said in (
-        "5.7× lower",
-        " % interval ",
-        "share of requests slower",
-        "not observable, 12 runs",
-        "wakeup",
-    ):
+    for said in ("5.7× lower", " % interval ", "share of requests slower", "not observable, 12 runs", "wakeup"):
         assert said in words
     assert words.count("48 valid") == 1
     all_ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
@@ -223,8 +193,7 @@ def test_several_sets_are_compared_and_keep_their_own_parts(sweep: Path, tmp_pat
 def test_a_csv_file_has_a_report_without_samples(tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text(
-        "case,rtt_p50_us,rtt_p99_us\n"
-        + "".join(f"{case},{n + 5},{n + 9}\n" for case in "ab" for n in range(6))
+        "case,rtt_p50_us,rtt_p99_us\n" + "".join(f"{case},{n + 5},{n + 9}\n" for case in "ab" for n in range(6))
     )
     ids = {str(part["id"]) for part in Page(report(file)).named("section")}
     assert ids == {"s0-findings", "s0-cells", "s0-where", "s0-runs"}

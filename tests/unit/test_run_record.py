@@ -77,20 +77,13 @@ def test_the_worst_verdict_counts_and_every_reason_is_kept(tmp_path: Path) -> No
     doubted.knobs = [KnobRow("client", "busy_poll", "SO_BUSY_POLL"), KnobRow("elsewhere", "busy_poll")]
     inert = made(tmp_path, doubted, settings={"client": POLL})
     assert inert.verdict == "inert"
-    assert [reason.partition(":")[0] for reason in inert.reasons] == [
-        "busy_poll on client took no effect",
-        "a -> b",
-    ]
+    assert [reason.partition(":")[0] for reason in inert.reasons] == ["busy_poll on client took no effect", "a -> b"]
     assert inert.metrics["doubts"] == 1
     assert [row.took_effect for row in inert.knobs] == [False, None]
     assert "0 of 1000 packets" in inert.knobs[0].evidence
     doubted.samples = doubted.samples[:0]
     broken = made(tmp_path, doubted, settings={"client": POLL})
-    assert (broken.verdict, broken.reasons[0], len(broken.reasons)) == (
-        "failed",
-        "no request was answered",
-        3,
-    )
+    assert (broken.verdict, broken.reasons[0], len(broken.reasons)) == ("failed", "no request was answered", 3)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +93,7 @@ def test_the_worst_verdict_counts_and_every_reason_is_kept(tmp_path: Path) -> No
         (PollbenchError("shape", "eth0", "no netem", "load it"), "failed"),
     ],
 )
-def test_a_run_that_breaks_is_a_record_with_the_cause(
-    tmp_path: Path, error: PollbenchError, verdict: str
-) -> None:
+def test_a_run_that_breaks_is_a_record_with_the_cause(tmp_path: Path, error: PollbenchError, verdict: str) -> None:
     broken = made(tmp_path, error, contention={"on": "server.cpus", "load": "50%"})
     assert broken.verdict == verdict
     assert "no netem" in broken.reasons[0]

@@ -52,9 +52,7 @@ def test_precedence_is_base_case_sweep_command_line(tmp_path: Path) -> None:
     assert loads(load(tmp_path, BASE, cases=cases)) == [10.0, 20.0]
     swept = load(tmp_path, BASE, cases=cases, sweep={"contention.load": ["30%"]})
     assert loads(swept) == [30.0, 30.0]
-    forced = load(
-        tmp_path, BASE, [("contention.load", "40%")], cases=cases, sweep={"contention.load": ["30%", "50%"]}
-    )
+    forced = load(tmp_path, BASE, [("contention.load", "40%")], cases=cases, sweep={"contention.load": ["30%", "50%"]})
     assert loads(forced) == [40.0, 40.0]
     assert forced.cells[0].factors == {"contention.load": "40%"}
 
@@ -164,9 +162,7 @@ def test_what_is_otherwise_in_a_guest_counts_there_alone(tmp_path: Path) -> None
         ({"workload.sise": 1}, "sise"),
     ],
 )
-def test_mistakes_in_the_guest_s_section_are_told_where_they_stand(
-    tmp_path: Path, guest: Any, said: str
-) -> None:
+def test_mistakes_in_the_guest_s_section_are_told_where_they_stand(tmp_path: Path, guest: Any, said: str) -> None:
     load(tmp_path, BASE, guest=guest)
     with pytest.raises(InputError) as caught:
         load_experiment(tmp_path / "t.yaml", guest=True)
@@ -192,9 +188,7 @@ def test_a_topology_by_name_is_found_and_replaces_as_a_whole(tmp_path: Path) -> 
     near, far = load(tmp_path, BASE, cases=case).cells
     assert list(near.spec.topology.nodes) == ["client", "server"]
     assert list(far.spec.topology.nodes) == ["client", "mid", "server"]
-    (swept, _) = load(
-        tmp_path, BASE | {"contention": None}, sweep={"topology": ["t", "./topologies/t.yaml"]}
-    ).cells
+    (swept, _) = load(tmp_path, BASE | {"contention": None}, sweep={"topology": ["t", "./topologies/t.yaml"]}).cells
     assert swept.factors == {"topology": "t"}
 
 
@@ -221,16 +215,12 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
         st.booleans(),
         st.integers(-(2**70), 2**70),
         st.floats(allow_nan=False),
-        st.sampled_from(
-            ["", "0", "client", "server.cpus", "50%", "1ms", "10.1.0.1/24", "*", "pair", "on", "a.b"]
-        ),
+        st.sampled_from(["", "0", "client", "server.cpus", "50%", "1ms", "10.1.0.1/24", "*", "pair", "on", "a.b"]),
         st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=8),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(
-            st.sampled_from(["*", "client", "busy_poll", "usecs", "kind", "0", "cpus"]), inner, max_size=3
-        ),
+        st.dictionaries(st.sampled_from(["*", "client", "busy_poll", "usecs", "kind", "0", "cpus"]), inner, max_size=3),
     ),
     max_leaves=5,
 )

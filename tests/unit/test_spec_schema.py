@@ -103,9 +103,7 @@ def test_every_knob_is_in_it() -> None:
 def test_the_reference_page_is_up_to_date() -> None:
     page = PAGE.read_text()
     assert render(page) == page, "run make docs"
-    missing = [
-        name for name in ("Experiment", "Topology", "Knobs") if f"<!-- generated: {name} -->" not in page
-    ]
+    missing = [name for name in ("Experiment", "Topology", "Knobs") if f"<!-- generated: {name} -->" not in page]
     assert missing == []
     for name, table in re.findall(r"<!-- generated: (.+?) -->\n(.*?)<!-- end -->", page, re.DOTALL):
         assert "| Key | Value |" in table, f"{name} has no table"

@@ -12,10 +12,7 @@ from harness.plan import Plan, load_experiment, make_plan
 from harness.spec.load import Experiment
 from tests import experiment
 
-NODES = {
-    "nodes": {"a": {}, "b": {}, "c": {}},
-    "links": [{"between": ["a", "b"]}, {"between": ["b", "c"]}],
-}
+NODES = {"nodes": {"a": {}, "b": {}, "c": {}}, "links": [{"between": ["a", "b"]}, {"between": ["b", "c"]}]}
 FAST = {"kind": "load", "from": "a", "to": "b", "rate": 1000}
 BULK = {"kind": "iperf3", "from": "c", "to": "b"}
 

@@ -24,9 +24,7 @@ def test_quantile_is_the_smallest_time_that_enough_did_not_exceed() -> None:
     assert (found["rtt_min_us"], found["rtt_max_us"], found["rtt_mean_us"]) == (1, 10_000, 5000.5)
 
 
-@pytest.mark.parametrize(
-    ("count", "quantile"), [(20, "rtt_p50_us"), (1000, "rtt_p99_us"), (10_000, "rtt_p99_9_us")]
-)
+@pytest.mark.parametrize(("count", "quantile"), [(20, "rtt_p50_us"), (1000, "rtt_p99_us"), (10_000, "rtt_p99_9_us")])
 def test_a_quantile_needs_ten_samples_beyond_it(count: int, quantile: str) -> None:
     assert stats.summarise(np.arange(1, count + 1))[quantile] is not None
     assert stats.summarise(np.arange(1, count))[quantile] is None
@@ -45,9 +43,7 @@ def test_nothing_measured_is_blank() -> None:
 @given(TIMES)
 def test_quantiles_rise_and_stay_within_what_was_measured(times: list[int]) -> None:
     found = stats.summarise(times)
-    ladder = [
-        found[f"rtt_{name}_us"] for name in ("min", "p50", "p90", "p95", "p99", "p99_9", "p99_99", "max")
-    ]
+    ladder = [found[f"rtt_{name}_us"] for name in ("min", "p50", "p90", "p95", "p99", "p99_9", "p99_99", "max")]
     seen = [value for value in ladder if value is not None]
     assert seen == sorted(seen)
     assert all(value is None or math.isfinite(value) for value in found.values())
@@ -55,13 +51,7 @@ def test_quantiles_rise_and_stay_within_what_was_measured(times: list[int]) -> N
 
 @pytest.mark.parametrize(
     ("count", "ranks", "confidence"),
-    [
-        (3, (1, 3), 0.75),
-        (4, (1, 4), 0.875),
-        (5, (1, 5), 0.9375),
-        (6, (1, 6), 0.96875),
-        (10, (2, 9), 0.978515625),
-    ],
+    [(3, (1, 3), 0.75), (4, (1, 4), 0.875), (5, (1, 5), 0.9375), (6, (1, 6), 0.96875), (10, (2, 9), 0.978515625)],
 )
 def test_median_interval_ranks(count: int, ranks: tuple[int, int], confidence: float) -> None:
     found = stats.median_interval(np.arange(1, count + 1))

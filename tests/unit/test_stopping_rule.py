@@ -107,11 +107,7 @@ class Quiet:
 
 
 def carried_out(
-    monkeypatch: pytest.MonkeyPatch,
-    plan: Plan,
-    results: ResultSet,
-    values: list[float],
-    stop_after: int = 10**6,
+    monkeypatch: pytest.MonkeyPatch, plan: Plan, results: ResultSet, values: list[float], stop_after: int = 10**6
 ) -> int:
     """Execute a plan with made-up measurements; how many runs were made."""
     made: list[Any] = []
@@ -152,9 +148,7 @@ def test_wide_ones_go_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("stop_after", [3, 7, 9, 10])
-def test_resuming_comes_to_the_same_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
-) -> None:
+def test_resuming_comes_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int) -> None:
     plan = plan_of(tmp_path, cases=TWO_CASES)
     results = new_set(tmp_path, plan)
     first = carried_out(monkeypatch, plan, results, NARROW, stop_after)

@@ -147,9 +147,7 @@ def test_a_finished_run_is_never_overwritten(tmp_path: Path) -> None:
     assert results.records()[0].verdict == "valid"
 
 
-def test_a_full_disk_says_what_to_do_and_keeps_finished_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_says_what_to_do_and_keeps_finished_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = create(tmp_path)
     results.save_run(record(block=0))
 
@@ -182,12 +180,7 @@ def test_leftovers_of_a_killed_writer(tmp_path: Path) -> None:
 
 def test_numbers_of_any_kind_become_json(tmp_path: Path) -> None:
     results = create(tmp_path)
-    figures: Any = {
-        "a_us": np.float64(1.5),
-        "b_count": np.int64(3),
-        "c_us": float("nan"),
-        "d_us": float("inf"),
-    }
+    figures: Any = {"a_us": np.float64(1.5), "b_count": np.int64(3), "c_us": float("nan"), "d_us": float("inf")}
     results.save_run(replace(record(), metrics=figures))
     assert results.records()[0].metrics == {"a_us": 1.5, "b_count": 3, "c_us": None, "d_us": None}
 

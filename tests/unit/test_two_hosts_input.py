@@ -44,29 +44,19 @@ def loaded(home: Path, old: str = "", new: str = "") -> Experiment:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (
-            "host: dut, interface: eth1",
-            "host: dut",
-            "5:14: topology.nodes.server.host: the node names no interface",
-        ),
+        ("host: dut, interface: eth1", "host: dut", "5:14: topology.nodes.server.host: the node names no interface"),
         ("host: dut, interface: eth1", "interface: eth1", "interface: the node names no host"),
         ("host: dut, interface: eth1", "", "two nodes, each on a host of its own"),
         ("interface: eth1", "interface: eth0", "eth0 is not lent"),
         ("host: dut", "host: gen", "both nodes are on this host"),
-        (
-            "interface: eth1}",
-            "interface: eth1, cpu_share: 50%}",
-            "cpu_share is nothing that a node on a host",
-        ),
+        ("interface: eth1}", "interface: eth1, cpu_share: 50%}", "cpu_share is nothing that a node on a host"),
         ("mtu: 9000", "shape: {rate: 1gbit}", "a real wire between two hosts is not shaped"),
         ("mtu: 9000", "queues: 2", "queues is the interfaces' own here"),
         ("on: client.cpus", 'on: "0-3"', "on which of the two hosts these CPUs are, nobody says"),
         ("on: client.cpus", "overlap: 1, on: client.cpus", "is known on its host only"),
     ],
 )
-def test_what_two_hosts_cannot_have_is_said_with_its_place(
-    tmp_path: Path, old: str, new: str, said: str
-) -> None:
+def test_what_two_hosts_cannot_have_is_said_with_its_place(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(InputError) as raised:
         loaded(tmp_path, old, new)
     assert said in str(raised.value)
@@ -119,9 +109,7 @@ def half(whole: Outcome, label: str, node: str) -> Outcome:
         server=whole.server if label == "server" else {},
         hog=None,
         programs=tuple(program for program in whole.programs if program.label == label),
-        delta=dataclasses.replace(
-            seen, nodes={node: seen.nodes[node]}, programs={label: seen.programs[label]}
-        ),
+        delta=dataclasses.replace(seen, nodes={node: seen.nodes[node]}, programs={label: seen.programs[label]}),
     )
 
 
@@ -153,8 +141,4 @@ def test_a_half_that_is_none_names_the_host() -> None:
 def test_facts_of_hosts_that_differ_are_told_of_both() -> None:
     client: Columns = {"kernel": "6.18", "smt": "on", "host": "gen", "interface": "eth1 (ixgbe)"}
     server: Columns = {"kernel": "6.12", "smt": "on", "host": "dut", "interface": "eth2 (ice)"}
-    assert two_hosts_merge.environment(client, server) == {
-        "kernel": "6.18 / 6.12",
-        "smt": "on",
-        "host": "gen / dut",
-    }
+    assert two_hosts_merge.environment(client, server) == {"kernel": "6.18 / 6.12", "smt": "on", "host": "gen / dut"}

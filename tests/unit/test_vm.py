@@ -77,26 +77,11 @@ def tar(*members: tuple[str, bytes, bytes]) -> bytes:
         tar(("said/x", tarfile.CHRTYPE, b"")),
         tar(("result.json", tarfile.REGTYPE, b"{}")),
         tar(("result.json", tarfile.REGTYPE, b"[" * 100_000)),
-        tar(
-            (
-                "result.json",
-                tarfile.REGTYPE,
-                b'{"run_id": "a", "wall_s": 1, "error": ["sys", "", "", "", ""]}',
-            )
-        ),
+        tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": 1, "error": ["sys", "", "", "", ""]}')),
         tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": 1, "measured": {"outcome": {}}}')),
-        tar(
-            (
-                "result.json",
-                tarfile.REGTYPE,
-                b'{"run_id": "a", "wall_s": NaN, "error": ["failed", "", "", "", ""]}',
-            )
-        ),
+        tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": NaN, "error": ["failed", "", "", "", ""]}')),
         tar(("result.json", tarfile.REGTYPE, b"{}"), ("samples.npy", tarfile.REGTYPE, PROMISING)),
-        tar(
-            ("result.json", tarfile.REGTYPE, b"{}"),
-            ("samples.npy", tarfile.REGTYPE, b"\x28\xb5\x2f\xfd" * 99),
-        ),
+        tar(("result.json", tarfile.REGTYPE, b"{}"), ("samples.npy", tarfile.REGTYPE, b"\x28\xb5\x2f\xfd" * 99)),
         tar(*[(f"said/{n}", tarfile.REGTYPE, b"") for n in range(600)]),
     ],
 )
@@ -127,9 +112,7 @@ def test_cpio_is_sorted_owned_by_root_and_without_times() -> None:
 
 
 def test_modules_come_after_what_they_need(tmp_path: Path) -> None:
-    (tmp_path / "modules.dep").write_text(
-        "a/net-x.ko.xz: a/core.ko.xz\na/core.ko.xz: a/base.ko.xz\na/base.ko.xz:\n"
-    )
+    (tmp_path / "modules.dep").write_text("a/net-x.ko.xz: a/core.ko.xz\na/core.ko.xz: a/base.ko.xz\na/base.ko.xz:\n")
     (tmp_path / "modules.builtin").write_text("kernel/fs/squashfs.ko\n")
     chosen, absent = ModuleTree(tmp_path).chosen(["net_x", "squashfs", "virtio_blk"])
     assert chosen == ["a/base.ko.xz", "a/core.ko.xz", "a/net-x.ko.xz"]
@@ -183,9 +166,7 @@ def plan_of(tmp_path: Path, **changes: Any) -> Plan:
 
 
 def test_a_boot_is_a_machine_of_a_repetition(tmp_path: Path) -> None:
-    plan = plan_of(
-        tmp_path, sweep={"vm.iommu": ["off", "strict"], "workload.size": ["64B", "128B"]}, repeat=2
-    )
+    plan = plan_of(tmp_path, sweep={"vm.iommu": ["off", "strict"], "workload.size": ["64B", "128B"]}, repeat=2)
     boots = list(boots_of(list(plan.runs)))
     assert [(machine.iommu, len(runs)) for machine, runs in boots].count(("strict", 2)) == 2
     assert len(boots) == 4
@@ -224,7 +205,7 @@ def test_plans_share_the_boots_of_a_repetition(tmp_path: Path, capsys: pytest.Ca
     # Two boots for the first two repetitions, one for the third; the run that b and c have in common is made once.
     assert [(iommu, len(runs)) for iommu, runs in guests.made].count(("strict", 1)) == 2
     assert [(iommu, len(runs)) for iommu, runs in guests.made if iommu == "off"] == [
-        *(("off", 2), ("off", 2), ("off", 1)),
+        *(("off", 2), ("off", 2), ("off", 1))
     ]
     for plan, made in zip(plans, sets, strict=True):
         assert {record.run_id: record.verdict for record in made.records()} == {
@@ -256,10 +237,7 @@ def test_what_is_ours_to_say_to_the_kernel_is_refused(tmp_path: Path) -> None:
 
 def test_pairs_are_the_most_that_one_topology_needs(tmp_path: Path) -> None:
     nodes = {name: {"cpus": "0"} for name in ("client", "server", "third")}
-    links = [
-        {"between": ["client", "server"], "nic": "e1000e"},
-        {"between": ["server", "third"], "nic": "e1000e"},
-    ]
+    links = [{"between": ["client", "server"], "nic": "e1000e"}, {"between": ["server", "third"], "nic": "e1000e"}]
     plan = plan_of(tmp_path, topology={"nodes": nodes, "links": links})
     spec = plan.cells[0].spec
     assert pairs_of([spec.topology, spec.topology]) == {"e1000e": 2}
@@ -308,9 +286,7 @@ def test_a_median_of_whole_ticks_may_be_another_tick() -> None:
 
 def test_a_cell_that_only_the_new_set_has_is_told() -> None:
     new = [record(34.0), record(34.0, case="more")]
-    found = {
-        each.label: each for each in judge(ComparedSet([record(34.0)]), ComparedSet(new), real_time=False)
-    }
+    found = {each.label: each for each in judge(ComparedSet([record(34.0)]), ComparedSet(new), real_time=False)}
     assert found["base"].reproduced
     assert found["more"].said == "the old set has no such cell"
 
@@ -368,13 +344,7 @@ def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -
 
 def test_the_agent_needs_only_what_the_payload_carries() -> None:
     """The guest has numpy, pydantic and YAML of Debian's, and of ours all but the rooms of the host."""
-    lacking = [
-        "pandas",
-        "pyarrow",
-        "rich",
-        "ansible_runner",
-        *(f"harness.{room}" for room in payload.HOST_ONLY),
-    ]
+    lacking = ["pandas", "pyarrow", "rich", "ansible_runner", *(f"harness.{room}" for room in payload.HOST_ONLY)]
     block = (
         "import sys\n"
         "class Lacking:\n"
@@ -385,10 +355,6 @@ def test_the_agent_needs_only_what_the_payload_carries() -> None:
         "import harness.places.vm.guest\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", block],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", block], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr.splitlines()[-1]

@@ -42,9 +42,7 @@ class Answered:
             yield wire.Answer(run.run_id, 0.25, error=MissingError("measure", got="no"))
 
 
-@pytest.mark.parametrize(
-    ("cpus", "verdict", "reason"), [(2, "skipped", "measure: no"), (3, "failed", "cpus: 2")]
-)
+@pytest.mark.parametrize(("cpus", "verdict", "reason"), [(2, "skipped", "measure: no"), (3, "failed", "cpus: 2")])
 def test_answers_become_runs_and_the_boot_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpus: int, verdict: str, reason: str
 ) -> None:

@@ -24,28 +24,18 @@ def test_which_qemu_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert find_emulator(home) == find_emulator(home, "host")
     assert find_emulator(home).label() == "QEMU 9.2.1 (host)"
     other = program(tmp_path / "mine", "10.1.0")
-    assert find_emulator(home, str(other)).account() == {
-        "version": "10.1.0",
-        "origin": str(other),
-        "sha256": "",
-    }
-    with pytest.raises(
-        MissingError, match="use the provided QEMU: it is not built; type: `pollbench vm build`"
-    ):
+    assert find_emulator(home, str(other)).account() == {"version": "10.1.0", "origin": str(other), "sha256": ""}
+    with pytest.raises(MissingError, match="use the provided QEMU: it is not built; type: `pollbench vm build`"):
         find_emulator(home, "provided")
     for wrong in ("newest", "/no/such/program"):
         with pytest.raises(InputError, match="--qemu: choose a QEMU"):
             find_emulator(home, wrong)
     program(host, "5.2.0")
-    with pytest.raises(
-        MissingError, match=r"QEMU 5.2.0 is too old; `pollbench vm build` provides a newer one"
-    ):
+    with pytest.raises(MissingError, match=r"QEMU 5.2.0 is too old; `pollbench vm build` provides a newer one"):
         find_emulator(home)
     host.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        MissingError, match="there is no qemu-system-x86_64; `pollbench vm build` provides one"
-    ):
+    with pytest.raises(MissingError, match="there is no qemu-system-x86_64; `pollbench vm build` provides one"):
         find_emulator(home)
 
 

@@ -66,9 +66,7 @@ def test_the_end_of_a_guest_has_a_name(tmp_path: Path, console: str, event: str,
         end_of(tmp_path, console, event)
 
 
-def test_a_disk_without_room_is_named_before_anybody_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_room_is_named_before_anybody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boot, "_LEAST_ROOM", 1 << 80)
     with pytest.raises(PollbenchError, match=r"run a guest on .*home: no space left on the disk; free some"):
         end_of(tmp_path, "", "")

@@ -67,11 +67,7 @@ def test_iperf3_whole_and_stopped_half_way() -> None:
     assert make("iperf3").read(ProgramOutput(json.dumps(whole))).metrics["throughput_bps"] == 8e9
     second = {"sum": {"bytes": 1000, "seconds": 1.0}}
     omitted = {"sum": {"bytes": 9999, "seconds": 1.0, "omitted": True}}
-    stopped = {
-        "intervals": [omitted, second, second],
-        "end": {},
-        "error": "interrupt - the client has terminated",
-    }
+    stopped = {"intervals": [omitted, second, second], "end": {}, "error": "interrupt - the client has terminated"}
     reading = make("iperf3").read(ProgramOutput(json.dumps(stopped)))
     assert reading.metrics["throughput_bps"] == 8000 and reading.result["elapsed_ns"] == 2 * 10**9
 

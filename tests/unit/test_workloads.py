@@ -108,11 +108,7 @@ def test_every_repetition_draws_anew_and_the_same_for_all_cases() -> None:
         ("command", {"client": "x", "server": "y", "figures": {"a": {"regex": "(1)"}}}, "nothing tells when"),
         ("command", {"client": "x", "figures": {"a": {"regex": "1"}}}, "has no group"),
         ("command", {"client": "x", "figures": {"a": {"regex": "(1", "json": "b"}}}, "no regular expression"),
-        (
-            "command",
-            {"client": "x", "figures": {"a": {"regex": "(1)", "json": "b"}}},
-            "expected regex or json",
-        ),
+        ("command", {"client": "x", "figures": {"a": {"regex": "(1)", "json": "b"}}}, "expected regex or json"),
         ("command", {"client": "x {prot}", "figures": {"a": {"json": "b"}}}, "{prot} stands for nothing"),
         ("command", {"client": [], "figures": {"a": {"json": "b"}}}, "it is no command"),
     ],
@@ -221,8 +217,7 @@ def test_every_fact_of_a_workload_is_a_column(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "order"),
-    [("1,0", "1,0"), ([1, 0], "1,0"), (3, "3"), ("4-6,0", "4,5,6,0"), ([2, "0-1", 2], "2,0,1,2")],
+    ("written", "order"), [("1,0", "1,0"), ([1, 0], "1,0"), (3, "3"), ("4-6,0", "4,5,6,0"), ([2, "0-1", 2], "2,0,1,2")]
 )
 def test_threads_take_their_cpus_in_the_order_declared(written: Any, order: str) -> None:
     made = make("load", rate=1, thread_cpus=written, server_thread_cpus=written)
@@ -245,9 +240,7 @@ def test_sockperf_plays_back_with_a_reply_to_every_request() -> None:
 
 def test_commands_are_words_with_places() -> None:
     figures = {"x_us": {"regex": "p50=([0-9.]+)", "scale": 1000}}
-    workload = make(
-        "command", client="run 'two words' {address}:{port} {duration_s}", port=9, figures=figures
-    )
+    workload = make("command", client="run 'two words' {address}:{port} {duration_s}", port=9, figures=figures)
     assert workload.client(SCENE) == ["run", "two words", "10.0.0.2:9", "1"]
     assert not workload.has_server()
     reading = workload.read(ProgramOutput("p50=1.5\np50=2.5\n", elapsed_ns=7))

@@ -65,14 +65,7 @@ def test_scalars_are_those_of_yaml_1_2() -> None:
 
 def test_every_value_knows_its_place() -> None:
     tree = parse(b"\xef\xbb\xbfa: 1\nb:\n  - x\n  - {c: 2}\n", "f")
-    assert places(tree) == {
-        "": "f:1:1",
-        "a": "f:1:4",
-        "b": "f:3:3",
-        "b.0": "f:3:5",
-        "b.1": "f:4:5",
-        "b.1.c": "f:4:9",
-    }
+    assert places(tree) == {"": "f:1:1", "a": "f:1:4", "b": "f:3:3", "b.0": "f:3:5", "b.1": "f:4:5", "b.1.c": "f:4:9"}
     entry = tree.child("b")
     assert entry is not None
     assert entry.key_at == "f:2:1"

@@ -45,8 +45,6 @@ def results(tmp_path: Path) -> Path:
 
 def vm_run(file: Path, results: Path, *arguments: str, **options: Any) -> tuple[int, str, str]:
     """`pollbench vm run` as a user's shell starts it, in the quickest emulation."""
-    with command.start(
-        "vm", "run", file, "--accel", "tcg-smoke", "-o", results, *arguments, **options
-    ) as process:
+    with command.start("vm", "run", file, "--accel", "tcg-smoke", "-o", results, *arguments, **options) as process:
         out, err = process.communicate(timeout=600)
     return process.returncode, out, err

@@ -90,10 +90,7 @@ def test_the_probe_s_boot_sector_runs_where_code_runs(home: Home, tmp_path: Path
     argv = [*find_emulator(home).argv, *qemu.BARE, "-machine", "pc", "-accel", "tcg"]
     argv += ["-drive", f"file={disk},format=raw,if=ide"]
     done = subprocess.run(
-        [*argv, "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
-        timeout=60,
-        check=False,
-        capture_output=True,
+        [*argv, "-device", "isa-debug-exit,iobase=0xf4,iosize=4"], timeout=60, check=False, capture_output=True
     )
     assert done.returncode == 33
 

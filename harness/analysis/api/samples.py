@@ -39,10 +39,7 @@ class Sampled:
         if unknown:
             todo = f"there are: {', '.join(self.columns)}"
             raise InputError(
-                "read samples",
-                on=f"run {self.run_id}, column {unknown[0]}",
-                got="there is no such column",
-                todo=todo,
+                "read samples", on=f"run {self.run_id}, column {unknown[0]}", got="there is no such column", todo=todo
             )
         arrays = self.results.sample_columns(self.run_id, list(names))
         if arrays is None:

@@ -66,11 +66,7 @@ def _part(path: Path) -> LoadedSet:
 def read(part: LoadedSet, name: Table, columns: Sequence[str] | None) -> pd.DataFrame:
     """A table of one set, or only some columns of it, in the plan's order. Raises InputError for others."""
     if part.results is None:
-        whole = (
-            part.table
-            if name == "runs" and part.table is not None
-            else pd.DataFrame({"run_id": []}, dtype="str")
-        )
+        whole = part.table if name == "runs" and part.table is not None else pd.DataFrame({"run_id": []}, dtype="str")
         return _narrow(whole, name, columns)
     ranks = Ranks(list(planned_cells(part.results.plan)))
     places: dict[str, tuple[int, int, str]] = {}
@@ -80,9 +76,7 @@ def read(part: LoadedSet, name: Table, columns: Sequence[str] | None) -> pd.Data
         frame: pd.DataFrame = getattr(frames(records), name)
         ids += frame["run_id"].tolist()
         frames_.append(
-            frame
-            if columns is None
-            else frame[[column for column in columns if column in frame.columns]].copy()
+            frame if columns is None else frame[[column for column in columns if column in frame.columns]].copy()
         )
     if not frames_:
         return _narrow(getattr(frames([]), name), name, columns)

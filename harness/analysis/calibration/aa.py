@@ -24,11 +24,7 @@ def aa_experiment(experiment: Experiment, case: str | None = None) -> Experiment
     if chosen not in known:
         todo = did_you_mean(chosen, known, "cases")
         raise InputError(f'there is no case "{chosen}" in {experiment.path}', todo=todo, where="--case")
-    pairs = [
-        (cell, tree)
-        for cell, tree in zip(experiment.cells, experiment.trees, strict=True)
-        if cell.case == chosen
-    ]
+    pairs = [(cell, tree) for cell, tree in zip(experiment.cells, experiment.trees, strict=True) if cell.case == chosen]
     doubled = [
         (replace(cell, case=name, cell_id=cell_id(name, cell.factors, cell.spec)), tree)
         for name in NAMES

@@ -42,10 +42,7 @@ def available(source: Source) -> frozenset[Need]:
         needs.add("nic")
     if "nic" in needs and any(text not in ("none", "") for text in texts_of(source.runs, "iommu")):
         needs.add("iommu")
-    if any(
-        _count(numa) > 1
-        for numa in (_guests_numa(source) if "vm" in needs else [source.manifest.get("numa")])
-    ):
+    if any(_count(numa) > 1 for numa in (_guests_numa(source) if "vm" in needs else [source.manifest.get("numa")])):
         needs.add("numa")
     return frozenset(needs)
 

@@ -7,14 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from harness import stats
-from harness.analysis.claims.model import (
-    ClaimVerdict,
-    ConditionResult,
-    Observation,
-    Outcome,
-    ShownMetric,
-    State,
-)
+from harness.analysis.claims.model import ClaimVerdict, ConditionResult, Observation, Outcome, ShownMetric, State
 from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
 from harness.analysis.compare.change import values_of
 from harness.analysis.compare.model import LEVEL
@@ -28,9 +21,7 @@ from harness.tables.tails import whole_tails
 _Cells = dict[tuple[str, Factors], SummaryCell]
 
 
-def judge(
-    source: Source, claims: Mapping[str, Claim], have: frozenset[Need] = frozenset()
-) -> tuple[ClaimVerdict, ...]:
+def judge(source: Source, claims: Mapping[str, Claim], have: frozenset[Need] = frozenset()) -> tuple[ClaimVerdict, ...]:
     """The verdict on every claim of an experiment by its runs; have: the needs that the place of the runs met.
 
     A claim holds when all its conditions are met, each shown by the whole of an interval; tests of one claim are
@@ -60,9 +51,7 @@ def _judged(source: Source, name: str, claim: Claim, have: frozenset[Need]) -> C
     return ClaimVerdict(name, claim, outcome, tuple(conditions), reason, deciding, shown)
 
 
-def shown_at(
-    source: Source, cells: _Cells, metric: str, condition: ConditionResult, at: Observation
-) -> ShownMetric:
+def shown_at(source: Source, cells: _Cells, metric: str, condition: ConditionResult, at: Observation) -> ShownMetric:
     """A metric's medians in the cells of one comparison, the one it is compared with first."""
     expect, values = condition.expect, values_of(source.runs, metric)
     other = tuple((name, expect.against_at.get(name, text)) for name, text in at.factors)
@@ -122,9 +111,7 @@ def _observed(source: Source, cells: _Cells, expect: Expect, against: str, facto
     if base is None or not base.valid.size:
         return _no_runs(source, base, factors)
     pairs = paired_values(source.runs, expect.metric, base, test)
-    moved = change(
-        expect.metric, values[base.valid], values[test.valid], pairs=pairs, smallest_effect=expect.by
-    )
+    moved = change(expect.metric, values[base.valid], values[test.valid], pairs=pairs, smallest_effect=expect.by)
     ends = shares(moved)
     if ends is None:
         return Observation(factors, "unclear", moved, value, moved.note or "too few valid runs")
@@ -207,9 +194,7 @@ def _rank_p(condition: ConditionResult, observation: Observation) -> float | Non
     return observation.change.rank.p if observation.change.rank else None
 
 
-def _outcome(
-    conditions: Sequence[ConditionResult],
-) -> tuple[Outcome, tuple[ConditionResult, Observation] | None]:
+def _outcome(conditions: Sequence[ConditionResult]) -> tuple[Outcome, tuple[ConditionResult, Observation] | None]:
     """The verdict, and the comparison that decided it; none where the claim holds."""
     for at, condition in enumerate(conditions):
         if condition.state == "untestable":
@@ -225,16 +210,12 @@ def _outcome(
     return "holds", None
 
 
-def _granted(
-    given: Sequence[ConditionResult],
-) -> tuple[Outcome, tuple[ConditionResult, Observation] | None] | None:
+def _granted(given: Sequence[ConditionResult]) -> tuple[Outcome, tuple[ConditionResult, Observation] | None] | None:
     """The verdict where what a claim takes for granted is not so, or not known to be; None where all of it is."""
     for condition in given:
         state = condition.state
         if state != "met":
-            return "not shown" if state == "unclear" else "cannot be tested here", _first(
-                condition, state, "reversed"
-            )
+            return "not shown" if state == "unclear" else "cannot be tested here", _first(condition, state, "reversed")
     return None
 
 

@@ -91,9 +91,7 @@ def missing(base: Estimate, test: Estimate, note: str) -> Change:
 def with_reason(change: Change, cells: tuple[SummaryCell, SummaryCell], labels: tuple[str, str]) -> Change:
     """The reason of a side without valid runs is its verdicts, not the arithmetic."""
     reasons = [
-        f"{label}: {why_not_valid(cell)}"
-        for cell, label in zip(cells, labels, strict=True)
-        if not cell.valid.size
+        f"{label}: {why_not_valid(cell)}" for cell, label in zip(cells, labels, strict=True) if not cell.valid.size
     ]
     return missing(change.base, change.test, "; ".join(reasons)) if reasons else change
 

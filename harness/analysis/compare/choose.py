@@ -48,18 +48,12 @@ def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) 
     for name in asked:
         if name not in there:
             raise InputError(
-                "compare",
-                on=f"metric {name!r}",
-                got="no run has it",
-                todo=meant(name, there),
-                where="--metric",
+                "compare", on=f"metric {name!r}", got="no run has it", todo=meant(name, there), where="--metric"
             )
     return list(dict.fromkeys(asked))
 
 
-def shared_factors(
-    tables: Sequence[pd.DataFrame], by: Sequence[str] | None
-) -> tuple[list[str], tuple[str, ...]]:
+def shared_factors(tables: Sequence[pd.DataFrame], by: Sequence[str] | None) -> tuple[list[str], tuple[str, ...]]:
     """The factors to match cells by, and a note for each that not every side has. Raises InputError."""
     if by is not None:
         for name in by:
@@ -89,13 +83,9 @@ def splitting_notes(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
 def pooling_notes(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> tuple[str, ...]:
     """What is pooled because cells are told apart by these columns only, as was asked for."""
     mixed = dict.fromkeys(
-        name
-        for table in tables
-        for name in split_columns(table, [name for name in names if name in table.columns])
+        name for table in tables for name in split_columns(table, [name for name in names if name in table.columns])
     )
-    return tuple(
-        f"as asked by --by, runs of different {name} ({_values(tables, name)}) are pooled" for name in mixed
-    )
+    return tuple(f"as asked by --by, runs of different {name} ({_values(tables, name)}) are pooled" for name in mixed)
 
 
 def _values(tables: Sequence[pd.DataFrame], name: str) -> str:

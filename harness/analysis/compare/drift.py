@@ -27,9 +27,7 @@ def drifts(
     stands for order where a table has no order. Cells with fewer than MIN_RUNS_RATIO values say nothing.
     """
     tried = [
-        (letter, name, score)
-        for letter, runs, cells in sides
-        for name, score in _scores(runs, list(cells), metrics)
+        (letter, name, score) for letter, runs, cells in sides for name, score in _scores(runs, list(cells), metrics)
     ]
     corrected = stats.holm([math.erfc(abs(score) / math.sqrt(2)) for _, _, score in tried])
     return tuple(
@@ -39,9 +37,7 @@ def drifts(
     )
 
 
-def _scores(
-    runs: pd.DataFrame, cells: Sequence[SummaryCell], metrics: Sequence[str]
-) -> Iterable[tuple[str, float]]:
+def _scores(runs: pd.DataFrame, cells: Sequence[SummaryCell], metrics: Sequence[str]) -> Iterable[tuple[str, float]]:
     """The standardised sum of Kendall's S over the cells, by metric."""
     place = values_of(runs, "order")
     if not np.isfinite(place).any():

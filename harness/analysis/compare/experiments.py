@@ -67,9 +67,7 @@ def experiments(sources: Sequence[Source]) -> Experiments:
 
 def cell_documents(source: Source) -> dict[CellKey, Mapping[str, object]]:
     """What each cell of a source that has runs was, as its plan says; empty where nothing says so."""
-    made = {
-        (cell.case, frozenset(cell.factors)) for cell in group_cells(source.runs, factor_columns(source.runs))
-    }
+    made = {(cell.case, frozenset(cell.factors)) for cell in group_cells(source.runs, factor_columns(source.runs))}
     documents: dict[CellKey, Mapping[str, object]] = {}
     cells = source.plan.get("cells")
     for cell in cells if isinstance(cells, list) else ():
@@ -93,9 +91,7 @@ def order_of(source: Source) -> str:
 def differing_checks(source: Source, baseline: str) -> Iterator[tuple[str, str, str, str]]:
     """The limits that a case changes against the baseline under the same factors: case, key, and both values."""
     documents = cell_documents(source)
-    bases = {
-        frozenset(factors): document for (case, factors), document in documents.items() if case == baseline
-    }
+    bases = {frozenset(factors): document for (case, factors), document in documents.items() if case == baseline}
     pairs = [
         (case, base, document)
         for (case, factors), document in documents.items()

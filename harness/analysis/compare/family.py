@@ -35,9 +35,7 @@ def corrected(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int]]:
 def in_order(rows: Sequence[Row], sort: Sort) -> tuple[Row, ...]:
     """Rows of each metric in the order asked for; ties keep the plan's order."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
-    return tuple(
-        row for name in metrics for row in _sorted([row for row in rows if row.metric == name], sort)
-    )
+    return tuple(row for name in metrics for row in _sorted([row for row in rows if row.metric == name], sort))
 
 
 def _sorted(rows: list[Row], sort: Sort) -> list[Row]:

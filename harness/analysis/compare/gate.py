@@ -86,9 +86,7 @@ def judge(comparison: Comparison, gate: Gate, *, by_estimate: bool = False) -> G
     there is no such interval (too few or no valid runs, no such cell on a side), nor, where nothing is compared, a row.
     by_estimate: the estimate alone decides between failed and passed.
     """
-    results = [
-        _judged(row, gate, by_estimate) for row in comparison.rows if row.metric == gate.condition.metric
-    ]
+    results = [_judged(row, gate, by_estimate) for row in comparison.rows if row.metric == gate.condition.metric]
     nothing = GateResult(gate, None, "not judged", None, None, "there is no cell to compare")
     return GateVerdict(gate, tuple(results) or (nothing,))
 
@@ -102,11 +100,7 @@ def _judged(row: Row, gate: Gate, by_estimate: bool) -> GateResult:
     if by_estimate:
         return GateResult(gate, row, "failed" if condition.allows(value) else "passed", value, interval)
     if interval is None or interval.confidence < SURE:
-        few = (
-            f"{row.change.test.n} valid runs are too few"
-            if interval
-            else "too few valid runs for an interval"
-        )
+        few = f"{row.change.test.n} valid runs are too few" if interval else "too few valid runs for an interval"
         why = few if condition.quantity == "level" else row.change.note or few
         return GateResult(gate, row, "not judged", value, interval, why)
     outcomes: dict[Judgement, GateOutcome] = {"met": "failed", "refuted": "passed", "unclear": "undecided"}

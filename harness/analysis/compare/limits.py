@@ -8,9 +8,7 @@ from harness.analysis.compare.experiments import Experiments, differing_checks, 
 from harness.tables.source import Source
 
 
-def limits_of_sets(
-    sources: Sequence[Source], letters: Sequence[str], measured: Experiments
-) -> tuple[str, ...]:
+def limits_of_sets(sources: Sequence[Source], letters: Sequence[str], measured: Experiments) -> tuple[str, ...]:
     """Sentences on limits that are not the same on all sides, and on those that are looser than their defaults."""
     changed = [
         f"{item.key.removeprefix('checks.')} {' -> '.join(value or 'unknown' for value in item.values)}"
@@ -47,6 +45,4 @@ def _changed(texts: Sequence[str]) -> str:
 
 
 def _loose(limits: Sequence[str], where: str = "") -> str:
-    return (
-        f"Checks looser than their defaults{where}: {', '.join(limits)}: runs count that usually would not."
-    )
+    return f"Checks looser than their defaults{where}: {', '.join(limits)}: runs count that usually would not."

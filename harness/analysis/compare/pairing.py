@@ -36,10 +36,7 @@ def interleaving(runs: pd.DataFrame, base: SummaryCell, test: SummaryCell) -> In
     # Within one cell several machines may have taken their share of the blocks: only pairs have to be alike.
     if not _same_place(runs, blocks, base, test):
         return "elsewhere"
-    shares = [
-        _neighbours(blocks, place, base, test)
-        for place in _places(runs, np.concatenate((base.rows, test.rows)))
-    ]
+    shares = [_neighbours(blocks, place, base, test) for place in _places(runs, np.concatenate((base.rows, test.rows)))]
     if not shares:
         return "declared"
     # Runs that were made again later are out of their block's time: a few of them undo no design.

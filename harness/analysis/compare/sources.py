@@ -55,9 +55,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     tables = [whole_tails(table, mine.values()) for table, mine in zip(tables, cells, strict=True)]
     smallest = smallest_effect(sources, options)
     rows = [
-        row
-        for name in chosen
-        for row in _sets_rows(name, tables, cells, [letter for letter, _ in names], smallest)
+        row for name in chosen for row in _sets_rows(name, tables, cells, [letter for letter, _ in names], smallest)
     ]
     different, measured = differences(tables), experiments(sources)
     rows, family = corrected(rows)
@@ -76,10 +74,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
             [letter for letter, _ in names],
             different,
             measured,
-            [
-                pooled(table, [cell.rows for cell in mine.values()])
-                for table, mine in zip(tables, cells, strict=True)
-            ],
+            [pooled(table, [cell.rows for cell in mine.values()]) for table, mine in zip(tables, cells, strict=True)],
         ),
         differences=different,
         experiments=measured.differences,
@@ -90,19 +85,13 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
             for far in far_runs(letter, table, mine.values(), chosen)
         ),
         drifts=drifts(
-            (
-                (letter, table, mine.values())
-                for (letter, _), table, mine in zip(names, tables, cells, strict=True)
-            ),
+            ((letter, table, mine.values()) for (letter, _), table, mine in zip(names, tables, cells, strict=True)),
             chosen,
         ),
         family=family,
         included=options.include,
         smallest_effect=smallest,
-        notes=(
-            *notes,
-            *(f"nothing tells where the runs of {label} were made" for label in _silent(sources, labels)),
-        ),
+        notes=(*notes, *(f"nothing tells where the runs of {label} were made" for label in _silent(sources, labels))),
         warnings=tuple(text for source in sources for text in source.warnings),
     )
 
@@ -157,11 +146,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         smallest_effect=smallest,
         notes=(
             *([] if tests else [f"there is no case beside {baseline}"]),
-            *(
-                splitting_notes([source.runs])
-                if options.by is None
-                else pooling_notes([source.runs], options.by)
-            ),
+            *(splitting_notes([source.runs]) if options.by is None else pooling_notes([source.runs], options.by)),
         ),
         warnings=source.warnings,
     )
@@ -183,10 +168,7 @@ def _narrowed(sources: Sequence[Source], options: Options) -> list[Source]:
         runs = filtered(source.runs, options.filters)
         if len(source.runs) and not len(runs):
             raise InputError(
-                "filter runs",
-                on=source.label,
-                got=f"none passes {', '.join(options.filters)}",
-                where="--filter",
+                "filter runs", on=source.label, got=f"none passes {', '.join(options.filters)}", where="--filter"
             )
         kept.append(source if runs is source.runs else replace(source, runs=runs))
     return kept
@@ -197,20 +179,13 @@ def _silent(sources: Sequence[Source], labels: Sequence[str]) -> list[str]:
 
 
 def _within(
-    runs: pd.DataFrame,
-    name: str,
-    bases: dict[Factors, SummaryCell],
-    tests: list[SummaryCell],
-    smallest: float,
+    runs: pd.DataFrame, name: str, bases: dict[Factors, SummaryCell], tests: list[SummaryCell], smallest: float
 ) -> Iterator[tuple[SummaryCell, Change]]:
     values = values_of(runs, name)
     for cell in tests:
         base = bases.get(cell.factors)
         if base is None:
-            yield (
-                cell,
-                missing(stats.estimate([]), stats.estimate(values[cell.valid]), "no baseline run here"),
-            )
+            yield (cell, missing(stats.estimate([]), stats.estimate(values[cell.valid]), "no baseline run here"))
             continue
         pairs = paired_values(runs, name, base, cell)
         moved = change(name, values[base.valid], values[cell.valid], pairs=pairs, smallest_effect=smallest)
@@ -218,11 +193,7 @@ def _within(
 
 
 def _sets_rows(
-    name: str,
-    tables: Sequence[pd.DataFrame],
-    cells: Sequence[_Cells],
-    letters: Sequence[str],
-    smallest: float,
+    name: str, tables: Sequence[pd.DataFrame], cells: Sequence[_Cells], letters: Sequence[str], smallest: float
 ) -> Iterator[Row]:
     """The rows of one metric: each cell that any source has, once for each source beside the first."""
     values = [values_of(table, name) for table in tables]

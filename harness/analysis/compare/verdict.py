@@ -9,14 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from harness import columns
-from harness.analysis.compare.environment import (
-    HOST,
-    WORK,
-    EnvironmentDifference,
-    partly_blank,
-    silent,
-    texts_of,
-)
+from harness.analysis.compare.environment import HOST, WORK, EnvironmentDifference, partly_blank, silent, texts_of
 from harness.analysis.compare.experiments import Experiments
 from harness.analysis.compare.pairing import Interleaving
 from harness.columns import Column
@@ -81,11 +74,7 @@ def of_cases(
     if drifted and first and ways != {"shown"}:
         first = first.removesuffix(".") + ", and something did drift (see below)."
     varied = [name for name in HOST if len(texts_of(runs, name)) > 1 and name not in mixed]
-    apart = (
-        f"The runs of this set differ in {_listed(varied)}, but not within a row of the tables."
-        if varied
-        else ""
-    )
+    apart = f"The runs of this set differ in {_listed(varied)}, but not within a row of the tables." if varied else ""
     return tuple(text for text in (apart if first else "", first, _machine([runs])) if text)
 
 
@@ -156,9 +145,7 @@ def _hosts(
 def _brief(keys: Sequence[str]) -> list[str]:
     """Keys of experiment files; of a knob, or of a link, one for all of its fields."""
     return list(
-        dict.fromkeys(
-            re.sub(r"^(settings\.[^.]+\.[^.]+|topology\.links\[[^]]*\]).*", r"\1", key) for key in keys
-        )
+        dict.fromkeys(re.sub(r"^(settings\.[^.]+\.[^.]+|topology\.links\[[^]]*\]).*", r"\1", key) for key in keys)
     )
 
 
@@ -194,9 +181,7 @@ def shown(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> tuple[Column,
     """The metrics by name; times are in "model us" where any table's CPU was emulated."""
     emulated = model_time([text for table in tables for text in texts_of(table, "accelerator")])
     metrics = [columns.metric(name) for name in names]
-    return tuple(
-        replace(column, unit=MODEL_US) if emulated and column.unit == "us" else column for column in metrics
-    )
+    return tuple(replace(column, unit=MODEL_US) if emulated and column.unit == "us" else column for column in metrics)
 
 
 def _listed(names: Sequence[str], most: int = 4) -> str:

@@ -33,18 +33,14 @@ class Curve:
     firm: int
 
 
-def curves(
-    source: Source, cells: Sequence[SummaryCell], by_run: Mapping[str, RunShape]
-) -> dict[Factors, list[Curve]]:
+def curves(source: Source, cells: Sequence[SummaryCell], by_run: Mapping[str, RunShape]) -> dict[Factors, list[Curve]]:
     """A curve for every cell that has a valid run with samples, by the cells' factors. by_run: shapes by run id."""
     drawn: dict[Factors, list[Curve]] = {}
     if "run_id" not in source.runs.columns:
         return drawn
     ids = source.runs["run_id"].to_numpy()
     for cell in cells:
-        mine = [
-            by_run[name] for name in map(str, ids[cell.valid]) if name in by_run and by_run[name].answered
-        ]
+        mine = [by_run[name] for name in map(str, ids[cell.valid]) if name in by_run and by_run[name].answered]
         if mine:
             drawn.setdefault(cell.factors, []).append(_curve(cell, mine))
     return drawn

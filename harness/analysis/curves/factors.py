@@ -76,9 +76,7 @@ def axes(views: Sequence[CellView], least: int) -> list[NumericFactor]:
         if len(values) < least or len(units) != 1 or None in numbers.values():
             continue
         numeric.append(
-            NumericFactor(
-                name, units.pop(), {value: number[0] for value, number in numbers.items() if number}
-            )
+            NumericFactor(name, units.pop(), {value: number[0] for value, number in numbers.items() if number})
         )
     return sorted(numeric, key=lambda axis: not axis.load_like)
 

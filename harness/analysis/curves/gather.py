@@ -66,9 +66,7 @@ def shapes(study: Study, run_ids: Collection[str], with_time: Collection[str] = 
         series = timeline(columns["intended_ns"], latency_ns, SLICES) if run_id in timed else None
         answered = np.sort(latency_ns[latency_ns >= 0])
         count = int(answered.size)
-        yield RunShape(
-            run_id, count, int(latency_ns.size) - count, quantiles_us(answered), firm_until(count), series
-        )
+        yield RunShape(run_id, count, int(latency_ns.size) - count, quantiles_us(answered), firm_until(count), series)
 
 
 def narrowed(study: Study, cases: Collection[str] = (), at: Mapping[str, str] | None = None) -> Study:
@@ -87,12 +85,9 @@ def narrowed(study: Study, cases: Collection[str] = (), at: Mapping[str, str] | 
     planned = {
         key: count
         for key, count in source.planned.items()
-        if (not cases or key[0] in cases)
-        and all(dict(key[1]).get(name) == value for name, value in levels.items())
+        if (not cases or key[0] in cases) and all(dict(key[1]).get(name) == value for name, value in levels.items())
     }
-    return replace(
-        study, source=replace(source, runs=source.runs[keep].reset_index(drop=True), planned=planned)
-    )
+    return replace(study, source=replace(source, runs=source.runs[keep].reset_index(drop=True), planned=planned))
 
 
 def _known(asked: str, source: Source, name: str, values: Collection[str]) -> None:
@@ -111,13 +106,9 @@ def typical_runs(source: Source, cells: list[SummaryCell]) -> dict[tuple[str, Fa
     typical = {}
     for cell in cells:
         for name in ("rtt_p99_us", "rtt_p50_us"):
-            values = (
-                runs[name].to_numpy(dtype=np.float64)[cell.valid] if name in runs.columns else np.empty(0)
-            )
+            values = runs[name].to_numpy(dtype=np.float64)[cell.valid] if name in runs.columns else np.empty(0)
             if np.isfinite(values).any():
                 away = np.abs(values - np.nanmedian(values))
-                typical[cell.case, cell.factors] = str(
-                    runs["run_id"].iloc[cell.valid[int(np.nanargmin(away))]]
-                )
+                typical[cell.case, cell.factors] = str(runs["run_id"].iloc[cell.valid[int(np.nanargmin(away))]])
                 break
     return typical

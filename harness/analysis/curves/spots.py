@@ -48,20 +48,14 @@ class Spots:
 
     def at(self, x: str, y: str) -> Spot | None:
         """The spot of a field of the grid; the first where other factors tell several apart."""
-        return next(
-            (spot for spot in self.spots if spot.along(self.x) == x and spot.along(self.y) == y), None
-        )
+        return next((spot for spot in self.spots if spot.along(self.x) == x and spot.along(self.y) == y), None)
 
     def diagonal(self) -> set[tuple[str, str]]:
         """The fields nearest to where both axes name the same time: a rate stands for the time between its requests."""
         fields: set[tuple[str, str]] = set()
         for x in self.values(self.x) if self.picture.diagonal else ():
             period = _period_us(x, self.x)
-            rows = [
-                (abs(us / period - 1), y)
-                for y in self.values(self.y)
-                if (us := _period_us(y, self.y)) and period
-            ]
+            rows = [(abs(us / period - 1), y) for y in self.values(self.y) if (us := _period_us(y, self.y)) and period]
             if rows and min(rows)[0] < 0.5:
                 fields.add((x, min(rows)[1]))
         return fields

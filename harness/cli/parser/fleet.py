@@ -24,9 +24,7 @@ def add(commands: Commands) -> None:
     experiment(run)
     value(doctor, "file", "FILE", "experiment file to check the hosts against", nargs="?")
     for parser in (run, doctor, clean):
-        parser.add_argument(
-            "-i", "--inventory", action="append", required=True, metavar="INVENTORY", help=_INVENTORY
-        )
+        parser.add_argument("-i", "--inventory", action="append", required=True, metavar="INVENTORY", help=_INVENTORY)
         value(parser, "--limit", "PATTERN", "only these hosts, as ansible-playbook has it")
         value(parser, "--forks", "N", "hosts at a time (default: 50)", type=int, default=50)
     value(run, "--split", None, _SPLIT, choices=("cells", "repetitions", "none"))

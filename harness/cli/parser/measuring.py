@@ -6,16 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from harness.cli.parser import vm
-from harness.cli.parser.options import (
-    EXPERIMENT,
-    as_json,
-    calibrated,
-    execution,
-    experiment,
-    flag,
-    overrides,
-    value,
-)
+from harness.cli.parser.options import EXPERIMENT, as_json, calibrated, execution, experiment, flag, overrides, value
 
 if TYPE_CHECKING:
     from harness.cli.parser.options import Commands

@@ -48,9 +48,7 @@ def calibrated(parser: argparse.ArgumentParser) -> None:
     value(parser, "--seed", "N", "seed of the random order", type=_seed)
 
 
-def overrides(
-    parser: argparse.ArgumentParser, text: str = "override a dotted key: workload.duration=2s"
-) -> None:
+def overrides(parser: argparse.ArgumentParser, text: str = "override a dotted key: workload.duration=2s") -> None:
     """--set, as often as needed."""
     values(parser, "--set", "KEY=VALUE", text, default=[])
 

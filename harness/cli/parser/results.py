@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.cli.parser.options import (
-    FORMATS,
-    ONLY_CASE,
-    flag,
-    output,
-    output_format,
-    value,
-    values,
-    verdicts,
-)
+from harness.cli.parser.options import FORMATS, ONLY_CASE, flag, output, output_format, value, values, verdicts
 
 if TYPE_CHECKING:
     from harness.cli.parser.options import Commands

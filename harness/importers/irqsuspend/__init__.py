@@ -97,9 +97,7 @@ def _run(members: list[tuple[Name, SourceFile]], reading: ImportedRuns, publishe
     there = {name.kind for name, _ in members}
     for kind in EXPECTED:
         if kind not in there:
-            reading.note(
-                f"{kind}-{first.label}", 0, "there is no such file; what it holds is blank in the run"
-            )
+            reading.note(f"{kind}-{first.label}", 0, "there is no such file; what it holds is blank in the run")
     parts.finish(published)
     _judge(run, parts, published)
     return run

@@ -50,9 +50,7 @@ def load_text(qps: int) -> str:
 def natural(key: tuple[str, int, str, int]) -> tuple[object, ...]:
     """Sort key of the published tables: loads rising and MAX last, cases as `sort -V` has them, then runs."""
     folder, qps, case, run = key
-    pieces = tuple(
-        int(piece) if place % 2 else piece for place, piece in enumerate(re.split(r"(\d{1,18})", case))
-    )
+    pieces = tuple(int(piece) if place % 2 else piece for place, piece in enumerate(re.split(r"(\d{1,18})", case)))
     return folder, qps == 0, qps, pieces, run
 
 

@@ -61,10 +61,7 @@ def _frame(rows: list[dict[str, str | float | None]]) -> pd.DataFrame:
     names = list(rows[0])
     texts = ("testcase", "load")
     return pd.DataFrame(
-        {
-            name: pd.array([row[name] for row in rows], dtype="str" if name in texts else "float64")
-            for name in names
-        }
+        {name: pd.array([row[name] for row in rows], dtype="str" if name in texts else "float64") for name in names}
     )
 
 

@@ -87,9 +87,7 @@ class Crew:
 
     # -- plays ------------------------------------------------------------------------------------------------
 
-    def ready(
-        self, names: Collection[str], before: ResultSet | None = None, known: Collection[str] = ()
-    ) -> list[str]:
+    def ready(self, names: Collection[str], before: ResultSet | None = None, known: Collection[str] = ()) -> list[str]:
         """The hosts that can measure, in the inventory's order: reached, with this version, as root.
 
         before: the set of an earlier attempt: what that left running is stopped, and what it finished of the `known`
@@ -219,12 +217,7 @@ class Crew:
         self.directory.mkdir(parents=True, exist_ok=True)
         limit = self.directory / "limit"
         limit.write_text("".join(f"{name}\n" for name in names))
-        base = {
-            "fleet_id": self.ident,
-            "fleet_version": wheel.version(),
-            **self._wheel_variables(),
-            **variables,
-        }
+        base = {"fleet_id": self.ident, "fleet_version": wheel.version(), **self._wheel_variables(), **variables}
         options = ["--limit", f'"@{limit}"']
         played: Played = play(
             name,
@@ -254,9 +247,7 @@ class Crew:
             self._wheel = {"pollbench_wheel": str(made), "pollbench_wheel_id": wheel.wheel_id(made)}
         return self._wheel
 
-    def _write_shares(
-        self, shares: Path, names: Collection[str], plan: Plan, lot: Allotment
-    ) -> dict[str, int]:
+    def _write_shares(self, shares: Path, names: Collection[str], plan: Plan, lot: Allotment) -> dict[str, int]:
         shares.mkdir(parents=True, exist_ok=True)
         sizes = {}
         for name in names:

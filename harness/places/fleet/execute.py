@@ -145,9 +145,7 @@ class Fleet:
             raise MissingError("run on the fleet", names, "no host is ready", "see the lines above")
         return ready
 
-    def _allot(
-        self, plan: Plan, ready: Sequence[str], made: Mapping[str, str], before: Mapping[str, str]
-    ) -> Allotment:
+    def _allot(self, plan: Plan, ready: Sequence[str], made: Mapping[str, str], before: Mapping[str, str]) -> Allotment:
         if self.pair is None:
             return allot(plan, self.split, ready, made, before)
         return allot(plan, self.split, [self.pair.label], made)

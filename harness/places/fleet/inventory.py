@@ -28,12 +28,7 @@ def hosts_in(inventories: Sequence[str], limit: str | None = None) -> Hosts:
         words += ["--limit", limit]
     try:
         done = subprocess.run(
-            words,
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | environment(),
-            stdin=subprocess.DEVNULL,
+            words, capture_output=True, text=True, check=False, env=os.environ | environment(), stdin=subprocess.DEVNULL
         )
     except FileNotFoundError:
         raise MissingError(

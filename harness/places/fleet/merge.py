@@ -10,9 +10,7 @@ from pathlib import Path
 from harness.store import ResultSet, atomic
 
 
-def merge(
-    results: ResultSet, incoming: Path, known: Collection[str], again: Collection[str] = ()
-) -> list[str]:
+def merge(results: ResultSet, incoming: Path, known: Collection[str], again: Collection[str] = ()) -> list[str]:
     """Move every run directory of `incoming` into the set; the ids of those that were moved.
 
     known: the plan's run ids, others are left where they are; again: runs that take the place of one that is there.

@@ -66,10 +66,6 @@ def pair_of(plan: Plan, known: Collection[str], where: str) -> Pair | None:
     for node, host in (client, server):
         if host not in known:
             near = difflib.get_close_matches(host, list(known), 1)
-            todo = (
-                f'did you mean "{near[0]}"?' if near else "hosts: " + (", ".join(list(known)[:24]) or "none")
-            )
-            raise InputError(
-                f"topology.nodes.{node}.host", host, "the inventory has no such host", todo, where
-            )
+            todo = f'did you mean "{near[0]}"?' if near else "hosts: " + (", ".join(list(known)[:24]) or "none")
+            raise InputError(f"topology.nodes.{node}.host", host, "the inventory has no such host", todo, where)
     return Pair((client[0], server[0]), (client[1], server[1]))

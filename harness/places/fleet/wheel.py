@@ -32,9 +32,7 @@ def wheel_id(wheel: Path) -> str:
     """Names the wheel by its content: other code of the same version is another installation."""
     with zipfile.ZipFile(wheel) as archive:
         sums = sorted(
-            f"{member.filename} {member.CRC:08x}"
-            for member in archive.infolist()
-            if "dist-info" not in member.filename
+            f"{member.filename} {member.CRC:08x}" for member in archive.infolist() if "dist-info" not in member.filename
         )
     return f"{version()}-{hashlib.sha256(' '.join(sums).encode()).hexdigest()[:12]}"
 
@@ -46,17 +44,7 @@ def _checkout() -> Path | None:
 
 
 def _built(source: Path, directory: Path) -> Path:
-    words = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(directory),
-    ]
+    words = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(directory)]
     done = subprocess.run([*words, str(source)], capture_output=True, text=True, check=False)
     made = sorted(directory.glob(f"{_NAME}-*.whl"))
     if done.returncode or not made:
@@ -67,9 +55,7 @@ def _built(source: Path, directory: Path) -> Path:
 def _packed(directory: Path) -> Path:
     """The installed files as a wheel again, with their list of hashes."""
     distribution = importlib.metadata.distribution(_NAME)
-    tags = [
-        line[5:] for line in (distribution.read_text("WHEEL") or "").splitlines() if line.startswith("Tag: ")
-    ]
+    tags = [line[5:] for line in (distribution.read_text("WHEEL") or "").splitlines() if line.startswith("Tag: ")]
     files = [
         file
         for file in distribution.files or []

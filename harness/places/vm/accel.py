@@ -34,9 +34,7 @@ def choose(asked: str, home: Home, emulator: Qemu, todo: str = "") -> Choice:
     todo: what the user can do where KVM was asked for and does not work; default: to ask for no accelerator.
     """
     if asked not in ("auto", *qemu.ACCELERATORS):
-        raise InputError(
-            "choose an accelerator", on=asked, todo=f"expected auto, {', '.join(qemu.ACCELERATORS)}"
-        )
+        raise InputError("choose an accelerator", on=asked, todo=f"expected auto, {', '.join(qemu.ACCELERATORS)}")
     if asked not in ("auto", "kvm"):
         return Choice(asked)
     reason = kvm_trouble(home, emulator)

@@ -32,9 +32,7 @@ _SETTINGS = (
     'Apt::Install-Recommends "false"',
     'Acquire::Languages "none"',
 )
-_URI = re.compile(
-    r"^'\S+' (?P<name>[^_\s]+)_(?P<version>[^_\s]+)_\w+\.deb \d+ SHA256:(?P<sha256>\w{64})$", re.M
-)
+_URI = re.compile(r"^'\S+' (?P<name>[^_\s]+)_(?P<version>[^_\s]+)_\w+\.deb \d+ SHA256:(?P<sha256>\w{64})$", re.M)
 _TIMEOUT_S = 1800
 
 

@@ -202,9 +202,7 @@ class Boot:
             return GuestFailure("agent failed", f"the agent ended with exit code {exits[0]}; {last}")
         if code:
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-            return GuestFailure(
-                "killed" if code < 0 else "QEMU failed", f"QEMU ended {how}; {child.last_words()}"
-            )
+            return GuestFailure("killed" if code < 0 else "QEMU failed", f"QEMU ended {how}; {child.last_words()}")
         # Said by the initramfs.
         diskless = "no disk named" in last
         todo = "is virtio_blk built in? Else name its modules by --modules" if diskless else ""
@@ -216,9 +214,7 @@ class Boot:
         if troubles:
             return f"the console says: {wire.printable(troubles[0].strip())[:300]}"
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return (
-            f"the console's last line: {wire.printable(lines[-1])[:200]}" if lines else "the console is empty"
-        )
+        return f"the console's last line: {wire.printable(lines[-1])[:200]}" if lines else "the console is empty"
 
 
 def seed_of(seed: int, block: int) -> int:

@@ -62,9 +62,7 @@ class BootAccount(TypedDict):
     found: NotRequired[dict[str, Any]]
 
 
-def account_of(
-    boot: Boot, guest: GuestAccount | None, failure: GuestFailure | None, keep: bool
-) -> BootAccount:
+def account_of(boot: Boot, guest: GuestAccount | None, failure: GuestFailure | None, keep: bool) -> BootAccount:
     """One boot, for the set's vm.json. keep: with its console, also where all went well."""
     times = {str(event.get("ev")): event.get("uptime_s") for event in boot.events if "uptime_s" in event}
     account: BootAccount = {

@@ -29,9 +29,7 @@ class Artefact:
     differs: tuple[str, ...]
 
 
-def build(
-    home: Home, kernels: Sequence[str], tell: Tell, root: bool = True, emulator: bool = True
-) -> list[Artefact]:
+def build(home: Home, kernels: Sequence[str], tell: Tell, root: bool = True, emulator: bool = True) -> list[Artefact]:
     """Make the root image, the named kernel sets and QEMU, and enter them in the index. Raises PollbenchError."""
     lock, made = recipe.read_lock(), []
     for name in kernels:

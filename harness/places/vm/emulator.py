@@ -109,10 +109,7 @@ def same_emulator(home: Home, recorded: object, asked: str = "") -> tuple[Qemu, 
     if emulator.sha256 == pinned if pinned else emulator.version == before.get("version"):
         return emulator, ""
     was = f"QEMU {before.get('version', 'of unknown version')} ({before.get('origin', 'host')})"
-    return (
-        emulator,
-        f"the set was made under {was}, this runs under {emulator.label()}: model time may differ",
-    )
+    return (emulator, f"the set was made under {was}, this runs under {emulator.label()}: model time may differ")
 
 
 def _unpacked(home: Home, sha256: str) -> Qemu:

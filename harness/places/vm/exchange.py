@@ -36,9 +36,7 @@ def export(home: Home, target: Path) -> int:
         whole, packed = workshop / "image.tar", workshop / "image.tar.zst"
         with tarfile.open(whole, "w") as tar:
             tar.add(listing, "index.json", filter=_anonymous)
-            names = {
-                sha256: name for key, entry in index.items() for name, sha256 in hashes_of(key, entry).items()
-            }
+            names = {sha256: name for key, entry in index.items() for name, sha256 in hashes_of(key, entry).items()}
             for sha256, name in sorted(names.items()):
                 tar.add(home.verified(sha256, name), f"artefacts/{sha256}", filter=_anonymous)
         # Of its parts most are compressed already.
@@ -101,9 +99,7 @@ def _fetch(source: str, workshop: Path, tell: Callable[[str], None]) -> Path:
 def _unpacked(packed: Path, workshop: Path) -> dict[str, Any]:
     """The index; artefacts lie beside it. Decompressed as it is read, so that no more is written than an image has."""
     try:
-        with subprocess.Popen(
-            ["zstd", "-dcq", str(packed)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        ) as zstd:
+        with subprocess.Popen(["zstd", "-dcq", str(packed)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as zstd:
             assert zstd.stdout is not None
             try:
                 listing = _members(zstd.stdout, workshop)
@@ -115,24 +111,13 @@ def _unpacked(packed: Path, workshop: Path) -> dict[str, Any]:
             raise ValueError("it is cut short or no zstd file")
         index = json.loads(listing)
         if not index or not all(
-            _KEY.fullmatch(key)
-            and all(_SHA256.fullmatch(sha256) for sha256 in hashes_of(key, entry).values())
+            _KEY.fullmatch(key) and all(_SHA256.fullmatch(sha256) for sha256 in hashes_of(key, entry).values())
             for key, entry in index.items()
         ):
             raise ValueError("its index is not of an image")
     except FileNotFoundError:
-        raise MissingError(
-            "import an image", got="there is no program zstd", todo="tools/os-packages.sh vm"
-        ) from None
-    except (
-        tarfile.TarError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        EOFError,
-    ) as error:
+        raise MissingError("import an image", got="there is no program zstd", todo="tools/os-packages.sh vm") from None
+    except (tarfile.TarError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError) as error:
         torn = isinstance(error, tarfile.ReadError | EOFError)
         got = f"it is cut short, or no image ({error})" if torn else str(error)
         raise PollbenchError("import an image", str(packed), got, _NOTHING) from None

@@ -163,9 +163,7 @@ class Guests:
         """What this QEMU cannot do of a machine and a topology; empty when it can do all."""
         lacks = (self.emulator.lacks_nic(link.nic) for link in topology.links if link.kind.needs_guest)
         release = self.image(machine.kernel).release
-        return next(filter(None, lacks), "") or self.emulator.lacks_cpus(
-            machine.cpus, release, self.accelerator
-        )
+        return next(filter(None, lacks), "") or self.emulator.lacks_cpus(machine.cpus, release, self.accelerator)
 
     def _boot(self, task: _Task, machine: Machine, left: list[Run]) -> GuestFailure | None:
         image = self.image(machine.kernel)

@@ -50,9 +50,7 @@ def main(job_disk: str, out_disk: str) -> None:
     )
     _warm_up()
     spec = plan.cells[0].spec
-    cpus = {
-        cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()
-    }
+    cpus = {cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()}
     host = set_guest(spec.machine.profile, cpus)
     machine = machine_facts(pairs) | {"host": host}
     tell("ready", environment=facts.environment(), machine=machine, uptime_s=facts.uptime_s())

@@ -184,17 +184,13 @@ class Home:
                 os.kill(int(path.name.split("-")[1]), 0)
             except (ValueError, ProcessLookupError):
                 # Never into what somebody mounted in a tree under construction.
-                if not any(
-                    os.path.ismount(inner) for depth in ("*/*", "*/*/*") for inner in path.glob(depth)
-                ):
+                if not any(os.path.ismount(inner) for depth in ("*/*", "*/*/*") for inner in path.glob(depth)):
                     shutil.rmtree(path, ignore_errors=True)
             except OSError:
                 continue
 
     def clean(self) -> int:
         """Remove everything that was built or imported; how many bytes that were."""
-        size = sum(
-            file.stat().st_size for file in self.path.rglob("*") if file.is_file() and not file.is_symlink()
-        )
+        size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file() and not file.is_symlink())
         shutil.rmtree(self.path, ignore_errors=True)
         return size

@@ -59,11 +59,7 @@ def image_by_hash(home: Home, pinned: Mapping[str, str]) -> Image:
 
 
 def _image(home: Home, kernel: str, release: str, hashes: dict[str, str]) -> Image:
-    paths = {
-        part: home.verified(sha256, f"{part} of {kernel}")
-        for part, sha256 in hashes.items()
-        if part != "vmlinuz"
-    }
+    paths = {part: home.verified(sha256, f"{part} of {kernel}") for part, sha256 in hashes.items() if part != "vmlinuz"}
     expanded = home.expanded(hashes["vmlinuz"], f"vmlinuz of {kernel}", expand_kernel)
     return Image(kernel=kernel, release=release, vmlinux=expanded / "vmlinux", hashes=hashes, **paths)
 

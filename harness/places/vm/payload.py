@@ -80,11 +80,7 @@ def _compile(tree: Path, root_image: Path, workshop: Path) -> None:
     libraries = root / "usr/lib/x86_64-linux-gnu"
     loader = libraries / "ld-linux-x86-64.so.2"
     python = [str(loader), "--library-path", str(libraries), str(root / "usr/bin/python3.13")]
-    env = {
-        "PYTHONHOME": str(root / "usr"),
-        "PYTHONHASHSEED": "0",
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-    }
+    env = {"PYTHONHOME": str(root / "usr"), "PYTHONHASHSEED": "0", "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
     options = ["-q", "-j1", "--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/run/payload"]
     programs.run([*python, "-m", "compileall", *options, str(tree)], env=env)
     shutil.rmtree(root)

@@ -60,12 +60,7 @@ class GuestFiles:
 
 
 def command(
-    emulator: Qemu,
-    machine: Machine,
-    accelerator: str,
-    files: GuestFiles,
-    pairs: dict[str, int],
-    shell: bool = False,
+    emulator: Qemu, machine: Machine, accelerator: str, files: GuestFiles, pairs: dict[str, int], shell: bool = False
 ) -> list[str]:
     """The whole command line of a guest with `pairs` pairs of emulated NICs by model. Raises PollbenchError."""
     argv = [*emulator.argv, *BARE, "-name", "pollbench,process=pollbench-vm"]
@@ -172,10 +167,7 @@ def _nics(emulator: Qemu, machine: Machine, accelerator: str, pairs: dict[str, i
                 argv += ["-device", f"pcie-root-port,id=port{name},bus={bus},chassis={number},slot={number}"]
                 argv += ["-netdev", f"hubport,id=hub{name},hubid={(number + 1) // 2}"]
                 mac = nics.address(emulated(model).number, pair, end)
-                argv += [
-                    "-device",
-                    f"{_nic(model, machine, accelerator)},bus=port{name},netdev=hub{name},mac={mac}",
-                ]
+                argv += ["-device", f"{_nic(model, machine, accelerator)},bus=port{name},netdev=hub{name},mac={mac}"]
     return argv
 
 

@@ -65,10 +65,7 @@ def recipe_hash() -> str:
     here = Path(__file__).parent
     code = [
         *here.glob("?*image.py"),  # what makes an artefact, not image.py, which reads them
-        *(
-            here / f"{name}.py"
-            for name in ("apt", "compression", "cpio", "modules", "programs", "recipe", "squashfs")
-        ),
+        *(here / f"{name}.py" for name in ("apt", "compression", "cpio", "modules", "programs", "recipe", "squashfs")),
     ]
     sources = [*sorted(code), *sorted(DATA.iterdir())]
     for path in sources:

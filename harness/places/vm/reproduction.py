@@ -69,10 +69,7 @@ def _cells(records: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
 
 
 def _cell(
-    key: Key,
-    old: tuple[ComparedSet, list[RunRecord]],
-    new: tuple[ComparedSet, list[RunRecord]],
-    real_time: bool,
+    key: Key, old: tuple[ComparedSet, list[RunRecord]], new: tuple[ComparedSet, list[RunRecord]], real_time: bool
 ) -> Judged:
     label = " ".join([key[0], *(f"{name}={value}" for name, value in key[1])])
     if not new[1] or not old[1]:
@@ -82,8 +79,7 @@ def _cell(
     verdicts = [{run.verdict for run in runs} for _, runs in (old, new)]
     if verdicts[0] != verdicts[1]:
         counts = [
-            ", ".join(f"{n} {v}" for v, n in Counter(run.verdict for run in runs).items())
-            for _, runs in (old, new)
+            ", ".join(f"{n} {v}" for v, n in Counter(run.verdict for run in runs).items()) for _, runs in (old, new)
         ]
         return Judged(label, False, f"verdicts were {counts[0]}, are {counts[1]}", None)
     parts, good, off = [], True, None
@@ -102,9 +98,7 @@ def _cell(
         off = distance if metric == "rtt_p50_us" else off
         near = median(span[2] for span in second) >= low and median(span[0] for span in second) <= high
         good = good and near
-        parts.append(
-            f"{_short(metric)} {was:.4g} -> {now:.4g} {unit} ({distance:+.2%}){'' if near else ' !'}"
-        )
+        parts.append(f"{_short(metric)} {was:.4g} -> {now:.4g} {unit} ({distance:+.2%}){'' if near else ' !'}")
     return Judged(label, good, "; ".join(parts) or "no latencies, verdicts alike", off)
 
 

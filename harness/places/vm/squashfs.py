@@ -30,11 +30,7 @@ def squash_tar(tar: Path, image: Path) -> None:
     with open(tar, "rb") as stream:
         packing = [*_PACKING, "-tar"]
         programs.run(
-            ["mksquashfs", "-", str(image), *packing],
-            env=env,
-            stdin=stream.fileno(),
-            inside=inside,
-            timeout_s=1800,
+            ["mksquashfs", "-", str(image), *packing], env=env, stdin=stream.fileno(), inside=inside, timeout_s=1800
         )
 
 

@@ -92,20 +92,9 @@ def unpack(data: bytes) -> Answer:
         else:
             # A guest has all nodes of a run: it has nothing to say of other hosts.
             answer.measured = dataclasses.replace(_measured(document["measured"]), samples=samples, hosts={})
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        RecursionError,
-        tarfile.TarError,
-        EOFError,
-        OSError,
-        MemoryError,
-    ) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, tarfile.TarError, EOFError, OSError, MemoryError) as error:
         cause = f"{len(error.errors())} fields" if isinstance(error, ValidationError) else repr(error)[:200]
-        raise PollbenchError(
-            "read what the guest sent back", got=f"it is no result of ours ({cause})"
-        ) from None
+        raise PollbenchError("read what the guest sent back", got=f"it is no result of ours ({cause})") from None
     return answer
 
 

@@ -14,18 +14,7 @@ from harness.analysis.curves import Curve, LoadCurves
 from harness.analysis.curves.factors import short_name
 from harness.analysis.curves.reduce import GRID, MILLION, Floats, Timeline
 from harness.report import words
-from harness.report.charts.model import (
-    Band,
-    Chart,
-    ChartMark,
-    Dot,
-    Losses,
-    Needles,
-    Peak,
-    Point,
-    Polyline,
-    Series,
-)
+from harness.report.charts.model import Band, Chart, ChartMark, Dot, Losses, Needles, Peak, Point, Polyline, Series
 from harness.report.charts.scale import Scale, linear_scale, log_scale, tick_text
 from harness.stats import Estimate
 
@@ -62,9 +51,7 @@ def tail(curves: Sequence[Curve], where: str) -> Chart:
     for curve in curves:
         points = _points(curve.median_us, np.maximum(1.0 - _SHARES, _least_share(curve)))
         firm = int((curve.median_us[: curve.firm] > 0).sum())
-        series.append(
-            Series(curve.case, [Polyline(points[:firm]), Polyline(points[max(firm - 1, 0) :], "faint")])
-        )
+        series.append(Series(curve.case, [Polyline(points[:firm]), Polyline(points[max(firm - 1, 0) :], "faint")]))
     x = log_scale([us for curve in curves for us in curve.median_us], "round-trip time")
     return Chart(x, y, series, f"Tail of the round-trip time on logarithmic scales, {where}", "beyond")
 
@@ -87,8 +74,7 @@ def against_load(curves: LoadCurves, metrics: Sequence[str] = QUANTILES) -> dict
     times = [name for name in metrics if columns.metric(name).unit == "us"]
     scales = {name: _metric_scale(curves, times if name in times else [name]) for name in metrics}
     return {
-        panel: [_load_chart(curves, panel, name, scale) for name, scale in scales.items()]
-        for panel in curves.panels
+        panel: [_load_chart(curves, panel, name, scale) for name, scale in scales.items()] for panel in curves.panels
     }
 
 
@@ -136,9 +122,7 @@ def number_scale(values: Iterable[float], name: str) -> Scale:
     numbers = sorted(set(values))
     wide = len(numbers) > 2 and numbers[0] > 0 and numbers[-1] / numbers[0] > _WIDE
     scale = (
-        log_scale(numbers, name, tick_text, around=1.02, air=_AIR)
-        if wide
-        else linear_scale(numbers, name, air=_AIR)
+        log_scale(numbers, name, tick_text, around=1.02, air=_AIR) if wide else linear_scale(numbers, name, air=_AIR)
     )
     crowded = any(scale.share(after) - scale.share(before) < 0.092 for before, after in pairwise(numbers))
     return scale if crowded or len(numbers) > 6 else replace(scale, fixed=numbers)

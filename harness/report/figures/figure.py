@@ -13,16 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from harness.analysis.compare import Factors
-from harness.analysis.curves import (
-    Study,
-    curves_of,
-    heat_map,
-    load_curves,
-    marks,
-    shapes,
-    trades,
-    typical_runs,
-)
+from harness.analysis.curves import Study, curves_of, heat_map, load_curves, marks, shapes, trades, typical_runs
 from harness.analysis.curves.palette import Mark
 from harness.analysis.summary import Overview
 from harness.errors import InputError
@@ -66,9 +57,7 @@ def draw(kind: str, request: FigureRequest, form: str) -> bytes:
     Raises InputError when the set has nothing of this kind, or more than a figure holds.
     """
     if form not in _FORMATS:
-        raise InputError(
-            "plot", on=f".{form}", got="no such kind of file", todo=f"name one of: {', '.join(_FORMATS)}"
-        )
+        raise InputError("plot", on=f".{form}", got="no such kind of file", todo=f"name one of: {', '.join(_FORMATS)}")
     with matplotlib.rc_context(cast("Any", SETTINGS)):
         figure = KINDS[kind](request)
         if request.view.model_time:
@@ -79,9 +68,7 @@ def draw(kind: str, request: FigureRequest, form: str) -> bytes:
             text.set_text(printable(text.get_text()))
         sink = io.BytesIO()
         # The date is left out: a figure under version control changes when its data does.
-        figure.savefig(
-            sink, format=form, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
-        )
+        figure.savefig(sink, format=form, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form))
     return sink.getvalue()
 
 
@@ -89,9 +76,7 @@ def _few(items: Sequence[Any], kind: str) -> None:
     if not items:
         raise InputError("plot", on=kind, got="this set has nothing to draw of it")
     if len(items) > MOST:
-        raise InputError(
-            "plot", on=kind, got=f"{len(items)} panels", todo=f"narrow to {MOST} with --at FACTOR=VALUE"
-        )
+        raise InputError("plot", on=kind, got=f"{len(items)} panels", todo=f"narrow to {MOST} with --at FACTOR=VALUE")
 
 
 def _title(factors: Factors) -> str:
@@ -99,11 +84,7 @@ def _title(factors: Factors) -> str:
 
 
 def _panels(
-    request: FigureRequest,
-    charts: Sequence[tuple[str, Chart]],
-    across: int,
-    row: float = _ROW,
-    share: bool = False,
+    request: FigureRequest, charts: Sequence[tuple[str, Chart]], across: int, row: float = _ROW, share: bool = False
 ) -> tuple[Figure, Any]:
     """The charts with their titles, so many in a row; share: those in a row or column need their axes named once."""
     rows = -(-len(charts) // across)
@@ -147,9 +128,7 @@ def _load(request: FigureRequest) -> Figure:
     metrics = [request.metric] if request.metric else QUANTILES
     rows = against_load(lines, metrics)
     charts = [
-        (_title(factors) if at == 0 else "", chart)
-        for factors, row in rows.items()
-        for at, chart in enumerate(row)
+        (_title(factors) if at == 0 else "", chart) for factors, row in rows.items() for at, chart in enumerate(row)
     ]
     figure, _ = _panels(request, charts, len(metrics))
     return _legend(figure, request, [chart for _, chart in charts])
@@ -185,9 +164,7 @@ def _timeline(request: FigureRequest) -> Figure:
     cell_of = {str(source.runs["run_id"].iloc[row]): cell for cell in cells for row in cell.rows}
     unknown = [run for run in asked if run not in cell_of]
     if unknown:
-        raise InputError(
-            "plot", on=f"run {unknown[0]}", got="there is no such run", todo="run ids are in runs.csv"
-        )
+        raise InputError("plot", on=f"run {unknown[0]}", got="there is no such run", todo="run ids are in runs.csv")
     _few(asked, "time series")
     shown = []
     for shape in shapes(request.study, asked, asked):

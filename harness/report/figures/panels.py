@@ -80,9 +80,7 @@ def _line(axes: Axes, line: Polyline, look: Mark | None) -> None:
     elif line.style == "":
         axes.plot(x, y, **strokes(look, line.dash))
     else:
-        axes.plot(
-            x, y, color=look.light, linewidth=0.9, linestyle=_FAINT if line.style == "faint" else "solid"
-        )
+        axes.plot(x, y, color=look.light, linewidth=0.9, linestyle=_FAINT if line.style == "faint" else "solid")
 
 
 def _arms(value: float, interval: Interval | None) -> Any:

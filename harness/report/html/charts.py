@@ -8,16 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from harness.analysis.compare import Factors
-from harness.analysis.curves import (
-    RunShape,
-    Study,
-    curves,
-    heat_map,
-    load_curves,
-    shapes,
-    trades,
-    typical_runs,
-)
+from harness.analysis.curves import RunShape, Study, curves, heat_map, load_curves, shapes, trades, typical_runs
 from harness.analysis.curves.factors import short_name
 from harness.analysis.curves.reduce import Timeline
 from harness.analysis.summary import Overview
@@ -79,9 +70,7 @@ def _heat(look: Look, drawn: Drawn) -> Markup | None:
     if heat is None:
         return None
     title = "Contention heat map" if heat.factor.startswith("contention") else "Heat map"
-    lead = (
-        "Stronger colour is more. Colours go by logarithm from the least to the greatest number of the table."
-    )
+    lead = "Stronger colour is more. Colours go by logarithm from the least to the greatest number of the table."
     return section(f"{drawn.key}heat", title, heat_tables(look, heat), lead=lead, short="Heat map")
 
 
@@ -105,8 +94,7 @@ def _times(look: Look, drawn: Drawn, viewer: Child) -> Markup | None:
         return None
     charts = time_series(picked[:STRIPS])
     strips = [
-        figure(title, svg.drawn(look, chart))
-        for (_, title, _), chart in zip(picked[:STRIPS], charts, strict=True)
+        figure(title, svg.drawn(look, chart)) for (_, title, _), chart in zip(picked[:STRIPS], charts, strict=True)
     ]
     lead = (
         "One run of each cell: the one whose p99 is nearest to the cell's median. Line: median of every "

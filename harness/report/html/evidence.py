@@ -26,11 +26,7 @@ def knob_table(look: Look, knobs: pd.DataFrame) -> Markup:
         case, knob, setting, node, requested = map(str, key)
         if case not in look.marks:
             continue
-        before, applied, took = (
-            _values(group["found"]),
-            _values(group["applied"]),
-            _took(group["took_effect"]),
-        )
+        before, applied, took = (_values(group["found"]), _values(group["applied"]), _took(group["took_effect"]))
         alike = (case, knob, setting, requested, before, applied, took)
         nodes.setdefault(alike, []).append(node)
         rows.setdefault(alike, [_applied(applied, requested), tag("td", took), _evidence(group["evidence"])])
@@ -62,14 +58,8 @@ def _values(column: pd.Series) -> str:
 def _took(column: pd.Series) -> Markup:
     """How many runs took effect, took none, and could not be seen to."""
     yes, no = int((column == True).fillna(False).sum()), int((column == False).fillna(False).sum())  # noqa: E712
-    kinds = (
-        ("✓ yes", yes, "valid"),
-        ("○ no", no, "inert"),
-        ("not observable", len(column) - yes - no, "none"),
-    )
-    return join(
-        tag("span", f"{text}, {words.runs(n)}", class_=f"badge {kind}") for text, n, kind in kinds if n
-    )
+    kinds = (("✓ yes", yes, "valid"), ("○ no", no, "inert"), ("not observable", len(column) - yes - no, "none"))
+    return join(tag("span", f"{text}, {words.runs(n)}", class_=f"badge {kind}") for text, n, kind in kinds if n)
 
 
 def _evidence(column: pd.Series) -> Markup:

@@ -75,10 +75,7 @@ def _unit(view: Overview, name: str) -> str:
 def _tile(name: str, unit: str, change: Change) -> Markup:
     parts = [tag("span", name, class_="what")]
     if change.ratio is None:
-        parts += [
-            tag("strong", "not compared", class_="size unclaimed"),
-            tag("span", change.note, class_="quiet"),
-        ]
+        parts += [tag("strong", "not compared", class_="size unclaimed"), tag("span", change.note, class_="quiet")]
         return tag("div", *parts, class_="tile")
     size = "no difference shown" if change.outcome == "~" else times(words.times(change))
     judged = change.judged if change.outcome in ("lower", "higher") else "unclaimed"

@@ -9,9 +9,7 @@ from harness.report.html.markup import Child, Markup, join, tag
 
 def figure(caption: str, *content: Child, table: Markup | None = None) -> Markup:
     """A chart with its caption and, folded away, its numbers as a table."""
-    numbers = (
-        tag("details", tag("summary", "Numbers of this chart"), table, class_="numbers") if table else None
-    )
+    numbers = tag("details", tag("summary", "Numbers of this chart"), table, class_="numbers") if table else None
     return tag("figure", tag("figcaption", caption), *content, numbers)
 
 
@@ -31,17 +29,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Child]], texts: int = 1,
 
 
 def grid(
-    head: Sequence[Child],
-    *bodies: Sequence[Child],
-    label: str,
-    caption: Markup | None = None,
-    class_: str = "",
+    head: Sequence[Child], *bodies: Sequence[Child], label: str, caption: Markup | None = None, class_: str = ""
 ) -> Markup:
     """A table that scrolls on its own: the fields of its head, and groups of rows. label: for screen readers."""
     parts = (tag("tbody", *body) for body in bodies)
-    return scroller(
-        tag("table", caption, tag("thead", tag("tr", *head)), *parts, class_=class_ or None), label
-    )
+    return scroller(tag("table", caption, tag("thead", tag("tr", *head)), *parts, class_=class_ or None), label)
 
 
 def th(content: Child, *, numeric: bool = False) -> Markup:
@@ -63,11 +55,5 @@ def section(identity: str, title: str, *content: Child, lead: str = "", short: s
     """A part of the page under its heading; lead: how to read it; short: its name in the list of sections."""
     intro = tag("p", lead, class_="lead") if lead else None
     return tag(
-        "section",
-        tag("h2", title),
-        intro,
-        join(content),
-        id=identity,
-        aria_label=title,
-        data_short=short or None,
+        "section", tag("h2", title), intro, join(content), id=identity, aria_label=title, data_short=short or None
     )

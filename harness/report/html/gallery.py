@@ -24,13 +24,7 @@ _BADGES = {
     "not shown": "suspect",
     "cannot be tested here": "none",
 }
-_SIGNS = {
-    "holds": "✓",
-    "does not hold here": "✕",
-    "reversed": "⇄",
-    "not shown": "?",
-    "cannot be tested here": "–",
-}
+_SIGNS = {"holds": "✓", "does not hold here": "✕", "reversed": "⇄", "not shown": "?", "cannot be tested here": "–"}
 
 
 def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
@@ -52,9 +46,7 @@ def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
     )
     content: list[Child] = [section("verdicts", "Verdicts", _overview(entries), short="Verdicts")]
     content += [_section(look, entry) for entry in entries]
-    return assembled(
-        f"{title} – pollbench gallery", look.css(), [top], content, footer="Made by pollbench gallery."
-    )
+    return assembled(f"{title} – pollbench gallery", look.css(), [top], content, footer="Made by pollbench gallery.")
 
 
 def _cases(entry: GalleryEntry) -> list[str]:
@@ -88,12 +80,8 @@ def _section(look: Look, entry: GalleryEntry) -> Markup:
         tag("p", f"Run it again: {entry.command}", class_="note") if entry.command else None,
     )
     where = host_line(entry.study.source) if entry.study is not None else ""
-    foot = tag(
-        "p", " ".join(filter(None, (f"Set {entry.label}." if entry.label else "", where))), class_="quiet"
-    )
-    return section(
-        entry.name, entry.name, *parts, file, foot, lead=one_line(entry.description), short=entry.name
-    )
+    foot = tag("p", " ".join(filter(None, (f"Set {entry.label}." if entry.label else "", where))), class_="quiet")
+    return section(entry.name, entry.name, *parts, file, foot, lead=one_line(entry.description), short=entry.name)
 
 
 def _verbatim(source: str) -> Markup:

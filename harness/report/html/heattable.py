@@ -21,19 +21,10 @@ def heat_tables(look: Look, heat: HeatMap) -> Markup:
     """A table per metric, one shown at a time; p99 first."""
     chosen = "rtt_p99_us" if "rtt_p99_us" in heat.metrics else heat.metrics[0]
     buttons = [
-        tag(
-            "button",
-            columns.metric(name).label,
-            type="button",
-            aria_pressed=_flag(name == chosen),
-            data_heat=name,
-        )
+        tag("button", columns.metric(name).label, type="button", aria_pressed=_flag(name == chosen), data_heat=name)
         for name in heat.metrics
     ]
-    tables = [
-        tag("div", _table(look, heat, name), data_heat_of=name, hidden=name != chosen)
-        for name in heat.metrics
-    ]
+    tables = [tag("div", _table(look, heat, name), data_heat_of=name, hidden=name != chosen) for name in heat.metrics]
     label = "Which figure the colours show"
     tabs = tag("div", *buttons, class_="controls needs-script", role="group", aria_label=label)
     return tag("div", tabs, *tables, class_="heat")

@@ -38,9 +38,7 @@ def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None =
     if comparison is not None and not alone:
         # Of two places sizes are not to be compared: what they agree on comes first.
         content += _agreement([study for study, _ in sets])
-        content.append(
-            section("between", "Between the sets", comparison_blocks(comparison), short="Comparison")
-        )
+        content.append(section("between", "Between the sets", comparison_blocks(comparison), short="Comparison"))
     for one in drawn:
         parts = list(sections(look, one, viewer if alone else None, comparison if alone else None))
         content.append(join(parts) if alone else _set(one.view, parts))
@@ -60,18 +58,12 @@ def _agreement(studies: Sequence[Study]) -> list[Markup]:
 
 
 def _head(view: Overview, level: str) -> Markup:
-    title = tag(
-        level, view.name, tag("span", view.label, class_="label") if view.label != view.name else None
-    )
-    return tag(
-        "header", title, tag("p", view.description, class_="description") if view.description else None
-    )
+    title = tag(level, view.name, tag("span", view.label, class_="label") if view.label != view.name else None)
+    return tag("header", title, tag("p", view.description, class_="description") if view.description else None)
 
 
 def _set(view: Overview, parts: Sequence[Child]) -> Markup:
-    return tag(
-        "article", _head(view, "h2"), *parts, class_="set", data_label=view.name, aria_label=view.label
-    )
+    return tag("article", _head(view, "h2"), *parts, class_="set", data_label=view.name, aria_label=view.label)
 
 
 def _document(look: Look, views: Sequence[Overview], content: Sequence[Child], series: Child) -> str:
@@ -106,9 +98,7 @@ def assembled(
         "body",
         tag("a", "Skip to the findings", href="#main", class_="skip"),
         tag("div", tag("div", *top, class_="titles"), _theme(), class_="masthead wrap"),
-        tag(
-            "nav", tag("div", "", class_="wrap", id="contents"), aria_label="Sections", class_="needs-script"
-        ),
+        tag("nav", tag("div", "", class_="wrap", id="contents"), aria_label="Sections", class_="needs-script"),
         tag("main", *content, id="main", class_="wrap"),
         tag("footer", footer, class_="wrap quiet"),
         tag("div", "", id="tip", role="status", aria_live="polite", hidden=True),

@@ -77,7 +77,6 @@ def cost_panel(look: Look, factors: Factors, group: Sequence[Trade], chart: Char
     """The chart of CPU cost against p99, with both figures of every case and which cases are unbeaten."""
     heads = ["case", cost_name(group[0]), "interval", "p99, µs", "interval", "unbeaten"]
     rows: list[list[Child]] = [
-        [trade.case, *_fields(trade.cost), *_fields(trade.gain), "yes" if trade.best else "no"]
-        for trade in group
+        [trade.case, *_fields(trade.cost), *_fields(trade.gain), "yes" if trade.best else "no"] for trade in group
     ]
     return figure(words.where(factors), drawn(look, chart), table=table(heads, rows))

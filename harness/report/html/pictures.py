@@ -139,10 +139,7 @@ def _medians(look: Look, data: Spots) -> Markup:
         marks.append(look.marker(spot.case, across(median), y))
         beyond = max(across(median), across(interval.high) if interval else 0.0)
         marks.append(tag("text", words.short(median), x=beyond + 9, y=y + 4, class_="tick"))
-        parts += [
-            tag("text", name, x=_NAMES - 8.0, y=y + 4, class_="tick end"),
-            look.group(spot.case, *marks),
-        ]
+        parts += [tag("text", name, x=_NAMES - 8.0, y=y + 4, class_="tick end"), look.group(spot.case, *marks)]
     label = f"{words.named(columns.metric(data.picture.metric))}: median and interval of every case"
     chart = tag(
         "svg", tag("title", label), *parts, viewBox=f"0 0 {WIDTH} {len(shown) * _ROW}", role="img",

@@ -58,9 +58,7 @@ def run_rows(look: Look, runs: pd.DataFrame, viewable: Mapping[str, str], key: s
     rows = _Rows(
         data={str(name): shown[name].tolist() for name in shown.columns},
         factors=factor_columns(runs),
-        figures=[
-            (name, title) for name, title in _FIGURES if name in runs.columns and (shown[name] > 0).any()
-        ],
+        figures=[(name, title) for name, title in _FIGURES if name in runs.columns and (shown[name] > 0).any()],
         reasons="reasons" in runs.columns and bool((shown["reasons"] != "").any()),
         viewable=viewable,
     )
@@ -134,9 +132,7 @@ def _place(rows: _Rows, at: int, run_id: str) -> Child:
     order = rows.whole("order", at) or run_id[:6]
     if run_id not in rows.viewable:
         return order
-    return tag(
-        "a", order, href="#viewer", data_run=rows.viewable[run_id], title=f"time series of run {run_id}"
-    )
+    return tag("a", order, href="#viewer", data_run=rows.viewable[run_id], title=f"time series of run {run_id}")
 
 
 def _number(name: str, value: object) -> str:

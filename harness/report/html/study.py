@@ -21,9 +21,7 @@ from harness.report.html.viewer import data_script, packed, viewer
 from harness.report.words import Json
 
 
-def sections(
-    look: Look, drawn: Drawn, viewer: Child = None, comparison: Comparison | None = None
-) -> Iterator[Markup]:
+def sections(look: Look, drawn: Drawn, viewer: Child = None, comparison: Comparison | None = None) -> Iterator[Markup]:
     """The sections of a set; viewer: the viewer of any run's time series, when it belongs to this set alone."""
     view, key = drawn.view, drawn.key
     yield section(f"{key}findings", "Findings", verdicts(view), findings(look, view), doubts(view))
@@ -38,11 +36,7 @@ def sections(
     if charts:
         # Together in one box: the switches stay in sight as long as there are charts, and no longer.
         switches = legend(look, dict.fromkeys(cell.case for cell in view.cells), view.baseline)
-        note = (
-            tag("p", "All times in these charts are model time: ", view.model_time)
-            if view.model_time
-            else None
-        )
+        note = tag("p", "All times in these charts are model time: ", view.model_time) if view.model_time else None
         yield tag("div", switches, note, *charts, class_="charts")
     yield from _tables(look, drawn)
 
@@ -70,11 +64,7 @@ def _tables(look: Look, drawn: Drawn) -> Iterator[Markup]:
         yield section(f"{key}knobs", "Knobs: requested, applied, took effect", body, lead=lead, short="Knobs")
     reading = figure("How to read this page", method(drawn.view))
     yield section(
-        f"{key}where",
-        "Where and how it was measured",
-        facts(drawn.view, source),
-        reading,
-        short="Environment",
+        f"{key}where", "Where and how it was measured", facts(drawn.view, source), reading, short="Environment"
     )
     if len(source.runs):
         there = {run_id: f"{key}{run_id}" for run_id in drawn.series}

@@ -58,9 +58,7 @@ class Look:
 
     def swatch(self, case: str) -> Markup:
         """A small sample of line and marker."""
-        drawn = tag(
-            "line", x1=0.0, x2=26.0, y1=7.0, y2=7.0, class_="line", stroke_dasharray=self.dash(case) or None
-        )
+        drawn = tag("line", x1=0.0, x2=26.0, y1=7.0, y2=7.0, class_="line", stroke_dasharray=self.dash(case) or None)
         slot = self.marks[case].slot
         return tag(
             "svg",
@@ -83,12 +81,7 @@ class Look:
 def badge(verdict: str, count: int | None = None) -> Markup:
     """A verdict as a badge: sign, word, and how many runs have it."""
     text = verdict if count is None else f"{count:,} {verdict}"
-    return tag(
-        "span",
-        tag("span", _SIGNS.get(verdict, ""), aria_hidden="true"),
-        f" {text}",
-        class_=f"badge {verdict}",
-    )
+    return tag("span", tag("span", _SIGNS.get(verdict, ""), aria_hidden="true"), f" {text}", class_=f"badge {verdict}")
 
 
 def change_badge(change: Change | None) -> Markup:

@@ -20,11 +20,7 @@ def summary(look: Look, view: Overview) -> Markup | None:
     heads = ["case", "valid", "p50, µs", "interval", against, "p99, µs", "interval"]
     heads += ["p99.9, µs", "requests / s", cost_head, "polled, %"]
     fields = {(cell.case, cell.factors): _fields(look, view, cell) for cell in view.cells}
-    kept = [
-        at
-        for at, head in enumerate(heads)
-        if head and any(row[at] not in _NOTHING for row in fields.values())
-    ]
+    kept = [at for at, head in enumerate(heads) if head and any(row[at] not in _NOTHING for row in fields.values())]
     bodies = []
     for group in dict.fromkeys(cell.factors for cell in view.cells):
         title = tag("th", words.where(group), colspan=len(kept), scope="rowgroup", class_="group")
@@ -65,9 +61,6 @@ def _fields(look: Look, view: Overview, cell: CellView) -> list[Markup]:
         *with_interval("rtt_p50_us"),
         td(change_badge(cell.changes.get("rtt_p50_us")) or cell.note or reference),
         *with_interval("rtt_p99_us"),
-        *(
-            td(words.short(cell.median(name)), "num")
-            for name in ("rtt_p99_9_us", "rate_rps", cost_of(view.cells))
-        ),
+        *(td(words.short(cell.median(name)), "num") for name in ("rtt_p99_9_us", "rate_rps", cost_of(view.cells))),
         td("" if polled == "- / -" else polled, "num"),
     ]

@@ -173,10 +173,7 @@ def _names(look: Look, paper: Paper, every: Sequence[Series]) -> list[Markup]:
         x, y = paper.at(*dot.at)
         room.take((x - 6, y - 6, x + 6, y + 6))
     labels = [
-        (
-            series.case,
-            room.place(series.name or series.case, paper.places(series.anchors), 9.0 if lone else 7.0),
-        )
+        (series.case, room.place(series.name or series.case, paper.places(series.anchors), 9.0 if lone else 7.0))
         for series in named
     ]
     return [look.group(case, label) for case, label in labels if label is not None]

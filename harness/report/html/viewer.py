@@ -35,9 +35,7 @@ def viewer(series: Iterable[Timeline], choices: Sequence[tuple[str, str]]) -> Ma
         tag("button", "next", type="button", id="run-after"), class_="controls",
     )  # fmt: skip
     note = tag("p", "", id="run-said", class_="note", aria_live="polite")
-    return tag(
-        "div", controls, tag("figure", chart, note), id="viewer", class_="needs-script", data_scales=scales
-    )
+    return tag("div", controls, tag("figure", chart, note), id="viewer", class_="needs-script", data_scales=scales)
 
 
 def packed(series: Timeline) -> dict[str, Json]:

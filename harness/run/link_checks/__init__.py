@@ -64,9 +64,7 @@ def breaches(layout: Layout, delta: CounterDelta) -> list[str]:
             sent, drops = (counters.get(f"qdisc:{port.device}:{key}", 0) for key in ("bytes", "drops"))
             # Counters of many nodes are read one after another: over a second, that is little.
             seconds = delta.elapsed_ns / 1e9 * (1 + RATE_SHARE) + READING_S
-            most = shape.rate_bps / 8 * seconds + (
-                shape.burst_bytes or default_burst(shape.rate_bps, DEFAULT_MTU)
-            )
+            most = shape.rate_bps / 8 * seconds + (shape.burst_bytes or default_burst(shape.rate_bps, DEFAULT_MTU))
             name = f"{port.node} -> {port.peer_node}"
             if sent > most:
                 rate = megabits(8e9 * sent / delta.elapsed_ns)
@@ -81,9 +79,7 @@ def starved(outcome: Outcome, most: float) -> list[str]:
     if outcome.hog is not None:
         return []
     elapsed_ns = max(outcome.delta.elapsed_ns, 1)
-    waits = {
-        label: usage.wait_ns / elapsed_ns for label, usage in outcome.delta.programs.items() if label != "hog"
-    }
+    waits = {label: usage.wait_ns / elapsed_ns for label, usage in outcome.delta.programs.items() if label != "hog"}
     return [
         f"the {label} was starved: it waited for a CPU {100 * share:.0f} % of the time"
         for label, share in waits.items()
@@ -96,9 +92,7 @@ def _tried(testbed: Testbed, port: PortLayout, shape: Shape, mtu: int) -> list[L
     with ExitStack() as stack:
         far = testbed.layout.peer(port)
         ends = [
-            stack.enter_context(
-                FrameEnd(testbed.nodes[here.node].fd, here.device, here.ifindex, here.mac, there.mac)
-            )
+            stack.enter_context(FrameEnd(testbed.nodes[here.node].fd, here.device, here.ifindex, here.mac, there.mac))
             for here, there in ((port, far), (far, port))
         ]
         for end in ends:

@@ -65,12 +65,7 @@ def measured(sender: FrameEnd, receiver: FrameEnd, shape: Shape, mtu: int, longe
 
 
 def _load(
-    stack: contextlib.ExitStack,
-    sender: FrameEnd,
-    receiver: FrameEnd,
-    shape: Shape,
-    mtu: int,
-    burst_bytes: int,
+    stack: contextlib.ExitStack, sender: FrameEnd, receiver: FrameEnd, shape: Shape, mtu: int, burst_bytes: int
 ) -> _Load:
     """Packets of such a size that enough of them pass in the window, and that no clock has to be read too often.
 
@@ -84,18 +79,12 @@ def _load(
     if count < 2:
         size = min(max(size_bytes, _SMALLEST), full)
         return _Load(
-            size,
-            lambda number: sender.send_many(size, number),
-            lambda: receiver.state().statistics["rx_packets"],
+            size, lambda number: sender.send_many(size, number), lambda: receiver.state().statistics["rx_packets"]
         )
     joined = sender.joined(mtu, count)
     stack.callback(joined.close)
     before = receiver.state().statistics
-    return _Load(
-        joined.bytes_on_wire,
-        joined.send_many,
-        lambda: joined.arrived(before, receiver.state().statistics),
-    )
+    return _Load(joined.bytes_on_wire, joined.send_many, lambda: joined.arrived(before, receiver.state().statistics))
 
 
 class _Feed:

@@ -10,15 +10,11 @@ from harness.spec.links.base import DevicePair, EmulatedNic, LinkKind
 
 def _discovered() -> dict[str, LinkKind]:
     """Name to kind, those that every host has first, then by name. TypeError for a name that stands twice."""
-    modules = [
-        importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)
-    ]
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
     described: list[LinkKind] = [module.KIND for module in modules if hasattr(module, "KIND")]
     kinds = {kind.name: kind for kind in sorted(described, key=lambda kind: (kind.needs_guest, kind.name))}
     if len(kinds) < len(described):
-        raise TypeError(
-            f"{__name__}: a name stands twice: {', '.join(sorted(kind.name for kind in described))}"
-        )
+        raise TypeError(f"{__name__}: a name stands twice: {', '.join(sorted(kind.name for kind in described))}")
     return kinds
 
 

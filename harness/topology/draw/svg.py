@@ -116,9 +116,7 @@ def _edge(link: LinkPicture, places: dict[str, Point], labelled: bool, bend: flo
     both = (link.forward, link.reverse)
     if not labelled or not any(both):
         return line
-    texts = (
-        both[:1] if both[0] == both[1] else tuple(f"{a} {b or '-'}" for a, b in zip("→←", both, strict=True))
-    )
+    texts = both[:1] if both[0] == both[1] else tuple(f"{a} {b or '-'}" for a, b in zip("→←", both, strict=True))
     labels = [
         f'<text x="{x:.1f}" y="{y + 10 * number:.1f}" font-size="9" text-anchor="middle" fill="#8a4b08" '
         f'paint-order="stroke" stroke="#ffffff" stroke-width="3">{escape(str(text))}</text>'

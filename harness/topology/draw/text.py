@@ -46,21 +46,15 @@ def _cpus(node: NodePicture) -> str:
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def as_dot(picture: TopologyPicture) -> str:
     """An undirected graph for Graphviz: `pollbench topology FILE --format dot | dot -Tpdf`."""
     lines = ["graph topology {", "  node [fontname=sans, fontsize=10]; edge [fontname=sans, fontsize=8];"]
     for name, node in picture.nodes.items():
-        shape = {"switch": "box, style=filled, fillcolor=lightgrey", "router": "diamond"}.get(
-            node.kind, "ellipse"
-        )
-        lines.append(
-            f"  {json.dumps(name)} [label={json.dumps(chr(10).join([name, *node.lines()]))}, shape={shape}];"
-        )
+        shape = {"switch": "box, style=filled, fillcolor=lightgrey", "router": "diamond"}.get(node.kind, "ellipse")
+        lines.append(f"  {json.dumps(name)} [label={json.dumps(chr(10).join([name, *node.lines()]))}, shape={shape}];")
     for link in picture.links:
         first, second = map(json.dumps, link.between)
         both = (link.forward, link.reverse)
