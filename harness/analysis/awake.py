@@ -1,0 +1,78 @@
+"""Cells that are faster beside a hog than alone because their CPUs were idle: an idle CPU must first be woken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from harness import stats
+from harness.analysis.compare import Change, Factors, change, paired_values
+from harness.tables.cells import SummaryCell
+
+METRIC = "rtt_p50_us"
+SLEEPS = ("server_voluntary_per_request", "client_voluntary_per_request")
+LEAST_SLEEPS = 0.5
+LEAST_IDLE_PERCENT = 5.0
+
+
+@dataclass(frozen=True)
+class KeptAwake:
+    """A cell with a hog that is faster than the one that differs from it by the hog alone.
+
+    change: of the median round trip, alone to beside. end: whose program slept, and sleeps: how often per request.
+    idle_percent: idle time of the CPU set, alone and beside.
+    """
+
+    case: str
+    factors: Factors
+    change: Change
+    end: str
+    sleeps: float
+    idle_percent: tuple[float, float]
+
+
+def kept_awake(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> Iterator[KeptAwake]:
+    """Every cell beside a hog whose median round trip is lower than alone, where sleep and idle time say why.
+
+    Why means: alone, one end slept at least every other request, and the CPU set was idle for longer than beside the
+    hog. Without these counters nothing is said: a hog can also change what a round trip consists of.
+    """
+    if METRIC not in runs.columns or "contention_load_percent" not in runs.columns:
+        return
+    alone = {_apart_from_hogs(cell): cell for cell in cells if cell.valid.size and not _has_hogs(runs, cell)}
+    for cell in cells:
+        quiet = alone.get(_apart_from_hogs(cell))
+        if quiet is None or not cell.valid.size or not _has_hogs(runs, cell):
+            continue
+        values = runs[METRIC].to_numpy(dtype=np.float64)
+        pairs = paired_values(runs, METRIC, quiet, cell)
+        found = change(METRIC, values[quiet.valid], values[cell.valid], pairs=pairs)
+        if found.outcome == "lower":
+            yield from _with_reason(runs, quiet, cell, found)
+
+
+def _with_reason(runs: pd.DataFrame, quiet: SummaryCell, cell: SummaryCell, found: Change) -> Iterator[KeptAwake]:
+    idle = [_median(runs, "set_idle_percent", one) for one in (quiet, cell)]
+    slept = {name.partition("_")[0]: _median(runs, name, quiet) for name in SLEEPS}
+    end, sleeps = max(slept.items(), key=lambda item: item[1] or 0.0)
+    if sleeps is None or idle[0] is None or idle[1] is None:
+        return
+    if sleeps >= LEAST_SLEEPS and idle[0] >= LEAST_IDLE_PERCENT and idle[1] < idle[0]:
+        yield KeptAwake(cell.case, cell.factors, found, end, sleeps, (idle[0], idle[1]))
+
+
+def _median(runs: pd.DataFrame, name: str, cell: SummaryCell) -> float | None:
+    return stats.estimate(runs[name].to_numpy()[cell.valid]).median if name in runs.columns else None
+
+
+def _apart_from_hogs(cell: SummaryCell) -> tuple[str, Factors]:
+    return cell.case, tuple(factor for factor in cell.factors if not factor[0].startswith("contention."))
+
+
+def _has_hogs(runs: pd.DataFrame, cell: SummaryCell) -> bool:
+    """Had every valid run of the cell hogs that did something?"""
+    load = runs["contention_load_percent"].to_numpy(dtype=np.float64)[cell.valid]
+    return bool(load.size) and bool(np.all(np.nan_to_num(load) > 0))

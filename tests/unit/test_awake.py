@@ -1,0 +1,54 @@
+"""Faster beside a hog: named only where sleep and idle time say why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.analysis.awake import kept_awake
+from harness.tables import load_source
+from harness.tables.cells import group_cells
+
+QUICKSTART = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
+
+
+def named(source):  # type: ignore[no-untyped-def]
+    return list(kept_awake(source.runs, group_cells(source.runs)))
+
+
+def test_the_cells_of_the_quickstart_that_a_hog_keeps_awake() -> None:
+    found = named(load_source(QUICKSTART))
+    assert "base" in {item.case for item in found}
+    # A busy poller never sleeps: a hog makes it no faster.
+    assert "busypoll50" not in {item.case for item in found}
+    (base,) = (item for item in found if item.case == "base")
+    assert base.factors == (("contention.load", "100%"),)
+    assert base.change.base.median == pytest.approx(73.771)
+    assert base.change.test.median == pytest.approx(51.451, abs=0.05)
+    assert base.sleeps == pytest.approx(1.0, abs=0.01)
+    assert base.idle_percent == pytest.approx((59.938, 34.247))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("set_idle_percent", 60.0),  # as idle beside the hog as alone
+        ("server_voluntary_per_request", 0.1),
+        ("contention_load_percent", 100),  # no cell is alone
+        ("rtt_p50_us", 50.0),  # no faster
+    ],
+)
+def test_nothing_is_said_without_its_reason(column: str, value: float) -> None:
+    source = load_source(QUICKSTART)
+    runs = source.runs.assign(**{column: value})
+    if column == "server_voluntary_per_request":
+        runs = runs.assign(client_voluntary_per_request=value)
+    assert named(replace(source, runs=runs)) == []
+
+
+def test_a_table_without_the_counters_says_nothing() -> None:
+    source = load_source(QUICKSTART)
+    for column in ("set_idle_percent", "contention_load_percent", "rtt_p50_us"):
+        assert named(replace(source, runs=source.runs.drop(columns=column))) == []
