@@ -15,7 +15,7 @@ from harness.kernel.hostfiles import HOST, HostFiles
 _COMMAND_CHARS = 60
 _KTHREADD = 2
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_TICK_NS = 10**9 // TICKS_PER_S
+TICK_NS = 10**9 // TICKS_PER_S
 _STAT_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
@@ -139,7 +139,7 @@ def process_usage(pid: int, files: HostFiles = HOST) -> ProcessUsage:
         user, system = stat_fields(pid, files)[11:13]
     except OSError:
         return ProcessUsage()
-    return ProcessUsage(cpu_ns, wait_ns, int(user) * _TICK_NS, int(system) * _TICK_NS, voluntary, involuntary)
+    return ProcessUsage(cpu_ns, wait_ns, int(user) * TICK_NS, int(system) * TICK_NS, voluntary, involuntary)
 
 
 def waited_s(pid: int, files: HostFiles = HOST) -> float:
@@ -176,7 +176,7 @@ def tasks(files: HostFiles = HOST) -> Tasks:
     for pid in filter(str.isdigit, files.list("/proc")):
         try:
             fields = stat_fields(int(pid), files)
-            seen.reaped_ns[int(pid)] = (int(fields[13]) + int(fields[14])) * _TICK_NS
+            seen.reaped_ns[int(pid)] = (int(fields[13]) + int(fields[14])) * TICK_NS
             seen.parent[int(pid)] = int(fields[1])
             for tid in files.list(f"/proc/{pid}/task"):
                 schedstat = files.read_bytes(f"/proc/{pid}/task/{tid}/schedstat")
