@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, interrupts, netdev, queues
+from harness.kernel import ethtool, interrupts, netdev
 from harness.kernel.cpulists import format_cpu_mask, parse_cpu_mask
 from harness.kernel.hostfiles import HOST
 from harness.kernel.journal import Journal, set_value
@@ -96,24 +96,24 @@ class NodeApplier:
         return rows
 
     def _channels(self, device: str, setting: Setting) -> Iterator[Written]:
-        before, had_carrier = queues.channels(device)[setting.name][0], ethtool.link_detected(device)
+        before, had_carrier = ethtool.channels(device)[setting.name][0], ethtool.link_detected(device)
         if before != setting.value:
-            queues.set_channels(device, setting.name, setting.value)
+            ethtool.set_channels(device, setting.name, setting.value)
         if had_carrier and not ethtool.await_carrier(device, _CARRIER_S):
             raise OSError(errno.ENETDOWN, f"no carrier within {_CARRIER_S:.0f} s of the change", device)
-        yield setting.name, before, queues.channels(device)[setting.name][0]
+        yield setting.name, before, ethtool.channels(device)[setting.name][0]
 
     def _rss(self, device: str, setting: Setting) -> Iterator[Written]:
         if setting.name == "key":
-            key = queues.hash_key(device)
-            queues.set_hash_key(device, bytes.fromhex(setting.value.replace(":", "")))
-            yield "hash key", key.hex(":"), queues.hash_key(device).hex(":")
+            key = ethtool.hash_key(device)
+            ethtool.set_hash_key(device, bytes.fromhex(setting.value.replace(":", "")))
+            yield "hash key", key.hex(":"), ethtool.hash_key(device).hex(":")
             return
-        before = queues.indirection(device)
-        spread = queues.equal_spread if setting.name == "equal" else queues.weighted_spread
+        before = ethtool.indirection(device)
+        spread = ethtool.equal_spread if setting.name == "equal" else ethtool.weighted_spread
         table = spread(len(before), setting.value)
-        queues.set_indirection(device, table)
-        after = queues.indirection(device)
+        ethtool.set_indirection(device, table)
+        after = ethtool.indirection(device)
         # A table is long: it is recorded as the share of each queue.
         yield f"rss {setting.name}", shares(before), setting.value if after == table else shares(after)
 
