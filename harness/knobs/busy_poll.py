@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, polled_effect
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting, Usecs, polled_effect
 from harness.units import Count, OnOff
 
 
@@ -18,7 +18,7 @@ class BusyPoll(Knob):
     scope = "socket"
     phase = "sockets"
 
-    usecs: Count = Field(50, ge=0, le=2**31 - 1, description="SO_BUSY_POLL: how long a blocking receive polls, in us")
+    usecs: Usecs = Field(50, description="SO_BUSY_POLL: how long a blocking receive polls, in us")
     prefer: OnOff = Field(False, description="SO_PREFER_BUSY_POLL: leave interrupts off while polling goes on")
     budget: Count | None = Field(None, ge=0, le=65535, description="SO_BUSY_POLL_BUDGET: packets per poll, 0-65535")
 

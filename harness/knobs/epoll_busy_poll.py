@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, polled_effect
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting, Usecs, polled_effect
 from harness.units import Count, OnOff
 
 
@@ -19,7 +19,7 @@ class EpollBusyPoll(Knob):
     phase = "sockets"
     needs = ("epoll-busy-poll",)
 
-    usecs: Count = Field(50, ge=0, le=2**31 - 1, description="busy_poll_usecs: how long epoll_wait polls, in us")
+    usecs: Usecs = Field(50, description="busy_poll_usecs: how long epoll_wait polls, in us")
     budget: Count = Field(
         0, ge=0, le=65535, description="busy_poll_budget: packets per poll; 0 = the kernel's default, 8"
     )
