@@ -11,10 +11,9 @@ from contextlib import ExitStack, contextmanager
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, interrupts, netdev
 from harness.kernel.cpulists import format_cpu_mask, parse_cpu_mask
-from harness.kernel.hostfiles import HOST
+from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.journal import Journal, set_value
 from harness.kernel.netns import in_netns, sysfs_of
-from harness.kernel.sysctl import path_of
 from harness.knobs import KNOBS, Knob, Setting
 from harness.run.process import Options
 from harness.store.record import KnobRow
@@ -193,12 +192,7 @@ def active_features(device: str) -> list[str]:
 
 def device_napis(device: str) -> list[netdev.Napi]:
     """napi-get of a device of this thread's namespace; empty where it has none, or before Linux 6.8 lists any."""
-    try:
-        return netdev.napi_get(ifindex=socket.if_nametoindex(device))
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        return []
+    return netdev.napis_of(socket.if_nametoindex(device)) or []
 
 
 def napi_threads(device: str) -> list[int]:
@@ -229,7 +223,7 @@ def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[KnobRow]]:
         for name in knobs:
             for setting in KNOBS[name].settings(knobs[name]):
                 try:
-                    written = stack.enter_context(set_value(journal, path_of(setting.name), setting.value))
+                    written = stack.enter_context(set_value(journal, sysctl_file(setting.name), setting.value))
                 except OSError as error:
                     raise refusal(setting, "this host", error) from error
                 before, after = int(written.found), int(written.applied)
