@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from harness.kernel import undo
@@ -62,17 +62,18 @@ class Group:
 
 
 @contextlib.contextmanager
-def own_group(journal: Journal, node: str, controllers: Iterable[str], files: HostFiles = HOST) -> Iterator[Group]:
+def own_group(journal: Journal, node: str, controllers: Collection[str], files: HostFiles = HOST) -> Iterator[Group]:
     """A group named after the journal's token and a node, for the block.
 
     Controllers that the root does not hand down are switched on there, noted, and switched off again. Raises OSError:
     EOPNOTSUPP (no such controller in version 2), EBUSY (somebody is still inside at the end).
     """
-    names = list(controllers)
-    top = files.path(require(names, files))
+    top = files.path(require(controllers, files))
+    control = top / "cgroup.subtree_control"
     with contextlib.ExitStack() as stack:
-        for name in names:
-            stack.enter_context(_handed_down(journal, top, name))
+        for name in controllers:
+            if name not in control.read_text().split():
+                stack.enter_context(_handed_down(journal, control, name))
         path = top / f"{undo.OWN}{journal.token}-{node}"
         number = journal.note("cgroup", path=str(path))
         path.mkdir()
@@ -84,11 +85,7 @@ def own_group(journal: Journal, node: str, controllers: Iterable[str], files: Ho
 
 
 @contextlib.contextmanager
-def _handed_down(journal: Journal, top: Path, controller: str) -> Iterator[None]:
-    file = top / "cgroup.subtree_control"
-    if controller in file.read_text().split():
-        yield
-        return
+def _handed_down(journal: Journal, file: Path, controller: str) -> Iterator[None]:
     number = journal.note("subtree", path=str(file), controller=controller)
     file.write_text(f"+{controller}")
     try:

@@ -165,15 +165,11 @@ class NetlinkSocket:
                 yield kind, sequence, _error_of(kind, flags, message[16:]), message
                 start += (size + 3) & ~3
 
-    def close(self) -> None:
-        """Close the socket. Twice is fine."""
-        self._socket.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._socket.close()
 
 
 def _error_of(kind: int, flags: int, body: bytes) -> tuple[int, str] | None:

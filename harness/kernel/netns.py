@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.kernel import syscalls
-from harness.kernel.hostfiles import HostFiles
+from harness.kernel.hostfiles import HOST, HostFiles
 from harness.kernel.syscalls import held
 
 RUN_DIR = "/run/netns"
@@ -67,10 +67,7 @@ def remove(name: str) -> None:
 
 def names() -> list[str]:
     """The named namespaces of this host, sorted."""
-    try:
-        return sorted(os.listdir(RUN_DIR))
-    except FileNotFoundError:
-        return []
+    return HOST.names(RUN_DIR)
 
 
 def opened(netns: str | Path) -> contextlib.AbstractContextManager[int]:

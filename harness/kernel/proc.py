@@ -148,11 +148,6 @@ def waited_s(pid: int, files: HostFiles = HOST) -> float:
     return max((int(text.split()[1]) for text in texts if text), default=0) / 1e9
 
 
-def kthread_cpu_ns(pids: list[int]) -> int:
-    """Run time of kernel threads, ns."""
-    return sum(process_usage(pid).cpu_ns for pid in pids)
-
-
 @dataclass(frozen=True)
 class Tasks:
     """Every task. run_ns: scheduler run time by thread id; reaped_ns: by process, of children it outlived.

@@ -71,7 +71,7 @@ def take(
         softnet=proc.softnet(),
         nodes=counters,
         programs={label: _together(family) for label, family in pids.items()},
-        kthreads={node: proc.kthread_cpu_ns(threads) for node, threads in (kthreads or {}).items()},
+        kthreads={node: _together(threads).cpu_ns for node, threads in (kthreads or {}).items()},
         clocksource=proc.clocksource(),
         tasks=proc.tasks(),
         last=read_set(cpus, _together(hogs)),
