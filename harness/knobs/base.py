@@ -16,8 +16,9 @@ Scope = Literal["socket", "process", "device", "host"]
 Phase = Literal["queues", "features", "napi", "timers", "steering", "host", "sockets", "processes", "groups"]
 DeviceTarget = Literal["channels", "rss", "feature", "sysfs", "rx_queue", "napi", "ethtool_coalesce", "kthread", "irq"]
 Target = Literal[DeviceTarget, "sysctl", "socket", "process", "cgroup"]
-# How long something is polled; 0: not at all.
-Usecs = Annotated[Count, Field(ge=0, le=2**31 - 1)]
+# The ranges of the kernel's own fields: an int that is not negative, and 16 bits.
+U31 = Annotated[Count, Field(ge=0, le=2**31 - 1)]
+U16 = Annotated[Count, Field(ge=0, le=2**16 - 1)]
 
 
 @dataclass(frozen=True)

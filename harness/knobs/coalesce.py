@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, masked, napi_effect
-from harness.units import Count, DurationNs
+from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, masked, napi_effect
+from harness.units import DurationNs
 
 
 class Coalesce(Knob):
@@ -20,9 +20,7 @@ class Coalesce(Knob):
     scope = "device"
     phase = "timers"
 
-    napi_defer_hard_irqs: Count | None = Field(
-        None, ge=0, le=2**31 - 1, description="empty polls before interrupts come back on"
-    )
+    napi_defer_hard_irqs: U31 | None = Field(None, description="empty polls before interrupts come back on")
     gro_flush_timeout_ns: DurationNs | None = Field(
         None, alias="gro_flush_timeout", description="timer of deferred polls and of GRO's flush"
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, Usecs, polled_effect
+from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, polled_effect
 
 
 class HostBusyPoll(Knob):
@@ -21,12 +21,10 @@ class HostBusyPoll(Knob):
     target = "sysctl"
     needs = ("busy-poll",)
 
-    busy_read: Usecs | None = Field(
+    busy_read: U31 | None = Field(
         None, description="net.core.busy_read, us: default SO_BUSY_POLL of sockets created from now on"
     )
-    busy_poll: Usecs | None = Field(
-        None, description="net.core.busy_poll, us: how long poll, select and epoll_wait poll"
-    )
+    busy_poll: U31 | None = Field(None, description="net.core.busy_poll, us: how long poll, select and epoll_wait poll")
 
     def needs_napi(self) -> bool:
         """Yes, unless both are 0: what is polled is a NAPI."""
