@@ -110,7 +110,7 @@ def explain(played: Played, attempted: str) -> PollbenchError:
 
 def environment(forks: int = 0) -> dict[str, str]:
     """What Ansible needs of us: its own programs on the path, plain text, no questions."""
-    variables = {
+    return {
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "/usr/bin:/bin")]),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
@@ -124,7 +124,5 @@ def environment(forks: int = 0) -> dict[str, str]:
         # The callback plugin pollbench_tied has the play end with us.
         "POLLBENCH_PARENT": str(os.getpid()),
         "PYTHONWARNINGS": "ignore",
+        **({"ANSIBLE_FORKS": str(forks)} if forks else {}),
     }
-    if forks:
-        variables["ANSIBLE_FORKS"] = str(forks)
-    return variables

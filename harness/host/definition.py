@@ -23,8 +23,8 @@ class Definition:
     """playbooks/vars/good_host.yml. profiles: name to words; settings, boot, packages: as the file says."""
 
     profiles: dict[str, str]
-    settings: tuple[Setting, ...]
-    boot: tuple[dict[str, str], ...]
+    settings: list[Setting]
+    boot: list[dict[str, str]]
     packages: dict[str, str]
 
 
@@ -42,12 +42,7 @@ class Wish:
 def load_definition() -> Definition:
     """The definition that the playbooks, `host` and `doctor` share. Raises MissingError, InputError."""
     data = read_file(playbooks_dir() / "vars" / "good_host.yml")[1].plain()
-    return Definition(
-        data["good_host_profiles"],
-        tuple(data["good_host_settings"]),
-        tuple(data["good_host_boot"]),
-        data["good_host_packages"],
-    )
+    return Definition(*(data[f"good_host_{name}"] for name in ("profiles", "settings", "boot", "packages")))
 
 
 def wish_of(profile: str = "latency", cpus: str | None = None, devices: Sequence[str] = ()) -> Wish:

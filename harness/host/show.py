@@ -36,7 +36,7 @@ class PackageRow(TypedDict):
 def host_rows(wish: Wish, root: Path | str = "/") -> list[SettingRow]:
     """A row for every target of every setting that is wanted; nothing is changed and no root is needed."""
     host = Host(str(root), wish.cpus, wish.devices)
-    return look(host, list(load_definition().settings), wish.values)
+    return look(host, load_definition().settings, wish.values)
 
 
 def boot_rows(wish: Wish, root: Path | str = "/") -> list[BootRow]:

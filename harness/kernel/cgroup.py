@@ -5,45 +5,29 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from harness.kernel import undo
-from harness.kernel.hostfiles import HostFiles
-from harness.kernel.journal import Journal
-
-OWN = "pollbench-"
+from harness.kernel.hostfiles import HOST, HostFiles
+from harness.kernel.journal import Journal, Written
 
 
-def root(files: HostFiles | None = None) -> str:
-    """Where version 2 is mounted. Raises OSError(ENOENT) where it is not."""
-    files = files or HostFiles()
-    for fields in map(str.split, files.lines("/proc/self/mounts")):
-        if len(fields) > 2 and fields[2] == "cgroup2":
-            return fields[1]
-    raise OSError(errno.ENOENT, "cgroup v2 is not mounted")
+def require(controllers: Iterable[str], files: HostFiles = HOST) -> str:
+    """The mount point of version 2, if it has these controllers.
 
-
-def require(controllers: Iterable[str], files: HostFiles | None = None) -> str:
-    """The mount point of version 2, if it has these controllers. Raises OSError(EOPNOTSUPP) naming who lacks."""
-    files = files or HostFiles()
-    path = root(files)
+    Raises OSError: ENOENT where it is not mounted, EOPNOTSUPP naming what it lacks.
+    """
+    mounts = files.text("/proc/self/mounts") or ""
+    path = next((at for _, at, kind, *_ in map(str.split, mounts.splitlines()) if kind == "cgroup2"), None)
+    if path is None:
+        raise OSError(errno.ENOENT, "cgroup v2 is not mounted")
     have = (files.text(f"{path}/cgroup.controllers") or "").split()
     missing = [name for name in controllers if name not in have]
     if missing:
-        names, mounts = " and ".join(missing), files.text("/proc/self/mounts") or ""
         reason = "cgroup v1 holds it" if "cgroup " in mounts else "this kernel lacks it"
-        raise OSError(errno.EOPNOTSUPP, f"cgroup v2 has no {names} controller here ({reason})")
+        raise OSError(errno.EOPNOTSUPP, f"cgroup v2 has no {' and '.join(missing)} controller here ({reason})")
     return path
-
-
-class Written(NamedTuple):
-    """One file of the group: what it held, and what it reads back."""
-
-    file: str
-    found: str
-    applied: str
 
 
 class Group:
@@ -57,7 +41,7 @@ class Group:
         target = self.path / file
         before = target.read_text().strip()
         target.write_text(value)
-        return Written(file, before, target.read_text().strip())
+        return Written(before, target.read_text().strip())
 
     def usage(self) -> dict[str, int]:
         """cpu.stat: times in us, and with a quota its periods. Source: admin-guide/cgroup-v2.rst, "CPU"."""
@@ -78,21 +62,19 @@ class Group:
 
 
 @contextlib.contextmanager
-def own_group(
-    journal: Journal, node: str, controllers: Iterable[str], files: HostFiles | None = None
-) -> Iterator[Group]:
+def own_group(journal: Journal, node: str, controllers: Collection[str], files: HostFiles = HOST) -> Iterator[Group]:
     """A group named after the journal's token and a node, for the block.
 
     Controllers that the root does not hand down are switched on there, noted, and switched off again. Raises OSError:
     EOPNOTSUPP (no such controller in version 2), EBUSY (somebody is still inside at the end).
     """
-    files = files or HostFiles()
-    names = list(controllers)
-    top = files.path(require(names, files))
+    top = files.path(require(controllers, files))
+    control = top / "cgroup.subtree_control"
     with contextlib.ExitStack() as stack:
-        for name in names:
-            stack.enter_context(_handed_down(journal, top, name))
-        path = top / f"{OWN}{journal.token}-{node}"
+        for name in controllers:
+            if name not in control.read_text().split():
+                stack.enter_context(_handed_down(journal, control, name))
+        path = top / f"{undo.OWN}{journal.token}-{node}"
         number = journal.note("cgroup", path=str(path))
         path.mkdir()
         try:
@@ -103,11 +85,7 @@ def own_group(
 
 
 @contextlib.contextmanager
-def _handed_down(journal: Journal, top: Path, controller: str) -> Iterator[None]:
-    file = top / "cgroup.subtree_control"
-    if controller in file.read_text().split():
-        yield
-        return
+def _handed_down(journal: Journal, file: Path, controller: str) -> Iterator[None]:
     number = journal.note("subtree", path=str(file), controller=controller)
     file.write_text(f"+{controller}")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.kernel.hostfiles import HostFiles
+from harness.kernel.hostfiles import HOST, HostFiles
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -12,22 +12,16 @@ CPU_DIR = "/sys/devices/system/cpu"
 VULNERABILITIES = f"{CPU_DIR}/vulnerabilities"
 # DMI vendors and products of the hypervisors people meet; the first that matches names the host.
 HYPERVISORS = {
-    "vmware": "vmware",
-    "virtualbox": "virtualbox",
-    "innotek": "virtualbox",
-    "xen": "xen",
-    "microsoft corporation": "hyperv",
-    "qemu": "kvm",
-    "kvm": "kvm",
-    "amazon ec2": "kvm",
-    "google": "kvm",
-    "openstack": "kvm",
-    "parallels": "parallels",
-    "bochs": "kvm",
+    "vmware": ("vmware",),
+    "virtualbox": ("virtualbox", "innotek"),
+    "xen": ("xen",),
+    "hyperv": ("microsoft corporation",),
+    "kvm": ("qemu", "kvm", "amazon ec2", "google", "openstack", "bochs"),
+    "parallels": ("parallels",),
 }
 
 
-def online_cpus(files: HostFiles) -> set[int]:
+def online_cpus(files: HostFiles = HOST) -> set[int]:
     """CPUs that run programs now; from /proc/stat where sysfs does not say."""
     listed = files.cpus(f"{CPU_DIR}/online")
     if listed:
@@ -76,13 +70,8 @@ def _last_level_cache(files: HostFiles, base: str) -> str | None:
 def topology(files: HostFiles) -> dict[str, Json]:
     """How many packages, cores and CPUs there are; None where the kernel does not say which core is whose."""
     cpus = sorted(online_cpus(files))
-    places = [
-        (
-            files.number(f"{CPU_DIR}/cpu{cpu}/topology/physical_package_id"),
-            files.number(f"{CPU_DIR}/cpu{cpu}/topology/core_id"),
-        )
-        for cpu in cpus
-    ]
+    names = ("physical_package_id", "core_id")
+    places = [tuple(files.number(f"{CPU_DIR}/cpu{cpu}/topology/{name}") for name in names) for cpu in cpus]
     known = bool(places) and all(core is not None for _, core in places)
     return {
         "online": list(cpus),
@@ -95,7 +84,7 @@ def topology(files: HostFiles) -> dict[str, Json]:
     }
 
 
-def numa_nodes_of(files: HostFiles, cpus: Iterable[int]) -> list[int]:
+def numa_nodes_of(cpus: Iterable[int], files: HostFiles = HOST) -> list[int]:
     """The NUMA nodes that these CPUs belong to; empty on a kernel without any."""
     return sorted({node for cpu in cpus for node in _numbered_nodes(files, f"{CPU_DIR}/cpu{cpu}")})
 
@@ -166,12 +155,15 @@ def mitigations(files: HostFiles) -> str | None:
 
     Two hosts with one phrase pay for the same mitigations; mitigated ones are those that cost time.
     """
-    verdicts = vulnerabilities(files)
-    if not verdicts:
+    if not vulnerabilities(files):
         return None
     asked = command_line(files).get("mitigations", "default")
-    paid = [name for name, verdict in verdicts.items() if str(verdict).startswith("Mitigation")]
-    return f"{asked}: {' '.join(paid) or 'none active'}"
+    return f"{asked}: {' '.join(mitigated(files)) or 'none active'}"
+
+
+def mitigated(files: HostFiles) -> list[str]:
+    """The vulnerabilities that this kernel pays for."""
+    return [name for name, verdict in vulnerabilities(files).items() if str(verdict).startswith("Mitigation")]
 
 
 def command_line(files: HostFiles) -> dict[str, str]:
@@ -186,7 +178,7 @@ def virtualisation(files: HostFiles) -> str:
     hypervisor = files.text("/sys/hypervisor/type")
     vendor = f"{files.text('/sys/class/dmi/id/sys_vendor')} {files.text('/sys/class/dmi/id/product_name')}"
     sources = files.text("/sys/devices/system/clocksource/clocksource0/available_clocksource") or ""
-    named = [name for text, name in HYPERVISORS.items() if text in vendor.lower()]
+    named = [name for name, marks in HYPERVISORS.items() if any(mark in vendor.lower() for mark in marks)]
     # A processor of x86 says whether a hypervisor is below it; the others only through the firmware's tables.
     if "hypervisor" not in flags and (flags or not named):
         return hypervisor or "none"
@@ -205,5 +197,5 @@ def container(files: HostFiles) -> str | None:
     for name, path in marks.items():
         if files.path(path).exists():
             return name
-    environment = (files.raw("/proc/1/environ") or b"").split(b"\0")
-    return next((word[10:].decode(errors="replace") for word in environment if word.startswith(b"container=")), None)
+    environment = (files.text("/proc/1/environ") or "").split("\0")
+    return next((word[10:] for word in environment if word.startswith("container=")), None)

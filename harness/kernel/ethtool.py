@@ -1,4 +1,7 @@
-"""Device features (`ethtool -K`) and interrupt coalescing (`ethtool -C`) by ioctl: microseconds each."""
+"""What `ethtool` sets of a device, by ioctl, in microseconds each.
+
+Features (-K), interrupt coalescing (-C), how many queues there are (-L), and which flows go to which (-X).
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,13 @@ import struct
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import cache
 from typing import NamedTuple
 
 _SIOCETHTOOL = 0x8946
 _GDRVINFO, _DRVINFO_BYTES = 0x03, 196
 _GLINK, _GCOALESCE, _SCOALESCE = 0x0A, 0x0E, 0x0F
+_GCHANNELS, _SCHANNELS, _GRSSH, _SRSSH = 0x3C, 0x3D, 0x46, 0x47
 _GSTRINGS, _GSSET_INFO, _GFEATURES, _SFEATURES = 0x1B, 0x37, 0x3A, 0x3B
 _SET_FEATURES = 4
 _NAME_BYTES = 32
@@ -34,9 +39,8 @@ SHORT_NAMES = {
     "tx": ("tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-checksum-ipv6", "tx-checksum-sctp"),
 }
 
-# A veth end receives by NAPI if it does GRO itself while its peer sends nothing larger than a frame: set on
-# both ends, it holds in both directions. The last two would keep UDP packets in GRO until a busy-poll loop
-# ends.
+# A veth end receives by NAPI if it does GRO itself while its peer sends nothing larger than a frame: set on both ends,
+# it holds in both directions. The last two would keep UDP packets in GRO until a busy-poll loop ends.
 VETH_NAPI_FEATURES = {
     "rx-gro": True,
     **dict.fromkeys(SHORT_NAMES["tso"], False),
@@ -44,31 +48,17 @@ VETH_NAPI_FEATURES = {
     "rx-udp-gro-forwarding": False,
 }
 
-# struct ethtool_coalesce, after its command word.
-COALESCE_FIELDS = [
-    "rx-usecs",
-    "rx-frames",
-    "rx-usecs-irq",
-    "rx-frames-irq",
-    "tx-usecs",
-    "tx-frames",
-    "tx-usecs-irq",
-    "tx-frames-irq",
-    "stats-block-usecs",
-    "adaptive-rx",
-    "adaptive-tx",
-    "pkt-rate-low",
-    "rx-usecs-low",
-    "rx-frames-low",
-    "tx-usecs-low",
-    "tx-frames-low",
-    "pkt-rate-high",
-    "rx-usecs-high",
-    "rx-frames-high",
-    "tx-usecs-high",
-    "tx-frames-high",
-    "sample-interval",
-]
+# Of struct ethtool_coalesce, behind its command word, in this order.
+_COALESCE = (
+    "rx-usecs rx-frames rx-usecs-irq rx-frames-irq tx-usecs tx-frames tx-usecs-irq tx-frames-irq stats-block-usecs "
+    "adaptive-rx adaptive-tx pkt-rate-low rx-usecs-low rx-frames-low tx-usecs-low tx-frames-low pkt-rate-high "
+    "rx-usecs-high rx-frames-high tx-usecs-high tx-frames-high sample-interval"
+)
+# Of struct ethtool_channels: the maxima, then the counts in use, in this order.
+_CHANNELS = ("rx", "tx", "other", "combined")
+# struct ethtool_rxfh before its table: command, context, table's entries, key's bytes, hash function.
+_RXFH = struct.Struct("=IIIIB7x")
+_NO_CHANGE = 0xFFFFFFFF
 
 
 class Feature(NamedTuple):
@@ -81,11 +71,10 @@ class Feature(NamedTuple):
 
 def features(device: str) -> dict[str, Feature]:
     """Every feature by its kernel name ("rx-gro"), of a device in this thread's namespace. Raises OSError."""
-    names = _feature_names(device)
+    names = _feature_names()
     blocks = (len(names) + 31) // 32
-    data = bytearray(struct.pack("=II", _GFEATURES, blocks) + bytes(16 * blocks))
-    request(device, data)
-    words = struct.unpack_from(f"={4 * blocks}I", data, 8)
+    answer = _asked(device, struct.pack("=II", _GFEATURES, blocks), 16 * blocks)
+    words = struct.unpack_from(f"={4 * blocks}I", answer, 8)
     by_name = {}
     for number, name in enumerate(names):
         available, requested, active, fixed = (
@@ -102,18 +91,16 @@ def set_features(device: str, features: Mapping[str, bool]) -> None:
     A short name sets those of its features that the device can change. Raises OSError: EINVAL for a name
     that this kernel does not know, EOPNOTSUPP for one that the device cannot change.
     """
-    names = _feature_names(device)
-    blocks = [[0, 0] for _ in range((len(names) + 31) // 32)]
+    names = _feature_names()
+    valid = wanted = 0
     for given, on in features.items():
         for name in _meant_by(device, given):
             if name not in names:
                 raise OSError(errno.EINVAL, f'this kernel has no feature "{name}"', device)
-            block, bit = divmod(names.index(name), 32)
-            blocks[block][0] |= 1 << bit
-            blocks[block][1] |= on << bit
-    data = bytearray(struct.pack("=II", _SFEATURES, len(blocks)))
-    for block_values in blocks:
-        data += struct.pack("=II", *block_values)
+            valid |= 1 << names.index(name)
+            wanted |= on << names.index(name)
+    words = [bits >> at & 0xFFFFFFFF for at in range(0, len(names), 32) for bits in (valid, wanted)]
+    data = bytearray(struct.pack(f"={2 + len(words)}I", _SFEATURES, len(words) // 2, *words))
     if request(device, data) & _UNSUPPORTED:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), device)
 
@@ -133,13 +120,10 @@ def _meant_by(device: str, name: str) -> Sequence[str]:
 def link_detected(device: str) -> bool:
     """Whether the device has a carrier.
 
-    On veth (and most drivers) asking also makes the kernel act on a pending carrier change at once, which
-    it would else do from a work queue some time later: after True, the transmit queue is open. Raises
-    OSError.
+    On veth (and most drivers) asking also makes the kernel act on a pending carrier change at once, which it would else
+    do from a work queue some time later: after True, the transmit queue is open. Raises OSError.
     """
-    data = bytearray(struct.pack("=II", _GLINK, 0))
-    request(device, data)
-    return bool(struct.unpack_from("=I", data, 4)[0])
+    return any(_asked(device, struct.pack("=I", _GLINK), 4)[4:])
 
 
 def await_carrier(device: str, patience_s: float) -> bool:
@@ -154,42 +138,114 @@ def await_carrier(device: str, patience_s: float) -> bool:
 
 def coalesce(device: str) -> dict[str, int]:
     """The coalescing parameters by ethtool's names. Raises OSError (EOPNOTSUPP: the driver has none)."""
-    data = bytearray(struct.pack("=I", _GCOALESCE) + bytes(4 * len(COALESCE_FIELDS)))
-    request(device, data)
-    return dict(zip(COALESCE_FIELDS, struct.unpack_from(f"={len(COALESCE_FIELDS)}I", data, 4), strict=True))
+    names = _COALESCE.split()
+    answer = _asked(device, struct.pack("=I", _GCOALESCE), 4 * len(names))
+    return dict(zip(names, struct.unpack_from(f"={len(names)}I", answer, 4), strict=True))
 
 
 def set_coalesce(device: str, parameters: Mapping[str, int]) -> None:
     """Change these coalescing parameters and no others. Raises OSError (EINVAL: unknown name)."""
-    if unknown := set(parameters) - set(COALESCE_FIELDS):
+    values = coalesce(device)
+    if unknown := set(parameters) - set(values):
         raise OSError(errno.EINVAL, f'no coalescing parameter "{min(unknown)}"', device)
-    values = {**coalesce(device), **parameters}
-    data = struct.pack(f"={len(values) + 1}I", _SCOALESCE, *(values[name] for name in COALESCE_FIELDS))
-    request(device, bytearray(data))
+    values |= parameters
+    _asked(device, struct.pack(f"={len(values) + 1}I", _SCOALESCE, *values.values()))
 
 
 def driver(device: str) -> tuple[str, str]:
     """(driver, bus address or "") of a device. Raises OSError (EOPNOTSUPP: it has none)."""
-    data = bytearray(struct.pack("=I", _GDRVINFO) + bytes(_DRVINFO_BYTES - 4))
-    request(device, data)
-    names = (data[at : at + 32].partition(b"\0")[0].decode() for at in (4, 4 + 3 * 32))
+    answer = _asked(device, struct.pack("=I", _GDRVINFO), _DRVINFO_BYTES - 4)
+    names = (answer[at : at + 32].partition(b"\0")[0].decode() for at in (4, 4 + 3 * 32))
     return next(names), next(names).replace("N/A", "")
 
 
-_names: list[tuple[str, ...]] = []
+def channels(device: str) -> dict[str, tuple[int, int]]:
+    """(in use, at most) of each kind: rx, tx, combined. Raises OSError (EOPNOTSUPP: the driver cannot tell)."""
+    values = _channels(device)
+    return {kind: (values[4 + at], values[at]) for at, kind in enumerate(_CHANNELS) if kind != "other"}
 
 
-def _feature_names(device: str) -> tuple[str, ...]:
-    """The kernel's feature names by bit number: the same for every device, so asked for once."""
-    if not _names:
-        data = bytearray(struct.pack("=IIQI", _GSSET_INFO, 0, 1 << _SET_FEATURES, 0))
-        request(device, data)
-        (count,) = struct.unpack_from("=I", data, 16)
-        data = bytearray(struct.pack("=III", _GSTRINGS, _SET_FEATURES, count) + bytes(_NAME_BYTES * count))
-        request(device, data)
-        raw = (data[12 + _NAME_BYTES * i : 12 + _NAME_BYTES * (i + 1)] for i in range(count))
-        _names.append(tuple(bytes(name).partition(b"\0")[0].decode() for name in raw))
-    return _names[0]
+def set_channels(device: str, kind: str, count: int) -> None:
+    """Use this many queues of a kind. Raises OSError: EOPNOTSUPP also where the device has not so many."""
+    values, at = _channels(device), _CHANNELS.index(kind)
+    if count > values[at]:
+        raise OSError(errno.EOPNOTSUPP, f"the device has at most {values[at]} {kind} channels", device)
+    values[4 + at] = count
+    _asked(device, struct.pack("=9I", _SCHANNELS, *values))
+
+
+def _channels(device: str) -> list[int]:
+    return list(struct.unpack_from("=8I", _asked(device, struct.pack("=I", _GCHANNELS), 32), 4))
+
+
+def indirection(device: str) -> list[int]:
+    """The receive queue of each hash value. Raises OSError (EOPNOTSUPP: the device has no such table)."""
+    return _rxfh(device)[0]
+
+
+def hash_key(device: str) -> bytes:
+    """The key of the hash; empty where the driver does not show it. Raises OSError."""
+    return _rxfh(device)[1]
+
+
+def set_indirection(device: str, table: Sequence[int]) -> None:
+    """Give each hash value its receive queue. Raises OSError: EINVAL for a queue that is not in use."""
+    header = _RXFH.pack(_SRSSH, 0, len(table), 0, 0)
+    try:
+        _asked(device, header + struct.pack(f"={len(table)}I", *table))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        got = f"the device uses fewer than {max(table) + 1} receive queues; give it more by the knob channels"
+        raise OSError(errno.EINVAL, got, device) from None
+
+
+def set_hash_key(device: str, key: bytes) -> None:
+    """Change the key of the hash. Raises OSError: EOPNOTSUPP (none can be set), EINVAL (of another length)."""
+    size = len(hash_key(device))
+    if not size:
+        raise OSError(errno.EOPNOTSUPP, "the driver lets nobody see or set the key of its hash", device)
+    if len(key) != size:
+        raise OSError(errno.EINVAL, f"the key has {len(key)} bytes, the device wants {size}", device)
+    _asked(device, _RXFH.pack(_SRSSH, 0, _NO_CHANGE, len(key), 0) + key)
+
+
+def equal_spread(size: int, queues: int) -> list[int]:
+    """A table that spreads hash values over the first queues in turn, as `ethtool -X equal` does."""
+    return [entry % queues for entry in range(size)]
+
+
+def weighted_spread(size: int, weights: Sequence[int]) -> list[int]:
+    """A table in which each queue has its share of the hash values, in one piece, as `ethtool -X weight` does."""
+    total = sum(weights)
+    bounds = [size * sum(weights[: queue + 1]) // total for queue in range(len(weights))]
+    return [next(queue for queue, bound in enumerate(bounds) if entry < bound) for entry in range(size)]
+
+
+def _rxfh(device: str) -> tuple[list[int], bytes]:
+    _, _, entries, key_bytes, _ = _RXFH.unpack_from(_asked(device, _RXFH.pack(_GRSSH, 0, 0, 0, 0)))
+    if not entries and not key_bytes:
+        raise OSError(errno.EOPNOTSUPP, "the device has no table of receive queues", device)
+    answer = _asked(device, _RXFH.pack(_GRSSH, 0, entries, key_bytes, 0), 4 * entries + key_bytes)
+    table = list(struct.unpack_from(f"={entries}I", answer, _RXFH.size))
+    return table, bytes(answer[_RXFH.size + 4 * entries :])
+
+
+@cache
+def _feature_names() -> tuple[str, ...]:
+    """The kernel's feature names by bit number: the same for every device, so asked of the one that is always there."""
+    answer = _asked("lo", struct.pack("=IIQI", _GSSET_INFO, 0, 1 << _SET_FEATURES, 0))
+    (count,) = struct.unpack_from("=I", answer, 16)
+    answer = _asked("lo", struct.pack("=III", _GSTRINGS, _SET_FEATURES, count), _NAME_BYTES * count)
+    raw = (answer[at : at + _NAME_BYTES] for at in range(12, len(answer), _NAME_BYTES))
+    return tuple(bytes(name).partition(b"\0")[0].decode() for name in raw)
+
+
+def _asked(device: str, command: bytes, room: int = 0) -> bytearray:
+    """The answer to a command; room: bytes for it behind the command's own."""
+    data = bytearray(command + bytes(room))
+    request(device, data)
+    return data
 
 
 def request(device: str, data: bytearray) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import platform
-from collections.abc import Iterable
 from pathlib import Path
 
 from harness.kernel import cpufacts
@@ -17,40 +16,13 @@ HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
 IOMMU_GROUPS = "/sys/kernel/iommu_groups"
 # Options of the kernel's build that move latencies or decide what can be measured at all.
 CONFIG_PREFIXES = (
-    "CONFIG_HZ",
-    "CONFIG_PREEMPT",
-    "CONFIG_NO_HZ",
-    "CONFIG_NET_RX_BUSY_POLL",
-    "CONFIG_IRQ_TIME_ACCOUNTING",
-    "CONFIG_TICK_CPU_ACCOUNTING",
-    "CONFIG_VIRT_CPU_ACCOUNTING",
-    "CONFIG_RT_GROUP_SCHED",
-    "CONFIG_SCHED_AUTOGROUP",
-    "CONFIG_SCHED_CORE",
-    "CONFIG_SCHEDSTATS",
-    "CONFIG_CPU_IDLE_GOV",
-    "CONFIG_HALTPOLL",
-    "CONFIG_RCU_NOCB",
-    "CONFIG_PARAVIRT",
-    "CONFIG_VETH",
-    "CONFIG_NET_SCH_",
-    "CONFIG_CGROUPS",
-    "CONFIG_BPF_JIT",
-    "CONFIG_DEBUG_PREEMPT",
-    "CONFIG_LOCKDEP=",
-    "CONFIG_KASAN=",
-    "CONFIG_PROVE_LOCKING",
+    "HZ PREEMPT NO_HZ NET_RX_BUSY_POLL IRQ_TIME_ACCOUNTING TICK_CPU_ACCOUNTING VIRT_CPU_ACCOUNTING RT_GROUP_SCHED "
+    "SCHED_AUTOGROUP SCHED_CORE SCHEDSTATS CPU_IDLE_GOV HALTPOLL RCU_NOCB PARAVIRT VETH NET_SCH_ CGROUPS BPF_JIT "
+    "DEBUG_PREEMPT LOCKDEP= KASAN= PROVE_LOCKING"
 )
 
-
-def online_cpus(root: Path | str = "/") -> set[int]:
-    """CPUs that run programs now."""
-    return cpufacts.online_cpus(HostFiles(root))
-
-
-def numa_nodes_of(cpus: Iterable[int]) -> list[int]:
-    """The NUMA nodes that these CPUs belong to; empty on a kernel without any."""
-    return cpufacts.numa_nodes_of(HOST, cpus)
+# Asked for by many who want no other fact.
+online_cpus, numa_nodes_of = cpufacts.online_cpus, cpufacts.numa_nodes_of
 
 
 def environment(root: Path | str = "/") -> dict[str, str | None]:
@@ -136,16 +108,15 @@ def kernel(files: HostFiles) -> dict[str, Json]:
 
 
 def _config(files: HostFiles) -> dict[str, str] | None:
-    packed = files.raw("/proc/config.gz")
+    text: str | None
     try:
-        text = gzip.decompress(packed).decode() if packed else None
-    except (OSError, EOFError, ValueError):
-        text = None
-    if text is None:
+        text = gzip.decompress(files.read_bytes("/proc/config.gz")).decode()
+    except (OSError, EOFError, ValueError):  # there is none, or it is damaged
         text = files.text(f"/boot/config-{kernel_release(files)}")
     if text is None:
         return None
-    pairs = (line.partition("=") for line in text.splitlines() if line.startswith(CONFIG_PREFIXES))
+    prefixes = tuple(f"CONFIG_{name}" for name in CONFIG_PREFIXES.split())
+    pairs = (line.partition("=") for line in text.splitlines() if line.startswith(prefixes))
     return {key: value.strip('"') for key, _, value in pairs}
 
 
@@ -234,3 +205,18 @@ def total_ticks(files: HostFiles) -> tuple[int, int] | None:
 def uptime_s() -> float:
     """Seconds since this kernel started."""
     return next(iter(numbers(HOST, "/proc/uptime")), 0.0)
+
+
+def boot_id() -> str:
+    """A name for this boot of the host; empty where the kernel does not say."""
+    return HOST.text("/proc/sys/kernel/random/boot_id") or ""
+
+
+def kvm_openable() -> bool:
+    """Can this user open /dev/kvm? (That it opens says nothing of whether it works.)"""
+    return os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def kvm_module() -> str:
+    """The module behind KVM, such as kvm_intel or kvm_pvm; empty where none is loaded."""
+    return "+".join(name for name in HOST.names("/sys/module") if name.startswith("kvm_"))

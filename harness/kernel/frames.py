@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Self
 
-from harness.kernel.links import LinkState, link_dump_one
+from harness.kernel.links import link_statistics
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.kernel.readback import dump
@@ -38,13 +38,11 @@ class FrameEnd:
         """Open the end of a link that is up. Raises OSError: EPERM without root, ENODEV if the device is gone."""
         self._head = peer_mac + mac + struct.pack("!H", ETHERTYPE)
         self._ifindex, self._netns_fd, self._device = ifindex, netns_fd, device
-        with in_netns(netns_fd), contextlib.ExitStack() as stack:
-            self._netlink = stack.enter_context(NetlinkSocket())
-            self._socket = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
-            self._socket.setblocking(False)
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)
-            self._socket.bind((device, ETHERTYPE))
+        with contextlib.ExitStack() as stack:
+            with in_netns(netns_fd):
+                self._netlink = stack.enter_context(NetlinkSocket())
+            option = (socket.SOL_SOCKET, _SO_TIMESTAMPNS)
+            self._socket = stack.enter_context(_packet_socket(netns_fd, device, ETHERTYPE, option))
             self._stack = stack.pop_all()
 
     def fileno(self) -> int:
@@ -81,9 +79,10 @@ class FrameEnd:
                     number, sent_ns = _NUMBER.unpack_from(data, HEADER_BYTES)
                     frames.append((number, sent_ns, seconds * 10**9 + rest_ns))
 
-    def state(self) -> LinkState:
-        """The device with its counters."""
-        return link_dump_one(self._netlink, self._ifindex)
+    def statistics(self) -> dict[str, int]:
+        """The device's counters."""
+        (counters,) = link_statistics(self._netlink, self._ifindex).values()
+        return counters
 
     def throttled(self) -> int:
         """How often the device's outermost queue had something to send and was not allowed to. Raises OSError."""
@@ -110,13 +109,7 @@ class JoinedFrames:
         self._count = max(1, min(count, (_PACKET_MAX - _IP_BYTES - _TCP_BYTES) // segment))
         self.bytes_on_wire = self._count * self._full
         self._packet = _joined(macs, segment, self._count * segment)
-        with in_netns(netns_fd), contextlib.ExitStack() as stack:
-            self._socket = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
-            self._socket.setblocking(False)
-            self._socket.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)
-            self._socket.bind((device, 0))
-            stack.pop_all()
+        self._socket = _packet_socket(netns_fd, device, 0, (_SOL_PACKET, _PACKET_VNET_HDR))
 
     def send_many(self, count: int) -> int:
         """Send so many, up to where the queue is full; how many went. Raises OSError."""
@@ -130,6 +123,18 @@ class JoinedFrames:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _packet_socket(netns_fd: int, device: str, protocol: int, option: tuple[int, int]) -> socket.socket:
+    """A socket for raw frames of a device, which waits for nothing, with an option (level, name) set."""
+    with in_netns(netns_fd), contextlib.ExitStack() as stack:
+        sock = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+        sock.setblocking(False)
+        sock.setsockopt(*option, 1)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)
+        sock.bind((device, protocol))
+        stack.pop_all()
+        return sock
 
 
 def _joined(macs: bytes, segment: int, payload: int) -> bytes:

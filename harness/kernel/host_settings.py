@@ -218,8 +218,7 @@ def look(host: Host, settings: List[Setting], wishes: Dict[str, str]) -> List[Se
         for target, want in targets:
             now = _now(host, setting["kind"], target)
             if now is None:
-                reason = "it cannot be read here"
-                rows.append(_row(setting, value, target, state="not applicable", reason=reason))
+                rows.append(_row(setting, value, target, state="not applicable", reason="it cannot be read here"))
                 continue
             state = "ok" if _same(setting["kind"], now, want) else "differs"
             rows.append(_row(setting, want, target, now, state))
@@ -229,16 +228,8 @@ def look(host: Host, settings: List[Setting], wishes: Dict[str, str]) -> List[Se
 def _row(
     setting: Setting, wanted: str, target: str = "", found: str = "", state: str = "", reason: str = ""
 ) -> SettingRow:
-    return SettingRow(
-        name=setting["name"],
-        what=setting["what"],
-        kind=setting["kind"],
-        found=found,
-        wanted=wanted,
-        reason=reason,
-        target=target,
-        state=state,
-    )
+    named: SettingRow = {"name": setting["name"], "what": setting["what"], "kind": setting["kind"]}
+    return {**named, "found": found, "wanted": wanted, "reason": reason, "target": target, "state": state}
 
 
 def prepare(
@@ -256,29 +247,21 @@ def prepare(
             row["state"] = "would change"
         return rows
     if todo:
-        known = _load(state)
-        entries = {entry["target"]: entry for entry in known}
+        entries = {entry["target"]: entry for entry in _load(state)}
+        before = set(entries)
         for row in todo:
             first = entries.get(row["target"], row)["found"]
-            entries[row["target"]] = {
-                "found": first,
-                "name": row["name"],
-                "what": row["what"],
-                "kind": row["kind"],
-                "target": row["target"],
-                "wrote": row["wanted"],
-                "boot": _boot(host),
-            }
+            entry: SettingRow = {"found": first, "name": row["name"], "what": row["what"], "kind": row["kind"]}
+            entries[row["target"]] = {**entry, "target": row["target"], "wrote": row["wanted"], "boot": _boot(host)}
         _save(state, list(entries.values()))
         for row in todo:
             _change(host, row, row["wanted"])
-        for row in todo:
-            if row["state"] == "failed" and row["now"] is not None:
+            if row["state"] == "failed" and row["now"] == row["found"] and row["target"] not in before:
+                entries.pop(row["target"], None)
+            elif row["state"] == "failed" and row["now"] is not None:
                 # What the kernel made of it is ours too.
                 entries[row["target"]]["wrote"] = row["now"]
-        failed = {row["target"] for row in todo if row["state"] == "failed" and row["now"] == row["found"]}
-        before = {entry["target"] for entry in known}
-        _save(state, [entry for key, entry in entries.items() if key not in failed or key in before])
+        _save(state, list(entries.values()))
     return rows
 
 

@@ -5,9 +5,11 @@ Sent to other hosts together with host_settings.py: needs Python 3.8 and the sta
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 from pathlib import Path
+from typing import Iterator
 
 from .cpulists import parse_cpu_list
 
@@ -33,15 +35,10 @@ class HostFiles:
 
     def read_bytes(self, name: str) -> bytes:
         """The whole file. Raises OSError."""
-        fd = self._open(name, os.O_RDONLY)
-        try:
+        with self._opened(name, os.O_RDONLY) as fd:
             chunks = [os.read(fd, _CHUNK_BYTES)]
             while chunks[-1]:
                 chunks.append(os.read(fd, _CHUNK_BYTES))
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, name) from None
-        finally:
-            os.close(fd)
         return b"".join(chunks)
 
     def read(self, name: str) -> str:
@@ -50,17 +47,18 @@ class HostFiles:
 
     def write(self, name: str, value: int | str) -> None:
         """Write in one write(2): Python's own files would report the kernel's errno at close. Raises OSError."""
-        fd = self._open(name, os.O_WRONLY | os.O_TRUNC)
-        try:
+        with self._opened(name, os.O_WRONLY | os.O_TRUNC) as fd:
             os.write(fd, str(value).encode())
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, name) from None
-        finally:
-            os.close(fd)
 
-    def _open(self, name: str, flags: int) -> int:
+    @contextlib.contextmanager
+    def _opened(self, name: str, flags: int) -> Iterator[int]:
+        """A descriptor for the block; all that fails names the file as we do, without the root."""
         try:
-            return os.open(self._place(name), flags | os.O_CLOEXEC)
+            fd = os.open(self._place(name), flags | os.O_CLOEXEC)
+            try:
+                yield fd
+            finally:
+                os.close(fd)
         except OSError as error:
             raise OSError(error.errno, error.strerror, name) from None
 
@@ -82,13 +80,6 @@ class HostFiles:
             return os.path.basename(os.readlink(self._place(name)))
         except OSError:
             return ""
-
-    def raw(self, name: str) -> bytes | None:
-        """The whole file as bytes, None where it cannot be read."""
-        try:
-            return self.read_bytes(name)
-        except OSError:
-            return None
 
     def text(self, name: str) -> str | None:
         """The whole file, stripped; bytes that are no UTF-8 are replaced."""
@@ -141,6 +132,14 @@ class HostFiles:
     def list(self, directory: str) -> list[str]:
         """The sorted names in a directory. Raises OSError."""
         return sorted(os.listdir(self._place(directory)))
+
+
+def sysctl_file(name: str) -> str:
+    """The file of a sysctl: "net.core.busy_read" or "net/ipv4/conf/eth0.1/rp_filter" (slashes: dots stay).
+
+    Those of a network namespace are the calling thread's.
+    """
+    return f"/proc/sys/{name if '/' in name else name.replace('.', '/')}"
 
 
 HOST = HostFiles()

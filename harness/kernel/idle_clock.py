@@ -15,9 +15,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from harness.kernel.hostfiles import HOST, HostFiles
-from harness.kernel.proc import TICKS_PER_S, cpu_ticks
+from harness.kernel.proc import TICK_NS, cpu_ticks
 
-TICK_NS = 10**9 // TICKS_PER_S
 _BLOCK = re.compile(r"^cpu: (\d+)$", re.MULTILINE)
 _NOW = re.compile(r"^now at (\d+) nsecs", re.MULTILINE)
 _FIELD = re.compile(r"^\s*\.(nohz|idle_entrytime|idle_sleeptime|iowait_sleeptime)\s*:\s*(\d+)", re.MULTILINE)

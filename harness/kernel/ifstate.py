@@ -10,20 +10,11 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypedDict
 
-from harness.kernel import ethtool, netdev, netns, sysctl
+from harness.kernel import ethtool, netdev, netns
 from harness.kernel.hostfiles import HOST, HostFiles
 from harness.kernel.interrupts import affinity, interrupts_of, set_affinity
 from harness.kernel.iproute import Interface, IpRoute, iproute
-from harness.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_DUMP,
-    NLM_F_EXCL,
-    NetlinkError,
-    NetlinkSocket,
-    Request,
-    attrs,
-    u32,
-)
+from harness.kernel.netlink import NLM_F_DUMP, NLM_F_NEW, NetlinkError, NetlinkSocket, Request, attrs, u32
 from harness.kernel.netns import HERE, in_netns, sysfs_of
 
 _RTM_NEWADDR, _RTM_GETADDR, _RTM_NEWROUTE, _RTM_GETROUTE = 20, 22, 24, 26
@@ -75,7 +66,7 @@ def capture(device: str) -> InterfaceState:
             "sysctls": _sysctls(device),
             "features": {name: value.requested for name, value in features.items() if value.changeable},
             "coalesce": _coalesce(device),
-            "sysfs": _files(sysfs, device),
+            "sysfs": _attributes(sysfs, device),
             "irqs": {str(irq.number): affinity(irq.number, HOST) for irq in interrupts_of(device, HOST, sysfs)},
             "napis": [{name: getattr(napi, name) for name in _NAPI} for napi in _napis(ifindex)],
         }
@@ -100,12 +91,14 @@ def put_back(state: InterfaceState) -> list[str]:
             attempt("mtu", lambda: ipr.set_link("set the MTU", now.ifindex, mtu=state["mtu"]))
         attempt("features", _features_back, device, state["features"])
         attempt("coalescing", _coalesce_back, device, state["coalesce"])
-        _sysctls_back(device, state["sysctls"])
+        for name, value in state["sysctls"].items():
+            with contextlib.suppress(OSError):  # what cannot be written was not written by us
+                _file_back(HOST, f"/proc/sys/{name}", value)
         if now.up != state["up"]:
             switch = "up" if state["up"] else "down"
             attempt("up or down", lambda: ipr.set_link(f"set {device} {switch}", now.ifindex, state=switch))
-        for path, value in state["sysfs"].items():
-            attempt(path, _file_back, sysfs, device, path, value)
+        for name, value in state["sysfs"].items():
+            attempt(name, _file_back, sysfs, f"class/net/{device}/{name}", value)
         attempt("interrupts", _irqs_back, sysfs, device, state["irqs"])
         attempt("NAPIs", _napis_back, now.ifindex, state["napis"])
         for text in state["addresses"]:
@@ -122,15 +115,11 @@ def give_back(name: str, state: InterfaceState) -> list[str]:
     OSError.
     """
     device = state["device"]
-    home = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if name in netns.names():
-            with in_netns(name), iproute() as ipr:
-                inside = ipr.interfaces()
-                if device in inside:
-                    _move_out(ipr, inside[device].ifindex, device, home, state["ifindex"])
-    finally:
-        os.close(home)
+    if name in netns.names():
+        with netns.opened(HERE) as home, in_netns(name), iproute() as ipr:
+            inside = ipr.interfaces()
+            if device in inside:
+                _move_out(ipr, inside[device].ifindex, device, home, state["ifindex"])
     if device not in [interface for _, interface in socket.if_nameindex()]:
         return []
     return put_back(state)
@@ -204,30 +193,32 @@ def route_on(body: bytes, ifindex: int) -> bytes:
 def _again(sock: NetlinkSocket, kind: int, body: bytes) -> None:
     """Make an address or a route as the message says, unless the kernel has made it already."""
     try:
-        sock.batch([Request(kind, NLM_F_CREATE | NLM_F_EXCL, body, "put it back")])
+        sock.batch([Request(kind, NLM_F_NEW, body, "put it back")])
     except NetlinkError as error:
         if error.errno != errno.EEXIST:
             raise
 
 
 def _sysctls(device: str) -> dict[str, str]:
-    values = {}
-    for base in _SYSCTLS:
-        directory = sysctl.path_of(f"{base}/{device}")
-        with contextlib.suppress(OSError):
-            for name in sorted(os.listdir(directory)):
-                with contextlib.suppress(OSError):  # some cannot be read before they are set
-                    values[f"{base}/{device}/{name}"] = sysctl.read(f"{base}/{device}/{name}")
-    return values
+    directories = [f"{base}/{device}" for base in _SYSCTLS]
+    names = [f"{directory}/{name}" for directory in directories for name in HOST.names(f"/proc/sys/{directory}")]
+    return _values(HOST, "/proc/sys", names)
 
 
-def _sysctls_back(device: str, values: Mapping[str, str]) -> None:
-    """Those that differ; what cannot be written was not written by us."""
-    now = _sysctls(device)
-    for name, value in values.items():
-        if now.get(name) != value:
-            with contextlib.suppress(OSError):
-                sysctl.write(name, value)
+def _attributes(sysfs: HostFiles, device: str) -> dict[str, str]:
+    base = f"class/net/{device}"
+    queues = [f"queues/{queue}/{name}" for queue in sysfs.names(f"{base}/queues") for name in _QUEUE]
+    return _values(sysfs, base, [*_SYSFS, *queues])
+
+
+def _values(files: HostFiles, base: str, names: list[str]) -> dict[str, str]:
+    """Of those that can be read: older kernels have fewer, and some cannot be read before they are set."""
+    return {name: value for name in names if (value := files.text(f"{base}/{name}")) is not None}
+
+
+def _file_back(files: HostFiles, name: str, value: str) -> None:
+    if files.text(name) != value:
+        files.write(name, value)
 
 
 def _features_back(device: str, features: Mapping[str, bool]) -> None:
@@ -250,22 +241,6 @@ def _coalesce_back(device: str, values: Mapping[str, int] | None) -> None:
         ethtool.set_coalesce(device, values)
 
 
-def _files(sysfs: HostFiles, device: str) -> dict[str, str]:
-    base = f"class/net/{device}"
-    queues = [f"queues/{queue}/{name}" for queue in sysfs.list(f"{base}/queues") for name in _QUEUE]
-    values = {}
-    for name in (*_SYSFS, *queues):
-        with contextlib.suppress(OSError):  # older kernels, and devices with one queue, have fewer
-            values[name] = sysfs.read(f"{base}/{name}")
-    return values
-
-
-def _file_back(sysfs: HostFiles, device: str, name: str, value: str) -> None:
-    path = f"class/net/{device}/{name}"
-    if sysfs.read(path) != value:
-        sysfs.write(path, value)
-
-
 def _irqs_back(sysfs: HostFiles, device: str, affinities: Mapping[str, list[int]]) -> None:
     """By their order: an interrupt may have another number after the device was down."""
     for irq, cpus in zip(interrupts_of(device, HOST, sysfs), affinities.values(), strict=False):
@@ -274,10 +249,7 @@ def _irqs_back(sysfs: HostFiles, device: str, affinities: Mapping[str, list[int]
 
 
 def _napis(ifindex: int) -> list[netdev.Napi]:
-    try:
-        return sorted(netdev.napi_get(ifindex=ifindex), key=lambda napi: napi.napi_id)
-    except OSError:  # before Linux 6.8
-        return []
+    return sorted(netdev.napis_of(ifindex) or [], key=lambda napi: napi.napi_id)
 
 
 def _napis_back(ifindex: int, settings: list[dict[str, int | None]]) -> None:

@@ -17,6 +17,7 @@ from harness.errors import MissingError, PollbenchError
 from harness.kernel import undo
 from harness.kernel.hostfiles import HOST
 from harness.kernel.proc import start_ticks
+from harness.kernel.syscalls import held
 from harness.kernel.undo import Undone
 
 STATE_DIR = Path("/run/pollbench")
@@ -29,15 +30,13 @@ Entry = dict[str, Any]
 class Journal:
     """What one owner is about to do, one JSON line per act, in a file kept locked while the owner lives.
 
-    `warnings` holds, in words, what was not put back because somebody else had changed it meanwhile.
-    A line is one write(2), without fsync: it outlives SIGKILL, and what it tells of (namespaces, /proc
-    values, processes) does not outlive a power loss any more than /run does.
+    A line is one write(2), without fsync: it outlives SIGKILL, and what it tells of (namespaces, /proc values,
+    processes) does not outlive a power loss any more than /run does.
     """
 
     def __init__(self, directory: Path, fd: int) -> None:
         self.token = directory.name
         self.directory = directory
-        self.warnings: list[str] = []
         self._fd = fd
         self._count = 0
 
@@ -60,38 +59,26 @@ class Journal:
 
 
 @contextlib.contextmanager
-def open_journal(state: Path | None = None) -> Iterator[Journal]:
+def open_journal(state: Path = STATE_DIR) -> Iterator[Journal]:
     """A journal for the block; at its end what is noted and not done is undone, and the journal removed.
 
-    Raises MissingError without the privilege for /run/pollbench, PollbenchError when something could not be
-    undone (the journal then stays for `pollbench clean`).
+    Raises MissingError without the privilege for /run/pollbench, PollbenchError when something could not be undone (the
+    journal then stays for `pollbench clean`).
     """
-    root = _state_dir(state)
-    with _mutex(root):
-        directory = _new_directory(root)
-        fd = os.open(directory / _JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        # Waits at most for somebody who is just looking whether we live.
-        fcntl.flock(fd, fcntl.LOCK_EX)
-    try:
+    with contextlib.ExitStack() as stack:
+        with _mutex(state):
+            directory = _new_directory(state)
+            fd = stack.enter_context(_file(directory / _JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND))
+            # Waits at most for somebody who is just looking whether we live.
+            fcntl.flock(fd, fcntl.LOCK_EX)
         journal = Journal(directory, fd)
         journal.note("owner", pid=os.getpid(), start_ticks=start_ticks(os.getpid()), what=_command(), format=_FORMAT)
         try:
             yield journal
         finally:
-            _close(directory)
-    finally:
-        os.close(fd)
-
-
-def _close(directory: Path) -> None:
-    """Undo what is left, and remove the journal if nothing is."""
-    entries, _ = _read(directory)
-    acts = _undo_all(directory.name, entries, dry_run=False)
-    if failed := [act for act in acts if act.action == "failed"]:
-        raise PollbenchError(
-            "put the host back", on=failed[0].subject, got=failed[0].reason, todo="then type: sudo pollbench clean"
-        )
-    _remove(directory)
+            if failed := [act for act in _undo_all(directory) if act.action == "failed"]:
+                on, got = failed[0].subject, failed[0].reason
+                raise PollbenchError("put the host back", on=on, got=got, todo="then type: sudo pollbench clean")
 
 
 class Stale(NamedTuple):
@@ -102,44 +89,39 @@ class Stale(NamedTuple):
     what: str
 
 
-def stale(state: Path | None = None) -> list[Stale]:
+def stale(state: Path = STATE_DIR) -> list[Stale]:
     """The journals of dead owners, newest first; readable without privilege."""
     journals = []
-    for directory in _directories(STATE_DIR if state is None else state):
-        if not _is_live(directory):
-            entries, _ = _read(directory)
-            owner = next((entry for entry in entries if entry.get("kind") == "owner"), {})
-            journals.append(Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown"))))
+    for directory in _dead(state):
+        owner = next((entry for entry in _read(directory)[0] if entry.get("kind") == "owner"), {})
+        journals.append(Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown"))))
     return journals
 
 
-def clean(dry_run: bool = False, state: Path | None = None) -> list[Undone]:
+def clean(dry_run: bool = False, state: Path = STATE_DIR) -> list[Undone]:
     """Undo what dead owners noted, newest first, each in reverse order; with dry_run only tell what would be.
 
     Live owners are left alone, and nothing that no journal names is touched. What cannot be undone is in
     the result with action "failed", and its journal stays. Raises MissingError without privilege.
     """
-    root = STATE_DIR if state is None else state
-    if not root.exists():
+    if not state.exists():
         return []
-    acts: list[Undone] = []
-    with contextlib.nullcontext() if dry_run else _mutex(_state_dir(state)):
-        for directory in _directories(root):
-            if _is_live(directory):
-                continue
-            entries, damaged = _read(directory)
-            acts += [Undone(directory.name, "journal", line, "left", "a damaged line") for line in damaged]
-            mine = _undo_all(directory.name, entries, dry_run)
-            acts += mine
-            if not dry_run and all(act.action != "failed" for act in mine):
-                _remove(directory)
-    return acts
+    with contextlib.nullcontext() if dry_run else _mutex(state):
+        return [act for directory in _dead(state) for act in _undo_all(directory, dry_run)]
 
 
-def _undo_all(token: str, entries: list[Entry], dry_run: bool) -> list[Undone]:
+def _undo_all(directory: Path, dry_run: bool = False) -> list[Undone]:
+    """Undo what a journal says, the newest first, and remove the journal unless something failed."""
+    token, (entries, damaged) = directory.name, _read(directory)
     finished = {entry.get("of") for entry in entries if entry["kind"] == "done"}
-    acts = (undo.undo(token, e, dry_run) for e in reversed(entries) if e.get("n") not in finished)
-    return [act for act in acts if act is not None]
+    undone = (undo.undo(token, e, dry_run) for e in reversed(entries) if e.get("n") not in finished)
+    acts = [Undone(token, "journal", line, "left", "a damaged line") for line in damaged]
+    acts += [act for act in undone if act is not None]
+    if not dry_run and all(act.action != "failed" for act in acts):
+        (directory / _JOURNAL).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            directory.rmdir()
+    return acts
 
 
 def _read(directory: Path) -> tuple[list[Entry], list[str]]:
@@ -163,50 +145,33 @@ def _read(directory: Path) -> tuple[list[Entry], list[str]]:
     return entries, damaged
 
 
+def _dead(root: Path) -> Iterator[Path]:
+    """The directories of dead owners, newest first."""
+    directories = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()] if root.exists() else []
+    for directory in sorted(directories, key=lambda path: path.stat().st_ctime_ns, reverse=True):
+        if not _is_live(directory):
+            yield directory
+
+
 def _is_live(directory: Path) -> bool:
     """Whether the owner lives: it holds the lock, which the kernel drops with the process."""
     try:
-        fd = os.open(directory / _JOURNAL, os.O_RDONLY | os.O_CLOEXEC)
+        with _file(directory / _JOURNAL, os.O_RDONLY) as fd:
+            # Shared, so that two who look at the same time do not take each other for the owner.
+            return not _lock_now(fd, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
-    try:
-        # Shared, so that two who look at the same time do not take each other for the owner.
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
-def _directories(root: Path) -> list[Path]:
-    """The owners' directories, newest first."""
-    try:
-        directories = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()]
-    except FileNotFoundError:
-        return []
-    return sorted(directories, key=lambda path: path.stat().st_ctime_ns, reverse=True)
-
-
-def _remove(directory: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        (directory / _JOURNAL).unlink()
-    with contextlib.suppress(FileNotFoundError):
-        directory.rmdir()
 
 
 def _new_directory(root: Path) -> Path:
-    while True:
-        directory = root / secrets.token_hex(3)
-        try:
-            directory.mkdir(mode=0o755)
-        except FileExistsError:
-            continue
-        return directory
+    """Under the mutex: nobody else makes one meanwhile."""
+    while (directory := root / secrets.token_hex(3)).exists():
+        continue
+    directory.mkdir(mode=0o755)
+    return directory
 
 
-def _state_dir(state: Path | None) -> Path:
-    root = STATE_DIR if state is None else state
+def _make_state_dir(root: Path) -> None:
     try:
         root.mkdir(mode=0o755, exist_ok=True)
         if not os.access(root, os.W_OK):
@@ -217,31 +182,28 @@ def _state_dir(state: Path | None) -> Path:
         ) from None
     if root.is_symlink() or root.stat().st_uid != os.geteuid():
         raise PollbenchError("write the journal", on=str(root), got="it belongs to somebody else", todo="remove it")
-    return root
 
 
 @contextlib.contextmanager
 def _mutex(root: Path) -> Iterator[None]:
     """One at a time makes or removes journals: a new one, not yet locked, would look like a dead one."""
-    fd = os.open(root / _MUTEX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
+    _make_state_dir(root)
+    with _file(root / _MUTEX, os.O_RDWR | os.O_CREAT) as fd:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(fd)
 
 
 @contextlib.contextmanager
-def host_lock(wait: Callable[[str], None] | None = None, state: Path | None = None) -> Iterator[None]:
+def host_lock(wait: Callable[[str], None] | None = None, state: Path = STATE_DIR) -> Iterator[None]:
     """Hold this host's lock: one measurement at a time, and one owner of the host-wide values.
 
     wait: called with words on the holder, again and again, while another process holds it; it is to take its time, and
     may raise. Without it, MissingError names the holder.
     """
-    path = _state_dir(state) / _HOST_LOCK
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        while not _lock_now(fd):
+    _make_state_dir(state)
+    path = state / _HOST_LOCK
+    with _file(path, os.O_RDWR | os.O_CREAT) as fd:
+        while not _lock_now(fd, fcntl.LOCK_EX):
             if wait is None:
                 raise MissingError("take the host lock", str(path), _holder(path), "wait for it to end, or add --wait")
             wait(_holder(path))
@@ -249,16 +211,19 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path | None = No
         os.pwrite(fd, json.dumps({"pid": os.getpid(), "what": _command()}).encode(), 0)
         yield
         os.ftruncate(fd, 0)
-    finally:
-        os.close(fd)
 
 
-def _lock_now(fd: int) -> bool:
+def _lock_now(fd: int, kind: int) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def _file(path: Path, flags: int) -> contextlib.AbstractContextManager[int]:
+    """A descriptor for a block."""
+    return held(os.open(path, flags | os.O_CLOEXEC, 0o644))
 
 
 def _holder(path: Path) -> str:
@@ -269,16 +234,15 @@ def _holder(path: Path) -> str:
         return "another process holds it"
 
 
-class HostValue(NamedTuple):
-    """A host-wide value for a while: what was found, and what reads back now."""
+class Written(NamedTuple):
+    """A value that was set: what was found, and what reads back now."""
 
-    path: str
     found: str
     applied: str
 
 
 @contextlib.contextmanager
-def set_value(journal: Journal, path: str, value: int | str) -> Iterator[HostValue]:
+def set_value(journal: Journal, path: str, value: int | str) -> Iterator[Written]:
     """Set a host-wide /proc or /sys file for the block, then restore what was found.
 
     Restored only while it still reads what we wrote: somebody else's later change is theirs. Raises OSError
@@ -291,11 +255,9 @@ def set_value(journal: Journal, path: str, value: int | str) -> Iterator[HostVal
         applied = HOST.read(path)
         if applied != wrote:
             raise PollbenchError("set a host-wide value", on=path, got=f"wrote {wrote}, reads {applied}")
-        yield HostValue(path, before, applied)
+        yield Written(before, applied)
     finally:
-        outcome = undo.restore_value(path, before, wrote)
-        if outcome is not None and outcome[0] == "left":
-            journal.warnings.append(f"{path}: left as it is, {outcome[1]}")
+        undo.restore_value(path, before, wrote)
         journal.done(number)
 
 

@@ -6,21 +6,11 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from harness.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_DUMP,
-    NLM_F_EXCL,
-    NetlinkSocket,
-    Request,
-    attr,
-    attr_text,
-    attr_u32,
-    attrs,
-    nest,
-    u32,
-)
+from harness.kernel.netlink import NLM_F_DUMP, NLM_F_NEW, NetlinkSocket, Request, attr, attr_text, attr_u32, attrs, nest
+from harness.kernel.netns import in_netns
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,8 +18,7 @@ IpInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 LOOPBACK_IFINDEX = 1
 
-_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 17, 18, 20, 24
-_RTM_GETROUTE, _RTM_NEWNEIGH = 26, 28
+_RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_GETROUTE, _RTM_NEWNEIGH = 16, 18, 20, 24, 26, 28
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
 _IFLA_NEW_IFINDEX = 49
@@ -48,35 +37,14 @@ _IFADDR = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _NDMSG = struct.Struct("=BBHiHBB")
 _NEXTHOP = struct.Struct("=HBBi")
-_NEW = NLM_F_CREATE | NLM_F_EXCL
 _FAMILY = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
 
-STATISTICS = [
-    "rx_packets",
-    "tx_packets",
-    "rx_bytes",
-    "tx_bytes",
-    "rx_errors",
-    "tx_errors",
-    "rx_dropped",
-    "tx_dropped",
-    "multicast",
-    "collisions",
-    "rx_length_errors",
-    "rx_over_errors",
-    "rx_crc_errors",
-    "rx_frame_errors",
-    "rx_fifo_errors",
-    "rx_missed_errors",
-    "tx_aborted_errors",
-    "tx_carrier_errors",
-    "tx_fifo_errors",
-    "tx_heartbeat_errors",
-    "tx_window_errors",
-    "rx_compressed",
-    "tx_compressed",
-    "rx_nohandler",
-]
+# The counters of struct rtnl_link_stats64, in its order.
+_STATISTICS = (
+    "rx_packets tx_packets rx_bytes tx_bytes rx_errors tx_errors rx_dropped tx_dropped multicast collisions "
+    "rx_length_errors rx_over_errors rx_crc_errors rx_frame_errors rx_fifo_errors rx_missed_errors tx_aborted_errors "
+    "tx_carrier_errors tx_fifo_errors tx_heartbeat_errors tx_window_errors rx_compressed tx_compressed rx_nohandler"
+)
 
 
 class VethEnd(NamedTuple):
@@ -105,37 +73,40 @@ def new_pair(
     further = [attr_u32(number, value) for number, value in (options or {}).items()]
     data = nest(_IFLA_INFO_DATA, nest(attribute, _veth_end(peer)), *further)
     body = _veth_end(end) + nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, kind), data)
-    return Request(_RTM_NEWLINK, _NEW, body, f"create the {kind} pair {end.device} - {peer.device}")
+    return Request(_RTM_NEWLINK, NLM_F_NEW, body, f"create the {kind} pair {end.device} - {peer.device}")
 
 
 def _veth_end(end: VethEnd) -> bytes:
     queues = attr_u32(_IFLA_NUM_TX_QUEUES, end.queues) + attr_u32(_IFLA_NUM_RX_QUEUES, end.queues)
-    return (
-        _IFINFO.pack(0, 0, 0, end.ifindex, 0, 0)
-        + attr_text(_IFLA_IFNAME, end.device)
-        + attr_u32(_IFLA_NET_NS_FD, end.netns_fd)
-        + attr(_IFLA_ADDRESS, end.mac)
-        + queues
-        + (attr_u32(_IFLA_MTU, end.mtu) if end.mtu is not None else b"")
-    )
+    return _IFINFO.pack(0, 0, 0, end.ifindex, 0, 0) + _place(end) + queues + _address_and_mtu(end)
+
+
+def _place(end: VethEnd) -> bytes:
+    return attr_text(_IFLA_IFNAME, end.device) + attr_u32(_IFLA_NET_NS_FD, end.netns_fd)
+
+
+def _address_and_mtu(end: VethEnd) -> bytes:
+    return attr(_IFLA_ADDRESS, end.mac) + (attr_u32(_IFLA_MTU, end.mtu) if end.mtu is not None else b"")
+
+
+def _change(ifindex: int, attributes: bytes, attempted: str) -> Request:
+    """Change a device of the socket's namespace."""
+    return Request(_RTM_NEWLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attributes, attempted)
 
 
 def adopt(ifindex: int, end: VethEnd) -> Request:
     """Move a device of the socket's namespace to where a veth end would be born, under its name and ifindex."""
-    body = (
-        _IFINFO.pack(0, 0, 0, ifindex, 0, 0)
-        + attr_text(_IFLA_IFNAME, end.device)
-        + attr_u32(_IFLA_NET_NS_FD, end.netns_fd)
-        + attr_u32(_IFLA_NEW_IFINDEX, end.ifindex)
-    )
-    return Request(_RTM_NEWLINK, 0, body, f"move a NIC to be {end.device}")
+    return _change(ifindex, _place(end) + attr_u32(_IFLA_NEW_IFINDEX, end.ifindex), f"move a NIC to be {end.device}")
 
 
 def set_address(end: VethEnd) -> Request:
     """Give an adopted device its hardware address and MTU."""
-    body = _IFINFO.pack(0, 0, 0, end.ifindex, 0, 0) + attr(_IFLA_ADDRESS, end.mac)
-    body += attr_u32(_IFLA_MTU, end.mtu) if end.mtu is not None else b""
-    return Request(_RTM_NEWLINK, 0, body, f"give {end.device} its address")
+    return _change(end.ifindex, _address_and_mtu(end), f"give {end.device} its address")
+
+
+def set_master(ifindex: int, master: int, device: str) -> Request:
+    """Make the device a port of the bridge."""
+    return _change(ifindex, attr_u32(_IFLA_MASTER, master), f"make {device} a port of the bridge")
 
 
 def link_up(ifindex: int, device: str = "") -> Request:
@@ -144,58 +115,39 @@ def link_up(ifindex: int, device: str = "") -> Request:
     return Request(_RTM_NEWLINK, 0, body, f"set {device or ifindex} up")
 
 
+def new_bridge(ifindex: int, device: str) -> Request:
+    """A bridge (down) that forwards at once: no spanning tree, no snooping for multicast."""
+    options = attr_u32(_BR_FORWARD_DELAY, 0), attr_u32(_BR_STP_STATE, 0), attr(_BR_MCAST_SNOOPING, b"\0")
+    info = nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, "bridge"), nest(_IFLA_INFO_DATA, *options))
+    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_text(_IFLA_IFNAME, device) + info
+    return Request(_RTM_NEWLINK, NLM_F_NEW, body, f"create the bridge {device}")
+
+
 def new_address(ifindex: int, address: IpInterface) -> Request:
     """An address, without duplicate address detection (IPv6): usable as soon as it is there."""
     packed = address.ip.packed
     flags = _IFA_F_NODAD if address.version == 6 else 0
     head = _IFADDR.pack(_FAMILY[address.version], address.network.prefixlen, flags, 0, ifindex)
     body = head + attr(_IFA_LOCAL, packed) + attr(_IFA_ADDRESS, packed)
-    return Request(_RTM_NEWADDR, _NEW, body, f"add address {address}")
+    return Request(_RTM_NEWADDR, NLM_F_NEW, body, f"add address {address}")
 
 
 def new_neighbour(ifindex: int, address: IpAddress, mac: bytes) -> Request:
     """A permanent neighbour entry."""
     head = _NDMSG.pack(_FAMILY[address.version], 0, 0, ifindex, _NUD_PERMANENT, 0, 0)
     body = head + attr(_NDA_DST, address.packed) + attr(_NDA_LLADDR, mac)
-    return Request(_RTM_NEWNEIGH, _NEW, body, f"add neighbour {address}")
+    return Request(_RTM_NEWNEIGH, NLM_F_NEW, body, f"add neighbour {address}")
 
 
-def new_route(ifindex: int, to: IpNetwork, gateway: IpAddress) -> Request:
-    """A static route in the main table; `to` with prefix length 0 is the default route."""
-    family = _FAMILY[to.version]
-    head = _RTMSG.pack(family, to.prefixlen, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RTN_UNICAST, 0)
-    destination = attr(_RTA_DST, to.network_address.packed) if to.prefixlen else b""
-    body = head + destination + attr_u32(_RTA_OIF, ifindex) + attr(_RTA_GATEWAY, gateway.packed)
-    return Request(_RTM_NEWROUTE, _NEW, body, f"add route {to} via {gateway}")
+def new_route(to: IpNetwork, ifindexes: Sequence[int], gateway: IpAddress | None, onlink: bool = False) -> Request:
+    """A static route in the main table over one or several devices (equal shares), through `gateway` behind each.
 
-
-def new_bridge(ifindex: int, device: str) -> Request:
-    """A bridge (down) that forwards at once: no spanning tree, no snooping for multicast."""
-    data = nest(
-        _IFLA_INFO_DATA, attr_u32(_BR_FORWARD_DELAY, 0), attr_u32(_BR_STP_STATE, 0), attr(_BR_MCAST_SNOOPING, b"\0")
-    )
-    body = (
-        _IFINFO.pack(0, 0, 0, ifindex, 0, 0)
-        + attr_text(_IFLA_IFNAME, device)
-        + nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, "bridge"), data)
-    )
-    return Request(_RTM_NEWLINK, _NEW, body, f"create the bridge {device}")
-
-
-def set_master(ifindex: int, master: int, device: str = "") -> Request:
-    """Make the device a port of the bridge."""
-    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_u32(_IFLA_MASTER, master)
-    return Request(_RTM_NEWLINK, 0, body, f"make {device or ifindex} a port of the bridge")
-
-
-def new_fabric_route(to: IpNetwork, ifindexes: Sequence[int], gateway: IpAddress | None) -> Request:
-    """A static IPv4 route over one or several devices (equal shares), through `gateway` behind each of them.
-
-    gateway: taken to be there, whatever addresses the devices have (onlink); None for the host at the other end itself.
+    to: with prefix length 0 it is the default route. gateway: None for the host at the other end itself; onlink: taken
+    to be there, whatever addresses the devices have.
     """
     scope = _RT_SCOPE_UNIVERSE if gateway is not None else _RT_SCOPE_LINK
-    head = (_FAMILY[4], to.prefixlen, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, scope, _RTN_UNICAST)
-    flags = _RTNH_F_ONLINK if gateway is not None else 0
+    head = (_FAMILY[to.version], to.prefixlen, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, scope, _RTN_UNICAST)
+    flags = _RTNH_F_ONLINK if onlink and gateway is not None else 0
     destination = attr(_RTA_DST, to.network_address.packed) if to.prefixlen else b""
     via = attr(_RTA_GATEWAY, gateway.packed) if gateway is not None else b""
     if len(ifindexes) == 1:
@@ -203,7 +155,8 @@ def new_fabric_route(to: IpNetwork, ifindexes: Sequence[int], gateway: IpAddress
     else:
         hops = b"".join(_NEXTHOP.pack(8 + len(via), flags, 0, ifindex) + via for ifindex in ifindexes)
         body = _RTMSG.pack(*head, 0) + destination + attr(_RTA_MULTIPATH, hops)
-    return Request(_RTM_NEWROUTE, _NEW, body, f"add route {to} over {len(ifindexes)} device(s)")
+    way = f"over {len(ifindexes)} device(s)" if onlink else f"via {gateway}"
+    return Request(_RTM_NEWROUTE, NLM_F_NEW, body, f"add route {to} {way}")
 
 
 def is_local(sock: NetlinkSocket, address: IpAddress) -> bool:
@@ -213,43 +166,24 @@ def is_local(sock: NetlinkSocket, address: IpAddress) -> bool:
     return any(_RTMSG.unpack_from(body)[7] == _RTN_LOCAL for body in sock.ask(request))
 
 
-class LinkState(NamedTuple):
-    """A device as the kernel tells: flags as in <linux/if.h>, statistics by the kernel's names."""
-
-    device: str
-    ifindex: int
-    up: bool
-    mtu: int
-    mac: bytes
-    tx_queues: int
-    rx_queues: int
-    statistics: dict[str, int]
+def link_stats(netns: int | str | Path) -> dict[str, dict[str, int]]:
+    """The interface counters of a namespace by device: rx_packets, tx_dropped, ... Raises OSError."""
+    with in_netns(netns), NetlinkSocket() as sock:
+        return link_statistics(sock)
 
 
-def link_dump(sock: NetlinkSocket) -> list[LinkState]:
-    """Every device of the socket's namespace. Raises NetlinkError."""
-    request = Request(_RTM_GETLINK, NLM_F_DUMP, _IFINFO.pack(0, 0, 0, 0, 0, 0), "list the devices")
-    return [_link_state(body) for body in sock.ask(request)]
+def link_statistics(sock: NetlinkSocket, ifindex: int = 0) -> dict[str, dict[str, int]]:
+    """The counters of every device of the socket's namespace (or of one) by the kernel's names, by device.
+
+    Raises NetlinkError (ENODEV: there is no such device).
+    """
+    attempted = f"look at device {ifindex}" if ifindex else "list the devices"
+    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0)
+    answers = sock.ask(Request(_RTM_GETLINK, 0 if ifindex else NLM_F_DUMP, body, attempted))
+    return dict(_statistics(attrs(answer, _IFINFO.size)) for answer in answers)
 
 
-def link_dump_one(sock: NetlinkSocket, ifindex: int) -> LinkState:
-    """One device of the socket's namespace. Raises NetlinkError: ENODEV."""
-    request = Request(_RTM_GETLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0), f"look at device {ifindex}")
-    return _link_state(sock.ask(request)[0])
-
-
-def _link_state(body: bytes) -> LinkState:
-    _, _, _, ifindex, flags, _ = _IFINFO.unpack_from(body)
-    attributes = attrs(body, _IFINFO.size)
-    stats = attributes.get(_IFLA_STATS64, b"")
-    values = struct.unpack_from(f"={len(stats) // 8}Q", stats)
-    return LinkState(
-        device=attributes[_IFLA_IFNAME].rstrip(b"\0").decode(),
-        ifindex=ifindex,
-        up=bool(flags & _IFF_UP),
-        mtu=u32(attributes[_IFLA_MTU]),
-        mac=attributes.get(_IFLA_ADDRESS, b""),
-        tx_queues=u32(attributes[_IFLA_NUM_TX_QUEUES]),
-        rx_queues=u32(attributes[_IFLA_NUM_RX_QUEUES]),
-        statistics=dict(zip(STATISTICS, values, strict=False)),
-    )
+def _statistics(attributes: dict[int, bytes]) -> tuple[str, dict[str, int]]:
+    counts = attributes.get(_IFLA_STATS64, b"")
+    values = struct.unpack_from(f"={len(counts) // 8}Q", counts)
+    return attributes[_IFLA_IFNAME].rstrip(b"\0").decode(), dict(zip(_STATISTICS.split(), values, strict=False))

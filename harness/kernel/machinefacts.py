@@ -1,4 +1,4 @@
-"""What a guest finds that its machine is: processors, NUMA nodes, the IOMMU before its NICs, the command line."""
+"""What a guest finds that its machine is: processors, NUMA nodes, IOMMU, command line; how it runs out of memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from harness.kernel import cpufacts, facts
 from harness.kernel.cpufacts import Json
 from harness.kernel.hostfiles import HOST, HostFiles
+from harness.kernel.syscalls import held
 
 _KERNEL_LOG = "/dev/kmsg"
 _RECORD = 8192
 _UNKNOWN = "Unknown kernel command line parameters"
+_LEAST_LIFE_MS = 1000
 _POLLING = "using polling idle threads"
 
 
@@ -29,9 +31,7 @@ def machine_facts(nics: Mapping[str, str]) -> dict[str, Json]:
         "numa": cpufacts.numa(files),
         "isolated": topology["isolated"],
         "nohz_full": topology["nohz_full"],
-        "mitigated": [
-            name for name, verdict in cpufacts.vulnerabilities(files).items() if str(verdict).startswith("Mitigation")
-        ],
+        "mitigated": [*cpufacts.mitigated(files)],
         "cmdline": files.text("/proc/cmdline") or "",
         "unknown_words": [*_quoted(log, _UNKNOWN)],
         "idle_polls": _POLLING in log,
@@ -49,16 +49,19 @@ def _nic(files: HostFiles, pci: str) -> dict[str, Json]:
 def _kernel_log() -> str:
     """What the kernel has said since it started; empty where it is not to be read."""
     records = []
-    with contextlib.suppress(OSError):
-        log = os.open(_KERNEL_LOG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            while True:  # until EAGAIN: a record for each read
-                records.append(os.read(log, _RECORD))
-        except BlockingIOError:
-            pass
-        finally:
-            os.close(log)
+    with contextlib.suppress(OSError), held(os.open(_KERNEL_LOG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)) as log:
+        while True:  # until EAGAIN: a record for each read
+            records.append(os.read(log, _RECORD))
     return b"".join(records).decode(errors="replace")
+
+
+def end_programs_when_memory_is_short() -> None:
+    """Rather than evict and reread pages for minutes (thrashing): count as out of memory when they were used just now.
+
+    Linux 6.1 with multi-generational LRU can; elsewhere this does nothing.
+    """
+    with contextlib.suppress(OSError):
+        HOST.write("/sys/kernel/mm/lru_gen/min_ttl_ms", _LEAST_LIFE_MS)
 
 
 def _quoted(log: str, head: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Self
 
 
@@ -23,16 +24,5 @@ class MemoryFile:
         return f"/dev/fd/{self.fd}"
 
     def text(self) -> str:
-        """All that was written to it so far; bytes that are no UTF-8 become U+FFFD."""
-        return self.data().decode(errors="replace")
-
-    def data(self) -> bytes:
-        """All that was written to it so far. Raises OSError."""
-        size = os.fstat(self.fd).st_size
-        data = os.pread(self.fd, size, 0)
-        while len(data) < size:  # one read(2) moves at most 2 GiB
-            more = os.pread(self.fd, size - len(data), len(data))
-            if not more:
-                break
-            data += more
-        return data
+        """All that was written to it so far; bytes that are no UTF-8 become U+FFFD. Raises OSError."""
+        return Path(self.path()).read_bytes().decode(errors="replace")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
-NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
+NLM_F_NEW = 0x600  # NLM_F_CREATE and NLM_F_EXCL
 NLA_F_NESTED = 0x8000
 
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
@@ -97,10 +97,6 @@ class NetlinkSocket:
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         self._sequence = 0
 
-    def fileno(self) -> int:
-        """The descriptor; also good for ioctls on the namespace's devices."""
-        return self._socket.fileno()
-
     def batch(self, requests: Sequence[Request]) -> None:
         """Send all requests in as few system calls as possible, in order; the kernel does them all.
 
@@ -169,15 +165,11 @@ class NetlinkSocket:
                 yield kind, sequence, _error_of(kind, flags, message[16:]), message
                 start += (size + 3) & ~3
 
-    def close(self) -> None:
-        """Close the socket. Twice is fine."""
-        self._socket.close()
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._socket.close()
 
 
 def _error_of(kind: int, flags: int, body: bytes) -> tuple[int, str] | None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.kernel import syscalls
-from harness.kernel.hostfiles import HostFiles
+from harness.kernel.hostfiles import HOST, HostFiles
+from harness.kernel.syscalls import held
 
 RUN_DIR = "/run/netns"
 HERE = "/proc/thread-self/ns/net"
@@ -25,19 +26,8 @@ def create(name: str) -> int:
 
     Raises FileExistsError when the name is taken, OSError otherwise; then nothing is left.
     """
-    path = path_of(name)
-    _ensure_run_dir()
-    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
-    fd = -1
-    try:
-        with _fresh() as fd:
-            syscalls.mount(HERE, path, "none", syscalls.MS_BIND)
-    except BaseException:
-        if fd >= 0:
-            os.close(fd)
-        remove(name)
-        raise
-    return fd
+    with throw_away():
+        return adopt(name, HERE)
 
 
 def adopt(name: str, source: str) -> int:
@@ -63,8 +53,8 @@ def path_of_fd(fd: int) -> str:
     return f"/proc/self/fd/{fd}"
 
 
-def remove(name: str) -> bool:
-    """Unbind `name`; the kernel frees the namespace once nobody is inside. False when there was none."""
+def remove(name: str) -> None:
+    """Unbind `name`, if it is there; the kernel frees the namespace once nobody is inside."""
     path = path_of(name)
     try:
         syscalls.umount(path)
@@ -72,32 +62,25 @@ def remove(name: str) -> bool:
         # EINVAL: the file is there but nothing is bound to it (we died between creating and binding).
         if error.errno not in (errno.EINVAL, errno.ENOENT):
             raise
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return False
-    return True
+    Path(path).unlink(missing_ok=True)
 
 
 def names() -> list[str]:
     """The named namespaces of this host, sorted."""
-    try:
-        return sorted(os.listdir(RUN_DIR))
-    except FileNotFoundError:
-        return []
+    return HOST.names(RUN_DIR)
+
+
+def opened(netns: str | Path) -> contextlib.AbstractContextManager[int]:
+    """A descriptor of a namespace, by its path or bare name, for a block. Raises OSError."""
+    return held(os.open(netns if os.sep in str(netns) else path_of(str(netns)), os.O_RDONLY | os.O_CLOEXEC))
 
 
 @contextlib.contextmanager
 def in_netns(netns: int | str | Path) -> Iterator[None]:
     """Run the block with this thread (no other) inside a namespace: a descriptor, a path, or a bare name."""
     with contextlib.ExitStack() as stack:
-        if isinstance(netns, int):
-            fd = netns
-        else:
-            fd = os.open(netns if os.sep in str(netns) else path_of(str(netns)), os.O_RDONLY | os.O_CLOEXEC)
-            stack.callback(os.close, fd)
-        home = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
-        stack.callback(os.close, home)
+        fd = netns if isinstance(netns, int) else stack.enter_context(opened(netns))
+        home = stack.enter_context(opened(HERE))
         # First the way back: a signal's exception may come between any two steps.
         stack.callback(syscalls.setns, home)
         syscalls.setns(fd)
@@ -113,40 +96,23 @@ def sysfs_of(netns: int | str | Path) -> Iterator[HostFiles]:
     """
     with in_netns(netns):
         root = syscalls.mount_sysfs()
-    try:
+    with held(root):
         yield HostFiles(path_of_fd(root))
-    finally:
-        os.close(root)
 
 
 @contextlib.contextmanager
 def throw_away() -> Iterator[None]:
-    """Run the block with this thread in a new nameless namespace, which is gone afterwards."""
-    with _fresh() as fd:
-        os.close(fd)
+    """Run the block with this thread in a new namespace, which is gone afterwards unless the block gave it a name."""
+    with in_netns(HERE):
+        syscalls.unshare(syscalls.CLONE_NEWNET)
         yield
-
-
-@contextlib.contextmanager
-def _fresh() -> Iterator[int]:
-    """This thread in a new namespace for the block; the descriptor given is the caller's to close."""
-    home = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            syscalls.unshare(syscalls.CLONE_NEWNET)
-            yield os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            syscalls.setns(home)
-    finally:
-        os.close(home)
 
 
 def _ensure_run_dir() -> None:
     """Make /run/netns a shared mount point, the way `ip netns add` does on its first use.
 
-    Shared, so that a namespace bound or removed here is so in every mount namespace that was copied from
-    ours (systemd services, `ip netns exec`): else a copy would keep a removed namespace alive. Like `ip`,
-    we leave the mount point in place.
+    Shared, so that a namespace bound or removed here is so in every mount namespace that was copied from ours (systemd
+    services, `ip netns exec`): else a copy would keep a removed namespace alive. Like `ip`, we leave the mount point.
     """
     os.makedirs(RUN_DIR, mode=0o755, exist_ok=True)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import os
 import socket
 from collections.abc import Iterator
 
@@ -112,15 +111,13 @@ def lend(device: str, name: str, journal: Journal) -> Iterator[int]:
 
 
 def _move_in(device: str, name: str) -> int:
-    fd = os.open(netns.path_of(name), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with iproute() as ipr:
-            ifindex = socket.if_nametoindex(device)
-            ipr.set_link(f"set {device} down", ifindex, state="down")
-            ipr.set_link(f"move {device} to another namespace", ifindex, net_ns_fd=fd)
-        with in_netns(fd):
-            return socket.if_nametoindex(device)
+        with netns.opened(name) as fd:
+            with iproute() as ipr:
+                ifindex = socket.if_nametoindex(device)
+                ipr.set_link(f"set {device} down", ifindex, state="down")
+                ipr.set_link(f"move {device} to another namespace", ifindex, net_ns_fd=fd)
+            with in_netns(fd):
+                return socket.if_nametoindex(device)
     except OSError as error:
         raise PollbenchError("take the interface", device, str(error)) from error
-    finally:
-        os.close(fd)

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import queues
-from harness.kernel.hostfiles import HOST, HostFiles
+from harness.kernel import ethtool
+from harness.kernel.hostfiles import HOST
 
 _PATIENCE_S, _PAUSE_S = 10.0, 0.02
 # Set by the agent of a guest and by nobody else: on a host, real NICs are not ours to take.
@@ -28,21 +28,15 @@ def load(modules: Iterable[str], addresses: Collection[str]) -> dict[str, str]:
         subprocess.run(["modprobe", module], check=False, capture_output=True)
     deadline = time.monotonic() + _PATIENCE_S
     while True:
-        _known.update(_present())
+        _known.update({HOST.text(f"/sys/class/net/{name}/address") or "": pci for name, pci in _pci_addresses()})
         if set(addresses) <= set(_known) or time.monotonic() > deadline:
             return dict(_known)
         time.sleep(_PAUSE_S)
 
 
-def _present() -> dict[str, str]:
-    """PCI address of every NIC of this namespace by its hardware address."""
-    files = HOST
-    return {files.text(f"/sys/class/net/{name}/address") or "": pci for name, pci in _pci_addresses(files)}
-
-
-def _pci_addresses(files: HostFiles) -> Iterator[tuple[str, str]]:
+def _pci_addresses() -> Iterator[tuple[str, str]]:
     """Every PCI NIC of this namespace and the PCI address that it is at."""
-    for device in files.names("/sys/class/net"):
+    for device in HOST.names("/sys/class/net"):
         place = Path(f"/sys/class/net/{device}/device").resolve()
         # A virtio device lies below its PCI device.
         pci = next((part for part in (place, *place.parents) if part.name.count(":") == 2), None)
@@ -73,27 +67,25 @@ def fresh(mac: str, where: str) -> str:
 
 def _await_device(pci: str, where: str) -> str:
     """Its name, found by its place: what a run gave a vmxnet3 as its address is its address when it comes back."""
-    files, deadline = HOST, time.monotonic() + _PATIENCE_S
-    while True:
-        for device, place in _pci_addresses(files):
-            if place == pci:
-                return device
+    deadline = time.monotonic() + _PATIENCE_S
+    while (device := {place: device for device, place in _pci_addresses()}.get(pci)) is None:
         if time.monotonic() > deadline:
             raise PollbenchError("probe a NIC anew", on=where, got=f"it did not come back within {_PATIENCE_S:.0f} s")
         time.sleep(_PAUSE_S)
+    return device
 
 
 def set_queues(device: str, count: int) -> None:
     """Give a NIC of this thread's namespace its queue pairs. Raises MissingError when the model has fewer."""
     try:
-        now, most = queues.channels(device)["combined"]
+        now, most = ethtool.channels(device)["combined"]
     except OSError:
         now = most = 1  # a driver with one queue, or a fixed number of them, does not know the question
     if count > most:
         raise MissingError("set up queues", on=device, got=f"{count} asked for, the model has {most}")
     if now != count:
         try:
-            queues.set_channels(device, "combined", count)
+            ethtool.set_channels(device, "combined", count)
         except OSError as error:
             # A driver that always takes one for each CPU (vmxnet3): more than were asked for do no harm.
             if error.errno != errno.EOPNOTSUPP or now < count:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from harness.kernel import syscalls
+from harness.kernel.syscalls import held
 
 _SO_ACCEPTCONN, _SO_INCOMING_NAPI_ID = 30, 56
 _OPTIONS = {"SO_BUSY_POLL": 46, "SO_PREFER_BUSY_POLL": 69, "SO_BUSY_POLL_BUDGET": 70}
@@ -32,20 +33,15 @@ def borrowed(pid: int, fd: int) -> Iterator[int]:
 
     Raises OSError: EPERM (not ours to look into), ENOSYS (before Linux 5.6), EBADF or ESRCH (closed, or ended).
     """
-    pidfd = os.pidfd_open(pid)
-    try:
+    with held(os.pidfd_open(pid)) as pidfd:
         mine = syscalls.pidfd_getfd(pidfd, fd)
-    finally:
-        os.close(pidfd)
-    try:
+    with held(mine):
         yield mine
-    finally:
-        os.close(mine)
 
 
 def facts(fd: int) -> SocketFacts | None:
     """Facts of a socket; None for one that is not of the Internet families (busy polling knows no other)."""
-    with _wrapped(fd) as sock:
+    with _socket(fd) as sock:
         if sock.family not in _INTERNET:
             return None
         kind = "tcp" if sock.type == socket.SOCK_STREAM else "udp"
@@ -56,13 +52,13 @@ def facts(fd: int) -> SocketFacts | None:
 
 def get_option(fd: int, name: str) -> int:
     """A busy-poll option of a socket. Raises OSError (SO_BUSY_POLL_BUDGET can be written only)."""
-    with _wrapped(fd) as sock:
+    with _socket(fd) as sock:
         return sock.getsockopt(socket.SOL_SOCKET, _OPTIONS[name])
 
 
 def set_option(fd: int, name: str, value: int) -> None:
     """Set a busy-poll option of a socket. Raises OSError as setsockopt(2)."""
-    with _wrapped(fd) as sock:
+    with _socket(fd) as sock:
         sock.setsockopt(socket.SOL_SOCKET, _OPTIONS[name], value)
 
 
@@ -77,11 +73,6 @@ def set_epoll(fd: int, parameters: list[int]) -> None:
     fcntl.ioctl(fd, _EPIOCSPARAMS, struct.pack(_EPOLL_FORM, *parameters, 0))
 
 
-@contextlib.contextmanager
-def _wrapped(fd: int) -> Iterator[socket.socket]:
-    """The descriptor as a socket object, which does not close it."""
-    sock = socket.socket(fileno=fd)
-    try:
-        yield sock
-    finally:
-        sock.detach()
+def _socket(fd: int) -> socket.socket:
+    """A socket object of a descriptor of its own for the same socket."""
+    return socket.socket(fileno=os.dup(fd))

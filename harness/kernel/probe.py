@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -11,14 +10,31 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple
 
-from harness.kernel import cgroup, ethtool, links, netdev, pidfd, qdiscs, rtnl, syscalls, sysctl
-from harness.kernel.netlink import NetlinkSocket
-from harness.kernel.netns import HERE, sysfs_of, throw_away
+from harness.kernel import cgroup, ethtool, links, netdev, pidfd, qdiscs, syscalls
+from harness.kernel.hostfiles import HOST, sysctl_file
+from harness.kernel.netlink import NetlinkError, NetlinkSocket
+from harness.kernel.netns import HERE, opened, sysfs_of, throw_away
 
 _DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 2, "pbprobe1", 3
 _NOT_TRIED = "not tried: "
 # What of ethtool -K an experiment may ask for; a veth has some of it fixed to off.
 _FEATURES = ("gro", "gso", "lro", "rx", "rx-gro-hw", "rx-gro-list", "rx-udp-gro-forwarding", "sg", "tso", "tx")
+# What it takes to add a qdisc of the kind anywhere: the parameters that have no default.
+_SMALLEST: dict[str, dict[str, int | float]] = {
+    "tbf": {"rate_bps": 8_000_000, "burst_bytes": 1600, "limit_bytes": 16000},
+    "htb": {"rate_bps": 8_000_000, "burst_bytes": 1600},
+    "hfsc": {"rate_bps": 8_000_000},
+    "red": {
+        "limit": 100_000,
+        "min": 30_000,
+        "max": 35_000,
+        "avpkt": 1500,
+        "burst": 20,
+        "red_rate_bps": 8_000_000,
+        "probability": 1,
+    },
+    "netem": {"limit": 1000},
+}
 
 
 class Capability(NamedTuple):
@@ -27,7 +43,7 @@ class Capability(NamedTuple):
     key: str
     meaning: str
     since: str
-    attempt: Callable[[], None]
+    attempt: Callable[[], object]
 
 
 def probe() -> dict[str, str]:
@@ -57,13 +73,33 @@ def meanings() -> dict[str, str]:
 def _probe_here() -> dict[str, str]:
     reasons: dict[str, str] = {}
     try:
-        reasons |= {f"qdisc:{kind}": reason for kind, reason in rtnl.probe_qdiscs().items()}
+        reasons |= {f"qdisc:{kind}": reason for kind, reason in probe_qdiscs().items()}
         with throw_away():
             reasons |= {capability.key: _reason(capability) for capability in CAPABILITIES}
             reasons |= {f"feature:{name}": _feature_reason(name) for name in _FEATURES}
     except OSError as error:
         return _all(f"{_NOT_TRIED}no network namespace can be made ({error.strerror}); try as root")
     return reasons
+
+
+def probe_qdiscs() -> dict[str, str]:
+    """For every qdisc kind that pollbench can install: "" where this kernel has it, else the reason in words.
+
+    Each is tried for real on the loopback device of a throw-away namespace, so a module is loaded where
+    there is one. Raises OSError (EPERM) where this process may not make a namespace.
+    """
+    with throw_away(), NetlinkSocket() as sock:
+        return {kind: _try_qdisc(sock, kind) for kind in qdiscs.KINDS}
+
+
+def _try_qdisc(sock: NetlinkSocket, kind: str) -> str:
+    options = _SMALLEST.get(kind, {})
+    try:
+        sock.batch(qdiscs.new_qdisc(links.LOOPBACK_IFINDEX, kind, 1 << 16, qdiscs.ROOT, options))
+    except NetlinkError as error:
+        return qdiscs.missing_reason(kind) if error.errno == errno.ENOENT else str(error)
+    sock.batch([qdiscs.delete_root(links.LOOPBACK_IFINDEX)])
+    return ""
 
 
 def _reason(capability: Capability) -> str:
@@ -120,111 +156,75 @@ def _probe_as_user() -> dict[str, str]:
     return _probe_here()
 
 
-def _try_nothing() -> None:
-    """The namespace itself has been made by then."""
-
-
-def _try_veth() -> None:
+def _make_veth() -> None:
     """A veth pair of one queue, up; the later attempts find it."""
-    fd = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with contextlib.closing(NetlinkSocket()) as sock:
-            end = links.VethEnd(fd, _DEVICE, _IFINDEX, b"\2\0\0\0\0\1")
-            peer = links.VethEnd(fd, _PEER, _PEER_IFINDEX, b"\2\0\0\0\0\2")
-            sock.batch([links.new_pair(end, peer), links.link_up(_IFINDEX), links.link_up(_PEER_IFINDEX)])
-    finally:
-        os.close(fd)
+    with opened(HERE) as fd, NetlinkSocket() as sock:
+        end = links.VethEnd(fd, _DEVICE, _IFINDEX, b"\2\0\0\0\0\1")
+        peer = links.VethEnd(fd, _PEER, _PEER_IFINDEX, b"\2\0\0\0\0\2")
+        sock.batch([links.new_pair(end, peer), links.link_up(_IFINDEX), links.link_up(_PEER_IFINDEX)])
 
 
-def _try_veth_napi() -> None:
+def _make_napi() -> None:
     """Before Linux 6.8 no NAPI can be listed: there the features being set is all that can be tried."""
     for device in (_DEVICE, _PEER):
         ethtool.set_features(device, ethtool.VETH_NAPI_FEATURES)
     try:
-        _napi_id()
+        _set_napi()
     except OSError as error:
-        if error.errno != errno.EOPNOTSUPP or netdev.has_family():
+        if error.errno != errno.EOPNOTSUPP or netdev.family("netdev") is not None:
             raise
 
 
-def _napi_id() -> int:
+def _set_napi(**settings: int) -> None:
     napis = netdev.napi_get(_IFINDEX)
     if not napis:
         raise OSError(errno.EOPNOTSUPP, "no NAPI on a veth with GRO on and TSO off")
-    return napis[0].napi_id
+    if settings:
+        netdev.napi_set(napis[0].napi_id, **settings)
 
 
-def _try_napi_settings() -> None:
-    netdev.napi_set(_napi_id(), defer_hard_irqs=1, gro_flush_timeout=1000)
+def _defer_by_napi() -> None:
+    _set_napi(defer_hard_irqs=1, gro_flush_timeout=1000)
 
 
-def _try_irq_suspend() -> None:
-    netdev.napi_set(_napi_id(), irq_suspend_timeout=1000)
-
-
-def _try_device_coalesce() -> None:
-    for name in ("napi_defer_hard_irqs", "gro_flush_timeout"):
-        _write_sysfs(name, "0")
-
-
-def _try_threaded() -> None:
-    _write_sysfs("threaded", "1")
-    _write_sysfs("threaded", "0")
-
-
-def _try_threaded_busy_poll() -> None:
-    netdev.napi_set(_napi_id(), threaded=2)
-
-
-def _try_rps() -> None:
-    _write_sysfs("queues/rx-0/rps_cpus", "0")
-
-
-def _write_sysfs(name: str, value: str) -> None:
+def _write_sysfs(value: int, *names: str) -> None:
     with sysfs_of(HERE) as sysfs:
-        sysfs.write(f"class/net/{_DEVICE}/{name}", value)
+        for name in names:
+            sysfs.write(f"class/net/{_DEVICE}/{name}", value)
 
 
-def _try_ethtool_coalesce() -> None:
-    ethtool.coalesce(_DEVICE)
+def _set_threaded() -> None:
+    _write_sysfs(1, "threaded")
+    _write_sysfs(0, "threaded")
 
 
-def _try_ipv6() -> None:
-    sysctl.read("net.ipv6.conf.default.accept_dad")
-
-
-def _try_socket_option(option: str, value: int) -> None:
+def _set_option(option: str, value: int) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         pidfd.set_option(sock.fileno(), option, value)
 
 
-def _try_epoll() -> None:
+def _set_epoll() -> None:
     with select.epoll() as poll:
         pidfd.set_epoll(poll.fileno(), [50, 8, 0])
 
 
-def _try_cgroup(controller: str) -> None:
-    cgroup.require([controller])
-
-
+_DEFERRAL = ("napi_defer_hard_irqs", "gro_flush_timeout")
 # In this order: the veth pair serves those after it.
 CAPABILITIES = (
-    Capability("netns", "network namespaces", "", _try_nothing),
-    Capability("veth", "veth pairs (CONFIG_VETH)", "", _try_veth),
-    Capability("ipv6", "IPv6", "", _try_ipv6),
-    Capability("veth-napi", "busy-poll capable veth pairs", "Linux 5.13", _try_veth_napi),
-    Capability("device-coalesce", "napi_defer_hard_irqs, gro_flush_timeout", "Linux 5.8", _try_device_coalesce),
-    Capability("napi-settings", "coalescing per NAPI", "Linux 6.13", _try_napi_settings),
-    Capability("irq-suspend", "irq-suspend-timeout", "Linux 6.13", _try_irq_suspend),
-    Capability("threaded-napi", "threaded NAPI", "Linux 5.12", _try_threaded),
-    Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", _try_threaded_busy_poll),
-    Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", _try_ethtool_coalesce),
-    Capability("rps", "receive packet steering (CONFIG_RPS)", "", _try_rps),
-    Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _try_socket_option("SO_BUSY_POLL", 50)),
-    Capability(
-        "prefer-busy-poll", "SO_PREFER_BUSY_POLL", "Linux 5.11", lambda: _try_socket_option("SO_PREFER_BUSY_POLL", 1)
-    ),
-    Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _try_epoll),
-    Capability("cgroup-cpu", "cpu.weight, cpu.max (cgroup v2)", "", lambda: _try_cgroup("cpu")),
-    Capability("cgroup-cpuset", "cpuset partitions (cgroup v2)", "", lambda: _try_cgroup("cpuset")),
+    Capability("netns", "network namespaces", "", lambda: None),
+    Capability("veth", "veth pairs (CONFIG_VETH)", "", _make_veth),
+    Capability("ipv6", "IPv6", "", lambda: HOST.read(sysctl_file("net.ipv6.conf.default.accept_dad"))),
+    Capability("veth-napi", "busy-poll capable veth pairs", "Linux 5.13", _make_napi),
+    Capability("device-coalesce", ", ".join(_DEFERRAL), "Linux 5.8", lambda: _write_sysfs(0, *_DEFERRAL)),
+    Capability("napi-settings", "coalescing per NAPI", "Linux 6.13", _defer_by_napi),
+    Capability("irq-suspend", "irq-suspend-timeout", "Linux 6.13", lambda: _set_napi(irq_suspend_timeout=1000)),
+    Capability("threaded-napi", "threaded NAPI", "Linux 5.12", _set_threaded),
+    Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", lambda: _set_napi(threaded=2)),
+    Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", lambda: ethtool.coalesce(_DEVICE)),
+    Capability("rps", "receive packet steering (CONFIG_RPS)", "", lambda: _write_sysfs(0, "queues/rx-0/rps_cpus")),
+    Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _set_option("SO_BUSY_POLL", 50)),
+    Capability("prefer-busy-poll", "SO_PREFER_BUSY_POLL", "Linux 5.11", lambda: _set_option("SO_PREFER_BUSY_POLL", 1)),
+    Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _set_epoll),
+    Capability("cgroup-cpu", "cpu.weight, cpu.max (cgroup v2)", "", lambda: cgroup.require(["cpu"])),
+    Capability("cgroup-cpuset", "cpuset partitions (cgroup v2)", "", lambda: cgroup.require(["cpuset"])),
 )

@@ -15,7 +15,7 @@ from harness.kernel.hostfiles import HOST, HostFiles
 _COMMAND_CHARS = 60
 _KTHREADD = 2
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_TICK_NS = 10**9 // TICKS_PER_S
+TICK_NS = 10**9 // TICKS_PER_S
 _STAT_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
@@ -139,18 +139,13 @@ def process_usage(pid: int, files: HostFiles = HOST) -> ProcessUsage:
         user, system = stat_fields(pid, files)[11:13]
     except OSError:
         return ProcessUsage()
-    return ProcessUsage(cpu_ns, wait_ns, int(user) * _TICK_NS, int(system) * _TICK_NS, voluntary, involuntary)
+    return ProcessUsage(cpu_ns, wait_ns, int(user) * TICK_NS, int(system) * TICK_NS, voluntary, involuntary)
 
 
 def waited_s(pid: int, files: HostFiles = HOST) -> float:
     """For how long that thread of a process that had to wait longest was ready and had no CPU; 0 when it is gone."""
     texts = [files.text(name) for name in files.find(f"/proc/{pid}/task/*/schedstat")]
     return max((int(text.split()[1]) for text in texts if text), default=0) / 1e9
-
-
-def kthread_cpu_ns(pids: list[int]) -> int:
-    """Run time of kernel threads, ns."""
-    return sum(process_usage(pid).cpu_ns for pid in pids)
 
 
 @dataclass(frozen=True)
@@ -176,7 +171,7 @@ def tasks(files: HostFiles = HOST) -> Tasks:
     for pid in filter(str.isdigit, files.list("/proc")):
         try:
             fields = stat_fields(int(pid), files)
-            seen.reaped_ns[int(pid)] = (int(fields[13]) + int(fields[14])) * _TICK_NS
+            seen.reaped_ns[int(pid)] = (int(fields[13]) + int(fields[14])) * TICK_NS
             seen.parent[int(pid)] = int(fields[1])
             for tid in files.list(f"/proc/{pid}/task"):
                 schedstat = files.read_bytes(f"/proc/{pid}/task/{tid}/schedstat")

@@ -1,7 +1,8 @@
-"""Families of processes: who descends from whom, what they hold open, where they listen, how one ends."""
+"""Families of processes: who descends from whom, what they hold open, where they listen, how they end."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -10,11 +11,12 @@ from typing import NamedTuple
 
 from harness.kernel.hostfiles import HOST
 from harness.kernel.netns import in_netns
-from harness.kernel.proc import stat_fields
+from harness.kernel.proc import start_ticks, stat_fields
+from harness.kernel.syscalls import held
 
 _TCP_LISTEN, _UDP_BOUND = "0A", "07"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
-_KILL_WAIT_MS = 2000
+_KILL_WAIT_S = 2.0
 
 
 def tree(root: int) -> list[int]:
@@ -81,20 +83,31 @@ def _bound(protocol: str, port: int) -> set[int]:
 
 def end(pids: list[int]) -> None:
     """SIGKILL processes that are ours, and wait until they are gone or are zombies for their parent to reap."""
-    waiting = []
-    for pid in pids:
-        try:
-            fd = os.pidfd_open(pid)
-        except OSError:
-            continue
-        try:
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
-        except OSError:
-            os.close(fd)
-            continue
-        waiting.append(fd)
-    for fd in waiting:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        poll.poll(_KILL_WAIT_MS)
-        os.close(fd)
+    with contextlib.ExitStack() as stack:
+        waiting = []
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                fd = stack.enter_context(held(os.pidfd_open(pid)))
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+                waiting.append(fd)
+        for fd in waiting:
+            _ends(fd, _KILL_WAIT_S)
+
+
+def end_one(pid: int, started: int, number: signal.Signals, patience_s: float) -> bool | None:
+    """Send a signal to the process that began at `started`, and to no other that has come by its number since.
+
+    Has it ended within so many seconds? None: it was not there any more.
+    """
+    with contextlib.suppress(ProcessLookupError), held(os.pidfd_open(pid)) as fd:
+        # First the descriptor, then the look: from here on the number cannot change hands unnoticed.
+        if started and start_ticks(pid) == started:
+            signal.pidfd_send_signal(fd, number)
+            return _ends(fd, patience_s)
+    return None
+
+
+def _ends(pidfd: int, patience_s: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(1000 * patience_s))

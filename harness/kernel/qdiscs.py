@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from harness.kernel import red
-from harness.kernel.netlink import NLM_F_CREATE, NLM_F_EXCL, Request, attr, attr_text, attr_u32
+from harness.kernel.netlink import NLM_F_NEW, Request, attr, attr_text, attr_u32
 
 Options = Mapping[str, int | float]
 Encoder = Callable[[Options], bytes | None]
@@ -18,7 +18,6 @@ TICK_NS = 64  # the unit of times in the older tc structures, on every kernel si
 _RTM_NEWQDISC, _RTM_DELQDISC, _RTM_NEWTCLASS = 36, 37, 40
 _TCA_KIND, TCA_OPTIONS = 1, 2
 TCMSG = struct.Struct("=BBHiIII")
-_NEW = NLM_F_CREATE | NLM_F_EXCL
 U32_MAX = 2**32 - 1
 
 # Sizes are counted with their Ethernet header and computed by the kernel; the alternative, linklayer 0,
@@ -28,11 +27,16 @@ _RATESPEC = struct.Struct("=BBHhHI")
 
 CLASS_MINOR = 1
 
+# Random early detection. Source: linux/pkt_sched.h.
+_RED_PARMS, _RED_STAB, _RED_MAX_P, _RED_ECN = 1, 2, 3, 1
+_RED_STEPS = 256
+_RED_OLDEST = 31  # halvings after which an average has faded
+
 
 def new_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Options) -> list[Request]:
     """The requests that install a qdisc. The kernel answers ENOENT when it has no such kind.
 
-    Options by kind: tbf, htb {rate_bps, burst_bytes, limit_bytes (tbf)}; hfsc {rate_bps}; red: see red.encode;
+    Options by kind: tbf, htb {rate_bps, burst_bytes, limit_bytes (tbf)}; hfsc {rate_bps}; red: see _red;
     netem {delay_ns, jitter_ns, loss, duplicate, reorder (shares), limit}; the others {limit}, none meaning the
     kernel's default. For htb and hfsc it is the qdisc and its one class, HANDLE:1, to which all packets go.
     """
@@ -52,7 +56,7 @@ def _tc(message: int, ifindex: int, kind: str, handle: int, parent: int, options
     body = TCMSG.pack(0, 0, 0, ifindex, handle, parent, 0) + attr_text(_TCA_KIND, kind)
     if options is not None:
         body += attr(TCA_OPTIONS, options)
-    return Request(message, _NEW, body, f"add qdisc {kind}")
+    return Request(message, NLM_F_NEW, body, f"add qdisc {kind}")
 
 
 @lru_cache(maxsize=1024)
@@ -76,25 +80,15 @@ def _tbf(options: Options) -> bytes:
     return attr(1, parameters) + rate64 + attr_u32(6, burst)
 
 
-def _htb(_: Options) -> bytes:
-    # A default that names no class would let everything pass unshaped; ours is installed with the qdisc.
-    return attr(2, struct.pack("=5I", 3, 10, CLASS_MINOR, 0, 0))
-
-
 def _htb_class(options: Options) -> bytes:
     rate = max(1, int(options["rate_bps"]) // 8)
     ticks = _bytes_to_ticks(int(options["burst_bytes"]), rate)
-    # Only one class borrows from nobody, so the quantum decides nothing; said, so that the kernel does not
-    # warn.
+    # Only one class borrows from nobody, so the quantum decides nothing; said, so that the kernel does not warn.
     quantum = min(max(rate // 10, 1514), 200_000)
     parameters = _ratespec(rate) * 2 + struct.pack("=5I", ticks, ticks, quantum, 0, 0)
     wide = struct.pack("=Q", rate)
     rate64 = attr(6, wide) + attr(7, wide) if rate > U32_MAX else b""
     return attr(1, parameters) + rate64
-
-
-def _hfsc(_: Options) -> bytes:
-    return struct.pack("=H", CLASS_MINOR)
 
 
 def _hfsc_class(options: Options) -> bytes:
@@ -119,38 +113,81 @@ def _netem(options: Options) -> bytes:
     return fixed + (attr(3, struct.pack("=II", reorder, 0)) if reorder else b"") + exact
 
 
+def _red(options: Options) -> bytes:
+    """{limit, min, max, avpkt (bytes), burst (packets), red_rate_bps, probability, ecn (0, 1)} as TCA_OPTIONS."""
+    low, high = int(options["min"]), int(options["max"])
+    weight = _red_weight(low, int(options["burst"]), int(options["avpkt"]))
+    slope = _red_slope(high - low, float(options["probability"]))
+    table, cell = _red_idle(weight, int(options["avpkt"]), float(options["red_rate_bps"]))
+    flags = _RED_ECN if options.get("ecn") else 0
+    parameters = struct.pack("=IIIBBBB", int(options["limit"]), low, high, weight, slope, cell, flags)
+    largest = min(round(float(options["probability"]) * 2**32), 2**32 - 1)
+    return attr(_RED_PARMS, parameters) + attr(_RED_STAB, table) + attr_u32(_RED_MAX_P, largest)
+
+
+def _red_weight(low: int, burst: int, packet: int) -> int:
+    """-log2 of the weight of one packet in the moving average, so that `burst` packets in a row pass."""
+    room = burst + 1 - low / packet
+    for log in range(1, 32):
+        share = 2.0**-log
+        if room <= (1 - (1 - share) ** burst) / share:
+            return log
+    raise ValueError(f"a burst of {burst} packets of {packet} bytes does not fit below {low} bytes")
+
+
+def _red_slope(span: int, probability: float) -> int:
+    """-log2, rounded up, of how fast the probability grows with each byte between the two thresholds."""
+    return max(0, math.floor(math.log2(span / probability)) + 1)
+
+
+def _red_idle(weight: int, packet: int, rate_bps: float) -> tuple[bytes, int]:
+    """(by how many halvings the average fades in each step of idle time, -log2 of us per step)."""
+    packet_us = packet * 8 / rate_bps * 1e6
+    fading = -math.log(1 - 2.0**-weight) / packet_us
+    cell = 0
+    while _RED_OLDEST / fading / (1 << cell) >= 2 * _RED_STEPS and cell < _RED_OLDEST:
+        cell += 1
+    steps = [min(int((number << cell) * fading), _RED_OLDEST) for number in range(_RED_STEPS - 1)]
+    return bytes([*steps, _RED_OLDEST]), cell
+
+
 def _probability(share: float) -> int:
     return round(share * U32_MAX)
 
 
-def _fifo(options: Options) -> bytes | None:
-    # No options at all: the kernel's default. An empty structure would mean a limit of 0, which drops
-    # everything.
-    return struct.pack("=I", int(options["limit"])) if "limit" in options else None
-
-
-def _sfq(options: Options) -> bytes | None:
-    return struct.pack("=IiIII", 0, 0, int(options["limit"]), 0, 0) if "limit" in options else None
-
-
-def _limit_in(kind: int) -> Encoder:
-    """The encoder of a qdisc whose limit is the 32-bit attribute `kind`."""
-    return lambda options: attr_u32(kind, int(options["limit"])) if "limit" in options else None
+def _limited(encode: Callable[[int], bytes]) -> Encoder:
+    """The encoder of a qdisc with a limit: nothing without it, for an empty structure would be a limit of 0."""
+    return lambda options: encode(int(options["limit"])) if "limit" in options else None
 
 
 _ENCODERS: dict[str, Encoder] = {
     "tbf": _tbf,
-    "htb": _htb,
-    "hfsc": _hfsc,
-    "red": lambda options: red.encode(options) if options else None,
+    # A default that names no class would let everything pass unshaped; ours is installed with the qdisc.
+    "htb": lambda _: attr(2, struct.pack("=5I", 3, 10, CLASS_MINOR, 0, 0)),
+    "hfsc": lambda _: struct.pack("=H", CLASS_MINOR),
+    "red": lambda options: _red(options) if options else None,
     "netem": _netem,
-    "pfifo": _fifo,
-    "bfifo": _fifo,
-    "sfq": _sfq,
-    "fq": _limit_in(1),
-    "codel": _limit_in(2),
-    "fq_codel": _limit_in(2),
+    "pfifo": _limited(struct.Struct("=I").pack),
+    "bfifo": _limited(struct.Struct("=I").pack),
+    "sfq": _limited(lambda limit: struct.pack("=IiIII", 0, 0, limit, 0, 0)),
+    "fq": _limited(partial(attr_u32, 1)),
+    "codel": _limited(partial(attr_u32, 2)),
+    "fq_codel": _limited(partial(attr_u32, 2)),
     "cake": lambda _: None,
 }
 KINDS = tuple(_ENCODERS)
 _CLASSES: dict[str, Encoder] = {"htb": _htb_class, "hfsc": _hfsc_class}
+
+
+def missing_reason(kind: str) -> str:
+    """Why a qdisc kind is unknown to a kernel."""
+    return f"this kernel has no qdisc {kind} (CONFIG_NET_SCH_{kind.upper()}, module sch_{kind})"
+
+
+def missing_remedy(kind: str) -> str:
+    """What a user can do about a missing qdisc kind."""
+    return (
+        f"load the module sch_{kind} (on Ubuntu: package linux-modules-extra), or use a kernel that has "
+        f"CONFIG_NET_SCH_{kind.upper()}, as the generic kernels of Debian and Ubuntu have; "
+        "or run it in a guest that has it: pollbench vm run FILE"
+    )

@@ -10,9 +10,11 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.kernel.netlink import NLM_F_DUMP, NetlinkSocket, Request, attrs, u32
+from harness.kernel.netns import in_netns
 from harness.kernel.qdiscs import CLASS_MINOR, TCA_OPTIONS, TCMSG, TICK_NS, U32_MAX, Options
 
 _RTM_GETQDISC, _RTM_GETTCLASS = 38, 42
@@ -49,7 +51,22 @@ class QdiscState(NamedTuple):
     @property
     def statistics(self) -> dict[str, int]:
         """Counters: bytes, packets, queued_packets, queued_bytes, drops, requeues, overlimits."""
-        return _statistics(_decoded(self.message))
+        counted = _decoded(self.message).get_attr("TCA_STATS2")
+        if counted is None:
+            return {}
+        basic, queue = counted.get_attr("TCA_STATS_BASIC"), counted.get_attr("TCA_STATS_QUEUE")
+        return {
+            **{name: basic[name] for name in ("bytes", "packets")},
+            "queued_packets": queue["qlen"],
+            "queued_bytes": queue["backlog"],
+            **{name: queue[name] for name in ("drops", "requeues", "overlimits")},
+        }
+
+
+def qdisc_dump(netns: int | str | Path) -> list[QdiscState]:
+    """Every qdisc of a namespace (descriptor, path or name) with options and statistics. Raises OSError."""
+    with in_netns(netns), NetlinkSocket() as sock:
+        return dump(sock)
 
 
 def dump(sock: NetlinkSocket, chosen: Collection[tuple[int, int]] | None = None) -> list[QdiscState]:
@@ -97,22 +114,6 @@ def _once(kind: str, raw: bytes | None, message: bytes) -> Values:
             _known.clear()
         _known[kind, raw] = _READERS[kind](_decoded(message).get_attr("TCA_OPTIONS"), raw)
     return dict(_known[kind, raw])
-
-
-def _statistics(decoded: Any) -> dict[str, int]:
-    counted = decoded.get_attr("TCA_STATS2")
-    if counted is None:
-        return {}
-    basic, queue = counted.get_attr("TCA_STATS_BASIC"), counted.get_attr("TCA_STATS_QUEUE")
-    return {
-        "bytes": basic["bytes"],
-        "packets": basic["packets"],
-        "queued_packets": queue["qlen"],
-        "queued_bytes": queue["backlog"],
-        "drops": queue["drops"],
-        "requeues": queue["requeues"],
-        "overlimits": queue["overlimits"],
-    }
 
 
 def _class_rate(sock: NetlinkSocket, qdisc: QdiscState) -> Values:
@@ -170,17 +171,11 @@ def _fq(_: Any, raw: bytes) -> Values:
     return {"limit": u32(attributes[_FQ_PLIMIT])} if _FQ_PLIMIT in attributes else {}
 
 
-def _nothing(_: Any, __: bytes) -> Values:
-    """Of a qdisc that has no option of ours; what htb and hfsc are asked for is in their class."""
-    return {}
-
-
 # What the kernel keeps of red only in forms from which it cannot be told again: logarithms and a table.
 _NOT_TOLD = ("avpkt", "burst", "probability", "red_rate_bps")
+# htb, hfsc and cake have no option of ours: what the first two are asked for is in their class.
 _READERS: Mapping[str, Callable[[Any, bytes], Values]] = {
     "tbf": _tbf,
-    "htb": _nothing,
-    "hfsc": _nothing,
     "red": _red,
     "netem": _netem,
     # pyroute2 takes the limit of pfifo for a signed number.
@@ -190,7 +185,6 @@ _READERS: Mapping[str, Callable[[Any, bytes], Values]] = {
     "fq": _fq,
     "codel": lambda options, _: {"limit": options.get_attr("TCA_CODEL_LIMIT")},
     "fq_codel": lambda options, _: {"limit": options.get_attr("TCA_FQ_CODEL_LIMIT")},
-    "cake": _nothing,
     _HTB_CLASS: _htb_class,
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+from collections.abc import Iterator
 from functools import cache
 
 CLONE_NEWUSER = 0x10000000
@@ -12,10 +14,9 @@ CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SHARED = 1 << 20
-MNT_DETACH = 2
+_MNT_DETACH = 2
 
-# Numbers from 424 on are the same on every architecture (except alpha): one table for all system calls
-# since 2019.
+# Numbers from 424 on are the same on every architecture (except alpha): one table for all system calls since 2019.
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _PIDFD_GETFD = 438
 _FSCONFIG_CMD_CREATE = 6
@@ -34,6 +35,15 @@ def _check(result: int, name: str, subject: str | None = None) -> int:
     return result
 
 
+@contextlib.contextmanager
+def held(fd: int) -> Iterator[int]:
+    """A descriptor for the block, closed at its end."""
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def unshare(flags: int) -> None:
     """Give the calling thread (only it) fresh namespaces."""
     _check(_libc().unshare(ctypes.c_int(flags)), "unshare")
@@ -50,24 +60,21 @@ def mount(source: str, target: str, fstype: str, flags: int) -> None:
     _check(done, "mount", target)
 
 
-def umount(target: str, flags: int = MNT_DETACH) -> None:
-    """umount2(2); detaching by default, so that a busy mount point leaves the tree at once."""
-    _check(_libc().umount2(target.encode(), ctypes.c_int(flags)), "umount", target)
+def umount(target: str) -> None:
+    """umount2(2), detaching: a busy mount point leaves the tree at once."""
+    _check(_libc().umount2(target.encode(), ctypes.c_int(_MNT_DETACH)), "umount", target)
 
 
 def mount_sysfs() -> int:
     """A directory descriptor of a fresh sysfs of the calling thread's network namespace.
 
-    It is mounted nowhere (no path, no mount namespace, nothing to unmount): it lives as long as the
-    descriptor. Raises OSError: EPERM without CAP_SYS_ADMIN, ENOSYS before Linux 5.2.
+    It is mounted nowhere (no path, no mount namespace, nothing to unmount): it lives as long as the descriptor. Raises
+    OSError: EPERM without CAP_SYS_ADMIN, ENOSYS before Linux 5.2.
     """
     call = _libc().syscall
-    context = _check(call(_FSOPEN, b"sysfs", _FSOPEN_CLOEXEC), "fsopen", "sysfs")
-    try:
+    with held(_check(call(_FSOPEN, b"sysfs", _FSOPEN_CLOEXEC), "fsopen", "sysfs")) as context:
         _check(call(_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0), "fsconfig", "sysfs")
         return _check(call(_FSMOUNT, context, _FSMOUNT_CLOEXEC, 0), "fsmount", "sysfs")
-    finally:
-        os.close(context)
 
 
 def pidfd_getfd(pidfd: int, fd: int) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
-import select
 import shutil
 import signal
 import time
@@ -15,10 +13,11 @@ from typing import Any, NamedTuple
 from harness.kernel import ifstate, netns
 from harness.kernel.hostfiles import HOST
 from harness.kernel.proc import start_ticks
+from harness.kernel.processes import end_one
 
-_KILL_WAIT_MS = 5000
-_OWN_GROUP = "pollbench-"
-_OWN_FILE = "up-"
+_KILL_WAIT_S = 5.0
+OWN = "pollbench-"
+"""What the names of our control groups and of our daemons' directories begin with."""
 _LEAVE_S = 1.0
 
 
@@ -89,40 +88,12 @@ def _value(entry: Entry, dry_run: bool) -> Outcome:
 def _process(entry: Entry, dry_run: bool) -> Outcome:
     """Kill the process that was noted, and no other that has come by its number since."""
     pid, started = int(entry["pid"]), int(entry["start_ticks"])
-    try:
-        # First the descriptor, then the look: from here on the number cannot change hands unnoticed.
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
+    if not started or start_ticks(pid) != started:
         return None
-    try:
-        if not started or start_ticks(pid) != started:
-            return None
-        if not dry_run:
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
-            poll = select.poll()
-            poll.register(fd, select.POLLIN)
-            if not poll.poll(_KILL_WAIT_MS):
-                raise OSError(0, f"still there {_KILL_WAIT_MS / 1000:g} s after SIGKILL")
-        return "killed", ""
-    except ProcessLookupError:
-        return None
-    finally:
-        os.close(fd)
-
-
-def _own(entry: Entry, prefix: str) -> Path | None:
-    """The path of an entry, if its name is one of ours and no link leads elsewhere."""
-    path = Path(str(entry["path"]))
-    return path if path.name.startswith(prefix) and path.exists() and not path.is_symlink() else None
-
-
-def _cgroup(entry: Entry, dry_run: bool) -> Outcome:
-    path = _own(entry, _OWN_GROUP)
-    if path is None:
-        return None
-    if not dry_run:
-        remove_group(path)
-    return "removed", ""
+    gone = True if dry_run else end_one(pid, started, signal.SIGKILL, _KILL_WAIT_S)
+    if gone is False:
+        raise OSError(0, f"still there {_KILL_WAIT_S:g} s after SIGKILL")
+    return ("killed", "") if gone else None
 
 
 def remove_group(path: Path) -> None:
@@ -132,34 +103,27 @@ def remove_group(path: Path) -> None:
         if (path / "cgroup.kill").exists():  # since Linux 5.14
             (path / "cgroup.kill").write_text("1")
         try:
-            os.rmdir(path)
+            path.rmdir()
+            return
         except OSError as error:
             # A process that has ended leaves its group a moment later.
             if error.errno != errno.EBUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-            continue
-        return
 
 
-def _file(entry: Entry, dry_run: bool) -> Outcome:
-    """Remove a file that tells others of a testbed."""
-    path = _own(entry, _OWN_FILE)
-    if path is None:
-        return None
-    if not dry_run:
-        path.unlink(missing_ok=True)
-    return "removed", ""
+def _removal(prefix: str, remove: Callable[[Path], object]) -> Callable[[Entry, bool], Outcome]:
+    """How the making of a path is undone: only if its name is one of ours, and no link leads elsewhere."""
 
+    def undo(entry: Entry, dry_run: bool) -> Outcome:
+        path = Path(str(entry["path"]))
+        if not path.name.startswith(prefix) or not path.exists() or path.is_symlink():
+            return None
+        if not dry_run:
+            remove(path)
+        return "removed", ""
 
-def _directory(entry: Entry, dry_run: bool) -> Outcome:
-    """Remove a directory of a daemon of ours, with what is in it."""
-    path = _own(entry, _OWN_GROUP)
-    if path is None:
-        return None
-    if not dry_run:
-        shutil.rmtree(path)
-    return "removed", ""
+    return undo
 
 
 def _interface(entry: Entry, dry_run: bool) -> Outcome:
@@ -191,9 +155,10 @@ _KINDS: dict[str, Callable[[Entry, bool], Outcome]] = {
     "netns": _netns,
     "value": _value,
     "process": _process,
-    "cgroup": _cgroup,
+    "cgroup": _removal(OWN, remove_group),
     "subtree": _subtree,
-    "file": _file,
-    "directory": _directory,
+    # A file that tells others of a testbed.
+    "file": _removal("up-", lambda path: path.unlink(missing_ok=True)),
+    "directory": _removal(OWN, shutil.rmtree),
     "interface": _interface,
 }

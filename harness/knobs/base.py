@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.units import Count
 
 Scope = Literal["socket", "process", "device", "host"]
 # In this order knobs are written: a change of queues makes all that hangs on them anew, features decide whether a NAPI
 # exists, the NAPI's mode comes before its timers, and programs start last.
 Phase = Literal["queues", "features", "napi", "timers", "steering", "host", "sockets", "processes", "groups"]
-Target = Literal[
-    "channels",
-    "rss",
-    "feature",
-    "sysfs",
-    "rx_queue",
-    "napi",
-    "ethtool_coalesce",
-    "kthread",
-    "irq",
-    "sysctl",
-    "socket",
-    "process",
-    "cgroup",
-]
+DeviceTarget = Literal["channels", "rss", "feature", "sysfs", "rx_queue", "napi", "ethtool_coalesce", "kthread", "irq"]
+Target = Literal[DeviceTarget, "sysctl", "socket", "process", "cgroup"]
+# The ranges of the kernel's own fields: an int that is not negative, and 16 bits.
+U31 = Annotated[Count, Field(ge=0, le=2**31 - 1)]
+U16 = Annotated[Count, Field(ge=0, le=2**16 - 1)]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, polled_effect
-from harness.units import Count, OnOff
+from harness.knobs.base import U16, U31, Knob, KnobEffect, Seen, Setting, polled_effect
+from harness.units import OnOff
 
 
 class BusyPoll(Knob):
@@ -18,9 +18,9 @@ class BusyPoll(Knob):
     scope = "socket"
     phase = "sockets"
 
-    usecs: Count = Field(50, ge=0, le=2**31 - 1, description="SO_BUSY_POLL: how long a blocking receive polls, in us")
+    usecs: U31 = Field(50, description="SO_BUSY_POLL: how long a blocking receive polls, in us")
     prefer: OnOff = Field(False, description="SO_PREFER_BUSY_POLL: leave interrupts off while polling goes on")
-    budget: Count | None = Field(None, ge=0, le=65535, description="SO_BUSY_POLL_BUDGET: packets per poll, 0-65535")
+    budget: U16 | None = Field(None, description="SO_BUSY_POLL_BUDGET: packets per poll, 0-65535")
 
     def needs_napi(self) -> bool:
         """Polling polls a NAPI; without one the option is silently inert."""

@@ -41,10 +41,8 @@ class Cgroup(Knob):
         return self
 
     def controllers(self) -> tuple[str, ...]:
-        """The controllers that the settings need."""
-        cpuset = self.cpus is not None or self.partition is not None
-        cpu = self.weight is not None or self.quota_ns is not None
-        return (*(("cpuset",) if cpuset else ()), *(("cpu",) if cpu else ()))
+        """The controllers that the settings need, by which the files' names begin."""
+        return tuple(dict.fromkeys(setting.name.partition(".")[0] for setting in self.settings()))
 
     def capabilities(self) -> tuple[str, ...]:
         """The controllers, in version 2."""

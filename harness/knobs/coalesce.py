@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, masked, napi_effect
-from harness.units import Count, DurationNs
+from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, masked, napi_effect
+from harness.units import DurationNs
 
 
 class Coalesce(Knob):
@@ -20,9 +20,7 @@ class Coalesce(Knob):
     scope = "device"
     phase = "timers"
 
-    napi_defer_hard_irqs: Count | None = Field(
-        None, ge=0, le=2**31 - 1, description="empty polls before interrupts come back on"
-    )
+    napi_defer_hard_irqs: U31 | None = Field(None, description="empty polls before interrupts come back on")
     gro_flush_timeout_ns: DurationNs | None = Field(
         None, alias="gro_flush_timeout", description="timer of deferred polls and of GRO's flush"
     )
@@ -40,37 +38,35 @@ class Coalesce(Knob):
         keys = ("napi-settings",) if self.per == "napi" else ("device-coalesce",)
         return (*keys, "irq-suspend") if self.irq_suspend_timeout_ns is not None else keys
 
+    def _declared(self) -> dict[str, int]:
+        """What was declared, by netlink's names."""
+        values = {
+            "defer_hard_irqs": self.napi_defer_hard_irqs,
+            "gro_flush_timeout": self.gro_flush_timeout_ns,
+            "irq_suspend_timeout": self.irq_suspend_timeout_ns,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
     def settings(self) -> list[Setting]:
         """Two by sysfs or netlink as asked; irq-suspend-timeout exists in netlink only."""
-        by_napi = self.per == "napi"
-        pairs = (
-            ("napi_defer_hard_irqs", "defer_hard_irqs", self.napi_defer_hard_irqs),
-            ("gro_flush_timeout", "gro_flush_timeout", self.gro_flush_timeout_ns),
-        )
-        out = [
-            Setting("napi" if by_napi else "sysfs", attribute if by_napi else path, value)
-            for path, attribute, value in pairs
-            if value is not None
+        by_sysfs = {"defer_hard_irqs": "napi_defer_hard_irqs", "gro_flush_timeout": "gro_flush_timeout"}
+        return [
+            Setting("sysfs", by_sysfs[name], value)
+            if self.per == "device" and name in by_sysfs
+            else Setting("napi", name, value)
+            for name, value in self._declared().items()
         ]
-        if self.irq_suspend_timeout_ns is not None:
-            out.append(Setting("napi", "irq_suspend_timeout", self.irq_suspend_timeout_ns))
-        return out
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Both halves set, on the NAPI by which packets came that nobody busy-polled.
 
         There the kernel arms the deferral's timer after every poll that handled packets.
         """
-        if not (self.napi_defer_hard_irqs or self.gro_flush_timeout_ns or self.irq_suspend_timeout_ns):
+        if not self.needs_napi():
             return KnobEffect(None, "deferral is off")
         if half := self._half(seen):
             return KnobEffect(False, half)
-        declared = {
-            "defer_hard_irqs": self.napi_defer_hard_irqs,
-            "gro_flush_timeout": self.gro_flush_timeout_ns,
-            "irq_suspend_timeout": self.irq_suspend_timeout_ns,
-        }
-        expected = {key: value for key, value in declared.items() if value is not None}
+        expected = self._declared()
         effect = napi_effect(seen, expected, f"the NAPI that carried the traffic has {expected}")
         if not effect.took:
             return effect
@@ -79,7 +75,7 @@ class Coalesce(Knob):
                 return KnobEffect(False, reason)
             return KnobEffect(None, f"{effect.evidence}; no counter shows a suspension")
         mask = masked(seen)
-        if mask and _prefers(seen):
+        if mask and _prefers(seen, "busy_poll", "epoll_busy_poll"):
             return KnobEffect(None, f"{effect.evidence}; between busy polls that prefer, no counter shows a deferral")
         return KnobEffect(False, mask) if mask else effect
 
@@ -90,11 +86,10 @@ class Coalesce(Knob):
 
     def _half(self, seen: Seen) -> str:
         """Why half a deferral defers nothing, where the device does not have the other half already."""
-        defer, timeout = self.napi_defer_hard_irqs or 0, self.gro_flush_timeout_ns or 0
+        defer, timeout = self.napi_defer_hard_irqs, self.gro_flush_timeout_ns
         if bool(defer) == bool(timeout):
             return ""
-        attribute = "gro_flush_timeout" if defer else "defer_hard_irqs"
-        declared = self.gro_flush_timeout_ns if defer else self.napi_defer_hard_irqs
+        attribute, declared = ("gro_flush_timeout", timeout) if defer else ("defer_hard_irqs", defer)
         if declared is None and any(napi.get(attribute) for napi in seen.napis):
             return ""
         missing = "gro_flush_timeout" if defer else "napi_defer_hard_irqs"
@@ -103,18 +98,15 @@ class Coalesce(Knob):
         return f"{missing} {state}: the kernel defers only when both are set"
 
 
-def _prefers(seen: Seen) -> bool:
-    """Does any socket or epoll instance of the node prefer busy polling?"""
-    polling = [seen.beside.get(name) for name in ("busy_poll", "epoll_busy_poll")]
-    return any(knob is not None and bool(getattr(knob, "prefer", False)) for knob in polling)
+def _prefers(seen: Seen, *knobs: str) -> bool:
+    """Does any of these knobs have the node's sockets or epoll instances prefer busy polling?"""
+    return any(getattr(seen.beside.get(name), "prefer", False) for name in knobs)
 
 
 def _unsuspended(seen: Seen) -> str:
     """Why nothing suspends interrupts: only an epoll instance that busy-polls and prefers it does; "" if one may."""
-    epoll = seen.beside.get("epoll_busy_poll")
-    asks = epoll is not None and bool(getattr(epoll, "prefer", False))
     if seen.wait and seen.wait != "epoll":
         return f"interrupts are suspended only by an epoll instance, and the workload waits by `{seen.wait}`"
-    if asks or not seen.ours:
+    if _prefers(seen, "epoll_busy_poll") or not seen.ours:
         return ""
     return "interrupts are suspended only by an epoll instance with epoll_busy_poll prefer: on, and there is none"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, polled_effect
-from harness.units import Count, OnOff
+from harness.knobs.base import U16, U31, Knob, KnobEffect, Seen, Setting, polled_effect
+from harness.units import OnOff
 
 
 class EpollBusyPoll(Knob):
@@ -19,10 +19,8 @@ class EpollBusyPoll(Knob):
     phase = "sockets"
     needs = ("epoll-busy-poll",)
 
-    usecs: Count = Field(50, ge=0, le=2**31 - 1, description="busy_poll_usecs: how long epoll_wait polls, in us")
-    budget: Count = Field(
-        0, ge=0, le=65535, description="busy_poll_budget: packets per poll; 0 = the kernel's default, 8"
-    )
+    usecs: U31 = Field(50, description="busy_poll_usecs: how long epoll_wait polls, in us")
+    budget: U16 = Field(0, description="busy_poll_budget: packets per poll; 0 = the kernel's default, 8")
     prefer: OnOff = Field(False, description="prefer_busy_poll: leave interrupts off while polling goes on")
 
     def needs_napi(self) -> bool:

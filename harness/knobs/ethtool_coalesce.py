@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Annotated
+
 from pydantic import Field
 
 from harness.knobs.base import Knob, Setting
 from harness.units import Count, OnOff
 
-_U32 = 2**32 - 1
+_U32 = Annotated[Count, Field(ge=0, le=2**32 - 1)]
 
 
 class EthtoolCoalesce(Knob):
@@ -19,25 +22,16 @@ class EthtoolCoalesce(Knob):
     name = "ethtool_coalesce"
     scope = "device"
     phase = "timers"
+    target = "ethtool_coalesce"
     needs = ("ethtool-coalesce",)
 
     adaptive_rx: OnOff | None = Field(None, alias="adaptive-rx", description="let the driver choose for receive")
     adaptive_tx: OnOff | None = Field(None, alias="adaptive-tx", description="let the driver choose for transmit")
-    rx_usecs: Count | None = Field(
-        None, alias="rx-usecs", ge=0, le=_U32, description="us from a packet to its interrupt"
-    )
-    rx_frames: Count | None = Field(
-        None, alias="rx-frames", ge=0, le=_U32, description="packets that force an interrupt"
-    )
-    tx_usecs: Count | None = Field(
-        None, alias="tx-usecs", ge=0, le=_U32, description="the same for transmit completions"
-    )
-    tx_frames: Count | None = Field(
-        None, alias="tx-frames", ge=0, le=_U32, description="the same for transmit completions"
-    )
+    rx_usecs: _U32 | None = Field(None, alias="rx-usecs", description="us from a packet to its interrupt")
+    rx_frames: _U32 | None = Field(None, alias="rx-frames", description="packets that force an interrupt")
+    tx_usecs: _U32 | None = Field(None, alias="tx-usecs", description="the same for transmit completions")
+    tx_frames: _U32 | None = Field(None, alias="tx-frames", description="the same for transmit completions")
 
     def settings(self) -> list[Setting]:
-        """The declared fields under ethtool's own names."""
-        fields = type(self).model_fields
-        pairs = ((fields[key].alias or key, getattr(self, key)) for key in fields)
-        return [Setting("ethtool_coalesce", name, int(value)) for name, value in pairs if value is not None]
+        """The declared fields under ethtool's own names, as the numbers that the kernel takes."""
+        return [replace(setting, value=int(setting.value)) for setting in super().settings()]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, polled_effect
-from harness.units import Count
+from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, polled_effect
 
 
 class HostBusyPoll(Knob):
@@ -17,17 +18,13 @@ class HostBusyPoll(Knob):
     name = "host_busy_poll"
     scope = "host"
     phase = "host"
+    target = "sysctl"
     needs = ("busy-poll",)
 
-    busy_read: Count | None = Field(
-        None,
-        ge=0,
-        le=2**31 - 1,
-        description="net.core.busy_read, us: default SO_BUSY_POLL of sockets created from now on",
+    busy_read: U31 | None = Field(
+        None, description="net.core.busy_read, us: default SO_BUSY_POLL of sockets created from now on"
     )
-    busy_poll: Count | None = Field(
-        None, ge=0, le=2**31 - 1, description="net.core.busy_poll, us: how long poll, select and epoll_wait poll"
-    )
+    busy_poll: U31 | None = Field(None, description="net.core.busy_poll, us: how long poll, select and epoll_wait poll")
 
     def needs_napi(self) -> bool:
         """Yes, unless both are 0: what is polled is a NAPI."""
@@ -35,8 +32,7 @@ class HostBusyPoll(Knob):
 
     def settings(self) -> list[Setting]:
         """A sysctl for each field that was declared."""
-        pairs = (("net.core.busy_read", self.busy_read), ("net.core.busy_poll", self.busy_poll))
-        return [Setting("sysctl", name, value) for name, value in pairs if value is not None]
+        return [replace(setting, name=f"net.core.{setting.name}") for setting in super().settings()]
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Polled packets summed over all nodes."""

@@ -19,6 +19,7 @@ class Process(Knob):
     name = "process"
     scope = "process"
     phase = "processes"
+    target = "process"
 
     cpus: CpuSet | None = Field(None, description="CPUs of the processes; default: the node's cpus")
     policy: Literal["other", "batch", "idle", "fifo", "rr"] = Field("other", description="scheduling policy")
@@ -32,14 +33,6 @@ class Process(Knob):
         return self
 
     def settings(self) -> list[Setting]:
-        """The affinity and the policy, each only if it was declared."""
-        out = []
-        if self.cpus is not None:
-            out.append(Setting("process", "cpus", list(self.cpus)))
-        if "policy" in self.model_fields_set or self.policy != "other":
-            out.append(Setting("process", "policy", self.policy))
-        if self.priority:
-            out.append(Setting("process", "priority", self.priority))
-        if "nice" in self.model_fields_set:
-            out.append(Setting("process", "nice", self.nice))
-        return out
+        """The affinity and the policy, each only if it was declared; a priority only where the policy has one."""
+        declared = self.model_fields_set if self.priority else self.model_fields_set - {"priority"}
+        return [setting for setting in super().settings() if setting.name in declared]

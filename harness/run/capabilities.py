@@ -7,7 +7,7 @@ from functools import cache
 
 from harness import loadgen
 from harness.errors import MissingError
-from harness.kernel import nic_lease, probe, rtnl
+from harness.kernel import nic_lease, probe, qdiscs
 from harness.knobs import KNOBS
 from harness.run.external_process import install_hint
 from harness.spec.cells import CellSpec
@@ -80,7 +80,7 @@ def _missing(keys: list[str]) -> list[str]:
     for key in dict.fromkeys(keys):
         reason, (group, _, kind) = of_this_host().get(key, ""), key.partition(":")
         if reason and not probe.is_untried(reason):
-            reasons.append(f"{reason}; {rtnl.missing_remedy(kind)}" if group == "qdisc" else f"{key}: {reason}")
+            reasons.append(f"{reason}; {qdiscs.missing_remedy(kind)}" if group == "qdisc" else f"{key}: {reason}")
     return reasons
 
 

@@ -11,9 +11,10 @@ from typing import TypeVar
 from harness.kernel import proc
 from harness.kernel.hostfiles import HOST
 from harness.kernel.interrupts import interrupts_of
+from harness.kernel.links import link_stats
 from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.qdiscs import ROOT
-from harness.kernel.rtnl import link_stats, qdisc_dump
+from harness.kernel.readback import qdisc_dump
 from harness.run import interference
 from harness.run.cpu_set import SetReading, SetTime, read_set, set_time
 from harness.run.interference import CpuInterference
@@ -70,7 +71,7 @@ def take(
         softnet=proc.softnet(),
         nodes=counters,
         programs={label: _together(family) for label, family in pids.items()},
-        kthreads={node: proc.kthread_cpu_ns(threads) for node, threads in (kthreads or {}).items()},
+        kthreads={node: _together(threads).cpu_ns for node, threads in (kthreads or {}).items()},
         clocksource=proc.clocksource(),
         tasks=proc.tasks(),
         last=read_set(cpus, _together(hogs)),

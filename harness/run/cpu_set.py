@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from harness.kernel import proc
-from harness.kernel.idle_clock import TICK_NS, IdleClock, idle_clocks
+from harness.kernel.idle_clock import IdleClock, idle_clocks
 from harness.kernel.proc import ProcessUsage
 from harness.run import interference
 from harness.signals import Stopper
@@ -81,8 +81,8 @@ def set_time(
         elapsed_ns=elapsed_ns,
         idle_ns=sum(end.idle_ns - begin.idle_ns for end, begin in pairs),
         unsure_ns=sum(end.unsure_ns + begin.unsure_ns for end, begin in pairs),
-        steal_ns=grown["steal"] * TICK_NS,
-        irq_ns=(grown["irq"] + grown["softirq"]) * TICK_NS,
+        steal_ns=grown["steal"] * proc.TICK_NS,
+        irq_ns=(grown["irq"] + grown["softirq"]) * proc.TICK_NS,
         irq_exact=after.irq_timed,
         own_ns=after.own_ns - before.own_ns,
         hogs=after.hogs.minus(before.hogs),

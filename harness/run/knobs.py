@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, interrupts, netdev, queues
+from harness.kernel import ethtool, interrupts, netdev
 from harness.kernel.cpulists import format_cpu_mask, parse_cpu_mask
-from harness.kernel.hostfiles import HOST
+from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.journal import Journal, set_value
 from harness.kernel.netns import in_netns, sysfs_of
-from harness.kernel.sysctl import path_of
 from harness.knobs import KNOBS, Knob, Setting
 from harness.run.process import Options
 from harness.store.record import KnobRow
@@ -96,24 +95,24 @@ class NodeApplier:
         return rows
 
     def _channels(self, device: str, setting: Setting) -> Iterator[Written]:
-        before, had_carrier = queues.channels(device)[setting.name][0], ethtool.link_detected(device)
+        before, had_carrier = ethtool.channels(device)[setting.name][0], ethtool.link_detected(device)
         if before != setting.value:
-            queues.set_channels(device, setting.name, setting.value)
+            ethtool.set_channels(device, setting.name, setting.value)
         if had_carrier and not ethtool.await_carrier(device, _CARRIER_S):
             raise OSError(errno.ENETDOWN, f"no carrier within {_CARRIER_S:.0f} s of the change", device)
-        yield setting.name, before, queues.channels(device)[setting.name][0]
+        yield setting.name, before, ethtool.channels(device)[setting.name][0]
 
     def _rss(self, device: str, setting: Setting) -> Iterator[Written]:
         if setting.name == "key":
-            key = queues.hash_key(device)
-            queues.set_hash_key(device, bytes.fromhex(setting.value.replace(":", "")))
-            yield "hash key", key.hex(":"), queues.hash_key(device).hex(":")
+            key = ethtool.hash_key(device)
+            ethtool.set_hash_key(device, bytes.fromhex(setting.value.replace(":", "")))
+            yield "hash key", key.hex(":"), ethtool.hash_key(device).hex(":")
             return
-        before = queues.indirection(device)
-        spread = queues.equal_spread if setting.name == "equal" else queues.weighted_spread
+        before = ethtool.indirection(device)
+        spread = ethtool.equal_spread if setting.name == "equal" else ethtool.weighted_spread
         table = spread(len(before), setting.value)
-        queues.set_indirection(device, table)
-        after = queues.indirection(device)
+        ethtool.set_indirection(device, table)
+        after = ethtool.indirection(device)
         # A table is long: it is recorded as the share of each queue.
         yield f"rss {setting.name}", shares(before), setting.value if after == table else shares(after)
 
@@ -193,12 +192,7 @@ def active_features(device: str) -> list[str]:
 
 def device_napis(device: str) -> list[netdev.Napi]:
     """napi-get of a device of this thread's namespace; empty where it has none, or before Linux 6.8 lists any."""
-    try:
-        return netdev.napi_get(ifindex=socket.if_nametoindex(device))
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        return []
+    return netdev.napis_of(socket.if_nametoindex(device)) or []
 
 
 def napi_threads(device: str) -> list[int]:
@@ -229,7 +223,7 @@ def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[KnobRow]]:
         for name in knobs:
             for setting in KNOBS[name].settings(knobs[name]):
                 try:
-                    written = stack.enter_context(set_value(journal, path_of(setting.name), setting.value))
+                    written = stack.enter_context(set_value(journal, sysctl_file(setting.name), setting.value))
                 except OSError as error:
                     raise refusal(setting, "this host", error) from error
                 before, after = int(written.found), int(written.applied)

@@ -6,9 +6,9 @@ import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from harness.kernel import sysctl
+from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netns import in_netns, sysfs_of
-from harness.kernel.rtnl import qdisc_dump
+from harness.kernel.readback import qdisc_dump
 from harness.run import knobs as apply
 from harness.testbed import NodeHandle, Testbed
 
@@ -41,7 +41,7 @@ def read(testbed: Testbed) -> Standing:
     standing: Standing = {}
     for name in _SYSCTLS:
         try:
-            standing[StandingSetting("", "", name)] = sysctl.read(name)
+            standing[StandingSetting("", "", name)] = HOST.read(sysctl_file(name))
         except OSError:
             continue  # a kernel without busy polling
     for node in testbed.nodes.values():

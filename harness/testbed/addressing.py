@@ -70,12 +70,12 @@ def requests(layout: Layout, node: str) -> Iterator[Request]:
         yield _default(uplinks)
         return
     for route in layout.routes(node):
-        yield links.new_route(route.ifindex, route.to, route.gateway)
+        yield links.new_route(route.to, [route.ifindex], route.gateway)
 
 
 def _default(uplinks: list[PortLayout]) -> Request:
     everything = ipaddress.ip_network("0.0.0.0/0")
-    return links.new_fabric_route(everything, [port.ifindex for port in uplinks], FABRIC_GATEWAY)
+    return links.new_route(everything, [port.ifindex for port in uplinks], FABRIC_GATEWAY, onlink=True)
 
 
 def _of_fabric(layout: Layout, switch: str) -> Iterator[Request]:
@@ -87,4 +87,4 @@ def _of_fabric(layout: Layout, switch: str) -> Iterator[Request]:
             yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
     for route in layout.fabric_routes(switch):
         gateway = None if route.nearby else FABRIC_GATEWAY
-        yield links.new_fabric_route(route.to, route.ifindexes, gateway)
+        yield links.new_route(route.to, route.ifindexes, gateway, onlink=True)

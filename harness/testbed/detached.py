@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from harness.errors import InputError, PollbenchError
 from harness.kernel.journal import STATE_DIR, Journal
 from harness.kernel.proc import start_ticks
+from harness.kernel.processes import end_one
 from harness.testbed import Testbed
 
 _PREFIX, _SUFFIX = "up-", ".json"
@@ -88,21 +88,7 @@ def chosen(name: str | None) -> DetachedTestbed:
 
 def end(held: DetachedTestbed) -> None:
     """Have its holder take it down, and wait until it has. Raises PollbenchError if it does not."""
-    try:
-        fd = os.pidfd_open(held.pid)
-    except ProcessLookupError:
-        return
-    try:
-        if start_ticks(held.pid) != held.started:
-            return
-        signal.pidfd_send_signal(fd, signal.SIGTERM)
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        if not poll.poll(int(1000 * _PATIENCE_S)):
-            todo = f"look at process {held.pid}; when it is gone: sudo pollbench clean"
-            got = f"still there after {_PATIENCE_S:g} s"
-            raise PollbenchError("take down the testbed", on=held.name, got=got, todo=todo)
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(fd)
+    if end_one(held.pid, held.started, signal.SIGTERM, _PATIENCE_S) is False:
+        todo = f"look at process {held.pid}; when it is gone: sudo pollbench clean"
+        got = f"still there after {_PATIENCE_S:g} s"
+        raise PollbenchError("take down the testbed", on=held.name, got=got, todo=todo)

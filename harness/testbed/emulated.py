@@ -23,7 +23,8 @@ from harness.kernel.netdev import family
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
-from harness.kernel.rtnl import missing_reason, missing_remedy, qdisc_dump
+from harness.kernel.qdiscs import missing_reason, missing_remedy
+from harness.kernel.readback import qdisc_dump
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
 from harness.mininet.load import child_environment, load_graph
 from harness.spec.topology import Controller, Emulator

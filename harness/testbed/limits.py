@@ -7,8 +7,7 @@ import resource
 from collections.abc import Iterator
 
 from harness.errors import MissingError
-from harness.kernel import sysctl
-from harness.kernel.hostfiles import HOST
+from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.journal import Journal, set_value
 from harness.topology.layout import STATIC_NEIGHBOURS, Layout
 
@@ -29,7 +28,7 @@ def room_for(layout: Layout, journal: Journal) -> Iterator[None]:
         entries = _arp_entries(layout)
         if entries:
             for level, least in ((3, 2 * entries), (2, entries), (1, entries)):
-                path = sysctl.path_of(f"{_ARP}{level}")
+                path = sysctl_file(f"{_ARP}{level}")
                 if int(HOST.read(path)) < least:
                     stack.enter_context(set_value(journal, path, least))
         yield

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 
 from harness.errors import MissingError
-from harness.kernel import ethtool, links, netdev, nic_lease, sysctl
+from harness.kernel import ethtool, links, netdev, nic_lease
+from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.iproute import iproute
 from harness.kernel.journal import Journal
 from harness.kernel.netlink import NetlinkSocket
@@ -35,7 +36,7 @@ def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> 
         ifindex = stack.enter_context(nic_lease.lend(port.device, namespace_name(journal.token, here), journal))
         with explained(), in_netns(fd), NetlinkSocket() as sock:
             for key, value in addressing.sysctls(layout, here):
-                sysctl.write(key, value)
+                HOST.write(sysctl_file(key), value)
             _set_up(sock, port, ifindex, topology.links[0].mtu, napi)
         node = node_handle(here, journal.token, fd, (port._replace(ifindex=ifindex, nic="host"),))
         yield Testbed(journal.token, {here: node}, layout, napi, [])
@@ -56,16 +57,10 @@ def _set_up(sock: NetlinkSocket, port: PortLayout, ifindex: int, mtu: int | None
             got = f"no carrier within {_CARRIER_S:.0f} s"
             raise MissingError("bring up the interface", port.device, got, "is the cable in, the other end up?")
         time.sleep(_PAUSE_S)
-    if napi and not _has_napi(ifindex):
+    # Before Linux 6.8 none are listed: the run's own evidence shows it.
+    if napi and netdev.napis_of(ifindex) == []:
         got = "it has no NAPI, so that nothing can be busy-polled on it"
         raise MissingError("use the interface", port.device, got, "name another, or see its driver")
-
-
-def _has_napi(ifindex: int) -> bool:
-    try:
-        return bool(netdev.napi_get(ifindex=ifindex))
-    except OSError:  # before Linux 6.8 none are listed: the run's own evidence shows it
-        return True
 
 
 def hardware_address(testbed: Testbed) -> str:

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, links, netdev, nics, qdiscs, readback, rtnl, sysctl
+from harness.kernel import ethtool, links, netdev, nics, qdiscs, readback
+from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
@@ -148,7 +149,7 @@ class Wiring:
             if error.errno != errno.ENOENT:
                 raise
             raise MissingError(
-                "shape a link", on=node, got=rtnl.missing_reason(kind), todo=rtnl.missing_remedy(kind)
+                "shape a link", on=node, got=qdiscs.missing_reason(kind), todo=qdiscs.missing_remedy(kind)
             ) from error
 
     def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[QdiscRow]:
@@ -230,7 +231,7 @@ def _needs_features(port: PortLayout) -> bool:
 
 def _write_sysctl(name: str, value: int, family: str) -> None:
     try:
-        sysctl.write(name, value)
+        HOST.write(sysctl_file(name), value)
     except FileNotFoundError:
         if name == addressing.HASH_SEED:
             return
@@ -258,9 +259,5 @@ def _ifindexes_with_napi() -> set[int] | None:
 
     There the features alone decide, and every run's SO_INCOMING_NAPI_ID shows whether they did.
     """
-    try:
-        return {napi.ifindex for napi in netdev.napi_get()}
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        return None
+    napis = netdev.napis_of()
+    return None if napis is None else {napi.ifindex for napi in napis}

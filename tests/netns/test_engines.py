@@ -17,7 +17,7 @@ import pytest
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import netns
 from harness.kernel.journal import clean, open_journal
-from harness.kernel.rtnl import link_stats
+from harness.kernel.links import link_stats
 from harness.spec.topology import Topology
 from harness.spec.toponame import load_topology
 from harness.testbed import open_testbed

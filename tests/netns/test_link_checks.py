@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.kernel.frames import FrameEnd
-from harness.kernel.rtnl import qdisc_dump
+from harness.kernel.readback import qdisc_dump
 from harness.run import link_checks
 from harness.spec.topology import Topology
 from harness.store import LinkCheck
@@ -78,12 +78,12 @@ def test_frames_that_travel_joined_are_counted_as_they_were_sent(napi: bool) -> 
         )
         joined = sender.joined(1500, 16)
         stack.callback(joined.close)
-        before = receiver.state().statistics
+        before = receiver.statistics()
         assert joined.send_many(20) == 20
         deadline = time.monotonic() + 5
-        while joined.arrived(before, receiver.state().statistics) < 20 and time.monotonic() < deadline:
+        while joined.arrived(before, receiver.statistics()) < 20 and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert joined.arrived(before, receiver.state().statistics) == 20
+        assert joined.arrived(before, receiver.statistics()) == 20
         assert joined.bytes_on_wire == 16 * 1514
         (root,) = [each for each in qdisc_dump(testbed.nodes[port.node].fd) if each.kind == "tbf"]
         assert root.statistics["bytes"] == 20 * joined.bytes_on_wire

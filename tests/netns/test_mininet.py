@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.errors import MissingError
-from harness.kernel.rtnl import link_stats
+from harness.kernel.links import link_stats
 from harness.spec.generated import Generator
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import tree_of

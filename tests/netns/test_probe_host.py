@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.kernel import ethtool, netns, probe
-from harness.kernel.rtnl import probe_qdiscs
+from harness.kernel.probe import probe_qdiscs
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.kernel import facts, sysctl
+from harness.kernel import facts
+from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.journal import open_journal, set_value
 from harness.run.runner import make_run
 from harness.signals import stop_on_signals
@@ -107,17 +108,17 @@ def test_epoll_server_is_not_reached_by_the_socket_option(tmp_path: Path) -> Non
 
 
 def test_host_wide_busy_read_reaches_the_sockets_and_is_put_back(tmp_path: Path) -> None:
-    before = sysctl.read("net.core.busy_read")
+    before = HOST.read(sysctl_file("net.core.busy_read"))
     record = record_of(tmp_path, settings=settings({"host_busy_poll": {"busy_read": 50}}))
     assert (record.verdict, record.reasons) == ("valid", ())
     (row,) = record.knobs
     assert (row.scope, row.requested, row.found, row.applied) == ("host", 50, int(before), 50)
-    assert sysctl.read("net.core.busy_read") == before
+    assert HOST.read(sysctl_file("net.core.busy_read")) == before
 
 
 def test_a_host_that_polls_unasked_makes_its_base_suspect(tmp_path: Path) -> None:
     topology = experiment.document()["topology"] | {"datapath": "napi"}
-    with open_journal() as journal, set_value(journal, sysctl.path_of("net.core.busy_read"), 50):
+    with open_journal() as journal, set_value(journal, sysctl_file("net.core.busy_read"), 50):
         record = record_of(tmp_path, topology=topology)
     assert record.verdict == "suspect"
     assert "though no knob asked for it" in record.reasons[0]

@@ -18,8 +18,8 @@ import pytest
 
 from harness.errors import PollbenchError
 from harness.kernel import qdiscs
+from harness.kernel.links import link_stats
 from harness.kernel.netns import in_netns
-from harness.kernel.rtnl import link_stats
 from harness.testbed import NodeHandle
 from harness.testbed import Testbed as Bed
 from tests.beds import bed, greet, pair, run_in

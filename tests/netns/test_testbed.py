@@ -15,8 +15,10 @@ import pytest
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, links, netdev, netns
 from harness.kernel.journal import open_journal
+from harness.kernel.links import link_stats
 from harness.kernel.netns import in_netns, sysfs_of
-from harness.kernel.rtnl import link_stats, probe_qdiscs, qdisc_dump
+from harness.kernel.probe import probe_qdiscs
+from harness.kernel.readback import qdisc_dump
 from harness.spec.topology import Topology
 from harness.testbed import open_testbed
 from tests.beds import bed, chain, greet, pair, run_in, topology

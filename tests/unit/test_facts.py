@@ -133,7 +133,7 @@ def test_manifest_of_a_server(server: Path) -> None:
 def test_an_empty_tree_is_no_error(tmp_path: Path) -> None:
     manifest = facts.manifest(tmp_path)
     json.dumps(manifest)
-    assert facts.online_cpus(tmp_path) == set()
+    assert facts.online_cpus(HostFiles(tmp_path)) == set()
     assert facts.environment(tmp_path)["cpu_model"] is None
     assert manifest["kernel"] == dict.fromkeys(("release", "version", "cmdline", "tainted", "preempt", "config"))
     assert len(advice.advice(tmp_path, sample_s=0)) == 7
@@ -155,7 +155,7 @@ def test_config_beside_the_kernel(server: Path) -> None:
 
 def test_online_cpus_without_sysfs(tmp_path: Path) -> None:
     tree(tmp_path, {"proc/stat": "cpu  1 2\ncpu0 1 2\ncpu5 1 2\nintr 7\n"})
-    assert facts.online_cpus(tmp_path) == {0, 5}
+    assert facts.online_cpus(HostFiles(tmp_path)) == {0, 5}
 
 
 def test_online_cpus_of_this_host() -> None:

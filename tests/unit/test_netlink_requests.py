@@ -61,7 +61,7 @@ def test_address_neighbour_and_route(text: str) -> None:
     neighbour = read(ndmsg, links.new_neighbour(5, interface.ip, b"\2\0\0\0\0\1"))
     assert (neighbour["ifindex"], neighbour["state"]) == (5, 0x80)
     assert (neighbour.get_attr("NDA_DST"), neighbour.get_attr("NDA_LLADDR")) == (ip, "02:00:00:00:00:01")
-    route = read(rtmsg, links.new_route(5, interface.network, interface.ip))
+    route = read(rtmsg, links.new_route(interface.network, [5], interface.ip))
     assert (route["dst_len"], route["table"], route["type"]) == (interface.network.prefixlen, 254, 1)
     assert route.get_attr("RTA_DST") == str(interface.network.network_address)
     assert (route.get_attr("RTA_GATEWAY"), route.get_attr("RTA_OIF")) == (ip, 5)
@@ -69,7 +69,7 @@ def test_address_neighbour_and_route(text: str) -> None:
 
 def test_default_route_has_no_destination() -> None:
     zero = ipaddress.ip_network("0.0.0.0/0")
-    route = read(rtmsg, links.new_route(5, zero, ipaddress.ip_address("10.0.0.1")))
+    route = read(rtmsg, links.new_route(zero, [5], ipaddress.ip_address("10.0.0.1")))
     assert route["dst_len"] == 0
     assert route.get_attr("RTA_DST") is None
 
@@ -82,11 +82,11 @@ def test_link_up() -> None:
 def test_a_route_by_a_nexthop_object_is_put_back_by_where_it_led() -> None:
     """The object is gone with the device, and the kernel refuses it beside a gateway."""
     gateway, network = ipaddress.ip_address("192.0.2.66"), ipaddress.ip_network("10.55.0.0/16")
-    dumped = links.new_route(5, network, gateway).body + netlink.attr_u32(30, 7)
-    request = links.new_route(5, network, gateway)._replace(body=ifstate.route_on(dumped, 8))
+    dumped = links.new_route(network, [5], gateway).body + netlink.attr_u32(30, 7)
+    request = links.new_route(network, [5], gateway)._replace(body=ifstate.route_on(dumped, 8))
     route = read(rtmsg, request)
     assert (route.get_attr("RTA_OIF"), route.get_attr("RTA_GATEWAY")) == (8, "192.0.2.66")
-    assert ifstate.route_on(dumped, 8) == links.new_route(8, network, gateway).body
+    assert ifstate.route_on(dumped, 8) == links.new_route(network, [8], gateway).body
 
 
 @given(st.dictionaries(st.integers(1, 0x3FFF), st.binary(max_size=70)))

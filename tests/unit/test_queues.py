@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, queues
+from harness.kernel import ethtool
 from harness.knobs import KNOBS
 from harness.run import knobs as apply
 from harness.testbed import NodeHandle
@@ -66,7 +66,7 @@ class FakeNic:
 @pytest.fixture
 def nic(monkeypatch: pytest.MonkeyPatch) -> FakeNic:
     fake = FakeNic()
-    monkeypatch.setattr(queues, "request", fake.request)
+    monkeypatch.setattr(ethtool, "request", fake.request)
     monkeypatch.setattr(ethtool, "link_detected", lambda device: True)
     monkeypatch.setattr(apply, "in_netns", lambda fd: contextlib.nullcontext())
     return fake
@@ -113,8 +113,8 @@ def test_the_table_is_spread_as_ethtool_does(nic: FakeNic) -> None:
 
 
 def test_weights_leave_no_hash_value_without_a_queue() -> None:
-    assert queues.weighted_spread(5, [1, 1, 1]) == [0, 1, 1, 2, 2]
-    assert queues.weighted_spread(128, [7, 0, 0, 2])[-1] == 3
+    assert ethtool.weighted_spread(5, [1, 1, 1]) == [0, 1, 1, 2, 2]
+    assert ethtool.weighted_spread(128, [7, 0, 0, 2])[-1] == 3
 
 
 def test_a_table_that_reads_back_otherwise_is_no_result(nic: FakeNic) -> None:

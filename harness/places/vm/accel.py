@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from harness.errors import InputError, MissingError
-from harness.kernel import virt
+from harness.kernel import facts
 from harness.places.vm import qemu
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
@@ -47,9 +47,9 @@ def choose(asked: str, home: Home, emulator: Qemu, todo: str = "") -> Choice:
 
 def kvm_trouble(home: Home, emulator: Qemu) -> str:
     """Why KVM cannot be used here; empty when a boot sector ran under it. Remembered until the host boots anew."""
-    if not virt.kvm_openable():
+    if not facts.kvm_openable():
         return "this user cannot open KVM (no such device, or not in its group)"
-    key = f"{virt.boot_id()} {emulator.label()}"
+    key = f"{facts.boot_id()} {emulator.label()}"
     memory = home.path / _MEMORY
     try:
         remembered = json.loads(memory.read_text())
@@ -74,7 +74,7 @@ def _emulated(reason: str) -> Choice:
 
 
 def _remember(home: Home, emulator: Qemu, trouble: str) -> None:
-    document = {"key": f"{virt.boot_id()} {emulator.label()}", "trouble": trouble}
+    document = {"key": f"{facts.boot_id()} {emulator.label()}", "trouble": trouble}
     (home.path / _MEMORY).write_text(json.dumps(document))
 
 
@@ -103,7 +103,7 @@ def _try_kvm(home: Home, emulator: Qemu) -> str:
                 return ""
             last = " ".join(done.stderr.split())[-120:]
             how = f"a boot sector ended with exit code {done.returncode} after {time.monotonic() - begun:.1f} s {last}"
-    module = virt.kvm_module() or "no vendor module"
+    module = facts.kvm_module() or "no vendor module"
     return f"KVM is present but unusable ({module}: {how.strip()})"
 
 

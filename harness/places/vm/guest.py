@@ -16,8 +16,8 @@ from typing import Any
 
 from harness import loadgen
 from harness.errors import PollbenchError
-from harness.kernel import facts, nics, oom
-from harness.kernel.machinefacts import machine_facts
+from harness.kernel import facts, nics
+from harness.kernel.machinefacts import end_programs_when_memory_is_short, machine_facts
 from harness.places.vm.tuning import set_guest
 from harness.places.vm.wire import Answer, pack
 from harness.plan import Plan, Run
@@ -38,7 +38,7 @@ def main(job_disk: str, out_disk: str) -> None:
     plan = Plan.from_json(job["plan"], job_disk)
     # A guest runs nothing else that could need the open files.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
-    oom.is_out_of_memory()
+    end_programs_when_memory_is_short()
     pairs = nics.load(
         [emulated(name).module for name in job["nics"]],
         [

@@ -32,7 +32,7 @@ def row(
 
 def packets(direction: Direction) -> int:
     """How many packets the receiver's device has counted."""
-    return direction.receiver.state().statistics["rx_packets"]
+    return direction.receiver.statistics()["rx_packets"]
 
 
 def drain(direction: Direction) -> None:

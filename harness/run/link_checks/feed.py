@@ -78,13 +78,11 @@ def _load(
     count = min(size_bytes, room) // full
     if count < 2:
         size = min(max(size_bytes, _SMALLEST), full)
-        return _Load(
-            size, lambda number: sender.send_many(size, number), lambda: receiver.state().statistics["rx_packets"]
-        )
+        return _Load(size, lambda number: sender.send_many(size, number), lambda: receiver.statistics()["rx_packets"])
     joined = sender.joined(mtu, count)
     stack.callback(joined.close)
-    before = receiver.state().statistics
-    return _Load(joined.bytes_on_wire, joined.send_many, lambda: joined.arrived(before, receiver.state().statistics))
+    before = receiver.statistics()
+    return _Load(joined.bytes_on_wire, joined.send_many, lambda: joined.arrived(before, receiver.statistics()))
 
 
 class _Feed:
