@@ -18,9 +18,7 @@ from harness.cli.carry_out import carry_out, open_set
 from harness.cli.plan import overrides_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
-from harness.cli.say import say
-from harness.cli.terminal import width_and_color
-from harness.cli.user import need_root, owner_of_results
+from harness.cli.terminal import need_root, owner_of_results, say, width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.kernel import facts
 from harness.places.local import this_host

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.cli.plan import overrides_of
-from harness.cli.say import mute_stdout, say
-from harness.cli.user import owner_of_results
+from harness.cli.terminal import mute_stdout, owner_of_results, say
 from harness.errors import (
     EXIT_HOST_LACKS,
     EXIT_INTERRUPTED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.kernel import journal
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from harness.cli.carry_out import stamp_now
 from harness.cli.progress import Progress
-from harness.cli.say import say
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root, say
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted
 from harness.kernel import facts
 from harness.places.fleet.pair import End

@@ -12,8 +12,7 @@ from harness.analysis.claims import ClaimVerdict, agreed, findings
 from harness.analysis.curves import Study
 from harness.cli.gallery_places import GalleryPlace, Piece, place_of, sets_of
 from harness.cli.plan import in_words
-from harness.cli.say import say
-from harness.cli.terminal import width_and_color
+from harness.cli.terminal import owner_of_results, say, width_and_color
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.plan import make_plan
 from harness.report import gallery as table
@@ -134,7 +133,6 @@ def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> i
 
 def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], interrupted: bool) -> int:
     """Write the page and the tables, print, and say where they are."""
-    from harness.cli.user import owner_of_results
     from harness.report.html.gallery import gallery_page
 
     output, owner = Path(arguments.output), owner_of_results()
@@ -177,6 +175,3 @@ def _elsewhere(arguments: argparse.Namespace, entries: Sequence[GalleryEntry]) -
         quick = " --quick" if arguments.quick else ""
         say(f"pollbench: {sum(lacking.values())} claims that this host cannot test, guests can (without root):")
         say(f"    pollbench gallery --in-vm{quick} {' '.join(lacking)}")
-
-
-__all__ = ["gallery"]

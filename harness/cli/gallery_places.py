@@ -13,8 +13,7 @@ from harness.analysis.claims.source import before_running, in_guests
 from harness.cli.carry_out import carry_out, open_set, write_tables
 from harness.cli.plan import overrides_of
 from harness.cli.progress import Progress
-from harness.cli.say import say
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root, say
 from harness.errors import InputError, Interrupted
 from harness.kernel import facts
 from harness.places.local import this_host

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.host import Wish, boot_rows, change_host, host_rows, load_definition, package_rows, wish_of
 from harness.kernel import journal

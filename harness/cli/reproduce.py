@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.cli.carry_out import carry_out, new_set
-from harness.cli.say import say
+from harness.cli.terminal import say
 from harness.cli.vm import progress_of, say_retried
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.places.vm import accel

@@ -11,7 +11,7 @@ from harness.cli.carry_out import carry_out, open_set, report
 from harness.cli.plan import in_words, plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
-from harness.cli.say import say
+from harness.cli.terminal import say
 from harness.places.place import Backlog
 from harness.places.vm import accel
 from harness.places.vm.emulator import Qemu, find_emulator

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TypedDict
 
-from harness.cli.say import say
+from harness.cli.terminal import say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, PollbenchError
 from harness.places.vm import accel, exchange, recipe
 from harness.places.vm import build as builder

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.cli.fleet_progress import HostBoard
+from harness.cli.progress import HostBoard
 from harness.places.fleet import wheel
 from harness.places.fleet.crew import Crew
 from harness.places.fleet.inventory import hosts_in

@@ -22,14 +22,8 @@ _GRACE_S = 10.0
 class Board(Protocol):
     """Who is told how each host does; one line for each."""
 
-    def state(self, host: str, text: str) -> None:
-        """What the host does now, or said last."""
-
-    def failed(self, host: str, reason: str) -> None:
-        """The host is out of this attempt, and why."""
-
-    def done(self, host: str, text: str) -> None:
-        """The host has done its share."""
+    def tell(self, host: str, text: str, kind: str = "at work") -> None:
+        """What the host does now, or said last; kind: "done" with its share, or "failed", with the reason."""
 
 
 @dataclass
@@ -77,7 +71,7 @@ class Attempt:
         lines = [line for line in result.get("lines", []) if line.strip()]
         if not result.get("done"):
             if lines:
-                self.board.state(host, lines[-1])
+                self.board.tell(host, lines[-1])
             return
         self._ended_s[host] = time.monotonic()
         self.reasons[host] = "" if result.get("state") == "0" else _why(result, lines)
@@ -90,9 +84,9 @@ class Attempt:
             # Records are kept at the other end.
             text, size = "its end of the runs", made + bool(reason)
         if made < size:
-            self.board.failed(host, f"{text}: {reason or 'it ended early'}")
+            self.board.tell(host, f"{text}: {reason or 'it ended early'}", "failed")
         else:
-            self.board.done(host, text)
+            self.board.tell(host, text, "done")
 
 
 def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:

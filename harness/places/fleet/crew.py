@@ -34,27 +34,9 @@ class HostFacts(TypedDict):
     free_bytes: int
 
 
-class HostAdvice(TypedDict):
-    """One check of what makes figures worse, and whether it is good there."""
-
-    check: str
-    state: str
-    good: bool
-
-
-class HostDoctor(TypedDict):
-    """What `pollbench doctor --json` says there: advice, and reasons by cell that the host would skip."""
-
-    advice: list[HostAdvice]
-    skips: dict[str, list[str]]
-
-
-class HostAnswer(TypedDict, total=False):
-    """A host's answer when it is asked what it can do; `error` says why the rest is missing."""
-
-    facts: HostFacts
-    doctor: HostDoctor
-    error: str
+HostAnswer = dict[str, Any]
+"""A host's answer when it is asked what it can do: `facts`, and `doctor`, as `pollbench doctor --json` says it there
+(`advice`, and `skips`: reasons by cell that the host would skip); `error` says why the rest is missing."""
 
 
 class Freed(NamedTuple):
@@ -94,7 +76,7 @@ class Crew:
         runs is merged.
         """
         for name in names:
-            self.board.state(name, "looking")
+            self.board.tell(name, "looking")
 
         def take(host: str, task: str, result: Mapping[str, Any]) -> None:
             if "facts" in result and "version" in result["facts"]:
@@ -147,7 +129,7 @@ class Crew:
         names = attempt.going(failed)
         for name in names:
             attempt.reasons.setdefault(name, f"stopped, since {alone} has ended" if alone else "stopped")
-            self.board.state(name, "stopping")
+            self.board.tell(name, "stopping")
         if names:
             variables = self._fetching(attempt.results)
             self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.take))
@@ -159,7 +141,7 @@ class Crew:
         def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
             rows = result.get("rows", [])
             counts[host] = sum(row["state"] in ("changed", "restored") for row in rows)
-            self.board.state(host, f"{action}: {counts[host]} values")
+            self.board.tell(host, f"{action}: {counts[host]} values")
 
         outcomes = Outcomes(take)
         self._play("host", names, {"measuring_host_action": action, **variables}, outcomes)
@@ -167,16 +149,14 @@ class Crew:
 
     def doctor(self, names: Collection[str], document: Any) -> dict[str, HostAnswer]:
         """What each host says of itself. document: the experiment to check it against."""
-        answers: dict[str, HostAnswer] = {name: HostAnswer() for name in names}
+        answers: dict[str, HostAnswer] = {name: {} for name in names}
         experiment = self.directory / "experiment.yaml"
         if document is not None:
             # JSON is YAML too; topologies that the file only names are in it.
             experiment.write_text(json.dumps(document))
 
         def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
-            for key in ("facts", "doctor", "error"):
-                if key in result:
-                    answers[host][key] = result[key]
+            answers[host] |= {key: result[key] for key in ("facts", "doctor", "error") if key in result}
 
         variables = {"fleet_experiment": "" if document is None else str(experiment)}
         outcomes = Outcomes(take)
@@ -238,7 +218,7 @@ class Crew:
         outcomes(event)
         if len(outcomes.failed) > before:
             host = next(reversed(outcomes.failed))
-            self.board.failed(host, outcomes.failed[host])
+            self.board.tell(host, outcomes.failed[host], "failed")
 
     def _wheel_variables(self) -> dict[str, str]:
         """The wheel to push, made once, if any host names no pollbench of its own."""

@@ -119,7 +119,7 @@ class Fleet:
         able = list(self.pair.hosts if lot.host else ()) if self.pair else lot.hosts(ready)
         for name in ready:
             if name not in able:
-                crew.board.done(name, "nothing to do: no further share to give")
+                crew.board.tell(name, "nothing to do: no further share to give", "done")
         if not able:
             return
         state.attempts += 1
