@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from harness.analysis.claims import ClaimVerdict
 from harness.analysis.claims.source import before_running, in_guests
@@ -33,33 +33,8 @@ class Piece:
     plan: Plan
 
 
-class GalleryPlace(Protocol):
-    """Where claim files are run. output: where results go unless told; remark: what to know of its times."""
-
-    output: str
-    remark: str
-
-    def load(self, path: Path, quick: bool) -> Experiment:
-        """The file as it is to be run there. Raises InputError."""
-
-    def check(self, experiment: Experiment) -> None:
-        """InputError where it asks for CPUs that are not there."""
-
-    def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
-        """Its claims' verdicts before any run: those that cannot be tested there, and why."""
-
-    def own(self, results: ResultSet, piece: Piece) -> bool:
-        """Was this set made in such a place, by the very plan of this file?"""
-
-    def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
-        """Run every file; True when somebody stopped it. Raises PollbenchError."""
-
-    def takes_s(self, pieces: Sequence[Piece]) -> float:
-        """Seconds of wall time that this takes, about."""
-
-
 class GalleryHost:
-    """This host, as root."""
+    """This host, as root. output: where results go unless told; remark: what to know of the times of such a place."""
 
     output, remark = "results/gallery", ""
 
@@ -84,7 +59,10 @@ class GalleryHost:
         return "vm" not in results.manifest and results.same_plan(piece.plan)
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
-        """One after the other: a new set of each, or with --resume what is missing of the newest of the same plan."""
+        """One after the other: a new set of each, or with --resume what is missing of the newest of the same plan.
+
+        True when somebody stopped it. Raises PollbenchError.
+        """
         need_root("run the gallery")
         for number, piece in enumerate(pieces, 1):
             say(f"pollbench: {number}/{len(pieces)} {piece.path.stem}")
@@ -106,8 +84,7 @@ class GalleryGuests:
     remark = ", in guests that the files share, on an idle machine"
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from harness.cli.vm import machine_of
-        from harness.cli.vm_image import own_kernels
+        from harness.cli.vm import machine_of, own_kernels
         from harness.places.vm.emulator import Qemu
         from harness.places.vm.home import Home
 
@@ -183,6 +160,9 @@ class GalleryGuests:
 
         runs = (run for piece in pieces for run in piece.plan.runs)
         return sum(expected_s(runs, self._accelerator or "tcg-virtual").values())
+
+
+GalleryPlace: TypeAlias = GalleryHost | GalleryGuests
 
 
 def sets_of(output: Path, piece: Piece, place: GalleryPlace) -> list[ResultSet]:
