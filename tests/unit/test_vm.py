@@ -23,6 +23,7 @@ from harness.places.vm.boots import boots_of, pairs_of
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home
+from harness.places.vm.image import Image
 from harness.places.vm.kernels import with_kernels
 from harness.places.vm.modules import ModuleTree
 from harness.places.vm.recipe import differences
@@ -39,7 +40,8 @@ from tests import experiment
 from tests.unit.test_metrics import delta
 
 QEMU = Qemu(("qemu-system-x86_64",), "7.2.22", "host")
-FILES = qemu.GuestFiles(*(Path(f"/img/{name}") for name in "abcdefghi"))
+IMAGE = Image("6.12", "6.12.1", *(Path(f"/img/{name}") for name in "abcde"), {})
+FILES = qemu.GuestFiles(IMAGE, *(Path(f"/img/{name}") for name in "fghi"))
 
 
 def promising() -> bytes:

@@ -10,19 +10,21 @@ from harness.places.vm import cpio, diskless, qemu
 from harness.places.vm.boot import seed_of
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import pause_s
+from harness.places.vm.image import Image
 from harness.plan import load_experiment, make_plan
 from harness.spec.machine import Machine
 from tests import experiment
 
 QEMU = Qemu(("qemu-system-x86_64",), "10.0.13", "host")
-PLACES = [Path(f"/img/{name}") for name in ("k", "i", "r", "m", "p", "job", "out", "con", "ev")]
+IMAGE = Image("6.12", "6.12.1", *(Path(f"/img/{name}") for name in ("k", "i", "m", "r", "p")), {})
+PLACES = [Path(f"/img/{name}") for name in ("job", "out", "con", "ev")]
 
 
 def test_a_guest_without_disks_has_ports_that_are_written_at_once() -> None:
-    disks = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(*PLACES), {})
+    disks = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(IMAGE, *PLACES), {})
     assert disks.count("-drive") == 5
     assert "virtio-serial-pci" in disks
-    none = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(*PLACES, diskless=True), {})
+    none = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(IMAGE, *PLACES, Path("/initrd")), {})
     assert "-drive" not in none
     assert "virtio-serial-pci,ioeventfd=off" in none
     for name, path in (("events", "/img/ev"), ("out", "/img/out")):

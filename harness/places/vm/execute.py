@@ -168,17 +168,8 @@ class Guests:
     def _boot(self, task: _Task, machine: Machine, left: list[Run]) -> GuestFailure | None:
         image = self.image(machine.kernel)
         pairs = pairs_of([run.cell.spec.topology for run in left])
-        boot = Boot(
-            self.home,
-            self.emulator,
-            image,
-            machine,
-            self.accelerator,
-            task.backlogs[0].plan,
-            tuple(left),
-            pairs,
-            self.stopper,
-        )
+        plan, runs = task.backlogs[0].plan, tuple(left)
+        boot = Boot(self.home, self.emulator, image, machine, self.accelerator, plan, runs, pairs, self.stopper)
         task.current = None
         task.watcher.booting(image.kernel, task.done, task.total)
         environment: dict[str, Scalar] = {}
