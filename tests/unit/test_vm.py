@@ -28,7 +28,6 @@ from harness.places.vm.kernels import with_kernels
 from harness.places.vm.modules import ModuleTree
 from harness.places.vm.recipe import differences
 from harness.places.vm.reproduction import ComparedSet, judge
-from harness.places.vm.tuning import definition
 from harness.plan import Plan, Run, load_experiment, make_plan
 from harness.run.measure import Measured
 from harness.run.outcome import Outcome
@@ -327,7 +326,7 @@ def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
 def test_the_definition_of_a_good_host_is_the_playbooks_own() -> None:
     from harness.host import load_definition
 
-    settings = json.loads(definition())
+    settings = json.loads(payload.definition())
     assert settings == list(load_definition().settings)
     assert all({"name", "kind", "latency", "balanced"} <= set(each) for each in settings)
 

@@ -28,8 +28,6 @@ from harness.spec.topology import Topology
 from harness.store import ResultSet
 from harness.store.record import Scalar
 
-NOWHERE: Mapping[str, Scalar] = {}
-"""The environment of a run that no guest made."""
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
 
@@ -221,8 +219,8 @@ class _Task:
         if self.current is not None:
             self.watcher.starting(self.current, self.done, self.total)
 
-    def fail(self, run: Run, error: PollbenchError, environment: Mapping[str, Scalar] = NOWHERE) -> None:
-        """Record why a run has no result."""
+    def fail(self, run: Run, error: PollbenchError, environment: Mapping[str, Scalar] = {}) -> None:
+        """Record why a run has no result. environment: empty of one that no guest made."""
         self.save(run, wire.Answer(run.run_id, 0.0, error=error), environment)
 
     def save(self, run: Run, answer: wire.Answer, environment: Mapping[str, Scalar]) -> None:

@@ -39,7 +39,7 @@ class Nic(BaseModel):
 
 
 class HostSetting(BaseModel):
-    """One setting of a good measuring host and what became of it in the guest; see harness.places.vm.tuning."""
+    """One setting of a good measuring host and what became of it in the guest; see harness.places.vm.guest."""
 
     name: str = Field(max_length=64)
     state: Literal["changed", "ok", "failed", "not applicable"]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import MissingError
+from harness.host import load_definition
 from harness.loadgen import path as loadgen_path
 from harness.places.vm import programs
+from harness.places.vm.guest import DEFINITION
 from harness.places.vm.home import Home
 from harness.places.vm.squashfs import squash, unsquash
-from harness.places.vm.tuning import DEFINITION, definition
 
 _HARNESS = Path(__file__).resolve().parents[2]
 # The analysis half: nothing of it runs in the guest.
@@ -55,6 +57,14 @@ def payload(home: Home, root_sha256: str) -> str:
         sha256 = home.keep(image)
     home.record(key, {"sha256": sha256, "root": root_sha256})
     return sha256
+
+
+def definition() -> bytes:
+    """The good measuring host for a guest: the one definition that the playbooks have too, without YAML.
+
+    Raises MissingError, InputError.
+    """
+    return json.dumps(load_definition().settings, sort_keys=True).encode()
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
