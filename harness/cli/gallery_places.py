@@ -156,7 +156,7 @@ class GalleryGuests:
 
     def takes_s(self, pieces: Sequence[Piece]) -> float:
         """Boots, runs, and traffic; several times as long where other programs want the CPUs."""
-        from harness.places.vm.estimate import expected_s
+        from harness.places.vm.boots import expected_s
 
         runs = (run for piece in pieces for run in piece.plan.runs)
         return sum(expected_s(runs, self._accelerator or "tcg-virtual").values())

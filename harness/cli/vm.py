@@ -18,8 +18,8 @@ from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, PollbenchError
 from harness.places.place import Backlog
 from harness.places.vm import accel, exchange, recipe
 from harness.places.vm import build as builder
+from harness.places.vm.boots import expected_s, takes_s
 from harness.places.vm.emulator import Qemu, find_emulator
-from harness.places.vm.estimate import expected_s, takes_s
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home, sha256_of
 from harness.places.vm.kernels import with_kernels

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import facts
 from harness.places.place import Backlog, Manifest, Watcher
 from harness.places.vm import accel, recipe, wire
 from harness.places.vm.boot import Boot, Event, GuestFailure
-from harness.places.vm.boots import BootAccount, account_of, boots_of, pairs_of, record_boots
+from harness.places.vm.boots import account_of, boots_of, pairs_of, record_boots
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image, image_by_hash, open_image
@@ -57,7 +57,7 @@ class Guests:
     keep: bool = False
     may_leave_kvm: bool = False
     retried: list[str] = field(default_factory=list)
-    boots: list[BootAccount] = field(default_factory=list)
+    boots: list[dict[str, Any]] = field(default_factory=list)
     _images: dict[str, Image] = field(default_factory=dict)
     _came_up: bool = False
 
