@@ -17,7 +17,7 @@ from harness.errors import EXIT_HOST_LACKS, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.places.fleet.crew import Crew, HostAnswer
 from harness.places.fleet.execute import Fleet, FleetState
 from harness.places.fleet.inventory import Hosts, hosts_in
-from harness.places.fleet.pair import pair_of
+from harness.places.fleet.share import pair_of
 from harness.places.fleet.split import Split, allot, fleet_plan
 from harness.plan import Plan, make_plan
 from harness.signals import stop_on_signals
@@ -59,7 +59,7 @@ def clean(arguments: argparse.Namespace, hosts: Hosts) -> int:
     with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch, stop_on_signals() as stopper:
         board, stopping = HostBoard(list(hosts)), lambda: stopper.requested
         crew = Crew(arguments.inventory, hosts, Path(scratch), "", board, stopping, arguments.forks)
-        freed = crew.clean(list(hosts))
+        freed = crew.clean()
     good = len(freed) == len(hosts)
     for name in (name for name in hosts if name in freed):
         size, acts = freed[name]
@@ -95,7 +95,7 @@ def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
     with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch:
         board, forks = HostBoard(list(hosts)), arguments.forks
         crew = Crew(arguments.inventory, hosts, Path(scratch), "doctor", board, lambda: False, forks)
-        answers = crew.doctor(list(hosts), document)
+        answers = crew.doctor(document)
     rows = [_row(name, answers.get(name, {})) for name in hosts]
     if arguments.json:
         print(json.dumps(rows, indent=2))

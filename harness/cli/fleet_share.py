@@ -12,8 +12,7 @@ from harness.cli.progress import Progress
 from harness.cli.terminal import need_root, say
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted
 from harness.kernel import facts
-from harness.places.fleet.pair import End
-from harness.places.fleet.share import Share
+from harness.places.fleet.share import End, Share
 from harness.places.local import Local, assist, this_host
 from harness.plan import Plan
 from harness.run.measure import measure

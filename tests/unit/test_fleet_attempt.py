@@ -9,7 +9,7 @@ import pytest
 
 from harness.places.fleet import attempt as attempts
 from harness.places.fleet.attempt import Attempt
-from harness.places.fleet.pair import Pair
+from harness.places.fleet.share import Pair
 from harness.places.fleet.split import Allotment
 from harness.store import ResultSet, codec
 from tests.unit import synthetic

@@ -14,9 +14,9 @@ import pytest
 from harness.cli.progress import HostBoard
 from harness.errors import InputError, PollbenchError
 from harness.places.fleet import wheel
+from harness.places.fleet.attempt import Outcomes
 from harness.places.fleet.inventory import hosts_in
 from harness.places.fleet.merge import merge
-from harness.places.fleet.outcome import Outcomes
 from harness.store import ResultSet, codec
 from tests.unit import synthetic
 

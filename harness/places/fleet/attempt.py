@@ -1,20 +1,31 @@
-"""One attempt of a fleet: what each host was given to make, what it has made, and what the board shows of it."""
+"""What is heard of hosts: what a play reports of each, and what each has made of its share in an attempt."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.places.fleet.merge import merge
-from harness.places.fleet.outcome import UNREACHABLE
-from harness.places.fleet.pair import Pair
+from harness.places.fleet.share import Pair
 from harness.places.fleet.split import Allotment
 from harness.store import ResultSet
 
+TakeResult = Callable[[str, str, Mapping[str, Any]], None]
+"""Called with the host, the name of a task that has ended there, and the task's result."""
+
+UNREACHABLE = "unreachable"
+"""The first word of the reason of a host that could not be reached."""
+# Tasks whose message says itself what was done.
+_OWN_WORDS = (
+    "Look at the host and at the version there",
+    "Ship the share and start",
+    "Follow",
+    "Put back what was killed, and remove",
+)
 # A host whose partner has ended reports that itself, unless it waits for something that cannot come any more.
 _GRACE_S = 10.0
 
@@ -97,3 +108,41 @@ def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
     if not reason and state.isdigit() and int(state) - 128 in set(signal.Signals):
         reason = f"it was killed ({signal.Signals(int(state) - 128).name})"
     return reason or (messages[-1] if messages else f"exit code {state}")
+
+
+@dataclass
+class Outcomes:
+    """Gathers a play's events. failed: by host, why it failed, in one line; hosts that are not in it did not fail."""
+
+    take: TakeResult | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Take one event of ansible-runner's."""
+        data = event.get("event_data") or {}
+        host, result = data.get("host"), data.get("res")
+        if not host or not isinstance(result, Mapping):
+            return
+        kind = event["event"]
+        if kind == "runner_on_unreachable":
+            self.failed[host] = f"{UNREACHABLE}: {_words(result)}"
+        elif kind == "runner_on_failed" and not data.get("ignore_errors"):
+            self.failed[host] = _reason(str(data.get("task", "")), result)
+        elif kind in ("runner_on_ok", "runner_retry") and self.take is not None:
+            self.take(host, str(data.get("task", "")), result)
+
+
+def _reason(task: str, result: Mapping[str, Any]) -> str:
+    """Why a task failed, as short as it is clear."""
+    text = _words(result)
+    if "No space left on device" in text or "Disk quota" in text:
+        return f"its disk is full ({task.lower()})"
+    return text if task in _OWN_WORDS else f"{task.lower()}: {text}"
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    parts = [str(result.get(key) or "") for key in ("msg", "stderr", "module_stderr")]
+    text = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
+    for lead in ("Task failed: ", "Failed to connect to the host via ssh: "):
+        text = text.removeprefix(lead)
+    return text[:400] or "it gave no reason"

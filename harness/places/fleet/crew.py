@@ -9,19 +9,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from harness.errors import Interrupted
-from harness.host.ansible import Played, explain, play
+from harness.host.ansible import explain, play
 from harness.places.fleet import wheel
-from harness.places.fleet.attempt import Attempt, Board
+from harness.places.fleet.attempt import Attempt, Board, Outcomes
 from harness.places.fleet.inventory import Hosts
 from harness.places.fleet.merge import merge, settle
-from harness.places.fleet.outcome import Outcomes
-from harness.places.fleet.pair import Pair
-from harness.places.fleet.share import Share
+from harness.places.fleet.share import Pair, Share
 from harness.places.fleet.split import Allotment
 from harness.plan import Plan
 from harness.store import ResultSet
-
-_FORKS = 50
 
 
 class HostFacts(TypedDict):
@@ -61,21 +57,19 @@ class Crew:
     ident: str
     board: Board
     stopping: Callable[[], bool]
-    forks: int = _FORKS
+    forks: int
     interval_s: float = 1.0
     pair: Pair | None = None
     facts: dict[str, HostFacts] = field(default_factory=dict)
     _wheel: dict[str, str] = field(default_factory=dict)
 
-    # -- plays ------------------------------------------------------------------------------------------------
-
-    def ready(self, names: Collection[str], before: ResultSet | None = None, known: Collection[str] = ()) -> list[str]:
+    def ready(self, before: ResultSet | None = None, known: Collection[str] = ()) -> list[str]:
         """The hosts that can measure, in the inventory's order: reached, with this version, as root.
 
         before: the set of an earlier attempt: what that left running is stopped, and what it finished of the `known`
         runs is merged.
         """
-        for name in names:
+        for name in self.hosts:
             self.board.tell(name, "looking")
 
         def take(host: str, task: str, result: Mapping[str, Any]) -> None:
@@ -85,7 +79,7 @@ class Crew:
                 merge(before, self.incoming / host, known)
 
         outcomes = Outcomes(take)
-        self._play("fleet_ready", names, self._fetching(before) if before else {}, outcomes)
+        self._play("fleet_ready", self.hosts, self._fetching(before) if before else {}, outcomes)
         if before is not None:
             settle(before)
         return [name for name in self.hosts if name in self.facts and name not in outcomes.failed]
@@ -108,14 +102,12 @@ class Crew:
             **self._fetching(results),
         }
         outcomes = Outcomes(attempt.take)
+
+        def stopping() -> bool:
+            return self.stopping() or bool(attempt.left_alone(outcomes.failed))
+
         try:
-            self._play(
-                "fleet_run",
-                names,
-                variables,
-                outcomes,
-                lambda: self.stopping() or bool(attempt.left_alone(outcomes.failed)),
-            )
+            self._play("fleet_run", names, variables, outcomes, stopping)
         except Interrupted:
             self._stop(attempt, outcomes.failed)
             if self.stopping():
@@ -136,20 +128,18 @@ class Crew:
 
     def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
         """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
-        counts: dict[str, int] = {}
 
         def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
-            rows = result.get("rows", [])
-            counts[host] = sum(row["state"] in ("changed", "restored") for row in rows)
-            self.board.tell(host, f"{action}: {counts[host]} values")
+            count = sum(row["state"] in ("changed", "restored") for row in result.get("rows", []))
+            self.board.tell(host, f"{action}: {count} values")
 
         outcomes = Outcomes(take)
         self._play("host", names, {"measuring_host_action": action, **variables}, outcomes)
         return [name for name in names if name not in outcomes.failed]
 
-    def doctor(self, names: Collection[str], document: Any) -> dict[str, HostAnswer]:
+    def doctor(self, document: Any) -> dict[str, HostAnswer]:
         """What each host says of itself. document: the experiment to check it against."""
-        answers: dict[str, HostAnswer] = {name: {} for name in names}
+        answers: dict[str, HostAnswer] = {name: {} for name in self.hosts}
         experiment = self.directory / "experiment.yaml"
         if document is not None:
             # JSON is YAML too; topologies that the file only names are in it.
@@ -160,12 +150,12 @@ class Crew:
 
         variables = {"fleet_experiment": "" if document is None else str(experiment)}
         outcomes = Outcomes(take)
-        self._play("fleet_doctor", names, variables, outcomes)
+        self._play("fleet_doctor", self.hosts, variables, outcomes)
         for name, reason in outcomes.failed.items():
             answers[name]["error"] = reason
         return answers
 
-    def clean(self, names: Collection[str]) -> dict[str, Freed]:
+    def clean(self) -> dict[str, Freed]:
         """Stop, put back and remove what fleet runs left on hosts."""
         freed: dict[str, Freed] = {}
 
@@ -173,10 +163,8 @@ class Crew:
             if "freed_bytes" in result:
                 freed[host] = Freed(int(result["freed_bytes"]), result.get("acts", []))
 
-        self._play("fleet_clean", names, {}, Outcomes(take))
+        self._play("fleet_clean", self.hosts, {}, Outcomes(take))
         return freed
-
-    # -- inside -----------------------------------------------------------------------------------------------
 
     @property
     def incoming(self) -> Path:
@@ -199,26 +187,20 @@ class Crew:
         limit.write_text("".join(f"{name}\n" for name in names))
         base = {"fleet_id": self.ident, "fleet_version": wheel.version(), **self._wheel_variables(), **variables}
         options = ["--limit", f'"@{limit}"']
-        played: Played = play(
-            name,
-            self.inventories,
-            base,
-            self.directory / "ansible",
-            lambda event: self._take(event, outcomes),
-            stopping or self.stopping,
-            options,
-            # Two that wait for each other have to be followed at the same time.
-            max(min(self.forks, len(names)), 2 if self.pair else 1),
-        )
+        # Two that wait for each other have to be followed at the same time.
+        forks = max(min(self.forks, len(names)), 2 if self.pair else 1)
+
+        def take(event: Mapping[str, Any]) -> None:
+            before = len(outcomes.failed)
+            outcomes(event)
+            if len(outcomes.failed) > before:
+                host = next(reversed(outcomes.failed))
+                self.board.tell(host, outcomes.failed[host], "failed")
+
+        artifacts, stopping = self.directory / "ansible", stopping or self.stopping
+        played = play(name, self.inventories, base, artifacts, take, stopping, options, forks)
         if played.status != "successful" and not outcomes.failed:
             raise explain(played, f"play {name}")
-
-    def _take(self, event: Mapping[str, Any], outcomes: Outcomes) -> None:
-        before = len(outcomes.failed)
-        outcomes(event)
-        if len(outcomes.failed) > before:
-            host = next(reversed(outcomes.failed))
-            self.board.tell(host, outcomes.failed[host], "failed")
 
     def _wheel_variables(self) -> dict[str, str]:
         """The wheel to push, made once, if any host names no pollbench of its own."""
