@@ -254,6 +254,11 @@ def test_cpus_are_the_guest_s(tmp_path: Path) -> None:
     check_cpus(file, {0, 1})
 
 
+def compared(*records: RunRecord) -> ComparedSet:
+    """A set that kept no latencies."""
+    return ComparedSet(records, {}.get)
+
+
 def record(p50: float, p99: float = 100.0, verdict: Verdict = "valid", case: str = "base") -> RunRecord:
     return RunRecord("r", case, verdict, metrics={"rtt_p50_us": p50, "rtt_p99_us": p99})
 
@@ -269,7 +274,7 @@ def record(p50: float, p99: float = 100.0, verdict: Verdict = "valid", case: str
     ],
 )
 def test_reproduced_is_a_rule(new: list[RunRecord], good: bool, said: str) -> None:
-    (found,) = judge(ComparedSet([record(34.0), record(34.1)]), ComparedSet(new), real_time=False)
+    (found,) = judge(compared(record(34.0), record(34.1)), compared(*new), real_time=False)
     assert found.reproduced is good
     assert said in found.said
 
@@ -287,7 +292,7 @@ def test_a_median_of_whole_ticks_may_be_another_tick() -> None:
 
 def test_a_cell_that_only_the_new_set_has_is_told() -> None:
     new = [record(34.0), record(34.0, case="more")]
-    found = {each.label: each for each in judge(ComparedSet([record(34.0)]), ComparedSet(new), real_time=False)}
+    found = {each.label: each for each in judge(compared(record(34.0)), compared(*new), real_time=False)}
     assert found["base"].reproduced
     assert found["more"].said == "the old set has no such cell"
 
@@ -336,10 +341,10 @@ def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -
         row = KnobRow("client", "busy_poll", "SO_BUSY_POLL", "socket", usecs)
         return replace(record(34.0), knobs=(row,))
 
-    (found,) = judge(ComparedSet([polling(50)]), ComparedSet([polling(5)]), real_time=False)
+    (found,) = judge(compared(polling(50)), compared(polling(5)), real_time=False)
     assert not found.reproduced
     assert found.said == "it did something else: busy_poll SO_BUSY_POLL on client was 50, is 5"
-    (found,) = judge(ComparedSet([polling(50)]), ComparedSet([polling(50)]), real_time=False)
+    (found,) = judge(compared(polling(50)), compared(polling(50)), real_time=False)
     assert found.reproduced
 
 

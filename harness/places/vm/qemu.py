@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
@@ -112,14 +113,11 @@ def _processors(machine: Machine) -> list[str]:
     cpus_of_node, share = cpus // machine.numa_nodes, memory // machine.numa_nodes
     argv[-1] = str(share * machine.numa_nodes)
     for node in range(machine.numa_nodes):
+        cpus_here = f"{node * cpus_of_node}-{(node + 1) * cpus_of_node - 1}"
         argv += ["-object", f"memory-backend-ram,id=mem{node},size={share}M"]
-        argv += [
-            "-numa",
-            f"node,nodeid={node},cpus={node * cpus_of_node}-{(node + 1) * cpus_of_node - 1},memdev=mem{node}",
-        ]
-    for first in range(machine.numa_nodes):
-        for second in range(first + 1, machine.numa_nodes):
-            argv += ["-numa", f"dist,src={first},dst={second},val={machine.numa_distance}"]
+        argv += ["-numa", f"node,nodeid={node},cpus={cpus_here},memdev=mem{node}"]
+    for first, second in combinations(range(machine.numa_nodes), 2):
+        argv += ["-numa", f"dist,src={first},dst={second},val={machine.numa_distance}"]
     return argv
 
 
