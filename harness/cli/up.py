@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.cli.plan import overrides_of
@@ -125,11 +125,9 @@ def _hold(arguments: argparse.Namespace) -> int:
 def _report(testbed: Testbed, pingall: bool) -> TestbedReport:
     topology = testbed.layout.topology
     first = next(iter(topology.hosts()), next(iter(topology.nodes)))
-    built = TestbedReport(len(topology.nodes), len(topology.links), first)
-    if not pingall:
-        return built
-    reach = ping_all(testbed)
-    return replace(built, reach=_reach_words(reach), complete=not reach.unreached)
+    reach = ping_all(testbed) if pingall else None
+    words, complete = (_reach_words(reach), not reach.unreached) if reach else ("", True)
+    return TestbedReport(len(topology.nodes), len(topology.links), first, words, complete)
 
 
 def _reach_words(reach: Reach) -> str:

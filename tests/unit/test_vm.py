@@ -18,7 +18,7 @@ import pytest
 from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.knobs import GroupUse
-from harness.places.vm import cpio, payload, qemu, wire
+from harness.places.vm import cpio, image, qemu, wire
 from harness.places.vm.boots import boots_of, pairs_of
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.execute import Guests
@@ -331,7 +331,7 @@ def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
 def test_the_definition_of_a_good_host_is_the_playbooks_own() -> None:
     from harness.host import load_definition
 
-    settings = json.loads(payload.definition())
+    settings = json.loads(image.definition())
     assert settings == list(load_definition().settings)
     assert all({"name", "kind", "latency", "balanced"} <= set(each) for each in settings)
 
@@ -350,7 +350,7 @@ def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -
 
 def test_the_agent_needs_only_what_the_payload_carries() -> None:
     """The guest has numpy, pydantic and YAML of Debian's, and of ours all but the rooms of the host."""
-    lacking = ["pandas", "pyarrow", "rich", "ansible_runner", *(f"harness.{room}" for room in payload.HOST_ONLY)]
+    lacking = ["pandas", "pyarrow", "rich", "ansible_runner", *(f"harness.{room}" for room in image.HOST_ONLY)]
     block = (
         "import sys\n"
         "class Lacking:\n"
