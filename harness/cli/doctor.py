@@ -34,10 +34,8 @@ def doctor(arguments: argparse.Namespace) -> int:
     if left:
         print(f"\n{len(left)} killed run(s) left something behind; type: sudo pollbench clean")
     if arguments.file:
-        print(
-            f"\n{arguments.file}: "
-            + ("everything it needs is here" if not lacking else "these cells would be skipped:")
-        )
+        outcome = "these cells would be skipped:" if lacking else "everything it needs is here"
+        print(f"\n{arguments.file}: {outcome}")
         for label, reasons in lacking.items():
             print(f"  {label}: " + "; ".join(reasons))
     sys.stdout.flush()

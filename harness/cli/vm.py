@@ -123,25 +123,18 @@ def build(arguments: argparse.Namespace) -> int:
         print(f"    {home.artefact(part.sha256)}")
     for line in dict.fromkeys(line for part in made for line in part.differs):
         say(f"pollbench: not as the lock pins it: {line}")
-    _print_identity(made, pinning=arguments.pin)
+    pinned = recipe.read_lock().artefacts
+    differing = [part.name for part in made if pinned.get(part.name, part.sha256) != part.sha256]
+    if differing and not arguments.pin:
+        say(f"pollbench: this image is not the pinned one, byte for byte: {', '.join(differing)}")
+    elif made and not arguments.pin:
+        print("byte for byte the image that the lock pins")
     if arguments.pin:
         builder.pin(home)
         print(f"pinned in {recipe.LOCK}")
     if not made:
         print("everything is built already, from this recipe; --force builds it again")
     return EXIT_OK
-
-
-def _print_identity(made: list[builder.Artefact], pinning: bool) -> None:
-    """Say whether what was made is what the lock pins."""
-    pinned = recipe.read_lock().artefacts
-    differing = [part.name for part in made if pinned.get(part.name, part.sha256) != part.sha256]
-    if not made or pinning:
-        return
-    if differing:
-        say(f"pollbench: this image is not the pinned one, byte for byte: {', '.join(differing)}")
-    else:
-        print("byte for byte the image that the lock pins")
 
 
 def own_kernels(arguments: argparse.Namespace, home: Home) -> list[str]:

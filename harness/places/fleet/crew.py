@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 from harness.errors import Interrupted
 from harness.host.ansible import explain, play
@@ -33,13 +33,6 @@ class HostFacts(TypedDict):
 HostAnswer = dict[str, Any]
 """A host's answer when it is asked what it can do: `facts`, and `doctor`, as `pollbench doctor --json` says it there
 (`advice`, and `skips`: reasons by cell that the host would skip); `error` says why the rest is missing."""
-
-
-class Freed(NamedTuple):
-    """What cleaning a host came to: bytes that were removed, and acts as `pollbench clean --json` has them."""
-
-    freed_bytes: int
-    acts: list[dict[str, str]]
 
 
 @dataclass
@@ -155,13 +148,13 @@ class Crew:
             answers[name]["error"] = reason
         return answers
 
-    def clean(self) -> dict[str, Freed]:
-        """Stop, put back and remove what fleet runs left on hosts."""
-        freed: dict[str, Freed] = {}
+    def clean(self) -> dict[str, tuple[int, list[dict[str, str]]]]:
+        """Stop, put back and remove what fleet runs left: by host how many bytes, and acts as `clean --json` says them."""
+        freed: dict[str, tuple[int, list[dict[str, str]]]] = {}
 
         def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
             if "freed_bytes" in result:
-                freed[host] = Freed(int(result["freed_bytes"]), result.get("acts", []))
+                freed[host] = (int(result["freed_bytes"]), result.get("acts", []))
 
         self._play("fleet_clean", self.hosts, {}, Outcomes(take))
         return freed

@@ -108,7 +108,8 @@ class Fleet:
         ready = self._ready(crew, plan, results if state.attempts else None)
         hosts, before = ([self.pair.label], None) if self.pair else (ready, state.allotted)
         lot = allot(plan, self.split, hosts, hosts_of(results.records()), before)
-        able = list(self.pair.hosts if lot.host else ()) if self.pair else lot.hosts(ready)
+        having = set(lot.host.values())
+        able = [name for name in ready if name in having or (self.pair and having)]
         for name in ready:
             if name not in able:
                 crew.board.tell(name, "nothing to do: no further share to give", "done")

@@ -27,11 +27,6 @@ class Allotment:
         """A host's share, in the plan's order."""
         return [run for run in plan.runs if self.host.get(run.run_id) == host]
 
-    def hosts(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that have a share."""
-        having = set(self.host.values())
-        return [name for name in names if name in having]
-
 
 def fleet_plan(plan: Plan, split: Split, hosts: Sequence[str]) -> Plan:
     """The plan of the whole fleet: with split none every host makes all of it, as a factor of its own.

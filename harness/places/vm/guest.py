@@ -45,15 +45,9 @@ def main(job_disk: str, out_disk: str) -> None:
     # A guest runs nothing else that could need the open files.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     oom.is_out_of_memory()
-    pairs = nics.load(
-        [emulated(name).module for name in job["nics"]],
-        [
-            nics.address(emulated(name).number, pair, end)
-            for name, pairs in job["nics"].items()
-            for pair in range(pairs)
-            for end in (0, 1)
-        ],
-    )
+    models = [(emulated(name), count) for name, count in job["nics"].items()]
+    ends = [(model.number, pair, end) for model, count in models for pair in range(count) for end in (0, 1)]
+    pairs = nics.load([model.module for model, _ in models], [nics.address(*end) for end in ends])
     _warm_up()
     spec = plan.cells[0].spec
     cpus = {cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()}

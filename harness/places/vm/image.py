@@ -1,4 +1,4 @@
-"""An image chosen for use, each part verified by its hash: the root, one kernel set, and the payload made of this code."""
+"""An image chosen for use: the root, one kernel set, and the payload made of this code; each verified by its hash."""
 
 from __future__ import annotations
 
