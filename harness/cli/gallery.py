@@ -17,6 +17,7 @@ from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.plan import make_plan
 from harness.report import gallery as table
 from harness.report.gallery import GalleryEntry
+from harness.report.html.gallery import gallery_page
 from harness.report.layout import to_text
 from harness.signals import stop_on_signals
 from harness.spec.messages import did_you_mean
@@ -133,8 +134,6 @@ def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> i
 
 def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], interrupted: bool) -> int:
     """Write the page and the tables, print, and say where they are."""
-    from harness.report.html.gallery import gallery_page
-
     output, owner = Path(arguments.output), owner_of_results()
     page = gallery_page(entries, quick=arguments.quick).encode("utf-8", "backslashreplace")
     with explained("write the gallery", output):

@@ -14,10 +14,16 @@ from harness.cli.carry_out import carry_out, open_set, write_tables
 from harness.cli.plan import overrides_of
 from harness.cli.progress import Progress
 from harness.cli.terminal import need_root, say
+from harness.cli.vm import machine_of, own_kernels, progress_of, say_retried
 from harness.errors import InputError, Interrupted
 from harness.kernel import facts
 from harness.places.local import this_host
 from harness.places.place import Place
+from harness.places.vm.boots import expected_s
+from harness.places.vm.emulator import Qemu
+from harness.places.vm.execute import Guests
+from harness.places.vm.home import Home
+from harness.places.vm.kernels import reseeded, with_kernels
 from harness.plan import Plan, estimate_s, make_plan
 from harness.signals import Stopper
 from harness.spec.load import Experiment, check_cpus, load_experiment
@@ -84,10 +90,6 @@ class GalleryGuests:
     remark = ", in guests that the files share, on an idle machine"
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from harness.cli.vm import machine_of, own_kernels
-        from harness.places.vm.emulator import Qemu
-        from harness.places.vm.home import Home
-
         self._arguments, self._home = arguments, Home()
         self._kernels = own_kernels(arguments, self._home)
         self._accelerator = ""
@@ -97,8 +99,6 @@ class GalleryGuests:
 
     def load(self, path: Path, quick: bool) -> Experiment:
         """The file with its section for guests, under the kernels that the command names."""
-        from harness.places.vm.kernels import with_kernels
-
         experiment = load_experiment(path, overrides_of(self._arguments.set), quick, guest=True)
         return with_kernels(experiment, self._kernels) if self._kernels else experiment
 
@@ -121,9 +121,6 @@ class GalleryGuests:
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
         """All files together, so that they share boots; with other random numbers than in any earlier set."""
-        from harness.cli.vm import progress_of, say_retried
-        from harness.places.vm.execute import Guests
-
         assert self._emulator is not None
         leave = self._arguments.accel == "auto"
         guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave)
@@ -156,8 +153,6 @@ class GalleryGuests:
 
     def takes_s(self, pieces: Sequence[Piece]) -> float:
         """Boots, runs, and traffic; several times as long where other programs want the CPUs."""
-        from harness.places.vm.boots import expected_s
-
         runs = (run for piece in pieces for run in piece.plan.runs)
         return sum(expected_s(runs, self._accelerator or "tcg-virtual").values())
 
@@ -189,8 +184,6 @@ def _seeds_apart(piece: Piece, results: ResultSet) -> int:
 
 
 def _reseeded(piece: Piece, by: int) -> Piece:
-    from harness.places.vm.kernels import reseeded
-
     experiment = reseeded(piece.experiment, by)
     return replace(piece, experiment=experiment, plan=make_plan(experiment))
 

@@ -149,7 +149,7 @@ class Crew:
         return answers
 
     def clean(self) -> dict[str, tuple[int, list[dict[str, str]]]]:
-        """Stop, put back and remove what fleet runs left: by host how many bytes, and acts as `clean --json` says them."""
+        """Stop, put back and remove what fleet runs left; by host how many bytes, and the acts of `clean --json`."""
         freed: dict[str, tuple[int, list[dict[str, str]]]] = {}
 
         def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
