@@ -86,12 +86,8 @@ def _row(noise: Noise) -> tuple[Text, ...]:
     hits = f"{noise.hits} of {noise.comparisons}"
     if noise.rate is not None:
         hits += f" [{100 * noise.rate.low:.0f}..{100 * noise.rate.high:.0f} %]"
-    return (
-        Text(columns.metric(noise.metric).label),
-        Text(_percent(noise.spread)),
-        Text(hits),
-        Text(_percent(noise.least_effect), "bold"),
-    )
+    label, effect = Text(columns.metric(noise.metric).label), Text(_percent(noise.least_effect), "bold")
+    return label, Text(_percent(noise.spread)), Text(hits), effect
 
 
 def _percent(share: float | None) -> str:

@@ -70,12 +70,8 @@ def open_set(
         results.grow(plan)
     if not results.same_plan(plan):
         options = "--set/--case/--repeat/--seed" + ("/--split" if "fleet" in results.manifest else "")
-        raise InputError(
-            "resume",
-            str(results.path),
-            f"it was made from another plan (the file, or {options}, differ)",
-            "leave --resume out to begin a new set",
-        )
+        got = f"it was made from another plan (the file, or {options}, differ)"
+        raise InputError("resume", str(results.path), got, "leave --resume out to begin a new set")
     results.remove_leftovers()
     return results
 

@@ -138,11 +138,8 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], inte
     page = gallery_page(entries, quick=arguments.quick).encode("utf-8", "backslashreplace")
     with explained("write the gallery", output):
         make_directories(output, owner)
-        for name, data in (
-            ("gallery.html", page),
-            ("claims.csv", table.to_csv(entries).encode()),
-            ("claims.json", table.to_json(entries).encode()),
-        ):
+        tables = {"claims.csv": table.to_csv(entries).encode(), "claims.json": table.to_json(entries).encode()}
+        for name, data in {"gallery.html": page, **tables}.items():
             write_file(output / name, data, owner)
     width, color = width_and_color()
     where = f"Page: {output / 'gallery.html'}; table: {output / 'claims.csv'}"
@@ -165,11 +162,10 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], inte
 
 def _elsewhere(arguments: argparse.Namespace, entries: Sequence[GalleryEntry]) -> None:
     """Say which claims that this host cannot test can be tested in guests."""
-    lacking = {
-        entry.name: count
-        for entry in entries
-        if (count := sum(finding.outcome == "cannot be tested here" for finding in entry.findings))
-    }
+    lacking = {}
+    for entry in entries:
+        if count := sum(finding.outcome == "cannot be tested here" for finding in entry.findings):
+            lacking[entry.name] = count
     if not arguments.in_vm and lacking:
         quick = " --quick" if arguments.quick else ""
         say(f"pollbench: {sum(lacking.values())} claims that this host cannot test, guests can (without root):")

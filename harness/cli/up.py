@@ -80,13 +80,14 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     command += ["--pingall"] if arguments.pingall else []
     root = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    null = subprocess.DEVNULL
     with open(reader, "rb") as pipe:
         try:
             subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stdin=null,
+                stdout=null,
+                stderr=null,
                 pass_fds=[writer],
                 start_new_session=True,
                 env=environment,

@@ -100,7 +100,7 @@ class Crew:
             return self.stopping() or bool(attempt.left_alone(outcomes.failed))
 
         try:
-            self._play("fleet_run", names, variables, outcomes, stopping)
+            replace(self, stopping=stopping)._play("fleet_run", names, variables, outcomes)
         except Interrupted:
             self._stop(attempt, outcomes.failed)
             if self.stopping():
@@ -167,14 +167,7 @@ class Crew:
     def _fetching(self, results: ResultSet) -> dict[str, str]:
         return {"fleet_have": str(results.path / "runs"), "fleet_incoming": str(self.incoming)}
 
-    def _play(
-        self,
-        name: str,
-        names: Collection[str],
-        variables: Mapping[str, Any],
-        outcomes: Outcomes,
-        stopping: Callable[[], bool] | None = None,
-    ) -> None:
+    def _play(self, name: str, names: Collection[str], variables: Mapping[str, Any], outcomes: Outcomes) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         limit = self.directory / "limit"
         limit.write_text("".join(f"{name}\n" for name in names))
@@ -190,8 +183,8 @@ class Crew:
                 host = next(reversed(outcomes.failed))
                 self.board.tell(host, outcomes.failed[host], "failed")
 
-        artifacts, stopping = self.directory / "ansible", stopping or self.stopping
-        played = play(name, self.inventories, base, artifacts, take, stopping, options, forks)
+        artifacts = self.directory / "ansible"
+        played = play(name, self.inventories, base, artifacts, take, self.stopping, options, forks)
         if played.status != "successful" and not outcomes.failed:
             raise explain(played, f"play {name}")
 

@@ -106,7 +106,7 @@ class Fleet:
     def _attempt(self, crew: Crew, plan: Plan, results: ResultSet, state: FleetState) -> None:
         """See who is there and what they have, share out what is missing, and let them make it."""
         ready = self._ready(crew, plan, results if state.attempts else None)
-        hosts, before = ([self.pair.label], None) if self.pair else (ready, state.allotted)
+        hosts, before = ([self.pair.label], {}) if self.pair else (ready, state.allotted)
         lot = allot(plan, self.split, hosts, hosts_of(results.records()), before)
         having = set(lot.host.values())
         able = [name for name in ready if name in having or (self.pair and having)]

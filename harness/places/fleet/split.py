@@ -53,11 +53,7 @@ def _cell_of(cell: Cell, host: str) -> Cell:
 
 
 def allot(
-    plan: Plan,
-    split: Split,
-    hosts: Sequence[str],
-    made: Mapping[str, str] | None = None,
-    before: Mapping[str, str] | None = None,
+    plan: Plan, split: Split, hosts: Sequence[str], made: Mapping[str, str] = {}, before: Mapping[str, str] = {}
 ) -> Allotment:
     """Give every run that is not made to one of `hosts`.
 
@@ -65,7 +61,6 @@ def allot(
     it finishes if it is there; what a missing host has begun another one makes anew, the whole block of it, so that
     no block is of two hosts. With split none nobody can make another host's runs: they stay missing.
     """
-    made, before = made or {}, before or {}
     if split == "none":
         owners = {run.run_id: str(run.cell.factors[HOST_FACTOR]) for run in plan.missing(made)}
         return Allotment({run_id: host for run_id, host in owners.items() if host in hosts})

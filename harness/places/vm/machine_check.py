@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.errors import PollbenchError
 from harness.places.vm.boot import GuestFailure
@@ -25,7 +25,6 @@ _NOT_THE_KERNELS = ("pollbench.", "BOOT_IMAGE")
 class NumaNode(BaseModel):
     """One NUMA node: its CPUs as the kernel lists them, and its distances to all nodes."""
 
-    model_config = ConfigDict(extra="ignore")
     cpus: str | None = None
     memory_bytes: int | None = None
     distances: str | None = None
@@ -51,7 +50,6 @@ class HostSetting(BaseModel):
 class GuestAccount(BaseModel):
     """The machine as the guest found it; harness.kernel.machinefacts says what each means. host: how it was set."""
 
-    model_config = ConfigDict(extra="ignore")
     cpus: int
     sockets: int | None
     cores: int | None

@@ -47,6 +47,10 @@ class ComparedSet:
     latencies: Latencies
 
 
+_Side = tuple[ComparedSet, list[RunRecord]]
+"""A set, and its runs of one cell."""
+
+
 def judge(old: ComparedSet, new: ComparedSet, real_time: bool) -> list[Judged]:
     """Every cell of either set; one that only one of them has was not reproduced."""
     before, after = _cells(old.records), _cells(new.records)
@@ -64,9 +68,7 @@ def _cells(records: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
     return cells
 
 
-def _cell(
-    key: Key, old: tuple[ComparedSet, list[RunRecord]], new: tuple[ComparedSet, list[RunRecord]], real_time: bool
-) -> Judged:
+def _cell(key: Key, old: _Side, new: _Side, real_time: bool) -> Judged:
     label = " ".join([key[0], *(f"{name}={value}" for name, value in key[1])])
     if unlike := _unlike(old[1], new[1]):
         return Judged(label, False, unlike, None)
@@ -117,7 +119,7 @@ def _settings(run: RunRecord) -> dict[str, object]:
     return settings | {f"contention {key}": value for key, value in contention.items()}
 
 
-def _spans(side: tuple[ComparedSet, list[RunRecord]], metric: str) -> list[tuple[float, float, float]]:
+def _spans(side: _Side, metric: str) -> list[tuple[float, float, float]]:
     """(low, value, high) of each run that has the metric: its value, and the interval that its requests give it."""
     spans = []
     for run in side[1]:
