@@ -79,18 +79,12 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     command += ["--napi"] if arguments.napi else []
     command += ["--pingall"] if arguments.pingall else []
     root = str(Path(__file__).resolve().parents[2])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
     null = subprocess.DEVNULL
     with open(reader, "rb") as pipe:
         try:
             subprocess.Popen(
-                command,
-                stdin=null,
-                stdout=null,
-                stderr=null,
-                pass_fds=[writer],
-                start_new_session=True,
-                env=environment,
+                command, stdin=null, stdout=null, stderr=null, pass_fds=[writer], start_new_session=True, env=env
             )
         finally:
             os.close(writer)

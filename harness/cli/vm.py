@@ -87,11 +87,10 @@ def _guest_plan(arguments: argparse.Namespace, home: Home) -> tuple[Experiment, 
     """The experiment as guests are to run it, under the kernels that the command names, and its plan."""
     experiment, plan = plan_of(arguments, guest=True)
     refuse_inventory_hosts(plan)
-    names = own_kernels(arguments, home)
-    if not names:
-        return experiment, plan
-    experiment = with_kernels(experiment, names)
-    return experiment, make_plan(experiment, arguments.case, arguments.repeat, arguments.seed)
+    if names := own_kernels(arguments, home):
+        experiment = with_kernels(experiment, names)
+        plan = make_plan(experiment, arguments.case, arguments.repeat, arguments.seed)
+    return experiment, plan
 
 
 def build(arguments: argparse.Namespace) -> int:

@@ -102,7 +102,8 @@ def _vm(commands: Commands) -> None:
 def _build(actions: Commands) -> None:
     text = "make the image from the pinned recipe, or take a published one in"
     build = actions.add_parser("build", help=text)
-    _kernels(build, "kernel sets: 6.1, 6.12, 7.3 or all (default: 6.12)")
+    text = "kernel sets: 6.1, 6.12, 7.3 or all (default: 6.12)"
+    value(build, "--kernel", "K[,K...]", text, action="extend", type=_names)
     value(build, "--from", "FILE_OR_URL", "take in an image that was exported", dest="source")
     value(build, "--sha256", "HASH", "with --from: refuse any other file")
     flag(build, "--no-qemu", "leave the provided QEMU out: guests run under this host's own")
@@ -122,7 +123,8 @@ def _reproduce(commands: Commands) -> None:
 
 def guests(parser: argparse.ArgumentParser) -> None:
     """The options that choose the guests' kernel, and what their CPUs run on."""
-    _kernels(parser, "kernel sets to run under, interleaved by repetition")
+    text = "kernel sets to run under, interleaved by repetition"
+    value(parser, "--kernel", "K[,K...]", text, action="extend", type=_names)
     value(parser, "--bzimage", "PATH", "your own kernel: bzImage or vmlinux")
     value(parser, "--modules", "DIR", "its modules: .../lib/modules/RELEASE")
     text = "auto: kvm if it proves to work, else tcg-virtual (model time); tcg-smoke: functional only"
@@ -133,10 +135,6 @@ def emulator(parser: argparse.ArgumentParser) -> None:
     """The option that chooses the QEMU."""
     text = "the QEMU to use (default: the provided one if it was built, else this host's)"
     value(parser, "--qemu", "provided|host|PATH", text, default="")
-
-
-def _kernels(parser: argparse.ArgumentParser, text: str) -> None:
-    value(parser, "--kernel", "K[,K...]", text, action="extend", type=_names)
 
 
 def _names(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from harness.places.fleet.attempt import Board
 from harness.places.fleet.crew import Crew, HostFacts
 from harness.places.fleet.inventory import Hosts
 from harness.places.fleet.share import Pair
-from harness.places.fleet.split import Split, allot, hosts_of
+from harness.places.fleet.split import Split, allot
 from harness.places.place import Manifest
 from harness.plan import Plan
 from harness.signals import Stopper
@@ -107,7 +107,8 @@ class Fleet:
         """See who is there and what they have, share out what is missing, and let them make it."""
         ready = self._ready(crew, plan, results if state.attempts else None)
         hosts, before = ([self.pair.label], {}) if self.pair else (ready, state.allotted)
-        lot = allot(plan, self.split, hosts, hosts_of(results.records()), before)
+        made = {record.run_id: str(record.environment.get("host") or "") for record in results.records()}
+        lot = allot(plan, self.split, hosts, made, before)
         having = set(lot.host.values())
         able = [name for name in ready if name in having or (self.pair and having)]
         for name in ready:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.errors import InputError
 from harness.plan import Plan, Run, estimate_s
 from harness.spec.cells import Cell, cell_id, digest
-from harness.store import RunRecord
 
 Split = Literal["cells", "repetitions", "none"]
 HOST_FACTOR = "fleet.host"
@@ -107,8 +106,3 @@ def _unit(run: Run, split: Split) -> Unit:
 
 def _takes_s(plan: Plan, runs: Sequence[Run]) -> float:
     return estimate_s(replace(plan, runs=tuple(runs)))
-
-
-def hosts_of(records: Iterable[RunRecord]) -> dict[str, str]:
-    """Of every record, which host made it."""
-    return {record.run_id: str(record.environment.get("host") or "") for record in records}

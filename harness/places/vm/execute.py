@@ -171,14 +171,15 @@ class Guests:
         task.current = None
         task.watcher.booting(image.kernel, task.done, task.total)
         environment: dict[str, Scalar] = {}
-        accounts: list[GuestAccount] = []
+        guest: GuestAccount | None = None
 
         def tell(event: Event) -> None:
+            nonlocal guest
             self._came_up |= event.get("ev") == "up"
             if event.get("ev") == "ready":
                 environment.update(_environment(event, self.accelerator, self.emulator))
-                accounts.append(guest_account(event.get("machine")))
-                if lacking := deviations(machine, accounts[-1]):
+                guest = guest_account(event.get("machine"))
+                if lacking := deviations(machine, guest):
                     raise NotAsDeclared(lacking)
             if event.get("ev") == "begin":
                 task.begin(str(event.get("run_id")), left)
@@ -197,7 +198,6 @@ class Guests:
         except GuestFailure as error:
             failure = error
         finally:
-            guest = accounts[-1] if accounts else None
             self.boots.append(account_of(boot, guest, failure, self.keep))
         return failure
 

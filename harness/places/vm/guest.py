@@ -104,10 +104,8 @@ def make(run: Run, stopper: Stopper) -> Answer:
     answer = Answer(run.run_id, 0.0)
     try:
         answer.measured = measure(run.spec(), stopper, answer.files)
-    except PollbenchError as error:
-        answer.error = error
-    except OSError as error:
-        answer.error = PollbenchError("run", got=str(error))
+    except (PollbenchError, OSError) as error:
+        answer.error = error if isinstance(error, PollbenchError) else PollbenchError("run", got=str(error))
     answer.wall_s = round(time.monotonic() - begun, 6)
     return answer
 
