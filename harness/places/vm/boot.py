@@ -18,11 +18,11 @@ from harness import loadgen
 from harness.errors import PollbenchError
 from harness.kernel.journal import open_journal
 from harness.kernel.proc import cpu_ticks, start_ticks, waited_s
-from harness.places.vm import diskless, qemu, wire
+from harness.places.vm import qemu, wire
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
-from harness.places.vm.image import Image
+from harness.places.vm.image import Image, find_loop, loop_driver, write_initrd
 from harness.plan import Plan, Run
 from harness.run.process import ChildProcess, launch_options
 from harness.signals import Stopper
@@ -97,11 +97,11 @@ class Boot:
         image, sha256 = self.image, self.image.hashes.get("modules")
         if self.accelerator != "tcg-virtual" or sha256 is None:
             return files
-        tree = self.home.expanded(sha256, f"modules of {image.kernel}", diskless.find_loop)
-        driver = diskless.loop_driver(tree)
+        tree = self.home.expanded(sha256, f"modules of {image.kernel}", find_loop)
+        driver = loop_driver(tree)
         if driver is None:
             return files  # a kernel of the user's own
-        diskless.write_initrd(workshop / "initrd", image.initramfs, driver, files.read_only())
+        write_initrd(workshop / "initrd", image.initramfs, driver, files.read_only())
         return replace(files, initrd=workshop / "initrd")
 
     @contextlib.contextmanager

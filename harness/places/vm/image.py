@@ -14,12 +14,13 @@ from pathlib import Path
 from harness.errors import MissingError
 from harness.host import load_definition
 from harness.loadgen import path as loadgen_path
-from harness.places.vm import programs, recipe
+from harness.places.vm import cpio, programs, recipe
 from harness.places.vm.guest import DEFINITION
 from harness.places.vm.home import KERNEL_PARTS, Home
 from harness.places.vm.kernelimage import expand_kernel
 from harness.places.vm.squashfs import squash, unsquash
 
+_LOOP = "kernel/drivers/block/loop.ko"
 _HARNESS = Path(__file__).resolve().parents[2]
 # The analysis half: nothing of it runs in the guest.
 HOST_ONLY = {"analysis", "cli", "importers", "report", "tables"}
@@ -147,3 +148,39 @@ def _compile(tree: Path, root_image: Path, workshop: Path) -> None:
     options = ["-q", "-j1", "--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/run/payload"]
     programs.run([*python, "-m", "compileall", *options, str(tree)], env=env)
     shutil.rmtree(root)
+
+
+def find_loop(modules: Path, into: Path) -> None:
+    """What a kernel set's modules have for images that are files: see `loop_driver`. Into a new directory."""
+    names = {f"*/{_LOOP}": "loop.ko", "*/modules.builtin": "builtin"}
+    tree = into.with_name("unpacked")
+    unsquash(modules, tree, *names)
+    into.mkdir()
+    for pattern, name in names.items():
+        for path in tree.glob(pattern):
+            shutil.copyfile(path, into / name)
+
+
+def loop_driver(directory: Path) -> bytes | None:
+    """The loop driver in what find_loop() made: a module, nothing (it is built in), or None where there is none."""
+    if (directory / "loop.ko").exists():
+        return (directory / "loop.ko").read_bytes()
+    built_in = directory / "builtin"
+    return b"" if built_in.exists() and _LOOP in built_in.read_text().split() else None
+
+
+def write_initrd(target: Path, initramfs: Path, driver: bytes, images: Mapping[str, Path]) -> None:
+    """An initramfs with these images (root, modules, payload, job) as files in it, where its `init` finds them.
+
+    A guest in model time has no disks: all that it reads is in memory from the start. A disk answers in real time, and
+    meanwhile the guest's clock runs on: no two boots would be alike. Without one, two boots of the same files go
+    through the same instructions at the same times, down to the ns.
+    """
+    members = {"image": cpio.DIRECTORY, "modules": cpio.DIRECTORY}
+    if driver:
+        members["modules/99-loop.ko"] = cpio.plain(driver)
+    members |= {f"image/{name}": cpio.plain(path.read_bytes()) for name, path in images.items()}
+    # The scripts of this very version: an older kernel set's know of disks alone. The kernel unpacks one archive after
+    # the other, and files of the second take the place of the first's.
+    members |= {name: cpio.executable((recipe.DATA / name).read_bytes()) for name in ("init", "pid1")}
+    target.write_bytes(initramfs.read_bytes() + cpio.pack(members))
