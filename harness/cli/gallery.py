@@ -20,6 +20,7 @@ from harness.report.gallery import GalleryEntry
 from harness.report.html.gallery import gallery_page
 from harness.report.layout import to_text
 from harness.signals import stop_on_signals
+from harness.spec.load import check_cpus
 from harness.spec.messages import did_you_mean
 from harness.store import ResultSet
 from harness.store.atomic import explained, make_directories, write_file
@@ -73,7 +74,7 @@ def _piece(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Pi
     if not experiment.claims:
         raise InputError("judge claims", str(path), "it has no claims", "add a section claims:", str(path))
     if not arguments.no_run and not arguments.list:
-        place.check(experiment)
+        check_cpus(experiment, place.cpus)
     return Piece(path, experiment, make_plan(experiment))
 
 

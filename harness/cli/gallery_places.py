@@ -26,7 +26,7 @@ from harness.places.vm.home import Home
 from harness.places.vm.kernels import reseeded, with_kernels
 from harness.plan import Plan, estimate_s, make_plan
 from harness.signals import Stopper
-from harness.spec.load import Experiment, check_cpus, load_experiment
+from harness.spec.load import Experiment, load_experiment
 from harness.store import ResultSet
 
 
@@ -40,20 +40,20 @@ class Piece:
 
 
 class GalleryHost:
-    """This host, as root. output: where results go unless told; remark: what to know of the times of such a place."""
+    """This host, as root.
+
+    output: where results go unless told; remark: what to know of the times of such a place; cpus: those that are there,
+    None for those that a file declares of its guest.
+    """
 
     output, remark = "results/gallery", ""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self._arguments = arguments
+        self._arguments, self.cpus = arguments, facts.online_cpus()
 
     def load(self, path: Path, quick: bool) -> Experiment:
         """The experiment as the file has it; its section `guest` is for guests only."""
         return load_experiment(path, overrides_of(self._arguments.set), quick)
-
-    def check(self, experiment: Experiment) -> None:
-        """InputError where it asks for CPUs that are not online."""
-        check_cpus(experiment, facts.online_cpus())
 
     def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """Verdicts of the claims that this host's kernel, CPU or environment rules out."""
@@ -86,7 +86,7 @@ class GalleryHost:
 class GalleryGuests:
     """Guests of the provided image, without root; every repetition of every file that wants one machine is one boot."""
 
-    output = "results/gallery-vm"
+    output, cpus = "results/gallery-vm", None
     remark = ", in guests that the files share, on an idle machine"
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -101,10 +101,6 @@ class GalleryGuests:
         """The file with its section for guests, under the kernels that the command names."""
         experiment = load_experiment(path, overrides_of(self._arguments.set), quick, guest=True)
         return with_kernels(experiment, self._kernels) if self._kernels else experiment
-
-    def check(self, experiment: Experiment) -> None:
-        """Against the CPUs that the guest is to have."""
-        check_cpus(experiment, None)
 
     def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """By what the file declares of its machine."""
