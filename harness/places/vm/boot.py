@@ -254,8 +254,7 @@ def _idlest_cpu() -> int:
     time.sleep(_IDLE_S)
     after = cpu_ticks()
     idle = {cpu: after[cpu]["idle"] - before[cpu]["idle"] for cpu in allowed & before.keys() & after.keys()}
-    most = max(idle.values(), default=0)
-    return random.choice([cpu for cpu in allowed if idle.get(cpu, 0) == most])
+    return max(allowed, key=lambda cpu: (idle.get(cpu, 0), random.random()))
 
 
 def _tail(path: Path) -> str:
