@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,15 @@ from harness.spec.machine import Machine
 from tests import experiment
 
 QEMU = Qemu(("qemu-system-x86_64",), "10.0.13", "host")
-IMAGE = Image("6.12", "6.12.1", *(Path(f"/img/{name}") for name in ("k", "i", "m", "r", "p")), {})
-PLACES = [Path(f"/img/{name}") for name in ("job", "out", "con", "ev")]
+IMAGE = Image("6.12", "6.12.1", Path("/k"), Path("/i"), Path("/m"), Path("/r"), Path("/p"), {})
+FILES = qemu.GuestFiles(IMAGE, *(Path(f"/img/{name}") for name in ("job", "out", "con", "ev")))
 
 
 def test_a_guest_without_disks_has_ports_that_are_written_at_once() -> None:
-    disks = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(IMAGE, *PLACES), {})
+    disks = qemu.command(QEMU, Machine(), "tcg-virtual", FILES, {})
     assert disks.count("-drive") == 5
     assert "virtio-serial-pci" in disks
-    none = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(IMAGE, *PLACES, Path("/initrd")), {})
+    none = qemu.command(QEMU, Machine(), "tcg-virtual", replace(FILES, initrd=Path("/initrd")), {})
     assert "-drive" not in none
     assert "virtio-serial-pci,ioeventfd=off" in none
     for name, path in (("events", "/img/ev"), ("out", "/img/out")):

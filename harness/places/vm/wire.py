@@ -145,7 +145,7 @@ def _measured(document: object) -> Measured:
     """What a guest measured; its words are shown as they are by store and reports, so they are made printable."""
     measured = _adapter().validate_python(document)
     for number, row in enumerate(measured.link_checks):
-        texts = {key: printable(text) for key, text in vars(row).items() if key != "ok"}
+        texts: dict[str, Any] = {key: printable(text) for key, text in vars(row).items() if key != "ok"}
         measured.link_checks[number] = dataclasses.replace(row, **texts)
     measured.breaches = [printable(reason) for reason in measured.breaches]
     return measured
