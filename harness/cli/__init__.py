@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 
 from harness.cli.parser import build_parser
-from harness.cli.say import mute_stdout, say
+from harness.cli.terminal import mute_stdout, say
 from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, PollbenchError
 
 # A command's module and function, where they are not called as the command is.

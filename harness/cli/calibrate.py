@@ -18,9 +18,7 @@ from harness.cli.carry_out import carry_out, open_set
 from harness.cli.plan import overrides_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
-from harness.cli.say import say
-from harness.cli.terminal import width_and_color
-from harness.cli.user import need_root, owner_of_results
+from harness.cli.terminal import need_root, owner_of_results, say, width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.kernel import facts
 from harness.places.local import this_host
@@ -72,34 +70,24 @@ def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:
         Col("claims of a difference\nwhere there is none", right=False),
         Col("smallest effect\nshown 4 times in 5"),
     )
-    table = Table(cols, tuple(_row(metric) for metric in noise))
-    size = noise[0].size if noise else 0
-    legend = (
-        f"Each comparison is of {size} blocks, each block used once; [..] holds the true rate with 95 %, taking "
-        "comparisons as independent. An effect this size is shown by 4 of 5 experiments of that many blocks; a "
-        "smaller one needs more of them, or a quieter host."
-    )
-    width, color = width_and_color()
-    blocks: list[Block] = [
-        Para(f"{label}: the same case under two names", "bold"),
-        table,
-        Para(legend, "dim", bullet=True),
-    ]
-    if not noise:
-        blocks = [Para(f"{label}: too few valid runs to say anything", "warn")]
-    print(to_text(blocks, width, color), end="")
+    blocks: list[Block] = [Para(f"{label}: too few valid runs to say anything", "warn")]
+    if noise:
+        legend = (
+            f"Each comparison is of {noise[0].size} blocks, each block used once; [..] holds the true rate with 95 %, "
+            "taking comparisons as independent. An effect this size is shown by 4 of 5 experiments of that many "
+            "blocks; a smaller one needs more of them, or a quieter host."
+        )
+        heading = Para(f"{label}: the same case under two names", "bold")
+        blocks = [heading, Table(cols, tuple(map(_row, noise))), Para(legend, "dim", bullet=True)]
+    print(to_text(blocks, *width_and_color()), end="")
 
 
 def _row(noise: Noise) -> tuple[Text, ...]:
     hits = f"{noise.hits} of {noise.comparisons}"
     if noise.rate is not None:
         hits += f" [{100 * noise.rate.low:.0f}..{100 * noise.rate.high:.0f} %]"
-    return (
-        Text(columns.metric(noise.metric).label),
-        Text(_percent(noise.spread)),
-        Text(hits),
-        Text(_percent(noise.least_effect), "bold"),
-    )
+    label, effect = Text(columns.metric(noise.metric).label), Text(_percent(noise.least_effect), "bold")
+    return label, Text(_percent(noise.spread)), Text(hits), effect
 
 
 def _percent(share: float | None) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from harness.cli.terminal import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +31,12 @@ def keep(entry: known.Calibration, owner: tuple[int, int] | None) -> None:
 
     path = _path()
     if not entry.facts:
-        print("pollbench: not stored: the runs were not all made alike, or failed", file=sys.stderr)
+        say("pollbench: not stored: the runs were not all made alike, or failed")
         return
     with atomic.explained("keep the calibration", path):
         atomic.make_directories(path.parent, owner)
         atomic.write_file(path, known.to_bytes(known.with_entry(_entries(), entry)), owner)
-    print(f"stored: {path}; compare and show quote it for runs of this host", file=sys.stderr)
+    say(f"stored: {path}; compare and show quote it for runs of this host")
 
 
 def _entries() -> list[known.Calibration]:
@@ -48,25 +49,15 @@ def _entries() -> list[known.Calibration]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        print(f"pollbench: {path} is left out: {error}", file=sys.stderr)
+        say(f"pollbench: {path} is left out: {error}")
         return []
 
 
 def _path() -> Path:
     """Where calibrations are kept: with who typed the command, also under sudo."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if state:
-        return Path(state) / "pollbench" / "calibration.json"
-    return _home() / ".local" / "state" / "pollbench" / "calibration.json"
-
-
-def _home() -> Path:
-    user = os.environ.get("SUDO_USER", "")
-    if user and hasattr(os, "geteuid") and os.geteuid() == 0:
-        import pwd
-
-        try:
-            return Path(pwd.getpwnam(user).pw_dir)
-        except KeyError:
-            pass
-    return Path(os.path.expanduser("~"))
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    home = os.path.expanduser(f"~{os.environ.get('SUDO_USER', '') if root else ''}")
+    if home.startswith("~"):  # a user that this host does not know
+        home = os.path.expanduser("~")
+    state = os.environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
+    return Path(state) / "pollbench" / "calibration.json"

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.cli.plan import overrides_of
-from harness.cli.say import mute_stdout, say
-from harness.cli.user import owner_of_results
+from harness.cli.terminal import mute_stdout, owner_of_results, say
 from harness.errors import (
     EXIT_HOST_LACKS,
     EXIT_INTERRUPTED,
@@ -71,12 +70,8 @@ def open_set(
         results.grow(plan)
     if not results.same_plan(plan):
         options = "--set/--case/--repeat/--seed" + ("/--split" if "fleet" in results.manifest else "")
-        raise InputError(
-            "resume",
-            str(results.path),
-            f"it was made from another plan (the file, or {options}, differ)",
-            "leave --resume out to begin a new set",
-        )
+        got = f"it was made from another plan (the file, or {options}, differ)"
+        raise InputError("resume", str(results.path), got, "leave --resume out to begin a new set")
     results.remove_leftovers()
     return results
 

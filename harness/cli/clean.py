@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.kernel import journal
 
@@ -19,13 +19,8 @@ def clean(arguments: argparse.Namespace) -> int:
         print(json.dumps([act._asdict() for act in done], indent=2))
     else:
         for act in done:
-            print(
-                " ".join(
-                    part
-                    for part in (act.action, act.kind, act.subject, f"({act.reason})" if act.reason else "")
-                    if part
-                )
-            )
+            words = (act.action, act.kind, act.subject, f"({act.reason})" if act.reason else "")
+            print(" ".join(filter(None, words)))
         if not done:
             print("nothing to clean: no killed run left anything on this host")
     return EXIT_NOT_VALID if any(act.action == "failed" for act in done) else EXIT_OK

@@ -10,12 +10,13 @@ from harness.errors import EXIT_HOST_LACKS, EXIT_OK
 from harness.host import setting_advice, wish_of
 from harness.kernel import facts, journal
 from harness.kernel.advice import advice as host_advice
+from harness.kernel.probe import is_untried, meanings
+from harness.run import capabilities
+from harness.spec.load import check_cpus, load_experiment
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """What this host can do, tried for real; with FILE, what that experiment lacks here."""
-    from harness.run import capabilities
-
     able = capabilities.of_this_host()
     lacking = _lacking(arguments) if arguments.file else {}
     advice = host_advice() + setting_advice(wish_of())
@@ -34,10 +35,8 @@ def doctor(arguments: argparse.Namespace) -> int:
     if left:
         print(f"\n{len(left)} killed run(s) left something behind; type: sudo pollbench clean")
     if arguments.file:
-        print(
-            f"\n{arguments.file}: "
-            + ("everything it needs is here" if not lacking else "these cells would be skipped:")
-        )
+        outcome = "these cells would be skipped:" if lacking else "everything it needs is here"
+        print(f"\n{arguments.file}: {outcome}")
         for label, reasons in lacking.items():
             print(f"  {label}: " + "; ".join(reasons))
     sys.stdout.flush()
@@ -46,10 +45,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def _print_capabilities(able: dict[str, str]) -> None:
     """One line per capability; queueing disciplines and features, of which there are many, one line per outcome."""
-    from harness.kernel.probe import is_untried, meanings
-    from harness.run.capabilities import GENERATOR
-
-    for key, words in {GENERATOR: "the native load generator", **meanings()}.items():
+    for key, words in {capabilities.GENERATOR: "the native load generator", **meanings()}.items():
         reason = able.get(key, "")
         mark = "yes" if not reason else "?  " if is_untried(reason) else "no "
         print(f"  {mark}  {words}" + (f": {reason}" if reason else ""))
@@ -63,9 +59,6 @@ def _print_capabilities(able: dict[str, str]) -> None:
 
 def _lacking(arguments: argparse.Namespace) -> dict[str, list[str]]:
     """Reasons by cell of the file, for cells this host would skip."""
-    from harness.run import capabilities
-    from harness.spec.load import check_cpus, load_experiment
-
     experiment = load_experiment(arguments.file)
     check_cpus(experiment, facts.online_cpus())
     lacking = {cell.label(): capabilities.lacks(cell.spec, arguments.host) for cell in experiment.cells}

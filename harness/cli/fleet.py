@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from harness.cli.carry_out import carry_out, newest_set, open_set, report
-from harness.cli.fleet_progress import HostBoard
 from harness.cli.plan import overrides_of
-from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
-from harness.places.fleet.crew import Crew
+from harness.cli.progress import HostBoard
+from harness.errors import EXIT_HOST_LACKS, EXIT_NOT_VALID, EXIT_OK, InputError
+from harness.places.fleet.crew import Crew, HostAnswer
 from harness.places.fleet.execute import Fleet, FleetState
 from harness.places.fleet.inventory import Hosts, hosts_in
-from harness.places.fleet.pair import pair_of
+from harness.places.fleet.share import pair_of
 from harness.places.fleet.split import Split, allot, fleet_plan
 from harness.plan import Plan, make_plan
 from harness.signals import stop_on_signals
@@ -23,13 +27,7 @@ from harness.spec.load import load_experiment
 def fleet(arguments: argparse.Namespace) -> int:
     """Run, check or clean a fleet; see `pollbench fleet --help`."""
     hosts = hosts_in(arguments.inventory, arguments.limit)
-    if arguments.action == "run":
-        return run(arguments, hosts)
-    if arguments.action == "doctor":
-        from harness.cli.fleet_doctor import doctor
-
-        return doctor(arguments, hosts)
-    return clean(arguments, hosts)
+    return {"run": run, "doctor": doctor, "clean": clean}[arguments.action](arguments, hosts)
 
 
 def run(arguments: argparse.Namespace, hosts: Hosts) -> int:
@@ -48,29 +46,20 @@ def run(arguments: argparse.Namespace, hosts: Hosts) -> int:
     plan = fleet_plan(plan, split, begun.hosts if begun else list(hosts))
     if arguments.dry_run:
         return _print_shares(plan, split, [pair.label] if pair else list(hosts))
+    forks, interval_s = arguments.forks, arguments.interval
     with stop_on_signals() as stopper:
-        place = Fleet(
-            arguments.inventory,
-            hosts,
-            split,
-            stopper,
-            pair,
-            arguments.prepare or "",
-            arguments.forks,
-            arguments.interval,
-        )
+        place = Fleet(arguments.inventory, hosts, split, stopper, pair, arguments.prepare or "", forks, interval_s)
         results = open_set(place, plan, experiment.data, arguments)
-        interrupted = carry_out(place, plan, results, HostBoard(list(hosts)))
+        interrupted = carry_out(place, plan, results, nullcontext(HostBoard(list(hosts))))
         return report(plan, results, interrupted, as_json=arguments.json)
 
 
 def clean(arguments: argparse.Namespace, hosts: Hosts) -> int:
     """Stop and remove what fleet runs left on the hosts; exit code 1 when a host failed."""
     with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch, stop_on_signals() as stopper:
-        directory, stopping = Path(scratch), lambda: stopper.requested
-        with HostBoard(list(hosts)) as board:
-            crew = Crew(arguments.inventory, hosts, directory, "", board, stopping, arguments.forks)
-            freed = crew.clean(list(hosts))
+        board, stopping = HostBoard(list(hosts)), lambda: stopper.requested
+        crew = Crew(arguments.inventory, hosts, Path(scratch), "", board, stopping, arguments.forks)
+        freed = crew.clean()
     good = len(freed) == len(hosts)
     for name in (name for name in hosts if name in freed):
         size, acts = freed[name]
@@ -92,3 +81,69 @@ def _print_shares(plan: Plan, split: Split, hosts: list[str]) -> int:
         cells = len({run.cell.cell_id for run in runs})
         print(f"{name}: {len(runs)} runs: {cells} cells, repetitions {', '.join(map(str, blocks)) or 'none'}")
     return EXIT_OK
+
+
+def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
+    """Ask every host's own `pollbench doctor`; exit 3 when any host cannot measure, or lacks what the file needs."""
+    document = None
+    if arguments.file:
+        experiment = load_experiment(arguments.file)
+        document = experiment.document
+        pair = pair_of(make_plan(experiment, repeat=1), hosts, arguments.file)
+        if pair is not None:
+            hosts = {name: hosts[name] for name in pair.hosts}
+    with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch:
+        board, forks = HostBoard(list(hosts)), arguments.forks
+        crew = Crew(arguments.inventory, hosts, Path(scratch), "doctor", board, lambda: False, forks)
+        answers = crew.doctor(document)
+    rows = [_row(name, answers.get(name, {})) for name in hosts]
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        _print_rows(rows)
+    sys.stdout.flush()
+    return EXIT_OK if all(row["ready"] for row in rows) else EXIT_HOST_LACKS
+
+
+def _row(name: str, answer: HostAnswer) -> dict[str, Any]:
+    """What --json says of a host. worse: what makes figures worse there; lacks: why it, or a cell, cannot measure."""
+    facts, findings = answer.get("facts") or {}, answer.get("doctor") or {"advice": [], "skips": {}}
+    labels: dict[str, list[str]] = {}
+    for label, reasons in findings["skips"].items():
+        labels.setdefault("; ".join(reasons), []).append(label)
+    lacks = [f"{', '.join(cells)}: {reason}" for reason, cells in labels.items()]
+    if answer.get("error"):
+        lacks = [answer["error"]]
+    return {
+        "host": name,
+        "ready": bool(facts) and not lacks,
+        "pollbench": facts.get("version", ""),
+        "kernel": facts.get("kernel", ""),
+        "cpus": facts.get("cpus"),
+        "free_bytes": facts.get("free_bytes"),
+        "worse": [f"{item['check']}: {item['state']}" for item in findings["advice"] if not item["good"]],
+        "lacks": lacks,
+    }
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    heads = ("host", "ready", "pollbench", "kernel", "CPUs", "free MB", "noise", "lacks")
+    table = [heads] + [
+        (
+            row["host"],
+            "yes" if row["ready"] else "no",
+            row["pollbench"] or "-",
+            row["kernel"] or "-",
+            str(row["cpus"] or "-"),
+            "-" if row["free_bytes"] is None else f"{row['free_bytes'] / 1e6:.0f}",
+            str(len(row["worse"])),
+            (row["lacks"] or ["-"])[0] + (f" (and {len(row['lacks']) - 1} more)" if len(row["lacks"]) > 1 else ""),
+        )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    if any(row["worse"] for row in rows):
+        print("noise: how many checks find what makes figures worse; pollbench doctor on the host explains each,")
+        print("and pollbench fleet run --prepare sets what can be set while it measures")

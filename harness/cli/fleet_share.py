@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from harness.cli.carry_out import stamp_now
 from harness.cli.progress import Progress
-from harness.cli.say import say
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root, say
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted
 from harness.kernel import facts
-from harness.places.fleet.pair import End
-from harness.places.fleet.share import Share
+from harness.places.fleet.share import End, Share
 from harness.places.local import Local, assist, this_host
 from harness.plan import Plan
 from harness.run.measure import measure
@@ -62,24 +61,20 @@ def _ends(place: Local, end: End) -> OneOfTwo:
 def _check_cpus(plan: Plan, end: End | None) -> None:
     """InputError for a plan that names a CPU which this host does not have."""
     online = facts.online_cpus()
+    todo = f"CPUs online: {format_cpus(tuple(online))}"
     for cell in plan.cells:
-        spec = cell.spec
-        if end is not None:
-            _check_end(spec, end.here, online)
-            continue
+        for key, cpus in _named(cell.spec, end):
+            if missing := tuple(cpu for cpu in cpus if cpu not in online):
+                raise InputError(key, got=f"this host has no CPU {format_cpus(missing)}", todo=todo)
+
+
+def _named(spec: CellSpec, end: End | None) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """(key, CPUs) of all that a cell names for this host; of two hosts the CPUs of its own node, one by one."""
+    if end is None:
         for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
-            missing = [cpu for cpu in cpus if cpu not in online]
-            if missing:
-                key = ".".join(map(str, path))
-                todo = f"CPUs online: {format_cpus(tuple(online))}"
-                raise InputError(key, got=f"this host has no CPU {format_cpus(tuple(missing))}", todo=todo)
-
-
-def _check_end(spec: CellSpec, here: str, online: set[int]) -> None:
-    """The same for the CPUs that are named for this end's node."""
-    node, process = spec.topology.nodes[here], spec.settings.get(here, {}).get("process")
+            yield ".".join(map(str, path)), cpus
+        return
+    node, process = spec.topology.nodes[end.here], spec.settings.get(end.here, {}).get("process")
     own = {*(node.cpus or ()), *(getattr(process, "cpus", None) or ())}
-    own |= {cpu for workload in spec.workloads() if workload.source == here for cpu in workload.cpus()}
-    if missing := sorted(own - online):
-        todo = f"CPUs online: {format_cpus(tuple(online))}"
-        raise InputError(f"nodes.{here}.cpus", got=f"this host has no CPU {missing[0]}", todo=todo)
+    own |= {cpu for workload in spec.workloads() if workload.source == end.here for cpu in workload.cpus()}
+    yield from ((f"nodes.{end.here}.cpus", (cpu,)) for cpu in sorted(own))

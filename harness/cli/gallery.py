@@ -12,14 +12,15 @@ from harness.analysis.claims import ClaimVerdict, agreed, findings
 from harness.analysis.curves import Study
 from harness.cli.gallery_places import GalleryPlace, Piece, place_of, sets_of
 from harness.cli.plan import in_words
-from harness.cli.say import say
-from harness.cli.terminal import width_and_color
+from harness.cli.terminal import owner_of_results, say, width_and_color
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.plan import make_plan
 from harness.report import gallery as table
 from harness.report.gallery import GalleryEntry
+from harness.report.html.gallery import gallery_page
 from harness.report.layout import to_text
 from harness.signals import stop_on_signals
+from harness.spec.load import check_cpus
 from harness.spec.messages import did_you_mean
 from harness.store import ResultSet
 from harness.store.atomic import explained, make_directories, write_file
@@ -73,7 +74,7 @@ def _piece(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Pi
     if not experiment.claims:
         raise InputError("judge claims", str(path), "it has no claims", "add a section claims:", str(path))
     if not arguments.no_run and not arguments.list:
-        place.check(experiment)
+        check_cpus(experiment, place.cpus)
     return Piece(path, experiment, make_plan(experiment))
 
 
@@ -134,18 +135,12 @@ def _listed(pieces: Sequence[Piece], place: GalleryPlace, *, as_json: bool) -> i
 
 def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], interrupted: bool) -> int:
     """Write the page and the tables, print, and say where they are."""
-    from harness.cli.user import owner_of_results
-    from harness.report.html.gallery import gallery_page
-
     output, owner = Path(arguments.output), owner_of_results()
     page = gallery_page(entries, quick=arguments.quick).encode("utf-8", "backslashreplace")
     with explained("write the gallery", output):
         make_directories(output, owner)
-        for name, data in (
-            ("gallery.html", page),
-            ("claims.csv", table.to_csv(entries).encode()),
-            ("claims.json", table.to_json(entries).encode()),
-        ):
+        tables = {"claims.csv": table.to_csv(entries).encode(), "claims.json": table.to_json(entries).encode()}
+        for name, data in {"gallery.html": page, **tables}.items():
             write_file(output / name, data, owner)
     width, color = width_and_color()
     where = f"Page: {output / 'gallery.html'}; table: {output / 'claims.csv'}"
@@ -168,15 +163,11 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], inte
 
 def _elsewhere(arguments: argparse.Namespace, entries: Sequence[GalleryEntry]) -> None:
     """Say which claims that this host cannot test can be tested in guests."""
-    lacking = {
-        entry.name: count
-        for entry in entries
-        if (count := sum(finding.outcome == "cannot be tested here" for finding in entry.findings))
-    }
+    lacking = {}
+    for entry in entries:
+        if count := sum(finding.outcome == "cannot be tested here" for finding in entry.findings):
+            lacking[entry.name] = count
     if not arguments.in_vm and lacking:
         quick = " --quick" if arguments.quick else ""
         say(f"pollbench: {sum(lacking.values())} claims that this host cannot test, guests can (without root):")
         say(f"    pollbench gallery --in-vm{quick} {' '.join(lacking)}")
-
-
-__all__ = ["gallery"]

@@ -6,22 +6,27 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 from harness.analysis.claims import ClaimVerdict
 from harness.analysis.claims.source import before_running, in_guests
 from harness.cli.carry_out import carry_out, open_set, write_tables
 from harness.cli.plan import overrides_of
 from harness.cli.progress import Progress
-from harness.cli.say import say
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root, say
+from harness.cli.vm import machine_of, own_kernels, progress_of, say_retried
 from harness.errors import InputError, Interrupted
 from harness.kernel import facts
 from harness.places.local import this_host
 from harness.places.place import Place
+from harness.places.vm.boots import expected_s
+from harness.places.vm.emulator import Qemu
+from harness.places.vm.execute import Guests
+from harness.places.vm.home import Home
+from harness.places.vm.kernels import reseeded, with_kernels
 from harness.plan import Plan, estimate_s, make_plan
 from harness.signals import Stopper
-from harness.spec.load import Experiment, check_cpus, load_experiment
+from harness.spec.load import Experiment, load_experiment
 from harness.store import ResultSet
 
 
@@ -34,46 +39,21 @@ class Piece:
     plan: Plan
 
 
-class GalleryPlace(Protocol):
-    """Where claim files are run. output: where results go unless told; remark: what to know of its times."""
-
-    output: str
-    remark: str
-
-    def load(self, path: Path, quick: bool) -> Experiment:
-        """The file as it is to be run there. Raises InputError."""
-
-    def check(self, experiment: Experiment) -> None:
-        """InputError where it asks for CPUs that are not there."""
-
-    def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
-        """Its claims' verdicts before any run: those that cannot be tested there, and why."""
-
-    def own(self, results: ResultSet, piece: Piece) -> bool:
-        """Was this set made in such a place, by the very plan of this file?"""
-
-    def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
-        """Run every file; True when somebody stopped it. Raises PollbenchError."""
-
-    def takes_s(self, pieces: Sequence[Piece]) -> float:
-        """Seconds of wall time that this takes, about."""
-
-
 class GalleryHost:
-    """This host, as root."""
+    """This host, as root.
+
+    output: where results go unless told; remark: what to know of the times of such a place; cpus: those that are there,
+    None for those that a file declares of its guest.
+    """
 
     output, remark = "results/gallery", ""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self._arguments = arguments
+        self._arguments, self.cpus = arguments, facts.online_cpus()
 
     def load(self, path: Path, quick: bool) -> Experiment:
         """The experiment as the file has it; its section `guest` is for guests only."""
         return load_experiment(path, overrides_of(self._arguments.set), quick)
-
-    def check(self, experiment: Experiment) -> None:
-        """InputError where it asks for CPUs that are not online."""
-        check_cpus(experiment, facts.online_cpus())
 
     def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """Verdicts of the claims that this host's kernel, CPU or environment rules out."""
@@ -85,7 +65,10 @@ class GalleryHost:
         return "vm" not in results.manifest and results.same_plan(piece.plan)
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
-        """One after the other: a new set of each, or with --resume what is missing of the newest of the same plan."""
+        """One after the other: a new set of each, or with --resume what is missing of the newest of the same plan.
+
+        True when somebody stopped it. Raises PollbenchError.
+        """
         need_root("run the gallery")
         for number, piece in enumerate(pieces, 1):
             say(f"pollbench: {number}/{len(pieces)} {piece.path.stem}")
@@ -103,15 +86,10 @@ class GalleryHost:
 class GalleryGuests:
     """Guests of the provided image, without root; every repetition of every file that wants one machine is one boot."""
 
-    output = "results/gallery-vm"
+    output, cpus = "results/gallery-vm", None
     remark = ", in guests that the files share, on an idle machine"
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        from harness.cli.vm import machine_of
-        from harness.cli.vm_image import own_kernels
-        from harness.places.vm.emulator import Qemu
-        from harness.places.vm.home import Home
-
         self._arguments, self._home = arguments, Home()
         self._kernels = own_kernels(arguments, self._home)
         self._accelerator = ""
@@ -121,14 +99,8 @@ class GalleryGuests:
 
     def load(self, path: Path, quick: bool) -> Experiment:
         """The file with its section for guests, under the kernels that the command names."""
-        from harness.places.vm.kernels import with_kernels
-
         experiment = load_experiment(path, overrides_of(self._arguments.set), quick, guest=True)
         return with_kernels(experiment, self._kernels) if self._kernels else experiment
-
-    def check(self, experiment: Experiment) -> None:
-        """Against the CPUs that the guest is to have."""
-        check_cpus(experiment, None)
 
     def untestable(self, piece: Piece) -> tuple[ClaimVerdict, ...]:
         """By what the file declares of its machine."""
@@ -145,9 +117,6 @@ class GalleryGuests:
 
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
         """All files together, so that they share boots; with other random numbers than in any earlier set."""
-        from harness.cli.vm import progress_of, say_retried
-        from harness.places.vm.execute import Guests
-
         assert self._emulator is not None
         leave = self._arguments.accel == "auto"
         guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave)
@@ -180,10 +149,11 @@ class GalleryGuests:
 
     def takes_s(self, pieces: Sequence[Piece]) -> float:
         """Boots, runs, and traffic; several times as long where other programs want the CPUs."""
-        from harness.places.vm.estimate import expected_s
-
         runs = (run for piece in pieces for run in piece.plan.runs)
         return sum(expected_s(runs, self._accelerator or "tcg-virtual").values())
+
+
+GalleryPlace: TypeAlias = GalleryHost | GalleryGuests
 
 
 def sets_of(output: Path, piece: Piece, place: GalleryPlace) -> list[ResultSet]:
@@ -210,8 +180,6 @@ def _seeds_apart(piece: Piece, results: ResultSet) -> int:
 
 
 def _reseeded(piece: Piece, by: int) -> Piece:
-    from harness.places.vm.kernels import reseeded
-
     experiment = reseeded(piece.experiment, by)
     return replace(piece, experiment=experiment, plan=make_plan(experiment))
 

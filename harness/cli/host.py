@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.host import Wish, boot_rows, change_host, host_rows, load_definition, package_rows, wish_of
 from harness.kernel import journal
@@ -17,22 +17,18 @@ _QUIET = ("ok", "not applicable")
 
 def host(arguments: argparse.Namespace) -> int:
     """Show, prepare or restore this host; see `pollbench host --help`."""
-    if arguments.action == "show":
+    action, missing, wish = arguments.action, [], Wish("", {})
+    if action == "show":
         return _show(arguments)
-    if arguments.action == "prepare":
+    if action == "prepare":
         wish = wish_of(arguments.profile, arguments.cpus, arguments.device)
-    else:
-        wish = Wish("", {})
     if not arguments.check:
-        need_root(f"{arguments.action} this host")
-    missing = []
-    if arguments.action == "prepare" and arguments.packages:
+        need_root(f"{action} this host")
+    if action == "prepare" and arguments.packages:
         missing = [row["package"] for row in package_rows() if not row["there"]]
     # No setting changes while something is measured.
     with journal.host_lock():
-        rows = change_host(
-            arguments.action, wish, check=arguments.check, state=arguments.state or STATE, packages=missing
-        )
+        rows = change_host(action, wish, check=arguments.check, state=arguments.state or STATE, packages=missing)
     if arguments.json:
         print(json.dumps(rows, indent=2))
     else:

@@ -20,20 +20,12 @@ def import_(arguments: argparse.Namespace) -> int:
         print(f"{'auto':<14}whichever of these most of the files look like")
         return EXIT_OK
     if arguments.format is None or arguments.path is None:
-        raise InputError(
-            "import",
-            got="a FORMAT and a PATH are needed",
-            todo="for example: pollbench import sockperf results/; formats: pollbench import --list",
-        )
-    done = import_results(
-        arguments.format,
-        arguments.path,
-        arguments.output,
-        datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
-        name=arguments.name,
-        options=ImportOptions(case=arguments.case, compat=arguments.compat, unit=arguments.unit, basis=arguments.basis),
-        manifest={"command": sys.argv},
-    )
+        todo = "for example: pollbench import sockperf results/; formats: pollbench import --list"
+        raise InputError("import", got="a FORMAT and a PATH are needed", todo=todo)
+    source, output, stamp = arguments.path, arguments.output, datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    options = ImportOptions(case=arguments.case, compat=arguments.compat, unit=arguments.unit, basis=arguments.basis)
+    name, manifest = arguments.name, {"command": sys.argv}
+    done = import_results(arguments.format, source, output, stamp, name=name, options=options, manifest=manifest)
     _report(done)
     return EXIT_OK if any(run.verdict == "valid" for run in done.reading.runs) else EXIT_NOT_VALID
 

@@ -21,9 +21,8 @@ def overrides_of(texts: list[str]) -> list[tuple[str, str]]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise InputError(
-                "read --set", got=f"{text!r} is not KEY=VALUE", todo="for example --set workload.duration=2s"
-            )
+            todo = "for example --set workload.duration=2s"
+            raise InputError("read --set", got=f"{text!r} is not KEY=VALUE", todo=todo)
         pairs.append((key.strip(), value.strip()))
     return pairs
 

@@ -30,9 +30,8 @@ def plot(arguments: argparse.Namespace) -> int:
         raise InputError("plot", on="--width", got=got, todo=f"expected {_WIDTHS[0]:g} to {_WIDTHS[1]:g}")
     study = narrowed(load_study(arguments.directory), arguments.case or (), _places(arguments.at))
     baseline = arguments.baseline if arguments.baseline in (arguments.case or [arguments.baseline]) else None
-    request = FigureRequest(
-        study, overview(study.source, baseline), arguments.metric, arguments.run or (), arguments.width
-    )
+    view = overview(study.source, baseline)
+    request = FigureRequest(study, view, arguments.metric, arguments.run or (), arguments.width)
     target = Path(arguments.output)
     data = draw(arguments.kind, request, target.suffix.removeprefix(".").lower())
     with explained("write the figure", target, keep="nothing was changed"):

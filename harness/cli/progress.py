@@ -1,17 +1,19 @@
-"""Progress of a run: one live line on a terminal, a plain line per run in a pipe; drawn between runs only."""
+"""Progress: of runs one live line on a terminal, of a fleet one for each host; in a pipe a plain line per event."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Self
 
-from harness.cli.say import is_live, say
+from harness.cli.terminal import columns, is_live, say
 from harness.plan import Run
+from harness.store import RunRecord
 
-if TYPE_CHECKING:
-    from harness.store import RunRecord
+# More lines than a screen has cannot be redrawn: beyond this many hosts only counts are live.
+_MOST = 40
 
 
 class Progress:
@@ -77,14 +79,45 @@ class Progress:
         if self._live:
             bar = "=" * round(20 * self._number / self._total)
             self._clear()
-            say(f"[{bar:<20}] {number}{self._left()}  {activity}"[: _columns() - 1], end="")
+            say(f"[{bar:<20}] {number}{self._left()}  {activity}"[: columns() - 1], end="")
 
     def _clear(self) -> None:
         if self._live:
             say("\r\x1b[K", end="")
 
 
-def _columns() -> int:
-    import shutil
+class HostBoard:
+    """The Board of a terminal: one live line per host, what it does now."""
 
-    return shutil.get_terminal_size().columns
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._texts = dict.fromkeys(hosts, "waiting")
+        self._kind = dict.fromkeys(hosts, "waiting")
+        self._live = is_live(sys.stderr)
+        self._drawn = 0
+        self._width = max((len(host) for host in hosts), default=0)
+
+    def tell(self, host: str, text: str, kind: str = "at work") -> None:
+        """What the host does now, or said last; kind: "done" with its share, or "failed", with the reason."""
+        if kind == "at work" and self._texts.get(host) == text:
+            return
+        self._texts[host], self._kind[host] = text, kind
+        if self._live:
+            self._draw()
+        # In a pipe only what comes of it is worth a line, for each of a thousand hosts.
+        elif text != "looking":
+            say(f"{host:<{self._width}}  " + (text if kind == "at work" else f"{kind}: {text}"))
+
+    def _draw(self) -> None:
+        width = columns()
+        if self._drawn:
+            say(f"\x1b[{self._drawn}A", end="")
+        lines = self._lines()
+        say("".join(f"\r\x1b[K{line[: width - 1]}\n" for line in lines), end="")
+        self._drawn = len(lines)
+
+    def _lines(self) -> list[str]:
+        if len(self._texts) > _MOST:
+            counts = Counter(self._kind.values())
+            return [", ".join(f"{count} {kind}" for kind, count in counts.items())]
+        mark = {"waiting": " ", "at work": ">", "done": "+", "failed": "!"}
+        return [f"{mark[self._kind[host]]} {host:<{self._width}}  {text}" for host, text in self._texts.items()]

@@ -11,19 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.cli.carry_out import carry_out, new_set
-from harness.cli.say import say
+from harness.cli.terminal import say
 from harness.cli.vm import progress_of, say_retried
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.places.vm import accel
 from harness.places.vm.emulator import same_emulator
 from harness.places.vm.execute import Guests
-from harness.places.vm.home import Home
+from harness.places.vm.home import KERNEL_PARTS, Home
 from harness.places.vm.reproduction import RULE, ComparedSet, judge
 from harness.plan import Plan
 from harness.signals import stop_on_signals
 from harness.store import ResultSet
-
-_PARTS = ("root", "vmlinuz", "modules", "initramfs")
 
 
 def reproduce(arguments: argparse.Namespace) -> int:
@@ -86,7 +84,7 @@ def _pinned(results: ResultSet) -> list[dict[str, str]]:
     try:
         boots = json.loads((results.path / "vm.json").read_text())["boots"]
         pinned = [boot["hashes"] | {key: boot[key] for key in ("kernel", "release")} for boot in boots]
-        hashes = [artefacts[part] for artefacts in pinned for part in _PARTS]
+        hashes = [artefacts[part] for artefacts in pinned for part in ("root", *KERNEL_PARTS)]
         if not pinned or not all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in hashes):
             raise ValueError("it names no image")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -7,8 +7,7 @@ import argparse
 from harness.cli.carry_out import carry_out, open_set, report
 from harness.cli.plan import plan_of, print_plan
 from harness.cli.progress import Progress
-from harness.cli.say import say
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root, say
 from harness.places.local import this_host
 from harness.plan import Plan
 from harness.signals import stop_on_signals

@@ -9,12 +9,11 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.cli.plan import overrides_of
-from harness.cli.say import say
-from harness.cli.user import need_root
+from harness.cli.terminal import need_root, say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, MissingError, PollbenchError
 from harness.kernel import journal
 from harness.kernel.netns import in_netns
@@ -80,17 +79,12 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     command += ["--napi"] if arguments.napi else []
     command += ["--pingall"] if arguments.pingall else []
     root = str(Path(__file__).resolve().parents[2])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    null = subprocess.DEVNULL
     with open(reader, "rb") as pipe:
         try:
             subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[writer],
-                start_new_session=True,
-                env=environment,
+                command, stdin=null, stdout=null, stderr=null, pass_fds=[writer], start_new_session=True, env=env
             )
         finally:
             os.close(writer)
@@ -126,11 +120,9 @@ def _hold(arguments: argparse.Namespace) -> int:
 def _report(testbed: Testbed, pingall: bool) -> TestbedReport:
     topology = testbed.layout.topology
     first = next(iter(topology.hosts()), next(iter(topology.nodes)))
-    built = TestbedReport(len(topology.nodes), len(topology.links), first)
-    if not pingall:
-        return built
-    reach = ping_all(testbed)
-    return replace(built, reach=_reach_words(reach), complete=not reach.unreached)
+    reach = ping_all(testbed) if pingall else None
+    words, complete = (_reach_words(reach), not reach.unreached) if reach else ("", True)
+    return TestbedReport(len(topology.nodes), len(topology.links), first, words, complete)
 
 
 def _reach_words(reach: Reach) -> str:

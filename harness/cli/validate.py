@@ -23,11 +23,9 @@ def validate(arguments: argparse.Namespace) -> int:
         except InputError as refusal:
             error = refusal.line()
         rows.append({"file": path, "ok": not error, "cells": cells, "error": error})
-        if arguments.json:
-            continue
-        if error:
+        if error and not arguments.json:
             print(f"pollbench: {error}", file=sys.stderr)
-        else:
+        elif not arguments.json:
             print(f"{path}: ok, {cells} cells")
     if arguments.json:
         print(json.dumps(rows, indent=2))

@@ -1,42 +1,39 @@
-"""`pollbench vm`: an experiment run in guests; the other actions are in vm_image.py."""
+"""`pollbench vm`: an experiment run in guests, and the image that they are made from."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-from harness.cli import vm_image
 from harness.cli.carry_out import carry_out, open_set, report
 from harness.cli.plan import in_words, plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
-from harness.cli.say import say
+from harness.cli.terminal import say
+from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, PollbenchError
 from harness.places.place import Backlog
-from harness.places.vm import accel
+from harness.places.vm import accel, exchange, recipe
+from harness.places.vm import build as builder
+from harness.places.vm.boots import expected_s, takes_s
 from harness.places.vm.emulator import Qemu, find_emulator
-from harness.places.vm.estimate import expected_s, takes_s
 from harness.places.vm.execute import Guests
-from harness.places.vm.home import Home
+from harness.places.vm.home import Home, sha256_of
 from harness.places.vm.kernels import with_kernels
+from harness.places.vm.shell import attended, shell_command
 from harness.plan import Plan, make_plan
 from harness.signals import stop_on_signals
 from harness.spec.load import Experiment
 from harness.store import ResultSet
 
-_ACTIONS = {
-    "build": vm_image.build,
-    "shell": vm_image.shell,
-    "info": vm_image.info,
-    "verify": vm_image.verify,
-    "clean": vm_image.clean,
-    "export": vm_image.export,
-}
-
 
 def vm(arguments: argparse.Namespace) -> int:
     """Dispatch to the action; see `pollbench vm --help`."""
-    return (run if arguments.action == "run" else _ACTIONS[arguments.action])(arguments)
+    actions = (run, build, shell, info, verify, clean, export)
+    return {action.__name__: action for action in actions}[arguments.action](arguments)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,8 +87,138 @@ def _guest_plan(arguments: argparse.Namespace, home: Home) -> tuple[Experiment, 
     """The experiment as guests are to run it, under the kernels that the command names, and its plan."""
     experiment, plan = plan_of(arguments, guest=True)
     refuse_inventory_hosts(plan)
-    names = vm_image.own_kernels(arguments, home)
-    if not names:
-        return experiment, plan
-    experiment = with_kernels(experiment, names)
-    return experiment, make_plan(experiment, arguments.case, arguments.repeat, arguments.seed)
+    if names := own_kernels(arguments, home):
+        experiment = with_kernels(experiment, names)
+        plan = make_plan(experiment, arguments.case, arguments.repeat, arguments.seed)
+    return experiment, plan
+
+
+def build(arguments: argparse.Namespace) -> int:
+    """Make what is missing of the image, or take a published one in."""
+    home, index = Home(), Home().index()
+    if arguments.source:
+        for key in exchange.import_image(home, arguments.source, arguments.sha256, say):
+            print(f"taken in: {key}")
+        return EXIT_OK
+    names = arguments.kernel or [recipe.DEFAULT_KERNEL]
+    names = list(recipe.KERNELS) if names == ["all"] else names
+    current = recipe.recipe_hash()
+    fresh = {
+        key
+        for key, entry in index.items()
+        if entry.get("recipe") == current
+        and not arguments.force
+        and all(home.holds(sha256) for sha256 in builder.hashes_of(key, entry).values())
+    }
+    for key, entry in index.items():
+        if key.startswith("payload") and not home.holds(entry["sha256"]):
+            # The next run makes it.
+            home.artefact(entry["sha256"]).unlink(missing_ok=True)
+    kernels = [name for name in names if f"kernel {name}" not in fresh]
+    emulator = "qemu" not in fresh and not arguments.no_qemu
+    made = builder.build(home, kernels, say, root="root" not in fresh, emulator=emulator)
+    for part in made:
+        print(f"{part.name}: {part.size_bytes / 1e6:.1f} MB, {part.seconds:.0f} s, sha256 {part.sha256}")
+        print(f"    {home.artefact(part.sha256)}")
+    for line in dict.fromkeys(line for part in made for line in part.differs):
+        say(f"pollbench: not as the lock pins it: {line}")
+    pinned = recipe.read_lock().artefacts
+    differing = [part.name for part in made if pinned.get(part.name, part.sha256) != part.sha256]
+    if differing and not arguments.pin:
+        say(f"pollbench: this image is not the pinned one, byte for byte: {', '.join(differing)}")
+    elif made and not arguments.pin:
+        print("byte for byte the image that the lock pins")
+    if arguments.pin:
+        builder.pin(home)
+        print(f"pinned in {recipe.LOCK}")
+    if not made:
+        print("everything is built already, from this recipe; --force builds it again")
+    return EXIT_OK
+
+
+def own_kernels(arguments: argparse.Namespace, home: Home) -> list[str]:
+    """The kernel sets that --kernel and --bzimage name; a user's own is made into one."""
+    names = list(arguments.kernel or [])
+    if arguments.bzimage:
+        modules = Path(arguments.modules).resolve() if arguments.modules else None
+        names.append(builder.add_own_kernel(home, Path(arguments.bzimage), modules, say))
+    elif arguments.modules:
+        raise InputError("use modules", got="of which kernel?", todo="name it with --bzimage", where="--modules")
+    return names
+
+
+def shell(arguments: argparse.Namespace) -> int:
+    """A shell in a guest, on this terminal; its exit code."""
+    home = Home()
+    names = own_kernels(arguments, home)
+    # Nobody measures anything in it, so the fastest emulation will do.
+    emulator = find_emulator(home, arguments.qemu)
+    emulated = arguments.accel == "auto" and accel.kvm_trouble(home, emulator)
+    chosen = accel.choose("tcg-smoke" if emulated else arguments.accel, home, emulator)
+    with shell_command(home, emulator, names[0] if names else "", chosen.name) as argv:
+        say("pollbench: exit ends the guest; the harness is in /run/payload; NICs: modprobe -a e1000e virtio_net")
+        return attended(argv)
+
+
+def info(arguments: argparse.Namespace) -> int:
+    """What is built, which QEMU would run it, and under which accelerator."""
+    home, current = Home(), recipe.recipe_hash()
+    entries = [(key, entry) for key, entry in sorted(home.index().items()) if not key.startswith("payload")]
+    rows: list[dict[str, Any]] = []
+    for key, entry in entries:
+        for name, sha256 in builder.hashes_of(key, entry).items():
+            path, ours = home.artefact(sha256), entry.get("recipe") == current
+            size = path.stat().st_size if path.exists() else None
+            rows.append({"what": name, "sha256": sha256, "bytes": size, "of_this_recipe": ours})
+    try:
+        emulator = find_emulator(home)
+        choice = accel.choose("auto", home, emulator)
+        program, accelerator, why = emulator.label(), choice.name, choice.why
+    except PollbenchError as error:
+        program, accelerator, why = error.line(), "", ""
+    releases = {key.removeprefix("kernel "): entry["release"] for key, entry in entries if "release" in entry}
+    if arguments.json:
+        document = {"home": str(home.path), "artefacts": rows, "kernels": releases, "qemu": program}
+        print(json.dumps(document | {"accelerator": accelerator, "why": why}, indent=2))
+        return EXIT_OK
+    print(f"{home.path}\n{program}; accelerator {accelerator or 'none'}{f' ({why})' if why else ''}")
+    for row in rows:
+        shown = "missing" if row["bytes"] is None else f"{row['bytes'] / 1e6:7.1f} MB"
+        print(f"  {row['what']:<24} {shown}  {row['sha256']}{'' if row['of_this_recipe'] else '  (another recipe)'}")
+    for name, release in releases.items():
+        print(f"  kernel {name}: {release}")
+    if not rows:
+        print("nothing is built yet: pollbench vm build")
+    return EXIT_OK
+
+
+def verify(_arguments: argparse.Namespace) -> int:
+    """Read every artefact and compare it with its hash."""
+    home, bad = Home(), 0
+    entries = sorted(home.index().items())
+    if not entries:
+        say("pollbench: nothing is built yet: pollbench vm build")
+    for key, entry in entries:
+        for name, sha256 in builder.hashes_of(key, entry).items():
+            try:
+                home.verified(sha256, name)
+                print(f"{name}: ok")
+            except PollbenchError as error:
+                bad += 1
+                print(error.line())
+    return EXIT_NOT_VALID if bad else EXIT_OK
+
+
+def clean(_arguments: argparse.Namespace) -> int:
+    """Remove every image."""
+    home = Home()
+    print(f"removed {home.clean() / 1e6:.0f} MB from {home.path}")
+    return EXIT_OK
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write the whole image into one file."""
+    target = Path(arguments.target)
+    size = exchange.export(Home(), target)
+    print(f"{target}: {size / 1e6:.1f} MB, sha256 {sha256_of(target)}")
+    return EXIT_OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 
 from harness.errors import Interrupted, LostError, PollbenchError
@@ -68,12 +69,10 @@ def this_host(
 
 def _waiting(stopper: Stopper, tell: Callable[[str], None]) -> Callable[[str], None]:
     """Waits a little for the host lock, and says once whose turn it is."""
-    announced: set[str] = set()
+    announce = cache(lambda holder: tell(f"pollbench: waiting for this host: {holder}"))
 
     def wait(holder: str) -> None:
-        if holder not in announced:
-            tell(f"pollbench: waiting for this host: {holder}")
-            announced.add(holder)
+        announce(holder)
         stopper.pause(_LOOK_S)
 
     return wait

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.cli.fleet_progress import HostBoard
+from harness.cli.progress import HostBoard
 from harness.places.fleet import wheel
 from harness.places.fleet.crew import Crew
 from harness.places.fleet.inventory import hosts_in
@@ -110,7 +110,7 @@ def many_hosts(home: Path) -> None:
     board = HostBoard([])
     crew = Crew([str(inventory)], found, home / "play", "many", board, lambda: False, forks=50)
     ready: list[str] = []
-    timed(f"one play over {HOSTS} hosts, 50 forks", lambda: ready.extend(crew.ready(list(found))), HOSTS, "host")
+    timed(f"one play over {HOSTS} hosts, 50 forks", lambda: ready.extend(crew.ready()), HOSTS, "host")
     assert len(ready) == HOSTS
     size = sum(path.stat().st_size for path in (home / "play" / "ansible").rglob("*") if path.is_file())
     print(f"{'artifacts of that play':<58} {size / 1e6:8.1f} MB {size / HOSTS / 1e3:9.1f} kB per host")

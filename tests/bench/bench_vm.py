@@ -58,19 +58,15 @@ def ours(emulator: Qemu, image: Image, workshop: Path) -> tuple[float, float]:
     from dataclasses import replace
 
     nothing = replace(plan(workshop), runs=())
-    (workshop / "job").write_bytes(job_image({"plan": nothing.to_json(), "nics": {}, "output_bytes": 1 << 20}))
-    with open(workshop / "out", "wb") as out:
-        out.truncate(1 << 20)
-    own = [workshop / name for name in ("job", "out", "console", "events")]
-    own[3].write_bytes(b"")
-    files = qemu.GuestFiles(image.vmlinux, image.initramfs, image.root, image.modules, image.payload, *own)
+    job = job_image({"plan": nothing.to_json(), "nics": {}, "output_bytes": 1 << 20})
+    files = qemu.GuestFiles.of(image, workshop, job, 1 << 20)
     begun, first = time.monotonic(), 0.0
     with subprocess.Popen(qemu.command(emulator, Machine(), ACCELERATOR, files, {})) as process:
         while process.poll() is None:
-            if not first and own[3].stat().st_size:
+            if not first and files.events.stat().st_size:
                 first = time.monotonic() - begun
             time.sleep(0.01)
-    assert b'"code":0' in own[3].read_bytes(), own[2].read_text()[-500:]
+    assert b'"code":0' in files.events.read_bytes(), files.console.read_text()[-500:]
     return first, time.monotonic() - begun
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.places.fleet import attempt as attempts
 from harness.places.fleet.attempt import Attempt
-from harness.places.fleet.pair import Pair
+from harness.places.fleet.share import Pair
 from harness.places.fleet.split import Allotment
 from harness.store import ResultSet, codec
 from tests.unit import synthetic
@@ -26,14 +26,8 @@ class _Board:
     def __init__(self) -> None:
         self.said: dict[str, str] = {}
 
-    def state(self, host: str, text: str) -> None:
-        self.said[host] = text
-
-    def failed(self, host: str, reason: str) -> None:
-        self.said[host] = f"failed: {reason}"
-
-    def done(self, host: str, text: str) -> None:
-        self.said[host] = f"done: {text}"
+    def tell(self, host: str, text: str, kind: str = "at work") -> None:
+        self.said[host] = text if kind == "at work" else f"{kind}: {text}"
 
 
 def of_two(home: Path) -> tuple[Attempt, _Board]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from harness.cli.fleet_progress import HostBoard
+from harness.cli.progress import HostBoard
 from harness.errors import InputError, PollbenchError
 from harness.places.fleet import wheel
+from harness.places.fleet.attempt import Outcomes
 from harness.places.fleet.inventory import hosts_in
 from harness.places.fleet.merge import merge
-from harness.places.fleet.outcome import Outcomes
 from harness.store import ResultSet, codec
 from tests.unit import synthetic
 
@@ -159,11 +159,11 @@ def test_the_wheel_of_an_installed_pollbench_installs_again(tmp_path: Path) -> N
 
 def test_a_line_for_every_event_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     board = HostBoard(["a", "dut22"])
-    board.state("a", "looking")
-    board.state("a", "1/4  base")
-    board.state("a", "1/4  base")
-    board.done("a", "4 of 4 runs")
-    board.failed("dut22", "unreachable: gone")
+    board.tell("a", "looking")
+    board.tell("a", "1/4  base")
+    board.tell("a", "1/4  base")
+    board.tell("a", "4 of 4 runs", "done")
+    board.tell("dut22", "unreachable: gone", "failed")
     assert capsys.readouterr().err.splitlines() == [
         "a      1/4  base",
         "a      done: 4 of 4 runs",
@@ -174,13 +174,13 @@ def test_a_line_for_every_event_in_a_pipe(capsys: pytest.CaptureFixture[str]) ->
 def test_one_live_line_per_host_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("harness.cli.fleet_progress.is_live", lambda stream: True)
+    monkeypatch.setattr("harness.cli.progress.is_live", lambda stream: True)
     board = HostBoard(["a", "b"])
-    board.state("a", "1/4  base")
-    board.failed("b", "unreachable")
+    board.tell("a", "1/4  base")
+    board.tell("b", "unreachable", "failed")
     first, second = capsys.readouterr().err.split("\x1b[2A")
     assert first == "\r\x1b[K> a  1/4  base\n\r\x1b[K  b  waiting\n"
     assert second == "\r\x1b[K> a  1/4  base\n\r\x1b[K! b  unreachable\n"
     many = HostBoard([f"h{number}" for number in range(41)])
-    many.done("h0", "2 of 2 runs")
+    many.tell("h0", "2 of 2 runs", "done")
     assert capsys.readouterr().err == "\r\x1b[K1 done, 40 waiting\n"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.places.fleet.split import HOST_FACTOR, Split, allot, fleet_plan, groups
+from harness.places.fleet.split import HOST_FACTOR, Split, allot, fleet_plan
 from harness.plan import Plan, make_plan
 from harness.spec.load import load_experiment
 from tests import command, experiment
@@ -51,9 +51,10 @@ def test_every_run_once_and_whole_blocks_on_one_host(plan: Plan, split: Split, h
     lot = allot(plan, split, hosts)
     assert set(lot.host) == {run.run_id for run in plan.runs}
     assert all(len(each) == 1 for each in owners(plan, split, lot.host).values())
-    assert len(set(lot.host.values())) == min(len(hosts), groups(plan, split))
+    shares = {"cells": 3, "repetitions": 4, "none": 0}[split]
+    assert len(set(lot.host.values())) == min(len(hosts), shares)
     sizes = [len(lot.runs_of(host, plan)) for host in set(lot.host.values())]
-    step = len(plan.runs) // groups(plan, split)
+    step = len(plan.runs) // shares
     assert max(sizes) - min(sizes) <= step
 
 

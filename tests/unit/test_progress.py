@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.cli import progress
-from harness.places.vm.estimate import expected_s, takes_s
+from harness.places.vm.boots import expected_s, takes_s
 from harness.plan import load_experiment, make_plan
 from harness.store import RunRecord
 from tests import experiment

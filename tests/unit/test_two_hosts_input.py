@@ -10,7 +10,7 @@ import pytest
 
 from harness.cli import main
 from harness.errors import InputError, PollbenchError
-from harness.places.fleet.pair import pair_of
+from harness.places.fleet.share import pair_of
 from harness.plan import make_plan
 from harness.run import metrics as metrics_of
 from harness.run import two_hosts_merge

@@ -18,16 +18,16 @@ import pytest
 from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.knobs import GroupUse
-from harness.places.vm import cpio, payload, qemu, wire
+from harness.places.vm import cpio, image, qemu, wire
 from harness.places.vm.boots import boots_of, pairs_of
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home
+from harness.places.vm.image import Image
 from harness.places.vm.kernels import with_kernels
 from harness.places.vm.modules import ModuleTree
 from harness.places.vm.recipe import differences
 from harness.places.vm.reproduction import ComparedSet, judge
-from harness.places.vm.tuning import definition
 from harness.plan import Plan, Run, load_experiment, make_plan
 from harness.run.measure import Measured
 from harness.run.outcome import Outcome
@@ -39,7 +39,8 @@ from tests import experiment
 from tests.unit.test_metrics import delta
 
 QEMU = Qemu(("qemu-system-x86_64",), "7.2.22", "host")
-FILES = qemu.GuestFiles(*(Path(f"/img/{name}") for name in "abcdefghi"))
+IMAGE = Image("6.12", "6.12.1", Path("/a"), Path("/b"), Path("/c"), Path("/d"), Path("/e"), {})
+FILES = qemu.GuestFiles(IMAGE, *(Path(f"/img/{name}") for name in "fghi"))
 
 
 def promising() -> bytes:
@@ -253,6 +254,11 @@ def test_cpus_are_the_guest_s(tmp_path: Path) -> None:
     check_cpus(file, {0, 1})
 
 
+def compared(*records: RunRecord) -> ComparedSet:
+    """A set that kept no latencies."""
+    return ComparedSet(records, lambda run_id: None)
+
+
 def record(p50: float, p99: float = 100.0, verdict: Verdict = "valid", case: str = "base") -> RunRecord:
     return RunRecord("r", case, verdict, metrics={"rtt_p50_us": p50, "rtt_p99_us": p99})
 
@@ -268,7 +274,7 @@ def record(p50: float, p99: float = 100.0, verdict: Verdict = "valid", case: str
     ],
 )
 def test_reproduced_is_a_rule(new: list[RunRecord], good: bool, said: str) -> None:
-    (found,) = judge(ComparedSet([record(34.0), record(34.1)]), ComparedSet(new), real_time=False)
+    (found,) = judge(compared(record(34.0), record(34.1)), compared(*new), real_time=False)
     assert found.reproduced is good
     assert said in found.said
 
@@ -286,7 +292,7 @@ def test_a_median_of_whole_ticks_may_be_another_tick() -> None:
 
 def test_a_cell_that_only_the_new_set_has_is_told() -> None:
     new = [record(34.0), record(34.0, case="more")]
-    found = {each.label: each for each in judge(ComparedSet([record(34.0)]), ComparedSet(new), real_time=False)}
+    found = {each.label: each for each in judge(compared(record(34.0)), compared(*new), real_time=False)}
     assert found["base"].reproduced
     assert found["more"].said == "the old set has no such cell"
 
@@ -325,7 +331,7 @@ def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
 def test_the_definition_of_a_good_host_is_the_playbooks_own() -> None:
     from harness.host import load_definition
 
-    settings = json.loads(definition())
+    settings = json.loads(image.definition())
     assert settings == list(load_definition().settings)
     assert all({"name", "kind", "latency", "balanced"} <= set(each) for each in settings)
 
@@ -335,16 +341,16 @@ def test_a_setting_that_was_changed_is_told_also_where_it_made_no_difference() -
         row = KnobRow("client", "busy_poll", "SO_BUSY_POLL", "socket", usecs)
         return replace(record(34.0), knobs=(row,))
 
-    (found,) = judge(ComparedSet([polling(50)]), ComparedSet([polling(5)]), real_time=False)
+    (found,) = judge(compared(polling(50)), compared(polling(5)), real_time=False)
     assert not found.reproduced
     assert found.said == "it did something else: busy_poll SO_BUSY_POLL on client was 50, is 5"
-    (found,) = judge(ComparedSet([polling(50)]), ComparedSet([polling(50)]), real_time=False)
+    (found,) = judge(compared(polling(50)), compared(polling(50)), real_time=False)
     assert found.reproduced
 
 
 def test_the_agent_needs_only_what_the_payload_carries() -> None:
     """The guest has numpy, pydantic and YAML of Debian's, and of ours all but the rooms of the host."""
-    lacking = ["pandas", "pyarrow", "rich", "ansible_runner", *(f"harness.{room}" for room in payload.HOST_ONLY)]
+    lacking = ["pandas", "pyarrow", "rich", "ansible_runner", *(f"harness.{room}" for room in image.HOST_ONLY)]
     block = (
         "import sys\n"
         "class Lacking:\n"

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.places.vm import cpio, diskless, qemu
+from harness.places.vm import cpio, qemu
 from harness.places.vm.boot import seed_of
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import pause_s
+from harness.places.vm.image import Image, loop_driver, write_initrd
 from harness.plan import load_experiment, make_plan
 from harness.spec.machine import Machine
 from tests import experiment
 
 QEMU = Qemu(("qemu-system-x86_64",), "10.0.13", "host")
-PLACES = [Path(f"/img/{name}") for name in ("k", "i", "r", "m", "p", "job", "out", "con", "ev")]
+IMAGE = Image("6.12", "6.12.1", Path("/k"), Path("/i"), Path("/m"), Path("/r"), Path("/p"), {})
+FILES = qemu.GuestFiles(IMAGE, *(Path(f"/img/{name}") for name in ("job", "out", "con", "ev")))
 
 
 def test_a_guest_without_disks_has_ports_that_are_written_at_once() -> None:
-    disks = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(*PLACES), {})
+    disks = qemu.command(QEMU, Machine(), "tcg-virtual", FILES, {})
     assert disks.count("-drive") == 5
     assert "virtio-serial-pci" in disks
-    none = qemu.command(QEMU, Machine(), "tcg-virtual", qemu.GuestFiles(*PLACES, diskless=True), {})
+    none = qemu.command(QEMU, Machine(), "tcg-virtual", replace(FILES, initrd=Path("/initrd")), {})
     assert "-drive" not in none
     assert "virtio-serial-pci,ioeventfd=off" in none
     for name, path in (("events", "/img/ev"), ("out", "/img/out")):
@@ -44,7 +47,7 @@ def test_the_loop_driver_is_a_module_or_built_in_or_absent(
 ) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert diskless.loop_driver(tmp_path) == driver
+    assert loop_driver(tmp_path) == driver
 
 
 @pytest.mark.parametrize("driver", [b"code", b""])
@@ -52,7 +55,7 @@ def test_the_images_and_their_scripts_come_after_the_initramfs(tmp_path: Path, d
     initramfs, image = tmp_path / "initramfs", tmp_path / "root.sqfs"
     initramfs.write_bytes(cpio.pack({"init": cpio.executable(b"with disks")}))
     image.write_bytes(b"squashfs of the root")
-    diskless.write_initrd(tmp_path / "initrd", initramfs, driver, {"root": image})
+    write_initrd(tmp_path / "initrd", initramfs, driver, {"root": image})
     before, after = (tmp_path / "initrd").read_bytes().split(b"with disks")
     assert before == initramfs.read_bytes().split(b"with disks")[0]
     assert b"root=/image/root modules=/image/modules" in after

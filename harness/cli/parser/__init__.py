@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from harness.cli.parser import fleet, host, measuring, results, topology, vm
+from harness.cli.parser import measuring, places, results
 
 _EPILOG = """\
 exit codes: 0 ok; 1 some run failed or is not valid, or a --fail-if condition is met; 2 bad input; 3 this
@@ -25,13 +25,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     measuring.add(commands)
-    host.add(commands)
-    fleet.add(commands)
-    vm.add(commands)
+    places.add(commands)
     results.add(commands)
     measuring.add_gallery(commands)
     results.add_import(commands)
-    topology.add(commands)
+    places.add_topology(commands)
     completion = commands.add_parser("completion", help="print a shell completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     return parser

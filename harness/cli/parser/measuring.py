@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from harness.cli.parser import vm
-from harness.cli.parser.options import EXPERIMENT, as_json, calibrated, execution, experiment, flag, overrides, value
-
-if TYPE_CHECKING:
-    from harness.cli.parser.options import Commands
+from harness.cli.parser import places
+from harness.cli.parser.options import FILE, Commands, as_json, execution, experiment, flag, output, overrides, value
 
 
 def add(commands: Commands) -> None:
@@ -22,7 +18,7 @@ def add(commands: Commands) -> None:
     as_json(run, "the summary")
     text = "run one case under two names: false claims, and the smallest effect this host shows (needs root)"
     calibrate = commands.add_parser("calibrate", help=text)
-    calibrated(calibrate)
+    experiment(calibrate, "the case to run twice (default: the first)", "repetitions of either (default: 40)")
     execution(calibrate)
     flag(calibrate, "--store", "keep the finding; compare and show quote it for this host")
     as_json(calibrate, "the finding")
@@ -31,7 +27,7 @@ def add(commands: Commands) -> None:
     experiment(plan)
     as_json(plan, "the plan")
     validate = commands.add_parser("validate", help="check experiment files: schema, units, references")
-    value(validate, "file", "FILE", EXPERIMENT, nargs="+")
+    value(validate, "file", "FILE", FILE, nargs="+")
     as_json(validate, "the findings")
     commands.add_parser("schema", help="print the JSON schema of experiment files, for editors")
 
@@ -48,14 +44,11 @@ def add_gallery(commands: Commands) -> None:
     value(gallery, "name", "NAME", "claim files by name or number: 06, 14-abuse", nargs="*")
     flag(gallery, "--list", "print the claims and how long they take, and stop")
     flag(gallery, "--quick", "few and short repetitions: minutes, not half an hour")
-    text = "claim files of your own (default: experiments/claims)"
-    value(gallery, "--from", "DIR", text, dest="source")
-    text = "default: results/gallery, or results/gallery-vm with --in-vm"
-    gallery.add_argument("-o", "--output", metavar="DIR", help=text)
+    value(gallery, "--from", "DIR", "claim files of your own (default: experiments/claims)", dest="source")
+    output(gallery, "default: results/gallery, or results/gallery-vm with --in-vm", default=None)
     flag(gallery, "--in-vm", "run in guests (`pollbench vm`), without root")
-    vm.kernel(gallery)
-    vm.accelerator(gallery)
-    vm.emulator(gallery)
+    places.guests(gallery)
+    places.emulator(gallery)
     flag(gallery, "--resume", "make only what is missing of the newest sets")
     flag(gallery, "--no-run", "judge the sets that are there; needs no root")
     overrides(gallery)

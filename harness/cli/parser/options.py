@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 FORMATS = ("text", "markdown", "csv", "json")
-EXPERIMENT = "experiment file (YAML)"
-ONLY_CASE = "only this case (may be repeated)"
+FILE = "experiment file (YAML)"
+ONE_CASE = "only this case (may be repeated)"
 
 
 def value(parser: argparse.ArgumentParser, name: str, metavar: str | None, text: str, **more: Any) -> None:
@@ -29,23 +27,18 @@ def flag(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     parser.add_argument(name, action="store_true", help=text)
 
 
-def experiment(parser: argparse.ArgumentParser) -> None:
-    """Which experiment file, and what of it."""
-    value(parser, "file", "FILE", EXPERIMENT)
-    values(parser, "--case", "NAME", ONLY_CASE)
+def experiment(parser: argparse.ArgumentParser, case: str = "", repeat: str = "repetitions of every cell") -> None:
+    """Which experiment file, and what of it. case: what the one case means, where there can be only one."""
+    value(parser, "file", "FILE", FILE)
+    if case:
+        value(parser, "--case", "NAME", case)
+    else:
+        values(parser, "--case", "NAME", ONE_CASE)
     overrides(parser)
-    value(parser, "--repeat", "N", "repetitions of every cell", type=_count)
+    value(parser, "--repeat", "N", repeat, type=_count)
     value(parser, "--seed", "N", "seed of the random order", type=_seed)
-    flag(parser, "--quick", "shorter, as the file's `quick` section says")
-
-
-def calibrated(parser: argparse.ArgumentParser) -> None:
-    """The same for `calibrate`, which makes two cases of one."""
-    value(parser, "file", "FILE", EXPERIMENT)
-    value(parser, "--case", "NAME", "the case to run twice (default: the first)")
-    overrides(parser)
-    value(parser, "--repeat", "N", "repetitions of either (default: 40)", type=_count)
-    value(parser, "--seed", "N", "seed of the random order", type=_seed)
+    if not case:
+        flag(parser, "--quick", "shorter, as the file's `quick` section says")
 
 
 def overrides(parser: argparse.ArgumentParser, text: str = "override a dotted key: workload.duration=2s") -> None:
@@ -57,21 +50,22 @@ def execution(parser: argparse.ArgumentParser) -> None:
     """Where results go, and what of a plan is made."""
     output(parser)
     flag(parser, "--resume", "go on with the newest unfinished set of this experiment")
-    value(
-        parser,
-        "--redo",
-        "VERDICTS",
-        "with --resume: make runs with these verdicts again (suspect,failed)",
-        type=verdicts("failed", "inert", "suspect", "skipped"),
-        default=(),
-    )
+    text = "with --resume: make runs with these verdicts again (suspect,failed)"
+    redone = verdicts("failed", "inert", "suspect", "skipped")
+    value(parser, "--redo", "VERDICTS", text, type=redone, default=())
     flag(parser, "--dry-run", "print what would run, and do nothing")
     flag(parser, "--wait", "wait for another run on this host to end, not refuse")
 
 
-def output(parser: argparse.ArgumentParser, text: str = "where result sets go (default: results)") -> None:
-    """Add -o DIR, the directory under which result sets are made."""
-    parser.add_argument("-o", "--output", default="results", metavar="DIR", help=text)
+def output(
+    parser: argparse.ArgumentParser,
+    text: str = "where result sets go (default: results)",
+    metavar: str = "DIR",
+    default: str | None = "results",
+    required: bool = False,
+) -> None:
+    """-o, where what is made goes: by default the directory under which result sets are."""
+    parser.add_argument("-o", "--output", default=default, metavar=metavar, help=text, required=required)
 
 
 def as_json(parser: argparse.ArgumentParser, content: str) -> None:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from harness.cli.parser.options import FORMATS, ONLY_CASE, flag, output, output_format, value, values, verdicts
-
-if TYPE_CHECKING:
-    from harness.cli.parser.options import Commands
+from harness.cli.parser.options import FORMATS, ONE_CASE, Commands, flag, output, output_format, value, values, verdicts
 
 KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
 
@@ -21,8 +16,7 @@ def add(commands: Commands) -> None:
     _compare(commands)
     report = commands.add_parser("report", help="one self-contained HTML page of one or more result sets")
     value(report, "directory", "DIR", "result set, or a directory of them (the newest)", nargs="+")
-    text = "default: report.html in the set, or here for several sets"
-    report.add_argument("-o", "--output", metavar="FILE", help=text)
+    output(report, "default: report.html in the set, or here for several sets", "FILE", None)
     value(report, "--baseline", "CASE", "case the others are set against")
     _plot(commands)
 
@@ -60,13 +54,11 @@ def _plot(commands: Commands) -> None:
     plot = commands.add_parser("plot", help="one figure for a paper: SVG, PDF or PNG (needs pollbench[plot])")
     value(plot, "directory", "DIR", "result set, or a directory of them (the newest)")
     value(plot, "--kind", None, "what to draw", required=True, choices=KINDS)
-    text = "its ending chooses: .svg, .pdf or .png"
-    plot.add_argument("-o", "--output", required=True, metavar="FILE", help=text)
+    output(plot, "its ending chooses: .svg, .pdf or .png", "FILE", None, required=True)
     value(plot, "--baseline", "CASE", "case drawn as the reference (default: the first)")
-    values(plot, "--case", "NAME", ONLY_CASE)
+    values(plot, "--case", "NAME", ONE_CASE)
     values(plot, "--at", "FACTOR=VALUE", "only cells with this value (may be repeated)", default=[])
-    text = "what load and heatmap show (default: rtt_p99_us, and p50 for load)"
-    value(plot, "--metric", "COLUMN", text)
+    value(plot, "--metric", "COLUMN", "what load and heatmap show (default: rtt_p99_us, and p50 for load)")
     values(plot, "--run", "RUN_ID", "timeline: this run (may be repeated)")
     value(plot, "--width", "INCHES", "width of the figure (default: 7)", type=float, default=7.0)
 

@@ -1,20 +1,31 @@
-"""One attempt of a fleet: what each host was given to make, what it has made, and what the board shows of it."""
+"""What is heard of hosts: what a play reports of each, and what each has made of its share in an attempt."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.places.fleet.merge import merge
-from harness.places.fleet.outcome import UNREACHABLE
-from harness.places.fleet.pair import Pair
+from harness.places.fleet.share import Pair
 from harness.places.fleet.split import Allotment
 from harness.store import ResultSet
 
+TakeResult = Callable[[str, str, Mapping[str, Any]], None]
+"""Called with the host, the name of a task that has ended there, and the task's result."""
+
+UNREACHABLE = "unreachable"
+"""The first word of the reason of a host that could not be reached."""
+# Tasks whose message says itself what was done.
+_OWN_WORDS = (
+    "Look at the host and at the version there",
+    "Ship the share and start",
+    "Follow",
+    "Put back what was killed, and remove",
+)
 # A host whose partner has ended reports that itself, unless it waits for something that cannot come any more.
 _GRACE_S = 10.0
 
@@ -22,14 +33,8 @@ _GRACE_S = 10.0
 class Board(Protocol):
     """Who is told how each host does; one line for each."""
 
-    def state(self, host: str, text: str) -> None:
-        """What the host does now, or said last."""
-
-    def failed(self, host: str, reason: str) -> None:
-        """The host is out of this attempt, and why."""
-
-    def done(self, host: str, text: str) -> None:
-        """The host has done its share."""
+    def tell(self, host: str, text: str, kind: str = "at work") -> None:
+        """What the host does now, or said last; kind: "done" with its share, or "failed", with the reason."""
 
 
 @dataclass
@@ -77,7 +82,7 @@ class Attempt:
         lines = [line for line in result.get("lines", []) if line.strip()]
         if not result.get("done"):
             if lines:
-                self.board.state(host, lines[-1])
+                self.board.tell(host, lines[-1])
             return
         self._ended_s[host] = time.monotonic()
         self.reasons[host] = "" if result.get("state") == "0" else _why(result, lines)
@@ -90,9 +95,9 @@ class Attempt:
             # Records are kept at the other end.
             text, size = "its end of the runs", made + bool(reason)
         if made < size:
-            self.board.failed(host, f"{text}: {reason or 'it ended early'}")
+            self.board.tell(host, f"{text}: {reason or 'it ended early'}", "failed")
         else:
-            self.board.done(host, text)
+            self.board.tell(host, text, "done")
 
 
 def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
@@ -103,3 +108,41 @@ def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
     if not reason and state.isdigit() and int(state) - 128 in set(signal.Signals):
         reason = f"it was killed ({signal.Signals(int(state) - 128).name})"
     return reason or (messages[-1] if messages else f"exit code {state}")
+
+
+@dataclass
+class Outcomes:
+    """Gathers a play's events. failed: by host, why it failed, in one line; hosts that are not in it did not fail."""
+
+    take: TakeResult | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Take one event of ansible-runner's."""
+        data = event.get("event_data") or {}
+        host, result = data.get("host"), data.get("res")
+        if not host or not isinstance(result, Mapping):
+            return
+        kind = event["event"]
+        if kind == "runner_on_unreachable":
+            self.failed[host] = f"{UNREACHABLE}: {_words(result)}"
+        elif kind == "runner_on_failed" and not data.get("ignore_errors"):
+            self.failed[host] = _reason(str(data.get("task", "")), result)
+        elif kind in ("runner_on_ok", "runner_retry") and self.take is not None:
+            self.take(host, str(data.get("task", "")), result)
+
+
+def _reason(task: str, result: Mapping[str, Any]) -> str:
+    """Why a task failed, as short as it is clear."""
+    text = _words(result)
+    if "No space left on device" in text or "Disk quota" in text:
+        return f"its disk is full ({task.lower()})"
+    return text if task in _OWN_WORDS else f"{task.lower()}: {text}"
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    parts = [str(result.get(key) or "") for key in ("msg", "stderr", "module_stderr")]
+    text = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
+    for lead in ("Task failed: ", "Failed to connect to the host via ssh: "):
+        text = text.removeprefix(lead)
+    return text[:400] or "it gave no reason"

@@ -6,22 +6,18 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, TypedDict
 
 from harness.errors import Interrupted
-from harness.host.ansible import Played, explain, play
+from harness.host.ansible import explain, play
 from harness.places.fleet import wheel
-from harness.places.fleet.attempt import Attempt, Board
+from harness.places.fleet.attempt import Attempt, Board, Outcomes
 from harness.places.fleet.inventory import Hosts
 from harness.places.fleet.merge import merge, settle
-from harness.places.fleet.outcome import Outcomes
-from harness.places.fleet.pair import Pair
-from harness.places.fleet.share import Share
+from harness.places.fleet.share import Pair, Share
 from harness.places.fleet.split import Allotment
 from harness.plan import Plan
 from harness.store import ResultSet
-
-_FORKS = 50
 
 
 class HostFacts(TypedDict):
@@ -34,34 +30,9 @@ class HostFacts(TypedDict):
     free_bytes: int
 
 
-class HostAdvice(TypedDict):
-    """One check of what makes figures worse, and whether it is good there."""
-
-    check: str
-    state: str
-    good: bool
-
-
-class HostDoctor(TypedDict):
-    """What `pollbench doctor --json` says there: advice, and reasons by cell that the host would skip."""
-
-    advice: list[HostAdvice]
-    skips: dict[str, list[str]]
-
-
-class HostAnswer(TypedDict, total=False):
-    """A host's answer when it is asked what it can do; `error` says why the rest is missing."""
-
-    facts: HostFacts
-    doctor: HostDoctor
-    error: str
-
-
-class Freed(NamedTuple):
-    """What cleaning a host came to: bytes that were removed, and acts as `pollbench clean --json` has them."""
-
-    freed_bytes: int
-    acts: list[dict[str, str]]
+HostAnswer = dict[str, Any]
+"""A host's answer when it is asked what it can do: `facts`, and `doctor`, as `pollbench doctor --json` says it there
+(`advice`, and `skips`: reasons by cell that the host would skip); `error` says why the rest is missing."""
 
 
 @dataclass
@@ -79,22 +50,20 @@ class Crew:
     ident: str
     board: Board
     stopping: Callable[[], bool]
-    forks: int = _FORKS
+    forks: int
     interval_s: float = 1.0
     pair: Pair | None = None
     facts: dict[str, HostFacts] = field(default_factory=dict)
     _wheel: dict[str, str] = field(default_factory=dict)
 
-    # -- plays ------------------------------------------------------------------------------------------------
-
-    def ready(self, names: Collection[str], before: ResultSet | None = None, known: Collection[str] = ()) -> list[str]:
+    def ready(self, before: ResultSet | None = None, known: Collection[str] = ()) -> list[str]:
         """The hosts that can measure, in the inventory's order: reached, with this version, as root.
 
         before: the set of an earlier attempt: what that left running is stopped, and what it finished of the `known`
         runs is merged.
         """
-        for name in names:
-            self.board.state(name, "looking")
+        for name in self.hosts:
+            self.board.tell(name, "looking")
 
         def take(host: str, task: str, result: Mapping[str, Any]) -> None:
             if "facts" in result and "version" in result["facts"]:
@@ -103,7 +72,7 @@ class Crew:
                 merge(before, self.incoming / host, known)
 
         outcomes = Outcomes(take)
-        self._play("fleet_ready", names, self._fetching(before) if before else {}, outcomes)
+        self._play("fleet_ready", self.hosts, self._fetching(before) if before else {}, outcomes)
         if before is not None:
             settle(before)
         return [name for name in self.hosts if name in self.facts and name not in outcomes.failed]
@@ -126,14 +95,12 @@ class Crew:
             **self._fetching(results),
         }
         outcomes = Outcomes(attempt.take)
+
+        def stopping() -> bool:
+            return self.stopping() or bool(attempt.left_alone(outcomes.failed))
+
         try:
-            self._play(
-                "fleet_run",
-                names,
-                variables,
-                outcomes,
-                lambda: self.stopping() or bool(attempt.left_alone(outcomes.failed)),
-            )
+            replace(self, stopping=stopping)._play("fleet_run", names, variables, outcomes)
         except Interrupted:
             self._stop(attempt, outcomes.failed)
             if self.stopping():
@@ -147,56 +114,50 @@ class Crew:
         names = attempt.going(failed)
         for name in names:
             attempt.reasons.setdefault(name, f"stopped, since {alone} has ended" if alone else "stopped")
-            self.board.state(name, "stopping")
+            self.board.tell(name, "stopping")
         if names:
             variables = self._fetching(attempt.results)
             self.quiet()._play("fleet_ready", names, variables, Outcomes(attempt.take))
 
     def prepare(self, names: Collection[str], action: str, variables: Mapping[str, Any]) -> list[str]:
         """Prepare hosts for measuring, or put them back, as the role's variables say; where that went well."""
-        counts: dict[str, int] = {}
 
         def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
-            rows = result.get("rows", [])
-            counts[host] = sum(row["state"] in ("changed", "restored") for row in rows)
-            self.board.state(host, f"{action}: {counts[host]} values")
+            count = sum(row["state"] in ("changed", "restored") for row in result.get("rows", []))
+            self.board.tell(host, f"{action}: {count} values")
 
         outcomes = Outcomes(take)
         self._play("host", names, {"measuring_host_action": action, **variables}, outcomes)
         return [name for name in names if name not in outcomes.failed]
 
-    def doctor(self, names: Collection[str], document: Any) -> dict[str, HostAnswer]:
+    def doctor(self, document: Any) -> dict[str, HostAnswer]:
         """What each host says of itself. document: the experiment to check it against."""
-        answers: dict[str, HostAnswer] = {name: HostAnswer() for name in names}
+        answers: dict[str, HostAnswer] = {name: {} for name in self.hosts}
         experiment = self.directory / "experiment.yaml"
         if document is not None:
             # JSON is YAML too; topologies that the file only names are in it.
             experiment.write_text(json.dumps(document))
 
         def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
-            for key in ("facts", "doctor", "error"):
-                if key in result:
-                    answers[host][key] = result[key]
+            answers[host] |= {key: result[key] for key in ("facts", "doctor", "error") if key in result}
 
         variables = {"fleet_experiment": "" if document is None else str(experiment)}
         outcomes = Outcomes(take)
-        self._play("fleet_doctor", names, variables, outcomes)
+        self._play("fleet_doctor", self.hosts, variables, outcomes)
         for name, reason in outcomes.failed.items():
             answers[name]["error"] = reason
         return answers
 
-    def clean(self, names: Collection[str]) -> dict[str, Freed]:
-        """Stop, put back and remove what fleet runs left on hosts."""
-        freed: dict[str, Freed] = {}
+    def clean(self) -> dict[str, tuple[int, list[dict[str, str]]]]:
+        """Stop, put back and remove what fleet runs left; by host how many bytes, and the acts of `clean --json`."""
+        freed: dict[str, tuple[int, list[dict[str, str]]]] = {}
 
         def take(host: str, _task: str, result: Mapping[str, Any]) -> None:
             if "freed_bytes" in result:
-                freed[host] = Freed(int(result["freed_bytes"]), result.get("acts", []))
+                freed[host] = (int(result["freed_bytes"]), result.get("acts", []))
 
-        self._play("fleet_clean", names, {}, Outcomes(take))
+        self._play("fleet_clean", self.hosts, {}, Outcomes(take))
         return freed
-
-    # -- inside -----------------------------------------------------------------------------------------------
 
     @property
     def incoming(self) -> Path:
@@ -206,39 +167,26 @@ class Crew:
     def _fetching(self, results: ResultSet) -> dict[str, str]:
         return {"fleet_have": str(results.path / "runs"), "fleet_incoming": str(self.incoming)}
 
-    def _play(
-        self,
-        name: str,
-        names: Collection[str],
-        variables: Mapping[str, Any],
-        outcomes: Outcomes,
-        stopping: Callable[[], bool] | None = None,
-    ) -> None:
+    def _play(self, name: str, names: Collection[str], variables: Mapping[str, Any], outcomes: Outcomes) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         limit = self.directory / "limit"
         limit.write_text("".join(f"{name}\n" for name in names))
         base = {"fleet_id": self.ident, "fleet_version": wheel.version(), **self._wheel_variables(), **variables}
         options = ["--limit", f'"@{limit}"']
-        played: Played = play(
-            name,
-            self.inventories,
-            base,
-            self.directory / "ansible",
-            lambda event: self._take(event, outcomes),
-            stopping or self.stopping,
-            options,
-            # Two that wait for each other have to be followed at the same time.
-            max(min(self.forks, len(names)), 2 if self.pair else 1),
-        )
+        # Two that wait for each other have to be followed at the same time.
+        forks = max(min(self.forks, len(names)), 2 if self.pair else 1)
+
+        def take(event: Mapping[str, Any]) -> None:
+            before = len(outcomes.failed)
+            outcomes(event)
+            if len(outcomes.failed) > before:
+                host = next(reversed(outcomes.failed))
+                self.board.tell(host, outcomes.failed[host], "failed")
+
+        artifacts = self.directory / "ansible"
+        played = play(name, self.inventories, base, artifacts, take, self.stopping, options, forks)
         if played.status != "successful" and not outcomes.failed:
             raise explain(played, f"play {name}")
-
-    def _take(self, event: Mapping[str, Any], outcomes: Outcomes) -> None:
-        before = len(outcomes.failed)
-        outcomes(event)
-        if len(outcomes.failed) > before:
-            host = next(reversed(outcomes.failed))
-            self.board.failed(host, outcomes.failed[host])
 
     def _wheel_variables(self) -> dict[str, str]:
         """The wheel to push, made once, if any host names no pollbench of its own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from harness.errors import InputError, Interrupted, MissingError, PollbenchError
@@ -12,8 +12,8 @@ from harness.places.fleet import wheel
 from harness.places.fleet.attempt import Board
 from harness.places.fleet.crew import Crew, HostFacts
 from harness.places.fleet.inventory import Hosts
-from harness.places.fleet.pair import Pair
-from harness.places.fleet.split import Allotment, Split, allot, hosts_of
+from harness.places.fleet.share import Pair
+from harness.places.fleet.split import Split, allot
 from harness.places.place import Manifest
 from harness.plan import Plan
 from harness.signals import Stopper
@@ -66,10 +66,10 @@ class Fleet:
     hosts: Hosts
     split: Split
     stopper: Stopper
-    pair: Pair | None = None
-    profile: str = ""
-    forks: int = 50
-    interval_s: float = 1.0
+    pair: Pair | None
+    profile: str
+    forks: int
+    interval_s: float
 
     def manifest(self) -> Manifest:
         """The inventory, its hosts and the split; the facts of hosts are in the set's state and beside their runs."""
@@ -83,17 +83,8 @@ class Fleet:
     def execute(self, plan: Plan, results: ResultSet, watcher: Board) -> None:
         """Make the missing runs. A set of which nobody has measured anything is removed when the fleet fails."""
         state = self._state(plan, results)
-        crew = Crew(
-            self.inventories,
-            self.hosts,
-            (results.path / "fleet").resolve(),
-            state.ident,
-            watcher,
-            lambda: self.stopper.requested,
-            self.forks,
-            self.interval_s,
-            self.pair,
-        )
+        directory, how = (results.path / "fleet").resolve(), (self.forks, self.interval_s, self.pair)
+        crew = Crew(self.inventories, self.hosts, directory, state.ident, watcher, lambda: self.stopper.requested, *how)
         try:
             self._attempt(crew, plan, results, state)
         except Interrupted:
@@ -115,11 +106,14 @@ class Fleet:
     def _attempt(self, crew: Crew, plan: Plan, results: ResultSet, state: FleetState) -> None:
         """See who is there and what they have, share out what is missing, and let them make it."""
         ready = self._ready(crew, plan, results if state.attempts else None)
-        lot = self._allot(plan, ready, hosts_of(results.records()), state.allotted)
-        able = list(self.pair.hosts if lot.host else ()) if self.pair else lot.hosts(ready)
+        hosts, before = ([self.pair.label], {}) if self.pair else (ready, state.allotted)
+        made = {record.run_id: str(record.environment.get("host") or "") for record in results.records()}
+        lot = allot(plan, self.split, hosts, made, before)
+        having = set(lot.host.values())
+        able = [name for name in ready if name in having or (self.pair and having)]
         for name in ready:
             if name not in able:
-                crew.board.done(name, "nothing to do: no further share to give")
+                crew.board.tell(name, "nothing to do: no further share to give", "done")
         if not able:
             return
         state.attempts += 1
@@ -136,7 +130,7 @@ class Fleet:
 
     def _ready(self, crew: Crew, plan: Plan, before: ResultSet | None) -> list[str]:
         """The hosts that can measure. before: as in Crew.ready. Raises MissingError where there are too few."""
-        ready = crew.ready(list(self.hosts), before, {run.run_id for run in plan.runs})
+        ready = crew.ready(before, {run.run_id for run in plan.runs})
         if self.pair and len(ready) < 2:
             away = ", ".join(name for name in self.pair.hosts if name not in ready)
             raise MissingError("run on two hosts", away, "it is not ready", "see the lines above")
@@ -144,8 +138,3 @@ class Fleet:
             names = ", ".join(self.hosts)
             raise MissingError("run on the fleet", names, "no host is ready", "see the lines above")
         return ready
-
-    def _allot(self, plan: Plan, ready: Sequence[str], made: Mapping[str, str], before: Mapping[str, str]) -> Allotment:
-        if self.pair is None:
-            return allot(plan, self.split, ready, made, before)
-        return allot(plan, self.split, [self.pair.label], made)

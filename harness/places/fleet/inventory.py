@@ -22,18 +22,14 @@ def hosts_in(inventories: Sequence[str], limit: str | None = None) -> Hosts:
             raise InputError("read the inventory", path, "no such file", "name one with -i", "-i")
     program = os.path.join(os.path.dirname(sys.executable), "ansible-inventory")
     words = [program if os.path.exists(program) else "ansible-inventory", "--list"]
-    for path in inventories:
-        words += ["-i", path]
-    if limit:
-        words += ["--limit", limit]
+    words += [word for path in inventories for word in ("-i", path)]
+    words += ["--limit", limit] if limit else []
+    env, nothing = os.environ | environment(), subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, check=False, env=os.environ | environment(), stdin=subprocess.DEVNULL
-        )
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=env, stdin=nothing)
     except FileNotFoundError:
-        raise MissingError(
-            "read the inventory", got="there is no ansible-inventory", todo="install pollbench again"
-        ) from None
+        got, todo = "there is no ansible-inventory", "install pollbench again"
+        raise MissingError("read the inventory", got=got, todo=todo) from None
     where = ", ".join(inventories)
     complaints = [line for line in done.stderr.splitlines() if "ERROR" in line or "WARNING" in line]
     complaint = " ".join(complaints)[:500]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.errors import InputError
 from harness.plan import Plan, Run, estimate_s
 from harness.spec.cells import Cell, cell_id, digest
-from harness.store import RunRecord
 
 Split = Literal["cells", "repetitions", "none"]
 HOST_FACTOR = "fleet.host"
@@ -27,11 +26,6 @@ class Allotment:
         """A host's share, in the plan's order."""
         return [run for run in plan.runs if self.host.get(run.run_id) == host]
 
-    def hosts(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that have a share."""
-        having = set(self.host.values())
-        return [name for name in names if name in having]
-
 
 def fleet_plan(plan: Plan, split: Split, hosts: Sequence[str]) -> Plan:
     """The plan of the whole fleet: with split none every host makes all of it, as a factor of its own.
@@ -39,12 +33,8 @@ def fleet_plan(plan: Plan, split: Split, hosts: Sequence[str]) -> Plan:
     Raises InputError for a plan that adapts: no host alone sees whether there are enough repetitions.
     """
     if plan.adaptive is not None:
-        raise InputError(
-            "split a plan that adapts",
-            got=f"repeat: {plan.adaptive.least} to {plan.adaptive.most}",
-            todo="name a number of repetitions: --repeat N",
-            where="repeat",
-        )
+        got, todo = f"repeat: {plan.adaptive.least} to {plan.adaptive.most}", "name a number of repetitions: --repeat N"
+        raise InputError("split a plan that adapts", got=got, todo=todo, where="repeat")
     if split != "none":
         return plan
     cells = {(cell.cell_id, host): _cell_of(cell, host) for cell in plan.cells for host in hosts}
@@ -62,11 +52,7 @@ def _cell_of(cell: Cell, host: str) -> Cell:
 
 
 def allot(
-    plan: Plan,
-    split: Split,
-    hosts: Sequence[str],
-    made: Mapping[str, str] | None = None,
-    before: Mapping[str, str] | None = None,
+    plan: Plan, split: Split, hosts: Sequence[str], made: Mapping[str, str] = {}, before: Mapping[str, str] = {}
 ) -> Allotment:
     """Give every run that is not made to one of `hosts`.
 
@@ -74,36 +60,31 @@ def allot(
     it finishes if it is there; what a missing host has begun another one makes anew, the whole block of it, so that
     no block is of two hosts. With split none nobody can make another host's runs: they stay missing.
     """
-    made, before = made or {}, before or {}
     if split == "none":
-        return Allotment(
-            {
-                run.run_id: str(run.cell.factors[HOST_FACTOR])
-                for run in plan.missing(made)
-                if run.cell.factors[HOST_FACTOR] in hosts
-            }
-        )
+        owners = {run.run_id: str(run.cell.factors[HOST_FACTOR]) for run in plan.missing(made)}
+        return Allotment({run_id: host for run_id, host in owners.items() if host in hosts})
     units: dict[Unit, list[Run]] = {}
     for run in plan.runs:
         units.setdefault(_unit(run, split), []).append(run)
     load_s = dict.fromkeys(hosts, 0.0)
     given: dict[str, str] = {}
     again: set[str] = set()
-    free: dict[str, list[Run]] = {}
+    free: dict[str | int, list[Run]] = {}
     for unit, runs in units.items():
         missing = [run for run in runs if run.run_id not in made]
         if not missing:
             continue
         begun = {made[run.run_id] for run in runs if run.run_id in made}
         owner = next(iter(sorted(begun & set(hosts))), None)
-        if (len(begun) == 1 and owner is None) or len(begun) > 1:
+        if len(begun) > 1 or (begun and owner is None):
             again |= {run.run_id for run in runs if run.run_id in made}
             missing = list(runs)
             owner = None
         elif owner is None and before.get(runs[0].run_id) in hosts:
             owner = before[runs[0].run_id]
         if owner is None:
-            free.setdefault(_together(unit, split), []).extend(missing)
+            # Given away in one piece: all repetitions of a group of cells, or one repetition of all cells.
+            free.setdefault(unit[0] or unit[1], []).extend(missing)
         else:
             given |= {run.run_id: owner for run in missing}
             load_s[owner] += _takes_s(plan, missing)
@@ -116,31 +97,12 @@ def allot(
 
 
 def _unit(run: Run, split: Split) -> Unit:
-    """What one host makes whole: a block or, in a plan split by cells, the cells of a block that are compared."""
-    return (_group(run), run.block) if split == "cells" else ("", run.block)
+    """What one host makes whole: a block or, in a plan split by cells, the cells of a block that are compared.
 
-
-def _together(unit: Unit, split: Split) -> str:
-    """What is given away in one piece: all repetitions of a group of cells, or one repetition of all cells."""
-    return unit[0] if split == "cells" else str(unit[1])
-
-
-def _group(run: Run) -> str:
-    """The cells that are compared with each other: all cases under the same factors."""
-    return digest(dict(run.cell.factors))
+    Compared with each other are all cases under the same factors.
+    """
+    return digest(dict(run.cell.factors)) if split == "cells" else "", run.block
 
 
 def _takes_s(plan: Plan, runs: Sequence[Run]) -> float:
     return estimate_s(replace(plan, runs=tuple(runs)))
-
-
-def groups(plan: Plan, split: Split) -> int:
-    """How many hosts can have a share of this plan at most."""
-    if split == "none":
-        return len({run.cell.factors[HOST_FACTOR] for run in plan.runs})
-    return len({_together(_unit(run, split), split) for run in plan.runs})
-
-
-def hosts_of(records: Iterable[RunRecord]) -> dict[str, str]:
-    """Of every record, which host made it."""
-    return {record.run_id: str(record.environment.get("host") or "") for record in records}

@@ -24,23 +24,17 @@ def version() -> str:
 def make_wheel(directory: Path) -> Path:
     """Make the wheel in `directory`. Raises MissingError, PollbenchError."""
     directory.mkdir(parents=True, exist_ok=True)
-    source = _checkout()
-    return _built(source, directory) if source else _packed(directory)
+    root = Path(__file__).parents[3]
+    checkout = (root / "setup.py").is_file() and (root / "playbooks").is_dir()
+    return _built(root, directory) if checkout else _packed(directory)
 
 
 def wheel_id(wheel: Path) -> str:
     """Names the wheel by its content: other code of the same version is another installation."""
     with zipfile.ZipFile(wheel) as archive:
-        sums = sorted(
-            f"{member.filename} {member.CRC:08x}" for member in archive.infolist() if "dist-info" not in member.filename
-        )
+        members = [member for member in archive.infolist() if "dist-info" not in member.filename]
+    sums = sorted(f"{member.filename} {member.CRC:08x}" for member in members)
     return f"{version()}-{hashlib.sha256(' '.join(sums).encode()).hexdigest()[:12]}"
-
-
-def _checkout() -> Path | None:
-    """Where the sources are, if this is a checkout and not an installed package."""
-    root = Path(__file__).parents[3]
-    return root if (root / "setup.py").is_file() and (root / "playbooks").is_dir() else None
 
 
 def _built(source: Path, directory: Path) -> Path:
@@ -56,13 +50,9 @@ def _packed(directory: Path) -> Path:
     """The installed files as a wheel again, with their list of hashes."""
     distribution = importlib.metadata.distribution(_NAME)
     tags = [line[5:] for line in (distribution.read_text("WHEEL") or "").splitlines() if line.startswith("Tag: ")]
-    files = [
-        file
-        for file in distribution.files or []
-        if file.parts[0] not in ("..", "/")
-        and "__pycache__" not in file.parts
-        and file.name not in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
-    ]
+    notes = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
+    inside = (file for file in distribution.files or [] if file.parts[0] not in ("..", "/"))
+    files = [file for file in inside if "__pycache__" not in file.parts and file.name not in notes]
     if not files or not tags:
         raise MissingError("make a wheel", _NAME, "its list of files is not there", "install pollbench again")
     target = directory / f"{_NAME}-{version()}-{tags[0]}.whl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.errors import InputError, MissingError
 from harness.kernel import facts
@@ -20,8 +20,7 @@ _LOOPS = 1 << 26
 _MEMORY = "kvm-probe.json"
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The accelerator to use, and in words why not a better one."""
 
     name: str
@@ -49,50 +48,39 @@ def kvm_trouble(home: Home, emulator: Qemu) -> str:
     """Why KVM cannot be used here; empty when a boot sector ran under it. Remembered until the host boots anew."""
     if not facts.kvm_openable():
         return "this user cannot open KVM (no such device, or not in its group)"
-    key = f"{facts.boot_id()} {emulator.label()}"
-    memory = home.path / _MEMORY
     try:
-        remembered = json.loads(memory.read_text())
-        if remembered["key"] == key:
+        remembered = json.loads((home.path / _MEMORY).read_text())
+        if remembered["key"] == _key(emulator):
             return str(remembered["trouble"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    trouble = _try_kvm(home, emulator)
-    _remember(home, emulator, trouble)
-    return trouble
+    return _remember(home, emulator, _try_kvm(home, emulator))
 
 
 def without_kvm(home: Home, emulator: Qemu, trouble: str) -> Choice:
     """The accelerator after a guest under KVM did not come up although the probe passed; this is remembered too."""
-    unusable = f"KVM is present but unusable ({trouble})"
-    _remember(home, emulator, unusable)
-    return _emulated(unusable)
+    return _emulated(_remember(home, emulator, f"KVM is present but unusable ({trouble})"))
 
 
 def _emulated(reason: str) -> Choice:
     return Choice("tcg-virtual", f"{reason}; using tcg-virtual, model time")
 
 
-def _remember(home: Home, emulator: Qemu, trouble: str) -> None:
-    document = {"key": f"{facts.boot_id()} {emulator.label()}", "trouble": trouble}
-    (home.path / _MEMORY).write_text(json.dumps(document))
+def _key(emulator: Qemu) -> str:
+    return f"{facts.boot_id()} {emulator.label()}"
+
+
+def _remember(home: Home, emulator: Qemu, trouble: str) -> str:
+    (home.path / _MEMORY).write_text(json.dumps({"key": _key(emulator), "trouble": trouble}))
+    return trouble
 
 
 def _try_kvm(home: Home, emulator: Qemu) -> str:
     with home.workshop() as workshop:
         disk = workshop / "probe.img"
         disk.write_bytes(boot_sector())
-        argv = [
-            *emulator.argv,
-            *qemu.BARE,
-            "-machine",
-            "pc",
-            "-accel",
-            "kvm",
-            "-drive",
-            f"file={disk},format=raw,if=ide",
-        ]
-        argv += ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+        argv = [*emulator.argv, *qemu.BARE, "-machine", "pc", "-accel", "kvm"]
+        argv += ["-drive", f"file={disk},format=raw,if=ide", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
         begun = time.monotonic()
         try:
             done = subprocess.run(argv, capture_output=True, text=True, timeout=_PROBE_S, check=False)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -16,20 +17,19 @@ from typing import Any
 from harness import loadgen
 from harness.errors import PollbenchError
 from harness.kernel.journal import open_journal
-from harness.kernel.proc import start_ticks, waited_s
-from harness.places.vm import diskless, qemu, wire
+from harness.kernel.proc import cpu_ticks, start_ticks, waited_s
+from harness.places.vm import qemu, wire
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import job_image
 from harness.places.vm.home import Home
-from harness.places.vm.image import Image
-from harness.places.vm.onecpu import idlest_cpu
+from harness.places.vm.image import Image, find_loop, loop_driver, write_initrd
 from harness.plan import Plan, Run
 from harness.run.process import ChildProcess, launch_options
 from harness.signals import Stopper
 from harness.spec.machine import Machine
 
 Event = dict[str, Any]
-_LOOK_S = 0.05
+_LOOK_S, _IDLE_S = 0.05, 0.2
 _MAX_LINE, _MAX_SAID, _LEAST_ROOM = 1 << 20, 64 << 20, 1 << 20
 # Real seconds: until a guest is up, and for a run beyond what its own time takes under each accelerator.
 BOOT_S = {"kvm": 20.0, "tcg-virtual": 240.0, "tcg-smoke": 120.0}
@@ -49,7 +49,6 @@ class GuestFailure(PollbenchError):  # noqa: N818  # of the guest, not of ours
     """The guest, not the run, came to grief: infrastructure, to be tried once more. kind: oops, hang, killed, ..."""
 
     def __init__(self, kind: str, got: str, todo: str = "") -> None:
-        self.kind = kind
         super().__init__("run a guest", got=f"{kind}: {got}", todo=todo)
 
 
@@ -95,26 +94,20 @@ class Boot:
             "output_bytes": self.machine.output_bytes,
         }
         files = qemu.GuestFiles.of(self.image, workshop, job_image(document), self.machine.output_bytes)
-        initramfs = self._initrd(workshop, files.job)
-        return replace(files, initramfs=initramfs, diskless=True) if initramfs else files
-
-    def _initrd(self, workshop: Path, job: Path) -> Path | None:
-        """In model time, all that the guest reads, in one file; None where it has disks."""
         image, sha256 = self.image, self.image.hashes.get("modules")
         if self.accelerator != "tcg-virtual" or sha256 is None:
-            return None
-        tree = self.home.expanded(sha256, f"modules of {image.kernel}", diskless.find_loop)
-        driver = diskless.loop_driver(tree)
+            return files
+        tree = self.home.expanded(sha256, f"modules of {image.kernel}", find_loop)
+        driver = loop_driver(tree)
         if driver is None:
-            return None  # a kernel of the user's own
-        images = {"root": image.root, "modules": image.modules, "payload": image.payload, "job": job}
-        diskless.write_initrd(workshop / "initrd", image.initramfs, driver, images)
-        return workshop / "initrd"
+            return files  # a kernel of the user's own
+        write_initrd(workshop / "initrd", image.initramfs, driver, files.read_only())
+        return replace(files, initrd=workshop / "initrd")
 
     @contextlib.contextmanager
     def _start(self) -> Iterator[ChildProcess]:
         # The launcher asks the kernel to kill QEMU when we die, however we die.
-        place = {"cpus": [idlest_cpu()]} if self.accelerator == "tcg-virtual" else {}
+        place = {"cpus": [_idlest_cpu()]} if self.accelerator == "tcg-virtual" else {}
         argv = [str(loadgen.path()), *launch_options(None, place), "exec", "--", *self.argv]
         with contextlib.ExitStack() as stack:
             # What root starts is noted besides, for `pollbench clean`.
@@ -127,14 +120,14 @@ class Boot:
     def _follow(
         self, child: ChildProcess, files: qemu.GuestFiles, tell: Callable[[Event], None]
     ) -> Iterator[wire.Answer]:
-        reader = _Lines(files.events)
         by_id = {run.run_id: run for run in self.runs}
         left = set(by_id)
         deadline = _patient_s(child) + BOOT_S[self.accelerator]
-        waiting = "the guest to come up"
+        waiting, place = "the guest to come up", 0
         while True:
             ended = child.ended() is not None
-            for event in reader.more():
+            events, place = _more(files.events, place)
+            for event in events:
                 self.events.append(event)
                 kind, run = event.get("ev"), by_id.get(str(event.get("run_id")))
                 if kind == "full":
@@ -197,9 +190,9 @@ class Boot:
         if _OUT_OF_MEMORY.search(last):
             todo = f"give it more than {self.machine.memory_bytes >> 20}MiB by vm.memory"
             return GuestFailure("out of memory", last, todo)
-        exits = [event.get("code") for event in self.events if event.get("ev") == "exit"]
-        if exits:
-            return GuestFailure("agent failed", f"the agent ended with exit code {exits[0]}; {last}")
+        for event in self.events:
+            if event.get("ev") == "exit":
+                return GuestFailure("agent failed", f"the agent ended with exit code {event.get('code')}; {last}")
         if code:
             how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
             return GuestFailure("killed" if code < 0 else "QEMU failed", f"QEMU ended {how}; {child.last_words()}")
@@ -236,27 +229,32 @@ def _need_room(directory: Path) -> None:
         raise PollbenchError("run a guest", str(directory.parent), "no space left on the disk", todo)
 
 
-class _Lines:
-    """The JSON lines of a growing file, each once; bounded."""
+def _more(path: Path, place: int) -> tuple[list[Event], int]:
+    """(the JSON lines that a file has from there on, what is no event of ours passed over; where to go on)."""
+    with open(path, "rb") as file:
+        file.seek(place)
+        data = file.read(_MAX_LINE)
+    whole = data.rfind(b"\n") + 1 or (len(data) if len(data) == _MAX_LINE else 0)
+    events = []
+    for line in data[:whole].split(b"\n"):
+        with contextlib.suppress(ValueError, RecursionError):
+            if isinstance(event := json.loads(line), dict):
+                events.append(event)
+    return events, place + whole
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._at, self._rest = path, 0, b""
 
-    def more(self) -> Iterator[Event]:
-        """Events that came since; what is no event of ours is passed over."""
-        with open(self._path, "rb") as file:
-            file.seek(self._at)
-            data = file.read(_MAX_LINE)
-        self._at += len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        self._rest = self._rest[-_MAX_LINE:]
-        for line in lines:
-            try:
-                event = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(event, dict):
-                yield event
+def _idlest_cpu() -> int:
+    """Of the CPUs that this process may use, the one that was idle most while we looked; any of several alike.
+
+    A guest whose time is counted has a single one, so that no two threads of QEMU run at once: each timer of the guest
+    wakes QEMU's main loop too, and on a CPU of its own that now and then gets in between the turns of the virtual CPUs;
+    what follows is another chance. On one CPU it does so only where the scheduler changes over amid one.
+    """
+    allowed, before = os.sched_getaffinity(0), cpu_ticks()
+    time.sleep(_IDLE_S)
+    after = cpu_ticks()
+    idle = {cpu: after[cpu]["idle"] - before[cpu]["idle"] for cpu in allowed & before.keys() & after.keys()}
+    return max(allowed, key=lambda cpu: (idle.get(cpu, 0), random.random()))
 
 
 def _tail(path: Path) -> str:

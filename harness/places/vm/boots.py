@@ -1,4 +1,4 @@
-"""Which runs share a boot, what NICs that boot needs, and what is recorded of it."""
+"""Which runs share a boot, how long that takes, what NICs it needs, and what is recorded of it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 from harness.places.vm.boot import Boot, GuestFailure
 from harness.places.vm.machine_check import GuestAccount
-from harness.plan import Run
+from harness.plan import Plan, Run
 from harness.spec.machine import Machine
 from harness.spec.topology import Topology
 from harness.store import ResultSet
 
 FILE = "vm.json"
 """The file of a result set that says of every boot what it was."""
+# Measured on two idle CPUs under the provided QEMU (of KVM, guessed): a boot with the start of the agent, and a second
+# of traffic (`make demo-vm`: 7 to 18 s, by how much there is to do). A run costs more over NICs, which are probed anew,
+# than over veth.
+_BOOT_S = {"kvm": 3.0, "tcg-virtual": 20.0, "tcg-smoke": 10.0}
+_TRAFFIC = {"kvm": 1.0, "tcg-virtual": 9.0, "tcg-smoke": 1.0}
+_VETH_S, _NIC_S = 0.6, 5.0
 
 
 def boots_of(runs: list[Run]) -> Iterator[tuple[Machine, list[Run]]]:
@@ -33,6 +39,26 @@ def boots_of(runs: list[Run]) -> Iterator[tuple[Machine, list[Run]]]:
             yield members[0].cell.spec.machine, members
 
 
+def expected_s(runs: Iterable[Run], accelerator: str) -> dict[str, float]:
+    """Seconds that each run takes on an idle machine, by its id; the first run of a boot includes the boot."""
+    boots: set[tuple[int, str]] = set()
+    expected: dict[str, float] = {}
+    for run in runs:
+        spec, boot = run.cell.spec, (run.block, run.cell.spec.machine.model_dump_json())
+        if run.run_id not in expected:
+            around_s = _NIC_S if spec.topology.needs_guest() else _VETH_S
+            expected[run.run_id] = around_s + _TRAFFIC[accelerator] * spec.workload.takes_ns() / 1e9
+            expected[run.run_id] += 0.0 if boot in boots else _BOOT_S[accelerator]
+            boots.add(boot)
+    return expected
+
+
+def takes_s(plan: Plan, repeat: int | None = None, accelerator: str = "tcg-virtual") -> float:
+    """Seconds that a plan's first `repeat` repetitions take, default all of them."""
+    runs = (run for run in plan.runs if repeat is None or run.block <= repeat)
+    return sum(expected_s(runs, accelerator).values())
+
+
 def pairs_of(topologies: list[Topology]) -> dict[str, int]:
     """How many pairs of each NIC model a guest needs to have for all of these topologies, one at a time."""
     most: Counter[str] = Counter()
@@ -41,31 +67,14 @@ def pairs_of(topologies: list[Topology]) -> dict[str, int]:
     return dict(most)
 
 
-class BootAccount(TypedDict):
-    """What vm.json says of one boot.
+def account_of(boot: Boot, guest: GuestAccount | None, failure: GuestFailure | None, keep: bool) -> dict[str, Any]:
+    """What the set's vm.json says of one boot. keep: with its console, also where all went well.
 
     hashes: SHA-256 of the image's parts; guest_uptime_s: the guest's uptime at each of its events; runs: how many it
     was to make; console_tail: the end of its console, where it failed; found: the machine as the guest saw it.
     """
-
-    kernel: str
-    release: str
-    hashes: dict[str, str]
-    accelerator: str
-    qemu: dict[str, str]
-    machine: dict[str, Any]
-    command: list[str]
-    guest_uptime_s: dict[str, Any]
-    runs: int
-    failure: str | None
-    console_tail: str
-    found: NotRequired[dict[str, Any]]
-
-
-def account_of(boot: Boot, guest: GuestAccount | None, failure: GuestFailure | None, keep: bool) -> BootAccount:
-    """One boot, for the set's vm.json. keep: with its console, also where all went well."""
     times = {str(event.get("ev")): event.get("uptime_s") for event in boot.events if "uptime_s" in event}
-    account: BootAccount = {
+    account = {
         "kernel": boot.image.kernel,
         "release": boot.image.release,
         "hashes": boot.image.hashes,
@@ -78,9 +87,7 @@ def account_of(boot: Boot, guest: GuestAccount | None, failure: GuestFailure | N
         "failure": str(failure) if failure else None,
         "console_tail": boot.console[-8000:] if failure or keep else "",
     }
-    if guest is not None:
-        account["found"] = guest.model_dump()
-    return account
+    return account if guest is None else account | {"found": guest.model_dump()}
 
 
 def guests_of(boots: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -118,19 +118,17 @@ def pin(home: Home) -> None:
         for key, entry in built.items()
         if "release" in entry
     }
-    lock = replace(
-        lock,
-        root=packages.get("root", lock.root),
-        qemu=packages.get("qemu", lock.qemu),
-        kernels=lock.kernels | kernels,
-        artefacts=lock.artefacts
-        | {name: sha256 for key, entry in built.items() for name, sha256 in hashes_of(key, entry).items()},
-    )
-    recipe.write_lock(lock)
+    root, qemu = packages.get("root", lock.root), packages.get("qemu", lock.qemu)
+    recipe.write_lock(recipe.Lock(root, qemu, lock.kernels | kernels, lock.artefacts | artefacts_of(built)))
     # The lock is part of the recipe: what it was written from is of this very recipe.
     current = recipe.recipe_hash()
     for key, entry in built.items():
         home.record(key, {**entry, "recipe": current})
+
+
+def artefacts_of(index: Mapping[str, IndexEntry]) -> dict[str, str]:
+    """All artefacts of an image, without payloads, by what they are."""
+    return {name: sha256 for key, entry in index.items() for name, sha256 in hashes_of(key, entry).items()}
 
 
 def hashes_of(key: str, entry: IndexEntry) -> dict[str, str]:

@@ -51,10 +51,8 @@ class Qemu:
         since = emulated(model).since
         if self.number >= since:
             return ""
-        return (
-            f"QEMU {self.version} has no {model}: it came with QEMU {since[0]}.{since[1]}; "
-            f"{_BUILD} provides a newer one"
-        )
+        came = f"it came with QEMU {since[0]}.{since[1]}"
+        return f"QEMU {self.version} has no {model}: {came}; {_BUILD} provides a newer one"
 
     def lacks_cpus(self, cpus: int, release: str, accelerator: str) -> str:
         """Why it cannot start so many CPUs of a kernel under an accelerator; empty when it can.

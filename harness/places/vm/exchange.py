@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.places.vm import programs, recipe
-from harness.places.vm.build import hashes_of
+from harness.places.vm.build import artefacts_of
 from harness.places.vm.home import Home, sha256_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -36,7 +36,7 @@ def export(home: Home, target: Path) -> int:
         whole, packed = workshop / "image.tar", workshop / "image.tar.zst"
         with tarfile.open(whole, "w") as tar:
             tar.add(listing, "index.json", filter=_anonymous)
-            names = {sha256: name for key, entry in index.items() for name, sha256 in hashes_of(key, entry).items()}
+            names = {sha256: name for name, sha256 in artefacts_of(index).items()}
             for sha256, name in sorted(names.items()):
                 tar.add(home.verified(sha256, name), f"artefacts/{sha256}", filter=_anonymous)
         # Of its parts most are compressed already.
@@ -63,15 +63,16 @@ def import_image(home: Home, source: str, expected: str | None, tell: Callable[[
             todo = f"fetch it again; {_NOTHING}"
             raise PollbenchError("import an image", source, f"its SHA-256 is {actual}, not {expected}", todo)
         index = _unpacked(packed, workshop)
+        whole = set()
+        for name, sha256 in artefacts_of(index).items():
+            part = workshop / sha256
+            if part.exists() and sha256_of(part) == sha256:
+                whole.add(part)
+            elif not home.artefact(sha256).exists():
+                raise PollbenchError("import an image", name, "it is missing or damaged", _NOTHING)
+        for part in whole:
+            home.keep(part)
         for key, entry in index.items():
-            for name, sha256 in hashes_of(key, entry).items():
-                part = workshop / sha256
-                if not home.artefact(sha256).exists() and (not part.exists() or sha256_of(part) != sha256):
-                    raise PollbenchError("import an image", name, "it is missing or damaged", _NOTHING)
-        for key, entry in index.items():
-            for sha256 in hashes_of(key, entry).values():
-                if (workshop / sha256).exists() and sha256_of(workshop / sha256) == sha256:
-                    home.keep(workshop / sha256)
             home.record(key, entry)
     return list(index)
 
@@ -110,10 +111,8 @@ def _unpacked(packed: Path, workshop: Path) -> dict[str, Any]:
         if zstd.returncode:
             raise ValueError("it is cut short or no zstd file")
         index = json.loads(listing)
-        if not index or not all(
-            _KEY.fullmatch(key) and all(_SHA256.fullmatch(sha256) for sha256 in hashes_of(key, entry).values())
-            for key, entry in index.items()
-        ):
+        ours = index and all(map(_KEY.fullmatch, index))
+        if not ours or not all(map(_SHA256.fullmatch, artefacts_of(index).values())):
             raise ValueError("its index is not of an image")
     except FileNotFoundError:
         raise MissingError("import an image", got="there is no program zstd", todo="tools/os-packages.sh vm") from None

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import facts
 from harness.places.place import Backlog, Manifest, Watcher
 from harness.places.vm import accel, recipe, wire
 from harness.places.vm.boot import Boot, Event, GuestFailure
-from harness.places.vm.boots import BootAccount, account_of, boots_of, pairs_of, record_boots
+from harness.places.vm.boots import account_of, boots_of, pairs_of, record_boots
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image, image_by_hash, open_image
@@ -28,8 +28,6 @@ from harness.spec.topology import Topology
 from harness.store import ResultSet
 from harness.store.record import Scalar
 
-NOWHERE: Mapping[str, Scalar] = {}
-"""The environment of a run that no guest made."""
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
 
@@ -59,7 +57,7 @@ class Guests:
     keep: bool = False
     may_leave_kvm: bool = False
     retried: list[str] = field(default_factory=list)
-    boots: list[BootAccount] = field(default_factory=list)
+    boots: list[dict[str, Any]] = field(default_factory=list)
     _images: dict[str, Image] = field(default_factory=dict)
     _came_up: bool = False
 
@@ -168,28 +166,20 @@ class Guests:
     def _boot(self, task: _Task, machine: Machine, left: list[Run]) -> GuestFailure | None:
         image = self.image(machine.kernel)
         pairs = pairs_of([run.cell.spec.topology for run in left])
-        boot = Boot(
-            self.home,
-            self.emulator,
-            image,
-            machine,
-            self.accelerator,
-            task.backlogs[0].plan,
-            tuple(left),
-            pairs,
-            self.stopper,
-        )
+        plan, runs = task.backlogs[0].plan, tuple(left)
+        boot = Boot(self.home, self.emulator, image, machine, self.accelerator, plan, runs, pairs, self.stopper)
         task.current = None
         task.watcher.booting(image.kernel, task.done, task.total)
         environment: dict[str, Scalar] = {}
-        accounts: list[GuestAccount] = []
+        guest: GuestAccount | None = None
 
         def tell(event: Event) -> None:
+            nonlocal guest
             self._came_up |= event.get("ev") == "up"
             if event.get("ev") == "ready":
                 environment.update(_environment(event, self.accelerator, self.emulator))
-                accounts.append(guest_account(event.get("machine")))
-                if lacking := deviations(machine, accounts[-1]):
+                guest = guest_account(event.get("machine"))
+                if lacking := deviations(machine, guest):
                     raise NotAsDeclared(lacking)
             if event.get("ev") == "begin":
                 task.begin(str(event.get("run_id")), left)
@@ -208,7 +198,6 @@ class Guests:
         except GuestFailure as error:
             failure = error
         finally:
-            guest = accounts[-1] if accounts else None
             self.boots.append(account_of(boot, guest, failure, self.keep))
         return failure
 
@@ -230,8 +219,8 @@ class _Task:
         if self.current is not None:
             self.watcher.starting(self.current, self.done, self.total)
 
-    def fail(self, run: Run, error: PollbenchError, environment: Mapping[str, Scalar] = NOWHERE) -> None:
-        """Record why a run has no result."""
+    def fail(self, run: Run, error: PollbenchError, environment: Mapping[str, Scalar] = {}) -> None:
+        """Record why a run has no result. environment: empty of one that no guest made."""
         self.save(run, wire.Answer(run.run_id, 0.0, error=error), environment)
 
     def save(self, run: Run, answer: wire.Answer, environment: Mapping[str, Scalar]) -> None:

@@ -12,19 +12,25 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from harness import loadgen
 from harness.errors import PollbenchError
-from harness.kernel import facts, nics
+from harness.kernel import facts, host_settings, nics
 from harness.kernel.machinefacts import end_programs_when_memory_is_short, machine_facts
-from harness.places.vm.tuning import set_guest
 from harness.places.vm.wire import Answer, pack
 from harness.plan import Plan, Run
 from harness.run.measure import measure
 from harness.signals import Stopper, stop_on_signals
 from harness.spec.links import emulated
 
+DEFINITION = "harness/places/vm/good_host.json"
+"""In the payload: how a good measuring host is set, as `pollbench host` has it. As JSON: no guest has time for YAML."""
+# The guest ends with its runs: nothing is put back. host_settings notes what it found all the same.
+_STATE = "/run/pollbench-host.json"
+_RANK = ("not applicable", "ok", "changed", "failed")
 _EVENTS_FD = 3
 _SECTOR = 512
 _OPEN_FILES = 1 << 16
@@ -39,31 +45,39 @@ def main(job_disk: str, out_disk: str) -> None:
     # A guest runs nothing else that could need the open files.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
     end_programs_when_memory_is_short()
-    pairs = nics.load(
-        [emulated(name).module for name in job["nics"]],
-        [
-            nics.address(emulated(name).number, pair, end)
-            for name, pairs in job["nics"].items()
-            for pair in range(pairs)
-            for end in (0, 1)
-        ],
-    )
+    models = [(emulated(name), count) for name, count in job["nics"].items()]
+    ends = [(model.number, pair, end) for model, count in models for pair in range(count) for end in (0, 1)]
+    pairs = nics.load([model.module for model, _ in models], [nics.address(*end) for end in ends])
     _warm_up()
     spec = plan.cells[0].spec
     cpus = {cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()}
     host = set_guest(spec.machine.profile, cpus)
     machine = machine_facts(pairs) | {"host": host}
     tell("ready", environment=facts.environment(), machine=machine, uptime_s=facts.uptime_s())
-    out = Out(out_disk, job["output_bytes"])
-    try:
-        with stop_on_signals() as stopper:
-            for run in plan.runs:
-                if job["accelerator"] == "tcg-virtual":
-                    time.sleep(pause_s(run))
-                tell("begin", run_id=run.run_id)
-                out.append(run.run_id, pack(make(run, stopper)))
-    finally:
-        out.close()
+    with contextlib.closing(Out(out_disk, job["output_bytes"])) as out, stop_on_signals() as stopper:
+        for run in plan.runs:
+            if job["accelerator"] == "tcg-virtual":
+                time.sleep(pause_s(run))
+            tell("begin", run_id=run.run_id)
+            out.append(run.run_id, pack(make(run, stopper)))
+
+
+def set_guest(profile: str, cpus: Iterable[int]) -> list[dict[str, str]]:
+    """Set this guest by a profile, "none" for as its kernel came. cpus: the application's.
+
+    A row for each setting: {name, state, wanted, found, reason}. state is "changed", "ok", "failed" or "not
+    applicable"; of several targets the worst counts.
+    """
+    if profile == "none":
+        return []
+    settings = json.loads((Path(__file__).parent / Path(DEFINITION).name).read_bytes())
+    profile_values = {setting["name"]: str(setting[profile]) for setting in settings}
+    rows: dict[str, dict[str, str]] = {}
+    for row in host_settings.prepare(host_settings.Host("/", cpus), settings, profile_values, _STATE):
+        known = rows.get(row["name"])
+        if known is None or _RANK.index(row["state"]) > _RANK.index(known["state"]):
+            rows[row["name"]] = {key: row[key] for key in ("name", "state", "wanted", "found", "reason")}
+    return list(rows.values())
 
 
 def _warm_up() -> None:
@@ -90,10 +104,8 @@ def make(run: Run, stopper: Stopper) -> Answer:
     answer = Answer(run.run_id, 0.0)
     try:
         answer.measured = measure(run.spec(), stopper, answer.files)
-    except PollbenchError as error:
-        answer.error = error
-    except OSError as error:
-        answer.error = PollbenchError("run", got=str(error))
+    except (PollbenchError, OSError) as error:
+        answer.error = error if isinstance(error, PollbenchError) else PollbenchError("run", got=str(error))
     answer.wall_s = round(time.monotonic() - begun, 6)
     return answer
 
@@ -132,16 +144,13 @@ class Out:
         view = memoryview(padded)
         while view:
             view = view[os.write(self._fd, view) :]
-        self._sync()
-        tell("run", run_id=run_id, offset=self._at, size=len(data), sha256=hashlib.sha256(data).hexdigest())
-        self._at += len(padded)
-
-    def _sync(self) -> None:
         try:
             os.fsync(self._fd)
         except OSError as error:
             if error.errno != errno.EINVAL:  # a port has nothing to sync
                 raise
+        tell("run", run_id=run_id, offset=self._at, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        self._at += len(padded)
 
     def close(self) -> None:
         """Close the descriptor of the disk or port."""

@@ -17,6 +17,7 @@ from typing import Literal, TypedDict
 from harness.errors import PollbenchError
 from harness.places.vm import programs
 from harness.places.vm.apt import Packages
+from harness.store.atomic import write_file
 
 _INDEX = "index.json"
 _SUMS = "sums.json"
@@ -154,28 +155,23 @@ class Home:
         """Add or replace one entry of the index."""
         document = json.dumps(self.index() | {key: entry}, indent=1, sort_keys=True)
         self.prepare()
-        fresh = self.path / f".{_INDEX}.{os.getpid()}"
-        fresh.write_text(document + "\n")
-        os.replace(fresh, self.path / _INDEX)
+        write_file(self.path / _INDEX, document.encode() + b"\n")
 
     @contextlib.contextmanager
     def workshop(self) -> Iterator[Path]:
         """A scratch directory on the cache's own file system, gone at the end. PollbenchError: no room there."""
-        path = None
         try:
             self.prepare()
             self._remove_dead()
-            path = Path(tempfile.mkdtemp(prefix=f"tmp-{os.getpid()}-", dir=self.path))
-            os.chmod(path, 0o755)
-            yield path
+            mine = f"tmp-{os.getpid()}-"
+            with tempfile.TemporaryDirectory(prefix=mine, dir=self.path, ignore_cleanup_errors=True) as path:
+                os.chmod(path, 0o755)
+                yield Path(path)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             got = "no space left on the disk"
             raise PollbenchError("use the cache of images", str(self.path), got, programs.ROOM) from None
-        finally:
-            if path is not None:
-                shutil.rmtree(path, ignore_errors=True)
 
     def _remove_dead(self) -> None:
         """Scratch directories whose process was killed."""

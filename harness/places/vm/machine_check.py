@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.errors import PollbenchError
 from harness.places.vm.boot import GuestFailure
@@ -25,7 +25,6 @@ _NOT_THE_KERNELS = ("pollbench.", "BOOT_IMAGE")
 class NumaNode(BaseModel):
     """One NUMA node: its CPUs as the kernel lists them, and its distances to all nodes."""
 
-    model_config = ConfigDict(extra="ignore")
     cpus: str | None = None
     memory_bytes: int | None = None
     distances: str | None = None
@@ -39,7 +38,7 @@ class Nic(BaseModel):
 
 
 class HostSetting(BaseModel):
-    """One setting of a good measuring host and what became of it in the guest; see harness.places.vm.tuning."""
+    """One setting of a good measuring host and what became of it in the guest; see harness.places.vm.guest."""
 
     name: str = Field(max_length=64)
     state: Literal["changed", "ok", "failed", "not applicable"]
@@ -51,7 +50,6 @@ class HostSetting(BaseModel):
 class GuestAccount(BaseModel):
     """The machine as the guest found it; harness.kernel.machinefacts says what each means. host: how it was set."""
 
-    model_config = ConfigDict(extra="ignore")
     cpus: int
     sockets: int | None
     cores: int | None
@@ -86,26 +84,20 @@ def guest_account(event: Any) -> GuestAccount:
 
 def deviations(machine: Machine, guest: GuestAccount) -> list[str]:
     """In words, everything that was declared of a machine and is not so in the guest; empty when all of it is."""
-    return [
-        *_processors(machine, guest),
-        *_nodes(machine, guest),
-        *_nics(machine, guest),
-        *_command_line(machine, guest),
-    ]
+    checks = (_processors, _nodes, _nics, _command_line)
+    return [text for check in checks for text in check(machine, guest)]
 
 
 def _processors(machine: Machine, guest: GuestAccount) -> Iterator[str]:
-    words = _words(machine.cmdline)
-    if not words.keys() & set(_FEWER):
-        asked = {"cpus": machine.cpus, "sockets": machine.sockets}
-        asked["cores"] = machine.cpus // machine.threads
-        for name, want in asked.items():
-            have = getattr(guest, name)
-            if have != want:
-                yield f"{name}: {want} declared, the guest has {have}"
-        if not _LEAST_MEMORY * machine.memory_bytes <= guest.memory_bytes <= machine.memory_bytes:
-            want, have = machine.memory_bytes >> 20, guest.memory_bytes >> 20
-            yield f"memory: {want} MiB declared, the guest has {have} MiB"
+    if _words(machine.cmdline).keys() & set(_FEWER):
+        return
+    asked = {"cpus": machine.cpus, "sockets": machine.sockets, "cores": machine.cpus // machine.threads}
+    for name, want in asked.items():
+        if (have := getattr(guest, name)) != want:
+            yield f"{name}: {want} declared, the guest has {have}"
+    if not _LEAST_MEMORY * machine.memory_bytes <= guest.memory_bytes <= machine.memory_bytes:
+        want, have = machine.memory_bytes >> 20, guest.memory_bytes >> 20
+        yield f"memory: {want} MiB declared, the guest has {have} MiB"
 
 
 def _nodes(machine: Machine, guest: GuestAccount) -> Iterator[str]:
@@ -130,8 +122,7 @@ def _nics(machine: Machine, guest: GuestAccount) -> Iterator[str]:
     for mac, nic in sorted(guest.nics.items()):
         if machine.nic_node is not None and nic.node != machine.nic_node:
             yield f"nic_node: {machine.nic_node} declared, the NIC {mac} is on {nic.node}"
-        if nic.iommu != _DOMAINS[machine.iommu]:
-            want = _DOMAINS[machine.iommu]
+        if nic.iommu != (want := _DOMAINS[machine.iommu]):
             yield f"iommu: {machine.iommu} declared, which is a domain {want}; the NIC {mac} has {nic.iommu}"
 
 
@@ -143,13 +134,11 @@ def _command_line(machine: Machine, guest: GuestAccount) -> Iterator[str]:
     for word in guest.unknown_words:
         if word in machine.cmdline.split() and not word.startswith(_NOT_THE_KERNELS):
             yield f"cmdline: this kernel does not know {word}"
-    lists = {"isolcpus": guest.isolated, "nohz_full": guest.nohz_full}
-    for key, cpus in lists.items():
+    for key, cpus in {"isolcpus": guest.isolated, "nohz_full": guest.nohz_full}.items():
         if key in asked and not set(_cpus(asked[key])) <= set(cpus):
             shown = ",".join(map(str, cpus)) or "none"
             yield f"cmdline: {key}={asked[key]} declared, the kernel did so with {shown}"
-    mitigations = asked.get("mitigations", "off")
-    if mitigations == "off" and guest.mitigated:
+    if asked.get("mitigations", "off") == "off" and guest.mitigated:
         yield f"mitigations: off declared, the kernel mitigates {', '.join(guest.mitigated)}"
     if asked.get("idle") == "poll" and not guest.idle_polls:
         yield "cmdline: idle=poll declared, the kernel's idle threads do not poll"

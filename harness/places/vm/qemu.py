@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
@@ -32,21 +33,17 @@ _IOMMU = {
 
 @dataclass(frozen=True)
 class GuestFiles:
-    """The files of one guest: verified artefacts, and what this boot alone reads and writes.
+    """The files of one guest: a verified image, and what this boot alone reads and writes.
 
-    diskless: root, modules, payload and job are in the initramfs, and answers go through a port.
+    initrd: in place of the image's initramfs one with root, modules, payload and job in it; answers go through a port.
     """
 
-    vmlinux: Path
-    initramfs: Path
-    root: Path
-    modules: Path
-    payload: Path
+    image: Image
     job: Path
     out: Path
     console: Path
     events: Path
-    diskless: bool = field(default=False, kw_only=True)
+    initrd: Path | None = None
 
     @classmethod
     def of(cls, image: Image, directory: Path, job: bytes, room: int) -> GuestFiles:
@@ -56,7 +53,12 @@ class GuestFiles:
             path.touch()
         own[0].write_bytes(job)
         os.truncate(own[1], room)
-        return cls(image.vmlinux, image.initramfs, image.root, image.modules, image.payload, *own)
+        return cls(image, *own)
+
+    def read_only(self) -> dict[str, Path]:
+        """What the guest reads once it is up, by the name it knows it by."""
+        image = self.image
+        return {"root": image.root, "modules": image.modules, "payload": image.payload, "job": self.job}
 
 
 def command(
@@ -66,7 +68,7 @@ def command(
     argv = [*emulator.argv, *BARE, "-name", "pollbench,process=pollbench-vm"]
     argv += _accelerated(accelerator, machine) + _processors(machine)
     argv += ["-seed", str(machine.seed), "-rtc", "base=2025-01-01T00:00:00,clock=vm"]
-    argv += ["-kernel", str(files.vmlinux), "-initrd", str(files.initramfs)]
+    argv += ["-kernel", str(files.image.vmlinux), "-initrd", str(files.initrd or files.image.initramfs)]
     argv += ["-append", kernel_command_line(machine, shell)]
     serial = "stdio,id=con,signal=off" if shell else f"file,id=con,path={_escaped(files.console)}"
     argv += ["-chardev", serial, "-serial", "chardev:con"]
@@ -111,28 +113,25 @@ def _processors(machine: Machine) -> list[str]:
     cpus_of_node, share = cpus // machine.numa_nodes, memory // machine.numa_nodes
     argv[-1] = str(share * machine.numa_nodes)
     for node in range(machine.numa_nodes):
+        cpus_here = f"{node * cpus_of_node}-{(node + 1) * cpus_of_node - 1}"
         argv += ["-object", f"memory-backend-ram,id=mem{node},size={share}M"]
-        argv += [
-            "-numa",
-            f"node,nodeid={node},cpus={node * cpus_of_node}-{(node + 1) * cpus_of_node - 1},memdev=mem{node}",
-        ]
-    for first in range(machine.numa_nodes):
-        for second in range(first + 1, machine.numa_nodes):
-            argv += ["-numa", f"dist,src={first},dst={second},val={machine.numa_distance}"]
+        argv += ["-numa", f"node,nodeid={node},cpus={cpus_here},memdev=mem{node}"]
+    for first, second in combinations(range(machine.numa_nodes), 2):
+        argv += ["-numa", f"dist,src={first},dst={second},val={machine.numa_distance}"]
     return argv
 
 
 def _exchange(files: GuestFiles) -> list[str]:
     """What the guest reads and writes through."""
     ports = {"events": files.events}
-    if files.diskless:
+    if files.initrd:
         # Written at once by the CPU that rings, not by another thread in real time.
         argv = ["-device", "virtio-serial-pci,ioeventfd=off"]
         ports["out"] = files.out
     else:
         argv = ["-device", "virtio-serial-pci"]
-        for name in ("root", "modules", "payload", "job"):
-            argv += _disk(name, getattr(files, name), "readonly=on")
+        for name, path in files.read_only().items():
+            argv += _disk(name, path, "readonly=on")
         # A full disk of the host is the guest's I/O error: by default QEMU would stop the guest and wait for room.
         argv += _disk("out", files.out, "cache=unsafe,discard=unmap,detect-zeroes=unmap,werror=report")
     for name, path in ports.items():

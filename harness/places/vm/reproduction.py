@@ -39,16 +39,16 @@ class Judged:
     off: float | None
 
 
-def _none_kept(_run_id: str) -> npt.NDArray[np.int64] | None:
-    return None
-
-
 @dataclass(frozen=True)
 class ComparedSet:
     """One of two sets: its records and the latencies behind them."""
 
     records: Iterable[RunRecord]
-    latencies: Latencies = _none_kept
+    latencies: Latencies
+
+
+_Side = tuple[ComparedSet, list[RunRecord]]
+"""A set, and its runs of one cell."""
 
 
 def judge(old: ComparedSet, new: ComparedSet, real_time: bool) -> list[Judged]:
@@ -68,20 +68,10 @@ def _cells(records: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
     return cells
 
 
-def _cell(
-    key: Key, old: tuple[ComparedSet, list[RunRecord]], new: tuple[ComparedSet, list[RunRecord]], real_time: bool
-) -> Judged:
+def _cell(key: Key, old: _Side, new: _Side, real_time: bool) -> Judged:
     label = " ".join([key[0], *(f"{name}={value}" for name, value in key[1])])
-    if not new[1] or not old[1]:
-        return Judged(label, False, "it was not run" if old[1] else "the old set has no such cell", None)
-    if changed := _changed(old[1][0], new[1][0]):
-        return Judged(label, False, f"it did something else: {changed}", None)
-    verdicts = [{run.verdict for run in runs} for _, runs in (old, new)]
-    if verdicts[0] != verdicts[1]:
-        counts = [
-            ", ".join(f"{n} {v}" for v, n in Counter(run.verdict for run in runs).items()) for _, runs in (old, new)
-        ]
-        return Judged(label, False, f"verdicts were {counts[0]}, are {counts[1]}", None)
+    if unlike := _unlike(old[1], new[1]):
+        return Judged(label, False, unlike, None)
     parts, good, off = [], True, None
     unit = "us" if real_time else "model us"
     for metric, tolerances in _TOLERANCE.items():
@@ -102,11 +92,20 @@ def _cell(
     return Judged(label, good, "; ".join(parts) or "no latencies, verdicts alike", off)
 
 
-def _changed(before: RunRecord, after: RunRecord) -> str:
-    """What differs between the settings of two runs of a cell, in words; empty when nothing does."""
-    was, now = _settings(before), _settings(after)
+def _unlike(before: list[RunRecord], after: list[RunRecord]) -> str:
+    """Why the figures of a cell's runs are not to be compared, in words; empty when they are."""
+    if not before or not after:
+        return "it was not run" if before else "the old set has no such cell"
+    was, now = _settings(before[0]), _settings(after[0])
     differing = [key for key in dict.fromkeys([*was, *now]) if was.get(key) != now.get(key)]
-    return "; ".join(f"{key} was {was.get(key)}, is {now.get(key)}" for key in differing)
+    if differing:
+        changed = "; ".join(f"{key} was {was.get(key)}, is {now.get(key)}" for key in differing)
+        return f"it did something else: {changed}"
+    verdicts = [Counter(run.verdict for run in runs) for runs in (before, after)]
+    if verdicts[0].keys() == verdicts[1].keys():
+        return ""
+    counts = [", ".join(f"{count} {verdict}" for verdict, count in each.items()) for each in verdicts]
+    return f"verdicts were {counts[0]}, are {counts[1]}"
 
 
 def _settings(run: RunRecord) -> dict[str, object]:
@@ -120,7 +119,7 @@ def _settings(run: RunRecord) -> dict[str, object]:
     return settings | {f"contention {key}": value for key, value in contention.items()}
 
 
-def _spans(side: tuple[ComparedSet, list[RunRecord]], metric: str) -> list[tuple[float, float, float]]:
+def _spans(side: _Side, metric: str) -> list[tuple[float, float, float]]:
     """(low, value, high) of each run that has the metric: its value, and the interval that its requests give it."""
     spans = []
     for run in side[1]:

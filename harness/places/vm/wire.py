@@ -18,7 +18,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import MissingError, PollbenchError
 from harness.run.measure import Measured
-from harness.store import LinkCheck
 
 MAX_BYTES = 1 << 30
 _MAX_JSON, _MAX_FILE, _MAX_FILES = 64 << 20, 16 << 20, 500
@@ -111,18 +110,11 @@ def _members(data: bytes) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for member in tar:
-            plain = member.name in (_RESULT, _SAMPLES) or (
-                member.name.startswith(_SAID) and _PLAIN_NAME.fullmatch(member.name.removeprefix(_SAID))
-            )
-            limit = {_RESULT: _MAX_JSON, _SAMPLES: MAX_BYTES}.get(member.name, _MAX_FILE)
+            said = member.name.startswith(_SAID) and _PLAIN_NAME.fullmatch(member.name.removeprefix(_SAID))
+            limit = {_RESULT: _MAX_JSON, _SAMPLES: MAX_BYTES}.get(member.name, _MAX_FILE if said else -1)
             stream = tar.extractfile(member) if member.isreg() else None
-            if (
-                stream is None
-                or not plain
-                or member.size > limit
-                or len(members) > _MAX_FILES
-                or member.name in members
-            ):
+            too_many = len(members) > _MAX_FILES or member.name in members
+            if stream is None or member.size > limit or too_many:
                 raise ValueError(f"a member that we would not send: {printable(member.name)[:80]!r}")
             members[member.name] = stream.read()
     return members
@@ -152,12 +144,8 @@ def _adapter() -> TypeAdapter[Measured]:
 def _measured(document: object) -> Measured:
     """What a guest measured; its words are shown as they are by store and reports, so they are made printable."""
     measured = _adapter().validate_python(document)
-    measured.link_checks = [_printable_check(row) for row in measured.link_checks]
+    for number, row in enumerate(measured.link_checks):
+        texts: dict[str, Any] = {key: printable(text) for key, text in vars(row).items() if key != "ok"}
+        measured.link_checks[number] = dataclasses.replace(row, **texts)
     measured.breaches = [printable(reason) for reason in measured.breaches]
     return measured
-
-
-def _printable_check(row: LinkCheck) -> LinkCheck:
-    texts = (row.link, row.check, row.declared, row.measured, row.tolerance)
-    link, check, declared, measured, tolerance = map(printable, texts)
-    return LinkCheck(link, check, declared, measured, tolerance, row.ok, printable(row.reason))
