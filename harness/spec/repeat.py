@@ -22,10 +22,13 @@ def metric_name(name: str) -> str:
     return name
 
 
+MetricName = Annotated[str, AfterValidator(metric_name)]
+
+
 class Until(Section):
     """When there are repetitions enough."""
 
-    metric: Annotated[str, AfterValidator(metric_name)] = Field(
+    metric: MetricName = Field(
         "rtt_p50_us", description="the column of runs.csv whose medians are to be known well enough"
     )
     ci: Share = Field(
