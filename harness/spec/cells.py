@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -29,9 +30,6 @@ from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Document, Scalar, Tree
 from harness.workloads import Contention, Workload
-
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
-
 
 HOGS = "hogs+"
 """Key of the hogs' control group among those of the nodes; no node can have this name."""
@@ -84,15 +82,14 @@ class CellSpec:
 
     def confined(self) -> Settings:
         """The control groups: of each node that has one, and of the hogs under HOGS."""
-        own: Settings = {
+        groups: Settings = {
             node: {"cgroup": knobs["cgroup"]} for node, knobs in self.settings.items() if "cgroup" in knobs
         }
         group = self.contention.cgroup if self.contention and not self.contention.idle() else None
-        # Checked already; its values are in the units of the model, not as a file writes them.
-        hogs: Settings = {}
         if group is not None:
-            hogs[HOGS] = {"cgroup": Cgroup.model_construct(**group.model_dump())}
-        return own | hogs
+            # Checked already; its values are in the units of the model, not as a file writes them.
+            groups[HOGS] = {"cgroup": Cgroup.model_construct(**group.model_dump())}
+        return groups
 
     def launch_cpus(self, node: str) -> tuple[int, ...] | None:
         """The CPUs that a program of the node is bound to as it starts; None for any.
@@ -106,23 +103,21 @@ class CellSpec:
     def identity(self) -> Document:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
         background = {"background": [_dump(workload) for workload in self.background]} if self.background else {}
-        # Added later: omitted at its default, so that the ids of older results stay the same.
-        machine = {"vm": _machine(self.machine)} if self.machine != Machine() else {}
-        return (
-            background
-            | machine
-            | {
-                "topology": _dump(self.topology, exclude={"description", "mininet_from"}),
-                "workload": _dump(self.workload),
-                "contention": _dump(self.contention) if self.contention else None,
-                "settings": {
-                    node: {name: _dump(model) for name, model in knobs.items()} for node, knobs in self.settings.items()
-                },
-                # Used after the runs only: it does not change a run.
-                "checks": _dump(self.checks, exclude={"smallest_effect"}),
-                "napi": self.napi,
-            }
-        )
+        # Added later: omitted at their defaults, so that the ids of older results stay the same.
+        usual = {"profile"} if self.machine.profile == "latency" else None
+        machine = {"vm": _dump(self.machine, exclude=usual)} if self.machine != Machine() else {}
+        settings = {node: {name: _dump(model) for name, model in knobs.items()} for node, knobs in self.settings.items()}
+        return {
+            **background,
+            **machine,
+            "topology": _dump(self.topology, exclude={"description", "mininet_from"}),
+            "workload": _dump(self.workload),
+            "contention": _dump(self.contention) if self.contention else None,
+            "settings": settings,
+            # Used after the runs only: it does not change a run.
+            "checks": _dump(self.checks, exclude={"smallest_effect"}),
+            "napi": self.napi,
+        }
 
 
 @dataclass(frozen=True)
@@ -205,18 +200,10 @@ class SpecBuilder:
         return known[1]
 
 
+@cache
 def _adapter(name: str) -> TypeAdapter[Any]:
-    if name not in _ADAPTERS:
-        _ADAPTERS[name] = TypeAdapter(SECTION_TYPES[name])
-    return _ADAPTERS[name]
+    return TypeAdapter(SECTION_TYPES[name])
 
 
 def _dump(model: BaseModel, exclude: set[str] | None = None) -> Document:
     return model.model_dump(mode="json", by_alias=True, exclude=exclude)
-
-
-def _machine(machine: Machine) -> Document:
-    document = _dump(machine)
-    if document["profile"] == "latency":
-        del document["profile"]
-    return document
