@@ -106,7 +106,9 @@ class CellSpec:
         # Added later: omitted at their defaults, so that the ids of older results stay the same.
         usual = {"profile"} if self.machine.profile == "latency" else None
         machine = {"vm": _dump(self.machine, exclude=usual)} if self.machine != Machine() else {}
-        settings = {node: {name: _dump(model) for name, model in knobs.items()} for node, knobs in self.settings.items()}
+        settings = {
+            node: {name: _dump(model) for name, model in knobs.items()} for node, knobs in self.settings.items()
+        }
         return {
             **background,
             **machine,
