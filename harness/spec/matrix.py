@@ -13,7 +13,7 @@ from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id
 from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
 from harness.spec.generated import Generator
 from harness.spec.messages import did_you_mean, dotted
-from harness.spec.overlay import at_layer, merge_cell, overlay_of, split_key
+from harness.spec.overlay import at_layer, known_key, merge_cell, overlay_of, split_key
 from harness.spec.yaml_tree import Scalar, Tree, kind_of
 
 MAX_RUNS = 10_000
@@ -83,15 +83,6 @@ def overlapping(first: list[str], second: list[str]) -> bool:
     """Is one dotted key the other, or a part of it?"""
     shorter = min(len(first), len(second))
     return first[:shorter] == second[:shorter]
-
-
-def cell_key(key: str, at: str) -> list[str]:
-    """The parts of a dotted key that cells can have. InputError if its first part is no section."""
-    parts = split_key(key, at)
-    if parts[0] not in CELL_SECTIONS:
-        todo = did_you_mean(parts[0], CELL_SECTIONS, "keys start with")
-        raise InputError(f'there is no key "{key[:80]}" to set', todo=todo, where=at)
-    return parts
 
 
 def check_count(layers: Layers, repeat: int, where: str) -> None:
@@ -175,7 +166,7 @@ def _case(name: str, tree: Tree) -> Case:
 
 
 def _axis(key: str, values: Tree) -> MatrixAxis:
-    cell_key(key, values.key_at)
+    known_key(key, values.key_at, CELL_SECTIONS)
     if not isinstance(values.value, tuple) or not values.value:
         got = "the list is empty" if isinstance(values.value, tuple) else f"it is {kind_of(values.value)}"
         raise InputError(dotted(("sweep", key)), got=got, todo="expected a list of values", where=values.key_at)

@@ -115,8 +115,9 @@ def parse(data: bytes, name: str) -> Tree:
     return reader.document()
 
 
-def parse_option(text: str, option: str) -> Tree:
-    """A value given on the command line, by the same rules; every part of it stands at `option`."""
+def parse_setting(key: str, text: str) -> Tree:
+    """The value of `--set KEY=TEXT` by the same rules; every part of it stands at this option."""
+    option = f"--set {key}={text}"[:120]
     try:
         tree = parse(text.encode("utf-8", "surrogatepass"), option) if text.strip() else tree_of(None, option)
     except InputError as error:
