@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from harness.spec.checks import MetricName
 from harness.spec.messages import Path, did_you_mean, problem
-from harness.spec.repeat import MetricName
 from harness.spec.topology import Section
 from harness.spec.yaml_tree import Tree
 from harness.stats import Condition

@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from harness.knobs import KNOBS
-from harness.spec.checks import Checks
+from harness.spec.checks import Checks, RepeatSection
 from harness.spec.claims import Claim
 from harness.spec.machine import Machine
-from harness.spec.repeat import RepeatSection
 from harness.spec.topology import Section, Topology
 from harness.units import INT64_MAX, Count
 from harness.workloads import WORKLOADS, Contention
