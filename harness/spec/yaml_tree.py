@@ -112,7 +112,9 @@ def parse(data: bytes, name: str) -> Tree:
         raise _bad(_place(name, mark) if mark else name, *_syntax(error, mark, text)) from None
     except yaml.YAMLError as error:
         raise _bad(f"{name}:1:1", str(error).splitlines()[0]) from None
-    return reader.document()
+    if reader.root is None:
+        raise _empty(name)
+    return reader.root
 
 
 def parse_setting(key: str, text: str) -> Tree:
@@ -153,18 +155,18 @@ def _decode(data: bytes, name: str) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return _refuse_byte(data, error.start, "not UTF-8 text", name)
+        raise _bad_byte(data, error.start, "not UTF-8 text", name) from None
     control = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]", text)
     if control:
-        return _refuse_byte(data, len(text[: control.start()].encode()), "not text (a control character)", name)
+        raise _bad_byte(data, len(text[: control.start()].encode()), "not text (a control character)", name)
     if not text.strip():
-        raise _bad(f"{name}:1:1", "the file is empty", 'expected "key: value" lines')
+        raise _empty(name)
     return text
 
 
-def _refuse_byte(data: bytes, offset: int, problem: str, name: str) -> str:
+def _bad_byte(data: bytes, offset: int, problem: str, name: str) -> InputError:
     before = data[:offset].split(b"\n")
-    raise _bad(f"{name}:{len(before)}:{len(before[-1]) + 1}", problem, "expected a YAML file in UTF-8")
+    return _bad(f"{name}:{len(before)}:{len(before[-1]) + 1}", problem, "expected a YAML file in UTF-8")
 
 
 @dataclass(slots=True)
@@ -181,20 +183,14 @@ class _Open:
 
 
 class _Reader:
-    """Builds one Tree from parser events, on its own stack."""
+    """Builds one Tree from parser events, on its own stack; root: that of the one document, None if there was none."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._stack: list[_Open] = []
         self._anchors: dict[str, Tree] = {}
-        self._root: Tree | None = None
+        self.root: Tree | None = None
         self._documents = 0
-
-    def document(self) -> Tree:
-        """The tree of the one document. InputError if there was none."""
-        if self._root is None:
-            raise _bad(f"{self._name}:1:1", "the file is empty", 'expected "key: value" lines')
-        return self._root
 
     def take(self, event: Any) -> None:
         """Add what one event of the parser brings. InputError, with its place, for what we do not take."""
@@ -265,7 +261,7 @@ class _Reader:
         if anchor:
             self._anchors[anchor] = tree
         if not self._stack:
-            self._root = tree
+            self.root = tree
             return
         parent = self._stack[-1]
         parent.size += tree.size
@@ -337,6 +333,10 @@ def _place(name: str, mark: Any) -> str:
 
 def _bad(where: str, problem: str, todo: str = "") -> InputError:
     return InputError(problem, todo=todo, where=where)
+
+
+def _empty(name: str) -> InputError:
+    return _bad(f"{name}:1:1", "the file is empty", 'expected "key: value" lines')
 
 
 def _unreadable(path: Path, why: str, todo: str = "") -> InputError:
