@@ -11,8 +11,7 @@ import numpy as np
 from harness.formats.hdrcodec import CodecError, decode
 from harness.formats.latency import LEVELS, UNITS_US, put_latencies, weighted_quantile
 from harness.formats.model import Basis, Format, Head, Note, ReadOptions, Result
-from harness.formats.numbers import amount, count, ratio
-from harness.formats.text import Line, plain
+from harness.formats.text import Line, amount, count, plain, ratio
 
 _LEGEND = "Interval_Compressed_Histogram"
 _TABLE = re.compile(r"\"?Value\"?[ ,\t]+\"?Percentile\"?[ ,\t]+\"?TotalCount\"?")

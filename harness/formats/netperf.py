@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 from harness.formats.latency import put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
-from harness.formats.numbers import amount, decimal
-from harness.formats.text import Line, plain
+from harness.formats.text import Line, amount, decimal, plain
 
 # The selector of -k, and what the CSV header of -o calls it.
 SELECTORS = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from harness.formats import Line, Note
-from harness.formats.numbers import amount, count, ratio
+from harness.formats.text import amount, count, ratio
 from harness.importers.irqsuspend.names import Parts
 
 _PERF = re.compile(r"\s*(\d[\d.,'’\u00a0\u202f ]{0,30}?|<not [a-z ]{1,20}>)\s{2,}([A-Za-z_.:/-]{1,60})")

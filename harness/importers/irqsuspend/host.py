@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 
 from harness.formats import Line, Note
-from harness.formats.numbers import decimal
-from harness.formats.text import plain
+from harness.formats.text import decimal, plain
 from harness.importers.irqsuspend.names import Parts
 from harness.store.record import KnobRow
 

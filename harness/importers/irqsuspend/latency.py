@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from harness.formats import Line, Note
-from harness.formats.numbers import amount, count
+from harness.formats.text import amount, count
 from harness.importers.irqsuspend.names import Parts
 
 # Columns of the "#type" header by their names there. 5th and 10th have no column of ours.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from harness.formats.numbers import ratio
+from harness.formats.text import ratio
 from harness.importers.model import ImportedRun
 from harness.store.record import Columns
 
