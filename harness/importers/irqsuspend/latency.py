@@ -21,13 +21,16 @@ _COLUMNS = {
 }
 _HEADER = ("avg", "std", "min", "5th", "10th", "50th", "90th", "95th", "99th")
 _QPS = re.compile(r"Total QPS\s*=\s*(\S{1,60})(?: ?\( ?(\S{1,40}) ?/ ?([\d.,]{1,40}) ?s ?\))?")
-_MISSES = re.compile(r"Misses\s*=\s*(\S{1,60})")
+_LOST = re.compile(r"(Misses|Skipped TXs)\s*=\s*(\S{1,60})")
+LOST = {"Misses": "were for keys that the server did not have", "Skipped TXs": "were due and never sent"}
+"""Counts of requests that no latency stands for, as mutilate calls them, and what they mean."""
+
 _DURATION = re.compile(r"\s-t\s+(\d{1,9})\s*$")
 _TASKSET = re.compile(r"taskset\s+-c\s+([0-9,-]{1,200})")
 
 
 def mutilate(lines: Iterator[Line], parts: Parts, note: Note) -> None:
-    """Latencies of the `read` row, the rate, and misses."""
+    """Latencies of the `read` row, the rate, and requests that were lost."""
     header: tuple[str, ...] = _HEADER
     seen = {"read": False, "Total QPS": False}
     for line in lines:
@@ -40,10 +43,9 @@ def mutilate(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         elif match := _QPS.search(line.text):
             seen["Total QPS"] = True
             _rate(line, match, parts, note)
-        elif match := _MISSES.match(line.text):
-            parts.misses = count(match[1]) or 0
-            if parts.misses:
-                note(line.number, f"{parts.misses} misses: the server did not have these keys")
+        elif (match := _LOST.match(line.text)) and (number := count(match[2])):
+            parts.lost[match[1]] = number
+            note(line.number, f"{match[1]}: {number} requests {LOST[match[1]]}")
     for heading, there in seen.items():
         if not there:
             note(0, f"there is no line {heading}: it is not mutilate's output, or cut short")
