@@ -8,26 +8,11 @@ from collections.abc import Iterable, Iterator
 from harness.formats import Head, Line, Note
 from harness.formats.text import plain, ratio
 from harness.importers.files import SourceFile, SourceFiles
-from harness.importers.irqsuspend import counters, host, latency
-from harness.importers.irqsuspend.latency import LOST
+from harness.importers.irqsuspend.kinds import LOST, READERS
 from harness.importers.irqsuspend.names import Name, Parts, load_text, natural, parse_name
 from harness.importers.irqsuspend.published import published_tables
 from harness.importers.model import ImportedRun, ImportedRuns, Importer, ImportOptions
 from harness.importers.single_files import checked
-
-READERS = {
-    "mutilate": latency.mutilate,
-    "memcached": latency.memcached,
-    "sar": host.sar,
-    "perf": counters.perf,
-    "irq": counters.irq,
-    "tcp": counters.tcp,
-    "setup": host.setup,
-    "stats": counters.stats,
-    "poll": counters.poll,
-    "epoll": counters.epoll,
-}
-"""What reads each kind of file into the parts of a run."""
 
 EXPECTED = ("mutilate", "memcached", "sar", "perf", "irq", "tcp", "setup")
 """Kinds of file that every run of the campaign has; a missing one is a finding."""
