@@ -21,7 +21,6 @@ from harness.run.measure import measure
 from harness.run.two_hosts import Far, OneOfTwo
 from harness.signals import stop_on_signals
 from harness.spec.cells import CellSpec
-from harness.spec.rules_cell import cpu_lists
 from harness.store import ResultSet
 from harness.units import format_cpus
 
@@ -67,7 +66,7 @@ def _check_cpus(plan: Plan, end: End | None) -> None:
         if end is not None:
             _check_end(spec, end.here, online)
             continue
-        for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
+        for path, cpus in spec.cpu_lists():
             missing = [cpu for cpu in cpus if cpu not in online]
             if missing:
                 key = ".".join(map(str, path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -22,13 +22,13 @@ from harness.spec.rules_cell import (
     check_contention,
     check_measured,
     check_workload,
-    contention_cpus,
     expand_settings,
     with_cpu_shares,
 )
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Document, Scalar, Tree
+from harness.units import parse_cpus
 from harness.workloads import Contention, Workload
 
 HOGS = "hogs+"
@@ -67,7 +67,9 @@ class CellSpec:
 
     def contention_cpus(self) -> tuple[int, ...]:
         """The CPUs that the hogs compete for; empty without contention."""
-        return contention_cpus(self.contention, self.topology) if self.contention else ()
+        if node := self.contention_node():
+            return self.topology.nodes[node].cpus or ()
+        return parse_cpus(self.contention.on) if self.contention else ()
 
     def contention_node(self) -> str:
         """The node whose CPUs the hogs compete for; "" where CPUs are named, or there is no contention."""
@@ -90,6 +92,22 @@ class CellSpec:
             # Checked already; its values are in the units of the model, not as a file writes them.
             groups[HOGS] = {"cgroup": Cgroup.model_construct(**group.model_dump())}
         return groups
+
+    def cpu_lists(self) -> Iterator[tuple[Path, tuple[int, ...]]]:
+        """Every CPU list that the cell names, with the path of the key that names it."""
+        for name, node in self.topology.nodes.items():
+            if node.cpus is not None:
+                yield ("topology", "nodes", name, "cpus"), node.cpus
+        for workload in self.workloads():
+            if workload.cpus():
+                yield ("workloads" if self.background else "workload",), workload.cpus()
+        if self.contention is not None:
+            yield ("contention", "on"), self.contention_cpus()
+        for name, knobs in self.settings.items():
+            for knob, model in knobs.items():
+                cpus = getattr(model, "cpus", None)
+                if cpus is not None:
+                    yield ("settings", name, knob, "cpus"), cpus
 
     def launch_cpus(self, node: str) -> tuple[int, ...] | None:
         """The CPUs that a program of the node is bound to as it starts; None for any.

@@ -27,7 +27,7 @@ from harness.spec.matrix import (
 )
 from harness.spec.messages import did_you_mean, problem, validate
 from harness.spec.overlay import at_layer, find, known_key, merge, overlay_of, split_key
-from harness.spec.rules_cell import ALL_NODES, cpu_lists
+from harness.spec.rules_cell import ALL_NODES
 from harness.spec.yaml_tree import Document, Tree, kind_of, parse_setting, read_file
 from harness.stats.stopping_rule import Adaptive
 from harness.units import format_cpus
@@ -146,7 +146,7 @@ def check_cpus(experiment: Experiment, online: AbstractSet[int] | None, declared
         spec = cell.spec
         if spec.topology.on_hosts():
             continue  # of other hosts, which look themselves
-        for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
+        for path, cpus in spec.cpu_lists():
             other = spec.machine != Machine()
             in_guest = online is None or spec.topology.needs_guest() or (declared_guests and other)
             have = set(range(spec.machine.cpus)) if online is None or in_guest else online
