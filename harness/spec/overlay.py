@@ -21,7 +21,7 @@ def merge(base: Tree | None, over: Tree) -> Tree:
     """
     if base is None or over.whole or not isinstance(over.value, dict):
         return over
-    if isinstance(base.value, tuple) and over.value and all(key.isdigit() for key in over.value):
+    if isinstance(base.value, tuple) and over.value and all(key.isdecimal() for key in over.value):
         return replace(base, value=_merge_entries(base, over.value))
     if not isinstance(base.value, dict):
         return over
@@ -85,9 +85,7 @@ def find(tree: Tree, parts: list[str]) -> Tree | None:
     """What stands at a dotted key, list entries by number; None if there is nothing."""
     current: Tree | None = tree
     for part in parts:
-        if current is None:
-            return None
-        current = current.child(int(part) if isinstance(current.value, tuple) and part.isdigit() else part)
+        current = current.child(part) if current is not None else None
     return current
 
 

@@ -27,6 +27,10 @@ Document = dict[str, Any]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = "tag:yaml.org,2002:"
+_TAGS: dict[str, tuple[type, ...]] = {
+    _CORE + name: types
+    for name, types in (("int", (int,)), ("float", (int, float)), ("bool", (bool,)), ("null", (type(None),)))
+}
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -73,11 +77,11 @@ class Tree:
         return replace(self, value=self.entries | entries)
 
     def child(self, key: str | int) -> Tree | None:
-        """The entry of a mapping or list, or None."""
+        """The entry of a mapping, or of a list by its number; None where there is none."""
         if isinstance(self.value, dict):
             return self.value.get(str(key))
-        if isinstance(self.value, tuple) and isinstance(key, int) and 0 <= key < len(self.value):
-            return self.value[key]
+        if isinstance(self.value, tuple) and str(key).isdecimal() and int(key) < len(self.value):
+            return self.value[int(key)]
         return None
 
 
@@ -298,16 +302,10 @@ def _resolve(text: str, at: str) -> Scalar:
 
 
 def _tagged(text: str, tag: str, at: str) -> Scalar:
-    kinds: dict[str, tuple[type, ...]] = {
-        _CORE + "int": (int,),
-        _CORE + "float": (int, float),
-        _CORE + "bool": (bool,),
-        _CORE + "null": (type(None),),
-    }
-    if tag not in kinds:
+    if tag not in _TAGS:
         raise _bad(at, f'tag "{_tag_name(tag)}" is not allowed', "files are data: remove the tag")
     value = _resolve(text, at)
-    if not isinstance(value, kinds[tag]) or (isinstance(value, bool) and bool not in kinds[tag]):
+    if type(value) not in _TAGS[tag]:
         raise _bad(at, f'"{text[:40]}" does not fit its tag "{_tag_name(tag)}"')
     return value
 
