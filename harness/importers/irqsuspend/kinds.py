@@ -12,16 +12,8 @@ from harness.store.record import KnobRow
 
 Reader = Callable[[Iterator[Line], Parts, Note], None]
 
-# Columns of the "#type" header by their names there. 5th and 10th have no column of ours.
-_COLUMNS = {
-    "avg": "rtt_mean_us",
-    "std": "rtt_sd_us",
-    "min": "rtt_min_us",
-    "50th": "rtt_p50_us",
-    "90th": "rtt_p90_us",
-    "95th": "rtt_p95_us",
-    "99th": "rtt_p99_us",
-}
+# Columns of the "#type" header by their names there: rtt_*_us. 5th and 10th have no column of ours.
+_LATENCIES = {"avg": "mean", "std": "sd", "min": "min", "50th": "p50", "90th": "p90", "95th": "p95", "99th": "p99"}
 _HEADER = ("avg", "std", "min", "5th", "10th", "50th", "90th", "95th", "99th")
 _QPS = re.compile(r"Total QPS\s*=\s*(\S{1,60})(?: ?\( ?(\S{1,40}) ?/ ?([\d.,]{1,40}) ?s ?\))?")
 _LOST = re.compile(r"(Misses|Skipped TXs)\s*=\s*(\S{1,60})")
@@ -63,8 +55,8 @@ def _read_row(line: Line, words: list[str], header: tuple[str, ...], parts: Part
         value = amount(text)
         if value is None:
             note(line.number, f"{name} is {text[:40]!r}, which is no number")
-        elif name in _COLUMNS:
-            parts.run.metrics[_COLUMNS[name]] = value
+        elif name in _LATENCIES:
+            parts.run.metrics[f"rtt_{_LATENCIES[name]}_us"] = value
 
 
 def _rate(line: Line, match: re.Match[str], parts: Parts, note: Note) -> None:
@@ -93,27 +85,12 @@ def memcached(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         note(0, "it holds none of the campaign's command lines")
 
 
-_SHARES = {
-    "%usr": "user_share",
-    "%sys": "system_share",
-    "%soft": "softirq_share",
-    "%irq": "irq_share",
-    "%steal": "steal_share",
-    "%idle": "idle_share",
-}
+_SHARES = {"%usr": "user", "%sys": "system", "%soft": "softirq", "%irq": "irq", "%steal": "steal", "%idle": "idle"}
 _KERNEL = re.compile(r"Linux (\S{1,100}) ")
 _NODENAME = re.compile(r"Linux \S+ (\S{1,100}) ")
-_SETTING = re.compile(r"\s*\"?([A-Za-z][A-Za-z0-9 _-]{1,40})\"?:\s*(-?\w{1,40}),?")
-_SETTINGS = (
-    "gro_flush_timeout",
-    "napi_defer_hard_irqs",
-    "gro-flush-timeout",
-    "defer-hard-irqs",
-    "irq-suspend-timeout",
-    "rx-usecs",
-    "rx-frames",
-    "tx-usecs",
-    "tx-frames",
+_SETTING = re.compile(
+    r"\s*\"?(gro_flush_timeout|napi_defer_hard_irqs|gro-flush-timeout|defer-hard-irqs|irq-suspend-timeout"
+    r"|[rt]x-(?:usecs|frames))\"?:\s*(-?\w{1,40}),?"
 )
 _ADAPTIVE = re.compile(r"Adaptive RX:\s*(\w+)\s+TX:\s*(\w+)")
 
@@ -152,7 +129,7 @@ def _average(
         return
     values = {name: decimal(text) for name, text in zip(header, row, strict=True)}
     shares = {
-        ours: value / 100
+        f"{ours}_share": value / 100
         for name, ours in _SHARES.items()
         if (value := values.get(name)) is not None and 0 <= value <= 100.5
     }
@@ -171,7 +148,7 @@ def setup(lines: Iterator[Line], parts: Parts, note: Note) -> None:
         if adaptive := _ADAPTIVE.match(line.text):
             values.setdefault("adaptive-rx", []).append(adaptive[1])
             values.setdefault("adaptive-tx", []).append(adaptive[2])
-        if (match := _SETTING.match(line.text)) and match[1] in _SETTINGS:
+        if match := _SETTING.match(line.text):
             values.setdefault(match[1], []).append(match[2])
     if not values:
         note(0, "it names none of the settings of the campaign")
