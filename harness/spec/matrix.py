@@ -52,24 +52,24 @@ def read_cases(tree: Tree | None, base: Tree) -> tuple[Case, ...]:
     """The cases of the `cases` section; one that changes nothing if absent. InputError on unknown keys."""
     if tree is None or tree.value is None:
         return (Case(DEFAULT_CASE, "", Tree({}, base.at, base.key_at)),)
-    if not isinstance(tree.value, dict) or not tree.value:
+    if not tree.entries:
         raise InputError("cases", got="there is no case", todo='name one, or leave "cases" out', where=tree.key_at)
-    return tuple(_case(name, overlay) for name, overlay in tree.value.items())
+    return tuple(_case(name, overlay) for name, overlay in tree.entries.items())
 
 
 def read_axes(tree: Tree | None) -> tuple[MatrixAxis, ...]:
     """The axes of the `sweep` section. InputError if empty, or on values that are no scalars or twice."""
     if tree is None or tree.value is None:
         return ()
-    if not isinstance(tree.value, dict) or not tree.value:
+    if not tree.entries:
         todo = 'name a key, or leave "sweep" out'
         raise InputError("sweep", got="there is nothing to sweep", todo=todo, where=tree.key_at)
-    if len(tree.value) > MAX_AXES:
-        raise InputError("sweep", got=f"{len(tree.value)} keys", todo=f"at most {MAX_AXES}", where=tree.key_at)
-    axes = tuple(_axis(key, values) for key, values in tree.value.items())
-    for first, second in itertools.combinations(tree.value, 2):
+    if len(tree.entries) > MAX_AXES:
+        raise InputError("sweep", got=f"{len(tree.entries)} keys", todo=f"at most {MAX_AXES}", where=tree.key_at)
+    axes = tuple(_axis(key, values) for key, values in tree.entries.items())
+    for first, second in itertools.combinations(tree.entries, 2):
         if overlapping(split_key(first, ""), split_key(second, "")):
-            where = tree.value[second].key_at
+            where = tree.entries[second].key_at
             raise InputError(dotted(("sweep", second)), got=f'it overlaps the swept key "{first}"', where=where)
     return axes
 
