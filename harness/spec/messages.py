@@ -88,11 +88,9 @@ def _translated(detail: Any, schema: JsonSchema, tree: Tree, prefix: Path) -> In
     kind, path = detail["type"], prefix + inside
     tags = frozenset(str(part) for part in loc)
     if kind == "extra_forbidden":
-        known = sorted(_keys(schema, inside[:-1], tags))
-        where = dotted(path[:-1]) or "the file"
-        return InputError(
-            f'unknown key "{str(path[-1])[:40]}" in {where}', todo=did_you_mean(str(path[-1]), known), where=node.key_at
-        )
+        known = sorted({key for part in _schemas(schema, inside[:-1], tags) for key in part.get("properties", {})})
+        attempted = f'unknown key "{str(path[-1])[:40]}" in {dotted(path[:-1]) or "the file"}'
+        return InputError(attempted, todo=did_you_mean(str(path[-1]), known), where=node.key_at)
     if kind == "union_tag_not_found":
         return InputError(dotted(path), got=f"the key {detail['ctx']['discriminator']} is missing", where=node.key_at)
     if kind == "missing":
@@ -168,10 +166,6 @@ def _unfolded(root: JsonSchema, schema: JsonSchema, tags: frozenset[str]) -> lis
     for option in [*schema.get("anyOf", ()), *(chosen or schema.get("oneOf", ()))]:
         out += _unfolded(root, option, tags)
     return out
-
-
-def _keys(root: JsonSchema, path: Path, tags: frozenset[str]) -> set[str]:
-    return {key for schema in _schemas(root, path, tags) for key in schema.get("properties", {})}
 
 
 def _bound(number: Any, schemas: list[JsonSchema]) -> str:

@@ -153,14 +153,11 @@ def setup(lines: Iterator[Line], parts: Parts, note: Note) -> None:
     if not values:
         note(0, "it names none of the settings of the campaign")
     for name, met in values.items():
+        knob = "ethtool_coalesce" if name.startswith(("rx-", "tx-", "adaptive-")) else "coalesce"
         # Per-NAPI settings come once per NAPI; usually they are all the same.
-        parts.run.knobs.append(_knob(name, " ".join(dict.fromkeys(met))))
-
-
-def _knob(name: str, value: str) -> KnobRow:
-    knob = "ethtool_coalesce" if name.startswith(("rx-", "tx-", "adaptive-")) else "coalesce"
-    evidence = "read back before the run, by the setup file; not observed in effect"
-    return KnobRow("server", knob, name, "device", "", "", plain(value), None, evidence)
+        value = plain(" ".join(dict.fromkeys(met)))
+        evidence = "read back before the run, by the setup file; not observed in effect"
+        parts.run.knobs.append(KnobRow("server", knob, name, "device", "", "", value, None, evidence))
 
 
 _PERF = re.compile(r"\s*(\d[\d.,'’\u00a0\u202f ]{0,30}?|<not [a-z ]{1,20}>)\s{2,}([A-Za-z_.:/-]{1,60})")
