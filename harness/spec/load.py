@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from harness.errors import InputError
 from harness.spec.cells import Cell
 from harness.spec.claims import Claim, check_claims, written
-from harness.spec.experiment import CELL_SECTIONS, HEADER_KEYS, Header
+from harness.spec.experiment import CELL_SECTIONS, FILE_KEYS, HEADER_KEYS, Header
 from harness.spec.generated import with_topology
 from harness.spec.machine import Machine
 from harness.spec.matrix import (
@@ -204,10 +204,9 @@ def _set_in_file(tree: Tree, key: str, value: Tree) -> Tree:
 
 
 def _check_keys(tree: Tree) -> None:
-    known = (*HEADER_KEYS[:2], *CELL_SECTIONS, *HEADER_KEYS[2:])
     for key, value in tree.entries.items():
-        if key not in known:
-            todo = did_you_mean(key, known)
+        if key not in FILE_KEYS:
+            todo = did_you_mean(key, FILE_KEYS)
             raise InputError(f'unknown key "{key[:40]}" in the file', todo=todo, where=value.key_at)
 
 

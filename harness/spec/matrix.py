@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id
-from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
+from harness.spec.experiment import CELL_SECTIONS
 from harness.spec.generated import Generator
 from harness.spec.messages import did_you_mean, dotted
 from harness.spec.overlay import at_layer, known_key, merge_cell, overlay_of, split_key
@@ -51,7 +51,7 @@ class Layers:
 def read_cases(tree: Tree | None, base: Tree) -> tuple[Case, ...]:
     """The cases of the `cases` section; one that changes nothing if absent. InputError on unknown keys."""
     if tree is None or tree.value is None:
-        return (Case(DEFAULT_CASE, "", Tree({}, base.at, base.key_at)),)
+        return (Case("base", "", Tree({}, base.at, base.key_at)),)
     if not tree.entries:
         raise InputError("cases", got="there is no case", todo='name one, or leave "cases" out', where=tree.key_at)
     return tuple(_case(name, overlay) for name, overlay in tree.entries.items())
