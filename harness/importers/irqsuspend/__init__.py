@@ -21,8 +21,8 @@ MAX_SHORTFALL = 0.005
 """Suspect beyond this: what a run's rate lacks of the offered one. As `checks.max_rate_error` of runs of our own."""
 
 MAX_LOST_SHARE = 0.001
-"""Suspect beyond this share of the requests: those of one kind that were lost. Fewer move the 99 % quantile, the highest
-that the campaign has, by a tenth of what lies beyond it."""
+"""Suspect beyond this share of the requests: those of one kind that were lost. Fewer are less than a tenth of what lies
+beyond the 99 % quantile, the highest that the campaign has."""
 
 _IGNORED = ("dmesg",)
 _MARKER = re.compile(r"\b(?:([A-Z]{1,20}) )?FAILED\b")
