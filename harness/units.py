@@ -224,17 +224,13 @@ RateBps = Annotated[
     int, BeforeValidator(parse_rate), _text_schema("rate", rf"{_NUMBER}([kKmMgGtT]?[bB][iI][tT]) *$", "1gbit")
 ]
 SizeBytes = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    _text_schema("size", rf"{_NUMBER}([kMG]?B|[KMG]iB)? *$", "64B", _NATURAL),
+    int, BeforeValidator(parse_size), _text_schema("size", rf"{_NUMBER}([kMG]?B|[KMG]iB)? *$", "64B", _NATURAL)
 ]
 Share = Annotated[float, BeforeValidator(parse_share), _text_schema("share", rf"{_NUMBER}% *$|^0$", "1%", _ZERO)]
 Percent = Annotated[
     float, BeforeValidator(parse_percent), _text_schema("percentage", rf"{_NUMBER}% *$|^0$", "50%", _ZERO)
 ]
-CpuSet = Annotated[
-    tuple[int, ...], BeforeValidator(parse_cpus), _text_schema("CPU list", _CPU_LIST, "0-3,8", _NATURAL)
-]
+CpuSet = Annotated[tuple[int, ...], BeforeValidator(parse_cpus), _text_schema("CPU list", _CPU_LIST, "0-3,8", _NATURAL)]
 CpuOrder = Annotated[
     tuple[int, ...],
     BeforeValidator(parse_cpu_order),

@@ -15,16 +15,7 @@ from harness.spec.claims import Claim, check_claims, written
 from harness.spec.experiment import CELL_SECTIONS, FILE_KEYS, HEADER_KEYS, Header
 from harness.spec.generated import with_topology
 from harness.spec.machine import Machine
-from harness.spec.matrix import (
-    OVERRIDE_LAYER,
-    Layers,
-    axis_of,
-    check_count,
-    expand,
-    overlapping,
-    read_axes,
-    read_cases,
-)
+from harness.spec.matrix import OVERRIDE_LAYER, Layers, axis_of, check_count, expand, overlapping, read_axes, read_cases
 from harness.spec.messages import did_you_mean, problem, validate
 from harness.spec.overlay import at_layer, find, known_key, merge, overlay_of, split_key
 from harness.spec.rules_cell import ALL_NODES
