@@ -189,10 +189,10 @@ class _Reader:
         self._values = 0
 
     def value(self, event: Any, depth: int = 0) -> Tree:
-        """The value that begins with `event`, in `depth` collections. InputError, with its place, for what we refuse."""
+        """The value that begins with `event`, in `depth` collections. InputError, with its place, for anything else."""
         at = _place(self._name, event.start_mark)
         if isinstance(event, yaml.AliasEvent):
-            known = self._anchors.get(event.anchor)
+            known = self._anchors.get(str(event.anchor))
             if known is None:
                 raise _bad(at, f'alias "*{event.anchor}" names no anchor above it', 'quote "*" if it is text')
             tree = replace(known, at=at, key_at=at)
