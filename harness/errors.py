@@ -25,13 +25,8 @@ class PollbenchError(Exception):
 
     def line(self) -> str:
         """The whole story in one line."""
-        text = self.attempted
-        if self.on:
-            text += f" on {self.on}"
-        if self.got:
-            text += f": {self.got}"
-        if self.todo:
-            text += f"; {self.todo}"
+        parts = ((" on ", self.on), (": ", self.got), ("; ", self.todo))
+        text = self.attempted + "".join(between + part for between, part in parts if part)
         return " ".join(text.split())
 
 

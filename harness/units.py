@@ -1,7 +1,6 @@
 """Numbers as the field writes them, to and from one unit each.
 
-Every `parse_*` takes what a YAML file can hold and raises ValueError, and nothing else, saying the allowed
-form.
+Every `parse_*` takes what a YAML file can hold and raises ValueError, and nothing else, saying the allowed form.
 Every `format_*` writes the shortest exact form that its parser reads back to the same number.
 """
 
@@ -52,9 +51,9 @@ def parse_percent(value: object) -> float:
     if unit not in ("", "%"):
         raise ValueError(_expected(value, form))
     if unit == "" and number:
-        raise ValueError(f"{_shown(value)} has no % sign; expected {form}")
+        raise ValueError(f"{shown(value)} has no % sign; expected {form}")
     if number > 100:
-        raise ValueError(f"{_shown(value)} is over 100%; expected {form}")
+        raise ValueError(f"{shown(value)} is over 100%; expected {form}")
     return float(number)
 
 
@@ -75,24 +74,22 @@ def parse_cpus(value: object) -> tuple[int, ...]:
             raise ValueError(_expected(value, form))
         first, last = int(match[1]), int(match[2] or match[1])
         if last > CPU_MAX:
-            raise ValueError(f"CPU {last} in {_shown(value)} is over {CPU_MAX}; expected {form}")
+            raise ValueError(f"CPU {last} in {shown(value)} is over {CPU_MAX}; expected {form}")
         if first > last:
-            raise ValueError(f"range {part.strip(' ')} in {_shown(value)} runs backwards; expected {form}")
+            raise ValueError(f"range {part.strip(' ')} in {shown(value)} runs backwards; expected {form}")
         cpus.update(range(first, last + 1))
     return tuple(sorted(cpus))
 
 
 def parse_cpu_order(value: object) -> tuple[int, ...]:
     """CPU numbers in the order written, each as often as written, from "1,0", "4-7,0", 3, or a list of such."""
-    parts = value if isinstance(value, list | tuple) else str(value).split(",") if _is_scalar(value) else [value]
+    parts = value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        parts = str(value).split(",")
     if not parts:
         raise ValueError(_expected(value, 'CPUs in their order, such as "1,0" or [1, 0]'))
     # Each part is a number or an ascending range, in which sorted and written are the same.
     return tuple(cpu for part in parts for cpu in parse_cpus(part))
-
-
-def _is_scalar(value: object) -> bool:
-    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def parse_on_off(value: object) -> bool:
@@ -123,7 +120,7 @@ def format_size(size_bytes: int) -> str:
 
 def format_percent(percent: float) -> str:
     """0.0 to 100.0 as "50%"; exact."""
-    return f"{Fraction(percent).numerator}%" if float(percent).is_integer() else f"{_decimal(percent)}%"
+    return f"{Decimal(repr(float(percent))).normalize():f}%"
 
 
 def format_cpus(cpus: tuple[int, ...]) -> str:
@@ -151,12 +148,12 @@ def _scaled(
     if factor is None and unit == "" and number == 0:
         return 0
     if factor is None:
-        raise ValueError(_expected(value, form) if unit else f"{_shown(value)} has no unit; expected {form}")
+        raise ValueError(_expected(value, form) if unit else f"{shown(value)} has no unit; expected {form}")
     exact = number * factor
     if exact.denominator != 1:
-        raise ValueError(f"{_shown(value)} is finer than {least}; expected {form}")
+        raise ValueError(f"{shown(value)} is finer than {least}; expected {form}")
     if exact.numerator > INT64_MAX:
-        raise ValueError(f"{_shown(value)} does not fit in 64 bits; expected {form}")
+        raise ValueError(f"{shown(value)} does not fit in 64 bits; expected {form}")
     return exact.numerator
 
 
@@ -168,7 +165,7 @@ def _quantity(value: object, form: str) -> tuple[Fraction, str]:
         raise ValueError(f"a number of this size does not fit in 64 bits; expected {form}")
     text = value.strip(" ") if isinstance(value, str) else repr(value)
     if text.startswith("-"):
-        raise ValueError(f"{_shown(value)} is negative; expected {form}")
+        raise ValueError(f"{shown(value)} is negative; expected {form}")
     match = _QUANTITY.fullmatch(text.replace("µ", "u").replace("μ", "u"))
     if match is None:
         raise ValueError(_expected(value, form))
@@ -187,16 +184,12 @@ def _formatted(number: int, units: dict[str, int]) -> str:
     return f"{number}{list(units)[-1]}"
 
 
-def _decimal(number: float) -> str:
-    """A float without exponent, exact on reading back."""
-    return format(Decimal(repr(float(number))), "f")
-
-
 def _expected(value: object, form: str) -> str:
-    return f"{_shown(value)} is not understood; expected {form}"
+    return f"{shown(value)} is not understood; expected {form}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value of a file as messages quote it: in 40 characters at most, on/off as YAML has them, no collections."""
     if value is None:
         return "an empty value"
     if isinstance(value, dict):
@@ -219,6 +212,8 @@ def _text_schema(quantity: str, pattern: str, example: str, *others: dict[str, A
 _CPU_LIST = r"^ *[0-9]+(-[0-9]+)?( *, *[0-9]+(-[0-9]+)?)* *$"
 _NUMBER = r"^ *[0-9]+(\.[0-9]+)? ?"
 _ZERO = {"const": 0}
+_NATURAL = {"type": "integer", "minimum": 0}
+_CPU_NUMBERS = {"type": "array", "minItems": 1, "items": {"type": ["integer", "string"]}}
 Count = Annotated[int, Strict()]  # a whole number: neither true, nor 1.0, nor "1"
 DurationNs = Annotated[
     int,
@@ -229,29 +224,17 @@ RateBps = Annotated[
     int, BeforeValidator(parse_rate), _text_schema("rate", rf"{_NUMBER}([kKmMgGtT]?[bB][iI][tT]) *$", "1gbit")
 ]
 SizeBytes = Annotated[
-    int,
-    BeforeValidator(parse_size),
-    _text_schema("size", rf"{_NUMBER}([kMG]?B|[KMG]iB)? *$", "64B", {"type": "integer", "minimum": 0}),
+    int, BeforeValidator(parse_size), _text_schema("size", rf"{_NUMBER}([kMG]?B|[KMG]iB)? *$", "64B", _NATURAL)
 ]
 Share = Annotated[float, BeforeValidator(parse_share), _text_schema("share", rf"{_NUMBER}% *$|^0$", "1%", _ZERO)]
 Percent = Annotated[
     float, BeforeValidator(parse_percent), _text_schema("percentage", rf"{_NUMBER}% *$|^0$", "50%", _ZERO)
 ]
-CpuSet = Annotated[
-    tuple[int, ...],
-    BeforeValidator(parse_cpus),
-    _text_schema("CPU list", _CPU_LIST, "0-3,8", {"type": "integer", "minimum": 0}),
-]
+CpuSet = Annotated[tuple[int, ...], BeforeValidator(parse_cpus), _text_schema("CPU list", _CPU_LIST, "0-3,8", _NATURAL)]
 CpuOrder = Annotated[
     tuple[int, ...],
     BeforeValidator(parse_cpu_order),
-    _text_schema(
-        "CPUs in order",
-        _CPU_LIST,
-        "1,0",
-        {"type": "integer", "minimum": 0},
-        {"type": "array", "minItems": 1, "items": {"type": ["integer", "string"]}},
-    ),
+    _text_schema("CPUs in order", _CPU_LIST, "1,0", _NATURAL, _CPU_NUMBERS),
 ]
 OnOff = Annotated[
     bool,

@@ -20,7 +20,6 @@ from harness.run.measure import measure
 from harness.run.two_hosts import Far, OneOfTwo
 from harness.signals import stop_on_signals
 from harness.spec.cells import CellSpec
-from harness.spec.rules_cell import cpu_lists
 from harness.store import ResultSet
 from harness.units import format_cpus
 
@@ -71,7 +70,7 @@ def _check_cpus(plan: Plan, end: End | None) -> None:
 def _named(spec: CellSpec, end: End | None) -> Iterator[tuple[str, tuple[int, ...]]]:
     """(key, CPUs) of all that a cell names for this host; of two hosts the CPUs of its own node, one by one."""
     if end is None:
-        for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
+        for path, cpus in spec.cpu_lists():
             yield ".".join(map(str, path)), cpus
         return
     node, process = spec.topology.nodes[end.here], spec.settings.get(end.here, {}).get("process")

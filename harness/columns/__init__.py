@@ -58,4 +58,4 @@ def is_factor(name: str) -> bool:
 def metric(name: str) -> Column:
     """The column of a metric; one that is not in the list is described by its name alone."""
     known = BY_NAME.get(name)
-    return known or Column(name, unit_of(name) or "", "number", "runs", "", label=name)
+    return known or Column(name, unit_of(name) or "", "number", "", label=name)

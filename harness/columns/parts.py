@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from harness.columns.model import listed
 
-NODES = listed(
-    "nodes",
-    """
+NODES = listed("""
 run_id | text | The run, as in runs.csv.
 case | text | The case.
 node | text | The node.
@@ -28,12 +26,9 @@ throttled_ms | number ms | Time its threads then waited, together.
 numa | text | NUMA nodes of the CPUs that the node's workload may use; several by commas.
 voluntary_switches | number count | Times the process went to sleep.
 involuntary_switches | number count | Times the process was pushed off its CPU.
-""",
-)
+""")
 
-KNOBS = listed(
-    "knobs",
-    """
+KNOBS = listed("""
 run_id | text | The run, as in runs.csv.
 case | text | The case.
 node | text | The node the knob was set on; * for the whole host.
@@ -45,12 +40,9 @@ found | text | The value before, which is put back afterwards.
 applied | text | The value read back after writing; blank where the kernel does not show it.
 took_effect | flag | true: seen acting; false: see evidence; blank: nothing tells whether it acted.
 evidence | text | What took_effect was judged by.
-""",
-)
+""")
 
-CPUS = listed(
-    "cpus",
-    """
+CPUS = listed("""
 run_id | text | The run, as in runs.csv.
 case | text | The case.
 cpu | text | CPU number; NODE:NUMBER on the server's host, of two.
@@ -63,20 +55,16 @@ steal_share | number share | Taken by the hypervisor.
 idle_share | number share | Idle, waiting for disks included.
 irq_count | number count | Interrupts.
 net_rx_count | number count | NET_RX softirqs.
-""",
-)
+""")
 
-CELL_COUNTS = listed(
-    "summary",
-    """
+CELL_COUNTS = listed("""
 n_total | integer runs | Runs of the cell, whatever their verdict.
 n_valid | integer runs | Runs that count; the medians are over these.
 n_inert | integer runs | Runs in which a knob took no effect.
 n_suspect | integer runs | Runs with too much noise to count.
 n_failed | integer runs | Runs that broke.
 n_skipped | integer runs | Runs this host could not make.
-""",
-)
+""")
 """The first columns of summary.csv, after the case and the factors."""
 
 SUMMARY_PARTS = (

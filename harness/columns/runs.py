@@ -8,17 +8,12 @@ _RTT = "of the run's round-trip times: reply received less request due (open loo
 _LATE = "of how long after its time a request was sent, open loop"
 _SERVICE = "of the time from a request's actual sending to its reply"
 
-IDENTITY = listed(
-    "runs",
-    """
+IDENTITY = listed("""
 run_id | text | Name of the run's directory under runs/; the same plan always gives the same.
 case | text | The case of the experiment file.
-""",
-)
+""")
 
-COURSE = listed(
-    "runs",
-    """
+COURSE = listed("""
 block | integer | Repetition, from 1. Every cell is run once in each block.
 order | integer | Position in the sequence in which runs were made, from 0.
 started_utc | text | When the run began, UTC, ISO 8601.
@@ -27,12 +22,9 @@ verdict | text | valid, inert (a knob took no effect), suspect (noise), failed o
 reasons | text | Why the verdict is what it is, in words; several are joined by '; '.
 datapath | text | napi (veth made busy-poll capable) or plain; one for the whole experiment.
 links_tried | text | What shaped links did when they were tried, and what was declared; see topologies.md.
-""",
-)
+""")
 
-ENVIRONMENT = listed(
-    "runs",
-    """
+ENVIRONMENT = listed("""
 place | text | Where the run was made: host, vm (a guest of ours) or fleet.
 host | text | The host's name in the fleet's inventory (client's / server's, of two); blank outside a fleet.
 kernel | text | Kernel release.
@@ -46,12 +38,9 @@ mitigations | text | CPU vulnerability mitigations in force.
 iommu | text | IOMMU in use.
 clocksource | text | Clock source of the kernel.
 rt_throttle | text | What fifo and rr tasks may take of each period, or off.
-""",
-)
+""")
 
-DECLARED = listed(
-    "runs",
-    """
+DECLARED = listed("""
 workload_kind | text | Kind of workload.
 workload_loop | text | closed: a request waits for the reply before it; open: each is sent when it is due.
 workload_mode | text | Mode or test of a program that has several (sockperf, netperf).
@@ -90,12 +79,9 @@ contention_kind | text | What the hogs do; blank without contention.
 contention_cpus | text | CPU set the hogs run on.
 contention_threads | integer | Number of hog threads.
 contention_load_percent | number % | Duty cycle asked of each hog thread.
-""",
-)
+""")
 
-MEASURED = listed(
-    "runs",
-    f"""
+MEASURED = listed(f"""
 requests | integer count | higher | | Requests measured and answered.
 sent | integer count | | | Requests sent in the measured window.
 lost | integer count | lower | | Requests never answered within the time-out.
@@ -206,20 +192,14 @@ clock_overhead_ns | number ns | lower | | What one reading of the generator's cl
 background_rps | number 1/s | | | Answered requests per second of the workloads beside the measured one.
 background_bps | number bit/s | higher main | payload beside it | Payload per second of the workloads beside the
     measured one.
-""",
-)
+""")
 
-IMPORTED_FACTS = listed(
-    "runs",
-    """
+IMPORTED_FACTS = listed("""
 latency_basis | text | What the source recorded: rtt; half round trip, doubled; or one way.
-""",
-)
+""")
 """Facts that only imported runs have."""
 
-IMPORTED_METRICS = listed(
-    "runs",
-    """
+IMPORTED_METRICS = listed("""
 cycles_per_query | number | lower main | cycles/query | CPU cycles of the CPU set per answered query.
 instructions_per_query | number | lower | | Instructions of the CPU set per answered query.
 packets_per_interrupt | number | | | Packets received per interrupt of the NIC.
@@ -241,6 +221,5 @@ oneway_p99_9_us | number us | lower | | 99.9 % quantile of one-way times, never 
 oneway_p99_99_us | number us | lower | | 99.99 % quantile of one-way times, never compared with round trips.
 oneway_max_us | number us | lower | | Greatest of one-way times, never compared with round trips.
 oneway_jitter_us | number us | lower | | p99.9 less p50 of one-way times, never compared with round trips.
-""",
-)
+""")
 """Figures that only imported runs have; they follow all others in runs.csv, by name."""

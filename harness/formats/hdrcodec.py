@@ -15,10 +15,8 @@ from collections.abc import Iterator
 
 _COMPRESSED_V2 = 0x1C849304
 _PLAIN_V2 = 0x1C849303
-_OTHERS = {0x1C849301: "V1", 0x1C849302: "V1", 0x1C849308: "V0", 0x1C849309: "V0"} | {
-    0x0C72124E: "of decimal values",
-    0x0C72124F: "of decimal values",
-}
+_OTHERS = {0x1C849301: "V1", 0x1C849302: "V1", 0x1C849308: "V0", 0x1C849309: "V0"}
+_OTHERS |= dict.fromkeys((0x0C72124E, 0x0C72124F), "of decimal values")
 _WORD_SIZE = 0xF0
 _HEADER = struct.Struct(">iiiiqqd")
 _MAX_BYTES = 64 << 20

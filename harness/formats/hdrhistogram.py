@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,8 +12,7 @@ import numpy as np
 from harness.formats.hdrcodec import CodecError, decode
 from harness.formats.latency import LEVELS, UNITS_US, put_latencies, weighted_quantile
 from harness.formats.model import Basis, Format, Head, Note, ReadOptions, Result
-from harness.formats.numbers import amount, count, ratio
-from harness.formats.text import Line, plain
+from harness.formats.text import Line, amount, count, plain, ratio
 
 _LEGEND = "Interval_Compressed_Histogram"
 _TABLE = re.compile(r"\"?Value\"?[ ,\t]+\"?Percentile\"?[ ,\t]+\"?TotalCount\"?")
@@ -71,20 +71,15 @@ class HdrHistogram(Format):
 
 @dataclass
 class _Histogram:
-    """Counts by bucket, merged over the intervals of one tag."""
+    """Counts by bucket (its lowest and its highest value), merged over the intervals of one tag."""
 
-    counts: dict[tuple[int, int], int] = field(default_factory=dict)
+    counts: Counter[tuple[int, int]] = field(default_factory=Counter)
     elapsed_s: float = 0.0
-
-    def add(self, buckets: list[tuple[int, int, int]]) -> None:
-        """Count another interval's buckets: lowest and highest value, and how often."""
-        for low, high, number in buckets:
-            self.counts[low, high] = self.counts.get((low, high), 0) + number
 
     def result(self, tag: str, scale: float, basis: Basis) -> Result:
         """Its figures. scale: microseconds in a unit of its values."""
         result = Result(tag, workload={"kind": "hdrhistogram"})
-        total = float(sum(self.counts.values()))
+        total = float(self.counts.total())
         result.metrics["requests"] = total
         if self.elapsed_s > 0:
             result.metrics |= {"elapsed_s": self.elapsed_s, "rate_rps": ratio(total, self.elapsed_s)}
@@ -126,7 +121,8 @@ def _interval(line: Line, text: str, tags: dict[str, _Histogram], note: Note) ->
         note(line.number, f"its histogram is left out: {error}")
         return
     histogram = tags.setdefault(tag, _Histogram())
-    histogram.add(buckets)
+    for low, high, number in buckets:
+        histogram.counts[low, high] += number
     length = amount(fields[1])
     if length is None:
         note(line.number, "the length of the interval is no number; the rate is too high by it")
@@ -143,7 +139,8 @@ def _table(lines: Iterator[Line], note: Note, scale: float, basis: Basis) -> Res
         if mean := _MEAN.match(line.text):
             values |= {"mean": amount(mean[1]), "sd": amount(mean[2])}
         elif maximum := _MAX.match(line.text):
-            values["max"], total = amount(maximum[1]), _total(maximum[2])
+            values["max"], whole = amount(maximum[1]), count(maximum[2])
+            total = amount(maximum[2]) if whole is None else float(whole)
         elif line.text.strip() and not line.text.startswith("#"):
             cells = line.text.split()
             # Also made as CSV; a decimal comma is no separator where blanks separate.
@@ -166,8 +163,3 @@ def _table(lines: Iterator[Line], note: Note, scale: float, basis: Basis) -> Res
     result.metrics["requests"] = total
     put_latencies(result, _scaled(values, scale), basis, total)
     return result
-
-
-def _total(text: str) -> float | None:
-    value = count(text)
-    return float(value) if value is not None else amount(text)

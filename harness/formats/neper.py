@@ -8,8 +8,7 @@ import numpy as np
 
 from harness.formats.latency import put_latencies, weighted_quantile
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
-from harness.formats.numbers import decimal, ratio
-from harness.formats.text import Line
+from harness.formats.text import Line, decimal, ratio
 
 _NEEDED = ("time", "tid", "flow_id")
 _QUANTILES = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p99.9": "p99_9", "p99.99": "p99_99"}

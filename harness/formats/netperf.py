@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 from harness.formats.latency import put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
-from harness.formats.numbers import amount, decimal
-from harness.formats.text import Line, plain
+from harness.formats.text import Line, amount, decimal, plain
 
 # The selector of -k, and what the CSV header of -o calls it.
 SELECTORS = {
@@ -33,12 +32,8 @@ SELECTORS = {
 }
 _BY_TITLE = {title.lower(): name for name, title in SELECTORS.items()}
 _PAIR = re.compile(r"([A-Z][A-Z0-9_]{2,40})=(.{0,200})")
-_BITS = {"10^0bits/s": 1.0, "10^3bits/s": 1e3, "10^6bits/s": 1e6, "10^9bits/s": 1e9} | {
-    "Bytes/s": 8.0,
-    "KBytes/s": 8.0 * 2**10,
-    "MBytes/s": 8.0 * 2**20,
-    "GBytes/s": 8.0 * 2**30,
-}
+_BITS = {f"10^{power}bits/s": 10.0**power for power in (0, 3, 6, 9)}
+_BITS |= {f"{prefix}Bytes/s": 8.0 * 1024**power for power, prefix in enumerate(("", "K", "M", "G"))}
 LATENCIES = {
     "min": "MIN_LATENCY",
     "mean": "MEAN_LATENCY",
@@ -150,17 +145,13 @@ def _result(values: dict[str, str], banner: str, options: ReadOptions, note: Not
     if has_requests:
         rate = numbers.get("THROUGHPUT") if units in ("", "Trans/s") else None
         result.metrics["rate_rps"] = numbers.get("TRANSACTION_RATE") if rate is None else rate
-    elif "THROUGHPUT" in numbers:
-        _throughput(result, numbers["THROUGHPUT"], units, note)
+    elif (throughput := numbers.get("THROUGHPUT")) is not None:
+        if units in _BITS:
+            result.metrics["throughput_bps"] = throughput * _BITS[units]
+        else:
+            note(0, f"throughput {throughput:g} has the unit {plain(units, 40)!r}, which is not known; left out")
     _latencies(result, numbers, options, has_requests, note)
     return result
-
-
-def _throughput(result: Result, throughput: float, units: str, note: Note) -> None:
-    if units in _BITS:
-        result.metrics["throughput_bps"] = throughput * _BITS[units]
-    else:
-        note(0, f"throughput {throughput:g} has the unit {plain(units, 40)!r}, which is not known; left out")
 
 
 def _latencies(result: Result, numbers: dict[str, float], options: ReadOptions, has_requests: bool, note: Note) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from harness.formats.latency import put_latencies
 from harness.formats.model import Basis, Format, Head, Note, ReadOptions, Result
-from harness.formats.numbers import amount, decimal, ratio
-from harness.formats.text import Line
+from harness.formats.text import Line, amount, decimal, ratio
 
 _NUMBER = r"([-\d.,]{1,40})"
 _AVERAGE = re.compile(rf"avg-(latency|rtt|lat)=\s*{_NUMBER}(?:\s*\(std-dev=\s*{_NUMBER})?")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from harness.importers.choose import FORMATS, choose_format
 from harness.importers.model import ImportOptions
-from harness.importers.writer import Imported, import_results
+from harness.importers.writer import FORMATS, Imported, choose_format, import_results
 
 __all__ = ["FORMATS", "ImportOptions", "Imported", "choose_format", "import_results"]

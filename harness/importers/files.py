@@ -35,9 +35,7 @@ class SourceFile:
             encoding = _encoding(raw.read(HEAD))
             raw.seek(0)
             text = io.TextIOWrapper(raw, encoding, errors="replace")
-            number = 0
-            while piece := text.readline(MAX_LINE):
-                number += 1
+            for number, piece in enumerate(iter(lambda: text.readline(MAX_LINE), ""), 1):
                 cut = not piece.endswith("\n") and len(piece) == MAX_LINE
                 while cut and (rest := text.readline(MAX_LINE)) and not rest.endswith("\n"):
                     pass
@@ -119,10 +117,7 @@ def _take(files: SourceFiles, path: Path, name: str) -> None:
 
 
 def _below(root: Path, path: Path) -> str:
-    try:
-        return plain(str(path.relative_to(root)))
-    except ValueError:
-        return plain(str(path))
+    return plain(str(path.relative_to(root)))
 
 
 def _encoding(head: bytes) -> str:

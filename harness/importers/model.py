@@ -12,8 +12,6 @@ from harness.store.record import Columns, KnobRow
 MAX_FINDINGS = 100
 """Findings of one file that are listed: a large file of another kind would make one a line."""
 
-Value = str | float | bool | None
-
 
 @dataclass(frozen=True)
 class ImportOptions(ReadOptions):

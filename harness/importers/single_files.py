@@ -57,13 +57,8 @@ class SingleFiles(Importer):
     def _check_unit(self, files: SourceFiles) -> None:
         for file in files.files:
             if self.format.needs_unit(Head(file.head(), file.name)):
-                raise InputError(
-                    "import a percentile table",
-                    on=file.name,
-                    got="it does not say the unit of its values",
-                    todo="say it: --unit us (or ns, ms, s)",
-                    where="--unit",
-                )
+                got, todo = "it does not say the unit of its values", "say it: --unit us (or ns, ms, s)"
+                raise InputError("import a percentile table", on=file.name, got=got, todo=todo, where="--unit")
 
     def _results(self, file: SourceFile, reading: ImportedRuns, options: ImportOptions) -> list[Result]:
         """The results of one file; one that failed where there is none."""

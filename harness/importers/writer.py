@@ -1,7 +1,8 @@
-"""A reading as a result set on disk: the same layout as our own, with a manifest that names the source."""
+"""Foreign files to a result set on disk: in the layout of our own, with a manifest that names the source."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -13,15 +14,46 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import InputError
+from harness.formats import Head, load_formats
 from harness.formats.text import plain
-from harness.importers.choose import choose_format
 from harness.importers.files import SourceFiles, gather
+from harness.importers.irqsuspend import IrqSuspend
 from harness.importers.model import ImportedRun, ImportedRuns, Importer, ImportFinding, ImportOptions
+from harness.importers.single_files import SingleFiles
 from harness.store import ResultSet, RunRecord
 from harness.tables import to_csv, write_tables
 
+# A campaign knows its files by their names, whatever is in them, and so is asked first.
+_ALL: tuple[Importer, ...] = (IrqSuspend(), *map(SingleFiles, load_formats().values()))
+FORMATS: dict[str, Importer] = {importer.name: importer for importer in _ALL}
+"""Every format by the name the user types, in the order in which they are tried."""
+
+AUTO = "auto"
+_SNIFFED = 50
 FINDINGS = "imports.csv"
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._+-]+")
+
+
+def choose_format(name: str, files: SourceFiles) -> Importer:
+    """The format of that name; for "auto" the one that most of the first files look like. Raises InputError."""
+    if name in FORMATS:
+        return FORMATS[name]
+    if name != AUTO:
+        close = difflib.get_close_matches(name, [*FORMATS, AUTO], n=1)
+        todo = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(FORMATS)}, and auto"
+        raise InputError("import", on=f"format {name!r}", got="there is no such format", todo=todo)
+    votes = dict.fromkeys(FORMATS, 0)
+    for file in files.files[:_SNIFFED]:
+        head = Head(file.head(), file.name)
+        for importer in FORMATS.values():
+            if importer.sniff(head):
+                votes[importer.name] += 1
+                break
+    best = max(votes, key=lambda candidate: votes[candidate])
+    if not votes[best]:
+        got, todo = "no file looks like a format that is known", f"name one of {', '.join(FORMATS)}"
+        raise InputError("import", on=str(files.root), got=got, todo=todo)
+    return FORMATS[best]
 
 
 @dataclass(frozen=True)
@@ -84,20 +116,13 @@ def import_results(
     options = options or ImportOptions()
     reading = chosen.read(files, options)
     if not reading.runs:
-        raise InputError(
-            f"import {chosen.name}",
-            on=str(path),
-            got=f"there is no run in it{_first(reading.findings)}",
-            todo="`pollbench import --list` says what each format reads",
-        )
+        why = "".join(f" ({finding.file}: {finding.text})" for finding in reading.findings[:1])
+        todo = "`pollbench import --list` says what each format reads"
+        raise InputError(f"import {chosen.name}", on=str(path), got=f"there is no run in it{why}", todo=todo)
     whole = Path(path).resolve()
     name = name or _NOT_IN_A_NAME.sub("-", whole.name if whole.is_dir() else whole.stem).strip("-.") or chosen.name
     results = _write(files, chosen, options, reading, (Path(base_dir), name, stamp), manifest or {})
     return Imported(results, chosen.name, reading)
-
-
-def _first(findings: list[ImportFinding]) -> str:
-    return f" ({findings[0].file}: {findings[0].text})" if findings else ""
 
 
 def _write(

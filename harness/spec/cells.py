@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -21,17 +22,14 @@ from harness.spec.rules_cell import (
     check_contention,
     check_measured,
     check_workload,
-    contention_cpus,
     expand_settings,
     with_cpu_shares,
 )
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Document, Scalar, Tree
+from harness.units import parse_cpus
 from harness.workloads import Contention, Workload
-
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {}
-
 
 HOGS = "hogs+"
 """Key of the hogs' control group among those of the nodes; no node can have this name."""
@@ -69,7 +67,9 @@ class CellSpec:
 
     def contention_cpus(self) -> tuple[int, ...]:
         """The CPUs that the hogs compete for; empty without contention."""
-        return contention_cpus(self.contention, self.topology) if self.contention else ()
+        if node := self.contention_node():
+            return self.topology.nodes[node].cpus or ()
+        return parse_cpus(self.contention.on) if self.contention else ()
 
     def contention_node(self) -> str:
         """The node whose CPUs the hogs compete for; "" where CPUs are named, or there is no contention."""
@@ -84,15 +84,30 @@ class CellSpec:
 
     def confined(self) -> Settings:
         """The control groups: of each node that has one, and of the hogs under HOGS."""
-        own: Settings = {
+        groups: Settings = {
             node: {"cgroup": knobs["cgroup"]} for node, knobs in self.settings.items() if "cgroup" in knobs
         }
         group = self.contention.cgroup if self.contention and not self.contention.idle() else None
-        # Checked already; its values are in the units of the model, not as a file writes them.
-        hogs: Settings = {}
         if group is not None:
-            hogs[HOGS] = {"cgroup": Cgroup.model_construct(**group.model_dump())}
-        return own | hogs
+            # Checked already; its values are in the units of the model, not as a file writes them.
+            groups[HOGS] = {"cgroup": Cgroup.model_construct(**group.model_dump())}
+        return groups
+
+    def cpu_lists(self) -> Iterator[tuple[Path, tuple[int, ...]]]:
+        """Every CPU list that the cell names, with the path of the key that names it."""
+        for name, node in self.topology.nodes.items():
+            if node.cpus is not None:
+                yield ("topology", "nodes", name, "cpus"), node.cpus
+        for workload in self.workloads():
+            if workload.cpus():
+                yield ("workloads" if self.background else "workload",), workload.cpus()
+        if self.contention is not None:
+            yield ("contention", "on"), self.contention_cpus()
+        for name, knobs in self.settings.items():
+            for knob, model in knobs.items():
+                cpus = getattr(model, "cpus", None)
+                if cpus is not None:
+                    yield ("settings", name, knob, "cpus"), cpus
 
     def launch_cpus(self, node: str) -> tuple[int, ...] | None:
         """The CPUs that a program of the node is bound to as it starts; None for any.
@@ -106,23 +121,23 @@ class CellSpec:
     def identity(self) -> Document:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
         background = {"background": [_dump(workload) for workload in self.background]} if self.background else {}
-        # Added later: omitted at its default, so that the ids of older results stay the same.
-        machine = {"vm": _machine(self.machine)} if self.machine != Machine() else {}
-        return (
-            background
-            | machine
-            | {
-                "topology": _dump(self.topology, exclude={"description", "mininet_from"}),
-                "workload": _dump(self.workload),
-                "contention": _dump(self.contention) if self.contention else None,
-                "settings": {
-                    node: {name: _dump(model) for name, model in knobs.items()} for node, knobs in self.settings.items()
-                },
-                # Used after the runs only: it does not change a run.
-                "checks": _dump(self.checks, exclude={"smallest_effect"}),
-                "napi": self.napi,
-            }
-        )
+        # Added later: omitted at their defaults, so that the ids of older results stay the same.
+        usual = {"profile"} if self.machine.profile == "latency" else None
+        machine = {"vm": _dump(self.machine, exclude=usual)} if self.machine != Machine() else {}
+        settings = {
+            node: {name: _dump(model) for name, model in knobs.items()} for node, knobs in self.settings.items()
+        }
+        return {
+            **background,
+            **machine,
+            "topology": _dump(self.topology, exclude={"description", "mininet_from"}),
+            "workload": _dump(self.workload),
+            "contention": _dump(self.contention) if self.contention else None,
+            "settings": settings,
+            # Used after the runs only: it does not change a run.
+            "checks": _dump(self.checks, exclude={"smallest_effect"}),
+            "napi": self.napi,
+        }
 
 
 @dataclass(frozen=True)
@@ -205,18 +220,10 @@ class SpecBuilder:
         return known[1]
 
 
+@cache
 def _adapter(name: str) -> TypeAdapter[Any]:
-    if name not in _ADAPTERS:
-        _ADAPTERS[name] = TypeAdapter(SECTION_TYPES[name])
-    return _ADAPTERS[name]
+    return TypeAdapter(SECTION_TYPES[name])
 
 
 def _dump(model: BaseModel, exclude: set[str] | None = None) -> Document:
     return model.model_dump(mode="json", by_alias=True, exclude=exclude)
-
-
-def _machine(machine: Machine) -> Document:
-    document = _dump(machine)
-    if document["profile"] == "latency":
-        del document["profile"]
-    return document

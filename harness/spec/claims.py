@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from harness.spec.checks import MetricName
 from harness.spec.messages import Path, did_you_mean, problem
-from harness.spec.repeat import metric_name
 from harness.spec.topology import Section
 from harness.spec.yaml_tree import Tree
 from harness.stats import Condition
@@ -18,6 +18,19 @@ from harness.units import Share
 Direction = Literal["lower", "higher", "same", "not-lower", "not-higher"]
 Need = Literal["vm", "nic", "numa", "iommu"]
 Value = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
+
+
+def written(value: Any) -> str:
+    """A factor's value as result tables have it: text as it is, anything else as JSON writes it."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def _as_written(levels: object) -> object:
+    """A factor's value is matched as it is written: 50 and "50" are one."""
+    return {key: written(level) for key, level in levels.items()} if isinstance(levels, Mapping) else levels
+
+
+Levels = Annotated[dict[str, Value], BeforeValidator(_as_written)]
 
 NEEDS: dict[Need, tuple[str, str]] = {
     "vm": ("it is about a virtual machine", "try --in-vm"),
@@ -33,15 +46,13 @@ class Expect(Section):
 
     case: str = Field(description="the case that is looked at")
     against: str | None = Field(None, description="the case it is compared with; `base`, or the first case, if absent")
-    at: dict[str, Value] = Field(
+    at: Levels = Field(
         {}, description="swept key to value: only there; if absent under every combination, each of which must hold"
     )
-    against_at: dict[str, Value] = Field(
+    against_at: Levels = Field(
         {}, description="swept key to value of the other side, where it differs: the same case at another value"
     )
-    metric: Annotated[str, AfterValidator(metric_name)] = Field(
-        "rtt_p50_us", description="column of runs.csv that is compared"
-    )
+    metric: MetricName = Field("rtt_p50_us", description="column of runs.csv that is compared")
     direction: Direction | None = Field(
         None,
         description="what is expected of the metric against the other case; same: the change is too small to matter",
@@ -54,14 +65,6 @@ class Expect(Section):
     verdict: Literal["inert", "valid"] | None = Field(
         None, description="instead of a direction: every run of the cell has this verdict"
     )
-
-    @field_validator("at", "against_at", mode="before")
-    @classmethod
-    def _values_as_text(cls, value: object) -> object:
-        """A factor's value is matched as it is written: 50 and "50" are one."""
-        if not isinstance(value, Mapping):
-            return value
-        return {key: written(level) for key, level in value.items()}
 
     @model_validator(mode="after")
     def _one_kind(self) -> Expect:
@@ -88,11 +91,15 @@ class Expect(Section):
 
     def _towards(self, direction: Direction) -> Condition:
         less, more = 1 / (1 + self.by), 1 + self.by
-        if direction in ("lower", "higher"):
-            lower = direction == "lower"
-            return Condition(self.metric, "ratio", None if lower else more, less if lower else None)
-        low = None if direction == "not-higher" else less
-        return Condition(self.metric, "ratio", low, None if direction == "not-lower" else more, closed=True)
+        bounds: dict[Direction, tuple[float | None, float | None]] = {
+            "lower": (None, less),
+            "higher": (more, None),
+            "same": (less, more),
+            "not-lower": (less, None),
+            "not-higher": (None, more),
+        }
+        low, high = bounds[direction]
+        return Condition(self.metric, "ratio", low, high, closed=direction not in ("lower", "higher"))
 
 
 class Picture(Section):
@@ -103,23 +110,13 @@ class Picture(Section):
         description="distribution: share of requests answered within a time; medians: of every case with its "
         "interval; curve: against x, a line per case; grid: a coloured table of y by x",
     )
-    metric: Annotated[str, AfterValidator(metric_name)] = Field(
-        "rtt_p50_us", description="column of runs.csv that is drawn"
-    )
-    beside: Annotated[str, AfterValidator(metric_name)] | None = Field(
-        None, description="grid: a second column, such as the price, below each value"
-    )
+    metric: MetricName = Field("rtt_p50_us", description="column of runs.csv that is drawn")
+    beside: MetricName | None = Field(None, description="grid: a second column, such as the price, below each value")
     x: str | None = Field(None, description="swept key, or `case`, along the picture; the first swept key if absent")
     y: str | None = Field(None, description="swept key, or `case`, down a grid; `case` if absent")
     cases: list[str] | None = Field(None, description="only these cases")
-    at: dict[str, Value] = Field({}, description="swept key to value: only there")
+    at: Levels = Field({}, description="swept key to value: only there")
     diagonal: bool = Field(False, description="grid: mark the fields where x and y are equal, both in one unit")
-
-    @field_validator("at", mode="before")
-    @classmethod
-    def _values_as_text(cls, value: object) -> object:
-        """Values as text, written as in a condition, so that both compare equal."""
-        return {key: written(level) for key, level in value.items()} if isinstance(value, Mapping) else value
 
     def shows(self, case: str, factors: Iterable[tuple[str, str]]) -> bool:
         """Is this cell part of the picture?"""
@@ -143,7 +140,7 @@ class Claim(Section):
         max_length=16,
         description="conditions without which it cannot be tested: that the hog hogs, that the NIC coalesces",
     )
-    show: list[Annotated[str, AfterValidator(metric_name)]] = Field(
+    show: list[MetricName] = Field(
         [], max_length=12, description="columns of runs.csv that are printed beside what decided, as the reason why"
     )
     advice: str = Field("", description="what to do with it, if it holds and if it does not")
@@ -156,11 +153,6 @@ class Claim(Section):
     picture: Picture | None = Field(None, description="what the gallery's page draws; medians if absent")
 
 
-def written(value: Any) -> str:
-    """A factor's value as result tables have it: text as it is, anything else as JSON writes it."""
-    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
-
-
 def check_claims(
     claims: Mapping[str, Claim], tree: Tree, cases: Mapping[str, Any], factors: Mapping[str, list[str]]
 ) -> None:
@@ -169,14 +161,13 @@ def check_claims(
     factors: swept key to its values as text.
     """
     for name, claim in claims.items():
-        conditions = [("expect", index, expect) for index, expect in enumerate(claim.expect)]
-        conditions += [("given", index, expect) for index, expect in enumerate(claim.given)]
-        for section, index, expect in conditions:
-            path: Path = ("claims", name, section, index)
-            for key in ("case", "against"):
-                _check_case(getattr(expect, key), cases, tree, (*path, key))
-            _check_at(expect.at, factors, tree, (*path, "at"))
-            _check_at(expect.against_at, factors, tree, (*path, "against_at"))
+        for section, conditions in (("expect", claim.expect), ("given", claim.given)):
+            for index, expect in enumerate(conditions):
+                path: Path = ("claims", name, section, index)
+                _check_case(expect.case, cases, tree, (*path, "case"))
+                _check_case(expect.against, cases, tree, (*path, "against"))
+                _check_at(expect.at, factors, tree, (*path, "at"))
+                _check_at(expect.against_at, factors, tree, (*path, "against_at"))
         if claim.picture is not None:
             _check_picture(claim.picture, tree, ("claims", name, "picture"), cases, factors)
 

@@ -8,20 +8,14 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from harness.knobs import KNOBS
-from harness.spec.checks import Checks
+from harness.spec.checks import Checks, RepeatSection
 from harness.spec.claims import Claim
 from harness.spec.machine import Machine
-from harness.spec.repeat import RepeatSection
 from harness.spec.topology import Section, Topology
 from harness.units import INT64_MAX, Count
 from harness.workloads import WORKLOADS, Contention
 
-DEFAULT_REPEAT = 5
-DEFAULT_CASE = "base"
-CELL_SECTIONS = ("topology", "workload", "workloads", "contention", "settings", "checks", "vm")
 REQUIRED_SECTIONS = ("topology",)
-HEADER_KEYS = ("name", "description", "cases", "sweep", "claims", "repeat", "seed", "order", "quick", "guest")
-
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$"
 
 
@@ -65,7 +59,7 @@ class Header(Section):
         None, description="name to a claim: what the experiment is expected to show; gets a verdict"
     )
     repeat: RepeatSection = Field(
-        DEFAULT_REPEAT, description="repetitions of every cell; or a mapping: until intervals are narrow enough"
+        5, description="repetitions of every cell; or a mapping: until intervals are narrow enough"
     )
     seed: Count = Field(1, ge=0, le=INT64_MAX, description="seed of the random order")
     order: Literal["blocks", "sequential"] = Field(
@@ -90,3 +84,7 @@ SECTION_TYPES: dict[str, Any] = {
     "checks": Checks,
     "vm": Machine,
 }
+CELL_SECTIONS = tuple(SECTION_TYPES)
+HEADER_KEYS = tuple(Header.model_fields)
+FILE_KEYS = (*HEADER_KEYS[:2], *CELL_SECTIONS, *HEADER_KEYS[2:])
+"""Every key of a file, as the reference has them."""

@@ -1,4 +1,4 @@
-"""Completes topology sections: a Mininet topology becomes nodes and links, nodes without CPUs get some."""
+"""Completes topology sections: names become files' content, Mininet topologies nodes and links, nodes get CPUs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,56 @@ from harness.errors import InputError
 from harness.mininet.graph import TopoRequest
 from harness.mininet.load import load_graph
 from harness.mininet.topology import document_of
+from harness.spec.messages import did_you_mean
 from harness.spec.overlay import merge
-from harness.spec.yaml_tree import Document, Tree, tree_of
+from harness.spec.yaml_tree import Document, Tree, read_file, tree_of
 from harness.units import format_cpus
 
 # Where a file that `mininet:` names is looked for, from the directory of the file that names it.
 _PLACES = ("", "topologies", "..", "../topologies")
+# Where a file that `topology:` names is, in this order, from the directory of the experiment file.
+_SHIPPED_IN = ("topologies", "../topologies")
+_SUFFIXES = (".yaml", ".yml")
+
+
+def with_topology(section: Tree, experiment: Path) -> Tree:
+    """`section`, with a `topology` that is a text replaced by the topology file it names.
+
+    A path is relative to the experiment file; a bare name is looked for as NAME.yaml in topologies/ beside
+    the file, in ../topologies/ above it, and beside the file. InputError if there is no such YAML mapping.
+    """
+    named = section.child("topology")
+    if named is None or not isinstance(named.value, str):
+        return section
+    _, tree = read_file(_found(named.value, experiment, named.at))
+    # Laid over another topology, it takes that one's place.
+    return section.updated({"topology": replace(tree, whole=True, key_at=named.key_at)})
+
+
+def _found(name: str, experiment: Path, at: str) -> Path:
+    if "/" in name or name.endswith(_SUFFIXES):
+        path = _tidy(experiment.parent / name)
+        if not _is_file(path):
+            raise InputError("topology", got=f"there is no file {path}", where=at)
+        return path
+    for place in (*_SHIPPED_IN, ""):
+        path = _tidy(experiment.parent / place / f"{name}.yaml")
+        if _is_file(path) and path != _tidy(experiment):
+            return path
+    known = sorted(path.stem for place in _SHIPPED_IN for path in _tidy(experiment.parent / place).glob("*.yaml"))
+    got = f'no "{name[:60]}.yaml" in topologies/ or ../topologies/, nor beside the file'
+    raise InputError("topology", got=got, todo=did_you_mean(name, known, "topologies"), where=at)
+
+
+def _tidy(path: Path) -> Path:
+    return Path(os.path.normpath(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):  # a NUL in the name, or a name that is too long
+        return False
 
 
 @dataclass
@@ -87,12 +131,11 @@ def _located(name: str, at: str) -> tuple[str, str]:
     if not source.endswith(".py"):
         return name, str(home)
     for place in _PLACES:
-        path = Path(os.path.normpath(home / place / source))
+        path = _tidy(home / place / source)
         if path.is_file():
             return f"{path.name}{name[len(source) :]}", str(path.parent)
-    path = Path(os.path.normpath(home / source))
     todo = f"a path is relative to {home}" if str(home) != "." else ""
-    raise InputError("topology.mininet", got=f"there is no file {path}", todo=todo, where=at)
+    raise InputError("topology.mininet", got=f"there is no file {_tidy(home / source)}", todo=todo, where=at)
 
 
 def _placed(section: Tree) -> Tree:

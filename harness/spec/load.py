@@ -12,29 +12,19 @@ from pydantic import TypeAdapter
 from harness.errors import InputError
 from harness.spec.cells import Cell
 from harness.spec.claims import Claim, check_claims, written
-from harness.spec.experiment import CELL_SECTIONS, HEADER_KEYS, Header
+from harness.spec.experiment import CELL_SECTIONS, FILE_KEYS, HEADER_KEYS, Header
+from harness.spec.generated import with_topology
 from harness.spec.machine import Machine
-from harness.spec.matrix import (
-    OVERRIDE_LAYER,
-    Case,
-    Layers,
-    axis_of,
-    cell_key,
-    check_count,
-    expand,
-    overlapping,
-    read_axes,
-    read_cases,
-)
+from harness.spec.matrix import OVERRIDE_LAYER, Layers, axis_of, check_count, expand, overlapping, read_axes, read_cases
 from harness.spec.messages import did_you_mean, problem, validate
-from harness.spec.overlay import at_layer, find, merge, overlay_of, split_key
-from harness.spec.references import topology_named, with_topology
-from harness.spec.rules_cell import ALL_NODES, cpu_lists
-from harness.spec.yaml_tree import Document, Tree, kind_of, parse_option, read_file
+from harness.spec.overlay import at_layer, find, known_key, merge, overlay_of, split_key
+from harness.spec.rules_cell import ALL_NODES
+from harness.spec.yaml_tree import Document, Tree, kind_of, parse_setting, read_file
 from harness.stats.stopping_rule import Adaptive
 from harness.units import format_cpus
 
 _HEADER = TypeAdapter(Header)
+_KEYS = (*HEADER_KEYS, *CELL_SECTIONS)
 
 
 @dataclass(frozen=True)
@@ -73,16 +63,17 @@ def load_experiment(
     """
     data, tree = read_file(path)
     for key, value in _pairs(tree, "guest") if guest else ():
-        _root(key, value.at)
+        known_key(key, value.at, _KEYS)
         tree = _set_in_file(tree, key, value)
     shortened = _pairs(tree, "quick") if quick else []
-    settings = [*shortened, *(_override(key, text) for key, text in overrides)]
-    for key, value in settings:
-        if _root(key, value.at) not in CELL_SECTIONS:
+    cell_settings = []
+    for key, value in [*shortened, *((key, parse_setting(key, text)) for key, text in overrides)]:
+        if known_key(key, value.at, _KEYS)[0] in CELL_SECTIONS:
+            cell_settings.append((key, value))
+        else:
             tree = _set_in_file(tree, key, value)
     _check_keys(tree)
     header: Header = validate(_HEADER, _only(tree, HEADER_KEYS))
-    cell_settings = [(key, value) for key, value in settings if _root(key, value.at) in CELL_SECTIONS]
     layers, resolved = _layers(tree, cell_settings, Path(path))
     repeat_at = tree.child("repeat")
     where = repeat_at.at if repeat_at else tree.key_at
@@ -146,7 +137,7 @@ def check_cpus(experiment: Experiment, online: AbstractSet[int] | None, declared
         spec = cell.spec
         if spec.topology.on_hosts():
             continue  # of other hosts, which look themselves
-        for path, cpus in cpu_lists(spec.topology, spec.workloads(), spec.contention, spec.settings):
+        for path, cpus in spec.cpu_lists():
             other = spec.machine != Machine()
             in_guest = online is None or spec.topology.needs_guest() or (declared_guests and other)
             have = set(range(spec.machine.cpus)) if online is None or in_guest else online
@@ -172,37 +163,25 @@ def _layers(tree: Tree, settings: Sequence[tuple[str, Tree]], path: Path) -> tup
     axes = read_axes(tree.child("sweep"))
     overrides = []
     for key, value in settings:
-        parts = cell_key(key, value.at)
-        swept = [axis for axis in axes if overlapping(split_key(axis.key, value.at), parts)]
-        if swept and split_key(swept[0].key, value.at) != parts:
-            got, todo = f'the file sweeps "{swept[0].key}"', "set that very key, or take it out of the sweep"
-            raise InputError(f'cannot set "{key}"', got=got, todo=todo, where=value.at)
-        if swept and isinstance(value.value, dict | tuple):
-            got = f"the file sweeps it, and {kind_of(value.value)} cannot be swept"
-            raise InputError(f'cannot set "{key}"', got=got, where=value.at)
-        if swept:
-            chosen = axis_of(swept[0].key, [value], value.at, OVERRIDE_LAYER)
-            axes = tuple(chosen if axis is swept[0] else axis for axis in axes)
-        else:
+        parts = split_key(key, value.at)
+        swept = next((axis for axis in axes if overlapping(split_key(axis.key, value.at), parts)), None)
+        if swept is None:
             overlay = with_topology(overlay_of(key, value, value.at), path)
             overrides.append(at_layer(overlay, OVERRIDE_LAYER))
+            continue
+        if split_key(swept.key, value.at) != parts:
+            got, todo = f'the file sweeps "{swept.key}"', "set that very key, or take it out of the sweep"
+            raise InputError(f'cannot set "{key}"', got=got, todo=todo, where=value.at)
+        if isinstance(value.value, dict | tuple):
+            got = f"the file sweeps it, and {kind_of(value.value)} cannot be swept"
+            raise InputError(f'cannot set "{key}"', got=got, where=value.at)
+        chosen = axis_of(swept.key, [value], value.at, OVERRIDE_LAYER)
+        axes = tuple(chosen if axis is swept else axis for axis in axes)
     axes = tuple(
         replace(axis, values=tuple((raw, with_topology(layer, path)) for raw, layer in axis.values)) for axis in axes
     )
     base = _only(tree, CELL_SECTIONS)
     return Layers(base, read_cases(tree.child("cases"), base), axes, tuple(overrides)), tree
-
-
-def _override(key: str, text: str) -> tuple[str, Tree]:
-    return key, parse_option(text, f"--set {key}={text}"[:120])
-
-
-def _root(key: str, at: str) -> str:
-    root = split_key(key, at)[0]
-    if root not in CELL_SECTIONS and root not in HEADER_KEYS:
-        todo = did_you_mean(root, (*HEADER_KEYS, *CELL_SECTIONS), "keys start with")
-        raise InputError(f'there is no key "{key[:80]}" to set', todo=todo, where=at)
-    return root
 
 
 def _set_in_file(tree: Tree, key: str, value: Tree) -> Tree:
@@ -216,15 +195,11 @@ def _set_in_file(tree: Tree, key: str, value: Tree) -> Tree:
 
 
 def _check_keys(tree: Tree) -> None:
-    known = (*HEADER_KEYS[:2], *CELL_SECTIONS, *HEADER_KEYS[2:])
     for key, value in tree.entries.items():
-        if key not in known:
-            todo = did_you_mean(key, known)
+        if key not in FILE_KEYS:
+            todo = did_you_mean(key, FILE_KEYS)
             raise InputError(f'unknown key "{key[:40]}" in the file', todo=todo, where=value.key_at)
 
 
 def _only(tree: Tree, keys: Sequence[str]) -> Tree:
     return replace(tree, value={key: tree.entries[key] for key in keys if key in tree.entries})
-
-
-__all__ = ["Case", "Experiment", "check_cpus", "load_experiment", "topology_named"]

@@ -10,10 +10,10 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id
-from harness.spec.experiment import CELL_SECTIONS, DEFAULT_CASE
+from harness.spec.experiment import CELL_SECTIONS
 from harness.spec.generated import Generator
 from harness.spec.messages import did_you_mean, dotted
-from harness.spec.overlay import at_layer, merge_cell, overlay_of, split_key
+from harness.spec.overlay import at_layer, known_key, merge_cell, overlay_of, split_key
 from harness.spec.yaml_tree import Scalar, Tree, kind_of
 
 MAX_RUNS = 10_000
@@ -51,25 +51,25 @@ class Layers:
 def read_cases(tree: Tree | None, base: Tree) -> tuple[Case, ...]:
     """The cases of the `cases` section; one that changes nothing if absent. InputError on unknown keys."""
     if tree is None or tree.value is None:
-        return (Case(DEFAULT_CASE, "", Tree({}, base.at, base.key_at)),)
-    if not isinstance(tree.value, dict) or not tree.value:
+        return (Case("base", "", Tree({}, base.at, base.key_at)),)
+    if not tree.entries:
         raise InputError("cases", got="there is no case", todo='name one, or leave "cases" out', where=tree.key_at)
-    return tuple(_case(name, overlay) for name, overlay in tree.value.items())
+    return tuple(_case(name, overlay) for name, overlay in tree.entries.items())
 
 
 def read_axes(tree: Tree | None) -> tuple[MatrixAxis, ...]:
     """The axes of the `sweep` section. InputError if empty, or on values that are no scalars or twice."""
     if tree is None or tree.value is None:
         return ()
-    if not isinstance(tree.value, dict) or not tree.value:
+    if not tree.entries:
         todo = 'name a key, or leave "sweep" out'
         raise InputError("sweep", got="there is nothing to sweep", todo=todo, where=tree.key_at)
-    if len(tree.value) > MAX_AXES:
-        raise InputError("sweep", got=f"{len(tree.value)} keys", todo=f"at most {MAX_AXES}", where=tree.key_at)
-    axes = tuple(_axis(key, values) for key, values in tree.value.items())
-    for first, second in itertools.combinations(tree.value, 2):
+    if len(tree.entries) > MAX_AXES:
+        raise InputError("sweep", got=f"{len(tree.entries)} keys", todo=f"at most {MAX_AXES}", where=tree.key_at)
+    axes = tuple(_axis(key, values) for key, values in tree.entries.items())
+    for first, second in itertools.combinations(tree.entries, 2):
         if overlapping(split_key(first, ""), split_key(second, "")):
-            where = tree.value[second].key_at
+            where = tree.entries[second].key_at
             raise InputError(dotted(("sweep", second)), got=f'it overlaps the swept key "{first}"', where=where)
     return axes
 
@@ -83,15 +83,6 @@ def overlapping(first: list[str], second: list[str]) -> bool:
     """Is one dotted key the other, or a part of it?"""
     shorter = min(len(first), len(second))
     return first[:shorter] == second[:shorter]
-
-
-def cell_key(key: str, at: str) -> list[str]:
-    """The parts of a dotted key that cells can have. InputError if its first part is no section."""
-    parts = split_key(key, at)
-    if parts[0] not in CELL_SECTIONS:
-        todo = did_you_mean(parts[0], CELL_SECTIONS, "keys start with")
-        raise InputError(f'there is no key "{key[:80]}" to set', todo=todo, where=at)
-    return parts
 
 
 def check_count(layers: Layers, repeat: int, where: str) -> None:
@@ -175,7 +166,7 @@ def _case(name: str, tree: Tree) -> Case:
 
 
 def _axis(key: str, values: Tree) -> MatrixAxis:
-    cell_key(key, values.key_at)
+    known_key(key, values.key_at, CELL_SECTIONS)
     if not isinstance(values.value, tuple) or not values.value:
         got = "the list is empty" if isinstance(values.value, tuple) else f"it is {kind_of(values.value)}"
         raise InputError(dotted(("sweep", key)), got=got, todo="expected a list of values", where=values.key_at)

@@ -11,7 +11,7 @@ from pydantic import VERSION, TypeAdapter, ValidationError
 
 from harness.errors import InputError
 from harness.spec.yaml_tree import Tree, kind_of
-from harness.units import format_duration, format_size
+from harness.units import format_duration, format_size, shown
 
 # A file says the alias alone. Debian's pydantic, in a guest of ours, cannot be told so; it reads checked plans.
 _OLD_PYDANTIC = tuple(int(part) for part in VERSION.split(".")[:2]) < (2, 11)
@@ -88,11 +88,9 @@ def _translated(detail: Any, schema: JsonSchema, tree: Tree, prefix: Path) -> In
     kind, path = detail["type"], prefix + inside
     tags = frozenset(str(part) for part in loc)
     if kind == "extra_forbidden":
-        known = sorted(_keys(schema, inside[:-1], tags))
-        where = dotted(path[:-1]) or "the file"
-        return InputError(
-            f'unknown key "{str(path[-1])[:40]}" in {where}', todo=did_you_mean(str(path[-1]), known), where=node.key_at
-        )
+        known = sorted({key for part in _schemas(schema, inside[:-1], tags) for key in part.get("properties", {})})
+        attempted = f'unknown key "{str(path[-1])[:40]}" in {dotted(path[:-1]) or "the file"}'
+        return InputError(attempted, todo=did_you_mean(str(path[-1]), known), where=node.key_at)
     if kind == "union_tag_not_found":
         return InputError(dotted(path), got=f"the key {detail['ctx']['discriminator']} is missing", where=node.key_at)
     if kind == "missing":
@@ -112,10 +110,10 @@ def _explained(detail: Any, node: Tree, schemas: list[JsonSchema]) -> tuple[str,
         return got, todo
     if kind in ("literal_error", "enum", "union_tag_invalid"):
         allowed = re.findall(r"'([^']*)'", str(context.get("expected") or context.get("expected_tags")))
-        return f"{_shown(node)} is not allowed", did_you_mean(str(node.value), allowed, "allowed")
+        return f"{shown(node.value)} is not allowed", did_you_mean(str(node.value), allowed, "allowed")
     if kind in _BOUNDS:
         bound, words = _BOUNDS[kind]
-        return f"{_shown(node)} is out of range", f"it {words} {_bound(context[bound], schemas)}"
+        return f"{shown(node.value)} is out of range", f"it {words} {_bound(context[bound], schemas)}"
     if kind == "too_short" and not context["actual_length"]:
         return "it is empty", f"expected at least {context['min_length']}"
     if kind in ("too_short", "too_long"):
@@ -125,7 +123,7 @@ def _explained(detail: Any, node: Tree, schemas: list[JsonSchema]) -> tuple[str,
     if expected:
         number = isinstance(node.value, int | float)
         quote = f': quote it, "{node.value}"' if expected == "text" and number else ""
-        return f"{_shown(node)} is not {expected}{quote}", ""
+        return f"{shown(node.value)} is not {expected}{quote}", ""
     return str(detail["msg"]).lower(), ""
 
 
@@ -170,20 +168,8 @@ def _unfolded(root: JsonSchema, schema: JsonSchema, tags: frozenset[str]) -> lis
     return out
 
 
-def _keys(root: JsonSchema, path: Path, tags: frozenset[str]) -> set[str]:
-    return {key for schema in _schemas(root, path, tags) for key in schema.get("properties", {})}
-
-
 def _bound(number: Any, schemas: list[JsonSchema]) -> str:
     quantities = {schema.get("x-quantity") for schema in schemas}
     if "duration" in quantities:
         return format_duration(int(number))
     return format_size(int(number)) if "size" in quantities else str(number)
-
-
-def _shown(node: Tree) -> str:
-    if isinstance(node.value, dict | tuple) or node.value is None:
-        return kind_of(node.value) if node.value is not None else "an empty value"
-    text = str(node.plain()) if not isinstance(node.value, bool) else str(node.value).lower()
-    text = text if len(text) <= 40 else text[:37] + "..."
-    return f'"{text}"' if isinstance(node.value, str) else text

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.errors import InputError
+from harness.spec.messages import did_you_mean
 from harness.spec.yaml_tree import Tree, kind_of
 
 MAX_PARTS = 12  # no key of an experiment lies deeper
@@ -19,7 +21,7 @@ def merge(base: Tree | None, over: Tree) -> Tree:
     """
     if base is None or over.whole or not isinstance(over.value, dict):
         return over
-    if isinstance(base.value, tuple) and over.value and all(key.isdigit() for key in over.value):
+    if isinstance(base.value, tuple) and over.value and all(key.isdecimal() for key in over.value):
         return replace(base, value=_merge_entries(base, over.value))
     if not isinstance(base.value, dict):
         return over
@@ -33,11 +35,11 @@ def merge_cell(base: Tree, over: Tree) -> Tree:
     """merge() for a whole cell: `settings."*"` of a later layer reaches nodes that an earlier one names."""
     star, nodes = find(over, ["settings", "*"]), base.child("settings")
     if star is not None and star.entries and nodes is not None and nodes.entries:
-        reached: dict[str, Tree] = {}
-        for name, node in nodes.entries.items():
-            if name != "*" and isinstance(node.value, dict):
-                shared = {knob: star.entries[knob] for knob in node.entries if knob in star.entries}
-                reached[name] = replace(star, value=shared, whole=False)
+        reached = {
+            name: replace(star, value={knob: star.entries[knob] for knob in node.entries if knob in star.entries})
+            for name, node in nodes.entries.items()
+            if name != "*" and isinstance(node.value, dict)
+        }
         layer = replace(nodes, value=reached)
         base = merge(base, Tree({"settings": layer}, over.at, over.key_at))
     return merge(base, over)
@@ -49,6 +51,15 @@ def split_key(key: str, at: str) -> list[str]:
     spelled = ".".join(match[0] for match in _KEY_PART.finditer(key))
     if not 0 < len(parts) <= MAX_PARTS or spelled != key or not all(parts):
         raise InputError(f'"{key[:80]}" is not a dotted key', todo='expected e.g. "contention.load"', where=at)
+    return parts
+
+
+def known_key(key: str, at: str, sections: Sequence[str]) -> list[str]:
+    """The parts of a dotted key that begins with one of `sections`. InputError if it does not."""
+    parts = split_key(key, at)
+    if parts[0] not in sections:
+        todo = did_you_mean(parts[0], sections, "keys start with")
+        raise InputError(f'there is no key "{key[:80]}" to set', todo=todo, where=at)
     return parts
 
 
@@ -64,19 +75,17 @@ def at_layer(tree: Tree, layer: int) -> Tree:
     """The same tree, every value marked as coming from `layer`."""
     value = tree.value
     if isinstance(value, dict):
-        return replace(tree, value={key: at_layer(child, layer) for key, child in value.items()}, layer=layer)
-    if isinstance(value, tuple):
-        return replace(tree, value=tuple(at_layer(child, layer) for child in value), layer=layer)
-    return replace(tree, layer=layer)
+        value = {key: at_layer(child, layer) for key, child in value.items()}
+    elif isinstance(value, tuple):
+        value = tuple(at_layer(child, layer) for child in value)
+    return replace(tree, value=value, layer=layer)
 
 
 def find(tree: Tree, parts: list[str]) -> Tree | None:
     """What stands at a dotted key, list entries by number; None if there is nothing."""
     current: Tree | None = tree
     for part in parts:
-        if current is None:
-            return None
-        current = current.child(int(part) if isinstance(current.value, tuple) and part.isdigit() else part)
+        current = current.child(part) if current is not None else None
     return current
 
 
@@ -85,10 +94,7 @@ def _merge_entries(base: Tree, changes: dict[str, Tree]) -> tuple[Tree, ...]:
     for number, change in changes.items():
         index = int(number) if len(number) < 6 else len(entries)
         if index >= len(entries):
-            raise InputError(
-                f"there is no entry {number[:20]}",
-                got=f"{kind_of(base.value)} of {len(entries)}, numbered from 0",
-                where=change.key_at,
-            )
+            got = f"{kind_of(base.value)} of {len(entries)}, numbered from 0"
+            raise InputError(f"there is no entry {number[:20]}", got=got, where=change.key_at)
         entries[index] = merge(entries[index], change)
     return tuple(entries)

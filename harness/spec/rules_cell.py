@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 from pydantic import BaseModel
 
@@ -82,12 +82,6 @@ def check_contention(contention: Contention, topology: Topology, tree: Tree) -> 
         raise problem(tree, ("contention", "on"), f'"{contention.on[:40]}" is not understood', form) from None
 
 
-def contention_cpus(contention: Contention, topology: Topology) -> tuple[int, ...]:
-    """The CPUs that a checked contention means."""
-    node, _, key = contention.on.rpartition(".")
-    return (topology.nodes[node].cpus or ()) if key == "cpus" else parse_cpus(contention.on)
-
-
 def expand_settings(
     raw: Mapping[str, BaseModel | None], topology: Topology, actors: tuple[str, ...], tree: Tree
 ) -> Settings:
@@ -125,25 +119,6 @@ def with_cpu_shares(settings: Settings, topology: Topology, actors: tuple[str, .
             quota = Cgroup.model_validate({"quota": f"{quota_ns}ns"})
             out[node] = out.get(node, {}) | {"cgroup": quota}
     return out
-
-
-def cpu_lists(
-    topology: Topology, workloads: Sequence[Workload], contention: Contention | None, settings: Settings
-) -> Iterator[tuple[Path, tuple[int, ...]]]:
-    """Every CPU list that a cell names, with the path of the key that names it."""
-    for name, node in topology.nodes.items():
-        if node.cpus is not None:
-            yield ("topology", "nodes", name, "cpus"), node.cpus
-    for workload in workloads:
-        if workload.cpus():
-            yield ("workload" if len(workloads) == 1 else "workloads",), workload.cpus()
-    if contention is not None:
-        yield ("contention", "on"), contention_cpus(contention, topology)
-    for node_name, knobs in settings.items():
-        for knob, model in knobs.items():
-            cpus = getattr(model, "cpus", None)
-            if cpus is not None:
-                yield ("settings", node_name, knob, "cpus"), cpus
 
 
 def _setting(raw: Mapping[str, BaseModel | None], node: str, name: str, actors: tuple[str, ...]) -> Knob | None:

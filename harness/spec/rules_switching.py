@@ -24,7 +24,11 @@ def check_switching(topology: Topology, tree: Tree) -> None:
         _check_emulated(topology, tree)
     controlled = topology.emulator is not None and topology.emulator.controller is not None
     if topology.switching == "bridge" and not topology.stp and not controlled:
-        _check_loops(topology, tree)
+        for index in _joined(topology)[1]:
+            first, second = topology.links[index].between
+            got = f"{first}-{second} closes a loop of bridges: packets would circle for ever"
+            todo = "set switching: route (all shortest paths carry traffic), or stp: on (one tree does)"
+            raise problem(tree, ("topology", "links", index), got, todo)
     _check_addresses(topology, tree)
 
 
@@ -67,14 +71,6 @@ def _joined(topology: Topology) -> tuple[dict[str, str], list[int]]:
                 closing.append(index)
             leader[second] = first
     return {name: leader_of(name) for name in leader}, closing
-
-
-def _check_loops(topology: Topology, tree: Tree) -> None:
-    for index in _joined(topology)[1]:
-        first, second = topology.links[index].between
-        got = f"{first}-{second} closes a loop of bridges: packets would circle for ever"
-        todo = "set switching: route (all shortest paths carry traffic), or stp: on (one tree does)"
-        raise problem(tree, ("topology", "links", index), got, todo)
 
 
 def _check_devices(topology: Topology, tree: Tree) -> None:

@@ -1,17 +1,20 @@
-"""What the models cannot say about a topology: references, subnets, useless shaping, paths."""
+"""What the models cannot say about a topology: references, subnets, useless shaping, paths, hosts of a fleet."""
 
 from __future__ import annotations
 
 import ipaddress
 
 from harness.spec.messages import Path, did_you_mean, problem
-from harness.spec.rules_hosts import check_hosts
 from harness.spec.rules_switching import check_switching
 from harness.spec.topology import Link, Shape, Topology
 from harness.spec.yaml_tree import Tree
 
 _IPV6_MIN_MTU = 1280
 _NEEDS_RATE = {"burst_bytes": "burst", "queue_ns": "queue", "method": "method"}
+
+# Interfaces by which a host is usually reached, or reaches itself.
+_NEVER_LENT = ("eth0", "lo")
+_NOT_ON_HOSTS = ("switch", "priority", "default_route", "cpu_share", "forwarding")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -22,15 +25,15 @@ def check_topology(topology: Topology, tree: Tree) -> None:
         path: Path = ("topology", "links", index)
         _check_ends(topology, link, tree, path)
         _check_addresses(topology, link, tree, path)
-        for direction in ("shape", "forward", "reverse"):
-            shape = {"shape": link.shape, "forward": link.own_forward, "reverse": link.own_reverse}[direction]
-            if shape is not None:
-                _check_shape(shape, tree, (*path, direction))
+        for direction, shape in link.declared_shapes().items():
+            if mistake := _shape_mistake(shape):
+                key, got, todo = mistake
+                raise problem(tree, (*path, direction, key), got, todo)
         if topology.family == "ipv6" and link.mtu is not None and link.mtu < _IPV6_MIN_MTU:
             raise problem(tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}")
     _check_distinct(topology, tree)
     check_switching(topology, tree)
-    check_hosts(topology, tree)
+    _check_hosts(topology, tree)
     linked = {end for link in topology.links for end in link.between}
     for name in topology.nodes:
         if name not in linked:
@@ -45,14 +48,14 @@ def path_between(topology: Topology, source: str, target: str) -> bool:
         first, second = link.between
         neighbours[first].add(second)
         neighbours[second].add(first)
-    forwards = {name: True if node.switch else node.forwarding for name, node in topology.nodes.items()}
     reached, frontier = {source}, [source]
     while frontier:
-        node = frontier.pop()
+        name = frontier.pop()
+        node = topology.nodes[name]
         # A node with a single link has nowhere to forward to, so only a declared `off` stops a packet.
-        if node != source and forwards[node] is False:
+        if name != source and node.forwarding is False and not node.switch:
             continue
-        fresh = neighbours[node] - reached
+        fresh = neighbours[name] - reached
         reached |= fresh
         frontier.extend(fresh)
     return target in reached
@@ -78,12 +81,9 @@ def _check_addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> 
             got = f'"{link.between[end]}" is a switch: its end has no address'
             raise problem(tree, (*path, "addresses", end), got, "write null")
         if f"ipv{interface.version}" != topology.family:
-            raise problem(
-                tree,
-                (*path, "addresses", end),
-                f"{interface} is not an {topology.family} address",
-                "topology.family says which family the links have",
-            )
+            got = f"{interface} is not an {topology.family} address"
+            todo = "topology.family says which family the links have"
+            raise problem(tree, (*path, "addresses", end), got, todo)
     first, second = given
     if first is None or second is None:
         return
@@ -112,20 +112,9 @@ def _check_distinct(topology: Topology, tree: Tree) -> None:
     for network, index in sorted(subnets, key=lambda item: (int(item[0].network_address), item[0].prefixlen)):
         if earlier is not None and int(network.network_address) <= int(earlier[0].broadcast_address):
             first, second = sorted((index, earlier[1]))
-            raise problem(
-                tree,
-                ("topology", "links", second, "addresses"),
-                f"its subnet overlaps that of links.{first} ({network} and {earlier[0]})",
-                "every link has a subnet of its own",
-            )
+            got = f"its subnet overlaps that of links.{first} ({network} and {earlier[0]})"
+            raise problem(tree, ("topology", "links", second, "addresses"), got, "every link has a subnet of its own")
         earlier = (network, index)
-
-
-def _check_shape(shape: Shape, tree: Tree, path: Path) -> None:
-    fail = _shape_mistake(shape)
-    if fail is not None:
-        key, got, todo = fail
-        raise problem(tree, (*path, key), got, todo)
 
 
 def _shape_mistake(shape: Shape) -> tuple[str, str, str] | None:
@@ -147,3 +136,38 @@ def _shape_mistake(shape: Shape) -> tuple[str, str, str] | None:
         if value and not shape.delay_ns:
             return attribute, f"{attribute} means nothing without a delay", 'add e.g. "delay: 1ms"'
     return None
+
+
+def _check_hosts(topology: Topology, tree: Tree) -> None:
+    """InputError unless no node names a host, or two nodes, joined by one plain link, name two."""
+    for name, node in topology.nodes.items():
+        path: Path = ("topology", "nodes", name)
+        if node.host is None and node.interface is not None:
+            raise problem(tree, (*path, "interface"), "the node names no host", "add host: NAME", key=True)
+        if node.host is not None and node.interface is None:
+            raise problem(tree, (*path, "host"), "the node names no interface", "add interface: NAME", key=True)
+        if node.interface in _NEVER_LENT:
+            got = f"{node.interface} is not lent: it may be what the host is reached by"
+            raise problem(tree, (*path, "interface"), got, "name an interface that is there for measuring")
+    hosts = topology.on_hosts()
+    if not hosts:
+        return
+    where: Path = ("topology", "nodes", next(iter(hosts)), "host")
+    if len(topology.nodes) != 2 or len(topology.links) != 1 or len(hosts) != 2:
+        got = "a topology on hosts is two nodes, each on a host of its own, and the link between them"
+        raise problem(tree, where, got, "name a host and an interface for both, and one link", key=True)
+    if len(set(hosts.values())) != 2:
+        raise problem(tree, where, "both nodes are on this host", "leave host and interface out, or name two")
+    for name, node in topology.nodes.items():
+        for key in _NOT_ON_HOSTS:
+            if key in node.model_fields_set:
+                got = f"{key} is nothing that a node on a host of its own can have"
+                raise problem(tree, ("topology", "nodes", name, key), got, "leave it out", key=True)
+    link = topology.links[0]
+    for key in link.declared_shapes():
+        got = "a real wire between two hosts is not shaped"
+        raise problem(tree, ("topology", "links", 0, key), got, "leave it out", key=True)
+    for key in ("devices", "macs", "ports", "queues", "nic"):
+        if key in link.model_fields_set:
+            got, todo = f"{key} is the interfaces' own here", "leave it out; the interface is as its host has it"
+            raise problem(tree, ("topology", "links", 0, key), got, todo, key=True)

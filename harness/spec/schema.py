@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, create_model
 
-from harness.spec.experiment import CELL_SECTIONS, NAME_PATTERN, REQUIRED_SECTIONS, SECTION_TYPES, Header
+from harness.spec.experiment import CELL_SECTIONS, FILE_KEYS, NAME_PATTERN, REQUIRED_SECTIONS, SECTION_TYPES, Header
 from harness.spec.messages import JsonSchema
 from harness.units import format_duration, format_on_off, format_percent, format_size
 
@@ -58,10 +58,9 @@ def schema() -> JsonSchema:
         about = {"description": properties[name]["description"]}
         properties[name] = about | {"type": ["object", "null"], "minProperties": 1} | kind
     head = {"$schema": _DIALECT, "title": "pollbench experiment file", "description": "See docs/experiment-file.md."}
-    order = [*list(properties)[:2], *CELL_SECTIONS, *list(Header.model_fields)[2:]]
     return head | {
         "type": "object",
-        "properties": {name: properties[name] for name in order},
+        "properties": {name: properties[name] for name in FILE_KEYS},
         "required": document["required"],
         "oneOf": [{"required": ["workload"]}, {"required": ["workloads"]}],
         "additionalProperties": False,

@@ -203,6 +203,11 @@ class Link(StableSection):
         """What its `nic` stands for."""
         return LINK_KINDS[self.nic]
 
+    def declared_shapes(self) -> dict[str, Shape]:
+        """The shapes by the keys that declare them."""
+        shapes = {"shape": self.shape, "forward": self.own_forward, "reverse": self.own_reverse}
+        return {key: shape for key, shape in shapes.items() if shape is not None}
+
     @property
     def forward(self) -> Shape | None:
         """Egress of end 0, between[0] -> between[1]; None if unshaped."""
@@ -284,10 +289,6 @@ class Topology(StableSection):
         """Every node that is no switch, in file order."""
         return [name for name, node in self.nodes.items() if not node.switch]
 
-    def links_of(self, node: str) -> list[Link]:
-        """The links with an end in `node`, in file order."""
-        return [link for link in self.links if node in link.between]
-
     def on_hosts(self) -> dict[str, str]:
         """Node to host of the inventory; empty where the topology is made on one host."""
         return {name: node.host for name, node in self.nodes.items() if node.host is not None}
@@ -301,4 +302,4 @@ class Topology(StableSection):
         if self.nodes[node].switch:
             return True
         declared = self.nodes[node].forwarding
-        return len(self.links_of(node)) > 1 if declared is None else declared
+        return sum(node in link.between for link in self.links) > 1 if declared is None else declared

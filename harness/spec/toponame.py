@@ -14,7 +14,7 @@ from harness.spec.messages import did_you_mean, validate
 from harness.spec.overlay import merge, overlay_of
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
-from harness.spec.yaml_tree import Tree, parse_option, read_file, tree_of
+from harness.spec.yaml_tree import Tree, parse_setting, read_file, tree_of
 
 _TOPOLOGY = TypeAdapter(Topology)
 
@@ -52,8 +52,8 @@ def _by_name(name: str, settings: list[tuple[str, str]]) -> Topology:
 
 def _checked(tree: Tree, settings: list[tuple[str, str]]) -> Topology:
     for key, text in settings:
-        option = f"--set {key}={text}"[:120]
-        tree = merge(tree, overlay_of(key, parse_option(text, option), option))
+        value = parse_setting(key, text)
+        tree = merge(tree, overlay_of(key, value, value.at))
     section = Generator().topology(tree)
     topology: Topology = validate(_TOPOLOGY, section, ("topology",))
     check_topology(topology, Tree({"topology": section}, section.at, section.key_at))

@@ -1,14 +1,15 @@
 """YAML bytes to data in which every value knows its file:line:column; nothing in a file is ever executed.
 
-YAML 1.2 core scalars only, so that `on`, `off`, `yes` and `1:30` stay text. Read event by event, without
-recursion, under limits of size, depth and number of values, so that no file can hang or crash the reader.
+YAML 1.2 core scalars only, so that `on`, `off`, `yes` and `1:30` stay text. Read event by event,
+under limits of size, depth and number of values, so that no file can hang or crash the reader.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ Document = dict[str, Any]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = "tag:yaml.org,2002:"
+_TAGS: dict[str, tuple[type, ...]] = {
+    _CORE + name: types
+    for name, types in (("int", (int,)), ("float", (int, float)), ("bool", (bool,)), ("null", (type(None),)))
+}
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
@@ -73,11 +78,11 @@ class Tree:
         return replace(self, value=self.entries | entries)
 
     def child(self, key: str | int) -> Tree | None:
-        """The entry of a mapping or list, or None."""
+        """The entry of a mapping, or of a list by its number; None where there is none."""
         if isinstance(self.value, dict):
             return self.value.get(str(key))
-        if isinstance(self.value, tuple) and isinstance(key, int) and 0 <= key < len(self.value):
-            return self.value[key]
+        if isinstance(self.value, tuple) and str(key).isdecimal() and int(key) < len(self.value):
+            return self.value[int(key)]
         return None
 
 
@@ -103,20 +108,28 @@ def read_file(path: str | Path) -> tuple[bytes, Tree]:
 def parse(data: bytes, name: str) -> Tree:
     """The one document in `data`; `name` is what errors call the file. InputError if it is not clean YAML."""
     text = _decode(data, name)
-    reader = _Reader(name)
+    events = yaml.parse(text, Loader=_LOADER)
+    reader, tree = _Reader(name, events), None
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            reader.take(event)
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent) and tree is not None:
+                at = _place(name, event.start_mark)
+                raise _bad(at, "a second document starts here", 'expected one document, no "---" after it')
+            if isinstance(event, yaml.NodeEvent):
+                tree = reader.value(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _bad(_place(name, mark) if mark else name, *_syntax(error, mark, text)) from None
     except yaml.YAMLError as error:
         raise _bad(f"{name}:1:1", str(error).splitlines()[0]) from None
-    return reader.document()
+    if tree is None:
+        raise _empty(name)
+    return tree
 
 
-def parse_option(text: str, option: str) -> Tree:
-    """A value given on the command line, by the same rules; every part of it stands at `option`."""
+def parse_setting(key: str, text: str) -> Tree:
+    """The value of `--set KEY=TEXT` by the same rules; every part of it stands at this option."""
+    option = f"--set {key}={text}"[:120]
     try:
         tree = parse(text.encode("utf-8", "surrogatepass"), option) if text.strip() else tree_of(None, option)
     except InputError as error:
@@ -152,133 +165,92 @@ def _decode(data: bytes, name: str) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return _refuse_byte(data, error.start, "not UTF-8 text", name)
+        raise _bad_byte(data, error.start, "not UTF-8 text", name) from None
     control = re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]", text)
     if control:
-        return _refuse_byte(data, len(text[: control.start()].encode()), "not text (a control character)", name)
+        raise _bad_byte(data, len(text[: control.start()].encode()), "not text (a control character)", name)
     if not text.strip():
-        raise _bad(f"{name}:1:1", "the file is empty", 'expected "key: value" lines')
+        raise _empty(name)
     return text
 
 
-def _refuse_byte(data: bytes, offset: int, problem: str, name: str) -> str:
+def _bad_byte(data: bytes, offset: int, problem: str, name: str) -> InputError:
     before = data[:offset].split(b"\n")
-    raise _bad(f"{name}:{len(before)}:{len(before[-1]) + 1}", problem, "expected a YAML file in UTF-8")
-
-
-@dataclass(slots=True)
-class _Open:
-    """A mapping or list whose end has not been read yet."""
-
-    at: str
-    anchor: str | None
-    mapping: dict[str, Tree] | None
-    items: list[Tree] = field(default_factory=list)
-    key: tuple[str, str] | None = None
-    size: int = 1
-    depth: int = 1
+    return _bad(f"{name}:{len(before)}:{len(before[-1]) + 1}", problem, "expected a YAML file in UTF-8")
 
 
 class _Reader:
-    """Builds one Tree from parser events, on its own stack."""
+    """Makes Trees of the parser's events, of which it takes as many as a value has."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, events: Iterator[Any]) -> None:
         self._name = name
-        self._stack: list[_Open] = []
+        self._events = events
         self._anchors: dict[str, Tree] = {}
-        self._root: Tree | None = None
-        self._documents = 0
+        self._values = 0
 
-    def document(self) -> Tree:
-        """The tree of the one document. InputError if there was none."""
-        if self._root is None:
-            raise _bad(f"{self._name}:1:1", "the file is empty", 'expected "key: value" lines')
-        return self._root
-
-    def take(self, event: Any) -> None:
-        """Add what one event of the parser brings. InputError, with its place, for what we do not take."""
+    def value(self, event: Any, depth: int = 0) -> Tree:
+        """The value that begins with `event`, in `depth` collections. InputError, with its place, for anything else."""
         at = _place(self._name, event.start_mark)
-        if isinstance(event, yaml.DocumentStartEvent):
-            self._documents += 1
-            if self._documents > 1:
-                raise _bad(at, "a second document starts here", 'expected one document, no "---" after it')
-        elif isinstance(event, yaml.ScalarEvent):
-            self._scalar(event, at)
-        elif isinstance(event, yaml.AliasEvent):
-            self._alias(event, at)
-        elif isinstance(event, yaml.CollectionStartEvent):
-            self._open(event, at)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._close()
-
-    def _scalar(self, event: Any, at: str) -> None:
-        if self._wants_key():
-            self._stack[-1].key = self._key(event, at)
-            return
-        value: Scalar = event.value
-        tag = event.tag or ""
-        if tag not in ("", "!", _CORE + "str"):
-            value = _tagged(event.value, tag, at)
-        elif tag == "" and event.implicit[0]:
-            value = _resolve(event.value, at)
-        self._add(Tree(value, at, at), event.anchor)
-
-    def _key(self, event: Any, at: str) -> tuple[str, str]:
-        key: str = event.value
-        mapping = self._stack[-1].mapping or {}
-        if event.anchor or (event.tag or "!") not in ("!", _CORE + "str"):
-            raise _bad(at, f'key "{key[:40]}" has an anchor or a tag', "keys are plain text")
-        if not key.strip():
-            raise _bad(at, "a key is empty")
-        if key in mapping:
-            raise _bad(at, f'key "{key[:40]}" stands here twice', f"first at {mapping[key].key_at}")
-        return key, at
-
-    def _alias(self, event: Any, at: str) -> None:
-        if self._wants_key():
-            raise _bad(at, "an alias cannot be a key", "keys are plain text")
-        known = self._anchors.get(event.anchor)
-        if known is None:
-            raise _bad(at, f'alias "*{event.anchor}" names no anchor above it', 'quote "*" if it is text')
-        self._add(replace(known, at=at, key_at=at), None)
-
-    def _open(self, event: Any, at: str) -> None:
-        mapping = isinstance(event, yaml.MappingStartEvent)
-        if self._wants_key():
-            raise _bad(at, "a key must be text", "not a list or mapping")
-        if (event.tag or "!") not in ("!", _CORE + ("map" if mapping else "seq")):
-            raise _bad(at, f'tag "{_tag_name(event.tag)}" is not allowed', "files are data: remove the tag")
-        if len(self._stack) >= MAX_DEPTH:
-            raise _bad(at, f"nested deeper than {MAX_DEPTH} levels")
-        self._stack.append(_Open(at, event.anchor, {} if mapping else None))
-
-    def _close(self) -> None:
-        done = self._stack.pop()
-        value = tuple(done.items) if done.mapping is None else done.mapping
-        self._add(Tree(value, done.at, done.at, size=done.size, depth=done.depth), done.anchor)
-
-    def _wants_key(self) -> bool:
-        return bool(self._stack) and self._stack[-1].mapping is not None and self._stack[-1].key is None
-
-    def _add(self, tree: Tree, anchor: str | None) -> None:
-        if anchor:
-            self._anchors[anchor] = tree
-        if not self._stack:
-            self._root = tree
-            return
-        parent = self._stack[-1]
-        parent.size += tree.size
-        parent.depth = max(parent.depth, tree.depth + 1)
-        if len(self._stack) + tree.depth > MAX_DEPTH:
+        if isinstance(event, yaml.AliasEvent):
+            known = self._anchors.get(str(event.anchor))
+            if known is None:
+                raise _bad(at, f'alias "*{event.anchor}" names no anchor above it', 'quote "*" if it is text')
+            tree = replace(known, at=at, key_at=at)
+            self._values += tree.size
+        else:
+            self._values += 1
+            scalar = isinstance(event, yaml.ScalarEvent)
+            tree = Tree(_scalar(event, at), at, at) if scalar else self._collection(event, at, depth)
+            if event.anchor:
+                self._anchors[event.anchor] = tree
+        if depth + tree.depth > MAX_DEPTH:
             raise _bad(tree.at, f"nested deeper than {MAX_DEPTH} levels, aliases expanded")
-        if sum(level.size for level in self._stack) > MAX_VALUES:
+        if self._values > MAX_VALUES:
             raise _bad(tree.at, f"more than {MAX_VALUES} values, aliases expanded")
-        if parent.mapping is None:
-            parent.items.append(tree)
-        elif parent.key is not None:
-            key, key_at = parent.key
-            parent.mapping[key] = replace(tree, key_at=key_at)
-            parent.key = None
+        return tree
+
+    def _collection(self, start: Any, at: str, depth: int) -> Tree:
+        mapping = isinstance(start, yaml.MappingStartEvent)
+        if (start.tag or "!") not in ("!", _CORE + ("map" if mapping else "seq")):
+            raise _bad(at, f'tag "{_tag_name(start.tag)}" is not allowed', "files are data: remove the tag")
+        if depth >= MAX_DEPTH:
+            raise _bad(at, f"nested deeper than {MAX_DEPTH} levels")
+        entries: dict[str, Tree] = {}
+        items: list[Tree] = []
+        while not isinstance(event := next(self._events), yaml.CollectionEndEvent):
+            if mapping:
+                key_at = _place(self._name, event.start_mark)
+                key = _key(event, key_at, entries)
+                entries[key] = replace(self.value(next(self._events), depth + 1), key_at=key_at)
+            else:
+                items.append(self.value(event, depth + 1))
+        children = [*items, *entries.values()]
+        size = 1 + sum(child.size for child in children)
+        levels = 1 + max((child.depth for child in children), default=0)
+        return Tree(entries if mapping else tuple(items), at, at, size=size, depth=levels)
+
+
+def _key(event: Any, at: str, entries: dict[str, Tree]) -> str:
+    if isinstance(event, yaml.AliasEvent):
+        raise _bad(at, "an alias cannot be a key", "keys are plain text")
+    if not isinstance(event, yaml.ScalarEvent):
+        raise _bad(at, "a key must be text", "not a list or mapping")
+    key: str = event.value
+    if event.anchor or (event.tag or "!") not in ("!", _CORE + "str"):
+        raise _bad(at, f'key "{key[:40]}" has an anchor or a tag', "keys are plain text")
+    if not key.strip():
+        raise _bad(at, "a key is empty")
+    if key in entries:
+        raise _bad(at, f'key "{key[:40]}" stands here twice', f"first at {entries[key].key_at}")
+    return key
+
+
+def _scalar(event: Any, at: str) -> Scalar:
+    tag = event.tag or ""
+    if tag not in ("", "!", _CORE + "str"):
+        return _tagged(event.value, tag, at)
+    text: str = event.value
+    return _resolve(text, at) if tag == "" and event.implicit[0] else text
 
 
 def _resolve(text: str, at: str) -> Scalar:
@@ -301,16 +273,10 @@ def _resolve(text: str, at: str) -> Scalar:
 
 
 def _tagged(text: str, tag: str, at: str) -> Scalar:
-    kinds: dict[str, tuple[type, ...]] = {
-        _CORE + "int": (int,),
-        _CORE + "float": (int, float),
-        _CORE + "bool": (bool,),
-        _CORE + "null": (type(None),),
-    }
-    if tag not in kinds:
+    if tag not in _TAGS:
         raise _bad(at, f'tag "{_tag_name(tag)}" is not allowed', "files are data: remove the tag")
     value = _resolve(text, at)
-    if not isinstance(value, kinds[tag]) or (isinstance(value, bool) and bool not in kinds[tag]):
+    if type(value) not in _TAGS[tag]:
         raise _bad(at, f'"{text[:40]}" does not fit its tag "{_tag_name(tag)}"')
     return value
 
@@ -336,6 +302,10 @@ def _place(name: str, mark: Any) -> str:
 
 def _bad(where: str, problem: str, todo: str = "") -> InputError:
     return InputError(problem, todo=todo, where=where)
+
+
+def _empty(name: str) -> InputError:
+    return _bad(f"{name}:1:1", "the file is empty", 'expected "key: value" lines')
 
 
 def _unreadable(path: Path, why: str, todo: str = "") -> InputError:

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import PollbenchError
@@ -37,15 +37,8 @@ def explained(attempted: str, on: Path, *, keep: str = "finished runs are kept")
 
 def write_file(path: Path, data: bytes, owner: Owner | None = None) -> None:
     """Write `path` so that a reader, or a crash, finds either the old content or the new. Raises OSError."""
-    aside = path.with_name(f"{TMP}{path.name}-{os.getpid()}")
-    try:
-        aside.unlink(missing_ok=True)
+    with _aside(path) as aside:
         _write_new(aside, data, owner)
-        os.rename(aside, path)
-    except BaseException:
-        _discard(aside)
-        raise
-    sync_directory(path.parent)
 
 
 def write_directory(path: Path, files: Mapping[str, bytes], owner: Owner | None = None) -> None:
@@ -53,29 +46,34 @@ def write_directory(path: Path, files: Mapping[str, bytes], owner: Owner | None 
 
     Raises OSError; FileExistsError (ENOTEMPTY) when `path` is there already and holds anything.
     """
-    aside = path.with_name(f"{TMP}{path.name}-{os.getpid()}")
-    try:
-        discard_tree(aside)
+    with _aside(path) as aside:
         os.mkdir(aside)
         give(aside, owner)
         for name, data in files.items():
             _write_new(aside / name, data, owner)
         sync_directory(aside)
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A name beside `path` for what is made in the block; at its end that takes the place of `path`, or is gone."""
+    aside = path.with_name(f"{TMP}{path.name}-{os.getpid()}")
+    try:
+        discard_tree(aside)
+        yield aside
         # Renaming onto a directory that holds something is refused by the kernel: nothing is overwritten.
         os.rename(aside, path)
     except BaseException:
-        _discard(aside)
+        # Best effort, on the way out of a failure that is reported already.
+        with suppress(OSError):
+            discard_tree(aside)
         raise
     sync_directory(path.parent)
 
 
 def make_directories(path: Path, owner: Owner | None = None) -> None:
     """Like mkdir -p; only the directories that were made change owner."""
-    missing = []
-    while not path.is_dir():
-        missing.append(path)
-        path = path.parent
-    for made in reversed(missing):
+    for made in reversed([each for each in (path, *path.parents) if not each.is_dir()]):
         try:
             os.mkdir(made)
         except FileExistsError:
@@ -106,14 +104,6 @@ def discard_tree(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _discard(path: Path) -> None:
-    """Best effort, on the way out of a failure that is reported already."""
-    try:
-        discard_tree(path)
-    except OSError:
-        pass
 
 
 def _write_new(path: Path, data: bytes, owner: Owner | None) -> None:

@@ -93,11 +93,10 @@ class ResultSet:
     def open(cls, path: str | Path, owner: atomic.Owner | None = None) -> ResultSet:
         """A result set that is there. Raises InputError when the directory is none; writes nothing."""
         path = Path(path)
-        todo = "name a directory like results/NAME/STAMP that `pollbench run` made"
-        if not path.is_dir():
-            raise InputError("open a result set", on=str(path), got="no such directory", todo=todo)
         if not (path / "plan.json").is_file() and not (path / "runs").is_dir():
-            raise InputError("open a result set", on=str(path), got="this is not one", todo=todo)
+            got = "this is not one" if path.is_dir() else "no such directory"
+            todo = "name a directory like results/NAME/STAMP that `pollbench run` made"
+            raise InputError("open a result set", on=str(path), got=got, todo=todo)
         results = cls(path, {}, owner)
         results.manifest = results._document("manifest.json")
         return results
@@ -108,7 +107,7 @@ class ResultSet:
         try:
             entries = [entry for entry in (Path(base_dir) / name).iterdir() if entry.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            entries = []
         stamps = [(match[1], int(match[2] or 1), entry) for entry in entries if (match := _STAMP.fullmatch(entry.name))]
         return cls.open(max(stamps)[2], owner) if stamps else None
 
@@ -225,13 +224,12 @@ class ResultSet:
         """
         run_id = record.run_id
         target = self.path / "runs" / run_id
-        content: dict[str, bytes] = {"run.json": codec.to_json(record)}
+        content = {"run.json": codec.to_json(record)}
         if raw is not None:
             content["samples.parquet"] = samples.encode(raw)
-        for name, data in (files or {}).items():
-            if name in content:
-                raise ValueError(f"{name} is written by the store itself")
-            content[name] = data
+        if files and (taken := content.keys() & files.keys()):
+            raise ValueError(f"{taken.pop()} is written by the store itself")
+        content |= files or {}
         for name in (run_id, *content):
             if not _PLAIN_NAME.fullmatch(name):
                 raise ValueError(f"not a plain file name: {name!r}")
@@ -244,28 +242,25 @@ class ResultSet:
             atomic.discard_tree(_old(target))
         return target
 
-    def write_file(self, name: str, data: bytes) -> Path:
+    def write_file(self, name: str, data: bytes) -> None:
         """Write one file of the set (a table) whole or not at all. Raises PollbenchError."""
-        path = self.path / name
         with atomic.explained(f"write {name}", self.path):
-            atomic.write_file(path, data, self.owner)
-        return path
+            atomic.write_file(self.path / name, data, self.owner)
 
     def remove_leftovers(self) -> list[str]:
         """Remove what a killed writer left unfinished, and return its names. There must be no other writer."""
         removed = []
-        for directory in (self.path, self.path / "runs"):
-            for entry in sorted(directory.iterdir()) if directory.is_dir() else []:
-                if not entry.name.startswith((atomic.TMP, _OLD)):
+        for entry in sorted(self.path.glob("*")) + sorted(self.path.glob("runs/*")):
+            if not entry.name.startswith((atomic.TMP, _OLD)):
+                continue
+            with atomic.explained("remove an unfinished run", entry):
+                before = entry.with_name(entry.name.removeprefix(_OLD))
+                if entry.name.startswith(_OLD) and not before.exists():
+                    # Killed between taking the old run away and putting the new one in its place.
+                    os.rename(entry, before)
                     continue
-                with atomic.explained("remove an unfinished run", entry):
-                    before = entry.with_name(entry.name.removeprefix(_OLD))
-                    if entry.name.startswith(_OLD) and not before.exists():
-                        # Killed between taking the old run away and putting the new one in its place.
-                        os.rename(entry, before)
-                        continue
-                    atomic.discard_tree(entry)
-                removed.append(entry.name)
+                atomic.discard_tree(entry)
+            removed.append(entry.name)
         return removed
 
     # -- inside -------------------------------------------------------------------------------------------

@@ -14,8 +14,7 @@ from harness.analysis.compare import compare_cases
 from harness.analysis.summary import overview
 from harness.errors import PollbenchError
 from harness.formats.hdrcodec import CodecError, decode
-from harness.formats.numbers import amount, count, decimal
-from harness.formats.text import plain
+from harness.formats.text import amount, count, decimal, plain
 from harness.importers import FORMATS, ImportOptions, import_results
 from harness.importers.files import gather
 from harness.importers.model import ImportedRuns

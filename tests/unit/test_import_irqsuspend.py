@@ -144,14 +144,71 @@ def test_the_other_kinds_leave_blanks(tmp_path: Path, kind: str, content: bytes 
     assert optional or said(reading, path.name)
 
 
-def test_marked_and_missing_keys_make_a_run_suspect(tmp_path: Path) -> None:
+@pytest.mark.parametrize("marker", ["LOAD FAILED", "WARMUP FAILED", "SERVER FAILED", "AGENTS FAILED", "FAILED"])
+def test_a_marker_alone_harms_nothing(tmp_path: Path, marker: str) -> None:
+    """The campaign's script writes it when a step before the run timed out; the figures tell whether that did harm."""
     foreign.irqsuspend(tmp_path)
-    (tmp_path / "memcached-200000-base-0.out").write_text(foreign.MEMCACHED + "WARMUP FAILED\n")
-    path = tmp_path / "mutilate-200000-base-1.out"
-    path.write_text(path.read_text().replace("Misses = 0", "Misses = 17"))
+    (tmp_path / "memcached-200000-base-0.out").write_text(f"{foreign.MEMCACHED}{marker}\n")
+    reading = read(tmp_path)
+    assert (run_of(reading, "base").verdict, run_of(reading, "base").reasons) == ("valid", [])
+    assert published(reading)["runs"].tolist() == ["3", "3", "3", "3"]
+    (told,) = said(reading, "memcached-200000-base-0.out")
+    assert told.startswith(f"the campaign marked the run: {marker}")
+
+
+HARMS = {
+    "nearly the load": (199_100.0, {}, None),
+    "short of the load": (
+        198_000.0,
+        {},
+        "198,000 of the 200,000 requests offered per second were answered: 1.00% short, over 0.5%",
+    ),
+    "more than the load": (203_000.0, {}, None),
+    "a few missing keys": (200_000.0, {"Misses": 17}, None),
+    "missing keys": (
+        200_000.0,
+        {"Misses": 12_000},
+        "12,000 requests (0.20%, over 0.1%) were for keys that the server did not have",
+    ),
+    "skipped requests": (
+        200_000.0,
+        {"Skipped TXs": 60_000},
+        "60,000 requests (1.00%, over 0.1%) were due and never sent",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HARMS)
+@pytest.mark.parametrize("marker", ["", "LOAD FAILED"])
+def test_harm_makes_a_run_suspect(tmp_path: Path, name: str, marker: str) -> None:
+    """Judged by the figures: the load was not reached, or requests were lost; a marker is named beside it."""
+    rate, lost, reason = HARMS[name]
+    foreign.irqsuspend(tmp_path)
+    (tmp_path / "memcached-200000-base-1.out").write_text(f"{foreign.MEMCACHED}{marker}\n")
+    text = foreign.mutilate(rate)
+    for what, number in lost.items():
+        text = text.replace(f"{what} = 0", f"{what} = {number}")
+    (tmp_path / "mutilate-200000-base-1.out").write_text(text)
     now, then = read(tmp_path), read(tmp_path, "published")
-    assert [run_of(now, "base", block=block).verdict for block in (1, 2, 3)] == ["suspect", "suspect", "valid"]
-    assert [run_of(then, "base", block=block).verdict for block in (1, 2, 3)] == ["valid"] * 3
+    run = run_of(now, "base", block=2)
+    assert run.verdict == ("suspect" if reason else "valid")
+    assert run.reasons == ([reason + (f" (marked {marker})" if marker else "")] if reason else [])
+    assert [what for what in lost if any(what in text for text in said(now, "mutilate-200000-base-1.out"))] == [*lost]
+    assert run_of(then, "base", block=2).verdict == "valid"
+
+
+def test_as_much_as_goes_is_never_short(tmp_path: Path) -> None:
+    foreign.irqsuspend(tmp_path)
+    (tmp_path / "mutilate-0-base-0.out").write_text(foreign.mutilate(7.0))
+    assert run_of(read(tmp_path), "base", "MAX").verdict == "valid"
+
+
+def test_lost_requests_of_nobody_knows_how_many(tmp_path: Path) -> None:
+    foreign.irqsuspend(tmp_path)
+    path = tmp_path / "mutilate-200000-base-1.out"
+    path.write_text(path.read_text().replace("Misses = 0", "Misses = 17").replace(" / 30.0s)", ")"))
+    (reason,) = run_of(read(tmp_path), "base", block=2).reasons
+    assert reason == "17 requests (nobody says of how many) were for keys that the server did not have"
 
 
 @pytest.mark.parametrize(

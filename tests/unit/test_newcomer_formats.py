@@ -23,8 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
-from harness.formats.numbers import amount
-from harness.formats.text import Line
+from harness.formats.text import Line, amount
 
 
 class FableReport(Format):

@@ -179,6 +179,13 @@ def test_a_group_that_has_the_cpus_binds_the_program(tmp_path: Path) -> None:
     assert cell.spec.launch_cpus("server") == (1,)
 
 
+@pytest.mark.parametrize("number", ["²", "①", "x", "-1", "7"])
+def test_what_numbers_no_entry_of_a_list_is_refused(tmp_path: Path, number: str) -> None:
+    """Some characters are digits and yet no number."""
+    with pytest.raises(InputError):
+        load(tmp_path, BASE, [(f"topology.links.{number}.mtu", "1500")])
+
+
 def test_a_topology_by_name_is_found_and_replaces_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "topologies").mkdir()
     (tmp_path / "topologies" / "t.yaml").write_text(

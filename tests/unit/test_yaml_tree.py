@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.spec.yaml_tree import MAX_BYTES, Tree, parse, parse_option, read_file, tree_of
+from harness.spec.yaml_tree import MAX_BYTES, Tree, parse, parse_setting, read_file, tree_of
 
 YAML_LIKE = st.text(alphabet="ab1 :-[]{},&*!?|>'\"%@`#\n\t~.<=", max_size=80)
 
@@ -40,10 +40,11 @@ def test_arbitrary_bytes_are_data_or_an_input_error(data: bytes) -> None:
 
 @given(st.text(st.characters(codec=None, exclude_categories=()), max_size=60))
 def test_arbitrary_options_are_data_or_an_input_error(text: str) -> None:
+    option = f"--set a.b={text}"[:120]
     try:
-        assert set(places(parse_option(text, "--set")).values()) == {"--set"}
+        assert set(places(parse_setting("a.b", text)).values()) == {option}
     except InputError as error:
-        assert error.where == "--set"
+        assert error.where == option
 
 
 def test_scalars_are_those_of_yaml_1_2() -> None:

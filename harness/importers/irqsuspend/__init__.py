@@ -6,33 +6,33 @@ import re
 from collections.abc import Iterable, Iterator
 
 from harness.formats import Head, Line, Note
-from harness.formats.text import plain
+from harness.formats.text import plain, ratio
 from harness.importers.files import SourceFile, SourceFiles
-from harness.importers.irqsuspend import counters, host, latency
+from harness.importers.irqsuspend.kinds import LOST, READERS
 from harness.importers.irqsuspend.names import Name, Parts, load_text, natural, parse_name
 from harness.importers.irqsuspend.published import published_tables
 from harness.importers.model import ImportedRun, ImportedRuns, Importer, ImportOptions
 from harness.importers.single_files import checked
 
-READERS = {
-    "mutilate": latency.mutilate,
-    "memcached": latency.memcached,
-    "sar": host.sar,
-    "perf": counters.perf,
-    "irq": counters.irq,
-    "tcp": counters.tcp,
-    "setup": host.setup,
-    "stats": counters.stats,
-    "poll": counters.poll,
-    "epoll": counters.epoll,
-}
-"""What reads each kind of file into the parts of a run."""
-
 EXPECTED = ("mutilate", "memcached", "sar", "perf", "irq", "tcp", "setup")
 """Kinds of file that every run of the campaign has; a missing one is a finding."""
 
+MAX_SHORTFALL = 0.005
+"""Suspect beyond this: what a run's rate lacks of the offered one. As `checks.max_rate_error` of runs of our own."""
+
+MAX_LOST_SHARE = 0.001
+"""Suspect beyond this share of the requests: those of one kind that were lost. Fewer are less than a tenth of what lies
+beyond the 99 % quantile, the highest that the campaign has."""
+
 _IGNORED = ("dmesg",)
-_MARKER = re.compile(r"\b([A-Z]{1,20} )?FAILED\b")
+_MARKER = re.compile(r"\b(?:([A-Z]{1,20}) )?FAILED\b")
+# A step of the campaign's script that timed out or ended with an error, and where its harm would be seen.
+_MARKED = {
+    "SERVER": "the server did not answer within 30 s before the run; without it there are no figures",
+    "AGENTS": "a client did not answer within 30 s before the run; mutilate waits for all of them, or gives no figures",
+    "LOAD": "storing the keys before the run timed out or failed; missing keys are counted as Misses",
+    "WARMUP": "the warm-up before the run timed out or failed; what is measured comes after it",
+}
 
 
 class IrqSuspend(Importer):
@@ -91,7 +91,7 @@ def _run(members: list[tuple[Name, SourceFile]], reading: ImportedRuns, publishe
         workload={"kind": "memcached", "protocol": "tcp", "from": "clients", "to": "server"},
         files=[file.name for _, file in members],
     )
-    parts = Parts(run)
+    parts = Parts(run, offered=first.qps)
     for name, file in members:
         _read_kind(name, file, parts, reading)
     there = {name.kind for name, _ in members}
@@ -120,30 +120,46 @@ def _read_kind(name: Name, file: SourceFile, parts: Parts, reading: ImportedRuns
 
 
 def _without_markers(lines: Iterator[Line], parts: Parts, note: Note) -> Iterator[Line]:
-    """The lines, but for the campaign's own "... FAILED" markers, which are kept as reasons."""
+    """The lines, but for the campaign's own "... FAILED" markers: findings, and words beside what went wrong."""
     for line in lines:
         marker = _MARKER.search(line.text) if "FAILED" in line.text else None
         if marker is None:
             yield line
             continue
         parts.markers.append(marker[0])
-        note(line.number, f"the campaign marked the run: {marker[0]}")
+        meaning = f" ({_MARKED[marker[1]]})" if marker[1] in _MARKED else ""
+        note(line.number, f"the campaign marked the run: {marker[0]}{meaning}")
 
 
 def _judge(run: ImportedRun, parts: Parts, published: bool) -> None:
-    """Failed without the load generator's numbers; suspect when marked, or when the server lacked keys.
+    """Failed without the load generator's numbers; suspect where harm shows in them, whatever the campaign marked.
 
     With --compat published runs count as the published tables counted them: whenever there are numbers.
     """
-    marks = ", ".join(dict.fromkeys(parts.markers))
+    marks = f" (marked {', '.join(dict.fromkeys(parts.markers))})" if parts.markers else ""
     if run.metrics.get("rate_rps") is None or run.metrics.get("rtt_mean_us") is None:
-        run.fail("mutilate gave no Total QPS or no read row" + (f" ({marks})" if marks else ""))
-    elif marks and not published:
-        run.doubt(f"the campaign marked the run: {marks}")
+        run.fail(f"mutilate gave no Total QPS or no read row{marks}")
+    elif not published:
+        for harm in _harms(parts):
+            run.doubt(harm + marks)
     for reason in parts.broken:
         run.doubt(reason)
-    if parts.misses and not published:
-        run.doubt(f"{parts.misses} requests were for keys that the server did not have")
+
+
+def _harms(parts: Parts) -> Iterator[str]:
+    """What makes the figures others than those of the offered load, with its size."""
+    rate = parts.run.metrics.get("rate_rps") or 0.0
+    short = 1 - rate / parts.offered if parts.offered else 0.0
+    if short > MAX_SHORTFALL:
+        yield (
+            f"{rate:,.0f} of the {parts.offered:,} requests offered per second were answered: {short:.2%} short, "
+            f"over {MAX_SHORTFALL:.1%}"
+        )
+    for what, number in parts.lost.items():
+        share = ratio(number, parts.queries)
+        if share is None or share > MAX_LOST_SHARE:
+            of_all = "nobody says of how many" if share is None else f"{share:.2%}, over {MAX_LOST_SHARE:.1%}"
+            yield f"{number:,} requests ({of_all}) {LOST[what]}"
 
 
 def _conversions(published: bool) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from harness.formats.numbers import ratio
+from harness.formats.text import ratio
 from harness.importers.model import ImportedRun
 from harness.store.record import Columns
 
@@ -58,16 +58,18 @@ def natural(key: tuple[str, int, str, int]) -> tuple[object, ...]:
 class Parts:
     """One run while its files are read, and what needs more than one of them. Counts are None when no file gave them.
 
-    server, clients: rows of nodes.csv; markers: the campaign's own words of failure; broken: files that are cut short;
-    misses: requests for keys that the server lacked; queries: answered requests of the whole run.
+    offered: requests per second, 0 for as many as go; server, clients: rows of nodes.csv; markers: the campaign's own
+    words of failure; broken: files that are cut short; lost: requests, by mutilate's word for why no latency stands for
+    them; queries: answered requests of the whole run.
     """
 
     run: ImportedRun
+    offered: int
     server: Columns = field(default_factory=dict)
     clients: Columns = field(default_factory=dict)
     markers: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    misses: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
     queries: float | None = None
 
     def finish(self, published: bool) -> None:

@@ -8,7 +8,7 @@ from typing import SupportsFloat
 import numpy as np
 import pandas as pd
 
-from harness.formats.numbers import ratio
+from harness.formats.text import ratio
 from harness.importers.model import ImportedRun
 from harness.tables.csvout import to_csv
 
