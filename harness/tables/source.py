@@ -11,10 +11,9 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.store import ResultSet
-from harness.tables.csvin import load_runs
+from harness.tables.csvin import load_runs, repaired
 from harness.tables.csvout import to_csv
 from harness.tables.frames import CellKey, Tables, cell_key, frames
-from harness.tables.repair import repaired
 from harness.tables.summary import summary_frame
 
 
