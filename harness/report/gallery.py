@@ -20,7 +20,6 @@ from harness.report import claims
 from harness.report.claims import one_line
 from harness.report.layout import Block, Col, Gap, Para, Table, Text
 from harness.report.resultset import host_line
-from harness.tables.source import Source
 
 _NARROW = 30
 _BESIDE = 4
@@ -74,7 +73,7 @@ def counts(entries: Sequence[GalleryEntry]) -> str:
 def measured_on(entries: Sequence[GalleryEntry]) -> str:
     """Where the claims were tested, in a sentence."""
     runs = [entry.study.source.runs for entry in entries if entry.study is not None]
-    return host_line(Source("", pd.concat(runs))) if runs else ""
+    return host_line(pd.concat(runs)) if runs else ""
 
 
 def model_time_of(entries: Sequence[GalleryEntry]) -> str:

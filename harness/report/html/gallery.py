@@ -79,7 +79,7 @@ def _section(look: Look, entry: GalleryEntry) -> Markup:
         scroller(tag("pre", _verbatim(entry.text)), "the experiment file"),
         tag("p", f"Run it again: {entry.command}", class_="note") if entry.command else None,
     )
-    where = host_line(entry.study.source) if entry.study is not None else ""
+    where = host_line(entry.study.source.runs) if entry.study is not None else ""
     foot = tag("p", " ".join(filter(None, (f"Set {entry.label}." if entry.label else "", where))), class_="quiet")
     return section(entry.name, entry.name, *parts, file, foot, lead=one_line(entry.description), short=entry.name)
 
