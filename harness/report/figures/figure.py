@@ -19,8 +19,7 @@ from harness.analysis.summary import Overview
 from harness.errors import InputError
 from harness.report import words
 from harness.report.charts import Chart
-from harness.report.charts.cost import cost_charts
-from harness.report.charts.latency import QUANTILES, against_load, distribution, tail, time_series
+from harness.report.charts.kinds import QUANTILES, against_load, cost_charts, distribution, tail, time_series
 from harness.report.figures import panels
 from harness.report.figures.style import SETTINGS, Strokes, marker, printable, strokes
 from harness.tables.cells import group_cells

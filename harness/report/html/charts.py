@@ -13,8 +13,7 @@ from harness.analysis.curves.factors import short_name
 from harness.analysis.curves.reduce import Timeline
 from harness.analysis.summary import Overview
 from harness.report import words
-from harness.report.charts.cost import cost_charts
-from harness.report.charts.latency import against_load, time_series
+from harness.report.charts.kinds import against_load, cost_charts, time_series
 from harness.report.html import svg
 from harness.report.html.frame import figure, section
 from harness.report.html.heattable import heat_tables

@@ -12,8 +12,7 @@ from harness.analysis.curves import Curve, LoadCurves, Trade
 from harness.analysis.curves.reduce import GRID
 from harness.report import words
 from harness.report.charts import Chart
-from harness.report.charts.cost import cost_name
-from harness.report.charts.latency import QUANTILES, distribution, tail
+from harness.report.charts.kinds import QUANTILES, cost_name, distribution, tail
 from harness.report.html.frame import figure, table
 from harness.report.html.markup import Child, Markup, tag
 from harness.report.html.style import Look

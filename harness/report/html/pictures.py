@@ -11,7 +11,7 @@ from harness.analysis.curves.factors import quantity
 from harness.analysis.curves.spots import CASE, Spot, Spots, spots
 from harness.report import words
 from harness.report.charts import Chart, Dot, Polyline, Series
-from harness.report.charts.latency import number_scale, reach
+from harness.report.charts.kinds import number_scale, reach
 from harness.report.charts.scale import Scale, linear_scale, log_scale, tick_text
 from harness.report.html.frame import figure, table, td, th
 from harness.report.html.heattable import STEPS, coloured, step

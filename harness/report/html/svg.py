@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.report.charts import Band, Chart, Dot, Losses, Needles, Peak, Polyline, Series
-from harness.report.charts.model import ChartMark, Points
+from harness.report.charts import Band, Chart, ChartMark, Dot, Losses, Needles, Peak, Points, Polyline, Series
 from harness.report.charts.scale import Scale
 from harness.report.html.markup import Child, Markup, join, number, tag
 from harness.report.html.style import Look

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.analysis.curves.reduce import Timeline
-from harness.report.charts.latency import time_scales
+from harness.report.charts.kinds import time_scales
 from harness.report.html.markup import Markup, tag, trusted
 from harness.report.html.svg import framed, strip_paper
 from harness.report.words import Json
