@@ -20,10 +20,9 @@ from harness.analysis.compare.verdict import model_time
 from harness.errors import InputError
 from harness.stats import Estimate
 from harness.store.record import ALREADY_SO, NO_TRAFFIC
-from harness.tables.cells import SummaryCell, group_cells
+from harness.tables.cells import SummaryCell, group_cells, whole_tails
 from harness.tables.frames import CellKey
 from harness.tables.source import Source
-from harness.tables.tails import whole_tails
 
 COSTS = ("set_cpu_us_per_request", "cpu_us_per_request", "cycles_per_query")
 """What a request costs in CPU, best first: of the whole CPU set; of the processes, which is all that older sets have;

@@ -6,15 +6,10 @@ from collections.abc import Sequence
 
 from harness.analysis.agreement import Conclusion
 from harness.report import words
-from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
+from harness.report.headline import NAMES
+from harness.report.layout import Block, Col, Gap, Para, Style, Table, TableRow, Text, grouped
 
 TITLE = "Do the two places lead to the same conclusions?"
-_SHORT = {
-    "rtt_p50_us": "p50",
-    "rtt_p99_us": "p99",
-    "set_cpu_us_per_request": "CPU per request",
-    "cpu_us_per_request": "process CPU per request",
-}
 _SAID: dict[bool | None, tuple[str, Style]] = {
     True: ("yes", "good"),
     False: ("NO", "bad"),
@@ -27,18 +22,14 @@ def document(conclusions: Sequence[Conclusion], title: str = TITLE) -> list[Bloc
     if not conclusions:
         return [Para(f"{TITLE} They have no cell in common that has an effect or an order.", "warn")]
     cols = tuple(Col(title, right=False) for title in ("case", "conclusion", "A", "B", "agree"))
-    rows: list[tuple[Text, ...] | str] = []
-    for group in dict.fromkeys(conclusion.factors for conclusion in conclusions):
-        if group:
-            rows.append(words.factors(group))
-        rows += [_row(conclusion) for conclusion in conclusions if conclusion.factors == group]
+    rows = grouped((conclusion.factors, _row(conclusion)) for conclusion in conclusions)
     base = next((conclusion.against for conclusion in conclusions if conclusion.against), "the baseline case")
     known = [conclusion for conclusion in conclusions if conclusion.agree is not None]
     agreed = sum(1 for conclusion in known if conclusion.agree)
     unknown = len(conclusions) - len(known)
     left = f"; of {unknown} more one set or both show nothing" if unknown else ""
     return [
-        Table(cols, tuple(rows), title),
+        Table(cols, rows, title),
         Gap(),
         Para(f"{agreed} of {len(known)} conclusions agree{left}.", "bold"),
         Para(
@@ -50,7 +41,7 @@ def document(conclusions: Sequence[Conclusion], title: str = TITLE) -> list[Bloc
     ]
 
 
-def _row(conclusion: Conclusion) -> tuple[Text, ...]:
+def _row(conclusion: Conclusion) -> TableRow:
     text, style = _SAID[conclusion.agree]
-    fields = (conclusion.case, _SHORT.get(conclusion.subject, conclusion.subject), conclusion.first, conclusion.second)
+    fields = (conclusion.case, NAMES.get(conclusion.subject, conclusion.subject), conclusion.first, conclusion.second)
     return (*(Text(field or words.BLANK) for field in fields), Text(text, style))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from harness import columns
 from harness.analysis.claims import ClaimVerdict, ConditionResult, Observation, ShownMetric
@@ -121,7 +120,7 @@ def seen(condition: ConditionResult, place: Observation) -> str:
     if place.change is None:
         if place.value is None or place.value.median is None:
             return place.why
-        interval = words.bracket(_scaled(place.value.interval, _scale(unit, place.value.median)[0]), gap="..")
+        interval = words.bracket(place.value.interval, scale=_scale(unit, place.value.median)[0])
         return f"{_figures(unit, place.value.median)} {interval}{why}".rstrip()
     change = place.change
     ends = shares(change)
@@ -152,7 +151,7 @@ def _figures(unit: str, *values: float | None) -> str:
     if not there:
         return " -> ".join("-" for _ in values)
     scale, prefix = _scale(unit, max(there))
-    texts = [words.short(None if value is None else value / scale) for value in values]
+    texts = [words.short(value, scale) for value in values]
     return f"{' -> '.join(texts)} {prefix}{unit}".rstrip()
 
 
@@ -160,10 +159,6 @@ def _scale(unit: str, greatest: float) -> tuple[float, str]:
     """What a figure is divided by, and the prefix that its unit has then."""
     fit = (prefix for prefix in _PREFIXES if unit == "bit/s" and greatest >= prefix[0])
     return next(fit, (1.0, ""))
-
-
-def _scaled(ends: Interval | None, scale: float) -> Interval | None:
-    return ends and replace(ends, low=ends.low / scale, high=ends.high / scale)
 
 
 def _between(ends: Interval) -> str:

@@ -8,7 +8,7 @@ from harness.analysis.compare import Comparison, Row
 from harness.columns import Column
 from harness.report import words
 from harness.report.footnotes import footnotes
-from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
+from harness.report.layout import JUDGED, Block, Col, Gap, Para, Table, Text, grouped
 from harness.stats import Estimate, Interval
 
 
@@ -75,19 +75,15 @@ def _table(comparison: Comparison, metric: Column, letters: list[str]) -> Table:
         Col("p", keep=5, name="p"),
         Col("change", right=False),
     )
-    rows: list[tuple[Text, ...] | str] = []
-    mine = [row for row in comparison.rows if row.metric == metric.name]
-    for group in dict.fromkeys(row.factors for row in mine):
-        if group:
-            rows.append(words.factors(group))
-        rows += [_row(row, letters, several) for row in mine if row.factors == group]
+    mine = (row for row in comparison.rows if row.metric == metric.name)
+    rows = grouped((row.factors, _row(row, letters, several)) for row in mine)
     name = metric.label if metric.label == metric.name else f"{metric.label} ({metric.name})"
-    return Table(cols, tuple(rows), f"{name}{unit}{better}")
+    return Table(cols, rows, f"{name}{unit}{better}")
 
 
 def _row(row: Row, letters: list[str], several: bool) -> tuple[Text, ...]:
     change = row.change
-    style: Style = "good" if change.judged == "better" else "bad" if change.judged == "worse" else "dim"
+    style = JUDGED[change.judged]
     ratio, difference = change.ratio, change.difference
     whole = all(side and side.valid == side.total for side in (row.base, row.test))
     apart = difference.interval if difference else None
@@ -106,7 +102,7 @@ def _row(row: Row, letters: list[str], several: bool) -> tuple[Text, ...]:
 
 
 def _estimate(estimate: Estimate) -> tuple[Text, Text]:
-    return Text(words.short(estimate.median)), Text(words.bracket(estimate.interval, gap=".."), "dim")
+    return Text(words.short(estimate.median)), Text(words.bracket(estimate.interval), "dim")
 
 
 def _bracket(interval: Interval | None, form: Callable[[float], str]) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from harness import columns
@@ -14,7 +13,7 @@ from harness.analysis.compare import Change, Comparison, Factors, Row
 from harness.report.gate import gates_json
 from harness.report.words import Json
 from harness.stats import Estimate, Interval
-from harness.tables.csvout import decimals_of, neutral, number
+from harness.tables.csvout import csv_text, decimals_of, neutral, number
 
 if TYPE_CHECKING:
     from harness.analysis.claims import ClaimVerdict
@@ -33,29 +32,23 @@ _LAST = ("confirmed", "small", "runs_needed")
 def overview_json(view: Overview) -> str:
     """An overview as an indented JSON document."""
     document: Document = {
-        "label": view.label,
-        "name": view.name,
-        "description": view.description,
-        "baseline": view.baseline,
+        **_fields(view, "label", "name", "description", "baseline"),
         "runs": {**view.verdicts, "missing": view.missing},
         "facts": view.facts,
         "cells": [_cell_json(cell) for cell in view.cells],
         **({"model_time": view.model_time} if view.model_time else {}),
         "left_out": [
             {
-                "verdict": group.verdict,
-                "reason": group.reason,
-                "runs": group.runs,
+                **_fields(group, "verdict", "reason", "runs"),
                 **({"p50_us": group.p50_us} if group.p50_us is not None else {}),
-                "cells": [{"case": case, "factors": dict(factors)} for case, factors in group.cells],
+                "cells": _cells(group.cells),
             }
             for group in view.left_out
         ],
-        "calibration": view.calibration,
-        "warnings": view.warnings,
+        **_fields(view, "calibration", "warnings"),
         **({"claims": _claims(view.claims)} if view.claims else {}),
     }
-    return _json(document)
+    return json_text(document)
 
 
 def overview_csv(view: Overview) -> str:
@@ -93,36 +86,21 @@ def comparison_json(
 ) -> str:
     """A comparison as an indented JSON document, with the claims of its inputs by label and what each gate came to."""
     document: Document = {
-        "kind": comparison.kind,
-        "label": comparison.label,
-        "inputs": [asdict(side) for side in comparison.inputs],
-        "included": comparison.included,
-        "smallest_effect": comparison.smallest_effect,
-        "metrics": [
-            {"name": metric.name, "unit": metric.unit, "better": metric.better} for metric in comparison.metrics
-        ],
-        "differences": [asdict(difference) for difference in comparison.differences],
+        **_fields(comparison, "kind", "label", "inputs", "included", "smallest_effect"),
+        "metrics": [_fields(metric, "name", "unit", "better") for metric in comparison.metrics],
+        **_fields(comparison, "differences"),
         "experiments": [
-            {
-                "key": item.key,
-                "values": [value or None for value in item.values],
-                "cells": [{"case": case, "factors": dict(factors)} for case, factors in item.cells],
-            }
+            {"key": item.key, "values": [value or None for value in item.values], "cells": _cells(item.cells)}
             for item in comparison.experiments
         ],
-        "limits": comparison.limits,
-        "verdict": comparison.verdict,
-        "family": comparison.family,
+        **_fields(comparison, "limits", "verdict", "family"),
         "rows": [_row_json(row, comparison.inputs[row.against].letter) for row in comparison.rows],
         "outliers": [{**asdict(run), "factors": dict(run.factors)} for run in comparison.outliers],
-        "drifts": [asdict(drift) for drift in comparison.drifts],
-        "notes": comparison.notes,
-        "calibration": comparison.calibration,
-        "warnings": comparison.warnings,
+        **_fields(comparison, "drifts", "notes", "calibration", "warnings"),
         **({"claims": {label: _claims(carried) for label, carried in claims}} if claims else {}),
         **({"gates": gates_json(comparison, gates)} if gates else {}),
     }
-    return _json(document)
+    return json_text(document)
 
 
 def comparison_csv(comparison: Comparison) -> str:
@@ -142,25 +120,28 @@ def comparison_csv(comparison: Comparison) -> str:
     return _csv([*names, *_CHANGE[:3], *_MORE, *_CHANGE[3:], *_LAST, "note"], rows)
 
 
+def _fields(value: object, *names: str) -> Document:
+    """These attributes of a value; what they hold of dataclasses `json_text` writes as objects."""
+    return {name: getattr(value, name) for name in names}
+
+
+def _cells(keys: Iterable[tuple[str, Factors]]) -> Json:
+    return [{"case": case, "factors": dict(factors)} for case, factors in keys]
+
+
 def _cell_json(cell: CellView) -> Document:
+    inert: Document = {
+        "inert_metrics": {name: _estimate_json(estimate) for name, estimate in cell.inert.items()},
+        "inert_changes": {name: _change_json(change) for name, change in cell.inert_changes.items()},
+    }
     return {
         "case": cell.case,
         "factors": dict(cell.factors),
-        "planned": cell.planned,
-        "total": cell.total,
-        "verdicts": cell.verdicts,
+        **_fields(cell, "planned", "total", "verdicts"),
         "metrics": {name: _estimate_json(estimate) for name, estimate in cell.estimates.items()},
-        **(
-            {
-                "inert_metrics": {name: _estimate_json(estimate) for name, estimate in cell.inert.items()},
-                "inert_changes": {name: _change_json(change) for name, change in cell.inert_changes.items()},
-            }
-            if cell.inert
-            else {}
-        ),
+        **(inert if cell.inert else {}),
         "changes": {name: _change_json(change) for name, change in cell.changes.items()},
-        "effects": [asdict(effect) for effect in cell.effects],
-        "note": cell.note,
+        **_fields(cell, "effects", "note"),
     }
 
 
@@ -237,13 +218,10 @@ def _factor_names(factors: Iterable[Factors]) -> list[str]:
 
 
 def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Json]]) -> str:
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow([neutral(name) for name in names])
-    for row in rows:
-        writer.writerow(["" if row.get(name) is None else neutral(str(row[name])) for name in names])
-    return sink.getvalue()
+    fields = (["" if row.get(name) is None else neutral(str(row[name])) for name in names] for row in rows)
+    return csv_text(chain([[neutral(name) for name in names]], fields))
 
 
-def _json(document: Document) -> str:
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def json_text(document: Json) -> str:
+    """A document as indented JSON; ends with a newline."""
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False, default=asdict) + "\n"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -18,9 +15,11 @@ from harness.analysis.compare.verdict import model_time
 from harness.analysis.curves import Study
 from harness.report import claims
 from harness.report.claims import one_line
+from harness.report.data import json_text
 from harness.report.layout import Block, Col, Gap, Para, Table, Text
 from harness.report.resultset import host_line
-from harness.tables.source import Source
+from harness.report.words import Json
+from harness.tables.csvout import csv_text
 
 _NARROW = 30
 _BESIDE = 4
@@ -73,14 +72,19 @@ def counts(entries: Sequence[GalleryEntry]) -> str:
 
 def measured_on(entries: Sequence[GalleryEntry]) -> str:
     """Where the claims were tested, in a sentence."""
-    runs = [entry.study.source.runs for entry in entries if entry.study is not None]
-    return host_line(Source("", pd.concat(runs))) if runs else ""
+    tables = tables_of(entries)
+    return host_line(pd.concat(tables)) if tables else ""
 
 
 def model_time_of(entries: Sequence[GalleryEntry]) -> str:
     """What a microsecond is where guests' clocks count instructions; "" where it is one."""
-    runs = [entry.study.source.runs for entry in entries if entry.study is not None]
-    return model_time(list(dict.fromkeys(text for table in runs for text in texts_of(table, "accelerator"))))
+    texts = (text for runs in tables_of(entries) for text in texts_of(runs, "accelerator"))
+    return model_time(list(dict.fromkeys(texts)))
+
+
+def tables_of(entries: Sequence[GalleryEntry]) -> list[pd.DataFrame]:
+    """The tables of the runs of all sets."""
+    return [entry.study.source.runs for entry in entries if entry.study is not None]
 
 
 def evidence_title(entries: Sequence[GalleryEntry]) -> str:
@@ -117,19 +121,17 @@ def _main(claim: ClaimVerdict) -> tuple[ConditionResult, Observation]:
 
 def to_csv(entries: Sequence[GalleryEntry]) -> str:
     """A row per claim; small enough to be kept and compared."""
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(["experiment", "claim", "verdict", "sentence", "evidence", "set"])
-    for entry in entries:
-        for claim in entry.findings:
-            sentence = one_line(claim.claim.sentence)
-            writer.writerow([entry.name, claim.name, claim.outcome, sentence, summary(claim), entry.label])
-    return sink.getvalue()
+    rows = [
+        [entry.name, claim.name, claim.outcome, one_line(claim.claim.sentence), summary(claim), entry.label]
+        for entry in entries
+        for claim in entry.findings
+    ]
+    return csv_text([["experiment", "claim", "verdict", "sentence", "evidence", "set"], *rows])
 
 
 def to_json(entries: Sequence[GalleryEntry]) -> str:
     """An indented JSON document: a record per claim file, with its claims as `show --json` has them."""
-    document = [
+    document: list[Json] = [
         {
             "experiment": entry.name,
             "file": entry.path,
@@ -140,4 +142,4 @@ def to_json(entries: Sequence[GalleryEntry]) -> str:
         }
         for entry in entries
     ]
-    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document)

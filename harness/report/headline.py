@@ -8,13 +8,14 @@ from harness.analysis.compare import Change
 from harness.analysis.summary import COSTS, CellView
 from harness.report import words
 
-_NAMES = {
+NAMES = {
     "rtt_p50_us": "p50",
     "rtt_p99_us": "p99",
     "set_cpu_us_per_request": "CPU per request",
     "cpu_us_per_request": "process CPU per request",
     "cycles_per_query": "cycles per query",
 }
+"""The metrics that a headline tells, and what it calls them."""
 
 
 def sentence(cell: CellView, baseline: str, unit: str = "us") -> str:
@@ -23,10 +24,10 @@ def sentence(cell: CellView, baseline: str, unit: str = "us") -> str:
     lead = f"{cell.case} vs {baseline}{where}: "
     if cell.note:
         return f"{lead}{cell.note}."
-    changes = [cell.changes.get(metric) for metric in _NAMES]
+    changes = [cell.changes.get(metric) for metric in NAMES]
     if cell.changes.get(COSTS[0]) is not None:
-        changes[list(_NAMES).index(COSTS[1])] = None  # only a part of the cost
-    parts = [_said(change, name, unit) for change, name in zip(changes, _NAMES.values(), strict=True)]
+        changes[list(NAMES).index(COSTS[1])] = None  # only a part of the cost
+    parts = [_said(change, name, unit) for change, name in zip(changes, NAMES.values(), strict=True)]
     text = ", ".join(part for part in parts if part) or "nothing to compare"
     doubtful = [
         change
@@ -95,7 +96,7 @@ def harm(cell: CellView, baseline: str, unit: str = "us") -> str:
         change = cell.inert_changes.get(metric)
         if change is not None and change.ratio is not None and change.outcome in ("lower", "higher"):
             seen = f" ({words.short(change.base.median)} -> {words.short(change.test.median)} {unit})"
-            parts.append(f"{_NAMES[metric]} is {words.times(change)}{seen}")
+            parts.append(f"{NAMES[metric]} is {words.times(change)}{seen}")
     if not parts:
         return ""
     where = f" at {words.factors(cell.factors)}" if cell.factors else ""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
-from harness.report.words import BLANK, clean
+from harness.analysis.compare import Factors
+from harness.analysis.compare.model import Judged
+from harness.report.words import BLANK, clean, factors
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -44,12 +47,17 @@ class Text:
     style: Style = ""
 
 
+TableRow = tuple[Text, ...]
+JUDGED: dict[Judged, Style] = {"better": "good", "worse": "bad", "": "dim"}
+"""How the words of a change are shown."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows under columns; a row that is a str is a heading within the table."""
 
     cols: tuple[Col, ...]
-    rows: tuple[tuple[Text, ...] | str, ...]
+    rows: tuple[TableRow | str, ...]
     caption: str = ""
 
 
@@ -68,6 +76,14 @@ class Gap:
 
 
 Block = Table | Para | Gap
+
+
+def grouped(rows: Iterable[tuple[Factors, TableRow]]) -> tuple[TableRow | str, ...]:
+    """Rows gathered by the factors that they are of, under a heading for every combination."""
+    groups: dict[Factors, list[TableRow | str]] = {}
+    for at, row in rows:
+        groups.setdefault(at, [factors(at)] if at else []).append(row)
+    return tuple(chain.from_iterable(groups.values()))
 
 
 def render(blocks: Sequence[Block], fmt: str, width: int, color: bool) -> str:
@@ -161,17 +177,13 @@ def _table_lines(table: Table, width: int, color: bool) -> list[str]:
             break
         at.remove(weakest)
         gone.append(weakest)
-    lines = _lines(made, max(wide, width), color)
-    if table.caption:
-        lines[:0] = _para_lines(Para(table.caption, "bold"), width, color)
-    below = len(lines) - sum(not isinstance(row, str) for row in table.rows)
+    drawn = _lines(made, max(wide, width), color)
+    head = len(drawn) - sum(not isinstance(row, str) for row in table.rows)
+    body = iter(drawn[head:])
+    lines = _para_lines(Para(table.caption, "bold"), width, color) if table.caption else []
+    lines += drawn[:head]
     for row in table.rows:
-        if isinstance(row, str):
-            heading = _para_lines(Para(row, "bold"), width, color)
-            lines[below:below] = heading
-            below += len(heading)
-        else:
-            below += 1
+        lines += _para_lines(Para(row, "bold"), width, color) if isinstance(row, str) else [next(body)]
     if gone:
         names = (table.cols[i].name or " ".join(table.cols[i].header.split()) for i in sorted(gone))
         lines += _para_lines(Para(f"Not shown at this width: {', '.join(names)}.", "dim"), width, color)
@@ -211,18 +223,14 @@ def _any_text(table: Table, at: int) -> bool:
 def _markdown_table(table: Table) -> list[str]:
     at = [i for i, _ in enumerate(table.cols) if _any_text(table, i)]
     lines = ["", f"**{_escaped(table.caption)}**"] if table.caption else []
-    lines.append("")
-    lines.append(_piped([" ".join(table.cols[i].header.split()) for i in at]))
-    lines.append(_piped(["---:" if table.cols[i].right else ":---" for i in at], escape=False))
+    rows = [[_escaped(" ".join(table.cols[i].header.split())) for i in at]]
+    rows.append(["---:" if table.cols[i].right else ":---" for i in at])
     for row in table.rows:
-        texts = [f"**{_escaped(row)}**", *[""] * (len(at) - 1)] if isinstance(row, str) else []
-        lines.append(_piped(texts, escape=False) if isinstance(row, str) else _piped([row[i].text for i in at]))
-    lines.append("")
-    return lines
-
-
-def _piped(texts: Sequence[str], escape: bool = True) -> str:
-    return "| " + " | ".join(_escaped(text) if escape else text for text in texts) + " |"
+        if isinstance(row, str):
+            rows.append([f"**{_escaped(row)}**", *[""] * (len(at) - 1)])
+        else:
+            rows.append([_escaped(row[i].text) for i in at])
+    return [*lines, "", *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
 def _escaped(text: str) -> str:

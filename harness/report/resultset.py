@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import pandas as pd
+
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import MODEL_US
 from harness.analysis.summary import COSTS, CellView, Overview, cost_of
 from harness.report import claims, words
 from harness.report.headline import harm, sentence
-from harness.report.layout import Block, Col, Gap, Para, Style, Table, Text
+from harness.report.layout import JUDGED, Block, Col, Gap, Para, Style, Table, TableRow, Text, grouped
 from harness.stats import Estimate
-from harness.tables.source import Source
 
 _NOTHING = Estimate(None, None, 0)
 _PLAIN = ("rtt_p99_us", "rtt_p99_9_us", "rate_rps")
@@ -29,7 +30,8 @@ _EXTRA = (
 
 def document(view: Overview) -> list[Block]:
     """The document that `pollbench show` prints."""
-    blocks: list[Block] = [Para(_title(view), "bold")]
+    counted = f"{words.runs(sum(view.verdicts.values()))}, {words.counts(view.verdicts)}"
+    blocks: list[Block] = [Para(f"{view.label}: {counted}", "bold")]
     if view.description:
         blocks.append(Para(view.description, "dim"))
     blocks.append(Gap())
@@ -48,13 +50,12 @@ def document(view: Overview) -> list[Block]:
     return blocks
 
 
-def _title(view: Overview) -> str:
-    return f"{view.label}: {words.runs(sum(view.verdicts.values()))}, {words.counts(view.verdicts)}"
-
-
 def _table(view: Overview) -> Table:
     against = f"p50 vs\n{view.baseline}" if view.baseline else ""
-    unit = _time_unit(view)
+    unit, cost, extra = _time_unit(view), cost_of(view.cells), _extra(view)
+    cost_head, cost_name = "CPU us /\nrequest", "CPU per request"
+    if cost == COSTS[1]:
+        cost_head, cost_name = "process\nCPU us", "process CPU per request"
     cols = (
         Col("case", right=False),
         Col("runs\nvalid", keep=8, name="runs"),
@@ -64,23 +65,11 @@ def _table(view: Overview) -> Table:
         Col(f"p99\n{unit}", keep=7, name="p99"),
         Col(f"p99.9\n{unit}", keep=4, name="p99.9"),
         Col("requests\nper s", keep=2, name="requests per s"),
-        _cost_column(view),
+        Col(cost_head, keep=6, name=cost_name),
         Col("polled %\ncli/srv", keep=5, name="busy-polled share"),
-        *(Col(title, keep=6, name=name) for _, title, name, _ in _extra(view)),
+        *(Col(title, keep=6, name=name) for _, title, name, _ in extra),
     )
-    rows: list[tuple[Text, ...] | str] = []
-    groups = dict.fromkeys(cell.factors for cell in view.cells)
-    for group in groups:
-        if group:
-            rows.append(words.factors(group))
-        rows += [_row(cell, cost_of(view.cells), _extra(view)) for cell in view.cells if cell.factors == group]
-    return Table(cols, tuple(rows))
-
-
-def _cost_column(view: Overview) -> Col:
-    if cost_of(view.cells) == COSTS[1]:
-        return Col("process\nCPU us", keep=6, name="process CPU per request")
-    return Col("CPU us /\nrequest", keep=6, name="CPU per request")
+    return Table(cols, grouped((cell.factors, _row(cell, cost, extra)) for cell in view.cells))
 
 
 def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
@@ -89,23 +78,20 @@ def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     return tuple(extra for extra in _EXTRA[1 if timed else 0 :] if any(cell.median(extra[0]) for cell in view.cells))
 
 
-def _row(cell: CellView, cost: str, extra: tuple[tuple[str, str, str, float], ...]) -> tuple[Text, ...]:
+def _row(cell: CellView, cost: str, extra: tuple[tuple[str, str, str, float], ...]) -> TableRow:
     p50 = cell.estimates.get("rtt_p50_us", _NOTHING)
     change = cell.changes.get("rtt_p50_us")
-    style: Style = ""
-    if change is not None:
-        style = "good" if change.judged == "better" else "bad" if change.judged == "worse" else "dim"
     valid = cell.verdicts["valid"]
     total = max(cell.planned, cell.total)
     return (
         Text(cell.case),
         Text(f"{valid}/{total}", "" if valid == total else "warn"),
         Text(words.short(p50.median), "bold") if p50.median is not None else _inert(cell, "rtt_p50_us"),
-        Text(words.bracket(p50.interval, gap=".."), "dim"),
-        Text(words.verdict(change), style),
+        Text(words.bracket(p50.interval), "dim"),
+        Text(words.verdict(change), JUDGED[change.judged] if change else ""),
         *(_plain(cell, name) for name in (*_PLAIN, cost)),
         Text(_polled(cell)),
-        *(Text(words.short(_scaled(cell.median(metric), by))) for metric, _, _, by in extra),
+        *(Text(words.short(cell.median(metric), by)) for metric, _, _, by in extra),
     )
 
 
@@ -120,10 +106,6 @@ def _inert(cell: CellView, metric: str) -> Text:
     if estimate is None or estimate.median is None:
         return Text(words.BLANK)
     return Text(f"({words.short(estimate.median)})", "dim")
-
-
-def _scaled(value: float | None, by: float) -> float | None:
-    return None if value is None else value / by
 
 
 def _polled(cell: CellView) -> str:
@@ -192,17 +174,16 @@ def _interval_legend(view: Overview) -> Iterator[str]:
         yield f"[interval]: of that median, by order statistics; confidence {levels}."
 
 
-def host_line(source: Source) -> str:
-    """Where the runs of a source were made, in a sentence; "" where nothing is known."""
-    return _measured_on({name: texts for name in _HOST if (texts := texts_of(source.runs, name))})
+def host_line(runs: pd.DataFrame) -> str:
+    """Where the runs of a table were made, in a sentence; "" where nothing is known."""
+    return _measured_on({name: texts_of(runs, name) for name in _LEADS if name != "emulator"})
 
 
-_HOST = ("kernel", "cpu_model", "virtualisation", "accelerator", "governor", "clocksource", "datapath")
+_LEADS = {"kernel": "kernel ", "cpu_model": "", "virtualisation": "under ", "accelerator": "accelerator "}
+_LEADS |= {"emulator": ""} | {name: f"{name} " for name in ("governor", "clocksource", "datapath")}
 
 
 def _measured_on(facts: Mapping[str, Sequence[str]]) -> str:
-    leads = {"kernel": "kernel ", "cpu_model": "", "virtualisation": "under ", "accelerator": "accelerator "}
-    leads |= {"emulator": ""} | {name: f"{name} " for name in ("governor", "clocksource", "datapath")}
-    texts = {name: words.some(facts[name], 3) for name in leads if facts.get(name)}
-    parts = [f"{leads[name]}{text}" for name, text in texts.items() if text != "none"]
+    texts = {name: words.some(facts[name], 3) for name in _LEADS if facts.get(name)}
+    parts = [f"{_LEADS[name]}{text}" for name, text in texts.items() if text != "none"]
     return f"Measured on: {', '.join(parts)}." if parts else ""

@@ -14,10 +14,11 @@ Json = Mapping[str, "Json"] | Sequence["Json"] | str | float | bool | None
 BLANK = "-"
 
 
-def short(value: float | None) -> str:
-    """A number with about three digits that mean something: 7.53, 61.2, 368, 12,345."""
+def short(value: float | None, scale: float = 1.0) -> str:
+    """A number, in units of `scale`, with about three digits that mean something: 7.53, 61.2, 368, 12,345."""
     if value is None:
         return BLANK
+    value /= scale
     size = abs(value)
     if size >= 1e15:
         return f"{value:.3g}"
@@ -43,9 +44,9 @@ def percent(value: float | None) -> str:
     return f"{value:.1f}"
 
 
-def bracket(interval: Interval | None, *, gap: str = " .. ") -> str:
-    """An interval as [low .. high]; nothing when there is none."""
-    return f"[{short(interval.low)}{gap}{short(interval.high)}]" if interval else ""
+def bracket(interval: Interval | None, *, gap: str = "..", scale: float = 1.0) -> str:
+    """An interval, in units of `scale`, as [low..high]; nothing when there is none."""
+    return f"[{short(interval.low, scale)}{gap}{short(interval.high, scale)}]" if interval else ""
 
 
 def estimate(value: Estimate) -> str:

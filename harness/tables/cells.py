@@ -1,16 +1,21 @@
-"""Rows of a runs table gathered into cells: one case under one combination of factors."""
+"""Rows of a runs table gathered into cells, one case under one combination of factors, and a summary of each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from harness import columns, stats
 from harness.columns import BY_NAME, VERDICTS, is_factor
 from harness.errors import InputError
+
+_TAIL = re.compile(r"(rtt|service|oneway)_(p\d+(_\d+)?|jitter)_us")
 
 
 @dataclass(frozen=True)
@@ -73,16 +78,12 @@ def split_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
     several = [
         name
         for name in (*NEVER_POOLED, *swept_columns(runs))
-        if name in runs.columns and name not in names and _several(runs[name])
+        if name in runs.columns and name not in names and _named(runs[name]).nunique() > 1
     ]
     if not several:
         return []
-    codes, _ = _codes(runs, ["case", *names])
+    codes = _codes(runs, ["case", *names])
     return [name for name in several if bool((_named(runs[name]).groupby(codes).nunique() > 1).any())]
-
-
-def _several(values: pd.Series) -> bool:
-    return _named(values).nunique() > 1
 
 
 def _named(values: pd.Series) -> pd.Series:
@@ -108,37 +109,26 @@ def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None, include: Se
     if not len(runs):
         return []
     keys = ["case", *names]
-    codes, values = _codes(runs, keys)
-    starts, order = _spans(codes)
+    codes = _codes(runs, keys)
+    # A stable order: a cell's first row stays its first.
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    firsts = runs[keys].iloc[[rows[0] for rows in groups]]
+    texts = zip(*(map(_text, firsts[key]) for key in keys), strict=True)
     verdicts = _verdict_codes(runs)
     counted = np.isin(verdicts, [VERDICTS.index(name) for name in ("valid", *include)])
     cells = []
-    for rows in np.split(order, starts[1:]):
-        here = values[rows[0]]
-        counts = np.bincount(verdicts[rows], minlength=len(VERDICTS))
-        cells.append(
-            SummaryCell(
-                case=here[0],
-                factors=tuple(zip(names, here[1:], strict=True)),
-                rows=rows,
-                valid=rows[counted[rows]],
-                verdicts={name: int(count) for name, count in zip(VERDICTS, counts, strict=True)},
-            )
-        )
+    for rows, (case, *values) in zip(groups, texts, strict=True):
+        counts = np.bincount(verdicts[rows], minlength=len(VERDICTS)).tolist()
+        by_verdict = dict(zip(VERDICTS, counts, strict=True))
+        factors = tuple(zip(names, values, strict=True))
+        cells.append(SummaryCell(case, factors, rows, rows[counted[rows]], by_verdict))
     return sorted(cells, key=lambda cell: int(cell.rows[0]))
 
 
-def _codes(runs: pd.DataFrame, keys: list[str]) -> tuple[npt.NDArray[np.int64], dict[int, tuple[str, ...]]]:
-    """A number for every row, equal for rows of one cell; and the texts of each cell by its first row."""
-    combined = np.zeros(len(runs), dtype=np.int64)
-    for key in keys:
-        codes, uniques = pd.factorize(runs[key])
-        # Numbered again from 0 each time, in the order met: products of many factors would overflow.
-        combined = pd.factorize(combined * (len(uniques) + 1) + codes)[0].astype(np.int64)
-    first = np.empty(int(combined.max()) + 1, dtype=np.int64)
-    first[combined[::-1]] = np.arange(len(runs))[::-1]
-    picked = [[_text(value) for value in runs[key].iloc[first]] for key in keys]
-    return combined, dict(zip(map(int, first), zip(*picked, strict=True), strict=True))
+def _codes(runs: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.intp]:
+    """A number for every row, equal for rows of one cell."""
+    return np.asarray(runs.groupby(keys, sort=False, dropna=False).ngroup(), dtype=np.intp)
 
 
 def _text(value: object) -> str:
@@ -147,19 +137,59 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def _spans(codes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Rows ordered by cell (stable: a cell's first row stays first), and where each cell starts."""
-    order = np.argsort(codes, kind="stable")
-    changed = np.flatnonzero(np.diff(codes[order])) + 1
-    return np.concatenate((np.zeros(1, dtype=np.intp), changed)), order
-
-
 def _verdict_codes(runs: pd.DataFrame) -> npt.NDArray[np.int64]:
     if "verdict" not in runs.columns:
         return np.zeros(len(runs), dtype=np.int64)
-    known = {name: code for code, name in enumerate(VERDICTS)}
     # Blank means that nobody judged the run, which is how hand-made tables have it.
-    known[""] = 0
-    codes, uniques = pd.factorize(runs["verdict"])
-    table = np.array([known[str(name)] for name in uniques], dtype=np.int64)
-    return table[codes]
+    codes = {"": 0} | {name: code for code, name in enumerate(VERDICTS)}
+    return np.asarray(runs["verdict"].map(codes), dtype=np.int64)
+
+
+def is_tail(name: str) -> bool:
+    """Is this metric a quantile that a run with few requests does not have?"""
+    return _TAIL.fullmatch(name) is not None
+
+
+def whole_tails(runs: pd.DataFrame, cells: Iterable[SummaryCell]) -> pd.DataFrame:
+    """The runs table with a tail quantile blank in all counted runs of a cell, where it is blank in one of them.
+
+    A run has no p99.9 when it had too few requests, which are the slow runs: the median over the others would be of the
+    fast ones, and could even lie below the p99.
+    """
+    counted = [cell.valid for cell in cells]
+    for name in filter(is_tail, map(str, runs.columns)):
+        values = runs[name].to_numpy(dtype=np.float64, copy=True)
+        if np.isnan(values).any():
+            for rows in counted:
+                values[rows] = np.nan if np.isnan(values[rows]).any() else values[rows]
+            runs = runs.assign(**{name: values})
+    return runs
+
+
+def summary_frame(runs: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
+    """The summary table of a runs table; medians and intervals are over the valid runs of each cell.
+
+    The interval is one of order statistics; `_confidence_percent` is the confidence it really has, which is
+    below 95 % for 3 to 5 runs. Fewer than three values: median and count, no interval.
+    """
+    cells = group_cells(runs, by) if len(runs) else []
+    runs = whole_tails(runs, cells)
+    factors = factor_columns(runs) if by is None else list(by)
+    metrics = [column.name for column in columns.MAIN_METRICS if column.name in runs.columns]
+    rows = [_row(runs, cell, metrics) for cell in cells]
+    names = ["case", *factors, *(column.name for column in columns.CELL_COUNTS)]
+    names += [name + suffix for name in metrics for suffix, _ in columns.SUMMARY_PARTS]
+    dtypes: dict[str, Any] = dict.fromkeys(names, "float64") | dict.fromkeys(("case", *factors), "str")
+    return pd.DataFrame({name: pd.array([row.get(name) for row in rows], dtype=dtypes[name]) for name in names})
+
+
+def _row(runs: pd.DataFrame, cell: SummaryCell, metrics: list[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"case": cell.case, **dict(cell.factors), "n_total": len(cell.rows)}
+    row |= {f"n_{verdict}": count for verdict, count in cell.verdicts.items()}
+    for name in metrics:
+        estimate = stats.estimate(runs[name].to_numpy()[cell.valid])
+        row |= {name: estimate.median, f"{name}_n": estimate.n}
+        if interval := estimate.interval:
+            row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+            row[f"{name}_confidence_percent"] = 100 * interval.confidence
+    return row

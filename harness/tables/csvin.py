@@ -1,4 +1,4 @@
-"""A runs table from any CSV file, ours or hand-made; what cannot be read is named by file and line."""
+"""A runs table from any CSV file, ours or hand-made: what cannot be read is named by line, what can be put right is."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pandas as pd
 
 from harness import columns
 from harness.columns import VERDICTS
 from harness.errors import InputError
+from harness.tables.cells import factor_columns
 
 BLANKS = ("", "NA", "NaN", "nan")
 """Texts that stand for no value in a column of numbers."""
@@ -25,6 +27,7 @@ _QUOTED_FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")
 _SPACED = re.compile(rb"[^\r\n]*(,[ \t]|[ \t],)")
 _BLANKS_AROUND = re.compile(rb'("(?:[^"]|"")*")|[ \t]*(,)[ \t]*|[ \t]+(?=[\r\n]|\Z)|^[ \t]+', re.MULTILINE)
 _MINIMUM = "it needs a column `case` and at least one measured column with its unit, such as rtt_p50_us"
+_TIMES = {"_ns": 1e-3, "_us": 1.0, "_ms": 1e3, "_s": 1e6}
 
 
 def load_runs(path: str | Path) -> pd.DataFrame:
@@ -121,16 +124,12 @@ def _parse(path: Path, data: bytes, names: list[str], numbers: set[str]) -> pd.D
 
 def _check_values(path: Path, data: bytes, frame: pd.DataFrame, numbers: set[str]) -> None:
     """What the fast reader lets pass: infinities, and verdicts that nobody knows."""
-    odd = any(not math.isfinite(frame[name].abs().max(skipna=True) or 0.0) for name in _filled(frame, numbers))
+    odd = bool(np.isinf(frame[sorted(numbers)].to_numpy()).any())
     if not odd and "verdict" in frame.columns:
         odd = not set(frame["verdict"].unique()) <= {"", *VERDICTS}
     if odd:
         _find_fault(path, data, [str(name) for name in frame.columns], numbers)
         raise InputError("read a runs table", on=str(path), got="a number is infinite or a verdict unknown")
-
-
-def _filled(frame: pd.DataFrame, numbers: set[str]) -> list[str]:
-    return [name for name in sorted(numbers) if frame[name].notna().any()]
 
 
 def _find_fault(path: Path, data: bytes, names: list[str], numbers: set[str]) -> None:
@@ -169,3 +168,54 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
 
 def _bad(path: Path, line: int, got: str, todo: str = "") -> NoReturn:
     raise InputError("read a runs table", got=got, todo=todo, where=f"{path}:{line}")
+
+
+def repaired(runs: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with known times in the unit of their column, and every run once; and what was done, in sentences."""
+    runs, converted = _known_units(runs)
+    runs, dropped = _each_run_once(runs)
+    return runs, (*converted, *dropped)
+
+
+def _known_units(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """rtt_p99_ms becomes rtt_p99_us, which tables have; not where both are there."""
+    findings = []
+    for name in map(str, runs.columns):
+        suffix = next((end for end in _TIMES if name.endswith(end)), "")
+        if not suffix or name in columns.BY_NAME:
+            continue
+        for other, size in _TIMES.items():
+            known = columns.BY_NAME.get(name.removesuffix(suffix) + other)
+            if known is None or known not in columns.METRICS or known.name in runs.columns:
+                continue
+            factor = _TIMES[suffix] / size
+            values = pd.to_numeric(runs[name]) * factor
+            runs = runs.rename(columns={name: known.name}).assign(**{known.name: values})
+            findings.append(f"column {name} is read as {known.name}, times {factor:g}")
+            break
+    return runs, findings
+
+
+def _each_run_once(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A run's row counts once, however often it is there; two rows of one run that differ: the first."""
+    if "run_id" not in runs.columns:
+        return runs, []
+    # The same plan gives the same names: in different cells (of two machines, say) they are different runs.
+    own = [name for name in ("run_id", "case", "host", *factor_columns(runs)) if name in runs.columns]
+    again = runs.duplicated(own) & (runs["run_id"] != "")
+    if not again.any():
+        return runs, []
+    alike = runs.duplicated() & again
+    names = runs.loc[again, "run_id"].drop_duplicates()
+    lead = f"{len(names)} runs are" if len(names) > 1 else "one run is"
+    findings = [f"{lead} in the table more than once ({_some(names)}): each counts once"]
+    if odd := int((again & ~alike).sum()):
+        clash = runs.loc[again & ~alike, "run_id"].drop_duplicates()
+        rows = "1 row was" if odd == 1 else f"{odd} rows were"
+        findings.append(f"rows of one run_id do not agree ({_some(clash)}): the first counts, {rows} left out")
+    return runs[~again].reset_index(drop=True), findings
+
+
+def _some(names: pd.Series) -> str:
+    more = len(names) - 3
+    return ", ".join(map(str, names.iloc[:3])) + (f" and {more} more" if more > 0 else "")

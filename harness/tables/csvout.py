@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable
+from itertools import chain
 
 import pandas as pd
 
@@ -19,11 +21,16 @@ _DECIMALS = {"us": 3, "%": 3, "1/s": 2, "s": 6, "ms": 6, "ns": 0, "count": 0, "b
 
 def to_csv(frame: pd.DataFrame) -> bytes:
     """The table as UTF-8 CSV with \\n line ends."""
+    names = [str(name) for name in frame.columns]
+    rows = zip(*[_cells(frame, name) for name in names], strict=True)
+    return csv_text(chain([map(neutral, names)], rows)).encode("utf-8", "backslashreplace")
+
+
+def csv_text(rows: Iterable[Iterable[str]]) -> str:
+    """Rows of fields as CSV with \n line ends."""
     sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow([neutral(str(name)) for name in frame.columns])
-    writer.writerows(zip(*[_cells(frame, str(name)) for name in frame.columns], strict=True))
-    return sink.getvalue().encode("utf-8", "backslashreplace")
+    csv.writer(sink, lineterminator="\n").writerows(rows)
+    return sink.getvalue()
 
 
 def neutral(text: str) -> str:
@@ -45,9 +52,7 @@ def number(value: float, decimals: int | None = None) -> str:
 
 def decimals_of(name: str) -> int | None:
     """Decimals for a column, also for a summary column that adds _low or _high to a metric's name."""
-    for suffix in ("_low", "_high"):
-        name = name.removesuffix(suffix)
-    return _DECIMALS.get(unit_of(name) or "")
+    return _DECIMALS.get(unit_of(name.removesuffix("_low").removesuffix("_high")) or "")
 
 
 def _cells(frame: pd.DataFrame, name: str) -> list[str]:

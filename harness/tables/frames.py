@@ -6,18 +6,21 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from harness import columns
 from harness.columns import Column
-from harness.store.record import RunRecord
-from harness.tables.links import links_text
+from harness.store.record import LinkCheck, RunRecord
 
 _OF_RUN = ("block", "order", "started_utc", "wall_s", "verdict", "datapath")
+_MOST_LINKS = 4
 
 CellKey = tuple[str, tuple[tuple[str, str], ...]]
 """A cell by name: the case, and every factor with its value as text."""
+
+_Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,20 +33,12 @@ class Tables:
     cpus: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A row of a table: the run that it is of, and its values by column, the factors left out."""
-
-    run: RunRecord
-    values: Mapping[str, object]
-
-
 def frames(records: Iterable[RunRecord], order: Sequence[CellKey] = ()) -> Tables:
     """The tables of these records; rows by cell in the plan's `order` (as met, without), then by block."""
     runs = sorted(records, key=Ranks(order).of)
     factors = list(dict.fromkeys(name for run in runs for name in run.factors))
-    nodes = [_Row(run, {**values, "node": name}) for run in runs for name, values in run.nodes.items()]
-    cpus = [_Row(run, {**values, "cpu": name}) for run in runs for name, values in run.cpus.items()]
+    nodes = [_row(run, {**values, "node": name}) for run in runs for name, values in run.nodes.items()]
+    cpus = [_row(run, {**values, "cpu": name}) for run in runs for name, values in run.cpus.items()]
     return Tables(
         runs=_runs(runs, factors),
         nodes=_parts(nodes, factors, columns.NODES),
@@ -82,9 +77,14 @@ def _unordered(key: CellKey) -> tuple[str, frozenset[tuple[str, str]]]:
     return key[0], frozenset(key[1])
 
 
+def _row(run: RunRecord, values: Mapping[str, object]) -> _Row:
+    """A row of a table: values by column, beside those that name the run and its cell."""
+    return {**values, "run_id": run.run_id, "case": run.case, **run.factors}
+
+
 def _run_row(run: RunRecord) -> _Row:
     contention = vars(run.contention) if run.contention else {}
-    return _Row(
+    return _row(
         run,
         {f"workload_{key}": value for key, value in run.workload.items()}
         | {f"contention_{key}": value for key, value in contention.items()}
@@ -95,51 +95,70 @@ def _run_row(run: RunRecord) -> _Row:
     )
 
 
+def links_text(rows: Sequence[LinkCheck]) -> str:
+    """What a run's shaped links did when they were tried, in one line; "" where nothing was tried.
+
+    Every figure of a few directions; of more, only how many properties hold.
+    """
+    by_link: dict[str, list[LinkCheck]] = {}
+    for row in rows:
+        by_link.setdefault(row.link, []).append(row)
+    if len(by_link) <= _MOST_LINKS:
+        return "; ".join(f"{link}: {', '.join(map(_check_text, of_it))}" for link, of_it in by_link.items())
+    good, unknown = (sum(row.ok is ok for row in rows) for ok in (True, None))
+    bad = len(rows) - good - unknown
+    return f"{len(rows)} properties of {len(by_link)} directions: {good} as declared, {bad} not, {unknown} not known"
+
+
+def _check_text(row: LinkCheck) -> str:
+    within = f" +-{row.tolerance}" if row.tolerance else ""
+    breach = " BREACH" if row.ok is False else ""
+    return f"{row.check} {row.measured} ({row.declared} declared{within}){breach}"
+
+
 def _runs(runs: list[RunRecord], factors: list[str]) -> pd.DataFrame:
     fixed, rows = [column.name for column in columns.RUN_COLUMNS], [_run_row(run) for run in runs]
     known = {*fixed, *factors}
     # What a newer writer measured and this list does not know is kept, after everything known.
     measured = sorted({name for run in runs for name in run.metrics} - known)
-    other = sorted({name for row in rows for name in row.values} - known - set(measured))
-    before = [column.name for column in columns.IDENTITY]
-    names = [*before, *factors, *fixed[len(before) :], *measured, *other]
+    other = sorted(_names(rows) - known - set(measured))
+    before = len(columns.IDENTITY)
     texts = {name for name in other if not name.endswith(tuple(columns.UNIT_SUFFIXES))}
-    return _frame(rows, names, factors, _text_names(columns.RUN_COLUMNS) | texts)
+    names = [*fixed[:before], *factors, *fixed[before:], *measured, *other]
+    return _frame(rows, names, _text_names(columns.RUN_COLUMNS).union(texts, factors))
 
 
 def _parts(rows: list[_Row], factors: list[str], lead: tuple[Column, ...]) -> pd.DataFrame:
     """A table with a row for every node (or CPU) of every run; a column for everything that was counted there."""
     first = [column.name for column in lead]
-    others = sorted({name for row in rows for name in row.values} - set(first))
-    texts = {name for name in others if any(isinstance(row.values.get(name), str) for row in rows)}
-    return _frame(rows, [*first[:2], *factors, *first[2:], *others], factors, _text_names(lead) | texts)
+    others = sorted(_names(rows) - {*first, *factors})
+    texts = {name for name in others if any(isinstance(row.get(name), str) for row in rows)}
+    return _frame(rows, [*first[:2], *factors, *first[2:], *others], _text_names(lead).union(texts, factors))
 
 
 def _knobs(runs: list[RunRecord], factors: list[str]) -> pd.DataFrame:
-    rows = [_Row(run, vars(knob)) for run in runs for knob in run.knobs]
+    knobs = [(run, knob) for run in runs for knob in run.knobs]
     names = [column.name for column in columns.KNOBS]
-    frame = _frame(rows, [*names[:2], *factors, *names[2:]], factors, _text_names(columns.KNOBS))
-    took_effect = [knob.took_effect for run in runs for knob in run.knobs]
-    frame["took_effect"] = pd.array(took_effect, dtype="boolean")
+    rows = [_row(run, vars(knob)) for run, knob in knobs]
+    frame = _frame(rows, [*names[:2], *factors, *names[2:]], _text_names(columns.KNOBS).union(factors))
+    frame["took_effect"] = pd.array([knob.took_effect for _, knob in knobs], dtype="boolean")
     return frame
 
 
-def _frame(rows: list[_Row], names: Sequence[str], factors: list[str], texts: set[str]) -> pd.DataFrame:
-    data: dict[str, pd.api.extensions.ExtensionArray] = {}
+def _frame(rows: list[_Row], names: Sequence[str], texts: set[str]) -> pd.DataFrame:
     # Of a hundred columns most sets fill half: those that no row has are blank at once.
-    filled = {"run_id", "case"}.union(*(row.values for row in rows))
+    filled = _names(rows)
+    data: dict[str, pd.api.extensions.ExtensionArray] = {}
     for name in names:
-        if name in factors:
-            data[name] = pd.array([factor_text(row.run.factors.get(name)) for row in rows], dtype="str")
-        elif name in ("run_id", "case"):
-            data[name] = pd.array([getattr(row.run, name) for row in rows], dtype="str")
-        elif name in texts:
-            texts_of = [factor_text(row.values.get(name)) for row in rows] if name in filled else [""] * len(rows)
-            data[name] = pd.array(texts_of, dtype="str")
-        else:
-            numbers = [_number(row.values.get(name)) for row in rows] if name in filled else [math.nan] * len(rows)
-            data[name] = pd.array(numbers, dtype="float64")
+        kind: tuple[Any, Any, Any] = (factor_text, "", "str") if name in texts else (_number, math.nan, "float64")
+        form, blank, dtype = kind
+        values = [form(row.get(name)) for row in rows] if name in filled else [blank] * len(rows)
+        data[name] = pd.array(values, dtype=dtype)
     return pd.DataFrame(data, columns=list(names))
+
+
+def _names(rows: list[_Row]) -> set[str]:
+    return {name for row in rows for name in row}
 
 
 def _number(value: object) -> float:

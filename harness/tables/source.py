@@ -11,11 +11,10 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.store import ResultSet
-from harness.tables.csvin import load_runs
+from harness.tables.cells import summary_frame
+from harness.tables.csvin import load_runs, repaired
 from harness.tables.csvout import to_csv
 from harness.tables.frames import CellKey, Tables, cell_key, frames
-from harness.tables.repair import repaired
-from harness.tables.summary import summary_frame
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,7 @@ def from_set(results: ResultSet) -> Source:
 def _imported(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """One sentence on what was odd in imported files, as a tuple of one; imports.csv of the set has it all."""
     origin = manifest.get("import")
-    count = origin.get("findings") if isinstance(origin, dict) else None
-    if not isinstance(origin, dict) or not count:
+    if not isinstance(origin, dict) or not (count := origin.get("findings")):
         return ()
     firsts = origin.get("first_findings")
     first = f"; the first: {firsts[0]}" if isinstance(firsts, list) and firsts else ""

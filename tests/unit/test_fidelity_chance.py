@@ -11,7 +11,7 @@ from harness.run.link_checks.chance import SIGMAS, _enough, _share_row
 from harness.run.link_checks.direction import Direction
 from harness.spec.topology import Shape
 from harness.store import LinkCheck
-from harness.tables.links import links_text
+from harness.tables.frames import links_text
 
 
 def direction(**shape: Any) -> Direction:

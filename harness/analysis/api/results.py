@@ -15,7 +15,7 @@ from harness.analysis.api.tables import LoadedSet, Table, joined, parts_of, read
 from harness.analysis.curves.factors import quantity
 from harness.analysis.curves.reduce import ecdf
 from harness.errors import InputError
-from harness.tables.summary import summary_frame
+from harness.tables.cells import summary_frame
 
 Runs = pd.DataFrame | Iterable[str] | None
 """Which runs: rows of a `runs` table, run ids, or None for all."""

@@ -13,9 +13,8 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.store import ResultSet, RunRecord
-from harness.tables.csvin import load_runs
+from harness.tables.csvin import load_runs, repaired
 from harness.tables.frames import Ranks, frames
-from harness.tables.repair import repaired
 from harness.tables.source import find_set, planned_cells
 
 Table = Literal["runs", "nodes", "knobs", "cpus"]

@@ -14,9 +14,8 @@ from harness.analysis.compare.model import LEVEL
 from harness.spec.claims import NEEDS, Claim, Expect, Need
 from harness.stats import Interval
 from harness.stats.condition import SURE
-from harness.tables.cells import SummaryCell, group_cells
+from harness.tables.cells import SummaryCell, group_cells, whole_tails
 from harness.tables.source import Source
-from harness.tables.tails import whole_tails
 
 _Cells = dict[tuple[str, Factors], SummaryCell]
 

@@ -9,8 +9,7 @@ import pandas as pd
 from harness import columns, stats
 from harness.analysis.compare.model import DEFAULT_WIDTH, Change, Judged, Outcome, Side
 from harness.stats import Effect, Estimate
-from harness.tables.cells import SummaryCell
-from harness.tables.tails import is_tail
+from harness.tables.cells import SummaryCell, is_tail
 
 Floats = npt.NDArray[np.float64]
 

@@ -28,10 +28,9 @@ from harness.analysis.compare.model import Change, Comparison, Factors, Input, O
 from harness.analysis.compare.pairing import interleaving, paired_values
 from harness.analysis.compare.verdict import of_cases, of_sets, shown
 from harness.errors import InputError
-from harness.tables.cells import SummaryCell, group_cells
+from harness.tables.cells import SummaryCell, group_cells, whole_tails
 from harness.tables.filters import filtered
 from harness.tables.source import Source
-from harness.tables.tails import whole_tails
 
 _Cells = dict[tuple[str, Factors], SummaryCell]
 

@@ -12,9 +12,8 @@ from harness.analysis.compare.change import values_of
 from harness.analysis.curves.factors import quantity
 from harness.spec.claims import Picture
 from harness.stats import Estimate
-from harness.tables.cells import group_cells
+from harness.tables.cells import group_cells, whole_tails
 from harness.tables.source import Source
-from harness.tables.tails import whole_tails
 
 CASE = "case"
 """As an axis: the case instead of a swept key."""

@@ -1,4 +1,4 @@
-"""Draws a chart, or a heat map, on axes of matplotlib."""
+"""Draws a chart, or a heat map, on axes of matplotlib: small type, thin rules, no frame, text that stays text."""
 
 from __future__ import annotations
 
@@ -17,11 +17,62 @@ from harness.analysis.curves.palette import Mark
 from harness.report import words
 from harness.report.charts import Band, Chart, Dot, Losses, Needles, Peak, Polyline, Series
 from harness.report.charts.scale import Scale
-from harness.report.figures.style import marker, printable, strokes
 from harness.stats import Interval
+
+SETTINGS: dict[str, str | float | bool | list[str]] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": "#5a6470",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e7ea",
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.2,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.constrained_layout.use": True,
+    # TrueType in PDF and text as text in SVG: journals and readers can search, select and restyle it.
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "pollbench",
+    "savefig.dpi": 300,
+    # A name from an experiment file is text, whatever it holds.
+    "text.parse_math": False,
+    "text.usetex": False,
+}
+MARKERS = {"circle": "o", "square": "s", "triangle": "^", "down": "v", "diamond": "D", "pentagon": "p"}
+MARKERS |= {"plus": "P", "cross": "X"}
+"""The markers of matplotlib, by shape."""
 
 _INK, _FRONTIER, _LOST = "#1a1f26", "#5a6470", "#a3260f"
 _FAINT = (0, (1, 2))
+
+
+def strokes(mark: Mark, dash: str = "") -> dict[str, Any]:
+    """Colour and dash of a case's line as matplotlib has them; dash: another than the case's own."""
+    dash = dash or mark.dash
+    style: Any = (0, tuple(float(part) for part in dash.split())) if dash else "solid"
+    return {"color": mark.light, "linestyle": style}
+
+
+def printable(text: str) -> str:
+    """Text from a file with control and direction-changing characters as `?`; line ends of our own stay."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def panel(axes: Axes, chart: Chart, marks: Mapping[str, Mark]) -> None:
@@ -57,7 +108,7 @@ def _series(axes: Axes, scale: Scale, series: Series, look: Mark | None) -> None
             case Dot(at, across, up):
                 axes.errorbar(
                     *at, xerr=_arms(at[0], across), yerr=_arms(at[1], up), color=colour,
-                    marker=marker(look) if look else "o", elinewidth=0.8, capsize=0 if lone else 1.6,
+                    marker=MARKERS[look.shape] if look else "o", elinewidth=0.8, capsize=0 if lone else 1.6,
                     markersize=5.5 if lone else None,
                 )  # fmt: skip
                 if lone:
@@ -90,7 +141,7 @@ def _arms(value: float, interval: Interval | None) -> Any:
     return [[max(value - interval.low, 0.0)], [max(interval.high - value, 0.0)]]
 
 
-def heat(figure: Figure, axes: Axes, heat_map: HeatMap, metric: str) -> None:
+def heat_panel(figure: Figure, axes: Axes, heat_map: HeatMap, metric: str) -> None:
     """The heat map with the number in every field."""
     rows = list(heat_map.rows)
     medians = [[heat_map.median(row, at, metric) for at in range(len(heat_map.values))] for row in rows]

@@ -1,4 +1,4 @@
-"""The sections of a set that are charts: each leaves itself out where there is nothing to draw."""
+"""The sections of a set that are charts, each drawn with its numbers below; one with nothing to draw is left out."""
 
 from __future__ import annotations
 
@@ -7,23 +7,28 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
+import numpy as np
+
+from harness import columns
 from harness.analysis.compare import Factors
-from harness.analysis.curves import RunShape, Study, curves, heat_map, load_curves, shapes, trades, typical_runs
+from harness.analysis.curves import Curve, RunShape, Study, curves, shapes, typical_runs
+from harness.analysis.curves.cells import LoadCurves, Trade, heat_map, load_curves, trades
 from harness.analysis.curves.factors import short_name
-from harness.analysis.curves.reduce import Timeline
+from harness.analysis.curves.reduce import GRID, Timeline
 from harness.analysis.summary import Overview
 from harness.report import words
-from harness.report.charts.cost import cost_charts
-from harness.report.charts.latency import against_load, time_series
+from harness.report.charts import Chart
+from harness.report.charts.kinds import QUANTILES, against_load, cost_charts, cost_name, distribution, tail, time_series
 from harness.report.html import svg
-from harness.report.html.frame import figure, section
-from harness.report.html.heattable import heat_tables
-from harness.report.html.markup import Child, Markup, join, tag
-from harness.report.html.panels import cost_panel, distribution_panel, load_panel
+from harness.report.html.markup import Child, Markup, figure, join, section, table, tag
 from harness.report.html.style import Look
+from harness.report.html.tables import heat_tables
+from harness.stats import Estimate
 from harness.tables.cells import SummaryCell, group_cells
 
 Item = TypeVar("Item")
+
+_QUOTED = (("p50", 500_000), ("p90", 900_000), ("p99", 990_000), ("p99.9", 999_000), ("p99.99", 999_900))
 
 OPEN, FOLDED = 4, 20
 """Panels of a section that are shown at once, and how many more behind a fold; the rest is left out, and said."""
@@ -93,9 +98,7 @@ def _times(look: Look, drawn: Drawn, viewer: Child) -> Markup | None:
     if not picked:
         return None
     charts = time_series(picked[:STRIPS])
-    strips = [
-        figure(title, svg.drawn(look, chart)) for (_, title, _), chart in zip(picked[:STRIPS], charts, strict=True)
-    ]
+    strips = [figure(title, svg.drawn(look, chart)) for (_, title, _), chart in zip(picked, charts, strict=False)]
     lead = (
         "One run of each cell: the one whose p99 is nearest to the cell's median. Line: median of every "
         f"{words.short(picked[0][2].slice_s * 1e3)} ms; needle: up to the greatest round trip in it, so that no "
@@ -110,6 +113,65 @@ def _times(look: Look, drawn: Drawn, viewer: Child) -> Markup | None:
 
 def _grid(*content: Child) -> Markup:
     return tag("div", *content, class_="grid2")
+
+
+def distribution_panel(look: Look, factors: Factors, curves: Sequence[Curve]) -> Markup:
+    """Distribution and tail, with the quantiles that people quote."""
+    where = words.where(factors)
+    charts = (distribution(curves, where), tail(curves, where))
+    return figure(where if factors else where.capitalize(), _pair(look, charts), table=_quantiles(curves))
+
+
+def _pair(look: Look, charts: Sequence[Chart]) -> Markup:
+    return tag("div", *(svg.drawn(look, chart) for chart in charts), class_="pair")
+
+
+def _quantiles(curves: Sequence[Curve]) -> Markup:
+    heads = ["case", "runs", *(f"{name}, µs" for name, _ in _QUOTED), "max, µs", "requests", "lost"]
+    rows: list[list[Child]] = []
+    for curve in curves:
+        row: list[Child] = [curve.case, str(curve.runs)]
+        for _, quantile in _QUOTED:
+            at = int(np.searchsorted(GRID, quantile))
+            row.append(_time(curve.median_us[at]) if at < curve.firm else words.BLANK)
+        rows.append([*row, _time(curve.high_us[-1]), f"{curve.answered:,}", f"{curve.lost:,}"])
+    return table(heads, rows, caption="Median over runs of each run's quantile; greatest of all runs")
+
+
+def _time(us: float) -> str:
+    return words.short(float(us)) if us > 0 else words.BLANK
+
+
+def load_panel(look: Look, curves: LoadCurves, factors: Factors, charts: Sequence[Chart]) -> Markup:
+    """The charts of p50 and p99 against the swept number, with every median and interval."""
+    caption = words.where(factors) if factors else f"Against {curves.axis.name}"
+    heads = ["case", curves.axis.name]
+    for metric in QUANTILES:
+        heads += [f"{columns.metric(metric).label}, µs", "interval"]
+    rows: list[list[Child]] = []
+    for case, points in curves.panels[factors].items():
+        for _, view in points:
+            row: list[Child] = [case, dict(view.factors)[curves.axis.name]]
+            for metric in QUANTILES:
+                row += fields_of(view.estimates.get(metric))
+            rows.append(row)
+    return figure(caption, _pair(look, charts), table=table(heads, rows, texts=2))
+
+
+def fields_of(estimate: Estimate | None) -> tuple[str, str]:
+    """A median and its interval, as tables have them."""
+    if estimate is None:
+        return words.BLANK, ""
+    return words.short(estimate.median), words.bracket(estimate.interval, gap=" – ")
+
+
+def cost_panel(look: Look, factors: Factors, group: Sequence[Trade], chart: Chart) -> Markup:
+    """The chart of CPU cost against p99, with both figures of every case and which cases are unbeaten."""
+    heads = ["case", cost_name(group[0]), "interval", "p99, µs", "interval", "unbeaten"]
+    rows: list[list[Child]] = [
+        [trade.case, *fields_of(trade.cost), *fields_of(trade.gain), "yes" if trade.best else "no"] for trade in group
+    ]
+    return figure(words.where(factors), svg.drawn(look, chart), table=table(heads, rows))
 
 
 def folded(items: Sequence[Item], draw: Callable[[Item], Markup]) -> list[Markup]:

@@ -8,28 +8,21 @@ from collections.abc import Iterator, Sequence
 from harness.analysis.claims import ClaimVerdict
 from harness.analysis.curves import marks
 from harness.report.claims import evidence, one_line
-from harness.report.gallery import GalleryEntry, counts, evidence_title, measured_on, model_time_of, summary
-from harness.report.html.frame import grid, scroller, section, td, th
-from harness.report.html.markup import Child, Markup, tag, text, trusted
+from harness.report.gallery import GalleryEntry, counts, evidence_title, measured_on, model_time_of, summary, tables_of
+from harness.report.html.markup import Child, Markup, grid, scroller, section, tag, td, text, th, trusted
 from harness.report.html.page import assembled
 from harness.report.html.pictures import picture
 from harness.report.html.style import Look, times
 from harness.report.resultset import host_line
 from harness.spec.claims import Picture
 
-_BADGES = {
-    "holds": "better",
-    "does not hold here": "worse",
-    "reversed": "worse",
-    "not shown": "suspect",
-    "cannot be tested here": "none",
-}
-_SIGNS = {"holds": "✓", "does not hold here": "✕", "reversed": "⇄", "not shown": "?", "cannot be tested here": "–"}
+_BADGES = {"holds": ("✓", "better"), "does not hold here": ("✕", "worse"), "reversed": ("⇄", "worse")}
+_BADGES |= {"not shown": ("?", "suspect"), "cannot be tested here": ("–", "none")}
 
 
 def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
     """The gallery as an HTML document; reads the samples of the sets. quick: says that repetitions were few."""
-    cases = list(dict.fromkeys(case for entry in entries for case in _cases(entry)))
+    cases = (str(case) for runs in tables_of(entries) if len(runs) for case in runs["case"].unique())
     look = Look(marks(cases, "base"))
     title = "Claims about busy polling, tested here"
     lead = (
@@ -46,12 +39,7 @@ def gallery_page(entries: Sequence[GalleryEntry], quick: bool = False) -> str:
     )
     content: list[Child] = [section("verdicts", "Verdicts", _overview(entries), short="Verdicts")]
     content += [_section(look, entry) for entry in entries]
-    return assembled(f"{title} – pollbench gallery", look.css(), [top], content, footer="Made by pollbench gallery.")
-
-
-def _cases(entry: GalleryEntry) -> list[str]:
-    runs = entry.study.source.runs if entry.study else None
-    return [str(case) for case in runs["case"].unique()] if runs is not None and len(runs) else []
+    return assembled(f"{title} – pollbench gallery", look.css(), top, content, command="gallery")
 
 
 def _overview(entries: Sequence[GalleryEntry]) -> Markup:
@@ -67,8 +55,8 @@ def _overview(entries: Sequence[GalleryEntry]) -> Markup:
 
 
 def _badge(finding: ClaimVerdict) -> Markup:
-    sign = tag("span", _SIGNS[finding.outcome], aria_hidden="true")
-    return tag("span", sign, f" {finding.outcome}", class_=f"badge {_BADGES[finding.outcome]}")
+    sign, look = _BADGES[finding.outcome]
+    return tag("span", tag("span", sign, aria_hidden="true"), f" {finding.outcome}", class_=f"badge {look}")
 
 
 def _section(look: Look, entry: GalleryEntry) -> Markup:
@@ -79,7 +67,7 @@ def _section(look: Look, entry: GalleryEntry) -> Markup:
         scroller(tag("pre", _verbatim(entry.text)), "the experiment file"),
         tag("p", f"Run it again: {entry.command}", class_="note") if entry.command else None,
     )
-    where = host_line(entry.study.source) if entry.study is not None else ""
+    where = host_line(entry.study.source.runs) if entry.study is not None else ""
     foot = tag("p", " ".join(filter(None, (f"Set {entry.label}." if entry.label else "", where))), class_="quiet")
     return section(entry.name, entry.name, *parts, file, foot, lead=one_line(entry.description), short=entry.name)
 
@@ -101,16 +89,9 @@ def _claims(look: Look, entry: GalleryEntry) -> Iterator[Markup]:
             shown.append(asked)
         lines = tag("ul", *(tag("li", _typeset(line)) for line in evidence(claim)), class_="method")
         advice = one_line(claim.claim.advice)
-        yield tag(
-            "article",
-            tag("h3", claim.name, " ", _badge(claim)),
-            tag("blockquote", one_line(claim.claim.sentence)),
-            drawn,
-            lines,
-            tag("p", tag("strong", "What to do: "), advice) if advice else None,
-            class_="claim",
-            id=_identity(entry, claim),
-        )
+        todo = tag("p", tag("strong", "What to do: "), advice) if advice else None
+        said = (tag("h3", claim.name, " ", _badge(claim)), tag("blockquote", one_line(claim.claim.sentence)))
+        yield tag("article", *said, drawn, lines, todo, class_="claim", id=_identity(entry, claim))
 
 
 def _typeset(line: str) -> str:

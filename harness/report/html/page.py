@@ -13,10 +13,10 @@ from harness.analysis.compare import Comparison
 from harness.analysis.curves import Study, marks
 from harness.analysis.summary import Overview
 from harness.report import agreement, words
+from harness.report.comparison import document
 from harness.report.html.charts import VIEWABLE, draw
-from harness.report.html.comparison import blocks, comparison_blocks
-from harness.report.html.frame import section
-from harness.report.html.markup import Child, Markup, join, tag, trusted
+from harness.report.html.document import blocks
+from harness.report.html.markup import Child, Markup, flag, join, section, tag, trusted
 from harness.report.html.study import sections, viewer_of
 from harness.report.html.style import Look
 
@@ -38,13 +38,15 @@ def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None =
     if comparison is not None and not alone:
         # Of two places sizes are not to be compared: what they agree on comes first.
         content += _agreement([study for study, _ in sets])
-        content.append(section("between", "Between the sets", comparison_blocks(comparison), short="Comparison"))
+        content.append(section("between", "Between the sets", blocks(document(comparison)), short="Comparison"))
     for one in drawn:
         parts = list(sections(look, one, viewer if alone else None, comparison if alone else None))
         content.append(join(parts) if alone else _set(one.view, parts))
     if not alone and viewer is not None:
         content.append(section("viewer-of-all", "Any run's time series", viewer, short="Any run"))
-    return _document(look, [view for _, view in sets], content, series)
+    views = [view for _, view in sets]
+    title = f"{' · '.join(view.label for view in views)} – pollbench report"
+    return assembled(title, look.css(), _head(views[0], "h1") if alone else _several(views), content, series)
 
 
 def _agreement(studies: Sequence[Study]) -> list[Markup]:
@@ -66,19 +68,8 @@ def _set(view: Overview, parts: Sequence[Child]) -> Markup:
     return tag("article", _head(view, "h2"), *parts, class_="set", data_label=view.name, aria_label=view.label)
 
 
-def _document(look: Look, views: Sequence[Overview], content: Sequence[Child], series: Child) -> str:
-    title = f"{' · '.join(view.label for view in views)} – pollbench report"
-    top = [_head(view, "h1") for view in views] if len(views) == 1 else [_several(views)]
-    return assembled(title, look.css(), top, content, series)
-
-
 def assembled(
-    title: str,
-    css: str,
-    top: Sequence[Child],
-    content: Sequence[Child],
-    series: Child = None,
-    footer: str = "Made by pollbench report.",
+    title: str, css: str, top: Child, content: Sequence[Child], series: Child = None, command: str = "report"
 ) -> str:
     """A whole page of ours: head, masthead, contents, style and script inside. css: rules beyond the style sheet's."""
     script = _asset("app.js")
@@ -97,10 +88,10 @@ def assembled(
     body = tag(
         "body",
         tag("a", "Skip to the findings", href="#main", class_="skip"),
-        tag("div", tag("div", *top, class_="titles"), _theme(), class_="masthead wrap"),
+        tag("div", tag("div", top, class_="titles"), _theme(), class_="masthead wrap"),
         tag("nav", tag("div", "", class_="wrap", id="contents"), aria_label="Sections", class_="needs-script"),
         tag("main", *content, id="main", class_="wrap"),
-        tag("footer", footer, class_="wrap quiet"),
+        tag("footer", f"Made by pollbench {command}.", class_="wrap quiet"),
         tag("div", "", id="tip", role="status", aria_live="polite", hidden=True),
         series,
         tag("script", trusted(script)),
@@ -114,16 +105,9 @@ def _several(views: Sequence[Overview]) -> Markup:
 
 
 def _theme() -> Markup:
-    options = (("", "System"), ("light", "Light"), ("dark", "Dark"))
     buttons = [
-        tag(
-            "button",
-            label,
-            type="button",
-            data_theme_choice=value or "system",
-            aria_pressed="true" if not value else "false",
-        )
-        for value, label in options
+        tag("button", name.capitalize(), type="button", data_theme_choice=name, aria_pressed=flag(name == "system"))
+        for name in ("system", "light", "dark")
     ]
     return tag("div", *buttons, class_="theme needs-script", role="group", aria_label="Colours of the page")
 

@@ -11,14 +11,13 @@ from harness.analysis.curves.factors import quantity
 from harness.analysis.curves.spots import CASE, Spot, Spots, spots
 from harness.report import words
 from harness.report.charts import Chart, Dot, Polyline, Series
-from harness.report.charts.latency import number_scale, reach
+from harness.report.charts.kinds import number_scale, reach
 from harness.report.charts.scale import Scale, linear_scale, log_scale, tick_text
-from harness.report.html.frame import figure, table, td, th
-from harness.report.html.heattable import STEPS, coloured, step
-from harness.report.html.markup import Child, Markup, tag
-from harness.report.html.panels import distribution_panel
+from harness.report.html.charts import distribution_panel, fields_of
+from harness.report.html.markup import Child, Markup, figure, table, tag, td, th
 from harness.report.html.style import Look
 from harness.report.html.svg import WIDTH, drawn
+from harness.report.html.tables import STEPS, coloured, step
 from harness.spec.claims import Picture
 from harness.tables.cells import group_cells
 from harness.tables.source import Source
@@ -111,7 +110,7 @@ def _curve(look: Look, data: Spots) -> Markup | None:
         points = [(at, spot.estimate.median or 0.0) for at, spot in line]
         dots = [Dot(point, up=spot.estimate.interval) for point, (_, spot) in zip(points, line, strict=True)]
         name = others.rpartition(".")[2] or case if one_case else " ".join(filter(None, (case, others)))
-        dash = look.dash(case) or ("", "6 3", "2 3", "8 3 2 3")[place % 4]
+        dash = look.marks[case].dash or ("", "6 3", "2 3", "8 3 2 3")[place % 4]
         series.append(Series(case, [Polyline(points, dash=dash), *dots], points[::-1], name))
     label = f"{column.label} against {data.x}"
     chart = drawn(look, Chart(x, replace(y, name=words.named(column)), series, label))
@@ -151,12 +150,6 @@ def _medians(look: Look, data: Spots) -> Markup:
 def _numbers(data: Spots) -> Markup:
     column = columns.metric(data.picture.metric)
     rows: list[list[Child]] = [
-        [
-            words.cell(spot.case, spot.factors),
-            words.short(spot.estimate.median),
-            words.bracket(spot.estimate.interval, gap=" – "),
-            str(spot.estimate.n),
-        ]
-        for spot in data.spots
+        [words.cell(spot.case, spot.factors), *fields_of(spot.estimate), str(spot.estimate.n)] for spot in data.spots
     ]
     return table(["cell", f"{column.label} {column.unit}".strip(), "interval", "runs"], rows)

@@ -1,24 +1,34 @@
-"""One result set as sections of the page, in the order in which a reader asks for them."""
+"""One result set as sections of the page, in the order in which a reader asks for them; and any run's time series."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from harness import columns
 from harness.analysis.compare import Comparison
+from harness.analysis.curves.reduce import Timeline
+from harness.analysis.summary import Overview
 from harness.report import claims, words
+from harness.report.charts.kinds import time_scales
+from harness.report.comparison import document
 from harness.report.html.charts import Drawn, chart_sections, folded
-from harness.report.html.comparison import blocks, comparison_blocks
-from harness.report.html.environment import facts, method
-from harness.report.html.evidence import knob_table
+from harness.report.html.document import blocks
 from harness.report.html.findings import doubts, findings, verdicts
-from harness.report.html.frame import figure, section
-from harness.report.html.markup import Child, Markup, tag
-from harness.report.html.phases import phase_groups, phase_table
+from harness.report.html.markup import Child, Markup, figure, join, section, tag, trusted
 from harness.report.html.runs import run_rows
 from harness.report.html.style import Look, legend
-from harness.report.html.summary import summary
-from harness.report.html.viewer import data_script, packed, viewer
+from harness.report.html.svg import STRIP, Paper, framed
+from harness.report.html.tables import knob_table, phase_groups, phase_table, summary
 from harness.report.words import Json
+from harness.tables.source import Source
+
+_LONG = 60
+_MANIFEST = ("command", "seed", "pollbench", "version", "hostname", "boot_parameters", "loadgen")
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_DECADES, _LEAST = 10, -3
+_CODES = 64 * 64 - 2
 
 
 def sections(look: Look, drawn: Drawn, viewer: Child = None, comparison: Comparison | None = None) -> Iterator[Markup]:
@@ -45,7 +55,7 @@ def _tests(comparison: Comparison | None) -> Markup | None:
     if comparison is None:
         return None
     title = tag("summary", "Every case against the baseline: ratios, differences and tests for every metric")
-    return tag("details", title, comparison_blocks(comparison), class_="more")
+    return tag("details", title, blocks(document(comparison)), class_="more")
 
 
 def _tables(look: Look, drawn: Drawn) -> Iterator[Markup]:
@@ -62,13 +72,56 @@ def _tables(look: Look, drawn: Drawn) -> Iterator[Markup]:
         )
         body = knob_table(look, source.knobs)
         yield section(f"{key}knobs", "Knobs: requested, applied, took effect", body, lead=lead, short="Knobs")
-    reading = figure("How to read this page", method(drawn.view))
-    yield section(
-        f"{key}where", "Where and how it was measured", facts(drawn.view, source), reading, short="Environment"
-    )
+    lines = (tag("li", line) for line in _method(drawn.view))
+    reading = figure("How to read this page", tag("ul", *lines, class_="method"))
+    title = "Where and how it was measured"
+    yield section(f"{key}where", title, _facts(drawn.view, source), reading, short="Environment")
     if len(source.runs):
         there = {run_id: f"{key}{run_id}" for run_id in drawn.series}
         yield section(f"{key}runs", "Runs", run_rows(look, source.runs, there, key))
+
+
+def _facts(view: Overview, source: Source) -> Markup:
+    """Every fact of the environment and the set-up as a list of terms."""
+    items = [_fact(name, words.some(values, 6), columns.metric(name).meaning) for name, values in view.facts.items()]
+    for name in _MANIFEST:
+        value = source.manifest.get(name)
+        if isinstance(value, list):
+            value = " ".join(map(str, value))
+        if isinstance(value, str | int | float) and str(value):
+            items.append(_fact(name, str(value)))
+    if not items:
+        return tag("p", "Nothing is known about where these runs were made.", class_="plain")
+    return tag("dl", join(items), class_="facts")
+
+
+def _fact(name: str, text: str, meaning: str = "") -> Markup:
+    """A term and its value; a long one gets a line of its own."""
+    term = tag("dt", name, title=meaning or None)
+    return tag("div", term, tag("dd", text), class_="wide" if len(text) > _LONG else None)
+
+
+def _method(view: Overview) -> Iterator[str]:
+    yield (
+        "The run is the unit. Quantiles are taken within each run; medians, intervals and tests are over runs, "
+        "never over requests."
+    )
+    yield "Round-trip time is request sent to reply received, never halved."
+    yield (
+        "A quantile is blank when fewer than 10 samples of its run are expected beyond it; curves go on dotted "
+        "where that is so."
+    )
+    yield "Every interval is over runs and states the confidence it really has; docs/statistics.md says how."
+    if view.baseline:
+        yield f"The baseline is the case {view.baseline}, always under the same factors."
+    yield (
+        "CPU is the processes of client and server and NAPI threads together. Polled is the busy-polled share of "
+        "packets received, by client / by server."
+    )
+    yield (
+        "inert: a knob took no effect. suspect: too much noise from elsewhere. Such runs are listed, and count in "
+        "no figure but their own row and time series."
+    )
 
 
 def viewer_of(sets: Sequence[Drawn]) -> tuple[Child, Child]:
@@ -79,23 +132,67 @@ def viewer_of(sets: Sequence[Drawn]) -> tuple[Child, Child]:
         lead = f"{drawn.view.label}: " if len(sets) > 1 else ""
         for run_id, case, text in _choices(drawn):
             choices.append((f"{drawn.key}{run_id}", lead + text))
-            data[f"{drawn.key}{run_id}"] = packed(drawn.series[run_id]) | {"c": case}
+            data[f"{drawn.key}{run_id}"] = _packed(drawn.series[run_id]) | {"c": case}
     if not choices:
         return None, None
     every = [series for drawn in sets for series in drawn.series.values()]
-    return viewer(every, choices), data_script(data)
+    return _viewer(every, choices), _data_script(data)
 
 
 def _choices(drawn: Drawn) -> Iterator[tuple[str, str, str]]:
     """Run id, case and words of every run that has a time series, in the order of the table of runs."""
-    runs = drawn.study.source.runs
+    runs = drawn.study.source.runs.reindex(columns=["run_id", "block", "verdict"], fill_value="")
     cells = {int(row): cell for cell in drawn.cells for row in cell.rows}
-    blocks = runs["block"].tolist() if "block" in runs.columns else [None] * len(runs)
-    verdicts_of = runs["verdict"].tolist() if "verdict" in runs.columns else [""] * len(runs)
-    for at, run_id in enumerate(runs["run_id"].astype(str) if "run_id" in runs.columns else ()):
+    for at, (run_id, block, verdict) in enumerate(runs.itertuples(index=False, name=None)):
         if run_id not in drawn.series:
             continue
-        cell, block, verdict = cells[at], blocks[at], str(verdicts_of[at])
+        cell = cells[at]
         repetition = f", repetition {block:.0f}" if isinstance(block, float) and block == block else ""
         doubt = f" ({verdict})" if verdict not in ("valid", "") else ""
         yield run_id, cell.case, f"{words.cell(cell.case, cell.factors)}{repetition}{doubt}"
+
+
+def _viewer(series: Iterable[Timeline], choices: Sequence[tuple[str, str]]) -> Markup:
+    """A chart that holds any of the series, filled by the script with the chosen one; choices: run id and words."""
+    paper = Paper(*time_scales(series), STRIP)
+    options = [tag("option", text, value=run_id) for run_id, text in choices]
+    empty = tag(
+        "g", tag("path", d="M0 0", class_="needles"), tag("path", d="M0 0", class_="line thin"),
+        tag("g", class_="losses"), class_="k", id="viewed",
+    )  # fmt: skip
+    chart = framed(paper, empty, label="Time series of the chosen run", data={})
+    scales = " ".join(
+        f"{value:.8g}" for _, scale, *pixels in paper.ends() for value in (scale.low, scale.high, *pixels)
+    )
+    controls = tag(
+        "p", tag("label", "Run ", tag("select", *options, id="run-choice")),
+        tag("button", "previous", type="button", id="run-before"),
+        tag("button", "next", type="button", id="run-after"), class_="controls",
+    )  # fmt: skip
+    note = tag("p", "", id="run-said", class_="note", aria_live="polite")
+    return tag("div", controls, tag("figure", chart, note), id="viewer", class_="needs-script", data_scales=scales)
+
+
+def _packed(series: Timeline) -> dict[str, Json]:
+    """A series in two letters a value (0.6 % apart), for the page's script; lost: [slice, count] pairs."""
+    return {
+        "w": round(series.slice_s, 9),
+        "m": "".join(map(_pair, map(float, series.p50_us))),
+        "x": "".join(map(_pair, map(float, series.max_us))),
+        "l": [[at, int(count)] for at, count in enumerate(series.lost) if count],
+    }
+
+
+def _pair(value: float) -> str:
+    code = 0
+    if value > 0:
+        share = (math.log10(value) - _LEAST) / _DECADES
+        code = 1 + round(min(max(share, 0.0), 1.0) * _CODES)
+    return _LETTERS[code // 64] + _LETTERS[code % 64]
+
+
+def _data_script(series: Mapping[str, Json]) -> Markup:
+    """JSON for the page's script; nothing in it can end the element it stands in."""
+    text = json.dumps(series, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return tag("script", trusted(safe), type="application/json", id="series")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.analysis.compare import Change
 from harness.analysis.curves import Mark
 from harness.report import words
-from harness.report.html.markup import Child, Markup, join, number, tag, trusted
+from harness.report.html.markup import Child, Markup, number, tag, trusted
 
 _CORNERS = {
     "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
@@ -36,17 +36,12 @@ class Look:
 
     def css(self) -> str:
         """One rule per case: its colour on light and on dark paper."""
-        rules = (f".c{mark.slot}{{--c:light-dark({mark.light},{mark.dark})}}" for mark in self.marks.values())
-        return "".join(rules)
+        return "".join(f".c{mark.slot}{{--c:light-dark({mark.light},{mark.dark})}}" for mark in self.marks.values())
 
     def group(self, case: str, *content: Child) -> Markup:
         """A part of a chart that belongs to a case: has its colour, and goes when the case is switched off."""
         mark = self.marks[case]
         return tag("g", *content, class_=f"k c{mark.slot}", data_k=mark.slot, data_case=case)
-
-    def dash(self, case: str) -> str:
-        """The dash pattern of a case's lines."""
-        return self.marks[case].dash
 
     def marker(self, case: str, x: float, y: float, size: float = 4.0) -> Markup:
         """The case's marker at a place."""
@@ -58,16 +53,9 @@ class Look:
 
     def swatch(self, case: str) -> Markup:
         """A small sample of line and marker."""
-        drawn = tag("line", x1=0.0, x2=26.0, y1=7.0, y2=7.0, class_="line", stroke_dasharray=self.dash(case) or None)
-        slot = self.marks[case].slot
-        return tag(
-            "svg",
-            drawn,
-            self.marker(case, 13.0, 7.0),
-            viewBox="0 0 26 14",
-            class_=f"swatch c{slot}",
-            aria_hidden="true",
-        )
+        mark, marker = self.marks[case], self.marker(case, 13.0, 7.0)
+        line = tag("line", x1=0.0, x2=26.0, y1=7.0, y2=7.0, class_="line", stroke_dasharray=mark.dash or None)
+        return tag("svg", line, marker, viewBox="0 0 26 14", class_=f"swatch c{mark.slot}", aria_hidden="true")
 
     def name(self, case: str) -> Markup:
         """The case with its swatch, as tables show it."""
@@ -103,24 +91,9 @@ def times(text: str) -> str:
 
 def legend(look: Look, cases: Iterable[str], baseline: str) -> Markup:
     """The cases as switches that work on every chart."""
-    buttons = [
-        tag(
-            "button",
-            look.swatch(case),
-            tag("span", case),
-            tag("span", " (baseline)", class_="quiet") if case == baseline else None,
-            type="button",
-            class_="toggle",
-            aria_pressed="true",
-            data_toggle=look.marks[case].slot,
-        )
-        for case in cases
-    ]
-    return tag(
-        "div",
-        tag("span", "Cases", class_="quiet"),
-        join(buttons),
-        class_="legend",
-        role="group",
-        aria_label="Show or hide cases in all charts",
-    )
+    parts = [tag("span", "Cases", class_="quiet")]
+    for case in cases:
+        remark = tag("span", " (baseline)", class_="quiet") if case == baseline else None
+        named, slot = (look.swatch(case), tag("span", case), remark), look.marks[case].slot
+        parts.append(tag("button", *named, type="button", class_="toggle", aria_pressed="true", data_toggle=slot))
+    return tag("div", *parts, class_="legend", role="group", aria_label="Show or hide cases in all charts")

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.report.charts import Band, Chart, Dot, Losses, Needles, Peak, Polyline, Series
-from harness.report.charts.model import ChartMark, Points
+from harness.report.charts import Band, Chart, ChartMark, Dot, Losses, Needles, Peak, Points, Polyline, Series
 from harness.report.charts.scale import Scale
 from harness.report.html.markup import Child, Markup, join, number, tag
 from harness.report.html.style import Look
 
-WIDTH = 440
-_HEIGHT, _STRIP = 300, 200
+WIDTH, _HEIGHT = 440, 300
+STRIP = 200
+"""The height of a time series, which is lower than other charts."""
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 28, 46
 _LETTER, _LINE, _MOST_LETTERS = 6.7, 13.0, 22
 _STRAIGHT = 0.35
@@ -27,7 +28,7 @@ class Paper:
 
     x: Scale
     y: Scale
-    height: int = _HEIGHT
+    height: int
 
     @property
     def floor(self) -> int:
@@ -49,14 +50,9 @@ class Paper:
         return [("x", self.x, low[0], high[0]), ("y", self.y, low[1], high[1])]
 
 
-def strip_paper(x: Scale, y: Scale) -> Paper:
-    """The area of a time series, which is lower than other charts."""
-    return Paper(x, y, _STRIP)
-
-
 def drawn(look: Look, chart: Chart) -> Markup:
     """The chart with its axes, its marks and, where they fit, the names of the cases."""
-    paper = strip_paper(chart.x, chart.y) if chart.strip else Paper(chart.x, chart.y)
+    paper = Paper(chart.x, chart.y, STRIP if chart.strip else _HEIGHT)
     groups = []
     for series in chart.series:
         marks = [_mark(look, paper, series.case, mark) for mark in series.marks]
@@ -101,7 +97,7 @@ def _mark(look: Look, paper: Paper, case: str, mark: ChartMark) -> Markup:
     match mark:
         case Polyline(points, style, dash):
             places = _thinned(paper.places(points))
-            own = {"faint": "1 4", "": dash or (look.dash(case) if case else "")}.get(style, "")
+            own = {"faint": "1 4", "": dash or (look.marks[case].dash if case else "")}.get(style, "")
             return _path(places, "frontier" if style == "frontier" else f"line {style}".strip(), own)
         case Band(upper, lower):
             edge = paper.places([*upper, *reversed(lower)])
@@ -162,16 +158,10 @@ def _names(look: Look, paper: Paper, every: Sequence[Series]) -> list[Markup]:
         return []
     marks = [mark for series in every for mark in series.marks]
     lines = [paper.places(mark.points) for mark in marks if isinstance(mark, Polyline)]
-    lone = [
-        mark
-        for series in named
-        for mark in series.marks
-        if isinstance(mark, Dot) and not any(isinstance(other, Polyline) for other in series.marks)
-    ]
-    room = Labels([*lines, *(line for dot in lone for line in _whiskers(paper, dot))], paper.floor)
-    for dot in lone:
-        x, y = paper.at(*dot.at)
-        room.take((x - 6, y - 6, x + 6, y + 6))
+    pointed = [series for series in named if not any(isinstance(mark, Polyline) for mark in series.marks)]
+    lone = [mark for series in pointed for mark in series.marks if isinstance(mark, Dot)]
+    boxes = [(x - 6, y - 6, x + 6, y + 6) for x, y in paper.places([dot.at for dot in lone])]
+    room = Labels([*lines, *(line for dot in lone for line in _whiskers(paper, dot))], boxes, paper.floor)
     labels = [
         (series.case, room.place(series.name or series.case, paper.places(series.anchors), 9.0 if lone else 7.0))
         for series in named
@@ -180,16 +170,11 @@ def _names(look: Look, paper: Paper, every: Sequence[Series]) -> list[Markup]:
 
 
 class Labels:
-    """Places labels one after another; each avoids the lines, points and labels that are there already."""
+    """Places labels one after another; each avoids the lines, boxes and labels that are there already."""
 
-    def __init__(self, lines: Sequence[Points], floor: float) -> None:
+    def __init__(self, lines: Sequence[Points], boxes: list[Box], floor: float) -> None:
         self._points = [point for line in lines for point in _dense(line)]
-        self._floor = floor
-        self._taken: list[Box] = []
-
-    def take(self, box: Box) -> None:
-        """Keep labels off a box that holds something else."""
-        self._taken.append(box)
+        self._taken, self._floor = boxes, floor
 
     def place(self, name: str, anchors: Points, gap: float) -> Markup | None:
         """The label at the first anchor that has room to its right, left, above or below; None if none has."""

@@ -1,14 +1,12 @@
-"""One set against another: the comparison that `pollbench compare` prints, as HTML."""
+"""A document of paragraphs and tables, such as `pollbench compare` prints, as HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
-from harness.analysis.compare import Comparison
-from harness.report import comparison
-from harness.report.html.frame import grid, td, th
-from harness.report.html.markup import Child, Markup, tag
+from harness.report.html.markup import Child, Markup, grid, tag, td, th
 from harness.report.layout import Block, Gap, Para, Table
 
 OPEN = 2
@@ -18,31 +16,24 @@ _FIELDS = {"good": "badge better", "bad": "badge worse", "warn": "short", "dim":
 _LINES = {"warn": "caution", "dim": "quiet"}
 
 
-def comparison_blocks(shown: Comparison) -> Markup:
-    """The document that `pollbench compare` prints, as HTML."""
-    return blocks(comparison.document(shown))
-
-
 def blocks(document: Sequence[Block]) -> Markup:
-    """Any document of paragraphs and tables; bullets in a row become one list, tables beyond two are folded."""
+    """The document; bullets in a row become one list, tables beyond two are folded."""
     parts: list[Child] = []
-    folded: list[Child] = []
-    tables = 0
+    room = OPEN
     for kind, group in groupby((block for block in document if not isinstance(block, Gap)), key=_kind):
+        alike: list[Any] = list(group)
         if kind == "bullets":
-            items = (tag("li", line.text, class_=_LINES.get(line.style)) for line in group)  # type: ignore[union-attr]
+            items = (tag("li", line.text, class_=_LINES.get(line.style)) for line in alike)
             parts.append(tag("ul", *items, class_="method"))
-            continue
-        for block in group:
-            if isinstance(block, Para):
-                parts.append(tag("p", block.text, class_="plain" if block.style == "bold" else "quiet"))
-            elif isinstance(block, Table):
-                tables += 1
-                (parts if tables <= OPEN else folded).append(_table(block))
-        if folded:
-            title = f"{len(folded)} more {'metric' if len(folded) == 1 else 'metrics'}"
-            parts.append(tag("details", tag("summary", title), *folded, class_="more"))
-            folded = []
+        elif kind == "text":
+            parts += (tag("p", line.text, class_="plain" if line.style == "bold" else "quiet") for line in alike)
+        else:
+            made = [_table(table) for table in alike]
+            parts += made[:room]
+            if more := made[room:]:
+                title = f"{len(more)} more {'metric' if len(more) == 1 else 'metrics'}"
+                parts.append(tag("details", tag("summary", title), *more, class_="more"))
+            room = max(room - len(made), 0)
     return tag("div", *parts)
 
 
