@@ -115,6 +115,12 @@ def test_each_outcome(text: str, outcome: str) -> None:
     assert [result.row.against for result in verdict.results if result.row] == [1, 2]
 
 
+@pytest.mark.parametrize(("bound", "outcome"), [("+20%", "passed"), ("+30%", "undecided"), ("+60%", "failed")])
+def test_a_bound_from_above_is_judged_by_the_upper_end(bound: str, outcome: str) -> None:
+    found = compare_sources([source(), source(scale=1.3)], Options(filters=("case=base", "contention.load=0%")))
+    assert judge(found, parse_gate(f"rtt_p50_us < {bound}")).outcome == outcome
+
+
 def test_a_condition_ends_as_the_worst_of_its_cells() -> None:
     found = compare_sources([source(troubled=True), source(scale=1.3)], Options(filters=("case=busypoll50",)))
     verdict = judge(found, parse_gate("rtt_p50_us > +5%"))
