@@ -58,7 +58,7 @@ class Program:
     stage: Stage
 
     def __init__(self, label: str, argv: list[str], stopper: object, pass_fds: tuple[int, ...] = ()) -> None:
-        self.label, self.argv, self.pass_fds = label, argv, pass_fds
+        self.label, self.argv, self.stopper, self.pass_fds = label, argv, stopper, pass_fds
         self.pid = next(_PIDS)
         self.usage = ProcessUsage(cpu_ns=700, voluntary=3)
         self.stage.made[label] = self

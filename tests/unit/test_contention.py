@@ -95,9 +95,11 @@ def contended(tmp_path: Path, **contention: Any) -> CellSpec:
     return experiment.plan(tmp_path, contention={"on": "server.cpus"} | contention).cells[0].spec
 
 
+STOPPER: Any = object()
+
+
 def started(spec: CellSpec, stack: contextlib.ExitStack) -> Hogs:
-    none: Any = None
-    return start_hogs(spec, none, stack)
+    return start_hogs(spec, STOPPER, stack)
 
 
 LAUNCHED = ["/opt/loadgen", "--parent", str(os.getpid())]
@@ -162,6 +164,8 @@ def test_hogs_that_send_have_a_link_of_their_own(stage: Stage, tmp_path: Path, k
         # What needs no answer is dropped at a port without a socket.
         assert (("stop",) not in stage.of("sink")) is answers
         assert stage.order("start") == ["sink", "hog"]
+        # A stop request reaches whoever waits for either.
+        assert [child.stopper for child in stage.made.values()] == [STOPPER, STOPPER]
 
 
 def test_hogs_run_on_the_cpus_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

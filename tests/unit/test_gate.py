@@ -52,8 +52,9 @@ def test_conditions(text: str, metric: str, quantity: str, low: float | None, hi
     ],
 )
 def test_conditions_that_cannot_be_read(text: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as caught:
         parse_gate(text)
+    assert caught.value.where == "--fail-if"
 
 
 @given(st.text(alphabet="rtp9_us<>=+-5.%e ", max_size=24))

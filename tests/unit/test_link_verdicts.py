@@ -28,7 +28,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     for module in (chance, delay, direction, feed):
         monkeypatch.setattr(module, "time", made)
-    monkeypatch.setattr(delay, "readable", lambda _end, seconds: made.sleep(min(seconds, 0.001)))
+
+    def readable(end: object, seconds: float) -> None:
+        assert isinstance(end, Wire)
+        made.sleep(min(seconds, 0.001))
+
+    monkeypatch.setattr(delay, "readable", readable)
     return made
 
 
@@ -104,10 +109,18 @@ def test_a_rate_is_judged_by_what_one_packet_can_change(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, found: list[Rate | None], ok: bool | None, measured: str
 ) -> None:
     tries = iter(found)
-    monkeypatch.setattr(feed, "measured", lambda *_: next(tries))
-    (row,) = rate.rate_rows(between(Wire(clock), rate="100mbit"), 1)
+    asked: list[tuple[object, ...]] = []
+
+    def measure(*of: object) -> Rate | None:
+        asked.append(of)
+        return next(tries)
+
+    monkeypatch.setattr(feed, "measured", measure)
+    one_way = between(Wire(clock), rate="100mbit")
+    (row,) = rate.rate_rows(one_way, 3)
     assert (row.ok, row.measured) == (ok, measured)
-    assert list(tries) == []
+    assert list(tries) == [] and (row.link, row.declared) == ("a -> b", "100mbit")
+    assert asked == [(one_way.sender, one_way.receiver, one_way.shape, 1500, 3)] * len(found)
 
 
 # -- delay and jitter ----------------------------------------------------------------------------------------
@@ -167,6 +180,7 @@ def test_a_loss_is_counted(clock: Clock, lost: int, ok: bool) -> None:
     (row,) = chance.chance_rows(between(wire, loss="2%"), 1)
     assert (row.check, row.declared, row.ok) == ("loss", "2%", ok)
     assert wire.sent == 1250
+    assert float(row.tolerance.removesuffix("%")) == pytest.approx(100 * (4 * (25 * 0.98) ** 0.5 + 1) / 1250, abs=0.001)
     assert row.measured == f"{100 * (1250 // lost) / 1250 if lost else 0:g}% of 1,250 frames"
 
 

@@ -14,13 +14,15 @@ import pytest
 
 from harness.errors import Interrupted, PollbenchError
 from harness.kernel.proc import ProcessUsage
-from harness.run import contention, counters, measure, two_hosts_merge
+from harness.run import contention, counters, link_checks, measure, two_hosts_merge
+from harness.run.counters import CounterDelta
 from harness.run.measure import Measured
 from harness.run.two_hosts import DONE, FOUND, GO, STEP_S, Ends, Far
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.store import KnobRow
 from harness.testbed import Testbed
+from harness.topology.layout import Layout
 from tests import experiment
 from tests.unit.programs import SAMPLES, Journal, Native, Stage, bed_of, set_stage
 from tests.unit.test_metrics import outcome
@@ -43,6 +45,7 @@ class Here(Ends):
         self.met: list[tuple[str, float, list[str], float]] = []
 
     def open(self, spec: CellSpec, journal: Any) -> contextlib.AbstractContextManager[Testbed]:
+        assert isinstance(journal, Journal)
         return contextlib.nullcontext(bed_of(spec.topology))
 
     def meet(
@@ -200,6 +203,7 @@ class Near(Here):
     def __init__(self, found: dict[str, Any]) -> None:
         super().__init__()
         self.found = found
+        self.told: dict[str, Any] = {}
 
     def holds(self, node: str) -> bool:
         return node in ("client", "")
@@ -208,6 +212,7 @@ class Near(Here):
         self, step: str, message: Any, limit_s: float = STEP_S, watched: Any = (), quiet_s: float = 0.0
     ) -> dict[str, Any]:
         super().meet(step, message, limit_s, watched, quiet_s)
+        self.told[step] = message
         return {"serving": {"": {"port": 99, "said": ""}}, FOUND: self.found}.get(step, {})
 
 
@@ -222,6 +227,8 @@ def test_what_the_other_end_found_is_joined_to_what_was_found_here(stage: Stage,
     found, files = run(tmp_path, ends, settings={"client": {"busy_poll": {"usecs": 70}}})
     assert list(stage.made) == ["client"] and "99" in stage.made["client"].argv
     assert [step for step, *_ in ends.met] == ["serving", "warm", GO, DONE, "read", FOUND]
+    told = two_hosts_merge.unpack(ends.told[FOUND], "gen")
+    assert (told.outcome.client["of"], told.outcome.server, told.files) == ("client", {}, {"client.txt": b"client"})
     assert (found.outcome.client["of"], found.outcome.server["of"]) == ("client", "far")
     assert found.outcome.delta.hosts.keys() == {"", "server"} and found.outcome.delta.hosts[""].cpus == {0}
     assert [row.setting for row in found.knobs if row.node == "*"] == ["busy_read (dut)"]
@@ -237,3 +244,15 @@ def test_a_stop_request_before_the_programs_starts_none(stage: Stage, tmp_path: 
         with pytest.raises(Interrupted, match="SIGTERM"):
             measure.measure(spec, stopper, {}, Here())
     assert stage.log == []
+
+
+def test_what_links_did_while_the_workload_ran_is_held_against_their_shape(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaches(layout: Layout, delta: CounterDelta) -> list[str]:
+        return [f"{node} counted {delta.nodes[node]['link:rx_packets']}" for node in layout.ports]
+
+    monkeypatch.setattr(link_checks, "breaches", breaches)
+    monkeypatch.setattr(link_checks, "starved", lambda outcome, most: [f"{outcome.protocol} beyond {most}"])
+    found, _ = run(tmp_path)
+    assert found.breaches == ["client counted 0", "server counted 0", "udp beyond 0.8"]

@@ -191,3 +191,22 @@ def test_outliers_are_told_by_their_place_among_blanks() -> None:
     # Five runs are enough to call one of them far from the others, four are not.
     assert [len(row) for row in stats.outliers(np.array([[1.0, 1.1, 0.9, 1.0, 9.0]]))] == [1]
     assert [len(row) for row in stats.outliers(np.array([[1.0, 1.1, 0.9, 9.0]]))] == [0]
+
+
+def test_above_forty_runs_p_is_that_of_the_normal_curve_ties_allowed_for() -> None:
+    base, test = np.repeat([1.0, 2.0, 3.0], 8), np.repeat([2.0, 3.0, 4.0], 7)
+    whole = np.concatenate((base, test))
+    ranks = np.array(midranks(whole.tolist()))
+    apart = ranks[24:].sum() - 21 * 46 / 2
+    ties = sum(count**3 - count for count in np.unique(whole, return_counts=True)[1])
+    spread = math.sqrt(24 * 21 / 12 * (46 - ties / (45 * 44)))
+    expected = math.erfc((abs(apart) - 0.5) / spread / math.sqrt(2))
+    assert stats.mann_whitney(base, test) == pytest.approx(expected, rel=1e-9)
+    differences = np.concatenate((np.arange(1.0, 31.0), -np.arange(31.0, 42.0), [0.0] * 3))
+    ranks = np.arange(1.0, 42.0)
+    apart = ranks[:30].sum() - ranks.sum() / 2
+    expected = math.erfc((abs(apart) - 0.5) / math.sqrt((ranks**2).sum() / 4) / math.sqrt(2))
+    assert stats.signed_rank(differences) == pytest.approx(expected, rel=1e-9)
+    # Exact up to forty in all, and as wide as the curve beyond: none of one is less than nothing.
+    assert stats.mann_whitney(np.arange(20.0), np.arange(100.0, 120.0)) == pytest.approx(2 / math.comb(40, 20))
+    assert stats.mann_whitney(np.arange(41.0), np.arange(41.0)) == 1.0

@@ -258,3 +258,84 @@ def test_an_interface_that_is_not_to_be_had_ends_all_runs_of_the_pair(
         with pytest.raises(LostError) as caught, both[0].open(spec, none):
             pass
         assert caught.value.line() == f"lend the interface on eth1: it is gone; {todo}"
+
+
+# -- on the wire ---------------------------------------------------------------------------------------------
+
+
+class Wired:
+    """A testbed of one node, whose namespace is this one and whose peer is at the loopback address."""
+
+    def __init__(self, here: str) -> None:
+        self.nodes = {here: SimpleNamespace(fd=-1)}
+
+    def address(self, node: str, seen_from: str) -> str:
+        assert (node, seen_from) == ("server", "client")
+        return "127.0.0.1"
+
+
+def joining(end: two_hosts.OneOfTwo, cell: str, found: dict[str, Any]) -> None:
+    spec: Any = SimpleNamespace(workload=SimpleNamespace(nodes=lambda: ("client", "server")), identity=lambda: cell)
+    bed: Any = Wired(end.here)
+    try:
+        found[end.here] = end._join(spec, bed)
+    except PollbenchError as error:
+        found[end.here] = error
+
+
+@pytest.fixture
+def on_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setattr(two_hosts, "PORT", free.getsockname()[1])
+    monkeypatch.setattr(two_hosts, "in_netns", lambda _fd: contextlib.nullcontext())
+    monkeypatch.setattr(two_hosts, "_FIRST_S", 20.0)
+    monkeypatch.setattr(two_hosts, "_LATER_S", 0.5)
+    yield
+
+
+@pytest.mark.usefixtures("on_loopback")
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_ends_find_each_other_whoever_comes_first(
+    both: tuple[two_hosts.OneOfTwo, two_hosts.OneOfTwo], first: str
+) -> None:
+    found: dict[str, Any] = {}
+    ends = both if first == "client" else both[::-1]
+    thread = threading.Thread(target=joining, args=(ends[0], "cell", found))
+    thread.start()
+    time.sleep(0.1)
+    joining(ends[1], "cell", found)
+    thread.join(30)
+    lines = [found["client"], found["server"]]
+    try:
+        assert lines[0].getpeername() == lines[1].getsockname() == ("127.0.0.1", two_hosts.PORT)
+        assert all(line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for line in lines)
+    finally:
+        for line in lines:
+            line.close()
+
+
+@pytest.mark.usefixtures("on_loopback")
+def test_who_does_not_know_the_token_is_not_listened_to(both: tuple[two_hosts.OneOfTwo, two_hosts.OneOfTwo]) -> None:
+    found: dict[str, Any] = {}
+    both[0]._token, both[0]._joined, both[1]._joined = "another", True, True
+    thread = threading.Thread(target=joining, args=(both[1], "cell", found))
+    thread.start()
+    joining(both[0], "cell", found)
+    thread.join(30)
+    for name, other in (("client", "server"), ("server", "client")):
+        assert isinstance(found[name], LostError)
+        assert found[name].on == other and found[name].got.startswith("it did not come to the wire within ")
+
+
+@pytest.mark.usefixtures("on_loopback")
+def test_an_end_that_has_gone_on_to_another_run_is_not_joined(
+    both: tuple[two_hosts.OneOfTwo, two_hosts.OneOfTwo],
+) -> None:
+    found: dict[str, Any] = {}
+    both[0]._joined = True
+    thread = threading.Thread(target=joining, args=(both[1], "one", found))
+    thread.start()
+    joining(both[0], "two", found)
+    thread.join(30)
+    assert isinstance(found["server"], PollbenchError) and found["server"].got == "it is at another run"
+    assert isinstance(found["client"], LostError)
