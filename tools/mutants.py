@@ -7,14 +7,18 @@ it, so that nothing on disk is touched.
 
 First the tests run once under coverage, which tells those that reach a line and how long each takes; this is kept, in
 build/mutants, until the code or the tests change. A mutant on a line that no test reaches has survived. One that takes
-ten times as long as its tests did is killed: it loops. What a test sees through a command that it starts as a process
-of its own does not count.
+ten times as long as its tests did is killed: it loops. Time in which others had the CPU does not count, so that a busy
+machine kills nothing. What a test sees through a command that it starts as a process of its own does not count either.
+
+What the tests said of each mutant is kept in build/mutants/said. `--again` holds only those that survived the last time
+against the tests as they are now.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import difflib
 import hashlib
 import importlib.abc
@@ -42,6 +46,8 @@ from mutmut.mutation.mutators import mutation_operators
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "build" / "mutants"
+SAID = KEPT / "said"
+SURVIVED = KEPT / "survived.txt"
 ROOMS = ("stats", "analysis", "run", "formats")
 # Loaded before forking, so that no child has to.
 HEAVY = ("numpy", "pandas", "pyarrow", "pyarrow.parquet", "pydantic", "pyroute2", "yaml", "hypothesis", "matplotlib")
@@ -57,6 +63,12 @@ class Mutant:
     path: Path
     line: int
     source: str
+
+    @property
+    def name(self) -> str:
+        """The same for the same change of the same file, as the name of a file."""
+        place = self.path.relative_to(ROOT / "harness").with_suffix("").as_posix().replace("/", ".")
+        return f"{place}-{self.line}-{hashlib.sha256(self.source.encode()).hexdigest()[:8]}"
 
     def diff(self) -> str:
         """The lines that differ."""
@@ -193,15 +205,19 @@ class _Account:
         self.traced = traced
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
+        self._began = 0.0
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.traced.switch_context(nodeid.partition("[")[0])
+        self._began = clock()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        name = report.nodeid.partition("[")[0]
-        self.seconds[name] = self.seconds.get(name, 0.0) + report.duration
         if report.failed:
-            self.failed.add(name)
+            self.failed.add(report.nodeid.partition("[")[0])
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        name = nodeid.partition("[")[0]
+        self.seconds[name] = self.seconds.get(name, 0.0) + clock() - self._began
 
 
 def reach(rooms: Sequence[str], selection: Sequence[str]) -> Reach:
@@ -210,7 +226,7 @@ def reach(rooms: Sequence[str], selection: Sequence[str]) -> Reach:
     if not kept.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
         print(f"running {' '.join(selection)} once under coverage ...", flush=True)
-        code = _fork(lambda: _measure(rooms, selection, kept))[0]
+        code = _fork(lambda: _measure(rooms, selection, kept))
         if not kept.exists():
             sys.exit(f"the tests could not be run (it ended with {code}); see {KEPT / 'tests.log'}")
     data = json.loads(kept.read_text())
@@ -267,20 +283,28 @@ def _isolated(work: Any) -> None:
         os._exit(code)
 
 
-def _fork(work: Any, limit_s: float | None = None) -> tuple[int | None, float]:
-    """The exit code of work() in a forked child, None if it took longer than limit_s; and the seconds it took."""
-    began = time.monotonic()
+def clock(pid: int | None = None) -> float:
+    """A clock in seconds that stands still while the process, by default this one, is ready and waits for a CPU."""
+    waited_ns = 0
+    with contextlib.suppress(OSError, ValueError):  # it has just ended, or the kernel keeps no such account
+        _, waited_ns, _ = map(int, Path(f"/proc/{pid or 'self'}/schedstat").read_text().split())
+    return time.monotonic() - waited_ns / 1e9
+
+
+def _fork(work: Any, limit_s: float | None = None) -> int | None:
+    """The exit code of work() in a forked child, None if it took longer than limit_s by its own clock."""
     pid = os.fork()
     if pid == 0:
         _isolated(work)
+    began = time.monotonic()
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            return os.waitstatus_to_exitcode(status), time.monotonic() - began
-        if limit_s is not None and time.monotonic() - began > limit_s:
+            return os.waitstatus_to_exitcode(status)
+        if limit_s is not None and clock(pid) - began > limit_s:
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return None, time.monotonic() - began
+            return None
         time.sleep(0.02)
 
 
@@ -291,11 +315,12 @@ def judge(mutant: Mutant, reached: Reach) -> str:
         return "not reached"
 
     def work() -> int:
-        _quiet(os.devnull)
+        _quiet(SAID / f"{mutant.name}.txt")
         sys.meta_path.insert(0, _Finder(mutant))
         return int(pytest.main([*_PYTEST, *tests]))
 
-    code, _ = _fork(work, LEAST_S + 10 * sum(reached.seconds.get(name, 0.0) for name in tests))
+    SAID.mkdir(parents=True, exist_ok=True)
+    code = _fork(work, LEAST_S + 10 * sum(reached.seconds.get(name, 0.0) for name in tests))
     if code is None:
         return "killed (time)"
     return "survived" if code == 0 else "killed"
@@ -309,12 +334,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rooms", default=",".join(ROOMS), help=f"of which rooms (default: {','.join(ROOMS)})")
     parser.add_argument("--tests", nargs="+", default=["tests/unit"], help="held against them (default: tests/unit)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="at a time (default: one a CPU)")
+    parser.add_argument("--again", action="store_true", help="only those of the sample that survived the last time")
     parser.add_argument("--least", type=float, default=0.0, help="fail below this score, percent")
     options = parser.parse_args(arguments)
     rooms = [room for room in options.rooms.split(",") if (ROOT / "harness" / room).is_dir()]
     files = sorted(path for room in rooms for path in (ROOT / "harness" / room).rglob("*.py"))
     everything = [change for path in files for change in changes_of(path)]
     drawn = draw(everything, options.sample, options.seed)
+    if options.again:
+        last = SURVIVED.read_text().split() if SURVIVED.exists() else []
+        drawn = [mutant for mutant in drawn if mutant.name in last]
     for name in HEAVY:
         import_module(name)
     reached = reach(rooms, options.tests)
@@ -325,12 +354,15 @@ def main(arguments: list[str] | None = None) -> int:
     if judge(control, reached) != "survived":
         sys.exit(f"{control.path}: its tests fail without any change; see to that first")
     counts = dict.fromkeys(("killed", "killed (time)", "survived", "not reached"), 0)
+    alive: list[str] = []
     began = time.monotonic()
     with ThreadPoolExecutor(options.jobs) as pool:
         for mutant, end in zip(drawn, pool.map(lambda mutant: judge(mutant, reached), drawn), strict=True):
             counts[end] += 1
             if not end.startswith("killed"):
+                alive.append(mutant.name)
                 print(f"\n{end}: {mutant.path.relative_to(ROOT)}:{mutant.line}\n{mutant.diff()}", flush=True)
+    SURVIVED.write_text("".join(f"{name}\n" for name in alive))
     dead = counts["killed"] + counts["killed (time)"]
     score = 100 * dead / max(1, len(drawn))
     account = ", ".join(f"{count} {end}" for end, count in counts.items())

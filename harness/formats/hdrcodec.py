@@ -72,7 +72,9 @@ def _inflate(data: bytes) -> bytes:
 def _check(cookie: int, expected: int) -> None:
     kind = cookie & ~_WORD_SIZE
     if kind != expected:
-        sort = f"a histogram {_OTHERS[kind]}" if kind in _OTHERS else "no histogram"
+        # The cookie of decimal values is a whole number of its own: no part of it says how wide a word is.
+        other = _OTHERS.get(cookie, _OTHERS.get(kind))
+        sort = f"a histogram {other}" if other else "no histogram"
         raise CodecError(f"it is {sort}; only V2 of whole numbers is read")
 
 

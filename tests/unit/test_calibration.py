@@ -12,7 +12,7 @@ import pytest
 
 from harness.analysis.calibration import known
 from harness.analysis.calibration.aa import aa_experiment
-from harness.analysis.calibration.noise import NAMES, noise_of
+from harness.analysis.calibration.noise import NAMES, Noise, noise_of
 from harness.errors import InputError
 from harness.plan import Plan, load_experiment, make_plan
 from tests import experiment
@@ -44,8 +44,9 @@ def test_one_case_under_two_names(tmp_path: Path) -> None:
     assert len({run.run_id for run in plan.runs}) == 12
     assert Plan.from_json(plan.to_json()) == plan
     assert {cell.case for cell in aa_experiment(load_experiment(path)).cells} == set(NAMES)
-    with pytest.raises(InputError, match='did you mean "polled"'):
+    with pytest.raises(InputError, match='did you mean "polled"') as caught:
         aa_experiment(load_experiment(path), "poled")
+    assert caught.value.where == "--case"
 
 
 def test_noise_of_runs_that_are_the_same() -> None:
@@ -111,3 +112,17 @@ def test_findings_are_kept_by_host() -> None:
 def test_a_damaged_file_is_an_error_with_words(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         known.read_entries(data)
+
+
+def test_what_is_quoted_of_a_calibration_are_the_metrics_that_people_compare() -> None:
+    def noise(metric: str, hits: int, least: float | None) -> Noise:
+        return Noise(metric, 6, 24, hits, 4, None, 0.1, least)
+
+    quoted = [noise("rtt_p50_us", 1, 0.0123), noise("rtt_p99_us", 2, 0.2), noise("rate_rps", 0, None)]
+    (said,) = known.sentences(replace(entry(), noise=(*quoted, noise("rtt_mean_us", 4, 0.5))))
+    assert "3 of 12 A/A comparisons claimed a difference" in said
+    assert said.endswith("shown 80 % of the time with 6 runs a side: RTT p50 1.2 %, p99 20 %, requests none.") or (
+        "1.2 %" in said and "20 %" in said and "none." in said and "50 %" not in said
+    )
+    (alone,) = known.sentences(replace(entry(), noise=(noise("rtt_mean_us", 4, 0.5),)))
+    assert "4 of 4 A/A comparisons" in alone and "50 %" in alone

@@ -38,3 +38,30 @@ def test_a_missing_one_is_told_with_its_remedy(tmp_path: Path, monkeypatch: pyte
         "there is no program sockperf; install it: apt install sockperf",
         "there is no program stress-ng; install it: apt install stress-ng",
     ]
+
+
+def test_a_program_of_a_command_has_no_package_that_is_known(tmp_path: Path) -> None:
+    workload = {"kind": "command", "server": "serve -x", "port": 7, "client": "ask", "figures": FIGURES} | ENDS
+    plan = experiment.plan(tmp_path, workload=workload)
+    assert capabilities.programs(plan.cells[0].spec) == [("serve", ""), ("ask", "")]
+
+
+def test_what_a_cell_needs_of_its_host(tmp_path: Path) -> None:
+    topology = experiment.document()["topology"]
+    assert capabilities.needs(experiment.plan(tmp_path).cells[0].spec) == ["load-generator", "netns", "veth"]
+    shape = {"rate": "10mbit", "delay": "5ms"}
+    links = [{"between": ["client", "server"], "shape": shape}]
+    settings = {"*": {"busy_poll": {"usecs": 50, "prefer": True}}, "server": {"cgroup": {"weight": 50}}}
+    cell = experiment.plan(tmp_path, topology=topology | {"links": links, "family": "ipv6"}, settings=settings).cells[0]
+    wanted = ["load-generator", "netns", "veth", "qdisc:netem", "qdisc:tbf", "ipv6", "veth-napi"]
+    assert capabilities.needs(cell.spec) == [*wanted, "busy-poll", "prefer-busy-poll", "cgroup-cpu"]
+
+
+def test_what_was_tried_and_does_not_work_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = {"netns": "not permitted", "veth": "not tried: no namespace", "qdisc:netem": "no such qdisc"}
+    monkeypatch.setattr(capabilities, "of_this_host", lambda: lacking)
+    topology = experiment.document()["topology"]
+    links = [{"between": ["client", "server"], "shape": {"delay": "5ms"}}]
+    reasons = capabilities.lacks(experiment.plan(tmp_path, topology=topology | {"links": links}).cells[0].spec)
+    assert reasons[0] == "netns: not permitted"
+    assert len(reasons) == 2 and reasons[1].startswith("no such qdisc; ")

@@ -1,18 +1,23 @@
-"""Control groups of version 2 in a directory made up for the purpose: found, written, left as they were."""
+"""Control groups of version 2 in a directory made up for the purpose: found, written, left as found; and a run's."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.errors import InputError
+from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import cgroup, undo
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.journal import open_journal
-from harness.knobs import GroupUse, Seen
+from harness.knobs import GroupUse, Knob, Seen
 from harness.knobs.cgroup import Cgroup
+from harness.run.cgroups import open_cgroups, used_between
 from harness.spec.cells import HOGS
 from tests import experiment
 
@@ -125,3 +130,115 @@ def test_hogs_have_a_group_of_their_own_when_it_is_declared(tmp_path: Path) -> N
     assert "cgroup" not in plain.spec.identity()["contention"]
     with pytest.raises(InputError, match="expected weight or quota"):
         experiment.plan(tmp_path, contention={"on": "server.cpus", "cgroup": {}})
+
+
+class FakeGroup:
+    """A group whose files hold what was written, and which has used this much."""
+
+    def __init__(self, node: str, controllers: list[str]) -> None:
+        self.node, self.controllers = node, controllers
+        self.files: dict[str, str] = {}
+        self.inside: list[int] = []
+        self.used = {"usage_usec": 500, "nr_periods": 10, "nr_throttled": 4, "throttled_usec": 300}
+        self.removed = False
+
+    def write(self, file: str, value: str) -> cgroup.Written:
+        found, self.files[file] = self.files.get(file, "max"), value
+        return cgroup.Written(file, found, value)
+
+    def usage(self) -> dict[str, int]:
+        return dict(self.used)
+
+    def affinity(self) -> list[int]:
+        return [2, 3]
+
+    def join(self, pid: int) -> None:
+        self.inside.append(pid)
+
+
+@pytest.fixture
+def groups(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeGroup]:
+    made: dict[str, FakeGroup] = {}
+
+    @contextlib.contextmanager
+    def own_group(_journal: object, node: str, controllers: list[str]) -> Iterator[FakeGroup]:
+        made[node] = FakeGroup(node, list(controllers))
+        yield made[node]
+        made[node].removed = True
+
+    monkeypatch.setattr(cgroup, "own_group", own_group)
+    return made
+
+
+NO_JOURNAL: Any = None
+
+
+def confined(**fields: object) -> dict[str, Knob]:
+    return {"cgroup": Cgroup.model_validate(fields)}
+
+
+def test_a_run_has_a_group_for_each_node_that_asks_for_one(groups: dict[str, FakeGroup]) -> None:
+    settings = {"client": {}, "server": confined(weight=500, quota="20ms"), HOGS: confined(cpus="2-3")}
+    with open_cgroups(settings, NO_JOURNAL) as run_groups:
+        assert list(groups) == ["server", HOGS]
+        assert (groups["server"].controllers, groups[HOGS].controllers) == (["cpu"], ["cpuset"])
+        assert groups["server"].files == {"cpu.weight": "500", "cpu.max": "20000 100000"}
+        told = [(row.node, row.knob, row.setting, row.found, row.applied) for row in run_groups.rows]
+        assert told == [
+            ("server", "cgroup", "cpu.weight", "max", "500"),
+            ("server", "cgroup", "cpu.max", "max", "20000 100000"),
+            (HOGS, "cgroup", "cpuset.cpus", "max", "2-3"),
+        ]
+        run_groups.join("server", 77)
+        run_groups.join("client", 78)
+        assert (groups["server"].inside, groups[HOGS].inside) == ([77], [])
+        assert run_groups.use() == dict.fromkeys(("server", HOGS), GroupUse(500, 10, 4, 300, (2, 3)))
+        assert not any(group.removed for group in groups.values())
+    assert all(group.removed for group in groups.values())
+
+
+def test_a_group_without_a_quota_has_no_periods(groups: dict[str, FakeGroup]) -> None:
+    with open_cgroups({"server": confined(weight=500)}, NO_JOURNAL) as run_groups:
+        groups["server"].used = {"usage_usec": 7}
+        assert run_groups.use() == {"server": GroupUse(7, 0, 0, 0, (2, 3))}
+
+
+def test_what_groups_did_in_the_window_is_the_difference_of_two_readings() -> None:
+    before = {"server": GroupUse(100, 5, 1, 20, (0,)), "gone": GroupUse()}
+    after = {"server": GroupUse(150, 9, 3, 90, (0, 1)), "new": GroupUse(8)}
+    assert used_between(before, after) == {"server": GroupUse(50, 4, 2, 70, (0, 1))}
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "refused"), [(errno.EOPNOTSUPP, MissingError, False), (errno.EINVAL, PollbenchError, True)]
+)
+def test_a_group_that_cannot_be_made_or_written_is_told_with_its_node(
+    groups: dict[str, FakeGroup],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    kind: type[PollbenchError],
+    refused: bool,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    if refused:
+        monkeypatch.setattr(FakeGroup, "write", refuse)
+    else:
+        monkeypatch.setattr(cgroup, "own_group", refuse)
+    said = f"set cpu.weight to 500 on server: {os.strerror(number)}"
+    with (
+        pytest.raises(PollbenchError, match=said) as caught,
+        open_cgroups({"server": confined(weight=500)}, NO_JOURNAL),
+    ):
+        pass
+    assert type(caught.value) is kind
+
+
+def test_a_value_that_reads_back_otherwise_is_no_result(
+    groups: dict[str, FakeGroup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeGroup, "write", lambda _self, file, _value: cgroup.Written(file, "100", "100"))
+    said = "set cpu.weight to 500 on server: accepted, but it reads back 100"
+    with pytest.raises(PollbenchError, match=said), open_cgroups({"server": confined(weight=500)}, NO_JOURNAL):
+        pass

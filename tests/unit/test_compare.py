@@ -218,3 +218,20 @@ def test_imported_campaigns_tell_of_cpu_in_their_own_way() -> None:
     some = table(case=["base"] * 5 + ["bp"] * 5, rtt_p50_us=[1.0] * 10, cycles_per_query=[7.0] * 10)
     assert [metric.name for metric in compare_cases(some, "base").metrics] == ["rtt_p50_us", "cycles_per_query"]
     assert set(overview(some).cells[1].changes) == {"rtt_p50_us", "cycles_per_query"}
+
+
+def test_runs_far_from_the_others_are_told_on_both_sides() -> None:
+    times = [10.0, 11.0, 12.0, 13.0, 14.0, 90.0]
+    cases = compare_cases(table(case=["base"] * 6 + ["x"] * 6, rtt_p50_us=[*times, *times]), "base")
+    assert [(far.letter, far.case, far.value) for far in cases.outliers] == [("base", "base", 90), ("case", "x", 90)]
+    sets = compare_sources([table(case=["x"] * 6, rtt_p50_us=times)] * 2)
+    assert [(far.letter, far.run_id, far.value) for far in sets.outliers] == [("A", "row 7", 90), ("B", "row 7", 90)]
+
+
+def test_a_baseline_that_is_not_there_is_told_with_what_is() -> None:
+    with pytest.raises(InputError) as caught:
+        compare_cases(table(case=["base", "x"], rtt_p50_us=[1.0, 2.0]), "bas")
+    assert (caught.value.todo, caught.value.where) == ("did you mean 'base'?", "--baseline")
+    with pytest.raises(InputError) as caught:
+        overview(table(case=["base", "x"], rtt_p50_us=[1.0, 2.0]), "bas")
+    assert caught.value.todo == "did you mean 'base'?"

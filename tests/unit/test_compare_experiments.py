@@ -123,6 +123,15 @@ def test_loosened_checks_are_in_heading_findings_and_differences() -> None:
     assert not any("looser" in warning for warning in overview(source()).warnings)
 
 
+def test_checks_that_cells_loosen_one_by_one_are_all_told() -> None:
+    made = changed(case="base", checks={"max_steal_share": "100%"})
+    for cell in made.plan["cells"]:
+        if cell["case"] == "defer20":
+            cell["document"]["checks"] = {"max_lost_share": "50%"}
+    (warning,) = [text for text in overview(made).warnings if "looser" in text]
+    assert "max_steal_share 100% (default 2 %)" in warning and "max_lost_share 50% (default 1 %)" in warning
+
+
 def test_a_case_that_loosens_checks_is_named() -> None:
     found = compare_cases(changed(case="defer20", checks={"verify_links": "off"}), "base")
     assert found.limits[0].startswith("Checks differ: verify_links not set -> off in defer20:")

@@ -1,7 +1,9 @@
-"""When the contention was not the one declared."""
+"""How hogs are started, and when the contention was not the one declared."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,15 @@ from typing import Any
 import pytest
 
 from harness.kernel.proc import ProcessUsage
-from harness.run.contention import duty_doubts, takers
+from harness.run import contention as hogs
+from harness.run.contention import Hogs, duty_doubts, hog_cpus, start_hogs, takers
 from harness.run.interference import CpuInterference
 from harness.run.outcome import ProgramOutcome
+from harness.spec.cells import CellSpec
+from harness.spec.topology import Topology
+from harness.testbed import Testbed
 from tests import experiment
+from tests.unit.programs import External, Journal, Native, Stage, bed_of, set_stage
 from tests.unit.test_metrics import SECOND, delta, host, outcome
 
 BUSY, IDLE = {0: 0.0, 1: 0.0}, {0: 0.5, 1: 0.5}
@@ -63,3 +70,108 @@ def test_what_hogs_lost_is_told_of_those_that_ran_where_they_run(tmp_path: Path)
         "server": 50.0,
         "other programs, most of it cc1 (pid 2), on CPU 1": 10.0,
     }
+
+
+# -- started -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    made = set_stage(monkeypatch)
+    monkeypatch.setattr(hogs, "NativeProcess", type("Native", (Native,), {"stage": made}))
+    monkeypatch.setattr(hogs, "ExternalProcess", type("External", (External,), {"stage": made}))
+    monkeypatch.setattr(hogs, "require_program", lambda *_: None)
+    monkeypatch.setattr(hogs, "open_journal", lambda: contextlib.nullcontext(Journal()))
+
+    def open_testbed(topology: Topology, *, napi: bool, journal: object) -> contextlib.AbstractContextManager[Testbed]:
+        assert napi and isinstance(journal, Journal)
+        return contextlib.nullcontext(bed_of(topology))
+
+    monkeypatch.setattr(hogs, "open_testbed", open_testbed)
+    return made
+
+
+def contended(tmp_path: Path, **contention: Any) -> CellSpec:
+    return experiment.plan(tmp_path, contention={"on": "server.cpus"} | contention).cells[0].spec
+
+
+STOPPER: Any = object()
+
+
+def started(spec: CellSpec, stack: contextlib.ExitStack) -> Hogs:
+    return start_hogs(spec, STOPPER, stack)
+
+
+LAUNCHED = ["/opt/loadgen", "--parent", str(os.getpid())]
+
+
+def test_our_own_hogs_are_waited_for_and_report_at_their_end(stage: Stage, tmp_path: Path) -> None:
+    spec = contended(tmp_path, load="50%", threads=3, policy="fifo", priority=2)
+    with contextlib.ExitStack() as stack:
+        found = started(spec, stack)
+        hog = stage.made["hog"]
+        assert hog.argv[:9] == [*LAUNCHED, "--cpus", "1", "--policy", "fifo", "--priority", "2"]
+        assert hog.argv[9:14] == ["hog", "--kind", "spin", "--threads", "3"]
+        assert (found.threads, found.pids(), found.result) == (3, [hog.pid], None)
+        assert found.files() == {"hog.txt": b"hog"}
+        found.stop()
+        assert found.result == {"event": "result", "of": "hog"}
+    assert stage.of("hog") == [("start",), ("expect", "ready", 10.0, []), ("stop",), ("end",)]
+
+
+def test_no_policy_of_their_own_is_none_that_the_launcher_sets(stage: Stage, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        started(contended(tmp_path, nice=5), stack)
+    assert stage.made["hog"].argv[:9] == [*LAUNCHED, "--cpus", "1", "--policy", "other", "--nice", "5"]
+    with contextlib.ExitStack() as stack:
+        started(contended(tmp_path), stack)
+    assert stage.made["hog"].argv[:8] == [*LAUNCHED, "--cpus", "1", "--policy", "other", "hog"]
+
+
+@pytest.mark.parametrize("contention", [None, {"load": "0%"}, {"threads": 0}])
+def test_without_load_there_are_no_hogs(stage: Stage, tmp_path: Path, contention: dict[str, Any] | None) -> None:
+    whole = None if contention is None else {"on": "server.cpus"} | contention
+    spec = experiment.plan(tmp_path, contention=whole).cells[0].spec
+    with contextlib.ExitStack() as stack:
+        found = started(spec, stack)
+    assert (found.threads, found.children, found.pids(), found.files()) == (0, [], [], {})
+    assert stage.made == {}
+
+
+def test_stress_ng_is_there_when_each_worker_is(stage: Stage, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        found = started(contended(tmp_path, threads=2, load="30%", **{"stress-ng": "cpu"}), stack)
+        hog = stage.made["hog"]
+        where = hog.argv.index("exec")
+        assert hog.argv[where:] == ["exec", "--", "stress-ng", "--cpu", "2", "--cpu-load", "30"]
+        # A family of one is the parent alone.
+        assert stage.of("hog")[1:] == [("wait until", False, "2 cpu workers", 10.0, [])]
+        found.stop()
+        assert stage.of("hog")[-1][0] == "stop" and found.result is None
+        assert found.threads == 2
+
+
+@pytest.mark.parametrize(("kind", "answers"), [("network", False), ("poller", True)])
+def test_hogs_that_send_have_a_link_of_their_own(stage: Stage, tmp_path: Path, kind: str, answers: bool) -> None:
+    with contextlib.ExitStack() as stack:
+        started(contended(tmp_path, kind=kind), stack)
+        hog, sink = stage.made["hog"].argv, stage.made["sink"].argv
+        assert hog[hog.index("--netns") + 1] == "/run/netns/ns-hog"
+        assert sink[sink.index("--netns") + 1] == "/run/netns/ns-sink"
+        address = sink[sink.index("--listen") + 1]
+        assert hog[-4:] == ["--connect", address, "--port", "4711"]
+        assert sink[sink.index("server") :][:3] == ["server", "--protocol", "udp"]
+        # What needs no answer is dropped at a port without a socket.
+        assert (("stop",) not in stage.of("sink")) is answers
+        assert stage.order("start") == ["sink", "hog"]
+        # A stop request reaches whoever waits for either.
+        assert [child.stopper for child in stage.made.values()] == [STOPPER, STOPPER]
+
+
+def test_hogs_run_on_the_cpus_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.kernel.facts.online_cpus", lambda: {0, 1, 2, 3, 4})
+    assert hog_cpus(contended(tmp_path, on="3,2")) == [2, 3]
+    nodes = {"client": {"cpus": "0-1"}, "server": {}}
+    topology = experiment.document()["topology"] | {"nodes": nodes}
+    beside = {"on": "client.cpus", "overlap": 1}
+    assert hog_cpus(experiment.plan(tmp_path, topology=topology, contention=beside).cells[0].spec) == [1, 2]

@@ -147,3 +147,38 @@ def test_a_socket_that_inherited_the_value_is_judged_by_what_it_did(tmp_path: Pa
     polled = {"Udp:InDatagrams": 1000, "TcpExt:BusyPollRxPackets": 999, "link:eth0:packets": 2000}
     got, reasons = answers(tmp_path, {"server": {"busy_poll": {}}}, rows, seen_run(server=polled))
     assert got[0][0] is True and reasons == []
+
+
+def test_a_device_is_silent_by_the_length_of_the_run_and_beside_the_busiest() -> None:
+    """In two seconds 10 packets and 5 a second, and never more than a hundredth of what the busiest had."""
+
+    def quiet(busiest: int, mine: int, elapsed_s: int = 2) -> bool:
+        nodes = {"a": {"link:eth0:packets": busiest, "link:rx_packets": 0}, "b": {"link:eth1:packets": mine}}
+        seen = outcome(delta=delta(nodes=nodes, elapsed_ns=elapsed_s * 10**9))
+        found = effects.quiet_devices(seen)
+        assert set(found) <= {("b", "eth1"), ("a", "eth0")} and ("a", "eth0") not in found
+        assert found.get(("b", "eth1"), mine) == mine
+        return ("b", "eth1") in found
+
+    assert quiet(10_000, 20) and not quiet(10_000, 21)
+    assert quiet(1000, 10) and not quiet(1000, 11)
+    assert quiet(10_000, 60, 10) and not quiet(10_000, 61, 10)
+    nothing = outcome(delta=delta(nodes={"a": {"link:eth0:packets": 0}}))
+    assert effects.quiet_devices(nothing) == {("a", "eth0"): 0}
+    assert effects.quiet_devices(outcome(delta=delta(nodes={}))) == {}
+
+
+def test_a_knob_of_which_all_was_so_before_makes_no_run_inert(tmp_path: Path) -> None:
+    rows = [device_row("server", "offloads", "eth0 gro", False, False)]
+    got, reasons = answers(tmp_path, {"server": {"offloads": {"gro": "off"}}}, rows, seen_run())
+    assert got == [(False, "already so: nothing changed")] and reasons == []
+    # Not so before, as far as is known.
+    rows = [device_row("server", "offloads", "eth0 gro", False, None)]
+    got, _ = answers(tmp_path, {"server": {"offloads": {"gro": "off"}}}, rows, seen_run())
+    assert got[0][0] is None
+
+
+def test_a_knob_without_any_row_is_judged_by_what_was_seen(tmp_path: Path) -> None:
+    got, reasons = answers(tmp_path, {"server": {"busy_poll": {}}}, [], seen_run())
+    assert got == []
+    assert len(reasons) == 1 and reasons[0].startswith("busy_poll on server took no effect: ")

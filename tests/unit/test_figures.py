@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from harness.analysis.curves import heat_map, load_curves, load_study, marks, trades, typical_runs
-from harness.analysis.curves.factors import axes, quantity
+from harness.analysis.curves.factors import NumericFactor, axes, quantity
 from harness.analysis.curves.gather import narrowed
 from harness.analysis.summary import CellView, overview
 from harness.errors import InputError
@@ -124,3 +125,29 @@ def test_narrowing_keeps_what_was_asked_for_and_says_what_is_not_there(tmp_path:
     for cases, at in ((["nix"], {}), ([], {"workload.rate": "1"}), ([], {"nix": "1"})):
         with pytest.raises(InputError, match="choose what to draw"):
             narrowed(study, cases, at)
+
+
+@pytest.mark.parametrize(
+    ("name", "like", "shown"),
+    [
+        *((name, True, f"{name}, 1/s") for name in ("rate", "qps", "rps", "offered")),
+        *((name, True, name) for name in ("load", "depth", "clients", "connections", "sockets", "threads")),
+        ("size", False, "size"),
+        ("QPS", True, "QPS, 1/s"),
+    ],
+)
+def test_what_stands_for_load_and_what_is_a_rate(name: str, like: bool, shown: str) -> None:
+    axis = NumericFactor(f"workload.{name}", "", {})
+    assert (axis.load_like, axis.axis_name) == (like, shown)
+    assert NumericFactor("x.delay", "us", {}).axis_name == "delay, µs"
+
+
+def test_every_case_has_a_colour_of_its_own_on_light_and_dark_paper() -> None:
+    found = marks(["a", "base", *"bcdefg", "a"], "base")
+    assert list(found) == ["a", "base", *"bcdefg"] and [mark.slot for mark in found.values()] == list(range(8))
+    colours = [colour for mark in found.values() for colour in (mark.light, mark.dark)]
+    assert len(set(colours)) == 16 and all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours)
+    assert (found["base"].shape, found["base"].dash, found["a"].dash) == ("circle", "", "")
+    assert len({mark.shape for mark in found.values()}) == 8
+    again = marks(["base", *"abcdefgh"], "base")
+    assert again["h"].light == again["a"].light and again["h"].dash != again["a"].dash

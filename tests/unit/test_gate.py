@@ -52,8 +52,9 @@ def test_conditions(text: str, metric: str, quantity: str, low: float | None, hi
     ],
 )
 def test_conditions_that_cannot_be_read(text: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as caught:
         parse_gate(text)
+    assert caught.value.where == "--fail-if"
 
 
 @given(st.text(alphabet="rtp9_us<>=+-5.%e ", max_size=24))
@@ -113,6 +114,12 @@ def test_each_outcome(text: str, outcome: str) -> None:
     verdict = judge(compare_sources(three, options), gate)
     assert verdict.outcome == outcome
     assert [result.row.against for result in verdict.results if result.row] == [1, 2]
+
+
+@pytest.mark.parametrize(("bound", "outcome"), [("+20%", "passed"), ("+30%", "undecided"), ("+60%", "failed")])
+def test_a_bound_from_above_is_judged_by_the_upper_end(bound: str, outcome: str) -> None:
+    found = compare_sources([source(), source(scale=1.3)], Options(filters=("case=base", "contention.load=0%")))
+    assert judge(found, parse_gate(f"rtt_p50_us < {bound}")).outcome == outcome
 
 
 def test_a_condition_ends_as_the_worst_of_its_cells() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from harness.run import loadgen_report
 from harness.spec.checks import Checks
+from harness.store.record import Metrics
 
 OPEN: dict[str, Any] = {
     "requests": 1000,
@@ -109,3 +110,108 @@ def test_phases_are_means_that_add_up() -> None:
     assert loadgen_report.phase_doubts(loadgen_report.of_samples(lost)) == [
         "some phases are unknown: time stamps were not delivered"
     ]
+
+
+def test_every_figure_of_the_generator_has_its_column() -> None:
+    said = OPEN | {
+        "lateness_p50_ns": 1500,
+        "lateness_max_ns": 99_000,
+        "turnaround_p99_ns": 7000,
+        "clock": {"overhead_ns": 25},
+    }
+    found = loadgen_report.metrics(said)
+    names = ("lateness_p50_us", "lateness_max_us", "turnaround_p99_us", "clock_overhead_ns", "achieved_rps")
+    assert [found[name] for name in names] == [1.5, 99.0, 7.0, 25, 1000.0]
+    bare = loadgen_report.metrics({})
+    assert set(bare.values()) == {None} and "throughput_bps" not in bare and "hit_percent" not in bare
+    assert loadgen_report.metrics({"offered_rps": 5.0, "requests": 0, "late_sends": 3})["late_percent"] is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "hits", "gets"),
+    [
+        ({"gets": 0, "sets": 5}, None, 0.0),
+        ({"gets": 4, "sets": 0, "hits": 1}, 25.0, 100.0),
+        ({"gets": 0, "sets": 0, "errors": 2}, None, None),
+        ({"sets": 1}, None, 0.0),
+    ],
+)
+def test_shares_of_memcached_commands(counts: dict[str, int], hits: float | None, gets: float | None) -> None:
+    found = loadgen_report.metrics({"memcached": counts})
+    assert (found["hit_percent"], found["get_percent"], found["errors"]) == (hits, gets, counts.get("errors"))
+
+
+def test_rates_and_throughput_where_they_are_known() -> None:
+    assert loadgen_report.rate_rps({"answered": 500, "requests": 900, "elapsed_ns": 2 * 10**9}) == 250.0
+    assert loadgen_report.rate_rps({"requests": 900, "elapsed_ns": 2 * 10**9}) == 450.0
+    assert loadgen_report.rate_rps({"answered": 0, "elapsed_ns": 10**9}) == 0.0
+    assert loadgen_report.rate_rps({"elapsed_ns": 10**9}) is loadgen_report.rate_rps({"answered": 5}) is None
+    assert loadgen_report.throughput_bps({"throughput_bps": 7}) == 7.0
+    bytes_moved = {"bytes_sent": 100, "bytes_received": 25}
+    assert loadgen_report.throughput_bps(bytes_moved | {"elapsed_ns": 10**9}) == 1000.0
+    assert loadgen_report.throughput_bps(bytes_moved) is loadgen_report.throughput_bps({"elapsed_ns": 1}) is None
+
+
+def test_a_service_time_has_columns_of_its_own() -> None:
+    counts = list(range(1, 10_001))
+    found = loadgen_report.of_samples(
+        samples(latency_ns=[n * 2000 for n in counts], service_ns=[n * 1000 for n in counts])
+    )
+    names = ("service_p50_us", "service_p99_us", "service_p99_9_us", "rtt_p50_us")
+    assert [found[name] for name in names] == [5000.0, 9900.0, 9990.0, 10_000.0]
+    assert "service_p50_us" not in loadgen_report.of_samples(samples(latency_ns=counts))
+
+
+@pytest.mark.parametrize(
+    ("change", "doubted"),
+    [
+        # The limit itself is allowed.
+        ({"late_sends": 10}, False),
+        ({"late_sends": 11}, True),
+        ({"achieved_rps": 995.1}, False),
+        ({"achieved_rps": 1004.9}, False),
+        ({"achieved_rps": 994.9}, True),
+        ({"achieved_rps": 1005.1}, True),
+        ({"missed_sends": 1}, True),
+        ({"achieved_rps": None}, False),
+        ({"requests": 0, "late_sends": 0, "achieved_rps": 994.0}, True),
+    ],
+)
+def test_an_open_loop_at_its_limits(change: dict[str, Any], doubted: bool) -> None:
+    assert bool(loadgen_report.doubts(OPEN | change, CHECKS, "constant")) is doubted
+
+
+def test_one_request_more_or_less_a_thread_is_no_error_of_the_rate() -> None:
+    said = OPEN | {"requests": 100, "achieved_rps": 1019.0, "late_sends": 0}
+    assert loadgen_report.doubts(said | {"threads": 2}, CHECKS, "constant") == []
+    assert len(loadgen_report.doubts(said, CHECKS, "constant")) == 1
+    assert len(loadgen_report.doubts(said | {"threads": 1}, CHECKS, "constant")) == 1
+
+
+def test_misses_are_told_alone_and_as_a_share_of_what_was_due() -> None:
+    said = OPEN | {"missed_sends": 250, "achieved_rps": 750.0}
+    assert loadgen_report.doubts(said, CHECKS, "constant") == [
+        "the generator missed 250 of 1250 sends: it cannot offer 1000 requests/s here"
+    ]
+    at_most = Checks.model_validate({"max_missed_share": "20%"})
+    assert "missed" not in " ".join(loadgen_report.doubts(said, at_most, "constant"))
+
+
+@pytest.mark.parametrize(("late_us", "doubted"), [(0.0, False), (0.19, False), (0.21, True), (-0.21, True)])
+def test_phases_may_miss_a_hundredth_of_the_whole(late_us: float, doubted: bool) -> None:
+    figures: Metrics = {"rtt_mean_us": 20.0, "phase_service_us": 20.0, "phase_late_us": late_us}
+    assert bool(loadgen_report.phase_doubts(figures)) is doubted
+    assert loadgen_report.phase_doubts({"rtt_mean_us": 20.0}) == []
+    assert loadgen_report.phase_doubts({"phase_late_us": 20.0}) == []
+
+
+def test_the_mean_of_a_phase_is_of_the_requests_that_tell_it() -> None:
+    unknown = -(2**63)
+    found = loadgen_report.of_samples(samples(latency_ns=[1, 1, 1], phase_wire=[unknown, 1000, 3000]))
+    assert found["phase_wire_us"] == 2.0
+    assert loadgen_report.of_samples(samples(latency_ns=[1], phase_wire=[unknown]))["phase_wire_us"] is None
+
+
+def test_samples_without_columns_tell_nothing() -> None:
+    assert list(loadgen_report.latencies(np.zeros(3))) == []
+    assert loadgen_report.answered(samples(latency_ns=[0, -1, 5])) == 2

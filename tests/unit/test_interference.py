@@ -81,3 +81,42 @@ def test_what_ends_without_an_account_hides_nothing_of_the_others(gone: str) -> 
     before = Tasks({1: 0, 9: 5000 * MS}, {1: 0, 2: 0} | dict.fromkeys(parent, 0), process, parent)
     after = Tasks({1: 0}, {1: 400 * MS, 2: 0})
     assert interference.compare(after, before, {0}, set(), 1.0).ended_ns == 400 * MS
+
+
+def test_kernel_threads_are_told_from_other_programs() -> None:
+    """The kernel's threads descend from process 2: theirs is the run's own work, but for a stranger's name."""
+    before = Tasks({}, {})
+    after = Tasks({10: 3 * MS, 20: 5 * MS, 40: 7 * MS}, {}, {}, {40: 2, 20: 1, 10: 1})
+    loads = interference.compare(after, before, {0, 1}, {10}, 1.0)
+    assert (loads.kernel_ns, loads.others_ns, loads.busy_ns) == (7 * MS, 5 * MS, 15 * MS)
+    assert loads.by_cpu == {1: 5 * MS} and loads.worst_on == {1: "cc1 (pid 20, of me: `it`)"}
+    worker = Tasks({20: 5 * MS}, {}, {}, {20: 2})
+    loads = interference.compare(worker, before, {1}, set(), 1.0)
+    assert (loads.kernel_ns, loads.others_ns, loads.by_name) == (5 * MS, 0, {"cc1": 5 * MS})
+
+
+def test_times_on_one_cpu_and_under_one_name_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {11: (11, "make", 0), 12: (12, "cc1", 0), 13: (13, "cc1", 1), 14: (13, "cc1", 1), 15: (15, "ld", 7)}
+    monkeypatch.setattr(interference, "task_place", places.get)
+    after = Tasks({11: 50, 12: 20, 13: 25, 14: 10, 15: 99, 16: 9}, {})
+    loads = interference.compare(after, Tasks({14: 4}, {}), {0, 1}, set(), 1.0)
+    assert loads.by_cpu == {0: 70, 1: 31} and loads.by_name == {"make": 50, "cc1": 51}
+    assert loads.worst_on == {0: "make (pid 11, of me: `it`)", 1: "cc1 (pid 13, of me: `it`)"}
+    assert (loads.busy_ns, loads.others_ns, loads.worst_cpu_ns()) == (101, 101, 70)
+    assert loads.worst_name() == "cc1 (pid 13, of me: `it`)"
+
+
+def test_a_task_that_did_not_run_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interference, "task_place", lambda tid: pytest.fail(f"looked for {tid}"))
+    loads = interference.compare(Tasks({1: 5}, {}), Tasks({1: 5}, {}), {0}, set(), 1.0)
+    assert (loads.busy_ns, loads.worst_process) == (0, "")
+
+
+def test_what_has_ended_is_in_all_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, after = Tasks({20: 0}, {1: 0}), Tasks({20: 30 * MS}, {1: 100 * MS})
+    loads = interference.compare(after, before, {1}, set(), 0.5)
+    assert (loads.ended_ns, loads.busy_ns, loads.others_ns) == (50 * MS, 80 * MS, 80 * MS)
+    assert loads.worst_cpu_ns() == 80 * MS and loads.worst_name() == interference.ENDED
+    # Ours that ended are not theirs, and accounts never shrink.
+    assert interference.compare(after, before, {1}, {1}, 1.0).ended_ns == 0
+    assert interference.compare(Tasks({}, {1: 0}), Tasks({}, {1: 5 * MS}), {1}, set(), 1.0).ended_ns == 0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.kernel.proc import ProcessUsage
+from harness.knobs import KNOBS, GroupUse
 from harness.run import checks
 from harness.run import metrics as metrics_of
 from harness.run.counters import CounterDelta, HostDelta
@@ -231,3 +232,147 @@ def test_a_run_that_was_polled_in_part_is_doubted(polled: int, doubted: bool) ->
 def test_what_changed_underneath_is_a_doubt() -> None:
     text = "rx-gro of s/eth0 changed underneath, during the run: from on to off"
     assert text in checks.doubts(outcome(changed=(text,)), {}, Checks(), set())
+
+
+# -- more figures --------------------------------------------------------------------------------------------
+
+
+def test_a_client_of_others_is_counted_over_its_whole_life() -> None:
+    usage = {"cpu_ns": SECOND // 4, "voluntary": 202, "involuntary": 1}
+    run = outcome(client=CLIENT | {"usage": usage, "whole_life": True, "elapsed_ns": SECOND // 2})
+    found = metrics_of.run_metrics(run)
+    # All requests of its life are its: 1000 that were measured and 10 besides.
+    assert found["cpu_us_per_request"] == pytest.approx((250_000 + 200_000) / 1010)
+    assert found["client_voluntary_per_request"] == pytest.approx(0.2)
+    assert found["client_cpu_percent"] == 25.0
+    assert found["client_runqueue_wait_percent"] is None
+    assert found["server_runqueue_wait_percent"] == pytest.approx(0.2)
+
+
+def test_waits_for_a_cpu_and_switches_of_both_programs() -> None:
+    programs = {"client": ProcessUsage(wait_ns=SECOND // 100), "server": ProcessUsage(wait_ns=SECOND // 50)}
+    found = metrics_of.run_metrics(outcome(delta=delta(programs=programs | {"hog": ProcessUsage()})))
+    assert (found["client_runqueue_wait_percent"], found["server_runqueue_wait_percent"]) == (1.0, 2.0)
+    assert found["server_runqueue_wait_us"] == pytest.approx(20_000 / 1010)
+    assert (found["client_involuntary"], found["server_involuntary"]) == (3, 0)
+    assert found["hog_achieved_percent"] == 0.0
+    alone = metrics_of.run_metrics(outcome(hog=None, delta=delta(programs={})))
+    assert (alone["server_runqueue_wait_percent"], alone["hog_achieved_percent"]) == (None, 0.0)
+    assert (alone["lost"], alone["duplicates"], alone["elapsed_s"]) == (1, 2, 1.0)
+
+
+def test_drops_are_those_of_sockets_links_queues_and_the_host() -> None:
+    names = ("Udp:RcvbufErrors", "Udp:SndbufErrors", "Udp6RcvbufErrors", "Udp6SndbufErrors", "link:rx_dropped")
+    counters = {name: 10**place for place, name in enumerate((*names, "link:tx_dropped", "qdisc:drops"))}
+    nodes = {"c": counters | {"Tcp:RetransSegs": 4}, "s": {"Tcp:RetransSegs": 5}}
+    run = outcome(delta=delta({"": host(softnet={"dropped": 10**7, "received_rps": 0})}, nodes=nodes))
+    found = metrics_of.run_metrics(run)
+    assert (found["drops"], found["retransmits"]) == (11_111_111, 9)
+    columns = metrics_of.node_figures(run)["c"]
+    assert (columns["socket_drops"], columns["link_drops"], columns["qdisc_drops"]) == (101, 110_000, 10**6)
+    assert columns["retransmits"] == 4
+
+
+def test_workloads_beside_it_are_added_up() -> None:
+    beside = (
+        {"answered": 500, "elapsed_ns": SECOND // 2},
+        {"requests": 10, "elapsed_ns": SECOND, "bytes_sent": 100, "bytes_received": 25},
+        {"unread": "x"},
+    )
+    found = metrics_of.run_metrics(outcome(background=beside))
+    assert (found["background_rps"], found["background_bps"]) == (1010.0, 1000.0)
+    none = metrics_of.run_metrics(outcome())
+    assert none["background_rps"] is none["background_bps"] is None
+
+
+def test_interrupts_of_nics_are_told_by_line_and_per_packet() -> None:
+    nodes = {
+        "c": {"nic:irqs": 30, "nic:irq24_cpu0": 10, "nic:irq24_cpu3": 0, "nic:irq25_cpu3": 20, "link:rx_packets": 100},
+        "s": {"nic:irqs": 10, "nic:irq30_cpu1": 10, "link:rx_packets": 60},
+    }
+    run = outcome(delta=delta(nodes=nodes))
+    found = metrics_of.run_metrics(run)
+    assert (found["nic_irqs"], found["nic_irqs_per_packet"]) == (40, 0.25)
+    assert metrics_of.seen_on(run, "c", 0.01).irqs == {24: {0: 10}, 25: {3: 20}}
+    assert metrics_of.seen_on(run, "*", 0.01).irqs == {24: {0: 10}, 25: {3: 20}, 30: {1: 10}}
+    silent = outcome(delta=delta(nodes={"c": {"nic:irqs": 0}, "s": {}}))
+    assert metrics_of.run_metrics(silent)["nic_irqs_per_packet"] is None
+    assert "nic_irqs" not in metrics_of.run_metrics(outcome())
+
+
+def test_what_a_node_s_knobs_judge_themselves_by() -> None:
+    nodes = {
+        "c": {"Tcp:InSegs": 5, "Udp:InDatagrams": 7, "Udp6InDatagrams": 11, "link:rx_packets": 50},
+        "s": {"Udp:InDatagrams": 1, "link:rx_packets": 70},
+    }
+    run = outcome(delta=delta(nodes=nodes, kthreads={"c": 9}), protocol="udp+tcp", client=CLIENT | {"unreached": True})
+    poll, steer = KNOBS["busy_poll"](), KNOBS["rps"].model_validate({"cpus": "0"})
+    whole = {"host_busy_poll": KNOBS["host_busy_poll"].model_validate({"busy_read": 5})}
+    settings = {"c": {"busy_poll": poll}}
+    seen = metrics_of.seen_on(run, "c", 0.25, settings | {"*": whole, "s": {"rps": steer}})
+    assert (seen.received, seen.arrived, seen.rps_elsewhere, seen.kthread_cpu_ns) == (23, 50, 70, 9)
+    assert (seen.min_polled_share, seen.node, seen.wait, seen.protocol) == (0.25, "c", "blocking", "udp+tcp")
+    assert (seen.unreached, seen.napi_ids, seen.ours) == (("client",), (7,), True)
+    assert seen.beside == whole | {"busy_poll": poll}
+    everywhere = metrics_of.seen_on(run, "*", 0.25)
+    assert (everywhere.arrived, everywhere.node, everywhere.wait) == (120, "", "epoll")
+    assert metrics_of.seen_on(outcome(), "c", 0.25).arrived is None
+    nobody = metrics_of.seen_on(run, "x", 0.25)
+    assert (nobody.ours, nobody.wait, nobody.received) == (False, "", 0)
+
+
+def test_several_ways_to_wait_are_epoll_where_it_is_one_of_them() -> None:
+    run = outcome()
+    waits = {"one": ("spin", "poll"), "two": ("spin", "epoll"), "three": ("spin", "spin")}
+    found = {}
+    for name, ways in waits.items():
+        programs = tuple(dataclasses.replace(run.programs[0], wait=wait, node="c") for wait in ways)
+        found[name] = metrics_of.seen_on(dataclasses.replace(run, programs=programs), "c", 0.01).wait
+    assert found == {"one": "", "two": "epoll", "three": "spin"}
+
+
+def test_columns_of_a_node_are_sums_over_its_programs() -> None:
+    usage = ProcessUsage(cpu_ns=3_000_000, user_ns=1_000_000, system_ns=2_000_000, voluntary=5, involuntary=6)
+    run = outcome(delta=delta(programs={"client": usage, "more": usage, "hog": usage}, kthreads={"c": 4_000_000}))
+    more = dataclasses.replace(run.programs[0], label="more")
+    group = GroupUse(100, 10, 4, 2500, (0,))
+    run = dataclasses.replace(run, programs=(*run.programs, more), numa={"c": [0, 2]}, groups={"c": group})
+    columns = metrics_of.node_figures(run)
+    expected: dict[str, float] = {
+        "cpu_ms": 6,
+        "user_ms": 2,
+        "system_ms": 4,
+        "voluntary_switches": 10,
+        "involuntary_switches": 12,
+    }
+    expected |= {"napi_threads_cpu_ms": 4, "throttled_periods": 4, "throttled_ms": 2.5}
+    assert {name: columns["c"][name] for name in expected} == expected
+    assert columns["c"]["numa"] == "0,2" and "numa" not in columns["s"] and "throttled_ms" not in columns["s"]
+    assert (columns["c"]["polled_percent"], columns["c"]["napi_id"], columns["s"]["napi_id"]) == (90.0, 7, 8)
+    assert (columns["c"]["received_packets"], columns["c"]["polled_packets"]) == (1000, 900)
+    empty = metrics_of.node_figures(outcome(delta=delta(nodes={"x": {}})))["x"]
+    assert (empty["polled_percent"], empty["napi_id"]) == (None, None) and "cpu_ms" not in empty
+
+
+def test_shares_of_a_cpu_are_of_the_time_that_passed() -> None:
+    states = {"user": 10, "nice": 5, "system": 7, "softirq": 6, "irq": 4, "steal": 3, "idle": 40, "iowait": 20}
+    run = outcome(delta=delta({"": host(ticks={3: ticks(**states)}, cpus={3}), "s": host(ticks={}, cpus=set())}))
+    expected = {"user": 0.15, "system": 0.07, "softirq": 0.06, "irq": 0.04, "steal": 0.03, "idle": 0.6}
+    (columns,) = metrics_of.cpu_figures(run).values()
+    assert {name: columns[f"{name}_share"] for name in expected} == expected
+    assert (columns["in_set"], columns["irq_count"], columns["net_rx_count"]) == (1, 0, 0)
+    found = metrics_of.run_metrics(run)
+    assert {name: found[f"set_{name}_percent"] for name in expected} == pytest.approx(
+        {name: 100 * share for name, share in expected.items()}
+    )
+    assert metrics_of.idle_shares(run, "c") == {3: 0.6} and metrics_of.idle_shares(run, "s") == {}
+    assert set(metrics_of.cpu_figures(run)) == {"3"}
+    cpus = metrics_of.cpu_figures(outcome())
+    assert (cpus["1"]["irq_count"], cpus["0"]["net_rx_count"], cpus["1"]["in_set"]) == (8, 5, 1)
+
+
+def test_interruptions_per_request_are_those_of_the_set() -> None:
+    found = metrics_of.run_metrics(outcome(delta=on_host(cpus={1, 9})))
+    assert (found["irqs_per_request"], found["net_rx_per_request"]) == pytest.approx((8 / 1000, 6 / 1000))
+    silent = metrics_of.run_metrics(outcome(client=CLIENT | {"answered": 0}))
+    assert silent["irqs_per_request"] is None

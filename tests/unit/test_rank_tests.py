@@ -126,3 +126,87 @@ def test_ratio_and_difference_agree_on_whether_there_is_one(base: list[float], s
         assert found.ratio is not None
         assert found.difference is not None
         assert found.ratio.shown == found.difference.shown
+
+
+@pytest.mark.parametrize(
+    ("paired", "interval", "width", "needed"),
+    [
+        # Twice as narrow needs four times the runs: from +-10.6 % of ten runs to +-5 %.
+        (False, (0.9, 1.1), 0.05, 43),
+        (False, (0.9, 1.1), 0.1, 12),
+        (False, (0.99, 1.01), 0.5, 4),
+        (True, (0.99, 1.01), 0.5, 5),
+        (False, (1e-250, 1e250), 0.01, 1_000_000),
+    ],
+)
+def test_runs_needed_go_with_the_square_of_the_interval(
+    paired: bool, interval: tuple[float, float], width: float, needed: int
+) -> None:
+    runs = np.ones(10)
+    ratio = stats.Ratio(1.0, stats.Interval(*interval, 0.95), paired)
+    assert stats.runs_needed(runs, runs, ratio, width) == needed
+    if needed < 1_000_000:
+        # The smaller side counts.
+        assert stats.runs_needed(runs, runs[:5], ratio, width) == max(5 if paired else 4, -(-needed // 2))
+
+
+def test_runs_needed_without_an_interval_go_by_the_spread() -> None:
+    base, test = np.exp([0.0, 0.1, 0.2]), np.exp([0.0, 0.3, 0.6])
+    spread = math.hypot(0.1, 0.3)
+    expected = (1.96 * math.sqrt(math.pi / 2) * spread / math.log(1.05)) ** 2
+    found = stats.effect(base, test).ratio
+    assert found is not None and found.interval is None
+    assert stats.runs_needed(base, test, found, 0.05) == math.ceil(expected)
+    assert stats.runs_needed(base, test, stats.Ratio(1.0, None, True), 0.05) == math.ceil(expected)
+    assert stats.runs_needed(base[:0], test, None, 0.05) == 4
+    assert stats.runs_needed(base[:1], test, stats.Ratio(1.0, None, True), 0.05) == 5
+    assert stats.runs_needed(np.ones(4), np.ones(4), None, 0.05) is None
+
+
+def test_a_robust_standard_deviation_is_of_the_middle_distance() -> None:
+    values = np.array([[10.0, 11.0, 12.0, 13.0, 14.0, 25.0]])
+    (found,) = stats.outliers(values)
+    # The median is 12.5, the middle distance from it 1.5.
+    assert [(each.at, each.value, each.median) for each in found] == [(5, 25.0, 12.5)]
+    assert found[0].far == pytest.approx(12.5 / (1.4826 * 1.5))
+    below = 12.5 + 5 * 1.4826 * 1.5
+    assert stats.outliers(np.array([[10.0, 11.0, 12.0, 13.0, 14.0, below - 0.01]])) == [[]]
+    assert len(stats.outliers(np.array([[10.0, 11.0, 12.0, 13.0, 14.0, below + 0.01]]))[0]) == 1
+    assert len(stats.outliers(np.array([[-10.0, -11.0, -12.0, -13.0, -14.0, -25.0]]))[0]) == 1
+
+
+def test_runs_that_agree_are_a_hundredth_apart_at_least() -> None:
+    alike = [100.0] * 5
+    assert stats.outliers(np.array([[*alike, 104.9]])) == [[]]
+    ((found,),) = stats.outliers(np.array([[*alike, 105.1]]))
+    assert found.far == pytest.approx(5.1)
+    assert stats.outliers(np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]])) == [[]]
+
+
+def test_outliers_are_told_by_their_place_among_blanks() -> None:
+    table = np.array([[math.nan, 10.0, 11.0, 12.0, 13.0, 14.0, 90.0], [1.0, 1.1, 0.9, 1.0, 9.0, 1.0, 1.1]])
+    first, second = stats.outliers(table)
+    assert [(each.at, each.value) for each in first] == [(6, 90.0)]
+    assert [(each.at, each.value) for each in second] == [(4, 9.0)]
+    # Five runs are enough to call one of them far from the others, four are not.
+    assert [len(row) for row in stats.outliers(np.array([[1.0, 1.1, 0.9, 1.0, 9.0]]))] == [1]
+    assert [len(row) for row in stats.outliers(np.array([[1.0, 1.1, 0.9, 9.0]]))] == [0]
+
+
+def test_above_forty_runs_p_is_that_of_the_normal_curve_ties_allowed_for() -> None:
+    base, test = np.repeat([1.0, 2.0, 3.0], 8), np.repeat([2.0, 3.0, 4.0], 7)
+    whole = np.concatenate((base, test))
+    ranks = np.array(midranks(whole.tolist()))
+    apart = ranks[24:].sum() - 21 * 46 / 2
+    ties = sum(count**3 - count for count in np.unique(whole, return_counts=True)[1])
+    spread = math.sqrt(24 * 21 / 12 * (46 - ties / (45 * 44)))
+    expected = math.erfc((abs(apart) - 0.5) / spread / math.sqrt(2))
+    assert stats.mann_whitney(base, test) == pytest.approx(expected, rel=1e-9)
+    differences = np.concatenate((np.arange(1.0, 31.0), -np.arange(31.0, 42.0), [0.0] * 3))
+    ranks = np.arange(1.0, 42.0)
+    apart = ranks[:30].sum() - ranks.sum() / 2
+    expected = math.erfc((abs(apart) - 0.5) / math.sqrt((ranks**2).sum() / 4) / math.sqrt(2))
+    assert stats.signed_rank(differences) == pytest.approx(expected, rel=1e-9)
+    # Exact up to forty in all, and as wide as the curve beyond: none of one is less than nothing.
+    assert stats.mann_whitney(np.arange(20.0), np.arange(100.0, 120.0)) == pytest.approx(2 / math.comb(40, 20))
+    assert stats.mann_whitney(np.arange(41.0), np.arange(41.0)) == 1.0

@@ -72,3 +72,9 @@ def test_no_slice_hides_its_greatest_round_trip(samples: list[int], slices: int,
         assert found.max_us[at] == mine[-1] / 1e3
         assert mine[(mine.size - 1) // 2] / 1e3 <= found.p50_us[at] <= mine[mine.size // 2] / 1e3
     assert found.slice_s * slices == pytest.approx((max(int(send.max()), 1) + 1) / 1e9)
+
+
+def test_the_grid_is_even_in_the_body_and_has_what_tables_quote() -> None:
+    assert list(np.diff(GRID[:100])) == [10_000] * 99
+    assert {500_000, 900_000, 950_000, 990_000, 999_000, 999_900, MILLION} <= set(GRID.tolist())
+    assert list(GRID) == sorted(set(GRID.tolist())) and GRID[0] == 0

@@ -69,6 +69,18 @@ def test_a_run_without_doubts_is_valid(tmp_path: Path) -> None:
     assert good.environment == {"kernel": "6.18"}
     assert good.contention is None
     assert good.version == 1
+    assert (good.datapath, good.features, good.workload["kind"]) == ("plain", {}, "ping-pong")
+    assert made(tmp_path, measured(), settings={"client": {"busy_poll": {"usecs": 0}}}).datapath == "plain"
+    assert made(tmp_path, measured(), settings={"client": POLL}).datapath == "napi"
+
+
+def test_hogs_that_did_not_do_what_was_declared_make_a_run_suspect(tmp_path: Path) -> None:
+    seen = measured()
+    programs = tuple(replace(program, node=program.label) for program in seen.outcome.programs)
+    seen.outcome = replace(seen.outcome, hog={}, hog_threads=2, programs=programs)
+    doubted = made(tmp_path, seen, contention={"on": "server.cpus", "load": "10%", "threads": 2})
+    assert doubted.verdict == "suspect" and doubted.metrics["hog_achieved_percent"] == 50.0
+    assert doubted.reasons[0].startswith("the hogs (spin) had 50 % of a CPU each, 10 % were declared")
 
 
 def test_the_worst_verdict_counts_and_every_reason_is_kept(tmp_path: Path) -> None:
@@ -108,6 +120,7 @@ def test_facts_of_two_hosts_stand_at_their_nodes(tmp_path: Path) -> None:
     both = made(tmp_path, apart)
     assert both.environment["kernel"] == "6.18 / 6.12"
     assert (both.nodes["server"]["host"], both.nodes["client"]["kernel"]) == ("dut", "6.18")
+    assert both.nodes["client"]["received_packets"] == 1000
 
 
 # -- who polls, which CPUs ----------------------------------------------------------------------------------

@@ -146,3 +146,147 @@ def test_coverage_is_what_the_documentation_says(runs: int, paired: bool, least:
         assert found is not None
         hits += not found.shown
     assert hits / 600 >= least
+
+
+# -- by example ----------------------------------------------------------------------------------------------
+
+
+def test_one_request_has_no_spread_and_two_have() -> None:
+    one = stats.summarise([4000])
+    assert (one["rtt_min_us"], one["rtt_mean_us"], one["rtt_max_us"], one["rtt_sd_us"]) == (4, 4, 4, None)
+    assert stats.summarise([4000, 6000])["rtt_sd_us"] == pytest.approx(math.sqrt(2))
+
+
+def test_every_quantile_is_that_of_its_name() -> None:
+    found = stats.summarise(np.arange(1, 100_001) * 1000)
+    ladder = {"p50": 50_000, "p90": 90_000, "p95": 95_000, "p99": 99_000, "p99_9": 99_900, "p99_99": 99_990}
+    assert {name: found[f"rtt_{name}_us"] for name in ladder} == ladder
+    # The nearest rank is the next one up: 10.5 of 21 requests are not half of them.
+    assert stats.summarise(np.arange(1, 22) * 1000)["rtt_p50_us"] == 11
+
+
+def test_a_time_of_zero_is_an_answer() -> None:
+    assert stats.summarise([0, -1])["rtt_min_us"] == 0
+
+
+def test_nothing_is_estimated_from_nothing() -> None:
+    assert stats.estimate(np.array([None, math.nan, math.inf])) == stats.Estimate(None, None, 0)
+    assert stats.median([math.nan]) is None
+
+
+def test_blanks_are_no_values() -> None:
+    found = stats.estimate(np.array([3.0, None, 1.0, math.nan, 2.0, -math.inf]))
+    assert (found.median, found.mean, found.n) == (2.0, 2.0, 3)
+    assert found.interval == stats.Interval(1.0, 3.0, 0.75)
+    assert stats.median(np.array([4.0, None, 1.0, 2.0, 3.0])) == 2.5
+
+
+def test_an_interval_is_as_wide_as_its_confidence_asks() -> None:
+    values = np.arange(1.0, 11.0)
+    wide, narrow = stats.estimate(values).interval, stats.estimate(values, 0.8).interval
+    assert wide is not None and narrow is not None
+    assert (wide.low, wide.high, narrow.low, narrow.high) == (2, 9, 3, 8)
+    assert narrow.confidence == pytest.approx(1 - 2 * (1 + 10 + 45) / 1024)
+    assert stats.median_interval(values, 0.8) == narrow
+    # The one asked for exactly is enough.
+    assert stats.median_interval(values, narrow.confidence) == narrow
+
+
+def test_medians_and_means_of_numbers_as_large_as_they_come() -> None:
+    found = stats.estimate([1e308, 1.2e308, 1.4e308, 1.6e308])
+    assert found.median == pytest.approx(1.3e308) and found.mean == pytest.approx(1.3e308)
+
+
+@pytest.mark.parametrize(("low", "high", "inside"), [(1, 2, True), (0, 3, True), (1.1, 2, False), (1, 1.9, False)])
+def test_an_interval_lies_within_its_bounds_or_not(low: float, high: float, inside: bool) -> None:
+    assert stats.Interval(1.0, 2.0, 0.95).within(low, high) is inside
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ratio", "difference"),
+    [(0.9, 1.1, False, True), (1.0, 1.1, False, True), (0.9, 1.0, False, True), (-0.1, 0.0, True, False)],
+)
+def test_an_effect_is_shown_where_its_interval_leaves_out_none(
+    low: float, high: float, ratio: bool, difference: bool
+) -> None:
+    interval = stats.Interval(low, high, 0.95)
+    assert stats.Ratio(1.0, interval, False).shown is ratio
+    assert stats.Difference(0.0, interval, False).shown is difference
+    assert stats.Difference(0.0, stats.Interval(0.0, 1.0, 0.95), False).shown is False
+    assert stats.Difference(5.0, None, False).shown is stats.Ratio(5.0, None, False).shown is False
+
+
+def test_blocks_have_ratios_and_differences_of_their_own() -> None:
+    base, factors = [10.0, 20.0, 40.0, 50.0, 100.0], [1.2, 1.1, 1.3, 1.0, 1.5]
+    test = [one * factor for one, factor in zip(base, factors, strict=True)]
+    found = stats.effect(base, test, paired=True)
+    assert found.ratio is not None and found.difference is not None
+    assert found.ratio.value == pytest.approx(1.2) and found.difference.value == pytest.approx(2.0)
+    for effect, low, high in ((found.ratio, 1.0, 1.5), (found.difference, 0.0, 50.0)):
+        assert effect.paired and effect.interval is not None
+        assert (effect.interval.low, effect.interval.high) == pytest.approx((low, high))
+        assert effect.interval.confidence == pytest.approx(0.9375)
+    fewer = stats.effect(base[:4], test[:4], paired=True)
+    assert fewer.ratio is not None and fewer.difference is not None
+    assert (fewer.ratio.interval, fewer.difference.interval) == (None, None)
+    assert (fewer.ratio.value, fewer.difference.value) == pytest.approx((1.15, 2.0))
+    # A block with a blank on either side is none.
+    blank = stats.effect([*base, math.nan, 7.0], [*test, 1.0, math.inf], paired=True)
+    assert blank.ratio == found.ratio and blank.difference == found.difference
+    with pytest.raises(ValueError, match="paired sides differ in length: 5 and 4"):
+        stats.effect(base, test[:4], paired=True)
+
+
+def test_sides_of_their_own_are_compared_by_their_medians() -> None:
+    base, test = [3.0, 1.0, 2.0, 100.0], [5.0, 4.0, 9.0, 7.0]
+    found = stats.effect(base, test)
+    assert found.ratio is not None and found.difference is not None
+    assert (found.ratio.value, found.difference.value) == pytest.approx((6 / 2.5, 3.5))
+    assert not found.ratio.paired and not found.difference.paired
+    assert found.ratio.interval is not None and found.ratio.interval.confidence == 0.95
+    few = stats.effect(base, test[:3])
+    assert few.ratio is not None and few.difference is not None
+    assert (few.ratio.value, few.difference.value) == pytest.approx((2.0, 2.5))
+    assert (few.ratio.interval, few.difference.interval) == (None, None)
+    blank = stats.effect([*base, math.nan], [*test, math.inf])
+    assert blank.ratio == found.ratio and blank.difference == found.difference
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_difference_needs_no_positive_values_and_a_ratio_does(paired: bool) -> None:
+    base, test = [-2.0, -1.0, 1.0, 2.0, 3.0], [2.0, 3.0, 4.0, 5.0, 6.0]
+    for one, other, moved in ((base, test, 3.0), (test, base, -3.0)):
+        found = stats.effect(one, other, paired=paired)
+        assert found.ratio is None and found.difference is not None
+        assert found.difference.value == moved
+        assert found.difference.interval is not None
+    assert stats.effect([0.0, 1, 2, 3, 4], [1.0, 2, 3, 4, 5], paired=paired).ratio is None
+
+
+def test_a_ratio_or_difference_that_no_float_holds_is_none() -> None:
+    tiny, huge = [1e-200] * 5, [1e200] * 5
+    for paired in (False, True):
+        assert stats.effect(tiny, huge, paired=paired).ratio is None
+        assert stats.effect(huge, tiny, paired=paired).ratio is None
+        assert stats.effect([-1.7e308] * 5, [1.7e308] * 5, paired=paired).difference is None
+        assert stats.effect([1e100] * 5, [1e200] * 5, paired=paired).ratio is not None
+
+
+def test_no_runs_have_no_effect() -> None:
+    for base, test in (([], [1.0]), ([1.0], []), ([math.nan], [1.0])):
+        assert stats.effect(base, test) == stats.Effect(None, None, None)
+
+
+def test_an_interval_by_resampling_is_that_of_the_middle_of_many_draws() -> None:
+    """Of medians drawn again and again the plain way: the ends of 95 % of them."""
+    draw = np.random.default_rng(11)
+    base, test = draw.lognormal(3, 0.3, 7), draw.lognormal(3.2, 0.3, 8)
+    found = stats.effect(base, test)
+    assert found.ratio is not None and found.ratio.interval is not None
+    assert found.difference is not None and found.difference.interval is not None
+    again = [np.median(draw.choice(side, (40_000, side.size)), axis=1) for side in (base, test)]
+    both = (found.ratio.interval, again[1] / again[0]), (found.difference.interval, again[1] - again[0])
+    for interval, plain in both:
+        spread = float(np.quantile(plain, 0.975) - np.quantile(plain, 0.025))
+        assert interval.low == pytest.approx(np.quantile(plain, 0.025), abs=0.06 * spread)
+        assert interval.high == pytest.approx(np.quantile(plain, 0.975), abs=0.06 * spread)

@@ -59,6 +59,38 @@ def test_when_it_is_enough(records: list[RunRecord], blocks: int, enough: bool, 
     assert said in found.reason
 
 
+def test_what_is_known_so_far_is_told_with_the_repetitions() -> None:
+    found = state(RULE, runs(WIDE), 6)
+    assert found.blocks == 6 and found.widest == pytest.approx((150 - 60) / 2 / 100)
+    assert found.reason == "rtt_p50_us is known within +-45.0 %, not +-5.0 %"
+    few = state(RULE, runs(NARROW), 2)
+    assert (few.enough, few.blocks, few.widest) == (False, 2, float("inf"))
+    assert few.reason == "2 of at least 3 repetitions"
+    none = state(RULE, [], 3)
+    assert (none.enough, none.blocks, none.widest) == (True, 3, None)
+    assert none.reason == "no cell has a valid run with rtt_p50_us"
+    enough = state(RULE, runs(NARROW), 5)
+    assert enough.widest == pytest.approx(0.015) and enough.blocks == 5
+    last = state(RULE, runs(WIDE), 8)
+    assert last.blocks == 8 and last.widest == pytest.approx(found.widest, rel=0.2)
+
+
+def test_cells_are_of_one_case_under_the_same_factors() -> None:
+    """Two cells that lie far apart and agree within themselves; as one they would never be known."""
+    near, far = runs([100.0] * 5), runs([500.0] * 5)
+    with_factor = [
+        replace(record, factors={"load": value}) for records, value in ((near, 1), (far, 2)) for record in records
+    ]
+    assert state(RULE, with_factor, 5).enough
+    assert not state(RULE, near + far, 5).enough
+    assert state(RULE, near + [replace(record, case="b") for record in far], 5).enough
+
+
+def test_a_median_of_zero_has_no_width_as_a_share_of_it() -> None:
+    assert state(RULE, runs([0.0] * 6), 6).widest == float("inf")
+    assert state(RULE, runs([-100.0, -101, -99, -100, -102]), 5).widest == pytest.approx(0.015)
+
+
 def test_the_budget_holds_for_the_next_repetition_too() -> None:
     rule = Adaptive(3, 8, "rtt_p50_us", 0.05, budget_s=6.5)
     assert not state(rule, runs(WIDE), 5).enough

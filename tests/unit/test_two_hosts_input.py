@@ -10,6 +10,7 @@ import pytest
 
 from harness.cli import main
 from harness.errors import InputError, PollbenchError
+from harness.knobs import GroupUse
 from harness.places.fleet.share import pair_of
 from harness.plan import make_plan
 from harness.run import metrics as metrics_of
@@ -134,11 +135,36 @@ def test_two_halves_are_one_outcome_whose_cpus_are_told_apart() -> None:
 
 
 def test_a_half_that_is_none_names_the_host() -> None:
-    with pytest.raises(PollbenchError, match="read what the other end found on dut"):
+    with pytest.raises(PollbenchError, match="read what the other end found on dut") as caught:
         two_hosts_merge.unpack({"outcome": {}}, "dut")
+    assert "validation errors" in caught.value.got and len(caught.value.got) <= 300
 
 
 def test_facts_of_hosts_that_differ_are_told_of_both() -> None:
     client: Columns = {"kernel": "6.18", "smt": "on", "host": "gen", "interface": "eth1 (ixgbe)"}
     server: Columns = {"kernel": "6.12", "smt": "on", "host": "dut", "interface": "eth2 (ice)"}
     assert two_hosts_merge.environment(client, server) == {"kernel": "6.18 / 6.12", "smt": "on", "host": "gen / dut"}
+
+
+def test_what_either_end_alone_knows_is_in_the_whole() -> None:
+    whole = outcome()
+    group = GroupUse(5, 1, 0, 0, (0,))
+    near = dataclasses.replace(
+        half(whole, "client", "c"), numa={"c": [0]}, groups={"c": group}, napis={"c": []}, hog_threads=0
+    )
+    far = dataclasses.replace(
+        half(whole, "server", "s"),
+        numa={"s": [1]},
+        groups={"s": group},
+        napis={"s": [{"napi_id": 8}]},
+        changed=("gro went off",),
+        metrics={"x_us": 1.0},
+        hog={"cpu_ns": [5]},
+        hog_threads=3,
+    )
+    made = two_hosts_merge.together(near, far, "s")
+    assert (made.numa, made.groups) == ({"c": [0], "s": [1]}, {"c": group, "s": group})
+    assert (made.napis, made.changed, made.metrics) == (near.napis | far.napis, ("gro went off",), {"x_us": 1.0})
+    assert (made.hog, made.hog_threads) == ({"cpu_ns": [5]}, 3)
+    assert (made.client, made.server) == (whole.client, whole.server)
+    assert made.delta.elapsed_ns == near.delta.elapsed_ns

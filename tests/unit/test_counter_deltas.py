@@ -1,0 +1,200 @@
+"""Two readings of all counters subtracted, and what one reading of a node holds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.kernel import proc
+from harness.kernel.hostfiles import HostFiles
+from harness.kernel.idle_clock import IdleClock
+from harness.kernel.interrupts import Interrupt
+from harness.kernel.proc import ProcessUsage, Tasks
+from harness.kernel.qdiscs import ROOT
+from harness.run import counters, interference
+from harness.run.counters import CounterDelta, Snapshot, subtract
+from harness.run.cpu_set import SetReading
+from harness.testbed import NodeHandle
+from harness.topology.layout import NO_ADDRESS, PortLayout
+
+MS = 10**6
+
+
+def reading(at_ns: int, idle_ns: int, own_ns: int = 0) -> SetReading:
+    return SetReading({0: IdleClock(at_ns, idle_ns)}, own_ns, ProcessUsage(), False)
+
+
+def snapshot(**changes: Any) -> Snapshot:
+    whole: dict[str, Any] = {
+        "at_ns": 1000,
+        "first": reading(900, 10),
+        "last": reading(1100, 20),
+        "ticks": {0: {"user": 5, "nice": 1, "system": 2, "idle": 50}, 1: {"user": 10}},
+        "net_rx": {0: 3, 1: 4},
+        "irqs": {0: 30, 1: 40},
+        "softnet": {"dropped": 2},
+        "nodes": {"a": {"Udp:InDatagrams": 7}},
+        "programs": {"client": ProcessUsage(cpu_ns=100, wait_ns=10)},
+        "kthreads": {"a": 5},
+        "clocksource": "tsc",
+        "tasks": Tasks({10: 0, 20: 0}, {}),
+        "took_ns": 50,
+    }
+    return Snapshot(**(whole | changes))
+
+
+@pytest.fixture(autouse=True)
+def places(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {10: (10, "client", 0), 20: (20, "cc1", 0)}
+    monkeypatch.setattr(interference, "task_place", places.get)
+    monkeypatch.setattr(interference, "described", lambda pid: f"pid {pid}")
+
+
+def test_what_lies_between_two_readings() -> None:
+    after = snapshot(
+        at_ns=1500,
+        first=reading(1400, 120, own_ns=30),
+        last=reading(9000, 9000),
+        ticks={0: {"user": 8, "nice": 1, "system": 3, "idle": 90}, 1: {"user": 20}, 2: {"user": 6}},
+        net_rx={0: 5, 1: 4, 2: 9},
+        irqs={0: 31, 1: 43},
+        softnet={"dropped": 5, "received_rps": 1},
+        nodes={"a": {"Udp:InDatagrams": 27, "Tcp:InSegs": 4}, "b": {"Udp:InDatagrams": 1}},
+        programs={"client": ProcessUsage(cpu_ns=180, wait_ns=15), "server": ProcessUsage(cpu_ns=9)},
+        kthreads={"a": 25},
+        clocksource="hpet",
+        tasks=Tasks({10: 70, 20: 8}, {}),
+        took_ns=70,
+    )
+    delta = subtract(after, snapshot(), {0}, {10}, quiet=0.5)
+    host = delta.hosts[""]
+    assert delta.elapsed_ns == 500
+    assert delta.nodes == {"a": {"Udp:InDatagrams": 20, "Tcp:InSegs": 4}, "b": {"Udp:InDatagrams": 1}}
+    assert delta.programs == {"client": ProcessUsage(cpu_ns=80, wait_ns=5), "server": ProcessUsage(cpu_ns=9)}
+    assert delta.kthreads == {"a": 20}
+    assert host.ticks[0] == {"user": 3, "nice": 0, "system": 1, "idle": 40} and host.ticks[2] == {"user": 6}
+    assert (host.net_rx, host.irqs) == ({0: 2, 1: 0, 2: 9}, {0: 1, 1: 3})
+    assert host.softnet == {"dropped": 3, "received_rps": 1}
+    assert host.clocksources == ("tsc", "hpet")
+    assert host.cpus == {0}
+    assert (host.interference.busy_ns, host.interference.by_name) == (78, {"cc1": 8})
+    # From the end of the reading before to the beginning of the one after: neither reading is in it.
+    time = host.set_time
+    assert time is not None
+    assert (time.elapsed_ns, time.idle_ns, time.own_ns, time.background_ns) == (300, 100, 30, 150)
+    assert time.apart == pytest.approx(120 / 300)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "ended_ns"),
+    # CPU 0 had 4 of 14 busy ticks, both had all.
+    [({0}, round(1400 * MS * 4 / 14)), ({0, 1}, 1400 * MS)],
+)
+def test_what_has_ended_is_the_sets_by_its_share_of_the_busy_ticks(cpus: set[int], ended_ns: int) -> None:
+    before = snapshot(tasks=Tasks({}, {1: 0}), ticks={0: {"user": 0}, 1: {"user": 0}})
+    busy = {0: {"user": 2, "nice": 1, "system": 1, "idle": 99, "softirq": 7}, 1: {"user": 10}}
+    after = snapshot(tasks=Tasks({}, {1: 1400 * MS}), ticks=busy)
+    assert subtract(after, before, cpus, set()).hosts[""].interference.ended_ns == ended_ns
+    # Where no tick fell into user code or the kernel, all of it may have been here.
+    quiet = snapshot(tasks=Tasks({}, {1: 1400 * MS}), ticks={0: {"idle": 5}, 1: {"idle": 5}})
+    assert subtract(quiet, before, cpus, set()).hosts[""].interference.ended_ns == 1400 * MS
+
+
+def test_sums_of_counters() -> None:
+    delta = subtract(snapshot(softnet={"dropped": 5}), snapshot(), {0}, set())
+    delta = CounterDelta(
+        500, {"a": {"x": 1, "y": 2}, "b": {"x": 10}}, {}, {}, {"": delta.hosts[""], "b": delta.hosts[""]}
+    )
+    assert (delta.counter("a", "x", "y", "z"), delta.counter("c", "x"), delta.total("x", "y")) == (3, 0, 13)
+    assert (delta.softnet("dropped"), delta.softnet("none")) == (6, 0)
+    assert delta.host_of("b") is delta.hosts["b"] and delta.host_of("a") is delta.hosts[""]
+
+
+# -- one reading of a node -----------------------------------------------------------------------------------
+
+
+def port(device: str, ifindex: int, nic: str = "veth") -> PortLayout:
+    return PortLayout("a", device, ifindex, NO_ADDRESS, bytes(6), 0, 0, "b", (), nic)
+
+
+def node(*ports: PortLayout) -> NodeHandle:
+    return NodeHandle("a", "ns", "/ns", -1, ports)
+
+
+def qdisc(ifindex: int, parent: int, drops: int, sent: int) -> Any:
+    return SimpleNamespace(ifindex=ifindex, parent=parent, statistics={"drops": drops, "bytes": sent})
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two devices with statistics, four qdiscs, and an interrupt line on which two CPUs took some."""
+
+    @contextlib.contextmanager
+    def sysfs_of(_fd: int) -> Iterator[HostFiles]:
+        yield HostFiles(tmp_path)
+
+    monkeypatch.setattr(counters, "in_netns", lambda _fd: contextlib.nullcontext())
+    monkeypatch.setattr(proc, "net_counters", lambda: {"Udp:InDatagrams": 7})
+    devices = {
+        "eth0": {"rx_packets": 1, "tx_packets": 2, "rx_dropped": 5},
+        "eth1": {"rx_packets": 10, "tx_packets": 20},
+    }
+    monkeypatch.setattr(counters, "link_stats", lambda _fd: devices)
+    disks = [qdisc(2, ROOT, 3, 100), qdisc(2, 0x10000, 2, 90), qdisc(3, ROOT, 4, 200), qdisc(9, ROOT, 8, 300)]
+    monkeypatch.setattr(counters, "qdisc_dump", lambda _fd: disks)
+    monkeypatch.setattr(counters, "sysfs_of", sysfs_of)
+    lines = {"eth0": [Interrupt(24)], "eth1": []}
+    monkeypatch.setattr(counters, "interrupts_of", lambda device, _host, _sysfs: lines[device])
+    monkeypatch.setattr(
+        proc, "interrupts_of", lambda irqs: {24: {0: 5, 3: 6}} if set(irqs) == {24} else pytest.fail(str(irqs))
+    )
+
+
+def taken(handle: NodeHandle, shaped: bool = False) -> dict[str, int]:
+    return counters.take({"a": handle}, {}, shaped=shaped).nodes["a"]
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_node_s_counters_are_its_protocols_and_sums_over_its_devices() -> None:
+    assert taken(node(port("eth0", 2), port("eth1", 3))) == {
+        "Udp:InDatagrams": 7,
+        "link:rx_packets": 11,
+        "link:tx_packets": 22,
+        "link:rx_dropped": 5,
+        "link:eth0:packets": 3,
+        "link:eth1:packets": 30,
+    }
+
+
+@pytest.mark.usefixtures("kernel")
+def test_shapers_count_what_they_sent_and_dropped_by_their_roots() -> None:
+    found = taken(node(port("eth0", 2), port("eth1", 3)), shaped=True)
+    assert found["qdisc:drops"] == 3 + 4 + 8
+    of_ports = {name: value for name, value in found.items() if name.startswith("qdisc:eth")}
+    assert of_ports == {"qdisc:eth0:bytes": 100, "qdisc:eth0:drops": 3, "qdisc:eth1:bytes": 200, "qdisc:eth1:drops": 4}
+
+
+@pytest.mark.usefixtures("kernel")
+def test_nics_have_interrupts_by_line_and_cpu() -> None:
+    found = taken(node(port("eth0", 2, "igb"), port("eth1", 3)))
+    nic = {name: value for name, value in found.items() if name.startswith("nic:")}
+    assert nic == {"nic:irqs": 11, "nic:irq24_cpu0": 5, "nic:irq24_cpu3": 6}
+    # An interface that was lent may be a virtual one, which has none.
+    assert not [name for name in taken(node(port("eth1", 3, "igb"))) if name.startswith("nic:")]
+
+
+def test_programs_of_a_family_are_counted_together_and_hogs_for_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = {7: ProcessUsage(cpu_ns=5), 8: ProcessUsage(cpu_ns=6), 9: ProcessUsage(cpu_ns=70)}
+    monkeypatch.setattr(proc, "process_usage", lambda pid: used[pid])
+    found = counters.take({}, {"client": [7, 8], "hog": [9]}, {"a": [8], "b": []}, cpus=[0])
+    assert found.programs == {"client": ProcessUsage(cpu_ns=11), "hog": ProcessUsage(cpu_ns=70)}
+    assert found.kthreads == {"a": 6, "b": 0}
+    assert found.first.hogs == found.last.hogs == ProcessUsage(cpu_ns=70)
+    assert found.first.clocks.keys() == {0} and found.took_ns > 0
+    assert found.last.clocks[0].at_ns >= found.at_ns >= found.first.clocks[0].at_ns
+    assert counters.take({}, {"client": [7]}).kthreads == {}
