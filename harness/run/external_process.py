@@ -11,16 +11,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import processes
 from harness.kernel.proc import start_ticks
-from harness.run.process import ChildProcess, tail
+from harness.run.process import ChildProcess, content, tail
 from harness.signals import Stopper
 
 _LOOK_S = 0.005
-_MAX_OUTPUT = 256 << 20
 
 
 def install_hint(package: str) -> str:
@@ -46,10 +44,8 @@ class ExternalProcess(ChildProcess):
             raise
         self._family: dict[int, int] = {}
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, value, trace)
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         self._output.close()
 
     def family(self) -> list[int]:
@@ -97,11 +93,11 @@ class ExternalProcess(ChildProcess):
 
     def output(self) -> str:
         """What it has written to its standard output so far."""
-        return _text(self._output.fileno())
+        return content(self._output).decode(errors="replace")
 
     def errors(self) -> str:
         """What it has written to its standard error so far."""
-        return _text(self._errors.fileno())
+        return content(self._errors).decode(errors="replace")
 
     def said(self) -> str:
         """Its last lines, for a message; "" when it wrote nothing."""
@@ -110,12 +106,11 @@ class ExternalProcess(ChildProcess):
 
     def files(self) -> dict[str, bytes]:
         """Its output, verbatim, to be kept with the run."""
-        texts = {"stdout": self._output.fileno(), "stderr": self._errors.fileno()}
-        files = {f"{self.label}.{name}.txt": _bytes(fd) for name, fd in texts.items()}
-        return {name: data for name, data in files.items() if data}
+        texts = {"stdout": content(self._output), "stderr": content(self._errors)}
+        return {f"{self.label}.{name}.txt": data for name, data in texts.items() if data}
 
     def _last_lines(self) -> str:
-        return tail(_bytes(self._errors.fileno())) or tail(_bytes(self._output.fileno()))
+        return tail(content(self._errors)) or tail(content(self._output))
 
     def _kill(self) -> None:
         self.family()
@@ -128,12 +123,3 @@ class ExternalProcess(ChildProcess):
                 os.killpg(self.pid, signal.SIGKILL)
             processes.end([pid for pid, began in self._family.items() if start_ticks(pid) == began != 0])
         super()._reap(flags)
-
-
-def _bytes(fd: int) -> bytes:
-    """A file's content by position: the program writes at its own offset, which must stay."""
-    return os.pread(fd, min(os.fstat(fd).st_size, _MAX_OUTPUT), 0)
-
-
-def _text(fd: int) -> str:
-    return _bytes(fd).decode(errors="replace")

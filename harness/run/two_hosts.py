@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
-import select
 import socket
 import struct
 import time
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 from harness.errors import Interrupted, LostError, MissingError, PollbenchError
 from harness.kernel.journal import Journal
 from harness.kernel.netns import in_netns
-from harness.run.process import ChildProcess
+from harness.run.process import ChildProcess, await_any, raise_death
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec, digest
 from harness.store.record import Columns
@@ -259,18 +258,10 @@ class OneOfTwo(Ends):
 
     def _readable(self, sock: socket.socket, deadline: float, watched: Sequence[ChildProcess] = ()) -> bool:
         """Wait without waking up in between; False at the deadline. Raises Interrupted, or a program's death."""
-        poll = select.poll()
-        children = {child.pidfd: child for child in watched}
-        for fd in (sock.fileno(), self._stopper.fd, *children):
-            poll.register(fd, select.POLLIN)
-        self._stopper.check()
-        ready = [fd for fd, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)]
-        self._stopper.check()
+        ready = await_any([sock.fileno()], deadline, self._stopper, watched)
         if sock.fileno() in ready:
             return True
-        for fd in ready:
-            if fd in children:
-                raise children[fd].death()
+        raise_death(watched, ready)
         return False
 
     def _hear(self, deadline: float, watched: Sequence[ChildProcess] = ()) -> Message | None:

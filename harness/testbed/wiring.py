@@ -8,7 +8,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import Self
 
 from harness.errors import MissingError, PollbenchError
@@ -198,17 +197,12 @@ class Wiring:
                     if with_napi is not None and port.ifindex not in with_napi:
                         raise PollbenchError("make a link busy-poll capable", on=where, got="it has no NAPI")
 
-    def close(self) -> None:
-        """Close the sockets: they would keep the namespaces alive."""
-        self._stack.close()
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None:
+        # Open sockets would keep the namespaces alive.
+        self._stack.close()
 
 
 def _comes_up_with_another_address(port: PortLayout) -> bool:
