@@ -7,11 +7,9 @@ from contextlib import ExitStack
 
 from harness.kernel.frames import FrameEnd
 from harness.run.counters import CounterDelta
-from harness.run.link_checks.chance import chance_rows
-from harness.run.link_checks.delay import delay_rows
 from harness.run.link_checks.direction import Direction, drain
-from harness.run.link_checks.feed import EASY_BPS
-from harness.run.link_checks.rate import RATE_SHARE, megabits, rate_rows
+from harness.run.link_checks.netem import chance_rows, delay_rows
+from harness.run.link_checks.rate import EASY_BPS, RATE_SHARE, megabits, rate_rows
 from harness.run.outcome import Outcome
 from harness.spec.topology import Shape
 from harness.store.record import LinkCheck
