@@ -8,7 +8,6 @@ from functools import cache
 from harness import loadgen
 from harness.errors import MissingError
 from harness.kernel import nic_lease, probe, rtnl
-from harness.knobs import KNOBS
 from harness.run.external_process import install_hint
 from harness.spec.cells import CellSpec
 from harness.spec.topology import Emulator
@@ -42,8 +41,8 @@ def needs(spec: CellSpec) -> list[str]:
     if spec.napi:
         keys.append("veth-napi")
     for knobs in (*spec.settings.values(), *spec.confined().values()):
-        for name, model in knobs.items():
-            keys += KNOBS[name].capabilities(model)
+        for knob in knobs.values():
+            keys += knob.capabilities()
     return list(dict.fromkeys(keys))
 
 
@@ -69,8 +68,8 @@ def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
     device = spec.topology.nodes[here].interface or ""
     reason = nic_lease.why_not(device)
     keys = [GENERATOR, "netns"]
-    for name, model in spec.settings.get(here, {}).items():
-        keys += KNOBS[name].capabilities(model)
+    for knob in spec.settings.get(here, {}).values():
+        keys += knob.capabilities()
     return ([f"{device}: {reason}"] if reason else []) + _missing(keys)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from harness.knobs import KNOBS, Knob, KnobEffect, Seen
+from harness.knobs import Knob, Seen
 from harness.run.metrics import seen_on
 from harness.run.outcome import Outcome
 from harness.spec.cells import CellSpec
@@ -58,8 +58,7 @@ class _Judgement:
 
     def __init__(self, node: str, knob: str, model: Knob, seen: Seen) -> None:
         self.node, self.knob = node, knob
-        self._effect: KnobEffect = KNOBS[knob].effect(model, seen)
-        self._without_work: Mapping[str, str] = model.without_work(seen)
+        self._effect, self._without_work = model.effect(seen), model.without_work(seen)
         self._quiet: list[str] = []
         self._already = self._acted_on = 0
         self._idle: dict[str, str] = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from harness.kernel.proc import Tasks, described, task_place
@@ -91,23 +89,15 @@ def _ended_ns(after: Tasks, before: Tasks, ours: set[int]) -> int:
     without being accounted to anybody (kernel threads, single threads, children nobody waits for) hides nothing of the
     others.
     """
-    grown = {pid: _growth(pid, after.reaped_ns, before.reaped_ns) for pid in after.reaped_ns if pid not in ours}
+    growth = {pid: max(0, ns - before.reaped_ns.get(pid, 0)) for pid, ns in after.reaped_ns.items()}
+    grown = {pid: ns for pid, ns in growth.items() if pid not in ours}
     ended = before.reaped_ns.keys() - after.reaped_ns.keys()
     earlier = [(pid, before.reaped_ns[pid]) for pid in ended]
     earlier += [(before.process.get(tid, tid), ns) for tid, ns in before.run_ns.items()]
     for pid, ns in earlier:
         if pid in ended:
-            ancestor = _ancestor(pid, before, ended)
+            ancestor = pid
+            while ancestor in ended:
+                ancestor = before.parent.get(ancestor, 0)
             grown[ancestor] = grown.get(ancestor, 0) - ns
     return sum(max(0, ns) for ns in grown.values())
-
-
-def _ancestor(pid: int, before: Tasks, ended: AbstractSet[int]) -> int:
-    """The nearest ancestor that has not ended."""
-    while pid in ended:
-        pid = before.parent.get(pid, 0)
-    return pid
-
-
-def _growth(pid: int, after: Mapping[int, int], before: Mapping[int, int]) -> int:
-    return max(0, after[pid] - before.get(pid, 0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import reduce
 
 from harness.kernel.proc import TICKS_PER_S, ProcessUsage
 from harness.knobs import Knob, Seen
@@ -209,14 +208,9 @@ def _shares(ticks: dict[str, int], elapsed_ns: int) -> dict[str, float]:
     Of the elapsed time, not of the ticks: a CPU that naps between ticks is given too few of them, of every state.
     """
     whole = elapsed_ns / 1e9 * TICKS_PER_S
-    sums = {
-        "user": ticks["user"] + ticks["nice"],
-        "system": ticks["system"],
-        "softirq": ticks["softirq"],
-        "irq": ticks["irq"],
-        "steal": ticks["steal"],
-        "idle": ticks["idle"] + ticks["iowait"],
-    }
+    sums = {state: ticks[state] for state in _STATES}
+    sums["user"] += ticks["nice"]
+    sums["idle"] += ticks["iowait"]
     return {name: value / whole if whole else 0.0 for name, value in sums.items()}
 
 
@@ -238,13 +232,8 @@ def _node_columns(outcome: Outcome, node: str) -> Columns:
         "qdisc_drops": counter(node, "qdisc:drops"),
         "napi_threads_cpu_ms": outcome.delta.kthreads.get(node, 0) / 1e6,
     }
-    usages = [
-        outcome.delta.programs.get(program.label, ProcessUsage())
-        for program in outcome.programs
-        if program.node == node
-    ]
-    if usages:
-        usage = reduce(ProcessUsage.plus, usages)
+    if programs := [program for program in outcome.programs if program.node == node]:
+        usage = outcome.used_by(programs)
         columns |= {
             "cpu_ms": usage.cpu_ns / 1e6,
             "user_ms": usage.user_ns / 1e6,

@@ -7,6 +7,7 @@ the measured window. A program that polls in its own way (O_NONBLOCK and poll) i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 from collections import defaultdict
@@ -14,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 
 from harness.errors import PollbenchError
 from harness.kernel import pidfd, processes
-from harness.knobs import KNOBS, Setting
-from harness.run.knobs import Knobs, checked_row, refusal
+from harness.knobs import Setting
+from harness.run.knobs import Knobs, checked_row, refusal, settings_of
 from harness.store.record import KnobRow
 
 # Closed, or ended, between looking and borrowing: no failure of anybody.
@@ -58,9 +59,8 @@ class SocketOptions:
         self._node = node
         self._socket: list[tuple[str, Setting]] = []
         self._epoll: list[tuple[str, Setting]] = []
-        for name in knobs:
-            for setting in KNOBS[name].settings(knobs[name]) if KNOBS[name].scope == "socket" else ():
-                (self._epoll if setting.name == "EPIOCSPARAMS" else self._socket).append((name, setting))
+        for name, setting in settings_of(knobs, "socket"):
+            (self._epoll if setting.name == "EPIOCSPARAMS" else self._socket).append((name, setting))
         self.treated: dict[tuple[int, int, int], TreatedSocket] = {}
 
     def sweep(self, program: str, pids: list[int]) -> None:
@@ -102,12 +102,10 @@ class SocketOptions:
         for (pid, fd, inode), treated in self.treated.items():
             if not inode or (only_unknown and treated.napi_id):
                 continue
-            try:
-                with pidfd.borrowed(pid, fd) as own_fd:
-                    facts = pidfd.facts(own_fd)
+            # What was seen of one that has been closed meanwhile stands.
+            with contextlib.suppress(OSError), pidfd.borrowed(pid, fd) as own_fd:
+                facts = pidfd.facts(own_fd)
                 treated.napi_id = facts.napi_id if facts else treated.napi_id
-            except OSError:
-                continue  # closed meanwhile: what was seen of it stands
 
     def _of(self, program: str) -> list[TreatedSocket]:
         return [treated for treated in self.treated.values() if treated.program == program]
