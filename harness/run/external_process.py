@@ -10,12 +10,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import processes
 from harness.kernel.proc import start_ticks
-from harness.run.process import ChildProcess, content, tail
+from harness.run.process import ChildProcess, Children, content, tail
 from harness.signals import Stopper
 
 _LOOK_S = 0.005
@@ -54,9 +54,7 @@ class ExternalProcess(ChildProcess):
         self._family |= {pid: start_ticks(pid) for pid in pids if pid not in self._family}
         return pids
 
-    def wait_until(
-        self, ready: Callable[[], bool], sign: str, timeout_s: float, others: Sequence[ChildProcess] = ()
-    ) -> None:
+    def wait_until(self, ready: Callable[[], bool], sign: str, timeout_s: float, others: Children = ()) -> None:
         """Wait until `ready`; sign: what it waits for, in words.
 
         Raises PollbenchError when the program ends before, or is too slow, or one of `others` ends.
@@ -66,20 +64,18 @@ class ExternalProcess(ChildProcess):
             if self.wait(time.monotonic() + _LOOK_S, others):
                 raise self.death()
             if time.monotonic() > deadline:
-                raise PollbenchError(
-                    f"wait for {sign}", f"the {self.label}", f"nothing within {timeout_s:.1f} s", self.said()
-                )
+                got = f"nothing within {timeout_s:.1f} s"
+                raise PollbenchError(f"wait for {sign}", f"the {self.label}", got, self.said())
 
     def says(self, pattern: str) -> bool:
         """Has it written something that the regular expression finds?"""
         return re.search(pattern, self.output() + self.errors(), re.MULTILINE) is not None
 
-    def wait_end(self, timeout_s: float, others: Sequence[ChildProcess] = ()) -> None:
+    def wait_end(self, timeout_s: float, others: Children = ()) -> None:
         """Wait for its own end. Raises PollbenchError when it is too slow, fails, or one of `others` ends first."""
         if not self.wait(time.monotonic() + timeout_s, others):
-            raise PollbenchError(
-                "wait for the end", f"the {self.label}", f"still there after {timeout_s:.1f} s", self.said()
-            )
+            got = f"still there after {timeout_s:.1f} s"
+            raise PollbenchError("wait for the end", f"the {self.label}", got, self.said())
         if self.ended() != 0:
             self.blame(others)
             raise self.death()

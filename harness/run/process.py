@@ -23,6 +23,7 @@ Event = dict[str, Any]
 """One line of JSON by our generator; "event" names it."""
 Options = dict[str, Any]
 """How a process is to run, each where declared: cpus (numbers), policy, priority, nice."""
+Children = Sequence["ChildProcess"]
 _STOP_S = 3.0
 # A server that dies resets its connections a moment before it is gone itself.
 _BLAME_S = 0.1
@@ -91,7 +92,7 @@ class ChildProcess:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.pidfd, number)
 
-    def wait(self, deadline: float, others: Sequence[ChildProcess] = (), *streams: IO[bytes]) -> bool:
+    def wait(self, deadline: float, others: Children = (), *streams: IO[bytes]) -> bool:
         """Wait for its end, or for a stream to become readable; False at the deadline (monotonic, seconds).
 
         Raises PollbenchError when one of `others` ends first: then that is what went wrong. Raises Interrupted.
@@ -101,7 +102,7 @@ class ChildProcess:
         raise_death(others, ready)
         return bool(ready)
 
-    def blame(self, others: Sequence[ChildProcess]) -> None:
+    def blame(self, others: Children) -> None:
         """Raise the death of another program, if that is why this one came to grief."""
         if others:
             raise_death(others, readable([other.pidfd for other in others], _BLAME_S))
@@ -133,7 +134,7 @@ class NativeProcess(ChildProcess):
         self.events: list[Event] = []
         self._buffer = b""
 
-    def expect(self, event: str, timeout_s: float, others: Sequence[ChildProcess] = ()) -> Event:
+    def expect(self, event: str, timeout_s: float, others: Children = ()) -> Event:
         """Wait for the named event.
 
         Raises PollbenchError when the program reports an error, ends, or is too slow, or one of `others` ends first.
@@ -172,7 +173,7 @@ class NativeProcess(ChildProcess):
         errors = content(self._errors, 1 << 20)
         return files | ({f"{self.label}.stderr.txt": errors} if errors else {})
 
-    def _line(self, deadline: float, others: Sequence[ChildProcess]) -> bytes | None:
+    def _line(self, deadline: float, others: Children) -> bytes | None:
         """The next line of its output; None at its end or at the deadline."""
         assert self._process.stdout is not None
         while b"\n" not in self._buffer:
@@ -207,7 +208,7 @@ def readable(fds: Iterable[int], seconds: float) -> set[int]:
     return {fd for fd, _ in poll.poll(max(0.0, 1000 * seconds))}
 
 
-def await_any(fds: Iterable[int], deadline: float, stopper: Stopper, watched: Sequence[ChildProcess]) -> set[int]:
+def await_any(fds: Iterable[int], deadline: float, stopper: Stopper, watched: Children) -> set[int]:
     """The descriptors that can be read, as soon as there is one or a watched program ends. Raises Interrupted."""
     stopper.check()
     ready = readable([*fds, stopper.fd, *(child.pidfd for child in watched)], deadline - time.monotonic())
@@ -215,7 +216,7 @@ def await_any(fds: Iterable[int], deadline: float, stopper: Stopper, watched: Se
     return ready
 
 
-def raise_death(watched: Sequence[ChildProcess], ready: set[int]) -> None:
+def raise_death(watched: Children, ready: set[int]) -> None:
     """Raise the death of a watched program that has ended, as `await_any` found."""
     for child in watched:
         if child.pidfd in ready:
