@@ -10,9 +10,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from harness.mininet.find import make_topo
+from harness.mininet.find import make_topo, prepare
 from harness.mininet.graph import Graph, GraphLink, GraphNode, Refused, TopoRequest
-from harness.mininet.imports import prepare
 from harness.mininet.rehearsal import rehearse
 
 # Under which option a node or link knows where it was added.

@@ -88,11 +88,10 @@ def chosen(name: str | None) -> DetachedTestbed:
 
 def end(held: DetachedTestbed) -> None:
     """Have its holder take it down, and wait until it has. Raises PollbenchError if it does not."""
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.suppress(ProcessLookupError))
         fd = os.pidfd_open(held.pid)
-    except ProcessLookupError:
-        return
-    try:
+        stack.callback(os.close, fd)
         if start_ticks(held.pid) != held.started:
             return
         signal.pidfd_send_signal(fd, signal.SIGTERM)
@@ -102,7 +101,3 @@ def end(held: DetachedTestbed) -> None:
             todo = f"look at process {held.pid}; when it is gone: sudo pollbench clean"
             got = f"still there after {_PATIENCE_S:g} s"
             raise PollbenchError("take down the testbed", on=held.name, got=got, todo=todo)
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(fd)

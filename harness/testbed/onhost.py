@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from harness.errors import MissingError
-from harness.kernel import ethtool, links, netdev, nic_lease, sysctl
+from harness.kernel import ethtool, links, nic_lease, sysctl
 from harness.kernel.iproute import iproute
 from harness.kernel.journal import Journal
 from harness.kernel.netlink import NetlinkSocket
@@ -15,6 +15,7 @@ from harness.kernel.netns import in_netns
 from harness.spec.topology import Topology
 from harness.testbed import Testbed, addressing, node_handle
 from harness.testbed.namespaces import explained, namespace, namespace_name
+from harness.testbed.wiring import ifindexes_with_napi
 from harness.topology.layout import PortLayout, plan_layout
 
 # A card negotiates its link anew whenever it is set up.
@@ -56,16 +57,10 @@ def _set_up(sock: NetlinkSocket, port: PortLayout, ifindex: int, mtu: int | None
             got = f"no carrier within {_CARRIER_S:.0f} s"
             raise MissingError("bring up the interface", port.device, got, "is the cable in, the other end up?")
         time.sleep(_PAUSE_S)
-    if napi and not _has_napi(ifindex):
+    with_napi = ifindexes_with_napi() if napi else None
+    if with_napi is not None and ifindex not in with_napi:
         got = "it has no NAPI, so that nothing can be busy-polled on it"
         raise MissingError("use the interface", port.device, got, "name another, or see its driver")
-
-
-def _has_napi(ifindex: int) -> bool:
-    try:
-        return bool(netdev.napi_get(ifindex=ifindex))
-    except OSError:  # before Linux 6.8 none are listed: the run's own evidence shows it
-        return True
 
 
 def hardware_address(testbed: Testbed) -> str:

@@ -15,9 +15,10 @@ from harness.kernel import ethtool, links, netdev, nics, qdiscs, readback, rtnl,
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
-from harness.store.record import Columns, QdiscRow
+from harness.store.record import QdiscRow, Scalar
 from harness.testbed import addressing
 from harness.topology.layout import Layout, PortLayout
+from harness.topology.qdiscs import Disc
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
 
@@ -165,9 +166,7 @@ class Wiring:
                     raise PollbenchError(
                         f"read back qdisc {disc.kind}", on=f"{port.device} of {node}", got=", ".join(wrong)
                     )
-                requested: Columns = {"kind": disc.kind, **disc.options}
-                read_back: Columns = {"kind": state.kind, **state.options}
-                yield QdiscRow(node, port.device, requested, read_back)
+                yield qdisc_row(port, disc, state.options)
 
     def check_carrier(self) -> None:
         """See that every port can send. Raises PollbenchError."""
@@ -181,7 +180,7 @@ class Wiring:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
-                with_napi = _ifindexes_with_napi()
+                with_napi = ifindexes_with_napi()
                 for port in ports:
                     where = f"{port.device} of {node}"
                     features = ethtool.features(port.device)
@@ -203,6 +202,11 @@ class Wiring:
     def __exit__(self, *_: object) -> None:
         # Open sockets would keep the namespaces alive.
         self._stack.close()
+
+
+def qdisc_row(port: PortLayout, disc: Disc, options: Mapping[str, Scalar]) -> QdiscRow:
+    """The row of a declared qdisc of a port. options: as read back."""
+    return QdiscRow(port.node, port.device, {"kind": disc.kind, **disc.options}, {"kind": disc.kind, **options})
 
 
 def _comes_up_with_another_address(port: PortLayout) -> bool:
@@ -247,7 +251,7 @@ def _on(node: str) -> Iterator[None]:
         raise OSError(error.errno, f"{error.strerror} in {node}", error.filename) from error
 
 
-def _ifindexes_with_napi() -> set[int] | None:
+def ifindexes_with_napi() -> set[int] | None:
     """The devices of this thread's namespace that have a NAPI; None before Linux 6.8, which lists none.
 
     There the features alone decide, and every run's SO_INCOMING_NAPI_ID shows whether they did.

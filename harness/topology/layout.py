@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from harness.errors import InputError
 from harness.spec.rules_switching import segments
-from harness.spec.topology import Link, Topology
+from harness.spec.topology import Shape, Topology
 from harness.topology.qdiscs import Disc, discs_of
 from harness.topology.switching import Paths, idle_links, segment_addresses, shortest_paths
 
@@ -79,10 +79,9 @@ class Layout:
     members: dict[str, tuple[PortLayout, ...]] = field(default_factory=dict)
 
     @cached_property
-    def routers(self) -> frozenset[str]:
-        """The nodes that forward at layer 3."""
-        names = (name for name, on in self.forwarding.items() if on and not self.topology.is_switch(name))
-        return frozenset(names)
+    def _has_router(self) -> bool:
+        """Does any node forward at layer 3?"""
+        return any(on and not self.topology.is_switch(name) for name, on in self.forwarding.items())
 
     @cached_property
     def _of_segment(self) -> dict[str, dict[str, str]]:
@@ -96,6 +95,11 @@ class Layout:
     def routed(self) -> bool:
         """Do the switches route?"""
         return self.topology.switching == "route"
+
+    def shape(self, port: PortLayout) -> Shape | None:
+        """What is declared of the direction that leaves by the port."""
+        link = self.topology.links[port.link]
+        return (link.forward, link.reverse)[port.end]
 
     def on_switch(self, port: PortLayout) -> bool:
         """Is a switch at the other end of the port?"""
@@ -149,7 +153,7 @@ class Layout:
 
     def _computed(self, node: str) -> list[Route]:
         ports = self.ports[node]
-        if not self.routers:
+        if not self._has_router:
             return []
         walked = list(self._walk(node))
         gateways = [gateway for _, _, gateway in walked if gateway is not None]
@@ -244,10 +248,7 @@ def plan_layout(topology: Topology) -> Layout:
         interfaces = _interfaces(topology, index, free, on_switches)
         if topology.family == "ipv6" and (link.mtu or _IPV6_MIN_MTU) < _IPV6_MIN_MTU:
             raise InputError("lay out the topology", got=f"mtu {link.mtu}", todo="IPv6 needs an MTU of 1280 at least")
-        pair = [_port(link, index, end, len(ports[link.between[end]]), interfaces[end]) for end in (0, 1)]
-        # On a host of an inventory the interface is there already, under its name.
-        own = (topology.nodes[port.node].interface for port in pair)
-        pair = [port._replace(device=name or port.device) for port, name in zip(pair, own, strict=True)]
+        pair = [_port(topology, index, end, len(ports[link.between[end]]), interfaces[end]) for end in (0, 1)]
         for port in pair:
             ports[port.node].append(port)
         links.append((pair[0], pair[1]))
@@ -262,13 +263,16 @@ def plan_layout(topology: Topology) -> Layout:
     )
 
 
-def _port(link: Link, index: int, end: int, number: int, interface: Interface) -> PortLayout:
+def _port(topology: Topology, index: int, end: int, number: int, interface: Interface) -> PortLayout:
     """End `end` of link `index`, the `number`th of its node."""
+    link = topology.links[index]
+    node = link.between[end]
     device = link.devices[end] if link.devices is not None else None
     mac = link.macs[end] if link.macs is not None else None
     return PortLayout(
-        link.between[end],
-        device or f"eth{number}",
+        node,
+        # On a host of an inventory the interface is there already, under its name.
+        topology.nodes[node].interface or device or f"eth{number}",
         _FIRST_IFINDEX + (link.ports[end] if link.ports is not None else number),
         interface,
         bytes.fromhex(mac.replace(":", "")) if mac else _mac(index, end),
@@ -329,11 +333,9 @@ def _free_subnets(topology: Topology) -> Iterator[tuple[str, str]]:
             pair = (f"10.{number >> 8}.{number & 255}.1/24", f"10.{number >> 8}.{number & 255}.2/24")
         else:
             pair = (f"fd00:0:0:{number:x}::1/64", f"fd00:0:0:{number:x}::2/64")
-        if declared:
-            subnet = ipaddress.ip_interface(pair[0]).network
-            if any(subnet.version == other.version and subnet.overlaps(other) for other in declared):
-                continue
-        yield pair
+        subnet = ipaddress.ip_interface(pair[0]).network
+        if not any(subnet.version == other.version and subnet.overlaps(other) for other in declared):
+            yield pair
     raise InputError("lay out the topology", got="more than 65536 links", todo="declare the addresses")
 
 

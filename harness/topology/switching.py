@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from harness.errors import InputError
@@ -76,8 +76,9 @@ def shortest_paths(topology: Topology) -> dict[str, Paths]:
         if name in neighbours and other not in neighbours
     }
     towards: dict[str, dict[str, tuple[int, ...]]] = {name: {} for name in neighbours}
+    others = {name: [other for _, other in links] for name, links in neighbours.items()}
     for target in sorted(edges):
-        distance = _distances(neighbours, target)
+        distance = distances(others, [target])
         for name in distance:
             if name != target:
                 nearer = distance[name] - 1
@@ -90,12 +91,13 @@ def shortest_paths(topology: Topology) -> dict[str, Paths]:
     return paths
 
 
-def _distances(neighbours: dict[str, list[tuple[int, str]]], start: str) -> dict[str, int]:
-    distance = {start: 0}
-    queue = deque([start])
+def distances(neighbours: Mapping[str, Sequence[str]], starts: Sequence[str]) -> dict[str, int]:
+    """How many hops every node that can be reached is from the nearest of `starts`."""
+    distance = dict.fromkeys(starts, 0)
+    queue = deque(starts)
     while queue:
         name = queue.popleft()
-        for _, other in neighbours[name]:
+        for other in neighbours[name]:
             if other not in distance:
                 distance[other] = distance[name] + 1
                 queue.append(other)
