@@ -56,7 +56,8 @@ def lacks(spec: CellSpec, host: str = "") -> list[str]:
     reasons = _missing(needs(spec))
     if spec.topology.needs_guest():
         reasons.insert(0, "emulated NICs are there only in a guest; type: pollbench vm run FILE")
-    return reasons + [missing_program(name, package) for name, package in programs(spec) if not shutil.which(name)]
+    missing = [(name, package) for name, package in programs(spec) if not shutil.which(name)]
+    return reasons + [f"there is no program {name}; {install_hint(package)}" for name, package in missing]
 
 
 def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
@@ -97,8 +98,3 @@ def programs(spec: CellSpec) -> list[tuple[str, str]]:
     if spec.topology.engine == "mininet":
         packages |= programs_of(spec.topology.emulator or Emulator())
     return list(packages.items())
-
-
-def missing_program(name: str, package: str) -> str:
-    """The reason for a program that is not installed, with what to do about it."""
-    return f"there is no program {name}; {install_hint(package)}"

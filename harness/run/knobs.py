@@ -27,13 +27,7 @@ Written = tuple[str, object, object]
 _LACKS = {errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS, errno.ENOPROTOOPT, errno.EPERM, errno.EACCES}
 # A driver that makes its queues anew takes its link down for some tenths of a second.
 _CARRIER_S = 10.0
-_POLICIES = {
-    "other": os.SCHED_OTHER,
-    "batch": os.SCHED_BATCH,
-    "idle": os.SCHED_IDLE,
-    "fifo": os.SCHED_FIFO,
-    "rr": os.SCHED_RR,
-}
+_POLICIES = {name: getattr(os, f"SCHED_{name.upper()}") for name in ("other", "batch", "idle", "fifo", "rr")}
 _SOCKET_OPTIONS = {
     "SO_BUSY_POLL": ("--busy-poll", "busy_poll"),
     "SO_PREFER_BUSY_POLL": ("--prefer-busy-poll", "prefer_busy_poll"),

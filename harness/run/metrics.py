@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from harness.kernel.proc import TICKS_PER_S, ProcessUsage
 from harness.knobs import Knob, Seen
@@ -13,6 +14,7 @@ from harness.run.cpu_cost import cost_metrics
 from harness.run.outcome import Outcome, ProgramOutcome
 from harness.store.record import Columns, Metrics
 
+Figure = TypeVar("Figure", int, float)
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
 _NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
 _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
@@ -59,9 +61,7 @@ def seen_on(
 
 def _arrived(delta: CounterDelta, nodes: list[str]) -> int | None:
     """Packets that came in by the nodes' devices; None where that was not counted."""
-    counts = [delta.nodes.get(node, {}).get("link:rx_packets") for node in nodes]
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    return _sum_of_known(delta.nodes.get(node, {}).get("link:rx_packets") for node in nodes)
 
 
 def _wait(programs: list[ProgramOutcome], node: str) -> str:
@@ -165,12 +165,11 @@ def _waited(outcome: Outcome, role: str) -> float | None:
 
 def _background(outcome: Outcome) -> Metrics:
     """Sums over the workloads in the background, of those that tell; None where none does."""
-    rates = [loadgen_report.rate_rps(report) for report in outcome.background]
-    bits = [loadgen_report.throughput_bps(report) for report in outcome.background]
-    return {"background_rps": _sum_of_known(rates), "background_bps": _sum_of_known(bits)}
+    figures = {"background_rps": loadgen_report.rate_rps, "background_bps": loadgen_report.throughput_bps}
+    return {name: _sum_of_known(map(figure, outcome.background)) for name, figure in figures.items()}
 
 
-def _sum_of_known(figures: list[float | None]) -> float | None:
+def _sum_of_known(figures: Iterable[Figure | None]) -> Figure | None:
     known = [figure for figure in figures if figure is not None]
     return sum(known) if known else None
 

@@ -231,7 +231,7 @@ class WorkloadSession:
         if pattern := self.workload.ready_text():
             return lambda: child.says(pattern), f"{pattern!r} in its output"
         netns = self.context.testbed.nodes[self.workload.target].fd
-        protocol, port = self.workload.readiness_protocol(), self.port
+        protocol, port = self.workload.control or self.workload.transport(), self.port
         return lambda: listens(netns, child.family(), protocol, port), f"port {port} to listen"
 
     def _start_external_client(self, lasting_ns: int) -> None:
@@ -286,17 +286,13 @@ class WorkloadSession:
         try:
             reading = self.workload.read(output)
         except ValueError as error:
-            reading = self._unreadable(child, error)
+            # A background workload without figures casts doubt on the run; a measured one is no measurement.
+            what = f"the {child.label} ({self.workload.kind})"
+            if not self.label:
+                raise PollbenchError("read the output", what, str(error), child.said()) from error
+            reading = Reading({"unread": f"{what}: {error}"})
         self.reports["client"] = dict(reading.result)
         return reading
-
-    def _unreadable(self, child: ExternalProcess, error: ValueError) -> Reading:
-        """A background workload without figures casts doubt on the run; a measured one is no measurement."""
-        if self.label:
-            return Reading({"unread": f"the {child.label} ({self.workload.kind}): {error}"})
-        raise PollbenchError(
-            "read the output", f"the {child.label} ({self.workload.kind})", str(error), child.said()
-        ) from error
 
     def _server_output(self) -> str:
         if self._far_server_output is not None:

@@ -23,14 +23,14 @@ from harness.kernel.netdev import family
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
-from harness.kernel.rtnl import missing_reason, missing_remedy, qdisc_dump
+from harness.kernel.rtnl import qdisc_dump
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
 from harness.mininet.load import child_environment, load_graph, with_last_line
 from harness.spec.topology import Controller, Emulator
 from harness.store.record import QdiscRow
 from harness.testbed.namespaces import namespace, namespace_name
 from harness.testbed.openvswitch import controller_running, daemon, open_vswitch
-from harness.testbed.wiring import qdisc_row
+from harness.testbed.wiring import no_qdisc, qdisc_row
 from harness.topology.layout import Layout, PortLayout
 
 # What Mininet runs, and which package brings it on Debian.
@@ -198,8 +198,7 @@ def check_shaping(layout: Layout, fds: dict[str, int]) -> list[QdiscRow]:
             for disc in port.discs:
                 # Where there is no netem, Mininet's other queue is that of its class, which no qdisc shows.
                 if disc.kind not in there and disc.kind not in ("pfifo", "bfifo"):
-                    on, todo = f"{port.device} of {node}", missing_remedy(disc.kind)
-                    raise MissingError("shape a link", on=on, got=missing_reason(disc.kind), todo=todo)
+                    raise no_qdisc(disc.kind, f"{port.device} of {node}")
                 if disc.kind in there:
                     rows.append(qdisc_row(port, disc, there[disc.kind].options))
     return rows

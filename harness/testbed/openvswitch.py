@@ -148,9 +148,8 @@ def controller_running(
             if process.poll() is not None:
                 raise _useless(controller, f"it ended with status {process.returncode}", printed)
             if time.monotonic() > deadline:
-                raise _useless(
-                    controller, f"nothing listens on port {controller.port} after {_LISTEN_S:g} s", printed
-                )
+                got = f"nothing listens on port {controller.port} after {_LISTEN_S:g} s"
+                raise _useless(controller, got, printed)
             time.sleep(_PAUSE_S)
         yield f"127.0.0.1:{controller.port}"
 

@@ -127,46 +127,36 @@ class Wiring:
         """Install the declared qdiscs, then read every one back. Raises MissingError, PollbenchError."""
         rows: list[QdiscRow] = []
         for node, sock in self._sockets.items():
-            if any(port.discs for port in self._layout.ports[node]):
+            discs = [(port, disc) for port in self._layout.ports[node] for disc in port.discs]
+            if discs:
                 with _on(node):
-                    self._install(node, sock)
-                    rows += self._read_back(node, sock)
+                    self._install(node, sock, discs)
+                    rows += self._read_back(sock, discs)
         return rows
 
-    def _install(self, node: str, sock: NetlinkSocket) -> None:
-        requests: list[Request] = []
-        kinds: list[str] = []
-        for port in self._layout.ports[node]:
-            for disc in port.discs:
-                made = qdiscs.new_qdisc(port.ifindex, disc.kind, disc.handle, disc.parent, disc.options)
-                requests += made
-                kinds += [disc.kind] * len(made)
+    def _install(self, node: str, sock: NetlinkSocket, discs: list[tuple[PortLayout, Disc]]) -> None:
+        made = [(disc.kind, request) for port, disc in discs for request in qdiscs.new_qdisc(port.ifindex, *disc)]
         try:
-            sock.batch(requests)
+            sock.batch([request for _, request in made])
         except NetlinkError as error:
-            kind = kinds[error.index]
             if error.errno != errno.ENOENT:
                 raise
-            raise MissingError(
-                "shape a link", on=node, got=rtnl.missing_reason(kind), todo=rtnl.missing_remedy(kind)
-            ) from error
+            raise no_qdisc(made[error.index][0], node) from error
 
-    def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[QdiscRow]:
-        declared = {(port.ifindex, disc.handle) for port in self._layout.ports[node] for disc in port.discs}
+    def _read_back(self, sock: NetlinkSocket, discs: list[tuple[PortLayout, Disc]]) -> Iterator[QdiscRow]:
+        declared = {(port.ifindex, disc.handle) for port, disc in discs}
         states = {(state.ifindex, state.handle): state for state in readback.dump(sock, declared)}
-        for port in self._layout.ports[node]:
-            for disc in port.discs:
-                state = states.get((port.ifindex, disc.handle))
-                wrong = ["it is not there"]
-                if state is not None:
-                    wrong = readback.differences(disc.options, state.options)
-                    if (state.kind, state.parent) != (disc.kind, disc.parent):
-                        wrong.append(f"it is {state.kind} under {state.parent:#x}")
-                if state is None or wrong:
-                    raise PollbenchError(
-                        f"read back qdisc {disc.kind}", on=f"{port.device} of {node}", got=", ".join(wrong)
-                    )
-                yield qdisc_row(port, disc, state.options)
+        for port, disc in discs:
+            state = states.get((port.ifindex, disc.handle))
+            wrong = ["it is not there"]
+            if state is not None:
+                wrong = readback.differences(disc.options, state.options)
+                if (state.kind, state.parent) != (disc.kind, disc.parent):
+                    wrong.append(f"it is {state.kind} under {state.parent:#x}")
+            if state is None or wrong:
+                on = f"{port.device} of {port.node}"
+                raise PollbenchError(f"read back qdisc {disc.kind}", on=on, got=", ".join(wrong))
+            yield qdisc_row(port, disc, state.options)
 
     def check_carrier(self) -> None:
         """See that every port can send. Raises PollbenchError."""
@@ -182,19 +172,15 @@ class Wiring:
             with in_netns(self._fds[node]), _on(node):
                 with_napi = ifindexes_with_napi()
                 for port in ports:
-                    where = f"{port.device} of {node}"
                     features = ethtool.features(port.device)
                     wrong = [
                         name
                         for name, on in ethtool.VETH_NAPI_FEATURES.items()
                         if name in features and features[name].active != on and _needs_features(port)
                     ]
-                    if wrong:
-                        raise PollbenchError(
-                            "make a link busy-poll capable", on=where, got=f"{wrong[0]} did not change"
-                        )
-                    if with_napi is not None and port.ifindex not in with_napi:
-                        raise PollbenchError("make a link busy-poll capable", on=where, got="it has no NAPI")
+                    got = f"{wrong[0]} did not change" if wrong else "it has no NAPI"
+                    if wrong or (with_napi is not None and port.ifindex not in with_napi):
+                        raise PollbenchError("make a link busy-poll capable", on=f"{port.device} of {node}", got=got)
 
     def __enter__(self) -> Self:
         return self
@@ -207,6 +193,11 @@ class Wiring:
 def qdisc_row(port: PortLayout, disc: Disc, options: Mapping[str, Scalar]) -> QdiscRow:
     """The row of a declared qdisc of a port. options: as read back."""
     return QdiscRow(port.node, port.device, {"kind": disc.kind, **disc.options}, {"kind": disc.kind, **options})
+
+
+def no_qdisc(kind: str, on: str) -> MissingError:
+    """The error for a kind of qdisc that this kernel does not have."""
+    return MissingError("shape a link", on, rtnl.missing_reason(kind), rtnl.missing_remedy(kind))
 
 
 def _comes_up_with_another_address(port: PortLayout) -> bool:
@@ -235,9 +226,8 @@ def _write_sysctl(name: str, value: int, family: str) -> None:
         if "ipv6" not in name:
             raise
         if family == "ipv6":
-            raise MissingError(
-                "use IPv6", got="this kernel has none", todo="use family: ipv4, or boot without ipv6.disable=1"
-            ) from None
+            todo = "use family: ipv4, or boot without ipv6.disable=1"
+            raise MissingError("use IPv6", got="this kernel has none", todo=todo) from None
 
 
 @contextlib.contextmanager
