@@ -12,8 +12,7 @@ from harness.kernel.journal import Journal
 from harness.spec.topology import Topology
 from harness.store.record import Columns, QdiscRow
 from harness.testbed.emulated import check_shaping, emulated, observed
-from harness.testbed.limits import room_for
-from harness.testbed.namespaces import explained, namespace, namespace_name
+from harness.testbed.namespaces import explained, namespace, namespace_name, room_for
 from harness.testbed.wiring import Wiring
 from harness.topology.layout import Layout, PortLayout, plan_layout
 

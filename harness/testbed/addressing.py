@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from harness.kernel import links
 from harness.kernel.netlink import Request
-from harness.topology.layout import FABRIC_GATEWAY, Layout, PortLayout
+from harness.topology.layout import FABRIC_GATEWAY, Layout
 
 # Since Linux 6.11.
 HASH_SEED = "net.ipv4.fib_multipath_hash_seed"
@@ -67,15 +67,11 @@ def requests(layout: Layout, node: str) -> Iterator[Request]:
         for peer in layout.neighbours(port):
             yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
     if uplinks:
-        yield _default(uplinks)
+        everything = ipaddress.ip_network("0.0.0.0/0")
+        yield links.new_fabric_route(everything, [port.ifindex for port in uplinks], FABRIC_GATEWAY)
         return
     for route in layout.routes(node):
         yield links.new_route(route.ifindex, route.to, route.gateway)
-
-
-def _default(uplinks: list[PortLayout]) -> Request:
-    everything = ipaddress.ip_network("0.0.0.0/0")
-    return links.new_fabric_route(everything, [port.ifindex for port in uplinks], FABRIC_GATEWAY)
 
 
 def _of_fabric(layout: Layout, switch: str) -> Iterator[Request]:

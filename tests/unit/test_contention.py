@@ -10,7 +10,7 @@ import pytest
 
 from harness.kernel.proc import ProcessUsage
 from harness.run.contention import duty_doubts, takers
-from harness.run.interference import CpuInterference
+from harness.run.cpu_set import CpuInterference
 from harness.run.outcome import ProgramOutcome
 from tests import experiment
 from tests.unit.test_metrics import SECOND, delta, host, outcome

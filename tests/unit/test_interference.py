@@ -8,7 +8,7 @@ import pytest
 
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.proc import Tasks, described
-from harness.run import interference
+from harness.run import cpu_set
 
 MS = 10**6
 PLACES = {1: (1, "init", 0), 10: (10, "client", 0), 20: (20, "cc1", 1), 30: (30, "far", 5), 40: (40, "napi/eth0-9", 0)}
@@ -16,14 +16,14 @@ PLACES = {1: (1, "init", 0), 10: (10, "client", 0), 20: (20, "cc1", 1), 30: (30,
 
 @pytest.fixture(autouse=True)
 def places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interference, "task_place", PLACES.get)
-    monkeypatch.setattr(interference, "described", lambda pid: f"pid {pid}, of me: `it`")
+    monkeypatch.setattr(cpu_set, "task_place", PLACES.get)
+    monkeypatch.setattr(cpu_set, "described", lambda pid: f"pid {pid}, of me: `it`")
 
 
 def test_tasks_are_ours_strange_or_elsewhere() -> None:
     before = Tasks({10: 5 * MS, 20: 1 * MS, 30: 0, 40: 0}, {})
     after = Tasks({10: 95 * MS, 20: 11 * MS, 30: 50 * MS, 40: 7 * MS}, {})
-    loads = interference.compare(after, before, {0, 1}, {10}, 1.0)
+    loads = cpu_set.interference(after, before, {0, 1}, {10}, 1.0)
     assert loads.busy_ns == (90 + 10 + 7) * MS
     assert loads.by_name == {"cc1": 10 * MS} and loads.worst_cpu_ns() == 10 * MS
     assert loads.worst_name() == "cc1 (pid 20, of me: `it`)"
@@ -31,8 +31,8 @@ def test_tasks_are_ours_strange_or_elsewhere() -> None:
 
 def test_the_process_named_is_one_of_the_name_with_most_time(monkeypatch: pytest.MonkeyPatch) -> None:
     places = {1: (1, "make", 0), 2: (2, "cc1", 0), 3: (3, "cc1", 0)}
-    monkeypatch.setattr(interference, "task_place", places.get)
-    loads = interference.compare(Tasks({1: 50, 2: 20, 3: 40}, {}), Tasks({}, {}), {0}, set(), 1.0)
+    monkeypatch.setattr(cpu_set, "task_place", places.get)
+    loads = cpu_set.interference(Tasks({1: 50, 2: 20, 3: 40}, {}), Tasks({}, {}), {0}, set(), 1.0)
     assert loads.worst_name() == "cc1 (pid 3, of me: `it`)"
 
 
@@ -51,23 +51,23 @@ def test_a_process_is_told_by_pid_owner_and_command(tmp_path: Path) -> None:
 def test_what_began_and_ended_in_between_is_in_its_parents_account() -> None:
     before = Tasks({1: 0}, {1: 500 * MS})
     after = Tasks({1: 0}, {1: 900 * MS})
-    loads = interference.compare(after, before, {0, 1}, {10}, 1.0)
-    assert loads.worst_cpu_ns() == 400 * MS and loads.worst_name() == interference.ENDED
-    assert interference.compare(after, before, {0}, {10}, 0.25).worst_cpu_ns() == 100 * MS
-    assert interference.compare(after, before, {0}, {1, 10}, 1.0).worst_cpu_ns() == 0
+    loads = cpu_set.interference(after, before, {0, 1}, {10}, 1.0)
+    assert loads.worst_cpu_ns() == 400 * MS and loads.worst_name() == cpu_set.ENDED
+    assert cpu_set.interference(after, before, {0}, {10}, 0.25).worst_cpu_ns() == 100 * MS
+    assert cpu_set.interference(after, before, {0}, {1, 10}, 1.0).worst_cpu_ns() == 0
 
 
 def test_what_it_had_used_before_does_not_count() -> None:
     before = Tasks({1: 0, 77: 300 * MS}, {1: 0, 77: 50 * MS}, {1: 1, 77: 77}, {1: 0, 77: 1})
     after = Tasks({1: 0}, {1: 400 * MS}, {1: 1}, {1: 0})
-    assert interference.compare(after, before, {0}, set(), 1.0).ended_ns == 50 * MS
+    assert cpu_set.interference(after, before, {0}, set(), 1.0).ended_ns == 50 * MS
 
 
 def test_a_family_that_ends_is_in_the_account_of_who_outlives_it() -> None:
     """A parent that ended after its child had both lives in its own: 100 + 200 ms before, 90 ms in between."""
     before = Tasks({1: 0, 77: 100 * MS, 78: 200 * MS}, {1: 0, 77: 0, 78: 0}, {}, {77: 1, 78: 77})
     after = Tasks({1: 0}, {1: 390 * MS}, {}, {1: 0})
-    assert interference.compare(after, before, {0}, set(), 1.0).ended_ns == 90 * MS
+    assert cpu_set.interference(after, before, {0}, set(), 1.0).ended_ns == 90 * MS
 
 
 @pytest.mark.parametrize("gone", ["kernel thread", "single thread", "nobody's child"])
@@ -80,4 +80,4 @@ def test_what_ends_without_an_account_hides_nothing_of_the_others(gone: str) -> 
     }[gone]
     before = Tasks({1: 0, 9: 5000 * MS}, {1: 0, 2: 0} | dict.fromkeys(parent, 0), process, parent)
     after = Tasks({1: 0}, {1: 400 * MS, 2: 0})
-    assert interference.compare(after, before, {0}, set(), 1.0).ended_ns == 400 * MS
+    assert cpu_set.interference(after, before, {0}, set(), 1.0).ended_ns == 400 * MS
