@@ -92,7 +92,7 @@ def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, by
             session.serve()
         if ends.holds(spec.contention_node()):
             hogs = start_hogs(spec, context.stopper, context.stack)
-        context.children += hogs.children
+        context.children += [hogs.child] if hogs.child else []
         for pid in hogs.pids():
             context.cgroups.join(HOGS, pid)
         _exchange(context, "serving", sessions)
@@ -171,7 +171,7 @@ def _window(
 def _pids(sessions: list[WorkloadSession], hogs: Hogs) -> dict[str, list[int]]:
     """The processes of every program by its label."""
     by_label = {label: pids for session in sessions for label, pids in session.pids().items()}
-    return by_label | ({"hog": hogs.pids()} if hogs.children else {})
+    return by_label | ({"hog": hogs.pids()} if hogs.child else {})
 
 
 def _outcome(
@@ -198,7 +198,7 @@ def _outcome(
         delta=delta,
         client=result,
         server=measured.reports.get("server", {}),
-        hog=hogs.result if hogs.result is not None else ({} if hogs.children else None),
+        hog=hogs.result if hogs.result is not None else ({} if hogs.child else None),
         hog_threads=hogs.threads,
         protocol="+".join(dict.fromkeys(workload.transport() for workload in spec.workloads())),
         programs=tuple(programs),

@@ -206,12 +206,8 @@ class Layout:
         for port, _, _ in self._walk(seen_from):
             if port.node == node and port.addressed:
                 return str(port.interface.ip)
-        raise InputError(
-            "find a path",
-            on=f"{seen_from} -> {node}",
-            got="no chain of links whose inner nodes forward",
-            todo="link the two, or let the nodes between them forward",
-        )
+        todo = "link the two, or let the nodes between them forward"
+        raise InputError("find a path", f"{seen_from} -> {node}", "no chain of links whose inner nodes forward", todo)
 
     def _walk(self, start: str) -> Iterator[tuple[PortLayout, int, PortLayout | None]]:
         """Breadth first: the far port of every link crossed from `start`, the first link on the way, and the gateway.

@@ -82,11 +82,8 @@ def default_burst(rate_bps: int, mtu: int) -> int:
 def _rate_options(shape: Shape, rate_bps: int, mtu: int) -> dict[str, int | float]:
     burst = shape.burst_bytes if shape.burst_bytes is not None else default_burst(rate_bps, mtu)
     if burst < mtu + ETHERNET_HEADER:
-        raise InputError(
-            "shape a link",
-            got=f"a burst of {burst} bytes is smaller than one full frame: such packets would never pass",
-            todo=f"give burst at least {mtu + ETHERNET_HEADER}B, or leave it out",
-        )
+        got = f"a burst of {burst} bytes is smaller than one full frame: such packets would never pass"
+        raise InputError("shape a link", got=got, todo=f"give burst at least {mtu + ETHERNET_HEADER}B, or leave it out")
     if burst > _U32_MAX:
         raise InputError("shape a link", got=f"a burst of {burst} bytes is over {_U32_MAX}")
     limit = rate_bps * shape.queue_ns // (8 * 10**9) + burst
