@@ -168,10 +168,7 @@ class WorkloadSession:
     def rows(self) -> list[KnobRow]:
         """The knob rows of both programs' sockets and processes. Raises PollbenchError where one did not take."""
         rows = []
-        roles: tuple[Role, ...] = ("server", "client")
-        for role in roles:
-            if role not in self.programs:
-                continue
+        for role in sorted(self.programs, reverse=True):  # the server's first
             node = self.workload.node_of(role)
             knobs = self.context.spec.settings.get(node, {})
             if self.is_native(role):
