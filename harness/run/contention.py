@@ -153,8 +153,7 @@ def _flow(contention: Contention, stopper: Stopper, stack: ExitStack) -> tuple[s
     A veth's receive softirq runs on the CPU of the sender, so that sending there loads the hogs' CPU with both.
     """
     journal = stack.enter_context(open_journal())
-    topology = Topology.model_validate(_FLOW)
-    testbed = stack.enter_context(open_testbed(topology, napi=True, journal=journal))
+    testbed = stack.enter_context(open_testbed(Topology.model_validate(_FLOW), napi=True, journal=journal))
     address = testbed.address("sink", seen_from="hog")
     argv = [str(loadgen.path()), *launch_options(testbed.nodes["sink"].netns_path, {}), "server"]
     argv += ["--protocol", "udp", "--wait", "blocking", "--size", "64", "--listen", address, "--port", "0"]

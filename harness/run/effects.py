@@ -92,8 +92,7 @@ class _Judgement:
     def reasons(self, busy: set[str]) -> list[str]:
         """Why the run is inert. busy: the knobs that have traffic to act on, on whatever node."""
         if self.without_traffic():
-            silent = self.knob in busy
-            return [] if silent else [f"{self.knob} on {self.node} took no effect: {self._quiet[0]}"]
+            return [] if self.knob in busy else [f"{self.knob} on {self.node} took no effect: {self._quiet[0]}"]
         if self._effect.took is False and (self._acted_on or self._idle or not self._already):
             return [f"{self.knob} on {self.node} took no effect: {self._effect.evidence}"]
         return [

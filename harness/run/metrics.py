@@ -183,8 +183,7 @@ def _hog_achieved(outcome: Outcome) -> float | None:
     """CPU time the hogs had over the window, as a share of their threads' wall time; 0 without hogs."""
     if outcome.hog is None:
         return 0.0
-    used = outcome.delta.programs["hog"].cpu_ns
-    return _percent(used, outcome.delta.elapsed_ns * outcome.hog_threads)
+    return _percent(outcome.delta.programs["hog"].cpu_ns, outcome.delta.elapsed_ns * outcome.hog_threads)
 
 
 def _set_metrics(outcome: Outcome) -> Metrics:

@@ -57,8 +57,7 @@ def requests(layout: Layout, node: str) -> Iterator[Request]:
             # The hosts' subnet has no layer 2 of its own: everybody but the switch is behind the switch.
             if port.addressed:
                 uplinks.append(port)
-                alone = ipaddress.ip_interface(port.interface.ip)
-                yield links.new_address(port.ifindex, alone)
+                yield links.new_address(port.ifindex, ipaddress.ip_interface(port.interface.ip))
             yield links.new_neighbour(port.ifindex, FABRIC_GATEWAY, layout.peer(port).mac)
             continue
         if port.addressed:
@@ -82,5 +81,4 @@ def _of_fabric(layout: Layout, switch: str) -> Iterator[Request]:
         elif peer.addressed:
             yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
     for route in layout.fabric_routes(switch):
-        gateway = None if route.nearby else FABRIC_GATEWAY
-        yield links.new_fabric_route(route.to, route.ifindexes, gateway)
+        yield links.new_fabric_route(route.to, route.ifindexes, None if route.nearby else FABRIC_GATEWAY)

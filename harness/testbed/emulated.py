@@ -81,8 +81,7 @@ def emulated(layout: Layout, journal: Journal) -> Iterator[dict[str, int]]:
         pids = stack.enter_context(_mininet(request, patience_s, launcher, environment, journal))
         fds = {}
         for node in topology.nodes:
-            switch = topology.is_switch(node)
-            path = netns.path_of_fd(root) if switch else netns.path_of_process(pids[node])
+            path = netns.path_of_fd(root) if topology.is_switch(node) else netns.path_of_process(pids[node])
             fds[node] = stack.enter_context(namespace(node, journal, path))
         yield fds
 

@@ -36,8 +36,7 @@ class Reach(NamedTuple):
 
 def ping_all(testbed: Testbed, hosts: Sequence[str] | None = None) -> Reach:
     """Ask from every host to every other; up to three times, a second each. Raises OSError."""
-    topology = testbed.layout.topology
-    names = tuple(topology.hosts() if hosts is None else hosts)
+    names = tuple(testbed.layout.topology.hosts() if hosts is None else hosts)
     unreached: list[tuple[str, str]] = []
     for number, name in enumerate(names):
         others = [other for other in names if other != name]
