@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -62,8 +63,7 @@ def interference(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], se
     ours: the run's own processes; set_share: the set's part of the host's busy ticks, 0..1.
     """
     loads = CpuInterference()
-    by_pid: dict[tuple[str, int], int] = {}
-    on_cpu: dict[int, dict[tuple[str, int], int]] = {}
+    on_cpu: dict[int, Counter[tuple[str, int]]] = defaultdict(Counter)
     for tid, run_ns in after.run_ns.items():
         used = run_ns - before.run_ns.get(tid, 0)
         place = task_place(tid) if used > 0 else None
@@ -76,17 +76,15 @@ def interference(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], se
         elif pid not in ours:
             loads.others_ns += used
         if pid not in ours and not name.startswith(_OURS_TOO):
-            loads.by_cpu[cpu] = loads.by_cpu.get(cpu, 0) + used
             loads.by_name[name] = loads.by_name.get(name, 0) + used
-            by_pid[name, pid] = by_pid.get((name, pid), 0) + used
-            here = on_cpu.setdefault(cpu, {})
-            here[name, pid] = here.get((name, pid), 0) + used
-    if by_pid:
-        _, worst = max(by_pid, key=lambda task: (loads.by_name[task[0]], by_pid[task]))
-        loads.worst_process = described(worst)
+            on_cpu[cpu][name, pid] += used
     for cpu, here in on_cpu.items():
+        loads.by_cpu[cpu] = here.total()
         name, pid = max(here, key=here.__getitem__)
         loads.worst_on[cpu] = f"{name} ({described(pid)})"
+    if tasks := sum(on_cpu.values(), Counter[tuple[str, int]]()):
+        _, worst = max(tasks, key=lambda task: (loads.by_name[task[0]], tasks[task]))
+        loads.worst_process = described(worst)
     loads.ended_ns = round(set_share * _ended_ns(after, before, ours))
     loads.busy_ns += loads.ended_ns
     loads.others_ns += loads.ended_ns
