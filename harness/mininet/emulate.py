@@ -114,7 +114,7 @@ def _connect(net: Any, patience_s: float, must: bool) -> None:
 
 
 def _settle(switches: list[Any]) -> None:
-    """Hurry the trees, and wait until all have settled; or for a minute, which Mininet's own files never wait either."""
+    """Hurry the trees, and wait until they settle; or for a minute, which Mininet's own files never wait either."""
     bridges = [switch for switch in switches if getattr(switch, "stp", False) and hasattr(switch, "prio")]
     others = [switch for switch in switches if getattr(switch, "stp", False) and hasattr(switch, "vsctl")]
     # Their times, then down and up again, all together: the timers that run have the old times.
