@@ -278,8 +278,7 @@ class OneOfTwo(Ends):
         if self._line is None:
             return
         error = cause if isinstance(cause, PollbenchError) else PollbenchError("run", got=str(cause))
-        kind = "missing" if isinstance(error, MissingError) else "failed"
-        kind = "gone" if isinstance(error, Interrupted) else kind
+        kind = {MissingError: "missing", Interrupted: "gone"}.get(type(error), "failed")
         fields = {name: getattr(error, name) for name in ("attempted", "on", "got", "todo")}
         with contextlib.suppress(OSError):
             _send(self._line, {"error": {"kind": kind} | fields})

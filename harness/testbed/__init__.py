@@ -38,7 +38,6 @@ class Testbed:
     token: str
     nodes: dict[str, NodeHandle]
     layout: Layout = field(repr=False)
-    napi: bool
     qdiscs: list[QdiscRow]
     hosts: dict[str, Columns] = field(default_factory=dict)
 
@@ -65,7 +64,7 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
             fds = {name: stack.enter_context(namespace(name, journal)) for name in topology.nodes}
             qdiscs = _by_netlink(layout, fds, napi)
         nodes = {name: node_handle(name, journal.token, fds[name], layout.ports[name]) for name in topology.nodes}
-        yield Testbed(journal.token, nodes, layout, napi, qdiscs)
+        yield Testbed(journal.token, nodes, layout, qdiscs)
 
 
 def refuse_here(topology: Topology) -> None:

@@ -305,14 +305,10 @@ def _interfaces(
     topology: Topology, index: int, free: Iterator[tuple[str, str]], given: Mapping[tuple[int, int], str]
 ) -> tuple[Interface, Interface]:
     link = topology.links[index]
-    declared: tuple[str | None, str | None]
-    if link.addresses is not None:
-        declared = link.addresses
-    elif any(topology.is_switch(name) for name in link.between):
-        declared = (given.get((index, 0)), given.get((index, 1)))
-    else:
-        declared = next(free)
-    first, second = (ipaddress.ip_interface(text) if text else NO_ADDRESS for text in declared)
+    declared: tuple[str | None, str | None] | None = link.addresses
+    if declared is None and any(topology.is_switch(name) for name in link.between):
+        declared = given.get((index, 0)), given.get((index, 1))
+    first, second = (ipaddress.ip_interface(text) if text else NO_ADDRESS for text in declared or next(free))
     return first, second
 
 

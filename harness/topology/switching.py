@@ -20,32 +20,30 @@ def idle_links(topology: Topology) -> set[int]:
     The tree that the spanning tree protocol would find where all links cost the same: from the switch of the lowest
     priority (the first of several) by the fewest hops.
     """
-    order = {name: place for place, name in enumerate(topology.nodes)}
     neighbours = _switch_links(topology)
 
-    def rank(name: str) -> tuple[int, int]:
-        priority = topology.nodes[name].priority
-        return (_DEFAULT_PRIORITY if priority is None else priority, order[name])
+    def priority(name: str) -> int:
+        declared = topology.nodes[name].priority
+        return _DEFAULT_PRIORITY if declared is None else declared
 
     used: set[int] = set()
     seen: set[str] = set()
-    for root in sorted(neighbours, key=rank):
+    for root in sorted(neighbours, key=priority):
         if root in seen:
             continue
         seen.add(root)
         queue = deque([root])
         while queue:
-            for link, other in neighbours[queue[0]]:
+            for link, other in neighbours[queue.popleft()]:
                 if other not in seen:
                     seen.add(other)
                     used.add(link)
                     queue.append(other)
-            queue.popleft()
     return {link for links in neighbours.values() for link, _ in links} - used
 
 
 def _switch_links(topology: Topology) -> dict[str, list[tuple[int, str]]]:
-    """Every switch to its (link number, switch at the other end)."""
+    """Every switch, in the order of the nodes, to its (link number, switch at the other end)."""
     links: dict[str, list[tuple[int, str]]] = {name: [] for name, node in topology.nodes.items() if node.switch}
     for index, link in enumerate(topology.links):
         first, second = link.between
