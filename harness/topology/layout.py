@@ -51,19 +51,15 @@ class PortLayout(NamedTuple):
 
 
 class Route(NamedTuple):
-    """A static route of a node: `to` leaves by device `ifindex` through `gateway`."""
+    """A static route of a node: `to` leaves by any of the devices through `gateway`; None: it is at the other end.
+
+    fabric: switches route, and every next hop has the same address; else there is one device.
+    """
 
     to: Network
-    gateway: Address
-    ifindex: int
-
-
-class FabricRoute(NamedTuple):
-    """A route where switches route: `to` leaves by any of the devices; nearby: it is the host at the other end."""
-
-    to: Network
+    gateway: Address | None
     ifindexes: tuple[int, ...]
-    nearby: bool = False
+    fabric: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,16 +115,17 @@ class Layout:
             return []
         return [other for other in members if other is not port]
 
-    def fabric_routes(self, switch: str) -> list[FabricRoute]:
+    def _fabric_routes(self, switch: str) -> list[Route]:
         """The routes of a switch that routes: to its own hosts, and over all shortest paths to the others."""
         ifindexes = {port.link: port.ifindex for port in self.ports[switch]}
-        routes = [FabricRoute(_alone(host), (ifindexes[host.link],), nearby=True) for host in self._hosts_of(switch)]
+        routes = [Route(_alone(host), None, (ifindexes[host.link],), fabric=True) for host in self._hosts_of(switch)]
         paths = self.paths[switch]
         if paths.most:
-            routes.append(FabricRoute(_everything(4), tuple(ifindexes[link] for link in paths.most)))
+            ways = tuple(ifindexes[link] for link in paths.most)
+            routes.append(Route(_everything(4), FABRIC_GATEWAY, ways, fabric=True))
         for other, links in paths.others.items():
             ways = tuple(ifindexes[link] for link in links)
-            routes += [FabricRoute(_alone(host), ways) for host in self._hosts_of(other)]
+            routes += [Route(_alone(host), FABRIC_GATEWAY, ways, fabric=True) for host in self._hosts_of(other)]
         return routes
 
     def _hosts_of(self, switch: str) -> list[PortLayout]:
@@ -143,8 +140,14 @@ class Layout:
     def routes(self, node: str) -> list[Route]:
         """The routes of a node: to every subnet that it reaches through another one, by the fewest hops.
 
-        A node with one link needs only the default route (if its peer forwards), however large the topology.
+        A node with one link needs only the default route (if its peer forwards), however large the topology. A bridge
+        has none.
         """
+        if self.topology.is_switch(node):
+            return self._fabric_routes(node) if self.routed() else []
+        uplinks = [port.ifindex for port in self.ports[node] if port.addressed and self.on_switch(port)]
+        if self.routed() and uplinks:
+            return [Route(_everything(4), FABRIC_GATEWAY, tuple(uplinks), fabric=True)]
         fixed = list(self._declared(node))
         if self.topology.nodes[node].default_route is not None:
             return fixed
@@ -161,14 +164,14 @@ class Layout:
             return []
         if len(ports) == 1:
             first = next(gateway for gateway in gateways if self.forwarding[gateway.node])
-            return [Route(_everything(first.interface.version), first.interface.ip, ports[0].ifindex)]
+            return [Route(_everything(first.interface.version), first.interface.ip, (ports[0].ifindex,))]
         here = {port.interface.network for port in ports if port.addressed}
         ifindexes = {port.link: port.ifindex for port in ports}
         routes: dict[Network, Route] = {}
         for port, via, gateway in walked:
             subnet = port.interface.network
             if port.addressed and gateway is not None and subnet not in here:
-                routes.setdefault(subnet, Route(subnet, gateway.interface.ip, ifindexes[via]))
+                routes.setdefault(subnet, Route(subnet, gateway.interface.ip, (ifindexes[via],)))
         return list(routes.values())
 
     def _declared(self, node: str) -> Iterator[Route]:
@@ -186,7 +189,7 @@ class Layout:
                 got = f"the gateway of its {name}, {gateway}, is in no subnet of its interfaces"
                 todo = "take an address of a neighbour"
                 raise InputError("lay out the topology", on=node, got=got, todo=todo)
-            yield Route(to, gateway, port.ifindex)
+            yield Route(to, gateway, (port.ifindex,))
 
     def address(self, node: str, seen_from: str | None = None) -> str:
         """The address by which `seen_from` reaches `node` in the fewest hops; the first one if not said.
