@@ -8,11 +8,11 @@ import os
 import sys
 import types
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from harness.mininet.find import make_topo
+from harness.mininet.find import make_topo, prepare
 from harness.mininet.graph import Graph, GraphLink, GraphNode, Refused, TopoRequest
-from harness.mininet.imports import prepare
 from harness.mininet.rehearsal import rehearse
 
 # Under which option a node or link knows where it was added.
@@ -85,7 +85,7 @@ def main(out: int) -> None:
     prepare()
     _remember_places(request.directory)
     try:
-        answer = graph_of(make_topo(request)[0], asked["rehearsed"]).answer()
+        answer = asdict(graph_of(make_topo(request)[0], asked["rehearsed"]))
     except Refused as error:
         answer = error.answer()
     except (KeyError, TypeError, AttributeError, ValueError) as error:

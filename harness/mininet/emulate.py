@@ -7,14 +7,17 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
-from harness.mininet.find import Namespace, make_topo
+from harness.mininet.find import Namespace, make_topo, prepare
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
-from harness.mininet.imports import prepare
-from harness.mininet.trees import settle
 
 _OVS = {"OVSSwitch", "OVSKernelSwitch", "OVSBridge"}
+# Of spanning trees. Seconds: a port that is to forward listens for one forward delay and learns for another; 15 is what
+# bridges come with, and these are the shortest that the protocol allows.
+_PATIENCE_S, _LOOK_S = 60.0, 0.2
+_BRIDGE_DELAY, _OVS_DELAY, _OVS_MAX_AGE, _HELLO = 2, 4, 6, 1
 
 
 def build(request: EmulationRequest) -> Any:
@@ -45,7 +48,7 @@ def build(request: EmulationRequest) -> Any:
     net.start()
     if controller is not None:
         _connect(net, request.connect_s, request.must_connect)
-    settle(net.switches)
+    _settle(net.switches)
     return net
 
 
@@ -108,6 +111,34 @@ def _connect(net: Any, patience_s: float, must: bool) -> None:
                 raise Refused(got, "see that the controller speaks OpenFlow on this port")
             return
         time.sleep(0.05)
+
+
+def _settle(switches: list[Any]) -> None:
+    """Hurry the trees, and wait until they settle; or for a minute, which Mininet's own files never wait either."""
+    bridges = [switch for switch in switches if getattr(switch, "stp", False) and hasattr(switch, "prio")]
+    others = [switch for switch in switches if getattr(switch, "stp", False) and hasattr(switch, "vsctl")]
+    # Their times, then down and up again, all together: the timers that run have the old times.
+    times = f"brctl setfd {{0}} {_BRIDGE_DELAY}; brctl sethello {{0}} {_HELLO}"
+    for command in (times, "ifconfig {0} down", "ifconfig {0} up"):
+        for bridge in bridges:
+            bridge.cmd(command.format(bridge))
+    for switch in others:
+        switch.vsctl(
+            f"set bridge {switch} other_config:stp-forward-delay={_OVS_DELAY} other_config:stp-hello-time={_HELLO} "
+            f"other_config:stp-max-age={_OVS_MAX_AGE}"
+        )
+    deadline = time.monotonic() + _PATIENCE_S
+    _wait(bridges, lambda bridge: str(bridge.cmd("brctl showstp", bridge)), deadline)
+    _wait(others, lambda switch: str(switch.vsctl("--columns=status list port")), deadline)
+
+
+def _wait(switches: list[Any], state_of: Callable[[Any], str], deadline: float) -> None:
+    """Wait until no port of theirs listens or learns any more, or the deadline has come."""
+    for switch in switches:
+        while any(word in state_of(switch).lower() for word in ("listen", "learn")):
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(_LOOK_S)
 
 
 def main(out: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
+import re
 import sys
 import traceback
 import types
@@ -15,6 +17,21 @@ from harness.mininet.graph import Options, Refused, TopoRequest
 
 # What a user's file or module defines, by name.
 Namespace = dict[str, Any]
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """A version's first three numbers: what Mininet, which compares versions of Open vSwitch, needs of distutils."""
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def prepare() -> None:
+    """Put a stand-in for distutils.version in place where there is none. Call before the first import of mininet."""
+    if importlib.util.find_spec("distutils") is not None:
+        return
+    package, version = types.ModuleType("distutils"), types.ModuleType("distutils.version")
+    version.StrictVersion = version_of  # type: ignore[attr-defined]  # a module made at run time
+    package.version = version  # type: ignore[attr-defined]  # likewise
+    sys.modules |= {"distutils": package, "distutils.version": version}
 
 
 def built_in() -> dict[str, Callable[..., Any]]:

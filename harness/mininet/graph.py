@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 # Options as the user's file gives them: by Mininet's names, values of any kind.
@@ -100,13 +100,9 @@ class Graph:
     switches: list[GraphNode]
     links: list[GraphLink]
 
-    def answer(self) -> dict[str, Any]:
-        """The graph as JSON data."""
-        return asdict(self)
-
     @classmethod
     def of_answer(cls, answer: Mapping[str, list[dict[str, Any]]]) -> Graph:
-        """The graph that `answer` turned into JSON data."""
+        """The graph of its own JSON data, as dataclasses.asdict has made it."""
         hosts, switches = (
             [GraphNode(**node | {"own": Rehearsal(**node["own"]) if node["own"] else None}) for node in nodes]
             for nodes in (answer["hosts"], answer["switches"])

@@ -23,39 +23,40 @@ def load_graph(request: TopoRequest, where: str, *, rehearsed: bool = True) -> G
     place of the name in the experiment file, for errors that have no place in the topology file. rehearsed: try host
     classes of the user's own, and tell what they would do.
     """
+    action = f"read topology {request.name}"
     question = json.dumps({"topo": asdict(request), "rehearsed": rehearsed}).encode()
     with tempfile.TemporaryFile() as out:
         command = [sys.executable, "-P", "-m", "harness.mininet.child", str(out.fileno())]
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=[out.fileno()],
-            env=child_environment(),
-            start_new_session=True,
-        ) as child:
-            try:
-                printed, _ = child.communicate(question, timeout=_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.communicate()
-                got = f"still building after {_PATIENCE_S:g} s"
-                raise InputError(f"read topology {request.name}", got=got, where=where) from None
+        try:
+            child = subprocess.run(
+                command,
+                input=question,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=[out.fileno()],
+                env=child_environment(),
+                start_new_session=True,
+                timeout=_PATIENCE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise InputError(action, got=f"still building after {_PATIENCE_S:g} s", where=where) from None
         out.seek(0)
         reply = out.read()
     try:
         answer = json.loads(reply)
     except ValueError:
-        last = printed.decode(errors="replace").strip().splitlines()[-1:]
         got = f"its process ended with status {child.returncode} before the topology was built"
-        got = ": ".join([got, *last])[:400]
-        raise InputError(f"read topology {request.name}", got=got, where=where) from None
+        raise InputError(action, got=with_last_line(got, child.stdout), where=where) from None
     if "error" in answer:
         error = Refused(**answer["error"])
-        action = f"read topology {request.name}"
         raise InputError(action, got=error.got, todo=error.todo, where=error.where or where)
     return Graph.of_answer(answer)
+
+
+def with_last_line(got: str, printed: bytes) -> str:
+    """What came back, and the last line that a program printed, for a message."""
+    return ": ".join([got, *printed.decode(errors="replace").strip().splitlines()[-1:]])[:400]
 
 
 def child_environment() -> dict[str, str]:

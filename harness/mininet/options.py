@@ -198,8 +198,7 @@ def shape_of(end: LinkEnd) -> Section | None:
     shape: Section = {}
     if bw is not None:
         if not 0 < bw <= _BW_MAX_MBIT:
-            todo = f"expected Mbit/s, more than 0 and at most {_BW_MAX_MBIT}"
-            raise Refused(f"{link} has bw={bw:g}", todo)
+            raise Refused(f"{link} has bw={bw:g}", f"expected Mbit/s, more than 0 and at most {_BW_MAX_MBIT}")
         speedup = _number(own, "speedup", link) or 0
         shape = _rate(own, speedup if speedup > 0 and end.node.startswith("s") else bw, link)
     shape |= _delays(own, link)

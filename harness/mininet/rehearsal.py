@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from harness.mininet.graph import Options, Rehearsal
@@ -103,7 +103,7 @@ def rehearse(topo: Any, plain: Callable[[Any], Any]) -> dict[str, Rehearsal]:
         stage = stage or Stage(plain)
         params.pop("isSwitch", None)
         params.setdefault("ip", f"{ipAdd(number, 8, ipParse('10.0.0.0'))}/8")
-        rehearsals[name] = stage.play(name, cls, params, dict(_ports(topo, name, params["ip"])))
+        rehearsals[name] = stage.play(name, cls, params, _ports(topo, name, params["ip"]))
     return rehearsals
 
 
@@ -126,7 +126,7 @@ def _where(cls: Any) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}:1" if code is not None else ""
 
 
-def _ports(topo: Any, name: str, default: str) -> Iterator[tuple[int, tuple[str, Any]]]:
+def _ports(topo: Any, name: str, default: str) -> Ports:
     """Number, name and address of the interfaces that Mininet would make for a host."""
     ports: Ports = {}
     for first, second, _, opts in topo.links(sort=True, withKeys=True, withInfo=True):
@@ -135,8 +135,7 @@ def _ports(topo: Any, name: str, default: str) -> Iterator[tuple[int, tuple[str,
                 port = opts.get(f"port{end}", len(ports))
                 device = opts.get(f"intfName{end}") or f"{name}-eth{port}"
                 ports[port] = device, (opts.get(f"params{end}") or {}).get("ip")
-    for port, (device, address) in ports.items():
-        yield port, (device, default if port == min(ports) else address)
+    return {port: (device, default if port == min(ports) else own) for port, (device, own) in ports.items()}
 
 
 def _interface(host: Any, number: int, device: str, address: Any) -> None:

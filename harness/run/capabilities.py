@@ -8,7 +8,6 @@ from functools import cache
 from harness import loadgen
 from harness.errors import MissingError
 from harness.kernel import nic_lease, probe, qdiscs
-from harness.knobs import KNOBS
 from harness.run.external_process import install_hint
 from harness.spec.cells import CellSpec
 from harness.spec.topology import Emulator
@@ -42,8 +41,8 @@ def needs(spec: CellSpec) -> list[str]:
     if spec.napi:
         keys.append("veth-napi")
     for knobs in (*spec.settings.values(), *spec.confined().values()):
-        for name, model in knobs.items():
-            keys += KNOBS[name].capabilities(model)
+        for knob in knobs.values():
+            keys += knob.capabilities()
     return list(dict.fromkeys(keys))
 
 
@@ -57,7 +56,8 @@ def lacks(spec: CellSpec, host: str = "") -> list[str]:
     reasons = _missing(needs(spec))
     if spec.topology.needs_guest():
         reasons.insert(0, "emulated NICs are there only in a guest; type: pollbench vm run FILE")
-    return reasons + [missing_program(name, package) for name, package in programs(spec) if not shutil.which(name)]
+    missing = [(name, package) for name, package in programs(spec) if not shutil.which(name)]
+    return reasons + [f"there is no program {name}; {install_hint(package)}" for name, package in missing]
 
 
 def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
@@ -69,8 +69,8 @@ def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:
     device = spec.topology.nodes[here].interface or ""
     reason = nic_lease.why_not(device)
     keys = [GENERATOR, "netns"]
-    for name, model in spec.settings.get(here, {}).items():
-        keys += KNOBS[name].capabilities(model)
+    for knob in spec.settings.get(here, {}).values():
+        keys += knob.capabilities()
     return ([f"{device}: {reason}"] if reason else []) + _missing(keys)
 
 
@@ -98,8 +98,3 @@ def programs(spec: CellSpec) -> list[tuple[str, str]]:
     if spec.topology.engine == "mininet":
         packages |= programs_of(spec.topology.emulator or Emulator())
     return list(packages.items())
-
-
-def missing_program(name: str, package: str) -> str:
-    """The reason for a program that is not installed, with what to do about it."""
-    return f"there is no program {name}; {install_hint(package)}"

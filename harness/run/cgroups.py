@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from harness.kernel import cgroup
 from harness.kernel.journal import Journal
@@ -15,25 +15,21 @@ from harness.spec.rules_cell import Settings
 from harness.store.record import KnobRow
 
 
+@dataclass
 class RunCgroups:
     """The group of each node that has one. rows: what was written, for the run's knob record."""
 
-    def __init__(self) -> None:
-        self.rows: list[KnobRow] = []
-        self._groups: dict[str, cgroup.Group] = {}
-
-    def add(self, node: str, group: cgroup.Group) -> None:
-        """Remember the group of a node."""
-        self._groups[node] = group
+    rows: list[KnobRow] = field(default_factory=list)
+    groups: dict[str, cgroup.Group] = field(default_factory=dict)
 
     def use(self) -> dict[str, GroupUse]:
         """What each group has used since it was made, by node."""
-        return {node: _use(group) for node, group in self._groups.items()}
+        return {node: _use(group) for node, group in self.groups.items()}
 
     def join(self, node: str, pid: int) -> None:
         """Move a program that has just been started into its node's group, if there is one."""
-        if node in self._groups:
-            self._groups[node].join(pid)
+        if node in self.groups:
+            self.groups[node].join(pid)
 
 
 def _use(group: cgroup.Group) -> GroupUse:
@@ -45,12 +41,11 @@ def _use(group: cgroup.Group) -> GroupUse:
 
 def used_between(before: dict[str, GroupUse], after: dict[str, GroupUse]) -> dict[str, GroupUse]:
     """What each group did between two readings; its CPUs are those of the second."""
-    return {node: _minus(use, before[node]) for node, use in after.items() if node in before}
-
-
-def _minus(after: GroupUse, before: GroupUse) -> GroupUse:
     counts = ("usage_us", "periods", "throttled", "throttled_us")
-    return replace(after, **{name: getattr(after, name) - getattr(before, name) for name in counts})
+    return {
+        node: replace(use, **{name: getattr(use, name) - getattr(before[node], name) for name in counts})
+        for node, use in after.items()
+    }
 
 
 @contextmanager
@@ -67,17 +62,14 @@ def open_cgroups(settings: Settings, journal: Journal) -> Iterator[RunCgroups]:
             model = knobs[Cgroup.name]
             assert isinstance(model, Cgroup)
             written = model.settings()
+            setting = written[0]
             try:
                 made = stack.enter_context(cgroup.own_group(journal, node, model.controllers()))
-            except OSError as error:
-                raise refusal(written[0], node, error) from error
-            for setting in written:
-                try:
+                for setting in written:
                     done = made.write(setting.name, setting.value)
-                except OSError as error:
-                    raise refusal(setting, node, error) from error
-                groups.rows.append(
-                    checked_row(node, Cgroup.name, setting, setting.name, done.found, done.applied, node)
-                )
-            groups.add(node, made)
+                    row = checked_row(node, Cgroup.name, setting, setting.name, done.found, done.applied, node)
+                    groups.rows.append(row)
+            except OSError as error:
+                raise refusal(setting, node, error) from error
+            groups.groups[node] = made
         yield groups

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.run.interference import CpuInterference
+from harness.run.cpu_set import CpuInterference
 from harness.run.metrics import seen_on
 from harness.run.outcome import Outcome, ProgramOutcome
 from harness.spec.checks import Checks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from harness import loadgen
 from harness.kernel import facts
@@ -24,29 +25,28 @@ _NAMED_PERCENT = 0.5
 _FLOW = {"nodes": {"hog": {}, "sink": {}}, "links": [{"between": ["hog", "sink"]}]}
 
 
+@dataclass
 class Hogs:
-    """The hogs of one run. threads: how many there are; result: the report of our own ones at their end."""
+    """The hogs of one run, as threads or processes of one program, if there are any. result: our own ones' report."""
 
-    def __init__(self, threads: int = 0) -> None:
-        self.threads = threads
-        self.children: list[NativeProcess | ExternalProcess] = []
-        self.result: Report | None = None
+    threads: int = 0
+    child: NativeProcess | ExternalProcess | None = None
+    result: Report | None = None
 
     def pids(self) -> list[int]:
         """The processes of all hogs."""
-        return [pid for child in self.children for pid in child.family()]
+        return self.child.family() if self.child else []
 
     def stop(self) -> None:
         """End them, and keep the report of our own ones."""
-        for child in self.children:
-            if isinstance(child, NativeProcess):
-                self.result = child.stop()
-            else:
-                child.stop()
+        if isinstance(self.child, NativeProcess):
+            self.result = self.child.stop()
+        elif self.child:
+            self.child.stop()
 
     def files(self) -> dict[str, bytes]:
         """The hogs' output, by file name."""
-        return {name: data for child in self.children for name, data in child.files().items()}
+        return self.child.files() if self.child else {}
 
 
 def hog_cpus(spec: CellSpec) -> list[int]:
@@ -122,7 +122,6 @@ def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:
     contention = spec.contention
     if contention is None or contention.idle():
         return Hogs()
-    hogs = Hogs(contention.threads)
     process: Options = {
         "cpus": hog_cpus(spec),
         "policy": contention.policy,
@@ -130,14 +129,12 @@ def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:
         "nice": contention.nice or None,
     }
     if not contention.native():
-        hogs.children.append(_stress_ng(contention, process, stopper, stack))
-        return hogs
+        return Hogs(contention.threads, _stress_ng(contention, process, stopper, stack))
     netns, more = _flow(contention, stopper, stack) if contention.needs_flow() else (None, [])
     argv = [str(loadgen.path()), *launch_options(netns, process), *contention.command(), *more]
     hog = stack.enter_context(NativeProcess("hog", argv, stopper))
-    hogs.children.append(hog)
     hog.expect("ready", _SLACK_S)
-    return hogs
+    return Hogs(contention.threads, hog)
 
 
 def _stress_ng(contention: Contention, process: Options, stopper: Stopper, stack: ExitStack) -> ExternalProcess:
@@ -156,8 +153,7 @@ def _flow(contention: Contention, stopper: Stopper, stack: ExitStack) -> tuple[s
     A veth's receive softirq runs on the CPU of the sender, so that sending there loads the hogs' CPU with both.
     """
     journal = stack.enter_context(open_journal())
-    topology = Topology.model_validate(_FLOW)
-    testbed = stack.enter_context(open_testbed(topology, napi=True, journal=journal))
+    testbed = stack.enter_context(open_testbed(Topology.model_validate(_FLOW), napi=True, journal=journal))
     address = testbed.address("sink", seen_from="hog")
     argv = [str(loadgen.path()), *launch_options(testbed.nodes["sink"].netns_path, {}), "server"]
     argv += ["--protocol", "udp", "--wait", "blocking", "--size", "64", "--listen", address, "--port", "0"]

@@ -15,9 +15,7 @@ from harness.kernel.links import link_stats
 from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.qdiscs import ROOT
 from harness.kernel.readback import qdisc_dump
-from harness.run import interference
-from harness.run.cpu_set import SetReading, SetTime, read_set, set_time
-from harness.run.interference import CpuInterference
+from harness.run.cpu_set import CpuInterference, SetReading, SetTime, interference, read_set, set_time
 from harness.testbed import NodeHandle
 
 Key = TypeVar("Key", str, int)
@@ -182,7 +180,7 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], 
         net_rx=_minus(after.net_rx, before.net_rx),
         irqs=_minus(after.irqs, before.irqs),
         softnet=_minus(after.softnet, before.softnet),
-        interference=interference.compare(after.tasks, before.tasks, cpus, ours, _share_of(cpus, ticks)),
+        interference=interference(after.tasks, before.tasks, cpus, ours, _share_of(cpus, ticks)),
         clocksources=(before.clocksource, after.clocksource),
         set_time=set_time(
             after.first,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import reduce
 
 from harness.kernel.proc import ProcessUsage
 from harness.run.counters import HostDelta
@@ -86,15 +87,12 @@ def cost_metrics(outcome: Outcome, settled: int) -> Metrics:
 
     settled: all requests answered in the window.
     """
-    costs = []
-    for name, host in outcome.delta.hosts.items():
-        costs.append(set_cost(host, _programs(outcome, name), outcome.hog_flow))
+    hosts = outcome.delta.hosts.items()
+    costs = [set_cost(host, _programs(outcome, name), outcome.hog_flow) for name, host in hosts]
     known = [cost for cost in costs if cost is not None]
-    if not known or len(known) < len(costs) or not settled:
+    if len(known) < len(costs) or not settled:
         return {"set_cpu_us_per_request": None}
-    cost = known[0]
-    for more in known[1:]:
-        cost = cost.plus(more)
+    cost = reduce(SetCost.plus, known)
     parts = {
         "set_cpu": cost.whole_ns,
         "set_cpu_low": cost.low_ns,
@@ -112,8 +110,5 @@ def cost_metrics(outcome: Outcome, settled: int) -> Metrics:
 def _programs(outcome: Outcome, host: str) -> ProcessUsage:
     """Usage of the workloads' processes on a host: those of its node, and on the near host all others."""
     far = {name for name in outcome.delta.hosts if name}
-    total = ProcessUsage()
-    for program in outcome.programs:
-        if (program.node == host) if host else (program.node not in far):
-            total = total.plus(outcome.delta.programs.get(program.label, ProcessUsage()))
-    return total
+    here = (program for program in outcome.programs if (program.node if program.node in far else "") == host)
+    return outcome.used_by(here)

@@ -1,16 +1,16 @@
-"""The time of a run's CPU set: idle, stolen, of the hogs, and what the host does by itself in an idle window."""
+"""The time of a run's CPU set: idle, stolen, of the hogs, of other programs, and what the host does by itself."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.kernel import proc
 from harness.kernel.idle_clock import IdleClock, idle_clocks
-from harness.kernel.proc import ProcessUsage
-from harness.run import interference
+from harness.kernel.proc import ProcessUsage, Tasks, described, task_place
 from harness.signals import Stopper
 
 QUIET_S = 0.05
@@ -18,6 +18,98 @@ QUIET_S = 0.05
 
 QUIET_LIMIT = 0.01
 """More than this share of the set's time is never taken out as background: it would be no background."""
+ENDED = "programs that have ended"
+# They do the workload's own packet processing.
+_OURS_TOO = ("ksoftirqd/", "napi/")
+_KTHREADD = 2
+
+
+@dataclass
+class CpuInterference:
+    """Run time between two readings, ns, exact to the scheduler where the task still lived at the second.
+
+    busy_ns: of all tasks on the set. by_cpu, by_name: of other programs' tasks. Of programs that began or ended in
+    between only the sum is known, to 10 ms, and not the CPU: ended_ns, the set's share of it by its share of the ticks.
+    worst_on: by CPU, the process of others with most time there, in words. worst_process: pid, owner and command line
+    of the process with most time of the name with most time, in words. kernel_ns: of kernel threads on the set,
+    ksoftirqd and NAPI threads among them; others_ns: of other programs, what has ended included.
+    """
+
+    busy_ns: int = 0
+    ended_ns: int = 0
+    by_cpu: dict[int, int] = field(default_factory=dict)
+    by_name: dict[str, int] = field(default_factory=dict)
+    worst_process: str = ""
+    kernel_ns: int = 0
+    others_ns: int = 0
+    worst_on: dict[int, str] = field(default_factory=dict)
+
+    def worst_cpu_ns(self) -> int:
+        """Other programs' time on the CPU that had most of it; what has ended is taken to have run there."""
+        return max(self.by_cpu.values(), default=0) + self.ended_ns
+
+    def worst_name(self) -> str:
+        """The name of the other program that had most time, and of its process with most: pid, owner, command."""
+        named = self.by_name | {ENDED: self.ended_ns}
+        name = max(named, key=named.__getitem__)
+        if name == ENDED or not self.worst_process:
+            return name
+        return f"{name} ({self.worst_process})"
+
+
+def interference(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], set_share: float) -> CpuInterference:
+    """The run time of tasks on `cpus` between two readings.
+
+    ours: the run's own processes; set_share: the set's part of the host's busy ticks, 0..1.
+    """
+    loads = CpuInterference()
+    on_cpu: dict[int, Counter[tuple[str, int]]] = defaultdict(Counter)
+    for tid, run_ns in after.run_ns.items():
+        used = run_ns - before.run_ns.get(tid, 0)
+        place = task_place(tid) if used > 0 else None
+        if place is None or place[2] not in cpus:
+            continue
+        pid, name, cpu = place
+        loads.busy_ns += used
+        if _KTHREADD in (pid, after.parent.get(pid)):
+            loads.kernel_ns += used
+        elif pid not in ours:
+            loads.others_ns += used
+        if pid not in ours and not name.startswith(_OURS_TOO):
+            loads.by_name[name] = loads.by_name.get(name, 0) + used
+            on_cpu[cpu][name, pid] += used
+    for cpu, here in on_cpu.items():
+        loads.by_cpu[cpu] = here.total()
+        name, pid = max(here, key=here.__getitem__)
+        loads.worst_on[cpu] = f"{name} ({described(pid)})"
+    if tasks := sum(on_cpu.values(), Counter[tuple[str, int]]()):
+        _, worst = max(tasks, key=lambda task: (loads.by_name[task[0]], tasks[task]))
+        loads.worst_process = described(worst)
+    loads.ended_ns = round(set_share * _ended_ns(after, before, ours))
+    loads.busy_ns += loads.ended_ns
+    loads.others_ns += loads.ended_ns
+    return loads
+
+
+def _ended_ns(after: Tasks, before: Tasks, ours: set[int]) -> int:
+    """Time of processes that ended in between: their parents' account of reaped children grew by their whole life.
+
+    What they had used before is taken off again, from the account of the ancestor that outlived them. What ended
+    without being accounted to anybody (kernel threads, single threads, children nobody waits for) hides nothing of the
+    others.
+    """
+    growth = {pid: max(0, ns - before.reaped_ns.get(pid, 0)) for pid, ns in after.reaped_ns.items()}
+    grown = {pid: ns for pid, ns in growth.items() if pid not in ours}
+    ended = before.reaped_ns.keys() - after.reaped_ns.keys()
+    earlier = [(pid, before.reaped_ns[pid]) for pid in ended]
+    earlier += [(before.process.get(tid, tid), ns) for tid, ns in before.run_ns.items()]
+    for pid, ns in earlier:
+        if pid in ended:
+            ancestor = pid
+            while ancestor in ended:
+                ancestor = before.parent.get(ancestor, 0)
+            grown[ancestor] = grown.get(ancestor, 0) - ns
+    return sum(max(0, ns) for ns in grown.values())
 
 
 @dataclass(frozen=True)
@@ -104,6 +196,6 @@ def quiet_share(cpus: set[int], stopper: Stopper) -> float:
     time_of_set = set_time(after, before, {cpu: {} for cpu in cpus})
     if time_of_set is None or not time_of_set.elapsed_ns:
         return 0.0
-    others_ns = interference.compare(tasks_after, tasks, cpus, {os.getpid()}, 1.0).others_ns
+    others_ns = interference(tasks_after, tasks, cpus, {os.getpid()}, 1.0).others_ns
     busy_ns = time_of_set.elapsed_ns - time_of_set.idle_ns - time_of_set.own_ns - others_ns
     return min(max(busy_ns / time_of_set.elapsed_ns, 0.0), QUIET_LIMIT)

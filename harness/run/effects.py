@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from harness.knobs import KNOBS, Knob, KnobEffect, Seen
+from harness.knobs import Knob, Seen
 from harness.run.metrics import seen_on
 from harness.run.outcome import Outcome
 from harness.spec.cells import CellSpec
@@ -58,8 +58,7 @@ class _Judgement:
 
     def __init__(self, node: str, knob: str, model: Knob, seen: Seen) -> None:
         self.node, self.knob = node, knob
-        self._effect: KnobEffect = KNOBS[knob].effect(model, seen)
-        self._without_work: Mapping[str, str] = model.without_work(seen)
+        self._effect, self._without_work = model.effect(seen), model.without_work(seen)
         self._quiet: list[str] = []
         self._already = self._acted_on = 0
         self._idle: dict[str, str] = {}
@@ -93,8 +92,7 @@ class _Judgement:
     def reasons(self, busy: set[str]) -> list[str]:
         """Why the run is inert. busy: the knobs that have traffic to act on, on whatever node."""
         if self.without_traffic():
-            silent = self.knob in busy
-            return [] if silent else [f"{self.knob} on {self.node} took no effect: {self._quiet[0]}"]
+            return [] if self.knob in busy else [f"{self.knob} on {self.node} took no effect: {self._quiet[0]}"]
         if self._effect.took is False and (self._acted_on or self._idle or not self._already):
             return [f"{self.knob} on {self.node} took no effect: {self._effect.evidence}"]
         return [

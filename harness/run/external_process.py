@@ -10,17 +10,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import Callable
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import processes
 from harness.kernel.proc import start_ticks
-from harness.run.process import ChildProcess, tail
+from harness.run.process import ChildProcess, Children, content, tail
 from harness.signals import Stopper
 
 _LOOK_S = 0.005
-_MAX_OUTPUT = 256 << 20
 
 
 def install_hint(package: str) -> str:
@@ -46,10 +44,8 @@ class ExternalProcess(ChildProcess):
             raise
         self._family: dict[int, int] = {}
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        super().__exit__(kind, value, trace)
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         self._output.close()
 
     def family(self) -> list[int]:
@@ -58,9 +54,7 @@ class ExternalProcess(ChildProcess):
         self._family |= {pid: start_ticks(pid) for pid in pids if pid not in self._family}
         return pids
 
-    def wait_until(
-        self, ready: Callable[[], bool], sign: str, timeout_s: float, others: Sequence[ChildProcess] = ()
-    ) -> None:
+    def wait_until(self, ready: Callable[[], bool], sign: str, timeout_s: float, others: Children = ()) -> None:
         """Wait until `ready`; sign: what it waits for, in words.
 
         Raises PollbenchError when the program ends before, or is too slow, or one of `others` ends.
@@ -70,20 +64,18 @@ class ExternalProcess(ChildProcess):
             if self.wait(time.monotonic() + _LOOK_S, others):
                 raise self.death()
             if time.monotonic() > deadline:
-                raise PollbenchError(
-                    f"wait for {sign}", f"the {self.label}", f"nothing within {timeout_s:.1f} s", self.said()
-                )
+                got = f"nothing within {timeout_s:.1f} s"
+                raise PollbenchError(f"wait for {sign}", f"the {self.label}", got, self.said())
 
     def says(self, pattern: str) -> bool:
         """Has it written something that the regular expression finds?"""
         return re.search(pattern, self.output() + self.errors(), re.MULTILINE) is not None
 
-    def wait_end(self, timeout_s: float, others: Sequence[ChildProcess] = ()) -> None:
+    def wait_end(self, timeout_s: float, others: Children = ()) -> None:
         """Wait for its own end. Raises PollbenchError when it is too slow, fails, or one of `others` ends first."""
         if not self.wait(time.monotonic() + timeout_s, others):
-            raise PollbenchError(
-                "wait for the end", f"the {self.label}", f"still there after {timeout_s:.1f} s", self.said()
-            )
+            got = f"still there after {timeout_s:.1f} s"
+            raise PollbenchError("wait for the end", f"the {self.label}", got, self.said())
         if self.ended() != 0:
             self.blame(others)
             raise self.death()
@@ -97,11 +89,11 @@ class ExternalProcess(ChildProcess):
 
     def output(self) -> str:
         """What it has written to its standard output so far."""
-        return _text(self._output.fileno())
+        return content(self._output).decode(errors="replace")
 
     def errors(self) -> str:
         """What it has written to its standard error so far."""
-        return _text(self._errors.fileno())
+        return content(self._errors).decode(errors="replace")
 
     def said(self) -> str:
         """Its last lines, for a message; "" when it wrote nothing."""
@@ -110,12 +102,11 @@ class ExternalProcess(ChildProcess):
 
     def files(self) -> dict[str, bytes]:
         """Its output, verbatim, to be kept with the run."""
-        texts = {"stdout": self._output.fileno(), "stderr": self._errors.fileno()}
-        files = {f"{self.label}.{name}.txt": _bytes(fd) for name, fd in texts.items()}
-        return {name: data for name, data in files.items() if data}
+        texts = {"stdout": content(self._output), "stderr": content(self._errors)}
+        return {f"{self.label}.{name}.txt": data for name, data in texts.items() if data}
 
     def _last_lines(self) -> str:
-        return tail(_bytes(self._errors.fileno())) or tail(_bytes(self._output.fileno()))
+        return tail(content(self._errors)) or tail(content(self._output))
 
     def _kill(self) -> None:
         self.family()
@@ -128,12 +119,3 @@ class ExternalProcess(ChildProcess):
                 os.killpg(self.pid, signal.SIGKILL)
             processes.end([pid for pid, began in self._family.items() if start_ticks(pid) == began != 0])
         super()._reap(flags)
-
-
-def _bytes(fd: int) -> bytes:
-    """A file's content by position: the program writes at its own offset, which must stay."""
-    return os.pread(fd, min(os.fstat(fd).st_size, _MAX_OUTPUT), 0)
-
-
-def _text(fd: int) -> str:
-    return _bytes(fd).decode(errors="replace")

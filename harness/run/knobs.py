@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from harness.errors import MissingError, PollbenchError
@@ -26,19 +26,20 @@ Written = tuple[str, object, object]
 _LACKS = {errno.EOPNOTSUPP, errno.ENOENT, errno.ENOSYS, errno.ENOPROTOOPT, errno.EPERM, errno.EACCES}
 # A driver that makes its queues anew takes its link down for some tenths of a second.
 _CARRIER_S = 10.0
-_POLICIES = {
-    "other": os.SCHED_OTHER,
-    "batch": os.SCHED_BATCH,
-    "idle": os.SCHED_IDLE,
-    "fifo": os.SCHED_FIFO,
-    "rr": os.SCHED_RR,
-}
+_POLICIES = {name: getattr(os, f"SCHED_{name.upper()}") for name in ("other", "batch", "idle", "fifo", "rr")}
 _SOCKET_OPTIONS = {
     "SO_BUSY_POLL": ("--busy-poll", "busy_poll"),
     "SO_PREFER_BUSY_POLL": ("--prefer-busy-poll", "prefer_busy_poll"),
     "SO_BUSY_POLL_BUDGET": ("--busy-poll-budget", ""),
     "EPIOCSPARAMS": ("--epoll-busy-poll", "epoll"),
 }
+
+
+def settings_of(knobs: Knobs, *scopes: str) -> Iterator[tuple[str, Setting]]:
+    """Every setting of the knobs of these scopes (of all, if none is named), with the name of its knob."""
+    for name, knob in knobs.items():
+        if not scopes or knob.scope in scopes:
+            yield from ((name, setting) for setting in knob.settings())
 
 
 def checked_row(
@@ -60,34 +61,23 @@ class NodeApplier:
 
     def __init__(self, node: NodeHandle) -> None:
         self._node = node
-        self._targets: dict[str, Callable[[str, Setting], Iterator[Written]]] = {
-            "channels": self._channels,
-            "rss": self._rss,
-            "feature": self._feature,
-            "sysfs": self._sysfs,
-            "rx_queue": self._rx_queue,
-            "napi": self._napi,
-            "ethtool_coalesce": self._coalesce,
-            "kthread": self._kthread,
-            "irq": self._irq,
-        }
 
     def apply(self, knobs: Knobs) -> list[KnobRow]:
         """Apply every device-scope knob in KNOBS' order. Raises MissingError (the host lacks it), PollbenchError."""
         rows = []
         with in_netns(self._node.fd):
-            for name, knob in KNOBS.items():
-                if name in knobs and knob.scope == "device":
-                    for setting in knob.settings(knobs[name]):
-                        rows += self._everywhere(name, setting)
+            for name, setting in settings_of({name: knobs[name] for name in KNOBS if name in knobs}, "device"):
+                rows += self._everywhere(name, setting)
         return rows
 
     def _everywhere(self, knob: str, setting: Setting) -> list[KnobRow]:
+        """Write the setting on every device, by the method that has the name of its target."""
         rows = []
+        write = getattr(self, f"_{setting.target}")
         for port in self._node.ports:
             where = f"{self._node.name}/{port.device}"
             try:
-                for label, before, after in self._targets[setting.target](port.device, setting):
+                for label, before, after in write(port.device, setting):
                     label = f"{port.device} {label}"
                     rows.append(checked_row(self._node.name, knob, setting, label, before, after, where))
             except OSError as error:
@@ -145,7 +135,7 @@ class NodeApplier:
             (after,) = netdev.napi_get(napi_id=napi.napi_id)
             yield (f"napi {napi.napi_id} {setting.name}", getattr(napi, setting.name), getattr(after, setting.name))
 
-    def _coalesce(self, device: str, setting: Setting) -> Iterator[Written]:
+    def _ethtool_coalesce(self, device: str, setting: Setting) -> Iterator[Written]:
         before = ethtool.coalesce(device)[setting.name]
         ethtool.set_coalesce(device, {setting.name: setting.value})
         yield setting.name, before, ethtool.coalesce(device)[setting.name]
@@ -220,21 +210,20 @@ def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[KnobRow]]:
     """Host-wide sysctls for the length of the block; the values found are put back."""
     rows = []
     with ExitStack() as stack:
-        for name in knobs:
-            for setting in KNOBS[name].settings(knobs[name]):
-                try:
-                    written = stack.enter_context(set_value(journal, sysctl_file(setting.name), setting.value))
-                except OSError as error:
-                    raise refusal(setting, "this host", error) from error
-                before, after = int(written.found), int(written.applied)
-                rows.append(checked_row("*", name, setting, setting.name, before, after, "this host"))
+        for name, setting in settings_of(knobs):
+            try:
+                written = stack.enter_context(set_value(journal, sysctl_file(setting.name), setting.value))
+            except OSError as error:
+                raise refusal(setting, "this host", error) from error
+            before, after = int(written.found), int(written.applied)
+            rows.append(checked_row("*", name, setting, setting.name, before, after, "this host"))
         yield rows
 
 
 def socket_options(knobs: Knobs, wait: str) -> list[str]:
     """The load generator's options for the socket-scope knobs; epoll's only where there is an epoll instance."""
     argv: list[str] = []
-    for setting in _settings(knobs, "socket"):
+    for _, setting in settings_of(knobs, "socket"):
         if setting.name == "EPIOCSPARAMS" and wait != "epoll":
             continue
         value = ",".join(map(str, setting.value)) if isinstance(setting.value, list) else str(setting.value)
@@ -245,7 +234,7 @@ def socket_options(knobs: Knobs, wait: str) -> list[str]:
 def process_options(knobs: Knobs, cpus: Iterable[int] | None) -> Options:
     """Launch options of a node's processes: the node's CPUs, then whatever the process knob declares."""
     options: Options = {"cpus": list(cpus)} if cpus else {}
-    declared = (setting for setting in _settings(knobs, "process") if setting.target == "process")
+    declared = (setting for _, setting in settings_of(knobs, "process") if setting.target == "process")
     return options | {setting.name: setting.value for setting in declared}
 
 
@@ -265,15 +254,9 @@ def program_rows(
 ) -> list[KnobRow]:
     """The rows of a process' own sockets and scheduling, as it reads them back. Raises PollbenchError."""
     rows = []
-    for name in knobs:
-        for setting in KNOBS[name].settings(knobs[name]):
-            if setting.target not in targets:
-                continue
+    for name, setting in settings_of(knobs):
+        if setting.target in targets:
             key = _SOCKET_OPTIONS[setting.name][1] if setting.target == "socket" else setting.name
             after, where = readback.get(key) if key else None, f"{node}'s {setting.target}"
             rows.append(checked_row(node, name, setting, setting.name, None, after, where))
     return rows
-
-
-def _settings(knobs: Knobs, scope: str) -> list[Setting]:
-    return [s for name in knobs if KNOBS[name].scope == scope for s in KNOBS[name].settings(knobs[name])]

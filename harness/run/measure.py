@@ -70,7 +70,7 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: End
         cgroups = stack.enter_context(open_cgroups(_confined(spec, ends), journal))
         stopper.check()
         context = RunContext(spec, testbed, stopper, stack, cgroups, journal, ends)
-        measured = _with_programs(context, rows + cgroups.rows, files)
+        measured = _Play(context).through(rows + cgroups.rows, files)
         measured.hosts = testbed.hosts
         measured.link_checks = checked
         measured.breaches = link_checks.doubts(checked)
@@ -79,134 +79,126 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: End
         return measured
 
 
-def _with_programs(context: RunContext, rows: list[KnobRow], files: dict[str, bytes]) -> Measured:
-    spec, ends = context.spec, context.ends
-    sessions = [WorkloadSession(context, spec.workload)]
-    sessions += [WorkloadSession(context, workload, f"background{n}-") for n, workload in enumerate(spec.background, 1)]
-    measured, background = sessions[0], sessions[1:]
-    hogs = Hogs()
-    stood = standing.read(context.testbed)
-    quiet = quiet_share(cpu_set(spec, ends), context.stopper)
-    try:
+class _Play:
+    """The programs of a run: a session for each workload, the measured one's first, and the hogs."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context, self._hogs = context, Hogs()
+        background = enumerate(context.spec.background, 1)
+        self._sessions = [WorkloadSession(context, context.spec.workload)]
+        self._sessions += [WorkloadSession(context, workload, f"background{n}-") for n, workload in background]
+
+    def through(self, rows: list[KnobRow], files: dict[str, bytes]) -> Measured:
+        """Start all, measure, end all. rows: what was set so far; files: gets the programs' output."""
+        context, sessions, spec, ends = self._context, self._sessions, self._context.spec, self._context.ends
+        measured, background = sessions[0], sessions[1:]
+        stood = standing.read(context.testbed)
+        quiet = quiet_share(cpu_set(spec, ends), context.stopper)
+        try:
+            for session in sessions:
+                session.serve()
+            if ends.holds(spec.contention_node()):
+                self._hogs = start_hogs(spec, context.stopper, context.stack)
+            context.children += [self._hogs.child] if self._hogs.child else []
+            for pid in self._hogs.pids():
+                context.cgroups.join(HOGS, pid)
+            self._exchange("serving")
+            for session in (*background, measured):
+                session.prepare(spec.workload.life_ns())
+            ends.meet("warm", {}, STEP_S + spec.workload.warmup_ns / 1e9, context.children)
+            # Again: the start of one session may have made another session's server open sockets.
+            for session in sessions:
+                session.sweep()
+            used = context.cgroups.use()
+            delta, napis = self._window(quiet)
+            used = used_between(used, context.cgroups.use())
+            readings = [session.finish() for session in sessions]
+            ends.meet("read", {}, STEP_S + measured.window_s(), context.children)
+            for session in sessions:
+                session.finish_server()
+            self._hogs.stop()
+        finally:
+            for session in sessions:
+                files |= session.files()
+            files |= self._hogs.files() | sockets_file(list(context.socket_options.values()))
         for session in sessions:
-            session.serve()
-        if ends.holds(spec.contention_node()):
-            hogs = start_hogs(spec, context.stopper, context.stack)
-        context.children += hogs.children
-        for pid in hogs.pids():
-            context.cgroups.join(HOGS, pid)
-        _exchange(context, "serving", sessions)
-        for session in (*background, measured):
-            session.prepare(spec.workload.life_ns())
-        ends.meet("warm", {}, STEP_S + spec.workload.warmup_ns / 1e9, context.children)
-        # Again: the start of one session may have made another session's server open sockets.
-        for session in sessions:
-            session.sweep()
-        used = context.cgroups.use()
-        delta, napis = _window(context, sessions, hogs, quiet)
-        used = used_between(used, context.cgroups.use())
-        readings = [session.finish() for session in sessions]
-        ends.meet("read", {}, STEP_S + measured.window_s(), context.children)
-        for session in sessions:
-            session.finish_server()
-        hogs.stop()
-    finally:
-        for session in sessions:
-            files |= session.files()
-        files |= hogs.files() | sockets_file(list(context.socket_options.values()))
-    for session in sessions:
-        rows += session.rows()
-    outcome = _outcome(context, sessions, readings, hogs, delta, napis)
-    changed = standing.differences(stood, standing.read(context.testbed))
-    outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
-    features = _features(context.testbed)
-    if far := ends.far:
-        half = two_hosts_merge.Half(outcome, rows, features, files)
-        other = two_hosts_merge.unpack(ends.meet(FOUND, two_hosts_merge.pack(half)), far.host)
-        outcome = two_hosts_merge.together(outcome, other.outcome, far.node)
-        rows += other.knobs
-        features |= other.features
-        files |= other.files
-    return Measured(outcome, readings[0].samples, rows, context.testbed.qdiscs, features)
+            rows += session.rows()
+        outcome = self._outcome(readings, delta, napis)
+        changed = standing.differences(stood, standing.read(context.testbed))
+        outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
+        features = _features(context.testbed)
+        if far := ends.far:
+            half = two_hosts_merge.Half(outcome, rows, features, files)
+            other = two_hosts_merge.unpack(ends.meet(FOUND, two_hosts_merge.pack(half)), far.host)
+            outcome = two_hosts_merge.together(outcome, other.outcome, far.node)
+            rows += other.knobs
+            features |= other.features
+            files |= other.files
+        return Measured(outcome, readings[0].samples, rows, context.testbed.qdiscs, features)
 
+    def _exchange(self, step: str, limit_s: float = STEP_S, quiet_s: float = 0.0) -> None:
+        """Meet the other end, and give each workload's session what its counterpart on the other host handed over."""
+        own = {session.label: session.hand_over() for session in self._sessions}
+        other = self._context.ends.meet(step, own, limit_s, self._context.children, quiet_s)
+        for session in self._sessions:
+            session.take_over(other.get(session.label, {}))
 
-def _exchange(
-    context: RunContext, step: str, sessions: list[WorkloadSession], limit_s: float = STEP_S, quiet_s: float = 0.0
-) -> None:
-    """Meet the other end, and give each workload's session what its counterpart on the other host handed over."""
-    own = {session.label: session.hand_over() for session in sessions}
-    other = context.ends.meet(step, own, limit_s, context.children, quiet_s)
-    for session in sessions:
-        session.take_over(other.get(session.label, {}))
+    def _window(self, quiet: float) -> tuple[counters.CounterDelta, Napis]:
+        """Go through the measured window: counters, go, silence until the measured client is done, counters again."""
+        spec, testbed, (measured, *background) = self._context.spec, self._context.testbed, self._sessions
+        threads = _napi_threads(testbed, spec)
+        shaped = bool(testbed.qdiscs)
+        cpus = cpu_set(spec, self._context.ends)
+        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus)
+        self._context.ends.meet(GO, {})
+        for session in reversed(self._sessions):
+            session.begin()
+        measured.wait_done()
+        # The end that has no client waits here, in its kernel, for all of the window.
+        self._exchange(DONE, STEP_S + measured.window_s(), spec.workload.life_ns() / 1e9)
+        pids = self._pids()
+        after = counters.take(testbed.nodes, pids, threads, shaped, cpus)
+        ours = {os.getpid(), *chain.from_iterable(pids.values())}
+        delta = counters.subtract(after, before, cpus, ours, quiet)
+        for session in background:
+            session.wait_done()
+        client = measured.programs.get("client")
+        if isinstance(client, ExternalProcess):
+            # It was not there before, and is gone after: what it used, it used in its whole life.
+            delta = replace(delta, programs=delta.programs | {"client": client.usage})
+        return delta, _napis(testbed) if spec.napi else {}
 
+    def _pids(self) -> dict[str, list[int]]:
+        """The processes of every program by its label."""
+        by_label = {label: pids for session in self._sessions for label, pids in session.pids().items()}
+        return by_label | ({"hog": self._hogs.pids()} if self._hogs.child else {})
 
-def _window(
-    context: RunContext, sessions: list[WorkloadSession], hogs: Hogs, quiet: float
-) -> tuple[counters.CounterDelta, Napis]:
-    """Go through the measured window: counters, go, silence until the measured client is done, counters again."""
-    spec, testbed = context.spec, context.testbed
-    threads = _napi_threads(testbed, spec)
-    shaped = bool(testbed.qdiscs)
-    cpus = cpu_set(spec, context.ends)
-    before = counters.take(testbed.nodes, _pids(sessions, hogs), threads, shaped, cpus)
-    context.ends.meet(GO, {})
-    for session in reversed(sessions):
-        session.begin()
-    sessions[0].wait_done()
-    # The end that has no client waits here, in its kernel, for all of the window.
-    _exchange(context, DONE, sessions, STEP_S + sessions[0].window_s(), spec.workload.life_ns() / 1e9)
-    pids = _pids(sessions, hogs)
-    after = counters.take(testbed.nodes, pids, threads, shaped, cpus)
-    ours = {os.getpid(), *chain.from_iterable(pids.values())}
-    delta = counters.subtract(after, before, cpus, ours, quiet)
-    for session in sessions[1:]:
-        session.wait_done()
-    client = sessions[0].programs.get("client")
-    if isinstance(client, ExternalProcess):
-        # It was not there before, and is gone after: what it used, it used in its whole life.
-        delta = replace(delta, programs=delta.programs | {"client": client.usage})
-    return delta, _napis(testbed) if spec.napi else {}
-
-
-def _pids(sessions: list[WorkloadSession], hogs: Hogs) -> dict[str, list[int]]:
-    """The processes of every program by its label."""
-    by_label = {label: pids for session in sessions for label, pids in session.pids().items()}
-    return by_label | ({"hog": hogs.pids()} if hogs.children else {})
-
-
-def _outcome(
-    context: RunContext,
-    sessions: list[WorkloadSession],
-    readings: list[Reading],
-    hogs: Hogs,
-    delta: counters.CounterDelta,
-    napis: Napis,
-) -> Outcome:
-    spec, measured = context.spec, sessions[0]
-    programs = []
-    for session in sessions:
-        for role in ("client", "server"):
-            if role in session.programs:
-                node, report = session.workload.node_of(role), session.reports.get(role, {})
-                programs.append(ProgramOutcome(session.name(role), node, session.waits(role), report))
-    client = measured.programs.get("client")
-    result = measured.reports.get("client", {})
-    if isinstance(client, ExternalProcess):
-        result = result | {"usage": asdict(client.usage), "whole_life": True}
-        programs[0] = replace(programs[0], report=result)
-    return Outcome(
-        delta=delta,
-        client=result,
-        server=measured.reports.get("server", {}),
-        hog=hogs.result if hogs.result is not None else ({} if hogs.children else None),
-        hog_threads=hogs.threads,
-        protocol="+".join(dict.fromkeys(workload.transport() for workload in spec.workloads())),
-        programs=tuple(programs),
-        napis=napis,
-        hog_flow=spec.contention is not None and spec.contention.needs_flow(),
-        metrics=dict(readings[0].metrics),
-        background=tuple(reading.result | reading.metrics for reading in readings[1:]),
-    )
+    def _outcome(self, readings: list[Reading], delta: counters.CounterDelta, napis: Napis) -> Outcome:
+        spec, hogs, measured = self._context.spec, self._hogs, self._sessions[0]
+        programs = []
+        for session in self._sessions:
+            for role in ("client", "server"):
+                if role in session.programs:
+                    node, report = session.workload.node_of(role), session.reports.get(role, {})
+                    programs.append(ProgramOutcome(session.name(role), node, session.waits(role), report))
+        client = measured.programs.get("client")
+        result = measured.reports.get("client", {})
+        if isinstance(client, ExternalProcess):
+            result = result | {"usage": asdict(client.usage), "whole_life": True}
+            programs[0] = replace(programs[0], report=result)
+        return Outcome(
+            delta=delta,
+            client=result,
+            server=measured.reports.get("server", {}),
+            hog=hogs.result if hogs.result is not None else ({} if hogs.child else None),
+            hog_threads=hogs.threads,
+            protocol="+".join(dict.fromkeys(workload.transport() for workload in spec.workloads())),
+            programs=tuple(programs),
+            napis=napis,
+            hog_flow=spec.contention is not None and spec.contention.needs_flow(),
+            metrics=dict(readings[0].metrics),
+            background=tuple(reading.result | reading.metrics for reading in readings[1:]),
+        )
 
 
 def _confined(spec: CellSpec, ends: Ends) -> Settings:
@@ -234,9 +226,8 @@ def cpu_set(spec: CellSpec, ends: Ends) -> set[int]:
 
 
 def _napis(testbed: Testbed) -> Napis:
-    return {
-        name: [napi._asdict() for napi in _of_ports(node, apply.device_napis)] for name, node in testbed.nodes.items()
-    }
+    nodes = testbed.nodes.items()
+    return {name: [napi._asdict() for napi in _of_ports(node, apply.device_napis)] for name, node in nodes}
 
 
 def _features(testbed: Testbed) -> dict[str, dict[str, list[str]]]:

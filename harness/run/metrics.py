@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from harness.kernel.proc import TICKS_PER_S, ProcessUsage
 from harness.knobs import Knob, Seen
@@ -14,6 +14,7 @@ from harness.run.cpu_cost import cost_metrics
 from harness.run.outcome import Outcome, ProgramOutcome
 from harness.store.record import Columns, Metrics
 
+Figure = TypeVar("Figure", int, float)
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
 _NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
 _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
@@ -60,9 +61,7 @@ def seen_on(
 
 def _arrived(delta: CounterDelta, nodes: list[str]) -> int | None:
     """Packets that came in by the nodes' devices; None where that was not counted."""
-    counts = [delta.nodes.get(node, {}).get("link:rx_packets") for node in nodes]
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    return _sum_of_known(delta.nodes.get(node, {}).get("link:rx_packets") for node in nodes)
 
 
 def _wait(programs: list[ProgramOutcome], node: str) -> str:
@@ -166,12 +165,11 @@ def _waited(outcome: Outcome, role: str) -> float | None:
 
 def _background(outcome: Outcome) -> Metrics:
     """Sums over the workloads in the background, of those that tell; None where none does."""
-    rates = [loadgen_report.rate_rps(report) for report in outcome.background]
-    bits = [loadgen_report.throughput_bps(report) for report in outcome.background]
-    return {"background_rps": _sum_of_known(rates), "background_bps": _sum_of_known(bits)}
+    figures = {"background_rps": loadgen_report.rate_rps, "background_bps": loadgen_report.throughput_bps}
+    return {name: _sum_of_known(map(figure, outcome.background)) for name, figure in figures.items()}
 
 
-def _sum_of_known(figures: list[float | None]) -> float | None:
+def _sum_of_known(figures: Iterable[Figure | None]) -> Figure | None:
     known = [figure for figure in figures if figure is not None]
     return sum(known) if known else None
 
@@ -185,8 +183,7 @@ def _hog_achieved(outcome: Outcome) -> float | None:
     """CPU time the hogs had over the window, as a share of their threads' wall time; 0 without hogs."""
     if outcome.hog is None:
         return 0.0
-    used = outcome.delta.programs["hog"].cpu_ns
-    return _percent(used, outcome.delta.elapsed_ns * outcome.hog_threads)
+    return _percent(outcome.delta.programs["hog"].cpu_ns, outcome.delta.elapsed_ns * outcome.hog_threads)
 
 
 def _set_metrics(outcome: Outcome) -> Metrics:
@@ -209,14 +206,9 @@ def _shares(ticks: dict[str, int], elapsed_ns: int) -> dict[str, float]:
     Of the elapsed time, not of the ticks: a CPU that naps between ticks is given too few of them, of every state.
     """
     whole = elapsed_ns / 1e9 * TICKS_PER_S
-    sums = {
-        "user": ticks["user"] + ticks["nice"],
-        "system": ticks["system"],
-        "softirq": ticks["softirq"],
-        "irq": ticks["irq"],
-        "steal": ticks["steal"],
-        "idle": ticks["idle"] + ticks["iowait"],
-    }
+    sums = {state: ticks[state] for state in _STATES}
+    sums["user"] += ticks["nice"]
+    sums["idle"] += ticks["iowait"]
     return {name: value / whole if whole else 0.0 for name, value in sums.items()}
 
 
@@ -238,13 +230,8 @@ def _node_columns(outcome: Outcome, node: str) -> Columns:
         "qdisc_drops": counter(node, "qdisc:drops"),
         "napi_threads_cpu_ms": outcome.delta.kthreads.get(node, 0) / 1e6,
     }
-    usages = [
-        outcome.delta.programs.get(program.label, ProcessUsage())
-        for program in outcome.programs
-        if program.node == node
-    ]
-    if usages:
-        usage = reduce(ProcessUsage.plus, usages)
+    if programs := [program for program in outcome.programs if program.node == node]:
+        usage = outcome.used_by(programs)
         columns |= {
             "cpu_ms": usage.cpu_ns / 1e6,
             "user_ms": usage.user_ns / 1e6,

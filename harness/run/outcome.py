@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
+from harness.kernel.proc import ProcessUsage
 from harness.knobs import GroupUse
 from harness.run.counters import CounterDelta
 from harness.store.record import Metrics
@@ -54,3 +57,8 @@ class Outcome:
     def measured(self) -> dict[str, ProgramOutcome]:
         """The programs of the measured workload by role."""
         return {program.label: program for program in self.programs if program.label in ("client", "server")}
+
+    def used_by(self, programs: Iterable[ProgramOutcome]) -> ProcessUsage:
+        """What these programs used in the window, together."""
+        usages = (self.delta.programs.get(program.label, ProcessUsage()) for program in programs)
+        return reduce(ProcessUsage.plus, usages, ProcessUsage())

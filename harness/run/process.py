@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import re
-import selectors
+import select
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 from harness.errors import PollbenchError
@@ -24,6 +23,7 @@ Event = dict[str, Any]
 """One line of JSON by our generator; "event" names it."""
 Options = dict[str, Any]
 """How a process is to run, each where declared: cpus (numbers), policy, priority, nice."""
+Children = Sequence["ChildProcess"]
 _STOP_S = 3.0
 # A server that dies resets its connections a moment before it is gone itself.
 _BLAME_S = 0.1
@@ -53,9 +53,7 @@ class ChildProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._kill()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
@@ -94,36 +92,23 @@ class ChildProcess:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.pidfd, number)
 
-    def wait(self, deadline: float, others: Sequence[ChildProcess] = (), *streams: IO[bytes]) -> bool:
+    def wait(self, deadline: float, others: Children = (), *streams: IO[bytes]) -> bool:
         """Wait for its end, or for a stream to become readable; False at the deadline (monotonic, seconds).
 
         Raises PollbenchError when one of `others` ends first: then that is what went wrong. Raises Interrupted.
         """
-        with selectors.DefaultSelector() as selector:
-            for stream in streams or (self.pidfd,):
-                selector.register(stream, selectors.EVENT_READ)
-            selector.register(self._stopper.fd, selectors.EVENT_READ)
-            for other in others:
-                selector.register(other.pidfd, selectors.EVENT_READ, other)
-            self._stopper.check()
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            self._stopper.check()
-            for key, _ in ready:
-                if isinstance(key.data, ChildProcess):
-                    raise key.data.death()
-            return bool(ready)
+        fds = [stream.fileno() for stream in streams] or [self.pidfd]
+        ready = await_any(fds, deadline, self._stopper, others)
+        raise_death(others, ready)
+        return bool(ready)
 
-    def blame(self, others: Sequence[ChildProcess]) -> None:
+    def blame(self, others: Children) -> None:
         """Raise the death of another program, if that is why this one came to grief."""
-        with selectors.DefaultSelector() as selector:
-            for other in others:
-                selector.register(other.pidfd, selectors.EVENT_READ, other)
-            for key, _ in selector.select(_BLAME_S) if others else ():
-                raise key.data.death()
+        if others:
+            raise_death(others, readable([other.pidfd for other in others], _BLAME_S))
 
     def _last_lines(self) -> str:
-        self._errors.seek(0)
-        return tail(self._errors.read())
+        return tail(content(self._errors))
 
     def _kill(self) -> None:
         # Sending looks whether it lives, and reaps it if not: only a child still unreaped after that is waited for.
@@ -149,7 +134,7 @@ class NativeProcess(ChildProcess):
         self.events: list[Event] = []
         self._buffer = b""
 
-    def expect(self, event: str, timeout_s: float, others: Sequence[ChildProcess] = ()) -> Event:
+    def expect(self, event: str, timeout_s: float, others: Children = ()) -> Event:
         """Wait for the named event.
 
         Raises PollbenchError when the program reports an error, ends, or is too slow, or one of `others` ends first.
@@ -173,10 +158,8 @@ class NativeProcess(ChildProcess):
     def send(self, word: str) -> None:
         """Say one word to the program; if it has gone, the next `expect` says so."""
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(word.encode() + b"\n")
-        except BrokenPipeError:
-            pass
 
     def stop(self) -> Event:
         """Ask the program to end (SIGTERM) and return its result."""
@@ -185,14 +168,12 @@ class NativeProcess(ChildProcess):
 
     def files(self) -> dict[str, bytes]:
         """Its events, and what it wrote to its standard error."""
-        self._errors.seek(0)
         text = "".join(json.dumps(event) + "\n" for event in self.events)
         files = {f"{self.label}.stdout.jsonl": text.encode()}
-        if errors := self._errors.read(1 << 20):
-            files[f"{self.label}.stderr.txt"] = errors
-        return files
+        errors = content(self._errors, 1 << 20)
+        return files | ({f"{self.label}.stderr.txt": errors} if errors else {})
 
-    def _line(self, deadline: float, others: Sequence[ChildProcess]) -> bytes | None:
+    def _line(self, deadline: float, others: Children) -> bytes | None:
         """The next line of its output; None at its end or at the deadline."""
         assert self._process.stdout is not None
         while b"\n" not in self._buffer:
@@ -217,6 +198,34 @@ class NativeProcess(ChildProcess):
         if not self.wait(time.monotonic() + 0.2) or self.ended() is None:
             return f"no answer within {timeout_s:.1f} s"
         return self.last_words()
+
+
+def readable(fds: Iterable[int], seconds: float) -> set[int]:
+    """Those of the descriptors that can be read, as soon as there is one; none after so many seconds."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return {fd for fd, _ in poll.poll(max(0.0, 1000 * seconds))}
+
+
+def await_any(fds: Iterable[int], deadline: float, stopper: Stopper, watched: Children) -> set[int]:
+    """The descriptors that can be read, as soon as there is one or a watched program ends. Raises Interrupted."""
+    stopper.check()
+    ready = readable([*fds, stopper.fd, *(child.pidfd for child in watched)], deadline - time.monotonic())
+    stopper.check()
+    return ready
+
+
+def raise_death(watched: Children, ready: set[int]) -> None:
+    """Raise the death of a watched program that has ended, as `await_any` found."""
+    for child in watched:
+        if child.pidfd in ready:
+            raise child.death()
+
+
+def content(file: IO[bytes], most: int = 256 << 20) -> bytes:
+    """A file's content by position: the program writes at its own offset, which must stay."""
+    return os.pread(file.fileno(), min(os.fstat(file.fileno()).st_size, most), 0)
 
 
 def tail(data: bytes) -> str:

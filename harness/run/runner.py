@@ -12,7 +12,6 @@ from typing import Any
 import numpy.typing as npt
 
 from harness.errors import Interrupted, LostError, MissingError, PollbenchError
-from harness.knobs import KNOBS
 from harness.plan import Run
 from harness.run import contention, effects, loadgen_report, two_hosts_merge
 from harness.run.checks import doubts
@@ -117,8 +116,8 @@ def polling_nodes(spec: CellSpec) -> set[str]:
     nodes = {
         node
         for node, knobs in spec.settings.items()
-        for name, model in knobs.items()
-        if KNOBS[name].scope in ("socket", "host") and KNOBS[name].needs_napi(model)
+        for knob in knobs.values()
+        if knob.scope in ("socket", "host") and knob.needs_napi()
     }
     return set(spec.topology.nodes) if "*" in nodes else nodes
 

@@ -87,9 +87,7 @@ class WorkloadSession:
             limit_s = (self.workload.warmup_ns + self.workload.allowance_ns()) / 1e9
             child.expect("warm", limit_s, self.context.others(child))
         elif self.label:
-            self._start_client(self.context.background_ns(lasting_ns))
-            self._await_traffic()
-            self._ramp()
+            self._start_external_client(self.context.background_ns(lasting_ns))
         self.sweep()
 
     def begin(self) -> None:
@@ -101,9 +99,7 @@ class WorkloadSession:
         if isinstance(child, NativeProcess):
             child.send("go")
         elif child is None:
-            self._start_client(0)
-            self._await_traffic()
-            self._ramp()
+            self._start_external_client(0)
 
     def wait_done(self) -> None:
         """Wait until the measured window is over. Raises PollbenchError when any program of the run ends in it."""
@@ -172,10 +168,7 @@ class WorkloadSession:
     def rows(self) -> list[KnobRow]:
         """The knob rows of both programs' sockets and processes. Raises PollbenchError where one did not take."""
         rows = []
-        roles: tuple[Role, ...] = ("server", "client")
-        for role in roles:
-            if role not in self.programs:
-                continue
+        for role in sorted(self.programs, reverse=True):  # the server's first
             node = self.workload.node_of(role)
             knobs = self.context.spec.settings.get(node, {})
             if self.is_native(role):
@@ -235,30 +228,28 @@ class WorkloadSession:
         if pattern := self.workload.ready_text():
             return lambda: child.says(pattern), f"{pattern!r} in its output"
         netns = self.context.testbed.nodes[self.workload.target].fd
-        protocol, port = self.workload.readiness_protocol(), self.port
+        protocol, port = self.workload.control or self.workload.transport(), self.port
         return lambda: listens(netns, child.family(), protocol, port), f"port {port} to listen"
 
-    def _await_traffic(self) -> None:
-        """Wait until an external client says that its traffic has begun, where it says so. Raises PollbenchError."""
+    def _start_external_client(self, lasting_ns: int) -> None:
+        """Start it, and wait for its traffic where it says that has begun. Raises PollbenchError.
+
+        While it warms up, each socket it opens is treated; afterwards the machine is left alone. By then its sockets
+        have seen packets, and know their NAPI; once it has ended, nobody can ask them.
+        """
+        self._start_client(lasting_ns)
         child, pattern = self.programs["client"], self.workload.begun_text()
-        if not pattern or not isinstance(child, ExternalProcess):
-            return
+        assert isinstance(child, ExternalProcess)
+        others = self.context.others(child)
 
         def begun() -> bool:
             # Its sockets may be there before: those that are set only now miss their first packets.
             self.sweep()
             return child.says(pattern)
 
-        child.wait_until(begun, f"{pattern!r} in its output", _SLACK_S, self.context.others(child))
-
-    def _ramp(self) -> None:
-        """While an external client warms up, treat each socket it opens; afterwards leave the machine alone.
-
-        By then its sockets have seen packets, and know their NAPI; once it has ended, nobody can ask them.
-        """
-        child = self.programs["client"]
+        if pattern:
+            child.wait_until(begun, f"{pattern!r} in its output", _SLACK_S, others)
         until = time.monotonic() + self.workload.ramp_ns(measured=not self.label) / 1e9
-        others = self.context.others(child)
         while True:
             self.sweep()
             self._look_at("client")
@@ -292,17 +283,13 @@ class WorkloadSession:
         try:
             reading = self.workload.read(output)
         except ValueError as error:
-            reading = self._unreadable(child, error)
+            # A background workload without figures casts doubt on the run; a measured one is no measurement.
+            what = f"the {child.label} ({self.workload.kind})"
+            if not self.label:
+                raise PollbenchError("read the output", what, str(error), child.said()) from error
+            reading = Reading({"unread": f"{what}: {error}"})
         self.reports["client"] = dict(reading.result)
         return reading
-
-    def _unreadable(self, child: ExternalProcess, error: ValueError) -> Reading:
-        """A background workload without figures casts doubt on the run; a measured one is no measurement."""
-        if self.label:
-            return Reading({"unread": f"the {child.label} ({self.workload.kind}): {error}"})
-        raise PollbenchError(
-            "read the output", f"the {child.label} ({self.workload.kind})", str(error), child.said()
-        ) from error
 
     def _server_output(self) -> str:
         if self._far_server_output is not None:

@@ -7,6 +7,7 @@ the measured window. A program that polls in its own way (O_NONBLOCK and poll) i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 from collections import defaultdict
@@ -14,13 +15,13 @@ from dataclasses import asdict, dataclass, field
 
 from harness.errors import PollbenchError
 from harness.kernel import pidfd, processes
-from harness.knobs import KNOBS, Setting
-from harness.run.knobs import Knobs, checked_row, refusal
+from harness.knobs import Setting
+from harness.run.knobs import Knobs, checked_row, refusal, settings_of
 from harness.store.record import KnobRow
 
 # Closed, or ended, between looking and borrowing: no failure of anybody.
 _GONE = {errno.EBADF, errno.ESRCH, errno.ENOENT}
-_EPOLL = "anon_inode:[eventpoll]"
+_EPOLL, _OF_EPOLL = "anon_inode:[eventpoll]", "EPIOCSPARAMS"
 _MAX_ROWS = 16
 
 
@@ -56,11 +57,8 @@ class SocketOptions:
 
     def __init__(self, node: str, knobs: Knobs) -> None:
         self._node = node
-        self._socket: list[tuple[str, Setting]] = []
-        self._epoll: list[tuple[str, Setting]] = []
-        for name in knobs:
-            for setting in KNOBS[name].settings(knobs[name]) if KNOBS[name].scope == "socket" else ():
-                (self._epoll if setting.name == "EPIOCSPARAMS" else self._socket).append((name, setting))
+        # That of epoll instances comes last.
+        self._settings = sorted(settings_of(knobs, "socket"), key=lambda item: item[1].name == _OF_EPOLL)
         self.treated: dict[tuple[int, int, int], TreatedSocket] = {}
 
     def sweep(self, program: str, pids: list[int]) -> None:
@@ -86,8 +84,9 @@ class SocketOptions:
         treated = TreatedSocket(program, pid, held.fd, kind, napi_id)
         try:
             with pidfd.borrowed(pid, held.fd) as fd:
-                for knob, setting in self._socket if facts else self._epoll:
-                    treated.settings.append(_write(fd, treated, knob, setting))
+                for knob, setting in self._settings:
+                    if (setting.name == _OF_EPOLL) == (facts is None):
+                        treated.settings.append(_write(fd, treated, knob, setting))
         except OSError as error:
             if error.errno not in _GONE:
                 raise
@@ -102,12 +101,10 @@ class SocketOptions:
         for (pid, fd, inode), treated in self.treated.items():
             if not inode or (only_unknown and treated.napi_id):
                 continue
-            try:
-                with pidfd.borrowed(pid, fd) as own_fd:
-                    facts = pidfd.facts(own_fd)
+            # What was seen of one that has been closed meanwhile stands.
+            with contextlib.suppress(OSError), pidfd.borrowed(pid, fd) as own_fd:
+                facts = pidfd.facts(own_fd)
                 treated.napi_id = facts.napi_id if facts else treated.napi_id
-            except OSError:
-                continue  # closed meanwhile: what was seen of it stands
 
     def _of(self, program: str) -> list[TreatedSocket]:
         return [treated for treated in self.treated.values() if treated.program == program]
@@ -128,7 +125,7 @@ class SocketOptions:
     def rows(self, program: str) -> list[KnobRow]:
         """One knob row per setting of a socket; of more than some, one per setting, kind and NAPI together."""
         rows = []
-        for knob, setting in (*self._socket, *self._epoll):
+        for knob, setting in self._settings:
             with_it = [
                 (treated, option)
                 for treated in self._of(program)
@@ -136,7 +133,7 @@ class SocketOptions:
                 if option.setting == setting.name
             ]
             if not with_it:
-                kind = "epoll instance" if (knob, setting) in self._epoll else "socket"
+                kind = "epoll instance" if setting.name == _OF_EPOLL else "socket"
                 label = f"{setting.name} {program}: no {kind}"
                 rows.append(checked_row(self._node, knob, setting, label, None, None, program))
             groups: dict[object, list[tuple[TreatedSocket, WrittenOption]]] = defaultdict(list)
@@ -170,13 +167,13 @@ def _write(fd: int, treated: TreatedSocket, knob: str, setting: Setting) -> Writ
     """Write one setting and read it back. Raises OSError (the descriptor has gone), PollbenchError."""
 
     def current() -> object:
-        if setting.name == "EPIOCSPARAMS":
+        if setting.name == _OF_EPOLL:
             return pidfd.get_epoll(fd)
         return pidfd.get_option(fd, setting.name) if setting.readable else None
 
     try:
         before = current()
-        if setting.name == "EPIOCSPARAMS":
+        if setting.name == _OF_EPOLL:
             pidfd.set_epoll(fd, setting.value)
         else:
             pidfd.set_option(fd, setting.name, setting.value)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from harness.kernel.hostfiles import HOST, sysctl_file
@@ -27,9 +27,7 @@ class StandingSetting(NamedTuple):
 
     def text(self) -> str:
         """The setting for a reader."""
-        if not self.node:
-            return f"{self.setting} of the host"
-        return f"{self.setting} of {self.node}/{self.device}"
+        return f"{self.setting} of {f'{self.node}/{self.device}' if self.node else 'the host'}"
 
 
 Standing = dict[StandingSetting, str]
@@ -40,10 +38,8 @@ def read(testbed: Testbed) -> Standing:
     """All that a knob or a link can set on the testbed's nodes, and the host's busy polling. Raises OSError."""
     standing: Standing = {}
     for name in _SYSCTLS:
-        try:
+        with contextlib.suppress(OSError):  # a kernel without busy polling
             standing[StandingSetting("", "", name)] = HOST.read(sysctl_file(name))
-        except OSError:
-            continue  # a kernel without busy polling
     for node in testbed.nodes.values():
         standing |= _of_node(node)
     return standing
@@ -80,18 +76,13 @@ def _of_node(node: NodeHandle) -> Standing:
                 standing[StandingSetting(node.name, device, f"NAPI {number}")] = f"id {napi.napi_id} ({shown})"
     with sysfs_of(node.fd) as sysfs:
         for device in devices.values():
-            for name in (*_SYSFS, *_rps_masks(sysfs.list(f"class/net/{device}/queues"))):
-                try:
+            queues = sorted(queue for queue in sysfs.list(f"class/net/{device}/queues") if queue.startswith("rx-"))
+            for name in (*_SYSFS, *(f"queues/{queue}/rps_cpus" for queue in queues)):
+                with contextlib.suppress(OSError):  # older kernels lack some
                     standing[StandingSetting(node.name, device, name)] = sysfs.read(f"class/net/{device}/{name}")
-                except OSError:
-                    continue  # older kernels lack some
     for qdisc in qdisc_dump(node.fd):
         if qdisc.ifindex in devices:
             options = ", ".join(f"{key} {value}" for key, value in sorted(qdisc.options.items()))
             place = StandingSetting(node.name, devices[qdisc.ifindex], f"qdisc at parent {qdisc.parent:x}")
             standing[place] = f"{qdisc.kind} ({options})" if options else qdisc.kind
     return standing
-
-
-def _rps_masks(queues: list[str]) -> Iterator[str]:
-    return (f"queues/{queue}/rps_cpus" for queue in sorted(queues) if queue.startswith("rx-"))

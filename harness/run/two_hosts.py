@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
-import select
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 from harness.errors import Interrupted, LostError, MissingError, PollbenchError
 from harness.kernel.journal import Journal
 from harness.kernel.netns import in_netns
-from harness.run.process import ChildProcess
+from harness.run.process import Children, await_any, raise_death
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec, digest
 from harness.store.record import Columns
@@ -61,17 +60,12 @@ class Ends:
         """The testbed, as far as it is here; with two ends, joined to the other."""
         return open_testbed(spec.topology, napi=spec.napi, journal=journal)
 
-    def holds(self, node: str) -> bool:  # noqa: ARG002
+    def holds(self, node: str) -> bool:
         """Is this node here? The empty name always is."""
         return True
 
     def meet(
-        self,
-        step: str,  # noqa: ARG002
-        message: Message,  # noqa: ARG002
-        limit_s: float = STEP_S,  # noqa: ARG002
-        watched: Sequence[ChildProcess] = (),  # noqa: ARG002
-        quiet_s: float = 0.0,  # noqa: ARG002
+        self, step: str, message: Message, limit_s: float = STEP_S, watched: Children = (), quiet_s: float = 0.0
     ) -> Message:
         """Wait until the other end has come to this step too; what it gives in return for `message`.
 
@@ -128,12 +122,7 @@ class OneOfTwo(Ends):
                 raise
 
     def meet(
-        self,
-        step: str,
-        message: Message,
-        limit_s: float = STEP_S,
-        watched: Sequence[ChildProcess] = (),
-        quiet_s: float = 0.0,
+        self, step: str, message: Message, limit_s: float = STEP_S, watched: Children = (), quiet_s: float = 0.0
     ) -> Message:
         """Say where this end is, and wait for the other. Raises what went wrong there, or LostError."""
         assert self._line is not None
@@ -168,7 +157,7 @@ class OneOfTwo(Ends):
             todo = "it was there for the run before" if self._joined else error.todo
             raise LostError(error.attempted, error.on, error.got, todo) from error
 
-    def _await_quietly(self, quiet_s: float, watched: Sequence[ChildProcess]) -> None:
+    def _await_quietly(self, quiet_s: float, watched: Children) -> None:
         """Send nothing for quiet_s, or until the other end speaks; then probe again whether it is still there."""
         assert self._line is not None
         if not self._readable(self._line, time.monotonic() + quiet_s, watched):
@@ -208,10 +197,8 @@ class OneOfTwo(Ends):
         deadline = time.monotonic() + patience_s
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         (node,) = testbed.nodes.values()
-        if self.here == source:
-            line = self._call(node.fd, family, address, about, deadline)
-        else:
-            line = self._answer(node.fd, family, address, about, deadline)
+        meet = self._call if self.here == source else self._answer
+        line = meet(node.fd, family, address, about, deadline)
         if line is None:
             raise self._lost(f"it did not come to the wire within {patience_s:.0f} s")
         set_up(line)
@@ -257,23 +244,15 @@ class OneOfTwo(Ends):
                 line.close()
         return None
 
-    def _readable(self, sock: socket.socket, deadline: float, watched: Sequence[ChildProcess] = ()) -> bool:
+    def _readable(self, sock: socket.socket, deadline: float, watched: Children = ()) -> bool:
         """Wait without waking up in between; False at the deadline. Raises Interrupted, or a program's death."""
-        poll = select.poll()
-        children = {child.pidfd: child for child in watched}
-        for fd in (sock.fileno(), self._stopper.fd, *children):
-            poll.register(fd, select.POLLIN)
-        self._stopper.check()
-        ready = [fd for fd, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)]
-        self._stopper.check()
+        ready = await_any([sock.fileno()], deadline, self._stopper, watched)
         if sock.fileno() in ready:
             return True
-        for fd in ready:
-            if fd in children:
-                raise children[fd].death()
+        raise_death(watched, ready)
         return False
 
-    def _hear(self, deadline: float, watched: Sequence[ChildProcess] = ()) -> Message | None:
+    def _hear(self, deadline: float, watched: Children = ()) -> Message | None:
         """The next message; None at the deadline. Raises OSError when the line is broken."""
         assert self._line is not None
         data, length = b"", _LENGTH.size
@@ -299,8 +278,7 @@ class OneOfTwo(Ends):
         if self._line is None:
             return
         error = cause if isinstance(cause, PollbenchError) else PollbenchError("run", got=str(cause))
-        kind = "missing" if isinstance(error, MissingError) else "failed"
-        kind = "gone" if isinstance(error, Interrupted) else kind
+        kind = {MissingError: "missing", Interrupted: "gone"}.get(type(error), "failed")
         fields = {name: getattr(error, name) for name in ("attempted", "on", "got", "todo")}
         with contextlib.suppress(OSError):
             _send(self._line, {"error": {"kind": kind} | fields})

@@ -12,8 +12,7 @@ from harness.kernel.journal import Journal
 from harness.spec.topology import Topology
 from harness.store.record import Columns, QdiscRow
 from harness.testbed.emulated import check_shaping, emulated, observed
-from harness.testbed.limits import room_for
-from harness.testbed.namespaces import explained, namespace, namespace_name
+from harness.testbed.namespaces import explained, namespace, namespace_name, room_for
 from harness.testbed.wiring import Wiring
 from harness.topology.layout import Layout, PortLayout, plan_layout
 
@@ -39,7 +38,6 @@ class Testbed:
     token: str
     nodes: dict[str, NodeHandle]
     layout: Layout = field(repr=False)
-    napi: bool
     qdiscs: list[QdiscRow]
     hosts: dict[str, Columns] = field(default_factory=dict)
 
@@ -66,7 +64,7 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
             fds = {name: stack.enter_context(namespace(name, journal)) for name in topology.nodes}
             qdiscs = _by_netlink(layout, fds, napi)
         nodes = {name: node_handle(name, journal.token, fds[name], layout.ports[name]) for name in topology.nodes}
-        yield Testbed(journal.token, nodes, layout, napi, qdiscs)
+        yield Testbed(journal.token, nodes, layout, qdiscs)
 
 
 def refuse_here(topology: Topology) -> None:

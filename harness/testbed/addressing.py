@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from harness.kernel import links
 from harness.kernel.netlink import Request
-from harness.topology.layout import FABRIC_GATEWAY, Layout, PortLayout
+from harness.topology.layout import FABRIC_GATEWAY, Layout
 
 # Since Linux 6.11.
 HASH_SEED = "net.ipv4.fib_multipath_hash_seed"
@@ -47,44 +47,21 @@ def sysctls(layout: Layout, node: str) -> Iterator[tuple[str, int]]:
 
 def requests(layout: Layout, node: str) -> Iterator[Request]:
     """Addresses first, then static neighbours, then routes: each needs those before it."""
-    if layout.topology.is_switch(node):
-        if layout.routed():
-            yield from _of_fabric(layout, node)
-        return
-    uplinks = []
-    for port in layout.ports[node]:
+    switch = layout.topology.is_switch(node)
+    for port in layout.ports[node] if layout.routed() or not switch else ():
+        peer = layout.peer(port)
         if layout.routed() and layout.on_switch(port):
             # The hosts' subnet has no layer 2 of its own: everybody but the switch is behind the switch.
             if port.addressed:
-                uplinks.append(port)
-                alone = ipaddress.ip_interface(port.interface.ip)
-                yield links.new_address(port.ifindex, alone)
-            yield links.new_neighbour(port.ifindex, FABRIC_GATEWAY, layout.peer(port).mac)
+                yield links.new_address(port.ifindex, ipaddress.ip_interface(port.interface.ip))
+            yield links.new_neighbour(port.ifindex, FABRIC_GATEWAY, peer.mac)
             continue
         if port.addressed:
             yield links.new_address(port.ifindex, port.interface)
         # Permanent: no first packet waits for ARP, and no entry is checked again while we measure.
-        for peer in layout.neighbours(port):
-            yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
-    if uplinks:
-        yield _default(uplinks)
-        return
+        near = [peer] if switch and peer.addressed else layout.neighbours(port)
+        for other in near:
+            yield links.new_neighbour(port.ifindex, other.interface.ip, other.mac)
     for route in layout.routes(node):
-        yield links.new_route(route.to, [route.ifindex], route.gateway)
-
-
-def _default(uplinks: list[PortLayout]) -> Request:
-    everything = ipaddress.ip_network("0.0.0.0/0")
-    return links.new_route(everything, [port.ifindex for port in uplinks], FABRIC_GATEWAY, onlink=True)
-
-
-def _of_fabric(layout: Layout, switch: str) -> Iterator[Request]:
-    for port in layout.ports[switch]:
-        peer = layout.peer(port)
-        if layout.topology.is_switch(peer.node):
-            yield links.new_neighbour(port.ifindex, FABRIC_GATEWAY, peer.mac)
-        elif peer.addressed:
-            yield links.new_neighbour(port.ifindex, peer.interface.ip, peer.mac)
-    for route in layout.fabric_routes(switch):
-        gateway = None if route.nearby else FABRIC_GATEWAY
-        yield links.new_route(route.to, route.ifindexes, gateway, onlink=True)
+        onlink = route.fabric or route.gateway is None
+        yield links.new_route(route.to, route.ifindexes, route.gateway, onlink=onlink)

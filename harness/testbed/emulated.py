@@ -23,15 +23,14 @@ from harness.kernel.netdev import family
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
-from harness.kernel.qdiscs import missing_reason, missing_remedy
 from harness.kernel.readback import qdisc_dump
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
-from harness.mininet.load import child_environment, load_graph
+from harness.mininet.load import child_environment, load_graph, with_last_line
 from harness.spec.topology import Controller, Emulator
-from harness.store.record import Columns, QdiscRow
-from harness.testbed.controller import controller_running
+from harness.store.record import QdiscRow
 from harness.testbed.namespaces import namespace, namespace_name
-from harness.testbed.openvswitch import open_vswitch
+from harness.testbed.openvswitch import controller_running, daemon, open_vswitch
+from harness.testbed.wiring import no_qdisc, qdisc_row
 from harness.topology.layout import Layout, PortLayout
 
 # What Mininet runs, and which package brings it on Debian.
@@ -82,8 +81,7 @@ def emulated(layout: Layout, journal: Journal) -> Iterator[dict[str, int]]:
         pids = stack.enter_context(_mininet(request, patience_s, launcher, environment, journal))
         fds = {}
         for node in topology.nodes:
-            switch = topology.is_switch(node)
-            path = netns.path_of_fd(root) if switch else netns.path_of_process(pids[node])
+            path = netns.path_of_fd(root) if topology.is_switch(node) else netns.path_of_process(pids[node])
             fds[node] = stack.enter_context(namespace(node, journal, path))
         yield fds
 
@@ -116,18 +114,12 @@ def _mininet(
     """The process that holds Mininet, which may take `patience_s` to end; node to the process in its namespace."""
     reader, writer = os.pipe()
     command = [*launcher, sys.executable, "-P", "-m", "harness.mininet.emulate", str(writer)]
-    with open(reader, "rb") as pipe, tempfile.TemporaryFile() as printed:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-            pass_fds=[writer],
-            start_new_session=True,
-            env=environment,
-        )
+    with (
+        open(reader, "rb") as pipe,
+        tempfile.TemporaryFile() as printed,
+        daemon(command, environment, journal, printed, stdin=subprocess.PIPE, pass_fds=[writer]) as child,
+    ):
         os.close(writer)
-        number = journal.note("process", pid=child.pid, start_ticks=start_ticks(child.pid))
         started: dict[int, int] = {}
         try:
             assert child.stdin is not None
@@ -140,15 +132,13 @@ def _mininet(
             yield pids
         finally:
             _stop(child, patience_s, started)
-            journal.done(number)
 
 
 def _checked(answer: bytes, name: str, printed: IO[bytes]) -> dict[str, int]:
     """The answer, unless it is an error, or none."""
     if not answer:
         printed.seek(0)
-        last = printed.read().decode(errors="replace").strip().splitlines()[-1:]
-        raise PollbenchError("build by Mininet", on=name, got=": ".join(["its process ended", *last])[:400])
+        raise PollbenchError("build by Mininet", on=name, got=with_last_line("its process ended", printed.read()))
     pids = json.loads(answer)
     if not isinstance(pids.get("error"), dict):
         return dict(pids)
@@ -207,10 +197,7 @@ def check_shaping(layout: Layout, fds: dict[str, int]) -> list[QdiscRow]:
             for disc in port.discs:
                 # Where there is no netem, Mininet's other queue is that of its class, which no qdisc shows.
                 if disc.kind not in there and disc.kind not in ("pfifo", "bfifo"):
-                    on, todo = f"{port.device} of {node}", missing_remedy(disc.kind)
-                    raise MissingError("shape a link", on=on, got=missing_reason(disc.kind), todo=todo)
+                    raise no_qdisc(disc.kind, f"{port.device} of {node}")
                 if disc.kind in there:
-                    requested: Columns = {"kind": disc.kind, **disc.options}
-                    read_back: Columns = {"kind": disc.kind, **there[disc.kind].options}
-                    rows.append(QdiscRow(node, port.device, requested, read_back))
+                    rows.append(qdisc_row(port, disc, there[disc.kind].options))
     return rows

@@ -1,15 +1,23 @@
-"""The network namespaces of a testbed: named, journalled, and gone at the end of their block."""
+"""What a testbed takes of this host: named namespaces, open files, room in tables; all of it is given back."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import resource
 from collections.abc import Iterator
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import netns
-from harness.kernel.journal import Journal
+from harness.kernel.hostfiles import HOST, sysctl_file
+from harness.kernel.journal import Journal, set_value
+from harness.topology.layout import STATIC_NEIGHBOURS, Layout
+
+# Per node: its namespace and a netlink socket; besides: programs, pipes, files of the run.
+_FDS_PER_NODE, _FDS_BESIDES = 2, 256
+_ARP = "net.ipv4.neigh.default.gc_thresh"
+_ARP_MOST = 1 << 20
 
 
 def namespace_name(token: str, node: str) -> str:
@@ -44,3 +52,46 @@ def explained() -> Iterator[None]:
             raise MissingError("build the testbed", got=str(error), todo=todo) from error
         todo = "raise the limit: ulimit -n 65536" if error.errno == errno.EMFILE else ""
         raise PollbenchError("build the testbed", got=str(error), todo=todo) from error
+
+
+@contextlib.contextmanager
+def room_for(layout: Layout, journal: Journal) -> Iterator[None]:
+    """Room for the layout's descriptors and ARP entries, for the length of the block.
+
+    Raises MissingError where a hard limit is too low. The table of ARP entries is one for all namespaces of the host.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_descriptors(len(layout.topology.nodes)))
+        entries = _arp_entries(layout)
+        if entries:
+            for level, least in ((3, 2 * entries), (2, entries), (1, entries)):
+                path = sysctl_file(f"{_ARP}{level}")
+                if int(HOST.read(path)) < least:
+                    stack.enter_context(set_value(journal, path, least))
+        yield
+
+
+def _arp_entries(layout: Layout) -> int:
+    """How many entries there would be if every host talked to every other; 0 where all entries are static."""
+    if layout.routed():
+        return 0
+    members = {id(ports): len(ports) for ports in layout.members.values()}
+    asking = [count for count in members.values() if count > STATIC_NEIGHBOURS]
+    return min(sum(count * (count - 1) for count in asking), _ARP_MOST)
+
+
+@contextlib.contextmanager
+def _descriptors(nodes: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = _FDS_PER_NODE * nodes + _FDS_BESIDES
+    if soft != resource.RLIM_INFINITY and needed <= soft:
+        yield
+        return
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        got = f"{nodes} nodes need {needed} open files, the limit is {hard}"
+        raise MissingError("build the testbed", got=got, todo=f"raise it: ulimit -Hn {needed}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -39,7 +39,7 @@ def open_end(topology: Topology, here: str, *, napi: bool, journal: Journal) -> 
                 HOST.write(sysctl_file(key), value)
             _set_up(sock, port, ifindex, topology.links[0].mtu, napi)
         node = node_handle(here, journal.token, fd, (port._replace(ifindex=ifindex, nic="host"),))
-        yield Testbed(journal.token, {here: node}, layout, napi, [])
+        yield Testbed(journal.token, {here: node}, layout, [])
 
 
 def _set_up(sock: NetlinkSocket, port: PortLayout, ifindex: int, mtu: int | None, napi: bool) -> None:

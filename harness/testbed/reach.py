@@ -14,6 +14,10 @@ from harness.kernel.netns import in_netns
 from harness.testbed import Testbed
 
 _ECHO = {4: (8, 0), 6: (128, 129)}  # types of request and reply, ICMP and ICMPv6
+_SOCKETS = {
+    4: (socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
+    6: (socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6),
+}
 _HEADER = struct.Struct("!BBHHH")
 _PATIENCE_S, _TRIES = 1.0, 3
 
@@ -32,8 +36,7 @@ class Reach(NamedTuple):
 
 def ping_all(testbed: Testbed, hosts: Sequence[str] | None = None) -> Reach:
     """Ask from every host to every other; up to three times, a second each. Raises OSError."""
-    topology = testbed.layout.topology
-    names = tuple(topology.hosts() if hosts is None else hosts)
+    names = tuple(testbed.layout.topology.hosts() if hosts is None else hosts)
     unreached: list[tuple[str, str]] = []
     for number, name in enumerate(names):
         others = [other for other in names if other != name]
@@ -45,9 +48,7 @@ def _unanswered(testbed: Testbed, name: str, others: Sequence[str], number: int)
     """Those of `others` that do not answer the host `name`."""
     with contextlib.ExitStack() as stack:
         with in_netns(testbed.nodes[name].fd):
-            sockets = {version: _socket(version) for version in (4, 6)}
-        for sock in sockets.values():
-            stack.callback(sock.close)
+            sockets = {version: stack.enter_context(socket.socket(*kind)) for version, kind in _SOCKETS.items()}
         missing = dict(enumerate(others))
         for _ in range(_TRIES):
             for seq, other in missing.items():
@@ -61,12 +62,6 @@ def _unanswered(testbed: Testbed, name: str, others: Sequence[str], number: int)
             if not missing:
                 break
         return list(missing.values())
-
-
-def _socket(version: int) -> socket.socket:
-    if version == 4:
-        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    return socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
 
 
 def _request(version: int, number: int, seq: int) -> bytes:

@@ -8,7 +8,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 from typing import Self
 
 from harness.errors import MissingError, PollbenchError
@@ -17,9 +16,10 @@ from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
-from harness.store.record import Columns, QdiscRow
+from harness.store.record import QdiscRow, Scalar
 from harness.testbed import addressing
 from harness.topology.layout import Layout, PortLayout
+from harness.topology.qdiscs import Disc
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
 
@@ -128,48 +128,36 @@ class Wiring:
         """Install the declared qdiscs, then read every one back. Raises MissingError, PollbenchError."""
         rows: list[QdiscRow] = []
         for node, sock in self._sockets.items():
-            if any(port.discs for port in self._layout.ports[node]):
+            discs = [(port, disc) for port in self._layout.ports[node] for disc in port.discs]
+            if discs:
                 with _on(node):
-                    self._install(node, sock)
-                    rows += self._read_back(node, sock)
+                    self._install(node, sock, discs)
+                    rows += self._read_back(sock, discs)
         return rows
 
-    def _install(self, node: str, sock: NetlinkSocket) -> None:
-        requests: list[Request] = []
-        kinds: list[str] = []
-        for port in self._layout.ports[node]:
-            for disc in port.discs:
-                made = qdiscs.new_qdisc(port.ifindex, disc.kind, disc.handle, disc.parent, disc.options)
-                requests += made
-                kinds += [disc.kind] * len(made)
+    def _install(self, node: str, sock: NetlinkSocket, discs: list[tuple[PortLayout, Disc]]) -> None:
+        made = [(disc.kind, request) for port, disc in discs for request in qdiscs.new_qdisc(port.ifindex, *disc)]
         try:
-            sock.batch(requests)
+            sock.batch([request for _, request in made])
         except NetlinkError as error:
-            kind = kinds[error.index]
             if error.errno != errno.ENOENT:
                 raise
-            raise MissingError(
-                "shape a link", on=node, got=qdiscs.missing_reason(kind), todo=qdiscs.missing_remedy(kind)
-            ) from error
+            raise no_qdisc(made[error.index][0], node) from error
 
-    def _read_back(self, node: str, sock: NetlinkSocket) -> Iterator[QdiscRow]:
-        declared = {(port.ifindex, disc.handle) for port in self._layout.ports[node] for disc in port.discs}
+    def _read_back(self, sock: NetlinkSocket, discs: list[tuple[PortLayout, Disc]]) -> Iterator[QdiscRow]:
+        declared = {(port.ifindex, disc.handle) for port, disc in discs}
         states = {(state.ifindex, state.handle): state for state in readback.dump(sock, declared)}
-        for port in self._layout.ports[node]:
-            for disc in port.discs:
-                state = states.get((port.ifindex, disc.handle))
-                wrong = ["it is not there"]
-                if state is not None:
-                    wrong = readback.differences(disc.options, state.options)
-                    if (state.kind, state.parent) != (disc.kind, disc.parent):
-                        wrong.append(f"it is {state.kind} under {state.parent:#x}")
-                if state is None or wrong:
-                    raise PollbenchError(
-                        f"read back qdisc {disc.kind}", on=f"{port.device} of {node}", got=", ".join(wrong)
-                    )
-                requested: Columns = {"kind": disc.kind, **disc.options}
-                read_back: Columns = {"kind": state.kind, **state.options}
-                yield QdiscRow(node, port.device, requested, read_back)
+        for port, disc in discs:
+            state = states.get((port.ifindex, disc.handle))
+            wrong = ["it is not there"]
+            if state is not None:
+                wrong = readback.differences(disc.options, state.options)
+                if (state.kind, state.parent) != (disc.kind, disc.parent):
+                    wrong.append(f"it is {state.kind} under {state.parent:#x}")
+            if state is None or wrong:
+                on = f"{port.device} of {port.node}"
+                raise PollbenchError(f"read back qdisc {disc.kind}", on=on, got=", ".join(wrong))
+            yield qdisc_row(port, disc, state.options)
 
     def check_carrier(self) -> None:
         """See that every port can send. Raises PollbenchError."""
@@ -183,33 +171,34 @@ class Wiring:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
-                with_napi = _ifindexes_with_napi()
+                with_napi = ifindexes_with_napi()
                 for port in ports:
-                    where = f"{port.device} of {node}"
                     features = ethtool.features(port.device)
                     wrong = [
                         name
                         for name, on in ethtool.VETH_NAPI_FEATURES.items()
                         if name in features and features[name].active != on and _needs_features(port)
                     ]
-                    if wrong:
-                        raise PollbenchError(
-                            "make a link busy-poll capable", on=where, got=f"{wrong[0]} did not change"
-                        )
-                    if with_napi is not None and port.ifindex not in with_napi:
-                        raise PollbenchError("make a link busy-poll capable", on=where, got="it has no NAPI")
-
-    def close(self) -> None:
-        """Close the sockets: they would keep the namespaces alive."""
-        self._stack.close()
+                    got = f"{wrong[0]} did not change" if wrong else "it has no NAPI"
+                    if wrong or (with_napi is not None and port.ifindex not in with_napi):
+                        raise PollbenchError("make a link busy-poll capable", on=f"{port.device} of {node}", got=got)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None:
+        # Open sockets would keep the namespaces alive.
+        self._stack.close()
+
+
+def qdisc_row(port: PortLayout, disc: Disc, options: Mapping[str, Scalar]) -> QdiscRow:
+    """The row of a declared qdisc of a port. options: as read back."""
+    return QdiscRow(port.node, port.device, {"kind": disc.kind, **disc.options}, {"kind": disc.kind, **options})
+
+
+def no_qdisc(kind: str, on: str) -> MissingError:
+    """The error for a kind of qdisc that this kernel does not have."""
+    return MissingError("shape a link", on, qdiscs.missing_reason(kind), qdiscs.missing_remedy(kind))
 
 
 def _comes_up_with_another_address(port: PortLayout) -> bool:
@@ -238,9 +227,8 @@ def _write_sysctl(name: str, value: int, family: str) -> None:
         if "ipv6" not in name:
             raise
         if family == "ipv6":
-            raise MissingError(
-                "use IPv6", got="this kernel has none", todo="use family: ipv4, or boot without ipv6.disable=1"
-            ) from None
+            todo = "use family: ipv4, or boot without ipv6.disable=1"
+            raise MissingError("use IPv6", got="this kernel has none", todo=todo) from None
 
 
 @contextlib.contextmanager
@@ -254,7 +242,7 @@ def _on(node: str) -> Iterator[None]:
         raise OSError(error.errno, f"{error.strerror} in {node}", error.filename) from error
 
 
-def _ifindexes_with_napi() -> set[int] | None:
+def ifindexes_with_napi() -> set[int] | None:
     """The devices of this thread's namespace that have a NAPI; None before Linux 6.8, which lists none.
 
     There the features alone decide, and every run's SO_INCOMING_NAPI_ID shows whether they did.

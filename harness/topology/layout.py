@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from harness.errors import InputError
 from harness.spec.rules_switching import segments
-from harness.spec.topology import Link, Topology
+from harness.spec.topology import Shape, Topology
 from harness.topology.qdiscs import Disc, discs_of
 from harness.topology.switching import Paths, idle_links, segment_addresses, shortest_paths
 
@@ -51,19 +51,15 @@ class PortLayout(NamedTuple):
 
 
 class Route(NamedTuple):
-    """A static route of a node: `to` leaves by device `ifindex` through `gateway`."""
+    """A static route of a node: `to` leaves by any of the devices through `gateway`; None: it is at the other end.
+
+    fabric: switches route, and every next hop has the same address; else there is one device.
+    """
 
     to: Network
-    gateway: Address
-    ifindex: int
-
-
-class FabricRoute(NamedTuple):
-    """A route where switches route: `to` leaves by any of the devices; nearby: it is the host at the other end."""
-
-    to: Network
+    gateway: Address | None
     ifindexes: tuple[int, ...]
-    nearby: bool = False
+    fabric: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,10 +75,9 @@ class Layout:
     members: dict[str, tuple[PortLayout, ...]] = field(default_factory=dict)
 
     @cached_property
-    def routers(self) -> frozenset[str]:
-        """The nodes that forward at layer 3."""
-        names = (name for name, on in self.forwarding.items() if on and not self.topology.is_switch(name))
-        return frozenset(names)
+    def _has_router(self) -> bool:
+        """Does any node forward at layer 3?"""
+        return any(on and not self.topology.is_switch(name) for name, on in self.forwarding.items())
 
     @cached_property
     def _of_segment(self) -> dict[str, dict[str, str]]:
@@ -96,6 +91,11 @@ class Layout:
     def routed(self) -> bool:
         """Do the switches route?"""
         return self.topology.switching == "route"
+
+    def shape(self, port: PortLayout) -> Shape | None:
+        """What is declared of the direction that leaves by the port."""
+        link = self.topology.links[port.link]
+        return (link.forward, link.reverse)[port.end]
 
     def on_switch(self, port: PortLayout) -> bool:
         """Is a switch at the other end of the port?"""
@@ -115,16 +115,17 @@ class Layout:
             return []
         return [other for other in members if other is not port]
 
-    def fabric_routes(self, switch: str) -> list[FabricRoute]:
+    def _fabric_routes(self, switch: str) -> list[Route]:
         """The routes of a switch that routes: to its own hosts, and over all shortest paths to the others."""
         ifindexes = {port.link: port.ifindex for port in self.ports[switch]}
-        routes = [FabricRoute(_alone(host), (ifindexes[host.link],), nearby=True) for host in self._hosts_of(switch)]
+        routes = [Route(_alone(host), None, (ifindexes[host.link],), fabric=True) for host in self._hosts_of(switch)]
         paths = self.paths[switch]
         if paths.most:
-            routes.append(FabricRoute(_everything(4), tuple(ifindexes[link] for link in paths.most)))
+            ways = tuple(ifindexes[link] for link in paths.most)
+            routes.append(Route(_everything(4), FABRIC_GATEWAY, ways, fabric=True))
         for other, links in paths.others.items():
             ways = tuple(ifindexes[link] for link in links)
-            routes += [FabricRoute(_alone(host), ways) for host in self._hosts_of(other)]
+            routes += [Route(_alone(host), FABRIC_GATEWAY, ways, fabric=True) for host in self._hosts_of(other)]
         return routes
 
     def _hosts_of(self, switch: str) -> list[PortLayout]:
@@ -139,8 +140,14 @@ class Layout:
     def routes(self, node: str) -> list[Route]:
         """The routes of a node: to every subnet that it reaches through another one, by the fewest hops.
 
-        A node with one link needs only the default route (if its peer forwards), however large the topology.
+        A node with one link needs only the default route (if its peer forwards), however large the topology. A bridge
+        has none.
         """
+        if self.topology.is_switch(node):
+            return self._fabric_routes(node) if self.routed() else []
+        uplinks = [port.ifindex for port in self.ports[node] if port.addressed and self.on_switch(port)]
+        if self.routed() and uplinks:
+            return [Route(_everything(4), FABRIC_GATEWAY, tuple(uplinks), fabric=True)]
         fixed = list(self._declared(node))
         if self.topology.nodes[node].default_route is not None:
             return fixed
@@ -149,7 +156,7 @@ class Layout:
 
     def _computed(self, node: str) -> list[Route]:
         ports = self.ports[node]
-        if not self.routers:
+        if not self._has_router:
             return []
         walked = list(self._walk(node))
         gateways = [gateway for _, _, gateway in walked if gateway is not None]
@@ -157,14 +164,14 @@ class Layout:
             return []
         if len(ports) == 1:
             first = next(gateway for gateway in gateways if self.forwarding[gateway.node])
-            return [Route(_everything(first.interface.version), first.interface.ip, ports[0].ifindex)]
+            return [Route(_everything(first.interface.version), first.interface.ip, (ports[0].ifindex,))]
         here = {port.interface.network for port in ports if port.addressed}
         ifindexes = {port.link: port.ifindex for port in ports}
         routes: dict[Network, Route] = {}
         for port, via, gateway in walked:
             subnet = port.interface.network
             if port.addressed and gateway is not None and subnet not in here:
-                routes.setdefault(subnet, Route(subnet, gateway.interface.ip, ifindexes[via]))
+                routes.setdefault(subnet, Route(subnet, gateway.interface.ip, (ifindexes[via],)))
         return list(routes.values())
 
     def _declared(self, node: str) -> Iterator[Route]:
@@ -182,7 +189,7 @@ class Layout:
                 got = f"the gateway of its {name}, {gateway}, is in no subnet of its interfaces"
                 todo = "take an address of a neighbour"
                 raise InputError("lay out the topology", on=node, got=got, todo=todo)
-            yield Route(to, gateway, port.ifindex)
+            yield Route(to, gateway, (port.ifindex,))
 
     def address(self, node: str, seen_from: str | None = None) -> str:
         """The address by which `seen_from` reaches `node` in the fewest hops; the first one if not said.
@@ -202,12 +209,8 @@ class Layout:
         for port, _, _ in self._walk(seen_from):
             if port.node == node and port.addressed:
                 return str(port.interface.ip)
-        raise InputError(
-            "find a path",
-            on=f"{seen_from} -> {node}",
-            got="no chain of links whose inner nodes forward",
-            todo="link the two, or let the nodes between them forward",
-        )
+        todo = "link the two, or let the nodes between them forward"
+        raise InputError("find a path", f"{seen_from} -> {node}", "no chain of links whose inner nodes forward", todo)
 
     def _walk(self, start: str) -> Iterator[tuple[PortLayout, int, PortLayout | None]]:
         """Breadth first: the far port of every link crossed from `start`, the first link on the way, and the gateway.
@@ -244,10 +247,7 @@ def plan_layout(topology: Topology) -> Layout:
         interfaces = _interfaces(topology, index, free, on_switches)
         if topology.family == "ipv6" and (link.mtu or _IPV6_MIN_MTU) < _IPV6_MIN_MTU:
             raise InputError("lay out the topology", got=f"mtu {link.mtu}", todo="IPv6 needs an MTU of 1280 at least")
-        pair = [_port(link, index, end, len(ports[link.between[end]]), interfaces[end]) for end in (0, 1)]
-        # On a host of an inventory the interface is there already, under its name.
-        own = (topology.nodes[port.node].interface for port in pair)
-        pair = [port._replace(device=name or port.device) for port, name in zip(pair, own, strict=True)]
+        pair = [_port(topology, index, end, len(ports[link.between[end]]), interfaces[end]) for end in (0, 1)]
         for port in pair:
             ports[port.node].append(port)
         links.append((pair[0], pair[1]))
@@ -262,13 +262,16 @@ def plan_layout(topology: Topology) -> Layout:
     )
 
 
-def _port(link: Link, index: int, end: int, number: int, interface: Interface) -> PortLayout:
+def _port(topology: Topology, index: int, end: int, number: int, interface: Interface) -> PortLayout:
     """End `end` of link `index`, the `number`th of its node."""
+    link = topology.links[index]
+    node = link.between[end]
     device = link.devices[end] if link.devices is not None else None
     mac = link.macs[end] if link.macs is not None else None
     return PortLayout(
-        link.between[end],
-        device or f"eth{number}",
+        node,
+        # On a host of an inventory the interface is there already, under its name.
+        topology.nodes[node].interface or device or f"eth{number}",
         _FIRST_IFINDEX + (link.ports[end] if link.ports is not None else number),
         interface,
         bytes.fromhex(mac.replace(":", "")) if mac else _mac(index, end),
@@ -305,14 +308,10 @@ def _interfaces(
     topology: Topology, index: int, free: Iterator[tuple[str, str]], given: Mapping[tuple[int, int], str]
 ) -> tuple[Interface, Interface]:
     link = topology.links[index]
-    declared: tuple[str | None, str | None]
-    if link.addresses is not None:
-        declared = link.addresses
-    elif any(topology.is_switch(name) for name in link.between):
-        declared = (given.get((index, 0)), given.get((index, 1)))
-    else:
-        declared = next(free)
-    first, second = (ipaddress.ip_interface(text) if text else NO_ADDRESS for text in declared)
+    declared: tuple[str | None, str | None] | None = link.addresses
+    if declared is None and any(topology.is_switch(name) for name in link.between):
+        declared = given.get((index, 0)), given.get((index, 1))
+    first, second = (ipaddress.ip_interface(text) if text else NO_ADDRESS for text in declared or next(free))
     return first, second
 
 
@@ -329,11 +328,9 @@ def _free_subnets(topology: Topology) -> Iterator[tuple[str, str]]:
             pair = (f"10.{number >> 8}.{number & 255}.1/24", f"10.{number >> 8}.{number & 255}.2/24")
         else:
             pair = (f"fd00:0:0:{number:x}::1/64", f"fd00:0:0:{number:x}::2/64")
-        if declared:
-            subnet = ipaddress.ip_interface(pair[0]).network
-            if any(subnet.version == other.version and subnet.overlaps(other) for other in declared):
-                continue
-        yield pair
+        subnet = ipaddress.ip_interface(pair[0]).network
+        if not any(subnet.version == other.version and subnet.overlaps(other) for other in declared):
+            yield pair
     raise InputError("lay out the topology", got="more than 65536 links", todo="declare the addresses")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.spec.topology import Topology
-from harness.topology.layout import Layout, PortLayout, plan_layout
+from harness.topology.layout import Layout, plan_layout
 
 
 def round_trip_loss(topology: Topology, start: str, end: str) -> float:
@@ -24,16 +24,9 @@ def _kept(layout: Layout, start: str, end: str) -> float:
             if node != start and not layout.forwarding[node]:
                 continue
             for port in layout.ports[node]:
-                far = layout.peer(port).node
+                far, shape = port.peer_node, layout.shape(port)
                 if far not in seen and port.link not in layout.idle:
-                    further[far] = min(further.get(far, 1.0), kept * (1.0 - _loss(layout, port)))
+                    further[far] = min(further.get(far, 1.0), kept * (1.0 - (shape.loss if shape else 0.0)))
         seen |= further.keys()
         reached = further
     return reached.get(end, 1.0)
-
-
-def _loss(layout: Layout, port: PortLayout) -> float:
-    """What the port's egress declares."""
-    link = layout.topology.links[port.link]
-    shape = link.reverse if port.end else link.forward
-    return shape.loss if shape else 0.0

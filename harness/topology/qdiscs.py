@@ -18,6 +18,12 @@ _BURSTS_PER_SECOND = 250
 _SMALLEST_BURST = 1600
 _U32_MAX = 2**32 - 1
 
+_RATE_OPTIONS = {
+    "tbf": ("rate_bps", "burst_bytes", "limit_bytes"),
+    "htb": ("rate_bps", "burst_bytes"),
+    "hfsc": ("rate_bps",),
+}
+
 # netem keeps delayed packets in its own queue. Its default of 1000 packets loses packets on a fast link
 # with a long delay, so it grows with rate x delay, counted in smallish packets, up to a bound that still
 # fits in memory.
@@ -44,7 +50,7 @@ def discs_of(shape: Shape | None, mtu: int | None = None) -> tuple[Disc, ...]:
     chain: list[tuple[str, dict[str, int | float]]] = []
     if shape.rate_bps is not None:
         options = _rate_options(shape, shape.rate_bps, mtu or DEFAULT_MTU)
-        chain.append((shape.method, {"rate_bps": shape.rate_bps} if shape.method == "hfsc" else options))
+        chain.append((shape.method, {key: options[key] for key in _RATE_OPTIONS[shape.method]}))
         if shape.red is not None:
             chain.append(("red", _red_options(shape, shape.rate_bps)))
     if shape.needs_netem:
@@ -54,10 +60,7 @@ def discs_of(shape: Shape | None, mtu: int | None = None) -> tuple[Disc, ...]:
     elif shape.rate_bps is not None and shape.method != "tbf" and not shape.needs_netem and not shape.red:
         # tbf brings a queue of `queue` with it; the others would fall back to one of 1000 packets, whatever
         # the rate.
-        options = _rate_options(shape, shape.rate_bps, mtu or DEFAULT_MTU)
-        chain.append(("bfifo", {"limit": int(options["limit_bytes"])}))
-    if shape.method == "htb" and chain and chain[0][0] == "htb":
-        chain[0][1].pop("limit_bytes", None)
+        chain.append(("bfifo", {"limit": options["limit_bytes"]}))
     discs: list[Disc] = []
     for level, (kind, options) in enumerate(chain, 1):
         parent = discs[-1].handle | 1 if discs else ROOT_PARENT
@@ -79,11 +82,8 @@ def default_burst(rate_bps: int, mtu: int) -> int:
 def _rate_options(shape: Shape, rate_bps: int, mtu: int) -> dict[str, int | float]:
     burst = shape.burst_bytes if shape.burst_bytes is not None else default_burst(rate_bps, mtu)
     if burst < mtu + ETHERNET_HEADER:
-        raise InputError(
-            "shape a link",
-            got=f"a burst of {burst} bytes is smaller than one full frame: such packets would never pass",
-            todo=f"give burst at least {mtu + ETHERNET_HEADER}B, or leave it out",
-        )
+        got = f"a burst of {burst} bytes is smaller than one full frame: such packets would never pass"
+        raise InputError("shape a link", got=got, todo=f"give burst at least {mtu + ETHERNET_HEADER}B, or leave it out")
     if burst > _U32_MAX:
         raise InputError("shape a link", got=f"a burst of {burst} bytes is over {_U32_MAX}")
     limit = rate_bps * shape.queue_ns // (8 * 10**9) + burst

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from harness.errors import InputError
@@ -20,32 +20,30 @@ def idle_links(topology: Topology) -> set[int]:
     The tree that the spanning tree protocol would find where all links cost the same: from the switch of the lowest
     priority (the first of several) by the fewest hops.
     """
-    order = {name: place for place, name in enumerate(topology.nodes)}
     neighbours = _switch_links(topology)
 
-    def rank(name: str) -> tuple[int, int]:
-        priority = topology.nodes[name].priority
-        return (_DEFAULT_PRIORITY if priority is None else priority, order[name])
+    def priority(name: str) -> int:
+        declared = topology.nodes[name].priority
+        return _DEFAULT_PRIORITY if declared is None else declared
 
     used: set[int] = set()
     seen: set[str] = set()
-    for root in sorted(neighbours, key=rank):
+    for root in sorted(neighbours, key=priority):
         if root in seen:
             continue
         seen.add(root)
         queue = deque([root])
         while queue:
-            for link, other in neighbours[queue[0]]:
+            for link, other in neighbours[queue.popleft()]:
                 if other not in seen:
                     seen.add(other)
                     used.add(link)
                     queue.append(other)
-            queue.popleft()
     return {link for links in neighbours.values() for link, _ in links} - used
 
 
 def _switch_links(topology: Topology) -> dict[str, list[tuple[int, str]]]:
-    """Every switch to its (link number, switch at the other end)."""
+    """Every switch, in the order of the nodes, to its (link number, switch at the other end)."""
     links: dict[str, list[tuple[int, str]]] = {name: [] for name, node in topology.nodes.items() if node.switch}
     for index, link in enumerate(topology.links):
         first, second = link.between
@@ -76,8 +74,9 @@ def shortest_paths(topology: Topology) -> dict[str, Paths]:
         if name in neighbours and other not in neighbours
     }
     towards: dict[str, dict[str, tuple[int, ...]]] = {name: {} for name in neighbours}
+    others = {name: [other for _, other in links] for name, links in neighbours.items()}
     for target in sorted(edges):
-        distance = _distances(neighbours, target)
+        distance = distances(others, [target])
         for name in distance:
             if name != target:
                 nearer = distance[name] - 1
@@ -90,12 +89,13 @@ def shortest_paths(topology: Topology) -> dict[str, Paths]:
     return paths
 
 
-def _distances(neighbours: dict[str, list[tuple[int, str]]], start: str) -> dict[str, int]:
-    distance = {start: 0}
-    queue = deque([start])
+def distances(neighbours: Mapping[str, Sequence[str]], starts: Sequence[str]) -> dict[str, int]:
+    """How many hops every node that can be reached is from the nearest of `starts`."""
+    distance = dict.fromkeys(starts, 0)
+    queue = deque(starts)
     while queue:
         name = queue.popleft()
-        for _, other in neighbours[name]:
+        for other in neighbours[name]:
             if other not in distance:
                 distance[other] = distance[name] + 1
                 queue.append(other)

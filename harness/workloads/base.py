@@ -89,7 +89,7 @@ class Workload(BaseModel):
     packages: ClassVar[dict[str, str]] = {}
     # The signal that makes a foreign client in the background end, and still print what it knows.
     stop_signal: ClassVar[str] = "SIGTERM"
-    # Protocol of the server's control port, where it is another than that of the data.
+    # Protocol of the server's control port, where that shows it ready and is another than that of the data.
     control: ClassVar[Literal["tcp", ""]] = ""
     # Does the client report a time for each request (samples)? A run in which none was answered has then failed.
     has_requests: ClassVar[bool] = True
@@ -180,10 +180,6 @@ class Workload(BaseModel):
     def stop_name(self, role: Role) -> str:
         """The name of the signal that ends a foreign program."""
         return str(getattr(self, "stop", self.stop_signal if role == "client" else "SIGTERM"))
-
-    def readiness_protocol(self) -> str:
-        """Whether it is a TCP or a UDP port that shows the server ready."""
-        return self.control or self.transport()
 
     def described(self) -> dict[str, Fact]:
         """The workload as flat columns, without the prefix `workload_`."""

@@ -14,7 +14,7 @@ from harness.units import Count, DurationNs
 from harness.workloads.base import Fact, ProgramOutput, Reading, Scene, Workload
 
 _COLUMN = r"^[a-z][a-z0-9_]{0,60}$"
-_PLACES = {"address", "port", "duration_s"}
+_PLACE, _PLACES = re.compile(r"{([a-z_]+)}"), {"address", "port", "duration_s"}
 
 
 def _words(value: object) -> object:
@@ -24,7 +24,7 @@ def _words(value: object) -> object:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("it is no command; expected a text, or a list of words")
     words = [str(word) for word in value]
-    for name in re.findall(r"{([a-z_]+)}", " ".join(words)):
+    for name in _PLACE.findall(" ".join(words)):
         if name not in _PLACES:
             raise ValueError(f"{{{name}}} stands for nothing; known: " + ", ".join(f"{{{p}}}" for p in sorted(_PLACES)))
     return tuple(words)
@@ -143,13 +143,8 @@ class Command(Workload):
 
     def _filled(self, words: tuple[str, ...], scene: Scene) -> list[str]:
         duration_s = f"{(scene.lasting_ns or self.duration_ns) / 1e9:g}"
-        places = {"{address}": scene.address, "{port}": str(self.port or ""), "{duration_s}": duration_s}
-        out = []
-        for word in words:
-            for place, value in places.items():
-                word = word.replace(place, value)
-            out.append(word)
-        return out
+        places = {"address": scene.address, "port": str(self.port or ""), "duration_s": duration_s}
+        return [_PLACE.sub(lambda match: places[match[1]], word) for word in words]
 
     def allowance_ns(self) -> int:
         """The time-out that the file declares."""

@@ -92,13 +92,9 @@ class Contention(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _stressor_fits_kind(self) -> Contention:
+    def _fields_fit(self) -> Contention:
         if (self.kind == "stress-ng") != bool(self.stressor):
             raise ValueError("stress-ng: NAME goes with kind stress-ng, and it with a name")
-        return self
-
-    @model_validator(mode="after")
-    def _priority_fits_policy(self) -> Contention:
         if (self.policy in ("fifo", "rr")) != (self.priority > 0):
             raise ValueError("priority 1-99 goes with policy fifo or rr, and they with it")
         return self

@@ -101,11 +101,8 @@ class Generated(Workload):
     def _fields_fit_the_loop(self) -> Generated:
         is_open = self.loop() == "open"
         if is_open != (self.rate_rps is not None):
-            raise ValueError(
-                "an open loop needs a rate; add rate: N"
-                if is_open
-                else "rate means nothing in a closed loop; loop: open"
-            )
+            closed = "rate means nothing in a closed loop; loop: open"
+            raise ValueError("an open loop needs a rate; add rate: N" if is_open else closed)
         for name in () if is_open else _ONLY_OPEN:
             if name in self.model_fields_set:
                 raise ValueError(f"{name.removesuffix('_ns')} means nothing in a closed loop; give a rate")
@@ -217,10 +214,8 @@ class Load(Generated):
         if self.wait_of("server") == "select" and self.connections > SELECT_MOST:
             raise ValueError(f"select() waits on {SELECT_MOST} sockets at most; take server_wait: poll")
         if self.connect_per_request and self.depth > self.connections // self.threads:
-            raise ValueError(
-                f"connect_per_request with depth {self.depth} needs as many connections per thread; "
-                f"connections: {self.depth * self.threads}"
-            )
+            needs = f"needs as many connections per thread; connections: {self.depth * self.threads}"
+            raise ValueError(f"connect_per_request with depth {self.depth} {needs}")
         if self.stall_ns is not None and self.stall_ns >= self.stall_every_ns:
             raise ValueError("stall is no shorter than its period; make stall_every longer")
         self._sizes_fit()

@@ -50,9 +50,8 @@ class Pairs(Topo):
 """
 MININET = """
 import json, sys, time
-from harness.mininet.imports import prepare
+from harness.mininet.find import make_topo, prepare
 prepare()
-from harness.mininet.find import make_topo
 from harness.mininet.graph import TopoRequest
 import mininet.net
 from mininet.link import Link, TCLink

@@ -21,7 +21,7 @@ from harness.kernel.links import link_stats
 from harness.spec.topology import Topology
 from harness.spec.toponame import load_topology
 from harness.testbed import open_testbed
-from harness.testbed.limits import room_for
+from harness.testbed.namespaces import room_for
 from harness.testbed.reach import ping_all
 from tests.beds import bed, greet, run_in
 

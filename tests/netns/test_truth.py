@@ -83,5 +83,5 @@ def test_a_known_effect_is_recovered(tmp_path: Path) -> None:
         assert row.change.difference.interval is not None, done.stderr
         found.append(row.change.difference.interval)
     assert sum(each.low <= 20.0 <= each.high for each in found) >= 9, found
-    # How wide they are is the host's noise. Narrower than the effect, one that holds it holds neither none nor twice it.
+    # How wide they are is the noise. Narrower than the effect, one that holds it excludes none and twice it.
     assert median(each.high - each.low for each in found) < 20.0, "intervals that hold anything prove nothing"

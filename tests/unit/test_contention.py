@@ -13,7 +13,7 @@ import pytest
 from harness.kernel.proc import ProcessUsage
 from harness.run import contention as hogs
 from harness.run.contention import Hogs, duty_doubts, hog_cpus, start_hogs, takers
-from harness.run.interference import CpuInterference
+from harness.run.cpu_set import CpuInterference
 from harness.run.outcome import ProgramOutcome
 from harness.spec.cells import CellSpec
 from harness.spec.topology import Topology

@@ -16,8 +16,7 @@ from harness.kernel.hostfiles import HostFiles
 from harness.kernel.idle_clock import IdleClock, idle_clocks
 from harness.kernel.proc import ProcessUsage
 from harness.run.cpu_cost import SetCost, cost_metrics, set_cost
-from harness.run.cpu_set import SetReading, SetTime, set_time
-from harness.run.interference import CpuInterference
+from harness.run.cpu_set import CpuInterference, SetReading, SetTime, set_time
 from harness.tables.frames import frames
 from tests.unit.synthetic import result_set, source
 from tests.unit.test_metrics import delta, host, outcome

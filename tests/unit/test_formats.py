@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness.formats.numbers import amount, count, decimal, ratio
 
 from harness.formats import Head, Line, ReadOptions, Result, load_formats
 from harness.formats.hdrcodec import CodecError, decode
 from harness.formats.latency import put_latencies, weighted_quantile
-from harness.formats.numbers import amount, count, decimal, ratio
 from harness.formats.text import lines_of, looks_binary, plain, without_colour
 from tests.unit import foreign
 

@@ -36,7 +36,7 @@ def travel(plan: Layout, start: str, address: str) -> list[str]:
         if direct:
             here = direct[0].node
         elif routed:
-            (port,) = (each for each in plan.ports[here] if each.ifindex == routed[0].ifindex)
+            (port,) = (each for each in plan.ports[here] if (each.ifindex,) == routed[0].ifindexes)
             assert plan.peer(port).interface.ip == routed[0].gateway
             here = plan.peer(port).node
         else:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from harness.run.link_checks.feed import Rate
 
 from harness.kernel.proc import ProcessUsage
 from harness.run import link_checks
 from harness.run.link_checks import chance, delay, direction, feed, rate
 from harness.run.link_checks.direction import Direction
-from harness.run.link_checks.feed import Rate
 from harness.spec.topology import Shape, Topology
 from harness.store import LinkCheck
 from harness.topology.layout import plan_layout

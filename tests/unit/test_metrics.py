@@ -12,7 +12,7 @@ from harness.knobs import KNOBS, GroupUse
 from harness.run import checks
 from harness.run import metrics as metrics_of
 from harness.run.counters import CounterDelta, HostDelta
-from harness.run.interference import CpuInterference
+from harness.run.cpu_set import CpuInterference
 from harness.run.outcome import Outcome, ProgramOutcome
 from harness.spec.checks import Checks
 

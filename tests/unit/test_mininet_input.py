@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
-from harness.mininet.imports import version_of
+from harness.mininet.find import version_of
 from harness.plan import make_plan
 from harness.spec.generated import Generator
 from harness.spec.load import load_experiment

@@ -107,7 +107,7 @@ def test_an_end_that_breaks_hears_whether_it_is_because_the_other_has_gone(
     here: type[PollbenchError],
 ) -> None:
     none: Any = None
-    made = testbed.Testbed("token", {}, none, False, [])
+    made = testbed.Testbed("token", {}, none, [])
     lines = {id(end): end._line for end in both}
     monkeypatch.setattr(two_hosts.OneOfTwo, "_set_up", lambda *_: made)
     monkeypatch.setattr(two_hosts.OneOfTwo, "_join", lambda self, *_: lines[id(self)])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import chain
 
 from harness.kernel.frames import FrameEnd
 from harness.run.counters import CounterDelta
-from harness.run.link_checks.chance import chance_rows
-from harness.run.link_checks.delay import delay_rows
 from harness.run.link_checks.direction import Direction, drain
-from harness.run.link_checks.feed import EASY_BPS
-from harness.run.link_checks.rate import RATE_SHARE, megabits, rate_rows
+from harness.run.link_checks.netem import chance_rows, delay_rows
+from harness.run.link_checks.rate import EASY_BPS, RATE_SHARE, megabits, rate_rows
 from harness.run.outcome import Outcome
 from harness.spec.topology import Shape
 from harness.store.record import LinkCheck
@@ -38,10 +37,11 @@ def verify(testbed: Testbed, how: str, key: str) -> list[LinkCheck]:
     if how == "first" and known is not None and all(row.ok is not False for row in known):
         return known
     rows: list[LinkCheck] = []
-    for index, link in enumerate(testbed.layout.topology.links):
-        for end, shape in enumerate((link.forward, link.reverse)):
-            if shape is not None and (shape.rate_bps is not None or shape.needs_netem):
-                rows += _tried(testbed, testbed.layout.links[index][end], shape, link.mtu or DEFAULT_MTU)
+    layout = testbed.layout
+    for port in chain.from_iterable(layout.links):
+        shape = layout.shape(port)
+        if shape is not None and (shape.rate_bps is not None or shape.needs_netem):
+            rows += _tried(testbed, port, shape, layout.topology.links[port.link].mtu or DEFAULT_MTU)
     _KNOWN[key] = rows
     return rows
 
@@ -54,23 +54,21 @@ def doubts(rows: list[LinkCheck]) -> list[str]:
 def breaches(layout: Layout, delta: CounterDelta) -> list[str]:
     """What shaped links did while the workload ran that their shaping does not allow, in words."""
     reasons = []
-    for ports in layout.ports.values():
-        for port in ports:
-            link = layout.topology.links[port.link]
-            shape = (link.forward, link.reverse)[port.end]
-            if shape is None or shape.rate_bps is None:
-                continue
-            counters = delta.nodes.get(port.node, {})
-            sent, drops = (counters.get(f"qdisc:{port.device}:{key}", 0) for key in ("bytes", "drops"))
-            # Counters of many nodes are read one after another: over a second, that is little.
-            seconds = delta.elapsed_ns / 1e9 * (1 + RATE_SHARE) + READING_S
-            most = shape.rate_bps / 8 * seconds + (shape.burst_bytes or default_burst(shape.rate_bps, DEFAULT_MTU))
-            name = f"{port.node} -> {port.peer_node}"
-            if sent > most:
-                rate = megabits(8e9 * sent / delta.elapsed_ns)
-                reasons.append(f"{name}: sent {rate} through a queue of {format_rate(shape.rate_bps)}")
-            if drops and not sent:
-                reasons.append(f"{name}: its queue sent nothing and dropped {drops} packets")
+    for port in chain.from_iterable(layout.ports.values()):
+        shape = layout.shape(port)
+        if shape is None or shape.rate_bps is None:
+            continue
+        counters = delta.nodes.get(port.node, {})
+        sent, drops = (counters.get(f"qdisc:{port.device}:{key}", 0) for key in ("bytes", "drops"))
+        # Counters of many nodes are read one after another: over a second, that is little.
+        seconds = delta.elapsed_ns / 1e9 * (1 + RATE_SHARE) + READING_S
+        most = shape.rate_bps / 8 * seconds + (shape.burst_bytes or default_burst(shape.rate_bps, DEFAULT_MTU))
+        name = f"{port.node} -> {port.peer_node}"
+        if sent > most:
+            rate = megabits(8e9 * sent / delta.elapsed_ns)
+            reasons.append(f"{name}: sent {rate} through a queue of {format_rate(shape.rate_bps)}")
+        if drops and not sent:
+            reasons.append(f"{name}: its queue sent nothing and dropped {drops} packets")
     return reasons
 
 

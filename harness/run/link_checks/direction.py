@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import time
 from dataclasses import dataclass
 
@@ -21,6 +20,11 @@ class Direction:
     sender: FrameEnd
     receiver: FrameEnd
 
+    @property
+    def held_s(self) -> float:
+        """How long netem may hold a packet, in s."""
+        return (self.shape.delay_ns + self.shape.jitter_ns) / 1e9
+
 
 def row(
     direction: Direction, check: str, declared: str, measured: str, ok: bool | None, tolerance: str = ""
@@ -37,19 +41,11 @@ def packets(direction: Direction) -> int:
 
 def drain(direction: Direction) -> None:
     """Wait until nothing more arrives, so that the workload finds the link's queue empty."""
-    shape = direction.shape
-    pause_s = max(0.002, 3 * 1514 * 8 / (shape.rate_bps or 10**9))
-    deadline = time.monotonic() + 2 + (shape.delay_ns + shape.jitter_ns) / 1e9
-    time.sleep((shape.delay_ns + shape.jitter_ns) / 1e9)
+    pause_s = max(0.002, 3 * 1514 * 8 / (direction.shape.rate_bps or 10**9))
+    deadline = time.monotonic() + 2 + direction.held_s
+    time.sleep(direction.held_s)
     last = -1
     while (now := packets(direction)) != last and time.monotonic() < deadline:
         last = now
         time.sleep(pause_s)
     direction.receiver.received()
-
-
-def readable(end: FrameEnd, seconds: float) -> None:
-    """Wait until a frame can be received, or for so long."""
-    poll = select.poll()
-    poll.register(end.fileno(), select.POLLIN)
-    poll.poll(1000 * seconds)

@@ -92,19 +92,12 @@ def kind_of(topology: Topology, name: str) -> Literal["host", "router", "switch"
 def _routes(layout: Layout, name: str) -> list[str]:
     """The routes of a node, in words like those of `ip route`."""
     devices = {port.ifindex: port.device for port in layout.ports[name]}
-    if layout.topology.is_switch(name):
-        return [
-            f"{'default' if not route.to.prefixlen else route.to.network_address} "
-            + " | ".join(f"dev {devices[ifindex]}" for ifindex in route.ifindexes)
-            for route in (layout.fabric_routes(name) if layout.routed() else ())
-        ]
-    uplinks = [port.device for port in layout.ports[name] if layout.on_switch(port)]
-    if layout.routed() and uplinks:
-        return ["default " + " | ".join(f"dev {device}" for device in uplinks)]
-    return [
-        f"{'default' if not route.to.prefixlen else route.to} via {route.gateway} dev {devices[route.ifindex]}"
-        for route in layout.routes(name)
-    ]
+    routes = []
+    for route in layout.routes(name):
+        to = "default" if not route.to.prefixlen else route.to.network_address if route.fabric else route.to
+        ways = " | ".join(f"dev {devices[ifindex]}" for ifindex in route.ifindexes)
+        routes.append(f"{to} {ways}" if route.fabric else f"{to} via {route.gateway} {ways}")
+    return routes
 
 
 def _link(layout: Layout, index: int) -> LinkPicture:

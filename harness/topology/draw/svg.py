@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from html import escape
 
 from harness.topology.draw.data import LinkPicture, NodePicture, TopologyPicture
+from harness.topology.switching import distances
 
 Point = tuple[float, float]
 
@@ -45,14 +45,7 @@ def _layers(nodes: dict[str, NodePicture], neighbours: dict[str, list[str]]) -> 
     """Nodes by their distance from the nearest edge: a host, or where there is none, a node with one link."""
     edge = [name for name, node in nodes.items() if node.kind == "host"]
     edge = edge or [name for name in nodes if len(neighbours[name]) <= 1] or list(nodes)[:1]
-    depth = dict.fromkeys(edge, 0)
-    queue = deque(edge)
-    while queue:
-        name = queue.popleft()
-        for other in neighbours[name]:
-            if other not in depth:
-                depth[other] = depth[name] + 1
-                queue.append(other)
+    depth = distances(neighbours, edge)
     rows: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
     for name in nodes:
         rows[depth.get(name, 0)].append(name)

@@ -1,15 +1,19 @@
-"""Loss, duplicates and reordering of a shaped direction: frames enough to tell the declared share from none."""
+"""What netem does to a shaped direction: delay and jitter by time stamps; loss, duplicates, reordering by counting."""
 
 from __future__ import annotations
 
 import math
+import statistics
 import time
 
 from harness.run.link_checks.direction import Direction, drain, packets, row
+from harness.run.process import readable
 from harness.store.record import LinkCheck
 from harness.topology.qdiscs import discs_of
-from harness.units import format_percent
+from harness.units import format_duration, format_percent
 
+_DELAY_SHARE, _DELAY_NS = 0.05, 500_000
+_SINGLE_FRAMES, _SINGLE_PAUSE_S = 40, 0.0005
 SIGMAS = 4.0
 # So many events are expected at least: four standard deviations below them is more than none.
 _EVENTS = 25
@@ -18,6 +22,37 @@ _LEAST = 300
 _COUNTED_MOST, _NUMBERED_MOST = 40_000, 3_000
 _BATCH, _PAUSE_S, _PATIENCE_S = 50, 0.001, 4.0
 _FRAME_BYTES = 64
+
+
+def delay_rows(direction: Direction, longer: int) -> list[LinkCheck]:
+    """Single frames, far apart: how long each is under way by the kernel's time stamps."""
+    shape, times = direction.shape, []
+    if not shape.delay_ns:
+        return []
+    direction.receiver.received()
+    for number in range(_SINGLE_FRAMES * longer):
+        direction.sender.send(_FRAME_BYTES, number, time.time_ns())
+        time.sleep(_SINGLE_PAUSE_S)
+    deadline = time.monotonic() + direction.held_s + 0.05
+    while (left := deadline - time.monotonic()) > 0:
+        readable([direction.receiver.fileno()], left)
+        times += [received - sent for _, sent, received in direction.receiver.received()]
+        if len(times) == _SINGLE_FRAMES * longer:
+            break
+    declared = format_duration(shape.delay_ns)
+    if len(times) < 5:
+        return [row(direction, "delay", declared, "nothing arrived", False)]
+    middle, slack = statistics.median(times), _DELAY_SHARE * shape.delay_ns + _DELAY_NS
+    # netem spreads evenly: the median of n is within the jitter over the root of n, three times over to be safe.
+    slack += 3 * shape.jitter_ns / math.sqrt(len(times))
+    ok = abs(middle - shape.delay_ns) <= slack
+    rows = [row(direction, "delay", declared, f"{middle / 1e6:.3g}ms", ok, f"{slack / 1e6:.3g}ms")]
+    spread = statistics.pstdev(times) * math.sqrt(3)  # of an even spread: half its width
+    if shape.jitter_ns:
+        declared, slack = format_duration(shape.jitter_ns), 0.5 * shape.jitter_ns + _DELAY_NS
+        near = abs(spread - shape.jitter_ns) <= slack
+        rows.append(row(direction, "jitter", declared, f"{spread / 1e6:.3g}ms", near, f"{slack / 1e6:.3g}ms"))
+    return rows
 
 
 def chance_rows(direction: Direction, longer: int) -> list[LinkCheck]:
@@ -34,8 +69,7 @@ def _enough(direction: Direction, share: float, most: int, longer: int) -> tuple
     pause_s = max(_PAUSE_S, 1.1 * _BATCH * _FRAME_BYTES * 8 / (shape.rate_bps or 10**9))
     netem = next(disc.options for disc in discs_of(shape) if disc.kind == "netem")
     # At most half of what netem holds is under way: what it drops for want of room is no chance.
-    held_s = (shape.delay_ns + shape.jitter_ns) / 1e9
-    pause_s = max(pause_s, _BATCH * held_s / (netem["limit"] / 2))
+    pause_s = max(pause_s, _BATCH * direction.held_s / (netem["limit"] / 2))
     in_time = int(_PATIENCE_S / pause_s) * _BATCH
     return longer * max(_LEAST, min(math.ceil(_EVENTS / share), most, in_time)), pause_s
 
@@ -74,7 +108,7 @@ def _numbered(direction: Direction, longer: int) -> list[LinkCheck]:
         if sent % _BATCH == 0:
             time.sleep(pause_s)
             take()
-    deadline = time.monotonic() + 0.05 + (shape.delay_ns + shape.jitter_ns) / 1e9
+    deadline = time.monotonic() + 0.05 + direction.held_s
     while time.monotonic() < deadline:
         time.sleep(0.005)
         take()
