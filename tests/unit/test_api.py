@@ -123,6 +123,18 @@ def test_a_csv_file_has_runs_and_no_samples(tmp_path: Path) -> None:
     assert (len(found.evidence), len(found.samples()), list(found.each_run())) == (0, 0, [])
 
 
+def test_a_directory_may_hold_nothing_but_the_table_of_runs(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("case,rtt_p50_us\na,1.5\n")
+    assert list(load(tmp_path).runs["rtt_p50_us"]) == [1.5]
+
+
+def test_samples_bear_the_names_of_their_set_and_run(sweep: Path) -> None:
+    found = load(sweep)
+    run_id = found.runs["run_id"].iloc[0]
+    samples = found.samples(["set", "run_id"], found.runs.iloc[:1])
+    assert (samples["set"].unique().tolist(), samples["run_id"].unique().tolist()) == (found.sets, [run_id])
+
+
 def test_damage_is_a_warning_for_all_runs_and_an_error_for_a_named_column(tmp_path: Path) -> None:
     results = pages.bare(tmp_path, runs=3)
     ids = results.run_ids()

@@ -35,6 +35,7 @@ class FakeNic:
     downs: int = 0
 
     def request(self, device: str, data: bytearray) -> int:
+        assert device == PORT.device
         command = struct.unpack_from("=I", data)[0]
         if command == 0x3C:
             data[:] = struct.pack("=9I", command, 0, 0, 1, self.most, 0, 0, 1, self.used)

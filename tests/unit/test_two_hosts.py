@@ -72,6 +72,20 @@ def test_the_wire_is_quiet_in_the_window_and_the_other_looked_for_when_it_should
     assert looks(client) == (True, 10_000)
 
 
+def test_nothing_is_sent_for_as_long_as_was_agreed(both: tuple[two_hosts.OneOfTwo, two_hosts.OneOfTwo]) -> None:
+    client, server = both
+    for end in both:
+        assert end._line is not None
+        end._line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
+    thread = threading.Thread(target=server.meet, args=(two_hosts.DONE, {}, 60), kwargs={"quiet_s": 50.0})
+    thread.start()
+    time.sleep(0.3)
+    assert looks(server) == (False, 10_000)
+    client.meet(two_hosts.DONE, {}, 60, quiet_s=50.0)
+    thread.join(20)
+    assert not thread.is_alive() and looks(server) == looks(client) == (True, 10_000)
+
+
 def test_an_end_that_hangs_up_is_lost_at_once(both: tuple[two_hosts.OneOfTwo, two_hosts.OneOfTwo]) -> None:
     client, server = both
     server._hang_up()
