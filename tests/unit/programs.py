@@ -169,4 +169,4 @@ def no_sysfs(_fd: int) -> Iterator[None]:
 def bed_of(topology: Topology) -> Testbed:
     """The topology's nodes, without a device in any of them."""
     nodes = {name: NodeHandle(name, f"ns-{name}", f"/run/netns/ns-{name}", -1, ()) for name in topology.nodes}
-    return Testbed("token", nodes, plan_layout(topology), False, [])
+    return Testbed("token", nodes, plan_layout(topology), [])

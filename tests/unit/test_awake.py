@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.awake import kept_awake
+from harness.analysis.awake import KeptAwake, kept_awake
 from harness.tables import load_source
 from harness.tables.cells import group_cells
+from harness.tables.source import Source
 
 QUICKSTART = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
 
 
-def named(source):  # type: ignore[no-untyped-def]
+def named(source: Source) -> list[KeptAwake]:
     return list(kept_awake(source.runs, group_cells(source.runs)))
 
 

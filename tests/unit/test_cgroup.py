@@ -14,7 +14,7 @@ import pytest
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import cgroup, undo
 from harness.kernel.hostfiles import HostFiles
-from harness.kernel.journal import open_journal
+from harness.kernel.journal import Written, open_journal
 from harness.knobs import GroupUse, Knob, Seen
 from harness.knobs.cgroup import Cgroup
 from harness.run.cgroups import open_cgroups, used_between
@@ -142,9 +142,9 @@ class FakeGroup:
         self.used = {"usage_usec": 500, "nr_periods": 10, "nr_throttled": 4, "throttled_usec": 300}
         self.removed = False
 
-    def write(self, file: str, value: str) -> cgroup.Written:
+    def write(self, file: str, value: str) -> Written:
         found, self.files[file] = self.files.get(file, "max"), value
-        return cgroup.Written(file, found, value)
+        return Written(found, value)
 
     def usage(self) -> dict[str, int]:
         return dict(self.used)
@@ -238,7 +238,7 @@ def test_a_group_that_cannot_be_made_or_written_is_told_with_its_node(
 def test_a_value_that_reads_back_otherwise_is_no_result(
     groups: dict[str, FakeGroup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeGroup, "write", lambda _self, file, _value: cgroup.Written(file, "100", "100"))
+    monkeypatch.setattr(FakeGroup, "write", lambda _self, file, _value: Written("100", "100"))
     said = "set cpu.weight to 500 on server: accepted, but it reads back 100"
     with pytest.raises(PollbenchError, match=said), open_cgroups({"server": confined(weight=500)}, NO_JOURNAL):
         pass

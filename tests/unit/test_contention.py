@@ -134,7 +134,7 @@ def test_without_load_there_are_no_hogs(stage: Stage, tmp_path: Path, contention
     spec = experiment.plan(tmp_path, contention=whole).cells[0].spec
     with contextlib.ExitStack() as stack:
         found = started(spec, stack)
-    assert (found.threads, found.children, found.pids(), found.files()) == (0, [], [], {})
+    assert (found.threads, found.child, found.pids(), found.files()) == (0, None, [], {})
     assert stage.made == {}
 
 

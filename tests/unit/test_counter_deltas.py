@@ -16,7 +16,7 @@ from harness.kernel.idle_clock import IdleClock
 from harness.kernel.interrupts import Interrupt
 from harness.kernel.proc import ProcessUsage, Tasks
 from harness.kernel.qdiscs import ROOT
-from harness.run import counters, interference
+from harness.run import counters, cpu_set
 from harness.run.counters import CounterDelta, Snapshot, subtract
 from harness.run.cpu_set import SetReading
 from harness.testbed import NodeHandle
@@ -51,8 +51,8 @@ def snapshot(**changes: Any) -> Snapshot:
 @pytest.fixture(autouse=True)
 def places(monkeypatch: pytest.MonkeyPatch) -> None:
     places = {10: (10, "client", 0), 20: (20, "cc1", 0)}
-    monkeypatch.setattr(interference, "task_place", places.get)
-    monkeypatch.setattr(interference, "described", lambda pid: f"pid {pid}")
+    monkeypatch.setattr(cpu_set, "task_place", places.get)
+    monkeypatch.setattr(cpu_set, "described", lambda pid: f"pid {pid}")
 
 
 def test_what_lies_between_two_readings() -> None:

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness.formats.numbers import amount, count, decimal, ratio
 
 from harness.formats import Head, Line, ReadOptions, Result, load_formats
 from harness.formats.hdrcodec import CodecError, decode
 from harness.formats.latency import put_latencies, weighted_quantile
-from harness.formats.text import lines_of, looks_binary, plain, without_colour
+from harness.formats.text import amount, count, decimal, lines_of, looks_binary, plain, ratio, without_colour
 from tests.unit import foreign
 
 Found = list[tuple[int, str]]

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness.run.link_checks.feed import Rate
 
 from harness.kernel.proc import ProcessUsage
 from harness.run import link_checks
-from harness.run.link_checks import chance, delay, direction, feed, rate
+from harness.run.link_checks import direction, netem, rate
 from harness.run.link_checks.direction import Direction
+from harness.run.link_checks.rate import _Rate
 from harness.spec.topology import Shape, Topology
 from harness.store import LinkCheck
 from harness.topology.layout import plan_layout
@@ -21,19 +21,20 @@ from tests.unit.test_metrics import SECOND, delta, outcome
 from tests.unit.wire import Clock, Wire
 
 MS = 10**6
+SLOW_HOST = "not known: this host let only 50mbit through"
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (chance, delay, direction, feed):
+    for module in (direction, netem, rate):
         monkeypatch.setattr(module, "time", made)
 
     def readable(end: object, seconds: float) -> None:
         assert isinstance(end, Wire)
         made.sleep(min(seconds, 0.001))
 
-    monkeypatch.setattr(delay, "readable", readable)
+    monkeypatch.setattr(netem, "readable", readable)
     return made
 
 
@@ -90,37 +91,37 @@ RATE = 100_000_000
 @pytest.mark.parametrize(
     ("found", "ok", "measured"),
     [
-        ([Rate(1.05 * RATE, 0, True)], True, "105mbit"),
-        ([Rate(0.95 * RATE, 0, False)], True, "95mbit"),
+        ([_Rate(1.05 * RATE, 0, True)], True, "105mbit"),
+        ([_Rate(0.95 * RATE, 0, False)], True, "95mbit"),
         # Beyond 5 % by two packets more or less.
-        ([Rate(1.06 * RATE, RATE / 200, True)], True, "106mbit"),
-        ([Rate(1.061 * RATE, RATE / 200, True)], False, "106.1mbit"),
-        ([Rate(1.2 * RATE, 0, False)], False, "120mbit"),
+        ([_Rate(1.06 * RATE, RATE / 200, True)], True, "106mbit"),
+        ([_Rate(1.061 * RATE, RATE / 200, True)], False, "106.1mbit"),
+        ([_Rate(1.2 * RATE, 0, False)], False, "120mbit"),
         ([None], None, "not known: this host could not keep it loaded"),
         # Too slow: believed where a queue held packets back and a second try is as slow.
-        ([Rate(0.5 * RATE, 0, True), Rate(0.52 * RATE, 0, True)], False, "50mbit"),
-        ([Rate(0.5 * RATE, 0, True), Rate(0.7 * RATE, 0, True)], None, "not known: this host let only 50mbit through"),
-        ([Rate(0.5 * RATE, 0, True), None], None, "not known: this host let only 50mbit through"),
-        ([Rate(0.5 * RATE, 0, False)], None, "not known: this host let only 50mbit through"),
-        ([Rate(0.5 * RATE, 0, True), Rate(0.56 * RATE, RATE / 50, True)], False, "50mbit"),
+        ([_Rate(0.5 * RATE, 0, True), _Rate(0.52 * RATE, 0, True)], False, "50mbit"),
+        ([_Rate(0.5 * RATE, 0, True), _Rate(0.7 * RATE, 0, True)], None, SLOW_HOST),
+        ([_Rate(0.5 * RATE, 0, True), None], None, SLOW_HOST),
+        ([_Rate(0.5 * RATE, 0, False)], None, SLOW_HOST),
+        ([_Rate(0.5 * RATE, 0, True), _Rate(0.56 * RATE, RATE / 50, True)], False, "50mbit"),
     ],
 )
 def test_a_rate_is_judged_by_what_one_packet_can_change(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch, found: list[Rate | None], ok: bool | None, measured: str
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, found: list[_Rate | None], ok: bool | None, measured: str
 ) -> None:
     tries = iter(found)
     asked: list[tuple[object, ...]] = []
 
-    def measure(*of: object) -> Rate | None:
+    def measure(*of: object) -> _Rate | None:
         asked.append(of)
         return next(tries)
 
-    monkeypatch.setattr(feed, "measured", measure)
+    monkeypatch.setattr(rate, "_measured", measure)
     one_way = between(Wire(clock), rate="100mbit")
     (row,) = rate.rate_rows(one_way, 3)
     assert (row.ok, row.measured) == (ok, measured)
     assert list(tries) == [] and (row.link, row.declared) == ("a -> b", "100mbit")
-    assert asked == [(one_way.sender, one_way.receiver, one_way.shape, 1500, 3)] * len(found)
+    assert asked == [(one_way, 3)] * len(found)
 
 
 # -- delay and jitter ----------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ def test_a_rate_is_judged_by_what_one_packet_can_change(
 
 def test_a_true_delay_and_jitter_are_found_true(clock: Clock) -> None:
     wire = Wire(clock, delay_ns=20 * MS, jitter_ns=5 * MS)
-    rows = delay.delay_rows(between(wire, delay="20ms", jitter="5ms"), 1)
+    rows = netem.delay_rows(between(wire, delay="20ms", jitter="5ms"), 1)
     assert [(row.check, row.declared, row.ok) for row in rows] == [("delay", "20ms", True), ("jitter", "5ms", True)]
     # 5 % and 0.5 ms, and three times the jitter over the root of 40.
     assert float(rows[0].tolerance.removesuffix("ms")) == pytest.approx(1 + 0.5 + 15 / 40**0.5, abs=0.01)
@@ -149,25 +150,25 @@ def test_a_true_delay_and_jitter_are_found_true(clock: Clock) -> None:
 def test_a_delay_may_be_off_by_a_twentieth_and_half_a_millisecond(
     clock: Clock, really: dict[str, Any], declared: dict[str, str], ok: bool
 ) -> None:
-    (row,) = delay.delay_rows(between(Wire(clock, **really), **declared), 1)
+    (row,) = netem.delay_rows(between(Wire(clock, **really), **declared), 1)
     assert row.ok is ok, row
 
 
 def test_a_jitter_that_is_not_there_is_missed(clock: Clock) -> None:
-    found = delay.delay_rows(between(Wire(clock, delay_ns=20 * MS), delay="20ms", jitter="10ms"), 1)
+    found = netem.delay_rows(between(Wire(clock, delay_ns=20 * MS), delay="20ms", jitter="10ms"), 1)
     assert [row.ok for row in found] == [True, False]
 
 
 def test_a_link_that_lets_nothing_through_has_no_delay(clock: Clock) -> None:
-    (row,) = delay.delay_rows(between(Wire(clock, delay_ns=20 * MS, lost=1), delay="20ms"), 1)
+    (row,) = netem.delay_rows(between(Wire(clock, delay_ns=20 * MS, lost=1), delay="20ms"), 1)
     assert (row.ok, row.measured) == (False, "nothing arrived")
-    assert delay.delay_rows(between(Wire(clock), loss="1%"), 1) == []
+    assert netem.delay_rows(between(Wire(clock), loss="1%"), 1) == []
 
 
 @pytest.mark.parametrize("longer", [1, 3])
 def test_a_delay_is_tried_by_forty_frames_and_longer_by_more(clock: Clock, longer: int) -> None:
     wire = Wire(clock, delay_ns=MS)
-    delay.delay_rows(between(wire, delay="1ms"), longer)
+    netem.delay_rows(between(wire, delay="1ms"), longer)
     assert wire.sent == 40 * longer
 
 
@@ -177,7 +178,7 @@ def test_a_delay_is_tried_by_forty_frames_and_longer_by_more(clock: Clock, longe
 @pytest.mark.parametrize(("lost", "ok"), [(50, True), (0, False), (20, False)])
 def test_a_loss_is_counted(clock: Clock, lost: int, ok: bool) -> None:
     wire = Wire(clock, lost=lost)
-    (row,) = chance.chance_rows(between(wire, loss="2%"), 1)
+    (row,) = netem.chance_rows(between(wire, loss="2%"), 1)
     assert (row.check, row.declared, row.ok) == ("loss", "2%", ok)
     assert wire.sent == 1250
     assert float(row.tolerance.removesuffix("%")) == pytest.approx(100 * (4 * (25 * 0.98) ** 0.5 + 1) / 1250, abs=0.001)
@@ -187,16 +188,16 @@ def test_a_loss_is_counted(clock: Clock, lost: int, ok: bool) -> None:
 def test_loss_duplicates_and_order_are_told_by_numbered_frames(clock: Clock) -> None:
     shape = {"loss": "5%", "duplicate": "10%", "reorder": "20%", "delay": "10ms"}
     wire = Wire(clock, delay_ns=10 * MS, lost=20, twice=11, early=5)
-    rows = {row.check: row for row in chance.chance_rows(between(wire, **shape), 1)}
+    rows = {row.check: row for row in netem.chance_rows(between(wire, **shape), 1)}
     assert {name: row.ok for name, row in rows.items()} == {"loss": True, "duplicate": True, "reorder": True}, rows
-    plain = {row.check: row for row in chance.chance_rows(between(Wire(clock, delay_ns=10 * MS), **shape), 1)}
+    plain = {row.check: row for row in netem.chance_rows(between(Wire(clock, delay_ns=10 * MS), **shape), 1)}
     assert {name: row.ok for name, row in plain.items()} == {"loss": False, "duplicate": False, "reorder": False}
-    assert chance.chance_rows(between(Wire(clock), delay="1ms"), 1) == []
+    assert netem.chance_rows(between(Wire(clock), delay="1ms"), 1) == []
 
 
 def test_a_full_queue_ends_the_try(clock: Clock) -> None:
     wire = Wire(clock, rate_bps=1000.0, room=5)
-    (row,) = chance.chance_rows(between(wire, loss="2%"), 1)
+    (row,) = netem.chance_rows(between(wire, loss="2%"), 1)
     assert wire.sent < 1250 and row.ok is not True
 
 

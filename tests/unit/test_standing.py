@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from harness.kernel import sysctl
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.netdev import Napi
 from harness.run import knobs as apply
@@ -66,10 +65,10 @@ def test_all_that_a_knob_or_a_link_can_set_is_read(tmp_path: Path, monkeypatch: 
     def sysfs_of(_fd: int) -> Iterator[HostFiles]:
         yield HostFiles(tmp_path)
 
-    def read_sysctl(name: str) -> str:
-        if name == "net.core.busy_poll":
-            raise FileNotFoundError(name)
-        return "50"
+    host = tmp_path / "host"
+    (host / "proc/sys/net/core").mkdir(parents=True)
+    # A kernel without busy_poll.
+    (host / "proc/sys/net/core/busy_read").write_text("50\n")
 
     napi = Napi(2, 8, None, None, 5, None, None, 1)
     discs = [
@@ -83,9 +82,9 @@ def test_all_that_a_knob_or_a_link_can_set_is_read(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("socket.if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
     monkeypatch.setattr(apply, "active_features", lambda device: [f"rx-gro of {device}"])
     monkeypatch.setattr(apply, "device_napis", lambda _device: [napi])
-    monkeypatch.setattr(sysctl, "read", read_sysctl)
+    monkeypatch.setattr(standing, "HOST", HostFiles(host))
     none: Any = None
-    bed = Testbed("token", {"server": NodeHandle("server", "ns", "/ns", -1, PORTS)}, none, False, [])
+    bed = Testbed("token", {"server": NodeHandle("server", "ns", "/ns", -1, PORTS)}, none, [])
     found = standing.read(bed)
     assert found.pop(BUSY) == "50"
     assert {place[:2] for place in found} == {("server", "eth0")}

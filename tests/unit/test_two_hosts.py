@@ -240,7 +240,7 @@ def test_each_end_knows_both_hosts_and_the_other_s_hardware_address(
 ) -> None:
     none: Any = None
     lines, known = {id(end): end._line for end in both}, []
-    monkeypatch.setattr(two_hosts.OneOfTwo, "_set_up", lambda self, *_: testbed.Testbed(self.here, {}, none, False, []))
+    monkeypatch.setattr(two_hosts.OneOfTwo, "_set_up", lambda self, *_: testbed.Testbed(self.here, {}, none, []))
     monkeypatch.setattr(two_hosts.OneOfTwo, "_join", lambda self, *_: lines[id(self)])
     monkeypatch.setattr(two_hosts, "hardware_address", lambda bed: f"mac of {bed.token}")
     monkeypatch.setattr(two_hosts, "described", lambda bed: f"nic of {bed.token}")
