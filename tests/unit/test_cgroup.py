@@ -204,8 +204,7 @@ def test_a_group_without_a_quota_has_no_periods(groups: dict[str, FakeGroup]) ->
 
 
 def test_what_groups_did_in_the_window_is_the_difference_of_two_readings() -> None:
-    before = {"server": GroupUse(100, 5, 1, 20, (0,)), "gone": GroupUse()}
-    after = {"server": GroupUse(150, 9, 3, 90, (0, 1)), "new": GroupUse(8)}
+    before, after = {"server": GroupUse(100, 5, 1, 20, (0,))}, {"server": GroupUse(150, 9, 3, 90, (0, 1))}
     assert used_between(before, after) == {"server": GroupUse(50, 4, 2, 70, (0, 1))}
 
 

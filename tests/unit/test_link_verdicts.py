@@ -18,7 +18,7 @@ from harness.store import LinkCheck
 from harness.topology.layout import plan_layout
 from tests.unit.programs import bed_of
 from tests.unit.test_metrics import SECOND, delta, outcome
-from tests.unit.wire import Clock, Wire
+from tests.unit.wire import FILENO, Clock, Wire
 
 MS = 10**6
 SLOW_HOST = "not known: this host let only 50mbit through"
@@ -30,8 +30,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     for module in (direction, netem, rate):
         monkeypatch.setattr(module, "time", made)
 
-    def readable(end: object, seconds: float) -> None:
-        assert isinstance(end, Wire)
+    def readable(ends: list[int], seconds: float) -> None:
+        assert ends == [FILENO]
         made.sleep(min(seconds, 0.001))
 
     monkeypatch.setattr(netem, "readable", readable)

@@ -26,6 +26,10 @@ class Clock:
         return self.monotonic_ns() / 1e9
 
 
+# What the receiving end of a made-up wire is told by.
+FILENO = 77
+
+
 @dataclass
 class Wire:
     """One direction of a link as it really is; both of its ends are this object.
@@ -81,9 +85,12 @@ class Wire:
     def throttled(self) -> int:
         return self.held
 
-    def state(self) -> Any:
+    def statistics(self) -> dict[str, int]:
         here = sum(at <= self.clock.now_ns for at, _, _ in self.arrivals)
-        return SimpleNamespace(statistics={"rx_packets": here + len(self.taken), "rx_bytes": 0})
+        return {"rx_packets": here + len(self.taken), "rx_bytes": 0}
+
+    def fileno(self) -> int:
+        return FILENO
 
     def received(self) -> list[tuple[int, int, int]]:
         new = sorted(frame for frame in self.arrivals if frame[0] <= self.clock.now_ns)
