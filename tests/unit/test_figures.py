@@ -111,6 +111,21 @@ def test_the_typical_run_is_the_one_nearest_the_median() -> None:
         assert mine["run_id"].iloc[int(away.argmin())] == run_id
 
 
+def test_a_typical_run_is_by_the_median_where_no_tail_is_known() -> None:
+    source = synthetic.source()
+    runs = source.runs
+    without = dataclasses.replace(source, runs=runs.drop(columns="rtt_p99_us"))
+    blank = dataclasses.replace(source, runs=runs.assign(rtt_p99_us=float("nan")))
+    found = typical_runs(without, group_cells(without.runs))
+    assert found == typical_runs(blank, group_cells(blank.runs)) and len(found) > 3
+    (case, factors), run_id = next(iter(found.items()))
+    mine = runs[(runs["case"] == case) & (runs["contention.load"] == dict(factors)["contention.load"])]
+    away = (mine["rtt_p50_us"] - mine["rtt_p50_us"].median()).abs()
+    assert mine["run_id"].iloc[int(away.argmin())] == run_id
+    nameless = dataclasses.replace(source, runs=runs.drop(columns="run_id"))
+    assert typical_runs(nameless, group_cells(nameless.runs)) == {}
+
+
 def test_cases_look_different_from_one_another_and_the_baseline_always_the_same() -> None:
     found = marks([f"case{at}" for at in range(28)], "case3")
     assert len({(mark.light, mark.shape, mark.dash) for mark in found.values()}) == 28
