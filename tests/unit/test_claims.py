@@ -62,7 +62,11 @@ def test_wide_noise_shows_nothing(direction: str) -> None:
 
 def test_too_few_runs_show_nothing_however_large_the_effect() -> None:
     source = runs({"base": around(10.0, count=3), "test": around(1.0, count=3)})
-    assert outcome(source, LOWER).outcome == "not shown"
+    found = outcome(source, LOWER)
+    assert found.outcome == "not shown" and found.deciding is not None
+    observed = found.deciding[1]
+    assert (observed.state, observed.why) == ("unclear", "a claim needs 4 valid runs on either side")
+    assert observed.value is not None and observed.value.n == 3 and observed.change is not None
     level = {"case": "test", "below": 5}
     assert outcome(runs({"test": around(1.0, count=4)}), level).outcome == "not shown"
     assert outcome(runs({"test": around(1.0, count=5)}), level).outcome == "holds"

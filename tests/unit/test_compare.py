@@ -235,3 +235,10 @@ def test_a_baseline_that_is_not_there_is_told_with_what_is() -> None:
     with pytest.raises(InputError) as caught:
         overview(table(case=["base", "x"], rtt_p50_us=[1.0, 2.0]), "bas")
     assert caught.value.todo == "did you mean 'base'?"
+
+
+def test_cells_may_be_told_apart_by_the_case_and_by_what_was_asked() -> None:
+    sides = [table(case=["a", "b"] * 5, size=["s"] * 10, rtt_p50_us=[1.0, 2.0] * 5)] * 2
+    for by, factors in ((("case",), ()), (("case", "size"), (("size", "s"),))):
+        found = compare_sources(sides, Options(by=by))
+        assert [(row.case, row.factors) for row in found.rows] == [("a", factors), ("b", factors)]

@@ -91,7 +91,15 @@ def test_never_less_than_nothing() -> None:
 
 def test_columns_are_per_request_and_blank_without_any() -> None:
     run = outcome(delta=delta({"": host(set_time=BASE, interference=CpuInterference())}))
-    assert cost_metrics(run, 1000)["set_cpu_us_per_request"] == pytest.approx(800.0)
+    parts = {"cpu": 800, "cpu_low": 800, "cpu_high": 800, "user": 0, "system": 0, "kthread": 0, "idle_irq": 800}
+    parts |= {"task_irq": 0, "idle": 1200}
+    server = cost_metrics(dataclasses.replace(run, programs=()), 1000)
+    assert server == pytest.approx({f"set_{name}_us_per_request": us for name, us in parts.items()})
+    programs = {"client": ProcessUsage(cpu_ns=300 * MS, user_ns=50 * MS, system_ns=150 * MS)}
+    alone = dataclasses.replace(run, delta=dataclasses.replace(run.delta, programs=programs))
+    told = cost_metrics(alone, 1000)
+    modes = [told[f"set_{name}_us_per_request"] for name in ("user", "system", "idle_irq")]
+    assert modes == pytest.approx([75, 225, 500])
     assert cost_metrics(run, 0) == {"set_cpu_us_per_request": None}
     assert cost_metrics(outcome(), 1000) == {"set_cpu_us_per_request": None}
 

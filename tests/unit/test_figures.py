@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from harness.analysis.curves import heat_map, load_curves, load_study, marks, trades, typical_runs
 from harness.analysis.curves.factors import NumericFactor, axes, quantity
 from harness.analysis.curves.gather import narrowed
+from harness.analysis.curves.spots import Spot, Spots
 from harness.analysis.summary import CellView, overview
 from harness.errors import InputError
+from harness.spec.claims import Picture
 from harness.stats import estimate
 from harness.tables import group_cells
 from tests.unit import pages, synthetic
@@ -108,6 +111,21 @@ def test_the_typical_run_is_the_one_nearest_the_median() -> None:
         assert mine["run_id"].iloc[int(away.argmin())] == run_id
 
 
+def test_a_typical_run_is_by_the_median_where_no_tail_is_known() -> None:
+    source = synthetic.source()
+    runs = source.runs
+    without = dataclasses.replace(source, runs=runs.drop(columns="rtt_p99_us"))
+    blank = dataclasses.replace(source, runs=runs.assign(rtt_p99_us=float("nan")))
+    found = typical_runs(without, group_cells(without.runs))
+    assert found == typical_runs(blank, group_cells(blank.runs)) and len(found) > 3
+    (case, factors), run_id = next(iter(found.items()))
+    mine = runs[(runs["case"] == case) & (runs["contention.load"] == dict(factors)["contention.load"])]
+    away = (mine["rtt_p50_us"] - mine["rtt_p50_us"].median()).abs()
+    assert mine["run_id"].iloc[int(away.argmin())] == run_id
+    nameless = dataclasses.replace(source, runs=runs.drop(columns="run_id"))
+    assert typical_runs(nameless, group_cells(nameless.runs)) == {}
+
+
 def test_cases_look_different_from_one_another_and_the_baseline_always_the_same() -> None:
     found = marks([f"case{at}" for at in range(28)], "case3")
     assert len({(mark.light, mark.shape, mark.dash) for mark in found.values()}) == 28
@@ -151,3 +169,18 @@ def test_every_case_has_a_colour_of_its_own_on_light_and_dark_paper() -> None:
     assert len({mark.shape for mark in found.values()}) == 8
     again = marks(["base", *"abcdefgh"], "base")
     assert again["h"].light == again["a"].light and again["h"].dash != again["a"].dash
+
+
+def test_the_diagonal_of_a_grid_is_where_both_axes_name_the_same_time() -> None:
+    picture = Picture.model_validate({"kind": "grid", "x": "workload.rate", "y": "timer", "diagonal": True})
+    rates, timers = ("1k", "20k", "100k"), ("10us", "50us", "200us")
+    factors = [(("workload.rate", rate), ("timer", timer)) for rate in rates for timer in timers]
+    grid = Spots(picture, tuple(Spot("a", each, estimate([1.0])) for each in factors), "workload.rate", "timer")
+    assert (grid.values("workload.rate"), grid.values("timer"), grid.values("case")) == ([*rates], [*timers], ["a"])
+    # Between two of 20,000 requests a second lie 50 us; nothing is near to the millisecond of the first rate.
+    assert grid.diagonal() == {("20k", "50us"), ("100k", "10us")}
+    spot = grid.at("20k", "200us")
+    assert spot is not None and spot.factors == factors[5] and spot.along("nothing") == ""
+    assert grid.at("20k", "7us") is None
+    plain = Picture.model_validate({"kind": "grid", "x": "workload.rate", "y": "timer"})
+    assert dataclasses.replace(grid, picture=plain).diagonal() == set()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.formats import Head, load_formats
+from harness.formats import Head, ReadOptions, load_formats
 from tests.unit.test_formats import one, read
 
 # -- sockperf ------------------------------------------------------------------------------------------------
@@ -341,3 +341,20 @@ def test_a_file_of_neper_is_told_by_its_columns() -> None:
     neper = load_formats()["neper"]
     told = {"time,tid,flow_id": True, "\ufefftime,tid,x,flow_id": True, "time,tid": False, "tid,time,flow_id": False}
     assert {text: neper.sniff(Head(text, "x")) for text in told} == told
+
+
+def test_a_quantile_of_neper_needs_requests_beyond_it() -> None:
+    head = "time,tid,flow_id,transactions,latency_mean,latency_p50,latency_p99\n"
+    for requests, known in ((999, False), (1000, True)):
+        result = one("neper", f"{head}1,0,0,0,,,\n2,0,0,{requests},0.001,0.001,0.002\n")
+        assert ("rtt_p99_us" in result.metrics) is known
+        assert result.metrics["rtt_p50_us"] == pytest.approx(1000)
+
+
+def test_what_formats_convert_is_said_in_sentences() -> None:
+    formats = load_formats()
+    assert {"sockperf", "netperf", "iperf3", "neper", "hdrhistogram"} <= formats.keys()
+    for name, made in formats.items():
+        said = made.conversions_with(ReadOptions())
+        assert made.name == name and made.title and all(len(sentence) > 20 for sentence in said)
+    assert "doubled" in formats["sockperf"].conversions[0]

@@ -144,3 +144,9 @@ def test_how_sure_a_drift_is_allows_for_values_that_are_alike() -> None:
     falls = runs.assign(rtt_p50_us=-runs["rtt_p50_us"])
     (down,) = drifts([("A", falls, group_cells(falls))], ["rtt_p50_us"])
     assert (down.rises, down.p) == (False, found.p)
+
+
+def test_a_value_of_a_factor_may_hold_an_equals_sign() -> None:
+    made = table(tuning=["rx=1", "rx=2"] * BLOCKS)
+    pivoted, baseline = pivot(made, "tuning=rx=1")
+    assert baseline == "rx=1" and set(pivoted.runs["case"]) == {"rx=1", "rx=2"}

@@ -175,6 +175,12 @@ def test_a_program_of_others_is_started_by_the_launcher(stage: Stage, stack: Exi
     assert len(stage.made["client"].pass_fds) == 1 and stage.made["server"].pass_fds == ()
 
 
+def test_a_server_is_told_how_long_the_workload_itself_says(stage: Stage, stack: ExitStack, tmp_path: Path) -> None:
+    workload = ECHO | {"server": "echod --for {duration_s}", "client": "echo --for {duration_s}"}
+    begun(context_of(spec_of(tmp_path, workload=workload), stack))
+    assert [stage.made[name].argv[-1] for name in ("server", "client")] == ["1", "1"]
+
+
 def test_a_server_may_be_ready_by_what_it_says(stage: Stage, stack: ExitStack, tmp_path: Path) -> None:
     stage.unsaid = {"never"}
     for pattern, ready in (("listening", True), ("never", False)):
