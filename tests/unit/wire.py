@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Self
 
+# What the receiving end of a made-up wire is told by.
+FILENO = 77
+
 
 class Clock:
     """Time that passes where somebody sleeps, and a little at every look."""
@@ -24,10 +27,6 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.monotonic_ns() / 1e9
-
-
-# What the receiving end of a made-up wire is told by.
-FILENO = 77
 
 
 @dataclass
