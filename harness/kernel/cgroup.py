@@ -18,14 +18,15 @@ def require(controllers: Iterable[str], files: HostFiles = HOST) -> str:
 
     Raises OSError: ENOENT where it is not mounted, EOPNOTSUPP naming what it lacks.
     """
-    mounts = files.text("/proc/self/mounts") or ""
-    path = next((at for _, at, kind, *_ in map(str.split, mounts.splitlines()) if kind == "cgroup2"), None)
+    mounts = [line.split()[1:4] for line in (files.text("/proc/self/mounts") or "").splitlines()]
+    path = next((at for at, kind, _ in mounts if kind == "cgroup2"), None)
     if path is None:
         raise OSError(errno.ENOENT, "cgroup v2 is not mounted")
     have = (files.text(f"{path}/cgroup.controllers") or "").split()
     missing = [name for name in controllers if name not in have]
     if missing:
-        reason = "cgroup v1 holds it" if "cgroup " in mounts else "this kernel lacks it"
+        held = {option for _, kind, options in mounts if kind == "cgroup" for option in options.split(",")}
+        reason = "cgroup v1 holds it" if held.intersection(missing) else "this kernel lacks it"
         raise OSError(errno.EOPNOTSUPP, f"cgroup v2 has no {' and '.join(missing)} controller here ({reason})")
     return path
 

@@ -65,6 +65,10 @@ def test_controllers_that_version_1_holds(files: HostFiles) -> None:
     with pytest.raises(OSError, match=r"no cpu and cpuset controller here \(cgroup v1 holds it\)") as caught:
         cgroup.require(["cpu", "cpuset"], files)
     assert caught.value.errno == errno.EOPNOTSUPP
+    # On a host of version 2 alone, whose own mount point has "cgroup" in its name, nothing of version 1 holds anything.
+    files.path("/proc/self/mounts").write_text("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n")
+    with pytest.raises(OSError, match=r"\(this kernel lacks it\)"):
+        cgroup.require(["cpu"], files)
     files.path("/proc/self/mounts").write_text("proc /proc proc rw 0 0\n")
     with pytest.raises(OSError, match="not mounted"):
         cgroup.require(["cpu"], files)
