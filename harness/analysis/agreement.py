@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.compare.environment import texts_of
-from harness.analysis.compare.model import Factors
+from harness.analysis.compare.model import Change, Factors
 from harness.analysis.summary import CellView, overview
 from harness.tables.source import Source
 
@@ -74,11 +74,15 @@ def _pairs(first: Sequence[CellView], second: Sequence[CellView]) -> list[tuple[
 
 
 def _effect(one: CellView, other: CellView, factors: Factors, metric: str, against: str) -> Conclusion:
-    first, second = one.changes[metric], other.changes[metric]
-    signs = first.outcome, second.outcome
-    known = all(sign in ("lower", "higher") for sign in signs) or signs == ("~", "~")
-    agree = signs[0] == signs[1] if known or "" not in signs else None
+    agree = _agree(one.changes[metric], other.changes[metric])
     return Conclusion(one.case, factors, metric, _words(one, metric), _words(other, metric), agree, against)
+
+
+def _agree(first: Change, second: Change) -> bool | None:
+    """None where either set leaves it undecided."""
+    if not all(change.small or change.outcome in ("lower", "higher") for change in (first, second)):
+        return None
+    return first.outcome == second.outcome
 
 
 def _words(cell: CellView, metric: str) -> str:
@@ -86,7 +90,7 @@ def _words(cell: CellView, metric: str) -> str:
     if change.outcome in ("lower", "higher"):
         return f"{change.factor:.2f}x {change.outcome}" if change.factor else change.outcome
     if change.outcome:
-        return change.outcome
+        return "undecided" if change.no_larger is None else f"within {100 * change.no_larger:g} %"
     return "few runs" if change.note.startswith("a claim needs") else "not measured"
 
 

@@ -12,10 +12,13 @@ import pandas as pd
 
 from harness import columns, stats
 from harness.analysis.claims import ClaimVerdict, findings
-from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
-from harness.analysis.compare.choose import meant, splitting_notes
+from harness.analysis.compare import Change, Factors, Options, change, paired_values, why_not_valid
+from harness.analysis.compare.change import decided
+from harness.analysis.compare.choose import level_of, meant, smallest_effect, splitting_notes
 from harness.analysis.compare.environment import texts_of
+from harness.analysis.compare.family import family_of
 from harness.analysis.compare.limits import looser_than_default
+from harness.analysis.compare.model import ALONE, Family
 from harness.analysis.compare.verdict import model_time
 from harness.errors import InputError
 from harness.stats import Estimate
@@ -104,7 +107,7 @@ class Overview:
     baseline: the case that others are held against, "" when there is only one. missing: planned runs not
     made yet. facts: the environment and set-up of the runs, by column, every value met. headline: the cells
     that answer the question best, most telling first. calibration: what an A/A run on such a host found, in words.
-    claims: the experiment's claims with their verdicts.
+    claims: the experiment's claims with their verdicts. family: what its changes are judged as, together.
     """
 
     label: str
@@ -120,6 +123,7 @@ class Overview:
     warnings: tuple[str, ...]
     calibration: tuple[str, ...] = ()
     claims: tuple[ClaimVerdict, ...] = ()
+    family: Family = ALONE
 
     @property
     def model_time(self) -> str:
@@ -143,7 +147,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
     keys = list(dict.fromkeys([*source.planned, *by_key]))
     cases = list(dict.fromkeys(case for case, _ in keys))
     baseline = _baseline(cases, baseline, {key[0] for key, cell in by_key.items() if cell.valid.size})
-    views = tuple(_view(source, key, by_key, baseline) for key in keys)
+    views, family = _judged_together([_view(source, key, by_key, baseline) for key in keys], source)
     plan = source.plan
     return Overview(
         label=source.label,
@@ -158,7 +162,21 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         facts={name: texts for name in (*_FACTS, *_SETUP) if (texts := texts_of(source.runs, name))},
         warnings=(*source.warnings, *apart, *looser_than_default(source)),
         claims=findings(source),
+        family=family,
     )
+
+
+def _judged_together(views: Sequence[CellView], source: Source) -> tuple[tuple[CellView, ...], Family]:
+    """The cells with what their changes claim as one family, and that."""
+    changes = [change for view in views for side in (view.changes, view.inert_changes) for change in side.values()]
+    family, smallest = family_of(changes, level_of([source])), smallest_effect([source], Options())
+
+    def judged(changes: dict[str, Change]) -> dict[str, Change]:
+        return {name: decided(name, change, smallest, family) for name, change in changes.items()}
+
+    return tuple(
+        replace(view, changes=judged(view.changes), inert_changes=judged(view.inert_changes)) for view in views
+    ), family
 
 
 def _baseline(cases: Sequence[str], asked: str | None, measured: Collection[str]) -> str:

@@ -34,7 +34,7 @@ def document(conclusions: Sequence[Conclusion], title: str = TITLE) -> list[Bloc
         Para(f"{agreed} of {len(known)} conclusions agree{left}.", "bold"),
         Para(
             f"A conclusion is the sign of a case's effect against {base} in its own set, or the order of "
-            "the cases by median p50. Sizes may differ, and mean nothing where time is model time. ~: none shown.",
+            "the cases by median p50. Sizes may differ, and mean nothing where time is model time.",
             "dim",
             bullet=True,
         ),

@@ -223,6 +223,7 @@ def _condition_data(condition: ConditionResult) -> Mapping[str, Json]:
 def _observation_data(place: Observation) -> Mapping[str, Json]:
     change, value = place.change, place.value
     ends = shares(change) if change else None
+    together = shares(change, change.together) if change and change.together else None
     return {
         "factors": dict(place.factors),
         "state": place.state,
@@ -235,6 +236,9 @@ def _observation_data(place: Observation) -> Mapping[str, Json]:
         "ratio_low": _finite(ends.low) if ends else None,
         "ratio_high": _finite(ends.high) if ends else None,
         "p_holm": change.p if change else None,
+        "together_low": _finite(together.low) if together else None,
+        "together_high": _finite(together.high) if together else None,
+        "comparisons": change.comparisons if change else None,
         "n": value.n if value else None,
     }
 

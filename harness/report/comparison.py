@@ -71,8 +71,9 @@ def _table(comparison: Comparison, metric: Column, letters: list[str]) -> Table:
         Col("n", keep=3, name="n (runs that count)"),
         Col("ratio", keep=8),
         Col("[interval]", right=False, keep=6, name="interval of the ratio"),
+        Col("[together]", right=False, keep=7, name="interval of the ratio that holds with all others together"),
         Col("[difference]", right=False, keep=2, name="interval of the difference"),
-        Col("p", keep=5, name="p"),
+        Col("p", keep=4, name="p"),
         Col("change", right=False),
     )
     mine = (row for row in comparison.rows if row.metric == metric.name)
@@ -95,8 +96,9 @@ def _row(row: Row, letters: list[str], several: bool) -> tuple[Text, ...]:
         Text(f"{change.base.n}+{change.test.n}", "" if whole else "warn"),
         Text(words.ratio(ratio.value) if ratio else ""),
         Text(_bracket(ratio.interval if ratio else None, words.ratio), "dim"),
+        Text(_bracket(change.together if ratio else None, words.ratio), "dim"),
         Text(_bracket(apart, words.signed), "dim"),
-        Text("" if change.p is None else words.p_value(change.p)),
+        Text("" if change.p_together is None else words.p_value(change.p_together)),
         Text(words.verdict(change) or words.BLANK, style),
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness import columns
 from harness.analysis.compare import Change, Comparison, Factors, Row
+from harness.analysis.compare.model import LEVEL
 from harness.report.gate import gates_json
 from harness.report.words import Json
 from harness.stats import Estimate, Interval
@@ -26,7 +27,8 @@ Document = dict[str, Json]
 _SIDE = ("median", "low", "high", "confidence_percent", "n", "n_total")
 _CHANGE = ("ratio", "ratio_low", "ratio_high", "outcome", "judged")
 _MORE = ("difference", "difference_low", "difference_high", "paired", "rank_test", "p", "p_holm")
-_LAST = ("confirmed", "small", "runs_needed")
+_TOGETHER = ("together_low", "together_high", "comparisons", "no_larger_than")
+_LAST = ("confirmed", "small", "runs_needed", "p_together")
 
 
 def overview_json(view: Overview) -> str:
@@ -59,7 +61,7 @@ def overview_csv(view: Overview) -> str:
     names = ["case", *_factor_names(cell.factors for cell in view.cells), *(["accelerator"] if emulated else [])]
     names += ["n_planned", "n_total", *(f"n_{verdict}" for verdict in columns.VERDICTS)]
     names += [name + suffix for name in metrics for suffix, _ in columns.SUMMARY_PARTS]
-    names += [f"{name}_{part}" for name in changed for part in _CHANGE]
+    names += [f"{name}_{part}" for name in changed for part in (*_CHANGE, *_TOGETHER)]
     rows = []
     for cell in view.cells:
         row: Document = {"case": cell.case, **dict(cell.factors), "n_planned": cell.planned or None}
@@ -117,7 +119,7 @@ def comparison_csv(comparison: Comparison) -> str:
         rows.append(out | _change_row(row.change) | _tests_row(row.change, decimals))
     sides = [f"{side}_{part}" for side in ("base", "test") for part in _SIDE]
     names = ["metric", "unit", "case", *_factor_names(row.factors for row in comparison.rows), "against", *sides]
-    return _csv([*names, *_CHANGE[:3], *_MORE, *_CHANGE[3:], *_LAST, "note"], rows)
+    return _csv([*names, *_CHANGE[:3], *_MORE, *_CHANGE[3:], *_LAST, *_TOGETHER, "note"], rows)
 
 
 def _fields(value: object, *names: str) -> Document:
@@ -180,21 +182,25 @@ def _change_json(change: Change) -> Document:
         "p_holm": change.p,
         "outcome": change.outcome,
         "judged": change.judged,
-        "confirmed": not change.unconfirmed if change.outcome in ("lower", "higher") else None,
+        "confirmed": (change.p or 0.0) <= LEVEL if change.outcome in ("lower", "higher") else None,
         "small": change.small,
         "runs_needed": change.needed,
+        **_ends(change.together, "together_"),
+        "comparisons": change.comparisons,
+        "p_together": change.p_together,
+        "no_larger_than": change.no_larger,
         "note": change.note,
     }
 
 
 def _change_row(change: Change) -> Document:
     whole = _change_json(change)
-    return {part: _digits(whole[part], 5) for part in _CHANGE} | {"note": change.note}
+    return {part: _digits(whole[part], 5) for part in (*_CHANGE, *_TOGETHER)} | {"note": change.note}
 
 
 def _tests_row(change: Change, decimals: int | None) -> Document:
     whole = _change_json(change)
-    return {part: _digits(whole[part], 6 if part in ("p", "p_holm") else decimals) for part in (*_MORE, *_LAST)}
+    return {part: _digits(whole[part], decimals if part.startswith("difference") else 6) for part in (*_MORE, *_LAST)}
 
 
 def _side_row(estimate: Estimate, decimals: int | None) -> Document:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness import columns
 from harness.analysis.compare import Comparison, Row
-from harness.analysis.compare.model import DEFAULT_WIDTH, LEVEL
+from harness.analysis.compare.model import DEFAULT_WIDTH
 from harness.report import words
 from harness.report.layout import Style
 
@@ -20,6 +20,8 @@ def footnotes(comparison: Comparison) -> Iterator[tuple[str, Style]]:
     yield from ((text, "warn") for text in comparison.limits)
     yield from ((text, "warn") for text in _not_compared(comparison))
     yield from ((text, "warn") for text in _drifts(comparison))
+    if lag := max((row.change.lag for row in comparison.rows), default=0.0):
+        yield words.chained(lag), "warn"
     yield from ((text, "warn") for text in _far(comparison))
     yield from ((text, "") for text in _needed(comparison))
     yield from ((text, "") for text in comparison.calibration)
@@ -80,17 +82,15 @@ def _needed(comparison: Comparison) -> Iterator[str]:
     ]
     if not open_rows:
         return
-    width = words.share(comparison.smallest_effect or DEFAULT_WIDTH)
     most: dict[str, tuple[int, str]] = {}
     for row in open_rows:
         cell, label = _cell(comparison, row), columns.metric(row.metric).label
         most[cell] = max(most.get(cell, (0, "")), (row.change.needed or 0, label), key=lambda item: item[0])
-    texts = [f"{cell}: {_count(needed)} ({label})" for cell, (needed, label) in most.items()]
-    yield (f"Undecided; runs a side for an interval of about +-{width}, by the spread seen: {words.some(texts, _FEW)}.")
-
-
-def _count(needed: int) -> str:
-    return f"{needed:,}" if needed <= 10_000 else "more than 10,000"
+    texts = [f"{cell}: {words.count(needed)} ({label})" for cell, (needed, label) in most.items()]
+    yield (
+        "Undecided; runs a side that would show a difference, or that none is larger than "
+        f"{words.share(comparison.smallest_effect or DEFAULT_WIDTH)}, by what was seen: {words.some(texts, _FEW)}."
+    )
 
 
 def _cell(comparison: Comparison, row: Row) -> str:
@@ -107,21 +107,14 @@ def _method(comparison: Comparison) -> Iterator[str]:
         "Medians over the runs that count, a run's quantiles being over its requests. n: runs that count of "
         f"{one} + {other}. RTT: request sent to reply received, the whole round trip."
     )
-    smallest = (
-        f" or lies within +-{words.share(comparison.smallest_effect)} (small)" if comparison.smallest_effect else ""
-    )
+    yield f"ratio: {other} / {one}, difference: {other} - {one}; [interval]: of each alone: {_intervals(comparison)}."
+    comparisons = max((row.change.comparisons for row in comparison.rows), default=1)
+    limit = words.share(comparison.smallest_effect or DEFAULT_WIDTH)
     yield (
-        f"ratio: {other} / {one}, difference: {other} - {one}; {_intervals(comparison)}. change: ~ where the interval "
-        f"includes no effect{smallest}; few runs: too few to claim one."
+        f"change: what [interval] and [together] both show. [together]: of the means of logarithms (Student's t), "
+        f"{words.share(1 - comparison.level)} sure to hold for all {comparisons} comparisons here at once, and p goes "
+        f"with it. within {limit}: no difference larger than that; undecided: neither; few runs: too few to claim any."
     )
-    if not comparison.family:
-        return
-    sizes = sorted(set(comparison.family.values()))
-    tests = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    methods = sorted({row.change.rank.method for row in comparison.rows if row.change.rank})
-    unsure = _unsure(comparison)
-    over = f"Holm over the {tests} comparisons of each table" if sizes[-1] > 1 else "one comparison a table"
-    yield f"p: {' and '.join(methods)}, two-sided, {over}.{unsure}"
 
 
 def _intervals(comparison: Comparison) -> str:
@@ -137,19 +130,3 @@ def _intervals(comparison: Comparison) -> str:
         lead = "elsewhere of the medians" if texts else "of the medians"
         texts.append(f"{lead} with a 95 % bootstrap interval over runs")
     return ", ".join(texts)
-
-
-def _unsure(comparison: Comparison) -> str:
-    """What "?" means, and whether so few runs could have been confirmed at all."""
-    marked = [row.change for row in comparison.rows if row.change.unconfirmed]
-    if not marked:
-        return ""
-    text = f" ?: the interval leaves out no effect, but p > {LEVEL:g}: a lead, not yet a result."
-    hopeless = [
-        change
-        for change, metric in ((row.change, row.metric) for row in comparison.rows if row.change.unconfirmed)
-        if change.rank and change.rank.least * comparison.family[metric] > LEVEL
-    ]
-    if hopeless:
-        text += " With so few runs and so many comparisons p cannot get below that: add runs, or --filter."
-    return text

@@ -75,4 +75,5 @@ def _reason(result: GateResult) -> str:
 
     interval = result.interval
     ends = f" [{form(interval.low)}..{form(interval.high)}]" if interval else ""
-    return f"{form(result.value)} {unit}".rstrip() + ends
+    why = f": {result.why}" if result.why else ""
+    return f"{form(result.value)} {unit}".rstrip() + ends + why

@@ -46,9 +46,9 @@ def _said(change: Change | None, name: str, unit: str) -> str:
     if change.ratio is None:
         why = f" ({change.note})" if change.note else ""
         return f"{name} not compared{why}" if name != "p99" else ""
-    seen = f" ({words.short(change.base.median)} -> {words.short(change.test.median)} {unit})"
-    size = "no difference shown" if change.outcome == "~" else words.times(change)
-    return f"{name} {size}{seen if name == 'p50' else ''}"
+    seen = f"{words.short(change.base.median)} -> {words.short(change.test.median)} {unit}" if name == "p50" else ""
+    notes = "; ".join(filter(None, (seen, words.would_decide(change))))
+    return f"{name} {words.conclusion(change)}" + (f" ({notes})" if notes else "")
 
 
 def effect(cell: CellView) -> str:

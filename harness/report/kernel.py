@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from harness.analysis.compare import Change, Comparison, Factors
 from harness.analysis.compare.choose import CYCLES, KERNEL_METRICS
+from harness.analysis.compare.model import DEFAULT_WIDTH
 from harness.columns import VERDICTS
 from harness.report import words
 from harness.report.comparison import experiment_lines
@@ -119,12 +120,12 @@ def _change(_name: str, change: Change) -> str:
     if change.difference.interval is None:
         return "few"
     if change.outcome == "~":
-        return "~"
+        return "undec" if change.no_larger is None else f"<{words.share(change.no_larger).replace(' ', '')}"
     percent = 100 * (change.ratio.value - 1)
     text = f"{percent:+.1f}%" if abs(percent) < 100 else f"{percent:+.0f}%"
     if len(text) > 6:
         text = f"x{change.ratio.value:.0f}" if change.ratio.value < 1e5 else f"x{change.ratio.value:.0e}"
-    return text + ("?" if change.unconfirmed else "")
+    return text
 
 
 def _load(factors: Factors) -> str:
@@ -144,9 +145,10 @@ def _foot(comparison: Comparison, names: list[str]) -> Iterator[str]:
         f"qps: mean over runs; avglat, 95%lat, 99%lat: {unit}, median over runs of the run's mean and quantiles, whole "
         "round trip; cpu: mean busy share of the CPU set, %; cpq: mean cycles per query"
     )
+    limit = comparison.smallest_effect or DEFAULT_WIDTH
     yield (
-        "change: of the medians over runs; ~: none shown (95 % interval); ?: shown, not confirmed by a rank test "
-        "(Holm over each column); few: too few runs"
+        "change: of the medians over runs, where the 95 % interval that holds for all of them together shows one; "
+        f"<{words.share(limit).replace(' ', '')}: no difference larger than that; undec: undecided; few: too few runs"
     )
     counts = {verdict: sum(side.runs.get(verdict, 0) for side in comparison.inputs) for verdict in VERDICTS}
     counted = f", counted: valid, {', '.join(comparison.included)}" if comparison.included else ""

@@ -126,6 +126,8 @@ def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
         reason = f": {group.reason}{alike}" if group.reason else ""
         p50 = f" (p50 {words.short(group.p50_us)} {_time_unit(view)})" if group.p50_us is not None else ""
         yield f"Left out, {words.runs(group.runs)} {group.verdict}, {where}{p50}{reason}.", "warn"
+    if view.family.lag:
+        yield words.chained(view.family.lag), "warn"
     if view.missing:
         yield "; ".join(words.missing(view.missing, view.facts)) + ".", "warn"
 
@@ -149,13 +151,14 @@ def _legend(view: Overview) -> Iterator[str]:
     if view.baseline and any(cell.changes for cell in view.cells):
         yield (
             f"vs {view.baseline}: how p50 changes under the same factors, block by block where blocks match; "
-            "~: its interval includes no change; few runs: too few valid runs to claim one."
+            "within: no difference larger than that; undecided: neither that nor a difference was shown; few runs: too "
+            "few valid runs to claim one."
         )
-        if sum(bool(cell.changes) for cell in view.cells) > 1:
-            yield (
-                "Each of these claims stands for itself; "
-                f"`pollbench compare DIR --baseline {view.baseline}` corrects for how many there are."
-            )
+        yield (
+            "Claims here, those in the sentences above included, are "
+            f"{words.share(1 - view.family.level)} sure together: each is of an interval "
+            f"that holds for all {view.family.comparisons} comparisons of this page at once."
+        )
     if "links_tried" in view.facts:
         yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}."
     yield f"{_CPU[cost_of(view.cells) == COSTS[1]]} polled: busy-polled share of packets received."

@@ -103,18 +103,43 @@ def times(change: Change) -> str:
 
 
 def verdict(change: Change | None) -> str:
-    """What a change showed: "8.1x lower", "~" for nothing, "few runs" where nothing could be.
-
-    "?" marks a change that the rank test, corrected for its family, does not confirm; "~ small" one that was
-    shown to be too small to matter.
-    """
+    """What a change showed, for tables: "8.1x lower", "within 5 %", "undecided", "few runs" where nothing could be."""
     if change is None or change.difference is None:
         return ""
     if change.difference.interval is None:
         return "few runs"
     if change.outcome == "~":
-        return "~ small" if change.small else "~"
-    return times(change) + (" ?" if change.unconfirmed else "")
+        return "undecided" if change.no_larger is None else f"within {share(change.no_larger)}"
+    return times(change)
+
+
+def conclusion(change: Change) -> str:
+    """The same in a sentence's words: "8.1x lower", "no difference larger than 5 %", "undecided"."""
+    if change.outcome != "~":
+        return times(change)
+    return "undecided" if change.no_larger is None else f"no difference larger than {share(change.no_larger)}"
+
+
+def would_decide(change: Change) -> str:
+    """What would decide an undecided change; nothing for others, or where nothing tells."""
+    if change.outcome != "~" or change.needed is None:
+        return ""
+    return f"some {count(change.needed)} runs a side would decide"
+
+
+def count(number: int) -> str:
+    """A number of runs that is an estimate: no digits that it has not."""
+    if number > 10_000:
+        return "more than 10,000"
+    return f"{number:,}" if number < 100 else f"{float(f'{number:.2g}'):,.0f}"
+
+
+def chained(lag: float) -> str:
+    """That runs resemble the ones before them, and what follows."""
+    return (
+        f"Runs resemble the ones before them (by a correlation of {lag:.1f}), so they tell less than as many that do "
+        "not: the intervals that make claims are widened for it."
+    )
 
 
 def factors(values: Factors) -> str:

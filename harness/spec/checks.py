@@ -63,7 +63,7 @@ class Checks(StableSection):
         0.8, description="suspect above this, without contention: time that a program waited for a CPU"
     )
     smallest_effect: Share | None = Field(
-        None, description="changes within this, either way, do not matter: `compare` shows them as ~"
+        None, description="changes within this, either way, do not matter: it is what no difference is larger than"
     )
 
 

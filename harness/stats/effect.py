@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from harness.stats.contrast import Contrast, contrast
 from harness.stats.ranks import RankTest, rank_test
 from harness.stats.runs import CONFIDENCE, Floats, Interval, median_interval, middle
 
@@ -31,11 +32,15 @@ MANY_RUNS = 200
 
 @dataclass(frozen=True)
 class Ratio:
-    """test / base, of the medians or (paired) the median over blocks; `interval` None with too few runs."""
+    """test / base, of the medians or (paired) the median over blocks; `interval` None with too few runs.
+
+    contrast: the same by means, for intervals that hold for many comparisons at once.
+    """
 
     value: float
     interval: Interval | None
     paired: bool
+    contrast: Contrast | None = None
 
     @property
     def shown(self) -> bool:
@@ -50,6 +55,7 @@ class Difference:
     value: float
     interval: Interval | None
     paired: bool
+    contrast: Contrast | None = None
 
     @property
     def shown(self) -> bool:
@@ -85,36 +91,41 @@ def effect(base: Sequence[float] | Floats, test: Sequence[float] | Floats, *, pa
         return Effect(None, None, None)
     rank = rank_test(left, right, paired)
     with np.errstate(all="ignore"):
-        return _paired(left, right, rank) if paired else _apart(left, right, rank)
+        ratio, difference = _paired(left, right) if paired else _apart(left, right)
+        if ratio is not None:
+            ratio = replace(ratio, contrast=contrast(left, right, paired=paired, logarithmic=True))
+        if difference is not None:
+            difference = replace(difference, contrast=contrast(left, right, paired=paired, logarithmic=False))
+    return Effect(ratio, difference, rank)
 
 
-def _paired(base: Floats, test: Floats, rank: RankTest | None) -> Effect:
+def _paired(base: Floats, test: Floats) -> tuple[Ratio | None, Difference | None]:
     """Every block gives a ratio and a difference; these are runs of their own, with a median."""
     enough = base.size >= MIN_BLOCKS_RATIO
     differences = np.sort(test - base)
     ends = median_interval(differences) if enough else None
     difference = _difference(middle(differences), ends, True)
     if not (base.min() > 0 and test.min() > 0):
-        return Effect(None, difference, rank)
+        return None, difference
     ratios = np.sort(test / base)
     ends = median_interval(ratios) if enough else None
-    return Effect(_ratio(middle(ratios), ends, True), difference, rank)
+    return _ratio(middle(ratios), ends, True), difference
 
 
-def _apart(base: Floats, test: Floats, rank: RankTest | None) -> Effect:
+def _apart(base: Floats, test: Floats) -> tuple[Ratio | None, Difference | None]:
     base, test = np.sort(base), np.sort(test)
     under, over = middle(base), middle(test)
     positive = bool(base[0] > 0 and test[0] > 0)
     if min(base.size, test.size) < MIN_RUNS_RATIO:
         ratio = _ratio(over / under, None, False) if positive else None
-        return Effect(ratio, _difference(over - under, None, False), rank)
+        return ratio, _difference(over - under, None, False)
     # The two sides need draws of their own, hence two seeds.
     resamples = RESAMPLES if min(base.size, test.size) < MANY_RUNS else RESAMPLES // 2
     unders = _at(base, *_median_draws(int(base.size), resamples, ~_SEED))
     overs = _at(test, *_median_draws(int(test.size), resamples, _SEED))
     difference = _difference(over - under, _ends(overs - unders), False)
     ratio = _ratio(over / under, _ends(overs / unders), False) if positive else None
-    return Effect(ratio, difference, rank)
+    return ratio, difference
 
 
 def ratio_interval(

@@ -21,13 +21,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def share_interval(hits: int, trials: int) -> Interval:
     """The exact (Clopper-Pearson) interval of a share of which `hits` of `trials` were counted."""
     tail = (1.0 - CONFIDENCE) / 2.0
-    low = 0.0 if hits == 0 else _solve(lambda share: 1.0 - _at_most(hits - 1, trials, share), tail)
-    high = 1.0 if hits == trials else 1.0 - _solve(lambda rest: _at_most(hits, trials, 1.0 - rest), tail)
+    low = 0.0 if hits == 0 else solve(lambda share: 1.0 - _at_most(hits - 1, trials, share), tail)
+    high = 1.0 if hits == trials else 1.0 - solve(lambda rest: _at_most(hits, trials, 1.0 - rest), tail)
     return Interval(low, high, CONFIDENCE)
 
 
-def _solve(rising: Callable[[float], float], level: float) -> float:
-    """Where a rising function of a share reaches `level`."""
+def solve(rising: Callable[[float], float], level: float) -> float:
+    """The share at which a function that rises with it reaches `level`."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2.0

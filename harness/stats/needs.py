@@ -1,37 +1,42 @@
-"""How many runs a side would need for an interval of a given width, from the variability seen."""
+"""How many runs a side would decide a comparison, from the variability seen."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
+from harness.stats import student
+from harness.stats.contrast import Contrast
 from harness.stats.effect import MIN_BLOCKS_RATIO, MIN_RUNS_RATIO, Ratio
-from harness.stats.runs import Floats
-
-# Half of a 95 % interval in standard errors; and a median's standard error against that of a mean.
-_NORMAL_95 = 1.96
-_MEDIAN_TO_MEAN = math.sqrt(math.pi / 2)
 
 MOST = 1_000_000
 
 
-def runs_needed(base: Floats, test: Floats, ratio: Ratio | None, width: float) -> int | None:
-    """Runs a side for the ratio's interval to be about +- `width` (0.05 is 5 %); None when nothing tells.
+def runs_needed(
+    count: int, ratio: Ratio | None, width: float, confidence: float = 0.95, lag: float = 0.0
+) -> int | None:
+    """Runs a side for the ratio's interval to lie beyond 1, or within +- `width` (0.05: 5 %); None when nothing tells.
 
-    An interval narrows with the square root of the runs. From the interval there is, or without one from
-    the spread of the runs as if they were log-normal. Never below what any claim needs.
+    count: runs a side there are; confidence: that of the interval; lag: see Contrast.widened. Whichever of the two is
+    nearer, should estimate and spread stay as they are, for an interval narrows with the square root of the runs. Never
+    below what any claim needs.
     """
-    count = min(base.size, test.size)
     least = MIN_BLOCKS_RATIO if ratio is not None and ratio.paired else MIN_RUNS_RATIO
-    if ratio is None or not count:
+    if ratio is None or ratio.contrast is None:
         return least if count < least else None
-    if ratio.interval is not None:
-        half = math.log(ratio.interval.high / ratio.interval.low) / 2.0
-        needed = count * (half / math.log1p(width)) ** 2
-    elif count < 2:
-        return least
-    else:
-        spread = math.hypot(*(float(np.log(side).std(ddof=1)) for side in (base, test)))
-        needed = (_NORMAL_95 * _MEDIAN_TO_MEAN * spread / math.log1p(width)) ** 2
-    return max(least, math.ceil(min(needed, MOST)))
+    found = ratio.contrast.widened(lag)
+    if ratio.paired:
+        count = ratio.contrast.freedom + 1  # blocks that both sides have
+    target = max(abs(found.mean), math.log1p(width) - abs(found.mean))
+    low, high = least - 1, least
+    while high < MOST and _reach(found, count, high, confidence) > target:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _reach(found, count, middle, confidence) > target else (low, middle)
+    return min(high, MOST)
+
+
+def _reach(found: Contrast, count: int, runs: int, confidence: float) -> float:
+    """Half the width of the interval, in logarithms, were there so many runs a side instead of `count`."""
+    freedom = max(1, found.freedom * (runs - 1) // (count - 1))
+    return student.quantile(confidence, freedom) * found.error * math.sqrt(count / runs)

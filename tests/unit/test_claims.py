@@ -175,15 +175,27 @@ def test_shows_why_in_the_cells_that_decided() -> None:
     assert [*evidence(found)][-1] == "why: RTT p50: base 10.0 us, test 5.00 us"
 
 
-def test_tests_of_a_claim_are_corrected_together() -> None:
-    # Five blocks: one comparison can be confirmed (p 0.008), seven cannot.
-    cells = {"base": around(10.0, count=5)} | {f"t{at}": around(5.0, count=5) for at in range(7)}
-    expect = [{"case": f"t{at}", "direction": "lower"} for at in range(7)]
+def test_claims_of_an_experiment_are_corrected_together() -> None:
+    cells = {"base": around(10.0, 0.03, 5)} | {f"t{at}": around(8.8, 0.03, 5, at) for at in range(20)}
     source = runs(cells)
-    assert outcome(source, expect[0]).outcome == "holds"
-    found = outcome(source, *expect)
-    assert found.outcome == "not shown"
-    assert "rank test over 7 comparisons" in found.conditions[0].observations[0].why
+    claims_ = {f"c{at}": claim({"case": f"t{at}", "direction": "lower", "by": "1%"})["it"] for at in range(20)}
+    alone = [judge(source, {name: each})[0].outcome for name, each in claims_.items()]
+    together = judge(source, claims_)
+    assert 0 < [each.outcome for each in together].count("holds") < alone.count("holds")
+    unsure = next(each for each, before in zip(together, alone, strict=True) if each.outcome != before)
+    assert unsure.outcome == "not shown"
+    assert "the one corrected for 20 claims does not" in unsure.conditions[0].observations[0].why
+
+
+def test_a_claim_of_many_conditions_needs_no_more_to_hold() -> None:
+    """It holds where all conditions are met; that one is, by chance, is not enough."""
+    cells = {"base": around(10.0, 0.02, 6)} | {f"t{at}": around(8.0, 0.02, 6, at) for at in range(20)}
+    expect = [{"case": f"t{at}", "direction": "lower"} for at in range(20)]
+    assert outcome(runs(cells), *expect).outcome == "holds"
+    # To be refuted one is enough: that is corrected for how many there are.
+    found = outcome(runs(cells), *({**each, "direction": "higher"} for each in expect))
+    place = found.conditions[0].observations[0]
+    assert place.change is not None and place.change.comparisons == 20
 
 
 def test_noise_alone_is_seldom_claimed() -> None:

@@ -45,14 +45,23 @@ def test_inputs_of_one_name_are_told_apart() -> None:
     assert [each.label[-4:] for each in found.inputs] == [" (A)", " (B)"]
 
 
-def test_holm_makes_a_claim_a_lead() -> None:
+def test_what_one_comparison_shows_is_undecided_among_many() -> None:
     cases = tuple(f"case{at}" for at in range(20))
-    found = compare_sources([noisy(1, 5, 1, cases), noisy(1.2, 5, 2, cases)])
-    assert {row.change.outcome for row in found.rows} == {"higher"}
-    assert all(row.change.unconfirmed for row in found.rows)
-    text = report.compare(found)
-    assert "higher ?" in text
-    assert "add runs, or --filter" in text.replace("\n  ", " ")
+    one, other = noisy(1, 5, 1, cases), noisy(1.05, 5, 2, cases)
+    found = compare_sources([one, other])
+    assert {row.change.comparisons for row in found.rows} == {20}
+    alone = {row.case for row in found.rows if row.change.ratio and row.change.ratio.shown}
+    claimed = {row.case for row in found.rows if row.change.outcome == "higher"}
+    assert claimed < alone
+    for row in found.rows:
+        assert row.change.ratio and row.change.ratio.interval and row.change.together
+        width = row.change.ratio.interval.high / row.change.ratio.interval.low
+        assert row.change.together.high / row.change.together.low > width
+        assert (row.change.outcome == "higher") == ((row.change.p_together or 0) <= 0.05 and row.change.ratio.shown)
+    (first, *_) = sorted(alone - claimed)
+    (row,) = compare_sources([one, other], Options(filters=(f"case={first}",))).rows
+    assert (row.change.outcome, row.change.comparisons) == ("higher", 1)
+    assert "undecided" in report.compare(found)
 
 
 def test_a_change_too_small_to_matter_is_none() -> None:
@@ -61,10 +70,23 @@ def test_a_change_too_small_to_matter_is_none() -> None:
     assert row.change.outcome == "higher"
     found = compare_sources(sources, Options(smallest_effect=0.1))
     assert (found.rows[0].change.outcome, found.rows[0].change.small) == ("~", True)
-    assert "~ small" in report.compare(found)
+    assert "within 10 %" in report.compare(found)
     # An interval that reaches beyond what is small is told as it is.
     (row,) = compare_sources(sources, Options(smallest_effect=0.03)).rows
     assert (row.change.outcome, row.change.small) == ("higher", False)
+
+
+def test_no_difference_is_said_with_what_it_is_not_larger_than() -> None:
+    sources = [noisy(runs=20), noisy(runs=20, seed=2)]
+    found = compare_sources(sources)
+    assert (found.rows[0].change.outcome, found.rows[0].change.no_larger) == ("~", 0.05)
+    assert "no difference larger than that" in report.compare(found).replace("\n  ", " ")
+    assert "<5%" in report.compare(found, "kernel")
+    undecided = compare_sources(sources, Options(smallest_effect=0.002))
+    (row,) = undecided.rows
+    assert (row.change.outcome, row.change.no_larger) == ("~", None)
+    assert (row.change.needed or 0) > 20
+    assert "undec" in report.compare(undecided, "kernel").replace("undec:", "")
 
 
 @pytest.mark.parametrize(("written", "share"), [("2%", 0.02), (None, 0.0), ("rubbish", 0.0)])
@@ -121,8 +143,8 @@ def test_undecided_says_how_many_runs_it_takes() -> None:
     found = compare_sources([noisy(runs=4), noisy(runs=4, seed=2)], Options(smallest_effect=0.005))
     (row,) = found.rows
     assert row.change.outcome == "~"
-    assert (row.change.needed or 0) > 20
-    assert "Undecided; runs a side for an interval of about +-0.5 %" in report.compare(found)
+    assert (row.change.needed or 0) > 8
+    assert "Undecided; runs a side that would show a difference" in report.compare(found)
 
 
 def said(*sources: Source) -> str:

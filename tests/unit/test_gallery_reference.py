@@ -63,8 +63,10 @@ def test_a_kept_set_prints_its_verdicts(kept: Path) -> None:
     entry = next(each for each in entries if each["experiment"] == "16-kernel-cases")
     shown = command("show", kept / "16-kernel-cases").stdout
     for claim in entry["claims"]:
-        if "reruns" not in claim["reason"]:
+        # The kept verdict on this one is older than the correction for many claims; docs/busy-polling.md says so.
+        if "reruns" not in claim["reason"] and claim["name"] != "suspend":
             assert f"{claim['verdict'].upper()} ({claim['name']})" in shown
+    assert "NOT SHOWN (suspend)" in shown
 
 
 def test_keeps_what_is_small(tmp_path: Path) -> None:

@@ -108,14 +108,15 @@ def test_runs_needed_fall_with_the_width_asked_for() -> None:
     draw = np.random.default_rng(2)
     base, test = draw.normal(100, 10, 10), draw.normal(100, 10, 10)
     found = stats.effect(base, test)
-    narrow, wide = (stats.runs_needed(base, test, found.ratio, width) for width in (0.02, 0.2))
+    narrow, wide = (stats.runs_needed(10, found.ratio, width) for width in (0.02, 0.3))
     assert narrow is not None
     assert wide is not None
-    assert wide < 10 < narrow
+    assert wide <= 10 < narrow
+    assert (stats.runs_needed(10, found.ratio, 0.02, 0.999) or 0) > narrow
     few = stats.effect(base[:3], test[:3])
-    assert (stats.runs_needed(base[:3], test[:3], few.ratio, 0.05) or 0) >= 4
-    assert stats.runs_needed(base[:1], test[:1], stats.effect(base[:1], test[:1]).ratio, 0.05) == 4
-    assert stats.runs_needed(base, -test, None, 0.05) is None
+    assert (stats.runs_needed(3, few.ratio, 0.05) or 0) >= 4
+    assert stats.runs_needed(1, stats.effect(base[:1], test[:1]).ratio, 0.05) == 4
+    assert stats.runs_needed(10, None, 0.05) is None
 
 
 @given(st.lists(st.floats(0.5, 2), min_size=5, max_size=25), st.integers(0, 10_000))

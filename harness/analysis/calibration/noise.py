@@ -110,8 +110,9 @@ def _least_effect(pairs: Floats, size: int, seed: int) -> float | None:
         swap = draw.random(size) < 0.5
         base, test = np.where(swap, part[1], part[0]), np.where(swap, part[0], part[1])
         ratio = stats.ratio_interval(base, test, paired=size >= stats.MIN_BLOCKS_RATIO)
-        if ratio is None or ratio.interval is None:
+        if ratio is None or ratio.interval is None or ratio.contrast is None:
             return None
-        needed.append(max(0.0, 1.0 / ratio.interval.low - 1.0))
+        low = min(ratio.interval.low, ratio.contrast.interval(stats.CONFIDENCE).low)
+        needed.append(max(0.0, 1.0 / low - 1.0))
     least = float(np.quantile(needed, POWER))
     return least if least < 100 else None

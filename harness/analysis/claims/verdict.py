@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from harness import stats
 from harness.analysis.claims.model import ClaimVerdict, ConditionResult, Observation, Outcome, ShownMetric, State
 from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
-from harness.analysis.compare.change import values_of
-from harness.analysis.compare.model import LEVEL
+from harness.analysis.compare.change import decided, values_of
+from harness.analysis.compare.family import family_of
+from harness.analysis.compare.model import LEVEL, Family
 from harness.spec.claims import NEEDS, Claim, Expect, Need
 from harness.stats import Interval
 from harness.stats.condition import SURE
@@ -19,34 +20,71 @@ from harness.tables.source import Source
 
 _Cells = dict[tuple[str, Factors], SummaryCell]
 
+CLAIMS_LEVEL = LEVEL / 2
+"""The chance that any of an experiment's claims is judged wrong; the other half of LEVEL is its page's table's."""
+
 
 def judge(source: Source, claims: Mapping[str, Claim], have: frozenset[Need] = frozenset()) -> tuple[ClaimVerdict, ...]:
     """The verdict on every claim of an experiment by its runs; have: the needs that the place of the runs met.
 
-    A claim holds when all its conditions are met, each shown by the whole of an interval; tests of one claim are
-    corrected together (Holm). Its first condition says which way it points: shown the other way, it is reversed.
+    A claim holds when all its conditions are met, each shown by the whole of an interval. Intervals of changes are
+    corrected (Bonferroni), so that of all the experiment's claims together none is judged wrong with the chance
+    1 - CLAIMS_LEVEL: for the number of claims where a condition is met, since one that is not keeps its claim from
+    holding; for the number of all comparisons where it is refuted, since one is enough. The first condition says which
+    way a claim points: shown the other way, it is reversed.
     """
-    return tuple(_judged(source, name, claim, have) for name, claim in claims.items())
+    seen = {name: _seen(source, claim, have) for name, claim in claims.items()}
+    changes = [found.changes() for found in seen.values()]
+    everything = family_of([change for some in changes for change in some], CLAIMS_LEVEL)
+    families = (replace(everything, comparisons=max(1, sum(map(bool, changes)))), everything)
+    return tuple(_judged(name, claims[name], found, families) for name, found in seen.items())
 
 
-def _judged(source: Source, name: str, claim: Claim, have: frozenset[Need]) -> ClaimVerdict:
+_Families = tuple[Family, Family]
+"""What is judged together: the claims that are about changes, and all comparisons in them."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen of a claim's conditions; lacking: why it cannot be tested here, else empty."""
+
+    lacking: str = ""
+    given: tuple[ConditionResult, ...] = ()
+    expect: tuple[ConditionResult, ...] = ()
+    source: Source | None = None
+    cells: _Cells = field(default_factory=dict)
+
+    def changes(self) -> list[Change]:
+        """Every comparison of the claim."""
+        places = [place for condition in self.expect for place in condition.observations]
+        return [place.change for place in places if place.change is not None]
+
+
+def _seen(source: Source, claim: Claim, have: frozenset[Need]) -> _Seen:
     lacking = [need for need in claim.needs if need not in have]
     if lacking:
         why = "; ".join(f"{NEEDS[need][0]}: {NEEDS[need][1]}" for need in lacking)
-        return ClaimVerdict(name, claim, "cannot be tested here", reason=why)
+        return _Seen(why)
     source = counted(source, claim.include)
     cells = group_cells(source.runs, include=tuple(claim.include)) if len(source.runs) else []
     source = replace(source, runs=whole_tails(source.runs, cells))
     by_key = {(cell.case, cell.factors): cell for cell in cells}
     cases = list(dict.fromkeys([*(case for case, _ in source.planned), *(cell.case for cell in cells)]))
     baseline = "base" if "base" in cases or not cases else cases[0]
-    given = [_result(source, by_key, expect, baseline) for expect in claim.given]
-    conditions = _confirmed([_result(source, by_key, expect, baseline) for expect in claim.expect])
-    outcome, deciding = _granted(given) or _outcome(conditions)
+    given = tuple(_result(source, by_key, expect, baseline) for expect in claim.given)
+    expected = tuple(_result(source, by_key, expect, baseline) for expect in claim.expect)
+    return _Seen("", given, expected, source, by_key)
+
+
+def _judged(name: str, claim: Claim, seen: _Seen, families: _Families) -> ClaimVerdict:
+    if seen.source is None:
+        return ClaimVerdict(name, claim, "cannot be tested here", reason=seen.lacking)
+    conditions = _confirmed(seen.expect, families)
+    outcome, deciding = _granted(seen.given) or _outcome(conditions)
     untestable = deciding is not None and deciding[1].state == "untestable"
     reason = deciding[1].why if deciding and untestable else ""
     place = deciding or (conditions[0], conditions[0].observations[0])
-    shown = tuple(shown_at(source, by_key, metric, *place) for metric in claim.show)
+    shown = tuple(shown_at(seen.source, seen.cells, metric, *place) for metric in claim.show)
     return ClaimVerdict(name, claim, outcome, tuple(conditions), reason, deciding, shown)
 
 
@@ -114,9 +152,7 @@ def _observed(source: Source, cells: _Cells, expect: Expect, against: str, facto
     ends = shares(moved)
     if ends is None:
         return Observation(factors, "unclear", moved, value, moved.note or "too few valid runs")
-    state = expect.condition.judge(ends)
-    reversed_ = expect.opposite is not None and expect.opposite.judge(ends) == "met"
-    return Observation(factors, "reversed" if reversed_ else state, moved, value)
+    return Observation(factors, _state(expect, ends), moved, value)
 
 
 def _no_runs(source: Source, cell: SummaryCell | None, factors: Factors) -> Observation:
@@ -144,53 +180,65 @@ def _verdicts_of(cell: SummaryCell | None, expected: str, factors: Factors) -> O
     return Observation(factors, state, why=f"{count} of {whole} runs {expected}")
 
 
-def shares(moved: Change) -> Interval | None:
-    """The interval of a change as a ratio; from the difference where a value of 0 leaves no ratio."""
-    if moved.ratio is not None:
-        return moved.ratio.interval
-    base, difference = moved.base.median, moved.difference
-    if difference is None or difference.interval is None:
-        return None
-    ends = (difference.interval.low, difference.interval.high)
+def shares(moved: Change, interval: Interval | None = None) -> Interval | None:
+    """The interval of a change as a ratio; from the difference where a value of 0 leaves no ratio.
+
+    interval: default the change's own.
+    """
+    decides, base = moved.decides, moved.base.median
+    interval = interval or (decides.interval if decides else None)
+    if moved.ratio is not None or interval is None:
+        return interval
+    ends = (interval.low, interval.high)
     if not base:
         # From nothing to something is more than any factor; nothing to nothing is the same.
         low, high = (1.0 if not end else math.inf if end > 0 else 0.0 for end in ends)
     else:
         low, high = sorted(1 + end / base for end in ends)
-    return Interval(low, high, difference.interval.confidence)
+    return replace(interval, low=low, high=high)
 
 
-def _confirmed(conditions: Sequence[ConditionResult]) -> list[ConditionResult]:
-    """Unclear after all is what an interval shows but the rank test, corrected over the claim, does not confirm."""
-    ranks = [
-        p
-        for condition in conditions
-        for observation in condition.observations
-        if (p := _rank_p(condition, observation)) is not None
+def _confirmed(conditions: Sequence[ConditionResult], families: _Families) -> list[ConditionResult]:
+    """Unclear after all is what a change's own interval shows, and the corrected one does not."""
+    found = [
+        replace(item, observations=tuple(_corrected(item.expect, place, families) for place in item.observations))
+        for item in conditions
     ]
-    corrected = iter(stats.holm(ranks))
-
-    def confirmed(condition: ConditionResult, observation: Observation) -> Observation:
-        if observation.change is None or _rank_p(condition, observation) is None:
-            return observation
-        p = next(corrected)
-        observation = replace(observation, change=replace(observation.change, p=p))
-        if p <= LEVEL or observation.state not in ("met", "reversed"):
-            return observation
-        why = f"the interval shows it, the rank test over {len(ranks)} comparisons does not (p {p:.2g})"
-        return replace(observation, state="unclear", why=why)
-
-    return [
-        replace(condition, observations=tuple(confirmed(condition, at) for at in condition.observations))
-        for condition in conditions
-    ]
+    return _rank_tested(found)
 
 
-def _rank_p(condition: ConditionResult, observation: Observation) -> float | None:
-    """P of the rank test where the proof is a difference; that there is none is proved by the interval alone."""
-    if observation.change is None or condition.expect.direction not in ("lower", "higher"):
-        return None
-    return observation.change.rank.p if observation.change.rank else None
+def _rank_tested(conditions: Sequence[ConditionResult]) -> list[ConditionResult]:
+    """With the p values of the claim's rank tests, corrected (Holm); they decide nothing."""
+    places = [place for item in conditions for place in item.observations]
+    ranked = [place for place in places if place.change is not None and place.change.rank is not None]
+    ps = stats.holm([place.change.rank.p for place in ranked if place.change and place.change.rank])
+    of = {id(place): p for place, p in zip(ranked, ps, strict=True)}
+
+    def tested(place: Observation) -> Observation:
+        return replace(place, change=place.change and replace(place.change, p=of.get(id(place))))
+
+    return [replace(item, observations=tuple(map(tested, item.observations))) for item in conditions]
+
+
+def _corrected(expect: Expect, found: Observation, families: _Families) -> Observation:
+    if found.change is None or shares(found.change) is None:
+        return found
+    met = found.state == "met"
+    family = families[0 if met else 1]
+    moved = decided(expect.metric, found.change, expect.by, family)
+    ends = shares(moved, moved.together) if moved.together else None
+    if found.state == "unclear" or (ends is not None and _state(expect, ends) == found.state):
+        return replace(found, change=moved)
+    of = "claims" if met else "comparisons of all claims"
+    why = f"its own interval shows it, the one corrected for {family.comparisons} {of} does not"
+    return replace(found, state="unclear", change=moved, why=why)
+
+
+def _state(expect: Expect, ends: Interval) -> State:
+    """What the interval of a ratio says of a condition."""
+    if expect.opposite is not None and expect.opposite.judge(ends) == "met":
+        return "reversed"
+    return expect.condition.judge(ends)
 
 
 def _outcome(conditions: Sequence[ConditionResult]) -> tuple[Outcome, tuple[ConditionResult, Observation] | None]:

@@ -2,71 +2,94 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from harness import columns, stats
-from harness.analysis.compare.model import DEFAULT_WIDTH, Change, Judged, Outcome, Side
-from harness.stats import Effect, Estimate
+from harness.analysis.compare.model import ALONE, DEFAULT_WIDTH, Change, Family, Judged, Outcome, Side
+from harness.stats import Effect, Estimate, Interval
 from harness.tables.cells import SummaryCell, is_tail
 
 Floats = npt.NDArray[np.float64]
 
 
 def change(
-    name: str,
-    base: npt.ArrayLike,
-    test: npt.ArrayLike,
-    *,
-    pairs: npt.NDArray[np.float64] | None = None,
-    smallest_effect: float = 0.0,
+    name: str, base: Floats, test: Floats, *, pairs: npt.NDArray[np.float64] | None = None, smallest_effect: float = 0.0
 ) -> Change:
-    """Compare the runs of two cells for the metric `name`; `pairs` (2 x n) where they share n blocks.
+    """Compare the runs of two cells, in their order, for the metric `name`; `pairs` (2 x n) where they share n blocks.
 
-    smallest_effect: a share; an interval wholly within it either way is "~", however narrow.
+    smallest_effect: a share; an interval wholly within it either way is "~", however narrow. It is judged for itself
+    alone; `decided` does so among others.
     """
     one, other = stats.clean(base), stats.clean(test)
     left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
-    if pairs is not None:
-        one, other = pairs
-    effect = stats.effect(one, other, paired=pairs is not None)
+    effect = stats.effect(*((base, test) if pairs is None else pairs), paired=pairs is not None)
     if effect.difference is None:
         blank = [np.size(side) > 0 and is_tail(name) for side in (base, test)]
         return missing(left, right, _no_effect(blank, left, right))
-    outcome, small = _outcome(effect, smallest_effect)
-    needed = None
-    if not small and outcome not in ("lower", "higher"):
-        needed = stats.runs_needed(one, other, effect.ratio, smallest_effect or DEFAULT_WIDTH)
-    direction = columns.metric(name).better if outcome in ("lower", "higher") else ""
-    judged: Judged = "" if not direction else "better" if direction == outcome else "worse"
-    return Change(
+    found = Change(
         base=left,
         test=right,
         ratio=effect.ratio,
-        outcome=outcome,
-        judged=judged,
+        outcome="",
+        judged="",
         factor=max(effect.ratio.value, 1 / effect.ratio.value) if effect.ratio else None,
         note=_doubt(effect),
         difference=effect.difference,
         rank=effect.rank,
-        small=small,
+    )
+    return decided(name, found, smallest_effect)
+
+
+def decided(name: str, found: Change, smallest: float, family: Family = ALONE) -> Change:
+    """The change with what is claimed of it as one of a family.
+
+    A claim takes both intervals, its own and the one that holds together with the others' (Bonferroni).
+    """
+    decides, own = found.decides, found.decides.interval if found.decides else None
+    if decides is None:
+        return found
+    contrast = decides.contrast.widened(family.lag) if own and decides.contrast else None
+    together = contrast.interval(family.confidence) if contrast else None
+    outcome: Outcome = "" if own is None else "~"
+    no_larger = None
+    if own is not None and together is not None:
+        outcome, no_larger = _outcome((own, together), found.ratio is not None, smallest)
+    needed = None
+    if no_larger is None and outcome not in ("lower", "higher"):
+        runs = min(found.base.n, found.test.n)
+        needed = stats.runs_needed(runs, found.ratio, smallest or DEFAULT_WIDTH, family.confidence, family.lag)
+    direction = columns.metric(name).better if outcome in ("lower", "higher") else ""
+    judged: Judged = "" if not direction else "better" if direction == outcome else "worse"
+    return replace(
+        found,
+        outcome=outcome,
+        judged=judged,
         needed=needed,
+        together=together,
+        comparisons=family.comparisons,
+        no_larger=no_larger,
+        lag=family.lag,
     )
 
 
-def _outcome(effect: Effect, smallest: float) -> tuple[Outcome, bool]:
-    """What the intervals show, and whether they show that whatever there is does not matter."""
-    decides = effect.ratio or effect.difference
-    if decides is None or decides.interval is None:
-        return "", False
-    ends = effect.ratio.interval if effect.ratio else None
-    if ends is not None and smallest and ends.within(1 / (1 + smallest), 1 + smallest):
-        return "~", True
-    if not decides.shown:
-        return "~", False
-    assert effect.difference is not None
-    return "lower" if effect.difference.value < 0 else "higher", False
+def _outcome(intervals: tuple[Interval, ...], is_ratio: bool, smallest: float) -> tuple[Outcome, float | None]:
+    """What all intervals show, and the share that no difference exceeds, where they show that."""
+    limit = smallest or DEFAULT_WIDTH
+    ends = (1 / (1 + limit), 1 + limit) if is_ratio else (0.0, 0.0)
+    small = limit if is_ratio else 0.0
+    alike = all(interval.within(*ends) for interval in intervals)
+    if alike and (smallest or not is_ratio):
+        return "~", small
+    none = 1.0 if is_ratio else 0.0
+    if all(interval.high < none for interval in intervals):
+        return "lower", None
+    if all(interval.low > none for interval in intervals):
+        return "higher", None
+    return "~", small if alike else None
 
 
 def _doubt(effect: Effect) -> str:

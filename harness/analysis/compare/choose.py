@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness import columns
 from harness.analysis.compare.environment import texts_of
-from harness.analysis.compare.model import Options
+from harness.analysis.compare.model import LEVEL, Options
 from harness.errors import InputError
 from harness.tables.cells import factor_columns, split_columns, swept_columns
 from harness.tables.source import Source
@@ -107,6 +107,13 @@ def smallest_effect(sources: Sequence[Source], options: Options) -> float:
     if options.smallest_effect is not None:
         return options.smallest_effect
     return max((_declared(source) for source in sources), default=0.0)
+
+
+def level_of(sources: Sequence[Source]) -> float:
+    """The chance that the rows of a page may claim something false: half of it, where claims have the other half."""
+    documents = [source.plan.get("document") for source in sources]
+    claiming = any(isinstance(document, dict) and document.get("claims") for document in documents)
+    return LEVEL / 2 if claiming else LEVEL
 
 
 def _declared(source: Source) -> float:

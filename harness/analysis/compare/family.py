@@ -1,4 +1,4 @@
-"""What concerns the rows of a comparison together: Holm's correction, their order, and runs far from others."""
+"""What concerns the rows of a comparison together: what they claim at once, their order, and runs far from others."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from harness import stats
-from harness.analysis.compare.change import values_of
-from harness.analysis.compare.model import OutlierRun, Row, Sort
+from harness.analysis.compare.change import decided, values_of
+from harness.analysis.compare.model import Change, Family, OutlierRun, Row, Sort
 from harness.tables.cells import SummaryCell
 
 
@@ -32,6 +32,19 @@ def corrected(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int]]:
     return adjusted, {metric: len(members) for metric, members in places.items()}
 
 
+def judged_together(rows: Sequence[Row], smallest: float, level: float) -> list[Row]:
+    """The rows with what they claim as one family: all cells, inputs and metrics that the page has."""
+    family = family_of([row.change for row in rows], level)
+    return [replace(row, change=decided(row.metric, row.change, smallest, family)) for row in rows]
+
+
+def family_of(changes: Iterable[Change], level: float) -> Family:
+    """The family of all of these that could be claimed, which are those that have an interval."""
+    found = [change.decides for change in changes if change.decides and change.decides.interval]
+    lag = stats.chained([series for each in found if each.contrast for series in each.contrast.series])
+    return Family(max(1, len(found)), level, lag)
+
+
 def in_order(rows: Sequence[Row], sort: Sort) -> tuple[Row, ...]:
     """Rows of each metric in the order asked for; ties keep the plan's order."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
@@ -45,8 +58,13 @@ def _sorted(rows: list[Row], sort: Sort) -> list[Row]:
         case "effect":
             return sorted(rows, key=_size, reverse=True)
         case "p":
-            return sorted(rows, key=lambda row: (row.change.p is None, row.change.p or 0.0))
+            return sorted(rows, key=lambda row: _likelihood(row.change))
     return rows
+
+
+def _likelihood(change: Change) -> tuple[bool, float]:
+    found = change.decides.contrast if change.decides else None
+    return found is None, found.p if found else 0.0
 
 
 def _size(row: Row) -> float:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness import columns
-from harness.analysis.compare.model import Change, Comparison, Row
+from harness.analysis.compare.family import family_of
+from harness.analysis.compare.model import LEVEL, Change, Comparison, Family, Row
 from harness.errors import InputError
-from harness.stats import Interval
+from harness.stats import Contrast, Interval
 from harness.stats.condition import SURE, Condition, Judgement, Quantity
 
 _GATE = re.compile(r"\s*([^\s<>]+)\s*(<|>)\s*([+-]?)(\d+\.?\d*|\.\d+)\s*([^\s\d.]\S*)?\s*")
@@ -84,16 +85,21 @@ def judge(comparison: Comparison, gate: Gate, *, by_estimate: bool = False) -> G
 
     failed: the whole interval meets the condition; passed: none of it does; undecided: a part of it does; not judged:
     there is no such interval (too few or no valid runs, no such cell on a side), nor, where nothing is compared, a row.
-    by_estimate: the estimate alone decides between failed and passed.
+    A change fails only if the interval that is corrected for the condition's cells meets the condition as well: each
+    condition is one question, asked beforehand, and fails without cause with a chance of at most LEVEL, however many
+    cells it has. by_estimate: the estimate alone decides between failed and passed.
     """
-    results = [_judged(row, gate, by_estimate) for row in comparison.rows if row.metric == gate.condition.metric]
+    rows = [row for row in comparison.rows if row.metric == gate.condition.metric]
+    # A condition looks to one side: of LEVEL none need be kept for the other.
+    family = family_of([row.change for row in rows], 2 * LEVEL)
+    results = [_judged(row, gate, by_estimate, family) for row in rows]
     nothing = GateResult(gate, None, "not judged", None, None, "there is no cell to compare")
     return GateVerdict(gate, tuple(results) or (nothing,))
 
 
-def _judged(row: Row, gate: Gate, by_estimate: bool) -> GateResult:
+def _judged(row: Row, gate: Gate, by_estimate: bool, family: Family) -> GateResult:
     condition = gate.condition
-    value, interval = _measured(row.change, condition.quantity)
+    value, interval, contrast = _measured(row.change, condition.quantity)
     if value is None:
         why = row.change.note or "no valid run has a value"
         return GateResult(gate, row, "not judged", value, interval, why)
@@ -104,15 +110,21 @@ def _judged(row: Row, gate: Gate, by_estimate: bool) -> GateResult:
         why = few if condition.quantity == "level" else row.change.note or few
         return GateResult(gate, row, "not judged", value, interval, why)
     outcomes: dict[Judgement, GateOutcome] = {"met": "failed", "refuted": "passed", "unclear": "undecided"}
-    return GateResult(gate, row, outcomes[condition.judge(interval)], value, interval)
+    found = condition.judge(interval)
+    if found == "met" and contrast is not None:
+        corrected = contrast.widened(family.lag).interval(family.confidence)
+        if not (condition.allows(corrected.low) and condition.allows(corrected.high)):
+            why = "its own interval meets it, the one corrected for the condition's cells does not"
+            return GateResult(gate, row, "undecided", value, interval, why)
+    return GateResult(gate, row, outcomes[found], value, interval)
 
 
-def _measured(change: Change, quantity: Quantity) -> tuple[float | None, Interval | None]:
-    """The quantity that a condition is about, and its interval."""
+def _measured(change: Change, quantity: Quantity) -> tuple[float | None, Interval | None, Contrast | None]:
+    """The quantity that a condition is about, its interval, and what intervals of a change are corrected by."""
     if quantity == "level":
-        return change.test.median, change.test.interval
+        return change.test.median, change.test.interval, None
     effect = change.ratio if quantity == "ratio" else change.difference
-    return (effect.value, effect.interval) if effect else (None, None)
+    return (effect.value, effect.interval, effect.contrast) if effect else (None, None, None)
 
 
 def _unit_factor(own: str, written: str, text: str) -> float:

@@ -8,7 +8,7 @@ from typing import Literal
 from harness.analysis.compare.environment import EnvironmentDifference
 from harness.analysis.compare.experiments import ExperimentDifference
 from harness.columns import Column
-from harness.stats import Difference, Estimate, RankTest, Ratio
+from harness.stats import Difference, Estimate, Interval, RankTest, Ratio
 
 Outcome = Literal["lower", "higher", "~", ""]
 Judged = Literal["better", "worse", ""]
@@ -16,10 +16,10 @@ Sort = Literal["plan", "case", "effect", "p"]
 Factors = tuple[tuple[str, str], ...]
 
 LEVEL = 0.05
-"""A change is confirmed when its p value, corrected for all comparisons of its metric, is at most this."""
+"""How often a page may claim something that is not so: of one without any true difference, all its claims together."""
 
 DEFAULT_WIDTH = 0.05
-"""The half-width an interval should have when nobody named a smallest effect of interest: 5 %."""
+"""What "no difference larger than" is held against when nobody named a smallest effect of interest: 5 %."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,12 @@ class Options:
 class Change:
     """Test against base for one metric.
 
-    outcome: "~" where no difference was shown or only one too small to matter (`small`), "" where none could
-    be looked for (`note` says why); factor: how many times lower or higher, always >= 1, None without a
-    ratio; judged: by the metric's direction; p: of the rank test, corrected for its family (None outside of
-    one); needed: runs a side that would narrow an undecided interval enough.
+    outcome: what is claimed: "~" where no difference is, "" where none could be looked for (`note` says why); factor:
+    how many times lower or higher, always >= 1, None without a ratio; judged: by the metric's direction; p: of the rank
+    test, corrected for its family (None outside of one); needed: runs a side that would decide what is undecided.
+    together: the interval that claims, of the ratio or, without one, of the difference; it holds at once with those of
+    all `comparisons` that are judged together. no_larger: the share that no difference exceeds, where that is shown.
+    lag: how much runs of the page resemble the ones before them, for which `together` is widened.
     """
 
     base: Estimate
@@ -59,13 +61,47 @@ class Change:
     difference: Difference | None = None
     rank: RankTest | None = None
     p: float | None = None
-    small: bool = False
     needed: int | None = None
+    together: Interval | None = None
+    comparisons: int = 1
+    no_larger: float | None = None
+    lag: float = 0.0
 
     @property
-    def unconfirmed(self) -> bool:
-        """The interval shows a change that the corrected rank test does not confirm."""
-        return self.outcome in ("lower", "higher") and self.p is not None and self.p > LEVEL
+    def small(self) -> bool:
+        """Was it shown that there is no difference that matters?"""
+        return self.no_larger is not None
+
+    @property
+    def decides(self) -> Ratio | Difference | None:
+        """What the change is judged by: the ratio, where there is one."""
+        return self.ratio or self.difference
+
+    @property
+    def p_together(self) -> float | None:
+        """The p value of the interval that claims, corrected for all comparisons (Bonferroni); None without one."""
+        found = self.decides.contrast if self.decides and self.together else None
+        return min(1.0, self.comparisons * found.widened(self.lag).p) if found else None
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is judged together: so many comparisons, which claim something false with the chance `level`.
+
+    lag: how much their runs resemble the ones before them.
+    """
+
+    comparisons: int = 1
+    level: float = LEVEL
+    lag: float = 0.0
+
+    @property
+    def confidence(self) -> float:
+        """That of each interval, for all to hold together."""
+        return 1 - self.level / self.comparisons
+
+
+ALONE = Family()
 
 
 @dataclass(frozen=True)
@@ -136,7 +172,8 @@ class Comparison:
     and cannot mean. differences: of the runs' columns; experiments: of what was measured, by the experiment files;
     limits: which `checks` are looser than usual or not the same on all sides, in sentences. drifts: metrics that
     move with the order of the runs. family: rank tests corrected together, by metric. included: verdicts that count
-    beside valid. smallest_effect: as a share, 0 for none. calibration: what an A/A run on such a host found.
+    beside valid. smallest_effect: as a share, 0 for none. calibration: what an A/A run on such a host found. level: how
+    often the rows together may claim what is not so.
     """
 
     kind: Literal["sets", "cases"]
@@ -156,3 +193,4 @@ class Comparison:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     calibration: tuple[str, ...] = ()
+    level: float = LEVEL

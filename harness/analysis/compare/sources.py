@@ -13,6 +13,7 @@ from harness.analysis.compare.change import Floats, change, missing, values_of, 
 from harness.analysis.compare.choose import (
     choose_metrics,
     input_names,
+    level_of,
     meant,
     pooling_notes,
     shared_factors,
@@ -22,7 +23,7 @@ from harness.analysis.compare.choose import (
 from harness.analysis.compare.drift import drifts
 from harness.analysis.compare.environment import differences, pooled, silent
 from harness.analysis.compare.experiments import experiments
-from harness.analysis.compare.family import corrected, far_runs, in_order
+from harness.analysis.compare.family import corrected, far_runs, in_order, judged_together
 from harness.analysis.compare.limits import limits_of_cases, limits_of_sets
 from harness.analysis.compare.model import Change, Comparison, Factors, Input, Options, Row, Side
 from harness.analysis.compare.pairing import interleaving, paired_values
@@ -53,11 +54,10 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     cells = [_cells(table, factors, options.include) for table in tables]
     tables = [whole_tails(table, mine.values()) for table, mine in zip(tables, cells, strict=True)]
     smallest = smallest_effect(sources, options)
-    rows = [
-        row for name in chosen for row in _sets_rows(name, tables, cells, [letter for letter, _ in names], smallest)
-    ]
+    rows = [row for name in chosen for row in _sets_rows(name, tables, cells, [letter for letter, _ in names])]
     different, measured = differences(tables), experiments(sources)
-    rows, family = corrected(rows)
+    level = level_of(sources)
+    rows, family = corrected(judged_together(rows, smallest, level))
     labels = [label for _, label in names]
     return Comparison(
         kind="sets",
@@ -90,6 +90,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         family=family,
         included=options.include,
         smallest_effect=smallest,
+        level=level,
         notes=(*notes, *(f"nothing tells where the runs of {label} were made" for label in _silent(sources, labels))),
         warnings=tuple(text for source in sources for text in source.warnings),
     )
@@ -116,14 +117,15 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     rows = [
         Row(name, cell.case, cell.factors, _side(bases.get(cell.factors)), _side(cell), change)
         for name in chosen
-        for cell, change in _within(source.runs, name, bases, tests, smallest)
+        for cell, change in _within(source.runs, name, bases, tests)
     ]
     compared = [(bases[cell.factors], cell) for cell in tests if cell.factors in bases]
     ways = {interleaving(source.runs, *both) for both in compared if all(cell.valid.size for cell in both)}
     ways = ways if any(row.change.difference for row in rows) else set()
     mixed = pooled(source.runs, [np.concatenate((base.rows, test.rows)) for base, test in compared])
     drifted = drifts([(source.label, source.runs, cells)], chosen)
-    rows, family = corrected(rows)
+    level = level_of([source])
+    rows, family = corrected(judged_together(rows, smallest, level))
     return Comparison(
         kind="cases",
         label=source.label,
@@ -143,6 +145,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         family=family,
         included=options.include,
         smallest_effect=smallest,
+        level=level,
         notes=(
             *([] if tests else [f"there is no case beside {baseline}"]),
             *(splitting_notes([source.runs]) if options.by is None else pooling_notes([source.runs], options.by)),
@@ -178,7 +181,7 @@ def _silent(sources: Sequence[Source], labels: Sequence[str]) -> list[str]:
 
 
 def _within(
-    runs: pd.DataFrame, name: str, bases: dict[Factors, SummaryCell], tests: list[SummaryCell], smallest: float
+    runs: pd.DataFrame, name: str, bases: dict[Factors, SummaryCell], tests: list[SummaryCell]
 ) -> Iterator[tuple[SummaryCell, Change]]:
     values = values_of(runs, name)
     for cell in tests:
@@ -187,12 +190,12 @@ def _within(
             yield (cell, missing(stats.estimate([]), stats.estimate(values[cell.valid]), "no baseline run here"))
             continue
         pairs = paired_values(runs, name, base, cell)
-        moved = change(name, values[base.valid], values[cell.valid], pairs=pairs, smallest_effect=smallest)
+        moved = change(name, values[base.valid], values[cell.valid], pairs=pairs)
         yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 
 def _sets_rows(
-    name: str, tables: Sequence[pd.DataFrame], cells: Sequence[_Cells], letters: Sequence[str], smallest: float
+    name: str, tables: Sequence[pd.DataFrame], cells: Sequence[_Cells], letters: Sequence[str]
 ) -> Iterator[Row]:
     """The rows of one metric: each cell that any source has, once for each source beside the first."""
     values = [values_of(table, name) for table in tables]
@@ -204,7 +207,7 @@ def _sets_rows(
                 continue
             sides = ((values[0], base, letters[0]), (values[against], test, letters[against]))
             absent = [letters[at] for at in (0, against) if name not in tables[at].columns and base and test]
-            moved = _across(name, sides, smallest)
+            moved = _across(name, sides)
             if absent:
                 moved = missing(moved.base, moved.test, f"{' and '.join(absent)} has no {name}")
             yield Row(name, key[0], key[1], _side(base), _side(test), moved, against)
@@ -213,12 +216,12 @@ def _sets_rows(
 _Half = tuple[Floats, SummaryCell | None, str]
 
 
-def _across(metric: str, sides: tuple[_Half, _Half], smallest: float) -> Change:
+def _across(metric: str, sides: tuple[_Half, _Half]) -> Change:
     (left, one, first), (right, other, second) = sides
     if one is None or other is None:
         estimates = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
         return missing(estimates[0], estimates[1], f"not in {first if one is None else second}")
-    moved = change(metric, left[one.valid], right[other.valid], smallest_effect=smallest)
+    moved = change(metric, left[one.valid], right[other.valid])
     return with_reason(moved, (one, other), (first, second))
 
 

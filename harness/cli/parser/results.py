@@ -40,7 +40,7 @@ def _compare(commands: Commands) -> None:
     text = "count runs of these verdicts too: suspect,inert"
     counted = verdicts("inert", "suspect", "failed")
     value(compare, "--include", "VERDICTS", text, type=counted, default=())
-    text = "smallest effect of interest: changes within it are ~ (default: checks.smallest_effect)"
+    text = "smallest effect of interest: what no difference is larger than (default: checks.smallest_effect, else 5%%)"
     value(compare, "--sesoi", "PERCENT", text)
     text = 'exit 1 when shown of any cell, 4 when open: "rtt_p99_us > +5%%", "> +3us", "> 100us" (may be repeated)'
     values(compare, "--fail-if", "COND", text, default=[])

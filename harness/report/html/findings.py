@@ -11,6 +11,7 @@ from harness.report import words
 from harness.report.headline import harm, sentence
 from harness.report.html.markup import Markup, join, tag
 from harness.report.html.style import Look, badge, times
+from harness.stats import Interval
 
 _TILES = (
     ("rtt_p50_us", "p50 round trip"),
@@ -77,15 +78,23 @@ def _tile(name: str, unit: str, change: Change) -> Markup:
     if change.ratio is None:
         parts += [tag("strong", "not compared", class_="size unclaimed"), tag("span", change.note, class_="quiet")]
         return tag("div", *parts, class_="tile")
-    size = "no difference shown" if change.outcome == "~" else times(words.times(change))
+    size = times(words.conclusion(change))
     judged = change.judged if change.outcome in ("lower", "higher") else "unclaimed"
     moved = f"{words.short(change.base.median)} → {words.short(change.test.median)}{unit}"
     parts += [
         tag("strong", size, class_=f"size {judged}"),
         tag("span", moved, class_="moved"),
         tag("span", interval_said(change), class_="quiet"),
+        *(tag("span", text, class_="quiet") for text in (_together_said(change), words.would_decide(change)) if text),
     ]
     return tag("div", *parts, class_="tile")
+
+
+def _together_said(change: Change) -> str:
+    """The interval that claims, beside the one that is the change's alone."""
+    if change.together is None or change.comparisons < 2:
+        return ""
+    return f"{_ends(change.together)}: holds for all {change.comparisons} comparisons here together"
 
 
 def interval_said(change: Change) -> str:
@@ -95,13 +104,16 @@ def interval_said(change: Change) -> str:
         return ""
     if ratio.interval is None:
         return f"too few valid runs to claim it ({change.base.n} and {change.test.n})"
-    low, high = ratio.interval.low, ratio.interval.high
-    level = f"{100 * ratio.interval.confidence:.3g} % interval"
+    return f"{100 * ratio.interval.confidence:.3g} % interval {_ends(ratio.interval)}"
+
+
+def _ends(interval: Interval) -> str:
+    low, high = interval.low, interval.high
     if high < 1 / 1.5:
-        return f"{level} {_factor(1 / high)}× to {_factor(1 / low)}× lower"
+        return f"{_factor(1 / high)}× to {_factor(1 / low)}× lower"
     if low > 1.5:
-        return f"{level} {_factor(low)}× to {_factor(high)}× higher"
-    return f"{level} {(low - 1) * 100:+.1f} % to {(high - 1) * 100:+.1f} %"
+        return f"{_factor(low)}× to {_factor(high)}× higher"
+    return f"{(low - 1) * 100:+.1f} % to {(high - 1) * 100:+.1f} %"
 
 
 def _factor(value: float) -> str:
@@ -129,6 +141,8 @@ def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
         alike = f" (and {group.runs - 1} more like it)" if group.runs > 1 else ""
         p50 = f" (p50 {words.short(group.p50_us)} µs)" if group.p50_us is not None else ""
         yield badge(group.verdict, group.runs), f" {cells}{p50}: {group.reason or 'no reason given'}{alike}"
+    if view.family.lag:
+        yield (words.chained(view.family.lag),)
     if view.missing:
         lacking, todo = words.missing(view.missing, view.facts)
         yield tag("strong", f"{lacking}."), f" {words.sentence(todo.replace('`', ''))}"

@@ -77,8 +77,6 @@ def change_badge(change: Change | None) -> Markup:
     text = words.verdict(change)
     if change is None or not text:
         return trusted("")
-    if text == "~":
-        return tag("span", "no difference shown", class_="badge none")
     judged = {"better": "better", "worse": "worse"}.get(change.judged, "none")
     judgement = f", {judged}" if judged != "none" and "few" not in text else ""
     return tag("span", times(text), tag("span", judgement, class_="sr"), class_=f"badge {judged}")
