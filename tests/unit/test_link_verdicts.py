@@ -198,7 +198,7 @@ def test_loss_duplicates_and_order_are_told_by_numbered_frames(clock: Clock) -> 
 def test_frames_that_are_still_under_way_are_waited_for(clock: Clock) -> None:
     wire = Wire(clock, delay_ns=100 * MS, jitter_ns=90 * MS, lost=20, twice=10)
     shape = {"loss": "5%", "duplicate": "10%", "delay": "100ms", "jitter": "90ms"}
-    assert [row.ok for row in chance.chance_rows(between(wire, **shape), 1)] == [True, True]
+    assert [row.ok for row in netem.chance_rows(between(wire, **shape), 1)] == [True, True]
 
 
 def test_a_full_queue_ends_the_try(clock: Clock) -> None:

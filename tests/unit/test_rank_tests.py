@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import stats
+from harness.stats.contrast import Contrast
 
 SMALL = st.lists(st.integers(0, 6), min_size=2, max_size=5)
 P_VALUES = st.lists(st.floats(0, 1), max_size=12)
@@ -130,38 +131,26 @@ def test_ratio_and_difference_agree_on_whether_there_is_one(base: list[float], s
 
 
 @pytest.mark.parametrize(
-    ("paired", "interval", "width", "needed"),
+    ("paired", "error", "needed"),
     [
-        # Twice as narrow needs four times the runs: from +-10.6 % of ten runs to +-5 %.
-        (False, (0.9, 1.1), 0.05, 43),
-        (False, (0.9, 1.1), 0.1, 12),
-        (False, (0.99, 1.01), 0.5, 4),
-        (True, (0.99, 1.01), 0.5, 5),
-        (False, (1e-250, 1e250), 0.01, 1_000_000),
+        # t of 80 degrees of freedom is 1.990, and 1.990 * 0.05 * root(10 / 42) the first below log(1.05).
+        (False, 0.05, 42),
+        # t of 40 degrees of freedom is 2.021.
+        (True, 0.05, 43),
+        (False, 0.0001, 4),
+        (True, 0.0001, 5),
+        (False, 100.0, 1_000_000),
     ],
 )
-def test_runs_needed_go_with_the_square_of_the_interval(
-    paired: bool, interval: tuple[float, float], width: float, needed: int
-) -> None:
-    runs = np.ones(10)
-    ratio = stats.Ratio(1.0, stats.Interval(*interval, 0.95), paired)
-    assert stats.runs_needed(runs, runs, ratio, width) == needed
-    if needed < 1_000_000:
-        # The smaller side counts.
-        assert stats.runs_needed(runs, runs[:5], ratio, width) == max(5 if paired else 4, -(-needed // 2))
+def test_runs_needed_bring_the_interval_within_the_width(paired: bool, error: float, needed: int) -> None:
+    found = stats.Ratio(1.0, None, paired, Contrast(0.0, error, 9 if paired else 18, True))
+    assert stats.runs_needed(10, found, 0.05) == needed
 
 
-def test_runs_needed_without_an_interval_go_by_the_spread() -> None:
-    base, test = np.exp([0.0, 0.1, 0.2]), np.exp([0.0, 0.3, 0.6])
-    spread = math.hypot(0.1, 0.3)
-    expected = (1.96 * math.sqrt(math.pi / 2) * spread / math.log(1.05)) ** 2
-    found = stats.effect(base, test).ratio
-    assert found is not None and found.interval is None
-    assert stats.runs_needed(base, test, found, 0.05) == math.ceil(expected)
-    assert stats.runs_needed(base, test, stats.Ratio(1.0, None, True), 0.05) == math.ceil(expected)
-    assert stats.runs_needed(base[:0], test, None, 0.05) == 4
-    assert stats.runs_needed(base[:1], test, stats.Ratio(1.0, None, True), 0.05) == 5
-    assert stats.runs_needed(np.ones(4), np.ones(4), None, 0.05) is None
+def test_runs_needed_without_a_contrast_are_what_any_claim_needs() -> None:
+    assert stats.runs_needed(3, None, 0.05) == 4
+    assert stats.runs_needed(3, stats.Ratio(1.0, None, True), 0.05) == 5
+    assert stats.runs_needed(4, None, 0.05) is None
 
 
 def test_a_robust_standard_deviation_is_of_the_middle_distance() -> None:
