@@ -34,6 +34,7 @@ from tests.unit.synthetic import source
     ],
 )
 def test_conditions(text: str, metric: str, quantity: str, low: float | None, high: float | None) -> None:
+    assert parse_gate(f" {text} ").text == text
     found = parse_gate(text).condition
     assert (found.metric, found.quantity, found.closed) == (metric, quantity, False)
     assert found.low == pytest.approx(low)
