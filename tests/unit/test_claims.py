@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness.analysis.claims import ClaimVerdict, agreed, findings, judge
+from harness.analysis.claims.source import available
 from harness.analysis.curves import Study
 from harness.analysis.summary import overview
 from harness.report.claims import as_data, blocks, evidence
@@ -268,3 +270,25 @@ def test_the_report_of_a_set_shows_its_claims() -> None:
     assert 'id="s0-claims"' in text
     plain = synthetic.source()
     assert 'id="s0-claims"' not in page([(Study(plain), overview(plain))])
+
+
+@pytest.mark.parametrize(("direction", "tested"), [("lower", True), ("higher", True), ("same", False)])
+def test_a_difference_is_confirmed_by_the_rank_test_and_none_by_the_interval_alone(
+    direction: str, tested: bool
+) -> None:
+    found = outcome(runs({"base": around(10.0), "test": around(20.0)}), LOWER | {"direction": direction})
+    change = found.conditions[0].observations[0].change
+    assert change is not None and (change.p is not None) is tested
+
+
+@pytest.mark.parametrize(
+    ("place", "manifest", "have"),
+    [
+        ("host", {}, set()),
+        ("host", {"numa": {"0": {}}}, set()),
+        ("host", {"numa": {"0": {}, "1": {}}}, {"numa"}),
+        ("vm", {"numa": {"0": {}, "1": {}}}, {"vm"}),
+    ],
+)
+def test_what_the_place_of_runs_has_of_the_needs(place: str, manifest: dict[str, Any], have: set[str]) -> None:
+    assert available(Source("", pd.DataFrame({"place": [place]}), manifest=manifest)) == have

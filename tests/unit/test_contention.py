@@ -22,7 +22,7 @@ from tests import experiment
 from tests.unit.programs import External, Journal, Native, Stage, bed_of, set_stage
 from tests.unit.test_metrics import SECOND, delta, host, outcome
 
-BUSY, IDLE = {0: 0.0, 1: 0.0}, {0: 0.5, 1: 0.5}
+BUSY, IDLE = {0: 0.9, 1: 0.0}, {0: 0.0, 1: 0.5}
 
 
 @pytest.mark.parametrize(

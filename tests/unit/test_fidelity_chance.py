@@ -44,6 +44,13 @@ def test_what_is_under_way_fits_into_netem_s_own_queue() -> None:
     assert count >= 2500
 
 
+def test_a_slow_link_is_given_the_time_to_send_each_batch() -> None:
+    """Fifty frames of 64 bytes take 25.6 ms at 1 Mbit/s, and a tenth more is waited; a fast link is not waited for."""
+    _, slow_s = _enough(direction(loss="1%", rate="1mbit"), 0.01, 40_000, 1)
+    assert slow_s == pytest.approx(1.1 * 0.0256)
+    assert _enough(direction(loss="1%"), 0.01, 40_000, 1)[1] == 0.001
+
+
 def test_links_are_told_in_a_line() -> None:
     row = LinkCheck("a -> b", "delay", "1ms", "1.02ms", "0.55ms", True)
     assert links_text([row]) == "a -> b: delay 1.02ms (1ms declared +-0.55ms)"

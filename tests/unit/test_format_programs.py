@@ -102,6 +102,12 @@ def test_a_full_log_has_every_request() -> None:
         assert result.environment["latency_basis"] == ("rtt" if word == "rtt" else "half round trip, doubled")
 
 
+def test_output_of_sockperf_is_told_by_its_name_or_its_table() -> None:
+    told = {"x\nsockperf: y": True, LOG_HEAD.format("rtt"): True, LOG_HEAD.format("latency"): True, "packet, x": False}
+    sockperf = load_formats()["sockperf"]
+    assert {text: sockperf.sniff(Head(text, "x")) for text in told} == told
+
+
 def test_rows_of_a_full_log_that_are_none_are_left_out_and_told() -> None:
     head = "sockperf: x\n" + LOG_HEAD.format("rtt")
     told = "the row is not packet, txTime, rxTime, latency; such rows are left out"

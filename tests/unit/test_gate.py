@@ -34,6 +34,7 @@ from tests.unit.synthetic import source
     ],
 )
 def test_conditions(text: str, metric: str, quantity: str, low: float | None, high: float | None) -> None:
+    assert parse_gate(f" {text} ").text == text
     found = parse_gate(text).condition
     assert (found.metric, found.quantity, found.closed) == (metric, quantity, False)
     assert found.low == pytest.approx(low)
@@ -119,7 +120,11 @@ def test_each_outcome(text: str, outcome: str) -> None:
 @pytest.mark.parametrize(("bound", "outcome"), [("+20%", "passed"), ("+30%", "undecided"), ("+60%", "failed")])
 def test_a_bound_from_above_is_judged_by_the_upper_end(bound: str, outcome: str) -> None:
     found = compare_sources([source(), source(scale=1.3)], Options(filters=("case=base", "contention.load=0%")))
-    assert judge(found, parse_gate(f"rtt_p50_us < {bound}")).outcome == outcome
+    gate = parse_gate(f"rtt_p50_us < {bound}")
+    verdict = judge(found, gate)
+    assert (verdict.outcome, verdict.gate) == (outcome, gate)
+    by_estimate = judge(found, gate, by_estimate=True)
+    assert {result.gate for result in (*verdict.results, *by_estimate.results)} == {gate}
 
 
 def test_a_condition_ends_as_the_worst_of_its_cells() -> None:

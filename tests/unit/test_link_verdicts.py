@@ -201,6 +201,17 @@ def test_frames_that_are_still_under_way_are_waited_for(clock: Clock) -> None:
     assert [row.ok for row in netem.chance_rows(between(wire, **shape), 1)] == [True, True]
 
 
+def test_a_link_that_never_runs_empty_is_not_waited_for_for_ever(clock: Clock) -> None:
+    class Endless(Wire):
+        def state(self) -> Any:
+            self.send_many(64, 1)
+            return super().state()
+
+    began_ns = clock.now_ns
+    direction.drain(between(Endless(clock), delay="10ms"))
+    assert 2.0 <= (clock.now_ns - began_ns) / 1e9 < 2.1
+
+
 def test_a_full_queue_ends_the_try(clock: Clock) -> None:
     wire = Wire(clock, rate_bps=1000.0, room=5)
     (row,) = netem.chance_rows(between(wire, loss="2%"), 1)

@@ -13,6 +13,7 @@ from harness import report
 from harness.analysis.compare import Comparison, compare_cases, compare_sources
 from harness.analysis.compare.drift import drifts
 from harness.analysis.compare.sources import pivot
+from harness.errors import InputError
 from harness.tables import Source
 from harness.tables.cells import group_cells
 
@@ -150,3 +151,16 @@ def test_a_value_of_a_factor_may_hold_an_equals_sign() -> None:
     made = table(tuning=["rx=1", "rx=2"] * BLOCKS)
     pivoted, baseline = pivot(made, "tuning=rx=1")
     assert baseline == "rx=1" and set(pivoted.runs["case"]) == {"rx=1", "rx=2"}
+
+
+def test_a_factor_or_value_that_is_not_there_is_told_with_what_is() -> None:
+    made = table(tuning=["on", "off"] * BLOCKS)
+    for text, got, todo in (
+        ("tune=on", "there is no factor 'tune'", "name a swept key of made, as its table has it"),
+        ("case=x", "there is no factor 'case'", "name a swept key of made, as its table has it"),
+        ("tuning=no", "no run has tuning 'no'", "there are on, off"),
+    ):
+        with pytest.raises(InputError) as caught:
+            pivot(made, text)
+        error = caught.value
+        assert (error.on, error.got, error.todo, error.where) == (text, got, todo, "--baseline")
