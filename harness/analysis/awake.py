@@ -1,4 +1,4 @@
-"""Cells that are faster beside a hog than alone because their CPUs were idle: an idle CPU must first be woken."""
+"""Cells beside a hog whose CPUs are idle without it: an idle CPU must first be woken, so a hog can make them faster."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LEAST_IDLE_PERCENT = 5.0
 
 @dataclass(frozen=True)
 class KeptAwake:
-    """A cell with a hog that is faster than the one that differs from it by the hog alone.
+    """A cell with a hog, held against the one that differs from it by the hog alone, whose CPUs were idler.
 
-    change: of the median round trip, alone to beside. end: whose program slept, and sleeps: how often per request.
+    change: of the median round trip, alone to beside, whatever it came to. end: whose program slept, and sleeps: how often per request.
     idle_percent: idle time of the CPU set, alone and beside.
     """
 
@@ -35,10 +35,8 @@ class KeptAwake:
 
 
 def kept_awake(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> Iterator[KeptAwake]:
-    """Every cell beside a hog whose median round trip is lower than alone, where sleep and idle time say why.
-
-    Why means: alone, one end slept at least every other request, and the CPU set was idle for longer than beside the
-    hog. Without these counters nothing is said: a hog can also change what a round trip consists of.
+    """Every cell beside a hog that its hog can have made faster, by counters: alone one end slept at least every other
+    request, and the CPU set was idle for longer. Whether it is faster, the caller judges with all else it claims.
     """
     if METRIC not in runs.columns or "contention_load_percent" not in runs.columns:
         return
@@ -50,17 +48,16 @@ def kept_awake(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> Iterator[Kep
         values = runs[METRIC].to_numpy(dtype=np.float64)
         pairs = paired_values(runs, METRIC, quiet, cell)
         found = change(METRIC, values[quiet.valid], values[cell.valid], pairs=pairs)
-        if found.outcome == "lower":
-            yield from _with_reason(runs, quiet, cell, found)
+        yield from _with_reason(runs, quiet, cell, found)
 
 
 def _with_reason(runs: pd.DataFrame, quiet: SummaryCell, cell: SummaryCell, found: Change) -> Iterator[KeptAwake]:
     idle = [_median(runs, "set_idle_percent", one) for one in (quiet, cell)]
-    slept = {name.partition("_")[0]: _median(runs, name, quiet) for name in SLEEPS}
-    end, sleeps = max(slept.items(), key=lambda item: item[1] or 0.0)
+    slept = [(name.partition("_")[0], _median(runs, name, quiet)) for name in SLEEPS]
+    end, sleeps = next(((end, times) for end, times in slept if times and times >= LEAST_SLEEPS), ("", None))
     if sleeps is None or idle[0] is None or idle[1] is None:
         return
-    if sleeps >= LEAST_SLEEPS and idle[0] >= LEAST_IDLE_PERCENT and idle[1] < idle[0]:
+    if idle[0] >= LEAST_IDLE_PERCENT and idle[1] < idle[0]:
         yield KeptAwake(cell.case, cell.factors, found, end, sleeps, (idle[0], idle[1]))
 
 

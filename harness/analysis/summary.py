@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness import columns, stats
+from harness.analysis.awake import METRIC, KeptAwake, kept_awake
 from harness.analysis.claims import ClaimVerdict, findings
 from harness.analysis.compare import Change, Factors, Options, change, paired_values, why_not_valid
 from harness.analysis.compare.change import decided
@@ -107,7 +108,8 @@ class Overview:
     baseline: the case that others are held against, "" when there is only one. missing: planned runs not
     made yet. facts: the environment and set-up of the runs, by column, every value met. headline: the cells
     that answer the question best, most telling first. calibration: what an A/A run on such a host found, in words.
-    claims: the experiment's claims with their verdicts. family: what its changes are judged as, together.
+    claims: the experiment's claims with their verdicts. family: what its changes are judged as, together. awake: cells
+    that a hog made faster, by keeping their CPUs awake.
     """
 
     label: str
@@ -124,6 +126,7 @@ class Overview:
     calibration: tuple[str, ...] = ()
     claims: tuple[ClaimVerdict, ...] = ()
     family: Family = ALONE
+    awake: tuple[KeptAwake, ...] = ()
 
     @property
     def model_time(self) -> str:
@@ -147,7 +150,8 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
     keys = list(dict.fromkeys([*source.planned, *by_key]))
     cases = list(dict.fromkeys(case for case, _ in keys))
     baseline = _baseline(cases, baseline, {key[0] for key, cell in by_key.items() if cell.valid.size})
-    views, family = _judged_together([_view(source, key, by_key, baseline) for key in keys], source)
+    found = [_view(source, key, by_key, baseline) for key in keys]
+    views, awake, family = _judged_together(found, list(kept_awake(source.runs, cells)), source)
     plan = source.plan
     return Overview(
         label=source.label,
@@ -163,20 +167,27 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         warnings=(*source.warnings, *apart, *looser_than_default(source)),
         claims=findings(source),
         family=family,
+        awake=awake,
     )
 
 
-def _judged_together(views: Sequence[CellView], source: Source) -> tuple[tuple[CellView, ...], Family]:
-    """The cells with what their changes claim as one family, and that."""
+def _judged_together(
+    views: Sequence[CellView], awake: Sequence[KeptAwake], source: Source
+) -> tuple[tuple[CellView, ...], tuple[KeptAwake, ...], Family]:
+    """The cells with what their changes claim as one family, those that a hog made faster, and the family."""
     changes = [change for view in views for side in (view.changes, view.inert_changes) for change in side.values()]
+    changes += [item.change for item in awake]
     family, smallest = family_of(changes, level_of([source])), smallest_effect([source], Options())
 
     def judged(changes: dict[str, Change]) -> dict[str, Change]:
         return {name: decided(name, change, smallest, family) for name, change in changes.items()}
 
-    return tuple(
-        replace(view, changes=judged(view.changes), inert_changes=judged(view.inert_changes)) for view in views
-    ), family
+    decided_awake = [replace(item, change=decided(METRIC, item.change, smallest, family)) for item in awake]
+    return (
+        tuple(replace(view, changes=judged(view.changes), inert_changes=judged(view.inert_changes)) for view in views),
+        tuple(item for item in decided_awake if item.change.outcome == "lower"),
+        family,
+    )
 
 
 def _baseline(cases: Sequence[str], asked: str | None, measured: Collection[str]) -> str:

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from harness import columns
+from harness.analysis.awake import KeptAwake
 from harness.analysis.compare import Change, Comparison, Factors, Row
 from harness.analysis.compare.model import LEVEL
 from harness.report.gate import gates_json
@@ -48,6 +49,7 @@ def overview_json(view: Overview) -> str:
             for group in view.left_out
         ],
         **_fields(view, "calibration", "warnings"),
+        **({"faster_beside_hogs": [_awake_json(item) for item in view.awake]} if view.awake else {}),
         **({"claims": _claims(view.claims)} if view.claims else {}),
     }
     return json_text(document)
@@ -144,6 +146,18 @@ def _cell_json(cell: CellView) -> Document:
         **(inert if cell.inert else {}),
         "changes": {name: _change_json(change) for name, change in cell.changes.items()},
         **_fields(cell, "effects", "note"),
+    }
+
+
+def _awake_json(item: KeptAwake) -> Document:
+    alone, beside = item.idle_percent
+    return {
+        "case": item.case,
+        "factors": dict(item.factors),
+        "change": _change_json(item.change),
+        "slept": item.end,
+        "sleeps_per_request": item.sleeps,
+        "set_idle_percent": {"alone": alone, "beside": beside},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from harness.analysis.awake import KeptAwake
 from harness.analysis.compare import Change
 from harness.analysis.summary import COSTS, CellView
 from harness.report import words
@@ -103,3 +104,14 @@ def harm(cell: CellView, baseline: str, unit: str = "us") -> str:
     count = cell.verdicts["inert"]
     many = "the 1 inert run, which counts" if count == 1 else f"the {count} inert runs, which count"
     return f"{cell.case}{where} took no effect as told, yet against {baseline} {', '.join(parts)}, in {many} nowhere"
+
+
+def awake(item: KeptAwake, unit: str = "us") -> str:
+    """Why a cell is faster beside a hog than without it."""
+    change, (alone, beside) = item.change, map(words.percent, item.idle_percent)
+    seen = f"p50 {words.short(change.base.median)} -> {words.short(change.test.median)} {unit}, {words.times(change)}"
+    return (
+        f"{words.cell(item.case, item.factors)} is faster than without its hog ({seen}): without it the {item.end} slept "
+        f"{words.short(item.sleeps)} times a request and the CPU set was idle {alone} % of the time, with it {beside} %. "
+        "An idle CPU must first be woken, and the hog keeps it awake"
+    )

@@ -10,7 +10,7 @@ from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import MODEL_US
 from harness.analysis.summary import COSTS, CellView, Overview, cost_of
 from harness.report import claims, words
-from harness.report.headline import harm, sentence
+from harness.report.headline import awake, harm, sentence
 from harness.report.layout import JUDGED, Block, Col, Gap, Para, Style, Table, TableRow, Text, grouped
 from harness.stats import Estimate
 
@@ -44,6 +44,7 @@ def document(view: Overview) -> list[Block]:
     blocks += claims.blocks(view.claims)
     harms = [harm(cell, view.baseline, _time_unit(view)) for cell in view.cells]
     blocks += [Para(f"{text}.", "warn", bullet=True) for text in harms if text]
+    blocks += [Para(f"{awake(item, _time_unit(view))}.", bullet=True) for item in view.awake]
     blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
     blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.awake import KeptAwake, kept_awake
+from harness.analysis.awake import KeptAwake
+from harness.analysis.summary import overview
+from harness.report.headline import awake
 from harness.tables import load_source
-from harness.tables.cells import group_cells
 from harness.tables.source import Source
+from tests import command
 
 QUICKSTART = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
 
 
 def named(source: Source) -> list[KeptAwake]:
-    return list(kept_awake(source.runs, group_cells(source.runs)))
+    return list(overview(source).awake)
 
 
 def test_the_cells_of_the_quickstart_that_a_hog_keeps_awake() -> None:
@@ -53,3 +55,16 @@ def test_a_table_without_the_counters_says_nothing() -> None:
     source = load_source(QUICKSTART)
     for column in ("set_idle_percent", "contention_load_percent", "rtt_p50_us"):
         assert named(replace(source, runs=source.runs.drop(columns=column))) == []
+
+
+def test_show_and_the_page_say_why() -> None:
+    for words in (("show", QUICKSTART), ("show", QUICKSTART, "--format", "json")):
+        done = command.call(*words)
+        assert done.returncode == 0, done.stderr
+        text = " ".join(done.stdout.split())
+        assert "faster_beside_hogs" in text or (
+            "base at contention.load=100% is faster than without its hog (p50 73.8 -> 51.5 us, 30.7 % lower): without it "
+            "the server slept 1.00 times a request and the CPU set was idle 59.9 % of the time, with it 34.2 %" in text
+        )
+    (item, *_) = overview(load_source(QUICKSTART)).awake
+    assert awake(item).endswith("An idle CPU must first be woken, and the hog keeps it awake")

@@ -203,9 +203,9 @@ def test_frames_that_are_still_under_way_are_waited_for(clock: Clock) -> None:
 
 def test_a_link_that_never_runs_empty_is_not_waited_for_for_ever(clock: Clock) -> None:
     class Endless(Wire):
-        def state(self) -> Any:
+        def statistics(self) -> dict[str, int]:
             self.send_many(64, 1)
-            return super().state()
+            return super().statistics()
 
     began_ns = clock.now_ns
     direction.drain(between(Endless(clock), delay="10ms"))

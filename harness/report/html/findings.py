@@ -8,7 +8,7 @@ from harness import columns
 from harness.analysis.compare import Change
 from harness.analysis.summary import COSTS, CellView, Overview
 from harness.report import words
-from harness.report.headline import harm, sentence
+from harness.report.headline import awake, harm, sentence
 from harness.report.html.markup import Markup, join, tag
 from harness.report.html.style import Look, badge, times
 from harness.stats import Interval
@@ -27,7 +27,9 @@ def findings(look: Look, view: Overview) -> Markup:
     cards = [_card(look, view, cell) for cell in view.headline]
     if not cards:
         return tag("p", _nothing(view), class_="plain")
-    return tag("div", *cards, class_="cards")
+    unit = "model us" if view.model_time else "us"
+    notes = [tag("p", times(f"{_typeset(awake(item, unit))}."), class_="plain") for item in view.awake]
+    return join([tag("div", *cards, class_="cards"), *notes])
 
 
 def _nothing(view: Overview) -> str:
@@ -63,8 +65,12 @@ def _card(look: Look, view: Overview, cell: CellView) -> Markup:
     head = tag("h3", look.name(cell.case), tag("span", f" against {view.baseline}", class_="quiet"))
     at = tag("p", words.where(cell.factors), class_="where") if cell.factors else None
     text = sentence(cell, view.baseline, "model us" if view.model_time else "us")
-    line = tag("p", times(text.replace(" us", " µs").replace("->", "→")), class_="sentence")
+    line = tag("p", times(_typeset(text)), class_="sentence")
     return tag("article", head, at, tag("div", *tiles, class_="tiles"), line, class_="card")
+
+
+def _typeset(text: str) -> str:
+    return text.replace(" us", " µs").replace("->", "→")
 
 
 def _unit(view: Overview, name: str) -> str:
