@@ -22,8 +22,8 @@ LEAST_IDLE_PERCENT = 5.0
 class KeptAwake:
     """A cell with a hog, held against the one that differs from it by the hog alone, whose CPUs were idler.
 
-    change: of the median round trip, alone to beside, whatever it came to. end: whose program slept, and sleeps: how often per request.
-    idle_percent: idle time of the CPU set, alone and beside.
+    change: of the median round trip, alone to beside, whatever it came to. end: whose program slept, and sleeps: how
+    often per request, alone. idle_percent: idle time of the CPU set, alone and beside.
     """
 
     case: str

@@ -111,7 +111,7 @@ def awake(item: KeptAwake, unit: str = "us") -> str:
     change, (alone, beside) = item.change, map(words.percent, item.idle_percent)
     seen = f"p50 {words.short(change.base.median)} -> {words.short(change.test.median)} {unit}, {words.times(change)}"
     return (
-        f"{words.cell(item.case, item.factors)} is faster than without its hog ({seen}): without it the {item.end} slept "
-        f"{words.short(item.sleeps)} times a request and the CPU set was idle {alone} % of the time, with it {beside} %. "
-        "An idle CPU must first be woken, and the hog keeps it awake"
+        f"{words.cell(item.case, item.factors)} is faster than without its hog ({seen}): without it the {item.end} "
+        f"slept {words.short(item.sleeps)} times a request and the CPU set was idle {alone} % of the time, with it "
+        f"{beside} %. An idle CPU must first be woken, and the hog keeps it awake"
     )
