@@ -64,12 +64,12 @@ class Tiers:
         for item in items:
             tier = tier_of(item.path)
             self.outcomes.setdefault(tier, Counter())
-            item.user_properties.append(("tier", tier))
             if tier != "house":
                 item.add_marker(getattr(pytest.mark, tier))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        tier = str(dict(report.user_properties)["tier"])
+        # The report of a worker that crashed has no properties.
+        tier = tier_of(HERE.parent / report.nodeid.split("::")[0])
         self.outcomes.setdefault(tier, Counter())
         if report.when == "call" or report.outcome != "passed":
             self.outcomes[tier][report.outcome] += 1
