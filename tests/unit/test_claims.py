@@ -272,15 +272,6 @@ def test_the_report_of_a_set_shows_its_claims() -> None:
     assert 'id="s0-claims"' not in page([(Study(plain), overview(plain))])
 
 
-@pytest.mark.parametrize(("direction", "tested"), [("lower", True), ("higher", True), ("same", False)])
-def test_a_difference_is_confirmed_by_the_rank_test_and_none_by_the_interval_alone(
-    direction: str, tested: bool
-) -> None:
-    found = outcome(runs({"base": around(10.0), "test": around(20.0)}), LOWER | {"direction": direction})
-    change = found.conditions[0].observations[0].change
-    assert change is not None and (change.p is not None) is tested
-
-
 @pytest.mark.parametrize(
     ("place", "manifest", "have"),
     [

@@ -200,7 +200,7 @@ def test_interrupts_go_to_the_cpus_asked_for_or_there_are_none(kernel: Kernel, m
 def test_a_kernel_that_lists_no_napis_has_none_to_tell_of(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch, number: int, lists: bool
 ) -> None:
-    def refuse(**_: int) -> list[Napi]:
+    def refuse(*_: object) -> list[Napi]:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(netdev, "napi_get", refuse)
