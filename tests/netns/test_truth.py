@@ -14,6 +14,7 @@ import pytest
 
 from harness import load
 from harness.analysis.compare import Options, compare_cases
+from harness.stats import Interval
 from harness.tables import load_source
 from tests import command, experiment
 
@@ -72,16 +73,19 @@ def test_a_known_effect_is_recovered(tmp_path: Path) -> None:
     varies by more than an interval is wide.
     """
     cases = {"forty": {}, "sixty": {"workload": {"service": {"time": "60us"}}}}
-    found = []
-    for attempt in range(10):
+    found: list[Interval] = []
+    for attempt in range(14):
         path = experiment.write(tmp_path, workload=spinning("40us"), cases=cases, repeat=8, seed=attempt)
         done = command.run("run", path, "-o", tmp_path / str(attempt), "--wait")
         assert done.returncode in (0, 1), done.stderr
         source = load_source(tmp_path / str(attempt) / "small")
         (row,) = compare_cases(source, "forty", Options(metrics=("rtt_p50_us",))).rows
-        assert row.change.difference is not None
-        assert row.change.difference.interval is not None, done.stderr
-        found.append(row.change.difference.interval)
+        assert row.change.difference is not None, done.stderr
+        # None: the host's other work left too few valid runs to answer by.
+        found += [row.change.difference.interval] if row.change.difference.interval else []
+        if len(found) == 10:
+            break
+    assert len(found) == 10, "too few experiments were left alone"
     assert sum(each.low <= 20.0 <= each.high for each in found) >= 9, found
     # How wide they are is the noise. Narrower than the effect, one that holds it excludes none and twice it.
     assert median(each.high - each.low for each in found) < 20.0, "intervals that hold anything prove nothing"
