@@ -112,8 +112,9 @@ def _method(comparison: Comparison) -> Iterator[str]:
     limit = words.share(comparison.smallest_effect or DEFAULT_WIDTH)
     yield (
         f"change: what [interval] and [together] both show. [together]: of the means of logarithms (Student's t), "
-        f"{words.share(1 - comparison.level)} sure to hold for all {comparisons} comparisons here at once, and p goes "
-        f"with it. within {limit}: no difference larger than that; undecided: neither; few runs: too few to claim any."
+        f"{words.share(1 - comparison.level)} sure to hold for {words.comparisons(comparisons)} here at once, and p "
+        f"goes with it. within {limit}: no difference larger than that; undecided: neither; few runs: too few to claim "
+        "any."
     )
 
 

@@ -158,7 +158,7 @@ def _legend(view: Overview) -> Iterator[str]:
         yield (
             "Claims here, those in the sentences above included, are "
             f"{words.share(1 - view.family.level)} sure together: each is of an interval "
-            f"that holds for all {view.family.comparisons} comparisons of this page at once."
+            f"that holds for {words.comparisons(view.family.comparisons)} of this page at once."
         )
     if "links_tried" in view.facts:
         yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}."

@@ -134,6 +134,11 @@ def count(number: int) -> str:
     return f"{number:,}" if number < 100 else f"{float(f'{number:.2g}'):,.0f}"
 
 
+def comparisons(count: int) -> str:
+    """What claims hold for together."""
+    return "the one comparison" if count == 1 else f"all {count} comparisons"
+
+
 def chained(lag: float) -> str:
     """That runs resemble the ones before them, and what follows."""
     return (
