@@ -80,9 +80,9 @@ def test_a_known_effect_is_recovered(tmp_path: Path) -> None:
         assert done.returncode in (0, 1), done.stderr
         source = load_source(tmp_path / str(attempt) / "small")
         (row,) = compare_cases(source, "forty", Options(metrics=("rtt_p50_us",))).rows
-        assert row.change.difference is not None, done.stderr
-        # None: the host's other work left too few valid runs to answer by.
-        found += [row.change.difference.interval] if row.change.difference.interval else []
+        difference = row.change.difference
+        # Without one the host's other work left too few valid runs to answer by.
+        found += [difference.interval] if difference and difference.interval else []
         if len(found) == 10:
             break
     assert len(found) == 10, "too few experiments were left alone"
