@@ -98,6 +98,22 @@ def test_samples_of_some_runs(sweep: Path) -> None:
         assert answered[-(-answered.size // 2) - 1] / 1e3 == pytest.approx(stored)
 
 
+def test_the_distribution_of_a_run_is_its_latencies(sweep: Path) -> None:
+    found = load(sweep)
+    row = found.runs.iloc[0]
+    curve = found.ecdf(row["run_id"], limit=50)
+    assert list(curve.columns) == ["rtt_us", "share"] and len(curve) <= 51
+    assert curve["rtt_us"].is_monotonic_increasing and curve["share"].iloc[-1] <= 1.0
+    beside = curve[curve["share"] >= 0.5]["rtt_us"].iloc[0]
+    assert beside == pytest.approx(row["rtt_p50_us"], rel=0.1)
+
+
+def test_a_run_without_samples_has_no_distribution() -> None:
+    found = load(REFERENCE)
+    with pytest.raises(InputError, match="it has none"):
+        found.ecdf(found.runs["run_id"].iloc[0])
+
+
 def test_factors_become_numbers(sweep: Path) -> None:
     found = load(sweep)
     assert sorted(found.number("workload.rate").unique()) == [10_000.0, 40_000.0, 100_000.0]
@@ -121,6 +137,7 @@ def test_a_csv_file_has_runs_and_no_samples(tmp_path: Path) -> None:
     found = load(file)
     assert list(found.runs["rtt_p50_us"]) == [1.5, 2.0]
     assert (len(found.evidence), len(found.samples()), list(found.each_run())) == (0, 0, [])
+    assert found.sets == [str(file)]
 
 
 def test_a_directory_may_hold_nothing_but_the_table_of_runs(tmp_path: Path) -> None:

@@ -51,6 +51,15 @@ def test_nothing_is_said_without_its_reason(column: str, value: float) -> None:
     assert named(replace(source, runs=runs)) == []
 
 
+def test_a_cell_without_hogs_is_held_against_none() -> None:
+    """Two cells that both have no hog, the second of them slower and idler."""
+    source = load_source(QUICKSTART)
+    first = source.runs["contention.load"] == "0%"
+    idle, p50 = first.map({True: 30.0, False: 60.0}), first.map({True: 40.0, False: 80.0})
+    runs = source.runs.assign(contention_load_percent=0.0, set_idle_percent=idle, rtt_p50_us=p50 + source.runs["block"])
+    assert named(replace(source, runs=runs)) == []
+
+
 def test_a_table_without_the_counters_says_nothing() -> None:
     source = load_source(QUICKSTART)
     for column in ("set_idle_percent", "contention_load_percent", "rtt_p50_us"):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness import stats
 from harness.analysis.calibration import known
 from harness.analysis.calibration.aa import aa_experiment
 from harness.analysis.calibration.noise import NAMES, Noise, noise_of
@@ -75,6 +76,20 @@ def test_names_that_are_not_the_same_are_found_out() -> None:
     assert found.hits == found.comparisons == 8
 
 
+def test_blocks_are_drawn_without_putting_back() -> None:
+    """Where a comparison takes all blocks there are, every draw has the one that is far, once."""
+    runs = aa_runs(6, spread=0.0)
+    far = (runs["block"] == 0) & (runs["case"] == NAMES[0])
+    (found,) = noise_of(runs.assign(rtt_p50_us=np.where(far, 300.0, 100.0)), ["rtt_p50_us"], 6)
+    lows = []
+    for ratio in (3.0, 1 / 3):
+        test = np.array([100.0 * ratio, *[100.0] * 5])
+        made = stats.ratio_interval(np.full(6, 100.0), test, paired=True)
+        assert made is not None and made.interval is not None and made.contrast is not None
+        lows.append(min(made.interval.low, made.contrast.interval(stats.CONFIDENCE).low))
+    assert found.least_effect in (pytest.approx(1 / lows[0] - 1), pytest.approx(1 / lows[1] - 1))
+
+
 def test_too_few_blocks_say_nothing() -> None:
     assert noise_of(aa_runs(4), ["rtt_p50_us"], 5) == []
     (found,) = noise_of(aa_runs(6), ["rtt_p50_us"], 10)
@@ -106,6 +121,10 @@ def test_findings_are_kept_by_host() -> None:
     assert "on 2026-11-23 (quickstart, base)" in said
     assert "with 5 runs a side: RTT p50" in said
     assert known.sentences(None) == ()
+    # Of several that fit the newest, in whatever order they are kept.
+    wider = replace(second, made_utc="2026-11-25")
+    for kept in ([second, wider], [wider, second]):
+        assert known.matching(kept, [runs]) == wider
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"format": 2}', b'{"format": 1, "entries": [{}]}', b"\xff"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pandas as pd
 import pytest
 
 from harness.analysis.compare import Comparison, Options, Row, compare_cases, compare_sources
+from harness.analysis.compare.pairing import interleaving
 from harness.analysis.summary import overview
 from harness.errors import InputError
 from harness.tables import Source, frames
+from harness.tables.cells import group_cells
 from tests.unit.synthetic import record, result_set, source
 
 P50 = Options(metrics=("rtt_p50_us",))
@@ -113,11 +116,26 @@ def test_a_factor_of_one_side_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [({"metrics": ("rtt_p500_us",)}, "did you mean 'rtt_p50_us'"), ({"by": ("nothing",)}, "no run has it")],
+    [({"metrics": ("rtt_p500_us",)}, "did you mean 'rtt_p50_us'"), ({"by": ("nothing",)}, "^--by: .* no run has it")],
 )
 def test_names_that_are_not_there(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         compare_sources([source(), source()], Options(**arguments))
+
+
+def test_a_block_that_stands_twice_pairs_nothing() -> None:
+    runs = table(case=["a"] * 6 + ["b"] * 6, block=[*range(6), *range(5), 4.0], rtt_p50_us=[1.0 + i for i in range(12)])
+    base, test = group_cells(runs.runs)
+    assert interleaving(runs.runs, base, test) == "none"
+    assert interleaving(runs.runs.drop(columns="block"), base, test) == "none"
+
+
+def test_the_headline_is_of_the_case_that_changed_most_wherever_it_stands() -> None:
+    found = source()
+    for cases in (["base", "busypoll50", "defer20"], ["base", "defer20", "busypoll50"]):
+        order = found.runs["case"].map(cases.index).sort_values(kind="stable").index
+        made = overview(replace(found, runs=found.runs.loc[order].reset_index(drop=True), planned={}))
+        assert made.headline[0].case == "busypoll50"
 
 
 def test_a_baseline_that_is_not_there() -> None:

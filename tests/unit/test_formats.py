@@ -180,6 +180,9 @@ def packed(cookie: int = 0x1C849313, length: int = 1, offset: int = 0, digits: i
         (packed(length=-1), "it is cut short"),
         (packed(cookie=0x1C849301), "it is a histogram V1; only V2 of whole numbers is read"),
         (packed(cookie=0x1C849308), "it is a histogram V0; only V2 of whole numbers is read"),
+        (packed(cookie=0x1C849309), "it is a histogram V0; only V2 of whole numbers is read"),
+        # With the width of its words in the cookie.
+        (packed(cookie=0x1C849311), "it is a histogram V1; only V2 of whole numbers is read"),
         (packed(cookie=0x0C72124E), "it is a histogram of decimal values; only V2 of whole numbers is read"),
         (packed(cookie=5), "it is no histogram; only V2 of whole numbers is read"),
         (foreign.hdr_text(b"\x02", lowest=0), "its header makes no sense"),

@@ -161,6 +161,7 @@ def test_nothing_compared_is_not_judged_rather_than_passed() -> None:
     none = compare_sources([source(), source()], Options(metrics=("rtt_p99_us",)))
     verdict = judge(none, parse_gate("rtt_p50_us > +5%"))
     assert (verdict.outcome, verdict.results[0].row) == ("not judged", None)
+    assert (verdict.results[0].interval, verdict.results[0].why) == (None, "there is no cell to compare")
 
 
 @given(
