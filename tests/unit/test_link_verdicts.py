@@ -74,6 +74,23 @@ def test_a_link_with_delay_behind_its_queue_is_measured_all_the_same(clock: Cloc
     assert row.ok is True, row
 
 
+def test_packets_that_came_before_are_not_of_the_try(clock: Clock) -> None:
+    wire = Wire(clock, 10e6, burst_bytes=2000)
+    wire.taken = [(0, number, 0) for number in range(5000)]
+    (row,) = rate.rate_rows(between(wire, rate="10mbit"), 1)
+    assert row.ok is True, row
+    # Else it would send for those too, into a queue that then takes long to run empty.
+    assert wire.free_ns - clock.now_ns < 30 * MS
+
+
+def test_a_link_that_loses_packets_is_kept_loaded_by_those_that_pass(clock: Clock) -> None:
+    wire = Wire(clock, 10e6, burst_bytes=2000, lost=4)
+    (row,) = rate.rate_rows(between(wire, rate="7.5mbit", loss="25%"), 1)
+    assert row.ok is True, row
+    # As many wait as where nothing is lost.
+    assert 10 * MS < wire.free_ns - clock.now_ns < 30 * MS
+
+
 def test_a_host_that_is_too_slow_is_not_the_links_fault(clock: Clock) -> None:
     """It lets through less than declared, but no queue held anything back."""
     (row,) = rate.rate_rows(between(Wire(clock, 5e6, burst_bytes=2000, rests=False), rate="10mbit"), 1)

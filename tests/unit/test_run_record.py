@@ -50,8 +50,14 @@ def made(tmp_path: Path, measured: Measured | PollbenchError, **changes: Any) ->
         stopper.close()
     assert files == {"client.stdout.jsonl": b"{}\n"}
     assert (made_record.run_id, made_record.block) == (run.run_id, 1)
+    assert made_record.factors == dict(run.cell.factors)
     assert made_record.wall_s is not None
     return made_record
+
+
+def test_a_record_has_the_factors_of_its_cell(tmp_path: Path) -> None:
+    swept = {"contention": {"on": "server.cpus"}, "sweep": {"contention.load": ["50%", "100%"]}}
+    assert "contention.load" in made(tmp_path, PollbenchError("measure"), **swept).factors
 
 
 def measured(**changes: Any) -> Measured:
