@@ -14,6 +14,7 @@ from harness.analysis.compare import compare_cases
 from harness.analysis.summary import overview
 from harness.report.headline import sentence
 from harness.stats import student
+from harness.stats.chain import variance_factor
 from harness.stats.contrast import contrast
 from tests.bench import study_pages
 
@@ -139,6 +140,12 @@ def test_their_intervals_are_wider() -> None:
     assert found.widened(0.0) is found
     assert found.widened(0.5).error > 1.6 * found.error
     assert found.widened(0.5).freedom == 11
+
+
+def test_a_mean_of_chained_values_varies_more() -> None:
+    assert variance_factor(0.0, 5) == 1.0
+    # 1 + 2 * (2/3 * 0.5 + 1/3 * 0.25), over what the spread that is seen is too small by.
+    assert variance_factor(0.5, 3) == pytest.approx((11 / 6) / (7 / 12))
 
 
 def test_pages_of_chained_runs_claim_less_for_it() -> None:
