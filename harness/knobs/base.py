@@ -62,7 +62,8 @@ class Seen:
     rps_packets: packets steered by RPS, host-wide; rps_elsewhere: how many of them other nodes with RPS can have
     steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads. irqs: interrupts of each line of the node's
     NICs by CPU. group: what its control group did, None without one. min_polled_share: the experiment's threshold.
-    node: its name; beside: every knob that is set on it, by name. Knobs of the whole host see the sums over all nodes.
+    node: its name; beside: every knob that is set on it, by name. Knobs of the whole host see the sums over all nodes,
+    and in `on_nodes` of each node how it waits and what is set on it.
     """
 
     received: int = 0
@@ -82,6 +83,7 @@ class Seen:
     min_polled_share: float = 0.01
     node: str = ""
     beside: Mapping[str, Knob] = field(default_factory=dict)
+    on_nodes: tuple[tuple[str, Mapping[str, Knob]], ...] = ()
 
     def polled_share(self) -> float:
         """Busy-polled share of the packets received, 0..1 (retransmitted polls can exceed the count: capped)."""
@@ -139,14 +141,25 @@ class Knob(BaseModel):
         return {}
 
 
-def polled_effect(seen: Seen, setting: str, reaches: tuple[str, ...]) -> KnobEffect:
+POLLING = ("busy_poll", "epoll_busy_poll", "host_busy_poll")
+"""The knobs that have packets busy-polled."""
+
+
+def polled_effect(seen: Seen, own: str, setting: str, reaches: tuple[str, ...]) -> KnobEffect:
     """The proof of busy polling: packets that were received by polling, not by interrupt.
 
-    setting: its name, for a message; reaches: the ways to wait in which it polls.
+    own: the knob's name; setting: its name, for a message; reaches: the ways to wait in which it polls. The counter
+    does not tell on whose behalf a packet was polled: where a setting does not reach the wait, another did it.
     """
     share = seen.polled_share()
     text = f"{seen.polled} of {seen.received} packets busy-polled ({share:.1%})"
     if share >= seen.min_polled_share and seen.polled:
+        if seen.wait and seen.wait not in reaches:
+            text += f", none by this: {setting} does not reach a server or client that waits by `{seen.wait}`"
+            return KnobEffect(False, text)
+        others = [name for name in POLLING if name != own and name in seen.beside and seen.beside[name].needs_napi()]
+        if not seen.wait and others:
+            return KnobEffect(None, f"{text}, and nothing tells whether by this or by {' or '.join(others)}")
         return KnobEffect(True, text)
     if seen.unreached and not any(seen.napi_ids):
         text += (
@@ -173,7 +186,7 @@ def masked(seen: Seen) -> str:
     """By which busy polling the work on packets that come by interrupt is taken away, in words; "" where it is not."""
     if seen.polled_share() < MASKED_SHARE:
         return ""
-    polling = [name for name in ("busy_poll", "epoll_busy_poll", "host_busy_poll") if name in seen.beside]
+    polling = [name for name in POLLING if name in seen.beside]
     by = " and ".join(name for name in polling if seen.beside[name].needs_napi()) or "the programs' own busy polling"
     on = f" on {seen.node}" if seen.node else ""
     return f"masked by {by}{on}: {seen.polled} of {seen.received} packets were busy-polled ({seen.polled_share():.1%})"

@@ -43,4 +43,7 @@ class BusyPoll(Knob):
         """Polled packets, or it did nothing."""
         if not self.usecs:
             return KnobEffect(None, "busy polling is off")
-        return polled_effect(seen, "SO_BUSY_POLL alone", ("blocking", "spin", "uring"))
+        # poll and select ask both: net.core.busy_poll, and each socket.
+        sysctl = seen.beside.get("host_busy_poll")
+        asked_too = ("poll", "select") if seen.polled or (sysctl is not None and sysctl.needs_napi()) else ()
+        return polled_effect(seen, self.name, "SO_BUSY_POLL alone", ("blocking", "spin", "uring", *asked_too))

@@ -37,4 +37,4 @@ class EpollBusyPoll(Knob):
             return KnobEffect(None, "busy polling is off")
         if seen.wait != "epoll":
             return KnobEffect(False, f"the workload waits by `{seen.wait}`, it has no epoll instance to set this on")
-        return polled_effect(seen, "EPIOCSPARAMS", ("epoll",))
+        return polled_effect(seen, self.name, "EPIOCSPARAMS", ("epoll",))

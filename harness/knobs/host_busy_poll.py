@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pydantic import Field
 
 from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, polled_effect
+
+_WAITS = ("blocking", "spin", "poll", "select", "epoll", "uring")
 
 
 class HostBusyPoll(Knob):
@@ -35,7 +38,25 @@ class HostBusyPoll(Knob):
         return [replace(setting, name=f"net.core.{setting.name}") for setting in super().settings()]
 
     def effect(self, seen: Seen) -> KnobEffect:
-        """Polled packets summed over all nodes."""
+        """Polled packets summed over all nodes, if there is one that polls because of it."""
         if not self.needs_napi():
             return KnobEffect(None, "busy polling is off")
-        return polled_effect(seen, "this sysctl", ("blocking", "spin", "poll", "select", "epoll", "uring"))
+        if seen.on_nodes and seen.polled and not any(self._reaches(wait, knobs) for wait, knobs in seen.on_nodes):
+            text = f"{seen.polled} of {seen.received} packets busy-polled, none by this: every node waits in a way that"
+            return KnobEffect(False, f"{text} the sysctl does not reach, or polls by a setting of its own")
+        return polled_effect(seen, self.name, "this sysctl", _WAITS)
+
+    def _reaches(self, wait: str, knobs: Mapping[str, Knob]) -> bool:
+        """Whether a node that waits so, under these knobs of its own, polls because of one of the two.
+
+        A socket's own SO_BUSY_POLL takes the place of busy_read, an epoll instance's own parameters that of busy_poll;
+        poll and select ask both, busy_poll and the socket.
+        """
+        read, poll = bool(self.busy_read), bool(self.busy_poll)
+        reached = {
+            "epoll": poll and "epoll_busy_poll" not in knobs,
+            "poll": poll and (read or "busy_poll" in knobs),
+            "blocking": read and "busy_poll" not in knobs,
+        }
+        kind = {"select": "poll", "spin": "blocking", "uring": "blocking"}.get(wait, wait)
+        return reached.get(kind, True)

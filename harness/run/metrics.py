@@ -56,6 +56,9 @@ def seen_on(
         min_polled_share=min_polled_share,
         node="" if node == "*" else node,
         beside={**settings.get("*", {}), **settings.get(node, {})},
+        on_nodes=tuple(
+            (_wait([program for program in programs if program.node == n], n), settings.get(n, {})) for n in nodes
+        ),
     )
 
 

@@ -245,3 +245,39 @@ def test_polled_share_never_exceeds_one() -> None:
 def test_interrupts_come_where_they_were_sent(irqs: dict[int, dict[int, int]], took: bool | None, said: str) -> None:
     found = KNOBS["irq_affinity"].effect(model("irq_affinity", cpus="1"), Seen(irqs=irqs))
     assert (found.took, found.evidence) == (took, said)
+
+
+def test_packets_that_another_setting_had_polled_prove_nothing() -> None:
+    # SO_BUSY_POLL does not reach epoll, whatever polls there.
+    epoll = Seen(1000, 900, (9,), wait="epoll", beside={"epoll_busy_poll": model("epoll_busy_poll")})
+    effect = KNOBS["busy_poll"].effect(model("busy_poll"), epoll)
+    assert effect.took is False and "none by this" in effect.evidence
+    assert KNOBS["epoll_busy_poll"].effect(model("epoll_busy_poll"), epoll).took is True
+    # poll and select ask the sysctl and the socket.
+    both = replace(epoll, wait="poll", beside={"host_busy_poll": model("host_busy_poll", busy_poll=50)})
+    assert KNOBS["busy_poll"].effect(model("busy_poll"), both).took is True
+    # Nobody knows how a foreign program waits.
+    foreign = replace(both, wait="")
+    unknown = KNOBS["busy_poll"].effect(model("busy_poll"), foreign)
+    assert unknown.took is None and "or by host_busy_poll" in unknown.evidence
+
+
+@pytest.mark.parametrize(
+    ("fields", "waits", "took"),
+    [
+        ({"busy_read": 50}, [("blocking", {}), ("blocking", {"busy_poll": {}})], True),
+        ({"busy_read": 50}, [("blocking", {"busy_poll": {}}), ("epoll", {})], False),
+        ({"busy_poll": 50}, [("epoll", {}), ("blocking", {})], True),
+        ({"busy_poll": 50}, [("epoll", {"epoll_busy_poll": {}}), ("blocking", {})], False),
+        ({"busy_poll": 50}, [("select", {}), ("select", {})], False),
+        ({"busy_poll": 50}, [("select", {"busy_poll": {}})], True),
+        ({"busy_poll": 50, "busy_read": 50}, [("poll", {})], True),
+        ({"busy_read": 50}, [("", {})], True),
+    ],
+)
+def test_a_sysctl_acts_where_no_setting_of_a_node_comes_first(
+    fields: dict[str, Any], waits: list[tuple[str, dict[str, dict[str, Any]]]], took: bool
+) -> None:
+    nodes = tuple((wait, {name: model(name, **values) for name, values in knobs.items()}) for wait, knobs in waits)
+    seen = Seen(1000, 900, (9,), on_nodes=nodes)
+    assert KNOBS["host_busy_poll"].effect(model("host_busy_poll", **fields), seen).took is took
