@@ -85,6 +85,6 @@ env-dev:
 	@tools/venv.sh test
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .ruff_cache .pytest_cache .hypothesis
 	rm -f harness/loadgen/pollbench-loadgen
 	find harness tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -136,7 +136,7 @@ def make_plan(
         raise InputError("repetitions", got=str(repeat), todo=todo, where="--repeat")
     runs = _ordered(experiment.cells, {cell.cell_id for cell in cells}, repeat, seed, experiment.order)
     order = experiment.order
-    identity = [experiment.name, seed, repeat, order, [run.run_id for run in runs]]
+    identity: list[Any] = [experiment.name, seed, repeat, order, [run.run_id for run in runs]]
     if adaptive is not None:
         identity.append(asdict(adaptive))
     return Plan(

@@ -83,7 +83,7 @@ def parse_cpus(value: object) -> tuple[int, ...]:
 
 def parse_cpu_order(value: object) -> tuple[int, ...]:
     """CPU numbers in the order written, each as often as written, from "1,0", "4-7,0", 3, or a list of such."""
-    parts = value if isinstance(value, list | tuple) else [value]
+    parts = value if isinstance(value, (list, tuple)) else [value]
     if isinstance(value, int | str) and not isinstance(value, bool):
         parts = str(value).split(",")
     if not parts:
@@ -194,7 +194,7 @@ def shown(value: object) -> str:
         return "an empty value"
     if isinstance(value, dict):
         return "a mapping"
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return "a list"
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -67,7 +67,7 @@ run_tests() {
 
 begin format .venv/bin/ruff format --check .
 begin lint .venv/bin/ruff check .
-begin types .venv/bin/mypy
+begin types .venv/bin/pyrefly check
 if [ "$purpose" = test ]; then
     echo "== tests"
     began=$(date +%s)

@@ -85,7 +85,7 @@ def _of_file(path: str, definition: Definition) -> Wish:
             raise InputError(
                 f'unknown setting "{name}"', todo=did_you_mean(name, values, "settings"), where=child.key_at
             )
-        if isinstance(child.value, dict | tuple) or child.value is None:
+        if isinstance(child.value, (dict, tuple)) or child.value is None:
             raise InputError(
                 f"settings.{name}", got="not one value", todo=f"a text or number, or {LEAVE}", where=child.at
             )

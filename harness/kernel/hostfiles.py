@@ -16,6 +16,10 @@ from .cpulists import parse_cpu_list
 _CHUNK_BYTES = 65536
 
 
+Names, Numbers = list[str], list[int]
+"""`list` has another meaning in the class below."""
+
+
 class HostFiles:
     """Reads and writes the files of one host.
 
@@ -62,14 +66,14 @@ class HostFiles:
         except OSError as error:
             raise OSError(error.errno, error.strerror, name) from None
 
-    def names(self, directory: str) -> list[str]:
+    def names(self, directory: str) -> Names:
         """The sorted names in a directory."""
         try:
             return sorted(os.listdir(self._place(directory)))
         except OSError:
             return []
 
-    def find(self, pattern: str) -> list[str]:
+    def find(self, pattern: str) -> Names:
         """The absolute names that fit a shell pattern; numbers in their order."""
         places = glob.iglob(self._place(pattern))
         return sorted((place[len(self.root) :] for place in places), key=lambda name: (len(name), name))
@@ -88,7 +92,7 @@ class HostFiles:
         except OSError:
             return None
 
-    def lines(self, name: str) -> list[str]:
+    def lines(self, name: str) -> Names:
         """The lines of a file."""
         return (self.text(name) or "").splitlines()
 
@@ -111,7 +115,7 @@ class HostFiles:
         number = self.number(name)
         return None if number is None else number != 0
 
-    def cpus(self, name: str) -> list[int] | None:
+    def cpus(self, name: str) -> Numbers | None:
         """A file that holds a CPU list such as "0-3,8"; an empty list is [], a missing file None."""
         text = self.text(name)
         return None if text is None else parse_cpu_list(text)
@@ -128,8 +132,8 @@ class HostFiles:
         """Does a process of this name run? The kernel keeps 15 characters of a name."""
         return any(self.text(name) == program[:15] for name in self.find("/proc/[0-9]*/comm"))
 
-    # Last, so that the annotations above can say list[str].
-    def list(self, directory: str) -> list[str]:
+    # Last, so that the annotations above can say Names.
+    def list(self, directory: str) -> Names:
         """The sorted names in a directory. Raises OSError."""
         return sorted(os.listdir(self._place(directory)))
 

@@ -115,7 +115,7 @@ class ProcessUsage:
 
     def plus(self, other: ProcessUsage) -> ProcessUsage:
         """The sum of both processes, field by field."""
-        return ProcessUsage(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+        return ProcessUsage(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
 
 
 def stat_fields(pid: int, files: HostFiles = HOST) -> list[str]:

@@ -66,7 +66,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return {str(key): _plain(child) for key, child in value.items()}
-    if isinstance(value, list | tuple | set | range):
+    if isinstance(value, (list, tuple, set, range)):
         return [_plain(child) for child in value]
     if isinstance(value, functools.partial):
         inner = _plain(value.func)

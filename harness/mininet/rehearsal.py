@@ -71,7 +71,7 @@ class Stage:
         return ""
 
     def _noted(self, words: tuple[Any, ...]) -> str:
-        parts = words[0] if len(words) == 1 and isinstance(words[0], list | tuple) else words
+        parts = words[0] if len(words) == 1 and isinstance(words[0], (list, tuple)) else words
         self.done.append(" ".join(map(str, parts)))
         return ""
 
@@ -145,5 +145,5 @@ def _interface(host: Any, number: int, device: str, address: Any) -> None:
     made = Intf.__new__(Intf)
     ip, _, prefix = str(address or "").partition("/")
     made.node, made.name, made.link, made.mac, made.params = host, device, None, None, {}
-    made.ip, made.prefixLen = ip or None, prefix or None
+    made.ip, made.prefixLen = ip or None, prefix or None  # type: ignore[bad-assignment]  # as Mininet itself does
     host.intfs[number], host.ports[made], host.nameToIntf[device] = made, number, made

@@ -82,7 +82,8 @@ def grouped(rows: Iterable[tuple[Factors, TableRow]]) -> tuple[TableRow | str, .
     """Rows gathered by the factors that they are of, under a heading for every combination."""
     groups: dict[Factors, list[TableRow | str]] = {}
     for at, row in rows:
-        groups.setdefault(at, [factors(at)] if at else []).append(row)
+        heading: list[TableRow | str] = [factors(at)] if at else []
+        groups.setdefault(at, heading).append(row)
     return tuple(chain.from_iterable(groups.values()))
 
 

@@ -174,7 +174,7 @@ def _background(outcome: Outcome) -> Metrics:
 
 def _sum_of_known(figures: Iterable[Figure | None]) -> Figure | None:
     known = [figure for figure in figures if figure is not None]
-    return sum(known) if known else None
+    return sum(known[1:], known[0]) if known else None
 
 
 def _drops(delta: CounterDelta) -> int:

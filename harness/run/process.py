@@ -23,7 +23,6 @@ Event = dict[str, Any]
 """One line of JSON by our generator; "event" names it."""
 Options = dict[str, Any]
 """How a process is to run, each where declared: cpus (numbers), policy, priority, nice."""
-Children = Sequence["ChildProcess"]
 _STOP_S = 3.0
 # A server that dies resets its connections a moment before it is gone itself.
 _BLAME_S = 0.1
@@ -43,7 +42,7 @@ class ChildProcess:
         self.usage = ProcessUsage()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         try:
-            self._process = subprocess.Popen(argv, stderr=self._errors, bufsize=0, **popen)
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(argv, stderr=self._errors, bufsize=0, **popen)
         except OSError as error:
             self._errors.close()
             raise PollbenchError("start", f"the {label}", str(error), f"is {argv[0]} executable?") from error
@@ -124,6 +123,9 @@ class ChildProcess:
             self._process.returncode = os.waitstatus_to_exitcode(status)
             user_ns, system_ns = round(used.ru_utime * 1e9), round(used.ru_stime * 1e9)
             self.usage = ProcessUsage(user_ns + system_ns, 0, user_ns, system_ns, used.ru_nvcsw, used.ru_nivcsw)
+
+
+Children = Sequence[ChildProcess]
 
 
 class NativeProcess(ChildProcess):

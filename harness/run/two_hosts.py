@@ -81,7 +81,7 @@ class OneOfTwo(Ends):
     host, for the other to know.
     """
 
-    far: Far
+    far: Far  # type: ignore[bad-override-mutable-attribute]  # here there is always one
 
     def __init__(self, here: str, other: Far, token: str, facts: Columns, stopper: Stopper) -> None:
         self.here, self.far, self.other = here, other, other.host
@@ -278,7 +278,8 @@ class OneOfTwo(Ends):
         if self._line is None:
             return
         error = cause if isinstance(cause, PollbenchError) else PollbenchError("run", got=str(cause))
-        kind = {MissingError: "missing", Interrupted: "gone"}.get(type(error), "failed")
+        kinds: dict[type[PollbenchError], str] = {MissingError: "missing", Interrupted: "gone"}
+        kind = kinds.get(type(error), "failed")
         fields = {name: getattr(error, name) for name in ("attempted", "on", "got", "todo")}
         with contextlib.suppress(OSError):
             _send(self._line, {"error": {"kind": kind} | fields})

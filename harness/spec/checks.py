@@ -101,7 +101,7 @@ class Repeat(Section):
 
 
 def _form(value: Any) -> str:
-    return "adaptive" if isinstance(value, dict | Repeat) else "fixed"
+    return "adaptive" if isinstance(value, (dict, Repeat)) else "fixed"
 
 
 RepeatSection = Annotated[

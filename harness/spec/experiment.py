@@ -31,16 +31,14 @@ def _name(text: str) -> str:
 Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"pattern": NAME_PATTERN})]
 
 # Which knobs and workloads exist only their registries know, so these two models are made, not written.
-NodeSettings: type[BaseModel] = create_model(
+NodeSettings: type[BaseModel] = create_model(  # type: ignore  # field definitions made at run time
     "NodeSettings",
     __base__=Section,
     __doc__="The knobs of one node; null takes a knob back that an earlier layer set.",
-    **{  # type: ignore[call-overload]  # field definitions made at run time
-        name: (knob | None, Field(None, description=(knob.__doc__ or "").strip())) for name, knob in KNOBS.items()
-    },
+    **{name: (knob | None, Field(None, description=(knob.__doc__ or "").strip())) for name, knob in KNOBS.items()},
 )
 _KINDS = tuple(WORKLOADS.values())
-WorkloadSection: Any = Annotated[Union[_KINDS], Field(discriminator="kind")]  # noqa: UP007
+WorkloadSection: Any = Annotated[Union[_KINDS], Field(discriminator="kind")]  # type: ignore  # noqa: UP007
 WorkloadList: Any = Annotated[tuple[WorkloadSection, ...], Field(min_length=1, max_length=64)]
 
 

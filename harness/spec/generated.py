@@ -100,7 +100,7 @@ def _translated(section: Tree) -> Tree:
         got = "expected text such as FILE.py:CLASS"
         raise InputError("topology.mininet", got=got, where=named.at)
     plain = args.plain() if args is not None else None
-    if plain is not None and not isinstance(plain, dict | list):
+    if plain is not None and not isinstance(plain, (dict, list)):
         raise InputError("topology.args", got="expected a mapping or a list", where=args.at if args else "")
     name, directory = _located(named.value, named.at)
     engine = section.child("engine")

@@ -172,7 +172,7 @@ def _layers(tree: Tree, settings: Sequence[tuple[str, Tree]], path: Path) -> tup
         if split_key(swept.key, value.at) != parts:
             got, todo = f'the file sweeps "{swept.key}"', "set that very key, or take it out of the sweep"
             raise InputError(f'cannot set "{key}"', got=got, todo=todo, where=value.at)
-        if isinstance(value.value, dict | tuple):
+        if isinstance(value.value, (dict, tuple)):
             got = f"the file sweeps it, and {kind_of(value.value)} cannot be swept"
             raise InputError(f'cannot set "{key}"', got=got, where=value.at)
         chosen = axis_of(swept.key, [value], value.at, OVERRIDE_LAYER)

@@ -172,7 +172,7 @@ def _axis(key: str, values: Tree) -> MatrixAxis:
         raise InputError(dotted(("sweep", key)), got=got, todo="expected a list of values", where=values.key_at)
     seen: set[tuple[type, Any]] = set()
     for value in values.value:
-        if isinstance(value.value, dict | tuple):
+        if isinstance(value.value, (dict, tuple)):
             got, todo = f"{kind_of(value.value)} cannot be swept", "sweep a key inside it, or use cases"
             raise InputError(dotted(("sweep", key)), got=got, todo=todo, where=value.at)
         if (type(value.value), value.value) in seen:

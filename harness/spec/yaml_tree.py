@@ -91,7 +91,7 @@ def tree_of(data: Any, at: str) -> Tree:
     value: Any = data
     if isinstance(data, dict):
         value = {str(key): tree_of(child, at) for key, child in data.items()}
-    elif isinstance(data, list | tuple):
+    elif isinstance(data, (list, tuple)):
         value = tuple(tree_of(child, at) for child in data)
     return Tree(value, at, at)
 
@@ -143,7 +143,7 @@ def kind_of(value: object) -> str:
         return "empty"
     if isinstance(value, dict):
         return "a mapping"
-    return "a list" if isinstance(value, list | tuple) else "a single value"
+    return "a list" if isinstance(value, (list, tuple)) else "a single value"
 
 
 def _read_bytes(path: Path) -> bytes:

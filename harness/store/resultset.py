@@ -311,8 +311,8 @@ def _claim(parent: Path, stamp: str, files: Mapping[str, bytes], owner: atomic.O
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 continue
             raise
-        break
-    return path
+        return path
+    raise AssertionError("there is always a next number")
 
 
 def _old(target: Path) -> Path:

@@ -60,6 +60,7 @@ def discs_of(shape: Shape | None, mtu: int | None = None) -> tuple[Disc, ...]:
     elif shape.rate_bps is not None and shape.method != "tbf" and not shape.needs_netem and not shape.red:
         # tbf brings a queue of `queue` with it; the others would fall back to one of 1000 packets, whatever
         # the rate.
+        options = _rate_options(shape, shape.rate_bps, mtu or DEFAULT_MTU)
         chain.append(("bfifo", {"limit": options["limit_bytes"]}))
     discs: list[Disc] = []
     for level, (kind, options) in enumerate(chain, 1):

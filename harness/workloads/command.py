@@ -21,7 +21,7 @@ def _words(value: object) -> object:
     """A command line from a list of words, or from one text split as a shell would, but without a shell."""
     if isinstance(value, str):
         value = shlex.split(value)
-    if not isinstance(value, list | tuple) or not value:
+    if not isinstance(value, (list, tuple)) or not value:
         raise ValueError("it is no command; expected a text, or a list of words")
     words = [str(word) for word in value]
     for name in _PLACE.findall(" ".join(words)):

@@ -11,17 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.kernel import processes
 from harness.places.local import Local
+from harness.plan import Run
 from harness.signals import stop_on_signals
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
 from tests import command as shell
 from tests import experiment
-from tests.netns.test_unmodified import CLIENT, ENDS, command, record_of
+from tests.netns.test_unmodified import ENDS, command, record_of
 
 SLEEP = "import time; time.sleep(30)"
 
@@ -208,8 +208,8 @@ def test_the_plan_goes_on_after_a_failure(tmp_path: Path) -> None:
     )
 
     class Quiet:
-        def starting(self, *_: Any) -> None: ...
-        def finished(self, *_: Any) -> None: ...
+        def starting(self, run: Run, number: int, total: int) -> None: ...
+        def finished(self, run: Run, record: RunRecord) -> None: ...
 
     results = ResultSet.create(tmp_path, "small", "20261122T101500Z", b"", plan, {})
     with stop_on_signals() as stopper:
@@ -218,4 +218,3 @@ def test_the_plan_goes_on_after_a_failure(tmp_path: Path) -> None:
     assert (good.verdict, bad.verdict) == ("valid", "failed")
     kept = {path.name for path in (results.path / "runs" / bad.run_id).iterdir()}
     assert "client.stderr.txt" in kept
-    assert CLIENT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -27,7 +27,7 @@ from tests.unit.test_machine_check import account
 class Answered:
     """A Boot whose guest comes up as `seen` says, and answers every run with a reason to skip it."""
 
-    seen: dict[str, Any]
+    seen: ClassVar[dict[str, Any]]
 
     def __init__(self, *given: Any) -> None:
         _, self.emulator, self.image, self.machine, self.accelerator, _, self.runs, _, _ = given

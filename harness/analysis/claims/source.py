@@ -70,7 +70,7 @@ def _guests_numa(source: Source) -> Iterator[object]:
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) else len(value) if isinstance(value, list | dict) else 0
+    return value if isinstance(value, int) else len(value) if isinstance(value, (list, dict)) else 0
 
 
 def in_guests(plan: Mapping[str, Any]) -> dict[str, str]:

@@ -59,7 +59,8 @@ def _sorted(rows: list[Row], sort: Sort) -> list[Row]:
             return sorted(rows, key=_size, reverse=True)
         case "p":
             return sorted(rows, key=lambda row: _likelihood(row.change))
-    return rows
+        case "plan":
+            return rows
 
 
 def _likelihood(change: Change) -> tuple[bool, float]:

@@ -79,7 +79,8 @@ def heat_map(views: Sequence[CellView]) -> HeatMap | None:
     factor = contention[0] if contention else max(swept, key=lambda name: len(swept[name]))
     rows: dict[tuple[str, Factors], list[CellView | None]] = {}
     for view in views:
-        row = rows.setdefault((view.case, without(view.factors, factor)), [None] * len(swept[factor]))
+        empty: list[CellView | None] = [None] * len(swept[factor])
+        row = rows.setdefault((view.case, without(view.factors, factor)), empty)
         value = dict(view.factors).get(factor)
         if value is not None:
             row[swept[factor].index(value)] = view

@@ -61,7 +61,7 @@ def pack(answer: Answer) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, set | frozenset):
+    if isinstance(value, (set, frozenset)):
         return sorted(value)
     if isinstance(value, np.generic):
         return value.item()

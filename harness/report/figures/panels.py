@@ -114,7 +114,8 @@ def _series(axes: Axes, scale: Scale, series: Series, look: Mark | None) -> None
                 if lone:
                     axes.annotate(series.case, at, (5, 4), textcoords="offset points", color=colour)
             case Needles(strokes):
-                axes.vlines(*np.array(strokes).reshape(-1, 3).T, color=colour, alpha=0.4, linewidth=0.9)
+                at, low, high = np.array(strokes).reshape(-1, 3).T
+                axes.vlines(at, low, high, color=colour, alpha=0.4, linewidth=0.9)
             case Losses(places):
                 top = axes.get_xaxis_transform()
                 axes.plot(places, [0.97] * len(places), "x", color=_LOST, transform=top, markersize=4)

@@ -109,6 +109,7 @@ def _settled(direction: Direction, check: Callable[[Direction, int], list[LinkCh
     """The check's rows of the first try that passes, else of the last that could tell, else of the last."""
     longer: int = 1
     telling: list[LinkCheck] | None = None
+    rows: list[LinkCheck] = []
     for _ in range(_TRIES):
         # What an earlier try left waiting would be taken for this one's.
         drain(direction)
