@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -77,19 +78,21 @@ class NodeApplier:
         for port in self._node.ports:
             where = f"{self._node.name}/{port.device}"
             try:
+                had_carrier = _has_carrier(port.device)
                 for label, before, after in write(port.device, setting):
                     label = f"{port.device} {label}"
                     rows.append(checked_row(self._node.name, knob, setting, label, before, after, where))
+                # A driver may restart the device for it (queues, on igb features too); the link comes up seconds later.
+                if had_carrier and not ethtool.await_carrier(port.device, _CARRIER_S):
+                    raise OSError(errno.ENETDOWN, f"no carrier within {_CARRIER_S:.0f} s of the change", port.device)
             except OSError as error:
                 raise refusal(setting, where, error) from error
         return rows
 
     def _channels(self, device: str, setting: Setting) -> Iterator[Written]:
-        before, had_carrier = ethtool.channels(device)[setting.name][0], ethtool.link_detected(device)
+        before = ethtool.channels(device)[setting.name][0]
         if before != setting.value:
             ethtool.set_channels(device, setting.name, setting.value)
-        if had_carrier and not ethtool.await_carrier(device, _CARRIER_S):
-            raise OSError(errno.ENETDOWN, f"no carrier within {_CARRIER_S:.0f} s of the change", device)
         yield setting.name, before, ethtool.channels(device)[setting.name][0]
 
     def _rss(self, device: str, setting: Setting) -> Iterator[Written]:
@@ -162,6 +165,13 @@ class NodeApplier:
                 found_policy = _policy_of(pid)
                 os.sched_setscheduler(pid, _POLICIES[policy], os.sched_param(priority))
                 yield label, found_policy, _policy_of(pid)
+
+
+def _has_carrier(device: str) -> bool:
+    """Whether a device has one now; of a device that cannot be asked nothing is awaited."""
+    with contextlib.suppress(OSError):
+        return ethtool.link_detected(device)
+    return False
 
 
 def _feature_state(device: str, name: str) -> bool:

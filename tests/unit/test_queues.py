@@ -104,6 +104,13 @@ def test_a_link_that_stays_down_after_a_change_fails(nic: FakeNic, monkeypatch: 
         applied(channels={"combined": 1})
 
 
+def test_whatever_setting_restarts_a_device_its_link_is_awaited(nic: FakeNic, monkeypatch: pytest.MonkeyPatch) -> None:
+    carrier = iter([True, False, False, True])
+    monkeypatch.setattr(ethtool, "link_detected", lambda device: next(carrier))
+    applied(rss={"weights": [0, 1]})
+    assert next(carrier, None) is None
+
+
 def test_the_table_is_spread_as_ethtool_does(nic: FakeNic) -> None:
     assert applied(rss={"weights": [1, 3]}) == [("eth0 rss weights", [4, 4], [1, 3], [1, 3])]
     assert nic.table == [0, 0, 1, 1, 1, 1, 1, 1]
