@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from harness.cli.terminal import need_root, say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, MissingError, PollbenchError
 from harness.kernel import journal
 from harness.kernel.netns import in_netns
+from harness.mininet.interpreter import isolated
 from harness.signals import stop_on_signals
 from harness.spec.messages import did_you_mean
 from harness.spec.toponame import load_topology
@@ -73,18 +73,23 @@ def _name_of(file: str) -> str:
 def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     """Start the process that holds the testbed, and wait for what it says once it is built."""
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "harness", "up", arguments.file, "--name", name, "--hold", str(writer)]
-    command += [f"--set={override}" for override in arguments.set]
-    command += [f"--case={arguments.case}"] if arguments.case else []
-    command += ["--napi"] if arguments.napi else []
-    command += ["--pingall"] if arguments.pingall else []
-    root = str(Path(__file__).resolve().parents[2])
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    words = ["up", arguments.file, "--name", name, "--hold", str(writer)]
+    words += [f"--set={override}" for override in arguments.set]
+    words += [f"--case={arguments.case}"] if arguments.case else []
+    words += ["--napi"] if arguments.napi else []
+    words += ["--pingall"] if arguments.pingall else []
+    python = isolated("harness", *words)
     null = subprocess.DEVNULL
     with open(reader, "rb") as pipe:
         try:
             subprocess.Popen(
-                command, stdin=null, stdout=null, stderr=null, pass_fds=[writer], start_new_session=True, env=env
+                python.argv,
+                stdin=null,
+                stdout=null,
+                stderr=null,
+                pass_fds=[writer],
+                start_new_session=True,
+                env=python.environment,
             )
         finally:
             os.close(writer)
