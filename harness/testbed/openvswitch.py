@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import MissingError, PollbenchError
+from harness.kernel import identity
 from harness.kernel.journal import Journal
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
@@ -38,6 +39,7 @@ def open_vswitch(launcher: list[str], journal: Journal) -> Iterator[dict[str, st
     home = _home(journal.token)
     number = journal.note("directory", path=str(home))
     home.mkdir(mode=0o755)
+    journal.identify(number, identity.of_path(home))
     environment = os.environ | _variables(home)
     address, database = f"unix:{home}/db.sock", str(home / "conf.db")
     try:
