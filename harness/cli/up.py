@@ -82,7 +82,7 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     null = subprocess.DEVNULL
     with open(reader, "rb") as pipe:
         try:
-            subprocess.Popen(
+            holder = subprocess.Popen(
                 python.argv,
                 stdin=null,
                 stdout=null,
@@ -93,7 +93,12 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
             )
         finally:
             os.close(writer)
-        line = pipe.readline()
+        try:
+            line = pipe.readline()
+        except BaseException:
+            # It has a session of its own, which the signal has not reached; it takes down what it has built so far.
+            holder.terminate()
+            raise
     if not line:
         raise PollbenchError("hold a testbed open", got="its process ended at once", todo="see: pollbench doctor")
     return TestbedReport(**json.loads(line))
@@ -101,10 +106,12 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
 
 def _hold(arguments: argparse.Namespace) -> int:
     """In the process that stays: build, report on the descriptor, wait to be told to stop."""
-    with open(arguments.hold, "w", encoding="utf-8") as pipe, stop_on_signals() as stopper:
+    with open(arguments.hold, "w", encoding="utf-8") as pipe:
         try:
+            # Nothing is held yet: until then a signal simply ends us.
             topology = load_topology(arguments.file, overrides_of(arguments.set), arguments.case)
             with (
+                stop_on_signals() as stopper,
                 journal.open_journal() as notes,
                 open_testbed(topology, napi=arguments.napi, journal=notes) as testbed,
                 detached.announced(testbed, arguments.name, arguments.file, notes),

@@ -26,6 +26,7 @@ from harness.kernel.readback import qdisc_dump
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
 from harness.mininet.interpreter import isolated
 from harness.mininet.load import load_graph, with_last_line
+from harness.signals import await_readable
 from harness.spec.topology import Controller, Emulator
 from harness.store.record import QdiscRow
 from harness.testbed.namespaces import namespace, namespace_name
@@ -129,13 +130,15 @@ def _mininet(
             assert child.stdin is not None
             child.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
             child.stdin.flush()
+            await_readable(pipe.fileno())
             pids = _checked(pipe.readline(), request.topo.name, printed)
             for pid in pids.values():
                 started[pid] = start_ticks(pid)
                 journal.note("process", pid=pid, start_ticks=started[pid])
             yield pids
         finally:
-            _stop(child, patience_s, started)
+            # While it builds it does not listen, and there is nothing of it that would have to be taken down in order.
+            _stop(child, patience_s if started else 0.0, started)
 
 
 def _checked(answer: bytes, name: str, printed: IO[bytes]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from harness.errors import MissingError, PollbenchError
 from harness.kernel import identity, netns
 from harness.kernel.hostfiles import sysctl_file
 from harness.kernel.journal import Journal, set_value
+from harness.signals import check_stop
 from harness.topology.layout import STATIC_NEIGHBOURS, Layout
 
 # Per node: its namespace and a netlink socket; besides: programs, pipes, files of the run.
@@ -28,6 +29,7 @@ def namespace_name(token: str, node: str) -> str:
 @contextlib.contextmanager
 def namespace(node: str, journal: Journal, source: str = "") -> Iterator[int]:
     """A named namespace for the block; its descriptor. source: path of one that is there already, to be named."""
+    check_stop()
     name = namespace_name(journal.token, node)
     with explained(), netns.opened(source) if source else netns.unnamed() as made:
         # It is known before it has a name, so that no name of ours is ever without one in the journal.
