@@ -63,7 +63,7 @@ def test_whoever_takes_its_words_takes_its_environment() -> None:
 def test_modules_started_elsewhere_are_started_so_too() -> None:
     """`-m` puts the current directory first, unless -P or -I forbids it."""
     scripts = [path for path in (ROOT / "harness").rglob("data/*") if path.is_file()]
-    playbooks = [path for path in (ROOT / "playbooks").rglob("*.yml")]
+    playbooks = list((ROOT / "playbooks").rglob("*.yml"))
     assert {path.name for path in scripts} >= SCRIPTS.keys()
     starts = []
     for path in (*scripts, *playbooks, ROOT / "harness/places/vm/image.py"):

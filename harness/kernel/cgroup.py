@@ -99,7 +99,7 @@ def run_group(journal: Journal, files: HostFiles = HOST) -> Iterator[Group | Non
 
 
 def _own_place(files: HostFiles) -> Path:
-    """The directory of the group that this process is in. Raises OSError where there is no version 2, or none of ours."""
+    """The directory of the group that this process is in. Raises OSError where there is none of version 2."""
     top = files.path(require([], files))
     own = next((line[3:] for line in files.lines("/proc/self/cgroup") if line.startswith("0::/")), "")
     place = top / own.lstrip("/")

@@ -32,7 +32,7 @@ def create(name: str) -> int:
 
 @contextlib.contextmanager
 def unnamed() -> Iterator[int]:
-    """A descriptor of a new namespace, which is gone after the block unless the block gave it a name. Raises OSError."""
+    """A descriptor of a new namespace, which goes with the block unless the block gave it a name. Raises OSError."""
     with throw_away():
         fd = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
     with held(fd):

@@ -1,4 +1,4 @@
-"""How each kind of journal entry is undone: only what is still the very thing that was noted, and twice does no harm."""
+"""How each kind of journal entry is undone: only what is still the very thing noted, and twice does no harm."""
 
 from __future__ import annotations
 

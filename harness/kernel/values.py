@@ -20,8 +20,8 @@ Outcome = tuple[str, str] | None
 class Hold(NamedTuple):
     """One owner's hold on a value.
 
-    original: what there was before anybody of ours; wants: what the owner needs, at least that with `least`; wrote: what
-    the file read from then on; origin: which first hold this one joined.
+    original: what there was before anybody of ours; wants: what the owner needs, at least that with `least`; wrote:
+    what the file read from then on; origin: which first hold this one joined.
     """
 
     token: str

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from harness.errors import InputError, PollbenchError
 from harness.kernel import identity
-from harness.kernel.journal import STATE_DIR, Journal
-from harness.kernel.journals import mutex
+from harness.kernel.journal import Journal
+from harness.kernel.journals import STATE_DIR, mutex
 from harness.kernel.proc import start_ticks
 from harness.kernel.processes import end_one
 from harness.testbed import Testbed

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness.kernel import cgroup, netns
-from harness.kernel.journal import STATE_DIR, clean, open_journal
+from harness.kernel.journal import clean, open_journal
+from harness.kernel.journals import STATE_DIR
 from harness.kernel.undo import Undone
 from harness.testbed import detached
 from tests import command, experiment
