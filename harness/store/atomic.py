@@ -69,9 +69,14 @@ class Folder:
                 os.fsync(inside)
 
     def make(self, name: str) -> None:
-        """Make an empty directory."""
+        """Make an empty directory; where it cannot be given away, there is none."""
         os.mkdir(name, dir_fd=self._fd)
-        self._give(name)
+        try:
+            self._give(name)
+        except OSError:
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=self._fd)
+            raise
 
     def discard(self, name: str) -> None:
         """Remove a file, a link, or a directory with all that is in it; none may be there."""
