@@ -59,7 +59,8 @@ def snapshot() -> Snapshot:
     things += [f"child process {child}" for child in _children()]
     things += [f"state {STATE / name}" for name in _names(STATE) if (STATE / name).is_dir()]
     if not lanes.is_isolated():  # else those that are seen are of the worker that runs the tests on real links
-        things += [f"cgroup {name}" for name in _names(Path("/sys/fs/cgroup")) if name.startswith(OWN_CGROUPS)]
+        for top in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
+            things += [f"cgroup {name}" for name in _names(top) if name.startswith(OWN_CGROUPS)]
     # A test that enters a namespace must come back out of it.
     settings = [("network namespace of this thread", os.readlink("/proc/thread-self/ns/net"))]
     settings += [(path, _read(path)) for path in HOST_SETTINGS]

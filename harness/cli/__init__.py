@@ -8,6 +8,7 @@ import os
 import sys
 from importlib import import_module
 
+from harness.cli.interruption import Interruption
 from harness.cli.parser import build_parser
 from harness.cli.terminal import mute_stdout, say
 from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, PollbenchError
@@ -22,35 +23,47 @@ _FUNCTIONS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code; errors are one line on stderr, never a traceback."""
+    """Run one command and return its exit code; errors are one line on stderr, never a traceback.
+
+    Without argv this is a program of its own, whose signals are its own too.
+    """
+    interruption = Interruption(own_process=argv is None)
     if sys.stdout is None:  # closed by the caller: `pollbench ... >&-`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what this locale cannot write
     arguments = build_parser().parse_args(argv)
     try:
-        code = _run(arguments.command, arguments)
+        code = _run(arguments.command, arguments, interruption)
         sys.stdout.flush()
         return code
-    except PollbenchError as error:
+    except BaseException as error:  # noqa: BLE001  # what is not explained is raised again
+        if interruption.came or isinstance(error, KeyboardInterrupt):
+            # Whatever a library has made of it on the way.
+            say("pollbench: interrupted")
+            return EXIT_INTERRUPTED
+        return _explained(error, arguments.command)
+
+
+def _explained(error: BaseException, command: str) -> int:
+    """Say what went wrong in one line, and the exit code; what is no error of the world's is raised again."""
+    if isinstance(error, PollbenchError):
         say(f"pollbench: {error.line()}")
         return error.exit_code
-    except KeyboardInterrupt:
-        say("pollbench: interrupted")
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         mute_stdout()
         return EXIT_OK
-    except ImportError as error:
+    if isinstance(error, ImportError):
         say(f"pollbench: a Python package is missing or broken ({error}); install pollbench again")
         return EXIT_HOST_LACKS
-    except OSError as error:
+    if isinstance(error, OSError):
         mute_stdout()
-        say(f"pollbench: {arguments.command}: {error}; is there room, and may you write there?")
+        say(f"pollbench: {command}: {error}; is there room, and may you write there?")
         return EXIT_NOT_VALID
+    raise error
 
 
-def _run(command: str, arguments: argparse.Namespace) -> int:
+def _run(command: str, arguments: argparse.Namespace, interruption: Interruption) -> int:
     """Import only the module of the command at hand: `--help` must not wait for pandas."""
     if command == "compare":
         # It reads, computes and ends; looking for garbage would be a tenth of its time.
@@ -59,5 +72,8 @@ def _run(command: str, arguments: argparse.Namespace) -> int:
         module, function = "fleet_share", "fleet_share"  # a part of a plan, on a host of a fleet
     else:
         module, function = _FUNCTIONS.get(command, (command, command))
-    code: int = getattr(import_module(f"harness.cli.{module}"), function)(arguments)
+    # Loaded before a signal may raise anything: imports do not bear it.
+    started = getattr(import_module(f"harness.cli.{module}"), function)
+    with interruption.raised():
+        code: int = started(arguments)
     return code

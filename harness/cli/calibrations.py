@@ -34,8 +34,10 @@ def keep(entry: known.Calibration, owner: tuple[int, int] | None) -> None:
         say("pollbench: not stored: the runs were not all made alike, or failed")
         return
     with atomic.explained("keep the calibration", path):
-        atomic.make_directories(path.parent, owner)
-        atomic.write_file(path, known.to_bytes(known.with_entry(_entries(), entry)), owner)
+        # Under sudo it is written by root into somebody's home directory.
+        below = path.parents[1] if os.environ.get("XDG_STATE_HOME") else path.parents[3]
+        atomic.make_directories(path.parent, owner, below)
+        atomic.write_file(path, known.to_bytes(known.with_entry(_entries(), entry)), owner, below)
     say(f"stored: {path}; compare and show quote it for runs of this host")
 
 

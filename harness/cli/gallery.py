@@ -141,7 +141,7 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], inte
         make_directories(output, owner)
         tables = {"claims.csv": table.to_csv(entries).encode(), "claims.json": table.to_json(entries).encode()}
         for name, data in {"gallery.html": page, **tables}.items():
-            write_file(output / name, data, owner)
+            write_file(output / name, data, owner, output)
     width, color = width_and_color()
     where = f"Page: {output / 'gallery.html'}; table: {output / 'claims.csv'}"
     if arguments.json:

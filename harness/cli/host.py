@@ -11,6 +11,7 @@ from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.host import Wish, boot_rows, change_host, host_rows, load_definition, package_rows, wish_of
 from harness.kernel import journal
 from harness.kernel.host_settings import STATE, SettingRow
+from harness.signals import stop_on_signals
 
 _QUIET = ("ok", "not applicable")
 
@@ -27,8 +28,15 @@ def host(arguments: argparse.Namespace) -> int:
     if action == "prepare" and arguments.packages:
         missing = [row["package"] for row in package_rows() if not row["there"]]
     # No setting changes while something is measured.
-    with journal.host_lock():
-        rows = change_host(action, wish, check=arguments.check, state=arguments.state or STATE, packages=missing)
+    with stop_on_signals() as stopper, journal.host_lock():
+        rows = change_host(
+            action,
+            wish,
+            check=arguments.check,
+            state=arguments.state or STATE,
+            packages=missing,
+            stopping=lambda: stopper.requested,
+        )
     if arguments.json:
         print(json.dumps(rows, indent=2))
     else:

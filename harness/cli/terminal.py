@@ -7,6 +7,7 @@ import shlex
 import sys
 
 from harness.errors import MissingError
+from harness.mininet.interpreter import isolated
 
 _PIPE_WIDTH = 100
 # The kernel's "no user": no id is as large.
@@ -59,7 +60,10 @@ def owner_of_results() -> tuple[int, int] | None:
 def need_root(purpose: str) -> None:
     """Raise MissingError, saying what to type, when we are not root."""
     if os.geteuid() != 0:
-        program = os.path.abspath(sys.argv[0])
-        start = [sys.executable, "-m", "harness"] if program.endswith("__main__.py") else [program]
-        command = shlex.join([*start, *sys.argv[1:]])
+        words = [os.path.abspath(sys.argv[0]), *sys.argv[1:]]
+        if words[0].endswith("__main__.py"):
+            # Typed as `python -m`, it would take whatever the current directory holds, as root.
+            python = isolated("harness", *sys.argv[1:])
+            words = ["env", f"PYTHONPATH={python.environment['PYTHONPATH']}", *python.argv]
+        command = shlex.join(words)
         raise MissingError(purpose, got="it needs root", todo=f"type: sudo {command}")

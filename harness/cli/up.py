@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from harness.cli.terminal import need_root, say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, MissingError, PollbenchError
 from harness.kernel import journal
 from harness.kernel.netns import in_netns
+from harness.mininet.interpreter import isolated
 from harness.signals import stop_on_signals
 from harness.spec.messages import did_you_mean
 from harness.spec.toponame import load_topology
@@ -73,22 +73,32 @@ def _name_of(file: str) -> str:
 def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     """Start the process that holds the testbed, and wait for what it says once it is built."""
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "harness", "up", arguments.file, "--name", name, "--hold", str(writer)]
-    command += [f"--set={override}" for override in arguments.set]
-    command += [f"--case={arguments.case}"] if arguments.case else []
-    command += ["--napi"] if arguments.napi else []
-    command += ["--pingall"] if arguments.pingall else []
-    root = str(Path(__file__).resolve().parents[2])
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    words = ["up", arguments.file, "--name", name, "--hold", str(writer)]
+    words += [f"--set={override}" for override in arguments.set]
+    words += [f"--case={arguments.case}"] if arguments.case else []
+    words += ["--napi"] if arguments.napi else []
+    words += ["--pingall"] if arguments.pingall else []
+    python = isolated("harness", *words)
     null = subprocess.DEVNULL
     with open(reader, "rb") as pipe:
         try:
-            subprocess.Popen(
-                command, stdin=null, stdout=null, stderr=null, pass_fds=[writer], start_new_session=True, env=env
+            holder = subprocess.Popen(
+                python.argv,
+                stdin=null,
+                stdout=null,
+                stderr=null,
+                pass_fds=[writer],
+                start_new_session=True,
+                env=python.environment,
             )
         finally:
             os.close(writer)
-        line = pipe.readline()
+        try:
+            line = pipe.readline()
+        except BaseException:
+            # It has a session of its own, which the signal has not reached; it takes down what it has built so far.
+            holder.terminate()
+            raise
     if not line:
         raise PollbenchError("hold a testbed open", got="its process ended at once", todo="see: pollbench doctor")
     return TestbedReport(**json.loads(line))
@@ -96,10 +106,12 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
 
 def _hold(arguments: argparse.Namespace) -> int:
     """In the process that stays: build, report on the descriptor, wait to be told to stop."""
-    with open(arguments.hold, "w", encoding="utf-8") as pipe, stop_on_signals() as stopper:
+    with open(arguments.hold, "w", encoding="utf-8") as pipe:
         try:
+            # Nothing is held yet: until then a signal simply ends us.
             topology = load_topology(arguments.file, overrides_of(arguments.set), arguments.case)
             with (
+                stop_on_signals() as stopper,
                 journal.open_journal() as notes,
                 open_testbed(topology, napi=arguments.napi, journal=notes) as testbed,
                 detached.announced(testbed, arguments.name, arguments.file, notes),

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.errors import PollbenchError
+from harness.errors import Interrupted, PollbenchError
 from harness.host.ansible import LOCAL, Event, explain, play
 from harness.host.definition import Wish
 from harness.kernel.host_settings import STATE, SettingRow
 
 
 def change_host(
-    action: str, wish: Wish, *, check: bool = False, state: str = STATE, packages: Sequence[str] = ()
+    action: str,
+    wish: Wish,
+    *,
+    check: bool = False,
+    state: str = STATE,
+    packages: Sequence[str] = (),
+    stopping: Callable[[], bool] | None = None,
 ) -> list[SettingRow]:
     """Prepare or restore this host; a row for every target, with what was done. check: only say what would be.
 
-    Raises PollbenchError when the play does not come to its task (no state file can be written, say).
+    stopping: asked again and again, ends it when true. Raises PollbenchError when the play does not come to its task
+    (no state file can be written, say), Interrupted.
     """
     rows: list[SettingRow] = []
     failures: list[str] = []
@@ -40,7 +47,11 @@ def change_host(
         inventory = Path(scratch) / "inventory"
         inventory.write_text(LOCAL)
         options = ["--check", "--diff"] if check else []
-        played = play("host", [str(inventory)], variables, Path(scratch) / "play", watch, options=options)
+        try:
+            played = play("host", [str(inventory)], variables, Path(scratch) / "play", watch, stopping, options)
+        except Interrupted:
+            todo = "what was changed by then is put back by: sudo pollbench host restore"
+            raise Interrupted(f"{action} this host", got="interrupted", todo=todo) from None
         if not rows and (failures or played.code):
             if failures:
                 raise PollbenchError(f"{action} this host", got=failures[0])

@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from harness.kernel import undo
+from harness.kernel import identity, undo
 from harness.kernel.hostfiles import HOST, HostFiles
 from harness.kernel.journal import Journal, Written
 
@@ -57,9 +57,10 @@ class Group:
                 cpus |= os.sched_getaffinity(int(pid))
         return sorted(cpus)
 
-    def join(self, pid: int) -> None:
-        """Move a process, all its threads, into the group. Raises OSError."""
-        (self.path / "cgroup.procs").write_text(str(pid))
+    @property
+    def entrance(self) -> str:
+        """The file by which a process moves itself, all its threads, into the group."""
+        return str(self.path / "cgroup.procs")
 
 
 @contextlib.contextmanager
@@ -75,14 +76,55 @@ def own_group(journal: Journal, node: str, controllers: Collection[str], files: 
         for name in controllers:
             if name not in control.read_text().split():
                 stack.enter_context(_handed_down(journal, control, name))
-        path = top / f"{undo.OWN}{journal.token}-{node}"
-        number = journal.note("cgroup", path=str(path))
+        yield stack.enter_context(_made(journal, top / f"{undo.OWN}{journal.token}-{node}"))
+
+
+@contextlib.contextmanager
+def run_group(journal: Journal, files: HostFiles = HOST) -> Iterator[Group | None]:
+    """A group for all programs of a run, so that whatever descends from them ends with it; None without version 2.
+
+    It lies below the group that this process is in and has no controllers there: nothing is shared out otherwise than
+    without it.
+    """
+    try:
+        path = _own_place(files) / f"{undo.OWN}{journal.token}"
+        with contextlib.ExitStack() as stack:
+            group = stack.enter_context(_made(journal, path))
+            held = stack.pop_all()
+    except OSError:  # not mounted, or read-only as in a container: programs are then found by their namespaces
+        yield None
+        return
+    with held:
+        yield group
+
+
+def _own_place(files: HostFiles) -> Path:
+    """The directory of the group that this process is in. Raises OSError where there is none of version 2."""
+    top = files.path(require([], files))
+    own = next((line[3:] for line in files.lines("/proc/self/cgroup") if line.startswith("0::/")), "")
+    place = top / own.lstrip("/")
+    if not own or ".." in own or not place.is_dir():
+        raise OSError(errno.ENOENT, "no control group of version 2 of its own")
+    return place
+
+
+@contextlib.contextmanager
+def _made(journal: Journal, path: Path) -> Iterator[Group]:
+    """A group for the block; at its end whoever is inside is ended with it. Raises OSError."""
+    number = journal.note("cgroup", path=str(path))
+    try:
         path.mkdir()
-        try:
-            yield Group(path)
-        finally:
+    except OSError:
+        journal.done(number)
+        raise
+    known = identity.of_path(path)
+    journal.identify(number, known)
+    try:
+        yield Group(path)
+    finally:
+        if identity.is_still(path, known):
             undo.remove_group(path)
-            journal.done(number)
+        journal.done(number)
 
 
 @contextlib.contextmanager

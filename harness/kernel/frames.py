@@ -128,7 +128,12 @@ class JoinedFrames:
 def _packet_socket(netns_fd: int, device: str, protocol: int, option: tuple[int, int]) -> socket.socket:
     """A socket for raw frames of a device, which waits for nothing, with an option (level, name) set."""
     with in_netns(netns_fd), contextlib.ExitStack() as stack:
-        sock = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+        try:
+            sock = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+        except PermissionError as error:
+            raise PermissionError(
+                error.errno, f"check the links by raw frames: {error.strerror}; add CAP_NET_RAW"
+            ) from None
         sock.setblocking(False)
         sock.setsockopt(*option, 1)
         sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)

@@ -38,6 +38,7 @@ class InterfaceState(TypedDict):
 
     device: str
     ifindex: int
+    mac: str
     up: bool
     mtu: int
     addresses: list[str]
@@ -59,6 +60,7 @@ def capture(device: str) -> InterfaceState:
         return {
             "device": device,
             "ifindex": ifindex,
+            "mac": interface.mac,
             "up": interface.up,
             "mtu": interface.mtu,
             "addresses": [body.hex() for body in _addresses(sock, ifindex)],
@@ -106,6 +108,21 @@ def put_back(state: InterfaceState) -> list[str]:
         for text in state["routes"]:
             attempt("routes", _again, sock, _RTM_NEWROUTE, route_on(bytes.fromhex(text), now.ifindex))
     return failures
+
+
+def is_there(state: InterfaceState, name: str) -> bool:
+    """Is the interface in the namespace `name`, or in this thread's one, or nowhere: not another under its name?
+
+    A hardware address tells: a number is given again, and changes on the way through namespaces. Raises OSError.
+    """
+    device = state["device"]
+    if name:
+        with in_netns(name):
+            if device in [interface for _, interface in socket.if_nameindex()]:
+                return True
+    with iproute() as ipr:
+        here = ipr.interfaces().get(device)
+    return here is None or here.mac == state.get("mac", here.mac)
 
 
 def give_back(name: str, state: InterfaceState) -> list[str]:

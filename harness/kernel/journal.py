@@ -9,22 +9,20 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import undo
+from harness.kernel import journals, undo, values
 from harness.kernel.hostfiles import HOST
+from harness.kernel.journals import JOURNAL, STATE_DIR, Entry, mutex
 from harness.kernel.proc import start_ticks
-from harness.kernel.syscalls import held
 from harness.kernel.undo import Undone
+from harness.kernel.values import Hold
 
-STATE_DIR = Path("/run/pollbench")
-_JOURNAL, _MUTEX, _HOST_LOCK = "journal", ".mutex", "lock"
-_FORMAT = 1
-
-Entry = dict[str, Any]
+_HOST_LOCK = "lock"
+_FORMAT = 2
 
 
 class Journal:
@@ -41,14 +39,21 @@ class Journal:
         self._count = 0
 
     def note(self, kind: str, **details: Any) -> int:
-        """Record an act BEFORE doing it; the number returned is for `done`.
+        """Record an act BEFORE doing it; the number returned is for `identify` and `done`.
 
-        Kinds: netns{name}; value{path, found, wrote}; process{pid, start_ticks}; file{path};
-        directory{path}; others are kept but not undone.
+        Kinds: netns{name}, file{path}, directory{path} and cgroup{path}, each with an identity; process{pid,
+        start_ticks}; interface{netns, inside, state}; value, as `set_value` notes it; others are kept but not undone.
         """
         self._count += 1
         self._write({"n": self._count, "kind": kind, **details})
         return self._count
+
+    def identify(self, number: int, identity: Mapping[str, int]) -> None:
+        """Record what the act `number` made, where that has no numbers before it is there: see harness.kernel.identity.
+
+        An undoing keeps to it, since the name may be another's by then.
+        """
+        self._write({"kind": "identity", "of": number, "identity": dict(identity)})
 
     def done(self, number: int) -> None:
         """Record that the act `number` has been undone: nobody needs to look at it again."""
@@ -66,9 +71,9 @@ def open_journal(state: Path = STATE_DIR) -> Iterator[Journal]:
     journal then stays for `pollbench clean`).
     """
     with contextlib.ExitStack() as stack:
-        with _mutex(state):
+        with mutex(state):
             directory = _new_directory(state)
-            fd = stack.enter_context(_file(directory / _JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND))
+            fd = stack.enter_context(journals.file(directory / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND))
             # Waits at most for somebody who is just looking whether we live.
             fcntl.flock(fd, fcntl.LOCK_EX)
         journal = Journal(directory, fd)
@@ -76,7 +81,9 @@ def open_journal(state: Path = STATE_DIR) -> Iterator[Journal]:
         try:
             yield journal
         finally:
-            if failed := [act for act in _undo_all(directory) if act.action == "failed"]:
+            with mutex(state):
+                acts = _undo_all(directory)
+            if failed := [act for act in acts if act.action == "failed"]:
                 on, got = failed[0].subject, failed[0].reason
                 raise PollbenchError("put the host back", on=on, got=got, todo="then type: sudo pollbench clean")
 
@@ -91,11 +98,11 @@ class Stale(NamedTuple):
 
 def stale(state: Path = STATE_DIR) -> list[Stale]:
     """The journals of dead owners, newest first; readable without privilege."""
-    journals = []
+    left = []
     for directory in _dead(state):
-        owner = next((entry for entry in _read(directory)[0] if entry.get("kind") == "owner"), {})
-        journals.append(Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown"))))
-    return journals
+        owner = next((entry for entry in journals.read(directory)[0] if entry.get("kind") == "owner"), {})
+        left.append(Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown"))))
+    return left
 
 
 def clean(dry_run: bool = False, state: Path = STATE_DIR) -> list[Undone]:
@@ -106,61 +113,32 @@ def clean(dry_run: bool = False, state: Path = STATE_DIR) -> list[Undone]:
     """
     if not state.exists():
         return []
-    with contextlib.nullcontext() if dry_run else _mutex(state):
+    with contextlib.nullcontext() if dry_run else mutex(state):
         return [act for directory in _dead(state) for act in _undo_all(directory, dry_run)]
 
 
 def _undo_all(directory: Path, dry_run: bool = False) -> list[Undone]:
     """Undo what a journal says, the newest first, and remove the journal unless something failed."""
-    token, (entries, damaged) = directory.name, _read(directory)
-    finished = {entry.get("of") for entry in entries if entry["kind"] == "done"}
-    undone = (undo.undo(token, e, dry_run) for e in reversed(entries) if e.get("n") not in finished)
+    token, (entries, damaged) = directory.name, journals.read(directory)
     acts = [Undone(token, "journal", line, "left", "a damaged line") for line in damaged]
-    acts += [act for act in undone if act is not None]
+    for entry in reversed(journals.unfinished(entries)):
+        act = undo.undo(token, entry, dry_run, directory.parent)
+        acts += [act] if act is not None else []
+        if not dry_run and "n" in entry and (act is None or act.action != "failed"):
+            # At once: what is undone is not held any more, and what is asked next must know.
+            journals.append(directory, {"kind": "done", "of": entry["n"]})
     if not dry_run and all(act.action != "failed" for act in acts):
-        (directory / _JOURNAL).unlink(missing_ok=True)
+        # What else is in it was made there for others to link to; the journal goes last.
+        for path in sorted(directory.iterdir(), key=lambda path: path.name == JOURNAL):
+            path.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             directory.rmdir()
     return acts
 
 
-def _read(directory: Path) -> tuple[list[Entry], list[str]]:
-    """The journal's entries, and its unreadable lines. A torn last line is no act: the note comes first."""
-    try:
-        text = (directory / _JOURNAL).read_text(errors="replace")
-    except FileNotFoundError:
-        return [], []
-    entries: list[Entry] = []
-    damaged: list[str] = []
-    *lines, _torn = text.split("\n")
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            entry = None
-        if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
-            entries.append(entry)
-        else:
-            damaged.append(line[:200])
-    return entries, damaged
-
-
 def _dead(root: Path) -> Iterator[Path]:
     """The directories of dead owners, newest first."""
-    directories = [path for path in root.iterdir() if path.is_dir() and not path.is_symlink()] if root.exists() else []
-    for directory in sorted(directories, key=lambda path: path.stat().st_ctime_ns, reverse=True):
-        if not _is_live(directory):
-            yield directory
-
-
-def _is_live(directory: Path) -> bool:
-    """Whether the owner lives: it holds the lock, which the kernel drops with the process."""
-    try:
-        with _file(directory / _JOURNAL, os.O_RDONLY) as fd:
-            # Shared, so that two who look at the same time do not take each other for the owner.
-            return not _lock_now(fd, fcntl.LOCK_SH)
-    except FileNotFoundError:
-        return False
+    return (directory for directory in journals.owners(root) if not journals.is_live(directory))
 
 
 def _new_directory(root: Path) -> Path:
@@ -171,28 +149,6 @@ def _new_directory(root: Path) -> Path:
     return directory
 
 
-def _make_state_dir(root: Path) -> None:
-    try:
-        root.mkdir(mode=0o755, exist_ok=True)
-        if not os.access(root, os.W_OK):
-            raise PermissionError(13, "Permission denied")
-    except PermissionError as error:
-        raise MissingError(
-            "write the journal", on=str(root), got=str(error.strerror), todo="run it as root: put sudo before it"
-        ) from None
-    if root.is_symlink() or root.stat().st_uid != os.geteuid():
-        raise PollbenchError("write the journal", on=str(root), got="it belongs to somebody else", todo="remove it")
-
-
-@contextlib.contextmanager
-def _mutex(root: Path) -> Iterator[None]:
-    """One at a time makes or removes journals: a new one, not yet locked, would look like a dead one."""
-    _make_state_dir(root)
-    with _file(root / _MUTEX, os.O_RDWR | os.O_CREAT) as fd:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-
-
 @contextlib.contextmanager
 def host_lock(wait: Callable[[str], None] | None = None, state: Path = STATE_DIR) -> Iterator[None]:
     """Hold this host's lock: one measurement at a time, and one owner of the host-wide values.
@@ -200,10 +156,10 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path = STATE_DIR
     wait: called with words on the holder, again and again, while another process holds it; it is to take its time, and
     may raise. Without it, MissingError names the holder.
     """
-    _make_state_dir(state)
+    journals.make_state_dir(state)
     path = state / _HOST_LOCK
-    with _file(path, os.O_RDWR | os.O_CREAT) as fd:
-        while not _lock_now(fd, fcntl.LOCK_EX):
+    with journals.file(path, os.O_RDWR | os.O_CREAT) as fd:
+        while not journals.lock_now(fd, fcntl.LOCK_EX):
             if wait is None:
                 raise MissingError("take the host lock", str(path), _holder(path), "wait for it to end, or add --wait")
             wait(_holder(path))
@@ -211,19 +167,6 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path = STATE_DIR
         os.pwrite(fd, json.dumps({"pid": os.getpid(), "what": _command()}).encode(), 0)
         yield
         os.ftruncate(fd, 0)
-
-
-def _lock_now(fd: int, kind: int) -> bool:
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _file(path: Path, flags: int) -> contextlib.AbstractContextManager[int]:
-    """A descriptor for a block."""
-    return held(os.open(path, flags | os.O_CLOEXEC, 0o644))
 
 
 def _holder(path: Path) -> str:
@@ -242,23 +185,43 @@ class Written(NamedTuple):
 
 
 @contextlib.contextmanager
-def set_value(journal: Journal, path: str, value: int | str) -> Iterator[Written]:
-    """Set a host-wide /proc or /sys file for the block, then restore what was found.
+def set_value(journal: Journal, path: str, value: int | str, *, at_least: bool = False) -> Iterator[Written]:
+    """Set a host-wide /proc or /sys file for the block; whoever lets go last restores what the first has found.
 
-    Restored only while it still reads what we wrote: somebody else's later change is theirs. Raises OSError
-    (the kernel refused), PollbenchError when it reads back otherwise than written.
+    at_least: any larger number will do too. Restored only while it still reads what one of ours wrote: somebody else's
+    later change is theirs. Raises OSError (the kernel refused), PollbenchError when it reads back otherwise than
+    written.
     """
-    before, wrote = HOST.read(path), str(value)
-    number = journal.note("value", path=path, found=before, wrote=wrote)
-    try:
-        HOST.write(path, wrote)
-        applied = HOST.read(path)
-        if applied != wrote:
-            raise PollbenchError("set a host-wide value", on=path, got=f"wrote {wrote}, reads {applied}")
+    state = journal.directory.parent
+    with contextlib.ExitStack() as stack:
+        with mutex(state):
+            before = HOST.read(path)
+            hold = _take_hold(journal, path, before, str(value), at_least)
+            stack.callback(_let_go, journal, hold)
+            if hold.wrote != before:
+                HOST.write(path, hold.wrote)
+            applied = HOST.read(path)
+        if applied != hold.wrote:
+            raise PollbenchError("set a host-wide value", on=path, got=f"wrote {hold.wrote}, reads {applied}")
         yield Written(before, applied)
-    finally:
-        undo.restore_value(path, before, wrote)
-        journal.done(number)
+
+
+def _take_hold(journal: Journal, path: str, now: str, value: str, least: bool) -> Hold:
+    """Note that we hold the value, and what it was before anybody of ours did."""
+    first = values.joined(journal.directory.parent, path, now)
+    original, origin = (first.original, {"origin": first.origin}) if first else (now, {})
+    wrote = str(max(int(now), int(value))) if least else value
+    entry = {"path": path, "found": original, "wrote": wrote, "wants": value, "least": least} | origin
+    at_ns = time.monotonic_ns()
+    number = journal.note("value", at_ns=at_ns, **entry)
+    return Hold.of(journal.token, {"n": number, "at_ns": at_ns, **entry}, live=True)
+
+
+def _let_go(journal: Journal, hold: Hold) -> None:
+    state = journal.directory.parent
+    with mutex(state):
+        values.let_go(state, hold)
+        journal.done(hold.number)
 
 
 def _command() -> str:

@@ -26,8 +26,17 @@ def create(name: str) -> int:
 
     Raises FileExistsError when the name is taken, OSError otherwise; then nothing is left.
     """
+    with unnamed() as fd:
+        return adopt(name, path_of_fd(fd))
+
+
+@contextlib.contextmanager
+def unnamed() -> Iterator[int]:
+    """A descriptor of a new namespace, which goes with the block unless the block gave it a name. Raises OSError."""
     with throw_away():
-        return adopt(name, HERE)
+        fd = os.open(HERE, os.O_RDONLY | os.O_CLOEXEC)
+    with held(fd):
+        yield fd
 
 
 def adopt(name: str, source: str) -> int:

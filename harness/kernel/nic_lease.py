@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ifstate, netns, qdiscs, readback
+from harness.kernel import identity, ifstate, netns, qdiscs, readback
 from harness.kernel.hostfiles import HOST
 from harness.kernel.iproute import IpRoute, iproute
 from harness.kernel.journal import Journal
@@ -95,7 +95,7 @@ def lend(device: str, name: str, journal: Journal) -> Iterator[int]:
     if reason:
         raise MissingError("take the interface", device, reason, "name another in topology.nodes.*.interface")
     state = ifstate.capture(device)
-    number = journal.note("interface", netns=name, state=state)
+    number = journal.note("interface", netns=name, inside=identity.of_name(name), state=state)
     try:
         yield _move_in(device, name)
     finally:

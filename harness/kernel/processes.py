@@ -7,16 +7,19 @@ import os
 import re
 import select
 import signal
+import time
 from typing import NamedTuple
 
 from harness.kernel.hostfiles import HOST
-from harness.kernel.netns import in_netns
+from harness.kernel.identity import Identity, of_namespace
+from harness.kernel.netns import in_netns, opened, path_of_process
 from harness.kernel.proc import start_ticks, stat_fields
 from harness.kernel.syscalls import held
 
 _TCP_LISTEN, _UDP_BOUND = "0A", "07"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _KILL_WAIT_S = 2.0
+_NAMED = 8
 
 
 def tree(root: int) -> list[int]:
@@ -81,8 +84,46 @@ def _bound(protocol: str, port: int) -> set[int]:
     return inodes
 
 
-def end(pids: list[int]) -> None:
+def in_namespace(identity: Identity) -> list[int]:
+    """The processes whose main thread is in the network namespace of this identity, whether it has a name or not."""
+    there = []
+    for pid in map(int, filter(str.isdigit, HOST.list("/proc"))):
+        path = path_of_process(pid)
+        with contextlib.suppress(OSError):  # it ended while we looked
+            stat = os.stat(path)
+            if (stat.st_dev, stat.st_ino) == (identity["dev"], identity["ino"]):
+                with opened(path) as fd:
+                    there += [pid] if of_namespace(fd) == dict(identity) else []
+    return there
+
+
+def ancestors() -> set[int]:
+    """This process, who started it, and so on up."""
+    family, pid = set[int](), os.getpid()
+    while pid > 0:
+        family.add(pid)
+        pid = _parent(pid)
+    return family
+
+
+def living(pids: list[int]) -> list[int]:
+    """Those that have not ended; one that waits to be reaped has."""
+    left = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            left += [pid] if stat_fields(pid)[0] not in "ZX" else []
+    return left
+
+
+def named(pids: list[int]) -> str:
+    """Processes for a reader: "12 (sleep), 14 (sh)"; of many the first ones."""
+    words = [f"{pid} ({HOST.text(f'/proc/{pid}/comm') or 'ended'})" for pid in pids[:_NAMED]]
+    return ", ".join(words) + (f" and {len(pids) - _NAMED} more" if len(pids) > _NAMED else "")
+
+
+def end(pids: list[int], patience_s: float = _KILL_WAIT_S) -> None:
     """SIGKILL processes that are ours, and wait until they are gone or are zombies for their parent to reap."""
+    deadline = time.monotonic() + patience_s
     with contextlib.ExitStack() as stack:
         waiting = []
         for pid in pids:
@@ -91,7 +132,7 @@ def end(pids: list[int]) -> None:
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
                 waiting.append(fd)
         for fd in waiting:
-            _ends(fd, _KILL_WAIT_S)
+            _ends(fd, max(0.0, deadline - time.monotonic()))
 
 
 def end_one(pid: int, started: int, number: signal.Signals, patience_s: float) -> bool | None:

@@ -45,6 +45,16 @@ static void tie_to_parent(int64_t declared)
     signal(SIGINT, SIG_IGN);
 }
 
+/* Before anything is started, so that whatever descends from us is in the group too, wherever it goes. */
+static void enter_cgroup(const char *procs)
+{
+    const int fd = open(procs, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, "0", 1) != 1) /* 0: whoever writes */
+        fail("enter the control group", procs, errno);
+    close(fd);
+}
+
 static void enter_namespace(const char *path)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -70,6 +80,7 @@ static void set_nice(int64_t nice_level)
 
 int launch(int argc, char **argv)
 {
+    const char *cgroup = NULL;
     const char *netns = NULL;
     const char *cpus = NULL;
     int64_t policy = UNSET;
@@ -78,6 +89,7 @@ int launch(int argc, char **argv)
     int64_t parent = UNSET;
     struct option_spec table[] = {
         {.name = "--parent", .number = &parent, .low = 1, .high = INT32_MAX},
+        {.name = "--cgroup", .text = &cgroup},
         {.name = "--netns", .text = &netns},
         {.name = "--cpus", .text = &cpus},
         {.name = "--policy", .number = &policy, .choices = policy_names},
@@ -89,6 +101,8 @@ int launch(int argc, char **argv)
     if (is_realtime(policy) != (priority > 0))
         fail_usage("--priority", "goes with --policy fifo or rr, from 1 to 99");
     tie_to_parent(parent);
+    if (cgroup != NULL)
+        enter_cgroup(cgroup);
     if (netns != NULL)
         enter_namespace(netns);
     if (nice_level != UNSET)

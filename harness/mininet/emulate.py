@@ -23,12 +23,13 @@ _BRIDGE_DELAY, _OVS_DELAY, _OVS_MAX_AGE, _HELLO = 2, 4, 6, 1
 def build(request: EmulationRequest) -> Any:
     """The started Mininet of a request. Raises Refused, and whatever Mininet raises, SystemExit too."""
     prepare()
-    topo, namespace = make_topo(request.topo)
+    # All of Mininet comes before the user's file, whose directory is on the path from then on.
     import mininet.net
     from mininet import node, nodelib
     from mininet.link import TCLink, TCULink
     from mininet.log import setLogLevel
 
+    topo, namespace = make_topo(request.topo)
     setLogLevel("critical")
     # Its raising of host-wide limits is left out; this process's own limits end with it.
     mininet.net.fixLimits = lambda: None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from dataclasses import asdict
-from pathlib import Path
 
 from harness.errors import InputError
 from harness.mininet.graph import Graph, Refused, TopoRequest
+from harness.mininet.interpreter import isolated
 
 _PATIENCE_S = 60.0
 
@@ -26,15 +24,15 @@ def load_graph(request: TopoRequest, where: str, *, rehearsed: bool = True) -> G
     action = f"read topology {request.name}"
     question = json.dumps({"topo": asdict(request), "rehearsed": rehearsed}).encode()
     with tempfile.TemporaryFile() as out:
-        command = [sys.executable, "-P", "-m", "harness.mininet.child", str(out.fileno())]
+        python = isolated("harness.mininet.child", str(out.fileno()))
         try:
             child = subprocess.run(
-                command,
+                python.argv,
                 input=question,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[out.fileno()],
-                env=child_environment(),
+                env=python.environment,
                 start_new_session=True,
                 timeout=_PATIENCE_S,
                 check=False,
@@ -57,10 +55,3 @@ def load_graph(request: TopoRequest, where: str, *, rehearsed: bool = True) -> G
 def with_last_line(got: str, printed: bytes) -> str:
     """What came back, and the last line that a program printed, for a message."""
     return ": ".join([got, *printed.decode(errors="replace").strip().splitlines()[-1:]])[:400]
-
-
-def child_environment() -> dict[str, str]:
-    """This process's environment, with our package on the path wherever it was found."""
-    root = str(Path(__file__).resolve().parents[2])
-    others = os.environ.get("PYTHONPATH", "")
-    return os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{others}" if others else root}

@@ -17,19 +17,23 @@ from harness.store.record import KnobRow
 
 @dataclass
 class RunCgroups:
-    """The group of each node that has one. rows: what was written, for the run's knob record."""
+    """The group of each node that has one, and the run's own for all others; None where the kernel has none.
+
+    rows: what was written, for the run's knob record.
+    """
 
     rows: list[KnobRow] = field(default_factory=list)
+    home: cgroup.Group | None = None
     groups: dict[str, cgroup.Group] = field(default_factory=dict)
 
     def use(self) -> dict[str, GroupUse]:
         """What each group has used since it was made, by node."""
         return {node: _use(group) for node, group in self.groups.items()}
 
-    def join(self, node: str, pid: int) -> None:
-        """Move a program that has just been started into its node's group, if there is one."""
-        if node in self.groups:
-            self.groups[node].join(pid)
+    def entrance(self, node: str) -> str:
+        """By which file a program of a node moves itself into its group before it begins; "" where there is none."""
+        group = self.groups.get(node, self.home)
+        return group.entrance if group is not None else ""
 
 
 def _use(group: cgroup.Group) -> GroupUse:
@@ -50,12 +54,12 @@ def used_between(before: dict[str, GroupUse], after: dict[str, GroupUse]) -> dic
 
 @contextmanager
 def open_cgroups(settings: Settings, journal: Journal) -> Iterator[RunCgroups]:
-    """The groups that the `cgroup` knobs ask for.
+    """The groups that the `cgroup` knobs ask for, and the one that holds all other programs.
 
     Raises MissingError (no such controller in version 2), PollbenchError (a value refused, or read back otherwise).
     """
-    groups = RunCgroups()
     with ExitStack() as stack:
+        groups = RunCgroups(home=stack.enter_context(cgroup.run_group(journal)))
         for node, knobs in settings.items():
             if Cgroup.name not in knobs:
                 continue

@@ -117,8 +117,11 @@ def takers(spec: CellSpec, outcome: Outcome) -> dict[str, float]:
     return {name: 100 * ns / elapsed_ns for name, ns in times.items()} if elapsed_ns else {}
 
 
-def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:
-    """Start the contention, if there is any, and wait until it runs. Raises MissingError, PollbenchError."""
+def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack, group: str = "") -> Hogs:
+    """Start the contention, if there is any, and wait until it runs. Raises MissingError, PollbenchError.
+
+    group: the entrance of the hogs' control group, if they have one.
+    """
     contention = spec.contention
     if contention is None or contention.idle():
         return Hogs()
@@ -129,17 +132,18 @@ def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack) -> Hogs:
         "nice": contention.nice or None,
     }
     if not contention.native():
-        return Hogs(contention.threads, _stress_ng(contention, process, stopper, stack))
-    netns, more = _flow(contention, stopper, stack) if contention.needs_flow() else (None, [])
-    argv = [str(loadgen.path()), *launch_options(netns, process), *contention.command(), *more]
+        launch = launch_options(None, process, group)
+        return Hogs(contention.threads, _stress_ng(contention, launch, stopper, stack))
+    netns, more = _flow(contention, stopper, stack, group) if contention.needs_flow() else (None, [])
+    argv = [str(loadgen.path()), *launch_options(netns, process, group), *contention.command(), *more]
     hog = stack.enter_context(NativeProcess("hog", argv, stopper))
     hog.expect("ready", _SLACK_S)
     return Hogs(contention.threads, hog)
 
 
-def _stress_ng(contention: Contention, process: Options, stopper: Stopper, stack: ExitStack) -> ExternalProcess:
+def _stress_ng(contention: Contention, launch: list[str], stopper: Stopper, stack: ExitStack) -> ExternalProcess:
     require_program("stress-ng", "the hogs", "stress-ng")
-    argv = [str(loadgen.path()), *launch_options(None, process), "exec", "--", *contention.command()]
+    argv = [str(loadgen.path()), *launch, "exec", "--", *contention.command()]
     hog = stack.enter_context(ExternalProcess("hog", argv, stopper))
     sign = f"{contention.threads} {contention.stressor} workers"
     # Each worker is a process of its own: they are there when the family is as large as was asked.
@@ -147,7 +151,7 @@ def _stress_ng(contention: Contention, process: Options, stopper: Stopper, stack
     return hog
 
 
-def _flow(contention: Contention, stopper: Stopper, stack: ExitStack) -> tuple[str, list[str]]:
+def _flow(contention: Contention, stopper: Stopper, stack: ExitStack, group: str) -> tuple[str, list[str]]:
     """Make a link for the hogs alone, with NAPI at both ends; the namespace to run in, and the hog's further options.
 
     A veth's receive softirq runs on the CPU of the sender, so that sending there loads the hogs' CPU with both.
@@ -155,7 +159,7 @@ def _flow(contention: Contention, stopper: Stopper, stack: ExitStack) -> tuple[s
     journal = stack.enter_context(open_journal())
     testbed = stack.enter_context(open_testbed(Topology.model_validate(_FLOW), napi=True, journal=journal))
     address = testbed.address("sink", seen_from="hog")
-    argv = [str(loadgen.path()), *launch_options(testbed.nodes["sink"].netns_path, {}), "server"]
+    argv = [str(loadgen.path()), *launch_options(testbed.nodes["sink"].netns_path, {}, group), "server"]
     argv += ["--protocol", "udp", "--wait", "blocking", "--size", "64", "--listen", address, "--port", "0"]
     sink = stack.enter_context(NativeProcess("sink", argv, stopper))
     port = sink.expect("ready", _SLACK_S)["port"]

@@ -98,10 +98,8 @@ class _Play:
             for session in sessions:
                 session.serve()
             if ends.holds(spec.contention_node()):
-                self._hogs = start_hogs(spec, context.stopper, context.stack)
+                self._hogs = start_hogs(spec, context.stopper, context.stack, context.cgroups.entrance(HOGS))
             context.children += [self._hogs.child] if self._hogs.child else []
-            for pid in self._hogs.pids():
-                context.cgroups.join(HOGS, pid)
             self._exchange("serving")
             for session in (*background, measured):
                 session.prepare(spec.workload.life_ns())

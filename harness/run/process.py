@@ -235,9 +235,13 @@ def tail(data: bytes) -> str:
     return " | ".join(_COLOUR.sub("", data[-_LAST_BYTES:].decode(errors="replace")).split("\n")).strip(" |")
 
 
-def launch_options(netns: Path | str | None, process: Options) -> list[str]:
-    """The launcher's options: its parent, whose end is its own, namespace; CPUs and scheduling where declared."""
+def launch_options(netns: Path | str | None, process: Options, group: str = "") -> list[str]:
+    """The launcher's options: its parent, whose end is its own, namespace; CPUs and scheduling where declared.
+
+    group: the entrance of the control group in which it is to begin, so that whatever it starts is in it too.
+    """
     argv = ["--parent", str(os.getpid())]
+    argv += ["--cgroup", group] if group else []
     argv += ["--netns", str(netns)] if netns else []
     if process.get("cpus"):
         argv += ["--cpus", ",".join(str(cpu) for cpu in process["cpus"])]

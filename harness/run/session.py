@@ -202,7 +202,7 @@ class WorkloadSession:
         node, name, stopper = self.workload.node_of(role), self.name(role), self.context.stopper
         spec, handle = self.context.spec, self.context.testbed.nodes[node]
         options = apply.process_options(spec.settings.get(node, {}), spec.launch_cpus(node))
-        argv = [str(loadgen.path()), *launch_options(handle.netns_path, options)]
+        argv = [str(loadgen.path()), *launch_options(handle.netns_path, options, self.context.cgroups.entrance(node))]
         child: RunProgram
         if self.is_native(role):
             child = NativeProcess(name, [*argv, *command], stopper, pass_fds=fds)
@@ -212,7 +212,6 @@ class WorkloadSession:
         self.context.stack.enter_context(child)
         self.context.children.append(child)
         self.programs[role] = child
-        self.context.cgroups.join(node, child.pid)
         if isinstance(child, ExternalProcess):
             self.context.note([child.pid])
         return child

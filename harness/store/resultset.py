@@ -6,7 +6,6 @@ import errno
 import gc
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
@@ -41,8 +40,12 @@ class ResultSet:
     `warnings` collects, in words, whatever was found damaged or partial; nothing here raises for that.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], owner: atomic.Owner | None = None) -> None:
+    def __init__(
+        self, path: Path, manifest: dict[str, Any], owner: atomic.Owner | None = None, below: Path | None = None
+    ) -> None:
         self.path = path
+        # What a person named; beneath it no symbolic link is followed when something is written.
+        self.below = below or path
         self.manifest = manifest
         self.owner = owner
         self.warnings: list[str] = []
@@ -82,22 +85,27 @@ class ResultSet:
         }
         parent = Path(base_dir) / name
         with atomic.explained("make the result directory", parent, keep="nothing was measured yet"):
-            atomic.make_directories(parent, owner)
-            path = _claim(parent, stamp, files, owner)
-            os.mkdir(path / "runs")
-            atomic.give(path / "runs", owner)
-            atomic.sync_directory(path)
-        return cls(path, document, owner)
+            below = Path(base_dir)
+            atomic.make_directories(parent, owner, below)
+            with atomic.folder(parent, owner, below) as above:
+                path = parent / _claim(above, stamp, files)
+            with atomic.folder(path, owner, below) as made:
+                made.make("runs")
+                made.sync()
+        return cls(path, document, owner, below)
 
     @classmethod
-    def open(cls, path: str | Path, owner: atomic.Owner | None = None) -> ResultSet:
-        """A result set that is there. Raises InputError when the directory is none; writes nothing."""
+    def open(cls, path: str | Path, owner: atomic.Owner | None = None, below: Path | None = None) -> ResultSet:
+        """A result set that is there. Raises InputError when the directory is none; writes nothing.
+
+        below: which directory above it was named, if not this one.
+        """
         path = Path(path)
         if not (path / "plan.json").is_file() and not (path / "runs").is_dir():
             got = "this is not one" if path.is_dir() else "no such directory"
             todo = "name a directory like results/NAME/STAMP that `pollbench run` made"
             raise InputError("open a result set", on=str(path), got=got, todo=todo)
-        results = cls(path, {}, owner)
+        results = cls(path, {}, owner, below)
         results.manifest = results._document("manifest.json")
         return results
 
@@ -109,7 +117,7 @@ class ResultSet:
         except (FileNotFoundError, NotADirectoryError):
             entries = []
         stamps = [(match[1], int(match[2] or 1), entry) for entry in entries if (match := _STAMP.fullmatch(entry.name))]
-        return cls.open(max(stamps)[2], owner) if stamps else None
+        return cls.open(max(stamps)[2], owner, Path(base_dir)) if stamps else None
 
     # -- what is in it ------------------------------------------------------------------------------------
 
@@ -236,42 +244,46 @@ class ResultSet:
         if not (self.path / "plan.json").is_file():
             raise PollbenchError(f"save run {run_id}", str(self.path), "the result set is gone", "begin a new one")
         with atomic.explained(f"save run {run_id}", target):
-            atomic.make_directories(target.parent, self.owner)
-            self._make_room(target, replace)
-            atomic.write_directory(target, content, self.owner)
-            atomic.discard_tree(_old(target))
+            atomic.make_directories(target.parent, self.owner, self.below)
+            with atomic.folder(target.parent, self.owner, self.below) as runs:
+                self._make_room(runs, target, replace)
+                runs.write_directory(run_id, content)
+                runs.discard(_OLD + run_id)
         return target
 
     def write_file(self, name: str, data: bytes) -> None:
         """Write one file of the set (a table) whole or not at all. Raises PollbenchError."""
         with atomic.explained(f"write {name}", self.path):
-            atomic.write_file(self.path / name, data, self.owner)
+            atomic.write_file(self.path / name, data, self.owner, self.below)
 
     def remove_leftovers(self) -> list[str]:
         """Remove what a killed writer left unfinished, and return its names. There must be no other writer."""
         removed = []
-        for entry in sorted(self.path.glob("*")) + sorted(self.path.glob("runs/*")):
-            if not entry.name.startswith((atomic.TMP, _OLD)):
-                continue
-            with atomic.explained("remove an unfinished run", entry):
-                before = entry.with_name(entry.name.removeprefix(_OLD))
-                if entry.name.startswith(_OLD) and not before.exists():
-                    # Killed between taking the old run away and putting the new one in its place.
-                    os.rename(entry, before)
-                    continue
-                atomic.discard_tree(entry)
-            removed.append(entry.name)
+        for path in filter(Path.is_dir, (self.path, self.path / "runs")):
+            with (
+                atomic.explained("remove an unfinished run", path),
+                atomic.folder(path, self.owner, self.below) as here,
+            ):
+                for name in here.names():
+                    before = name.removeprefix(_OLD)
+                    if name.startswith(_OLD) and not here.holds(before):
+                        # Killed between taking the old run away and putting the new one in its place.
+                        here.rename(name, before)
+                    elif name.startswith((atomic.TMP, _OLD)):
+                        here.discard(name)
+                        removed.append(name)
         return removed
 
     # -- inside -------------------------------------------------------------------------------------------
 
-    def _make_room(self, target: Path, replace: bool) -> None:
-        if not target.is_dir():
+    def _make_room(self, runs: atomic.Folder, target: Path, replace: bool) -> None:
+        name = target.name
+        if not runs.holds(name, directory=True):
             return
         if not replace and self._record(target) is not None:
             raise FileExistsError(errno.EEXIST, "this run is on disk already")
-        atomic.discard_tree(_old(target))
-        os.rename(target, _old(target))
+        runs.discard(_OLD + name)
+        runs.rename(name, _OLD + name)
 
     def _run_directories(self) -> list[Path]:
         try:
@@ -298,22 +310,18 @@ class ResultSet:
             self.warnings.append(text)
 
 
-def _claim(parent: Path, stamp: str, files: Mapping[str, bytes], owner: atomic.Owner | None) -> Path:
+def _claim(parent: atomic.Folder, stamp: str, files: Mapping[str, bytes]) -> str:
     """Make the first of stamp, stamp-2, stamp-3... that nobody has."""
     for number in count(1):
-        path = parent / (stamp if number == 1 else f"{stamp}-{number}")
+        name = stamp if number == 1 else f"{stamp}-{number}"
         # An empty directory would be taken over by the rename; it is somebody's, so it counts as taken.
-        if os.path.lexists(path):
+        if parent.holds(name):
             continue
         try:
-            atomic.write_directory(path, files, owner)
+            parent.write_directory(name, files)
         except OSError as error:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 continue
             raise
-        return path
+        return name
     raise AssertionError("there is always a next number")
-
-
-def _old(target: Path) -> Path:
-    return target.with_name(_OLD + target.name)

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import InputError, PollbenchError
-from harness.kernel.journal import STATE_DIR, Journal
+from harness.kernel import identity
+from harness.kernel.journal import Journal
+from harness.kernel.journals import STATE_DIR, mutex
 from harness.kernel.proc import start_ticks
 from harness.kernel.processes import end_one
 from harness.testbed import Testbed
 
-_PREFIX, _SUFFIX = "up-", ".json"
+_PREFIX, _SUFFIX, _OWN = "up-", ".json", "testbed.json"
 _PATIENCE_S = 60.0
 
 
@@ -37,18 +39,25 @@ class DetachedTestbed(NamedTuple):
 @contextlib.contextmanager
 def announced(testbed: Testbed, name: str, file: str, journal: Journal) -> Iterator[None]:
     """Make the testbed known by `name` for the length of the block. Raises InputError where the name is taken."""
-    path = _path(name)
-    if any(held.name == name for held in all_held()):
-        todo = f"take it down with `pollbench down {name}`, or give another --name"
-        raise InputError("hold a testbed open", on=name, got="there is one of this name", todo=todo)
-    number = journal.note("file", path=str(path))
+    path, own = _path(name), journal.directory / _OWN
     nodes = {node: handle.netns_path for node, handle in testbed.nodes.items()}
     held = DetachedTestbed(name, os.getpid(), start_ticks(os.getpid()), file, nodes, testbed.token)
-    path.write_text(json.dumps(held._asdict()))
+    own.write_text(json.dumps(held._asdict()))
+    known = identity.of_path(own)
+    with mutex(STATE_DIR):
+        if any(other.name == name for other in all_held()):
+            todo = f"take it down with `pollbench down {name}`, or give another --name"
+            raise InputError("hold a testbed open", on=name, got="there is one of this name", todo=todo)
+        number = journal.note("file", path=str(path), identity=known)
+        # What a killed holder left; its journal tells its own file from ours.
+        path.unlink(missing_ok=True)
+        os.link(own, path)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with mutex(STATE_DIR):
+            if identity.is_still(path, known):
+                path.unlink()
         journal.done(number)
 
 

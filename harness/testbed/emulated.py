@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -25,7 +24,9 @@ from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
 from harness.kernel.readback import qdisc_dump
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
-from harness.mininet.load import child_environment, load_graph, with_last_line
+from harness.mininet.interpreter import isolated
+from harness.mininet.load import load_graph, with_last_line
+from harness.signals import await_readable
 from harness.spec.topology import Controller, Emulator
 from harness.store.record import QdiscRow
 from harness.testbed.namespaces import namespace, namespace_name
@@ -58,7 +59,7 @@ def emulated(layout: Layout, journal: Journal) -> Iterator[dict[str, int]]:
         with in_netns(root), NetlinkSocket() as sock:
             sock.batch([link_up(LOOPBACK_IFINDEX, "lo")])
         launcher = ["ip", "netns", "exec", namespace_name(journal.token, _ROOT)]
-        environment = child_environment()
+        environment = dict(os.environ)
         open_flow = emulator.switch.startswith("OVS") or _names_open_vswitch(source)
         if open_flow:
             environment |= stack.enter_context(open_vswitch(launcher, journal))
@@ -113,11 +114,15 @@ def _mininet(
 ) -> Iterator[dict[str, int]]:
     """The process that holds Mininet, which may take `patience_s` to end; node to the process in its namespace."""
     reader, writer = os.pipe()
-    command = [*launcher, sys.executable, "-P", "-m", "harness.mininet.emulate", str(writer)]
+    python = isolated("harness.mininet.emulate", str(writer))
+    # What Open vSwitch's programs need, and Python's variables as they are to be for ours.
+    environment = python.environment | {name: value for name, value in environment.items() if name.startswith("OVS_")}
     with (
         open(reader, "rb") as pipe,
         tempfile.TemporaryFile() as printed,
-        daemon(command, environment, journal, printed, stdin=subprocess.PIPE, pass_fds=[writer]) as child,
+        daemon(
+            [*launcher, *python.argv], environment, journal, printed, stdin=subprocess.PIPE, pass_fds=[writer]
+        ) as child,
     ):
         os.close(writer)
         started: dict[int, int] = {}
@@ -125,13 +130,15 @@ def _mininet(
             assert child.stdin is not None
             child.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
             child.stdin.flush()
+            await_readable(pipe.fileno())
             pids = _checked(pipe.readline(), request.topo.name, printed)
             for pid in pids.values():
                 started[pid] = start_ticks(pid)
                 journal.note("process", pid=pid, start_ticks=started[pid])
             yield pids
         finally:
-            _stop(child, patience_s, started)
+            # While it builds it does not listen, and there is nothing of it that would have to be taken down in order.
+            _stop(child, patience_s if started else 0.0, started)
 
 
 def _checked(answer: bytes, name: str, printed: IO[bytes]) -> dict[str, int]:

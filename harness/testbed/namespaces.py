@@ -9,9 +9,10 @@ import resource
 from collections.abc import Iterator
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import netns
-from harness.kernel.hostfiles import HOST, sysctl_file
+from harness.kernel import identity, netns
+from harness.kernel.hostfiles import sysctl_file
 from harness.kernel.journal import Journal, set_value
+from harness.signals import check_stop
 from harness.topology.layout import STATIC_NEIGHBOURS, Layout
 
 # Per node: its namespace and a netlink socket; besides: programs, pipes, files of the run.
@@ -28,16 +29,20 @@ def namespace_name(token: str, node: str) -> str:
 @contextlib.contextmanager
 def namespace(node: str, journal: Journal, source: str = "") -> Iterator[int]:
     """A named namespace for the block; its descriptor. source: path of one that is there already, to be named."""
+    check_stop()
     name = namespace_name(journal.token, node)
-    number = journal.note("netns", name=name)
-    with explained():
-        fd = netns.adopt(name, source) if source else netns.create(name)
+    with explained(), netns.opened(source) if source else netns.unnamed() as made:
+        # It is known before it has a name, so that no name of ours is ever without one in the journal.
+        known = identity.of_namespace(made)
+        number = journal.note("netns", name=name, identity=known)
+        fd = netns.adopt(name, netns.path_of_fd(made))
     try:
         yield fd
     finally:
-        # First our own hold on it, then the name: with that, and no process inside, the kernel frees it.
+        if identity.of_name(name) == known:
+            netns.remove(name)
+        # With our hold on it, its name, and no process inside, the kernel frees it.
         os.close(fd)
-        netns.remove(name)
         journal.done(number)
 
 
@@ -65,9 +70,8 @@ def room_for(layout: Layout, journal: Journal) -> Iterator[None]:
         entries = _arp_entries(layout)
         if entries:
             for level, least in ((3, 2 * entries), (2, entries), (1, entries)):
-                path = sysctl_file(f"{_ARP}{level}")
-                if int(HOST.read(path)) < least:
-                    stack.enter_context(set_value(journal, path, least))
+                # Also where it is large enough: another testbed may have made it so, and may go before this one.
+                stack.enter_context(set_value(journal, sysctl_file(f"{_ARP}{level}"), least, at_least=True))
         yield
 
 

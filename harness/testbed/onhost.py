@@ -13,6 +13,7 @@ from harness.kernel.iproute import iproute
 from harness.kernel.journal import Journal
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns
+from harness.signals import pause
 from harness.spec.topology import Topology
 from harness.testbed import Testbed, addressing, node_handle
 from harness.testbed.namespaces import explained, namespace, namespace_name
@@ -56,7 +57,7 @@ def _set_up(sock: NetlinkSocket, port: PortLayout, ifindex: int, mtu: int | None
         if time.monotonic() > deadline:
             got = f"no carrier within {_CARRIER_S:.0f} s"
             raise MissingError("bring up the interface", port.device, got, "is the cable in, the other end up?")
-        time.sleep(_PAUSE_S)
+        pause(_PAUSE_S)
     # Before Linux 6.8 none are listed: the run's own evidence shows it.
     if napi and netdev.napis_of(ifindex) == []:
         got = "it has no NAPI, so that nothing can be busy-polled on it"

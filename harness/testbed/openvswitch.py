@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import IO
 
 from harness.errors import MissingError, PollbenchError
+from harness.kernel import identity
 from harness.kernel.journal import Journal
 from harness.kernel.netns import in_netns
 from harness.kernel.proc import start_ticks
 from harness.mininet.load import with_last_line
+from harness.signals import pause
 from harness.spec.topology import Controller
 
 _LIBRARY = "/usr/lib/openvswitch-switch"  # where Debian keeps the daemon
@@ -38,6 +40,7 @@ def open_vswitch(launcher: list[str], journal: Journal) -> Iterator[dict[str, st
     home = _home(journal.token)
     number = journal.note("directory", path=str(home))
     home.mkdir(mode=0o755)
+    journal.identify(number, identity.of_path(home))
     environment = os.environ | _variables(home)
     address, database = f"unix:{home}/db.sock", str(home / "conf.db")
     try:
@@ -120,7 +123,7 @@ def _wait_for(path: Path) -> None:
     while not path.exists():
         if time.monotonic() > deadline:
             raise PollbenchError("start Open vSwitch", got=f"no {path.name} after {_PATIENCE_S:g} s")
-        time.sleep(0.01)
+        pause(0.01)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:
@@ -150,7 +153,7 @@ def controller_running(
             if time.monotonic() > deadline:
                 got = f"nothing listens on port {controller.port} after {_LISTEN_S:g} s"
                 raise _useless(controller, got, printed)
-            time.sleep(_PAUSE_S)
+            pause(_PAUSE_S)
         yield f"127.0.0.1:{controller.port}"
 
 

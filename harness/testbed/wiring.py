@@ -15,6 +15,7 @@ from harness.kernel import ethtool, links, netdev, nics, qdiscs, readback
 from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
+from harness.signals import check_stop
 from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
 from harness.store.record import QdiscRow, Scalar
 from harness.testbed import addressing
@@ -233,7 +234,8 @@ def _write_sysctl(name: str, value: int, family: str) -> None:
 
 @contextlib.contextmanager
 def _on(node: str) -> Iterator[None]:
-    """Name the node in the kernel's refusals."""
+    """Name the node in the kernel's refusals; of hundreds of nodes, a stop request need not wait for the last."""
+    check_stop()
     try:
         yield
     except NetlinkError as error:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness.kernel import netns
-from harness.kernel.journal import STATE_DIR, clean, host_lock, open_journal, stale
+from harness.kernel.journal import clean, host_lock, open_journal, stale
+from harness.kernel.journals import STATE_DIR
 from harness.testbed import open_testbed
 from tests.beds import bed, pair
 

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from harness.kernel import nic_lease
 from harness.kernel.iproute import iproute
-from harness.kernel.journal import open_journal
+from harness.kernel.journal import clean, open_journal
 from harness.kernel.netlink import NetlinkError
 from harness.kernel.netns import in_netns
 
@@ -114,3 +115,40 @@ def test_a_refusal_says_what_was_attempted_in_the_kernels_words() -> None:
         ipr.set_link("set the MTU of e0", ipr.interfaces()["e0"].ifindex, mtu=70_000)
     assert refused.value.errno == errno.EINVAL
     assert str(refused.value) == "set the MTU of e0: Invalid argument (mtu greater than device maximum)"
+
+
+BORROWER = """
+import sys, time
+from pathlib import Path
+from harness.kernel import nic_lease
+from harness.kernel.journal import clean, open_journal
+from harness.kernel.netns import in_netns
+with in_netns(sys.argv[1]), open_journal(Path(sys.argv[2])) as journal, nic_lease.lend("e0", sys.argv[3], journal):
+    print("lent", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.parametrize("anew", [False, True], ids=["still-there", "another-by-its-name"])
+def test_what_a_killed_borrower_had_is_put_back_unless_it_is_another(tmp_path: Path, anew: bool) -> None:
+    inside = f"{NAME}-run"
+    subprocess.run(["ip", "netns", "add", inside], check=True)
+    try:
+        words = [sys.executable, "-c", BORROWER, NAME, str(tmp_path), inside]
+        with subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as borrower:
+            assert borrower.stdout is not None and borrower.stdout.readline() == b"lent\n"
+            borrower.kill()
+        if anew:
+            subprocess.run(["ip", "-n", inside, "link", "del", "e0"], check=True)
+            ip("link", "add", "e0", "type", "veth", "peer", "name", "e1")
+            ip("address", "add", "192.0.2.200/28", "dev", "e0")
+        with in_netns(NAME):
+            (act,) = clean(state=tmp_path)
+            addresses = subprocess.run(
+                ["ip", "address", "show", "dev", "e0"], check=True, capture_output=True, text=True
+            )
+    finally:
+        subprocess.run(["ip", "netns", "delete", inside], check=True)
+    assert (act.action, act.subject) == ("left" if anew else "restored", "e0")
+    assert ("192.0.2.200" in addresses.stdout, "192.0.2.33" in addresses.stdout) == (anew, not anew)

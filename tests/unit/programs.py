@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from harness import loadgen
+from harness.kernel import cgroup
 from harness.kernel.proc import ProcessUsage
 from harness.run import counters, measure, session, standing
 from harness.run import knobs as apply
@@ -143,6 +144,7 @@ def set_stage(patch: pytest.MonkeyPatch) -> Stage:
         patch.setattr(module, "NativeProcess", native, raising=False)
         patch.setattr(module, "ExternalProcess", external, raising=False)
     patch.setattr(loadgen, "path", lambda: GENERATOR)
+    patch.setattr(cgroup, "run_group", lambda _journal: contextlib.nullcontext())
     patch.setattr(session, "require_program", lambda *_: None)
     patch.setattr(session, "read_samples", lambda _fd: SAMPLES)
 

@@ -142,7 +142,6 @@ class FakeGroup:
     def __init__(self, node: str, controllers: list[str]) -> None:
         self.node, self.controllers = node, controllers
         self.files: dict[str, str] = {}
-        self.inside: list[int] = []
         self.used = {"usage_usec": 500, "nr_periods": 10, "nr_throttled": 4, "throttled_usec": 300}
         self.removed = False
 
@@ -156,8 +155,9 @@ class FakeGroup:
     def affinity(self) -> list[int]:
         return [2, 3]
 
-    def join(self, pid: int) -> None:
-        self.inside.append(pid)
+    @property
+    def entrance(self) -> str:
+        return f"/made/up/{self.node}/cgroup.procs"
 
 
 @pytest.fixture
@@ -170,7 +170,13 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeGroup]:
         yield made[node]
         made[node].removed = True
 
+    @contextlib.contextmanager
+    def run_group(journal: object) -> Iterator[FakeGroup]:
+        with own_group(journal, "run", []) as group:
+            yield group
+
     monkeypatch.setattr(cgroup, "own_group", own_group)
+    monkeypatch.setattr(cgroup, "run_group", run_group)
     return made
 
 
@@ -184,7 +190,7 @@ def confined(**fields: object) -> dict[str, Knob]:
 def test_a_run_has_a_group_for_each_node_that_asks_for_one(groups: dict[str, FakeGroup]) -> None:
     settings = {"client": {}, "server": confined(weight=500, quota="20ms"), HOGS: confined(cpus="2-3")}
     with open_cgroups(settings, NO_JOURNAL) as run_groups:
-        assert list(groups) == ["server", HOGS]
+        assert list(groups) == ["run", "server", HOGS]
         assert (groups["server"].controllers, groups[HOGS].controllers) == (["cpu"], ["cpuset"])
         assert groups["server"].files == {"cpu.weight": "500", "cpu.max": "20000 100000"}
         told = [(row.node, row.knob, row.setting, row.found, row.applied) for row in run_groups.rows]
@@ -193,9 +199,8 @@ def test_a_run_has_a_group_for_each_node_that_asks_for_one(groups: dict[str, Fak
             ("server", "cgroup", "cpu.max", "max", "20000 100000"),
             (HOGS, "cgroup", "cpuset.cpus", "max", "2-3"),
         ]
-        run_groups.join("server", 77)
-        run_groups.join("client", 78)
-        assert (groups["server"].inside, groups[HOGS].inside) == ([77], [])
+        entrances = [run_groups.entrance(node) for node in ("server", "client", HOGS)]
+        assert entrances == [f"/made/up/{name}/cgroup.procs" for name in ("server", "run", HOGS)]
         assert run_groups.use() == dict.fromkeys(("server", HOGS), GroupUse(500, 10, 4, 300, (2, 3)))
         assert not any(group.removed for group in groups.values())
     assert all(group.removed for group in groups.values())

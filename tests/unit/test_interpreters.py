@@ -12,6 +12,7 @@ import mininet
 import pytest
 
 from harness.mininet.graph import TopoRequest
+from harness.mininet.interpreter import isolated
 from harness.mininet.load import load_graph
 
 ROOT = Path(__file__).parents[2]
@@ -45,3 +46,24 @@ def test_this_python_reads_topologies(version: str, tmp_path: Path, monkeypatch:
     assert router is not None
     assert router.commands[-1] == "ip route add 10.2.0.0/16 via 10.255.0.2 dev r1-wan"
     assert len(load_graph(TopoRequest("torus,3,3", str(ROOT)), "here").links) == 27
+
+
+def test_another_interpreter_imports_from_fixed_places_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative or empty entry of PYTHONPATH is the current directory; those that name a place are kept."""
+    named = tmp_path / "named"
+    named.mkdir()
+    (named / "chosen.py").write_text(
+        "import sys; print(sys.path[:2], sys.flags.safe_path, sys.flags.hash_randomization)"
+    )
+    for module in ("harness/__init__.py", "yaml.py", "sitecustomize.py"):
+        (tmp_path / module).parent.mkdir(exist_ok=True)
+        (tmp_path / module).write_text("raise SystemExit('imported from the current directory')")
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"PYTHONPATH": f":.:{named}:", "PYTHONSTARTUP": "yaml.py", "PYTHONHASHSEED": "0"}.items():
+        monkeypatch.setenv(name, value)
+    python = isolated("chosen")
+    answer = subprocess.run(python.argv, env=python.environment, capture_output=True, text=True, check=False)
+    assert (answer.stdout, answer.stderr) == (f"[{str(ROOT)!r}, {str(named)!r}] True 0\n", "")
+    python = isolated("harness", "--version")
+    answer = subprocess.run(python.argv, env=python.environment, capture_output=True, text=True, check=False)
+    assert (answer.returncode, (answer.stdout + answer.stderr).split()[0]) == (0, "pollbench")

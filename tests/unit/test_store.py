@@ -228,7 +228,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "runs.csv"
     atomic.write_file(path, b"old")
 
-    def broken(old: object, new: object) -> None:
+    def broken(old: object, new: object, **directories: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "rename", broken)

@@ -92,7 +92,8 @@ class Fleet:
         except PollbenchError:
             if not state.attempts:
                 # A set without a run helps nobody, least of all --resume.
-                atomic.discard_tree(results.path)
+                with atomic.folder(results.path.parent, below=results.below) as above:
+                    above.discard(results.path.name)
             raise
 
     def _state(self, plan: Plan, results: ResultSet) -> FleetState:

@@ -22,11 +22,13 @@ def hosts_in(inventories: Sequence[str], limit: str | None = None) -> Hosts:
             raise InputError("read the inventory", path, "no such file", "name one with -i", "-i")
     program = os.path.join(os.path.dirname(sys.executable), "ansible-inventory")
     words = [program if os.path.exists(program) else "ansible-inventory", "--list"]
-    words += [word for path in inventories for word in ("-i", path)]
+    # Ansible takes an ansible.cfg of the current directory, and the plugins that it names: its plays are started
+    # elsewhere, and so is this.
+    words += [word for path in inventories for word in ("-i", path if path.endswith(",") else os.path.abspath(path))]
     words += ["--limit", limit] if limit else []
     env, nothing = os.environ | environment(), subprocess.DEVNULL
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, env=env, stdin=nothing)
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=env, stdin=nothing, cwd="/")
     except FileNotFoundError:
         got, todo = "there is no ansible-inventory", "install pollbench again"
         raise MissingError("read the inventory", got=got, todo=todo) from None

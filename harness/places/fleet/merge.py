@@ -17,15 +17,12 @@ def merge(results: ResultSet, incoming: Path, known: Collection[str], again: Col
     The files are on the disk already, and are not read here: whoever makes tables of the set reads and checks them.
     Raises PollbenchError when the disk refuses.
     """
-    moved = []
-    runs = str(results.path / "runs")
-    with atomic.explained("merge runs", results.path / "runs"):
-        if not incoming.is_dir():
-            return []
+    if not incoming.is_dir():
+        return []
+    path, moved = results.path / "runs", []
+    with atomic.explained("merge runs", path), atomic.folder(path, results.owner, results.below) as runs:
         for name in sorted(name for name in os.listdir(incoming) if name in known):
-            target = f"{runs}/{name}"
-            if _move(f"{incoming}/{name}", target, name in again):
-                atomic.give(target, results.owner)
+            if _move(f"{incoming}/{name}", runs, name, name in again):
                 moved.append(name)
     return moved
 
@@ -35,27 +32,26 @@ def settle(results: ResultSet) -> None:
 
     A run that is not settled when the power fails is still on its host, and `--resume` fetches it.
     """
-    runs = results.path / "runs"
-    with atomic.explained("merge runs", runs):
-        atomic.sync_directory(runs)
+    path = results.path / "runs"
+    with atomic.explained("merge runs", path), atomic.folder(path, below=results.below) as runs:
+        runs.sync()
 
 
-def _move(source: str, target: str, replacing: bool) -> bool:
+def _move(source: str, runs: atomic.Folder, name: str, replacing: bool) -> bool:
     """Rename a run directory to where there is none, or over the one that is there; whether it was moved.
 
     The rename itself tells whether one is there: listing a hundred thousand runs for every share would take too long.
     """
     try:
-        os.rename(source, target)
+        runs.take_in(source, name)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         if not replacing:
             return False
-        place = Path(target)
-        old = place.with_name(f".old-{place.name}")
-        atomic.discard_tree(old)
-        os.rename(place, old)
-        os.rename(source, place)
-        atomic.discard_tree(old)
+        old = f".old-{name}"
+        runs.discard(old)
+        runs.rename(name, old)
+        runs.take_in(source, name)
+        runs.discard(old)
     return True

@@ -7,11 +7,11 @@ import hashlib
 import importlib.metadata
 import os
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
+from harness.mininet.interpreter import isolated
 
 _NAME = "pollbench"
 
@@ -38,8 +38,9 @@ def wheel_id(wheel: Path) -> str:
 
 
 def _built(source: Path, directory: Path) -> Path:
-    words = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(directory)]
-    done = subprocess.run([*words, str(source)], capture_output=True, text=True, check=False)
+    options = ("-q", "--no-deps", "--no-build-isolation", "-w", str(directory))
+    python = isolated("pip", "wheel", *options, str(source))
+    done = subprocess.run(python.argv, env=python.environment, capture_output=True, text=True, check=False)
     made = sorted(directory.glob(f"{_NAME}-*.whl"))
     if done.returncode or not made:
         raise PollbenchError("build a wheel", str(source), done.stderr.strip()[-300:])

@@ -146,7 +146,8 @@ def _compile(tree: Path, root_image: Path, workshop: Path) -> None:
     python = [str(loader), "--library-path", str(libraries), str(root / "usr/bin/python3.13")]
     env = {"PYTHONHOME": str(root / "usr"), "PYTHONHASHSEED": "0", "PATH": os.environ.get("PATH", "/usr/bin:/bin")}
     options = ["-q", "-j1", "--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/run/payload"]
-    programs.run([*python, "-m", "compileall", *options, str(tree)], env=env)
+    # Not isolated mode: that would leave out the hash seed, by which the order in compiled sets is the same everywhere.
+    programs.run([*python, "-P", "-s", "-m", "compileall", *options, str(tree)], env=env)
     shutil.rmtree(root)
 
 

@@ -6,15 +6,18 @@ import errno
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness import loadgen
 from harness.errors import MissingError, PollbenchError
 from harness.run.process import launch_options
+from harness.signals import check_stop
 
 ROOM = "free 2 GB in the cache directory (XDG_CACHE_HOME names another) and in TMPDIR"
 _FULL = os.strerror(errno.ENOSPC)
+_LOOK_S = 0.2
 _SBIN = ":/usr/sbin:/sbin"
 """Administrators' programs, such as depmod, are not on every user's path."""
 
@@ -56,7 +59,7 @@ def run(
     """
     launcher = [str(loadgen.path()), *launch_options(None, {}), "exec", "--", *inside]
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             [*launcher, require(argv[0]), *argv[1:]],
             cwd=cwd,
             env=env,
@@ -64,15 +67,31 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if with_errors else subprocess.PIPE,
             text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        ) as process:
+            try:
+                out, errors = _output(process, timeout_s)
+            except BaseException:
+                process.kill()
+                raise
     except subprocess.TimeoutExpired:
         raise PollbenchError(f"run {argv[0]}", got=f"no end after {timeout_s:g} s") from None
-    if done.returncode:
-        errors = done.stderr or done.stdout
+    if process.returncode:
+        errors = errors or out
         if _FULL in errors:
             raise PollbenchError("build the image", got=f"{argv[0]}: no space left on the disk", todo=ROOM)
         last = " | ".join(errors.strip().splitlines()[-4:])
-        raise PollbenchError(f"run {argv[0]}", got=f"exit code {done.returncode}: {last}", todo=todo)
-    return done.stdout
+        raise PollbenchError(f"run {argv[0]}", got=f"exit code {process.returncode}: {last}", todo=todo)
+    return out
+
+
+def _output(process: subprocess.Popen[str], timeout_s: float) -> tuple[str, str]:
+    """What a program prints until it ends. Raises TimeoutExpired, and Interrupted on a stop request meanwhile."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        check_stop()
+        try:
+            out, errors = process.communicate(timeout=_LOOK_S)
+            return out, errors or ""
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                raise
