@@ -9,8 +9,8 @@ import sys
 from importlib import import_module
 
 from harness.cli.parser import build_parser
-from harness.cli.terminal import mute_stdout, say
-from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, PollbenchError
+from harness.cli.terminal import harmless_streams, mute_stdout, say
+from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, EXIT_UNFORESEEN, PollbenchError
 
 # A command's module and function, where they are not called as the command is.
 _FUNCTIONS = {
@@ -27,9 +27,17 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what this locale cannot write
-    arguments = build_parser().parse_args(argv)
+    with harmless_streams():
+        return _guarded(sys.argv[1:] if argv is None else argv)
+
+
+def _guarded(argv: list[str]) -> int:
+    """The exit code of a command, and its errors in one line."""
+    command = ""
     try:
-        code = _run(arguments.command, arguments)
+        arguments = build_parser().parse_args(argv)
+        command = arguments.command
+        code = _run(command, arguments)
         sys.stdout.flush()
         return code
     except PollbenchError as error:
@@ -46,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_HOST_LACKS
     except OSError as error:
         mute_stdout()
-        say(f"pollbench: {arguments.command}: {error}; is there room, and may you write there?")
+        say(f"pollbench: {command}: {error}; is there room, and may you write there?")
         return EXIT_NOT_VALID
 
 

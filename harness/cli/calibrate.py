@@ -18,7 +18,7 @@ from harness.cli.carry_out import carry_out, open_set
 from harness.cli.plan import overrides_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
-from harness.cli.terminal import need_root, owner_of_results, say, width_and_color
+from harness.cli.terminal import need_root, owner_of_results, print_styled, say, width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.kernel import facts
 from harness.places.local import this_host
@@ -79,7 +79,7 @@ def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:
         )
         heading = Para(f"{label}: the same case under two names", "bold")
         blocks = [heading, Table(cols, tuple(map(_row, noise))), Para(legend, "dim", bullet=True)]
-    print(to_text(blocks, *width_and_color()), end="")
+    print_styled(to_text(blocks, *width_and_color()).rstrip("\n"))
 
 
 def _row(noise: Noise) -> tuple[Text, ...]:
