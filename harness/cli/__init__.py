@@ -56,6 +56,11 @@ def _guarded(argv: list[str]) -> int:
         mute_stdout()
         say(f"pollbench: {command}: {error}; is there room, and may you write there?")
         return EXIT_NOT_VALID
+    except Exception as error:  # noqa: BLE001  # nobody foresaw it: the last guard
+        from harness.cli.guard import report_unforeseen
+
+        say(f"pollbench: {report_unforeseen(error, command, argv)}")
+        return EXIT_UNFORESEEN
 
 
 def _run(command: str, arguments: argparse.Namespace) -> int:

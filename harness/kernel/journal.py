@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -94,7 +95,8 @@ def stale(state: Path = STATE_DIR) -> list[Stale]:
     journals = []
     for directory in _dead(state):
         owner = next((entry for entry in _read(directory)[0] if entry.get("kind") == "owner"), {})
-        journals.append(Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown"))))
+        pid, words = owner.get("pid"), str(owner.get("what", "unknown"))[:200]
+        journals.append(Stale(directory.name, pid if isinstance(pid, int) else 0, words))
     return journals
 
 
@@ -102,7 +104,8 @@ def clean(dry_run: bool = False, state: Path = STATE_DIR) -> list[Undone]:
     """Undo what dead owners noted, newest first, each in reverse order; with dry_run only tell what would be.
 
     Live owners are left alone, and nothing that no journal names is touched. What cannot be undone is in
-    the result with action "failed", and its journal stays. Raises MissingError without privilege.
+    the result with action "failed", and its journal stays; a journal that cannot be read costs itself only. Raises
+    MissingError without privilege.
     """
     if not state.exists():
         return []
@@ -113,22 +116,41 @@ def clean(dry_run: bool = False, state: Path = STATE_DIR) -> list[Undone]:
 def _undo_all(directory: Path, dry_run: bool = False) -> list[Undone]:
     """Undo what a journal says, the newest first, and remove the journal unless something failed."""
     token, (entries, damaged) = directory.name, _read(directory)
-    finished = {entry.get("of") for entry in entries if entry["kind"] == "done"}
+    finished = {entry["of"] for entry in entries if entry["kind"] == "done"}
     undone = (undo.undo(token, e, dry_run) for e in reversed(entries) if e.get("n") not in finished)
     acts = [Undone(token, "journal", line, "left", "a damaged line") for line in damaged]
     acts += [act for act in undone if act is not None]
+    if trouble := _unreadable(directory / _JOURNAL):
+        todo = f"{trouble}; look at it, and remove {directory} by hand"
+        acts.append(Undone(token, "journal", str(directory / _JOURNAL), "failed", todo))
     if not dry_run and all(act.action != "failed" for act in acts):
-        (directory / _JOURNAL).unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
+        try:
+            (directory / _JOURNAL).unlink(missing_ok=True)
             directory.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            acts.append(Undone(token, "journal", str(directory), "failed", str(error)))
     return acts
+
+
+def _unreadable(path: Path) -> str:
+    """Why a journal cannot be read, in words; "" where it can, or where there is none."""
+    try:
+        return "" if stat.S_ISREG(path.lstat().st_mode) else "it is no file of ours"
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return str(error)
 
 
 def _read(directory: Path) -> tuple[list[Entry], list[str]]:
     """The journal's entries, and its unreadable lines. A torn last line is no act: the note comes first."""
+    if _unreadable(directory / _JOURNAL):
+        return [], []
     try:
         text = (directory / _JOURNAL).read_text(errors="replace")
-    except FileNotFoundError:
+    except OSError:
         return [], []
     entries: list[Entry] = []
     damaged: list[str] = []
@@ -136,13 +158,21 @@ def _read(directory: Path) -> tuple[list[Entry], list[str]]:
     for line in lines:
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
-        if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
+        if _is_entry(entry):
             entries.append(entry)
         else:
             damaged.append(line[:200])
     return entries, damaged
+
+
+def _is_entry(entry: Any) -> bool:
+    """Has it a kind and whole numbers where there are numbers? What its kind says of itself, undoing it looks at."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
+        return False
+    numbers = [entry[key] for key in ("n", "of") if key in entry]
+    return all(isinstance(number, int) for number in numbers) and (entry["kind"] != "done" or "of" in entry)
 
 
 def _dead(root: Path) -> Iterator[Path]:
@@ -155,8 +185,10 @@ def _dead(root: Path) -> Iterator[Path]:
 
 def _is_live(directory: Path) -> bool:
     """Whether the owner lives: it holds the lock, which the kernel drops with the process."""
+    if _unreadable(directory / _JOURNAL):
+        return False
     try:
-        with _file(directory / _JOURNAL, os.O_RDONLY) as fd:
+        with _file(directory / _JOURNAL, os.O_RDONLY | os.O_NONBLOCK) as fd:
             # Shared, so that two who look at the same time do not take each other for the owner.
             return not _lock_now(fd, fcntl.LOCK_SH)
     except FileNotFoundError:
