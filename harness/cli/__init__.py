@@ -42,6 +42,8 @@ def _guarded(argv: list[str]) -> int:
         return code
     except PollbenchError as error:
         say(f"pollbench: {error.line()}")
+        if others := len(getattr(error, "others", ())):
+            say(f"pollbench: {others} more mistakes; pollbench validate names them all")
         return error.exit_code
     except KeyboardInterrupt:
         say("pollbench: interrupted")

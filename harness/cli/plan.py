@@ -10,6 +10,7 @@ from harness.errors import EXIT_OK, InputError
 from harness.kernel import facts
 from harness.plan import Plan, estimate_s, make_plan
 from harness.spec.load import Experiment, check_cpus, load_experiment
+from harness.topology.placed import check_layout
 
 Takes = Callable[[Plan, int | None], float]
 """Seconds that a plan's first repetitions take, None for all of them."""
@@ -31,6 +32,7 @@ def plan_of(arguments: argparse.Namespace, guest: bool = False) -> tuple[Experim
     """The checked experiment and its plan, for `run`, `plan`, `doctor` and (guest) `vm run`. Raises InputError."""
     experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick, guest)
     check_cpus(experiment, None if guest else facts.online_cpus())
+    check_layout(experiment)
     if not guest:
         _refuse_machines(experiment)
     return experiment, make_plan(experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed)
