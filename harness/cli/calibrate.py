@@ -25,6 +25,7 @@ from harness.places.local import this_host
 from harness.plan import make_plan
 from harness.report import words
 from harness.report.layout import Block, Col, Para, Table, Text, to_text
+from harness.run.limits import refuse_beyond
 from harness.signals import stop_on_signals
 from harness.spec.load import check_cpus, load_experiment
 from harness.tables import load_source
@@ -43,6 +44,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return print_plan(doubled, plan, as_json=arguments.json)
     refuse_inventory_hosts(plan)
+    refuse_beyond(doubled, plan)
     need_root("calibrate")
     with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place:
         results = open_set(place, plan, doubled.data, arguments)
