@@ -7,7 +7,11 @@ EXIT_NOT_VALID = 1
 EXIT_BAD_INPUT = 2
 EXIT_HOST_LACKS = 3
 EXIT_UNDECIDED = 4
+EXIT_UNFORESEEN = 5
 EXIT_INTERRUPTED = 130
+
+UNFORESEEN = "unforeseen.txt"
+"""The file of a run that ended by a mistake of pollbench's own: the traceback, to be reported."""
 
 
 class PollbenchError(Exception):
@@ -31,12 +35,16 @@ class PollbenchError(Exception):
 
 
 class InputError(PollbenchError):
-    """Bad input. `where` is file:line:column (or the command-line option) of the offending text."""
+    """Bad input. `where` is file:line:column (or the command-line option) of the offending text.
+
+    others: further mistakes of the same file that were noticed with this one, each without others of its own.
+    """
 
     exit_code = EXIT_BAD_INPUT
 
     def __init__(self, attempted: str, on: str = "", got: str = "", todo: str = "", where: str = "") -> None:
         self.where = where
+        self.others: tuple[InputError, ...] = ()
         super().__init__(attempted, on, got, todo)
 
     def line(self) -> str:
@@ -58,3 +66,8 @@ class Interrupted(PollbenchError):  # noqa: N818  # it is no error of anybody
 
 class LostError(PollbenchError):
     """The other host of a run is gone: this run is none, and neither are those that would follow."""
+
+
+def unforeseen(error: Exception) -> str:
+    """The reason of a run that ended with an exception that nobody foresaw."""
+    return f"unforeseen: {type(error).__name__}: {str(error)[:300]}; please report it with {UNFORESEEN} of this run"

@@ -19,6 +19,8 @@ NAMED = {
     "harness.places.vm.image": "the guest's own, to compile with: its options are looked at below",
     "harness.kernel.journal": "what a process without a name is called",
     "harness.kernel.software": "the name of a version",
+    "harness.kernel.keeper": "with -I and -S, for its own file",
+    "harness.kernel.patterns": "with -I and -S, for code of its own",
 }
 # Lines of the guest's shell scripts that may start one as it is, and why.
 SCRIPTS = {

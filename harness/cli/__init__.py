@@ -10,8 +10,8 @@ from importlib import import_module
 
 from harness.cli.interruption import Interruption
 from harness.cli.parser import build_parser
-from harness.cli.terminal import mute_stdout, say
-from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, PollbenchError
+from harness.cli.terminal import harmless_streams, mute_stdout, say
+from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, EXIT_UNFORESEEN, PollbenchError
 
 # A command's module and function, where they are not called as the command is.
 _FUNCTIONS = {
@@ -32,23 +32,35 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what this locale cannot write
-    arguments = build_parser().parse_args(argv)
+    with harmless_streams():
+        return _guarded(sys.argv[1:] if argv is None else argv, interruption)
+
+
+def _guarded(argv: list[str], interruption: Interruption) -> int:
+    """The exit code of a command, and its errors in one line."""
+    command = ""
     try:
-        code = _run(arguments.command, arguments, interruption)
+        arguments = build_parser().parse_args(argv)
+        command = arguments.command
+        code = _run(command, arguments, interruption)
         sys.stdout.flush()
         return code
-    except BaseException as error:  # noqa: BLE001  # what is not explained is raised again
+    except SystemExit:  # argparse's way to refuse, and to help
+        raise
+    except BaseException as error:  # noqa: BLE001  # the edge
         if interruption.came or isinstance(error, KeyboardInterrupt):
             # Whatever a library has made of it on the way.
             say("pollbench: interrupted")
             return EXIT_INTERRUPTED
-        return _explained(error, arguments.command)
+        return _explained(error, command, argv)
 
 
-def _explained(error: BaseException, command: str) -> int:
-    """Say what went wrong in one line, and the exit code; what is no error of the world's is raised again."""
+def _explained(error: BaseException, command: str, argv: list[str]) -> int:
+    """Say what went wrong in one line, and the exit code."""
     if isinstance(error, PollbenchError):
         say(f"pollbench: {error.line()}")
+        if others := len(getattr(error, "others", ())):
+            say(f"pollbench: {others} more mistakes; pollbench validate names them all")
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         mute_stdout()
@@ -60,7 +72,11 @@ def _explained(error: BaseException, command: str) -> int:
         mute_stdout()
         say(f"pollbench: {command}: {error}; is there room, and may you write there?")
         return EXIT_NOT_VALID
-    raise error
+    from harness.cli.guard import report_unforeseen
+
+    # Nobody foresaw it: the last guard.
+    say(f"pollbench: {report_unforeseen(error, command, argv)}")
+    return EXIT_UNFORESEEN
 
 
 def _run(command: str, arguments: argparse.Namespace, interruption: Interruption) -> int:

@@ -18,13 +18,14 @@ from harness.cli.carry_out import carry_out, open_set
 from harness.cli.plan import overrides_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
-from harness.cli.terminal import need_root, owner_of_results, say, width_and_color
+from harness.cli.terminal import need_root, owner_of_results, print_styled, say, width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK
 from harness.kernel import facts
 from harness.places.local import this_host
 from harness.plan import make_plan
 from harness.report import words
 from harness.report.layout import Block, Col, Para, Table, Text, to_text
+from harness.run.limits import refuse_beyond
 from harness.signals import stop_on_signals
 from harness.spec.load import check_cpus, load_experiment
 from harness.tables import load_source
@@ -43,6 +44,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return print_plan(doubled, plan, as_json=arguments.json)
     refuse_inventory_hosts(plan)
+    refuse_beyond(doubled, plan)
     need_root("calibrate")
     with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place:
         results = open_set(place, plan, doubled.data, arguments)
@@ -79,7 +81,7 @@ def _print(noise: Sequence[Noise], label: str, *, as_json: bool) -> None:
         )
         heading = Para(f"{label}: the same case under two names", "bold")
         blocks = [heading, Table(cols, tuple(map(_row, noise))), Para(legend, "dim", bullet=True)]
-    print(to_text(blocks, *width_and_color()), end="")
+    print_styled(to_text(blocks, *width_and_color()).rstrip("\n"))
 
 
 def _row(noise: Noise) -> tuple[Text, ...]:

@@ -15,7 +15,7 @@ from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.gate import Gate, GateVerdict, judge, parse_gate
 from harness.analysis.compare.sources import pivot
 from harness.cli.calibrations import calibration_of
-from harness.cli.terminal import width_and_color
+from harness.cli.terminal import print_styled, width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, EXIT_UNDECIDED, InputError
 from harness.report.gate import gate_lines
 from harness.tables import Source, load_source
@@ -42,9 +42,10 @@ def compare(arguments: argparse.Namespace) -> int:
     agreement = _agreement(sources, arguments.format)
     width, color = width_and_color()
     text = report.compare(comparison, arguments.format, width, color, _claims(sources), verdicts)
-    print(text.rstrip("\n"))
+    show = print_styled if arguments.format == "text" else print
+    show(text.rstrip("\n"))
     if agreement:
-        print("\n" + agreement)
+        show("\n" + agreement)
     for line in gate_lines(comparison, verdicts):
         print(f"pollbench: {line}", file=sys.stderr)
     return _exit_code(verdicts, arguments.undecided)

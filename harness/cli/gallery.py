@@ -12,7 +12,7 @@ from harness.analysis.claims import ClaimVerdict, agreed, findings
 from harness.analysis.curves import Study
 from harness.cli.gallery_places import GalleryPlace, Piece, place_of, sets_of
 from harness.cli.plan import in_words
-from harness.cli.terminal import owner_of_results, say, width_and_color
+from harness.cli.terminal import owner_of_results, print_styled, say, width_and_color
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.plan import make_plan
 from harness.report import gallery as table
@@ -147,7 +147,7 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], inte
     if arguments.json:
         print(table.to_json(entries), end="")
     else:
-        print(to_text(table.document(entries, width, where), width, color).rstrip("\n"))
+        print_styled(to_text(table.document(entries, width, where), width, color).rstrip("\n"))
     sys.stdout.flush()
     _elsewhere(arguments, entries)
     if interrupted:

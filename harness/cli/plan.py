@@ -10,6 +10,7 @@ from harness.errors import EXIT_OK, InputError
 from harness.kernel import facts
 from harness.plan import Plan, estimate_s, make_plan
 from harness.spec.load import Experiment, check_cpus, load_experiment
+from harness.topology.placed import check_layout
 
 Takes = Callable[[Plan, int | None], float]
 """Seconds that a plan's first repetitions take, None for all of them."""
@@ -31,6 +32,7 @@ def plan_of(arguments: argparse.Namespace, guest: bool = False) -> tuple[Experim
     """The checked experiment and its plan, for `run`, `plan`, `doctor` and (guest) `vm run`. Raises InputError."""
     experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick, guest)
     check_cpus(experiment, None if guest else facts.online_cpus())
+    check_layout(experiment)
     if not guest:
         _refuse_machines(experiment)
     return experiment, make_plan(experiment, cases=arguments.case, repeat=arguments.repeat, seed=arguments.seed)
@@ -55,19 +57,28 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: 
 
     in_guests: how long the plan takes in guests, where it is to run there.
     """
+    from harness.run import limits
     from harness.run.capabilities import lacks
 
+    memory = limits.account(made.cells, guest=in_guests is not None)
     takes = in_guests or estimate_s
     missing = {cell.cell_id: [] if in_guests else lacks(cell.spec) for cell in made.cells}
     if as_json:
         skips = {cell_id: reasons for cell_id, reasons in missing.items() if reasons}
-        print(json.dumps(made.to_json() | _estimates(made, takes) | {"skips": skips}, indent=2))
+        needs = {"memory": {"cell": memory.label, "needs_bytes": memory.needs_bytes, "has_bytes": memory.has_bytes}}
+        print(json.dumps(made.to_json() | _estimates(made, takes) | {"skips": skips} | needs, indent=2))
         return EXIT_OK
     print(f"{made.name}: {experiment.description}" if experiment.description else made.name)
     print(
         f"{_size(made, takes)}; order {made.order}, seed {made.seed}; "
-        f"datapath {'napi' if made.cells[0].spec.napi else 'plain'}\n"
+        f"datapath {'napi' if made.cells[0].spec.napi else 'plain'}"
     )
+    if memory.needs_bytes >= limits.WORTH_SAYING_BYTES or not memory.fits:
+        print(f"memory of {memory.label}: about {memory.words()}")
+    if not memory.fits and memory.has_bytes is not None:
+        has = f"{limits.in_units(memory.has_bytes)} {'in the guest' if in_guests else 'free here'}"
+        print(f"there is less, {has}: it would be refused")
+    print()
     for cell in made.cells:
         print(f"  {cell.label()}" + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id]))
     print("\norder of the runs:")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from harness.cli.terminal import columns, is_live, say
+from harness.cli.terminal import ERASE, columns, is_live, say
 from harness.plan import Run
 from harness.store import RunRecord
 
@@ -78,12 +78,11 @@ class Progress:
         """Draw the live line; a narrow terminal cuts off the end of `activity`, not the time."""
         if self._live:
             bar = "=" * round(20 * self._number / self._total)
-            self._clear()
-            say(f"[{bar:<20}] {number}{self._left()}  {activity}"[: columns() - 1], end="")
+            say(f"[{bar:<20}] {number}{self._left()}  {activity}"[: columns() - 1], end="", lead=ERASE)
 
     def _clear(self) -> None:
         if self._live:
-            say("\r\x1b[K", end="")
+            say("", end="", lead=ERASE)
 
 
 class HostBoard:
@@ -110,9 +109,10 @@ class HostBoard:
     def _draw(self) -> None:
         width = columns()
         if self._drawn:
-            say(f"\x1b[{self._drawn}A", end="")
+            say("", end="", lead=f"\x1b[{self._drawn}A")
         lines = self._lines()
-        say("".join(f"\r\x1b[K{line[: width - 1]}\n" for line in lines), end="")
+        for line in lines:
+            say(line[: width - 1], lead=ERASE)
         self._drawn = len(lines)
 
     def _lines(self) -> list[str]:

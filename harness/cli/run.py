@@ -10,6 +10,7 @@ from harness.cli.progress import Progress
 from harness.cli.terminal import need_root, say
 from harness.places.local import this_host
 from harness.plan import Plan
+from harness.run.limits import refuse_beyond
 from harness.signals import stop_on_signals
 from harness.testbed import refuse_here
 
@@ -20,6 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return print_plan(experiment, plan, as_json=arguments.json)
     refuse_inventory_hosts(plan)
+    refuse_beyond(experiment, plan)
     need_root("run an experiment")
     # The handlers stay until the table is out: a second Ctrl-C must not take it away.
     with stop_on_signals() as stopper:

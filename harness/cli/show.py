@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import report
 from harness.analysis.summary import overview
 from harness.cli.calibrations import calibration_of
-from harness.cli.terminal import width_and_color
+from harness.cli.terminal import print_styled, width_and_color
 from harness.errors import EXIT_OK
 from harness.tables import load_source
 
@@ -25,4 +25,5 @@ def print_set(path: str | Path, fmt: report.Format, baseline: str | None = None)
     width, color = width_and_color()
     source = load_source(path)
     view = replace(overview(source, baseline), calibration=calibration_of([source.runs]))
-    print(report.show(view, fmt, width, color).rstrip("\n"))
+    text = report.show(view, fmt, width, color).rstrip("\n")
+    (print_styled if fmt == "text" else print)(text)

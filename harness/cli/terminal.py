@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 from harness.errors import MissingError
 from harness.mininet.interpreter import isolated
@@ -14,12 +18,70 @@ _PIPE_WIDTH = 100
 _NO_ID = 2**32 - 1
 
 
-def say(text: str, end: str = "\n") -> None:
-    """Print on standard error, if there is one and somebody reads it: progress must never end a measurement."""
+# What a terminal obeys, or what turns round the text behind it: all control characters of both sets but tab and line
+# feed, marks and overrides of writing direction, separators of lines, byte order and annotation marks.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb]")
+# As rich writes a style, and nothing else.
+_STYLE = re.compile(r"(\x1b\[[0-9;]*m)")
+ERASE = "\r\x1b[K"
+"""To the beginning of the line, and all of it gone."""
+
+
+def harmless(text: str) -> str:
+    """The text with everything spelt out (\\u001b, as JSON has it) that a terminal would obey instead of show."""
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class Harmless:
+    """A text stream before another: whatever is written passes `harmless`. All else is the other's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write it, harmless."""
+        self.stream.write(harmless(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def harmless_streams() -> Iterator[None]:
+    """For the block, nothing that a file, a program or a name holds can reach the terminal but as text.
+
+    What others write is read and printed again in a hundred places; so the one place that all of it passes is here.
+    """
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (stream and Harmless(stream) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _bare(stream: TextIO) -> TextIO:
+    """The stream behind the filter, for our own escape sequences."""
+    return stream.stream if isinstance(stream, Harmless) else stream
+
+
+def print_styled(text: str) -> None:
+    """Print what the layout of a table has styled: its styles stay, and nothing else that a terminal obeys."""
+    parts = _STYLE.split(text)
+    parts[::2] = map(harmless, parts[::2])
+    print("".join(parts), file=_bare(sys.stdout))
+
+
+def say(text: str, end: str = "\n", lead: str = "") -> None:
+    """Print on standard error, if there is one and somebody reads it: progress must never end a measurement.
+
+    lead: an escape sequence of our own before the text.
+    """
     if sys.stderr is None:
         return
     try:
-        print(text, end=end, file=sys.stderr, flush=True)
+        print(lead + harmless(text), end=end, file=_bare(sys.stderr), flush=True)
     except OSError:
         # Nobody listens. The interpreter would still try at its exit, and end with a code of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

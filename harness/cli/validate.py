@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from harness.errors import EXIT_BAD_INPUT, EXIT_OK, InputError
+from harness.cli.terminal import say
+from harness.errors import EXIT_BAD_INPUT, EXIT_OK
 from harness.kernel import facts
-from harness.spec.load import check_cpus, load_experiment
+from harness.spec.load import Experiment, check_cpus, mistakes_of
+from harness.topology.placed import check_layout
 
 
 def validate(arguments: argparse.Namespace) -> int:
-    """Check files and say of each whether it is good; exit 2 if one is not."""
+    """Check files and say of each whether it is good, or everything that is wrong with it; exit 2 if one is not."""
     rows = []
     for path in arguments.file:
-        cells, error = 0, ""
-        try:
-            experiment = load_experiment(path)
-            check_cpus(experiment, facts.online_cpus(), declared_guests=True)
-            cells = len(experiment.cells)
-        except InputError as refusal:
-            error = refusal.line()
-        rows.append({"file": path, "ok": not error, "cells": cells, "error": error})
-        if error and not arguments.json:
-            print(f"pollbench: {error}", file=sys.stderr)
-        elif not arguments.json:
+        cells, mistakes = mistakes_of(path, _check)
+        lines = [mistake.line() for mistake in mistakes]
+        ok = not lines
+        rows.append(
+            {"file": path, "ok": ok, "cells": cells if ok else 0, "error": lines[0] if lines else "", "errors": lines}
+        )
+        for line in lines if not arguments.json else ():
+            say(f"pollbench: {line}")
+        if ok and not arguments.json:
             print(f"{path}: ok, {cells} cells")
     if arguments.json:
         print(json.dumps(rows, indent=2))
     return EXIT_OK if all(row["ok"] for row in rows) else EXIT_BAD_INPUT
+
+
+def _check(experiment: Experiment, guest: bool) -> None:
+    """What this host, or a guest, makes of an experiment."""
+    check_cpus(experiment, None if guest else facts.online_cpus(), declared_guests=True)
+    check_layout(experiment)
 
 
 def schema(_arguments: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ from harness.places.vm.home import Home, sha256_of
 from harness.places.vm.kernels import with_kernels
 from harness.places.vm.shell import attended, shell_command
 from harness.plan import Plan, make_plan
+from harness.run.limits import refuse_beyond
 from harness.signals import stop_on_signals
 from harness.spec.load import Experiment
 from harness.store import ResultSet
@@ -45,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         accelerator = "tcg-virtual" if arguments.accel == "auto" else arguments.accel
         takes = partial(takes_s, accelerator=accelerator)
         return print_plan(experiment, plan, as_json=arguments.json, in_guests=takes)
+    refuse_beyond(experiment, plan, guest=True)
     emulator, accelerator = machine_of(arguments, home)
     leave = arguments.accel == "auto"
     with stop_on_signals() as stopper:

@@ -101,7 +101,8 @@ def stale(state: Path = STATE_DIR) -> list[Stale]:
     left = []
     for directory in _dead(state):
         owner = next((entry for entry in journals.read(directory)[0] if entry.get("kind") == "owner"), {})
-        left.append(Stale(directory.name, int(owner.get("pid", 0)), str(owner.get("what", "unknown"))))
+        pid, words = owner.get("pid"), str(owner.get("what", "unknown"))[:200]
+        left.append(Stale(directory.name, pid if isinstance(pid, int) else 0, words))
     return left
 
 
@@ -109,7 +110,8 @@ def clean(dry_run: bool = False, state: Path = STATE_DIR) -> list[Undone]:
     """Undo what dead owners noted, newest first, each in reverse order; with dry_run only tell what would be.
 
     Live owners are left alone, and nothing that no journal names is touched. What cannot be undone is in
-    the result with action "failed", and its journal stays. Raises MissingError without privilege.
+    the result with action "failed", and its journal stays; a journal that cannot be read costs itself only. Raises
+    MissingError without privilege.
     """
     if not state.exists():
         return []
@@ -127,12 +129,19 @@ def _undo_all(directory: Path, dry_run: bool = False) -> list[Undone]:
         if not dry_run and "n" in entry and (act is None or act.action != "failed"):
             # At once: what is undone is not held any more, and what is asked next must know.
             journals.append(directory, {"kind": "done", "of": entry["n"]})
+    if trouble := journals.unreadable(directory):
+        todo = f"{trouble}; look at it, and remove {directory} by hand"
+        acts.append(Undone(token, "journal", str(directory / JOURNAL), "failed", todo))
     if not dry_run and all(act.action != "failed" for act in acts):
-        # What else is in it was made there for others to link to; the journal goes last.
-        for path in sorted(directory.iterdir(), key=lambda path: path.name == JOURNAL):
-            path.unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
+        try:
+            # What else is in it was made there for others to link to; the journal goes last.
+            for path in sorted(directory.iterdir(), key=lambda path: path.name == JOURNAL):
+                path.unlink(missing_ok=True)
             directory.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            acts.append(Undone(token, "journal", str(directory), "failed", str(error)))
     return acts
 
 

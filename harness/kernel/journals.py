@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ def read(directory: Path) -> tuple[list[Entry], list[str]]:
 
     A torn last line is no act: the note comes first.
     """
+    if unreadable(directory):
+        return [], []
     try:
         text = (directory / JOURNAL).read_text(errors="replace")
-    except FileNotFoundError:
+    except OSError:
         return [], []
     entries: list[Entry] = []
     damaged: list[str] = []
@@ -34,13 +37,31 @@ def read(directory: Path) -> tuple[list[Entry], list[str]]:
     for line in lines:
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
-        if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
+        if isinstance(entry, dict) and _is_entry(entry):
             entries.append(entry)
         else:
             damaged.append(line[:200])
     return _identified(entries), damaged
+
+
+def unreadable(directory: Path) -> str:
+    """Why its journal cannot be read, in words; "" where it can, or where there is none."""
+    try:
+        return "" if stat.S_ISREG((directory / JOURNAL).lstat().st_mode) else "it is no file of ours"
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return str(error)
+
+
+def _is_entry(entry: Entry) -> bool:
+    """Has it a kind and whole numbers where there are numbers? What its kind says of itself, undoing it looks at."""
+    if not isinstance(entry.get("kind"), str):
+        return False
+    numbers = [entry[key] for key in ("n", "of") if key in entry]
+    return all(isinstance(number, int) for number in numbers) and (entry["kind"] != "done" or "of" in entry)
 
 
 def _identified(entries: list[Entry]) -> list[Entry]:
@@ -70,8 +91,10 @@ def owners(root: Path) -> list[Path]:
 
 def is_live(directory: Path) -> bool:
     """Whether the owner lives: it holds the lock, which the kernel drops with the process."""
+    if unreadable(directory):
+        return False
     try:
-        with file(directory / JOURNAL, os.O_RDONLY) as fd:
+        with file(directory / JOURNAL, os.O_RDONLY | os.O_NONBLOCK) as fd:
             # Shared, so that two who look at the same time do not take each other for the owner.
             return not lock_now(fd, fcntl.LOCK_SH)
     except FileNotFoundError:

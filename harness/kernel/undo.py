@@ -53,8 +53,9 @@ def undo(token: str, entry: Entry, dry_run: bool, state: Path = STATE_DIR) -> Un
         return None
     try:
         outcome = _KINDS[kind](entry, _Act(token, state, dry_run))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        return Undone(token, kind, _subject(entry), "failed", str(error))
+    except Exception as error:  # noqa: BLE001  # a damaged entry costs itself only, whatever is wrong with it
+        reason = str(error) if isinstance(error, OSError) else f"a damaged entry: {type(error).__name__}: {error}"
+        return Undone(token, kind, _subject(entry)[:200], "failed", reason[:500])
     if outcome is None:
         return None
     action, reason = outcome

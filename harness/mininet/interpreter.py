@@ -31,6 +31,11 @@ def isolated(module: str, *arguments: str) -> Interpreter:
     return Interpreter([sys.executable, "-P", "-s", "-m", module, *arguments], _environment())
 
 
+def alone(script: Path, *arguments: str) -> list[str]:
+    """The command of an interpreter for a file of ours that needs the standard library alone and no variables."""
+    return [sys.executable, "-I", "-S", str(script), *arguments]
+
+
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") or name in _HARMLESS}
     return kept | {"PYTHONPATH": os.pathsep.join(_path())}

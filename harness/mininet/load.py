@@ -6,46 +6,55 @@ import json
 import subprocess
 import tempfile
 from dataclasses import asdict
+from pathlib import Path
 
 from harness.errors import InputError
 from harness.mininet.graph import Graph, Refused, TopoRequest
-from harness.mininet.interpreter import isolated
+from harness.mininet.interpreter import alone, isolated
 
 _PATIENCE_S = 60.0
+_MOST_BYTES = 4 << 30
+_KEEPER = Path(__file__).parents[1] / "kernel" / "keeper.py"
+_LATE = 124  # the keeper's word for a program whose time was over
 
 
-def load_graph(request: TopoRequest, where: str, *, rehearsed: bool = True) -> Graph:
+def load_graph(request: TopoRequest, where: str, *, rehearsed: bool = True, patience_s: float = _PATIENCE_S) -> Graph:
     """The graph of the Topo that is asked for, built in a process of its own. Raises InputError.
 
-    A topology file is somebody's program: it may print, exit, hang, or change the interpreter it runs in. where: the
-    place of the name in the experiment file, for errors that have no place in the topology file. rehearsed: try host
-    classes of the user's own, and tell what they would do.
+    A topology file is somebody's program: it may print, exit, hang, start others, or change the interpreter it runs in.
+    It has `patience_s` and 4 GiB, and whatever it started ends with it. where: the place of the name in the experiment
+    file, for errors that have no place in the topology file. rehearsed: try host classes of the user's own, and tell
+    what they would do.
     """
     action = f"read topology {request.name}"
     question = json.dumps({"topo": asdict(request), "rehearsed": rehearsed}).encode()
-    with tempfile.TemporaryFile() as out:
+    # Files, not pipes: one that it started and that outlives it would hold a pipe open.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as printed:
         python = isolated("harness.mininet.child", str(out.fileno()))
-        try:
-            child = subprocess.run(
-                python.argv,
-                input=question,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[out.fileno()],
-                env=python.environment,
-                start_new_session=True,
-                timeout=_PATIENCE_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise InputError(action, got=f"still building after {_PATIENCE_S:g} s", where=where) from None
+        with subprocess.Popen(
+            [*alone(_KEEPER, f"{patience_s:g}", str(_MOST_BYTES), "--"), *python.argv],
+            stdin=subprocess.PIPE,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            pass_fds=[out.fileno()],
+            env=python.environment,
+            start_new_session=True,
+        ) as child:
+            try:
+                child.communicate(question)
+            finally:
+                child.terminate()
         out.seek(0)
         reply = out.read()
+        printed.seek(0)
+        text = printed.read()
+    if child.returncode == _LATE:
+        raise InputError(action, got=f"still building after {patience_s:g} s", where=where)
     try:
         answer = json.loads(reply)
     except ValueError:
         got = f"its process ended with status {child.returncode} before the topology was built"
-        raise InputError(action, got=with_last_line(got, child.stdout), where=where) from None
+        raise InputError(action, got=with_last_line(got, text), where=where) from None
     if "error" in answer:
         error = Refused(**answer["error"])
         raise InputError(action, got=error.got, todo=error.todo, where=error.where or where)

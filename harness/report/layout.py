@@ -208,7 +208,7 @@ def _rich_table(table: Table, at: Sequence[int], color: bool) -> RichTable:
     for i in at:
         col = table.cols[i]
         side: Literal["right", "left"] = "right" if col.right else "left"
-        made.add_column(col.header, justify=side, no_wrap=True, vertical="bottom")
+        made.add_column("\n".join(map(clean, col.header.split("\n"))), justify=side, no_wrap=True, vertical="bottom")
     for row in table.rows:
         if not isinstance(row, str):
             made.add_row(*(Words(clean(row[i].text), _STYLES[row[i].style]) for i in at))

@@ -13,12 +13,16 @@ import time
 from collections.abc import Callable
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import processes
+from harness.kernel import patterns, processes
 from harness.kernel.proc import start_ticks
 from harness.run.process import ChildProcess, Children, content, tail
 from harness.signals import Stopper
 
 _LOOK_S = 0.005
+PATTERN_S = 2.0
+"""How long a search by somebody else's regular expression may take."""
+# Characters of either output in which a sign that a server is ready is looked for.
+_MOST_SEARCHED = 1 << 20
 
 
 def install_hint(package: str) -> str:
@@ -43,6 +47,7 @@ class ExternalProcess(ChildProcess):
             self._output.close()
             raise
         self._family: dict[int, int] = {}
+        self._unmatched = ("", "")
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
@@ -68,8 +73,24 @@ class ExternalProcess(ChildProcess):
                 raise PollbenchError(f"wait for {sign}", f"the {self.label}", got, self.said())
 
     def says(self, pattern: str) -> bool:
-        """Has it written something that the regular expression finds?"""
+        """Has it written something that the regular expression finds? The expression is one of ours."""
         return re.search(pattern, self.output() + self.errors(), re.MULTILINE) is not None
+
+    def says_in_time(self, pattern: str, limit_s: float = PATTERN_S) -> bool:
+        """The same for an expression that somebody else wrote. Raises PollbenchError when the search takes too long.
+
+        It is searched for in what was written first, and again only once more was written.
+        """
+        text = self.output()[:_MOST_SEARCHED] + self.errors()[:_MOST_SEARCHED]
+        if (pattern, text) == self._unmatched:
+            return False
+        try:
+            if patterns.matches(pattern, text, limit_s):
+                return True
+        except ValueError as error:
+            raise PollbenchError("look for its `ready`", f"the {self.label}", str(error)) from None
+        self._unmatched = pattern, text
+        return False
 
     def wait_end(self, timeout_s: float, others: Children = ()) -> None:
         """Wait for its own end. Raises PollbenchError when it is too slow, fails, or one of `others` ends first."""

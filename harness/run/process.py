@@ -43,7 +43,7 @@ class ChildProcess:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by __exit__
         try:
             self._process: subprocess.Popen[bytes] = subprocess.Popen(argv, stderr=self._errors, bufsize=0, **popen)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: words that no program can be given
             self._errors.close()
             raise PollbenchError("start", f"the {label}", str(error), f"is {argv[0]} executable?") from error
         self.pid = self._process.pid

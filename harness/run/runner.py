@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from harness.errors import Interrupted, LostError, MissingError, PollbenchError
+from harness.errors import UNFORESEEN, Interrupted, LostError, MissingError, PollbenchError, unforeseen
 from harness.plan import Run
 from harness.run import contention, effects, loadgen_report, two_hosts_merge
 from harness.run.checks import doubts
@@ -50,6 +51,9 @@ def make_run(
         record = replace(record, verdict="skipped", reasons=(error.line(),))
     except (PollbenchError, OSError) as error:
         record = replace(record, verdict="failed", reasons=(str(error),))
+    except Exception as error:  # noqa: BLE001  # whatever it is, it ends this run and no other
+        record = replace(record, verdict="failed", reasons=(unforeseen(error),))
+        files[UNFORESEEN] = traceback.format_exc().encode(errors="backslashreplace")
     return replace(record, wall_s=round(time.monotonic() - begun, 6)), samples, files
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from harness import loadgen
 from harness.errors import PollbenchError
 from harness.kernel.memfile import MemoryFile
+from harness.kernel.patterns import last_match
 from harness.kernel.processes import listens
 from harness.loadgen.samples import read as read_samples
 from harness.run import knobs as apply
@@ -225,7 +226,7 @@ class WorkloadSession:
     def _readiness(self, child: ExternalProcess) -> tuple[Callable[[], bool], str]:
         """Whether the server is ready, and the sign of that in words."""
         if pattern := self.workload.ready_text():
-            return lambda: child.says(pattern), f"{pattern!r} in its output"
+            return lambda: child.says_in_time(pattern), f"{pattern!r} in its output"
         netns = self.context.testbed.nodes[self.workload.target].fd
         protocol, port = self.workload.control or self.workload.transport(), self.port
         return lambda: listens(netns, child.family(), protocol, port), f"port {port} to listen"
@@ -278,7 +279,8 @@ class WorkloadSession:
             child.stop(getattr(signal, self.workload.stop_name("client")), _SLACK_S)
         self.context.dismiss(child)
         elapsed_ns = round((time.monotonic() - self._began_s) * 1e9)
-        output = ProgramOutput(child.output(), self._server_output(), self._log.text(), elapsed_ns)
+        printed, served, log = child.output(), self._server_output(), self._log.text()
+        output = ProgramOutput(printed, served, log, elapsed_ns, last_match)
         try:
             reading = self.workload.read(output)
         except ValueError as error:

@@ -115,7 +115,7 @@ class OneOfTwo(Ends):
                 yield replace(testbed, hosts={self.here: own, self.far.node: dict(other["facts"])})
             except LostError:
                 raise
-            except (PollbenchError, OSError) as error:
+            except Exception as error:  # the other end is told of whatever it is
                 self._tell(error)
                 if self._owed and not isinstance(error, Interrupted):
                     self._hear_out(error, spec.workload.life_ns() / 1e9)
@@ -171,7 +171,7 @@ class OneOfTwo(Ends):
             self._line.close()
             self._line = None
 
-    def _hear_out(self, error: PollbenchError | OSError, busy_s: float) -> None:
+    def _hear_out(self, error: Exception, busy_s: float) -> None:
         """This end breaks: is it because the other has gone? That may be busy for so long. Raises LostError if it has.
 
         Who breaks says so before it leaves: an end that hangs up without a word has died.
@@ -273,7 +273,7 @@ class OneOfTwo(Ends):
                 return message
         raise ConnectionError("what it says is no message")
 
-    def _tell(self, cause: PollbenchError | OSError) -> None:
+    def _tell(self, cause: Exception) -> None:
         """Send the other end the reason why this one leaves."""
         if self._line is None:
             return

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -16,16 +16,17 @@ from harness.knobs.cgroup import Cgroup
 from harness.spec.checks import Checks
 from harness.spec.experiment import REQUIRED_SECTIONS, SECTION_TYPES
 from harness.spec.machine import Machine
-from harness.spec.messages import Path, problem, validate
+from harness.spec.messages import Mistakes, Path, problem, validate
 from harness.spec.rules_cell import (
     Settings,
-    check_contention,
-    check_measured,
-    check_workload,
+    contention_mistakes,
     expand_settings,
+    measured_of,
+    settings_mistakes,
     with_cpu_shares,
+    workload_mistakes,
 )
-from harness.spec.rules_topology import check_topology
+from harness.spec.rules_topology import topology_mistakes
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Document, Scalar, Tree
 from harness.units import parse_cpus
@@ -120,6 +121,10 @@ class CellSpec:
 
     def identity(self) -> Document:
         """The spec in one canonical form: equal for two files that mean the same, whatever they look like."""
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> Document:
         background = {"background": [_dump(workload) for workload in self.background]} if self.background else {}
         # Added later: omitted at their defaults, so that the ids of older results stay the same.
         usual = {"profile"} if self.machine.profile == "latency" else None
@@ -171,24 +176,52 @@ class SpecBuilder:
     """Makes CellSpecs from trees, validating a section that several cells share only once."""
 
     _known: dict[int, tuple[Tree, Any]] = field(default_factory=dict)
+    _topologies: dict[int, list[InputError]] = field(default_factory=dict)
 
     def build(self, tree: Tree) -> CellSpec:
-        """The checked spec of one cell, `napi` still undecided. InputError: the first mistake."""
-        topology: Topology = self._section("topology", tree)
-        workloads = self._workloads(tree)
-        contention: Contention | None = self._section("contention", tree)
-        raw: dict[str, BaseModel | None] = self._section("settings", tree)
-        checks: Checks = self._section("checks", tree)
-        for path, workload in workloads.items():
-            check_workload(workload, topology, tree, path)
-        if contention is not None:
-            check_contention(contention, topology, tree)
-        measured = check_measured(workloads, tree)
-        machine: Machine = self._section("vm", tree)
+        """The checked spec of one cell, `napi` still undecided. InputError: the first mistake, the others with it."""
+        mistakes = Mistakes()
+        sections: dict[str, Any] = {}
+        workloads: dict[Path, Workload] = {}
+        unbuildable: list[InputError] = []
+        with mistakes.noting():
+            sections["topology"] = self._section("topology", tree)
+            unbuildable = self._unbuildable(sections["topology"], tree)
+            mistakes.add(*unbuildable)
+        with mistakes.noting():
+            workloads = self._workloads(tree)
+        for name in ("contention", "settings", "checks"):
+            with mistakes.noting():
+                sections[name] = self._section(name, tree)
+        topology: Topology | None = sections.get("topology")
+        contention: Contention | None = sections.get("contention")
+        if topology is not None:
+            for path, workload in workloads.items():
+                mistakes.add(*workload_mistakes(workload, topology, tree, path, linked=not unbuildable))
+            if contention is not None:
+                mistakes.add(*contention_mistakes(contention, topology, tree))
+        measured: Path = ()
+        with mistakes.noting():
+            measured = measured_of(workloads, tree) if workloads else ()
+        with mistakes.noting():
+            sections["vm"] = self._section("vm", tree)
+        raw: dict[str, BaseModel | None] | None = sections.get("settings")
+        actors = tuple(dict.fromkeys(node for workload in workloads.values() for node in workload.nodes()))
+        if topology is not None and workloads and raw is not None:
+            mistakes.add(*settings_mistakes(raw, topology, actors, tree))
+        mistakes.raise_any()
+        assert topology is not None and raw is not None
+        checks, machine = sections["checks"], sections["vm"]
         background = tuple(workload for path, workload in workloads.items() if path != measured)
         spec = CellSpec(topology, workloads[measured], contention, {}, checks, background=background, machine=machine)
-        settings = expand_settings(raw, topology, spec.actors(), tree)
+        settings = expand_settings(raw, topology, spec.actors())
         return replace(spec, settings=with_cpu_shares(settings, topology, spec.actors()))
+
+    def _unbuildable(self, topology: Topology, tree: Tree) -> list[InputError]:
+        """What is wrong with a topology that is well-formed; looked for once, as it is shared by many cells."""
+        if id(topology) not in self._topologies:
+            self._topologies[id(topology)] = list(topology_mistakes(topology, tree))
+        return self._topologies[id(topology)]
 
     def _workloads(self, tree: Tree) -> dict[Path, Workload]:
         """Every workload by the path where it stands."""
@@ -213,10 +246,13 @@ class SpecBuilder:
             return None if optional else validate(_adapter(name), Tree({}, tree.at, tree.at))
         known = self._known.get(id(section))
         if known is None:
-            value = validate(_adapter(name), section, (name,))
-            if name == "topology":
-                check_topology(value, Tree({"topology": section}, tree.at, tree.key_at))
+            try:
+                value = validate(_adapter(name), section, (name,))
+            except InputError as error:
+                value = error
             self._known[id(section)] = known = (section, value)
+        if isinstance(known[1], InputError):
+            raise known[1]
         return known[1]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from harness.errors import InputError
 from harness.spec.checks import MetricName
 from harness.spec.messages import Path, did_you_mean, problem
 from harness.spec.topology import Section
@@ -153,10 +154,10 @@ class Claim(Section):
     picture: Picture | None = Field(None, description="what the gallery's page draws; medians if absent")
 
 
-def check_claims(
+def claim_mistakes(
     claims: Mapping[str, Claim], tree: Tree, cases: Mapping[str, Any], factors: Mapping[str, list[str]]
-) -> None:
-    """InputError at the first case, swept key or value that a claim names and the experiment has not.
+) -> Iterator[InputError]:
+    """Every case, swept key or value that a claim names and the experiment has not.
 
     factors: swept key to its values as text.
     """
@@ -164,35 +165,35 @@ def check_claims(
         for section, conditions in (("expect", claim.expect), ("given", claim.given)):
             for index, expect in enumerate(conditions):
                 path: Path = ("claims", name, section, index)
-                _check_case(expect.case, cases, tree, (*path, "case"))
-                _check_case(expect.against, cases, tree, (*path, "against"))
-                _check_at(expect.at, factors, tree, (*path, "at"))
-                _check_at(expect.against_at, factors, tree, (*path, "against_at"))
+                yield from _case(expect.case, cases, tree, (*path, "case"))
+                yield from _case(expect.against, cases, tree, (*path, "against"))
+                yield from _at(expect.at, factors, tree, (*path, "at"))
+                yield from _at(expect.against_at, factors, tree, (*path, "against_at"))
         if claim.picture is not None:
-            _check_picture(claim.picture, tree, ("claims", name, "picture"), cases, factors)
+            yield from _picture(claim.picture, tree, ("claims", name, "picture"), cases, factors)
 
 
-def _check_case(case: str | None, cases: Mapping[str, Any], tree: Tree, path: Path) -> None:
+def _case(case: str | None, cases: Mapping[str, Any], tree: Tree, path: Path) -> Iterator[InputError]:
     if case is not None and case not in cases:
-        raise problem(tree, path, f'there is no case "{case}"', did_you_mean(case, cases, "cases"))
+        yield problem(tree, path, f'there is no case "{case}"', did_you_mean(case, cases, "cases"))
 
 
-def _check_at(at: Mapping[str, str], factors: Mapping[str, list[str]], tree: Tree, path: Path) -> None:
+def _at(at: Mapping[str, str], factors: Mapping[str, list[str]], tree: Tree, path: Path) -> Iterator[InputError]:
     for key, value in at.items():
         if key not in factors:
-            raise problem(tree, (*path, key), f'"{key}" is not swept', did_you_mean(key, factors, "swept"), key=True)
-        if value not in factors[key]:
+            yield problem(tree, (*path, key), f'"{key}" is not swept', did_you_mean(key, factors, "swept"), key=True)
+        elif value not in factors[key]:
             todo = did_you_mean(value, factors[key], "values")
-            raise problem(tree, (*path, key), f'"{value}" is no value of {key}', todo)
+            yield problem(tree, (*path, key), f'"{value}" is no value of {key}', todo)
 
 
-def _check_picture(
+def _picture(
     picture: Picture, tree: Tree, path: Path, cases: Mapping[str, Any], factors: Mapping[str, list[str]]
-) -> None:
+) -> Iterator[InputError]:
     for index, case in enumerate(picture.cases or ()):
-        _check_case(case, cases, tree, (*path, "cases", index))
-    _check_at(picture.at, factors, tree, (*path, "at"))
+        yield from _case(case, cases, tree, (*path, "cases", index))
+    yield from _at(picture.at, factors, tree, (*path, "at"))
     for key, axis in (("x", picture.x), ("y", picture.y)):
         if axis is not None and axis != "case" and axis not in factors:
             todo = did_you_mean(axis, [*factors, "case"], "swept")
-            raise problem(tree, (*path, key), f'"{axis}" is not swept', todo)
+            yield problem(tree, (*path, key), f'"{axis}" is not swept', todo)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,12 +11,25 @@ from pydantic import TypeAdapter
 
 from harness.errors import InputError
 from harness.spec.cells import Cell
-from harness.spec.claims import Claim, check_claims, written
+from harness.spec.claims import Claim, claim_mistakes, written
 from harness.spec.experiment import CELL_SECTIONS, FILE_KEYS, HEADER_KEYS, Header
 from harness.spec.generated import with_topology
 from harness.spec.machine import Machine
-from harness.spec.matrix import OVERRIDE_LAYER, Layers, axis_of, check_count, expand, overlapping, read_axes, read_cases
-from harness.spec.messages import did_you_mean, problem, validate
+from harness.spec.matrix import (
+    OVERRIDE_LAYER,
+    Layers,
+    MatrixAxis,
+    axis_of,
+    check_count,
+    comparability,
+    count_of,
+    expand,
+    overlapping,
+    places,
+    read_axes,
+    read_cases,
+)
+from harness.spec.messages import Mistakes, did_you_mean, first_of, problem, validate
 from harness.spec.overlay import at_layer, find, known_key, merge, overlay_of, split_key
 from harness.spec.rules_cell import ALL_NODES
 from harness.spec.yaml_tree import Document, Tree, kind_of, parse_setting, read_file
@@ -25,6 +38,8 @@ from harness.units import format_cpus
 
 _HEADER = TypeAdapter(Header)
 _KEYS = (*HEADER_KEYS, *CELL_SECTIONS)
+# Of a file that is wrong in its head, no more cells are tried for further mistakes.
+_MOST_TRIED = 1000
 
 
 @dataclass(frozen=True)
@@ -53,37 +68,63 @@ class Experiment:
 
 
 def load_experiment(
-    path: str | Path, overrides: Iterable[tuple[str, str]] = (), quick: bool = False, guest: bool = False
+    path: str | Path,
+    overrides: Iterable[tuple[str, str]] = (),
+    quick: bool = False,
+    guest: bool = False,
+    content: tuple[bytes, Tree] | None = None,
 ) -> Experiment:
     """Read and check an experiment file; `overrides` are dotted keys to set, [("contention.load", "50%")].
 
     Their values are YAML; they win over the file's `quick` section, which counts with `quick` only. With `guest`, what
     its section of that name says stands in the file instead of what is there. InputError (where = file:line:column, or
-    "--set KEY=VALUE") at the first mistake.
+    "--set KEY=VALUE") at the first mistake, with the others of the file. content: of the file, if it was read before.
     """
-    data, tree = read_file(path)
+    data, tree = content or read_file(path)
+    mistakes = Mistakes()
     for key, value in _pairs(tree, "guest") if guest else ():
-        known_key(key, value.at, _KEYS)
-        tree = _set_in_file(tree, key, value)
+        with mistakes.noting():
+            known_key(key, value.at, _KEYS)
+            tree = _set_in_file(tree, key, value)
     shortened = _pairs(tree, "quick") if quick else []
     cell_settings = []
     for key, value in [*shortened, *((key, parse_setting(key, text)) for key, text in overrides)]:
-        if known_key(key, value.at, _KEYS)[0] in CELL_SECTIONS:
-            cell_settings.append((key, value))
-        else:
-            tree = _set_in_file(tree, key, value)
-    _check_keys(tree)
-    header: Header = validate(_HEADER, _only(tree, HEADER_KEYS))
-    layers, resolved = _layers(tree, cell_settings, Path(path))
+        with mistakes.noting():
+            if known_key(key, value.at, _KEYS)[0] in CELL_SECTIONS:
+                cell_settings.append((key, value))
+            else:
+                tree = _set_in_file(tree, key, value)
+    with mistakes.noting():
+        _check_keys(tree)
+    header: Header | None = None
+    with mistakes.noting():
+        header = validate(_HEADER, _only(tree, HEADER_KEYS))
+    layers, resolved = _layers(tree, cell_settings, Path(path), mistakes)
     repeat_at = tree.child("repeat")
     where = repeat_at.at if repeat_at else tree.key_at
-    repeat, adaptive = _repetitions(header, where)
-    check_count(layers, repeat, where)
-    pairs = expand(layers)
+    repeat, adaptive = 1, None
+    if header is not None:
+        with mistakes.noting():
+            repeat, adaptive = _repetitions(header, where)
+    with mistakes.noting():
+        check_count(layers, repeat, where)
+    pairs: list[tuple[Cell, Tree]] = []
+    if count_of(layers) <= _MOST_TRIED or not mistakes:
+        try:
+            pairs = expand(layers)
+        except InputError as error:
+            mistakes.add_elsewhere(error)
+    if header is None:
+        mistakes.raise_any()
+    assert header is not None
     claims = header.claims or {}
     # Held against the file's own sweep: an override that takes a value away makes a claim untested, not wrong.
     swept = {key: [written(value) for value in values] for key, values in (header.sweep or {}).items()}
-    check_claims(claims, tree, {case.name: case for case in layers.cases}, swept)
+    mistakes.add(*claim_mistakes(claims, tree, {case.name: case for case in layers.cases}, swept))
+    # What is set on demand may hide a value, or make cells alike, for once.
+    if not cell_settings and not guest and not mistakes:
+        mistakes.add(*comparability(layers, [cell for cell, _ in pairs], str(path)))
+    mistakes.raise_any()
     document = resolved.plain()
     if cell_settings:
         document["set"] = {key: value.plain() for key, value in cell_settings}
@@ -102,6 +143,33 @@ def load_experiment(
         document=document,
         claims=claims,
     )
+
+
+def mistakes_of(path: str | Path, check: Callable[[Experiment, bool], None]) -> tuple[int, list[InputError]]:
+    """(cells, everything that is wrong with a file), its `quick` and `guest` sections included.
+
+    check: what else is held against the experiment as it stands, and against (True) the one of guests; may raise
+    InputError.
+    """
+    mistakes, cells = Mistakes(), 0
+    try:
+        content = read_file(path)  # once: it may be a pipe
+    except InputError as error:
+        return 0, [error]
+    sections = [content[1].child(name) for name in ("quick", "guest")]
+    own = {place for section in sections if section for child in section.entries.values() for place in places(child)}
+    for quick, guest in ((False, False), (True, False), (False, True), (True, True)):
+        if (quick and sections[0] is None) or (guest and sections[1] is None):
+            continue
+        try:
+            experiment = load_experiment(path, (), quick, guest, content)
+            cells = cells or len(experiment.cells)
+            check(experiment, guest)
+        except InputError as error:
+            # What is wrong without these sections is wrong with them too, in other words.
+            all_of_it = not mistakes
+            mistakes.add(*(single for single in (error, *error.others) if all_of_it or single.where in own))
+    return cells, mistakes.gathered()
 
 
 def _pairs(tree: Tree, name: str) -> list[tuple[str, Tree]]:
@@ -131,8 +199,10 @@ def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
 def check_cpus(experiment: Experiment, online: AbstractSet[int] | None, declared_guests: bool = False) -> None:
     """InputError at the first CPU list that names a CPU that is not online here (None: that the guest lacks).
 
-    declared_guests: a cell that declares a machine is for a guest, and held against that alone.
+    The others come with it. declared_guests: a cell that declares a machine is for a guest, and held against that
+    alone.
     """
+    mistakes = Mistakes()
     for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
         spec = cell.spec
         if spec.topology.on_hosts():
@@ -150,38 +220,51 @@ def check_cpus(experiment: Experiment, online: AbstractSet[int] | None, declared
                 todo = f"CPUs online: {format_cpus(tuple(have))}"
                 if not in_guest and other and max(missing) < spec.machine.cpus:
                     todo += f"; the guest of its `vm` has it: pollbench vm run {experiment.path}"
-                raise problem(tree, shown, got, todo)
+                mistakes.add(problem(tree, shown, got, todo))
+    mistakes.raise_any()
 
 
-def _layers(tree: Tree, settings: Sequence[tuple[str, Tree]], path: Path) -> tuple[Layers, Tree]:
-    """(the layers, topology files read in; the whole file with them)."""
+def _layers(tree: Tree, settings: Sequence[tuple[str, Tree]], path: Path, mistakes: Mistakes) -> tuple[Layers, Tree]:
+    """(the layers, topology files read in; the whole file with them). mistakes: gets what is wrong, and left out."""
     cases = tree.child("cases")
     if cases is not None and cases.entries:
-        named = {name: with_topology(case, path) for name, case in cases.entries.items()}
+        named = dict(cases.entries)
+        for name, case in named.items():
+            with mistakes.noting():
+                named[name] = with_topology(case, path)
         tree = merge(tree, Tree({"cases": replace(cases, value=named, whole=True)}, tree.at, tree.key_at))
-    tree = with_topology(tree, path)
-    axes = read_axes(tree.child("sweep"))
+    with mistakes.noting():
+        tree = with_topology(tree, path)
+    axes = read_axes(tree.child("sweep"), mistakes)
     overrides = []
     for key, value in settings:
-        parts = split_key(key, value.at)
-        swept = next((axis for axis in axes if overlapping(split_key(axis.key, value.at), parts)), None)
-        if swept is None:
-            overlay = with_topology(overlay_of(key, value, value.at), path)
-            overrides.append(at_layer(overlay, OVERRIDE_LAYER))
-            continue
-        if split_key(swept.key, value.at) != parts:
-            got, todo = f'the file sweeps "{swept.key}"', "set that very key, or take it out of the sweep"
-            raise InputError(f'cannot set "{key}"', got=got, todo=todo, where=value.at)
-        if isinstance(value.value, (dict, tuple)):
-            got = f"the file sweeps it, and {kind_of(value.value)} cannot be swept"
-            raise InputError(f'cannot set "{key}"', got=got, where=value.at)
-        chosen = axis_of(swept.key, [value], value.at, OVERRIDE_LAYER)
-        axes = tuple(chosen if axis is swept else axis for axis in axes)
-    axes = tuple(
-        replace(axis, values=tuple((raw, with_topology(layer, path)) for raw, layer in axis.values)) for axis in axes
-    )
+        with mistakes.noting():
+            axes, overlay = _set_in_cells(axes, key, value)
+            if overlay is not None:
+                overrides.append(at_layer(with_topology(overlay, path), OVERRIDE_LAYER))
+    with mistakes.noting():
+        axes = tuple(
+            replace(axis, values=tuple((raw, with_topology(layer, path)) for raw, layer in axis.values))
+            for axis in axes
+        )
     base = _only(tree, CELL_SECTIONS)
-    return Layers(base, read_cases(tree.child("cases"), base), axes, tuple(overrides)), tree
+    return Layers(base, read_cases(tree.child("cases"), base, mistakes), axes, tuple(overrides)), tree
+
+
+def _set_in_cells(axes: tuple[MatrixAxis, ...], key: str, value: Tree) -> tuple[tuple[MatrixAxis, ...], Tree | None]:
+    """A key of the cells set: (the axes, the overlay that sets it); of a swept key, the only value of its axis."""
+    parts = split_key(key, value.at)
+    swept = next((axis for axis in axes if overlapping(split_key(axis.key, value.at), parts)), None)
+    if swept is None:
+        return axes, overlay_of(key, value, value.at)
+    if split_key(swept.key, value.at) != parts:
+        got, todo = f'the file sweeps "{swept.key}"', "set that very key, or take it out of the sweep"
+        raise InputError(f'cannot set "{key}"', got=got, todo=todo, where=value.at)
+    if isinstance(value.value, (dict, tuple)):
+        got = f"the file sweeps it, and {kind_of(value.value)} cannot be swept"
+        raise InputError(f'cannot set "{key}"', got=got, where=value.at)
+    chosen = axis_of(swept.key, [value], value.at, OVERRIDE_LAYER)
+    return tuple(chosen if axis is swept else axis for axis in axes), None
 
 
 def _set_in_file(tree: Tree, key: str, value: Tree) -> Tree:
@@ -195,10 +278,11 @@ def _set_in_file(tree: Tree, key: str, value: Tree) -> Tree:
 
 
 def _check_keys(tree: Tree) -> None:
-    for key, value in tree.entries.items():
-        if key not in FILE_KEYS:
-            todo = did_you_mean(key, FILE_KEYS)
-            raise InputError(f'unknown key "{key[:40]}" in the file', todo=todo, where=value.key_at)
+    first_of(
+        InputError(f'unknown key "{key[:40]}" in the file', todo=did_you_mean(key, FILE_KEYS), where=value.key_at)
+        for key, value in tree.entries.items()
+        if key not in FILE_KEYS
+    )
 
 
 def _only(tree: Tree, keys: Sequence[str]) -> Tree:

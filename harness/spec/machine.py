@@ -16,6 +16,8 @@ _OURS = ("console", "panic", "root", "init", "rdinit", "pollbench.shell", "intel
 
 def _command_line(text: str) -> str:
     """Words for a kernel's command line. ValueError for those that pollbench sets itself."""
+    if not text.isprintable():
+        raise ValueError("it holds a line break, or another character that cannot be seen; expected words in one line")
     for word in text.split():
         key = word.partition("=")[0]
         if key in _OURS:

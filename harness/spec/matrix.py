@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import InputError
-from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id
+from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id, digest
 from harness.spec.experiment import CELL_SECTIONS
 from harness.spec.generated import Generator
-from harness.spec.messages import did_you_mean, dotted
-from harness.spec.overlay import at_layer, known_key, merge_cell, overlay_of, split_key
+from harness.spec.messages import Mistakes, did_you_mean, dotted
+from harness.spec.overlay import at_layer, find, known_key, merge_cell, overlay_of, split_key
 from harness.spec.yaml_tree import Scalar, Tree, kind_of
 
 MAX_RUNS = 10_000
@@ -48,30 +48,39 @@ class Layers:
     overrides: tuple[Tree, ...]
 
 
-def read_cases(tree: Tree | None, base: Tree) -> tuple[Case, ...]:
-    """The cases of the `cases` section; one that changes nothing if absent. InputError on unknown keys."""
-    if tree is None or tree.value is None:
-        return (Case("base", "", Tree({}, base.at, base.key_at)),)
-    if not tree.entries:
-        raise InputError("cases", got="there is no case", todo='name one, or leave "cases" out', where=tree.key_at)
-    return tuple(_case(name, overlay) for name, overlay in tree.entries.items())
+def read_cases(tree: Tree | None, base: Tree, mistakes: Mistakes) -> tuple[Case, ...]:
+    """The cases of the `cases` section; one that changes nothing if there is none. mistakes: gets unknown keys."""
+    cases = []
+    if tree is not None and tree.value is not None:
+        if not tree.entries:
+            todo = 'name one, or leave "cases" out'
+            mistakes.add(InputError("cases", got="there is no case", todo=todo, where=tree.key_at))
+        for name, overlay in tree.entries.items():
+            with mistakes.noting():
+                cases.append(_case(name, overlay))
+    return tuple(cases) or (Case("base", "", Tree({}, base.at, base.key_at)),)
 
 
-def read_axes(tree: Tree | None) -> tuple[MatrixAxis, ...]:
-    """The axes of the `sweep` section. InputError if empty, or on values that are no scalars or twice."""
+def read_axes(tree: Tree | None, mistakes: Mistakes) -> tuple[MatrixAxis, ...]:
+    """The axes of the `sweep` section. mistakes: gets what is empty, and values that are no scalars or twice."""
     if tree is None or tree.value is None:
         return ()
     if not tree.entries:
         todo = 'name a key, or leave "sweep" out'
-        raise InputError("sweep", got="there is nothing to sweep", todo=todo, where=tree.key_at)
+        mistakes.add(InputError("sweep", got="there is nothing to sweep", todo=todo, where=tree.key_at))
     if len(tree.entries) > MAX_AXES:
-        raise InputError("sweep", got=f"{len(tree.entries)} keys", todo=f"at most {MAX_AXES}", where=tree.key_at)
-    axes = tuple(_axis(key, values) for key, values in tree.entries.items())
-    for first, second in itertools.combinations(tree.entries, 2):
+        got, todo = f"{len(tree.entries)} keys", f"at most {MAX_AXES}"
+        mistakes.add(InputError("sweep", got=got, todo=todo, where=tree.key_at))
+        return ()
+    axes: list[MatrixAxis] = []
+    for key, values in tree.entries.items():
+        with mistakes.noting():
+            axes.append(_axis(key, values))
+    for first, second in itertools.combinations([axis.key for axis in axes], 2):
         if overlapping(split_key(first, ""), split_key(second, "")):
             where = tree.entries[second].key_at
-            raise InputError(dotted(("sweep", second)), got=f'it overlaps the swept key "{first}"', where=where)
-    return axes
+            mistakes.add(InputError(dotted(("sweep", second)), got=f'it overlaps the swept key "{first}"', where=where))
+    return tuple(axes)
 
 
 def axis_of(key: str, values: Sequence[Tree], key_at: str, layer: int = _SWEEP_LAYER) -> MatrixAxis:
@@ -85,30 +94,40 @@ def overlapping(first: list[str], second: list[str]) -> bool:
     return first[:shorter] == second[:shorter]
 
 
+def count_of(layers: Layers) -> int:
+    """How many cells these layers make."""
+    return len(layers.cases) * math.prod(len(axis.values) for axis in layers.axes)
+
+
 def check_count(layers: Layers, repeat: int, where: str) -> None:
     """InputError if the matrix has more runs than any experiment can mean."""
-    cells = len(layers.cases) * math.prod(len(axis.values) for axis in layers.axes)
+    cells = count_of(layers)
     if cells * repeat > MAX_RUNS:
         got = f"{cells} cells x {repeat} repetitions = {cells * repeat} runs"
         raise InputError("the matrix is too large", got=got, todo=f"at most {MAX_RUNS} runs", where=where)
 
 
 def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
-    """Every cell and the tree it was made from, cases outermost, in file order. InputError: first mistake."""
-    builder, generator = SpecBuilder(), Generator()
+    """Every cell and the tree it was made from, cases outermost, in file order.
+
+    InputError: the first mistake, those of other cells with it, each once.
+    """
+    builder, generator, mistakes = SpecBuilder(), Generator(), Mistakes()
     drafts: list[tuple[str, dict[str, Scalar], Tree, CellSpec]] = []
+    reported: set[tuple[str, str, str]] = set()
     for case, factors, merged, overlays in _combinations(layers):
-        tree = generator.realise(merged)
         try:
+            tree = generator.realise(merged)
             drafts.append((case, factors, tree, builder.build(tree)))
         except InputError as error:
-            if any(error.where in _places(overlay) for overlay in overlays):
-                raise
-            # The place lies in a lower layer: say what was laid over it, unless that is nothing new.
-            label = [f"in case {' '.join([case, *(f'{k}={v}' for k, v in factors.items())])}"] if drafts else []
-            label += [f"with {overlay.at}" for overlay in layers.overrides]
-            got = f"{error.got} ({', '.join(label)})" if label else error.got
-            raise InputError(error.attempted, error.on, got, error.todo, where=error.where) from None
+            for single in (error, *error.others):
+                key = (single.where, single.attempted, single.got)
+                if key not in reported:
+                    reported.add(key)
+                    mistakes.add(_labelled(single, layers, case, factors, overlays, first=not drafts))
+            if mistakes.full:
+                break
+    mistakes.raise_any()
     shared = any(_wants_napi(spec) for _, _, _, spec in drafts)
     plains: dict[int, Any] = {}  # of a section that several cells share, once
     out = []
@@ -122,6 +141,64 @@ def expand(layers: Layers) -> list[tuple[Cell, Tree]]:
         document = {name: plains[id(section)] for name, section in sections}
         out.append((Cell(cell_id(case, factors, full), case, factors, full, document), tree))
     return out
+
+
+def _labelled(
+    error: InputError, layers: Layers, case: str, factors: dict[str, Scalar], overlays: tuple[Tree, ...], *, first: bool
+) -> InputError:
+    """The mistake as it is told: where its place lies in a lower layer, what was laid over that.
+
+    first: of the first cell, where that is nothing new.
+    """
+    if any(error.where in places(overlay) for overlay in overlays):
+        return error
+    label = [] if first else [f"in case {' '.join([case, *(f'{k}={v}' for k, v in factors.items())])}"]
+    label += [f"with {overlay.at}" for overlay in layers.overrides]
+    got = f"{error.got} ({', '.join(label)})" if label else error.got
+    return InputError(error.attempted, error.on, got, error.todo, where=error.where)
+
+
+def comparability(layers: Layers, cells: Sequence[Cell], path: str) -> list[InputError]:
+    """What makes a comparison mean nothing: values that the sweep hides; else cases and values that do the same.
+
+    path: the experiment file; what a topology file of its own says may be hidden.
+    """
+    mistakes: list[InputError] = []
+    for axis in layers.axes:
+        # One of the swept values may stand in the file too, so that it is whole without the sweep; in a case none may.
+        swept = [raw for raw, _ in axis.values]
+        owners = [("the file", layers.base, swept), *((f"case {case.name}", case.overlay, []) for case in layers.cases)]
+        for owner, tree, allowed in owners:
+            for hidden in _hidden(tree, split_key(axis.key, "")):
+                if hidden.value not in allowed and hidden.at.rsplit(":", 2)[0] == path:
+                    got = f"the sweep sets it in every cell, so that this value of {owner} never counts"
+                    todo = "take it out, or add it to the swept values"
+                    mistakes.append(InputError(axis.key, got=got, todo=todo, where=hidden.at))
+    return mistakes or list(_alike(layers, cells))
+
+
+def _alike(layers: Layers, cells: Sequence[Cell]) -> Iterator[InputError]:
+    """Cells that do the same under two names, once for two cases."""
+    named_at = {case.name: case.overlay.key_at for case in layers.cases}
+    known: dict[str, Cell] = {}
+    reported: set[tuple[str, str]] = set()
+    for cell in cells:
+        earlier = known.setdefault(digest(cell.spec.identity()), cell)
+        if earlier is not cell and (earlier.case, cell.case) not in reported:
+            reported.add((earlier.case, cell.case))
+            got = f"it does the same as {earlier.label()}: a difference between the two would be chance"
+            todo = "let them differ, or take one out; pollbench calibrate compares a case with itself"
+            yield InputError(f"cell {cell.label()}", got=got, todo=todo, where=named_at[cell.case])
+
+
+def _hidden(tree: Tree, parts: list[str]) -> list[Tree]:
+    """What a swept key takes the place of: there itself, and where "*" reaches a node that has a value of its own."""
+    ways = [parts]
+    nodes = tree.child("settings")
+    if parts[:2] == ["settings", "*"] and nodes is not None:
+        ways += [["settings", name, *parts[2:]] for name in nodes.entries if name != "*"]
+    values = [find(tree, way) for way in ways]
+    return [value for value in values if value is not None and value.value is not None]
 
 
 def _wants_napi(spec: CellSpec) -> bool:
@@ -143,9 +220,10 @@ def _combinations(layers: Layers) -> Iterator[tuple[str, dict[str, Scalar], Tree
             yield case.name, factors, tree, (case.overlay, *above)
 
 
-def _places(tree: Tree) -> set[str]:
+def places(tree: Tree) -> set[str]:
+    """Where the values of a tree, and their keys, stand."""
     children = tree.value if isinstance(tree.value, tuple) else tree.entries.values()
-    return {tree.at, tree.key_at}.union(*(_places(child) for child in children))
+    return {tree.at, tree.key_at}.union(*(places(child) for child in children))
 
 
 def _case(name: str, tree: Tree) -> Case:
@@ -157,10 +235,12 @@ def _case(name: str, tree: Tree) -> Case:
     about = sections.pop("description", None)
     if about is not None and not isinstance(about.value, str):
         raise InputError(f"cases.{name}.description", got="it is not text", where=about.at)
+    mistakes = Mistakes()
     for key, section in sections.items():
         if key not in CELL_SECTIONS:
             todo = did_you_mean(key, ("description", *CELL_SECTIONS))
-            raise InputError(f'unknown key "{key[:40]}" in cases.{name}', todo=todo, where=section.key_at)
+            mistakes.add(InputError(f'unknown key "{key[:40]}" in cases.{name}', todo=todo, where=section.key_at))
+    mistakes.raise_any()
     overlay = at_layer(replace(tree, value=sections), _CASE_LAYER)
     return Case(name, str(about.value) if about else "", overlay)
 
@@ -171,11 +251,14 @@ def _axis(key: str, values: Tree) -> MatrixAxis:
         got = "the list is empty" if isinstance(values.value, tuple) else f"it is {kind_of(values.value)}"
         raise InputError(dotted(("sweep", key)), got=got, todo="expected a list of values", where=values.key_at)
     seen: set[tuple[type, Any]] = set()
+    mistakes = Mistakes()
     for value in values.value:
         if isinstance(value.value, (dict, tuple)):
             got, todo = f"{kind_of(value.value)} cannot be swept", "sweep a key inside it, or use cases"
-            raise InputError(dotted(("sweep", key)), got=got, todo=todo, where=value.at)
+            mistakes.add(InputError(dotted(("sweep", key)), got=got, todo=todo, where=value.at))
+            continue
         if (type(value.value), value.value) in seen:
-            raise InputError(dotted(("sweep", key)), got=f'"{value.value}" stands here twice', where=value.at)
+            mistakes.add(InputError(dotted(("sweep", key)), got=f'"{value.value}" stands here twice', where=value.at))
         seen.add((type(value.value), value.value))
+    mistakes.raise_any()
     return axis_of(key, values.value, values.key_at)

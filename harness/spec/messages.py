@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from pydantic import VERSION, TypeAdapter, ValidationError
@@ -17,6 +19,8 @@ from harness.units import format_duration, format_size, shown
 _OLD_PYDANTIC = tuple(int(part) for part in VERSION.split(".")[:2]) < (2, 11)
 _BY_ALIAS: Any = {} if _OLD_PYDANTIC else {"by_alias": True, "by_name": False}
 
+MAX_MISTAKES = 50
+"""More mistakes of one file are not gathered: they have a common cause."""
 Path = tuple[str | int, ...]
 # A JSON schema, or a part of one.
 JsonSchema = dict[str, Any]
@@ -72,14 +76,87 @@ def problem(tree: Tree, path: Path, got: str, todo: str = "", key: bool = False)
     return InputError(dotted(path), got=got, todo=todo, where=node.key_at if key else place(node))
 
 
+class Mistakes:
+    """Gathers what is wrong with a file, so that all of it is named at once; in the order in which it is noticed."""
+
+    def __init__(self) -> None:
+        self._errors: dict[tuple[str, str, str], InputError] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._errors)
+
+    @property
+    def full(self) -> bool:
+        """Are there so many that no more are looked for?"""
+        return len(self._errors) >= MAX_MISTAKES
+
+    def add(self, *errors: InputError) -> None:
+        """Take these in, each once, without the others that may come with them."""
+        for error in errors:
+            self._errors.setdefault((error.where, error.attempted, error.got), error)
+
+    def add_elsewhere(self, error: InputError) -> None:
+        """Take in what is wrong at other places: at these a mistake may have followed from another."""
+        known = {where for where, _, _ in self._errors}
+        self.add(*(single for single in (error, *error.others) if single.where not in known))
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Take in what the block raises, and go on behind it."""
+        try:
+            yield
+        except InputError as error:
+            self.add(error, *error.others)
+
+    def gathered(self) -> list[InputError]:
+        """What was taken in, or the first of it."""
+        return list(self._errors.values())[:MAX_MISTAKES]
+
+    def raise_any(self) -> None:
+        """Raise the first, the others with it, if there is one."""
+        if errors := self.gathered():
+            errors[0].others = tuple(errors[1:])
+            raise errors[0]
+
+
+def first_of(errors: Iterable[InputError]) -> None:
+    """Raise the first of the mistakes, the others with it, if there is one."""
+    mistakes = Mistakes()
+    mistakes.add(*errors)
+    mistakes.raise_any()
+
+
 def validate(adapter: TypeAdapter[Any], tree: Tree, path: Path = ()) -> Any:
-    """The value at `tree`, which stands at `path`, as the adapter's type. InputError: the first mistake."""
+    """The value at `tree`, which stands at `path`, as the adapter's type. InputError: the first mistake, and others."""
     try:
         return adapter.validate_python(tree.plain(), **_BY_ALIAS)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
-        raise _translated((unknown or details)[0], adapter.json_schema(), tree, path) from None
+        schema = _schema_of(adapter)
+        first_of(_translated(detail, schema, tree, path) for detail in _telling(error, tree))
+        raise AssertionError("pydantic names what it refuses") from error
+
+
+@cache
+def _schema_of(adapter: TypeAdapter[Any]) -> JsonSchema:
+    return adapter.json_schema()
+
+
+def _telling(error: ValidationError, tree: Tree) -> list[Any]:
+    """What pydantic found wrong, unknown keys first: each value once.
+
+    Of alternatives that a value may be, each that it is not has its complaint; the first one tells.
+    """
+    details = error.errors(include_url=False)[: 4 * MAX_MISTAKES]
+    unknown = [detail for detail in details if detail["type"] == "extra_forbidden"]
+    telling: dict[tuple[Path, object], Any] = {}
+    for detail in [*unknown, *(detail for detail in details if detail["type"] != "extra_forbidden")]:
+        _, inside, rest = _nearest(tree, tuple(part for part in detail["loc"] if part != "[key]"))
+        missing = rest[-1] if detail["type"] == "missing" and rest else None
+        # What is wrong inside a value tells more than that it is not what another alternative would have.
+        if missing is None and any(known[: len(inside)] == inside and known != inside for known, _ in telling):
+            continue
+        telling.setdefault((inside, missing), detail)
+    return list(telling.values())
 
 
 def _translated(detail: Any, schema: JsonSchema, tree: Tree, prefix: Path) -> InputError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
+from harness.errors import InputError
 from harness.knobs import KNOBS, Knob
 from harness.knobs.cgroup import Cgroup
 from harness.spec.messages import Path, did_you_mean, dotted, problem
@@ -21,25 +22,28 @@ _PERIOD_NS = 100_000_000  # the cgroup knob's
 Settings = dict[str, dict[str, Knob]]
 
 
-def check_workload(workload: Workload, topology: Topology, tree: Tree, path: Path = ("workload",)) -> None:
-    """InputError unless the workload's nodes exist, can run programs and reach each other. `tree` is the cell's.
+def workload_mistakes(
+    workload: Workload, topology: Topology, tree: Tree, path: Path = ("workload",), *, linked: bool = True
+) -> Iterator[InputError]:
+    """Mistakes unless the workload's nodes exist, can run programs and reach each other. `tree` is the cell's.
 
-    One node may be both: its packets then go over its loopback device.
+    One node may be both: its packets then go over its loopback device. linked: are the links as they should be, so that
+    it is worth looking for a path?
     """
     source, target = workload.nodes()
     for key, name in (("from", source), ("to", target)):
         if name not in topology.nodes:
             known = did_you_mean(name, topology.nodes, "nodes")
-            raise problem(tree, (*path, key), f'there is no node "{name}"', known)
-        if topology.is_switch(name):
+            yield problem(tree, (*path, key), f'there is no node "{name}"', known)
+        elif topology.is_switch(name):
             got = f'"{name}" is a switch, where no program runs'
-            raise problem(tree, (*path, key), got, f"hosts: {', '.join(topology.hosts())}")
-    if not path_between(topology, source, target):
+            yield problem(tree, (*path, key), got, f"hosts: {', '.join(topology.hosts())}")
+    if linked and {source, target} <= topology.nodes.keys() and not path_between(topology, source, target):
         todo = "check topology.links, and forwarding of the nodes between"
-        raise problem(tree, (*path, "to"), f'no path from "{source}" to "{target}"', todo)
+        yield problem(tree, (*path, "to"), f'no path from "{source}" to "{target}"', todo)
 
 
-def check_measured(workloads: Mapping[Path, Workload], tree: Tree) -> Path:
+def measured_of(workloads: Mapping[Path, Workload], tree: Tree) -> Path:
     """The path of the measured workload: the one that says so, else the first. InputError if several, or none, do."""
     claims = [path for path, workload in workloads.items() if workload.measured]
     if len(claims) > 1:
@@ -52,55 +56,69 @@ def check_measured(workloads: Mapping[Path, Workload], tree: Tree) -> Path:
     return claims[0] if claims else free[0]
 
 
-def check_contention(contention: Contention, topology: Topology, tree: Tree) -> None:
-    """InputError unless `on` is a CPU list or the cpus of a node that declares some."""
+def contention_mistakes(contention: Contention, topology: Topology, tree: Tree) -> Iterator[InputError]:
+    """Mistakes unless `on` is a CPU list or the cpus of a node that declares some."""
     node, dot, key = contention.on.rpartition(".")
     form = 'expected NODE.cpus, or a CPU list such as "0-3,8"'
     if dot and key == "cpus":
         if node not in topology.nodes:
             known = did_you_mean(node, topology.nodes, "nodes")
-            raise problem(tree, ("contention", "on"), f'there is no node "{node}"', known)
+            yield problem(tree, ("contention", "on"), f'there is no node "{node}"', known)
+            return
         cpus = topology.nodes[node].cpus
         if cpus is None:
-            raise problem(tree, ("contention", "on"), f'node "{node}" declares no cpus', "add them, or name CPUs here")
+            yield problem(tree, ("contention", "on"), f'node "{node}" declares no cpus', "add them, or name CPUs here")
+            return
         if contention.overlap is not None and contention.overlap > len(cpus):
             got = f'node "{node}" has no more than {len(cpus)}'
-            raise problem(tree, ("contention", "overlap"), got, f"expected 0 to {len(cpus)}")
+            yield problem(tree, ("contention", "overlap"), got, f"expected 0 to {len(cpus)}")
         if contention.overlap is not None and topology.on_hosts():
             got = "which CPUs are beside a node's own is known on its host only"
-            raise problem(tree, ("contention", "overlap"), got, "leave it out", key=True)
+            yield problem(tree, ("contention", "overlap"), got, "leave it out", key=True)
         return
     if topology.on_hosts():
         got = "on which of the two hosts these CPUs are, nobody says"
-        raise problem(tree, ("contention", "on"), got, "write it as NODE.cpus")
+        yield problem(tree, ("contention", "on"), got, "write it as NODE.cpus")
     if contention.overlap is not None:
         got = "there is no node to overlap with"
-        raise problem(tree, ("contention", "overlap"), got, "write contention.on as NODE.cpus")
+        yield problem(tree, ("contention", "overlap"), got, "write contention.on as NODE.cpus")
     try:
         parse_cpus(contention.on)
     except ValueError:
-        raise problem(tree, ("contention", "on"), f'"{contention.on[:40]}" is not understood', form) from None
+        yield problem(tree, ("contention", "on"), f'"{contention.on[:40]}" is not understood', form)
 
 
-def expand_settings(
+def settings_mistakes(
     raw: Mapping[str, BaseModel | None], topology: Topology, actors: tuple[str, ...], tree: Tree
-) -> Settings:
+) -> Iterator[InputError]:
+    """An unknown node, a knob where it means nothing, a knob that sets nothing. actors: nodes with a process."""
+    for node, own in raw.items():
+        if node != ALL_NODES and node not in topology.nodes:
+            known = did_you_mean(node, [*topology.nodes, ALL_NODES], "nodes")
+            yield problem(tree, ("settings", node), f'there is no node "{node}"', known, key=True)
+            continue
+        for name in KNOBS if own is not None else ():
+            knob: Knob | None = getattr(own, name)
+            if knob is None:
+                continue
+            if node != ALL_NODES:
+                yield from _scope_mistakes(name, node, actors, tree)
+            if not knob.settings():
+                keys = ", ".join(field.alias or key for key, field in KNOBS[name].model_fields.items())
+                todo = f"give it a value ({keys}), or take it out"
+                yield problem(tree, ("settings", node, name), "it sets nothing", todo, key=True)
+
+
+def expand_settings(raw: Mapping[str, BaseModel | None], topology: Topology, actors: tuple[str, ...]) -> Settings:
     """Node to knobs, in the registry's order: "*" reaches every node where the knob makes sense.
 
     actors: the nodes with a process of a workload. What a node says itself wins; knobs of the whole host stay
-    under "*". InputError for an unknown node, or a knob where it means nothing.
+    under "*". There is no mistake in `raw`.
     """
-    for node in raw:
-        if node != ALL_NODES and node not in topology.nodes:
-            known = did_you_mean(node, [*topology.nodes, ALL_NODES], "nodes")
-            raise problem(tree, ("settings", node), f'there is no node "{node}"', known, key=True)
     settings: Settings = {}
     for node in (*topology.nodes, ALL_NODES):
         knobs: dict[str, Knob] = {}
         for name, knob in KNOBS.items():
-            own = raw.get(node)
-            if node != ALL_NODES and own is not None and getattr(own, name) is not None:
-                _check_scope(name, node, actors, tree)
             model = _setting(raw, node, name, actors)
             if model is not None and (knob.scope == "host") == (node == ALL_NODES):
                 knobs[name] = model
@@ -130,13 +148,13 @@ def _setting(raw: Mapping[str, BaseModel | None], node: str, name: str, actors: 
     return getattr(shared, name) if shared is not None and sensible else None
 
 
-def _check_scope(name: str, node: str, actors: tuple[str, ...], tree: Tree) -> None:
+def _scope_mistakes(name: str, node: str, actors: tuple[str, ...], tree: Tree) -> Iterator[InputError]:
     path: Path = ("settings", node, name)
     scope = KNOBS[name].scope
     if scope == "host":
         got = f"{name} is a setting of the whole host, not of a node"
-        raise problem(tree, path, got, f"write it as {dotted(('settings', ALL_NODES, name))}", key=True)
+        yield problem(tree, path, got, f"write it as {dotted(('settings', ALL_NODES, name))}", key=True)
     if scope in ("socket", "process") and node not in actors:
         got = f'no process of the workload runs on "{node}"'
         todo = f"{name} is a {scope} setting; nodes with a process: {', '.join(actors)}"
-        raise problem(tree, path, got, todo, key=True)
+        yield problem(tree, path, got, todo, key=True)

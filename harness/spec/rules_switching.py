@@ -4,48 +4,50 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterator
 
+from harness.errors import InputError
 from harness.spec.messages import problem
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Tree
 
 
-def check_switching(topology: Topology, tree: Tree) -> None:
-    """InputError at the first thing about switches and interfaces that cannot be built."""
-    _check_devices(topology, tree)
+def switching_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
+    """Everything about switches and interfaces that cannot be built; every link's ends are nodes."""
+    yield from _devices(topology, tree)
     if topology.engine == "mininet" and topology.mininet is None:
         todo = "name its topology with `mininet`, or take engine: netlink"
-        raise problem(tree, ("topology", "engine"), "Mininet builds topologies of its own kind only", todo)
+        yield problem(tree, ("topology", "engine"), "Mininet builds topologies of its own kind only", todo)
     if not any(node.switch for node in topology.nodes.values()):
         return
     if topology.switching == "route" and topology.family != "ipv4":
-        raise problem(tree, ("topology", "switching"), "switches route IPv4 only", "take switching: bridge")
+        yield problem(tree, ("topology", "switching"), "switches route IPv4 only", "take switching: bridge")
     if topology.engine == "mininet":
-        _check_emulated(topology, tree)
+        yield from _emulated(topology, tree)
     controlled = topology.emulator is not None and topology.emulator.controller is not None
     if topology.switching == "bridge" and not topology.stp and not controlled:
         for index in _joined(topology)[1]:
             first, second = topology.links[index].between
             got = f"{first}-{second} closes a loop of bridges: packets would circle for ever"
             todo = "set switching: route (all shortest paths carry traffic), or stp: on (one tree does)"
-            raise problem(tree, ("topology", "links", index), got, todo)
-    _check_addresses(topology, tree)
+            yield problem(tree, ("topology", "links", index), got, todo)
+    yield from _addresses(topology, tree)
 
 
-def _check_emulated(topology: Topology, tree: Tree) -> None:
+def _emulated(topology: Topology, tree: Tree) -> Iterator[InputError]:
     if topology.switching == "route":
         todo = "take engine: netlink, or stp: on"
-        raise problem(tree, ("topology", "switching"), "Mininet's switches do not route", todo)
+        yield problem(tree, ("topology", "switching"), "Mininet's switches do not route", todo)
     emulator = topology.emulator
     if emulator is None or emulator.controller is None:
         return
     if isinstance(emulator.controller, str) and not re.fullmatch(r"\S+:\d{1,5}|\w+", emulator.controller):
         todo = "expected HOST:PORT, a name, or a command: {command: ovs-testcontroller ptcp:6653}"
         got = f'"{emulator.controller[:40]}" is no controller'
-        raise problem(tree, ("topology", "emulator", "controller"), got, todo)
+        yield problem(tree, ("topology", "emulator", "controller"), got, todo)
     if emulator.switch == "LinuxBridge":
         got, todo = "a LinuxBridge has no controller", "take switch: OVSSwitch"
-        raise problem(tree, ("topology", "emulator", "controller"), got, todo)
+        yield problem(tree, ("topology", "emulator", "controller"), got, todo)
 
 
 def segments(topology: Topology) -> dict[str, str]:
@@ -73,7 +75,7 @@ def _joined(topology: Topology) -> tuple[dict[str, str], list[int]]:
     return {name: leader_of(name) for name in leader}, closing
 
 
-def _check_devices(topology: Topology, tree: Tree) -> None:
+def _devices(topology: Topology, tree: Tree) -> Iterator[InputError]:
     """No interface name, and no port number, twice in a node."""
     taken: dict[tuple[str, object], int] = {}
     for index, link in enumerate(topology.links):
@@ -83,14 +85,14 @@ def _check_devices(topology: Topology, tree: Tree) -> None:
                     continue
                 if (node, value) in taken:
                     got = f'"{value}" of {node} is taken by links.{taken[node, value]}'
-                    raise problem(tree, ("topology", "links", index, key), got, "give each its own")
+                    yield problem(tree, ("topology", "links", index, key), got, "give each its own")
                 if topology.nodes[node].switch and value in (node, "lo"):
                     got = f'"{value}" is what the bridge of {node} is called'
-                    raise problem(tree, ("topology", "links", index, key), got, "take another name")
+                    yield problem(tree, ("topology", "links", index, key), got, "take another name")
                 taken[node, value] = index
 
 
-def _check_addresses(topology: Topology, tree: Tree) -> None:
+def _addresses(topology: Topology, tree: Tree) -> Iterator[InputError]:
     """No address twice in a segment."""
     where = segments(topology)
     taken: dict[tuple[str, str], int] = {}
@@ -103,5 +105,5 @@ def _check_addresses(topology: Topology, tree: Tree) -> None:
             key = (where[other], str(ipaddress.ip_interface(address).ip))
             if key in taken:
                 got = f"{key[1]} of {node} is also that of links.{taken[key]}, in the same segment"
-                raise problem(tree, ("topology", "links", index, "addresses"), got, "each has its own")
+                yield problem(tree, ("topology", "links", index, "addresses"), got, "each has its own")
             taken[key] = index

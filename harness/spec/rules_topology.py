@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 
-from harness.spec.messages import Path, did_you_mean, problem
-from harness.spec.rules_switching import check_switching
+from harness.errors import InputError
+from harness.spec.messages import Path, did_you_mean, first_of, problem
+from harness.spec.rules_switching import switching_mistakes
 from harness.spec.topology import Link, Shape, Topology
 from harness.spec.yaml_tree import Tree
 
 _IPV6_MIN_MTU = 1280
+_ETHERNET_MTU, _ETHERNET_HEADER = 1500, 14
+_U32_MAX = 2**32 - 1
 _NEEDS_RATE = {"burst_bytes": "burst", "queue_ns": "queue", "method": "method"}
 
 # Interfaces by which a host is usually reached, or reaches itself.
@@ -20,25 +24,35 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def check_topology(topology: Topology, tree: Tree) -> None:
-    """InputError at the first thing in the topology that cannot be built. `tree` is the cell's."""
+    """InputError at the first thing in the topology that cannot be built, the others with it. `tree` is the cell's."""
+    first_of(topology_mistakes(topology, tree))
+
+
+def topology_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
+    """Everything in the topology that cannot be built."""
+    dangling = False
     for index, link in enumerate(topology.links):
         path: Path = ("topology", "links", index)
-        _check_ends(topology, link, tree, path)
-        _check_addresses(topology, link, tree, path)
+        ends = list(_ends(topology, link, tree, path))
+        yield from ends
+        if not ends:
+            yield from _addresses(topology, link, tree, path)
+        dangling |= bool(ends)
         for direction, shape in link.declared_shapes().items():
-            if mistake := _shape_mistake(shape):
-                key, got, todo = mistake
-                raise problem(tree, (*path, direction, key), got, todo)
+            for key, got, todo in _shape_mistakes(shape, link.mtu):
+                yield problem(tree, (*path, direction, key), got, todo)
         if topology.family == "ipv6" and link.mtu is not None and link.mtu < _IPV6_MIN_MTU:
-            raise problem(tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}")
-    _check_distinct(topology, tree)
-    check_switching(topology, tree)
-    _check_hosts(topology, tree)
+            yield problem(tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}")
+    if dangling:
+        return  # all that follows goes along the links
+    yield from _overlaps(topology, tree)
+    yield from switching_mistakes(topology, tree)
+    yield from _hosts(topology, tree)
     linked = {end for link in topology.links for end in link.between}
     for name in topology.nodes:
         if name not in linked:
             todo = did_you_mean(name, sorted(linked), "nodes with links")
-            raise problem(tree, ("topology", "nodes", name), "no link reaches this node", todo, key=True)
+            yield problem(tree, ("topology", "nodes", name), "no link reaches this node", todo, key=True)
 
 
 def path_between(topology: Topology, source: str, target: str) -> bool:
@@ -61,16 +75,16 @@ def path_between(topology: Topology, source: str, target: str) -> bool:
     return target in reached
 
 
-def _check_ends(topology: Topology, link: Link, tree: Tree, path: Path) -> None:
+def _ends(topology: Topology, link: Link, tree: Tree, path: Path) -> Iterator[InputError]:
     for end, name in enumerate(link.between):
         if name not in topology.nodes:
             known = did_you_mean(name, topology.nodes, "nodes")
-            raise problem(tree, (*path, "between", end), f'there is no node "{name}"', known)
+            yield problem(tree, (*path, "between", end), f'there is no node "{name}"', known)
     if link.between[0] == link.between[1]:
-        raise problem(tree, (*path, "between"), f'both ends are on node "{link.between[0]}"', "a link joins two nodes")
+        yield problem(tree, (*path, "between"), f'both ends are on node "{link.between[0]}"', "a link joins two nodes")
 
 
-def _check_addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> None:
+def _addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> Iterator[InputError]:
     if link.addresses is None:
         return
     given = [None if address is None else ipaddress.ip_interface(address) for address in link.addresses]
@@ -79,22 +93,22 @@ def _check_addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> 
             continue
         if topology.is_switch(link.between[end]):
             got = f'"{link.between[end]}" is a switch: its end has no address'
-            raise problem(tree, (*path, "addresses", end), got, "write null")
+            yield problem(tree, (*path, "addresses", end), got, "write null")
         if f"ipv{interface.version}" != topology.family:
             got = f"{interface} is not an {topology.family} address"
             todo = "topology.family says which family the links have"
-            raise problem(tree, (*path, "addresses", end), got, todo)
+            yield problem(tree, (*path, "addresses", end), got, todo)
     first, second = given
     if first is None or second is None:
         return
     if first.network != second.network:
         got = f"{first} and {second} are not in one subnet"
-        raise problem(tree, (*path, "addresses"), got, "both ends of a link share one")
+        yield problem(tree, (*path, "addresses"), got, "both ends of a link share one")
     if first.ip == second.ip:
-        raise problem(tree, (*path, "addresses", 1), f"{second} is given to both ends", "each end has its own")
+        yield problem(tree, (*path, "addresses", 1), f"{second} is given to both ends", "each end has its own")
 
 
-def _check_distinct(topology: Topology, tree: Tree) -> None:
+def _overlaps(topology: Topology, tree: Tree) -> Iterator[InputError]:
     """No two links in overlapping subnets: sorted, an overlap is always with a neighbour that contains it.
 
     Mininet gives all hosts addresses of one subnet, whatever joins them. Where nobody routes, that does no harm.
@@ -113,61 +127,69 @@ def _check_distinct(topology: Topology, tree: Tree) -> None:
         if earlier is not None and int(network.network_address) <= int(earlier[0].broadcast_address):
             first, second = sorted((index, earlier[1]))
             got = f"its subnet overlaps that of links.{first} ({network} and {earlier[0]})"
-            raise problem(tree, ("topology", "links", second, "addresses"), got, "every link has a subnet of its own")
+            yield problem(tree, ("topology", "links", second, "addresses"), got, "every link has a subnet of its own")
         earlier = (network, index)
 
 
-def _shape_mistake(shape: Shape) -> tuple[str, str, str] | None:
-    """(key, what is wrong, what to do) of the first setting that does nothing without another."""
+def _shape_mistakes(shape: Shape, mtu: int | None) -> Iterator[tuple[str, str, str]]:
+    """(key, what is wrong, what to do) of each setting that does nothing without another, or that no kernel can do."""
     if shape.rate_bps is None:
         for attribute, key in _NEEDS_RATE.items():
             if attribute in shape.model_fields_set and getattr(shape, attribute) is not None:
-                return key, f"{key} means nothing without a rate", 'add e.g. "rate: 1gbit"'
+                yield key, f"{key} means nothing without a rate", 'add e.g. "rate: 1gbit"'
     if shape.method != "tbf" and "queue_ns" in shape.model_fields_set:
         todo = 'use "method: tbf", or "qdisc: {kind: pfifo, limit: N}"'
-        return "queue", f"{shape.method} has no queue time", todo
+        yield "queue", f"{shape.method} has no queue time", todo
     if shape.red is not None and shape.rate_bps is None:
-        return "red", "red means nothing without a rate", 'add e.g. "rate: 100mbit"'
+        yield "red", "red means nothing without a rate", 'add e.g. "rate: 100mbit"'
     if shape.limit is not None and not shape.needs_netem:
-        return ("limit", "limit is of netem, and nothing here needs one", 'use "qdisc: {kind: pfifo, limit: N}"')
+        yield "limit", "limit is of netem, and nothing here needs one", 'use "qdisc: {kind: pfifo, limit: N}"'
+    frame = (mtu or _ETHERNET_MTU) + _ETHERNET_HEADER
     if shape.burst_bytes == 0:
-        return "burst", "a burst of 0 lets nothing through", "leave it out to have it chosen from the rate"
+        yield "burst", "a burst of 0 lets nothing through", "leave it out to have it chosen from the rate"
+    elif shape.burst_bytes is not None and shape.rate_bps is not None and shape.burst_bytes < frame:
+        got = f"a burst of {shape.burst_bytes} bytes is smaller than one full frame: such packets would never pass"
+        yield "burst", got, f"give burst at least {frame}B, or leave it out"
+    elif shape.burst_bytes is not None and shape.burst_bytes > _U32_MAX:
+        yield "burst", f"a burst of {shape.burst_bytes} bytes is over {_U32_MAX}", "leave it out"
+    if shape.leaf is not None and shape.leaf.kind == "cake" and shape.leaf.limit is not None:
+        yield "qdisc", "cake has no packet limit", "leave out the limit of cake"
     for attribute, value in (("jitter", shape.jitter_ns), ("reorder", shape.reorder)):
         if value and not shape.delay_ns:
-            return attribute, f"{attribute} means nothing without a delay", 'add e.g. "delay: 1ms"'
-    return None
+            yield attribute, f"{attribute} means nothing without a delay", 'add e.g. "delay: 1ms"'
 
 
-def _check_hosts(topology: Topology, tree: Tree) -> None:
-    """InputError unless no node names a host, or two nodes, joined by one plain link, name two."""
+def _hosts(topology: Topology, tree: Tree) -> Iterator[InputError]:
+    """Mistakes unless no node names a host, or two nodes, joined by one plain link, name two."""
     for name, node in topology.nodes.items():
         path: Path = ("topology", "nodes", name)
         if node.host is None and node.interface is not None:
-            raise problem(tree, (*path, "interface"), "the node names no host", "add host: NAME", key=True)
+            yield problem(tree, (*path, "interface"), "the node names no host", "add host: NAME", key=True)
         if node.host is not None and node.interface is None:
-            raise problem(tree, (*path, "host"), "the node names no interface", "add interface: NAME", key=True)
+            yield problem(tree, (*path, "host"), "the node names no interface", "add interface: NAME", key=True)
         if node.interface in _NEVER_LENT:
             got = f"{node.interface} is not lent: it may be what the host is reached by"
-            raise problem(tree, (*path, "interface"), got, "name an interface that is there for measuring")
+            yield problem(tree, (*path, "interface"), got, "name an interface that is there for measuring")
     hosts = topology.on_hosts()
     if not hosts:
         return
     where: Path = ("topology", "nodes", next(iter(hosts)), "host")
     if len(topology.nodes) != 2 or len(topology.links) != 1 or len(hosts) != 2:
         got = "a topology on hosts is two nodes, each on a host of its own, and the link between them"
-        raise problem(tree, where, got, "name a host and an interface for both, and one link", key=True)
+        yield problem(tree, where, got, "name a host and an interface for both, and one link", key=True)
+        return
     if len(set(hosts.values())) != 2:
-        raise problem(tree, where, "both nodes are on this host", "leave host and interface out, or name two")
+        yield problem(tree, where, "both nodes are on this host", "leave host and interface out, or name two")
     for name, node in topology.nodes.items():
         for key in _NOT_ON_HOSTS:
             if key in node.model_fields_set:
                 got = f"{key} is nothing that a node on a host of its own can have"
-                raise problem(tree, ("topology", "nodes", name, key), got, "leave it out", key=True)
+                yield problem(tree, ("topology", "nodes", name, key), got, "leave it out", key=True)
     link = topology.links[0]
     for key in link.declared_shapes():
         got = "a real wire between two hosts is not shaped"
-        raise problem(tree, ("topology", "links", 0, key), got, "leave it out", key=True)
+        yield problem(tree, ("topology", "links", 0, key), got, "leave it out", key=True)
     for key in ("devices", "macs", "ports", "queues", "nic"):
         if key in link.model_fields_set:
             got, todo = f"{key} is the interfaces' own here", "leave it out; the interface is as its host has it"
-            raise problem(tree, ("topology", "links", 0, key), got, todo, key=True)
+            yield problem(tree, ("topology", "links", 0, key), got, todo, key=True)

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from harness.errors import InputError
+from harness.store.regular import read_input
 from harness.units import INT64_MAX
 
 MAX_BYTES = 1 << 20
@@ -148,8 +149,7 @@ def kind_of(value: object) -> str:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_input(path, MAX_BYTES + 1)
     except FileNotFoundError:
         raise _unreadable(path, "no such file") from None
     except IsADirectoryError:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,11 @@ from harness.store.record import VERSION, RunRecord, file_key
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+
+# Tables hold 64 bits. Only where the text has so long a row of digits are the record's own numbers looked through.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_INT64_MAX = 2**63 - 1
 
 
 def to_json(value: Any) -> bytes:
@@ -64,8 +70,18 @@ def read(data: bytes, run_id: str) -> RunRecord:
             raise ValueError(f"not readable as JSON ({first['msg']})") from error
         where = ".".join(["run record", *map(str, first["loc"])])
         raise ValueError(f"is not a sound {where}: {first['msg']}") from error
+    if _LONG_NUMBER.search(data) and (where := _too_large(_plain(record), "run record")):
+        raise ValueError(f"is not a sound {where}: a number that does not fit in 64 bits")
     if record.run_id != run_id:
         raise ValueError(f"says it is run {record.run_id!r}")
     if record.version > VERSION:
         raise ValueError(f"is of version {record.version}; this pollbench reads versions up to {VERSION}")
     return record
+
+
+def _too_large(value: Any, where: str) -> str:
+    """Where in plain data the first number is that does not fit in 64 bits; "" where all do."""
+    if isinstance(value, int):
+        return where if abs(value) > _INT64_MAX else ""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return next(filter(None, (_too_large(item, f"{where}.{key}") for key, item in items)), "")

@@ -111,5 +111,5 @@ class RunRecord:
     source_files: tuple[str, ...] = ()
     version: int = VERSION
 
-    # For pydantic, which reads the file: no text for a number, no flag for one.
-    __pydantic_config__: ClassVar[Any] = {"strict": True, "alias_generator": file_key}
+    # For pydantic, which reads the file: no text for a number, no flag for one, no infinity.
+    __pydantic_config__: ClassVar[Any] = {"strict": True, "alias_generator": file_key, "allow_inf_nan": False}

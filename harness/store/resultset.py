@@ -18,6 +18,7 @@ import numpy.typing as npt
 from harness.errors import InputError, PollbenchError
 from harness.store import atomic, codec, samples
 from harness.store.record import RunRecord
+from harness.store.regular import read_regular
 
 _STAMP = re.compile(r"(\d{8}T\d{6}Z)(?:-(\d+))?")
 _PLAIN_NAME = re.compile(r"[^./\x00-\x1f][^/\x00-\x1f]*")
@@ -130,7 +131,7 @@ class ResultSet:
     def experiment(self) -> bytes:
         """The experiment file as it was given; empty if it has gone."""
         try:
-            return (self.path / "experiment.yaml").read_bytes()
+            return read_regular(self.path / "experiment.yaml")
         except OSError as error:
             self._warn(f"experiment.yaml cannot be read: {error.strerror}")
             return b""
@@ -187,7 +188,7 @@ class ResultSet:
     def _record(self, directory: Path) -> RunRecord | None:
         """The record in a run's directory; None with a warning where there is no sound one."""
         try:
-            return codec.read((directory / "run.json").read_bytes(), directory.name)
+            return codec.read(read_regular(directory / "run.json"), directory.name)
         except OSError as error:
             self._warn(f"run {directory.name} is left out: run.json: {error.strerror}")
         except ValueError as error:
@@ -295,7 +296,7 @@ class ResultSet:
 
     def _document(self, name: str) -> dict[str, Any]:
         try:
-            document = json.loads((self.path / name).read_bytes().decode("utf-8"))
+            document = json.loads(read_regular(self.path / name).decode("utf-8"))
             if isinstance(document, dict):
                 return document
             self._warn(f"{name} is damaged: it holds no mapping")

@@ -16,8 +16,10 @@ import pandas as pd
 from harness import columns
 from harness.columns import VERDICTS
 from harness.errors import InputError
+from harness.store.regular import read_input
 from harness.tables.cells import factor_columns
 
+_MAX_BYTES = 1 << 30
 BLANKS = ("", "NA", "NaN", "nan")
 """Texts that stand for no value in a column of numbers."""
 
@@ -55,9 +57,12 @@ def load_runs(path: str | Path) -> pd.DataFrame:
 
 def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError("read a runs table", on=str(path), got=error.strerror or str(error)) from error
+        data = read_input(path, _MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        got = getattr(error, "strerror", None) or str(error)
+        raise InputError("read a runs table", on=str(path), got=got) from error
+    if len(data) > _MAX_BYTES:
+        raise InputError("read a runs table", on=str(path), got=f"it is over {_MAX_BYTES >> 20} MiB", todo="split it")
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         if not data.isascii():

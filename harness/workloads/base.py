@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
@@ -35,14 +38,24 @@ class Scene:
     lasting_ns: int = 0
 
 
+def _last_match(pattern: str, text: str) -> list[str | None] | None:
+    matches = deque(re.finditer(pattern, text, re.MULTILINE), maxlen=1)
+    return [matches[0][1]] if matches else None
+
+
 @dataclass(frozen=True)
 class ProgramOutput:
-    """What a program that nobody modified left behind: both outputs, its log file, and how long the client ran."""
+    """What a program that nobody modified left behind: both outputs, its log file, and how long the client ran.
+
+    last_match: how a regular expression that a file brought along is searched for: [first group of the last match], or
+    None. A run gives one that ends in time, with ValueError, whatever the expression.
+    """
 
     client: str
     server: str = ""
     log: str = ""
     elapsed_ns: int = 0
+    last_match: Callable[[str, str], list[str | None] | None] = _last_match
 
 
 @dataclass(frozen=True)

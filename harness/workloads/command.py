@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from harness.units import Count, DurationNs
 from harness.workloads.base import Fact, ProgramOutput, Reading, Scene, Workload
 
+_LONGEST_PATTERN = 1000
 _COLUMN = r"^[a-z][a-z0-9_]{0,60}$"
 _PLACE, _PLACES = re.compile(r"{([a-z_]+)}"), {"address", "port", "duration_s"}
 
@@ -20,10 +21,17 @@ _PLACE, _PLACES = re.compile(r"{([a-z_]+)}"), {"address", "port", "duration_s"}
 def _words(value: object) -> object:
     """A command line from a list of words, or from one text split as a shell would, but without a shell."""
     if isinstance(value, str):
-        value = shlex.split(value)
+        try:
+            value = shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"it cannot be split into words ({error}); expected a text as a shell takes it") from None
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError("it is no command; expected a text, or a list of words")
     words = [str(word) for word in value]
+    if any("\0" in word for word in words):
+        raise ValueError("it holds a NUL, which no program can be given; leave it out")
+    if not words[0]:
+        raise ValueError("its first word is empty; expected a program")
     for name in _PLACE.findall(" ".join(words)):
         if name not in _PLACES:
             raise ValueError(f"{{{name}}} stands for nothing; known: " + ", ".join(f"{{{p}}}" for p in sorted(_PLACES)))
@@ -31,11 +39,14 @@ def _words(value: object) -> object:
 
 
 def _pattern(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError(f"it is no regular expression ({error})") from None
+    if not isinstance(value, str):
+        return value
+    if len(value) > _LONGEST_PATTERN:
+        raise ValueError(f"{len(value)} characters; expected at most {_LONGEST_PATTERN}")
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"it is no regular expression ({error})") from None
     return value
 
 
@@ -66,14 +77,17 @@ class Figure(BaseModel):
             raise ValueError("the regular expression has no group; put the number in ( )")
         return self
 
-    def find(self, name: str, text: str, document: Any) -> float:
+    def find(self, name: str, output: ProgramOutput, document: Any) -> float:
         """The figure. ValueError, naming it, when it is not there."""
+        raw: Any
         if self.regex is not None:
-            raw: Any = None
-            for match in re.finditer(self.regex, text, re.MULTILINE):
-                raw = match[1] or ""
-            if raw is None:
+            try:
+                last = output.last_match(self.regex, output.client)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+            if last is None:
                 raise ValueError(f"{name}: nothing matches {self.regex!r}")
+            raw = last[0] or ""
         else:
             raw = document
             for part in str(self.json_path).split("."):
@@ -83,7 +97,7 @@ class Figure(BaseModel):
                     raise ValueError(f"{name}: there is no {self.json_path} in its JSON output") from None
         try:
             value = float(raw) * self.scale
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value = math.nan
         if not math.isfinite(value):
             raise ValueError(f"{name}: {str(raw)[:40]!r} is not a number")
@@ -156,9 +170,9 @@ class Command(Workload):
         if any(figure.json_path for figure in self.figures.values()):
             try:
                 document = json.loads(output.client)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise ValueError("its output is not JSON") from None
-        metrics = {name: figure.find(name, output.client, document) for name, figure in self.figures.items()}
+        metrics = {name: figure.find(name, output, document) for name, figure in self.figures.items()}
         if metrics.get("requests") == 0:
             raise ValueError("requests: 0: nothing was measured")
         return Reading({"elapsed_ns": output.elapsed_ns}, dict(metrics))

@@ -151,6 +151,7 @@ def test_a_server_that_is_never_ready(tmp_path: Path, monkeypatch: pytest.Monkey
         ("print('I have no figures')", "its output is not JSON"),
         ("print('{\"end\": {}}')", "rtt_mean_us: there is no end.mean in its JSON output"),
         ('print(\'{"end": {"mean": "fast"}}\')', "rtt_mean_us: 'fast' is not a number"),
+        ("print('{\"end\": {\"mean\": ' + '9' * 400 + '}}')", f"rtt_mean_us: '{'9' * 40}' is not a number"),
     ],
 )
 def test_output_that_cannot_be_read(tmp_path: Path, says: str, why: str) -> None:
@@ -158,6 +159,24 @@ def test_output_that_cannot_be_read(tmp_path: Path, says: str, why: str) -> None
     assert record.verdict == "failed"
     assert f"read the output on the client (command): {why}; it said: " in record.reasons[0]
     assert "client.stdout.txt" in files
+
+
+def test_a_ready_pattern_that_takes_too_long_fails_its_run_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every letter is a beginning that is tried to the end: seconds of searching, of which half a one is waited for."""
+    monkeypatch.setattr("harness.run.external_process.ExternalProcess.says_in_time.__defaults__", (0.5,))
+    talking = python(f"print('a' * 100_000, flush=True); {SLEEP}")
+    slow = command(server=talking, client=python(SLEEP), port=None, ready="a*b")
+    record, _, _ = record_of(tmp_path, workload=slow)
+    assert record.verdict == "failed"
+    assert "look for its `ready` on the server: the regular expression 'a*b'" in record.reasons[0]
+    assert "took longer than 0.5 s" in record.reasons[0]
+    quick = command(
+        server=python(f"print('serving', flush=True); {SLEEP}"), port=None, ready="^serv", client=python("print('x')")
+    )
+    record, _, _ = record_of(tmp_path, workload=quick)
+    assert "its output is not JSON" in record.reasons[0], "the server was found ready"
 
 
 def test_what_a_killed_run_leaves_of_a_foreign_program_is_ended_by_clean(tmp_path: Path) -> None:

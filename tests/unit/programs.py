@@ -107,6 +107,9 @@ class External(Program):
     def says(self, pattern: str) -> bool:
         return pattern not in self.stage.unsaid
 
+    def says_in_time(self, pattern: str) -> bool:
+        return self.says(pattern)
+
     def wait(self, deadline: float, others: Sequence[Program] = ()) -> bool:
         self.note("wait", [other.label for other in others])
         return False

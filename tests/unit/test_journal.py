@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -146,6 +147,70 @@ def test_a_damaged_line_does_not_hide_the_others(tmp_path: Path, line: str) -> N
     actions = {act.action for act in clean(state=tmp_path / "state")}
     assert "restored" in actions
     assert actions & {"left", "failed"}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"kind": "done", "of": [1]},
+        {"kind": "done"},
+        {"n": {}, "kind": "value"},
+        {"n": 3, "kind": "process", "pid": 10**400, "start_ticks": 1},
+        {"n": 3, "kind": "process", "pid": "seven", "start_ticks": 1},
+        {"n": 3, "kind": "interface", "netns": "pb-x-y", "state": 7},
+        {"n": 3, "kind": "directory", "path": "pollbench-\0"},
+        {"kind": "owner", "pid": "seven"},
+        {"kind": "owner", "pid": 1e999},
+    ],
+    ids=str,
+)
+def test_an_entry_of_the_wrong_type_costs_itself_only(tmp_path: Path, entry: dict[str, Any]) -> None:
+    setting, other = tmp_path / "setting", tmp_path / "other"
+    setting.write_text("2")
+    other.write_text("2")
+    dead(tmp_path / "state", value(setting, "1", "2"), entry)
+    dead(tmp_path / "state", value(other, "1", "2"), token="ffffff")
+    assert len(stale(tmp_path / "state")) == 2
+    clean(dry_run=True, state=tmp_path / "state")
+    clean(state=tmp_path / "state")
+    assert (setting.read_text(), other.read_text()) == ("1", "1")
+
+
+def test_a_line_nested_without_end_is_a_damaged_one(tmp_path: Path) -> None:
+    directory = dead(tmp_path / "state")
+    with (directory / "journal").open("a") as file:
+        file.write("[" * 100_000 + "\n")
+    assert [act.action for act in clean(state=tmp_path / "state")] == ["left"]
+
+
+def test_the_owner_of_a_journal_may_have_no_number(tmp_path: Path) -> None:
+    directory = dead(tmp_path / "state")
+    (directory / "journal").write_text('{"kind": "owner", "pid": "x", "what": ["y"]}\n')
+    assert stale(tmp_path / "state") == [journal.Stale("abc123", 0, "['y']")]
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "loop", "socket"])
+def test_a_journal_that_is_no_file_is_named_and_blocks_nobody(tmp_path: Path, kind: str) -> None:
+    setting = tmp_path / "setting"
+    setting.write_text("2")
+    place = dead(tmp_path / "state", token="ffffff") / "journal"
+    place.unlink()
+    if kind == "directory":
+        (place / "inside").mkdir(parents=True)
+    elif kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "loop":
+        place.symlink_to("journal")
+    else:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(place))
+    dead(tmp_path / "state", value(setting, "1", "2"))
+    assert {entry.token for entry in stale(tmp_path / "state")} == {"abc123", "ffffff"}
+    acts = {act.action: act for act in clean(state=tmp_path / "state")}
+    assert acts.keys() == {"restored", "failed"}
+    assert str(place) in acts["failed"].subject and "remove" in acts["failed"].reason
+    assert setting.read_text() == "1"
+    assert os.path.lexists(place), "what is not ours is not removed"
 
 
 def test_what_cannot_be_undone_stays_for_the_next_clean(tmp_path: Path) -> None:

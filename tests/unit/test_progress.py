@@ -21,7 +21,8 @@ def test_a_boot_is_not_taken_for_the_length_of_a_run(
 ) -> None:
     clock = 0.0
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock))
-    plan = make_plan(load_experiment(experiment.write(tmp_path, cases={"a": {}, "b": {}}, repeat=2)))
+    cases = {"a": {}, "b": {"workload": {"size": "65B"}}}
+    plan = make_plan(load_experiment(experiment.write(tmp_path, cases=cases, repeat=2)))
     expected = expected_s(plan.runs, "tcg-virtual")
     assert sum(expected.values()) == pytest.approx(takes_s(plan)) == pytest.approx(2 * takes_s(plan, 1))
     # Everything takes longer than on an idle machine.

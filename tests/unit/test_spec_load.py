@@ -50,8 +50,9 @@ def test_a_file_without_cases_and_sweep_is_one_cell(tmp_path: Path) -> None:
 def test_precedence_is_base_case_sweep_command_line(tmp_path: Path) -> None:
     cases = {"a": {}, "b": {"contention": {"load": "20%"}}}
     assert loads(load(tmp_path, BASE, cases=cases)) == [10.0, 20.0]
-    swept = load(tmp_path, BASE, cases=cases, sweep={"contention.load": ["30%"]})
-    assert loads(swept) == [30.0, 30.0]
+    assert loads(load(tmp_path, BASE, sweep={"contention.load": ["10%", "30%"]})) == [10.0, 30.0]
+    with pytest.raises(InputError, match="the sweep sets it in every cell"):
+        load(tmp_path, BASE, cases=cases, sweep={"contention.load": ["10%", "30%"]})
     forced = load(tmp_path, BASE, [("contention.load", "40%")], cases=cases, sweep={"contention.load": ["30%", "50%"]})
     assert loads(forced) == [40.0, 40.0]
     assert forced.cells[0].factors == {"contention.load": "40%"}
@@ -63,7 +64,8 @@ def loads(experiment: Experiment) -> list[float]:
 
 def test_sweep_is_a_grid_in_file_order(tmp_path: Path) -> None:
     sweep = {"contention.load": ["0%", "100%"], "workload.size": ["64B", 1400]}
-    experiment = load(tmp_path, BASE, cases={"x": {}, "y": {}}, sweep=sweep)
+    base = BASE | {"contention": {"on": "server.cpus"}}
+    experiment = load(tmp_path, base, cases={"x": {}, "y": {"workload": {"duration": "2s"}}}, sweep=sweep)
     assert [cell.label() for cell in experiment.cells][:4] == [
         "x contention.load=0% workload.size=64B",
         "x contention.load=0% workload.size=1400",
@@ -107,7 +109,7 @@ def usecs(found: Any, node: str) -> Any:
 
 
 def test_a_later_layer_s_star_reaches_nodes_that_an_earlier_one_names(tmp_path: Path) -> None:
-    base = {"server": {"busy_poll": {"usecs": 7}}}
+    base = {"server": {"busy_poll": {"usecs": 10}}}
     experiment = load(tmp_path, BASE, settings=base, sweep={"settings.*.busy_poll.usecs": [10, 20]})
     assert [usecs(cell.spec.settings, "server") for cell in experiment.cells] == [10, 20]
 
@@ -195,7 +197,11 @@ def test_a_topology_by_name_is_found_and_replaces_as_a_whole(tmp_path: Path) -> 
     near, far = load(tmp_path, BASE, cases=case).cells
     assert list(near.spec.topology.nodes) == ["client", "server"]
     assert list(far.spec.topology.nodes) == ["client", "mid", "server"]
-    (swept, _) = load(tmp_path, BASE | {"contention": None}, sweep={"topology": ["t", "./topologies/t.yaml"]}).cells
+    (tmp_path / "topologies" / "u.yaml").write_text(
+        "nodes: {client: {}, server: {}}\nlinks: [{between: [client, server], mtu: 9000}]\n"
+    )
+    bare = {key: value for key, value in BASE.items() if key not in ("topology", "contention")}
+    (swept, _) = load(tmp_path, bare, sweep={"topology": ["t", "./topologies/u.yaml"]}).cells
     assert swept.factors == {"topology": "t"}
 
 

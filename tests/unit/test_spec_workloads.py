@@ -38,10 +38,10 @@ def test_knobs_reach_the_nodes_of_every_workload(tmp_path: Path) -> None:
 
 
 def test_a_sweep_names_a_workload_by_its_number(tmp_path: Path) -> None:
-    sweep = {"workloads.1.rate": ["1gbit", "2gbit"], "workloads.0.rate": [10, 20]}
+    sweep = {"workloads.1.rate": ["1gbit", "2gbit"], "workloads.0.rate": [1000, 2000]}
     cells = load(tmp_path, workloads=[FAST, BULK], sweep=sweep).cells
     rates = [(cell.spec.background[0].described()["loop"], cell.spec.workload) for cell in cells]
-    assert [getattr(workload, "rate_rps", None) for _, workload in rates] == [10, 20, 10, 20]
+    assert [getattr(workload, "rate_rps", None) for _, workload in rates] == [1000, 2000, 1000, 2000]
     assert {loop for loop, _ in rates} == {"open"}
 
 

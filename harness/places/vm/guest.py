@@ -12,12 +12,13 @@ import resource
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from harness import loadgen
-from harness.errors import PollbenchError
+from harness.errors import UNFORESEEN, PollbenchError, unforeseen
 from harness.kernel import facts, host_settings, nics
 from harness.kernel.machinefacts import end_programs_when_memory_is_short, machine_facts
 from harness.places.vm.wire import Answer, pack
@@ -106,6 +107,9 @@ def make(run: Run, stopper: Stopper) -> Answer:
         answer.measured = measure(run.spec(), stopper, answer.files)
     except (PollbenchError, OSError) as error:
         answer.error = error if isinstance(error, PollbenchError) else PollbenchError("run", got=str(error))
+    except Exception as error:  # noqa: BLE001  # whatever it is, the runs that follow are made
+        answer.error = PollbenchError("run", got=unforeseen(error))
+        answer.files[UNFORESEEN] = traceback.format_exc().encode(errors="backslashreplace")
     answer.wall_s = round(time.monotonic() - begun, 6)
     return answer
 

@@ -1,0 +1,55 @@
+"""Searches by a regular expression that a file brought along, in a process whose time and memory are limited.
+
+Backtracking can take longer than anybody lives, and nothing in this process could stop it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+_LIMIT_S = 2.0
+_MOST_BYTES = 512 << 20
+_CODE = """
+import json, re, resource, sys
+asked = json.load(sys.stdin)
+resource.setrlimit(resource.RLIMIT_AS, (asked["bytes"], asked["bytes"]))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+last = None
+for last in re.finditer(asked["pattern"], asked["text"], re.MULTILINE):
+    if asked["first"]:
+        break
+print(json.dumps(last and [last[1] if last.re.groups else last[0]]))
+"""
+
+
+def last_match(pattern: str, text: str, limit_s: float = _LIMIT_S) -> list[str | None] | None:
+    """[the first group of the last match], None in it where the group took no part; None where nothing matches.
+
+    Of a pattern without a group the whole match. Raises ValueError when that takes longer than `limit_s`, or more
+    memory than a search can need.
+    """
+    return _asked(pattern, text, limit_s, first=False)
+
+
+def matches(pattern: str, text: str, limit_s: float = _LIMIT_S) -> bool:
+    """Does anything in the text match? Raises ValueError as `last_match` does."""
+    return _asked(pattern, text, limit_s, first=True) is not None
+
+
+def _asked(pattern: str, text: str, limit_s: float, *, first: bool) -> list[str | None] | None:
+    # A text of n characters takes at most 4 n in the other process, and the JSON beside it as much again.
+    size = _MOST_BYTES + 16 * len(text)
+    question = json.dumps({"pattern": pattern, "text": text, "first": first, "bytes": size})
+    command = [sys.executable, "-I", "-S", "-c", _CODE]
+    subject = f"the regular expression {pattern[:60]!r} in {len(text)} characters of output"
+    try:
+        done = subprocess.run(command, input=question.encode(), capture_output=True, timeout=limit_s, check=False)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{subject} took longer than {limit_s:g} s; make it simpler") from None
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise ValueError(f"{subject}: {last[0] if last else f'ended with status {done.returncode}'}")
+    answer: list[str | None] | None = json.loads(done.stdout)
+    return answer

@@ -1,0 +1,83 @@
+"""Campaigns against what strangers write: `python -m tests.campaign mutate`, by `make campaign`, never by make test.
+
+A subcommand is a module function below; each prints a table, and how to repeat each failure alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.campaign.judge import Failure, Worker, judge, minimised
+from tests.campaign.kinds import KINDS, Sources, mutant
+
+# Of a hundred mutants; an inventory costs a start of Ansible.
+SHARES = {"experiments": 38, "tables": 20, "sets": 20, "imports": 10, "journals": 10, "inventories": 2}
+
+
+def mutate(arguments: argparse.Namespace) -> int:
+    """Make mutants, run them, print the table; exit code 1 if any failed."""
+    with tempfile.TemporaryDirectory(prefix="pollbench-campaign-") as scratch, Worker() as worker:
+        sources = Sources(Path(scratch))
+        tried: Counter[str] = Counter()
+        failed: dict[tuple[str, int], Failure] = {}
+        began = time.monotonic()
+        for kind, seed in _chosen(arguments):
+            made = mutant(sources, kind, seed)
+            tried[kind] += 1
+            if failure := judge(worker, made):
+                failed[kind, seed] = failure
+                print(f"{kind}:{seed}: {failure.sort} ({failure.detail}): {' '.join(failure.words[:3])}", flush=True)
+                if arguments.minimise and not made.special:
+                    small = minimised(worker, made, failure)
+                    print(f"  {len(made.data)} bytes, at least these: {small[:400]!r}", flush=True)
+                elif made.special:
+                    print(f"  {made.path.name} is {made.special}", flush=True)
+    _print(tried, failed, time.monotonic() - began)
+    return 1 if failed else 0
+
+
+def _chosen(arguments: argparse.Namespace) -> list[tuple[str, int]]:
+    """(kind, seed) of every mutant that is asked for."""
+    if arguments.only:
+        pairs = [text.partition(":") for text in arguments.only]
+        return [(kind, int(seed)) for kind, _, seed in pairs]
+    shares = {kind: SHARES[kind] for kind in arguments.kind or KINDS}
+    whole = sum(shares.values())
+    counts = {kind: max(1, round(arguments.count * share / whole)) for kind, share in shares.items()}
+    return [(kind, arguments.seed + number) for kind, count in counts.items() for number in range(count)]
+
+
+def _print(tried: Counter[str], failed: dict[tuple[str, int], Failure], took_s: float) -> None:
+    sorts = ("traceback", "hang", "exit code", "escape", "journal")
+    print(f"\n{'kind':<12}{'tried':>7}{'survived':>10}" + "".join(f"{sort:>11}" for sort in sorts))
+    for kind in (*tried, "all"):
+        own = [failure for (of, _), failure in failed.items() if kind in (of, "all")]
+        count = sum(tried.values()) if kind == "all" else tried[kind]
+        counts = Counter(failure.sort for failure in own)
+        print(f"{kind:<12}{count:>7}{count - len(own):>10}" + "".join(f"{counts[sort]:>11}" for sort in sorts))
+    print(f"in {took_s:.0f} s; one alone: python -m tests.campaign mutate --only KIND:SEED --minimise")
+
+
+def main() -> int:
+    """Parse the words and dispatch. Further campaigns (kills, a soak) are further subcommands here."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
+    commands = parser.add_subparsers(dest="campaign", required=True)
+    words = commands.add_parser("mutate", help="mutants of files against the commands that read them")
+    words.add_argument("--count", type=int, default=2000, help="how many mutants (default: 2000)")
+    words.add_argument("--seed", type=int, default=1, help="of the first mutant of each kind (default: 1)")
+    words.add_argument("--kind", action="append", choices=tuple(KINDS), help="only this kind (may be repeated)")
+    words.add_argument("--only", action="append", metavar="KIND:SEED", help="this mutant alone (may be repeated)")
+    words.add_argument("--minimise", action="store_true", help="look for the smallest input that fails")
+    words.set_defaults(run=mutate)
+    arguments = parser.parse_args()
+    code: int = arguments.run(arguments)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
