@@ -13,6 +13,7 @@ from harness.analysis.awake import KeptAwake
 from harness.analysis.compare import Change, Comparison, Factors, Row
 from harness.analysis.compare.model import LEVEL
 from harness.report.gate import gates_json
+from harness.report.reading import as_data
 from harness.report.words import Json
 from harness.stats import Estimate, Interval
 from harness.tables.csvout import csv_text, decimals_of, neutral, number
@@ -51,6 +52,7 @@ def overview_json(view: Overview) -> str:
         **_fields(view, "calibration", "warnings"),
         **({"faster_beside_hogs": [_awake_json(item) for item in view.awake]} if view.awake else {}),
         **({"claims": _claims(view.claims)} if view.claims else {}),
+        **({"readings": read} if (read := as_data(view.readings)) else {}),
     }
     return json_text(document)
 
@@ -101,6 +103,7 @@ def comparison_json(
         "rows": [_row_json(row, comparison.inputs[row.against].letter) for row in comparison.rows],
         "outliers": [{**asdict(run), "factors": dict(run.factors)} for run in comparison.outliers],
         **_fields(comparison, "drifts", "notes", "calibration", "warnings"),
+        **({"readings": read} if (read := as_data(comparison.readings)) else {}),
         **({"claims": {label: _claims(carried) for label, carried in claims}} if claims else {}),
         **({"gates": gates_json(comparison, gates)} if gates else {}),
     }

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from harness import columns, stats
+from harness.analysis.compare.align import aligned, resolved
 from harness.analysis.compare.change import Floats, change, missing, values_of, with_reason
 from harness.analysis.compare.choose import (
-    choose_metrics,
     input_names,
     level_of,
     meant,
+    metrics_of,
     pooling_notes,
     shared_factors,
     smallest_effect,
@@ -31,6 +32,7 @@ from harness.analysis.compare.verdict import of_cases, of_sets, shown
 from harness.errors import InputError
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
 from harness.tables.filters import filtered
+from harness.tables.reading.seen import number_form
 from harness.tables.source import Source
 
 _Cells = dict[tuple[str, Factors], SummaryCell]
@@ -46,10 +48,10 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     options = options or Options()
     if len(sources) < 2:
         raise InputError("compare", got="there is nothing to compare with", todo="name two sources")
-    sources = _narrowed(sources, options)
+    sources = _narrowed(aligned(sources), options)
     tables = [source.runs for source in sources]
     names = input_names(sources)
-    chosen = choose_metrics(tables, options.metrics)
+    chosen = metrics_of(sources, options.metrics)
     factors, notes = shared_factors(tables, options.by)
     cells = [_cells(table, factors, options.include) for table in tables]
     tables = [whole_tails(table, mine.values()) for table, mine in zip(tables, cells, strict=True)]
@@ -66,7 +68,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
             Input(letter, label, count_verdicts(mine.values()))
             for (letter, label), mine in zip(names, cells, strict=True)
         ),
-        metrics=shown(chosen, tables),
+        metrics=shown(chosen, tables, [source.reading for source in sources]),
         rows=in_order(rows, options.sort),
         verdict=of_sets(
             tables,
@@ -93,6 +95,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         level=level,
         notes=(*notes, *(f"nothing tells where the runs of {label} were made" for label in _silent(sources, labels))),
         warnings=tuple(text for source in sources for text in source.warnings),
+        readings=tuple(source.reading for source in sources if source.reading is not None),
     )
 
 
@@ -100,7 +103,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     """Compare every case of one source with its case `baseline` under the same factors, paired by block."""
     options = options or Options()
     (source,) = _narrowed([source], options)
-    chosen = choose_metrics([source.runs], options.metrics)
+    chosen = metrics_of([source], options.metrics)
     cells = group_cells(source.runs, options.by, options.include)
     source = replace(source, runs=whole_tails(source.runs, cells))
     bases = {cell.factors: cell for cell in cells if cell.case == baseline}
@@ -133,7 +136,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
             Input(baseline, baseline, count_verdicts(bases.values())),
             Input("case", "every other case", count_verdicts(tests)),
         ),
-        metrics=shown(chosen, [source.runs]),
+        metrics=shown(chosen, [source.runs], [source.reading]),
         rows=in_order(rows, options.sort),
         verdict=of_cases(source.runs, ways, list(mixed), bool(drifted)) if tests else (),
         drifts=drifted,
@@ -151,6 +154,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
             *(splitting_notes([source.runs]) if options.by is None else pooling_notes([source.runs], options.by)),
         ),
         warnings=source.warnings,
+        readings=() if source.reading is None else (source.reading,),
     )
 
 
@@ -237,7 +241,8 @@ def _cells(runs: pd.DataFrame, names: Sequence[str], include: Sequence[str]) -> 
     cells = {}
     for cell in group_cells(runs, have, include):
         values = dict(cell.factors)
-        cells[cell.case, tuple((name, values.get(name, "")) for name in names)] = cell
+        # 0 of one file is 0.0 of another, where a blank made numbers of pandas' whole ones.
+        cells[cell.case, tuple((name, number_form(values.get(name, ""))) for name in names)] = cell
     return cells
 
 
@@ -248,19 +253,25 @@ OF_CASE = "of case"
 def pivot(source: Source, text: str) -> tuple[Source, str]:
     """For a baseline FACTOR=VALUE such as vm.kernel=6.12: the source with FACTOR's values as its cases, and VALUE.
 
-    Raises InputError when runs have no such column, or nothing has the value.
+    FACTOR may be called as in the file that was read, and 0.0 is 0. Raises InputError when runs have no such column, or
+    nothing has the value.
     """
-    name, _, value = text.partition("=")
+    typed, _, value = text.partition("=")
+    name = resolved(typed, [source])
     if name not in source.runs or name == "case":
         todo = f"name a swept key of {source.label}, as its table has it"
-        raise InputError("compare with a baseline", text, f"there is no factor {name!r}", todo, "--baseline")
+        raise InputError("compare with a baseline", text, f"there is no factor {typed!r}", todo, "--baseline")
     values = source.runs[name].astype(str)
     if not (values == value).any():
-        todo = f"there are {', '.join(dict.fromkeys(values))}"
-        raise InputError("compare with a baseline", text, f"no run has {name} {value!r}", todo, "--baseline")
+        alike = [known for known in values.unique() if number_form(known) == number_form(value)]
+        if not alike:
+            todo = f"there are {', '.join(dict.fromkeys(values))}"
+            raise InputError("compare with a baseline", text, f"no run has {typed} {value!r}", todo, "--baseline")
+        value = alike[0]
     runs = source.runs.drop(columns=name)
     if "order" not in runs and "started_utc" not in runs:
         # Blocks of different machines, say: nothing tells that they were made in turns.
         runs = runs.drop(columns="block", errors="ignore")
-    runs.insert(list(runs.columns).index("case") + 1, OF_CASE, runs["case"].to_numpy())
+    if runs["case"].nunique() > 1 or source.reading is None:
+        runs.insert(list(runs.columns).index("case") + 1, OF_CASE, runs["case"].to_numpy())
     return replace(source, runs=runs.assign(case=values.to_numpy())), value
