@@ -33,7 +33,20 @@ _LATENCY = {"lat", "latency", "latencies", "rtt", "rtts", "rt", "response", "res
 _BESIDE = {"time", "times", "request", "req", "reply", "round", "trip", "ping", "percentile", "percentiles", "quantile"}
 _BESIDE |= {"pct", "e2e", "end", "to", "the", "of", "in", "value", "tile", "ile", "pctl", "wall"}
 _SUBJECTS = (("service", "service"), ("oneway", "oneway"), ("owd", "oneway"))
-_REQUESTS = {"request", "requests", "req", "reqs", "query", "queries", "transaction", "transactions", "tx", "op", "ops"}
+_REQUESTS = {
+    "request",
+    "requests",
+    "req",
+    "reqs",
+    "query",
+    "queries",
+    "transaction",
+    "transactions",
+    "tx",
+    "op",
+    "ops",
+    "tran",
+}
 _REQUESTS |= {"operations", "rate", "throughput", "tput", "achieved", "rps", "qps", "tps", "measured", "iops"}
 _PAYLOAD = {"throughput", "tput", "bandwidth", "bw", "goodput", "rate", "payload"}
 COUNTED = {
@@ -48,17 +61,17 @@ COUNTED = {
     "retransmissions",
     "timeouts",
 }
-COUNTED |= {"count", "counts", "fails", "failures", "missed", "interrupts", "irqs", "switches", "wakeups", "sleeps"}
+COUNTED |= {"count", "counts", "fails", "failures", "missed"}
 """Words of what is counted: never a setting, however few its values are."""
 
-_LEVELS = {1, 5, 10, 20, 25, 30, 40, 50, 60, 70, 75, 80, 90, 95, 98, 99}
+_LEVELS = {1, 5, 10, 20, 25, 30, 33, 40}
 _QUANTILES = (
     re.compile(
         r"(?:(?<![a-z0-9])|(?<=lat)|(?<=latency)|(?<=rtt))(?:perc|percentile|pctl?|quantile|p|q)[ _.-]?"
         r"(\d+(?:[._]\d+)?)(?:th)?[ ]?%?(?=[^a-z0-9]|$|[num]s|usec|msec|lat)"
     ),
     re.compile(r"(?<![a-z0-9.])(\d{1,2}(?:[._]\d+)?)[ _]?(?:%|th|st)?[ _-]?(?:percentile|%?ile|%?tile|pctl?)(?![a-z])"),
-    re.compile(r"(?<![a-z0-9.])(\d{1,2}(?:\.\d+)?)(?:%|th)"),
+    re.compile(r"(?<![a-z0-9.])(100|\d{1,2}(?:\.\d+)?)(?:%|th|p(?![a-z]))"),
     re.compile(r"(?:(?<=lat)|(?<=latency)|(?<=rtt)|(?<=lat_)|(?<=latency_)|(?<=rtt_))(\d{2,5})(?![0-9])"),
 )
 _BRACKETS = re.compile(r"[(\[{<]([^)\]}>]*)[)\]}>]")
@@ -202,7 +215,7 @@ def _level(digits: str) -> str:
     level = float(f"{digits[:2]}.{digits[2:]}" if plain else digits.replace("_", "."))
     if 0 < level < 1 and not plain:
         level = round(100 * level, 6)
-    if not 0 < level < 100 or (level not in _LEVELS and level < 99):
+    if not 0 < level < 100 or (level not in _LEVELS and level < 50):
         return ""
     return f"p{level:g}".replace(".", "_")
 

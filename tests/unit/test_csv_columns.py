@@ -142,6 +142,71 @@ def test_what_a_column_is_by_its_name_and_values(tmp_path: Path, name: str, valu
     assert roles(reading_of(tmp_path, text)) == {name: role, "config": "case", "p50": "metric"}
 
 
+TOOLS = {
+    "google benchmark": (
+        "name,iterations,real_time,cpu_time,time_unit\nBM_a,1000,52.5,52,ns\nBM_b,1001,0.25,0.24,us\n",
+        {"case": "BM_a", "real_time_us": 0.0525},
+    ),
+    "locust": (
+        "Type,Name,Request Count,Average Response Time,Requests/s,50%,99.9%,100%\n"
+        "GET,/a,9,13.5,99,12,60,90\nGET,/b,9,14,98,13,61,91\n",
+        {"case": "/a", "latency_mean": 13.5, "rate_rps": 99, "latency_p50": 12, "latency_p99_9": 60, "latency_max": 90},
+    ),
+    "hyperfine": (
+        "command,mean,stddev,median\nsleep 1,1.25,0.5,1\nsleep 2,2,0.5,2\n",
+        {"case": "sleep 1", "latency_p50": 1},
+    ),
+    "ab": ("Percentage served,Time in ms\n0,9\n50,15\n99,20.5\n", {"rtt_p50_us": 15_000, "rtt_p99_us": 20_500}),
+    "HdrHistogram": (
+        '"Value","Percentile","TotalCount","1/(1-Percentile)"\n9,0.0,1,1\n15,0.5,50,2\n30.5,0.99,99,100\n',
+        {"latency_p50": 15, "latency_p99": 30.5},
+    ),
+    "mutilate": (
+        "#type   avg  95th  99th\nread 120.5 150 170\nupdate 12 15 17\n",
+        {"case": "read", "latency_p99": 170},
+    ),
+    "redis-benchmark": (
+        '"test","rps","p99_latency_ms"\n"PING","1000.5","0.5"\n"SET","900","0.25"\n',
+        {"case": "PING", "rate_rps": 1000.5, "rtt_p99_us": 500},
+    ),
+    "netperf": (
+        "Socket Type,Transaction Rate Tran/s,99th Percentile Latency Microseconds\nTCP,200.5,80\nUDP,210,79\n",
+        {"case": "TCP", "rate_rps": 200.5, "rtt_p99_us": 80},
+    ),
+    "pgbench": ("clients,tps,latency_avg_ms\n1,1000.5,1\n8,5000.5,1.5\n", {"clients": "1", "rtt_mean_us": 1000}),
+    "kernel mail": (
+        "napi_defer_hard_irqs,gro_flush_timeout,run,qps,avglat,99%lat\n0,0,1,1002,30,50\n0,0,2,1001,31,51\n"
+        "100,20000,1,1003,32,55\n100,20000,2,1009,33,56\n",
+        {"napi_defer_hard_irqs": "0", "gro_flush_timeout": "0", "latency_mean": 30, "latency_p99": 50},
+    ),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_tools_write(tmp_path: Path, tool: str) -> None:
+    text, expected = TOOLS[tool]
+    path = tmp_path / "one.csv"
+    path.write_text(text)
+    runs, _ = read(path)
+    assert {name: runs[name][0] for name in expected} == expected
+
+
+def test_a_log_of_requests_with_what_surrounds_them(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    header = "timeStamp,elapsed,label,responseCode,threadName,success,URL,Latency,IdleTime,Connect\n"
+    path.write_text(
+        header
+        + rows_of(
+            [1_760_000_000_000 + at for at in range(300)], [40 + at % 9 for at in range(300)], ["GET"] * 300,
+            [200] * 300, [f"Group 1-{at % 5}" for at in range(300)], ["true"] * 299 + ["false"], ["http://x/"] * 300,
+            [30 + at % 7 for at in range(300)], [0] * 300, [at % 2 for at in range(300)],
+        )
+    )  # fmt: skip
+    runs, reading = read(path)
+    assert (len(runs), runs["latency_p50"][0], runs["requests"][0]) == (1, 33, 299)
+    assert [one.name for one in reading.of("factor")] == []
+
+
 def test_a_status_says_which_rows_count(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("config,status,p50_us\n" + rows_of(["a"] * 3, ["ok", "FAILED", "ok"], [1.5, 900, 2.5]))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness import columns, stats
 from harness.analysis.compare.align import aligned, resolved
-from harness.analysis.compare.change import Floats, change, missing, values_of, with_reason
+from harness.analysis.compare.change import Floats, measured, missing, values_of, with_reason
 from harness.analysis.compare.choose import (
     input_names,
     level_of,
@@ -57,7 +57,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     tables = [whole_tails(table, mine.values()) for table, mine in zip(tables, cells, strict=True)]
     smallest = smallest_effect(sources, options)
     rows = [row for name in chosen for row in _sets_rows(name, tables, cells, [letter for letter, _ in names])]
-    different, measured = differences(tables), experiments(sources)
+    different, varied = differences(tables), experiments(sources)
     level = level_of(sources)
     rows, family = corrected(judged_together(rows, smallest, level))
     labels = [label for _, label in names]
@@ -74,12 +74,12 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
             tables,
             [letter for letter, _ in names],
             different,
-            measured,
+            varied,
             [pooled(table, [cell.rows for cell in mine.values()]) for table, mine in zip(tables, cells, strict=True)],
         ),
         differences=different,
-        experiments=measured.differences,
-        limits=limits_of_sets(sources, [letter for letter, _ in names], measured),
+        experiments=varied.differences,
+        limits=limits_of_sets(sources, [letter for letter, _ in names], varied),
         outliers=tuple(
             far
             for (letter, _), table, mine in zip(names, tables, cells, strict=True)
@@ -194,7 +194,7 @@ def _within(
             yield (cell, missing(stats.estimate([]), stats.estimate(values[cell.valid]), "no baseline run here"))
             continue
         pairs = paired_values(runs, name, base, cell)
-        moved = change(name, values[base.valid], values[cell.valid], pairs=pairs)
+        moved = measured(name, values[base.valid], values[cell.valid], pairs=pairs)
         yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 
@@ -225,7 +225,7 @@ def _across(metric: str, sides: tuple[_Half, _Half]) -> Change:
     if one is None or other is None:
         estimates = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
         return missing(estimates[0], estimates[1], f"not in {first if one is None else second}")
-    moved = change(metric, left[one.valid], right[other.valid])
+    moved = measured(metric, left[one.valid], right[other.valid])
     return with_reason(moved, (one, other), (first, second))
 
 

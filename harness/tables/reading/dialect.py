@@ -68,6 +68,7 @@ def form(path: Path, data: bytes, decimal: str = "") -> Text:
     numeric = [name for name in names if PLAIN.fullmatch(name.strip())]
     if len(numeric) > 1 and [float(name) for name in numeric] in (_counted(numeric, 0), _counted(numeric, 1)):
         numeric = []  # repetitions side by side, by their numbers
+    commented = "\t".join(commented.split()) if blanks else commented
     if numeric and commented and len(fields := next(csv.reader([commented], delimiter=delimiter))) == len(names):
         names, rows = [field.strip() for field in fields], [tuple(names), *rows]
         data = (delimiter.join(map(_quoted, names)) + "\n").encode() + data.lstrip(b"\r\n")
@@ -155,6 +156,8 @@ def _delimiter(data: bytes) -> tuple[str, bytes]:
 
 def _decimal(path: Path, delimiter: str, names: list[str], rows: list[tuple[str, ...]]) -> str:
     """Whether commas in numbers are decimal. Raises InputError where nothing tells."""
+    if delimiter == "," and not any("," in field for row in rows for field in row):
+        return "."
     columns = zip(names, zip(*(row for row in rows if len(row) == len(names)), strict=True), strict=False)
     kinds: set[str] = set()
     beside = False

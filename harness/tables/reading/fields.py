@@ -17,7 +17,8 @@ from harness.tables.reading.account import Mapping
 from harness.tables.reading.dialect import Text
 from harness.tables.reading.numbers import BLANKS, number_of
 from harness.tables.reading.opened import ATTEMPT, bad
-from harness.tables.reading.roles import is_ours, is_setting, words_of
+from harness.tables.reading.roles import is_ours
+from harness.tables.reading.vocabulary import is_setting, words_of
 
 _PADDED = re.compile(r"[+-]?0\d+")
 _QUOTED_FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")

@@ -11,85 +11,28 @@ from harness import columns
 from harness.columns.names import COUNTED, Name, canonical, understood
 from harness.tables.reading.account import ColumnRead, Mapping, Role
 from harness.tables.reading.seen import Seen
+from harness.tables.reading.vocabulary import (
+    ACTORS,
+    BAD,
+    CASES,
+    ELAPSED,
+    FACTS,
+    GOOD,
+    INDEX,
+    NOTES,
+    REPEATS,
+    SEQUENCE,
+    SPANS,
+    TIMES,
+    TOTALS,
+    VERDICTS,
+    is_setting,
+    rank,
+    words_of,
+)
 
-CASES = (
-    "case", "testcase", "config", "configuration", "cfg", "variant", "scenario", "setup", "label", "arm", "treatment",
-    "condition", "group", "mode", "policy", "method", "algorithm", "impl", "implementation", "system", "name", "test",
-    "benchmark", "bench", "experiment", "kind", "type", "series", "class", "version", "build",
-)  # fmt: skip
-"""Names of what tells cases apart, the most likely first."""
-
-SETTINGS = {
-    "poll", "polling", "defer", "flush", "budget", "suspend", "usecs", "timeout", "delay", "rate", "load", "size",
-    "interval", "quota", "period", "threads", "thread", "connections", "conns", "conn", "clients", "flows", "streams",
-    "depth", "concurrency", "parallel", "parallelism", "cores", "queues", "queue", "batch", "burst", "window", "mtu",
-    "payload", "iodepth", "qd", "offered", "target", "requested", "jobs", "workers", "procs", "channels", "coalesce",
-    "spin",
-    "nice", "priority", "prio", "buffer", "buf", "cpus", "pipeline", "frames", "limit", "percent_load", "duty", "hogs",
-}  # fmt: skip
-"""Words in the names of things that are set, and seldom in those of things that are measured."""
-
-_REPEATS = {"run", "rep", "reps", "repeat", "repetition", "iter", "iteration", "trial", "round", "attempt", "replicate"}
-_REPEATS |= {"replica", "pass", "seed", "try", "runs", "no", "nr", "cycle", "measurement"}
-_SEQUENCE = {"index", "idx", "i", "id", "seq", "sequence", "row", "line", "n", "request", "req", "packet", "sample"}
-_SEQUENCE |= {"samples", "requests", "nr", "no", "num", "number", "count", "msg", "message", "transaction"}
-_TIMES = {
-    "time",
-    "timestamp",
-    "ts",
-    "date",
-    "datetime",
-    "when",
-    "start",
-    "started",
-    "begin",
-    "began",
-    "epoch",
-    "utc",
-    "end",
-}
-_TIMES |= {"day", "stamp", "ended", "at", "finished", "created"}
-_FACTS = {
-    "host": {"host", "hostname", "machine", "node", "nodename", "fqdn", "server", "instance", "computer"},
-    "kernel": {"kernel", "uname", "linux", "kver", "os"},
-    "cpu_model": {"processor", "cpumodel"},
-}
-_NOTES = {
-    "note",
-    "notes",
-    "comment",
-    "comments",
-    "remark",
-    "remarks",
-    "description",
-    "desc",
-    "path",
-    "file",
-    "filename",
-}
-_NOTES |= {
-    "log",
-    "command",
-    "cmd",
-    "cmdline",
-    "user",
-    "author",
-    "url",
-    "operator",
-    "args",
-    "message",
-    "error",
-    "stderr",
-}
-_VERDICTS = {"verdict", "status", "result", "outcome", "ok", "valid", "success", "passed", "state"}
-GOOD = {"ok", "pass", "passed", "success", "successful", "valid", "true", "yes", "done", "completed", "1", "good", ""}
-BAD = {"fail", "failed", "failure", "error", "invalid", "false", "no", "timeout", "timed out", "aborted", "0", "bad"}
-"""Words by which files say that a run counts, and that it does not."""
-
-_ELAPSED = _TIMES | {"elapsed", "offset", "t", "s", "us", "ms", "ns"}
 _SOME, _MANY = 10, 30
 _COUNTS = "it counts rows"
-_INDEX = re.compile(r"(Unnamed: ?\d+(\.\d+|_level_\d+)*|index|level_\d+|\.\.\.1|X\.?\d*)?")
 
 
 def roles_of(seen: Sequence[Seen], mapping: Mapping, units: Lookup[str, str]) -> list[ColumnRead]:
@@ -128,7 +71,8 @@ def _metric(text: str, name: Name, here: str = "", guess: str = "") -> ColumnRea
     target = columns.unit_of(here)
     if name.is_time and target in columns.TO_US:
         scale *= columns.TO_US[name.unit] / columns.TO_US[target]
-    return ColumnRead(text, "metric", here, name.unit, scale, guess)
+    unit = name.unit or ("count" if COUNTED.intersection(name.words) else "")
+    return ColumnRead(text, "metric", here, unit, scale, guess)
 
 
 def _declared(one: Seen, mapping: Mapping, name: Name) -> ColumnRead | None:
@@ -172,19 +116,9 @@ def is_ours(name: str) -> bool:
     return name in columns.BY_NAME or bool(dotted and not understood(name).timed)
 
 
-def is_setting(name: str) -> bool:
-    """Has this name a word of settings?"""
-    return any(word in SETTINGS or (word[:1] == "n" and word[1:] in SETTINGS) for word in words_of(name))
-
-
-def words_of(name: str) -> list[str]:
-    """The words of a name, in small letters."""
-    return [word for word in re.split(r"[^a-z0-9]+", columns.camel(name).lower()) if word]
-
-
 def _guessed(one: Seen, name: Name) -> ColumnRead:
     words = words_of(one.name)
-    if _INDEX.fullmatch(one.name) and (one.numeric or one.blank):
+    if INDEX.fullmatch(one.name) and (one.numeric or one.blank):
         return ColumnRead(one.name, "ignored", guess="an index")
     if one.blank:
         return ColumnRead(one.name, "ignored", guess="it is empty")
@@ -194,23 +128,27 @@ def _guessed(one: Seen, name: Name) -> ColumnRead:
 
 
 def _time(one: Seen, words: list[str]) -> ColumnRead | None:
-    if one.dated or (one.epoch and _TIMES.intersection(words)):
+    if one.dated or (one.epoch and TIMES.intersection(words)):
         return ColumnRead(one.name, "time", "started_utc")
     return None
 
 
 def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
     last = words[-1] if words else ""
-    if words and _REPEATS.issuperset(words) and one.whole:
+    if words and REPEATS.issuperset(words) and one.whole:
         return ColumnRead(one.name, "repetition")
     if words == ["block"] and one.whole:
         return ColumnRead(one.name, "block", "block")
-    if words and _SEQUENCE.issuperset(words) and one.whole:
+    if words and SEQUENCE.issuperset(words) and one.whole:
         counts = one.unique or one.rising or one.distinct > _MANY
         return ColumnRead(one.name, "ignored", guess=_COUNTS) if counts else ColumnRead(one.name, "repetition")
-    if words and _ELAPSED.issuperset(words) and one.rising and len(one.values) >= _SOME:
+    if words and TOTALS.issuperset(words) and one.whole:
+        return ColumnRead(one.name, "ignored", guess="how many there were")
+    if words and ELAPSED.issuperset(words) and one.rising and len(one.values) >= _SOME:
         return ColumnRead(one.name, "order", "order", guess="it rises from row to row")
     if name.stat or name.timed or name.subject == "throughput" or COUNTED.intersection(words):
+        return _metric(one.name, name)
+    if SPANS.intersection(words):
         return _metric(one.name, name)
     setting = is_setting(one.name) and last not in ("count", "share", "n")
     if setting and name.unit != "%" and (one.repeated or one.round or one.constant):
@@ -239,14 +177,14 @@ def _text(one: Seen, name: Name, words: list[str]) -> ColumnRead:
     rows = len(one.values)
     if one.name == "set" and not one.constant:
         return ColumnRead(one.name, "factor", one.name)
-    for here, known in _FACTS.items():
+    for here, known in FACTS.items():
         if words and known.intersection(words) and len(words) <= 2:
             return ColumnRead(one.name, "fact", here)
-    if words and _REPEATS.issuperset(words):
+    if words and REPEATS.issuperset(words):
         return ColumnRead(one.name, "repetition")
-    if words and _VERDICTS.intersection(words) and {text.lower() for text in one.values.unique()} <= GOOD | BAD:
+    if words and VERDICTS.intersection(words) and {text.lower() for text in one.values.unique()} <= GOOD | BAD:
         return ColumnRead(one.name, "verdict", "verdict", guess="it says which runs count")
-    if words and _NOTES.intersection(words):
+    if words and (NOTES.intersection(words) or (ACTORS.intersection(words) and one.name != "threads")):
         return ColumnRead(one.name, "ignored")
     if (name.unit or name.stat) and not is_setting(one.name):
         # Said to be measured: what is no number there is a fault, which the conversion names by its line.
@@ -272,28 +210,18 @@ def _with_case(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -
         and column.name not in columns.BY_NAME
         and column.name != "set"
         and "." not in column.name
-        and not (column.role == "ignored" and _SEQUENCE.intersection(words_of(column.name)))
+        and not (column.role == "ignored" and SEQUENCE.intersection(words_of(column.name)))
     }
     ranked = sorted(
-        texts, key=lambda name: (texts[name].constant, _rank(name), texts[name].distinct > len(seen[0].values) / 2)
+        texts, key=lambda name: (texts[name].constant, rank(name), texts[name].distinct > len(seen[0].values) / 2)
     )
-    named = [name for name in ranked if _rank(name) < len(CASES)]
+    named = [name for name in ranked if rank(name) < len(CASES)]
     varied = [name for name in ranked if not texts[name].constant]
-    chosen = next(iter(varied if varied and (not named or texts[named[0]].constant) else named), "")
-    if not chosen:
+    chosen: str | None = next(iter(varied if varied and (not named or texts[named[0]].constant) else named), None)
+    if chosen is None:
         return read
-    guess = "" if _rank(chosen) < len(CASES) else "the text that varies"
+    guess = "" if rank(chosen) < len(CASES) else "the text that varies"
     return [ColumnRead(chosen, "case", "case", guess=guess) if one.name == chosen else one for one in read]
-
-
-def _rank(name: str) -> int:
-    words = words_of(name)
-    if not words:
-        return len(CASES) - 1  # the unnamed first column of a table that pandas wrote with its index
-    joined = "".join(words)
-    if joined in CASES:
-        return CASES.index(joined)
-    return min((CASES.index(word) for word in words if word in CASES), default=len(CASES))
 
 
 def _rescued(column: ColumnRead, one: Seen, name: Name) -> ColumnRead:

@@ -10,11 +10,13 @@ import pandas as pd
 from harness.columns import TO_US
 from harness.columns.names import plain_unit, understood
 from harness.tables.reading.account import Mapping, Role
-from harness.tables.reading.roles import roles_of, words_of
+from harness.tables.reading.roles import roles_of
 from harness.tables.reading.seen import Seen, number_text
+from harness.tables.reading.vocabulary import words_of
 
 _METRICS = {"metric", "metrics", "measure", "measurement", "variable", "stat", "statistic", "quantity", "indicator"}
-_LEVELS = {"percentile", "quantile", "pct", "percent"}
+_LEVELS = {"percentile", "quantile", "pct", "percent", "percentage"}
+_BESIDE = {"name", "us", "ms", "ns", "s", "the", "latency", "metric", "served", "time", "of", "in", "requests"}
 _VALUES = {"value", "values", "val", "result", "reading", "measured"}
 _UNITS = {"unit", "units", "uom"}
 _KEPT: tuple[Role, ...] = ("case", "factor", "repetition", "block", "run", "fact", "verdict", "constant")
@@ -28,24 +30,55 @@ Units = dict[str, str]
 def widened(frame: pd.DataFrame, mapping: Mapping, units: Units) -> tuple[pd.DataFrame, tuple[str, ...], Units]:
     """The table with a row a run and a column a metric; what was done, in words; the units of columns."""
     names = [str(name) for name in frame.columns if name not in mapping.roles]
-    metric = next((name for name in names if _is(name, _METRICS | _LEVELS)), "")
+    metric = next((name for name in names if _is(name, _METRICS | _LEVELS) and not _is(name, _VALUES)), "")
     value = next((name for name in names if _is(name, _VALUES) and _numeric(frame[name])), "")
     if metric and not value and _is(metric, _LEVELS):
-        timed = [name for name in names if name != metric and _numeric(frame[name]) and understood(name).timed]
+        timed = [name for name in names if name != metric and _numeric(frame[name]) and _is_time(name)]
         value = timed[0] if len(timed) == 1 else ""
     if metric and value and metric != value:
         return _from_long(frame, mapping, units, metric, value)
     repeated = [name for name in names if _REPEATED.fullmatch(name) and _numeric(frame[name])]
     if len(repeated) > 1 and not any(understood(name).stat or understood(name).timed for name in names):
         return _from_repeated(frame, repeated), (f"{repeated[0]} to {repeated[-1]} are runs",), units
-    return frame, (), units
+    return _with_unit_column(frame, mapping, units)
+
+
+def _with_unit_column(
+    frame: pd.DataFrame, mapping: Mapping, units: Units
+) -> tuple[pd.DataFrame, tuple[str, ...], Units]:
+    """A column that names the unit of the times in its row: they are in it, or in microseconds where it varies."""
+    stated = next((str(name) for name in frame.columns if _is(str(name), _UNITS) and name not in mapping.roles), "")
+    if not stated or _numeric(frame[stated]):
+        return frame, (), units
+    known = {text: plain_unit(text) for text in frame[stated].unique()}
+    if not set(known.values()) <= TO_US.keys():
+        return frame, (), units
+    times = [str(name) for name in frame.columns if _numeric(frame[name]) and _is_bare_time(str(name))]
+    if not times:
+        return frame, (), units
+    here = set(known.values())
+    unit = next(iter(here)) if len(here) == 1 else "us"
+    if len(here) > 1:
+        sizes = frame[stated].map({text: TO_US[name] for text, name in known.items()}).astype("float64")
+        frame = frame.assign(**{name: frame[name] * sizes for name in times})
+    note = f"{stated} has the unit of {', '.join(times)}"
+    return frame.drop(columns=stated), (note,), units | dict.fromkeys(times, unit)
+
+
+def _is_bare_time(name: str) -> bool:
+    """Is a time meant, and its unit not stated?"""
+    says = understood(name)
+    return not says.unit and (says.timed or bool(says.stat) or bool({"time", "duration", "elapsed"} & set(says.words)))
 
 
 def _is(name: str, known: set[str]) -> bool:
     words = set(words_of(name))
-    return bool(words & known) and all(
-        word in known | {"name", "us", "ms", "ns", "s", "the", "latency"} for word in words
-    )
+    return bool(words & known) and words <= known | _BESIDE
+
+
+def _is_time(name: str) -> bool:
+    says = understood(name)
+    return says.timed or says.is_time
 
 
 def _numeric(values: pd.Series) -> bool:
@@ -65,7 +98,7 @@ def _from_long(
     """One column for each name in `metric`, filled from `value`; rows of one run by what else they have in common."""
     stated = next((str(name) for name in frame.columns if _is(str(name), _UNITS)), "")
     titles, stats = _titles(frame[metric]), understood(value)
-    lead = " ".join(word for word in stats.words if word not in _VALUES)
+    lead = " ".join(word for word in stats.words if word not in _VALUES | _BESIDE)
     values = frame[value].to_numpy(dtype=np.float64)
     of_cells: Units = {}
     if stated:
@@ -82,6 +115,10 @@ def _from_long(
     if lead:
         renamed = {title: f"{lead} {title}" for title in titles.unique()}
         titles, of_cells = titles.map(renamed), {renamed[title]: unit for title, unit in of_cells.items()}
+    if _numeric(frame[metric]):
+        # Of a whole distribution, what has a name: not each of its hundreds of steps.
+        kept = titles.map({title: bool(understood(title).stat) for title in titles.unique()}).to_numpy(dtype=bool)
+        frame, titles, values = frame[kept], titles[kept], values[kept]
     others = frame.drop(columns=[name for name in (metric, value, stated) if name])
     keys = _keys(others, mapping, units)
     groups = others.groupby(keys, sort=False, dropna=False).ngroup() if keys else pd.Series(0, index=frame.index)

@@ -16,9 +16,10 @@ from harness.tables.reading.mapping import beside, not_there
 from harness.tables.reading.numbers import PLAIN
 from harness.tables.reading.opened import ATTEMPT, bad, text_of
 from harness.tables.reading.requests import as_runs
-from harness.tables.reading.roles import BAD, roles_of
+from harness.tables.reading.roles import roles_of
 from harness.tables.reading.seen import Seen
 from harness.tables.reading.shape import widened
+from harness.tables.reading.vocabulary import BAD
 
 ALL = "all"
 """The case of a table in which nothing tells cases apart."""
