@@ -55,6 +55,15 @@ NEVER_POOLED = (
     "workload_size_bytes",
     "workload_sizes",
     "workload_response_sizes",
+    "workload_loop",
+    "workload_rate_rps",
+    "workload_arrivals",
+    "workload_depth",
+    "workload_connections",
+    "workload_threads",
+    "contention_kind",
+    "contention_threads",
+    "contention_load_percent",
 )
 """Columns whose values make another measurement of a run: those of two are not runs of one cell."""
 

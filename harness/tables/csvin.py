@@ -27,12 +27,15 @@ def repaired(runs: pd.DataFrame, reading: Reading) -> tuple[pd.DataFrame, tuple[
         for column in reading.of("metric")
         if column.scale != 1
     ]
-    runs, dropped = _each_run_once(runs)
+    runs, dropped = _each_run_once(runs, reading.ours)
     return runs, (*reading.warnings, *converted, *dropped)
 
 
-def _each_run_once(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """A run's row counts once, however often it is there; two rows of one run that differ: the first."""
+def _each_run_once(runs: pd.DataFrame, ours: bool) -> tuple[pd.DataFrame, list[str]]:
+    """A run's row counts once, however often it is there; two rows of one run that differ: the first.
+
+    In a table of another origin (not `ours`) whose rows mostly differ under one name it names something else.
+    """
     if "run_id" not in runs.columns or runs["run_id"].is_unique:
         return runs, []
     # The same plan gives the same names: in different cells (of two machines, say) they are different runs.
@@ -41,6 +44,8 @@ def _each_run_once(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if not again.any():
         return runs, []
     alike = runs.duplicated() & again
+    if not ours and int((again & ~alike).sum()) > len(runs) / 2:
+        return runs, ["run_id has one value in rows that differ: it names no single run, and every row counts"]
     names = runs.loc[again, "run_id"].drop_duplicates()
     lead = f"{len(names)} runs are" if len(names) > 1 else "one run is"
     findings = [f"{lead} in the table more than once ({_some(names)}): each counts once"]

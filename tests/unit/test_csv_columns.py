@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness.tables import group_cells, load_source
 from harness.tables.reading.account import Reading
 from harness.tables.reading.table import read
 from tests import command
@@ -94,7 +95,7 @@ def roles(reading: Reading) -> dict[str, str]:
     return {column.name: column.role for column in reading.columns}
 
 
-def rows_of(*columns: list[object]) -> str:
+def rows_of(*columns: Sequence[object]) -> str:
     return "".join(",".join(map(str, row)) + "\n" for row in zip(*columns, strict=True))
 
 
@@ -142,7 +143,7 @@ def test_what_a_column_is_by_its_name_and_values(tmp_path: Path, name: str, valu
     assert roles(reading_of(tmp_path, text)) == {name: role, "config": "case", "p50": "metric"}
 
 
-TOOLS = {
+TOOLS: dict[str, tuple[str, dict[str, object]]] = {
     "google benchmark": (
         "name,iterations,real_time,cpu_time,time_unit\nBM_a,1000,52.5,52,ns\nBM_b,1001,0.25,0.24,us\n",
         {"case": "BM_a", "real_time_us": 0.0525},
@@ -218,6 +219,23 @@ def test_versions_are_texts_and_never_pooled(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("version,p50_us\n" + rows_of(["6.1", "6.10"] * 4, list(FIGURES)))
     assert read(path)[0]["case"].unique().tolist() == ["6.1", "6.10"]
+
+
+def test_a_run_id_that_names_the_campaign_drops_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("run_id,config,p50_us\n" + rows_of(["c1"] * 8, ["a", "b"] * 4, FIGURES))
+    source = load_source(path)
+    assert len(source.runs) == 8
+    assert source.warnings == (
+        "in one.csv, run_id has one value in rows that differ: it names no single run, and every row counts",
+    )
+
+
+def test_what_a_known_column_declares_is_not_pooled_either(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("case,workload_rate_rps,rtt_p50_us\n" + rows_of(["a"] * 8, [1000] * 4 + [9000] * 4, FIGURES))
+    rates = {cell.factors for cell in group_cells(read(path)[0])}
+    assert rates == {(("workload_rate_rps", "1000"),), (("workload_rate_rps", "9000"),)}
 
 
 def test_two_columns_of_one_meaning_stay_two(tmp_path: Path) -> None:

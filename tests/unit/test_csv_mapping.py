@@ -125,7 +125,13 @@ def test_nothing_in_common_is_one_sentence_that_says_why(tmp_path: Path) -> None
     message = refusal(tmp_path, rows("config,threads,p50_us", "x,1,#"), rows("config,threads,p50_us", "x,8,#"))
     assert "A has threads 1; B has threads 8" in message and "--by case" in message
     message = refusal(tmp_path, base, rows("config,threads,p50_us", "base,8,#"))
-    assert "only B has the factor threads" in message
+    assert "only B has the factor threads; name the same column in the other with --factor" in message
+    message = refusal(
+        tmp_path,
+        rows("config,nthr,p50_us", "x,1,#").replace("x,1,40.4", "x,2,40.4").replace("x,1,40.3", "x,2,40.3"),
+        rows("config,threads,p50_us", "x,1,#"),
+    )
+    assert "--rename threads=nthr says that these are the same" in message
     message = refusal(tmp_path, rows("config,p50", "base,#"), base)
     assert "no metric is on both sides: A has p50 (unit not stated); B has p50_us; state the unit of p50" in message
     message = refusal(tmp_path, base, rows("config,p99_us", "base,#"))

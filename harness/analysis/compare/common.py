@@ -44,11 +44,16 @@ def _cells(sources: Sequence[Source]) -> tuple[str, str]:
         )
         new, old = _first(cases[0]), _first(cases[-1])
         return sides_text, f"--rename {old}={new} says that these are the same"
-    for at, own in enumerate(factors):
-        others = [other for place, other in enumerate(factors) if place != at]
-        if alone := [name for name in own if all(name not in other for other in others)]:
-            todo = "name the same column in the other with --factor, or tell cells apart by the case alone: --by case"
-            return f"only {names[at][0]} has the factor {alone[0]}", todo
+    alone = [
+        [name for name in own if all(name not in other for place, other in enumerate(factors) if place != at)]
+        for at, own in enumerate(factors)
+    ]
+    if any(alone):
+        sides = "; ".join(f"only {names[at][0]} has the factor {own[0]}" for at, own in enumerate(alone) if own)
+        todo = "name the same column in the other with --factor, or tell cells apart by the case alone: --by case"
+        if alone[0] and alone[-1]:
+            todo = f"--rename {_first(alone[-1])}={_first(alone[0])} says that these are the same"
+        return sides, todo
     for name in factors[0]:
         sides = [dict.fromkeys(map(str, source.runs[name])) for source in sources if name in source.runs]
         if not any(set(sides[0]) & set(other) for other in sides[1:]):
