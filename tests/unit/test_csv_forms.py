@@ -52,8 +52,11 @@ def values(tmp_path: Path, data: bytes, name: str = "one.csv") -> list[float]:
         TEXT.replace(",", " , ").encode(),
         TEXT.replace("config", '"config"').replace("base", '"base"').encode(),
         TEXT.replace("config", " config ").replace(",", "|").encode(),
+        TEXT.replace("\n", ",\n").encode(),
+        (TEXT + ",\n,\n").encode(),
+        (TEXT[:34] + TEXT[:14] + TEXT[34:]).encode(),
     ],
-    ids=range(21),
+    ids=range(24),
 )
 def test_one_table_in_all_its_forms(tmp_path: Path, data: bytes) -> None:
     assert values(tmp_path, data) == VALUES

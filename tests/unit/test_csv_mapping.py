@@ -39,6 +39,15 @@ def test_options_say_what_columns_are(tmp_path: Path) -> None:
     assert in_ms[0]["base"]["median"] == pytest.approx(1000 * rows[0]["base"]["median"])
 
 
+def test_another_column_tells_cases_apart_and_the_case_is_swept(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "build,case,p99_us", lambda c, i, m: f"v{i % 2},{c},{m + i % 2}", runs=12)
+    printed = json.loads(command.call("compare", path, "--case-column", "build", "--baseline", "v0", "--json").stdout)
+    assert [(row["case"], row["factors"]) for row in printed["rows"]] == [
+        ("v1", {"of case": "base"}),
+        ("v1", {"of case": "poll"}),
+    ]
+
+
 def test_a_file_beside_the_table_says_the_same(tmp_path: Path) -> None:
     one, other = pair(tmp_path, HEADER, wordy)
     typed = document(one, other, "--factor", "odd", "--metric", "p99=lat99", "--unit", "ms", "--metric", "other")

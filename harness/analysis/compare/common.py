@@ -49,11 +49,11 @@ def _cells(sources: Sequence[Source]) -> tuple[str, str]:
         for at, own in enumerate(factors)
     ]
     if any(alone):
-        sides = "; ".join(f"only {names[at][0]} has the factor {own[0]}" for at, own in enumerate(alone) if own)
+        lone = "; ".join(f"only {names[at][0]} has the factor {own[0]}" for at, own in enumerate(alone) if own)
         todo = "name the same column in the other with --factor, or tell cells apart by the case alone: --by case"
         if alone[0] and alone[-1]:
             todo = f"--rename {_first(alone[-1])}={_first(alone[0])} says that these are the same"
-        return sides, todo
+        return lone, todo
     for name in factors[0]:
         sides = [dict.fromkeys(map(str, source.runs[name])) for source in sources if name in source.runs]
         if not any(set(sides[0]) & set(other) for other in sides[1:]):

@@ -32,6 +32,7 @@ from harness.analysis.compare.verdict import of_cases, of_sets, shown
 from harness.errors import InputError
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
 from harness.tables.filters import filtered
+from harness.tables.reading.roles import OF_CASE
 from harness.tables.reading.seen import number_form
 from harness.tables.source import Source
 
@@ -244,10 +245,6 @@ def _cells(runs: pd.DataFrame, names: Sequence[str], include: Sequence[str]) -> 
         # 0 of one file is 0.0 of another, where a blank made numbers of pandas' whole ones.
         cells[cell.case, tuple((name, number_form(values.get(name, ""))) for name in names)] = cell
     return cells
-
-
-OF_CASE = "of case"
-"""The factor that holds what was the case."""
 
 
 def pivot(source: Source, text: str) -> tuple[Source, str]:

@@ -40,6 +40,7 @@ def columns_of(text: Text, mapping: Mapping) -> tuple[pd.DataFrame, dict[str, st
         if frame is None:
             _find_fault(text, numbers)
             raise InputError(ATTEMPT, on=str(text.path), got="its rows cannot be read")
+        frame = _without_headers(frame)
     for name in map(str, frame.columns):
         if kinds[name] in ("cells", "number") and not pd.api.types.is_float_dtype(frame[name].dtype):
             made = _converted(frame[name], text.decimal)
@@ -53,6 +54,16 @@ def columns_of(text: Text, mapping: Mapping) -> tuple[pd.DataFrame, dict[str, st
             if not pd.api.types.is_numeric_dtype(frame[name].dtype) and frame[name].str.startswith("'").any():
                 frame[name] = frame[name].str.replace(_QUOTED_FORMULA, "", regex=True)
     return frame, {name: unit for name, unit in units.items() if unit}
+
+
+def _without_headers(frame: pd.DataFrame) -> pd.DataFrame:
+    """The texts without the rows that repeat the header, as of files that were put one below the other."""
+    again = pd.Series(True, index=frame.index)
+    for name in frame.columns:
+        again &= frame[name] == str(name)
+        if not again.any():
+            return frame
+    return frame[~again].reset_index(drop=True)
 
 
 def must_be_number(name: str, mapping: Mapping) -> bool:
@@ -78,7 +89,11 @@ def _kind(name: str, at: int, text: Text, mapping: Mapping) -> str:
             if plain or not _all_numbers(fields, text.decimal)
             else "cells"
         )
-    fields = [field for row in text.sample if at < len(row) and (field := row[at].strip()) not in BLANKS]
+    fields = [
+        field
+        for row in text.sample
+        if at < len(row) and (field := row[at].strip()) not in BLANKS and row != text.header
+    ]
     asked = must_be_number(name, mapping)
     if not fields:
         return "number" if asked else "text"

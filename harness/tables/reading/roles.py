@@ -31,6 +31,9 @@ from harness.tables.reading.vocabulary import (
     words_of,
 )
 
+OF_CASE = "of case"
+"""The factor that holds what was the case, where another column tells cases apart."""
+
 _SOME, _MANY = 10, 30
 _COUNTS = "it counts rows"
 
@@ -198,7 +201,14 @@ def _text(one: Seen, name: Name, words: list[str]) -> ColumnRead:
 
 def _with_case(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -> list[ColumnRead]:
     """The columns with that of them which tells cases apart, if there is one."""
-    if mapping.case or any(column.role == "case" for column in read):
+    if mapping.case:
+        # What was the case is swept then, under a name that is free.
+        other = (column.role == "case" and column.name != mapping.case for column in read)
+        return [
+            replace(one, role="factor", here=OF_CASE) if is_other else one
+            for one, is_other in zip(read, other, strict=True)
+        ]
+    if any(column.role == "case" for column in read):
         return read
     texts = {
         column.name: one

@@ -39,6 +39,7 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[pd.DataFrame, Reading]:
     text = form(path, text_of(path), mapping.decimal)
     _check_names(text, mapping)
     frame, units = columns_of(text, mapping)
+    frame = _without_blank_rows(frame)
     if not len(frame):
         raise InputError(ATTEMPT, got="it has a header and no rows", where=f"{path}:{text.line}")
     wide, more, units = widened(frame, mapping, units)
@@ -104,11 +105,26 @@ def _check_names(text: Text, mapping: Mapping) -> None:
     for at, name in enumerate(names):
         if names.count(name) > 1 and name:
             bad(text.path, text.line, f"column {name!r} is there twice", "give each a name of its own")
-        if not name and (at or names.count(name) > 1):
+        filled = any(len(row) > at and row[at].strip() for row in text.sample)
+        if not name and ((at and filled) or names.count(name) > 1):
             bad(text.path, text.line, "a column has no name")
     for name in (*mapping.roles, *mapping.units):
         if name and name not in names and (where := mapping.places.get(name)):
             raise not_there("column", name, names, text.path.name, where)
+
+
+def _without_blank_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table without the rows of bare commas that spreadsheets leave below it."""
+    blank = _blank(frame.iloc[:, 0])
+    if not blank.any():
+        return frame
+    for name in frame.columns[1:]:
+        blank &= _blank(frame[name])
+    return frame[~blank].reset_index(drop=True) if blank.any() else frame
+
+
+def _blank(values: pd.Series) -> pd.Series:
+    return values.isna() if pd.api.types.is_numeric_dtype(values.dtype) else values == ""
 
 
 def _made(frame: pd.DataFrame, seen: Sequence[Seen], columns_read: Sequence[ColumnRead]) -> pd.DataFrame:
