@@ -124,6 +124,8 @@ FUZZ = settings(deadline=None, max_examples=200, suppress_health_check=list(Heal
 @FUZZ
 @given(TABLES, OPTIONS, st.sampled_from([(), ("--per", "request"), ("--unit", "us"), ("--by", "case")]))
 @example((["case", "p50"], [["a"] * 5, [1.0] * 5]), {}, ())
+@example((["case", "started_utc", "p50"], [["a"] * 4, ["-002-01-01 00:00:00"] * 4, [1.0] * 4]), {}, ())
+@example((["case", "time", "p50"], [["a"] * 4, [pd.Timestamp("0002-01-01")] * 4, [1.0] * 4]), {}, ())
 @example((["metric", "value"], [["p50"] * 5, [1.0] * 5]), {"decimal": ",", "sep": ";"}, ())
 def test_any_table_of_pandas_compares_or_says_in_one_line_why_not(
     tmp_path: Path, table: tuple[list[str], list[list[Any]]], options: dict[str, Any], words: tuple[str, ...]
