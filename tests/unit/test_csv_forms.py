@@ -172,6 +172,17 @@ def test_a_small_file_that_unpacks_to_more_than_allowed_is_refused(
             opened.text_of(path)
 
 
+def test_cells_with_and_without_their_unit(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("config,p50_us\na,12.5us\na,0.5 ms\na,13\n")
+    assert read(path)[0]["rtt_p50_us"].tolist() == [12.5, 500, 13]
+    path.write_text("case,rtt_p50_us\na,12.5ms\na,0.5s\n")
+    assert read(path)[0]["rtt_p50_us"].tolist() == [12_500, 500_000]
+    path.write_text("config,p50\na,12.5us\na,13\n")
+    with pytest.raises(InputError, match=r"one.csv:1: .*p50 has cells of several units"):
+        read(path)
+
+
 def requests(tmp_path: Path, name: str, header: str, level: float, count: int = 500) -> Path:
     path = tmp_path / name
     rows = [f"{case},{at},{level + at % 100 / 100}" for case in ("base", "poll") for at in range(count)]

@@ -145,3 +145,4 @@ def test_any_table_of_pandas_compares_or_says_in_one_line_why_not(
         if done.returncode == 2:
             assert (done.stdout, done.stderr.count("\n")) == ("", 1), done.stderr
             assert done.stderr.startswith("pollbench: ")
+            assert str(path) in done.stderr or command_words[0] == "compare"

@@ -43,11 +43,12 @@ def columns_of(text: Text, mapping: Mapping) -> tuple[pd.DataFrame, dict[str, st
         frame = _without_headers(frame)
     for name in map(str, frame.columns):
         if kinds[name] in ("cells", "number") and not pd.api.types.is_float_dtype(frame[name].dtype):
-            made = _converted(frame[name], text.decimal)
+            made = _converted(frame[name], text.decimal, mapping.units.get(name, "") or understood(name).unit)
             if made is not None:
-                frame[name], units[name] = made
+                frame[name], units[name] = _in_own_unit(name, *made)
             elif must_be_number(name, mapping):
                 _find_fault(text, {name})
+                bad(text.path, text.line, f"{name} has cells of several units", "state one unit for all of them")
     if b"'" in text.data:
         for name in map(str, frame.columns):
             # What a writer of ours kept spreadsheets from taking for a formula.
@@ -81,14 +82,10 @@ def _kind(name: str, at: int, text: Text, mapping: Mapping) -> str:
     known = BY_NAME.get(name)
     if known is not None:
         fields = [row[at].strip() for row in text.sample if at < len(row)] if known.dtype != "text" else []
+        if known.dtype == "text":
+            return "text"
         plain = all(field in BLANKS or _plain(field, text.decimal) for field in fields)
-        return (
-            "text"
-            if known.dtype == "text"
-            else "number"
-            if plain or not _all_numbers(fields, text.decimal)
-            else "cells"
-        )
+        return "number" if plain or not _all_numbers(fields, text.decimal) else "cells"
     fields = [
         field
         for row in text.sample
@@ -158,8 +155,19 @@ def _by_arrow(text: Text, numbers: set[str]) -> pd.DataFrame | None:
     return frame
 
 
-def _converted(values: pd.Series, decimal: str) -> tuple[pd.Series, str] | None:
-    """Texts as numbers, and their unit; times of several units in microseconds. None where one of them is no number."""
+def _in_own_unit(name: str, values: pd.Series, unit: str) -> tuple[pd.Series, str]:
+    """A known column in the unit that it has here, whatever its cells state."""
+    known = BY_NAME.get(name)
+    if known is None or unit not in TO_US or known.unit not in TO_US:
+        return values, unit
+    return values * (TO_US[unit] / TO_US[known.unit]), known.unit
+
+
+def _converted(values: pd.Series, decimal: str, own: str) -> tuple[pd.Series, str] | None:
+    """Texts as numbers, and their unit; times of several units in microseconds.
+
+    own: the unit of cells that state none beside others that do. None where a cell is no number, or has another unit.
+    """
     codes, uniques = pd.factorize(values)
     cells = [
         (math.nan, "") if (text := str(value).strip()) in BLANKS else number_of(text, decimal) for value in uniques
@@ -167,13 +175,15 @@ def _converted(values: pd.Series, decimal: str) -> tuple[pd.Series, str] | None:
     if any(cell is None for cell in cells):
         return None
     known = [cell for cell in cells if cell is not None]
+    if any(unit for _, unit in known):
+        known = [(value, unit or own) for value, unit in known]
     units = {unit for value, unit in known if value == value}
     times = units & TO_US.keys()
     if len(units) > 1 and times != units:
         return None
     unit = "us" if len(units) > 1 else next(iter(units), "")
     size = {one: TO_US[one] if len(units) > 1 else 1.0 for one in units}
-    figures = np.array([value * size.get(own, 1.0) for value, own in known] + [math.nan])
+    figures = np.array([value * size.get(stated, 1.0) for value, stated in known] + [math.nan])
     return pd.Series(figures[codes], index=values.index), unit
 
 

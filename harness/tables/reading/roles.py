@@ -156,7 +156,7 @@ def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
     setting = is_setting(one.name) and last not in ("count", "share", "n")
     if setting and name.unit != "%" and (one.repeated or one.round or one.constant):
         return _varied(one)
-    if one.repeated and one.round and (setting or not name.unit or _coarse(one)):
+    if one.repeated and one.round and (setting or not name.unit or (name.unit != "%" and _coarse(one))):
         return _varied(one)
     if one.constant and len(one.values) > 1 and not name.subject and name.unit in ("", *columns.TO_US):
         return ColumnRead(one.name, "constant")
