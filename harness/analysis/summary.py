@@ -15,7 +15,7 @@ from harness.analysis.awake import METRIC, KeptAwake, kept_awake
 from harness.analysis.claims import ClaimVerdict, findings
 from harness.analysis.compare import Change, Factors, Options, change, paired_values, why_not_valid
 from harness.analysis.compare.change import decided
-from harness.analysis.compare.choose import level_of, meant, smallest_effect, splitting_notes
+from harness.analysis.compare.choose import level_of, meant, metrics_measured, smallest_effect, splitting_notes
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.family import family_of
 from harness.analysis.compare.limits import looser_than_default
@@ -26,14 +26,17 @@ from harness.stats import Estimate
 from harness.store.record import ALREADY_SO, NO_TRAFFIC
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
 from harness.tables.frames import CellKey
+from harness.tables.reading.account import Reading
 from harness.tables.source import Source
 
 COSTS = ("set_cpu_us_per_request", "cpu_us_per_request", "cycles_per_query")
 """What a request costs in CPU, best first: of the whole CPU set; of the processes, which is all that older sets have;
 and what imported campaigns have instead."""
 
-CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS)
-"""The metrics that are compared with the baseline case, where any run has them."""
+CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS, "latency_p50", "latency_p99")
+"""The metrics that are compared with the baseline case, where any run has them; the last two state no unit."""
+
+_MOST_OTHERS = 5
 
 _FACTS = (*(column.name for column in columns.ENVIRONMENT), "datapath", "workload_kind", "workload_loop")
 _SETUP = ("links_tried", "workload_protocol", "workload_client_wait", "workload_server_wait", "workload_size_bytes")
@@ -109,7 +112,7 @@ class Overview:
     made yet. facts: the environment and set-up of the runs, by column, every value met. headline: the cells
     that answer the question best, most telling first. calibration: what an A/A run on such a host found, in words.
     claims: the experiment's claims with their verdicts. family: what its changes are judged as, together. awake: cells
-    that a hog made faster, by keeping their CPUs awake.
+    that a hog made faster, by keeping their CPUs awake. readings: how the columns of a CSV file were read.
     """
 
     label: str
@@ -127,6 +130,7 @@ class Overview:
     claims: tuple[ClaimVerdict, ...] = ()
     family: Family = ALONE
     awake: tuple[KeptAwake, ...] = ()
+    readings: tuple[Reading, ...] = ()
 
     @property
     def model_time(self) -> str:
@@ -150,7 +154,8 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
     keys = list(dict.fromkeys([*source.planned, *by_key]))
     cases = list(dict.fromkeys(case for case, _ in keys))
     baseline = _baseline(cases, baseline, {key[0] for key, cell in by_key.items() if cell.valid.size})
-    found = [_view(source, key, by_key, baseline) for key in keys]
+    metrics = _metrics(source.runs)
+    found = [_view(source, key, by_key, baseline, metrics) for key in keys]
     views, awake, family = _judged_together(found, list(kept_awake(source.runs, cells)), source)
     plan = source.plan
     return Overview(
@@ -168,6 +173,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         claims=findings(source),
         family=family,
         awake=awake,
+        readings=() if source.reading is None else (source.reading,),
     )
 
 
@@ -203,7 +209,9 @@ def _baseline(cases: Sequence[str], asked: str | None, measured: Collection[str]
     return asked
 
 
-def _view(source: Source, key: CellKey, cells: dict[CellKey, SummaryCell], baseline: str) -> CellView:
+def _view(
+    source: Source, key: CellKey, cells: dict[CellKey, SummaryCell], baseline: str, metrics: Sequence[str]
+) -> CellView:
     cell = cells.get(key)
     planned = source.planned.get(key, 0)
     if cell is None:
@@ -218,21 +226,27 @@ def _view(source: Source, key: CellKey, cells: dict[CellKey, SummaryCell], basel
         planned=planned,
         total=int(cell.rows.size),
         verdicts=cell.verdicts,
-        estimates=_estimates(runs, cell),
+        estimates=_estimates(runs, cell, metrics),
         changes=_changes(runs, base, cell) if base is not None else {},
         effects=_effects(source, cell),
         note="" if cell.valid.size else why_not_valid(cell),
-        inert=_estimates(runs, inert) if inert.valid.size else {},
+        inert=_estimates(runs, inert, metrics) if inert.valid.size else {},
         inert_changes=_changes(runs, base, inert) if base is not None and inert.valid.size else {},
     )
 
 
-def _estimates(runs: pd.DataFrame, cell: SummaryCell) -> dict[str, Estimate]:
-    return {
-        column.name: stats.estimate(runs[column.name].to_numpy()[cell.valid])
-        for column in columns.METRICS
-        if column.main and column.name in runs.columns
-    }
+def _metrics(runs: pd.DataFrame) -> list[str]:
+    """The metrics that are summarised: the main ones, and where a table has few of those, others that it has."""
+    names = [column.name for column in columns.MAIN_METRICS if column.name in runs.columns]
+    if len(names) < _MOST_OTHERS:
+        # A table of another origin: what it measures beside, or instead.
+        others = [name for name in metrics_measured(runs) if name not in names]
+        names += others[:_MOST_OTHERS]
+    return names
+
+
+def _estimates(runs: pd.DataFrame, cell: SummaryCell, metrics: Sequence[str]) -> dict[str, Estimate]:
+    return {name: stats.estimate(runs[name].to_numpy()[cell.valid]) for name in metrics}
 
 
 def _inert_rows(runs: pd.DataFrame, cell: SummaryCell) -> npt.NDArray[np.intp]:

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 
 from harness import report
 from harness.analysis.compare import Comparison, Options, compare_cases, compare_sources
-from harness.analysis.compare.choose import KERNEL_METRICS, choose_metrics
+from harness.analysis.compare.align import aligned, resolved
+from harness.analysis.compare.choose import KERNEL_METRICS, metrics_of
+from harness.analysis.compare.common import refuse_nothing_common
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.gate import Gate, GateVerdict, judge, parse_gate
 from harness.analysis.compare.sources import pivot
 from harness.cli.calibrations import calibration_of
+from harness.cli.columns import metrics_asked, sources_of, with_columns
 from harness.cli.terminal import print_styled, width_and_color
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, EXIT_UNDECIDED, InputError
 from harness.report.gate import gate_lines
-from harness.tables import Source, load_source
+from harness.report.reading import lines as reading_lines
+from harness.tables import Source
 
 if TYPE_CHECKING:
     from harness.analysis.claims import ClaimVerdict
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print a comparison. Exit code 1 when a --fail-if condition is met, 4 when one is open and that is not allowed."""
-    gates = [parse_gate(text) for text in arguments.fail_if]
     inputs: list[str] = arguments.input
     if len(inputs) == 1 and arguments.baseline is None:
         todo = "name a second result set or CSV file, or --baseline CASE to compare its cases"
@@ -34,14 +37,19 @@ def compare(arguments: argparse.Namespace) -> int:
     if len(inputs) > 1 and arguments.baseline is not None:
         got = "--baseline goes with one set, not with several"
         raise InputError("compare", got=got, todo="leave one of them out")
-    sources = [load_source(path) for path in inputs]
+    sources = sources_of(inputs, arguments)
+    gates = [parse_gate(text) for text in with_columns(arguments.fail_if, sources)]
     options = _options(arguments, sources, gates)
     calibration = calibration_of([source.runs for source in sources])
     comparison = replace(_compared(sources, arguments.baseline, options), calibration=calibration)
+    refuse_nothing_common(comparison, sources)
     verdicts = [judge(comparison, gate, by_estimate=arguments.fail_if_point) for gate in gates]
     agreement = _agreement(sources, arguments.format)
     width, color = width_and_color()
     text = report.compare(comparison, arguments.format, width, color, _claims(sources), verdicts)
+    if arguments.format == "csv":
+        for line in reading_lines(comparison.readings, guessed_only=True):
+            print(f"pollbench: {line}", file=sys.stderr)
     show = print_styled if arguments.format == "text" else print
     show(text.rstrip("\n"))
     if agreement:
@@ -59,17 +67,17 @@ def _exit_code(verdicts: Sequence[GateVerdict], undecided: str) -> int:
 
 
 def _options(arguments: argparse.Namespace, sources: Sequence[Source], gates: Sequence[Gate]) -> Options:
-    metrics = tuple(arguments.metric) if arguments.metric else None
+    metrics = metrics_asked(arguments, sources)
     if arguments.format == "kernel" and metrics is None:
         there = [name for name in KERNEL_METRICS if any(name in source.runs for source in sources)]
         metrics = tuple(there) or None
     # A metric that a condition names is compared, whether it is among those shown by default or not.
-    chosen = choose_metrics([source.runs for source in sources], metrics)
+    chosen = metrics_of(aligned(sources), metrics)
     named = [gate.condition.metric for gate in gates]
     return Options(
         metrics=tuple(dict.fromkeys([*chosen, *named])),
-        by=tuple(arguments.by) if arguments.by else None,
-        filters=tuple(arguments.filter),
+        by=tuple(resolved(name, sources) for name in arguments.by) if arguments.by else None,
+        filters=tuple(with_columns(arguments.filter, sources)),
         include=arguments.include,
         smallest_effect=None if arguments.sesoi is None else _share(arguments.sesoi),
         sort=arguments.sort,

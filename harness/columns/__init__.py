@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from harness.columns.model import VERDICTS, Column
+from functools import cache
+
+from harness.columns.model import VERDICTS, Better, Column
+from harness.columns.names import COUNTED, TO_US, UNSTATED, camel, understood
 from harness.columns.parts import CELL_COUNTS, CPUS, KNOBS, NODES, SUMMARY_PARTS
 from harness.columns.runs import COURSE, DECLARED, ENVIRONMENT, IDENTITY, IMPORTED_FACTS, IMPORTED_METRICS, MEASURED
 
 __all__ = [
     "BY_NAME", "CELL_COUNTS", "CPUS", "ENVIRONMENT", "IDENTITY", "IMPORTED_FACTS", "IMPORTED_METRICS", "KNOBS",
-    "MAIN_METRICS", "METRICS", "NODES", "RUN_COLUMNS", "SUMMARY_PARTS", "UNIT_SUFFIXES", "VERDICTS", "Column",
-    "is_factor", "metric", "unit_of",
+    "MAIN_METRICS", "METRICS", "NODES", "RUN_COLUMNS", "SUMMARY_PARTS", "TO_US", "UNIT_SUFFIXES", "UNSTATED",
+    "VERDICTS", "Column", "camel", "is_factor", "metric", "unit_of",
 ]  # fmt: skip
 
 RUN_COLUMNS = (*IDENTITY, *COURSE, *ENVIRONMENT, *DECLARED, *MEASURED)
@@ -24,6 +27,7 @@ UNIT_SUFFIXES = {
     "_ns": "ns",
     "_us": "us",
     "_ms": "ms",
+    "_per_s": "1/s",
     "_s": "s",
     "_percent": "%",
     "_share": "share",
@@ -55,7 +59,13 @@ def is_factor(name: str) -> bool:
     return name not in BY_NAME and ("." in name or unit_of(name) is None)
 
 
+@cache
 def metric(name: str) -> Column:
     """The column of a metric; one that is not in the list is described by its name alone."""
-    known = BY_NAME.get(name)
-    return known or Column(name, unit_of(name) or "", "number", "", label=name)
+    if known := BY_NAME.get(name):
+        return known
+    says, unit = understood(name), unit_of(name)
+    if unit is None:
+        unit = "count" if COUNTED.intersection(says.words) else UNSTATED
+    better: Better = "lower" if says.timed or (says.is_time and says.stat) else ""
+    return Column(name, unit, "number", "", better, label=name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from harness.analysis.compare import Comparison, Row
 from harness.columns import Column
-from harness.report import words
+from harness.report import reading, words
 from harness.report.footnotes import footnotes
 from harness.report.layout import JUDGED, Block, Col, Gap, Para, Table, Text, grouped
 from harness.stats import Estimate, Interval
@@ -14,7 +14,8 @@ from harness.stats import Estimate, Interval
 
 def document(comparison: Comparison) -> list[Block]:
     """The document that `pollbench compare` prints."""
-    blocks: list[Block] = [Para(text, "bold") for text in titles(comparison)]
+    blocks: list[Block] = reading.blocks(comparison.readings)
+    blocks += [Para(text, "bold") for text in titles(comparison)]
     blocks.append(Gap())
     letters = [side.letter for side in comparison.inputs]
     blocks += [Para(text, "warn", bullet=True) for text in experiment_lines(comparison)]

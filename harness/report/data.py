@@ -13,6 +13,7 @@ from harness.analysis.awake import KeptAwake
 from harness.analysis.compare import Change, Comparison, Factors, Row
 from harness.analysis.compare.model import LEVEL
 from harness.report.gate import gates_json
+from harness.report.reading import as_data
 from harness.report.words import Json
 from harness.stats import Estimate, Interval
 from harness.tables.csvout import csv_text, decimals_of, neutral, number
@@ -51,6 +52,7 @@ def overview_json(view: Overview) -> str:
         **_fields(view, "calibration", "warnings"),
         **({"faster_beside_hogs": [_awake_json(item) for item in view.awake]} if view.awake else {}),
         **({"claims": _claims(view.claims)} if view.claims else {}),
+        **({"readings": read} if (read := as_data(view.readings)) else {}),
     }
     return json_text(document)
 
@@ -101,6 +103,7 @@ def comparison_json(
         "rows": [_row_json(row, comparison.inputs[row.against].letter) for row in comparison.rows],
         "outliers": [{**asdict(run), "factors": dict(run.factors)} for run in comparison.outliers],
         **_fields(comparison, "drifts", "notes", "calibration", "warnings"),
+        **({"readings": read} if (read := as_data(comparison.readings)) else {}),
         **({"claims": {label: _claims(carried) for label, carried in claims}} if claims else {}),
         **({"gates": gates_json(comparison, gates)} if gates else {}),
     }
@@ -118,7 +121,8 @@ def comparison_csv(comparison: Comparison) -> str:
         for name, estimate, side in (("base", row.change.base, row.base), ("test", row.change.test, row.test)):
             out |= {f"{name}_{part}": value for part, value in _side_row(estimate, decimals).items()}
             out[f"{name}_n_total"] = side.total if side else 0
-        rows.append(out | _change_row(row.change) | _tests_row(row.change, decimals))
+        whole = _change_json(row.change)
+        rows.append(out | _change_row(row.change, whole) | _tests_row(whole, decimals))
     sides = [f"{side}_{part}" for side in ("base", "test") for part in _SIDE]
     names = ["metric", "unit", "case", *_factor_names(row.factors for row in comparison.rows), "against", *sides]
     return _csv([*names, *_CHANGE[:3], *_MORE, *_CHANGE[3:], *_LAST, *_TOGETHER, "note"], rows)
@@ -207,13 +211,12 @@ def _change_json(change: Change) -> Document:
     }
 
 
-def _change_row(change: Change) -> Document:
-    whole = _change_json(change)
+def _change_row(change: Change, whole: Document | None = None) -> Document:
+    whole = whole or _change_json(change)
     return {part: _digits(whole[part], 5) for part in (*_CHANGE, *_TOGETHER)} | {"note": change.note}
 
 
-def _tests_row(change: Change, decimals: int | None) -> Document:
-    whole = _change_json(change)
+def _tests_row(whole: Document, decimals: int | None) -> Document:
     return {part: _digits(whole[part], decimals if part.startswith("difference") else 6) for part in (*_MORE, *_LAST)}
 
 
@@ -238,8 +241,12 @@ def _factor_names(factors: Iterable[Factors]) -> list[str]:
 
 
 def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Json]]) -> str:
-    fields = (["" if row.get(name) is None else neutral(str(row[name])) for name in names] for row in rows)
+    fields = ([_field(row.get(name)) for name in names] for row in rows)
     return csv_text(chain([[neutral(name) for name in names]], fields))
+
+
+def _field(value: Json) -> str:
+    return "" if value is None else neutral(value) if isinstance(value, str) else str(value)
 
 
 def json_text(document: Json) -> str:

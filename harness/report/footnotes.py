@@ -50,7 +50,7 @@ def _not_compared(comparison: Comparison) -> Iterator[str]:
 def _drifts(comparison: Comparison) -> Iterator[str]:
     for letter in dict.fromkeys(item.letter for item in comparison.drifts):
         moves = [
-            f"{columns.metric(item.metric).label} {'rises' if item.rises else 'falls'} (p {words.p_value(item.p)})"
+            f"{_label(comparison, item.metric)} {'rises' if item.rises else 'falls'} (p {words.p_value(item.p)})"
             for item in comparison.drifts
             if item.letter == letter
         ]
@@ -65,7 +65,7 @@ def _far(comparison: Comparison) -> Iterator[str]:
     ranked = sorted(comparison.outliers, key=lambda run: -run.far)
     for run in ranked[:_MOST]:
         where = words.cell(run.case, run.factors)
-        label = columns.metric(run.metric).label
+        label = _label(comparison, run.metric)
         yield (
             f"Far from the others, and counted: run {run.run_id} of {where} ({run.letter}): {label} "
             f"{words.short(run.value)}, median {words.short(run.median)}, {run.far:.0f} robust sd off."
@@ -84,13 +84,17 @@ def _needed(comparison: Comparison) -> Iterator[str]:
         return
     most: dict[str, tuple[int, str]] = {}
     for row in open_rows:
-        cell, label = _cell(comparison, row), columns.metric(row.metric).label
+        cell, label = _cell(comparison, row), _label(comparison, row.metric)
         most[cell] = max(most.get(cell, (0, "")), (row.change.needed or 0, label), key=lambda item: item[0])
     texts = [f"{cell}: {words.count(needed)} ({label})" for cell, (needed, label) in most.items()]
     yield (
         "Undecided; runs a side that would show a difference, or that none is larger than "
         f"{words.share(comparison.smallest_effect or DEFAULT_WIDTH)}, by what was seen: {words.some(texts, _FEW)}."
     )
+
+
+def _label(comparison: Comparison, name: str) -> str:
+    return next((metric.label for metric in comparison.metrics if metric.name == name), columns.metric(name).label)
 
 
 def _cell(comparison: Comparison, row: Row) -> str:
@@ -105,7 +109,7 @@ def _method(comparison: Comparison) -> Iterator[str]:
     )
     yield (
         "Medians over the runs that count, a run's quantiles being over its requests. n: runs that count of "
-        f"{one} + {other}. RTT: request sent to reply received, the whole round trip."
+        f"{one} + {other}. {_latency(comparison)}"
     )
     yield f"ratio: {other} / {one}, difference: {other} - {one}; [interval]: of each alone: {_intervals(comparison)}."
     comparisons = max((row.change.comparisons for row in comparison.rows), default=1)
@@ -116,6 +120,12 @@ def _method(comparison: Comparison) -> Iterator[str]:
         f"goes with it. within {limit}: no difference larger than that; undecided: neither; few runs: too few to claim "
         "any."
     )
+
+
+def _latency(comparison: Comparison) -> str:
+    if all(reading.basis for reading in comparison.readings):
+        return "RTT: request sent to reply received, the whole round trip."
+    return "latency: as the files have it; whether it is the whole round trip they do not say."
 
 
 def _intervals(comparison: Comparison) -> str:

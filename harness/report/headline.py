@@ -7,6 +7,7 @@ from collections.abc import Collection
 from harness.analysis.awake import KeptAwake
 from harness.analysis.compare import Change
 from harness.analysis.summary import COSTS, CellView
+from harness.columns import UNSTATED
 from harness.report import words
 
 NAMES = {
@@ -19,15 +20,22 @@ NAMES = {
 """The metrics that a headline tells, and what it calls them."""
 
 
+_UNSTATED = ("latency_p50", "latency_p99")
+"""What stands for the first two where a file states no unit."""
+
+
 def sentence(cell: CellView, baseline: str, unit: str = "us") -> str:
     """One cell against the baseline case, in words that claim no more than was shown. unit: of its times."""
     where = f" at {words.factors(cell.factors)}" if cell.factors else ""
     lead = f"{cell.case} vs {baseline}{where}: "
     if cell.note:
         return f"{lead}{cell.note}."
-    changes = [cell.changes.get(metric) for metric in NAMES]
+    metrics = list(NAMES)
+    if metrics[0] not in cell.changes and _UNSTATED[0] in cell.changes:
+        metrics[:2], unit = _UNSTATED, f"({UNSTATED})"
+    changes = [cell.changes.get(metric) for metric in metrics]
     if cell.changes.get(COSTS[0]) is not None:
-        changes[list(NAMES).index(COSTS[1])] = None  # only a part of the cost
+        changes[metrics.index(COSTS[1])] = None  # only a part of the cost
     parts = [_said(change, name, unit) for change, name in zip(changes, NAMES.values(), strict=True)]
     text = ", ".join(part for part in parts if part) or "nothing to compare"
     doubtful = [

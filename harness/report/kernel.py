@@ -11,7 +11,7 @@ from harness.analysis.compare import Change, Comparison, Factors
 from harness.analysis.compare.choose import CYCLES, KERNEL_METRICS
 from harness.analysis.compare.model import DEFAULT_WIDTH
 from harness.columns import VERDICTS
-from harness.report import words
+from harness.report import reading, words
 from harness.report.comparison import experiment_lines
 from harness.stats import Estimate
 
@@ -28,7 +28,8 @@ T = TypeVar("T")
 
 def kernel_table(comparison: Comparison) -> str:
     """The tables: of every input (or all cases) in figures, then the changes against the first."""
-    lines = [line for text in _titles(comparison) for line in _wrapped(text)]
+    lines = [line for text in reading.lines(comparison.readings) for line in _wrapped(text)]
+    lines += [line for text in _titles(comparison) for line in _wrapped(text)]
     names = list(dict.fromkeys(name for row in comparison.rows for name, _ in row.factors))
     loads = {row.factors: _load(row.factors) for row in comparison.rows}
     if comparison.kind == "cases":

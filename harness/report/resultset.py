@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from harness import columns
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import MODEL_US
 from harness.analysis.summary import COSTS, CellView, Overview, cost_of
-from harness.report import claims, words
+from harness.report import claims, reading, words
 from harness.report.headline import awake, harm, sentence
 from harness.report.layout import JUDGED, Block, Col, Gap, Para, Style, Table, TableRow, Text, grouped
 from harness.stats import Estimate
@@ -31,7 +32,8 @@ _EXTRA = (
 def document(view: Overview) -> list[Block]:
     """The document that `pollbench show` prints."""
     counted = f"{words.runs(sum(view.verdicts.values()))}, {words.counts(view.verdicts)}"
-    blocks: list[Block] = [Para(f"{view.label}: {counted}", "bold")]
+    blocks: list[Block] = reading.blocks(view.readings)
+    blocks.append(Para(f"{view.label}: {counted}", "bold"))
     if view.description:
         blocks.append(Para(view.description, "dim"))
     blocks.append(Gap())
@@ -60,7 +62,7 @@ def _table(view: Overview) -> Table:
     cols = (
         Col("case", right=False),
         Col("runs\nvalid", keep=8, name="runs"),
-        Col(f"RTT p50\n{unit}"),
+        Col(f"{_noun(view)} p50\n{unit}", keep=8, name=f"{_noun(view)} p50"),
         Col(f"[interval]\n{unit}", right=False, keep=3, name="interval of p50"),
         Col(against, right=False, keep=8, name="change"),
         Col(f"p99\n{unit}", keep=7, name="p99"),
@@ -76,12 +78,18 @@ def _table(view: Overview) -> Table:
 def _extra(view: Overview) -> tuple[tuple[str, str, str, float], ...]:
     """The columns of _EXTRA that have something in them; the payload only where there are no round trips."""
     timed = any(cell.median("rtt_p50_us") for cell in view.cells)
-    return tuple(extra for extra in _EXTRA[1 if timed else 0 :] if any(cell.median(extra[0]) for cell in view.cells))
+    extra = [extra for extra in _EXTRA[1 if timed else 0 :] if any(cell.median(extra[0]) for cell in view.cells)]
+    shown = {"rtt_p50_us", "rtt_jitter_us", *_PLAIN, *COSTS, *(name for name, *_ in _EXTRA)}
+    if view.readings and not view.readings[0].plain:
+        names = dict.fromkeys(name for cell in view.cells for name in cell.estimates)
+        others = [columns.metric(name) for name in names if name not in shown and not name.endswith("_polled_percent")]
+        extra += [(one.name, f"{one.label}\n{one.unit}", one.label, 1.0) for one in others]
+    return tuple(extra)
 
 
 def _row(cell: CellView, cost: str, extra: tuple[tuple[str, str, str, float], ...]) -> TableRow:
     p50 = cell.estimates.get("rtt_p50_us", _NOTHING)
-    change = cell.changes.get("rtt_p50_us")
+    change = cell.changes.get("rtt_p50_us") or cell.changes.get("latency_p50")
     valid = cell.verdicts["valid"]
     total = max(cell.planned, cell.total)
     return (
@@ -114,6 +122,10 @@ def _polled(cell: CellView) -> str:
     return words.BLANK if ends == [None, None] else "/".join(words.percent(end) for end in ends)
 
 
+def _noun(view: Overview) -> str:
+    return "RTT" if all(reading.basis for reading in view.readings) else "latency"
+
+
 def _time_unit(view: Overview) -> str:
     return MODEL_US if view.model_time else "us"
 
@@ -140,10 +152,10 @@ def _legend(view: Overview) -> Iterator[str]:
     size = f", {facts['workload_size_bytes']} bytes" if "workload_size_bytes" in facts else ""
     traffic = f" ({load}{size}{loop})" if load else ""
     begins = "due (open loop) or sent" if "open" in loop else "sent"
-    yield (
-        f"RTT: request {begins} to reply received, the whole round trip{traffic}. Quantiles are taken per run; "
-        "shown are medians over the valid runs."
-    )
+    extent = f"RTT: request {begins} to reply received, the whole round trip{traffic}."
+    if _noun(view) != "RTT":
+        extent = "latency: as the file has it; whether it is the whole round trip it does not say."
+    yield f"{extent} Quantiles are taken per run; shown are medians over the valid runs."
     if any(cell.note and cell.inert for cell in view.cells):
         yield "(in brackets): medians of inert runs, where a case has no others; they count nowhere."
     if view.model_time:
@@ -162,7 +174,8 @@ def _legend(view: Overview) -> Iterator[str]:
         )
     if "links_tried" in view.facts:
         yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}."
-    yield f"{_CPU[cost_of(view.cells) == COSTS[1]]} polled: busy-polled share of packets received."
+    if not view.readings or any(cell.median(cost_of(view.cells)) for cell in view.cells):
+        yield f"{_CPU[cost_of(view.cells) == COSTS[1]]} polled: busy-polled share of packets received."
     if host := _measured_on(view.facts):
         yield host
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness import columns, stats
-from harness.columns import BY_NAME, VERDICTS, is_factor
+from harness.columns import BY_NAME, VERDICTS
 from harness.errors import InputError
 
 _TAIL = re.compile(r"(rtt|service|oneway)_(p\d+(_\d+)?|jitter)_us")
@@ -34,8 +34,18 @@ class SummaryCell:
 
 
 def factor_columns(runs: pd.DataFrame) -> list[str]:
-    """The columns that were varied: those with a dot in the name, or unknown ones without a unit in it."""
-    return [str(name) for name in runs.columns if is_factor(str(name))]
+    """The columns that were varied: of those that are not in the list of ours, the texts; numbers are figures.
+
+    A name with a dot is a key of an experiment file, and so varied whatever it holds.
+    """
+    return [str(name) for name in runs.columns if is_varied(runs, str(name))]
+
+
+def is_varied(runs: pd.DataFrame, name: str) -> bool:
+    """Is this column of a runs table a factor?"""
+    if name in BY_NAME:
+        return False
+    return not pd.api.types.is_numeric_dtype(runs[name].dtype) or "." in name
 
 
 NEVER_POOLED = (
@@ -45,40 +55,23 @@ NEVER_POOLED = (
     "workload_size_bytes",
     "workload_sizes",
     "workload_response_sizes",
+    "workload_loop",
+    "workload_rate_rps",
+    "workload_arrivals",
+    "workload_depth",
+    "workload_connections",
+    "workload_threads",
+    "contention_kind",
+    "contention_threads",
+    "contention_load_percent",
 )
 """Columns whose values make another measurement of a run: those of two are not runs of one cell."""
 
 
-_SETTINGS = {"poll", "defer", "flush", "budget", "suspend", "usecs", "timeout", "delay", "rate", "load"} | {
-    "size", "depth", "interval", "quota", "period"
-}  # fmt: skip
-"""Words in the names of things that are set, and seldom in those of things that are measured."""
-
-
-def swept_columns(runs: pd.DataFrame) -> list[str]:
-    """Columns of numbers with a unit, unknown to us, that look as if they had been set: busy_poll_us of 0 and 50.
-
-    Both has to hold: a word of their name is of settings, and each of their values is there twice or more, as measured
-    figures are not. Counts and shares are no settings, for theirs may repeat.
-    """
-    names = []
-    for name in map(str, runs.columns):
-        if name in BY_NAME or is_factor(name) or not _SETTINGS.intersection(name.lower().split("_")):
-            continue
-        if name.endswith(("_count", "_percent", "_share")):
-            continue
-        counts = runs[name].value_counts()
-        if len(counts) > 1 and int(counts.min()) > 1:
-            names.append(name)
-    return names
-
-
 def split_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """The columns of NEVER_POOLED, and the swept ones, that differ within a cell where `names` tell cells apart."""
+    """The columns of NEVER_POOLED that differ within a cell where `names` tell cells apart."""
     several = [
-        name
-        for name in (*NEVER_POOLED, *swept_columns(runs))
-        if name in runs.columns and name not in names and _named(runs[name]).nunique() > 1
+        name for name in NEVER_POOLED if name in runs.columns and name not in names and _named(runs[name]).nunique() > 1
     ]
     if not several:
         return []
@@ -133,7 +126,7 @@ def _codes(runs: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.intp]:
 
 def _text(value: object) -> str:
     if isinstance(value, float):
-        return "" if value != value else f"{value:g}"
+        return "" if value != value else f"{value:.15g}"
     return str(value)
 
 
@@ -142,7 +135,8 @@ def _verdict_codes(runs: pd.DataFrame) -> npt.NDArray[np.int64]:
         return np.zeros(len(runs), dtype=np.int64)
     # Blank means that nobody judged the run, which is how hand-made tables have it.
     codes = {"": 0} | {name: code for code, name in enumerate(VERDICTS)}
-    return np.asarray(runs["verdict"].map(codes), dtype=np.int64)
+    places, names = pd.factorize(runs["verdict"])
+    return np.array([codes[name] for name in names], dtype=np.int64)[places]
 
 
 def is_tail(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ import pandas as pd
 from harness.errors import InputError
 from harness.store import ResultSet
 from harness.tables.cells import summary_frame
-from harness.tables.csvin import load_runs, repaired
+from harness.tables.csvin import repaired
 from harness.tables.csvout import to_csv
 from harness.tables.frames import CellKey, Tables, cell_key, frames
+from harness.tables.reading.account import Mapping as Columns
+from harness.tables.reading.account import Reading
+from harness.tables.reading.table import read, with_cases_renamed
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Source:
     """Runs and what is known about them.
 
     label: what tables call it; planned: how many runs of each cell the plan holds, empty when unknown;
-    knobs: the knobs table, None for a CSV file; warnings: what was damaged or partial, in words.
+    knobs: the knobs table, None for a CSV file; warnings: what was damaged or partial, in words. reading: how the
+    columns of a CSV file were read, None for a set.
     """
 
     label: str
@@ -32,20 +36,26 @@ class Source:
     manifest: dict[str, Any] = field(default_factory=dict)
     plan: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    reading: Reading | None = None
 
 
-def load_source(path: str | Path) -> Source:
+def load_source(path: str | Path, typed: Columns | None = None) -> Source:
     """A result set's directory, an experiment's directory (its newest set), or a CSV file of runs.
 
-    Raises InputError when it is none of these or cannot be read.
+    typed: what the user says of the columns of a CSV file. Raises InputError when it is none of these, or cannot be
+    read.
     """
-    path = Path(path)
+    path, typed = Path(path), typed or Columns()
     results = find_set(path)
     if results is not None:
-        return from_set(results)
-    runs, repairs = repaired(load_runs(path / "runs.csv" if path.is_dir() else path))
+        source = from_set(results)
+        runs, _ = with_cases_renamed(source.runs, typed.rename, source.label)
+        return source if runs is source.runs else replace(source, runs=runs)
+    runs, reading = read(path / "runs.csv" if path.is_dir() else path, typed)
+    runs, repairs = repaired(runs, reading)
     plan = _experiment_beside(path) if path.is_dir() else {}
-    return Source(str(path), runs, plan=plan, warnings=tuple(f"in {path.name}, {text}" for text in repairs))
+    warnings = tuple(f"in {path.name}, {text}" for text in repairs)
+    return Source(str(path), runs, plan=plan, warnings=warnings, reading=reading)
 
 
 def _experiment_beside(directory: Path) -> dict[str, Any]:

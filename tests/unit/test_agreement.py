@@ -9,11 +9,12 @@ import pytest
 
 from harness.analysis.agreement import agreement, places_differ
 from harness.analysis.compare import Options, compare_cases
-from harness.analysis.compare.sources import OF_CASE, pivot
+from harness.analysis.compare.sources import pivot
 from harness.errors import InputError
 from harness.report.agreement import document
 from harness.report.layout import to_markdown, to_text
 from harness.tables import Source
+from harness.tables.reading.roles import OF_CASE
 from tests.unit import synthetic
 
 

@@ -195,8 +195,9 @@ def test_known_times_are_converted_and_others_named(tmp_path: Path) -> None:
     assert row.change.outcome == "lower"
     ours = written(tmp_path / "c.csv", case=["x"] * 5, my_wait_us=[1.0, 2, 3, 4, 5])
     theirs = written(tmp_path / "d.csv", case=["x"] * 5, my_wait_ms=[1.0, 2, 3, 4, 5])
-    notes = {row.metric: row.change.note for row in compare_sources([ours, theirs]).rows}
-    assert notes == {"my_wait_us": "B has no my_wait_us", "my_wait_ms": "A has no my_wait_ms"}
+    both = compare_sources([ours, theirs])
+    assert [(row.metric, row.change.test.median) for row in both.rows] == [("my_wait_us", 3000)]
+    assert both.warnings == (f"column my_wait_ms of {theirs.label} is compared as my_wait_us, times 1000",)
     tail = written(tmp_path / "e.csv", case=["x"] * 5, rtt_p50_us=[1.0, 2, 3, 4, 5])
     notes = {row.metric: row.change.note for row in compare_sources([one, tail]).rows}
     assert notes["rtt_p99_us"] == "B has no rtt_p99_us"
@@ -219,7 +220,7 @@ def test_a_setting_with_a_unit_in_its_name_is_not_pooled(tmp_path: Path) -> None
         (("busy_poll_us", "0"),): pytest.approx(1, abs=0.03),
         (("busy_poll_us", "50"),): pytest.approx(1, abs=0.03),
     }
-    assert any("busy_poll_us (0, 50): never pooled" in note for note in found.notes)
+    assert [one.guesses for one in found.readings] == [["busy_poll_us: 2 round values that repeat"]] * 2
     # What was measured, with values that repeat by chance, stays a figure.
     waits = written(tmp_path / "wait.csv", case=["x"] * 6, wait_us=[1, 1, 2, 2, 3, 3])
     assert [row.factors for row in compare_sources([waits, waits]).rows] == [()]

@@ -13,8 +13,9 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.store import ResultSet, RunRecord
-from harness.tables.csvin import load_runs, repaired
+from harness.tables.csvin import repaired
 from harness.tables.frames import Ranks, frames
+from harness.tables.reading.table import read as read_csv
 from harness.tables.source import find_set, planned_cells
 
 Table = Literal["runs", "nodes", "knobs", "cpus"]
@@ -58,8 +59,9 @@ def _part(path: Path) -> LoadedSet:
     results = find_set(path)
     if results is not None:
         return LoadedSet(results.name, results)
-    table, repairs = repaired(load_runs(path / "runs.csv" if path.is_dir() else path))
-    return LoadedSet(str(path), None, table, repairs)
+    table, repairs = repaired(*read_csv(path / "runs.csv" if path.is_dir() else path))
+    # Runs that were loaded and written before have a column of that name: every table here gets one of its own.
+    return LoadedSet(str(path), None, table.rename(columns={"set": "set_before"}), repairs)
 
 
 def read(part: LoadedSet, name: Table, columns: Sequence[str] | None) -> pd.DataFrame:

@@ -22,15 +22,20 @@ def change(
     """Compare the runs of two cells, in their order, for the metric `name`; `pairs` (2 x n) where they share n blocks.
 
     smallest_effect: a share; an interval wholly within it either way is "~", however narrow. It is judged for itself
-    alone; `decided` does so among others.
+    alone; `decided` does so among others, with what `measured` leaves open.
     """
+    return decided(name, measured(name, base, test, pairs=pairs), smallest_effect)
+
+
+def measured(name: str, base: Floats, test: Floats, *, pairs: npt.NDArray[np.float64] | None = None) -> Change:
+    """The same before anything is claimed: what `decided` takes, once it is known what is judged together."""
     one, other = stats.clean(base), stats.clean(test)
     left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
     effect = stats.effect(*((base, test) if pairs is None else pairs), paired=pairs is not None)
     if effect.difference is None:
         blank = [np.size(side) > 0 and is_tail(name) for side in (base, test)]
         return missing(left, right, _no_effect(blank, left, right))
-    found = Change(
+    return Change(
         base=left,
         test=right,
         ratio=effect.ratio,
@@ -41,7 +46,6 @@ def change(
         difference=effect.difference,
         rank=effect.rank,
     )
-    return decided(name, found, smallest_effect)
 
 
 def decided(name: str, found: Change, smallest: float, family: Family = ALONE) -> Change:

@@ -12,7 +12,7 @@ from harness import columns
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.model import LEVEL, Options
 from harness.errors import InputError
-from harness.tables.cells import factor_columns, split_columns, swept_columns
+from harness.tables.cells import factor_columns, is_varied, split_columns
 from harness.tables.source import Source
 
 _COST = "set_cpu_us_per_request"
@@ -27,6 +27,22 @@ KERNEL_METRICS = ("rate_rps", "rtt_mean_us", "rtt_p95_us", "rtt_p99_us", "set_bu
 """What the tables of kernel cover letters show."""
 
 
+_MOST = 12
+"""Metrics of a table of another origin that are all compared; of more, the usual ones."""
+
+
+def metrics_of(sources: Sequence[Source], asked: Sequence[str] | None) -> list[str]:
+    """The metrics to compare, as `choose_metrics`; of tables of another origin everything that they measure."""
+    tables = [source.runs for source in sources]
+    if asked is None:
+        foreign = [source.reading for source in sources if source.reading is not None and source.reading.foreign]
+        names = dict.fromkeys(column.here for reading in foreign for column in reading.of("metric"))
+        there = [name for name in names if any(name in table.columns and _measures(table, name) for table in tables)]
+        if 0 < len(there) <= _MOST:
+            return there
+    return choose_metrics(tables, asked)
+
+
 def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) -> list[str]:
     """The metrics to compare: those asked for, else the default ones that have values, else all there are.
 
@@ -34,7 +50,7 @@ def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) 
     """
     there: list[str] = []
     for table in tables:
-        there += [name for name in map(str, table.columns) if _measures(table, name) and name not in there]
+        there += [name for name in metrics_measured(table) if name not in there]
     if asked is None:
         chosen = [name for name in DEFAULT_METRICS if name in there]
         known = [_COST in table.columns and _measures(table, _COST) for table in tables]
@@ -43,8 +59,7 @@ def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) 
             chosen = [name for name in chosen if name != _COST] + [_COST_OF_PROCESSES]
         if chosen and not {_COST, _COST_OF_PROCESSES} & set(chosen):
             chosen += [name for name in _COST_ELSEWHERE if name in there]
-        swept = {name for table in tables for name in swept_columns(table)}
-        return chosen or [name for name in there if name not in swept] or there
+        return chosen or there
     for name in asked:
         if name not in there:
             raise InputError(
@@ -135,9 +150,14 @@ def _declared(source: Source) -> float:
     return max(shares)
 
 
+def metrics_measured(table: pd.DataFrame) -> list[str]:
+    """The columns of a table that hold figures."""
+    return [name for name in map(str, table.columns) if _measures(table, name)]
+
+
 def _measures(table: pd.DataFrame, name: str) -> bool:
     known = columns.BY_NAME.get(name)
-    if known is None and columns.is_factor(name):
+    if known is None and is_varied(table, name):
         return False
     if known is not None and known not in columns.METRICS:
         return False

@@ -67,10 +67,12 @@ def experiments(sources: Sequence[Source]) -> Experiments:
 
 def cell_documents(source: Source) -> dict[CellKey, Mapping[str, object]]:
     """What each cell of a source that has runs was, as its plan says; empty where nothing says so."""
+    cells = source.plan.get("cells")
+    if not isinstance(cells, list):
+        return {}
     made = {(cell.case, frozenset(cell.factors)) for cell in group_cells(source.runs, factor_columns(source.runs))}
     documents: dict[CellKey, Mapping[str, object]] = {}
-    cells = source.plan.get("cells")
-    for cell in cells if isinstance(cells, list) else ():
+    for cell in cells:
         try:
             key = cell_key(str(cell["case"]), cell["factors"])
             document = cell["document"]

@@ -136,5 +136,6 @@ def _unit_factor(own: str, written: str, text: str) -> float:
     if written == "%":
         got, todo = f"{text!r}: a change has a sign", "write +5% or -5%"
     else:
-        got, todo = f"{text!r}: the unit of the metric is {own or 'none'}", _TODO
+        state = "is not stated" if own == columns.UNSTATED else f"is {own or 'none'}"
+        got, todo = f"{text!r}: the unit of the metric {state}", _TODO
     raise InputError("read a condition", got=got, todo=todo, where="--fail-if")

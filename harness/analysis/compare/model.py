@@ -9,6 +9,7 @@ from harness.analysis.compare.environment import EnvironmentDifference
 from harness.analysis.compare.experiments import ExperimentDifference
 from harness.columns import Column
 from harness.stats import Difference, Estimate, Interval, RankTest, Ratio
+from harness.tables.reading.account import Reading
 
 Outcome = Literal["lower", "higher", "~", ""]
 Judged = Literal["better", "worse", ""]
@@ -173,7 +174,7 @@ class Comparison:
     limits: which `checks` are looser than usual or not the same on all sides, in sentences. drifts: metrics that
     move with the order of the runs. family: rank tests corrected together, by metric. included: verdicts that count
     beside valid. smallest_effect: as a share, 0 for none. calibration: what an A/A run on such a host found. level: how
-    often the rows together may claim what is not so.
+    often the rows together may claim what is not so. readings: how the columns of CSV files were read.
     """
 
     kind: Literal["sets", "cases"]
@@ -194,3 +195,4 @@ class Comparison:
     warnings: tuple[str, ...] = ()
     calibration: tuple[str, ...] = ()
     level: float = LEVEL
+    readings: tuple[Reading, ...] = ()

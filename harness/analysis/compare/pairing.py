@@ -64,7 +64,9 @@ def times_of(runs: pd.DataFrame) -> Floats:
     if "started_utc" not in runs.columns:
         return np.full(len(runs), np.nan)
     times = pd.to_datetime(runs["started_utc"], errors="coerce", utc=True, format="ISO8601")
-    return np.asarray((times - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), dtype=np.float64)
+    # In microseconds: nanoseconds reach no further than the year 2262, and a table may hold any date.
+    epoch = pd.Timestamp(0, tz="UTC").as_unit("us")
+    return np.asarray((times.dt.as_unit("us") - epoch).dt.total_seconds(), dtype=np.float64)
 
 
 def _places(runs: pd.DataFrame, rows: npt.NDArray[np.intp]) -> list[Floats]:

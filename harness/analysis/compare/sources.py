@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from harness import columns, stats
-from harness.analysis.compare.change import Floats, change, missing, values_of, with_reason
+from harness.analysis.compare.align import aligned, resolved
+from harness.analysis.compare.change import Floats, measured, missing, values_of, with_reason
 from harness.analysis.compare.choose import (
-    choose_metrics,
     input_names,
     level_of,
     meant,
+    metrics_of,
     pooling_notes,
     shared_factors,
     smallest_effect,
@@ -31,6 +32,8 @@ from harness.analysis.compare.verdict import of_cases, of_sets, shown
 from harness.errors import InputError
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
 from harness.tables.filters import filtered
+from harness.tables.reading.roles import OF_CASE
+from harness.tables.reading.seen import number_form
 from harness.tables.source import Source
 
 _Cells = dict[tuple[str, Factors], SummaryCell]
@@ -46,16 +49,16 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     options = options or Options()
     if len(sources) < 2:
         raise InputError("compare", got="there is nothing to compare with", todo="name two sources")
-    sources = _narrowed(sources, options)
+    sources = _narrowed(aligned(sources), options)
     tables = [source.runs for source in sources]
     names = input_names(sources)
-    chosen = choose_metrics(tables, options.metrics)
+    chosen = metrics_of(sources, options.metrics)
     factors, notes = shared_factors(tables, options.by)
     cells = [_cells(table, factors, options.include) for table in tables]
     tables = [whole_tails(table, mine.values()) for table, mine in zip(tables, cells, strict=True)]
     smallest = smallest_effect(sources, options)
     rows = [row for name in chosen for row in _sets_rows(name, tables, cells, [letter for letter, _ in names])]
-    different, measured = differences(tables), experiments(sources)
+    different, varied = differences(tables), experiments(sources)
     level = level_of(sources)
     rows, family = corrected(judged_together(rows, smallest, level))
     labels = [label for _, label in names]
@@ -66,18 +69,18 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
             Input(letter, label, count_verdicts(mine.values()))
             for (letter, label), mine in zip(names, cells, strict=True)
         ),
-        metrics=shown(chosen, tables),
+        metrics=shown(chosen, tables, [source.reading for source in sources]),
         rows=in_order(rows, options.sort),
         verdict=of_sets(
             tables,
             [letter for letter, _ in names],
             different,
-            measured,
+            varied,
             [pooled(table, [cell.rows for cell in mine.values()]) for table, mine in zip(tables, cells, strict=True)],
         ),
         differences=different,
-        experiments=measured.differences,
-        limits=limits_of_sets(sources, [letter for letter, _ in names], measured),
+        experiments=varied.differences,
+        limits=limits_of_sets(sources, [letter for letter, _ in names], varied),
         outliers=tuple(
             far
             for (letter, _), table, mine in zip(names, tables, cells, strict=True)
@@ -93,6 +96,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         level=level,
         notes=(*notes, *(f"nothing tells where the runs of {label} were made" for label in _silent(sources, labels))),
         warnings=tuple(text for source in sources for text in source.warnings),
+        readings=tuple(source.reading for source in sources if source.reading is not None),
     )
 
 
@@ -100,7 +104,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     """Compare every case of one source with its case `baseline` under the same factors, paired by block."""
     options = options or Options()
     (source,) = _narrowed([source], options)
-    chosen = choose_metrics([source.runs], options.metrics)
+    chosen = metrics_of([source], options.metrics)
     cells = group_cells(source.runs, options.by, options.include)
     source = replace(source, runs=whole_tails(source.runs, cells))
     bases = {cell.factors: cell for cell in cells if cell.case == baseline}
@@ -133,7 +137,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
             Input(baseline, baseline, count_verdicts(bases.values())),
             Input("case", "every other case", count_verdicts(tests)),
         ),
-        metrics=shown(chosen, [source.runs]),
+        metrics=shown(chosen, [source.runs], [source.reading]),
         rows=in_order(rows, options.sort),
         verdict=of_cases(source.runs, ways, list(mixed), bool(drifted)) if tests else (),
         drifts=drifted,
@@ -151,6 +155,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
             *(splitting_notes([source.runs]) if options.by is None else pooling_notes([source.runs], options.by)),
         ),
         warnings=source.warnings,
+        readings=() if source.reading is None else (source.reading,),
     )
 
 
@@ -190,7 +195,7 @@ def _within(
             yield (cell, missing(stats.estimate([]), stats.estimate(values[cell.valid]), "no baseline run here"))
             continue
         pairs = paired_values(runs, name, base, cell)
-        moved = change(name, values[base.valid], values[cell.valid], pairs=pairs)
+        moved = measured(name, values[base.valid], values[cell.valid], pairs=pairs)
         yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 
@@ -221,7 +226,7 @@ def _across(metric: str, sides: tuple[_Half, _Half]) -> Change:
     if one is None or other is None:
         estimates = [stats.estimate(values[cell.valid] if cell else []) for values, cell, _ in sides]
         return missing(estimates[0], estimates[1], f"not in {first if one is None else second}")
-    moved = change(metric, left[one.valid], right[other.valid])
+    moved = measured(metric, left[one.valid], right[other.valid])
     return with_reason(moved, (one, other), (first, second))
 
 
@@ -237,30 +242,33 @@ def _cells(runs: pd.DataFrame, names: Sequence[str], include: Sequence[str]) -> 
     cells = {}
     for cell in group_cells(runs, have, include):
         values = dict(cell.factors)
-        cells[cell.case, tuple((name, values.get(name, "")) for name in names)] = cell
+        # 0 of one file is 0.0 of another, where a blank made numbers of pandas' whole ones.
+        cells[cell.case, tuple((name, number_form(values.get(name, ""))) for name in names)] = cell
     return cells
-
-
-OF_CASE = "of case"
-"""The factor that holds what was the case."""
 
 
 def pivot(source: Source, text: str) -> tuple[Source, str]:
     """For a baseline FACTOR=VALUE such as vm.kernel=6.12: the source with FACTOR's values as its cases, and VALUE.
 
-    Raises InputError when runs have no such column, or nothing has the value.
+    FACTOR may be called as in the file that was read, and 0.0 is 0. Raises InputError when runs have no such column, or
+    nothing has the value.
     """
-    name, _, value = text.partition("=")
+    typed, _, value = text.partition("=")
+    name = resolved(typed, [source])
     if name not in source.runs or name == "case":
         todo = f"name a swept key of {source.label}, as its table has it"
-        raise InputError("compare with a baseline", text, f"there is no factor {name!r}", todo, "--baseline")
+        raise InputError("compare with a baseline", text, f"there is no factor {typed!r}", todo, "--baseline")
     values = source.runs[name].astype(str)
     if not (values == value).any():
-        todo = f"there are {', '.join(dict.fromkeys(values))}"
-        raise InputError("compare with a baseline", text, f"no run has {name} {value!r}", todo, "--baseline")
+        alike = [known for known in values.unique() if number_form(known) == number_form(value)]
+        if not alike:
+            todo = f"there are {', '.join(dict.fromkeys(values))}"
+            raise InputError("compare with a baseline", text, f"no run has {typed} {value!r}", todo, "--baseline")
+        value = alike[0]
     runs = source.runs.drop(columns=name)
     if "order" not in runs and "started_utc" not in runs:
         # Blocks of different machines, say: nothing tells that they were made in turns.
         runs = runs.drop(columns="block", errors="ignore")
-    runs.insert(list(runs.columns).index("case") + 1, OF_CASE, runs["case"].to_numpy())
+    if runs["case"].nunique() > 1 or source.reading is None:
+        runs.insert(list(runs.columns).index("case") + 1, OF_CASE, runs["case"].to_numpy())
     return replace(source, runs=runs.assign(case=values.to_numpy())), value

@@ -13,6 +13,7 @@ from harness.analysis.compare.environment import HOST, WORK, EnvironmentDifferen
 from harness.analysis.compare.experiments import Experiments
 from harness.analysis.compare.pairing import Interleaving
 from harness.columns import Column
+from harness.tables.reading.account import Reading
 
 MODEL_US = "model us"
 """The unit of times that an emulated CPU counted."""
@@ -177,10 +178,17 @@ def model_time(accelerators: Sequence[str]) -> str:
     )
 
 
-def shown(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> tuple[Column, ...]:
-    """The metrics by name; times are in "model us" where any table's CPU was emulated."""
+def shown(
+    names: Sequence[str], tables: Sequence[pd.DataFrame], readings: Sequence[Reading | None] = ()
+) -> tuple[Column, ...]:
+    """The metrics by name; times are in "model us" where any table's CPU was emulated.
+
+    Where a file does not say that its latencies are round trips, they are called latencies.
+    """
     emulated = model_time([text for table in tables for text in texts_of(table, "accelerator")])
     metrics = [columns.metric(name) for name in names]
+    if any(reading is not None and not reading.basis for reading in readings):
+        metrics = [replace(column, label=column.label.replace("RTT", "latency")) for column in metrics]
     return tuple(replace(column, unit=MODEL_US) if emulated and column.unit == "us" else column for column in metrics)
 
 

@@ -80,6 +80,18 @@ def output_format(parser: argparse.ArgumentParser, formats: tuple[str, ...] = FO
     parser.add_argument("--json", action="store_const", const="json", dest="format", help=text)
 
 
+def columns(parser: argparse.ArgumentParser, metric: str) -> None:
+    """How the columns of CSV files are to be taken; metric: what --metric does beside."""
+    value(parser, "--case-column", "COLUMN", "CSV files: the column that tells cases apart")
+    values(parser, "--factor", "COLUMN", "CSV files: a column that was swept (may be repeated)", default=[])
+    values(parser, "--metric", "[NAME=]COLUMN", metric)
+    text = "CSV files: unit of times that state none, or of one column (ns, us, ms, s, %%; may be repeated)"
+    values(parser, "--unit", "[COLUMN=]UNIT", text, default=[])
+    text = "CSV files: what a case (or column) OLD is to be called, to match it with another file's (may be repeated)"
+    values(parser, "--rename", "OLD=NEW", text, default=[])
+    value(parser, "--per", None, "CSV files: what a row is (default: guessed, and said)", choices=("request", "run"))
+
+
 def verdicts(*known: str) -> Callable[[str], tuple[str, ...]]:
     """A type for argparse: comma-separated verdicts out of `known`."""
 

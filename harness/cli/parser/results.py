@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from harness.cli.parser.options import FORMATS, ONE_CASE, Commands, flag, output, output_format, value, values, verdicts
+from harness.cli.parser.options import (
+    FORMATS,
+    ONE_CASE,
+    Commands,
+    columns,
+    flag,
+    output,
+    output_format,
+    value,
+    values,
+    verdicts,
+)
 
 KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
 
@@ -10,8 +21,9 @@ KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
 def add(commands: Commands) -> None:
     """The commands that read result sets."""
     show = commands.add_parser("show", help="print a result set's tables again")
-    value(show, "directory", "DIR", "a result set, or a directory of them (the newest is shown)")
+    value(show, "directory", "DIR", "a result set, a directory of them (the newest is shown), or a CSV file")
     value(show, "--baseline", "CASE", "case the others are set against (default: the first)")
+    columns(show, "CSV files: a measured column, and what to call it: p99_us=lat99 (may be repeated)")
     output_format(show)
     _compare(commands)
     report = commands.add_parser("report", help="one self-contained HTML page of one or more result sets")
@@ -24,14 +36,15 @@ def add(commands: Commands) -> None:
 def _compare(commands: Commands) -> None:
     compare = commands.add_parser(
         "compare",
-        help="result sets or runs.csv files, or the cases of one set, with intervals and tests",
+        help="result sets or CSV files, or the cases of one set, with intervals and tests",
         description="Sets every further input against the first, cell by cell; with one input and --baseline, its "
-        "cases against that case. The method, and what it can show: docs/statistics.md.",
+        "cases against that case. The method, and what it can show: docs/statistics.md; CSV files of any origin: "
+        "docs/comparing-csv.md.",
     )
-    value(compare, "input", "INPUT", "result set or runs.csv; the first is the baseline", nargs="+")
+    value(compare, "input", "INPUT", "result set or CSV file; the first is the baseline", nargs="+")
     text = "with one input: the case the others are set against, or FACTOR=VALUE: vm.kernel=6.12"
     value(compare, "--baseline", "CASE", text)
-    values(compare, "--metric", "COLUMN", "only this column (may be repeated)")
+    columns(compare, "only this column; with NAME= of a CSV file, what it is: p99_us=lat99 (may be repeated)")
     values(compare, "--by", "COLUMN", "tell cells apart by this column alone (may be repeated)")
     text = "only runs for which this holds: contention.load=100%%, case!=base, rtt_p50_us<50 (all of several)"
     values(compare, "--filter", "EXPR", text, default=[])

@@ -1,0 +1,71 @@
+"""Numbers as people put them in cells: with units, grouped thousands, decimal commas."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from harness.columns.names import TO_US, plain_unit
+
+BLANKS = ("", "NA", "NaN", "nan", "N/A", "n/a", "NULL", "null", "None", "<NA>", "#N/A", "-", "--", "NaT")
+"""Texts that stand for no value in a column of numbers."""
+
+PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+GROUPED = "grouped"
+_COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+|\d{1,3}([. '\u00a0\u202f]\d{3})+,\d+)([eE][+-]?\d+)?")
+_POINT = re.compile(r"[+-]?(\d*\.\d+|\d{1,3}(,\d{3})+\.\d+)([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"[+-]?\d{1,15}")
+_CELL = re.compile(r"([+-]?[\d.,'_ \u00a0\u202f]*\d[.,]?(?:[eE][+-]?\d+)?)\s*([^\d\s.,'_+-][^\d\s]{0,11})?")
+_MARKS = "[ '_\u00a0\u202f]"
+
+
+def form_of(text: str) -> str:
+    """How a cell writes its number: whole, decimal point, decimal comma, grouped (by commas, nothing more), or ""."""
+    match = _CELL.fullmatch(text.strip())
+    if match is None:
+        return ""
+    number = match[1].strip()
+    if _WHOLE.fullmatch(number):
+        return "whole"
+    if _COMMA_GROUPS.fullmatch(number):
+        return GROUPED if number.count(",") == 1 else "grouped twice"
+    if _COMMA.fullmatch(number):
+        return "decimal comma"
+    return "decimal point" if _POINT.fullmatch(number) else ""
+
+
+def number_of(text: str, decimal: str = ".") -> tuple[float, str] | None:
+    """A cell's value and unit ("" without one): "12.3us", "1,234.5", "1 234,5 ms"; None for no finite number."""
+    text = text.strip()
+    if PLAIN.fullmatch(text):
+        value = float(text)
+        return (value, "") if math.isfinite(value) else None
+    match = _CELL.fullmatch(text)
+    if match is None:
+        return None
+    unit = plain_unit(match[2]) if match[2] else ""
+    if match[2] and not unit:
+        return None
+    digits = _ungrouped(match[1].strip(), decimal)
+    if digits is None or not PLAIN.fullmatch(digits):
+        return None
+    value = float(digits)
+    return (value, unit) if math.isfinite(value) else None
+
+
+def in_us(value: float, unit: str) -> float:
+    """A time in microseconds."""
+    return value * TO_US[unit]
+
+
+def _ungrouped(digits: str, decimal: str) -> str | None:
+    """The number with a decimal point and nothing between its thousands; None where groups are not of three."""
+    group = "," if decimal == "." else r"\."
+    whole, point, rest = digits.partition(decimal)
+    for mark in (group, _MARKS):
+        if re.search(mark, whole):
+            if not re.fullmatch(rf"[+-]?\d{{1,3}}({mark}\d{{3}})+", whole):
+                return None
+            whole = re.sub(mark, "", whole)
+    return whole + ("." if point else "") + rest

@@ -1,0 +1,99 @@
+"""A file's text, whatever it was packed and encoded with; what is no text is named as what it is."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from pathlib import Path
+from typing import NoReturn
+
+from harness.errors import InputError
+from harness.store.regular import read_input
+
+MOST_BYTES = 2 << 30
+"""Unpacked bytes beyond which a file is refused: a few kB can unpack to more than any memory holds."""
+
+ATTEMPT = "read a runs table"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_NOT_TEXT = (
+    (b"PAR1", "it is a Parquet file", "write it as CSV: pandas.read_parquet(...).to_csv(...)"),
+    (b"PK\x03\x04", "it is a spreadsheet or a zip archive", "save its sheet as CSV, or unpack it"),
+    (b"\xd0\xcf\x11\xe0", "it is an old Excel file", "save its sheet as CSV"),
+    (b"\x1f\x9d", "it is packed by compress", "unpack it"),
+    (b"7z\xbc\xaf", "it is a 7z archive", "unpack it"),
+)
+
+
+def bad(path: Path, line: int, got: str, todo: str = "", column: int = 0) -> NoReturn:
+    """Raise InputError for what is wrong at a line, and a column where one is known."""
+    where = f"{path}:{line}:{column}" if column else f"{path}:{line}"
+    raise InputError(ATTEMPT, got=got, todo=todo, where=where)
+
+
+def text_of(path: Path) -> bytes:
+    """The file's text as UTF-8 without a byte order mark, unpacked if need be (gzip, xz, bzip2, zstd).
+
+    Raises InputError for a file that cannot be opened or unpacked, or holds no text, with the line where one is known.
+    """
+    try:
+        data = read_input(path, MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise InputError(ATTEMPT, on=str(path), got=getattr(error, "strerror", None) or str(error)) from error
+    data = _unpacked(path, data)
+    for magic, got, todo in _NOT_TEXT:
+        if data.startswith(magic):
+            bad(path, 1, got, todo)
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeError:
+            bad(path, 1, "it is not UTF-16 text, though it begins as such")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        if not data.isascii():
+            data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        bad(path, data.count(b"\n", 0, error.start) + 1, "it is not UTF-8 text", "save it as UTF-8")
+    zero = data.find(b"\0")
+    if zero >= 0:
+        bad(path, data.count(b"\n", 0, zero) + 1, "it is not text: it holds a zero byte")
+    if data.lstrip()[:1] in (b"{", b"["):
+        bad(path, 1, "it is JSON, not CSV", "write it as CSV: a header line, then one row a run")
+    if data.lstrip()[:1] == b"<":
+        bad(path, 1, "it is HTML or XML, not CSV", "save the table itself as CSV")
+    return data
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    try:
+        if data.startswith(b"\x1f\x8b"):
+            with gzip.open(io.BytesIO(data)) as packed:
+                data = packed.read(MOST_BYTES + 1)
+        elif data.startswith(b"\xfd7zXZ\0"):
+            with lzma.open(io.BytesIO(data)) as packed:
+                data = packed.read(MOST_BYTES + 1)
+        elif data.startswith(b"BZh"):
+            with bz2.open(io.BytesIO(data)) as packed:
+                data = packed.read(MOST_BYTES + 1)
+        elif data.startswith(_ZSTD):
+            data = _unpacked_zstd(data)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
+        raise InputError(ATTEMPT, on=str(path), got=f"it cannot be unpacked ({error})", todo="is it whole?") from error
+    if len(data) > MOST_BYTES:
+        raise InputError(ATTEMPT, on=str(path), got=f"it unpacks to more than {MOST_BYTES >> 30} GiB")
+    return data
+
+
+def _unpacked_zstd(data: bytes) -> bytes:
+    # Python has zstd of its own from 3.14 on; pyarrow is there anyway.
+    import pyarrow as pa
+
+    pieces, size = [], 0
+    with pa.BufferReader(data) as raw, pa.CompressedInputStream(raw, "zstd") as packed:
+        while size <= MOST_BYTES and (piece := packed.read(1 << 24)):
+            pieces.append(piece)
+            size += len(piece)
+    return b"".join(pieces)

@@ -1,0 +1,118 @@
+"""Tables with a row for each request: the requests of a run become its quantiles, and a run counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness import columns, stats
+from harness.columns.names import understood
+from harness.errors import InputError
+from harness.tables.reading.account import ColumnRead, Mapping
+from harness.tables.reading.seen import Seen
+
+_MANY = 200
+"""Rows of a cell that are hardly runs, where all that is measured is one latency."""
+_SOME = 30
+"""The same, where the rows are counted or go with time."""
+_RAW = {"time", "times", "duration", "elapsed", "took"}
+
+Made = tuple[pd.DataFrame, list[ColumnRead], tuple[str, ...]]
+
+
+def as_runs(path: Path, runs: pd.DataFrame, read: Sequence[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -> Made:
+    """The table with a row a run, how its columns were read, and what was done, in words.
+
+    Raises InputError where the user says that rows are requests, and not one column can be their latency.
+    """
+    raw = [column for column in read if column.role == "metric" and _is_raw(column)]
+    if mapping.per == "run" or not (mapping.per or raw):
+        return runs, list(read), ()
+    apart = _apart(runs, read)
+    repeats = {
+        f"#{one.name}": one.values for one, column in zip(seen, read, strict=True) if column.role == "repetition"
+    }
+    keyed = runs[apart].assign(**repeats)
+    codes = np.asarray(keyed.groupby(list(keyed.columns), sort=False, dropna=False).ngroup(), dtype=np.intp)
+    if mapping.per == "request":
+        raw = raw if len(raw) == 1 else [column for column in read if column.role == "metric"]
+        if len(raw) != 1:
+            names = ", ".join(column.name for column in raw)
+            got = f"{names} could each be the latency of a request"
+            raise InputError("read a row a request", str(path), got, "name one with --metric", "--per")
+    elif not _looks_so(read, raw, codes):
+        return runs, list(read), ()
+    return _gathered(runs, read, raw[0], apart, codes)
+
+
+def _is_raw(column: ColumnRead) -> bool:
+    """Is this a single latency, of no statistic?"""
+    name = understood(column.name)
+    return not name.stat and (name.timed or (name.is_time and _RAW.issuperset(name.words)))
+
+
+def _looks_so(read: Sequence[ColumnRead], raw: Sequence[ColumnRead], codes: npt.NDArray[np.intp]) -> bool:
+    figures = [column for column in read if column.role == "metric"]
+    if len(raw) != 1 or any(understood(column.name).stat or column.here in columns.BY_NAME for column in figures):
+        return False
+    counted = any(column.role in ("order", "time") or column.guess.startswith("it counts") for column in read)
+    return float(np.median(np.bincount(codes))) >= (_SOME if counted else _MANY)
+
+
+def _apart(runs: pd.DataFrame, read: Sequence[ColumnRead]) -> list[str]:
+    """The columns that tell runs apart."""
+    roles = ("case", "factor", "fact", "block", "run")
+    names = ["case", *(column.here for column in read if column.role in roles and column.here != "case")]
+    return [name for name in names if name in runs.columns]
+
+
+def _gathered(
+    runs: pd.DataFrame, read: Sequence[ColumnRead], raw: ColumnRead, apart: list[str], codes: npt.NDArray[np.intp]
+) -> Made:
+    values = runs[raw.here].to_numpy(dtype=np.float64)
+    kept = np.isfinite(values)
+    if "verdict" in runs.columns:
+        kept &= runs["verdict"].isin(("", "valid")).to_numpy()
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    figures = [_summary(values[rows[kept[rows]]], bool(columns.unit_of(raw.here))) for rows in groups]
+    firsts = [int(rows[0]) for rows in groups]
+    made = runs[apart].iloc[firsts].reset_index(drop=True)
+    made = pd.concat([made, pd.DataFrame(figures, dtype="float64")], axis=1).dropna(axis=1, how="all")
+    sizes = [len(rows) for rows in groups]
+    size_text = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
+    many = "one run" if len(groups) == 1 else f"{len(groups)} runs"
+    warnings = [
+        f"{len(runs):,} rows are requests, {many} of {size_text}: a run counts once, however many requests it has"
+    ]
+    if lost := int((~kept).sum()):
+        warnings.append(f"{lost:,} rows without an answer are left out")
+    columns_read = [
+        replace(column, guess="single requests, of which each run's quantiles are taken")
+        if column is raw
+        else replace(column, role="ignored", here="", guess="rows are requests")
+        if column.here and column.here not in apart
+        else column
+        for column in read
+    ]
+    return made, columns_read, tuple(warnings)
+
+
+def _summary(values: npt.NDArray[np.float64], stated: bool) -> dict[str, float | None]:
+    """The quantiles of one run's requests, as `stats.summarise` has them; without `_us` where no unit is stated."""
+    values = values[values >= 0]
+    largest = float(values.max()) if values.size else 1.0
+    # Whole numbers, as samples are: as many digits as are exact.
+    size = 10.0 ** (15 - np.ceil(np.log10(largest or 1.0)))
+    summary = stats.summarise(np.round(values * size).astype(np.int64))
+    figures = {name: None if value is None else value * 1e3 / size for name, value in summary.items()}
+    named = {
+        name if stated else f"latency{name.removeprefix('rtt').removesuffix('_us')}": value
+        for name, value in figures.items()
+    }
+    return {"requests": float(values.size), **named}

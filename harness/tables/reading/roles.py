@@ -1,0 +1,261 @@
+"""What each column of a table is, by its name and, where that leaves it open, by its values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as Lookup
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness import columns
+from harness.columns.names import COUNTED, Name, canonical, understood
+from harness.tables.reading.account import ColumnRead, Mapping, Role
+from harness.tables.reading.seen import Seen
+from harness.tables.reading.vocabulary import (
+    ACTORS,
+    BAD,
+    CASES,
+    ELAPSED,
+    FACTS,
+    GOOD,
+    INDEX,
+    NOTES,
+    REPEATS,
+    SEQUENCE,
+    SPANS,
+    TIMES,
+    TOTALS,
+    VERDICTS,
+    is_setting,
+    rank,
+    words_of,
+)
+
+OF_CASE = "of case"
+"""The factor that holds what was the case, where another column tells cases apart."""
+
+_SOME, _MANY = 10, 30
+_COUNTS = "it counts rows"
+
+
+def roles_of(seen: Sequence[Seen], mapping: Mapping, units: Lookup[str, str]) -> list[ColumnRead]:
+    """What every column is, in the file's order. units: of columns whose cells carry one."""
+    names = {one.name: _named(one.name, mapping, units) for one in seen}
+    quantiles = any(name.timed and name.stat.startswith("p") for name in names.values())
+    read = []
+    for one in seen:
+        name = names[one.name]
+        if quantiles and name.stat and not name.words and not name.subject and not name.unit:
+            # A mean beside quantiles of a latency is that latency's.
+            name = names[one.name] = replace(name, subject="latency")
+        read.append(_declared(one, mapping, name) or _known(one) or _guessed(one, name))
+    read = _with_case(read, seen, mapping)
+    if not any(column.role == "metric" for column in read):
+        read = [_rescued(column, one, names[one.name]) for column, one in zip(read, seen, strict=True)]
+    return _one_each(read)
+
+
+def _named(text: str, mapping: Mapping, units: Lookup[str, str]) -> Name:
+    """The name as understood, with the unit that the user, or the cells, state."""
+    name = understood(text)
+    typed = mapping.units.get(text, "") or units.get(text, "")
+    if not typed and not name.unit and (name.timed or name.stat or text in mapping.metrics.values()):
+        typed = mapping.units.get("", "")
+    if not typed:
+        return name
+    subject = name.subject or ("latency" if name.stat and not name.words else "")
+    return replace(name, unit=typed, scale=1.0, subject=subject)
+
+
+def _metric(text: str, name: Name, here: str = "", guess: str = "") -> ColumnRead:
+    """A measured column, under the name it has here and in the unit that goes with it."""
+    here = here or canonical(text, name)
+    scale = name.scale
+    target = columns.unit_of(here)
+    if name.is_time and target in columns.TO_US:
+        scale *= columns.TO_US[name.unit] / columns.TO_US[target]
+    unit = name.unit or ("count" if COUNTED.intersection(name.words) else "")
+    return ColumnRead(text, "metric", here, unit, scale, guess)
+
+
+def _declared(one: Seen, mapping: Mapping, name: Name) -> ColumnRead | None:
+    role = mapping.roles.get(one.name)
+    if role is None:
+        return None
+    if role != "metric":
+        here = {"case": "case", "block": "block", "time": "started_utc", "factor": one.name}.get(role, "")
+        return ColumnRead(one.name, role, here)
+    called = next(metric for metric, column in mapping.metrics.items() if column == one.name)
+    if called == one.name:
+        return _metric(one.name, name, one.name if one.name in columns.BY_NAME else "")
+    meant = understood(called)
+    if not meant.unit:
+        meant = replace(meant, unit=name.unit, scale=name.scale)
+    elif name.unit and name.is_time and meant.is_time:
+        # p99_us=lat_ms: what the column holds is in ms, whatever it is to be called.
+        meant = replace(meant, unit=name.unit, scale=1.0)
+    here = called if called in columns.BY_NAME else canonical(called, meant)
+    return _metric(one.name, meant, here)
+
+
+def _known(one: Seen) -> ColumnRead | None:
+    """A column by the list of ours, or one with a dot, as our factors have."""
+    known = columns.BY_NAME.get(one.name)
+    if known is None:
+        if "." not in one.name or not is_ours(one.name):
+            return None
+        measured = one.numeric and not (one.repeated or one.round or one.constant)
+        return None if measured else ColumnRead(one.name, "factor", one.name)
+    if known in columns.METRICS:
+        return ColumnRead(one.name, "metric", one.name, known.unit)
+    ours: dict[str, Role] = {"case": "case", "run_id": "run", "block": "block", "order": "order", "verdict": "verdict"}
+    ours["started_utc"] = "time"
+    return ColumnRead(one.name, ours.get(one.name, "fact"), one.name)
+
+
+def is_ours(name: str) -> bool:
+    """Is this name of our list, or of the form that our factors have: contention.load?"""
+    dotted = re.fullmatch(r"[A-Za-z_]\w*(\.[\w*\-\[\]]+)+", name)
+    return name in columns.BY_NAME or bool(dotted and not understood(name).timed)
+
+
+def _guessed(one: Seen, name: Name) -> ColumnRead:
+    words = words_of(one.name)
+    if INDEX.fullmatch(one.name) and (one.numeric or one.blank):
+        return ColumnRead(one.name, "ignored", guess="an index")
+    if one.blank:
+        return ColumnRead(one.name, "ignored", guess="it is empty")
+    if (time := _time(one, words)) is not None:
+        return time
+    return _number(one, name, words) if one.numeric else _text(one, name, words)
+
+
+def _time(one: Seen, words: list[str]) -> ColumnRead | None:
+    if one.dated or (one.epoch and TIMES.intersection(words)):
+        return ColumnRead(one.name, "time", "started_utc")
+    return None
+
+
+def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
+    last = words[-1] if words else ""
+    if words and REPEATS.issuperset(words) and one.whole:
+        return ColumnRead(one.name, "repetition")
+    if words == ["block"] and one.whole:
+        return ColumnRead(one.name, "block", "block")
+    if words and SEQUENCE.issuperset(words) and one.whole:
+        counts = one.unique or one.rising or one.distinct > _MANY
+        return ColumnRead(one.name, "ignored", guess=_COUNTS) if counts else ColumnRead(one.name, "repetition")
+    if words and TOTALS.issuperset(words) and one.whole:
+        return ColumnRead(one.name, "ignored", guess="how many there were")
+    if words and ELAPSED.issuperset(words) and one.rising and len(one.values) >= _SOME:
+        return ColumnRead(one.name, "order", "order", guess="it rises from row to row")
+    if name.stat or name.timed or name.subject == "throughput" or COUNTED.intersection(words):
+        return _metric(one.name, name)
+    if SPANS.intersection(words):
+        return _metric(one.name, name)
+    setting = is_setting(one.name) and last not in ("count", "share", "n")
+    if setting and name.unit != "%" and (one.repeated or one.round or one.constant):
+        return _varied(one)
+    if one.repeated and one.round and (setting or not name.unit or (name.unit != "%" and _coarse(one))):
+        return _varied(one)
+    if one.constant and len(one.values) > 1 and not name.subject and name.unit in ("", *columns.TO_US):
+        return ColumnRead(one.name, "constant")
+    if name.unit or name.subject:
+        return _metric(one.name, name)
+    return _metric(one.name, name, guess="its values differ from row to row")
+
+
+def _coarse(one: Seen) -> bool:
+    """Are the values far apart, as those of a setting are, and not neighbours, as what a coarse clock measures?"""
+    low, high = float(one.values.min()), float(one.values.max())
+    return one.round and (low == 0 or high >= 2 * low) and high >= 10
+
+
+def _varied(one: Seen) -> ColumnRead:
+    many = f"{one.distinct} round values that repeat" if one.round else f"{one.distinct} values that repeat"
+    return ColumnRead(one.name, "factor", one.name, guess="" if one.constant else many)
+
+
+def _text(one: Seen, name: Name, words: list[str]) -> ColumnRead:
+    rows = len(one.values)
+    if one.name == "set" and not one.constant:
+        return ColumnRead(one.name, "factor", one.name)
+    for here, known in FACTS.items():
+        if words and known.intersection(words) and len(words) <= 2:
+            return ColumnRead(one.name, "fact", here)
+    if words and REPEATS.issuperset(words):
+        return ColumnRead(one.name, "repetition")
+    if words and VERDICTS.intersection(words) and {text.lower() for text in one.values.unique()} <= GOOD | BAD:
+        return ColumnRead(one.name, "verdict", "verdict", guess="it says which runs count")
+    if words and (NOTES.intersection(words) or (ACTORS.intersection(words) and one.name != "threads")):
+        return ColumnRead(one.name, "ignored")
+    if (name.unit or name.stat) and not is_setting(one.name):
+        # Said to be measured: what is no number there is a fault, which the conversion names by its line.
+        return _metric(one.name, name)
+    if one.constant:
+        return _varied(one) if is_setting(one.name) else ColumnRead(one.name, "constant")
+    if rows > 3 and one.distinct > rows / 2 and not set(CASES).intersection(words):
+        return ColumnRead(one.name, "ignored", guess="almost every row has another")
+    return ColumnRead(one.name, "factor", one.name, guess=f"{one.distinct} texts that repeat")
+
+
+def _with_case(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -> list[ColumnRead]:
+    """The columns with that of them which tells cases apart, if there is one."""
+    if mapping.case:
+        # What was the case is swept then, under a name that is free.
+        other = (column.role == "case" and column.name != mapping.case for column in read)
+        return [
+            replace(one, role="factor", here=OF_CASE) if is_other else one
+            for one, is_other in zip(read, other, strict=True)
+        ]
+    if any(column.role == "case" for column in read):
+        return read
+    texts = {
+        column.name: one
+        for column, one in zip(read, seen, strict=True)
+        if not one.numeric
+        and not one.blank
+        and column.name not in mapping.roles
+        and (column.role in ("factor", "constant") or (column.role == "ignored" and column.guess.startswith("almost")))
+        and column.name not in columns.BY_NAME
+        and column.name != "set"
+        and "." not in column.name
+        and not (column.role == "ignored" and SEQUENCE.intersection(words_of(column.name)))
+    }
+    ranked = sorted(
+        texts, key=lambda name: (texts[name].constant, rank(name), texts[name].distinct > len(seen[0].values) / 2)
+    )
+    named = [name for name in ranked if rank(name) < len(CASES)]
+    varied = [name for name in ranked if not texts[name].constant]
+    chosen: str | None = next(iter(varied if varied and (not named or texts[named[0]].constant) else named), None)
+    if chosen is None:
+        return read
+    guess = "" if rank(chosen) < len(CASES) else "the text that varies"
+    return [ColumnRead(chosen, "case", "case", guess=guess) if one.name == chosen else one for one in read]
+
+
+def _rescued(column: ColumnRead, one: Seen, name: Name) -> ColumnRead:
+    """Where nothing is measured, a column that was taken for a setting though its name has a unit is a figure."""
+    if one.numeric and column.role in ("factor", "constant", "order") and name.unit and not is_setting(one.name):
+        return _metric(one.name, name)
+    return column
+
+
+def _one_each(read: list[ColumnRead]) -> list[ColumnRead]:
+    """Of several columns that would have one name here the first has it; figures keep their own names."""
+    taken: set[str] = {column.here for column in read if column.here == column.name}
+    once = []
+    for column in read:
+        if column.here and column.here != column.name:
+            if column.here in taken:
+                own = (
+                    canonical(column.name, replace(understood(column.name), subject=""))
+                    if column.role == "metric"
+                    else ""
+                )
+                role: Role = column.role if own else "constant" if column.role == "fact" else "ignored"
+                guess = f"{column.here} is another column" if not own else ""
+                column = replace(column, here=own, role=role, guess=guess, scale=1.0)
+            taken.add(column.here)
+        once.append(column)
+    return once

@@ -1,0 +1,157 @@
+"""A runs table of anyone's CSV file, in the columns that tables have here, and the account of how it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from harness import columns
+from harness.errors import InputError
+from harness.tables.reading.account import ColumnRead, Mapping, Reading
+from harness.tables.reading.dialect import MINIMUM, Text, form
+from harness.tables.reading.fields import check_values, columns_of
+from harness.tables.reading.mapping import beside, not_there
+from harness.tables.reading.numbers import PLAIN
+from harness.tables.reading.opened import ATTEMPT, bad, text_of
+from harness.tables.reading.requests import as_runs
+from harness.tables.reading.roles import roles_of
+from harness.tables.reading.seen import Seen
+from harness.tables.reading.shape import widened
+from harness.tables.reading.vocabulary import BAD
+
+ALL = "all"
+"""The case of a table in which nothing tells cases apart."""
+
+_NOTHING = Mapping()
+_OURS = ("run_id", "case", *(column.name for column in columns.RUN_COLUMNS[2:8]))
+
+
+def read(path: Path, typed: Mapping = _NOTHING) -> tuple[pd.DataFrame, Reading]:
+    """The runs of a CSV file, and how it was read. typed: what the user says of its columns beside FILE.yaml.
+
+    Text columns hold "" where blank, number columns are float64 with NaN: those that are not in the list of ours are
+    factors if they are text, and metrics if they are numbers. Raises InputError, with file:line, for whatever cannot be
+    read, and for a table without a measured column.
+    """
+    mapping = beside(path).under(typed)
+    text = form(path, text_of(path), mapping.decimal)
+    _check_names(text, mapping)
+    frame, units = columns_of(text, mapping)
+    frame = _without_blank_rows(frame)
+    if not len(frame):
+        raise InputError(ATTEMPT, got="it has a header and no rows", where=f"{path}:{text.line}")
+    wide, more, units = widened(frame, mapping, units)
+    wide = wide.rename(columns={old: new for old, new in mapping.rename.items() if old in wide.columns})
+    seen = [Seen(str(name), wide[name]) for name in wide.columns]
+    columns_read = roles_of(seen, mapping, units)
+    if not any(column.role == "metric" for column in columns_read):
+        names = ", ".join(text.names[:8])
+        bad(path, text.line, f"there is no measured column among {names}", f"name one with --metric COLUMN; {MINIMUM}")
+    check_values(
+        text, frame, [column.name for column in columns_read if column.role == "metric" and column.name in frame]
+    )
+    runs = _made(wide, seen, columns_read)
+    runs, unused = with_cases_renamed(
+        runs, {old: new for old, new in mapping.rename.items() if new not in wide.columns}, str(path)
+    )
+    for old in unused:
+        if where := mapping.places.get(f"rename {old}"):
+            raise not_there("case or column", old, tuple(runs["case"].unique()), path.name, where)
+    runs, columns_read, per = as_runs(path, runs, columns_read, seen, mapping)
+    ours = set(_OURS) <= set(text.names)
+    account = Reading(
+        label=str(path),
+        columns=tuple(columns_read),
+        plain=ours and all(column.name == column.here != "set" for column in columns_read),
+        ours=ours,
+        notes=(*text.notes, *more, *(("a row a request",) if per else ())),
+        warnings=per,
+        constants={
+            column.name: one.example
+            for column, one in zip(columns_read, seen, strict=False)
+            if column.role == "constant"
+        },
+        basis=not any(_is_vague(column) for column in columns_read),
+        unused=unused,
+    )
+    return runs, account
+
+
+def with_cases_renamed(runs: pd.DataFrame, names: dict[str, str], label: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with cases under their new names, and the old names that no case has.
+
+    Raises InputError where a case of the new name is there already: two cases are never made one.
+    """
+    cases = set(runs["case"].unique()) if names else set()
+    here = {old: new for old, new in names.items() if old in cases}
+    for old, new in here.items():
+        if new in cases and new not in here:
+            todo = "give the case of the other file the name that this one has"
+            raise InputError("rename a case", f"{label}, {old!r}", f"a case {new!r} is there already", todo, "--rename")
+    if here:
+        runs = runs.assign(case=runs["case"].map({case: here.get(case, case) for case in cases}).astype("str"))
+    return runs, tuple(old for old in names if old not in here)
+
+
+def _check_names(text: Text, mapping: Mapping) -> None:
+    names = text.names
+    if names.count("") > 1 or len(set(names)) < len(names):
+        below = text.sample[0] if text.sample else ()
+        if below and not any(PLAIN.fullmatch(field.strip()) for field in below) and not names[0]:
+            todo = "join them first: table.columns = ['_'.join(column) for column in table.columns]"
+            bad(text.path, text.line, "it has several lines of names, as pandas writes columns of two levels", todo)
+    for at, name in enumerate(names):
+        if names.count(name) > 1 and name:
+            bad(text.path, text.line, f"column {name!r} is there twice", "give each a name of its own")
+        filled = any(len(row) > at and row[at].strip() for row in text.sample)
+        if not name and ((at and filled) or names.count(name) > 1):
+            bad(text.path, text.line, "a column has no name")
+    for name in (*mapping.roles, *mapping.units):
+        if name and name not in names and (where := mapping.places.get(name)):
+            raise not_there("column", name, names, text.path.name, where)
+
+
+def _without_blank_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table without the rows of bare commas that spreadsheets leave below it."""
+    blank = _blank(frame.iloc[:, 0])
+    if not blank.any():
+        return frame
+    for name in frame.columns[1:]:
+        blank &= _blank(frame[name])
+    return frame[~blank].reset_index(drop=True) if blank.any() else frame
+
+
+def _blank(values: pd.Series) -> pd.Series:
+    return values.isna() if pd.api.types.is_numeric_dtype(values.dtype) else values == ""
+
+
+def _made(frame: pd.DataFrame, seen: Sequence[Seen], columns_read: Sequence[ColumnRead]) -> pd.DataFrame:
+    """The table under the names that columns have here, without those that have none."""
+    made: dict[str, object] = {}
+    for one, column in zip(seen, columns_read, strict=True):
+        if not column.here:
+            continue
+        known = columns.BY_NAME.get(column.here)
+        if column.role == "metric":
+            made[column.here] = one.values if column.scale == 1 else one.values * column.scale
+        elif column.role == "time" and column.name != "started_utc":
+            made[column.here] = one.times()
+        elif column.role == "verdict" and column.name != "verdict":
+            bad_ones = {text: "failed" if text.lower() in BAD else "valid" for text in one.values.unique()}
+            made[column.here] = one.values.map(bad_ones).astype("str")
+        elif one.numeric and known is not None and known.dtype != "text":
+            made[column.here] = one.values
+        elif known is not None and known.dtype != "text":
+            made[column.here] = pd.Series(pd.factorize(one.values)[0], index=frame.index, dtype="float64")
+        else:
+            made[column.here] = one.texts() if one.numeric or column.name != column.here or not known else one.values
+    if "case" not in made:
+        made = {"case": pd.Series(ALL, index=frame.index, dtype="str")} | made
+    return pd.DataFrame(made, index=frame.index)
+
+
+def _is_vague(column: ColumnRead) -> bool:
+    """Is this a latency of which the file does not say whether it is a round trip?"""
+    return column.role == "metric" and column.here.startswith(("rtt_", "latency")) and "rtt" not in column.name.lower()

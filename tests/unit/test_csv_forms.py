@@ -1,0 +1,240 @@
+"""The forms in which CSV files come: packing, encoding, separators, decimals, shapes; and what is no CSV."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from harness.errors import InputError
+from harness.tables.reading.numbers import number_of
+from harness.tables.reading.table import read
+from tests import command
+
+TEXT = "config,p50_us\nbase,50.5\nbase,51.5\npoll,16.25\npoll,16.5\n"
+VALUES = [50.5, 51.5, 16.25, 16.5]
+
+
+def values(tmp_path: Path, data: bytes, name: str = "one.csv") -> list[float]:
+    path = tmp_path / name
+    path.write_bytes(data)
+    runs, _ = read(path)
+    assert runs["case"].tolist() == ["base", "base", "poll", "poll"]
+    return list(runs["rtt_p50_us"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(TEXT.encode()),
+        gzip.compress(TEXT[:20].encode()) + gzip.compress(TEXT[20:].encode()),
+        lzma.compress(TEXT.encode()),
+        bz2.compress(TEXT.encode()),
+        pa.compress(TEXT.encode(), "zstd", asbytes=True),
+        TEXT.encode("utf-16"),
+        TEXT.encode("utf-8-sig"),
+        TEXT.replace("\n", "\r\n").encode(),
+        TEXT.replace("\n", "\r").encode(),
+        TEXT.rstrip("\n").encode(),
+        TEXT.replace("\n", "\n\n").encode(),
+        ("sep=,\n" + TEXT).encode(),
+        ("# measured on a Monday\n# by hand\n" + TEXT).encode(),
+        TEXT.replace("poll,16.25", "# a pause\npoll,16.25").encode(),
+        TEXT.replace(",", ";").replace(".", ",").encode(),
+        ("sep=;\n" + TEXT.replace(",", ";").replace(".", ",")).encode(),
+        TEXT.replace(",", "\t").encode(),
+        TEXT.replace(",", "   ").encode(),
+        TEXT.replace(",", " , ").encode(),
+        TEXT.replace("config", '"config"').replace("base", '"base"').encode(),
+        TEXT.replace("config", " config ").replace(",", "|").encode(),
+        TEXT.replace("\n", ",\n").encode(),
+        (TEXT + ",\n,\n").encode(),
+        (TEXT[:34] + TEXT[:14] + TEXT[34:]).encode(),
+    ],
+    ids=range(24),
+)
+def test_one_table_in_all_its_forms(tmp_path: Path, data: bytes) -> None:
+    assert values(tmp_path, data) == VALUES
+
+
+@pytest.mark.parametrize("name", ["one.csv.gz", "one.data", "one"])
+def test_the_content_tells_how_it_is_packed_not_the_name(tmp_path: Path, name: str) -> None:
+    assert values(tmp_path, gzip.compress(TEXT.encode()), name) == VALUES
+    assert values(tmp_path, TEXT.encode(), name) == VALUES
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "number"),
+    [
+        ("12.3us", ".", (12.3, "us")),
+        ("12,3 µs", ",", (12.3, "us")),
+        ("1,234.5", ".", (1234.5, "")),
+        ("1.234,5 ms", ",", (1234.5, "ms")),
+        ("1 234", ".", (1234, "")),
+        ("1'234'567", ".", (1234567, "")),
+        ("-1.5e-3", ".", (-0.0015, "")),
+        ("5 %", ".", (5, "%")),
+        ("12,34", ".", None),
+        ("1,23,456", ".", None),
+        ("inf", ".", None),
+        ("1e999", ".", None),
+        ("4 parsec", ".", None),
+        ("fast", ".", None),
+        ("1_0", ".", None),
+    ],
+)
+def test_numbers_as_cells_have_them(text: str, decimal: str, number: tuple[float, str] | None) -> None:
+    assert number_of(text, decimal) == number
+
+
+def figures(tmp_path: Path, text: str) -> list[float]:
+    path = tmp_path / "one.csv"
+    path.write_text(text)
+    runs, _ = read(path)
+    (name,) = [name for name in runs.columns if name != "case"]
+    return list(runs[name])
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (["a;1,5", "a;12,25"], [1.5, 12.25]),
+        (["a;1.234,5", "a;12,25"], [1234.5, 12.25]),
+        (["a;1,234", "a;12,345"], [1.234, 12.345]),
+        (["a;1,234", "a;987"], [1234, 987]),
+        (["a;1,234,567", "a;12,345"], [1234567, 12345]),
+        (['a,"1,234"', "a,987"], [1234, 987]),
+        (['a,"1,234.5"', 'a,"12,345"'], [1234.5, 12345]),
+        (['a,"12,5"', 'a,"13,25"'], [12.5, 13.25]),
+        (["a,1 234", "a,12 345"], [1234, 12345]),
+    ],
+)
+def test_a_comma_in_a_number_is_read_as_it_is_meant(tmp_path: Path, rows: list[str], expected: list[float]) -> None:
+    mark = rows[0][1]
+    assert figures(tmp_path, "\n".join([f"config{mark}p50", *rows])) == expected
+
+
+@pytest.mark.parametrize("rows", [['a,"1,234"', 'a,"2,345"'], ["a;1,234", "a;5678"]])
+def test_a_comma_that_nothing_explains_is_asked_for(tmp_path: Path, rows: list[str]) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("\n".join([f"config{rows[0][1]}p50", *rows]))
+    with pytest.raises(InputError, match="nothing tells whether '1,234' has a decimal comma or grouped thousands"):
+        read(path)
+    for decimal, expected in ((",", 1.234), (".", 1234)):
+        (tmp_path / "one.csv.yaml").write_text(f'decimal: "{decimal}"\n')
+        assert read(path)[0]["latency_p50"][0] == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"PAR1....", "it is a Parquet file"),
+        (b"PK\x03\x04....", "a spreadsheet or a zip archive"),
+        (b'{"p50": 5}', "it is JSON"),
+        (b"<table><tr>", "it is HTML or XML"),
+        (b"case,p50_us\na,1\n\xff,2\n", ":3: read a runs table: it is not UTF-8 text"),
+        (b"base,50.5\npoll,16\n", ":1: read a runs table: its first line is no header: it holds the number 50.5"),
+        (b"config,p50\n", "it has a header and no rows"),
+        (b"config,note\na,b\n", "there is no measured column among config, note"),
+        (b"config,p50_us\na,fast\n", ":2: read a runs table: p50_us is 'fast'"),
+        (b"config,p50_us\na,inf\n", ":2: read a runs table: p50_us is 'inf'"),
+        (b"config,p50_us\na,1\nb,1,2\n", ":3: read a runs table: it has 3 fields, the header has 2"),
+        (b"config,p50_us,p50_us\na,1,2\n", "column 'p50_us' is there twice"),
+        (b",,p50,p50\n,,median,std\ncase,load,,\na,1,2,3\n", "it has several lines of names"),
+        (gzip.compress(TEXT.encode())[:-9], "it cannot be unpacked"),
+        (lzma.compress(TEXT.encode())[:-9], "it cannot be unpacked"),
+    ],
+    ids=range(15),
+)
+def test_what_cannot_be_read_is_one_sentence_with_a_place(tmp_path: Path, data: bytes, message: str) -> None:
+    path = tmp_path / "one.csv"
+    path.write_bytes(data)
+    done = command.call("show", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr and str(path) in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_small_file_that_unpacks_to_more_than_allowed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.tables.reading import opened
+
+    monkeypatch.setattr(opened, "MOST_BYTES", 1 << 16)
+    for pack in (gzip.compress, lzma.compress, bz2.compress, lambda data: pa.compress(data, "zstd", asbytes=True)):
+        path = tmp_path / "one.csv"
+        path.write_bytes(pack(b"a" * (1 << 20)))
+        with pytest.raises(InputError, match="it unpacks to more than"):
+            opened.text_of(path)
+
+
+def test_cells_with_and_without_their_unit(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("config,p50_us\na,12.5us\na,0.5 ms\na,13\n")
+    assert read(path)[0]["rtt_p50_us"].tolist() == [12.5, 500, 13]
+    path.write_text("case,rtt_p50_us\na,12.5ms\na,0.5s\n")
+    assert read(path)[0]["rtt_p50_us"].tolist() == [12_500, 500_000]
+    path.write_text("config,p50\na,12.5us\na,13\n")
+    with pytest.raises(InputError, match=r"one.csv:1: .*p50 has cells of several units"):
+        read(path)
+
+
+def requests(tmp_path: Path, name: str, header: str, level: float, count: int = 500) -> Path:
+    path = tmp_path / name
+    rows = [f"{case},{at},{level + at % 100 / 100}" for case in ("base", "poll") for at in range(count)]
+    path.write_text("\n".join([header, *rows]))
+    return path
+
+
+def test_a_row_a_request_is_one_run_and_is_told_so(tmp_path: Path) -> None:
+    one = requests(tmp_path, "a.csv", "config,seq,latency_us", 50)
+    other = requests(tmp_path, "b.csv", "config,seq,latency_us", 100)
+    done = command.call("compare", one, other)
+    assert "In a.csv, 1,000 rows are requests, 2 runs of 500: a run counts once" in " ".join(done.stdout.split())
+    assert "few runs" in done.stdout and "a row a request" in done.stdout.splitlines()[0]
+    document = json.loads(command.call("compare", one, other, "--json").stdout)
+    row = next(row for row in document["rows"] if row["metric"] == "rtt_p50_us")
+    assert (row["base"]["median"], row["base"]["n"], row["outcome"]) == (50.49, 1, "")
+    # As runs they would claim a lot.
+    done = command.call("compare", one, other, "--per", "run", "--json")
+    assert json.loads(done.stdout)["rows"][0]["base"]["n"] == 500
+
+
+def test_requests_of_several_runs_are_gathered_by_run(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    rows = [f"{case},{run},{50 + run + at % 10 / 10}" for case in "ab" for run in range(5) for at in range(250)]
+    path.write_text("\n".join(["config,run,latency", *rows]))
+    runs, reading = read(path)
+    assert runs["case"].value_counts().to_dict() == {"a": 5, "b": 5}
+    assert runs["latency_p50"].tolist()[:3] == pytest.approx([50.4, 51.4, 52.4])
+    assert runs["requests"].unique().tolist() == [250]
+    assert "latency_p99_9" not in runs.columns  # 250 requests do not know it
+    assert "10 runs of 250" in reading.warnings[0]
+
+
+def test_few_rows_are_runs_unless_the_user_says_that_they_are_requests(tmp_path: Path) -> None:
+    path = requests(tmp_path, "a.csv", "config,run,latency_us", 50, count=5)
+    assert len(read(path)[0]) == 10
+    done = command.call("show", path, "--per", "request", "--json")
+    assert [cell["total"] for cell in json.loads(done.stdout)["cells"]] == [5, 5]
+    path.write_text("config,latency_us\n" + "a,5\n" * 20)
+    done = command.call("show", path, "--per", "request", "--json")
+    assert [cell["total"] for cell in json.loads(done.stdout)["cells"]] == [1]
+
+
+def test_long_tables_in_which_figures_have_units_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    rows = [
+        f"{case},{run},{metric}"
+        for case in "ab"
+        for run in (1, 2)
+        for metric in ("p50,40,us", "p99,0.1,ms", "qps,9,1/s")
+    ]
+    path.write_text("\n".join(["config,run,metric,value,unit", *rows]))
+    runs, _ = read(path)
+    assert runs[["rtt_p50_us", "rtt_p99_us", "rate_rps"]].drop_duplicates().to_numpy().tolist() == [[40, 100, 9]]
+    assert len(runs) == 4
