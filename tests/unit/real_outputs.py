@@ -1,0 +1,71 @@
+"""Outputs that real programs wrote (tools/foreign_outputs.py makes them again), and what they are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+REAL = Path(__file__).parents[1] / "golden" / "import"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output. file: below tests/golden/import; against: what its figures are compared with; unit: of --unit."""
+
+    file: str
+    format: str
+    version: str
+    against: str
+    unit: str = ""
+
+
+OUTPUTS = (
+    Output("sockperf.txt", "sockperf", "3.7", "the same run's full log, by numpy"),
+    Output("sockperf.log", "sockperf", "3.7", "its own summary"),
+    Output("sockperf_mps.log", "sockperf", "3.7", "its own summary"),
+    Output("sockperf_mps-3.10.log", "sockperf", "3.10", "its own summary"),
+    Output("sockperf_tcp.txt", "sockperf", "3.7", "its own lines"),
+    Output("sockperf_rtt.txt", "sockperf", "3.7", "its own lines"),
+    Output("sockperf_udp.txt", "sockperf", "3.7", "its own lines"),
+    Output("sockperf_ul.txt", "sockperf", "3.7", "its own lines"),
+    Output("sockperf_udp-3.10.txt", "sockperf", "3.10", "its own lines"),
+    Output("sockperf_ul-3.10.txt", "sockperf", "3.10", "its own lines"),
+    Output("sockperf_throughput.txt", "sockperf", "3.7", "message rate times size"),
+    Output("sockperf_giga.txt", "sockperf", "3.7", "message rate times size"),
+    Output("sockperf_giga-3.10.txt", "sockperf", "3.10", "message rate times size"),
+    Output("iperf3_client.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3_reverse.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3_bidir.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3_udp_reverse.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3_server.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3_server_reverse.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3_server_udp.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3_client-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
+    Output("iperf3_reverse-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
+    Output("iperf3_bidir-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
+    Output("iperf3_udp_reverse-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
+    Output("iperf3_server-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
+    Output("iperf3_server_reverse-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
+    Output("iperf3_server_udp-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
+    Output("iperf3_tcp.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3_udp.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3_stopped.json", "iperf3", "3.12", "bytes of its intervals"),
+    Output("intervals.hlog", "hdrhistogram", "hdrhistogram 0.10.8", "the package's own quantiles"),
+    Output("table.hgrm", "hdrhistogram", "hdrhistogram 0.10.8", "the package's own quantiles", "us"),
+    Output("netperf_tcp_rr.txt", "netperf", "2.7.1", "its own table"),
+    Output("netperf_crr.txt", "netperf", "2.7.1", "its own table"),
+    Output("netperf_plain_stream.txt", "netperf", "2.7.1", "its own table"),
+    Output("netperf_maerts.txt", "netperf", "2.7.1", "its own table"),
+    Output("netperf_udp_stream.txt", "netperf", "2.7.1", "its own table"),
+    Output("netperf_cpu_rr.txt", "netperf", "2.7.1", "sizes times rate, and the counts of its histogram"),
+    Output("netperf_human.txt", "netperf", "2.7.1", "its own quantiles lie within the buckets of its histogram"),
+    Output("netperf_demo.txt", "netperf", "2.7.1", "burst over rate is the mean"),
+    Output("netperf_csv.txt", "netperf", "2.7.1", "burst over rate is the mean"),
+    Output("netperf_rr.txt", "netperf", "2.7.1", "burst over rate is the mean"),
+    Output("neper.csv", "neper", "1.1.0", "counts over time by numpy"),
+    Output("neper_one.csv", "neper", "1.1.0", "counts over time by numpy"),
+    Output("neper_stream.csv", "neper", "1.1.0", "counts over time by numpy"),
+    Output("wrk.txt", "wrk", "wrk 4.1.0", "requests over seconds"),
+    Output("wrk_errors.txt", "wrk", "wrk 4.1.0", "requests over seconds"),
+    Output("wrk2.txt", "wrk", "wrk2 (44a94c1)", "its summary of rounded figures"),
+)
