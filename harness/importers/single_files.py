@@ -15,7 +15,7 @@ from harness.importers.model import MAX_FINDINGS, ImportedRun, ImportedRuns, Imp
 
 _DECIMALS = re.compile(r"\d(?:[.](\d+))?\W*$")
 _REPETITION = re.compile(r"(.+?)[-_.](\d{1,6})")
-_SUFFIXES = (".out", ".txt", ".log", ".csv", ".json", ".hlog", ".hgrm")
+_SUFFIXES = (".out", ".txt", ".log", ".csv", ".json", ".hlog", ".hgrm", ".flent")
 
 
 class SingleFiles(Importer):

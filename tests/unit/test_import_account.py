@@ -18,7 +18,7 @@ from harness.importers.model import ImportedRuns
 from tests.unit import foreign
 from tests.unit.real_outputs import OUTPUTS, REAL, Output
 
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NUMBER = re.compile(r"(?<![A-Za-z_\d.])\d+(?:[.,]\d+)*")
 # Every digit another one; none becomes a zero in front, which JSON would not take.
 _OTHER = str.maketrans("0123456789", "1234567898")
 _MOST = 400
@@ -59,7 +59,10 @@ def is_listed(text: str, number: re.Match[str], listed: str) -> bool:
     line = text[start : end if end >= 0 else len(text)]
     if re.search(rf"(?<![\d.]){re.escape(number[0])}(?![\d.])", listed):
         return True
-    keys = re.findall(r"\"([^\"]+)\"\s*:\s*(?:\"[^\"]*|[^,\"{}]*)$", text[: number.start()][-2000:])
+    if re.search(rf"\.{re.escape(number[0])}(?=[.:\n])", listed):
+        return True
+    keys = re.findall(r"\"([^\"]+)\"\s*:\s*(?:\[\s*)?(?:\"[^\"]*|[^,\"{}]*)$", text[: number.start()][-2000:])
+    keys += re.findall(r"\"([^\"]+)\"\s*:\s*\[[^\]{}]*$", text[: number.start()][-20_000:])
     if keys and re.search(rf"(?<!\w){re.escape(keys[-1])}(?!\w)", listed):
         return True
     shape = re.sub(r"\d+", "0", line.strip())[:50]
