@@ -17,7 +17,7 @@ class CyclictestJson(Format):
     name = "cyclictest"
     title = "cyclictest JSON (--json), with a histogram (-h) or without"
     one_run = "a JSON document"
-    tried = "rt-tests 2.4"
+    tried = "rt-tests 2.4 and 2.6"
     unknown = "quantiles without -h, and above its last bucket"
     conversions = (
         "cyclictest measures how late a thread woke after its timer: columns wakeup_*, never compared with round trips",

@@ -19,7 +19,7 @@ class FioJson(Format):
     name = "fio"
     title = "fio JSON output (--output-format=json, json+)"
     one_run = "a job and direction"
-    tried = "3.33"
+    tried = "3.33 and 3.39"
     unknown = "quantiles of the total latency, unless fio ran with lat_percentiles=1"
     conversions = (
         "fio measures requests to storage: columns io_*, never compared with round trips",

@@ -14,7 +14,7 @@ _ROW = re.compile(
     rf"({NUMBER}) ([KMGT]?)Bytes\s+({NUMBER}) ([KMGT]?)(bits|Bytes)/sec"
 )
 _LOSSES = re.compile(rf"/sec\s+({NUMBER}) ms\s+(\d+)/\s*(\d+) \(({NUMBER})(?:e[+-]\d+)?%\)")
-_RETRIES = re.compile(r"/sec\s+\d+/\d+\s+(\d+)\s+-?\d+[KM]?(?:/|\s)")
+_RETRIES = re.compile(r"/sec\s+\d+/\d+\s+(\d+)\s+-?\d+[KM]?(?:[(/]|\s)")
 _ROLE = re.compile(r"^(Client connecting to|Server listening on) .{0,120}?(TCP|UDP) port")
 _SIZE = re.compile(r"(?:Sending (\d+) byte datagrams|Write buffer size: (\d+) Byte|Read buffer size: +(\d+) Byte)")
 _SENT = re.compile(r"Sent (\d+) datagrams")
@@ -54,7 +54,7 @@ class Iperf2Text(Format):
 
     name = "iperf2"
     title = "iperf (version 2) reports, plain or enhanced (-e), and CSV (-y C)"
-    tried = "2.1.8"
+    tried = "2.1.8 and 2.2.1"
     unknown = "latencies: those of -e hold the difference of two clocks, unless these run alike"
     conversions = (
         "iperf's bits are powers of ten; the row of the whole run counts, or the sum of all streams",
@@ -134,6 +134,8 @@ def _finish(result: Result, report: _Report, note: Note) -> None:
     if not sums and len(rows) > len(flows):
         note(0, f"{NOT_USED}{len(rows) - len(flows)} rows of intervals; those of the whole run have the sums")
     counted = sums[-1:] or list(flows.values())
+    if sums and flows:
+        note(0, f"{NOT_USED}the rates of single streams; the row of all has their sum")
     if any(row.flow.upper().startswith("FD") or "*" in row.flow for row in whole):
         note(0, "both directions at once: the rows of both are added up")
         result.workload["direction"] = "both"

@@ -25,7 +25,7 @@ class PingText(Format):
     name = "ping"
     title = "ping (iputils): replies and summary, or the summary alone (-q)"
     one_run = "a PING line and what follows"
-    tried = "iputils 20221126"
+    tried = "iputils 20221126 and 20240905"
     unknown = "quantiles from the summary alone; the interval"
     conversions = ("quantiles of ping are computed from the replies it lists, which have three digits",)
     accounts = True

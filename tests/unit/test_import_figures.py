@@ -173,14 +173,15 @@ def test_reports_of_wrk() -> None:
 
 
 def test_replies_of_ping_and_fping_by_numpy() -> None:
-    times = np.array(numbers(r"time=([\d.]+) ms", text_of("ping.txt")))
-    metrics = one("ping.txt")
-    assert metrics["requests"] == len(times) == 40
-    assert metrics["rtt_mean_us"] == pytest.approx(1e3 * times.mean())
-    assert metrics["rtt_sd_us"] == pytest.approx(1e3 * times.std())
-    # ping's own summary is of whole us, cut off.
-    assert metrics["rtt_mean_us"] == pytest.approx(1e3 * numbers(r"= [\d.]+/([\d.]+)/", text_of("ping.txt"))[0], abs=1)
-    assert metrics["rtt_p50_us"] == pytest.approx(1e3 * np.quantile(times, 0.5, method="inverted_cdf"))
+    for file in ("ping.txt", "ping-2024.txt"):
+        times, metrics = np.array(numbers(r"time=([\d.]+) ms", text_of(file))), one(file)
+        assert metrics["requests"] == len(times) == 40
+        assert metrics["rtt_mean_us"] == pytest.approx(1e3 * times.mean())
+        assert metrics["rtt_sd_us"] == pytest.approx(1e3 * times.std())
+        # ping's own summary is of whole us, cut off.
+        summary = numbers(r"= [\d.]+/([\d.]+)/", text_of(file))[0]
+        assert metrics["rtt_mean_us"] == pytest.approx(1e3 * summary, abs=1)
+        assert metrics["rtt_p50_us"] == pytest.approx(1e3 * np.quantile(times, 0.5, method="inverted_cdf"))
     for run, line in zip(runs_of("fping_all.txt"), text_of("fping_all.txt").splitlines(), strict=True):
         listed = 1e3 * np.array([float(text) for text in line.split(" : ")[1].split() if text != "-"])
         assert [run.metrics["rtt_mean_us"], run.metrics["rtt_max_us"]] == pytest.approx([listed.mean(), listed.max()])
@@ -195,17 +196,17 @@ def test_round_trips_of_irtt_agree_with_its_summary() -> None:
 
 
 def test_totals_of_the_others() -> None:
-    for file in ("fio.json", "fio_lat.json"):
+    for file in files_of("fio"):
         for run in runs_of(file):
             requests, elapsed, rate = (run.metrics[name] or 0 for name in ("requests", "elapsed_s", "rate_rps"))
             assert requests / elapsed == pytest.approx(rate)
             assert rate * 4096 * 8 == pytest.approx(run.metrics["throughput_bps"], rel=1e-3)
             assert not any(name.startswith("rtt_") for name in run.metrics)
-    cycles = numbers(r"\"cycles\": (\d+)", text_of("cyclictest.json"))
-    metrics = one("cyclictest.json")
-    assert metrics["requests"] == sum(cycles)
-    means = numbers(r"\"avg\": ([\d.]+)", text_of("cyclictest.json"))
-    assert metrics["wakeup_mean_us"] == pytest.approx(np.average(means, weights=cycles))
+    for file in files_of("cyclictest"):
+        cycles, means = (numbers(rf"\"{name}\": ([\d.]+)", text_of(file)) for name in ("cycles", "avg"))
+        metrics = one(file)
+        assert metrics["requests"] == sum(cycles)
+        assert metrics["wakeup_mean_us"] == pytest.approx(np.average(means, weights=cycles))
     for run in runs_of("redis-benchmark.csv"):
         assert run.metrics["rtt_mean_us"] == pytest.approx(4e6 / (run.metrics["rate_rps"] or 1), rel=0.3)
     for run in runs_of("qperf.txt"):
@@ -233,11 +234,21 @@ def test_series_of_flent() -> None:
     assert ping.metrics["rtt_max_us"] == pytest.approx(1e3 * meta["Ping (ms) ICMP"]["MAX_VALUE"])
 
 
-def test_rows_of_iperf2() -> None:
-    for file in ("iperf2.txt", "iperf2_server.txt", "iperf2_udp.txt"):
+@pytest.mark.parametrize("file", files_of("iperf2"))
+def test_rows_of_iperf2(file: str) -> None:
+    metrics = one(file)
+    if file.endswith(".csv"):
+        cells = [line.split(",") for line in text_of(file).split()]
+        streams = [row for row in cells if row[5] != "-1"]
+        assert metrics["throughput_bps"] == pytest.approx(sum(float(row[8]) for row in streams), rel=0.03)
+        # Its seconds have one decimal.
+        moved = 8 * sum(float(row[7]) for row in streams)
+        assert metrics["throughput_bps"] == pytest.approx(moved / metrics["elapsed_s"], rel=0.06)
+    else:
         row = re.findall(r"0\.0000-([\d.]+) sec +([\d.]+) ([KM])Bytes", text_of(file))[-1]
         bits = float(row[1]) * {"K": 2**10, "M": 2**20}[row[2]] * 8 / float(row[0])
-        assert one(file)["throughput_bps"] == pytest.approx(bits, rel=0.01)
-    cells = [line.split(",") for line in text_of("iperf2_tcp.csv").split()]
-    assert one("iperf2_tcp.csv")["throughput_bps"] == sum(float(row[8]) for row in cells)
-    assert one("iperf2_udp.csv")["throughput_bps"] == pytest.approx(8 * 629160 / 1.0, rel=0.02)
+        assert metrics["throughput_bps"] == pytest.approx(bits, rel=0.01)
+
+
+def test_retries_of_iperf2() -> None:
+    assert [one(file)["retransmits"] for file in ("iperf2.txt", "iperf2-2.2.1.txt")] == [8, 21]
