@@ -80,6 +80,7 @@ RECIPES = (
     Recipe("wrk2.txt", "wrk2 -t 1 -c 4 -d 12s -R 200 -L -U http://127.0.0.1:8080/BSD", _HTTP),
     Recipe("redis-benchmark.csv", "redis-benchmark --csv -n 2000 -c 4 -t ping,set,get", _REDIS),
     Recipe("memtier.json", "memtier_benchmark -n 500 -c 2 -t 2 --hide-histogram --json-out-file={out}", _REDIS),
+    Recipe("hdrhistogram_memtier.hgrm", "memtier_benchmark -n 500 -c 2 -t 2 --hdr-file-prefix={out}", _REDIS),
     Recipe("cyclictest.json", "cyclictest -t 2 -D 1 -i 1000 -h 60 -q --json={out}"),
     Recipe("cyclictest_bare.json", "cyclictest -t 1 -l 500 -i 1000 -q --json={out}"),
     Recipe("ping.txt", "ping -c 40 -i 0.01 127.0.0.1"),
@@ -136,7 +137,9 @@ def _make(recipe: Recipe, suffix: str) -> bool:
             done = subprocess.run(words, capture_output=True, text=True, timeout=_LONGEST_S, cwd=tmp)
         texts = {"stdout": done.stdout, "stderr": done.stderr, "both": done.stdout + done.stderr}
         text = served() if recipe.of_server else texts[recipe.stream]
-        text = out.read_text() if out.exists() else text
+        # memtier ends the name in its own way.
+        for written in (out, out.with_name("out_FULL_RUN_1.hgrm")):
+            text = written.read_text() if written.exists() else text
         text = text.replace(tmp, "/tmp/x")
     text = text.replace(socket.gethostname(), "host").replace(os.uname().release, "6.18.0")
     if not text.strip():

@@ -21,7 +21,7 @@ class FlentData(Format):
     title = "flent data files (.flent.gz)"
     one_run = "a series: a ping or a transfer"
     tried = "2.1.1"
-    unknown = "a transfer's retransmissions; whose rate it is (netperf's, iperf's), which its own tools say"
+    unknown = "which end measured a transfer's rate: it is that of the program that flent ran"
     conversions = (
         "flent's pings are single round trips a few times a second: quantiles are computed from those in the file",
         "a transfer's rate is that of the program that flent ran, or the mean of its samples",

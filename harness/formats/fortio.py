@@ -23,7 +23,7 @@ class FortioJson(Format):
     name = "fortio"
     title = "fortio JSON results (-json)"
     one_run = "a JSON document"
-    tried = "a result of 1.69"
+    tried = "look-alikes of its published results"
     unknown = "whether waiting to be sent is in a latency: it is not, they count from the sending"
     conversions = (
         "fortio's latencies count from when a request was sent; its quantiles are interpolated within its buckets",

@@ -38,7 +38,7 @@ class HdrHistogram(Format):
     name = "hdrhistogram"
     title = "HdrHistogram interval logs (.hlog, V2) and percentile tables (.hgrm, which need --unit)"
     one_run = "a table, or a tag of a log"
-    tried = "hdrhistogram 0.10.8 (Python), memtier 2.1"
+    tried = "hdrhistogram 0.10.8 (Python), memtier (git 2f74d61)"
     unknown = "what was measured, its unit (but in memtier's logs), and whether waiting to be sent is in it"
     accounts = True
 

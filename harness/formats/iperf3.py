@@ -16,7 +16,7 @@ class Iperf3Json(Format):
     name = "iperf3"
     title = "iperf3 client or server JSON (-J, --json-stream)"
     one_run = "a JSON document"
-    tried = "3.12 and 3.21; 3.1 and 3.9 by look-alikes"
+    tried = "3.12 and 3.21; 3.1 by look-alikes"
     unknown = "any request's latency; the CPU of the other end, in a server's output"
     conversions = (
         "iperf3 measures no request latency: tcp_rtt_*_us is the sending kernel's smoothed estimate",

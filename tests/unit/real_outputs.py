@@ -52,6 +52,7 @@ OUTPUTS = (
     Output("iperf3_stopped.json", "iperf3", "3.12", "bytes of its intervals"),
     Output("intervals.hlog", "hdrhistogram", "hdrhistogram 0.10.8", "the package's own quantiles"),
     Output("table.hgrm", "hdrhistogram", "hdrhistogram 0.10.8", "the package's own quantiles", "us"),
+    Output("hdrhistogram_memtier.hgrm", "hdrhistogram", "memtier git 2f74d61", "its own percentile table"),
     Output("netperf_tcp_rr.txt", "netperf", "2.7.1", "its own table"),
     Output("netperf_crr.txt", "netperf", "2.7.1", "its own table"),
     Output("netperf_plain_stream.txt", "netperf", "2.7.1", "its own table"),

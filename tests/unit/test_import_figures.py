@@ -224,6 +224,14 @@ def test_memtier_by_its_histogram() -> None:
     assert metrics["requests"] / metrics["elapsed_s"] == pytest.approx(metrics["rate_rps"], rel=0.02)
 
 
+def test_a_log_of_memtier_by_the_table_beside_it() -> None:
+    """The table that the same run wrote has ms with two decimals, and a mean of three."""
+    metrics = one("hdrhistogram_memtier.hgrm")
+    assert (metrics["requests"], metrics["elapsed_s"] > 0) == (2000, True)
+    assert metrics["rtt_mean_us"] == pytest.approx(410, abs=1) and metrics["rtt_sd_us"] == pytest.approx(1285, abs=2)
+    assert metrics["rtt_max_us"] == pytest.approx(12_287, rel=0.01)
+
+
 def test_series_of_flent() -> None:
     meta = json.loads(text_of("flent.flent"))["metadata"]["SERIES_META"]
     ping, upload = runs_of("flent.flent")
