@@ -50,9 +50,8 @@ class FlentData(Format):
 
 def _series(document: Json, meta: Json, name: str) -> Iterator[Result]:
     raw = [value for point in document.at("raw_values", name).items() if (value := point.number("val")) is not None]
-    shown = document.at("results", name).value
-    plain_values = [float(v) for v in shown if isinstance(v, int | float)] if isinstance(shown, list) else []
-    times = np.array(raw or plain_values)
+    shown = [value for point in document.at("results", name).items() if (value := point.number()) is not None]
+    times = np.array(raw or shown)
     if not times.size or "::" in name:
         # Series of a series (retransmits, windows) have names of their own, with a double colon.
         return

@@ -12,9 +12,10 @@ from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import NUMBER, Line, amount, plain
 
 _SUMMARY = re.compile(
-    rf"^(\S{{1,255}})\s+: xmt/rcv/%loss = (\d+)/(\d+)/({NUMBER})%(?:, min/avg/max = ({NUMBER})/({NUMBER})/({NUMBER}))?"
+    rf"^(\S{{1,255}})\s+: xmt/rcv/%loss = (\d{{1,15}})/(\d{{1,15}})/({NUMBER})%"
+    rf"(?:, min/avg/max = ({NUMBER})/({NUMBER})/({NUMBER}))?"
 )
-_COUNTS = re.compile(rf"^(\S{{1,255}})\s+: xmt/rcv/%loss = (\d+)/(\d+)/({NUMBER})%")
+_COUNTS = re.compile(rf"^(\S{{1,255}})\s+: xmt/rcv/%loss = (\d{{1,15}})/(\d{{1,15}})/({NUMBER})%")
 _ALL = re.compile(rf"^(\S{{1,255}})\s+:((?: (?:{NUMBER}|-)){{1,100000}})\s*$")
 _REPLY = re.compile(rf"^(\S{{1,255}})\s+: \[\d+\], \d+ bytes, ({NUMBER}) ms ")
 

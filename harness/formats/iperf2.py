@@ -13,11 +13,11 @@ _ROW = re.compile(
     rf"^\[([^\]]{{1,16}})\]\s*({NUMBER})-\s*({NUMBER}) sec\s+"
     rf"({NUMBER}) ([KMGT]?)Bytes\s+({NUMBER}) ([KMGT]?)(bits|Bytes)/sec"
 )
-_LOSSES = re.compile(rf"/sec\s+({NUMBER}) ms\s+(\d+)/\s*(\d+) \(({NUMBER})(?:e[+-]\d+)?%\)")
-_RETRIES = re.compile(r"/sec\s+\d+/\d+\s+(\d+)\s+-?\d+[KM]?(?:[(/]|\s)")
+_LOSSES = re.compile(rf"/sec\s+({NUMBER}) ms\s+(\d{{1,15}})/\s*(\d{{1,15}}) \(({NUMBER})(?:e[+-]\d+)?%\)")
+_RETRIES = re.compile(r"/sec\s+\d+/\d+\s+(\d{1,15})\s+-?\d+[KM]?(?:[(/]|\s)")
 _ROLE = re.compile(r"^(Client connecting to|Server listening on) .{0,120}?(TCP|UDP) port")
-_SIZE = re.compile(r"(?:Sending (\d+) byte datagrams|Write buffer size: (\d+) Byte|Read buffer size: +(\d+) Byte)")
-_SENT = re.compile(r"Sent (\d+) datagrams")
+_SIZE = re.compile(r"(?:Sending (\d{1,15}) byte datagrams|(?:Write|Read) buffer size: +(\d{1,15}) Byte)")
+_SENT = re.compile(r"Sent (\d{1,15}) datagrams")
 _PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _BINARY = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _CSV = re.compile(r"[+\d:.-]{14,40},[^,]{1,64},\d+,[^,]{1,64},\d+,-?\d+,")
@@ -89,7 +89,7 @@ def _text(result: Result, report: _Report, line: Line) -> None:
     elif " connected with " in line.text:
         report.connected += 1
     elif match := line.search(_SIZE):
-        result.workload["size_bytes"] = float(match[1] or match[2] or match[3])
+        result.workload["size_bytes"] = float(match[1] or match[2])
     elif match := line.search(_SENT):
         result.metrics["sent"] = float(match[1])
     elif match := _ROW.search(line.text):

@@ -67,24 +67,26 @@ def _result(document: Json, note: Note) -> Result:
     return result
 
 
-def _describe(result: Result, said: Json) -> None:
-    threads, clients = said.number("threads"), said.number("clients")
+def _describe(result: Result, asked: Json) -> None:
+    threads, clients = asked.number("threads"), asked.number("clients")
     facts = {
         "threads": threads,
         "connections": threads * clients if threads and clients else None,
-        "depth": said.number("pipeline"),
-        "size_bytes": said.number("data_size"),
-        "duration_s": said.number("test_time"),
+        "depth": asked.number("pipeline"),
+        "size_bytes": asked.number("data_size"),
+        "duration_s": asked.number("test_time"),
         # It is asked of every connection.
-        "rate_rps": limit * threads * clients if threads and clients and (limit := said.number("rate_limit")) else None,
+        "rate_rps": limit * threads * clients
+        if threads and clients and (limit := asked.number("rate_limit"))
+        else None,
     }
     result.workload["loop"] = "open" if facts["rate_rps"] else "closed"
-    if said.number("reconnect_interval") == 1:
+    if asked.number("reconnect_interval") == 1:
         result.workload["connect_per_request"] = "on"
     result.workload |= {name: value for name, value in facts.items() if value}
-    if mode := said.text("protocol"):
+    if mode := asked.text("protocol"):
         result.workload["mode"] = mode
-    writes, _, reads = said.text("ratio").partition(":")
+    writes, _, reads = asked.text("ratio").partition(":")
     if (w := amount(writes)) is not None and (r := amount(reads)) is not None and w + r:
         result.workload["get_share"] = r / (w + r)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from harness.formats.latency import of_buckets
-from harness.formats.text import NUMBER, Line
+from harness.formats.text import NUMBER, Line, amount
 
 _N = rf"\s+({NUMBER})"
 _SKIP = rf"\s+{NUMBER}"
@@ -75,12 +75,12 @@ class PlainTable:
     def _datagrams(self, line: Line) -> bool:
         if not self._sent and (match := line.fullmatch(_SENDER)):
             size, seconds, sent, *cpu = match.groups()
-            self._sent = float(sent)
+            self._sent = amount(sent) or 0.0
             self._values |= {"LOCAL_SEND_SIZE": size, "ELAPSED_TIME": seconds, "SENT": sent}
             self._put_cpu([*cpu, None])
         elif self._sent and (match := line.fullmatch(_RECEIVER)):
             received, rate, cpu_util = match.groups()
-            lost = max(0.0, self._sent - float(received))
+            lost = max(0.0, self._sent - (amount(received) or 0.0))
             self._values |= {"LOST": f"{lost:.0f}", "LOST_PERCENT": f"{100 * lost / self._sent:.6f}"}
             self._put_rate(" ".join(self.titles), rate, "")
             self._put_cpu([None, cpu_util])

@@ -11,10 +11,10 @@ from harness.formats.latency import of_values, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import NUMBER, Line, amount
 
-_PING = re.compile(r"^PING \S+ .{0,80}?(\d+)(?:\(\d+\) bytes of data| data bytes)")
+_PING = re.compile(r"^PING \S+ .{0,80}?(\d{1,15})(?:\(\d+\) bytes of data| data bytes)")
 _REPLY = re.compile(rf"icmp_seq=\d+.{{0,40}} time=({NUMBER}) ms(?P<double> \(DUP!\))?")
-_COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) (?:packets )?received(?:, \+(\d+) duplicates)?")
-_LOSS = re.compile(rf"({NUMBER})% packet loss, time (\d+)ms")
+_COUNTS = re.compile(r"(\d{1,15}) packets transmitted, (\d{1,15}) (?:packets )?received(?:, \+(\d{1,15}) duplicates)?")
+_LOSS = re.compile(rf"({NUMBER})% packet loss, time (\d{{1,15}})ms")
 _FOUR = "/".join([f"({NUMBER})"] * 4)
 _SUMMARY = re.compile(rf"(?:rtt|round-trip) min/avg/max/(?:mdev|stddev) = {_FOUR} ms")
 

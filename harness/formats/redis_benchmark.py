@@ -32,7 +32,7 @@ class RedisBenchmarkCsv(Format):
         """One result per row."""
         titles = ["test", "rps"]
         for line in lines:
-            cells = next(csv.reader([line.text]), []) if line.text.strip() else []
+            cells = _cells(line.text)
             if cells[:2] == ["test", "rps"]:
                 titles = cells
                 line.use()
@@ -41,6 +41,13 @@ class RedisBenchmarkCsv(Format):
                 yield _result(dict(zip(titles, cells, strict=True)), rate)
             elif cells:
                 note(line.number, f"{len(cells)} cells under {len(titles)} titles; the row is left out")
+
+
+def _cells(text: str) -> list[str]:
+    try:
+        return next(csv.reader([text]), []) if text.strip() else []
+    except csv.Error:
+        return []
 
 
 def _result(row: dict[str, str], rate: float) -> Result:

@@ -14,7 +14,7 @@ from harness.formats.text import Line, amount
 
 _TITLE = re.compile(r"# RTLA (timerlat|osnoise) histogram")
 _UNIT = re.compile(r"# Time unit is (microseconds|nanoseconds)")
-_DURATION = re.compile(r"# Duration:\s+(\d+) (\d+):(\d+):(\d+)")
+_DURATION = re.compile(r"# Duration:\s+(\d{1,15}) (\d{1,15}):(\d{1,15}):(\d{1,15})")
 _WORDS = {"IRQ": "irq", "Thr": "thread", "Usr": "user", "CPU": "noise"}
 _ENDS = ("over:", "count:", "min:", "avg:", "max:")
 

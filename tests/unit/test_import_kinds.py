@@ -394,5 +394,5 @@ def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text(foreign.NEPER)
     (tmp_path / "c.txt").write_text("hello\n")
     done = command("import", "auto", tmp_path, "-o", tmp_path / "out")
-    told = "auto: netperf, for 3 of 5 files look like it; 1 like neper; 1 like none that is known\n"
-    assert told in done.stdout
+    line = "auto: netperf, for 3 of 5 files look like it; 1 like neper; 1 like none that is known\n"
+    assert line in done.stdout
