@@ -125,6 +125,10 @@ def _metrics(result: Result, document: Json, at_server: bool, note: Note) -> dic
     end = document.at("end")
     sent, received, measured_by = _halves(document)
     rate, seconds = _rate(document, received, measured_by, note)
+    if not received.number("bits_per_second") and rate and "direction" in result.workload:
+        # Intervals are those of the end that wrote the document.
+        sends = at_server == (result.workload["direction"] == "server to client")
+        measured_by = "sender" if sends else "receiver"
     if measured_by and rate is not None:
         result.environment["measured_by"] = measured_by
     # A sender counts no losses: its zero says nothing. The one sum of old versions has the receiver's count.
@@ -172,7 +176,7 @@ def _halves(document: Json) -> tuple[Json, Json, str]:
 def _rate(document: Json, received: Json, measured_by: str, note: Note) -> tuple[float | None, float | None]:
     """Bits and seconds: of the end, else over the intervals of a run that was stopped half-way."""
     rate, seconds = received.number("bits_per_second"), received.number("seconds")
-    if not rate and document.at("error"):
+    if not rate:
         return _of_intervals(document) or (rate, seconds)
     packets, lost = received.number("packets"), received.number("lost_packets")
     if measured_by == "sender" and rate and packets and lost:

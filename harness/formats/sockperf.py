@@ -89,6 +89,8 @@ class _Summary:
             line.use()
             if self.servers == 2:
                 note(line.number, "statistics of a second server; only the first's are taken")
+        if "[SERVER]" in line.text:
+            note(line.number, "this is the server's output; latencies are in the client's")
         if self.servers < 2 and not (self._latency(result, line) or _workload(result, line)):
             self._counts(result, line)
 

@@ -50,7 +50,7 @@ def _chosen(name: str, files: SourceFiles) -> tuple[Importer, str]:
     votes: dict[str, int] = {}
     tried = files.files[:_SNIFFED]
     for file in tried:
-        head = Head(file.head(), file.name)
+        head = Head(file.head(), file.stem())
         looks = next((importer.name for importer in FORMATS.values() if importer.sniff(head)), "")
         votes[looks] = votes.get(looks, 0) + 1
     ranked = sorted((looks for looks in votes if looks), key=lambda looks: -votes[looks])

@@ -396,3 +396,25 @@ def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
     done = command("import", "auto", tmp_path, "-o", tmp_path / "out")
     line = "auto: netperf, for 3 of 5 files look like it; 1 like neper; 1 like none that is known\n"
     assert line in done.stdout
+
+
+def test_the_server_of_old_udp_has_its_intervals_alone(tmp_path: Path) -> None:
+    document = json.loads(iperf3(sum=half(0, lost_packets=5, packets=100)))
+    document["start"]["accepted_connection"] = {"host": "10.0.0.1"}
+    document["intervals"] = [{"sum": {"seconds": 2, "bytes": 500}}, {"sum": {"seconds": 2, "bytes": 700}}]
+    run = one("iperf3", tmp_path, json.dumps(document))
+    assert (run.metrics["throughput_bps"], run.environment["measured_by"]) == (8 * 1200 / 4, "receiver")
+
+
+def test_a_server_of_sockperf_is_told(tmp_path: Path) -> None:
+    reading = reading_of("sockperf", tmp_path, "sockperf: == version #3.7 == \nsockperf: [SERVER] listen on:\n")
+    assert "latencies are in the client's" in findings(reading) and reading.runs[0].verdict == "failed"
+
+
+def test_a_campaign_may_be_compressed(tmp_path: Path) -> None:
+    where = foreign.irqsuspend(tmp_path / "raw", runs=1)
+    for path in list(where.iterdir()):
+        (where / f"{path.name}.xz").write_bytes(lzma.compress(path.read_bytes()))
+        path.unlink()
+    runs = FORMATS["irqsuspend"].read(gather(where), ImportOptions()).runs
+    assert len(runs) == 4 and all(run.verdict == "valid" for run in runs)

@@ -67,7 +67,7 @@ def _groups(
 ) -> dict[tuple[str, int, str, int], list[tuple[Name, SourceFile]]]:
     groups: dict[tuple[str, int, str, int], list[tuple[Name, SourceFile]]] = {}
     for file in files:
-        name = parse_name(file.name)
+        name = parse_name(file.stem())
         if name is None:
             reading.note(file.name, 0, "its name is not KIND-QPS-TESTCASE-RUN.out; it is left out")
         elif name.kind not in READERS:
