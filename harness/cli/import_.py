@@ -16,8 +16,10 @@ def import_(arguments: argparse.Namespace) -> int:
     """Import a file or directory, and say what came of it; or list the formats."""
     if arguments.list:
         for listed in FORMATS.values():
-            print(f"{listed.name:<14}{listed.title}")
-        print(f"{'auto':<14}whichever of these most of the files look like")
+            known = [("tried with", listed.tried), ("never known", listed.unknown)]
+            parts = [listed.title, *(f"{label}: {text}" for label, text in known if text)]
+            print(f"{listed.name:<16}{'; '.join(parts)}")
+        print(f"{'auto':<16}whichever of these most of the files look like")
         return EXIT_OK
     if arguments.format is None or arguments.path is None:
         todo = "for example: pollbench import sockperf results/; formats: pollbench import --list"
@@ -36,6 +38,8 @@ def _report(done: Imported) -> None:
     verdicts = {verdict: sum(run.verdict == verdict for run in runs) for verdict in ("valid", "suspect", "failed")}
     counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
     cases = len({(run.case, *run.factors.values()) for run in runs})
+    if done.why:
+        print(f"auto: {done.format}, for {done.why}")
     print(f"{done.format}: {len(runs)} runs in {cases} cells, {counts}")
     for text in done.reading.conversions:
         print(f"  {text}")
@@ -47,4 +51,6 @@ def _report(done: Imported) -> None:
     for finding in findings[:_SHOWN]:
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         print(f"  {place}: {finding.text}", file=sys.stderr)
+    if unused := len(done.reading.unused):
+        print(f"figures without a place in the set: {unused} rows 'not used' in imports.csv", file=sys.stderr)
     print(f"results: {done.results.path}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.columns.model import listed
+from harness.columns.model import Column, listed
 
 _RTT = "of the run's round-trip times: reply received less request due (open loop) or sent (closed loop)"
 _LATE = "of how long after its time a request was sent, open loop"
@@ -195,14 +195,42 @@ background_bps | number bit/s | higher main | payload beside it | Payload per se
 """)
 
 IMPORTED_FACTS = listed("""
+workload_direction | text | Of a stream: client to server, server to client, or both.
+workload_rate_bps | number bit/s | Bits per second asked for, all streams together.
 latency_basis | text | What the source recorded: rtt; half round trip, doubled; or one way.
+latency_from | text | What a latency counts from, where the source says so: due (waiting to be sent is in it) or sent.
+measured_by | text | Whose figures these are: of latencies client or server, of a stream sender or receiver.
+program_version | text | The program and its version, as its output has it.
 """)
 """Facts that only imported runs have."""
+
+_OTHER_LATENCIES = {
+    "oneway": "one-way times, never compared with round trips.",
+    "wakeup": "how long after its timer a thread or handler ran (cyclictest, rtla); no network is in it.",
+    "io": "requests to storage (fio); no network is in it.",
+}
+_SHARES = {
+    "min": "Least",
+    "mean": "Mean",
+    "sd": "Standard deviation",
+    "p50": "Median",
+    "p90": "90 % quantile",
+    "p95": "95 % quantile",
+    "p99": "99 % quantile",
+    "p99_9": "99.9 % quantile",
+    "p99_99": "99.99 % quantile",
+    "max": "Greatest",
+    "jitter": "p99.9 less p50",
+}
 
 IMPORTED_METRICS = listed("""
 cycles_per_query | number | lower main | cycles/query | CPU cycles of the CPU set per answered query.
 instructions_per_query | number | lower | | Instructions of the CPU set per answered query.
 packets_per_interrupt | number | | | Packets received per interrupt of the NIC.
+reverse_throughput_bps | number bit/s | higher | | Payload delivered per second from server to client, where both
+    directions were measured at once; throughput_bps has the other.
+reverse_lost_percent | number % | lower | | Datagrams of that direction that never came.
+socket_errors | integer count | lower | | Failed connects, reads and writes, and time-outs of an HTTP client.
 messages_pps | number 1/s | higher | | Messages sent per second, unanswered.
 udp_jitter_us | number us | lower | | Smoothed change of the one-way transit time (RFC 3550), no latency.
 tcp_rtt_min_us | number us | lower | | Least RTT the sending kernel's TCP estimated; no request's latency.
@@ -210,16 +238,9 @@ tcp_rtt_mean_us | number us | lower | | Mean of the sending kernel's smoothed TC
 tcp_rtt_max_us | number us | lower | | Greatest of the sending kernel's smoothed TCP RTT.
 local_cpu_util_percent | number % | lower | | Busy time of all CPUs of the client's host.
 remote_cpu_util_percent | number % | lower | | Busy time of all CPUs of the server's host.
-oneway_min_us | number us | lower | | Least of one-way times, never compared with round trips.
-oneway_mean_us | number us | lower | | Mean of one-way times, never compared with round trips.
-oneway_sd_us | number us | lower | | Standard deviation of one-way times, never compared with round trips.
-oneway_p50_us | number us | lower | | Median of one-way times, never compared with round trips.
-oneway_p90_us | number us | lower | | 90 % quantile of one-way times, never compared with round trips.
-oneway_p95_us | number us | lower | | 95 % quantile of one-way times, never compared with round trips.
-oneway_p99_us | number us | lower | | 99 % quantile of one-way times, never compared with round trips.
-oneway_p99_9_us | number us | lower | | 99.9 % quantile of one-way times, never compared with round trips.
-oneway_p99_99_us | number us | lower | | 99.99 % quantile of one-way times, never compared with round trips.
-oneway_max_us | number us | lower | | Greatest of one-way times, never compared with round trips.
-oneway_jitter_us | number us | lower | | p99.9 less p50 of one-way times, never compared with round trips.
-""")
+""") + tuple(
+    Column(f"{prefix}_{name}_us", "us", "number", f"{share} of {meaning}", "lower", label=f"{prefix}_{name}_us")
+    for prefix, meaning in _OTHER_LATENCIES.items()
+    for name, share in _SHARES.items()
+)
 """Figures that only imported runs have; they follow all others in runs.csv, by name."""

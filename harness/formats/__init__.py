@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from harness.formats.model import Basis, Format, Head, Note, ReadOptions, Result, read_output
+from harness.formats.model import NOT_USED, Basis, Format, Head, Note, ReadOptions, Result, read_output
 from harness.formats.registry import by_name, classes_in
 from harness.formats.text import Line
 
-__all__ = ["Basis", "Format", "Head", "Line", "Note", "ReadOptions", "Result", "load_formats", "read_output"]
+__all__ = [
+    "NOT_USED", "Basis", "Format", "Head", "Line", "Note", "ReadOptions", "Result", "load_formats", "read_output",
+]  # fmt: skip
 
 
 @cache

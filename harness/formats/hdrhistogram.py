@@ -6,19 +6,24 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
 from harness.formats.hdrcodec import CodecError, decode
+from harness.formats.hdrtable import TABLE, HdrTable, read_table
 from harness.formats.latency import LEVELS, UNITS_US, put_latencies, weighted_quantile
-from harness.formats.model import Basis, Format, Head, Note, ReadOptions, Result
-from harness.formats.text import Line, amount, count, plain, ratio
+from harness.formats.model import NOT_USED, Basis, Format, Head, Note, ReadOptions, Result
+from harness.formats.text import Line, amount, plain, ratio
+from harness.formats.wrk import DISTRIBUTION, REPORT, WrkReport
 
 _LEGEND = "Interval_Compressed_Histogram"
-_TABLE = re.compile(r"\"?Value\"?[ ,\t]+\"?Percentile\"?[ ,\t]+\"?TotalCount\"?")
-_MEAN = re.compile(r"#\[Mean\s*=\s*([\d.,]{1,40}),\s+StdDeviation\s*=\s*([\d.,]{1,40})\]")
-_MAX = re.compile(r"#\[Max\s*=\s*([\d.,]{1,40}),\s+Total ?[cC]ount\s*=\s*([\d.,]{1,40})\]")
-
+_SECOND = re.compile(r"\"?StartTimestamp\"?,\"?(\w+)\"?,")
+_MEMTIER = "HDR latency histogram results"
+_LATEST_S = 1e8
+"""Beyond it a number of seconds is a point in time, and no length."""
+# cassandra-stress: what its tags count from. A wait is no latency: how long after its time a request was sent.
+_FROM = {"-rt": "due", "-st": "sent"}
 
 _BASES = {
     "half-rtt": "half round trips, doubled",
@@ -32,15 +37,20 @@ class HdrHistogram(Format):
 
     name = "hdrhistogram"
     title = "HdrHistogram interval logs (.hlog, V2) and percentile tables (.hgrm, which need --unit)"
-    one_run = "a file, or a tag of a log"
+    one_run = "a table, or a tag of a log"
+    tried = "hdrhistogram 0.10.8 (Python), memtier (git 2f74d61)"
+    unknown = "what was measured, its unit (but in memtier's logs), and whether waiting to be sent is in it"
+    accounts = True
 
     def sniff(self, head: Head) -> bool:
-        """By the log's legend or the table's header."""
-        return _LEGEND in head.text or "#[Histogram log format" in head.text or bool(_TABLE.search(head.text))
+        """By the log's legend or the table's header; wrk2's tables are wrk's."""
+        if DISTRIBUTION.search(head.text):
+            return False
+        return _LEGEND in head.text or "#[Histogram log format" in head.text or bool(TABLE.search(head.text))
 
     def needs_unit(self, head: Head) -> bool:
         """Yes for a percentile table, which prints bare numbers."""
-        return bool(_TABLE.search(head.text))
+        return bool(TABLE.search(head.text)) and not DISTRIBUTION.search(head.text)
 
     def conversions_with(self, options: ReadOptions) -> tuple[str, ...]:
         """What was assumed of unit and basis, and how quantiles come about."""
@@ -55,18 +65,81 @@ class HdrHistogram(Format):
         )
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
-        """One result per tag of a log, or the one of a table."""
+        """One result per tag of a log, or per percentile table."""
         scale, basis = UNITS_US[options.unit or "ns"], options.basis or "rtt"
-        tags: dict[str, _Histogram] = {}
+        log = _Log(note)
         for line in lines:
-            text = line.text.strip()
-            if _TABLE.search(text):
-                yield _table(lines, note, scale, basis)
+            if TABLE.search(line.text):
+                line.use()
+                yield _table_result(read_table(lines, note), scale, basis)
+            elif REPORT.search(line.text):
+                # wrk2 prints two tables of one run, and its own unit: they are told apart by their titles.
+                yield from WrkReport().parse(chain([line], lines), note, options)
                 return
-            if text and not text.startswith("#") and _LEGEND not in text:
-                _interval(line, text, tags, note)
-        for tag, histogram in tags.items():
+            elif _MEMTIER in line.text and not options.unit:
+                scale = UNITS_US["us"]
+                note(line.number, "the log is memtier's, whose values are us")
+            else:
+                log.take(line)
+        for tag, histogram in log.tags.items():
             yield histogram.result(tag, scale, basis)
+
+
+class _Log:
+    """The lines of an interval log, and its histograms by tag."""
+
+    def __init__(self, note: Note) -> None:
+        self.tags: dict[str, _Histogram] = {}
+        self._note = note
+        self._second = ""
+
+    def take(self, line: Line) -> None:
+        """One line: the titles, which say what the second column is, or an interval."""
+        text = line.text.strip()
+        if _LEGEND in text:
+            line.use()
+            if match := _SECOND.search(text):
+                self._second = match[1]
+                unused = "Interval_Max" if match[1].startswith("End") else "StartTimestamp, Interval_Max"
+                self._note(line.number, f"{NOT_USED}columns {unused}; the histograms have what they say")
+        elif text and not text.startswith("#"):
+            line.use()
+            self._interval(line, text)
+
+    def _interval(self, line: Line, text: str) -> None:
+        """One interval: [Tag=NAME,]start,length or end,max,histogram."""
+        tag = ""
+        if text.startswith("Tag="):
+            name, _, text = text.partition(",")
+            tag = plain(name.removeprefix("Tag="), 60)
+        fields = text.split(",")
+        if len(fields) != 4:
+            self._note(line.number, "the line is not start,length,max,histogram; it is left out")
+            return
+        try:
+            buckets = decode(fields[3])
+        except CodecError as error:
+            self._note(line.number, f"its histogram is left out: {error}")
+            return
+        histogram = self.tags.setdefault(tag, _Histogram())
+        for low, high, number in buckets:
+            histogram.counts[low, high] += number
+        histogram.elapsed_s += self._length(line, fields[0], fields[1])
+
+    def _length(self, line: Line, start: str, second: str) -> float:
+        """Of an interval, s."""
+        begin, number = amount(start), amount(second)
+        if number is None or begin is None:
+            self._note(line.number, "the length of the interval is no number; the rate is too high by it")
+            return 0.0
+        if not self._second:
+            self._second = "EndTimestamp" if number > _LATEST_S else "Interval_Length"
+            self._note(line.number, f"no title says what the second column is; it is taken as {self._second}")
+        if not self._second.startswith("End"):
+            return number
+        if number < begin:
+            self._note(line.number, "the interval ends before it starts; the rate is too high by it")
+        return max(0.0, number - begin)
 
 
 @dataclass
@@ -97,7 +170,13 @@ class _Histogram:
             "max": float(high[-1]),
         }
         values |= {name: weighted_quantile(high, weights, level) for name, level in LEVELS.items()}
-        put_latencies(result, _scaled(values, scale), basis, total)
+        scaled = _scaled(values, scale)
+        if tag.endswith("-wt"):
+            result.metrics |= {f"lateness_{name}_us": scaled[name] for name in ("p50", "p99", "max") if name in scaled}
+            return result
+        put_latencies(result, scaled, basis, total)
+        if counted_from := _FROM.get(tag[-3:]):
+            result.environment["latency_from"] = counted_from
         return result
 
 
@@ -105,61 +184,9 @@ def _scaled(values: dict[str, float | None], scale: float) -> dict[str, float]:
     return {name: value * scale for name, value in values.items() if value is not None}
 
 
-def _interval(line: Line, text: str, tags: dict[str, _Histogram], note: Note) -> None:
-    """One interval: [Tag=NAME,]start,length,max,histogram."""
-    tag = ""
-    if text.startswith("Tag="):
-        name, _, text = text.partition(",")
-        tag = plain(name.removeprefix("Tag="), 60)
-    fields = text.split(",")
-    if len(fields) != 4:
-        note(line.number, "the line is not start,length,max,histogram; it is left out")
-        return
-    try:
-        buckets = decode(fields[3])
-    except CodecError as error:
-        note(line.number, f"its histogram is left out: {error}")
-        return
-    histogram = tags.setdefault(tag, _Histogram())
-    for low, high, number in buckets:
-        histogram.counts[low, high] += number
-    length = amount(fields[1])
-    if length is None:
-        note(line.number, "the length of the interval is no number; the rate is too high by it")
-    histogram.elapsed_s += length or 0.0
-
-
-def _table(lines: Iterator[Line], note: Note, scale: float, basis: Basis) -> Result:
-    """A percentile table: a quantile is the value of the first row at or beyond its level."""
+def _table_result(table: HdrTable, scale: float, basis: Basis) -> Result:
     result = Result(workload={"kind": "hdrhistogram"})
-    rows: list[tuple[float, float]] = []
-    values: dict[str, float | None] = {}
-    total: float | None = None
-    for line in lines:
-        if mean := _MEAN.match(line.text):
-            values |= {"mean": amount(mean[1]), "sd": amount(mean[2])}
-        elif maximum := _MAX.match(line.text):
-            values["max"], whole = amount(maximum[1]), count(maximum[2])
-            total = amount(maximum[2]) if whole is None else float(whole)
-        elif line.text.strip() and not line.text.startswith("#"):
-            cells = line.text.split()
-            # Also made as CSV; a decimal comma is no separator where blanks separate.
-            cells = cells if len(cells) >= 3 else line.text.split(",")
-            numbers = [amount(cell) for cell in cells[:2]]
-            if len(cells) < 3 or None in numbers:
-                note(line.number, "the row is not value, percentile, count; it is left out")
-                continue
-            rows.append((numbers[1] or 0.0, numbers[0] or 0.0))
-    if not rows:
-        note(0, "the table holds no rows")
-        return result
-    if total is None:
-        note(0, "the table's closing lines are missing: quantiles are given without knowing from how many values")
-    rows.sort()
-    for name, level in LEVELS.items():
-        values[name] = next((value for percentile, value in rows if percentile >= level - 1e-9), None)
-    values["min"] = rows[0][1] if rows[0][0] == 0 else None
-    values.setdefault("max", rows[-1][1] if rows[-1][0] >= 1 else None)
-    result.metrics["requests"] = total
-    put_latencies(result, _scaled(values, scale), basis, total)
+    if table.rows:
+        result.metrics["requests"] = table.total
+        put_latencies(result, _scaled(table.values, scale), basis, table.total)
     return result

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
-from harness.formats.model import Format, Head, Note, ReadOptions, Result
+from harness.formats.jsontext import Json, documents
+from harness.formats.model import NOT_USED, Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, plain
-
-MAX_CHARACTERS = 256 << 20
-Json = dict[str, Any]
 
 
 class Iperf3Json(Format):
@@ -20,8 +16,14 @@ class Iperf3Json(Format):
     name = "iperf3"
     title = "iperf3 client or server JSON (-J, --json-stream)"
     one_run = "a JSON document"
-    conversions = ("iperf3 measures no request latency: tcp_rtt_*_us is the sending kernel's smoothed estimate",)
+    tried = "3.12 and 3.21; 3.1 by look-alikes"
+    unknown = "any request's latency; the CPU of the other end, in a server's output"
+    conversions = (
+        "iperf3 measures no request latency: tcp_rtt_*_us is the sending kernel's smoothed estimate",
+        "throughput is what the receiver got, or the sender's figure where the output has no other (see measured_by)",
+    )
     tells_its_end = True
+    accounts = True
 
     def sniff(self, head: Head) -> bool:
         """By the version in the `start` part."""
@@ -31,132 +33,185 @@ class Iperf3Json(Format):
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result per JSON document, or per stream of events."""
-        return map(_result, _documents(lines, note))
+        for document in _runs(lines, note):
+            yield _result(document, note)
+            document.unused(note)
 
 
-def _documents(lines: Iterator[Line], note: Note) -> Iterator[Json]:
-    text = _text(lines, note)
-    decoder = json.JSONDecoder(parse_constant=lambda _: None)
-    at = 0
-    stream: Json = {}
-    while (at := _skip_blank(text, at)) < len(text):
-        try:
-            document, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            note(text.count("\n", 0, at) + 1, f"not JSON from here on: {error}")
-            break
+def _runs(lines: Iterator[Line], note: Note) -> Iterator[Json]:
+    """Whole documents, and streams of events put together; a document that repeats the stream before it is left out."""
+    stream: dict[str, object] = {}
+    last: dict[str, object] = {}
+    for document in documents(lines, note):
         if not isinstance(document, dict):
             note(0, "a JSON value in it is no document of iperf3")
         elif "event" in document:
-            # --json-stream: one line per part, `end` last.
-            stream[str(document["event"])] = document.get("data")
-            if document["event"] == "end":
-                yield stream
-                stream = {}
+            # --json-stream: one line per part, `end` last; of the many intervals only their kind counts.
+            event = str(document["event"])
+            if event == "interval":
+                intervals = stream.setdefault("intervals", [])
+                assert isinstance(intervals, list)
+                intervals.append(document.get("data"))
+            else:
+                stream[event] = document.get("data")
+            if event == "end":
+                yield Json(stream)
+                stream, last = {}, stream
+        elif last and (last.get("start"), last.get("end")) == (document.get("start"), document.get("end")):
+            note(0, "the document at the end repeats the stream of events before it (--json-stream-full-output)")
+            last = {}
         else:
-            yield document
+            yield Json(document)
     if stream:
         note(0, "the stream of events ends before the run does")
-        yield stream
+        yield Json(stream)
 
 
-def _text(lines: Iterator[Line], note: Note) -> str:
-    pieces, size = [], 0
-    for line in lines:
-        pieces.append(line.text)
-        size += len(line.text) + 1
-        if size > MAX_CHARACTERS:
-            note(line.number, "the file is too large; its end is left out")
-            break
-    return "\n".join(pieces).lstrip("\ufeff")
-
-
-def _skip_blank(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n\0":
-        at += 1
-    return at
-
-
-def _result(document: Json) -> Result:
+def _result(document: Json, note: Note) -> Result:
     result = Result(workload={"kind": "iperf3"})
-    test = _part(document, "start", "test_start")
-    if isinstance(protocol := test.get("protocol"), str):
-        result.workload["protocol"] = plain(protocol.lower(), 20)
-    result.workload |= _known(size_bytes=_number(test, "blksize"), duration_s=_number(test, "duration"))
-    seconds = _number(_part(document, "start", "timestamp"), "timesecs")
-    if seconds is not None and 0 <= seconds < 2**33:
-        result.started_utc = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    system = _part(document, "start").get("system_info")
-    if isinstance(system, str) and len(words := system.split()) > 2 and words[0] == "Linux":
-        result.environment["kernel"] = plain(words[2], 80)
-    result.metrics |= _metrics(document)
+    _describe(result, document)
+    at_server = _at_server(document)
+    result.metrics |= _known(**_metrics(result, document, at_server, note))
+    if _bidirectional(document):
+        note(0, "both directions at once: throughput_bps is client to server, reverse_throughput_bps the other")
     # An error comes with whatever was measured before it.
-    if document.get("error"):
-        reason = f"iperf3: {plain(str(document['error']))}"
+    if error := document.text("error"):
+        reason = f"iperf3: {error}"
         (result.doubt if result.metrics.get("throughput_bps") is not None else result.fail)(reason)
     return result
 
 
-def _metrics(document: Json) -> dict[str, float]:
-    end = _part(document, "end")
-    received = _part(end, "sum_received") or _part(end, "sum")
-    sent = _part(end, "sum_sent") or _part(end, "sum")
-    if document.get("error") and not received.get("bits_per_second"):
-        # A client that was stopped half-way never heard what the server received.
-        received = received | _of_intervals(document)
-    cpu = _part(end, "cpu_utilization_percent")
-    jitter_ms = _number(received, "jitter_ms")
-    return _known(
-        throughput_bps=_number(received, "bits_per_second"),
-        elapsed_s=_number(received, "seconds"),
-        retransmits=_number(sent, "retransmits"),
-        lost=_number(received, "lost_packets"),
-        lost_percent=_number(received, "lost_percent"),
-        udp_jitter_us=None if jitter_ms is None else 1e3 * jitter_ms,
-        client_cpu_percent=_number(cpu, "host_total"),
-        server_cpu_percent=_number(cpu, "remote_total"),
-        **_tcp_rtt(end.get("streams")),
-    )
+def _describe(result: Result, document: Json) -> None:
+    """What the test was, where and when."""
+    start = document.at("start")
+    test = start.at("test_start")
+    if protocol := test.text("protocol"):
+        result.workload["protocol"] = plain(protocol.lower(), 20)
+    streams, duration = test.number("num_streams"), test.number("duration")
+    facts = _known(size_bytes=test.number("blksize"), duration_s=duration, connections=streams)
+    rate = test.number("target_bitrate") or start.number("target_bitrate")
+    facts |= _known(warmup_s=test.number("omit"), rate_bps=rate)
+    # 0 stands for no limit.
+    result.workload |= {name: value for name, value in facts.items() if value or name == "warmup_s"}
+    if test or start.at("connected"):
+        both = _bidirectional(document)
+        reverse = None if both else test.number("reverse")
+        known = reverse is not None or both
+        way = "both" if both else "server to client" if reverse else "client to server"
+        result.workload |= {"direction": way} if known else {}
+    seconds = start.number("timestamp", "timesecs")
+    if seconds is not None and seconds < 2**33:
+        result.started_utc = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Only the release is taken of it, so that it stays among what was not used.
+    words = str(start.at("system_info").value).split()
+    if len(words) > 2 and words[0] == "Linux":
+        result.environment["kernel"] = plain(words[2], 80)
+    if version := start.text("version"):
+        result.environment["program_version"] = version
 
 
-def _of_intervals(document: Json) -> Json:
-    """Mean rate and length of the intervals that count; empty without any."""
-    intervals = document.get("intervals")
-    sums = [_part(interval, "sum") for interval in intervals] if isinstance(intervals, list) else []
-    counted = [part for part in sums if not part.get("omitted")]
-    seconds = sum(_number(part, "seconds") or 0.0 for part in counted)
-    bits = 8 * sum(_number(part, "bytes") or 0.0 for part in counted)
-    return {"seconds": seconds, "bits_per_second": bits / seconds} if bits and seconds else {}
+def _bidirectional(document: Json) -> bool:
+    end, test = document.at("end"), document.at("start", "test_start")
+    return bool(test.number("bidirectional")) or any(name.endswith("_bidir_reverse") for name in end.names())
 
 
-def _tcp_rtt(streams: object) -> dict[str, float]:
-    """Over the streams' senders. A receiver does not know the sender's RTT and writes 0."""
-    senders = [_part(stream, "sender") for stream in streams] if isinstance(streams, list) else []
-    estimates: dict[str, float] = {}
+def _at_server(document: Json) -> bool:
+    """Is this the server's account? It names whom it accepted, a client whom it connected to."""
+    start = document.at("start")
+    return bool(start.at("accepted_connection")) and not start.at("connecting_to")
+
+
+def _metrics(result: Result, document: Json, at_server: bool, note: Note) -> dict[str, float | None]:
+    end = document.at("end")
+    sent, received, measured_by = _halves(document)
+    rate, seconds = _rate(document, received, measured_by, note)
+    if not received.number("bits_per_second") and rate and "direction" in result.workload:
+        # Intervals are those of the end that wrote the document.
+        sends = at_server == (result.workload["direction"] == "server to client")
+        measured_by = "sender" if sends else "receiver"
+    if measured_by and rate is not None:
+        result.environment["measured_by"] = measured_by
+    # A sender counts no losses: its zero says nothing. The one sum of old versions has the receiver's count.
+    counts = measured_by == "receiver" or received.path.endswith("sum")
+    lost = received if counts else Json(None)
+    jitter_ms = lost.number("jitter_ms")
+    cpu = end.at("cpu_utilization_percent")
+    # A server hears nothing of its client's CPU, and writes 0.
+    local, remote = cpu.number("host_total"), cpu.number("remote_total") or None
+    resent = [value for name in ("", "_bidir_reverse") if (value := _resent(end, sent, name)) is not None]
+    back = end.at("sum_received_bidir_reverse")
+    back = back if back.number("bits_per_second") else end.at("sum_sent_bidir_reverse")
+    return {
+        "throughput_bps": rate,
+        "reverse_throughput_bps": back.number("bits_per_second"),
+        "reverse_lost_percent": back.number("lost_percent"),
+        "elapsed_s": seconds,
+        "retransmits": sum(resent) if resent else None,
+        "lost": lost.number("lost_packets"),
+        "lost_percent": lost.number("lost_percent"),
+        "udp_jitter_us": None if jitter_ms is None else 1e3 * jitter_ms,
+        "client_cpu_percent": remote if at_server else local,
+        "server_cpu_percent": local if at_server else remote,
+        **_tcp_rtt(end, note),
+    }
+
+
+def _resent(end: Json, sent: Json, suffix: str) -> float | None:
+    return (end.at(f"sum_sent{suffix}") if suffix else sent).number("retransmits")
+
+
+def _halves(document: Json) -> tuple[Json, Json, str]:
+    """What was sent, what was received as far as anybody said so, and whose figure the latter is."""
+    end = document.at("end")
+    sent, received, whole = end.at("sum_sent"), end.at("sum_received"), end.at("sum")
+    if received.number("bits_per_second"):
+        return sent or whole, received, "receiver"
+    if document.at("error") and not (sent.number("bits_per_second") or whole.number("bits_per_second")):
+        return sent or whole, received or whole, ""
+    if sent.number("bits_per_second"):
+        return sent, sent, "sender"
+    return whole, whole or received, "sender" if whole else ""
+
+
+def _rate(document: Json, received: Json, measured_by: str, note: Note) -> tuple[float | None, float | None]:
+    """Bits and seconds: of the end, else over the intervals of a run that was stopped half-way."""
+    rate, seconds = received.number("bits_per_second"), received.number("seconds")
+    if not rate:
+        return _of_intervals(document) or (rate, seconds)
+    packets, lost = received.number("packets"), received.number("lost_packets")
+    if measured_by == "sender" and rate and packets and lost:
+        note(0, "the rate is the sender's; what arrived is that less the share of its packets that was lost")
+        rate *= max(0.0, 1 - lost / packets)
+    return rate, seconds
+
+
+def _of_intervals(document: Json) -> tuple[float, float] | None:
+    """Mean rate and length of the intervals that count; None without any."""
+    sums = [interval.at("sum") for interval in document.at("intervals").items()]
+    counted = [part for part in sums if not part.flag("omitted")]
+    seconds = sum(part.number("seconds") or 0.0 for part in counted)
+    bits = 8 * sum(part.number("bytes") or 0.0 for part in counted)
+    return (bits / seconds, seconds) if bits and seconds else None
+
+
+def _tcp_rtt(end: Json, note: Note) -> dict[str, float | None]:
+    """Over the streams that this end sends. A receiver does not know the sender's RTT: it writes 0, or its own."""
+    senders = [sender for stream in end.at("streams").items() if (sender := stream.at("sender"))]
+    here = [sender for sender in senders if sender.flag("sender") is not False]
+    if here and len(here) < len(senders):
+        note(0, f"{NOT_USED}min_rtt, mean_rtt and max_rtt of the streams that this end receives")
+    senders = here
+    estimates: dict[str, float | None] = {}
     for name in ("min", "mean", "max"):
-        values = [value for sender in senders if (value := _number(sender, f"{name}_rtt"))]
+        values = [value for sender in senders if (value := sender.number(f"{name}_rtt"))]
         if values:
             whole = {"min": min(values), "mean": sum(values) / len(values), "max": max(values)}
             estimates[f"tcp_rtt_{name}_us"] = whole[name]
+    if len(senders) > 1:
+        note(0, f"{NOT_USED}min_rtt and max_rtt of single streams; those of all are there")
     return estimates
 
 
 def _known(**numbers: float | None) -> dict[str, float]:
     """The numbers without those that are missing."""
     return {name: number for name, number in numbers.items() if number is not None}
-
-
-def _part(document: object, *path: str) -> Json:
-    """A nested mapping; empty where there is none."""
-    for name in path:
-        document = document.get(name) if isinstance(document, dict) else None
-    return document if isinstance(document, dict) else {}
-
-
-def _number(part: Json, name: str) -> float | None:
-    value = part.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, int) and value.bit_length() > 200:
-        return None
-    return float(value) if 0 <= value < float("inf") else None

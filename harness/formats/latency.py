@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from harness.formats.model import Basis, Result
 
@@ -21,25 +21,66 @@ UNITS_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
 MIN_EXCEEDANCES = 10
 """As in harness.stats, which lies no lower; a test compares the two."""
 
-_BASES = {"rtt": "rtt", "half-rtt": "half round trip, doubled", "one-way": "one way"}
+_BASES = {
+    "rtt": "rtt",
+    "half-rtt": "half round trip, doubled",
+    "one-way": "one way",
+    "wakeup": "timer to wake-up",
+    "io": "storage request",
+}
+_PREFIXES = {"one-way": "oneway", "wakeup": "wakeup", "io": "io"}
+Measured = Basis | Literal["wakeup", "io"]
+"""What a latency is: of the network, or how late a thread woke after its timer, or of a request to a disk."""
 
 
-def put_latencies(result: Result, values: Mapping[str, float | None], basis: Basis, requests: float | None) -> None:
+def put_latencies(result: Result, values: Mapping[str, float | None], basis: Measured, requests: float | None) -> None:
     """Write latency columns. values: in us, by min, mean, sd, p50... max; as recorded, not doubled yet.
 
-    Half round trips are doubled. One-way times get columns of their own, `oneway_*`, and are never compared
-    with round trips. A quantile with fewer than 10 requests expected beyond it is blank, as in our own runs.
+    Half round trips are doubled. One-way times get columns of their own, `oneway_*`, and so do other latencies: none is
+    ever compared with round trips. A quantile with fewer than 10 requests expected beyond it is blank, as in our own
+    runs.
     """
     factor = 2.0 if basis == "half-rtt" else 1.0
-    prefix = "oneway" if basis == "one-way" else "rtt"
+    prefix = _PREFIXES.get(basis, "rtt")
     known = {name: value * factor for name, value in values.items() if value is not None and math.isfinite(value)}
     for name, level in LEVELS.items():
-        if requests is not None and round(requests * (1 - level), 6) < MIN_EXCEEDANCES:
-            known.pop(name, None)
+        if requests is not None and round(requests * (1 - level), 6) < MIN_EXCEEDANCES and name in known:
+            why = f"fewer than {MIN_EXCEEDANCES} of {requests:,.0f} requests lie beyond it"
+            result.left_out.append(f"{prefix}_{name}_us {known.pop(name):g}: {why}")
     result.metrics |= {f"{prefix}_{name}_us": value for name, value in known.items()}
     if "p99_9" in known and "p50" in known:
         result.metrics[f"{prefix}_jitter_us"] = known["p99_9"] - known["p50"]
     result.environment["latency_basis"] = _BASES[basis]
+
+
+def of_values(times: npt.NDArray[np.float64]) -> dict[str, float | None]:
+    """min, mean, sd, quantiles and max of single latencies, in their unit; empty without any."""
+    import numpy as np
+
+    if not times.size:
+        return {}
+    values: dict[str, float | None] = {"min": float(times.min()), "mean": float(times.mean())}
+    values |= {"sd": float(times.std()), "max": float(times.max())}
+    return values | {name: weighted_quantile(times, np.ones(times.size), level) for name, level in LEVELS.items()}
+
+
+def of_buckets(ends: Sequence[float], counts: Sequence[float], beyond: float = 0.0) -> dict[str, float | None]:
+    """Quantiles of a histogram: the upper ends of its buckets. beyond: how many lie above all of them, nobody knows
+    where; a quantile among these is blank.
+    """
+    import numpy as np
+
+    values = np.append(np.asarray(ends, dtype=np.float64), 1e300)
+    weights = np.append(np.asarray(counts, dtype=np.float64), beyond)
+    quantiles = {name: weighted_quantile(values, weights, level) for name, level in LEVELS.items()}
+    return {name: None if value is None or value >= 1e300 else value for name, value in quantiles.items()}
+
+
+def level_named(percent: float | None) -> str:
+    """Our name of the quantile at a level in percent; "" where it has no column."""
+    return next(
+        (name for name, share in LEVELS.items() if percent is not None and abs(share - percent / 100) < 1e-9), ""
+    )
 
 
 def weighted_quantile(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], level: float) -> float | None:

@@ -17,6 +17,9 @@ Basis = Literal["rtt", "half-rtt", "one-way"]
 Note = Callable[[int, str], None]
 """Add a finding about the output at hand: line (from 1, 0 for the whole) and text."""
 
+NOT_USED = "not used: "
+"""How a finding begins that lists figures of an output which have no place in the result."""
+
 Verdict = Literal["valid", "suspect", "failed"]
 
 
@@ -43,7 +46,7 @@ class Result:
     tag: names it among several of one output ("" where nothing does). metrics: columns of runs.csv; workload,
     environment: facts of the run, by their columns' names without prefix. settle_requests: requests sent outside the
     measured window. samples: every request (intended_ns, latency_ns). verdict is "valid" until something speaks against
-    it, which `reasons` say.
+    it, which `reasons` say. left_out: figures that were read and are not given, with why.
     """
 
     tag: str = ""
@@ -55,6 +58,7 @@ class Result:
     workload: dict[str, str | float] = field(default_factory=dict)
     settle_requests: int | None = None
     samples: npt.NDArray[Any] | None = None
+    left_out: list[str] = field(default_factory=list)
 
     def has_figures(self) -> bool:
         """Is there any figure in it?"""
@@ -76,11 +80,16 @@ class Format:
 
     name: what the user types; title: one line for `pollbench import --list`; one_run: what a run is made of;
     conversions: what is done to the program's figures to make them ours, one sentence each; tells_its_end: its output
-    shows by itself where it was cut, so that a last line without its end counts.
+    shows by itself where it was cut, so that a last line without its end counts. tried: the versions of the program
+    whose output it was tried with; unknown: what that output never says. accounts: it reads lines by `Line.search` and
+    `Line.use`, so that what is left of them is known to be unused.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str] = ""
+    tried: ClassVar[str] = ""
+    unknown: ClassVar[str] = ""
+    accounts: ClassVar[bool] = False
     one_run: ClassVar[str] = "a file"
     conversions: ClassVar[tuple[str, ...]] = ()
     tells_its_end: ClassVar[bool] = False
@@ -105,7 +114,12 @@ class Format:
 def read_output(program: Format, text: str) -> tuple[Result, list[str]]:
     """The first result in a program's whole output, and what was odd. ValueError, saying why, where it has none."""
     findings: list[str] = []
-    results = program.parse(lines_of(text), lambda _, finding: findings.append(finding), ReadOptions())
+
+    def note(_: int, finding: str) -> None:
+        if not finding.startswith(NOT_USED):
+            findings.append(finding)
+
+    results = program.parse(lines_of(text), note, ReadOptions())
     for result in results:
         if result.has_figures():
             return result, findings

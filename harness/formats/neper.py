@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from harness.formats.latency import put_latencies, weighted_quantile
-from harness.formats.model import Format, Head, Note, ReadOptions, Result
+from harness.formats.latency import put_latencies
+from harness.formats.model import NOT_USED, Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, decimal, ratio
 
 _NEEDED = ("time", "tid", "flow_id")
-_QUANTILES = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p99.9": "p99_9", "p99.99": "p99_99"}
+QUANTILES = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "p99.9": "p99_9", "p99.99": "p99_99"}
+"""neper's names of quantiles that have columns, and ours."""
+
+_SUMMED = ("latency_min", "latency_mean", "latency_max", "latency_stddev")
+_READ = {*_NEEDED, *_SUMMED, "transactions", "bytes_read", *(f"latency_{name}" for name in QUANTILES)}
 Row = dict[str, float]
 
 
@@ -20,15 +24,18 @@ class NeperSamples(Format):
 
     name = "neper"
     title = "neper samples.csv (tcp_rr and others with latencies; also streams)"
+    tried = "1.1.0"
+    unknown = "the test (tcp_rr, tcp_crr, udp_rr), sizes, and, with several intervals, quantiles of the whole run"
     conversions = (
         "neper latencies are whole round trips in seconds, turned into us",
-        "neper's quantiles are per interval: where a file has several intervals, a run's quantile is the median "
-        "of them weighted by transactions, which is near the run's own quantile but not the same",
+        "neper's quantiles are per interval, and those of several intervals cannot be made into the run's own: blank",
     )
+    accounts = True
 
     def sniff(self, head: Head) -> bool:
-        """By the first three columns."""
-        return head.text.lstrip("\ufeff").startswith(",".join(_NEEDED[:2])) and "flow_id" in head.text
+        """By the first three columns, in either order."""
+        first = head.text.lstrip("\ufeff").split("\n", 1)[0]
+        return first.startswith(("time,tid,flow_id", "tid,flow_id,time", "time,tid,")) and "flow_id" in first
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result, over all intervals and flows."""
@@ -42,13 +49,16 @@ def _fill(result: Result, rows: list[Row], note: Note) -> None:
     flows: dict[tuple[float, float], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row["time"]):
         flows.setdefault((row["tid"], row["flow_id"]), []).append(row)
+    result.workload |= {"connections": float(len(flows)), "threads": float(len({row["tid"] for row in rows}))}
     elapsed = max(row["time"] for row in rows) - min(row["time"] for row in rows)
     if elapsed > 0:
         result.metrics["elapsed_s"] = elapsed
-        result.metrics["rate_rps"] = ratio(_grown(flows, "transactions"), elapsed)
-        if not any("latency_mean" in row for row in rows):
+        if any("transactions" in row for row in rows):
+            result.metrics["rate_rps"] = ratio(_grown(flows, "transactions"), elapsed)
+        else:
             moved = _grown(flows, "bytes_read")
-            result.metrics |= {"rate_rps": None, "throughput_bps": ratio(moved and 8 * moved, elapsed)}
+            result.metrics["throughput_bps"] = ratio(moved and 8 * moved, elapsed)
+            result.environment["measured_by"] = "receiver"
     else:
         note(0, "it has a single point in time, which gives no rate")
     _latencies(result, flows, note)
@@ -61,11 +71,14 @@ def _rows(lines: Iterator[Line], note: Note) -> list[Row]:
     latest: dict[tuple[float, float], float] = {}
     for line in lines:
         cells = line.text.split(",") if line.text.strip() else []
+        line.use()
         if not header:
             header = [cell.strip() for cell in cells]
             if not set(_NEEDED) <= set(header):
                 note(line.number, "the first line does not name time, tid and flow_id")
                 return []
+            if unused := [name for name in header if name not in _READ]:
+                note(line.number, f"{NOT_USED}columns {', '.join(unused)}")
             continue
         values = {name: decimal(cell) for name, cell in zip(header, cells, strict=False)}
         known = {name: value for name, value in values.items() if value is not None}
@@ -93,33 +106,51 @@ def _grown(flows: dict[tuple[float, float], list[Row]], name: str) -> float | No
 
 
 def _latencies(result: Result, flows: dict[tuple[float, float], list[Row]], note: Note) -> None:
-    rows, weights = [], []
+    """Least, mean, deviation and greatest over all intervals; quantiles where there is one interval alone.
+
+    A row whose latencies are all zero measured none: the last of a flow, and every row of a server.
+    """
+    rows, weights, empty = [], [], 0
     for members in flows.values():
         before = 0.0
         for row in members:
             done = row.get("transactions", before + 1)
             if "latency_mean" in row and done > before:
-                rows.append(row)
-                weights.append(done - before)
+                if any(value for name, value in row.items() if name.startswith("latency_")):
+                    rows.append(row)
+                    weights.append(done - before)
+                else:
+                    empty += 1
             before = max(before, done)
     if not rows:
+        if empty:
+            note(0, "all latencies are 0: a server's samples, for neper's servers measure none; left blank")
+            result.environment["measured_by"] = "server"
         return
+    if empty:
+        note(0, f"{empty} closing rows have no latencies (all are 0): they count for the rate alone")
+    result.environment["measured_by"] = "client"
     weight = np.array(weights)
-    result.metrics["requests"] = float(weight.sum())
+    requests = float(weight.sum())
+    result.metrics["requests"] = requests
     values: dict[str, float | None] = {
         "min": min((row["latency_min"] for row in rows if "latency_min" in row), default=None),
         "max": max((row["latency_max"] for row in rows if "latency_max" in row), default=None),
     }
     mean = float(np.average(_column(rows, "latency_mean"), weights=weight))
-    deviation = _column(rows, "latency_stddev")
+    # Of a single transaction neper's own deviation is 0/0.
+    deviation = np.where(weight == 1, 0.0, _column(rows, "latency_stddev"))
     square = np.average(deviation**2 + _column(rows, "latency_mean") ** 2, weights=weight) - mean**2
     values |= {"mean": mean, "sd": float(np.sqrt(max(0.0, square))) if np.isfinite(square) else None}
-    for name, ours in _QUANTILES.items():
-        values[ours] = weighted_quantile(_column(rows, f"latency_{name}"), weight, 0.5)
+    for name, ours in QUANTILES.items():
+        printed = [row[f"latency_{name}"] * 1e6 for row in rows if f"latency_{name}" in row]
+        if len(rows) == 1:
+            values[ours] = printed[0] / 1e6 if printed else None
+        elif printed:
+            bounds = f"that of the whole run lies between {min(printed):g} and {max(printed):g} us"
+            note(0, f"{name} is per interval, of {len(printed)}, and left blank: {bounds}")
     values = {name: value * 1e6 for name, value in values.items() if value is not None and value >= 0}
-    if len(rows) > 1:
-        note(0, f"quantiles are the weighted median of those of {len(rows)} intervals")
-    put_latencies(result, values, "rtt", result.metrics["requests"])
+    put_latencies(result, values, "rtt", requests)
 
 
 def _column(rows: list[Row], name: str) -> np.typing.NDArray[np.float64]:

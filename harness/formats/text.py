@@ -5,24 +5,61 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+NUMBER = r"-?\d{1,30}(?:[.,]\d{1,30}){0,12}"
+"""What a number of these programs looks like in a line; it ends in a digit: no comma or full stop behind it counts."""
+
+# Control sequences, what sets a window's title, and the choice of a character set.
+_COLOUR = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[A-Za-z]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[()][0-9A-Z])")
 _UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _LONGEST_NUMBER = 40
 # Separators of thousands that C libraries print: comma, dot, apostrophe, space and its narrow and fixed cousins.
 _GROUPED = re.compile(r"\d{1,3}(?:([.,'’\u00a0\u202f ])\d{3})(?:\1\d{3})*")
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_GROUPS = re.compile(r"[+-]?\d{1,3}(?:(,)\d{3}(?:,\d{3})*(?:\.\d+)?|(\.)\d{3}(?:\.\d{3})*,\d+)")
+_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d{1,3})?")
+_DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line without its end. number: from 1; cut: too long to be read whole; ended: the file goes on behind it."""
+    """One line without its end. number: from 1; cut: too long to be read whole; ended: the file goes on behind it.
+
+    It knows which of its numbers a format has used, for those that nobody uses are listed (`unused`).
+    """
 
     number: int
     text: str
     cut: bool = False
     ended: bool = True
+    _used: list[tuple[int, int]] = field(default_factory=list, compare=False, repr=False)
+
+    def search(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """As the pattern's own search; what its groups match has been used."""
+        return self._marked(pattern.search(self.text))
+
+    def fullmatch(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """As the pattern's own fullmatch; what its groups match has been used."""
+        return self._marked(pattern.fullmatch(self.text))
+
+    def _marked(self, match: re.Match[str] | None) -> re.Match[str] | None:
+        if match:
+            self._used.extend(match.span(group) for group in range(1, match.re.groups + 1))
+        return match
+
+    def use(self) -> None:
+        """All of it has been used, or the format lists by itself what was not."""
+        self._used.append((0, len(self.text)))
+
+    def unused(self) -> list[str]:
+        """The numbers in it that were not used, as they stand there."""
+        if self._used and self._used[-1] == (0, len(self.text)):
+            return []
+        return [number[0] for number in _DIGITS.finditer(self.text) if not self._is_used(number)]
+
+    def _is_used(self, number: re.Match[str]) -> bool:
+        return any(start < number.end() and number.start() < end for start, end in self._used)
 
 
 def lines_of(text: str) -> Iterator[Line]:
@@ -62,16 +99,17 @@ def count(text: str) -> int | None:
 def decimal(text: str) -> float | None:
     """A finite number with a decimal point or comma; None when it is none.
 
-    Where both appear the last one is the decimal sign; a lone comma is one as well, for these programs do not
-    group thousands where they print decimals.
+    A lone comma is a decimal one, for these programs do not group thousands where they print decimals. With both signs
+    in it the last is the decimal one, and what stands before must be groups of three.
     """
     text = text.strip().strip("%").strip()
-    if not text or len(text) > _LONGEST_NUMBER:
+    if not text or len(text) > _LONGEST_NUMBER or not text.isascii():
         return None
-    point, comma = text.rfind("."), text.rfind(",")
-    if comma >= 0:
-        text = text.replace(".", "").replace(",", ".") if comma > point else text.replace(",", "")
-    if not text.isascii() or not _DECIMAL.fullmatch(text):
+    if _COMMA.fullmatch(text):
+        text = text.replace(",", ".")
+    elif groups := _GROUPS.fullmatch(text):
+        text = text.replace(",", "") if groups[1] else text.replace(".", "").replace(",", ".") if groups[2] else text
+    if not _DECIMAL.fullmatch(text):
         return None
     value = float(text)
     return value if math.isfinite(value) else None

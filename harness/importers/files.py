@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
+import gzip
 import hashlib
 import io
+import lzma
 import os
 import stat
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, cast
 
 from harness.errors import InputError
 from harness.formats.text import Line, plain, without_colour
@@ -17,13 +22,35 @@ from harness.formats.text import Line, plain, without_colour
 MAX_LINE = 4 << 20
 """Characters of one line that are read; a compressed histogram of any real size fits."""
 
+MAX_BYTES = 4 << 30
+"""Bytes of a compressed file that are read: a few thousand can stand for any number."""
+
 MAX_FILES = 200_000
 HEAD = 4096
+PACKED = (".gz", ".xz", ".zst", ".bz2")
+"""Endings of compressed files; what they are is told by their first bytes."""
+
+
+def _zstd(path: Path) -> IO[bytes]:
+    # pyarrow reads Parquet with the same codec, so that nothing more is needed.
+    import pyarrow
+
+    return cast("IO[bytes]", pyarrow.input_stream(str(path), compression="zstd"))
+
+
+_OPENERS: dict[bytes, Callable[[Path], object]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\0": lzma.open,
+    b"BZh": bz2.open,
+    b"\x28\xb5\x2f\xfd": _zstd,
+}
+# What reading a damaged compressed file raises beside OSError; pyarrow's own error is a ValueError.
+_DAMAGED = (EOFError, lzma.LZMAError, zlib.error, ValueError)
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One regular file. name: its path below what was named, printable."""
+    """One regular file, compressed or not. name: its path below what was named, printable."""
 
     path: Path
     name: str
@@ -31,10 +58,9 @@ class SourceFile:
 
     def lines(self) -> Iterator[Line]:
         """Its lines; undecodable bytes become U+FFFD, colour is taken off. Raises OSError."""
-        with open(self.path, "rb") as raw:
-            encoding = _encoding(raw.read(HEAD))
-            raw.seek(0)
-            text = io.TextIOWrapper(raw, encoding, errors="replace")
+        encoding = _encoding(_beginning(self.path))
+        with _opened(self.path) as raw:
+            text = io.TextIOWrapper(io.BufferedReader(_Bounded(raw)), encoding, errors="replace")
             for number, piece in enumerate(iter(lambda: text.readline(MAX_LINE), ""), 1):
                 cut = not piece.endswith("\n") and len(piece) == MAX_LINE
                 while cut and (rest := text.readline(MAX_LINE)) and not rest.endswith("\n"):
@@ -45,16 +71,54 @@ class SourceFile:
     def head(self) -> str:
         """The first characters, for sniffing; empty when it cannot be read."""
         try:
-            with open(self.path, "rb") as raw:
-                data = raw.read(HEAD)
+            data = _beginning(self.path)
         except OSError:
             return ""
         return without_colour(data.decode(_encoding(data), "replace"))
+
+    def stem(self) -> str:
+        """Its name without the ending of a compressed file."""
+        return next((self.name.removesuffix(end) for end in PACKED if self.name.endswith(end)), self.name)
 
     def sha256(self) -> str:
         """Its digest. Raises OSError."""
         with open(self.path, "rb") as raw:
             return hashlib.file_digest(raw, "sha256").hexdigest()
+
+
+def _opened(path: Path) -> IO[bytes]:
+    with open(path, "rb") as raw:
+        first = raw.read(6)
+    for magic, opener in _OPENERS.items():
+        if first.startswith(magic):
+            return cast("IO[bytes]", opener(path))
+    return open(path, "rb")
+
+
+def _beginning(path: Path) -> bytes:
+    with _opened(path) as raw:
+        return _Bounded(raw).read(HEAD) or b""
+
+
+class _Bounded(io.RawIOBase):
+    """At most MAX_BYTES of a file."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw, self._left = raw, MAX_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        try:
+            data = self._raw.read(min(len(buffer), self._left))
+        except (*_DAMAGED, OSError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            raise OSError(f"the compressed file is damaged or cut short: {error}") from error
+        self._left -= len(data)
+        buffer[: len(data)] = data
+        return len(data)
 
 
 @dataclass

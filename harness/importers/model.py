@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.formats import Head, ReadOptions, Result
+from harness.formats import NOT_USED, Head, ReadOptions, Result
 from harness.importers.files import SourceFiles
 from harness.store.record import Columns, KnobRow
 
 MAX_FINDINGS = 100
-"""Findings of one file that are listed: a large file of another kind would make one a line."""
+"""Findings of one file that are listed, and unused figures likewise: a file of another kind would make one a line."""
 
 
 @dataclass(frozen=True)
@@ -56,30 +56,40 @@ class ImportedRun(Result):
 
 @dataclass
 class ImportedRuns:
-    """Everything an importer made of the files. tables: further files of the set, by name."""
+    """Everything an importer made of the files. tables: further files of the set, by name.
+
+    unused: what was read and has no place in the set, a row for each kind of it.
+    """
 
     runs: list[ImportedRun] = field(default_factory=list)
     findings: list[ImportFinding] = field(default_factory=list)
+    unused: list[ImportFinding] = field(default_factory=list)
     conversions: list[str] = field(default_factory=list)
     tables: dict[str, bytes] = field(default_factory=dict)
-    _noted: dict[str, int] = field(default_factory=dict)
+    _noted: dict[tuple[str, bool], int] = field(default_factory=dict)
 
     def note(self, file: str, line: int, text: str) -> None:
         """Add a finding; after MAX_FINDINGS in a file, one that says there are more."""
-        known = self._noted.get(file, 0) + 1
-        self._noted[file] = known
+        listed = self.unused if (unused := text.startswith(NOT_USED)) else self.findings
+        known = self._noted.get((file, unused), 0) + 1
+        self._noted[file, unused] = known
         if known == MAX_FINDINGS + 1:
-            text = f"there is more like this; {MAX_FINDINGS} findings a file are listed"
+            text = f"{NOT_USED if unused else ''}there is more like this; {MAX_FINDINGS} findings a file are listed"
         if known <= MAX_FINDINGS + 1:
-            self.findings.append(ImportFinding(file, line, text))
+            listed.append(ImportFinding(file, line, text))
 
 
 class Importer:
-    """Turns files into runs. name: what the user types; title: one line for `--list`; one_run: what makes a run."""
+    """Turns files into runs. name: what the user types; title: one line for `--list`; one_run: what makes a run.
+
+    tried: versions whose output it was tried with; unknown: what that never says.
+    """
 
     name: str = ""
     title: str = ""
     one_run: str = ""
+    tried: str = ""
+    unknown: str = ""
 
     def sniff(self, head: Head) -> bool:
         """Does this file look like this format? Never raises."""

@@ -8,13 +8,14 @@ from pathlib import PurePath
 
 from harness import stats
 from harness.errors import InputError
-from harness.formats import Format, Head, Line, Note, Result
+from harness.formats import NOT_USED, Format, Head, Line, Note, Result
 from harness.formats.text import looks_binary, plain
 from harness.importers.files import SourceFile, SourceFiles
-from harness.importers.model import ImportedRun, ImportedRuns, Importer, ImportOptions
+from harness.importers.model import MAX_FINDINGS, ImportedRun, ImportedRuns, Importer, ImportOptions
 
+_DECIMALS = re.compile(r"\d(?:[.](\d+))?\W*$")
 _REPETITION = re.compile(r"(.+?)[-_.](\d{1,6})")
-_SUFFIXES = (".out", ".txt", ".log", ".csv", ".json", ".hlog", ".hgrm")
+_SUFFIXES = (".out", ".txt", ".log", ".csv", ".json", ".hlog", ".hgrm", ".flent")
 
 
 class SingleFiles(Importer):
@@ -23,6 +24,7 @@ class SingleFiles(Importer):
     def __init__(self, file_format: Format) -> None:
         self.format = file_format
         self.name, self.title, self.one_run = file_format.name, file_format.title, file_format.one_run
+        self.tried, self.unknown = file_format.tried, file_format.unknown
 
     def sniff(self, head: Head) -> bool:
         """Does the format take this file for its own?"""
@@ -41,7 +43,7 @@ class SingleFiles(Importer):
         for name, why in files.skipped:
             reading.note(name, 0, why)
         for file in files.files:
-            ending = PurePath(file.name).suffix
+            ending = PurePath(file.stem()).suffix
             if ending and ending not in _SUFFIXES and not self.sniff(Head(file.head(), file.name)):
                 reading.note(file.name, 0, "it does not look like a result; it is left out")
                 continue
@@ -64,19 +66,31 @@ class SingleFiles(Importer):
         """The results of one file; one that failed where there is none."""
 
         def note(line: int, text: str) -> None:
-            reading.note(file.name, line, plain(text))
+            reading.note(file.name, line, plain(text, 2000 if text.startswith(NOT_USED) else 200))
 
         if not file.bytes:
             note(0, "it is empty")
             return [Result(verdict="failed", reasons=[f"{file.name}: it is empty"])]
         results: list[Result] = []
         broken: list[int] = []
+        rest = _Rest()
+        damage = ""
         try:
-            lines = checked(file.lines(), note, None if self.format.tells_its_end else broken)
+            lines = checked(file.lines(), note, None if self.format.tells_its_end else broken, lenient=True)
+            lines = rest.of(lines) if self.format.accounts else lines
             results.extend(self.format.parse(lines, note, options))
+            for _ in lines:
+                pass
         except OSError as error:
-            note(0, error.strerror or str(error))
+            damage = plain(error.strerror or str(error))
+            note(0, damage)
+        rest.note(note)
         results = results or [Result()]
+        for result in results:
+            for text in result.left_out:
+                note(0, f"{NOT_USED}{text}")
+        if damage:
+            results[-1].doubt(f"{file.name}: {damage}")
         if broken:
             # The result it is in is the last of the file.
             results[-1].doubt(f"{file.name}: it ends inside line {broken[0]}")
@@ -95,7 +109,7 @@ class _Blocks:
 
     def name(self, file: SourceFile, tag: str) -> tuple[str, int]:
         """Case and block of the next result of a file."""
-        folder, _, stem = file.name.rpartition("/")
+        folder, _, stem = file.stem().rpartition("/")
         for suffix in _SUFFIXES:
             stem = stem.removesuffix(suffix)
         match = _REPETITION.fullmatch(stem)
@@ -110,18 +124,58 @@ class _Blocks:
         return case, block
 
 
-def checked(lines: Iterator[Line], note: Note, broken: list[int] | None = None) -> Iterator[Line]:
+class _Rest:
+    """The numbers of a file that no format used: one row for lines that are alike but for their digits."""
+
+    _DIGIT = re.compile(r"\d+")
+
+    def __init__(self) -> None:
+        self._lines: dict[str, tuple[Line, int]] = {}
+        self._more = 0
+
+    def of(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """The lines; each is looked at again when the next is asked for, by when its reader is done with it."""
+        for line in lines:
+            yield line
+            if line.unused():
+                self._add(line)
+
+    def _add(self, line: Line) -> None:
+        shape = self._DIGIT.sub("0", line.text.strip()[:200])
+        first, count = self._lines.get(shape, (line, 0))
+        if count or len(self._lines) < MAX_FINDINGS:
+            self._lines[shape] = first, count + 1
+        else:
+            self._more += 1
+
+    def note(self, note: Note) -> None:
+        """List them."""
+        for line, count in self._lines.values():
+            alike = f" (and {count - 1:,} lines like it)" if count > 1 else ""
+            numbers = ", ".join(line.unused()[:20])
+            note(line.number, f"{NOT_USED}{plain(numbers, 60)} of {plain(line.text.strip(), 120)!r}{alike}")
+        if self._more:
+            note(0, f"{NOT_USED}numbers of {self._more:,} further lines of other kinds")
+
+
+def checked(
+    lines: Iterator[Line], note: Note, broken: list[int] | None = None, *, lenient: bool = False
+) -> Iterator[Line]:
     """The lines, with one finding for the first that is cut and the first that holds no text.
 
-    broken: gets the number of a last line without its end, which is left out: of 200025 only 20 may have been written.
-    None takes it as it is.
+    broken: gets the number of a last line without its end, which is left out: of 20.025 only 20 may have been written.
+    lenient: only where it looks cut. None takes any last line as it is.
     """
     seen = set()
+    before = ""
     for line in lines:
-        if not line.ended and broken is not None:
-            broken.append(line.number)
-            note(line.number, "the file ends inside this line, which is left out")
-            continue
+        if not line.ended and broken is not None and line.text:
+            if not lenient or _may_be_cut(line.text, before):
+                broken.append(line.number)
+                note(line.number, "the file ends inside this line, which is left out")
+                continue
+            note(line.number, "the last line has no line end; it is taken as whole")
+        before = line.text
         if line.cut and "cut" not in seen:
             seen.add("cut")
             note(line.number, "the line is too long; its end is left out")
@@ -129,6 +183,18 @@ def checked(lines: Iterator[Line], note: Note, broken: list[int] | None = None) 
             seen.add("binary")
             note(line.number, "there are bytes in it that are no text")
         yield line
+
+
+def _may_be_cut(text: str, before: str) -> bool:
+    """May a last line have been cut inside a number? Of a program that prints all with so many decimals, fewer say so.
+
+    A row of fewer cells than the one before has lost its end as well.
+    """
+    cells = before.count(",")
+    if cells >= 3 and ", " not in before and text.count(",") < cells:
+        return True
+    last, other = _DECIMALS.search(text), _DECIMALS.search(before)
+    return last is not None and other is not None and len(last[1] or "") != len(other[1] or "")
 
 
 def _drop_doubles(reading: ImportedRuns) -> None:

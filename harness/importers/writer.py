@@ -36,33 +36,43 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._+-]+")
 
 def choose_format(name: str, files: SourceFiles) -> Importer:
     """The format of that name; for "auto" the one that most of the first files look like. Raises InputError."""
+    return _chosen(name, files)[0]
+
+
+def _chosen(name: str, files: SourceFiles) -> tuple[Importer, str]:
+    """The format, and for "auto" why it is that one."""
     if name in FORMATS:
-        return FORMATS[name]
+        return FORMATS[name], ""
     if name != AUTO:
         close = difflib.get_close_matches(name, [*FORMATS, AUTO], n=1)
         todo = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(FORMATS)}, and auto"
         raise InputError("import", on=f"format {name!r}", got="there is no such format", todo=todo)
-    votes = dict.fromkeys(FORMATS, 0)
-    for file in files.files[:_SNIFFED]:
-        head = Head(file.head(), file.name)
-        for importer in FORMATS.values():
-            if importer.sniff(head):
-                votes[importer.name] += 1
-                break
-    best = max(votes, key=lambda candidate: votes[candidate])
-    if not votes[best]:
+    votes: dict[str, int] = {}
+    tried = files.files[:_SNIFFED]
+    for file in tried:
+        head = Head(file.head(), file.stem())
+        looks = next((importer.name for importer in FORMATS.values() if importer.sniff(head)), "")
+        votes[looks] = votes.get(looks, 0) + 1
+    ranked = sorted((looks for looks in votes if looks), key=lambda looks: -votes[looks])
+    if not ranked:
         got, todo = "no file looks like a format that is known", f"name one of {', '.join(FORMATS)}"
         raise InputError("import", on=str(files.root), got=got, todo=todo)
-    return FORMATS[best]
+    best, *others = ranked
+    others += [""] if "" in votes else []
+    more = [f"{votes[looks]} like {looks or 'none that is known'}" for looks in others]
+    first = "the first " if len(files.files) > len(tried) else ""
+    why = f"{votes[best]} of {first}{len(tried)} files look like it" if len(tried) > 1 else "the file looks like it"
+    return FORMATS[best], "; ".join([why, *more])
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of an import. format: the one that was found or named."""
+    """What became of an import. format: the one that was found or named; why: what told it, where it was not named."""
 
     results: ResultSet
     format: str
     reading: ImportedRuns
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,17 +122,17 @@ def import_results(
     the disk refuses.
     """
     files = gather(path)
-    chosen = choose_format(format_name, files)
+    chosen, why = _chosen(format_name, files)
     options = options or ImportOptions()
     reading = chosen.read(files, options)
     if not reading.runs:
-        why = "".join(f" ({finding.file}: {finding.text})" for finding in reading.findings[:1])
+        first = "".join(f" ({finding.file}: {finding.text})" for finding in reading.findings[:1])
         todo = "`pollbench import --list` says what each format reads"
-        raise InputError(f"import {chosen.name}", on=str(path), got=f"there is no run in it{why}", todo=todo)
+        raise InputError(f"import {chosen.name}", on=str(path), got=f"there is no run in it{first}", todo=todo)
     whole = Path(path).resolve()
     name = name or _NOT_IN_A_NAME.sub("-", whole.name if whole.is_dir() else whole.stem).strip("-.") or chosen.name
     results = _write(files, chosen, options, reading, (Path(base_dir), name, stamp), manifest or {})
-    return Imported(results, chosen.name, reading)
+    return Imported(results, chosen.name, reading, why)
 
 
 def _write(
@@ -143,7 +153,7 @@ def _write(
         results.save_run(_record(run_id, order, run), run.samples)
     for table, data in reading.tables.items():
         results.write_file(table, data)
-    results.write_file(FINDINGS, to_csv(findings_frame(reading.findings)))
+    results.write_file(FINDINGS, to_csv(findings_frame([*reading.findings, *reading.unused])))
     write_tables(results)
     return results
 
@@ -175,6 +185,7 @@ def _origin(files: SourceFiles, chosen: Importer, options: ImportOptions, readin
         "options": {key: value for key, value in vars(options).items() if value},
         "conversions": reading.conversions,
         "findings": len(reading.findings),
+        "unused": len(reading.unused),
         "first_findings": [f"{finding.file}: {finding.text}" for finding in reading.findings[:3]],
         "files": listed,
     }
@@ -202,7 +213,7 @@ def _record(run_id: str, order: int, run: ImportedRun) -> RunRecord:
 
 
 def findings_frame(findings: list[ImportFinding]) -> pd.DataFrame:
-    """imports.csv: one row per finding, file by file."""
+    """imports.csv: one row per finding, file by file; then what was not used."""
     return pd.DataFrame(
         {
             "file": pd.array([finding.file for finding in findings], dtype="str"),

@@ -147,3 +147,29 @@ def _leb(number: int) -> bytes:
 HDR_HEAD = '#[Histogram log format version 1.3]\n"StartTimestamp","Interval_Length","Interval_Max",' + (
     '"Interval_Compressed_Histogram"\n'
 )
+
+
+RTLA = (
+    "# RTLA timerlat histogram\n# Time unit is microseconds (us)\n# Duration:   0 00:01:05\n"
+    "Index   IRQ-000   Thr-000   IRQ-001   Thr-001\n"
+    "0           600         0       400         0\n"
+    "1           380       900       590       800\n"
+    "2            20        90        10       190\n"
+    "over:         0        10         0        10\n"
+    "count:     1000      1000      1000      1000\n"
+    "min:          0         1         0         1\n"
+    "avg:          0         1         0         1\n"
+    "max:          2        77         2        99\n"
+)
+FORTIO = """{
+  "RunType": "HTTP", "RequestedQPS": "500", "RequestedDuration": "4s", "ActualQPS": 499.5,
+  "ActualDuration": 4004000000, "NumThreads": 8, "Version": "1.60.1",
+  "DurationHistogram": {
+    "Count": 2000, "Min": 0.0001, "Max": 0.02, "Sum": 0.8, "Avg": 0.0004, "StdDev": 0.0002,
+    "Data": [{"Start": 0.0001, "End": 0.02, "Percent": 100, "Count": 2000}],
+    "Percentiles": [{"Percentile": 50, "Value": 0.00035}, {"Percentile": 99, "Value": 0.0015},
+                    {"Percentile": 99.9, "Value": 0.005}]
+  },
+  "RetCodes": {"200": 1990, "503": 10}
+}
+"""

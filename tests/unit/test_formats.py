@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.formats import Head, Line, ReadOptions, Result, load_formats
+from harness.formats import NOT_USED, Head, Line, ReadOptions, Result, load_formats
 from harness.formats.hdrcodec import CodecError, decode
 from harness.formats.latency import put_latencies, weighted_quantile
 from harness.formats.text import amount, count, decimal, lines_of, looks_binary, plain, ratio, without_colour
@@ -20,11 +20,11 @@ Found = list[tuple[int, str]]
 
 
 def read(name: str, text: str, **options: str) -> tuple[list[Result], Found]:
-    """Every result, and every finding with its line."""
+    """Every result, and every finding with its line; without what is merely not used."""
     found: Found = []
     asked = ReadOptions(**options)  # type: ignore[arg-type]
-    results = load_formats()[name].parse(lines_of(text), lambda line, words: found.append((line, words)), asked)
-    return list(results), found
+    results = list(load_formats()[name].parse(lines_of(text), lambda line, words: found.append((line, words)), asked))
+    return results, [finding for finding in found if not finding[1].startswith(NOT_USED)]
 
 
 def one(name: str, text: str, **options: str) -> Result:
@@ -53,6 +53,7 @@ def test_whole_numbers_grouped_or_not(text: str, number: int | None) -> None:
     [
         *(("1.5", 1.5), ("1,5", 1.5), ("1.234,5", 1234.5), ("1,234.5", 1234.5), (" 7 % ", 7.0), ("-2.5", -2.5)),
         *((".5", 0.5), ("1.", 1.0), ("1e3", 1000.0), ("1e999", None), ("", None), ("%", None), ("nan", None)),
+        *(("58.970,", None), ("1,234,5", None), ("12,34.5", None), ("1,234,567", 1_234_567.0), ("200.000", 200.0)),
         *(("1.2.3", None), ("0" * 40, 0.0), ("0" * 41, None), ("+3", 3.0), ("1e-3", 0.001), ("\u0661", None)),
     ],
 )

@@ -186,7 +186,8 @@ def test_neper(tmp_path: Path) -> None:
     assert run.metrics["rtt_min_us"] == pytest.approx(8)
     assert run.metrics["rtt_max_us"] == pytest.approx(2000)
     assert run.metrics["rtt_mean_us"] == pytest.approx((20 + 3 * 30 + 5 * 30) / 9)
-    assert run.metrics["rtt_p50_us"] == pytest.approx(28)
+    # Quantiles of three intervals are not those of the run.
+    assert not {"rtt_p50_us", "rtt_p99_us"} & run.metrics.keys()
     # The spread within intervals and between them.
     between = np.average((np.array([20, 30, 30]) - 260 / 9) ** 2, weights=[1, 3, 5])
     assert run.metrics["rtt_sd_us"] == pytest.approx(np.sqrt(16 + between))

@@ -40,6 +40,9 @@ TEXTS: dict[str, list[str]] = {
         foreign.HDR_HEAD + foreign.hdr_line({5: 50, 900: 3}) + foreign.hdr_line({7: 70}, tag="get"),
         (REAL / "table.hgrm").read_text(),
     ],
+    "mutilate": [foreign.mutilate()],
+    "rtla": [foreign.RTLA],
+    "fortio": [foreign.FORTIO],
 }
 # A format that has no look-alike above is fuzzed with the outputs that bear its name.
 for _name in set(FORMATS) - set(TEXTS):

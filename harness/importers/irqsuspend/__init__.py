@@ -40,6 +40,8 @@ class IrqSuspend(Importer):
 
     name = "irqsuspend"
     one_run = "all files of one QPS, test case and run"
+    tried = "the campaign's eighth version, by look-alikes of its files"
+    unknown = "the load that MAX stands for; the kernel's settings where a run has no setup file"
     title = "directory of KIND-QPS-TESTCASE-RUN.out files: mutilate, sar, perf, irq, tcp, setup, stats, poll, epoll"
 
     def sniff(self, head: Head) -> bool:
@@ -65,7 +67,7 @@ def _groups(
 ) -> dict[tuple[str, int, str, int], list[tuple[Name, SourceFile]]]:
     groups: dict[tuple[str, int, str, int], list[tuple[Name, SourceFile]]] = {}
     for file in files:
-        name = parse_name(file.name)
+        name = parse_name(file.stem())
         if name is None:
             reading.note(file.name, 0, "its name is not KIND-QPS-TESTCASE-RUN.out; it is left out")
         elif name.kind not in READERS:

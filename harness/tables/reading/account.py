@@ -112,8 +112,8 @@ class Mapping:
     def roles(self) -> dict[str, Role]:
         """What the user says columns are, by name."""
         roles: dict[str, Role] = dict.fromkeys(self.ignore, "ignored")
-        roles.update(dict.fromkeys(self.factors, "factor"))
-        roles.update(dict.fromkeys(self.metrics.values(), "metric"))
+        roles.update((name, "factor") for name in self.factors)
+        roles.update((name, "metric") for name in self.metrics.values())
         named: tuple[tuple[str, Role], ...] = (
             (self.case, "case"), (self.repetition, "repetition"), (self.block, "block"), (self.time, "time"),
         )  # fmt: skip

@@ -1,0 +1,72 @@
+"""Formats whose programs could not be had for the tests: look-alikes of their outputs, with numbers of our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.importers import FORMATS, ImportOptions, choose_format
+from harness.importers.files import gather
+from harness.importers.model import ImportedRuns
+from tests.unit import foreign
+
+
+def reading_of(tmp_path: Path, text: str) -> ImportedRuns:
+    (tmp_path / "case.txt").write_text(text)
+    files = gather(tmp_path)
+    return choose_format("auto", files).read(files, ImportOptions())
+
+
+def test_mutilate_alone(tmp_path: Path) -> None:
+    (run,) = reading_of(tmp_path, foreign.mutilate(qps=1000.0, mean=200.0)).runs
+    assert (run.metrics["rate_rps"], run.metrics["requests"], run.metrics["elapsed_s"]) == (1000, 30_000, 30)
+    assert (run.metrics["rtt_mean_us"], run.metrics["rtt_p50_us"], run.metrics["rtt_p99_us"]) == (200, 180, 800)
+    assert (run.metrics["errors"], run.metrics["missed"], run.verdict) == (0, 0, "valid")
+    bad = foreign.mutilate().replace("Misses = 0 (0.0%)", "Misses = 90000 (1.5%)")
+    (run,) = reading_of(tmp_path, bad).runs
+    assert (run.verdict, run.reasons) == ("suspect", ["mutilate: Misses 90,000 of 6,000,000 requests"])
+
+
+def test_samples_over_a_histogram_of_rtla_count_as_larger(tmp_path: Path) -> None:
+    reading = reading_of(tmp_path, foreign.RTLA)
+    irq, thread = reading.runs
+    assert [run.case for run in reading.runs] == ["case irq", "case thread"]
+    # A bucket's upper end: 1000 of 2000 were below one microsecond.
+    assert (irq.metrics["wakeup_p50_us"], irq.metrics["wakeup_p99_us"], irq.metrics["requests"]) == (1, 3, 2000)
+    assert irq.metrics["wakeup_mean_us"] == pytest.approx((1000 * 0.5 + 970 * 1.5 + 30 * 2.5) / 2000)
+    # 20 of 2000 lie beyond: the 99 % quantile is the last that is known, and only just.
+    assert thread.metrics["wakeup_p99_us"] == 3 and thread.metrics["wakeup_max_us"] == 99
+    assert "wakeup_p99_9_us" not in thread.metrics and "wakeup_mean_us" not in thread.metrics
+    assert any("20 of 2,000 lie above the histogram" in finding.text for finding in reading.findings)
+    assert irq.metrics["elapsed_s"] == 65 and irq.workload["mode"] == "timerlat"
+    more = reading_of(tmp_path, foreign.RTLA.replace("over:         0        10", "over:         0        90"))
+    assert any("add up to" in finding.text for finding in more.findings)
+
+
+def test_more_samples_than_a_quantile_can_bear_leave_it_blank(tmp_path: Path) -> None:
+    text = foreign.RTLA.replace(
+        "over:         0        10         0        10", "over:         0       600         0       600"
+    )
+    thread = reading_of(tmp_path, text).runs[1]
+    assert thread.metrics["wakeup_p50_us"] == 2 and "wakeup_p90_us" not in thread.metrics
+
+
+def test_fortio(tmp_path: Path) -> None:
+    (run,) = reading_of(tmp_path, foreign.FORTIO).runs
+    assert (run.metrics["rate_rps"], run.metrics["requests"], run.metrics["elapsed_s"]) == (499.5, 2000, 4.004)
+    assert [run.metrics[f"rtt_{name}_us"] for name in ("min", "p50", "p99", "max")] == pytest.approx(
+        [100, 350, 1500, 20_000]
+    )
+    assert "rtt_p99_9_us" not in run.metrics
+    facts = {"mode": "http", "protocol": "tcp", "rate_rps": 500, "threads": 8, "connections": 8, "loop": "open"}
+    assert {name: run.workload[name] for name in facts} == facts
+    assert (run.verdict, run.metrics["errors"], run.environment["latency_from"]) == ("suspect", 10, "sent")
+    (good,) = reading_of(tmp_path, foreign.FORTIO.replace('"503": 10', '"204": 10')).runs
+    assert (good.verdict, good.metrics["errors"]) == ("valid", 0)
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_every_format_says_what_it_converts(name: str) -> None:
+    importer = FORMATS[name]
+    assert importer.title and importer.one_run and importer.tried and importer.unknown
