@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ def _places(host: Kept, guest: Kept) -> Iterable[tuple[str, Kept]]:
     return (("On the host", host), ("In a guest, model time", guest))
 
 
+@cache
 def shipped() -> frozenset[str]:
     """Every claim of the project's own files, as EXPERIMENT/CLAIM."""
     files = sorted((ROOT / "experiments" / "claims").glob("*.yaml"))

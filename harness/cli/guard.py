@@ -34,7 +34,7 @@ def _report(error: BaseException, argv: list[str]) -> str:
         "pollbench": own,
         "command": shlex.join(["pollbench", *argv]),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": sys.version.replace("\n", " "),
+        "interpreter": sys.version.replace("\n", " "),
         "system": platform.platform(),
     }
     lines = [f"{key}: {value}" for key, value in head.items()]
