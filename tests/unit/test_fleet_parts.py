@@ -184,3 +184,28 @@ def test_one_live_line_per_host_on_a_terminal(
     many = HostBoard([f"h{number}" for number in range(41)])
     many.tell("h0", "2 of 2 runs", "done")
     assert capsys.readouterr().err == "\r\x1b[K1 done, 40 waiting\n"
+
+
+def test_an_inventory_is_read_without_the_ansible_cfg_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ansible takes the one of the current directory, and runs the plugins that it names; and so would root."""
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (tmp_path / "hosts.ini").write_text("lone\n")
+    (tmp_path / "ansible.cfg").write_text("[defaults]\nvars_plugins = ./plugins\n")
+    (plugins / "planted.py").write_text(
+        f"open({str(tmp_path / 'marker')!r}, 'w').close()\n"
+        "from ansible.plugins.vars import BaseVarsPlugin\n"
+        "class VarsModule(BaseVarsPlugin):\n"
+        "    REQUIRES_ENABLED = False\n"
+        "    def get_vars(self, loader, path, entities, cache=True):\n        return {}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = [Path(sys.executable).with_name("ansible-inventory"), "--list", "-i", "hosts.ini"]
+    subprocess.run(words, check=True, capture_output=True)
+    marker = tmp_path / "marker"
+    assert marker.exists(), "else this shows nothing"
+    marker.unlink()
+    assert list(hosts_in(["hosts.ini"])) == ["lone"]
+    assert not marker.exists()

@@ -94,6 +94,11 @@ def test_launch_options() -> None:
         *("--netns", "/run/netns/x", "--cpus", "0,2", "--policy", "fifo", "--priority", "5"),
     ]
     assert launch_options(None, {"nice": None}) == parent
+    assert launch_options(None, {}, "/sys/fs/cgroup/x/cgroup.procs") == [
+        *parent,
+        "--cgroup",
+        "/sys/fs/cgroup/x/cgroup.procs",
+    ]
 
 
 def test_a_child_that_ends_while_it_is_being_ended(stopper: Stopper, monkeypatch: pytest.MonkeyPatch) -> None:
