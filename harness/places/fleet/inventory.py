@@ -27,9 +27,10 @@ def hosts_in(
 
     An inventory may be a program, or a short text that means a million hosts: it has `patience_s` and 4 GiB.
     """
-    for path in inventories:
-        if not path.endswith(",") and not os.path.exists(path):
-            raise InputError("read the inventory", path, "no such file", "name one with -i", "-i")
+    for path in (path for path in inventories if not path.endswith(",")):
+        if not os.path.isfile(path) and not os.path.isdir(path):
+            got = "it is neither a file nor a directory" if os.path.exists(path) else "no such file"
+            raise InputError("read the inventory", path, got, "name one with -i", "-i")
     program = os.path.join(os.path.dirname(sys.executable), "ansible-inventory")
     words = [program if os.path.exists(program) else "ansible-inventory", "--list"]
     # Ansible takes an ansible.cfg of the current directory, and the plugins that it names: its plays are started
