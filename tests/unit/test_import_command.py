@@ -33,7 +33,7 @@ def test_list() -> None:
 
 def test_the_page_lists_the_formats() -> None:
     page = importing_doc.PAGE.read_text()
-    assert importing_doc.render(page) == page, "run make docs"
+    assert importing_doc.render_checked(importing_doc.render(page)) == page, "run make docs"
     assert all(f"| `{name}` |" in page for name in FORMATS)
 
 

@@ -93,6 +93,7 @@ def test_throughput_of_iperf3_by_its_streams(file: str) -> None:
 
 def test_tables_of_netperf() -> None:
     rates = {"netperf_tcp_rr.txt": "rate_rps", "netperf_crr.txt": "rate_rps", "netperf_maerts.txt": "throughput_bps"}
+    rates["netperf_plain_stream.txt"] = "throughput_bps"
     for file, name in rates.items():
         last = next(
             line for line in text_of(file).splitlines() if len(line.split()) in (5, 6) and line.strip()[0].isdigit()
@@ -103,6 +104,13 @@ def test_tables_of_netperf() -> None:
     assert sent["sent"] - sent["lost"] == float(received[2])
     # What arrived, by messages and their size.
     assert sent["throughput_bps"] == pytest.approx(float(received[2]) * 65507 * 8 / sent["elapsed_s"], rel=0.01)
+
+
+def test_a_stopped_iperf3_by_its_intervals() -> None:
+    sums = [interval["sum"] for interval in json.loads(text_of("iperf3_stopped.json"))["intervals"]]
+    (run,) = runs_of("iperf3_stopped.json")
+    bits = 8 * sum(part["bytes"] for part in sums) / sum(part["seconds"] for part in sums)
+    assert run.metrics["throughput_bps"] == pytest.approx(bits, rel=0.01) and run.verdict == "suspect"
 
 
 def test_the_histogram_of_netperf() -> None:
@@ -127,10 +135,13 @@ def test_the_histogram_of_netperf() -> None:
     assert ends[bucket - 1] <= own <= ends[bucket]
 
 
-@pytest.mark.parametrize("file", ["netperf_demo.txt", "netperf_csv.txt", "netperf_rr.txt", "neper-stdout.txt"])
+@pytest.mark.parametrize(
+    "file", ["netperf_demo.txt", "netperf_csv.txt", "netperf_rr.txt", "neper-stdout.txt", "neper-stdout_crr.txt"]
+)
 def test_one_request_at_a_time_takes_the_rate_s_share_of_a_second(file: str) -> None:
     metrics = one(file)
-    assert metrics["rtt_mean_us"] == pytest.approx(1e6 / metrics["rate_rps"], rel=0.2)
+    flows = 2 if "crr" in file else 1
+    assert metrics["rtt_mean_us"] == pytest.approx(flows * 1e6 / metrics["rate_rps"], rel=0.2)
     assert metrics["rtt_min_us"] < metrics["rtt_p50_us"] <= metrics["rtt_p99_us"] < metrics["rtt_max_us"]
 
 
@@ -182,9 +193,24 @@ def test_replies_of_ping_and_fping_by_numpy() -> None:
         summary = numbers(r"= [\d.]+/([\d.]+)/", text_of(file))[0]
         assert metrics["rtt_mean_us"] == pytest.approx(1e3 * summary, abs=1)
         assert metrics["rtt_p50_us"] == pytest.approx(1e3 * np.quantile(times, 0.5, method="inverted_cdf"))
+    for run in runs_of("fping.txt"):
+        host = run.case.rpartition(" ")[2]
+        listed = 1e3 * np.array(numbers(rf"(?m)^{host} : \[\d\], 64 bytes, ([\d.]+) ms", text_of("fping.txt")))
+        assert [run.metrics["rtt_mean_us"], run.metrics["rtt_min_us"]] == pytest.approx([listed.mean(), listed.min()])
     for run, line in zip(runs_of("fping_all.txt"), text_of("fping_all.txt").splitlines(), strict=True):
         listed = 1e3 * np.array([float(text) for text in line.split(" : ")[1].split() if text != "-"])
         assert [run.metrics["rtt_mean_us"], run.metrics["rtt_max_us"]] == pytest.approx([listed.mean(), listed.max()])
+
+
+@pytest.mark.parametrize("file", ["ping_quiet.txt", "ping_quiet-2024.txt"])
+def test_the_summary_of_a_quiet_ping(file: str) -> None:
+    least, mean, most, deviation = re.findall(r"= ([\d.]+)/([\d.]+)/([\d.]+)/([\d.]+) ms", text_of(file))[0]
+    names = {"min": least, "mean": mean, "max": most, "sd": deviation}
+    metrics = one(file)
+    assert {name: metrics[f"rtt_{name}_us"] for name in names} == pytest.approx(
+        {name: 1e3 * float(text) for name, text in names.items()}
+    )
+    assert not any(name.startswith("rtt_p") for name in metrics)
 
 
 def test_round_trips_of_irtt_agree_with_its_summary() -> None:
