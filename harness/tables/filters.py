@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import InputError
+from harness.tables.reading.seen import number_form
 
 _EXPRESSION = re.compile(r"\s*([^\s=!<>]+)\s*(!=|<=|>=|==|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -23,7 +24,7 @@ _TODO = "write COLUMN=VALUE, or with != < <= > >=; in a text, * stands for anyth
 def filtered(runs: pd.DataFrame, expressions: Iterable[str]) -> pd.DataFrame:
     """The rows for which every expression holds; a blank is smaller and greater than nothing.
 
-    Texts are compared as they are, `*` standing for any letters; < and > read the number at the start of a
+    Texts are compared as they are (1.0 is 1), `*` standing for any letters; < and > read the number at the start of a
     text. Raises InputError for an expression that cannot be read and for a column that is not there.
     """
     keep = np.ones(len(runs), dtype=bool)
@@ -58,7 +59,9 @@ def _holds(runs: pd.DataFrame, text: str) -> Any:
 def _alike(value: Any, operand: str) -> bool:
     text = "" if value is None or value != value else str(value)
     # Brackets are letters here, not sets of letters.
-    return fnmatchcase(text, operand.replace("[", "[[]")) if "*" in operand else text == operand
+    if "*" in operand:
+        return fnmatchcase(text, operand.replace("[", "[[]"))
+    return number_form(text) == number_form(operand)
 
 
 def _number(text: str) -> float | None:

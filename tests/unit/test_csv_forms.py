@@ -55,8 +55,9 @@ def values(tmp_path: Path, data: bytes, name: str = "one.csv") -> list[float]:
         TEXT.replace("\n", ",\n").encode(),
         (TEXT + ",\n,\n").encode(),
         (TEXT[:34] + TEXT[:14] + TEXT[34:]).encode(),
+        TEXT.replace(",", " ").replace("p50_us", '"p50 (us)"').encode(),
     ],
-    ids=range(24),
+    ids=range(25),
 )
 def test_one_table_in_all_its_forms(tmp_path: Path, data: bytes) -> None:
     assert values(tmp_path, data) == VALUES

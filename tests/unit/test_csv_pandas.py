@@ -99,11 +99,42 @@ def columns(rows: int) -> st.SearchStrategy[list[list[Any]]]:
     return st.lists(st.one_of(column(NUMBERS), column(TEXTS), column(VALUES), few), min_size=1, max_size=6)
 
 
-TABLES = (
+HOSTILE = (
     st.integers(0, 8)
     .flatmap(columns)
     .flatmap(lambda data: st.lists(NAMES, min_size=len(data), max_size=len(data)).map(lambda names: (names, data)))
 )
+FIGURES = st.one_of(st.floats(0.001, 1e6), st.sampled_from([float("nan"), 0.0, 40.0, 50.0]))
+CELLS: dict[str, st.SearchStrategy[Any]] = {
+    "config": st.sampled_from(["a", "b"]),
+    "note": st.text(max_size=4),
+    "busy_poll_us": st.sampled_from([0, 50]),
+    "threads": st.sampled_from([1, 2.0, None]),
+    "run": st.integers(1, 3),
+    "run_id": st.sampled_from(["r1", "r2", "r3", ""]),
+    "time": st.datetimes().map(pd.Timestamp),
+    "host": st.sampled_from(["n1", "n2"]),
+    "status": st.sampled_from(["ok", "failed", ""]),
+    "latency": FIGURES,
+    "p50": FIGURES,
+    "p99 (ms)": FIGURES,
+    "qps": FIGURES,
+    "metric": st.sampled_from(["p50", "p99", "qps"]),
+    "value": FIGURES,
+}
+
+
+def likely(rows: int) -> st.SearchStrategy[tuple[list[str], list[list[Any]]]]:
+    """Tables such as people have, in any combination of columns."""
+
+    def filled(names: list[str]) -> st.SearchStrategy[tuple[list[str], list[list[Any]]]]:
+        lists = (st.lists(CELLS[name], min_size=rows, max_size=rows) for name in names)
+        return st.tuples(*lists).map(lambda data: (names, list(data)))
+
+    return st.lists(st.sampled_from(list(CELLS)), min_size=2, max_size=8, unique=True).flatmap(filled)
+
+
+TABLES = st.one_of(HOSTILE, st.sampled_from([1, 4, 12, 40]).flatmap(likely), st.just(12).flatmap(likely))
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={

@@ -45,6 +45,12 @@ def test_rows_that_pass(expressions: list[str], rows: list[int]) -> None:
     assert kept.index.tolist() == list(range(len(rows)))
 
 
+def test_a_whole_number_passes_however_it_is_written() -> None:
+    runs = pd.DataFrame({"case": "a", "depth": ["1", "2.0", "10"]})
+    kept = [filtered(runs, [text])["depth"].tolist() for text in ("depth=1.0", "depth=2", "depth!=1.0")]
+    assert kept == [["1"], ["2.0"], ["2.0", "10"]]
+
+
 @given(st.text(max_size=12) | st.text(alphabet="case=!<>blok12*[ ", max_size=20))
 def test_no_text_gives_a_traceback(text: str) -> None:
     try:

@@ -16,7 +16,7 @@ from harness.tables.reading.opened import bad
 
 _SAMPLE = 200
 _DELIMITERS = (",", ";", "\t", "|")
-_WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 MINIMUM = "it needs a line of column names and, below it, at least one measured column, such as rtt_p50_us"
 # A header with blanks around its commas, by somebody who lines up columns: blanks there belong to no field.
 _SPACED = re.compile(rb"[^\r\n]*(,[ \t]|[ \t],)")
@@ -129,18 +129,9 @@ def _delimiter(data: bytes) -> tuple[str, bytes]:
     lines = [line for line in lines if line.strip()]
     if not lines or ("," in lines[0] and not any(mark in lines[0] for mark in ";\t|")):
         return ",", data
-    counted = {}
-    for mark in _DELIMITERS:
-        try:
-            rows = list(csv.reader(lines, delimiter=mark))
-        except csv.Error:
-            continue
-        sizes = [len(row) for row in rows if row]
-        counted[mark] = (sum(size == sizes[0] for size in sizes) / len(sizes) > 0.9, sizes[0])
+    counted = {mark: _fields(lines, mark) for mark in _DELIMITERS}
     fitting = {mark: size for mark, (fits, size) in counted.items() if size > 1 and fits}
-    if fitting:
-        return max(fitting, key=lambda mark: fitting[mark]), data
-    some = {mark: size for mark, (_, size) in counted.items() if size > 1}
+    some = fitting or {mark: size for mark, (_, size) in counted.items() if size > 1}
     if some:
         return max(some, key=lambda mark: some[mark]), data
     parts = [line.split() for line in lines]
@@ -151,7 +142,17 @@ def _delimiter(data: bytes) -> tuple[str, bytes]:
     ):
         # Columns lined up by blanks: one tab for each run of them.
         return "\t", re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", re.sub(rb"[ \t]+", b"\t", data))
-    return ",", data
+    fits, size = _fields(lines, " ")
+    return " " if fits and size > 1 else ",", data
+
+
+def _fields(lines: list[str], mark: str) -> tuple[bool, int]:
+    """Does this mark part nearly every line into as many fields as the first; and how many those are."""
+    try:
+        sizes = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
+    except csv.Error:
+        return False, 0
+    return sum(size == sizes[0] for size in sizes) / len(sizes) > 0.9, sizes[0]
 
 
 def _decimal(path: Path, delimiter: str, names: list[str], rows: list[tuple[str, ...]]) -> str:
