@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from harness.formats.jsontext import Json, documents
+from harness.formats.jsontext import Json, objects
 from harness.formats.latency import of_buckets, put_latencies
 from harness.formats.model import NOT_USED, Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, amount
@@ -32,8 +32,7 @@ class CyclictestJson(Format):
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result per document."""
-        for value in documents(lines, note):
-            document = Json(value)
+        for document in objects(lines, note):
             yield _result(document, note)
             document.unused(note)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.formats.jsontext import Json, documents
+from harness.formats.jsontext import Json, objects
 from harness.formats.latency import level_named, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, amount
@@ -34,8 +34,7 @@ class FioJson(Format):
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result per job and direction in which anything was done."""
-        for value in documents(lines, note):
-            document = Json(value)
+        for document in objects(lines, note):
             for job in document.at("jobs").items():
                 for direction in _DIRECTIONS:
                     if job.number(direction, "total_ios"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from harness.formats.jsontext import Json, documents
+from harness.formats.jsontext import Json, objects
 from harness.formats.latency import of_values, put_latencies
 from harness.formats.model import NOT_USED, Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, amount, plain
@@ -35,8 +35,7 @@ class FlentData(Format):
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result per series with values."""
-        for value in documents(lines, note):
-            document = Json(value)
+        for document in objects(lines, note):
             meta = document.at("metadata", "SERIES_META")
             for name in document.at("results").names():
                 yield from _series(document, meta.at(name), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.formats.jsontext import Json, documents
+from harness.formats.jsontext import Json, objects
 from harness.formats.latency import level_named, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, amount, ratio
@@ -37,8 +37,7 @@ class FortioJson(Format):
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result per document."""
-        for value in documents(lines, note):
-            document = Json(value)
+        for document in objects(lines, note):
             yield _result(document)
             document.unused(note)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from harness.formats.jsontext import Json, documents
+from harness.formats.jsontext import Json, objects
 from harness.formats.latency import of_values, put_latencies
 from harness.formats.model import NOT_USED, Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line
@@ -32,8 +32,7 @@ class IrttJson(Format):
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result per document."""
-        for value in documents(lines, note):
-            document = Json(value)
+        for document in objects(lines, note):
             yield _result(document, note)
             document.unused(note)
 

@@ -118,6 +118,18 @@ def documents(lines: Iterator[Line], note: Note) -> Iterator[object]:
         at = _skip_blank(text, at)
 
 
+def objects(lines: Iterator[Line], note: Note) -> Iterator[Json]:
+    """Every JSON object in an output; one finding says how many other values there are."""
+    others = 0
+    for value in documents(lines, note):
+        if isinstance(value, dict):
+            yield Json(value)
+        else:
+            others += 1
+    if others:
+        note(0, f"{others} JSON values in it are no document of this format; left out")
+
+
 def _text(lines: Iterator[Line], note: Note) -> str:
     pieces, size = [], 0
     for line in lines:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from harness.formats.hdrcodec import CodecError, decode
-from harness.formats.jsontext import Json, documents
+from harness.formats.jsontext import Json, objects
 from harness.formats.latency import LEVELS, put_latencies, weighted_quantile
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import Line, amount, ratio
@@ -39,8 +39,7 @@ class MemtierJson(Format):
 
     def parse(self, lines: Iterator[Line], note: Note, options: ReadOptions) -> Iterator[Result]:
         """One result per document."""
-        for value in documents(lines, note):
-            document = Json(value)
+        for document in objects(lines, note):
             yield _result(document, note)
             document.unused(note)
 

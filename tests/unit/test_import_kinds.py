@@ -331,25 +331,6 @@ def test_requests_in_bits_are_a_throughput(tmp_path: Path) -> None:
     assert (metrics["rate_rps"], metrics["throughput_bps"]) == (46000.5, 5.75e6)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text.rstrip("\n"),
-        lambda text: text.replace("\n", "\r\n"),
-        lambda text: "\x1b[2;35m" + text.replace("\n", "\x1b[0m\n\x1b(B\x1b[m"),
-        lambda text: "\x1b]0;title\x07" + text,
-        lambda text: "\ufeff" + text,
-    ],
-    ids=["no line end", "CR LF", "colour", "title", "mark"],
-)
-@pytest.mark.parametrize("name", ["sockperf", "netperf", "neper", "wrk", "iperf3"])
-def test_how_lines_end_and_are_coloured_changes_no_figure(tmp_path: Path, name: str, change: Any) -> None:
-    texts = {"netperf": foreign.NETPERF_RR, "neper": foreign.NEPER, "wrk": WRK2}
-    texts |= {"sockperf": (REAL / "sockperf.txt").read_text(), "iperf3": (REAL / "iperf3_tcp.json").read_text()}
-    before, after = one(name, tmp_path, texts[name]), one(name, tmp_path, change(texts[name]))
-    assert (after.metrics, after.workload, after.verdict) == (before.metrics, before.workload, "valid")
-
-
 def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"a-{number}.txt").write_text(foreign.NETPERF_RR)

@@ -1,4 +1,4 @@
-"""Outputs that are packed: read as if they were not, and told where they are damaged."""
+"""How a file is packed changes no figure: compression, line ends, colour, marks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gzip
 import lzma
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,6 +17,7 @@ from harness.importers.files import gather
 from tests.command import run as command
 from tests.unit import foreign
 from tests.unit.real_outputs import REAL
+from tests.unit.test_import_kinds import WRK2, findings, one
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
@@ -45,7 +47,26 @@ def test_damaged_compressed_files_are_told(tmp_path: Path, ending: str) -> None:
     (tmp_path / f"a.txt{ending}").write_bytes(packed[: len(packed) // 2])
     reading = FORMATS["sockperf"].read(gather(tmp_path), ImportOptions())
     assert reading.runs[0].verdict in ("failed", "suspect")
-    assert "damaged or cut short" in " ".join(finding.text for finding in reading.findings)
+    assert "damaged or cut short" in findings(reading)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.rstrip("\n"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\x1b[2;35m" + text.replace("\n", "\x1b[0m\n\x1b(B\x1b[m"),
+        lambda text: "\x1b]0;title\x07" + text,
+        lambda text: "\ufeff" + text,
+    ],
+    ids=["no line end", "CR LF", "colour", "title", "mark"],
+)
+@pytest.mark.parametrize("name", ["sockperf", "netperf", "neper", "wrk", "iperf3"])
+def test_how_lines_end_and_are_coloured_changes_no_figure(tmp_path: Path, name: str, change: Any) -> None:
+    texts = {"netperf": foreign.NETPERF_RR, "neper": foreign.NEPER, "wrk": WRK2}
+    texts |= {"sockperf": (REAL / "sockperf.txt").read_text(), "iperf3": (REAL / "iperf3_tcp.json").read_text()}
+    before, after = one(name, tmp_path, texts[name]), one(name, tmp_path, change(texts[name]))
+    assert (after.metrics, after.workload, after.verdict) == (before.metrics, before.workload, "valid")
 
 
 def test_a_campaign_may_be_compressed(tmp_path: Path) -> None:
