@@ -26,9 +26,9 @@ def isolated(module: str, *arguments: str) -> Interpreter:
     """An interpreter that runs a module of ours, or an installed one, as the main program.
 
     -P: neither the current directory nor a script's is on its path; -s: nor is a home directory's, unless it is on
-    ours. Its path is a fixed one, handed down in PYTHONPATH.
+    ours. Its path is a fixed one, handed down in PYTHONPATH. -u: its last words are not lost, however it ends.
     """
-    return Interpreter([sys.executable, "-P", "-s", "-m", module, *arguments], _environment())
+    return Interpreter([sys.executable, "-u", "-P", "-s", "-m", module, *arguments], _environment())
 
 
 def alone(script: Path, *arguments: str) -> list[str]:

@@ -202,7 +202,7 @@ def test_an_inventory_is_read_without_the_ansible_cfg_beside_it(
         "    def get_vars(self, loader, path, entities, cache=True):\n        return {}\n"
     )
     monkeypatch.chdir(tmp_path)
-    words = [Path(sys.executable).with_name("ansible-inventory"), "--list", "-i", "hosts.ini"]
+    words = [str(Path(sys.executable).with_name("ansible-inventory")), "--list", "-i", "hosts.ini"]
     subprocess.run(words, check=True, capture_output=True)
     marker = tmp_path / "marker"
     assert marker.exists(), "else this shows nothing"
