@@ -159,7 +159,8 @@ def mistakes_of(path: str | Path, check: Callable[[Experiment, bool], None]) -> 
     sections = [content[1].child(name) for name in ("quick", "guest")]
     own = {place for section in sections if section for child in section.entries.values() for place in places(child)}
     for quick, guest in ((False, False), (True, False), (False, True), (True, True)):
-        if (quick and sections[0] is None) or (guest and sections[1] is None):
+        # What a guest has otherwise may bring a `quick` of its own.
+        if sections[1 if guest else 0] is None and (quick or guest):
             continue
         try:
             experiment = load_experiment(path, (), quick, guest, content)

@@ -26,9 +26,12 @@ def mutate(arguments: argparse.Namespace) -> int:
         tried: Counter[str] = Counter()
         failed: dict[tuple[str, int], Failure] = {}
         began = time.monotonic()
-        for kind, seed in _chosen(arguments):
+        chosen = _chosen(arguments)
+        for number, (kind, seed) in enumerate(chosen, 1):
             made = mutant(sources, kind, seed)
             tried[kind] += 1
+            if not number % 100:
+                print(f"{number} of {len(chosen)}", file=sys.stderr, flush=True)
             if failure := judge(worker, made):
                 failed[kind, seed] = failure
                 print(f"{kind}:{seed}: {failure.sort} ({failure.detail}): {' '.join(failure.words[:3])}", flush=True)

@@ -165,7 +165,7 @@ def new_set(tmp_path: Path, plan: Plan) -> ResultSet:
     return ResultSet.create(tmp_path / "out", plan.name, "20261122T101500Z", b"", plan, {})
 
 
-TWO_CASES: dict[str, Any] = {"a": {}, "b": {}}
+TWO_CASES: dict[str, Any] = {"a": {}, "b": {"workload": {"size": "65B"}}}
 
 
 def test_whole_blocks_are_added_until_it_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
