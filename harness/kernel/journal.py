@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import undo
+from harness.kernel.filelock import lock_now
 from harness.kernel.hostfiles import HOST
 from harness.kernel.proc import start_ticks
 from harness.kernel.syscalls import held
@@ -158,7 +159,7 @@ def _is_live(directory: Path) -> bool:
     try:
         with _file(directory / _JOURNAL, os.O_RDONLY) as fd:
             # Shared, so that two who look at the same time do not take each other for the owner.
-            return not _lock_now(fd, fcntl.LOCK_SH)
+            return not lock_now(fd, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
 
@@ -203,7 +204,7 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path = STATE_DIR
     _make_state_dir(state)
     path = state / _HOST_LOCK
     with _file(path, os.O_RDWR | os.O_CREAT) as fd:
-        while not _lock_now(fd, fcntl.LOCK_EX):
+        while not lock_now(fd, fcntl.LOCK_EX):
             if wait is None:
                 raise MissingError("take the host lock", str(path), _holder(path), "wait for it to end, or add --wait")
             wait(_holder(path))
@@ -211,14 +212,6 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path = STATE_DIR
         os.pwrite(fd, json.dumps({"pid": os.getpid(), "what": _command()}).encode(), 0)
         yield
         os.ftruncate(fd, 0)
-
-
-def _lock_now(fd: int, kind: int) -> bool:
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _file(path: Path, flags: int) -> contextlib.AbstractContextManager[int]:
