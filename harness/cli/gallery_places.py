@@ -14,7 +14,7 @@ from harness.cli.carry_out import carry_out, open_set, write_tables
 from harness.cli.plan import overrides_of
 from harness.cli.progress import Progress
 from harness.cli.terminal import need_root, say
-from harness.cli.vm import machine_of, own_kernels, progress_of, say_retried
+from harness.cli.vm import machine_of, own_kernels, progress_of, resumes, say_retried
 from harness.errors import InputError, Interrupted
 from harness.kernel import facts
 from harness.places.local import this_host
@@ -118,8 +118,8 @@ class GalleryGuests:
     def run(self, pieces: Sequence[Piece], stopper: Stopper) -> bool:
         """All files together, so that they share boots; with other random numbers than in any earlier set."""
         assert self._emulator is not None
-        leave = self._arguments.accel == "auto"
-        guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave)
+        leave, saved = self._arguments.accel == "auto", resumes(self._arguments, self._accelerator)
+        guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave, snapshots=saved)
         parts = []
         for piece in self._seeded(pieces):
             guests.verify(piece.plan)
@@ -150,7 +150,8 @@ class GalleryGuests:
     def takes_s(self, pieces: Sequence[Piece]) -> float:
         """Boots, runs, and traffic; several times as long where other programs want the CPUs."""
         runs = (run for piece in pieces for run in piece.plan.runs)
-        return sum(expected_s(runs, self._accelerator or "tcg-virtual").values())
+        accelerator = self._accelerator or "tcg-virtual"
+        return sum(expected_s(runs, accelerator, resumes(self._arguments, accelerator)).values())
 
 
 GalleryPlace: TypeAlias = GalleryHost | GalleryGuests

@@ -48,7 +48,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     pinned = _pinned(old)
     reproduces = str(old.path.resolve())
     with stop_on_signals() as stopper:
-        guests = Guests(home, emulator, accelerator, stopper)
+        guests = Guests(home, emulator, accelerator, stopper, snapshots=_resumed(old))
         # Before anything is made: another image than the set's is not here to be taken for it.
         guests.pin(pinned)
         new = new_set(guests, plan, old.experiment, arguments.output, reproduces=reproduces)
@@ -76,6 +76,12 @@ def _side(results: ResultSet) -> ComparedSet:
         return None if columns is None else columns["latency_ns"]
 
     return ComparedSet(results.records(), latencies)
+
+
+def _resumed(results: ResultSet) -> bool:
+    """Were guests of this set resumed from snapshots? Then so are those that reproduce it."""
+    boots = json.loads((results.path / "vm.json").read_text())["boots"]
+    return any(boot.get("started") == "snapshot" for boot in boots)
 
 
 def _pinned(results: ResultSet) -> list[dict[str, str]]:

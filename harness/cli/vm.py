@@ -24,6 +24,7 @@ from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home, sha256_of
 from harness.places.vm.kernels import with_kernels
 from harness.places.vm.shell import attended, shell_command
+from harness.places.vm.snapshots import Snapshots
 from harness.plan import Plan, make_plan
 from harness.run.limits import refuse_beyond
 from harness.signals import stop_on_signals
@@ -44,13 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         # Whether KVM works is not tried for a plan.
         accelerator = "tcg-virtual" if arguments.accel == "auto" else arguments.accel
-        takes = partial(takes_s, accelerator=accelerator)
+        takes = partial(takes_s, accelerator=accelerator, snapshots=resumes(arguments, accelerator))
         return print_plan(experiment, plan, as_json=arguments.json, in_guests=takes)
     refuse_beyond(experiment, plan, guest=True)
     emulator, accelerator = machine_of(arguments, home)
-    leave = arguments.accel == "auto"
+    leave, saved = arguments.accel == "auto", resumes(arguments, accelerator)
     with stop_on_signals() as stopper:
-        guests = Guests(home, emulator, accelerator, stopper, arguments.redo, arguments.keep, leave)
+        guests = Guests(home, emulator, accelerator, stopper, arguments.redo, arguments.keep, leave, saved)
         guests.verify(plan)
         results = open_set(guests, plan, experiment.data, arguments)
         interrupted = carry_out(guests, plan, results, progress_of(guests, [(plan, results)]))
@@ -67,12 +68,17 @@ def machine_of(arguments: argparse.Namespace, home: Home) -> tuple[Qemu, str]:
     return emulator, chosen.name
 
 
+def resumes(arguments: argparse.Namespace, accelerator: str) -> bool:
+    """Are guests resumed from snapshots? In model time only on request: see docs/vm.md, what repeats."""
+    return arguments.snapshots == "yes" or (arguments.snapshots == "auto" and accelerator == "tcg-smoke")
+
+
 def progress_of(
     guests: Guests, parts: Sequence[tuple[Plan, ResultSet]], names: Mapping[str, str] | None = None
 ) -> Progress:
     """The progress of plans in guests that they share; says how long they take. names: as in Progress."""
     runs = [run for plan, results in parts for run in Backlog(plan, results, guests.redo).runs]
-    expected = expected_s(runs, guests.accelerator)
+    expected = expected_s(runs, guests.accelerator, guests.snapshots)
     most = "at most " if any(plan.adaptive for plan, _ in parts) else ""
     takes = in_words(sum(expected.values()))
     say(f"pollbench: {len(expected)} runs in guests, about {most}{takes} on an idle machine")
@@ -178,10 +184,12 @@ def info(arguments: argparse.Namespace) -> int:
         program, accelerator, why = emulator.label(), choice.name, choice.why
     except PollbenchError as error:
         program, accelerator, why = error.line(), "", ""
+    saved = Snapshots(home, lambda: None).sizes()
     releases = {key.removeprefix("kernel "): entry["release"] for key, entry in entries if "release" in entry}
     if arguments.json:
         document = {"home": str(home.path), "artefacts": rows, "kernels": releases, "qemu": program}
-        print(json.dumps(document | {"accelerator": accelerator, "why": why}, indent=2))
+        kept = {"count": len(saved), "bytes": sum(saved.values())}
+        print(json.dumps(document | {"snapshots": kept, "accelerator": accelerator, "why": why}, indent=2))
         return EXIT_OK
     print(f"{home.path}\n{program}; accelerator {accelerator or 'none'}{f' ({why})' if why else ''}")
     for row in rows:
@@ -189,6 +197,8 @@ def info(arguments: argparse.Namespace) -> int:
         print(f"  {row['what']:<24} {shown}  {row['sha256']}{'' if row['of_this_recipe'] else '  (another recipe)'}")
     for name, release in releases.items():
         print(f"  kernel {name}: {release}")
+    if saved:
+        print(f"  snapshots of started guests: {len(saved)}, {sum(saved.values()) / 1e6:.0f} MB")
     if not rows:
         print("nothing is built yet: pollbench vm build")
     return EXIT_OK
@@ -212,7 +222,7 @@ def verify(_arguments: argparse.Namespace) -> int:
 
 
 def clean(_arguments: argparse.Namespace) -> int:
-    """Remove every image."""
+    """Remove every image, and all snapshots."""
     home = Home()
     print(f"removed {home.clean() / 1e6:.0f} MB from {home.path}")
     return EXIT_OK

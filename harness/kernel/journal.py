@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import MissingError, PollbenchError
 from harness.kernel import journals, undo, values
+from harness.kernel.filelock import lock_now
 from harness.kernel.hostfiles import HOST
 from harness.kernel.journals import JOURNAL, STATE_DIR, Entry, mutex
 from harness.kernel.proc import start_ticks
@@ -168,7 +169,7 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path = STATE_DIR
     journals.make_state_dir(state)
     path = state / _HOST_LOCK
     with journals.file(path, os.O_RDWR | os.O_CREAT) as fd:
-        while not journals.lock_now(fd, fcntl.LOCK_EX):
+        while not lock_now(fd, fcntl.LOCK_EX):
             if wait is None:
                 raise MissingError("take the host lock", str(path), _holder(path), "wait for it to end, or add --wait")
             wait(_holder(path))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import MissingError, PollbenchError
+from harness.kernel.filelock import lock_now
 from harness.kernel.syscalls import held
 
 STATE_DIR = Path("/run/pollbench")
@@ -125,15 +126,6 @@ def make_state_dir(root: Path) -> None:
         ) from None
     if root.is_symlink() or root.stat().st_uid != os.geteuid():
         raise PollbenchError("write the journal", on=str(root), got="it belongs to somebody else", todo="remove it")
-
-
-def lock_now(fd: int, kind: int) -> bool:
-    """Take a lock, unless somebody holds it."""
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def file(path: Path, flags: int) -> contextlib.AbstractContextManager[int]:

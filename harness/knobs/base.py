@@ -110,7 +110,7 @@ class Knob(BaseModel):
     schema take the class's docstring and the fields' descriptions.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     name: ClassVar[str]
     scope: ClassVar[Scope]

@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "events.h"
+#include "fwcfg.h"
 #include "hog.h"
 #include "launch.h"
 #include "server.h"
@@ -38,6 +39,7 @@ static const char help[] =
     "         [--working-set BYTES] [--connect ADDRESS --port N [--busy-poll USECS]]\n"
     "                                                       loads its CPUs until SIGTERM\n"
     "  exec   -- COMMAND [ARGUMENT]...                      becomes the command\n"
+    "  fwcfg  NAME                                          writes a file of QEMU's -fw_cfg, in its guest\n"
     "SIZES: BYTES, uniform:A-B, exp:MEAN:MAX, etc-key or etc-value; give a server the client's\n"
     "socket options:\n"
     "  --busy-poll USECS --prefer-busy-poll 0|1 --busy-poll-budget PACKETS\n"
@@ -58,7 +60,9 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } modes[] = {{"server", server_main}, {"client", client_main}, {"hog", hog_main}, {"exec", exec_main}};
+    } modes[] = {
+        {"server", server_main}, {"client", client_main}, {"hog", hog_main}, {"exec", exec_main}, {"fwcfg", fwcfg_main},
+    };
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(help, stdout);
@@ -73,5 +77,5 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(argv[at], modes[i].name) == 0)
             return modes[i].run(argc - at - 1, argv + at + 1);
-    fail_usage(argv[at], "want one of the modes: server client hog exec");
+    fail_usage(argv[at], "want one of the modes: server client hog exec fwcfg");
 }

@@ -256,6 +256,16 @@ class SpecBuilder:
         return known[1]
 
 
+def build_models() -> None:
+    """Build now what is else built when it is first needed: all models of an experiment, and their validators."""
+    for name in SECTION_TYPES:
+        _adapter(name)
+    models = BaseModel.__subclasses__()
+    for model in models:
+        models += model.__subclasses__()
+        model.model_rebuild()
+
+
 @cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(SECTION_TYPES[name])

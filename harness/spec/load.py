@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -36,7 +37,6 @@ from harness.spec.yaml_tree import Document, Tree, kind_of, parse_setting, read_
 from harness.stats.stopping_rule import Adaptive
 from harness.units import format_cpus
 
-_HEADER = TypeAdapter(Header)
 _KEYS = (*HEADER_KEYS, *CELL_SECTIONS)
 # Of a file that is wrong in its head, no more cells are tried for further mistakes.
 _MOST_TRIED = 1000
@@ -98,7 +98,7 @@ def load_experiment(
         _check_keys(tree)
     header: Header | None = None
     with mistakes.noting():
-        header = validate(_HEADER, _only(tree, HEADER_KEYS))
+        header = validate(_header_type(), _only(tree, HEADER_KEYS))
     layers, resolved = _layers(tree, cell_settings, Path(path), mistakes)
     repeat_at = tree.child("repeat")
     where = repeat_at.at if repeat_at else tree.key_at
@@ -288,3 +288,8 @@ def _check_keys(tree: Tree) -> None:
 
 def _only(tree: Tree, keys: Sequence[str]) -> Tree:
     return replace(tree, value={key: tree.entries[key] for key in keys if key in tree.entries})
+
+
+@cache
+def _header_type() -> TypeAdapter[Header]:
+    return TypeAdapter(Header)

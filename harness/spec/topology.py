@@ -80,9 +80,13 @@ else:
 
 
 class Section(BaseModel):
-    """A part of the experiment file: frozen, and an unknown key is an error."""
+    """A part of the experiment file: frozen, and an unknown key is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+    As all models of an experiment, its validator is built when the first value is: a command that needs few of them,
+    and a guest above all, starts sooner.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True, defer_build=True)
 
 
 class StableSection(Section):

@@ -16,8 +16,6 @@ from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Tree, parse_setting, read_file, tree_of
 
-_TOPOLOGY = TypeAdapter(Topology)
-
 
 def load_topology(name: str, overrides: Iterable[tuple[str, str]] = (), case: str | None = None) -> Topology:
     """The topology that `name` means, checked. InputError at the first mistake.
@@ -55,6 +53,6 @@ def _checked(tree: Tree, settings: list[tuple[str, str]]) -> Topology:
         value = parse_setting(key, text)
         tree = merge(tree, overlay_of(key, value, value.at))
     section = Generator().topology(tree)
-    topology: Topology = validate(_TOPOLOGY, section, ("topology",))
+    topology: Topology = validate(TypeAdapter(Topology), section, ("topology",))
     check_topology(topology, Tree({"topology": section}, section.at, section.key_at))
     return topology

@@ -81,7 +81,7 @@ class Reading:
 class Workload(BaseModel):
     """A client on one node and a server on another. A workload describes; the runner starts and stops."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     kind: str
     source: str = Field(alias="from", description="node of the client")

@@ -63,7 +63,7 @@ Pattern = Annotated[str, BeforeValidator(_pattern)]
 class Figure(BaseModel):
     """Where one figure stands in the client's output: a regular expression's first group, or a JSON path."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     regex: Pattern | None = Field(None, description="its first group is the number; of several matches the last")
     json_path: str | None = Field(None, alias="json", description='dotted path into JSON output, "end.sum.bytes"')

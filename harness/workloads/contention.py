@@ -21,7 +21,7 @@ from harness.units import Count, DurationNs, Percent, SizeBytes
 class HogGroup(BaseModel):
     """The hogs' control group; the others' weight is 100."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     weight: Count | None = Field(None, ge=1, le=10_000, description="cpu.weight of all hogs together")
     quota_ns: DurationNs | None = Field(
@@ -41,7 +41,7 @@ class HogGroup(BaseModel):
 class Contention(BaseModel):
     """Hog threads, busy for `load` percent of each `period` of wall time, idle for the rest of it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     on: str = Field(description="a node's CPUs as NODE.cpus, or a CPU list such as 0-3,8")
     overlap: Count | None = Field(

@@ -26,7 +26,7 @@ class Service(BaseModel):
     what it takes on the clock varies with the CPU's speed, by some percent.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     distribution: Literal["fixed", "exponential", "bimodal", "clock"] = Field(
         "fixed",

@@ -42,3 +42,13 @@ def test_a_terminal_shows_that_a_guest_boots(
     monkeypatch.setattr(progress, "is_live", lambda stream: True)
     progress.Progress().booting("6.12", 5, 10)
     assert capsys.readouterr().err.endswith("[==========          ] 5/10  booting a guest with kernel 6.12")
+
+
+def test_only_the_first_boot_of_a_machine_takes_its_time_where_the_others_are_resumed(tmp_path: Path) -> None:
+    sweep = {"vm.cpus": [2, 4]}
+    plan = make_plan(load_experiment(experiment.write(tmp_path, sweep=sweep, repeat=3)))
+    booted, resumed = takes_s(plan), takes_s(plan, snapshots=True)
+    first = takes_s(plan, 1)
+    assert takes_s(plan, 1, snapshots=True) == first
+    assert booted == pytest.approx(3 * first)
+    assert first < resumed < booted

@@ -30,8 +30,9 @@ class Answered:
     seen: ClassVar[dict[str, Any]]
 
     def __init__(self, *given: Any) -> None:
-        _, self.emulator, self.image, self.machine, self.accelerator, _, self.runs, _, _ = given
+        _, self.emulator, self.image, self.machine, self.accelerator, _, self.runs, *_ = given
         self.events: list[Event] = []
+        self.started, self.not_resumed = "snapshot", ""
         self.argv, self.console = ["qemu"], "quiet"
 
     def answers(self, tell: Callable[[Event], None]) -> Iterator[wire.Answer]:
@@ -66,5 +67,6 @@ def test_answers_become_runs_and_the_boot_is_recorded(
     }
     boots = json.loads((results.path / "vm.json").read_text())["boots"]
     assert [(boot["runs"], boot["failure"], boot["found"]["cpus"]) for boot in boots] == [(1, None, cpus)] * 2
+    assert {boot["started"] for boot in boots} == {"snapshot"}
     assert [guest["found"]["cpus"] for guest in results.manifest["guests"]] == [cpus]
     assert (results.path / "runs.csv").is_file()

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.kernel import standstill
 from harness.places.vm import cpio, qemu
 from harness.places.vm.boot import seed_of
 from harness.places.vm.emulator import Qemu
-from harness.places.vm.guest import pause_s
+from harness.places.vm.guest import JOB_NAME, pause_s
 from harness.places.vm.image import Image, loop_driver, write_initrd
 from harness.plan import load_experiment, make_plan
 from harness.spec.machine import Machine
@@ -31,6 +32,17 @@ def test_a_guest_without_disks_has_ports_that_are_written_at_once() -> None:
     for name, path in (("events", "/img/ev"), ("out", "/img/out")):
         assert f"file,id={name},path={path}" in none
         assert f"virtserialport,chardev={name},name={name}" in none
+
+
+@pytest.mark.parametrize("initrd", [Path("/initrd"), None])
+def test_a_guest_to_be_saved_can_stop_itself_and_is_handed_its_job(initrd: Path | None) -> None:
+    files = replace(FILES, initrd=initrd)
+    booted, saved = (qemu.command(QEMU, Machine(), "tcg-virtual", files, {}, saved=saved) for saved in (False, True))
+    more = [word for word in saved if word not in booted]
+    cmdline = saved[saved.index("-append") + 1]
+    assert cmdline == booted[booted.index("-append") + 1] + " " + standstill.ASKED
+    handed = ["-fw_cfg", f"name={JOB_NAME},file=/img/job"] if initrd else []
+    assert more == [cmdline, "pvpanic", "-action", "panic=pause", *handed]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -33,7 +34,7 @@ PANIC = "[    7.1] Kernel panic - not syncing: Out of memory: system-wide panic_
 KILLED = "[   27.8] Out of memory: Killed process 166 (python3) total-vm:254216kB\nKilled"
 
 
-def end_of(tmp_path: Path, console: str, event: str) -> None:
+def end_of(tmp_path: Path, console: str, event: str, version: str = "10.0.13", snapshots: bool = False) -> None:
     """Boot a guest that says this on its console, tells this event, and ends."""
     program = tmp_path / "qemu"
     program.write_text(QEMU.format(console=shlex.quote(console), event=shlex.quote(event)))
@@ -43,10 +44,11 @@ def end_of(tmp_path: Path, console: str, event: str) -> None:
     plan = make_plan(load_experiment(experiment.write(tmp_path)))
     results = ResultSet.create(tmp_path, plan.name, "20261122T101500Z", b"", plan, {})
     with stop_on_signals() as stopper:
-        guests = Guests(home, Qemu((str(program),), "10.0.13", "host"), "tcg-smoke", stopper)
-    none = tmp_path / "none"
-    guests._images[""] = Image("6.12", "6.12.1", none, none, none, none, none, {})
-    guests.execute(plan, results, Progress())
+        emulator = Qemu((str(program),), version, "host")
+        guests = Guests(home, emulator, "tcg-smoke", stopper, snapshots=snapshots)
+        none = tmp_path / "none"
+        guests._images[""] = Image("6.12", "6.12.1", none, none, none, none, none, {})
+        guests.execute(plan, results, Progress())
 
 
 @pytest.mark.parametrize(
@@ -64,6 +66,21 @@ def end_of(tmp_path: Path, console: str, event: str) -> None:
 def test_the_end_of_a_guest_has_a_name(tmp_path: Path, console: str, event: str, said: str) -> None:
     with pytest.raises(GuestFailure, match=said):
         end_of(tmp_path, console, event)
+
+
+@pytest.mark.parametrize(
+    ("version", "why"), [("10.0.13", "its greeting: it ended with exit code 0"), ("8.2.1", "came with QEMU 9.0")]
+)
+def test_where_no_guest_can_be_saved_it_is_booted_and_the_record_says_why(
+    tmp_path: Path, version: str, why: str
+) -> None:
+    with pytest.raises(GuestFailure, match=r"oops: .*sysrq$"):
+        end_of(tmp_path, "Kernel panic - not syncing: sysrq", "", version, snapshots=True)
+    (file,) = tmp_path.glob("small/*/vm.json")
+    boots = json.loads(file.read_text())["boots"]
+    assert [boot["started"] for boot in boots] == ["boot", "boot"]
+    assert all(why in boot["not_resumed"] for boot in boots)
+    assert list((tmp_path / "home").glob("snapshots/*")) == []
 
 
 def test_a_disk_without_room_is_named_before_anybody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

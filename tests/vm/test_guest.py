@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.places.vm import boot
+from harness.places.vm import boot, launch
 from harness.places.vm.emulator import find_emulator
 from harness.places.vm.home import Home
 from harness.places.vm.image import open_image
@@ -271,9 +271,9 @@ def test_a_guest_that_says_nothing_is_a_hang(
 ) -> None:
     from harness import cli
 
-    monkeypatch.setitem(boot.BOOT_S, "tcg-smoke", 0.5)
+    monkeypatch.setitem(launch.BOOT_S, "tcg-smoke", 0.5)
     file = experiment.write(tmp_path)
-    code = cli.main(["vm", "run", str(file), "--accel", "tcg-smoke", "-o", str(results)])
+    code = cli.main(["vm", "run", str(file), "--accel", "tcg-smoke", "-o", str(results), "--snapshots", "no"])
     assert code == 1
     found = ResultSet.latest(results, "small")
     assert found is not None

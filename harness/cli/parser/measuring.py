@@ -49,6 +49,7 @@ def add_gallery(commands: Commands) -> None:
     flag(gallery, "--in-vm", "run in guests (`pollbench vm`), without root")
     places.guests(gallery)
     places.emulator(gallery)
+    places.snapshots(gallery)
     flag(gallery, "--resume", "make only what is missing of the newest sets")
     flag(gallery, "--no-run", "judge the sets that are there; needs no root")
     overrides(gallery)

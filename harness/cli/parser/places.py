@@ -88,13 +88,14 @@ def _vm(commands: Commands) -> None:
     flag(run, "--keep", "keep the guests' consoles in the result set")
     as_json(run, "the summary")
     emulator(run)
+    snapshots(run)
     shell = actions.add_parser("shell", help="a shell in a guest, on this terminal")
     guests(shell)
     emulator(shell)
     info = actions.add_parser("info", help="what is built: kernels, sizes, hashes, versions, the accelerator")
     as_json(info, "it")
     actions.add_parser("verify", help="read every artefact and compare it with its hash")
-    actions.add_parser("clean", help="remove every image that was built or imported")
+    actions.add_parser("clean", help="remove every image that was built or imported, and all snapshots")
     export = actions.add_parser("export", help="the whole image as one file, to be published")
     value(export, "target", "FILE", "such as pollbench-image.tar.zst")
 
@@ -135,6 +136,14 @@ def emulator(parser: argparse.ArgumentParser) -> None:
     """The option that chooses the QEMU."""
     text = "the QEMU to use (default: the provided one if it was built, else this host's)"
     value(parser, "--qemu", "provided|host|PATH", text, default="")
+
+
+def snapshots(parser: argparse.ArgumentParser) -> None:
+    """The option that says whether guests are resumed from snapshots."""
+    text = (
+        "yes: save a guest that has started, and resume it in place of each boot like it; auto: under tcg-smoke alone"
+    )
+    value(parser, "--snapshots", None, text, choices=("auto", "yes", "no"), default="auto")
 
 
 def _names(text: str) -> list[str]:

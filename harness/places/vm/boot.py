@@ -6,41 +6,35 @@ import contextlib
 import hashlib
 import json
 import os
-import random
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness import loadgen
 from harness.errors import PollbenchError
-from harness.kernel.journal import open_journal
-from harness.kernel.proc import cpu_ticks, start_ticks, waited_s
-from harness.places.vm import qemu, wire
+from harness.places.vm import console, wire
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import job_image
-from harness.places.vm.home import Home
-from harness.places.vm.image import Image, find_loop, loop_driver, write_initrd
+from harness.places.vm.home import Home, disk_bytes
+from harness.places.vm.image import Image
+from harness.places.vm.kind import Kind
+from harness.places.vm.launch import BOOT_S, launched, patient_s
+from harness.places.vm.qemu import GuestFiles
+from harness.places.vm.resume import NotResumed, Resumer
 from harness.plan import Plan, Run
-from harness.run.process import ChildProcess, launch_options
+from harness.run.process import ChildProcess
 from harness.signals import Stopper
 from harness.spec.machine import Machine
 
 Event = dict[str, Any]
-_LOOK_S, _IDLE_S = 0.05, 0.2
+_LOOK_S = 0.05
 _MAX_LINE, _MAX_SAID, _LEAST_ROOM = 1 << 20, 64 << 20, 1 << 20
-# Real seconds: until a guest is up, and for a run beyond what its own time takes under each accelerator.
-BOOT_S = {"kvm": 20.0, "tcg-virtual": 240.0, "tcg-smoke": 120.0}
+# By so much may what a file takes of the disk be more than what is in it.
+_BLOCKS = 1 << 20
+# Real seconds for a run beyond what its own time takes, under each accelerator.
 _SLOWER = {"kvm": 3.0, "tcg-virtual": 60.0, "tcg-smoke": 20.0}
 _SLACK_S = 120.0
-_TROUBLE = re.compile(
-    r"(Kernel panic[^\n]*|Oops[^\n]*|BUG:[^\n]*|general protection fault[^\n]*|Out of memory[^\n]*|pollbench: [^\n]*"
-    # The agent's own end, where it is none of the kernel's: the last line of a traceback.
-    r"|^[\w.]+(?:Error|Exception)(?:: [^\n]*)?\r?$)",
-    re.MULTILINE,
-)
 # Of the kernel as it runs or starts, of Python, of the C library.
 _OUT_OF_MEMORY = re.compile("Out of memory|deadlocked on memory|MemoryError|Cannot allocate memory")
 
@@ -54,7 +48,11 @@ class GuestFailure(PollbenchError):  # noqa: N818  # of the guest, not of ours
 
 @dataclass
 class Boot:
-    """What one boot needs. pairs: pairs of emulated NICs by model; runs: what it is to make, in order."""
+    """What one boot needs. pairs: pairs of emulated NICs by model; runs: what it is to make, in order.
+
+    resumer: resumes a snapshot where it can, in place of a boot. Of what was done: `started` is "snapshot" or "boot",
+    `not_resumed` why not, where a snapshot was wanted.
+    """
 
     home: Home
     emulator: Qemu
@@ -65,64 +63,65 @@ class Boot:
     runs: tuple[Run, ...]
     pairs: dict[str, int]
     stopper: Stopper
+    resumer: Resumer | None = None
     events: list[Event] = field(default_factory=list)
     argv: list[str] = field(default_factory=list)
     console: str = ""
+    started: str = "boot"
+    not_resumed: str = ""
 
     def answers(self, tell: Callable[[Event], None]) -> Iterator[wire.Answer]:
-        """Boot, and give each answer as soon as the guest has sent it; every event goes to `tell`.
+        """Start it, and give each answer as soon as the guest has sent it; every event goes to `tell`.
 
         Ends when all runs are answered. Raises GuestFailure, MissingError, Interrupted; QEMU is gone either way.
         """
-        with self.home.workshop() as workshop:
-            files = self._files(workshop)
-            # Each repetition has random numbers of its own: boots of one machine are else all the same.
-            machine = self.machine.model_copy(update={"seed": seed_of(self.machine.seed, self.runs[0].block)})
-            self.argv = qemu.command(self.emulator, machine, self.accelerator, files, self.pairs)
-            with self._start() as child:
-                try:
-                    yield from self._follow(child, files, tell)
-                finally:
-                    self.console = _tail(files.console)
+        with self.home.workshop() as workshop, self._guest(workshop) as (child, files):
+            try:
+                yield from self._follow(child, files, tell)
+            except GuestFailure as failure:
+                if self.resumer and self.started == "snapshot" and not any(map(_is_ready, self.events)):
+                    self.resumer.give_up(self._kind(), failure.got)
+                raise
+            finally:
+                self.console = console.tail(files.console)
 
-    def _files(self, workshop: Path) -> qemu.GuestFiles:
-        """What this boot reads and writes; in model time all that it reads is in its initramfs."""
+    def _kind(self) -> Kind:
+        return Kind(self.home, self.emulator, self.image, self.machine, self.accelerator, self.pairs)
+
+    @contextlib.contextmanager
+    def _guest(self, workshop: Path) -> Iterator[tuple[ChildProcess, GuestFiles]]:
+        """QEMU with the guest and its files: resumed where that can be, else booted."""
+        # Each repetition has random numbers of its own: boots of one machine are else all the same.
+        kind, seed = self._kind(), seed_of(self.machine.seed, self.runs[0].block)
+        job = self._job(seed)
+        with contextlib.ExitStack() as stack:
+            if self.resumer is not None:
+                try:
+                    resumed = stack.enter_context(self.resumer.resumed(kind, workshop, job, seed))
+                except NotResumed as error:
+                    self.not_resumed = error.got
+                else:
+                    self.started, self.argv = "snapshot", resumed.argv
+                    yield resumed.child, resumed.files
+                    return
+            files = kind.files(workshop, job)
+            self.argv = kind.command(files, seed)
+            yield stack.enter_context(launched(self.argv, self.accelerator, self.stopper)), files
+
+    def _job(self, seed: int) -> bytes:
         document = {
             "plan": replace(self.plan.of_runs(self.runs), document={}, adaptive=None).to_json(),
             "nics": self.pairs,
             "accelerator": self.accelerator,
             "output_bytes": self.machine.output_bytes,
+            "seed": seed,
         }
-        files = qemu.GuestFiles.of(self.image, workshop, job_image(document), self.machine.output_bytes)
-        image, sha256 = self.image, self.image.hashes.get("modules")
-        if self.accelerator != "tcg-virtual" or sha256 is None:
-            return files
-        tree = self.home.expanded(sha256, f"modules of {image.kernel}", find_loop)
-        driver = loop_driver(tree)
-        if driver is None:
-            return files  # a kernel of the user's own
-        write_initrd(workshop / "initrd", image.initramfs, driver, files.read_only())
-        return replace(files, initrd=workshop / "initrd")
+        return job_image(document)
 
-    @contextlib.contextmanager
-    def _start(self) -> Iterator[ChildProcess]:
-        # The launcher asks the kernel to kill QEMU when we die, however we die.
-        place = {"cpus": [_idlest_cpu()]} if self.accelerator == "tcg-virtual" else {}
-        argv = [str(loadgen.path()), *launch_options(None, place), "exec", "--", *self.argv]
-        with contextlib.ExitStack() as stack:
-            # What root starts is noted besides, for `pollbench clean`.
-            journal = stack.enter_context(open_journal()) if os.geteuid() == 0 else None
-            child = stack.enter_context(ChildProcess("guest", argv, self.stopper, stdin=None))
-            if journal is not None:
-                journal.note("process", pid=child.pid, start_ticks=start_ticks(child.pid))
-            yield child
-
-    def _follow(
-        self, child: ChildProcess, files: qemu.GuestFiles, tell: Callable[[Event], None]
-    ) -> Iterator[wire.Answer]:
+    def _follow(self, child: ChildProcess, files: GuestFiles, tell: Callable[[Event], None]) -> Iterator[wire.Answer]:
         by_id = {run.run_id: run for run in self.runs}
         left = set(by_id)
-        deadline = _patient_s(child) + BOOT_S[self.accelerator]
+        deadline = patient_s(child) + BOOT_S[self.accelerator]
         waiting, place = "the guest to come up", 0
         while True:
             ended = child.ended() is not None
@@ -133,27 +132,27 @@ class Boot:
                 if kind == "full":
                     raise self._full(event)
                 if kind == "begin" and run is not None:
-                    deadline = _patient_s(child) + self._patience_s(run)
+                    deadline = patient_s(child) + self._patience_s(run)
                     waiting = f"the run {run.cell.label()}"
-                elif kind in ("up", "ready"):
-                    deadline = _patient_s(child) + BOOT_S[self.accelerator]
+                elif kind in ("up", "resumed", "ready"):
+                    deadline = patient_s(child) + BOOT_S[self.accelerator]
                     waiting = "the agent to start"
                 tell(event)
                 if kind == "run" and run is not None and run.run_id in left:
                     left.discard(run.run_id)
                     yield self._answer(event, files.out)
-                    deadline = _patient_s(child) + BOOT_S[self.accelerator]
+                    deadline = patient_s(child) + BOOT_S[self.accelerator]
                     waiting = "the next run" if left else "the guest to end"
             if not left:
                 return
             _need_room(files.out.parent)
             if ended:
                 raise self._death(child, files)
-            if _patient_s(child) > deadline:
-                raise GuestFailure("hang", f"waited in vain for {waiting}; {self._last(files)}")
+            if patient_s(child) > deadline:
+                raise GuestFailure("hang", f"waited in vain for {waiting}; {console.last(files.console)}")
             if files.console.stat().st_size > _MAX_SAID or files.events.stat().st_size > _MAX_SAID:
                 raise GuestFailure("flood", f"the guest wrote more than {_MAX_SAID >> 20} MiB on its console")
-            if files.out.stat().st_size > self.machine.output_bytes:
+            if disk_bytes(files.out) > self.machine.output_bytes + _BLOCKS:
                 raise GuestFailure("flood", "the guest wrote more than vm.output")
             self.stopper.pause(_LOOK_S)
 
@@ -183,9 +182,9 @@ class Boot:
         todo = f"set vm.output to {max(mib * 2, 64)}MB or more"
         return PollbenchError("keep a run of the guest", "the output disk", "no space left on it", todo)
 
-    def _death(self, child: ChildProcess, files: qemu.GuestFiles) -> GuestFailure:
+    def _death(self, child: ChildProcess, files: GuestFiles) -> GuestFailure:
         """Why the guest ended before its work was done."""
-        last = self._last(files)
+        last = console.last(files.console)
         code = child.ended()
         if _OUT_OF_MEMORY.search(last):
             todo = f"give it more than {self.machine.memory_bytes >> 20}MiB by vm.memory"
@@ -201,23 +200,10 @@ class Boot:
         todo = "is virtio_blk built in? Else name its modules by --modules" if diskless else ""
         return GuestFailure("oops" if "panic" in last or "Oops" in last else "early end", last, todo)
 
-    def _last(self, files: qemu.GuestFiles) -> str:
-        text = _tail(files.console)
-        troubles = _TROUBLE.findall(text)
-        if troubles:
-            return f"the console says: {wire.printable(troubles[0].strip())[:300]}"
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return f"the console's last line: {wire.printable(lines[-1])[:200]}" if lines else "the console is empty"
-
 
 def seed_of(seed: int, block: int) -> int:
     """The seed of a boot: of the machine's, one for each repetition (from 1), within 32 bits."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{block}".encode()).digest()[:4])
-
-
-def _patient_s(child: ChildProcess) -> float:
-    """A clock that stands while QEMU waits for a processor: on a saturated host a guest is slow, and does not hang."""
-    return time.monotonic() - waited_s(child.pid)
 
 
 def _need_room(directory: Path) -> None:
@@ -243,22 +229,5 @@ def _more(path: Path, place: int) -> tuple[list[Event], int]:
     return events, place + whole
 
 
-def _idlest_cpu() -> int:
-    """Of the CPUs that this process may use, the one that was idle most while we looked; any of several alike.
-
-    A guest whose time is counted has a single one, so that no two threads of QEMU run at once: each timer of the guest
-    wakes QEMU's main loop too, and on a CPU of its own that now and then gets in between the turns of the virtual CPUs;
-    what follows is another chance. On one CPU it does so only where the scheduler changes over amid one.
-    """
-    allowed, before = os.sched_getaffinity(0), cpu_ticks()
-    time.sleep(_IDLE_S)
-    after = cpu_ticks()
-    idle = {cpu: after[cpu]["idle"] - before[cpu]["idle"] for cpu in allowed & before.keys() & after.keys()}
-    return max(allowed, key=lambda cpu: (idle.get(cpu, 0), random.random()))
-
-
-def _tail(path: Path) -> str:
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 65536))
-        return file.read().decode(errors="replace")
-    return ""
+def _is_ready(event: Event) -> bool:
+    return event.get("ev") == "ready"

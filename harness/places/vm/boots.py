@@ -21,6 +21,7 @@ FILE = "vm.json"
 # of traffic (`make demo-vm`: 7 to 18 s, by how much there is to do). A run costs more over NICs, which are probed anew,
 # than over veth.
 _BOOT_S = {"kvm": 3.0, "tcg-virtual": 20.0, "tcg-smoke": 10.0}
+_RESUME_S = {"kvm": 3.0, "tcg-virtual": 3.0, "tcg-smoke": 2.0}
 _TRAFFIC = {"kvm": 1.0, "tcg-virtual": 9.0, "tcg-smoke": 1.0}
 _VETH_S, _NIC_S = 0.6, 5.0
 
@@ -39,24 +40,30 @@ def boots_of(runs: list[Run]) -> Iterator[tuple[Machine, list[Run]]]:
             yield members[0].cell.spec.machine, members
 
 
-def expected_s(runs: Iterable[Run], accelerator: str) -> dict[str, float]:
-    """Seconds that each run takes on an idle machine, by its id; the first run of a boot includes the boot."""
+def expected_s(runs: Iterable[Run], accelerator: str, snapshots: bool = False) -> dict[str, float]:
+    """Seconds that each run takes on an idle machine, by its id; the first run of a boot includes the boot.
+
+    snapshots: of each machine only the first is booted, if it is not saved already, and the others are resumed.
+    """
     boots: set[tuple[int, str]] = set()
+    start_s = _RESUME_S if snapshots else _BOOT_S
     expected: dict[str, float] = {}
     for run in runs:
         spec, boot = run.cell.spec, (run.block, run.cell.spec.machine.model_dump_json())
         if run.run_id not in expected:
             around_s = _NIC_S if spec.topology.needs_guest() else _VETH_S
             expected[run.run_id] = around_s + _TRAFFIC[accelerator] * spec.workload.takes_ns() / 1e9
-            expected[run.run_id] += 0.0 if boot in boots else _BOOT_S[accelerator]
+            if boot not in boots:
+                first = boot[1] not in {machine for _, machine in boots}
+                expected[run.run_id] += (_BOOT_S if first else start_s)[accelerator]
             boots.add(boot)
     return expected
 
 
-def takes_s(plan: Plan, repeat: int | None = None, accelerator: str = "tcg-virtual") -> float:
+def takes_s(plan: Plan, repeat: int | None = None, accelerator: str = "tcg-virtual", snapshots: bool = False) -> float:
     """Seconds that a plan's first `repeat` repetitions take, default all of them."""
     runs = (run for run in plan.runs if repeat is None or run.block <= repeat)
-    return sum(expected_s(runs, accelerator).values())
+    return sum(expected_s(runs, accelerator, snapshots).values())
 
 
 def pairs_of(topologies: list[Topology]) -> dict[str, int]:
@@ -70,14 +77,18 @@ def pairs_of(topologies: list[Topology]) -> dict[str, int]:
 def account_of(boot: Boot, guest: GuestAccount | None, failure: GuestFailure | None, keep: bool) -> dict[str, Any]:
     """What the set's vm.json says of one boot. keep: with its console, also where all went well.
 
-    hashes: SHA-256 of the image's parts; guest_uptime_s: the guest's uptime at each of its events; runs: how many it
-    was to make; console_tail: the end of its console, where it failed; found: the machine as the guest saw it.
+    started: by a boot, or from a snapshot; not_resumed: why not from one, where one was wanted; hashes: SHA-256 of the
+    image's parts; guest_uptime_s: the guest's uptime at each of its events, which counts from the boot that the
+    snapshot was made of; runs: how many it was to make; console_tail: the end of its console, where it failed; found:
+    the machine as the guest saw it.
     """
     times = {str(event.get("ev")): event.get("uptime_s") for event in boot.events if "uptime_s" in event}
     account = {
         "kernel": boot.image.kernel,
         "release": boot.image.release,
         "hashes": boot.image.hashes,
+        "started": boot.started,
+        "not_resumed": boot.not_resumed,
         "accelerator": boot.accelerator,
         "qemu": boot.emulator.account(),
         "machine": boot.machine.model_dump(mode="json"),

@@ -18,6 +18,7 @@ from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
 from harness.places.vm.image import Image, image_by_hash, open_image
 from harness.places.vm.machine_check import GuestAccount, NotAsDeclared, deviations, guest_account
+from harness.places.vm.resume import Resumer
 from harness.plan import Plan, Run
 from harness.run.measure import Measured
 from harness.run.runner import make_run
@@ -44,6 +45,7 @@ class Guests:
     """Guests as a Place: where they come from, and what came of them.
 
     redo: verdicts whose runs are made again; keep: record the console of a boot also where all went well.
+    snapshots: resume guests from snapshots where that can be, in place of booting them.
     may_leave_kvm: where the first guest under KVM does not come up, go on without (nobody asked for KVM, and no run was
     made under it). boots: what each boot was, for the set's vm.json; retried: failures of guests that were booted once
     more.
@@ -56,10 +58,16 @@ class Guests:
     redo: Collection[str] = ()
     keep: bool = False
     may_leave_kvm: bool = False
+    snapshots: bool = False
     retried: list[str] = field(default_factory=list)
     boots: list[dict[str, Any]] = field(default_factory=list)
     _images: dict[str, Image] = field(default_factory=dict)
     _came_up: bool = False
+    _resumer: Resumer | None = None
+
+    def __post_init__(self) -> None:
+        if self.snapshots:
+            self._resumer = Resumer(self.home, self.stopper)
 
     def manifest(self) -> Manifest:
         """The facts of this host, and under `vm` the QEMU, the accelerator and the recipe of the image."""
@@ -167,7 +175,8 @@ class Guests:
         image = self.image(machine.kernel)
         pairs = pairs_of([run.cell.spec.topology for run in left])
         plan, runs = task.backlogs[0].plan, tuple(left)
-        boot = Boot(self.home, self.emulator, image, machine, self.accelerator, plan, runs, pairs, self.stopper)
+        given = (self.home, self.emulator, image, machine, self.accelerator)
+        boot = Boot(*given, plan, runs, pairs, self.stopper, self._resumer)
         task.current = None
         task.watcher.booting(image.kernel, task.done, task.total)
         environment: dict[str, Scalar] = {}
@@ -175,7 +184,7 @@ class Guests:
 
         def tell(event: Event) -> None:
             nonlocal guest
-            self._came_up |= event.get("ev") == "up"
+            self._came_up |= event.get("ev") in ("up", "resumed")
             if event.get("ev") == "ready":
                 environment.update(_environment(event, self.accelerator, self.emulator))
                 guest = guest_account(event.get("machine"))

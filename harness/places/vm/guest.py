@@ -19,12 +19,13 @@ from typing import Any
 
 from harness import loadgen
 from harness.errors import UNFORESEEN, PollbenchError, unforeseen
-from harness.kernel import facts, host_settings, nics
+from harness.kernel import facts, host_settings, nics, standstill
 from harness.kernel.machinefacts import end_programs_when_memory_is_short, machine_facts
 from harness.places.vm.wire import Answer, pack
 from harness.plan import Plan, Run
 from harness.run.measure import measure
 from harness.signals import Stopper, stop_on_signals
+from harness.spec.cells import build_models
 from harness.spec.links import emulated
 
 DEFINITION = "harness/places/vm/good_host.json"
@@ -34,6 +35,8 @@ _STATE = "/run/pollbench-host.json"
 _RANK = ("not applicable", "ok", "changed", "failed")
 _EVENTS_FD = 3
 _SECTOR = 512
+JOB_NAME = "opt/pollbench/job"
+"""What QEMU's fw_cfg calls the job of a resumed guest that has no disks."""
 _OPEN_FILES = 1 << 16
 # A multiple of the tick of every kernel (1, 4 or 10 ms).
 _LONGEST_PAUSE_S = 0.02
@@ -41,7 +44,16 @@ _LONGEST_PAUSE_S = 0.02
 
 def main(job_disk: str, out_disk: str) -> None:
     """Read the job, make its runs, write each to the output disk and tell where. Raises when the disk is full."""
-    job = json.loads(read_job(job_disk))
+    resumed = standstill.asked()
+    if resumed:
+        build_models()
+        _warm_up()
+        standstill.stop_machine()
+        tell("resumed", uptime_s=facts.uptime_s())
+    job = json.loads(read_job(job_disk, resumed))
+    if resumed:
+        # What the kernel drew before, all guests of this snapshot have; the job says what this one is to have.
+        standstill.draw_anew(str(job["seed"]))
     plan = Plan.from_json(job["plan"], job_disk)
     # A guest runs nothing else that could need the open files.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
@@ -49,7 +61,8 @@ def main(job_disk: str, out_disk: str) -> None:
     models = [(emulated(name), count) for name, count in job["nics"].items()]
     ends = [(model.number, pair, end) for model, count in models for pair in range(count) for end in (0, 1)]
     pairs = nics.load([model.module for model, _ in models], [nics.address(*end) for end in ends])
-    _warm_up()
+    if not resumed:
+        _warm_up()
     spec = plan.cells[0].spec
     cpus = {cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()}
     host = set_guest(spec.machine.profile, cpus)
@@ -126,9 +139,12 @@ def job_image(document: dict[str, Any]) -> bytes:
     return data + b"\0" * (-len(data) % _SECTOR)
 
 
-def read_job(disk: str) -> bytes:
-    """The JSON that job_image packed."""
-    with open(disk, "rb") as file:
+def read_job(place: str, resumed: bool) -> bytes:
+    """The JSON that job_image packed, from a disk or file; to a resumed guest without disks its QEMU hands it over."""
+    if resumed and not Path(place).is_block_device():
+        handed = subprocess.run([loadgen.path(), "fwcfg", JOB_NAME], capture_output=True, check=True).stdout
+        return handed[8 : 8 + int.from_bytes(handed[:8], "little")]
+    with open(place, "rb") as file:
         return file.read(int.from_bytes(file.read(8), "little"))
 
 

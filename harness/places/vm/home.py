@@ -61,6 +61,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def disk_bytes(path: Path) -> int:
+    """What a file takes of the disk, of one with holes less than its size; 0 where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0
+    return min(status.st_size, 512 * status.st_blocks)
+
+
 def _sums(tree: Path) -> dict[str, str]:
     files = (path for path in sorted(tree.rglob("*")) if path.is_file())
     return {str(path.relative_to(tree)): sha256_of(path) for path in files}
@@ -186,7 +195,8 @@ class Home:
                 continue
 
     def clean(self) -> int:
-        """Remove everything that was built or imported; how many bytes that were."""
-        size = sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file() and not file.is_symlink())
+        """Remove everything that was built, imported or saved; how many bytes of the disk that were."""
+        files = (file for file in self.path.rglob("*") if file.is_file() and not file.is_symlink())
+        size = sum(map(disk_bytes, files))
         shutil.rmtree(self.path, ignore_errors=True)
         return size

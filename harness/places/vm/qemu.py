@@ -8,8 +8,9 @@ from itertools import combinations
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import nics
+from harness.kernel import nics, standstill
 from harness.places.vm.emulator import Qemu
+from harness.places.vm.guest import JOB_NAME
 from harness.places.vm.image import Image
 from harness.spec.links import emulated
 from harness.spec.machine import Machine
@@ -62,28 +63,39 @@ class GuestFiles:
 
 
 def command(
-    emulator: Qemu, machine: Machine, accelerator: str, files: GuestFiles, pairs: dict[str, int], shell: bool = False
+    emulator: Qemu,
+    machine: Machine,
+    accelerator: str,
+    files: GuestFiles,
+    pairs: dict[str, int],
+    shell: bool = False,
+    saved: bool = False,
 ) -> list[str]:
-    """The whole command line of a guest with `pairs` pairs of emulated NICs by model. Raises PollbenchError."""
+    """The whole command line of a guest with `pairs` pairs of emulated NICs by model. Raises PollbenchError.
+
+    saved: the guest stops itself when it waits for its job; see harness.kernel.standstill.
+    """
     argv = [*emulator.argv, *BARE, "-name", "pollbench,process=pollbench-vm"]
     argv += _accelerated(accelerator, machine) + _processors(machine)
     argv += ["-seed", str(machine.seed), "-rtc", "base=2025-01-01T00:00:00,clock=vm"]
     argv += ["-kernel", str(files.image.vmlinux), "-initrd", str(files.initrd or files.image.initramfs)]
-    argv += ["-append", kernel_command_line(machine, shell)]
+    argv += ["-append", kernel_command_line(machine, "pollbench.shell" if shell else standstill.ASKED if saved else "")]
     serial = "stdio,id=con,signal=off" if shell else f"file,id=con,path={_escaped(files.console)}"
     argv += ["-chardev", serial, "-serial", "chardev:con"]
+    if saved:
+        argv += ["-device", "pvpanic", "-action", "panic=pause"]
     if machine.iommu != "off":
         # No caching-mode: only devices handed through from the host need it, and under it the kernel is always strict.
         argv += ["-device", "intel-iommu,intremap=on"]
-    return argv + _exchange(files) + _nics(emulator, machine, accelerator, pairs)
+    return argv + _exchange(files, saved) + _nics(emulator, machine, accelerator, pairs)
 
 
-def kernel_command_line(machine: Machine, shell: bool = False) -> str:
-    """What the guest's kernel is told."""
+def kernel_command_line(machine: Machine, word: str = "") -> str:
+    """What the guest's kernel is told. word: what our own first process or agent is."""
     words = [_COMMAND_LINE]
     if "mitigations=" not in machine.cmdline:
         words.append("mitigations=off")
-    words += [_IOMMU[machine.iommu], machine.cmdline, "pollbench.shell" if shell else ""]
+    words += [_IOMMU[machine.iommu], machine.cmdline, word]
     return " ".join(filter(None, words))
 
 
@@ -121,13 +133,15 @@ def _processors(machine: Machine) -> list[str]:
     return argv
 
 
-def _exchange(files: GuestFiles) -> list[str]:
+def _exchange(files: GuestFiles, saved: bool) -> list[str]:
     """What the guest reads and writes through."""
     ports = {"events": files.events}
     if files.initrd:
         # Written at once by the CPU that rings, not by another thread in real time.
         argv = ["-device", "virtio-serial-pci,ioeventfd=off"]
         ports["out"] = files.out
+        # In its initramfs is no job yet; this is read at once, by the CPU that asks.
+        argv += ["-fw_cfg", f"name={JOB_NAME},file={_escaped(files.job)}"] if saved else []
     else:
         argv = ["-device", "virtio-serial-pci"]
         for name, path in files.read_only().items():

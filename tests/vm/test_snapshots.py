@@ -1,0 +1,95 @@
+"""Guests resumed from snapshots: saved once, the same afterwards, and made again where one was damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.places.vm.home import Home, disk_bytes
+from harness.places.vm.snapshots import Snapshots
+from harness.store import ResultSet
+from tests import experiment
+from tests.vm.conftest import vm_run
+
+
+@pytest.fixture
+def own(home: Home, tmp_path: Path) -> Home:
+    """A home without snapshots, of the same images."""
+    path = tmp_path / "vm"
+    path.mkdir()
+    for name in ("artefacts", "expanded"):
+        (path / name).symlink_to(home.path / name)
+    shutil.copy(home.path / "index.json", path)
+    return Home(path)
+
+
+def run_in(own: Home, file: Path, results: Path, *arguments: str) -> tuple[ResultSet, dict[str, Any]]:
+    """The set that `vm run` makes in this home, all valid, and the account of its one boot."""
+    code, _, err = vm_run(file, results, *arguments, env={"POLLBENCH_VM_HOME": str(own.path)})
+    assert code == 0, err
+    made = ResultSet.latest(results, "small")
+    assert made is not None
+    (boot,) = json.loads((made.path / "vm.json").read_text())["boots"]
+    return made, boot
+
+
+def test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are_not(
+    home: Home, results: Path, tmp_path: Path
+) -> None:
+    """What the kernel draws at random is drawn after the resume: by the seed of the repetition, and by that alone."""
+    drawn: dict[str, Any] = {"kind": "command", "from": "client", "to": "server", "timeout": "120s"}
+    drawn |= {"client": ["sh", "-c", "od -An -N16 -tx1 /dev/urandom; echo 7 rps"]}
+    drawn |= {"figures": {"rate_rps": {"regex": "([0-9]+) rps"}}}
+    file = experiment.write(tmp_path, repeat=2, cases={"base": {}, "drawn": {"workload": drawn}})
+    sets = []
+    for _ in range(2):
+        code, _, err = vm_run(file, results, "--accel", "tcg-virtual", "--snapshots", "yes")
+        assert code == 0, err
+        made = ResultSet.latest(results, "small")
+        assert made is not None
+        boots = json.loads((made.path / "vm.json").read_text())["boots"]
+        assert [boot["started"] for boot in boots] == ["snapshot"] * 2, boots[0]["not_resumed"]
+        assert boots[0]["guest_uptime_s"]["resumed"] == boots[1]["guest_uptime_s"]["resumed"]
+        samples = {}
+        for record in made.records():
+            columns = made.sample_columns(record.run_id, ["latency_ns"])
+            if columns is None:
+                kept = (made.path / "runs" / record.run_id / "client.stdout.txt").read_bytes()
+            else:
+                kept = columns["latency_ns"].tobytes()
+            samples[record.case, record.block] = kept
+        assert len(set(samples.values())) == 4
+        sets.append(samples)
+    assert sets[0] == sets[1]
+
+
+def test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again(
+    own: Home, results: Path, tmp_path: Path
+) -> None:
+    file = experiment.write(tmp_path)
+    uptimes, states = [], []
+    for number in range(3):
+        made, boot = run_in(own, file, results)
+        assert (boot["started"], boot["not_resumed"]) == ("snapshot", "")
+        (record,) = made.records()
+        assert record.verdict == "valid", record.reasons
+        (key,) = Snapshots(own, lambda: None).sizes()
+        state = own.path / "snapshots" / key / "state"
+        states.append(os.stat(state).st_ino)
+        uptimes.append(boot["guest_uptime_s"])
+        assert boot["found"]["memory_bytes"] < os.stat(state).st_size
+        assert disk_bytes(state) < os.stat(state).st_size / 2
+        if number == 1:
+            with open(state, "r+b") as damaged:
+                damaged.truncate(os.stat(state).st_size - 4096)
+    # The second went on where the first had stood; the third was saved anew.
+    assert states[0] == states[1]
+    assert states[1] != states[2]
+    assert abs(uptimes[0]["resumed"] - uptimes[1]["resumed"]) < 0.5
+    assert all(0 < uptime["resumed"] <= uptime["ready"] for uptime in uptimes)
+    assert not list(own.path.glob("tmp-*"))
