@@ -37,7 +37,7 @@ def test_queues_and_their_flows(home: Home, results: Path, tmp_path: Path) -> No
         "polled": on("igb", channels={"combined": 2}, rss={"equal": 2}, busy_poll={"usecs": 500}),
         "threaded": on("igb", **second, threaded_napi={"mode": "on"}),
         "vmxnet3": on("vmxnet3"),
-        "vmxnet3-again": on("vmxnet3"),
+        "vmxnet3-again": on("vmxnet3") | {"workload": {"size": "65B"}},
         "too-many": on("igb", channels={"combined": 64}),
         "one-queue": on("virtio-net", channels={"combined": 2}),
         "no-usecs": on("virtio-net", ethtool_coalesce={"rx-usecs": 20}),
