@@ -34,7 +34,7 @@ _SENT = re.compile(rf"Total of (\d{{1,18}}) messages sent in ({NUMBER}) sec")
 _RATE = re.compile(rf"Message Rate is ({NUMBER}) \[msg/sec\]")
 _BANDWIDTH = re.compile(rf"BandWidth is ({NUMBER}) ([MG])Bps")
 # At the start of a message: a "std-error" is a figure.
-_TROUBLE = re.compile(r"No messages were received|^\s*(?:sockperf\S{0,20}:)?\s*ERROR\b|errno=", re.IGNORECASE)
+_TROUBLE = re.compile(r"No messages were received|^\s*(?:sockperf\S{0,20}:\s*)?ERROR\b|errno=", re.IGNORECASE)
 _HEADER = re.compile(r"packet, txTime\(sec\), rxTime\(sec\), (latency|rtt)\(usec\)")
 _NAMES = {50.0: "p50", 90.0: "p90", 95.0: "p95", 99.0: "p99", 99.9: "p99_9", 99.99: "p99_99"}
 # sockperf's "MBps" are 2^20 bytes: rate x message size says so. Its "GBps" are a thousand of these.
