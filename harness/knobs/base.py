@@ -57,13 +57,13 @@ class Seen:
     received, polled: packets delivered to the node's sockets, and those of them picked up by busy polling. napi_ids:
     SO_INCOMING_NAPI_ID of the workload's sockets (0 = no NAPI). unreached: external programs of which no socket was
     there in time to be set. napis: napi-get of the node's devices, after the run. wait: how the workload waits for
-    packets; ours: whether every program of the node is our own generator, which does only what it is told. protocol:
-    of all workloads, joined by "+". arrived: packets that came in by the node's devices, None where nobody counted.
-    rps_packets: packets steered by RPS, host-wide; rps_elsewhere: how many of them other nodes with RPS can have
-    steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads. irqs: interrupts of each line of the node's
-    NICs by CPU. group: what its control group did, None without one. min_polled_share: the experiment's threshold.
-    node: its name; beside: every knob that is set on it, by name. Knobs of the whole host see the sums over all nodes,
-    and in `on_nodes` of each node how it waits and what is set on it.
+    packets, waits: in all its ways, where that is known; ours: whether every program of the node is our own generator,
+    which does only what it is told. protocol: of all workloads, joined by "+". arrived: packets that came in by the
+    node's devices, None where nobody counted. rps_packets: packets steered by RPS, host-wide; rps_elsewhere: how many
+    of them other nodes with RPS can have steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads. irqs:
+    interrupts of each line of the node's NICs by CPU. group: what its control group did, None without one.
+    min_polled_share: the experiment's threshold. node: its name; beside: every knob that is set on it, by name. Knobs
+    of the whole host see the sums over all nodes, and in `on_nodes` of each node how it waits and what is set on it.
     """
 
     received: int = 0
@@ -72,6 +72,7 @@ class Seen:
     unreached: tuple[str, ...] = ()
     napis: tuple[dict[str, int | None], ...] = ()
     wait: str = ""
+    waits: frozenset[str] = frozenset()
     ours: bool = False
     protocol: str = ""
     arrived: int | None = None
@@ -154,11 +155,12 @@ def polled_effect(seen: Seen, own: str, setting: str, reaches: tuple[str, ...]) 
     share = seen.polled_share()
     text = f"{seen.polled} of {seen.received} packets busy-polled ({share:.1%})"
     if share >= seen.min_polled_share and seen.polled:
-        if seen.wait and seen.wait not in reaches:
+        waits = seen.waits or frozenset({seen.wait})
+        if "" not in waits and waits.isdisjoint(reaches):
             text += f", none by this: {setting} does not reach a server or client that waits by `{seen.wait}`"
             return KnobEffect(False, text)
         others = [name for name in POLLING if name != own and name in seen.beside and seen.beside[name].needs_napi()]
-        if not seen.wait and others:
+        if not waits.issubset(reaches) and others:
             return KnobEffect(None, f"{text}, and nothing tells whether by this or by {' or '.join(others)}")
         return KnobEffect(True, text)
     if seen.unreached and not any(seen.napi_ids):

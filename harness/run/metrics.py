@@ -43,6 +43,7 @@ def seen_on(
         napis=tuple(napi for n in nodes for napi in outcome.napis.get(n, [])),
         unreached=tuple(program.label for program in programs if program.report.get("unreached")),
         wait=_wait(programs, node),
+        waits=frozenset(program.wait for program in programs),
         ours=bool(programs) and all("readback" in program.report for program in programs),
         protocol=outcome.protocol,
         arrived=_arrived(delta, nodes),
@@ -57,7 +58,7 @@ def seen_on(
         node="" if node == "*" else node,
         beside={**settings.get("*", {}), **settings.get(node, {})},
         on_nodes=tuple(
-            (_wait([program for program in programs if program.node == n], n), settings.get(n, {})) for n in nodes
+            (_only_wait(program.wait for program in programs if program.node == n), settings.get(n, {})) for n in nodes
         ),
     )
 
@@ -73,6 +74,12 @@ def _wait(programs: list[ProgramOutcome], node: str) -> str:
     if len(waits) == 1 and node != "*":
         return waits.pop()
     return "epoll" if "epoll" in waits else ""
+
+
+def _only_wait(waits: Iterable[str]) -> str:
+    """The one way in which all of them wait, or ""."""
+    ways = set(waits)
+    return ways.pop() if len(ways) == 1 else ""
 
 
 def _irqs(delta: CounterDelta, nodes: list[str]) -> dict[int, dict[int, int]]:

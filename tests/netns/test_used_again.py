@@ -130,6 +130,8 @@ def test_a_testbed_of_the_name_of_a_killed_one_can_still_be_ended(tmp_path: Path
     assert command.run("up", path, "--name", name).returncode == 0
     first = detached.chosen(name)
     os.kill(first.pid, signal.SIGKILL)
+    while any(held.pid == first.pid for held in detached.all_held()):
+        time.sleep(0.01)
     assert command.run("up", path, "--name", name).returncode == 0
     second = detached.chosen(name)
     try:

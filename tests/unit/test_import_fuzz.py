@@ -63,7 +63,7 @@ JUNK = [
     "\r",
     "é\u202f",
 ]
-FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # To write, show and compare a set takes twenty times as long as to read it.
 JOURNEY = settings(FUZZ, max_examples=12)
 

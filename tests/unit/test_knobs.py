@@ -256,6 +256,9 @@ def test_packets_that_another_setting_had_polled_prove_nothing() -> None:
     # poll and select ask the sysctl and the socket.
     both = replace(epoll, wait="poll", beside={"host_busy_poll": model("host_busy_poll", busy_poll=50)})
     assert KNOBS["busy_poll"].effect(model("busy_poll"), both).took is True
+    # Some of its programs wait in epoll, others in receives.
+    mixed = KNOBS["busy_poll"].effect(model("busy_poll"), replace(epoll, waits=frozenset({"epoll", "blocking"})))
+    assert mixed.took is None and "or by epoll_busy_poll" in mixed.evidence
     # Nobody knows how a foreign program waits.
     foreign = replace(both, wait="")
     unknown = KNOBS["busy_poll"].effect(model("busy_poll"), foreign)
