@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
-import gzip
 import hashlib
 import io
-import lzma
 import os
 import stat
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from harness.errors import InputError
 from harness.formats.text import Line, plain, without_colour
+from harness.store import packed
 
 MAX_LINE = 4 << 20
 """Characters of one line that are read; a compressed histogram of any real size fits."""
@@ -29,23 +26,6 @@ MAX_FILES = 200_000
 HEAD = 4096
 PACKED = (".gz", ".xz", ".zst", ".bz2")
 """Endings of compressed files; what they are is told by their first bytes."""
-
-
-def _zstd(path: Path) -> IO[bytes]:
-    # pyarrow reads Parquet with the same codec, so that nothing more is needed.
-    import pyarrow
-
-    return cast("IO[bytes]", pyarrow.input_stream(str(path), compression="zstd"))
-
-
-_OPENERS: dict[bytes, Callable[[Path], object]] = {
-    b"\x1f\x8b": gzip.open,
-    b"\xfd7zXZ\0": lzma.open,
-    b"BZh": bz2.open,
-    b"\x28\xb5\x2f\xfd": _zstd,
-}
-# What reading a damaged compressed file raises beside OSError; pyarrow's own error is a ValueError.
-_DAMAGED = (EOFError, lzma.LZMAError, zlib.error, ValueError)
 
 
 @dataclass(frozen=True)
@@ -88,11 +68,8 @@ class SourceFile:
 
 def _opened(path: Path) -> IO[bytes]:
     with open(path, "rb") as raw:
-        first = raw.read(6)
-    for magic, opener in _OPENERS.items():
-        if first.startswith(magic):
-            return cast("IO[bytes]", opener(path))
-    return open(path, "rb")
+        unpack = packed.unpacker(raw.read(packed.FIRST_BYTES))
+    return open(path, "rb") if unpack is None else unpack(path)
 
 
 def _beginning(path: Path) -> bytes:
@@ -112,7 +89,7 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         try:
             data = self._raw.read(min(len(buffer), self._left))
-        except (*_DAMAGED, OSError) as error:
+        except (*packed.DAMAGED, OSError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
             raise OSError(f"the compressed file is damaged or cut short: {error}") from error

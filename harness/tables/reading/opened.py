@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
-import zlib
 from pathlib import Path
 from typing import NoReturn
 
 from harness.errors import InputError
+from harness.store import packed
 from harness.store.regular import read_input
 
 MOST_BYTES = 2 << 30
 """Unpacked bytes beyond which a file is refused: a few kB can unpack to more than any memory holds."""
 
 ATTEMPT = "read a runs table"
-_ZSTD = b"\x28\xb5\x2f\xfd"
 _NOT_TEXT = (
     (b"PAR1", "it is a Parquet file", "write it as CSV: pandas.read_parquet(...).to_csv(...)"),
     (b"PK\x03\x04", "it is a spreadsheet or a zip archive", "save its sheet as CSV, or unpack it"),
@@ -68,32 +64,18 @@ def text_of(path: Path) -> bytes:
 
 
 def _unpacked(path: Path, data: bytes) -> bytes:
+    unpack = packed.unpacker(data[: packed.FIRST_BYTES])
+    if unpack is None:
+        return _bounded(path, data)
     try:
-        if data.startswith(b"\x1f\x8b"):
-            with gzip.open(io.BytesIO(data)) as packed:
-                data = packed.read(MOST_BYTES + 1)
-        elif data.startswith(b"\xfd7zXZ\0"):
-            with lzma.open(io.BytesIO(data)) as packed:
-                data = packed.read(MOST_BYTES + 1)
-        elif data.startswith(b"BZh"):
-            with bz2.open(io.BytesIO(data)) as packed:
-                data = packed.read(MOST_BYTES + 1)
-        elif data.startswith(_ZSTD):
-            data = _unpacked_zstd(data)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
+        with unpack(io.BytesIO(data)) as inside:
+            data = packed.read_most(inside, MOST_BYTES)
+    except (OSError, *packed.DAMAGED) as error:
         raise InputError(ATTEMPT, on=str(path), got=f"it cannot be unpacked ({error})", todo="is it whole?") from error
+    return _bounded(path, data)
+
+
+def _bounded(path: Path, data: bytes) -> bytes:
     if len(data) > MOST_BYTES:
         raise InputError(ATTEMPT, on=str(path), got=f"it unpacks to more than {MOST_BYTES >> 30} GiB")
     return data
-
-
-def _unpacked_zstd(data: bytes) -> bytes:
-    # Python has zstd of its own from 3.14 on; pyarrow is there anyway.
-    import pyarrow as pa
-
-    pieces, size = [], 0
-    with pa.BufferReader(data) as raw, pa.CompressedInputStream(raw, "zstd") as packed:
-        while size <= MOST_BYTES and (piece := packed.read(1 << 24)):
-            pieces.append(piece)
-            size += len(piece)
-    return b"".join(pieces)
