@@ -79,6 +79,7 @@ contention_kind | text | What the hogs do; blank without contention.
 contention_cpus | text | CPU set the hogs run on.
 contention_threads | integer | Number of hog threads.
 contention_load_percent | number % | Duty cycle asked of each hog thread.
+contention_awake | text | on: spinners of policy idle kept every CPU of the run from going idle.
 """)
 
 MEASURED = listed(f"""

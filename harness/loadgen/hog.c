@@ -38,7 +38,7 @@ struct hog {
     int64_t tid, cpu_ns;
 };
 
-static const char *const kind_names[] = {"spin", "syscall", "cache", "memory", "network", "poller", NULL};
+static const char *const kind_names[] = {"spin", "syscall", "cache", "memory", "network", "poller", "pause", NULL};
 
 static struct hog_options read_options(int argc, char **argv)
 {

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum hog_kind { HOG_SPIN, HOG_SYSCALL, HOG_CACHE, HOG_MEMORY, HOG_NETWORK, HOG_POLLER };
+enum hog_kind { HOG_SPIN, HOG_SYSCALL, HOG_CACHE, HOG_MEMORY, HOG_NETWORK, HOG_POLLER, HOG_PAUSE };
 
 /* Where the packets of a network hog go, and who answers the first packet of a poller. */
 struct hog_peer {

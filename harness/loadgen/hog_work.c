@@ -7,6 +7,7 @@
 
 #include "events.h"
 #include "hog.h"
+#include "relax.h"
 
 #define LINE_BYTES 64
 #define WORDS_PER_LINE (LINE_BYTES / sizeof(uint32_t))
@@ -15,6 +16,7 @@
  * period. */
 #define SPIN_STEPS 512
 #define SYSCALL_STEPS 8
+#define PAUSE_STEPS 16
 #define CACHE_STEPS 64
 #define COPY_BYTES 8192
 
@@ -103,6 +105,10 @@ void hog_work_portion(struct hog_work *work)
         break;
     case HOG_MEMORY:
         copy_on(work);
+        break;
+    case HOG_PAUSE:
+        for (int i = 0; i < PAUSE_STEPS; i++)
+            relax();
         break;
     case HOG_NETWORK:
     case HOG_POLLER:

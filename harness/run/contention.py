@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness import loadgen
 from harness.kernel import facts
 from harness.kernel.journal import open_journal
+from harness.run.counters import HOGS
 from harness.run.external_process import ExternalProcess, require_program
 from harness.run.outcome import Outcome, Report
-from harness.run.process import NativeProcess, Options, launch_options
+from harness.run.process import ChildProcess, NativeProcess, Options, launch_options
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.spec.topology import Topology
@@ -22,16 +23,32 @@ from harness.workloads.contention import overlapping
 _SLACK_S = 10.0
 _ALL = 100.0
 _NAMED_PERCENT = 0.5
+_AWAKE_PERCENT = 5.0
+_PAUSING = ("hog", "--kind", "pause", "--threads", "1", "--load", "100")
 _FLOW = {"nodes": {"hog": {}, "sink": {}}, "links": [{"between": ["hog", "sink"]}]}
 
 
 @dataclass
 class Hogs:
-    """The hogs of one run, as threads or processes of one program, if there are any. result: our own ones' report."""
+    """The hogs of one run, as threads or processes of one program, if there are any. result: our own ones' report.
+
+    spinners: what keeps the CPUs awake, a process a CPU.
+    """
 
     threads: int = 0
     child: NativeProcess | ExternalProcess | None = None
     result: Report | None = None
+    spinners: list[NativeProcess] = field(default_factory=list)
+
+    def children(self) -> list[ChildProcess]:
+        """All processes that were started, descendants apart."""
+        return [*([self.child] if self.child else []), *self.spinners]
+
+    def families(self) -> dict[str, list[int]]:
+        """All their processes, hogs and spinners apart, by the labels of counters.HOGS."""
+        hog, awake = HOGS
+        spinners = {awake: [spinner.pid for spinner in self.spinners]} if self.spinners else {}
+        return spinners | ({hog: self.pids()} if self.child else {})
 
     def pids(self) -> list[int]:
         """The processes of all hogs."""
@@ -43,6 +60,8 @@ class Hogs:
             self.result = self.child.stop()
         elif self.child:
             self.child.stop()
+        for spinner in self.spinners:
+            spinner.stop()
 
     def files(self) -> dict[str, bytes]:
         """The hogs' output, by file name."""
@@ -139,6 +158,29 @@ def start_hogs(spec: CellSpec, stopper: Stopper, stack: ExitStack, group: str = 
     hog = stack.enter_context(NativeProcess("hog", argv, stopper))
     hog.expect("ready", _SLACK_S)
     return Hogs(contention.threads, hog)
+
+
+def keep_awake(cpus: Collection[int], stopper: Stopper, stack: ExitStack, group: str = "") -> list[NativeProcess]:
+    """Start what keeps each of the CPUs from going idle, and wait until it runs. Raises PollbenchError.
+
+    SCHED_IDLE gives way to whatever else wants the CPU, so it takes only what would have been idle; the scheduler would
+    leave several of them on one CPU, so each is bound to its own. group: the entrance of their control group.
+    """
+    spinners = []
+    for cpu in sorted(cpus):
+        argv = [str(loadgen.path()), *launch_options(None, {"cpus": [cpu], "policy": "idle"}, group), *_PAUSING]
+        spinners.append(stack.enter_context(NativeProcess(f"spinner of CPU {cpu}", argv, stopper)))
+    for spinner in spinners:
+        spinner.expect("ready", _SLACK_S)
+    return spinners
+
+
+def awake_doubts(spec: CellSpec, idle_percent: float | None) -> list[str]:
+    """A reason not to believe that the CPUs were kept awake. idle_percent: idle time of the run's CPU set."""
+    if spec.contention is None or not spec.contention.awake or (idle_percent or 0.0) <= _AWAKE_PERCENT:
+        return []
+    idled = f"were idle for {idle_percent:.1f} % of the time"
+    return [f"the CPUs were to be kept awake, and {idled}; limit {_AWAKE_PERCENT:g} %"]
 
 
 def _stress_ng(contention: Contention, launch: list[str], stopper: Stopper, stack: ExitStack) -> ExternalProcess:

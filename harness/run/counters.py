@@ -19,6 +19,8 @@ from harness.run.cpu_set import CpuInterference, SetReading, SetTime, interferen
 from harness.testbed import NodeHandle
 
 Key = TypeVar("Key", str, int)
+HOGS = ("hog", "awake")
+"""The labels of what is no part of the workload: the hogs, and what keeps CPUs awake. Neither is a cost of the run."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def take(
     cpus: the run's CPU set; pids: the processes of each of our programs by its label; kthreads: the NAPI threads of
     each node; shaped: whether there are qdiscs to ask.
     """
-    hogs = pids.get("hog", ())
+    hogs = [pid for label in HOGS for pid in pids.get(label, ())]
     begun_ns = time.monotonic_ns()
     first = read_set(cpus, _together(hogs))
     counters = {name: _node_counters(node, shaped) for name, node in nodes.items()}

@@ -15,7 +15,7 @@ from harness.kernel.netns import in_netns
 from harness.run import counters, link_checks, standing, two_hosts_merge
 from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
-from harness.run.contention import Hogs, hog_cpus, start_hogs
+from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
 from harness.run.context import RunContext
 from harness.run.cpu_set import quiet_share
 from harness.run.external_process import ExternalProcess
@@ -99,7 +99,11 @@ class _Play:
                 session.serve()
             if ends.holds(spec.contention_node()):
                 self._hogs = start_hogs(spec, context.stopper, context.stack, context.cgroups.entrance(HOGS))
-            context.children += [self._hogs.child] if self._hogs.child else []
+            if spec.contention is not None and spec.contention.awake:
+                self._hogs.spinners = keep_awake(
+                    cpu_set(spec, ends), context.stopper, context.stack, context.cgroups.entrance("")
+                )
+            context.children += self._hogs.children()
             self._exchange("serving")
             for session in (*background, measured):
                 session.prepare(spec.workload.life_ns())
@@ -169,7 +173,7 @@ class _Play:
     def _pids(self) -> dict[str, list[int]]:
         """The processes of every program by its label."""
         by_label = {label: pids for session in self._sessions for label, pids in session.pids().items()}
-        return by_label | ({"hog": self._hogs.pids()} if self._hogs.child else {})
+        return by_label | self._hogs.families()
 
     def _outcome(self, readings: list[Reading], delta: counters.CounterDelta, napis: Napis) -> Outcome:
         spec, hogs, measured = self._context.spec, self._hogs, self._sessions[0]

@@ -81,7 +81,7 @@ def _contention(spec: CellSpec) -> DeclaredContention | None:
     if hogs is None:
         return None
     cpus = ",".join(map(str, contention.hog_cpus(spec)))
-    return DeclaredContention(hogs.label(), cpus, hogs.threads, hogs.load_percent)
+    return DeclaredContention(hogs.label(), cpus, hogs.threads, hogs.load_percent, "on" if hogs.awake else "")
 
 
 def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
@@ -140,6 +140,7 @@ def _doubts(run: Run, measured: Measured, metrics: Metrics) -> list[str]:
             outcome.delta.elapsed_ns / 1e9,
             contention.takers(spec, outcome) if spec.contention is not None else {},
         ),
+        *contention.awake_doubts(spec, metrics.get("set_idle_percent")),
         *loadgen_report.phase_doubts(metrics),
     ]
 

@@ -28,12 +28,16 @@ def file_key(name: str) -> str:
 
 @dataclass(frozen=True)
 class DeclaredContention:
-    """The contention that was asked for. cpus: as a list of numbers ("1,3"); load_percent: of one CPU, each thread."""
+    """The contention that was asked for. cpus: as a list of numbers ("1,3"); load_percent: of one CPU, each thread.
+
+    awake: "on" where every CPU of the run was to be kept from going idle, else "".
+    """
 
     kind: str
     cpus: str
     threads: int
     load_percent: float
+    awake: str = ""
 
 
 @dataclass(frozen=True)

@@ -72,12 +72,17 @@ class Contention(BaseModel):
     priority: Count = Field(0, ge=0, le=99, description="real-time priority, 1-99, with fifo and rr")
     nice: Count = Field(0, ge=-20, le=19, description="nice value")
     cgroup: HogGroup | None = Field(None, description="a control group for the hogs")
+    awake: bool = Field(
+        False,
+        description="keep every CPU of the run from going idle, by a spinner of policy idle that gives way at once; "
+        "also with load 0 %",
+    )
 
     @model_serializer(mode="wrap")
     def _without_what_came_later(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A file without a group means what it meant: its cells keep their names."""
+        """A file without a group, or without `awake`, means what it meant: its cells keep their names."""
         plain: dict[str, Any] = handler(self)
-        return plain if self.cgroup else {key: value for key, value in plain.items() if key != "cgroup"}
+        return {key: value for key, value in plain.items() if value or key not in ("cgroup", "awake")}
 
     @field_validator("on", mode="before")
     @classmethod
@@ -100,7 +105,7 @@ class Contention(BaseModel):
         return self
 
     def idle(self) -> bool:
-        """Is there nothing to start?"""
+        """Are there no hogs to start? CPUs may be kept awake all the same."""
         return self.load_percent == 0 or self.threads == 0
 
     def label(self) -> str:

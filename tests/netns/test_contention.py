@@ -46,6 +46,17 @@ def test_a_full_hog_makes_the_server_wait_for_its_cpu(tmp_path: Path) -> None:
     assert metrics["hog_achieved_percent"] == pytest.approx(30, abs=8)
 
 
+def test_cpus_are_kept_awake_by_what_gives_way_at_once(tmp_path: Path) -> None:
+    record = contended(tmp_path, load="0%", awake=True)
+    assert (record.verdict, record.reasons, record.contention.awake) == ("valid", (), "on")
+    assert record.metrics["set_idle_percent"] < 2
+    # The server still sleeps for each request, and is there as soon as it is woken; what kept its CPU awake is no cost.
+    assert record.metrics["server_voluntary_per_request"] > 0.5
+    assert record.metrics["hog_achieved_percent"] == 0.0
+    per_second = record.metrics["rate_rps"] * record.metrics["set_cpu_us_per_request"]
+    assert per_second < 1.9e6
+
+
 @needs_stress_ng
 def test_any_stressor_by_name(tmp_path: Path) -> None:
     record, _, files = record_of(

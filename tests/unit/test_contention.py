@@ -12,7 +12,7 @@ import pytest
 
 from harness.kernel.proc import ProcessUsage
 from harness.run import contention as hogs
-from harness.run.contention import Hogs, duty_doubts, hog_cpus, start_hogs, takers
+from harness.run.contention import Hogs, awake_doubts, duty_doubts, hog_cpus, keep_awake, start_hogs, takers
 from harness.run.cpu_set import CpuInterference
 from harness.run.outcome import ProgramOutcome
 from harness.spec.cells import CellSpec
@@ -126,6 +126,33 @@ def test_no_policy_of_their_own_is_none_that_the_launcher_sets(stage: Stage, tmp
     with contextlib.ExitStack() as stack:
         started(contended(tmp_path), stack)
     assert stage.made["hog"].argv[:8] == [*LAUNCHED, "--cpus", "1", "--policy", "other", "hog"]
+
+
+def test_what_keeps_cpus_awake_is_bound_to_each_and_no_hog(stage: Stage) -> None:
+    with contextlib.ExitStack() as stack:
+        hogs_of_it = Hogs(spinners=keep_awake({3, 1}, STOPPER, stack, "/group/cgroup.procs"))
+        one, three = (stage.made[f"spinner of CPU {cpu}"] for cpu in (1, 3))
+        assert three.argv[1:] == [
+            *LAUNCHED[1:], "--cgroup", "/group/cgroup.procs", "--cpus", "3", "--policy", "idle",
+            "hog", "--kind", "pause", "--threads", "1", "--load", "100",
+        ]  # fmt: skip
+        assert hogs_of_it.families() == {"awake": [one.pid, three.pid]}
+        assert hogs_of_it.children() == [one, three]
+        hogs_of_it.stop()
+        assert hogs_of_it.result is None
+    assert stage.of("spinner of CPU 1") == [("start",), ("expect", "ready", 10.0, []), ("stop",), ("end",)]
+
+
+def test_cpus_that_were_to_be_awake_and_idled_are_a_doubt(tmp_path: Path) -> None:
+    asleep, awake = (
+        experiment.plan(tmp_path, contention={"on": "server.cpus", "load": "0%"} | more).cells[0].spec
+        for more in ({}, {"awake": True})
+    )
+    assert awake_doubts(asleep, 60.0) == awake_doubts(awake, 4.9) == awake_doubts(awake, None) == []
+    assert awake_doubts(awake, 34.21) == [
+        "the CPUs were to be kept awake, and were idle for 34.2 % of the time; limit 5 %"
+    ]
+    assert "awake" not in asleep.identity()["contention"] and awake.identity()["contention"]["awake"] is True
 
 
 @pytest.mark.parametrize("contention", [None, {"load": "0%"}, {"threads": 0}])

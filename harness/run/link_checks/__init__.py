@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from itertools import chain
 
 from harness.kernel.frames import FrameEnd
-from harness.run.counters import CounterDelta
+from harness.run.counters import HOGS, CounterDelta
 from harness.run.link_checks.direction import Direction, drain
 from harness.run.link_checks.netem import chance_rows, delay_rows
 from harness.run.link_checks.rate import EASY_BPS, RATE_SHARE, megabits, rate_rows
@@ -77,7 +77,8 @@ def starved(outcome: Outcome, most: float) -> list[str]:
     if outcome.hog is not None:
         return []
     elapsed_ns = max(outcome.delta.elapsed_ns, 1)
-    waits = {label: usage.wait_ns / elapsed_ns for label, usage in outcome.delta.programs.items() if label != "hog"}
+    programs = outcome.delta.programs
+    waits = {label: usage.wait_ns / elapsed_ns for label, usage in programs.items() if label not in HOGS}
     return [
         f"the {label} was starved: it waited for a CPU {100 * share:.0f} % of the time"
         for label, share in waits.items()
