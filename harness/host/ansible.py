@@ -77,7 +77,8 @@ def play(
         project_dir=os.getcwd(),
         cmdline=shlex.join(arguments),
         extravars=dict(variables),
-        envvars=environment(forks),
+        # ansible-runner would have no host's key checked; here that is as the user has configured it.
+        envvars={**environment(forks), "ANSIBLE_HOST_KEY_CHECKING": _checks_host_keys()},
         event_handler=hand_on,
         cancel_callback=(lambda: bool(caught) or stopping()) if stopping else (lambda: bool(caught)),
         quiet=True,
@@ -99,6 +100,13 @@ def _forget_environment(path: Path) -> None:
         path.write_text(json.dumps(noted, indent=1))
     except (OSError, ValueError):
         return
+
+
+def _checks_host_keys() -> str:
+    """Whether Ansible, as it is configured here, checks the keys of hosts."""
+    from ansible.config.manager import ConfigManager
+
+    return str(ConfigManager().get_config_value("HOST_KEY_CHECKING"))
 
 
 def explain(played: Played, attempted: str) -> PollbenchError:
@@ -133,6 +141,10 @@ def environment(forks: int = 0) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "/usr/bin:/bin")]),
         "ANSIBLE_NOCOLOR": "1",
+        # Nobody is there to answer, whatever an ansible.cfg says.
+        "ANSIBLE_ASK_PASS": "False",
+        "ANSIBLE_ASK_VAULT_PASS": "False",
+        "ANSIBLE_BECOME_ASK_PASS": "False",
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ANSIBLE_LOCALHOST_WARNING": "False",

@@ -201,8 +201,13 @@ def _address(netns: str, device: str, number: int) -> None:
 
 
 @contextlib.contextmanager
-def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | None = None) -> Iterator[Bed]:
-    """Hosts with these names for the block; afterwards nothing of them is left but the files below `home`."""
+def open_bed(
+    home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | None = None, network: str = "10.99.0"
+) -> Iterator[Bed]:
+    """Hosts with these names for the block; afterwards nothing of them is left but the files below `home`.
+
+    network: the first three bytes of their addresses; the first host's last byte is 11.
+    """
     lead = f"pbtest-{os.getpid()}-"
     for directory in ("/run/pollbench", "/run/netns", "/run/sshd"):
         os.makedirs(directory, exist_ok=True)
@@ -212,12 +217,12 @@ def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | N
         stack.callback(_run, "ip", "netns", "delete", bed.controller)
         inside = ["ip", "-n", bed.controller]
         _run(*inside, "link", "add", "bridge", "type", "bridge")
-        _run(*inside, "address", "add", "10.99.0.1/24", "dev", "bridge")
+        _run(*inside, "address", "add", f"{network}.1/24", "dev", "bridge")
         _run(*inside, "link", "set", "bridge", "up")
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "key"))
         for number, name in enumerate(names, 1):
             host = SshHost(
-                name, f"10.99.0.{10 + number}", f"{lead}{name}", home / name, (small_disk_kb or {}).get(name, 0)
+                name, f"{network}.{10 + number}", f"{lead}{name}", home / name, (small_disk_kb or {}).get(name, 0)
             )
             host.home.mkdir()
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host.home / "host_key"))
@@ -236,11 +241,11 @@ def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | N
             stack.callback(host.kill)
             host.boot()
         yield bed
-        _close_masters(bed)
+        close_masters(bed.home)
 
 
-def _close_masters(bed: Bed) -> None:
+def close_masters(home: Path) -> None:
     """End the ssh connections that Ansible keeps open for a minute; they are ours, by their control sockets."""
-    directory = bed.home / "cp"
+    directory = home / "cp"
     for socket in directory.iterdir() if directory.is_dir() else []:
         subprocess.run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "x"], capture_output=True, check=False)

@@ -141,6 +141,22 @@ def test_each_host_says_in_one_line_why_it_cannot(tmp_path: Path) -> None:
         assert set(by_host(the_set(tmp_path))) == {"ok"}
 
 
+def test_the_keys_of_hosts_are_checked_as_the_user_has_it(tmp_path: Path) -> None:
+    with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
+        inventory, known = bed.inventory(), tmp_path / "known"
+        text = inventory.read_text().replace("-o StrictHostKeyChecking=no ", "").replace("/dev/null", str(known))
+        inventory.write_text(text)
+        words = ["fleet", "doctor", "-i", str(inventory)]
+        unknown = bed.pollbench(*words)
+        assert "Host key verification failed; accept its key first" in line_of("dut1", unknown.stderr)
+        known.write_text(f"{bed.hosts['dut1'].address} {(tmp_path / 'key.pub').read_text()}")
+        changed = bed.pollbench(*words)
+        assert f"its host key is not the known one ({known}:1)" in line_of("dut1", changed.stderr)
+        (tmp_path / "ansible.cfg").write_text("[defaults]\nhost_key_checking = False\n")
+        known.unlink()
+        assert bed.pollbench(*words).returncode == 0
+
+
 def test_a_play_that_comes_to_no_host_says_why(tmp_path: Path) -> None:
     """A dynamic inventory that names a host when it is listed, and none when it is played."""
     program = tmp_path / "hosts.py"

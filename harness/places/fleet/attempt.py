@@ -37,8 +37,16 @@ _ROOT = "root is needed there: ansible_user=root, or ansible_become and the pass
 # What Ansible says, and what there is to do about it.
 _REMEDIES = (
     (
+        re.compile(r".*HOST IDENTIFICATION HAS CHANGED.*?Offending \S+ key in (\S+).*"),
+        r"its host key is not the known one (\1): it was installed anew, or somebody stands in between",
+    ),
+    (
         re.compile(r".*module interpreter '(.+?)' was not found.*"),
         r"there is no Python \1; name one: ansible_python_interpreter",
+    ),
+    (
+        re.compile(r"(.*Host key verification failed)\.?.*"),
+        r"\1; accept its key first: log in once by ssh, or ssh-keyscan",
     ),
     (re.compile(r"non-zero return code (.*not found)"), r"\1; name another with pollbench_python"),
 )

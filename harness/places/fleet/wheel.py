@@ -43,7 +43,7 @@ def wheel_id(wheel: Path) -> str:
 def _built(source: Path, directory: Path) -> Path:
     options = ("-q", "--no-deps", "--no-build-isolation", "-w", str(directory))
     python = isolated("pip", "wheel", *options, str(source))
-    # All builds of a checkout are made in the same directory of it, where one that was killed leaves what stops the next.
+    # Builds of a checkout share a directory, in which one that was killed leaves what stops the next.
     with file_lock(source / "wheel.lock", lambda: time.sleep(0.2)):
         for left in (source / "build").glob("bdist.*"):
             shutil.rmtree(left, ignore_errors=True)
