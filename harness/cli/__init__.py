@@ -84,7 +84,7 @@ def _run(command: str, arguments: argparse.Namespace, interruption: Interruption
     if command == "compare":
         # It reads, computes and ends; looking for garbage would be a tenth of its time.
         gc.disable()
-    if getattr(arguments, "share", None):
+    if getattr(arguments, "share_file", None):
         module, function = "fleet_share", "fleet_share"  # a part of a plan, on a host of a fleet
     else:
         module, function = _FUNCTIONS.get(command, (command, command))

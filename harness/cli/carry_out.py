@@ -112,8 +112,15 @@ def _stopped(rule: stopping_rule.Adaptive, results: ResultSet) -> str:
     return f"{blocks} of {rule.least} to {rule.most} repetitions: {reason}"
 
 
-def report(plan: Plan, results: ResultSet, interrupted: Interrupted | None, *, as_json: bool) -> int:
-    """Print the table and where it is; choose the exit code by the worst verdict."""
+def report(
+    plan: Plan,
+    results: ResultSet,
+    interrupted: Interrupted | None,
+    *,
+    as_json: bool,
+    todo: str = "with --resume they are made",
+) -> int:
+    """Print the table and where it is; choose the exit code by the worst verdict. todo: how missing runs are made."""
     from harness.cli.show import print_set
 
     made = {record.run_id: record.verdict for record in results.records()}
@@ -128,11 +135,11 @@ def report(plan: Plan, results: ResultSet, interrupted: Interrupted | None, *, a
             mute_stdout()
     say(f"results: {results.path}")
     if interrupted is not None:
-        todo = "go on with --resume" if missing or plan.adaptive else "no run is missing"
-        say(f"pollbench: {interrupted.line()}; {todo}")
+        left = "go on with --resume" if missing or plan.adaptive else "no run is missing"
+        say(f"pollbench: {interrupted.line()}; {left}")
         return EXIT_INTERRUPTED
     if missing:
-        say(f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; with --resume they are made")
+        say(f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; {todo}")
     if missing or set(verdicts) & {"failed", "inert", "suspect"}:
         return EXIT_NOT_VALID
     return EXIT_HOST_LACKS if verdicts["skipped"] else EXIT_OK

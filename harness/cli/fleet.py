@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -41,14 +42,14 @@ def run(arguments: argparse.Namespace, hosts: Hosts) -> int:
             raise InputError("split", got=got, todo="leave it out", where="--split")
         hosts = {name: hosts[name] for name in pair.hosts}
     begun = FleetState.of(newest_set(arguments.output, plan.name)) if arguments.resume else None
-    split: Split = arguments.split or (begun.split if begun else "repetitions")
+    split: Split = arguments.split or (begun.split if begun else "blocks")
     # With split none the hosts are part of the plan: those it was begun with.
     plan = fleet_plan(plan, split, begun.hosts if begun else list(hosts))
     if arguments.dry_run:
         return _print_shares(plan, split, [pair.label] if pair else list(hosts))
-    forks, interval_s = arguments.forks, arguments.interval
+    how = (arguments.prepare or "", arguments.forks, arguments.interval, arguments.redo, arguments.budget)
     with stop_on_signals() as stopper:
-        place = Fleet(arguments.inventory, hosts, split, stopper, pair, arguments.prepare or "", forks, interval_s)
+        place = Fleet(arguments.inventory, hosts, split, stopper, pair, *how)
         results = open_set(place, plan, experiment.data, arguments)
         interrupted = carry_out(place, plan, results, nullcontext(HostBoard(list(hosts))))
         return report(plan, results, interrupted, as_json=arguments.json)
@@ -94,7 +95,9 @@ def doctor(arguments: argparse.Namespace, hosts: Hosts) -> int:
             hosts = {name: hosts[name] for name in pair.hosts}
     with tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch:
         board, forks = HostBoard(list(hosts)), arguments.forks
-        crew = Crew(arguments.inventory, hosts, Path(scratch), "doctor", board, lambda: False, forks)
+        # Of two that ask at once neither removes the other's files there.
+        ident = f"doctor-{secrets.token_hex(4)}"
+        crew = Crew(arguments.inventory, hosts, Path(scratch), ident, board, lambda: False, forks)
         answers = crew.doctor(document)
     rows = [_row(name, answers.get(name, {})) for name in hosts]
     if arguments.json:

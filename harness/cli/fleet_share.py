@@ -1,4 +1,4 @@
-"""`pollbench run --share`: a host of a fleet makes its part of a plan; tables are made where shares are merged."""
+"""`pollbench run --share-file`: a host of a fleet makes its part of a plan; tables are made where shares are merged."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from harness.units import format_cpus
 
 def fleet_share(arguments: argparse.Namespace) -> int:
     """Make the runs that a share file names; every run is on disk before the next begins."""
-    part = Share.read(arguments.share)
+    part = Share.read(arguments.share_file)
     plan, end = part.plan, part.end
     need_root("run a share")
     _check_cpus(plan, end)
     with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait) as host:
-        place = replace(host, environment={**host.environment, **part.environment})
+        place = replace(host, environment={**host.environment, **part.environment}, budget_s=part.budget_s)
         manifest, data = place.manifest() | {"seed": plan.seed}, Path(arguments.file).read_bytes()
         results = ResultSet.create(arguments.output, plan.name, stamp_now(), data, plan, manifest)
         try:

@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 
 from harness.cli.terminal import need_root
-from harness.errors import EXIT_NOT_VALID, EXIT_OK
+from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.host import Wish, boot_rows, change_host, host_rows, load_definition, package_rows, wish_of
 from harness.kernel import journal
-from harness.kernel.host_settings import STATE, SettingRow
+from harness.kernel.host_settings import STATE, Host, SettingRow
 from harness.signals import stop_on_signals
 
 _QUIET = ("ok", "not applicable")
@@ -22,7 +22,7 @@ def host(arguments: argparse.Namespace) -> int:
     if action == "show":
         return _show(arguments)
     if action == "prepare":
-        wish = wish_of(arguments.profile, arguments.cpus, arguments.device)
+        wish = _wish(arguments)
     if not arguments.check:
         need_root(f"{action} this host")
     if action == "prepare" and arguments.packages:
@@ -44,8 +44,17 @@ def host(arguments: argparse.Namespace) -> int:
     return EXIT_NOT_VALID if any(row["state"] in ("failed", "left") for row in rows) else EXIT_OK
 
 
-def _show(arguments: argparse.Namespace) -> int:
+def _wish(arguments: argparse.Namespace) -> Wish:
+    """What the options want of this host. Raises InputError where it has no such CPU or device."""
     wish = wish_of(arguments.profile, arguments.cpus, arguments.device)
+    if absent := Host(cpus=wish.cpus, devices=wish.devices).absent():
+        where = "--cpus" if "CPU" in absent and arguments.cpus else "--device" if arguments.device else wish.profile
+        raise InputError(f"{arguments.action} this host", got=absent, where=where)
+    return wish
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    wish = _wish(arguments)
     rows, boot, packages = host_rows(wish), boot_rows(wish), package_rows()
     if arguments.json:
         print(json.dumps({"settings": rows, "boot": boot, "packages": packages}, indent=2))

@@ -1,11 +1,13 @@
-"""Progress: of runs one live line on a terminal, of a fleet one for each host; in a pipe a plain line per event."""
+"""Progress: of runs one live line on a terminal, of a fleet a table of hosts; in a pipe a plain line per event."""
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 from harness.cli.terminal import ERASE, columns, is_live, say
@@ -14,6 +16,8 @@ from harness.store import RunRecord
 
 # More lines than a screen has cannot be redrawn: beyond this many hosts only counts are live.
 _MOST = 40
+# What `Progress.finished` says in a pipe: of a run its number, of how many, its verdict; how long the others take.
+_FINISHED = re.compile(r"(\d+)/(\d+)  .*?: (valid|inert|suspect|failed|skipped)\b.*?(?:  ((?:\d+ min )?\d+ s) left)?$")
 
 
 class Progress:
@@ -85,39 +89,75 @@ class Progress:
             say("", end="", lead=ERASE)
 
 
+@dataclass
+class _HostRow:
+    """What a board knows of a host. text: its last words; left: how long it still takes, in its own words."""
+
+    text: str = "waiting"
+    kind: str = "waiting"
+    made: int = 0
+    total: int = 0
+    doubts: int = 0
+    left: str = ""
+
+
 class HostBoard:
-    """The Board of a terminal: one live line per host, what it does now."""
+    """The Board of a terminal: a table with a line for each host, or above so many their sums and who failed."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
-        self._texts = dict.fromkeys(hosts, "waiting")
-        self._kind = dict.fromkeys(hosts, "waiting")
+        self._rows = {host: _HostRow() for host in hosts}
         self._live = is_live(sys.stderr)
         self._drawn = 0
         self._width = max((len(host) for host in hosts), default=0)
 
     def tell(self, host: str, text: str, kind: str = "at work") -> None:
         """What the host does now, or said last; kind: "done" with its share, or "failed", with the reason."""
-        if kind == "at work" and self._texts.get(host) == text:
+        row = self._rows.setdefault(host, _HostRow())
+        if kind == "at work" and row.text == text:
             return
-        self._texts[host], self._kind[host] = text, kind
+        row.text, row.kind = text, kind
         if self._live:
             self._draw()
         # In a pipe only what comes of it is worth a line, for each of a thousand hosts.
         elif text != "looking":
             say(f"{host:<{self._width}}  " + (text if kind == "at work" else f"{kind}: {text}"))
 
+    def heard(self, host: str, lines: Sequence[str]) -> None:
+        """New lines of the host's own progress: each run is counted, the last line shown."""
+        row = self._rows.setdefault(host, _HostRow())
+        for line in lines:
+            if event := _FINISHED.match(line):
+                row.made, row.total, row.left = int(event[1]), int(event[2]), event[4] or ""
+                row.doubts += event[3] != "valid"
+        self.tell(host, lines[-1])
+
     def _draw(self) -> None:
         width = columns()
         if self._drawn:
             say("", end="", lead=f"\x1b[{self._drawn}A")
         lines = self._lines()
-        for line in lines:
+        for line in lines + [""] * (self._drawn - len(lines)):
             say(line[: width - 1], lead=ERASE)
-        self._drawn = len(lines)
+        self._drawn = max(self._drawn, len(lines))
 
     def _lines(self) -> list[str]:
-        if len(self._texts) > _MOST:
-            counts = Counter(self._kind.values())
-            return [", ".join(f"{count} {kind}" for kind, count in counts.items())]
+        rows = self._rows
+        if len(rows) > _MOST:
+            counts = Counter(row.kind for row in rows.values())
+            made, total, doubts = (
+                sum(getattr(row, key) for row in rows.values()) for key in ("made", "total", "doubts")
+            )
+            runs = f"; {made} of {total} runs, {doubts} in doubt" if total else ""
+            failed = [f"! {host}  {row.text}" for host, row in rows.items() if row.kind == "failed"]
+            more = [f"! and {len(failed) - 9} more failed"] if len(failed) > 10 else []
+            return [
+                ", ".join(f"{count} {kind}" for kind, count in counts.items()) + runs,
+                *(failed[:9] + more if more else failed),
+            ]
         mark = {"waiting": " ", "at work": ">", "done": "+", "failed": "!"}
-        return [f"{mark[self._kind[host]]} {host:<{self._width}}  {text}" for host, text in self._texts.items()]
+        lines = [f"  {'host':<{self._width}}  {'runs':>9}  doubts  {'left':>11}"]
+        for host, row in rows.items():
+            runs = f"{row.made}/{row.total}" if row.total else ""
+            doubts, left = (str(row.doubts) if row.total else ""), (row.left if row.kind == "at work" else "")
+            lines.append(f"{mark[row.kind]} {host:<{self._width}}  {runs:>9}  {doubts:>6}  {left:>11}  {row.text}")
+        return lines

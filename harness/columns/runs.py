@@ -26,7 +26,7 @@ links_tried | text | What shaped links did when they were tried, and what was de
 
 ENVIRONMENT = listed("""
 place | text | Where the run was made: host, vm (a guest of ours) or fleet.
-host | text | The host's name in the fleet's inventory (client's / server's, of two); blank outside a fleet.
+host | text | Name of the fleet's host in its inventory (client's / server's, of two), or of a share's; blank elsewhere.
 kernel | text | Kernel release.
 cpu_model | text | CPU model name.
 virtualisation | text | Hypervisor the machine runs under, none on bare metal.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Interrupted, MissingError, PollbenchError
+from harness.errors import InputError, Interrupted, MissingError, PollbenchError
 
 Event = Mapping[str, Any]
 LOCAL = "localhost ansible_connection=local ansible_python_interpreter={{ansible_playbook_python}}\n"
@@ -56,7 +57,7 @@ def play(
     (artifacts / "env").mkdir(parents=True, exist_ok=True)
     (artifacts / "env" / "settings").write_text(json.dumps({"pexpect_timeout": 1}))
     ident = f"{len(list(artifacts.glob('*-*'))) + 1:03d}-{name}"
-    arguments = [f'-i "{path}"' for path in inventory] + list(options)
+    arguments = [word for path in inventory for word in ("-i", path)] + list(options)
     # Answers to on_event that raise would end in ansible-runner's own thread of control: kept, and raised here.
     caught: list[BaseException] = []
 
@@ -72,9 +73,12 @@ def play(
         artifact_dir=str(artifacts),
         ident=ident,
         playbook=str(playbooks_dir() / f"{name}.yml"),
-        cmdline=" ".join(arguments),
+        # Where the user stands: keys, vaults and inventories are named from there.
+        project_dir=os.getcwd(),
+        cmdline=shlex.join(arguments),
         extravars=dict(variables),
-        envvars=environment(forks),
+        # ansible-runner would have no host's key checked; here that is as the user has configured it.
+        envvars={**environment(forks), "ANSIBLE_HOST_KEY_CHECKING": _checks_host_keys()},
         event_handler=hand_on,
         cancel_callback=(lambda: bool(caught) or stopping()) if stopping else (lambda: bool(caught)),
         quiet=True,
@@ -98,14 +102,38 @@ def _forget_environment(path: Path) -> None:
         return
 
 
+def _checks_host_keys() -> str:
+    """Whether Ansible, as it is configured here, checks the keys of hosts."""
+    from ansible.config.manager import ConfigManager
+
+    return str(ConfigManager().get_config_value("HOST_KEY_CHECKING"))
+
+
 def explain(played: Played, attempted: str) -> PollbenchError:
     """The error for a play that did not even begin: Ansible's last words."""
     text = played.output.read_text(errors="replace") if played.output.exists() else ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if "ERROR" in line or "fatal" in line] or lines[-1:]
+    telling = ("ERROR", "fatal", "no hosts", "Could not match", "provided hosts list is empty")
+    errors = [line for line in lines if any(word in line for word in telling)] or lines[-1:]
     return PollbenchError(
         attempted, got=" | ".join(errors[:2])[:600] or f"exit code {played.code}", todo=f"see {played.output}"
     )
+
+
+def refuse_foreign_config() -> None:
+    """InputError for an ansible.cfg of the current directory that somebody else could have written.
+
+    Ansible takes it, and the plugins that it names run as whoever starts the play. In a directory that all may write to
+    Ansible itself leaves it alone.
+    """
+    path = os.path.abspath("ansible.cfg")
+    if os.environ.get("ANSIBLE_CONFIG") or not os.path.exists(path):
+        return
+    for name, status in ((path, os.stat(path)), (os.path.dirname(path), os.stat("."))):
+        if status.st_uid not in (0, os.geteuid()):
+            got = f"{name} belongs to user {status.st_uid}, and what it names would run as user {os.geteuid()}"
+            todo = "if it is to be trusted: ANSIBLE_CONFIG=ansible.cfg, else start in another directory"
+            raise InputError("take ansible.cfg", got=got, todo=todo)
 
 
 def environment(forks: int = 0) -> dict[str, str]:
@@ -113,6 +141,10 @@ def environment(forks: int = 0) -> dict[str, str]:
     return {
         "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "/usr/bin:/bin")]),
         "ANSIBLE_NOCOLOR": "1",
+        # Nobody is there to answer, whatever an ansible.cfg says.
+        "ANSIBLE_ASK_PASS": "False",
+        "ANSIBLE_ASK_VAULT_PASS": "False",
+        "ANSIBLE_BECOME_ASK_PASS": "False",
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ANSIBLE_LOCALHOST_WARNING": "False",

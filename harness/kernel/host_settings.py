@@ -68,6 +68,15 @@ class Host:
         near = self.files.cpus(f"/sys/devices/system/node/node{node}/cpulist") or [] if node else []
         return [cpu for cpu in free if cpu in near] or free
 
+    def absent(self) -> str:
+        """What was asked of it that it does not have, with what it has; "" where all is there."""
+        cpus = [cpu for cpu in self.cpus if cpu not in self.online]
+        if cpus:
+            return f"it has no CPU {format_cpu_list(cpus)}; online: {format_cpu_list(self.online)}"
+        there = [path.rpartition("/")[2] for path in self.files.find("/sys/class/net/*")]
+        devices = [name for name in self.devices if name not in there]
+        return f"it has no device {', '.join(devices)}; there are: {', '.join(there)}" if devices else ""
+
 
 def _same(kind: str, value: str, other: str) -> bool:
     if kind == "mask":
@@ -314,11 +323,18 @@ def _load(state: str) -> List[SettingRow]:
     try:
         with open(state) as file:
             document = json.load(file)
+        version, entries = document["format"], list(document["entries"])
+        targets = [entry[key] for entry in entries for key in ("target", "kind", "found", "wrote", "boot")]
     except FileNotFoundError:
         return []
-    if document.get("format") != _FORMAT:
-        raise OSError(0, f"{state} is of another version of pollbench (format {document.get('format')})")
-    return list(document["entries"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        todo = "what it says was found is lost: set these by hand, or reboot, then remove it"
+        raise ValueError(f"{state}, which keeps the values found, is damaged ({error}); {todo}") from None
+    if version != _FORMAT:
+        raise OSError(0, f"{state} is of another version of pollbench (format {version})")
+    if not all(isinstance(part, str) for part in targets):
+        raise ValueError(f"{state}, which keeps the values found, is damaged; remove it when its values are put back")
+    return entries
 
 
 def _save(state: str, entries: List[SettingRow]) -> None:

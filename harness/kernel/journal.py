@@ -23,6 +23,8 @@ from harness.kernel.undo import Undone
 from harness.kernel.values import Hold
 
 _HOST_LOCK = "lock"
+FOR = "POLLBENCH_FOR"
+"""The environment variable that says for whom a process works, where that is somebody on another machine."""
 _FORMAT = 2
 
 
@@ -174,7 +176,8 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path = STATE_DIR
                 raise MissingError("take the host lock", str(path), _holder(path), "wait for it to end, or add --wait")
             wait(_holder(path))
         os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps({"pid": os.getpid(), "what": _command()}).encode(), 0)
+        holder = {"pid": os.getpid(), "what": _command(), "user": _user(), "begun_s": time.time()}
+        os.pwrite(fd, json.dumps(holder).encode(), 0)
         yield
         os.ftruncate(fd, 0)
 
@@ -182,7 +185,9 @@ def host_lock(wait: Callable[[str], None] | None = None, state: Path = STATE_DIR
 def _holder(path: Path) -> str:
     try:
         holder = json.loads(path.read_text())
-        return f"process {int(holder['pid'])} ({holder['what']}) holds it"
+        age_s = max(0, round(time.time() - holder["begun_s"]))
+        age = f"{age_s} s" if age_s < 120 else f"{age_s // 60} min" if age_s < 7200 else f"{age_s // 3600} h"
+        return f"process {int(holder['pid'])} of {holder['user']} ({holder['what']}) has held it for {age}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process holds it"
 
@@ -232,6 +237,12 @@ def _let_go(journal: Journal, hold: Hold) -> None:
     with mutex(state):
         values.let_go(state, hold)
         journal.done(hold.number)
+
+
+def _user() -> str:
+    """Who has this process made: whoever runs the fleet that started it, or typed sudo, or logged in."""
+    names = (os.environ.get(name) for name in (FOR, "SUDO_USER", "USER", "LOGNAME"))
+    return next(filter(None, names), f"user {os.getuid()}")[:100]
 
 
 def _command() -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
 
-from harness.errors import Interrupted, LostError
+from harness.errors import InputError, Interrupted, LostError, PollbenchError
 from harness.kernel import facts, journal
 from harness.places.place import Backlog, Manifest, Watcher
-from harness.plan import Plan
+from harness.plan import Plan, estimate_s
 from harness.run.measure import measure
 from harness.run.runner import Take, make_run
 from harness.run.two_hosts import OneOfTwo
@@ -26,13 +27,16 @@ _LOOK_S = 0.2
 class Local:
     """This host as a Place.
 
-    redo: verdicts whose runs are made again; environment: the facts that stand beside every run; take: what measures.
+    redo: verdicts whose runs are made again; environment: the facts that stand beside every run; take: what measures;
+    again: ids of runs that are made again; budget_s: no run is begun that would end later than this, from the start.
     """
 
     stopper: Stopper
     redo: Collection[str] = ()
     environment: Mapping[str, Scalar] = field(default_factory=facts.environment)
     take: Take = measure
+    again: Collection[str] = ()
+    budget_s: float | None = None
 
     def manifest(self) -> Manifest:
         """The facts of this host."""
@@ -42,14 +46,25 @@ class Local:
         """Any set of the same plan can be resumed here."""
 
     def execute(self, plan: Plan, results: ResultSet, watcher: Watcher) -> None:
-        """Make the missing runs. Raises also LostError, when the other host of the runs is gone."""
-        backlog = Backlog(plan, results, self.redo)
+        """Make the missing runs. Raises also LostError, when the other host of the runs is gone.
+
+        A spent budget is Interrupted; InputError where not even the first run would end within it.
+        """
+        backlog, begun_s = Backlog(plan, results, self.redo, self.again), time.monotonic()
         for number, run in enumerate(chain.from_iterable(backlog.repetitions())):
             self.stopper.check()
+            ends_s = time.monotonic() - begun_s + estimate_s(replace(plan, runs=(run,)))
+            if self.budget_s is not None and ends_s > self.budget_s:
+                raise self._over(self.budget_s, number)
             watcher.starting(run, number, len(backlog.runs))
             record, samples, files = make_run(run, self.environment, self.stopper, self.take)
             backlog.save(record, samples, files)
             watcher.finished(run, record)
+
+    def _over(self, budget_s: float, made: int) -> PollbenchError:
+        if made:
+            return Interrupted(f"the budget of {budget_s:g} s is spent")
+        return InputError("measure", got=f"no run ends within {budget_s:g} s", todo="give more", where="--budget")
 
 
 @contextmanager

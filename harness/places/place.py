@@ -45,12 +45,12 @@ class Place(Protocol[WatcherT]):
 
 
 class Backlog:
-    """The runs that a result set lacks of its plan, or has with a verdict to `redo`."""
+    """The runs that a result set lacks of its plan, or has with a verdict to `redo`, or that are to be made `again`."""
 
-    def __init__(self, plan: Plan, results: ResultSet, redo: Collection[str] = ()) -> None:
+    def __init__(self, plan: Plan, results: ResultSet, redo: Collection[str] = (), again: Collection[str] = ()) -> None:
         records = results.records()
         self.plan, self.results = plan, results
-        self.again = {record.run_id for record in records if record.verdict in redo}
+        self.again = {record.run_id for record in records if record.verdict in redo} | set(again)
         """Ids of the runs that replace a record on disk."""
         self.runs = plan.missing({record.run_id for record in records} - self.again)
         self.ids = {run.run_id for run in self.runs}

@@ -7,14 +7,18 @@ which is written between two runs.
 from __future__ import annotations
 
 import base64
+import binascii
 import ctypes
 import gzip
 import io
 import json
 import os
+import secrets
 import shlex
+import shutil
 import signal
 import tarfile
+import zlib
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -34,7 +38,21 @@ _PR_SET_PDEATHSIG = 1
 _CHUNK_BYTES = 24 << 20
 # Shorter than the longest word of a command line (128 KiB), quoting included.
 _WORD_BYTES = 90_000
+# What a command prints is read off a stream that others print on too: a banner, a locale's warning, what .bashrc says.
+# So it comes between marks that nobody else knows, and packed by gzip, which tells whether it is whole.
+_FRAME = """\
+exec 3>&1; printf '\\n%s<\\n' {mark}
+e=$({{ {{ (
+{text}
+) 3>&-; printf '\\n%s' "$?"; }} | gzip -1 3>&- | base64 >&3 3>&-; }} 2>&1 | tail -c 3000)
+printf '\\n%s|\\n' {mark}; printf %s "$e" | gzip -1 | base64; printf '\\n%s>\\n' {mark}
+"""
+_TRIES = 3
 _ROOT = "root is needed there: ansible_user=root, or ansible_become and what it asks for, in the inventory"
+
+
+class Damaged(Exception):  # noqa: N818
+    """What a host printed did not come whole."""
 
 
 class ActionModule(ActionBase):
@@ -52,30 +70,57 @@ class ActionModule(ActionBase):
         self.given = self._task.args
         self.directory = str(self.given["directory"])
         self.place = f"{self.directory}/{self.given.get('attempt', '')}".rstrip("/")
-        result.update(getattr(self, "_" + str(self.given["do"]))())
+        try:
+            result.update(getattr(self, "_" + str(self.given["do"]))())
+        except Damaged as error:
+            result.update({"failed": True, "msg": f"what the host printed came damaged: {error}"})
         return result
 
-    def _shell(self, text: str) -> tuple[int, str, str]:
-        done = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(text)}", sudoable=True)
-        return int(done["rc"]), str(done["stdout"]), str(done["stderr"])
+    def _shell(self, text: str, tries: int = _TRIES) -> tuple[int, str, str]:
+        """(exit code, output, errors) of a command on the host; tries: how often, if what comes is damaged on its way.
+
+        Raises Damaged.
+        """
+        code, out, err = self._bytes(text, tries)
+        return code, out.decode(errors="replace"), err
+
+    def _bytes(self, text: str, tries: int = _TRIES) -> tuple[int, bytes, str]:
+        why = ""
+        for _ in range(tries):
+            mark = f"pollbench-{secrets.token_hex(8)}"
+            framed = _FRAME.format(mark=mark, text=text)
+            done = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(framed)}", sudoable=True)
+            out, err = str(done["stdout"]).replace("\r", ""), str(done["stderr"])
+            _, begun, rest = out.partition(f"{mark}<\n")
+            if not begun:
+                # No command of ours has run there; what was printed says why.
+                return int(done["rc"]) or 127, b"", err if err.strip() else out
+            try:
+                return _unframed(rest, mark)
+            except ValueError as error:
+                why = str(error)
+        raise Damaged(f"{why}, {tries} times" if tries > 1 else why)
 
     def _look(self) -> dict[str, Any]:
         command, wanted = str(self.given["command"]), str(self.given["version"])
         parent = shlex.quote(os.path.dirname(self.directory))
-        code, out, _ = self._shell(
+        code, out, err = self._shell(
             f'{command} --version 2>&1; echo "@@ $?"; uname -r; nproc; id -u; mkdir -p {parent} && '
             f"df -Pk {parent} | tail -n 1"
         )
-        said, _, rest = out.replace("\r\n", "\n").partition("@@ ")
+        said, _, rest = out.rpartition("@@ ")
         words = _last(said).split()
         if not rest.startswith("0\n") or len(words) != 2 or words[0] != "pollbench":
-            why = _last(said) or rest.partition("\n")[0] or code
+            why = _last(said) or rest.partition("\n")[0] or _last(err) or code
             return {"failed": True, "msg": self._no_root(str(why)) or f"{command} does not run: {why}"}
         version = words[1]
         lines = rest.split("\n")[1:]
         facts = {"version": version, "kernel": lines[0].strip(), "cpus": int(lines[1]), "root": lines[2].strip() == "0"}
         free = lines[3].split() if len(lines) > 3 else []
-        facts["free_bytes"] = int(free[3]) * 1024 if len(free) > 3 else 0
+        if len(free) < 4 or not free[3].isdigit():
+            why = _last(err).partition(": ")[2] or "df says nothing of it"
+            return {"failed": True, "msg": f"{why}; name another directory with pollbench_dir", "facts": facts}
+        facts["free_bytes"] = int(free[3]) * 1024
         if version != wanted:
             msg = f"pollbench {version} there, {wanted} here: install the same, or leave pollbench_command out"
             return {"failed": True, "msg": msg, "facts": facts}
@@ -84,8 +129,10 @@ class ActionModule(ActionBase):
         return {"facts": facts}
 
     def _start(self) -> dict[str, Any]:
-        run = f"{self.given['command']} run experiment.yaml --share share.json -o results --wait"
+        run = f"{self.given['command']} run experiment.yaml --share-file share.json -o results --wait"
         # The empty line at the end wakes whoever follows.
+        # Whoever finds the host taken is told by whom.
+        run = f"POLLBENCH_FOR={shlex.quote(str(self.given['operator']))}; export POLLBENCH_FOR; {run}"
         inner = f"echo $$ >pid; trap : TERM; {run} >out 2>log </dev/null; echo $? >exit; echo >>log"
         place = shlex.quote(self.place)
         text = (
@@ -97,7 +144,7 @@ class ActionModule(ActionBase):
         if failure:
             full = f"its disk is full ({self.directory})" if "No space" in failure else ""
             return {"failed": True, "msg": full or failure}
-        code, _, err = self._shell(f"{inline} {{ {text}; }}")
+        code, _, err = self._shell(f"{inline} {{ {text}; }}", tries=1)
         if code:
             full = f"its disk is full ({self.directory})" if "No space" in err else self._full()
             return {"failed": True, "msg": full or f"the run does not start: {_last(err) or 'no process'}"}
@@ -141,7 +188,7 @@ class ActionModule(ActionBase):
             f'else sleep 0.2; s=$(cat exit 2>/dev/null); [ -n "$s" ] || s=died; fi; tail -n +{first} log; echo "@@ $s"'
         )
         code, out, err = self._shell(text)
-        body, mark, state = out.replace("\r\n", "\n").rpartition("@@ ")
+        body, mark, state = out.rpartition("@@ ")
         if not mark:
             return {"failed": True, "msg": f"the run cannot be followed: {_last(err) or code}"}
         lines, state = body.splitlines(), state.strip()
@@ -167,6 +214,7 @@ class ActionModule(ActionBase):
 
     def _fetch(self) -> dict[str, Any]:
         """Bring every finished run that is not in the set here; what was begun and not finished has another name."""
+        # No such directory: nothing was begun there.
         _, out, _ = self._shell(
             f"cd {shlex.quote(self.place)} 2>/dev/null && find . -path '*/runs/*/run.json' | "
             "sed 's,/run.json$,,' | tr '\\n' '\\0' | xargs -0 -r du -sk"
@@ -181,34 +229,38 @@ class ActionModule(ActionBase):
                 missing[name] = (int(size), path)
         fetched, chunk, weight = 0, list[str](), 0
         os.makedirs(wanted, exist_ok=True)
-        for number, (size, path) in enumerate(missing.values(), 1):
-            chunk.append(path)
-            weight += size * 1024
-            if weight >= _CHUNK_BYTES or number == len(missing):
-                fetched += self._unpack(chunk, wanted)
-                chunk, weight = [], 0
+        try:
+            for number, (size, path) in enumerate(missing.values(), 1):
+                chunk.append(path)
+                weight += size * 1024
+                if weight >= _CHUNK_BYTES or number == len(missing):
+                    fetched += self._unpack(chunk, wanted)
+                    chunk, weight = [], 0
+        except (Damaged, tarfile.TarError, OSError) as error:
+            here = " here" if isinstance(error, OSError) else ""
+            msg = (
+                f"{len(missing) - fetched} of its runs could not be fetched{here}: {error}; "
+                f"they are kept there in {self.directory}: fetch them with --resume"
+            )
+            return {"failed": True, "msg": msg, "fetched": fetched}
         return {"fetched": fetched, "changed": bool(fetched)}
 
     def _unpack(self, paths: list[str], into: str) -> int:
         listed = " ".join(shlex.quote(path) for path in paths)
-        code, out, err = self._shell(f"cd {shlex.quote(self.place)} && tar -cf - {listed} | base64 -w 0")
-        data = base64.b64decode(out.strip() or "")
+        code, data, err = self._bytes(f"cd {shlex.quote(self.place)} && tar -cf - {listed}")
         if code or not data:
-            raise OSError(f"fetch runs: {_last(err) or code}")
+            raise Damaged(_last(err) or f"tar ended with {code}")
+        runs: dict[str, dict[str, bytes]] = {}
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             for member in archive.getmembers():
                 # RUN/FILE and no more of the path: that is all a set has, and nothing can point elsewhere.
                 parts = member.name.split("/")
                 if member.isfile() and len(parts) > 2 and not parts[-1].startswith("."):
                     content = archive.extractfile(member)
-                    directory = os.path.join(into, parts[-2])
-                    os.makedirs(directory, exist_ok=True)
-                    with open(os.path.join(directory, parts[-1]), "wb") as file:
-                        file.write(content.read() if content else b"")
-                        # On the disk before it is merged, which is a renaming: else a power loss leaves it empty.
-                        file.flush()
-                        os.fsync(file.fileno())
-        return len(paths)
+                    runs.setdefault(parts[-2], {})[parts[-1]] = content.read() if content else b""
+        for name, files in runs.items():
+            _keep(into, name, files)
+        return len(runs)
 
     def _stop(self) -> dict[str, Any]:
         """End whatever of this set still runs there: it finishes its clean-up, and keeps its finished runs.
@@ -275,6 +327,36 @@ class ActionModule(ActionBase):
         """The reason in words, where it is that the host does not make us root; else ""."""
         become = getattr(self._connection, "become", None)
         return f"{_ROOT} ({why})" if become is not None and f"{become.name}:" in why else ""
+
+
+def _unframed(rest: str, mark: str) -> tuple[int, bytes, str]:
+    """(exit code, output, errors) out of what came after the first mark. Raises ValueError where it is not whole."""
+    body, half, rest = rest.partition(f"\n{mark}|\n")
+    errors, end, _ = rest.partition(f"\n{mark}>")
+    if not half or not end:
+        raise ValueError("its end is missing")
+    try:
+        plain, err = (
+            gzip.decompress(base64.b64decode("".join(part.split()), validate=True)) for part in (body, errors)
+        )
+        output, _, code = plain.rpartition(b"\n")
+        return int(code), output, err.decode(errors="replace")
+    except (binascii.Error, EOFError, OSError, zlib.error, ValueError) as error:
+        raise ValueError(f"{len(body)} characters that are not what was sent ({error})") from None
+
+
+def _keep(into: str, name: str, files: dict[str, bytes]) -> None:
+    """Write a run's directory, under its name only when all of it is on the disk: merging it is a renaming."""
+    aside, target = os.path.join(into, f".tmp-{name}"), os.path.join(into, name)
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(target, ignore_errors=True)
+    os.makedirs(aside)
+    for plain, content in files.items():
+        with open(os.path.join(aside, plain), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    os.rename(aside, target)
 
 
 def _last(text: str) -> str:

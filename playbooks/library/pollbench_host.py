@@ -79,6 +79,8 @@ def main() -> None:
     host = Host(cpus=given["cpus"], devices=given["devices"])
     wanted = {name: str(value) for name, value in given["wanted"].items()}
     try:
+        if given["action"] != "restore" and host.absent():
+            raise ValueError(host.absent())
         if given["action"] == "show":
             rows = look(host, given["settings"], wanted)
         elif given["action"] == "prepare":

@@ -33,6 +33,9 @@ PasswordAuthentication no
 # Not root's own: what its shell does at each login takes time, and a host that is killed may leave a lock of it behind.
 SetEnv HOME={home}
 Subsystem sftp internal-sftp
+# Also for users who may not enter the directory of the tests.
+AuthorizedKeysCommand /bin/cat {home}/authorized_keys
+AuthorizedKeysCommandUser root
 """
 # The mounts are private to the host; the state directory stays on the disk, as on a host that reboots.
 _BOOT = """\
@@ -55,13 +58,14 @@ def _run(*words: str) -> None:
 
 @dataclass
 class SshHost:
-    """One host. directory: its pollbench_dir."""
+    """One host. directory: its pollbench_dir; users: lines of /etc/passwd that it alone has, from its next boot."""
 
     name: str
     address: str
     netns: str
     home: Path
     small_disk_kb: int = 0
+    users: str = ""
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,6 +77,12 @@ class SshHost:
         self.directory.mkdir(exist_ok=True)
         (self.home / "sshd_config").write_text(_CONFIG.format(address=self.address, home=self.home))
         more = f"mount -t tmpfs -o size={self.small_disk_kb}k none {self.directory} && " if self.small_disk_kb else ""
+        if self.users:
+            # Users that this host alone has; nobody knows a password of them, and none is locked.
+            for name, lines in (("passwd", self.users), ("shadow", f"{self.users.partition(':')[0]}:*:1::::::\n")):
+                path = self.home / name
+                path.write_text(Path(f"/etc/{name}").read_text() + lines)
+                more += f"mount --bind {path} /etc/{name} && "
         script = _BOOT.format(sshd=_SSHD, home=self.home, more=more)
         words = [
             "nsenter",
@@ -161,10 +171,10 @@ class Bed:
         """A command line that runs where the hosts can be reached."""
         return ["nsenter", f"--net=/run/netns/{self.controller}", *words]
 
-    def start(self, *words: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+    def start(self, *words: str, cwd: Path | None = None, **more: str) -> subprocess.Popen[str]:
         """`pollbench WORDS...` in the controller's namespace."""
         # Control sockets of ssh have short names only in a short directory.
-        env = os.environ | {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.home / "cp"), "HOME": str(self.home)}
+        env = os.environ | {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.home / "cp"), "HOME": str(self.home)} | more
         return subprocess.Popen(
             self.command([str(POLLBENCH), *words]),
             cwd=cwd or self.home,
@@ -175,9 +185,9 @@ class Bed:
             text=True,
         )
 
-    def pollbench(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """The same, to its end."""
-        process = self.start(*words)
+    def pollbench(self, *words: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+        """The same, to its end; env: variables of its environment."""
+        process = self.start(*words, cwd=cwd, **env)
         out, err = process.communicate(timeout=170)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
@@ -191,8 +201,13 @@ def _address(netns: str, device: str, number: int) -> None:
 
 
 @contextlib.contextmanager
-def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | None = None) -> Iterator[Bed]:
-    """Hosts with these names for the block; afterwards nothing of them is left but the files below `home`."""
+def open_bed(
+    home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | None = None, network: str = "10.99.0"
+) -> Iterator[Bed]:
+    """Hosts with these names for the block; afterwards nothing of them is left but the files below `home`.
+
+    network: the first three bytes of their addresses; the first host's last byte is 11.
+    """
     lead = f"pbtest-{os.getpid()}-"
     for directory in ("/run/pollbench", "/run/netns", "/run/sshd"):
         os.makedirs(directory, exist_ok=True)
@@ -202,12 +217,12 @@ def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | N
         stack.callback(_run, "ip", "netns", "delete", bed.controller)
         inside = ["ip", "-n", bed.controller]
         _run(*inside, "link", "add", "bridge", "type", "bridge")
-        _run(*inside, "address", "add", "10.99.0.1/24", "dev", "bridge")
+        _run(*inside, "address", "add", f"{network}.1/24", "dev", "bridge")
         _run(*inside, "link", "set", "bridge", "up")
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "key"))
         for number, name in enumerate(names, 1):
             host = SshHost(
-                name, f"10.99.0.{10 + number}", f"{lead}{name}", home / name, (small_disk_kb or {}).get(name, 0)
+                name, f"{network}.{10 + number}", f"{lead}{name}", home / name, (small_disk_kb or {}).get(name, 0)
             )
             host.home.mkdir()
             _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host.home / "host_key"))
@@ -226,11 +241,11 @@ def open_bed(home: Path, names: Sequence[str], small_disk_kb: dict[str, int] | N
             stack.callback(host.kill)
             host.boot()
         yield bed
-        _close_masters(bed)
+        close_masters(bed.home)
 
 
-def _close_masters(bed: Bed) -> None:
+def close_masters(home: Path) -> None:
     """End the ssh connections that Ansible keeps open for a minute; they are ours, by their control sockets."""
-    directory = bed.home / "cp"
+    directory = home / "cp"
     for socket in directory.iterdir() if directory.is_dir() else []:
         subprocess.run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", "x"], capture_output=True, check=False)

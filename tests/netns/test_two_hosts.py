@@ -103,11 +103,11 @@ def commands(below: Path) -> list[list[bytes]]:
 
 
 def own_run(directory: Path) -> int:
-    """The process of `pollbench run --share` of the host with this directory."""
+    """The process of `pollbench run --share-file` of the host with this directory."""
     for path in Path("/proc").glob("[0-9]*/cwd"):
         try:
             words = (path.parent / "cmdline").read_bytes().split(b"\0")
-            ours = b"--share" in words and not words[0].endswith(b"sh")
+            ours = b"--share-file" in words and not words[0].endswith(b"sh")
             if ours and path.resolve().is_relative_to(directory):
                 return int(path.parent.name)
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ class _Board:
     def tell(self, host: str, text: str, kind: str = "at work") -> None:
         self.said[host] = text if kind == "at work" else f"{kind}: {text}"
 
+    def heard(self, host: str, lines: Sequence[str]) -> None:
+        self.tell(host, lines[-1])
+
 
 def of_two(home: Path) -> tuple[Attempt, _Board]:
     """Two runs, of which one has come from the client's host."""
@@ -51,6 +55,7 @@ def test_a_host_that_waits_for_one_that_has_ended_is_told_of_it(
     attempt, board = of_two(tmp_path)
     attempt.take("gen", "Follow", {"lines": ["1/2  base"], "done": False, "state": "running"})
     assert board.said == {"gen": "1/2  base"}
+    assert (tmp_path / "logs" / "gen.log").read_text().split(" ", 1)[1] == "1/2  base\n"
     attempt.take("gen", "Follow", ENDED)
     # It has some time to notice by itself.
     assert attempt.left_alone({}) == ""

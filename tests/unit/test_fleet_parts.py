@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -178,34 +179,44 @@ def test_one_live_line_per_host_on_a_terminal(
     board = HostBoard(["a", "b"])
     board.tell("a", "1/4  base")
     board.tell("b", "unreachable", "failed")
-    first, second = capsys.readouterr().err.split("\x1b[2A")
-    assert first == "\r\x1b[K> a  1/4  base\n\r\x1b[K  b  waiting\n"
-    assert second == "\r\x1b[K> a  1/4  base\n\r\x1b[K! b  unreachable\n"
+    board.heard(
+        "a", ["1/4  base  repetition 1: valid  p50 1.00 us  9 s left", "2/4  busy  repetition 1: suspect  (why)"]
+    )
+    first, second, third = capsys.readouterr().err.replace("\r\x1b[K", "").split("\x1b[3A")
+    assert first.splitlines()[0].split() == ["host", "runs", "doubts", "left"]
+    assert [line.split() for line in first.splitlines()[1:]] == [[">", "a", "1/4", "base"], ["b", "waiting"]]
+    assert second.splitlines()[2].split() == ["!", "b", "unreachable"]
+    assert third.splitlines()[1].split(maxsplit=4)[:4] == [">", "a", "2/4", "1"]
     many = HostBoard([f"h{number}" for number in range(41)])
+    many.heard("h1", ["1/2  base  repetition 1: failed  (why)  1 min 3 s left"])
     many.tell("h0", "2 of 2 runs", "done")
-    assert capsys.readouterr().err == "\r\x1b[K1 done, 40 waiting\n"
+    many.tell("h2", "unreachable: no route", "failed")
+    last = "1 done, 1 at work, 1 failed, 38 waiting; 1 of 2 runs, 1 in doubt\n! h2  unreachable: no route\n"
+    assert capsys.readouterr().err.replace("\r\x1b[K", "").endswith(last)
 
 
-def test_an_inventory_is_read_without_the_ansible_cfg_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
+def test_an_ansible_cfg_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ansible takes the one of the current directory, and runs the plugins that it names; and so would root."""
-    plugins = tmp_path / "plugins"
+    plugins, config, marker = tmp_path / "plugins", tmp_path / "ansible.cfg", tmp_path / "marker"
     plugins.mkdir()
     (tmp_path / "hosts.ini").write_text("lone\n")
-    (tmp_path / "ansible.cfg").write_text("[defaults]\nvars_plugins = ./plugins\n")
+    config.write_text("[defaults]\nvars_plugins = ./plugins\n")
     (plugins / "planted.py").write_text(
-        f"open({str(tmp_path / 'marker')!r}, 'w').close()\n"
+        f"open({str(marker)!r}, 'w').close()\n"
         "from ansible.plugins.vars import BaseVarsPlugin\n"
         "class VarsModule(BaseVarsPlugin):\n"
         "    REQUIRES_ENABLED = False\n"
         "    def get_vars(self, loader, path, entities, cache=True):\n        return {}\n"
     )
     monkeypatch.chdir(tmp_path)
-    words = [str(Path(sys.executable).with_name("ansible-inventory")), "--list", "-i", "hosts.ini"]
-    subprocess.run(words, check=True, capture_output=True)
-    marker = tmp_path / "marker"
-    assert marker.exists(), "else this shows nothing"
-    marker.unlink()
+    # The user's own counts, as it does for ansible-playbook.
     assert list(hosts_in(["hosts.ini"])) == ["lone"]
-    assert not marker.exists()
+    assert marker.exists()
+    marker.unlink()
+    for theirs in (config, tmp_path):
+        os.chown(theirs, 65534, 65534)
+        with pytest.raises(InputError, match=r"ANSIBLE_CONFIG=ansible\.cfg"):
+            hosts_in(["hosts.ini"])
+        assert not marker.exists()
+        os.chown(theirs, 0, 0)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.places.fleet.split import HOST_FACTOR, Split, allot, fleet_plan
+from harness.places.fleet.split import HOST_FACTOR, Split, allot, begun_elsewhere, fleet_plan, share_of, units_of
 from harness.plan import Plan, make_plan
 from harness.spec.load import load_experiment
 from tests import command, experiment
@@ -40,22 +40,69 @@ def owners(plan: Plan, split: Split, host: dict[str, str]) -> dict[object, set[s
     found: dict[object, set[str]] = defaultdict(set)
     for run in plan.runs:
         if run.run_id in host:
-            group = (run.block, str(run.cell.factors)) if split == "cells" else run.block
+            group = run.block if split == "repetitions" else (run.block, str(run.cell.factors))
             found[group].add(host[run.run_id])
     return found
 
 
-@pytest.mark.parametrize("split", ["cells", "repetitions"])
+@pytest.mark.parametrize("split", ["blocks", "cells", "repetitions"])
 @pytest.mark.parametrize("hosts", [["a"], ["a", "b"], ["a", "b", "c"], list("abcdefghijkl")])
 def test_every_run_once_and_whole_blocks_on_one_host(plan: Plan, split: Split, hosts: list[str]) -> None:
     lot = allot(plan, split, hosts)
     assert set(lot.host) == {run.run_id for run in plan.runs}
     assert all(len(each) == 1 for each in owners(plan, split, lot.host).values())
-    shares = {"cells": 3, "repetitions": 4, "none": 0}[split]
+    shares = {"blocks": 12, "cells": 3, "repetitions": 4}[split]
     assert len(set(lot.host.values())) == min(len(hosts), shares)
     sizes = [len(lot.runs_of(host, plan)) for host in set(lot.host.values())]
     step = len(plan.runs) // shares
     assert max(sizes) - min(sizes) <= step
+
+
+def test_a_hundred_hosts_all_have_work(tmp_path: Path) -> None:
+    """50 sweep points, two cases, five repetitions: 250 blocks of two runs."""
+    path = tmp_path / "f.yaml"
+    sizes = ", ".join(f"{size}B" for size in range(64, 114))
+    path.write_text(FILE.replace("64B, 256B, 1kB", sizes).replace("repeat: 4", "repeat: 5"))
+    wide = make_plan(load_experiment(path))
+    hosts = [f"h{number}" for number in range(100)]
+    lot = allot(wide, "blocks", hosts)
+    assert {len(lot.runs_of(host, wide)) for host in hosts} == {4, 6}
+    assert len(set(allot(wide, "repetitions", hosts).host.values())) == 5
+
+
+@given(st.integers(1, 15))
+def test_shares_are_the_plan_each_run_once_and_the_same_for_whoever_asks(plan: Plan, of: int) -> None:
+    shares = [share_of(plan, number, of) for number in range(1, of + 1)]
+    runs = [run.run_id for share in shares for run in share.runs]
+    assert sorted(runs) == sorted(run.run_id for run in plan.runs)
+    assert sum(bool(share.runs) for share in shares) == min(of, 12)
+    again = Plan.from_json(plan.to_json())
+    assert [run.run_id for share in shares for run in share.runs] == [
+        run.run_id for number in range(1, of + 1) for run in share_of(again, number, of).runs
+    ]
+    assert max(len(share.runs) for share in shares) - min(len(share.runs) for share in shares if share.runs) <= 2
+
+
+def test_a_share_that_goes_on_elsewhere_makes_begun_blocks_anew(plan: Plan) -> None:
+    share = share_of(plan, 1, 3)
+    whole, half = list(units_of(share).values())[:2]
+    made = {run.run_id: "a" for run in whole} | {half[0].run_id: "a"}
+    assert begun_elsewhere(share, made, "a") == frozenset()
+    assert begun_elsewhere(share, made, "b") == {half[0].run_id}
+
+
+def test_runs_with_a_verdict_to_redo_are_given_to_who_made_them_or_with_their_block(plan: Plan) -> None:
+    first = allot(plan, "blocks", ["a", "b"])
+    doubtful = first.runs_of("b", plan)[0].run_id
+    lot = allot(plan, "blocks", ["a", "b"], first.host, first.host, {doubtful})
+    assert lot.host == {doubtful: "b"}
+    assert lot.again == {doubtful}
+    # Without b its whole block is another's.
+    lot = allot(plan, "blocks", ["a"], first.host, first.host, {doubtful})
+    (block,) = [
+        {run.run_id for run in runs} for runs in units_of(plan).values() if doubtful in {r.run_id for r in runs}
+    ]
+    assert set(lot.host) == lot.again == block
 
 
 def test_all_repetitions_of_a_group_of_cells_stay_together(plan: Plan) -> None:
@@ -107,7 +154,7 @@ def test_what_a_missing_host_began_is_made_anew_as_a_whole(plan: Plan) -> None:
 
 @given(st.data())
 def test_any_number_of_losses_ends_with_every_run_and_no_block_of_two_hosts(plan: Plan, data: st.DataObject) -> None:
-    splits: tuple[Split, ...] = ("cells", "repetitions")
+    splits: tuple[Split, ...] = ("blocks", "cells", "repetitions")
     split = data.draw(st.sampled_from(splits))
     made: dict[str, str] = {}
     before: dict[str, str] = {}

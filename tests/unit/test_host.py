@@ -9,6 +9,7 @@ import pytest
 from harness.errors import InputError
 from harness.host import boot_rows, host_rows, load_definition, setting_advice, wish_of
 from harness.kernel.host_settings import Host, Setting, SettingRow, look, prepare, restore
+from tests import command
 
 CPU = "sys/devices/system/cpu"
 NIC = "sys/class/net/eth1"
@@ -148,6 +149,43 @@ def test_a_state_file_that_cannot_be_written_changes_nothing(server: Path, tmp_p
     with pytest.raises(OSError, match="file"):
         prepare(Host(str(server)), settings(), {"swappiness": "1"}, str(tmp_path / "file" / "host.json"))
     assert (server / "proc/sys/vm/swappiness").read_text() == "60\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"format": 1, "ent',
+        "[]",
+        '{"format": 1}',
+        '{"format": 1, "entries": [{"target": 1}]}',
+        '{"format": 1, "entries": 3}',
+    ],
+)
+def test_a_damaged_state_file_is_named_and_changes_nothing(server: Path, tmp_path: Path, text: str) -> None:
+    state = tmp_path / "host.json"
+    state.write_text(text)
+    for act in (
+        lambda: prepare(Host(str(server)), settings(), {"swappiness": "1"}, str(state)),
+        lambda: restore(Host(str(server)), str(state)),
+    ):
+        with pytest.raises(ValueError, match=rf"{state}, which keeps the values found, is damaged"):
+            act()
+    assert (server / "proc/sys/vm/swappiness").read_text() == "60\n"
+    assert state.read_text() == text
+
+
+@pytest.mark.parametrize("action", ["show", "prepare"])
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--device", "nosuch0"], "--device: {} this host: it has no device nosuch0; there are: "),
+        (["--cpus", "0,8190"], "--cpus: {} this host: it has no CPU 8190; online: "),
+    ],
+)
+def test_what_a_host_does_not_have_is_bad_input(action: str, words: list[str], reason: str) -> None:
+    done = command.call("host", action, *words)
+    assert done.returncode == 2
+    assert reason.format(action) in done.stderr
 
 
 def test_the_boot_line_is_exact_and_knows_what_is_there(server: Path) -> None:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from harness.cli.carry_out import carry_out, open_set, report
 from harness.cli.progress import Progress
-from harness.errors import EXIT_HOST_LACKS, EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
+from harness.errors import (
+    EXIT_HOST_LACKS,
+    EXIT_INTERRUPTED,
+    EXIT_NOT_VALID,
+    EXIT_OK,
+    InputError,
+    Interrupted,
+    PollbenchError,
+)
+from harness.places.local import Local
+from harness.places.place import Backlog
 from harness.plan import Plan, Run
+from harness.run.runner import Take
+from harness.signals import stop_on_signals
 from harness.store import ResultSet, RunRecord
 from harness.store.record import Verdict
 from tests import experiment
@@ -111,3 +124,24 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
     assert ResultSet.open(results.path).same_plan(plan)
     with pytest.raises(InputError, match="it is no directory; name one with -o"):
         open_set(FakePlace(Measuring()), plan, b"", options(tmp_path, output=str(tmp_path / "small.yaml")))
+
+
+def test_a_budget_ends_the_runs_as_a_stop_does_and_is_too_small_for_none(tmp_path: Path) -> None:
+    plan = experiment.plan(tmp_path, repeat=9)
+
+    def slow(*_: Any) -> None:
+        time.sleep(0.4)
+        raise PollbenchError("measured nothing")
+
+    with stop_on_signals() as stopper:
+        place = Local(stopper, environment={}, take=cast("Take", slow), budget_s=0.8)
+        results = ResultSet.create(tmp_path / "results", "small", "20260101T000000Z", b"x", plan, {})
+        with pytest.raises(Interrupted, match=r"the budget of 0\.8 s is spent"), Progress() as progress:
+            place.execute(plan, results, progress)
+        made = len(results.records())
+        assert 1 <= made < 9
+        with pytest.raises(InputError, match=r"no run ends within 0\.01 s"), Progress() as progress:
+            replace(place, budget_s=0.01).execute(plan, results, progress)
+        # What is made again counts as missing.
+        again = frozenset({results.records()[0].run_id})
+        assert len(Backlog(plan, results, again=again).runs) == 9 - made + 1

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
+import sys
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +119,48 @@ def test_an_expansion_is_made_once_verified_and_mended(tmp_path: Path) -> None:
     assert (home.expanded(NAME, "root", expand) / "file").read_bytes() == ROOT
     assert len(made) == 2
     assert sorted(path.name for path in home.path.iterdir()) == ["artefacts", "expanded", "index.json"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="being another user needs root")
+def test_the_images_of_another_user_are_used_where_they_lie() -> None:
+    """What is made of them goes to the user's own store."""
+    with tempfile.TemporaryDirectory(prefix="pollbench-test-") as scratch:
+        top = Path(scratch)
+        os.chmod(top, 0o755)
+        theirs = Home(top / "theirs")
+        sha256 = theirs.keep(written(top / "fresh", b"image"))
+        theirs.record("root", {"sha256": sha256})
+        mine = top / "mine"
+        mine.mkdir()
+        os.chown(mine, 65534, 65534)
+        code = f"""
+import pathlib
+from harness.places.vm.home import Home
+home = Home()
+assert home.index()["root"]["sha256"] == {sha256!r} and home.holds({sha256!r})
+assert home.verified({sha256!r}, "root").is_relative_to({str(theirs.path)!r})
+made = home.expanded({sha256!r}, "root", lambda source, into: (into.mkdir(), (into / "x").write_bytes(b"x")))
+assert made.is_relative_to({str(mine)!r})
+with home.workshop() as workshop:
+    (workshop / "payload").write_bytes(b"payload")
+    own = home.keep(workshop / "payload")
+home.record("payload 1", {{"sha256": own}})
+assert home.holds(own) and set(home.index()) == {{"root", "payload 1"}}
+home.clean()
+print("ok")
+"""
+        environment = {"XDG_CACHE_HOME": str(mine), "POLLBENCH_VM_HOME": str(theirs.path), "PATH": os.environ["PATH"]}
+        before = sorted(path.name for path in theirs.path.rglob("*"))
+        # As root it imports, as the other it acts.
+        checkout = str(Path(__file__).parents[2])
+        lead = f"import os, sys; sys.path.insert(0, {checkout!r}); import harness.places.vm.home; os.setuid(65534)\n"
+        words = [sys.executable, "-c", lead + code]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        assert done.stdout == "ok\n", done.stderr
+        assert sorted(path.name for path in theirs.path.rglob("*")) == before
+        assert theirs.index() == {"root": {"sha256": sha256}}
+
+
+def written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path

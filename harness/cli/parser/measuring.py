@@ -1,11 +1,22 @@
-"""The options of `pollbench run`, `calibrate`, `plan`, `validate`, `schema` and `gallery`."""
+"""The options of `pollbench run`, `merge`, `calibrate`, `plan`, `validate`, `schema` and `gallery`."""
 
 from __future__ import annotations
 
 import argparse
 
 from harness.cli.parser import places
-from harness.cli.parser.options import FILE, Commands, as_json, execution, experiment, flag, output, overrides, value
+from harness.cli.parser.options import (
+    FILE,
+    Commands,
+    as_json,
+    budget,
+    execution,
+    experiment,
+    flag,
+    output,
+    overrides,
+    value,
+)
 
 
 def add(commands: Commands) -> None:
@@ -13,9 +24,16 @@ def add(commands: Commands) -> None:
     run = commands.add_parser("run", help="run an experiment and print its table (needs root)")
     experiment(run)
     execution(run)
+    text = "make the K-th of N shares of the plan, K from 1: for CI matrices and batch systems; see pollbench merge"
+    value(run, "--share", "K/N", text, type=_share)
+    budget(run)
     # What `fleet run` types on its hosts.
-    value(run, "--share", "FILE", argparse.SUPPRESS)
+    value(run, "--share-file", "FILE", argparse.SUPPRESS)
     as_json(run, "the summary")
+    merge = commands.add_parser("merge", help="one result set of the shares that `run --share` made")
+    value(merge, "directory", "DIR", "result sets, or directories that hold them", nargs="+")
+    output(merge, "where the merged set goes (default: results)")
+    as_json(merge, "the summary")
     text = "run one case under two names: false claims, and the smallest effect this host shows (needs root)"
     calibrate = commands.add_parser("calibrate", help=text)
     experiment(calibrate, "the case to run twice (default: the first)", "repetitions of either (default: 40)")
@@ -55,3 +73,11 @@ def add_gallery(commands: Commands) -> None:
     overrides(gallery)
     flag(gallery, "--wait", "wait for another run on this host to end")
     as_json(gallery, "the verdicts")
+
+
+def _share(text: str) -> tuple[int, int]:
+    """K/N as two numbers."""
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 100_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not K/N, with K from 1 to N: 3/8 is the third of eight shares")
+    return int(number), int(of)

@@ -50,11 +50,22 @@ def execution(parser: argparse.ArgumentParser) -> None:
     """Where results go, and what of a plan is made."""
     output(parser)
     flag(parser, "--resume", "go on with the newest unfinished set of this experiment")
+    redo(parser)
+    flag(parser, "--dry-run", "print what would run, and do nothing")
+    flag(parser, "--wait", "wait for another run on this host to end, not refuse")
+
+
+def redo(parser: argparse.ArgumentParser) -> None:
+    """--redo, which verdicts do not count as made."""
     text = "with --resume: make runs with these verdicts again (suspect,failed)"
     redone = verdicts("failed", "inert", "suspect", "skipped")
     value(parser, "--redo", "VERDICTS", text, type=redone, default=())
-    flag(parser, "--dry-run", "print what would run, and do nothing")
-    flag(parser, "--wait", "wait for another run on this host to end, not refuse")
+
+
+def budget(parser: argparse.ArgumentParser, of: str = "") -> None:
+    """--budget, how long measuring may take."""
+    text = f"begin no run that would end later than this{of}: 25min; --resume makes the rest"
+    value(parser, "--budget", "TIME", text, type=_seconds)
 
 
 def output(
@@ -110,6 +121,15 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return number
+
+
+def _seconds(text: str) -> float:
+    from harness.units import parse_duration  # it brings pydantic, which --help does not wait for
+
+    try:
+        return parse_duration(text) / 1e9
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _seed(text: str) -> int:

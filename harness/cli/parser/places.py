@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import argparse
 
-from harness.cli.parser.options import Commands, as_json, execution, experiment, flag, output, overrides, value, values
+from harness.cli.parser.options import (
+    Commands,
+    as_json,
+    budget,
+    execution,
+    experiment,
+    flag,
+    output,
+    overrides,
+    redo,
+    value,
+    values,
+)
 
 _INVENTORY = "Ansible inventory: a file, a directory, a program, or names with commas (may be repeated)"
-_SPLIT = "what hosts share: repetitions (the default), groups of cells, or nothing: every host runs all of it"
+_SPLIT = "what a host gets whole: blocks (default): a sweep point's cases, once; repetitions; cells; none: all of it"
 _PREPARE = "prepare the hosts before, and put them back after (default: latency)"
 _TOPOLOGY = "experiment or topology file (YAML), Mininet file (FILE.py[:CLASS]), or a name such as tree,2,3"
 _OVERRIDES = "override a key: args.k=8, switching=route (of an experiment: topology.args.k=8)"
@@ -62,10 +74,12 @@ def _fleet(commands: Commands) -> None:
         parser.add_argument("-i", "--inventory", action="append", required=True, metavar="INVENTORY", help=_INVENTORY)
         value(parser, "--limit", "PATTERN", "only these hosts, as ansible-playbook has it")
         value(parser, "--forks", "N", "hosts at a time (default: 50)", type=int, default=50)
-    value(run, "--split", None, _SPLIT, choices=("cells", "repetitions", "none"))
+    value(run, "--split", None, _SPLIT, choices=("blocks", "cells", "repetitions", "none"))
     value(run, "--prepare", "PROFILE", _PREPARE, nargs="?", const="latency")
     output(run)
     flag(run, "--resume", "make what is missing of the newest set")
+    redo(run)
+    budget(run, " on a host")
     flag(run, "--dry-run", "print each host's share, and do nothing")
     value(run, "--interval", "S", "seconds between two looks at a host", type=float, default=1.0)
     for parser in (run, doctor):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +26,29 @@ _OWN_WORDS = (
     "Look at the host and at the version there",
     "Ship the share and start",
     "Follow",
+    "Fetch",
     "Put back what was killed, and remove",
+    "Look at, set or put back what the definition names",
+)
+_BECOMING = re.compile(
+    r"privilege escalation|(Missing|Incorrect|Invalid) \w+ password|password is required", re.IGNORECASE
+)
+_ROOT = "root is needed there: ansible_user=root, or ansible_become and the password it asks for, in the inventory"
+# What Ansible says, and what there is to do about it.
+_REMEDIES = (
+    (
+        re.compile(r".*HOST IDENTIFICATION HAS CHANGED.*?Offending \S+ key in (\S+).*"),
+        r"its host key is not the known one (\1): it was installed anew, or somebody stands in between",
+    ),
+    (
+        re.compile(r".*module interpreter '(.+?)' was not found.*"),
+        r"there is no Python \1; name one: ansible_python_interpreter",
+    ),
+    (
+        re.compile(r"(.*Host key verification failed)\.?.*"),
+        r"\1; accept its key first: log in once by ssh, or ssh-keyscan",
+    ),
+    (re.compile(r"non-zero return code (.*not found)"), r"\1; name another with pollbench_python"),
 )
 # A host whose partner has ended reports that itself, unless it waits for something that cannot come any more.
 _GRACE_S = 10.0
@@ -35,6 +59,9 @@ class Board(Protocol):
 
     def tell(self, host: str, text: str, kind: str = "at work") -> None:
         """What the host does now, or said last; kind: "done" with its share, or "failed", with the reason."""
+
+    def heard(self, host: str, lines: Sequence[str]) -> None:
+        """New lines of the host's own progress, at least one."""
 
 
 @dataclass
@@ -56,7 +83,7 @@ class Attempt:
         if task == "Follow":
             self._followed(host, result)
         elif task == "Fetch":
-            self._fetched(host)
+            self._fetched(host, told=bool(result.get("failed")))
 
     def going(self, failed: Mapping[str, str]) -> list[str]:
         """The hosts on which the attempt may be going on: they have not brought what they made."""
@@ -80,16 +107,28 @@ class Attempt:
 
     def _followed(self, host: str, result: Mapping[str, Any]) -> None:
         lines = [line for line in result.get("lines", []) if line.strip()]
+        if lines:
+            self._keep_log(host, lines)
+            if not result.get("done"):
+                self.board.heard(host, lines)
         if not result.get("done"):
-            if lines:
-                self.board.tell(host, lines[-1])
             return
         self._ended_s[host] = time.monotonic()
         self.reasons[host] = "" if result.get("state") == "0" else _why(result, lines)
 
-    def _fetched(self, host: str) -> None:
+    def _keep_log(self, host: str, lines: Sequence[str]) -> None:
+        """What a host said, all of it, with the time it was heard, in fleet/logs/HOST.log."""
+        directory = self.incoming.parent / "logs"
+        directory.mkdir(exist_ok=True)
+        now = datetime.now(UTC).strftime("%H:%M:%SZ")
+        with open(directory / f"{host}.log", "a") as log:
+            log.writelines(f"{now} {line}\n" for line in lines)
+
+    def _fetched(self, host: str, told: bool) -> None:
         came = merge(self.results, self.incoming / host, set(self.lot.host), self.lot.again)
         self._merged[host] = made = self._merged.get(host, 0) + len(came)
+        if told:
+            return
         reason, size, text = self.reasons.get(host), self.sizes[host], f"{made} of {self.sizes[host]} runs"
         if self.pair and host == self.pair.hosts[1]:
             # Records are kept at the other end.
@@ -112,21 +151,32 @@ def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
 
 @dataclass
 class Outcomes:
-    """Gathers a play's events. failed: by host, why it failed, in one line; hosts that are not in it did not fail."""
+    """Gathers a play's events. failed: by host, why it failed, in one line; hosts that are not in it did not fail.
+
+    heard: the hosts that the play came to at all.
+    """
 
     take: TakeResult | None = None
     failed: dict[str, str] = field(default_factory=dict)
+    heard: set[str] = field(default_factory=set)
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Take one event of ansible-runner's."""
         data = event.get("event_data") or {}
         host, result = data.get("host"), data.get("res")
+        if host:
+            self.heard.add(host)
         if not host or not isinstance(result, Mapping):
             return
         kind = event["event"]
         if kind == "runner_on_unreachable":
-            self.failed[host] = f"{UNREACHABLE}: {_words(result)}"
+            # Ansible calls a host unreachable too where it was reached, and does not make us root.
+            why = _words(result)
+            self.failed[host] = f"{_ROOT} ({why})" if _BECOMING.search(why) else f"{UNREACHABLE}: {why}"
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
+            if self.take is not None and "fetched" in result:
+                # What came before is kept.
+                self.take(host, str(data.get("task", "")), result)
             self.failed[host] = _reason(str(data.get("task", "")), result)
         elif kind in ("runner_on_ok", "runner_retry") and self.take is not None:
             self.take(host, str(data.get("task", "")), result)
@@ -145,4 +195,6 @@ def _words(result: Mapping[str, Any]) -> str:
     text = " ".join(" ".join(dict.fromkeys(part for part in parts if part)).split())
     for lead in ("Task failed: ", "Failed to connect to the host via ssh: "):
         text = text.removeprefix(lead)
+    for pattern, remedy in _REMEDIES:
+        text = pattern.sub(remedy, text)
     return text[:400] or "it gave no reason"

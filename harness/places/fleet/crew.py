@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,7 +43,7 @@ class Crew:
 
     directory: for artifacts, shares and what is fetched; ident: the set's name on the hosts; board: told of each host's
     progress; stopping: asked again and again whether to end; interval_s: between two looks at a host; pair: the two
-    hosts that make every run together; facts: by host, what it said of itself.
+    hosts that make every run together; budget_s: how long a host may measure; facts: by host, what it said of itself.
     """
 
     inventories: Sequence[str]
@@ -53,6 +55,7 @@ class Crew:
     forks: int
     interval_s: float = 1.0
     pair: Pair | None = None
+    budget_s: float | None = None
     facts: dict[str, HostFacts] = field(default_factory=dict)
     _wheel: dict[str, str] = field(default_factory=dict)
 
@@ -91,6 +94,7 @@ class Crew:
             "fleet_shares": str(shares),
             "fleet_attempt": name,
             "fleet_experiment": str(experiment),
+            "fleet_operator": f"{getpass.getuser()}@{socket.gethostname()}",
             "fleet_interval_s": self.interval_s,
             **self._fetching(results),
         }
@@ -172,7 +176,7 @@ class Crew:
         limit = self.directory / "limit"
         limit.write_text("".join(f"{name}\n" for name in names))
         base = {"fleet_id": self.ident, "fleet_version": wheel.version(), **self._wheel_variables(), **variables}
-        options = ["--limit", f'"@{limit}"']
+        options = ["--limit", f"@{limit}"]
         # Two that wait for each other have to be followed at the same time.
         forks = max(min(self.forks, len(names)), 2 if self.pair else 1)
 
@@ -185,8 +189,11 @@ class Crew:
 
         artifacts = self.directory / "ansible"
         played = play(name, self.inventories, base, artifacts, take, self.stopping, options, forks)
-        if played.status != "successful" and not outcomes.failed:
+        if not outcomes.heard or (played.status != "successful" and not outcomes.failed):
             raise explain(played, f"play {name}")
+        for host in (host for host in names if host not in outcomes.heard):
+            outcomes.failed[host] = "nothing was heard of it: does the inventory still name it?"
+            self.board.tell(host, outcomes.failed[host], "failed")
 
     def _wheel_variables(self) -> dict[str, str]:
         """The wheel to push, made once, if any host names no pollbench of its own."""
@@ -204,7 +211,7 @@ class Crew:
             sizes[name] = len(runs)
             again = tuple(run.run_id for run in runs if run.run_id in lot.again)
             environment, end = {"place": "fleet", "host": owner}, self.pair.end(name) if self.pair else None
-            Share(plan.of_runs(runs), environment, again, end).write(shares / f"{name}.json")
+            Share(plan.of_runs(runs), environment, again, end, self.budget_s).write(shares / f"{name}.json")
         return sizes
 
     def quiet(self) -> Crew:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import secrets
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 
 from harness.errors import InputError, Interrupted, MissingError, PollbenchError
@@ -59,7 +60,8 @@ class Fleet:
     """The hosts of an inventory as a Place.
 
     pair: the two hosts that make every run together; profile: how hosts are prepared for measuring, "" for as they are;
-    forks: hosts at a time; interval_s: between two looks at a host.
+    forks: hosts at a time; interval_s: between two looks at a host; redo: verdicts whose runs are made again; budget_s:
+    how long a host may measure, None for as long as it takes.
     """
 
     inventories: Sequence[str]
@@ -70,6 +72,8 @@ class Fleet:
     profile: str
     forks: int
     interval_s: float
+    redo: Collection[str] = ()
+    budget_s: float | None = None
 
     def manifest(self) -> Manifest:
         """The inventory, its hosts and the split; the facts of hosts are in the set's state and beside their runs."""
@@ -83,7 +87,7 @@ class Fleet:
     def execute(self, plan: Plan, results: ResultSet, watcher: Board) -> None:
         """Make the missing runs. A set of which nobody has measured anything is removed when the fleet fails."""
         state = self._state(plan, results)
-        directory, how = (results.path / "fleet").resolve(), (self.forks, self.interval_s, self.pair)
+        directory, how = (results.path / "fleet").resolve(), (self.forks, self.interval_s, self.pair, self.budget_s)
         crew = Crew(self.inventories, self.hosts, directory, state.ident, watcher, lambda: self.stopper.requested, *how)
         try:
             self._attempt(crew, plan, results, state)
@@ -99,7 +103,8 @@ class Fleet:
     def _state(self, plan: Plan, results: ResultSet) -> FleetState:
         if (results.path / _STATE_FILE).is_file():
             return FleetState.of(results)
-        ident = f"{plan.name}-{results.path.name}-{plan.plan_hash[:6]}"
+        # Another operator may begin the same plan in the same second.
+        ident = f"{plan.name}-{results.path.name}-{secrets.token_hex(4)}"
         state = FleetState(ident, self.split, list(self.hosts))
         state.keep(results)
         return state
@@ -108,8 +113,10 @@ class Fleet:
         """See who is there and what they have, share out what is missing, and let them make it."""
         ready = self._ready(crew, plan, results if state.attempts else None)
         hosts, before = ([self.pair.label], {}) if self.pair else (ready, state.allotted)
-        made = {record.run_id: str(record.environment.get("host") or "") for record in results.records()}
-        lot = allot(plan, self.split, hosts, made, before)
+        records = results.records()
+        again = {record.run_id for record in records if record.verdict in self.redo}
+        made = {record.run_id: str(record.environment.get("host") or "") for record in records}
+        lot = allot(plan, self.split, hosts, made, before, again)
         having = set(lot.host.values())
         able = [name for name in ready if name in having or (self.pair and having)]
         for name in ready:
@@ -122,12 +129,16 @@ class Fleet:
         state.facts |= crew.facts
         state.keep(results)
         settings = role_variables(wish_of(self.profile)) if self.profile else None
-        prepared = crew.prepare(able, "prepare", settings) if settings else []
         try:
-            crew.run(able, results, plan, lot, f"attempt-{state.attempts}")
+            prepared = crew.prepare(able, "prepare", settings) if settings else able
+            if not prepared:
+                raise MissingError("prepare", ", ".join(able), "no host could be", "see the lines above")
+            # Beside the others' figures those of a host that is not as they are would mislead.
+            crew.run(prepared, results, plan, lot, f"attempt-{state.attempts}")
         finally:
-            if settings and prepared:
-                crew.quiet().prepare(prepared, "restore", settings)
+            if settings:
+                # Of a host that failed at one setting the others may have been set.
+                crew.quiet().prepare(able, "restore", settings)
 
     def _ready(self, crew: Crew, plan: Plan, before: ResultSet | None) -> list[str]:
         """The hosts that can measure. before: as in Crew.ready. Raises MissingError where there are too few."""

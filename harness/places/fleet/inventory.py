@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import InputError, MissingError
-from harness.host.ansible import environment
+from harness.host.ansible import environment, refuse_foreign_config
 from harness.kernel import keeper
 
 Hosts = dict[str, dict[str, Any]]
@@ -33,9 +33,8 @@ def hosts_in(
             raise InputError("read the inventory", path, got, "name one with -i", "-i")
     program = os.path.join(os.path.dirname(sys.executable), "ansible-inventory")
     words = [program if os.path.exists(program) else "ansible-inventory", "--list"]
-    # Ansible takes an ansible.cfg of the current directory, and the plugins that it names: its plays are started
-    # elsewhere, and so is this.
-    words += [word for path in inventories for word in ("-i", path if path.endswith(",") else os.path.abspath(path))]
+    refuse_foreign_config()
+    words += [word for path in inventories for word in ("-i", path)]
     words += ["--limit", limit] if limit else []
     code, listing, errors = _listed(words, patience_s)
     where = ", ".join(inventories)
@@ -75,7 +74,6 @@ def _listed(words: Sequence[str], patience_s: float) -> tuple[int, str, str]:
             stdout=out,
             stderr=errors,
             env=os.environ | environment(),
-            cwd="/",
             start_new_session=True,
         ) as child:
             try:

@@ -75,20 +75,22 @@ def pair_of(plan: Plan, known: Collection[str], where: str) -> Pair | None:
 
 @dataclass(frozen=True)
 class Share:
-    """A host's part of a plan; `run --share` reads it there.
+    """A host's part of a plan; `run --share-file` reads it there.
 
     environment: facts that stand beside its runs; again: ids of runs that it has made, and is to make anew; end: which
-    end of every run it is, where two hosts make the runs together.
+    end of every run it is, where two hosts make the runs together; budget_s: as `Local` has it.
     """
 
     plan: Plan
     environment: dict[str, str]
     again: tuple[str, ...] = ()
     end: End | None = None
+    budget_s: float | None = None
 
     def write(self, path: Path) -> None:
         """Write it as JSON for `fleet_share` to read."""
         document = {"plan": self.plan.to_json(), "environment": self.environment, "again": self.again}
+        document |= {"budget_s": self.budget_s}
         ends = {"ends": asdict(self.end)} if self.end else {}
         path.write_text(json.dumps(document | ends))
 
@@ -98,7 +100,10 @@ class Share:
         try:
             document = json.loads(Path(path).read_bytes())
             end = End(**document["ends"]) if "ends" in document else None
-            return cls(Plan.from_json(document["plan"], path), dict(document["environment"]), end=end)
+            plan, budget_s = Plan.from_json(document["plan"], path), document["budget_s"]
+            return cls(
+                plan, dict(document["environment"]), end=end, budget_s=None if budget_s is None else float(budget_s)
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             todo = "it is made by pollbench fleet run"
-            raise InputError("read a share", path, str(error), todo, "--share") from None
+            raise InputError("read a share", path, str(error), todo, "--share-file") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,7 +10,7 @@ from harness.errors import InputError
 from harness.plan import Plan, Run, estimate_s
 from harness.spec.cells import Cell, cell_id, digest
 
-Split = Literal["cells", "repetitions", "none"]
+Split = Literal["blocks", "cells", "repetitions", "none"]
 HOST_FACTOR = "fleet.host"
 Unit = tuple[str, int]
 
@@ -52,26 +52,30 @@ def _cell_of(cell: Cell, host: str) -> Cell:
 
 
 def allot(
-    plan: Plan, split: Split, hosts: Sequence[str], made: Mapping[str, str] = {}, before: Mapping[str, str] = {}
+    plan: Plan,
+    split: Split,
+    hosts: Sequence[str],
+    made: Mapping[str, str] = {},
+    before: Mapping[str, str] = {},
+    redo: Collection[str] = (),
 ) -> Allotment:
     """Give every run that is not made to one of `hosts`.
 
     made: of finished runs, the host that made them; before: how runs were allotted the last time. What a host has begun
     it finishes if it is there; what a missing host has begun another one makes anew, the whole block of it, so that
-    no block is of two hosts. With split none nobody can make another host's runs: they stay missing.
+    no block is of two hosts. With split none nobody can make another host's runs: they stay missing. redo: ids of
+    made runs that are to be made again: by the same host, or as part of their block.
     """
     if split == "none":
-        owners = {run.run_id: str(run.cell.factors[HOST_FACTOR]) for run in plan.missing(made)}
-        return Allotment({run_id: host for run_id, host in owners.items() if host in hosts})
-    units: dict[Unit, list[Run]] = {}
-    for run in plan.runs:
-        units.setdefault(_unit(run, split), []).append(run)
+        owners = {run.run_id: str(run.cell.factors[HOST_FACTOR]) for run in plan.missing(set(made) - set(redo))}
+        host = {run_id: host for run_id, host in owners.items() if host in hosts}
+        return Allotment(host, frozenset(host) & frozenset(redo))
     load_s = dict.fromkeys(hosts, 0.0)
     given: dict[str, str] = {}
-    again: set[str] = set()
-    free: dict[str | int, list[Run]] = {}
-    for unit, runs in units.items():
-        missing = [run for run in runs if run.run_id not in made]
+    again: set[str] = set(redo) & set(made)
+    free: dict[Unit, list[Run]] = {}
+    for unit, runs in units_of(plan, split).items():
+        missing = [run for run in runs if run.run_id not in made or run.run_id in redo]
         if not missing:
             continue
         begun = {made[run.run_id] for run in runs if run.run_id in made}
@@ -83,8 +87,9 @@ def allot(
         elif owner is None and before.get(runs[0].run_id) in hosts:
             owner = before[runs[0].run_id]
         if owner is None:
-            # Given away in one piece: all repetitions of a group of cells, or one repetition of all cells.
-            free.setdefault(unit[0] or unit[1], []).extend(missing)
+            # Given away in one piece: a block, all repetitions of a group of cells, or one repetition of all cells.
+            group = {"cells": (unit[0], 0), "repetitions": ("", unit[1])}.get(split, unit)
+            free.setdefault(group, []).extend(missing)
         else:
             given |= {run.run_id: owner for run in missing}
             load_s[owner] += _takes_s(plan, missing)
@@ -96,12 +101,34 @@ def allot(
     return Allotment(given, frozenset(again))
 
 
-def _unit(run: Run, split: Split) -> Unit:
-    """What one host makes whole: a block or, in a plan split by cells, the cells of a block that are compared.
+def units_of(plan: Plan, split: Split = "blocks") -> dict[Unit, list[Run]]:
+    """The plan's runs by what one host makes whole."""
+    units: dict[Unit, list[Run]] = {}
+    for run in plan.runs:
+        units.setdefault(_unit(run, split), []).append(run)
+    return units
 
-    Compared with each other are all cases under the same factors.
+
+def _unit(run: Run, split: Split) -> Unit:
+    """What one host makes whole: a repetition, or of it the cells that are compared, all cases of a sweep point."""
+    return "" if split == "repetitions" else digest(dict(run.cell.factors)), run.block
+
+
+def share_of(plan: Plan, number: int, of: int) -> Plan:
+    """The share `number`, from 1, of a plan that is split by blocks into `of` shares of about the same time.
+
+    The same for whoever asks: nobody has to be asked who makes what. Raises InputError for a plan that adapts.
     """
-    return digest(dict(run.cell.factors)) if split == "cells" else "", run.block
+    names = [str(name) for name in range(1, of + 1)]
+    return plan.of_runs(allot(fleet_plan(plan, "blocks", names), "blocks", names).runs_of(str(number), plan))
+
+
+def begun_elsewhere(plan: Plan, made: Mapping[str, str], here: str) -> frozenset[str]:
+    """The runs that other hosts have made of blocks that are not whole: `here` makes all of such a block anew.
+
+    made: as for `allot`.
+    """
+    return allot(plan, "blocks", [here], made).again
 
 
 def _takes_s(plan: Plan, runs: Sequence[Run]) -> float:

@@ -6,11 +6,14 @@ import base64
 import hashlib
 import importlib.metadata
 import os
+import shutil
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 
 from harness.errors import MissingError, PollbenchError
+from harness.kernel.filelock import file_lock
 from harness.mininet.interpreter import isolated
 
 _NAME = "pollbench"
@@ -40,7 +43,11 @@ def wheel_id(wheel: Path) -> str:
 def _built(source: Path, directory: Path) -> Path:
     options = ("-q", "--no-deps", "--no-build-isolation", "-w", str(directory))
     python = isolated("pip", "wheel", *options, str(source))
-    done = subprocess.run(python.argv, env=python.environment, capture_output=True, text=True, check=False)
+    # Builds of a checkout share a directory, in which one that was killed leaves what stops the next.
+    with file_lock(source / "wheel.lock", lambda: time.sleep(0.2)):
+        for left in (source / "build").glob("bdist.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        done = subprocess.run(python.argv, env=python.environment, capture_output=True, text=True, check=False)
     made = sorted(directory.glob(f"{_NAME}-*.whl"))
     if done.returncode or not made:
         raise PollbenchError("build a wheel", str(source), done.stderr.strip()[-300:])

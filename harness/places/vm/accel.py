@@ -71,6 +71,7 @@ def _key(emulator: Qemu) -> str:
 
 
 def _remember(home: Home, emulator: Qemu, trouble: str) -> str:
+    home.prepare()
     (home.path / _MEMORY).write_text(json.dumps({"key": _key(emulator), "trouble": trouble}))
     return trouble
 

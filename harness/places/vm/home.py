@@ -70,6 +70,18 @@ def disk_bytes(path: Path) -> int:
     return min(status.st_size, 512 * status.st_blocks)
 
 
+def _index_of(home: Path) -> dict[str, IndexEntry]:
+    path = home / _INDEX
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        todo = "pollbench vm clean, then build"
+        raise PollbenchError("read the index of images", str(path), str(error), todo) from None
+    return document if isinstance(document, dict) else {}
+
+
 def _sums(tree: Path) -> dict[str, str]:
     files = (path for path in sorted(tree.rglob("*")) if path.is_file())
     return {str(path.relative_to(tree)): sha256_of(path) for path in files}
@@ -83,11 +95,19 @@ def _is_whole(directory: Path) -> bool:
 
 
 class Home:
-    """The cache directory of images. index: image key ("root", "kernel 6.12", "payload ...") to a description."""
+    """The cache directory of images. index: image key ("root", "kernel 6.12", "payload ...") to a description.
+
+    One that others own is read only: what is made of its images (payloads, expanded kernels, snapshots) goes to the
+    user's own, which is then `path`, and `lent` is the other.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        self.path = path or Path(os.environ.get("POLLBENCH_VM_HOME") or Path(base) / "pollbench" / "vm")
+        own = Path(base) / "pollbench" / "vm"
+        self.path = path or Path(os.environ.get("POLLBENCH_VM_HOME") or own)
+        self.lent: Path | None = None
+        if path is None and self.path != own and self.path.is_dir() and not os.access(self.path, os.W_OK):
+            self.path, self.lent = own, self.path
 
     def prepare(self) -> None:
         """Make the directory. Raises OSError."""
@@ -95,7 +115,8 @@ class Home:
 
     def artefact(self, sha256: str) -> Path:
         """Where the artefact of this name lies, or would lie."""
-        return self.path / "artefacts" / sha256
+        lent = self.lent / "artefacts" / sha256 if self.lent else None
+        return lent if lent and lent.is_file() else self.path / "artefacts" / sha256
 
     def holds(self, sha256: str) -> bool:
         """Is the artefact of this name here, and is it what its name says? Reads it whole."""
@@ -123,8 +144,9 @@ class Home:
         Both are read whole before every use; a damaged expansion is made again. Raises PollbenchError.
         """
         source, target = self.verified(sha256, label), self.path / "expanded" / sha256
-        if _is_whole(target):
-            return target / "tree"
+        for place in [target, *([self.lent / "expanded" / sha256] if self.lent else [])]:
+            if _is_whole(place):
+                return place / "tree"
         with self.workshop() as workshop:
             fresh = workshop / "expanded"
             fresh.mkdir()
@@ -145,24 +167,16 @@ class Home:
         self.prepare()
         sha256 = sha256_of(path)
         os.chmod(path, 0o444)
-        os.replace(path, self.artefact(sha256))
+        os.replace(path, self.path / "artefacts" / sha256)
         return sha256
 
     def index(self) -> dict[str, IndexEntry]:
         """What the artefacts are, by key; empty before anything was built. Raises PollbenchError."""
-        path = self.path / _INDEX
-        try:
-            document = json.loads(path.read_text())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            todo = "pollbench vm clean, then build"
-            raise PollbenchError("read the index of images", str(path), str(error), todo) from None
-        return document if isinstance(document, dict) else {}
+        return _index_of(self.path) | (_index_of(self.lent) if self.lent else {})
 
     def record(self, key: str, entry: IndexEntry) -> None:
         """Add or replace one entry of the index."""
-        document = json.dumps(self.index() | {key: entry}, indent=1, sort_keys=True)
+        document = json.dumps(_index_of(self.path) | {key: entry}, indent=1, sort_keys=True)
         self.prepare()
         write_file(self.path / _INDEX, document.encode() + b"\n")
 

@@ -1,0 +1,210 @@
+"""What labs do to a fleet: names relative to where one stands, shells that talk, hosts that refuse, two at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.host import load_definition
+from harness.store import ResultSet
+from tests.netns import sshhosts
+from tests.netns.test_fleet import MADE, by_host, experiment, line_of, the_set
+
+pytestmark = pytest.mark.skipif(bool(sshhosts.available()), reason=sshhosts.available())
+
+BANNER = """\
+echo 'Welcome {"facts": {"version": "9"}} to the lab'
+echo '@@ 0'
+echo QUJDRA==
+echo 'bash: warning: setlocale: LC_ALL: cannot change locale (xx_XX.UTF-8)' >&2
+trap 'echo bye; echo "@@ 9"' EXIT
+"""
+# As a line that loses what is long: nothing above 6,000 characters comes whole through this base64.
+LOSSY = """#!/bin/sh
+case "$*" in *-d*) exec /usr/bin/base64 "$@" ;; esac
+/usr/bin/base64 "$@" | head -c 6000
+"""
+
+
+def one_setting(home: Path) -> Path:
+    """A profile that touches one value which nobody here measures with."""
+    settings = {setting["name"]: "leave" for setting in load_definition().settings} | {"swappiness": 61}
+    (home / "one.yml").write_text(json.dumps({"settings": settings}))
+    return home / "one.yml"
+
+
+def test_names_are_relative_to_where_the_user_stands(tmp_path: Path) -> None:
+    """Inventory, ansible.cfg, key, vault and its password, each named as in a lab's own directory."""
+    with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
+        host, lab = bed.hosts["dut1"], tmp_path / "lab"
+        (lab / "keys").mkdir(parents=True)
+        (lab / "group_vars").mkdir()
+        shutil.copy(tmp_path / "key", lab / "keys" / "id")
+        (lab / "word.txt").write_text("secret\n")
+        (lab / "group_vars" / "all.yml").write_text("ansible_user: root\n")
+        vault = Path(sys.executable).with_name("ansible-vault")
+        words = [vault, "encrypt", "--vault-password-file", "word.txt", "group_vars/all.yml"]
+        subprocess.run(words, cwd=lab, check=True, capture_output=True)
+        options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=3"
+        (lab / "fleet.ini").write_text(
+            f"dut1 ansible_host={host.address} pollbench_command={sshhosts.POLLBENCH} pollbench_dir={host.directory}\n"
+            f"[all:vars]\nansible_ssh_common_args='{options}'\n"
+        )
+        config = lab / "ansible.cfg"
+        config.write_text("[defaults]\nprivate_key_file = keys/id\nvault_password_file = word.txt\n")
+        done = bed.pollbench("fleet", "doctor", "-i", "fleet.ini", "--json", cwd=lab)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [row["ready"] for row in json.loads(done.stdout)] == [True]
+        # The same by variables, without that file.
+        config.unlink()
+        with open(lab / "fleet.ini", "a") as inventory:
+            inventory.write("ansible_ssh_private_key_file=keys/id\n")
+        done = bed.pollbench("fleet", "doctor", "-i", "fleet.ini", cwd=lab, ANSIBLE_VAULT_PASSWORD_FILE="word.txt")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_shell_that_talks_loses_no_result_and_a_lossy_line_none_for_good(tmp_path: Path) -> None:
+    experiment(tmp_path, repeat=2)
+    with sshhosts.open_bed(tmp_path, ["talks", "lossy"]) as bed:
+        talks, lossy = bed.hosts["talks"].home, bed.hosts["lossy"].home
+        (talks / ".bashrc").write_text(BANNER)
+        (lossy / "bin").mkdir()
+        (lossy / "bin" / "base64").write_text(LOSSY)
+        (lossy / "bin" / "base64").chmod(0o755)
+        (lossy / ".bashrc").write_text(f"{BANNER}PATH={lossy}/bin:$PATH\n")
+        words = ["fleet", "run", "x.yaml", "-i", str(bed.inventory())]
+        done = bed.pollbench(*words)
+        assert done.returncode == 1, done.stderr
+        assert "2 of 2 runs" in line_of("talks", done.stderr, "done")
+        reason = line_of("lossy", done.stderr)
+        assert "2 of its runs could not be fetched" in reason
+        assert f"kept there in {bed.hosts['lossy'].directory}" in reason
+        assert "--resume" in reason
+        there = {path.parent.name for path in bed.hosts["lossy"].directory.glob("*/*/results/fl/*/runs/*/run.json")}
+        assert len(there) == 2
+        # As it says.
+        (lossy / ".bashrc").write_text(BANNER)
+        again = bed.pollbench(*words, "--resume")
+        assert again.returncode in MADE, again.stderr
+        kept = by_host(the_set(tmp_path))
+        assert {record.run_id for record in kept["lossy"]} == there
+        assert len(kept["talks"]) == 2
+        logs = the_set(tmp_path).path / "fleet" / "logs"
+        assert "2/2" in (logs / "talks.log").read_text()
+
+
+def test_each_host_says_in_one_line_why_it_cannot(tmp_path: Path) -> None:
+    experiment(tmp_path, repeat=4)
+    profile = one_setting(tmp_path)
+    (tmp_path / "file").write_text("")
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text('{"format": 1, "ent')
+    names = ["nopython", "nodir", "damaged", "asks", "away", "ok", "bare"]
+    with sshhosts.open_bed(tmp_path, names) as bed:
+        bed.hosts["asks"].kill()
+        bed.hosts["asks"].users = "lab:x:12345:12345::/tmp:/bin/sh\n"
+        bed.hosts["asks"].boot()
+        bed.hosts["away"].kill()
+        state = {name: {"measuring_host_state": str(tmp_path / name / "host.json")} for name in names}
+        state["damaged"] = {"measuring_host_state": str(damaged)}
+        own = {
+            "nopython": {"ansible_python_interpreter": "/nonexistent/python"},
+            "nodir": {"pollbench_dir": f"{tmp_path}/file/fleet"},
+            "asks": {"ansible_user": "lab", "ansible_become_method": "su"},
+            "bare": {
+                "pollbench_command": "",
+                "pollbench_python": "/nonexistent/python3",
+                "pollbench_home": str(tmp_path),
+            },
+        }
+        inventory = str(bed.inventory(**{name: state[name] | own.get(name, {}) for name in names}))
+        done = bed.pollbench("fleet", "run", "x.yaml", "-i", inventory, "--prepare", str(profile))
+        assert done.returncode == 1, done.stderr
+        for name, reason in {
+            "away": "unreachable: ssh: connect to host",
+            "asks": "root is needed there: ansible_user=root, or ansible_become and the password it asks for",
+            "nodir": "Not a directory; name another directory with pollbench_dir",
+            "bare": "/nonexistent/python3: not found; name another with pollbench_python",
+            "nopython": "there is no Python /nonexistent/python; name one: ansible_python_interpreter",
+            "damaged": f"{damaged}, which keeps the values found, is damaged",
+        }.items():
+            lines = [line for line in done.stderr.splitlines() if line.startswith(f"{name} ") and "failed" in line]
+            assert lines, (name, done.stderr)
+            assert reason in lines[0], lines
+        assert "unreachable" not in line_of("asks", done.stderr)
+        # Who could not be prepared does not measure as it is.
+        assert set(by_host(the_set(tmp_path))) == {"ok"}
+
+
+def test_the_keys_of_hosts_are_checked_as_the_user_has_it(tmp_path: Path) -> None:
+    with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
+        inventory, known = bed.inventory(), tmp_path / "known"
+        text = inventory.read_text().replace("-o StrictHostKeyChecking=no ", "").replace("/dev/null", str(known))
+        inventory.write_text(text)
+        words = ["fleet", "doctor", "-i", str(inventory)]
+        unknown = bed.pollbench(*words)
+        assert "Host key verification failed; accept its key first" in line_of("dut1", unknown.stderr)
+        known.write_text(f"{bed.hosts['dut1'].address} {(tmp_path / 'key.pub').read_text()}")
+        changed = bed.pollbench(*words)
+        assert f"its host key is not the known one ({known}:1)" in line_of("dut1", changed.stderr)
+        (tmp_path / "ansible.cfg").write_text("[defaults]\nhost_key_checking = False\n")
+        known.unlink()
+        assert bed.pollbench(*words).returncode == 0
+
+
+def test_a_play_that_comes_to_no_host_says_why(tmp_path: Path) -> None:
+    """A dynamic inventory that names a host when it is listed, and none when it is played."""
+    program = tmp_path / "hosts.py"
+    program.write_text(
+        "#!/bin/sh\nif [ -e " + str(tmp_path / "listed") + " ]; then echo '{}'; exit; fi\n"
+        'echo \'{"all": {"hosts": ["dut1"]}, "_meta": {"hostvars": {"dut1": {"pollbench_command": "x"}}}}\'\n'
+        f'[ "$1" != --list ] || touch {tmp_path / "listed"}\n'
+    )
+    program.chmod(0o755)
+    with sshhosts.open_bed(tmp_path, []) as bed:
+        done = bed.pollbench("fleet", "doctor", "-i", "./hosts.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Could not match" in done.stderr
+
+
+def test_two_operators_at_once_do_not_collide(tmp_path: Path) -> None:
+    """Two that look, and install, at the same time; then two that measure, the second after the first."""
+    experiment(tmp_path, repeat=2)
+    with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
+        inventory = bed.inventory(
+            dut1={
+                "pollbench_command": "",
+                "pollbench_home": str(tmp_path / "installed"),
+                "pollbench_python": str(sshhosts.POLLBENCH.parent / "python"),
+                "pollbench_pip_args": "--no-deps --no-index",
+            }
+        )
+        words = ["fleet", "doctor", "x.yaml", "-i", str(inventory), "--json"]
+        both = [bed.start(*words) for _ in range(2)]
+        answers = [process.communicate(timeout=170) for process in both]
+        rows = [json.loads(out)[0] for out, _ in answers]
+        # What it needs beside itself is not there; both come as far as asking it.
+        assert [row["pollbench"] for row in rows] == [rows[0]["pollbench"]] * 2, answers
+        assert rows[0]["pollbench"], answers
+        assert not list(bed.hosts["dut1"].directory.glob("doctor*"))
+        (tmp_path / "long.yaml").write_text((tmp_path / "x.yaml").read_text().replace("50ms", "4s"))
+        words = ["fleet", "run", "-i", str(bed.inventory()), "--interval", "0.2"]
+        first = bed.start(*words, "long.yaml")
+        assert first.stderr is not None
+        said = first.stderr.readline()
+        assert "1/4" in said, said
+        second = bed.pollbench(*words, "x.yaml", "-o", "other")
+        assert second.returncode in MADE, second.stderr
+        waited = line_of("dut1", second.stderr, "waiting for this host")
+        assert "of root@" in waited
+        assert "has held it for" in waited
+        first.communicate(timeout=170)
+        assert first.returncode in MADE
+        other = ResultSet.latest(tmp_path / "other", "fl")
+        assert other is not None
+        assert len(other.records()) == 4
