@@ -194,7 +194,7 @@ def test_an_inventory_that_never_ends_when_it_is_played_is_refused(tmp_path: Pat
     """It was listed in time; Ansible reads it once more."""
     path = program(tmp_path / "hosts", "import time; time.sleep(60)")
     events: list[Event] = []
-    with pytest.raises(PollbenchError, match="play fleet_ready on .*: the inventory is still being read after 1 s"):
+    with pytest.raises(PollbenchError, match=r"play fleet_ready on .*: the inventory is still being read after 1 s"):
         play("fleet_ready", [path], {}, tmp_path / "artifacts", events.append, start_s=1.0)
     assert events == []
     assert still_running(path) == []
