@@ -6,7 +6,7 @@
 # PYTHON=/path/to/python3 chooses the interpreter of the virtual environment (3.11 or newer).
 # ARGS="..." is passed on: to `pollbench run` by make demo, to pytest by make test; it names benchmarks to make bench.
 
-.PHONY: help demo demo-vm test lint bench mutants campaign docs gallery-reference gallery-reference-vm lock env env-dev clean
+.PHONY: help demo demo-vm test lint bench mutants campaign fuzz docs gallery-reference gallery-reference-vm lock env env-dev clean
 .NOTPARALLEL:
 
 help:
@@ -17,6 +17,8 @@ help:
 	@echo "make bench   the benchmarks, one after another; keep the machine quiet (root, through sudo)"
 	@echo "make mutants how much the unit tests see: a sample of changes to the code (root, through sudo)"
 	@echo "make campaign thousands of damaged files against the commands that read them (root, through sudo)"
+	@echo "make campaign-kill        SIGKILL at random moments, then clean; also -interrupt, -limits, -soak (root, through sudo)"
+	@echo "make fuzz    the parsers of strangers' bytes, by coverage, ten minutes each (root, through sudo)"
 	@echo "make docs    write again the pages that are generated from the code"
 	@echo "make gallery-reference     run the gallery twice on this quiet host, keep it, update docs/busy-polling.md (root)"
 	@echo "make gallery-reference-vm  the same in guests, with --quick; a busy host does no harm"
@@ -49,6 +51,17 @@ mutants: env-dev
 # ARGS="--count 500 --kind sets --seed 7", "--only sets:12 --minimise" and the like; without: 2,000 mutants.
 campaign: env-dev
 	@tools/as-root.sh nice -n 19 .venv/bin/python -m tests.campaign mutate $(ARGS)
+
+# campaign-kill, campaign-interrupt, campaign-limits, campaign-soak: in namespaces of their own; ARGS="--minutes 20 --seed 7",
+# "--only run:12" and the like. With ARGS=--hosts-network they also reach the sysctls that only a host has.
+campaign-%: env-dev
+	@tools/as-root.sh nice -n 19 .venv/bin/python -m tests.campaign $* $(ARGS)
+
+# ARGS="--target yaml --minutes 3"; with clang and its libFuzzer (Debian: clang libclang-rt-14-dev) for the C program's.
+fuzz: env-dev
+	@[ -d build/atheris ] || .venv/bin/python -m pip install --quiet --require-hashes --no-deps --target build/atheris \
+	    --requirement tests/campaign/requirements.txt
+	@tools/as-root.sh nice -n 19 .venv/bin/python -m tests.campaign fuzz $(ARGS)
 
 docs: env-dev
 	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md

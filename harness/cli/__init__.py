@@ -68,6 +68,10 @@ def _explained(error: BaseException, command: str, argv: list[str]) -> int:
     if isinstance(error, ImportError):
         say(f"pollbench: a Python package is missing or broken ({error}); install pollbench again")
         return EXIT_HOST_LACKS
+    if isinstance(error, MemoryError):
+        # Nothing more is imported, or there would be a second one.
+        say(f"pollbench: {command}: there is not enough memory; what was finished is kept")
+        return EXIT_NOT_VALID
     if isinstance(error, OSError):
         mute_stdout()
         say(f"pollbench: {command}: {error}; is there room, and may you write there?")

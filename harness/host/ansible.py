@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from harness.errors import InputError, Interrupted, MissingError, PollbenchError
 
 Event = Mapping[str, Any]
+_START_S = 120.0
 LOCAL = "localhost ansible_connection=local ansible_python_interpreter={{ansible_playbook_python}}\n"
 """An inventory of this host alone."""
 
@@ -45,11 +47,14 @@ def play(
     stopping: Callable[[], bool] | None = None,
     options: Sequence[str] = (),
     forks: int = 0,
+    start_s: float = _START_S,
 ) -> Played:
     """Play the playbook `name` on an inventory (paths, as ansible-playbook's -i takes them).
 
-    artifacts: a directory for all that ansible-runner writes; stopping: asked again and again, ends the play when true.
-    Raises Interrupted when it was stopped so; what happened to hosts is in the events, not raised.
+    artifacts: a directory for all that ansible-runner writes; stopping: asked again and again, ends the play when true;
+    start_s: how long Ansible may read the inventory, which may be a program, before the play begins.
+    Raises Interrupted when it was stopped so, PollbenchError when it does not begin; what happened to hosts is in the
+    events, not raised.
     """
     import ansible_runner
 
@@ -58,15 +63,24 @@ def play(
     (artifacts / "env" / "settings").write_text(json.dumps({"pexpect_timeout": 1}))
     ident = f"{len(list(artifacts.glob('*-*'))) + 1:03d}-{name}"
     arguments = [word for path in inventory for word in ("-i", path)] + list(options)
+    began, starts = time.monotonic(), False
     # Answers to on_event that raise would end in ansible-runner's own thread of control: kept, and raised here.
     caught: list[BaseException] = []
 
     def hand_on(event: Event) -> bool:
+        nonlocal starts
+        starts = True
         try:
             on_event(event)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is raised below
             caught.append(error)
         return True
+
+    def late() -> bool:
+        return not starts and time.monotonic() - began > start_s
+
+    def cancelled() -> bool:
+        return bool(caught) or late() or (stopping is not None and stopping())
 
     thread = ansible_runner.run(
         private_data_dir=str(artifacts),
@@ -80,13 +94,16 @@ def play(
         # ansible-runner would have no host's key checked; here that is as the user has configured it.
         envvars={**environment(forks), "ANSIBLE_HOST_KEY_CHECKING": _checks_host_keys()},
         event_handler=hand_on,
-        cancel_callback=(lambda: bool(caught) or stopping()) if stopping else (lambda: bool(caught)),
+        cancel_callback=cancelled,
         quiet=True,
         suppress_env_files=True,
     )
     _forget_environment(artifacts / ident / "command")
     if caught:
         raise caught[0]
+    if thread.status == "canceled" and late():
+        got = f"the inventory is still being read after {start_s:g} s"
+        raise PollbenchError(f"play {name}", ", ".join(inventory), got, "see what it, or its program, waits for")
     if thread.status == "canceled":
         raise Interrupted("play", name, "stopped")
     return Played(str(thread.status), int(thread.rc), artifacts / ident / "stdout")

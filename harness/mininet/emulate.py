@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from harness.mininet.find import Namespace, make_topo, prepare
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
 
+# Of memory and of what is printed: those of harness.kernel.keeper, under which the file was read first.
+_LIMITS = {resource.RLIMIT_AS: 4 << 30, resource.RLIMIT_FSIZE: 256 << 20}
 _OVS = {"OVSSwitch", "OVSKernelSwitch", "OVSBridge"}
 # Of spanning trees. Seconds: a port that is to forward listens for one forward delay and learns for another; 15 is what
 # bridges come with, and these are the shortest that the protocol allows.
@@ -29,7 +32,8 @@ def build(request: EmulationRequest) -> Any:
     from mininet.link import TCLink, TCULink
     from mininet.log import setLogLevel
 
-    topo, namespace = make_topo(request.topo)
+    with _limited():
+        topo, namespace = make_topo(request.topo)
     setLogLevel("critical")
     # Its raising of host-wide limits is left out; this process's own limits end with it.
     mininet.net.fixLimits = lambda: None
@@ -51,6 +55,20 @@ def build(request: EmulationRequest) -> Any:
         _connect(net, request.connect_s, request.must_connect)
     _settle(net.switches)
     return net
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """The user's file is read again here: within the limits that it was read with, which its hosts do not have."""
+    before = {limit: resource.getrlimit(limit) for limit in _LIMITS}
+    for limit, most in _LIMITS.items():
+        soft, hard = before[limit]
+        resource.setrlimit(limit, (most if soft == resource.RLIM_INFINITY else min(most, soft), hard))
+    try:
+        yield
+    finally:
+        for limit, found in before.items():
+            resource.setrlimit(limit, found)
 
 
 def _tame(node: Any, nodelib: Any) -> None:

@@ -41,6 +41,8 @@ _ROOT = ".mininet"
 # How long switches may take to find their controller; one that the user will start by hand is not waited for long.
 _CONNECT_S, _CONNECT_REMOTE_S = 20.0, 2.0
 _STOP_S, _STOP_PER_NODE_S = 30.0, 0.2
+# Many times what Mininet takes: spanning trees settle within a minute, a node needs tenths of a second.
+_BUILD_S, _BUILD_PER_NODE_S = 240.0, 2.0
 
 
 @contextlib.contextmanager
@@ -78,8 +80,7 @@ def emulated(layout: Layout, journal: Journal) -> Iterator[dict[str, int]]:
             connect_s=_CONNECT_S if ours else _CONNECT_REMOTE_S,
             must_connect=ours,
         )
-        patience_s = _STOP_S + _STOP_PER_NODE_S * len(topology.nodes)
-        pids = stack.enter_context(_mininet(request, patience_s, launcher, environment, journal))
+        pids = stack.enter_context(_mininet(request, len(topology.nodes), launcher, environment, journal))
         fds = {}
         for node in topology.nodes:
             path = netns.path_of_fd(root) if topology.is_switch(node) else netns.path_of_process(pids[node])
@@ -110,9 +111,13 @@ def _names_open_vswitch(source: TopoRequest) -> bool:
 
 @contextlib.contextmanager
 def _mininet(
-    request: EmulationRequest, patience_s: float, launcher: list[str], environment: dict[str, str], journal: Journal
+    request: EmulationRequest, nodes: int, launcher: list[str], environment: dict[str, str], journal: Journal
 ) -> Iterator[dict[str, int]]:
-    """The process that holds Mininet, which may take `patience_s` to end; node to the process in its namespace."""
+    """The process that holds Mininet; node to the process in its namespace.
+
+    It reads the user's file once more, and may do otherwise than the first time: it has so long to build, and to end.
+    """
+    build_s, stop_s = _BUILD_S + _BUILD_PER_NODE_S * nodes, _STOP_S + _STOP_PER_NODE_S * nodes
     reader, writer = os.pipe()
     python = isolated("harness.mininet.emulate", str(writer))
     # What Open vSwitch's programs need, and Python's variables as they are to be for ours.
@@ -130,7 +135,9 @@ def _mininet(
             assert child.stdin is not None
             child.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
             child.stdin.flush()
-            await_readable(pipe.fileno())
+            if not await_readable(pipe.fileno(), build_s):
+                got = f"still building after {build_s:g} s"
+                raise PollbenchError("build by Mininet", on=request.topo.name, got=got)
             pids = _checked(pipe.readline(), request.topo.name, printed)
             for pid in pids.values():
                 started[pid] = start_ticks(pid)
@@ -138,7 +145,7 @@ def _mininet(
             yield pids
         finally:
             # While it builds it does not listen, and there is nothing of it that would have to be taken down in order.
-            _stop(child, patience_s if started else 0.0, started)
+            _stop(child, stop_s if started else 0.0, started)
 
 
 def _checked(answer: bytes, name: str, printed: IO[bytes]) -> dict[str, int]:

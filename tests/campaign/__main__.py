@@ -6,15 +6,21 @@ A subcommand is a module function below; each prints a table, and how to repeat 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from tests.campaign import fuzz, jail
+from tests.campaign.beds import BEDS
 from tests.campaign.judge import Failure, Worker, judge, minimised
 from tests.campaign.kinds import KINDS, Sources, mutant
 
+# Who is killed.
+SCENES = ("run", "clean", "holder", "up", "down", "generator", "server", "hog")
 # Of a hundred mutants; an inventory costs a start of Ansible.
 SHARES = {"experiments": 38, "tables": 20, "sets": 20, "imports": 10, "journals": 10, "inventories": 2}
 
@@ -66,6 +72,25 @@ def _print(tried: Counter[str], failed: dict[tuple[str, int], Failure], took_s: 
     print(f"in {took_s:.0f} s; one alone: python -m tests.campaign mutate --only KIND:SEED --minimise")
 
 
+def _jailed(commands: Any, name: str, meant: str) -> argparse.ArgumentParser:
+    """A campaign in namespaces of its own, with the words that all of these know."""
+    words: argparse.ArgumentParser = commands.add_parser(name, help=meant)
+    words.add_argument("--seed", type=int, default=1, help="of the first scene (default: 1)")
+    words.add_argument("--only", action="append", metavar="NAME:SEED", help="this scene alone (may be repeated)")
+    words.add_argument("--minutes", type=float, help="end after so many")
+    words.add_argument("--hosts-network", action="store_true", help="in the host's network namespace: its sysctls too")
+    return words
+
+
+def _in_jail(arguments: argparse.Namespace) -> int:
+    code = jail.entered(sys.argv[1:], arguments.hosts_network)
+    if code is not None:
+        return code
+    module = importlib.import_module(f"tests.campaign.{arguments.campaign}")
+    outcome: int = getattr(module, arguments.campaign)(arguments)
+    return outcome
+
+
 def main() -> int:
     """Parse the words and dispatch. Further campaigns (kills, a soak) are further subcommands here."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
@@ -77,7 +102,25 @@ def main() -> int:
     words.add_argument("--only", action="append", metavar="KIND:SEED", help="this mutant alone (may be repeated)")
     words.add_argument("--minimise", action="store_true", help="look for the smallest input that fails")
     words.set_defaults(run=mutate)
+    words = _jailed(commands, "kill", "SIGKILL of whoever takes part, at random moments, and then clean")
+    words.add_argument("--count", type=int, default=2000, help="how many kills (default: 2000)")
+    words.add_argument("--victim", action="append", choices=tuple(SCENES), help="only this (may be repeated)")
+    words.add_argument("--bed", action="append", choices=tuple(BEDS), help="only this testbed (may be repeated)")
+    words = _jailed(commands, "interrupt", "every command under Ctrl-C at random moments")
+    words.add_argument("--count", type=int, default=300, help="how many commands (default: 300)")
+    words = _jailed(commands, "limits", "commands without room, descriptors, memory, system calls, privilege")
+    words.add_argument("--count", type=int, default=300, help="how many commands (default: 300)")
+    words.add_argument("--limit", action="append", help="only this limit (may be repeated)")
+    words = commands.add_parser("fuzz", help="parsers under coverage-guided fuzzing (atheris, libFuzzer)")
+    words.add_argument("--target", action="append", choices=fuzz.NAMES, help="only this (may be repeated)")
+    words.add_argument("--minutes", type=float, default=10, help="for each (default: 10)")
+    words.add_argument("--seed", type=int, default=1, help="of the fuzzer (default: 1)")
+    words.set_defaults(run=fuzz.fuzz)
+    words = _jailed(commands, "soak", "one experiment of many short runs: memory and descriptors stay as they are")
+    words.add_argument("--count", type=int, default=500, help="how many runs (default: 500)")
     arguments = parser.parse_args()
+    if arguments.campaign not in ("mutate", "fuzz"):
+        return _in_jail(arguments)
     code: int = arguments.run(arguments)
     return code
 

@@ -149,6 +149,29 @@ def test_what_mininet_raises_becomes_our_error(
         load(f"{path}:T")
 
 
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [("time.sleep(600)", "still building after 1 s"), ("bytearray(5 << 30)", "MemoryError")],
+    ids=["hangs", "takes all memory"],
+)
+def test_a_file_that_does_otherwise_when_it_is_built_has_limits_too(
+    act: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("mnexec", "brctl")
+    if "sleep" in act:
+        module = sys.modules["harness.testbed.emulated"]  # whose function of the same name hides it
+        monkeypatch.setattr(module, "_BUILD_S", 1.0)
+        monkeypatch.setattr(module, "_BUILD_PER_NODE_S", 0.0)
+    path = tmp_path / "own.py"
+    # It is read by us first, where Mininet's own networks are not loaded.
+    path.write_text(
+        "import sys, time\nfrom mininet.topo import Topo\nclass T(Topo):\n  def build(self):\n"
+        f"    if 'mininet.net' in sys.modules: {act}\n    self.addLink(self.addHost('h1'), self.addSwitch('s1'))\n"
+    )
+    with pytest.raises(PollbenchError, match=told), bed(load(f"{path}:T", engine="mininet")):
+        pass
+
+
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     made = load("minimal", engine="mininet")
     monkeypatch.setenv("PATH", "/nonexistent")

@@ -19,6 +19,7 @@ from harness.places.fleet.attempt import Outcomes
 from harness.places.fleet.inventory import hosts_in
 from harness.places.fleet.merge import merge
 from harness.store import ResultSet, codec
+from tests import command, experiment
 from tests.unit import synthetic
 
 INI = """\
@@ -220,3 +221,23 @@ def test_an_ansible_cfg_of_another_user_is_refused(tmp_path: Path, monkeypatch: 
             hosts_in(["hosts.ini"])
         assert not marker.exists()
         os.chown(theirs, 0, 0)
+
+
+@pytest.mark.usefixtures("require_root")
+def test_root_by_sudo_writes_no_results_of_a_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be written by name, into a directory of who typed sudo."""
+    (tmp_path / "hosts").write_text("dut1\n")
+    monkeypatch.setenv("SUDO_UID", "1000")
+    monkeypatch.setenv("SUDO_GID", "1000")
+    words = [
+        "fleet",
+        "run",
+        str(experiment.write(tmp_path)),
+        "-i",
+        str(tmp_path / "hosts"),
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    done = command.call(*words)
+    assert done.returncode == 2 and "type it without sudo" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, PollbenchError
+from harness.host.ansible import Event, play
 from harness.kernel import keeper, patterns
 from harness.kernel.keeper import LATE, kept
 from harness.mininet.graph import TopoRequest
@@ -187,6 +188,22 @@ def program(path: Path, code: str) -> str:
 def test_an_inventory_that_never_ends_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not listed after 2 s"):
         hosts_in([program(tmp_path / "hosts", "import time; time.sleep(60)")], patience_s=2.0)
+
+
+def test_an_inventory_that_never_ends_when_it_is_played_is_refused(tmp_path: Path) -> None:
+    """It was listed in time; Ansible reads it once more."""
+    path = program(tmp_path / "hosts", "import time; time.sleep(60)")
+    events: list[Event] = []
+    with pytest.raises(PollbenchError, match=r"play fleet_ready on .*: the inventory is still being read after 1 s"):
+        play("fleet_ready", [path], {}, tmp_path / "artifacts", events.append, start_s=1.0)
+    assert events == []
+    assert still_running(path) == []
+
+
+def still_running(path: str) -> list[str]:
+    """Processes that still run the program at this path."""
+    commands = ((pid, Path(f"/proc/{pid}/cmdline")) for pid in os.listdir("/proc") if pid.isdigit())
+    return [pid for pid, words in commands if words.exists() and path.encode() in words.read_bytes()]
 
 
 def test_an_inventory_that_is_a_pipe_is_refused(tmp_path: Path) -> None:

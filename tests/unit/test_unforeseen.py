@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -215,3 +216,15 @@ def test_a_record_keeps_its_other_fields_when_it_fails_so(tmp_path: Path) -> Non
         record, samples, files = make_run(plan.runs[0], {"kernel": "6"}, stopper, lambda *_: 1 / 0)  # type: ignore[arg-type]
     assert record == replace(record, verdict="failed", run_id=plan.runs[0].run_id, environment={"kernel": "6"})
     assert samples is None and set(files) == {UNFORESEEN}
+
+
+def test_no_memory_is_said_without_asking_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def show(_arguments: object) -> int:
+        raise MemoryError
+
+    monkeypatch.setattr("harness.cli.show.show", show)
+    # What would be imported to write a report of it is not there.
+    monkeypatch.setitem(sys.modules, "harness.cli.guard", None)
+    done = command.call("show", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "pollbench: show: there is not enough memory; what was finished is kept\n"
