@@ -48,7 +48,9 @@ def outliers(values: Floats) -> list[list[Outlier]]:
             beyond = far > FAR
         for place in np.flatnonzero(beyond & np.isfinite(far)).tolist():
             row, at = divmod(place, table.shape[1])
-            one = Outlier(int(at if kept is None else kept[at]), float(table[row, at]), float(median[row]), float(far[row, at]))
+            one = Outlier(
+                int(at if kept is None else kept[at]), float(table[row, at]), float(median[row]), float(far[row, at])
+            )
             by_row[rows[row]].append(one)
     return by_row
 

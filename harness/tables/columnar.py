@@ -86,10 +86,12 @@ class Texts:
         self._size = size
 
     @classmethod
-    def of(cls, values: Iterable[object]) -> Texts:
+    def of(cls, values: Sequence[str]) -> Texts:
         """A column of these texts."""
+        if len(set(values)) == len(values):
+            return cls(np.arange(len(values)), values)
         places: dict[str, int] = {}
-        codes = np.fromiter((places.setdefault(str(value), len(places)) for value in values), dtype=np.intp)
+        codes = np.fromiter((places.setdefault(value, len(places)) for value in values), np.intp, len(values))
         return cls(codes, list(places))
 
     @classmethod

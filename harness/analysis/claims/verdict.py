@@ -110,7 +110,7 @@ def counted(source: Source, include: Sequence[str]) -> Source:
         return source
     verdicts = source.table.texts("verdict")
     noisy = verdicts.are(lambda verdict: verdict == "inert") & (source.table.floats("doubts") > 0)
-    judged = Texts.of(np.where(noisy, "suspect", verdicts.rows()))
+    judged = Texts.of(np.where(noisy, "suspect", verdicts.rows()).tolist())
     return replace(source, runs=source.table.assign({"verdict": judged}))
 
 

@@ -31,7 +31,9 @@ def drifts(
     stands for order where a table has no order. Cells with fewer than MIN_RUNS_RATIO values say nothing.
     """
     tried = [
-        (letter, name, score) for letter, runs, cells in sides for name, score in _scores(table_of(runs), list(cells), metrics)
+        (letter, name, score)
+        for letter, runs, cells in sides
+        for name, score in _scores(table_of(runs), list(cells), metrics)
     ]
     corrected = stats.holm([math.erfc(abs(score) / math.sqrt(2)) for _, _, score in tried])
     return tuple(

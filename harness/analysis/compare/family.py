@@ -73,9 +73,7 @@ def _size(row: Row) -> float:
     return abs(math.log(ratio.value)) if ratio else -1.0
 
 
-def far_runs(
-    letter: str, table: Table, cells: Iterable[SummaryCell], metrics: Sequence[str]
-) -> Iterator[OutlierRun]:
+def far_runs(letter: str, table: Table, cells: Iterable[SummaryCell], metrics: Sequence[str]) -> Iterator[OutlierRun]:
     """Runs that count but lie far from the others of their cell, for each metric."""
     ids = table.texts("run_id") if "run_id" in table else None
     if not metrics:

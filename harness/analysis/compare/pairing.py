@@ -40,16 +40,16 @@ def interleaving(runs: Table | pd.DataFrame, base: SummaryCell, test: SummaryCel
     # Within one cell several machines may have taken their share of the blocks: only pairs have to be alike.
     if not _same_place(table, blocks, base, test):
         return "elsewhere"
-    shares = [_neighbours(blocks, place, base, test) for place in _places(table, np.concatenate((base.rows, test.rows)))]
+    shares = [
+        _neighbours(blocks, place, base, test) for place in _places(table, np.concatenate((base.rows, test.rows)))
+    ]
     if not shares:
         return "declared"
     # Runs that were made again later are out of their block's time: a few of them undo no design.
     return "shown" if min(shares) > 0.5 else "apart"
 
 
-def paired_values(
-    runs: Table | pd.DataFrame, name: str, base: SummaryCell, test: SummaryCell
-) -> Floats | None:
+def paired_values(runs: Table | pd.DataFrame, name: str, base: SummaryCell, test: SummaryCell) -> Floats | None:
     """Values of both cells in the blocks that both have (2 x n); None where the runs are not to be paired.
 
     Needs MIN_BLOCKS_RATIO common blocks, no block twice, and nothing on record against their having been made side by

@@ -199,9 +199,7 @@ def _within(
         yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 
-def _sets_rows(
-    name: str, tables: Sequence[Table], cells: Sequence[_Cells], letters: Sequence[str]
-) -> Iterator[Row]:
+def _sets_rows(name: str, tables: Sequence[Table], cells: Sequence[_Cells], letters: Sequence[str]) -> Iterator[Row]:
     """The rows of one metric: each cell that any source has, once for each source beside the first."""
     values = [table.floats(name) for table in tables]
     for key in dict.fromkeys(key for side in cells for key in side):

@@ -41,9 +41,7 @@ def of_sets(
     return tuple(text for text in (*sentences, _machine(tables)) if text)
 
 
-def of_cases(
-    runs: Table, ways: set[Interleaving], mixed: Sequence[str], drifted: bool = False
-) -> tuple[str, ...]:
+def of_cases(runs: Table, ways: set[Interleaving], mixed: Sequence[str], drifted: bool = False) -> tuple[str, ...]:
     """The verdict on cases of one source.
 
     ways: how its cases share blocks with the baseline, empty where no difference was computed; mixed: what of the host
@@ -177,9 +175,7 @@ def model_time(accelerators: Sequence[str]) -> str:
     )
 
 
-def shown(
-    names: Sequence[str], tables: Sequence[Table], readings: Sequence[Reading | None] = ()
-) -> tuple[Column, ...]:
+def shown(names: Sequence[str], tables: Sequence[Table], readings: Sequence[Reading | None] = ()) -> tuple[Column, ...]:
     """The metrics by name; times are in "model us" where any table's CPU was emulated.
 
     Where a file does not say that its latencies are round trips, they are called latencies.

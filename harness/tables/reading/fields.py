@@ -23,7 +23,6 @@ from harness.tables.reading.vocabulary import is_setting, words_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_MOST_AT_ONCE = 1 << 30
 _PADDED = re.compile(r"[+-]?0\d+")
 _QUOTED_FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")
 _VERSIONS = {"version", "release", "build", "kernel", "uname", "commit", "sha", "hash", "rev", "revision", "os", "tag"}
@@ -144,13 +143,17 @@ def _by_arrow(text: Text, numbers: set[str]) -> Table | None:
     import pyarrow as pa
     from pyarrow import csv as arrow
 
-    # Texts by their distinct values, which the reader knows while it has them; in one block, so in one numbering.
-    texts = pa.dictionary(pa.int32(), pa.string())
-    types = {own: pa.float64() if name in numbers else texts for own, name in zip(text.header, text.names, strict=True)}
+    # Texts by their distinct values, which the reader can number as it goes; but for ids, which all differ.
+    numbered = pa.dictionary(pa.int32(), pa.string())
+    types = {
+        own: pa.float64() if name in numbers else pa.string() if _differing(text, at) else numbered
+        for at, (own, name) in enumerate(zip(text.header, text.names, strict=True))
+    }
     try:
         table = arrow.read_csv(
             pa.BufferReader(text.data),
-            read_options=arrow.ReadOptions(block_size=min(len(text.data) + 1, _MOST_AT_ONCE)),
+            # One thread takes as long as the file takes to read, and all of them together thrice the CPU time.
+            read_options=arrow.ReadOptions(use_threads=False),
             parse_options=arrow.ParseOptions(delimiter=text.delimiter, newlines_in_values=b'"' in text.data),
             convert_options=arrow.ConvertOptions(
                 column_types=types, null_values=list(BLANKS), strings_can_be_null=False, decimal_point=text.decimal
@@ -164,9 +167,17 @@ def _by_arrow(text: Text, numbers: set[str]) -> Table | None:
     return Table(dict(zip(text.names, columns, strict=True)), table.num_rows)
 
 
+def _differing(text: Text, at: int) -> bool:
+    """Has every row of the sample another text in this column?"""
+    fields = [row[at] for row in text.sample if at < len(row)]
+    return len(set(fields)) == len(fields)
+
+
 def _column(column: pa.ChunkedArray) -> Column:
     """A column of the fast reader, whose own ways to make arrays of it load pandas."""
     chunks = column.unify_dictionaries().chunks
+    if str(column.type) == "string":
+        return Texts.of([one for chunk in chunks for one in chunk.to_pylist()])
     if str(column.type) != "double":
         codes = [np.frombuffer(chunk.indices.buffers()[1], np.int32, len(chunk), 4 * chunk.offset) for chunk in chunks]
         names = chunks[0].dictionary if chunks else None

@@ -222,9 +222,7 @@ def _with_case(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -
         and "." not in column.name
         and not (column.role == "ignored" and SEQUENCE.intersection(words_of(column.name)))
     }
-    ranked = sorted(
-        texts, key=lambda name: (texts[name].constant, rank(name), texts[name].distinct > seen[0].rows / 2)
-    )
+    ranked = sorted(texts, key=lambda name: (texts[name].constant, rank(name), texts[name].distinct > seen[0].rows / 2))
     named = [name for name in ranked if rank(name) < len(CASES)]
     varied = [name for name in ranked if not texts[name].constant]
     chosen: str | None = next(iter(varied if varied and (not named or texts[named[0]].constant) else named), None)

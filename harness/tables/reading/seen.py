@@ -126,7 +126,7 @@ class Seen:
             stamps = pd.to_datetime((values * size).round(), unit="us", utc=True, errors="coerce")
         else:
             stamps = pd.to_datetime(values, utc=True, errors="coerce", format="mixed")
-        return Texts.of(stamps.dt.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00").fillna(""))
+        return Texts.of(stamps.dt.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00").fillna("").tolist())
 
     def floats(self) -> Floats:
         """The values of a column of numbers."""
