@@ -32,7 +32,7 @@ class Conclusion:
 
 def places_differ(sources: Sequence[Source]) -> bool:
     """Were two sets made in different places (host, vm), or under different accelerators?"""
-    places = {(texts_of(source.runs, "place"), texts_of(source.runs, "accelerator")) for source in sources}
+    places = {(texts_of(source.table, "place"), texts_of(source.runs, "accelerator")) for source in sources}
     return len(sources) == 2 and len(places) == 2
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from harness import columns, stats
 from harness.analysis.awake import METRIC, KeptAwake, kept_awake
@@ -25,9 +25,13 @@ from harness.errors import InputError
 from harness.stats import Estimate
 from harness.store.record import ALREADY_SO, NO_TRAFFIC
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
+from harness.tables.columnar import Table
 from harness.tables.frames import CellKey
 from harness.tables.reading.account import Reading
 from harness.tables.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COSTS = ("set_cpu_us_per_request", "cpu_us_per_request", "cycles_per_query")
 """What a request costs in CPU, best first: of the whole CPU set; of the processes, which is all that older sets have;
@@ -144,19 +148,19 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
     baseline: default the case "base", else the plan's first that has a valid run. Raises InputError for a case
     that is not there.
     """
-    cells = group_cells(source.runs)
-    source = replace(source, runs=whole_tails(source.runs, cells))
-    apart = splitting_notes([source.runs])
+    cells = group_cells(source.table)
+    source = replace(source, runs=whole_tails(source.table, cells))
+    apart = splitting_notes([source.table])
     if apart:
         # The plan knows nothing of these cells: how many runs of each were to be made is unknown.
-        source = replace(source, planned={})
+        source = replace(source, runs=source.table, planned={})
     by_key = {(cell.case, cell.factors): cell for cell in cells}
     keys = list(dict.fromkeys([*source.planned, *by_key]))
     cases = list(dict.fromkeys(case for case, _ in keys))
     baseline = _baseline(cases, baseline, {key[0] for key, cell in by_key.items() if cell.valid.size})
-    metrics = _metrics(source.runs)
+    metrics = _metrics(source.table)
     found = [_view(source, key, by_key, baseline, metrics) for key in keys]
-    views, awake, family = _judged_together(found, list(kept_awake(source.runs, cells)), source)
+    views, awake, family = _judged_together(found, list(kept_awake(source.table, cells)), source)
     plan = source.plan
     return Overview(
         label=source.label,
@@ -167,8 +171,8 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         headline=_headline(views),
         verdicts={verdict: sum(view.verdicts[verdict] for view in views) for verdict in columns.VERDICTS},
         missing=sum(max(0, view.planned - view.total) for view in views),
-        left_out=_left_out(source.runs, cells),
-        facts={name: texts for name in (*_FACTS, *_SETUP) if (texts := texts_of(source.runs, name))},
+        left_out=_left_out(source.table, cells),
+        facts={name: texts for name in (*_FACTS, *_SETUP) if (texts := texts_of(source.table, name))},
         warnings=(*source.warnings, *apart, *looser_than_default(source)),
         claims=findings(source),
         family=family,
@@ -217,54 +221,53 @@ def _view(
     if cell is None:
         nothing = dict.fromkeys(columns.VERDICTS, 0)
         return CellView(*key, planned, 0, nothing, {}, {}, (), "not run yet")
-    runs = source.runs
+    table = source.table
     base = cells.get((baseline, cell.factors)) if baseline and cell.case != baseline else None
-    inert = replace(cell, valid=_inert_rows(runs, cell))
+    inert = replace(cell, valid=_inert_rows(table, cell))
     return CellView(
         case=cell.case,
         factors=cell.factors,
         planned=planned,
         total=int(cell.rows.size),
         verdicts=cell.verdicts,
-        estimates=_estimates(runs, cell, metrics),
-        changes=_changes(runs, base, cell) if base is not None else {},
+        estimates=_estimates(table, cell, metrics),
+        changes=_changes(table, base, cell) if base is not None else {},
         effects=_effects(source, cell),
         note="" if cell.valid.size else why_not_valid(cell),
-        inert=_estimates(runs, inert, metrics) if inert.valid.size else {},
-        inert_changes=_changes(runs, base, inert) if base is not None and inert.valid.size else {},
+        inert=_estimates(table, inert, metrics) if inert.valid.size else {},
+        inert_changes=_changes(table, base, inert) if base is not None and inert.valid.size else {},
     )
 
 
-def _metrics(runs: pd.DataFrame) -> list[str]:
+def _metrics(table: Table) -> list[str]:
     """The metrics that are summarised: the main ones, and where a table has few of those, others that it has."""
-    names = [column.name for column in columns.MAIN_METRICS if column.name in runs.columns]
+    names = [column.name for column in columns.MAIN_METRICS if column.name in table]
     if len(names) < _MOST_OTHERS:
         # A table of another origin: what it measures beside, or instead.
-        others = [name for name in metrics_measured(runs) if name not in names]
+        others = [name for name in metrics_measured(table) if name not in names]
         names += others[:_MOST_OTHERS]
     return names
 
 
-def _estimates(runs: pd.DataFrame, cell: SummaryCell, metrics: Sequence[str]) -> dict[str, Estimate]:
-    return {name: stats.estimate(runs[name].to_numpy()[cell.valid]) for name in metrics}
+def _estimates(table: Table, cell: SummaryCell, metrics: Sequence[str]) -> dict[str, Estimate]:
+    return {name: stats.estimate(table.floats(name)[cell.valid]) for name in metrics}
 
 
-def _inert_rows(runs: pd.DataFrame, cell: SummaryCell) -> npt.NDArray[np.intp]:
+def _inert_rows(table: Table, cell: SummaryCell) -> npt.NDArray[np.intp]:
     """The runs of a cell in which a knob took no effect, and which do not count."""
     left_out = np.setdiff1d(cell.rows, cell.valid)
-    if "verdict" not in runs.columns:
+    if "verdict" not in table:
         return left_out[:0]
-    inert: npt.NDArray[np.intp] = left_out[runs["verdict"].to_numpy()[left_out] == "inert"]
-    return inert
+    return left_out[table.texts("verdict").are(lambda verdict: verdict == "inert")[left_out]]
 
 
-def _changes(runs: pd.DataFrame, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
+def _changes(table: Table, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
     changes = {}
     for name in CHANGED:
-        if name not in runs.columns or runs[name].isna().all():
+        values = table.floats(name)
+        if np.isnan(values).all():
             continue
-        values = runs[name].to_numpy(dtype=np.float64)
-        pairs = paired_values(runs, name, base, cell)
+        pairs = paired_values(table, name, base, cell)
         changes[name] = change(name, values[base.valid], values[cell.valid], pairs=pairs)
     return changes
 
@@ -273,7 +276,7 @@ def _effects(source: Source, cell: SummaryCell) -> tuple[EffectCount, ...]:
     """Per knob: a run counts as "took none" when any of its settings did not take where it had something to change."""
     if source.knobs is None or not len(source.knobs):
         return ()
-    here = source.knobs[source.knobs["run_id"].isin(source.runs["run_id"].iloc[cell.valid])]
+    here = source.knobs[source.knobs["run_id"].isin(source.table.texts("run_id").take(cell.valid).distinct())]
     effects = []
     for knob, rows in here.groupby("knob", sort=False):
         counts = [0, 0, 0, 0]
@@ -288,6 +291,9 @@ def _answer(rows: pd.DataFrame) -> int:
 
     What was so before, and what had no traffic, is no failure where another setting or node of the knob acted.
     """
+    # Imported here: tables without knobs, which are those of others, need none of it.
+    import pandas as pd
+
     evidence = rows["evidence"].astype(str) if "evidence" in rows.columns else pd.Series("", rows.index)
     already, idle = evidence == ALREADY_SO, evidence.str.startswith(NO_TRAFFIC)
     rest = rows["took_effect"][~(already | idle)]
@@ -322,13 +328,13 @@ def _weight(view: CellView) -> tuple[bool, float]:
     return change.outcome in ("lower", "higher"), change.factor if change.judged == "better" else change.factor / 1e6
 
 
-def _left_out(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> tuple[LeftOut, ...]:
+def _left_out(table: Table, cells: Sequence[SummaryCell]) -> tuple[LeftOut, ...]:
     """Reasons that differ only in numbers, or in what they say in brackets, are one reason."""
     groups: dict[tuple[str, str], list[tuple[str, SummaryCell, int]]] = {}
-    if "verdict" not in runs.columns:
+    if "verdict" not in table:
         return ()
-    verdicts = runs["verdict"].to_numpy()
-    reasons = runs["reasons"].to_numpy() if "reasons" in runs.columns else None
+    verdicts = table.texts("verdict").rows()
+    reasons = table.texts("reasons").rows() if "reasons" in table else None
     for cell in cells:
         for row in np.setdiff1d(cell.rows, cell.valid):
             reason = str(reasons[row]) if reasons is not None else ""
@@ -339,7 +345,7 @@ def _left_out(runs: pd.DataFrame, cells: Sequence[SummaryCell]) -> tuple[LeftOut
     for (verdict, _), members in sorted(groups.items(), key=lambda item: rank[item[0][0]]):
         where = dict.fromkeys((cell.case, cell.factors) for _, cell, _ in members)
         rows = [row for _, _, row in members]
-        known = verdict == "inert" and len(where) == 1 and "rtt_p50_us" in runs.columns
-        p50_us = stats.estimate(runs["rtt_p50_us"].to_numpy()[rows]).median if known else None
+        known = verdict == "inert" and len(where) == 1 and "rtt_p50_us" in table
+        p50_us = stats.estimate(table.floats("rtt_p50_us")[rows]).median if known else None
         groups_left.append(LeftOut(verdict, members[0][0], len(members), tuple(where), p50_us))
     return tuple(groups_left)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from harness.cli.terminal import say
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from harness.tables.columnar import Table
 
     from harness.analysis.calibration import known
 
 
-def calibration_of(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+def calibration_of(tables: Sequence[Table]) -> tuple[str, ...]:
     """Sentences on what a calibration of these runs' host found; empty where there is no calibration."""
     if not _path().exists():
         return ()

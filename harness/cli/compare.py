@@ -40,7 +40,7 @@ def compare(arguments: argparse.Namespace) -> int:
     sources = sources_of(inputs, arguments)
     gates = [parse_gate(text) for text in with_columns(arguments.fail_if, sources)]
     options = _options(arguments, sources, gates)
-    calibration = calibration_of([source.runs for source in sources])
+    calibration = calibration_of([source.table for source in sources])
     comparison = replace(_compared(sources, arguments.baseline, options), calibration=calibration)
     refuse_nothing_common(comparison, sources)
     verdicts = [judge(comparison, gate, by_estimate=arguments.fail_if_point) for gate in gates]
@@ -69,7 +69,7 @@ def _exit_code(verdicts: Sequence[GateVerdict], undecided: str) -> int:
 def _options(arguments: argparse.Namespace, sources: Sequence[Source], gates: Sequence[Gate]) -> Options:
     metrics = metrics_asked(arguments, sources)
     if arguments.format == "kernel" and metrics is None:
-        there = [name for name in KERNEL_METRICS if any(name in source.runs for source in sources)]
+        there = [name for name in KERNEL_METRICS if any(name in source.table for source in sources)]
         metrics = tuple(there) or None
     # A metric that a condition names is compared, whether it is among those shown by default or not.
     chosen = metrics_of(aligned(sources), metrics)
@@ -100,7 +100,7 @@ def _compared(sources: Sequence[Source], baseline: str | None, options: Options)
     if baseline is None:
         return compare_sources(sources, options)
     (source,) = sources
-    if "=" in baseline and baseline not in set(source.runs["case"]):
+    if "=" in baseline and baseline not in source.table.texts("case").distinct():
         source, baseline = pivot(source, baseline)
     return compare_cases(source, baseline, options)
 
@@ -120,7 +120,7 @@ def _agreement(sources: Sequence[Source], fmt: str) -> str:
     """Which conclusions of a host's and a guest's set agree; empty for other sources, and in other formats."""
     if fmt not in ("text", "markdown") or len(sources) != 2:
         return ""
-    places = {(texts_of(source.runs, "place"), texts_of(source.runs, "accelerator")) for source in sources}
+    places = {(texts_of(source.table, "place"), texts_of(source.table, "accelerator")) for source in sources}
     if len(places) < 2:
         return ""
     from harness.analysis.agreement import agreement, places_differ

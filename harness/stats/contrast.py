@@ -54,10 +54,13 @@ class Contrast:
         return Interval(low, high, confidence)
 
 
-def contrast(base: Floats, test: Floats, *, paired: bool, logarithmic: bool) -> Contrast | None:
+def contrast(
+    base: Floats, test: Floats, *, paired: bool, logarithmic: bool, ordered: tuple[Floats, Floats] | None = None
+) -> Contrast | None:
     """The contrast of two sides (Welch), or of blocks that both have; None with fewer than two values on a side.
 
-    logarithmic: values are all positive, and what counts is their ratio.
+    logarithmic: values are all positive, and what counts is their ratio. ordered: both sides sorted, where the caller
+    has them so and no logarithms are to be taken.
     """
     if min(base.size, test.size) < 2:
         return None
@@ -66,11 +69,10 @@ def contrast(base: Floats, test: Floats, *, paired: bool, logarithmic: bool) -> 
     series = (test - base,) if paired else (base, test)
     # Sorted, for sums depend on the order in their last digits, and the order of runs says nothing here.
     if paired:
-        apart = np.sort(test - base)
-        mean, squares = float(apart.mean()), [_squared_error(apart)]
+        mean, *squares = _mean(np.sort(series[0]))
     else:
-        base, test = np.sort(base), np.sort(test)
-        mean, squares = float(test.mean() - base.mean()), [_squared_error(base), _squared_error(test)]
+        (under, one), (over, other) = map(_mean, ordered or (np.sort(base), np.sort(test)))
+        mean, squares = over - under, [one, other]
     sizes = [base.size] if paired else [base.size, test.size]
     error = math.sqrt(sum(squares))
     if not math.isfinite(mean) or not math.isfinite(error):
@@ -78,8 +80,12 @@ def contrast(base: Floats, test: Floats, *, paired: bool, logarithmic: bool) -> 
     return Contrast(mean, error, _freedom(squares, sizes), logarithmic, series)
 
 
-def _squared_error(values: Floats) -> float:
-    return float(values.var(ddof=1)) / values.size
+def _mean(values: Floats) -> tuple[float, float]:
+    """The mean, and its squared standard error: as numpy's `mean` and `var` have it, which take thrice the time."""
+    mean = np.add.reduce(values) / values.size
+    apart = values - mean
+    apart *= apart
+    return float(mean), float(np.add.reduce(apart) / (values.size - 1)) / values.size
 
 
 def _freedom(squares: list[float], sizes: list[int]) -> int:

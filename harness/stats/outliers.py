@@ -36,31 +36,34 @@ def outliers(values: Floats) -> list[list[Outlier]]:
     A robust standard deviation is 1.4826 MAD, at least 1 % of the median. Blanks (NaN) are no values.
     """
     by_row: list[list[Outlier]] = [[] for _ in range(values.shape[0])]
-    for blank, rows in _by_blanks(values):
-        kept = np.flatnonzero(~blank)
-        if kept.size < MIN_RUNS_OUTLIER:
+    for rows, kept in _by_blanks(values):
+        table = values if kept is None else values[rows][:, kept]
+        if table.shape[1] < MIN_RUNS_OUTLIER:
             continue
-        table = values[rows][:, kept]
         median = _middles(table)
         apart = np.abs(table - median[:, None])
         spread = np.maximum(_MAD_TO_SD * _middles(apart), _LEAST_SPREAD * np.abs(median))
         with np.errstate(all="ignore"):
             far = apart / spread[:, None]
-        for row, at in zip(*np.nonzero((far > FAR) & np.isfinite(far)), strict=True):
-            one = Outlier(int(kept[at]), float(table[row, at]), float(median[row]), float(far[row, at]))
+            beyond = far > FAR
+        for place in np.flatnonzero(beyond & np.isfinite(far)).tolist():
+            row, at = divmod(place, table.shape[1])
+            one = Outlier(
+                int(at if kept is None else kept[at]), float(table[row, at]), float(median[row]), float(far[row, at])
+            )
             by_row[rows[row]].append(one)
     return by_row
 
 
-def _by_blanks(values: Floats) -> list[tuple[npt.NDArray[np.bool_], list[int]]]:
-    """Rows with the same blanks together; mostly there are none, and all rows are one group."""
-    blank = ~np.isfinite(values)
-    if not blank.any():
-        return [(np.zeros(values.shape[1], dtype=bool), list(range(values.shape[0])))]
-    return [(blank[row], [row]) for row in range(values.shape[0])]
+def _by_blanks(values: Floats) -> list[tuple[list[int], npt.NDArray[np.intp] | None]]:
+    """Rows with the places of their values; mostly there are no blanks, all rows are one group, and no place is left."""
+    there = np.isfinite(values)
+    if there.all():
+        return [(list(range(values.shape[0])), None)]
+    return [([row], np.flatnonzero(there[row])) for row in range(values.shape[0])]
 
 
 def _middles(table: Floats) -> Floats:
-    ordered = np.sort(table, axis=1)
-    count = ordered.shape[1]
-    return np.asarray(ordered[:, (count - 1) // 2] / 2.0 + ordered[:, count // 2] / 2.0)
+    low, high = (table.shape[1] - 1) // 2, table.shape[1] // 2
+    parted = np.partition(table, (low, high), axis=1)
+    return np.asarray(parted[:, low] / 2.0 + parted[:, high] / 2.0)

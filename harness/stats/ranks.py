@@ -50,14 +50,14 @@ def mann_whitney(base: Floats, test: Floats) -> float:
     Exact given the ties up to EXACT_RUNS values in all; above, normal with corrections for ties and for
     continuity.
     """
+    total, size = int(base.size + test.size), int(test.size)
     doubled = _doubled_ranks(np.concatenate((base, test)))
-    total, size = int(doubled.size), int(test.size)
     ranks_of_test = int(doubled[base.size :].sum())
     if total <= EXACT_RUNS:
         return _two_sided(_sums_of_some(tuple(sorted(doubled.tolist())), size), ranks_of_test)
-    ranks = doubled / 2.0
     expected = size * (total + 1) / 2.0
-    spread = float(((ranks - (total + 1) / 2.0) ** 2).sum()) / (total - 1) / total
+    apart = doubled - (total + 1)
+    spread = int((apart * apart).sum()) / 4.0 / (total - 1) / total
     return _normal(ranks_of_test / 2.0 - expected, math.sqrt(spread * size * (total - size)))
 
 

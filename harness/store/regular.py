@@ -25,7 +25,8 @@ def read_input(path: Path | str, most: int | None = None, patience_s: float = PA
     most: bytes after which it is read no further. Raises OSError, also where nothing more comes for so many seconds.
     """
     with open(_opened(path, pipes=True), "rb", buffering=0) as file:
-        if most is None and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        facts = os.fstat(file.fileno())
+        if stat.S_ISREG(facts.st_mode) and (most is None or facts.st_size < most):
             return file.read()
         return _up_to(file.fileno(), most, patience_s)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from harness import columns, stats
 from harness.columns import BY_NAME, VERDICTS
 from harness.errors import InputError
+from harness.tables.columnar import Codes, Numbers, Table, table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _TAIL = re.compile(r"(rtt|service|oneway)_(p\d+(_\d+)?|jitter)_us")
 
@@ -33,19 +36,18 @@ class SummaryCell:
     verdicts: dict[str, int]
 
 
-def factor_columns(runs: pd.DataFrame) -> list[str]:
+def factor_columns(runs: Table | pd.DataFrame) -> list[str]:
     """The columns that were varied: of those that are not in the list of ours, the texts; numbers are figures.
 
     A name with a dot is a key of an experiment file, and so varied whatever it holds.
     """
-    return [str(name) for name in runs.columns if is_varied(runs, str(name))]
+    table = table_of(runs)
+    return [name for name in table.names if is_varied(table, name)]
 
 
-def is_varied(runs: pd.DataFrame, name: str) -> bool:
+def is_varied(table: Table, name: str) -> bool:
     """Is this column of a runs table a factor?"""
-    if name in BY_NAME:
-        return False
-    return not pd.api.types.is_numeric_dtype(runs[name].dtype) or "." in name
+    return name not in BY_NAME and ("." in name or not table[name].numeric)
 
 
 NEVER_POOLED = (
@@ -68,47 +70,52 @@ NEVER_POOLED = (
 """Columns whose values make another measurement of a run: those of two are not runs of one cell."""
 
 
-def split_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
+def split_columns(table: Table, names: Sequence[str]) -> list[str]:
     """The columns of NEVER_POOLED that differ within a cell where `names` tell cells apart."""
-    several = [
-        name for name in NEVER_POOLED if name in runs.columns and name not in names and _named(runs[name]).nunique() > 1
-    ]
+    several = [name for name in NEVER_POOLED if name in table and name not in names and not table[name].alike()]
     if not several:
         return []
-    codes = _codes(runs, ["case", *names])
-    return [name for name in several if bool((_named(runs[name]).groupby(codes).nunique() > 1).any())]
+    codes = table.groups(["case", *names])
+    return [name for name in several if _differs(table, name, codes)]
 
 
-def _named(values: pd.Series) -> pd.Series:
-    """The values of a column with those that are blank, and so say nothing, as missing."""
-    return values if pd.api.types.is_numeric_dtype(values.dtype) else values.where(values != "")
+def _differs(table: Table, name: str, codes: Codes) -> bool:
+    """Has any group two values of this column, blank ones, which say nothing, left out?"""
+    there = ~table[name].blank()
+    values, groups = table[name].codes[there], codes[there]
+    firsts = np.full(int(groups.max(initial=-1)) + 1, -1, dtype=np.intp)
+    firsts[groups] = values
+    return bool((firsts[groups] != values).any())
 
 
-def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None, include: Sequence[str] = ()) -> list[SummaryCell]:
+def group_cells(
+    runs: Table | pd.DataFrame, by: Sequence[str] | None = None, include: Sequence[str] = ()
+) -> list[SummaryCell]:
     """The cells of a runs table in the order in which they are first met.
 
     by: the columns to tell cells apart by, beside the case; default every factor, and what `split_columns` names.
     include: verdicts that count as valid does. A table without a verdict column holds valid runs only. Raises
     InputError for a column that is not there.
     """
+    table = table_of(runs)
     if by is None:
-        names = factor_columns(runs)
-        names += split_columns(runs, names)
+        names = factor_columns(table)
+        names += split_columns(table, names)
     else:
         names = [name for name in by if name != "case"]
     for name in names:
-        if name not in runs.columns:
+        if name not in table:
             raise InputError("group runs", on=f"column {name}", got="there is no such column")
-    if not len(runs):
+    if not len(table):
         return []
     keys = ["case", *names]
-    codes = _codes(runs, keys)
+    codes = table.groups(keys)
     # A stable order: a cell's first row stays its first.
     order = np.argsort(codes, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    firsts = runs[keys].iloc[[rows[0] for rows in groups]]
-    texts = zip(*(map(_text, firsts[key]) for key in keys), strict=True)
-    verdicts = _verdict_codes(runs)
+    firsts = table.take(np.array([rows[0] for rows in groups], dtype=np.intp))
+    texts = zip(*(firsts.texts(key).rows().tolist() for key in keys), strict=True)
+    verdicts = _verdict_codes(table)
     counted = np.isin(verdicts, [VERDICTS.index(name) for name in ("valid", *include)])
     cells = []
     for rows, (case, *values) in zip(groups, texts, strict=True):
@@ -119,24 +126,12 @@ def group_cells(runs: pd.DataFrame, by: Sequence[str] | None = None, include: Se
     return sorted(cells, key=lambda cell: int(cell.rows[0]))
 
 
-def _codes(runs: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.intp]:
-    """A number for every row, equal for rows of one cell."""
-    return np.asarray(runs.groupby(keys, sort=False, dropna=False).ngroup(), dtype=np.intp)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, float):
-        return "" if value != value else f"{value:.15g}"
-    return str(value)
-
-
-def _verdict_codes(runs: pd.DataFrame) -> npt.NDArray[np.int64]:
-    if "verdict" not in runs.columns:
-        return np.zeros(len(runs), dtype=np.int64)
+def _verdict_codes(table: Table) -> npt.NDArray[np.int64]:
+    if "verdict" not in table:
+        return np.zeros(len(table), dtype=np.int64)
     # Blank means that nobody judged the run, which is how hand-made tables have it.
     codes = {"": 0} | {name: code for code, name in enumerate(VERDICTS)}
-    places, names = pd.factorize(runs["verdict"])
-    return np.array([codes[name] for name in names], dtype=np.int64)[places]
+    return table.texts("verdict").numbers(lambda name: codes[name]).astype(np.int64)
 
 
 def is_tail(name: str) -> bool:
@@ -144,20 +139,21 @@ def is_tail(name: str) -> bool:
     return _TAIL.fullmatch(name) is not None
 
 
-def whole_tails(runs: pd.DataFrame, cells: Iterable[SummaryCell]) -> pd.DataFrame:
+def whole_tails(runs: Table | pd.DataFrame, cells: Iterable[SummaryCell]) -> Table:
     """The runs table with a tail quantile blank in all counted runs of a cell, where it is blank in one of them.
 
     A run has no p99.9 when it had too few requests, which are the slow runs: the median over the others would be of the
     fast ones, and could even lie below the p99.
     """
-    counted = [cell.valid for cell in cells]
-    for name in filter(is_tail, map(str, runs.columns)):
-        values = runs[name].to_numpy(dtype=np.float64, copy=True)
+    table, counted = table_of(runs), [cell.valid for cell in cells]
+    for name in filter(is_tail, table.names):
+        values = table.floats(name)
         if np.isnan(values).any():
+            values = values.copy()
             for rows in counted:
                 values[rows] = np.nan if np.isnan(values[rows]).any() else values[rows]
-            runs = runs.assign(**{name: values})
-    return runs
+            table = table.assign({name: Numbers(values)})
+    return table
 
 
 def summary_frame(runs: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
@@ -166,22 +162,25 @@ def summary_frame(runs: pd.DataFrame, by: Sequence[str] | None = None) -> pd.Dat
     The interval is one of order statistics; `_confidence_percent` is the confidence it really has, which is
     below 95 % for 3 to 5 runs. Fewer than three values: median and count, no interval.
     """
+    # Imported here: a comparison needs none of it.
+    import pandas as pd
+
     cells = group_cells(runs, by) if len(runs) else []
-    runs = whole_tails(runs, cells)
-    factors = factor_columns(runs) if by is None else list(by)
-    metrics = [column.name for column in columns.MAIN_METRICS if column.name in runs.columns]
-    rows = [_row(runs, cell, metrics) for cell in cells]
+    table = whole_tails(runs, cells)
+    factors = factor_columns(table) if by is None else list(by)
+    metrics = [column.name for column in columns.MAIN_METRICS if column.name in table]
+    rows = [_row(table, cell, metrics) for cell in cells]
     names = ["case", *factors, *(column.name for column in columns.CELL_COUNTS)]
     names += [name + suffix for name in metrics for suffix, _ in columns.SUMMARY_PARTS]
     dtypes: dict[str, Any] = dict.fromkeys(names, "float64") | dict.fromkeys(("case", *factors), "str")
     return pd.DataFrame({name: pd.array([row.get(name) for row in rows], dtype=dtypes[name]) for name in names})
 
 
-def _row(runs: pd.DataFrame, cell: SummaryCell, metrics: list[str]) -> dict[str, Any]:
+def _row(table: Table, cell: SummaryCell, metrics: list[str]) -> dict[str, Any]:
     row: dict[str, Any] = {"case": cell.case, **dict(cell.factors), "n_total": len(cell.rows)}
     row |= {f"n_{verdict}": count for verdict, count in cell.verdicts.items()}
     for name in metrics:
-        estimate = stats.estimate(runs[name].to_numpy()[cell.valid])
+        estimate = stats.estimate(table.floats(name)[cell.valid])
         row |= {name: estimate.median, f"{name}_n": estimate.n}
         if interval := estimate.interval:
             row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -7,10 +7,12 @@ import io
 import re
 from collections.abc import Iterable
 from itertools import chain
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from harness.columns import unit_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s?[A-Za-z%/]*")
@@ -57,6 +59,9 @@ def decimals_of(name: str) -> int | None:
 
 def _cells(frame: pd.DataFrame, name: str) -> list[str]:
     """A column as texts, each different value worked out once: most columns repeat a few."""
+    # Imported here: whoever writes other rows as CSV needs none of it.
+    import pandas as pd
+
     values = frame[name]
     codes, uniques = pd.factorize(values)
     if pd.api.types.is_bool_dtype(values.dtype):

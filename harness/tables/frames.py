@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from harness import columns
 from harness.columns import Column
 from harness.store.record import LinkCheck, RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _OF_RUN = ("block", "order", "started_utc", "wall_s", "verdict", "datapath")
 _MOST_LINKS = 4
@@ -137,6 +138,8 @@ def _parts(rows: list[_Row], factors: list[str], lead: tuple[Column, ...]) -> pd
 
 
 def _knobs(runs: list[RunRecord], factors: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
     knobs = [(run, knob) for run in runs for knob in run.knobs]
     names = [column.name for column in columns.KNOBS]
     rows = [_row(run, vars(knob)) for run, knob in knobs]
@@ -146,6 +149,9 @@ def _knobs(runs: list[RunRecord], factors: list[str]) -> pd.DataFrame:
 
 
 def _frame(rows: list[_Row], names: Sequence[str], texts: set[str]) -> pd.DataFrame:
+    # Imported here, as below: the names of cells alone need none of it.
+    import pandas as pd
+
     # Of a hundred columns most sets fill half: those that no row has are blank at once.
     filled = _names(rows)
     data: dict[str, pd.api.extensions.ExtensionArray] = {}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.store import ResultSet
 from harness.tables.cells import summary_frame
+from harness.tables.columnar import Table, table_of
 from harness.tables.csvin import repaired
 from harness.tables.csvout import to_csv
 from harness.tables.frames import CellKey, Tables, cell_key, frames
@@ -19,24 +19,48 @@ from harness.tables.reading.account import Mapping as Columns
 from harness.tables.reading.account import Reading
 from harness.tables.reading.table import read, with_cases_renamed
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _Runs:
+    """The runs of a source as pandas has them, which is loaded where somebody asks for that."""
+
+    def __get__(self, source: Source | None, owner: type[Source]) -> pd.DataFrame:
+        if source is None:
+            raise AttributeError("a source has runs, its class has none")
+        runs = vars(source)["_runs"]
+        if isinstance(runs, Table):
+            vars(source)["table"] = runs
+            runs = vars(source)["_runs"] = runs.frame()
+        return runs
+
+    def __set__(self, source: Source, runs: Table | pd.DataFrame) -> None:
+        vars(source)["_runs"] = runs
+
 
 @dataclass(frozen=True)
 class Source:
     """Runs and what is known about them.
 
-    label: what tables call it; planned: how many runs of each cell the plan holds, empty when unknown;
-    knobs: the knobs table, None for a CSV file; warnings: what was damaged or partial, in words. reading: how the
-    columns of a CSV file were read, None for a set.
+    label: what tables call it; runs: given as pandas has them, or as a Table; planned: how many runs of each cell the
+    plan holds, empty when unknown; knobs: the knobs table, None for a CSV file; warnings: what was damaged or partial,
+    in words. reading: how the columns of a CSV file were read, None for a set.
     """
 
     label: str
-    runs: pd.DataFrame
+    runs: _Runs = _Runs()
     knobs: pd.DataFrame | None = None
     planned: dict[CellKey, int] = field(default_factory=dict)
     manifest: dict[str, Any] = field(default_factory=dict)
     plan: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     reading: Reading | None = None
+
+    @cached_property
+    def table(self) -> Table:
+        """The runs as a Table, for whatever does without pandas."""
+        return table_of(vars(self)["_runs"])
 
 
 def load_source(path: str | Path, typed: Columns | None = None) -> Source:
@@ -49,8 +73,8 @@ def load_source(path: str | Path, typed: Columns | None = None) -> Source:
     results = find_set(path)
     if results is not None:
         source = from_set(results)
-        runs, _ = with_cases_renamed(source.runs, typed.rename, source.label)
-        return source if runs is source.runs else replace(source, runs=runs)
+        runs, _ = with_cases_renamed(source.table, typed.rename, source.label)
+        return source if runs is source.table else replace(source, runs=runs)
     runs, reading = read(path / "runs.csv" if path.is_dir() else path, typed)
     runs, repairs = repaired(runs, reading)
     plan = _experiment_beside(path) if path.is_dir() else {}

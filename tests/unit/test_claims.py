@@ -139,7 +139,7 @@ def test_an_inert_run_in_doubt_does_not_count_even_where_inert_ones_do() -> None
     assert found.outcome == "holds"
     value = found.conditions[0].observations[0].value
     assert (value.n if value else 0) == 6
-    values.runs["doubts"] = 0.0
+    values = replace(values, runs=values.runs.assign(doubts=0.0))
     assert outcome(values, LOWER, include=["inert"]).outcome == "not shown"
 
 

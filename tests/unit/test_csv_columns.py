@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.tables import group_cells, load_source
+from harness.tables import group_cells, load_runs, load_source
 from harness.tables.reading.account import Reading
 from harness.tables.reading.table import read
 from tests import command
@@ -188,7 +188,7 @@ def test_what_tools_write(tmp_path: Path, tool: str) -> None:
     text, expected = TOOLS[tool]
     path = tmp_path / "one.csv"
     path.write_text(text)
-    runs, _ = read(path)
+    runs = load_runs(path)
     assert {name: runs[name][0] for name in expected} == expected
 
 
@@ -203,7 +203,8 @@ def test_a_log_of_requests_with_what_surrounds_them(tmp_path: Path) -> None:
             [30 + at % 7 for at in range(300)], [0] * 300, [at % 2 for at in range(300)],
         )
     )  # fmt: skip
-    runs, reading = read(path)
+    table, reading = read(path)
+    runs = table.frame()
     assert (len(runs), runs["latency_p50"][0], runs["requests"][0]) == (1, 33, 299)
     assert [one.name for one in reading.of("factor")] == []
 
@@ -211,14 +212,14 @@ def test_a_log_of_requests_with_what_surrounds_them(tmp_path: Path) -> None:
 def test_a_status_says_which_rows_count(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("config,status,p50_us\n" + rows_of(["a"] * 3, ["ok", "FAILED", "ok"], [1.5, 900, 2.5]))
-    runs, _ = read(path)
+    runs = load_runs(path)
     assert runs["verdict"].tolist() == ["valid", "failed", "valid"]
 
 
 def test_versions_are_texts_and_never_pooled(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("version,p50_us\n" + rows_of(["6.1", "6.10"] * 4, list(FIGURES)))
-    assert read(path)[0]["case"].unique().tolist() == ["6.1", "6.10"]
+    assert load_runs(path)["case"].unique().tolist() == ["6.1", "6.10"]
 
 
 def test_a_run_id_that_names_the_campaign_drops_no_rows(tmp_path: Path) -> None:
@@ -241,7 +242,7 @@ def test_what_a_known_column_declares_is_not_pooled_either(tmp_path: Path) -> No
 def test_two_columns_of_one_meaning_stay_two(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("config,p99_us,latency_p99_us\n" + rows_of(["a", "b"] * 4, list(FIGURES), list(FIGURES)))
-    runs, _ = read(path)
+    runs = load_runs(path)
     assert {"rtt_p99_us", "latency_p99_us"} <= set(runs.columns)
 
 

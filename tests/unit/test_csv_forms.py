@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from harness.errors import InputError
+from harness.tables import load_runs
 from harness.tables.reading.numbers import number_of
 from harness.tables.reading.table import read
 from tests import command
@@ -23,7 +24,7 @@ VALUES = [50.5, 51.5, 16.25, 16.5]
 def values(tmp_path: Path, data: bytes, name: str = "one.csv") -> list[float]:
     path = tmp_path / name
     path.write_bytes(data)
-    runs, _ = read(path)
+    runs = load_runs(path)
     assert runs["case"].tolist() == ["base", "base", "poll", "poll"]
     return list(runs["rtt_p50_us"])
 
@@ -96,7 +97,7 @@ def test_numbers_as_cells_have_them(text: str, decimal: str, number: tuple[float
 def figures(tmp_path: Path, text: str) -> list[float]:
     path = tmp_path / "one.csv"
     path.write_text(text)
-    runs, _ = read(path)
+    runs = load_runs(path)
     (name,) = [name for name in runs.columns if name != "case"]
     return list(runs[name])
 
@@ -128,7 +129,7 @@ def test_a_comma_that_nothing_explains_is_asked_for(tmp_path: Path, rows: list[s
         read(path)
     for decimal, expected in ((",", 1.234), (".", 1234)):
         (tmp_path / "one.csv.yaml").write_text(f'decimal: "{decimal}"\n')
-        assert read(path)[0]["latency_p50"][0] == expected
+        assert load_runs(path)["latency_p50"][0] == expected
 
 
 @pytest.mark.parametrize(
@@ -176,9 +177,9 @@ def test_a_small_file_that_unpacks_to_more_than_allowed_is_refused(
 def test_cells_with_and_without_their_unit(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("config,p50_us\na,12.5us\na,0.5 ms\na,13\n")
-    assert read(path)[0]["rtt_p50_us"].tolist() == [12.5, 500, 13]
+    assert load_runs(path)["rtt_p50_us"].tolist() == [12.5, 500, 13]
     path.write_text("case,rtt_p50_us\na,12.5ms\na,0.5s\n")
-    assert read(path)[0]["rtt_p50_us"].tolist() == [12_500, 500_000]
+    assert load_runs(path)["rtt_p50_us"].tolist() == [12_500, 500_000]
     path.write_text("config,p50\na,12.5us\na,13\n")
     with pytest.raises(InputError, match=r"one.csv:1: .*p50 has cells of several units"):
         read(path)
@@ -209,7 +210,8 @@ def test_requests_of_several_runs_are_gathered_by_run(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     rows = [f"{case},{run},{50 + run + at % 10 / 10}" for case in "ab" for run in range(5) for at in range(250)]
     path.write_text("\n".join(["config,run,latency", *rows]))
-    runs, reading = read(path)
+    table, reading = read(path)
+    runs = table.frame()
     assert runs["case"].value_counts().to_dict() == {"a": 5, "b": 5}
     assert runs["latency_p50"].tolist()[:3] == pytest.approx([50.4, 51.4, 52.4])
     assert runs["requests"].unique().tolist() == [250]
@@ -236,6 +238,6 @@ def test_long_tables_in_which_figures_have_units_of_their_own(tmp_path: Path) ->
         for metric in ("p50,40,us", "p99,0.1,ms", "qps,9,1/s")
     ]
     path.write_text("\n".join(["config,run,metric,value,unit", *rows]))
-    runs, _ = read(path)
+    runs = load_runs(path)
     assert runs[["rtt_p50_us", "rtt_p99_us", "rate_rps"]].drop_duplicates().to_numpy().tolist() == [[40, 100, 9]]
     assert len(runs) == 4

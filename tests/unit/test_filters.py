@@ -40,14 +40,14 @@ RUNS = pd.DataFrame(
     ],
 )
 def test_rows_that_pass(expressions: list[str], rows: list[int]) -> None:
-    kept = filtered(RUNS.assign(at=range(len(RUNS))), expressions)
+    kept = filtered(RUNS.assign(at=range(len(RUNS))), expressions).frame()
     assert kept["at"].tolist() == rows
     assert kept.index.tolist() == list(range(len(rows)))
 
 
 def test_a_whole_number_passes_however_it_is_written() -> None:
     runs = pd.DataFrame({"case": "a", "depth": ["1", "2.0", "10"]})
-    kept = [filtered(runs, [text])["depth"].tolist() for text in ("depth=1.0", "depth=2", "depth!=1.0")]
+    kept = [filtered(runs, [text]).frame()["depth"].tolist() for text in ("depth=1.0", "depth=2", "depth!=1.0")]
     assert kept == [["1"], ["2.0"], ["2.0", "10"]]
 
 

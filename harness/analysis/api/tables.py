@@ -59,9 +59,9 @@ def _part(path: Path) -> LoadedSet:
     results = find_set(path)
     if results is not None:
         return LoadedSet(results.name, results)
-    table, repairs = repaired(*read_csv(path / "runs.csv" if path.is_dir() else path))
+    runs, repairs = repaired(*read_csv(path / "runs.csv" if path.is_dir() else path))
     # Runs that were loaded and written before have a column of that name: every table here gets one of its own.
-    return LoadedSet(str(path), None, table.rename(columns={"set": "set_before"}), repairs)
+    return LoadedSet(str(path), None, runs.renamed({"set": "set_before"}).frame(), repairs)
 
 
 def read(part: LoadedSet, name: Table, columns: Sequence[str] | None) -> pd.DataFrame:

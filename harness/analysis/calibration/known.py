@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from harness import columns
 from harness.analysis.calibration.noise import POWER, Noise
 from harness.analysis.compare.environment import HOST, WORK, texts_of
 from harness.stats import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.tables.columnar import Table
 
 _FORMAT = 1
 _AND = " | "
@@ -34,7 +37,7 @@ def entry_of(runs: pd.DataFrame, label: str, made_utc: str, noise: Sequence[Nois
     return Calibration(_facts(runs) or {}, made_utc, label, tuple(noise))
 
 
-def matching(entries: Iterable[Calibration], tables: Sequence[pd.DataFrame]) -> Calibration | None:
+def matching(entries: Iterable[Calibration], tables: Sequence[Table | pd.DataFrame]) -> Calibration | None:
     """The newest entry made on the host of all these runs and with all their work; None for none.
 
     Work, contention included, may be more in the calibration than in the runs: it was then calibrated in their way too.
@@ -88,7 +91,7 @@ def _percent(value: float) -> str:
     return f"{value:.0f} %" if value >= 9.95 else f"{value:.2g} %"
 
 
-def _facts(runs: pd.DataFrame) -> dict[str, str] | None:
+def _facts(runs: Table | pd.DataFrame) -> dict[str, str] | None:
     """The host of runs and all the work they did; None where they have several hosts, or nothing is known."""
     facts = {name: texts_of(runs, name) for name in (*HOST, *WORK)}
     if any(len(facts[name]) > 1 for name in HOST) or not (facts["kernel"] and facts["cpu_model"]):

@@ -36,11 +36,11 @@ def findings(source: Source, claims: Mapping[str, Claim] | None = None) -> tuple
 
 def available(source: Source) -> frozenset[Need]:
     """Which of the needs of claims (a VM, a NIC, NUMA nodes, an IOMMU) the place of these runs is known to have met."""
-    places = texts_of(source.runs, "place")
+    places = texts_of(source.table, "place")
     needs: set[Need] = {"vm"} if "vm" in places else set()
     if any(_has_nic(section) for section in _sections(source.plan)):
         needs.add("nic")
-    if "nic" in needs and any(text not in ("none", "") for text in texts_of(source.runs, "iommu")):
+    if "nic" in needs and any(text not in ("none", "") for text in texts_of(source.table, "iommu")):
         needs.add("iommu")
     if any(_count(numa) > 1 for numa in (_guests_numa(source) if "vm" in needs else [source.manifest.get("numa")])):
         needs.add("numa")

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from harness import stats
 from harness.analysis.claims.model import ClaimVerdict, ConditionResult, Observation, Outcome, ShownMetric, State
 from harness.analysis.compare import Change, Factors, change, paired_values, why_not_valid
@@ -16,6 +18,7 @@ from harness.spec.claims import NEEDS, Claim, Expect, Need
 from harness.stats import Interval
 from harness.stats.condition import SURE
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
+from harness.tables.columnar import Texts
 from harness.tables.source import Source
 
 _Cells = dict[tuple[str, Factors], SummaryCell]
@@ -66,8 +69,8 @@ def _seen(source: Source, claim: Claim, have: frozenset[Need]) -> _Seen:
         why = "; ".join(f"{NEEDS[need][0]}: {NEEDS[need][1]}" for need in lacking)
         return _Seen(why)
     source = counted(source, claim.include)
-    cells = group_cells(source.runs, include=tuple(claim.include)) if len(source.runs) else []
-    source = replace(source, runs=whole_tails(source.runs, cells))
+    cells = group_cells(source.table, include=tuple(claim.include)) if len(source.table) else []
+    source = replace(source, runs=whole_tails(source.table, cells))
     by_key = {(cell.case, cell.factors): cell for cell in cells}
     cases = list(dict.fromkeys([*(case for case, _ in source.planned), *(cell.case for cell in cells)]))
     baseline = "base" if "base" in cases or not cases else cases[0]
@@ -90,7 +93,7 @@ def _judged(name: str, claim: Claim, seen: _Seen, families: _Families) -> ClaimV
 
 def shown_at(source: Source, cells: _Cells, metric: str, condition: ConditionResult, at: Observation) -> ShownMetric:
     """A metric's medians in the cells of one comparison, the one it is compared with first."""
-    expect, values = condition.expect, values_of(source.runs, metric)
+    expect, values = condition.expect, values_of(source.table, metric)
     other = tuple((name, expect.against_at.get(name, text)) for name, text in at.factors)
     keys = [(condition.against, other), (expect.case, at.factors)]
     medians = [
@@ -103,10 +106,12 @@ def shown_at(source: Source, cells: _Cells, metric: str, condition: ConditionRes
 
 def counted(source: Source, include: Sequence[str]) -> Source:
     """The source for a claim that counts inert runs as well: those that are in doubt too become suspect."""
-    if "inert" not in include or "doubts" not in source.runs or "verdict" not in source.runs:
+    if "inert" not in include or "doubts" not in source.table or "verdict" not in source.table:
         return source
-    noisy = (source.runs["verdict"] == "inert") & (source.runs["doubts"] > 0)
-    return replace(source, runs=source.runs.assign(verdict=source.runs["verdict"].mask(noisy, "suspect")))
+    verdicts = source.table.texts("verdict")
+    noisy = verdicts.are(lambda verdict: verdict == "inert") & (source.table.floats("doubts") > 0)
+    judged = Texts.of(np.where(noisy, "suspect", verdicts.rows()).tolist())
+    return replace(source, runs=source.table.assign({"verdict": judged}))
 
 
 def _result(source: Source, cells: _Cells, expect: Expect, baseline: str) -> ConditionResult:
@@ -136,7 +141,7 @@ def _observed(source: Source, cells: _Cells, expect: Expect, against: str, facto
         return _verdicts_of(test, expect.verdict, factors)
     if test is None or not test.valid.size:
         return _no_runs(source, test, factors)
-    values = values_of(source.runs, expect.metric)
+    values = values_of(source.table, expect.metric)
     value = stats.estimate(values[test.valid])
     if expect.direction is None:
         state = expect.condition.judge(value.interval)
@@ -147,7 +152,7 @@ def _observed(source: Source, cells: _Cells, expect: Expect, against: str, facto
     base = cells.get((against, other))
     if base is None or not base.valid.size:
         return _no_runs(source, base, factors)
-    pairs = paired_values(source.runs, expect.metric, base, test)
+    pairs = paired_values(source.table, expect.metric, base, test)
     moved = change(expect.metric, values[base.valid], values[test.valid], pairs=pairs, smallest_effect=expect.by)
     ends = shares(moved)
     if ends is None:
@@ -160,7 +165,8 @@ def _no_runs(source: Source, cell: SummaryCell | None, factors: Factors) -> Obse
     if cell is None:
         return Observation(factors, "unclear", why="not run yet")
     if cell.verdicts["skipped"] == cell.rows.size:
-        reasons = source.runs["reasons"].iloc[cell.rows].tolist() if "reasons" in source.runs else []
+        table = source.table
+        reasons = table.texts("reasons").take(cell.rows).rows().tolist() if "reasons" in table else []
         why = next((str(reason) for reason in reasons if reason), "this host lacks what the case needs")
         return Observation(factors, "untestable", why=why)
     return Observation(factors, "unclear", why=why_not_valid(cell))

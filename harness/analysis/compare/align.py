@@ -6,31 +6,30 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pandas as pd
-
 from harness import columns
 from harness.columns.names import canonical, understood
 from harness.errors import InputError
 from harness.tables.cells import factor_columns
+from harness.tables.columnar import Numbers, Texts
 from harness.tables.source import Source
 
 
 def aligned(sources: Sequence[Source]) -> list[Source]:
     """The sources with those factors of others that they hold one value of, and with times in the first one's unit."""
-    names = dict.fromkeys(name for source in sources for name in factor_columns(source.runs))
+    names = dict.fromkeys(name for source in sources for name in factor_columns(source.table))
     return _in_one_unit([_with_constants(source, list(names)) for source in sources])
 
 
 def resolved(name: str, sources: Sequence[Source]) -> str:
     """What a column is called in the tables: as it is typed, as it is called in a file, or by its meaning (p99)."""
-    if any(name in source.runs.columns for source in sources):
+    if any(name in source.table for source in sources):
         return name
     for source in sources:
         if source.reading is not None and (here := source.reading.here.get(name)):
             return here
     says = understood(name)
     for meant in (canonical(name, says), canonical(name, replace(says, unit="us")) if says.timed else name):
-        if any(meant in source.runs.columns for source in sources):
+        if any(meant in source.table for source in sources):
             return meant
     return name
 
@@ -46,7 +45,7 @@ def check_names(sources: Sequence[Source], named: Sequence[tuple[str, str]], ren
             raise InputError("read the columns", f"column {name!r}", "no file has it", todo, option)
     for old in renamed:
         if readings and len(readings) == len(sources) and all(old in reading.unused for reading in readings):
-            cases = dict.fromkeys(case for source in sources for case in source.runs["case"].unique())
+            cases = dict.fromkeys(case for source in sources for case in source.table.texts("case").distinct())
             raise InputError(
                 "rename a case",
                 repr(old),
@@ -58,11 +57,11 @@ def check_names(sources: Sequence[Source], named: Sequence[tuple[str, str]], ren
 
 def _with_constants(source: Source, names: Sequence[str]) -> Source:
     constants = source.reading.constants if source.reading else {}
-    more = {name: constants[name] for name in names if name in constants and name not in source.runs.columns}
+    more = {name: constants[name] for name in names if name in constants and name not in source.table}
     if not more:
         return source
-    texts = {name: pd.Series(text, index=source.runs.index, dtype="str") for name, text in more.items()}
-    return replace(source, runs=source.runs.assign(**texts))
+    texts = {name: Texts.filled(text, len(source.table)) for name, text in more.items()}
+    return replace(source, runs=source.table.assign(texts))
 
 
 def _in_one_unit(sources: Sequence[Source]) -> list[Source]:
@@ -71,17 +70,17 @@ def _in_one_unit(sources: Sequence[Source]) -> list[Source]:
     made = []
     for source in sources:
         others: dict[str, tuple[str, float]] = {}
-        for name in map(str, source.runs.columns):
+        for name in source.table.names:
             unit = columns.unit_of(name)
-            if name in columns.BY_NAME or unit not in columns.TO_US or name in factor_columns(source.runs):
+            if name in columns.BY_NAME or unit not in columns.TO_US or name in factor_columns(source.table):
                 continue
             base = name.removesuffix(f"_{unit}")
             first = known.setdefault(base, name)
-            if first != name and first not in source.runs.columns:
+            if first != name and first not in source.table:
                 others[name] = (first, columns.TO_US[unit] / columns.TO_US[columns.unit_of(first) or unit])
-        runs = source.runs
+        runs = source.table
         for name, (first, factor) in others.items():
-            runs = runs.rename(columns={name: first}).assign(**{first: runs[name] * factor})
+            runs = runs.renamed({name: first}).assign({first: Numbers(runs.floats(name) * factor)})
         notes = tuple(
             f"column {name} of {source.label} is compared as {first}, times {factor:g}"
             for name, (first, factor) in others.items()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from harness import columns, stats
 from harness.analysis.compare.model import ALONE, DEFAULT_WIDTH, Change, Family, Judged, Outcome, Side
 from harness.stats import Effect, Estimate, Interval
 from harness.tables.cells import SummaryCell, is_tail
+from harness.tables.columnar import Table, table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = npt.NDArray[np.float64]
 
@@ -31,7 +35,7 @@ def measured(name: str, base: Floats, test: Floats, *, pairs: npt.NDArray[np.flo
     """The same before anything is claimed: what `decided` takes, once it is known what is judged together."""
     one, other = stats.clean(base), stats.clean(test)
     left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
-    effect = stats.effect(*((base, test) if pairs is None else pairs), paired=pairs is not None)
+    effect = stats.effect(base, test, ordered=(one, other)) if pairs is None else stats.effect(*pairs, paired=True)
     if effect.difference is None:
         blank = [np.size(side) > 0 and is_tail(name) for side in (base, test)]
         return missing(left, right, _no_effect(blank, left, right))
@@ -102,11 +106,9 @@ def _doubt(effect: Effect) -> str:
     return "" if effect.ratio else "no ratio of values that are zero or negative"
 
 
-def values_of(runs: pd.DataFrame, name: str) -> Floats:
+def values_of(runs: Table | pd.DataFrame, name: str) -> Floats:
     """A column of numbers; all blank where the table has no such column."""
-    if name not in runs.columns:
-        return np.full(len(runs), np.nan)
-    return runs[name].to_numpy(dtype=np.float64)
+    return table_of(runs).floats(name)
 
 
 def missing(base: Estimate, test: Estimate, note: str) -> Change:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import string
 from collections.abc import Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from harness import columns
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.model import LEVEL, Options
 from harness.errors import InputError
 from harness.tables.cells import factor_columns, is_varied, split_columns
+from harness.tables.columnar import Table, table_of
 from harness.tables.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COST = "set_cpu_us_per_request"
 # What sets have that are older than the cost of the whole CPU set.
@@ -33,27 +36,28 @@ _MOST = 12
 
 def metrics_of(sources: Sequence[Source], asked: Sequence[str] | None) -> list[str]:
     """The metrics to compare, as `choose_metrics`; of tables of another origin everything that they measure."""
-    tables = [source.runs for source in sources]
+    tables = [source.table for source in sources]
     if asked is None:
         foreign = [source.reading for source in sources if source.reading is not None and source.reading.foreign]
         names = dict.fromkeys(column.here for reading in foreign for column in reading.of("metric"))
-        there = [name for name in names if any(name in table.columns and _measures(table, name) for table in tables)]
+        there = [name for name in names if any(name in table and _measures(table, name) for table in tables)]
         if 0 < len(there) <= _MOST:
             return there
     return choose_metrics(tables, asked)
 
 
-def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) -> list[str]:
+def choose_metrics(runs: Sequence[Table | pd.DataFrame], asked: Sequence[str] | None) -> list[str]:
     """The metrics to compare: those asked for, else the default ones that have values, else all there are.
 
     Raises InputError for a metric that no table has.
     """
+    tables = [table_of(table) for table in runs]
     there: list[str] = []
     for table in tables:
         there += [name for name in metrics_measured(table) if name not in there]
     if asked is None:
         chosen = [name for name in DEFAULT_METRICS if name in there]
-        known = [_COST in table.columns and _measures(table, _COST) for table in tables]
+        known = [_COST in table and _measures(table, _COST) for table in tables]
         if not all(known) and _COST_OF_PROCESSES in there:
             # Some side knows no more: the part that all sides know is compared.
             chosen = [name for name in chosen if name != _COST] + [_COST_OF_PROCESSES]
@@ -68,11 +72,11 @@ def choose_metrics(tables: Sequence[pd.DataFrame], asked: Sequence[str] | None) 
     return list(dict.fromkeys(asked))
 
 
-def shared_factors(tables: Sequence[pd.DataFrame], by: Sequence[str] | None) -> tuple[list[str], tuple[str, ...]]:
+def shared_factors(tables: Sequence[Table], by: Sequence[str] | None) -> tuple[list[str], tuple[str, ...]]:
     """The factors to match cells by, and a note for each that not every side has. Raises InputError."""
     if by is not None:
         for name in by:
-            if not any(name in table.columns for table in tables):
+            if not any(name in table for table in tables):
                 raise InputError("compare", on=f"column {name!r}", got="no run has it", where="--by")
         names = [name for name in by if name != "case"]
         return names, pooling_notes(tables, names)
@@ -86,7 +90,7 @@ def shared_factors(tables: Sequence[pd.DataFrame], by: Sequence[str] | None) -> 
     return names, (*notes, *splitting_notes(tables))
 
 
-def splitting_notes(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
+def splitting_notes(tables: Sequence[Table]) -> tuple[str, ...]:
     """What cells are told apart by beside the factors, lest runs of two measurements be pooled: a sentence a column."""
     names = dict.fromkeys(name for table in tables for name in split_columns(table, factor_columns(table)))
     return tuple(
@@ -95,15 +99,15 @@ def splitting_notes(tables: Sequence[pd.DataFrame]) -> tuple[str, ...]:
     )
 
 
-def pooling_notes(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> tuple[str, ...]:
+def pooling_notes(tables: Sequence[Table], names: Sequence[str]) -> tuple[str, ...]:
     """What is pooled because cells are told apart by these columns only, as was asked for."""
     mixed = dict.fromkeys(
-        name for table in tables for name in split_columns(table, [name for name in names if name in table.columns])
+        name for table in tables for name in split_columns(table, [name for name in names if name in table])
     )
     return tuple(f"as asked by --by, runs of different {name} ({_values(tables, name)}) are pooled" for name in mixed)
 
 
-def _values(tables: Sequence[pd.DataFrame], name: str) -> str:
+def _values(tables: Sequence[Table], name: str) -> str:
     return ", ".join(dict.fromkeys(text for table in tables for text in texts_of(table, name)))
 
 
@@ -150,18 +154,19 @@ def _declared(source: Source) -> float:
     return max(shares)
 
 
-def metrics_measured(table: pd.DataFrame) -> list[str]:
+def metrics_measured(runs: Table | pd.DataFrame) -> list[str]:
     """The columns of a table that hold figures."""
-    return [name for name in map(str, table.columns) if _measures(table, name)]
+    table = table_of(runs)
+    return [name for name in table.names if _measures(table, name)]
 
 
-def _measures(table: pd.DataFrame, name: str) -> bool:
+def _measures(table: Table, name: str) -> bool:
     known = columns.BY_NAME.get(name)
     if known is None and is_varied(table, name):
         return False
     if known is not None and known not in columns.METRICS:
         return False
-    return pd.api.types.is_numeric_dtype(table[name].dtype) and bool(table[name].notna().any())
+    return table[name].numeric and not bool(table[name].blank().all())
 
 
 def meant(name: str, allowed: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ def refuse_nothing_common(comparison: Comparison, sources: Sequence[Source]) -> 
     sources = aligned(sources)
     if not any(row.base and row.test for row in comparison.rows):
         raise _nothing("no cell is on both sides", _cells(sources))
-    measured = [set(metrics_measured(source.runs)) for source in sources]
+    measured = [set(metrics_measured(source.table)) for source in sources]
     if not any(measured[0] & other for other in measured[1:]):
         raise _nothing("no metric is on both sides", _metrics(sources))
 
@@ -35,8 +35,8 @@ def _nothing(got: str, why: tuple[str, str]) -> InputError:
 def _cells(sources: Sequence[Source]) -> tuple[str, str]:
     """What keeps cells apart, and what to do about it."""
     names = input_names(sources)
-    cases = [list(dict.fromkeys(source.runs["case"])) for source in sources]
-    factors = [factor_columns(source.runs) for source in sources]
+    cases = [source.table.texts("case").distinct() for source in sources]
+    factors = [factor_columns(source.table) for source in sources]
     if not any(set(cases[0]) & set(other) for other in cases[1:]):
         sides_text = "; ".join(
             f"{letter} has {_cases(source, own)}"
@@ -55,7 +55,7 @@ def _cells(sources: Sequence[Source]) -> tuple[str, str]:
             todo = f"--rename {_first(alone[-1])}={_first(alone[0])} says that these are the same"
         return lone, todo
     for name in factors[0]:
-        sides = [dict.fromkeys(map(str, source.runs[name])) for source in sources if name in source.runs]
+        sides = [dict.fromkeys(source.table.texts(name).distinct()) for source in sources if name in source.table]
         if not any(set(sides[0]) & set(other) for other in sides[1:]):
             sides_text = "; ".join(
                 f"{letter} has {name} {_values(list(side))}" for (letter, _), side in zip(names, sides, strict=False)
@@ -67,7 +67,7 @@ def _cells(sources: Sequence[Source]) -> tuple[str, str]:
 def _metrics(sources: Sequence[Source]) -> tuple[str, str]:
     sides_text, unstated = [], ""
     for letter, source in zip((letter for letter, _ in input_names(sources)), sources, strict=True):
-        names = metrics_measured(source.runs)
+        names = metrics_measured(source.table)
         files = {column.here: column.name for column in source.reading.of("metric")} if source.reading else {}
         if vague := [name for name in names if columns.unit_of(name) is None]:
             unstated = unstated or files.get(vague[0], vague[0])

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from harness import stats
-from harness.analysis.compare.change import Floats, values_of
+from harness.analysis.compare.change import Floats
 from harness.analysis.compare.model import LEVEL, Drift
 from harness.analysis.compare.pairing import times_of
 from harness.tables.cells import SummaryCell
+from harness.tables.columnar import Table, table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MOST = 500
 """Runs of a cell that are looked at, evenly spread over all: every two of them are compared."""
 
 
 def drifts(
-    sides: Iterable[tuple[str, pd.DataFrame, Iterable[SummaryCell]]], metrics: Sequence[str]
+    sides: Iterable[tuple[str, Table | pd.DataFrame, Iterable[SummaryCell]]], metrics: Sequence[str]
 ) -> tuple[Drift, ...]:
     """The metrics of each side that drift, at a corrected p of at most LEVEL.
 
@@ -27,7 +31,9 @@ def drifts(
     stands for order where a table has no order. Cells with fewer than MIN_RUNS_RATIO values say nothing.
     """
     tried = [
-        (letter, name, score) for letter, runs, cells in sides for name, score in _scores(runs, list(cells), metrics)
+        (letter, name, score)
+        for letter, runs, cells in sides
+        for name, score in _scores(table_of(runs), list(cells), metrics)
     ]
     corrected = stats.holm([math.erfc(abs(score) / math.sqrt(2)) for _, _, score in tried])
     return tuple(
@@ -37,13 +43,13 @@ def drifts(
     )
 
 
-def _scores(runs: pd.DataFrame, cells: Sequence[SummaryCell], metrics: Sequence[str]) -> Iterable[tuple[str, float]]:
+def _scores(table: Table, cells: Sequence[SummaryCell], metrics: Sequence[str]) -> Iterable[tuple[str, float]]:
     """The standardised sum of Kendall's S over the cells, by metric."""
-    place = values_of(runs, "order")
+    place = table.floats("order")
     if not np.isfinite(place).any():
-        place = times_of(runs)
+        place = times_of(table)
     for name in metrics:
-        values, total, variance = values_of(runs, name), 0.0, 0.0
+        values, total, variance = table.floats(name), 0.0, 0.0
         for cell in cells:
             rows = cell.valid[np.isfinite(values[cell.valid]) & np.isfinite(place[cell.valid])]
             if rows.size >= stats.MIN_RUNS_RATIO and np.unique(place[rows]).size == rows.size:

@@ -70,7 +70,7 @@ def cell_documents(source: Source) -> dict[CellKey, Mapping[str, object]]:
     cells = source.plan.get("cells")
     if not isinstance(cells, list):
         return {}
-    made = {(cell.case, frozenset(cell.factors)) for cell in group_cells(source.runs, factor_columns(source.runs))}
+    made = {(cell.case, frozenset(cell.factors)) for cell in group_cells(source.table, factor_columns(source.table))}
     documents: dict[CellKey, Mapping[str, object]] = {}
     for cell in cells:
         try:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from harness import stats
-from harness.analysis.compare.change import decided, values_of
+from harness.analysis.compare.change import decided
 from harness.analysis.compare.model import Change, Family, OutlierRun, Row, Sort
 from harness.tables.cells import SummaryCell
+from harness.tables.columnar import Table
 
 
 def corrected(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int]]:
@@ -73,19 +73,17 @@ def _size(row: Row) -> float:
     return abs(math.log(ratio.value)) if ratio else -1.0
 
 
-def far_runs(
-    letter: str, runs: pd.DataFrame, cells: Iterable[SummaryCell], metrics: Sequence[str]
-) -> Iterator[OutlierRun]:
+def far_runs(letter: str, table: Table, cells: Iterable[SummaryCell], metrics: Sequence[str]) -> Iterator[OutlierRun]:
     """Runs that count but lie far from the others of their cell, for each metric."""
-    ids = runs["run_id"].to_numpy() if "run_id" in runs.columns else None
+    ids = table.texts("run_id") if "run_id" in table else None
     if not metrics:
         return
-    figures = np.stack([values_of(runs, name) for name in metrics])
+    figures = np.stack([table.floats(name) for name in metrics])
     for cell in cells:
-        for name, outliers in zip(metrics, stats.outliers(figures[:, cell.valid]), strict=True):
+        for name, outliers in zip(metrics, stats.outliers(np.take(figures, cell.valid, axis=1)), strict=True):
             for outlier in outliers:
                 row = int(cell.valid[outlier.at])
                 # A table without ids: rows as a spreadsheet counts them, below the header.
-                run_id = str(ids[row]) if ids is not None else f"row {row + 2}"
+                run_id = ids.names[ids.codes[row]] if ids is not None else f"row {row + 2}"
                 where = (cell.case, cell.factors, run_id)
                 yield OutlierRun(letter, name, *where, outlier.value, outlier.median, outlier.far)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from harness import stats
-from harness.analysis.compare.change import Floats, values_of
+from harness.analysis.compare.change import Floats
 from harness.analysis.compare.environment import HOST, texts_of
 from harness.tables.cells import SummaryCell
+from harness.tables.columnar import Table, table_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Interleaving = Literal["shown", "declared", "apart", "elsewhere", "none"]
 """How two cells share blocks.
@@ -22,11 +25,12 @@ or whatever else tells machines apart; none: there are no blocks that both have,
 """
 
 
-def interleaving(runs: pd.DataFrame, base: SummaryCell, test: SummaryCell) -> Interleaving:
+def interleaving(runs: Table | pd.DataFrame, base: SummaryCell, test: SummaryCell) -> Interleaving:
     """Were the runs of these two cells made in turns, block by block?"""
-    if "block" not in runs.columns:
+    table = table_of(runs)
+    if "block" not in table:
         return "none"
-    blocks = runs["block"].to_numpy(dtype=np.float64)
+    blocks = table.floats("block")
     for cell in (base, test):
         mine = blocks[cell.valid]
         if not np.isfinite(mine).all() or np.unique(mine).size != mine.size:
@@ -34,16 +38,18 @@ def interleaving(runs: pd.DataFrame, base: SummaryCell, test: SummaryCell) -> In
     if np.intersect1d(blocks[base.valid], blocks[test.valid]).size < stats.MIN_BLOCKS_RATIO:
         return "none"
     # Within one cell several machines may have taken their share of the blocks: only pairs have to be alike.
-    if not _same_place(runs, blocks, base, test):
+    if not _same_place(table, blocks, base, test):
         return "elsewhere"
-    shares = [_neighbours(blocks, place, base, test) for place in _places(runs, np.concatenate((base.rows, test.rows)))]
+    shares = [
+        _neighbours(blocks, place, base, test) for place in _places(table, np.concatenate((base.rows, test.rows)))
+    ]
     if not shares:
         return "declared"
     # Runs that were made again later are out of their block's time: a few of them undo no design.
     return "shown" if min(shares) > 0.5 else "apart"
 
 
-def paired_values(runs: pd.DataFrame, name: str, base: SummaryCell, test: SummaryCell) -> Floats | None:
+def paired_values(runs: Table | pd.DataFrame, name: str, base: SummaryCell, test: SummaryCell) -> Floats | None:
     """Values of both cells in the blocks that both have (2 x n); None where the runs are not to be paired.
 
     Needs MIN_BLOCKS_RATIO common blocks, no block twice, and nothing on record against their having been made side by
@@ -51,7 +57,8 @@ def paired_values(runs: pd.DataFrame, name: str, base: SummaryCell, test: Summar
     """
     if interleaving(runs, base, test) not in ("shown", "declared"):
         return None
-    blocks, values = runs["block"].to_numpy(dtype=np.float64), values_of(runs, name)
+    table = table_of(runs)
+    blocks, values = table.floats("block"), table.floats(name)
     left, right = (rows[np.isfinite(values[rows])] for rows in (base.valid, test.valid))
     common, ours, theirs = np.intersect1d(blocks[left], blocks[right], return_indices=True)
     if common.size < stats.MIN_BLOCKS_RATIO:
@@ -59,20 +66,23 @@ def paired_values(runs: pd.DataFrame, name: str, base: SummaryCell, test: Summar
     return np.stack((values[left[ours]], values[right[theirs]]))
 
 
-def times_of(runs: pd.DataFrame) -> Floats:
+def times_of(table: Table) -> Floats:
     """When runs were begun, in seconds; NaN where the table does not say."""
-    if "started_utc" not in runs.columns:
-        return np.full(len(runs), np.nan)
-    times = pd.to_datetime(runs["started_utc"], errors="coerce", utc=True, format="ISO8601")
+    if "started_utc" not in table:
+        return np.full(len(table), np.nan)
+    # Imported here: most tables of other programs have no times.
+    import pandas as pd
+
+    times = pd.to_datetime(pd.Series(table["started_utc"].series()), errors="coerce", utc=True, format="ISO8601")
     # In microseconds: nanoseconds reach no further than the year 2262, and a table may hold any date.
     epoch = pd.Timestamp(0, tz="UTC").as_unit("us")
     return np.asarray((times.dt.as_unit("us") - epoch).dt.total_seconds(), dtype=np.float64)
 
 
-def _places(runs: pd.DataFrame, rows: npt.NDArray[np.intp]) -> list[Floats]:
+def _places(table: Table, rows: npt.NDArray[np.intp]) -> list[Floats]:
     """The position of every run in the order, and in time; only those that all of `rows` have."""
-    order = values_of(runs, "order")
-    return [place for place in (order, times_of(runs)) if np.isfinite(place[rows]).all()]
+    order = table.floats("order")
+    return [place for place in (order, times_of(table)) if np.isfinite(place[rows]).all()]
 
 
 def _neighbours(blocks: Floats, place: Floats, base: SummaryCell, test: SummaryCell) -> float:
@@ -86,11 +96,11 @@ def _neighbours(blocks: Floats, place: Floats, base: SummaryCell, test: SummaryC
     return float(np.mean((between == 0) & (low < high))) if common.size else 0.0
 
 
-def _same_place(runs: pd.DataFrame, blocks: Floats, base: SummaryCell, test: SummaryCell) -> bool:
+def _same_place(table: Table, blocks: Floats, base: SummaryCell, test: SummaryCell) -> bool:
     _, ours, theirs = np.intersect1d(blocks[base.valid], blocks[test.valid], return_indices=True)
     for name in HOST:
-        if len(texts_of(runs, name)) > 1:
-            values = runs[name].to_numpy()
+        if len(texts_of(table, name)) > 1:
+            values = table[name].codes
             if (values[base.valid[ours]] != values[test.valid[theirs]]).any():
                 return False
     return True

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from harness import columns, stats
 from harness.analysis.compare.align import aligned, resolved
-from harness.analysis.compare.change import Floats, measured, missing, values_of, with_reason
+from harness.analysis.compare.change import Floats, measured, missing, with_reason
 from harness.analysis.compare.choose import (
     input_names,
     level_of,
@@ -31,6 +30,7 @@ from harness.analysis.compare.pairing import interleaving, paired_values
 from harness.analysis.compare.verdict import of_cases, of_sets, shown
 from harness.errors import InputError
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
+from harness.tables.columnar import Table, Texts
 from harness.tables.filters import filtered
 from harness.tables.reading.roles import OF_CASE
 from harness.tables.reading.seen import number_form
@@ -50,7 +50,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
     if len(sources) < 2:
         raise InputError("compare", got="there is nothing to compare with", todo="name two sources")
     sources = _narrowed(aligned(sources), options)
-    tables = [source.runs for source in sources]
+    tables = [source.table for source in sources]
     names = input_names(sources)
     chosen = metrics_of(sources, options.metrics)
     factors, notes = shared_factors(tables, options.by)
@@ -105,8 +105,8 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     options = options or Options()
     (source,) = _narrowed([source], options)
     chosen = metrics_of([source], options.metrics)
-    cells = group_cells(source.runs, options.by, options.include)
-    source = replace(source, runs=whole_tails(source.runs, cells))
+    cells = group_cells(source.table, options.by, options.include)
+    source = replace(source, runs=whole_tails(source.table, cells))
     bases = {cell.factors: cell for cell in cells if cell.case == baseline}
     if not bases:
         raise InputError(
@@ -121,13 +121,13 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     rows = [
         Row(name, cell.case, cell.factors, _side(bases.get(cell.factors)), _side(cell), change)
         for name in chosen
-        for cell, change in _within(source.runs, name, bases, tests)
+        for cell, change in _within(source.table, name, bases, tests)
     ]
     compared = [(bases[cell.factors], cell) for cell in tests if cell.factors in bases]
-    ways = {interleaving(source.runs, *both) for both in compared if all(cell.valid.size for cell in both)}
+    ways = {interleaving(source.table, *both) for both in compared if all(cell.valid.size for cell in both)}
     ways = ways if any(row.change.difference for row in rows) else set()
-    mixed = pooled(source.runs, [np.concatenate((base.rows, test.rows)) for base, test in compared])
-    drifted = drifts([(source.label, source.runs, cells)], chosen)
+    mixed = pooled(source.table, [np.concatenate((base.rows, test.rows)) for base, test in compared])
+    drifted = drifts([(source.label, source.table, cells)], chosen)
     level = level_of([source])
     rows, family = corrected(judged_together(rows, smallest, level))
     return Comparison(
@@ -137,14 +137,14 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
             Input(baseline, baseline, count_verdicts(bases.values())),
             Input("case", "every other case", count_verdicts(tests)),
         ),
-        metrics=shown(chosen, [source.runs], [source.reading]),
+        metrics=shown(chosen, [source.table], [source.reading]),
         rows=in_order(rows, options.sort),
-        verdict=of_cases(source.runs, ways, list(mixed), bool(drifted)) if tests else (),
+        verdict=of_cases(source.table, ways, list(mixed), bool(drifted)) if tests else (),
         drifts=drifted,
         limits=limits_of_cases(source, baseline),
         outliers=(
-            *far_runs(baseline, source.runs, bases.values(), chosen),
-            *far_runs("case", source.runs, tests, chosen),
+            *far_runs(baseline, source.table, bases.values(), chosen),
+            *far_runs("case", source.table, tests, chosen),
         ),
         family=family,
         included=options.include,
@@ -152,7 +152,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         level=level,
         notes=(
             *([] if tests else [f"there is no case beside {baseline}"]),
-            *(splitting_notes([source.runs]) if options.by is None else pooling_notes([source.runs], options.by)),
+            *(splitting_notes([source.table]) if options.by is None else pooling_notes([source.table], options.by)),
         ),
         warnings=source.warnings,
         readings=() if source.reading is None else (source.reading,),
@@ -172,38 +172,36 @@ def _narrowed(sources: Sequence[Source], options: Options) -> list[Source]:
     """The sources with only the rows that pass the filters; one without any left is an error."""
     kept = []
     for source in sources:
-        runs = filtered(source.runs, options.filters)
-        if len(source.runs) and not len(runs):
+        runs = filtered(source.table, options.filters)
+        if len(source.table) and not len(runs):
             raise InputError(
                 "filter runs", on=source.label, got=f"none passes {', '.join(options.filters)}", where="--filter"
             )
-        kept.append(source if runs is source.runs else replace(source, runs=runs))
+        kept.append(source if runs is source.table else replace(source, runs=runs))
     return kept
 
 
 def _silent(sources: Sequence[Source], labels: Sequence[str]) -> list[str]:
-    return [label for source, label in zip(sources, labels, strict=True) if silent(source.runs)]
+    return [label for source, label in zip(sources, labels, strict=True) if silent(source.table)]
 
 
 def _within(
-    runs: pd.DataFrame, name: str, bases: dict[Factors, SummaryCell], tests: list[SummaryCell]
+    table: Table, name: str, bases: dict[Factors, SummaryCell], tests: list[SummaryCell]
 ) -> Iterator[tuple[SummaryCell, Change]]:
-    values = values_of(runs, name)
+    values = table.floats(name)
     for cell in tests:
         base = bases.get(cell.factors)
         if base is None:
             yield (cell, missing(stats.estimate([]), stats.estimate(values[cell.valid]), "no baseline run here"))
             continue
-        pairs = paired_values(runs, name, base, cell)
+        pairs = paired_values(table, name, base, cell)
         moved = measured(name, values[base.valid], values[cell.valid], pairs=pairs)
         yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 
-def _sets_rows(
-    name: str, tables: Sequence[pd.DataFrame], cells: Sequence[_Cells], letters: Sequence[str]
-) -> Iterator[Row]:
+def _sets_rows(name: str, tables: Sequence[Table], cells: Sequence[_Cells], letters: Sequence[str]) -> Iterator[Row]:
     """The rows of one metric: each cell that any source has, once for each source beside the first."""
-    values = [values_of(table, name) for table in tables]
+    values = [table.floats(name) for table in tables]
     for key in dict.fromkeys(key for side in cells for key in side):
         base = cells[0].get(key)
         for against in range(1, len(tables)):
@@ -211,7 +209,7 @@ def _sets_rows(
             if base is None and test is None:
                 continue
             sides = ((values[0], base, letters[0]), (values[against], test, letters[against]))
-            absent = [letters[at] for at in (0, against) if name not in tables[at].columns and base and test]
+            absent = [letters[at] for at in (0, against) if name not in tables[at] and base and test]
             moved = _across(name, sides)
             if absent:
                 moved = missing(moved.base, moved.test, f"{' and '.join(absent)} has no {name}")
@@ -236,11 +234,11 @@ def _side(cell: SummaryCell | None) -> Side | None:
     return Side(cell.case, int(cell.valid.size), int(cell.rows.size), cell.verdicts)
 
 
-def _cells(runs: pd.DataFrame, names: Sequence[str], include: Sequence[str]) -> _Cells:
+def _cells(table: Table, names: Sequence[str], include: Sequence[str]) -> _Cells:
     """Cells by name; a factor that this table lacks is blank in all of them."""
-    have = [name for name in names if name in runs.columns]
+    have = [name for name in names if name in table]
     cells = {}
-    for cell in group_cells(runs, have, include):
+    for cell in group_cells(table, have, include):
         values = dict(cell.factors)
         # 0 of one file is 0.0 of another, where a blank made numbers of pandas' whole ones.
         cells[cell.case, tuple((name, number_form(values.get(name, ""))) for name in names)] = cell
@@ -255,20 +253,22 @@ def pivot(source: Source, text: str) -> tuple[Source, str]:
     """
     typed, _, value = text.partition("=")
     name = resolved(typed, [source])
-    if name not in source.runs or name == "case":
+    if name not in source.table or name == "case":
         todo = f"name a swept key of {source.label}, as its table has it"
         raise InputError("compare with a baseline", text, f"there is no factor {typed!r}", todo, "--baseline")
-    values = source.runs[name].astype(str)
-    if not (values == value).any():
-        alike = [known for known in values.unique() if number_form(known) == number_form(value)]
+    values = source.table.texts(name)
+    if value not in values.distinct():
+        alike = [known for known in values.distinct() if number_form(known) == number_form(value)]
         if not alike:
-            todo = f"there are {', '.join(dict.fromkeys(values))}"
+            todo = f"there are {', '.join(values.distinct())}"
             raise InputError("compare with a baseline", text, f"no run has {typed} {value!r}", todo, "--baseline")
         value = alike[0]
-    runs = source.runs.drop(columns=name)
-    if "order" not in runs and "started_utc" not in runs:
+    table = source.table.without(name)
+    if "order" not in table and "started_utc" not in table:
         # Blocks of different machines, say: nothing tells that they were made in turns.
-        runs = runs.drop(columns="block", errors="ignore")
-    if runs["case"].nunique() > 1 or source.reading is None:
-        runs.insert(list(runs.columns).index("case") + 1, OF_CASE, runs["case"].to_numpy())
-    return replace(source, runs=runs.assign(case=values.to_numpy())), value
+        table = table.without("block")
+    if len(table.texts("case").distinct()) > 1 or source.reading is None:
+        after = table.names.index("case") + 1
+        table = table.assign({OF_CASE: table["case"]})
+        table = table.only([*table.names[:after], OF_CASE, *table.names[after:-1]])
+    return replace(source, runs=table.assign({"case": values})), value

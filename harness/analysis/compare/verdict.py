@@ -6,13 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pandas as pd
-
 from harness import columns
 from harness.analysis.compare.environment import HOST, WORK, EnvironmentDifference, partly_blank, silent, texts_of
 from harness.analysis.compare.experiments import Experiments
 from harness.analysis.compare.pairing import Interleaving
 from harness.columns import Column
+from harness.tables.columnar import Table
 from harness.tables.reading.account import Reading
 
 MODEL_US = "model us"
@@ -20,7 +19,7 @@ MODEL_US = "model us"
 
 
 def of_sets(
-    tables: Sequence[pd.DataFrame],
+    tables: Sequence[Table],
     labels: Sequence[str],
     differences: Sequence[EnvironmentDifference],
     measured: Experiments,
@@ -42,9 +41,7 @@ def of_sets(
     return tuple(text for text in (*sentences, _machine(tables)) if text)
 
 
-def of_cases(
-    runs: pd.DataFrame, ways: set[Interleaving], mixed: Sequence[str], drifted: bool = False
-) -> tuple[str, ...]:
+def of_cases(runs: Table, ways: set[Interleaving], mixed: Sequence[str], drifted: bool = False) -> tuple[str, ...]:
     """The verdict on cases of one source.
 
     ways: how its cases share blocks with the baseline, empty where no difference was computed; mixed: what of the host
@@ -106,7 +103,7 @@ def _unknown(labels: Sequence[str], measured: Experiments) -> str:
 
 
 def _hosts(
-    tables: Sequence[pd.DataFrame],
+    tables: Sequence[Table],
     labels: Sequence[str],
     differences: Sequence[EnvironmentDifference],
     measured: Experiments,
@@ -150,7 +147,7 @@ def _brief(keys: Sequence[str]) -> list[str]:
     )
 
 
-def _machine(tables: Sequence[pd.DataFrame]) -> str:
+def _machine(tables: Sequence[Table]) -> str:
     accelerators = list(dict.fromkeys(text for table in tables for text in texts_of(table, "accelerator")))
     if model := model_time(accelerators):
         per_table = {texts_of(table, "accelerator") for table in tables}
@@ -178,9 +175,7 @@ def model_time(accelerators: Sequence[str]) -> str:
     )
 
 
-def shown(
-    names: Sequence[str], tables: Sequence[pd.DataFrame], readings: Sequence[Reading | None] = ()
-) -> tuple[Column, ...]:
+def shown(names: Sequence[str], tables: Sequence[Table], readings: Sequence[Reading | None] = ()) -> tuple[Column, ...]:
     """The metrics by name; times are in "model us" where any table's CPU was emulated.
 
     Where a file does not say that its latencies are round trips, they are called latencies.

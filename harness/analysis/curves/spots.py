@@ -63,8 +63,8 @@ class Spots:
 def spots(source: Source, picture: Picture, include: Sequence[str] = ()) -> Spots:
     """The medians that a picture shows; `include`: verdicts that count beside valid."""
     source = counted(source, include)
-    cells = group_cells(source.runs, include=include) if len(source.runs) else []
-    runs = whole_tails(source.runs, cells)
+    cells = group_cells(source.table, include=include) if len(source.table) else []
+    runs = whole_tails(source.table, cells)
     values = values_of(runs, picture.metric)
     every = tuple(
         Spot(cell.case, cell.factors, stats.estimate(values[cell.valid]))

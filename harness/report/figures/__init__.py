@@ -153,7 +153,7 @@ def _timeline(request: FigureRequest) -> Figure:
     source = request.study.source
     if request.study.results is None:
         _few([], "time series (they need raw samples)")
-    cells = group_cells(source.runs)
+    cells = group_cells(source.table)
     asked = list(request.runs) or list(typical_runs(source, cells).values())
     cell_of = {str(source.runs["run_id"].iloc[row]): cell for cell in cells for row in cell.rows}
     unknown = [run for run in asked if run not in cell_of]

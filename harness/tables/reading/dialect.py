@@ -110,7 +110,8 @@ def _quoted(field: str) -> str:
 
 def _without_comments(data: bytes) -> tuple[bytes, str]:
     """The text with its comment lines blank, and the last comment above the first row: it may be the header."""
-    if not (data.lstrip().startswith(b"#") or (b"\n#" in data and b'"' not in data)):
+    # Looked for alone first: most texts have no such sign at all, and that is known at once.
+    if b"#" not in data or not (data.lstrip().startswith(b"#") or (b"\n#" in data and b'"' not in data)):
         return data, ""
     above = ""
     for line in io.BytesIO(data):

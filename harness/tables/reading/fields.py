@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
-import pandas as pd
 
 from harness.columns import BY_NAME, TO_US, VERDICTS
 from harness.columns.names import understood
 from harness.errors import InputError
+from harness.tables.columnar import Column, Floats, Numbers, Table, Texts
 from harness.tables.reading.account import Mapping
 from harness.tables.reading.dialect import Text
 from harness.tables.reading.numbers import BLANKS, number_of
@@ -20,51 +20,58 @@ from harness.tables.reading.opened import ATTEMPT, bad
 from harness.tables.reading.roles import is_ours
 from harness.tables.reading.vocabulary import is_setting, words_of
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _PADDED = re.compile(r"[+-]?0\d+")
 _QUOTED_FORMULA = re.compile(r"^'(?=[=+\-@\t\r])")
 _VERSIONS = {"version", "release", "build", "kernel", "uname", "commit", "sha", "hash", "rev", "revision", "os", "tag"}
 
 
-def columns_of(text: Text, mapping: Mapping) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The table, number columns as float64 with NaN and the others as text; and the units that cells carry, by column.
+def columns_of(text: Text, mapping: Mapping) -> tuple[Table, dict[str, str]]:
+    """The table, columns of numbers and columns of texts; and the units that cells carry, by column.
 
     Times with units in their cells are in microseconds then. Raises InputError with file:line.
     """
     kinds = {name: _kind(name, at, text, mapping) for at, name in enumerate(text.names)}
     numbers = {name for name, kind in kinds.items() if kind == "number"}
-    frame = _by_arrow(text, numbers)
+    table = _by_arrow(text, numbers)
     units: dict[str, str] = {}
-    if frame is None:
+    if table is None:
         # A cell beyond the sample is no plain number: all as text, and numbers of what can be.
-        frame = _by_arrow(text, set())
-        if frame is None:
+        table = _by_arrow(text, set())
+        if table is None:
             _find_fault(text, numbers)
             raise InputError(ATTEMPT, on=str(text.path), got="its rows cannot be read")
-        frame = _without_headers(frame)
-    for name in map(str, frame.columns):
-        if kinds[name] in ("cells", "number") and not pd.api.types.is_float_dtype(frame[name].dtype):
-            made = _converted(frame[name], text.decimal, mapping.units.get(name, "") or understood(name).unit)
+        table = _without_headers(table)
+    changed: dict[str, Column] = {}
+    for name in table.names:
+        column = table[name]
+        if isinstance(column, Numbers):
+            continue
+        if kinds[name] in ("cells", "number"):
+            made = _converted(column, text.decimal, mapping.units.get(name, "") or understood(name).unit)
             if made is not None:
-                frame[name], units[name] = _in_own_unit(name, *made)
-            elif must_be_number(name, mapping):
+                values, units[name] = _in_own_unit(name, *made)
+                changed[name] = Numbers(values)
+                continue
+            if must_be_number(name, mapping):
                 _find_fault(text, {name})
                 bad(text.path, text.line, f"{name} has cells of several units", "state one unit for all of them")
-    if b"'" in text.data:
-        for name in map(str, frame.columns):
+        if b"'" in text.data and any(one.startswith("'") for one in column.names):
             # What a writer of ours kept spreadsheets from taking for a formula.
-            if not pd.api.types.is_numeric_dtype(frame[name].dtype) and frame[name].str.startswith("'").any():
-                frame[name] = frame[name].str.replace(_QUOTED_FORMULA, "", regex=True)
-    return frame, {name: unit for name, unit in units.items() if unit}
+            changed[name] = column.mapped(lambda one: _QUOTED_FORMULA.sub("", one))
+    return table.assign(changed), {name: unit for name, unit in units.items() if unit}
 
 
-def _without_headers(frame: pd.DataFrame) -> pd.DataFrame:
+def _without_headers(table: Table) -> Table:
     """The texts without the rows that repeat the header, as of files that were put one below the other."""
-    again = pd.Series(True, index=frame.index)
-    for name in frame.columns:
-        again &= frame[name] == str(name)
+    again = np.ones(len(table), dtype=bool)
+    for name in table.names:
+        again &= table.texts(name).are(name.__eq__)
         if not again.any():
-            return frame
-    return frame[~again].reset_index(drop=True)
+            return table
+    return table.take(~again)
 
 
 def must_be_number(name: str, mapping: Mapping) -> bool:
@@ -130,18 +137,23 @@ def _all_numbers(fields: Iterable[str], decimal: str) -> bool:
     return all(field in BLANKS or _plain(field, decimal) or number_of(field, decimal) is not None for field in fields)
 
 
-def _by_arrow(text: Text, numbers: set[str]) -> pd.DataFrame | None:
+def _by_arrow(text: Text, numbers: set[str]) -> Table | None:
     """The whole text by the fast reader; None where a field is not of its column's type, or a row too short or long."""
     # Imported here: 150 ms that nobody needs before a table is read.
     import pyarrow as pa
     from pyarrow import csv as arrow
 
+    # Texts by their distinct values, which the reader can number as it goes; but for ids, which all differ.
+    numbered = pa.dictionary(pa.int32(), pa.string())
     types = {
-        own: pa.float64() if name in numbers else pa.string() for own, name in zip(text.header, text.names, strict=True)
+        own: pa.float64() if name in numbers else pa.string() if _differing(text, at) else numbered
+        for at, (own, name) in enumerate(zip(text.header, text.names, strict=True))
     }
     try:
         table = arrow.read_csv(
             pa.BufferReader(text.data),
+            # One thread takes as long as the file takes to read, and all of them together thrice the CPU time.
+            read_options=arrow.ReadOptions(use_threads=False),
             parse_options=arrow.ParseOptions(delimiter=text.delimiter, newlines_in_values=b'"' in text.data),
             convert_options=arrow.ConvertOptions(
                 column_types=types, null_values=list(BLANKS), strings_can_be_null=False, decimal_point=text.decimal
@@ -149,13 +161,42 @@ def _by_arrow(text: Text, numbers: set[str]) -> pd.DataFrame | None:
         )
         if table.column_names != list(text.header):
             return None
-        frame: pd.DataFrame = table.rename_columns(list(text.names)).to_pandas()
+        columns = [_column(column) for column in table.columns]
     except (pa.ArrowException, ValueError, KeyError, OverflowError):
         return None
-    return frame
+    return Table(dict(zip(text.names, columns, strict=True)), table.num_rows)
 
 
-def _in_own_unit(name: str, values: pd.Series, unit: str) -> tuple[pd.Series, str]:
+def _differing(text: Text, at: int) -> bool:
+    """Has every row of the sample another text in this column?"""
+    fields = [row[at] for row in text.sample if at < len(row)]
+    return len(set(fields)) == len(fields)
+
+
+def _column(column: pa.ChunkedArray) -> Column:
+    """A column of the fast reader, whose own ways to make arrays of it load pandas."""
+    chunks = column.unify_dictionaries().chunks
+    if str(column.type) == "string":
+        return Texts.of([one for chunk in chunks for one in chunk.to_pylist()])
+    if str(column.type) != "double":
+        codes = [np.frombuffer(chunk.indices.buffers()[1], np.int32, len(chunk), 4 * chunk.offset) for chunk in chunks]
+        names = chunks[0].dictionary if chunks else None
+        whole = np.concatenate(codes) if len(codes) != 1 else codes[0]
+        return Texts(whole, names.to_pylist if names is not None else [], len(names) if names is not None else 0)
+    values = [_floats(chunk) for chunk in chunks]
+    return Numbers(np.concatenate(values) if len(values) != 1 else values[0])
+
+
+def _floats(chunk: pa.Array) -> Floats:
+    blanks, values = chunk.buffers()
+    made = np.frombuffer(values, np.float64, len(chunk), 8 * chunk.offset)
+    if blanks is None:
+        return made
+    bits = np.unpackbits(np.frombuffer(blanks, np.uint8), count=chunk.offset + len(chunk), bitorder="little")
+    return np.where(bits[chunk.offset :] == 1, made, np.nan)
+
+
+def _in_own_unit(name: str, values: Floats, unit: str) -> tuple[Floats, str]:
     """A known column in the unit that it has here, whatever its cells state."""
     known = BY_NAME.get(name)
     if known is None or unit not in TO_US or known.unit not in TO_US:
@@ -163,15 +204,13 @@ def _in_own_unit(name: str, values: pd.Series, unit: str) -> tuple[pd.Series, st
     return values * (TO_US[unit] / TO_US[known.unit]), known.unit
 
 
-def _converted(values: pd.Series, decimal: str, own: str) -> tuple[pd.Series, str] | None:
+def _converted(column: Texts, decimal: str, own: str) -> tuple[Floats, str] | None:
     """Texts as numbers, and their unit; times of several units in microseconds.
 
     own: the unit of cells that state none beside others that do. None where a cell is no number, or has another unit.
     """
-    codes, uniques = pd.factorize(values)
-    cells = [
-        (math.nan, "") if (text := str(value).strip()) in BLANKS else number_of(text, decimal) for value in uniques
-    ]
+    texts = column.distinct()
+    cells = [(math.nan, "") if (text := one.strip()) in BLANKS else number_of(text, decimal) for one in texts]
     if any(cell is None for cell in cells):
         return None
     known = [cell for cell in cells if cell is not None]
@@ -183,18 +222,18 @@ def _converted(values: pd.Series, decimal: str, own: str) -> tuple[pd.Series, st
         return None
     unit = "us" if len(units) > 1 else next(iter(units), "")
     size = {one: TO_US[one] if len(units) > 1 else 1.0 for one in units}
-    figures = np.array([value * size.get(stated, 1.0) for value, stated in known] + [math.nan])
-    return pd.Series(figures[codes], index=values.index), unit
+    figures = {one: value * size.get(stated, 1.0) for one, (value, stated) in zip(texts, known, strict=True)}
+    return column.numbers(lambda one: figures.get(one, math.nan)), unit
 
 
-def check_values(text: Text, frame: pd.DataFrame, numbers: Iterable[str]) -> None:
+def check_values(text: Text, table: Table, numbers: Iterable[str]) -> None:
     """Raise InputError, with its line, for an infinite number in one of these columns, and for an unknown verdict."""
-    floats = [name for name in numbers if pd.api.types.is_float_dtype(frame[name].dtype)]
-    if floats and bool(np.isinf(frame[floats].to_numpy()).any()):
+    floats = [name for name in numbers if isinstance(table[name], Numbers)]
+    if any(bool(np.isinf(table.floats(name)).any()) for name in floats):
         _find_fault(text, set(floats))
         raise InputError(ATTEMPT, on=str(text.path), got="a number is infinite")
-    if "verdict" in frame.columns:
-        unknown = set(frame["verdict"].unique()) - {"", *VERDICTS}
+    if "verdict" in table:
+        unknown = set(table.texts("verdict").distinct()) - {"", *VERDICTS}
         if unknown:
             _find_verdict(text, unknown)
 

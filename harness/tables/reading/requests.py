@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from harness import columns, stats
 from harness.columns.names import understood
 from harness.errors import InputError
+from harness.tables.columnar import Codes, Numbers, Table
 from harness.tables.reading.account import ColumnRead, Mapping
 from harness.tables.reading.seen import Seen
 
@@ -22,10 +22,10 @@ _SOME = 30
 """The same, where the rows are counted or go with time."""
 _RAW = {"time", "times", "duration", "elapsed", "took"}
 
-Made = tuple[pd.DataFrame, list[ColumnRead], tuple[str, ...]]
+Made = tuple[Table, list[ColumnRead], tuple[str, ...]]
 
 
-def as_runs(path: Path, runs: pd.DataFrame, read: Sequence[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -> Made:
+def as_runs(path: Path, runs: Table, read: Sequence[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -> Made:
     """The table with a row a run, how its columns were read, and what was done, in words.
 
     Raises InputError where the user says that rows are requests, and not one column can be their latency.
@@ -35,10 +35,10 @@ def as_runs(path: Path, runs: pd.DataFrame, read: Sequence[ColumnRead], seen: Se
         return runs, list(read), ()
     apart = _apart(runs, read)
     repeats = {
-        f"#{one.name}": one.values for one, column in zip(seen, read, strict=True) if column.role == "repetition"
+        f"#{one.name}": one.column for one, column in zip(seen, read, strict=True) if column.role == "repetition"
     }
-    keyed = runs[apart].assign(**repeats)
-    codes = np.asarray(keyed.groupby(list(keyed.columns), sort=False, dropna=False).ngroup(), dtype=np.intp)
+    keyed = runs.only(apart).assign(repeats)
+    codes = keyed.groups(keyed.names)
     if mapping.per == "request":
         raw = raw if len(raw) == 1 else [column for column in read if column.role == "metric"]
         if len(raw) != 1:
@@ -56,7 +56,7 @@ def _is_raw(column: ColumnRead) -> bool:
     return not name.stat and (name.timed or (name.is_time and _RAW.issuperset(name.words)))
 
 
-def _looks_so(read: Sequence[ColumnRead], raw: Sequence[ColumnRead], codes: npt.NDArray[np.intp]) -> bool:
+def _looks_so(read: Sequence[ColumnRead], raw: Sequence[ColumnRead], codes: Codes) -> bool:
     figures = [column for column in read if column.role == "metric"]
     if len(raw) != 1 or any(understood(column.name).stat or column.here in columns.BY_NAME for column in figures):
         return False
@@ -64,26 +64,25 @@ def _looks_so(read: Sequence[ColumnRead], raw: Sequence[ColumnRead], codes: npt.
     return float(np.median(np.bincount(codes))) >= (_SOME if counted else _MANY)
 
 
-def _apart(runs: pd.DataFrame, read: Sequence[ColumnRead]) -> list[str]:
+def _apart(runs: Table, read: Sequence[ColumnRead]) -> list[str]:
     """The columns that tell runs apart."""
     roles = ("case", "factor", "fact", "block", "run")
     names = ["case", *(column.here for column in read if column.role in roles and column.here != "case")]
-    return [name for name in names if name in runs.columns]
+    return [name for name in names if name in runs]
 
 
-def _gathered(
-    runs: pd.DataFrame, read: Sequence[ColumnRead], raw: ColumnRead, apart: list[str], codes: npt.NDArray[np.intp]
-) -> Made:
-    values = runs[raw.here].to_numpy(dtype=np.float64)
+def _gathered(runs: Table, read: Sequence[ColumnRead], raw: ColumnRead, apart: list[str], codes: Codes) -> Made:
+    values = runs.floats(raw.here)
     kept = np.isfinite(values)
-    if "verdict" in runs.columns:
-        kept &= runs["verdict"].isin(("", "valid")).to_numpy()
+    if "verdict" in runs:
+        kept &= runs.texts("verdict").are(lambda text: text in ("", "valid"))
     order = np.argsort(codes, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     figures = [_summary(values[rows[kept[rows]]], bool(columns.unit_of(raw.here))) for rows in groups]
-    firsts = [int(rows[0]) for rows in groups]
-    made = runs[apart].iloc[firsts].reset_index(drop=True)
-    made = pd.concat([made, pd.DataFrame(figures, dtype="float64")], axis=1).dropna(axis=1, how="all")
+    made = runs.only(apart).take(np.array([rows[0] for rows in groups], dtype=np.intp))
+    of_runs = {name: Numbers(np.array([one[name] for one in figures], dtype=np.float64)) for name in figures[0]}
+    made = made.assign(of_runs)
+    made = made.without(*(name for name in made.names if made[name].numeric and made[name].blank().all()))
     sizes = [len(rows) for rows in groups]
     size_text = f"{min(sizes):,}" if min(sizes) == max(sizes) else f"{min(sizes):,} to {max(sizes):,}"
     many = "one run" if len(groups) == 1 else f"{len(groups)} runs"

@@ -147,7 +147,7 @@ def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
         return ColumnRead(one.name, "ignored", guess=_COUNTS) if counts else ColumnRead(one.name, "repetition")
     if words and TOTALS.issuperset(words) and one.whole:
         return ColumnRead(one.name, "ignored", guess="how many there were")
-    if words and ELAPSED.issuperset(words) and one.rising and len(one.values) >= _SOME:
+    if words and ELAPSED.issuperset(words) and one.rising and one.rows >= _SOME:
         return ColumnRead(one.name, "order", "order", guess="it rises from row to row")
     if name.stat or name.timed or name.subject == "throughput" or COUNTED.intersection(words):
         return _metric(one.name, name)
@@ -158,7 +158,7 @@ def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
         return _varied(one)
     if one.repeated and one.round and (setting or not name.unit or (name.unit != "%" and _coarse(one))):
         return _varied(one)
-    if one.constant and len(one.values) > 1 and not name.subject and name.unit in ("", *columns.TO_US):
+    if one.constant and one.rows > 1 and not name.subject and name.unit in ("", *columns.TO_US):
         return ColumnRead(one.name, "constant")
     if name.unit or name.subject:
         return _metric(one.name, name)
@@ -167,7 +167,7 @@ def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
 
 def _coarse(one: Seen) -> bool:
     """Are the values far apart, as those of a setting are, and not neighbours, as what a coarse clock measures?"""
-    low, high = float(one.values.min()), float(one.values.max())
+    low, high = one.ends
     return one.round and (low == 0 or high >= 2 * low) and high >= 10
 
 
@@ -177,7 +177,7 @@ def _varied(one: Seen) -> ColumnRead:
 
 
 def _text(one: Seen, name: Name, words: list[str]) -> ColumnRead:
-    rows = len(one.values)
+    rows = one.rows
     if one.name == "set" and not one.constant:
         return ColumnRead(one.name, "factor", one.name)
     for here, known in FACTS.items():
@@ -185,7 +185,7 @@ def _text(one: Seen, name: Name, words: list[str]) -> ColumnRead:
             return ColumnRead(one.name, "fact", here)
     if words and REPEATS.issuperset(words):
         return ColumnRead(one.name, "repetition")
-    if words and VERDICTS.intersection(words) and {text.lower() for text in one.values.unique()} <= GOOD | BAD:
+    if words and VERDICTS.intersection(words) and one.words <= GOOD | BAD:
         return ColumnRead(one.name, "verdict", "verdict", guess="it says which runs count")
     if words and (NOTES.intersection(words) or (ACTORS.intersection(words) and one.name != "threads")):
         return ColumnRead(one.name, "ignored")
@@ -222,9 +222,7 @@ def _with_case(read: list[ColumnRead], seen: Sequence[Seen], mapping: Mapping) -
         and "." not in column.name
         and not (column.role == "ignored" and SEQUENCE.intersection(words_of(column.name)))
     }
-    ranked = sorted(
-        texts, key=lambda name: (texts[name].constant, rank(name), texts[name].distinct > len(seen[0].values) / 2)
-    )
+    ranked = sorted(texts, key=lambda name: (texts[name].constant, rank(name), texts[name].distinct > seen[0].rows / 2))
     named = [name for name in ranked if rank(name) < len(CASES)]
     varied = [name for name in ranked if not texts[name].constant]
     chosen: str | None = next(iter(varied if varied and (not named or texts[named[0]].constant) else named), None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
+
+from harness.tables.columnar import Column, Floats, Numbers, Texts
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d\d\d\d/\d\d/\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*")
 _EPOCHS = ((1e9, 5e9, "s"), (1e12, 5e12, "ms"), (1e15, 5e15, "us"), (1e18, 5e18, "ns"))
@@ -18,107 +19,123 @@ _FEW = 40
 class Seen:
     """A column's values; whatever is asked is worked out once, for most columns are known by their names."""
 
-    def __init__(self, name: str, values: pd.Series) -> None:
+    def __init__(self, name: str, column: Column) -> None:
         self.name = name
-        self.values = values
-        self.numeric = pd.api.types.is_numeric_dtype(values.dtype)
+        self.column = column
+        self.numeric = column.numeric
 
     @cached_property
-    def _counts(self) -> pd.Series:
-        values = self.values.dropna() if self.numeric else self.values[self.values != ""]
-        return values.value_counts(sort=False)
+    def values(self) -> list[str] | list[float]:
+        """The distinct values that are not blank, as they are met."""
+        if isinstance(self.column, Numbers):
+            return self.column.distinct()
+        return [text for text in self.column.distinct() if text]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.column)
 
     @property
     def blank(self) -> bool:
         """Is there no value at all?"""
-        return not len(self._counts)
+        return not self.values
 
     @property
     def constant(self) -> bool:
         """Is the same value, or none, in every row?"""
-        return len(self._counts) <= 1
+        return len(self.values) <= 1
 
     @property
     def distinct(self) -> int:
         """How many values there are."""
-        return len(self._counts)
+        return len(self.values)
 
     @property
     def example(self) -> str:
         """The first value, as text."""
-        value = self._counts.index[0] if len(self._counts) else ""
-        return number_text(float(value)) if self.numeric and value != "" else str(value)
+        return _text(self.values[0]) if self.values else ""
 
     @property
     def unique(self) -> bool:
         """Is no value there twice?"""
-        return int(self._counts.max()) == 1 if len(self._counts) else False
+        return bool(self.values) and self.distinct == int((~self.column.blank()).sum())
 
     @property
     def repeated(self) -> bool:
         """Are the values few, and each there twice or more, as measured figures are not?"""
-        return 1 < len(self._counts) <= _FEW and int(self._counts.min()) > 1
+        if not 1 < self.distinct <= _FEW:
+            return False
+        counts = zip(self.column.distinct(), self.column.counts().tolist(), strict=True)
+        return all(count > 1 for value, count in counts if value != "")
+
+    @property
+    def words(self) -> set[str]:
+        """The texts in small letters, "" among them where a row is blank."""
+        return {str(value).lower() for value in self.column.distinct()}
 
     @cached_property
     def whole(self) -> bool:
         """Are all whole numbers from 0?"""
-        return self.numeric and all(value >= 0 and value == int(value) for value in self._numbers)
+        values = self.floats()[~self.column.blank()] if self.numeric else np.empty(0)
+        return self.numeric and bool(((values >= 0) & (values == np.floor(values)) & np.isfinite(values)).all())
 
     @cached_property
     def round(self) -> bool:
         """Are the values few and round, as people choose them: 0, 10, 25, 50, 64, 1500?"""
-        return self.numeric and 1 <= len(self._counts) <= _FEW and all(map(_is_round, self._numbers))
+        return self.numeric and 1 <= self.distinct <= _FEW and all(_is_round(float(value)) for value in self.values)
 
     @property
     def rising(self) -> bool:
         """Is every value larger than that of the row above?"""
-        return (
-            self.numeric and len(self.values) > 1 and bool((np.diff(self.values.to_numpy(dtype=np.float64)) > 0).all())
-        )
+        return self.numeric and self.rows > 1 and bool((np.diff(self.floats()) > 0).all())
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest number; NaN where there is none."""
+        values = self.floats()[~self.column.blank()]
+        return (float(values.min()), float(values.max())) if values.size else (math.nan, math.nan)
 
     @cached_property
     def epoch(self) -> str:
         """The unit in which these are seconds since 1970, where they are in our times; else ""."""
         if not self.numeric or self.blank:
             return ""
-        low, high = self.values.min(), self.values.max()
+        low, high = self.ends
         return next((unit for least, most, unit in _EPOCHS if least <= low and high <= most), "")
 
     @cached_property
     def dated(self) -> bool:
         """Are these texts dates?"""
-        return (
-            not self.numeric and not self.blank and all(_ISO.match(text) for text in map(str, self._counts.index[:50]))
-        )
+        return not self.numeric and not self.blank and all(_ISO.match(str(text)) for text in self.values[:50])
 
-    @property
-    def _numbers(self) -> list[float]:
-        return [float(value) for value in self._counts.index]
-
-    def texts(self) -> pd.Series:
+    def texts(self) -> Texts:
         """The values as texts, a number in its shortest form: 0 for 0.0."""
-        if not self.numeric:
-            codes, uniques = pd.factorize(self.values)
-            shown = np.array([number_form(str(text)) for text in uniques], dtype=object)
-        else:
-            codes, uniques = pd.factorize(self.values)
-            shown = np.array([number_text(float(value)) for value in uniques], dtype=object)
-        shown = np.append(shown, "")  # a missing value has the code -1
-        return pd.Series(pd.array(shown[codes], dtype="str"), index=self.values.index)
+        if isinstance(self.column, Texts):
+            return self.column.mapped(number_form)
+        return Texts(self.column.codes, [number_text(value) for value in self.column.names]).mapped(str)
 
-    def times(self) -> pd.Series:
+    def times(self) -> Texts:
         """The values as ISO 8601 in UTC; "" where they are no time."""
+        # Imported here: few tables have times in a form of their own.
+        import pandas as pd
+
+        values = pd.Series(self.column.series())
         if self.numeric:
             size = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}[self.epoch or "s"]
-            stamps = pd.to_datetime((self.values * size).round(), unit="us", utc=True, errors="coerce")
+            stamps = pd.to_datetime((values * size).round(), unit="us", utc=True, errors="coerce")
         else:
-            stamps = pd.to_datetime(self.values, utc=True, errors="coerce", format="mixed")
-        texts: pd.Series = stamps.dt.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00").fillna("").astype("str")
-        return texts
+            stamps = pd.to_datetime(values, utc=True, errors="coerce", format="mixed")
+        return Texts.of(stamps.dt.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00").fillna("").tolist())
 
-    def floats(self) -> npt.NDArray[np.float64]:
+    def floats(self) -> Floats:
         """The values of a column of numbers."""
-        return self.values.to_numpy(dtype=np.float64)
+        assert isinstance(self.column, Numbers)
+        return self.column.values
+
+
+def _text(value: str | float) -> str:
+    return value if isinstance(value, str) else number_text(value)
 
 
 def number_text(value: float) -> str:

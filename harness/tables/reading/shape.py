@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from harness.columns import TO_US
 from harness.columns.names import plain_unit, understood
+from harness.tables.columnar import Numbers, Table, Texts, table_of
 from harness.tables.reading.account import Mapping, Role
 from harness.tables.reading.roles import roles_of
 from harness.tables.reading.seen import Seen, number_text
 from harness.tables.reading.vocabulary import words_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _METRICS = {"metric", "metrics", "measure", "measurement", "variable", "stat", "statistic", "quantity", "indicator"}
 _LEVELS = {"percentile", "quantile", "pct", "percent", "percentage"}
@@ -27,42 +31,45 @@ _REPEATED = re.compile(
 Units = dict[str, str]
 
 
-def widened(frame: pd.DataFrame, mapping: Mapping, units: Units) -> tuple[pd.DataFrame, tuple[str, ...], Units]:
+Widened = tuple[Table, tuple[str, ...], Units]
+
+
+def widened(table: Table, mapping: Mapping, units: Units) -> Widened:
     """The table with a row a run and a column a metric; what was done, in words; the units of columns."""
-    names = [str(name) for name in frame.columns if name not in mapping.roles]
+    names = [name for name in table.names if name not in mapping.roles]
     metric = next((name for name in names if _is(name, _METRICS | _LEVELS) and not _is(name, _VALUES)), "")
-    value = next((name for name in names if _is(name, _VALUES) and _numeric(frame[name])), "")
+    value = next((name for name in names if _is(name, _VALUES) and table[name].numeric), "")
     if metric and not value and _is(metric, _LEVELS):
-        timed = [name for name in names if name != metric and _numeric(frame[name]) and _is_time(name)]
+        timed = [name for name in names if name != metric and table[name].numeric and _is_time(name)]
         value = timed[0] if len(timed) == 1 else ""
     if metric and value and metric != value:
-        return _from_long(frame, mapping, units, metric, value)
-    repeated = [name for name in names if _REPEATED.fullmatch(name) and _numeric(frame[name])]
+        wide, notes, units = _from_long(table.frame(), mapping, units, metric, value)
+        return table_of(wide), notes, units
+    repeated = [name for name in names if _REPEATED.fullmatch(name) and table[name].numeric]
     if len(repeated) > 1 and not any(understood(name).stat or understood(name).timed for name in names):
-        return _from_repeated(frame, repeated), (f"{repeated[0]} to {repeated[-1]} are runs",), units
-    return _with_unit_column(frame, mapping, units)
+        return _from_repeated(table, repeated), (f"{repeated[0]} to {repeated[-1]} are runs",), units
+    return _with_unit_column(table, mapping, units)
 
 
-def _with_unit_column(
-    frame: pd.DataFrame, mapping: Mapping, units: Units
-) -> tuple[pd.DataFrame, tuple[str, ...], Units]:
+def _with_unit_column(table: Table, mapping: Mapping, units: Units) -> Widened:
     """A column that names the unit of the times in its row: they are in it, or in microseconds where it varies."""
-    stated = next((str(name) for name in frame.columns if _is(str(name), _UNITS) and name not in mapping.roles), "")
-    if not stated or _numeric(frame[stated]):
-        return frame, (), units
-    known = {text: plain_unit(text) for text in frame[stated].unique()}
+    stated = next((name for name in table.names if _is(name, _UNITS) and name not in mapping.roles), "")
+    column = table[stated] if stated else None
+    if not isinstance(column, Texts):
+        return table, (), units
+    known = {text: plain_unit(text) for text in column.distinct()}
     if not set(known.values()) <= TO_US.keys():
-        return frame, (), units
-    times = [str(name) for name in frame.columns if _numeric(frame[name]) and _is_bare_time(str(name))]
+        return table, (), units
+    times = [name for name in table.names if table[name].numeric and _is_bare_time(name)]
     if not times:
-        return frame, (), units
+        return table, (), units
     here = set(known.values())
     unit = next(iter(here)) if len(here) == 1 else "us"
     if len(here) > 1:
-        sizes = frame[stated].map({text: TO_US[name] for text, name in known.items()}).astype("float64")
-        frame = frame.assign(**{name: frame[name] * sizes for name in times})
+        sizes = column.numbers(lambda text: TO_US.get(known.get(text, ""), np.nan))
+        table = table.assign({name: Numbers(table.floats(name) * sizes) for name in times})
     note = f"{stated} has the unit of {', '.join(times)}"
-    return frame.drop(columns=stated), (note,), units | dict.fromkeys(times, unit)
+    return table.without(stated), (note,), units | dict.fromkeys(times, unit)
 
 
 def _is_bare_time(name: str) -> bool:
@@ -81,21 +88,19 @@ def _is_time(name: str) -> bool:
     return says.timed or says.is_time
 
 
-def _numeric(values: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(values.dtype)
-
-
-def _from_repeated(frame: pd.DataFrame, repeated: list[str]) -> pd.DataFrame:
-    others = [name for name in frame.columns if name not in repeated]
-    rows = np.repeat(np.arange(len(frame)), len(repeated))
-    wide = frame[others].iloc[rows].reset_index(drop=True)
-    return wide.assign(value=frame[repeated].to_numpy(dtype=np.float64).ravel())
+def _from_repeated(table: Table, repeated: list[str]) -> Table:
+    wide = table.without(*repeated).take(np.repeat(np.arange(len(table)), len(repeated)))
+    values = np.stack([table.floats(name) for name in repeated], axis=1)
+    return wide.assign({"value": Numbers(values.ravel())})
 
 
 def _from_long(
     frame: pd.DataFrame, mapping: Mapping, units: Units, metric: str, value: str
 ) -> tuple[pd.DataFrame, tuple[str, ...], Units]:
     """One column for each name in `metric`, filled from `value`; rows of one run by what else they have in common."""
+    # Imported here: tables of a row a run need none of it.
+    import pandas as pd
+
     stated = next((str(name) for name in frame.columns if _is(str(name), _UNITS)), "")
     titles, stats = _titles(frame[metric]), understood(value)
     lead = " ".join(word for word in stats.words if word not in _VALUES | _BESIDE)
@@ -115,7 +120,7 @@ def _from_long(
     if lead:
         renamed = {title: f"{lead} {title}" for title in titles.unique()}
         titles, of_cells = titles.map(renamed), {renamed[title]: unit for title, unit in of_cells.items()}
-    if _numeric(frame[metric]):
+    if pd.api.types.is_numeric_dtype(frame[metric].dtype):
         # Of a whole distribution, what has a name: not each of its hundreds of steps.
         kept = titles.map({title: bool(understood(title).stat) for title in titles.unique()}).to_numpy(dtype=bool)
         frame, titles, values = frame[kept], titles[kept], values[kept]
@@ -139,7 +144,9 @@ def _from_long(
 
 def _titles(names: pd.Series) -> pd.Series:
     """The names of figures; of numbers, those of quantiles."""
-    if not _numeric(names):
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(names.dtype):
         return names.str.strip()
     levels = {level: f"p{number_text(100 * level if 0 < level < 1 else level)}" for level in names.unique()}
     return names.map(levels).astype("str")
@@ -147,5 +154,6 @@ def _titles(names: pd.Series) -> pd.Series:
 
 def _keys(others: pd.DataFrame, mapping: Mapping, units: Units) -> list[str]:
     """The columns that tell runs apart; times and notes of single figures do not."""
-    read = roles_of([Seen(str(name), others[name]) for name in others.columns], mapping, units)
+    table = table_of(others)
+    read = roles_of([Seen(name, table[name]) for name in table.names], mapping, units)
     return [column.name for column in read if column.role in _KEPT]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 
 from harness import columns
 from harness.errors import InputError
+from harness.tables.columnar import Column, Numbers, Table, Texts
 from harness.tables.reading.account import ColumnRead, Mapping, Reading
 from harness.tables.reading.dialect import MINIMUM, Text, form
 from harness.tables.reading.fields import check_values, columns_of
@@ -28,37 +29,37 @@ _NOTHING = Mapping()
 _OURS = ("run_id", "case", *(column.name for column in columns.RUN_COLUMNS[2:8]))
 
 
-def read(path: Path, typed: Mapping = _NOTHING) -> tuple[pd.DataFrame, Reading]:
+def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
     """The runs of a CSV file, and how it was read. typed: what the user says of its columns beside FILE.yaml.
 
-    Text columns hold "" where blank, number columns are float64 with NaN: those that are not in the list of ours are
+    Columns that are not in the list of ours are
     factors if they are text, and metrics if they are numbers. Raises InputError, with file:line, for whatever cannot be
     read, and for a table without a measured column.
     """
     mapping = beside(path).under(typed)
     text = form(path, text_of(path), mapping.decimal)
     _check_names(text, mapping)
-    frame, units = columns_of(text, mapping)
-    frame = _without_blank_rows(frame)
-    if not len(frame):
+    table, units = columns_of(text, mapping)
+    table = _without_blank_rows(table)
+    if not len(table):
         raise InputError(ATTEMPT, got="it has a header and no rows", where=f"{path}:{text.line}")
-    wide, more, units = widened(frame, mapping, units)
-    wide = wide.rename(columns={old: new for old, new in mapping.rename.items() if old in wide.columns})
-    seen = [Seen(str(name), wide[name]) for name in wide.columns]
+    wide, more, units = widened(table, mapping, units)
+    wide = wide.renamed(mapping.rename)
+    seen = [Seen(name, wide[name]) for name in wide.names]
     columns_read = roles_of(seen, mapping, units)
     if not any(column.role == "metric" for column in columns_read):
         names = ", ".join(text.names[:8])
         bad(path, text.line, f"there is no measured column among {names}", f"name one with --metric COLUMN; {MINIMUM}")
     check_values(
-        text, frame, [column.name for column in columns_read if column.role == "metric" and column.name in frame]
+        text, table, [column.name for column in columns_read if column.role == "metric" and column.name in table]
     )
     runs = _made(wide, seen, columns_read)
     runs, unused = with_cases_renamed(
-        runs, {old: new for old, new in mapping.rename.items() if new not in wide.columns}, str(path)
+        runs, {old: new for old, new in mapping.rename.items() if new not in wide}, str(path)
     )
     for old in unused:
         if where := mapping.places.get(f"rename {old}"):
-            raise not_there("case or column", old, tuple(runs["case"].unique()), path.name, where)
+            raise not_there("case or column", old, tuple(runs.texts("case").distinct()), path.name, where)
     runs, columns_read, per = as_runs(path, runs, columns_read, seen, mapping)
     ours = set(_OURS) <= set(text.names)
     account = Reading(
@@ -79,19 +80,19 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[pd.DataFrame, Reading]:
     return runs, account
 
 
-def with_cases_renamed(runs: pd.DataFrame, names: dict[str, str], label: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def with_cases_renamed(runs: Table, names: dict[str, str], label: str) -> tuple[Table, tuple[str, ...]]:
     """The table with cases under their new names, and the old names that no case has.
 
     Raises InputError where a case of the new name is there already: two cases are never made one.
     """
-    cases = set(runs["case"].unique()) if names else set()
+    cases = set(runs.texts("case").distinct()) if names else set()
     here = {old: new for old, new in names.items() if old in cases}
     for old, new in here.items():
         if new in cases and new not in here:
             todo = "give the case of the other file the name that this one has"
             raise InputError("rename a case", f"{label}, {old!r}", f"a case {new!r} is there already", todo, "--rename")
     if here:
-        runs = runs.assign(case=runs["case"].map({case: here.get(case, case) for case in cases}).astype("str"))
+        runs = runs.assign({"case": runs.texts("case").mapped(lambda case: here.get(case, case))})
     return runs, tuple(old for old in names if old not in here)
 
 
@@ -113,43 +114,39 @@ def _check_names(text: Text, mapping: Mapping) -> None:
             raise not_there("column", name, names, text.path.name, where)
 
 
-def _without_blank_rows(frame: pd.DataFrame) -> pd.DataFrame:
+def _without_blank_rows(table: Table) -> Table:
     """The table without the rows of bare commas that spreadsheets leave below it."""
-    blank = _blank(frame.iloc[:, 0])
-    if not blank.any():
-        return frame
-    for name in frame.columns[1:]:
-        blank &= _blank(frame[name])
-    return frame[~blank].reset_index(drop=True) if blank.any() else frame
+    # Numbers first: of hundreds of thousands of ids nobody has to know the texts.
+    blank = np.ones(len(table), dtype=bool)
+    for column in sorted((table[name] for name in table.names), key=lambda column: not column.numeric):
+        blank &= column.blank()
+        if not blank.any():
+            return table
+    return table.take(~blank)
 
 
-def _blank(values: pd.Series) -> pd.Series:
-    return values.isna() if pd.api.types.is_numeric_dtype(values.dtype) else values == ""
-
-
-def _made(frame: pd.DataFrame, seen: Sequence[Seen], columns_read: Sequence[ColumnRead]) -> pd.DataFrame:
+def _made(table: Table, seen: Sequence[Seen], columns_read: Sequence[ColumnRead]) -> Table:
     """The table under the names that columns have here, without those that have none."""
-    made: dict[str, object] = {}
+    made: dict[str, Column] = {}
     for one, column in zip(seen, columns_read, strict=True):
         if not column.here:
             continue
         known = columns.BY_NAME.get(column.here)
-        if column.role == "metric":
-            made[column.here] = one.values if column.scale == 1 else one.values * column.scale
+        if column.role == "metric" and one.numeric:
+            made[column.here] = one.column if column.scale == 1 else Numbers(one.floats() * column.scale)
         elif column.role == "time" and column.name != "started_utc":
             made[column.here] = one.times()
         elif column.role == "verdict" and column.name != "verdict":
-            bad_ones = {text: "failed" if text.lower() in BAD else "valid" for text in one.values.unique()}
-            made[column.here] = one.values.map(bad_ones).astype("str")
+            made[column.here] = table.texts(one.name).mapped(lambda text: "failed" if text.lower() in BAD else "valid")
         elif one.numeric and known is not None and known.dtype != "text":
-            made[column.here] = one.values
+            made[column.here] = one.column
         elif known is not None and known.dtype != "text":
-            made[column.here] = pd.Series(pd.factorize(one.values)[0], index=frame.index, dtype="float64")
+            made[column.here] = Numbers(one.column.codes.astype(np.float64))
         else:
-            made[column.here] = one.texts() if one.numeric or column.name != column.here or not known else one.values
+            made[column.here] = one.texts() if one.numeric or column.name != column.here or not known else one.column
     if "case" not in made:
-        made = {"case": pd.Series(ALL, index=frame.index, dtype="str")} | made
-    return pd.DataFrame(made, index=frame.index)
+        made = {"case": Texts.filled(ALL, len(table))} | made
+    return Table(made, len(table))
 
 
 def _is_vague(column: ColumnRead) -> bool:
