@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import io
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import cli
+from tests.forkserver import Forked, Server
 
 COMMAND = [sys.executable, "-m", "harness"]
 ROOT = Path(__file__).parent.parent
@@ -23,11 +25,25 @@ HANGS_AFTER_S = 120
 UNPRIVILEGED = ("unshare", "--user")
 
 
-def start(*arguments: str | Path, prefix: tuple[str, ...] = (), **options: Any) -> subprocess.Popen[str]:
-    """Start a command; the caller waits for it."""
+_server: Server | None = None
+
+
+def start(
+    *arguments: str | Path, prefix: tuple[str, ...] = (), fresh: bool = False, **options: Any
+) -> subprocess.Popen[str]:
+    """Start a command; the caller waits for it. fresh: by an interpreter of its own, where its start is the matter.
+
+    Else, where nobody could tell the difference, it is forked from a process that has loaded pandas once.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    words = [str(argument) for argument in arguments]
+    if not fresh and prefix in ((), UNPRIVILEGED) and not options.keys() - {"cwd", "start_new_session"}:
+        request = {"argv": words, "env": environment, "cwd": str(options.get("cwd", Path.cwd()))}
+        request |= {"new_session": options.get("start_new_session", False), "unprivileged": bool(prefix)}
+        if (server := _serving(environment)) is not None:
+            return Forked(server, request)
     return subprocess.Popen(
-        [*prefix, *COMMAND, *map(str, arguments)],
+        [*prefix, *COMMAND, *words],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -35,6 +51,20 @@ def start(*arguments: str | Path, prefix: tuple[str, ...] = (), **options: Any) 
         text=True,
         **options,
     )
+
+
+def _serving(environment: dict[str, str]) -> Server | None:
+    """The server of this process, where it may start a command with these variables."""
+    global _server
+    if _server is None:
+        _server = Server()
+        atexit.register(_server.close)
+    return _server if _server.serves(environment) else None
+
+
+def server_pid() -> int:
+    """The process from which commands are forked, a child that no test left; 0 where there is none."""
+    return 0 if _server is None else _server.pid
 
 
 def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:

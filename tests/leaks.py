@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import lanes
+from tests import command, lanes
 
 NETNS = Path("/run/netns")
 STATE = Path("/run/pollbench")
@@ -51,12 +51,12 @@ def _read(path: str) -> str:
 
 
 def _children() -> list[str]:
-    """Every child of this process, living or waiting to be reaped, as "PID NAME"."""
+    """Every child of this process, living or waiting to be reaped, as "PID NAME"; not the one that forks commands."""
     pids: list[str] = []
     for task in _names(Path("/proc/self/task")):
         listed = _read(f"/proc/self/task/{task}/children")
         pids += [] if listed == "unreadable" else listed.split()
-    return [f"{pid} ({_read(f'/proc/{pid}/comm')})" for pid in pids]
+    return [f"{pid} ({_read(f'/proc/{pid}/comm')})" for pid in pids if int(pid) != command.server_pid()]
 
 
 def snapshot() -> Snapshot:
