@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import socket
 import struct
@@ -18,7 +19,12 @@ ETHERTYPE = 0x88B5
 HEADER_BYTES = 14
 
 _SO_TIMESTAMPNS, _SCM_TIMESTAMPNS, _SO_SNDBUFFORCE = 35, 35, 32
-_SOL_PACKET, _PACKET_VNET_HDR = 263, 15
+_SOL_PACKET, _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 263, 15, 23
+# A bridge takes the frames of its ports before sockets that ask for one EtherType are looked for; one that asks for all
+# sees them first. A filter leaves it those that it is for (classic BPF: code, jumps, operand).
+_ALL, _SO_ATTACH_FILTER = 3, 26
+_FILTER = struct.Struct("=HBBI")
+_LOAD_HALF, _IF_EQUAL, _RETURN = 0x28, 0x15, 0x06
 # What waits in a queue is on the sender's account: room for 20 ms at 20 Gbit/s.
 _SEND_BYTES = 64 << 20
 # Of struct virtio_net_hdr: flags, type, length of the headers, bytes in a segment, where the checksum starts and goes.
@@ -41,8 +47,8 @@ class FrameEnd:
         with contextlib.ExitStack() as stack:
             with in_netns(netns_fd):
                 self._netlink = stack.enter_context(NetlinkSocket())
-            option = (socket.SOL_SOCKET, _SO_TIMESTAMPNS)
-            self._socket = stack.enter_context(_packet_socket(netns_fd, device, ETHERTYPE, option))
+            options = (socket.SOL_SOCKET, _SO_TIMESTAMPNS), (_SOL_PACKET, _PACKET_IGNORE_OUTGOING)
+            self._socket = stack.enter_context(_packet_socket(netns_fd, device, _ALL, *options, only=ETHERTYPE))
             self._stack = stack.pop_all()
 
     def fileno(self) -> int:
@@ -68,11 +74,9 @@ class FrameEnd:
         frames: list[tuple[int, int, int]] = []
         while True:
             try:
-                data, control, _, sender = self._socket.recvmsg(2048, 64)
+                data, control, _, _ = self._socket.recvmsg(2048, 64)
             except BlockingIOError:
                 return frames
-            if sender[2] == socket.PACKET_OUTGOING:
-                continue
             for level, kind, value in control:
                 if (level, kind) == (socket.SOL_SOCKET, _SCM_TIMESTAMPNS):
                     seconds, rest_ns = _TIMESPEC.unpack_from(value)
@@ -125,8 +129,13 @@ class JoinedFrames:
         self._socket.close()
 
 
-def _packet_socket(netns_fd: int, device: str, protocol: int, option: tuple[int, int]) -> socket.socket:
-    """A socket for raw frames of a device, which waits for nothing, with an option (level, name) set."""
+def _packet_socket(
+    netns_fd: int, device: str, protocol: int, *options: tuple[int, int], only: int | None = None
+) -> socket.socket:
+    """A socket for raw frames of a device, which waits for nothing, with options (level, name) set.
+
+    only: the EtherType of the frames that it is to get, of those of `protocol`.
+    """
     with in_netns(netns_fd), contextlib.ExitStack() as stack:
         try:
             sock = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
@@ -135,11 +144,21 @@ def _packet_socket(netns_fd: int, device: str, protocol: int, option: tuple[int,
                 error.errno, f"check the links by raw frames: {error.strerror}; add CAP_NET_RAW"
             ) from None
         sock.setblocking(False)
-        sock.setsockopt(*option, 1)
+        for option in options:
+            sock.setsockopt(*option, 1)
+        if only is not None:
+            _let_in_only(sock, only)
         sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BYTES)
         sock.bind((device, protocol))
         stack.pop_all()
         return sock
+
+
+def _let_in_only(sock: socket.socket, ethertype: int) -> None:
+    """Have a packet socket take frames of one EtherType."""
+    program = (_LOAD_HALF, 0, 0, 12), (_IF_EQUAL, 0, 1, ethertype), (_RETURN, 0, 0, 0xFFFF), (_RETURN, 0, 0, 0)
+    code = ctypes.create_string_buffer(b"".join(_FILTER.pack(*instruction) for instruction in program))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
 
 
 def _joined(macs: bytes, segment: int, payload: int) -> bytes:

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import types
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -15,49 +14,69 @@ from harness.mininet.find import make_topo, prepare
 from harness.mininet.graph import Graph, GraphLink, GraphNode, Refused, TopoRequest
 from harness.mininet.rehearsal import rehearse
 
-# Under which option a node or link knows where it was added.
-_AT = "added_at"
+
+class Places:
+    """Where nodes and links were added: noted beside a Topo's graph, whose calls and options stay as they are."""
+
+    def __init__(self, directory: str) -> None:
+        """Note from now on, for every graph of Mininet's; directory: that of the user's files."""
+        from mininet.topo import MultiGraph
+
+        self._directory = directory
+        self._noted: dict[Any, str] = {}
+        self._graphs: list[Any] = []  # kept, so that no other graph gets the number of one that is gone
+        add_node, add_edge = MultiGraph.add_node, MultiGraph.add_edge
+
+        @functools.wraps(add_node)
+        def node_added(graph: Any, node: Any, *args: Any, **options: Any) -> Any:
+            self._note(graph, node)
+            return add_node(graph, node, *args, **options)
+
+        @functools.wraps(add_edge)
+        def edge_added(graph: Any, src: Any, dst: Any, *args: Any, **options: Any) -> Any:
+            key = add_edge(graph, src, dst, *args, **options)
+            self._note(graph, (frozenset((src, dst)), key))
+            return key
+
+        MultiGraph.add_node, MultiGraph.add_edge = node_added, edge_added
+
+    def of_node(self, topo: Any, name: Any) -> str:
+        """file:line:column of where it was added; "" where that is not known."""
+        return self._noted.get((id(topo.g), name), "")
+
+    def of_link(self, topo: Any, first: Any, second: Any, key: Any) -> str:
+        """The same of a link."""
+        return self._noted.get((id(topo.g), (frozenset((first, second)), key)), "")
+
+    def _note(self, graph: Any, item: Any) -> None:
+        if not any(graph is known for known in self._graphs):
+            self._graphs.append(graph)
+        self._noted[id(graph), item] = place_of_caller(self._directory)
 
 
-def graph_of(topo: Any, rehearsed: bool) -> Graph:
-    """The graph of a Topo. rehearsed: try host classes of the user's own, and tell what they would do."""
-    at = {name: topo.nodeInfo(name).pop(_AT, "") for name in topo.nodes(sort=False)}
-    own = rehearse(topo, _plain) if rehearsed else {}
-    hosts, switches = (
-        [GraphNode(name, _plain(topo.nodeInfo(name)), at[name], own.get(name)) for name in names]
-        for names in (topo.hosts(), topo.switches())
-    )
-    links = []
-    for first, second, _, options in topo.links(sort=True, withKeys=True, withInfo=True):
-        place = options.pop(_AT, "")
-        links.append(GraphLink((_plain(first), _plain(second)), _plain(options), place))
-    return Graph(hosts, switches, links)
-
-
-def _remember_places(directory: str) -> None:
-    """Have every node and link know the line of the user's file that added it."""
-    from mininet.topo import Topo
-
-    def remembering(original: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(original)
-        def added(*args: Any, **options: Any) -> Any:
-            options.setdefault(_AT, _place(directory))
-            return original(*args, **options)
-
-        return added
-
-    Topo.addNode, Topo.addLink = remembering(Topo.addNode), remembering(Topo.addLink)
-
-
-def _place(directory: str) -> str:
+def place_of_caller(directory: str) -> str:
     """file:line:column of the nearest caller that is a file of the user's; "" where there is none."""
     frame: types.FrameType | None = sys._getframe(2)
     while frame is not None:
-        mininets = frame.f_globals.get("__name__") == "mininet.topo"
+        mininets = str(frame.f_globals.get("__name__")).startswith("mininet.")
         if not mininets and frame.f_code.co_filename.startswith(f"{directory}{os.sep}"):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}:1"
         frame = frame.f_back
     return ""
+
+
+def graph_of(topo: Any, rehearsed: bool, places: Places) -> Graph:
+    """The graph of a Topo. rehearsed: try host classes of the user's own, and tell what they would do."""
+    own = rehearse(topo, _plain) if rehearsed else {}
+    hosts, switches = (
+        [GraphNode(name, _plain(topo.nodeInfo(name)), places.of_node(topo, name), own.get(name)) for name in names]
+        for names in (topo.hosts(), topo.switches())
+    )
+    links = [
+        GraphLink((_plain(first), _plain(second)), _plain(options), places.of_link(topo, first, second, key))
+        for first, second, key, options in topo.links(sort=True, withKeys=True, withInfo=True)
+    ]
+    return Graph(hosts, switches, links)
 
 
 def _plain(value: Any) -> Any:
@@ -83,9 +102,9 @@ def main(out: int) -> None:
     asked = json.load(sys.stdin)
     request = TopoRequest(**asked["topo"])
     prepare()
-    _remember_places(request.directory)
+    places = Places(request.directory)
     try:
-        answer = asdict(graph_of(make_topo(request)[0], asked["rehearsed"]))
+        answer = asdict(graph_of(make_topo(request)[0], asked["rehearsed"], places))
     except Refused as error:
         answer = error.answer()
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -103,6 +103,12 @@ def test_tclink_options_become_shapes() -> None:
     assert (far.delay_ns, far.jitter_ns, far.loss, far.limit) == (5_000_000, 2_000_000, 0.01, 1000)
 
 
+def test_default_options_are_those_of_nodes_and_links_without_their_own() -> None:
+    made = of(f"{TOPOS}/factory.py:star")
+    assert [link.forward and link.forward.rate_bps for link in made.links] == [50_000_000] * 3
+    assert {made.nodes[host].default_route for host in made.hosts()} == {"10.0.0.1"}
+
+
 def test_files_functions_and_modules() -> None:
     assert len(of(f"{TOPOS}/campus.py:small").hosts()) == 2
     assert len(of(f"{TOPOS}/campus.py:CampusTopo", args="[3, 1, 1]").hosts()) == 3
