@@ -21,6 +21,7 @@ from harness.analysis.compare.family import family_of
 from harness.analysis.compare.limits import looser_than_default
 from harness.analysis.compare.model import ALONE, Family
 from harness.analysis.compare.verdict import model_time
+from harness.analysis.hints import hints_of
 from harness.errors import InputError
 from harness.stats import Estimate
 from harness.store.record import ALREADY_SO, NO_TRAFFIC
@@ -173,7 +174,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         missing=sum(max(0, view.planned - view.total) for view in views),
         left_out=_left_out(source.table, cells),
         facts={name: texts for name in (*_FACTS, *_SETUP) if (texts := texts_of(source.table, name))},
-        warnings=(*source.warnings, *apart, *looser_than_default(source)),
+        warnings=(*source.warnings, *apart, *looser_than_default(source), *hints_of(source.table, cells)),
         claims=findings(source),
         family=family,
         awake=awake,

@@ -9,9 +9,16 @@ run_id | text | The run, as in runs.csv.
 case | text | The case.
 node | text | The node.
 received_packets | number count | Packets delivered to the node's sockets.
-polled_packets | number count | Those of them that busy polling picked up (BusyPollRxPackets).
+polled_packets | number count | Those of them that busy polling picked up: BusyPollRxPackets of the namespace that
+    has the NAPI's device, which is not the node's where a macvlan or ipvlan lies between.
 polled_percent | number % | Their share.
 napi_id | number | SO_INCOMING_NAPI_ID of the node's first workload socket; 0: no NAPI.
+polling | text | What came of busy polling where it was asked for: polled, spun (CPU time spent, nothing polled),
+    inert, or unclear.
+sockets | text | Kinds of the sockets of the node's programs, as they were seen before and after the window.
+napis | text | The NAPIs that fed them: id, node and device, receive queue.
+napi_changes | number count | How often a socket's NAPI was another one than at the look before; changes between two
+    looks are not seen.
 retransmits | number count | TCP segments sent again.
 socket_drops | number count | UDP packets that found the socket's buffer full.
 link_drops | number count | Packets dropped by the node's devices.

@@ -20,6 +20,7 @@ started_utc | text | When the run began, UTC, ISO 8601.
 wall_s | number s | Wall time of the whole run, building and removing included.
 verdict | text | valid, inert (a knob took no effect), suspect (noise), failed or skipped.
 reasons | text | Why the verdict is what it is, in words; several are joined by '; '.
+hints | text | What has to be known beside the figures, and is no reason against them; several are joined by '; '.
 datapath | text | napi (veth made busy-poll capable) or plain; one for the whole experiment.
 links_tried | text | What shaped links did when they were tried, and what was declared; see topologies.md.
 """)
@@ -44,7 +45,7 @@ DECLARED = listed("""
 workload_kind | text | Kind of workload.
 workload_loop | text | closed: a request waits for the reply before it; open: each is sent when it is due.
 workload_mode | text | Mode or test of a program that has several (sockperf, netperf).
-workload_protocol | text | udp or tcp.
+workload_protocol | text | udp or tcp; mptcp where the sockets were seen to be that.
 workload_client_wait | text | How the client waits for a reply: blocking, spin, epoll, poll or select.
 workload_server_wait | text | How the server waits for a request; uring: by io_uring.
 workload_rate_rps | number 1/s | Open loop: requests per second asked for.
@@ -61,6 +62,7 @@ workload_service | text | CPU work of the server per request, ns.
 workload_stall_s | number s | How long the server was made to stand still.
 workload_stall_every_s | number s | Period of those stalls.
 workload_connect_per_request | text | on: every request opened and closed a connection.
+workload_udp_gro | text | on: the server took several datagrams at once (UDP_GRO).
 workload_phases | text | on: requests were split into phases, which costs time of its own.
 workload_reply_every | integer | sockperf: requests per reply.
 workload_get_share | number share | memcached: share of gets, 0 to 1.

@@ -12,7 +12,8 @@ from harness.kernel.netlink import NETLINK_GENERIC, NLM_F_DUMP, NetlinkError, Ne
 
 _GENL_HEADER = struct.Struct("=BBH")
 _CTRL_FAMILY, _CTRL_GETFAMILY, _CTRL_FAMILY_ID, _CTRL_FAMILY_NAME = 0x10, 3, 1, 2
-_NAPI_GET, _NAPI_SET = 11, 14
+_QUEUE_GET, _NAPI_GET, _NAPI_SET = 10, 11, 14
+_QUEUE_ID, _QUEUE_IFINDEX, _QUEUE_TYPE, _QUEUE_NAPI_ID, _RX = 1, 2, 3, 4, 0
 
 
 class Napi(NamedTuple):
@@ -55,6 +56,25 @@ def napis_of(ifindex: int | None = None) -> list[Napi] | None:
         return None
 
 
+def rx_queues(ifindex: int) -> dict[int, int]:
+    """The receive queue of each NAPI of a device, by the NAPI's id.
+
+    Drivers that do not tell it (veth) number both alike: there the order of the ids is that of the queues, as long as
+    each receive queue has one NAPI. Empty where nothing tells. Raises OSError: EOPNOTSUPP before Linux 6.8.
+    """
+    body = _GENL_HEADER.pack(_QUEUE_GET, 1, 0) + _number(_QUEUE_IFINDEX, ifindex)
+    with NetlinkSocket(NETLINK_GENERIC) as sock:
+        answers = sock.ask(Request(_family(), NLM_F_DUMP, body, f"list the queues of interface {ifindex}"))
+    queues = [_values(answer) for answer in answers]
+    receiving = [queue for queue in queues if queue.get(_QUEUE_TYPE) == _RX]
+    told = {queue[_QUEUE_NAPI_ID]: queue[_QUEUE_ID] for queue in receiving if _QUEUE_NAPI_ID in queue}
+    if told:
+        return told
+    napi_ids = sorted(napi.napi_id for napi in napi_get(ifindex))
+    numbers = sorted(queue[_QUEUE_ID] for queue in receiving)
+    return dict(zip(napi_ids, numbers, strict=True)) if len(napi_ids) == len(numbers) else {}
+
+
 def napi_set(napi_id: int, **settings: int | None) -> None:
     """Change settings of one NAPI, by the names of Napi (timeouts in ns); None leaves a setting alone.
 
@@ -76,8 +96,13 @@ def _number(kind: int, value: int) -> bytes:
 
 
 def _napi(body: bytes) -> Napi:
-    told = {kind: int.from_bytes(value, sys.byteorder) for kind, value in attrs(body, _GENL_HEADER.size).items()}
+    told = _values(body)
     return Napi._make(told.get(kind) for kind in _ATTRIBUTES.values())
+
+
+def _values(body: bytes) -> dict[int, int]:
+    """The attributes of an answer of which each is a number."""
+    return {kind: int.from_bytes(value, sys.byteorder) for kind, value in attrs(body, _GENL_HEADER.size).items()}
 
 
 @cache

@@ -5,26 +5,36 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import socket
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from harness.kernel import syscalls
+from harness.kernel.hostfiles import HOST
 from harness.kernel.syscalls import held
 
-_SO_ACCEPTCONN, _SO_INCOMING_NAPI_ID = 30, 56
+_SO_ACCEPTCONN, _SO_PROTOCOL, _SO_INCOMING_NAPI_ID = 30, 38, 56
+_IPPROTO_MPTCP, _SOL_UDP, _UDP_GRO = 262, 17, 104
 _OPTIONS = {"SO_BUSY_POLL": 46, "SO_PREFER_BUSY_POLL": 69, "SO_BUSY_POLL_BUDGET": 70}
 _EPIOCSPARAMS, _EPIOCGPARAMS = 0x40088A01, 0x80088A02
 _EPOLL_FORM = "=IHBB"
-_INTERNET = (socket.AF_INET, socket.AF_INET6)
+_INTERNET, _AF_XDP = (socket.AF_INET, socket.AF_INET6), 44
+_TARGETS = re.compile(r"^tfd:\s*(\d+)", re.MULTILINE)
 
 
 class SocketFacts(NamedTuple):
-    """What a borrowed socket says of itself. kind: "tcp listener", "tcp", "udp"; napi_id 0: none seen yet."""
+    """What a borrowed socket says of itself.
+
+    kind: "tcp", "mptcp", "udp", "raw" or "af_xdp", the first two with " listener" where they are one; napi_id 0: none
+    seen yet; udp_gro: the program asked for several datagrams at once; busy_poll_us: None before Linux 3.11.
+    """
 
     kind: str
     napi_id: int
+    udp_gro: bool = False
+    busy_poll_us: int | None = None
 
 
 @contextlib.contextmanager
@@ -40,14 +50,42 @@ def borrowed(pid: int, fd: int) -> Iterator[int]:
 
 
 def facts(fd: int) -> SocketFacts | None:
-    """Facts of a socket; None for one that is not of the Internet families (busy polling knows no other)."""
+    """Facts of a socket; None for one of a family that busy polling does not know."""
     with _socket(fd) as sock:
-        if sock.family not in _INTERNET:
+        if sock.family not in (*_INTERNET, _AF_XDP):
             return None
-        kind = "tcp" if sock.type == socket.SOCK_STREAM else "udp"
-        if sock.getsockopt(socket.SOL_SOCKET, _SO_ACCEPTCONN):
-            kind += " listener"
-        return SocketFacts(kind, sock.getsockopt(socket.SOL_SOCKET, _SO_INCOMING_NAPI_ID))
+        kind, napi_id = _kind(sock), sock.getsockopt(socket.SOL_SOCKET, _SO_INCOMING_NAPI_ID)
+        return SocketFacts(kind, napi_id, kind == "udp" and _has_gro(sock), _busy_poll(sock))
+
+
+def _kind(sock: socket.socket) -> str:
+    if sock.family == _AF_XDP:
+        return "af_xdp"
+    if sock.type != socket.SOCK_STREAM:
+        return "udp" if sock.type == socket.SOCK_DGRAM else "raw"
+    kind = "mptcp" if sock.getsockopt(socket.SOL_SOCKET, _SO_PROTOCOL) == _IPPROTO_MPTCP else "tcp"
+    return f"{kind} listener" if sock.getsockopt(socket.SOL_SOCKET, _SO_ACCEPTCONN) else kind
+
+
+def _has_gro(sock: socket.socket) -> bool:
+    """Whether UDP_GRO is on; before Linux 5.0 there is none, and a ping socket is no UDP socket."""
+    with contextlib.suppress(OSError):
+        return bool(sock.getsockopt(_SOL_UDP, _UDP_GRO))
+    return False
+
+
+def _busy_poll(sock: socket.socket) -> int | None:
+    with contextlib.suppress(OSError):
+        return sock.getsockopt(socket.SOL_SOCKET, _OPTIONS["SO_BUSY_POLL"])
+    return None
+
+
+def watched(pid: int, fd: int) -> list[int]:
+    """The descriptors, by their numbers in process `pid`, that its epoll instance `fd` watches; empty when it is gone.
+
+    Source: proc_pid_fdinfo(5).
+    """
+    return [int(number) for number in _TARGETS.findall(HOST.text(f"/proc/{pid}/fdinfo/{fd}") or "")]
 
 
 def get_option(fd: int, name: str) -> int:

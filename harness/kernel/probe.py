@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ from harness.kernel.netlink import NetlinkError, NetlinkSocket
 from harness.kernel.netns import HERE, opened, sysfs_of, throw_away
 
 _DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 2, "pbprobe1", 3
+_NOBODY = 65534
 _NOT_TRIED = "not tried: "
 # What of ethtool -K an experiment may ask for; a veth has some of it fixed to off.
 _FEATURES = ("gro", "gso", "lro", "rx", "rx-gro-hw", "rx-gro-list", "rx-udp-gro-forwarding", "sg", "tso", "tx")
@@ -203,6 +205,29 @@ def _set_option(option: str, value: int) -> None:
         pidfd.set_option(sock.fileno(), option, value)
 
 
+def _raise_as_anybody() -> None:
+    """SO_BUSY_POLL raised without any privilege, in a child that gives its own up. Raises OSError where it is refused.
+
+    Where this process is root of a user namespace alone, it has no privilege on the host that it could give up.
+    """
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(OSError):
+            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        code = errno.EIO
+        try:
+            _set_option("SO_BUSY_POLL", 50)
+            code = 0
+        except OSError as error:
+            code = error.errno or code
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if code := os.waitstatus_to_exitcode(status):
+        reason = "it takes CAP_NET_ADMIN here" if code == errno.EPERM else os.strerror(code)
+        raise OSError(errno.EOPNOTSUPP, reason)
+
+
 def _set_epoll() -> None:
     with select.epoll() as poll:
         pidfd.set_epoll(poll.fileno(), [50, 8, 0])
@@ -223,6 +248,7 @@ CAPABILITIES = (
     Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", lambda: ethtool.coalesce(_DEVICE)),
     Capability("rps", "receive packet steering (CONFIG_RPS)", "", lambda: _write_sysfs(0, "queues/rx-0/rps_cpus")),
     Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _set_option("SO_BUSY_POLL", 50)),
+    Capability("busy-poll-by-anybody", "SO_BUSY_POLL raised by any user", "", _raise_as_anybody),
     Capability("prefer-busy-poll", "SO_PREFER_BUSY_POLL", "Linux 5.11", lambda: _set_option("SO_PREFER_BUSY_POLL", 1)),
     Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _set_epoll),
     Capability("cgroup-cpu", "cpu.weight, cpu.max (cgroup v2)", "", lambda: cgroup.require(["cpu"])),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.knobs.feeding import Feeding
 from harness.units import Count
 
 Scope = Literal["socket", "process", "device", "host"]
@@ -19,6 +20,9 @@ Target = Literal[DeviceTarget, "sysctl", "socket", "process", "cgroup"]
 # The ranges of the kernel's own fields: an int that is not negative, and 16 bits.
 U31 = Annotated[Count, Field(ge=0, le=2**31 - 1)]
 U16 = Annotated[Count, Field(ge=0, le=2**16 - 1)]
+
+# Retransmissions, ARP and other sockets of the namespace are polled too, and are in no count of received packets.
+_OVERCOUNT, _FEW_PACKETS = 2, 100
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Seen:
     interrupts of each line of the node's NICs by CPU. group: what its control group did, None without one.
     min_polled_share: the experiment's threshold. node: its name; beside: every knob that is set on it, by name. Knobs
     of the whole host see the sums over all nodes, and in `on_nodes` of each node how it waits and what is set on it.
+    feeding: the kinds of the sockets, and the NAPIs that fed them.
     """
 
     received: int = 0
@@ -85,21 +90,28 @@ class Seen:
     node: str = ""
     beside: Mapping[str, Knob] = field(default_factory=dict)
     on_nodes: tuple[tuple[str, Mapping[str, Knob]], ...] = ()
+    feeding: Feeding = field(default_factory=Feeding)
 
     def polled_share(self) -> float:
         """Busy-polled share of the packets received, 0..1 (retransmitted polls can exceed the count: capped)."""
         return min(1.0, self.polled / self.received) if self.received else 0.0
+
+    def overcounted(self) -> bool:
+        """Does the counter of polled packets exceed the packets so far that it can be no share of them?"""
+        return self.polled > _OVERCOUNT * self.received + _FEW_PACKETS
 
 
 @dataclass(frozen=True)
 class KnobEffect:
     """Whether a setting took effect: True, seen acting; False, with the reason; None, nothing tells.
 
-    True only for what a counter showed that nothing but this knob moves, on the traffic of this run.
+    True only for what a counter showed that nothing but this knob moves, on the traffic of this run. spun: it acted,
+    in vain: CPU time was spent and sleeps were gone, and nothing was polled.
     """
 
     took: bool | None
     evidence: str
+    spun: bool = False
 
 
 class Knob(BaseModel):
@@ -140,58 +152,6 @@ class Knob(BaseModel):
     def without_work(self, seen: Seen) -> dict[str, str]:
         """Of several settings those that had nothing to act on, by the kernel's name for them, and why."""
         return {}
-
-
-POLLING = ("busy_poll", "epoll_busy_poll", "host_busy_poll")
-"""The knobs that have packets busy-polled."""
-
-
-def polled_effect(seen: Seen, own: str, setting: str, reaches: tuple[str, ...]) -> KnobEffect:
-    """The proof of busy polling: packets that were received by polling, not by interrupt.
-
-    own: the knob's name; setting: its name, for a message; reaches: the ways to wait in which it polls. The counter
-    does not tell on whose behalf a packet was polled: where a setting does not reach the wait, another did it.
-    """
-    share = seen.polled_share()
-    text = f"{seen.polled} of {seen.received} packets busy-polled ({share:.1%})"
-    if share >= seen.min_polled_share and seen.polled:
-        waits = seen.waits or frozenset({seen.wait})
-        if "" not in waits and waits.isdisjoint(reaches):
-            text += f", none by this: {setting} does not reach a server or client that waits by `{seen.wait}`"
-            return KnobEffect(False, text)
-        others = [name for name in POLLING if name != own and name in seen.beside and seen.beside[name].needs_napi()]
-        if not waits.issubset(reaches) and others:
-            return KnobEffect(None, f"{text}, and nothing tells whether by this or by {' or '.join(others)}")
-        return KnobEffect(True, text)
-    if seen.unreached and not any(seen.napi_ids):
-        text += (
-            f"; no socket of the {' and '.join(seen.unreached)} was found before the measured time: it opened them too "
-            "late to be set (a longer warmup looks longer)"
-        )
-    elif threaded := seen.beside.get("threaded_napi") if not seen.polled else None:
-        if threaded.needs_napi():
-            text += f"; masked by threaded_napi on {seen.node}: a NAPI that its thread holds cannot be busy-polled"
-    elif not any(seen.napi_ids):
-        text += "; the sockets saw no NAPI (SO_INCOMING_NAPI_ID 0): this datapath cannot be busy-polled"
-    elif seen.wait in reaches and not seen.polled:
-        text += f"; waiting by `{seen.wait}` polls only while no packet is there yet and nobody else wants the CPU"
-    elif seen.wait and not seen.polled:
-        text += f"; {setting} does not reach a server or client that waits by `{seen.wait}`"
-    return KnobEffect(False, text)
-
-
-MASKED_SHARE = 0.99
-"""From this share of busy-polled packets on, what works on packets that come by interrupt has next to none."""
-
-
-def masked(seen: Seen) -> str:
-    """By which busy polling the work on packets that come by interrupt is taken away, in words; "" where it is not."""
-    if seen.polled_share() < MASKED_SHARE:
-        return ""
-    polling = [name for name in POLLING if name in seen.beside]
-    by = " and ".join(name for name in polling if seen.beside[name].needs_napi()) or "the programs' own busy polling"
-    on = f" on {seen.node}" if seen.node else ""
-    return f"masked by {by}{on}: {seen.polled} of {seen.received} packets were busy-polled ({seen.polled_share():.1%})"
 
 
 def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> KnobEffect:

@@ -19,7 +19,9 @@ class Channels(Knob):
     phase = "queues"
     target = "channels"
 
-    combined: Count | None = Field(None, ge=1, le=4096, description="queue pairs, each with one interrupt")
+    combined: Count | None = Field(
+        None, ge=1, le=4096, description="queue pairs; whether a pair has one interrupt or two is the driver's choice"
+    )
     rx: Count | None = Field(None, ge=1, le=4096, description="receive queues (veth has these)")
     tx: Count | None = Field(None, ge=1, le=4096, description="transmit queues (veth has these)")
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, masked, napi_effect
+from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, napi_effect
+from harness.knobs.polling import masked
 from harness.units import DurationNs
 
 

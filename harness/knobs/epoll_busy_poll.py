@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from harness.knobs.base import U16, U31, Knob, KnobEffect, Seen, Setting, polled_effect
+from harness.knobs.base import U16, U31, Knob, KnobEffect, Seen, Setting
+from harness.knobs.polling import polled_effect
 from harness.units import OnOff
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, polled_effect
+from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting
+from harness.knobs.polling import polled_effect
 
 _WAITS = ("blocking", "spin", "poll", "select", "epoll", "uring")
 

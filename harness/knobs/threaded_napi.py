@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen, Setting, masked
+from harness.knobs.base import Knob, KnobEffect, Seen, Setting
+from harness.knobs.polling import masked
 from harness.units import Count, CpuSet
 
 _MODES = {"off": 0, "on": 1, "busy-poll": 2}

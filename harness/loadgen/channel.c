@@ -14,6 +14,7 @@
 #include "selecting.h"
 #include "stamping.h"
 #include "stop.h"
+#include "udp_gro.h"
 
 const char *const wait_names[] = {"blocking", "spin", "poll", "select", "epoll", "uring", NULL};
 
@@ -96,6 +97,8 @@ static ssize_t receive_once(const struct channel *channel, void *buffer, size_t 
         return -1;
     if (channel->stamping != NULL)
         return stamping_receive(channel->stamping, channel->socket, buffer, size, 0, peer);
+    if (channel->segment != NULL)
+        return udp_gro_receive(channel->socket, buffer, size, peer, channel->segment);
     if (peer == NULL)
         return recv(channel->socket, buffer, size, 0);
     peer->size = sizeof peer->address;

@@ -17,6 +17,7 @@ struct channel {
     int epoll; /* -1 unless the style is epoll */
     enum wait_style style;
     struct stamping *stamping; /* NULL: no time stamps are taken */
+    size_t *segment;           /* NULL: a receive brings one datagram; else the length of each that it brought */
 };
 
 /* The sender's address, for sockets that are not connected. */

@@ -11,6 +11,7 @@
 #include "options.h"
 #include "stop.h"
 #include "threads.h"
+#include "udp_gro.h"
 #include "uring.h"
 
 #define THREADS_MAX 10000
@@ -33,6 +34,7 @@ static struct server_plan read_options(int argc, char **argv)
         {.name = "--thread-cpus", .text = &o.thread_cpus},
         {.name = "--service", .text = &service},
         {.name = "--stall", .text = &stall},
+        {.name = "--udp-gro", .flag = &o.udp_gro},
         {.name = "--seed", .number = &seed, .low = 0, .high = INT64_MAX},
         SOCKOPTS_TABLE(&o.sockopts),
     };
@@ -46,6 +48,8 @@ static struct server_plan read_options(int argc, char **argv)
         fail_usage("--phases", "goes with one thread, and not with --wait uring");
     if (o.sockopts.epoll_text != NULL && o.style != WAIT_EPOLL)
         fail_usage("--epoll-busy-poll", "goes with --wait epoll");
+    if (o.udp_gro && ((enum protocol)protocol != PROTOCOL_UDP || phases || o.style == WAIT_URING))
+        fail_usage("--udp-gro", "goes with --protocol udp, and neither with --phases nor with --wait uring");
     if (o.thread_cpus != NULL)
         cpulist_check(o.thread_cpus);
     o.service = service_read(service, stall);
@@ -98,6 +102,8 @@ static void open_sockets(struct server *servers, const struct server_plan *plan,
 
         servers[i].socket = i > 0 && !shared ? servers[0].socket
                                              : endpoint_listen(&at, &plan->sockopts, shared, port);
+        if (plan->udp_gro)
+            udp_gro_enable(servers[i].socket);
         servers[i].epoll = channel_make_epoll(plan->style);
         sockopts_apply_epoll(&plan->sockopts, servers[i].epoll);
         servers[i].options = sockopts_read(servers[i].socket);

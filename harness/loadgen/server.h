@@ -21,6 +21,7 @@ struct server_plan {
     struct endpoint at;
     struct sockopts sockopts;
     enum wait_style style;
+    bool udp_gro;
     struct framing framing;
     struct service service;
     int64_t threads;

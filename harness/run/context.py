@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from harness.kernel.journal import Journal
 from harness.kernel.proc import start_ticks
 from harness.run.cgroups import RunCgroups
+from harness.run.napi_watch import NapiWatch
 from harness.run.process import ChildProcess
 from harness.run.socket_options import SocketOptions
 from harness.run.two_hosts import Ends
@@ -33,6 +34,7 @@ class RunContext:
     socket_options: dict[str, SocketOptions] = field(default_factory=dict)
     children: list[ChildProcess] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)
+    watch: NapiWatch = field(default_factory=NapiWatch)
 
     def note(self, pids: Sequence[int]) -> None:
         """Write processes of external programs into the journal, so that they cannot outlive a killed run for long.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import TypeVar
 
@@ -44,6 +44,7 @@ class Snapshot:
     clocksource: str
     tasks: proc.Tasks
     took_ns: int
+    home: dict[str, int] = field(default_factory=dict)
 
 
 def take(
@@ -74,6 +75,7 @@ def take(
         kthreads={node: _together(threads).cpu_ns for node, threads in (kthreads or {}).items()},
         clocksource=proc.clocksource(),
         tasks=proc.tasks(),
+        home=proc.net_counters(),
         last=read_set(cpus, _together(hogs)),
         took_ns=time.monotonic_ns() - begun_ns,
     )
@@ -124,7 +126,10 @@ def _together(pids: Sequence[int]) -> proc.ProcessUsage:
 
 @dataclass(frozen=True)
 class HostDelta:
-    """What was counted on one host between two snapshots. cpus: the run's CPU set on it; others are by CPU number."""
+    """What was counted on one host between two snapshots.
+
+    cpus: the run's CPU set on it; others are by CPU number. home: what its own namespace counted, as of a node.
+    """
 
     cpus: set[int]
     ticks: dict[int, dict[str, int]]
@@ -134,6 +139,7 @@ class HostDelta:
     interference: CpuInterference
     clocksources: tuple[str, str]
     set_time: SetTime | None = None
+    home: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -191,6 +197,7 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], 
             quiet,
             after.took_ns + before.took_ns,
         ),
+        home=_minus(after.home, before.home),
     )
     unused = proc.ProcessUsage()
     return CounterDelta(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from harness.knobs import Knob, Seen
+from harness.knobs.polling import POLLING, hints
 from harness.run.metrics import seen_on
 from harness.run.outcome import Outcome
 from harness.spec.cells import CellSpec
@@ -53,6 +54,30 @@ def judged(spec: CellSpec, outcome: Outcome, rows: list[KnobRow]) -> tuple[list[
     return out, [reason for judgement in judgements for reason in judgement.reasons(busy)]
 
 
+def polling(spec: CellSpec, outcome: Outcome) -> tuple[dict[str, str], list[str]]:
+    """What came of busy polling on each node that was told to, in a word; and what has to be known of it, in words.
+
+    polled: packets were; spun: CPU time was spent in vain; inert: nothing acted; "unclear" where nothing tells.
+    """
+    settings = spec.confined() | spec.settings
+    words: dict[str, str] = {}
+    known: list[str] = []
+    for node, knobs in settings.items():
+        asked = [name for name in POLLING if name in knobs and knobs[name].needs_napi()]
+        if not asked:
+            continue
+        seen = seen_on(outcome, node, spec.checks.min_polled_share, settings)
+        effects = [knobs[name].effect(seen) for name in asked]
+        if any(effect.took for effect in effects):
+            words[node] = "polled"
+            known += [f"{node}: {hint}" for hint in hints(seen)]
+        elif any(effect.spun for effect in effects):
+            words[node] = "spun"
+        else:
+            words[node] = "unclear" if any(effect.took is None for effect in effects) else "inert"
+    return words, known
+
+
 class _Judgement:
     """What became of one knob on one node; `row` is given every row of it, then `reasons` tells."""
 
@@ -94,7 +119,8 @@ class _Judgement:
         if self.without_traffic():
             return [] if self.knob in busy else [f"{self.knob} on {self.node} took no effect: {self._quiet[0]}"]
         if self._effect.took is False and (self._acted_on or self._idle or not self._already):
-            return [f"{self.knob} on {self.node} took no effect: {self._effect.evidence}"]
+            came = "spun, polled nothing" if self._effect.spun else "took no effect"
+            return [f"{self.knob} on {self.node} {came}: {self._effect.evidence}"]
         return [
             f"{setting} of {self.knob} on {self.node} took no effect: {reason}"
             for setting, reason in self._idle.items()

@@ -111,9 +111,13 @@ class _Play:
             # Again: the start of one session may have made another session's server open sockets.
             for session in sessions:
                 session.sweep()
+                session.look()
             used = context.cgroups.use()
             delta, napis = self._window(quiet)
             used = used_between(used, context.cgroups.use())
+            for session in sessions:
+                session.look()
+            feeding = context.watch.seen(context.testbed.nodes.values())
             readings = [session.finish() for session in sessions]
             ends.meet("read", {}, STEP_S + measured.window_s(), context.children)
             for session in sessions:
@@ -127,7 +131,7 @@ class _Play:
             rows += session.rows()
         outcome = self._outcome(readings, delta, napis)
         changed = standing.differences(stood, standing.read(context.testbed))
-        outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
+        outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed, feeding=feeding)
         features = _features(context.testbed)
         if far := ends.far:
             half = two_hosts_merge.Half(outcome, rows, features, files)

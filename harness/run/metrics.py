@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from harness.kernel.proc import TICKS_PER_S, ProcessUsage
 from harness.knobs import Knob, Seen
+from harness.knobs.feeding import Feeding
 from harness.run import loadgen_report
 from harness.run.counters import CounterDelta
 from harness.run.cpu_cost import cost_metrics
@@ -16,12 +19,18 @@ from harness.store.record import Columns, Metrics
 
 Figure = TypeVar("Figure", int, float)
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
+_POLLED = "TcpExt:BusyPollRxPackets"
 _NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
 _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
 
 
 def _percent(part: float, whole: float) -> float | None:
     return 100.0 * part / whole if whole else None
+
+
+def _polled_percent(seen: Seen) -> float | None:
+    """The busy-polled share; None where nothing came in, or the counter cannot be one of packets."""
+    return 100 * seen.polled_share() if seen.received and not seen.overcounted() else None
 
 
 def seen_on(
@@ -35,11 +44,11 @@ def seen_on(
     delta = outcome.delta
     nodes = list(delta.nodes) if node == "*" else [node]
     programs = [program for program in outcome.programs if program.node in nodes]
-    received = [name for protocol in outcome.protocol.split("+") for name in _RECEIVED[protocol]]
+    received, polled = _traffic(outcome, nodes)
     return Seen(
-        received=sum(delta.counter(n, *received) for n in nodes),
-        polled=sum(delta.counter(n, "TcpExt:BusyPollRxPackets") for n in nodes),
-        napi_ids=tuple(napi for program in programs for napi in program.report.get("napi_ids") or [0]),
+        received=received,
+        polled=polled,
+        napi_ids=_napi_ids(outcome, programs, node),
         napis=tuple(napi for n in nodes for napi in outcome.napis.get(n, [])),
         unreached=tuple(program.label for program in programs if program.report.get("unreached")),
         wait=_wait(programs, node),
@@ -60,6 +69,50 @@ def seen_on(
         on_nodes=tuple(
             (_only_wait(program.wait for program in programs if program.node == n), settings.get(n, {})) for n in nodes
         ),
+        feeding=_feeding(outcome, programs, node, received),
+    )
+
+
+def _traffic(outcome: Outcome, nodes: list[str]) -> tuple[int, int]:
+    """Packets that the nodes' sockets received, and those of them that were busy-polled.
+
+    The kernel counts these in the namespace of the NAPI's device. Where that is another node's, or the host's, the
+    count is shared by all nodes whose sockets it feeds, and so is what they received.
+    """
+    delta, counts = outcome.delta, [name for part in outcome.protocol.split("+") for name in _RECEIVED[part]]
+    owners = {node: _owners(outcome, node) for node in delta.nodes}
+    theirs = {owner for node in nodes for owner in owners.get(node, {node})}
+    sharing = [node for node in delta.nodes if node in nodes or (theirs - set(nodes)) & owners[node]]
+    polled = sum(
+        delta.counter(owner, _POLLED) if owner else delta.host_of(nodes[0]).home.get(_POLLED, 0) for owner in theirs
+    )
+    return sum(delta.counter(node, *counts) for node in sharing), polled
+
+
+def _owners(outcome: Outcome, node: str) -> set[str]:
+    """In whose namespaces the NAPIs of a node's sockets are, "" for the host's; the node itself where nothing tells."""
+    feeding = outcome.feeding.of_node(node)
+    places = [feeding.place(napi_id) for napi_id in feeding.napi_ids()]
+    return {place.node for place in places if place.device} or {node}
+
+
+def _napi_ids(outcome: Outcome, programs: list[ProgramOutcome], node: str) -> tuple[int, ...]:
+    """The NAPIs that fed the programs' sockets: as each tells itself, else as its sockets were seen; 0 for none."""
+    feeding, out = outcome.feeding.of_node(node), list[int]()
+    for program in programs:
+        seen = [one for one in feeding.sockets if one.program == program.label]
+        looked_up = [number for one in seen for number in one.napi_ids]
+        out += program.report.get("napi_ids") or list(dict.fromkeys(looked_up)) or [0]
+    return tuple(out)
+
+
+def _feeding(outcome: Outcome, programs: list[ProgramOutcome], node: str, received: int) -> Feeding:
+    """What fed the node's sockets, with what its programs spent meanwhile."""
+    usage, elapsed_ns = outcome.used_by(programs), outcome.delta.elapsed_ns
+    return replace(
+        outcome.feeding.of_node(node),
+        cpus=usage.cpu_ns / elapsed_ns if elapsed_ns and programs else None,
+        sleeps=usage.voluntary / received if received and programs else None,
     )
 
 
@@ -119,7 +172,7 @@ def run_metrics(outcome: Outcome) -> Metrics:
     metrics |= _nic_metrics(delta) | _interruptions(outcome, answered)
     for role, program in outcome.measured().items():
         seen = seen_on(outcome, program.node, 0.0)
-        metrics[f"{role}_polled_percent"] = 100 * seen.polled_share() if seen.received else None
+        metrics[f"{role}_polled_percent"] = _polled_percent(seen)
         metrics[f"{role}_napi_id"] = (program.report.get("napi_ids") or [0])[0]
     metrics |= outcome.metrics | loadgen_report.metrics(client)
     return metrics | _background(outcome) | _set_metrics(outcome)
@@ -232,8 +285,9 @@ def _node_columns(outcome: Outcome, node: str) -> Columns:
     columns: Columns = {
         "received_packets": seen.received,
         "polled_packets": seen.polled,
-        "polled_percent": 100 * seen.polled_share() if seen.received else None,
+        "polled_percent": _polled_percent(seen),
         "napi_id": seen.napi_ids[0] if seen.napi_ids else None,
+        **_feeding_columns(seen),
         "retransmits": counter(node, "Tcp:RetransSegs"),
         "socket_drops": counter(node, "Udp:RcvbufErrors", "Udp6RcvbufErrors"),
         "link_drops": counter(node, "link:rx_dropped", "link:tx_dropped"),
@@ -255,6 +309,28 @@ def _node_columns(outcome: Outcome, node: str) -> Columns:
     if (group := outcome.groups.get(node)) is not None:
         columns |= {"throttled_periods": group.throttled, "throttled_ms": group.throttled_us / 1e3}
     return columns
+
+
+def _feeding_columns(seen: Seen) -> Columns:
+    """What the sockets of a node were, which NAPIs fed them, and how often that changed at least."""
+    feeding = seen.feeding
+    if not feeding.sockets:
+        return {}
+    kinds = Counter[str]()
+    for one in feeding.sockets:
+        kinds[one.kind + (" (UDP_GRO)" if one.udp_gro else "")] += one.count
+    return {
+        "sockets": ", ".join(f"{count} {kind}" for kind, count in kinds.items()),
+        "napis": feeding.named(feeding.napi_ids()),
+        "napi_changes": sum(one.changes() for one in feeding.sockets),
+    }
+
+
+def measured_protocol(outcome: Outcome) -> Columns:
+    """The protocol of the measured workload, where its sockets were seen to be of another one than was declared."""
+    sockets = [one for one in outcome.feeding.sockets if one.program in outcome.measured()]
+    kinds = {one.kind for one in sockets if "listener" not in one.kind}
+    return {"protocol": "mptcp"} if kinds == {"mptcp"} else {}
 
 
 def cpu_figures(outcome: Outcome) -> dict[str, Columns]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.kernel.proc import ProcessUsage
 from harness.knobs import GroupUse
+from harness.knobs.feeding import Feeding
 from harness.run.counters import CounterDelta
 from harness.store.record import Metrics
 
@@ -36,7 +37,8 @@ class Outcome:
     packets of their own. protocol: of all workloads, joined by "+". programs: every program of a workload. napis: after
     the run. metrics: columns that the measured program itself gave. background: reports of the workloads beside it.
     groups: what each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use. changed:
-    settings that were others at the end of the run than when its programs started, in words.
+    settings that were others at the end of the run than when its programs started, in words. feeding: the sockets of
+    all programs, and the NAPIs that fed them.
     """
 
     delta: CounterDelta
@@ -53,6 +55,7 @@ class Outcome:
     hog_flow: bool = False
     numa: dict[str, list[int]] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    feeding: Feeding = field(default_factory=Feeding)
 
     def measured(self) -> dict[str, ProgramOutcome]:
         """The programs of the measured workload by role."""

@@ -17,7 +17,7 @@ from harness.plan import Run
 from harness.run import contention, effects, loadgen_report, two_hosts_merge
 from harness.run.checks import doubts
 from harness.run.measure import Measured, measure
-from harness.run.metrics import cpu_figures, idle_shares, node_figures, run_metrics
+from harness.run.metrics import cpu_figures, idle_shares, measured_protocol, node_figures, run_metrics
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
 from harness.store import RunRecord
@@ -99,12 +99,17 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
     metrics |= {name: value for name, value in timed.items() if value is not None or name not in metrics}
     knobs, inert = effects.judged(run.cell.spec, measured.outcome, measured.knobs)
     suspect = _doubts(run, measured, metrics) + measured.breaches
+    polling, hints = effects.polling(run.cell.spec, measured.outcome)
+    for node, word in polling.items():
+        nodes.get(node, {})["polling"] = word
     reasons: dict[Verdict, list[str]] = {"failed": _broken(run, measured), "inert": inert, "suspect": suspect}
     return replace(
         record,
         verdict=next((verdict for verdict, of_it in reasons.items() if of_it), "valid"),
         reasons=tuple(chain.from_iterable(reasons.values())),
+        hints=tuple(hints),
         environment=environment,
+        workload=record.workload | measured_protocol(outcome),
         metrics=metrics | {"doubts": len(suspect)},
         nodes=nodes,
         cpus=cpu_figures(outcome),

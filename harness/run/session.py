@@ -156,6 +156,12 @@ class WorkloadSession:
                 family = child.family()
                 self.context.note(family)
                 self._socket_options(role).sweep(self.name(role), family)
+                self.context.watch.look(self.name(role), self.workload.node_of(role), family)
+
+    def look(self) -> None:
+        """See which NAPIs feed the sockets of its programs; outside of the measured window, which it would disturb."""
+        for role, child in self.programs.items():
+            self.context.watch.look(self.name(role), self.workload.node_of(role), child.family())
 
     def pids(self) -> dict[str, list[int]]:
         """The processes of each program by its name."""

@@ -116,7 +116,7 @@ class SocketOptions:
 
     def has_socket(self, program: str) -> bool:
         """Was there a socket of the program to set, one that receives?"""
-        return any(treated.kind in ("tcp", "udp") for treated in self._of(program))
+        return any(treated.kind != "epoll" and "listener" not in treated.kind for treated in self._of(program))
 
     def has_epoll(self, program: str) -> bool:
         """Does the program wait by epoll, as far as was seen?"""

@@ -86,7 +86,8 @@ class RunRecord:
     """Everything that is known of one run. Made once, when the run has ended; `store.codec` writes and reads it.
 
     block: repetition, from 1; order: place in the sequence in which runs were made, from 0; wall_s: of the whole run,
-    building and removing included, None where nobody measured it. nodes, cpus: figures by node and by CPU
+    building and removing included, None where nobody measured it. hints: what is no reason against the run, and has to
+    be known beside its figures. nodes, cpus: figures by node and by CPU
     (NODE:CPU on the other host of two). features: offloads that were on, by node and device. source_files: what an
     imported run was read from.
     """
@@ -100,6 +101,7 @@ class RunRecord:
     started_utc: str = ""
     wall_s: float | None = None
     reasons: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
     environment: Columns = field(default_factory=dict)
     datapath: str = ""
     workload: Columns = field(default_factory=dict)

@@ -92,7 +92,8 @@ def _run_row(run: RunRecord) -> _Row:
         | run.environment
         | run.metrics
         | {key: getattr(run, key) for key in _OF_RUN}
-        | {"links_tried": links_text(run.link_checks), "reasons": "; ".join(run.reasons)},
+        | {"links_tried": links_text(run.link_checks), "reasons": "; ".join(run.reasons)}
+        | {"hints": "; ".join(run.hints)},
     )
 
 

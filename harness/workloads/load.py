@@ -188,6 +188,11 @@ class Load(Generated):
     )
     size: Sizes = Field("64", description="payload of a request")
     response_size: Sizes | None = Field(None, description="payload of a reply; that of its request if absent")
+    udp_gro: OnOff = Field(
+        False,
+        description="UDP: the server takes several datagrams at once (UDP_GRO), as QUIC servers do; while it "
+        "busy-polls, the kernel holds each until the poll ends",
+    )
     connect_per_request: OnOff = Field(False, description="TCP: every request opens and closes a connection")
     service: Service | None = Field(None, description="CPU work of the server per request; none if absent")
     phases: OnOff = Field(
@@ -211,6 +216,8 @@ class Load(Generated):
     def _options_fit(self) -> Load:
         if self.connect_per_request and self.protocol != "tcp":
             raise ValueError("connect_per_request needs a connection; add protocol: tcp")
+        if self.udp_gro and (self.protocol != "udp" or self.phases or self.wait_of("server") == "uring"):
+            raise ValueError("udp_gro is of UDP sockets, and goes neither with phases nor with server_wait: uring")
         if self.wait_of("server") == "select" and self.connections > SELECT_MOST:
             raise ValueError(f"select() waits on {SELECT_MOST} sockets at most; take server_wait: poll")
         if self.connect_per_request and self.depth > self.connections // self.threads:
@@ -261,6 +268,7 @@ class Load(Generated):
         argv += ["--threads", str(self.threads_of_server())]
         argv += ["--thread-cpus", _in_order(self.server_thread_cpus)] if self.server_thread_cpus else []
         argv += ["--service", self.service.option()] if self.service else []
+        argv += ["--udp-gro"] if self.udp_gro else []
         argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
         return [*argv, *scene.socket_options]
 
@@ -285,6 +293,7 @@ class Load(Generated):
             "stall_every_s": self.stall_every_ns / 1e9 if self.stall_ns else None,
             "connect_per_request": "on" if self.connect_per_request else None,
             "phases": "on" if self.phases else None,
+            "udp_gro": "on" if self.udp_gro else None,
             "server_threads": self.threads_of_server(),
             "service": self.service.option() if self.service else None,
         }

@@ -30,7 +30,11 @@ def test_every_claim_stands_in_the_guide() -> None:
         for path in (ROOT / "experiments" / "claims").glob("*.yaml")
         for claim in yaml.safe_load(path.read_text())["claims"]
     }
-    assert named == there
+    kept = set.union(*(set(gallery_reference.Kept.at(path).claims) for path in KEPT))
+    assert named == there & kept
+    # What is younger than the kept galleries has no verdict to show yet; the guide leads to its file.
+    for young in {name.partition("/")[0] for name in there - kept}:
+        assert f"](../experiments/claims/{young}.yaml)" in GUIDE
 
 
 def test_what_fails_anywhere_is_listed_and_explained() -> None:

@@ -147,5 +147,10 @@ def _measured(document: object) -> Measured:
     for number, row in enumerate(measured.link_checks):
         texts: dict[str, Any] = {key: printable(text) for key, text in vars(row).items() if key != "ok"}
         measured.link_checks[number] = dataclasses.replace(row, **texts)
+    feeding = measured.outcome.feeding
+    sockets = [dataclasses.replace(one, kind=printable(one.kind)) for one in feeding.sockets]
+    places = [dataclasses.replace(one, device=printable(one.device)) for one in feeding.places]
+    feeding = dataclasses.replace(feeding, sockets=tuple(sockets), places=tuple(places))
+    measured.outcome = dataclasses.replace(measured.outcome, feeding=feeding)
     measured.breaches = [printable(reason) for reason in measured.breaches]
     return measured
