@@ -188,7 +188,7 @@ class Bed:
     def pollbench(self, *words: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         """The same, to its end; env: variables of its environment."""
         process = self.start(*words, cwd=cwd, **env)
-        out, err = process.communicate(timeout=170)
+        out, err = process.communicate(timeout=500)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 

@@ -176,7 +176,9 @@ class Crew:
         limit = self.directory / "limit"
         limit.write_text("".join(f"{name}\n" for name in names))
         base = {"fleet_id": self.ident, "fleet_version": wheel.version(), **self._wheel_variables(), **variables}
-        options = ["--limit", f"@{limit}"]
+        unneeded = [] if "fleet_incoming" in variables else ["begun"]
+        unneeded += [] if self._wheel else ["push"]
+        options = ["--limit", f"@{limit}", *(["--skip-tags", ",".join(unneeded)] if unneeded else [])]
         # Two that wait for each other have to be followed at the same time.
         forks = max(min(self.forks, len(names)), 2 if self.pair else 1)
 
