@@ -20,7 +20,7 @@ from tests.campaign.judge import Failure, Worker, judge, minimised
 from tests.campaign.kinds import KINDS, Sources, mutant
 
 # Who is killed.
-SCENES = ("run", "clean", "holder", "up", "down", "generator", "server", "hog")
+SCENES = ("run", "clean", "holder", "up", "down", "generator", "server", "hog", "fleet", "guest")
 # Of a hundred mutants; an inventory costs a start of Ansible.
 SHARES = {"experiments": 38, "tables": 20, "sets": 20, "imports": 10, "journals": 10, "inventories": 2}
 

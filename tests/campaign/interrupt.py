@@ -17,7 +17,7 @@ from tests.campaign.jail import HOME, ROOT
 from tests.campaign.nursery import Child, Nursery
 
 PATIENCE_S = 30.0
-_WORK = HOME / "interrupted"
+_WORK = HOME / "work"
 # Python's own start, before our first line (docs/reliability.md): nothing has been touched by then.
 _NOT_OURS = ("harness/", "pollbench")
 
@@ -38,7 +38,7 @@ def _commands() -> dict[str, list[str]]:
         "import": ["import", "auto", str(golden / "import"), "-o", "{out}"],
         "topology": ["topology", "{bed}"],
         "mininet": ["topology", "tree,2,3"],
-        "up": ["up", "{bed}", "--name", "interrupted", "--pingall"],
+        "up": ["up", "{bed}", "--name", "held", "--pingall"],
         "host": ["host", "show"],
         "prepare": ["host", "prepare", "--check", "--state", "{out}/state.json"],
         "gallery": ["gallery", "--list"],
@@ -72,7 +72,7 @@ def interrupt(arguments: argparse.Namespace) -> int:
             sent = child.end(signal.SIGINT, group=True)
             fault = _judged(child, sent)
             if name == "up" and child.code == 0:
-                nursery.start("down", "interrupted", fresh=True).wait(PATIENCE_S)
+                nursery.start("down", "held", fresh=True).wait(PATIENCE_S)
             left = host.difference(before)
             tried[name] += sent
             if fault == "early":
@@ -104,7 +104,7 @@ def _judged(child: Child, sent: bool) -> str:
         return f"exit code {code} without a signal: {last}" if code not in (0, 1, 2, 3) else ""
     if "Traceback" in said or code == -signal.SIGINT:
         return f"traceback: {said[-600:]}" if any(word in said for word in _NOT_OURS) else "early"
-    if code not in (130, 0, 1, 3) or (code != 130 and "nterrupt" in said):
+    if code not in (130, 0, 1, 3) or (code != 130 and "pollbench: interrupted" in said):
         return f"exit code {code}: {last}"
     return f"took {took_s:.1f} s: {last}" if took_s > 10 else ""
 
@@ -127,7 +127,7 @@ def _prepared(nursery: Nursery) -> tuple[dict[str, str | Path], dict[str, float]
         takes_s[name] = time.monotonic() - begun
         print(f"  {name}: {takes_s[name]:.1f} s undisturbed, exit code {code}", file=sys.stderr, flush=True)
         if name == "up":
-            nursery.start("down", "interrupted", fresh=True).wait(PATIENCE_S)
+            nursery.start("down", "held", fresh=True).wait(PATIENCE_S)
         shutil.rmtree(out)
     return places, takes_s
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,9 @@ def _init(group: str, words: Sequence[str]) -> int:
     if not str(ROOT).startswith("/tmp/"):
         subprocess.run(["mount", "--bind", str(TEMPORARY), "/tmp"], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        # A shell ignores them for its jobs in the background, which is inherited, and pollbench leaves them ignored.
+        signal.signal(number, signal.default_int_handler)
     campaign = os.fork()
     if not campaign:
         environment = os.environ | {"TMPDIR": str(TEMPORARY), "PYTHONPATH": str(ROOT)}

@@ -25,8 +25,9 @@ HANGS_AFTER_S = 300.0
 _LONGEST_S = 15.0
 _CODES = (0, 1, 2, 3, 130)
 _FINISHED = re.compile(r"^\d+/\d+ .*: (valid|inert|suspect|failed|skipped)", re.MULTILINE)
-# Of a hundred scenarios. Those of a run's programs kill several of them in one run.
-SHARES = {"run": 34, "clean": 12, "holder": 12, "up": 6, "down": 8, "generator": 14, "server": 8, "hog": 6}
+# Of a hundred scenarios. Those of a run's programs kill several of them in one run; guests, which need an image and
+# take minutes, are killed only where asked for.
+SHARES = {"run": 32, "clean": 12, "holder": 12, "up": 6, "down": 8, "generator": 14, "server": 8, "hog": 6, "fleet": 2}
 _PROGRAMS = {
     "generator": re.compile(r"pollbench-loadgen\0.*\0client\0|\0sleep 0.05|echo 5 us"),
     "server": re.compile(r"pollbench-loadgen\0.*\0server\0|echo ready"),
@@ -212,6 +213,37 @@ def _program(scene: Scene) -> None:
         raise FaultError("lost: not every run has a record")
 
 
+def _fleet(scene: Scene) -> None:
+    """Who has hosts measure, this one alone: the play ends with it, and what it left is cleaned over the same way."""
+    path, out = scene.file(), str(scene.directory / "out")
+    inventory = scene.directory / "inventory.yaml"
+    inventory.write_text(beds.FLEET.format(python=sys.executable, command=f"{sys.executable} -m harness"))
+    scene.killed(scene.start("fleet", "run", path, "-i", str(inventory), "-o", out), 25.0, "fleet")
+    scene.ended(scene.start("fleet", "clean", "-i", str(inventory)), (0, 1))
+    scene.cleaned()
+    results = scene.results()
+    if results is not None and len(results.records()) <= beds.RUNS and results.warnings:
+        raise FaultError(f"lost: {results.warnings}")
+
+
+def _guest(scene: Scene) -> None:
+    """Who boots guests, or the emulator of one."""
+    path, out = scene.file(), str(scene.directory / "out")
+    child = scene.start("vm", "run", path, "-o", out, "--quick")
+    if scene.chance.random() < 0.5:
+        scene.killed(child, 40.0, "guest")
+    else:
+        child.ended_within(scene.chance.uniform(3, 40))
+        for pid, words in _commands():
+            if "qemu-system" in words:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    scene.kills["guest"] += 1
+        scene.ended(child)
+    scene.cleaned()
+    scene.kept(child)
+
+
 _SCENES: dict[str, Callable[[Scene], None]] = {
     "run": _run,
     "clean": _clean,
@@ -221,6 +253,8 @@ _SCENES: dict[str, Callable[[Scene], None]] = {
     "generator": _program,
     "server": _program,
     "hog": _program,
+    "fleet": _fleet,
+    "guest": _guest,
 }
 
 
@@ -249,10 +283,9 @@ class Stage:
 
     def recover(self) -> None:
         """After a failure: end what is left, so that the next scene is not blamed for it."""
-        for pid, words in _commands():
-            if "\0--hold\0" in words or "\0run\0" in words:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        for text in self.host.look()["process"] - self.before["process"]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(text.split()[0]), signal.SIGKILL)
         self.nursery.start("clean").wait(HANGS_AFTER_S)
         self.before = self.host.look()
 
@@ -325,7 +358,7 @@ def _chosen(arguments: argparse.Namespace) -> Iterator[tuple[str, int]]:
             victim, _, seed = text.partition(":")
             yield victim, int(seed)
         return
-    shares = {victim: SHARES[victim] for victim in arguments.victim or SHARES}
+    shares = {victim: SHARES.get(victim, 1) for victim in arguments.victim or SHARES}
     chance = random.Random(arguments.seed)
     seed = arguments.seed
     while True:

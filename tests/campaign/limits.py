@@ -245,6 +245,8 @@ def _judged(code: int | None, said: str, command: str) -> str:
         return f"hang: {last}"
     if code in _KILLED:
         return ""
+    if code == 130 and "blas_thread_init" in said:
+        return ""  # OpenBLAS sends its own process SIGINT where it cannot start threads
     if "Traceback" in said and "harness/" not in said and "harness." not in said:
         return ""  # Python itself could not start
     if "Traceback" in said or code == 5:

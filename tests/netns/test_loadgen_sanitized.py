@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
+import socket
+import struct
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from harness import loadgen
+from harness.kernel.netns import in_netns
 from tests.generator import PATIENCE_S, Argument, Generator, client, measure, server
 from tests.vethpair import End, missing, veth_pair
 
@@ -117,7 +122,77 @@ def test_loads(
         ends_clean(answering)
 
 
-@pytest.mark.parametrize("kind", ["spin", "syscall", "cache"])
+@pytest.mark.parametrize("wait", ["epoll", "spin", "select"])
+def test_memcached(pair: Pair, tmp_path: Path, executable: Path, wait: str) -> None:
+    """A stand-in for the server: it answers each request by the protocol, all with the one value that it has."""
+    app = (
+        "--protocol-app",
+        "memcached",
+        "--preload",
+        "--keys",
+        50,
+        "--key-size",
+        "etc-key",
+        "--value-size",
+        "etc-value",
+    )
+    kind = {"protocol": "tcp", "wait": wait, "size": None, "executable": executable}
+    with in_netns(pair[1].path):
+        listener = socket.create_server((pair[1].ipv4, 0))
+    with listener, threads(lambda: answer_memcached(listener)):
+        port = listener.getsockname()[1]
+        options = (*app, "--count", 200, "--connections", 2, "--depth", 4)
+        with client(pair[0], pair[1], port, tmp_path / "samples", *options, **kind) as process:
+            counts = measure(process)["memcached"]
+            ends_clean(process)
+    assert counts["gets"] + counts["sets"] == 200 and counts["hits"] == counts["gets"] and not counts["errors"]
+
+
+def answer_memcached(listener: socket.socket) -> None:
+    """Serve both connections to their ends."""
+    streams = [listener.accept()[0] for _ in range(2)]
+    with ExitStack() as stack:
+        for stream in streams:
+            stack.enter_context(stream)
+        while streams:
+            for stream in select.select(streams, [], [])[0]:
+                head = stream.recv(24, socket.MSG_WAITALL)
+                if len(head) < 24:
+                    streams.remove(stream)
+                    continue
+                opcode, body, opaque = head[1], *struct.unpack_from(">II", head, 8)
+                stream.recv(body, socket.MSG_WAITALL)
+                value = b"v" * 700 if opcode == 0 else b""
+                # A get's answer has the four bytes of its flags before the value.
+                extras = 4 if value else 0
+                answer = struct.pack(">BBHBBHIIQ", 0x81, opcode, 0, extras, 0, 0, extras + len(value), opaque, 0)
+                stream.sendall(answer + bytes(extras) + value)
+
+
+@contextmanager
+def threads(work: Callable[[], None]) -> Iterator[None]:
+    """The work in a thread of its own, which ends with the block."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("kind", ["network", "poller"])
+def test_hog_with_packets(pair: Pair, executable: Path, kind: str) -> None:
+    with server(pair[1], executable=executable) as (answering, port):
+        where = ("--connect", pair[1].ipv4, "--port", port)
+        options = ("--kind", kind, "--threads", 2, "--load", 50, *where)
+        with Generator("--netns", pair[0].path, "hog", *options, executable=executable) as process:
+            process.event("ready")
+            process.stop()
+            ends_clean(process)
+        answering.stop()
+        ends_clean(answering)
+
+
+@pytest.mark.parametrize("kind", ["spin", "syscall", "cache", "memory"])
 def test_hog(executable: Path, kind: str) -> None:
     options = ("--kind", kind, "--threads", 3, "--load", 50, "--working-set", 1 << 20)
     with Generator("--cpus", "0-1", "hog", *options, executable=executable) as process:
