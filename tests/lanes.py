@@ -4,6 +4,7 @@ The first worker is the host's: it stays in the namespaces in which pytest was s
 one after another, at normal priority, so that the CPUs are theirs whenever they need them. Every other worker lowers
 its priority and computes while the links wait; where root started it, it also moves into namespaces of its own, with
 its own /run/netns and /run/pollbench. What a test leaves behind is then always found by the worker that ran it.
+Fleets of hosts in namespaces are such work too: what they measure is not the matter, and Ansible takes its time.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from harness.kernel import syscalls
 from harness.kernel.netns import in_netns
 
 HOST_WORKER = "gw0"
+_FLEETS = ("tests/netns/test_fleet.py", "tests/netns/test_two_hosts.py")
 _LOW_PRIORITY = 19
 _OWN_DIRECTORIES = ("/run/netns", "/run/pollbench")
 _CLONE_NEWNS = 0x00020000
@@ -70,14 +72,24 @@ def in_host_network() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def alone_on_host_settings() -> Iterator[None]:
+    """A block in which no other test that asks for it changes what no namespace hides, as /proc/sys/vm."""
+    with open(__file__) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def lane_of(unit: str) -> str:
-    """The lane of a unit of work: "links" for tests/netns, "guests" for tests/vm, else "free"."""
+    """The lane of a unit of work: "links" for tests/netns or, of some, "fleets"; "guests" for tests/vm; else "free"."""
+    if unit.split("::", 1)[0] in _FLEETS:
+        return "fleets"
     parts = unit.split("/")
     return {"netns": "links", "vm": "guests"}.get(parts[1] if len(parts) > 1 else "", "free")
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands out whole files (of guests' tests, single tests): links to the host's worker only, guests early."""
+    """Hands out whole files (of guests' tests, single tests): links to the host's worker only, long ones early."""
 
     def _split_scope(self, nodeid: str) -> str:
         return nodeid if lane_of(nodeid) == "guests" else nodeid.split("::", 1)[0]
@@ -94,9 +106,9 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
         name = str(node.gateway.id)
         # Where the host's worker has died, its tests fail rather than wait for ever.
         on_host = name == HOST_WORKER or HOST_WORKER not in ids
-        lanes = ["links", "free", "guests"] if on_host else ["free", "guests"]
+        lanes = ["links", "fleets", "free", "guests"] if on_host else ["fleets", "free", "guests"]
         if name == "gw1":
-            lanes = ["guests", "free"]
+            lanes = ["guests", "fleets", "free"]
         for lane in lanes:
             for unit in self.workqueue:
                 if lane_of(unit) == lane:

@@ -147,7 +147,7 @@ class Bed:
     def inventory(self, **variables: dict[str, str]) -> Path:
         """An INI inventory of all hosts; variables: further host_vars by host."""
         key = self.home / "key"
-        common = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=3"
+        common = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=20"
         lines = ["[fleet]"]
         for host in self.hosts.values():
             words = {

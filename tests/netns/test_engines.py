@@ -23,12 +23,12 @@ from harness.spec.toponame import load_topology
 from harness.testbed import open_testbed
 from harness.testbed.namespaces import room_for
 from harness.testbed.reach import ping_all
+from tests import command
 from tests.beds import bed, greet, run_in
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "topologies").glob("*.yaml"))
 TOPOS = ROOT / "tests" / "topos"
-COMMAND = [sys.executable, "-m", "harness"]
 
 
 def load(name: str, **settings: Any) -> Topology:
@@ -182,32 +182,27 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
 # -- held open ------------------------------------------------------------------------------------------------
 
 
-def pollbench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command as a user types it."""
-    return subprocess.run([*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-
 @pytest.fixture
 def held() -> Iterator[str]:
     """The name of a testbed of its own, taken down afterwards."""
     name = f"t{os.getpid()}"
     yield name
-    pollbench("down", name)
+    command.run("down", name)
 
 
 def test_up_enter_down(held: str) -> None:
-    done = pollbench("up", "single,3", "--name", held, "--pingall", "--set", "switching=route")
+    done = command.run("up", "single,3", "--name", held, "--pingall", "--set", "switching=route")
     assert done.returncode == 0, done.stderr
     assert "h1 -> h2 h3\n" in done.stdout and "0% dropped (6/6 received)" in done.stdout
-    inside = pollbench("enter", "--name", held, "h2", "--", "ip", "-br", "addr", "show", "h2-eth0")
+    inside = command.run("enter", "--name", held, "h2", "--", "ip", "-br", "addr", "show", "h2-eth0")
     assert "10.0.0.2/32" in inside.stdout
-    wrong = pollbench("enter", "--name", held, "h9")
+    wrong = command.run("enter", "--name", held, "h9")
     assert wrong.returncode == 2 and 'there is no node "h9"; nodes: h1, h2, h3, s1' in wrong.stderr
-    again = pollbench("up", "minimal", "--name", held)
+    again = command.run("up", "minimal", "--name", held)
     assert again.returncode == 2 and "there is one of this name" in again.stderr
-    assert pollbench("down", held).stdout == f"{held}: down\n"
-    assert pollbench("down", held).returncode == 2
-    assert pollbench("up", "nosuch.yaml", "--name", held).returncode == 2
+    assert command.run("down", held).stdout == f"{held}: down\n"
+    assert command.run("down", held).returncode == 2
+    assert command.run("up", "nosuch.yaml", "--name", held).returncode == 2
 
 
 # -- scale, and sudden death ----------------------------------------------------------------------------------

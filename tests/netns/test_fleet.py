@@ -13,6 +13,7 @@ import pytest
 
 from harness.host import load_definition
 from harness.store import ResultSet, RunRecord
+from tests import lanes
 from tests.netns import sshhosts
 
 pytestmark = pytest.mark.skipif(bool(sshhosts.available()), reason=sshhosts.available())
@@ -152,8 +153,8 @@ def test_interrupted_it_stops_the_hosts_puts_them_back_and_keeps_what_they_finis
     # Of all settings one that nobody here measures with; the state file is the test's own.
     settings = {each["name"]: "leave" for each in load_definition().settings} | {"swappiness": 17}
     (tmp_path / "one.yml").write_text(json.dumps({"settings": settings}))
-    found = SWAPPINESS.read_text()
-    with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
+    with lanes.alone_on_host_settings(), sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
+        found = SWAPPINESS.read_text()
         inventory = bed.inventory(dut1={"measuring_host_state": str(tmp_path / "dut1" / "host.json")})
         words = ["fleet", "run", "x.yaml", "-i", str(inventory), "--interval", "0.1", "--prepare", "one.yml"]
         process = bed.start(*words)

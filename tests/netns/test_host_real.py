@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests import lanes
+
 ROOT = Path(__file__).parent.parent.parent
 POLLBENCH = [sys.executable, "-m", "harness"]
 # Outlives the test: whatever way it ends, end of file on its input is the sign to put everything back.
@@ -22,8 +24,14 @@ subprocess.run([sys.executable, "-m", "harness", "host", "restore", "--state", s
 """
 
 
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    with lanes.alone_on_host_settings():
+        yield
+
+
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[str]:
+def state(alone: None, tmp_path: Path) -> Iterator[str]:
     path = str(tmp_path / "lib" / "host.json")
     guard = subprocess.Popen(
         [sys.executable, "-c", GUARD, path], cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True

@@ -20,9 +20,9 @@ from tests.beds import bed, pair
 
 ROOT = Path(__file__).parents[2]
 BUSY_POLL = Path("/proc/sys/net/core/busy_poll")
-# Builds and holds testbeds and a host-wide value, over and over, until it is killed.
+# A process for each line that it reads, which builds and holds testbeds and a host-wide value until it is killed.
 OWNER = """
-import sys
+import os, sys
 from pathlib import Path
 from time import sleep
 from harness.kernel.journal import open_journal, set_value
@@ -30,11 +30,15 @@ from harness.testbed import open_testbed
 from tests.beds import chain
 state, setting, mark = sys.argv[1:]
 topology = chain(*(mark + end for end in "abcdefgh"), shape={"rate": "1gbit"})
-print("ready", flush=True)
-while True:
-    with open_journal(Path(state)) as journal, open_testbed(topology, napi=True, journal=journal):
-        with set_value(journal, setting, 7):
-            sleep(0.003)
+for _ in sys.stdin:
+    if (pid := os.fork()) == 0:
+        print(os.getpid(), flush=True)
+        while True:
+            with open_journal(Path(state)) as journal, open_testbed(topology, napi=True, journal=journal):
+                with set_value(journal, setting, 7):
+                    sleep(0.003)
+    os.waitpid(pid, 0)
+    print("gone", flush=True)
 """
 
 
@@ -46,20 +50,23 @@ def test_clean_after_sigkill_at_random_moments(tmp_path: Path) -> None:
     chance = random.Random(1)
     found_something = 0
     command = [sys.executable, "-c", OWNER, str(state), str(setting), mark]
-    for _ in range(20):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as owner:
-            assert owner.stdout is not None
-            assert owner.stdout.readline() == b"ready\n"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as owner:
+        assert owner.stdin is not None and owner.stdout is not None
+        for _ in range(20):
+            print(file=owner.stdin, flush=True)
+            pid = int(owner.stdout.readline())
             time.sleep(chance.uniform(0, 0.04))
-            owner.kill()
-        would = clean(dry_run=True, state=state)
-        done = clean(state=state)
-        assert [act.action for act in done if act.action == "failed"] == []
-        assert len(would) == len(done)
-        found_something += bool(done)
-        assert [name for name in netns.names() if mark in name] == []
-        assert [path for path in state.iterdir() if path.is_dir()] == []
-        assert setting.read_text() == "0"
+            os.kill(pid, signal.SIGKILL)
+            assert owner.stdout.readline() == "gone\n"
+            would = clean(dry_run=True, state=state)
+            done = clean(state=state)
+            assert [act.action for act in done if act.action == "failed"] == []
+            assert len(would) == len(done)
+            found_something += bool(done)
+            assert [name for name in netns.names() if mark in name] == []
+            assert [path for path in state.iterdir() if path.is_dir()] == []
+            assert setting.read_text() == "0"
     assert found_something > 5
     assert clean(state=state) == []
 

@@ -150,7 +150,7 @@ OPTIONS = st.fixed_dictionaries(
         "compression": st.sampled_from(["gzip", "xz", "bz2", "zip"]),
     },
 )
-FUZZ = settings(deadline=None, max_examples=80, suppress_health_check=list(HealthCheck))
+FUZZ = settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.filterwarnings("ignore:xz will not write the byte order mark")

@@ -223,7 +223,7 @@ def test_the_command_writes_the_page_beside_the_runs(sweep: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_the_page_of_two_hundred_runs_can_be_sent(tmp_path: Path) -> None:
-    path = pages.load_sweep(tmp_path, blocks=10, count=50_000, rates=(10, 30, 50, 70, 100)).path
+    path = pages.load_sweep(tmp_path, blocks=10, count=5_000, rates=(10, 30, 50, 70, 100)).path
     assert call("report", path).returncode == 0
     assert (path / "report.html").stat().st_size < 3_000_000
 

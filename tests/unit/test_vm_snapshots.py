@@ -22,6 +22,7 @@ from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home, disk_bytes
 from harness.places.vm.image import Image
 from harness.places.vm.kind import Kind
+from harness.places.vm.resume import clock_ahead
 from harness.places.vm.snapshots import Snapshots, sparse_sha256
 from harness.spec.machine import Machine
 
@@ -220,3 +221,21 @@ def test_the_key_is_of_all_that_the_state_depends_on_and_not_of_the_boot(monkeyp
     monkeypatch.setattr(facts, "boot_id", lambda: "another")
     assert KIND.key() != keys[0]
     assert others[-3].key() == keys[-3]  # model time owes the host nothing
+
+
+@pytest.mark.parametrize(
+    ("said", "ahead"),
+    [
+        ('{"ev": "up", "uptime_s": 900}\n{"ev": "waits", "uptime_s": 59.5}\n', False),
+        ('{"ev": "up", "uptime_s": 9}\n{"ev": "waits", "uptime_s": 2277.01}\n', True),
+        ('{"ev": "waits", "uptime_s": 64.5}\n', True),
+        ('no JSON\n[1]\n{"ev": "waits"}\n{"ev": "waits", "uptime_s": "long"}\n', False),
+        ("", False),
+    ],
+)
+def test_a_guest_whose_clock_ran_ahead_while_it_started_is_not_saved(tmp_path: Path, said: str, ahead: bool) -> None:
+    events = tmp_path / "events"
+    events.write_text(said)
+    lack = clock_ahead(events, 60.0)
+    assert bool(lack) == ahead
+    assert not ahead or "s after 60 s: this host was too busy" in lack

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +16,25 @@ from harness.places.vm.home import Home, disk_bytes
 from harness.places.vm.snapshots import Snapshots
 from harness.store import ResultSet
 from tests import experiment
-from tests.vm.conftest import vm_run
+from tests.vm.conftest import vm_run, write
 
 
 @pytest.fixture
 def own(home: Home, tmp_path: Path) -> Home:
-    """A home without snapshots, of the same images."""
+    """A home of the same images, and of the snapshots that there are of them: what is done to these is seen here only.
+
+    Their files are links: whoever damages one has to make it another file first.
+    """
     path = tmp_path / "vm"
     path.mkdir()
     for name in ("artefacts", "expanded"):
         (path / name).symlink_to(home.path / name)
     shutil.copy(home.path / "index.json", path)
+    for state in (home.path / "snapshots").glob("*/state"):
+        copy = path / "snapshots" / state.parent.name
+        with contextlib.suppress(FileNotFoundError):  # it was the one used longest ago, and another worker made one
+            shutil.copytree(state.parent, copy, copy_function=os.link)
+            os.utime(copy, (0, 0))
     return Home(path)
 
 
@@ -71,25 +81,28 @@ def test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are
 def test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again(
     own: Home, results: Path, tmp_path: Path
 ) -> None:
-    file = experiment.write(tmp_path)
-    uptimes, states = [], []
+    file = write(tmp_path)
+    uptimes, states, damaged_inode = [], [], 0
     for number in range(3):
         made, boot = run_in(own, file, results)
         assert (boot["started"], boot["not_resumed"]) == ("snapshot", "")
         (record,) = made.records()
         assert record.verdict == "valid", record.reasons
-        (key,) = Snapshots(own, lambda: None).sizes()
+        *_, key = Snapshots(own, lambda: None).sizes()
         state = own.path / "snapshots" / key / "state"
         states.append(os.stat(state).st_ino)
         uptimes.append(boot["guest_uptime_s"])
         assert boot["found"]["memory_bytes"] < os.stat(state).st_size
         assert disk_bytes(state) < os.stat(state).st_size / 2
         if number == 1:
-            with open(state, "r+b") as damaged:
-                damaged.truncate(os.stat(state).st_size - 4096)
+            damaged = state.with_name("damaged")
+            subprocess.run(["cp", "--sparse=always", state, damaged], check=True)
+            os.truncate(damaged, os.stat(state).st_size - 4096)
+            os.replace(damaged, state)
+            damaged_inode = os.stat(state).st_ino
     # The second went on where the first had stood; the third was saved anew.
     assert states[0] == states[1]
-    assert states[1] != states[2]
+    assert states[2] != damaged_inode
     assert abs(uptimes[0]["resumed"] - uptimes[1]["resumed"]) < 0.5
     assert all(0 < uptime["resumed"] <= uptime["ready"] for uptime in uptimes)
     assert not list(own.path.glob("tmp-*"))

@@ -48,6 +48,7 @@ def main(job_disk: str, out_disk: str) -> None:
     if resumed:
         build_models()
         _warm_up()
+        tell("waits", uptime_s=facts.uptime_s())
         standstill.stop_machine()
         tell("resumed", uptime_s=facts.uptime_s())
     job = json.loads(read_job(job_disk, resumed))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,7 @@ from harness.signals import Stopper
 # Its migration writes a page to its own place in a file, so that the file is no larger than the guest.
 _SINCE = (9, 0)
 _SAVE_S, _LOAD_S, _LOOK_S = 120.0, 60.0, 0.1
+_AHEAD, _AHEAD_S = 1.05, 1.0
 _CAPABILITIES = [{"capability": "mapped-ram", "state": True}]
 # After a migration QEMU would announce the guest's addresses, in real time: frames that nobody declared.
 _SILENT = {"announce-rounds": 0}
@@ -70,6 +73,7 @@ class Resumer:
         with self.home.workshop() as workshop, Monitor(self.stopper) as monitor:
             files = kind.saved_files(workshop)
             argv = [*kind.command(files, 0, saved=True), *monitor.options]
+            began = time.monotonic()
             with launched(argv, kind.accelerator, self.stopper, (monitor.fd,)) as child:
                 monitor.attach(child)
                 try:
@@ -77,6 +81,8 @@ class Resumer:
                     monitor.await_event("STOP", 2 * BOOT_S[kind.accelerator])
                 except MonitorError as error:
                     raise MonitorError("a guest that starts", f"{error.got}; {console.last(files.console)}") from None
+                if kind.accelerator == "tcg-smoke" and (ahead := clock_ahead(files.events, time.monotonic() - began)):
+                    raise MonitorError("a guest that starts", ahead)
                 monitor.ask("migrate-set-capabilities", capabilities=_CAPABILITIES)
                 monitor.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
                 monitor.ask("migrate", uri=f"file:{path}")
@@ -116,6 +122,22 @@ def _lack(kind: Kind, job: bytes) -> str:
         return f"QEMU {kind.emulator.version} cannot save a guest so: that came with QEMU {_SINCE[0]}.{_SINCE[1]}"
     if len(job) > JOB_ROOM:
         return f"its job of {len(job) >> 20} MiB has no room on the disk of a saved guest ({JOB_ROOM >> 20} MiB)"
+    return ""
+
+
+def clock_ahead(events: Path, passed_s: float) -> str:
+    """Why a guest that has told these events and waits is not to be saved; empty where its clock may be right.
+
+    It sets its clock by counting while a timer runs. On a saturated host the two get out of step, and each guest that
+    goes on from there would have a clock that runs several times too fast: it cannot have been up for longer than its
+    QEMU (passed_s).
+    """
+    for line in events.read_bytes().splitlines():
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            event = json.loads(line)
+            if event["ev"] == "waits" and event["uptime_s"] > _AHEAD * passed_s + _AHEAD_S:
+                uptime = f"{event['uptime_s']:.0f} s after {passed_s:.0f} s"
+                return f"its clock says {uptime}: this host was too busy when the guest set it"
     return ""
 
 
