@@ -25,7 +25,9 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _SYSFS = ("gro_flush_timeout", "napi_defer_hard_irqs", "threaded", "tx_queue_len")
 _QUEUE = ("rps_cpus", "rps_flow_cnt", "xps_cpus")
 _SYSCTLS = ("net/ipv4/conf", "net/ipv4/neigh", "net/ipv6/conf", "net/ipv6/neigh")
-_NAPI = ("defer_hard_irqs", "gro_flush_timeout", "irq_suspend_timeout")
+_NAPI = ("defer_hard_irqs", "gro_flush_timeout", "irq_suspend_timeout", "threaded")
+# A new NAPI of a device begins with the device's values of the others; of these it takes what the one before had.
+_KEPT_OVER_DOWN = ("irq_suspend_timeout", "threaded")
 
 
 class InterfaceState(TypedDict):
@@ -96,6 +98,7 @@ def put_back(state: InterfaceState) -> list[str]:
         for name, value in state["sysctls"].items():
             with contextlib.suppress(OSError):  # what cannot be written was not written by us
                 _file_back(HOST, f"/proc/sys/{name}", value)
+        attempt("NAPIs", _napis_back, now.ifindex, state["napis"])
         if now.up != state["up"]:
             switch = "up" if state["up"] else "down"
             attempt("up or down", lambda: ipr.set_link(f"set {device} {switch}", now.ifindex, state=switch))
@@ -136,6 +139,9 @@ def give_back(name: str, state: InterfaceState) -> list[str]:
         with netns.opened(HERE) as home, in_netns(name), iproute() as ipr:
             inside = ipr.interfaces()
             if device in inside:
+                # Before it goes down, and its NAPIs with it: the next ones inherit from them.
+                with contextlib.suppress(OSError):
+                    _napis_back(inside[device].ifindex, state["napis"])
                 _move_out(ipr, inside[device].ifindex, device, home, state["ifindex"])
     if device not in [interface for _, interface in socket.if_nameindex()]:
         return []
@@ -270,7 +276,12 @@ def _napis(ifindex: int) -> list[netdev.Napi]:
 
 
 def _napis_back(ifindex: int, settings: list[dict[str, int | None]]) -> None:
-    for napi, values in zip(_napis(ifindex), settings, strict=False):
+    """By their order. Of a device that was down nobody knows what its NAPIs had: what they hand on goes back to 0."""
+    unknown: dict[str, int | None] = dict.fromkeys(_KEPT_OVER_DOWN, 0)
+    napis = _napis(ifindex)
+    more = [unknown] * (len(napis) - len(settings))
+    for napi, known in zip(napis, [*settings, *more], strict=False):
+        values = {name: value for name, value in known.items() if getattr(napi, name) is not None}
         differ = {name: value for name, value in values.items() if value is not None and getattr(napi, name) != value}
         if differ:
             netdev.napi_set(napi.napi_id, **differ)

@@ -244,6 +244,7 @@ CAPABILITIES = (
     Capability("napi-settings", "coalescing per NAPI", "Linux 6.13", _defer_by_napi),
     Capability("irq-suspend", "irq-suspend-timeout", "Linux 6.13", lambda: _set_napi(irq_suspend_timeout=1000)),
     Capability("threaded-napi", "threaded NAPI", "Linux 5.12", _set_threaded),
+    Capability("threaded-per-napi", "threaded NAPI of single queues", "Linux 6.17", lambda: _set_napi(threaded=0)),
     Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", lambda: _set_napi(threaded=2)),
     Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", lambda: ethtool.coalesce(_DEVICE)),
     Capability("rps", "receive packet steering (CONFIG_RPS)", "", lambda: _write_sysfs(0, "queues/rx-0/rps_cpus")),

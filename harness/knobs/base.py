@@ -30,13 +30,15 @@ class Setting:
     """One value to write and read back.
 
     target: which kernel interface takes it; name: the kernel's name for it; value: exactly as the kernel takes it.
-    readable: False for the few that the kernel accepts but never shows (SO_BUSY_POLL_BUDGET).
+    readable: False for the few that the kernel accepts but never shows (SO_BUSY_POLL_BUDGET). queues: of a NAPI's
+    setting, the receive queues whose NAPIs get it; None for all.
     """
 
     target: Target
     name: str
     value: Any
     readable: bool = True
+    queues: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> KnobEffect:
         return KnobEffect(True, "read back from the device whose NAPI carried the traffic (this kernel lists no NAPIs)")
     if not seen.napis:
         return KnobEffect(False, "the node's devices have no NAPI: the kernel stored the value and never looks at it")
-    for napi in seen.napis:
+    for napi in [napi for napi in seen.napis if napi.get("napi_id") in seen.napi_ids] or seen.napis:
         if all(napi.get(key) is None for key in expected):
             # Linux 6.8 to 6.12 list NAPIs without their settings; the device's own value was read back when it was set.
             text = f"{text}; this kernel does not tell a NAPI's own settings"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, napi_effect
 from harness.knobs.polling import masked
-from harness.units import DurationNs
+from harness.units import CpuSet, DurationNs
 
 
 class Coalesce(Knob):
@@ -29,6 +29,13 @@ class Coalesce(Knob):
         None, alias="irq_suspend_timeout", description="longest time interrupts stay suspended by epoll busy polling"
     )
     per: Literal["device", "napi"] = Field("device", description="write by sysfs per device, or by netlink per NAPI")
+    queues: CpuSet | None = Field(None, description="with per: napi, receive queues whose NAPIs get it; default: all")
+
+    @model_validator(mode="after")
+    def _queues_are_of_napis(self) -> Coalesce:
+        if self.queues is not None and self.per != "napi":
+            raise ValueError("queues are told apart by netlink alone; add per: napi")
+        return self
 
     def needs_napi(self) -> bool:
         """Without a NAPI sysfs stores the values and nothing reads them."""
@@ -54,7 +61,7 @@ class Coalesce(Knob):
         return [
             Setting("sysfs", by_sysfs[name], value)
             if self.per == "device" and name in by_sysfs
-            else Setting("napi", name, value)
+            else Setting("napi", name, value, queues=self.queues)
             for name, value in self._declared().items()
         ]
 
@@ -108,6 +115,10 @@ def _unsuspended(seen: Seen) -> str:
     """Why nothing suspends interrupts: only an epoll instance that busy-polls and prefers it does; "" if one may."""
     if seen.wait and seen.wait != "epoll":
         return f"interrupts are suspended only by an epoll instance, and the workload waits by `{seen.wait}`"
-    if _prefers(seen, "epoll_busy_poll") or not seen.ours:
+    if _prefers(seen, "epoll_busy_poll"):
+        return ""
+    epolls = seen.feeding.epolls
+    known = bool(epolls) and all(epoll.prefer is not None for epoll in epolls)
+    if any(epoll.prefer for epoll in epolls) or not (seen.ours or known):
         return ""
     return "interrupts are suspended only by an epoll instance with epoll_busy_poll prefer: on, and there is none"

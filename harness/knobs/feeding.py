@@ -54,11 +54,15 @@ class SocketSeen:
 
 @dataclass(frozen=True)
 class EpollSeen:
-    """An epoll instance of a program, and the NAPIs that fed the sockets it watches."""
+    """An epoll instance of a program, and the NAPIs that fed the sockets it watches.
+
+    prefer: whether it prefers busy polling (EPIOCGPARAMS); None where the kernel does not tell.
+    """
 
     program: str
     node: str
     napi_ids: tuple[int, ...] = ()
+    prefer: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -72,13 +72,18 @@ def take(
         softnet=proc.softnet(),
         nodes=counters,
         programs={label: _together(family) for label, family in pids.items()},
-        kthreads={node: _together(threads).cpu_ns for node, threads in (kthreads or {}).items()},
+        kthreads=thread_cpu_ns(kthreads or {}),
         clocksource=proc.clocksource(),
         tasks=proc.tasks(),
         home=proc.net_counters(),
         last=read_set(cpus, _together(hogs)),
         took_ns=time.monotonic_ns() - begun_ns,
     )
+
+
+def thread_cpu_ns(kthreads: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """CPU time of the NAPI threads of each node since they began."""
+    return {node: _together(threads).cpu_ns for node, threads in kthreads.items()}
 
 
 def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:

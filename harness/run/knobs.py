@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from harness.errors import MissingError, PollbenchError
@@ -133,8 +133,14 @@ class NodeApplier:
                     yield f"{queue} {setting.name}", before, parse_cpu_mask(sysfs.read(path))
 
     def _napi(self, device: str, setting: Setting) -> Iterator[Written]:
-        for napi in device_napis(device):
-            netdev.napi_set(napi.napi_id, **{setting.name: setting.value})
+        for napi in napis_of_queues(device, setting.queues):
+            try:
+                netdev.napi_set(napi.napi_id, **{setting.name: setting.value})
+            except OSError as error:
+                if setting.name != "threaded" or error.errno not in (errno.ERANGE, errno.EINVAL):
+                    raise
+                # Of a mode that came later the kernel says that the number is out of range.
+                raise OSError(errno.EOPNOTSUPP, f"its NAPIs have no such mode ({error.strerror})", device) from error
             (after,) = netdev.napi_get(napi_id=napi.napi_id)
             yield (f"napi {napi.napi_id} {setting.name}", getattr(napi, setting.name), getattr(after, setting.name))
 
@@ -193,6 +199,19 @@ def active_features(device: str) -> list[str]:
 def device_napis(device: str) -> list[netdev.Napi]:
     """napi-get of a device of this thread's namespace; empty where it has none, or before Linux 6.8 lists any."""
     return netdev.napis_of(socket.if_nametoindex(device)) or []
+
+
+def napis_of_queues(device: str, queues: Collection[int] | None) -> list[netdev.Napi]:
+    """The NAPIs of these receive queues of a device, or all. Raises OSError where one has none, or nothing tells."""
+    napis = device_napis(device)
+    if queues is None:
+        return napis
+    by_queue = {queue: napi_id for napi_id, queue in netdev.rx_queues(socket.if_nametoindex(device)).items()}
+    if missing := sorted(set(queues) - set(by_queue)):
+        there = f"known: {', '.join(map(str, sorted(by_queue)))}" if by_queue else "the driver tells of none"
+        raise OSError(errno.ENOENT, f"no NAPI of receive queue {missing[0]} ({there})", device)
+    chosen = {by_queue[queue] for queue in queues}
+    return [napi for napi in napis if napi.napi_id in chosen]
 
 
 def napi_threads(device: str) -> list[int]:

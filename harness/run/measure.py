@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -93,7 +94,7 @@ class _Play:
         context, sessions, spec, ends = self._context, self._sessions, self._context.spec, self._context.ends
         measured, background = sessions[0], sessions[1:]
         stood = standing.read(context.testbed)
-        quiet = quiet_share(cpu_set(spec, ends), context.stopper)
+        quiet, idle_threads = self._while_nothing_runs()
         try:
             for session in sessions:
                 session.serve()
@@ -131,7 +132,8 @@ class _Play:
             rows += session.rows()
         outcome = self._outcome(readings, delta, napis)
         changed = standing.differences(stood, standing.read(context.testbed))
-        outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed, feeding=feeding)
+        outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
+        outcome = replace(outcome, feeding=feeding, idle_threads=idle_threads)
         features = _features(context.testbed)
         if far := ends.far:
             half = two_hosts_merge.Half(outcome, rows, features, files)
@@ -141,6 +143,15 @@ class _Play:
             features |= other.features
             files |= other.files
         return Measured(outcome, readings[0].samples, rows, context.testbed.qdiscs, features)
+
+    def _while_nothing_runs(self) -> tuple[float, dict[str, float]]:
+        """What the idle CPU set does by itself (`quiet_share`), and what NAPI threads burn by node, of the time."""
+        threads = _napi_threads(self._context.testbed, self._context.spec)
+        before, since_ns = counters.thread_cpu_ns(threads), time.monotonic_ns()
+        quiet = quiet_share(cpu_set(self._context.spec, self._context.ends), self._context.stopper)
+        elapsed_ns = time.monotonic_ns() - since_ns
+        after = counters.thread_cpu_ns(threads)
+        return quiet, {node: (after[node] - before[node]) / elapsed_ns for node in threads}
 
     def _exchange(self, step: str, limit_s: float = STEP_S, quiet_s: float = 0.0) -> None:
         """Meet the other end, and give each workload's session what its counterpart on the other host handed over."""

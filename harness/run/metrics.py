@@ -294,6 +294,8 @@ def _node_columns(outcome: Outcome, node: str) -> Columns:
         "qdisc_drops": counter(node, "qdisc:drops"),
         "napi_threads_cpu_ms": outcome.delta.kthreads.get(node, 0) / 1e6,
     }
+    if node in outcome.idle_threads:
+        columns["napi_threads_idle_percent"] = 100 * outcome.idle_threads[node]
     if programs := [program for program in outcome.programs if program.node == node]:
         usage = outcome.used_by(programs)
         columns |= {

@@ -34,6 +34,16 @@ class _Trail:
             self.napi_ids.append(facts.napi_id)
 
 
+@dataclass
+class _Epoll:
+    """One epoll instance over the run: the sockets that it was ever seen to watch, and its preference last."""
+
+    program: str
+    node: str
+    inodes: set[int] = field(default_factory=set)
+    prefer: bool | None = None
+
+
 class NapiWatch:
     """The sockets of every program of a run. `look` outside of the measured window, `seen` at the end.
 
@@ -42,7 +52,7 @@ class NapiWatch:
 
     def __init__(self) -> None:
         self._trails: dict[int, _Trail] = {}
-        self._watched: dict[tuple[int, int], tuple[str, str, set[int]]] = {}
+        self._epolls: dict[tuple[int, int], _Epoll] = {}
 
     def look(self, program: str, node: str, pids: Iterable[int]) -> None:
         """Look at what these processes hold open now. What cannot be borrowed, or has gone meanwhile, is left out."""
@@ -53,8 +63,10 @@ class NapiWatch:
                 self._look_at(program, node, pid, descriptor)
             for descriptor in held:
                 if descriptor.target == _EPOLL:
-                    there = {inodes[fd] for fd in pidfd.watched(pid, descriptor.fd) if fd in inodes}
-                    self._watched.setdefault((pid, descriptor.fd), (program, node, set()))[2].update(there)
+                    epoll = self._epolls.setdefault((pid, descriptor.fd), _Epoll(program, node))
+                    epoll.inodes |= {inodes[fd] for fd in pidfd.watched(pid, descriptor.fd) if fd in inodes}
+                    with contextlib.suppress(OSError), pidfd.borrowed(pid, descriptor.fd) as fd:
+                        epoll.prefer = bool(pidfd.get_epoll(fd)[2])
 
     def _look_at(self, program: str, node: str, pid: int, descriptor: processes.Descriptor) -> None:
         with contextlib.suppress(OSError), pidfd.borrowed(pid, descriptor.fd) as fd:
@@ -80,8 +92,8 @@ class NapiWatch:
             for one, count in alike.items()
         )
         epolls = tuple(
-            EpollSeen(program, node, tuple(sorted(self._fed(inodes))))
-            for program, node, inodes in self._watched.values()
+            EpollSeen(epoll.program, epoll.node, tuple(sorted(self._fed(epoll.inodes))), epoll.prefer)
+            for epoll in self._epolls.values()
         )
         napi_ids = {number for one in sockets for number in one.napi_ids}
         return Feeding(sockets, epolls, tuple(places(napi_ids, nodes)))

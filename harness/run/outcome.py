@@ -38,7 +38,8 @@ class Outcome:
     the run. metrics: columns that the measured program itself gave. background: reports of the workloads beside it.
     groups: what each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use. changed:
     settings that were others at the end of the run than when its programs started, in words. feeding: the sockets of
-    all programs, and the NAPIs that fed them.
+    all programs, and the NAPIs that fed them. idle_threads: what each node's NAPI threads used of a CPU, 1.0 is one,
+    before the run's programs started.
     """
 
     delta: CounterDelta
@@ -56,6 +57,7 @@ class Outcome:
     numa: dict[str, list[int]] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     feeding: Feeding = field(default_factory=Feeding)
+    idle_threads: dict[str, float] = field(default_factory=dict)
 
     def measured(self) -> dict[str, ProgramOutcome]:
         """The programs of the measured workload by role."""

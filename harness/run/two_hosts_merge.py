@@ -74,6 +74,7 @@ def together(near: Outcome, far: Outcome, far_node: str) -> Outcome:
         groups=near.groups | far.groups,
         numa=near.numa | far.numa,
         changed=near.changed + far.changed,
+        idle_threads=near.idle_threads | far.idle_threads,
         feeding=near.feeding.together(far.feeding),
     )
 

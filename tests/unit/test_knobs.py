@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.knobs import KNOBS, Seen
+from harness.knobs.feeding import EpollSeen, Feeding
 
 NAPI = {"napi_id": 9, "pid": None, "defer_hard_irqs": 100, "gro_flush_timeout": 20_000, "irq_suspend_timeout": 0}
 POLLED = Seen(received=1000, polled=990, napi_ids=(9,), napis=(NAPI,), wait="blocking")
@@ -52,6 +53,11 @@ def test_what_each_knob_writes() -> None:
         ("kthread", "policy", ["fifo", 5]),
     ]
     assert written("threaded_napi", mode="off", cpus="0") == [("sysfs", "threaded", 0)]
+    # sysfs refuses 2, and single queues are netlink's alone.
+    assert written("threaded_napi", mode="busy-poll") == [("napi", "threaded", 2)]
+    assert written("threaded_napi", mode="on", queues="1") == [("napi", "threaded", 1)]
+    (of_one,) = KNOBS["threaded_napi"].settings(model("threaded_napi", queues="1"))
+    assert of_one.queues == (1,)
     assert written("rps", cpus="0-1") == [("rx_queue", "rps_cpus", [0, 1])]
     assert written("process", policy="fifo", priority=3) == [("process", "policy", "fifo"), ("process", "priority", 3)]
 
@@ -120,6 +126,10 @@ def test_deferral_needs_both_halves_on_the_napi_that_carried_the_traffic() -> No
     assert coalesce.effect(both, NO_NAPI).took is False
     other = model("coalesce", napi_defer_hard_irqs=100, gro_flush_timeout="30us")
     assert coalesce.effect(other, UNPOLLED).took is False
+    # Of several NAPIs the one that carried the traffic counts.
+    two = (NAPI | {"napi_id": 10, "defer_hard_irqs": 0}, NAPI)
+    assert coalesce.effect(both, replace(UNPOLLED, napis=two)).took is True
+    assert coalesce.effect(both, replace(UNPOLLED, napis=two, napi_ids=(10,))).took is False
     alone = replace(UNPOLLED, napis=(NAPI | {"defer_hard_irqs": 0},))
     half = coalesce.effect(model("coalesce", gro_flush_timeout="20us"), alone)
     assert half.took is False and "napi_defer_hard_irqs is 0" in half.evidence
@@ -138,6 +148,15 @@ def test_threaded_napi_is_proven_by_its_threads_running() -> None:
     assert threaded.effect(on, Seen(received=9, napis=with_thread, kthread_cpu_ns=5)).took is True
     assert threaded.effect(on, Seen(received=9, napis=with_thread)).took is False
     assert threaded.effect(on, Seen(received=9, napis=(NAPI,))).took is False
+    # A thread that busy-polls has CPU time whatever comes: the traffic has to come by its NAPI, in that mode.
+    ran = Seen(received=9, napis=with_thread, kthread_cpu_ns=5)
+    other = threaded.effect(on, replace(ran, napi_ids=(8,)))
+    assert other.took is False and "the traffic came by other NAPIs: NAPI 8" in other.evidence
+    assert threaded.effect(on, replace(ran, napi_ids=(8, 9))).took is True
+    polling = model("threaded_napi", mode="busy-poll")
+    fell_back = threaded.effect(polling, replace(ran, napis=(with_thread[0] | {"threaded": 1},)))
+    assert fell_back.took is False and "with threaded 1" in fell_back.evidence
+    assert threaded.effect(polling, replace(ran, napis=(with_thread[0] | {"threaded": 2},))).took is True
 
 
 @pytest.mark.parametrize(
@@ -194,6 +213,16 @@ def test_irq_suspension_wants_epoll_that_prefers() -> None:
     assert coalesce.effect(knob, replace(epoll, beside=polling)).took is None
     # A program that nobody wrote for this may prefer by itself.
     assert coalesce.effect(knob, replace(epoll, ours=False)).took is None
+    # ... unless its epoll instances were asked.
+    shown = {
+        prefer: replace(epoll, ours=False, feeding=Feeding(epolls=(EpollSeen("x", "s", (), prefer),)))
+        for prefer in (True, False, None)
+    }
+    assert {prefer: coalesce.effect(knob, one).took for prefer, one in shown.items()} == {
+        True: None,
+        False: False,
+        None: None,
+    }
     blocking = coalesce.effect(knob, replace(epoll, wait="blocking"))
     assert blocking.took is False and "waits by `blocking`" in blocking.evidence
     both = model("coalesce", napi_defer_hard_irqs=100, gro_flush_timeout="20us", irq_suspend_timeout="20ms")
