@@ -36,6 +36,8 @@ def _interface_address(text: str) -> str:
     address, network = interface.ip, interface.network
     if address.is_multicast or address.is_loopback or address.is_unspecified:
         raise ValueError(f'"{text}" cannot be given to an interface; {form}')
+    if interface.version == 4 and address.packed[0] == 0:
+        raise ValueError(f'"{text}" is of 0.0.0.0/8, which hosts use only before they have an address; {form}')
     edge = {network.network_address, network.broadcast_address} if interface.version == 4 else set()
     if network.prefixlen < network.max_prefixlen - 1 and address in edge:
         raise ValueError(f'"{text}" is the network or broadcast address of {network}; {form}')
@@ -118,24 +120,35 @@ class Qdisc(Section):
 class Shape(StableSection):
     """What happens to packets in one direction of a link. An empty shape is an unshaped direction."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset(("red", "limit"))
+    added_later: ClassVar[frozenset[str]] = frozenset(("red", "limit", "queue_bytes", "queue_packets", "keep_order"))
 
     rate_bps: RateBps | None = Field(None, alias="rate", description="bandwidth limit")
     burst_bytes: SizeBytes | None = Field(
-        None, alias="burst", description="bytes that may pass at once; chosen from the rate if absent"
+        None, alias="burst", description="bytes that may pass at once, by tbf or htb; about one frame if absent"
     )
-    queue_ns: DurationNs = Field(50_000_000, alias="queue", description="longest wait in the tbf queue (tbf's latency)")
-    method: Literal["tbf", "htb", "hfsc"] = Field("tbf", description="qdisc that enforces the rate")
+    queue_ns: DurationNs = Field(
+        50_000_000, alias="queue", description="longest wait for the rate; if absent, 50ms or 16 full frames"
+    )
+    queue_bytes: SizeBytes | None = Field(
+        None, ge=1, le=2**31, description="bytes that wait for the rate, instead of queue"
+    )
+    queue_packets: Count | None = Field(
+        None, ge=1, le=2**31, description="packets that wait for the rate, instead of queue"
+    )
+    method: Literal["netem", "tbf", "htb", "hfsc"] | None = Field(
+        None, description="qdisc that enforces the rate; if absent, netem up to 1gbit where the kernel has it, else htb"
+    )
     red: Literal["drop", "ecn"] | None = Field(
         None, description="random early detection below htb or hfsc, as Mininet sets it up: drops, or marks (ECN)"
     )
     delay_ns: DurationNs = Field(0, alias="delay", description="added one-way delay (netem)")
-    jitter_ns: DurationNs = Field(0, alias="jitter", description="variation of the delay (netem)")
+    jitter_ns: DurationNs = Field(0, alias="jitter", description="variation of the delay (netem); packets overtake")
+    keep_order: OnOff = Field(False, description="with a jitter: a packet never arrives before an earlier one")
     loss: Share = Field(0.0, description="share of packets lost (netem)")
     duplicate: Share = Field(0.0, description="share of packets sent twice (netem)")
     reorder: Share = Field(0.0, description="share of packets sent without the delay (netem)")
     limit: Count | None = Field(
-        None, description="packets that netem holds at most; chosen from rate and delay if absent", ge=1, le=2**32 - 1
+        None, description="packets under way, or with a rate: that wait for it; chosen if absent", ge=1, le=2**31
     )
     leaf: Qdisc | None = Field(None, alias="qdisc", description="leaf queueing discipline")
 
@@ -300,6 +313,10 @@ class Topology(StableSection):
     def needs_guest(self) -> bool:
         """Are there links that only a guest of `pollbench vm run` has?"""
         return any(link.kind.needs_guest for link in self.links)
+
+    def is_shaped(self) -> bool:
+        """Is anything declared of any link's packets?"""
+        return any(shape is not None for link in self.links for shape in (link.forward, link.reverse))
 
     def forwards(self, node: str) -> bool:
         """Whether `node` passes packets on between its links."""

@@ -20,7 +20,7 @@ from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
 from harness.store.record import QdiscRow, Scalar
 from harness.testbed import addressing
 from harness.topology.layout import Layout, PortLayout
-from harness.topology.qdiscs import Disc
+from harness.topology.qdiscs import DEFAULT_MTU, Disc
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
 
@@ -92,7 +92,8 @@ class Wiring:
         for node, sock in self._sockets.items():
             with _on(node):
                 ports = self._layout.ports[node]
-                ups = [links.link_up(port.ifindex, port.device) for port in ports]
+                ups = [*map(_limit, filter(_is_limited, ports))]
+                ups += [links.link_up(port.ifindex, port.device) for port in ports]
                 late = [links.set_address(self._end(port)) for port in ports if _comes_up_with_another_address(port)]
                 sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *late, *self._bridging(node)])
         for node, sock in self._sockets.items():
@@ -160,6 +161,23 @@ class Wiring:
                 raise PollbenchError(f"read back qdisc {disc.kind}", on=on, got=", ".join(wrong))
             yield qdisc_row(port, disc, state.options)
 
+    def limit_joining(self) -> None:
+        """Limit the packets of devices that are up already, as `start` does with its own. Raises NetlinkError."""
+        for node, sock in self._sockets.items():
+            with _on(node):
+                sock.batch([*map(_limit, filter(_is_limited, self._layout.ports[node]))])
+
+    def check_joining(self) -> None:
+        """See that every port sends packets of no more frames than it may. Raises PollbenchError."""
+        for node, sock in self._sockets.items():
+            limited = [port for port in self._layout.ports[node] if port.segments]
+            limits = links.segment_limits(sock) if limited else {}
+            for port in limited:
+                if (got := limits.get(port.ifindex)) != port.segments:
+                    on = f"{port.device} of {node}"
+                    words = f"a packet may hold {got} frames instead of {port.segments}"
+                    raise PollbenchError("limit what a link joins", on=on, got=words)
+
     def check_carrier(self) -> None:
         """See that every port can send. Raises PollbenchError."""
         for node, ports in self._layout.ports.items():
@@ -190,6 +208,16 @@ class Wiring:
     def __exit__(self, *_: object) -> None:
         # Open sockets would keep the namespaces alive.
         self._stack.close()
+
+
+def _is_limited(port: PortLayout) -> bool:
+    return bool(port.segments or port.joins)
+
+
+def _limit(port: PortLayout) -> Request:
+    # A packet of this size or more is not grown by another frame: one less than two of the smallest.
+    joined_bytes = 1 if port.joins == 1 else port.joins * DEFAULT_MTU
+    return links.limit_joining(port.ifindex, port.device, port.segments, joined_bytes)
 
 
 def qdisc_row(port: PortLayout, disc: Disc, options: Mapping[str, Scalar]) -> QdiscRow:
