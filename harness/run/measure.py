@@ -12,7 +12,7 @@ from typing import Any
 from harness.kernel import facts
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
-from harness.run import counters, link_checks, standing, two_hosts_merge
+from harness.run import counters, link_checks, standing, tcp_settings, two_hosts_merge
 from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, start_hogs
@@ -124,6 +124,7 @@ class _Play:
         outcome = self._outcome(readings, delta, napis)
         changed = standing.differences(stood, standing.read(context.testbed))
         outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
+        outcome = replace(outcome, tcp=tcp_settings.read(context.testbed))
         features = _features(context.testbed)
         if far := ends.far:
             half = two_hosts_merge.Half(outcome, rows, features, files)

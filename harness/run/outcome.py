@@ -10,7 +10,7 @@ from typing import Any
 from harness.kernel.proc import ProcessUsage
 from harness.knobs import GroupUse
 from harness.run.counters import CounterDelta
-from harness.store.record import Metrics
+from harness.store.record import Columns, Metrics
 
 Report = dict[str, Any]
 """A program's own account of itself: the result line of our generator, or what was read from another's output."""
@@ -36,7 +36,7 @@ class Outcome:
     packets of their own. protocol: of all workloads, joined by "+". programs: every program of a workload. napis: after
     the run. metrics: columns that the measured program itself gave. background: reports of the workloads beside it.
     groups: what each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use. changed:
-    settings that were others at the end of the run than when its programs started, in words.
+    settings that were others at the end of the run than when its programs started, in words. tcp: columns by node.
     """
 
     delta: CounterDelta
@@ -53,6 +53,7 @@ class Outcome:
     hog_flow: bool = False
     numa: dict[str, list[int]] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    tcp: dict[str, Columns] = field(default_factory=dict)
 
     def measured(self) -> dict[str, ProgramOutcome]:
         """The programs of the measured workload by role."""

@@ -74,6 +74,7 @@ def together(near: Outcome, far: Outcome, far_node: str) -> Outcome:
         groups=near.groups | far.groups,
         numa=near.numa | far.numa,
         changed=near.changed + far.changed,
+        tcp=near.tcp | far.tcp,
     )
 
 

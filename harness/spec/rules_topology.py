@@ -27,7 +27,7 @@ _NEEDS_RATE = {
 
 # Interfaces by which a host is usually reached, or reaches itself.
 _NEVER_LENT = ("eth0", "lo")
-_NOT_ON_HOSTS = ("switch", "priority", "default_route", "cpu_share", "forwarding")
+_NOT_ON_HOSTS = ("switch", "priority", "default_route", "cpu_share", "forwarding", "sysctls")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -6,7 +6,15 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from harness.spec.links import LINK_KINDS, LinkKind
 from harness.units import Count, CpuSet, DurationNs, OnOff, RateBps, Share, SizeBytes
@@ -67,6 +75,26 @@ def _mac(text: str) -> str:
     return text.lower()
 
 
+def _sysctl(name: str) -> str:
+    """A sysctl of a network namespace, other than those that keys of their own set."""
+    if not re.fullmatch(r"net(\.[A-Za-z0-9_-]+){2,6}|net(/[A-Za-z0-9_.-]+){2,6}", name) or ".." in name:
+        raise ValueError(f'"{name[:60]}" is no sysctl of a network namespace; expected one such as "net.ipv4.tcp_ecn"')
+    if name.replace("/", ".") in _OWN_SYSCTLS:
+        raise ValueError(f'"{name}" is what the node\'s key "forwarding" sets; use that')
+    return name
+
+
+def _sysctl_value(value: object) -> str:
+    """What is written to a sysctl, as text: one line."""
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not re.fullmatch(r"[ -~\t]{1,200}", text):
+        raise ValueError(f"{str(value)[:40]!r} cannot be written to a sysctl; expected a number or a line of text")
+    return " ".join(text.split())
+
+
+_OWN_SYSCTLS = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding", "net.ipv6.conf.all.forwarding")
+SysctlName = Annotated[str, AfterValidator(_sysctl), Field(json_schema_extra={"examples": ["net.ipv4.tcp_ecn"]})]
+SysctlValue = Annotated[str, BeforeValidator(_sysctl_value, json_schema_input_type=int | str)]
 GatewayAddress = Annotated[str, AfterValidator(_gateway), Field(json_schema_extra={"examples": ["10.1.0.1"]})]
 NetworkAddress = Annotated[str, AfterValidator(_network), Field(json_schema_extra={"examples": ["10.1.0.0/24"]})]
 Mac = Annotated[str, AfterValidator(_mac), Field(json_schema_extra={"pattern": _MAC})]
@@ -162,7 +190,7 @@ class Node(StableSection):
     """One network namespace: its CPUs, the host that it is on, and how it forwards."""
 
     added_later: ClassVar[frozenset[str]] = frozenset(
-        ("switch", "priority", "default_route", "routes", "cpu_share", "host", "interface")
+        ("switch", "priority", "default_route", "routes", "cpu_share", "host", "interface", "sysctls")
     )
 
     cpus: CpuSet | None = Field(None, description="CPUs of this node's workload processes; any CPU if absent")
@@ -180,6 +208,9 @@ class Node(StableSection):
     default_route: GatewayAddress | None = Field(None, description="gateway of everything that is not nearby")
     routes: dict[NetworkAddress, GatewayAddress] | None = Field(
         None, description="network to gateway, of routes that are not computed"
+    )
+    sysctls: dict[SysctlName, SysctlValue] | None = Field(
+        None, description="sysctls of the node's network namespace, name to value; they end with it"
     )
     cpu_share: Share | None = Field(
         None, description="share of the machine's CPU time that the node's workload may use (a control group's quota)"

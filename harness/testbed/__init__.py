@@ -86,6 +86,7 @@ def _by_netlink(layout: Layout, fds: dict[str, int], napi: bool) -> list[QdiscRo
         if napi:
             wiring.enable_napi()
         wiring.start()
+        wiring.tune()
         qdiscs = wiring.shape()
         wiring.check_joining()
         wiring.check_carrier()
@@ -104,6 +105,7 @@ def _by_mininet(
         fds = stack.enter_context(emulated(layout, journal))
         layout = observed(layout, fds)
         with Wiring(layout, fds) as wiring:
+            wiring.tune()
             wiring.limit_joining()
             wiring.check_joining()
             if napi:

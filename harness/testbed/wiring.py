@@ -23,6 +23,7 @@ from harness.topology.layout import Layout, PortLayout
 from harness.topology.qdiscs import DEFAULT_MTU, Disc
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
+_ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
 
 
 class Wiring:
@@ -161,6 +162,15 @@ class Wiring:
                 raise PollbenchError(f"read back qdisc {disc.kind}", on=on, got=", ".join(wrong))
             yield qdisc_row(port, disc, state.options)
 
+    def tune(self) -> None:
+        """Set the declared sysctls, some of devices that have to be there. Raises MissingError, PollbenchError."""
+        for node, fd in self._fds.items():
+            declared = self._layout.topology.nodes[node].sysctls or {}
+            if declared:
+                with in_netns(fd):
+                    for name, value in declared.items():
+                        _tune(node, name, value)
+
     def limit_joining(self) -> None:
         """Limit the packets of devices that are up already, as `start` does with its own. Raises NetlinkError."""
         for node, sock in self._sockets.items():
@@ -258,6 +268,27 @@ def _write_sysctl(name: str, value: int, family: str) -> None:
         if family == "ipv6":
             todo = "use family: ipv4, or boot without ipv6.disable=1"
             raise MissingError("use IPv6", got="this kernel has none", todo=todo) from None
+
+
+def _tune(node: str, name: str, value: str) -> None:
+    """Write a declared sysctl of the thread's namespace, and see that it took it."""
+    file, attempted = sysctl_file(name), f"set {name} to {value}"
+    if HOST.text(file) is None:
+        todo = "leave it out; what is of the whole host is no node's (`host prepare` sets some)"
+        raise MissingError(attempted, node, "a network namespace has none of this name here", todo)
+    try:
+        HOST.write(file, value)
+        got = " ".join(HOST.read(file).split())
+    except OSError as error:
+        todo = "see what it may be in the kernel's documentation (ip-sysctl)"
+        if "congestion" in name:
+            # A namespace may take only what the host has named as fit for everybody.
+            todo = (
+                f"take one of {HOST.text(sysctl_file(_ALLOWED)) or 'none'}, or name it in {_ALLOWED} of the host first"
+            )
+        raise PollbenchError(attempted, node, error.strerror or str(error), todo) from error
+    if got != value:
+        raise PollbenchError(attempted, node, f"it reads back as {got}", "declare what the kernel makes of it")
 
 
 @contextlib.contextmanager
