@@ -58,7 +58,8 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: 
     in_guests: how long the plan takes in guests, where it is to run there.
     """
     from harness.run import limits
-    from harness.run.capabilities import lacks
+    from harness.run.capabilities import has_netem, lacks
+    from harness.topology.pacing import link_notes
 
     memory = limits.account(made.cells, guest=in_guests is not None)
     takes = in_guests or estimate_s
@@ -79,8 +80,14 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: 
         has = f"{limits.in_units(memory.has_bytes)} {'in the guest' if in_guests else 'free here'}"
         print(f"there is less, {has}: it would be refused")
     print()
+    noted: set[str] = set()
     for cell in made.cells:
         print(f"  {cell.label()}" + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id]))
+        notes = (
+            link_notes(cell.spec.topology, in_guests is not None or has_netem()) if not missing[cell.cell_id] else []
+        )
+        print("".join(f"      note: {note}\n" for note in notes if note not in noted), end="")
+        noted.update(notes)
     print("\norder of the runs:")
     for block in range(1, made.repeat + 1):
         labels = [run.cell.label() for run in made.runs if run.block == block]

@@ -35,6 +35,10 @@ throttled_ms | number ms | Time its threads then waited, together.
 numa | text | NUMA nodes of the CPUs that the node's workload may use; several by commas.
 voluntary_switches | number count | Times the process went to sleep.
 involuntary_switches | number count | Times the process was pushed off its CPU.
+tcp_congestion_control | text | TCP's default there: net.ipv4.tcp_congestion_control (a program may choose another).
+tcp_ecn | text | net.ipv4.tcp_ecn: 0 never, 1 asked for and granted, 2 granted.
+tcp_rmem_bytes | text | net.ipv4.tcp_rmem: least, default and largest receive buffer of a connection.
+tcp_wmem_bytes | text | net.ipv4.tcp_wmem: the same of its send buffer.
 """)
 
 KNOBS = listed("""

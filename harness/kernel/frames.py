@@ -30,7 +30,6 @@ _SEND_BYTES = 64 << 20
 # Of struct virtio_net_hdr: flags, type, length of the headers, bytes in a segment, where the checksum starts and goes.
 _OFFLOAD = struct.Struct("=BBHHHH")
 _NEEDS_CHECKSUM, _SEGMENTS_TCPV4, _CHECKSUM_OFFSET = 1, 1, 16
-_ROOT = 0xFFFFFFFF
 _IP_BYTES, _TCP_BYTES, _PACKET_MAX = 20, 20, 65535
 _TIMESPEC = struct.Struct("=qq")
 _NUMBER = struct.Struct("!Iq")
@@ -89,9 +88,9 @@ class FrameEnd:
         return counters
 
     def throttled(self) -> int:
-        """How often the device's outermost queue had something to send and was not allowed to. Raises OSError."""
-        roots = (state for state in dump(self._netlink) if state.ifindex == self._ifindex and state.parent == _ROOT)
-        return sum(state.statistics.get("overlimits", 0) for state in roots)
+        """How often a queue of the device had something to send and was not allowed to. Raises OSError."""
+        own = (state for state in dump(self._netlink) if state.ifindex == self._ifindex)
+        return sum(state.statistics.get("overlimits", 0) for state in own)
 
     def __enter__(self) -> Self:
         return self

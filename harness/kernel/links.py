@@ -9,7 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.kernel.netlink import NLM_F_DUMP, NLM_F_NEW, NetlinkSocket, Request, attr, attr_text, attr_u32, attrs, nest
+from harness.kernel.netlink import (
+    NLM_F_DUMP,
+    NLM_F_NEW,
+    NetlinkSocket,
+    Request,
+    attr,
+    attr_text,
+    attr_u32,
+    attrs,
+    nest,
+    u32,
+)
 from harness.kernel.netns import in_netns
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -22,6 +33,8 @@ _RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_GETROUTE, _RTM_NEW
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
 _IFLA_NEW_IFINDEX = 49
+# Since Linux 2.6 as a fact, since 4.16 to be set; since 5.19.
+_IFLA_GSO_MAX_SEGS, _IFLA_GRO_MAX_SIZE = 40, 58
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_F_NODAD = 1, 2, 0x02
 _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
@@ -113,6 +126,22 @@ def link_up(ifindex: int, device: str = "") -> Request:
     """Set the device up."""
     body = _IFINFO.pack(0, 0, 0, ifindex, _IFF_UP, _IFF_UP)
     return Request(_RTM_NEWLINK, 0, body, f"set {device or ifindex} up")
+
+
+def limit_joining(ifindex: int, device: str, segments: int, joined_bytes: int) -> Request:
+    """Have senders hand the device packets of so many frames at most, and its NAPI join no more bytes; 0: as it is.
+
+    The offloads are left alone: without GRO a veth has no NAPI.
+    """
+    attributes = attr_u32(_IFLA_GSO_MAX_SEGS, segments) if segments else b""
+    attributes += attr_u32(_IFLA_GRO_MAX_SIZE, joined_bytes) if joined_bytes else b""
+    return _change(ifindex, attributes, f"limit the packets of {device} to {segments} frames")
+
+
+def segment_limits(sock: NetlinkSocket) -> dict[int, int]:
+    """How many frames a packet sent by each device of the namespace may hold, by ifindex. Raises NetlinkError."""
+    answers = sock.ask(Request(_RTM_GETLINK, NLM_F_DUMP, _IFINFO.pack(0, 0, 0, 0, 0, 0), "list the devices"))
+    return {_IFINFO.unpack_from(answer)[3]: u32(attrs(answer, _IFINFO.size)[_IFLA_GSO_MAX_SEGS]) for answer in answers}
 
 
 def new_bridge(ifindex: int, device: str) -> Request:

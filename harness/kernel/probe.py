@@ -9,6 +9,7 @@ import os
 import select
 import socket
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from harness.kernel import cgroup, ethtool, links, netdev, pidfd, qdiscs, syscalls
@@ -92,6 +93,13 @@ def probe_qdiscs() -> dict[str, str]:
     """
     with throw_away(), NetlinkSocket() as sock:
         return {kind: _try_qdisc(sock, kind) for kind in qdiscs.KINDS}
+
+
+@cache
+def has_qdisc(kind: str) -> bool:
+    """Can this kernel install the kind? Tried once per process, as in `probe_qdiscs`. Raises OSError."""
+    with throw_away(), NetlinkSocket() as sock:
+        return not _try_qdisc(sock, kind)
 
 
 def _try_qdisc(sock: NetlinkSocket, kind: str) -> str:

@@ -26,6 +26,7 @@ _LINKLAYER_ETHERNET = 1
 _RATESPEC = struct.Struct("=BBHhHI")
 
 CLASS_MINOR = 1
+_NETEM_RATE, _NETEM_RATE64 = 6, 8
 
 # Random early detection. Source: linux/pkt_sched.h.
 _RED_PARMS, _RED_STAB, _RED_MAX_P, _RED_ECN = 1, 2, 3, 1
@@ -37,8 +38,8 @@ def new_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Option
     """The requests that install a qdisc. The kernel answers ENOENT when it has no such kind.
 
     Options by kind: tbf, htb {rate_bps, burst_bytes, limit_bytes (tbf)}; hfsc {rate_bps}; red: see _red;
-    netem {delay_ns, jitter_ns, loss, duplicate, reorder (shares), limit}; the others {limit}, none meaning the
-    kernel's default. For htb and hfsc it is the qdisc and its one class, HANDLE:1, to which all packets go.
+    netem {rate_bps, delay_ns, jitter_ns, loss, duplicate, reorder (shares), limit}; the others {limit}, none meaning
+    the kernel's default. For htb and hfsc it is the qdisc and its one class, HANDLE:1, to which all packets go.
     """
     made = [_tc(_RTM_NEWQDISC, ifindex, kind, handle, parent, _encoded(kind, tuple(options.items())))]
     if kind in _CLASSES:
@@ -110,6 +111,9 @@ def _netem(options: Options) -> bytes:
         min(jitter // TICK_NS, U32_MAX),
     )
     exact = attr(10, struct.pack("=q", delay)) + attr(11, struct.pack("=q", jitter))
+    if rate := int(options.get("rate_bps", 0)) // 8:
+        exact += attr(_NETEM_RATE, struct.pack("=IiIi", min(rate, U32_MAX), 0, 0, 0))
+        exact += attr(_NETEM_RATE64, struct.pack("=Q", rate)) if rate > U32_MAX else b""
     return fixed + (attr(3, struct.pack("=II", reorder, 0)) if reorder else b"") + exact
 
 

@@ -26,6 +26,7 @@ _RED_PARMS, _HFSC_USC = 1, 3
 # ... and three attributes, each the finer form of a field that pyroute2 does decode (see _finer).
 _TBF_RATE64 = 4
 _NETEM_FIXED_BYTES, _NETEM_LATENCY64, _NETEM_JITTER64 = 24, 10, 11
+_NETEM_RATE64 = 8
 
 # A class of htb among the kinds, which has options of its own.
 _HTB_CLASS = "htb class"
@@ -156,7 +157,10 @@ def _netem(options: Any, raw: bytes) -> Values:
     finer = attrs(raw, _NETEM_FIXED_BYTES)
     # Without a gap there is no reordering, whatever its probability.
     reorder = options.get_attr("TCA_NETEM_REORDER") if options["gap"] else None
+    rate = options.get_attr("TCA_NETEM_RATE")
+    paced = {"rate_bps": 8 * _finer(rate["rate"], finer.get(_NETEM_RATE64))} if rate and rate["rate"] else {}
     return {
+        **paced,
         "delay_ns": _finer(options["delay"], finer.get(_NETEM_LATENCY64), TICK_NS),
         "jitter_ns": _finer(options["jitter"], finer.get(_NETEM_JITTER64), TICK_NS),
         "loss": options["loss"] / U32_MAX,

@@ -35,7 +35,7 @@ def _generator() -> str:
 
 def needs(spec: CellSpec) -> list[str]:
     """The capabilities a cell needs, without repetition, in the order in which a run would miss them."""
-    keys = [GENERATOR, "netns", "veth", *(f"qdisc:{kind}" for kind in sorted(kinds_of(spec.topology)))]
+    keys = [GENERATOR, "netns", "veth", *(f"qdisc:{kind}" for kind in sorted(kinds_of(spec.topology, has_netem())))]
     if spec.topology.family == "ipv6":
         keys.append("ipv6")
     if spec.napi:
@@ -44,6 +44,12 @@ def needs(spec: CellSpec) -> list[str]:
         for knob in knobs.values():
             keys += knob.capabilities()
     return list(dict.fromkeys(keys))
+
+
+def has_netem() -> bool:
+    """Has this kernel netem, or could nobody try?"""
+    reason = of_this_host().get("qdisc:netem", "")
+    return not reason or probe.is_untried(reason)
 
 
 def lacks(spec: CellSpec, host: str = "") -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 from harness.kernel import facts
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
-from harness.run import counters, link_checks, standing, two_hosts_merge
+from harness.run import counters, link_checks, standing, tcp_settings, two_hosts_merge
 from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
@@ -134,6 +134,7 @@ class _Play:
         changed = standing.differences(stood, standing.read(context.testbed))
         outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
         outcome = replace(outcome, feeding=feeding, idle_threads=idle_threads)
+        outcome = replace(outcome, tcp=tcp_settings.read(context.testbed))
         features = _features(context.testbed)
         if far := ends.far:
             half = two_hosts_merge.Half(outcome, rows, features, files)

@@ -310,7 +310,7 @@ def _node_columns(outcome: Outcome, node: str) -> Columns:
         columns["numa"] = ",".join(map(str, outcome.numa[node]))
     if (group := outcome.groups.get(node)) is not None:
         columns |= {"throttled_periods": group.throttled, "throttled_ms": group.throttled_us / 1e3}
-    return columns
+    return columns | outcome.tcp.get(node, {})
 
 
 def _feeding_columns(seen: Seen) -> Columns:

@@ -11,7 +11,7 @@ from harness.kernel.proc import ProcessUsage
 from harness.knobs import GroupUse
 from harness.knobs.feeding import Feeding
 from harness.run.counters import CounterDelta
-from harness.store.record import Metrics
+from harness.store.record import Columns, Metrics
 
 Report = dict[str, Any]
 """A program's own account of itself: the result line of our generator, or what was read from another's output."""
@@ -39,7 +39,7 @@ class Outcome:
     groups: what each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use. changed:
     settings that were others at the end of the run than when its programs started, in words. feeding: the sockets of
     all programs, and the NAPIs that fed them. idle_threads: what each node's NAPI threads used of a CPU, 1.0 is one,
-    before the run's programs started.
+    before the run's programs started. tcp: columns by node.
     """
 
     delta: CounterDelta
@@ -58,6 +58,7 @@ class Outcome:
     changed: tuple[str, ...] = ()
     feeding: Feeding = field(default_factory=Feeding)
     idle_threads: dict[str, float] = field(default_factory=dict)
+    tcp: dict[str, Columns] = field(default_factory=dict)
 
     def measured(self) -> dict[str, ProgramOutcome]:
         """The programs of the measured workload by role."""

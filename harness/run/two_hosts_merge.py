@@ -76,6 +76,7 @@ def together(near: Outcome, far: Outcome, far_node: str) -> Outcome:
         changed=near.changed + far.changed,
         idle_threads=near.idle_threads | far.idle_threads,
         feeding=near.feeding.together(far.feeding),
+        tcp=near.tcp | far.tcp,
     )
 
 

@@ -11,6 +11,8 @@ from harness.spec.messages import problem
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Tree
 
+_ETHERNET_MTU = 1500
+
 
 def switching_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
     """Everything about switches and interfaces that cannot be built; every link's ends are nodes."""
@@ -90,6 +92,25 @@ def _devices(topology: Topology, tree: Tree) -> Iterator[InputError]:
                     got = f'"{value}" is what the bridge of {node} is called'
                     yield problem(tree, ("topology", "links", index, key), got, "take another name")
                 taken[node, value] = index
+
+
+def unequal_mtus(topology: Topology, tree: Tree) -> Iterator[InputError]:
+    """No link of a segment with another MTU than the others: a bridge drops what is too long, and tells nobody."""
+    if topology.switching == "route":
+        return
+    where = segments(topology)
+    first: dict[str, int] = {}
+    for index, link in enumerate(topology.links):
+        for switch in filter(where.__contains__, link.between):
+            other = first.setdefault(where[switch], index)
+            if (link.mtu or _ETHERNET_MTU) != (topology.links[other].mtu or _ETHERNET_MTU):
+                # The one that says something, where only one of them does.
+                here, there = (index, other) if link.mtu is not None else (other, index)
+                mtus = [topology.links[number].mtu or _ETHERNET_MTU for number in (here, there)]
+                got = f"MTU {mtus[0]}, but links.{there} of the same segment has {mtus[1]}: what is longer is dropped"
+                todo = "give all links of a segment one mtu, or set switching: route"
+                yield problem(tree, ("topology", "links", here, "mtu"), got, todo)
+                break
 
 
 def _addresses(topology: Topology, tree: Tree) -> Iterator[InputError]:

@@ -7,18 +7,27 @@ from collections.abc import Iterator
 
 from harness.errors import InputError
 from harness.spec.messages import Path, did_you_mean, first_of, problem
-from harness.spec.rules_switching import switching_mistakes
+from harness.spec.rules_switching import switching_mistakes, unequal_mtus
 from harness.spec.topology import Link, Shape, Topology
 from harness.spec.yaml_tree import Tree
 
 _IPV6_MIN_MTU = 1280
 _ETHERNET_MTU, _ETHERNET_HEADER = 1500, 14
 _U32_MAX = 2**32 - 1
-_NEEDS_RATE = {"burst_bytes": "burst", "queue_ns": "queue", "method": "method"}
+# Of a link, and the attributes of a shape with their keys.
+_LEAST_BPS = 1000
+_QUEUES = {"queue_ns": "queue", "queue_bytes": "queue_bytes", "queue_packets": "queue_packets", "limit": "limit"}
+_NEEDS_RATE = {
+    "burst_bytes": "burst",
+    "queue_ns": "queue",
+    "queue_bytes": "queue_bytes",
+    "queue_packets": "queue_packets",
+    "method": "method",
+}
 
 # Interfaces by which a host is usually reached, or reaches itself.
 _NEVER_LENT = ("eth0", "lo")
-_NOT_ON_HOSTS = ("switch", "priority", "default_route", "cpu_share", "forwarding")
+_NOT_ON_HOSTS = ("switch", "priority", "default_route", "cpu_share", "forwarding", "sysctls")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -43,9 +52,11 @@ def topology_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
                 yield problem(tree, (*path, direction, key), got, todo)
         if topology.family == "ipv6" and link.mtu is not None and link.mtu < _IPV6_MIN_MTU:
             yield problem(tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}")
+    yield from _names_of_devices(topology, tree)
     if dangling:
         return  # all that follows goes along the links
     yield from _overlaps(topology, tree)
+    yield from unequal_mtus(topology, tree)
     yield from switching_mistakes(topology, tree)
     yield from _hosts(topology, tree)
     linked = {end for link in topology.links for end in link.between}
@@ -108,6 +119,15 @@ def _addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> Iterat
         yield problem(tree, (*path, "addresses", 1), f"{second} is given to both ends", "each end has its own")
 
 
+def _names_of_devices(topology: Topology, tree: Tree) -> Iterator[InputError]:
+    """Every namespace has its own loopback device already."""
+    for index, link in enumerate(topology.links):
+        for end, device in enumerate(link.devices or ()):
+            if device == "lo":
+                got = f'"lo" is the loopback device that {link.between[end]} has already'
+                yield problem(tree, ("topology", "links", index, "devices", end), got, "take another name, e.g. eth0")
+
+
 def _overlaps(topology: Topology, tree: Tree) -> Iterator[InputError]:
     """No two links in overlapping subnets: sorted, an overlap is always with a neighbour that contains it.
 
@@ -137,26 +157,61 @@ def _shape_mistakes(shape: Shape, mtu: int | None) -> Iterator[tuple[str, str, s
         for attribute, key in _NEEDS_RATE.items():
             if attribute in shape.model_fields_set and getattr(shape, attribute) is not None:
                 yield key, f"{key} means nothing without a rate", 'add e.g. "rate: 1gbit"'
-    if shape.method != "tbf" and "queue_ns" in shape.model_fields_set:
-        todo = 'use "method: tbf", or "qdisc: {kind: pfifo, limit: N}"'
-        yield "queue", f"{shape.method} has no queue time", todo
+    elif shape.rate_bps < _LEAST_BPS:
+        got = (
+            f"a full frame would take over {8 * _ETHERNET_MTU // _LEAST_BPS} s, and kernels count whole bytes a second"
+        )
+        yield "rate", got, 'take 1kbit at least, e.g. "rate: 1mbit"'
     if shape.red is not None and shape.rate_bps is None:
         yield "red", "red means nothing without a rate", 'add e.g. "rate: 100mbit"'
-    if shape.limit is not None and not shape.needs_netem:
+    elif shape.red is not None and shape.method in ("netem", "tbf"):
+        yield "red", f"{shape.method} has no RED below it", "leave out the method, or take htb or hfsc"
+    if shape.limit is not None and not shape.needs_netem and shape.rate_bps is None:
         yield "limit", "limit is of netem, and nothing here needs one", 'use "qdisc: {kind: pfifo, limit: N}"'
-    frame = (mtu or _ETHERNET_MTU) + _ETHERNET_HEADER
-    if shape.burst_bytes == 0:
-        yield "burst", "a burst of 0 lets nothing through", "leave it out to have it chosen from the rate"
-    elif shape.burst_bytes is not None and shape.rate_bps is not None and shape.burst_bytes < frame:
-        got = f"a burst of {shape.burst_bytes} bytes is smaller than one full frame: such packets would never pass"
-        yield "burst", got, f"give burst at least {frame}B, or leave it out"
-    elif shape.burst_bytes is not None and shape.burst_bytes > _U32_MAX:
-        yield "burst", f"a burst of {shape.burst_bytes} bytes is over {_U32_MAX}", "leave it out"
+    yield from _queue_mistakes(shape)
+    yield from _burst_mistakes(shape, (mtu or _ETHERNET_MTU) + _ETHERNET_HEADER)
     if shape.leaf is not None and shape.leaf.kind == "cake" and shape.leaf.limit is not None:
         yield "qdisc", "cake has no packet limit", "leave out the limit of cake"
     for attribute, value in (("jitter", shape.jitter_ns), ("reorder", shape.reorder)):
         if value and not shape.delay_ns:
             yield attribute, f"{attribute} means nothing without a delay", 'add e.g. "delay: 1ms"'
+    if shape.keep_order and not shape.jitter_ns:
+        yield "keep_order", "keep_order means nothing without a jitter", 'add e.g. "jitter: 1ms"'
+    if shape.keep_order and shape.reorder:
+        yield "keep_order", "keep_order and reorder contradict each other", "leave out one of them"
+
+
+def _queue_mistakes(shape: Shape) -> Iterator[tuple[str, str, str]]:
+    """A queue that is declared twice, or that the shaper cannot have."""
+    given = [key for attribute, key in _QUEUES.items() if attribute in shape.model_fields_set]
+    given = [key for key in given if key == "queue" or getattr(shape, key) is not None]
+    if len(given) > 1:
+        yield given[1], f"{' and '.join(given)} are both limits of one queue", "keep one of them"
+    elif given and shape.leaf is not None:
+        todo = f"leave out {given[0]}, or the qdisc; its own limit is qdisc.limit"
+        yield given[0], f"{given[0]} and qdisc are both queues for the rate", todo
+    if "queue_ns" in shape.model_fields_set and not shape.queue_ns and shape.rate_bps is not None:
+        yield "queue", "a queue of 0 has no room for a packet", 'take e.g. "queue_packets: 1"'
+    if shape.queue_packets is not None and shape.method == "tbf":
+        yield "queue_packets", "tbf counts its queue in bytes", 'take "queue_bytes", or leave out the method'
+    if shape.method == "netem" and shape.leaf is not None and shape.leaf.kind != "pfifo":
+        got = f"netem holds packets back before they reach {shape.leaf.kind}, which would never have any to look at"
+        yield "method", got, "leave out the method, or take htb"
+
+
+def _burst_mistakes(shape: Shape, frame: int) -> Iterator[tuple[str, str, str]]:
+    """A burst that lets nothing through, or that the shaper has not."""
+    if shape.burst_bytes is None:
+        return
+    if shape.burst_bytes == 0:
+        yield "burst", "a burst of 0 lets nothing through", "leave it out to have it chosen from the rate"
+    elif shape.rate_bps is not None and shape.burst_bytes < frame:
+        got = f"a burst of {shape.burst_bytes} bytes is smaller than one full frame: such packets would never pass"
+        yield "burst", got, f"give burst at least {frame}B, or leave it out"
+    elif shape.burst_bytes > _U32_MAX:
+        yield "burst", f"a burst of {shape.burst_bytes} bytes is over {_U32_MAX}", "leave it out"
+    elif shape.method in ("netem", "hfsc"):
+        yield "burst", f"{shape.method} has no burst", "leave it out, or take tbf or htb"
 
 
 def _hosts(topology: Topology, tree: Tree) -> Iterator[InputError]:

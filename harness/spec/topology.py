@@ -6,7 +6,15 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from harness.spec.links import LINK_KINDS, LinkKind
 from harness.units import Count, CpuSet, DurationNs, OnOff, RateBps, Share, SizeBytes
@@ -36,6 +44,8 @@ def _interface_address(text: str) -> str:
     address, network = interface.ip, interface.network
     if address.is_multicast or address.is_loopback or address.is_unspecified:
         raise ValueError(f'"{text}" cannot be given to an interface; {form}')
+    if interface.version == 4 and address.packed[0] == 0:
+        raise ValueError(f'"{text}" is of 0.0.0.0/8, which hosts use only before they have an address; {form}')
     edge = {network.network_address, network.broadcast_address} if interface.version == 4 else set()
     if network.prefixlen < network.max_prefixlen - 1 and address in edge:
         raise ValueError(f'"{text}" is the network or broadcast address of {network}; {form}')
@@ -65,6 +75,26 @@ def _mac(text: str) -> str:
     return text.lower()
 
 
+def _sysctl(name: str) -> str:
+    """A sysctl of a network namespace, other than those that keys of their own set."""
+    if not re.fullmatch(r"net(\.[A-Za-z0-9_-]+){2,6}|net(/[A-Za-z0-9_.-]+){2,6}", name) or ".." in name:
+        raise ValueError(f'"{name[:60]}" is no sysctl of a network namespace; expected one such as "net.ipv4.tcp_ecn"')
+    if name.replace("/", ".") in _OWN_SYSCTLS:
+        raise ValueError(f'"{name}" is what the node\'s key "forwarding" sets; use that')
+    return name
+
+
+def _sysctl_value(value: object) -> str:
+    """What is written to a sysctl, as text: one line."""
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not re.fullmatch(r"[ -~\t]{1,200}", text):
+        raise ValueError(f"{str(value)[:40]!r} cannot be written to a sysctl; expected a number or a line of text")
+    return " ".join(text.split())
+
+
+_OWN_SYSCTLS = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding", "net.ipv6.conf.all.forwarding")
+SysctlName = Annotated[str, AfterValidator(_sysctl), Field(json_schema_extra={"examples": ["net.ipv4.tcp_ecn"]})]
+SysctlValue = Annotated[str, BeforeValidator(_sysctl_value, json_schema_input_type=int | str)]
 GatewayAddress = Annotated[str, AfterValidator(_gateway), Field(json_schema_extra={"examples": ["10.1.0.1"]})]
 NetworkAddress = Annotated[str, AfterValidator(_network), Field(json_schema_extra={"examples": ["10.1.0.0/24"]})]
 Mac = Annotated[str, AfterValidator(_mac), Field(json_schema_extra={"pattern": _MAC})]
@@ -118,24 +148,35 @@ class Qdisc(Section):
 class Shape(StableSection):
     """What happens to packets in one direction of a link. An empty shape is an unshaped direction."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset(("red", "limit"))
+    added_later: ClassVar[frozenset[str]] = frozenset(("red", "limit", "queue_bytes", "queue_packets", "keep_order"))
 
     rate_bps: RateBps | None = Field(None, alias="rate", description="bandwidth limit")
     burst_bytes: SizeBytes | None = Field(
-        None, alias="burst", description="bytes that may pass at once; chosen from the rate if absent"
+        None, alias="burst", description="bytes that may pass at once, by tbf or htb; about one frame if absent"
     )
-    queue_ns: DurationNs = Field(50_000_000, alias="queue", description="longest wait in the tbf queue (tbf's latency)")
-    method: Literal["tbf", "htb", "hfsc"] = Field("tbf", description="qdisc that enforces the rate")
+    queue_ns: DurationNs = Field(
+        50_000_000, alias="queue", description="longest wait for the rate; if absent, 50ms or 16 full frames"
+    )
+    queue_bytes: SizeBytes | None = Field(
+        None, ge=1, le=2**31, description="bytes that wait for the rate, instead of queue"
+    )
+    queue_packets: Count | None = Field(
+        None, ge=1, le=2**31, description="packets that wait for the rate, instead of queue"
+    )
+    method: Literal["netem", "tbf", "htb", "hfsc"] | None = Field(
+        None, description="qdisc that enforces the rate; if absent, netem up to 1gbit where the kernel has it, else htb"
+    )
     red: Literal["drop", "ecn"] | None = Field(
         None, description="random early detection below htb or hfsc, as Mininet sets it up: drops, or marks (ECN)"
     )
     delay_ns: DurationNs = Field(0, alias="delay", description="added one-way delay (netem)")
-    jitter_ns: DurationNs = Field(0, alias="jitter", description="variation of the delay (netem)")
+    jitter_ns: DurationNs = Field(0, alias="jitter", description="variation of the delay (netem); packets overtake")
+    keep_order: OnOff = Field(False, description="with a jitter: a packet never arrives before an earlier one")
     loss: Share = Field(0.0, description="share of packets lost (netem)")
     duplicate: Share = Field(0.0, description="share of packets sent twice (netem)")
     reorder: Share = Field(0.0, description="share of packets sent without the delay (netem)")
     limit: Count | None = Field(
-        None, description="packets that netem holds at most; chosen from rate and delay if absent", ge=1, le=2**32 - 1
+        None, description="packets under way, or with a rate: that wait for it; chosen if absent", ge=1, le=2**31
     )
     leaf: Qdisc | None = Field(None, alias="qdisc", description="leaf queueing discipline")
 
@@ -149,7 +190,7 @@ class Node(StableSection):
     """One network namespace: its CPUs, the host that it is on, and how it forwards."""
 
     added_later: ClassVar[frozenset[str]] = frozenset(
-        ("switch", "priority", "default_route", "routes", "cpu_share", "host", "interface")
+        ("switch", "priority", "default_route", "routes", "cpu_share", "host", "interface", "sysctls")
     )
 
     cpus: CpuSet | None = Field(None, description="CPUs of this node's workload processes; any CPU if absent")
@@ -167,6 +208,9 @@ class Node(StableSection):
     default_route: GatewayAddress | None = Field(None, description="gateway of everything that is not nearby")
     routes: dict[NetworkAddress, GatewayAddress] | None = Field(
         None, description="network to gateway, of routes that are not computed"
+    )
+    sysctls: dict[SysctlName, SysctlValue] | None = Field(
+        None, description="sysctls of the node's network namespace, name to value; they end with it"
     )
     cpu_share: Share | None = Field(
         None, description="share of the machine's CPU time that the node's workload may use (a control group's quota)"
@@ -300,6 +344,10 @@ class Topology(StableSection):
     def needs_guest(self) -> bool:
         """Are there links that only a guest of `pollbench vm run` has?"""
         return any(link.kind.needs_guest for link in self.links)
+
+    def is_shaped(self) -> bool:
+        """Is anything declared of any link's packets?"""
+        return any(shape is not None for link in self.links for shape in (link.forward, link.reverse))
 
     def forwards(self, node: str) -> bool:
         """Whether `node` passes packets on between its links."""

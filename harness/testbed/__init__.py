@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from harness.errors import InputError
-from harness.kernel import netns
+from harness.kernel import netns, probe
 from harness.kernel.journal import Journal
 from harness.spec.topology import Topology
 from harness.store.record import Columns, QdiscRow
@@ -55,7 +55,9 @@ def open_testbed(topology: Topology, *, napi: bool, journal: Journal) -> Iterato
     be laid out, PollbenchError when the kernel refuses something or reports it otherwise than asked for.
     """
     refuse_here(topology)
-    layout = plan_layout(topology)
+    with explained():
+        netem = not topology.is_shaped() or probe.has_qdisc("netem")
+    layout = plan_layout(topology, netem)
     with contextlib.ExitStack() as stack:
         stack.enter_context(room_for(layout, journal))
         if topology.engine == "mininet":
@@ -84,7 +86,9 @@ def _by_netlink(layout: Layout, fds: dict[str, int], napi: bool) -> list[QdiscRo
         if napi:
             wiring.enable_napi()
         wiring.start()
+        wiring.tune()
         qdiscs = wiring.shape()
+        wiring.check_joining()
         wiring.check_carrier()
         if layout.topology.family == "ipv6":
             wiring.check_addresses()
@@ -101,6 +105,9 @@ def _by_mininet(
         fds = stack.enter_context(emulated(layout, journal))
         layout = observed(layout, fds)
         with Wiring(layout, fds) as wiring:
+            wiring.tune()
+            wiring.limit_joining()
+            wiring.check_joining()
             if napi:
                 # TCLink has switched GRO off, and with it the NAPI of every veth.
                 wiring.enable_napi()

@@ -20,9 +20,10 @@ from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
 from harness.store.record import QdiscRow, Scalar
 from harness.testbed import addressing
 from harness.topology.layout import Layout, PortLayout
-from harness.topology.qdiscs import Disc
+from harness.topology.qdiscs import DEFAULT_MTU, Disc
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
+_ALLOWED = "net.ipv4.tcp_allowed_congestion_control"
 
 
 class Wiring:
@@ -92,7 +93,8 @@ class Wiring:
         for node, sock in self._sockets.items():
             with _on(node):
                 ports = self._layout.ports[node]
-                ups = [links.link_up(port.ifindex, port.device) for port in ports]
+                ups = [*map(_limit, filter(_is_limited, ports))]
+                ups += [links.link_up(port.ifindex, port.device) for port in ports]
                 late = [links.set_address(self._end(port)) for port in ports if _comes_up_with_another_address(port)]
                 sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *late, *self._bridging(node)])
         for node, sock in self._sockets.items():
@@ -160,6 +162,32 @@ class Wiring:
                 raise PollbenchError(f"read back qdisc {disc.kind}", on=on, got=", ".join(wrong))
             yield qdisc_row(port, disc, state.options)
 
+    def tune(self) -> None:
+        """Set the declared sysctls, some of devices that have to be there. Raises MissingError, PollbenchError."""
+        for node, fd in self._fds.items():
+            declared = self._layout.topology.nodes[node].sysctls or {}
+            if declared:
+                with in_netns(fd):
+                    for name, value in declared.items():
+                        _tune(node, name, value)
+
+    def limit_joining(self) -> None:
+        """Limit the packets of devices that are up already, as `start` does with its own. Raises NetlinkError."""
+        for node, sock in self._sockets.items():
+            with _on(node):
+                sock.batch([*map(_limit, filter(_is_limited, self._layout.ports[node]))])
+
+    def check_joining(self) -> None:
+        """See that every port sends packets of no more frames than it may. Raises PollbenchError."""
+        for node, sock in self._sockets.items():
+            limited = [port for port in self._layout.ports[node] if port.segments]
+            limits = links.segment_limits(sock) if limited else {}
+            for port in limited:
+                if (got := limits.get(port.ifindex)) != port.segments:
+                    on = f"{port.device} of {node}"
+                    words = f"a packet may hold {got} frames instead of {port.segments}"
+                    raise PollbenchError("limit what a link joins", on=on, got=words)
+
     def check_carrier(self) -> None:
         """See that every port can send. Raises PollbenchError."""
         for node, ports in self._layout.ports.items():
@@ -190,6 +218,16 @@ class Wiring:
     def __exit__(self, *_: object) -> None:
         # Open sockets would keep the namespaces alive.
         self._stack.close()
+
+
+def _is_limited(port: PortLayout) -> bool:
+    return bool(port.segments or port.joins)
+
+
+def _limit(port: PortLayout) -> Request:
+    # A packet of this size or more is not grown by another frame: one less than two of the smallest.
+    joined_bytes = 1 if port.joins == 1 else port.joins * DEFAULT_MTU
+    return links.limit_joining(port.ifindex, port.device, port.segments, joined_bytes)
 
 
 def qdisc_row(port: PortLayout, disc: Disc, options: Mapping[str, Scalar]) -> QdiscRow:
@@ -230,6 +268,27 @@ def _write_sysctl(name: str, value: int, family: str) -> None:
         if family == "ipv6":
             todo = "use family: ipv4, or boot without ipv6.disable=1"
             raise MissingError("use IPv6", got="this kernel has none", todo=todo) from None
+
+
+def _tune(node: str, name: str, value: str) -> None:
+    """Write a declared sysctl of the thread's namespace, and see that it took it."""
+    file, attempted = sysctl_file(name), f"set {name} to {value}"
+    if HOST.text(file) is None:
+        todo = "leave it out; what is of the whole host is no node's (`host prepare` sets some)"
+        raise MissingError(attempted, node, "a network namespace has none of this name here", todo)
+    try:
+        HOST.write(file, value)
+        got = " ".join(HOST.read(file).split())
+    except OSError as error:
+        todo = "see what it may be in the kernel's documentation (ip-sysctl)"
+        if "congestion" in name:
+            # A namespace may take only what the host has named as fit for everybody.
+            todo = (
+                f"take one of {HOST.text(sysctl_file(_ALLOWED)) or 'none'}, or name it in {_ALLOWED} of the host first"
+            )
+        raise PollbenchError(attempted, node, error.strerror or str(error), todo) from error
+    if got != value:
+        raise PollbenchError(attempted, node, f"it reads back as {got}", "declare what the kernel makes of it")
 
 
 @contextlib.contextmanager

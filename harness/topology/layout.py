@@ -13,6 +13,7 @@ from harness.errors import InputError
 from harness.spec.rules_switching import segments
 from harness.spec.topology import Shape, Topology
 from harness.topology.qdiscs import Disc, discs_of
+from harness.topology.segments import UNLIMITED, most_segments, spread
 from harness.topology.switching import Paths, idle_links, segment_addresses, shortest_paths
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -31,7 +32,10 @@ _IPV6_MIN_MTU = 1280
 
 
 class PortLayout(NamedTuple):
-    """One end of a link: its device in its node, and who is at the other end. nic: the link's, or "host" if lent."""
+    """One end of a link: its device in its node, and who is at the other end. nic: the link's, or "host" if lent.
+
+    segments, joins: frames in one packet that it may send, and that it may join of what it receives.
+    """
 
     node: str
     device: str
@@ -43,6 +47,8 @@ class PortLayout(NamedTuple):
     peer_node: str
     discs: tuple[Disc, ...]
     nic: str = "veth"
+    segments: int = UNLIMITED
+    joins: int = UNLIMITED
 
     @property
     def addressed(self) -> bool:
@@ -237,8 +243,11 @@ class Layout:
                         queue.append((far.node, first, entered))
 
 
-def plan_layout(topology: Topology) -> Layout:
-    """Give every link its devices and addresses. Raises InputError for what cannot be built."""
+def plan_layout(topology: Topology, netem: bool = True) -> Layout:
+    """Give every link its devices and addresses. Raises InputError for what cannot be built.
+
+    netem: is it for a kernel that has netem?
+    """
     ports: dict[str, list[PortLayout]] = {name: [] for name in topology.nodes}
     links = []
     free = _free_subnets(topology)
@@ -247,10 +256,11 @@ def plan_layout(topology: Topology) -> Layout:
         interfaces = _interfaces(topology, index, free, on_switches)
         if topology.family == "ipv6" and (link.mtu or _IPV6_MIN_MTU) < _IPV6_MIN_MTU:
             raise InputError("lay out the topology", got=f"mtu {link.mtu}", todo="IPv6 needs an MTU of 1280 at least")
-        pair = [_port(topology, index, end, len(ports[link.between[end]]), interfaces[end]) for end in (0, 1)]
+        pair = [_port(topology, index, end, len(ports[link.between[end]]), interfaces[end], netem) for end in (0, 1)]
         for port in pair:
             ports[port.node].append(port)
         links.append((pair[0], pair[1]))
+    links = _limited(topology, links, ports)
     return Layout(
         topology,
         tuple(links),
@@ -262,7 +272,35 @@ def plan_layout(topology: Topology) -> Layout:
     )
 
 
-def _port(topology: Topology, index: int, end: int, number: int, interface: Interface) -> PortLayout:
+def _limited(
+    topology: Topology, links: Sequence[tuple[PortLayout, PortLayout]], ports: dict[str, list[PortLayout]]
+) -> list[tuple[PortLayout, PortLayout]]:
+    """The links, and in their place the ports of each node, with the limits of joined packets filled in."""
+    own = {
+        (port.link, port.end): most_segments(
+            (topology.links[port.link].forward, topology.links[port.link].reverse)[port.end],
+            port.discs,
+            topology.links[port.link].mtu,
+        )
+        for pair in links
+        for port in pair
+        if port.discs
+    }
+    if not any(own.values()):
+        return list(links)
+    at = {node: [(port.link, port.end) for port in of_node] for node, of_node in ports.items()}
+    sent, joined = spread(own, at, {name: topology.forwards(name) for name in topology.nodes})
+
+    def limited(port: PortLayout) -> PortLayout:
+        key = (port.link, port.end)
+        return port._replace(segments=sent.get(key, UNLIMITED), joins=joined.get(key, UNLIMITED))
+
+    for node, of_node in ports.items():
+        ports[node] = [limited(port) for port in of_node]
+    return [(limited(first), limited(second)) for first, second in links]
+
+
+def _port(topology: Topology, index: int, end: int, number: int, interface: Interface, netem: bool) -> PortLayout:
     """End `end` of link `index`, the `number`th of its node."""
     link = topology.links[index]
     node = link.between[end]
@@ -278,7 +316,7 @@ def _port(topology: Topology, index: int, end: int, number: int, interface: Inte
         index,
         end,
         link.between[1 - end],
-        discs_of((link.forward, link.reverse)[end], link.mtu),
+        discs_of((link.forward, link.reverse)[end], link.mtu, netem),
         link.nic,
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from harness.errors import InputError
 from harness.spec.topology import Shape, Topology
@@ -11,23 +12,24 @@ ROOT_PARENT = 0xFFFFFFFF
 DEFAULT_MTU = 1500
 ETHERNET_HEADER = 14
 
-# A shaper is woken by a high-resolution timer, but a burst of rate / HZ is the rule that holds on every
-# kernel; 250 is the commonest HZ, and 4 ms of the rate is little enough to leave the rate true over a
-# fraction of a second.
-_BURSTS_PER_SECOND = 250
-_SMALLEST_BURST = 1600
+Pace = Literal["netem", "tbf", "htb", "hfsc"]
+
+# What a bucket lets through at once unless a burst is asked for: as much as passes in the time by which a timer is late
+# (35 to 45 us on a virtual machine). Less of it, and lateness is lost: at 100 Mbit/s a burst of one frame reaches 78 %
+# of the rate. More, and packets leave earlier than they could.
+BUCKET_NS = 50_000
+# netem holds each packet back for its own time on the wire, by a timer. Above this a full frame takes less than 12 us,
+# about what the timer is late by, so that a bucket is nearer to the truth.
+NETEM_MOST_BPS = 10**9
+# A queue that nobody has declared still holds a first window of TCP.
+_LEAST_FRAMES = 16
 _U32_MAX = 2**32 - 1
 
-_RATE_OPTIONS = {
-    "tbf": ("rate_bps", "burst_bytes", "limit_bytes"),
-    "htb": ("rate_bps", "burst_bytes"),
-    "hfsc": ("rate_bps",),
-}
-
-# netem keeps delayed packets in its own queue. Its default of 1000 packets loses packets on a fast link
-# with a long delay, so it grows with rate x delay, counted in smallish packets, up to a bound that still
-# fits in memory.
-_NETEM_LIMIT, _NETEM_LIMIT_MAX, _NETEM_PACKET_BYTES = 1000, 1_000_000, 256
+# netem keeps delayed packets in its own queue, which must never be what drops them. Where nothing limits the rate, veth
+# carries at most some 2.5 million packets a second.
+_NETEM_LIMIT, _NETEM_LIMIT_MAX, _FASTEST_PPS, _SMALLEST_FRAME = 1000, 1_000_000, 2_500_000, 60
+# netem keeps the order of packets where it has a rate: one at which a frame takes next to no time.
+_KEEPS_ORDER_BPS = 10**12
 
 
 class Disc(NamedTuple):
@@ -39,29 +41,32 @@ class Disc(NamedTuple):
     options: dict[str, int | float]
 
 
-def discs_of(shape: Shape | None, mtu: int | None = None) -> tuple[Disc, ...]:
-    """The chain: rate limit (tbf, htb or hfsc), then red, netem, then the leaf; empty where nothing is declared.
+def discs_of(shape: Shape | None, mtu: int | None = None, netem: bool = True) -> tuple[Disc, ...]:
+    """The chain of a direction, root first; empty where nothing is declared. netem: does the kernel have it?
 
-    The rate comes first because a packet is first serialised, then travels. Raises InputError for a
-    declaration that no kernel can do.
+    A rate by netem comes before the delay, each with a limit of its own: packets wait, are serialised, then travel. A
+    bucket (tbf, htb, hfsc) asks what is below it for packets and cannot hand them on to a delay, so that the delay is
+    first: packets travel, then wait, in a queue that is again the bucket's alone. Raises InputError for a declaration
+    that no kernel can do.
     """
     if shape is None:
         return ()
     chain: list[tuple[str, dict[str, int | float]]] = []
-    if shape.rate_bps is not None:
-        options = _rate_options(shape, shape.rate_bps, mtu or DEFAULT_MTU)
-        chain.append((shape.method, {key: options[key] for key in _RATE_OPTIONS[shape.method]}))
-        if shape.red is not None:
-            chain.append(("red", _red_options(shape, shape.rate_bps)))
-    if shape.needs_netem:
-        chain.append(("netem", _netem_options(shape)))
-    if shape.leaf is not None:
-        chain.append((shape.leaf.kind, _leaf_options(shape)))
-    elif shape.rate_bps is not None and shape.method != "tbf" and not shape.needs_netem and not shape.red:
-        # tbf brings a queue of `queue` with it; the others would fall back to one of 1000 packets, whatever
-        # the rate.
-        options = _rate_options(shape, shape.rate_bps, mtu or DEFAULT_MTU)
-        chain.append(("bfifo", {"limit": options["limit_bytes"]}))
+    pace = pace_of_shape(shape, netem)
+    delayed = [("netem", _delay_options(shape, pace))] if shape.needs_netem else []
+    if pace == "netem" and shape.duplicate:
+        # Beside one that duplicates, later kernels take no second netem.
+        both = _delay_options(shape, pace) | _serial_options(shape, mtu)
+        both["limit"] = min(int(both["limit"]) + _in_flight(shape, mtu), _NETEM_LIMIT_MAX)
+        chain.append(("netem", both))
+    elif pace == "netem":
+        chain += [("netem", _serial_options(shape, mtu)), *delayed]
+    else:
+        chain += delayed
+        if pace is not None:
+            chain += _bucket(shape, pace, mtu)
+        elif shape.leaf is not None:
+            chain.append((shape.leaf.kind, _leaf_options(shape)))
     discs: list[Disc] = []
     for level, (kind, options) in enumerate(chain, 1):
         parent = discs[-1].handle | 1 if discs else ROOT_PARENT
@@ -69,26 +74,115 @@ def discs_of(shape: Shape | None, mtu: int | None = None) -> tuple[Disc, ...]:
     return tuple(discs)
 
 
-def kinds_of(topology: Topology) -> set[str]:
-    """The qdisc kinds a topology needs from the kernel."""
+def pace_of_shape(shape: Shape, netem: bool = True) -> Pace | None:
+    """What holds packets back to the rate: what is asked for by name, else netem where that is nearest to the truth."""
+    if shape.rate_bps is None:
+        return None
+    if shape.method is not None:
+        return shape.method
+    if shape.burst_bytes is not None:
+        return "tbf"
+    counted = shape.leaf is None or shape.leaf.kind == "pfifo"
+    return "netem" if netem and counted and shape.red is None and shape.rate_bps <= NETEM_MOST_BPS else "htb"
+
+
+def pace_of(discs: Sequence[Disc]) -> Disc | None:
+    """The disc that holds packets back to a rate; None for no rate."""
+    return next((disc for disc in discs if disc.kind in _BUCKETS or _is_serial(disc)), None)
+
+
+def _is_serial(disc: Disc) -> bool:
+    return disc.kind == "netem" and disc.options.get("rate_bps", _KEEPS_ORDER_BPS) != _KEEPS_ORDER_BPS
+
+
+def free_bytes(discs: Sequence[Disc], mtu: int | None) -> int:
+    """What may pass at once after a pause: a bucket, and of those that may be overdrawn one full frame besides."""
+    pace = pace_of(discs)
+    burst = int(pace.options.get("burst_bytes", 0)) if pace is not None else 0
+    return burst if pace is not None and pace.kind == "tbf" else burst + frame_bytes(mtu)
+
+
+def room_of(discs: Sequence[Disc], mtu: int | None) -> int | None:
+    """Bytes that may wait for the rate in a plain queue, full frames where it counts those; None for any other."""
+    pace = pace_of(discs)
+    if pace is None:
+        return None
+    if pace.kind == "netem":
+        return (int(pace.options["limit"]) - 1) * frame_bytes(mtu) if "delay_ns" not in pace.options else None
+    leaf = discs[-1]
+    if leaf.kind == "pfifo" and "limit" in leaf.options:
+        return int(leaf.options["limit"]) * frame_bytes(mtu)
+    limit = leaf.options.get("limit" if leaf.kind == "bfifo" else "limit_bytes")
+    return None if limit is None else int(limit)
+
+
+def kinds_of(topology: Topology, netem: bool = True) -> set[str]:
+    """The qdisc kinds a topology needs from a kernel that has netem, or has not."""
     shapes = [shape for link in topology.links for shape in (link.forward, link.reverse)]
-    return {disc.kind for shape in shapes for disc in discs_of(shape)}
+    return {disc.kind for shape in shapes for disc in discs_of(shape, netem=netem)}
 
 
-def default_burst(rate_bps: int, mtu: int) -> int:
-    """Bytes: 4 ms of the rate, and never less than one full frame."""
-    return max(rate_bps // 8 // _BURSTS_PER_SECOND, mtu + ETHERNET_HEADER, _SMALLEST_BURST)
+def frame_bytes(mtu: int | None) -> int:
+    """A full frame as queues count it."""
+    return (mtu or DEFAULT_MTU) + ETHERNET_HEADER
 
 
-def _rate_options(shape: Shape, rate_bps: int, mtu: int) -> dict[str, int | float]:
-    burst = shape.burst_bytes if shape.burst_bytes is not None else default_burst(rate_bps, mtu)
-    if burst < mtu + ETHERNET_HEADER:
+def default_burst(rate_bps: int, mtu: int | None, kind: str = "htb") -> int:
+    """Bytes of a bucket: what passes in 50 us, and for tbf, which waits until a packet fits, a full frame besides."""
+    passing = max(1, rate_bps * BUCKET_NS // (8 * 10**9))
+    return passing + frame_bytes(mtu) if kind == "tbf" else passing
+
+
+def queue_bytes(shape: Shape, mtu: int | None) -> int:
+    """Bytes that may wait for the rate. A limit in packets is one in full frames here."""
+    packets = shape.queue_packets or shape.limit
+    if packets is not None:
+        return packets * frame_bytes(mtu)
+    if shape.queue_bytes is not None:
+        return shape.queue_bytes
+    size = (shape.rate_bps or 0) * shape.queue_ns // (8 * 10**9)
+    return size if "queue_ns" in shape.model_fields_set else max(size, _LEAST_FRAMES * frame_bytes(mtu))
+
+
+def queue_packets(shape: Shape, mtu: int | None) -> int:
+    """Packets that may wait for the rate by netem, which counts nothing else, besides the one being sent."""
+    packets = shape.queue_packets or shape.limit or (shape.leaf.limit or 1000 if shape.leaf else None)
+    return min(packets if packets is not None else -(-queue_bytes(shape, mtu) // frame_bytes(mtu)), _U32_MAX - 1)
+
+
+def _serial_options(shape: Shape, mtu: int | None) -> dict[str, int | float]:
+    return {"rate_bps": shape.rate_bps or 0, "limit": queue_packets(shape, mtu) + 1}
+
+
+def _bucket(shape: Shape, pace: str, mtu: int | None) -> Iterator[tuple[str, dict[str, int | float]]]:
+    """The shaper and what waits below it: the declared leaf, else a queue of the declared length."""
+    rate_bps, full = shape.rate_bps or 0, frame_bytes(mtu)
+    burst = shape.burst_bytes if shape.burst_bytes is not None else default_burst(rate_bps, mtu, pace)
+    if shape.burst_bytes is not None and burst < full:
         got = f"a burst of {burst} bytes is smaller than one full frame: such packets would never pass"
-        raise InputError("shape a link", got=got, todo=f"give burst at least {mtu + ETHERNET_HEADER}B, or leave it out")
+        raise InputError("shape a link", got=got, todo=f"give burst at least {full}B, or leave it out")
     if burst > _U32_MAX:
         raise InputError("shape a link", got=f"a burst of {burst} bytes is over {_U32_MAX}")
-    limit = rate_bps * shape.queue_ns // (8 * 10**9) + burst
-    return {"rate_bps": rate_bps, "burst_bytes": burst, "limit_bytes": min(limit, _U32_MAX)}
+    waiting = min(queue_bytes(shape, mtu) + max(burst, full), _U32_MAX)
+    options = {"rate_bps": rate_bps, "burst_bytes": burst, "limit_bytes": waiting}
+    yield pace, {key: options[key] for key in _BUCKETS[pace]}
+    if shape.red is not None:
+        yield "red", _red_options(shape, rate_bps)
+    packets = shape.queue_packets or shape.limit
+    if shape.leaf is not None:
+        yield shape.leaf.kind, _leaf_options(shape)
+    elif packets is not None:
+        yield "pfifo", {"limit": packets}
+    elif pace != "tbf" and not shape.red:
+        # tbf brings such a queue with it; the others would fall back to one of 1000 packets, whatever the rate.
+        yield "bfifo", {"limit": waiting}
+
+
+_BUCKETS = {
+    "tbf": ("rate_bps", "burst_bytes", "limit_bytes"),
+    "htb": ("rate_bps", "burst_bytes"),
+    "hfsc": ("rate_bps",),
+}
 
 
 def _red_options(shape: Shape, rate_bps: int) -> dict[str, int | float]:
@@ -98,17 +192,30 @@ def _red_options(shape: Shape, rate_bps: int) -> dict[str, int | float]:
     return thresholds | averaging | {"ecn": int(shape.red == "ecn")}
 
 
-def _netem_options(shape: Shape) -> dict[str, int | float]:
-    held_ns = shape.delay_ns + shape.jitter_ns + shape.queue_ns
-    packets = -(-(shape.rate_bps or 0) * held_ns // (8 * 10**9 * _NETEM_PACKET_BYTES))
-    return {
+def _delay_options(shape: Shape, pace: Pace | None) -> dict[str, int | float]:
+    """Of the stage in which packets travel. Behind netem's rate no more come than that lets through."""
+    held_ns = shape.delay_ns + shape.jitter_ns
+    pps = _FASTEST_PPS
+    if pace == "netem":
+        pps = min(pps, -(-(shape.rate_bps or 0) // (8 * _SMALLEST_FRAME)))
+    limit = min(max(_NETEM_LIMIT, -(-pps * held_ns // 10**9)), _NETEM_LIMIT_MAX)
+    if shape.rate_bps is None and shape.limit is not None:
+        limit = shape.limit
+    options: dict[str, int | float] = {
         "delay_ns": shape.delay_ns,
         "jitter_ns": shape.jitter_ns,
         "loss": shape.loss,
         "duplicate": shape.duplicate,
         "reorder": shape.reorder,
-        "limit": shape.limit or min(max(_NETEM_LIMIT, packets), _NETEM_LIMIT_MAX),
+        "limit": limit,
     }
+    return options | ({"rate_bps": _KEEPS_ORDER_BPS} if shape.keep_order else {})
+
+
+def _in_flight(shape: Shape, mtu: int | None) -> int:
+    """Full frames that are under way at the rate."""
+    held_ns = shape.delay_ns + shape.jitter_ns
+    return -(-(shape.rate_bps or 0) * held_ns // (8 * 10**9 * frame_bytes(mtu)))
 
 
 def _leaf_options(shape: Shape) -> dict[str, int | float]:

@@ -57,7 +57,7 @@ def complete(made: Topology, napi: bool = True) -> None:
             (port.node, port.device)
             for ports in testbed.layout.ports.values()
             for port in ports
-            if port.discs and port.discs[0].kind in ("htb", "tbf")
+            if port.discs and port.discs[0].kind in ("htb", "tbf", "netem")
         }
         assert wanted <= shaped
 

@@ -16,6 +16,7 @@ from harness.run import link_checks
 from harness.spec.topology import Topology
 from harness.store import LinkCheck
 from harness.testbed import Testbed as Bed
+from harness.topology.layout import plan_layout
 from tests.beds import bed, pair
 
 
@@ -23,6 +24,12 @@ def pretending(testbed: Bed, **shape: Any) -> Bed:
     """The same testbed, saying something else of its link than what was installed."""
     claimed: Topology = pair(shape=shape)
     return dataclasses.replace(testbed, layout=dataclasses.replace(testbed.layout, topology=claimed))
+
+
+def claiming(testbed: Bed, **shape: Any) -> Bed:
+    """The same, saying of the qdiscs too that they are others."""
+    layout = plan_layout(pair(shape=shape), netem=False)
+    return dataclasses.replace(testbed, layout=layout)
 
 
 def tries(testbed: Bed) -> Iterator[list[LinkCheck]]:
@@ -37,9 +44,10 @@ def test_a_true_rate_is_found_true(rate: str, method: str) -> None:
     with bed(pair(shape={"rate": rate, "method": method}), napi=True) as testbed:
         seen: set[str] = set()
         for rows in tries(testbed):
-            assert [row.check for row in rows] == ["rate", "rate"]
+            checks = ["single", "rate", "queue"]
+            assert [row.check for row in rows] == [*checks, *checks]
             assert link_checks.doubts(rows) == [row.reason for row in rows if row.ok is False]
-            seen |= {row.link for row in rows if row.ok}
+            seen |= {row.link for row in rows if row.ok and row.check == "rate"}
             if seen == {"a -> b", "b -> a"}:
                 return
         pytest.fail(f"found true: {seen}")
@@ -51,9 +59,9 @@ def test_a_true_rate_is_found_true(rate: str, method: str) -> None:
 def test_a_false_rate_is_found_false(true: str, claimed: str) -> None:
     with bed(pair(shape={"rate": true})) as testbed:
         for rows in tries(pretending(testbed, rate=claimed)):
-            assert not any(row.ok for row in rows), rows
+            assert not any(row.ok for row in rows if row.check == "rate"), rows
             if reasons := link_checks.doubts(rows):
-                assert f"instead of {claimed}" in reasons[0] and "rate" in reasons[0]
+                assert any(f"instead of {claimed}" in reason and "rate" in reason for reason in reasons)
                 return
         pytest.fail("never found false")
 
@@ -62,13 +70,14 @@ def test_a_delay_a_jitter_and_a_loss_that_are_not_there_are_missed() -> None:
     """Needs no netem: what is declared and not installed is what has to be noticed."""
     with bed(pair()) as testbed:
         rows = link_checks.verify(pretending(testbed, delay="20ms", jitter="10ms", loss="10%"), "every", "")
-        assert {row.check: row.ok for row in rows} == {"delay": False, "jitter": False, "loss": False}
+        seen = {row.check: row.ok for row in rows}
+        assert seen == {"delay": False, "jitter": False, "order": None, "loss": False}
 
 
 @pytest.mark.parametrize("napi", [False, True])
 def test_frames_that_travel_joined_are_counted_as_they_were_sent(napi: bool) -> None:
     """Without NAPI they arrive whole; with it, cut apart before the link. The queue counts them as on a wire."""
-    with bed(pair(shape={"rate": "1gbit"}), napi=napi) as testbed, contextlib.ExitStack() as stack:
+    with bed(pair(shape={"rate": "1gbit", "method": "tbf"}), napi=napi) as testbed, contextlib.ExitStack() as stack:
         port = testbed.layout.links[0][0]
         far = testbed.layout.peer(port)
         ends = [(port, far), (far, port)]
@@ -103,3 +112,14 @@ def test_the_first_finding_serves_the_later_runs() -> None:
                 assert link_checks.verify(testbed, "first", "another") is not rows
                 return
         pytest.fail("never found true")
+
+
+def test_a_queue_of_another_length_is_found_false() -> None:
+    true: dict[str, Any] = {"rate": "10mbit", "method": "htb", "queue_packets": 60}
+    with bed(pair(shape=true)) as testbed:
+        for rows in tries(claiming(testbed, **(true | {"queue_packets": 20}))):
+            queues = [row for row in rows if row.check == "queue"]
+            assert not any(row.ok for row in queues)
+            if any(row.ok is False and "instead of 24.22ms, 20 frames" in row.reason for row in queues):
+                return
+        pytest.fail("never found false")

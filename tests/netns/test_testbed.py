@@ -225,7 +225,7 @@ def watched() -> str:
 
 
 def test_statistics_are_those_that_iproute2_shows() -> None:
-    with bed(pair(shape={"rate": "1gbit"})) as testbed:
+    with bed(pair(shape={"rate": "1gbit", "method": "tbf"})) as testbed:
         greet(testbed, "a", "b")
         node = testbed.nodes["a"]
         (told,) = json.loads(run_in(node, "ip", "-j", "-s", "link", "show", "dev", "eth0"))

@@ -46,14 +46,16 @@ def test_a_program_of_a_command_has_no_package_that_is_known(tmp_path: Path) -> 
     assert capabilities.programs(plan.cells[0].spec) == [("serve", ""), ("ask", "")]
 
 
-def test_what_a_cell_needs_of_its_host(tmp_path: Path) -> None:
+def test_what_a_cell_needs_of_its_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     topology = experiment.document()["topology"]
     assert capabilities.needs(experiment.plan(tmp_path).cells[0].spec) == ["load-generator", "netns", "veth"]
     shape = {"rate": "10mbit", "delay": "5ms"}
     links = [{"between": ["client", "server"], "shape": shape}]
     settings = {"*": {"busy_poll": {"usecs": 50, "prefer": True}}, "server": {"cgroup": {"weight": 50}}}
     cell = experiment.plan(tmp_path, topology=topology | {"links": links, "family": "ipv6"}, settings=settings).cells[0]
-    wanted = ["load-generator", "netns", "veth", "qdisc:netem", "qdisc:tbf", "ipv6", "veth-napi"]
+    monkeypatch.setattr(capabilities, "of_this_host", lambda: {"qdisc:netem": "it has none"})
+    qdiscs = ["qdisc:bfifo", "qdisc:htb", "qdisc:netem"]
+    wanted = ["load-generator", "netns", "veth", *qdiscs, "ipv6", "veth-napi"]
     assert capabilities.needs(cell.spec) == [*wanted, "busy-poll", "prefer-busy-poll", "cgroup-cpu"]
 
 

@@ -69,6 +69,26 @@ def test_plan_says_what_will_be_skipped(
     assert next(iter(json.loads(out)["skips"].values()))[0].startswith(reason)
 
 
+def test_plan_says_which_packets_a_rate_does_not_hold_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.run.capabilities.of_this_host", lambda: {"qdisc:netem": "it has none"})
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        "name: x\n"
+        "topology: {nodes: {a: {}, b: {}}, links: [{between: [a, b], forward: {rate: 10mbit}}]}\n"
+        "workload: {kind: ping-pong, from: a, to: b}\n"
+        "cases: {base: {}, large: {topology: {nodes: {a: {}, b: {}}, links: "
+        "[{between: [a, b], forward: {rate: 10mbit, burst: 1MiB}}]}}}\n"
+    )
+    _, out, _ = run(capsys, "plan", file)
+    assert "note: a -> b: 10mbit by htb: the first packet after a pause is not held back; netem, which this" in out
+    assert "note: a -> b: 10mbit by tbf: the first 1MiB after a pause is not held back\n" in out
+    monkeypatch.setattr("harness.run.capabilities.of_this_host", lambda: {})
+    _, out, _ = run(capsys, "plan", file)
+    assert out.count("note: ") == 1
+
+
 def test_every_shipped_experiment_is_valid(anywhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = sorted((ROOT / "experiments").rglob("*.yaml"))
     code, out, err = run(capsys, "validate", *files)

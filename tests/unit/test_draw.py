@@ -32,7 +32,7 @@ def test_text_tells_addresses_shaping_cpus_and_routes() -> None:
     shown = picture_of(plan_layout(load_topology(str(ROOT / "topologies" / "incast.yaml"))))
     text = as_text(shown)
     assert "9 hosts, 1 switch, 9 links; engine: netlink; switching: bridge" in text
-    assert "100mbit (htb), pfifo 64" in text
+    assert "100mbit (htb), burst 15KiB, pfifo 64" in text
     assert "10.0.0.9/8" in text
     chain = as_text(picture_of(plan_layout(load_topology(str(ROOT / "topologies" / "chain.yaml")))))
     assert "default via 10.0.0.2 dev eth0" in chain and "2 routers" in chain

@@ -376,3 +376,9 @@ def test_interruptions_per_request_are_those_of_the_set() -> None:
     assert (found["irqs_per_request"], found["net_rx_per_request"]) == pytest.approx((8 / 1000, 6 / 1000))
     silent = metrics_of.run_metrics(outcome(client=CLIENT | {"answered": 0}))
     assert silent["irqs_per_request"] is None
+
+
+def test_what_tcp_was_set_to_stands_beside_a_nodes_figures() -> None:
+    columns = metrics_of.node_figures(outcome(tcp={"c": {"tcp_congestion_control": "bbr"}}))
+    assert columns["c"]["tcp_congestion_control"] == "bbr"
+    assert "tcp_congestion_control" not in columns["s"]

@@ -210,13 +210,13 @@ def test_an_experiment_sweeps_arguments_and_finds_its_file(tmp_path: Path) -> No
     path = tmp_path / "experiments" / "x.yaml"
     path.write_text(
         "name: x\n"
-        "topology: {mininet: 'topologies/campus.py:campus', args: {desks: 1}, links: {3: {mtu: 1400}}}\n"
+        "topology: {mininet: 'topologies/campus.py:campus', args: {desks: 1}, links: {3: {queues: 2}}}\n"
         "workload: {kind: ping-pong, from: pc000, to: pc110, duration: 1s}\n"
         "sweep: {topology.args.desks: [1, 3]}\n"
     )
     plan = make_plan(load_experiment(path))
     assert [len(cell.spec.topology.hosts()) for cell in plan.cells] == [4, 12]
-    assert all(cell.spec.topology.links[3].mtu == 1400 for cell in plan.cells)
+    assert all(cell.spec.topology.links[3].queues == 2 for cell in plan.cells)
     again = type(plan).from_json(plan.to_json())
     assert [cell.cell_id for cell in again.cells] == [cell.cell_id for cell in plan.cells]
 

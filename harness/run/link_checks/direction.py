@@ -8,17 +8,44 @@ from dataclasses import dataclass
 from harness.kernel.frames import FrameEnd
 from harness.spec.topology import Shape
 from harness.store.record import LinkCheck
+from harness.topology.qdiscs import Disc, frame_bytes, free_bytes, pace_of, room_of
 
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction of a link: who sends, who receives, and what is declared of it."""
+    """One direction of a link: who sends, who receives, and what is declared of it.
+
+    discs: what does it.
+    """
 
     name: str
     shape: Shape
     mtu: int
     sender: FrameEnd
     receiver: FrameEnd
+    discs: tuple[Disc, ...] = ()
+
+    @property
+    def pace_kind(self) -> str:
+        """The kind of the qdisc that holds packets back to the rate; "" for none."""
+        pace = pace_of(self.discs)
+        return pace.kind if pace is not None else ""
+
+    @property
+    def burst_bytes(self) -> int:
+        """What may pass at once after a pause."""
+        return free_bytes(self.discs, self.mtu)
+
+    @property
+    def room_bytes(self) -> int | None:
+        """What may wait for the rate, in full frames where the queue counts those; None where nobody limits it."""
+        return room_of(self.discs, self.mtu)
+
+    def room_packets(self, size_bytes: int) -> int | None:
+        """How many packets of a size may wait for the rate; None where nobody limits it."""
+        room = self.room_bytes
+        counts = any(disc.kind in ("pfifo", "netem") for disc in self.discs[-1:])
+        return None if room is None else room // (frame_bytes(self.mtu) if counts else max(size_bytes, 1))
 
     @property
     def held_s(self) -> float:

@@ -9,7 +9,6 @@ import time
 from harness.run.link_checks.direction import Direction, drain, packets, row
 from harness.run.process import readable
 from harness.store.record import LinkCheck
-from harness.topology.qdiscs import discs_of
 from harness.units import format_duration, format_percent
 
 _DELAY_SHARE, _DELAY_NS = 0.05, 500_000
@@ -22,21 +21,29 @@ _LEAST = 300
 _COUNTED_MOST, _NUMBERED_MOST = 40_000, 3_000
 _BATCH, _PAUSE_S, _PATIENCE_S = 50, 0.001, 4.0
 _FRAME_BYTES = 64
+_LIMIT = 1000
 
 
 def delay_rows(direction: Direction, longer: int) -> list[LinkCheck]:
     """Single frames, far apart: how long each is under way by the kernel's time stamps."""
-    shape, times = direction.shape, []
+    shape = direction.shape
+    times: list[int] = []
+    order: list[int] = []
     if not shape.delay_ns:
         return []
     direction.receiver.received()
+    # netem's rate holds each of them back as well, and each is to find the link idle.
+    serial_ns = _FRAME_BYTES * 8 * 10**9 // shape.rate_bps if shape.rate_bps else 0
+    own_ns = serial_ns if direction.pace_kind == "netem" else 0
     for number in range(_SINGLE_FRAMES * longer):
         direction.sender.send(_FRAME_BYTES, number, time.time_ns())
-        time.sleep(_SINGLE_PAUSE_S)
+        time.sleep(max(_SINGLE_PAUSE_S, 2 * serial_ns / 1e9))
     deadline = time.monotonic() + direction.held_s + 0.05
     while (left := deadline - time.monotonic()) > 0:
         readable([direction.receiver.fileno()], left)
-        times += [received - sent for _, sent, received in direction.receiver.received()]
+        arrived = direction.receiver.received()
+        order += [number for number, _, _ in arrived]
+        times += [received - sent - own_ns for _, sent, received in arrived]
         if len(times) == _SINGLE_FRAMES * longer:
             break
     declared = format_duration(shape.delay_ns)
@@ -51,8 +58,23 @@ def delay_rows(direction: Direction, longer: int) -> list[LinkCheck]:
     if shape.jitter_ns:
         declared, slack = format_duration(shape.jitter_ns), 0.5 * shape.jitter_ns + _DELAY_NS
         near = abs(spread - shape.jitter_ns) <= slack
+        # Kept in order, packets wait for those before them: their delays are spread less evenly.
+        near = near if not shape.keep_order else spread <= shape.jitter_ns + slack
         rows.append(row(direction, "jitter", declared, f"{spread / 1e6:.3g}ms", near, f"{slack / 1e6:.3g}ms"))
+        rows.append(_order_row(direction, order))
     return rows
+
+
+def _order_row(direction: Direction, order: list[int]) -> LinkCheck:
+    """How many of the frames, sent 0.5 ms apart or more, came after one that was sent later."""
+    latest, overtaken = -1, 0
+    for number in order:
+        overtaken += number < latest
+        latest = max(latest, number)
+    measured = f"{format_percent(round(100 * overtaken / max(len(order), 1), 1))} of {len(order)} frames overtaken"
+    if direction.shape.keep_order:
+        return row(direction, "order", "kept", measured, overtaken == 0)
+    return row(direction, "order", "not kept by jitter", measured, None)
 
 
 def chance_rows(direction: Direction, longer: int) -> list[LinkCheck]:
@@ -67,9 +89,9 @@ def _enough(direction: Direction, share: float, most: int, longer: int) -> tuple
     """(frames to send, pause in s after each batch): enough to tell, within the check's time and the netem queue."""
     shape = direction.shape
     pause_s = max(_PAUSE_S, 1.1 * _BATCH * _FRAME_BYTES * 8 / (shape.rate_bps or 10**9))
-    netem = next(disc.options for disc in discs_of(shape) if disc.kind == "netem")
     # At most half of what netem holds is under way: what it drops for want of room is no chance.
-    pause_s = max(pause_s, _BATCH * direction.held_s / (netem["limit"] / 2))
+    limit = next((disc.options["limit"] for disc in direction.discs if "delay_ns" in disc.options), _LIMIT)
+    pause_s = max(pause_s, _BATCH * direction.held_s / (limit / 2))
     in_time = int(_PATIENCE_S / pause_s) * _BATCH
     return longer * max(_LEAST, min(math.ceil(_EVENTS / share), most, in_time)), pause_s
 

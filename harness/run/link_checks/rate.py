@@ -10,7 +10,7 @@ from typing import NamedTuple
 from harness.run.link_checks.direction import Direction, drain, packets, row
 from harness.spec.topology import Shape
 from harness.store.record import LinkCheck
-from harness.topology.qdiscs import ETHERNET_HEADER, default_burst
+from harness.topology.qdiscs import ETHERNET_HEADER
 from harness.units import format_rate
 
 RATE_SHARE, RATE_PACKETS = 0.05, 2
@@ -85,14 +85,15 @@ def megabits(rate_bps: float) -> str:
 def _measured(direction: Direction, longer: int) -> _Rate | None:
     """None where this host could not keep the direction loaded."""
     shape, sender = direction.shape, direction.sender
-    burst_bytes = shape.burst_bytes or default_burst(shape.rate_bps or 0, direction.mtu)
+    burst_bytes = direction.burst_bytes
     with contextlib.ExitStack() as stack:
         load = _load(stack, direction, burst_bytes)
-        feed = _Feed(load, shape)
+        feed = _Feed(load, shape, direction.room_packets(load.size_bytes))
         window_ns = longer * max(_WINDOW_NS, _PACKETS * feed.each_ns)
         before = sender.throttled()
         busy_ns, passed = _busy(feed, window_ns, -(-burst_bytes // load.size_bytes))
-        held = sender.throttled() - before >= _HELD_SHARE * feed.passed
+        # netem, which gives each packet its time when it comes, counts none that it holds back.
+        held = direction.pace_kind == "netem" or sender.throttled() - before >= _HELD_SHARE * feed.passed
     if busy_ns < window_ns // 2:
         return None
     packet_bps = load.size_bytes * 8e9 / busy_ns
@@ -108,7 +109,8 @@ def _load(stack: contextlib.ExitStack, direction: Direction, burst_bytes: int) -
     rate, full = shape.rate_bps or 0, direction.mtu + ETHERNET_HEADER
     size_bytes = rate * _WINDOW_NS // (8 * 10**9 * _PACKETS)
     # Only as many as find room in the queue, several times.
-    room = (rate * shape.queue_ns // (8 * 10**9) + burst_bytes) // _QUEUE_PARTS
+    room = direction.room_bytes
+    room = (rate * shape.queue_ns // (8 * 10**9) + burst_bytes if room is None else room) // _QUEUE_PARTS
     count = min(size_bytes, room) // full
     if count < 2:
         size = min(max(size_bytes, _SMALLEST), full)
@@ -122,15 +124,18 @@ def _load(stack: contextlib.ExitStack, direction: Direction, burst_bytes: int) -
 class _Feed:
     """Sends so that a few packets always wait in the queue, no more: the queue has to run empty again afterwards.
 
-    enough: packets to keep waiting; on_the_way: of them, those that are no longer in the queue but delayed behind it.
+    room: packets that the queue takes; enough: packets to keep waiting; on_the_way: of them, those that are no longer
+    in the queue but delayed behind it.
     """
 
-    def __init__(self, load: _Load, shape: Shape) -> None:
+    def __init__(self, load: _Load, shape: Shape, room: int | None = None) -> None:
         self._load = load
         self.each_ns = max(1, load.size_bytes * 8 * 10**9 // (shape.rate_bps or 1))
         self._kept = max(1e-6, 1 - shape.loss)
         self.on_the_way = (shape.delay_ns + shape.jitter_ns) // self.each_ns
-        self.enough = max(_AT_LEAST, _AHEAD_NS // self.each_ns) + self.on_the_way
+        # What a short queue has no room for is dropped, and would be waited for.
+        waiting = max(2, min(max(_AT_LEAST, _AHEAD_NS // self.each_ns), (room or 2**31) // 2))
+        self.enough = waiting + self.on_the_way
         self._base = load.arrived()
         self.sent = self.at_ns = 0
         self.passed = self.found_waiting = 0.0

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from harness.spec.topology import Shape, Topology
 from harness.topology.layout import Layout, PortLayout
-from harness.units import format_cpus, format_duration, format_percent, format_rate
+from harness.units import format_cpus, format_duration, format_percent, format_rate, format_size
 
 
 @dataclass
@@ -117,15 +117,28 @@ def _address(port: PortLayout) -> str | None:
     return str(port.interface) if port.addressed else None
 
 
+def _queue_words(shape: Shape) -> list[str]:
+    """A declared burst and the declared length of a queue."""
+    words = [f"burst {format_size(shape.burst_bytes)}"] if shape.burst_bytes is not None else []
+    if shape.queue_packets is not None:
+        return [*words, f"queue {shape.queue_packets} packets"]
+    if shape.queue_bytes is not None:
+        return [*words, f"queue {format_size(shape.queue_bytes)}"]
+    return [*words, *([f"queue {format_duration(shape.queue_ns)}"] if "queue_ns" in shape.model_fields_set else [])]
+
+
 def shape_words(shape: Shape | None) -> str | None:
     """A shape in a few words: "100mbit (htb), delay 5ms, loss 1%"; None for none."""
     words = []
     if shape is None:
         return None
     if shape.rate_bps is not None:
-        words.append(f"{format_rate(shape.rate_bps)} ({shape.method})")
+        by = f" ({shape.method})" if shape.method is not None else ""
+        words.append(f"{format_rate(shape.rate_bps)}{by}")
+        words += _queue_words(shape)
     if shape.delay_ns:
         jitter = f" ± {format_duration(shape.jitter_ns)}" if shape.jitter_ns else ""
+        jitter += " in order" if shape.jitter_ns and shape.keep_order else ""
         words.append(f"delay {format_duration(shape.delay_ns)}{jitter}")
     for name in ("loss", "duplicate", "reorder"):
         if share := getattr(shape, name):

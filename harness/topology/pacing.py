@@ -1,0 +1,39 @@
+"""What packets will see of a topology's links that its file does not say by itself, in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.spec.topology import Link, Shape, Topology
+from harness.topology.qdiscs import NETEM_MOST_BPS, discs_of, frame_bytes, free_bytes, pace_of
+from harness.units import format_duration, format_rate, format_size
+
+
+def link_notes(topology: Topology, netem: bool) -> list[str]:
+    """A sentence for each kind of shape of which one has to know more; netem: does the kernel have it?"""
+    notes: dict[str, list[str]] = {}
+    for link in topology.links:
+        for way, shape in zip((link.between, link.between[::-1]), (link.forward, link.reverse), strict=True):
+            for note in _notes(link, shape, netem) if shape is not None else ():
+                notes.setdefault(note, []).append(" -> ".join(way))
+    return [f"{_some(ways)}: {note}" for note, ways in notes.items()]
+
+
+def _notes(link: Link, shape: Shape, netem: bool) -> Iterator[str]:
+    discs = discs_of(shape, link.mtu, netem)
+    pace = pace_of(discs)
+    if shape.rate_bps is not None and pace is not None and pace.kind != "netem":
+        free = free_bytes(discs, link.mtu)
+        at_once = "the first packet" if free < 2 * frame_bytes(link.mtu) else f"the first {format_size(free)}"
+        note = f"{format_rate(shape.rate_bps)} by {pace.kind}: {at_once} after a pause is not held back"
+        asked = shape.method is not None or shape.burst_bytes is not None
+        if not netem and not asked and shape.rate_bps <= NETEM_MOST_BPS:
+            note += "; netem, which this kernel lacks, would (pollbench vm run FILE has it)"
+        yield note
+    if shape.jitter_ns and not shape.keep_order:
+        yield f"jitter {format_duration(shape.jitter_ns)} lets packets overtake each other; keep_order: on does not"
+
+
+def _some(ways: list[str]) -> str:
+    """The first few directions."""
+    return ", ".join(ways[:2]) + (f" and {len(ways) - 2} more" if len(ways) > 2 else "")
