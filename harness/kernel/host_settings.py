@@ -247,8 +247,9 @@ def prepare(
     """Set what differs, having noted the values found; rows as `look` gives them, those set with state "changed".
 
     check: only say what would change. A value that is refused, or reads back otherwise, is a row with state "failed".
-    Raises OSError when the state file cannot be written: then nothing was changed.
+    Raises OSError when the state file cannot be written, ValueError when it is damaged: then nothing was changed.
     """
+    entries = {entry["target"]: entry for entry in _load(state)}
     rows = look(host, settings, wishes)
     todo = [row for row in rows if row["state"] == "differs"]
     if check:
@@ -256,7 +257,6 @@ def prepare(
             row["state"] = "would change"
         return rows
     if todo:
-        entries = {entry["target"]: entry for entry in _load(state)}
         before = set(entries)
         for row in todo:
             first = entries.get(row["target"], row)["found"]

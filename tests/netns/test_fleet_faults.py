@@ -172,8 +172,8 @@ def test_a_play_that_comes_to_no_host_says_why(tmp_path: Path) -> None:
     assert "Could not match" in done.stderr
 
 
-def test_two_operators_at_once_do_not_collide(tmp_path: Path) -> None:
-    """Two that look, and install, at the same time; then two that measure, the second after the first."""
+@pytest.mark.slow
+def test_two_who_install_and_look_at_once_do_not_collide(tmp_path: Path) -> None:
     experiment(tmp_path, repeat=2)
     with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
         inventory = bed.inventory(
@@ -192,6 +192,10 @@ def test_two_operators_at_once_do_not_collide(tmp_path: Path) -> None:
         assert [row["pollbench"] for row in rows] == [rows[0]["pollbench"]] * 2, answers
         assert rows[0]["pollbench"], answers
         assert not list(bed.hosts["dut1"].directory.glob("doctor*"))
+
+
+def test_two_who_measure_at_once_do_so_one_after_the_other(tmp_path: Path) -> None:
+    with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
         experiment(tmp_path, repeat=40, duration="8s")
         (tmp_path / "x.yaml").rename(tmp_path / "long.yaml")
         experiment(tmp_path, repeat=2)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import InputError
 from harness.places.fleet.merge import merge, settle
-from harness.places.fleet.split import share_of, units_of
+from harness.places.fleet.split import share_numbers, units_of
 from harness.plan import Plan
-from harness.store import ResultSet, RunRecord, atomic
+from harness.store import ResultSet, atomic
 
 _MERGED = "merged"
 
 
 @dataclass(frozen=True)
 class Made:
-    """A run on the disk: of which set, by which host."""
+    """A run on the disk: of which set, by which host, begun when (UTC). No more of it: there may be 100,000."""
 
     results: ResultSet
     host: str
-    record: RunRecord
+    started: str
 
 
 @dataclass
@@ -49,12 +50,12 @@ class Gathered:
 
     def owed(self) -> dict[str, tuple[int, int]]:
         """Of each share "K/N" that is not whole, how many of its runs are missing, of how many."""
-        owed = {}
-        for of in {number_of[1] for number_of in map(_share, self.sets) if number_of}:
-            for number in range(1, of + 1):
-                part = share_of(self.plan, number, of)
-                if missing := part.missing(self.runs):
-                    owed[f"{number}/{of}"] = (len(missing), len(part.runs))
+        owed: dict[str, tuple[int, int]] = {}
+        for of in sorted({number_of[1] for number_of in map(_share, self.sets) if number_of}):
+            numbers = share_numbers(self.plan, of)
+            sizes = Counter(numbers.values())
+            missing = Counter(numbers[run.run_id] for run in self.plan.missing(self.runs))
+            owed |= {f"{number}/{of}": (missing[number], sizes[number]) for number in sorted(missing)}
         return owed
 
     def put_into(self, results: ResultSet) -> None:
@@ -99,11 +100,11 @@ def _choose(gathered: Gathered) -> None:
     for results in gathered.sets:
         for record in results.each_record():
             host = str(record.environment.get("host") or results.path)
-            candidates.setdefault(record.run_id, []).append(Made(results, host, record))
+            candidates.setdefault(record.run_id, []).append(Made(results, host, record.started_utc))
     for runs in units_of(gathered.plan).values():
         by_host: dict[str, dict[str, Made]] = {}
         for run in runs:
-            for made in sorted(candidates.get(run.run_id, ()), key=lambda made: made.record.started_utc):
+            for made in sorted(candidates.get(run.run_id, ()), key=lambda made: made.started):
                 # Of two by the same host the later one counts.
                 by_host.setdefault(made.host, {})[run.run_id] = made
         ranked = sorted(by_host, key=lambda host: (-len(by_host[host]), host))

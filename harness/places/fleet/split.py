@@ -119,8 +119,15 @@ def share_of(plan: Plan, number: int, of: int) -> Plan:
 
     The same for whoever asks: nobody has to be asked who makes what. Raises InputError for a plan that adapts.
     """
+    numbers = share_numbers(plan, of)
+    return plan.of_runs([run for run in plan.runs if numbers[run.run_id] == number])
+
+
+def share_numbers(plan: Plan, of: int) -> dict[str, int]:
+    """Of every run, by its id, the number of its share among so many. Raises InputError for a plan that adapts."""
     names = [str(name) for name in range(1, of + 1)]
-    return plan.of_runs(allot(fleet_plan(plan, "blocks", names), "blocks", names).runs_of(str(number), plan))
+    lot = allot(fleet_plan(plan, "blocks", names), "blocks", names)
+    return {run_id: int(name) for run_id, name in lot.host.items()}
 
 
 def begun_elsewhere(plan: Plan, made: Mapping[str, str], here: str) -> frozenset[str]:
