@@ -11,7 +11,11 @@ def start() -> int:
     answer_with(leave)
     from harness.cli import main
 
-    return main()
+    code = main()
+    # Where a KeyboardInterrupt came out of code that a library had made as text (classes, mostly), Python remembers and
+    # ends by SIGINT, whatever we made of it and in place of our exit code. Other such code has it forget.
+    eval("0")  # noqa: S307
+    return code
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def interrupt(arguments: argparse.Namespace) -> int:
     early: Counter[str] = Counter()
     began = time.monotonic()
     with foreign_things(), Nursery(HOME / "said") as nursery:
-        places, takes_s = _prepared(nursery)
+        places, takes_s = _prepared(nursery, {text.partition(":")[0] for text in arguments.only or []})
         host = Host("/proc/sys" if arguments.hosts_network else JAILED)
         before = host.look()
         for name, seed in _chosen(arguments, takes_s):
@@ -109,7 +109,7 @@ def _judged(child: Child, sent: bool) -> str:
     return f"took {took_s:.1f} s: {last}" if took_s > 10 else ""
 
 
-def _prepared(nursery: Nursery) -> tuple[dict[str, str | Path], dict[str, float]]:
+def _prepared(nursery: Nursery, only: set[str]) -> tuple[dict[str, str | Path], dict[str, float]]:
     """Result sets, an inventory and a file, and how long each command takes when nobody interrupts it."""
     _WORK.mkdir()
     bed, inventory = beds.write(_WORK, "pair"), _WORK / "inventory.yaml"
@@ -119,6 +119,8 @@ def _prepared(nursery: Nursery) -> tuple[dict[str, str | Path], dict[str, float]
     places["set"] = next((_WORK / "sets" / "pair").iterdir())
     takes_s = {}
     for name, command in _commands().items():
+        if only and name not in only:
+            continue
         out = _WORK / "out"
         out.mkdir()
         begun = time.monotonic()

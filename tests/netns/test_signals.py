@@ -58,6 +58,29 @@ def test_while_it_loads(tmp_path: Path, moment: str, number: signal.Signals) -> 
     assert not (tmp_path / "out").exists()
 
 
+INTERRUPTED_IN_TEXT = """
+import sys
+from harness.__main__ import start
+from harness.cli import validate
+
+def schema(_):
+    exec("raise KeyboardInterrupt")
+
+validate.schema = schema
+sys.argv = ["pollbench", "schema"]
+sys.exit(start())
+"""
+
+
+def test_while_a_library_runs_code_that_it_made_as_text(tmp_path: Path) -> None:
+    """Python itself would then end by the signal: the exit code is ours all the same."""
+    (tmp_path / "planted.py").write_text(INTERRUPTED_IN_TEXT)
+    words = [sys.executable, "-m", "planted"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "pollbench: interrupted\n")
+
+
 @pytest.mark.parametrize("number", ASKING, ids=[f"{int(number)}" for number in ASKING])
 def test_while_it_measures(tmp_path: Path, number: int) -> None:
     path = experiment.write(tmp_path, settings=HOST, repeat=50)
