@@ -70,7 +70,7 @@ def interrupt(arguments: argparse.Namespace) -> int:
             child = nursery.start(*words, fresh=True)
             child.ended_within(chance.uniform(0.02, 1.1 * takes_s[name]))
             sent = child.end(signal.SIGINT, group=True)
-            fault = _judged(child, sent)
+            fault = _judged(child, sent, takes_s[name])
             if name == "up" and child.code == 0:
                 nursery.start("down", "held", fresh=True).wait(PATIENCE_S)
             left = host.difference(before)
@@ -92,8 +92,11 @@ def interrupt(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _judged(child: Child, sent: bool) -> str:
-    """What is wrong with its end; "early" for one that had not come to our first line."""
+def _judged(child: Child, sent: bool, takes_s: float) -> str:
+    """What is wrong with its end; "early" for one that had not come to our first line.
+
+    takes_s: how long it takes undisturbed; a fleet plays once more, to stop its hosts.
+    """
     asked = time.monotonic()
     code = child.wait(PATIENCE_S)
     took_s, said = time.monotonic() - asked, child.said()
@@ -106,7 +109,7 @@ def _judged(child: Child, sent: bool) -> str:
         return f"traceback: {said[-600:]}" if _OURS in said else "early"
     if code not in (130, 0, 1, 3) or (code != 130 and "pollbench: interrupted" in said):
         return f"exit code {code}: {last}"
-    return f"took {took_s:.1f} s: {last}" if took_s > 10 else ""
+    return f"took {took_s:.1f} s: {last}" if took_s > max(10.0, takes_s / 2) else ""
 
 
 def _prepared(nursery: Nursery, only: set[str]) -> tuple[dict[str, str | Path], dict[str, float]]:
