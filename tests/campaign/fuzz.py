@@ -192,7 +192,7 @@ def fuzz(arguments: argparse.Namespace) -> int:
             command, guided = loadgen(BUILD, shutil.which("clang") or "")
             command += [*words, "-max_len=2048", str(corpus)] if guided else [str(seconds), str(arguments.seed)]
         else:
-            command = [sys.executable, "-m", "tests.campaign.fuzz", name, *words, "-max_len=4096", str(corpus)]
+            command = [sys.executable, "-m", "tests.campaign.fuzz", name, *words, "-max_len=2048", str(corpus)]
         environment = NO_LEAKS | {"PYTHONPATH": f"{ROOT}:{ATHERIS}"}
         done = subprocess.run(command, cwd=failures, env=environment, check=False)
         print(f"{name}: {'failed, see ' + str(failures) if done.returncode else 'survived'}", flush=True)
@@ -209,7 +209,7 @@ def _one(name: str, words: list[str]) -> None:
         try_one, seeds = TARGETS[name]()
     corpus = Path(words[-1])
     for number, seed in enumerate(seeds):
-        (corpus / f"seed-{number}").write_bytes(seed[:4096])
+        (corpus / f"seed-{number}").write_bytes(seed[:2048])
     fuzzer: Any = atheris
     fuzzer.Setup([sys.argv[0], *words], try_one)
     fuzzer.Fuzz()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import statistics
 import time
 from pathlib import Path
@@ -32,7 +33,7 @@ def soak(arguments: argparse.Namespace) -> int:
         child = nursery.start("run", str(path), "-o", str(directory / "out"), fresh=True)
         while not child.ended_within(_LOOK_S):
             if arguments.minutes and time.monotonic() - began > 60 * arguments.minutes:
-                child.end(2)
+                child.end(signal.SIGINT)
             if (look := _look(child.pid)) is not None:
                 looks.append((time.monotonic() - began, *look))
         code = child.wait(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -39,8 +40,11 @@ def ended(process: subprocess.Popen[str]) -> str:
     return errors
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["SIGINT", "SIGQUIT"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    # Before the first of them only Ctrl-C is heard, by the handler that hears of it first.
+    [("harness.errors", signal.SIGINT), *itertools.product(MOMENTS, (signal.SIGINT, signal.SIGQUIT))],
+)
 def test_while_it_loads(tmp_path: Path, moment: str, number: signal.Signals) -> None:
     path = experiment.write(tmp_path)
     # Python names each module when it has been imported.
@@ -56,6 +60,29 @@ def test_while_it_loads(tmp_path: Path, moment: str, number: signal.Signals) -> 
     _, rest = process.communicate(timeout=HANGS_AFTER_S)
     assert (process.returncode, "Traceback" in rest) == (130, False), rest
     assert not (tmp_path / "out").exists()
+
+
+INTERRUPTED_IN_TEXT = """
+import sys
+from harness.__main__ import start
+from harness.cli import validate
+
+def schema(_):
+    exec("raise KeyboardInterrupt")
+
+validate.schema = schema
+sys.argv = ["pollbench", "schema"]
+sys.exit(start())
+"""
+
+
+def test_while_a_library_runs_code_that_it_made_as_text(tmp_path: Path) -> None:
+    """Python itself would then end by the signal: the exit code is ours all the same."""
+    (tmp_path / "planted.py").write_text(INTERRUPTED_IN_TEXT)
+    words = [sys.executable, "-m", "planted"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "pollbench: interrupted\n")
 
 
 @pytest.mark.parametrize("number", ASKING, ids=[f"{int(number)}" for number in ASKING])

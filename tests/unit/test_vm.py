@@ -52,6 +52,8 @@ def promising() -> bytes:
 
 
 PROMISING = promising()
+# An array whose head opens more brackets than it closes.
+UNCLOSED = b"\x93NUMPY\x01\x00" + (32).to_bytes(2, "little") + b"{'descr': [(" + b" " * 19 + b"\n" + bytes(64)
 
 
 def tar(*members: tuple[str, bytes, bytes]) -> bytes:
@@ -81,7 +83,9 @@ def tar(*members: tuple[str, bytes, bytes]) -> bytes:
         tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": 1, "error": ["sys", "", "", "", ""]}')),
         tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": 1, "measured": {"outcome": {}}}')),
         tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": NaN, "error": ["failed", "", "", "", ""]}')),
+        tar(("result.json", tarfile.REGTYPE, b'{"run_id": "a", "wall_s": 1' + b"0" * 400 + b', "measured": {}}')),
         tar(("result.json", tarfile.REGTYPE, b"{}"), ("samples.npy", tarfile.REGTYPE, PROMISING)),
+        tar(("result.json", tarfile.REGTYPE, b"{}"), ("samples.npy", tarfile.REGTYPE, UNCLOSED)),
         tar(("result.json", tarfile.REGTYPE, b"{}"), ("samples.npy", tarfile.REGTYPE, b"\x28\xb5\x2f\xfd" * 99)),
         tar(*[(f"said/{n}", tarfile.REGTYPE, b"") for n in range(600)]),
     ],

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import tarfile
+import tokenize
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -23,6 +24,10 @@ MAX_BYTES = 1 << 30
 _MAX_JSON, _MAX_FILE, _MAX_FILES = 64 << 20, 16 << 20, 500
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+@-]{0,99}")
 _RESULT, _SAMPLES, _SAID = "result.json", "samples.npy", "said/"
+# What the readers of JSON, tar and NumPy raise of bytes that are none of theirs; of a head that is no Python, NumPy's
+# second attempt at it raises TokenError.
+_DAMAGES = (KeyError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError, EOFError, OSError)
+_DAMAGES += (tarfile.TarError, tokenize.TokenError, SyntaxError)
 _KINDS = {"missing": MissingError, "failed": PollbenchError}
 
 
@@ -91,7 +96,7 @@ def unpack(data: bytes) -> Answer:
         else:
             # A guest has all nodes of a run: it has nothing to say of other hosts.
             answer.measured = dataclasses.replace(_measured(document["measured"]), samples=samples, hosts={})
-    except (KeyError, TypeError, ValueError, RecursionError, tarfile.TarError, EOFError, OSError, MemoryError) as error:
+    except _DAMAGES as error:
         cause = f"{len(error.errors())} fields" if isinstance(error, ValidationError) else repr(error)[:200]
         raise PollbenchError("read what the guest sent back", got=f"it is no result of ours ({cause})") from None
     return answer
