@@ -43,7 +43,7 @@ def the_set(base: Path) -> Path:
 
 def test_run_leaves_tables_samples_and_the_file_itself(tmp_path: Path) -> None:
     path = experiment.write(tmp_path, cases={"base": {}, "polled": {"settings": {"*": {"busy_poll": {}}}}}, repeat=2)
-    done = command.run("run", path, "-o", tmp_path)
+    done = command.run("run", path, "-o", tmp_path, fresh=True)
     assert done.returncode == 0, done.stderr
     assert "polled" in done.stdout and "p50" in done.stdout
     results = the_set(tmp_path)
@@ -207,7 +207,8 @@ def test_everything_but_run_and_clean_works_without_root(tmp_path: Path) -> None
         ("clean", "--dry-run"),
         ("completion", "bash"),
     ):
-        done = command.run(*arguments, prefix=command.UNPRIVILEGED)
+        # Each as it starts, too: nothing that another command loads is there.
+        done = command.run(*arguments, prefix=command.UNPRIVILEGED, fresh=True)
         assert (done.returncode, done.stderr) == (0, ""), arguments
 
 

@@ -77,17 +77,19 @@ def test_names_that_are_not_the_same_are_found_out() -> None:
 
 
 def test_blocks_are_drawn_without_putting_back() -> None:
-    """Where a comparison takes all blocks there are, every draw has the one that is far, once."""
-    runs = aa_runs(6, spread=0.0)
-    far = (runs["block"] == 0) & (runs["case"] == NAMES[0])
-    (found,) = noise_of(runs.assign(rtt_p50_us=np.where(far, 300.0, 100.0)), ["rtt_p50_us"], 6)
-    lows = []
-    for ratio in (3.0, 1 / 3):
-        test = np.array([100.0 * ratio, *[100.0] * 5])
-        made = stats.ratio_interval(np.full(6, 100.0), test, paired=True)
+    """Where a comparison takes all blocks there are, every draw has the five that are far, under either name each."""
+    blocks, far = 20, 5
+    runs = aa_runs(blocks, spread=0.0)
+    apart = (runs["block"] < far) & (runs["case"] == NAMES[0])
+    (found,) = noise_of(runs.assign(rtt_p50_us=np.where(apart, 300.0, 100.0)), ["rtt_p50_us"], blocks)
+    needed = []
+    for slower in range(far + 1):
+        test = np.array([300.0] * slower + [100.0 / 3] * (far - slower) + [100.0] * (blocks - far))
+        made = stats.ratio_interval(np.full(blocks, 100.0), test, paired=True)
         assert made is not None and made.interval is not None and made.contrast is not None
-        lows.append(min(made.interval.low, made.contrast.interval(stats.CONFIDENCE).low))
-    assert found.least_effect in (pytest.approx(1 / lows[0] - 1), pytest.approx(1 / lows[1] - 1))
+        low = min(made.interval.low, made.contrast.interval(stats.CONFIDENCE).low)
+        needed.append(max(0.0, 1 / low - 1))
+    assert found.least_effect in [pytest.approx(value) for value in needed]
 
 
 def test_too_few_blocks_say_nothing() -> None:

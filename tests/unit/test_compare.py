@@ -182,6 +182,30 @@ def test_headline_is_the_strongest_gain_then_the_same_case_at_the_far_end() -> N
     ]
 
 
+def test_a_gain_leads_then_the_greatest_loss_and_what_is_undecided_comes_last() -> None:
+    """How far p50 changed weighs; a gain however small weighs more than a loss, and a loss more than what is open."""
+    wobble = [1.0, 1.01, 0.99, 1.005, 0.995, 1.002, 0.998, 1.0]
+    figures = {
+        "base": [100 * each for each in wobble],
+        "open": [value for each in wobble[:4] for value in (9.0 * each, 9000.0 * each)],
+        "half": [200 * each for each in wobble],
+        "tenth": [1000 * each for each in wobble],
+        "gain": [80 * each for each in wobble],
+    }
+
+    def headline(*cases: str) -> list[str]:
+        columns: dict[str, list[Any]] = {"case": [], "block": [], "rtt_p50_us": []}
+        for case in ("base", *cases):
+            columns["case"] += [case] * len(wobble)
+            columns["block"] += range(len(wobble))
+            columns["rtt_p50_us"] += figures[case]
+        return [view.case for view in overview(table(**columns)).headline]
+
+    assert headline("open", "half", "tenth", "gain") == ["gain", "tenth"]
+    assert headline("open", "half", "tenth") == ["tenth", "half"]
+    assert headline("open", "half") == ["half", "open"]
+
+
 def test_one_case_has_nothing_to_be_held_against(tmp_path: Path) -> None:
     runs = frames([record(block=block, order=block) for block in range(5)]).runs
     found = overview(Source(str(tmp_path), runs))

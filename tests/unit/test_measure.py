@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from harness.errors import Interrupted, PollbenchError
+from harness.kernel.journal import open_journal
 from harness.kernel.proc import ProcessUsage
-from harness.run import contention, counters, link_checks, measure, two_hosts_merge
+from harness.run import contention, counters, knobs, link_checks, measure, two_hosts_merge
 from harness.run.counters import CounterDelta
 from harness.run.measure import Measured
 from harness.run.two_hosts import DONE, FOUND, GO, STEP_S, Ends, Far
@@ -256,3 +257,30 @@ def test_what_links_did_while_the_workload_ran_is_held_against_their_shape(
     monkeypatch.setattr(link_checks, "starved", lambda outcome, most: [f"{outcome.protocol} beyond {most}"])
     found, _ = run(tmp_path)
     assert found.breaches == ["client counted 0", "server counted 0", "udp beyond 0.8"]
+
+
+def test_what_is_set_for_the_whole_host_holds_while_the_programs_run_and_is_put_back(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting, during = tmp_path / "setting", []
+    setting.write_text("7\n")
+    monkeypatch.setattr(knobs, "sysctl_file", lambda name: str(setting))
+    monkeypatch.setattr(measure, "open_journal", lambda: open_journal(tmp_path / "state"))
+
+    class Looks(Here):
+        """Reads the setting at every step."""
+
+        def open(self, spec: CellSpec, journal: Any) -> contextlib.AbstractContextManager[Testbed]:
+            during.append(setting.read_text().strip())
+            return contextlib.nullcontext(bed_of(spec.topology))
+
+        def meet(self, step: str, message: Any, *limits: Any, **more: Any) -> dict[str, Any]:
+            during.append(setting.read_text().strip())
+            return super().meet(step, message, *limits, **more)
+
+    ends = Looks()
+    made, _ = run(tmp_path, ends, workload=PING, settings={"*": {"host_busy_poll": {"busy_read": 50}}})
+    assert during == ["7", *["50"] * len(ends.met)]
+    assert setting.read_text().strip() == "7"
+    (row,) = (row for row in made.knobs if row.setting == "net.core.busy_read")
+    assert (row.node, row.requested, row.applied) == ("*", 50, 50)

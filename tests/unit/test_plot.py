@@ -31,29 +31,34 @@ def request(path: Path, **how: object) -> FigureRequest:
     return FigureRequest(study, overview(study.source), **how)  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="module")
+def wanted(sweep: Path) -> FigureRequest:
+    """What to draw of it."""
+    return request(sweep)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_in_every_form(sweep: Path, kind: str) -> None:
+def test_every_kind_in_every_form(wanted: FigureRequest, kind: str) -> None:
     begins = {"svg": b"<?xml", "pdf": b"%PDF-", "png": b"\x89PNG"}
     for form, begin in begins.items():
-        found = draw(kind, request(sweep), form)
+        found = draw(kind, wanted, form)
         assert found.startswith(begin)
         assert len(found) > 4000
 
 
 @pytest.mark.parametrize("form", ["svg", "pdf"])
-def test_the_same_set_gives_the_same_bytes(sweep: Path, form: str) -> None:
-    assert draw("load", request(sweep), form) == draw("load", request(sweep), form)
+def test_the_same_set_gives_the_same_bytes(sweep: Path, wanted: FigureRequest, form: str) -> None:
+    assert draw("load", wanted, form) == draw("load", request(sweep), form)
 
 
-def test_text_stays_text_and_carries_its_unit(sweep: Path) -> None:
-    source = draw("load", request(sweep), "svg").decode()
+def test_text_stays_text_and_carries_its_unit(wanted: FigureRequest) -> None:
+    source = draw("load", wanted, "svg").decode()
     texts = set(re.findall(r"<text[^>]*>([^<]*)</text>", source))
     assert {"base", "busypoll", "rate, 1/s", "100 µs", "10k", "p99 round-trip time"} <= texts
-    assert b"/FontFile2" in draw("load", request(sweep), "pdf")
+    assert b"/FontFile2" in draw("load", wanted, "pdf")
 
 
-def test_scales_and_words_are_those_of_the_report(sweep: Path) -> None:
-    wanted = request(sweep)
+def test_scales_and_words_are_those_of_the_report(wanted: FigureRequest) -> None:
     figure = set(re.findall(r"<text[^>]*>([^<]*)</text>", draw("ecdf", wanted, "svg").decode()))
     charts = re.findall(
         r'<svg [^>]*aria-label="(?:Distribution|Tail) of.*?</svg>', page([(wanted.study, wanted.view)]), re.DOTALL
@@ -65,8 +70,7 @@ def test_scales_and_words_are_those_of_the_report(sweep: Path) -> None:
         assert set(ticks) <= figure
 
 
-def test_colours_are_those_of_the_report(sweep: Path) -> None:
-    wanted = request(sweep)
+def test_colours_are_those_of_the_report(wanted: FigureRequest) -> None:
     source = draw("ecdf", wanted, "svg").decode()
     assert all(mark.light in source for mark in wanted.marks.values())
 
