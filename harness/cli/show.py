@@ -29,6 +29,6 @@ def print_set(path: str | Path, fmt: report.Format) -> None:
 
 def _print(source: Source, fmt: report.Format, baseline: str | None = None) -> None:
     width, color = width_and_color()
-    view = replace(overview(source, baseline), calibration=calibration_of([source.runs]))
+    view = replace(overview(source, baseline), calibration=calibration_of([source.table]))
     text = report.show(view, fmt, width, color).rstrip("\n")
     (print_styled if fmt == "text" else print)(text)
