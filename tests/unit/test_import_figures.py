@@ -270,14 +270,15 @@ def test_totals_of_the_others() -> None:
         assert metrics["wakeup_mean_us"] == pytest.approx(np.average(means, weights=cycles))
     for run in (run for file in files_of("redis-benchmark") for run in runs_of(file)):
         assert run.metrics["rtt_mean_us"] == pytest.approx(4e6 / (run.metrics["rate_rps"] or 1), rel=0.3)
-    for run in runs_of("qperf.txt"):
+    for run in (run for file in files_of("qperf") for run in runs_of(file)):
         if str(run.workload["mode"]).endswith("_lat"):
             # Each message is half of a round trip.
             assert run.metrics["rtt_mean_us"] == pytest.approx(2e6 / (run.metrics["messages_pps"] or 1), rel=0.03)
 
 
-def test_memtier_by_its_histogram() -> None:
-    totals, metrics = json.loads(text_of("memtier.json"))["ALL STATS"]["Totals"], one("memtier.json")
+@pytest.mark.parametrize("file", files_of("memtier"))
+def test_memtier_by_its_histogram(file: str) -> None:
+    totals, metrics = json.loads(text_of(file))["ALL STATS"]["Totals"], one(file)
     assert metrics["rtt_mean_us"] == pytest.approx(1e3 * totals["Accumulated Latency"] / totals["Count"], rel=0.01)
     assert metrics["rtt_p50_us"] == pytest.approx(1e3 * totals["Percentile Latencies"]["p50.00"], rel=0.01)
     assert metrics["rtt_p99_us"] == pytest.approx(1e3 * totals["Percentile Latencies"]["p99.00"], rel=0.01)
