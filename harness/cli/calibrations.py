@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from harness.cli.terminal import say
 
 if TYPE_CHECKING:
-    from harness.tables.columnar import Table
-
     from harness.analysis.calibration import known
+    from harness.tables.columnar import Table
 
 
 def calibration_of(tables: Sequence[Table]) -> tuple[str, ...]:

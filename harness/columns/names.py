@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 UNSTATED = "unit not stated"
@@ -26,10 +27,12 @@ _BIT_WORDS = {f"{prefix}bit{end}": size for prefix, size in _SIZES.items() for e
 _STATS = {
     "median": "p50", "med": "p50", "mean": "mean", "avg": "mean", "average": "mean", "min": "min", "minimum": "min",
     "max": "max", "maximum": "max", "worst": "max", "std": "sd", "stddev": "sd", "stdev": "sd", "sd": "sd",
-    "sigma": "sd",
+    "sigma": "sd", "mediane": "p50", "mediana": "p50", "moyenne": "mean", "mittelwert": "mean", "durchschnitt": "mean",
+    "promedio": "mean",
 }  # fmt: skip
 
 _LATENCY = {"lat", "latency", "latencies", "rtt", "rtts", "rt", "response", "resp", "roundtrip", "tail", "pingpong"}
+_LATENCY |= {"latenz", "latenzen", "latence", "latences", "latencia", "latencias", "latenza", "antwortzeit"}
 _BESIDE = {"time", "times", "request", "req", "reply", "round", "trip", "ping", "percentile", "percentiles", "quantile"}
 _BESIDE |= {"pct", "e2e", "end", "to", "the", "of", "in", "value", "tile", "ile", "pctl", "wall"}
 _SUBJECTS = (("service", "service"), ("oneway", "oneway"), ("owd", "oneway"))
@@ -47,8 +50,23 @@ _REQUESTS = {
     "ops",
     "tran",
 }
-_REQUESTS |= {"operations", "rate", "throughput", "tput", "achieved", "rps", "qps", "tps", "measured", "iops"}
-_PAYLOAD = {"throughput", "tput", "bandwidth", "bw", "goodput", "rate", "payload"}
+_REQUESTS |= {
+    "anfragen",
+    "requetes",
+    "durchsatz",
+    "debit",
+    "operations",
+    "rate",
+    "throughput",
+    "tput",
+    "achieved",
+    "rps",
+    "qps",
+    "tps",
+    "measured",
+    "iops",
+}
+_PAYLOAD = {"debit", "durchsatz", "bandbreite", "throughput", "tput", "bandwidth", "bw", "goodput", "rate", "payload"}
 COUNTED = {
     "error",
     "errors",
@@ -110,7 +128,7 @@ class Name:
 
 def understood(text: str) -> Name:
     """What the name of a column says; never fails, for a name may say nothing."""
-    rest, unit, scale = _unit_in_brackets(text.replace("µ", "u").replace("μ", "u"))
+    rest, unit, scale = _unit_in_brackets(_unaccented(text).replace("µ", "u").replace("μ", "u"))
     if not unit:
         rest, unit, scale = _rate_unit(rest)
     rest = _GLUED.sub(r"\1_", _CAMEL.sub("_", rest).lower())
@@ -129,8 +147,15 @@ def understood(text: str) -> Name:
 
 
 def camel(text: str) -> str:
-    """The name with its words parted by underscores where only a capital letter begins them."""
-    return _CAMEL.sub("_", text)
+    """The name with its words parted by underscores where only a capital letter begins them, and without accents."""
+    return _CAMEL.sub("_", _unaccented(text))
+
+
+def _unaccented(text: str) -> str:
+    """The text with e for é: an accent parts no word."""
+    if text.isascii():
+        return text
+    return "".join(char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char))
 
 
 def plain_unit(text: str) -> str:
@@ -154,7 +179,7 @@ def canonical(own: str, name: Name) -> str:
         return "rate_rps"
     if name.subject == "throughput":
         return "throughput_bps"
-    base = re.sub(r"[^A-Za-z0-9_]+", "_", _BRACKETS.sub("", own).replace("%", "")).strip("_") or "value"
+    base = re.sub(r"[^A-Za-z0-9_]+", "_", _BRACKETS.sub("", _unaccented(own)).replace("%", "")).strip("_") or "value"
     base = _PER_SECOND.sub("", base) if name.unit == "1/s" else base
     suffix = _SUFFIXES.get(name.unit, name.unit)
     return base if not suffix or base.endswith(f"_{suffix}") else f"{_without_unit(base)}_{suffix}"

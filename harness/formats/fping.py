@@ -26,7 +26,7 @@ class FpingText(Format):
     name = "fping"
     title = "fping -c and -C: summary lines, lists of times, replies"
     one_run = "a host"
-    tried = "5.1"
+    tried = "5.1 and 5.5"
     unknown = "size and interval; quantiles from -c -q alone"
     conversions = ("quantiles of fping are computed from the times or replies it lists, which have three digits",)
     accounts = True

@@ -20,7 +20,7 @@ class IrttJson(Format):
     name = "irtt"
     title = "irtt client JSON (-o)"
     one_run = "a JSON document"
-    tried = "0.9.0"
+    tried = "0.9.0 and 0.9.1"
     unknown = "how far one-way times are those of two clocks: they are not taken"
     conversions = ("irtt's round trips are whole; quantiles are computed from all of them where they are listed",)
     tells_its_end = True

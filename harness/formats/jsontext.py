@@ -108,6 +108,10 @@ def documents(lines: Iterator[Line], note: Note) -> Iterator[object]:
     text = _text(lines, note)
     decoder = json.JSONDecoder(parse_constant=lambda _: None)
     at = _skip_blank(text, 0)
+    if text[at : at + 1] not in ("{", "[") and (begins := text.find("\n{")) >= 0:
+        # Programs print notes before their document.
+        note(text.count("\n", 0, at) + 1, "not JSON, up to the first line that begins with a brace: left out")
+        at = begins + 1
     while at < len(text):
         try:
             value, at = decoder.raw_decode(text, at)

@@ -21,7 +21,7 @@ class MemtierJson(Format):
     name = "memtier"
     title = "memtier_benchmark JSON (--json-out-file)"
     one_run = "a JSON document"
-    tried = "2.x (git 2f74d61)"
+    tried = "2.3.0 and git 2f74d61"
     unknown = "latencies of one run, where --run-count made several: they are summed up"
     conversions = (
         "memtier's latencies count from the sending; figures are those of its histogram (us) where it is there",

@@ -1,4 +1,4 @@
-"""ping of iputils: every reply's round trip, or the summary alone."""
+"""ping of iputils, in any language, of BSD and busybox: every reply's round trip, or the summary alone."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from harness.formats.latency import of_values, put_latencies
 from harness.formats.model import Format, Head, Note, ReadOptions, Result
 from harness.formats.text import NUMBER, Line, amount
 
-_PING = re.compile(r"^PING \S+ .{0,80}?(\d{1,15})(?:\(\d+\) bytes of data| data bytes)")
-_REPLY = re.compile(rf"icmp_seq=\d+.{{0,40}} time=({NUMBER}) ms(?P<double> \(DUP!\))?")
-_COUNTS = re.compile(r"(\d{1,15}) packets transmitted, (\d{1,15}) (?:packets )?received(?:, \+(\d{1,15}) duplicates)?")
-_LOSS = re.compile(rf"({NUMBER})% packet loss, time (\d{{1,15}})ms")
-_FOUR = "/".join([f"({NUMBER})"] * 4)
-_SUMMARY = re.compile(rf"(?:rtt|round-trip) min/avg/max/(?:mdev|stddev) = {_FOUR} ms")
+_PING = re.compile(
+    r"^PING \S+ .{0,80}?(\d{1,15})(?:\(\d+\) bytes of data| data bytes|\(\d+\) \w+ \w+ \w+\.?$)", re.MULTILINE
+)
+# iputils translates its words: what stands are the signs between them.
+_REPLY = re.compile(rf"seq=\d+.{{0,40}} \w{{1,20}}=({NUMBER}) ms(?P<double> \(DUP!\))?")
+_COUNTS = re.compile(
+    r"^(\d{1,15}) [^\d,]{1,40}, (\d{1,15}) [^\d,]{1,40}(?:, \+(\d{1,15}) [^\d,]{1,40})?(?:, \+\d{1,15} [^\d,]{1,40})?, "
+    rf"{NUMBER} ?%"
+)
+_LOSS = re.compile(rf"({NUMBER}) ?% [^\d,]{{1,40}}(?:, [^\d,]{{1,20}} (\d{{1,15}}) ?ms)?")
+_SUMMARY = re.compile(
+    rf"(?:rtt|round-trip) min/avg/max(?:/(?:mdev|stddev))? = ({NUMBER})/({NUMBER})/({NUMBER})(?:/({NUMBER}))? ms"
+)
 
 
 class PingText(Format):
@@ -52,11 +59,12 @@ class PingText(Format):
                 result.metrics |= {"sent": sent, "requests": received, "lost": max(0.0, sent - received)}
                 result.metrics |= {"duplicates": float(match[3])} if match[3] else {}
                 if loss := line.search(_LOSS):
-                    result.metrics |= {"lost_percent": amount(loss[1]), "elapsed_s": float(loss[2]) / 1e3}
+                    result.metrics |= {"lost_percent": amount(loss[1])}
+                    result.metrics |= {"elapsed_s": float(loss[2]) / 1e3} if loss[2] else {}
             elif (match := _SUMMARY.search(line.text)) and len(times) != result.metrics.get("requests"):
                 # Where every reply is listed, these say more: the summary is of whole us, cut off.
                 line.search(_SUMMARY)
-                values = {name: amount(match[at]) for at, name in enumerate(("min", "mean", "max", "sd"), 1)}
+                values = {name: amount(match[at] or "") for at, name in enumerate(("min", "mean", "max", "sd"), 1)}
         yield _finished(result, times, values, note)
 
 

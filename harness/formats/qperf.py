@@ -22,7 +22,7 @@ class QperfText(Format):
     name = "qperf"
     title = "qperf reports (tcp_lat, tcp_bw, udp_lat ..., with -v or without)"
     one_run = "a test"
-    tried = "0.4.11"
+    tried = "0.4.10 and 0.4.11"
     unknown = "quantiles: it has one mean latency; the CPU of its processes: its own figures are of the whole host"
     conversions = ("qperf's latency is half a round trip and was doubled", "qperf's KB, MB and GB are powers of ten")
     accounts = True

@@ -18,7 +18,7 @@ class RedisBenchmarkCsv(Format):
     name = "redis-benchmark"
     title = "redis-benchmark --csv, with its titles (6.2 and newer) or without"
     one_run = "a row: a kind of request"
-    tried = "7.0.15"
+    tried = "7.0.15 and 8.0.6"
     unknown = "requests, connections, pipelining and sizes: they are on its command line alone"
     conversions = ("redis-benchmark's latencies count from the sending, in ms with three decimals",)
     accounts = True

@@ -231,9 +231,9 @@ def _side_row(estimate: Estimate, decimals: int | None) -> Document:
 
 def _digits(value: Json, decimals: int | None) -> Json:
     """A value as CSV tables have it: numbers with so many decimals, flags in small letters."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return number(value, decimals) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return number(value, decimals)
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _factor_names(factors: Iterable[Factors]) -> list[str]:
@@ -241,12 +241,12 @@ def _factor_names(factors: Iterable[Factors]) -> list[str]:
 
 
 def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Json]]) -> str:
-    fields = ([_field(row.get(name)) for name in names] for row in rows)
+    fields = ([_field(row.get(name, "")) for name in names] for row in rows)
     return csv_text(chain([[neutral(name) for name in names]], fields))
 
 
 def _field(value: Json) -> str:
-    return "" if value is None else neutral(value) if isinstance(value, str) else str(value)
+    return neutral(value) if isinstance(value, str) else "" if value is None else str(value)
 
 
 def json_text(document: Json) -> str:

@@ -27,9 +27,17 @@ def runs_needed(
     if ratio.paired:
         count = ratio.contrast.freedom + 1  # blocks that both sides have
     target = max(abs(found.mean), math.log1p(width) - abs(found.mean))
-    low, high = least - 1, least
-    while high < MOST and _reach(found, count, high, confidence) > target:
-        low, high = high, 2 * high
+    # From where it would be if Student's quantile were the same for any number of runs, for it nearly is.
+    guess = count * (_reach(found, count, count, confidence) / target) ** 2
+    low, high = least - 1, max(least, int(min(guess, MOST)))
+    step = max(1, high // 64)
+    if high < MOST and _reach(found, count, high, confidence) > target:
+        while high < MOST and _reach(found, count, high, confidence) > target:
+            low, high, step = high, high + step, 2 * step
+    else:
+        while high - step >= least and _reach(found, count, high - step, confidence) <= target:
+            high, step = high - step, 2 * step
+        low = max(low, high - step)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if _reach(found, count, middle, confidence) > target else (low, middle)

@@ -56,7 +56,7 @@ def outliers(values: Floats) -> list[list[Outlier]]:
 
 
 def _by_blanks(values: Floats) -> list[tuple[list[int], npt.NDArray[np.intp] | None]]:
-    """Rows with the places of their values; mostly there are no blanks, all rows are one group, and no place is left."""
+    """Rows with the places of their values; None where there is no blank, as mostly: then all rows are one group."""
     there = np.isfinite(values)
     if there.all():
         return [(list(range(values.shape[0])), None)]

@@ -237,7 +237,7 @@ class Table:
         return Table({names.get(name, name): column for name, column in self._columns.items()}, self._count)
 
     def groups(self, names: Iterable[str]) -> Codes:
-        """A number from 0 for every row, equal for rows that agree in all of these columns, numbered as they are met."""
+        """A number from 0 for every row, the same for rows that agree in all of these columns, as they are met."""
         codes, size = np.zeros(self._count, dtype=np.intp), 1
         for name in names:
             column = self[name]

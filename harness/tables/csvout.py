@@ -14,7 +14,7 @@ from harness.columns import unit_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = frozenset("=+-@\t\r")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s?[A-Za-z%/]*")
 
 # Clocks give nanoseconds, so three decimals of a microsecond; shares finer than 0.001 % are counting noise.
@@ -37,7 +37,7 @@ def csv_text(rows: Iterable[Iterable[str]]) -> str:
 
 def neutral(text: str) -> str:
     """Text that no spreadsheet takes for a formula: an apostrophe before = + - @ unless it is a number."""
-    if text.startswith(_FORMULA) and not _PLAIN_NUMBER.fullmatch(text):
+    if text[:1] in _FORMULA and not _PLAIN_NUMBER.fullmatch(text):
         return "'" + text
     return text
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness import columns
 from harness.columns import Column
-from harness.store.record import LinkCheck, RunRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.store.record import LinkCheck, RunRecord
 
 _OF_RUN = ("block", "order", "started_utc", "wall_s", "verdict", "datapath")
 _MOST_LINKS = 4

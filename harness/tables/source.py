@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
-from harness.store import ResultSet
 from harness.tables.cells import summary_frame
 from harness.tables.columnar import Table, table_of
 from harness.tables.csvin import repaired
@@ -21,6 +20,8 @@ from harness.tables.reading.table import read, with_cases_renamed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.store import ResultSet
 
 
 class _Runs:
@@ -107,6 +108,9 @@ def find_set(path: str | Path) -> ResultSet | None:
         if not path.exists():
             raise InputError("read results", on=str(path), got="there is no such file or directory")
         return None
+    # Imported here: a CSV file needs none of it.
+    from harness.store import ResultSet
+
     if not (path / "runs").is_dir():
         newest = ResultSet.latest(path.resolve().parent, path.resolve().name)
         if newest is not None or (path / "runs.csv").is_file():

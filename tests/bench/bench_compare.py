@@ -1,10 +1,13 @@
 """Two CSV files of 100,000 rows compared, against a hand-written pandas script computing the same medians.
 
-Each side is a whole process, from start to printed table, interleaved. Prints seconds and their ratio.
+Each side is a whole process, from start to printed table, interleaved. Prints CPU seconds (user and system, of all
+threads) and their ratio, and the same of the time that passed, which a busy machine makes longer for either side.
 """
 
 from __future__ import annotations
 
+import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -17,7 +20,8 @@ import pandas as pd
 
 ROWS = 100_000
 CELLS = 100
-ROUNDS = 5
+SMALL_ROWS = 500
+ROUNDS = 7
 METRICS = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "rtt_jitter_us", "rate_rps", "cpu_us_per_request")
 
 OURS = ["-m", "harness", "compare", "--format", "csv"]
@@ -34,44 +38,57 @@ print(pd.concat([*medians, medians[1] / medians[0]], axis=1).to_csv())
 """
 
 
-def make(path: Path, seed: int) -> None:
-    """A runs table of ROWS rows in CELLS cells, with the columns of a real one that matter here."""
+def make(path: Path, seed: int, rows: int = ROWS) -> None:
+    """A runs table of so many rows in CELLS cells, with the columns of a real one that matter here."""
     draw = np.random.default_rng(seed)
-    cell = np.arange(ROWS) % CELLS
+    cell = np.arange(rows) % CELLS
     data: dict[str, object] = {
-        "run_id": [f"{seed}{row:011x}" for row in range(ROWS)],
+        "run_id": [f"{seed}{row:011x}" for row in range(rows)],
         "case": [f"case{number % 10}" for number in cell],
         "contention.load": [f"{number // 10 * 10}%" for number in cell],
-        "block": np.arange(ROWS) // CELLS,
-        "verdict": np.where(draw.random(ROWS) < 0.02, "suspect", "valid"),
+        "block": np.arange(rows) // CELLS,
+        "verdict": np.where(draw.random(rows) < 0.02, "suspect", "valid"),
         "kernel": "6.18.0",
         "cpu_model": "Made-up CPU 3000",
     }
     for name in METRICS:
-        data[name] = np.round(draw.lognormal(4, 0.3, ROWS), 3)
+        data[name] = np.round(draw.lognormal(4, 0.3, rows), 3)
     pd.DataFrame(data).to_csv(path, index=False)
 
 
-def timed(command: list[str], files: list[str]) -> float:
-    """Seconds of one whole process."""
-    begun = time.perf_counter()
-    subprocess.run([sys.executable, *command, *files], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - begun
+def timed(command: list[str], files: list[str]) -> tuple[float, float]:
+    """CPU seconds and seconds of one whole process, whose byte code is kept, as that of an installed program is."""
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, *command, *files], check=True, stdout=subprocess.DEVNULL, env=kept)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return cpu_s, time.perf_counter() - begun
+
+
+def measure(directory: Path, rows: int) -> None:
+    """Make files of so many rows, run both sides in turn, print the figures."""
+    files = [str(directory / f"{name}-{rows}.csv") for name in ("a", "b")]
+    for seed, path in enumerate(files):
+        make(Path(path), seed, rows)
+    sides = {"ours": OURS, "by hand": ["-c", BY_HAND]}
+    for command in sides.values():  # once to warm the page cache and the byte code
+        timed(command, files)
+    times: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
+    for _ in range(ROUNDS):
+        for side, command in sides.items():
+            times[side].append(timed(command, files))
+    for part, label in enumerate(("CPU", "wall")):
+        ours, by_hand = (statistics.median(one[part] for one in times[side]) for side in sides)
+        times_text = f"{ours:.2f} s, pandas script: {by_hand:.2f} s, ratio {ours / by_hand:.2f}"
+        print(f"compare {rows} rows x 2, {label}: {times_text}")
 
 
 def main() -> None:
-    """Make the files, run both sides in turn, print the figures."""
+    """Large files, and small ones, of which most of the time is that of starting."""
     with tempfile.TemporaryDirectory() as directory:
-        files = [str(Path(directory) / f"{name}.csv") for name in ("a", "b")]
-        for seed, path in enumerate(files):
-            make(Path(path), seed)
-        times: dict[str, list[float]] = {"ours": [], "by hand": []}
-        timed(OURS, files)  # once to warm the page cache and the byte code
-        for _ in range(ROUNDS):
-            times["ours"].append(timed(OURS, files))
-            times["by hand"].append(timed(["-c", BY_HAND], files))
-    ours, by_hand = (statistics.median(times[name]) for name in ("ours", "by hand"))
-    print(f"compare {ROWS} rows x 2: {ours:.2f} s, pandas script: {by_hand:.2f} s, ratio {ours / by_hand:.2f}")
+        for rows in (ROWS, SMALL_ROWS):
+            measure(Path(directory), rows)
 
 
 if __name__ == "__main__":

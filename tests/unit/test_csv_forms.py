@@ -8,11 +8,12 @@ import json
 import lzma
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from harness.errors import InputError
-from harness.tables import load_runs
+from harness.tables import load_runs, load_source
 from harness.tables.reading.numbers import number_of
 from harness.tables.reading.table import read
 from tests import command
@@ -241,3 +242,35 @@ def test_long_tables_in_which_figures_have_units_of_their_own(tmp_path: Path) ->
     runs = load_runs(path)
     assert runs[["rtt_p50_us", "rtt_p99_us", "rate_rps"]].drop_duplicates().to_numpy().tolist() == [[40, 100, 9]]
     assert len(runs) == 4
+
+
+def test_points_group_thousands_where_commas_are_decimal_but_not_in_a_column_of_decimals(tmp_path: Path) -> None:
+    path = tmp_path / "excel.csv"
+    path.write_text(
+        "Fall;Latenz p99 (µs);Anfragen/s;cpu %\na;40,12;12.437;0.500\na;41,2;1.512.437;12.5\nb;30,1;999;33.125\n"
+    )
+    runs = load_runs(path)
+    assert runs["rtt_p99_us"].tolist() == [40.12, 41.2, 30.1]
+    assert runs["rate_rps"].tolist() == [12_437, 1_512_437, 999]
+    assert runs["cpu_percent"].tolist() == [0.5, 12.5, 33.125]
+
+
+def test_a_run_that_is_there_twice_under_another_name_of_its_id_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    rows = [f"id{case}{run},{case},{run},{40 + run}\n" for run in range(5) for case in "ab"]
+    path.write_text("uuid,config,rep,p99_us\n" + "".join(row + row for row in rows))
+    source = load_source(path)
+    assert len(source.runs) == 10 and "10 runs are in the table more than once" in source.warnings[0]
+
+
+def test_a_column_of_many_texts_that_differ_is_as_one_of_few(tmp_path: Path) -> None:
+    """Ids are read as they are, other texts by their distinct values: which of the two never shows."""
+    path = tmp_path / "ids.csv"
+    ids = [f"run{at}" for at in range(300)] + ["run7", "", "run7"]
+    path.write_text("case,run_id,p50_us\n" + "".join(f"x,{run_id},{at}\n" for at, run_id in enumerate(ids)))
+    table, _ = read(path)
+    column = table.texts("run_id")
+    assert column.rows().tolist() == ids and not column.unique
+    assert column.distinct() == [*ids[:300], ""]
+    assert table.take(column.are(lambda text: text == "run7")).floats("rtt_p50_us").tolist() == [7, 300, 302]
+    assert column.take(np.arange(300)).unique

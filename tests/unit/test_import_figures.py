@@ -193,13 +193,43 @@ def test_replies_of_ping_and_fping_by_numpy() -> None:
         summary = numbers(r"= [\d.]+/([\d.]+)/", text_of(file))[0]
         assert metrics["rtt_mean_us"] == pytest.approx(1e3 * summary, abs=1)
         assert metrics["rtt_p50_us"] == pytest.approx(1e3 * np.quantile(times, 0.5, method="inverted_cdf"))
-    for run in runs_of("fping.txt"):
+    for version in ("", "-5.5"):
+        text = text_of(f"fping{version}.txt")
+        for run in runs_of(f"fping{version}.txt"):
+            host = run.case.rpartition(" ")[2]
+            listed = 1e3 * np.array(numbers(rf"(?m)^{host} : \[\d\], 64 bytes, ([\d.]+) ms", text))
+            found = [run.metrics["rtt_mean_us"], run.metrics["rtt_min_us"]]
+            assert found == pytest.approx([listed.mean(), listed.min()])
+        lines = text_of(f"fping_all{version}.txt").splitlines()
+        for run, line in zip(runs_of(f"fping_all{version}.txt"), lines, strict=True):
+            listed = 1e3 * np.array([float(text) for text in line.split(" : ")[1].split() if text != "-"])
+            found = [run.metrics["rtt_mean_us"], run.metrics["rtt_max_us"]]
+            assert found == pytest.approx([listed.mean(), listed.max()])
+
+
+def test_replies_of_fping_as_json_by_numpy_and_its_summary() -> None:
+    documents = [json.loads(line) for line in text_of("fping-json.json").splitlines()]
+    for run in runs_of("fping-json.json"):
         host = run.case.rpartition(" ")[2]
-        listed = 1e3 * np.array(numbers(rf"(?m)^{host} : \[\d\], 64 bytes, ([\d.]+) ms", text_of("fping.txt")))
-        assert [run.metrics["rtt_mean_us"], run.metrics["rtt_min_us"]] == pytest.approx([listed.mean(), listed.min()])
-    for run, line in zip(runs_of("fping_all.txt"), text_of("fping_all.txt").splitlines(), strict=True):
-        listed = 1e3 * np.array([float(text) for text in line.split(" : ")[1].split() if text != "-"])
-        assert [run.metrics["rtt_mean_us"], run.metrics["rtt_max_us"]] == pytest.approx([listed.mean(), listed.max()])
+        replies = [one["resp"] for one in documents if one.get("resp", {}).get("host") == host]
+        listed = 1e3 * np.array([reply["rtt"] for reply in replies])
+        (summary,) = (one["summary"] for one in documents if one.get("summary", {}).get("host") == host)
+        assert (run.metrics["sent"], run.metrics["requests"], run.metrics["lost"]) == (20, len(listed), 0)
+        assert run.workload["size_bytes"] == 100
+        assert run.metrics["rtt_mean_us"] == pytest.approx(listed.mean())
+        assert run.metrics["rtt_p50_us"] == pytest.approx(np.quantile(listed, 0.5, method="inverted_cdf"))
+        # fping's own mean is of whole us, cut off.
+        assert run.metrics["rtt_mean_us"] == pytest.approx(1e3 * summary["rttAvg"], abs=1)
+        assert run.metrics["rtt_max_us"] == pytest.approx(1e3 * summary["rttMax"])
+    for run, line in zip(runs_of("fping-json_all.json"), text_of("fping-json_all.json").splitlines(), strict=True):
+        listed = 1e3 * np.array([time for time in json.loads(line)["vSum"]["values"] if time is not None])
+        assert run.metrics["rtt_mean_us"] == pytest.approx(listed.mean())
+        assert run.metrics["requests"] == len(listed) == 30
+    here, nowhere = runs_of("fping-json_quiet.json")
+    (own, _) = (json.loads(line)["summary"] for line in text_of("fping-json_quiet.json").splitlines())
+    assert here.metrics["rtt_mean_us"] == pytest.approx(1e3 * own["rttAvg"])
+    assert "rtt_p50_us" not in here.metrics
+    assert (nowhere.metrics["sent"], nowhere.metrics["requests"], nowhere.metrics["lost_percent"]) == (20, 0, 100)
 
 
 @pytest.mark.parametrize("file", ["ping_quiet.txt", "ping_quiet-2024.txt"])
@@ -213,10 +243,15 @@ def test_the_summary_of_a_quiet_ping(file: str) -> None:
     assert not any(name.startswith("rtt_p") for name in metrics)
 
 
-def test_round_trips_of_irtt_agree_with_its_summary() -> None:
-    stats = json.loads(text_of("irtt.json"))["stats"]["rtt"]
-    metrics = one("irtt.json")
-    for ours, theirs in (("min", "min"), ("mean", "mean"), ("max", "max"), ("p50", "median")):
+@pytest.mark.parametrize("file", files_of("irtt"))
+def test_round_trips_of_irtt_agree_with_its_summary(file: str) -> None:
+    document = json.loads(text_of(file))
+    stats, metrics = document["stats"]["rtt"], one(file)
+    trips = [trip["delay"]["rtt"] for trip in document["round_trips"] if "rtt" in trip["delay"]]
+    # Of an even number irtt's median is the mean of the two in the middle.
+    assert stats["median"] == pytest.approx(np.median(trips), abs=1)
+    assert metrics["rtt_p50_us"] == pytest.approx(np.quantile(trips, 0.5, method="inverted_cdf") / 1e3)
+    for ours, theirs in (("min", "min"), ("mean", "mean"), ("max", "max")):
         assert metrics[f"rtt_{ours}_us"] == pytest.approx(stats[theirs] / 1e3, rel=1e-5)
     assert metrics["requests"] == stats["n"]
 
@@ -233,16 +268,17 @@ def test_totals_of_the_others() -> None:
         metrics = one(file)
         assert metrics["requests"] == sum(cycles)
         assert metrics["wakeup_mean_us"] == pytest.approx(np.average(means, weights=cycles))
-    for run in runs_of("redis-benchmark.csv"):
+    for run in (run for file in files_of("redis-benchmark") for run in runs_of(file)):
         assert run.metrics["rtt_mean_us"] == pytest.approx(4e6 / (run.metrics["rate_rps"] or 1), rel=0.3)
-    for run in runs_of("qperf.txt"):
+    for run in (run for file in files_of("qperf") for run in runs_of(file)):
         if str(run.workload["mode"]).endswith("_lat"):
             # Each message is half of a round trip.
             assert run.metrics["rtt_mean_us"] == pytest.approx(2e6 / (run.metrics["messages_pps"] or 1), rel=0.03)
 
 
-def test_memtier_by_its_histogram() -> None:
-    totals, metrics = json.loads(text_of("memtier.json"))["ALL STATS"]["Totals"], one("memtier.json")
+@pytest.mark.parametrize("file", files_of("memtier"))
+def test_memtier_by_its_histogram(file: str) -> None:
+    totals, metrics = json.loads(text_of(file))["ALL STATS"]["Totals"], one(file)
     assert metrics["rtt_mean_us"] == pytest.approx(1e3 * totals["Accumulated Latency"] / totals["Count"], rel=0.01)
     assert metrics["rtt_p50_us"] == pytest.approx(1e3 * totals["Percentile Latencies"]["p50.00"], rel=0.01)
     assert metrics["rtt_p99_us"] == pytest.approx(1e3 * totals["Percentile Latencies"]["p99.00"], rel=0.01)

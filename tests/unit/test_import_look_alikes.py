@@ -10,6 +10,7 @@ from harness.importers import FORMATS, ImportOptions, choose_format
 from harness.importers.files import gather
 from harness.importers.model import ImportedRuns
 from tests.unit import foreign
+from tests.unit.real_outputs import REAL
 
 
 def reading_of(tmp_path: Path, text: str) -> ImportedRuns:
@@ -70,3 +71,42 @@ def test_fortio(tmp_path: Path) -> None:
 def test_every_format_says_what_it_converts(name: str) -> None:
     importer = FORMATS[name]
     assert importer.title and importer.one_run and importer.tried and importer.unknown
+
+
+BUSYBOX = """PING 10.0.0.2 (10.0.0.2): 56 data bytes
+64 bytes from 10.0.0.2: seq=0 ttl=64 time=0.412 ms
+64 bytes from 10.0.0.2: seq=1 ttl=64 time=0.398 ms
+
+--- 10.0.0.2 ping statistics ---
+2 packets transmitted, 2 packets received, 0% packet loss
+round-trip min/avg/max = 0.398/0.405/0.412 ms
+"""
+GERMAN = """PING 10.0.0.2 (10.0.0.2) 56(84) Bytes an Daten.
+64 Bytes von 10.0.0.2: icmp_seq=1 ttl=64 Zeit=0,412 ms
+64 Bytes von 10.0.0.2: icmp_seq=2 ttl=64 Zeit=0,398 ms
+
+--- 10.0.0.2 Ping-Statistiken ---
+3 Pakete übertragen, 2 empfangen, 33,3333% Paketverlust, Zeit 1001ms
+rtt min/avg/max/mdev = 0,398/0,405/0,412/0,007 ms
+"""
+
+
+@pytest.mark.parametrize(("text", "sent", "lost_percent"), [(BUSYBOX, 2, 0), (GERMAN, 3, 33.3333)])
+def test_ping_of_busybox_and_in_another_language(tmp_path: Path, text: str, sent: int, lost_percent: float) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    (run,) = FORMATS["ping"].read(gather(tmp_path), ImportOptions()).runs
+    assert run.workload["size_bytes"] == 56
+    assert (run.metrics["sent"], run.metrics["requests"]) == (sent, 2)
+    assert run.metrics["lost_percent"] == pytest.approx(lost_percent)
+    assert [run.metrics[f"rtt_{name}_us"] for name in ("min", "mean", "max")] == pytest.approx([398, 405, 412])
+
+
+def test_notes_before_a_document_are_left_out_and_said(tmp_path: Path) -> None:
+    text = (REAL / "fio.json").read_text()
+    (tmp_path / "a.json").write_text("note: both iodepth >= 1 and synchronous I/O engine are selected\n" + text)
+    (tmp_path / "b.json").write_text(text)
+    reading = FORMATS["fio"].read(gather(tmp_path), ImportOptions())
+    figures = [run.metrics for run in reading.runs]
+    assert len(figures) == 4 and figures[:2] == figures[2:]
+    (finding,) = reading.findings
+    assert finding.line == 1 and "not JSON" in finding.text

@@ -30,7 +30,7 @@ from harness.analysis.compare.pairing import interleaving, paired_values
 from harness.analysis.compare.verdict import of_cases, of_sets, shown
 from harness.errors import InputError
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
-from harness.tables.columnar import Table, Texts
+from harness.tables.columnar import Table
 from harness.tables.filters import filtered
 from harness.tables.reading.roles import OF_CASE
 from harness.tables.reading.seen import number_form

@@ -15,7 +15,7 @@ from harness.errors import InputError
 from harness.tables.columnar import Column, Floats, Numbers, Table, Texts
 from harness.tables.reading.account import Mapping
 from harness.tables.reading.dialect import Text
-from harness.tables.reading.numbers import BLANKS, number_of
+from harness.tables.reading.numbers import BLANKS, POINT_GROUPS, number_of
 from harness.tables.reading.opened import ATTEMPT, bad
 from harness.tables.reading.roles import is_ours
 from harness.tables.reading.vocabulary import is_setting, words_of
@@ -126,8 +126,10 @@ def _measured(name: str, fields: list[str], decimal: str) -> bool:
 
 
 def _plain(field: str, decimal: str) -> bool:
+    if decimal == "," and "." in field:
+        return False
     try:
-        float(field if decimal == "." else field.replace(",", "."))
+        float(field.replace(",", ".") if decimal == "," else field)
     except ValueError:
         return False
     return "_" not in field
@@ -210,6 +212,9 @@ def _converted(column: Texts, decimal: str, own: str) -> tuple[Floats, str] | No
     own: the unit of cells that state none beside others that do. None where a cell is no number, or has another unit.
     """
     texts = column.distinct()
+    pointed = [one for one in texts if "." in one]
+    if decimal == "," and not any("," in one for one in texts) and not all(map(POINT_GROUPS.fullmatch, pointed)):
+        decimal = "."  # this one column has decimal points, so what looks like thousands is none
     cells = [(math.nan, "") if (text := one.strip()) in BLANKS else number_of(text, decimal) for one in texts]
     if any(cell is None for cell in cells):
         return None

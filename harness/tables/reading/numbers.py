@@ -17,6 +17,9 @@ _COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+|\d{1,3}([. '\u00a0\u202f]\d{3})+,\d+)([
 _POINT = re.compile(r"[+-]?(\d*\.\d+|\d{1,3}(,\d{3})+\.\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?\d{1,15}")
 _CELL = re.compile(r"([+-]?[\d.,'_ \u00a0\u202f]*\d[.,]?(?:[eE][+-]?\d+)?)\s*([^\d\s.,'_+-][^\d\s]{0,11})?")
+POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+"""Thousands grouped by points, where commas are decimal."""
+
 _MARKS = "[ '_\u00a0\u202f]"
 
 
@@ -38,7 +41,7 @@ def form_of(text: str) -> str:
 def number_of(text: str, decimal: str = ".") -> tuple[float, str] | None:
     """A cell's value and unit ("" without one): "12.3us", "1,234.5", "1 234,5 ms"; None for no finite number."""
     text = text.strip()
-    if PLAIN.fullmatch(text):
+    if PLAIN.fullmatch(text) and not (decimal == "," and POINT_GROUPS.fullmatch(text)):
         value = float(text)
         return (value, "") if math.isfinite(value) else None
     match = _CELL.fullmatch(text)

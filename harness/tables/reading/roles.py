@@ -21,6 +21,7 @@ from harness.tables.reading.vocabulary import (
     INDEX,
     NOTES,
     REPEATS,
+    RUN_IDS,
     SEQUENCE,
     SPANS,
     TIMES,
@@ -185,6 +186,8 @@ def _text(one: Seen, name: Name, words: list[str]) -> ColumnRead:
             return ColumnRead(one.name, "fact", here)
     if words and REPEATS.issuperset(words):
         return ColumnRead(one.name, "repetition")
+    if RUN_IDS.intersection(words) or words in (["run", "id"], ["runid"], ["trial", "id"], ["job", "id"]):
+        return ColumnRead(one.name, "run", "run_id")
     if words and VERDICTS.intersection(words) and one.words <= GOOD | BAD:
         return ColumnRead(one.name, "verdict", "verdict", guess="it says which runs count")
     if words and (NOTES.intersection(words) or (ACTORS.intersection(words) and one.name != "threads")):

@@ -28,7 +28,7 @@ SETTINGS = _words(
 
 REPEATS = _words(
     "run rep reps repeat repetition iter iteration trial round attempt replicate replica pass seed try runs no nr "
-    "cycle measurement"
+    "cycle measurement lauf durchlauf wiederholung versuch essai corrida ejecucion prova"
 )
 SEQUENCE = _words("index idx i id seq sequence row line n request req packet sample nr no num number msg message")
 TOTALS = _words("iterations samples repetitions repeats")
@@ -47,6 +47,7 @@ NOTES = _words(
     "note notes comment comments remark remarks description desc path file filename log user author url uri operator "
     "args message error stderr pid tid"
 )
+RUN_IDS = _words("uuid guid ulid")
 ACTORS = _words("thread worker threadname workername")
 VERDICTS = _words("verdict status result outcome ok valid success passed state")
 GOOD = _words("ok pass passed success successful valid true yes done completed 1 good") | {""}
