@@ -78,6 +78,7 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     words += [f"--case={arguments.case}"] if arguments.case else []
     words += ["--napi"] if arguments.napi else []
     words += ["--pingall"] if arguments.pingall else []
+    words += ["--", *arguments.words] if arguments.words else []
     python = isolated("harness", *words)
     null = subprocess.DEVNULL
     with open(reader, "rb") as pipe:
@@ -109,7 +110,7 @@ def _hold(arguments: argparse.Namespace) -> int:
     with open(arguments.hold, "w", encoding="utf-8") as pipe:
         try:
             # Nothing is held yet: until then a signal simply ends us.
-            topology = load_topology(arguments.file, overrides_of(arguments.set), arguments.case)
+            topology = load_topology(arguments.file, overrides_of(arguments.set), arguments.case, arguments.words)
             with (
                 stop_on_signals() as stopper,
                 journal.open_journal() as notes,

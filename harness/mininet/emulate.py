@@ -12,6 +12,8 @@ from typing import Any
 
 from harness.mininet.find import Namespace, make_topo, prepare
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
+from harness.mininet.places import Places
+from harness.mininet.scripts import Recorded
 
 _OVS = {"OVSSwitch", "OVSKernelSwitch", "OVSBridge"}
 # Of spanning trees. Seconds: a port that is to forward listens for one forward delay and learns for another; 15 is what
@@ -29,7 +31,14 @@ def build(request: EmulationRequest) -> Any:
     from mininet.link import TCLink, TCULink
     from mininet.log import setLogLevel
 
-    topo, namespace = make_topo(request.topo)
+    topo, namespace = make_topo(request.topo, Places(request.topo.directory))
+    commands: list[tuple[str, str]] = []
+    if isinstance(topo, Recorded):
+        # What the file's script would have made, made from here, where it cannot reach the host.
+        topo.stage.close()
+        topo, commands = topo.as_topo(), topo.configuring()
+    if foreign := getattr(topo, "foreign", ""):
+        raise Refused(foreign, "take engine: netlink")
     setLogLevel("critical")
     # Its raising of host-wide limits is left out; this process's own limits end with it.
     mininet.net.fixLimits = lambda: None
@@ -50,6 +59,8 @@ def build(request: EmulationRequest) -> Any:
     if controller is not None:
         _connect(net, request.connect_s, request.must_connect)
     _settle(net.switches)
+    for name, command in commands:
+        net[name].cmd(command)
     return net
 
 

@@ -286,3 +286,10 @@ def test_the_limit_of_open_files_is_met_before_it_bites() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("engine", ["netlink", "mininet"])
+def test_a_script_s_net_stands_by_either_engine(engine: str) -> None:
+    """Two segments and a router that the script itself configures, by Mininet's methods and by commands."""
+    needs("mnexec", "brctl")
+    complete(load(f"{TOPOS}/script.py", engine=engine))
