@@ -134,11 +134,11 @@ def _report(testbed: Testbed, pingall: bool) -> TestbedReport:
     topology = testbed.layout.topology
     first = next(iter(topology.hosts()), next(iter(topology.nodes)))
     reach = ping_all(testbed) if pingall else None
-    words, complete = (_reach_words(reach), not reach.unreached) if reach else ("", True)
+    words, complete = (reach_words(reach), not reach.unreached) if reach else ("", True)
     return TestbedReport(len(topology.nodes), len(topology.links), first, words, complete)
 
 
-def _reach_words(reach: Reach) -> str:
+def reach_words(reach: Reach) -> str:
     """As Mininet prints it: a line per host, X for who did not answer."""
     missing = set(reach.unreached)
     lines = [
