@@ -104,11 +104,11 @@ def _leave_all(paths: Sequence[str]) -> None:
     except OSError:
         # Root of a namespace that has no nobody: it stays who it is, and what it starts has no capability.
         _prctl(_PR_SET_SECUREBITS, _SECURE_NOROOT)
-    if all(os.access(path, os.R_OK) for path in paths):
+    if all(os.access(path, os.R_OK) for path in paths) or not _capset(1 << _CAP_DAC_READ_SEARCH):
         _capset(0)
     else:
-        _capset(1 << _CAP_DAC_READ_SEARCH)
         _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_READ_SEARCH)
+    # Without it, a uid of 0 would get back by the next exec what has just been given up.
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
@@ -119,11 +119,10 @@ def _unshare(flags: int) -> bool:
         return False
 
 
-def _capset(mask: int) -> None:
-    """Exactly these capabilities, of the first 32, for this process and what it starts."""
+def _capset(mask: int) -> bool:
+    """Exactly these capabilities, of the first 32, for this process and what it starts; False: it lacks one of them."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
-    if ctypes.CDLL(None).capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)) != 0:
-        raise OSError("capset: the rights of root cannot be given up")
+    return ctypes.CDLL(None).capset(header, struct.pack("=6I", mask, mask, mask, 0, 0, 0)) == 0
 
 
 def _prctl(option: int, value: int, more: int = 0) -> None:

@@ -37,7 +37,7 @@ class Recorded:
         addresses = {host.name: self._addresses(host.name) for host in net.hosts}
         lost: list[str] = []
         hosts = [self._host(host, addresses[host.name], plain, lost, foreign) for host in net.hosts]
-        switches = [self._switch(switch, plain, lost) for switch in net.switches]
+        switches = [self._switch(switch, plain, lost, foreign) for switch in net.switches]
         links = []
         for made in net.links:
             if made.intf1 is None:
@@ -115,9 +115,12 @@ class Recorded:
                         known[given[0]] = given[1]
         return known
 
-    def _switch(self, switch: Any, plain: Callable[[Any], Any], lost: list[str]) -> GraphNode:
+    def _switch(self, switch: Any, plain: Callable[[Any], Any], lost: list[str], foreign: bool) -> GraphNode:
         """Of a class of the script's own, the class of Mininet's that it derives from."""
         kind = next(kind for kind in type(switch).__mro__ if kind.__module__ in _OWN_MODULES)
+        if foreign and self.stage.added[id(switch)][0] is None:
+            # As Mininet will build it: of the class that the experiment names for switches that name none.
+            return GraphNode(switch.name, plain(_known(switch, SWITCH_OPTIONS, lost)), self._at(switch))
         if kind is not type(switch):
             lost.append(f"{switch.name}: its class {type(switch).__name__} is taken for {kind.__name__}")
         options = {**_known(switch, SWITCH_OPTIONS, lost), "cls": kind}

@@ -96,9 +96,9 @@ def test_a_file_of_python_2_is_translated_on_request(tmp_path: Path) -> None:
     old, new = tmp_path / "old.py", tmp_path / "new.py"
     old.write_bytes(OLD)
     assert "print('hosts:', n)" in translated(OLD, "old.py")
-    assert call("topology", old)[0] == 2
-    code, _, err = call("topology", old, "--convert", "-o", new)
-    assert (code, err) == (0, "")
+    assert call("topology", old).returncode == 2
+    done = call("topology", old, "--convert", "-o", new)
+    assert (done.returncode, done.stderr) == (0, "")
     compile(new.read_text(), "new.py", "exec")
     with pytest.raises(InputError, match="it is not Python 2 either"):
         translated(b"def f(:\n", "bad.py")
