@@ -75,7 +75,12 @@ def guarded(act: Callable[[], Any], path: str, doing: str, call: str = "") -> An
         raise
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else (error.code or 0)
-        _refuse(error, path, f"{doing}: it called sys.exit({code})", ARGV if code == 2 else "")
+        _refuse(
+            error,
+            path,
+            f"{doing}: it called sys.exit({code})",
+            ARGV if code == 2 or "usage" in str(code).lower() else "",
+        )
     except ImportError as error:
         todo = next((words for name, words in _KIN.items() if name in str(error)), "install the module it imports")
         if error.name in _PYTHON_2_MODULES:
@@ -101,6 +106,8 @@ def _way_on(error: BaseException, path: str, call: str) -> str:
         return f"{named} is of Python 2; {convert_hint(path)}"
     if isinstance(error, AttributeError) and named in _PYTHON_2_METHODS:
         return f"{named}() is of Python 2; {convert_hint(path)}"
+    if isinstance(error, IndexError) and "argv" in str(traceback.extract_tb(error.__traceback__)[-1].line):
+        return ARGV
     missing = re.search(r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)", str(error))
     if isinstance(error, TypeError) and missing and call and not place_of(error, path):
         names = re.findall(r"'(\w+)'", missing[1])

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from harness.mininet.commands import Kind, address_of, kind_of, singles
+from harness.mininet.commands import Kind, address_of, kind_of, mac_of, put, singles
 from harness.mininet.graph import Graph, GraphLink, GraphNode, Options, Refused, Rehearsal
 from harness.mininet.options import FOREIGN, HOST_OPTIONS, SWITCH_OPTIONS
 from harness.mininet.stage import SHAPING, Stage, Step
@@ -58,10 +58,10 @@ class Recorded:
         topo, net = Topo(), self.net
         for host in net.hosts:
             cls = self.stage.added[id(host)][0] or (net.host if net.host is not type(host) else None)
-            topo.addHost(host.name, **{**host.params, **({"cls": cls} if cls else {})})
+            topo.addHost(host.name, **_for_topo(host.params, cls))
         for switch in net.switches:
             cls, options, _ = self.stage.added[id(switch)]
-            topo.addSwitch(switch.name, **{**options, **({"cls": cls} if cls else {})})
+            topo.addSwitch(switch.name, **_for_topo(options, cls))
         for made in net.links:
             cls, options, _ = self.stage.added[id(made)]
             intfs = made.intf1, made.intf2
@@ -99,11 +99,24 @@ class Recorded:
                 continue
             for command in singles(step.command):
                 kind = kind_of(command)
-                if kind is Kind.UNKNOWN and step.by == "script":
+                if kind is Kind.UNKNOWN and step.by == "script" and not self._comes_up(name, command):
                     raise Refused(f"host {name}: the script runs: {command[:120]}", _ELSEWHERE, step.at)
                 if kind is Kind.EFFECT or (step.by == "class" and kind in (Kind.UNKNOWN, Kind.PROGRAM)):
                     commands.append(command)
         return commands
+
+    def _comes_up(self, name: str, command: str) -> bool:
+        """Is it about a device that is up in the end, whatever happens to it meanwhile?"""
+        about = put(command)
+        ours = [singles(step.command) for step in self.stage.steps if step.node == name]
+        last = [
+            up
+            for line in ours
+            for one in line
+            for device, up in [put(one) or ("", True)]
+            if about and device == about[0]
+        ]
+        return bool(last) and last[-1]
 
     def _addresses(self, name: str) -> dict[str, str | None]:
         """Device to address, as they are in the end."""
@@ -113,6 +126,8 @@ class Recorded:
                 for command in singles(step.command):
                     if (given := address_of(command)) is not None:
                         known[given[0]] = given[1]
+                    if (mac := mac_of(command)) is not None and mac[0] in self.net[name].nameToIntf:
+                        self.net[name].nameToIntf[mac[0]].mac = mac[1]
         return known
 
     def _switch(self, switch: Any, plain: Callable[[Any], Any], lost: list[str], foreign: bool) -> GraphNode:
@@ -187,6 +202,12 @@ class Recorded:
         short = [" ".join(line.split())[:200] for line in lines]
         more = [f"and {len(short) - _MOST} more"] if len(short) > _MOST else []
         return [*short[:_MOST], *more, *([self.ended] if self.ended else [])]
+
+
+def _for_topo(options: Options, cls: Any) -> dict[str, Any]:
+    """What a Topo is to be told of a node that perhaps came from one."""
+    kept = {key: value for key, value in options.items() if key != "isSwitch"}
+    return kept | ({"cls": cls} if cls else {})
 
 
 def _known(node: Any, known: AbstractSet[str], lost: list[str]) -> dict[str, Any]:

@@ -113,6 +113,8 @@ _WRITING = re.compile("[wax+]")
 _OLDER = {"HostWithPrivateDirs": "Host", "OVSLegacyKernelSwitch": "OVSKernelSwitch"}
 # Waiting costs nothing here; but a script that has waited so long, or so often, would do so for ever.
 _LONGEST_S, _MOST_WAITS = 7 * 86400.0, 20_000
+# What a command takes, so that a loop until some time has passed comes to its end.
+_COMMAND_S, _MOST_STEPS = 0.01, 200_000
 _NOTHING = object()
 # A process number that nobody has: the kernel's largest, and one.
 _NOBODYS_PID = 4_194_305
@@ -343,6 +345,9 @@ class Stage:
         if self._building:
             caller = str(sys._getframe(2).f_globals.get("__name__"))
             by = "mininet" if caller.startswith("mininet.") else "class"
+        self._waited_s += _COMMAND_S
+        if len(self.steps) >= _MOST_STEPS:
+            raise Ended("it goes on for ever")
         self.steps.append(Step(node, " ".join(map(str, parts)), self.places.here(), by))
         return ""
 

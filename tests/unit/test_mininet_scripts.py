@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
+from harness.mininet.commands import Kind, kind_of
 from harness.spec.topology import Topology
 from harness.spec.toponame import load_topology
 
@@ -175,6 +176,40 @@ def test_addresses_and_routes_are_those_of_the_end_and_the_rest_is_told(tmp_path
 def test_what_changes_the_network_in_a_way_that_is_not_known_is_refused(line: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=told):
         read(tmp_path, inside(ROUTER + line))
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("ifconfig h1-eth0 10.0.1.1 netmask 255.255.255.0 up", Kind.ADDRESS),
+        ("ip a add 10.0.1.1/24 dev h1-eth0", Kind.ADDRESS),
+        ("ip addr flush dev h1-eth0 &", Kind.ADDRESS),
+        ("ifconfig h1-eth0 hw ether 00:00:00:00:00:0a", Kind.ADDRESS),
+        ("echo 1 | sudo tee /proc/sys/net/ipv4/ip_forward", Kind.EFFECT),
+        ("route add default gw 10.0.1.254 h1-eth0 &", Kind.EFFECT),
+        ("ip route add 10.2.0.0/16 via 10.0.1.254", Kind.EFFECT),
+        ("ifconfig lo up", Kind.NOTHING),
+        ("ifconfig h1-eth0 | grep inet", Kind.PROGRAM),
+        ("ip -4 addr show h1-eth0", Kind.PROGRAM),
+        ("route -n > /tmp/routes", Kind.PROGRAM),
+        ("ip route add default dev h1-eth0", Kind.PROGRAM),
+        ("tc -s qdisc show dev h1-eth0", Kind.PROGRAM),
+        ("iperf -s -p 5001 &", Kind.PROGRAM),
+        ("./tc.sh", Kind.PROGRAM),
+        ("tc qdisc add dev h1-eth0 root netem delay 1ms", Kind.UNKNOWN),
+        ("/sbin/ip link set h1-eth0 mtu 1400", Kind.UNKNOWN),
+        ("ifconfig h1-eth0 down", Kind.UNKNOWN),
+        ("iptables -t nat -A POSTROUTING -j MASQUERADE", Kind.UNKNOWN),
+    ],
+)
+def test_what_a_command_is_to_a_topology(command: str, kind: Kind) -> None:
+    assert kind_of(command) is kind
+
+
+def test_hardware_addresses_of_a_script_are_kept(tmp_path: Path) -> None:
+    body = PAIR + "net.start(); a.setMAC('00:00:00:00:00:0a')\nb.cmd('ifconfig b-eth0 down')\n"
+    body += "b.cmd('ifconfig b-eth0 hw ether 00:00:00:00:00:0b; ifconfig b-eth0 up')"
+    assert read(tmp_path, inside(body)).links[0].macs == ("00:00:00:00:00:0a", "00:00:00:00:00:0b")
 
 
 def test_a_script_is_given_its_arguments_and_what_its_parser_says_is_told(tmp_path: Path) -> None:
