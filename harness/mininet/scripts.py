@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -199,7 +200,10 @@ class Recorded:
                 lines += [f"{step.node}: {command}" for command in rest]
             else:
                 lines.append(f"{step.node}: {step.command}" if step.node else step.command)
-        short = [" ".join(line.split())[:200] for line in lines]
+        repeated = [
+            (line, len([*same])) for line, same in itertools.groupby(" ".join(one.split())[:200] for one in lines)
+        ]
+        short = [line if times == 1 else f"{line} ({times} times)" for line, times in repeated]
         more = [f"and {len(short) - _MOST} more"] if len(short) > _MOST else []
         return [*short[:_MOST], *more, *([self.ended] if self.ended else [])]
 

@@ -11,6 +11,9 @@ from harness.errors import InputError
 from harness.mininet.commands import Kind, kind_of
 from harness.spec.topology import Topology
 from harness.spec.toponame import load_topology
+from harness.topology.draw.data import picture_of
+from harness.topology.draw.text import as_text
+from harness.topology.layout import plan_layout
 
 HEAD = """import os, subprocess, sys, time
 from functools import partial
@@ -220,3 +223,12 @@ def test_a_script_is_given_its_arguments_and_what_its_parser_says_is_told(tmp_pa
     made = read(tmp_path, body, argv=["--bw", "12"])
     assert made.links[0].forward is not None and made.links[0].forward.rate_bps == 12_000_000
     assert made.argv == ["--bw", "12"]
+
+
+def test_what_is_repeated_is_told_once_and_a_long_tale_is_cut(tmp_path: Path) -> None:
+    loops = "for _ in range(50): a.cmd('ping b')\nfor number in range(30): b.cmd(f'echo {number}')"
+    made = read(tmp_path, inside(PAIR + "net.start()\n" + loops))
+    assert made.script is not None and len(made.script) == 31
+    assert made.script[0] == "a: ping b (50 times)"
+    shown = as_text(picture_of(plan_layout(made))).splitlines()
+    assert shown[-3:] == ["  b: echo 17", "  (11 more: --format json)", "  b: echo 29"]

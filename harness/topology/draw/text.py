@@ -33,11 +33,8 @@ def as_text(picture: TopologyPicture) -> str:
         rows.append((ends, devices, link.forward or "-", link.reverse or "-", idle))
     lines += ["", *_table(rows)]
     if picture.script:
-        lines += [
-            "",
-            "what its script says or does besides, which is not done here:",
-            *(f"  {line}" for line in picture.script),
-        ]
+        heading = "what its script says or does besides, which is not done here:"
+        lines += ["", heading, *_shortened(picture.script)]
     return "\n".join(lines) + "\n"
 
 
