@@ -35,7 +35,6 @@ def build(request: EmulationRequest) -> Any:
     commands: list[tuple[str, str]] = []
     if isinstance(topo, Recorded):
         # What the file's script would have made, made from here, where it cannot reach the host.
-        topo.stage.close()
         topo, commands = topo.as_topo(), topo.configuring()
     if foreign := getattr(topo, "foreign", ""):
         raise Refused(foreign, "take engine: netlink")

@@ -33,8 +33,7 @@ class Recorded:
         foreign: Mininet will build it and do in its nodes what the script does, whatever that is.
         """
         net = self.net
-        if not net.built:
-            net.build()
+        self._complete()
         addresses = {host.name: self._addresses(host.name) for host in net.hosts}
         lost: list[str] = []
         hosts = [self._host(host, addresses[host.name], plain, lost, foreign) for host in net.hosts]
@@ -53,9 +52,11 @@ class Recorded:
         return Graph(hosts, switches, links, [*lost, *self._rest()])
 
     def as_topo(self) -> Any:
-        """The same for Mininet to build, with the classes that the script has given."""
+        """The same for Mininet to build, with the classes that the script has given. The stage is closed."""
         from mininet.topo import Topo
 
+        self._complete()
+        self.stage.close()
         topo, net = Topo(), self.net
         for host in net.hosts:
             cls = self.stage.added[id(host)][0] or (net.host if net.host is not type(host) else None)
@@ -71,6 +72,11 @@ class Recorded:
             chosen = {"cls": cls or net.link}
             topo.addLink(*(intf.node.name for intf in intfs), **{**options, **chosen, **ends, **names})
         return topo
+
+    def _complete(self) -> None:
+        """Have a net that its script has not started be built, as start() would."""
+        if not self.net.built:
+            self.net.build()
 
     def configuring(self) -> list[tuple[str, str]]:
         """(node, command) of what the script does to its nodes' network, in order; its programs are not among it."""
