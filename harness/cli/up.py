@@ -78,6 +78,7 @@ def _start_holder(arguments: argparse.Namespace, name: str) -> TestbedReport:
     words += [f"--case={arguments.case}"] if arguments.case else []
     words += ["--napi"] if arguments.napi else []
     words += ["--pingall"] if arguments.pingall else []
+    words += ["--", *arguments.words] if arguments.words else []
     python = isolated("harness", *words)
     null = subprocess.DEVNULL
     with open(reader, "rb") as pipe:
@@ -109,7 +110,7 @@ def _hold(arguments: argparse.Namespace) -> int:
     with open(arguments.hold, "w", encoding="utf-8") as pipe:
         try:
             # Nothing is held yet: until then a signal simply ends us.
-            topology = load_topology(arguments.file, overrides_of(arguments.set), arguments.case)
+            topology = load_topology(arguments.file, overrides_of(arguments.set), arguments.case, arguments.words)
             with (
                 stop_on_signals() as stopper,
                 journal.open_journal() as notes,
@@ -133,11 +134,11 @@ def _report(testbed: Testbed, pingall: bool) -> TestbedReport:
     topology = testbed.layout.topology
     first = next(iter(topology.hosts()), next(iter(topology.nodes)))
     reach = ping_all(testbed) if pingall else None
-    words, complete = (_reach_words(reach), not reach.unreached) if reach else ("", True)
+    words, complete = (reach_words(reach), not reach.unreached) if reach else ("", True)
     return TestbedReport(len(topology.nodes), len(topology.links), first, words, complete)
 
 
-def _reach_words(reach: Reach) -> str:
+def reach_words(reach: Reach) -> str:
     """As Mininet prints it: a line per host, X for who did not answer."""
     missing = set(reach.unreached)
     lines = [

@@ -6,63 +6,14 @@ import functools
 import json
 import os
 import sys
-import types
 from dataclasses import asdict
 from typing import Any
 
 from harness.mininet.find import make_topo, prepare
 from harness.mininet.graph import Graph, GraphLink, GraphNode, Refused, TopoRequest
+from harness.mininet.places import Places
 from harness.mininet.rehearsal import rehearse
-
-
-class Places:
-    """Where nodes and links were added: noted beside a Topo's graph, whose calls and options stay as they are."""
-
-    def __init__(self, directory: str) -> None:
-        """Note from now on, for every graph of Mininet's; directory: that of the user's files."""
-        from mininet.topo import MultiGraph
-
-        self._directory = directory
-        self._noted: dict[Any, str] = {}
-        self._graphs: list[Any] = []  # kept, so that no other graph gets the number of one that is gone
-        add_node, add_edge = MultiGraph.add_node, MultiGraph.add_edge
-
-        @functools.wraps(add_node)
-        def node_added(graph: Any, node: Any, *args: Any, **options: Any) -> Any:
-            self._note(graph, node)
-            return add_node(graph, node, *args, **options)
-
-        @functools.wraps(add_edge)
-        def edge_added(graph: Any, src: Any, dst: Any, *args: Any, **options: Any) -> Any:
-            key = add_edge(graph, src, dst, *args, **options)
-            self._note(graph, (frozenset((src, dst)), key))
-            return key
-
-        MultiGraph.add_node, MultiGraph.add_edge = node_added, edge_added
-
-    def of_node(self, topo: Any, name: Any) -> str:
-        """file:line:column of where it was added; "" where that is not known."""
-        return self._noted.get((id(topo.g), name), "")
-
-    def of_link(self, topo: Any, first: Any, second: Any, key: Any) -> str:
-        """The same of a link."""
-        return self._noted.get((id(topo.g), (frozenset((first, second)), key)), "")
-
-    def _note(self, graph: Any, item: Any) -> None:
-        if not any(graph is known for known in self._graphs):
-            self._graphs.append(graph)
-        self._noted[id(graph), item] = place_of_caller(self._directory)
-
-
-def place_of_caller(directory: str) -> str:
-    """file:line:column of the nearest caller that is a file of the user's; "" where there is none."""
-    frame: types.FrameType | None = sys._getframe(2)
-    while frame is not None:
-        mininets = str(frame.f_globals.get("__name__")).startswith("mininet.")
-        if not mininets and frame.f_code.co_filename.startswith(f"{directory}{os.sep}"):
-            return f"{frame.f_code.co_filename}:{frame.f_lineno}:1"
-        frame = frame.f_back
-    return ""
+from harness.mininet.scripts import Recorded
 
 
 def graph_of(topo: Any, rehearsed: bool, places: Places) -> Graph:
@@ -76,7 +27,7 @@ def graph_of(topo: Any, rehearsed: bool, places: Places) -> Graph:
         GraphLink((_plain(first), _plain(second)), _plain(options), places.of_link(topo, first, second, key))
         for first, second, key, options in topo.links(sort=True, withKeys=True, withInfo=True)
     ]
-    return Graph(hosts, switches, links)
+    return Graph(hosts, switches, links, [*getattr(topo, "said", ())])
 
 
 def _plain(value: Any) -> Any:
@@ -104,7 +55,10 @@ def main(out: int) -> None:
     prepare()
     places = Places(request.directory)
     try:
-        answer = asdict(graph_of(make_topo(request)[0], asked["rehearsed"], places))
+        made, _ = make_topo(request, places)
+        rehearsed = asked["rehearsed"]
+        graph = made.graph(_plain, not rehearsed) if isinstance(made, Recorded) else graph_of(made, rehearsed, places)
+        answer = asdict(graph)
     except Refused as error:
         answer = error.answer()
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -13,6 +13,8 @@ from typing import Any
 
 from harness.mininet.find import Namespace, make_topo, prepare
 from harness.mininet.graph import EmulationRequest, Refused, TopoRequest
+from harness.mininet.places import Places
+from harness.mininet.scripts import Recorded
 
 # Of memory and of what is printed: those of harness.kernel.keeper, under which the file was read first.
 _LIMITS = {resource.RLIMIT_AS: 4 << 30, resource.RLIMIT_FSIZE: 256 << 20}
@@ -33,7 +35,13 @@ def build(request: EmulationRequest) -> Any:
     from mininet.log import setLogLevel
 
     with _limited():
-        topo, namespace = make_topo(request.topo)
+        topo, namespace = make_topo(request.topo, Places(request.topo.directory))
+    commands: list[tuple[str, str]] = []
+    if isinstance(topo, Recorded):
+        # What the file's script would have made, made from here, where it cannot reach the host.
+        topo, commands = topo.as_topo(), topo.configuring()
+    if foreign := getattr(topo, "foreign", ""):
+        raise Refused(foreign, "take engine: netlink")
     setLogLevel("critical")
     # Its raising of host-wide limits is left out; this process's own limits end with it.
     mininet.net.fixLimits = lambda: None
@@ -54,6 +62,8 @@ def build(request: EmulationRequest) -> Any:
     if controller is not None:
         _connect(net, request.connect_s, request.must_connect)
     _settle(net.switches)
+    for name, command in commands:
+        net[name].cmd(command)
     return net
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 # Options as the user's file gives them: by Mininet's names, values of any kind.
 Options = Mapping[str, Any]
+# The address of a host whose links get theirs from whoever lays out the testbed.
+AUTOMATIC = "automatic"
 # Keys and values of a section of an experiment file, as plain data; its models check them.
 Section = dict[str, Any]
 
@@ -32,13 +34,18 @@ class TopoRequest:
     directory: str
     args: list[Any] = field(default_factory=list)
     keywords: Options = field(default_factory=dict)
+    argv: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, name: str, directory: str, args: Options | list[Any] | None) -> TopoRequest:
-        """The same with arguments as a file has them: by name (a mapping) or by position (a list)."""
-        if isinstance(args, Mapping):
-            return cls(name, directory, keywords=args)
-        return cls(name, directory, list(args or ()))
+    def of(
+        cls, name: str, directory: str, args: Options | list[Any] | None, argv: Sequence[str] | None = None
+    ) -> TopoRequest:
+        """The same with arguments as a file has them: by name (a mapping) or by position (a list).
+
+        argv: the words that the file's program finds on its command line.
+        """
+        positions, keywords = ([], args) if isinstance(args, Mapping) else (list(args or ()), {})
+        return cls(name, directory, positions, keywords, list(argv or ()))
 
 
 @dataclass(frozen=True)
@@ -94,17 +101,21 @@ class GraphLink:
 
 @dataclass(frozen=True)
 class Graph:
-    """A Topo's nodes and links, in the order in which Mininet makes them."""
+    """A Topo's nodes and links, in the order in which Mininet makes them.
+
+    script: what the script that made the net does besides, which is not done here, a line each.
+    """
 
     hosts: list[GraphNode]
     switches: list[GraphNode]
     links: list[GraphLink]
+    script: list[str] = field(default_factory=list)
 
     @classmethod
-    def of_answer(cls, answer: Mapping[str, list[dict[str, Any]]]) -> Graph:
+    def of_answer(cls, answer: Mapping[str, list[Any]]) -> Graph:
         """The graph of its own JSON data, as dataclasses.asdict has made it."""
         hosts, switches = (
             [GraphNode(**node | {"own": Rehearsal(**node["own"]) if node["own"] else None}) for node in nodes]
             for nodes in (answer["hosts"], answer["switches"])
         )
-        return cls(hosts, switches, [GraphLink(**link) for link in answer["links"]])
+        return cls(hosts, switches, [GraphLink(**link) for link in answer["links"]], answer["script"])

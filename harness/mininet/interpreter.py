@@ -36,6 +36,11 @@ def alone(script: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-S", str(script), *arguments]
 
 
+def needed() -> list[str]:
+    """What an interpreter for code of ours must be able to read: itself, and our package."""
+    return [sys.executable, str(Path(__file__).parent)]
+
+
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") or name in _HARMLESS}
     return kept | {"PYTHONPATH": os.pathsep.join(_path())}

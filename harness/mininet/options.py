@@ -13,6 +13,7 @@ from harness.mininet.graph import Graph, GraphLink, GraphNode, Options, Refused,
 _LINK = {"node1", "node2", "port1", "port2", "intfName1", "intfName2", "addr1", "addr2", "params1", "params2"}
 _LINK |= {"cls", "cls1", "cls2", "intf", "fast", "key"}
 _LINK_CLASSES = {"Link", "TCLink", "TCULink", "OVSLink"}
+_SHAPING_LINKS = {"TCLink", "TCULink"}
 _INTF_CLASSES = {"Intf", "TCIntf", "OVSIntf"}
 _HOST_CLASSES = {"Node", "Host", "CPULimitedHost"}
 # Who forwards at layer 2; which of them Mininet would start makes no difference to a bridge.
@@ -21,20 +22,23 @@ _SWITCH_CLASSES |= {"IVSSwitch"}
 # An OpenFlow switch's conversation with its controller: a bridge has none.
 _OPENFLOW = {"dpid", "listenPort", "protocols", "failMode", "datapath", "inband", "reconnectms", "batch"}
 _OPENFLOW |= {"dpopts", "opts", "controlPort", "verbose"}
-_FOREIGN = "(of a class of its own)"
+# Marks a host of which only Mininet knows what it does.
+FOREIGN = "(of a class of its own)"
 _HOST = {"ip", "mac", "defaultRoute", "lo", "inNamespace", "cpu", "cores", "sched", "period_us", "cls"}
-_HOST |= {"isSwitch", _FOREIGN}
+_HOST |= {"isSwitch", "isRouter", FOREIGN}
 _SWITCH = {"stp", "prio", "cls", "isSwitch", "inNamespace"} | _OPENFLOW
+HOST_OPTIONS, SWITCH_OPTIONS = frozenset(_HOST - {FOREIGN}), frozenset(_SWITCH)
 _RATE = {"bw", "speedup", "use_htb", "use_tbf", "use_hfsc", "latency_ms", "enable_ecn", "enable_red"}
 _NETEM = {"delay", "jitter", "loss", "max_queue_size"}
 _PORT = {"port", "ip", "mac", "up"} | _RATE | _NETEM
+LINK_OPTIONS = frozenset(_LINK | _PORT)
 _OFFLOADS = {"gro": "rx-gro", "disable_gro": "rx-gro", "txo": "tx checksums", "rxo": "rx checksums"}
 # What of these Mininet can be left to: it runs the classes, and sets the rest as it will.
 _LEFT_TO_MININET = {"cls", "cls1", "cls2", "intf", "params1", "params2", "up", "inNamespace", "sched", "cpu"}
 
 _BW_MAX_MBIT = 1000  # Mininet ignores a higher one with a message; so it cannot be meant
-# A time as tc reads it: a bare number is in us.
-_TIME = re.compile(r"\s*([0-9.]+)\s*(|us|usecs?|ms|msecs?|s|secs?)\s*")
+# A time as tc reads it: a bare number is in us. (Of iproute2 6.1: no ns, no minutes.)
+_TIME = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*(|us|usecs?|ms|msecs?|s|secs?)\s*", re.IGNORECASE)
 _UNIT_US = {"": 1.0, "u": 1.0, "m": 1e3, "s": 1e6}
 # Of mininet.link.TCIntf: the buckets, and where the RED queue lies between htb and netem.
 _TBF_BURST, _HTB_BURST, _FIFO_PACKETS = 15_000, 15 * 1024, 1000
@@ -57,7 +61,7 @@ class LinkEnd:
 def _check_known(options: Options, known: AbstractSet[str], owner: str) -> None:
     for name in options:
         if name not in known:
-            todo = f"known: {', '.join(sorted(known - {_FOREIGN}))}"
+            todo = f"known: {', '.join(sorted(known - {FOREIGN}))}"
             raise Refused(f'option "{name}" of {owner} is not known', todo)
 
 
@@ -80,7 +84,7 @@ def without_unknown(graph: Graph) -> Graph:
     def host(node: GraphNode) -> GraphNode:
         options, cls = kept(node.options, _HOST), node.options.get("cls")
         if cls and cls.get("class") not in _HOST_CLASSES:
-            options[_FOREIGN] = True
+            options[FOREIGN] = True
         if "via" not in str(options.get("defaultRoute") or "via"):
             del options["defaultRoute"]
         return replace(node, options=options)
@@ -126,7 +130,7 @@ def host_node(name: str, options: Options) -> Section:
     if options.get("sched") == "rt":
         raise Refused(f"{owner} has sched='rt'", "take the knob `process` for scheduling policies")
     # What a class of somebody's own does, only Mininet knows: with several links, it may well route.
-    node: Section = {} if options.get(_FOREIGN) else {"forwarding": False}
+    node: Section = {} if options.get(FOREIGN) else {"forwarding": bool(options.get("isRouter"))}
     route = _gateway(options.get("defaultRoute"), owner)
     if route is not None:
         node["default_route"] = route
@@ -168,6 +172,8 @@ def link_ends(options: Options, link: str, nodes: tuple[str, str]) -> tuple[Link
         own = dict(options.get(f"params{number}") or {}) | shared
         _check_known(own, _PORT | set(_OFFLOADS), link)
         _check_offloads(own, link)
+        if not _shapes(options, number):
+            own = {key: value for key, value in own.items() if key not in _RATE | _NETEM}
         port = options.get(f"port{number}")
         port = own.get("port") if port is None else port
         device = str(options.get(f"intfName{number}") or f"{node}-eth{port}")
@@ -177,6 +183,18 @@ def link_ends(options: Options, link: str, nodes: tuple[str, str]) -> tuple[Link
     ends = end("1", nodes[0]), end("2", nodes[1])
     _class(options.get("intf"), _INTF_CLASSES, link)
     return ends
+
+
+def _shapes(options: Options, number: str) -> bool:
+    """Is the interface at this end one that shapes? As mn --link tc has it, where the link names no class."""
+
+    def named(key: str) -> str:
+        value = options.get(key)
+        return str(value.get("class", "")) if isinstance(value, dict) else ""
+
+    if end := named(f"cls{number}"):
+        return end == "TCIntf"
+    return (named("cls") or "TCLink") in _SHAPING_LINKS or named("intf") == "TCIntf"
 
 
 def _check_offloads(own: Options, link: str) -> None:
@@ -235,9 +253,9 @@ def _delays(own: Options, owner: str) -> Section:
     if delay_ns := _delay_ns(own, "delay", owner):
         shape["delay"] = f"{delay_ns}ns"
     if jitter_ns := _delay_ns(own, "jitter", owner):
-        if not delay_ns:
-            raise Refused(f"{owner} has a jitter without a delay", "tc refuses that")
-        shape["jitter"] = f"{jitter_ns}ns"
+        if own.get("delay") is None:
+            raise Refused(f"{owner} has a jitter without a delay", "tc refuses that; delay='0ms' is one")
+        shape |= {"delay": f"{delay_ns}ns", "jitter": f"{jitter_ns}ns"}
     if loss := _number(own, "loss", owner):
         if not 0 <= loss <= 100:
             raise Refused(f"{owner} has loss={loss:g}", "expected a percentage from 0 to 100")
@@ -250,7 +268,7 @@ def _delay_ns(own: Options, key: str, owner: str) -> int:
     value = own.get(key)
     match = _TIME.fullmatch("0" if value is None else str(value))
     try:
-        return round(float(match[1]) * _UNIT_US[match[2][:1]] * 1e3) if match else int("")
+        return round(float(match[1]) * _UNIT_US[match[2][:1].lower()] * 1e3) if match else int("")
     except ValueError:
         raise Refused(f"{owner} has {key}={value!r}", 'expected a time such as "5ms" or "100us"') from None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.errors import InputError
-from harness.mininet.graph import Graph, GraphLink, GraphNode, Refused, Section
+from harness.mininet.graph import AUTOMATIC, Graph, GraphLink, GraphNode, Refused, Section
 from harness.mininet.options import (
     LinkEnd,
     has_stp,
@@ -46,7 +46,9 @@ class _Translation:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._switches = {node.name for node in graph.switches}
-        self._hosts: dict[str, tuple[str, str | None]] = {}  # address and hardware address, of the first interface
+        self._hosts: dict[
+            str, tuple[str | None, str | None]
+        ] = {}  # address and hardware address, of the first interface
         self._ports: dict[str, dict[int, LinkEnd]] = {}
 
     def document(self) -> Section:
@@ -56,7 +58,9 @@ class _Translation:
                 _check_name(host.name, "host")
                 options, done = played(host)
                 nodes[host.name] = {**host_node(host.name, options), **done}
-                self._hosts[host.name] = _address(options.get("ip"), number, host.name), options.get("mac")
+                ip = options.get("ip")
+                address = None if ip == AUTOMATIC else _address(ip, number, host.name)
+                self._hosts[host.name] = address, options.get("mac")
         for switch in self._graph.switches:
             with _placed(switch):
                 _check_name(switch.name, "switch")
@@ -124,7 +128,7 @@ class _Translation:
         if end.node in self._switches:
             return None
         # As in Mininet, the host's own address is given last, and so wins over params1/2's.
-        if self._is_default(end):
+        if self._is_default(end) and self._hosts[end.node][0] is not None:
             return self._hosts[end.node][0]
         return _address(end.ip, 0, end.node) if end.ip else None
 

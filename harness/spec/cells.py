@@ -135,7 +135,7 @@ class CellSpec:
         return {
             **background,
             **machine,
-            "topology": _dump(self.topology, exclude={"description", "mininet_from"}),
+            "topology": _dump(self.topology, exclude={"description", "mininet_from", "script"}),
             "workload": _dump(self.workload),
             "contention": _dump(self.contention) if self.contention else None,
             "settings": settings,

@@ -105,15 +105,29 @@ def _translated(section: Tree) -> Tree:
     name, directory = _located(named.value, named.at)
     engine = section.child("engine")
     foreign = engine is not None and engine.value == "mininet"
-    graph = load_graph(TopoRequest.of(name, directory, plain), named.at, rehearsed=not foreign)
+    request = TopoRequest.of(name, directory, plain, _words(section.child("argv")))
+    graph = load_graph(request, named.at, rehearsed=not foreign)
     made = tree_of(document_of(graph, named.value, named.at, foreign=foreign), named.at)
     made = _with_places(made, [link.at or named.at for link in graph.links])
     own = replace(section, whole=False)
+    if graph.script:
+        own = own.updated({"script": tree_of(list(graph.script), named.at)})
     if foreign:
         # Mininet will read the file again, when it builds.
         home = tree_of(os.path.abspath(directory), named.at)
         own = own.updated({"mininet": tree_of(name, named.at), "mininet_from": home})
     return replace(merge(made, own), at=section.at, key_at=section.key_at)
+
+
+def _words(argv: Tree | None) -> list[str]:
+    """The words of `argv`. InputError for what is no list of them."""
+    plain = argv.plain() if argv is not None else None
+    if plain is None:
+        return []
+    if not isinstance(plain, list) or not all(isinstance(word, str | int | float) for word in plain):
+        todo = 'expected a list of words, such as ["--bw", "10"]'
+        raise InputError("topology.argv", got="not a list of words", todo=todo, where=argv.at if argv else "")
+    return [str(word) for word in plain]
 
 
 def _with_places(topology: Tree, places: list[str]) -> Tree:

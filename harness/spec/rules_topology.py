@@ -173,7 +173,8 @@ def _shape_mistakes(shape: Shape, mtu: int | None) -> Iterator[tuple[str, str, s
     if shape.leaf is not None and shape.leaf.kind == "cake" and shape.leaf.limit is not None:
         yield "qdisc", "cake has no packet limit", "leave out the limit of cake"
     for attribute, value in (("jitter", shape.jitter_ns), ("reorder", shape.reorder)):
-        if value and not shape.delay_ns:
+        # A jitter around a delay of 0 that is written down is meant: tc has it, and half the packets wait.
+        if value and not shape.delay_ns and (attribute != "jitter" or "delay_ns" not in shape.model_fields_set):
             yield attribute, f"{attribute} means nothing without a delay", 'add e.g. "delay: 1ms"'
     if shape.keep_order and not shape.jitter_ns:
         yield "keep_order", "keep_order means nothing without a jitter", 'add e.g. "jitter: 1ms"'

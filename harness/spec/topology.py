@@ -291,7 +291,7 @@ class Topology(StableSection):
     """Namespaces and the links between them."""
 
     added_later: ClassVar[frozenset[str]] = frozenset(
-        ("switching", "stp", "engine", "mininet", "mininet_from", "args", "emulator", "cpus")
+        ("switching", "stp", "engine", "mininet", "mininet_from", "args", "argv", "script", "emulator", "cpus")
     )
 
     description: str = Field("", description="what the topology is, in words")
@@ -317,6 +317,10 @@ class Topology(StableSection):
     )
     args: dict[str, Any] | list[Any] | None = Field(
         None, description="arguments of the Mininet topology: by name (a mapping) or by position (a list)"
+    )
+    argv: list[str] | None = Field(None, description="words that a Mininet file finds on its command line")
+    script: list[str] | None = Field(
+        None, description="what the Mininet file does besides making its net, which is not done; filled in"
     )
     emulator: Emulator | None = Field(None, description="engine: mininet: the classes that Mininet uses")
     cpus: Literal["spread", "pack"] | dict[str, CpuSet] | None = Field(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -17,18 +18,21 @@ from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Tree, parse_setting, read_file, tree_of
 
 
-def load_topology(name: str, overrides: Iterable[tuple[str, str]] = (), case: str | None = None) -> Topology:
+def load_topology(
+    name: str, overrides: Iterable[tuple[str, str]] = (), case: str | None = None, argv: Sequence[str] = ()
+) -> Topology:
     """The topology that `name` means, checked. InputError at the first mistake.
 
     overrides: dotted keys to set, of the topology, or of the experiment if `name` is one. case: of an experiment, the
-    first if absent.
+    first if absent. argv: the words that a Mininet file finds on its command line.
     """
     settings = list(overrides)
     if not name.split(":")[0].endswith((".yaml", ".yml")):
-        return _by_name(name, settings)
+        return _by_name(name, [*settings, *_argv("argv", argv)])
     _, tree = read_file(name)
     if tree.child("topology") is None:
-        return _checked(tree, settings)
+        return _checked(tree, [*settings, *_argv("argv", argv)])
+    settings += _argv("topology.argv", argv)
     experiment = load_experiment(name, settings)
     cells = [cell for cell in experiment.cells if case is None or cell.case == case]
     if not cells:
@@ -37,9 +41,14 @@ def load_topology(name: str, overrides: Iterable[tuple[str, str]] = (), case: st
     return cells[0].spec.topology
 
 
+def _argv(key: str, words: Sequence[str]) -> list[tuple[str, str]]:
+    return [(key, json.dumps(list(words)))] if words else []
+
+
 def _by_name(name: str, settings: list[tuple[str, str]]) -> Topology:
     """A topology of Mininet's. Its name is in no file: an error there is placed at the name as it was typed."""
-    place = f"{Path.cwd()}/{name}:1:1"
+    # As if a file in this directory said it, so that a path leads from here.
+    place = f"{Path.cwd() / 'the command line'}:1:1"
     try:
         return _checked(Tree({"mininet": tree_of(name, place)}, name, name), settings)
     except InputError as error:

@@ -55,7 +55,7 @@ def emulated(layout: Layout, journal: Journal) -> Iterator[dict[str, int]]:
     topology = layout.topology
     emulator = topology.emulator or Emulator()
     missing_programs(emulator)
-    source = TopoRequest.of(*topology.source(), topology.args)
+    source = TopoRequest.of(*topology.source(), topology.args, topology.argv)
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(namespace(_ROOT, journal))
         with in_netns(root), NetlinkSocket() as sock:

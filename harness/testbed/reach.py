@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from harness.errors import InputError
 from harness.kernel.netns import in_netns
 from harness.testbed import Testbed
 
@@ -51,15 +52,18 @@ def _unanswered(testbed: Testbed, name: str, others: Sequence[str], number: int)
             sockets = {version: stack.enter_context(socket.socket(*kind)) for version, kind in _SOCKETS.items()}
         missing = dict(enumerate(others))
         for _ in range(_TRIES):
+            asked = False
             for seq, other in missing.items():
-                address = testbed.address(other, seen_from=name)
-                version = 6 if ":" in address else 4
                 try:
+                    address = testbed.address(other, seen_from=name)
+                    version = 6 if ":" in address else 4
                     sockets[version].sendto(_request(version, number, seq), (address, 0))
-                except OSError:
-                    continue  # no route: the pair stays without an answer
-            _collect(sockets, number, missing)
-            if not missing:
+                    asked = True
+                except (OSError, InputError):
+                    continue  # no route, or no path at all: the pair stays without an answer
+            if asked:
+                _collect(sockets, number, missing)
+            if not missing or not asked:
                 break
         return list(missing.values())
 

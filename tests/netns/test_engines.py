@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from harness.cli.up import reach_words
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import netns
 from harness.kernel.journal import clean, open_journal
@@ -24,7 +26,7 @@ from harness.testbed import open_testbed
 from harness.testbed.namespaces import room_for
 from harness.testbed.reach import ping_all
 from tests import command
-from tests.beds import bed, greet, run_in
+from tests.beds import bed, greet, run_in, topology
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "topologies").glob("*.yaml"))
@@ -304,3 +306,34 @@ def test_the_limit_of_open_files_is_met_before_it_bites() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 300
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_default_options_shape_alike_by_either_engine() -> None:
+    """Seen by tc, which neither engine of ours is."""
+    needs("mnexec", "brctl")
+    classes = []
+    for engine in ("netlink", "mininet"):
+        with bed(load(f"{TOPOS}/factory.py:star", engine=engine)) as testbed:
+            ends = [("h0", "h0-eth0"), ("h2", "h2-eth0"), ("s1", "s1-eth1")]
+            lines = [run_in(testbed.nodes[node], "tc", "class", "show", "dev", device) for node, device in ends]
+            classes.append([re.findall(r"rate \S+|burst \S+", line)[:2] for line in lines])
+    assert classes[0] == classes[1] == [["rate 50Mbit", "burst 15Kb"]] * 3
+
+
+def test_pairs_without_a_path_are_marked() -> None:
+    with bed(topology({"between": ["a", "b"]}, {"between": ["c", "d"]})) as testbed:
+        reach = ping_all(testbed)
+    assert reach_words(reach).splitlines() == [
+        "a -> b X X",
+        "b -> a X X",
+        "c -> X X d",
+        "d -> X X c",
+        "*** Results: 67% dropped (4/12 received)",
+    ]
+
+
+@pytest.mark.parametrize("engine", ["netlink", "mininet"])
+def test_a_script_s_net_stands_by_either_engine(engine: str) -> None:
+    """Two segments and a router that the script itself configures, by Mininet's methods and by commands."""
+    needs("mnexec", "brctl")
+    complete(load(f"{TOPOS}/script.py", engine=engine))

@@ -153,6 +153,7 @@ def topology(directory: Path, before: str = "", building: str = "pass") -> TopoR
 
 def test_a_topology_file_that_starts_a_daemon_is_read_and_the_daemon_ends(tmp_path: Path) -> None:
     path = tmp_path / "pid"
+    tmp_path.chmod(0o777)  # nobody is to write there
     graph = load_graph(topology(tmp_path, DAEMON.format(path=str(path))), "f.yaml:1:1", patience_s=60)
     assert [host.name for host in graph.hosts] == ["h1", "h2"]
     assert gone(int(path.read_text()))

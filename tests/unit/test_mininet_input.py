@@ -9,11 +9,14 @@ import pytest
 
 from harness.errors import InputError
 from harness.mininet.find import version_of
+from harness.mininet.graph import Graph, GraphLink, GraphNode
+from harness.mininet.topology import document_of
 from harness.plan import make_plan
 from harness.spec.generated import Generator
 from harness.spec.load import load_experiment
 from harness.spec.rules_topology import check_topology
 from harness.spec.topology import Topology
+from harness.spec.toponame import load_topology
 from harness.spec.yaml_tree import parse
 from harness.topology.layout import plan_layout
 
@@ -130,7 +133,7 @@ BROKEN = {
     "no-module": ("import nosuchmodule\n", "topo.py:1:1: .*No module named 'nosuchmodule'; install"),
     "arguments": (
         "from mininet.topo import Topo\nclass T(Topo):\n    def build(self, k): pass\n",
-        "topo.py:.*missing 1 required positional argument: 'k'",
+        "topo.py:.*missing 1 required positional argument: 'k'; give it, e.g. topo.py:T,2, or --set args.k=2$",
     ),
     "long": ("addHost('averyveryverylonghost')", "host 'averyveryverylonghost' cannot name a node"),
     "odd": ("addHost('h/1')", "host 'h/1' cannot name a node"),
@@ -146,6 +149,7 @@ BROKEN = {
     "class": ("addHost('h1', cls=self.__class__)", "host h1 is of class T, .*engine: mininet"),
     "bw": ("addLink(self.addHost('h1'), self.addHost('h2'), bw=4000)", "bw=4000; expected Mbit/s"),
     "delay": ("addLink(self.addHost('h1'), self.addHost('h2'), delay='soon')", "delay='soon'; expected a time"),
+    "jitter": ("addLink(self.addHost('h1'), self.addHost('h2'), bw=1, jitter='1ms')", "has a jitter without a delay"),
     "gro": ("addLink(self.addHost('h1'), self.addHost('h2'), gro=False)", "switches rx-gro off .*busy polling"),
     "stranger": ("addLink('h1', 'h2')", "topo.py:4:9: .*building T: KeyError: .h1."),
     "ports": (
@@ -225,3 +229,33 @@ def test_the_stand_in_for_distutils() -> None:
     assert version_of("2.0") < version_of("2.17.1")
     assert version_of("1.10") == version_of("1.10")
     assert not version_of("2.3") < version_of("2.3")
+
+
+def test_a_name_on_the_command_line_is_a_path_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "from mininet.topo import Topo\nclass T(Topo):\n    def build(self):\n        self.addLink({}, {})\n"
+    for path, name in (("a", "right"), ("a/a", "wrong")):
+        (tmp_path / path).mkdir()
+        (tmp_path / path / "x.py").write_text(body.format(f"self.addHost('{name}')", "self.addHost('h2')"))
+    monkeypatch.chdir(tmp_path)
+    assert load_topology("a/x.py").hosts() == ["h2", "right"]
+    with pytest.raises(InputError, match=r"there is no file .*/b/x\.py"):
+        load_topology("b/x.py")
+
+
+def test_times_are_read_as_tc_reads_them() -> None:
+    for text, delay_ns in (("2secs", 2 * 10**9), ("5MS", 5 * 10**6), ("1e2us", 10**5), ("7", 7000), (0, 0)):
+        (link,) = document_of(joined({"delay": text, "loss": 1}), "x", "x:1:1")["links"]
+        assert link["forward"].get("delay", "0ns") == f"{delay_ns}ns"
+    (link,) = document_of(joined({"delay": "0ms", "jitter": "1ms"}), "x", "x:1:1")["links"]
+    assert link["forward"] == {"delay": "0ns", "jitter": "1000000ns"}
+    made = read("topology: {nodes: {a: {}, b: {}}, links: [{between: [a, b], shape: {delay: 0ms, jitter: 1ms}}]}")
+    assert made.links[0].forward is not None and made.links[0].forward.needs_netem
+    with pytest.raises(InputError, match="jitter means nothing without a delay"):
+        read("topology: {nodes: {a: {}, b: {}}, links: [{between: [a, b], shape: {jitter: 1ms}}]}")
+
+
+def joined(options: dict[str, Any]) -> Graph:
+    """Two hosts and a link with these options."""
+    return Graph(
+        [GraphNode("a", {}), GraphNode("b", {})], [], [GraphLink(("a", "b"), options | {"port1": 0, "port2": 0})]
+    )

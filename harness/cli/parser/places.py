@@ -177,6 +177,7 @@ def add_topology(commands: Commands) -> None:
     formats = ("text", "dot", "svg", "json")
     value(topology, "--format", None, "default: text", choices=formats, default="text")
     output(topology, "write it there instead of printing it", "FILE", None)
+    flag(topology, "--convert", "print a Mininet file of Python 2 as Python 3 instead (-o: write it)")
     up = commands.add_parser("up", help="hold a topology's testbed open until `down` (needs root)")
     _which(up)
     value(up, "--name", "NAME", "what to call it (default: after the file)")
@@ -195,3 +196,4 @@ def _which(parser: argparse.ArgumentParser) -> None:
     value(parser, "file", "FILE", _TOPOLOGY)
     value(parser, "--case", "NAME", "of an experiment: the case whose topology is meant")
     overrides(parser, _OVERRIDES)
+    value(parser, "words", "-- WORD", "what a Mininet file finds on its command line", nargs="*")

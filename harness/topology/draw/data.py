@@ -40,7 +40,7 @@ class LinkPicture:
 
 @dataclass(frozen=True)
 class TopologyPicture:
-    """A topology to be shown. switching: None where there is no switch."""
+    """A topology to be shown. switching: None where there is no switch; script: what its file does, and nobody else."""
 
     description: str
     family: str
@@ -48,10 +48,13 @@ class TopologyPicture:
     switching: str | None
     nodes: dict[str, NodePicture]
     links: list[LinkPicture]
+    script: list[str]
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON data."""
         document = asdict(self)
+        if not self.script:
+            del document["script"]
         for node in document["nodes"].values():
             if not node["cpu_share"]:
                 del node["cpu_share"]
@@ -68,6 +71,7 @@ def picture_of(layout: Layout) -> TopologyPicture:
         switching=topology.switching if any(node.switch for node in topology.nodes.values()) else None,
         nodes={name: _node(layout, name) for name in topology.nodes},
         links=[_link(layout, index) for index in range(len(layout.links))],
+        script=topology.script or [],
     )
 
 

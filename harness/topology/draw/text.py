@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from harness.topology.draw.data import NodePicture, TopologyPicture
 
-_ROUTES_SHOWN = 4
+_ROUTES_SHOWN, _LINES_SHOWN = 4, 20
 
 
 def as_text(picture: TopologyPicture) -> str:
@@ -31,7 +31,18 @@ def as_text(picture: TopologyPicture) -> str:
         ends, devices = " - ".join(link.between), " - ".join(link.devices)
         idle = "idle: out of the spanning tree" if link.idle else ""
         rows.append((ends, devices, link.forward or "-", link.reverse or "-", idle))
-    return "\n".join([*lines, "", *_table(rows)]) + "\n"
+    lines += ["", *_table(rows)]
+    if picture.script:
+        heading = "what its script says or does besides, which is not done here:"
+        lines += ["", heading, *_shortened(picture.script)]
+    return "\n".join(lines) + "\n"
+
+
+def _shortened(script: Sequence[str]) -> list[str]:
+    """The first lines, and the last, which may say that it went no further."""
+    lines = [f"  {line}" for line in script]
+    left = len(lines) - _LINES_SHOWN
+    return lines if left <= 1 else [*lines[: _LINES_SHOWN - 1], f"  ({left} more: --format json)", lines[-1]]
 
 
 def _plural(count: int, noun: str) -> str:
