@@ -31,7 +31,9 @@ class Offloads(Knob):
         None, description="TCP segmentation offload; on at the sender, it keeps a veth off its NAPI"
     )
     gso: OnOff | None = Field(None, description="generic segmentation offload")
-    gro: OnOff | None = Field(None, description="generic receive offload; a veth has a NAPI only with it")
+    gro: OnOff | None = Field(
+        None, description="generic receive offload; a veth has a NAPI only with it, or with native XDP"
+    )
     lro: OnOff | None = Field(None, description="large receive offload")
     rx_gro_hw: OnOff | None = Field(None, alias="rx-gro-hw", description="GRO done by the device")
     rx_gro_list: OnOff | None = Field(None, alias="rx-gro-list", description="GRO by chaining packets")
