@@ -67,6 +67,10 @@ irq_share | number share | In interrupts.
 steal_share | number share | Taken by the hypervisor.
 idle_share | number share | Idle, waiting for disks included.
 irq_count | number count | Interrupts.
+device_irq_count | number count | Those of devices.
+timer_irq_count | number count | Those of the CPU's own timer.
+reschedule_irq_count | number count | Those by which another CPU had it reschedule: wake-ups across CPUs.
+call_irq_count | number count | Those by which another CPU had it call a function.
 net_rx_count | number count | NET_RX softirqs.
 """)
 

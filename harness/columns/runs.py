@@ -95,6 +95,12 @@ nic_irqs | integer count | | | Interrupts of NICs, all nodes; blank without any.
 nic_irqs_per_packet | number | lower main | IRQs/packet | Those interrupts for each packet received.
 irqs_per_request | number | lower | interrupts/request | Interrupts of the CPU set, of any kind (device, timer, other
     CPU), for each request answered.
+device_irqs_per_request | number | lower | | Of them those of devices.
+timer_irqs_per_request | number | lower | | Of them those of the CPUs' own timers: ticks, deferrals,
+    sleeps.
+reschedule_irqs_per_request | number | lower | | Of them those by which another CPU woke one, or had it
+    reschedule.
+call_irqs_per_request | number | lower | | Of them those by which another CPU had it call a function.
 net_rx_per_request | number | lower | softirqs/request | Receive softirqs (NET_RX) of the CPU set for each request
     answered.
 rate_rps | number 1/s | higher main | requests/s | Answered requests per second.

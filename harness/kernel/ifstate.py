@@ -14,6 +14,7 @@ from harness.kernel import ethtool, netdev, netns
 from harness.kernel.hostfiles import HOST, HostFiles
 from harness.kernel.interrupts import affinity, interrupts_of, set_affinity
 from harness.kernel.iproute import Interface, IpRoute, iproute
+from harness.kernel.links import set_size, sizes
 from harness.kernel.netlink import NLM_F_DUMP, NLM_F_NEW, NetlinkError, NetlinkSocket, Request, attrs, u32
 from harness.kernel.netns import HERE, in_netns, sysfs_of
 
@@ -51,6 +52,7 @@ class InterfaceState(TypedDict):
     sysfs: dict[str, str]
     irqs: dict[str, list[int]]
     napis: list[dict[str, int | None]]
+    sizes: dict[str, int]
 
 
 def capture(device: str) -> InterfaceState:
@@ -72,6 +74,7 @@ def capture(device: str) -> InterfaceState:
             "coalesce": _coalesce(device),
             "sysfs": _attributes(sysfs, device),
             "irqs": {str(irq.number): affinity(irq.number, HOST) for irq in interrupts_of(device, HOST, sysfs)},
+            "sizes": sizes(sock, ifindex),
             "napis": [{name: getattr(napi, name) for name in _NAPI} for napi in _napis(ifindex)],
         }
 
@@ -94,6 +97,9 @@ def put_back(state: InterfaceState) -> list[str]:
         if now.mtu != state["mtu"]:
             attempt("mtu", lambda: ipr.set_link("set the MTU", now.ifindex, mtu=state["mtu"]))
         attempt("features", _features_back, device, state["features"])
+        for name, value in state.get("sizes", {}).items():  # journals of before have none
+            if sizes(sock, now.ifindex).get(name) != value:
+                attempt(name, sock.batch, [set_size(now.ifindex, name, value)])
         attempt("coalescing", _coalesce_back, device, state["coalesce"])
         for name, value in state["sysctls"].items():
             with contextlib.suppress(OSError):  # what cannot be written was not written by us

@@ -33,8 +33,8 @@ _RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_GETROUTE, _RTM_NEW
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
 _IFLA_NEW_IFINDEX = 49
-# Since Linux 2.6 as a fact, since 4.16 to be set; since 5.19.
-_IFLA_GSO_MAX_SEGS, _IFLA_GRO_MAX_SIZE = 40, 58
+SIZES = {"gso_max_segs": 40, "gso_max_size": 41, "gro_max_size": 58}
+"""The attributes of a device that bound what its offloads make: segments of a packet, and bytes, sent and received."""
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_F_NODAD = 1, 2, 0x02
 _BR_FORWARD_DELAY, _BR_STP_STATE, _BR_MCAST_SNOOPING = 1, 5, 23
@@ -133,15 +133,15 @@ def limit_joining(ifindex: int, device: str, segments: int, joined_bytes: int) -
 
     The offloads are left alone: without GRO a veth has no NAPI.
     """
-    attributes = attr_u32(_IFLA_GSO_MAX_SEGS, segments) if segments else b""
-    attributes += attr_u32(_IFLA_GRO_MAX_SIZE, joined_bytes) if joined_bytes else b""
+    attributes = attr_u32(SIZES["gso_max_segs"], segments) if segments else b""
+    attributes += attr_u32(SIZES["gro_max_size"], joined_bytes) if joined_bytes else b""
     return _change(ifindex, attributes, f"limit the packets of {device} to {segments} frames")
 
 
 def segment_limits(sock: NetlinkSocket) -> dict[int, int]:
     """How many frames a packet sent by each device of the namespace may hold, by ifindex. Raises NetlinkError."""
     answers = sock.ask(Request(_RTM_GETLINK, NLM_F_DUMP, _IFINFO.pack(0, 0, 0, 0, 0, 0), "list the devices"))
-    return {_IFINFO.unpack_from(answer)[3]: u32(attrs(answer, _IFINFO.size)[_IFLA_GSO_MAX_SEGS]) for answer in answers}
+    return {_IFINFO.unpack_from(answer)[3]: u32(attrs(answer, _IFINFO.size)[SIZES["gso_max_segs"]]) for answer in answers}
 
 
 def new_bridge(ifindex: int, device: str) -> Request:
@@ -193,6 +193,19 @@ def is_local(sock: NetlinkSocket, address: IpAddress) -> bool:
     head = _RTMSG.pack(_FAMILY[address.version], address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
     request = Request(_RTM_GETROUTE, 0, head + attr(_RTA_DST, address.packed), f"look up the route to {address}")
     return any(_RTMSG.unpack_from(body)[7] == _RTN_LOCAL for body in sock.ask(request))
+
+
+def sizes(sock: NetlinkSocket, ifindex: int) -> dict[str, int]:
+    """The SIZES of a device of the socket's namespace, as far as this kernel tells them. Raises NetlinkError."""
+    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0)
+    (answer,) = sock.ask(Request(_RTM_GETLINK, 0, body, f"look at device {ifindex}"))
+    told = attrs(answer, _IFINFO.size)
+    return {name: u32(told[number]) for name, number in SIZES.items() if number in told}
+
+
+def set_size(ifindex: int, name: str, value: int) -> Request:
+    """Change one of the SIZES of a device of the socket's namespace."""
+    return _change(ifindex, attr_u32(SIZES[name], value), f"set {name} of device {ifindex} to {value}")
 
 
 def link_stats(netns: int | str | Path) -> dict[str, dict[str, int]]:

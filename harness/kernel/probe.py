@@ -203,6 +203,15 @@ def _write_sysfs(value: int, *names: str) -> None:
             sysfs.write(f"class/net/{_DEVICE}/{name}", value)
 
 
+def _set_sizes() -> None:
+    with NetlinkSocket() as sock:
+        for name, value in links.sizes(sock, _IFINDEX).items():
+            sock.batch([links.set_size(_IFINDEX, name, value)])
+        missing = links.SIZES.keys() - links.sizes(sock, _IFINDEX).keys()
+    if missing:
+        raise OSError(errno.EOPNOTSUPP, f"no {', '.join(sorted(missing))}")
+
+
 def _set_threaded() -> None:
     _write_sysfs(1, "threaded")
     _write_sysfs(0, "threaded")
@@ -255,6 +264,7 @@ CAPABILITIES = (
     Capability("threaded-per-napi", "threaded NAPI of single queues", "Linux 6.17", lambda: _set_napi(threaded=0)),
     Capability("threaded-busy-poll", "threaded busy-poll NAPI", "Linux 6.19", lambda: _set_napi(threaded=2)),
     Capability("ethtool-coalesce", "ethtool -C on the links (veth has none)", "", lambda: ethtool.coalesce(_DEVICE)),
+    Capability("link-sizes", "gso_max_segs, gso_max_size, gro_max_size", "Linux 5.19", _set_sizes),
     Capability("rps", "receive packet steering (CONFIG_RPS)", "", lambda: _write_sysfs(0, "queues/rx-0/rps_cpus")),
     Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _set_option("SO_BUSY_POLL", 50)),
     Capability("busy-poll-by-anybody", "SO_BUSY_POLL raised by any user", "", _raise_as_anybody),

@@ -29,6 +29,10 @@ def cpu_ticks(files: HostFiles = HOST) -> dict[int, dict[str, int]]:
     return ticks
 
 
+INTERRUPT_KINDS = ("device", "timer", "reschedule", "call", "other")
+"""Of a device; of the CPU's own timer; from another CPU, to have it reschedule or call a function; all else."""
+
+
 def _per_cpu(files: HostFiles, name: str) -> tuple[list[int], list[tuple[str, list[str]]]]:
     """The CPUs in the head of a table such as /proc/interrupts, and (label, words behind it) of each line."""
     head, *lines = files.read(name).splitlines()
@@ -43,16 +47,28 @@ def softirqs(kind: str = "NET_RX", files: HostFiles = HOST) -> dict[int, int]:
     return dict(zip(cpus, map(int, counts), strict=False))
 
 
-def interrupts(files: HostFiles = HOST) -> dict[int, int]:
-    """Hardware interrupts, all lines together, per CPU since boot. Source: proc(5), /proc/interrupts."""
+def interrupts(files: HostFiles = HOST) -> dict[str, dict[int, int]]:
+    """Interrupts since boot by kind (INTERRUPT_KINDS, all of them) and CPU. Source: proc(5), /proc/interrupts."""
     cpus, rows = _per_cpu(files, "/proc/interrupts")
-    totals = dict.fromkeys(cpus, 0)
-    for _, words in rows:
+    kinds = {kind: dict.fromkeys(cpus, 0) for kind in INTERRUPT_KINDS}
+    for label, words in rows:
         counts = words[: len(cpus)]
         if len(counts) == len(cpus) and all(count.isdigit() for count in counts):
+            of_kind = kinds[_interrupt_kind(label, " ".join(words[len(cpus) :]))]
             for cpu, count in zip(cpus, counts, strict=True):
-                totals[cpu] += int(count)
-    return totals
+                of_kind[cpu] += int(count)
+    return kinds
+
+
+def _interrupt_kind(label: str, words: str) -> str:
+    """Kinds bear numbers of their own on some architectures, but the same words on all."""
+    if "timer" in words:
+        return "timer"
+    if "Rescheduling" in words:
+        return "reschedule"
+    if "Function call" in words:
+        return "call"
+    return "device" if label.rstrip(":").isdigit() else "other"
 
 
 def interrupts_of(irqs: Collection[int], files: HostFiles = HOST) -> dict[int, dict[int, int]]:

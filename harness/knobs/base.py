@@ -15,7 +15,9 @@ Scope = Literal["socket", "process", "device", "host"]
 # In this order knobs are written: a change of queues makes all that hangs on them anew, features decide whether a NAPI
 # exists, the NAPI's mode comes before its timers, and programs start last.
 Phase = Literal["queues", "features", "napi", "timers", "steering", "host", "sockets", "processes", "groups"]
-DeviceTarget = Literal["channels", "rss", "feature", "sysfs", "rx_queue", "napi", "ethtool_coalesce", "kthread", "irq"]
+DeviceTarget = Literal[
+    "channels", "rss", "feature", "sysfs", "rx_queue", "napi", "ethtool_coalesce", "kthread", "irq", "link_size"
+]
 Target = Literal[DeviceTarget, "sysctl", "socket", "process", "cgroup"]
 # The ranges of the kernel's own fields: an int that is not negative, and 16 bits.
 U31 = Annotated[Count, Field(ge=0, le=2**31 - 1)]

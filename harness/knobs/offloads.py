@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Annotated
+
 from pydantic import Field
 
-from harness.knobs.base import Knob, KnobEffect, Seen
-from harness.units import OnOff
+from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting
+from harness.units import Count, OnOff
+
+_SIZES = ("gso_max_segs", "gso_max_size", "gro_max_size")
 
 
 class Offloads(Knob):
@@ -26,7 +31,9 @@ class Offloads(Knob):
         None, description="TCP segmentation offload; on at the sender, it keeps a veth off its NAPI"
     )
     gso: OnOff | None = Field(None, description="generic segmentation offload")
-    gro: OnOff | None = Field(None, description="generic receive offload; a veth has a NAPI only with it")
+    gro: OnOff | None = Field(
+        None, description="generic receive offload; a veth has a NAPI only with it, or with native XDP"
+    )
     lro: OnOff | None = Field(None, description="large receive offload")
     rx_gro_hw: OnOff | None = Field(None, alias="rx-gro-hw", description="GRO done by the device")
     rx_gro_list: OnOff | None = Field(None, alias="rx-gro-list", description="GRO by chaining packets")
@@ -34,6 +41,21 @@ class Offloads(Knob):
         None, alias="rx-udp-gro-forwarding", description="GRO of forwarded UDP; holds UDP packets while busy polling"
     )
     tx_udp_segmentation: OnOff | None = Field(None, alias="tx-udp-segmentation", description="UDP segmentation offload")
+    gso_max_segs: Annotated[Count, Field(ge=1, le=65535)] | None = Field(
+        None,
+        description="segments of a packet that is sent; 1: a queueing discipline delays and drops single frames, "
+        "which tso and gso off do not do for TCP",
+    )
+    gso_max_size: U31 | None = Field(None, description="bytes of a packet that is sent before it is cut, 1514 or more")
+    gro_max_size: U31 | None = Field(
+        None, description="bytes to which GRO may join what is received (BIG TCP: > 65536)"
+    )
+
+    def settings(self) -> list[Setting]:
+        """Features first, then the sizes, which some of them reset."""
+        settings = super().settings()
+        features = [one for one in settings if one.name not in _SIZES]
+        return features + [replace(one, target="link_size") for one in settings if one.name in _SIZES]
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Unknown: no counter tells what an offload did."""
@@ -43,5 +65,7 @@ class Offloads(Knob):
         return KnobEffect(None, text)
 
     def capabilities(self) -> tuple[str, ...]:
-        """Every feature that is to be switched on."""
-        return tuple(f"feature:{setting.name}" for setting in self.settings() if setting.value)
+        """Every feature that is to be switched on, and the sizes where one is set."""
+        settings = self.settings()
+        features = [f"feature:{one.name}" for one in settings if one.target == "feature" and one.value]
+        return (*features, *(("link-sizes",) if any(one.target == "link_size" for one in settings) else ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TypeVar
@@ -36,7 +36,7 @@ class Snapshot:
     last: SetReading
     ticks: dict[int, dict[str, int]]
     net_rx: dict[int, int]
-    irqs: dict[int, int]
+    irqs: dict[str, dict[int, int]]
     softnet: dict[str, int]
     nodes: dict[str, dict[str, int]]
     programs: dict[str, proc.ProcessUsage]
@@ -133,7 +133,8 @@ def _together(pids: Sequence[int]) -> proc.ProcessUsage:
 class HostDelta:
     """What was counted on one host between two snapshots.
 
-    cpus: the run's CPU set on it; others are by CPU number. home: what its own namespace counted, as of a node.
+    cpus: the run's CPU set on it; others are by CPU number. irqs: of any kind, irq_kinds: of
+    each. home: what its own namespace counted, as of a node.
     """
 
     cpus: set[int]
@@ -145,6 +146,7 @@ class HostDelta:
     clocksources: tuple[str, str]
     set_time: SetTime | None = None
     home: dict[str, int] = field(default_factory=dict)
+    irq_kinds: dict[str, dict[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -187,11 +189,13 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], 
     cpus: the CPU set; ours: the processes of the run, the harness among them; quiet: as `quiet_share` gives it.
     """
     ticks = {cpu: _minus(states, before.ticks.get(cpu, {})) for cpu, states in after.ticks.items()}
+    kinds = {kind: _minus(counts, before.irqs.get(kind, {})) for kind, counts in after.irqs.items()}
     host = HostDelta(
         cpus=cpus,
         ticks=ticks,
         net_rx=_minus(after.net_rx, before.net_rx),
-        irqs=_minus(after.irqs, before.irqs),
+        irqs=_totals(kinds.values()),
+        irq_kinds=kinds,
         softnet=_minus(after.softnet, before.softnet),
         interference=interference(after.tasks, before.tasks, cpus, ours, _share_of(cpus, ticks)),
         clocksources=(before.clocksource, after.clocksource),
@@ -212,6 +216,15 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], 
         kthreads=_minus(after.kthreads, before.kthreads),
         hosts={"": host},
     )
+
+
+def _totals(counts: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    """Sums by CPU."""
+    totals: dict[int, int] = {}
+    for of_kind in counts:
+        for cpu, count in of_kind.items():
+            totals[cpu] = totals.get(cpu, 0) + count
+    return totals
 
 
 def _share_of(cpus: set[int], ticks: Mapping[int, Mapping[str, int]]) -> float:

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from harness.errors import MissingError, PollbenchError
-from harness.kernel import ethtool, interrupts, netdev
+from harness.kernel import ethtool, interrupts, links, netdev
 from harness.kernel.cpulists import format_cpu_mask, parse_cpu_mask
 from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.journal import Journal, set_value
+from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns, sysfs_of
 from harness.knobs import KNOBS, Knob, Setting
 from harness.run.process import Options
@@ -121,6 +122,15 @@ class NodeApplier:
             before = int(sysfs.read(path))
             sysfs.write(path, setting.value)
             yield setting.name, before, int(sysfs.read(path))
+
+    def _link_size(self, device: str, setting: Setting) -> Iterator[Written]:
+        ifindex = socket.if_nametoindex(device)
+        with NetlinkSocket() as sock:
+            before = links.sizes(sock, ifindex).get(setting.name)
+            if before is None:
+                raise OSError(errno.EOPNOTSUPP, f"this kernel tells of no {setting.name}", device)
+            sock.batch([links.set_size(ifindex, setting.name, setting.value)])
+            yield setting.name, before, links.sizes(sock, ifindex)[setting.name]
 
     def _rx_queue(self, device: str, setting: Setting) -> Iterator[Written]:
         base = f"class/net/{device}/queues"

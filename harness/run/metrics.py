@@ -20,6 +20,7 @@ from harness.store.record import Columns, Metrics
 Figure = TypeVar("Figure", int, float)
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
 _POLLED = "TcpExt:BusyPollRxPackets"
+_TOLD_IRQS = ("device", "timer", "reschedule", "call")
 _NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
 _STATES = ("user", "system", "softirq", "irq", "steal", "idle")
 
@@ -185,6 +186,8 @@ def _interruptions(outcome: Outcome, answered: int | None) -> Metrics:
         "irqs": sum(host.irqs.get(cpu, 0) for host in hosts for cpu in host.cpus),
         "net_rx": sum(host.net_rx.get(cpu, 0) for host in hosts for cpu in host.cpus),
     }
+    for kind in _TOLD_IRQS if any(host.irq_kinds for host in hosts) else ():
+        counts[f"{kind}_irqs"] = sum(host.irq_kinds.get(kind, {}).get(cpu, 0) for host in hosts for cpu in host.cpus)
     return {f"{name}_per_request": count / answered if answered else None for name, count in counts.items()}
 
 
@@ -342,6 +345,7 @@ def cpu_figures(outcome: Outcome) -> dict[str, Columns]:
             "in_set": int(cpu in host.cpus),
             **{f"{state}_share": round(share, 4) for state, share in _shares(ticks, outcome.delta.elapsed_ns).items()},
             "irq_count": host.irqs.get(cpu, 0),
+            **{f"{kind}_irq_count": host.irq_kinds[kind].get(cpu, 0) for kind in _TOLD_IRQS if kind in host.irq_kinds},
             "net_rx_count": host.net_rx.get(cpu, 0),
         }
         for name, host in outcome.delta.hosts.items()

@@ -69,9 +69,9 @@ def program(server: str, *words: object, client: tuple[int, int], protocol: str,
         "to": "server",
         "protocol": protocol,
         "server": [sys.executable, "-c", server, "{port}", *map(str, words)],
-        "client": [sys.executable, "-c", CLIENT, "{address}", "{port}", *map(str, client), "2"],
+        "client": [sys.executable, "-c", CLIENT, "{address}", "{port}", *map(str, client), "5"],
         "port": 7777,
-        "warmup": "1s",
+        "warmup": "4s",
         "duration": "1s",
         "figures": {"requests": {"regex": "requests (\\d+)"}},
     }
@@ -123,7 +123,7 @@ def test_two_interfaces_in_one_epoll_are_seen_and_named(tmp_path: Path) -> None:
     }
     first = program(EPOLL_ECHO, client=(1, 6), protocol="tcp", **{"from": "c1"})
     second = {key: value for key, value in first.items() if key != "server"} | {"from": "c2"}
-    second["client"] = [*first["client"][:-1], "60"]  # it is stopped at the end of the run
+    second["client"] = [*first["client"][:-1], "90"]  # it is stopped at the end of the run
     settings = {"server": {"epoll_busy_poll": {"usecs": 300}}}
     changes = {"topology": topology, "workload": None, "workloads": [first, second], "settings": settings}
     record = record_of(tmp_path, **changes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from harness.errors import MissingError
 from harness.kernel import ifstate, netdev, probe
+from harness.kernel.links import link_stats
 from harness.kernel.netns import in_netns
 from harness.knobs import KNOBS
 from harness.run.knobs import NodeApplier, device_napis
@@ -24,6 +26,7 @@ MORE: list[tuple[str, dict[str, Any]]] = [
     ("busy_poll", {"prefer": True, "budget": 64}),
     ("coalesce", {**DEFERRAL, "per": "napi"}),
     ("coalesce", {**DEFERRAL, "per": "napi", "queues": "0"}),
+    ("offloads", {"gso_max_segs": 1, "gso_max_size": 30000, "gro_max_size": 32000}),
     ("coalesce", {"irq_suspend_timeout": "20ms"}),
     ("threaded_napi", {"mode": "busy-poll"}),
     ("threaded_napi", {"mode": "busy-poll", "queues": "0"}),
@@ -84,6 +87,21 @@ def test_a_setting_of_one_queue_is_on_its_napi_alone() -> None:
             NodeApplier(node).apply({"coalesce": absent})
 
 
+def test_the_sizes_of_a_lent_interface_are_put_back() -> None:
+    knob = KNOBS["offloads"].model_validate({"gso_max_segs": 1, "gro_max_size": 32000})
+    with beds.bed(beds.pair()) as bed:
+        node = bed.nodes["a"]
+        with in_netns(node.fd):
+            found = ifstate.capture("eth0")
+        rows = NodeApplier(node).apply({"offloads": knob})
+        assert [(row.found, row.applied) for row in rows] == [(65535, 1), (65536, 32000)]
+        shown = beds.run_in(node, "ip", "-d", "link", "show", "eth0")
+        assert "gso_max_segs 1 " in shown
+        with in_netns(node.fd):
+            assert ifstate.put_back(found) == []
+        assert "gso_max_segs 65535 " in beds.run_in(node, "ip", "-d", "link", "show", "eth0")
+
+
 @pytest.mark.parametrize("up", [True, False])
 def test_what_a_napi_hands_on_to_the_next_does_not_stay(up: bool) -> None:
     """irq_suspend_timeout outlives the link's going down; of an interface that is lent it must not outlive the loan."""
@@ -100,3 +118,27 @@ def test_what_a_napi_hands_on_to_the_next_does_not_stay(up: bool) -> None:
         assert ifstate.put_back(found) == []
         beds.run_in(bed.nodes["a"], "ip", "link", "set", "eth0", "up")
         assert device_napis("eth0")[0].irq_suspend_timeout == 0
+
+
+@pytest.mark.parametrize("segments", [1, None])
+def test_one_segment_a_packet_is_one_frame_a_packet(segments: int | None) -> None:
+    """A million bytes over TCP: 691 frames, or a few tens of packets of up to 64 KiB."""
+    with beds.bed(beds.pair()) as bed:
+        if segments:
+            NodeApplier(bed.nodes["a"]).apply(
+                {"offloads": KNOBS["offloads"].model_validate({"gso_max_segs": segments})}
+            )
+        with in_netns(bed.nodes["b"].fd):
+            listener = socket.create_server((bed.address("b", seen_from="a"), 0))
+        with listener, in_netns(bed.nodes["a"].fd):
+            sender = socket.create_connection(listener.getsockname(), timeout=30)
+            with sender, listener.accept()[0] as receiver:
+                receiver.settimeout(30)
+                thread = threading.Thread(target=sender.sendall, args=(bytes(1_000_000),), daemon=True)
+                thread.start()
+                left = 1_000_000
+                while left:
+                    left -= len(receiver.recv(65536))
+                thread.join()
+        packets = link_stats(bed.nodes["a"].fd)["eth0"]["tx_packets"]
+        assert packets >= 690 if segments else packets < 400

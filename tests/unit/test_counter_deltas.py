@@ -36,7 +36,7 @@ def snapshot(**changes: Any) -> Snapshot:
         "last": reading(1100, 20),
         "ticks": {0: {"user": 5, "nice": 1, "system": 2, "idle": 50}, 1: {"user": 10}},
         "net_rx": {0: 3, 1: 4},
-        "irqs": {0: 30, 1: 40},
+        "irqs": {"device": {0: 10, 1: 40}, "timer": {0: 20, 1: 0}},
         "softnet": {"dropped": 2},
         "nodes": {"a": {"Udp:InDatagrams": 7}},
         "programs": {"client": ProcessUsage(cpu_ns=100, wait_ns=10)},
@@ -62,7 +62,7 @@ def test_what_lies_between_two_readings() -> None:
         last=reading(9000, 9000),
         ticks={0: {"user": 8, "nice": 1, "system": 3, "idle": 90}, 1: {"user": 20}, 2: {"user": 6}},
         net_rx={0: 5, 1: 4, 2: 9},
-        irqs={0: 31, 1: 43},
+        irqs={"device": {0: 11, 1: 40}, "timer": {0: 20, 1: 3}},
         softnet={"dropped": 5, "received_rps": 1},
         nodes={"a": {"Udp:InDatagrams": 27, "Tcp:InSegs": 4}, "b": {"Udp:InDatagrams": 1}},
         programs={"client": ProcessUsage(cpu_ns=180, wait_ns=15), "server": ProcessUsage(cpu_ns=9)},
@@ -79,6 +79,7 @@ def test_what_lies_between_two_readings() -> None:
     assert delta.kthreads == {"a": 20}
     assert host.ticks[0] == {"user": 3, "nice": 0, "system": 1, "idle": 40} and host.ticks[2] == {"user": 6}
     assert (host.net_rx, host.irqs) == ({0: 2, 1: 0, 2: 9}, {0: 1, 1: 3})
+    assert host.irq_kinds == {"device": {0: 1, 1: 0}, "timer": {0: 0, 1: 3}}
     assert host.softnet == {"dropped": 3, "received_rps": 1}
     assert host.clocksources == ("tsc", "hpet")
     assert host.cpus == {0}
@@ -198,3 +199,27 @@ def test_programs_of_a_family_are_counted_together_and_hogs_for_the_set(monkeypa
     assert found.first.clocks.keys() == {0} and found.took_ns > 0
     assert found.last.clocks[0].at_ns >= found.at_ns >= found.first.clocks[0].at_ns
     assert counters.take({}, {"client": [7]}).kthreads == {}
+
+
+def test_interrupts_are_told_apart_by_kind(tmp_path: Path) -> None:
+    """By words, since labels differ: x86 has letters, others number what comes from other CPUs."""
+    table = """           CPU0       CPU1
+ 11:       5          0   GICv3  27 Level     arch_timer
+ 36:       3          4   PCI-MSIX-0000:00:02.0   1-edge      eth0-rx-0
+IPI0:      7          8       Rescheduling interrupts
+IPI1:      9          1       Function call interrupts
+LOC:      20         30   Local timer interrupts
+RES:       1          2   Rescheduling interrupts
+CAL:       3          4   Function call interrupts
+TLB:       6          7   TLB shootdowns
+ERR:       99
+"""
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "interrupts").write_text(table)
+    assert proc.interrupts(HostFiles(tmp_path)) == {
+        "device": {0: 3, 1: 4},
+        "timer": {0: 25, 1: 30},
+        "reschedule": {0: 8, 1: 10},
+        "call": {0: 12, 1: 5},
+        "other": {0: 6, 1: 7},
+    }

@@ -178,6 +178,7 @@ def test_what_two_hosts_counted_is_summed_and_the_worse_is_judged() -> None:
     assert metrics["foreign_percent"] == 50.0
     assert metrics["drops"] == 3 + 5
     assert metrics["irqs_per_request"] == pytest.approx(30 / 1000)
+    assert "timer_irqs_per_request" not in metrics
     assert metrics["set_busy_percent"] == pytest.approx(100 * (0.7 + 1) / 4)
     reasons = " | ".join(checks.doubts(both, metrics, Checks(), {"c", "s"}))
     assert "rsync most of it" in reasons and "from tsc to hpet" in reasons
@@ -376,6 +377,12 @@ def test_interruptions_per_request_are_those_of_the_set() -> None:
     assert (found["irqs_per_request"], found["net_rx_per_request"]) == pytest.approx((8 / 1000, 6 / 1000))
     silent = metrics_of.run_metrics(outcome(client=CLIENT | {"answered": 0}))
     assert silent["irqs_per_request"] is None
+    kinds = {"timer": {0: 1, 1: 2, 9: 4}, "call": {0: 8}}
+    run = outcome(delta=on_host(cpus={1, 9}, irq_kinds=kinds))
+    figures = metrics_of.run_metrics(run)
+    assert (figures["timer_irqs_per_request"], figures["call_irqs_per_request"]) == pytest.approx((6 / 1000, 0))
+    cpu = metrics_of.cpu_figures(run)["1"]
+    assert (cpu["timer_irq_count"], cpu["call_irq_count"]) == (2, 0) and "reschedule_irq_count" not in cpu
 
 
 def test_what_tcp_was_set_to_stands_beside_a_nodes_figures() -> None:
