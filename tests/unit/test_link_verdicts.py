@@ -277,6 +277,17 @@ def test_each_direction_of_each_shaped_link_is_tried(clock: Clock, monkeypatch: 
     assert link_checks.verify(bed_of(shaped()), "every", next(KEYS)) == [] and made == []
 
 
+def test_of_links_that_are_alike_two_directions_are_tried_thoroughly(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_wires(monkeypatch, clock, rate_bps=10e6, room=42)
+    link = {"shape": {"rate": "10mbit", "queue": "50ms"}}
+    links = [{"between": ["a", "b"], **link}, {"between": ["b", "c"], **link}]
+    made = Topology.model_validate({"nodes": {"a": {}, "b": {}, "c": {}}, "links": links})
+    rows = link_checks.verify(bed_of(made), "every", next(KEYS))
+    assert [row.check for row in rows] == ["single", "rate", "queue"] * 2 + ["rate"] * 2
+
+
 def test_what_was_found_once_is_taken_as_found_unless_something_was_wrong(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,19 @@ def test_netem_as_pyroute2_reads_it() -> None:
     assert found.get_attr("TCA_NETEM_REORDER")["prob_reorder"] == pytest.approx(2**30, abs=1)
 
 
+@given(st.integers(1000, 2 * 10**12).map(lambda rate: rate // 8 * 8))
+def test_netem_of_a_rate(rate: int) -> None:
+    """Up to 4 GB/s in the older field, above in the 64-bit one, which the kernel takes if it is the larger."""
+    wanted: Options = {"rate_bps": rate, "limit": 42}
+    found = as_pyroute2_reads("netem", wanted).get_attr("TCA_OPTIONS").get_attr("TCA_NETEM_RATE")
+    assert found["rate"] == min(rate // 8, 2**32 - 1)
+    assert (found["packet_overhead"], found["cell_size"], found["cell_overhead"]) == (0, 0, 0)
+    assert readback.differences(wanted, back("netem", wanted)) == []
+    body = attrs(on_the_wire("netem", wanted), 16 + 20)[2]
+    wide = attrs(body, 24).get(8)
+    assert (int.from_bytes(wide, sys.byteorder) if wide else 0) == (rate // 8 if rate // 8 > 2**32 - 1 else 0)
+
+
 def test_netem_as_the_kernel_dumps_it() -> None:
     """The fixed part, then attributes, some of which neither pyroute2 nor we know."""
     fixed = struct.pack("=6I", 156_250, 1234, 0, 0, 2**31, 1)

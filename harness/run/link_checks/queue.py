@@ -12,8 +12,8 @@ from harness.topology.qdiscs import ETHERNET_HEADER, frame_bytes
 from harness.units import format_duration
 
 # Faster than this the check's own sending is no longer much faster than the link.
-_FASTEST_BPS = 200_000_000
-_MOST_FRAMES, _BEYOND, _TAKEN_AT_ONCE, _SHARE, _FRAMES, _LATE_NS = 4_000, 12, 32, 0.1, 3, 2_000_000
+_FASTEST_BPS, _LONGEST_NS = 200_000_000, 500_000_000
+_BEYOND, _TAKEN_AT_ONCE, _SHARE, _FRAMES, _LATE_NS = 12, 32, 0.1, 3, 2_000_000
 
 
 class _Filled(NamedTuple):
@@ -33,7 +33,7 @@ def queue_rows(direction: Direction, longer: int) -> list[LinkCheck]:
     frames = room // size
     wait_ns = frames * size * 8 * 10**9 // rate_bps
     declared = f"{format_duration(round(wait_ns, -4))}, {frames} frames"
-    if rate_bps > _FASTEST_BPS or frames > _MOST_FRAMES:
+    if rate_bps > _FASTEST_BPS or wait_ns > _LONGEST_NS:
         return [row(direction, "queue", declared, "not tried: longer or faster than this check can fill", None)]
     filled = _fill(direction, frames + _BEYOND * longer)
     if not filled.came:

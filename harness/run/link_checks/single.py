@@ -10,7 +10,7 @@ from harness.run.process import readable
 from harness.store.record import LinkCheck
 from harness.topology.qdiscs import NETEM_MOST_BPS, frame_bytes
 
-_FRAMES, _PATIENCE_S = 5, 0.25
+_FRAMES, _PATIENCE_S = 3, 0.25
 _EARLY_SHARE, _EARLY_NS, _LATE_NS = 0.05, 20_000, 250_000
 
 
