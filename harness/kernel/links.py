@@ -141,7 +141,9 @@ def limit_joining(ifindex: int, device: str, segments: int, joined_bytes: int) -
 def segment_limits(sock: NetlinkSocket) -> dict[int, int]:
     """How many frames a packet sent by each device of the namespace may hold, by ifindex. Raises NetlinkError."""
     answers = sock.ask(Request(_RTM_GETLINK, NLM_F_DUMP, _IFINFO.pack(0, 0, 0, 0, 0, 0), "list the devices"))
-    return {_IFINFO.unpack_from(answer)[3]: u32(attrs(answer, _IFINFO.size)[SIZES["gso_max_segs"]]) for answer in answers}
+    return {
+        _IFINFO.unpack_from(answer)[3]: u32(attrs(answer, _IFINFO.size)[SIZES["gso_max_segs"]]) for answer in answers
+    }
 
 
 def new_bridge(ifindex: int, device: str) -> Request:
