@@ -245,8 +245,9 @@ def test_progress_moves_the_cursor_and_its_texts_do_not(monkeypatch: pytest.Monk
     board.tell("one", f"at work {TEXT}")
     board.tell("one", f"done {TEXT}", "done")
     text = screen.getvalue()
-    assert text.count("\r\x1b[K") == 2 and text.count("\x1b[1A") == 1
-    assert not OBEYED & set(text.replace("\r\x1b[K", "").replace("\x1b[1A", ""))
+    # Twice a head and a row.
+    assert text.count("\r\x1b[K") == 4 and text.count("\x1b[2A") == 1
+    assert not OBEYED & set(text.replace("\r\x1b[K", "").replace("\x1b[2A", ""))
 
 
 def test_tables_in_files_are_left_as_they_are(tmp_path: Path) -> None:
