@@ -31,7 +31,7 @@ CHOSEN = {
     "natnet": "InternetTopo",
     "vlanhost": "VLANStarTopo",
 }
-TOO_LARGE = {"tree1024", "treeping64"}
+TOO_LARGE = {"tree1024"}
 # Loops of bridges, which need a tree; the two ways in which Mininet forwards without a controller.
 SETTINGS = {"torus,3,3": [("stp", "on")]}
 ENGINES: dict[str, list[tuple[str, str]]] = {
