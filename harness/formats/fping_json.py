@@ -19,13 +19,13 @@ _HEADER_BYTES = 8
 
 @dataclass
 class _Host:
-    """What is known of one host. times: of its replies, in ms; size: of what was sent, with ICMP's header."""
+    """What is known of one host. times: of its replies, in ms; sizes: theirs, with ICMP's header."""
 
     times: list[float] = field(default_factory=list)
     sent: float | None = None
     received: float | None = None
     lost_percent: float | None = None
-    size: float | None = None
+    sizes: set[float] = field(default_factory=set)
     summary: dict[str, float | None] = field(default_factory=dict)
 
 
@@ -67,7 +67,7 @@ def _take(kind: str, part: Json, hosts: dict[str, _Host]) -> None:
     host = hosts.setdefault(name, _Host())
     if kind == "resp" and (time := part.number("rtt")) is not None:
         host.times.append(time)
-        host.size = part.number("size")
+        host.sizes |= {size for size in [part.number("size")] if size is not None}
     elif kind == "vSum":
         values = part.at("values").items()
         times = [value.number() for value in values]
@@ -81,8 +81,8 @@ def _take(kind: str, part: Json, hosts: dict[str, _Host]) -> None:
 
 def _result(name: str, host: _Host) -> Result:
     result = Result(plain(name, 60), workload={"kind": "fping", "protocol": "icmp"})
-    if host.size is not None and host.size >= _HEADER_BYTES:
-        result.workload["size_bytes"] = host.size - _HEADER_BYTES
+    if len(host.sizes) == 1 and (size := max(host.sizes)) >= _HEADER_BYTES:
+        result.workload["size_bytes"] = size - _HEADER_BYTES
     received = host.received if host.received is not None else float(len(host.times)) or None
     result.metrics |= {"sent": host.sent, "requests": received}
     if host.sent is not None and received is not None:
