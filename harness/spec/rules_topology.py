@@ -188,7 +188,7 @@ def _queue_mistakes(shape: Shape) -> Iterator[tuple[str, str, str]]:
     given = [key for key in given if key == "queue" or getattr(shape, key) is not None]
     if len(given) > 1:
         yield given[1], f"{' and '.join(given)} are both limits of one queue", "keep one of them"
-    elif given and shape.leaf is not None:
+    elif given and shape.leaf is not None and shape.rate_bps is not None:
         todo = f"leave out {given[0]}, or the qdisc; its own limit is qdisc.limit"
         yield given[0], f"{given[0]} and qdisc are both queues for the rate", todo
     if "queue_ns" in shape.model_fields_set and not shape.queue_ns and shape.rate_bps is not None:
