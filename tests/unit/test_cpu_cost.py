@@ -89,6 +89,19 @@ def test_never_less_than_nothing() -> None:
     assert (known.low_ns, known.whole_ns, known.idle_irq_ns) == (0, 0, 0)
 
 
+def test_a_whole_far_below_the_processes_own_time_is_no_figure() -> None:
+    """Others' time on a crowded set is not known that well: what is left after it is taken out may be nothing."""
+    processes = {"client": PROGRAMS}
+
+    def whole(others_ns: int) -> float | None:
+        made = host(set_time=BASE, interference=CpuInterference(others_ns=others_ns))
+        run = outcome(delta=dataclasses.replace(delta({"": made}), programs=processes))
+        return cost_metrics(run, 1000)["set_cpu_us_per_request"]
+
+    assert whole(650 * MS) == pytest.approx(150.0)
+    assert whole(651 * MS) is None
+
+
 def test_columns_are_per_request_and_blank_without_any() -> None:
     run = outcome(delta=delta({"": host(set_time=BASE, interference=CpuInterference())}))
     parts = {"cpu": 800, "cpu_low": 800, "cpu_high": 800, "user": 0, "system": 0, "kthread": 0, "idle_irq": 800}
