@@ -151,7 +151,8 @@ set_cpu_us_per_request | number us | lower main | CPU per request | CPU time of 
     hogs, other programs, pollbench itself, and what the idle set does by itself (at most 1 %, from an idle window of 50
     ms before the run's programs start). Idle time: the kernel's idle clock, which stands still while an idle CPU takes
     interrupts and softirqs (/proc/timer_list, ns; else /proc/stat, 10 ms steps). Hogs and programs: scheduler run time,
-    which lacks the flight of wake-up interrupts that end a turn of theirs. Steal: /proc/stat, 10 ms ticks.
+    which lacks the flight of wake-up interrupts that end a turn of theirs. Steal: /proc/stat, 10 ms ticks. Blank where
+    that leaves less than half of the processes' own run time: what others took is not known that well.
 set_cpu_low_us_per_request | number us | lower | | The least that set_cpu_us_per_request can be by the accounting: no
     softirq over a hog, all steal out of work.
 set_cpu_high_us_per_request | number us | lower | | The most that it can be: steal that hit idle CPUs, background not

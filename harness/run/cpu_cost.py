@@ -15,7 +15,7 @@ _SAMPLE_NS = 10**7
 """The longest time between two ticks of a kernel (HZ 100): what one sampled tick may stand for."""
 
 _LEAST = 0.5
-"""Of the processes' own run time, which holds little that is not theirs: a whole below this share of it is no figure."""
+"""A whole below this share of the processes' own run time, which holds little that is not theirs, is no figure."""
 
 
 @dataclass(frozen=True)
