@@ -4,7 +4,7 @@ Pages of result sets in which nothing differs (A/A), and of sets in which one ca
 that of the rule before: every cell claimed by its own interval. The tables come from the changes of a page, judged by
 the analysis' own functions but without tables of runs, which take ten times as long; tests/unit/test_together.py holds
 whole pages to the same. Everything is seeded; `nice python -m tests.bench.study_pages` prints the tables of the
-document in some three minutes of a CPU.
+document in some fifteen minutes of a CPU.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from harness.analysis.summary import CHANGED, overview
 from harness.tables import Source
 from tests.bench.study_coverage import table
 
-PAGES = 400
+PAGES = 2000
 CASES = (1, 4, 8)
 COUNTS = (5, 10, 20)
 EFFECTS = (0.05, 0.1, 0.2)
