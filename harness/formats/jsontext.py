@@ -107,15 +107,16 @@ def documents(lines: Iterator[Line], note: Note) -> Iterator[object]:
     """Every JSON value in an output, one after another; what is none is noted, and what came before it counts."""
     text = _text(lines, note)
     decoder = json.JSONDecoder(parse_constant=lambda _: None)
-    at = _skip_blank(text, 0)
-    if text[at : at + 1] not in ("{", "[") and (begins := text.find("\n{")) >= 0:
-        # Programs print notes before their document.
-        note(text.count("\n", 0, at) + 1, "not JSON, up to the first line that begins with a brace: left out")
-        at = begins + 1
+    at = start = _skip_blank(text, 0)
     while at < len(text):
         try:
             value, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
+            if at == start and text[at] not in "{[" and (begins := text.find("\n{", at)) >= 0:
+                # Programs print notes before their document.
+                note(text.count("\n", 0, at) + 1, "not JSON, up to the first line that begins with a brace: left out")
+                at = begins + 1
+                continue
             note(text.count("\n", 0, at) + 1, f"not JSON from here on: {error}")
             return
         yield value

@@ -51,7 +51,8 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
         assert "130 interrupted" in text
 
 
-def test_plan_in_words(anywhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plan_in_words(anywhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.run.capabilities.of_this_host", dict)
     code, out, err = run(capsys, "plan", ROOT / "experiments/quickstart.yaml", "--repeat", "2")
     assert (code, err) == (0, "")
     golden("plan.txt", out)

@@ -148,6 +148,7 @@ def results(directory: Path) -> Iterator[tuple[str, Words]]:
     yield "report", [path, "-o", directory / "page.html"]
     yield "plot", [path, "--kind", "ecdf", "-o", directory / "x.svg", "--case", TEXT]
     yield "reproduce", [path, "--against", path]
+    yield "merge", [path, path, "-o", directory / "merged"]
     yield "import", ["auto", nasty_output(directory), "-o", directory / "out"]
     yield "import", [TEXT, directory / "raw"]
     yield "import", ["--list"]

@@ -269,10 +269,9 @@ def test_a_state_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 def test_the_host_lock_is_refused_with_its_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(journal.FOR, "ann@desk")
-    with host_lock(state=tmp_path):
-        held = rf"process {os.getpid()} of ann@desk \(.* has held it for \d+ s.*--wait"
-        with pytest.raises(MissingError, match=held), host_lock(state=tmp_path):
-            pass
+    held = rf"process {os.getpid()} of ann@desk \(.* has held it for \d+ s.*--wait"
+    with host_lock(state=tmp_path), pytest.raises(MissingError, match=held), host_lock(state=tmp_path):
+        pass
     with host_lock(state=tmp_path):
         pass
 

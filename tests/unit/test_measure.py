@@ -36,6 +36,9 @@ PING = {"kind": "ping-pong", **ENDS, "warmup": "500ms", "duration": "2s"}
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     made = set_stage(monkeypatch)
     monkeypatch.setattr(measure, "open_journal", lambda: contextlib.nullcontext(Journal()))
+    monkeypatch.setattr(
+        measure.tcp_settings, "read", lambda testbed: {name: {"tcp_ecn": "2"} for name in testbed.nodes}
+    )
     return made
 
 
@@ -107,6 +110,7 @@ def test_a_run_from_its_servers_to_its_outcome(stage: Stage, tmp_path: Path) -> 
     assert (outcome.protocol, outcome.background, outcome.changed, outcome.groups) == ("udp", (), (), {})
     assert outcome.numa.keys() == {"client", "server"} and outcome.napis == {}
     assert found.features == {"client": {}, "server": {}}
+    assert found.outcome.tcp == {"client": {"tcp_ecn": "2"}, "server": {"tcp_ecn": "2"}}
 
 
 def test_what_is_counted_is_what_happened_in_the_window(

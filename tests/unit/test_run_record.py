@@ -189,7 +189,7 @@ def test_a_record_comes_back_as_it_went() -> None:
     document = json.loads(data)
     assert document["version"] == 1
     assert document["fidelity"][0]["check"] == "rate"
-    assert document["contention"] == {"kind": "spin", "cpus": "1", "threads": 1, "load_percent": 0.0}
+    assert document["contention"] == {"kind": "spin", "cpus": "1", "threads": 1, "load_percent": 0.0, "awake": ""}
 
 
 OLD = {
