@@ -128,9 +128,18 @@ def frame_bytes(mtu: int | None) -> int:
 
 
 def default_burst(rate_bps: int, mtu: int | None, kind: str = "htb") -> int:
-    """Bytes of a bucket: what passes in 50 us, and for tbf, which waits until a packet fits, a full frame besides."""
-    passing = max(1, rate_bps * BUCKET_NS // (8 * 10**9))
-    return passing + frame_bytes(mtu) if kind == "tbf" else passing
+    """Bytes of a bucket: what passes in 50 us; for tbf, which waits until a packet fits, the largest packet besides.
+
+    That packet has as many frames as pass in 50 us, at least one: a bucket of its size alone would lose all lateness.
+    """
+    passing = passing_bytes(rate_bps)
+    full = frame_bytes(mtu)
+    return passing + max(1, passing // full) * full if kind == "tbf" else passing
+
+
+def passing_bytes(rate_bps: int) -> int:
+    """What passes in the time by which a timer is late."""
+    return max(1, rate_bps * BUCKET_NS // (8 * 10**9))
 
 
 def queue_bytes(shape: Shape, mtu: int | None) -> int:

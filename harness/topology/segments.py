@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.spec.topology import Shape
-from harness.topology.qdiscs import Disc, frame_bytes, pace_of
+from harness.topology.qdiscs import Disc, frame_bytes, pace_of, passing_bytes
 
 UNLIMITED = 0
 # More than the 64 KiB of any packet hold.
@@ -31,8 +31,10 @@ def most_segments(shape: Shape | None, discs: Sequence[Disc], mtu: int | None) -
         return 1
     if pace is None:
         return UNLIMITED
-    # No more than the shaper lets through at once: finer than that it does not tell packets apart.
-    segments = max(1, int(pace.options["burst_bytes"]) // frame_bytes(mtu))
+    # No more than the shaper lets through at once: finer than that it does not tell packets apart. One that fills the
+    # bucket of tbf would leave it nothing by which to make up for a late timer.
+    held = passing_bytes(int(pace.options["rate_bps"])) if pace.kind == "tbf" else 0
+    segments = max(1, (int(pace.options["burst_bytes"]) - held) // frame_bytes(mtu))
     return segments if segments <= _MOST else UNLIMITED
 
 

@@ -124,6 +124,7 @@ HANGS = "import time\nfrom mininet.topo import Topo\nopen('begun', 'w').close()\
 def test_while_a_topology_file_is_read(tmp_path: Path, number: signal.Signals) -> None:
     """It is somebody's program, in a process of its own, which ends too."""
     (tmp_path / "topo.py").write_text(HANGS)
+    tmp_path.chmod(0o777)  # it is read by nobody, who is to write there
     process = command.start("topology", "topo.py:Any", cwd=tmp_path)
     wait_for((tmp_path / "begun").exists, "the file to be read")
     process.send_signal(number)

@@ -62,4 +62,6 @@ def test_both_ends_of_a_link_see_its_frames(kind: str, tmp_path: Any) -> None:
             assert frames_seen(testbed, ends) == ([*range(FRAMES)], [])
         rows = link_checks.verify(testbed, "every", "")
         assert {row.link for row in rows} == {"h1 -> s1", "s1 -> h1", "h2 -> s1", "s1 -> h2"}
-        assert {row.check for row in rows} == {"rate"}
+        # What Mininet installs lets 15 KiB pass at once, and has a queue of its own.
+        ours = set() if "engine" in KINDS[kind] else {"single", "queue"}
+        assert {row.check for row in rows} == {"rate", *ours}

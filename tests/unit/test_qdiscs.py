@@ -135,7 +135,14 @@ def test_jitter_in_order_has_a_rate_that_is_no_limit() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "mtu", "kind", "burst"),
-    [(5_000, 1500, "htb", 1), (10**9, None, "htb", 6250), (10**9, 9000, "tbf", 6250 + 9014)],
+    [
+        (5_000, 1500, "htb", 1),
+        (10**9, None, "htb", 6250),
+        (10**8, None, "tbf", 625 + 1514),
+        # Four frames pass in 50 us, and travel as one packet.
+        (10**9, None, "tbf", 6250 + 4 * 1514),
+        (10**9, 9000, "tbf", 6250 + 9014),
+    ],
 )
 def test_default_burst(rate: int, mtu: int | None, kind: str, burst: int) -> None:
     assert default_burst(rate, mtu, kind) == burst

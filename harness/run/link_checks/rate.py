@@ -11,6 +11,7 @@ from harness.run.link_checks.direction import Direction, drain, packets, row
 from harness.spec.topology import Shape
 from harness.store.record import LinkCheck
 from harness.topology.qdiscs import ETHERNET_HEADER
+from harness.topology.segments import most_segments
 from harness.units import format_rate
 
 RATE_SHARE, RATE_PACKETS = 0.05, 2
@@ -112,6 +113,9 @@ def _load(stack: contextlib.ExitStack, direction: Direction, burst_bytes: int) -
     room = direction.room_bytes
     room = (rate * shape.queue_ns // (8 * 10**9) + burst_bytes if room is None else room) // _QUEUE_PARTS
     count = min(size_bytes, room) // full
+    if direction.pace_kind == "tbf":
+        # It takes apart what is larger than its bucket, in the sender's time and with a timer for each piece.
+        count = min(count, most_segments(shape, direction.discs, direction.mtu) or count)
     if count < 2:
         size = min(max(size_bytes, _SMALLEST), full)
         return _Load(size, lambda number: sender.send_many(size, number), lambda: packets(direction))
