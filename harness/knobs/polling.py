@@ -49,7 +49,8 @@ def _why_not(seen: Seen, setting: str, reaches: tuple[str, ...]) -> tuple[str, b
     if not seen.polled and threaded is not None and threaded.needs_napi():
         return f"masked by threaded_napi on {seen.node}: a NAPI that its thread holds cannot be busy-polled", True
     if seen.wait in reaches:
-        return f"waiting by `{seen.wait}` polls only while no packet is there yet and nobody else wants the CPU", False
+        when = "while no packet is there yet and nobody else wants the CPU, and no longer than it is set to"
+        return f"waiting by `{seen.wait}` polls only {when}", False
     if seen.wait and not seen.polled:
         return f"{setting} does not reach a server or client that waits by `{seen.wait}`", False
     return _missed(seen), False

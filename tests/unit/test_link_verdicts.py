@@ -77,6 +77,14 @@ def test_a_link_with_delay_behind_its_queue_is_measured_all_the_same(clock: Cloc
     assert row.ok is True, row
 
 
+@pytest.mark.parametrize("jitter", ["1ms", "15ms", "100ms"])
+def test_a_link_whose_packets_overtake_is_measured_once_as_many_come_as_leave(clock: Clock, jitter: str) -> None:
+    shape = {"rate": "100mbit", "delay": "100ms", "jitter": jitter}
+    wire = Wire(clock, 100e6, burst_bytes=2000, delay_ns=100 * MS, jitter_ns=int(jitter[:-2]) * MS)
+    (row,) = rate.rate_rows(between(wire, **shape), 1)
+    assert row.ok is True, row
+
+
 def test_packets_that_came_before_are_not_of_the_try(clock: Clock) -> None:
     wire = Wire(clock, 10e6, burst_bytes=2000)
     wire.taken = [(0, number, 0) for number in range(5000)]

@@ -129,13 +129,15 @@ class _Feed:
     """Sends so that a few packets always wait in the queue, no more: the queue has to run empty again afterwards.
 
     room: packets that the queue takes; enough: packets to keep waiting; on_the_way: of them, those that are no longer
-    in the queue but delayed behind it.
+    in the queue but delayed behind it. ramp_ns: how long after the first that arrives fewer arrive than leave, since
+    the first are those that were delayed least.
     """
 
     def __init__(self, load: _Load, shape: Shape, room: int | None = None) -> None:
         self._load = load
         self.each_ns = max(1, load.size_bytes * 8 * 10**9 // (shape.rate_bps or 1))
         self._kept = max(1e-6, 1 - shape.loss)
+        self.ramp_ns = 2 * shape.jitter_ns
         self.on_the_way = (shape.delay_ns + shape.jitter_ns) // self.each_ns
         # What a short queue has no room for is dropped, and would be waited for.
         waiting = max(2, min(max(_AT_LEAST, _AHEAD_NS // self.each_ns), (room or 2**31) // 2))
@@ -163,7 +165,8 @@ def _busy(feed: _Feed, window_ns: int, burst: float) -> tuple[int, float]:
     busy_ns, passed = 0, 0.0
     feed.step()
     before_ns, before, free = feed.at_ns, feed.passed, burst
-    until_ns = before_ns + _PATIENCE * window_ns + _PATIENCE_NS
+    counts_ns = before_ns
+    until_ns = before_ns + _PATIENCE * window_ns + _PATIENCE_NS + feed.ramp_ns
     while busy_ns < window_ns and feed.at_ns < until_ns:
         feed.step()
         came = feed.passed - before
@@ -171,8 +174,8 @@ def _busy(feed: _Feed, window_ns: int, burst: float) -> tuple[int, float]:
             # It ran empty while we were away: its allowance has grown again.
             free = burst
         elif free > 0:
-            free -= came
-        else:
+            free, counts_ns = free - came, feed.at_ns + feed.ramp_ns
+        elif before_ns >= counts_ns:
             busy_ns, passed = busy_ns + feed.at_ns - before_ns, passed + came
         before_ns, before = feed.at_ns, feed.passed
     return busy_ns, passed
