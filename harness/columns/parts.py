@@ -24,8 +24,8 @@ socket_drops | number count | UDP packets that found the socket's buffer full.
 link_drops | number count | Packets dropped by the node's devices.
 qdisc_drops | number count | Packets dropped by the node's queueing disciplines.
 napi_threads_cpu_ms | number ms | CPU time of the node's NAPI threads.
-napi_threads_idle_percent | number % | What they used of a CPU before the run's programs started: threads that
-    busy-poll burn it for nothing.
+napi_threads_idle_percent | number % | What they used of a CPU once the run's programs had ended: threads that
+    busy-poll burn it for nothing from their first packet on.
 cpu_ms | number ms | CPU time of the node's workload process.
 user_ms | number ms | Its part in user mode.
 system_ms | number ms | Its part in the kernel.

@@ -18,7 +18,7 @@ from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
 from harness.run.context import RunContext
-from harness.run.cpu_set import quiet_share
+from harness.run.cpu_set import QUIET_S, quiet_share
 from harness.run.external_process import ExternalProcess
 from harness.run.outcome import Napis, Outcome, ProgramOutcome
 from harness.run.session import WorkloadSession
@@ -94,7 +94,7 @@ class _Play:
         context, sessions, spec, ends = self._context, self._sessions, self._context.spec, self._context.ends
         measured, background = sessions[0], sessions[1:]
         stood = standing.read(context.testbed)
-        quiet, idle_threads = self._while_nothing_runs()
+        quiet = quiet_share(cpu_set(spec, ends), context.stopper)
         try:
             for session in sessions:
                 session.serve()
@@ -133,7 +133,7 @@ class _Play:
         outcome = self._outcome(readings, delta, napis)
         changed = standing.differences(stood, standing.read(context.testbed))
         outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
-        outcome = replace(outcome, feeding=feeding, idle_threads=idle_threads)
+        outcome = replace(outcome, feeding=feeding, idle_threads=self._idle_threads())
         outcome = replace(outcome, tcp=tcp_settings.read(context.testbed))
         features = _features(context.testbed)
         if far := ends.far:
@@ -145,14 +145,14 @@ class _Play:
             files |= other.files
         return Measured(outcome, readings[0].samples, rows, context.testbed.qdiscs, features)
 
-    def _while_nothing_runs(self) -> tuple[float, dict[str, float]]:
-        """What the idle CPU set does by itself (`quiet_share`), and what NAPI threads burn by node, of the time."""
-        threads = _napi_threads(self._context.testbed, self._context.spec)
+    def _idle_threads(self) -> dict[str, float]:
+        """What NAPI threads burn by node, of the time, while nothing comes: one that busy-polls begins at a packet."""
+        if not (threads := _napi_threads(self._context.testbed, self._context.spec)):
+            return {}
         before, since_ns = counters.thread_cpu_ns(threads), time.monotonic_ns()
-        quiet = quiet_share(cpu_set(self._context.spec, self._context.ends), self._context.stopper)
-        elapsed_ns = time.monotonic_ns() - since_ns
-        after = counters.thread_cpu_ns(threads)
-        return quiet, {node: (after[node] - before[node]) / elapsed_ns for node in threads}
+        self._context.stopper.pause(QUIET_S)
+        after, elapsed_ns = counters.thread_cpu_ns(threads), time.monotonic_ns() - since_ns
+        return {node: (after[node] - before[node]) / elapsed_ns for node in threads}
 
     def _exchange(self, step: str, limit_s: float = STEP_S, quiet_s: float = 0.0) -> None:
         """Meet the other end, and give each workload's session what its counterpart on the other host handed over."""

@@ -16,7 +16,7 @@ import pytest
 from harness import loadgen
 from harness.kernel import cgroup
 from harness.kernel.proc import ProcessUsage
-from harness.run import counters, measure, session, standing
+from harness.run import counters, measure, session, standing, tcp_settings
 from harness.run import knobs as apply
 from harness.spec.topology import Topology
 from harness.store import SAMPLE_DTYPE
@@ -156,7 +156,7 @@ def set_stage(patch: pytest.MonkeyPatch) -> Stage:
         return True
 
     patch.setattr(session, "listens", listens)
-    for module in (measure, counters, standing, apply):
+    for module in (measure, counters, standing, apply, tcp_settings):
         patch.setattr(module, "in_netns", lambda _fd: contextlib.nullcontext())
     patch.setattr(counters, "link_stats", lambda _fd: {"eth0": {"rx_packets": 3, "tx_packets": 4}})
     for module in (counters, standing):

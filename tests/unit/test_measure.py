@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,21 @@ def test_what_is_counted_is_what_happened_in_the_window(
     assert outcome.delta.nodes["client"]["link:rx_packets"] == outcome.delta.nodes["client"]["link:eth0:packets"] == 0
     assert outcome.delta.kthreads == {}
     assert host.set_time is not None and host.set_time.elapsed_ns > 0
+
+
+def test_what_napi_threads_burn_for_nothing_is_read_after_the_run_whose_packets_set_them_off(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def used(threads: dict[str, list[int]]) -> dict[str, int]:
+        came = len(stage.order("stop"))
+        return {node: time.monotonic_ns() if came else 0 for node in threads}
+
+    monkeypatch.setattr(measure, "_napi_threads", lambda testbed, spec: {"server": [77]})
+    monkeypatch.setattr(counters, "thread_cpu_ns", used)
+    outcome = run(tmp_path)[0].outcome
+    assert outcome.idle_threads == {"server": pytest.approx(1.0, abs=0.2)}
+    monkeypatch.setattr(measure, "_napi_threads", lambda testbed, spec: {})
+    assert run(tmp_path)[0].outcome.idle_threads == {}
 
 
 def test_several_workloads_begin_with_the_background_and_end_with_the_measured_one(
