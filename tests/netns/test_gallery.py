@@ -33,7 +33,11 @@ def claims(tmp_path: Path) -> Path:
     """A directory with one claim file of three cases, of which a veth pair cannot have one."""
     source = tmp_path / "claims"
     source.mkdir()
-    document = experiment.document(name="real", claims=CLAIMS, cases=CASES, repeat=10, quick={"repeat": 5})
+    # Of nine runs, unlike of five, the interval of the median leaves out the worst: one may be disturbed. A busy host
+    # may leave a server without a CPU for all of 0.1 s.
+    workload = experiment.document()["workload"] | {"duration": "300ms"}
+    changes = {"workload": workload, "cases": CASES, "repeat": 10, "quick": {"repeat": 9}}
+    document = experiment.document(name="real", claims=CLAIMS, **changes)
     (source / "01-real.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     return source
 
@@ -43,9 +47,12 @@ def verdicts(out: Path) -> dict[str, str]:
 
 
 def test_runs_judges_and_goes_on(claims: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    given = ("gallery", "--quick", "--wait", "--from", claims, "-o", out)
-    found = command(*given)
+    # A host so busy that a server has no CPU for a whole run fails that run: another set may be luckier.
+    for out in (tmp_path / "out1", tmp_path / "out2", tmp_path / "out3"):
+        given = ("gallery", "--quick", "--wait", "--from", claims, "-o", out)
+        found = command(*given)
+        if "no request was answered" not in found.stderr:
+            break
     assert found.returncode == 0, found.stderr
     assert verdicts(out) == {"faster": "holds", "kernel": "cannot be tested here"}
     assert "Operation not supported" in " ".join(found.stdout.split()), found.stdout
@@ -58,8 +65,11 @@ def test_runs_judges_and_goes_on(claims: Path, tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert [path.name for path in (out / "real").iterdir()] == [made.name]
     assert len({path.name for path in (made / "runs").iterdir()} - before) == 1
-    # `show` prints the same verdicts from the set alone.
-    assert "HOLDS (faster): Busy polling is faster." in command("show", made).stdout
+    # `show` prints the same verdicts from the set alone, whatever the run that was made again has made of them.
+    shown = command("show", made).stdout
+    judged = verdicts(out)
+    assert f"{judged['faster'].upper()} (faster): Busy polling is faster." in shown, shown
+    assert "CANNOT BE TESTED HERE (kernel): A NIC's coalescing hurts." in shown, shown
 
 
 def test_select_is_reached_by_both_sysctls_together(tmp_path: Path) -> None:
