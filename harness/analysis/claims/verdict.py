@@ -235,8 +235,9 @@ def _corrected(expect: Expect, found: Observation, families: _Families) -> Obser
     ends = shares(moved, moved.together) if moved.together else None
     if found.state == "unclear" or (ends is not None and _state(expect, ends) == found.state):
         return replace(found, change=moved)
-    of = "claims" if met else "comparisons of all claims"
-    why = f"its own interval shows it, the one corrected for {family.comparisons} {of} does not"
+    of = "claim" if met else "comparison"
+    number = f"{family.comparisons} {of}{'' if family.comparisons == 1 else 's'}{'' if met else ' of all claims'}"
+    why = f"its own interval shows it, the one corrected for {number} does not"
     return replace(found, state="unclear", change=moved, why=why)
 
 

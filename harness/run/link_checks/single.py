@@ -11,7 +11,7 @@ from harness.store.record import LinkCheck
 from harness.topology.qdiscs import NETEM_MOST_BPS, frame_bytes
 
 _FRAMES, _PATIENCE_S = 3, 0.25
-_EARLY_SHARE, _EARLY_NS, _LATE_NS = 0.05, 20_000, 250_000
+_EARLY_SHARE, _EARLY_NS, _LATE_NS, _SPREAD = 0.05, 20_000, 250_000, 3
 
 
 def single_rows(direction: Direction, longer: int) -> list[LinkCheck]:
@@ -25,12 +25,15 @@ def single_rows(direction: Direction, longer: int) -> list[LinkCheck]:
         return []
     size = frame_bytes(direction.mtu)
     serial_ns = size * 8 * 10**9 // rate_bps
+    if _SPREAD * shape.jitter_ns > serial_ns:
+        # What the jitter adds or takes is more than what is looked for.
+        return []
     times = [passed for number in range(_FRAMES * longer) if (passed := _passed(direction, size, number)) is not None]
     declared = f"{in_us(serial_ns)} a full frame"
     if not times:
         return [row(direction, "single", declared, "not known: nothing arrived", None)]
     own_ns = statistics.median(times) - shape.delay_ns
-    spread_ns = 3 * shape.jitter_ns
+    spread_ns = _SPREAD * shape.jitter_ns
     early_ns = _EARLY_SHARE * serial_ns + _EARLY_NS + spread_ns
     measured = in_us(own_ns)
     if direction.pace_kind != "netem":
