@@ -152,7 +152,10 @@ class Shape(StableSection):
 
     rate_bps: RateBps | None = Field(None, alias="rate", description="bandwidth limit")
     burst_bytes: SizeBytes | None = Field(
-        None, alias="burst", description="bytes that may pass at once, by tbf or htb; about one frame if absent"
+        None,
+        alias="burst",
+        description="bytes that may pass at once after a pause, by tbf or htb; if absent, each packet is held back for "
+        "its time (netem), or 50 us of the rate may pass",
     )
     queue_ns: DurationNs = Field(
         50_000_000, alias="queue", description="longest wait for the rate; if absent, 50ms or 16 full frames"
