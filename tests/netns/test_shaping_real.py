@@ -104,8 +104,10 @@ def test_a_rate_of_100_mbit_holds_within_3_percent(method: str, napi: bool) -> N
 def test_tcp_gets_its_share_of_100_mbit(napi: bool) -> None:
     with bed(pair(shape={"rate": "100mbit"}), napi=napi) as testbed:
         # A busy host makes it less, never more.
-        best = max(tcp_mbps(testbed) for _ in range(3))
-        assert best == pytest.approx(100 * 1448 / 1514, rel=0.03)
+        due, shares = 100 * 1448 / 1514, [0.0]
+        while max(shares) < 0.97 * due and len(shares) <= 6:
+            shares.append(tcp_mbps(testbed))
+        assert max(shares) == pytest.approx(due, rel=0.03), shares
 
 
 @pytest.mark.parametrize("rate", [1, 10])
