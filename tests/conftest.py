@@ -19,7 +19,7 @@ from types import FrameType
 import pytest
 from hypothesis import settings
 
-from tests import lanes
+from tests import lanes, remains
 from tests.leaks import Snapshot, left_behind, snapshot
 from tools import house
 
@@ -105,6 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(lanes, "pollbench-lanes")
     _no_signal_ignored()
+    remains.end_as_by_ctrl_c()
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
         lanes.start_worker(worker)
 
@@ -158,6 +159,8 @@ def _must_be_clean(before: Snapshot, who: str) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def host_as_found_by_session() -> Iterator[None]:
     """Catch what a fixture of wider scope leaves, which no single test can be blamed for."""
+    if os.geteuid() == 0:
+        remains.sweep()
     before = snapshot()
     yield
     _must_be_clean(before, "the session")
