@@ -78,6 +78,11 @@ class Host:
         return frozenset(f"{path}={_text(path)}" for path in self._sysctls)
 
 
+def in_words(fault: str, left: list[str]) -> str:
+    """What went wrong with a command, and the first things that it left, as one line."""
+    return "; ".join(text for text in (fault, *left[:4]) if text)[:900]
+
+
 def _text(path: str) -> str:
     try:
         with open(path, "rb") as file:

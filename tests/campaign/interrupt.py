@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.campaign import beds
-from tests.campaign.host import JAILED, Host, foreign_things
+from tests.campaign.host import JAILED, Host, foreign_things, in_words
 from tests.campaign.jail import HOME, ROOT
 from tests.campaign.nursery import Child, Nursery
 
@@ -80,7 +80,7 @@ def interrupt(arguments: argparse.Namespace) -> int:
                 fault = ""
             if fault or left:
                 failed[name] += 1
-                print(f"{name}:{seed}: {'; '.join(text for text in (fault, *left[:4]) if text)[:900]}", flush=True)
+                print(f"{name}:{seed}: {in_words(fault, left)}", flush=True)
                 nursery.start("clean", fresh=True).wait(PATIENCE_S)
                 before = host.look()
             shutil.rmtree(out)

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from tests.campaign import beds
-from tests.campaign.host import JAILED, Host, foreign_things
+from tests.campaign.host import JAILED, Host, foreign_things, in_words
 from tests.campaign.jail import HOME, ROOT, TEMPORARY
 from tests.campaign.nursery import Nursery
 from tests.campaign.refuse import CALLS
@@ -207,10 +207,7 @@ def limits(arguments: argparse.Namespace) -> int:
             tried[limit] += 1
             if fault or left:
                 failed[limit] += 1
-                print(
-                    f"{limit}:{seed} ({command}): {'; '.join(text for text in (fault, *left[:4]) if text)[:900]}",
-                    flush=True,
-                )
+                print(f"{limit}:{seed} ({command}): {in_words(fault, left)}", flush=True)
                 before = host.look()
             shutil.rmtree(_WORK / "out", ignore_errors=True)
     print(f"\n{'limit':<18}{'tried':>7}{'survived':>10}{'failed':>8}")
