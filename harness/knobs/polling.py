@@ -94,7 +94,10 @@ def _missed(seen: Seen) -> str:
         return ""
     why = "it was opened too late to be set (a longer warmup looks longer)"
     if seen.feeding.has("mptcp listener") and late[0].kind == "tcp":
-        why = "an MPTCP listener hands it to no plain TCP socket that it accepts, and this one came after the last look"
+        why = (
+            "an MPTCP listener hands it to no plain TCP socket that it accepts, and this one came after the last look: "
+            "the program must set it, or listen by TCP"
+        )
     return f"a socket of the {late[0].program} ({late[0].kind}) has SO_BUSY_POLL 0 at the end: {why}"
 
 

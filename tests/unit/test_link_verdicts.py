@@ -375,3 +375,9 @@ def test_a_program_that_waited_for_a_cpu_was_starved_unless_hogs_were_to_do_that
     assert link_checks.starved(waited, 0.8) == ["the server was starved: it waited for a CPU 80 % of the time"]
     assert link_checks.starved(replace(waited, hog={}), 0.8) == []
     assert link_checks.starved(waited, 0.9) == []
+
+
+def test_threads_that_waited_side_by_side_waited_longer_than_the_window() -> None:
+    waited = replace(outcome(delta=delta(programs={"server": ProcessUsage(wait_ns=7860 * MS)})), hog=None)
+    (reason,) = link_checks.starved(waited, 0.8)
+    assert reason.startswith("the server was starved: its threads waited for a CPU 7.9 s in all while 1 s passed")

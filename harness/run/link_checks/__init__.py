@@ -91,11 +91,18 @@ def starved(outcome: Outcome, most: float) -> list[str]:
     elapsed_ns = max(outcome.delta.elapsed_ns, 1)
     programs = outcome.delta.programs
     waits = {label: usage.wait_ns / elapsed_ns for label, usage in programs.items() if label not in HOGS}
-    return [
-        f"the {label} was starved: it waited for a CPU {100 * share:.0f} % of the time"
-        for label, share in waits.items()
-        if share > most
-    ]
+    return [f"the {label} was starved: {_waited(share, elapsed_ns)}" for label, share in waits.items() if share > most]
+
+
+def _waited(share: float, elapsed_ns: int) -> str:
+    """How long a program waited for a CPU; its threads are added up, and a wait counts whole when it ends."""
+    if share <= 1:
+        return f"it waited for a CPU {100 * share:.0f} % of the time"
+    seconds = elapsed_ns / 1e9
+    return (
+        f"its threads waited for a CPU {share * seconds:.2g} s in all while {seconds:.2g} s passed (waits that began "
+        "before are counted whole)"
+    )
 
 
 def _tried(testbed: Testbed, port: PortLayout, shape: Shape, mtu: int, thoroughly: bool) -> list[LinkCheck]:
