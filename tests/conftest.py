@@ -17,10 +17,10 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from hypothesis import settings
 
-from tests import lanes, remains
+from tests import examples, lanes, remains
 from tests.leaks import Snapshot, left_behind, snapshot
+from tests.timeline import Timeline
 from tools import house
 
 HERE = Path(__file__).parent
@@ -35,15 +35,17 @@ GRACE_S = 10
 # A guest is emulated, and the first test that wants one builds the image; a benchmark takes as long as its rounds do.
 _LIMITS_S = {"vm": 900, "bench": 1800}
 
-# A database of examples in the checkout would be written by root; and a test must not depend on its past.
-settings.register_profile("pollbench", database=None, deadline=None, print_blob=True)
-settings.load_profile("pollbench")
+examples.register()
 
 
 def tier_of(path: Path) -> str:
     """The tier of a test file: the directory directly under tests/ that it lies in."""
     parts = path.relative_to(HERE).parts
     return parts[0] if len(parts) > 1 else "house"
+
+
+def _tier_of_test(nodeid: str) -> str:
+    return tier_of(HERE.parent / nodeid.split("::")[0])
 
 
 class Tiers:
@@ -69,7 +71,7 @@ class Tiers:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # The report of a worker that crashed has no properties.
-        tier = tier_of(HERE.parent / report.nodeid.split("::")[0])
+        tier = _tier_of_test(report.nodeid)
         self.outcomes.setdefault(tier, Counter())
         if report.when == "call" or report.outcome != "passed":
             self.outcomes[tier][report.outcome] += 1
@@ -99,9 +101,15 @@ class Tiers:
                 terminalreporter.line(f"{tier}: no test passed, which fails a CI session", red=True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The words that tests/timeline.py knows."""
+    parser.addoption("--timeline", metavar="FILE", help="write where each test ran, when, and its CPU time")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Set the stage: the account of the tiers, signals as a user's shell has them, the worker's place."""
+    """Set the stage: the accounts of tiers and time, signals as a user's shell has them, the worker's place."""
     config.pluginmanager.register(Tiers(config), "pollbench-tiers")
+    config.pluginmanager.register(Timeline(config.getoption("--timeline"), _tier_of_test), "pollbench-timeline")
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(lanes, "pollbench-lanes")
     _no_signal_ignored()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from harness import stats
 from harness.store.record import Columns, DeclaredContention, KnobRow, Metrics, RunRecord, Verdict
 from harness.tables import Source, frames
-from harness.tables.frames import cell_key
+from harness.tables.frames import Tables, cell_key
 
 ENVIRONMENT = {
     "place": "host",
@@ -27,6 +29,7 @@ ENVIRONMENT = {
 }
 # case: (median us, CPU us per request, busy-polled percent)
 CASES = {"base": (61.0, 12.4, 0.0), "busypoll50": (7.5, 15.1, 99.8), "defer20": (128.0, 12.2, 0.0)}
+UNNAMED = (50.0, 10.0, 0.0)
 LOADS = ("0%", "100%")
 
 
@@ -45,17 +48,8 @@ def record(
     scale: float = 1.0,
 ) -> RunRecord:
     """One run record as the runner writes it."""
-    level, cpu, polled = CASES.get(case, (50.0, 10.0, 0.0))
-    # str seeds would go through the salted hash(): these numbers are the same in every process.
-    draw = np.random.default_rng([int(run_id(case, load, block), 16) % 2**32])
-    slower = 6.0 if load == "100%" and not polled else 1.0
-    samples = (level * slower * scale * 1000 * draw.lognormal(0.0, 0.08, 20_000) * draw.normal(1, 0.02)).astype("i8")
-    measured = verdict in ("valid", "inert", "suspect")
-    found: Metrics = dict(stats.summarise(samples)) if measured else {}
-    if measured:
-        found |= {"requests": 20_000, "lost": 0, "rate_rps": 1e6 / (level * slower * scale), "elapsed_s": 1.0}
-        found |= {"cpu_us_per_request": cpu * scale * draw.normal(1, 0.01)}
-        found |= {"client_polled_percent": polled, "server_polled_percent": polled and polled + 0.1}
+    polled = CASES.get(case, UNNAMED)[2]
+    found: Metrics = dict(_metrics(case, load, block, scale)) if verdict in ("valid", "inert", "suspect") else {}
     workload: Columns = {"kind": "ping-pong", "loop": "closed", "protocol": "udp", "client_wait": "blocking"}
     workload |= {"server_wait": "blocking", "size_bytes": 64, "from": "client", "to": "server"}
     return RunRecord(
@@ -77,6 +71,21 @@ def record(
         cpus={"0": {"user_share": 0.25, "idle_share": 0.5}, "1": {"user_share": 0.3, "idle_share": 0.4}},
         knobs=_knobs(case, polled, verdict),
     )
+
+
+@functools.cache
+def _metrics(case: str, load: str, block: int, scale: float) -> Metrics:
+    """What a run measured. Not to be changed: thousands of tests share it."""
+    level, cpu, polled = CASES.get(case, UNNAMED)
+    # str seeds would go through the salted hash(): these numbers are the same in every process.
+    draw = np.random.default_rng([int(run_id(case, load, block), 16) % 2**32])
+    slower = 6.0 if load == "100%" and not polled else 1.0
+    samples = (level * slower * scale * 1000 * draw.lognormal(0.0, 0.08, 20_000) * draw.normal(1, 0.02)).astype("i8")
+    found: Metrics = dict(stats.summarise(samples))
+    found |= {"requests": 20_000, "lost": 0, "rate_rps": 1e6 / (level * slower * scale), "elapsed_s": 1.0}
+    found |= {"cpu_us_per_request": cpu * scale * draw.normal(1, 0.01)}
+    found |= {"client_polled_percent": polled, "server_polled_percent": polled and polled + 0.1}
+    return found
 
 
 def _knobs(case: str, polled: float, verdict: str) -> tuple[KnobRow, ...]:
@@ -170,5 +179,12 @@ def source(label: str = "quickstart/20261122T101500Z", blocks: int = 5, **how: A
     """That experiment as a source of runs, with its plan."""
     plan = plan_json(blocks)
     planned = {cell_key(cell["case"], cell["factors"]): blocks for cell in plan["cells"]}
-    tables = frames(result_set(blocks, **how), list(planned))
+    tables = copy.deepcopy(_tables(blocks, tuple(sorted(how.items()))))
     return Source(label, tables.runs, tables.knobs, planned, {}, plan)
+
+
+@functools.cache
+def _tables(blocks: int, how: tuple[tuple[str, Any], ...]) -> Tables:
+    """Of its records. To be copied: tests change theirs."""
+    keys = [cell_key(cell["case"], cell["factors"]) for cell in plan_json(blocks)["cells"]]
+    return frames(result_set(blocks, **dict(how)), keys)

@@ -53,7 +53,7 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
     ],
 )
 def test_exit_codes(pair: tuple[Path, Path], conditions: list[str], code: int, said: str) -> None:
-    done = command.run("compare", *pair, *conditions)
+    done = command.call("compare", *pair, *conditions)
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from harness import load
 from tests import command
+from tests.examples import examples
 
 QUICKSTART = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
 
@@ -150,7 +151,7 @@ OPTIONS = st.fixed_dictionaries(
         "compression": st.sampled_from(["gzip", "xz", "bz2", "zip"]),
     },
 )
-FUZZ = settings(deadline=None, max_examples=50, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=examples(12), suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.filterwarnings("ignore:xz will not write the byte order mark")

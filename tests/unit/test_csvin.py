@@ -14,6 +14,7 @@ from harness.analysis.compare import compare_cases, compare_sources
 from harness.analysis.summary import overview
 from harness.errors import InputError, PollbenchError
 from harness.tables import Source, load_runs
+from tests.examples import examples
 
 
 def write(tmp_path: Path, content: str | bytes) -> Path:
@@ -128,7 +129,7 @@ def check(path: Path) -> None:
     assert all(text.endswith("\n") for text in found)
 
 
-FUZZ = settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FUZZ

@@ -19,6 +19,7 @@ from harness.importers import FORMATS, ImportOptions, import_results
 from harness.importers.files import gather
 from harness.importers.model import ImportedRuns
 from harness.tables import load_source
+from tests.examples import examples
 from tests.unit import foreign
 
 REAL = Path(__file__).parents[1] / "golden" / "import"
@@ -63,10 +64,9 @@ JUNK = [
     "\r",
     "é\u202f",
 ]
-FUZZ = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-# To write, show and compare a set takes twenty times as long as to read it, and is the same code for every format: the
-# formats' examples add up.
-JOURNEY = settings(FUZZ, max_examples=4)
+FUZZ = settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
+# To write, show and compare a set takes twenty times as long as to read it, and is the same code for every format.
+JOURNEYS = settings(FUZZ, max_examples=examples(8))
 
 
 @st.composite
@@ -121,26 +121,31 @@ def check(name: str, tmp_path: Path, contents: list[bytes]) -> None:
         assert not line.startswith((b"=", b"@", b"+"))
 
 
+def outputs(name: str) -> st.SearchStrategy[list[bytes]]:
+    """What a directory of a format's files may hold."""
+    return st.lists(damaged(name), min_size=1, max_size=len(KINDS) if name == "irqsuspend" else 3)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_no_content_gives_a_traceback(name: str, tmp_path: Path) -> None:
-    most = len(KINDS) if name == "irqsuspend" else 3
-    contents = st.lists(damaged(name), min_size=1, max_size=most)
+@FUZZ
+@given(st.data())
+def test_no_content_gives_a_traceback(name: str, tmp_path: Path, data: st.DataObject) -> None:
+    reading_of(name, tmp_path / "raw", data.draw(outputs(name)))
 
-    @FUZZ
-    @given(contents)
-    def is_read(contents: list[bytes]) -> None:
-        reading_of(name, tmp_path / "raw", contents)
 
-    @JOURNEY
-    @given(contents)
-    @example([text.encode() for text in TEXTS[name]])
-    @example([b"", b"FAILED\n"])
-    def is_compared(contents: list[bytes]) -> None:
-        check(name, tmp_path, contents)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_what_was_read_is_written_shown_and_compared(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path, [text.encode() for text in TEXTS[name]])
 
-    is_read()
-    is_compared()
+
+@pytest.mark.slow
+@JOURNEYS
+@given(st.sampled_from(sorted(FORMATS)).flatmap(lambda name: st.tuples(st.just(name), outputs(name))))
+@example(("sockperf", [b"", b"FAILED\n"]))
+def test_no_content_ends_on_its_way_to_a_comparison(tmp_path: Path, given: tuple[str, list[bytes]]) -> None:
+    check(given[0], tmp_path, given[1])
 
 
 @given(st.text(max_size=30))

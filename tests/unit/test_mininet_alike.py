@@ -19,6 +19,7 @@ from harness.mininet.scripts import Recorded
 from harness.mininet.stage import Stage
 from harness.mininet.topology import document_of
 from harness.units import parse_duration, parse_rate
+from tests.examples import examples
 
 prepare()
 
@@ -143,7 +144,7 @@ def typed(stage: Stage, device: str) -> tuple[Any, ...]:
     return rate, method, *times, f"{share:.6g}%", limit, red
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60))
 @given(topologies())
 def test_both_engines_shape_alike_and_as_link_info_says(drawn: dict[str, Any]) -> None:
     plain = Drawn(drawn)

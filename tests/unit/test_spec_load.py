@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from harness.errors import InputError
 from harness.plan import check_cpus, load_experiment
 from harness.spec.load import Experiment
+from tests.examples import examples
 
 ROOT = Path(__file__).parent.parent.parent
 SHIPPED = sorted((ROOT / "experiments").rglob("*.yaml"))
@@ -251,7 +252,7 @@ RICH = BASE | {
 }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(150))
 @given(st.data())
 def test_mutated_documents_load_or_are_refused_in_one_line(tmp_path: Path, data: st.DataObject) -> None:
     document = copy.deepcopy(RICH)
