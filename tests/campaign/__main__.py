@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import random
 import sys
 import tempfile
 import time
@@ -34,6 +35,8 @@ def mutate(arguments: argparse.Namespace) -> int:
         began = time.monotonic()
         chosen = _chosen(arguments)
         for number, (kind, seed) in enumerate(chosen, 1):
+            if arguments.minutes and time.monotonic() - began > 60 * arguments.minutes:
+                break
             made = mutant(sources, kind, seed)
             tried[kind] += 1
             if not number % 100:
@@ -58,7 +61,9 @@ def _chosen(arguments: argparse.Namespace) -> list[tuple[str, int]]:
     shares = {kind: SHARES[kind] for kind in arguments.kind or KINDS}
     whole = sum(shares.values())
     counts = {kind: max(1, round(arguments.count * share / whole)) for kind, share in shares.items()}
-    return [(kind, arguments.seed + number) for kind, count in counts.items() for number in range(count)]
+    pairs = [(kind, arguments.seed + number) for kind, count in counts.items() for number in range(count)]
+    random.Random(arguments.seed).shuffle(pairs)  # one that ends early has tried every kind
+    return pairs
 
 
 def _print(tried: Counter[str], failed: dict[tuple[str, int], Failure], took_s: float) -> None:
@@ -100,6 +105,7 @@ def main() -> int:
     words.add_argument("--seed", type=int, default=1, help="of the first mutant of each kind (default: 1)")
     words.add_argument("--kind", action="append", choices=tuple(KINDS), help="only this kind (may be repeated)")
     words.add_argument("--only", action="append", metavar="KIND:SEED", help="this mutant alone (may be repeated)")
+    words.add_argument("--minutes", type=float, help="end after so many")
     words.add_argument("--minimise", action="store_true", help="look for the smallest input that fails")
     words.set_defaults(run=mutate)
     words = _jailed(commands, "kill", "SIGKILL of whoever takes part, at random moments, and then clean")

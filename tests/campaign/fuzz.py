@@ -25,6 +25,8 @@ GOLDEN = ROOT / "tests" / "golden"
 NO_LEAKS = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
 """A refusal leaves what the program's end would free; tests/netns/test_loadgen_sanitized.py looks for leaks."""
 _SLOW_S = 20
+MOST_BYTES = 8192
+"""Of an input: so that a whole run.json fits in."""
 _LOADGEN = ROOT / "harness" / "loadgen"
 _OWN_PARTS = ("main.c", "server.c", "events.c")
 """What the target has a main of its own for, or includes."""
@@ -169,11 +171,42 @@ def _members_of(archive: bytes) -> list[bytes]:
         return [stream.read() for stream in streams if stream is not None]
 
 
+def _set() -> tuple[Callable[[bytes], None], list[bytes]]:
+    from harness.errors import PollbenchError
+    from harness.store import ResultSet
+    from harness.tables.source import from_set, planned_cells
+    from tests.campaign.kinds import made_up_set
+
+    path = made_up_set(Path(tempfile.mkdtemp()) / "results")
+    run, *others = sorted((path / "runs").iterdir())
+    for other in others:
+        shutil.rmtree(other)
+    documents = (path / "manifest.json", path / "plan.json", run / "run.json")
+    sound = [document.read_bytes() for document in (*documents, run / "samples.parquet")]
+
+    def try_one(data: bytes) -> None:
+        (run / "samples.parquet").write_bytes(data)
+        for document in documents:
+            document.write_bytes(data)
+        try:
+            results = ResultSet.open(path)
+            if results.records():
+                from_set(results)  # pandas, by far the longest
+            planned_cells(results.plan)
+            results.sample_shape(run.name)
+            results.sample_columns(run.name, ("intended_ns", "latency_ns"))
+        except PollbenchError:
+            pass
+
+    return try_one, sound
+
+
 TARGETS: dict[str, Callable[[], tuple[Callable[[bytes], None], list[bytes]]]] = {
     "yaml": _yaml,
     "csv": _csv,
     "hdr": _hdr,
     "answers": _answers,
+    "set": _set,
 }
 NAMES = (*TARGETS, "loadgen")
 
@@ -190,9 +223,9 @@ def fuzz(arguments: argparse.Namespace) -> int:
         words += [f"-artifact_prefix={failures}/", "-print_final_stats=1", "-close_fd_mask=1"]
         if name == "loadgen":
             command, guided = loadgen(BUILD, shutil.which("clang") or "")
-            command += [*words, "-max_len=2048", str(corpus)] if guided else [str(seconds), str(arguments.seed)]
+            command += [*words, f"-max_len={MOST_BYTES}", str(corpus)] if guided else [str(seconds), str(arguments.seed)]
         else:
-            command = [sys.executable, "-m", "tests.campaign.fuzz", name, *words, "-max_len=2048", str(corpus)]
+            command = [sys.executable, "-m", "tests.campaign.fuzz", name, *words, f"-max_len={MOST_BYTES}", str(corpus)]
         environment = NO_LEAKS | {"PYTHONPATH": f"{ROOT}:{ATHERIS}"}
         done = subprocess.run(command, cwd=failures, env=environment, check=False)
         print(f"{name}: {'failed, see ' + str(failures) if done.returncode else 'survived'}", flush=True)
@@ -209,7 +242,7 @@ def _one(name: str, words: list[str]) -> None:
         try_one, seeds = TARGETS[name]()
     corpus = Path(words[-1])
     for number, seed in enumerate(seeds):
-        (corpus / f"seed-{number}").write_bytes(seed[:2048])
+        (corpus / f"seed-{number}").write_bytes(seed[:MOST_BYTES])
     fuzzer: Any = atheris
     fuzzer.Setup([sys.argv[0], *words], try_one)
     fuzzer.Fuzz()

@@ -82,14 +82,14 @@ class Sources:
         self.words = _words()
         shipped = sorted((ROOT / "experiments").rglob("*.yaml"))
         self.experiments = [(path, yaml.safe_load(path.read_text())) for path in shipped]
-        self.set = _result_set(scratch / "source")
+        self.set = made_up_set(scratch / "source")
         self.tables = [(GOLDEN / "set_runs.csv").read_text(), (self.set / "runs.csv").read_text()]
         self.imports = sorted(
             path for path in (GOLDEN / "import").iterdir() if path.suffix != ".json" or "iperf" in path.name
         )
 
 
-def _result_set(base: Path) -> Path:
+def made_up_set(base: Path) -> Path:
     """A whole result set of made-up runs, its tables and samples included."""
     import numpy as np
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from harness.analysis.calibration import known
 from tests import command
+from tests.campaign.kinds import made_up_set
 from tests.unit.synthetic import ENVIRONMENT, source
 from tests.unit.test_calibration import entry
 
@@ -120,3 +122,16 @@ def test_a_calibration_of_the_host_is_quoted(tmp_path: Path) -> None:
     kept.write_text("{")
     done = command.run("compare", path, path, env=env)
     assert (done.returncode, "is left out" in done.stderr) == (0, True)
+
+
+def test_sets_without_runs_are_named(tmp_path: Path) -> None:
+    """All of a set's runs may be gone, or still to be made."""
+    whole = made_up_set(tmp_path / "whole")
+    empty = made_up_set(tmp_path / "empty")
+    for run in (empty / "runs").iterdir():
+        shutil.rmtree(run)
+    for inputs, named in (([empty, whole], "A has"), ([whole, empty], "B has"), ([empty, empty], "A and B have")):
+        done = command.call("compare", *map(str, inputs))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"no cell is on both sides: {named} no runs" in done.stderr
+    assert command.call("compare", str(empty), "--baseline", "base").returncode == 0

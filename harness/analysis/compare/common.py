@@ -35,6 +35,9 @@ def _nothing(got: str, why: tuple[str, str]) -> InputError:
 def _cells(sources: Sequence[Source]) -> tuple[str, str]:
     """What keeps cells apart, and what to do about it."""
     names = input_names(sources)
+    if empty := [letter for (letter, _), source in zip(names, sources, strict=True) if not len(source.table)]:
+        verb = "has" if len(empty) == 1 else "have"
+        return f"{' and '.join(empty)} {verb} no runs", "see what is missing: pollbench show"
     cases = [source.table.texts("case").distinct() for source in sources]
     factors = [factor_columns(source.table) for source in sources]
     if not any(set(cases[0]) & set(other) for other in cases[1:]):
