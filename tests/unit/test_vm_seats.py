@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from harness.cli.gallery_places import place_of
 from harness.cli.parser import build_parser
 from harness.cli.progress import Progress
 from harness.errors import InputError, MissingError
-from harness.kernel import cpulock
+from harness.kernel import cpulock, journal
 from harness.kernel.cpulock import CpuLock
 from harness.places.vm import seats as sides
 from harness.places.vm.boots import expected_s, side_by_side_s, takes_s
@@ -190,6 +191,65 @@ def test_a_plan_that_adapts_looks_at_all_that_was_made_before(tmp_path: Path, mo
     assert [(blocks, records) for blocks, records in looked if blocks >= 3] == [(3, 6), (4, 8)]
     # In the plan's order, whichever was done first.
     assert [boot["number"] for boot in guests.boots] == [1, 2, 3, 4]
+
+
+# Two guests side by side whose QEMU tells its number and does nothing more.
+ENDLESS = """
+import sys
+from pathlib import Path
+from harness.cli.progress import Progress
+from harness.errors import Interrupted
+from harness.places.vm.emulator import Qemu
+from harness.places.vm.execute import Guests
+from harness.places.vm.home import Home
+from harness.places.vm.image import Image
+from harness.plan import Plan
+from harness.signals import stop_on_signals
+from harness.store import ResultSet
+here = Path(sys.argv[1])
+results = ResultSet.open(here / "set")
+plan = Plan.from_json(results.plan, "plan.json")
+home, none = Home(here / "home"), here / "none"
+home.prepare()
+with stop_on_signals() as stopper:
+    guests = Guests(home, Qemu((str(here / "qemu"),), "10.0.13", "host"), "tcg-virtual", stopper, jobs=2)
+    guests._images[""] = Image("6.12", "6.12.1", none, none, none, none, none, {})
+    try:
+        guests.execute(plan, results, Progress())
+    except Interrupted as error:
+        sys.exit(error.exit_code)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_guests_side_by_side_end_with_us_however_we_end(tmp_path: Path, number: signal.Signals) -> None:
+    program, numbers = tmp_path / "qemu", tmp_path / "numbers"
+    os.mkfifo(numbers)
+    program.write_text(f'#!/bin/sh\necho $$ >"{numbers}"\nexec sleep 600\n')
+    program.chmod(0o755)
+    plan = make_plan(load_experiment(experiment.write(tmp_path, repeat=3)))
+    results = ResultSet.create(tmp_path, plan.name, "20261122T101500Z", b"", plan, {})
+    os.rename(results.path, tmp_path / "set")
+    fds = []
+    with subprocess.Popen([sys.executable, "-c", ENDLESS, str(tmp_path)], stderr=subprocess.DEVNULL) as ours:
+        try:
+            while len(fds) < 2:
+                fds += [os.pidfd_open(int(line)) for line in numbers.read_text().split()]
+            ours.send_signal(number)
+            for fd in fds:
+                assert select.select([fd], [], [], 60)[0], "a QEMU lives on"
+            assert ours.wait(60) == (130 if number == signal.SIGINT else -signal.SIGKILL)
+        finally:
+            ours.kill()
+            for fd in fds:
+                os.close(fd)
+    left = [path.name for path in (tmp_path / "home").glob("tmp-*")]
+    assert not left or number == signal.SIGKILL
+    if os.geteuid() == 0:
+        # The journals of the two, whose processes have ended.
+        assert [act.action for act in journal.clean() if act.action == "failed"] == []
+    with Home(tmp_path / "home").workshop():
+        assert len(list((tmp_path / "home").glob("tmp-*"))) == 1, "what a killed command left is gone with the next"
 
 
 def test_the_estimate_shares_boots_out(tmp_path: Path) -> None:
