@@ -19,11 +19,12 @@ from harness.errors import InputError, Interrupted
 from harness.kernel import facts
 from harness.places.local import this_host
 from harness.places.place import Place
-from harness.places.vm.boots import expected_s
+from harness.places.vm.boots import expected_s, side_by_side_s
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home
 from harness.places.vm.kernels import reseeded, with_kernels
+from harness.places.vm.seats import most_seats
 from harness.plan import Plan, estimate_s, make_plan
 from harness.signals import Stopper
 from harness.spec.load import Experiment, load_experiment
@@ -119,7 +120,10 @@ class GalleryGuests:
         """All files together, so that they share boots; with other random numbers than in any earlier set."""
         assert self._emulator is not None
         leave, saved = self._arguments.accel == "auto", resumes(self._arguments, self._accelerator)
-        guests = Guests(self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave, snapshots=saved)
+        jobs = self._arguments.jobs
+        guests = Guests(
+            self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave, snapshots=saved, jobs=jobs
+        )
         parts = []
         for piece in self._seeded(pieces):
             guests.verify(piece.plan)
@@ -149,9 +153,10 @@ class GalleryGuests:
 
     def takes_s(self, pieces: Sequence[Piece]) -> float:
         """Boots, runs, and traffic; several times as long where other programs want the CPUs."""
-        runs = (run for piece in pieces for run in piece.plan.runs)
+        runs = [run for piece in pieces for run in piece.plan.runs]
         accelerator = self._accelerator or "tcg-virtual"
-        return sum(expected_s(runs, accelerator, resumes(self._arguments, accelerator)).values())
+        expected = expected_s(runs, accelerator, resumes(self._arguments, accelerator))
+        return side_by_side_s(runs, expected, most_seats(self._arguments.jobs, accelerator))
 
 
 GalleryPlace: TypeAlias = GalleryHost | GalleryGuests
@@ -189,8 +194,9 @@ def place_of(arguments: argparse.Namespace) -> GalleryPlace:
     """The place that the command line chooses. Raises MissingError, InputError."""
     if arguments.in_vm:
         return GalleryGuests(arguments)
-    if arguments.kernel or arguments.bzimage or arguments.modules or arguments.accel != "auto":
-        got = "kernels and accelerators are chosen for guests"
+    of_guests = (arguments.kernel, arguments.bzimage, arguments.modules, arguments.jobs, arguments.accel != "auto")
+    if any(of_guests):
+        got = "kernels, accelerators and jobs are chosen for guests"
         raise InputError("run the gallery on this host", got=got, todo="add --in-vm")
     return GalleryHost(arguments)
 

@@ -48,7 +48,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
     pinned = _pinned(old)
     reproduces = str(old.path.resolve())
     with stop_on_signals() as stopper:
-        guests = Guests(home, emulator, accelerator, stopper, snapshots=_resumed(old))
+        guests = Guests(home, emulator, accelerator, stopper, snapshots=_resumed(old), jobs=arguments.jobs)
         # Before anything is made: another image than the set's is not here to be taken for it.
         guests.pin(pinned)
         new = new_set(guests, plan, old.experiment, arguments.output, reproduces=reproduces)

@@ -18,11 +18,12 @@ from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, PollbenchError
 from harness.places.place import Backlog
 from harness.places.vm import accel, exchange, recipe
 from harness.places.vm import build as builder
-from harness.places.vm.boots import expected_s, takes_s
+from harness.places.vm.boots import expected_s, side_by_side_s, takes_s
 from harness.places.vm.emulator import Qemu, find_emulator
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home, sha256_of
 from harness.places.vm.kernels import with_kernels
+from harness.places.vm.seats import most_seats
 from harness.places.vm.shell import attended, shell_command
 from harness.places.vm.snapshots import Snapshots
 from harness.plan import Plan, make_plan
@@ -45,13 +46,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         # Whether KVM works is not tried for a plan.
         accelerator = "tcg-virtual" if arguments.accel == "auto" else arguments.accel
-        takes = partial(takes_s, accelerator=accelerator, snapshots=resumes(arguments, accelerator))
+        jobs = most_seats(arguments.jobs, accelerator)
+        takes = partial(takes_s, accelerator=accelerator, snapshots=resumes(arguments, accelerator), jobs=jobs)
         return print_plan(experiment, plan, as_json=arguments.json, in_guests=takes)
     refuse_beyond(experiment, plan, guest=True)
     emulator, accelerator = machine_of(arguments, home)
     leave, saved = arguments.accel == "auto", resumes(arguments, accelerator)
     with stop_on_signals() as stopper:
-        guests = Guests(home, emulator, accelerator, stopper, arguments.redo, arguments.keep, leave, saved)
+        guests = Guests(
+            home, emulator, accelerator, stopper, arguments.redo, arguments.keep, leave, saved, arguments.jobs
+        )
         guests.verify(plan)
         results = open_set(guests, plan, experiment.data, arguments)
         interrupted = carry_out(guests, plan, results, progress_of(guests, [(plan, results)]))
@@ -80,7 +84,8 @@ def progress_of(
     runs = [run for plan, results in parts for run in Backlog(plan, results, guests.redo).runs]
     expected = expected_s(runs, guests.accelerator, guests.snapshots)
     most = "at most " if any(plan.adaptive for plan, _ in parts) else ""
-    takes = in_words(sum(expected.values()))
+    jobs = most_seats(guests.jobs, guests.accelerator)
+    takes = in_words(side_by_side_s(runs, expected, jobs))
     say(f"pollbench: {len(expected)} runs in guests, about {most}{takes} on an idle machine")
     return Progress(names, expected)
 

@@ -71,18 +71,30 @@ class Feature(NamedTuple):
 
 def features(device: str) -> dict[str, Feature]:
     """Every feature by its kernel name ("rx-gro"), of a device in this thread's namespace. Raises OSError."""
-    names = _feature_names()
-    blocks = (len(names) + 31) // 32
+    names, (available, requested, active, fixed) = _feature_names(), _feature_bits(device)
+    bits = ((name, 1 << number) for number, name in enumerate(names))
+    return {
+        name: Feature(bool(active & bit), bool(requested & bit), bool(available & ~fixed & bit))
+        for name, bit in bits
+        if name
+    }
+
+
+def active_features(device: str) -> list[str]:
+    """Names of the features that are on, of a device in this thread's namespace. Raises OSError."""
+    _, _, active, _ = _feature_bits(device)
+    return [name for number, name in enumerate(_feature_names()) if active >> number & 1 and name]
+
+
+def _feature_bits(device: str) -> tuple[int, int, int, int]:
+    """Which features, by bit number, are available, asked for, on, and fixed."""
+    blocks = (len(_feature_names()) + 31) // 32
     answer = _asked(device, struct.pack("=II", _GFEATURES, blocks), 16 * blocks)
     words = struct.unpack_from(f"={4 * blocks}I", answer, 8)
-    by_name = {}
-    for number, name in enumerate(names):
-        available, requested, active, fixed = (
-            bool(word >> number % 32 & 1) for word in words[number // 32 * 4 : number // 32 * 4 + 4]
-        )
-        if name:
-            by_name[name] = Feature(active, requested, available and not fixed)
-    return by_name
+    available, requested, active, fixed = (
+        sum(word << 32 * block for block, word in enumerate(words[kind::4])) for kind in range(4)
+    )
+    return available, requested, active, fixed
 
 
 def set_features(device: str, features: Mapping[str, bool]) -> None:

@@ -39,11 +39,18 @@ class HostFiles:
 
     def read_bytes(self, name: str) -> bytes:
         """The whole file. Raises OSError."""
-        with self._opened(name, os.O_RDONLY) as fd:
-            chunks = [os.read(fd, _CHUNK_BYTES)]
-            while chunks[-1]:
-                chunks.append(os.read(fd, _CHUNK_BYTES))
-        return b"".join(chunks)
+        # As `_opened` does it, without a context manager's own time: a run reads some hundred files of /proc.
+        try:
+            fd = os.open(f"{self.root}/{name.lstrip('/')}", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                data = os.read(fd, _CHUNK_BYTES)
+                while more := data and os.read(fd, _CHUNK_BYTES):
+                    data += more
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, name) from None
+        return data
 
     def read(self, name: str) -> str:
         """The whole file as text, stripped; bytes that are no UTF-8 are replaced. Raises OSError."""

@@ -67,7 +67,7 @@ class IpRoute:
 @contextlib.contextmanager
 def iproute() -> Iterator[IpRoute]:
     """A socket of this thread's namespace, for the block."""
-    from pyroute2 import IPRoute
+    from pyroute2.iproute import IPRoute
 
     with IPRoute(ext_ack=True) as socket:
         yield IpRoute(socket)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Collection
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from operator import add, attrgetter, sub
 
 from harness.kernel.hostfiles import HOST, HostFiles
 
@@ -127,11 +128,14 @@ class ProcessUsage:
 
     def minus(self, before: ProcessUsage) -> ProcessUsage:
         """What was used since `before`."""
-        return ProcessUsage(*(now - was for now, was in zip(astuple(self), astuple(before), strict=True)))
+        return ProcessUsage(*map(sub, _usage(self), _usage(before)))
 
     def plus(self, other: ProcessUsage) -> ProcessUsage:
         """The sum of both processes, field by field."""
-        return ProcessUsage(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+        return ProcessUsage(*map(add, _usage(self), _usage(other)))
+
+
+_usage = attrgetter("cpu_ns", "wait_ns", "user_ns", "system_ns", "voluntary", "involuntary")
 
 
 def stat_fields(pid: int, files: HostFiles = HOST) -> list[str]:
@@ -186,13 +190,15 @@ def tasks(files: HostFiles = HOST) -> Tasks:
     seen = Tasks({}, {})
     for pid in filter(str.isdigit, files.list("/proc")):
         try:
-            fields = stat_fields(int(pid), files)
-            seen.reaped_ns[int(pid)] = (int(fields[13]) + int(fields[14])) * TICK_NS
-            seen.parent[int(pid)] = int(fields[1])
-            for tid in files.list(f"/proc/{pid}/task"):
+            fields = files.read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split(None, 18)
+            process = int(pid)
+            seen.reaped_ns[process] = (int(fields[13]) + int(fields[14])) * TICK_NS
+            seen.parent[process] = int(fields[1])
+            # Most have a single thread, which is named like its process: no need to list them.
+            for tid in [pid] if fields[17] == b"1" else files.list(f"/proc/{pid}/task"):
                 schedstat = files.read_bytes(f"/proc/{pid}/task/{tid}/schedstat")
                 seen.run_ns[int(tid)] = int(schedstat.split(None, 1)[0])
-                seen.process[int(tid)] = int(pid)
+                seen.process[int(tid)] = process
         except OSError:  # it ended while we looked
             continue
     return seen

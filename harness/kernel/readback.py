@@ -31,6 +31,8 @@ _NETEM_RATE64 = 8
 # A class of htb among the kinds, which has options of its own.
 _HTB_CLASS = "htb class"
 _TCA_KIND = 1
+# Counters are read twice a run for each qdisc: struct gnet_stats_basic and gnet_stats_queue, by ourselves.
+_TCA_STATS2, _BASIC, _QUEUE = 7, 1, 3
 
 Values = dict[str, int | float]
 
@@ -52,15 +54,19 @@ class QdiscState(NamedTuple):
     @property
     def statistics(self) -> dict[str, int]:
         """Counters: bytes, packets, queued_packets, queued_bytes, drops, requeues, overlimits."""
-        counted = _decoded(self.message).get_attr("TCA_STATS2")
-        if counted is None:
+        counted = attrs(attrs(self.message, _HEADER_BYTES + TCMSG.size).get(_TCA_STATS2, b""))
+        if _BASIC not in counted or _QUEUE not in counted:
             return {}
-        basic, queue = counted.get_attr("TCA_STATS_BASIC"), counted.get_attr("TCA_STATS_QUEUE")
+        size, packets = struct.unpack_from("=QI", counted[_BASIC])
+        queued, backlog, drops, requeues, overlimits = struct.unpack_from("=5I", counted[_QUEUE])
         return {
-            **{name: basic[name] for name in ("bytes", "packets")},
-            "queued_packets": queue["qlen"],
-            "queued_bytes": queue["backlog"],
-            **{name: queue[name] for name in ("drops", "requeues", "overlimits")},
+            "bytes": size,
+            "packets": packets,
+            "queued_packets": queued,
+            "queued_bytes": backlog,
+            "drops": drops,
+            "requeues": requeues,
+            "overlimits": overlimits,
         }
 
 
@@ -88,6 +94,11 @@ def dump(sock: NetlinkSocket, chosen: Collection[tuple[int, int]] | None = None)
 
 def _all(sock: NetlinkSocket, message: int, ifindex: int, attempted: str) -> list[bytes]:
     return sock.messages(Request(message, NLM_F_DUMP, TCMSG.pack(0, 0, 0, ifindex, 0, 0, 0), attempted))
+
+
+def load_decoder() -> None:
+    """Load pyroute2's now, in place of when the first qdisc is read."""
+    import pyroute2.netlink.rtnl.tcmsg  # noqa: F401
 
 
 def _decoded(message: bytes) -> Any:

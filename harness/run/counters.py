@@ -100,10 +100,12 @@ def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
         # A device does not count what its qdisc drops. A root counts what its children drop on arrival.
         devices = {port.ifindex: port.device for port in node.ports}
         roots = [qdisc for qdisc in qdisc_dump(node.fd) if qdisc.parent == ROOT]
-        counters["qdisc:drops"] = sum(root.statistics["drops"] for root in roots)
+        counters["qdisc:drops"] = 0
         for root in roots:
+            statistics = root.statistics
+            counters["qdisc:drops"] += statistics["drops"]
             for key in ("bytes", "drops") if root.ifindex in devices else ():
-                counters[f"qdisc:{devices[root.ifindex]}:{key}"] = root.statistics[key]
+                counters[f"qdisc:{devices[root.ifindex]}:{key}"] = statistics[key]
     return counters
 
 

@@ -201,11 +201,6 @@ def shares(table: list[int]) -> list[int]:
     return [table.count(queue) for queue in range(max(table, default=-1) + 1)]
 
 
-def active_features(device: str) -> list[str]:
-    """Names of the features that are on, of a device of this thread's namespace."""
-    return [name for name, feature in ethtool.features(device).items() if feature.active]
-
-
 def device_napis(device: str) -> list[netdev.Napi]:
     """napi-get of a device of this thread's namespace; empty where it has none, or before Linux 6.8 lists any."""
     return netdev.napis_of(socket.if_nametoindex(device)) or []

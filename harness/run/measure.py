@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from harness.kernel import facts
+from harness.kernel import ethtool, facts
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
 from harness.run import counters, link_checks, standing, tcp_settings, two_hosts_merge
@@ -253,7 +253,7 @@ def _features(testbed: Testbed) -> dict[str, dict[str, list[str]]]:
     out: dict[str, dict[str, list[str]]] = {}
     for name, node in testbed.nodes.items():
         with in_netns(node.fd):
-            out[name] = {port.device: apply.active_features(port.device) for port in node.ports}
+            out[name] = {port.device: ethtool.active_features(port.device) for port in node.ports}
     return out
 
 

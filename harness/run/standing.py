@@ -6,6 +6,7 @@ import contextlib
 import socket
 from typing import NamedTuple
 
+from harness.kernel import ethtool
 from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netns import in_netns, sysfs_of
 from harness.kernel.readback import qdisc_dump
@@ -68,7 +69,7 @@ def _of_node(node: NodeHandle) -> Standing:
         # A device that has gone is told of by all that was read of it before.
         devices = {index: device for index, device in devices.items() if device in there}
         for device in devices.values():
-            for feature in apply.active_features(device):
+            for feature in ethtool.active_features(device):
                 standing[StandingSetting(node.name, device, feature)] = _ON
             for number, napi in enumerate(apply.device_napis(device)):
                 values = napi._asdict()

@@ -110,7 +110,6 @@ def test_features_are_written_where_they_are_not_so_already(kernel: Kernel) -> N
     assert kernel.feature_writes == [("eth0", {"gro": True})]
     # A short name is on when any of what it stands for is.
     assert applied(1, offloads={"tso": False}) == [("eth0 tso", True, False, False)]
-    assert apply.active_features("eth0") == ["rx-gro"]
 
 
 def test_a_value_that_does_not_stay_is_no_result(kernel: Kernel) -> None:

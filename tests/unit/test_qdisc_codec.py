@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.tcmsg import common, tcmsg
 
 from harness.kernel import qdiscs, readback
-from harness.kernel.netlink import attr, attr_text, attr_u32, attrs, u32
+from harness.kernel.netlink import attr, attr_text, attr_u32, attrs, nest, u32
 from harness.kernel.qdiscs import Options
 
 IFINDEX, HANDLE = 4, 0x10000
@@ -222,3 +222,20 @@ def test_hfsc_sends_all_to_a_class_of_the_rate() -> None:
     assert int.from_bytes(attrs(on_the_wire("hfsc", {"rate_bps": 8}), 36)[2], sys.byteorder) == 1
     of_class = attrs(on_the_wire("hfsc", {"rate_bps": 80_000_000}, 1), 36)[2]
     assert readback.hfsc_class(of_class) == {"rate_bps": 80_000_000}
+
+
+@given(st.tuples(st.integers(0, 2**64 - 1), *[st.integers(0, 2**32 - 1)] * 6))
+def test_counters_are_those_that_pyroute2_reads(numbers: tuple[int, ...]) -> None:
+    basic, queue = struct.pack("=QI4x", *numbers[:2]), struct.pack("=5I", *numbers[2:])
+    body = qdiscs.TCMSG.pack(0, 0, 0, IFINDEX, HANDLE, qdiscs.ROOT, 2) + attr_text(1, "pfifo")
+    body += nest(7, attr(1, basic), attr(3, queue))
+    raw = struct.pack("=IHHII", 16 + len(body), 36, 2, 1, 0) + body
+    message = tcmsg(raw)
+    message.decode()
+    counted = message.get_attr("TCA_STATS2")
+    theirs = {**counted.get_attr("TCA_STATS_BASIC"), **counted.get_attr("TCA_STATS_QUEUE")}
+    ours = readback._state(raw).statistics
+    named = {"queued_packets": "qlen", "queued_bytes": "backlog"}
+    assert ours == {name: theirs[named.get(name, name)] for name in ours}
+    assert list(ours.values()) == list(numbers)
+    assert readback._state(on_the_wire("sfq", {"limit": 5})).statistics == {}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.kernel import ethtool
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.netdev import Napi
 from harness.run import knobs as apply
@@ -80,7 +81,7 @@ def test_all_that_a_knob_or_a_link_can_set_is_read(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(standing, "sysfs_of", sysfs_of)
     monkeypatch.setattr(standing, "qdisc_dump", lambda _fd: discs)
     monkeypatch.setattr("socket.if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
-    monkeypatch.setattr(apply, "active_features", lambda device: [f"rx-gro of {device}"])
+    monkeypatch.setattr(ethtool, "active_features", lambda device: [f"rx-gro of {device}"])
     monkeypatch.setattr(apply, "device_napis", lambda _device: [napi])
     monkeypatch.setattr(standing, "HOST", HostFiles(host))
     none: Any = None

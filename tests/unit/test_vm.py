@@ -28,7 +28,8 @@ from harness.places.vm.kernels import with_kernels
 from harness.places.vm.modules import ModuleTree
 from harness.places.vm.recipe import differences
 from harness.places.vm.reproduction import ComparedSet, judge
-from harness.plan import Plan, Run, load_experiment, make_plan
+from harness.places.vm.seats import Seat
+from harness.plan import Plan, load_experiment, make_plan
 from harness.run.measure import Measured
 from harness.run.outcome import Outcome
 from harness.signals import stop_on_signals
@@ -184,15 +185,15 @@ class Answering(Guests):
 
     made: list[tuple[str, list[str]]]
 
-    def _make(self, task: Any, machine: Machine, runs: list[Run]) -> None:
-        self.made.append((machine.iommu, [run.run_id for run in runs]))
-        for run in runs:
+    def _make(self, task: Any, share: Any, seat: Seat) -> None:
+        self.made.append((share.machine.iommu, [run.run_id for run in share.left]))
+        for run in share.left:
             task.fail(run, MissingError("measure", got="no"))
 
 
 def guests_for(tmp_path: Path) -> Answering:
     with stop_on_signals() as stopper:
-        found = Answering(Home(tmp_path), QEMU, "tcg-virtual", stopper)
+        found = Answering(Home(tmp_path), QEMU, "tcg-virtual", stopper, jobs=1)
     found.made = []
     return found
 

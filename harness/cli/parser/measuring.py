@@ -68,6 +68,7 @@ def add_gallery(commands: Commands) -> None:
     places.guests(gallery)
     places.emulator(gallery)
     places.snapshots(gallery)
+    places.jobs(gallery)
     flag(gallery, "--resume", "make only what is missing of the newest sets")
     flag(gallery, "--no-run", "judge the sets that are there; needs no root")
     overrides(gallery)

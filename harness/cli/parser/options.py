@@ -35,7 +35,7 @@ def experiment(parser: argparse.ArgumentParser, case: str = "", repeat: str = "r
     else:
         values(parser, "--case", "NAME", ONE_CASE)
     overrides(parser)
-    value(parser, "--repeat", "N", repeat, type=_count)
+    value(parser, "--repeat", "N", repeat, type=count)
     value(parser, "--seed", "N", "seed of the random order", type=_seed)
     if not case:
         flag(parser, "--quick", "shorter, as the file's `quick` section says")
@@ -116,7 +116,8 @@ def verdicts(*known: str) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number of at least 1; argparse words the ValueError of anything else."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
@@ -139,4 +140,4 @@ def _seed(text: str) -> int:
     return number
 
 
-_count.__name__ = _seed.__name__ = "whole number"
+count.__name__ = _seed.__name__ = "whole number"

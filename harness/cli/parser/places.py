@@ -8,6 +8,7 @@ from harness.cli.parser.options import (
     Commands,
     as_json,
     budget,
+    count,
     execution,
     experiment,
     flag,
@@ -103,6 +104,7 @@ def _vm(commands: Commands) -> None:
     as_json(run, "the summary")
     emulator(run)
     snapshots(run)
+    jobs(run)
     shell = actions.add_parser("shell", help="a shell in a guest, on this terminal")
     guests(shell)
     emulator(shell)
@@ -132,6 +134,7 @@ def _reproduce(commands: Commands) -> None:
     value(reproduce, "directory", "RESULT_DIR", "a result set of `pollbench vm run`")
     output(reproduce, "where the new set goes (default: results)")
     emulator(reproduce)
+    jobs(reproduce)
     value(reproduce, "--against", "DIR", "judge this set, already made, and run nothing")
     as_json(reproduce, "the verdicts")
 
@@ -197,3 +200,9 @@ def _which(parser: argparse.ArgumentParser) -> None:
     value(parser, "--case", "NAME", "of an experiment: the case whose topology is meant")
     overrides(parser, _OVERRIDES)
     value(parser, "words", "-- WORD", "what a Mininet file finds on its command line", nargs="*")
+
+
+def jobs(parser: argparse.ArgumentParser) -> None:
+    """The option that says how many guests run side by side."""
+    text = "guests side by side, each on a CPU of its own (default: one for each CPU that is idle; under kvm one)"
+    value(parser, "--jobs", "N", text, type=count)

@@ -22,6 +22,7 @@ from harness.places.vm.kind import Kind
 from harness.places.vm.launch import BOOT_S, launched, patient_s
 from harness.places.vm.qemu import GuestFiles
 from harness.places.vm.resume import NotResumed, Resumer
+from harness.places.vm.seats import Seat
 from harness.plan import Plan, Run
 from harness.run.process import ChildProcess
 from harness.signals import Stopper
@@ -50,8 +51,8 @@ class GuestFailure(PollbenchError):  # noqa: N818  # of the guest, not of ours
 class Boot:
     """What one boot needs. pairs: pairs of emulated NICs by model; runs: what it is to make, in order.
 
-    resumer: resumes a snapshot where it can, in place of a boot. Of what was done: `started` is "snapshot" or "boot",
-    `not_resumed` why not, where a snapshot was wanted.
+    resumer: resumes a snapshot where it can, in place of a boot; seat: where on the host it runs. Of what was done:
+    `started` is "snapshot" or "boot", `not_resumed` why not, where a snapshot was wanted.
     """
 
     home: Home
@@ -64,6 +65,7 @@ class Boot:
     pairs: dict[str, int]
     stopper: Stopper
     resumer: Resumer | None = None
+    seat: Seat = field(default_factory=Seat)
     events: list[Event] = field(default_factory=list)
     argv: list[str] = field(default_factory=list)
     console: str = ""
@@ -97,7 +99,7 @@ class Boot:
         with contextlib.ExitStack() as stack:
             if self.resumer is not None:
                 try:
-                    resumed = stack.enter_context(self.resumer.resumed(kind, workshop, job, seed))
+                    resumed = stack.enter_context(self.resumer.resumed(kind, workshop, job, seed, self.seat))
                 except NotResumed as error:
                     self.not_resumed = error.got
                 else:
@@ -106,7 +108,7 @@ class Boot:
                     return
             files = kind.files(workshop, job)
             self.argv = kind.command(files, seed)
-            yield stack.enter_context(launched(self.argv, self.accelerator, self.stopper)), files
+            yield stack.enter_context(launched(self.argv, self.accelerator, self.seat, self.stopper)), files
 
     def _job(self, seed: int) -> bytes:
         document = {

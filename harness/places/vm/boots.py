@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -60,10 +61,25 @@ def expected_s(runs: Iterable[Run], accelerator: str, snapshots: bool = False) -
     return expected
 
 
-def takes_s(plan: Plan, repeat: int | None = None, accelerator: str = "tcg-virtual", snapshots: bool = False) -> float:
-    """Seconds that a plan's first `repeat` repetitions take, default all of them."""
-    runs = (run for run in plan.runs if repeat is None or run.block <= repeat)
-    return sum(expected_s(runs, accelerator, snapshots).values())
+def takes_s(
+    plan: Plan, repeat: int | None = None, accelerator: str = "tcg-virtual", snapshots: bool = False, jobs: int = 1
+) -> float:
+    """Seconds that a plan's first `repeat` repetitions take, default all of them, with so many guests side by side."""
+    runs = [run for run in plan.runs if repeat is None or run.block <= repeat]
+    return side_by_side_s(runs, expected_s(runs, accelerator, snapshots), jobs)
+
+
+def side_by_side_s(runs: Iterable[Run], expected: Mapping[str, float], jobs: int) -> float:
+    """Seconds until all is done where so many guests run side by side. expected: seconds of each run by its id."""
+    boots: dict[tuple[int, str], dict[str, float]] = {}
+    for run in runs:
+        key = (run.block, run.cell.spec.machine.model_dump_json())
+        boots.setdefault(key, {})[run.run_id] = expected[run.run_id]
+    busy_s = [0.0] * jobs
+    # As they are handed out: a repetition after the other.
+    for _, members in sorted(boots.items(), key=lambda item: item[0][0]):
+        heapq.heapreplace(busy_s, busy_s[0] + sum(members.values()))
+    return max(busy_s)
 
 
 def pairs_of(topologies: list[Topology]) -> dict[str, int]:

@@ -1,11 +1,13 @@
-"""Executes a plan in guests: a boot per machine and repetition, every answer judged and saved as on the host."""
+"""Executes a plan in guests: a boot per machine and repetition, side by side; answers are judged as on the host."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, zip_longest
+from threading import RLock
 from typing import Any, Protocol
 
 from harness.errors import InputError, MissingError, PollbenchError
@@ -19,6 +21,7 @@ from harness.places.vm.home import Home
 from harness.places.vm.image import Image, image_by_hash, open_image
 from harness.places.vm.machine_check import GuestAccount, NotAsDeclared, deviations, guest_account
 from harness.places.vm.resume import Resumer
+from harness.places.vm.seats import Seat, Work, do_all, seats
 from harness.plan import Plan, Run
 from harness.run.measure import Measured
 from harness.run.runner import make_run
@@ -47,8 +50,9 @@ class Guests:
     redo: verdicts whose runs are made again; keep: record the console of a boot also where all went well.
     snapshots: resume guests from snapshots where that can be, in place of booting them.
     may_leave_kvm: where the first guest under KVM does not come up, go on without (nobody asked for KVM, and no run was
-    made under it). boots: what each boot was, for the set's vm.json; retried: failures of guests that were booted once
-    more.
+    made under it). jobs: how many guests run side by side, None for one on each CPU that is idle; under kvm, whose time
+    is real, always one. boots: what each boot was, for the set's vm.json; retried: failures of guests that were booted
+    once more.
     """
 
     home: Home
@@ -59,6 +63,7 @@ class Guests:
     keep: bool = False
     may_leave_kvm: bool = False
     snapshots: bool = False
+    jobs: int | None = None
     retried: list[str] = field(default_factory=list)
     boots: list[dict[str, Any]] = field(default_factory=list)
     _images: dict[str, Image] = field(default_factory=dict)
@@ -95,16 +100,31 @@ class Guests:
     def execute_all(self, parts: Sequence[tuple[Plan, ResultSet]], watcher: GuestWatcher) -> None:
         """The same for several plans, which share boots: runs of one repetition that need the same machine."""
         backlogs = [Backlog(plan, results, self.redo) for plan, results in parts]
-        total = len(set[str]().union(*(backlog.ids for backlog in backlogs)))
-        task = _Task(backlogs, watcher, self.stopper, total)
+        ids = [run.run_id for backlog in backlogs for run in backlog.runs]
+        task = _Task(backlogs, watcher, self.stopper, len(set(ids)))
+        boots = list(boots_of([run for backlog in backlogs for run in backlog.runs]))
+        guest_bytes = max((machine.memory_bytes for machine, _ in boots), default=0)
+        asked = 1 if self.accelerator == "kvm" else self.jobs
         try:
-            for rounds in zip_longest(*(backlog.repetitions() for backlog in backlogs)):
-                for machine, runs in boots_of(list(chain.from_iterable(runs or () for runs in rounds))):
-                    self.stopper.check()
-                    self._make(task, machine, runs)
+            with seats(asked, len(boots), guest_bytes) as taken:
+                do_all(self._works(task), taken)
         finally:
             for _, results in parts:
-                record_boots(results, self.boots)
+                record_boots(results, task.boots())
+            self.boots += task.boots()
+
+    def _works(self, task: _Task) -> Iterator[Work | None]:
+        """Every boot, in order. None before a repetition that may not be needed: what was made before it decides."""
+        number = 0
+        for rounds in zip_longest(*(backlog.repetitions() for backlog in task.backlogs)):
+            runs = list(chain.from_iterable(runs or () for runs in rounds))
+            for machine, members in boots_of(runs):
+                self.stopper.check()
+                number += 1
+                yield partial(self._make, task, _Share(number, machine, members))
+            adaptive = (backlog.plan.adaptive for backlog in task.backlogs)
+            if any(rule and runs[-1].block >= rule.least for rule in adaptive):
+                yield None
 
     def pin(self, images: Iterable[Mapping[str, str]]) -> None:
         """Use these artefacts, by their hashes, for the kernels that they name. Raises PollbenchError."""
@@ -126,20 +146,20 @@ class Guests:
             self._images[kernel] = open_image(self.home, kernel)
         return self._images[kernel]
 
-    def _make(self, task: _Task, machine: Machine, runs: list[Run]) -> None:
+    def _make(self, task: _Task, share: _Share, seat: Seat) -> None:
         """Boot until every run has an answer, or was going on in two guests that failed."""
-        left, failures = list(runs), Counter[str]()
-        while left:
-            for run in list(left):
-                if lack := self._lack(machine, run.cell.spec.topology):
+        failures = Counter[str]()
+        while share.left:
+            for run in list(share.left):
+                if lack := self._lack(share.machine, run.cell.spec.topology):
                     task.fail(run, MissingError("make a guest", got=lack))
-                    left.remove(run)
-            if not left:
+                    share.left.remove(run)
+            if not share.left:
                 return
-            trouble = self._boot(task, machine, left)
+            trouble = self._boot(task, share, seat)
             if trouble is None or self._without_kvm(task, trouble):
                 continue
-            current = task.current if task.current in left else None
+            current = share.current if share.current in share.left else None
             name = current.run_id if current is not None else ""
             failures[name] += 1
             if failures[name] < _TRIES:
@@ -149,7 +169,7 @@ class Guests:
                 raise trouble
             # This run makes guests fail: it is recorded as failed, and the others go on.
             task.fail(current, trouble)
-            left.remove(current)
+            share.left.remove(current)
 
     def _without_kvm(self, task: _Task, trouble: GuestFailure) -> bool:
         """KVM passed the probe but brings up no guest: remember that. Returns whether to go on without KVM."""
@@ -171,14 +191,14 @@ class Guests:
         release = self.image(machine.kernel).release
         return next(filter(None, lacks), "") or self.emulator.lacks_cpus(machine.cpus, release, self.accelerator)
 
-    def _boot(self, task: _Task, machine: Machine, left: list[Run]) -> GuestFailure | None:
-        image = self.image(machine.kernel)
+    def _boot(self, task: _Task, share: _Share, seat: Seat) -> GuestFailure | None:
+        image, left = self.image(share.machine.kernel), share.left
         pairs = pairs_of([run.cell.spec.topology for run in left])
         plan, runs = task.backlogs[0].plan, tuple(left)
-        given = (self.home, self.emulator, image, machine, self.accelerator)
-        boot = Boot(*given, plan, runs, pairs, self.stopper, self._resumer)
-        task.current = None
-        task.watcher.booting(image.kernel, task.done, task.total)
+        given = (self.home, self.emulator, image, share.machine, self.accelerator)
+        boot = Boot(*given, plan, runs, pairs, self.stopper, self._resumer, seat)
+        share.current = None
+        task.booting(image.kernel)
         environment: dict[str, Scalar] = {}
         guest: GuestAccount | None = None
 
@@ -188,10 +208,11 @@ class Guests:
             if event.get("ev") == "ready":
                 environment.update(_environment(event, self.accelerator, self.emulator))
                 guest = guest_account(event.get("machine"))
-                if lacking := deviations(machine, guest):
+                if lacking := deviations(share.machine, guest):
                     raise NotAsDeclared(lacking)
             if event.get("ev") == "begin":
-                task.begin(str(event.get("run_id")), left)
+                share.current = next((run for run in left if run.run_id == str(event.get("run_id"))), None)
+                task.begin(share.current)
 
         failure = None
         try:
@@ -207,26 +228,51 @@ class Guests:
         except GuestFailure as error:
             failure = error
         finally:
-            self.boots.append(account_of(boot, guest, failure, self.keep))
+            task.account(share.number, account_of(boot, guest, failure, self.keep))
         return failure
 
 
 @dataclass
+class _Share:
+    """The runs of one boot, of which `left` have no answer. number: which boot; current: the run that it is at."""
+
+    number: int
+    machine: Machine
+    left: list[Run]
+    current: Run | None = None
+
+
+@dataclass
 class _Task:
-    """Plans on their way into result sets. current: the run that the guest is at."""
+    """Plans on their way into result sets; told and asked by the threads of all boots, one at a time."""
 
     backlogs: list[Backlog]
     watcher: GuestWatcher
     stopper: Stopper
     total: int
     done: int = 0
-    current: Run | None = None
+    _accounts: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    _one: RLock = field(default_factory=RLock)
 
-    def begin(self, run_id: str, runs: list[Run]) -> None:
-        """The guest says that it begins a run."""
-        self.current = next((run for run in runs if run.run_id == run_id), None)
-        if self.current is not None:
-            self.watcher.starting(self.current, self.done, self.total)
+    def booting(self, kernel: str) -> None:
+        """A guest is about to start."""
+        with self._one:
+            self.watcher.booting(kernel, self.done, self.total)
+
+    def begin(self, run: Run | None) -> None:
+        """A guest says that it begins a run; None for one that is not of its share."""
+        with self._one:
+            if run is not None:
+                self.watcher.starting(run, self.done, self.total)
+
+    def account(self, number: int, account: dict[str, Any]) -> None:
+        """What came of a boot."""
+        with self._one:
+            self._accounts.setdefault(number, []).append(account)
+
+    def boots(self) -> list[dict[str, Any]]:
+        """What came of all boots, in the order of the plan, whichever was done first."""
+        return [account for _, accounts in sorted(self._accounts.items()) for account in accounts]
 
     def fail(self, run: Run, error: PollbenchError, environment: Mapping[str, Scalar] = {}) -> None:
         """Record why a run has no result. environment: empty of one that no guest made."""
@@ -242,13 +288,14 @@ class _Task:
             assert answer.measured is not None
             return answer.measured
 
-        record, samples, files = make_run(run, environment, self.stopper, take)
-        record = replace(record, wall_s=answer.wall_s)
-        for backlog in self.backlogs:
-            if run.run_id in backlog.ids:
-                backlog.save(record, samples, files)
-        self.done += 1
-        self.watcher.finished(run, record)
+        with self._one:
+            record, samples, files = make_run(run, environment, self.stopper, take)
+            record = replace(record, wall_s=answer.wall_s)
+            for backlog in self.backlogs:
+                if run.run_id in backlog.ids:
+                    backlog.save(record, samples, files)
+            self.done += 1
+            self.watcher.finished(run, record)
 
 
 def _environment(event: Event, accelerator: str, emulator: Qemu) -> dict[str, Scalar]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from typing import Any
 
 from harness import loadgen
 from harness.errors import UNFORESEEN, PollbenchError, unforeseen
-from harness.kernel import facts, host_settings, nics, standstill
+from harness.kernel import facts, host_settings, nics, readback, standstill
 from harness.kernel.machinefacts import end_programs_when_memory_is_short, machine_facts
 from harness.places.vm.wire import Answer, pack
 from harness.plan import Plan, Run
@@ -47,7 +48,9 @@ def main(job_disk: str, out_disk: str) -> None:
     resumed = standstill.asked()
     if resumed:
         build_models()
+        readback.load_decoder()
         _warm_up()
+        _keep_loaded()
         tell("waits", uptime_s=facts.uptime_s())
         standstill.stop_machine()
         tell("resumed", uptime_s=facts.uptime_s())
@@ -64,6 +67,7 @@ def main(job_disk: str, out_disk: str) -> None:
     pairs = nics.load([model.module for model, _ in models], [nics.address(*end) for end in ends])
     if not resumed:
         _warm_up()
+        _keep_loaded()
     spec = plan.cells[0].spec
     cpus = {cpu for run in plan.runs for node in run.cell.spec.topology.nodes.values() for cpu in node.cpus or ()}
     host = set_guest(spec.machine.profile, cpus)
@@ -102,6 +106,15 @@ def _warm_up() -> None:
     """
     with contextlib.suppress(PollbenchError, OSError):
         subprocess.run([loadgen.path()], capture_output=True, check=False)
+
+
+def _keep_loaded() -> None:
+    """Take what is loaded for good, so that the search for garbage does not go through all of it amid the runs.
+
+    While it is loaded there is no search: the payload's `__main__` turned it off.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 def pause_s(run: Run) -> float:

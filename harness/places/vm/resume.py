@@ -15,6 +15,7 @@ from harness.places.vm.home import Home
 from harness.places.vm.kind import JOB_ROOM, Kind
 from harness.places.vm.launch import BOOT_S, launched
 from harness.places.vm.monitor import Monitor, MonitorError
+from harness.places.vm.seats import Seat
 from harness.places.vm.snapshots import Snapshots
 from harness.run.process import ChildProcess
 from harness.signals import Stopper
@@ -44,14 +45,14 @@ class Resumer:
     hopeless: dict[str, str] = field(default_factory=dict)
 
     @contextlib.contextmanager
-    def resumed(self, kind: Kind, workshop: Path, job: bytes, seed: int) -> Iterator[Resumed]:
-        """A guest that goes on with this job, for the block. Raises NotResumed, Interrupted."""
+    def resumed(self, kind: Kind, workshop: Path, job: bytes, seed: int, seat: Seat) -> Iterator[Resumed]:
+        """A guest that goes on with this job on this seat, for the block. Raises NotResumed, Interrupted."""
         if reason := _lack(kind, job) or self.hopeless.get(kind.key(), ""):
             raise NotResumed(reason)
         with contextlib.ExitStack() as stack:
             try:
-                with self._snapshots().held(kind.key(), lambda path: self._make(kind, path)) as state:
-                    resumed = stack.enter_context(self._load(kind, workshop, job, seed, state))
+                with self._snapshots().held(kind.key(), lambda path: self._make(kind, path, seat)) as state:
+                    resumed = stack.enter_context(self._load(kind, workshop, job, seed, seat, state))
             except Interrupted:
                 raise
             except (PollbenchError, OSError) as error:
@@ -68,13 +69,13 @@ class Resumer:
     def _snapshots(self) -> Snapshots:
         return Snapshots(self.home, lambda: self.stopper.pause(_LOOK_S))
 
-    def _make(self, kind: Kind, path: Path) -> None:
+    def _make(self, kind: Kind, path: Path, seat: Seat) -> None:
         """Boot a guest until it waits for its job, and save it. Raises MonitorError, OSError."""
         with self.home.workshop() as workshop, Monitor(self.stopper) as monitor:
             files = kind.saved_files(workshop)
             argv = [*kind.command(files, 0, saved=True), *monitor.options]
             began = time.monotonic()
-            with launched(argv, kind.accelerator, self.stopper, (monitor.fd,)) as child:
+            with launched(argv, kind.accelerator, seat, self.stopper, (monitor.fd,)) as child:
                 monitor.attach(child)
                 try:
                     # Twice: until it is up, and until the agent has loaded what it needs.
@@ -89,11 +90,11 @@ class Resumer:
                 _end_of_migration(monitor, _SAVE_S)
 
     @contextlib.contextmanager
-    def _load(self, kind: Kind, workshop: Path, job: bytes, seed: int, state: Path) -> Iterator[Resumed]:
+    def _load(self, kind: Kind, workshop: Path, job: bytes, seed: int, seat: Seat, state: Path) -> Iterator[Resumed]:
         with Monitor(self.stopper) as monitor:
             files = kind.resumed_files(workshop, job)
             argv = [*kind.command(files, seed, saved=True), "-incoming", "defer", *monitor.options]
-            with launched(argv, kind.accelerator, self.stopper, (monitor.fd,)) as child:
+            with launched(argv, kind.accelerator, seat, self.stopper, (monitor.fd,)) as child:
                 monitor.attach(child)
                 monitor.ask("migrate-set-capabilities", capabilities=_CAPABILITIES)
                 monitor.ask("migrate-set-parameters", **_SILENT)
