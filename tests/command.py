@@ -9,11 +9,12 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from harness import cli
-from tests.forkserver import Forked, Server
+from tests.forkserver import Forked, Request, Server
 
 COMMAND = [sys.executable, "-m", "harness"]
 ROOT = Path(__file__).parent.parent
@@ -29,19 +30,33 @@ _server: Server | None = None
 
 
 def start(
-    *arguments: str | Path, prefix: tuple[str, ...] = (), fresh: bool = False, **options: Any
+    *arguments: str | Path,
+    prefix: tuple[str, ...] = (),
+    capabilities: Collection[int] | None = None,
+    fresh: bool = False,
+    **options: Any,
 ) -> subprocess.Popen[str]:
     """Start a command; the caller waits for it. fresh: by an interpreter of its own, where its start is the matter.
 
     Else, where nobody could tell the difference, it is forked from a process that has loaded pandas once.
+    capabilities: numbers of linux/capability.h; as root it has, and can get, these alone.
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
     words = [str(argument) for argument in arguments]
     if not fresh and prefix in ((), UNPRIVILEGED) and not options.keys() - {"cwd", "start_new_session"}:
-        request = {"argv": words, "env": environment, "cwd": str(options.get("cwd", Path.cwd()))}
-        request |= {"new_session": options.get("start_new_session", False), "unprivileged": bool(prefix)}
+        request = Request(
+            words,
+            environment,
+            str(options.get("cwd", Path.cwd())),
+            new_session=options.get("start_new_session", False),
+            unprivileged=bool(prefix),
+            capabilities=None if capabilities is None else list(capabilities),
+        )
         if (server := _serving(environment)) is not None:
             return Forked(server, request)
+    if capabilities is not None:
+        bounding = ",".join(["-all", *(f"+cap_{number}" for number in capabilities)])
+        prefix = ("setpriv", f"--bounding-set={bounding}", "--inh-caps=-all", "--ambient-caps=-all", "--", *prefix)
     return subprocess.Popen(
         [*prefix, *COMMAND, *words],
         env=environment,

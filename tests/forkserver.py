@@ -18,9 +18,11 @@ import resource
 import runpy
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ ROOT = Path(__file__).parent.parent
 _PATH = {"PYTHONPATH": str(ROOT)}
 _SET_CHILD_SUBREAPER = 36
 _CLONE_NEWUSER = 0x10000000
+_DROP_FROM_BOUNDING_SET = 24
+_CAPABILITY_VERSION_3 = 0x20080522
 _MOST_BYTES = 1 << 20
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 # What an interpreter reads when it starts, or a library when it is loaded: only an exec makes it count.
@@ -46,6 +50,18 @@ def _surroundings() -> tuple[object, ...]:
 
 def _at_start(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith(_READ_AT_START)}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command to start: words, environment, directory; session, privileges, capabilities as in tests.command."""
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    new_session: bool = False
+    unprivileged: bool = False
+    capabilities: list[int] | None = None
 
 
 class Server:
@@ -73,12 +89,12 @@ class Server:
         """Whether a command with these variables can be started by fork, from where this thread is now."""
         return self._at_start == _at_start(env) and self._surroundings == _surroundings()
 
-    def fork(self, request: dict[str, Any], streams: list[int]) -> int:
+    def fork(self, request: Request, streams: list[int]) -> int:
         """Start a command; the pid of what is our child from now on."""
         # For a moment we are who orphans fall to: the server's child ends at once, and leaves us its own.
         _subreaper(True)
         try:
-            socket.send_fds(self._socket, [json.dumps(request).encode()], streams)
+            socket.send_fds(self._socket, [json.dumps(asdict(request)).encode()], streams)
             answer = self._socket.recv(64)
         finally:
             _subreaper(False)
@@ -101,10 +117,10 @@ class Server:
 class Forked(subprocess.Popen[str]):
     """A command that the server starts in place of an exec; all else is as of any child."""
 
-    def __init__(self, server: Server, request: dict[str, Any]) -> None:
+    def __init__(self, server: Server, request: Request) -> None:
         self._server, self._request = server, request
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        super().__init__(["pollbench", *request["argv"]], text=True, **pipes)
+        super().__init__(["pollbench", *request.argv], text=True, **pipes)
 
     # Named by subprocess: how POSIX starts what __init__ has prepared.
     def _execute_child(self, args: Any, *rest: Any) -> None:
@@ -121,7 +137,7 @@ def _subreaper(on: bool) -> None:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-def _serve(connection: socket.socket) -> dict[str, Any] | None:
+def _serve(connection: socket.socket) -> Request | None:
     """Fork for whoever asks, until nobody does; in a child, what it is to do."""
     while True:
         message, streams, _, _ = socket.recv_fds(connection, _MOST_BYTES, 3)
@@ -133,8 +149,7 @@ def _serve(connection: socket.socket) -> dict[str, Any] | None:
                 for number, stream in enumerate(streams):
                     os.dup2(stream, number)
                 os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
-                request: dict[str, Any] = json.loads(message)
-                return request
+                return Request(**json.loads(message))
             os.write(writing, str(pid).encode())
             os._exit(0)
         # Only now it is the child of who asked.
@@ -157,17 +172,31 @@ def _load() -> None:
     gc.freeze()
 
 
-def _become(request: dict[str, Any]) -> None:
+def _become(request: Request) -> None:
     """Take the place of a process that was started so, but for the streams."""
-    os.chdir(request["cwd"])
+    os.chdir(request.cwd)
     os.environ.clear()
-    os.environ.update(request["env"])
-    if request["new_session"]:
+    os.environ.update(request.env)
+    if request.new_session:
         os.setsid()
-    if request["unprivileged"] and ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER):
+    if request.unprivileged and ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER):
         raise OSError(ctypes.get_errno(), "unshare")
-    sys.path[0] = request["cwd"]
-    sys.argv = ["-m", *request["argv"]]
+    if request.capabilities is not None:
+        _keep_capabilities(sum(1 << number for number in request.capabilities))
+    sys.path[0] = request.cwd
+    sys.argv = ["-m", *request.argv]
+
+
+def _keep_capabilities(mask: int) -> None:
+    """Give up all others, for good: neither we nor what we execute can have them, as by an exec of setpriv."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    dropped = [libc.prctl(_DROP_FROM_BOUNDING_SET, n, 0, 0, 0) for n in range(last + 1) if not mask >> n & 1]
+    # Twice 32 bits of what is effective, permitted, inheritable.
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    sets = struct.pack("6I", low, low, 0, high, high, 0)
+    if any(dropped) or libc.capset(struct.pack("Ii", _CAPABILITY_VERSION_3, 0), sets):
+        raise OSError(ctypes.get_errno(), "give up capabilities")
 
 
 def main() -> None:
