@@ -124,10 +124,10 @@ class GalleryGuests:
         guests = Guests(
             self._home, self._emulator, self._accelerator, stopper, may_leave_kvm=leave, snapshots=saved, jobs=jobs
         )
-        parts = []
-        for piece in self._seeded(pieces):
+        seeded = self._seeded(pieces)
+        for piece in seeded:
             guests.verify(piece.plan)
-            parts.append((piece.plan, _open_set(self._arguments, piece, self, guests)))
+        parts = [(piece.plan, _open_set(self._arguments, piece, self, guests)) for piece in seeded]
         names = {run.run_id: plan.name for plan, _ in parts for run in plan.runs} if len(parts) > 1 else None
         interrupted = False
         try:

@@ -51,6 +51,7 @@ def reproduce(arguments: argparse.Namespace) -> int:
         guests = Guests(home, emulator, accelerator, stopper, snapshots=_resumed(old), jobs=arguments.jobs)
         # Before anything is made: another image than the set's is not here to be taken for it.
         guests.pin(pinned)
+        guests.verify(plan)
         new = new_set(guests, plan, old.experiment, arguments.output, reproduces=reproduces)
         interrupted = carry_out(guests, plan, new, progress_of(guests, [(plan, new)]))
         say_retried(guests)

@@ -230,7 +230,7 @@ def test_counters_are_those_that_pyroute2_reads(numbers: tuple[int, ...]) -> Non
     body = qdiscs.TCMSG.pack(0, 0, 0, IFINDEX, HANDLE, qdiscs.ROOT, 2) + attr_text(1, "pfifo")
     body += nest(7, attr(1, basic), attr(3, queue))
     raw = struct.pack("=IHHII", 16 + len(body), 36, 2, 1, 0) + body
-    message = tcmsg(raw)
+    message: Any = tcmsg(raw)
     message.decode()
     counted = message.get_attr("TCA_STATS2")
     theirs = {**counted.get_attr("TCA_STATS_BASIC"), **counted.get_attr("TCA_STATS_QUEUE")}

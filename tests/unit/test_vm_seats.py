@@ -108,7 +108,7 @@ def test_memory_bounds_the_default_and_refuses_what_was_asked_for(monkeypatch: p
     monkeypatch.setattr(sides, "available_bytes", lambda: 3 * GIB)
     with seats(None, 9, GIB) as taken:
         assert len(taken) == 2
-    with pytest.raises(InputError, match=r"3 guests.*3\.\d GB are free.*--jobs 2 at most"), seats(3, 9, GIB):
+    with pytest.raises(InputError, match=r"3 need 4.\d GB, 3\.\d GB are free; --jobs 2 at most"), seats(3, 9, GIB):
         pass
     with seats(3, 2, GIB) as taken:
         assert len(taken) == 2

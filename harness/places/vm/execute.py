@@ -21,7 +21,7 @@ from harness.places.vm.home import Home
 from harness.places.vm.image import Image, image_by_hash, open_image
 from harness.places.vm.machine_check import GuestAccount, NotAsDeclared, deviations, guest_account
 from harness.places.vm.resume import Resumer
-from harness.places.vm.seats import Seat, Work, do_all, seats
+from harness.places.vm.seats import Seat, Work, do_all, refuse_beyond, seats
 from harness.plan import Plan, Run
 from harness.run.measure import Measured
 from harness.run.runner import make_run
@@ -136,7 +136,10 @@ class Guests:
                     self._images[""] = self._images[kernel]
 
     def verify(self, plan: Plan) -> None:
-        """The images that a plan needs, before anything is made of it. Raises MissingError, PollbenchError."""
+        """The images that a plan needs, and memory for the jobs, before anything is made. Raises PollbenchError."""
+        boots = list(boots_of(list(plan.runs)))
+        if self.accelerator != "kvm":
+            refuse_beyond(self.jobs, len(boots), max(machine.memory_bytes for machine, _ in boots))
         for kernel in dict.fromkeys(cell.spec.machine.kernel for cell in plan.cells):
             self.image(kernel)
 

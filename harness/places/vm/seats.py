@@ -66,11 +66,8 @@ def seats(asked: int | None, useful: int, guest_bytes: int) -> Iterator[list[Sea
     useful: how many there is work for; guest_bytes: memory of the largest guest. InputError: more asked for than the
     memory allows.
     """
+    refuse_beyond(asked, useful, guest_bytes)
     room, most = _fit(guest_bytes), max(useful, 1)
-    if asked is not None and min(asked, most) > max(room, 1):
-        need = in_units(min(asked, most) * (guest_bytes + _QEMU_BYTES))
-        todo = f"--jobs {max(room, 1)} at most, or give the guests less by vm.memory"
-        raise InputError("run guests side by side", f"{asked} guests", f"they need {need}: {_free()}", todo, "--jobs")
     taken: list[Seat] = []
     try:
         for cpu, share in _by_idleness(idle_shares()):
@@ -84,6 +81,16 @@ def seats(asked: int | None, useful: int, guest_bytes: int) -> Iterator[list[Sea
     finally:
         for seat in taken:
             seat.leave()
+
+
+def refuse_beyond(asked: int | None, useful: int, guest_bytes: int) -> None:
+    """InputError where more guests are asked for than memory has room for; as in `seats`."""
+    room, most = _fit(guest_bytes), max(useful, 1)
+    if asked is not None and min(asked, most) > max(room, 1):
+        need = in_units(min(asked, most) * (guest_bytes + _QEMU_BYTES))
+        todo = f"--jobs {max(room, 1)} at most, or give the guests less by vm.memory"
+        got = f"{min(asked, most)} need {need}, {_free()}"
+        raise InputError("run guests side by side", got=got, todo=todo, where="--jobs")
 
 
 def most_seats(asked: int | None, accelerator: str) -> int:
