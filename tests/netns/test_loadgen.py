@@ -255,7 +255,7 @@ def test_times_of_the_server(pair: Pair, tmp_path: Path, protocol: str, loop: tu
         client(source, target, port, path, "--times", *loop, **kind) as process,
     ):
         result = measure(process)
-        assert Path(f"/proc/{process.process.pid}/comm").read_text() == "client\n"
+        assert Path(f"/proc/{serving.process.pid}/comm").read_text() == "server\n"
         tids = {int(task.name) for task in Path(f"/proc/{serving.process.pid}/task").iterdir()}
         serving.stop()
     header, records = read_samples(path)
