@@ -65,6 +65,12 @@ class Plan:
         plan_hash = digest(identity, length=64)
         return replace(self, runs=tuple(runs), cells=tuple(cells.values()), plan_hash=plan_hash)
 
+    def traced(self) -> Plan:
+        """One further run of every cell, in this plan's order, which is no repetition of it: a plan of its own."""
+        cells = {run.cell.cell_id: run.cell for run in self.runs}
+        runs = [Run(digest([cell_id, "traced"]), cell, 1, order) for order, (cell_id, cell) in enumerate(cells.items())]
+        return replace(self.of_runs(runs), repeat=1, adaptive=None)
+
     def missing(self, made: Collection[str]) -> list[Run]:
         """The runs whose ids are not among `made`, in the plan's order."""
         return [run for run in self.runs if run.run_id not in made]

@@ -8,13 +8,15 @@ import platform
 from dataclasses import replace
 from pathlib import Path
 
-from harness.cli.carry_out import carry_out, open_set, report
+from harness.cli.carry_out import carry_out, open_set, report, stamp_now
+from harness.cli.explain import explain_set
 from harness.cli.plan import plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.terminal import need_root, owner_of_results, say
-from harness.errors import EXIT_OK
+from harness.errors import EXIT_OK, InputError, Interrupted
 from harness.places.fleet.split import begun_elsewhere, share_of
-from harness.places.local import this_host
+from harness.places.local import Local, this_host
+from harness.places.traced import trace_cells
 from harness.plan import Experiment, Plan
 from harness.run.limits import refuse_beyond
 from harness.signals import stop_on_signals
@@ -31,6 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_inventory_hosts(plan)
     refuse_beyond(experiment, plan)
     if arguments.share:
+        if arguments.explain:
+            raise InputError(
+                "trace a share", got="it has not all of a cell's runs", todo="leave one out", where="--explain"
+            )
         return _run_share(arguments, experiment, plan)
     need_root("run an experiment")
     # The handlers stay until the table is out: a second Ctrl-C must not take it away.
@@ -39,7 +45,24 @@ def run(arguments: argparse.Namespace) -> int:
             place = replace(place, budget_s=arguments.budget)
             results = open_set(place, plan, experiment.data, arguments)
             interrupted = carry_out(place, plan, results, Progress())
-        return report(plan, results, interrupted, as_json=arguments.json)
+            traced = interrupted is None and (arguments.explain or experiment.trace is not None)
+            if traced:
+                interrupted = _trace(place, plan, results)
+        code = report(plan, results, interrupted, as_json=arguments.json)
+        if traced and interrupted is None:
+            explain_set(results, quiet=arguments.json)
+        return code
+
+
+def _trace(place: Local, plan: Plan, results: ResultSet) -> Interrupted | None:
+    """Trace one more run of every cell; what interrupted it, if anything did."""
+    say("pollbench: one more repetition of every cell, traced; it counts in no table")
+    try:
+        with Progress() as progress:
+            trace_cells(place, plan, results, stamp_now(), progress)
+    except Interrupted as error:
+        return error
+    return None
 
 
 def _run_share(arguments: argparse.Namespace, experiment: Experiment, plan: Plan) -> int:

@@ -44,8 +44,9 @@ class Journal:
     def note(self, kind: str, **details: Any) -> int:
         """Record an act BEFORE doing it; the number returned is for `identify` and `done`.
 
-        Kinds: netns{name}, file{path}, directory{path} and cgroup{path}, each with an identity; process{pid,
-        start_ticks}; interface{netns, inside, state}; value, as `set_value` notes it; others are kept but not undone.
+        Kinds: netns{name}, tracing{name}, file{path}, directory{path} and cgroup{path}, each with an identity;
+        process{pid, start_ticks}; interface{netns, inside, state}; value, as `set_value` notes it; others are kept but
+        not undone.
         """
         self._count += 1
         self._write({"n": self._count, "kind": kind, **details})

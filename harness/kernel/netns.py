@@ -104,7 +104,7 @@ def sysfs_of(netns: int | str | Path) -> Iterator[HostFiles]:
     ENOSYS before Linux 5.2.
     """
     with in_netns(netns):
-        root = syscalls.mount_sysfs()
+        root = syscalls.mount_detached("sysfs")
     with held(root):
         yield HostFiles(path_of_fd(root))
 

@@ -42,6 +42,11 @@ def _parent(pid: int) -> int:
         return -1
 
 
+def tasks(pid: int) -> list[int]:
+    """The threads of a process, by their ids; none where it has gone."""
+    return sorted(map(int, HOST.names(f"/proc/{pid}/task")))
+
+
 class Descriptor(NamedTuple):
     """One open descriptor of a process. inode: of a socket, else 0."""
 

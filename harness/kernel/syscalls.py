@@ -65,16 +65,16 @@ def umount(target: str) -> None:
     _check(_libc().umount2(target.encode(), ctypes.c_int(_MNT_DETACH)), "umount", target)
 
 
-def mount_sysfs() -> int:
-    """A directory descriptor of a fresh sysfs of the calling thread's network namespace.
+def mount_detached(kind: str) -> int:
+    """A directory descriptor of a pseudo file system ("sysfs", of the calling thread's network namespace; "tracefs").
 
     It is mounted nowhere (no path, no mount namespace, nothing to unmount): it lives as long as the descriptor. Raises
-    OSError: EPERM without CAP_SYS_ADMIN, ENOSYS before Linux 5.2.
+    OSError: ENODEV where the kernel lacks it, EPERM without CAP_SYS_ADMIN, ENOSYS before Linux 5.2.
     """
     call = _libc().syscall
-    with held(_check(call(_FSOPEN, b"sysfs", _FSOPEN_CLOEXEC), "fsopen", "sysfs")) as context:
-        _check(call(_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0), "fsconfig", "sysfs")
-        return _check(call(_FSMOUNT, context, _FSMOUNT_CLOEXEC, 0), "fsmount", "sysfs")
+    with held(_check(call(_FSOPEN, kind.encode(), _FSOPEN_CLOEXEC), "fsopen", kind)) as context:
+        _check(call(_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0), "fsconfig", kind)
+        return _check(call(_FSMOUNT, context, _FSMOUNT_CLOEXEC, 0), "fsmount", kind)
 
 
 def pidfd_getfd(pidfd: int, fd: int) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.kernel import identity, ifstate, netns, processes, values
+from harness.kernel import identity, ifstate, netns, processes, tracefs, values
 from harness.kernel.journals import STATE_DIR
 from harness.kernel.proc import start_ticks
 from harness.kernel.values import Hold, Outcome
@@ -200,6 +200,22 @@ def _interface(entry: Entry, act: _Act) -> Outcome:
     return "restored", f"from the namespace {name}"
 
 
+def _tracing(entry: Entry, act: _Act) -> Outcome:
+    """Remove an instance of trace buffers."""
+    name = str(entry["name"])
+    if "/" in name or not name.startswith(tracefs.PREFIX):
+        return None
+    with tracefs.opened() as root:
+        directory = root / "instances" / name
+        if not directory.exists():
+            return None
+        if "identity" in entry and not identity.is_still(directory, entry["identity"]):
+            return "left", _ANOTHER
+        if not act.dry_run:
+            tracefs.remove(root, name)
+        return "removed", ""
+
+
 def _subtree(entry: Entry, act: _Act) -> Outcome:
     """Take back a controller that we had the root hand down."""
     path, controller = Path(str(entry["path"])), str(entry["controller"])
@@ -226,4 +242,5 @@ _KINDS: dict[str, Callable[[Entry, _Act], Outcome]] = {
     "file": _removal("up-", lambda path: path.unlink(missing_ok=True)),
     "directory": _removal(OWN, shutil.rmtree),
     "interface": _interface,
+    "tracing": _tracing,
 }

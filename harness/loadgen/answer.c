@@ -29,6 +29,13 @@ static void stamp(struct server *server, const struct message_stamps *stamps)
     memcpy(server->reply + sizeof(struct message_header), stamps, sizeof *stamps);
 }
 
+static void stamp_times(struct server *server, int64_t received_ns)
+{
+    const struct message_times times = {received_ns, clock_now_ns(), (uint32_t)server->tid, 0};
+
+    memcpy(server->reply + sizeof(struct message_header), &times, sizeof times);
+}
+
 static struct answer make_sized(struct server *server, const unsigned char *request, size_t bytes,
                                 struct message_stamps *stamps)
 {
@@ -49,6 +56,8 @@ static struct answer make_sized(struct server *server, const unsigned char *requ
         stamps->previous_scheduled_ns = server->stamped_ns;
         stamps->sent_ns = clock_now_ns();
         stamp(server, stamps);
+    } else if (framing->times) {
+        stamp_times(server, stamps->received_ns);
     }
     return (struct answer){server->reply, header.response_bytes};
 }
@@ -57,9 +66,10 @@ struct answer answer_make(struct server *server, unsigned char *request, size_t 
 {
     struct message_stamps stamps = {0};
 
-    if (server->stamping != NULL) {
+    if (server->plan->framing.stamped) {
         stamps.received_ns = clock_now_ns();
-        stamps.received_kernel_ns = server->stamping->kernel_ns;
+        if (server->stamping != NULL)
+            stamps.received_kernel_ns = server->stamping->kernel_ns;
     }
     service_stall(&server->plan->service);
     server->requests++;

@@ -62,6 +62,7 @@ int client_main(int argc, char **argv)
 
     if (shifts == NULL || arguments == NULL || workers == NULL)
         fail("reserve memory for threads", NULL, ENOMEM);
+    launch_name("client");
     stop_on_sigterm();
     stop_on_stdin_eof();
     for (size_t i = 0; i < count; i++) {

@@ -66,8 +66,8 @@ static void check_app(const struct load *load, const struct words *words)
            "goes with --protocol-app echo; see --key-size and --value-size");
     refuse(!memcached && words->size == NULL, "--size", "is required");
     refuse(memcached && load->to.protocol == PROTOCOL_UDP, "--protocol-app", "memcached goes with --protocol tcp");
-    refuse(memcached && (load->phases || load->connect_per_request), "--protocol-app",
-           "memcached goes without --phases and --connect-per-request");
+    refuse(memcached && (load->phases || load->times || load->connect_per_request), "--protocol-app",
+           "memcached goes without --phases, --times and --connect-per-request");
     refuse(!memcached && load->preload, "--preload", "goes with --protocol-app memcached");
 }
 
@@ -96,7 +96,8 @@ static void complete(struct load *load, const struct words *words)
     if (traffic->app == APP_MEMCACHED)
         memcached_read_sizes(&traffic->memcached, words->key_size, words->value_size);
     else
-        traffic->framing = framing_read(load->to.protocol, words->size, words->response_size, load->phases);
+        traffic->framing = framing_read(load->to.protocol, words->size, words->response_size,
+                                        load->phases, load->times);
     load->to = endpoint_resolve(load->to.protocol, words->connect, words->port);
 }
 
@@ -136,6 +137,7 @@ struct load client_options_read(int argc, char **argv, const char **samples)
         {.name = "--count", .number = &o.count, .low = 1, .high = INT64_C(1) << 40},
         {.name = "--late-ns", .number = &o.late_ns, .low = 0, .high = HOUR_NS},
         {.name = "--phases", .flag = &o.phases},
+        {.name = "--times", .flag = &o.times},
         {.name = "--protocol-app", .number = &w.app, .choices = app_names},
         {.name = "--keys", .number = &memcached->keys, .low = 1, .high = 1 << 30},
         {.name = "--key-size", .text = &w.key_size},

@@ -164,12 +164,20 @@ static void event_thread_usage(const struct load *load, struct worker *const *wo
     event_array_end();
 }
 
+static void event_tids(const struct load *load, struct worker *const *workers)
+{
+    event_array("tids");
+    for (int64_t i = 0; i < load->threads; i++)
+        event_int(NULL, workers[i]->tid);
+    event_array_end();
+}
+
 static void event_phases(const struct worker *worker)
 {
     bool known[PHASE_COUNT] = {false};
     int64_t phases[PHASE_COUNT];
 
-    if (worker->samples.stamps == NULL) {
+    if (!worker->load->phases) {
         event_null("phases_available");
         return;
     }
@@ -229,6 +237,7 @@ void client_report(const struct load *load, struct worker *const *workers, int64
     event_load(load);
     event_counts(&total, settle_requests);
     event_int("start_ns", workers[0]->start_ns);
+    event_tids(load, workers);
     event_lateness(load, workers, total.tally.missed);
     event_turnaround(load, workers);
     event_phases(workers[0]);

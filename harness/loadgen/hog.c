@@ -2,9 +2,11 @@
 #include "hog.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -103,6 +105,10 @@ static void *run(void *argument)
 
     /* Wake at the period's start, not up to 50 us later. */
     (void)prctl(PR_SET_TIMERSLACK, 1);
+    char name[16];
+
+    snprintf(name, sizeof name, "hog %" PRIu64, (hog->seed - 1) % 10000);
+    launch_name(name);
     hog->tid = gettid();
     pthread_barrier_wait(hog->start);
     const int64_t before = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);

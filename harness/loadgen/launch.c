@@ -122,6 +122,11 @@ void launch_lock_memory(void)
 #endif
 }
 
+void launch_name(const char *name)
+{
+    (void)prctl(PR_SET_NAME, name);
+}
+
 static const char *policy_name(int policy)
 {
     for (size_t i = 0; policy_names[i] != NULL; i++)

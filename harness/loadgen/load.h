@@ -26,7 +26,7 @@ struct load {
     uint64_t seed;
     int64_t connections, threads;
     const char *thread_cpus; /* NULL: not pinned beyond the launch option */
-    bool connect_per_request, phases;
+    bool connect_per_request, phases, times;
     int64_t timeout_ns;
     int64_t late_ns; /* open: a send that starts later than this is late */
     int64_t warmup_ns, settle_ns, duration_ns, cooldown_ns;

@@ -11,6 +11,7 @@
 #include "fwcfg.h"
 #include "hog.h"
 #include "launch.h"
+#include "pages.h"
 #include "server.h"
 
 static const char help[] =
@@ -23,11 +24,11 @@ static const char help[] =
     "  --nice -20..19\n"
     "modes:\n"
     "  server --protocol udp|tcp --listen ADDRESS --port N --wait blocking|spin|poll|select|epoll|uring --size SIZES\n"
-    "         [--response-size SIZES] [--phases] [--threads N] [--thread-cpus LIST] [--seed N]\n"
-    "         [--service fixed:NS|exp:NS|clock:NS|bimodal:NS1:NS2:P] [--stall NS:PERIOD_NS] [socket options]\n"
+    "         [--response-size SIZES] [--phases|--times] [--threads N] [--thread-cpus LIST]\n"
+    "         [--seed N] [--service fixed:NS|exp:NS|clock:NS|bimodal:NS1:NS2:P] [--stall NS:PERIOD_NS] [socket options]\n"
     "                                                       answers until SIGTERM; port 0: any\n"
     "  client --protocol udp|tcp --connect ADDRESS --port N --wait blocking|spin|poll|select|epoll --size SIZES\n"
-    "         [--response-size SIZES] [--phases] [--connect-per-request]\n"
+    "         [--response-size SIZES] [--phases|--times] [--connect-per-request]\n"
     "         [--loop closed [--depth N]]\n"
     "         [--loop open --rate PER_SECOND [--arrivals constant|poisson|burst|etc] [--burst N] [--late-ns N]]\n"
     "         [--connections N] [--threads N] [--thread-cpus LIST] [--seed N]\n"
@@ -40,6 +41,7 @@ static const char help[] =
     "                                                       loads its CPUs until SIGTERM\n"
     "  exec   -- COMMAND [ARGUMENT]...                      becomes the command\n"
     "  fwcfg  NAME                                          writes a file of QEMU's -fw_cfg, in its guest\n"
+    "  pages  --wanted FILE [--cpu N] [--page-bytes N]      trace pages on standard input to records\n"
     "SIZES: BYTES, uniform:A-B, exp:MEAN:MAX, etc-key or etc-value; give a server the client's\n"
     "socket options:\n"
     "  --busy-poll USECS --prefer-busy-poll 0|1 --busy-poll-budget PACKETS\n"
@@ -62,6 +64,7 @@ int main(int argc, char **argv)
         int (*run)(int argc, char **argv);
     } modes[] = {
         {"server", server_main}, {"client", client_main}, {"hog", hog_main}, {"exec", exec_main}, {"fwcfg", fwcfg_main},
+        {"pages", pages_main},
     };
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
@@ -77,5 +80,5 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(argv[at], modes[i].name) == 0)
             return modes[i].run(argc - at - 1, argv + at + 1);
-    fail_usage(argv[at], "want one of the modes: server client hog exec fwcfg");
+    fail_usage(argv[at], "want one of the modes: server client hog exec fwcfg pages");
 }

@@ -44,11 +44,24 @@ ssize_t phases_receive(struct worker *worker, int socket, int flags)
     return stamping_receive(worker->stamping, socket, worker->in, worker->in_bytes, flags, NULL);
 }
 
+static void times_answered(struct stamps *stamps, const struct connection *connection)
+{
+    struct message_times times;
+
+    memcpy(&times, connection->head + sizeof(struct message_header), sizeof times);
+    *stamps = (struct stamps){
+        .server_received_ns = times.received_ns, .server_sent_ns = times.sent_ns, .server_tid = times.tid};
+}
+
 void phases_answered(struct worker *worker, const struct connection *connection, size_t index)
 {
     struct stamps *stamps = &worker->samples.stamps[index];
     struct message_stamps told;
 
+    if (worker->stamping == NULL) {
+        times_answered(stamps, connection);
+        return;
+    }
     memcpy(&told, connection->head + sizeof(struct message_header), sizeof told);
     stamps->server_kernel_ns = told.received_kernel_ns;
     stamps->server_received_ns = told.received_ns;

@@ -17,7 +17,7 @@ extern const char *const phase_names[PHASE_COUNT];
 void phases_sent(struct worker *worker, const struct connection *connection, size_t size);
 /* recv() into the worker's buffer that also notes when the kernel received. */
 ssize_t phases_receive(struct worker *worker, int socket, int flags);
-/* Request `index` is answered by the reply whose head the connection holds. */
+/* Request `index` is answered by the reply whose head the connection holds; with times, too. */
 void phases_answered(struct worker *worker, const struct connection *connection, size_t index);
 
 /* The phases in the order of phase_names; their sum is the latency unless some are PHASE_UNKNOWN. */

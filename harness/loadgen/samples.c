@@ -10,16 +10,16 @@
 
 _Static_assert(sizeof(struct sample) == 32, "the memory bound is documented");
 
-static size_t bytes_each(bool phases)
+static size_t bytes_each(bool stamped)
 {
-    return sizeof(struct sample) + (phases ? sizeof(struct stamps) : 0);
+    return sizeof(struct sample) + (stamped ? sizeof(struct stamps) : 0);
 }
 
-double samples_affordable(bool phases)
+double samples_affordable(bool stamped)
 {
     const double bytes = (double)sysconf(_SC_AVPHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
 
-    return bytes / 2 / (double)bytes_each(phases);
+    return bytes / 2 / (double)bytes_each(stamped);
 }
 
 static void *resident(size_t bytes)
@@ -32,18 +32,18 @@ static void *resident(size_t bytes)
     return memory;
 }
 
-struct samples samples_allocate(double capacity, bool phases)
+struct samples samples_allocate(double capacity, bool stamped)
 {
     struct samples samples = {.capacity = (size_t)capacity};
 
-    if (capacity > samples_affordable(phases)) {
+    if (capacity > samples_affordable(stamped)) {
         char wanted[64];
 
-        snprintf(wanted, sizeof wanted, "%.0f requests, %zu bytes each", capacity, bytes_each(phases));
+        snprintf(wanted, sizeof wanted, "%.0f requests, %zu bytes each", capacity, bytes_each(stamped));
         fail_saying("reserve memory for samples", wanted, "more than half of the free memory");
     }
     samples.records = resident(samples.capacity * sizeof(struct sample));
-    if (phases)
+    if (stamped)
         samples.stamps = resident(samples.capacity * sizeof(struct stamps));
     return samples;
 }

@@ -10,7 +10,10 @@
 #include "phases.h"
 
 #define FLAG_PHASES 1u
+#define FLAG_TIMES 2u
 #define BASE_COLUMNS 4
+#define TIMES_COLUMNS 3
+#define UNKNOWN_NS INT64_MIN
 #define CHUNK_RECORDS 1024
 
 struct file_header {
@@ -27,18 +30,27 @@ struct file_column {
     char type[8]; /* numpy's code */
 };
 
-/* Without padding between the columns, and with the phases only if they were asked for. */
+struct __attribute__((packed)) file_times {
+    int64_t received_ns, sent_ns; /* as intended_ns; UNKNOWN_NS: not told */
+    uint32_t tid;
+};
+
+/* Without padding between the columns, and with the phases or times only if they were asked for. */
 struct __attribute__((packed)) file_record {
     int64_t intended_ns, latency_ns, service_ns;
     uint32_t connection;
-    int64_t phases[PHASE_COUNT];
+    union {
+        int64_t phases[PHASE_COUNT];
+        struct file_times times;
+    } rest;
 };
 
-#define BASE_RECORD_BYTES offsetof(struct file_record, phases)
+#define BASE_RECORD_BYTES offsetof(struct file_record, rest)
+#define TIMES_RECORD_BYTES (BASE_RECORD_BYTES + sizeof(struct file_times))
 
 _Static_assert(sizeof(struct file_header) == 64, "readers skip 64 bytes");
 _Static_assert(sizeof(struct file_column) == 32, "readers take 32 bytes per column");
-_Static_assert(BASE_RECORD_BYTES == 28, "columns lie one after the other");
+_Static_assert(BASE_RECORD_BYTES == 28 && TIMES_RECORD_BYTES == 48, "columns lie one after the other");
 
 struct output {
     int file;
@@ -79,14 +91,20 @@ static void write_column(const struct output *output, const char *name, const ch
     write_all(output, &column, sizeof column);
 }
 
-static void write_head(const struct output *output, struct worker *const *workers, size_t count, bool phases)
+static size_t record_size(const struct load *load)
 {
+    return load->phases ? sizeof(struct file_record) : load->times ? TIMES_RECORD_BYTES : BASE_RECORD_BYTES;
+}
+
+static void write_head(const struct output *output, struct worker *const *workers, size_t count)
+{
+    const struct load *load = workers[0]->load;
     struct file_header header = {
-        .record_bytes = phases ? sizeof(struct file_record) : BASE_RECORD_BYTES,
-        .flags = phases ? FLAG_PHASES : 0,
+        .record_bytes = (uint32_t)record_size(load),
+        .flags = load->phases ? FLAG_PHASES : load->times ? FLAG_TIMES : 0,
         .start_ns = workers[0]->start_ns,
         .start_realtime_ns = workers[0]->start_ns + stamping_clock_offset(),
-        .columns = BASE_COLUMNS + (phases ? PHASE_COUNT : 0),
+        .columns = BASE_COLUMNS + (load->phases ? PHASE_COUNT : load->times ? TIMES_COLUMNS : 0),
     };
 
     memcpy(header.magic, "PBSAMP02", sizeof header.magic);
@@ -97,24 +115,38 @@ static void write_head(const struct output *output, struct worker *const *worker
     write_column(output, "latency_ns", "<i8");
     write_column(output, "service_ns", "<i8");
     write_column(output, "connection", "<u4");
-    for (size_t i = 0; phases && i < PHASE_COUNT; i++)
+    for (size_t i = 0; load->phases && i < PHASE_COUNT; i++)
         write_column(output, phase_names[i], "<i8");
+    if (load->times) {
+        write_column(output, "server_received_ns", "<i8");
+        write_column(output, "server_sent_ns", "<i8");
+        write_column(output, "server_tid", "<u4");
+    }
 }
 
-static struct file_record make_record(const struct sample *sample, const struct stamps *stamps, int64_t start_ns)
+static struct file_record make_record(const struct worker *worker, const struct sample *sample,
+                                      const struct stamps *stamps)
 {
     const bool lost = sample->latency_ns == SAMPLE_LOST;
     struct file_record record = {
-        .intended_ns = sample->intended_ns - start_ns,
+        .intended_ns = sample->intended_ns - worker->start_ns,
         .latency_ns = sample->latency_ns,
         .service_ns = lost ? SAMPLE_LOST : sample->intended_ns + sample->latency_ns - sample->sent_ns,
         .connection = sample->connection,
     };
     int64_t phases[PHASE_COUNT];
 
-    if (stamps != NULL) {
+    if (worker->load->phases) {
         phases_of(sample, stamps, phases);
-        memcpy(record.phases, phases, sizeof phases);
+        memcpy(record.rest.phases, phases, sizeof phases);
+    } else if (worker->load->times) {
+        const bool known = stamps->server_sent_ns != 0;
+
+        record.rest.times = (struct file_times){
+            known ? stamps->server_received_ns - worker->start_ns : UNKNOWN_NS,
+            known ? stamps->server_sent_ns - worker->start_ns : UNKNOWN_NS,
+            (uint32_t)stamps->server_tid,
+        };
     }
     return record;
 }
@@ -123,12 +155,12 @@ static void write_records(const struct output *output, const struct worker *work
 {
     static unsigned char chunk[CHUNK_RECORDS * sizeof(struct file_record)];
     const struct samples *samples = &worker->samples;
-    const size_t record_bytes = samples->stamps != NULL ? sizeof(struct file_record) : BASE_RECORD_BYTES;
+    const size_t record_bytes = record_size(worker->load);
     size_t filled = 0;
 
     for (size_t i = worker->first; i < worker->last; i++) {
         const struct file_record record = make_record(
-            &samples->records[i], samples->stamps == NULL ? NULL : &samples->stamps[i], worker->start_ns);
+            worker, &samples->records[i], samples->stamps == NULL ? NULL : &samples->stamps[i]);
 
         memcpy(chunk + filled, &record, record_bytes);
         filled += record_bytes;
@@ -143,7 +175,7 @@ void samples_file_write(int file, const char *path, struct worker *const *worker
 {
     const struct output output = {file, path};
 
-    write_head(&output, workers, count, workers[0]->samples.stamps != NULL);
+    write_head(&output, workers, count);
     for (size_t i = 0; i < count; i++)
         write_records(&output, workers[i]);
     if (close(file) != 0)

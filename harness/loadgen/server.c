@@ -19,7 +19,7 @@
 static struct server_plan read_options(int argc, char **argv)
 {
     int64_t protocol = 0, port = 0, style = 0, seed = 1;
-    bool phases = false;
+    bool phases = false, times = false;
     const char *listen = NULL, *size = NULL, *response_size = NULL, *service = NULL, *stall = NULL;
     struct server_plan o = {.sockopts = SOCKOPTS_DEFAULT, .threads = 1};
     struct option_spec table[] = {
@@ -30,6 +30,7 @@ static struct server_plan read_options(int argc, char **argv)
         {.name = "--size", .text = &size, .required = true},
         {.name = "--response-size", .text = &response_size},
         {.name = "--phases", .flag = &phases},
+        {.name = "--times", .flag = &times},
         {.name = "--threads", .number = &o.threads, .low = 1, .high = THREADS_MAX},
         {.name = "--thread-cpus", .text = &o.thread_cpus},
         {.name = "--service", .text = &service},
@@ -43,7 +44,7 @@ static struct server_plan read_options(int argc, char **argv)
         fail_usage("server", "takes options only");
     o.style = (enum wait_style)style;
     o.seed = (uint64_t)seed;
-    o.framing = framing_read((enum protocol)protocol, size, response_size, phases);
+    o.framing = framing_read((enum protocol)protocol, size, response_size, phases, times);
     if (phases && (o.threads > 1 || o.style == WAIT_URING))
         fail_usage("--phases", "goes with one thread, and not with --wait uring");
     if (o.sockopts.epoll_text != NULL && o.style != WAIT_EPOLL)
@@ -197,6 +198,7 @@ int server_main(int argc, char **argv)
     const size_t count = (size_t)plan.threads;
     void **arguments = calloc(count, sizeof *arguments);
 
+    launch_name("server");
     stop_on_sigterm();
     start.servers = make_servers(&plan, &start.port);
     if (arguments == NULL || pthread_barrier_init(&start.all_there, NULL, (unsigned int)count) != 0)

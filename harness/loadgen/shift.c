@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "cpulist.h"
@@ -28,6 +29,11 @@ enum stream { STREAM_WARMUP, STREAM_SETTLE, STREAM_WINDOW, STREAM_COOLDOWN, STRE
 static uint64_t stream_of(const struct worker *worker, enum stream stream)
 {
     return (uint64_t)worker->index * STREAM_KINDS + stream;
+}
+
+static bool stamped(const struct load *load)
+{
+    return load->phases || load->times;
 }
 
 static void take_place(const struct worker *worker)
@@ -63,7 +69,7 @@ void shift_begin(void *argument)
     struct worker *worker = ((struct shift *)argument)->worker;
 
     take_place(worker);
-    worker_use(worker, samples_allocate(WARMUP_RECORDS, worker->load->phases));
+    worker_use(worker, samples_allocate(WARMUP_RECORDS, stamped(worker->load)));
     traffic_begin(&worker->traffic, worker->load->seed, stream_of(worker, STREAM_WARMUP));
     await_first_reply(worker);
     if (worker->load->preload) {
@@ -101,7 +107,7 @@ void shift_warm_up(void *argument)
     shift->warm_requests = closed_loop(worker, "warm up", at_least, open ? 1 : load->depth);
     if (open) {
         samples_free(&worker->samples);
-        worker_use(worker, samples_allocate(scheduled(load, load->warmup_ns), load->phases));
+        worker_use(worker, samples_allocate(scheduled(load, load->warmup_ns), stamped(load)));
     }
     span.begin_ns = open ? clock_now_ns() : start;
     span.end_ns = span.begin_ns + load->warmup_ns;
@@ -132,7 +138,7 @@ static double room_for(const struct shift *shift)
         window = (double)load->count;
     window += open ? scheduled(load, load->settle_ns) + scheduled(load, load->cooldown_ns)
                    : rate * (double)around_ns + SPARE_RECORDS;
-    const double affordable = AFFORDABLE_SHARE * samples_affordable(load->phases) / (double)load->threads;
+    const double affordable = AFFORDABLE_SHARE * samples_affordable(stamped(load)) / (double)load->threads;
 
     /* A closed loop's room is a guess, so running out of it is reported; an open loop's is known before. */
     return !open && window > affordable ? affordable : window;
@@ -147,6 +153,7 @@ void shift_measure(void *argument)
                         .begin_ns = shift->begin_ns, .end_ns = shift->begin_ns + load->settle_ns,
                         .stream = stream_of(worker, STREAM_SETTLE)};
 
+    worker->tid = gettid();
     take_place(worker);
     while (clock_now_ns() < span.begin_ns)
         continue;
@@ -174,5 +181,5 @@ void shift_make_room(struct shift *shift)
     const double room = room_for(shift);
 
     samples_free(&shift->worker->samples);
-    worker_use(shift->worker, samples_allocate(room, shift->worker->load->phases));
+    worker_use(shift->worker, samples_allocate(room, stamped(shift->worker->load)));
 }

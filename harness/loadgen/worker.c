@@ -157,7 +157,7 @@ static void answer(struct worker *worker, struct connection *connection, const s
     }
     if (now_ns - sample->sent_ns < worker->fastest_ns)
         worker->fastest_ns = now_ns - sample->sent_ns;
-    if (worker->stamping != NULL)
+    if (worker->samples.stamps != NULL)
         phases_answered(worker, connection, index);
     if (worker_recorded(worker, index)) {
         worker->tally.bytes_received += (int64_t)reply->bytes;

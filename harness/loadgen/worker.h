@@ -26,7 +26,7 @@ struct tally {
 
 struct worker {
     const struct load *load;
-    int64_t index;
+    int64_t index, tid; /* tid: of the thread that measures */
     const char *attempted; /* what it is doing, for errors */
 
     struct connection *connections;

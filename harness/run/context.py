@@ -12,6 +12,7 @@ from harness.run.cgroups import RunCgroups
 from harness.run.napi_watch import NapiWatch
 from harness.run.process import ChildProcess
 from harness.run.socket_options import SocketOptions
+from harness.run.tracing import Tracer
 from harness.run.two_hosts import Ends
 from harness.signals import Stopper
 from harness.spec.cells import CellSpec
@@ -22,7 +23,7 @@ _WAITS_AT_MOST_NS = 60 * 10**9
 
 @dataclass
 class RunContext:
-    """What all sessions of a run share. Everything started is left with `stack`."""
+    """What all sessions of a run share. Everything started is left with `stack`. tracer: of a traced run, else None."""
 
     spec: CellSpec
     testbed: Testbed
@@ -31,6 +32,7 @@ class RunContext:
     cgroups: RunCgroups
     journal: Journal
     ends: Ends
+    tracer: Tracer | None = None
     socket_options: dict[str, SocketOptions] = field(default_factory=dict)
     children: list[ChildProcess] = field(default_factory=list)
     noted: set[int] = field(default_factory=set)

@@ -13,7 +13,7 @@ from harness.spec.messages import Mistakes, Path, problem
 
 # A request in the generator's memory, in the file that it writes (which is memory too), read from there, and sorted.
 # harness/loadgen/samples.h and samples_file.c have the sizes, with and without phases.
-_SAMPLE_BYTES, _PHASED_SAMPLE_BYTES = 32 + 2 * 28 + 16, 80 + 2 * 68 + 16
+_SAMPLE_BYTES, _PHASED_SAMPLE_BYTES = 32 + 2 * 28 + 16, 88 + 2 * 68 + 16
 # A namespace with a link takes 1.1 MB of Linux 6.18, queues, queueing disciplines and files of its own come on top.
 NODE_BYTES = 3 << 20
 # What a guest's own system and our program take of its memory.

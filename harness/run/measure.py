@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from typing import Any
@@ -23,6 +23,7 @@ from harness.run.external_process import ExternalProcess
 from harness.run.outcome import Napis, Outcome, ProgramOutcome
 from harness.run.session import WorkloadSession
 from harness.run.socket_options import sockets_file
+from harness.run.tracing import Tracer
 from harness.run.two_hosts import DONE, FOUND, GO, STEP_S, Ends
 from harness.signals import Stopper
 from harness.spec.cells import HOGS, CellSpec
@@ -49,11 +50,14 @@ class Measured:
     hosts: dict[str, Columns] = field(default_factory=dict)
 
 
-def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: Ends | None = None) -> Measured:
+def measure(
+    spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: Ends | None = None, tracer: Tracer | None = None
+) -> Measured:
     """Build the testbed, apply the knobs, run the workloads under contention, take everything down again.
 
     files: gets the programs' output, by file name, also when the run breaks. ends: where the nodes are, all here by
-    default; of two hosts each does this for its own nodes, and they wait for each other at every `meet`.
+    default; of two hosts each does this for its own nodes, and they wait for each other at every `meet`. tracer: traces
+    the window, if given; its files are among `files`.
     Raises MissingError when a host lacks something, PollbenchError when anything goes wrong, LostError when the other
     host is gone, Interrupted.
     """
@@ -70,7 +74,7 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: End
         rows += stack.enter_context(apply.host_settings(spec.settings.get("*", {}), journal))
         cgroups = stack.enter_context(open_cgroups(_confined(spec, ends), journal))
         stopper.check()
-        context = RunContext(spec, testbed, stopper, stack, cgroups, journal, ends)
+        context = RunContext(spec, testbed, stopper, stack, cgroups, journal, ends, tracer)
         measured = _Play(context).through(rows + cgroups.rows, files)
         measured.hosts = testbed.hosts
         measured.link_checks = checked
@@ -78,6 +82,11 @@ def measure(spec: CellSpec, stopper: Stopper, files: dict[str, bytes], ends: End
         measured.breaches += link_checks.breaches(testbed.layout, measured.outcome.delta)
         measured.breaches += link_checks.starved(measured.outcome, spec.checks.max_starved_share)
         return measured
+
+
+def measure_traced(spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measured:
+    """The same, with the window traced: its events are among the files. Raises also MissingError: no tracefs here."""
+    return measure(spec, stopper, files, tracer=Tracer())
 
 
 class _Play:
@@ -128,6 +137,8 @@ class _Play:
             for session in sessions:
                 files |= session.files()
             files |= self._hogs.files() | sockets_file(list(context.socket_options.values()))
+        if context.tracer is not None:
+            files |= context.tracer.finish(measured.reports.get("client", {}), spec.workload.can_be_timed())
         for session in sessions:
             rows += session.rows()
         outcome = self._outcome(readings, delta, napis)
@@ -168,12 +179,13 @@ class _Play:
         shaped = bool(testbed.qdiscs)
         cpus = cpu_set(spec, self._context.ends)
         before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus)
-        self._context.ends.meet(GO, {})
-        for session in reversed(self._sessions):
-            session.begin()
-        measured.wait_done()
-        # The end that has no client waits here, in its kernel, for all of the window.
-        self._exchange(DONE, STEP_S + measured.window_s(), spec.workload.life_ns() / 1e9)
+        with self._traced(cpus):
+            self._context.ends.meet(GO, {})
+            for session in reversed(self._sessions):
+                session.begin()
+            measured.wait_done()
+            # The end that has no client waits here, in its kernel, for all of the window.
+            self._exchange(DONE, STEP_S + measured.window_s(), spec.workload.life_ns() / 1e9)
         pids = self._pids()
         after = counters.take(testbed.nodes, pids, threads, shaped, cpus)
         ours = {os.getpid(), *chain.from_iterable(pids.values())}
@@ -185,6 +197,12 @@ class _Play:
             # It was not there before, and is gone after: what it used, it used in its whole life.
             delta = replace(delta, programs=delta.programs | {"client": client.usage})
         return delta, _napis(testbed) if spec.napi else {}
+
+    def _traced(self, cpus: set[int]) -> AbstractContextManager[None]:
+        context = self._context
+        if context.tracer is None:
+            return nullcontext()
+        return context.tracer.window(context.spec, context.testbed, context.journal, cpus, self._pids())
 
     def _pids(self) -> dict[str, list[int]]:
         """The processes of every program by its label."""

@@ -203,7 +203,8 @@ class WorkloadSession:
         knobs = self.context.spec.settings.get(self.workload.node_of(role), {})
         options = apply.socket_options(knobs, self.workload.wait_of(role)) if self.is_native(role) else []
         address = self.context.testbed.address(self.workload.target, seen_from=self.workload.source)
-        return Scene(address, self.port, tuple(options), log, lasting_ns)
+        timed = self.context.tracer is not None and not self.label
+        return Scene(address, self.port, tuple(options), log, lasting_ns, timed)
 
     def _start(self, role: Role, command: list[str], fds: tuple[int, ...] = ()) -> RunProgram:
         node, name, stopper = self.workload.node_of(role), self.name(role), self.context.stopper

@@ -50,6 +50,7 @@ class Experiment:
     repeat: repetitions at most; adaptive: when fewer are enough, None for a fixed number.
     cells: cases outermost, in file order; trees: what each was made from, with places. document: the resolved
     file as plain data, topology files read in, settings of the command line under "set". claims: name to claim.
+    trace: "tail" where one more repetition of each cell is to be traced.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Experiment:
     trees: tuple[Tree, ...]
     document: Document
     claims: dict[str, Claim] = field(default_factory=dict)
+    trace: str | None = None
 
 
 def load_experiment(
@@ -142,6 +144,7 @@ def load_experiment(
         trees=tuple(tree for _, tree in pairs),
         document=document,
         claims=claims,
+        trace=header.trace,
     )
 
 

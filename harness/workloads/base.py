@@ -17,6 +17,7 @@ Role = Literal["client", "server"]
 Wait = Literal["blocking", "spin", "epoll", "poll", "select"]
 # The load generator takes no longer times; tests/unit/test_bounds.py compares the bounds with its own.
 HOUR_NS = 3600 * 10**9
+TIMED_MIN_BYTES = 40
 # What a run counts itself, for every program alike: a program's own account of these is left aside.
 COUNTED_BY_THE_RUN = frozenset({"retransmits", "client_cpu_percent", "server_cpu_percent"})
 Fact = str | float | None
@@ -28,7 +29,7 @@ class Scene:
 
     address, port: where the client finds the server, and the server listens; socket_options: options of our own
     generator for this role; log: a file the client may write its samples to; lasting_ns: how long a client in the
-    background is to go on (0: as long as its own duration says).
+    background is to go on (0: as long as its own duration says); timed: replies are to carry the server's times.
     """
 
     address: str
@@ -36,6 +37,7 @@ class Scene:
     socket_options: tuple[str, ...] = ()
     log: str = ""
     lasting_ns: int = 0
+    timed: bool = False
 
 
 def _last_match(pattern: str, text: str) -> list[str | None] | None:
@@ -139,6 +141,10 @@ class Workload(BaseModel):
     def wait_of(self, role: Role) -> str:
         """How the role waits for a message; "" where that is the program's own affair."""
         return str(getattr(self, f"{role}_wait", None) or getattr(self, "wait", ""))
+
+    def can_be_timed(self) -> bool:
+        """Can the server's times go along in replies, and have they room there?"""
+        return False
 
     def has_server(self) -> bool:
         """Is there a program to start on the server's node?"""

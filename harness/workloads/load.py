@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.units import Count, CpuOrder, DurationNs, OnOff, Share
-from harness.workloads.base import HOUR_NS, Fact, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, TIMED_MIN_BYTES, Fact, Scene, Wait, Workload
 from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 
 # What the load generator takes; tests/unit/test_bounds.py compares with its own.
@@ -247,7 +247,9 @@ class Load(Generated):
         return self
 
     def _sizes_fit(self) -> None:
-        low = PHASES_MIN_BYTES if self.phases else MESSAGE_MIN_BYTES
+        self._sizes_within(PHASES_MIN_BYTES if self.phases else MESSAGE_MIN_BYTES)
+
+    def _sizes_within(self, low: int) -> None:
         least = "has no room for its header" + (" and the time stamps of phases" if self.phases else "")
         high = UDP_MAX_BYTES if self.protocol == "udp" else TCP_MAX_BYTES
         most = f"is over the {high} bytes of a {'datagram' if self.protocol == 'udp' else 'message'}"
@@ -263,7 +265,7 @@ class Load(Generated):
 
     def server(self, scene: Scene) -> list[str]:
         """Our own generator's server."""
-        argv = ["server", "--protocol", self.protocol, "--wait", self.wait_of("server"), *self._messages()]
+        argv = ["server", "--protocol", self.protocol, "--wait", self.wait_of("server"), *self._messages(scene)]
         argv += ["--listen", scene.address, "--port", str(self.port), "--seed", str(self.seed)]
         argv += ["--threads", str(self.threads_of_server())]
         argv += ["--thread-cpus", _in_order(self.server_thread_cpus)] if self.server_thread_cpus else []
@@ -274,13 +276,23 @@ class Load(Generated):
 
     def client(self, scene: Scene) -> list[str]:
         """Our own generator's client."""
-        argv = [*self.generator_options(scene), *self._messages()]
+        argv = [*self.generator_options(scene), *self._messages(scene)]
         return argv + (["--connect-per-request"] if self.connect_per_request else [])
 
-    def _messages(self) -> list[str]:
+    def can_be_timed(self) -> bool:
+        """Unless messages are too small for it."""
+        try:
+            self._sizes_within(TIMED_MIN_BYTES)
+        except ValueError:
+            return False
+        return True
+
+    def _messages(self, scene: Scene) -> list[str]:
         """What both ends must agree on."""
         argv = ["--size", self.size]
         argv += ["--response-size", self.response_size] if self.response_size else []
+        if scene.timed and self.can_be_timed():
+            return [*argv, "--times"]
         return argv + (["--phases"] if self.phases else [])
 
     def described(self) -> dict[str, Fact]:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from harness.units import DurationNs, SizeBytes
-from harness.workloads.base import HOUR_NS, Fact, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, TIMED_MIN_BYTES, Fact, Scene, Wait, Workload
 
 
 class PingPong(Workload):
@@ -29,7 +29,7 @@ class PingPong(Workload):
         """Our own generator's server."""
         argv = ["server", "--protocol", self.protocol, "--wait", self.wait_of("server")]
         argv += ["--size", str(self.size_bytes), "--listen", scene.address, "--port", "0"]
-        return [*argv, *scene.socket_options]
+        return [*argv, *self._timed(scene), *scene.socket_options]
 
     def client(self, scene: Scene) -> list[str]:
         """Our own generator's client."""
@@ -37,7 +37,14 @@ class PingPong(Workload):
         argv += ["--size", str(self.size_bytes), "--connect", scene.address, "--port", str(scene.port)]
         argv += ["--warmup-ns", str(self.warmup_ns), "--timeout-ns", str(self.timeout_ns)]
         argv += ["--duration-ns", str(scene.lasting_ns or self.duration_ns), "--samples", scene.log]
-        return [*argv, *scene.socket_options]
+        return [*argv, *self._timed(scene), *scene.socket_options]
+
+    def can_be_timed(self) -> bool:
+        """Unless the messages are too small for it."""
+        return self.size_bytes >= TIMED_MIN_BYTES
+
+    def _timed(self, scene: Scene) -> list[str]:
+        return ["--times"] if scene.timed and self.can_be_timed() else []
 
     def allowance_ns(self) -> int:
         """A request that is lost at the very end holds the client up for its time-out."""

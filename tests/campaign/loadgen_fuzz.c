@@ -104,7 +104,8 @@ static struct framing framing_of(uint8_t choice)
 {
     static const char *const sizes[] = {"64", "exp:200:5000", "uniform:64-9000", "1048576"};
 
-    return framing_read(PROTOCOL_TCP, sizes[choice & 3], choice & 4 ? "uniform:64-3000" : NULL, (choice & 8) != 0);
+    return framing_read(PROTOCOL_TCP, sizes[choice & 3], choice & 4 ? "uniform:64-3000" : NULL,
+                        (choice & 24) == 8, (choice & 24) == 16);
 }
 
 /* A stream of requests as pieces, each at the end of memory that is just large enough. */

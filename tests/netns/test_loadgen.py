@@ -239,3 +239,32 @@ def test_running_out_of_room_is_reported(pair: Pair, tmp_path: Path) -> None:
     assert result["overflow"]
     assert 65536 < result["requests"] == len(rtts(tmp_path / "samples")) < 90_000
     assert result["elapsed_ns"] < 90_000_000_000
+
+
+@pytest.mark.parametrize(
+    "loop", [("--loop", "closed"), ("--loop", "open", "--rate", "5000", "--threads", "2", "--connections", "4")]
+)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_times_of_the_server(pair: Pair, tmp_path: Path, protocol: str, loop: tuple[str, ...]) -> None:
+    source, target = pair
+    kind = {"protocol": protocol, "wait": "epoll"}
+    path = tmp_path / "samples"
+    serving_threads = ("--threads", 2, "--times")
+    with (
+        server(target, *serving_threads, **kind) as (serving, port),
+        client(source, target, port, path, "--times", *loop, **kind) as process,
+    ):
+        result = measure(process)
+        assert Path(f"/proc/{serving.process.pid}/comm").read_text() == "server\n"
+        tids = {int(task.name) for task in Path(f"/proc/{serving.process.pid}/task").iterdir()}
+        serving.stop()
+    header, records = read_samples(path)
+    assert header[1:3] == (48, 2)
+    sent = records["intended_ns"] + records["latency_ns"] - records["service_ns"]
+    received = records["intended_ns"] + records["latency_ns"]
+    assert len(records) > 50
+    assert (sent <= records["server_received_ns"]).all()
+    assert (records["server_received_ns"] <= records["server_sent_ns"]).all()
+    assert (records["server_sent_ns"] <= received).all()
+    assert set(records["server_tid"].tolist()) <= tids
+    assert len(result["tids"]) == result["threads"]

@@ -27,6 +27,7 @@ def add(commands: Commands) -> None:
     text = "make the K-th of N shares of the plan, K from 1: for CI matrices and batch systems; see pollbench merge"
     value(run, "--share", "K/N", text, type=_share)
     budget(run)
+    flag(run, "--explain", "then trace one more repetition of every cell, and say why its slow requests were slow")
     # What `fleet run` types on its hosts.
     value(run, "--share-file", "FILE", argparse.SUPPRESS)
     as_json(run, "the summary")

@@ -6,6 +6,7 @@ from harness.cli.parser.options import (
     FORMATS,
     ONE_CASE,
     Commands,
+    as_json,
     columns,
     flag,
     output,
@@ -26,6 +27,13 @@ def add(commands: Commands) -> None:
     columns(show, "CSV files: a measured column, and what to call it: p99_us=lat99 (may be repeated)")
     output_format(show)
     _compare(commands)
+    explain = commands.add_parser("explain", help="why the slow requests of a set were slow, by its traced repetitions")
+    value(explain, "directory", "DIR", "a result set that `pollbench run --explain` made, or a directory of them")
+    values(explain, "--case", "NAME", ONE_CASE)
+    text = "which requests are slow: above a quantile or a time (p99, p99.9, 200us; default: p99)"
+    value(explain, "--above", "LIMIT", text, default="p99")
+    value(explain, "--worst", "N", "show the way of the N slowest of each cell", type=_whole, default=0)
+    as_json(explain, "the findings, and every slow request,")
     report = commands.add_parser("report", help="one self-contained HTML page of one or more result sets")
     value(report, "directory", "DIR", "result set, or a directory of them (the newest)", nargs="+")
     output(report, "default: report.html in the set, or here for several sets", "FILE", None)
@@ -91,3 +99,10 @@ def add_import(commands: Commands) -> None:
     value(read, "--unit", None, text, choices=("ns", "us", "ms", "s"), default="")
     text = "hdrhistogram, netperf: what the latencies are"
     value(read, "--basis", None, text, choices=("rtt", "half-rtt", "one-way"), default="")
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number

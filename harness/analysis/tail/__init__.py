@@ -1,0 +1,6 @@
+"""Why the slow requests of a result set were slow: by the traced repetition of each of its cells."""
+
+from harness.analysis.tail.cell import Above, CellTail, parse_above, tails, traced_set
+from harness.analysis.tail.words import advice, sentence, what
+
+__all__ = ["Above", "CellTail", "advice", "parse_above", "sentence", "tails", "traced_set", "what"]
