@@ -33,6 +33,7 @@ from harness.spec.matrix import (
 from harness.spec.messages import Mistakes, did_you_mean, first_of, problem, validate
 from harness.spec.overlay import at_layer, find, known_key, merge, overlay_of, split_key
 from harness.spec.rules_cell import ALL_NODES
+from harness.spec.tuning import Tuning, read_tuning
 from harness.spec.yaml_tree import Document, Tree, kind_of, parse_setting, read_file
 from harness.stats.stopping_rule import Adaptive
 from harness.units import format_cpus
@@ -50,6 +51,7 @@ class Experiment:
     repeat: repetitions at most; adaptive: when fewer are enough, None for a fixed number.
     cells: cases outermost, in file order; trees: what each was made from, with places. document: the resolved
     file as plain data, topology files read in, settings of the command line under "set". claims: name to claim.
+    tuning: of a file with a `tune` section; its cells are then the one of the file as it stands.
     """
 
     path: str
@@ -65,6 +67,7 @@ class Experiment:
     trees: tuple[Tree, ...]
     document: Document
     claims: dict[str, Claim] = field(default_factory=dict)
+    tuning: Tuning | None = None
 
 
 def load_experiment(
@@ -117,6 +120,7 @@ def load_experiment(
     if header is None:
         mistakes.raise_any()
     assert header is not None
+    tuning = _tuning(header, tree, layers, mistakes)
     claims = header.claims or {}
     # Held against the file's own sweep: an override that takes a value away makes a claim untested, not wrong.
     swept = {key: [written(value) for value in values] for key, values in (header.sweep or {}).items()}
@@ -142,7 +146,24 @@ def load_experiment(
         trees=tuple(tree for _, tree in pairs),
         document=document,
         claims=claims,
+        tuning=tuning,
     )
+
+
+def _tuning(header: Header, tree: Tree, layers: Layers, mistakes: Mistakes) -> Tuning | None:
+    """The settings and loads of the `tune` section. mistakes: gets what is wrong with it."""
+    section = tree.child("tune")
+    if header.tune is None or section is None:
+        return None
+    for name in ("cases", "sweep"):
+        other = tree.child(name)
+        if other is not None and other.value is not None:
+            todo = "settings stand in tune.space, loads in tune.across"
+            got = "it does not go with a tune section"
+            mistakes.add(InputError(name, got=got, todo=todo, where=other.key_at))
+    if mistakes:
+        return None
+    return read_tuning(header.tune, section, layers.base, layers.overrides, mistakes)
 
 
 def mistakes_of(path: str | Path, check: Callable[[Experiment, bool], None]) -> tuple[int, list[InputError]]:
