@@ -78,7 +78,7 @@ class Tuning:
         )
         layers = replace(self.layers, cases=cases)
         if longer > 1:
-            layers = replace(layers, overrides=(*layers.overrides, _longer(self.layers.base, longer)))
+            layers = replace(layers, overrides=(*layers.overrides, longer_run(self.layers.base, longer)))
         made = expand(layers)
         count = len(self.loads)
         return {(at, load): made[place * count + load][0] for place, at in enumerate(chosen) for load in range(count)}
@@ -248,7 +248,7 @@ def _level_of(tree: Tree, key: str) -> float | str | None:
     return level(there.value) if there is not None and not isinstance(there.value, (dict, tuple)) else None
 
 
-def _longer(base: Tree, times: int) -> Tree:
+def longer_run(base: Tree, times: int) -> Tree:
     """An overlay that makes every workload's measured time so many times as long."""
     single, several = base.child("workload"), base.child("workloads")
     if single is not None and single.value is not None:

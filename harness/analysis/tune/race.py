@@ -95,7 +95,11 @@ class Belief:
 
 @dataclass
 class Race:
-    """Steps are asked for by `step` and answered by `take`, in turn; the same answers give the same steps."""
+    """Steps are asked for by `step` and answered by `take`, in turn; the same answers give the same steps.
+
+    out: settings that left, and why; number: of the last step; confirmed: the settings of the fresh blocks, the leader
+    first, and first_fresh the first of these; first_round: how many blocks there were before; spent: of a budget.
+    """
 
     question: Question
     alike: Kernels
@@ -108,6 +112,9 @@ class Race:
     belief: Belief | None = None
     confirmed: tuple[int, ...] = ()
     first_fresh: int = 0
+    first_round: int = 0
+    number_after_pilot: int = 0
+    spent: bool = False
     _started: list[int] = field(default_factory=list)
     _begun: bool = False
     _load: int = 0
@@ -122,24 +129,21 @@ class Race:
         rng = self._rng(0)
         others = [at for at in rng.permutation(self.settings).tolist() if at != self.question.against]
         chosen = [self.question.against, *others[: PILOT_SETTINGS - 1]]
-        rounds = 2 if self.question.loads > 1 else 3
-        if self.round >= rounds:
-            raise ValueError("the pilot is over")
         self.round += 1
         return self._step("pilot", sorted(chosen), range(self.question.loads))
 
     @property
     def piloted(self) -> bool:
         """Has the pilot had all its rounds?"""
-        return self.round >= (2 if self.question.loads > 1 else 3)
+        return self.round - self.first_round >= (2 if self.question.loads > 1 else 3)
 
     def spread(self) -> float:
-        """Standard deviation between runs of a setting at a load, of the goal's logarithm, with what blocks share out."""
+        """Standard deviation of the goal's logarithm between runs of a setting at a load, less what blocks share."""
         parts, freedom = 0.0, 0
         for load in range(self.question.loads):
             here = [run for run in self.seen if run.load == load]
             if len(here) > 3:
-                own = _runs([(run.setting, run.round, run.goal) for run in here])
+                own = runs_of([(run.setting, run.round, run.goal) for run in here])
                 counts = own.counts(self.settings)
                 degrees = int(np.maximum(counts - 1, 0).sum())
                 parts += noise_of(own, self.settings)[1] * degrees
@@ -192,7 +196,7 @@ class Race:
             here = [run for run in self.seen if run.load == load]
             if not here:
                 continue
-            noise = noise_of(_runs([(run.setting, run.round, run.limits[limit]) for run in here]), self.settings)[1]
+            noise = noise_of(runs_of([(run.setting, run.round, run.limits[limit]) for run in here]), self.settings)[1]
             far = 4 * max(0.02, min(0.1, float(np.sqrt(noise)))) + self.question.tolerance
             for run in here:
                 if run.setting != self.question.against and run.limits[limit] > far:
@@ -201,7 +205,7 @@ class Race:
     def _decide(self, belief: Belief) -> Step | None:
         question, counts = self.question, belief.counts
         allowed = self.question.error * _SELECTION
-        spent = question.most_runs is not None and self.runs >= question.most_runs
+        spent = self.spent or (question.most_runs is not None and self.runs >= question.most_runs)
         leader = belief.leader
         if leader is None and (spent or not belief.best.any()):
             self.outcome = "budget" if spent else "nothing allowed"
@@ -244,7 +248,7 @@ class Race:
         if len(rows) < 3:
             nothing = np.zeros(count)
             return Belief(None, 1.0, nothing, nothing, nothing + 1, nothing, counts)
-        goal = fit(self.alike, _runs([row[:3] for row in rows]))
+        goal = fit(self.alike, runs_of([row[:3] for row in rows]))
         draws = goal.draws(rng, _DRAWS)
         fits = np.ones(draws.shape, dtype=bool)
         over, breaks = np.full(count, -np.inf), np.zeros(draws.shape, dtype=bool)
@@ -274,7 +278,7 @@ class Race:
     def _limits(self, rows: Sequence[tuple[int, int, float, tuple[float, ...]]]) -> list[Posterior]:
         width = len(rows[0][3])
         return [
-            fit(self.alike, _runs([(row[0], row[1], row[3][at]) for row in rows]), coarse=True) for at in range(width)
+            fit(self.alike, runs_of([(row[0], row[1], row[3][at]) for row in rows]), coarse=True) for at in range(width)
         ]
 
     def evaluations(self, *, fresh: bool = False) -> list[tuple[int, int, float, tuple[float, ...]]]:
@@ -310,6 +314,7 @@ class Race:
         return np.random.default_rng((self.question.seed, stream))
 
 
-def _runs(rows: Sequence[tuple[int, int, float]]) -> Runs:
+def runs_of(rows: Sequence[tuple[int, int, float]]) -> Runs:
+    """Rows of (setting, block, value) as arrays."""
     settings, rounds, values = zip(*rows, strict=True)
     return Runs(np.array(settings, dtype=np.int64), np.array(rounds, dtype=np.int64), np.array(values, dtype=float))
