@@ -25,6 +25,9 @@ from harness.run.capabilities import lacks
 from harness.signals import stop_on_signals
 from harness.spec.yaml_tree import tree_of
 from harness.store import ResultSet, codec
+from harness.store.regular import read_regular
+
+_AGAIN = ("suspect", "failed", "inert")
 
 
 def tune(arguments: argparse.Namespace) -> int:
@@ -66,14 +69,26 @@ def _resume(arguments: argparse.Namespace) -> int:
 def _judge(arguments: argparse.Namespace) -> int:
     """Ask the runs of a set, perhaps another question; nothing is measured, and nothing written."""
     results = ResultSet.open(arguments.judge)
-    course = course_of_set(results, _overrides(arguments))
+    course = course_of_set(results, [])
     records = {record.run_id: record for record in results.records()}
     while (runs := course.next()) is not None:
         if not all(run.run_id in records for run in runs):
             course.give_up()
             break
         course.take(records)
-    return _report(course, answer(course), results, as_json_text=arguments.json)
+    if overrides := _overrides(arguments):
+        course.ask(course_of_set(results, overrides).tuning)
+    result = answer(course)
+    if not overrides:
+        _say_replayed(results, as_json(course, result))
+    return _report(course, result, results, as_json_text=arguments.json)
+
+
+def _say_replayed(results: ResultSet, document: dict[str, object]) -> None:
+    """Whether the decisions are those that were kept, to the byte."""
+    with suppress(OSError):
+        same = read_regular(results.path / "tune.json") == codec.to_json(document)
+        say("pollbench: replayed: " + ("the same decisions" if same else "tune.json has other decisions"))
 
 
 def course_of_set(results: ResultSet, overrides: list[tuple[str, str]]) -> Course:
@@ -119,18 +134,18 @@ def _check_here(course: Course) -> None:
 
 
 def _carry_out(course: Course, results: ResultSet, place: Local, *, as_json_text: bool) -> int:
-    """Step by step: plan, make, look. A suspect or failed run of a step is made again once, whatever its figures."""
+    """Step by step: plan, make, look. A run of a step that does not count is made again once, whatever its figures."""
     try:
-        with Progress() as shown:
-            while (runs := course.next()) is not None:
-                plan = course.plan()
-                part = plan.of_runs(runs)
-                if part.missing(set(results.run_ids())):
-                    results.grow(plan)
-                    place.execute(part, results, shown)
-                    replace(place, redo=("suspect", "failed")).execute(part, results, shown)
-                course.take({record.run_id: record for record in results.records()})
-                say(words.progress(course))
+        while (runs := course.next()) is not None:
+            plan = course.plan()
+            part = plan.of_runs(runs)
+            if part.missing(set(results.run_ids())):
+                results.grow(plan)
+                for turn in (place, replace(place, redo=_AGAIN)):
+                    with Progress() as shown:
+                        turn.execute(part, results, shown)
+            course.take({record.run_id: record for record in results.records()})
+            say(words.progress(course))
     except Interrupted as error:
         _keep(results)
         say(f"pollbench: {error.line()}; go on with --resume {results.path}")

@@ -89,16 +89,12 @@ def read_axes(tree: Tree | None, mistakes: Mistakes, section: str = "sweep") -> 
 def axis_of(key: str, values: Sequence[Tree], key_at: str, layer: int = _SWEEP_LAYER) -> MatrixAxis:
     """An axis over `values`, for a key that stands at `key_at`: scalars, or joint choices that set several keys.
 
-    A joint choice takes the place of all that stands there; beside joint choices `none` takes that away.
+    A joint choice is laid over what stands there, as a case is; beside joint choices `none` takes all of that away.
     """
     joint = any(isinstance(value.value, dict) for value in values)
     out = []
     for value in values:
-        over = value
-        if isinstance(value.value, dict):
-            over = replace(value, whole=True)
-        elif joint and value.value == NO_CHOICE:
-            over = replace(value, value=None)
+        over = replace(value, value=None) if joint and value.value == NO_CHOICE else value
         raw = written(value.plain()) if isinstance(value.value, dict) else value.value
         out.append((raw, at_layer(overlay_of(key, over, key_at), layer)))
     return MatrixAxis(key, tuple(out))
@@ -183,11 +179,13 @@ def comparability(layers: Layers, cells: Sequence[Cell], path: str) -> list[Inpu
     for axis in layers.axes:
         # One of the swept values may stand in the file too, so that it is whole without the sweep; in a case none may.
         swept = [raw for raw, _ in axis.values]
+        joint = any(isinstance(value.value, dict) for value in _set_by(axis))
         owners = [("the file", layers.base, swept), *((f"case {case.name}", case.overlay, []) for case in layers.cases)]
         for owner, tree, allowed in owners:
             for hidden in _hidden(tree, split_key(axis.key, "")):
-                shown = written(hidden.plain()) if isinstance(hidden.value, dict) else hidden.value
-                if shown not in allowed and hidden.at.rsplit(":", 2)[0] == path:
+                if joint and isinstance(hidden.value, dict):
+                    continue  # laid over it, a joint choice hides nothing
+                if hidden.value not in allowed and hidden.at.rsplit(":", 2)[0] == path:
                     got = f"the sweep sets it in every cell, so that this value of {owner} never counts"
                     todo = "take it out, or add it to the swept values"
                     mistakes.append(InputError(axis.key, got=got, todo=todo, where=hidden.at))
@@ -206,6 +204,13 @@ def _alike(layers: Layers, cells: Sequence[Cell]) -> Iterator[InputError]:
             got = f"it does the same as {earlier.label()}: a difference between the two would be chance"
             todo = "let them differ, or take one out; pollbench calibrate compares a case with itself"
             yield InputError(f"cell {cell.label()}", got=got, todo=todo, where=named_at[cell.case])
+
+
+def _set_by(axis: MatrixAxis) -> Iterator[Tree]:
+    """What the values of an axis put at its key."""
+    for _, overlay in axis.values:
+        if (value := find(overlay, split_key(axis.key, ""))) is not None:
+            yield value
 
 
 def _hidden(tree: Tree, parts: list[str]) -> list[Tree]:

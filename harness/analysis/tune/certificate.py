@@ -75,7 +75,7 @@ def two_states(values: Sequence[float], least: float) -> bool:
     if count < MIN_STATES or not np.ptp(ordered):
         return False
     explained, apart = max(_cut(ordered, at) for at in range(2, count - 1))
-    usual = float(np.interp(count, *zip(*_ONE_STATE, strict=True)))
+    usual = float(np.interp(count, [float(n) for n, _ in _ONE_STATE], [share for _, share in _ONE_STATE]))
     return explained > usual and apart > least
 
 

@@ -103,6 +103,24 @@ class Course:
         if race.belief is None and len(race.seen) > 3:
             race.belief = race.believe()
 
+    def ask(self, tuning: Tuning) -> None:
+        """Ask the runs that were made another question: other goal, limits, tolerance or error. Fresh blocks stay so."""
+        self.tuning = replace(self.tuning, section=tuning.section, layers=tuning.layers)
+        before = self.race
+        race = self.race = self._race()
+        race.out, race.number, race.runs, race.first_fresh = before.out, before.number, before.runs, before.first_fresh
+        of_cell = {self.cells[key].cell_id: key for key in self.cells}
+        for step, runs in self.steps:
+            for run in runs:
+                key, record = of_cell.get(run.cell.cell_id), self.records.get(run.run_id)
+                one = observed(record, *key, step.round, self.tuning) if key and record else None
+                race.seen += [one] if one is not None else []
+        self.guesses = []
+        belief = race.belief = race.believe()
+        race.outcome = "sure" if race.settled(belief) else "budget"
+        if belief.leader is not None:
+            race.confirmed = tuple(dict.fromkeys([belief.leader, *before.confirmed, race.question.against]))
+
     def plan(self) -> Plan:
         """All runs so far as a plan."""
         runs = tuple(run for _, own in self.steps for run in own)
@@ -141,10 +159,11 @@ class Course:
                 seen.append(one)
                 continue
             self.doubts[setting] = self.doubts.get(setting, 0) + 1
+            good = any(other.setting == setting for other in self.race.seen)
             lasting = record.verdict in ("inert", "failed", "skipped") or self.doubts[setting] > _DOUBTS
-            if lasting and setting != self.race.question.against:
-                reason = record.reasons[0] if record.reasons else "it has no such figure"
-                out[setting] = f"{record.verdict}: {reason}"
+            if lasting and not good and setting != self.race.question.against:
+                verdict = "no figure" if record.verdict == "valid" else record.verdict
+                out[setting] = f"{verdict}: {record.reasons[0]}" if record.reasons else verdict
         self._check_guesses(step, seen)
         self.race.take(seen, out)
 

@@ -28,6 +28,7 @@ _MIXES = (
     (0.10, 0.10, 0.30, 0.50),
 )
 _SCALES = (0.7, 1.5, 4.0)
+_PLAUSIBLE = 5  # so many of the points are looked at again, when runs far off weigh less
 _FEW_MIXES, _FEW_SCALES = (_MIXES[1], _MIXES[3]), (1.0, 3.0)
 
 
@@ -145,34 +146,39 @@ def fit(alike: Kernels, runs: Runs, *, coarse: bool = False) -> Posterior:
     mixtures = [alike.mixed(mix, runs.setting, runs.setting) for mix in mixes]
     grid = [(scale * width, place) for place in range(len(mixes)) for scale in scales]
     inside = [size * mixtures[place] for size, place in grid]
-    for _ in range(2):  # by what the likeliest point leaves over, runs far off lose weight
-        points = [_point(part, blocks, own / weights, value) for part in inside]
-        best = int(np.argmax([point[0] for point in points]))
-        left = value - (inside[best] + blocks) @ points[best][2]
+    points = {at: _point(part, blocks, own / weights, value) for at, part in enumerate(inside)}
+    order = sorted(points, key=lambda at: -points[at][0])
+    for last in (False, True):  # by what the likeliest point leaves over, runs far off lose weight
+        best = order[0]
+        left = value - (inside[best] + blocks) @ _solved(points[best][1], value)
         repeated = runs.counts(alike.count)[runs.setting] > 1
         weights = np.where(repeated, (_TAIL + 1) / (_TAIL + np.minimum(left**2 / own, 1e6)), 1.0)
         weights = np.minimum(weights, 1.0)
-    points = [_point(part, blocks, own / weights, value) for part in inside]
-    likelihood = np.array([point[0] for point in points])
+        points = {at: _point(inside[at], blocks, own / weights, value) for at in order[: _PLAUSIBLE if last else 1]}
+    likelihood = np.array([points[at][0] for at in points])
     plausible = np.exp(likelihood - likelihood.max())
-    chosen = [at for at in np.argsort(-plausible)[:3] if plausible[at] > 0.05]
+    chosen = [(at, share) for at, share in zip(points, plausible, strict=True) if share > 0.05][:3]
     means, covariances, everyone = [], [], np.arange(alike.count)
-    for at in chosen:
-        _, inverse, solved = points[at]
+    for at, _ in chosen:
+        inverse = np.linalg.inv(points[at][1])
         size, place = grid[at]
         across = size * alike.mixed(mixes[place], runs.setting, everyone)
         reach = inverse @ across
-        means.append(middle + across.T @ solved)
+        means.append(middle + reach.T @ (inverse @ value))
         covariances.append(size * alike.mixed(mixes[place], everyone, everyone) - reach.T @ reach)
-    return Posterior(tuple(means), tuple(covariances), plausible[chosen] / plausible[chosen].sum(), noise)
+    shares = np.array([share for _, share in chosen])
+    return Posterior(tuple(means), tuple(covariances), shares / shares.sum(), noise)
 
 
-def _point(prior: Floats, blocks: Floats, noise: Floats, value: Floats) -> tuple[float, Floats, Floats]:
-    """(log likelihood, inverse of the Cholesky root, solved values) of one hyperparameter point."""
+def _point(prior: Floats, blocks: Floats, noise: Floats, value: Floats) -> tuple[float, Floats]:
+    """(log likelihood, Cholesky root) of one hyperparameter point."""
     root = _root(prior + blocks + np.diag(noise))
-    inverse = np.linalg.inv(root)
-    half = inverse @ value
-    return float(-0.5 * half @ half - np.log(root.diagonal()).sum()), inverse, inverse.T @ half
+    half = np.linalg.solve(root, value)
+    return float(-0.5 * half @ half - np.log(root.diagonal()).sum()), root
+
+
+def _solved(root: Floats, value: Floats) -> Floats:
+    return np.asarray(np.linalg.solve(root.T, np.linalg.solve(root, value)), dtype=np.float64)
 
 
 def _root(matrix: Floats) -> Floats:

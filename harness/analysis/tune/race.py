@@ -204,13 +204,12 @@ class Race:
 
     def _decide(self, belief: Belief) -> Step | None:
         question, counts = self.question, belief.counts
-        allowed = self.question.error * _SELECTION
         spent = self.spent or (question.most_runs is not None and self.runs >= question.most_runs)
         leader = belief.leader
         if leader is None and (spent or not belief.best.any()):
             self.outcome = "budget" if spent else "nothing allowed"
             return None
-        if leader is not None and belief.risk <= allowed:
+        if leader is not None and self.settled(belief):
             thin = [at for at in np.flatnonzero(belief.best > _RIVAL_CHANCE).tolist() if counts[at] < _RIVAL_RUNS]
             if counts[leader] >= _LEADER_RUNS and not thin:
                 self.outcome = "sure"
@@ -226,6 +225,10 @@ class Race:
             order.append(leader)
         self.round += 1
         return self._step("race", order, range(question.loads))
+
+    def settled(self, belief: Belief) -> bool:
+        """Is the risk that the leader is not the answer small enough for choosing it?"""
+        return belief.leader is not None and belief.risk <= self.question.error * _SELECTION
 
     def _confirm(self, leader: int, belief: Belief) -> Step:
         """Fresh blocks of the leader, of today's setting, and of the one that is most likely better, if any is."""
