@@ -14,7 +14,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "experiment-file.md"
 _BLOCK = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NEW_WORKLOADS = "<!-- new workloads: above -->\n"
 # Headings that are not the name that a link has.
-_HEADINGS = {"Case": "Cases, sweep, and which layer wins", "Claim": "Claims"} | {
+_HEADINGS = {"Case": "Cases, sweep, and which layer wins", "Claim": "Claims", "Tune": "Tuning"} | {
     cls.__name__: kind for kind, cls in WORKLOADS.items()
 }
 _HEAD = "| Key | Value | Default | Meaning |\n|---|---|---|---|\n"
@@ -88,6 +88,8 @@ def _plain_value(entry: JsonSchema) -> str:
     if kind == "object":
         named = next(iter(entry.get("patternProperties", {}).values()), entry.get("additionalProperties", {}))
         return f"mapping of name to {_value(named if isinstance(named, dict) else {})}"
+    if isinstance(kind, list) and "object" in kind and "additionalProperties" not in entry:
+        return "single values or mappings"
     if isinstance(kind, list) and "object" in kind:
         return f"mapping of name to {_value(entry['additionalProperties'])}"
     if isinstance(kind, list):

@@ -22,7 +22,9 @@ Value = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})
 
 
 def written(value: Any) -> str:
-    """A factor's value as result tables have it: text as it is, anything else as JSON writes it."""
+    """A factor's value as result tables have it: text as it is, joint choices as YAML, anything else as JSON has it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {written(part) or 'null'}" for key, part in value.items()) + "}"
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 

@@ -12,6 +12,7 @@ from harness.spec.checks import Checks, RepeatSection
 from harness.spec.claims import Claim
 from harness.spec.machine import Machine
 from harness.spec.topology import Section, Topology
+from harness.spec.tune import Tune
 from harness.units import INT64_MAX, Count
 from harness.workloads import WORKLOADS, Contention
 
@@ -51,7 +52,12 @@ class Header(Section):
         None, description="case name to what it changes; one case `base` that changes nothing if absent"
     )
     sweep: dict[str, list[Any]] | None = Field(
-        None, description="dotted key to the values it takes; every combination is run for every case"
+        None,
+        description="dotted key to the values it takes, or to joint choices that set several keys at once; every "
+        "combination is run for every case",
+    )
+    tune: Tune | None = Field(
+        None, description="what `pollbench tune` looks for: the best of many settings; instead of cases and sweep"
     )
     claims: dict[Name, Claim] | None = Field(
         None, description="name to a claim: what the experiment is expected to show; gets a verdict"

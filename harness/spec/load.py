@@ -33,6 +33,7 @@ from harness.spec.matrix import (
 from harness.spec.messages import Mistakes, did_you_mean, first_of, problem, validate
 from harness.spec.overlay import at_layer, find, known_key, merge, overlay_of, split_key
 from harness.spec.rules_cell import ALL_NODES
+from harness.spec.tuning import Tuning, read_tuning
 from harness.spec.yaml_tree import Document, Tree, kind_of, parse_setting, read_file
 from harness.stats.stopping_rule import Adaptive
 from harness.units import format_cpus
@@ -51,6 +52,7 @@ class Experiment:
     cells: cases outermost, in file order; trees: what each was made from, with places. document: the resolved
     file as plain data, topology files read in, settings of the command line under "set". claims: name to claim.
     trace: "tail" where one more repetition of each cell is to be traced.
+    tuning: of a file with a `tune` section; its cells are then the one of the file as it stands.
     """
 
     path: str
@@ -67,6 +69,7 @@ class Experiment:
     document: Document
     claims: dict[str, Claim] = field(default_factory=dict)
     trace: str | None = None
+    tuning: Tuning | None = None
 
 
 def load_experiment(
@@ -119,6 +122,7 @@ def load_experiment(
     if header is None:
         mistakes.raise_any()
     assert header is not None
+    tuning = _tuning(header, tree, layers, mistakes)
     claims = header.claims or {}
     # Held against the file's own sweep: an override that takes a value away makes a claim untested, not wrong.
     swept = {key: [written(value) for value in values] for key, values in (header.sweep or {}).items()}
@@ -145,7 +149,24 @@ def load_experiment(
         document=document,
         claims=claims,
         trace=header.trace,
+        tuning=tuning,
     )
+
+
+def _tuning(header: Header, tree: Tree, layers: Layers, mistakes: Mistakes) -> Tuning | None:
+    """The settings and loads of the `tune` section. mistakes: gets what is wrong with it."""
+    section = tree.child("tune")
+    if header.tune is None or section is None:
+        return None
+    for name in ("cases", "sweep"):
+        other = tree.child(name)
+        if other is not None and other.value is not None:
+            todo = "settings stand in tune.space, loads in tune.across"
+            got = "it does not go with a tune section"
+            mistakes.add(InputError(name, got=got, todo=todo, where=other.key_at))
+    if mistakes:
+        return None
+    return read_tuning(header.tune, section, layers.base, layers.overrides, mistakes)
 
 
 def mistakes_of(path: str | Path, check: Callable[[Experiment, bool], None]) -> tuple[int, list[InputError]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.spec.cells import Cell, CellSpec, SpecBuilder, cell_id, digest
+from harness.spec.claims import written
 from harness.spec.experiment import CELL_SECTIONS
 from harness.spec.generated import Generator
 from harness.spec.messages import Mistakes, did_you_mean, dotted
@@ -18,6 +19,7 @@ from harness.spec.yaml_tree import Scalar, Tree, kind_of
 
 MAX_RUNS = 10_000
 MAX_AXES = 16
+NO_CHOICE = "none"
 _CASE_LAYER, _SWEEP_LAYER, OVERRIDE_LAYER = 1, 2, 3
 
 
@@ -61,31 +63,41 @@ def read_cases(tree: Tree | None, base: Tree, mistakes: Mistakes) -> tuple[Case,
     return tuple(cases) or (Case("base", "", Tree({}, base.at, base.key_at)),)
 
 
-def read_axes(tree: Tree | None, mistakes: Mistakes) -> tuple[MatrixAxis, ...]:
-    """The axes of the `sweep` section. mistakes: gets what is empty, and values that are no scalars or twice."""
+def read_axes(tree: Tree | None, mistakes: Mistakes, section: str = "sweep") -> tuple[MatrixAxis, ...]:
+    """The axes of the `sweep` section, or of one like it. mistakes: gets what is empty, a list, or there twice."""
     if tree is None or tree.value is None:
         return ()
     if not tree.entries:
-        todo = 'name a key, or leave "sweep" out'
-        mistakes.add(InputError("sweep", got="there is nothing to sweep", todo=todo, where=tree.key_at))
+        todo = f'name a key, or leave "{section}" out'
+        mistakes.add(InputError(section, got="there is nothing to sweep", todo=todo, where=tree.key_at))
     if len(tree.entries) > MAX_AXES:
         got, todo = f"{len(tree.entries)} keys", f"at most {MAX_AXES}"
-        mistakes.add(InputError("sweep", got=got, todo=todo, where=tree.key_at))
+        mistakes.add(InputError(section, got=got, todo=todo, where=tree.key_at))
         return ()
     axes: list[MatrixAxis] = []
     for key, values in tree.entries.items():
         with mistakes.noting():
-            axes.append(_axis(key, values))
+            axes.append(_axis(key, values, section))
     for first, second in itertools.combinations([axis.key for axis in axes], 2):
         if overlapping(split_key(first, ""), split_key(second, "")):
             where = tree.entries[second].key_at
-            mistakes.add(InputError(dotted(("sweep", second)), got=f'it overlaps the swept key "{first}"', where=where))
+            at = dotted((*section.split("."), second))
+            mistakes.add(InputError(at, got=f'it overlaps the swept key "{first}"', where=where))
     return tuple(axes)
 
 
 def axis_of(key: str, values: Sequence[Tree], key_at: str, layer: int = _SWEEP_LAYER) -> MatrixAxis:
-    """An axis over `values`, each a scalar, for a key that stands at `key_at`."""
-    return MatrixAxis(key, tuple((value.value, at_layer(overlay_of(key, value, key_at), layer)) for value in values))
+    """An axis over `values`, for a key that stands at `key_at`: scalars, or joint choices that set several keys.
+
+    A joint choice is laid over what stands there, as a case is; beside joint choices `none` takes all of that away.
+    """
+    joint = any(isinstance(value.value, dict) for value in values)
+    out = []
+    for value in values:
+        over = replace(value, value=None) if joint and value.value == NO_CHOICE else value
+        raw = written(value.plain()) if isinstance(value.value, dict) else value.value
+        out.append((raw, at_layer(overlay_of(key, over, key_at), layer)))
+    return MatrixAxis(key, tuple(out))
 
 
 def overlapping(first: list[str], second: list[str]) -> bool:
@@ -167,9 +179,12 @@ def comparability(layers: Layers, cells: Sequence[Cell], path: str) -> list[Inpu
     for axis in layers.axes:
         # One of the swept values may stand in the file too, so that it is whole without the sweep; in a case none may.
         swept = [raw for raw, _ in axis.values]
+        joint = any(isinstance(value.value, dict) for value in _set_by(axis))
         owners = [("the file", layers.base, swept), *((f"case {case.name}", case.overlay, []) for case in layers.cases)]
         for owner, tree, allowed in owners:
             for hidden in _hidden(tree, split_key(axis.key, "")):
+                if joint and isinstance(hidden.value, dict):
+                    continue  # laid over it, a joint choice hides nothing
                 if hidden.value not in allowed and hidden.at.rsplit(":", 2)[0] == path:
                     got = f"the sweep sets it in every cell, so that this value of {owner} never counts"
                     todo = "take it out, or add it to the swept values"
@@ -189,6 +204,13 @@ def _alike(layers: Layers, cells: Sequence[Cell]) -> Iterator[InputError]:
             got = f"it does the same as {earlier.label()}: a difference between the two would be chance"
             todo = "let them differ, or take one out; pollbench calibrate compares a case with itself"
             yield InputError(f"cell {cell.label()}", got=got, todo=todo, where=named_at[cell.case])
+
+
+def _set_by(axis: MatrixAxis) -> Iterator[Tree]:
+    """What the values of an axis put at its key."""
+    for _, overlay in axis.values:
+        if (value := find(overlay, split_key(axis.key, ""))) is not None:
+            yield value
 
 
 def _hidden(tree: Tree, parts: list[str]) -> list[Tree]:
@@ -245,20 +267,22 @@ def _case(name: str, tree: Tree) -> Case:
     return Case(name, str(about.value) if about else "", overlay)
 
 
-def _axis(key: str, values: Tree) -> MatrixAxis:
+def _axis(key: str, values: Tree, section: str) -> MatrixAxis:
     known_key(key, values.key_at, CELL_SECTIONS)
+    path = dotted((*section.split("."), key))
     if not isinstance(values.value, tuple) or not values.value:
         got = "the list is empty" if isinstance(values.value, tuple) else f"it is {kind_of(values.value)}"
-        raise InputError(dotted(("sweep", key)), got=got, todo="expected a list of values", where=values.key_at)
+        raise InputError(path, got=got, todo="expected a list of values", where=values.key_at)
     seen: set[tuple[type, Any]] = set()
     mistakes = Mistakes()
     for value in values.value:
-        if isinstance(value.value, (dict, tuple)):
+        if isinstance(value.value, tuple):
             got, todo = f"{kind_of(value.value)} cannot be swept", "sweep a key inside it, or use cases"
-            mistakes.add(InputError(dotted(("sweep", key)), got=got, todo=todo, where=value.at))
+            mistakes.add(InputError(path, got=got, todo=todo, where=value.at))
             continue
-        if (type(value.value), value.value) in seen:
-            mistakes.add(InputError(dotted(("sweep", key)), got=f'"{value.value}" stands here twice', where=value.at))
-        seen.add((type(value.value), value.value))
+        raw = written(value.plain()) if isinstance(value.value, dict) else value.value
+        if (type(value.value), raw) in seen:
+            mistakes.add(InputError(path, got=f'"{raw}" stands here twice', where=value.at))
+        seen.add((type(value.value), raw))
     mistakes.raise_any()
     return axis_of(key, values.value, values.key_at)

@@ -12,7 +12,7 @@ from harness.spec.messages import JsonSchema
 from harness.units import format_duration, format_on_off, format_percent, format_size
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_SWEPT = {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean", "null"]}}
+_SWEPT = {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean", "null", "object"]}}
 _DEFAULT_FORMS = {
     "duration": format_duration,
     "size": format_size,
@@ -57,6 +57,9 @@ def schema() -> JsonSchema:
     for name, kind in (("cases", cases), ("sweep", sweep)):
         about = {"description": properties[name]["description"]}
         properties[name] = about | {"type": ["object", "null"], "minProperties": 1} | kind
+    for name in ("space", "across"):
+        entry = document["$defs"]["Tune"]["properties"][name]
+        entry["propertyNames"], entry["additionalProperties"] = keys, _SWEPT
     head = {"$schema": _DIALECT, "title": "pollbench experiment file", "description": "See docs/experiment-file.md."}
     return head | {
         "type": "object",

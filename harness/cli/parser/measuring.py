@@ -16,6 +16,7 @@ from harness.cli.parser.options import (
     output,
     overrides,
     value,
+    values,
 )
 
 
@@ -41,6 +42,7 @@ def add(commands: Commands) -> None:
     execution(calibrate)
     flag(calibrate, "--store", "keep the finding; compare and show quote it for this host")
     as_json(calibrate, "the finding")
+    _tune(commands)
     text = "what would run, in which order, how long, and what would be skipped"
     plan = commands.add_parser("plan", help=text)
     experiment(plan)
@@ -49,6 +51,31 @@ def add(commands: Commands) -> None:
     value(validate, "file", "FILE", FILE, nargs="+")
     as_json(validate, "the findings")
     commands.add_parser("schema", help="print the JSON schema of experiment files, for editors")
+
+
+def _tune(commands: Commands) -> None:
+    tune = commands.add_parser(
+        "tune",
+        help="the best of many settings, by a race, with a stated chance of being wrong (needs root)",
+        description="Races the settings of the file's `tune` section, and confirms the best on fresh blocks: "
+        "docs/tuning.md. Exit code 0: an answer within the error; 1: none is claimed, and what is left is printed.",
+    )
+    value(tune, "file", "FILE", FILE, nargs="?")
+    flag(tune, "--plan", "print the settings, and how many runs and how long it takes, and stop")
+    value(tune, "--goal", "COLUMN", "the least of this column, instead of the file's goal")
+    values(tune, "--subject", "LIMIT", 'instead of the file\'s: "cpu_us_per_request <= 120" (may be repeated)')
+    value(tune, "--within", "SHARE", "good enough: 5%%")
+    value(tune, "--error", "SHARE", "chance of being wrong: 5%%")
+    value(tune, "--budget", "TIME", "no step that would end after this much measuring: 15min")
+    value(tune, "--seed", "N", "seed of the race", type=int)
+    overrides(tune)
+    flag(tune, "--quick", "shorter, as the file's `quick` section says")
+    output(tune)
+    value(tune, "--resume", "DIR", "go on with this set, with --budget also after its budget was spent")
+    value(tune, "--judge", "DIR", "ask the runs of this set, perhaps by other options; measure nothing")
+    value(tune, "--verify", "DIR", "new runs only: is this set's best still better than today's, here?")
+    flag(tune, "--wait", "wait for another run on this host to end, not refuse")
+    as_json(tune, "the answer")
 
 
 def add_gallery(commands: Commands) -> None:

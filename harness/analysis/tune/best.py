@@ -1,0 +1,52 @@
+"""The best setting as an experiment file: today's setting against it, at every load, on blocks of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from harness.analysis.tune.course import Course
+from harness.spec.overlay import merge_cell, split_key
+from harness.spec.tuning import TODAY, longer_run
+
+_REPEAT = 10
+
+
+def best_experiment(course: Course, best: int) -> str:
+    """YAML of an experiment with the cases `today` and `best`; of one case where today's is the best."""
+    tuning, experiment = course.tuning, course.experiment
+    tree = tuning.layers.base
+    overrides = tuning.layers.overrides
+    if course.longer > 1:
+        overrides = (*overrides, longer_run(tuning.layers.base, course.longer))
+    for override in overrides:
+        tree = merge_cell(tree, override)
+    document: dict[str, Any] = tree.plain()
+    sweep = tuning.section.across
+    for key in sweep:
+        _take_out(document, split_key(key, ""))
+    label = tuning.settings[best].label()
+    cases: dict[str, Any] = {TODAY: {"description": "as it is"} | tuning.settings[0].overlay.plain()}
+    if best:
+        cases["best"] = {"description": label} | tuning.settings[best].overlay.plain()
+    whole = {
+        "name": f"{experiment.name}-best"[:64],
+        "description": f"Is this better than today's setting: {label}?",
+        **document,
+        "cases": cases,
+        **({"sweep": sweep} if sweep else {}),
+        "repeat": _REPEAT,
+        "seed": course.seed,
+    }
+    return yaml.safe_dump(whole, sort_keys=False, width=100)
+
+
+def _take_out(document: dict[str, Any], parts: list[str]) -> None:
+    """What a sweep will set need not stand in the file, and may not, where it is none of the swept values."""
+    for part in parts[:-1]:
+        inner = document.get(part)
+        if not isinstance(inner, dict):
+            return
+        document = inner
+    document.pop(parts[-1], None)

@@ -1,0 +1,126 @@
+"""The simulation behind docs/tuning.md: how many runs a tuning takes of a full grid's, and how often it is wrong.
+
+`python -m tests.bench.study_tune [--worlds N] [--seed N]` prints the table; 200 worlds of each kind take an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from harness.analysis.tune.certificate import certify
+from harness.analysis.tune.race import Question, Race, Seen, Step
+from harness.stats import share_interval
+from tests.bench.tune_worlds import World
+
+GRID_REPEATS = 10
+
+
+@dataclass
+class Outcome:
+    """What came of one world. share: runs, of the full grid's; right: within 5 % of the best; grid: was the grid?"""
+
+    settings: int
+    tier: str
+    seed: int
+    share: float
+    claims: bool
+    right: bool
+    grid: bool
+    outcome: str
+    longest_s: float
+    doubts: tuple[str, ...] = ()
+
+
+def make(world: World, step: Step) -> list[Seen]:
+    """The runs of a step, shuffled."""
+    pairs = [(setting, load) for setting in step.settings for load in step.loads]
+    world.rng.shuffle(pairs)
+    out = []
+    for setting, load in pairs:
+        goal, over = world.run(setting, load)
+        out.append(Seen(setting, load, step.round, goal, (over,)))
+    return out
+
+
+def tuned(settings: int, tier: str, seed: int, most: float = 0.25) -> Outcome:
+    """One tuning of one world, and the full grid of a copy of it."""
+    world = World(settings, tier, seed)
+    whole = settings * world.loads * GRID_REPEATS
+    weights = (1 / world.loads,) * world.loads
+    question = Question(weights, limits=1, seed=seed, most_runs=round(most * whole))
+    race, longest = Race(question, world.alike), 0.0
+    while not race.piloted:
+        race.take(make(world, race.pilot()))
+    while True:
+        begun = time.process_time()
+        step = race.step()
+        longest = max(longest, time.process_time() - begun)
+        if step is None:
+            break
+        race.take(make(world, step))
+    certificate = certify(race)
+    leader = race.confirmed[0] if race.confirmed else None
+    sure = certificate is not None and certificate.sure
+    doubts = certificate.doubts if certificate is not None else ()
+    right, grid = world.right(leader), world.right(grid_best(World(settings, tier, seed)))
+    return Outcome(settings, tier, seed, race.runs / whole, sure, right, grid, race.outcome, longest, doubts)
+
+
+def grid_best(world: World) -> int:
+    """The setting with the best medians of ten repetitions of everything, among those within the limit."""
+    goal = np.empty((GRID_REPEATS, world.settings, world.loads))
+    over = np.empty_like(goal)
+    for repeat in range(GRID_REPEATS):
+        for flat in world.rng.permutation(world.settings * world.loads):
+            setting, load = divmod(int(flat), world.loads)
+            goal[repeat, setting, load], over[repeat, setting, load] = world.run(setting, load)
+    middle = np.median(goal.mean(axis=2), axis=0)
+    middle[np.median(over, axis=0).max(axis=1) > 0.025] = np.inf
+    return int(np.argmin(middle))
+
+
+def row(outcomes: list[Outcome]) -> str:
+    """A line of the table."""
+    first, count = outcomes[0], len(outcomes)
+    claims = [one for one in outcomes if one.claims]
+    wrong = sum(not one.right for one in claims)
+    shares = np.array([one.share for one in outcomes])
+    above = 100 * share_interval(wrong, len(claims)).high if claims else 100.0
+    return (
+        f"| {first.settings} | {first.tier} | {count} | 1/{1 / np.median(shares):.1f} | "
+        f"1/{1 / np.quantile(shares, 0.9):.1f} | {100 * np.mean([one.right for one in outcomes]):.0f} % | "
+        f"{100 * np.mean([one.grid for one in outcomes]):.0f} % | {len(claims)} | {wrong} | {above:.1f} % | "
+        f"{max(one.longest_s for one in outcomes):.2f} |"
+    )
+
+
+def main() -> None:
+    """Print the table, and with --log every world."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--worlds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--kinds", default="200:quiet,200:rugged,200:load,200:bimodal,100:quiet,360:quiet")
+    parser.add_argument("--log")
+    options = parser.parse_args()
+    print(
+        "| settings | kind | worlds | runs, median | 90 % | right | grid right | claims | wrong | at most | s a step |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for kind in options.kinds.split(","):
+        size, tier = kind.split(":")
+        outcomes = []
+        for seed in range(options.first, options.first + options.worlds):
+            outcomes.append(tuned(int(size), tier, seed))
+            if options.log:
+                with open(options.log, "a") as log:
+                    log.write(json.dumps(asdict(outcomes[-1])) + "\n")
+        print(row(outcomes), flush=True)
+
+
+if __name__ == "__main__":
+    main()
