@@ -37,13 +37,13 @@ VIEWABLE = 500
 """Runs whose time series is in the page: about one kilobyte each."""
 
 STRIPS = 12
-"""Time series shown at once; any other is for the viewer."""
+"""Time series shown at once; any other can be chosen under Explore."""
 
 
-def chart_sections(look: Look, drawn: Drawn, viewer: Child) -> Iterator[Markup]:
+def chart_sections(look: Look, drawn: Drawn) -> Iterator[Markup]:
     """Distributions, load, heat map, trade-off, time series, in that order."""
     parts = (part(look, drawn) for part in (_distributions, _load, _heat, _cost))
-    yield from (part for part in (*parts, _times(look, drawn, viewer)) if part is not None)
+    yield from (part for part in (*parts, _times(look, drawn)) if part is not None)
 
 
 def _distributions(look: Look, drawn: Drawn) -> Markup | None:
@@ -89,7 +89,7 @@ def _cost(look: Look, drawn: Drawn) -> Markup | None:
     return section(f"{drawn.key}trade", "CPU cost against p99", _grid(*panels), lead=lead, short="CPU cost")
 
 
-def _times(look: Look, drawn: Drawn, viewer: Child) -> Markup | None:
+def _times(look: Look, drawn: Drawn) -> Markup | None:
     picked = [
         (case, words.cell(case, factors), drawn.series[run_id])
         for (case, factors), run_id in drawn.typical.items()
@@ -104,11 +104,10 @@ def _times(look: Look, drawn: Drawn, viewer: Child) -> Markup | None:
         f"{words.short(picked[0][2].slice_s * 1e3)} ms; needle: up to the greatest round trip in it, so that no "
         "hiccup is hidden."
     )
-    more = f"The first {STRIPS} of {len(picked)} cells; choose any run below." if len(picked) > STRIPS else ""
+    more = f"The first {STRIPS} of {len(picked)} cells; Explore draws any run." if len(picked) > STRIPS else ""
     note = tag("p", more, class_="note") if more else None
-    any_run = tag("div", tag("h3", "Any run"), viewer) if viewer is not None else None
     key, title = f"{drawn.key}times", "Time series and hiccups"
-    return section(key, title, _grid(*strips), note, any_run, lead=lead, short="Time series")
+    return section(key, title, _grid(*strips), note, lead=lead, short="Time series")
 
 
 def _grid(*content: Child) -> Markup:
