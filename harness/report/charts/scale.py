@@ -23,7 +23,7 @@ def time_text(us: float) -> str:
     for size, unit in ((1e6, "s"), (1e3, "ms"), (1.0, "µs")):
         if us >= size * 0.9999:
             return f"{us / size:g} {unit}"
-    return f"{us * 1e3:g} ns"
+    return f"{us * 1e3:g} ns" if us else "0 µs"
 
 
 def share_text(share: float) -> str:

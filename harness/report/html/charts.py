@@ -18,11 +18,12 @@ from harness.analysis.curves.reduce import GRID, Timeline
 from harness.analysis.summary import Overview
 from harness.report import words
 from harness.report.charts import Chart
+from harness.report.charts.heat import scale_words
 from harness.report.charts.kinds import QUANTILES, against_load, cost_charts, cost_name, distribution, tail, time_series
 from harness.report.html import svg
+from harness.report.html.heat import heat_tables
 from harness.report.html.markup import Child, Markup, figure, join, section, table, tag
 from harness.report.html.style import Look
-from harness.report.html.tables import heat_tables
 from harness.stats import Estimate
 from harness.tables.cells import SummaryCell, group_cells
 
@@ -75,8 +76,8 @@ def _heat(look: Look, drawn: Drawn) -> Markup | None:
     if heat is None:
         return None
     title = "Contention heat map" if heat.factor.startswith("contention") else "Heat map"
-    lead = "Stronger colour is more. Colours go by logarithm from the least to the greatest number of the table."
-    return section(f"{drawn.key}heat", title, heat_tables(look, heat), lead=lead, short="Heat map")
+    lead = scale_words(drawn.view.baseline)
+    return section(f"{drawn.key}heat", title, heat_tables(look, heat, drawn.view), lead=lead, short="Heat map")
 
 
 def _cost(look: Look, drawn: Drawn) -> Markup | None:

@@ -12,10 +12,13 @@ from harness.report.comparison import document
 from harness.report.html.charts import Drawn, chart_sections, folded
 from harness.report.html.document import blocks
 from harness.report.html.findings import doubts, findings, verdicts
+from harness.report.html.knobs import knob_table
 from harness.report.html.markup import Child, Markup, figure, join, section, tag
+from harness.report.html.outcomes import every_case
 from harness.report.html.runs import run_rows
 from harness.report.html.style import Look, legend
-from harness.report.html.tables import knob_table, phase_groups, phase_table, summary
+from harness.report.html.tables import phase_groups, phase_table, summary
+from harness.report.resultset import host_line
 from harness.tables.source import Source
 
 _LONG = 60
@@ -25,7 +28,9 @@ _MANIFEST = ("command", "seed", "pollbench", "version", "hostname", "boot_parame
 def sections(look: Look, drawn: Drawn, live: Child = None, comparison: Comparison | None = None) -> Iterator[Markup]:
     """The sections of a set; live: the section of the chart to choose, when it belongs to this set alone."""
     view, key = drawn.view, drawn.key
-    yield section(f"{key}findings", "Findings", verdicts(view), findings(look, view), doubts(view))
+    yield section(
+        f"{key}findings", "Findings", verdicts(view), findings(look, view), every_case(look, view), doubts(view)
+    )
     if view.claims:
         yield section(f"{key}claims", "Claims", blocks(claims.blocks(view.claims)[1:]), short="Claims")
     table = summary(look, view)
@@ -66,10 +71,17 @@ def _tables(look: Look, drawn: Drawn) -> Iterator[Markup]:
     lines = (tag("li", line) for line in _method(drawn.view))
     reading = figure("How to read this page", tag("ul", *lines, class_="method"))
     title = "Where and how it was measured"
-    yield section(f"{key}where", title, _facts(drawn.view, source), reading, short="Environment")
+    facts = tag("details", tag("summary", _measured_on(drawn.view, source)), _facts(drawn.view, source), class_="more")
+    yield section(f"{key}where", title, facts, reading, short="Environment")
     if len(source.runs):
         there = {run_id: f"{key}{run_id}" for run_id in drawn.series}
         yield section(f"{key}runs", "Runs", run_rows(look, source.runs, there, key))
+
+
+def _measured_on(view: Overview, source: Source) -> str:
+    """The line that the facts of the environment are folded under."""
+    line = host_line(source.runs) if len(source.runs) else ""
+    return line.removesuffix(".") or f"The environment: {len(view.facts)} facts"
 
 
 def _facts(view: Overview, source: Source) -> Markup:
