@@ -30,9 +30,12 @@ class LoadCurves:
         return [(x, view.estimates[metric]) for x, view in points if view.median(metric) is not None]
 
 
-def load_curves(views: Sequence[CellView], least: int = 3) -> LoadCurves | None:
-    """The load chart of these cells, over the first of `axes`; None where no number of `least` values was swept."""
-    factors = axes(views, least)
+def load_curves(views: Sequence[CellView], least: int = 3, over: str = "") -> LoadCurves | None:
+    """The load chart of these cells, over the first of `axes`; None where no number of `least` values was swept.
+
+    over: the name of the factor, where another than the first is meant.
+    """
+    factors = [axis for axis in axes(views, least) if over in ("", axis.name)]
     if not factors:
         return None
     axis = factors[0]

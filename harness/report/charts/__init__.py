@@ -35,13 +35,17 @@ class Band:
 
 @dataclass(frozen=True)
 class Dot:
-    """The case's marker at a place, with the intervals of both figures; tip: what it says when pointed at."""
+    """The case's marker at a place, with the intervals of both figures.
+
+    tip: what it says when pointed at; runs: how many the figures are of.
+    """
 
     at: Point
     across: Interval | None = None
     up: Interval | None = None
     tip: str = ""
     size: float = 3.6
+    runs: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from harness.analysis.compare import Factors
 from harness.analysis.curves import Curve, LoadCurves, Trade
 from harness.analysis.curves.factors import short_name
 from harness.analysis.curves.reduce import GRID, MILLION, Floats, Timeline
+from harness.columns import Column
 from harness.report import words
 from harness.report.charts import Band, Chart, ChartMark, Dot, Losses, Needles, Peak, Point, Polyline, Series
-from harness.report.charts.scale import Scale, linear_scale, log_scale, tick_text, time_text
+from harness.report.charts.scale import Scale, linear_scale, log_scale, share_text, tick_text, time_text
 from harness.stats import Estimate
 
 QUANTILES = ("rtt_p50_us", "rtt_p99_us")
@@ -31,7 +32,7 @@ def distribution(curves: Sequence[Curve], where: str) -> Chart:
     """Share of requests answered within a time: the median run as a line, the span of all runs as a band."""
     last = int(np.searchsorted(GRID, 995_000))
     times = [us for curve in curves for us in (*curve.low_us[:last], *curve.median_us[:last])]
-    y = Scale(0.0, 1.0, False, "share of requests answered", lambda share: f"{share * 100:g} %")
+    y = Scale(0.0, 1.0, False, "share of requests answered", share_text)
     series = []
     for curve in curves:
         line = _points(curve.median_us, _SHARES)
@@ -46,7 +47,7 @@ def tail(curves: Sequence[Curve], where: str) -> Chart:
     """Share of requests slower than a time, both logarithmic; faint where too few samples lie beyond."""
     low = min([0.01, *map(_least_share, curves)])
     decades = [10.0**-power for power in range(8) if 10.0**-power >= low * 0.999]
-    y = Scale(low, 1.0, True, "share of requests slower", _percent, decades)
+    y = Scale(low, 1.0, True, "share of requests slower", share_text, decades)
     series = []
     for curve in curves:
         points = _points(curve.median_us, np.maximum(1.0 - _SHARES, _least_share(curve)))
@@ -63,10 +64,6 @@ def _least_share(curve: Curve) -> float:
 
 def _points(times_us: Floats, shares: Floats) -> list[Point]:
     return [(float(us), float(share)) for us, share in zip(times_us, shares, strict=True) if us > 0]
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.6f}".rstrip("0").rstrip(".") + " %"
 
 
 def against_load(curves: LoadCurves, metrics: Sequence[str] = QUANTILES) -> dict[Factors, list[Chart]]:
@@ -87,9 +84,13 @@ def _metric_scale(curves: LoadCurves, metrics: Sequence[str]) -> Scale:
         for _, estimate in curves.estimates(panel, case, metric)
         for end in reach(estimate)
     ]
-    if columns.metric(metrics[0]).unit == "us":
-        return log_scale(ends, around=1.25)
-    return linear_scale([0.0, *ends], air=_AIR)
+    return value_scale(columns.metric(metrics[0]), ends)
+
+
+def value_scale(column: Column, ends: Iterable[float]) -> Scale:
+    """The axis of a metric that holds these values: times by their logarithm, anything else from zero."""
+    name = words.named(column)
+    return log_scale(ends, name, around=1.25) if column.unit == "us" else linear_scale([0.0, *ends], name, air=_AIR)
 
 
 def reach(estimate: Estimate) -> list[float]:
@@ -110,7 +111,7 @@ def _load_chart(curves: LoadCurves, panel: Factors, metric: str, scale: Scale) -
             figures = f"{words.estimate(estimate)} {unit}, {estimate.n} runs"
             tip = f"{case} at {short_name(factor.name)} {tick_text(at)}: {quantile} {figures}"
             points.append(place)
-            dots.append(Dot(place, up=estimate.interval, tip=tip))
+            dots.append(Dot(place, up=estimate.interval, tip=tip, runs=estimate.n))
         if points:
             series.append(Series(case, [Polyline(points), *dots], points[::-1]))
     x, y = number_scale(factor.numbers.values(), factor.axis_name), replace(scale, name=name)
@@ -155,7 +156,7 @@ def _cost_chart(where: str, group: Sequence[Trade], x: Scale, y: Scale) -> Chart
             f"{trade.case}: {cost_name(trade)} {words.estimate(trade.cost)}, "
             f"p99 {words.estimate(trade.gain)} µs{unbeaten}"
         )
-        dot = Dot(_place(trade), trade.cost.interval, trade.gain.interval, tip, 5.0)
+        dot = Dot(_place(trade), trade.cost.interval, trade.gain.interval, tip, 5.0, trade.gain.n)
         series.append(Series(trade.case, [dot], [_place(trade)]))
     return Chart(x, y, series, f"{x.name} against p99, {where}; lower left is better", "points")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 _SUFFIX = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -22,7 +23,12 @@ def time_text(us: float) -> str:
     for size, unit in ((1e6, "s"), (1e3, "ms"), (1.0, "µs")):
         if us >= size * 0.9999:
             return f"{us / size:g} {unit}"
-    return f"{us * 1e3:g} ns"
+    return f"{us * 1e3:g} ns" if us else "0 µs"
+
+
+def share_text(share: float) -> str:
+    """A share's tick in percent: 50 %, 0.01 %."""
+    return f"{share * 100:.6f}".rstrip("0").rstrip(".") + " %"
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Scale:
     """An axis of the values low..high; `log`: by their logarithm.
 
     name: what it shows, with its unit; text: of a tick; fixed: ticks instead of round ones; air: the share of the
-    axis that stays free at either end.
+    axis that stays free at either end; names: of the places 0, 1, 2..., where the axis is of words.
     """
 
     low: float
@@ -40,6 +46,14 @@ class Scale:
     text: Callable[[float], str] = tick_text
     fixed: Sequence[float] | None = None
     air: float = 0.0
+    names: Sequence[str] = ()
+
+    @property
+    def kind(self) -> Literal["time", "share", "number", "names"]:
+        """What its values are: us, shares of 1, plain numbers, or places of words."""
+        if self.names:
+            return "names"
+        return "time" if self.text is time_text else "share" if self.text is share_text else "number"
 
     def share(self, value: float) -> float:
         """Where a value lies on the axis, from 0 to 1; values outside low..high lie at the nearer of the two."""
@@ -78,6 +92,14 @@ def log_scale(
         middle = math.sqrt(low * high)
         low, high = middle / 1.8, middle * 1.8
     return Scale(low, high, True, name, text, air=air)
+
+
+def names_scale(names: Sequence[str], title: str) -> Scale:
+    """An axis of words, evenly spaced, at the places 0, 1, 2..."""
+    last = max(len(names) - 1, 1)
+    places = [float(at) for at in range(len(names))]
+    text = dict(zip(places, names, strict=True)).__getitem__
+    return Scale(0.0, float(last), False, title, text, places, air=0.5 / (last + 1), names=names)
 
 
 def linear_scale(values: Iterable[float], name: str = "", *, air: float = 0.0) -> Scale:

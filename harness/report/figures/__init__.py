@@ -19,8 +19,9 @@ from harness.analysis.summary import Overview
 from harness.errors import InputError
 from harness.report import words
 from harness.report.charts import Chart
+from harness.report.charts.heat import fields
 from harness.report.charts.kinds import QUANTILES, against_load, cost_charts, distribution, tail, time_series
-from harness.report.figures.panels import MARKERS, SETTINGS, heat_panel, panel, printable, strokes
+from harness.report.figures.panels import MARKERS, SETTINGS, heat_panel, name_dots, panel, printable, strokes
 from harness.tables.cells import group_cells
 
 MOST = 8
@@ -136,8 +137,9 @@ def _heatmap(request: FigureRequest) -> Figure:
     )
     _few([heat] if numbers else [], f"a heat map of {metric} (it needs a swept factor)")
     assert heat is not None
-    figure = Figure(figsize=(request.width, 0.9 + 0.3 * len(heat.rows)))
-    heat_panel(figure, figure.subplots(), heat, metric)
+    figure = Figure(figsize=(request.width, 0.9 + 0.36 * len(heat.rows)))
+    drawn = fields(heat, metric, request.view.cells, request.view.baseline)
+    heat_panel(figure, heat, metric, drawn)
     return figure
 
 
@@ -146,7 +148,12 @@ def _pareto(request: FigureRequest) -> Figure:
     _few(list(groups), "CPU cost against p99 (it needs both figures)")
     charts = [(_title(factors), chart) for factors, chart in cost_charts(groups).items()]
     figure = _panels(request, charts, min(len(groups), 2), row=2.7, share=True)
-    return _legend(figure, request, charts, lines=False)
+    _legend(figure, request, charts, lines=False)
+    # Names go where there is room, which is known once all else has its place.
+    figure.draw_without_rendering()
+    for place, (_, chart) in zip(figure.axes, charts, strict=False):
+        name_dots(place, chart, request.marks)
+    return figure
 
 
 def _timeline(request: FigureRequest) -> Figure:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
@@ -15,7 +15,9 @@ from harness import columns
 from harness.analysis.curves.cells import HeatMap
 from harness.analysis.curves.palette import Mark
 from harness.report import words
-from harness.report.charts import Band, Chart, Dot, Losses, Needles, Peak, Polyline, Series
+from harness.report.charts import Band, Chart, Dot, Losses, Needles, Peak, Point, Points, Polyline, Series
+from harness.report.charts.heat import Field
+from harness.report.charts.labels import Labels
 from harness.report.charts.scale import Scale
 from harness.stats import Interval
 
@@ -61,6 +63,9 @@ MARKERS |= {"plus": "P", "cross": "X"}
 
 _INK, _FRONTIER, _LOST = "#1a1f26", "#5a6470", "#a3260f"
 _FAINT = (0, (1, 2))
+_LETTER, _LINE = 4.6, 9.0
+# From much worse over nothing shown to much better: the page's colours on white paper.
+_HEAT = ("#9c4a06", "#ef9f4c", "#f9cd9c", "#fdead6", "#f2f3f5", "#dceafa", "#b5d2f3", "#83b3e8", "#2a66ad")
 
 
 def strokes(mark: Mark, dash: str = "") -> dict[str, Any]:
@@ -111,8 +116,6 @@ def _series(axes: Axes, scale: Scale, series: Series, look: Mark | None) -> None
                     marker=MARKERS[look.shape] if look else "o", elinewidth=0.8, capsize=0 if lone else 1.6,
                     markersize=5.5 if lone else None,
                 )  # fmt: skip
-                if lone:
-                    axes.annotate(series.case, at, (5, 4), textcoords="offset points", color=colour)
             case Needles(strokes):
                 at, low, high = np.array(strokes).reshape(-1, 3).T
                 axes.vlines(at, low, high, color=colour, alpha=0.4, linewidth=0.9)
@@ -142,18 +145,48 @@ def _arms(value: float, interval: Interval | None) -> Any:
     return [[max(value - interval.low, 0.0)], [max(interval.high - value, 0.0)]]
 
 
-def heat_panel(figure: Figure, axes: Axes, heat_map: HeatMap, metric: str) -> None:
-    """The heat map with the number in every field."""
-    rows = list(heat_map.rows)
-    medians = [[heat_map.median(row, at, metric) for at in range(len(heat_map.values))] for row in rows]
-    values = np.array([[m if m and m > 0 else np.nan for m in row] for row in medians])
-    low, high = np.nanmin(values), np.nanmax(values)
-    norm = LogNorm(low, high if high > low else low * 1.01)
-    image = axes.imshow(values, cmap="Blues", norm=norm, aspect="auto")
-    for down, across in np.argwhere(np.isfinite(values)):
-        colour = "white" if norm(values[down, across]) > 0.55 else _INK
-        text = words.short(float(values[down, across]))
-        axes.text(across, down, text, ha="center", va="center", color=colour, fontsize=7.5)
+def name_dots(axes: Axes, chart: Chart, marks: Mapping[str, Mark]) -> None:
+    """The cases' names beside lone markers, none over another; once the figure's layout is known (in points)."""
+    scale = 72 / axes.figure.dpi
+    box = axes.get_window_extent()
+    area = (box.x0 * scale, box.y0 * scale, box.x1 * scale, box.y1 * scale + 6)
+
+    def places(points: Points) -> list[Point]:
+        return [(float(x) * scale, float(y) * scale) for x, y in axes.transData.transform(np.array(points))]
+
+    dots = [(series.case, mark) for series in chart.series for mark in series.marks if isinstance(mark, Dot)]
+    lines = [places(mark.points) for series in chart.series for mark in series.marks if isinstance(mark, Polyline)]
+    for _, dot in dots:
+        (x, y), across, up = dot.at, dot.across, dot.up
+        lines += [places([(across.low, y), (across.high, y)])] if across else []
+        lines += [places([(x, up.low), (x, up.high)])] if up else []
+    spots = places([dot.at for _, dot in dots])
+    room = Labels(lines, [(x - 4, y - 4, x + 4, y + 4) for x, y in spots], area, 3.0)
+    for (case, dot), spot in zip(dots, spots, strict=True):
+        label = room.place(_LETTER * len(case), _LINE, [spot], 6.0, far=True)
+        if label is None:
+            continue
+        colour = marks[case].light
+        offset = (label.left - spot[0], label.middle - spot[1])
+        stroke = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2}
+        axes.annotate(
+            case, dot.at, offset, textcoords="offset points", color=colour, va="center_baseline",
+            arrowprops=stroke if label.stroke_from else None,
+        )  # fmt: skip
+
+
+def heat_panel(figure: Figure, heat_map: HeatMap, metric: str, drawn: Mapping[tuple[int, int], Field]) -> None:
+    """The heat map with the number in every field and what it shows below; coloured by that alone."""
+    axes, rows = figure.subplots(), list(heat_map.rows)
+    values = np.full((len(rows), len(heat_map.values)), np.nan)
+    for place, field in drawn.items():
+        values[place] = field.strength
+    shades = ListedColormap(_HEAT)
+    image = axes.imshow(values, cmap=shades, norm=BoundaryNorm(np.arange(-4.5, 5), shades.N), aspect="auto")
+    for (down, across), field in drawn.items():
+        text = "\n".join(filter(None, (words.short(field.median), field.text)))
+        colour = "white" if abs(field.strength) == 4 else _INK
+        axes.text(across, down, text, ha="center", va="center", color=colour, fontsize=7, linespacing=1.15)
     # Ticks are written when the figure is: these must be printable by themselves.
     names = [", ".join([case, *(f"{name}={value}" for name, value in factors)]) for case, factors in rows]
     axes.set_xticks(range(len(heat_map.values)), [printable(value) for value in heat_map.values])
@@ -162,6 +195,7 @@ def heat_panel(figure: Figure, axes: Axes, heat_map: HeatMap, metric: str) -> No
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel(heat_map.factor)
-    bar = figure.colorbar(image)
-    name = words.named(columns.metric(metric))
-    _named(bar.ax.yaxis, Scale(float(low), float(high), True, name), 6)
+    bar = figure.colorbar(image, ticks=[-4, 0, 4])
+    bar.ax.set_yticklabels(["worse", "nothing\nshown", "better"])
+    bar.ax.tick_params(length=0)
+    axes.set_title(words.named(columns.metric(metric)))

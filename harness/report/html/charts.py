@@ -18,11 +18,12 @@ from harness.analysis.curves.reduce import GRID, Timeline
 from harness.analysis.summary import Overview
 from harness.report import words
 from harness.report.charts import Chart
+from harness.report.charts.heat import scale_words
 from harness.report.charts.kinds import QUANTILES, against_load, cost_charts, cost_name, distribution, tail, time_series
 from harness.report.html import svg
+from harness.report.html.heat import heat_tables
 from harness.report.html.markup import Child, Markup, figure, join, section, table, tag
 from harness.report.html.style import Look
-from harness.report.html.tables import heat_tables
 from harness.stats import Estimate
 from harness.tables.cells import SummaryCell, group_cells
 
@@ -37,13 +38,13 @@ VIEWABLE = 500
 """Runs whose time series is in the page: about one kilobyte each."""
 
 STRIPS = 12
-"""Time series shown at once; any other is for the viewer."""
+"""Time series shown at once; any other can be chosen under Explore."""
 
 
-def chart_sections(look: Look, drawn: Drawn, viewer: Child) -> Iterator[Markup]:
+def chart_sections(look: Look, drawn: Drawn) -> Iterator[Markup]:
     """Distributions, load, heat map, trade-off, time series, in that order."""
     parts = (part(look, drawn) for part in (_distributions, _load, _heat, _cost))
-    yield from (part for part in (*parts, _times(look, drawn, viewer)) if part is not None)
+    yield from (part for part in (*parts, _times(look, drawn)) if part is not None)
 
 
 def _distributions(look: Look, drawn: Drawn) -> Markup | None:
@@ -75,8 +76,8 @@ def _heat(look: Look, drawn: Drawn) -> Markup | None:
     if heat is None:
         return None
     title = "Contention heat map" if heat.factor.startswith("contention") else "Heat map"
-    lead = "Stronger colour is more. Colours go by logarithm from the least to the greatest number of the table."
-    return section(f"{drawn.key}heat", title, heat_tables(look, heat), lead=lead, short="Heat map")
+    lead = scale_words(drawn.view.baseline)
+    return section(f"{drawn.key}heat", title, heat_tables(look, heat, drawn.view), lead=lead, short="Heat map")
 
 
 def _cost(look: Look, drawn: Drawn) -> Markup | None:
@@ -89,7 +90,7 @@ def _cost(look: Look, drawn: Drawn) -> Markup | None:
     return section(f"{drawn.key}trade", "CPU cost against p99", _grid(*panels), lead=lead, short="CPU cost")
 
 
-def _times(look: Look, drawn: Drawn, viewer: Child) -> Markup | None:
+def _times(look: Look, drawn: Drawn) -> Markup | None:
     picked = [
         (case, words.cell(case, factors), drawn.series[run_id])
         for (case, factors), run_id in drawn.typical.items()
@@ -104,11 +105,10 @@ def _times(look: Look, drawn: Drawn, viewer: Child) -> Markup | None:
         f"{words.short(picked[0][2].slice_s * 1e3)} ms; needle: up to the greatest round trip in it, so that no "
         "hiccup is hidden."
     )
-    more = f"The first {STRIPS} of {len(picked)} cells; choose any run below." if len(picked) > STRIPS else ""
+    more = f"The first {STRIPS} of {len(picked)} cells; Explore draws any run." if len(picked) > STRIPS else ""
     note = tag("p", more, class_="note") if more else None
-    any_run = tag("div", tag("h3", "Any run"), viewer) if viewer is not None else None
     key, title = f"{drawn.key}times", "Time series and hiccups"
-    return section(key, title, _grid(*strips), note, any_run, lead=lead, short="Time series")
+    return section(key, title, _grid(*strips), note, lead=lead, short="Time series")
 
 
 def _grid(*content: Child) -> Markup:

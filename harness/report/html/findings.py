@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from harness import columns
 from harness.analysis.compare import Change
-from harness.analysis.summary import COSTS, CellView, Overview
+from harness.analysis.summary import COSTS, CellView, Overview, cost_of
 from harness.report import words
 from harness.report.headline import awake, harm, sentence
 from harness.report.html.markup import Markup, join, tag
+from harness.report.html.outcomes import JUDGED, worst_harm
 from harness.report.html.style import Look, badge, times
 from harness.stats import Interval
 
@@ -24,12 +25,20 @@ _TILES = (
 
 def findings(look: Look, view: Overview) -> Markup:
     """A card for each headline cell; without one, what there is to say instead."""
-    cards = [_card(look, view, cell) for cell in view.headline]
+    harm_cell = worst_harm(view)
+    cards = [_card(look, view, cell) for cell in view.headline if _compared(view, cell)]
+    if harm_cell is not None and harm_cell not in view.headline:
+        cards.append(_card(look, view, harm_cell, "the worst harm"))
     if not cards:
         return tag("p", _nothing(view), class_="plain")
     unit = "model us" if view.model_time else "us"
     notes = [tag("p", times(f"{_typeset(awake(item, unit))}."), class_="plain") for item in view.awake]
     return join([tag("div", *cards, class_="cards"), *notes])
+
+
+def _compared(view: Overview, cell: CellView) -> bool:
+    changes = (cell.changes.get(name) for name in (*JUDGED, cost_of(view.cells), COSTS[2]))
+    return any(change is not None and change.ratio is not None for change in changes)
 
 
 def _nothing(view: Overview) -> str:
@@ -42,6 +51,9 @@ def _nothing(view: Overview) -> str:
         texts = [_alone(cell) for cell in view.cells if cell.estimates and not cell.note]
         more = f" … and {len(texts) - 6} more cells below." if len(texts) > 6 else ""
         return "There is one case, so nothing is compared. " + " ".join(texts[:6]) + more
+    notes = dict.fromkeys(change.note for cell in view.headline for change in cell.changes.values() if change.note)
+    if notes:
+        return f"No figure could be compared with {view.baseline}: {next(iter(notes))}."
     return f"No case could be compared with {view.baseline}: it or the others have no valid run under the same factors."
 
 
@@ -55,14 +67,15 @@ def _alone(cell: CellView) -> str:
     return f"{words.cell(cell.case, cell.factors)}: {', '.join(parts) or 'no latency measured'}."
 
 
-def _card(look: Look, view: Overview, cell: CellView) -> Markup:
+def _card(look: Look, view: Overview, cell: CellView, remark: str = "") -> Markup:
     tiles = [
         _tile(title, _unit(view, name), change)
         for name, title in _TILES
         if (change := cell.changes.get(name)) is not None
         and not (name == COSTS[1] and COSTS[0] in cell.changes)  # only a part of the cost
     ]
-    head = tag("h3", look.name(cell.case), tag("span", f" against {view.baseline}", class_="quiet"))
+    against = f" against {view.baseline}{': ' if remark else ''}{remark}"
+    head = tag("h3", look.name(cell.case), tag("span", against, class_="quiet"))
     at = tag("p", words.where(cell.factors), class_="where") if cell.factors else None
     text = sentence(cell, view.baseline, "model us" if view.model_time else "us")
     line = tag("p", times(_typeset(text)), class_="sentence")

@@ -16,9 +16,12 @@ from harness.report import agreement, words
 from harness.report.comparison import document
 from harness.report.html.charts import VIEWABLE, draw
 from harness.report.html.document import blocks
+from harness.report.html.live import live_section
 from harness.report.html.markup import Child, Markup, flag, join, section, tag, trusted
-from harness.report.html.study import sections, viewer_of
+from harness.report.html.study import sections
 from harness.report.html.style import Look
+
+_SCRIPTS = ("tip.js", "marks.js", "live.js", "app.js")
 
 
 def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None = None) -> str:
@@ -32,7 +35,7 @@ def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None =
     look = Look(marks(cases, baseline))
     share = max(VIEWABLE // max(len(sets), 1), 1)
     drawn = [draw(f"s{at}-", study, view, share) for at, (study, view) in enumerate(sets)]
-    viewer, series = viewer_of(drawn)
+    live, data = live_section(look, drawn)
     alone = len(drawn) == 1
     content: list[Child] = []
     if comparison is not None and not alone:
@@ -40,13 +43,13 @@ def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None =
         content += _agreement([study for study, _ in sets])
         content.append(section("between", "Between the sets", blocks(document(comparison)), short="Comparison"))
     for one in drawn:
-        parts = list(sections(look, one, viewer if alone else None, comparison if alone else None))
+        parts = list(sections(look, one, live if alone else None, comparison if alone else None))
         content.append(join(parts) if alone else _set(one.view, parts))
-    if not alone and viewer is not None:
-        content.append(section("viewer-of-all", "Any run's time series", viewer, short="Any run"))
+    if not alone and live is not None:
+        content.append(live)
     views = [view for _, view in sets]
     title = f"{' · '.join(view.label for view in views)} – pollbench report"
-    return assembled(title, look.css(), _head(views[0], "h1") if alone else _several(views), content, series)
+    return assembled(title, look.css(), _head(views[0], "h1") if alone else _several(views), content, data)
 
 
 def _agreement(studies: Sequence[Study]) -> list[Markup]:
@@ -69,13 +72,19 @@ def _set(view: Overview, parts: Sequence[Child]) -> Markup:
 
 
 def assembled(
-    title: str, css: str, top: Child, content: Sequence[Child], series: Child = None, command: str = "report"
+    title: str, css: str, top: Child, content: Sequence[Child], data: Child = None, command: str = "report"
 ) -> str:
-    """A whole page of ours: head, masthead, contents, style and script inside. css: rules beyond the style sheet's."""
-    script = _asset("app.js")
-    # Whatever a name in a result set may try, only this script runs, and nothing is fetched from anywhere.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    """A whole page of ours: head, masthead, contents, style and script inside.
+
+    css: rules beyond the style sheet's; data: the element with the data of a chart to choose, which brings its library.
+    """
+    scripts = [f"/*\n{_library('LICENSE')}*/\n{_library('uPlot.iife.min.js')}"] if data is not None else []
+    scripts.append("\n".join(_asset(name) for name in _SCRIPTS))
+    # Whatever a name in a result set may try, only these scripts run, and nothing is fetched from anywhere.
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'"
+    style = _asset("style.css") + (_library("uPlot.min.css") if data is not None else "")
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -83,7 +92,7 @@ def assembled(
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
-        tag("style", trusted(_asset("style.css") + css)),
+        tag("style", trusted(style + css)),
     )
     body = tag(
         "body",
@@ -93,8 +102,8 @@ def assembled(
         tag("main", *content, id="main", class_="wrap"),
         tag("footer", f"Made by pollbench {command}.", class_="wrap quiet"),
         tag("div", "", id="tip", role="status", aria_live="polite", hidden=True),
-        series,
-        tag("script", trusted(script)),
+        data,
+        *(tag("script", trusted(script)) for script in scripts),
     )
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
@@ -114,3 +123,8 @@ def _theme() -> Markup:
 
 def _asset(name: str) -> str:
     return files("harness.report.html").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _library(name: str) -> str:
+    """A file of the charting library, as its npm package has it (tools/npm-files.sh)."""
+    return files("harness.report.html").joinpath("library", name).read_text(encoding="utf-8")

@@ -14,10 +14,10 @@ from harness.report.charts import Chart, Dot, Polyline, Series
 from harness.report.charts.kinds import number_scale, reach
 from harness.report.charts.scale import Scale, linear_scale, log_scale, tick_text
 from harness.report.html.charts import distribution_panel, fields_of
+from harness.report.html.heat import STEPS, coloured, step
 from harness.report.html.markup import Child, Markup, figure, table, tag, td, th
 from harness.report.html.style import Look
 from harness.report.html.svg import WIDTH, drawn
-from harness.report.html.tables import STEPS, coloured, step
 from harness.spec.claims import Picture
 from harness.tables.cells import group_cells
 from harness.tables.source import Source
@@ -63,10 +63,9 @@ def _grid(data: Spots, price: Spots | None) -> Markup:
     """A coloured table of y by x; fields on the diagonal are marked. price: a second value below each."""
     column = columns.metric(data.picture.metric)
     xs, marked = data.values(data.x), data.diagonal()
-    numbers = [spot.estimate.median for spot in data.spots if spot.estimate.median is not None]
+    estimates = [spot.estimate for spot in data.spots]
     # Shares are coloured as they are: their logarithm would make all of the upper half alike.
     linear = column.unit == "%"
-    low, high = (0.0, 100.0) if linear else (min(numbers), max(numbers))
     body = []
     for y in data.values(data.y):
         fields: list[Child] = [tag("th", y, scope="row")]
@@ -76,7 +75,7 @@ def _grid(data: Spots, price: Spots | None) -> Markup:
             if value is None:
                 fields.append(td(words.BLANK, "num none"))
                 continue
-            shade = min(int(value / high * STEPS), STEPS - 1) if linear else step(value, low, high)
+            shade = min(int(value / 100 * STEPS), STEPS - 1) if linear else step(value, estimates)
             edge = " diagonal" if (x, y) in marked else ""
             second = price.at(x, y) if price else None
             small = tag("small", tag("br"), words.short(second.estimate.median)) if second else None

@@ -98,7 +98,7 @@ def _place(viewable: Mapping[str, str], run: _Run) -> Markup:
     run_id = run.get("run_id", "")
     order: Child = _whole(run, "order") or run_id[:6]
     if run_id in viewable:
-        order = tag("a", order, href="#viewer", data_run=viewable[run_id], title=f"time series of run {run_id}")
+        order = tag("a", order, href="#explore", data_run=viewable[run_id], title=f"time series of run {run_id}")
     return tag("td", order, class_="num", title=run_id or None)
 
 

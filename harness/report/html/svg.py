@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from harness.report.charts import Band, Chart, ChartMark, Dot, Losses, Needles, Peak, Points, Polyline, Series
+from harness.report.charts.labels import Labels
 from harness.report.charts.scale import Scale
 from harness.report.html.markup import Child, Markup, join, number, tag
 from harness.report.html.style import Look
@@ -18,8 +18,6 @@ STRIP = 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 28, 46
 _LETTER, _LINE, _MOST_LETTERS = 6.7, 13.0, 22
 _STRAIGHT = 0.35
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -161,48 +159,22 @@ def _names(look: Look, paper: Paper, every: Sequence[Series]) -> list[Markup]:
     pointed = [series for series in named if not any(isinstance(mark, Polyline) for mark in series.marks)]
     lone = [mark for series in pointed for mark in series.marks if isinstance(mark, Dot)]
     boxes = [(x - 6, y - 6, x + 6, y + 6) for x, y in paper.places([dot.at for dot in lone])]
-    room = Labels([*lines, *(line for dot in lone for line in _whiskers(paper, dot))], boxes, paper.floor)
-    labels = [
-        (series.case, room.place(series.name or series.case, paper.places(series.anchors), 9.0 if lone else 7.0))
-        for series in named
-    ]
-    return [look.group(case, label) for case, label in labels if label is not None]
+    area = (_LEFT + 2, _TOP - 9, WIDTH - _RIGHT + 8, paper.floor)
+    room = Labels([*lines, *(line for dot in lone for line in _whiskers(paper, dot))], boxes, area, 5.0)
+    return [label for series in named if (label := _name(look, paper, series, room, bool(lone))) is not None]
 
 
-class Labels:
-    """Places labels one after another; each avoids the lines, boxes and labels that are there already."""
-
-    def __init__(self, lines: Sequence[Points], boxes: list[Box], floor: float) -> None:
-        self._points = [point for line in lines for point in _dense(line)]
-        self._taken, self._floor = boxes, floor
-
-    def place(self, name: str, anchors: Points, gap: float) -> Markup | None:
-        """The label at the first anchor that has room to its right, left, above or below; None if none has."""
-        text = name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…"
-        width = _LETTER * len(text)
-        for x, y in anchors:
-            beside = ((x + gap, y), (x - gap - width, y))
-            for left, middle in (*beside, (x - width / 2, y - _LINE), (x - width / 2, y + _LINE)):
-                box = (left, middle - _LINE / 2, left + width, middle + _LINE / 2)
-                if self._free(box):
-                    self._taken.append(box)
-                    return tag("text", text, x=left, y=middle + 4, class_="direct")
+def _name(look: Look, paper: Paper, series: Series, room: Labels, lone: bool) -> Markup | None:
+    """The name of a series; of a lone marker always somewhere, if need be with a stroke to it."""
+    name = series.name or series.case
+    text = name if len(name) <= _MOST_LETTERS else name[: _MOST_LETTERS - 1] + "…"
+    width = _LETTER * len(text)
+    label = room.place(width, _LINE, paper.places(series.anchors), 9.0 if lone else 7.0, far=lone)
+    if label is None:
         return None
-
-    def _free(self, box: Box) -> bool:
-        left, top, right, bottom = box
-        if left < _LEFT + 2 or right > WIDTH - _RIGHT + 8 or top < _TOP - 9 or bottom > self._floor:
-            return False
-        if any(left < x < right and top < y < bottom for x, y in self._points):
-            return False
-        return not any(left < r and right > x and top < b and bottom > t for x, t, r, b in self._taken)
-
-
-def _dense(line: Points) -> list[tuple[float, float]]:
-    """Points at most a few pixels apart, so that a long stroke is seen as well."""
-    points = list(line)
-    for (x1, y1), (x2, y2) in pairwise(line):
-        steps = int(max(abs(x2 - x1), abs(y2 - y1)) // 5)
-        shares = [i / (steps + 1) for i in range(1, steps + 1)]
-        points += [(x1 + (x2 - x1) * share, y1 + (y2 - y1) * share) for share in shares]
-    return points
+    stroke = None
+    if label.stroke_from is not None:
+        x, y = label.stroke_from
+        stroke = _path([(x, y), (min(max(x, label.left), label.left + width), label.middle)], "leader")
+    words = tag("text", text, x=label.left, y=label.middle + 4, class_="direct")
+    return look.group(series.case, stroke, words)

@@ -19,7 +19,7 @@
   };
   setTheme(["light", "dark"].includes(store.get()) ? store.get() : "system");
   for (const button of all("[data-theme-choice]")) {
-    button.addEventListener("click", () => { setTheme(button.dataset.themeChoice); store.set(button.dataset.themeChoice); });
+    button.addEventListener("click", () => { setTheme(button.dataset.themeChoice); store.set(button.dataset.themeChoice); Live.redraw(); });
   }
 
   // -- Contents: a link per section, the one in view marked.
@@ -57,6 +57,7 @@
       const on = button.getAttribute("aria-pressed") !== "true";
       for (const other of all(`[data-toggle="${button.dataset.toggle}"]`)) other.setAttribute("aria-pressed", String(on));
       for (const part of all(`.k[data-k="${button.dataset.toggle}"]`)) part.classList.toggle("off", !on);
+      Live.redraw();
     });
   }
 
@@ -70,24 +71,14 @@
   }
 
   // -- Reading charts by mouse, touch and arrow keys.
-  const tip = one("#tip");
-  const show = (text, x, y) => {
-    tip.textContent = text;
-    tip.hidden = false;
-    const box = tip.getBoundingClientRect();
-    tip.style.left = `${Math.max(6, Math.min(x + 14, innerWidth - box.width - 6))}px`;
-    tip.style.top = `${y + box.height + 24 > innerHeight ? y - box.height - 12 : y + 16}px`;
-  };
-  const hide = () => { tip.hidden = true; for (const cross of all(".cross")) cross.remove(); for (const point of all(".pt.here")) point.classList.remove("here"); };
+  const hide = () => { Tip.hide(); for (const cross of all(".cross")) cross.remove(); for (const point of all(".pt.here")) point.classList.remove("here"); };
   const scaleOf = (words) => {
     const [kind, ...numbers] = words.split(" ");
     const [low, high, start, stop] = numbers.map(Number);
     const [from, to] = kind === "log" ? [Math.log10(low), Math.log10(high)] : [low, high];
     return { start, stop, value: (pixel) => { const v = from + (pixel - start) / (stop - start) * (to - from); return kind === "log" ? 10 ** v : v; } };
   };
-  const short = (value) => value >= 99.95 ? Math.round(value).toLocaleString("en") : value >= 9.995 ? value.toFixed(1) : value.toFixed(2);
-  const time = (us) => us >= 1e6 ? `${short(us / 1e6)} s` : us >= 1e3 ? `${short(us / 1e3)} ms` : us >= 1 ? `${short(us)} µs` : `${short(us * 1e3)} ns`;
-  const share = (value) => `${Number((value * 100).toPrecision(value > 0.5 ? 4 : 2))} %`;
+  const { share, time } = Marks;
   const pointsOf = (path) => path.getAttribute("d").slice(1).split("L").map((pair) => pair.split(" ").map(Number));
 
   const readCurves = (svg, y) => {
@@ -117,9 +108,9 @@
   for (const svg of all("svg.chart[data-kind]")) {
     let at = -1;
     if (svg.dataset.kind === "curve") {
-      svg.addEventListener("pointermove", (event) => show(readCurves(svg, place(svg, event)[1]), event.clientX, event.clientY));
+      svg.addEventListener("pointermove", (event) => Tip.show(readCurves(svg, place(svg, event)[1]), event.clientX, event.clientY));
     } else {
-      for (const point of all(".pt", svg)) point.addEventListener("pointerenter", (event) => show(point.dataset.tip, event.clientX, event.clientY));
+      for (const point of all(".pt", svg)) point.addEventListener("pointerenter", (event) => Tip.show(point.dataset.tip, event.clientX, event.clientY));
     }
     svg.addEventListener("pointerleave", hide);
     svg.addEventListener("blur", () => { at = -1; hide(); });
@@ -137,14 +128,14 @@
         let low = Math.min(down.start, down.stop), high = Math.max(down.start, down.stop);
         const rising = down.value(low) < down.value(high);
         for (let i = 0; i < 40; i += 1) { const middle = (low + high) / 2; if ((down.value(middle) < wanted) === rising) low = middle; else high = middle; }
-        show(readCurves(svg, low), box.left + box.width / 2, box.top + low * box.width / svg.viewBox.baseVal.width);
+        Tip.show(readCurves(svg, low), box.left + box.width / 2, box.top + low * box.width / svg.viewBox.baseVal.width);
       } else {
         const points = all("g.k:not(.off) .pt", svg);
         if (!points.length) return;
         at = (at + move + points.length) % points.length;
         points[at].classList.add("here");
         const spot = points[at].getBoundingClientRect();
-        show(points[at].dataset.tip, spot.left + spot.width / 2, spot.top + spot.height / 2);
+        Tip.show(points[at].dataset.tip, spot.left + spot.width / 2, spot.top + spot.height / 2);
       }
     });
   }
@@ -196,56 +187,6 @@
     update();
   }
 
-  // -- The time series of any run.
-  const viewer = one("#viewer"), data = one("#series");
-  if (viewer && data) {
-    const series = JSON.parse(data.textContent);
-    const [xl, xh, xs, xe, yl, yh, ys, ye] = viewer.dataset.scales.split(" ").map(Number);
-    const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const decode = (text) => {
-      const values = [];
-      for (let i = 0; i < text.length; i += 2) {
-        const code = LETTERS.indexOf(text[i]) * 64 + LETTERS.indexOf(text[i + 1]);
-        values.push(code ? 10 ** (-3 + (code - 1) / 4094 * 10) : null);
-      }
-      return values;
-    };
-    const px = (s) => (xs + (s - xl) / (xh - xl) * (xe - xs)).toFixed(1);
-    const py = (us) => { const f = (Math.log10(us) - Math.log10(yl)) / (Math.log10(yh) - Math.log10(yl)); return (ys + Math.min(Math.max(f, 0), 1) * (ye - ys)).toFixed(1); };
-    const choice = one("#run-choice"), said = one("#run-said"), group = one("#viewed");
-    const slots = new Map(all("[data-toggle]").map((button) => [one("span", button).textContent, button.dataset.toggle]));
-    const draw = () => {
-      const run = series[choice.value];
-      if (!run) return;
-      const middle = decode(run.m), most = decode(run.x);
-      let needles = "", line = "", worst = -1;
-      middle.forEach((value, i) => {
-        if (value === null) return;
-        const x = px((i + 0.5) * run.w);
-        line += `${line ? "L" : "M"}${x} ${py(value)}`;
-        if (most[i] > value) needles += `M${x} ${py(value)}V${py(most[i])}`;
-        if (worst < 0 || most[i] > most[worst]) worst = i;
-      });
-      one(".needles", group).setAttribute("d", needles || "M0 0");
-      one(".line", group).setAttribute("d", line || "M0 0");
-      const losses = one(".losses", group);
-      losses.replaceChildren(...run.l.map(([i]) => {
-        const cross = document.createElementNS(group.namespaceURI, "text");
-        cross.setAttribute("class", "lost mid");
-        cross.setAttribute("x", px((i + 0.5) * run.w));
-        cross.setAttribute("y", 38);
-        cross.textContent = "×";
-        return cross;
-      }));
-      group.setAttribute("class", slots.has(run.c) ? `c${slots.get(run.c)}` : "");
-      const lost = run.l.reduce((sum, [, n]) => sum + n, 0);
-      said.textContent = (worst < 0 ? "No request was answered" : `Longest round trip ${time(most[worst])} at ${(worst * run.w).toFixed(2)} s`) + (lost ? `; ${lost.toLocaleString("en")} requests lost (×).` : ".");
-    };
-    const step = (by) => { choice.selectedIndex = (choice.selectedIndex + by + choice.options.length) % choice.options.length; draw(); };
-    choice.addEventListener("input", draw);
-    one("#run-before").addEventListener("click", () => step(-1));
-    one("#run-after").addEventListener("click", () => step(1));
-    for (const link of all("[data-run]")) link.addEventListener("click", () => { choice.value = link.dataset.run; draw(); });
-    draw();
-  }
+  // -- A run's row leads to its time series.
+  for (const link of all("[data-run]")) link.addEventListener("click", () => Live.showRun(link.dataset.run));
 })();
