@@ -4,7 +4,7 @@ The first worker is the host's: it stays in the namespaces in which pytest was s
 one after another, at normal priority, so that the CPUs are theirs whenever they need them. Every other worker lowers
 its priority and computes while the links wait; where root started it, it also moves into namespaces of its own, with
 its own /run/netns and /run/pollbench. What a test leaves behind is then always found by the worker that ran it.
-A fleet of hosts in namespaces is such work too: what it measures is not the matter, and Ansible takes its time.
+Some tests on real links are such work too (ASIDE): what they measure is not the matter.
 """
 
 from __future__ import annotations
@@ -26,8 +26,48 @@ from harness.kernel import syscalls
 from harness.kernel.netns import in_netns
 
 HOST_WORKER = "gw0"
-# Not that of two hosts with a wire between them, whose requests are counted.
-_FLEETS = ("tests/netns/test_fleet.py",)
+# Of tests/netns, those that measure nothing that matters and set nothing that no namespace hides.
+ASIDE = {
+    f"tests/netns/test_{name}.py"
+    for name in ("engines", "fleet", "fleet_faults", "fleet_page", "signals", "two_hosts_lost")
+}
+# Of tests/vm, those whose tests share a guest; others are handed out one by one.
+WHOLE = {"tests/vm/test_one_guest.py"}
+# About how many seconds units take on a quiet machine that take more than five: nobody is to begin one when the rest is
+# done. `pytest --timeline FILE` measures them; a unit that is not here counts a tenth of a second for each test.
+SECONDS: dict[str, int] = {
+    "tests/netns/test_engines.py": 60,
+    "tests/netns/test_fleet.py": 110,
+    "tests/netns/test_fleet_faults.py": 60,
+    "tests/netns/test_fleet_page.py": 40,
+    "tests/netns/test_signals.py": 20,
+    "tests/netns/test_two_hosts_lost.py": 65,
+    "tests/unit/test_compare_experiments.py": 10,
+    "tests/unit/test_csv_pandas.py": 8,
+    "tests/unit/test_fleet_parts.py": 15,
+    "tests/unit/test_gallery.py": 9,
+    "tests/unit/test_harmless.py": 14,
+    "tests/unit/test_import_account.py": 16,
+    "tests/unit/test_import_command.py": 15,
+    "tests/unit/test_import_fuzz.py": 30,
+    "tests/unit/test_mininet_input.py": 14,
+    "tests/unit/test_playbooks.py": 16,
+    "tests/unit/test_plot.py": 20,
+    "tests/unit/test_report_browser.py": 10,
+    "tests/unit/test_report_html.py": 13,
+    "tests/unit/test_store_crash.py": 9,
+    "tests/vm/test_guest.py::test_a_kernel_that_dies_is_no_result_and_the_others_go_on": 7,
+    "tests/vm/test_guest.py::test_the_gallery_s_files_share_a_boot_and_need_no_root": 16,
+    "tests/vm/test_guest.py::test_the_same_tables_without_root": 49,
+    "tests/vm/test_guest.py::test_two_boots_in_model_time_are_the_same_to_the_microsecond": 47,
+    "tests/vm/test_guest.py::test_what_a_kernel_does_not_take_is_no_result_and_a_full_disk_is_named": 60,
+    "tests/vm/test_image.py::test_export_and_import_give_the_same_image": 8,
+    "tests/vm/test_image.py::test_two_builds_are_identical": 100,  # where packages are newer than the lock
+    "tests/vm/test_one_guest.py": 80,
+    "tests/vm/test_shell.py::test_a_shell_has_the_terminal_and_real_nics": 27,
+    "tests/vm/test_snapshots.py::test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again": 54,
+    "tests/vm/test_snapshots.py::test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are_not": 72,
+}
 _LOW_PRIORITY = 19
 _OWN_DIRECTORIES = ("/run/netns", "/run/pollbench")
 _CLONE_NEWNS = 0x00020000
@@ -82,18 +122,31 @@ def alone_on_host_settings() -> Iterator[None]:
 
 
 def lane_of(unit: str) -> str:
-    """The lane of a unit of work: "links" for tests/netns or, of some, "fleets"; "guests" for tests/vm; else "free"."""
-    if unit.split("::", 1)[0] in _FLEETS:
-        return "fleets"
+    """The lane of a unit of work: "links" for tests/netns or, of some, "aside"; "guests" for tests/vm; else "free"."""
+    if unit in ASIDE:
+        return "aside"
     parts = unit.split("/")
     return {"netns": "links", "vm": "guests"}.get(parts[1] if len(parts) > 1 else "", "free")
 
 
+def lanes_of(worker: str, host_lives: bool) -> tuple[str, ...]:
+    """The lanes of a worker, that first in which it works as long as there is something."""
+    # Where the host's worker has died, its tests fail rather than wait for ever.
+    links = () if host_lives and worker != HOST_WORKER else ("links",)
+    return (*links, "guests", "free", "aside") if worker == "gw1" else (*links, "aside", "free", "guests")
+
+
+def seconds_of(unit: str, tests: int) -> float:
+    """About how long a unit of so many tests takes on a quiet machine."""
+    return SECONDS.get(unit, tests / 10)
+
+
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands out whole files (of guests' tests, single tests): links to the host's worker only, long ones early."""
+    """Hands out whole files (of guests' tests, single tests): links to the host's worker only, long ones first."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if lane_of(nodeid) == "guests" else nodeid.split("::", 1)[0]
+        file = nodeid.split("::", 1)[0]
+        return nodeid if lane_of(file) == "guests" and file not in WHOLE else file
 
     def schedule(self) -> None:
         """Start, with the host's worker first: of workers too many for the work, the last ones are let go."""
@@ -104,16 +157,9 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
     def _next_unit(self, node: WorkerController) -> str | None:
         """The unit that the worker is to take next; None where there is none for it."""
         ids = {str(other.gateway.id) for other in self.nodes}
-        name = str(node.gateway.id)
-        # Where the host's worker has died, its tests fail rather than wait for ever.
-        on_host = name == HOST_WORKER or HOST_WORKER not in ids
-        lanes = ["links", "fleets", "free", "guests"] if on_host else ["fleets", "free", "guests"]
-        if name == "gw1":
-            lanes = ["guests", "fleets", "free"]
-        for lane in lanes:
-            for unit in self.workqueue:
-                if lane_of(unit) == lane:
-                    return str(unit)
+        for lane in lanes_of(str(node.gateway.id), HOST_WORKER in ids):
+            if units := [str(unit) for unit in self.workqueue if lane_of(unit) == lane]:
+                return max(units, key=lambda unit: seconds_of(unit, len(self.workqueue[unit])))
         return None
 
     def _assign_work_unit(self, node: WorkerController) -> None:
@@ -125,10 +171,12 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
         super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
-        if not node.shutting_down and self.workqueue and self._next_unit(node) is None:
-            node.shutdown()
-            return
-        super()._reschedule(node)
+        """Give a worker its next unit when it has begun its last test, no sooner: who holds one keeps it from others.
+
+        (It begins a test only when it knows the next one, or that there is none.)
+        """
+        if not node.shutting_down and self._pending_of(self.assigned_work[node]) <= 1:
+            self._assign_work_unit(node)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -22,7 +22,6 @@ from harness.kernel.journal import clean, open_journal
 from harness.kernel.links import link_stats
 from harness.spec.topology import Topology
 from harness.spec.toponame import load_topology
-from harness.testbed import open_testbed
 from harness.testbed.namespaces import room_for
 from harness.testbed.reach import ping_all
 from tests import command
@@ -226,22 +225,6 @@ while True:
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", ["build", "teardown"])
-def test_sigkill_with_200_nodes_then_clean(moment: str, tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT) as owner:
-        assert owner.stdout is not None
-        assert owner.stdout.readline() == b"ready\n"
-        token = owner.stdout.readline().decode().strip()
-        if moment == "teardown":
-            assert owner.stdout.readline() == b"built\n"
-        time.sleep(0.02 if moment == "teardown" else 0.05)
-        owner.kill()
-    assert [act for act in clean(state=tmp_path) if act.action == "failed"] == []
-    assert [name for name in netns.names() if token in name] == []
-    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
-
-
 MININET_OWNER = OWNER.replace('"linear,100"', '"linear,2", [("engine", "mininet")]')
 
 
@@ -280,17 +263,6 @@ def test_two_testbeds_of_the_same_names_side_by_side() -> None:
             assert ping_all(each).unreached == ()
         greet(one, "h1", "h3")
     assert one.token != other.token
-
-
-def test_limits_are_raised_and_put_back() -> None:
-    """Seventy hosts on one switch ask each other by ARP: the host's table has room for all while they live."""
-    path = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
-    before = path.read_text()
-    made = load("single,70")
-    with open_journal() as journal, open_testbed(made, napi=False, journal=journal) as testbed:
-        assert int(path.read_text()) >= 2 * 70 * 69
-        assert ping_all(testbed, ["h1", "h35", "h70"]).unreached == ()
-    assert path.read_text() == before
 
 
 def test_the_limit_of_open_files_is_met_before_it_bites() -> None:

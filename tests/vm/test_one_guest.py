@@ -1,18 +1,21 @@
-"""What only a guest has: NICs with queues and interrupts, netem, control groups of its own, any kernel's words."""
+"""What only a guest has: NICs with queues and interrupts, links by netem, control groups of its own.
+
+In one guest, which has NICs of every model: its start takes longer than all these runs.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.places.vm.emulator import find_emulator
 from harness.places.vm.home import Home
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
 from tests import experiment
 from tests.vm.conftest import vm_run
 
+WORKLOAD = experiment.document()["workload"]
 PINNED = {"client": {"irq_affinity": {"cpus": "0"}}, "server": {"irq_affinity": {"cpus": "1"}}}
 ISOLATED = {"server": {"cgroup": {"partition": "isolated", "cpus": "1"}}}
 SECOND: dict[str, dict[str, Any]] = {"channels": {"combined": 2}, "rss": {"weights": [0, 1]}}
@@ -39,7 +42,7 @@ QUEUES = {
     "polled": on("igb", channels={"combined": 2}, rss={"equal": 2}, busy_poll={"usecs": 500}),
     "threaded": on("igb", **SECOND, threaded_napi={"mode": "on"}),
     "vmxnet3": on("vmxnet3"),
-    "vmxnet3-again": on("vmxnet3") | {"workload": {"size": "65B"}},
+    "vmxnet3-again": on("vmxnet3") | {"workload": WORKLOAD | {"size": "65B"}},
     "too-many": on("igb", channels={"combined": 64}),
     "one-queue": on("virtio-net", channels={"combined": 2}),
     "no-usecs": on("virtio-net", ethtool_coalesce={"rx-usecs": 20}),
@@ -53,83 +56,124 @@ GUEST = {
     "isolated": {"settings": ISOLATED},
     "hogs": {"contention": {"on": "server.cpus", "cgroup": {"quota": "10ms", "period": "50ms"}}},
 }
-REFUSED = {
-    # A word that the kernel does not know: no figure is better than one of another machine.
-    "typo": {"vm": {"cmdline": "isolcpu=1"}},
-    # The kernel takes the CPU away from the partition, says so in the file, and reports no error.
-    "taken": {"settings": ISOLATED, "vm": {"cmdline": "isolcpus=1", "profile": "none"}},
+PING = {"kind": "ping-pong", "from": "client", "to": "server", "protocol": "udp", "warmup": "200ms"}
+PING |= {"duration": "600ms", "timeout": "10s"}
+BULK = {"kind": "iperf3", "from": "client", "to": "server", "duration": "600ms"}
+LOADED = [PING | {"size": "64B", "warmup": "1s"}, BULK]
+LINKS: dict[str, Any] = {
+    # A packet of 1,442 bytes with its headers takes 11.5 ms either way.
+    "slow": {"topology": over(shape={"rate": "1mbit"}), "workload": PING | {"size": "1400B"}},
+    # 50 ms of queue, 2 of delay.
+    "queue": {"topology": over(shape={"rate": "10mbit", "queue": "50ms", "delay": "1ms"}), "workloads": LOADED},
+    "bucket": {
+        "topology": over(shape={"rate": "10mbit", "queue": "50ms", "delay": "1ms", "method": "htb"}),
+        "workloads": LOADED,
+    },
+    # What a kernel lets stand beside what.
+    "twice": {"topology": over(shape={"rate": "10mbit", "delay": "2ms", "duplicate": "20%"}), "workload": PING},
+    "order": {
+        "topology": over(shape={"rate": "100mbit", "delay": "2ms", "jitter": "1ms", "keep_order": "on"}),
+        "workload": PING,
+    },
+    "jitter": {"topology": over(shape={"rate": "100mbit", "delay": "2ms", "jitter": "1ms"}), "workload": PING},
+    "leaf": {
+        "topology": over(shape={"rate": "10mbit", "delay": "2ms", "qdisc": {"kind": "fq_codel"}}),
+        "workload": PING,
+    },
+    # Per frame: as many drops as TCP has to send again, not one for each 40.
+    "loss": {
+        "topology": {**over(), "links": [{"between": ["client", "server"], "forward": {"loss": "2%"}}]},
+        "workload": BULK,
+    },
 }
 
 
-def test_what_only_a_guest_has(home: Home, results: Path, tmp_path: Path) -> None:
-    """In one guest, which has NICs of every model: its start takes longer than all these runs."""
-    vm_run(experiment.write(tmp_path, cases=QUEUES | GUEST), results)
-    made, profiles = made_in(results)
-    assert profiles["latency"]["huge_pages"] in ("changed", "ok")
-    assert profiles["latency"]["cpu_governor"] == "not applicable"
-    assert "failed" not in profiles["latency"].values()
-    the_guests_own(made)
-    if lack := find_emulator(home).lacks_nic("igb"):
-        pytest.skip(lack)
-    queues_and_their_flows(made)
+@pytest.fixture(scope="module")
+def made(home: Home, tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
+    """The runs of all cases."""
+    directory = tmp_path_factory.mktemp("one-guest")
+    quick = {case: {"workload": WORKLOAD} | changes for case, changes in (QUEUES | GUEST).items()}
+    cases = quick | LINKS
+    _, _, err = vm_run(experiment.write(directory, cases=cases, workload=None), directory)
+    made = ResultSet.latest(directory, "small")
+    assert made is not None, err
+    assert len(made.finished()) == len(cases), err
+    return made
 
 
-def test_what_a_kernel_does_not_take_is_no_result(home: Home, results: Path, tmp_path: Path) -> None:
-    # Nobody comes back to machines like these, so they are booted: to save them would take longer.
-    vm_run(experiment.write(tmp_path, cases=REFUSED), results, "--snapshots", "no")
-    made, profiles = made_in(results)
-    assert made["typo"].verdict == "failed"
-    assert "this kernel does not know isolcpu=1" in made["typo"].reasons[0]
-    assert made["taken"].verdict == "failed"
-    assert "isolated invalid (partition config conflicts with housekeeping" in made["taken"].reasons[0]
-    assert profiles["none"] == {}
+@pytest.fixture(scope="module")
+def records(made: ResultSet) -> dict[str, Any]:
+    """By case."""
+    return {record.case: record for record in made.records()}
 
 
-def made_in(results: Path) -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
-    """Records by case, and how the guests were set by profile: a state for each setting."""
-    found = ResultSet.latest(results, "small")
-    assert found is not None
-    profiles = {
-        guest["machine"]["profile"]: {row["name"]: row["state"] for row in guest["found"]["host"]}
-        for guest in found.manifest["guests"]
-    }
-    return {record.case: record for record in found.records()}, profiles
+def test_its_host_is_set_by_profile(made: ResultSet) -> None:
+    (guest,) = made.manifest["guests"]
+    states = {row["name"]: row["state"] for row in guest["found"]["host"]}
+    assert states["huge_pages"] in ("changed", "ok")
+    assert states["cpu_governor"] == "not applicable"
+    assert "failed" not in states.values()
 
 
-def the_guests_own(made: dict[str, Any]) -> None:
+def test_nics_and_control_groups(records: dict[str, Any]) -> None:
     """NICs with interrupts and settings, netem, control groups."""
-    assert made["nic"].verdict == "valid", made["nic"].reasons
-    affinity = [row for row in made["nic"].knobs if row.knob == "irq_affinity"]
+    assert records["nic"].verdict == "valid", records["nic"].reasons
+    affinity = [row for row in records["nic"].knobs if row.knob == "irq_affinity"]
     assert affinity
     assert all(row.took_effect and row.applied == row.requested for row in affinity)
-    assert made["nic"].metrics["nic_irqs_per_packet"] > 0
-    assert {row.applied for row in made["usecs"].knobs} == {500}
-    assert made["igb"].verdict in ("valid", "skipped")
-    assert made["netem"].metrics["rtt_min_us"] >= 10_000
+    assert records["nic"].metrics["nic_irqs_per_packet"] > 0
+    assert {row.applied for row in records["usecs"].knobs} == {500}
+    assert records["igb"].verdict in ("valid", "skipped")
+    assert records["netem"].metrics["rtt_min_us"] >= 10_000
     # By how much late packets come is the host's noise here: an emulated CPU in real time.
-    assert {row.check for row in made["netem"].link_checks} == {"delay"}
-    assert made["quota"].verdict == "valid", made["quota"].reasons
-    isolated = {row.setting: row for row in made["isolated"].knobs}
+    assert {row.check for row in records["netem"].link_checks} == {"delay"}
+    assert records["quota"].verdict == "valid", records["quota"].reasons
+    isolated = {row.setting: row for row in records["isolated"].knobs}
     assert isolated["cpuset.cpus.partition"].applied == "isolated"
     assert "its processes may run on CPU 1" in isolated["cpuset.cpus"].evidence
-    (hogs,) = made["hogs"].knobs
+    (hogs,) = records["hogs"].knobs
     assert (hogs.node, hogs.applied, hogs.took_effect) == ("hogs+", "10000 50000", True), hogs
     assert hogs.evidence.split("throttled in ")[1][0] != "0"
 
 
-def queues_and_their_flows(made: dict[str, Any]) -> None:
+def test_queues_and_their_flows(home: Home, records: dict[str, Any]) -> None:
     """What drivers take is read back, what they lack is a skip with its reason."""
+    if lack := find_emulator(home).lacks_nic("igb"):
+        pytest.skip(lack)
     for case in ("igb-queues", "polled", "threaded", "vmxnet3", "vmxnet3-again"):
-        assert made[case].verdict == "valid", made[case].reasons
+        assert records[case].verdict == "valid", records[case].reasons
     for case in ("igb-queues", "polled", "threaded"):
-        assert rows_of(made[case], "channels") == [(2, 2), (2, 2)]
-    assert rows_of(made["igb-queues"], "rss") == [([0, 1], [0, 1])] * 2
-    assert rows_of(made["igb-queues"], "ethtool_coalesce") == [(20, 20)] * 2
-    assert all(row.took_effect for row in made["igb-queues"].knobs if row.knob == "irq_affinity")
-    assert made["igb-queues"].metrics["nic_irqs_per_packet"] > 0
-    assert rows_of(made["polled"], "rss") == [(2, 2)] * 2
-    assert made["polled"].metrics["server_polled_percent"] > 50
-    skipped = {case: made[case].reasons[0] for case in ("too-many", "one-queue", "no-usecs")}
+        assert rows_of(records[case], "channels") == [(2, 2), (2, 2)]
+    assert rows_of(records["igb-queues"], "rss") == [([0, 1], [0, 1])] * 2
+    assert rows_of(records["igb-queues"], "ethtool_coalesce") == [(20, 20)] * 2
+    assert all(row.took_effect for row in records["igb-queues"].knobs if row.knob == "irq_affinity")
+    assert records["igb-queues"].metrics["nic_irqs_per_packet"] > 0
+    assert rows_of(records["polled"], "rss") == [(2, 2)] * 2
+    assert records["polled"].metrics["server_polled_percent"] > 50
+    skipped = {case: records[case].reasons[0] for case in ("too-many", "one-queue", "no-usecs")}
     assert "the device has at most 8 combined channels" in skipped["too-many"]
     assert "the device has at most 1 combined channels" in skipped["one-queue"]
     assert "Operation not supported" in skipped["no-usecs"]
+
+
+def figure(record: RunRecord, name: str) -> float:
+    value = record.metrics[name]
+    assert value is not None
+    return value
+
+
+def test_declared_links_are_what_packets_see(records: dict[str, Any]) -> None:
+    made = {case: records[case] for case in LINKS}
+    assert not [record.reasons for record in made.values() if record.verdict in ("failed", "skipped")]
+    # An emulated CPU in real time makes packets late, and never early.
+    assert figure(made["slow"], "rtt_min_us") >= 2 * 11_530
+    rows = {case: {row.check: row for row in made[case].link_checks} for case in LINKS}
+    assert rows["order"]["order"].ok is True and rows["jitter"]["order"].ok is None
+    assert rows["slow"]["single"].ok is not False
+    assert rows["queue"]["queue"].measured.endswith("dropped")
+    kinds = {case: [row.read_back["kind"] for row in made[case].qdiscs if row.node == "client"] for case in LINKS}
+    assert kinds["queue"] == ["netem", "netem"] and kinds["bucket"] == ["netem", "htb", "bfifo"]
+    assert kinds["twice"] == ["netem"] and kinds["leaf"] == ["netem", "htb", "fq_codel"]
+    drops, again = (made["loss"].nodes["client"][name] for name in ("qdisc_drops", "retransmits"))
+    assert isinstance(drops, int | float) and isinstance(again, int | float)
+    assert drops > 0.5 * again > 0
