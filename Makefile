@@ -17,7 +17,7 @@ help:
 	@echo "make bench   the benchmarks, one after another; keep the machine quiet (root, through sudo)"
 	@echo "make mutants how much the unit tests see: a sample of changes to the code (root, through sudo)"
 	@echo "make campaign thousands of damaged files against the commands that read them (root, through sudo)"
-	@echo "make campaign-kill        SIGKILL at random moments, then clean; also -interrupt, -limits, -soak (root, through sudo)"
+	@echo "make campaign-kill        SIGKILL at random moments, then clean; also -interrupt, -limits, -users, -soak (root, through sudo)"
 	@echo "make fuzz    the parsers of strangers' bytes, by coverage, ten minutes each (root, through sudo)"
 	@echo "make properties  what holds for any input, by ten times as many inputs as make test tries, drawn anew"
 	@echo "make docs    write again the pages that are generated from the code"
@@ -53,7 +53,7 @@ mutants: env-dev
 campaign: env-dev
 	@tools/as-root.sh nice -n 19 .venv/bin/python -m tests.campaign mutate $(ARGS)
 
-# campaign-kill, campaign-interrupt, campaign-limits, campaign-soak: in namespaces of their own; ARGS="--minutes 20 --seed 7",
+# campaign-kill, campaign-interrupt, campaign-limits, campaign-users, campaign-soak: in namespaces of their own; ARGS="--minutes 20 --seed 7",
 # "--only run:12" and the like. With ARGS=--hosts-network they also reach the sysctls that only a host has.
 campaign-%: env-dev
 	@tools/as-root.sh nice -n 19 .venv/bin/python -m tests.campaign $* $(ARGS)

@@ -3,12 +3,16 @@
 import signal
 import sys
 
-from harness.kernel.leaving import leave
+_LOADS = __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if _LOADS:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the next line has loaded: no traceback of Python's own
+
+from harness.kernel.leaving import leave  # noqa: E402
 
 
 def start() -> int:
     """The command as a program of its own: from here on no signal ends it with a traceback, whatever it is loading."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if _LOADS or signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, leave)  # also while the next line is imported
     from harness.signals import answer_with
 

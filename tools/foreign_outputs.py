@@ -41,6 +41,7 @@ class Recipe:
 _SOCKPERF = "sockperf sr -i 127.0.0.1 -p 11111"
 _PP = "sockperf pp -i 127.0.0.1 -p 11111 -t 1"
 _IPERF3 = "iperf3 -s -1 --forceflush"
+_IPERF3_TEXT = "iperf3 -c 127.0.0.1 -t 1"
 _NETSERVER = "netserver -D -L 127.0.0.1"
 _RR = "netperf -H 127.0.0.1 -l 2 -t TCP_RR"
 _HTTP = f"{sys.executable} -m http.server --bind 127.0.0.1 --directory /usr/share/common-licenses 8080"
@@ -59,6 +60,12 @@ RECIPES = (
     Recipe("iperf3_server.json", "iperf3 -c 127.0.0.1 -t 1", "iperf3 -s -1 -J", of_server=True),
     Recipe("iperf3_server_reverse.json", "iperf3 -c 127.0.0.1 -t 1 -R", "iperf3 -s -1 -J", of_server=True),
     Recipe("iperf3_server_udp.json", "iperf3 -c 127.0.0.1 -t 1 -u -b 5M", "iperf3 -s -1 -J", of_server=True),
+    Recipe("iperf3-text.txt", f"{_IPERF3_TEXT} -P 2 -V", _IPERF3),
+    Recipe("iperf3-text_bidir.txt", f"{_IPERF3_TEXT} --bidir -P 2", _IPERF3),
+    Recipe("iperf3-text_udp_reverse.txt", f"{_IPERF3_TEXT} -u -b 5M -R", _IPERF3),
+    Recipe("iperf3-text_server.txt", f"{_IPERF3_TEXT} -f M", _IPERF3, of_server=True),
+    Recipe("iperf3-text_server_reverse.txt", f"{_IPERF3_TEXT} -R", _IPERF3, of_server=True),
+    Recipe("iperf3-text_server_udp.txt", f"{_IPERF3_TEXT} -u -b 5M -P 2", _IPERF3, of_server=True),
     Recipe("netperf_tcp_rr.txt", _RR, _NETSERVER),
     Recipe("netperf_cpu_rr.txt", f"{_RR} -c -C -v 2 -- -r 64,128 -b 3", _NETSERVER),
     Recipe("netperf_crr.txt", "netperf -H 127.0.0.1 -l 1 -t TCP_CRR", _NETSERVER),
@@ -77,8 +84,13 @@ RECIPES = (
     Recipe("neper-stdout_stream.txt", "tcp_stream -c -H 127.0.0.1 -l 1", "tcp_stream", of_server=True),
     Recipe("wrk.txt", "wrk -t 1 -c 4 -d 1s --latency http://127.0.0.1:8080/BSD", _HTTP),
     Recipe("wrk_errors.txt", "wrk -t 1 -c 4 -d 1s http://127.0.0.1:8080/none", _HTTP),
+    Recipe("ab.txt", "ab -n 2000 -c 4 http://127.0.0.1:8080/BSD", _HTTP),
+    Recipe("ab_errors.txt", "ab -n 300 -c 4 http://127.0.0.1:8080/none", _HTTP),
+    Recipe("hey.txt", "hey -n 2000 -c 4 http://127.0.0.1:8080/BSD", _HTTP),
     Recipe("wrk2.txt", "wrk2 -t 1 -c 4 -d 12s -R 200 -L -U http://127.0.0.1:8080/BSD", _HTTP),
     Recipe("redis-benchmark.csv", "redis-benchmark --csv -n 2000 -c 4 -t ping,set,get", _REDIS),
+    Recipe("redis-benchmark_report.txt", "redis-benchmark -n 2000 -c 4 -d 100 -t set,get", _REDIS),
+    Recipe("redis-benchmark_quiet.txt", "redis-benchmark -q -n 2000 -c 4 -t set,get", _REDIS),
     Recipe("memtier.json", "memtier_benchmark -n 500 -c 2 -t 2 --hide-histogram --json-out-file={out}", _REDIS),
     Recipe("hdrhistogram_memtier.hgrm", "memtier_benchmark -n 500 -c 2 -t 2 --hdr-file-prefix={out}", _REDIS),
     Recipe("cyclictest.json", "cyclictest -t 2 -D 1 -i 1000 -h 60 -q --json={out}"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, Interrupted, MissingError, PollbenchError
+from harness.kernel import keeper, processes
 
 Event = Mapping[str, Any]
 _START_S = 120.0
@@ -48,11 +49,13 @@ def play(
     options: Sequence[str] = (),
     forks: int = 0,
     start_s: float = _START_S,
+    start_bytes: int = keeper.MOST_BYTES,
 ) -> Played:
     """Play the playbook `name` on an inventory (paths, as ansible-playbook's -i takes them).
 
     artifacts: a directory for all that ansible-runner writes; stopping: asked again and again, ends the play when true;
-    start_s: how long Ansible may read the inventory, which may be a program, before the play begins.
+    start_s, start_bytes: how long Ansible may read the inventory, which may be a program, before the play begins, and
+    how much memory each of its processes may have meanwhile.
     Raises Interrupted when it was stopped so, PollbenchError when it does not begin; what happened to hosts is in the
     events, not raised.
     """
@@ -77,6 +80,9 @@ def play(
         return True
 
     def late() -> bool:
+        if not starts:
+            # The play's first task lifts it again, by the callback plugin pollbench_tied.
+            processes.limit_memory(start_bytes)
         return not starts and time.monotonic() - began > start_s
 
     def cancelled() -> bool:

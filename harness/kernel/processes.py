@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import select
 import signal
 import time
@@ -124,6 +125,17 @@ def named(pids: list[int]) -> str:
     """Processes for a reader: "12 (sleep), 14 (sh)"; of many the first ones."""
     words = [f"{pid} ({HOST.text(f'/proc/{pid}/comm') or 'ended'})" for pid in pids[:_NAMED]]
     return ", ".join(words) + (f" and {len(pids) - _NAMED} more" if len(pids) > _NAMED else "")
+
+
+def limit_memory(size: int) -> None:
+    """Let no process that descends from this one have more address space than so many bytes, unless it lifts that.
+
+    The limit that it may not lift stays as it is.
+    """
+    for pid in tree(os.getpid())[1:]:
+        with contextlib.suppress(OSError, ValueError):  # it ended while we looked, or may have less already
+            _, most = resource.prlimit(pid, resource.RLIMIT_AS)
+            resource.prlimit(pid, resource.RLIMIT_AS, (size, most))
 
 
 def end(pids: list[int], patience_s: float = _KILL_WAIT_S) -> None:

@@ -1,9 +1,10 @@
-"""Ansible callback: the play ends with the pollbench that started it, however that ends."""
+"""Ansible callback: the play ends with the pollbench that started it, however that ends, and has memory again."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 
 from ansible.plugins.callback import CallbackBase
@@ -20,7 +21,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 class CallbackModule(CallbackBase):
-    """Asks the kernel, once, to be killed when the parent is gone. Plays that others start are left alone."""
+    """Asks the kernel, once, to be killed when the parent is gone, and lifts the limit that the parent set.
+
+    Plays that others start are left alone.
+    """
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -34,3 +38,6 @@ class CallbackModule(CallbackBase):
             ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != int(parent):
                 os.kill(os.getpid(), signal.SIGKILL)
+            # Limited while the inventory was read; from here on it is our own playbook that runs.
+            _, most = resource.getrlimit(resource.RLIMIT_AS)
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))

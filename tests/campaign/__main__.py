@@ -117,6 +117,8 @@ def main() -> int:
     words = _jailed(commands, "limits", "commands without room, descriptors, memory, system calls, privilege")
     words.add_argument("--count", type=int, default=300, help="how many commands (default: 300)")
     words.add_argument("--limit", action="append", help="only this limit (may be repeated)")
+    words = _jailed(commands, "users", "two users, with and without rights, at one moment")
+    words.add_argument("--count", type=int, default=100, help="how many pairs of commands (default: 100)")
     words = commands.add_parser("fuzz", help="parsers under coverage-guided fuzzing (atheris, libFuzzer)")
     words.add_argument("--target", action="append", choices=fuzz.NAMES, help="only this (may be repeated)")
     words.add_argument("--minutes", type=float, default=10, help="for each (default: 10)")

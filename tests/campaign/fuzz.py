@@ -223,7 +223,9 @@ def fuzz(arguments: argparse.Namespace) -> int:
         words += [f"-artifact_prefix={failures}/", "-print_final_stats=1", "-close_fd_mask=1"]
         if name == "loadgen":
             command, guided = loadgen(BUILD, shutil.which("clang") or "")
-            command += [*words, f"-max_len={MOST_BYTES}", str(corpus)] if guided else [str(seconds), str(arguments.seed)]
+            command += (
+                [*words, f"-max_len={MOST_BYTES}", str(corpus)] if guided else [str(seconds), str(arguments.seed)]
+            )
         else:
             command = [sys.executable, "-m", "tests.campaign.fuzz", name, *words, f"-max_len={MOST_BYTES}", str(corpus)]
         environment = NO_LEAKS | {"PYTHONPATH": f"{ROOT}:{ATHERIS}"}

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.campaign.jail import TEMPORARY, own_group
 
 Look = dict[str, frozenset[str]]
-_PATIENCE_S, _AGAIN_S = 3.0, 0.03
+_PATIENCE_S, _AGAIN_S = 30.0, 0.03
 _FOREIGN = "pb-abcdef-foreign"
 # Written by the kernel as it goes, and by nobody else.
 _VOLATILE = re.compile(

@@ -104,7 +104,8 @@ def _judged(child: Child, sent: bool, takes_s: float) -> str:
     if code is None:
         return f"hang: {last}"
     if not sent:
-        return f"exit code {code} without a signal: {last}" if code not in (0, 1, 2, 3) else ""
+        # 130: it came, and was answered before we looked.
+        return f"exit code {code} without a signal: {last}" if code not in (0, 1, 2, 3, 130) else ""
     if "Traceback" in said or code == -signal.SIGINT:
         return f"traceback: {said[-600:]}" if _OURS in said else "early"
     if code not in (130, 0, 1, 3) or (code != 130 and "pollbench: interrupted" in said):

@@ -22,6 +22,8 @@ from tests.campaign.jail import HOME
 from tests.campaign.nursery import Child, Nursery
 
 HANGS_AFTER_S = 300.0
+_GUESTS_HANG_AFTER_S = 1800.0
+"""An emulated guest takes minutes where other work has the CPUs."""
 _LONGEST_S = 15.0
 _CODES = (0, 1, 2, 3, 130)
 _FINISHED = re.compile(r"^\d+/\d+ .*: (valid|inert|suspect|failed|skipped)", re.MULTILINE)
@@ -66,9 +68,9 @@ class Scene:
         self.kills[what] += child.end()
         child.wait(HANGS_AFTER_S)
 
-    def ended(self, child: Child, codes: tuple[int, ...] = _CODES) -> str:
+    def ended(self, child: Child, codes: tuple[int, ...] = _CODES, hangs_after_s: float = HANGS_AFTER_S) -> str:
         """Wait for a command, which must end by itself, in a documented way; what it said."""
-        code = child.wait(HANGS_AFTER_S)
+        code = child.wait(hangs_after_s)
         said = child.said()
         words = said.strip().splitlines()[-1:] or ["nothing"]
         if code is None:
@@ -239,7 +241,7 @@ def _guest(scene: Scene) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                     scene.kills["guest"] += 1
-        scene.ended(child)
+        scene.ended(child, hangs_after_s=_GUESTS_HANG_AFTER_S)
     scene.cleaned()
     scene.kept(child)
 

@@ -47,6 +47,42 @@ OUTPUTS = (
     Output("iperf3_server-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
     Output("iperf3_server_reverse-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
     Output("iperf3_server_udp-3.21.json", "iperf3", "3.21", "bytes of its streams over their seconds"),
+    Output("iperf3-text.txt", "iperf3-text", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3-text_bidir.txt", "iperf3-text", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3-text_udp_reverse.txt", "iperf3-text", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3-text_server.txt", "iperf3-text", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3-text_server_reverse.txt", "iperf3-text", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3-text_server_udp.txt", "iperf3-text", "3.12", "bytes of its streams over their seconds"),
+    Output("iperf3-text-3.21.txt", "iperf3-text", "3.21+ (git c9b7422)", "bytes of its streams over their seconds"),
+    Output(
+        "iperf3-text_bidir-3.21.txt", "iperf3-text", "3.21+ (git c9b7422)", "bytes of its streams over their seconds"
+    ),
+    Output(
+        "iperf3-text_udp_reverse-3.21.txt",
+        "iperf3-text",
+        "3.21+ (git c9b7422)",
+        "bytes of its streams over their seconds",
+    ),
+    Output(
+        "iperf3-text_server-3.21.txt", "iperf3-text", "3.21+ (git c9b7422)", "bytes of its streams over their seconds"
+    ),
+    Output(
+        "iperf3-text_server_reverse-3.21.txt",
+        "iperf3-text",
+        "3.21+ (git c9b7422)",
+        "bytes of its streams over their seconds",
+    ),
+    Output(
+        "iperf3-text_server_udp-3.21.txt",
+        "iperf3-text",
+        "3.21+ (git c9b7422)",
+        "bytes of its streams over their seconds",
+    ),
+    Output("ab.txt", "ab", "2.3", "requests over seconds; the mean is the connections over the rate"),
+    Output("ab_errors.txt", "ab", "2.3", "requests over seconds"),
+    Output("hey.txt", "hey", "0.1.4", "requests over seconds; the mean is the connections over the rate"),
+    Output("redis-benchmark_report.txt", "redis-benchmark", "7.0.15", "requests of its own steps"),
+    Output("redis-benchmark_quiet.txt", "redis-benchmark", "7.0.15", "its own lines"),
     Output("iperf3_tcp.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
     Output("iperf3_udp.json", "iperf3", "3.12", "bytes of its streams over their seconds"),
     Output("iperf3_stopped.json", "iperf3", "3.12", "bytes of its intervals"),

@@ -134,4 +134,4 @@ def test_sets_without_runs_are_named(tmp_path: Path) -> None:
         done = command.call("compare", *map(str, inputs))
         assert (done.returncode, done.stdout) == (2, "")
         assert f"no cell is on both sides: {named} no runs" in done.stderr
-    assert command.call("compare", str(empty), "--baseline", "base").returncode == 0
+    assert command.call("compare", str(empty), "--baseline", "base").returncode == 2

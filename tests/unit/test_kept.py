@@ -201,6 +201,28 @@ def test_an_inventory_that_never_ends_when_it_is_played_is_refused(tmp_path: Pat
     assert still_running(path) == []
 
 
+def test_an_inventory_has_little_memory_when_it_is_played_and_the_play_has_it_back(tmp_path: Path) -> None:
+    """Ansible reads it once more; what runs on hosts of a local connection descends from Ansible."""
+    told, limits = tmp_path / "told", tmp_path / "limits"
+    greedy = (
+        "import resource, time\n"
+        "while resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY: time.sleep(0.05)\n"
+        f"try: bytearray(1 << 30)\nexcept MemoryError: open({str(told)!r}, 'w').write('refused')\nprint('{{}}')"
+    )
+    path = program(tmp_path / "hosts", greedy)
+    shell = tmp_path / "shell"
+    shell.write_text(f'#!/bin/sh\nulimit -Sv >>{limits}\nexec /bin/sh "$@"\n')
+    shell.chmod(0o755)
+    local = f"localhost ansible_connection=local pollbench_dir={tmp_path}/fleet pollbench_command=/bin/true"
+    (tmp_path / "more.ini").write_text(f"{local} ansible_shell_executable={shell} ansible_executable={shell}\n")
+    inventory, variables = [path, str(tmp_path / "more.ini")], {"fleet_id": "x", "fleet_version": "0"}
+    artifacts = tmp_path / "artifacts"
+    played = play("fleet_ready", inventory, variables, artifacts, lambda event: None, start_bytes=900 << 20)
+    assert limits.exists(), played.output.read_text()
+    assert told.read_text() == "refused"
+    assert set(limits.read_text().split()) == {"unlimited"}
+
+
 def still_running(path: str) -> list[str]:
     """Processes that still run the program at this path."""
     commands = ((pid, Path(f"/proc/{pid}/cmdline")) for pid in os.listdir("/proc") if pid.isdigit())

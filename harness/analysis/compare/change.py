@@ -136,8 +136,8 @@ def _no_effect(tail: list[bool], base: Estimate, test: Estimate) -> str:
     for side, label, some in ((base, "first", tail[0]), (test, "second", tail[1])):
         if side.n == 0 and some:
             return (
-                f"not every valid run of the {label} has one: it takes more requests a run, and a median of those "
-                "that have it would be of the fast runs"
+                f"not every valid run of the {label} has one, and a median of the others is not told: "
+                "what lacks a quantile is mostly a run of few, slow requests"
             )
         if side.n == 0:
             return f"no valid run of the {label} has a value"

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from harness.columns import BY_NAME
+from harness.tables.reading.around import blanked, joined, levels, lines_above, units_below, with_header, without_bars
 from harness.tables.reading.numbers import BLANKS, GROUPED, PLAIN, form_of
 from harness.tables.reading.opened import bad
 
@@ -56,6 +57,10 @@ def form(path: Path, data: bytes, decimal: str = "") -> Text:
     if match := _SEP.match(data):
         data = data[match.start(1) + 1 :] if match[1] in (b"\r", b"\n") else b"\n" + data[match.end() :]
     data, commented = _without_comments(data)
+    data = without_bars(data)
+    if above := lines_above(data, _DELIMITERS):
+        data = blanked(data, above)
+        notes.append(f"what stands above its header, on line {above + 1}, is left out")
     delimiter, unblanked = _delimiter(data)
     data, blanks = unblanked, unblanked is not data
     if _SPACED.match(data.lstrip(b"\r\n")) and delimiter == ",":
@@ -76,6 +81,10 @@ def form(path: Path, data: bytes, decimal: str = "") -> Text:
     elif numeric:
         got = f"its first line is no header: it holds the number {numeric[0].strip()[:20]}"
         bad(path, line, got, "put the names of the columns in a line above it")
+    else:
+        data, names, rows = _one_header(
+            data, names, [line, *(begins for begins, _ in first[1:])], rows, delimiter, notes
+        )
     header, names = names, [name.strip() for name in names]
     if delimiter != ",":
         notes.append(f"fields are parted by {'blanks' if blanks else _WORDS[delimiter]}")
@@ -83,6 +92,33 @@ def form(path: Path, data: bytes, decimal: str = "") -> Text:
     if decimal == ",":
         notes.append("commas in numbers are decimal")
     return Text(path, data, tuple(names), tuple(header), line, tuple(rows), delimiter, decimal, tuple(notes))
+
+
+def _one_header(
+    data: bytes, names: list[str], lines: list[int], rows: list[tuple[str, ...]], delimiter: str, notes: list[str]
+) -> tuple[bytes, list[str], list[tuple[str, ...]]]:
+    """The text with one line of names: levels joined, units put to names, and a name for R's column of row names.
+
+    lines: where the header and each of the rows begins.
+    """
+    made, count = names, 0
+    bare = [name.strip() for name in names]
+    unnamed = any(
+        not name and any(row[at].strip() for row in rows if at < len(row)) for at, name in enumerate(bare) if at
+    )
+    if (unnamed or len({*bare}) < len(bare)) and (count := levels(bare, rows)):
+        made = joined(bare, rows[:count])
+        notes.append(f"its header has {count + 1} lines: {made[-1]}")
+    elif units := units_below(bare, rows):
+        made, count = units, 1
+        notes.append("the line below its header has the units")
+    elif rows and all(len(row) == len(names) + 1 for row in rows):
+        made = ["", *names]
+        notes.append("its first column has no name, as R writes row names")
+    if made is names or len(lines) <= count + 1:
+        return data, names, rows
+    header = delimiter.join(map(_quoted, made)).encode()
+    return with_header(data, header, lines[0], lines[count + 1]), made, rows[count:]
 
 
 def rows_of(path: Path, data: bytes, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
@@ -153,7 +189,9 @@ def _fields(lines: list[str], mark: str) -> tuple[bool, int]:
         sizes = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
     except csv.Error:
         return False, 0
-    return sum(size == sizes[0] for size in sizes) / len(sizes) > 0.9, sizes[0]
+    # R gives row names a column, and that no name.
+    by_r = len(sizes) > 1 and all(size == sizes[0] + 1 for size in sizes[1:])
+    return by_r or sum(size == sizes[0] for size in sizes) / len(sizes) > 0.9, sizes[0]
 
 
 def _decimal(path: Path, delimiter: str, names: list[str], rows: list[tuple[str, ...]]) -> str:

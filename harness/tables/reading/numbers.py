@@ -13,14 +13,14 @@ BLANKS = ("", "NA", "NaN", "nan", "N/A", "n/a", "NULL", "null", "None", "<NA>", 
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 GROUPED = "grouped"
 _COMMA_GROUPS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
-_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+|\d{1,3}([. '\u00a0\u202f]\d{3})+,\d+)([eE][+-]?\d+)?")
+_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+|\d{1,3}([. '\u2019\u00a0\u202f]\d{3})+,\d+)([eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?(\d*\.\d+|\d{1,3}(,\d{3})+\.\d+)([eE][+-]?\d+)?")
 _WHOLE = re.compile(r"[+-]?\d{1,15}")
-_CELL = re.compile(r"([+-]?[\d.,'_ \u00a0\u202f]*\d[.,]?(?:[eE][+-]?\d+)?)\s*([^\d\s.,'_+-][^\d\s]{0,11})?")
+_CELL = re.compile(r"([+-]?[\d.,'_ \u2019\u00a0\u202f]*\d[.,]?(?:[eE][+-]?\d+)?)\s*([^\d\s.,'_\u2019+-][^\d\s]{0,11})?")
 POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 """Thousands grouped by points, where commas are decimal."""
 
-_MARKS = "[ '_\u00a0\u202f]"
+_MARKS = "[ '_\u2019\u00a0\u202f]"
 
 
 def form_of(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,6 +11,10 @@ from harness.errors import InputError
 from harness.store import packed
 from harness.store.regular import read_input
 
+# An object, or a list of what may be in one: "[READ], Operations, 95" is none.
+_JSON = re.compile(rb"\s*(\{|\[\s*[\[{\"\d\]-])")
+_UTF8 = re.compile(rb"[\xc3-\xf4][\x80-\xbf]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 MOST_BYTES = 2 << 30
 """Unpacked bytes beyond which a file is refused: a few kB can unpack to more than any memory holds."""
 
@@ -29,8 +34,8 @@ def bad(path: Path, line: int, got: str, todo: str = "", column: int = 0) -> NoR
     raise InputError(ATTEMPT, got=got, todo=todo, where=where)
 
 
-def text_of(path: Path) -> bytes:
-    """The file's text as UTF-8 without a byte order mark, unpacked if need be (gzip, xz, bzip2, zstd).
+def text_of(path: Path) -> tuple[bytes, tuple[str, ...]]:
+    """The file's text as UTF-8 without a byte order mark, unpacked if need be (gzip, xz, bzip2, zstd); notes, in words.
 
     Raises InputError for a file that cannot be opened or unpacked, or holds no text, with the line where one is known.
     """
@@ -38,7 +43,7 @@ def text_of(path: Path) -> bytes:
         data = read_input(path, MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise InputError(ATTEMPT, on=str(path), got=getattr(error, "strerror", None) or str(error)) from error
-    data = _unpacked(path, data)
+    data, notes = _unpacked(path, data), ()  # type: bytes, tuple[str, ...]
     for magic, got, todo in _NOT_TEXT:
         if data.startswith(magic):
             bad(path, 1, got, todo)
@@ -52,15 +57,29 @@ def text_of(path: Path) -> bytes:
         if not data.isascii():
             data.decode("utf-8")
     except UnicodeDecodeError as error:
-        bad(path, data.count(b"\n", 0, error.start) + 1, "it is not UTF-8 text", "save it as UTF-8")
+        older = _of_windows(data)
+        if not older:
+            bad(path, data.count(b"\n", 0, error.start) + 1, "it is not UTF-8 text", "save it as UTF-8")
+        data, notes = older, ("it is no UTF-8: read as Windows-1252, as spreadsheets save it",)
     zero = data.find(b"\0")
     if zero >= 0:
         bad(path, data.count(b"\n", 0, zero) + 1, "it is not text: it holds a zero byte")
-    if data.lstrip()[:1] in (b"{", b"["):
+    if _JSON.match(data):
         bad(path, 1, "it is JSON, not CSV", "write it as CSV: a header line, then one row a run")
     if data.lstrip()[:1] == b"<":
         bad(path, 1, "it is HTML or XML, not CSV", "save the table itself as CSV")
-    return data
+    return data, notes
+
+
+def _of_windows(data: bytes) -> bytes:
+    """Text of Windows-1252 as UTF-8; empty where it can be none, or is UTF-8 but for a damaged byte."""
+    if _UTF8.search(data):
+        return b""
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return b""
+    return b"" if _CONTROL.search(text) else text.encode()
 
 
 def _unpacked(path: Path, data: bytes) -> bytes:

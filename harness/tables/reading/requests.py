@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness import columns, stats
-from harness.columns.names import understood
+from harness.columns.names import TO_US, understood
 from harness.errors import InputError
 from harness.tables.columnar import Codes, Numbers, Table
 from harness.tables.reading.account import ColumnRead, Mapping
@@ -20,6 +20,8 @@ _MANY = 200
 """Rows of a cell that are hardly runs, where all that is measured is one latency."""
 _SOME = 30
 """The same, where the rows are counted or go with time."""
+_SPANS = {"duration", "elapsed", "took"}
+_MORE_THAN_ONE = {"iteration", "session", "group", "connect"}
 _RAW = {"time", "times", "duration", "elapsed", "took"}
 
 Made = tuple[Table, list[ColumnRead], tuple[str, ...]]
@@ -31,7 +33,10 @@ def as_runs(path: Path, runs: Table, read: Sequence[ColumnRead], seen: Sequence[
     Raises InputError where the user says that rows are requests, and not one column can be their latency.
     """
     raw = [column for column in read if column.role == "metric" and _is_raw(column)]
-    if mapping.per == "run" or not (mapping.per or raw):
+    candidates = read if mapping.per == "request" else raw
+    asked = [column for column in candidates if column.role == "metric" and column.name in mapping.metrics.values()]
+    raw = asked if len(asked) == 1 else _whole(raw)
+    if mapping.per == "run" or not (mapping.per or raw or _is_counted(read)):
         return runs, list(read), ()
     apart = _apart(runs, read)
     repeats = {
@@ -47,21 +52,42 @@ def as_runs(path: Path, runs: Table, read: Sequence[ColumnRead], seen: Sequence[
             raise InputError("read a row a request", str(path), got, "name one with --metric", "--per")
     elif not _looks_so(read, raw, codes):
         return runs, list(read), ()
+    elif len(raw) != 1:
+        names = ", ".join(column.name for column in raw or read if column.role == "metric")
+        got = f"its rows look like requests, and {names} could each be their latency"
+        raise InputError("read a table", str(path), got, "name one with --metric, or say --per run", "--metric")
     return _gathered(runs, read, raw[0], apart, codes)
 
 
 def _is_raw(column: ColumnRead) -> bool:
     """Is this a single latency, of no statistic?"""
     name = understood(column.name)
-    return not name.stat and (name.timed or (name.is_time and _RAW.issuperset(name.words)))
+    if name.stat or name.unit not in ("", *TO_US):
+        return False
+    return name.timed or bool(_SPANS.intersection(name.words)) or (name.is_time and _RAW.issuperset(name.words))
+
+
+def _whole(raw: list[ColumnRead]) -> list[ColumnRead]:
+    """Of several times of one request the one that spans the others, where their names say it."""
+    called = [(column, set(understood(column.name).words)) for column in raw]
+    spans = [column for column, words in called if words & _SPANS and not words & _MORE_THAN_ONE]
+    for whole in ([column for column in raw if understood(column.name).timed], spans):
+        if len(whole) == 1:
+            return whole
+    return raw
 
 
 def _looks_so(read: Sequence[ColumnRead], raw: Sequence[ColumnRead], codes: Codes) -> bool:
     figures = [column for column in read if column.role == "metric"]
-    if len(raw) != 1 or any(understood(column.name).stat or column.here in columns.BY_NAME for column in figures):
+    if any(understood(column.name).stat or column.here in columns.BY_NAME for column in figures):
         return False
-    counted = any(column.role in ("order", "time") or column.guess.startswith("it counts") for column in read)
-    return float(np.median(np.bincount(codes))) >= (_SOME if counted else _MANY)
+    counted = _is_counted(read)
+    return float(np.median(np.bincount(codes))) >= (_SOME if counted and raw else _MANY) and (counted or bool(raw))
+
+
+def _is_counted(read: Sequence[ColumnRead]) -> bool:
+    """Have the rows times, or an order?"""
+    return any(column.role in ("order", "time") or column.guess.startswith("it counts") for column in read)
 
 
 def _apart(runs: Table, read: Sequence[ColumnRead]) -> list[str]:
@@ -72,13 +98,14 @@ def _apart(runs: Table, read: Sequence[ColumnRead]) -> list[str]:
 
 
 def _gathered(runs: Table, read: Sequence[ColumnRead], raw: ColumnRead, apart: list[str], codes: Codes) -> Made:
-    values = runs.floats(raw.here)
+    unit = columns.unit_of(raw.here) or ""
+    values = runs.floats(raw.here) * TO_US.get(unit, 1.0)
     kept = np.isfinite(values)
     if "verdict" in runs:
         kept &= runs.texts("verdict").are(lambda text: text in ("", "valid"))
     order = np.argsort(codes, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    figures = [_summary(values[rows[kept[rows]]], bool(columns.unit_of(raw.here))) for rows in groups]
+    figures = [_summary(values[rows[kept[rows]]], bool(unit)) for rows in groups]
     made = runs.only(apart).take(np.array([rows[0] for rows in groups], dtype=np.intp))
     of_runs = {name: Numbers(np.array([one[name] for one in figures], dtype=np.float64)) for name in figures[0]}
     made = made.assign(of_runs)

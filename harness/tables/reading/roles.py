@@ -20,6 +20,7 @@ from harness.tables.reading.vocabulary import (
     GOOD,
     INDEX,
     NOTES,
+    PARTS,
     REPEATS,
     RUN_IDS,
     SEQUENCE,
@@ -132,7 +133,7 @@ def _guessed(one: Seen, name: Name) -> ColumnRead:
 
 
 def _time(one: Seen, words: list[str]) -> ColumnRead | None:
-    if one.dated or (one.epoch and TIMES.intersection(words)):
+    if one.dated or (one.epoch and (TIMES.intersection(words) or words in (["seconds"], ["sec"]))):
         return ColumnRead(one.name, "time", "started_utc")
     return None
 
@@ -152,7 +153,7 @@ def _number(one: Seen, name: Name, words: list[str]) -> ColumnRead:
         return ColumnRead(one.name, "order", "order", guess="it rises from row to row")
     if name.stat or name.timed or name.subject == "throughput" or COUNTED.intersection(words):
         return _metric(one.name, name)
-    if SPANS.intersection(words):
+    if SPANS.intersection(words) or "".join(words) in PARTS:
         return _metric(one.name, name)
     setting = is_setting(one.name) and last not in ("count", "share", "n")
     if setting and name.unit != "%" and (one.repeated or one.round or one.constant):

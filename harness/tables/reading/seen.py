@@ -10,7 +10,10 @@ import numpy as np
 
 from harness.tables.columnar import Column, Floats, Numbers, Texts
 
-_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d\d\d\d/\d\d/\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*")
+_ISO = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d\d\d\d/\d\d/\d\d.*|\d\d?[./]\d\d?[./]\d{4}.*"
+    r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}"
+)
 _EPOCHS = ((1e9, 5e9, "s"), (1e12, 5e12, "ms"), (1e15, 5e15, "us"), (1e18, 5e18, "ns"))
 _MANTISSAS = (1.0, 1.2, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0)
 _FEW = 40

@@ -11,6 +11,7 @@ from harness import columns
 from harness.errors import InputError
 from harness.tables.columnar import Column, Numbers, Table, Texts
 from harness.tables.reading.account import ColumnRead, Mapping, Reading
+from harness.tables.reading.around import without_summaries
 from harness.tables.reading.dialect import MINIMUM, Text, form
 from harness.tables.reading.fields import check_values, columns_of
 from harness.tables.reading.mapping import beside, not_there
@@ -37,7 +38,8 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
     read, and for a table without a measured column.
     """
     mapping = beside(path).under(typed)
-    text = form(path, text_of(path), mapping.decimal)
+    data, encoding = text_of(path)
+    text = form(path, data, mapping.decimal)
     _check_names(text, mapping)
     table, units = columns_of(text, mapping)
     table = _without_blank_rows(table)
@@ -53,7 +55,7 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
     check_values(
         text, table, [column.name for column in columns_read if column.role == "metric" and column.name in table]
     )
-    runs = _made(wide, seen, columns_read)
+    runs, summaries = without_summaries(_made(wide, seen, columns_read))
     runs, unused = with_cases_renamed(
         runs, {old: new for old, new in mapping.rename.items() if new not in wide}, str(path)
     )
@@ -67,14 +69,14 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
         columns=tuple(columns_read),
         plain=ours and all(column.name == column.here != "set" for column in columns_read),
         ours=ours,
-        notes=(*text.notes, *more, *(("a row a request",) if per else ())),
+        notes=(*encoding, *text.notes, *more, *summaries, *(("a row a request",) if per else ())),
         warnings=per,
         constants={
             column.name: one.example
             for column, one in zip(columns_read, seen, strict=False)
             if column.role == "constant"
         },
-        basis=not any(_is_vague(column) for column in columns_read),
+        basis=not any(_is_vague(column, bool(per)) for column in columns_read),
         unused=unused,
     )
     return runs, account
@@ -149,6 +151,7 @@ def _made(table: Table, seen: Sequence[Seen], columns_read: Sequence[ColumnRead]
     return Table(made, len(table))
 
 
-def _is_vague(column: ColumnRead) -> bool:
-    """Is this a latency of which the file does not say whether it is a round trip?"""
-    return column.role == "metric" and column.here.startswith(("rtt_", "latency")) and "rtt" not in column.name.lower()
+def _is_vague(column: ColumnRead, requests: bool) -> bool:
+    """Is this a latency of which the file does not say whether it is a round trip? requests: the one of every row."""
+    timed = requests or column.here.startswith(("rtt_", "latency"))
+    return column.role == "metric" and timed and "rtt" not in column.name.lower()

@@ -28,7 +28,8 @@ SETTINGS = _words(
 
 REPEATS = _words(
     "run rep reps repeat repetition iter iteration trial round attempt replicate replica pass seed try runs no nr "
-    "cycle measurement lauf durchlauf wiederholung versuch essai corrida ejecucion prova"
+    "cycle measurement lauf durchlauf wiederholung versuch messung messreihe essai execution mesure corrida ejecucion "
+    "medicion repeticion prova esecuzione misura"
 )
 SEQUENCE = _words("index idx i id seq sequence row line n request req packet sample nr no num number msg message")
 TOTALS = _words("iterations samples repetitions repeats")
@@ -36,8 +37,11 @@ TIMES = _words(
     "time timestamp ts date datetime when start started begin began epoch utc end day stamp ended at finished created"
 )
 ELAPSED = TIMES | _words("elapsed offset t s us ms ns")
-SPANS = _words("elapsed connect idletime ttfb dns dialup took")
-"""What takes time, however few its values are: never a setting."""
+SPANS = _words(
+    "elapsed connect connecting idletime ttfb dns dialup took blocked handshake handshaking sending receiving"
+)
+PARTS = _words("requestwrite requeststart responsedelay responseread reqwrite respwait respread")
+"""What takes time, however few its values are: never a setting; by a word of its name, or by all of them."""
 FACTS = {
     "host": _words("host hostname machine node nodename fqdn server instance computer"),
     "kernel": _words("kernel uname linux kver os"),

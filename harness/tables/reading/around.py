@@ -1,0 +1,128 @@
+"""What surrounds a table that is no row of it: lines above its header, headers of several lines, units, bars."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.columns.names import plain_unit
+from harness.tables.columnar import Table
+from harness.tables.reading.numbers import BLANKS, form_of
+
+_MOST_ABOVE = 12
+_MOST_LEVELS = 4
+_BREAK = re.compile(rb"\r\n|\n|\r")
+_RULE = re.compile(rb"(?m)^[ \t]*\|?[ \t]*:?-{3,}[ \t|:-]*$")
+_BARS = re.compile(rb"(?m)^[ \t]*\|[ \t]*|[ \t]*\|[ \t]*$")
+_BAR = re.compile(rb"[ \t]*\|[ \t]*")
+_NO_UNIT = {"", "-", "--", "1", "#", "name", "text", "string"}
+_OF_RATES = re.compile(
+    r"(1|req(uests)?|ops?|queries|transactions)?\s*/\s*s(ec)?|[kMG]?(bit|B)(/s|ps)|hz", re.IGNORECASE
+)
+
+Rows = Sequence[Sequence[str]]
+
+
+def without_bars(data: bytes) -> bytes:
+    """A table of Markdown without its outer bars and the rule below its header; other texts as they are."""
+    lines = [line for line in data[: 1 << 16].splitlines()[:40] if line.strip()]
+    if len(lines) < 2 or not all(line.strip().startswith(b"|") and b"|" in line.strip()[1:] for line in lines[:-1]):
+        return data
+    return _BAR.sub(b"|", _BARS.sub(b"", _RULE.sub(b"", data)))
+
+
+def lines_above(data: bytes, marks: Sequence[str]) -> int:
+    """How many lines stand above the header: a title, what a program says of itself. 0 where none do for sure.
+
+    They have fewer fields than all that follows, whose first line has no number in it.
+    """
+    head = data[: 1 << 16].decode("utf-8", "replace")
+    lines = list(enumerate(head.splitlines()[: 60 if len(data) <= 1 << 16 else 59]))
+    lines = [(at, line) for at, line in lines if line.strip()]
+    best = (0, 0)
+    for mark in marks:
+        rows = [next(csv.reader([line], delimiter=mark), []) for _, line in lines]
+        sizes = [len(row) for row in rows]
+        usual, _ = Counter(sizes[len(sizes) // 2 :]).most_common(1)[0] if sizes else (0, 0)
+        if usual > 1 and sizes[0] == usual:
+            return 0
+        if usual < 2:
+            continue
+        first = sizes.index(usual)
+        below = sizes[first:]
+        sure = max(sizes[:first]) < usual and len(below) > 1 and below.count(usual) > 0.9 * len(below)
+        if sure and first <= _MOST_ABOVE and not any(form_of(field) for field in rows[first]):
+            best = max(best, (usual, lines[first][0]))
+    return best[1]
+
+
+def without_summaries(runs: Table) -> tuple[Table, tuple[str, ...]]:
+    """The runs without rows of their own mean and deviation, as Google Benchmark adds them, and that in words."""
+    cases = set(runs.texts("case").distinct())
+    summed = {case.removesuffix("_mean") for case in cases if case.endswith("_mean")}
+    summed = {case for case in summed if case in cases and f"{case}_stddev" in cases}
+    names = {f"{case}_{end}" for case in summed for end in ("mean", "median", "stddev", "cv")}
+    if not summed:
+        return runs, ()
+    return runs.take(~runs.texts("case").are(names.__contains__)), (
+        f"rows that sum up others ({min(names)} and the like) are left out",
+    )
+
+
+def blanked(data: bytes, count: int) -> bytes:
+    """The text with so many of its first lines empty, so that the others keep their numbers."""
+    return b"\n" * count + _from_line(data, count + 1)
+
+
+def with_header(data: bytes, header: bytes, line: int, first: int) -> bytes:
+    """The text with this header, on `line`, above what begins on the line `first`."""
+    return b"\n" * (line - 1) + header + b"\n" * (first - line) + _from_line(data, first)
+
+
+def _from_line(data: bytes, number: int) -> bytes:
+    at = 0
+    for _ in range(number - 1):
+        match = _BREAK.search(data, at)
+        if match is None:
+            return b""
+        at = match.end()
+    return data[at:]
+
+
+def levels(names: Sequence[str], rows: Rows) -> int:
+    """How many rows below the first are names as well, as pandas writes columns of several levels; 0 for none.
+
+    Asked only of headers that name a column twice, or leave one without a name.
+    """
+    count = 0
+    for row in rows[:_MOST_LEVELS]:
+        if len(row) != len(names) or any(form_of(field) for field in row):
+            break
+        count += 1
+    return count if len(rows) > count else 0
+
+
+def joined(names: Sequence[str], below: Rows) -> list[str]:
+    """One name for each column: those of all levels, one that spans several columns for each of them."""
+    levels = [list(map(str.strip, row)) for row in (names, *below)]
+    for upper, lower in itertools.pairwise(levels):
+        for at in range(1, len(upper)):
+            if not upper[at] and lower[at]:
+                upper[at] = upper[at - 1]
+    return ["_".join(dict.fromkeys(filter(None, column))) for column in zip(*levels, strict=True)]
+
+
+def units_below(names: Sequence[str], rows: Rows) -> list[str]:
+    """The names with the units that the first row states, where it states units and nothing else; else []."""
+    if len(rows) < 2 or len(rows[0]) != len(names):
+        return []
+    cells = [cell.strip().strip("[](){}").strip() for cell in rows[0]]
+    stated = [bool(plain_unit(cell) or _OF_RATES.fullmatch(cell)) for cell in cells]
+    if not any(stated) or not all(
+        told or cell.lower() in _NO_UNIT or cell in BLANKS for cell, told in zip(cells, stated, strict=True)
+    ):
+        return []
+    return [f"{name} ({cell})" if plain_unit(cell) else name for name, cell in zip(names, cells, strict=True)]
