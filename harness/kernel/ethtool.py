@@ -25,7 +25,7 @@ _GSTRINGS, _GSSET_INFO, _GFEATURES, _SFEATURES = 0x1B, 0x37, 0x3A, 0x3B
 _SET_FEATURES = 4
 _NAME_BYTES = 32
 _UNSUPPORTED = 1
-_PAUSE_S = 0.0001
+_PAUSE_S, _LONGEST_PAUSE_S = 0.0001, 0.02
 
 # What ethtool's short names stand for. tso: the bits that decide on veth's NAPI; tx-tcp-accecn-segmentation
 # (6.18) is no business of the legacy flag either.
@@ -140,11 +140,13 @@ def link_detected(device: str) -> bool:
 
 def await_carrier(device: str, patience_s: float) -> bool:
     """Whether the device has a carrier within so many seconds: a NIC's driver looks for it some time after."""
-    deadline = time.monotonic() + patience_s
+    deadline, pause_s = time.monotonic() + patience_s, _PAUSE_S
     while not link_detected(device):
         if time.monotonic() >= deadline:
             return False
-        time.sleep(_PAUSE_S)
+        # Drivers look every two seconds: to ask a thousand times meanwhile costs more than a short run in a guest.
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     return True
 
 

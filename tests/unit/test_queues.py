@@ -111,6 +111,24 @@ def test_whatever_setting_restarts_a_device_its_link_is_awaited(nic: FakeNic, mo
     assert next(carrier, None) is None
 
 
+def test_a_link_that_takes_its_time_is_not_asked_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver's two seconds; one that is there at once is not waited for."""
+    clock, asked = [0.0], [0]
+
+    def link_detected(_device: str) -> bool:
+        asked[0] += 1
+        return clock[0] >= up_s
+
+    monkeypatch.setattr(ethtool, "link_detected", link_detected)
+    monkeypatch.setattr(ethtool.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(ethtool.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    for up_s, most in ((0.0, 1), (0.0003, 4), (2.0, 120), (99.0, 520)):
+        clock[0], asked[0] = 0.0, 0
+        assert ethtool.await_carrier("eth0", 10.0) == (up_s < 10)
+        assert asked[0] <= most
+        assert clock[0] <= min(2 * up_s, up_s + 0.02, 10.03)
+
+
 def test_the_table_is_spread_as_ethtool_does(nic: FakeNic) -> None:
     assert applied(rss={"weights": [1, 3]}) == [("eth0 rss weights", [4, 4], [1, 3], [1, 3])]
     assert nic.table == [0, 0, 1, 1, 1, 1, 1, 1]

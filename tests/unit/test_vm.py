@@ -141,6 +141,8 @@ def test_the_accelerator_decides_whose_time_it_is() -> None:
     assert virtual[virtual.index("-icount") + 1] == "shift=0,align=off,sleep=off"
     assert "-icount" not in qemu.command(QEMU, Machine(), "tcg-smoke", FILES, {})
     assert qemu.command(QEMU, Machine(), "kvm", FILES, {})[10:14] == ["-accel", "kvm", "-cpu", "host"]
+    # Memory is cleared and copied by words, not by counted bytes.
+    assert qemu.command(QEMU, Machine(), "tcg-virtual", FILES, {})[12:14] == ["-cpu", "max,erms=off,fsrm=off"]
 
 
 def test_a_guest_has_no_network_but_its_own_pairs() -> None:
