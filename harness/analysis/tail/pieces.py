@@ -59,7 +59,8 @@ def _leg(trace: Trace, way: str, sender: int, receiver: int, begin: int, end: in
     if woken is None:
         yield from _taken_awake(trace, way, sender, receiver, begin, end)
         return
-    yield from _under_way(trace, way, sender, begin, woken)
+    for piece in _under_way(trace, way, sender, begin, woken):
+        yield from _while_stopped(trace, receiver, piece) if piece.cause.kind == "wire" else (piece,)
     yield from _walk(trace, receiver, woken, end, f"{way}_receive", way=way)
 
 
@@ -84,7 +85,10 @@ def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> I
         yield from _deferred(trace, way, sender, begin, until)
     elif until > begin:
         segment = f"{way}_softirq" if queue else f"{way}_send"
-        yield from _walk(trace, sender, begin, until, segment, awake=True, asleep=Cause("wire"))
+        for piece in _walk(trace, sender, begin, until, segment, awake=True, asleep=Cause("wire")):
+            # It has been sent, and is not taken up: by the CPU that does so later, if that is busy.
+            pending = piece.cause.kind == "wire" and entry is not None
+            yield from _on_cpu(trace, cpu, *piece[:2], f"{way}_softirq", "wire") if pending else (piece,)
     if raised is not None and entry is not None:
         # NET_RX is due on that CPU, and something else has it.
         yield from _on_cpu(trace, cpu, until, entry, f"{way}_softirq")
@@ -142,6 +146,13 @@ def _by_timer(trace: Trace, raised: int) -> bool:
     return place >= 0 and raised - times[place] < _TIMER_TO_RAISE_NS
 
 
+def _timer_before(trace: Trace, begin: int, end: int) -> int | None:
+    """When a deferral's timer fired right before the end of a stretch; None: none did."""
+    times = trace.times[Kind.NAPI_TIMER]
+    place = bisect_right(times, end) - 1
+    return times[place] if place >= 0 and times[place] > max(begin, end - 2 * _TIMER_TO_RAISE_NS) else None
+
+
 def _taken_awake(trace: Trace, way: str, sender: int, receiver: int, begin: int, end: int) -> Iterator[Piece]:
     """The receiver was not asleep: it polled, or was busy, or waited for its CPU already."""
     queue = _queued(trace, sender, begin, end)
@@ -150,6 +161,7 @@ def _taken_awake(trace: Trace, way: str, sender: int, receiver: int, begin: int,
         yield from _walk(trace, sender, begin, q, f"{way}_send", awake=True)
         yield Piece(q, min(x, end), f"{way}_shaper", Cause("shaper", device))
         begin = min(x, end)
+    timer = _timer_before(trace, begin, end)
     for part_begin, part_end, other in _busy_with(trace, receiver, begin, end):
         if other >= 0:
             yield Piece(part_begin, part_end, f"{way}_receive", Cause("queued", f"request {other}"))
@@ -158,6 +170,11 @@ def _taken_awake(trace: Trace, way: str, sender: int, receiver: int, begin: int,
             if piece.cause.kind == "silent":
                 # Of two CPUs that have nothing to say, either may be the one that stood still.
                 piece = piece._replace(cause=Cause("silent"))
+            if timer is not None and piece.cause.kind in ("own", "silent", "asleep") and piece.begin < timer:
+                yield Piece(piece.begin, min(timer, piece.end), f"{way}_softirq", Cause("deferred"))
+                if piece.end <= timer:
+                    continue
+                piece = piece._replace(begin=timer)
             if piece.cause.kind in ("own", "silent", "asleep"):
                 yield from _sender_kept(trace, way, sender, piece)
             else:
@@ -261,8 +278,16 @@ def _own(trace: Trace, begin: int, end: int, segment: str, own: Cause, cpu: int)
         yield Piece(begin, end, segment, own)
 
 
-def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str) -> Iterator[Piece]:
-    """What a CPU did that was to deliver."""
+def _while_stopped(trace: Trace, receiver: int, piece: Piece) -> Iterator[Piece]:
+    """What waits while its receiver is stopped waits for that: data does not wake who was stopped by a signal."""
+    for first, last, state in trace.tasks[receiver].spans(piece.begin, piece.end):
+        stopped = state.how == "asleep" and state.why & _STOPPED
+        cause = _sleep(trace, receiver, state.why, first) if stopped else piece.cause
+        yield Piece(first, last, piece.segment, cause)
+
+
+def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str, idle: str = "idle") -> Iterator[Piece]:
+    """What a CPU did that was to deliver; idle: the cause while it had nothing to do."""
     cpu = trace.cpus.get(number)
     if end <= begin:
         return
@@ -274,7 +299,7 @@ def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str) -> It
         if doing.what in ("irq", "softirq"):
             cause = Cause(doing.what, doing.who, 0, number)
         elif doing.task in (0, -1) or doing.what == "hidden":
-            cause = Cause("idle", "", 0, number)
+            cause = Cause(idle, "", 0, number if idle == "idle" else -1)
         elif doing.task in trace.tasks or trace.name(doing.task).startswith(("ksoftirqd", "napi/")):
             cause = OWN
         else:
