@@ -61,7 +61,16 @@ def _leg(trace: Trace, way: str, sender: int, receiver: int, begin: int, end: in
         return
     for piece in _under_way(trace, way, sender, begin, woken):
         yield from _while_stopped(trace, receiver, piece) if piece.cause.kind == "wire" else (piece,)
-    yield from _walk(trace, receiver, woken, end, f"{way}_receive", way=way)
+    yield from _received(trace, way, receiver, woken, end)
+
+
+def _received(trace: Trace, way: str, receiver: int, begin: int, end: int) -> Iterator[Piece]:
+    """The receiver's own part, without what it did for others."""
+    for first, last, other in _busy_with(trace, receiver, begin, end):
+        if other >= 0:
+            yield Piece(first, last, f"{way}_receive", Cause("queued", f"request {other}"))
+        else:
+            yield from _walk(trace, receiver, first, last, f"{way}_receive", way=way)
 
 
 def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> Iterator[Piece]:
@@ -129,15 +138,13 @@ def _queued(trace: Trace, sender: int, begin: int, end: int) -> tuple[int, int, 
     """When a packet of the sender came to a queueing discipline and left it, and the device; None: it did not wait."""
     rows = trace.queued.get(sender, [])
     place = bisect_left(rows, (begin, -(1 << 63), 0))
-    while place < len(rows) and rows[place][0] < end:
-        ns, packet, device = rows[place]
-        times = trace.left.get(packet, [])
-        after = bisect_left(times, ns)
-        left = times[after] if after < len(times) else end
-        if left - ns > _QUEUED_NS:
-            return ns, left, trace.meta.devices[device]
-        place += 1
-    return None
+    if place == len(rows) or rows[place][0] >= end:
+        return None
+    ns, packet, device = rows[place]
+    times = trace.left.get(packet, [])
+    after = bisect_left(times, ns)
+    left = times[after] if after < len(times) else end
+    return (ns, left, trace.meta.devices[device]) if left - ns > _QUEUED_NS else None
 
 
 def _by_timer(trace: Trace, raised: int) -> bool:
@@ -162,23 +169,18 @@ def _taken_awake(trace: Trace, way: str, sender: int, receiver: int, begin: int,
         yield Piece(q, min(x, end), f"{way}_shaper", Cause("shaper", device))
         begin = min(x, end)
     timer = _timer_before(trace, begin, end)
-    for part_begin, part_end, other in _busy_with(trace, receiver, begin, end):
-        if other >= 0:
-            yield Piece(part_begin, part_end, f"{way}_receive", Cause("queued", f"request {other}"))
+    for piece in _received(trace, way, receiver, begin, end):
+        if piece.cause.kind == "silent":
+            # Of two CPUs that have nothing to say, either may be the one that stood still.
+            piece = piece._replace(cause=Cause("silent"))
+        if piece.cause.kind not in ("own", "silent", "asleep"):
+            yield piece
             continue
-        for piece in _walk(trace, receiver, part_begin, part_end, f"{way}_receive", way=way):
-            if piece.cause.kind == "silent":
-                # Of two CPUs that have nothing to say, either may be the one that stood still.
-                piece = piece._replace(cause=Cause("silent"))
-            if timer is not None and piece.cause.kind in ("own", "silent", "asleep") and piece.begin < timer:
-                yield Piece(piece.begin, min(timer, piece.end), f"{way}_softirq", Cause("deferred"))
-                if piece.end <= timer:
-                    continue
-                piece = piece._replace(begin=timer)
-            if piece.cause.kind in ("own", "silent", "asleep"):
-                yield from _sender_kept(trace, way, sender, piece)
-            else:
-                yield piece
+        if timer is not None and piece.begin < timer:
+            yield Piece(piece.begin, min(timer, piece.end), f"{way}_softirq", Cause("deferred"))
+            piece = piece._replace(begin=min(timer, piece.end))
+        if piece.end > piece.begin:
+            yield from _sender_kept(trace, way, sender, piece)
 
 
 def _sender_kept(trace: Trace, way: str, sender: int, piece: Piece) -> Iterator[Piece]:
