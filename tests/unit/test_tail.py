@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from harness.analysis.tail.pieces import SEGMENTS
 from harness.analysis.tail.trace import requests_of, trace_of
 from harness.errors import InputError
 from harness.plan import Plan
+from harness.report.html.tail import tail_section
 from harness.report.tail import CSV_COLUMNS, tail_csv, tail_json, tail_text
 from harness.store import ResultSet, RunRecord
 from harness.store import samples as parquet
@@ -218,6 +221,19 @@ def test_a_set_is_explained(tmp_path: Path) -> None:
     assert header == ",".join(CSV_COLUMNS)
     assert len(rows) == 10
     assert '"words": "waited for CPU 1 behind hog (pid 300)"' in tail_json([tail], "p99")
+
+
+def test_the_page_has_a_section_with_a_picture(tmp_path: Path) -> None:
+    made = tail_section(kept(tmp_path, Bed().meta()), "a-")
+    assert made is not None
+    assert 'id="a-tail"' in made
+    picture = ElementTree.fromstring(re.findall(r"<svg.*?</svg>", made, re.DOTALL)[0])
+    titles = [title.text or "" for title in picture.iter("title")]
+    assert any(title.startswith("request runqueue, 40") and "behind hog (pid 300)" in title for title in titles)
+    widths = [float(bar.attrib["width"]) for bar in picture.iter("rect")]
+    assert 780 < sum(widths) < 810
+    untraced = ResultSet.create(tmp_path, "other", "20260101T000000Z", b"", experiment.plan(tmp_path), {})
+    assert tail_section(untraced, "") is None
 
 
 def test_nothing_is_concluded_from_a_doubtful_trace(tmp_path: Path) -> None:

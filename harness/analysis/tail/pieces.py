@@ -154,10 +154,10 @@ def _by_timer(trace: Trace, raised: int) -> bool:
 
 
 def _timer_before(trace: Trace, begin: int, end: int) -> int | None:
-    """When a deferral's timer fired right before the end of a stretch; None: none did."""
+    """When a deferral's timer last fired in a stretch: what polled until then polled in vain. None: none did."""
     times = trace.times[Kind.NAPI_TIMER]
     place = bisect_right(times, end) - 1
-    return times[place] if place >= 0 and times[place] > max(begin, end - 2 * _TIMER_TO_RAISE_NS) else None
+    return times[place] if place >= 0 and times[place] > begin else None
 
 
 def _taken_awake(trace: Trace, way: str, sender: int, receiver: int, begin: int, end: int) -> Iterator[Piece]:
@@ -302,8 +302,10 @@ def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str, idle:
             cause = Cause(doing.what, doing.who, 0, number)
         elif doing.task in (0, -1) or doing.what == "hidden":
             cause = Cause(idle, "", 0, number if idle == "idle" else -1)
-        elif doing.task in trace.tasks or trace.name(doing.task).startswith(("ksoftirqd", "napi/")):
+        elif trace.name(doing.task).startswith(("ksoftirqd", "napi/")):
             cause = OWN
+        elif doing.task in trace.tasks and span.end - span.begin <= _QUIET_NS:
+            cause = OWN  # on its way into the softirq
         else:
             cause = _behind(trace, doing.task, number)
         yield Piece(span.begin, span.end, segment, cause)

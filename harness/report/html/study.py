@@ -21,6 +21,7 @@ from harness.report.html.runs import run_rows
 from harness.report.html.style import Look, legend
 from harness.report.html.svg import STRIP, Paper, framed
 from harness.report.html.tables import knob_table, phase_groups, phase_table, summary
+from harness.report.html.tail import tail_section
 from harness.report.words import Json
 from harness.tables.source import Source
 
@@ -48,6 +49,8 @@ def sections(look: Look, drawn: Drawn, viewer: Child = None, comparison: Compari
         switches = legend(look, dict.fromkeys(cell.case for cell in view.cells), view.baseline)
         note = tag("p", "All times in these charts are model time: ", view.model_time) if view.model_time else None
         yield tag("div", switches, note, *charts, class_="charts")
+    if causes := tail_section(drawn.study.results, key):
+        yield causes
     yield from _tables(look, drawn)
 
 
