@@ -59,8 +59,18 @@ def _leg(trace: Trace, way: str, sender: int, receiver: int, begin: int, end: in
     if woken is None:
         yield from _taken_awake(trace, way, sender, receiver, begin, end)
         return
-    yield from _under_way(trace, way, sender, begin, woken)
-    yield from _walk(trace, receiver, woken, end, f"{way}_receive", way=way)
+    for piece in _under_way(trace, way, sender, begin, woken):
+        yield from _while_stopped(trace, receiver, piece) if piece.cause.kind == "wire" else (piece,)
+    yield from _received(trace, way, receiver, woken, end)
+
+
+def _received(trace: Trace, way: str, receiver: int, begin: int, end: int) -> Iterator[Piece]:
+    """The receiver's own part, without what it did for others."""
+    for first, last, other in _busy_with(trace, receiver, begin, end):
+        if other >= 0:
+            yield Piece(first, last, f"{way}_receive", Cause("queued", f"request {other}"))
+        else:
+            yield from _walk(trace, receiver, first, last, f"{way}_receive", way=way)
 
 
 def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> Iterator[Piece]:
@@ -84,7 +94,10 @@ def _under_way(trace: Trace, way: str, sender: int, begin: int, woken: int) -> I
         yield from _deferred(trace, way, sender, begin, until)
     elif until > begin:
         segment = f"{way}_softirq" if queue else f"{way}_send"
-        yield from _walk(trace, sender, begin, until, segment, awake=True, asleep=Cause("wire"))
+        for piece in _walk(trace, sender, begin, until, segment, awake=True, asleep=Cause("wire")):
+            # It has been sent, and is not taken up: by the CPU that does so later, if that is busy.
+            pending = piece.cause.kind == "wire" and entry is not None
+            yield from _on_cpu(trace, cpu, *piece[:2], f"{way}_softirq", "wire") if pending else (piece,)
     if raised is not None and entry is not None:
         # NET_RX is due on that CPU, and something else has it.
         yield from _on_cpu(trace, cpu, until, entry, f"{way}_softirq")
@@ -125,21 +138,26 @@ def _queued(trace: Trace, sender: int, begin: int, end: int) -> tuple[int, int, 
     """When a packet of the sender came to a queueing discipline and left it, and the device; None: it did not wait."""
     rows = trace.queued.get(sender, [])
     place = bisect_left(rows, (begin, -(1 << 63), 0))
-    while place < len(rows) and rows[place][0] < end:
-        ns, packet, device = rows[place]
-        times = trace.left.get(packet, [])
-        after = bisect_left(times, ns)
-        left = times[after] if after < len(times) else end
-        if left - ns > _QUEUED_NS:
-            return ns, left, trace.meta.devices[device]
-        place += 1
-    return None
+    if place == len(rows) or rows[place][0] >= end:
+        return None
+    ns, packet, device = rows[place]
+    times = trace.left.get(packet, [])
+    after = bisect_left(times, ns)
+    left = times[after] if after < len(times) else end
+    return (ns, left, trace.meta.devices[device]) if left - ns > _QUEUED_NS else None
 
 
 def _by_timer(trace: Trace, raised: int) -> bool:
     times = trace.times[Kind.NAPI_TIMER]
     place = bisect_right(times, raised) - 1
     return place >= 0 and raised - times[place] < _TIMER_TO_RAISE_NS
+
+
+def _timer_before(trace: Trace, begin: int, end: int) -> int | None:
+    """When a deferral's timer last fired in a stretch: what polled until then polled in vain. None: none did."""
+    times = trace.times[Kind.NAPI_TIMER]
+    place = bisect_right(times, end) - 1
+    return times[place] if place >= 0 and times[place] > begin else None
 
 
 def _taken_awake(trace: Trace, way: str, sender: int, receiver: int, begin: int, end: int) -> Iterator[Piece]:
@@ -150,18 +168,19 @@ def _taken_awake(trace: Trace, way: str, sender: int, receiver: int, begin: int,
         yield from _walk(trace, sender, begin, q, f"{way}_send", awake=True)
         yield Piece(q, min(x, end), f"{way}_shaper", Cause("shaper", device))
         begin = min(x, end)
-    for part_begin, part_end, other in _busy_with(trace, receiver, begin, end):
-        if other >= 0:
-            yield Piece(part_begin, part_end, f"{way}_receive", Cause("queued", f"request {other}"))
+    timer = _timer_before(trace, begin, end)
+    for piece in _received(trace, way, receiver, begin, end):
+        if piece.cause.kind == "silent":
+            # Of two CPUs that have nothing to say, either may be the one that stood still.
+            piece = piece._replace(cause=Cause("silent"))
+        if piece.cause.kind not in ("own", "silent", "asleep"):
+            yield piece
             continue
-        for piece in _walk(trace, receiver, part_begin, part_end, f"{way}_receive", way=way):
-            if piece.cause.kind == "silent":
-                # Of two CPUs that have nothing to say, either may be the one that stood still.
-                piece = piece._replace(cause=Cause("silent"))
-            if piece.cause.kind in ("own", "silent", "asleep"):
-                yield from _sender_kept(trace, way, sender, piece)
-            else:
-                yield piece
+        if timer is not None and piece.begin < timer:
+            yield Piece(piece.begin, min(timer, piece.end), f"{way}_softirq", Cause("deferred"))
+            piece = piece._replace(begin=min(timer, piece.end))
+        if piece.end > piece.begin:
+            yield from _sender_kept(trace, way, sender, piece)
 
 
 def _sender_kept(trace: Trace, way: str, sender: int, piece: Piece) -> Iterator[Piece]:
@@ -261,8 +280,16 @@ def _own(trace: Trace, begin: int, end: int, segment: str, own: Cause, cpu: int)
         yield Piece(begin, end, segment, own)
 
 
-def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str) -> Iterator[Piece]:
-    """What a CPU did that was to deliver."""
+def _while_stopped(trace: Trace, receiver: int, piece: Piece) -> Iterator[Piece]:
+    """What waits while its receiver is stopped waits for that: data does not wake who was stopped by a signal."""
+    for first, last, state in trace.tasks[receiver].spans(piece.begin, piece.end):
+        stopped = state.how == "asleep" and state.why & _STOPPED
+        cause = _sleep(trace, receiver, state.why, first) if stopped else piece.cause
+        yield Piece(first, last, piece.segment, cause)
+
+
+def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str, idle: str = "idle") -> Iterator[Piece]:
+    """What a CPU did that was to deliver; idle: the cause while it had nothing to do."""
     cpu = trace.cpus.get(number)
     if end <= begin:
         return
@@ -274,9 +301,11 @@ def _on_cpu(trace: Trace, number: int, begin: int, end: int, segment: str) -> It
         if doing.what in ("irq", "softirq"):
             cause = Cause(doing.what, doing.who, 0, number)
         elif doing.task in (0, -1) or doing.what == "hidden":
-            cause = Cause("idle", "", 0, number)
-        elif doing.task in trace.tasks or trace.name(doing.task).startswith(("ksoftirqd", "napi/")):
+            cause = Cause(idle, "", 0, number if idle == "idle" else -1)
+        elif trace.name(doing.task).startswith(("ksoftirqd", "napi/")):
             cause = OWN
+        elif doing.task in trace.tasks and span.end - span.begin <= _QUIET_NS:
+            cause = OWN  # on its way into the softirq
         else:
             cause = _behind(trace, doing.task, number)
         yield Piece(span.begin, span.end, segment, cause)

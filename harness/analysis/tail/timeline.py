@@ -198,9 +198,9 @@ class Task:
                 self.states[index] = state._replace(cpu=cpu)
 
     def woken(self, begin: int, end: int) -> int | None:
-        """When it was first woken in a stretch of time."""
-        place = bisect_right(self.wakings, begin)
-        return self.wakings[place] if place < len(self.wakings) and self.wakings[place] <= end else None
+        """When it was last woken in a stretch of time: what it was woken for before came from others."""
+        place = bisect_right(self.wakings, end) - 1
+        return self.wakings[place] if place >= 0 and self.wakings[place] > begin else None
 
     def spans(self, begin: int, end: int) -> Iterator[tuple[int, int, State]]:
         """Its states from `begin` to `end`, without a gap; before the first event it is thought to run."""

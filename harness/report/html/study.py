@@ -18,6 +18,7 @@ from harness.report.html.outcomes import every_case
 from harness.report.html.runs import run_rows
 from harness.report.html.style import Look, legend
 from harness.report.html.tables import phase_groups, phase_table, summary
+from harness.report.html.tail import tail_section
 from harness.report.resultset import host_line
 from harness.tables.source import Source
 
@@ -44,6 +45,8 @@ def sections(look: Look, drawn: Drawn, live: Child = None, comparison: Compariso
         switches = legend(look, dict.fromkeys(cell.case for cell in view.cells), view.baseline)
         note = tag("p", "All times in these charts are model time: ", view.model_time) if view.model_time else None
         yield tag("div", switches, note, live, *charts, class_="charts")
+    if causes := tail_section(drawn.study.results, key):
+        yield causes
     yield from _tables(look, drawn)
 
 
