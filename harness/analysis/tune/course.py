@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.analysis.tune.model import Kernels, kernels
-from harness.analysis.tune.race import CONFIRM_BLOCKS, PILOT_SPREAD, Question, Race, Seen, Step
+from harness.analysis.tune.race import CONFIRM_BLOCKS, OVER, PILOT_SPREAD, Question, Race, Seen, Step
 from harness.plan import RUN_OVERHEAD_S, Experiment, Plan, Run
 from harness.spec.cells import Cell, digest
 from harness.spec.tune import Limit
@@ -104,11 +104,12 @@ class Course:
             race.belief = race.believe()
 
     def ask(self, tuning: Tuning) -> None:
-        """Ask the runs that were made another question: other goal, limits, tolerance or error. Fresh blocks stay so."""
+        """Ask the runs that were made another question: goal, limits, tolerance, error. Fresh blocks stay fresh."""
         self.tuning = replace(self.tuning, section=tuning.section, layers=tuning.layers)
         before = self.race
         race = self.race = self._race()
-        race.out, race.number, race.runs, race.first_fresh = before.out, before.number, before.runs, before.first_fresh
+        race.out = {at: reason for at, reason in before.out.items() if reason != OVER}
+        race.number, race.runs, race.first_fresh = before.number, before.runs, before.first_fresh
         of_cell = {self.cells[key].cell_id: key for key in self.cells}
         for step, runs in self.steps:
             for run in runs:

@@ -20,6 +20,7 @@ _BATCH, _DRAWS = 8, 400
 _LEADER_RUNS, _RIVAL_RUNS, _RIVAL_CHANCE = 6, 3, 0.02
 _SELECTION = 0.6  # of the error that is allowed, what choosing may use up
 CONFIRM_BLOCKS = 10
+OVER = "over a limit"
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ class Race:
             far = 4 * max(0.02, min(0.1, float(np.sqrt(noise)))) + self.question.tolerance
             for run in here:
                 if run.setting != self.question.against and run.limits[limit] > far:
-                    self.out.setdefault(run.setting, "over a limit")
+                    self.out.setdefault(run.setting, OVER)
 
     def _decide(self, belief: Belief) -> Step | None:
         question, counts = self.question, belief.counts
