@@ -45,9 +45,9 @@ def tune(arguments: argparse.Namespace) -> int:
         raise InputError("tune", got="there is no file", todo=todo, where="FILE")
     experiment = load_experiment(arguments.file, _overrides(arguments), arguments.quick)
     course, lacking = _course_of(experiment, arguments.seed)
+    _check_here(course)
     if arguments.plan:
         return _print_plan(course, as_json_text=arguments.json)
-    _check_here(course)
     need_root("tune")
     with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait) as place:
         plan = course.plan()
@@ -127,10 +127,8 @@ def _course_of(
 
 
 def _check_here(course: Course) -> None:
-    cells = list(course.cells.values())
-    whole = replace(course.experiment, cells=tuple(cells), trees=tuple(course.experiment.trees[:1] * len(cells)))
-    check_cpus(whole, facts.online_cpus())
-    refuse_inventory_hosts(replace(course.plan(), cells=tuple(cells)))
+    check_cpus(course.experiment, facts.online_cpus())
+    refuse_inventory_hosts(replace(course.plan(), cells=tuple(course.cells.values())))
 
 
 def _carry_out(course: Course, results: ResultSet, place: Local, *, as_json_text: bool) -> int:

@@ -83,7 +83,7 @@ class Course:
         race = self.race
         if race.piloted and not race.number_after_pilot and not self._judge_pilot():
             race = self.race
-        race.spent = self._spent()
+        self._look_at_budget()
         step = race.step() if race.piloted else race.pilot()
         if step is None:
             return None
@@ -185,14 +185,15 @@ class Course:
         self.race.number, self.race.runs, self.race.out = before.number, before.runs, before.out
         return False
 
-    def _spent(self) -> bool:
-        """Would another step, and then the fresh blocks, end after the budget?"""
+    def _look_at_budget(self) -> None:
+        """Would another step, and then the fresh blocks, end after the budget? Would the fresh blocks alone, by far?"""
         if self.budget_s is None or not self.records:
-            return False
+            return
         per_run_s = self.spent_s / len(self.records)
-        fresh = 2.5 * CONFIRM_BLOCKS * len(self.tuning.loads) * per_run_s
-        batch = 8 * len(self.tuning.loads) * per_run_s
-        return self.spent_s + batch + fresh > self.budget_s
+        fresh_s = 2.5 * CONFIRM_BLOCKS * len(self.tuning.loads) * per_run_s
+        batch_s = 8 * len(self.tuning.loads) * per_run_s
+        self.race.spent = self.spent_s + batch_s + fresh_s > self.budget_s
+        self.race.exhausted = self.spent_s + fresh_s > 1.5 * self.budget_s
 
     def _runs(self, step: Step) -> tuple[Run, ...]:
         cells = [self.cells[setting, load] for setting in step.settings for load in step.loads]

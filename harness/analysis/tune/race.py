@@ -99,7 +99,8 @@ class Race:
     """Steps are asked for by `step` and answered by `take`, in turn; the same answers give the same steps.
 
     out: settings that left, and why; number: of the last step; confirmed: the settings of the fresh blocks, the leader
-    first, and first_fresh the first of these; first_round: how many blocks there were before; spent: of a budget.
+    first, and first_fresh the first of these; first_round: how many blocks there were before; spent: the budget
+    has no room for another step; exhausted: nor for fresh blocks.
     """
 
     question: Question
@@ -116,6 +117,7 @@ class Race:
     first_round: int = 0
     number_after_pilot: int = 0
     spent: bool = False
+    exhausted: bool = False
     _started: list[int] = field(default_factory=list)
     _begun: bool = False
     _load: int = 0
@@ -220,7 +222,7 @@ class Race:
                 return self._step("race", sorted({leader, *thin[:_BATCH]}), range(question.loads))
         if spent:
             self.outcome = "budget"
-            return self._confirm(leader, belief) if leader is not None else None
+            return self._confirm(leader, belief) if leader is not None and not self.exhausted else None
         order = [at for at in np.argsort(-belief.best, kind="stable")[:_BATCH].tolist() if belief.best[at] > 0]
         if leader is not None and leader not in order:
             order.append(leader)
