@@ -61,9 +61,23 @@ def _resume(arguments: argparse.Namespace) -> int:
     course = course_of_set(results, _overrides(arguments))
     _check_here(course)
     need_root("tune")
+    if ended := _ended(results):
+        # It had come to its end: what a larger budget adds is in blocks of its own, measured together.
+        noted = results.manifest["tune"]
+        results.note(tune=noted | {"ended": [*noted.get("ended", []), ended]})
+        course = course_of_set(results, _overrides(arguments))
     with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait) as place:
         results.remove_leftovers()
         return _carry_out(course, results, place, as_json_text=arguments.json)
+
+
+def _ended(results: ResultSet) -> list[int] | None:
+    """(steps that chose, last block) of a tuning that has its answer; None of one that was ended before."""
+    try:
+        steps = json.loads(read_regular(results.path / "tune.json"))["steps"]
+        return [sum(step["kind"] != "confirm" for step in steps), max(step["block"] for step in steps)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _judge(arguments: argparse.Namespace) -> int:
@@ -103,7 +117,7 @@ def course_of_set(results: ResultSet, overrides: list[tuple[str, str]]) -> Cours
     content = results.experiment, tree_of(document, str(results.path / "plan.json"))
     experiment = load_experiment(results.path / "plan.json", [*before, *overrides], content=content)
     course, _ = _course_of(experiment, int(stored.get("seed", experiment.seed)), noted.get("lacking") or {})
-    return course
+    return replace(course, floors=tuple((int(steps), int(block)) for steps, block in noted.get("ended") or ()))
 
 
 def _course_of(

@@ -109,8 +109,8 @@ def _best(course: Course, result: Answer) -> list[str]:
     against = result.against_today
     if result.best == 0:
         lines.append("                it is today's setting: nothing is to be changed")
-    elif against is not None and against.effect.ratio is not None:
-        ratio = against.effect.ratio
+    elif against is not None and against.shown is not None:
+        ratio = against.shown
         blocks = max((figures.best.n for figures in result.figures), default=0)
         lines.append(
             f"                {factor(ratio.value, ratio.interval)} against today's, "

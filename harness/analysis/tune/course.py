@@ -49,6 +49,7 @@ class Course:
     tuning: Tuning
     seed: int
     budget_s: float | None = None
+    floors: tuple[tuple[int, int], ...] = ()
     longer: int = 1
     spreads: list[float] = field(default_factory=list)
     steps: list[tuple[Step, tuple[Run, ...]]] = field(default_factory=list)
@@ -75,8 +76,9 @@ class Course:
             len(section.limits),
             self.seed,
             most_runs=count * _REPEATS,
+            most=section.goal.most is not None,
         )
-        return Race(question, alike(self.tuning))
+        return Race(question, alike(self.tuning), floors=self.floors)
 
     def next(self) -> tuple[Run, ...] | None:
         """The runs of the next step, in their order; None at the end."""
