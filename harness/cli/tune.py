@@ -45,9 +45,9 @@ def tune(arguments: argparse.Namespace) -> int:
         raise InputError("tune", got="there is no file", todo=todo, where="FILE")
     experiment = load_experiment(arguments.file, _overrides(arguments), arguments.quick)
     course, lacking = _course_of(experiment, arguments.seed)
+    _check_here(course)
     if arguments.plan:
         return _print_plan(course, as_json_text=arguments.json)
-    _check_here(course)
     need_root("tune")
     with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait) as place:
         plan = course.plan()
@@ -61,9 +61,23 @@ def _resume(arguments: argparse.Namespace) -> int:
     course = course_of_set(results, _overrides(arguments))
     _check_here(course)
     need_root("tune")
+    if ended := _ended(results):
+        # It had come to its end: what a larger budget adds is in blocks of its own, measured together.
+        noted = results.manifest["tune"]
+        results.note(tune=noted | {"ended": [*noted.get("ended", []), ended]})
+        course = course_of_set(results, _overrides(arguments))
     with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait) as place:
         results.remove_leftovers()
         return _carry_out(course, results, place, as_json_text=arguments.json)
+
+
+def _ended(results: ResultSet) -> list[int] | None:
+    """(steps that chose, last block) of a tuning that has its answer; None of one that was ended before."""
+    try:
+        steps = json.loads(read_regular(results.path / "tune.json"))["steps"]
+        return [sum(step["kind"] != "confirm" for step in steps), max(step["block"] for step in steps)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _judge(arguments: argparse.Namespace) -> int:
@@ -103,7 +117,7 @@ def course_of_set(results: ResultSet, overrides: list[tuple[str, str]]) -> Cours
     content = results.experiment, tree_of(document, str(results.path / "plan.json"))
     experiment = load_experiment(results.path / "plan.json", [*before, *overrides], content=content)
     course, _ = _course_of(experiment, int(stored.get("seed", experiment.seed)), noted.get("lacking") or {})
-    return course
+    return replace(course, floors=tuple((int(steps), int(block)) for steps, block in noted.get("ended") or ()))
 
 
 def _course_of(
@@ -127,10 +141,8 @@ def _course_of(
 
 
 def _check_here(course: Course) -> None:
-    cells = list(course.cells.values())
-    whole = replace(course.experiment, cells=tuple(cells), trees=tuple(course.experiment.trees[:1] * len(cells)))
-    check_cpus(whole, facts.online_cpus())
-    refuse_inventory_hosts(replace(course.plan(), cells=tuple(cells)))
+    check_cpus(course.experiment, facts.online_cpus())
+    refuse_inventory_hosts(replace(course.plan(), cells=tuple(course.cells.values())))
 
 
 def _carry_out(course: Course, results: ResultSet, place: Local, *, as_json_text: bool) -> int:

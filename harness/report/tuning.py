@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -66,8 +67,7 @@ def text(course: Course, result: Answer, path: Path) -> str:
             f"{100 * tuning.section.within:g} %; longer runs would help"
         )
     if result.best is None:
-        why = "no setting keeps the limits" if result.outcome == "nothing allowed" else "the budget was spent"
-        lines += [f"Best          none: {why}", *_left(course, result)]
+        lines += [f"Best          none: {_why_none(course, result)}", *_left(course, result)]
         return "\n".join(lines)
     lines += [*_best(course, result), *_certainty(course, result)]
     lines += [*_others(course, result), *_why(result)]
@@ -82,6 +82,16 @@ def text(course: Course, result: Answer, path: Path) -> str:
         )
     lines += ["", f"Paste it      {path / 'best.yaml'}", f"Apply it      {path / 'apply.sh'}, undone by undo.sh"]
     return "\n".join(lines)
+
+
+def _why_none(course: Course, result: Answer) -> str:
+    """Why there is no answer: too few runs that count, no setting within the limits, or too little time."""
+    records = course.records.values()
+    bad = [record for record in records if record.verdict != "valid"]
+    if 2 * len(bad) > len(records):
+        reasons = Counter((record.reasons or ("it has no such figure",))[0] for record in bad)
+        return f"{len(bad)} of {len(records)} runs do not count, most often: {reasons.most_common(1)[0][0]}"
+    return "no setting keeps the limits" if result.outcome == "nothing allowed" else "the budget was spent"
 
 
 def _best(course: Course, result: Answer) -> list[str]:
@@ -99,8 +109,8 @@ def _best(course: Course, result: Answer) -> list[str]:
     against = result.against_today
     if result.best == 0:
         lines.append("                it is today's setting: nothing is to be changed")
-    elif against is not None and against.effect.ratio is not None:
-        ratio = against.effect.ratio
+    elif against is not None and against.shown is not None:
+        ratio = against.shown
         blocks = max((figures.best.n for figures in result.figures), default=0)
         lines.append(
             f"                {factor(ratio.value, ratio.interval)} against today's, "

@@ -228,7 +228,8 @@ def check_cpus(experiment: Experiment, online: AbstractSet[int] | None, declared
     alone.
     """
     mistakes = Mistakes()
-    for cell, tree in zip(experiment.cells, experiment.trees, strict=True):
+    tuned = experiment.tuning.pairs if experiment.tuning else []
+    for cell, tree in [*zip(experiment.cells, experiment.trees, strict=True), *tuned]:
         spec = cell.spec
         if spec.topology.on_hosts():
             continue  # of other hosts, which look themselves

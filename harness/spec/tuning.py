@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from harness.errors import InputError
 from harness.spec.cells import Cell, CellSpec, digest
@@ -69,19 +70,24 @@ class Tuning:
         parts = [named.get(str(next(iter(load.values()), "")), 1.0) for load in self.loads]
         return tuple(part / sum(parts) for part in parts)
 
-    def cells(self, longer: int = 1, settings: Sequence[int] | None = None) -> dict[tuple[int, int], Cell]:
+    def cells(self, longer: int = 1) -> dict[tuple[int, int], Cell]:
         """(setting, load) to its cell; longer: by which the measured time is multiplied. InputError: what is wrong."""
-        chosen = range(len(self.settings)) if settings is None else settings
+        made = self.pairs if longer == 1 else expand(self._layers(longer))
+        count = len(self.loads)
+        return {(at, load): made[at * count + load][0] for at in range(len(self.settings)) for load in range(count)}
+
+    @cached_property
+    def pairs(self) -> list[tuple[Cell, Tree]]:
+        """Every cell with the tree that it was made from, which knows the places of its values."""
+        return expand(self._layers(1))
+
+    def _layers(self, longer: int) -> Layers:
         suffix = "" if longer == 1 else f"-x{longer}"
-        cases = tuple(
-            Case(self.settings[at].name + suffix, self.settings[at].label(), self.settings[at].overlay) for at in chosen
-        )
+        cases = tuple(Case(one.name + suffix, one.label(), one.overlay) for one in self.settings)
         layers = replace(self.layers, cases=cases)
         if longer > 1:
             layers = replace(layers, overrides=(*layers.overrides, longer_run(self.layers.base, longer)))
-        made = expand(layers)
-        count = len(self.loads)
-        return {(at, load): made[place * count + load][0] for place, at in enumerate(chosen) for load in range(count)}
+        return layers
 
 
 def read_tuning(

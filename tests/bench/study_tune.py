@@ -47,8 +47,8 @@ def make(world: World, step: Step) -> list[Seen]:
     return out
 
 
-def tuned(settings: int, tier: str, seed: int, most: float = 0.25) -> Outcome:
-    """One tuning of one world, and the full grid of a copy of it."""
+def tuned(settings: int, tier: str, seed: int, most: float = 0.25, *, beside_grid: bool = True) -> Outcome:
+    """One tuning of one world, and the full grid of a copy of it, if that is asked for."""
     world = World(settings, tier, seed)
     whole = settings * world.loads * GRID_REPEATS
     weights = (1 / world.loads,) * world.loads
@@ -67,7 +67,8 @@ def tuned(settings: int, tier: str, seed: int, most: float = 0.25) -> Outcome:
     leader = race.confirmed[0] if race.confirmed else None
     sure = certificate is not None and certificate.sure
     doubts = certificate.doubts if certificate is not None else ()
-    right, grid = world.right(leader), world.right(grid_best(World(settings, tier, seed)))
+    right = world.right(leader)
+    grid = beside_grid and world.right(grid_best(World(settings, tier, seed)))
     return Outcome(settings, tier, seed, race.runs / whole, sure, right, grid, race.outcome, longest, doubts)
 
 
@@ -106,6 +107,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--kinds", default="200:quiet,200:rugged,200:load,200:bimodal,100:quiet,360:quiet")
     parser.add_argument("--log")
+    parser.add_argument("--no-grid", action="store_true", help="leave out the full grid of every world")
     options = parser.parse_args()
     print(
         "| settings | kind | worlds | runs, median | 90 % | right | grid right | claims | wrong | at most | s a step |"
@@ -115,7 +117,7 @@ def main() -> None:
         size, tier = kind.split(":")
         outcomes = []
         for seed in range(options.first, options.first + options.worlds):
-            outcomes.append(tuned(int(size), tier, seed))
+            outcomes.append(tuned(int(size), tier, seed, beside_grid=not options.no_grid))
             if options.log:
                 with open(options.log, "a") as log:
                     log.write(json.dumps(asdict(outcomes[-1])) + "\n")

@@ -240,7 +240,7 @@ def as_json(course: Course, result: Answer) -> dict[str, object]:
 
 
 def _fresh(names: list[str], one: Fresh) -> dict[str, object]:
-    ratio = one.effect.ratio
+    ratio = one.shown
     interval = ratio.interval if ratio else None
     return {
         "other": names[one.other],

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.analysis.tune.model import Floats
 from harness.analysis.tune.race import Race
-from harness.stats import Effect, effect, holm
+from harness.stats import Effect, Ratio, effect, holm
 
 MIN_STATES = 8
 """Fewer runs show no second state."""
@@ -19,14 +19,17 @@ _ONE_STATE = ((8, 0.935), (10, 0.907), (12, 0.888), (16, 0.851), (20, 0.829), (2
 
 @dataclass(frozen=True)
 class Fresh:
-    """The leader against another setting, block by block, in fresh blocks. effect: of the goal, leader / other.
+    """The leader against another setting, block by block, in fresh blocks.
 
+    effect: of what is to be low, leader / other; shown: the ratio of the column itself, which is its inverse where most
+    of it is wanted.
     p: of the rank test, by Holm's correction for all that the fresh blocks are asked.
     """
 
     other: int
     effect: Effect
     p: float
+    shown: Ratio | None
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,11 @@ def certify(race: Race) -> Certificate | None:
         ours = np.exp([by_setting[leader][block] for block in shared])
         theirs = np.exp([by_setting[other][block] for block in shared])
         compared = effect(theirs, ours, paired=True)
-        comparisons.append((other, compared))
+        shown = effect(1 / theirs, 1 / ours, paired=True).ratio if race.question.most else compared.ratio
+        comparisons.append((other, compared, shown))
         p_values.append(compared.rank.p if compared.rank is not None else 1.0)
-    fresh = tuple(Fresh(other, e, p) for (other, e), p in zip(comparisons, holm(p_values), strict=True))
+    corrected = holm(p_values)
+    fresh = tuple(Fresh(other, e, p, shown) for (other, e, shown), p in zip(comparisons, corrected, strict=True))
     doubts = [*_of_race(race), *_of_states(race, leader), *_of_fresh(race, fresh), *_of_relapse(race, fresh)]
     return Certificate(leader, not doubts, belief.risk, tuple(doubts), fresh)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from harness.analysis.tune.model import Kernels, kernels
-from harness.analysis.tune.race import CONFIRM_BLOCKS, PILOT_SPREAD, Question, Race, Seen, Step
+from harness.analysis.tune.race import CONFIRM_BLOCKS, OVER, PILOT_SPREAD, Question, Race, Seen, Step
 from harness.plan import RUN_OVERHEAD_S, Experiment, Plan, Run
 from harness.spec.cells import Cell, digest
 from harness.spec.tune import Limit
@@ -49,6 +49,7 @@ class Course:
     tuning: Tuning
     seed: int
     budget_s: float | None = None
+    floors: tuple[tuple[int, int], ...] = ()
     longer: int = 1
     spreads: list[float] = field(default_factory=list)
     steps: list[tuple[Step, tuple[Run, ...]]] = field(default_factory=list)
@@ -75,15 +76,16 @@ class Course:
             len(section.limits),
             self.seed,
             most_runs=count * _REPEATS,
+            most=section.goal.most is not None,
         )
-        return Race(question, alike(self.tuning))
+        return Race(question, alike(self.tuning), floors=self.floors)
 
     def next(self) -> tuple[Run, ...] | None:
         """The runs of the next step, in their order; None at the end."""
         race = self.race
         if race.piloted and not race.number_after_pilot and not self._judge_pilot():
             race = self.race
-        race.spent = self._spent()
+        self._look_at_budget()
         step = race.step() if race.piloted else race.pilot()
         if step is None:
             return None
@@ -104,11 +106,12 @@ class Course:
             race.belief = race.believe()
 
     def ask(self, tuning: Tuning) -> None:
-        """Ask the runs that were made another question: other goal, limits, tolerance or error. Fresh blocks stay so."""
+        """Ask the runs that were made another question: goal, limits, tolerance, error. Fresh blocks stay fresh."""
         self.tuning = replace(self.tuning, section=tuning.section, layers=tuning.layers)
         before = self.race
         race = self.race = self._race()
-        race.out, race.number, race.runs, race.first_fresh = before.out, before.number, before.runs, before.first_fresh
+        race.out = {at: reason for at, reason in before.out.items() if reason != OVER}
+        race.number, race.runs, race.first_fresh = before.number, before.runs, before.first_fresh
         of_cell = {self.cells[key].cell_id: key for key in self.cells}
         for step, runs in self.steps:
             for run in runs:
@@ -184,14 +187,15 @@ class Course:
         self.race.number, self.race.runs, self.race.out = before.number, before.runs, before.out
         return False
 
-    def _spent(self) -> bool:
-        """Would another step, and then the fresh blocks, end after the budget?"""
+    def _look_at_budget(self) -> None:
+        """Would another step, and then the fresh blocks, end after the budget? Would the fresh blocks alone, by far?"""
         if self.budget_s is None or not self.records:
-            return False
+            return
         per_run_s = self.spent_s / len(self.records)
-        fresh = 2.5 * CONFIRM_BLOCKS * len(self.tuning.loads) * per_run_s
-        batch = 8 * len(self.tuning.loads) * per_run_s
-        return self.spent_s + batch + fresh > self.budget_s
+        fresh_s = 2.5 * CONFIRM_BLOCKS * len(self.tuning.loads) * per_run_s
+        batch_s = 8 * len(self.tuning.loads) * per_run_s
+        self.race.spent = self.spent_s + batch_s + fresh_s > self.budget_s
+        self.race.exhausted = self.spent_s + fresh_s > 1.5 * self.budget_s
 
     def _runs(self, step: Step) -> tuple[Run, ...]:
         cells = [self.cells[setting, load] for setting in step.settings for load in step.loads]

@@ -20,6 +20,7 @@ _BATCH, _DRAWS = 8, 400
 _LEADER_RUNS, _RIVAL_RUNS, _RIVAL_CHANCE = 6, 3, 0.02
 _SELECTION = 0.6  # of the error that is allowed, what choosing may use up
 CONFIRM_BLOCKS = 10
+OVER = "over a limit"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Question:
     """What is asked of a race. weights: of every load in the goal; worst: the worst load counts instead.
 
     within: a setting this much better would matter; error: the chance of a wrong answer; limits: how many there are.
-    most_runs: no step begins beyond it. against: today's setting.
+    most_runs: no step begins beyond it. against: today's setting. most: the goal is the logarithm of an inverse.
     """
 
     weights: tuple[float, ...]
@@ -38,6 +39,7 @@ class Question:
     seed: int = 1
     against: int = 0
     most_runs: int | None = None
+    most: bool = False
 
     @property
     def tolerance(self) -> float:
@@ -98,7 +100,9 @@ class Race:
     """Steps are asked for by `step` and answered by `take`, in turn; the same answers give the same steps.
 
     out: settings that left, and why; number: of the last step; confirmed: the settings of the fresh blocks, the leader
-    first, and first_fresh the first of these; first_round: how many blocks there were before; spent: of a budget.
+    first, and first_fresh the first of these; first_round: how many blocks there were before; spent: the budget
+    has no room for another step; exhausted: nor for fresh blocks. floors: (steps, block) of
+    every time that the race had ended and was taken up again: later steps have later blocks, for an old block is over.
     """
 
     question: Question
@@ -115,6 +119,8 @@ class Race:
     first_round: int = 0
     number_after_pilot: int = 0
     spent: bool = False
+    exhausted: bool = False
+    floors: tuple[tuple[int, int], ...] = ()
     _started: list[int] = field(default_factory=list)
     _begun: bool = False
     _load: int = 0
@@ -129,7 +135,7 @@ class Race:
         rng = self._rng(0)
         others = [at for at in rng.permutation(self.settings).tolist() if at != self.question.against]
         chosen = [self.question.against, *others[: PILOT_SETTINGS - 1]]
-        self.round += 1
+        self._advance()
         return self._step("pilot", sorted(chosen), range(self.question.loads))
 
     @property
@@ -161,7 +167,7 @@ class Race:
         if self.confirmed:
             if self.round - self.first_fresh + 1 >= CONFIRM_BLOCKS:
                 return None
-            self.round += 1
+            self._advance()
             return self._step("confirm", self.confirmed, range(self.question.loads))
         if not self._begun or self._load:
             step = self._start()
@@ -174,7 +180,8 @@ class Race:
         """A random share of the settings at one load after the other; who breaks a limit by far is not run on."""
         loads = self.question.loads
         if not self._begun:
-            self._begun, self.round = True, self.round + 1
+            self._begun = True
+            self._advance()
             rng = self._rng(1)
             count = max(_START_LEAST, round(_START_SHARE * self.settings))
             known = {run.setting for run in self.seen}
@@ -200,7 +207,7 @@ class Race:
             far = 4 * max(0.02, min(0.1, float(np.sqrt(noise)))) + self.question.tolerance
             for run in here:
                 if run.setting != self.question.against and run.limits[limit] > far:
-                    self.out.setdefault(run.setting, "over a limit")
+                    self.out.setdefault(run.setting, OVER)
 
     def _decide(self, belief: Belief) -> Step | None:
         question, counts = self.question, belief.counts
@@ -215,15 +222,15 @@ class Race:
                 self.outcome = "sure"
                 return self._confirm(leader, belief)
             if not spent:
-                self.round += 1
+                self._advance()
                 return self._step("race", sorted({leader, *thin[:_BATCH]}), range(question.loads))
         if spent:
             self.outcome = "budget"
-            return self._confirm(leader, belief) if leader is not None else None
+            return self._confirm(leader, belief) if leader is not None and not self.exhausted else None
         order = [at for at in np.argsort(-belief.best, kind="stable")[:_BATCH].tolist() if belief.best[at] > 0]
         if leader is not None and leader not in order:
             order.append(leader)
-        self.round += 1
+        self._advance()
         return self._step("race", order, range(question.loads))
 
     def settled(self, belief: Belief) -> bool:
@@ -235,7 +242,7 @@ class Race:
         rivals = [at for at in np.argsort(-belief.best, kind="stable").tolist() if at != leader]
         near = [at for at in rivals[:1] if belief.best[at] > 2 * _RIVAL_CHANCE]
         self.confirmed = tuple(dict.fromkeys([leader, self.question.against, *near]))
-        self.round += 1
+        self._advance()
         self.first_fresh = self.round
         return self._step("confirm", self.confirmed, range(self.question.loads))
 
@@ -312,6 +319,13 @@ class Race:
         step = Step(self.number, kind, self.round, tuple(settings), tuple(loads))
         self.runs += step.runs
         return step
+
+    def _advance(self) -> None:
+        """The next block."""
+        self.round += 1
+        for steps, block in self.floors:
+            if self.number >= steps:
+                self.round = max(self.round, block + 1)
 
     def _rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng((self.question.seed, stream))

@@ -1,0 +1,78 @@
+"""A real tuning on this host: killed, resumed, replayed; its best setting as an experiment, and applied to a device."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from tests import command
+
+ROOT = Path(__file__).parent.parent.parent
+DOCUMENT = {
+    "name": "tuned",
+    "topology": {
+        "nodes": {"client": {"cpus": "0"}, "server": {"cpus": "0"}},
+        "links": [{"between": ["client", "server"]}],
+    },
+    "workload": {
+        "kind": "ping-pong", "from": "client", "to": "server", "protocol": "udp", "warmup": "5ms", "duration": "20ms",
+    },
+    "checks": {"max_foreign_share": "100%", "max_steal_share": "100%", "max_starved_share": "100%"},
+    "tune": {
+        "space": {
+            "settings.*.coalesce": [
+                "none",
+                {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "1ms"},
+                {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "3ms"},
+            ]
+        },
+        "goal": {"most": "rtt_p50_us"},
+        "against": {"settings": {"*": {"coalesce": {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "1ms"}}}},
+    },
+}  # fmt: skip
+
+
+def test_a_tuning_is_resumed_replayed_and_applied(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(yaml.safe_dump(DOCUMENT, sort_keys=False))
+    stopped = command.run("tune", path, "-o", tmp_path / "out", "--budget", "200ms")
+    assert stopped.returncode == 1, stopped.stderr
+    assert "none" in stopped.stdout
+    (results,) = (tmp_path / "out" / "tuned").iterdir()
+    ended = command.run("tune", "--resume", results, "--budget", "10min")
+    assert ended.returncode in (0, 1), ended.stderr
+    answer = json.loads((results / "tune.json").read_bytes())
+    assert answer["steps"][-1]["kind"] == "confirm"
+    # The slowest is wanted, and 3 ms of deferral are beyond any noise.
+    assert answer["settings"][answer["best"]] == {
+        "settings.*.coalesce": "{napi_defer_hard_irqs: 100, gro_flush_timeout: 3ms}"
+    }
+    assert "higher" in ended.stdout
+    judged = command.run("tune", "--judge", results, "--budget", "10min", "--json")
+    assert judged.returncode == ended.returncode
+    shown = command.run("show", results, "--baseline", "today")
+    assert shown.returncode == 0
+    assert "s02" in shown.stdout
+    best = command.run("validate", results / "best.yaml")
+    assert "2 cells" in best.stdout, best.stderr
+    _apply_and_undo(results)
+
+
+def _apply_and_undo(results: Path) -> None:
+    """On a device of a namespace of our own, whose sysfs shows what the kernel has."""
+    script = f"""
+        mount -t sysfs none /sys && ip link add dev pbtune0 type veth peer name pbtune1
+        cd /sys/class/net/pbtune0; echo 7 >napi_defer_hard_irqs
+        sh {results}/apply.sh server pbtune0; cat napi_defer_hard_irqs gro_flush_timeout
+        sh {results}/apply.sh server pbtune0 && exit 9
+        sh {results}/undo.sh; cat napi_defer_hard_irqs gro_flush_timeout
+        sh {results}/apply.sh nobody pbtune0; echo $?
+    """
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["100", "3000000", "undo.sh:", "put", "back", "7", "0", "2"], done.stderr
+    assert "type undo.sh first" in done.stderr

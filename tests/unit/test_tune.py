@@ -1,0 +1,307 @@
+"""The race of settings: what a file's `tune` section makes, whom the race chooses, and when it claims nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from harness.analysis.tune.answer import answer, as_json
+from harness.analysis.tune.certificate import certify, two_states
+from harness.analysis.tune.course import Course, excess
+from harness.analysis.tune.model import Runs, fit, kernels
+from harness.analysis.tune.race import Question, Race, Seen
+from harness.errors import InputError
+from harness.plan import Experiment, Run, load_experiment
+from harness.report import tuning as words
+from harness.report.apply import apply_script
+from harness.spec.tune import level, parse_condition, parse_limit
+from harness.store import RunRecord, codec
+from harness.store.record import Metrics
+from tests.bench.study_tune import make, tuned
+from tests.bench.tune_worlds import World
+
+DOCUMENT: dict[str, Any] = {
+    "name": "t",
+    "topology": {
+        "nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}},
+        "links": [{"between": ["client", "server"]}],
+    },
+    "workload": {"kind": "load", "from": "client", "to": "server", "wait": "epoll", "rate": 10000, "duration": "1s"},
+    "tune": {
+        "space": {
+            "settings.server.epoll_busy_poll.usecs": [0, 10, 50, 200],
+            "settings.server.epoll_busy_poll.prefer": ["off", "on"],
+            "settings.server.coalesce": [
+                "none",
+                {"napi_defer_hard_irqs": 2, "gro_flush_timeout": "20us"},
+                {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "20us"},
+            ],
+        },
+        "skip": ["usecs == 0 and prefer == on and gro_flush_timeout == 0"],
+        "across": {"workload.rate": [2000, 10000]},
+        "goal": {"least": "rtt_p99_us"},
+        "subject": ["cpu_us_per_request <= 100"],
+    },
+}
+
+
+def load(tmp_path: Path, **tune: Any) -> Experiment:
+    path = tmp_path / "t.yaml"
+    path.write_text(yaml.safe_dump(DOCUMENT | {"tune": DOCUMENT["tune"] | tune}, sort_keys=False))
+    return load_experiment(path)
+
+
+def test_a_space_is_pruned_of_what_cannot_differ(tmp_path: Path) -> None:
+    tuning = load(tmp_path).tuning
+    assert tuning is not None
+    # 24 combinations; one is skipped, one is what the file says already.
+    assert len(tuning.settings) == 23
+    assert tuning.dropped == {
+        "skip: usecs == 0 and prefer == on and gro_flush_timeout == 0": 1,
+        "the same to the kernel as another": 1,
+    }
+    assert [one.name for one in tuning.settings[:3]] == ["today", "s01", "s02"]
+    assert tuning.loads == ({"workload.rate": 2000}, {"workload.rate": 10000})
+    cells = tuning.cells(longer=4)
+    assert {cell.spec.workload.duration_ns for cell in cells.values()} == {4_000_000_000}
+    assert cells[3, 1].case == "s03-x4"
+    assert len({cell.cell_id for cell in cells.values()}) == 46
+
+
+def test_weights_and_against(tmp_path: Path) -> None:
+    coalesce = {"settings": {"server": {"coalesce": {"napi_defer_hard_irqs": 2, "gro_flush_timeout": "20us"}}}}
+    tuning = load(tmp_path, goal={"least": "rtt_p99_us", "weights": {"10000": 3}}, against=coalesce).tuning
+    assert tuning is not None
+    assert tuning.weights() == (0.25, 0.75)
+    # Today's is one of the space's settings then, and what the file says by itself is one of the others.
+    assert len(tuning.settings) == 23
+    assert tuning.settings[0].levels["settings.server.coalesce.napi_defer_hard_irqs"] == 2
+
+
+def test_a_joint_choice_is_swept_and_told_by_its_keys(tmp_path: Path) -> None:
+    document = {key: value for key, value in DOCUMENT.items() if key != "tune"}
+    choices = ["none", {"napi_defer_hard_irqs": 2, "gro_flush_timeout": "20us"}]
+    path = tmp_path / "t.yaml"
+    path.write_text(yaml.safe_dump(document | {"sweep": {"settings.server.coalesce": choices}}, sort_keys=False))
+    first, second = load_experiment(path).cells
+    assert first.factors == {"settings.server.coalesce": "none"}
+    assert "coalesce" not in first.spec.settings.get("server", {})
+    assert second.factors == {"settings.server.coalesce": "{napi_defer_hard_irqs: 2, gro_flush_timeout: 20us}"}
+    assert "coalesce" in second.spec.settings["server"]
+
+
+def test_conditions_limits_and_levels() -> None:
+    (term,) = parse_condition("gro_flush_timeout >= 20us")
+    assert [term.holds(level(text)) for text in ("20us", "1ms", "5us")] == [True, True, False]
+    off = parse_condition("prefer == off")[0]
+    assert [off.holds(value) for value in (None, "off", 0.0, "on")] == [True, True, True, False]
+    assert parse_limit("rtt_p99_us <= 1ms").bound == 1000
+    for text in ("rtt_p99_us", "rtt_p99_us <= 1 parsec", "rtt_p98_us < 3"):
+        with pytest.raises(ValueError, match="rtt_p9"):
+            parse_limit(text)
+    limit = parse_limit("cpu_us_per_request <= 100")
+    assert excess(limit, 100) == 0
+    assert excess(limit, 101) == pytest.approx(0.01, rel=0.01)
+    assert excess(parse_limit("missed <= 0"), 0) == 0
+
+
+def test_a_tuned_file_has_no_cases(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(yaml.safe_dump(DOCUMENT | {"cases": {"a": {}}}))
+    with pytest.raises(InputError, match="does not go with a tune section"):
+        load_experiment(path)
+
+
+def test_the_model_tells_of_settings_that_never_ran() -> None:
+    levels = np.repeat(np.arange(6), 6), np.tile(np.arange(6), 6)
+    truth = 0.5 * levels[0] + 0.2 * np.abs(levels[1] - 3)
+    rng = np.random.default_rng(5)
+    ran = rng.choice(36, 18, replace=False)
+    again = np.concatenate([ran, ran[:8]])
+    value = truth[again] + rng.normal(0, 0.05, len(again))
+    posterior = fit(
+        kernels([[(levels[0], True)], [(levels[1], True)]]), Runs(again, np.r_[ran * 0, ran[:8] * 0 + 1], value)
+    )
+    unseen = np.setdiff1d(np.arange(36), ran)
+    assert np.corrcoef(posterior.mean[unseen], truth[unseen])[0, 1] > 0.95
+    assert np.mean(np.abs(posterior.mean - truth)[unseen] < 2 * posterior.sd[unseen]) > 0.8
+
+
+def test_a_race_claims_the_best_for_a_fraction_of_the_full_grid() -> None:
+    outcome = tuned(100, "quiet", 2, beside_grid=False)
+    assert outcome.right
+    assert outcome.claims, outcome.doubts
+    assert outcome.share < 1 / 6
+
+
+def test_a_race_out_of_runs_claims_nothing() -> None:
+    world = World(100, "quiet", 3)
+    race = Race(Question((1 / 3,) * 3, limits=1, most_runs=90), world.alike)
+    while not race.piloted:
+        race.take(make(world, race.pilot()))
+    while (step := race.step()) is not None:
+        race.take(make(world, step))
+    assert race.outcome == "budget"
+    certificate = certify(race)
+    assert certificate is not None
+    assert not certificate.sure
+    assert "budget" in certificate.doubts[0]
+
+
+def test_two_states_are_seen_and_one_is_not_doubted() -> None:
+    rng = np.random.default_rng(1)
+    one = [two_states(rng.normal(0, 0.1, 16).tolist(), 0.1) for _ in range(200)]
+    assert np.mean(one) < 0.03
+    both = [
+        two_states((np.where(rng.random(16) < 0.35, 0.5, 0) + rng.normal(0, 0.05, 16)).tolist(), 0.1) for _ in range(60)
+    ]
+    assert np.mean(both) > 0.9
+    # States that lie within the tolerance do not matter.
+    assert not two_states([0.0] * 8 + [0.05] * 8, 0.1)
+
+
+def test_no_certificate_where_the_leader_has_two_states() -> None:
+    world = World(100, "quiet", 0)
+    race = Race(Question((1 / 3,) * 3, limits=1), world.alike)
+    while not race.piloted:
+        race.take(make(world, race.pilot()))
+    while (step := race.step()) is not None:
+        seen = make(world, step)
+        if step.kind == "confirm":
+            leader = race.confirmed[0]
+            slow = step.round % 2
+            seen = [replace(run, goal=run.goal + 0.6 * slow) if run.setting == leader else run for run in seen]
+        race.take(seen)
+    certificate = certify(race)
+    assert certificate is not None
+    assert not certificate.sure
+    assert any("two states" in doubt for doubt in certificate.doubts)
+
+
+class Host:
+    """A host whose runs are made up from the setting alone, the same for the same run."""
+
+    def __init__(self, course: Course) -> None:
+        self.names = {one.name: at for at, one in enumerate(course.tuning.settings)}
+        self.levels = [one.levels for one in course.tuning.settings]
+        self.records: dict[str, RunRecord] = {}
+
+    def make(self, run: Run) -> RunRecord:
+        levels = self.levels[self.names[run.cell.case.split("-x")[0]]]
+        noise = np.random.default_rng(int(run.run_id, 16) % 2**32).normal(0, 0.05)
+        usecs = levels["settings.server.epoll_busy_poll.usecs"] or 0.0
+        defers = levels["settings.server.coalesce.napi_defer_hard_irqs"] == 100
+        p99 = (100 - 0.45 * float(usecs) + (20 if defers else 0)) * np.exp(noise)
+        cost = 60 + 0.5 * float(usecs) * (1 if usecs != 200 else 1.2)
+        metrics: Metrics = {"rtt_p99_us": float(p99), "cpu_us_per_request": cost}
+        inert = levels["settings.server.epoll_busy_poll.prefer"] == "on" and not usecs
+        verdict, reasons = ("inert", ("nothing polled",)) if inert else ("valid", ())
+        record = RunRecord(
+            run.run_id, run.cell.case, verdict, dict(run.cell.factors), run.block, run.order,
+            wall_s=1.0, reasons=reasons, metrics=metrics,
+        )  # fmt: skip
+        return self.records.setdefault(run.run_id, record)
+
+
+def course_of(experiment: Experiment, budget_s: float | None = None) -> Course:
+    assert experiment.tuning is not None
+    return Course(experiment, experiment.tuning, 1, budget_s)
+
+
+def go(course: Course, host: Host, most_steps: int = 1000) -> None:
+    for _ in range(most_steps):
+        runs = course.next()
+        if runs is None:
+            return
+        for run in runs:
+            host.make(run)
+        course.take(host.records)
+
+
+def test_a_course_keeps_the_limit_and_replays_byte_for_byte(tmp_path: Path) -> None:
+    experiment = load(tmp_path)
+    course = course_of(experiment)
+    host = Host(course)
+    go(course, host)
+    result = answer(course)
+    assert result.best is not None
+    levels = course.tuning.settings[result.best].levels
+    # 200 would be faster, and costs more than the limit.
+    assert levels["settings.server.epoll_busy_poll.usecs"] == 50
+    assert levels["settings.server.coalesce.napi_defer_hard_irqs"] != 100
+    assert result.certificate is not None
+    assert result.certificate.sure, result.certificate.doubts
+    assert result.ruled_out["inert"] == 2
+    killed = course_of(experiment)
+    half = Host(killed)
+    go(killed, half, 5)
+    resumed = course_of(experiment)
+    go(resumed, half)
+    assert codec.to_json(as_json(resumed, answer(resumed))) == codec.to_json(as_json(course, result))
+    # The plan of all runs is one that an ordinary result set can have.
+    plan = course.plan()
+    assert {run.run_id for run in plan.runs} == set(host.records)
+    assert type(plan).from_json(plan.to_json()).plan_hash == plan.plan_hash
+    text = words.text(course, result, tmp_path)
+    assert "no setting within the limits is more than 5 % better" in text
+    best = words.files(course, result)["best.yaml"]
+    (tmp_path / "best.yaml").write_text(best)
+    made = load_experiment(tmp_path / "best.yaml")
+    assert set(made.case_descriptions) == {"today", "best"}
+    assert made.cells[-1].spec.settings == course.cells[result.best, 1].spec.settings
+
+
+def test_another_question_of_the_same_runs(tmp_path: Path) -> None:
+    course = course_of(load(tmp_path))
+    go(course, Host(course))
+    tighter = load(tmp_path, subject=["cpu_us_per_request <= 70"]).tuning
+    assert tighter is not None
+    course.ask(tighter)
+    result = answer(course)
+    assert result.best is not None
+    assert course.tuning.settings[result.best].levels["settings.server.epoll_busy_poll.usecs"] == 10
+    # No fresh blocks are of the one that is best now, so nothing is claimed.
+    assert result.certificate is not None
+    assert not result.certificate.sure
+
+
+def test_a_noisy_pilot_doubles_the_runs_length_and_says_when_that_does_not_help(tmp_path: Path) -> None:
+    course = course_of(load(tmp_path))
+    host = Host(course)
+    plain = host.make
+
+    def loud(run: Run) -> RunRecord:
+        record = plain(run)
+        noise = float(np.exp(np.random.default_rng(int(run.run_id[:8], 16)).normal(0, 1.2)))
+        host.records[run.run_id] = replace(record, metrics=record.metrics | {"rtt_p99_us": noise})
+        return record
+
+    host.make = loud  # type: ignore[method-assign]
+    go(course, host, 9)
+    assert course.longer == 8
+    assert course.out_of_reach
+    assert {run.cell.case.rpartition("-")[2] for run in course.steps[-1][1]} == {"x8"}
+
+
+def test_the_script_sets_what_the_cell_has_and_names_its_nodes(tmp_path: Path) -> None:
+    tuning = load(tmp_path).tuning
+    assert tuning is not None
+    at = next(
+        n for n, one in enumerate(tuning.settings) if "napi_defer_hard_irqs: 100" in one.label() and "50" in one.label()
+    )
+    script = apply_script("t", tuning.cells()[at, 0].spec)
+    assert 'put "/sys/class/net/$DEV/napi_defer_hard_irqs" 100' in script
+    assert 'put "/sys/class/net/$DEV/gro_flush_timeout" 20000' in script
+    assert "put /proc/sys/net/core/busy_poll 50" in script
+    assert "there are settings for: server" in script
+
+
+def test_seen_runs_of_one_load_only_are_no_evaluation() -> None:
+    race = Race(Question((0.5, 0.5)), kernels([[(np.arange(4), True)]]))
+    race.take([Seen(1, 0, 1, 0.5), Seen(1, 1, 1, 0.7), Seen(2, 0, 1, 0.1)])
+    assert race.evaluations() == [(1, 1, 0.6, ())]
