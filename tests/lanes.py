@@ -28,6 +28,8 @@ from harness.kernel.netns import in_netns
 HOST_WORKER = "gw0"
 # Not that of two hosts with a wire between them, whose requests are counted.
 _FLEETS = ("tests/netns/test_fleet.py",)
+# One worker takes all of these, so that one browser is started and the pages are made once.
+_BROWSER = "tests/chromium"
 _LOW_PRIORITY = 19
 _OWN_DIRECTORIES = ("/run/netns", "/run/pollbench")
 _CLONE_NEWNS = 0x00020000
@@ -93,6 +95,8 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
     """Hands out whole files (of guests' tests, single tests): links to the host's worker only, long ones early."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(_BROWSER):
+            return _BROWSER
         return nodeid if lane_of(nodeid) == "guests" else nodeid.split("::", 1)[0]
 
     def schedule(self) -> None:
