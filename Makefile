@@ -106,6 +106,7 @@ env-vm:
 env-dev:
 	@tools/os-packages.sh test
 	@tools/venv.sh test
+	@[ -e build/axe/axe.min.js ] || tools/npm-files.sh axe || echo "the tests of accessibility will be skipped"
 
 clean:
 	rm -rf .venv build dist *.egg-info .ruff_cache .pytest_cache .hypothesis

@@ -35,7 +35,7 @@ class Browser:
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self._base + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=250) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path}: {json.load(error)['value'].get('message')}") from error
@@ -70,6 +70,17 @@ class Browser:
             extra = {"text": "\r", "windowsVirtualKeyCode": 13} if key == "Enter" else {}
             self.devtools("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, **extra)
             self.devtools("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press the mouse's button at one place of the window, let it go at another."""
+        places = (("mouseMoved", start), ("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end))
+        for kind, (x, y) in places:
+            button = "none" if (kind, (x, y)) == ("mouseMoved", start) else "left"
+            self.devtools("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=1)
+
+    def point(self, x: float, y: float) -> None:
+        """Move the mouse to a place of the window."""
+        self.devtools("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def complaints(self) -> list[str]:
         """What the page's console holds since it was last asked, errors and warnings.
@@ -112,6 +123,7 @@ def browser(profile: Path) -> Iterator[Browser]:
 def _session(address: str, profile: Path) -> str:
     options = {"binary": CHROMIUM, "args": [*_FLAGS, f"--user-data-dir={profile}"]}
     wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+    wanted["timeouts"] = {"script": 240_000}  # a hang is noticed by whoever runs the test; a busy machine is none
     end = time.monotonic() + 20
     while True:
         try:

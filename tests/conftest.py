@@ -1,8 +1,8 @@
 """What every test gets: a check that it left the host as it found it, and an account of each tier at the end.
 
-A tier is a directory: unit (no privilege, a fake kernel), netns (root, real links), vm (guests of the real image, in
-QEMU), and house, the files directly under tests/. A tier that was skipped whole tells why; where CI=true it fails the
-session, because a check that never runs protects nobody.
+A tier is a directory: unit (no privilege, a fake kernel), chromium (pages in a real browser), netns (root, real links),
+vm (guests of the real image, in QEMU), and house, the files directly under tests/. A tier that was skipped whole tells
+why; where CI=true it fails the session, because a check that never runs protects nobody.
 
 With workers (pytest -n) tests/lanes.py says which worker takes which test; each worker checks what its own tests left.
 """
@@ -24,7 +24,7 @@ from tests.timeline import Timeline
 from tools import house
 
 HERE = Path(__file__).parent
-TIERS = ("house", "unit", "netns", "vm")
+TIERS = ("house", "unit", "chromium", "netns", "vm")
 ROOT_TIERS = ("netns",)
 NEEDS_ROOT = "needs root: run make test, or sudo .venv/bin/python -m pytest"
 
@@ -91,7 +91,7 @@ class Tiers:
         terminalreporter.section("tiers")
         for tier, counts in self.outcomes.items():
             told = ", ".join(f"{counts[key]} {key}" for key in ("passed", "failed", "skipped") if counts[key])
-            terminalreporter.line(f"{tier:<6} {told or 'no test'}")
+            terminalreporter.line(f"{tier:<8} {told or 'no test'}")
             if tier == "house":
                 terminalreporter.line(f"       {house.figures()}")
             for reason, times in self.reasons.get(tier, Counter()).most_common():

@@ -68,6 +68,8 @@ SECONDS: dict[str, int] = {
     "tests/vm/test_snapshots.py::test_a_guest_is_saved_once_and_one_that_was_damaged_is_saved_again": 54,
     "tests/vm/test_snapshots.py::test_in_model_time_resumed_guests_are_the_same_to_the_ns_and_repetitions_are_not": 72,
 }
+# One worker takes all of these, so that one browser is started and the pages are made once.
+_BROWSER = "tests/chromium"
 _LOW_PRIORITY = 19
 _OWN_DIRECTORIES = ("/run/netns", "/run/pollbench")
 _CLONE_NEWNS = 0x00020000
@@ -145,6 +147,8 @@ class Lanes(LoadScopeScheduling):  # type: ignore[misc]
     """Hands out whole files (of guests' tests, single tests): links to the host's worker only, long ones first."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(_BROWSER):
+            return _BROWSER
         file = nodeid.split("::", 1)[0]
         return nodeid if lane_of(file) == "guests" and file not in WHOLE else file
 

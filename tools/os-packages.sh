@@ -38,6 +38,8 @@ if [ "${1:-run}" = test ]; then
     need ovs-testcontroller openvswitch-testcontroller
     { command -v chromium || command -v google-chrome; } >/dev/null 2>&1 || lack chromium
     need chromedriver chromium-driver
+    # For the accessibility checker (tools/npm-files.sh axe), which no Debian package has.
+    need npm npm
 fi
 case "${1:-run}" in vm | test)
     need qemu-system-x86_64 qemu-system-x86

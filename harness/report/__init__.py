@@ -29,10 +29,11 @@ def show(view: Overview, fmt: Format = "text", width: int = 100, color: bool = F
         from harness.report import data
 
         return data.overview_csv(view) if fmt == "csv" else data.overview_json(view)
+    from harness.report.charts import terminal
     from harness.report.layout import render
     from harness.report.resultset import document
 
-    return render(document(view), fmt, width, color)
+    return render(document(view, terminal.blocks(view, width) if fmt == "text" else ()), fmt, width, color)
 
 
 def compare(

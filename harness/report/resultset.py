@@ -29,8 +29,8 @@ _EXTRA = (
 )
 
 
-def document(view: Overview) -> list[Block]:
-    """The document that `pollbench show` prints."""
+def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
+    """The document that `pollbench show` prints; pictures: what stands below the table."""
     counted = f"{words.runs(sum(view.verdicts.values()))}, {words.counts(view.verdicts)}"
     blocks: list[Block] = reading.blocks(view.readings)
     blocks.append(Para(f"{view.label}: {counted}", "bold"))
@@ -42,7 +42,7 @@ def document(view: Overview) -> list[Block]:
     if view.headline:
         blocks.append(Gap())
     if view.cells:
-        blocks += [_table(view), Gap()]
+        blocks += [_table(view), Gap(), *pictures]
     blocks += claims.blocks(view.claims)
     harms = [harm(cell, view.baseline, _time_unit(view)) for cell in view.cells]
     blocks += [Para(f"{text}.", "warn", bullet=True) for text in harms if text]

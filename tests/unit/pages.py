@@ -140,3 +140,20 @@ def bare(base: Path, verdict: Verdict = "valid", runs: int = 1) -> ResultSet:
             record = replace(record, verdict=verdict, reasons=("this kernel has no netem",), metrics={}, knobs=())
         made.append((record, raw if verdict == "valid" else None))
     return saved(base, made)
+
+
+def wide(path: Path, cases: int = 20, rates: int = 10, blocks: int = 50) -> Path:
+    """A CSV file of runs, 200 cells of 50 by default, without samples: every tenth case is no faster than the first."""
+    draw = np.random.default_rng(1)
+    lines = ["run_id,case,workload.rate,block,verdict,rtt_p50_us,rtt_p99_us,set_cpu_us_per_request"]
+    for block in range(1, blocks + 1):
+        for rate in range(1, rates + 1):
+            for case in range(cases):
+                p50 = (50 - 2 * (case % 10)) * rate * draw.lognormal(0, 0.05)
+                name = "base" if case == 0 else f"poll-{case:02d}"
+                cost = (8 + case % 7) * draw.lognormal(0, 0.02)
+                lines.append(
+                    f"{block}-{rate}-{case},{name},{rate * 10}k,{block},valid,{p50:.3f},{p50 * 3:.3f},{cost:.3f}"
+                )
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -13,7 +13,15 @@ from harness.analysis.curves.factors import axes, levels, without
 from harness.analysis.summary import CHANGED, CellView, Overview
 from harness.report import words
 from harness.report.charts import Chart, Dot, Polyline, Series
-from harness.report.charts.kinds import against_load, cost_charts, distribution, reach, tail, value_scale
+from harness.report.charts.kinds import (
+    against_load,
+    cost_charts,
+    distribution,
+    quantile_charts,
+    reach,
+    tail,
+    value_scale,
+)
 from harness.report.charts.scale import Scale, log_scale, names_scale, tick_text
 from harness.stats import Estimate
 
@@ -41,6 +49,7 @@ def choices(
     """All charts of a set but its time series: figures by case and by factor, changes, distributions, CPU cost."""
     cells = view.cells[:CELLS]
     yield from _figures(cells)
+    yield from (Choice({"Chart": "Quantiles", **dict(at)}, chart) for at, chart in quantile_charts(cells).items())
     yield from _changes(view, cells)
     for kind, draw in (("Distribution", distribution), ("Tail of the distribution", tail)):
         for factors, group in list(curves.items())[:CELLS]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import numpy as np
 
@@ -13,15 +13,17 @@ from harness.analysis.compare import Factors
 from harness.analysis.curves import Curve, LoadCurves, Trade
 from harness.analysis.curves.factors import short_name
 from harness.analysis.curves.reduce import GRID, MILLION, Floats, Timeline
+from harness.analysis.summary import CellView
 from harness.columns import Column
 from harness.report import words
 from harness.report.charts import Band, Chart, ChartMark, Dot, Losses, Needles, Peak, Point, Polyline, Series
-from harness.report.charts.scale import Scale, linear_scale, log_scale, share_text, tick_text, time_text
+from harness.report.charts.scale import Scale, linear_scale, log_scale, names_scale, share_text, tick_text, time_text
 from harness.stats import Estimate
 
 QUANTILES = ("rtt_p50_us", "rtt_p99_us")
 """The metrics that are drawn against a load."""
 
+_SPREAD = (*QUANTILES, "rtt_p99_9_us")
 _SHARES = GRID / MILLION
 _BESIDE = (0.5, 0.65, 0.35, 0.8, 0.2, 0.9, 0.1)
 _WIDE = 30
@@ -116,6 +118,31 @@ def _load_chart(curves: LoadCurves, panel: Factors, metric: str, scale: Scale) -
             series.append(Series(case, [Polyline(points), *dots], points[::-1]))
     x, y = number_scale(factor.numbers.values(), factor.axis_name), replace(scale, name=name)
     return Chart(x, y, series, f"{name} against {factor.name}, {words.where(panel)}", "points")
+
+
+def quantile_charts(cells: Sequence[CellView]) -> dict[Factors, Chart]:
+    """p50, p99 and p99.9 of every case, one below the other, all on one logarithmic scale."""
+    known = [(cell, _quantiles(cell)) for cell in cells if cell.median("rtt_p50_us")]
+    x = log_scale([us for _, times in known for us in times], "round trip: p50, p99, p99.9")
+    charts = {}
+    for factors in dict.fromkeys(cell.factors for cell, _ in known):
+        group = [(cell, times) for cell, times in known if cell.factors == factors]
+        series = []
+        for at, (cell, times) in enumerate(group[::-1]):
+            line: list[ChartMark] = [Polyline([(us, float(at)) for us in times])]
+            names = zip(times, _SPREAD, strict=False)
+            dots = [
+                Dot((us, float(at)), cell.estimates[name].interval, runs=cell.estimates[name].n) for us, name in names
+            ]
+            series.append(Series(cell.case, [*line, *dots]))
+        y = names_scale([cell.case for cell, _ in group][::-1], "")
+        charts[factors] = Chart(x, y, series[::-1], f"Quantiles by case, {words.where(factors)}", "points")
+    return charts
+
+
+def _quantiles(cell: CellView) -> list[float]:
+    """The medians of p50, p99 and p99.9, as far as they are known."""
+    return [*takewhile(bool, (cell.median(name) or 0.0 for name in _SPREAD))]
 
 
 def number_scale(values: Iterable[float], name: str) -> Scale:

@@ -21,7 +21,7 @@ from harness.report.html.markup import Child, Markup, flag, join, section, tag, 
 from harness.report.html.study import sections
 from harness.report.html.style import Look
 
-_SCRIPTS = ("tip.js", "marks.js", "live.js", "app.js")
+_SCRIPTS = ("tip.js", "marks.js", "packed.js", "reading.js", "saving.js", "live.js", "app.js")
 
 
 def page(sets: Sequence[tuple[Study, Overview]], comparison: Comparison | None = None) -> str:

@@ -9,5 +9,10 @@ const Tip = (() => {
     tip.style.left = `${Math.max(6, Math.min(x + 14, innerWidth - box.width - 6))}px`;
     tip.style.top = `${Math.max(6, y + box.height + 24 > innerHeight ? y - box.height - 12 : y + 16)}px`;
   };
-  return { show, hide: () => { tip.hidden = true; } };
+  return {
+    show,
+    hide: () => {
+      tip.hidden = true;
+    },
+  };
 })();

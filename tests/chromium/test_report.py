@@ -2,61 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.analysis.curves import load_study
-from harness.analysis.summary import overview
-from harness.report.html import page
-from tests.browser import CHROMIUM, DRIVER, MISSING, Browser, browser
-from tests.unit import pages, test_gallery
+from tests.browser import Browser
+from tests.chromium.conftest import PHONE, WIDE, opened
 
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
-
-WIDE, PHONE = (1280, 900), (390, 844)
 SHOWN = "return [...document.querySelectorAll('.runs tbody tr')].filter(row => !row.hidden)"
 
 
-@pytest.fixture(scope="module")
-def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all tests: starting one takes a second."""
-    with browser(tmp_path_factory.mktemp("browser") / "profile") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Reports of a load sweep of 144 runs, of hostile names, of a single run, of nothing."""
-    base = tmp_path_factory.mktemp("reports")
-    sets = {
-        "sweep": pages.load_sweep(base / "1", blocks=12, count=1500, rates=(10, 40, 100)),
-        "hostile": pages.hostile(base / "2"),
-        "single": pages.bare(base / "3"),
-        "empty": pages.bare(base / "4", runs=0),
-        "skipped": pages.bare(base / "5", "skipped", 3),
-    }
-    for name, results in sets.items():
-        study = load_study(results.path)
-        (base / f"{name}.html").write_text(page([(study, overview(study.source))]))
-    source = test_gallery.files(base)
-    test_gallery.measured(base, source)
-    test_gallery.gallery(base, source)
-    shutil.copy(base / "out" / "gallery.html", base / "gallery.html")
-    return {name: base / f"{name}.html" for name in (*sets, "gallery")}
-
-
-def opened(window: Browser, file: Path, size: tuple[int, int] = WIDE, *, dark: bool = False) -> Browser:
-    """The page in a window of that size; whatever it complained of is a failure."""
-    window.window(*size, dark=dark, touch=size == PHONE)
-    window.open(file)
-    assert window.complaints() == []
-    return window
-
-
-@pytest.mark.parametrize("name", ["sweep", "hostile", "single", "empty", "skipped", "gallery"])
+@pytest.mark.parametrize("name", ["sweep", "hostile", "single", "empty", "skipped", "wide", "gallery"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 def test_renders_without_complaint_and_without_scrolling_sideways(
     window: Browser, files: dict[str, Path], name: str, size: tuple[int, int]
@@ -76,7 +32,7 @@ def test_hostile_names_do_nothing(window: Browser, files: dict[str, Path]) -> No
     opened(window, files["hostile"])
     assert "<img src=x" in window.js("return document.querySelector('h1').textContent")
     assert window.js("return document.querySelectorAll('img, main b, iframe').length") == 0
-    assert window.js("return document.scripts.length") == 2
+    assert window.js("return document.scripts.length") == 3
     # Even an element that was smuggled in could run nothing: the policy allows one script, by its hash.
     window.js("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title = 1\">')")
     assert window.js("return document.title").endswith(("pollbench report", "pollbench gallery"))
@@ -196,25 +152,6 @@ def test_charts_answer_to_arrow_keys(window: Browser, files: dict[str, Path]) ->
     window.js("document.querySelector('#s0-trade svg.chart').focus()")
     window.press("ArrowRight")
     assert "per request" in window.js("return document.querySelector('#tip').textContent")
-
-
-def test_the_time_series_of_any_run(window: Browser, files: dict[str, Path]) -> None:
-    opened(window, files["sweep"])
-    line = "return document.querySelector('#viewed .line').getAttribute('d')"
-    first = window.js(line)
-    assert first.count("L") > 50
-    window.js("document.querySelector('#run-after').click()")
-    assert window.js(line) != first
-    window.js("document.querySelector('.runs [data-run]').click()")
-    assert window.js("return document.querySelector('#run-choice').value") == window.js(
-        "return document.querySelector('.runs [data-run]').dataset.run"
-    )
-    heads = window.js("return [...document.querySelectorAll('.runs thead th')].map(h => h.textContent)")
-    at = heads.index("max, µs")
-    greatest = window.js(f"return document.querySelector('.runs tbody tr').cells[{at}].textContent").replace(",", "")
-    told = window.js("return document.querySelector('#run-said').textContent")
-    number, unit = told.split("trip ")[1].split(" at ")[0].split(" ")
-    assert float(number) * {"µs": 1, "ms": 1000}[unit] == pytest.approx(float(greatest), rel=0.02)
 
 
 def test_every_control_can_be_reached_and_is_named(window: Browser, files: dict[str, Path]) -> None:
