@@ -46,7 +46,8 @@ def compare(arguments: argparse.Namespace) -> int:
     verdicts = [judge(comparison, gate, by_estimate=arguments.fail_if_point) for gate in gates]
     agreement = _agreement(sources, arguments.format)
     width, color = width_and_color()
-    text = report.compare(comparison, arguments.format, width, color, _claims(sources), verdicts)
+    claims, details = _claims(sources), arguments.all
+    text = report.compare(comparison, arguments.format, width, color, claims, verdicts, details)
     if arguments.format == "csv":
         for line in reading_lines(comparison.readings, guessed_only=True):
             print(f"pollbench: {line}", file=sys.stderr)

@@ -50,6 +50,7 @@ def _compare(commands: Commands) -> None:
     values(compare, "--filter", "EXPR", text, default=[])
     orders = ("plan", "case", "effect", "p")
     value(compare, "--sort", None, "order of rows (default: plan)", choices=orders, default="plan")
+    flag(compare, "--all", "below the answer a table for every metric, with intervals, tests and how to read them")
     text = "count runs of these verdicts too: suspect,inert"
     counted = verdicts("inert", "suspect", "failed")
     value(compare, "--include", "VERDICTS", text, type=counted, default=())
