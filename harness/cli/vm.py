@@ -82,7 +82,9 @@ def progress_of(
     most = "at most " if any(plan.adaptive for plan, _ in parts) else ""
     takes = in_words(sum(expected.values()))
     say(f"pollbench: {len(expected)} runs in guests, about {most}{takes} on an idle machine")
-    return Progress(names, expected)
+    # Of several experiments there would be as many tables.
+    (plan, results), *others = parts
+    return Progress(names, expected) if others else Progress(names, expected, plan, results.records())
 
 
 def say_retried(guests: Guests) -> None:

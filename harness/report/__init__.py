@@ -46,7 +46,7 @@ def compare(
 ) -> str:
     """A comparison in one format; `width` in columns and `color` (ANSI) matter to text only.
 
-    details: a table per metric and how to read it, below the answer, in text and markdown. claims: those that the inputs
+    details: a table per metric and how to read it, below the answer, in text and markdown. claims: those that inputs
     carry, with what to call the input; gates: what each --fail-if came to, for JSON.
     """
     if fmt in ("csv", "json"):

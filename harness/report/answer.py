@@ -236,6 +236,11 @@ def _to(texts: Sequence[str], kind: str) -> str:
     return f"{one} to {other} {kind}"
 
 
+def without_brackets(text: str) -> str:
+    """A sentence without what stands in brackets."""
+    return re.sub(r" \([^()]*\)", "", text)
+
+
 def spread(texts: Sequence[str]) -> str:
     """Texts that differ in numbers only as one, with the least and the greatest of each: 99.8..99.9 %."""
     numbers = [_NUMBER.findall(text) for text in texts]

@@ -182,7 +182,7 @@ def _legend(view: Overview) -> Iterator[tuple[str, str]]:
     if cost in COSTS[:2]:
         yield _CPU[cost == COSTS[1]], _COST_NAMES[cost]
     yield "polled: busy-polled share of packets received.", "busy-polled share"
-    if host := _measured_on(view.facts):
+    if host := measured_on(view.facts):
         yield host, ""
 
 
@@ -198,14 +198,15 @@ def _interval_legend(view: Overview) -> str:
 
 def host_line(runs: pd.DataFrame) -> str:
     """Where the runs of a table were made, in a sentence; "" where nothing is known."""
-    return _measured_on({name: texts_of(runs, name) for name in _LEADS if name != "emulator"})
+    return measured_on({name: texts_of(runs, name) for name in _LEADS if name != "emulator"})
 
 
 _LEADS = {"kernel": "kernel ", "cpu_model": "", "virtualisation": "under ", "accelerator": "accelerator "}
 _LEADS |= {"emulator": ""} | {name: f"{name} " for name in ("governor", "clocksource", "datapath")}
 
 
-def _measured_on(facts: Mapping[str, Sequence[str]]) -> str:
+def measured_on(facts: Mapping[str, Sequence[str]]) -> str:
+    """Where runs were made, in a sentence, by the facts of an overview; "" where nothing is known."""
     texts = {name: words.some(facts[name], 3) for name in _LEADS if facts.get(name)}
     parts = [f"{_LEADS[name]}{text}" for name, text in texts.items() if text != "none"]
     return f"Measured on: {', '.join(parts)}." if parts else ""

@@ -186,6 +186,7 @@ def add_topology(commands: Commands) -> None:
     value(up, "--hold", "FD", argparse.SUPPRESS, type=int)
     down = commands.add_parser("down", help="take down a testbed that `up` holds open (needs root)")
     value(down, "name", "NAME", "which one, if there are several", nargs="?")
+    value(down, "--name", "NAME", "the same, as `up` has it", dest="called")
     enter = commands.add_parser("enter", help="a shell in a node of a testbed held open by `up` (needs root)")
     value(enter, "node", "NODE", "a node of the testbed")
     value(enter, "program", "-- PROGRAM", "instead of a shell", nargs=argparse.REMAINDER)

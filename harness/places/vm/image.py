@@ -23,7 +23,7 @@ from harness.places.vm.squashfs import squash, unsquash
 _LOOP = "kernel/drivers/block/loop.ko"
 _HARNESS = Path(__file__).resolve().parents[2]
 # The analysis half: nothing of it runs in the guest.
-HOST_ONLY = {"analysis", "cli", "importers", "report", "tables"}
+HOST_ONLY = {"analysis", "cli", "importers", "playbooks", "report", "shipped", "tables"}
 """Rooms of the package that stay out of the payload."""
 # Pure Python of the host's own version: Debian's pyroute2 is too old for shaped links, and Mininet is to be the same.
 _BROUGHT = ("mininet", "pyroute2")
