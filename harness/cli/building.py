@@ -12,6 +12,7 @@ from harness.plan import Plan
 from harness.workloads.command import Command
 
 _LIMIT_S = 600
+_made: set[tuple[str, tuple[str, ...]]] = set()
 
 
 def build_programs(plan: Plan) -> None:
@@ -19,13 +20,16 @@ def build_programs(plan: Plan) -> None:
 
     Raises MissingError where there is no such program, PollbenchError where it fails, with its last lines.
     """
-    todo = {
+    missing = {
         (workload.home, workload.build): None
         for cell in plan.cells
         for workload in cell.spec.workloads()
         if isinstance(workload, Command) and workload.build
     }
-    for home, words in todo:
+    for home, words in missing:
+        if (home, words) in _made:
+            continue
+        _made.add((home, words))
         if not Path(home).is_dir():
             raise InputError("build", home, "there is no such directory", "run it from the experiment file")
         say(f"pollbench: {shlex.join(words)} in {home}")

@@ -189,6 +189,9 @@ class Command(Workload):
     build: Words | None = Field(
         None, description="run once before the first run, in the file's directory, to make the programs"
     )
+    files: tuple[str, ...] = Field(
+        (), description="programs, libraries and data of its own, ./NAME: they travel to guests and fleets"
+    )
     loop_kind: Literal["open", "closed"] = Field("closed", alias="loop", description="which loop the client runs")
     note: str = Field("", description="what was converted, kept in every run's record")
 
@@ -203,6 +206,9 @@ class Command(Workload):
     def _readiness_is_declared(self) -> Command:
         if self.server_command is not None and self.port is None and self.ready is None:
             raise ValueError("nothing tells when the server is ready; add port, or ready")
+        for word in self.files:
+            if not word.startswith("./") or ".." in word.split("/"):
+                raise ValueError(f"files: {word!r} is no path from this file; expected ./NAME, or ./DIRECTORY/NAME")
         if not self.figures and self.latencies is None:
             raise ValueError("nothing says what its figures are; add latencies, or figures")
         return self
@@ -235,6 +241,11 @@ class Command(Workload):
 
     def _placed(self, word: str) -> str:
         return os.path.normpath(os.path.join(self.home, word)) if self.home and word.startswith(_HERE) else word
+
+    def paths(self) -> list[str]:
+        """The words of both command lines that are paths from the experiment file."""
+        words = (*(self.server_command or ()), *self.client_command)
+        return list(dict.fromkeys(word for word in words if word.startswith(_HERE)))
 
     def server_tells(self) -> bool:
         """Is any figure the server's?"""
