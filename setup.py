@@ -54,15 +54,18 @@ class BuildExecutable(build_ext):
 
 
 class PackagePlaybooks(build_py):
-    """Puts the playbooks, which lie beside the package in a checkout, into the installed one."""
+    """Puts what lies beside the package in a checkout (playbooks, experiments, topologies), into the installed one."""
 
     def run(self) -> None:
         """Build as ever, then copy; what is a link in the checkout is a file there."""
         super().run()
         if not self.editable_mode:
-            target = Path(self.build_lib) / "harness" / "playbooks"
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree("playbooks", target, ignore=shutil.ignore_patterns("__pycache__", ".ansible"))
+            package = Path(self.build_lib) / "harness"
+            homes = {"playbooks": "playbooks", "experiments": "shipped/experiments", "topologies": "shipped/topologies"}
+            for source, home in homes.items():
+                shutil.rmtree(package / home, ignore_errors=True)
+                ignored = shutil.ignore_patterns("__pycache__", ".ansible", "build")
+                shutil.copytree(source, package / home, ignore=ignored)
 
 
 class PlatformWheel(bdist_wheel):

@@ -53,7 +53,7 @@ SECONDS: dict[str, int] = {
     "tests/unit/test_mininet_input.py": 14,
     "tests/unit/test_playbooks.py": 16,
     "tests/unit/test_plot.py": 20,
-    "tests/unit/test_report_browser.py": 10,
+    "tests/chromium": 10,
     "tests/unit/test_report_html.py": 13,
     "tests/unit/test_store_crash.py": 9,
     "tests/vm/test_guest.py::test_a_kernel_that_dies_is_no_result_and_the_others_go_on": 7,

@@ -15,7 +15,7 @@ from harness.analysis.awake import METRIC, KeptAwake, kept_awake
 from harness.analysis.claims import ClaimVerdict, findings
 from harness.analysis.compare import Change, Factors, Options, change, paired_values, why_not_valid
 from harness.analysis.compare.change import decided
-from harness.analysis.compare.choose import level_of, meant, metrics_measured, smallest_effect, splitting_notes
+from harness.analysis.compare.choose import COSTS, level_of, meant, metrics_measured, smallest_effect, splitting_notes
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.family import family_of
 from harness.analysis.compare.limits import looser_than_default
@@ -33,10 +33,6 @@ from harness.tables.source import Source
 
 if TYPE_CHECKING:
     import pandas as pd
-
-COSTS = ("set_cpu_us_per_request", "cpu_us_per_request", "cycles_per_query")
-"""What a request costs in CPU, best first: of the whole CPU set; of the processes, which is all that older sets have;
-and what imported campaigns have instead."""
 
 CHANGED = ("rtt_p50_us", "rtt_p99_us", *COSTS, "latency_p50", "latency_p99")
 """The metrics that are compared with the baseline case, where any run has them; the last two state no unit."""

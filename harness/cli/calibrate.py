@@ -48,7 +48,7 @@ def calibrate(arguments: argparse.Namespace) -> int:
     need_root("calibrate")
     with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place:
         results = open_set(place, plan, doubled.data, arguments)
-        interrupted = carry_out(place, plan, results, Progress())
+        interrupted = carry_out(place, plan, results, Progress(plan=plan, made=results.records()))
     if interrupted is not None:
         raise interrupted
     source = load_source(results.path)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shlex
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.cli.building import build_programs
 from harness.cli.plan import overrides_of
 from harness.cli.terminal import mute_stdout, owner_of_results, say
 from harness.errors import (
@@ -25,9 +29,11 @@ from harness.errors import (
 from harness.places.place import Place
 from harness.plan import Plan, grows
 from harness.stats import stopping_rule
-from harness.store import ResultSet
+from harness.store import ResultSet, RunRecord
 
 WatcherT = TypeVar("WatcherT")
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 def stamp_now() -> str:
@@ -61,6 +67,10 @@ def open_set(
     output: str = arguments.output
     if os.path.exists(output) and not os.path.isdir(output):
         raise InputError("keep results", output, "it is no directory", "name one with -o", "-o")
+    if arguments.redo and not arguments.resume:
+        got = "it makes runs of an earlier set again, and without --resume a new set would begin"
+        raise InputError("--redo", got=got, todo="add --resume, or leave --redo out")
+    build_programs(plan)
     if not (arguments.resume if resume is None else resume):
         overrides = dict(overrides_of(arguments.set))
         return new_set(place, plan, experiment, output, overrides=overrides)
@@ -112,6 +122,49 @@ def _stopped(rule: stopping_rule.Adaptive, results: ResultSet) -> str:
     return f"{blocks} of {rule.least} to {rule.most} repetitions: {reason}"
 
 
+_MOST_REASONS, _MOST_LETTERS = 3, 200
+
+
+def not_counted(records: Sequence[RunRecord]) -> list[str]:
+    """What was not counted, why, and what to type next: nothing where every run counts."""
+    lines, again, redone = [], 0, []
+    for verdict in ("suspect", "failed", "inert"):
+        mine = [record for record in records if record.verdict == verdict]
+        reasons: dict[str, list[str]] = {}
+        for record in mine:
+            # Reasons that differ only in numbers are one.
+            reasons.setdefault(_NUMBER.sub("#", "".join(record.reasons[:1])), []).extend(record.reasons[:1])
+        often = sorted((texts for texts in reasons.values() if texts), key=len, reverse=True)
+        texts = [_short(texts[0]) + (f" ({len(texts)}x)" if len(texts) > 1 else "") for texts in often[:_MOST_REASONS]]
+        texts += [f"{len(often) - _MOST_REASONS} more reasons, in runs.csv"] if len(often) > _MOST_REASONS else []
+        if mine:
+            plural = "" if len(mine) == 1 else "s"
+            lines.append(f"not counted, {len(mine)} {verdict} run{plural}: {'; '.join(texts) or 'no reason recorded'}")
+        if mine and verdict != "inert":
+            redone.append(verdict)
+            again += len(mine)
+    if again:
+        lines.append(f"to make {'it' if again == 1 else 'them'} again: {_again(redone)}")
+    return lines
+
+
+def _short(reason: str) -> str:
+    """So much of a reason as tells it; all of it is in the table."""
+    return reason if len(reason) <= _MOST_LETTERS else f"{reason[:_MOST_LETTERS]} ..."
+
+
+def _again(verdicts: Sequence[str]) -> str:
+    """The command that was typed, so that it makes the runs of these verdicts again."""
+    kept, words = [], iter(sys.argv[1:])
+    for word in words:
+        if word == "--redo":
+            next(words, None)
+        elif word != "--resume" and not word.startswith("--redo="):
+            kept.append(word)
+    root = ["sudo"] if os.environ.get("SUDO_UID") else []
+    return shlex.join([*root, "pollbench", *kept, "--resume", "--redo", ",".join(verdicts)])
+
+
 def report(
     plan: Plan,
     results: ResultSet,
@@ -140,6 +193,8 @@ def report(
         return EXIT_INTERRUPTED
     if missing:
         say(f"pollbench: {len(missing)} of {len(plan.runs)} runs are missing; {todo}")
+    for line in not_counted(results.records()):
+        say(f"pollbench: {line}")
     if missing or set(verdicts) & {"failed", "inert", "suspect"}:
         return EXIT_NOT_VALID
     return EXIT_HOST_LACKS if verdicts["skipped"] else EXIT_OK

@@ -19,7 +19,7 @@ from harness.analysis.compare.sources import pivot
 from harness.cli.calibrations import calibration_of
 from harness.cli.columns import metrics_asked, sources_of, with_columns
 from harness.cli.terminal import print_styled, width_and_color
-from harness.errors import EXIT_NOT_VALID, EXIT_OK, EXIT_UNDECIDED, InputError
+from harness.errors import EXIT_GATE, EXIT_OK, EXIT_UNDECIDED, InputError
 from harness.report.gate import gate_lines
 from harness.report.reading import lines as reading_lines
 from harness.tables import Source
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Print a comparison. Exit code 1 when a --fail-if condition is met, 4 when one is open and that is not allowed."""
+    """Print a comparison. Exit code 6 when a --fail-if condition is met, 4 when one is open and that is not allowed."""
     inputs: list[str] = arguments.input
     if len(inputs) == 1 and arguments.baseline is None:
         todo = "name a second result set or CSV file, or --baseline CASE to compare its cases"
@@ -46,7 +46,8 @@ def compare(arguments: argparse.Namespace) -> int:
     verdicts = [judge(comparison, gate, by_estimate=arguments.fail_if_point) for gate in gates]
     agreement = _agreement(sources, arguments.format)
     width, color = width_and_color()
-    text = report.compare(comparison, arguments.format, width, color, _claims(sources), verdicts)
+    claims, details = _claims(sources), arguments.all
+    text = report.compare(comparison, arguments.format, width, color, claims, verdicts, details)
     if arguments.format == "csv":
         for line in reading_lines(comparison.readings, guessed_only=True):
             print(f"pollbench: {line}", file=sys.stderr)
@@ -62,7 +63,7 @@ def compare(arguments: argparse.Namespace) -> int:
 def _exit_code(verdicts: Sequence[GateVerdict], undecided: str) -> int:
     outcomes = {verdict.outcome for verdict in verdicts}
     if "failed" in outcomes:
-        return EXIT_NOT_VALID
+        return EXIT_GATE
     return EXIT_UNDECIDED if outcomes - {"passed"} and undecided == "fail" else EXIT_OK
 
 

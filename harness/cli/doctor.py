@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from harness.errors import EXIT_HOST_LACKS, EXIT_OK
 from harness.host import setting_advice, wish_of
 from harness.kernel import facts, journal
+from harness.kernel.advice import Advice, stolen_in_runs
 from harness.kernel.advice import advice as host_advice
 from harness.kernel.probe import is_untried, meanings
 from harness.run import capabilities
 from harness.spec.load import check_cpus, load_experiment
+from harness.store.regular import read_regular
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """What this host can do, tried for real; with FILE, what that experiment lacks here."""
     able = capabilities.of_this_host()
     lacking = _lacking(arguments) if arguments.file else {}
-    advice = host_advice() + setting_advice(wish_of())
+    advice = host_advice() + _last_runs() + setting_advice(wish_of())
     if arguments.json:
         document = {"capabilities": able, "advice": [item._asdict() for item in advice], "skips": lacking}
         print(json.dumps(document, indent=2))
@@ -37,10 +42,23 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.file:
         outcome = "these cells would be skipped:" if lacking else "everything it needs is here"
         print(f"\n{arguments.file}: {outcome}")
+        alike: dict[str, list[str]] = {}
         for label, reasons in lacking.items():
-            print(f"  {label}: " + "; ".join(reasons))
+            alike.setdefault("; ".join(reasons), []).append(label)
+        for reason, labels in alike.items():
+            print(f"  {', '.join(labels)}: {reason}")
     sys.stdout.flush()
     return EXIT_HOST_LACKS if lacking else EXIT_OK
+
+
+def _last_runs(results: Path = Path("results")) -> list[Advice]:
+    """How much time was stolen from the runs of the newest set below `results`; nothing where there is none."""
+    with suppress(OSError, ValueError, KeyError):
+        newest = max(results.glob("*/*/runs.csv"), key=lambda path: path.stat().st_mtime)
+        rows = csv.DictReader(read_regular(newest).decode().splitlines())
+        shares = [float(row["set_steal_percent"]) / 100 for row in rows if row["set_steal_percent"]]
+        return [stolen_in_runs(shares, str(newest.parent))] if shares else []
+    return []
 
 
 def _print_capabilities(able: dict[str, str]) -> None:

@@ -22,6 +22,7 @@ from harness.report.layout import to_text
 from harness.signals import stop_on_signals
 from harness.spec.load import check_cpus
 from harness.spec.messages import did_you_mean
+from harness.spec.shipped import shipped
 from harness.store import ResultSet
 from harness.store.atomic import explained, make_directories, write_file
 from harness.tables.source import from_set
@@ -62,11 +63,11 @@ def _chosen(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _directory(arguments: argparse.Namespace) -> Path:
-    """Where claim files are: as asked, else here, else beside the program's own source."""
+    """Where claim files are: as asked, else here, else those that are shipped."""
     if arguments.source:
         return Path(arguments.source)
     here = Path("experiments/claims")
-    return here if here.is_dir() else Path(__file__).parents[2] / here
+    return here if here.is_dir() else shipped(str(here))
 
 
 def _piece(path: Path, arguments: argparse.Namespace, place: GalleryPlace) -> Piece:

@@ -75,7 +75,8 @@ class GalleryHost:
             say(f"pollbench: {number}/{len(pieces)} {piece.path.stem}")
             with this_host(stopper, say, wait=self._arguments.wait) as place:
                 results = _open_set(self._arguments, piece, self, place)
-                if carry_out(place, piece.plan, results, Progress()) is not None:
+                shown = Progress(plan=piece.plan, made=results.records())
+                if carry_out(place, piece.plan, results, shown) is not None:
                     return True
         return False
 

@@ -81,8 +81,12 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: 
         print(f"there is less, {has}: it would be refused")
     print()
     noted: set[str] = set()
+    firsts: dict[str, str] = {}
     for cell in made.cells:
-        print(f"  {cell.label()}" + "".join(f"\n      will be skipped: {reason}" for reason in missing[cell.cell_id]))
+        print(f"  {cell.label()}")
+        for reason in missing[cell.cell_id]:
+            first = firsts.setdefault(reason, cell.label())
+            print(f"      will be skipped: {reason if first == cell.label() else f'for the reason of {first}'}")
         notes = (
             link_notes(cell.spec.topology, in_guests is not None or has_netem()) if not missing[cell.cell_id] else []
         )

@@ -1,4 +1,4 @@
-"""Progress: of runs one live line on a terminal, of a fleet a table of hosts; in a pipe a plain line per event."""
+"""Progress: on a terminal a live table, of cells or of a fleet's hosts; in a pipe a plain line per event."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from harness.cli.terminal import ERASE, columns, is_live, say
-from harness.plan import Run
+from harness.cli.terminal import ERASE, columns, height, is_live, say
+from harness.plan import Plan, Run
 from harness.store import RunRecord
 
 # More lines than a screen has cannot be redrawn: beyond this many hosts only counts are live.
@@ -20,19 +20,50 @@ _MOST = 40
 _FINISHED = re.compile(r"(\d+)/(\d+)  .*?: (valid|inert|suspect|failed|skipped)\b.*?(?:  ((?:\d+ min )?\d+ s) left)?$")
 
 
+class _Block:
+    """Lines at the foot of a terminal, drawn over themselves; none is wider than the terminal."""
+
+    def __init__(self) -> None:
+        self._drawn = 0
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Draw these in place of the lines before."""
+        width = columns()
+        if self._drawn:
+            say("", end="", lead=f"\x1b[{self._drawn}A")
+        for line in [*lines, *[""] * (self._drawn - len(lines))]:
+            say(line[: width - 1], lead=ERASE)
+        self._drawn = max(self._drawn, len(lines))
+
+    def clear(self) -> None:
+        """Leave nothing of them."""
+        if self._drawn:
+            say("", end="", lead=f"\x1b[{self._drawn}A\x1b[J")
+        self._drawn = 0
+
+
 class Progress:
     """The Watcher of a terminal.
 
     It has no thread and no timer: a redraw during a measurement would be measured with it.
     """
 
-    def __init__(self, names: Mapping[str, str] | None = None, expected_s: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        names: Mapping[str, str] | None = None,
+        expected_s: Mapping[str, float] | None = None,
+        plan: Plan | None = None,
+        made: Sequence[RunRecord] = (),
+    ) -> None:
         """names: by run, what stands before its cell where runs of several experiments are made together.
 
-        expected_s: by run, of all that are to be made, how long it may take; where absent, all take alike.
+        expected_s: by run, of all that are to be made, how long it may take; where absent, all take alike. plan: what
+        the table of cells is of, without one there is none; made: the runs of it that are on disk already.
         """
         self._names, self._expected_s = names or {}, expected_s or {}
         self._live = is_live(sys.stderr)
+        self._block = _Block()
+        self._table = CellTable(plan, made) if plan is not None and self._live else None
         self._begun = time.monotonic()
         self._number = self._total = 0
         self._done = 0.0
@@ -41,7 +72,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._clear()
+        self._block.clear()
 
     def booting(self, kernel: str, number: int, total: int) -> None:
         """Say that a guest comes up, after so many runs."""
@@ -57,15 +88,20 @@ class Progress:
         """Say the verdict, p50 and the first reason; on a terminal only of a run that is not valid."""
         self._number += 1
         self._done += self._expected_s.get(run.run_id, 1.0)
+        if self._table is not None:
+            self._table.take(run.cell.cell_id, record)
         p50 = record.metrics.get("rtt_p50_us")
         model = "model " if str(record.environment.get("accelerator", "")).startswith("tcg") else ""
         figure = f"  p50 {p50:.2f} {model}us" if p50 is not None else ""
         reason = f"  ({record.reasons[0]})" if record.reasons else ""
-        self._clear()
+        self._block.clear()
         if not self._live or record.verdict != "valid":
-            head = f"{self._number}/{self._total}  {self._cell_of(run)}  repetition {run.block}"
-            left = "" if self._live else self._left()
-            say(f"{head}: {record.verdict}{figure}{reason}{left}")
+            head = f"{self._number}/{self._total}  {self._cell_of(run)}"
+            if self._live:
+                # A line of the terminal: what has no room is said again at the end.
+                say(f"{head}: {record.verdict}{reason}"[: columns() - 1])
+            else:
+                say(f"{head}  repetition {run.block}: {record.verdict}{figure}{reason}{self._left()}")
 
     def _cell_of(self, run: Run) -> str:
         return " ".join(filter(None, (self._names.get(run.run_id), run.cell.label())))
@@ -79,14 +115,64 @@ class Progress:
         return f"  {minutes} min {seconds} s left" if minutes else f"  {seconds} s left"
 
     def _show(self, number: str, activity: str) -> None:
-        """Draw the live line; a narrow terminal cuts off the end of `activity`, not the time."""
+        """Draw the table and the bar; a narrow terminal cuts off the end of `activity`, not the time."""
         if self._live:
             bar = "=" * round(20 * self._number / self._total)
-            say(f"[{bar:<20}] {number}{self._left()}  {activity}"[: columns() - 1], end="", lead=ERASE)
+            rows = self._table.lines(columns(), height()) if self._table is not None else []
+            self._block.draw([*rows, f"[{bar:<20}] {number}{self._left()}  {activity}"])
 
-    def _clear(self) -> None:
-        if self._live:
-            say("", end="", lead=ERASE)
+
+class CellTable:
+    """The cells of a plan with what their runs say so far: the median of p50, its interval, verdicts."""
+
+    def __init__(self, plan: Plan, made: Sequence[RunRecord] = ()) -> None:
+        self._labels = {cell.cell_id: cell.label() for cell in plan.cells}
+        self._planned = Counter(run.cell.cell_id for run in plan.runs)
+        self._records: dict[str, dict[str, RunRecord]] = {cell_id: {} for cell_id in self._labels}
+        cells = {run.run_id: run.cell.cell_id for run in plan.runs}
+        for record in made:
+            if record.run_id in cells:
+                self.take(cells[record.run_id], record)
+
+    def take(self, cell_id: str, record: RunRecord) -> None:
+        """Count a run; one that was made again replaces the former."""
+        # The newest last: what is shown where not all cells have room.
+        mine = self._records.pop(cell_id, {})
+        self._records[cell_id] = {**mine, record.run_id: record}
+
+    def lines(self, width: int, most: int) -> list[str]:
+        """The table, no wider than `width`, in at most so many lines: of more cells those that were measured last."""
+        room = max(most - 3, 1)
+        shown = list(self._labels) if len(self._labels) <= room else list(self._records)[-room:]
+        rows = [self._row(cell_id) for cell_id in self._labels if cell_id in shown]
+        if all(not row[2] for row in rows):
+            rows = [(*row[:2], "", "", row[4]) for row in rows]
+        least = max(12, width - 44)
+        heads = ("case", "runs", "p50 us", "[interval]", "not counted")
+        widths = [max(len(row[at]) for row in (heads, *rows)) for at in range(4)]
+        widths[0] = min(widths[0], least)
+        texts = [
+            f"{row[0][: widths[0]]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}  "
+            f"{row[3]:<{widths[3]}}  {row[4]}".rstrip()[: width - 1]
+            for row in (heads, *rows)
+        ]
+        more = len(self._labels) - len(rows)
+        return [*texts, *([f"and {more} more cells"] if more else [])]
+
+    def _row(self, cell_id: str) -> tuple[str, str, str, str, str]:
+        # Imported here: the command starts without numpy.
+        from harness import stats
+        from harness.report import words
+
+        records = list(self._records[cell_id].values())
+        valid = [record.metrics.get("rtt_p50_us") for record in records if record.verdict == "valid"]
+        p50 = stats.estimate([value for value in valid if value is not None])
+        verdicts = Counter(record.verdict for record in records)
+        del verdicts["valid"]
+        median = "" if p50.median is None else words.short(p50.median)
+        doubts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        runs = f"{len(valid)}/{self._planned[cell_id]}"
+        return self._labels[cell_id], runs, median, words.bracket(p50.interval), doubts
 
 
 @dataclass
@@ -107,7 +193,7 @@ class HostBoard:
     def __init__(self, hosts: Sequence[str]) -> None:
         self._rows = {host: _HostRow() for host in hosts}
         self._live = is_live(sys.stderr)
-        self._drawn = 0
+        self._block = _Block()
         self._width = max((len(host) for host in hosts), default=0)
 
     def tell(self, host: str, text: str, kind: str = "at work") -> None:
@@ -117,7 +203,7 @@ class HostBoard:
             return
         row.text, row.kind = text, kind
         if self._live:
-            self._draw()
+            self._block.draw(self._lines())
         # In a pipe only what comes of it is worth a line, for each of a thousand hosts.
         elif text != "looking":
             say(f"{host:<{self._width}}  " + (text if kind == "at work" else f"{kind}: {text}"))
@@ -130,15 +216,6 @@ class HostBoard:
                 row.made, row.total, row.left = int(event[1]), int(event[2]), event[4] or ""
                 row.doubts += event[3] != "valid"
         self.tell(host, lines[-1])
-
-    def _draw(self) -> None:
-        width = columns()
-        if self._drawn:
-            say("", end="", lead=f"\x1b[{self._drawn}A")
-        lines = self._lines()
-        for line in lines + [""] * (self._drawn - len(lines)):
-            say(line[: width - 1], lead=ERASE)
-        self._drawn = max(self._drawn, len(lines))
 
     def _lines(self) -> list[str]:
         rows = self._rows

@@ -16,7 +16,7 @@ from harness.store.atomic import explained, write_file
 
 def report(arguments: argparse.Namespace) -> int:
     """Write the page and say where it is."""
-    studies = [load_study(path) for path in arguments.directory]
+    studies = [load_study(path, arguments.include) for path in arguments.directory]
     sets = [(study, overview(study.source, arguments.baseline)) for study in studies]
     data = page(sets, _comparison(sets)).encode("utf-8", "backslashreplace")
     target = Path(arguments.output) if arguments.output else _default(studies)

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         with this_host(stopper, say, wait=arguments.wait, redo=arguments.redo) as place:
             place = replace(place, budget_s=arguments.budget)
             results = open_set(place, plan, experiment.data, arguments)
-            interrupted = carry_out(place, plan, results, Progress())
+            interrupted = carry_out(place, plan, results, Progress(plan=plan, made=results.records()))
             traced = interrupted is None and (arguments.explain or experiment.trace is not None)
             if traced:
                 interrupted = _trace(place, plan, results)
@@ -91,7 +91,7 @@ def _run_share(arguments: argparse.Namespace, experiment: Experiment, plan: Plan
             again = begun_elsewhere(part, made, here)
             environment = {**place.environment, "host": here}
             place = replace(place, environment=environment, again=again, budget_s=arguments.budget)
-            interrupted = carry_out(place, part, results, Progress())
+            interrupted = carry_out(place, part, results, Progress(plan=part, made=results.records()))
         return report(part, results, interrupted, as_json=arguments.json)
 
 

@@ -13,12 +13,13 @@ from harness.cli.columns import sources_of
 from harness.cli.terminal import print_styled, width_and_color
 from harness.errors import EXIT_OK
 from harness.tables import Source, load_source
+from harness.tables.source import counting
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Print a result set's tables."""
     (source,) = sources_of([arguments.directory], arguments)
-    _print(source, arguments.format, arguments.baseline)
+    _print(counting(source, arguments.include), arguments.format, arguments.baseline)
     return EXIT_OK
 
 

@@ -105,6 +105,13 @@ def columns(fallback: int = 80) -> int:
     return shutil.get_terminal_size((fallback, 24)).columns
 
 
+def height() -> int:
+    """How many lines the terminal has."""
+    import shutil
+
+    return shutil.get_terminal_size((80, 24)).lines
+
+
 def width_and_color() -> tuple[int, bool]:
     """How many columns to fill, and whether in colour: as the terminal has it; in a pipe 100 columns without colour."""
     if not is_live(sys.stdout):

@@ -153,7 +153,9 @@ def reach_words(reach: Reach) -> str:
 def down(arguments: argparse.Namespace) -> int:
     """Take a held testbed down."""
     need_root("take down a testbed")
-    testbed = detached.chosen(arguments.name)
+    if arguments.name and arguments.called:
+        raise InputError("take down a testbed", got="it is named twice", todo="leave --name out", where="--name")
+    testbed = detached.chosen(arguments.name or arguments.called)
     detached.end(testbed)
     print(f"{testbed.name}: down")
     return EXIT_OK

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.cli.building import build_programs
 from harness.cli.carry_out import carry_out, open_set, report
 from harness.cli.plan import in_words, plan_of, print_plan
 from harness.cli.progress import Progress
@@ -56,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         guests = Guests(
             home, emulator, accelerator, stopper, arguments.redo, arguments.keep, leave, saved, arguments.jobs
         )
+        build_programs(plan)
         guests.verify(plan)
         results = open_set(guests, plan, experiment.data, arguments)
         interrupted = carry_out(guests, plan, results, progress_of(guests, [(plan, results)]))
@@ -87,7 +90,9 @@ def progress_of(
     jobs = most_seats(guests.jobs, guests.accelerator)
     takes = in_words(side_by_side_s(runs, expected, jobs))
     say(f"pollbench: {len(expected)} runs in guests, about {most}{takes} on an idle machine")
-    return Progress(names, expected)
+    # Of several experiments there would be as many tables.
+    (plan, results), *others = parts
+    return Progress(names, expected) if others else Progress(names, expected, plan, results.records())
 
 
 def say_retried(guests: Guests) -> None:
@@ -100,6 +105,8 @@ def _guest_plan(arguments: argparse.Namespace, home: Home) -> tuple[Experiment, 
     """The experiment as guests are to run it, under the kernels that the command names, and its plan."""
     experiment, plan = plan_of(arguments, guest=True)
     refuse_inventory_hosts(plan)
+    for name in {cell.spec.machine.kernel for cell in plan.cells} - {""}:
+        _known_kernel(home, name)
     if names := own_kernels(arguments, home):
         experiment = with_kernels(experiment, names)
         plan = make_plan(experiment, arguments.case, arguments.repeat, arguments.seed)
@@ -149,15 +156,43 @@ def build(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def own_kernels(arguments: argparse.Namespace, home: Home) -> list[str]:
-    """The kernel sets that --kernel and --bzimage name; a user's own is made into one."""
-    names = list(arguments.kernel or [])
+def own_kernels(arguments: argparse.Namespace, home: Home) -> dict[str, str]:
+    """The kernel sets that --kernel and --bzimage name, by what tables call them; a user's own is made into one.
+
+    Raises InputError for a set that is neither shipped nor built.
+    """
+    names: dict[str, str] = {}
+    for text in arguments.kernel or []:
+        label, sign, path = text.partition("=")
+        if label in names or (sign and not (path and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}", label))):
+            got = f"{label!r} is given twice" if label in names else f"{text!r} is not LABEL=PATH"
+            raise InputError("choose kernels", got=got, todo="such as base=PATH,patch=PATH", where="--kernel")
+        names[label] = own_kernel(home, path) if sign else _known_kernel(home, text)
     if arguments.bzimage:
         modules = Path(arguments.modules).resolve() if arguments.modules else None
-        names.append(builder.add_own_kernel(home, Path(arguments.bzimage), modules, say))
+        name = builder.add_own_kernel(home, Path(arguments.bzimage), modules, say)
+        names[name] = name
     elif arguments.modules:
         raise InputError("use modules", got="of which kernel?", todo="name it with --bzimage", where="--modules")
     return names
+
+
+def own_kernel(home: Home, path: str) -> str:
+    """The kernel set of a build tree, of a bzImage, or of bzImage:MODULES."""
+    if Path(path).is_dir():
+        return builder.add_built_kernel(home, Path(path), say)
+    image, _, modules = path.partition(":")
+    return builder.add_own_kernel(home, Path(image), Path(modules).resolve() if modules else None, say)
+
+
+def _known_kernel(home: Home, name: str) -> str:
+    index = home.index()
+    sets = [key.removeprefix("kernel ") for key in index if key.startswith("kernel ")]
+    known = list(dict.fromkeys([*recipe.KERNELS, *sets]))
+    if name not in known and name not in {entry.get("release") for entry in index.values()}:
+        got = f"there is no kernel set {name!r}; there is {', '.join(known)}"
+        raise InputError("choose a kernel", got=got, todo="or name your own: LABEL=PATH", where="--kernel")
+    return name
 
 
 def shell(arguments: argparse.Namespace) -> int:
@@ -168,7 +203,7 @@ def shell(arguments: argparse.Namespace) -> int:
     emulator = find_emulator(home, arguments.qemu)
     emulated = arguments.accel == "auto" and accel.kvm_trouble(home, emulator)
     chosen = accel.choose("tcg-smoke" if emulated else arguments.accel, home, emulator)
-    with shell_command(home, emulator, names[0] if names else "", chosen.name) as argv:
+    with shell_command(home, emulator, next(iter(names.values()), ""), chosen.name) as argv:
         say("pollbench: exit ends the guest; the harness is in /run/payload; NICs: modprobe -a e1000e virtio_net")
         return attended(argv)
 

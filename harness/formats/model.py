@@ -111,7 +111,7 @@ class Format:
         raise NotImplementedError
 
 
-def read_output(program: Format, text: str) -> tuple[Result, list[str]]:
+def read_output(program: Format, text: str, options: ReadOptions | None = None) -> tuple[Result, list[str]]:
     """The first result in a program's whole output, and what was odd. ValueError, saying why, where it has none."""
     findings: list[str] = []
 
@@ -119,7 +119,7 @@ def read_output(program: Format, text: str) -> tuple[Result, list[str]]:
         if not finding.startswith(NOT_USED):
             findings.append(finding)
 
-    results = program.parse(lines_of(text), note, ReadOptions())
+    results = program.parse(lines_of(text), note, options or ReadOptions())
     for result in results:
         if result.has_figures():
             return result, findings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,8 @@ FAST_CLOCKS = ("tsc", "arch_sys_counter", "kvm-clock", "hyperv_clocksource_tsc_p
 MANY_CPUS = 4
 MUCH_STEAL_SHARE = 0.01
 MUCH_LOAD_PER_CPU = 0.5
+_STOLEN = "the hypervisor ran somebody else on these CPUs; such a pause lands in p99, whatever the settings"
+_QUIETER = "measure on a quieter or dedicated host, or repeat more often; runs above max_steal_share are suspect"
 
 
 class Advice(NamedTuple):
@@ -26,17 +28,15 @@ class Advice(NamedTuple):
     todo: str
 
 
-def advice(root: Path | str = "/", sample_s: float = 0.2) -> list[Advice]:
-    """Every check of what no setting changes, good ones too, in a fixed order; harness.host has those of settings.
-
-    Takes `sample_s` seconds, to see time being stolen."""
+def advice(root: Path | str = "/") -> list[Advice]:
+    """Every check of what no setting changes, good ones too, in a fixed order; harness.host has those of settings."""
     files = HostFiles(root)
     cpus = cpufacts.online_cpus(files)
     return [
         _cpus(files, cpus),
         _clock(files),
         _smt(files),
-        _steal(files, sample_s),
+        _steal(files),
         _load(files, cpus),
         _mitigations(files),
         _virtualisation(files),
@@ -71,18 +71,21 @@ def _smt(files: HostFiles) -> Advice:
     return Advice("SMT", smt or "not told", smt != "on", why, todo)
 
 
-def _steal(files: HostFiles, sample_s: float) -> Advice:
-    before = facts.total_ticks(files)
-    time.sleep(sample_s)
-    after = facts.total_ticks(files)
-    why = "the hypervisor ran somebody else on these CPUs; such a pause lands in p99, whatever the settings"
-    todo = "measure on a quieter or dedicated host, or repeat more often; runs above max_steal_share are suspect"
-    if before is None or after is None:
-        return Advice("stolen time", "not told", True, why, todo)
-    all_time = after[1] / after[0] if after[0] else 0.0
-    now = (after[1] - before[1]) / max(after[0] - before[0], 1)
-    state = f"{now:.1%} now, {all_time:.1%} since boot"
-    return Advice("stolen time", state, max(now, all_time) <= MUCH_STEAL_SHARE, why, todo)
+def _steal(files: HostFiles) -> Advice:
+    """Since boot: an instant says nothing of the minutes that a measurement takes."""
+    ticks = facts.total_ticks(files)
+    if ticks is None or not ticks[0]:
+        return Advice("stolen time", "not told", True, _STOLEN, _QUIETER)
+    share = ticks[1] / ticks[0]
+    return Advice("stolen time", f"{share:.1%} since boot", share <= MUCH_STEAL_SHARE, _STOLEN, _QUIETER)
+
+
+def stolen_in_runs(shares: Sequence[float], label: str) -> Advice:
+    """The same of runs that were made: the share of each, and what to call them."""
+    ordered = sorted(shares)
+    middle, most = ordered[len(ordered) // 2], ordered[-1]
+    state = f"{middle:.1%} in the middle one of {len(ordered)} runs of {label}, {most:.1%} at most"
+    return Advice("stolen time in the last runs", state, middle <= MUCH_STEAL_SHARE, _STOLEN, _QUIETER)
 
 
 def _load(files: HostFiles, cpus: set[int]) -> Advice:

@@ -16,11 +16,12 @@ import json, re, resource, sys
 asked = json.load(sys.stdin)
 resource.setrlimit(resource.RLIMIT_AS, (asked["bytes"], asked["bytes"]))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-last = None
+last, count = None, 0
 for last in re.finditer(asked["pattern"], asked["text"], re.MULTILINE):
+    count += 1
     if asked["first"]:
         break
-print(json.dumps(last and [last[1] if last.re.groups else last[0]]))
+print(json.dumps(last and [last[1] if last.re.groups else last[0], count]))
 """
 
 
@@ -30,7 +31,14 @@ def last_match(pattern: str, text: str, limit_s: float = _LIMIT_S) -> list[str |
     Of a pattern without a group the whole match. Raises ValueError when that takes longer than `limit_s`, or more
     memory than a search can need.
     """
-    return _asked(pattern, text, limit_s, first=False)
+    answer = _asked(pattern, text, limit_s, first=False)
+    return answer and [answer[0]]
+
+
+def count(pattern: str, text: str, limit_s: float = _LIMIT_S) -> int:
+    """How often the pattern matches. Raises ValueError as `last_match` does."""
+    answer = _asked(pattern, text, limit_s, first=False)
+    return answer[1] if answer else 0
 
 
 def matches(pattern: str, text: str, limit_s: float = _LIMIT_S) -> bool:
@@ -38,7 +46,8 @@ def matches(pattern: str, text: str, limit_s: float = _LIMIT_S) -> bool:
     return _asked(pattern, text, limit_s, first=True) is not None
 
 
-def _asked(pattern: str, text: str, limit_s: float, *, first: bool) -> list[str | None] | None:
+def _asked(pattern: str, text: str, limit_s: float, *, first: bool) -> tuple[str | None, int] | None:
+    """What the first group of a match is, and how many matches there were up to it."""
     # A text of n characters takes at most 4 n in the other process, and the JSON beside it as much again.
     size = _MOST_BYTES + 16 * len(text)
     question = json.dumps({"pattern": pattern, "text": text, "first": first, "bytes": size})
@@ -51,5 +60,5 @@ def _asked(pattern: str, text: str, limit_s: float, *, first: bool) -> list[str 
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise ValueError(f"{subject}: {last[0] if last else f'ended with status {done.returncode}'}")
-    answer: list[str | None] | None = json.loads(done.stdout)
-    return answer
+    answer = json.loads(done.stdout)
+    return answer and (answer[0], int(answer[1]))

@@ -43,10 +43,12 @@ def compare(
     color: bool = False,
     claims: Claims = (),
     gates: Sequence[GateVerdict] = (),
+    details: bool = False,
 ) -> str:
     """A comparison in one format; `width` in columns and `color` (ANSI) matter to text only.
 
-    claims: those that the inputs carry, with what to call the input; gates: what each --fail-if came to, for JSON.
+    details: a table per metric and how to read it, below the answer, in text and markdown. claims: those that inputs
+    carry, with what to call the input; gates: what each --fail-if came to, for JSON.
     """
     if fmt in ("csv", "json"):
         from harness.report import data
@@ -59,9 +61,9 @@ def compare(
 
         return kernel_table(comparison)
     from harness.report import layout
-    from harness.report.comparison import document
+    from harness.report.comparison import answer
 
-    blocks = document(comparison)
+    blocks = answer(comparison, details)
     for label, verdicts in claims:
         from harness.report.claims import blocks as claim_blocks
 

@@ -1,11 +1,14 @@
-"""A comparison as a document: a table per metric, what differs beside the numbers, and how to read it."""
+"""A comparison as a document: the findings, one table, what differs beside the numbers; and a table per metric."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 
-from harness.analysis.compare import Comparison, Row
+from harness.analysis.compare import Comparison, Factors, Row
+from harness.analysis.compare.choose import COSTS
 from harness.columns import Column
+from harness.report import answer as findings
 from harness.report import reading, words
 from harness.report.footnotes import footnotes
 from harness.report.layout import JUDGED, Block, Col, Gap, Para, Table, Text, grouped
@@ -13,22 +16,115 @@ from harness.stats import Estimate, Interval
 
 
 def document(comparison: Comparison) -> list[Block]:
-    """The document that `pollbench compare` prints."""
+    """Everything that a comparison found, for the page: what is compared, what differs, all tables, all notes."""
     blocks: list[Block] = reading.blocks(comparison.readings)
     blocks += [Para(text, "bold") for text in titles(comparison)]
+    return [*blocks, Gap(), *_cautions(comparison), Gap(), *_details(comparison)]
+
+
+def answer(comparison: Comparison, details: bool = False) -> list[Block]:
+    """What `pollbench compare` prints: the findings, one table, what else differs; with `details` all tables."""
+    blocks: list[Block] = [Para(text, "bold") for text in titles(comparison)]
+    texts = findings.of_comparison(comparison)
+    if not texts:
+        why = "; ".join(comparison.notes) or "no cell has valid runs on both sides"
+        return [*blocks, Gap(), Para(f"Nothing was compared: {why}."), *_read(comparison)]
     blocks.append(Gap())
-    letters = [side.letter for side in comparison.inputs]
-    blocks += [Para(text, "warn", bullet=True) for text in experiment_lines(comparison)]
+    if comparison.other_work:
+        blocks.append(Para(comparison.other_work, "warn", bullet=True))
+    blocks += [Para(text, bullet=True) for text in findings.cut(texts, "--all has them")]
+    if table := _summary(comparison):
+        blocks += [Gap(), table]
+    blocks += [Gap(), *_cautions(comparison)]
+    if details:
+        return [*blocks, Gap(), *_details(comparison), *_read(comparison)]
+    blocks += [Para(text, style, bullet=True) for text, style in footnotes(comparison, brief=True)]
+    return [*blocks, *_read(comparison)]
+
+
+def _read(comparison: Comparison) -> list[Block]:
+    """How the columns of CSV files were read."""
+    blocks = reading.blocks(comparison.readings)
+    return [Gap(), *blocks[:-1]] if blocks else []
+
+
+def _cautions(comparison: Comparison) -> list[Block]:
+    """What differs beside the numbers, and what the comparison can and cannot mean."""
+    lines = experiment_lines(comparison)
     for difference in comparison.differences:
         values = " -> ".join(words.some(texts) or words.BLANK for texts in difference.values)
-        blocks.append(Para(f"Differs beside the numbers: {difference.column}: {values}", "warn", bullet=True))
-    blocks += [Para(text, bullet=True) for text in comparison.verdict]
-    blocks.append(Gap())
+        lines.append(f"Differs beside the numbers: {difference.column}: {values}")
+    return [
+        *(Para(text, "warn", bullet=True) for text in lines),
+        *(Para(text, bullet=True) for text in comparison.verdict),
+    ]
+
+
+def _details(comparison: Comparison) -> list[Block]:
+    """A table per metric, and how to read it."""
+    letters = [side.letter for side in comparison.inputs]
+    blocks: list[Block] = []
     # Where no cell is on both sides there is nothing to set side by side, and the footnotes say why.
     for metric in comparison.metrics if any(row.base and row.test for row in comparison.rows) else ():
         blocks += [_table(comparison, metric, letters), Gap()]
-    blocks += [Para(text, style, bullet=True) for text, style in footnotes(comparison)]
-    return blocks
+    return [*blocks, *(Para(text, style, bullet=True) for text, style in footnotes(comparison))]
+
+
+_WIDEST = 80
+
+
+def _summary(comparison: Comparison) -> Table | None:
+    """A row for each cell that was compared: the first metric's medians, and how each metric changed."""
+    metrics = comparison.metrics
+    changes: dict[tuple[int, str, Factors], dict[str, Row]] = {}
+    for row in comparison.rows:
+        changes.setdefault((row.against, row.case, row.factors), {})[row.metric] = row
+    compared = {key: of for key, of in changes.items() if any(row.change.difference for row in of.values())}
+    shown = [metric for metric in metrics if any(metric.name in of for of in compared.values())]
+    if not compared:
+        return None
+    several = len(comparison.inputs) > 2
+    lead, *others = sorted(shown, key=lambda metric: 0 if metric is shown[0] else 1 if metric.name in COSTS else 2)
+    one, other = comparison.inputs[0].letter, "test" if several else comparison.inputs[1].letter
+    cols = (
+        Col("case", right=False),
+        *([Col("input", right=False)] if several else []),
+        Col("n", keep=2, name="runs that count"),
+        Col(f"{_narrow(lead.label)}\n{one}", name=one),
+        Col(f"{lead.unit}\n{other}", name=other),
+        Col("change", right=False),
+        Col("[surely]", right=False, keep=6, name="interval of the ratio"),
+        *(
+            Col(f"{_narrow(metric.label)}\nchange", right=False, keep=max(8 - place, 1), name=metric.label)
+            for place, metric in enumerate(others)
+        ),
+    )
+    rows = grouped((factors, _summary_row(of, comparison, lead, others)) for (_, _, factors), of in compared.items())
+    return Table(cols, rows, widest=_WIDEST, rest="--all has them")
+
+
+def _summary_row(
+    of: Mapping[str, Row], comparison: Comparison, lead: Column, others: Sequence[Column]
+) -> tuple[Text, ...]:
+    row = of.get(lead.name) or next(iter(of.values()))
+    change = row.change
+    letters = [Text(comparison.inputs[row.against].letter)] if len(comparison.inputs) > 2 else []
+    moved = [of[metric.name].change if metric.name in of else None for metric in others]
+    return (
+        Text(row.case),
+        *letters,
+        Text(f"{change.base.n}+{change.test.n}"),
+        Text(words.short(change.base.median)),
+        Text(words.short(change.test.median)),
+        Text(words.verdict(change) or words.BLANK, JUDGED[change.judged]),
+        Text(_bracket(change.together if change.ratio else None, words.ratio), "dim"),
+        *(Text(words.verdict(one) or words.BLANK, JUDGED[one.judged] if one else "") for one in moved),
+    )
+
+
+def _narrow(label: str) -> str:
+    """A label in lines that are no wider than what stands below them."""
+    return textwrap.fill(label, 13, break_long_words=False)
 
 
 def titles(comparison: Comparison) -> list[str]:

@@ -12,6 +12,7 @@ from harness import columns
 from harness.analysis.awake import KeptAwake
 from harness.analysis.compare import Change, Comparison, Factors, Row
 from harness.analysis.compare.model import LEVEL
+from harness.report import answer
 from harness.report.gate import gates_json
 from harness.report.reading import as_data
 from harness.report.words import Json
@@ -93,6 +94,7 @@ def comparison_json(
     """A comparison as an indented JSON document, with the claims of its inputs by label and what each gate came to."""
     document: Document = {
         **_fields(comparison, "kind", "label", "inputs", "included", "smallest_effect"),
+        "findings": answer.of_comparison(comparison),
         "metrics": [_fields(metric, "name", "unit", "better") for metric in comparison.metrics],
         **_fields(comparison, "differences"),
         "experiments": [

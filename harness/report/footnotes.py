@@ -14,22 +14,27 @@ _MOST = 5
 _FEW = 5
 
 
-def footnotes(comparison: Comparison) -> Iterator[tuple[str, Style]]:
-    """The lines below the tables of `pollbench compare`, each with its style, the most urgent first."""
+def footnotes(comparison: Comparison, *, brief: bool = False) -> Iterator[tuple[str, Style]]:
+    """The lines below the tables of `pollbench compare`, each with its style, the most urgent first.
+
+    brief: runs that lie far off are counted, and how everything was computed is one line.
+    """
     yield from ((words.sentence(text), "warn") for text in comparison.warnings)
     yield from ((text, "warn") for text in comparison.limits)
     yield from ((text, "warn") for text in _not_compared(comparison))
     yield from ((text, "warn") for text in _drifts(comparison))
     if lag := max((row.change.lag for row in comparison.rows), default=0.0):
         yield words.chained(lag), "warn"
-    yield from ((text, "warn") for text in _far(comparison))
+    far = _counted(comparison) if brief else _far(comparison)
+    yield from ((text, "warn") for text in far)
     yield from ((text, "") for text in _needed(comparison))
     yield from ((text, "") for text in comparison.calibration)
     runs = " ".join(f"Runs of {side.letter}: {words.counts(side.runs)}." for side in comparison.inputs)
     yield runs, "dim"
     for note in comparison.notes:
         yield words.sentence(note), "dim"
-    yield from ((text, "dim") for text in _method(comparison))
+    method = _in_brief(comparison) if brief else _method(comparison)
+    yield from ((text, "dim") for text in method)
 
 
 def _not_compared(comparison: Comparison) -> Iterator[str]:
@@ -100,6 +105,23 @@ def _label(comparison: Comparison, name: str) -> str:
 def _cell(comparison: Comparison, row: Row) -> str:
     letter = f" ({comparison.inputs[row.against].letter})" if len(comparison.inputs) > 2 else ""
     return words.cell(row.case, row.factors) + letter
+
+
+def _counted(comparison: Comparison) -> Iterator[str]:
+    runs = {(run.letter, run.run_id) for run in comparison.outliers}
+    if runs:
+        verbs = "lies far from the others, and counts" if len(runs) == 1 else "lie far from the others, and count"
+        yield f"{words.runs(len(runs))} {verbs}: see --all."
+
+
+def _in_brief(comparison: Comparison) -> Iterator[str]:
+    comparisons = max((row.change.comparisons for row in comparison.rows), default=1)
+    limit = words.share(comparison.smallest_effect or DEFAULT_WIDTH)
+    yield (
+        f"Medians over the runs that count. {_latency(comparison)} surely: an interval of the ratio; claims are "
+        f"{words.share(1 - comparison.level)} sure for {words.comparisons(comparisons)} at once. within {limit}: no "
+        "difference larger than that; undecided: neither. --all: every metric, interval, p and run that stands out."
+    )
 
 
 def _method(comparison: Comparison) -> Iterator[str]:

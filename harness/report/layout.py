@@ -54,20 +54,29 @@ JUDGED: dict[Judged, Style] = {"better": "good", "worse": "bad", "": "dim"}
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns; a row that is a str is a heading within the table."""
+    """Rows under columns; a row that is a str is a heading within the table.
+
+    widest: columns that it may fill on however wide a terminal, 0 for all; rest: where to look for what had no room.
+    """
 
     cols: tuple[Col, ...]
     rows: tuple[TableRow | str, ...]
     caption: str = ""
+    widest: int = 0
+    rest: str = ""
 
 
 @dataclass(frozen=True)
 class Para:
-    """A paragraph, wrapped; `bullet` marks one of a list."""
+    """A paragraph, wrapped; `bullet` marks one of a list.
+
+    about: the column, by its name, that it explains: where no table shows that column, it is left out.
+    """
 
     text: str
     style: Style = ""
     bullet: bool = False
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,14 +105,17 @@ def to_text(blocks: Sequence[Block], width: int, color: bool) -> str:
     """The document as text of at most `width` columns where its words allow that; ends with a newline."""
     width = max(width, 20)
     lines: list[str] = []
+    shown = {""}
     for block in blocks:
         match block:
             case Gap():
                 lines.append("")
             case Para():
-                lines += _para_lines(block, width, color)
+                lines += _para_lines(block, width, color) if block.about in shown else []
             case Table():
-                lines += _table_lines(block, width, color)
+                drawn, at = _table_lines(block, width, color)
+                lines += drawn
+                shown |= {block.cols[i].name for i in at}
     return "\n".join(map(_without_room, lines)) + "\n"
 
 
@@ -115,16 +127,20 @@ def _without_room(line: str) -> str:
 def to_markdown(blocks: Sequence[Block]) -> str:
     """The document as GitHub-flavoured markdown; headings within a table become bold rows."""
     parts: list[str] = []
+    shown = {""}
     for block in blocks:
         match block:
             case Gap():
                 parts.append("")
+            case Para() if block.about not in shown:
+                pass
             case Para():
                 text = _escaped(block.text)
                 # Two lines in a row would be one paragraph.
                 parts += ["- " + text] if block.bullet else [f"**{text}**" if block.style == "bold" else text, ""]
             case Table():
                 parts += _markdown_table(block)
+                shown |= {column.name for i, column in enumerate(block.cols) if _any_text(block, i)}
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).strip("\n") + "\n"
 
 
@@ -164,11 +180,13 @@ def _para_lines(block: Para, width: int, color: bool) -> list[str]:
     return _lines(grid, width, color)
 
 
-def _table_lines(table: Table, width: int, color: bool) -> list[str]:
+def _table_lines(table: Table, width: int, color: bool) -> tuple[list[str], list[int]]:
+    """The table's lines, and which columns had room."""
     from rich.measure import Measurement
 
     at = [i for i, _ in enumerate(table.cols) if _any_text(table, i)]
     gone: list[int] = []
+    width = min(width, table.widest or width)
     endless = _console(10_000, color)
     while True:
         made = _rich_table(table, at, color)
@@ -187,8 +205,10 @@ def _table_lines(table: Table, width: int, color: bool) -> list[str]:
         lines += _para_lines(Para(row, "bold"), width, color) if isinstance(row, str) else [next(body)]
     if gone:
         names = (table.cols[i].name or " ".join(table.cols[i].header.split()) for i in sorted(gone))
-        lines += _para_lines(Para(f"Not shown at this width: {', '.join(names)}.", "dim"), width, color)
-    return lines
+        rest = f"Not shown: {', '.join(names)}; {table.rest}." if table.rest else ""
+        rest = rest or f"Not shown at this width: {', '.join(names)}."
+        lines += _para_lines(Para(rest, "dim"), width, color)
+    return lines, at
 
 
 def _rich_table(table: Table, at: Sequence[int], color: bool) -> RichTable:

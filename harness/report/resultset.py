@@ -10,8 +10,8 @@ from harness import columns
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import MODEL_US
 from harness.analysis.summary import COSTS, CellView, Overview, cost_of
-from harness.report import claims, reading, words
-from harness.report.headline import awake, harm, sentence
+from harness.report import answer, claims, reading, words
+from harness.report.headline import awake, harm
 from harness.report.layout import JUDGED, Block, Col, Gap, Para, Style, Table, TableRow, Text, grouped
 from harness.stats import Estimate
 
@@ -21,6 +21,7 @@ _CPU = {
     False: "CPU: all that was not idle on the CPU set, interrupts and softirqs included, hogs and other programs not.",
     True: "Process CPU: client, server and NAPI threads; what interrupts and softirqs cost elsewhere is not in it.",
 }
+_COST_NAMES = {COSTS[0]: "CPU per request", COSTS[1]: "process CPU per request"}
 # Columns of what only some sets have: the metric, its title, what to call it, what to divide it by.
 _EXTRA = (
     ("throughput_bps", "payload\nMbit/s", "payload", 1e6),
@@ -37,9 +38,8 @@ def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
     if view.description:
         blocks.append(Para(view.description, "dim"))
     blocks.append(Gap())
-    for cell in view.headline:
-        blocks.append(Para(sentence(cell, view.baseline, _time_unit(view)), bullet=True))
-    if view.headline:
+    if texts := answer.of_overview(view, _time_unit(view)):
+        blocks += [Para(text, bullet=True) for text in answer.cut(texts, "see the table")]
         blocks.append(Gap())
     if view.cells:
         blocks += [_table(view), Gap(), *pictures]
@@ -49,16 +49,16 @@ def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
     blocks += [Para(f"{awake(item, _time_unit(view))}.", bullet=True) for item in view.awake]
     blocks += [Para(text, style, bullet=True) for text, style in _left_out(view)]
     blocks += [Para(text, bullet=True) for text in view.calibration]
-    blocks += [Para(text, "dim", bullet=True) for text in _legend(view)]
+    blocks += [Para(text, "dim", bullet=True, about=about) for text, about in _legend(view)]
     return blocks
 
 
 def _table(view: Overview) -> Table:
     against = f"p50 vs\n{view.baseline}" if view.baseline else ""
     unit, cost, extra = _time_unit(view), cost_of(view.cells), _extra(view)
-    cost_head, cost_name = "CPU us /\nrequest", "CPU per request"
+    cost_head, cost_name = "CPU us /\nrequest", _COST_NAMES.get(cost, "CPU per request")
     if cost == COSTS[1]:
-        cost_head, cost_name = "process\nCPU us", "process CPU per request"
+        cost_head = "process\nCPU us"
     cols = (
         Col("case", right=False),
         Col("runs\nvalid", keep=8, name="runs"),
@@ -145,7 +145,8 @@ def _left_out(view: Overview) -> Iterator[tuple[str, Style]]:
         yield "; ".join(words.missing(view.missing, view.facts)) + ".", "warn"
 
 
-def _legend(view: Overview) -> Iterator[str]:
+def _legend(view: Overview) -> Iterator[tuple[str, str]]:
+    """How to read the table: sentences, each with the column that it is about, or "" for all."""
     facts = {name: " | ".join(values) for name, values in view.facts.items()}
     loop = f", {facts['workload_loop']} loop" if "workload_loop" in facts else ""
     load = " ".join(facts[name] for name in ("workload_kind", "workload_protocol") if name in facts)
@@ -155,52 +156,57 @@ def _legend(view: Overview) -> Iterator[str]:
     extent = f"RTT: request {begins} to reply received, the whole round trip{traffic}."
     if _noun(view) != "RTT":
         extent = "latency: as the file has it; whether it is the whole round trip it does not say."
-    yield f"{extent} Quantiles are taken per run; shown are medians over the valid runs."
+    yield f"{extent} Quantiles are taken per run; shown are medians over the valid runs.", ""
     if any(cell.note and cell.inert for cell in view.cells):
-        yield "(in brackets): medians of inert runs, where a case has no others; they count nowhere."
+        yield "(in brackets): medians of inert runs, where a case has no others; they count nowhere.", ""
     if view.model_time:
-        yield view.model_time
-    yield from _interval_legend(view)
+        yield view.model_time, ""
+    if text := _interval_legend(view):
+        yield text, "interval of p50"
     if view.baseline and any(cell.changes for cell in view.cells):
         yield (
             f"vs {view.baseline}: how p50 changes under the same factors, block by block where blocks match; "
             "within: no difference larger than that; undecided: neither that nor a difference was shown; few runs: too "
-            "few valid runs to claim one."
+            "few valid runs to claim one.",
+            "change",
         )
         yield (
             "Claims here, those in the sentences above included, are "
             f"{words.share(1 - view.family.level)} sure together: each is of an interval "
-            f"that holds for {words.comparisons(view.family.comparisons)} of this page at once."
+            f"that holds for {words.comparisons(view.family.comparisons)} of this page at once.",
+            "",
         )
     if "links_tried" in view.facts:
-        yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}."
-    if not view.readings or any(cell.median(cost_of(view.cells)) for cell in view.cells):
-        yield f"{_CPU[cost_of(view.cells) == COSTS[1]]} polled: busy-polled share of packets received."
-    if host := _measured_on(view.facts):
-        yield host
+        yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}.", ""
+    cost = cost_of(view.cells)
+    if cost in COSTS[:2]:
+        yield _CPU[cost == COSTS[1]], _COST_NAMES[cost]
+    yield "polled: busy-polled share of packets received.", "busy-polled share"
+    if host := measured_on(view.facts):
+        yield host, ""
 
 
-def _interval_legend(view: Overview) -> Iterator[str]:
+def _interval_legend(view: Overview) -> str:
     levels_seen = {
         (estimate.n, round(100 * estimate.interval.confidence, 1))
         for cell in view.cells
         if (estimate := cell.estimates.get("rtt_p50_us")) and estimate.interval
     }
     levels = ", ".join(f"{confidence:g} % with {n} runs" for n, confidence in sorted(levels_seen, reverse=True))
-    if levels:
-        yield f"[interval]: of that median, by order statistics; confidence {levels}."
+    return f"[interval]: of that median, by order statistics; confidence {levels}." if levels else ""
 
 
 def host_line(runs: pd.DataFrame) -> str:
     """Where the runs of a table were made, in a sentence; "" where nothing is known."""
-    return _measured_on({name: texts_of(runs, name) for name in _LEADS if name != "emulator"})
+    return measured_on({name: texts_of(runs, name) for name in _LEADS if name != "emulator"})
 
 
 _LEADS = {"kernel": "kernel ", "cpu_model": "", "virtualisation": "under ", "accelerator": "accelerator "}
 _LEADS |= {"emulator": ""} | {name: f"{name} " for name in ("governor", "clocksource", "datapath")}
 
 
-def _measured_on(facts: Mapping[str, Sequence[str]]) -> str:
+def measured_on(facts: Mapping[str, Sequence[str]]) -> str:
+    """Where runs were made, in a sentence, by the facts of an overview; "" where nothing is known."""
     texts = {name: words.some(facts[name], 3) for name in _LEADS if facts.get(name)}
     parts = [f"{_LEADS[name]}{text}" for name, text in texts.items() if text != "none"]
     return f"Measured on: {', '.join(parts)}." if parts else ""

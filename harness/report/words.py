@@ -95,11 +95,15 @@ def times(change: Change) -> str:
     """How much lower or higher, in as few characters as are true: 8.1x lower, 3.2 % higher, +99.8."""
     if change.ratio is None or change.factor is None:
         return signed(change.difference.value) if change.difference else BLANK
-    direction = "lower" if change.ratio.value < 1 else "higher"
-    if change.factor >= 1.5:
-        size = f"{change.factor:.1f}" if change.factor < 99.95 else f"{change.factor:,.0f}"
-        return f"{size}x {direction}"
-    return f"{abs(change.ratio.value - 1) * 100:.1f} % {direction}"
+    return f"{factor(change.ratio.value)} {'lower' if change.ratio.value < 1 else 'higher'}"
+
+
+def factor(value: float) -> str:
+    """How far a ratio is from 1, either way: 8.1x, 3.2 %."""
+    size = max(value, 1 / value)
+    if size >= 1.5:
+        return f"{size:.1f}x" if size < 99.95 else f"{size:,.0f}x"
+    return f"{abs(value - 1) * 100:.1f} %"
 
 
 def verdict(change: Change | None) -> str:

@@ -91,16 +91,18 @@ def _missing(keys: list[str]) -> list[str]:
 
 
 def programs(spec: CellSpec) -> list[tuple[str, str]]:
-    """The programs of others that a cell starts, once each: (name or path, package that brings it, or "")."""
+    """The programs of others that a cell needs to be there, once each: (name or path, package that brings it or "")."""
     packages: dict[str, str] = {}
+    built: set[str] = set()
     nowhere = Scene(address="")
     for workload in spec.workloads():
         if "server" not in workload.native and workload.has_server():
             packages[workload.server(nowhere)[0]] = workload.packages.get("server", "")
         if "client" not in workload.native:
             packages[workload.client(nowhere)[0]] = workload.packages.get("client", "")
+        built |= {name for name in packages if workload.builds(name)}
     if spec.contention is not None and not spec.contention.native() and not spec.contention.idle():
         packages["stress-ng"] = "stress-ng"
     if spec.topology.engine == "mininet":
         packages |= programs_of(spec.topology.emulator or Emulator())
-    return list(packages.items())
+    return [(name, package) for name, package in packages.items() if name not in built]

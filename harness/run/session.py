@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from harness import loadgen
 from harness.errors import PollbenchError
+from harness.kernel.facts import online_cpus
 from harness.kernel.memfile import MemoryFile
-from harness.kernel.patterns import last_match
+from harness.kernel.patterns import count, last_match
 from harness.kernel.processes import listens
 from harness.loadgen.samples import read as read_samples
 from harness.run import knobs as apply
@@ -22,6 +23,7 @@ from harness.run.process import NativeProcess, Options, launch_options
 from harness.run.socket_options import SocketOptions
 from harness.run.two_hosts import Message
 from harness.store.record import KnobRow
+from harness.units import format_cpus
 from harness.workloads import ProgramOutput, Reading, Role, Scene, Workload
 
 RunProgram = NativeProcess | ExternalProcess
@@ -204,7 +206,9 @@ class WorkloadSession:
         options = apply.socket_options(knobs, self.workload.wait_of(role)) if self.is_native(role) else []
         address = self.context.testbed.address(self.workload.target, seen_from=self.workload.source)
         timed = self.context.tracer is not None and not self.label
-        return Scene(address, self.port, tuple(options), log, lasting_ns, timed)
+        own = self.context.spec.process_cpus(self.workload.node_of(role))
+        cpus = format_cpus(own if own is not None else tuple(sorted(online_cpus())))
+        return Scene(address, self.port, tuple(options), log, lasting_ns, timed, cpus)
 
     def _start(self, role: Role, command: list[str], fds: tuple[int, ...] = ()) -> RunProgram:
         node, name, stopper = self.workload.node_of(role), self.name(role), self.context.stopper
@@ -285,9 +289,14 @@ class WorkloadSession:
         if self.label:
             child.stop(getattr(signal, self.workload.stop_name("client")), _SLACK_S)
         self.context.dismiss(child)
+        server = self.programs.get("server")
+        if self.workload.server_tells() and isinstance(server, ExternalProcess):
+            # The window is over: what it says at its end counts.
+            self.context.dismiss(server)
+            server.stop(getattr(signal, self.workload.stop_name("server")))
         elapsed_ns = round((time.monotonic() - self._began_s) * 1e9)
         printed, served, log = child.output(), self._server_output(), self._log.text()
-        output = ProgramOutput(printed, served, log, elapsed_ns, last_match)
+        output = ProgramOutput(printed, served, log, elapsed_ns, last_match, count)
         try:
             reading = self.workload.read(output)
         except ValueError as error:

@@ -125,7 +125,7 @@ class CellSpec:
 
     @cached_property
     def _identity(self) -> Document:
-        background = {"background": [_dump(workload) for workload in self.background]} if self.background else {}
+        background = {"background": [_workload(workload) for workload in self.background]} if self.background else {}
         # Added later: omitted at their defaults, so that the ids of older results stay the same.
         usual = {"profile"} if self.machine.profile == "latency" else None
         machine = {"vm": _dump(self.machine, exclude=usual)} if self.machine != Machine() else {}
@@ -136,7 +136,7 @@ class CellSpec:
             **background,
             **machine,
             "topology": _dump(self.topology, exclude={"description", "mininet_from", "script"}),
-            "workload": _dump(self.workload),
+            "workload": _workload(self.workload),
             "contention": _dump(self.contention) if self.contention else None,
             "settings": settings,
             # Used after the runs only: it does not change a run.
@@ -269,6 +269,17 @@ def build_models() -> None:
 @cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     return TypeAdapter(SECTION_TYPES[name])
+
+
+def _workload(workload: Workload) -> Document:
+    """Without where its file is; what came later is left out where it is not used, so that older ids stay."""
+    later = {name for name in ("latencies", "build", "files") if not getattr(workload, name, None)}
+    document = _dump(workload, exclude={"home", *later})
+    for figure in document.get("figures") or {} if isinstance(document.get("figures"), dict) else ():
+        for name, usual in (("counter", None), ("of", "client")):
+            if document["figures"][figure].get(name) == usual:
+                document["figures"][figure].pop(name, None)
+    return document
 
 
 def _dump(model: BaseModel, exclude: set[str] | None = None) -> Document:

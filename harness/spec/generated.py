@@ -14,6 +14,7 @@ from harness.mininet.load import load_graph
 from harness.mininet.topology import document_of
 from harness.spec.messages import did_you_mean
 from harness.spec.overlay import merge
+from harness.spec.shipped import shipped, shipped_topology
 from harness.spec.yaml_tree import Document, Tree, read_file, tree_of
 from harness.units import format_cpus
 
@@ -28,7 +29,8 @@ def with_topology(section: Tree, experiment: Path) -> Tree:
     """`section`, with a `topology` that is a text replaced by the topology file it names.
 
     A path is relative to the experiment file; a bare name is looked for as NAME.yaml in topologies/ beside
-    the file, in ../topologies/ above it, and beside the file. InputError if there is no such YAML mapping.
+    the file, in ../topologies/ above it, beside the file, and among those that are shipped. InputError if there is no
+    such YAML mapping.
     """
     named = section.child("topology")
     if named is None or not isinstance(named.value, str):
@@ -48,8 +50,11 @@ def _found(name: str, experiment: Path, at: str) -> Path:
         path = _tidy(experiment.parent / place / f"{name}.yaml")
         if _is_file(path) and path != _tidy(experiment):
             return path
-    known = sorted(path.stem for place in _SHIPPED_IN for path in _tidy(experiment.parent / place).glob("*.yaml"))
-    got = f'no "{name[:60]}.yaml" in topologies/ or ../topologies/, nor beside the file'
+    if (path := shipped_topology(name)) is not None:
+        return path
+    places = [*(_tidy(experiment.parent / place) for place in _SHIPPED_IN), shipped("topologies")]
+    known = sorted({path.stem for place in places for path in place.glob("*.yaml")})
+    got = f'no "{name[:60]}.yaml" in topologies/ or ../topologies/, nor beside the file, and none is shipped'
     raise InputError("topology", got=got, todo=did_you_mean(name, known, "topologies"), where=at)
 
 
@@ -75,6 +80,7 @@ class Generator:
 
         Raises InputError for a topology file that breaks, or options that are not known.
         """
+        cell = _at_home(cell)
         section = cell.child("topology")
         if section is None or not section.entries:
             return cell
@@ -89,6 +95,27 @@ class Generator:
         if key not in self._known:
             self._known[key] = _placed(_translated(section))
         return self._known[key]
+
+
+_WITH_PATHS = ("command", "sockperf")
+
+
+def _at_home(cell: Tree) -> Tree:
+    """The cell whose workloads with paths know the directory of their file, from which these lead."""
+    single, several = cell.child("workload"), cell.child("workloads")
+    if single is not None and single.entries:
+        cell = cell.updated({"workload": _with_home(single)})
+    if several is not None and isinstance(several.value, tuple):
+        cell = cell.updated({"workloads": replace(several, value=tuple(map(_with_home, several.value)))})
+    return cell
+
+
+def _with_home(workload: Tree) -> Tree:
+    kind = workload.child("kind")
+    if not workload.entries or kind is None or kind.value not in _WITH_PATHS or workload.child("home") is not None:
+        return workload
+    home = os.path.abspath(Path(workload.at.rsplit(":", 2)[0]).parent) if workload.at.count(":") >= 2 else os.getcwd()
+    return workload.updated({"home": tree_of(home, workload.at)})
 
 
 def _translated(section: Tree) -> Tree:
@@ -148,6 +175,8 @@ def _located(name: str, at: str) -> tuple[str, str]:
         path = _tidy(home / place / source)
         if path.is_file():
             return f"{path.name}{name[len(source) :]}", str(path.parent)
+    if "/" not in source and (shipped("topologies") / source).is_file():
+        return name, str(shipped("topologies"))
     todo = f"a path is relative to {home}" if str(home) != "." else ""
     raise InputError("topology.mininet", got=f"there is no file {_tidy(home / source)}", todo=todo, where=at)
 

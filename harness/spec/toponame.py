@@ -14,6 +14,7 @@ from harness.spec.load import load_experiment
 from harness.spec.messages import did_you_mean, validate
 from harness.spec.overlay import merge, overlay_of
 from harness.spec.rules_topology import check_topology
+from harness.spec.shipped import shipped_topology
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Tree, parse_setting, read_file, tree_of
 
@@ -21,12 +22,14 @@ from harness.spec.yaml_tree import Tree, parse_setting, read_file, tree_of
 def load_topology(
     name: str, overrides: Iterable[tuple[str, str]] = (), case: str | None = None, argv: Sequence[str] = ()
 ) -> Topology:
-    """The topology that `name` means, checked. InputError at the first mistake.
+    """The topology that `name` means, checked: a file, a shipped one, one of Mininet's. InputError at a mistake.
 
     overrides: dotted keys to set, of the topology, or of the experiment if `name` is one. case: of an experiment, the
     first if absent. argv: the words that a Mininet file finds on its command line.
     """
     settings = list(overrides)
+    if (known := shipped_topology(name)) is not None:
+        name = str(known)
     if not name.split(":")[0].endswith((".yaml", ".yml")):
         return _by_name(name, [*settings, *_argv("argv", argv)])
     _, tree = read_file(name)

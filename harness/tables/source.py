@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +83,18 @@ def load_source(path: str | Path, typed: Columns | None = None) -> Source:
     return Source(str(path), runs, plan=plan, warnings=warnings, reading=reading)
 
 
+def counting(source: Source, verdicts: Collection[str]) -> Source:
+    """The source with runs of these verdicts counted as valid ones, and a warning that says so."""
+    if not verdicts or "verdict" not in source.table:
+        return source
+    runs = source.runs.copy()
+    here = runs["verdict"].isin(list(verdicts))
+    count = int(here.sum())
+    runs["verdict"] = runs["verdict"].where(~here, "valid")
+    text = f"{count} {' or '.join(verdicts)} run{'' if count == 1 else 's'} counted as valid, as asked by --include"
+    return replace(source, runs=runs, warnings=(text, *source.warnings)) if count else source
+
+
 def _experiment_beside(directory: Path) -> dict[str, Any]:
     """Name, description and document of the experiment file beside a runs.csv; {} where it cannot be read."""
     # Imported here: a CSV file alone needs none of it.
@@ -99,7 +111,9 @@ def _experiment_beside(directory: Path) -> dict[str, Any]:
 
 
 def find_set(path: str | Path) -> ResultSet | None:
-    """The result set at `path`, or the newest one of an experiment's directory; None where a CSV file stands for it.
+    """The result set at `path`, or the newest one of an experiment's directory, or of a directory of these.
+
+    None where a CSV file stands for it.
 
     Raises InputError when there is neither.
     """
@@ -115,6 +129,10 @@ def find_set(path: str | Path) -> ResultSet | None:
         newest = ResultSet.latest(path.resolve().parent, path.resolve().name)
         if newest is not None or (path / "runs.csv").is_file():
             return newest
+        # Where `-o` points to: the directories of several experiments.
+        sets = [ResultSet.latest(path, inner.name) for inner in sorted(path.iterdir()) if inner.is_dir()]
+        if there := [results for results in sets if results is not None]:
+            return max(there, key=lambda results: results.path.name)
     return ResultSet.open(path)
 
 

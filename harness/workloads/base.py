@@ -29,7 +29,8 @@ class Scene:
 
     address, port: where the client finds the server, and the server listens; socket_options: options of our own
     generator for this role; log: a file the client may write its samples to; lasting_ns: how long a client in the
-    background is to go on (0: as long as its own duration says); timed: replies are to carry the server's times.
+    background is to go on (0: as long as its own duration says); timed: replies are to carry the server's times; cpus:
+    those of the role's node, as a list.
     """
 
     address: str
@@ -38,6 +39,11 @@ class Scene:
     log: str = ""
     lasting_ns: int = 0
     timed: bool = False
+    cpus: str = ""
+
+
+def _count(pattern: str, text: str) -> int:
+    return sum(1 for _ in re.finditer(pattern, text, re.MULTILINE))
 
 
 def _last_match(pattern: str, text: str) -> list[str | None] | None:
@@ -50,7 +56,7 @@ class ProgramOutput:
     """What a program that nobody modified left behind: both outputs, its log file, and how long the client ran.
 
     last_match: how a regular expression that a file brought along is searched for: [first group of the last match], or
-    None. A run gives one that ends in time, with ValueError, whatever the expression.
+    None; count: how often one matches. A run gives such that end in time, with ValueError, whatever the expression.
     """
 
     client: str
@@ -58,6 +64,7 @@ class ProgramOutput:
     log: str = ""
     elapsed_ns: int = 0
     last_match: Callable[[str, str], list[str | None] | None] = _last_match
+    count: Callable[[str, str], int] = _count
 
 
 @dataclass(frozen=True)
@@ -153,6 +160,14 @@ class Workload(BaseModel):
     def fixed_port(self) -> int:
         """The port to listen on; 0 where the server tells which one it got."""
         return int(getattr(self, "port", 0) or 0)
+
+    def server_tells(self) -> bool:
+        """Has the foreign server to end before the output is read, since figures stand in what it says?"""
+        return False
+
+    def builds(self, program: str) -> bool:
+        """Is this program made by the workload itself, so that it need not be there before?"""
+        return False
 
     def server(self, scene: Scene) -> list[str]:
         """The server's command line: for a native role what follows the launch options, else the program's own."""

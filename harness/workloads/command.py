@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shlex
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
+from harness.formats import ReadOptions, load_formats, read_output, values
 from harness.units import Count, DurationNs
 from harness.workloads.base import Fact, ProgramOutput, Reading, Scene, Workload
 
 _LONGEST_PATTERN = 1000
 _COLUMN = r"^[a-z][a-z0-9_]{0,60}$"
-_PLACE, _PLACES = re.compile(r"{([a-z_]+)}"), {"address", "port", "duration_s"}
+_PLACE, _PLACES = re.compile(r"{([a-z_]+)}"), {"address", "port", "duration_s", "cpus", "log"}
+_HERE = ("./", "../")
 
 
 def _words(value: object) -> object:
@@ -61,35 +65,46 @@ Pattern = Annotated[str, BeforeValidator(_pattern)]
 
 
 class Figure(BaseModel):
-    """Where one figure stands in the client's output: a regular expression's first group, or a JSON path."""
+    """Where one figure stands in a program's output: what a regular expression finds, or how often, or a JSON path."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     regex: Pattern | None = Field(None, description="its first group is the number; of several matches the last")
     json_path: str | None = Field(None, alias="json", description='dotted path into JSON output, "end.sum.bytes"')
+    counter: Pattern | None = Field(None, description="or a regular expression: the figure is how often it matches")
+    of: Literal["client", "server"] = Field("client", description="whose output it stands in")
     scale: float = Field(1.0, description="the number is multiplied by this, to give the column's unit")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Figure:
-        if (self.regex is None) == (self.json_path is None):
-            raise ValueError("it is found in one way; expected regex or json")
+        if sum(way is not None for way in (self.regex, self.json_path, self.counter)) != 1:
+            raise ValueError("it is found in one way; expected regex or json, or counter")
         if self.regex is not None and re.compile(self.regex).groups < 1:
             raise ValueError("the regular expression has no group; put the number in ( )")
         return self
 
-    def find(self, name: str, output: ProgramOutput, document: Any) -> float:
+    def find(self, name: str, output: ProgramOutput) -> float:
         """The figure. ValueError, naming it, when it is not there."""
         raw: Any
-        if self.regex is not None:
+        text = output.client if self.of == "client" else output.server
+        if self.counter is not None:
             try:
-                last = output.last_match(self.regex, output.client)
+                raw = output.count(self.counter, text)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        elif self.regex is not None:
+            try:
+                last = output.last_match(self.regex, text)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
             if last is None:
                 raise ValueError(f"{name}: nothing matches {self.regex!r}")
             raw = last[0] or ""
         else:
-            raw = document
+            try:
+                raw = json.loads(text)
+            except (ValueError, RecursionError):
+                raise ValueError("its output is not JSON") from None
             for part in str(self.json_path).split("."):
                 try:
                     raw = raw[int(part)] if isinstance(raw, list) else raw[part]
@@ -104,8 +119,56 @@ class Figure(BaseModel):
         return value
 
 
+class Latencies(BaseModel):
+    """Where the client leaves the time of each request, or a histogram of them, and in which form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
+
+    form: Literal["lines", "csv", "json", "hdr", "hgrm"] = Field(
+        "lines", alias="format", description="one number a line; a column; a list; an HdrHistogram log, or .hgrm table"
+    )
+    unit: Literal["ns", "us", "ms", "s"] = Field("us", description="of the numbers")
+    column: str = Field("", description="csv: the heading of their column; the first column if absent")
+    at: str = Field("", description="csv: the column with the time at which each request was due, in the same unit")
+    path: str = Field("", description='json: dotted path, "requests.rtt"; a list on the way means each of its members')
+    basis: Literal["rtt", "half-rtt"] = Field("rtt", description="whole round trips, or half ones, which are doubled")
+    source: Literal["log", "output"] = Field("log", alias="in", description="the file {log}, or its standard output")
+
+    def read(self, output: ProgramOutput) -> Reading:
+        """Samples, or the figures of a histogram, and how many requests. ValueError, saying what is wrong."""
+        text = output.log if self.source == "log" else output.client
+        if not text.strip():
+            where = "to {log}" if self.source == "log" else "to its output"
+            raise ValueError(f"latencies: it wrote nothing {where}")
+        try:
+            return self._histogram(text) if self.form in ("hdr", "hgrm") else self._values(text)
+        except ValueError as error:
+            raise ValueError(f"latencies: {error}") from None
+
+    def _values(self, text: str) -> Reading:
+        times: list[float] = []
+        if self.form == "csv":
+            found, times = values.of_csv(text, self.column, self.at)
+        else:
+            found = values.of_json(text, self.path) if self.form == "json" else values.of_lines(text)
+        samples = values.samples_of(found, times, self.unit, 2.0 if self.basis == "half-rtt" else 1.0)
+        answered = sum(value >= 0 for value in found)
+        return Reading({"requests": len(found), "answered": answered, "lost": len(found) - answered}, {}, samples)
+
+    def _histogram(self, text: str) -> Reading:
+        options = ReadOptions(self.unit, self.basis)
+        result, _ = read_output(load_formats()["hdrhistogram"], text, options)
+        requests = round(result.metrics.pop("requests", None) or 0)
+        return Reading({"requests": requests, "answered": requests}, Reading.of_result(result).metrics)
+
+
 class Command(Workload):
-    """Both programs stay in the foreground. {address}, {port} and {duration_s} stand for what they say."""
+    """Both programs stay in the foreground, in the directory in which pollbench was started.
+
+    {address}, {port} and {duration_s} stand for what they say, {cpus} for the CPUs of the program's node, {log} for a
+    file that the client may write its latencies to. A word that begins with ./ or ../ is a path, which like every path
+    of an experiment file leads from the file's own directory.
+    """
 
     kind: Literal["command"] = Field(description="any server and client")
     protocol: Literal["udp", "tcp"] = Field("tcp", description="of the server's port, and of the packets that count")
@@ -120,10 +183,20 @@ class Command(Workload):
         10_000_000_000, gt=0, alias="timeout", description="the client may take so long beyond warmup and duration"
     )
     figures: dict[Annotated[str, Field(pattern=_COLUMN)], Figure] = Field(
-        min_length=1, description="column of runs.csv to where its number stands in the client's output"
+        default={}, description="column of runs.csv to where its number stands in a program's output"
+    )
+    latencies: Latencies | None = Field(None, description="the time of each request, as the client writes it")
+    build: Words | None = Field(
+        None, description="run once before the first run, in the file's directory, to make the programs"
+    )
+    files: tuple[str, ...] = Field(
+        (), description="programs, libraries and data of its own, ./NAME: they travel to guests and fleets"
     )
     loop_kind: Literal["open", "closed"] = Field("closed", alias="loop", description="which loop the client runs")
     note: str = Field("", description="what was converted, kept in every run's record")
+
+    # Where its paths lead from: filled in by the loader, written by nobody.
+    home: SkipJsonSchema[str] = ""
 
     native: ClassVar[frozenset[str]] = frozenset()
     rank: ClassVar[int] = 200
@@ -133,6 +206,11 @@ class Command(Workload):
     def _readiness_is_declared(self) -> Command:
         if self.server_command is not None and self.port is None and self.ready is None:
             raise ValueError("nothing tells when the server is ready; add port, or ready")
+        for word in self.files:
+            if not word.startswith("./") or ".." in word.split("/"):
+                raise ValueError(f"files: {word!r} is no path from this file; expected ./NAME, or ./DIRECTORY/NAME")
+        if not self.figures and self.latencies is None:
+            raise ValueError("nothing says what its figures are; add latencies, or figures")
         return self
 
     def loop(self) -> str:
@@ -148,34 +226,50 @@ class Command(Workload):
         return self.ready or ""
 
     def server(self, scene: Scene) -> list[str]:
-        """The declared words, with {address}, {port} and {duration_s} replaced."""
+        """The declared words, with what stands in { } replaced, and paths from the file's directory."""
         return self._filled(self.server_command or (), scene)
 
     def client(self, scene: Scene) -> list[str]:
-        """The declared words, with {address}, {port} and {duration_s} replaced."""
+        """The declared words, with what stands in { } replaced, and paths from the file's directory."""
         return self._filled(self.client_command, scene)
 
     def _filled(self, words: tuple[str, ...], scene: Scene) -> list[str]:
         duration_s = f"{(scene.lasting_ns or self.duration_ns) / 1e9:g}"
         places = {"address": scene.address, "port": str(self.port or ""), "duration_s": duration_s}
-        return [_PLACE.sub(lambda match: places[match[1]], word) for word in words]
+        places |= {"cpus": scene.cpus, "log": scene.log}
+        return [_PLACE.sub(lambda match: places[match[1]], self._placed(word)) for word in words]
+
+    def _placed(self, word: str) -> str:
+        return os.path.normpath(os.path.join(self.home, word)) if self.home and word.startswith(_HERE) else word
+
+    def paths(self) -> list[str]:
+        """The words of both command lines that are paths from the experiment file."""
+        words = (*(self.server_command or ()), *self.client_command)
+        return list(dict.fromkeys(word for word in words if word.startswith(_HERE)))
+
+    def server_tells(self) -> bool:
+        """Is any figure the server's?"""
+        return any(figure.of == "server" for figure in self.figures.values())
+
+    def builds(self, program: str) -> bool:
+        """Is this program made by `build`, so that it need not be there before?"""
+        return self.build is not None and bool(self.home) and program.startswith(f"{self.home}{os.sep}")
 
     def allowance_ns(self) -> int:
         """The time-out that the file declares."""
         return self.timeout_ns
 
     def read(self, output: ProgramOutput) -> Reading:
-        """Every figure. ValueError for the first that is not there, and where it says that no request was made."""
-        document = None
-        if any(figure.json_path for figure in self.figures.values()):
-            try:
-                document = json.loads(output.client)
-            except (ValueError, RecursionError):
-                raise ValueError("its output is not JSON") from None
-        metrics = {name: figure.find(name, output, document) for name, figure in self.figures.items()}
-        if metrics.get("requests") == 0:
+        """Every figure, and each request. ValueError for the first that is not there, or where there was no request."""
+        known = self.latencies.read(output) if self.latencies else Reading()
+        metrics = {name: figure.find(name, output) for name, figure in self.figures.items()}
+        result = {"elapsed_ns": output.elapsed_ns} | known.result
+        if "requests" in metrics:
+            # What a request costs is computed from it, as of our own generator.
+            result |= {"requests": round(metrics["requests"]), "answered": round(metrics["requests"])}
+        if result.get("requests") == 0:
             raise ValueError("requests: 0: nothing was measured")
-        return Reading({"elapsed_ns": output.elapsed_ns}, dict(metrics))
+        return Reading(result, known.metrics | dict(metrics), known.samples)
 
     def described(self) -> dict[str, Fact]:
         """The facts of every workload, and both command lines."""

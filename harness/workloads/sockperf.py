@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from harness.formats import read_output
 from harness.formats.sockperf import SockperfClient
@@ -39,7 +41,11 @@ class Sockperf(Workload):
     reply_every: Count = Field(
         1, ge=1, description="--reply-every, under-load and playback: one reply, and one sample, to so many requests"
     )
-    data_file: str = Field("", description="--data-file, playback only: CSV of times and sizes")
+    data_file: str = Field(
+        "", description="--data-file, playback only: CSV of times and sizes; a path leads from the experiment file"
+    )
+    # Where its paths lead from: filled in by the loader, written by nobody.
+    home: SkipJsonSchema[str] = ""
     port: Count = Field(11111, ge=1, le=65535, description="port of the server")
 
     native: ClassVar[frozenset[str]] = frozenset()
@@ -74,7 +80,11 @@ class Sockperf(Workload):
         """Whole seconds, because the program takes no others; its warm-up and cool-down come on top."""
         duration_s = (scene.lasting_ns or self.duration_ns) / 1e9
         argv = ["sockperf", _MODES[self.mode], *self._common(scene), "--full-log", scene.log, "--full-rtt"]
-        argv += ["--msg-size", str(self.size_bytes)] if self.mode != "playback" else ["--data-file", self.data_file]
+        argv += (
+            ["--msg-size", str(self.size_bytes)]
+            if self.mode != "playback"
+            else ["--data-file", os.path.join(self.home, self.data_file)]
+        )
         if self.mode == "under-load":
             argv += ["--mps", str(self.rate_rps or 10_000)]
         if self.mode != "ping-pong":

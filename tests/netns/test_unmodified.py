@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from harness import load
 from harness.kernel import facts
 from harness.run.runner import make_run
 from harness.signals import stop_on_signals
+from harness.store import ResultSet
 from tests import experiment
+from tests.command import call, run
 
 POLL = {"*": {"busy_poll": {"usecs": 50}}}
 ENDS = {"from": "client", "to": "server"}
@@ -187,3 +190,23 @@ def test_a_socket_that_came_too_late_is_the_reason_why_it_was_not_polled(tmp_pat
     (reason,) = record.reasons
     assert "no socket of the client was found before the measured time" in reason
     assert "cannot be busy-polled" not in reason
+
+
+@pytest.mark.parametrize("name", ["echo-c", "echo-python"])
+def test_a_shipped_example_of_ones_own_program(name: str, tmp_path: Path) -> None:
+    """Copied, built, run: each request is a sample, and its cost and quantiles are computed as of our own generator."""
+    copied = call("examples", name, "-o", tmp_path)
+    assert copied.returncode == 0, copied.stderr
+    path = tmp_path / name / "echo.yaml"
+    settings = [f"--set=checks.{key}={value}" for key, value in experiment.NO_NOISE_LIMITS.items()]
+    words = ["run", path, "--quick", "--repeat", "1", "--case", "busypoll50", "--wait", "-o", tmp_path / "results"]
+    done = run(*words, *settings)
+    (row,) = load(tmp_path / "results" / name).runs.to_dict("records")
+    assert row["verdict"] == "valid", done.stderr
+    assert row["requests"] > 10 and row["rtt_p50_us"] > 0 and row["cpu_us_per_request"] > 0
+    results = ResultSet.latest(tmp_path / "results", name)
+    assert results is not None
+    shape = results.sample_shape(row["run_id"])
+    assert shape is not None and shape[0] == row["requests"] and row["lost"] == 0
+    if name == "echo-python":
+        assert row["served"] == row["requests"]

@@ -50,7 +50,7 @@ def test_a_knob_that_one_side_adds_is_named_and_is_no_silence() -> None:
     text = report.compare(compare_sources([source(), added]), "text")
     where = "(in base at contention.load=0%, base at contention.load=100%)"
     assert f"settings.*.busy_poll.usecs: not set -> 50 {where}" in " ".join(text.split())
-    assert text.index("busy_poll.usecs") < text.index("RTT p50")
+    assert text.index("busy_poll.usecs") < text.index("Runs of A")
 
 
 def test_another_topology_is_listed_key_by_key_and_is_other_work() -> None:

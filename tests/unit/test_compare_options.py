@@ -136,7 +136,8 @@ def test_far_runs_are_shown_and_count() -> None:
     (far,) = found.outliers
     assert (far.letter, far.case, far.run_id, far.value) == ("B", "a", "row 5", 900.0)
     assert found.rows[0].change.test.n == 10
-    assert "Far from the others, and counted: run row 5" in report.compare(found)
+    assert "1 run lies far from the others, and counts" in report.compare(found)
+    assert "Far from the others, and counted: run row 5" in report.compare(found, details=True)
 
 
 def test_undecided_says_how_many_runs_it_takes() -> None:

@@ -136,7 +136,7 @@ def test_an_empty_tree_is_no_error(tmp_path: Path) -> None:
     assert facts.online_cpus(HostFiles(tmp_path)) == set()
     assert facts.environment(tmp_path)["cpu_model"] is None
     assert manifest["kernel"] == dict.fromkeys(("release", "version", "cmdline", "tainted", "preempt", "config"))
-    assert len(advice.advice(tmp_path, sample_s=0)) == 7
+    assert len(advice.advice(tmp_path)) == 7
 
 
 def test_damaged_files_are_no_error(server: Path) -> None:
@@ -144,7 +144,7 @@ def test_damaged_files_are_no_error(server: Path) -> None:
         (server / name).write_bytes(b"\xff\xfe nonsense [\n")
     (server / "proc/config.gz").write_bytes(b"not gzip")
     json.dumps(facts.manifest(server))
-    advice.advice(server, sample_s=0)
+    advice.advice(server)
 
 
 def test_config_beside_the_kernel(server: Path) -> None:
@@ -187,11 +187,13 @@ def test_container(tmp_path: Path) -> None:
 
 
 def test_advice_finds_what_is_wrong(server: Path) -> None:
-    found = {item.check: item for item in advice.advice(server, sample_s=0)}
+    found = {item.check: item for item in advice.advice(server)}
     bad = {check for check, item in found.items() if not item.good}
     assert bad == {"clock source", "SMT", "stolen time", "load"}
     assert found["clock source"].todo == f"echo tsc | sudo tee /{CLOCK}/current_clocksource"
-    assert found["stolen time"].state == "0.0% now, 2.0% since boot"
+    assert found["stolen time"].state == "2.0% since boot"
+    of_runs = advice.stolen_in_runs([0.0, 0.05, 0.3], "results/a/b")
+    assert of_runs.state == "5.0% in the middle one of 3 runs of results/a/b, 30.0% at most" and not of_runs.good
     assert all(item.why and item.todo for item in found.values())
 
 
@@ -210,7 +212,7 @@ def test_advice_is_content_with_a_quiet_host(server: Path) -> None:
             **{f"{CPU}/cpu{cpu}/cpufreq/scaling_governor": "performance\n" for cpu in range(4)},
         },
     )
-    assert [item.check for item in advice.advice(server, sample_s=0) if not item.good] == []
+    assert [item.check for item in advice.advice(server) if not item.good] == []
 
 
 def test_git_commit(tmp_path: Path) -> None:

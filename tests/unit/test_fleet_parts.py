@@ -157,6 +157,45 @@ def test_the_wheel_of_an_installed_pollbench_installs_again(tmp_path: Path) -> N
     subprocess.run([*pip[:-1], str(tmp_path / "third"), path], check=True)
     program = tmp_path / "third" / "harness" / "loadgen" / "pollbench-loadgen"
     assert program.stat().st_mode & 0o111
+    at_home_in_an_empty_directory(made, tmp_path)
+
+
+AT_HOME = """\
+import contextlib, io, pathlib, sys
+import harness
+from harness.cli import main
+
+assert pathlib.Path(harness.__file__).is_relative_to(sys.prefix), harness.__file__
+for words in (["examples"], ["examples", "quickstart", "echo-python"], ["gallery", "--list"], ["topology", "pair"],
+              ["validate", "quickstart.yaml", "mine.yaml", "echo-python/echo.yaml"], ["plan", "mine.yaml"]):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(words) == 0, words
+    print(f"{words[0]}: {len(out.getvalue().splitlines())}")
+before = pathlib.Path("quickstart.yaml").read_bytes()
+pathlib.Path("quickstart.yaml").write_bytes(before + b"#")
+assert main(["examples", "quickstart", "claims"]) == 2
+assert pathlib.Path("quickstart.yaml").read_bytes() == before + b"#"
+assert not list(pathlib.Path().glob("0*.yaml"))
+"""
+
+
+def at_home_in_an_empty_directory(made: Path, tmp_path: Path) -> None:
+    """What the docs call shipped is in the wheel: it works from a virtual environment, away from any checkout."""
+    home, empty = tmp_path / "venv", tmp_path / "empty"
+    empty.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python")]
+    subprocess.run([*pip, "install", "-q", "--no-deps", "--no-index", str(made)], check=True)
+    # What it depends on is here already; its directory comes last, and the .pth files in it count for nothing.
+    site = next(home.glob("lib/python*/site-packages"))
+    (site / "others.pth").write_text(str(Path(pytest.__file__).parents[1]) + "\n")
+    experiment.write(empty, topology="pair")
+    (empty / "small.yaml").rename(empty / "mine.yaml")
+    python = [str(home / "bin" / "python"), "-I", "-c", AT_HOME]
+    done = subprocess.run(python, cwd=empty, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = dict(line.split(": ") for line in done.stdout.splitlines() if line.split(": ")[-1].isdecimal())
+    assert int(lines["examples"]) > 1 and int(lines["gallery"]) > 20
 
 
 def test_a_line_for_every_event_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ class Measuring:
 
 
 def options(home: Path, **changes: Any) -> argparse.Namespace:
-    return argparse.Namespace(**{"output": str(home / "results"), "resume": False, "set": []} | changes)
+    return argparse.Namespace(**{"output": str(home / "results"), "resume": False, "redo": (), "set": []} | changes)
 
 
 def carried_out(home: Path, place: FakePlace, plan: Plan, **changes: Any) -> tuple[ResultSet, int]:
@@ -99,6 +99,33 @@ def test_runs_are_made_again_by_their_verdict(tmp_path: Path) -> None:
     place = FakePlace(Measuring(), redo=("suspect",))
     assert carried_out(tmp_path, place, plan, resume=True)[1] == EXIT_OK
     assert len(place.made) == 2
+
+
+def test_what_was_not_counted_is_said_with_the_command_that_makes_it_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["pollbench", "run", "my file.yaml", "--resume", "--redo", "inert", "--repeat=3"])
+    monkeypatch.setenv("SUDO_UID", "1000")
+    plan = experiment.plan(tmp_path, repeat=3)
+
+    def record(run: Run) -> RunRecord:
+        verdict: Verdict = "valid" if run.block == 1 else "suspect"
+        why = (f"other programs took {run.block}.5 % of a CPU",) if run.block > 1 else ()
+        return replace(Measuring(verdict)(run), reasons=why)
+
+    carried_out(tmp_path, FakePlace(record), plan)
+    lines = capsys.readouterr().err.splitlines()[-2:]
+    assert lines[0].startswith("pollbench: not counted, 2 suspect runs: other programs took ")
+    assert lines[0].endswith(".5 % of a CPU (2x)")
+    again = "sudo pollbench run 'my file.yaml' --repeat=3 --resume --redo suspect"
+    assert lines[1] == f"pollbench: to make them again: {again}"
+
+
+def test_redo_alone_begins_no_set(tmp_path: Path) -> None:
+    plan = experiment.plan(tmp_path, repeat=2)
+    with pytest.raises(InputError, match="add --resume"):
+        carried_out(tmp_path, FakePlace(Measuring()), plan, redo=("suspect",))
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_run_that_has_gone_is_missed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

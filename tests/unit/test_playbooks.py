@@ -59,7 +59,8 @@ def test_what_a_wheel_is_made_of_has_the_playbooks(tmp_path: Path) -> None:
     # Elsewhere, so that the checkout's build directory does not come in.
     copy, made = tmp_path / "source", tmp_path / "made"
     copy.mkdir()
-    parts = [str(ROOT / name) for name in ("harness", "playbooks", "pyproject.toml", "setup.py")]
+    names = ("harness", "playbooks", "experiments", "topologies", "pyproject.toml", "setup.py")
+    parts = [str(ROOT / name) for name in names]
     subprocess.run(["cp", "-a", "-t", str(copy), *parts], check=True)
     for name in ("README.md", "LICENSE", "MANIFEST.in"):
         (copy / name).write_bytes((ROOT / name).read_bytes())

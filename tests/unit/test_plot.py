@@ -154,6 +154,25 @@ def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:
         assert "expected 1 to 60" in written(least, "pareto", f"--width={width}")
 
 
+def test_axes_without_a_valid_run_are_not_drawn_and_why_is_said(tmp_path: Path) -> None:
+    path, target = tmp_path / "runs.csv", tmp_path / "x.svg"
+    head = "case,workload.rate,verdict,rtt_p50_us,rtt_p99_us"
+    rows = [f"{case},{rate},suspect,5,9" for case in "ab" for rate in ("10k", "20k")]
+    path.write_text("\n".join([head, *rows, ""]))
+    done = call("plot", str(path), "--kind", "load", "-o", str(target))
+    assert (done.returncode, target.exists()) == (1, False)
+    assert "none of 2 runs is valid (2 suspect)" in done.stderr
+    done = call("plot", str(path), "--kind", "load", "-o", str(target), "--include", "suspect")
+    assert (done.returncode, target.exists()) == (0, True)
+    path.write_text("\n".join([head, *rows, "a,30k,valid,5,9", ""]))
+    done = call("plot", str(path), "--kind", "load", "--at", "workload.rate=30k", "-o", str(target))
+    assert done.returncode == 0
+    done = call("plot", str(path), "--kind", "load", "-o", str(target))
+    assert done.returncode == 1 and "not drawn: workload.rate = 10k" in done.stderr
+    shown = call("show", str(path), "--include", "suspect")
+    assert "4 suspect runs counted as valid, as asked by --include" in shown.stdout
+
+
 def test_ticks_over_a_short_range_are_plain_numbers(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
     rows = [f"{case},{load},{cost},{10 * cost}" for case, load, cost in (("a", "0%", 8.1), ("b", "9%", 80.2))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from harness.cli import progress
 from harness.places.vm.boots import expected_s, takes_s
 from harness.plan import load_experiment, make_plan
 from harness.store import RunRecord
+from harness.store.record import Verdict
 from tests import experiment
 
 RECORD = RunRecord("a", "base", "valid")
@@ -41,7 +43,46 @@ def test_a_terminal_shows_that_a_guest_boots(
 ) -> None:
     monkeypatch.setattr(progress, "is_live", lambda stream: True)
     progress.Progress().booting("6.12", 5, 10)
-    assert capsys.readouterr().err.endswith("[==========          ] 5/10  booting a guest with kernel 6.12")
+    assert capsys.readouterr().err.endswith("[==========          ] 5/10  booting a guest with kernel 6.12\n")
+
+
+def drawn(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What stands on the terminal after the last redraw."""
+    text = capsys.readouterr().err.replace("\r\x1b[K", "")
+    return re.split(r"\x1b\[\d+A(?:\x1b\[J)?", text)[-1].splitlines()
+
+
+def test_a_terminal_has_a_table_of_cells_that_fills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "is_live", lambda stream: True)
+    monkeypatch.setattr(progress, "columns", lambda: 80)
+    cases = {"a": {}, "b": {"workload": {"size": "65B"}}}
+    plan = make_plan(load_experiment(experiment.write(tmp_path, cases=cases, repeat=6)))
+    shown = progress.Progress(plan=plan)
+    for number, run in enumerate(plan.runs):
+        shown.starting(run, number, len(plan.runs))
+        suspect = run.cell.case == "b" and run.block == 6
+        verdict: Verdict = "suspect" if suspect else "valid"
+        why = ("a reason that is far too long for a line of a terminal " * 3,) if suspect else ()
+        shown.finished(
+            run, RunRecord(run.run_id, run.cell.case, verdict, reasons=why, metrics={"rtt_p50_us": 50.0 + run.block})
+        )
+        if suspect:
+            # What scrolls away is a line, not a paragraph.
+            assert max(map(len, capsys.readouterr().err.replace("\x1b[", "").splitlines())) < 80
+    shown.starting(plan.runs[-1], 11, 12)
+    head, one, other, bar = drawn(capsys)
+    assert head.split() == ["case", "runs", "p50", "us", "[interval]", "not", "counted"]
+    assert one.split() == ["a", "6/6", "53.5", "[51.0..56.0]"]
+    assert other.split() == ["b", "5/6", "53.0", "[51.0..55.0]", "1", "suspect"]
+    assert bar.startswith("[==================  ] 12/12")
+    shown.__exit__()
+    assert drawn(capsys) == []
+    # A set that is resumed begins with what is there; of more cells than lines those that were measured last.
+    table = progress.CellTable(plan, [RunRecord(plan.runs[0].run_id, "a", "valid", metrics={"rtt_p50_us": 3.0})])
+    assert sum(" 1/6 " in line and " 3.00" in line for line in table.lines(80, 24)) == 1
+    assert table.lines(80, 4)[-1] == "and 1 more cells"
 
 
 def test_only_the_first_boot_of_a_machine_takes_its_time_where_the_others_are_resumed(tmp_path: Path) -> None:

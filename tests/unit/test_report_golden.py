@@ -105,6 +105,15 @@ def test_compare_sets(fmt: report.CompareFormat) -> None:
     matches(f"compare_sets.{SUFFIX[fmt]}", report.compare(compare_sources([source(troubled=True), other()]), fmt))
 
 
+@pytest.mark.parametrize("fmt", ["text", "markdown"])
+def test_compare_with_all_its_tables(fmt: report.CompareFormat) -> None:
+    found = compare_sources([source(troubled=True), other()])
+    brief, whole = (report.compare(found, fmt, details=details) for details in (False, True))
+    # The answer is the same; nothing of the details is above it.
+    assert whole.split("Runs were")[0].startswith(brief.split("- 1 run lies")[0].split("- Nothing shown")[0])
+    matches(f"compare_sets_all.{SUFFIX[fmt]}", whole)
+
+
 @pytest.mark.parametrize("fmt", report.COMPARE_FORMATS)
 def test_compare_cases(fmt: report.CompareFormat) -> None:
     metrics = ("rtt_p50_us", "cpu_us_per_request") if fmt != "kernel" else KERNEL_METRICS[:4]

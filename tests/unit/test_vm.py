@@ -230,6 +230,11 @@ def test_kernels_become_a_factor_and_the_plan_survives_json(tmp_path: Path) -> N
     assert [cell.factors for cell in plan.cells] == [{"vm.kernel": "6.1"}, {"vm.kernel": "6.12"}]
     assert Plan.from_json(plan.to_json()) == plan
     assert make_plan(with_kernels(file, ["6.1"])).cells[0].factors == {}
+    # Two kernels of one's own are called in tables what they were called on the command line.
+    labelled = make_plan(with_kernels(file, {"base": "own-1", "patch": "own-2"}))
+    assert {(str(cell.factors["vm.kernel"]), cell.spec.machine.kernel) for cell in labelled.cells} == {
+        ("base", "own-1"), ("patch", "own-2")
+    }  # fmt: skip
 
 
 def test_a_machine_that_is_the_default_changes_no_name(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError, MissingError, PollbenchError
-from harness.places.vm import apt, programs
+from harness.places.vm import apt, buildtree, programs
 from harness.places.vm.build import add_own_kernel
 from harness.places.vm.home import Home
 from harness.places.vm.kernelimage import release_of
 from harness.places.vm.modules import ModuleTree
+from tests import command, experiment
 
 RELEASE = "6.1.0-50-cloud-amd64"
 
@@ -95,3 +96,39 @@ def test_a_module_is_decompressed_however_it_is_packed(tmp_path: Path, packed: b
         (tmp_path / "a.ko").write_bytes(packed[:-9])
         with pytest.raises(PollbenchError, match=r"decompress on .*/a\.ko"):
             ModuleTree(tmp_path).content("a.ko")
+
+
+def test_modules_are_taken_from_a_build_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    indexed: list[Path] = []
+    monkeypatch.setattr(buildtree, "index_modules", indexed.append)
+    tree, target = tmp_path / "tree", tmp_path / "lib" / "modules" / RELEASE
+    for name in ("drivers/net/veth.ko", "net/sched/sch_netem.ko"):
+        (tree / name).parent.mkdir(parents=True)
+        (tree / name).write_bytes(name.encode())
+    # Both ways of writing it; the last is in the list, and was not built.
+    (tree / "modules.order").write_text("kernel/drivers/net/veth.ko\nnet/sched/sch_netem.o\nfs/gone.o\n")
+    (tree / "modules.builtin").write_text("kernel/fs/overlayfs/overlay.ko\n")
+    assert buildtree.modules_of_tree(tree, target) == target and indexed == [target]
+    there = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    assert there == ["kernel/drivers/net/veth.ko", "kernel/net/sched/sch_netem.ko", "modules.builtin", "modules.order"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--kernel", "6.99"], "there is no kernel set '6.99'; there is 6.1, 6.12, 7.3"),
+        (["--kernel", "base=/nowhere"], "/nowhere: there is no such file"),
+        (["--kernel", "base=HERE"], "it holds no arch/x86/boot/bzImage"),
+        (["--kernel", "6.1,6.1=/x"], "'6.1' is given twice"),
+        (["--kernel", "a b=/x"], "is not LABEL=PATH"),
+        (["--set", "vm.kernel='6.99'"], "there is no kernel set '6.99'"),
+        (["--bzimage", "a", "--bzimage", "b"], "for two kernels: --kernel base=PATH,patch=PATH"),
+    ],
+)
+def test_a_kernel_that_is_not_there_is_refused_before_anything_is_made(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    typed = [word.replace("HERE", str(tmp_path)) for word in words]
+    done = command.call("vm", "run", experiment.write(tmp_path), "--dry-run", *typed)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.columns import RUN_COLUMNS
 from harness.spec.experiment import WorkloadSection
+from harness.spec.load import load_experiment
 from harness.units import parse_size
 from harness.workloads import WORKLOADS, Contention, ProgramOutput, Scene, Workload
 from harness.workloads.contention import overlapping
 from harness.workloads.sizes import fixed_bytes, parse_sizes
+from tests import experiment
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(WorkloadSection)
 ENDS = {"from": "a", "to": "b"}
@@ -245,6 +250,117 @@ def test_commands_are_words_with_places() -> None:
     assert not workload.has_server()
     reading = workload.read(ProgramOutput("p50=1.5\np50=2.5\n", elapsed_ns=7))
     assert reading.metrics == {"x_us": 2500.0} and reading.result == {"elapsed_ns": 7}
+
+
+FORMS = [
+    ({}, "# rtt\n10\n20.5\n\n-1\n", [10_000, 20_500, -1], [0, 10_000, 30_500]),
+    ({"unit": "ns", "basis": "half-rtt"}, "5\n7", [10, 14], [0, 10]),
+    (
+        {"format": "csv", "column": "rtt", "at": "t", "unit": "ms"},
+        "t, rtt\n100,1\n250,2\n",
+        [10**6, 2 * 10**6],
+        [0, 150 * 10**6],
+    ),
+    ({"format": "csv", "unit": "s"}, "rtt;x\n1\n", [10**9], [0]),
+    (
+        {"format": "json", "path": "runs.rtt"},
+        '{"runs": [{"rtt": [1, 2]}, {"rtt": 3}]}',
+        [1000, 2000, 3000],
+        [0, 1000, 3000],
+    ),
+    ({"format": "json"}, "[4]", [4000], [0]),
+]
+
+
+@pytest.mark.parametrize(("how", "text", "latency_ns", "intended_ns"), FORMS)
+def test_a_program_s_own_latencies_are_samples(
+    how: dict[str, Any], text: str, latency_ns: list[int], intended_ns: list[int]
+) -> None:
+    made = make("command", client="x", latencies=how)
+    reading = made.read(ProgramOutput("", log=text, elapsed_ns=9))
+    assert reading.samples["latency_ns"].tolist() == latency_ns
+    assert reading.samples["intended_ns"].tolist() == intended_ns
+    answered = sum(value >= 0 for value in latency_ns)
+    assert reading.result == {
+        "elapsed_ns": 9, "requests": len(latency_ns), "answered": answered, "lost": len(latency_ns) - answered
+    }  # fmt: skip
+    printed = make("command", client="x", latencies=how | {"in": "output"})
+    assert printed.read(ProgramOutput(text)).samples["latency_ns"].tolist() == latency_ns
+
+
+@pytest.mark.parametrize(
+    ("how", "text", "why"),
+    [
+        ({}, "", "it wrote nothing to {log}"),
+        ({"in": "output"}, "", "it wrote nothing to its output"),
+        ({}, "1\nfast\n", "line 2: 'fast' is not a number"),
+        ({}, "1\nnan\n", "line 2: 'nan' is not a number"),
+        ({"format": "csv", "column": "rtt"}, "a,b\n1,2\n", "there is no column 'rtt'; there is a, b"),
+        ({"format": "csv", "column": "b"}, "a,b\n1\n", "line 2: '' is not a number"),
+        ({"format": "json"}, "{", "it is not JSON"),
+        ({"format": "json", "path": "a.b"}, '{"a": {}}', "there is no 'b' in it"),
+        ({"format": "json"}, "[true]", "'True' is not a number"),
+        ({"format": "hdr"}, "1,2,3\n", "latencies: "),
+    ],
+)
+def test_latencies_that_cannot_be_read_are_told(how: dict[str, Any], text: str, why: str) -> None:
+    made = make("command", client="x", latencies=how)
+    with pytest.raises(ValueError, match=re.escape(why)):
+        made.read(ProgramOutput(text, log=text))
+
+
+def test_a_histogram_table_gives_its_quantiles() -> None:
+    rows = "".join(f"{us:12.3f} {share:.12f} {int(share * 100_000):10d} {1 / (1 - share):14.2f}\n"
+                   for us, share in ((10, 0.0), (20, 0.5), (30, 0.9), (40, 0.99), (50, 0.999)))  # fmt: skip
+    head = "       Value     Percentile TotalCount 1/(1-Percentile)\n\n"
+    foot = "      60.000 1.000000000000     100000\n#[Mean    =       22.000, StdDeviation   =        5.000]\n"
+    table = f"{head}{rows}{foot}#[Max     =       60.000, Total count    =       100000]\n"
+    made = make("command", client="x", latencies={"format": "hgrm", "unit": "us"})
+    reading = made.read(ProgramOutput("", log=table))
+    assert reading.samples is None and reading.result["requests"] == 100_000
+    assert {name: reading.metrics[f"rtt_{name}_us"] for name in ("p50", "p99", "p99_9")} == {
+        "p50": 20,
+        "p99": 40,
+        "p99_9": 50,
+    }
+
+
+def test_figures_of_a_command_are_counted_and_read_from_either_program() -> None:
+    figures = {"requests": {"counter": "^ok"}, "served": {"regex": "served (\\d+)", "of": "server"}}
+    made = make("command", client="x", figures=figures)
+    assert made.server_tells()
+    reading = made.read(ProgramOutput("ok\nok\nno ok\n", server="served 3\nserved 7\n", elapsed_ns=5))
+    assert reading.metrics == {"requests": 2, "served": 7}
+    # From them the cost of a request is computed.
+    assert reading.result == {"elapsed_ns": 5, "requests": 2, "answered": 2}
+
+
+def test_paths_of_a_command_lead_from_its_file(tmp_path: Path) -> None:
+    made = make(
+        "command",
+        client="./bin/x ../data -c {cpus} {log} /abs .hidden",
+        home="/home/me/exp",
+        figures={"a": {"json": "b"}},
+    )
+    scene = replace(SCENE, cpus="2-3", log="/dev/fd/9")
+    assert made.client(scene) == ["/home/me/exp/bin/x", "/home/me/data", "-c", "2-3", "/dev/fd/9", "/abs", ".hidden"]
+    assert not made.builds("/home/me/exp/bin/x")
+    workload = {
+        "kind": "command",
+        "from": "client",
+        "to": "server",
+        "client": "./x",
+        "build": ["make"],
+        "latencies": {},
+    }
+    written = experiment.write(tmp_path, workload=workload)
+    (cell,) = load_experiment(written).cells
+    assert cell.spec.workload.client(SCENE) == [str(tmp_path / "x")]
+    assert cell.spec.workload.builds(str(tmp_path / "x"))
+    # Where a file lies does not make another experiment of it.
+    (tmp_path / "b").mkdir()
+    (moved,) = load_experiment(experiment.write(tmp_path / "b", workload=workload)).cells
+    assert moved.cell_id == cell.cell_id
 
 
 def test_every_kind_says_its_loop_and_nodes() -> None:

@@ -22,6 +22,9 @@ _COST = "set_cpu_us_per_request"
 # What sets have that are older than the cost of the whole CPU set.
 _COST_OF_PROCESSES = "cpu_us_per_request"
 DEFAULT_METRICS = ("rtt_p50_us", "rtt_p99_us", "rtt_p99_9_us", "rtt_jitter_us", "rate_rps", _COST)
+COSTS = (_COST, _COST_OF_PROCESSES, "cycles_per_query")
+"""What a request costs in CPU, best first: of the whole CPU set; of the processes, which is all that older sets have;
+and what imported campaigns have instead."""
 # What imported campaigns tell of CPU.
 _COST_ELSEWHERE = ("set_busy_percent", "cycles_per_query")
 

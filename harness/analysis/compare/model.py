@@ -174,7 +174,8 @@ class Comparison:
     limits: which `checks` are looser than usual or not the same on all sides, in sentences. drifts: metrics that
     move with the order of the runs. family: rank tests corrected together, by metric. included: verdicts that count
     beside valid. smallest_effect: as a share, 0 for none. calibration: what an A/A run on such a host found. level: how
-    often the rows together may claim what is not so. readings: how the columns of CSV files were read.
+    often the rows together may claim what is not so. readings: how the columns of CSV files were read. other_work: that
+    the sides did not do the same work, in a sentence; it stands in `verdict` too.
     """
 
     kind: Literal["sets", "cases"]
@@ -196,3 +197,4 @@ class Comparison:
     calibration: tuple[str, ...] = ()
     level: float = LEVEL
     readings: tuple[Reading, ...] = ()
+    other_work: str = ""

@@ -27,7 +27,7 @@ from harness.analysis.compare.family import corrected, far_runs, in_order, judge
 from harness.analysis.compare.limits import limits_of_cases, limits_of_sets
 from harness.analysis.compare.model import Change, Comparison, Factors, Input, Options, Row, Side
 from harness.analysis.compare.pairing import interleaving, paired_values
-from harness.analysis.compare.verdict import of_cases, of_sets, shown
+from harness.analysis.compare.verdict import of_cases, of_sets, other_work, shown
 from harness.errors import InputError
 from harness.tables.cells import SummaryCell, group_cells, whole_tails
 from harness.tables.columnar import Table
@@ -97,6 +97,7 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         notes=(*notes, *(f"nothing tells where the runs of {label} were made" for label in _silent(sources, labels))),
         warnings=tuple(text for source in sources for text in source.warnings),
         readings=tuple(source.reading for source in sources if source.reading is not None),
+        other_work=other_work(different, varied),
     )
 
 

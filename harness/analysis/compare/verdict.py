@@ -30,7 +30,7 @@ def of_sets(
     pooled: what of the host is not the same within a cell, of each source, with its values.
     """
     sentences = [
-        _work(differences, measured),
+        other_work(differences, measured),
         _hosts(tables, labels, differences, measured, pooled),
         _unknown(labels, measured),
     ]
@@ -80,7 +80,8 @@ _ANOTHER = ("topology", "workload", "workloads", "contention")
 """The sections of an experiment file that say what was measured; the others say how."""
 
 
-def _work(differences: Sequence[EnvironmentDifference], measured: Experiments) -> str:
+def other_work(differences: Sequence[EnvironmentDifference], measured: Experiments) -> str:
+    """That the sources did not do the same work; empty where nothing says so."""
     names = [item.column for item in differences if item.column in WORK]
     sections = [re.split(r"[.\[]", item.key)[0] for item in measured.differences]
     names += [name for name in dict.fromkeys(sections) if name in _ANOTHER]

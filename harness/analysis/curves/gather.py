@@ -13,7 +13,7 @@ from harness.analysis.curves.reduce import Floats, Timeline, firm_until, quantil
 from harness.errors import InputError
 from harness.store import ResultSet
 from harness.tables.cells import SummaryCell
-from harness.tables.source import Source, find_set, from_set, load_source
+from harness.tables.source import Source, counting, find_set, from_set, load_source
 
 SLICES = 240
 """Slices of a run's time series: about two per pixel column of a chart, and ten bytes each in a page."""
@@ -42,10 +42,14 @@ class Study:
     results: ResultSet | None = None
 
 
-def load_study(path: str | Path) -> Study:
-    """A result set, an experiment's directory (its newest set) or a CSV file. Raises InputError."""
+def load_study(path: str | Path, include: Collection[str] = ()) -> Study:
+    """A result set, an experiment's directory (its newest set) or a CSV file. Raises InputError.
+
+    include: verdicts that count beside valid.
+    """
     results = find_set(path)
-    return Study(load_source(path)) if results is None else Study(from_set(results), results)
+    source = load_source(path) if results is None else from_set(results)
+    return Study(counting(source, include), results)
 
 
 def shapes(study: Study, run_ids: Collection[str], with_time: Collection[str] = ()) -> Iterator[RunShape]:

@@ -50,6 +50,11 @@ def add(commands: Commands) -> None:
     validate = commands.add_parser("validate", help="check experiment files: schema, units, references")
     value(validate, "file", "FILE", FILE, nargs="+")
     as_json(validate, "the findings")
+    text = "list the experiments, claims and topologies that are shipped, or copy some here"
+    examples = commands.add_parser("examples", help=text)
+    value(examples, "name", "NAME", "what to copy; claims: all claim files", nargs="*")
+    output(examples, "where copies go (default: here); nothing is overwritten", default=".")
+    as_json(examples, "the list")
     commands.add_parser("schema", help="print the JSON schema of experiment files, for editors")
 
 

@@ -116,6 +116,13 @@ def verdicts(*known: str) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
+def include(parser: argparse.ArgumentParser) -> None:
+    """--include, which runs count beside valid ones."""
+    text = "count runs of these verdicts too: suspect,inert"
+    counted = verdicts("inert", "suspect", "failed")
+    value(parser, "--include", "VERDICTS", text, type=counted, default=())
+
+
 def count(text: str) -> int:
     """A whole number of at least 1; argparse words the ValueError of anything else."""
     number = int(text)

@@ -141,12 +141,26 @@ def _reproduce(commands: Commands) -> None:
 
 def guests(parser: argparse.ArgumentParser) -> None:
     """The options that choose the guests' kernel, and what their CPUs run on."""
-    text = "kernel sets to run under, interleaved by repetition"
+    text = (
+        "kernels to run under, interleaved by repetition: kernel sets, or LABEL=PATH of a build tree or a bzImage "
+        "(bzImage:MODULES)"
+    )
     value(parser, "--kernel", "K[,K...]", text, action="extend", type=_names)
-    value(parser, "--bzimage", "PATH", "your own kernel: bzImage or vmlinux")
+    value(parser, "--bzimage", "PATH", "your own kernel: bzImage or vmlinux", action=_Once)
     value(parser, "--modules", "DIR", "its modules: .../lib/modules/RELEASE")
     text = "auto: kvm if it proves to work, else tcg-virtual (model time); tcg-smoke: functional only"
     value(parser, "--accel", None, text, choices=("auto", "kvm", "tcg-virtual", "tcg-smoke"), default="auto")
+
+
+class _Once(argparse.Action):
+    """An option that would hide its former value, were it given twice."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, option: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest, None) is not None:
+            parser.error(f"{option} is given twice; for two kernels: --kernel base=PATH,patch=PATH")
+        setattr(namespace, self.dest, values)
 
 
 def emulator(parser: argparse.ArgumentParser) -> None:
@@ -189,6 +203,7 @@ def add_topology(commands: Commands) -> None:
     value(up, "--hold", "FD", argparse.SUPPRESS, type=int)
     down = commands.add_parser("down", help="take down a testbed that `up` holds open (needs root)")
     value(down, "name", "NAME", "which one, if there are several", nargs="?")
+    value(down, "--name", "NAME", "the same, as `up` has it", dest="called")
     enter = commands.add_parser("enter", help="a shell in a node of a testbed held open by `up` (needs root)")
     value(enter, "node", "NODE", "a node of the testbed")
     value(enter, "program", "-- PROGRAM", "instead of a shell", nargs=argparse.REMAINDER)

@@ -9,14 +9,14 @@ from harness.cli.parser.options import (
     as_json,
     columns,
     flag,
+    include,
     output,
     output_format,
     value,
     values,
-    verdicts,
 )
 
-KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline")
+KINDS = ("ecdf", "load", "heatmap", "pareto", "timeline", "summary")
 
 
 def add(commands: Commands) -> None:
@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
     show = commands.add_parser("show", help="print a result set's tables again")
     value(show, "directory", "DIR", "a result set, a directory of them (the newest is shown), or a CSV file")
     value(show, "--baseline", "CASE", "case the others are set against (default: the first)")
+    include(show)
     columns(show, "CSV files: a measured column, and what to call it: p99_us=lat99 (may be repeated)")
     output_format(show)
     _compare(commands)
@@ -38,6 +39,7 @@ def add(commands: Commands) -> None:
     value(report, "directory", "DIR", "result set, or a directory of them (the newest)", nargs="+")
     output(report, "default: report.html in the set, or here for several sets", "FILE", None)
     value(report, "--baseline", "CASE", "case the others are set against")
+    include(report)
     _plot(commands)
 
 
@@ -58,12 +60,11 @@ def _compare(commands: Commands) -> None:
     values(compare, "--filter", "EXPR", text, default=[])
     orders = ("plan", "case", "effect", "p")
     value(compare, "--sort", None, "order of rows (default: plan)", choices=orders, default="plan")
-    text = "count runs of these verdicts too: suspect,inert"
-    counted = verdicts("inert", "suspect", "failed")
-    value(compare, "--include", "VERDICTS", text, type=counted, default=())
+    flag(compare, "--all", "below the answer a table for every metric, with intervals, tests and how to read them")
+    include(compare)
     text = "smallest effect of interest: what no difference is larger than (default: checks.smallest_effect, else 5%%)"
     value(compare, "--sesoi", "PERCENT", text)
-    text = 'exit 1 when shown of any cell, 4 when open: "rtt_p99_us > +5%%", "> +3us", "> 100us" (may be repeated)'
+    text = 'exit 6 when shown of any cell, 4 when open: "rtt_p99_us > +5%%", "> +3us", "> 100us" (may be repeated)'
     values(compare, "--fail-if", "COND", text, default=[])
     flag(compare, "--fail-if-point", "judge --fail-if by the estimate, not by its interval")
     text = "conditions that the intervals leave open, or that cannot be judged: fail with 4 (default) or pass"
@@ -72,14 +73,17 @@ def _compare(commands: Commands) -> None:
 
 
 def _plot(commands: Commands) -> None:
-    plot = commands.add_parser("plot", help="one figure for a paper: SVG, PDF or PNG (needs pollbench[plot])")
+    plot = commands.add_parser("plot", help="one figure for a paper: SVG, PDF or PNG (needs matplotlib)")
     value(plot, "directory", "DIR", "result set, or a directory of them (the newest)")
     value(plot, "--kind", None, "what to draw", required=True, choices=KINDS)
     output(plot, "its ending chooses: .svg, .pdf or .png", "FILE", None, required=True)
     value(plot, "--baseline", "CASE", "case drawn as the reference (default: the first)")
     values(plot, "--case", "NAME", ONE_CASE)
+    include(plot)
     values(plot, "--at", "FACTOR=VALUE", "only cells with this value (may be repeated)", default=[])
-    value(plot, "--metric", "COLUMN", "what load and heatmap show (default: rtt_p99_us, and p50 for load)")
+    value(
+        plot, "--metric", "COLUMN", "what load, heatmap and summary show (default: rtt_p99_us, p50 for load, summary)"
+    )
     values(plot, "--run", "RUN_ID", "timeline: this run (may be repeated)")
     value(plot, "--width", "INCHES", "width of the figure (default: 7)", type=float, default=7.0)
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.places.carried import pack, relocated, unpack
 from harness.plan import Plan
 
 
@@ -92,6 +93,8 @@ class Share:
         document = {"plan": self.plan.to_json(), "environment": self.environment, "again": self.again}
         document |= {"budget_s": self.budget_s}
         ends = {"ends": asdict(self.end)} if self.end else {}
+        carried = pack(self.plan)
+        document |= {"carried": carried} if carried else {}
         path.write_text(json.dumps(document | ends))
 
     @classmethod
@@ -100,7 +103,9 @@ class Share:
         try:
             document = json.loads(Path(path).read_bytes())
             end = End(**document["ends"]) if "ends" in document else None
-            plan, budget_s = Plan.from_json(document["plan"], path), document["budget_s"]
+            # Beside the share itself, where `fleet clean` finds them.
+            moved = unpack(document.get("carried", {}), Path(path).resolve().parent / "files")
+            plan, budget_s = Plan.from_json(relocated(document["plan"], moved), path), document["budget_s"]
             return cls(
                 plan, dict(document["environment"]), end=end, budget_s=None if budget_s is None else float(budget_s)
             )

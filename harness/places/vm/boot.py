@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import PollbenchError
+from harness.places.carried import FILES, pack, relocated
 from harness.places.vm import console, wire
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.guest import job_image
@@ -111,13 +112,18 @@ class Boot:
             yield stack.enter_context(launched(self.argv, self.accelerator, self.seat, self.stopper)), files
 
     def _job(self, seed: int) -> bytes:
-        document = {
+        document: dict[str, Any] = {
             "plan": replace(self.plan.of_runs(self.runs), document={}, adaptive=None).to_json(),
             "nics": self.pairs,
             "accelerator": self.accelerator,
             "output_bytes": self.machine.output_bytes,
             "seed": seed,
         }
+        carried = pack(self.plan)
+        if carried:
+            # Where the guest will put them is known, so that the plan says so.
+            moved = {home: f"{FILES}/{number}" for number, home in enumerate(sorted(carried))}
+            document |= {"carried": carried, "plan": relocated(document["plan"], moved)}
         return job_image(document)
 
     def _follow(self, child: ChildProcess, files: GuestFiles, tell: Callable[[Event], None]) -> Iterator[wire.Answer]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.errors import InputError, PollbenchError
 from harness.places.vm import kernelimage, recipe
 from harness.places.vm.apt import Packages
+from harness.places.vm.buildtree import modules_of_tree
 from harness.places.vm.emulatorimage import build_emulator
 from harness.places.vm.home import KERNEL_PARTS, Built, Home, IndexEntry, sha256_of
 from harness.places.vm.rootimage import build_root
@@ -94,6 +95,19 @@ def add_own_kernel(home: Home, bzimage: Path, modules: Path | None, tell: Tell) 
             tell(f"{bzimage.name}: not in this kernel, so not in the guest: {' '.join(built.absent)}")
         _keep(home, f"kernel {name}", built)
     return name
+
+
+def add_built_kernel(home: Home, tree: Path, tell: Tell) -> str:
+    """The kernel of a build tree, with the modules that lie built in it, as a set; the name it got."""
+    bzimage = tree / "arch" / "x86" / "boot" / "bzImage"
+    if not bzimage.is_file():
+        todo = "build it, or name a bzImage"
+        raise InputError("read the kernel", str(tree), "it holds no arch/x86/boot/bzImage", todo, "--kernel")
+    release = kernelimage.release_of(bzimage)
+    if not (tree / "modules.order").is_file():
+        return add_own_kernel(home, bzimage, None, tell)
+    with home.workshop() as workshop:
+        return add_own_kernel(home, bzimage, modules_of_tree(tree, workshop / "lib" / "modules" / release), tell)
 
 
 def _check_modules(bzimage: Path, release: str, modules: Path) -> None:

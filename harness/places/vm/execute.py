@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 from harness.errors import InputError, MissingError, PollbenchError
 from harness.kernel import facts
+from harness.places.carried import lacking, pack
 from harness.places.place import Backlog, Manifest, Watcher
 from harness.places.vm import accel, recipe, wire
 from harness.places.vm.boot import Boot, Event, GuestFailure
 from harness.places.vm.boots import account_of, boots_of, pairs_of, record_boots
 from harness.places.vm.emulator import Qemu
 from harness.places.vm.home import Home
-from harness.places.vm.image import Image, image_by_hash, open_image
+from harness.places.vm.image import Image, glibc_of, image_by_hash, libraries_of, open_image
 from harness.places.vm.machine_check import GuestAccount, NotAsDeclared, deviations, guest_account
 from harness.places.vm.resume import Resumer
 from harness.places.vm.seats import Seat, Work, do_all, refuse_beyond, seats
@@ -141,7 +142,10 @@ class Guests:
         if self.accelerator != "kvm":
             refuse_beyond(self.jobs, len(boots), max(machine.memory_bytes for machine, _ in boots))
         for kernel in dict.fromkeys(cell.spec.machine.kernel for cell in plan.cells):
-            self.image(kernel)
+            image = self.image(kernel)
+        pack(plan)
+        if wants := list(lacking(plan, lambda: libraries_of(image), glibc_of())):
+            raise InputError("run in a guest", got="; ".join(wants), todo="nothing was started")
 
     def image(self, kernel: str) -> Image:
         """The image with a kernel, verified once."""

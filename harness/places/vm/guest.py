@@ -22,6 +22,7 @@ from harness import loadgen
 from harness.errors import UNFORESEEN, PollbenchError, unforeseen
 from harness.kernel import facts, host_settings, nics, readback, standstill
 from harness.kernel.machinefacts import end_programs_when_memory_is_short, machine_facts
+from harness.places.carried import FILES, unpack
 from harness.places.vm.wire import Answer, pack
 from harness.plan import Plan, Run
 from harness.run.measure import measure
@@ -58,6 +59,9 @@ def main(job_disk: str, out_disk: str) -> None:
     if resumed:
         # What the kernel drew before, all guests of this snapshot have; the job says what this one is to have.
         standstill.draw_anew(str(job["seed"]))
+    unpack(job.get("carried", {}), Path(FILES))
+    if libraries := {str(path.parent) for path in Path(FILES).rglob("*.so*")}:
+        os.environ["LD_LIBRARY_PATH"] = ":".join(sorted(libraries))
     plan = Plan.from_json(job["plan"], job_disk)
     # A guest runs nothing else that could need the open files.
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))

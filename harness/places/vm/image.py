@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from harness.places.vm.squashfs import squash, unsquash
 _LOOP = "kernel/drivers/block/loop.ko"
 _HARNESS = Path(__file__).resolve().parents[2]
 # The analysis half: nothing of it runs in the guest.
-HOST_ONLY = {"analysis", "cli", "importers", "report", "tables"}
+HOST_ONLY = {"analysis", "cli", "importers", "playbooks", "report", "shipped", "tables"}
 """Rooms of the package that stay out of the payload."""
 # Pure Python of the host's own version: Debian's pyroute2 is too old for shaped links, and Mininet is to be the same.
 _BROUGHT = ("mininet", "pyroute2")
@@ -84,6 +85,18 @@ def _image(home: Home, kernel: str, release: str, hashes: dict[str, str]) -> Ima
     paths = {part: home.verified(sha256, f"{part} of {kernel}") for part, sha256 in hashes.items() if part != "vmlinuz"}
     expanded = home.expanded(hashes["vmlinuz"], f"vmlinuz of {kernel}", expand_kernel)
     return Image(kernel=kernel, release=release, vmlinux=expanded / "vmlinux", hashes=hashes, **paths)
+
+
+def libraries_of(image: Image) -> set[str]:
+    """The names of the shared libraries in the guest's root. Raises MissingError, PollbenchError."""
+    listing = programs.run(["unsquashfs", "-l", str(image.root), "usr/lib/x86_64-linux-gnu", "usr/lib64", "lib64"])
+    return {line.rpartition("/")[2].split(" -> ")[0] for line in listing.splitlines() if ".so" in line}
+
+
+def glibc_of() -> int:
+    """The guest's glibc, x of 2.x, as the lock pins it."""
+    match = re.match(r"2\.(\d+)", recipe.read_lock().root["libc6"][0])
+    return int(match[1]) if match else 0
 
 
 def payload(home: Home, root_sha256: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -13,14 +13,18 @@ from harness.spec.load import Experiment
 FACTOR = "vm.kernel"
 
 
-def with_kernels(experiment: Experiment, names: Sequence[str]) -> Experiment:
-    """The experiment under one kernel, or with a further factor under several. InputError where the file sweeps it."""
+def with_kernels(experiment: Experiment, names: Mapping[str, str] | Sequence[str]) -> Experiment:
+    """The experiment under one kernel, or with a further factor under several. InputError where the file sweeps it.
+
+    names: kernel sets, or by what tables are to call them.
+    """
+    sets = dict(names) if isinstance(names, Mapping) else {name: name for name in names}
     if any(FACTOR in cell.factors for cell in experiment.cells):
         raise InputError(f'the file sweeps "{FACTOR}"', todo="leave --kernel out", where="--kernel")
-    pairs = list(product(zip(experiment.cells, experiment.trees, strict=True), names))
+    pairs = list(product(zip(experiment.cells, experiment.trees, strict=True), sets))
     document = dict(experiment.document)
-    document["set"] = {**document.get("set", {}), FACTOR: list(names) if len(names) > 1 else names[0]}
-    cells = tuple(_under(cell, name, len(names) > 1) for (cell, _), name in pairs)
+    document["set"] = {**document.get("set", {}), FACTOR: list(sets) if len(sets) > 1 else next(iter(sets))}
+    cells = tuple(_under(cell, name, sets[name], len(sets) > 1) for (cell, _), name in pairs)
     return replace(experiment, cells=cells, trees=tuple(tree for (_, tree), _ in pairs), document=document)
 
 
@@ -32,8 +36,8 @@ def reseeded(experiment: Experiment, by: int) -> Experiment:
     return replace(experiment, cells=tuple(cells))
 
 
-def _under(cell: Cell, kernel: str, several: bool) -> Cell:
-    factors = {**cell.factors, FACTOR: kernel} if several else cell.factors
+def _under(cell: Cell, label: str, kernel: str, several: bool) -> Cell:
+    factors = {**cell.factors, FACTOR: label} if several else cell.factors
     return _changed(replace(cell, factors=factors), kernel=kernel)
 
 

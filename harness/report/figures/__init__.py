@@ -22,6 +22,7 @@ from harness.report.charts import Chart
 from harness.report.charts.heat import fields
 from harness.report.charts.kinds import QUANTILES, against_load, cost_charts, distribution, tail, time_series
 from harness.report.figures.panels import MARKERS, SETTINGS, heat_panel, name_dots, panel, printable, strokes
+from harness.report.figures.summary import summary
 from harness.tables.cells import group_cells
 
 MOST = 8
@@ -125,6 +126,9 @@ def _load(request: FigureRequest) -> Figure:
     assert lines is not None
     metrics = [request.metric] if request.metric else QUANTILES
     rows = against_load(lines, metrics)
+    # A row of axes in which no case has a figure says nothing.
+    rows = {at: row for at, row in rows.items() if any(chart.series for chart in row)}
+    _few(list(rows), "load curves (they need valid runs)")
     charts = [(_title(at) if chart is row[0] else "", chart) for at, row in rows.items() for chart in row]
     return _legend(_panels(request, charts, len(metrics)), request, charts)
 
@@ -181,6 +185,11 @@ def _timeline(request: FigureRequest) -> Figure:
     return figure
 
 
+def _summary(request: FigureRequest) -> Figure:
+    return summary(request.view, request.marks, request.metric, request.width)
+
+
 _Draw = Callable[[FigureRequest], Figure]
 KINDS: dict[str, _Draw] = {"ecdf": _ecdf, "load": _load, "heatmap": _heatmap, "pareto": _pareto, "timeline": _timeline}
+KINDS["summary"] = _summary
 """Every kind of figure by the name the command knows it by."""
