@@ -22,6 +22,7 @@ from harness.store import ResultSet, codec
 from tests import command, experiment
 from tests.unit import synthetic
 
+PLAYBOOKS = command.ROOT / "playbooks"
 INI = """\
 lone
 [fast]
@@ -135,15 +136,25 @@ def test_why_a_host_failed_is_one_line(kind: str, task: str, result: dict[str, s
     assert outcomes.failed == {"dut1": reason}
 
 
+def _made_here(path: Path) -> bool:
+    """Is it a file that running them left?"""
+    return bool({"__pycache__", ".ansible"} & set(path.parts))
+
+
 @pytest.mark.slow
 def test_the_wheel_of_an_installed_pollbench_installs_again(tmp_path: Path) -> None:
     made = wheel.make_wheel(tmp_path / "first")
     assert wheel.version() in made.name
     with zipfile.ZipFile(made) as archive:
-        assert "harness/playbooks/fleet_run.yml" in archive.namelist()
+        inside = {path: f"harness/playbooks/{path.relative_to(PLAYBOOKS)}" for path in PLAYBOOKS.rglob("*")}
+        inside = {path: name for path, name in inside.items() if path.is_file() and not _made_here(path)}
+        assert len(inside) > 10 and set(inside.values()) <= set(archive.namelist())
+        # What is a link to a file of the package is that file.
+        assert all(archive.read(name) == path.read_bytes() for path, name in inside.items())
     # Installed from that wheel, it packs one of the same content.
     target = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(target)]
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--no-deps", "--no-index"]
+    pip += ["--target", str(target)]
     subprocess.run([*pip, str(made)], check=True)
     code = (
         f"import sys; sys.path.insert(0, {str(target)!r})\n"

@@ -1,4 +1,4 @@
-"""The playbooks: clean under ansible-lint, runnable by old Pythons where they are sent, and in the wheel."""
+"""The playbooks: clean under ansible-lint and runnable by old Pythons where they are sent."""
 
 from __future__ import annotations
 
@@ -52,25 +52,3 @@ def test_what_is_sent_to_hosts_is_plain_old_python(path: Path) -> None:
         if isinstance(node, ast.Import) or not node.level
     }
     assert {name.split(".")[0] for name in imported} - {"ansible"} <= set(sys.stdlib_module_names)
-
-
-def test_what_a_wheel_is_made_of_has_the_playbooks(tmp_path: Path) -> None:
-    """The step of a build that gathers Python's files; the C program, which takes longer, is another's."""
-    # Elsewhere, so that the checkout's build directory does not come in.
-    copy, made = tmp_path / "source", tmp_path / "made"
-    copy.mkdir()
-    names = ("harness", "playbooks", "experiments", "topologies", "pyproject.toml", "setup.py")
-    parts = [str(ROOT / name) for name in names]
-    subprocess.run(["cp", "-a", "-t", str(copy), *parts], check=True)
-    for name in ("README.md", "LICENSE", "MANIFEST.in"):
-        (copy / name).write_bytes((ROOT / name).read_bytes())
-    build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(made)]
-    subprocess.run(build, cwd=copy, check=True, capture_output=True)
-    packed = made / "harness" / "playbooks"
-    for path in PLAYBOOKS.rglob("*"):
-        inside = path.relative_to(PLAYBOOKS)
-        if path.is_file() and not {"__pycache__", ".ansible"} & set(inside.parts):
-            assert (packed / inside).is_file()
-    linked = packed / "module_utils" / "pollbench_host" / "__init__.py"
-    assert not linked.is_symlink()
-    assert linked.read_bytes() == (ROOT / "harness" / "kernel" / "host_settings.py").read_bytes()
