@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import InputError
@@ -84,7 +84,7 @@ class Plan:
             "seed": self.seed,
             "repeat": self.repeat,
             "order": self.order,
-            "adaptive": asdict(self.adaptive) if self.adaptive else None,
+            "adaptive": self.adaptive.to_json() if self.adaptive else None,
             "plan_hash": self.plan_hash,
             "document": self.document,
             "cells": [
@@ -115,7 +115,7 @@ class Plan:
                 Run(item["run_id"], cells[item["cell_id"]], item["block"], item["order"]) for item in data["runs"]
             )
             head = {key: data[key] for key in ("name", "description", "seed", "repeat", "order", "document")}
-            adaptive = Adaptive(**data["adaptive"]) if data.get("adaptive") else None
+            adaptive = Adaptive.from_json(data["adaptive"]) if data.get("adaptive") else None
             return cls(cells=tuple(cells.values()), runs=runs, plan_hash=data["plan_hash"], adaptive=adaptive, **head)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError("read a plan", got=f"it is damaged ({error!r})", where=where) from None
@@ -144,7 +144,7 @@ def make_plan(
     order = experiment.order
     identity: list[Any] = [experiment.name, seed, repeat, order, [run.run_id for run in runs]]
     if adaptive is not None:
-        identity.append(asdict(adaptive))
+        identity.append(adaptive.to_json())
     return Plan(
         name=experiment.name,
         description=experiment.description,
@@ -166,6 +166,11 @@ def estimate_s(plan: Plan, repeat: int | None = None) -> float:
         for run in plan.runs
         if repeat is None or run.block <= repeat
     )
+
+
+def again_s(plan: Plan) -> float:
+    """Seconds that may come on top, for runs that noise spoilt and for waiting for quiet: `checks.redo` of each run."""
+    return sum(run.cell.spec.checks.redo * estimate_s(replace(plan, runs=(run,))) for run in plan.runs)
 
 
 def grows(old: Any, new: Plan, finished: AbstractSet[str]) -> bool:

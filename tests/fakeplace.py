@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from itertools import chain
 
 from harness.errors import InputError, Interrupted
 from harness.places.place import Backlog, Manifest, Watcher
@@ -36,12 +37,12 @@ class FakePlace:
     def execute(self, plan: Plan, results: ResultSet, watcher: Watcher) -> None:
         """Make the missing runs."""
         backlog = Backlog(plan, results, self.redo)
-        for runs in backlog.repetitions():
-            for run in runs:
+        for number, run in enumerate(chain.from_iterable(backlog.repetitions())):
+            again = True
+            while again:
                 if len(self.made) == self.stop_after:
                     raise Interrupted("interrupted", got="SIGINT")
-                watcher.starting(run, len(self.made), len(backlog.runs))
-                record = self.record(run)
-                backlog.save(record, None, {})
+                watcher.starting(run, number, len(backlog.runs))
+                record, again = backlog.save(self.record(run), None, {"client.out": b"said"})
                 self.made.append(run.run_id)
-                watcher.finished(run, record)
+                (watcher.rejected if again else watcher.finished)(run, record)

@@ -13,19 +13,20 @@ import numpy.typing as npt
 from harness import columns, stats
 from harness.analysis.awake import METRIC, KeptAwake, kept_awake
 from harness.analysis.claims import ClaimVerdict, findings
-from harness.analysis.compare import Change, Factors, Options, change, paired_values, why_not_valid
-from harness.analysis.compare.change import decided
+from harness.analysis.compare import Change, Factors, Options, paired_values, why_not_valid
+from harness.analysis.compare.change import decided, measured
 from harness.analysis.compare.choose import COSTS, level_of, meant, metrics_measured, smallest_effect, splitting_notes
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.family import family_of
 from harness.analysis.compare.limits import looser_than_default
 from harness.analysis.compare.model import ALONE, Family
+from harness.analysis.compare.pairing import blocks_of, looks_of
 from harness.analysis.compare.verdict import model_time
 from harness.analysis.hints import hints_of
 from harness.errors import InputError
 from harness.stats import Estimate
 from harness.store.record import ALREADY_SO, NO_TRAFFIC
-from harness.tables.cells import SummaryCell, group_cells, whole_tails
+from harness.tables.cells import SummaryCell, group_cells, made_again, whole_tails
 from harness.tables.columnar import Table
 from harness.tables.frames import CellKey
 from harness.tables.reading.account import Reading
@@ -113,7 +114,8 @@ class Overview:
     made yet. facts: the environment and set-up of the runs, by column, every value met. headline: the cells
     that answer the question best, most telling first. calibration: what an A/A run on such a host found, in words.
     claims: the experiment's claims with their verdicts. family: what its changes are judged as, together. awake: cells
-    that a hog made faster, by keeping their CPUs awake. readings: how the columns of a CSV file were read.
+    that a hog made faster, by keeping their CPUs awake. made_again: attempts in whose place others were made, and which
+    are in no other figure here. readings: how the columns of a CSV file were read.
     """
 
     label: str
@@ -131,6 +133,7 @@ class Overview:
     claims: tuple[ClaimVerdict, ...] = ()
     family: Family = ALONE
     awake: tuple[KeptAwake, ...] = ()
+    made_again: int = 0
     readings: tuple[Reading, ...] = ()
 
     @property
@@ -174,6 +177,7 @@ def overview(source: Source, baseline: str | None = None) -> Overview:
         claims=findings(source),
         family=family,
         awake=awake,
+        made_again=made_again(source.table),
         readings=() if source.reading is None else (source.reading,),
     )
 
@@ -228,11 +232,11 @@ def _view(
         total=int(cell.rows.size),
         verdicts=cell.verdicts,
         estimates=_estimates(table, cell, metrics),
-        changes=_changes(table, base, cell) if base is not None else {},
+        changes=_changes(source, base, cell) if base is not None else {},
         effects=_effects(source, cell),
         note="" if cell.valid.size else why_not_valid(cell),
         inert=_estimates(table, inert, metrics) if inert.valid.size else {},
-        inert_changes=_changes(table, base, inert) if base is not None and inert.valid.size else {},
+        inert_changes=_changes(source, base, inert) if base is not None and inert.valid.size else {},
     )
 
 
@@ -258,14 +262,15 @@ def _inert_rows(table: Table, cell: SummaryCell) -> npt.NDArray[np.intp]:
     return left_out[table.texts("verdict").are(lambda verdict: verdict == "inert")[left_out]]
 
 
-def _changes(table: Table, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
-    changes = {}
+def _changes(source: Source, base: SummaryCell, cell: SummaryCell) -> dict[str, Change]:
+    changes, table, looks = {}, source.table, looks_of(source.plan)
     for name in CHANGED:
         values = table.floats(name)
         if np.isnan(values).all():
             continue
         pairs = paired_values(table, name, base, cell)
-        changes[name] = change(name, values[base.valid], values[cell.valid], pairs=pairs)
+        sides = (values[base.valid], values[cell.valid])
+        changes[name] = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks_of(table, base, cell))
     return changes
 
 

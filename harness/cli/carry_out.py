@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +26,14 @@ from harness.errors import (
     Interrupted,
     PollbenchError,
 )
-from harness.places.place import Place
+from harness.places.place import NOT_AGAIN, Place
+from harness.places.redo import waited_s
 from harness.plan import Plan, grows
 from harness.stats import stopping_rule
 from harness.store import ResultSet, RunRecord
 
 WatcherT = TypeVar("WatcherT")
+_WORTH_SAYING_S = 0.5
 
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
@@ -101,6 +103,8 @@ def carry_out(
             write_tables(results)
         raise
     write_tables(results)
+    if again := spoilt(results.records()):
+        say(f"pollbench: {again}")
     if plan.adaptive is not None and interrupted is None:
         say(f"pollbench: {_stopped(plan.adaptive, results)}")
     return interrupted
@@ -112,6 +116,20 @@ def write_tables(*sets: ResultSet) -> None:
 
     for results in sets:
         tables.write_tables(results)
+
+
+def spoilt(records: Iterable[RunRecord]) -> str:
+    """What noise cost a set, and why some of its runs are in doubt all the same, in words; "" where there was none."""
+    again, again_s, waits_s, left = 0, 0.0, 0.0, Counter[str]()
+    for record in records:
+        again, again_s, waits_s = again + record.attempt - 1, again_s + record.again_s, waits_s + waited_s(record)
+        left.update(reason for reason in record.reasons if reason.startswith(NOT_AGAIN))
+    texts = [f"{again} made again for noise, in {again_s:.0f} s"] if again else []
+    texts += [f"{waits_s:.1f} s waited for quiet moments"] if waits_s >= _WORTH_SAYING_S else []
+    if left:
+        ((worst, _),) = left.most_common(1)
+        texts.append(f"{left.total()} stay in doubt ({worst})")
+    return f"runs: {'; '.join(texts)}" if texts else ""
 
 
 def _stopped(rule: stopping_rule.Adaptive, results: ResultSet) -> str:

@@ -49,7 +49,7 @@ def fleet_share(arguments: argparse.Namespace) -> int:
 
 def _joined(place: Local, end: End | None) -> Local:
     """The place as it is, or so that it makes every run together with the other host."""
-    return place if end is None else replace(place, take=partial(measure, ends=_ends(place, end)))
+    return place if end is None else replace(place, take=partial(measure, ends=_ends(place, end)), alone=False)
 
 
 def _ends(place: Local, end: End) -> OneOfTwo:

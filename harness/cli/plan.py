@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from harness.errors import EXIT_OK, InputError
 from harness.kernel import facts
-from harness.plan import Plan, estimate_s, make_plan
+from harness.plan import Plan, again_s, estimate_s, make_plan
 from harness.spec.load import Experiment, check_cpus, load_experiment
 from harness.topology.placed import check_layout
 
@@ -101,7 +101,7 @@ def print_plan(experiment: Experiment, made: Plan, *, as_json: bool, in_guests: 
 
 
 def _estimates(made: Plan, takes: Takes) -> dict[str, float]:
-    estimates = {"estimate_s": round(takes(made, None), 1)}
+    estimates = {"estimate_s": round(takes(made, None), 1), "again_s": round(again_s(made), 1)}
     if made.adaptive is not None:
         estimates["estimate_min_s"] = round(takes(made, made.adaptive.least), 1)
     return estimates
@@ -110,13 +110,14 @@ def _estimates(made: Plan, takes: Takes) -> dict[str, float]:
 def _size(made: Plan, takes: Takes) -> str:
     """How many runs, and how long they take."""
     cells, most = len(made.cells), in_words(takes(made, None))
-    rule = made.adaptive
+    rule, spare_s = made.adaptive, again_s(made)
+    again = f", and up to {in_words(spare_s)} more for runs that noise spoils (checks.redo)" if spare_s else ""
     if rule is None:
-        return f"{cells} cells x {made.repeat} repetitions = {len(made.runs)} runs, about {most}"
+        return f"{cells} cells x {made.repeat} repetitions = {len(made.runs)} runs, about {most}{again}"
     least = in_words(takes(made, rule.least))
     return (
         f"{cells} cells x {rule.least} to {rule.most} repetitions = {cells * rule.least} to {len(made.runs)} runs, "
-        f"about {least} to {most}, {rule.words()}"
+        f"about {least} to {most}, {rule.words()}{again}"
     )
 
 

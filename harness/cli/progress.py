@@ -17,7 +17,9 @@ from harness.store import RunRecord
 # More lines than a screen has cannot be redrawn: beyond this many hosts only counts are live.
 _MOST = 40
 # What `Progress.finished` says in a pipe: of a run its number, of how many, its verdict; how long the others take.
-_FINISHED = re.compile(r"(\d+)/(\d+)  .*?: (valid|inert|suspect|failed|skipped)\b.*?(?:  ((?:\d+ min )?\d+ s) left)?$")
+_FINISHED = re.compile(
+    r"(\d+)/(\d+)  (?!.*: made again: ).*?: (valid|inert|suspect|failed|skipped)\b.*?(?:  ((?:\d+ min )?\d+ s) left)?$"
+)
 
 
 class _Block:
@@ -102,6 +104,13 @@ class Progress:
                 say(f"{head}: {record.verdict}{reason}"[: columns() - 1])
             else:
                 say(f"{head}  repetition {run.block}: {record.verdict}{figure}{reason}{self._left()}")
+
+    def rejected(self, run: Run, record: RunRecord) -> None:
+        """Say that noise spoilt an attempt, and that the run is made again."""
+        self._clear()
+        if not self._live:
+            head = f"{self._number + 1}/{self._total}  {self._cell_of(run)}  repetition {run.block}"
+            say(f"{head}: made again: {'; '.join(record.reasons)}")
 
     def _cell_of(self, run: Run) -> str:
         return " ".join(filter(None, (self._names.get(run.run_id), run.cell.label())))

@@ -21,6 +21,11 @@ wall_s | number s | Wall time of the whole run, building and removing included.
 verdict | text | valid, inert (a knob took no effect), suspect (noise), failed or skipped.
 reasons | text | Why the verdict is what it is, in words; several are joined by '; '.
 hints | text | What has to be known beside the figures, and is no reason against them; several are joined by '; '.
+attempt | integer | 1, or more where noise spoilt the run and it was made again, in its block; what was rejected is
+    beside it as rejected-1.json and so on.
+rejected | text | Why each attempt before this one did not count; joined by ' / '.
+again_s | number s | Wall time of the attempts before this one.
+noise | text | Which kinds of noise spoilt the run (foreign, steal, clock), judged by nothing else; blank for none.
 datapath | text | napi (veth made busy-poll capable) or plain; one for the whole experiment.
 links_tried | text | What shaped links did when they were tried, and what was declared; see topologies.md.
 """)
@@ -192,6 +197,8 @@ set_user_percent | number % | lower | | User time of the CPU set; like the next 
 set_system_percent | number % | lower | | Time of the CPU set in the kernel, softirqs apart.
 set_softirq_percent | number % | lower | set softirq | Softirq time of the CPU set.
 set_irq_percent | number % | lower | | Hard-interrupt time of the CPU set, where the kernel tells it.
+quiet_wait_s | number s | lower | | How long the run waited for a quiet moment before its programs were started, beyond
+    the first look.
 set_steal_percent | number % | lower | | Time the hypervisor took from the CPU set.
 set_idle_percent | number % | higher | | Idle time of the CPU set, waiting for disks included.
 foreign_percent | number % | lower | | Time of other programs on the CPU of the set that had most of it, of that CPU.

@@ -13,7 +13,7 @@ from typing import Iterator
 
 from .cpulists import parse_cpu_list
 
-_CHUNK_BYTES = 65536
+_CHUNK_BYTES, _SHORT_BYTES = 65536, 4096
 
 
 Names, Numbers = list[str], list[int]
@@ -51,6 +51,14 @@ class HostFiles:
         except OSError as error:
             raise OSError(error.errno, error.strerror, name) from None
         return data
+
+    def read_once(self, name: str) -> bytes:
+        """A short file that the kernel hands over in one read, as those of a task are, in half the time. OSError."""
+        fd = os.open(self._place(name), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(fd, _SHORT_BYTES)
+        finally:
+            os.close(fd)
 
     def read(self, name: str) -> str:
         """The whole file as text, stripped; bytes that are no UTF-8 are replaced. Raises OSError."""

@@ -18,6 +18,7 @@ from harness.kernel.hostfiles import HOST, HostFiles
 from harness.kernel.proc import TICK_NS, cpu_ticks
 
 _BLOCK = re.compile(r"^cpu: (\d+)$", re.MULTILINE)
+_GAP_NS = 100_000
 _NOW = re.compile(r"^now at (\d+) nsecs", re.MULTILINE)
 _FIELD = re.compile(r"^\s*\.(nohz|idle_entrytime|idle_sleeptime|iowait_sleeptime)\s*:\s*(\d+)", re.MULTILINE)
 
@@ -54,6 +55,26 @@ def idle_clocks(cpus: Collection[int], files: HostFiles = HOST) -> dict[int, Idl
         finally:
             os.sched_setaffinity(0, allowed)
     return clocks
+
+
+def taken_while_spinning(cpu: int, spin_ns: int = 2_000_000) -> float:
+    """The share of that time for which something else (a hypervisor, a program that comes first) had the CPU, 0..1.
+
+    0 where this process may not run there. What takes less than 0.1 ms at a time, as interrupts do, is not in it.
+    """
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {cpu})
+        taken_ns, begun_ns = 0, (last_ns := time.monotonic_ns())
+        while last_ns < begun_ns + spin_ns:
+            now_ns = time.monotonic_ns()
+            taken_ns += now_ns - last_ns if now_ns - last_ns > _GAP_NS else 0
+            last_ns = now_ns
+        return taken_ns / (last_ns - begun_ns)
+    except OSError:
+        return 0.0
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def _clocks(cpus: Collection[int], files: HostFiles, at_work: bool = False) -> dict[int, IdleClock]:

@@ -188,18 +188,21 @@ def tasks(files: HostFiles = HOST) -> Tasks:
     process used that has ended meanwhile shows in its parent's account of children (10 ms grain). Source: proc(5).
     """
     seen = Tasks({}, {})
-    for pid in filter(str.isdigit, files.list("/proc")):
+    for name in filter(str.isdigit, files.list("/proc")):
+        pid = int(name)
         try:
-            fields = files.read_bytes(f"/proc/{pid}/stat").rpartition(b")")[2].split(None, 18)
-            process = int(pid)
-            seen.reaped_ns[process] = (int(fields[13]) + int(fields[14])) * TICK_NS
-            seen.parent[process] = int(fields[1])
-            # Most have a single thread, which is named like its process: no need to list them.
-            for tid in [pid] if fields[17] == b"1" else files.list(f"/proc/{pid}/task"):
-                schedstat = files.read_bytes(f"/proc/{pid}/task/{tid}/schedstat")
-                seen.run_ns[int(tid)] = int(schedstat.split(None, 1)[0])
-                seen.process[int(tid)] = process
-        except OSError:  # it ended while we looked
+            fields = files.read_once(f"/proc/{name}/stat").rpartition(b")")[2].split(None, 18)
+            seen.reaped_ns[pid] = (int(fields[13]) + int(fields[14])) * TICK_NS
+            seen.parent[pid] = int(fields[1])
+            # Of a process with one thread its own file says it, and nothing has to be listed.
+            if fields[17] == b"1":
+                threads = {pid: f"/proc/{name}/schedstat"}
+            else:
+                threads = {int(tid): f"/proc/{name}/task/{tid}/schedstat" for tid in files.list(f"/proc/{name}/task")}
+            for tid, schedstat in threads.items():
+                seen.run_ns[tid] = int(files.read_once(schedstat).split(None, 1)[0])
+                seen.process[tid] = pid
+        except (OSError, IndexError):  # it ended while we looked
             continue
     return seen
 

@@ -6,17 +6,18 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 
 from harness.errors import InputError, Interrupted, LostError, PollbenchError
 from harness.kernel import facts, journal
 from harness.places.place import Backlog, Manifest, Watcher
 from harness.plan import Plan, estimate_s
-from harness.run.measure import measure
+from harness.run.measure import Measured, measure
 from harness.run.runner import Take, make_run
 from harness.run.two_hosts import OneOfTwo
 from harness.signals import Stopper
+from harness.spec.cells import CellSpec
 from harness.store import ResultSet
 from harness.store.record import Scalar
 
@@ -29,6 +30,7 @@ class Local:
 
     redo: verdicts whose runs are made again; environment: the facts that stand beside every run; take: what measures;
     again: ids of runs that are made again; budget_s: no run is begun that would end later than this, from the start.
+    alone: no other host has a part in the runs.
     """
 
     stopper: Stopper
@@ -37,6 +39,7 @@ class Local:
     take: Take = measure
     again: Collection[str] = ()
     budget_s: float | None = None
+    alone: bool = True
 
     def manifest(self) -> Manifest:
         """The facts of this host."""
@@ -51,15 +54,24 @@ class Local:
         A spent budget is Interrupted; InputError where not even the first run would end within it.
         """
         backlog, begun_s = Backlog(plan, results, self.redo, self.again), time.monotonic()
+        why_not = None if self.alone else "two hosts make it together; `--resume --redo suspect` makes it again"
         for number, run in enumerate(chain.from_iterable(backlog.repetitions())):
-            self.stopper.check()
-            ends_s = time.monotonic() - begun_s + estimate_s(replace(plan, runs=(run,)))
-            if self.budget_s is not None and ends_s > self.budget_s:
-                raise self._over(self.budget_s, number)
-            watcher.starting(run, number, len(backlog.runs))
-            record, samples, files = make_run(run, self.environment, self.stopper, self.take)
-            backlog.save(record, samples, files)
-            watcher.finished(run, record)
+            again = True
+            while again:
+                self.stopper.check()
+                ends_s = time.monotonic() - begun_s + estimate_s(replace(plan, runs=(run,)))
+                if self.budget_s is not None and ends_s > self.budget_s:
+                    raise self._over(self.budget_s, number)
+                watcher.starting(run, number, len(backlog.runs))
+                take = partial(self._take_patiently, backlog.redo.patience_s(run))
+                record, samples, files = make_run(run, self.environment, self.stopper, take)
+                record, again = backlog.save(record, samples, files, why_not=why_not)
+                (watcher.rejected if again else watcher.finished)(run, record)
+
+    def _take_patiently(self, patience_s: float, spec: CellSpec, stopper: Stopper, files: dict[str, bytes]) -> Measured:
+        """Measure after waiting for a quiet moment, for so long at most."""
+        share = patience_s * 1e9 / max(1, spec.workload.takes_ns())
+        return self.take(replace(spec, checks=spec.checks.model_copy(update={"redo": share})), stopper, files)
 
     def _over(self, budget_s: float, made: int) -> PollbenchError:
         if made:

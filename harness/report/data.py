@@ -38,7 +38,7 @@ def overview_json(view: Overview) -> str:
     """An overview as an indented JSON document."""
     document: Document = {
         **_fields(view, "label", "name", "description", "baseline"),
-        "runs": {**view.verdicts, "missing": view.missing},
+        "runs": {**view.verdicts, "missing": view.missing, "made_again": view.made_again},
         "facts": view.facts,
         "cells": [_cell_json(cell) for cell in view.cells],
         **({"model_time": view.model_time} if view.model_time else {}),

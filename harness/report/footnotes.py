@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from harness import columns
 from harness.analysis.compare import Comparison, Row
-from harness.analysis.compare.model import DEFAULT_WIDTH
+from harness.analysis.compare.model import DEFAULT_WIDTH, Input
 from harness.report import words
 from harness.report.layout import Style
 
@@ -29,12 +29,16 @@ def footnotes(comparison: Comparison, *, brief: bool = False) -> Iterator[tuple[
     yield from ((text, "warn") for text in far)
     yield from ((text, "") for text in _needed(comparison))
     yield from ((text, "") for text in comparison.calibration)
-    runs = " ".join(f"Runs of {side.letter}: {words.counts(side.runs)}." for side in comparison.inputs)
-    yield runs, "dim"
+    yield " ".join(_runs(side) for side in comparison.inputs), "dim"
     for note in comparison.notes:
         yield words.sentence(note), "dim"
     method = _in_brief(comparison) if brief else _method(comparison)
     yield from ((text, "dim") for text in method)
+
+
+def _runs(side: Input) -> str:
+    again = f", for which {words.runs(side.made_again)} more did not count (made again for noise)"
+    return f"Runs of {side.letter}: {words.counts(side.runs)}{again if side.made_again else ''}."
 
 
 def _not_compared(comparison: Comparison) -> Iterator[str]:

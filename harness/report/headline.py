@@ -38,11 +38,7 @@ def sentence(cell: CellView, baseline: str, unit: str = "us") -> str:
         changes[metrics.index(COSTS[1])] = None  # only a part of the cost
     parts = [_said(change, name, unit) for change, name in zip(changes, NAMES.values(), strict=True)]
     text = ", ".join(part for part in parts if part) or "nothing to compare"
-    doubtful = [
-        change
-        for change in changes
-        if change and change.ratio and change.difference and change.difference.interval is None
-    ]
+    doubtful = [change for change in changes if change and change.ratio and change.few]
     if doubtful:
         runs = f"{doubtful[0].base.n} and {doubtful[0].test.n}"
         text += f", but from too few valid runs ({runs}) to claim it"

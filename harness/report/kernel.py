@@ -118,7 +118,7 @@ def _figure(name: str, estimate: Estimate) -> str:
 def _change(_name: str, change: Change) -> str:
     if change.difference is None or change.ratio is None:
         return words.BLANK
-    if change.difference.interval is None:
+    if change.few:
         return "few"
     if change.outcome == "~":
         return "undec" if change.no_larger is None else f"<{words.share(change.no_larger).replace(' ', '')}"

@@ -32,7 +32,7 @@ _EXTRA = (
 
 def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
     """The document that `pollbench show` prints; pictures: what stands below the table."""
-    counted = f"{words.runs(sum(view.verdicts.values()))}, {words.counts(view.verdicts)}"
+    counted = words.made(view.verdicts, view.made_again)
     blocks: list[Block] = reading.blocks(view.readings)
     blocks.append(Para(f"{view.label}: {counted}", "bold"))
     if view.description:

@@ -110,7 +110,7 @@ def verdict(change: Change | None) -> str:
     """What a change showed, for tables: "8.1x lower", "within 5 %", "undecided", "few runs" where nothing could be."""
     if change is None or change.difference is None:
         return ""
-    if change.difference.interval is None:
+    if change.few:
         return "few runs"
     if change.outcome == "~":
         return "undecided" if change.no_larger is None else f"within {share(change.no_larger)}"
@@ -170,6 +170,13 @@ def counts(verdicts: dict[str, int]) -> str:
     """Runs by verdict: `28 valid, 1 suspect`."""
     texts = [f"{count} {name}" for name, count in verdicts.items() if count]
     return ", ".join(texts) or "none"
+
+
+def made(verdicts: dict[str, int], again: int) -> str:
+    """How many runs there are and how they went: 30 runs, 30 valid; 36 made, 6 made again, 30 valid."""
+    total = sum(verdicts.values())
+    head = f"{total + again:,} made, {again:,} made again" if again else runs(total)
+    return f"{head}, {counts(verdicts)}"
 
 
 def runs(count: int) -> str:

@@ -11,6 +11,9 @@ from harness.spec.checks import Checks
 from harness.store.record import Metrics
 
 _STABLE_RESOLUTION_NS = 1000
+NOISE = ("foreign", "steal", "clock")
+"""Why a run is made again, and nothing else is a reason: other programs' time on the CPU set, time that the hypervisor
+took from it, and another clock source at the end than at the beginning. None of it looks at what was measured."""
 # The ways to wait whose busy-polled packets the kernel counts all.
 _COUNTED = ("blocking", "epoll", "uring")
 # Fewer ticks say nothing of a share: one is 10 ms of whatever the CPU was in at its end.
@@ -51,13 +54,10 @@ def doubts(
 
     polling: nodes told to busy-poll. declared_loss: share of requests that the links are told to lose.
     """
-    reasons = [*_noise(outcome, metrics, checks), *_losses(metrics, checks, declared_loss)]
+    reasons = [*noise(outcome, metrics, checks).values(), *_losses(metrics, checks, declared_loss)]
     reasons += dict.fromkeys(reason for program in outcome.programs if (reason := _unasked(outcome, program, polling)))
     reasons += [reason for node in sorted(polling) if (reason := _partly(outcome, node, checks))]
     reasons += outcome.changed
-    for before, after in (host.clocksources for host in outcome.delta.hosts.values()):
-        if before != after:
-            reasons.append(f"the clock source changed from {before} to {after} during the run")
     resolution = (outcome.client.get("clock") or {}).get("source_resolution_ns", 0)
     if resolution > _STABLE_RESOLUTION_NS:
         reasons.append(f"the clock moves in steps of {resolution} ns")
@@ -67,20 +67,24 @@ def doubts(
     return reasons
 
 
-def _noise(outcome: Outcome, metrics: Metrics, checks: Checks) -> list[str]:
-    """Doubts because of other programs' CPU time on the set, and of time that the hypervisor took from it."""
-    reasons, hosts = [], outcome.delta.hosts.values()
+def noise(outcome: Outcome, metrics: Metrics, checks: Checks) -> dict[str, str]:
+    """Doubts for reasons of NOISE alone, each in words."""
+    reasons: dict[str, str] = {}
+    hosts = outcome.delta.hosts.values()
     foreign = metrics.get("foreign_percent") or 0.0
     if foreign > 100 * checks.max_foreign_share:
         worst = max((host.interference for host in hosts), key=CpuInterference.worst_cpu_ns)
-        reasons.append(
+        reasons["foreign"] = (
             f"other programs took {foreign:.0f} % of a CPU of the set, {worst.worst_name()} "
             f"most of it; limit {checks.max_foreign_share:.0%}"
         )
     steal = metrics.get("set_steal_percent") or 0.0
     ticks = sum(host.ticks[cpu]["steal"] for host in hosts for cpu in host.cpus if cpu in host.ticks)
     if steal > 100 * checks.max_steal_share and ticks >= _STEAL_TICKS_MIN:
-        reasons.append(f"the hypervisor stole {steal:.1f} % of the CPU set; limit {checks.max_steal_share:.0%}")
+        reasons["steal"] = f"the hypervisor stole {steal:.1f} % of the CPU set; limit {checks.max_steal_share:.0%}"
+    for before, after in (host.clocksources for host in hosts):
+        if before != after:
+            reasons["clock"] = f"the clock source changed from {before} to {after} during the run"
     return reasons
 
 

@@ -7,14 +7,20 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from harness.kernel import proc
-from harness.kernel.idle_clock import IdleClock, idle_clocks
+from harness.kernel.idle_clock import IdleClock, idle_clocks, taken_while_spinning
 from harness.kernel.proc import ProcessUsage, Tasks, described, task_place
 from harness.signals import Stopper
+from harness.spec.checks import Checks
 
 QUIET_S = 0.05
 """Length of the idle window before a run's programs start."""
+
+_PAUSE_S = 0.1
+# An idle CPU is not stolen from: only who spins on it sees that. Of a large set some CPUs tell enough.
+_MOST_SPUN, _STOLEN = 4, 0.25
 
 QUIET_LIMIT = 0.01
 """More than this share of the set's time is never taken out as background: it would be no background."""
@@ -183,11 +189,42 @@ def set_time(
     )
 
 
-def quiet_share(cpus: set[int], stopper: Stopper) -> float:
-    """What the host does on the set while no program of the run is there: a share of its time, 0..QUIET_LIMIT.
+class Quiet(NamedTuple):
+    """The moment before a run's programs start.
 
-    Ticks, kernel threads, interrupts of other devices; other programs' time is not in it, since it is known exactly
-    and taken out by itself.
+    share: what the host does on the set by itself, of its time, 0..QUIET_LIMIT; waited_s: how long it took beyond the
+    first look until nobody else was at work; noise: who still was, in words, "" for nobody.
+    """
+
+    share: float
+    waited_s: float
+    noise: str
+
+    @property
+    def in_vain(self) -> bool:
+        """Was it waited for, and did not come?"""
+        return bool(self.noise) and self.waited_s > 0
+
+
+def quiet_moment(cpus: set[int], stopper: Stopper, checks: Checks, patience_s: float) -> Quiet:
+    """Look at the set while no program of the run is there; again and again, for patience_s, while others use it.
+
+    Raises Interrupted.
+    """
+    share, noise = _look(cpus, stopper, checks)
+    begun_s, waited_s = time.monotonic(), 0.0
+    while noise and waited_s < patience_s:
+        stopper.pause(min(_PAUSE_S, patience_s - waited_s))
+        share, noise = _look(cpus, stopper, checks)
+        waited_s = time.monotonic() - begun_s
+    return Quiet(share, waited_s, noise)
+
+
+def _look(cpus: set[int], stopper: Stopper, checks: Checks) -> tuple[float, str]:
+    """(the background's share, who else is at work, in words).
+
+    Background is ticks, kernel threads, interrupts of other devices; other programs' time is not in it, since it is
+    known exactly and taken out by itself.
     """
     nobody = ProcessUsage()
     tasks, before = proc.tasks(), read_set(cpus, nobody)
@@ -195,7 +232,16 @@ def quiet_share(cpus: set[int], stopper: Stopper) -> float:
     after, tasks_after = read_set(cpus, nobody), proc.tasks()
     time_of_set = set_time(after, before, {cpu: {} for cpu in cpus})
     if time_of_set is None or not time_of_set.elapsed_ns:
-        return 0.0
-    others_ns = interference(tasks_after, tasks, cpus, {os.getpid()}, 1.0).others_ns
-    busy_ns = time_of_set.elapsed_ns - time_of_set.idle_ns - time_of_set.own_ns - others_ns
-    return min(max(busy_ns / time_of_set.elapsed_ns, 0.0), QUIET_LIMIT)
+        return 0.0, ""
+    # Kernel threads may still be at work for the run before.
+    ours = {os.getpid(), *(pid for pid, parent in tasks_after.parent.items() if parent == _KTHREADD)}
+    others = interference(tasks_after, tasks, cpus, ours, 1.0)
+    busy_ns = time_of_set.elapsed_ns - time_of_set.idle_ns - time_of_set.own_ns - others.others_ns
+    share = min(max(busy_ns / time_of_set.elapsed_ns, 0.0), QUIET_LIMIT)
+    # One tick of what has ended may have been used at any time before.
+    taken_ns = max(others.by_cpu.values(), default=0) + max(0, others.ended_ns - proc.TICK_NS)
+    taken = taken_ns * len(cpus) / time_of_set.elapsed_ns
+    if taken > checks.max_foreign_share:
+        return share, f"{others.worst_name()} took {min(taken, 1.0):.0%} of a CPU"
+    stolen = max((taken_while_spinning(cpu) for cpu in sorted(cpus)[:_MOST_SPUN]), default=0.0)
+    return share, f"something took {stolen:.0%} of a CPU from who spun on it" if stolen > _STOLEN else ""

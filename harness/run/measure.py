@@ -18,7 +18,7 @@ from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
 from harness.run.context import RunContext
-from harness.run.cpu_set import QUIET_S, quiet_share
+from harness.run.cpu_set import QUIET_S, quiet_moment
 from harness.run.external_process import ExternalProcess
 from harness.run.outcome import Napis, Outcome, ProgramOutcome
 from harness.run.session import WorkloadSession
@@ -37,7 +37,8 @@ from harness.workloads import Reading
 class Measured:
     """What one run yields: counters, reports, proof of every setting.
 
-    samples: a structured array, or None. breaches: doubts about its links. hosts: as in Testbed.
+    samples: a structured array, or None. breaches: doubts about its links. hosts: as in Testbed. quiet_wait_s: how long
+    it waited for a quiet moment; hints: as in RunRecord.
     """
 
     outcome: Outcome
@@ -48,6 +49,8 @@ class Measured:
     link_checks: list[LinkCheck] = field(default_factory=list)
     breaches: list[str] = field(default_factory=list)
     hosts: dict[str, Columns] = field(default_factory=dict)
+    quiet_wait_s: float = 0.0
+    hints: list[str] = field(default_factory=list)
 
 
 def measure(
@@ -103,7 +106,8 @@ class _Play:
         context, sessions, spec, ends = self._context, self._sessions, self._context.spec, self._context.ends
         measured, background = sessions[0], sessions[1:]
         stood = standing.read(context.testbed)
-        quiet = quiet_share(cpu_set(spec, ends), context.stopper)
+        patience_s = spec.checks.redo * spec.workload.takes_ns() / 1e9
+        quiet = quiet_moment(cpu_set(spec, ends), context.stopper, spec.checks, patience_s)
         try:
             for session in sessions:
                 session.serve()
@@ -123,7 +127,7 @@ class _Play:
                 session.sweep()
                 session.look()
             used = context.cgroups.use()
-            delta, napis = self._window(quiet)
+            delta, napis = self._window(quiet.share)
             used = used_between(used, context.cgroups.use())
             for session in sessions:
                 session.look()
@@ -154,7 +158,10 @@ class _Play:
             rows += other.knobs
             features |= other.features
             files |= other.files
-        return Measured(outcome, readings[0].samples, rows, context.testbed.qdiscs, features)
+        made = Measured(outcome, readings[0].samples, rows, context.testbed.qdiscs, features)
+        made.quiet_wait_s = round(quiet.waited_s, 3)
+        made.hints = [f"no quiet moment in {quiet.waited_s:.1f} s before it: {quiet.noise}"] if quiet.in_vain else []
+        return made
 
     def _idle_threads(self) -> dict[str, float]:
         """What NAPI threads burn by node, of the time, while nothing comes: one that busy-polls begins at a packet."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from harness.errors import UNFORESEEN, Interrupted, LostError, MissingError, PollbenchError, unforeseen
 from harness.plan import Run
 from harness.run import contention, effects, loadgen_report, two_hosts_merge
-from harness.run.checks import doubts
+from harness.run.checks import doubts, noise
 from harness.run.measure import Measured, measure
 from harness.run.metrics import cpu_figures, idle_shares, measured_protocol, node_figures, run_metrics
 from harness.signals import Stopper
@@ -107,10 +107,11 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
         record,
         verdict=next((verdict for verdict, of_it in reasons.items() if of_it), "valid"),
         reasons=tuple(chain.from_iterable(reasons.values())),
-        hints=tuple(hints),
+        hints=tuple(hints + measured.hints),
+        noise=tuple(noise(outcome, metrics, run.cell.spec.checks)),
         environment=environment,
         workload=record.workload | measured_protocol(outcome),
-        metrics=metrics | {"doubts": len(suspect)},
+        metrics=metrics | {"doubts": len(suspect), "quiet_wait_s": measured.quiet_wait_s},
         nodes=nodes,
         cpus=cpu_figures(outcome),
         knobs=tuple(knobs),

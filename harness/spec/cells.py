@@ -139,8 +139,8 @@ class CellSpec:
             "workload": _workload(self.workload),
             "contention": _dump(self.contention) if self.contention else None,
             "settings": settings,
-            # Used after the runs only: it does not change a run.
-            "checks": _dump(self.checks, exclude={"smallest_effect"}),
+            # Neither changes what a run is.
+            "checks": _dump(self.checks, exclude={"smallest_effect", "redo"}),
             "napi": self.napi,
         }
 

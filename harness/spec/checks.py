@@ -17,7 +17,9 @@ MAX_REPEAT = 10_000
 class Checks(StableSection):
     """When a run is `suspect` (noise) or `inert` (a knob without effect)."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset(("verify_links", "max_starved_share", "doubt_polled_share"))
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        ("verify_links", "max_starved_share", "doubt_polled_share", "redo")
+    )
 
     max_foreign_share: Share = Field(
         0.05, description="suspect above this: time of other programs on any one CPU of the set"
@@ -62,6 +64,11 @@ class Checks(StableSection):
     max_starved_share: Share = Field(
         0.8, description="suspect above this, without contention: time that a program waited for a CPU"
     )
+    redo: Share = Field(
+        0.5,
+        description="runs that noise spoilt (other programs, stolen time, a changed clock; never by their figures) are "
+        "made again at once, and a run waits for a quiet moment: for this share of the plan's time in all; 0: never",
+    )
     smallest_effect: Share | None = Field(
         None, description="changes within this, either way, do not matter: it is what no difference is larger than"
     )
@@ -78,6 +85,14 @@ def metric_name(name: str) -> str:
 MetricName = Annotated[str, AfterValidator(metric_name)]
 
 
+class UntilVerdict(Section):
+    """Enough when each comparison of a case with the baseline is decided: a difference shown, or that none matters."""
+
+    verdict: tuple[MetricName, ...] = Field(
+        min_length=1, max_length=8, description="the columns by which cases are compared; only these are waited for"
+    )
+
+
 class Until(Section):
     """When there are repetitions enough."""
 
@@ -89,15 +104,42 @@ class Until(Section):
     )
 
 
-class Repeat(Section):
-    """Repetitions added in whole blocks until the intervals are narrow enough."""
+def _form_of_until(value: Any) -> str:
+    if isinstance(value, str):
+        return "word"
+    named = "verdict" in value if isinstance(value, dict) else isinstance(value, UntilVerdict)
+    return "comparisons" if named else "widths"
 
-    min: Count = Field(5, ge=1, le=MAX_REPEAT, description="repetitions made in any case")
+
+UntilSection = Annotated[
+    Annotated[Literal["verdict"], Tag("word")]
+    | Annotated[UntilVerdict, Tag("comparisons")]
+    | Annotated[Until, Tag("widths")],
+    Discriminator(_form_of_until),
+]
+_DECIDED_BY = ("rtt_p50_us", "rtt_p99_us", "set_cpu_us_per_request")
+
+
+class Repeat(Section):
+    """Repetitions added in whole blocks until the intervals are narrow enough, or the comparisons decided."""
+
+    min: Count = Field(
+        5, ge=1, le=MAX_REPEAT, description="repetitions made in any case; 3 to 5 are early looks, until: verdict"
+    )
     max: Count = Field(ge=1, le=MAX_REPEAT, description="no more repetitions than this, wide as they may be")
-    until: Until = Field(description="what is enough")
+    until: UntilSection = Field(
+        description="what is enough; `verdict`: each comparison with the baseline is decided, by p50, p99 and CPU per "
+        "request"
+    )
     budget_ns: DurationNs | None = Field(
         None, gt=0, alias="budget", description="no further repetition when it would end after this much time"
     )
+
+    def decides(self) -> tuple[str, ...]:
+        """The columns by which comparisons have to be decided; none where widths are waited for."""
+        if isinstance(self.until, str):
+            return _DECIDED_BY
+        return self.until.verdict if isinstance(self.until, UntilVerdict) else ()
 
 
 def _form(value: Any) -> str:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from harness.errors import InputError
 from harness.spec.cells import Cell
+from harness.spec.checks import Until
 from harness.spec.claims import Claim, claim_mistakes, written
 from harness.spec.experiment import CELL_SECTIONS, FILE_KEYS, HEADER_KEYS, Header
 from harness.spec.generated import with_topology
@@ -35,6 +36,7 @@ from harness.spec.overlay import at_layer, find, known_key, merge, overlay_of, s
 from harness.spec.rules_cell import ALL_NODES
 from harness.spec.tuning import Tuning, read_tuning
 from harness.spec.yaml_tree import Document, Tree, kind_of, parse_setting, read_file
+from harness.stats.looks import MIN_RUNS_LOOK
 from harness.stats.stopping_rule import Adaptive
 from harness.units import format_cpus
 
@@ -110,7 +112,7 @@ def load_experiment(
     repeat, adaptive = 1, None
     if header is not None:
         with mistakes.noting():
-            repeat, adaptive = _repetitions(header, where)
+            repeat, adaptive = _repetitions(header, where, [case.name for case in layers.cases])
     with mistakes.noting():
         check_count(layers, repeat, where)
     pairs: list[tuple[Cell, Tree]] = []
@@ -131,6 +133,9 @@ def load_experiment(
     if not cell_settings and not guest and not mistakes:
         mistakes.add(*comparability(layers, [cell for cell, _ in pairs], str(path)))
     mistakes.raise_any()
+    if adaptive is not None and adaptive.verdict:
+        smallest = max((cell.spec.checks.smallest_effect or 0.0 for cell, _ in pairs), default=0.0)
+        adaptive = replace(adaptive, smallest=smallest)
     document = resolved.plain()
     if cell_settings:
         document["set"] = {key: value.plain() for key, value in cell_settings}
@@ -207,7 +212,7 @@ def _pairs(tree: Tree, name: str) -> list[tuple[str, Tree]]:
     return list(section.value.items())
 
 
-def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
+def _repetitions(header: Header, where: str, cases: Sequence[str]) -> tuple[int, Adaptive | None]:
     """How many repetitions at most, and when fewer are enough."""
     repeat = header.repeat
     if isinstance(repeat, int):
@@ -218,7 +223,19 @@ def _repetitions(header: Header, where: str) -> tuple[int, Adaptive | None]:
         got = f'order "{header.order}" has no blocks to add'
         raise InputError("repeat until intervals are narrow", got=got, todo="take order: blocks", where=where)
     budget_s = repeat.budget_ns / 1e9 if repeat.budget_ns else None
-    return repeat.max, Adaptive(repeat.min, repeat.max, repeat.until.metric, repeat.until.ci, budget_s)
+    if isinstance(repeat.until, Until):
+        return repeat.max, Adaptive(repeat.min, repeat.max, repeat.until.metric, repeat.until.ci, budget_s)
+    doing = "repeat until the verdict"
+    if repeat.min < MIN_RUNS_LOOK:
+        got = f"min {repeat.min}: fewer than {MIN_RUNS_LOOK} runs of a cell do not say how they vary"
+        raise InputError(doing, got=got, todo=f"take min: {MIN_RUNS_LOOK} or more", where=where)
+    if len(cases) < 2:
+        raise InputError(doing, got="there is one case, and nothing to compare", todo="say how many", where=where)
+    if header.claims:
+        got = "claims are judged for a number of repetitions that was fixed before"
+        raise InputError(doing, got=got, todo="say how many, or leave `claims` out", where=where)
+    baseline = "base" if "base" in cases else cases[0]
+    return repeat.max, Adaptive(repeat.min, repeat.max, "", 0.0, budget_s, repeat.decides(), baseline)
 
 
 def check_cpus(experiment: Experiment, online: AbstractSet[int] | None, declared_guests: bool = False) -> None:

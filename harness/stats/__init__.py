@@ -7,6 +7,7 @@ from harness.stats.condition import Condition
 from harness.stats.contrast import Contrast
 from harness.stats.effect import MIN_BLOCKS_RATIO, MIN_RUNS_RATIO, Difference, Effect, Ratio, effect, ratio_interval
 from harness.stats.family import holm, share_interval
+from harness.stats.looks import Look, Looks, course, p_together, together
 from harness.stats.needs import runs_needed
 from harness.stats.outliers import Outlier, outliers
 from harness.stats.ranks import RankTest, mann_whitney, rank_test, signed_rank
@@ -24,11 +25,14 @@ __all__ = [
     "Effect",
     "Estimate",
     "Interval",
+    "Look",
+    "Looks",
     "Outlier",
     "RankTest",
     "Ratio",
     "chained",
     "clean",
+    "course",
     "effect",
     "estimate",
     "estimate_sorted",
@@ -37,10 +41,12 @@ __all__ = [
     "median",
     "median_interval",
     "outliers",
+    "p_together",
     "rank_test",
     "ratio_interval",
     "runs_needed",
     "share_interval",
     "signed_rank",
     "summarise",
+    "together",
 ]

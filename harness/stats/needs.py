@@ -44,6 +44,13 @@ def runs_needed(
     return min(high, MOST)
 
 
+def reachable(found: Contrast, runs: int, confidence: float, width: float) -> bool:
+    """Would so many runs a side decide it, should estimate and spread stay as they are? width: as in `runs_needed`."""
+    count = min(each.size for each in found.series)
+    target = max(abs(found.mean), (math.log1p(width) if found.logarithmic else 0.0) - abs(found.mean))
+    return runs <= count or _reach(found, count, runs, confidence) <= target
+
+
 def _reach(found: Contrast, count: int, runs: int, confidence: float) -> float:
     """Half the width of the interval, in logarithms, were there so many runs a side instead of `count`."""
     freedom = max(1, found.freedom * (runs - 1) // (count - 1))

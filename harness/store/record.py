@@ -89,7 +89,8 @@ class RunRecord:
     building and removing included, None where nobody measured it. hints: what is no reason against the run, and has to
     be known beside its figures. nodes, cpus: figures by node and by CPU
     (NODE:CPU on the other host of two). features: offloads that were on, by node and device. source_files: what an
-    imported run was read from.
+    imported run was read from. attempt: from 1, more where the run was made again; rejected: why each attempt before
+    did not count; again_s: their wall time in all. noise: which kinds of noise spoilt this one (`run.checks.NOISE`).
     """
 
     run_id: str
@@ -115,6 +116,10 @@ class RunRecord:
     features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     link_checks: tuple[LinkCheck, ...] = ()
     source_files: tuple[str, ...] = ()
+    attempt: int = 1
+    rejected: tuple[str, ...] = ()
+    again_s: float = 0.0
+    noise: tuple[str, ...] = ()
     version: int = VERSION
 
     # For pydantic, which reads the file: no text for a number, no flag for one, no infinity.

@@ -252,6 +252,18 @@ class ResultSet:
                 runs.discard(_OLD + run_id)
         return target
 
+    def as_rejected(self, record: RunRecord) -> dict[str, bytes]:
+        """The files of a run on the disk, under the names that they have beside the attempt which takes its place.
+
+        rejected-1.json is the record of the first attempt, rejected-1.samples.parquet its samples, and so on.
+        """
+        kept, lead = {}, f"rejected-{record.attempt}."
+        for entry in sorted((self.path / "runs" / record.run_id).iterdir()):
+            if entry.is_file() and not entry.is_symlink():
+                name = "json" if entry.name == "run.json" else entry.name
+                kept[entry.name if name.startswith("rejected-") else lead + name] = read_regular(entry)
+        return kept
+
     def write_file(self, name: str, data: bytes) -> None:
         """Write one file of the set (a table) whole or not at all. Raises PollbenchError."""
         with atomic.explained(f"write {name}", self.path):

@@ -126,6 +126,13 @@ def group_cells(
     return sorted(cells, key=lambda cell: int(cell.rows[0]))
 
 
+def made_again(table: Table, rows: npt.NDArray[np.intp] | None = None) -> int:
+    """How many attempts beside the runs of a table (or these rows of it) were made and do not count."""
+    attempts = table.floats("attempt")
+    attempts = attempts if rows is None else attempts[rows]
+    return int(np.nansum(np.maximum(attempts - 1, 0)))
+
+
 def _verdict_codes(table: Table) -> npt.NDArray[np.int64]:
     if "verdict" not in table:
         return np.zeros(len(table), dtype=np.int64)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from harness.store.record import LinkCheck, RunRecord
 
-_OF_RUN = ("block", "order", "started_utc", "wall_s", "verdict", "datapath")
+_OF_RUN = ("block", "order", "started_utc", "wall_s", "verdict", "datapath", "attempt", "again_s")
 _MOST_LINKS = 4
 
 CellKey = tuple[str, tuple[tuple[str, str], ...]]
@@ -94,7 +94,7 @@ def _run_row(run: RunRecord) -> _Row:
         | run.metrics
         | {key: getattr(run, key) for key in _OF_RUN}
         | {"links_tried": links_text(run.link_checks), "reasons": "; ".join(run.reasons)}
-        | {"hints": "; ".join(run.hints)},
+        | {"hints": "; ".join(run.hints), "noise": ", ".join(run.noise), "rejected": " / ".join(run.rejected)},
     )
 
 

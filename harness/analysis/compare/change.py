@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from harness import columns, stats
 from harness.analysis.compare.model import ALONE, DEFAULT_WIDTH, Change, Family, Judged, Outcome, Side
-from harness.stats import Effect, Estimate, Interval
+from harness.stats import Effect, Estimate, Interval, Looks, course
 from harness.tables.cells import SummaryCell, is_tail
 from harness.tables.columnar import Table, table_of
 
@@ -31,22 +31,37 @@ def change(
     return decided(name, measured(name, base, test, pairs=pairs), smallest_effect)
 
 
-def measured(name: str, base: Floats, test: Floats, *, pairs: npt.NDArray[np.float64] | None = None) -> Change:
-    """The same before anything is claimed: what `decided` takes, once it is known what is judged together."""
+def measured(
+    name: str,
+    base: Floats,
+    test: Floats,
+    *,
+    pairs: npt.NDArray[np.float64] | None = None,
+    looks: Looks | None = None,
+    blocks: tuple[Floats, Floats] | None = None,
+) -> Change:
+    """The same before anything is claimed: what `decided` takes, once it is known what is judged together.
+
+    looks, blocks: of runs that were made until their comparisons were decided, and which blocks they are of.
+    """
     one, other = stats.clean(base), stats.clean(test)
     left, right = stats.estimate_sorted(one), stats.estimate_sorted(other)
     effect = stats.effect(base, test, ordered=(one, other)) if pairs is None else stats.effect(*pairs, paired=True)
     if effect.difference is None:
         blank = [np.size(side) > 0 and is_tail(name) for side in (base, test)]
         return missing(left, right, _no_effect(blank, left, right))
+    seen = ()
+    if looks is not None and blocks is not None:
+        seen = course((base, blocks[0]), (test, blocks[1]), looks, effect.ratio is not None)
     return Change(
         base=left,
         test=right,
+        course=seen,
         ratio=effect.ratio,
         outcome="",
         judged="",
         factor=max(effect.ratio.value, 1 / effect.ratio.value) if effect.ratio else None,
-        note=_doubt(effect),
+        note="" if seen else _doubt(effect),
         difference=effect.difference,
         rank=effect.rank,
     )
@@ -62,6 +77,9 @@ def decided(name: str, found: Change, smallest: float, family: Family = ALONE) -
         return found
     contrast = decides.contrast.widened(family.lag) if own and decides.contrast else None
     together = contrast.interval(family.confidence) if contrast else None
+    if found.course:
+        # Runs stopped when this was decided, of which the interval alone knows nothing; the one of all looks does.
+        own = together = stats.together(found.course, family.level, family.comparisons, family.lag)
     outcome: Outcome = "" if own is None else "~"
     no_larger = None
     if own is not None and together is not None:

@@ -40,7 +40,7 @@ def judged_together(rows: Sequence[Row], smallest: float, level: float) -> list[
 
 def family_of(changes: Iterable[Change], level: float) -> Family:
     """The family of all of these that could be claimed, which are those that have an interval."""
-    found = [change.decides for change in changes if change.decides and change.decides.interval]
+    found = [change.decides for change in changes if change.decides and (change.decides.interval or change.course)]
     lag = stats.chained([series for each in found if each.contrast for series in each.contrast.series])
     return Family(max(1, len(found)), level, lag)
 

@@ -8,7 +8,7 @@ from typing import Literal
 from harness.analysis.compare.environment import EnvironmentDifference
 from harness.analysis.compare.experiments import ExperimentDifference
 from harness.columns import Column
-from harness.stats import Difference, Estimate, Interval, RankTest, Ratio
+from harness.stats import Difference, Estimate, Interval, Look, RankTest, Ratio, p_together
 from harness.tables.reading.account import Reading
 
 Outcome = Literal["lower", "higher", "~", ""]
@@ -67,6 +67,7 @@ class Change:
     comparisons: int = 1
     no_larger: float | None = None
     lag: float = 0.0
+    course: tuple[Look, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def small(self) -> bool:
@@ -79,8 +80,15 @@ class Change:
         return self.ratio or self.difference
 
     @property
+    def few(self) -> bool:
+        """Are the runs too few to claim anything of the difference?"""
+        return self.difference is not None and self.difference.interval is None and not self.course
+
+    @property
     def p_together(self) -> float | None:
         """The p value of the interval that claims, corrected for all comparisons (Bonferroni); None without one."""
+        if self.course and self.together:
+            return p_together(self.course, self.comparisons, self.lag)
         found = self.decides.contrast if self.decides and self.together else None
         return min(1.0, self.comparisons * found.widened(self.lag).p) if found else None
 
@@ -133,11 +141,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Input:
-    """One side of the whole comparison: the letter and label it goes by, and its runs by verdict."""
+    """One side of the whole comparison: the letter and label it goes by, and its runs by verdict.
+
+    made_again: attempts that noise spoilt, and in whose place these runs stand.
+    """
 
     letter: str
     label: str
     runs: dict[str, int]
+    made_again: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from harness import stats
 from harness.analysis.compare.change import Floats
 from harness.analysis.compare.environment import HOST, texts_of
+from harness.stats import Looks
 from harness.tables.cells import SummaryCell
 from harness.tables.columnar import Table, table_of
 
@@ -64,6 +66,23 @@ def paired_values(runs: Table | pd.DataFrame, name: str, base: SummaryCell, test
     if common.size < stats.MIN_BLOCKS_RATIO:
         return None
     return np.stack((values[left[ours]], values[right[theirs]]))
+
+
+def looks_of(plan: Mapping[str, Any]) -> Looks | None:
+    """When the comparisons of a plan were looked at, where it ended with their verdicts; else None."""
+    rule = plan.get("adaptive")
+    if not isinstance(rule, dict) or not rule.get("verdict"):
+        return None
+    try:
+        return Looks(int(rule["least"]), int(rule["most"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def blocks_of(table: Table, base: SummaryCell, test: SummaryCell) -> tuple[Floats, Floats]:
+    """The blocks of the runs that count of two cells."""
+    blocks = table.floats("block")
+    return blocks[base.valid], blocks[test.valid]
 
 
 def times_of(table: Table) -> Floats:

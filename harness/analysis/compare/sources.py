@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,10 +26,10 @@ from harness.analysis.compare.experiments import experiments
 from harness.analysis.compare.family import corrected, far_runs, in_order, judged_together
 from harness.analysis.compare.limits import limits_of_cases, limits_of_sets
 from harness.analysis.compare.model import Change, Comparison, Factors, Input, Options, Row, Side
-from harness.analysis.compare.pairing import interleaving, paired_values
+from harness.analysis.compare.pairing import blocks_of, interleaving, looks_of, paired_values
 from harness.analysis.compare.verdict import of_cases, of_sets, other_work, shown
 from harness.errors import InputError
-from harness.tables.cells import SummaryCell, group_cells, whole_tails
+from harness.tables.cells import SummaryCell, group_cells, made_again, whole_tails
 from harness.tables.columnar import Table
 from harness.tables.filters import filtered
 from harness.tables.reading.roles import OF_CASE
@@ -66,8 +66,8 @@ def compare_sources(sources: Sequence[Source], options: Options | None = None) -
         kind="sets",
         label=" / ".join(labels),
         inputs=tuple(
-            Input(letter, label, count_verdicts(mine.values()))
-            for (letter, label), mine in zip(names, cells, strict=True)
+            _input(letter, label, table, mine.values())
+            for (letter, label), table, mine in zip(names, tables, cells, strict=True)
         ),
         metrics=shown(chosen, tables, [source.reading for source in sources]),
         rows=in_order(rows, options.sort),
@@ -122,7 +122,7 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
     rows = [
         Row(name, cell.case, cell.factors, _side(bases.get(cell.factors)), _side(cell), change)
         for name in chosen
-        for cell, change in _within(source.table, name, bases, tests)
+        for cell, change in _within(source, name, bases, tests)
     ]
     compared = [(bases[cell.factors], cell) for cell in tests if cell.factors in bases]
     ways = {interleaving(source.table, *both) for both in compared if all(cell.valid.size for cell in both)}
@@ -135,8 +135,8 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         kind="cases",
         label=source.label,
         inputs=(
-            Input(baseline, baseline, count_verdicts(bases.values())),
-            Input("case", "every other case", count_verdicts(tests)),
+            _input(baseline, baseline, source.table, bases.values()),
+            _input("case", "every other case", source.table, tests),
         ),
         metrics=shown(chosen, [source.table], [source.reading]),
         rows=in_order(rows, options.sort),
@@ -158,6 +158,11 @@ def compare_cases(source: Source, baseline: str, options: Options | None = None)
         warnings=source.warnings,
         readings=() if source.reading is None else (source.reading,),
     )
+
+
+def _input(letter: str, label: str, table: Table, cells: Collection[SummaryCell]) -> Input:
+    again = sum(made_again(table, cell.rows) for cell in cells)
+    return Input(letter, label, count_verdicts(cells), again)
 
 
 def count_verdicts(cells: Iterable[SummaryCell]) -> dict[str, int]:
@@ -187,8 +192,9 @@ def _silent(sources: Sequence[Source], labels: Sequence[str]) -> list[str]:
 
 
 def _within(
-    table: Table, name: str, bases: dict[Factors, SummaryCell], tests: list[SummaryCell]
+    source: Source, name: str, bases: dict[Factors, SummaryCell], tests: list[SummaryCell]
 ) -> Iterator[tuple[SummaryCell, Change]]:
+    table, looks = source.table, looks_of(source.plan)
     values = table.floats(name)
     for cell in tests:
         base = bases.get(cell.factors)
@@ -196,7 +202,8 @@ def _within(
             yield (cell, missing(stats.estimate([]), stats.estimate(values[cell.valid]), "no baseline run here"))
             continue
         pairs = paired_values(table, name, base, cell)
-        moved = measured(name, values[base.valid], values[cell.valid], pairs=pairs)
+        sides = (values[base.valid], values[cell.valid])
+        moved = measured(name, *sides, pairs=pairs, looks=looks, blocks=blocks_of(table, base, cell))
         yield cell, with_reason(moved, (base, cell), ("the baseline", "this case"))
 
 

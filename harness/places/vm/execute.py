@@ -225,8 +225,8 @@ class Guests:
         try:
             for answer in boot.answers(tell):
                 run = next(run for run in left if run.run_id == answer.run_id)
-                task.save(run, answer, environment)
-                left.remove(run)
+                if not task.save(run, answer, environment):
+                    left.remove(run)
         except NotAsDeclared as error:
             # Another boot would be the same. No figure is better than one of another machine.
             for run in list(left):
@@ -285,8 +285,11 @@ class _Task:
         """Record why a run has no result. environment: empty of one that no guest made."""
         self.save(run, wire.Answer(run.run_id, 0.0, error=error), environment)
 
-    def save(self, run: Run, answer: wire.Answer, environment: Mapping[str, Scalar]) -> None:
-        """Judge an answer by the same code as a run on the host, and put it on the disk."""
+    def save(self, run: Run, answer: wire.Answer, environment: Mapping[str, Scalar]) -> bool:
+        """Judge an answer by the same code as a run on the host, and put it on the disk; is the run to be made again?
+
+        Then it is, by the next guest of its repetition.
+        """
 
         def take(_spec: CellSpec, _stopper: Stopper, files: dict[str, bytes]) -> Measured:
             files.update(answer.files)
@@ -298,11 +301,17 @@ class _Task:
         with self._one:
             record, samples, files = make_run(run, environment, self.stopper, take)
             record = replace(record, wall_s=answer.wall_s)
-            for backlog in self.backlogs:
-                if run.run_id in backlog.ids:
-                    backlog.save(record, samples, files)
+            # Plans that share a run have one checks section of it, and the first one's account pays.
+            why_not, saved = None, record
+            for backlog in (backlog for backlog in self.backlogs if run.run_id in backlog.ids):
+                saved, again = backlog.save(record, samples, files, why_not=why_not)
+                why_not = None if again else why_not or ""
+            if why_not is None:
+                self.watcher.rejected(run, saved)
+                return True
             self.done += 1
-            self.watcher.finished(run, record)
+            self.watcher.finished(run, saved)
+            return False
 
 
 def _environment(event: Event, accelerator: str, emulator: Qemu) -> dict[str, Scalar]:

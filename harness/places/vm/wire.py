@@ -158,4 +158,5 @@ def _measured(document: object) -> Measured:
     feeding = dataclasses.replace(feeding, sockets=tuple(sockets), places=tuple(places))
     measured.outcome = dataclasses.replace(measured.outcome, feeding=feeding)
     measured.breaches = [printable(reason) for reason in measured.breaches]
+    measured.hints = [printable(hint) for hint in measured.hints]
     return measured

@@ -122,7 +122,8 @@ def interval_said(change: Change) -> str:
     if ratio is None:
         return ""
     if ratio.interval is None:
-        return f"too few valid runs to claim it ({change.base.n} and {change.test.n})"
+        few = f"too few valid runs to claim it ({change.base.n} and {change.test.n})"
+        return few if change.few or change.together is None else f"interval {_ends(change.together)}"
     return f"{100 * ratio.interval.confidence:.3g} % interval {_ends(ratio.interval)}"
 
 
@@ -170,4 +171,6 @@ def _doubts(view: Overview) -> Iterator[tuple[str | Markup, ...]]:
 def verdicts(view: Overview) -> Markup:
     """A badge per verdict with its count."""
     badges = [badge(name, count) for name, count in view.verdicts.items() if count]
+    if view.made_again:
+        badges.append(tag("span", f"made again, {words.runs(view.made_again)}", class_="badge none"))
     return tag("p", *(badges or [tag("span", "no runs", class_="badge none")]), class_="badges")
