@@ -107,7 +107,7 @@ class Progress:
 
     def rejected(self, run: Run, record: RunRecord) -> None:
         """Say that noise spoilt an attempt, and that the run is made again."""
-        self._clear()
+        self._block.clear()
         if not self._live:
             head = f"{self._number + 1}/{self._total}  {self._cell_of(run)}  repetition {run.block}"
             say(f"{head}: made again: {'; '.join(record.reasons)}")
