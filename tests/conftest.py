@@ -138,7 +138,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Fail a test that hangs, wherever it waits."""
-    limit_s = _LIMITS_S.get(tier_of(item.path), HANGS_AFTER_S)
+    limit_s = _LIMITS_S.get(tier_of(item.path), HANGS_AFTER_S) * examples.examples(1)
 
     def give_up(number: int, frame: FrameType | None) -> None:
         pytest.fail(f"still running after {limit_s} s")

@@ -25,10 +25,10 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"inventories"}))
 def test_a_mutant_is_the_same_whenever_it_is_made(sources: Sources, kind: str) -> None:
-    first = [(made.data, made.special, made.commands) for made in (mutant(sources, kind, seed) for seed in range(20))]
-    second = [(made.data, made.special, made.commands) for made in (mutant(sources, kind, seed) for seed in range(20))]
+    first = [(made.data, made.special, made.commands) for made in (mutant(sources, kind, seed) for seed in range(8))]
+    second = [(made.data, made.special, made.commands) for made in (mutant(sources, kind, seed) for seed in range(8))]
     assert first == second
-    assert len({data for data, _, _ in first}) > 10
+    assert len({data for data, _, _ in first}) > 4
 
 
 @pytest.mark.slow

@@ -154,7 +154,7 @@ OPTIONS = st.fixed_dictionaries(
 FUZZ = settings(max_examples=examples(12), suppress_health_check=list(HealthCheck))
 
 
-@pytest.mark.filterwarnings("ignore:xz will not write the byte order mark")
+@pytest.mark.filterwarnings("ignore:.* will not write the byte order mark")
 @FUZZ
 @given(TABLES, OPTIONS, st.sampled_from([(), ("--per", "request"), ("--unit", "us"), ("--by", "case")]))
 @example((["case", "p50"], [["a"] * 5, [1.0] * 5]), {}, ())
