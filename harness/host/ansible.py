@@ -85,8 +85,14 @@ def play(
             processes.limit_memory(start_bytes)
         return not starts and time.monotonic() - began > start_s
 
+    # Its workers and their tasks lead sessions of their own, which ansible-runner's signal does not reach.
+    doomed: processes.Known = {}
+
     def cancelled() -> bool:
-        return bool(caught) or late() or (stopping is not None and stopping())
+        ends = bool(caught) or late() or (stopping is not None and stopping())
+        if ends:
+            doomed.update(processes.descendants())
+        return ends
 
     thread = ansible_runner.run(
         private_data_dir=str(artifacts),
@@ -104,6 +110,7 @@ def play(
         quiet=True,
         suppress_env_files=True,
     )
+    processes.end_known(doomed)
     _forget_environment(artifacts / ident / "command")
     if caught:
         raise caught[0]

@@ -127,6 +127,20 @@ def named(pids: list[int]) -> str:
     return ", ".join(words) + (f" and {len(pids) - _NAMED} more" if len(pids) > _NAMED else "")
 
 
+Known = dict[int, int]
+"""Processes by number, each with when it began."""
+
+
+def descendants() -> Known:
+    """All that descends from this process."""
+    return {pid: start_ticks(pid) for pid in tree(os.getpid())[1:]}
+
+
+def end_known(known: Known) -> None:
+    """SIGKILL those of these processes that are still there, whoever their parent is now; waits for their ends."""
+    end([pid for pid, started in known.items() if started and start_ticks(pid) == started])
+
+
 def limit_memory(size: int) -> None:
     """Let no process that descends from this one have more address space than so many bytes, unless it lifts that.
 

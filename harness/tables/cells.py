@@ -138,7 +138,8 @@ def _verdict_codes(table: Table) -> npt.NDArray[np.int64]:
         return np.zeros(len(table), dtype=np.int64)
     # Blank means that nobody judged the run, which is how hand-made tables have it.
     codes = {"": 0} | {name: code for code, name in enumerate(VERDICTS)}
-    return table.texts("verdict").numbers(lambda name: codes[name]).astype(np.int64)
+    # A text that no row has any more, such as a header that stood between rows, may be among the names.
+    return table.texts("verdict").numbers(lambda name: codes.get(name, 0)).astype(np.int64)
 
 
 def is_tail(name: str) -> bool:

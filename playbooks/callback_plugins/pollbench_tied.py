@@ -20,6 +20,10 @@ description:
 _PR_SET_PDEATHSIG = 1
 
 
+def _tie() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class CallbackModule(CallbackBase):
     """Asks the kernel, once, to be killed when the parent is gone, and lifts the limit that the parent set.
 
@@ -35,7 +39,8 @@ class CallbackModule(CallbackBase):
         super().__init__(*args, **kwargs)
         parent = os.environ.get("POLLBENCH_PARENT")
         if parent:
-            ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            _tie()
+            os.register_at_fork(after_in_child=_tie)  # workers, which lead sessions of their own
             if os.getppid() != int(parent):
                 os.kill(os.getpid(), signal.SIGKILL)
             # Limited while the inventory was read; from here on it is our own playbook that runs.

@@ -33,8 +33,10 @@ def soak(arguments: argparse.Namespace) -> int:
         host = Host("/proc/sys" if arguments.hosts_network else JAILED)
         before, began = host.look(), time.monotonic()
         child = nursery.start("run", str(path), "-o", str(directory / "out"), fresh=True)
+        asked = False
         while not child.ended_within(_LOOK_S):
-            if arguments.minutes and time.monotonic() - began > 60 * arguments.minutes:
+            if arguments.minutes and not asked and time.monotonic() - began > 60 * arguments.minutes:
+                asked = True  # once: who is asked again leaves at once
                 child.end(signal.SIGINT)
             if (look := _look(child.pid)) is not None:
                 looks.append((time.monotonic() - began, *look))

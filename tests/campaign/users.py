@@ -49,7 +49,7 @@ def users(arguments: argparse.Namespace) -> int:
         for seed in _chosen(arguments):
             if arguments.minutes and time.monotonic() - began > 60 * arguments.minutes:
                 break
-            scene = _Scene(nursery, seed)
+            scene = Scene(nursery, seed)
             faults = scene.played()
             left = host.difference(before)
             tried[scene.name] += 1
@@ -72,7 +72,7 @@ def _chosen(arguments: argparse.Namespace) -> list[int]:
     return list(range(arguments.seed, arguments.seed + arguments.count))
 
 
-class _Scene:
+class Scene:
     """Two users, a command each, and what becomes of them."""
 
     def __init__(self, nursery: Nursery, seed: int) -> None:
@@ -100,7 +100,7 @@ class _Scene:
         if cleaned.wait(_PATIENCE_S) != 0 or "failed" in cleaned.said():
             faults.append(f"clean: {cleaned.said()[-200:]}")
         for child, user in zip(children, self._who, strict=True):
-            faults += [f"{user}: {fault}" for fault in self._harmed(child, user)]
+            faults += [f"{user}: {fault}" for fault in self.harmed(child, user)]
         return faults
 
     def _started(self, user: str, command: str) -> Child:
@@ -116,7 +116,7 @@ class _Scene:
         child.ended_within(self._chance.choice((0.0, self._chance.uniform(0, 2.5))))
         return child
 
-    def _harmed(self, child: Child, user: str) -> list[str]:
+    def harmed(self, child: Child, user: str) -> list[str]:
         """Whose are the files, and are the runs there that were said to be finished?"""
         faults, out = [], self.home / user / "out"
         for directory, folders, names in os.walk(out):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaign import beds, fuzz
+from tests.campaign import beds, fuzz, users
 from tests.campaign.host import JAILED, Host
 from tests.campaign.limits import LIMITS
 from tests.campaign.nursery import Nursery
@@ -90,3 +90,19 @@ def test_the_load_generators_parsers_under_sanitizers(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     assert "inputs, the last by seed" in done.stderr
     assert not (tmp_path / "loadgen_fuzz.input").exists()
+
+
+def test_what_belongs_to_somebody_else_and_what_is_missing_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "HOME", tmp_path)
+    with Nursery(tmp_path / "said") as nursery:
+        child = nursery.start("schema")
+        assert child.wait(60) == 0
+        child.err.write_text("1/3 base block 1: valid\n")
+        scene = users.Scene(nursery, 1)
+        out = scene.home / "alice" / "out"
+        out.mkdir(parents=True)
+        assert scene.harmed(child, "alice") == ["lost: 1 said, 0 on disk"]
+        (out / "file").touch()
+        assert scene.harmed(child, "alice")[0] == f"{out}/file belongs to {os.geteuid()}"

@@ -146,3 +146,12 @@ def test_a_log_whose_latency_is_not_told_asks_for_it(tmp_path: Path) -> None:
     assert done.returncode == 2 and "dtime, ttime could each be their latency" in done.stderr
     done = command.call("show", str(tmp_path / "one.csv"), "--metric", "ttime", "--per", "request", "--unit", "ms")
     assert done.returncode == 0 and "one run of 300" in done.stdout
+
+
+def test_headers_between_rows_are_no_verdicts(tmp_path: Path) -> None:
+    """Files that were put one below the other."""
+    one = "case,p50_us,verdict\nbase,50,valid\nbase,51,suspect\npoll,16,valid\n"
+    (tmp_path / "one.csv").write_text(one + one)
+    done = command.call("compare", str(tmp_path / "one.csv"), "--baseline", "base", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert load_runs(tmp_path / "one.csv")["verdict"].tolist() == ["valid", "suspect", "valid"] * 2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import InputError, PollbenchError
+from harness.errors import InputError, Interrupted, PollbenchError
 from harness.host.ansible import Event, play
 from harness.kernel import keeper, patterns
 from harness.kernel.keeper import LATE, kept
@@ -221,6 +221,24 @@ def test_an_inventory_has_little_memory_when_it_is_played_and_the_play_has_it_ba
     assert limits.exists(), played.output.read_text()
     assert told.read_text() == "refused"
     assert set(limits.read_text().split()) == {"unlimited"}
+
+
+def test_a_task_of_a_play_that_is_stopped_ends_with_it(tmp_path: Path) -> None:
+    """Ansible's workers lead sessions of their own, which no signal to its process group reaches."""
+    shell = tmp_path / "shell"
+    shell.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nsleep 60\n")
+    shell.chmod(0o755)
+    local = f"localhost ansible_connection=local pollbench_dir={tmp_path}/fleet pollbench_command=/bin/true"
+    (tmp_path / "hosts.ini").write_text(f"{local} ansible_shell_executable={shell} ansible_executable={shell}\n")
+    inventory, variables = [str(tmp_path / "hosts.ini")], {"fleet_id": "x", "fleet_version": "0"}
+
+    def stopping() -> bool:
+        return (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != ""
+
+    with pytest.raises(Interrupted):
+        play("fleet_ready", inventory, variables, tmp_path / "artifacts", lambda event: None, stopping)
+    assert gone(int((tmp_path / "pid").read_text()))
+    assert still_running(str(shell)) == []
 
 
 def still_running(path: str) -> list[str]:
