@@ -23,7 +23,7 @@ from harness.errors import (
     PollbenchError,
 )
 from harness.places.place import Place
-from harness.plan import Plan, grows
+from harness.plan import Experiment, Plan, grows
 from harness.stats import stopping_rule
 from harness.store import ResultSet
 
@@ -33,6 +33,12 @@ WatcherT = TypeVar("WatcherT")
 def stamp_now() -> str:
     """The name of a set that begins now."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def say_untraced(experiment: Experiment) -> None:
+    """Say that what the file wants traced is not, in guests and over fleets."""
+    if experiment.trace:
+        say("pollbench: `trace: tail` is left out: only `pollbench run` traces, on its own host")
 
 
 def new_set(place: Place[WatcherT], plan: Plan, experiment: bytes, output: str, **manifest: Any) -> ResultSet:
