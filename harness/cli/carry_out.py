@@ -28,7 +28,7 @@ from harness.errors import (
 )
 from harness.places.place import NOT_AGAIN, Place
 from harness.places.redo import waited_s
-from harness.plan import Plan, grows
+from harness.plan import Experiment, Plan, grows
 from harness.stats import stopping_rule
 from harness.store import ResultSet, RunRecord
 
@@ -41,6 +41,12 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 def stamp_now() -> str:
     """The name of a set that begins now."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def say_untraced(experiment: Experiment) -> None:
+    """Say that what the file wants traced is not, in guests and over fleets."""
+    if experiment.trace:
+        say("pollbench: `trace: tail` is left out: only `pollbench run` traces, on its own host")
 
 
 def new_set(place: Place[WatcherT], plan: Plan, experiment: bytes, output: str, **manifest: Any) -> ResultSet:

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from harness.cli.carry_out import carry_out, newest_set, open_set, report
+from harness.cli.carry_out import carry_out, newest_set, open_set, report, say_untraced
 from harness.cli.plan import overrides_of
 from harness.cli.progress import HostBoard
 from harness.cli.terminal import owner_of_results
@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace, hosts: Hosts) -> int:
     """Execute an experiment file on the hosts."""
     _refuse_sudo()
     experiment = load_experiment(arguments.file, overrides_of(arguments.set), arguments.quick)
+    say_untraced(experiment)
     plan = make_plan(experiment, arguments.case, arguments.repeat, arguments.seed)
     pair = pair_of(plan, hosts, arguments.file)
     if pair is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.building import build_programs
-from harness.cli.carry_out import carry_out, open_set, report
+from harness.cli.carry_out import carry_out, open_set, report, say_untraced
 from harness.cli.plan import in_words, plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
@@ -104,6 +104,7 @@ def say_retried(guests: Guests) -> None:
 def _guest_plan(arguments: argparse.Namespace, home: Home) -> tuple[Experiment, Plan]:
     """The experiment as guests are to run it, under the kernels that the command names, and its plan."""
     experiment, plan = plan_of(arguments, guest=True)
+    say_untraced(experiment)
     refuse_inventory_hosts(plan)
     for name in {cell.spec.machine.kernel for cell in plan.cells} - {""}:
         _known_kernel(home, name)

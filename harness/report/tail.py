@@ -27,6 +27,7 @@ _COLS = (
     Col("shown by", right=False, keep=6),
 )
 _MOST_ROWS = 8
+_FEW = 10
 _NARROW_NS = 1000
 
 
@@ -55,6 +56,8 @@ def _cell(tail: CellTail, above: str) -> Iterator[Block]:
     yield Para(f"{sentence(account)}.", "bold")
     yield Para("How it is known: " + ", ".join(f"{grade} {account.share(grade):.1%}" for grade in GRADES) + ".", "dim")
     yield Para(f"What acts on it: {advice(account.rows[0].cause)}.")
+    if len(account.slow) < _FEW:
+        yield Para(f"Note: {len(account.slow)} slow requests are few to judge a tail by.", "dim")
     for note in tail.notes:
         yield Para(f"Note: {note}.", "dim")
 

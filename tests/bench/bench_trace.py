@@ -65,17 +65,18 @@ def main() -> None:
         runs = make_plan(load_experiment(place / "cost.yaml")).runs
         print(f"{'case':12}{'p50 us':>9}{'traced / untraced: p50':>26}{'rate':>24}{'events':>9}{'s per million':>15}")
         for run in runs:
-            ratios = []
+            ratios: list[tuple[float, float, float]] = []
+            samples, files = taken(run, stopper, traced=True)
             for number in range(rounds):
                 arms = {traced: taken(run, stopper, traced) for traced in ((False, True), (True, False))[number % 2]}
-                p50 = {traced: float(np.median(samples["latency_ns"])) for traced, (samples, _) in arms.items()}
-                rate = {traced: len(samples) for traced, (samples, _) in arms.items()}
+                p50 = {traced: float(np.median(times["latency_ns"])) for traced, (times, _) in arms.items()}
+                rate = {traced: len(times) for traced, (times, _) in arms.items()}
                 ratios.append((p50[False] / 1e3, p50[True] / p50[False], rate[True] / rate[False]))
             us, ratio, rates = np.array(ratios).T
             words = [
                 f"{np.median(x):.3f} [{np.quantile(x, 0.25):.3f}..{np.quantile(x, 0.75):.3f}]" for x in (ratio, rates)
             ]
-            count, seconds = seconds_per_million(*arms[True], place)
+            count, seconds = seconds_per_million(samples, files, place)
             print(
                 f"{run.cell.case:12}{np.median(us):9.2f}{words[0]:>26}{words[1]:>24}{count:9,}{seconds:15.2f}",
                 flush=True,

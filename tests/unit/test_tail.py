@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -201,8 +202,8 @@ def kept(place: Path, meta: Meta, p50_us: tuple[float, ...] = (25, 26, 24)) -> R
         raw[name] = values
     for block, value in enumerate(p50_us):
         record = synthetic.record(block=block)
-        results.save_run(RunRecord(**{**vars(record), "metrics": {"rtt_p50_us": value}, "factors": {}}))
-    record = RunRecord(**{**vars(synthetic.record(block=99)), "factors": {}})
+        results.save_run(replace(record, metrics={"rtt_p50_us": value}, factors={}))
+    record = replace(synthetic.record(block=99), factors={})
     traced.save_run(record, raw, {EVENTS_FILE: parquet.encode(made.events()), META_FILE: to_json(meta)})
     return results
 
@@ -238,13 +239,13 @@ def test_the_page_has_a_section_with_a_picture(tmp_path: Path) -> None:
 
 def test_nothing_is_concluded_from_a_doubtful_trace(tmp_path: Path) -> None:
     whole = Bed().meta()
-    lost = Meta(**{**vars(whole), "lost": {0: 0, 1: 17}})
+    lost = replace(whole, lost={0: 0, 1: 17})
     (tail,) = tails(kept(tmp_path, lost, p50_us=(60, 61, 62)), parse_above("p99"))
     assert tail.account is None
     assert "17 events were lost" in tail.refused[0]
     assert "the traced p50 is 25" in tail.refused[1]
     assert "No conclusion: 17 events were lost" in tail_text([tail], "p99", 0, 100, color=False)
-    cut = Meta(**{**vars(whole), "end_ns": 900 * STEP})
+    cut = replace(whole, end_ns=900 * STEP)
     (tmp_path / "cut").mkdir()
     (tail,) = tails(kept(tmp_path / "cut", cut), parse_above("p99"))
     assert tail.refused == ("90.0% of the requests are joined with both ends' times, 99% are needed",)

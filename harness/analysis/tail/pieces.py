@@ -144,7 +144,9 @@ def _queued(trace: Trace, sender: int, begin: int, end: int) -> tuple[int, int, 
     times = trace.left.get(packet, [])
     after = bisect_left(times, ns)
     left = times[after] if after < len(times) else end
-    return (ns, left, trace.meta.devices[device]) if left - ns > _QUEUED_NS else None
+    names = trace.meta.devices
+    name = names[device] if 0 <= device < len(names) else ""
+    return (ns, left, name) if left - ns > _QUEUED_NS else None
 
 
 def _by_timer(trace: Trace, raised: int) -> bool:

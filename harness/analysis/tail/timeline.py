@@ -13,6 +13,11 @@ from harness.store.trace import SOFTIRQS, VECTORS, Kind, Meta
 
 Events = npt.NDArray[Any]
 _HIDDEN = -1
+# As plain numbers: a comparison with an IntEnum takes several times as long, and there are millions.
+_SWITCH, _WAKING = int(Kind.SWITCH), int(Kind.WAKING)
+_SOFTIRQ_ENTRY, _SOFTIRQ_EXIT = int(Kind.SOFTIRQ_ENTRY), int(Kind.SOFTIRQ_EXIT)
+_IRQ_ENTRY, _VECTOR_ENTRY = int(Kind.IRQ_ENTRY), int(Kind.VECTOR_ENTRY)
+_EXITS = (int(Kind.IRQ_EXIT), int(Kind.VECTOR_EXIT))
 _STATE_BITS = 0xFF
 """Of a state: above it stands only that the kernel took the CPU away."""
 
@@ -75,17 +80,17 @@ class Cpu:
 
     def _take(self, kind: int, a: int) -> bool:
         """What an event changes; False where it changes nothing."""
-        if kind == Kind.SWITCH:
+        if kind == _SWITCH:
             self._task, self._irqs, self._softirq = a, [], ""
-        elif kind == Kind.SOFTIRQ_ENTRY:
+        elif kind == _SOFTIRQ_ENTRY:
             self._softirq = SOFTIRQS[a] if 0 <= a < len(SOFTIRQS) else str(a)
-        elif kind == Kind.SOFTIRQ_EXIT:
+        elif kind == _SOFTIRQ_EXIT:
             self._softirq = ""
-        elif kind == Kind.IRQ_ENTRY:
+        elif kind == _IRQ_ENTRY:
             self._irqs.append(self._meta.irqs.get(a) or f"irq {a}")
-        elif kind == Kind.VECTOR_ENTRY:
+        elif kind == _VECTOR_ENTRY:
             self._irqs.append(self._names.get(a, str(a)))
-        elif kind in (Kind.IRQ_EXIT, Kind.VECTOR_EXIT):
+        elif kind in _EXITS:
             if self._irqs:
                 self._irqs.pop()
         else:
@@ -162,7 +167,7 @@ class Task:
             (int(ns), int(kind), int(a), int(b), int(cpu))
             for ns, kind, a, b, cpu in events[own][["ns", "kind", "a", "b", "cpu"]].tolist()
         ]
-        woken = [ns for ns, kind, *_ in changes if kind == Kind.WAKING]
+        woken = [ns for ns, kind, *_ in changes if kind == _WAKING]
         for number, cpu in cpus.items():
             for after, before, task in cpu.hidden:
                 if task == tid:
@@ -174,7 +179,7 @@ class Task:
 
     def _change(self, ns: int, kind: int, a: int, b: int, cpu: int) -> None:
         how = self.states[-1].how if self.states else ""
-        if kind == Kind.WAKING:
+        if kind == _WAKING:
             if how == "runs":
                 return
             self.wakings.append(ns)
@@ -226,10 +231,12 @@ class Stolen:
         since: int | None = None
         both = np.isin(events["kind"], (Kind.SWITCH, Kind.RUNTIME))
         for ns, kind, a, b, pid in events[both][["ns", "kind", "a", "b", "pid"]].tolist():
-            if kind == Kind.SWITCH:
+            if kind == _SWITCH:
                 since = ns if a else None
             elif since is not None and a == pid:
-                taken = (ns - since) - b - (cpu.busy_before(ns) - cpu.busy_before(since))
+                taken = float(ns - since - b)
+                if taken > self.LEAST_NS:
+                    taken -= cpu.busy_before(ns) - cpu.busy_before(since)
                 if taken > self.LEAST_NS:
                     self.begins.append(since)
                     self.parts.append((since, ns, taken))

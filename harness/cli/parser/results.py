@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from harness.cli.parser.options import (
     FORMATS,
     ONE_CASE,
@@ -106,7 +108,6 @@ def add_import(commands: Commands) -> None:
 
 
 def _whole(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 on")
+    return int(text)
