@@ -44,8 +44,8 @@ def test_the_picture_knows_who_needs_the_machine() -> None:
     assert set(MACHINE) == HELD
 
 
-def test_there_are_the_four_ways() -> None:
-    assert len(_WAYS) == 4
+def test_there_are_the_five_ways() -> None:
+    assert len(_WAYS) == 5
     assert all(len(steps) > 4 for steps in _WAYS.values())
 
 

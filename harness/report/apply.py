@@ -18,6 +18,7 @@ _HELPERS = """\
 [ $# -ge 2 ] || { sed -n 3p "$0" >&2; exit 2; }
 NODE=$1 DEV=$2
 STATE=${3:-$(dirname "$0")/undo.list}
+case $DEV in '' | *[!A-Za-z0-9_.:@-]*) echo "apply.sh: no name of a device: $DEV" >&2; exit 2 ;; esac
 [ -d "/sys/class/net/$DEV" ] || { echo "apply.sh: there is no device $DEV" >&2; exit 2; }
 if [ -s "$STATE" ]; then
     echo "apply.sh: $STATE holds what an earlier apply.sh found: type undo.sh first" >&2; exit 2

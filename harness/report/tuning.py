@@ -163,7 +163,10 @@ def _why(result: Answer) -> list[str]:
     lines = []
     for one in sorted(result.effects, key=lambda effect: (effect.knob, effect.other)):
         knob = one.knob.rsplit(".", 1)[-1]
-        lines.append(f"{'Why' if not lines else '':<14}{knob} {one.other} instead of {one.value}: {_change(one)}")
+        lines.append(
+            f"{'Why' if not lines else '':<14}{knob} {one.other} instead of {one.value}: {_change(one)}"
+            + (f"; {one.left}" if one.left else "")
+        )
     for figures in result.counters:
         lines.append(f"{'':<14}{figures.metric} {_counter(figures)}")
     return lines

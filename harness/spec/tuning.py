@@ -9,6 +9,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from harness.errors import InputError
+from harness.knobs.base import Knob
+from harness.knobs.busy_poll import BusyPoll
+from harness.knobs.coalesce import Coalesce
+from harness.knobs.epoll_busy_poll import EpollBusyPoll
+from harness.knobs.threaded_napi import ThreadedNapi
 from harness.spec.cells import Cell, CellSpec, digest
 from harness.spec.experiment import CELL_SECTIONS
 from harness.spec.matrix import Case, Layers, MatrixAxis, expand, overlapping, read_axes
@@ -137,15 +142,16 @@ def _distinct(tuning: Tuning) -> Tuning:
 
 def _acting(spec: CellSpec) -> Document:
     """What of a cell's spec does anything: knobs that are off say the same as knobs that are not there."""
-    acting = {
-        node: {
-            name: knob
-            for name, knob in knobs.items()
-            if name not in ("epoll_busy_poll", "busy_poll", "coalesce", "threaded_napi") or knob.needs_napi()
-        }
-        for node, knobs in spec.settings.items()
-    }
+    acting = {node: {name: knob for name, knob in own.items() if _acts(knob)} for node, own in spec.settings.items()}
     return replace(spec, settings={node: knobs for node, knobs in acting.items() if knobs}).identity()
+
+
+def _acts(knob: Knob) -> bool:
+    """Is this knob more than its device or socket would be without it? Where in doubt, yes."""
+    if isinstance(knob, Coalesce):
+        # Empty polls are counted only where a timer makes another poll.
+        return bool(knob.gro_flush_timeout_ns or knob.irq_suspend_timeout_ns)
+    return not isinstance(knob, (BusyPoll, EpollBusyPoll, ThreadedNapi)) or knob.needs_napi()
 
 
 def _settings(

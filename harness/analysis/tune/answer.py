@@ -37,7 +37,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class KnobEffect:
-    """By which factor the goal changes where the best setting has another value of one knob, as the model has it."""
+    """By which factor the goal changes where the best setting has another value of one knob, as the model has it.
+
+    left: why the setting with that value left the race, "" if it did not.
+    """
 
     knob: str
     value: str
@@ -45,6 +48,7 @@ class KnobEffect:
     factor: float
     low: float
     high: float
+    left: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,8 @@ def _effects(course: Course, best: int) -> list[KnobEffect]:
         low, high = np.percentile(apart, [(100 - _REACH) / 2, (100 + _REACH) / 2])
         key = differing[0]
         ends = (float(np.exp(value)) for value in (np.median(apart), low, high))
-        out.append(KnobEffect(key, str(mine[key]), str(setting.choices[key]), *ends))
+        left = course.race.out.get(at, "").split(":")[0]
+        out.append(KnobEffect(key, str(mine[key]), str(setting.choices[key]), *ends, left=left))
     return out
 
 

@@ -28,6 +28,7 @@ _MIXES = (
     (0.10, 0.10, 0.30, 0.50),
 )
 _SCALES = (0.7, 1.5, 4.0)
+_MOST_DRAWN = 600
 _PLAUSIBLE = 5  # so many of the points are looked at again, when runs far off weigh less
 _FEW_MIXES, _FEW_SCALES = (_MIXES[1], _MIXES[3]), (1.0, 3.0)
 
@@ -104,16 +105,23 @@ class Posterior:
         return np.sqrt(np.maximum(variance, 1e-12))
 
     def draws(self, rng: np.random.Generator, count: int, joint: bool = True) -> Floats:
-        """count x N draws; not joint: every setting by itself, which is quicker."""
+        """count x N draws; not joint: every setting by itself, which is quicker.
+
+        Of many settings only the most promising are drawn; of the others it is infinite.
+        """
         if not joint:
             return np.asarray(self.mean + self.sd * rng.normal(size=(count, len(self.mean))))
         shares = rng.multinomial(count, self.weights / self.weights.sum())
         out = []
-        for share, mean, covariance in zip(shares, self.means, self.covariances, strict=True):
+        some = np.sort(np.argsort(self.mean - 2.5 * self.sd, kind="stable")[:_MOST_DRAWN])
+        for share, whole, pairs in zip(shares, self.means, self.covariances, strict=True):
             if share:
+                mean, covariance = whole[some], pairs[np.ix_(some, some)]
                 size = np.eye(len(mean)) * (1e-9 + 1e-8 * covariance.diagonal().max())
                 out.append(mean + rng.normal(size=(share, len(mean))) @ _root(covariance + size).T)
-        return np.concatenate(out)
+        drawn = np.full((count, len(self.mean)), np.inf)
+        drawn[:, some] = np.concatenate(out)
+        return drawn
 
 
 def noise_of(runs: Runs, settings: int) -> tuple[Floats, float]:
