@@ -123,11 +123,12 @@ def browser(profile: Path) -> Iterator[Browser]:
 def _session(address: str, profile: Path) -> str:
     options = {"binary": CHROMIUM, "args": [*_FLAGS, f"--user-data-dir={profile}"]}
     wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
-    wanted["timeouts"] = {"script": 240_000}  # a hang is noticed by whoever runs the test; a busy machine is none
+    # A hang is noticed by whoever runs the test; a busy machine is none.
+    asked = {"capabilities": {"alwaysMatch": {**wanted, "timeouts": {"script": 240_000}}}}
     end = time.monotonic() + 20
     while True:
         try:
-            session = Browser(address)._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+            session = Browser(address)._ask("POST", "/session", asked)
             return f"{address}/session/{session['sessionId']}"
         except (urllib.error.URLError, ConnectionError):
             if time.monotonic() > end:

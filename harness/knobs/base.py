@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.knobs.feeding import Feeding
-from harness.units import Count
+from harness.units import Count, format_duration
 
 Scope = Literal["socket", "process", "device", "host"]
 # In this order knobs are written: a change of queues makes all that hangs on them anew, features decide whether a NAPI
@@ -158,6 +158,13 @@ class Knob(BaseModel):
         return {}
 
 
+def napi_words(values: Mapping[str, int | None]) -> str:
+    """Settings of a NAPI in words: defer_hard_irqs 100, gro_flush_timeout 20us; those of time are in ns."""
+    texts = {name: "unset" if value is None else str(value) for name, value in values.items()}
+    texts |= {name: format_duration(value) for name, value in values.items() if value and name.endswith("_timeout")}
+    return ", ".join(f"{name} {text}" for name, text in texts.items())
+
+
 def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> KnobEffect:
     """The proof of a NAPI setting: the node's NAPIs have it after the run, and the sockets' traffic came by one."""
     if not seen.napis and any(seen.napi_ids):
@@ -171,7 +178,8 @@ def napi_effect(seen: Seen, expected: dict[str, int], text: str) -> KnobEffect:
             continue
         wrong = {k: napi.get(k) for k, v in expected.items() if (napi.get(k) or 0) != v}
         if wrong:
-            return KnobEffect(False, f"NAPI {napi.get('napi_id')} ended the run with {wrong}, not {expected}")
+            ended = f"NAPI {napi.get('napi_id')} ended the run with {napi_words(wrong)}"
+            return KnobEffect(False, f"{ended}, not {napi_words(expected)}")
     if seen.napi_ids and not any(seen.napi_ids):
         return KnobEffect(False, "the traffic did not pass through a NAPI (SO_INCOMING_NAPI_ID 0)")
     return KnobEffect(True, text)

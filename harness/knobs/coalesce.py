@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, napi_effect
+from harness.knobs.base import U31, Knob, KnobEffect, Seen, Setting, napi_effect, napi_words
 from harness.knobs.polling import masked
 from harness.units import CpuSet, DurationNs
 
@@ -75,7 +75,7 @@ class Coalesce(Knob):
         if half := self._half(seen):
             return KnobEffect(False, half)
         expected = self._declared()
-        effect = napi_effect(seen, expected, f"the NAPI that carried the traffic has {expected}")
+        effect = napi_effect(seen, expected, f"the NAPI that carried the traffic has {napi_words(expected)}")
         if not effect.took:
             return effect
         if not (self.napi_defer_hard_irqs or self.gro_flush_timeout_ns):

@@ -6,6 +6,7 @@ import base64
 import json
 import random
 import re
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.analysis.compare import Change
+from harness.analysis.compare.model import Judged, Outcome
 from harness.analysis.curves import heat_map, load_curves, load_study, marks
 from harness.analysis.summary import CellView, overview
 from harness.report.charts.heat import fields
@@ -116,15 +117,13 @@ def test_the_sockets_of_a_program_share_a_row_that_counts_runs() -> None:
     ("judged", "kind"),
     [(("better", ""), "gain"), (("", "worse"), "harm"), (("worse", "better"), "trade-off"), (("", ""), "undecided")],
 )
-def test_a_cell_has_one_verdict(judged: tuple[str, str], kind: str) -> None:
+def test_a_cell_has_one_verdict(judged: tuple[Judged, Judged], kind: str) -> None:
     views = overview(synthetic.source(blocks=8)).cells
     seen = next(view.changes["rtt_p50_us"] for view in views if view.changes)
 
-    def change(way: str) -> Change:
-        outcome = {"better": "lower", "worse": "higher"}.get(way, "~")
-        return Change(**{**seen.__dict__, "judged": way, "outcome": outcome, "no_larger": None})
-
-    changes = dict(zip(("rtt_p50_us", "rtt_p99_us"), map(change, judged), strict=True))
+    claims: dict[Judged, Outcome] = {"better": "lower", "worse": "higher", "": "~"}
+    made = [replace(seen, judged=way, outcome=claims[way], no_larger=None) for way in judged]
+    changes = dict(zip(("rtt_p50_us", "rtt_p99_us"), made, strict=True))
     view = CellView("a", (), 5, 5, {"valid": 5}, {}, changes, (), "")
     assert outcome(view, "set_cpu_us_per_request") == kind
 

@@ -162,8 +162,9 @@ const Marks = (() => {
     }
     toString() {
       const [width, height] = this.size;
+      const space = document.querySelector("svg").namespaceURI;
       return (
-        `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"` +
+        `<svg xmlns="${space}" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"` +
         ` font-family="system-ui, Helvetica, Arial, sans-serif">\n${this.parts.join("\n")}\n</svg>\n`
       );
     }
