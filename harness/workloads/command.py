@@ -9,7 +9,7 @@ import re
 import shlex
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from harness.formats import ReadOptions, load_formats, read_output, values
@@ -57,9 +57,7 @@ def _pattern(value: object) -> object:
 Words = Annotated[
     tuple[str, ...],
     BeforeValidator(_words),
-    Field(
-        json_schema_extra={"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "number"]}}]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "number"]}}]}),
 ]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
 

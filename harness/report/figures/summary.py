@@ -33,7 +33,8 @@ def summary(view: Overview, marks: Mapping[str, Mark], metric: str | None, width
     )
     cells = [cell for cell in view.cells if cell.median(name) is not None]
     if not cells:
-        raise InputError("plot", on="summary", got=f"no cell has a median of {name}", todo="name another with --metric")
+        needs = f"summary (it needs valid runs with {name})"
+        raise InputError("plot", on=needs, got="this set has nothing to draw of it")
     if len(cells) > MOST_BARS:
         todo = f"narrow to {MOST_BARS} with --at FACTOR=VALUE or --case NAME"
         raise InputError("plot", on="summary", got=f"{len(cells)} bars", todo=todo)
