@@ -207,11 +207,15 @@ def tasks(files: HostFiles = HOST) -> Tasks:
     return seen
 
 
-def task_place(tid: int, files: HostFiles = HOST) -> tuple[int, str, int] | None:
-    """Owning process, name and last CPU of a task; None when it is gone."""
-    owner = files.fields(f"/proc/{tid}/status").get("Tgid")
-    head, _, rest = (files.text(f"/proc/{tid}/stat") or "").rpartition(")")
-    return (int(owner), head.partition("(")[2], int(rest.split()[36])) if owner and rest else None
+def task_place(tid: int, owner: int | None = None, files: HostFiles = HOST) -> tuple[int, str, int] | None:
+    """Owning process, name and last CPU of a task; None when it is gone. owner: the process, where it is known."""
+    try:
+        if owner is None:
+            owner = int(files.fields(f"/proc/{tid}/status")["Tgid"])
+        head, _, rest = files.read_once(f"/proc/{tid}/stat").decode(errors="replace").rpartition(")")
+        return owner, head.partition("(")[2], int(rest.split()[36])
+    except (OSError, KeyError, IndexError):
+        return None
 
 
 def described(pid: int, files: HostFiles = HOST) -> str:

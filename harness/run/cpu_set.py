@@ -72,7 +72,7 @@ def interference(after: Tasks, before: Tasks, cpus: set[int], ours: set[int], se
     on_cpu: dict[int, Counter[tuple[str, int]]] = defaultdict(Counter)
     for tid, run_ns in after.run_ns.items():
         used = run_ns - before.run_ns.get(tid, 0)
-        place = task_place(tid) if used > 0 else None
+        place = task_place(tid, after.process.get(tid)) if used > 0 else None
         if place is None or place[2] not in cpus:
             continue
         pid, name, cpu = place
