@@ -175,11 +175,11 @@ def test_axes_without_a_valid_run_are_not_drawn_and_why_is_said(tmp_path: Path) 
 
 def test_ticks_over_a_short_range_are_plain_numbers(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
-    rows = [f"{case},{load},{cost},{10 * cost}" for case, load, cost in (("a", "0%", 8.1), ("b", "9%", 80.2))]
-    path.write_text("\n".join(["case,contention.load,cpu_us_per_request,rtt_p99_us", *rows, ""]))
-    source = draw("heatmap", request(path, metric="cpu_us_per_request"), "svg").decode()
+    rows = [f"{case},{cost},{10 * cost}" for case, cost in (("a", 8.1), ("b", 80.2))]
+    path.write_text("\n".join(["case,cpu_us_per_request,rtt_p99_us", *rows, ""]))
+    source = draw("pareto", request(path), "svg").decode()
     texts = set(re.findall(r"<text[^>]*>([^<]*)</text>", source))
-    assert {"10", "20", "50"} <= texts
+    assert {"10 µs", "20 µs", "50 µs"} <= texts
     assert "mathdefault" not in source
 
 

@@ -63,13 +63,17 @@ def draw(kind: str, request: FigureRequest, form: str) -> bytes:
         if request.view.model_time:
             under = ", ".join(request.view.facts["accelerator"])
             figure.supxlabel(f"model time ({under})", fontsize="small", color="0.35")
-        for text in figure.findobj(Text):
-            # An escape character from a file would make the SVG no XML at all.
-            text.set_text(printable(text.get_text()))
+        _only_printable(figure)
         sink = io.BytesIO()
         # The date is left out: a figure under version control changes when its data does.
         figure.savefig(sink, format=form, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form))
     return sink.getvalue()
+
+
+def _only_printable(figure: Figure) -> None:
+    """An escape character from a file would make the SVG no XML at all."""
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))
 
 
 def _few(items: Sequence[Any], kind: str) -> None:
@@ -154,6 +158,7 @@ def _pareto(request: FigureRequest) -> Figure:
     figure = _panels(request, charts, min(len(groups), 2), row=2.7, share=True)
     _legend(figure, request, charts, lines=False)
     # Names go where there is room, which is known once all else has its place.
+    _only_printable(figure)
     figure.draw_without_rendering()
     for place, (_, chart) in zip(figure.axes, charts, strict=False):
         name_dots(place, chart, request.marks)
