@@ -142,7 +142,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     limit_s = _LIMITS_S.get(tier_of(item.path), HANGS_AFTER_S) * examples.examples(1)
 
     def give_up(number: int, frame: FrameType | None) -> None:
-        # Not pytest's own account of the place: where that has no line, as some have in Python 3.11, it ends the session.
+        # Without pytest's own account: of a place without a line, as Python 3.11 has some, it ends the session.
         where = "".join(traceback.format_stack(frame, limit=8))
         pytest.fail(f"still running after {limit_s} s, at:\n{where}", pytrace=False)
 
