@@ -66,7 +66,7 @@ fuzz: env-dev
 
 # Properties by ten times as many examples as the tests draw, other ones each time: half an hour.
 properties: env-dev
-	@tools/as-root.sh nice -n 19 .venv/bin/python -m pytest --hypothesis-profile thorough -m hypothesis -n $$(nproc) $(ARGS)
+	@nice -n 19 .venv/bin/python -m pytest --hypothesis-profile thorough -m hypothesis -n $$(nproc) $(ARGS)
 
 docs: env-dev
 	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md

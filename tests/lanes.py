@@ -56,11 +56,12 @@ SECONDS: dict[str, int] = {
     "tests/chromium": 10,
     "tests/unit/test_report_html.py": 13,
     "tests/unit/test_store_crash.py": 9,
+    "tests/vm/test_guest.py::test_a_full_output_disk_is_named": 10,
     "tests/vm/test_guest.py::test_a_kernel_that_dies_is_no_result_and_the_others_go_on": 7,
     "tests/vm/test_guest.py::test_the_gallery_s_files_share_a_boot_and_need_no_root": 16,
     "tests/vm/test_guest.py::test_the_same_tables_without_root": 49,
     "tests/vm/test_guest.py::test_two_boots_in_model_time_are_the_same_to_the_microsecond": 47,
-    "tests/vm/test_guest.py::test_what_a_kernel_does_not_take_is_no_result_and_a_full_disk_is_named": 60,
+    "tests/vm/test_guest.py::test_what_a_kernel_does_not_take_is_no_result": 60,
     "tests/vm/test_image.py::test_export_and_import_give_the_same_image": 8,
     "tests/vm/test_image.py::test_two_builds_are_identical": 100,  # where packages are newer than the lock
     "tests/vm/test_one_guest.py": 80,

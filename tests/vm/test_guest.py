@@ -25,7 +25,7 @@ from harness.signals import Stopper
 from harness.spec.machine import Machine
 from harness.store import ResultSet
 from tests import command, experiment
-from tests.vm.conftest import VETH, WIRE, document, vm_run, write
+from tests.vm.conftest import MACHINE, VETH, WIRE, document, vm_run, write
 
 POLL = {"settings": {"*": {"busy_poll": {"usecs": 50}}}}
 
@@ -128,39 +128,41 @@ def test_a_kernel_that_dies_is_no_result_and_the_others_go_on(home: Home, result
     assert "was booted once more" in err
 
 
-SHOUTING: dict[str, Any] = {"kind": "command", "from": "client", "to": "server"}
-SHOUTING |= {"client": ["sh", "-c", "echo 1; head -c 3000000 /dev/zero | tr '\\0' x"]}
-SHOUTING |= {"figures": {"rate_rps": {"regex": "([0-9]+)"}}}
+def test_a_full_output_disk_is_named(home: Home, results: Path, tmp_path: Path) -> None:
+    talk: dict[str, Any] = {
+        "kind": "command",
+        "from": "client",
+        "to": "server",
+        "figures": {"rate_rps": {"regex": "([0-9]+)"}},
+    }
+    talk |= {"client": ["sh", "-c", "echo 1; head -c 3000000 /dev/zero | tr '\\0' x"]}
+    file = write(tmp_path, vm=MACHINE | {"output": "1MiB"}, workload=talk)
+    code, _, err = vm_run(file, results)
+    assert code == 1
+    assert "no space left on it; set vm.output to" in err
+
+
 ISOLATED = {"server": {"cgroup": {"partition": "isolated", "cpus": "1"}}}
-SMALL = {"cmdline": "isolcpus=1", "profile": "none", "output": "1MiB"}
 REFUSED = {
     # A word that the kernel does not know: no figure is better than one of another machine.
     "typo": {"vm": {"cmdline": "isolcpu=1"}},
     # The kernel takes the CPU away from the partition, says so in the file, and reports no error.
-    "taken": {"settings": ISOLATED, "vm": SMALL},
-    # In the same guest, and last: then there is no room for more.
-    "full": {"workload": SHOUTING, "vm": SMALL},
+    "taken": {"settings": ISOLATED, "vm": {"cmdline": "isolcpus=1", "profile": "none"}},
 }
 
 
-def test_what_a_kernel_does_not_take_is_no_result_and_a_full_disk_is_named(
-    home: Home, results: Path, tmp_path: Path
-) -> None:
-    workload = experiment.document()["workload"]
-    cases = {case: {"workload": workload} | changes for case, changes in REFUSED.items()}
+def test_what_a_kernel_does_not_take_is_no_result(home: Home, results: Path, tmp_path: Path) -> None:
     # Nobody comes back to machines like these, so they are booted: to save them would take longer.
-    file = experiment.write(tmp_path, cases=cases, workload=None, order="sequential")
-    code, _, err = vm_run(file, results, "--snapshots", "no")
-    assert code == 1
+    vm_run(experiment.write(tmp_path, cases=REFUSED), results, "--snapshots", "no")
     made = records(results)
     assert made["typo"].verdict == "failed"
     assert "this kernel does not know isolcpu=1" in made["typo"].reasons[0]
     assert made["taken"].verdict == "failed"
     assert "isolated invalid (partition config conflicts with housekeeping" in made["taken"].reasons[0]
-    assert "no space left on it; set vm.output to" in err
     found = ResultSet.latest(results, "small")
     assert found is not None
-    assert [] in [guest["found"]["host"] for guest in found.manifest["guests"]]
+    profiles = {guest["machine"]["profile"]: guest["found"]["host"] for guest in found.manifest["guests"]}
+    assert profiles["none"] == []
 
 
 class CameUp(Exception):  # noqa: N818  # no error: the test has seen enough
