@@ -60,17 +60,17 @@ def text(course: Course, result: Answer, path: Path) -> str:
         f"Here: {made:,} runs (1/{grid / max(1, made):.1f}), {course.spent_s:.0f} s",
         "",
     ]
-    if course.out_of_reach:
+    if course.out_of_reach and not (result.certificate and result.certificate.sure):
         spread = course.spreads[-1]
         lines.append(
-            f"Noise         one run's goal varies by {100 * spread:.0f} %, too much to tell settings apart by "
-            f"{100 * tuning.section.within:g} %; longer runs would help"
+            f"Noise         one run's goal varies by {100 * spread:.0f} %, so settings that differ by "
+            f"{100 * tuning.section.within:g} % are out of reach; longer runs would help"
         )
     if result.best is None:
         lines += [f"Best          none: {_why_none(course, result)}", *_left(course, result)]
         return "\n".join(lines)
     lines += [*_best(course, result), *_certainty(course, result)]
-    lines += [*_others(course, result), *_why(result)]
+    lines += [*_others(course, result), *_why(course, result)]
     ruled = [f"{count} {reason}" for reason, count in (result.ruled_out | tuning.dropped).items()]
     lines += [f"Ruled out     {'; '.join(ruled)}"] if ruled else []
     lines += [f"Edge          {edge}: the best may lie beyond" for edge in result.edges]
@@ -159,10 +159,10 @@ def _others(course: Course, result: Answer) -> list[str]:
     return lines
 
 
-def _why(result: Answer) -> list[str]:
+def _why(course: Course, result: Answer) -> list[str]:
     lines = []
     for one in sorted(result.effects, key=lambda effect: (effect.knob, effect.other)):
-        knob = one.knob.rsplit(".", 1)[-1]
+        knob = course.tuning.settings[result.best or 0].short(one.knob)
         lines.append(
             f"{'Why' if not lines else '':<14}{knob} {one.other} instead of {one.value}: {_change(one)}"
             + (f"; {one.left}" if one.left else "")

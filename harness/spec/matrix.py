@@ -280,6 +280,10 @@ def _axis(key: str, values: Tree, section: str) -> MatrixAxis:
             got, todo = f"{kind_of(value.value)} cannot be swept", "sweep a key inside it, or use cases"
             mistakes.add(InputError(path, got=got, todo=todo, where=value.at))
             continue
+        if isinstance(value.value, dict) and not value.value:
+            todo = f"write {NO_CHOICE} for nothing at all"
+            mistakes.add(InputError(path, got="a choice that sets nothing", todo=todo, where=value.at))
+            continue
         raw = written(value.plain()) if isinstance(value.value, dict) else value.value
         if (type(value.value), raw) in seen:
             mistakes.add(InputError(path, got=f'"{raw}" stands here twice', where=value.at))

@@ -43,13 +43,16 @@ class Setting:
 
     def label(self) -> str:
         """The setting in words: "usecs 50, prefer on"."""
-        short = {key: key.rsplit(".", 1)[-1] for key in self.choices}
-        twice = [name for name in short.values() if list(short.values()).count(name) > 1]
-        words = [
-            f"{'.'.join(key.rsplit('.', 2)[-2:]) if short[key] in twice else short[key]} {shown}"
-            for key, shown in ((key, "null" if value is None else value) for key, value in self.choices.items())
-        ]
-        return ", ".join(words) or "as it is"
+        shown = [(key, "null" if value is None else value) for key, value in self.choices.items()]
+        return ", ".join(f"{self.short(key)} {value}" for key, value in shown) or "as it is"
+
+    def short(self, key: str) -> str:
+        """A key by its last part, or by as many as tell it from the others."""
+        parts = 1
+        ends = [other.rsplit(".", 1)[-1] for other in self.choices]
+        if ends.count(key.rsplit(".", 1)[-1]) > 1:
+            parts = 2
+        return ".".join(key.rsplit(".", parts)[-parts:])
 
 
 @dataclass(frozen=True)
