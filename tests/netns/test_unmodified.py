@@ -192,14 +192,15 @@ def test_a_socket_that_came_too_late_is_the_reason_why_it_was_not_polled(tmp_pat
     assert "cannot be busy-polled" not in reason
 
 
-@pytest.mark.parametrize("name", ["echo-c", "echo-python"])
-def test_a_shipped_example_of_ones_own_program(name: str, tmp_path: Path) -> None:
+# How soon an interpreter opens its socket on a busy machine is not what this is about: only the C program busy-polls.
+@pytest.mark.parametrize(("name", "case"), [("echo-c", "busypoll50"), ("echo-python", "base")])
+def test_a_shipped_example_of_ones_own_program(name: str, case: str, tmp_path: Path) -> None:
     """Copied, built, run: each request is a sample, and its cost and quantiles are computed as of our own generator."""
     copied = call("examples", name, "-o", tmp_path)
     assert copied.returncode == 0, copied.stderr
     path = tmp_path / name / "echo.yaml"
     settings = [f"--set=checks.{key}={value}" for key, value in experiment.NO_NOISE_LIMITS.items()]
-    words = ["run", path, "--quick", "--repeat", "1", "--case", "busypoll50", "--wait", "-o", tmp_path / "results"]
+    words = ["run", path, "--quick", "--repeat", "1", "--case", case, "--wait", "-o", tmp_path / "results"]
     done = run(*words, *settings)
     (row,) = load(tmp_path / "results" / name).runs.to_dict("records")
     assert row["verdict"] == "valid", done.stderr

@@ -123,6 +123,8 @@ def experiments(directory: Path) -> Iterator[tuple[str, Words]]:
         yield "vm", ["run", path, "--dry-run"]
         yield "fleet", ["run", path, "-i", f"one{TEXT.replace(',', '')},", "--dry-run"]
         yield "doctor", [path, "--host", TEXT]
+        yield "examples", [TEXT]
+        yield "examples", ["pair", "-o", path]
         yield "topology", [path]
         for form in ("json", "dot", "svg"):
             yield "topology", [path, "--format", form]
