@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pwd
 from collections.abc import Collection
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from operator import add, attrgetter, sub
 
 from harness.kernel.hostfiles import HOST, HostFiles
 
@@ -127,11 +129,15 @@ class ProcessUsage:
 
     def minus(self, before: ProcessUsage) -> ProcessUsage:
         """What was used since `before`."""
-        return ProcessUsage(*(now - was for now, was in zip(astuple(self), astuple(before), strict=True)))
+        return ProcessUsage(*map(sub, _usage(self), _usage(before)))
 
     def plus(self, other: ProcessUsage) -> ProcessUsage:
         """The sum of both processes, field by field."""
-        return ProcessUsage(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+        return ProcessUsage(*map(add, _usage(self), _usage(other)))
+
+
+# dataclasses.astuple copies whatever the fields hold, which takes a hundred times as long.
+_usage = attrgetter(*(part.name for part in dataclasses.fields(ProcessUsage)))
 
 
 def stat_fields(pid: int, files: HostFiles = HOST) -> list[str]:
