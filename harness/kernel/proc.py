@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pwd
 from collections.abc import Collection
@@ -135,7 +136,8 @@ class ProcessUsage:
         return ProcessUsage(*map(add, _usage(self), _usage(other)))
 
 
-_usage = attrgetter("cpu_ns", "wait_ns", "user_ns", "system_ns", "voluntary", "involuntary")
+# dataclasses.astuple copies whatever the fields hold, which takes a hundred times as long.
+_usage = attrgetter(*(part.name for part in dataclasses.fields(ProcessUsage)))
 
 
 def stat_fields(pid: int, files: HostFiles = HOST) -> list[str]:

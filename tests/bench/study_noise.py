@@ -189,7 +189,8 @@ def false_rows(pages: int) -> Iterator[tuple[str, ...]]:
                 made = [page_of(carried_out(plan, machine, draw)[0]) for _ in range(pages)]
                 wrong = sum(any(claimed for claimed, _ in page) for page in made)
                 ends = stats.share_interval(wrong, pages)
-                seen = [page_of(carried_out(plan, machine, draw, 0.1)[0])[0][1] for _ in range(pages // 10)]
+                shifted = (page_of(carried_out(plan, machine, draw, 0.1)[0]) for _ in range(pages // 10))
+                seen = [page[0][1] for page in shifted if page]
                 cells += [f"{100 * wrong / pages:.1f} [{100 * ends.low:.1f}..{100 * ends.high:.1f}]"]
                 cells += [f"{np.nanmedian(seen):.3f}"]
             yield machine.name, str(repeat), cells[0], cells[2], cells[1], cells[3]

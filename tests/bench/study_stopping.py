@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from harness import stats
@@ -21,7 +22,9 @@ from harness.analysis.compare import Change
 from harness.analysis.compare.change import decided, measured
 from harness.analysis.compare.family import family_of
 from harness.analysis.compare.model import LEVEL
+from harness.stats.runs import Floats
 from harness.stats.stopping_rule import Adaptive, cell_of, state
+from harness.stats.student import quantile
 from tests.bench.study_coverage import table
 from tests.bench.study_pages import CASES, P50, SHIFTED, made_set
 
@@ -128,6 +131,37 @@ def false_rows(pages: int) -> Iterator[tuple[str, ...]]:
         yield str(cases), str(most), _share(wrong[0], pages), _share(wrong[1], pages), f"{share:.2f}"
 
 
+def worst_rows(pages: int) -> Iterator[tuple[str, ...]]:
+    """A/A pages that claim anything at any look, %: no rule of when to stop, nor any person, can do worse."""
+    for cases, most in product(CASES, MOSTS):
+        draw, looks = np.random.default_rng([61, cases, most]), rule_of(most).looks
+        shape = (pages, most, cases + 1)
+        common, spread = draw.normal(0, 1, shape), draw.uniform(0.02, 0.05, (pages, 1, cases + 1))
+        far = np.where(draw.random(shape) < 0.02, np.log(draw.uniform(1.1, 1.6, shape)), 0.0)
+        shared = draw.normal(0, 0.05, (pages, most, 1)) + far
+        wrong = np.zeros(pages, dtype=bool)
+        for wide in (1.0, 1.5, 1.5):
+            logs = shared + wide * spread * (common + draw.normal(0, 1, shape)) / np.sqrt(2)
+            for count in looks.at:
+                t, freedom = _student(logs[:, :count, :1], logs[:, :count, 1:], paired=count >= stats.MIN_BLOCKS_RATIO)
+                confidence = 1 - looks.share(count) * LEVEL / (cases * len(METRICS))
+                reach = np.array([0.0, *(quantile(confidence, one) for one in range(1, 2 * most))])
+                wrong |= (np.abs(t) > reach[freedom]).any(axis=1)
+        yield str(cases), str(most), _share(int(wrong.sum()), pages)
+
+
+def _student(base: Floats, test: Floats, *, paired: bool) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Student's t of every page and case, and the degrees of freedom as `Contrast` has them."""
+    count = base.shape[1]
+    if paired:
+        apart = test - base
+        freedom = np.full(apart[:, 0].shape, count - 1)
+        return apart.mean(axis=1) / np.sqrt(apart.var(axis=1, ddof=1) / count), freedom
+    under, over = (side.var(axis=1, ddof=1) / count for side in (base, test))
+    whole = (under + over) ** 2 / ((under**2 + over**2) / (count - 1))
+    return (test.mean(axis=1) - base.mean(axis=1)) / np.sqrt(under + over), np.floor(whole + 1e-9).astype(np.intp)
+
+
 def power_rows(pages: int) -> Iterator[tuple[str, ...]]:
     """How often p50 of a case that differs by so much is claimed, %, fixed / until the verdict, and the runs made."""
     for cases, most in product((1, 4), MOSTS):
@@ -193,6 +227,11 @@ def main(words: Sequence[str]) -> None:
     heads = ("repetitions", "verdict of", "runs / 5 a cell", "claims of 5", "claims now", "of those kept, %", "opposed")
     table(f"The quickstart, {pages // 5} times", heads, quickstart_rows(pages // 5))
     heads = ("cases", "most", "fixed", "until: verdict", "runs made / most")
+    table(
+        f"Pages that claim falsely at any look, %, of {10 * pages}",
+        ("cases", "max", "any look"),
+        worst_rows(10 * pages),
+    )
     table(f"False pages, %, of {pages}", heads, false_rows(pages))
     effects = ("5 %", "10 %", "20 %", "100 %")
     table(

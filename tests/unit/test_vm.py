@@ -330,6 +330,8 @@ def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
         features={"a": {"eth0": ["tso"]}},
         link_checks=[LinkCheck("a -> b", "loss", "1%", "1.1%", "1%", True)],
         breaches=["a -> b: too much"],
+        quiet_wait_s=0.2,
+        hints=["no quiet moment"],
     )
     # A guest has all nodes of a run: hosts are told where there are two.
     apart = {"samples", "hosts"}
