@@ -38,7 +38,7 @@ WHOLE = {"tests/vm/test_one_guest.py"}
 SECONDS: dict[str, int] = {
     "tests/netns/test_engines.py": 60,
     "tests/netns/test_fleet.py": 110,
-    "tests/netns/test_fleet_faults.py": 60,
+    "tests/netns/test_fleet_faults.py": 150,
     "tests/netns/test_fleet_page.py": 40,
     "tests/netns/test_signals.py": 20,
     "tests/netns/test_two_hosts_lost.py": 65,
