@@ -104,8 +104,10 @@ def test_sources_of_every_kind(tmp_path: Path) -> None:
     assert len(load_source(results.path / "runs.csv").runs) == 6
     with pytest.raises(InputError, match="no such file"):
         load_source(tmp_path / "nothing")
+    assert load_source(tmp_path).label == whole.label, "the newest set below"
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="not one"):
-        load_source(tmp_path)
+        load_source(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,9 @@ def measuring(run: Run) -> RunRecord:
 
 
 def carried_out(home: Path, place: FakePlace, plan: Plan, **changes: Any) -> tuple[ResultSet, int]:
-    arguments = argparse.Namespace(**{"output": str(home / "results"), "resume": False, "set": []} | changes)
+    arguments = argparse.Namespace(
+        **{"output": str(home / "results"), "resume": False, "redo": (), "set": []} | changes
+    )
     results = open_set(place, plan, b"name: small", arguments)
     interrupted = carry_out(place, plan, results, Progress())
     return results, report(plan, results, interrupted, as_json=True)
