@@ -168,9 +168,9 @@ def _sentence(group: Sequence[Compared], metrics: Sequence[Column], every: int) 
     chief = _chief(metrics)
     costs = [metric for metric in chief if metric.name in COSTS]
     shown = [metric for metric in chief if metric not in costs] + _gainsaying(group[0], metrics)
-    parts = [_change(group, metric, surely=place == 0) for place, metric in enumerate(shown)]
+    parts = [_change(group, metric, between=place == 0) for place, metric in enumerate(shown)]
     text = ", ".join(part for part in parts if part)
-    cost = "".join(f"; cost: {part}" for metric in costs if (part := _change(group, metric, surely=False)))
+    cost = "".join(f"; cost: {part}" for metric in costs if (part := _change(group, metric, between=False)))
     evidence = f"; {spread([cell.evidence for cell in group])}" if group[0].evidence else ""
     return f"{group[0].lead}{_where(group, every)}: {(text + cost).removeprefix('; ')}{evidence}."
 
@@ -189,8 +189,8 @@ def _where(group: Sequence[Compared], every: int) -> str:
     return words.some(places, 3)
 
 
-def _change(group: Sequence[Compared], metric: Column, *, surely: bool) -> str:
-    """What one metric did in all cells of a group. surely: with the interval, and of one cell the values."""
+def _change(group: Sequence[Compared], metric: Column, *, between: bool) -> str:
+    """What one metric did in all cells of a group. between: with the interval, and of one cell the values."""
     changes = [change for cell in group if (change := cell.changes.get(metric.name))]
     kind = _kind(changes[0]) if changes else ""
     if kind not in _CLAIMS:
@@ -206,8 +206,8 @@ def _change(group: Sequence[Compared], metric: Column, *, surely: bool) -> str:
     )
     ends = list(dict.fromkeys(words.times(change) for change in (ordered[0], ordered[-1])))
     text = f"{metric.label} {_to(ends, kind)}"
-    notes = [_surely(changes, kind)] if surely else []
-    if surely and len(changes) == 1:
+    notes = [_interval(changes, kind)] if between else []
+    if between and len(changes) == 1:
         one = changes[0]
         values = f"{words.short(one.base.median)} -> {words.short(one.test.median)}"
         notes.append(f"{values} {metric.unit}".rstrip())
@@ -215,14 +215,16 @@ def _change(group: Sequence[Compared], metric: Column, *, surely: bool) -> str:
     return f"{text} ({inside})" if inside else text
 
 
-def _surely(changes: Sequence[Change], kind: str) -> str:
+def _interval(changes: Sequence[Change], kind: str) -> str:
     """Between which sizes all of the intervals lie that hold together."""
     ends = [(change.together.low, change.together.high) for change in changes if change.together and change.ratio]
     if not ends:
         return ""
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     near, far = (high, low) if kind == "lower" else (low, high)
-    return f"surely {_to(list(dict.fromkeys([words.factor(near), words.factor(far)])), kind)}".removesuffix(f" {kind}")
+    return f"interval {_to(list(dict.fromkeys([words.factor(near), words.factor(far)])), kind)}".removesuffix(
+        f" {kind}"
+    )
 
 
 def _to(texts: Sequence[str], kind: str) -> str:

@@ -93,7 +93,7 @@ def _summary(comparison: Comparison) -> Table | None:
         Col(f"{_narrow(lead.label)}\n{one}", name=one),
         Col(f"{lead.unit}\n{other}", name=other),
         Col("change", right=False),
-        Col("[surely]", right=False, keep=6, name="interval of the ratio"),
+        Col("[together]", right=False, keep=6, name="interval of the ratio"),
         *(
             Col(f"{_narrow(metric.label)}\nchange", right=False, keep=max(8 - place, 1), name=metric.label)
             for place, metric in enumerate(others)

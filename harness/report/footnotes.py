@@ -121,9 +121,10 @@ def _counted(comparison: Comparison) -> Iterator[str]:
 def _in_brief(comparison: Comparison) -> Iterator[str]:
     comparisons = max((row.change.comparisons for row in comparison.rows), default=1)
     limit = words.share(comparison.smallest_effect or DEFAULT_WIDTH)
+    sure = f"{words.share(1 - comparison.level)} sure"
     yield (
-        f"Medians over the runs that count. {_latency(comparison)} surely: an interval of the ratio; claims are "
-        f"{words.share(1 - comparison.level)} sure for {words.comparisons(comparisons)} at once. within {limit}: no "
+        f"Medians over the runs that count. {_latency(comparison)} [together]: the ratio's interval that holds for "
+        f"{words.comparisons(comparisons)}{' at once' if comparisons > 1 else ''}, {sure}. within {limit}: no "
         "difference larger than that; undecided: neither. --all: every metric, interval, p and run that stands out."
     )
 

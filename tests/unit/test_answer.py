@@ -28,7 +28,7 @@ def cell(case: str, load: str = "", noise: float = 0.01, runs: int = 10, **facto
 def test_a_sentence_tells_what_changed_by_how_much_how_sure_and_at_what_cost() -> None:
     (text,) = sentences([cell("poll", p50=0.1, p99=0.2, cost=1.3)], METRICS, by_case=True)
     assert text.startswith("poll: RTT p50 ")
-    assert "x lower (surely 9." in text and "100" in text and " us), RTT p99 " in text
+    assert "x lower (interval 9." in text and "100" in text and " us), RTT p99 " in text
     assert "; cost: CPU per request " in text and "% higher." in text
 
 
