@@ -63,12 +63,13 @@ def explained() -> Iterator[None]:
 def room_for(layout: Layout, journal: Journal) -> Iterator[None]:
     """Room for the layout's descriptors and ARP entries, for the length of the block.
 
-    Raises MissingError where a hard limit is too low. The table of ARP entries is one for all namespaces of the host.
+    Raises MissingError where a hard limit is too low. The table of ARP entries is one for all namespaces of the host, and
+    only the host's own namespace can change its size: elsewhere, as in a container, it stays as it is.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_descriptors(len(layout.topology.nodes)))
         entries = _arp_entries(layout)
-        if entries:
+        if entries and os.path.exists(sysctl_file(f"{_ARP}3")):
             for level, least in ((3, 2 * entries), (2, entries), (1, entries)):
                 # Also where it is large enough: another testbed may have made it so, and may go before this one.
                 stack.enter_context(set_value(journal, sysctl_file(f"{_ARP}{level}"), least, at_least=True))

@@ -15,6 +15,8 @@ from harness.testbed import open_testbed
 from harness.testbed.reach import ping_all
 from tests.netns.test_engines import OWNER, ROOT, load
 
+THRESHOLD = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["build", "teardown"])
@@ -34,10 +36,17 @@ def test_sigkill_with_200_nodes_then_clean(moment: str, tmp_path: Path) -> None:
 
 def test_limits_are_raised_and_put_back() -> None:
     """Seventy hosts on one switch ask each other by ARP: the host's table has room for all while they live."""
-    path = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
-    before = path.read_text()
+    before = THRESHOLD.read_text()
     made = load("single,70")
     with open_journal() as journal, open_testbed(made, napi=False, journal=journal) as testbed:
-        assert int(path.read_text()) >= 2 * 70 * 69
+        assert int(THRESHOLD.read_text()) >= 2 * 70 * 69
         assert ping_all(testbed, ["h1", "h35", "h70"]).unreached == ()
-    assert path.read_text() == before
+    assert THRESHOLD.read_text() == before
+
+
+def test_where_the_limits_cannot_be_seen_a_testbed_is_built_all_the_same() -> None:
+    """Within a namespace that is not the host's, as in a container, there are none of these files."""
+    with netns.unnamed() as elsewhere, netns.in_netns(elsewhere), open_journal() as journal:
+        assert not THRESHOLD.exists()
+        with open_testbed(load("single,70"), napi=False, journal=journal) as testbed:
+            assert ping_all(testbed, ["h1", "h35", "h70"]).unreached == ()
