@@ -183,7 +183,9 @@ def own_kernel(home: Home, path: str) -> str:
     if Path(path).is_dir():
         return builder.add_built_kernel(home, Path(path), say)
     image, _, modules = path.partition(":")
-    return builder.add_own_kernel(home, Path(image), Path(modules).resolve() if modules else None, say)
+    return builder.add_own_kernel(
+        home, Path(image), Path(modules).resolve() if modules else None, say, ("--kernel",) * 2
+    )
 
 
 def _known_kernel(home: Home, name: str) -> str:

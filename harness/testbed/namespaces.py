@@ -63,8 +63,8 @@ def explained() -> Iterator[None]:
 def room_for(layout: Layout, journal: Journal) -> Iterator[None]:
     """Room for the layout's descriptors and ARP entries, for the length of the block.
 
-    Raises MissingError where a hard limit is too low. The table of ARP entries is one for all namespaces of the host, and
-    only the host's own namespace can change its size: elsewhere, as in a container, it stays as it is.
+    Raises MissingError where a hard limit is too low. The table of ARP entries is one for all namespaces of the host,
+    and only the host's own can change its size: elsewhere, as in a container, it stays as it is.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_descriptors(len(layout.topology.nodes)))

@@ -117,7 +117,7 @@ def test_modules_are_taken_from_a_build_tree(tmp_path: Path, monkeypatch: pytest
     ("words", "said"),
     [
         (["--kernel", "6.99"], "there is no kernel set '6.99'; there is 6.1, 6.12, 7.3"),
-        (["--kernel", "base=/nowhere"], "/nowhere: there is no such file"),
+        (["--kernel", "base=/nowhere"], "--kernel: read the kernel on /nowhere: there is no such file"),
         (["--kernel", "base=HERE"], "it holds no arch/x86/boot/bzImage"),
         (["--kernel", "6.1,6.1=/x"], "'6.1' is given twice"),
         (["--kernel", "a b=/x"], "is not LABEL=PATH"),

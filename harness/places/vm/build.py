@@ -17,6 +17,7 @@ from harness.places.vm.home import KERNEL_PARTS, Built, Home, IndexEntry, sha256
 from harness.places.vm.rootimage import build_root
 
 Tell = Callable[[str], None]
+_OPTIONS = ("--bzimage", "--modules")
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,18 @@ def _keep(home: Home, key: str, built: Built) -> IndexEntry:
     return entry
 
 
-def add_own_kernel(home: Home, bzimage: Path, modules: Path | None, tell: Tell) -> str:
-    """A user's own kernel as a set; the name it got. Raises PollbenchError when it lacks what the guest needs."""
+def add_own_kernel(
+    home: Home, bzimage: Path, modules: Path | None, tell: Tell, options: Sequence[str] = _OPTIONS
+) -> str:
+    """A user's own kernel as a set; the name it got. options: that name the kernel and its modules.
+
+    Raises PollbenchError when it lacks what the guest needs.
+    """
     if not bzimage.is_file():
-        raise InputError("read the kernel", str(bzimage), "there is no such file", where="--bzimage")
+        raise InputError("read the kernel", str(bzimage), "there is no such file", where=options[0])
     release = kernelimage.release_of(bzimage)
     if modules is not None:
-        _check_modules(bzimage, release, modules)
+        _check_modules(bzimage, release, modules, options[1])
     name = f"own-{sha256_of(bzimage)[:12]}"
     with home.workshop() as workshop:
         built = kernelimage.build_own_kernel(release or name, bzimage, modules, workshop)
@@ -110,15 +116,15 @@ def add_built_kernel(home: Home, tree: Path, tell: Tell) -> str:
         return add_own_kernel(home, bzimage, modules_of_tree(tree, workshop / "lib" / "modules" / release), tell)
 
 
-def _check_modules(bzimage: Path, release: str, modules: Path) -> None:
+def _check_modules(bzimage: Path, release: str, modules: Path, option: str) -> None:
     """Are they a directory of modules, and this kernel's? Raises InputError."""
     todo = f"name lib/modules/{release or 'RELEASE'}, as `make modules_install` leaves it"
     if not (modules / "kernel").is_dir():
         got = "there is no such directory" if not modules.is_dir() else "it has no directory `kernel`"
-        raise InputError("use modules", str(modules), got, todo, where="--modules")
+        raise InputError("use modules", str(modules), got, todo, where=option)
     if release and modules.name != release:
         got = f"they are of {modules.name}, and {bzimage.name} is {release}"
-        raise InputError("use modules", str(modules), got, todo, where="--modules")
+        raise InputError("use modules", str(modules), got, todo, where=option)
 
 
 def pin(home: Home) -> None:
