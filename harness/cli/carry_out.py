@@ -75,7 +75,8 @@ def open_set(
     output: str = arguments.output
     if os.path.exists(output) and not os.path.isdir(output):
         raise InputError("keep results", output, "it is no directory", "name one with -o", "-o")
-    if arguments.redo and not arguments.resume:
+    # The gallery has no such option.
+    if getattr(arguments, "redo", ()) and not arguments.resume:
         got = "it makes runs of an earlier set again, and without --resume a new set would begin"
         raise InputError("--redo", got=got, todo="add --resume, or leave --redo out")
     build_programs(plan)
