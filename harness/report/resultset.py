@@ -177,13 +177,21 @@ def _legend(view: Overview) -> Iterator[tuple[str, str]]:
             "",
         )
     if "links_tried" in view.facts:
-        yield f"Links, tried before they were measured with: {words.some(view.facts['links_tried'], 3)}.", ""
+        yield _links(view.facts["links_tried"]), ""
     cost = cost_of(view.cells)
     if cost in COSTS[:2]:
         yield _CPU[cost == COSTS[1]], _COST_NAMES[cost]
     yield "polled: busy-polled share of packets received.", "busy-polled share"
     if host := measured_on(view.facts):
         yield host, ""
+
+
+def _links(texts: Sequence[str]) -> str:
+    """What trying the shaped links showed: in short where they are as declared, which is what a reader expects."""
+    broken = [text for text in texts if "BREACH" in text]
+    if broken:
+        return f"Links, tried before they were measured with: {words.some(broken, 3)}."
+    return "Shaped links were tried before they were measured with: as declared where that can be tried (links_tried)."
 
 
 def _interval_legend(view: Overview) -> str:
