@@ -34,7 +34,7 @@ from harness.spec.matrix import (
 from harness.spec.messages import Mistakes, did_you_mean, first_of, problem, validate
 from harness.spec.overlay import at_layer, find, known_key, merge, overlay_of, split_key
 from harness.spec.rules_cell import ALL_NODES
-from harness.spec.tuning import Tuning, read_tuning
+from harness.spec.tune_settings import Tuning, read_tuning
 from harness.spec.yaml_tree import Document, Tree, kind_of, parse_setting, read_file
 from harness.stats.looks import MIN_RUNS_LOOK
 from harness.stats.stopping_rule import Adaptive

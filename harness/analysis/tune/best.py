@@ -8,7 +8,7 @@ import yaml
 
 from harness.analysis.tune.course import Course
 from harness.spec.overlay import merge_cell, split_key
-from harness.spec.tuning import TODAY, longer_run
+from harness.spec.tune_settings import TODAY, longer_run
 
 _REPEAT = 10
 

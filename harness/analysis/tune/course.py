@@ -14,7 +14,7 @@ from harness.analysis.tune.race import CONFIRM_BLOCKS, OVER, PILOT_SPREAD, Quest
 from harness.plan import RUN_OVERHEAD_S, Experiment, Plan, Run
 from harness.spec.cells import Cell, digest
 from harness.spec.tune import Limit
-from harness.spec.tuning import Tuning
+from harness.spec.tune_settings import Tuning
 from harness.store import RunRecord
 
 MOST_LONGER = 8
