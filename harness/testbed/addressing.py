@@ -29,7 +29,9 @@ def sysctls(layout: Layout, node: str) -> Iterator[tuple[str, int]]:
         return
     kinds = [port.over.kind for port in layout.ports[node] if port.over is not None]
     if any(kind.routes for kind in kinds):
-        # Sockets that nobody binds to the device of the routing table take what comes by it, too; also over IPv6.
+        # The addresses are local in that routing table alone, and a socket that is not bound to its device might not
+        # bind to them. Such sockets take what comes by it, too; these are for IPv6 as well.
+        yield f"net.{layout.topology.family}.ip_nonlocal_bind", 1
         for protocol in ("tcp", "udp", "raw"):
             yield f"net.ipv4.{protocol}_l3mdev_accept", 1
     if layout.topology.family == "ipv6":
