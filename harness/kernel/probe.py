@@ -17,7 +17,7 @@ from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netlink import NetlinkError, NetlinkSocket
 from harness.kernel.netns import HERE, opened, sysfs_of, throw_away
 
-_DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 2, "pbprobe1", 3
+_DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 100, "pbprobe1", 101
 _NOBODY = 65534
 _NOT_TRIED = "not tried: "
 # What of ethtool -K an experiment may ask for; a veth has some of it fixed to off.

@@ -28,7 +28,8 @@ FABRIC_GATEWAY = ipaddress.ip_address("169.254.0.1")
 # Most hosts of a segment that get static entries for each other's hardware addresses: as many as their square.
 STATIC_NEIGHBOURS = 64
 
-_FIRST_IFINDEX = 2  # 1 is the loopback device of every namespace
+# Below are the loopback device and those that some modules make in every new namespace (sit0, tunl0, gre0, ...).
+_FIRST_IFINDEX = 100
 _IPV6_MIN_MTU = 1280
 
 

@@ -45,7 +45,8 @@ def overlay_of(topology: Topology, index: int, end: int, number: int, ifindex: i
         address = ipaddress.IPv4Interface((int(TUNNELS.network_address) + 2 * index + end, 31))
     return OverlayPort(
         kind,
-        declared or f"{kind.name}{number}",
+        # Not gre0: the module makes one of that name in every namespace.
+        declared or f"{kind.name}_{number}",
         ifindex + _ABOVE,
         b"" if kind.mac == "none" else mac,
         link.mtu or DEFAULT_MTU,

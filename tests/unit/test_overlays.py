@@ -45,10 +45,10 @@ def test_addresses_and_routes_are_of_the_device_on_top_and_shapes_of_the_wire() 
     assert port.over is not None
     (route,) = layout.routes("a")
     assert route.ifindexes == (port.over.ifindex,) == port.ip_device[:1]
-    assert (port.device, port.over.device, bool(port.discs)) == ("eth0", "vxlan0", True)
+    assert (port.device, port.over.device, bool(port.discs)) == ("eth0", "vxlan_0", True)
     picture = picture_of(layout)
-    assert picture.nodes["a"].routes == ["default via 10.0.0.2 dev vxlan0"]
-    assert [link.devices for link in picture.links] == [("vxlan0", "vxlan0"), ("vxlan1", "vxlan0")]
+    assert picture.nodes["a"].routes == ["default via 10.0.0.2 dev vxlan_0"]
+    assert [link.devices for link in picture.links] == [("vxlan_0", "vxlan_0"), ("vxlan_1", "vxlan_0")]
     wires = [port.over.wire_address for ports in layout.links for port in ports if port.over is not None]
     assert [str(wire) for wire in wires] == ["198.18.0.0/31", "198.18.0.1/31", "198.18.0.2/31", "198.18.0.3/31"]
 
