@@ -200,7 +200,8 @@ class Wiring:
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
                 for port in ports:
-                    if not _has_carrier(port):
+                    # A veth has it at once, netkit soon after, a NIC once its driver has looked.
+                    if not ethtool.await_carrier(port.device, _PATIENCE_S):
                         raise PollbenchError("bring up a link", on=f"{port.device} of {node}", got="no carrier")
                 overlays.check(self._layout, node, self._sockets[node])
 
@@ -260,12 +261,6 @@ def no_qdisc(kind: str, on: str) -> MissingError:
 def _comes_up_with_another_address(port: PortLayout) -> bool:
     kind = LINK_KINDS[port.nic]
     return isinstance(kind, EmulatedNic) and kind.address_when_up
-
-
-def _has_carrier(port: PortLayout) -> bool:
-    """A virtual device has it at once, a NIC after its driver has looked."""
-    virtual = isinstance(LINK_KINDS[port.nic], DevicePair | Overlay)
-    return ethtool.await_carrier(port.device, 0.0 if virtual else _PATIENCE_S)
 
 
 def _needs_features(port: PortLayout) -> bool:
