@@ -66,7 +66,8 @@ def document(place: str) -> dict[str, Any]:
         "name": f"interplay-{place}",
         "topology": {
             "nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}},
-            "links": [link if place == "veth" else link | {"nic": place}],
+            # Two queues, without which fewer channels and weights of queues have nothing to change.
+            "links": [link if place == "veth" else link | {"nic": place, "queues": 2}],
         },
         "workload": {
             "kind": "ping-pong",
