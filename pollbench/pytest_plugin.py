@@ -44,6 +44,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """An experiment file, where --pollbench asks for them."""
     if not parent.config.getoption("--pollbench") or file_path.suffix not in (".yaml", ".yml"):
         return None
+    if any((file_path.parent / name).exists() for name in ("plan.json", "runs.csv")):
+        return None  # a result set's copy of its experiment
     if not file_path.is_file() or len(set(_OURS.findall(file_path.read_bytes()))) < 2:
         return None
     return cast("pytest.Collector", ExperimentFile.from_parent(parent, path=file_path))
