@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from harness.analysis.trend.judge import least_sets
@@ -19,6 +21,7 @@ from harness.stats import breaks
 from tests.command import call
 
 SETS, STEP_AT = 20, 12
+_SAMPLE = re.compile(r"^(\w+)\{(.*)\} ([\d.]+) (\d+)$", re.MULTILINE)
 HEAD = "case,contention.load,block,started_utc,verdict,kernel,rtt_p50_us,rtt_p99_us,cpu_us_per_request"
 LEVELS = {"base": 61.0, "busypoll50": 7.5, "defer20": 128.0}
 
@@ -157,3 +160,24 @@ def test_sets_that_resemble_the_ones_before_need_more_to_show_a_change() -> None
     values = np.random.default_rng(3).normal(0, 1, 20) + np.repeat([0, 1.4], 10)
     assert breaks.jump_p(values) < breaks.jump_p(values, 0.5)
     assert least_sets(1) < least_sets(12)
+
+
+def test_databases_get_every_set(slower: Path, tmp_path: Path) -> None:
+    text = call("export", slower, "--format", "openmetrics").stdout
+    assert text.endswith("\n# EOF\n")
+    series: dict[tuple[str, str], list[tuple[float, int]]] = {}
+    for name, labels, value, time in _SAMPLE.findall(text):
+        series.setdefault((name, labels), []).append((float(value), int(time)))
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(lines) == sum(map(len, series.values())) == 3 * 3 * 6 * SETS
+    mine = {labels: some for (name, labels), some in series.items() if name == "pollbench_rtt_p99_us"}
+    parts = ('case="base"', 'contention_load="0%"', 'kernel="6.9.0"', 'estimate="median"')
+    (base,) = (some for labels, some in mine.items() if all(part in labels for part in parts))
+    assert [time for _, time in base] == [1790848800 + day * 86400 for day in range(4)]
+    assert base[0][0] == pytest.approx(3 * 61 * stepped(1.3)[0] * 1.004, rel=1e-4)
+    refused = call("export", slower, "--format", "parquet")
+    assert refused.returncode == 2 and "-o DIR" in refused.stderr
+    assert call("export", slower, "--format", "parquet", "-o", tmp_path).returncode == 0
+    table = pq.read_table(tmp_path)
+    assert table.num_rows == SETS * 18 and len(set(table["set"].to_pylist())) == SETS
+    assert set(table["experiment"].to_pylist()) == {"exp"}
