@@ -71,10 +71,11 @@ def cells_and_claims(source: Source, claims: Sequence[ClaimVerdict]) -> list[CiT
             ending = "skipped"
         elif "failed" in counts:
             ending = "failed"
-        reasons = table.texts("reasons").take(cell.rows).distinct() if "reasons" in table else []
-        why = words.counts(cell.verdicts) + (f": {first}" if (first := next(filter(None, reasons), "")) else "")
+        texts = table.texts("reasons").take(cell.rows).distinct() if "reasons" in table else []
+        reasons = [reason for reason in texts if reason]
+        why = words.counts(cell.verdicts) + (f": {reasons[0]}" if reasons else "")
         took = float(np.nansum(seconds[cell.rows]))
-        tests.append(CiTest(suite, name, ending, why, tuple(filter(None, reasons)), took))
+        tests.append(CiTest(suite, name, ending, why, tuple(reasons[1:]), took))
     missing = [name for key in source.planned if (name := _named(*key)) not in made]
     tests += [CiTest(suite, name, "doubt", "no run of it was made") for name in missing]
     return tests + claims_as_tests(suite, claims)

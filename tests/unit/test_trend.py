@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.analysis.trend.judge import least_sets
+from harness.kernel.software import commit_at
 from harness.stats import breaks
 from tests.command import call
 
@@ -181,3 +183,12 @@ def test_databases_get_every_set(slower: Path, tmp_path: Path) -> None:
     table = pq.read_table(tmp_path)
     assert table.num_rows == SETS * 18 and len(set(table["set"].to_pylist())) == SETS
     assert set(table["experiment"].to_pylist()) == {"exp"}
+
+
+def test_a_set_is_called_by_the_commit_of_its_experiment_file(tmp_path: Path) -> None:
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q"), ("commit", "-q", "--allow-empty", "-m", "one")):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert commit_at(tmp_path / "deep" / "experiment.yaml") == head
+    assert commit_at(Path("/proc/self/experiment.yaml")) is None
