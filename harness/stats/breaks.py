@@ -53,7 +53,7 @@ def jump_p(values: Floats, lag: float = 0.0) -> float:
 
 
 def jumps(values: Floats, level: float, lag: float = 0.0) -> list[Jump]:
-    """The change points, in order: of values without any, there is one at most with the chance `level`.
+    """The change points, in order: of values without any, one is claimed with a chance of at most `level`.
 
     The stretches on both sides of one are looked at for more, each with a share of `level` by its length.
     """
