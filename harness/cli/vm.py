@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.cli.building import build_programs
 from harness.cli.carry_out import carry_out, open_set, report, say_untraced
+from harness.cli.ci import write_set
 from harness.cli.plan import in_words, plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
@@ -63,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
         results = open_set(guests, plan, experiment.data, arguments)
         interrupted = carry_out(guests, plan, results, progress_of(guests, [(plan, results)]))
         say_retried(guests)
-        return report(plan, results, interrupted, as_json=arguments.json)
+        code = report(plan, results, interrupted, as_json=arguments.json)
+        write_set(arguments, results)
+        return code
 
 
 def machine_of(arguments: argparse.Namespace, home: Home) -> tuple[Qemu, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -134,6 +135,34 @@ def find_set(path: str | Path) -> ResultSet | None:
         if there := [results for results in sets if results is not None]:
             return max(there, key=lambda results: results.path.name)
     return ResultSet.open(path)
+
+
+def sets_below(path: Path) -> list[Path]:
+    """Every result set in a directory and below it, and a CSV file itself; sorted. InputError where there is none."""
+    if not path.exists():
+        raise InputError("read results", on=str(path), got="there is no such file or directory")
+    if not path.is_dir():
+        return [path]
+    sets = []
+    for directory, inner, files in os.walk(path):
+        if "runs.csv" in files or ("plan.json" in files and "runs" in inner):
+            sets.append(Path(directory))
+            inner.clear()
+    if not sets:
+        raise InputError("read results", on=str(path), got="there is no result set in it or below it")
+    return sorted(sets)
+
+
+def load_runs_of(path: Path, typed: Columns) -> Source:
+    """The runs of a set by its runs.csv where there is one, which is quicker than reading every run; or a CSV file.
+
+    Nothing is known of its plan then. Raises InputError.
+    """
+    table = path / "runs.csv"
+    if not path.is_dir() or not table.is_file():
+        return load_source(path, typed)
+    stamped = path.resolve()
+    return replace(load_source(table, typed), label=f"{stamped.parent.name}/{stamped.name}")
 
 
 def from_set(results: ResultSet) -> Source:

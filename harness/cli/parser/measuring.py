@@ -10,6 +10,7 @@ from harness.cli.parser.options import (
     Commands,
     as_json,
     budget,
+    ci_files,
     execution,
     experiment,
     flag,
@@ -31,6 +32,7 @@ def add(commands: Commands) -> None:
     flag(run, "--explain", "then trace one more repetition of every cell, and say why its slow requests were slow")
     # What `fleet run` types on its hosts.
     value(run, "--share-file", "FILE", argparse.SUPPRESS)
+    ci_files(run)
     as_json(run, "the summary")
     merge = commands.add_parser("merge", help="one result set of the shares that `run --share` made")
     value(merge, "directory", "DIR", "result sets, or directories that hold them", nargs="+")
@@ -106,6 +108,7 @@ def add_gallery(commands: Commands) -> None:
     flag(gallery, "--no-run", "judge the sets that are there; needs no root")
     overrides(gallery)
     flag(gallery, "--wait", "wait for another run on this host to end")
+    ci_files(gallery)
     as_json(gallery, "the verdicts")
 
 

@@ -8,6 +8,7 @@ from harness.cli.parser.options import (
     Commands,
     as_json,
     budget,
+    ci_files,
     count,
     execution,
     experiment,
@@ -101,6 +102,7 @@ def _vm(commands: Commands) -> None:
     execution(run)
     guests(run)
     flag(run, "--keep", "keep the guests' consoles in the result set")
+    ci_files(run)
     as_json(run, "the summary")
     emulator(run)
     snapshots(run)
