@@ -16,7 +16,8 @@
 /* Receives once. True: something came. */
 static bool receive_from(struct worker *worker, struct connection *connection, int flags)
 {
-    const ssize_t received = worker->stamping == NULL
+    const ssize_t received = connection->xsk != NULL ? xsk_receive(connection->xsk, worker->in, worker->in_bytes, NULL)
+                             : worker->stamping == NULL
                                  ? recv(connection->socket, worker->in, worker->in_bytes, flags)
                                  : phases_receive(worker, connection->socket, flags);
 
@@ -91,6 +92,12 @@ static void wait_epoll(struct worker *worker, bool may_sleep)
 
 void worker_receive(struct worker *worker, bool may_sleep)
 {
+    const struct xsk *xsk = worker->connections[0].xsk; /* alone where there is one */
+
+    if (xsk != NULL && xsk_filled(xsk)) {
+        receive_from(worker, &worker->connections[0], MSG_DONTWAIT);
+        return;
+    }
     switch (worker->load->style) {
     case WAIT_POLL:
     case WAIT_SELECT:
