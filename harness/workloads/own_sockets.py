@@ -36,12 +36,12 @@ class OwnSockets(Workload):
 
     socket: SocketKind = Field(
         "kernel",
-        description="sockets of both ends: kernel, UDP or TCP; af_xdp, UDP in frames made and read by the program, past "
-        "the kernel's stack, one thread and one socket an end",
+        description="sockets of both ends: kernel, UDP or TCP; af_xdp, UDP in frames made and read by the program, "
+        "past the kernel's stack, one thread and one socket an end",
     )
     client_socket: SocketKind | None = Field(None, description="the client's, if not `socket`")
     server_socket: SocketKind | None = Field(None, description="the server's, if not `socket`")
-    xdp: XdpSocket | None = Field(None, description="how af_xdp sockets are bound; copy mode with need_wakeup if absent")
+    xdp: XdpSocket | None = Field(None, description="how af_xdp sockets are bound; by its defaults if absent")
 
     def socket_of(self, role: Role) -> str:
         """The kind of socket of one end."""
@@ -94,7 +94,11 @@ class OwnSockets(Workload):
         """The facts of every workload, and the kinds of sockets where one is AF_XDP."""
         roles, bound = self.xdp_roles(), self.xdp or XdpSocket()
         kinds: dict[str, Fact] = {f"{role}_socket": self.socket_of(role) if roles else None for role in _ROLES}
-        return super().described() | kinds | {
-            "xdp_mode": ("zero-copy" if bound.zero_copy else "copy") if roles else None,
-            "xdp_need_wakeup": ("on" if bound.need_wakeup else "off") if roles else None,
-        }
+        return (
+            super().described()
+            | kinds
+            | {
+                "xdp_mode": ("zero-copy" if bound.zero_copy else "copy") if roles else None,
+                "xdp_need_wakeup": ("on" if bound.need_wakeup else "off") if roles else None,
+            }
+        )

@@ -49,7 +49,7 @@ def test_cells_without_them_keep_their_names(tmp_path: Path) -> None:
         ({}, {}, "an af_xdp socket cannot wait by `blocking`, as the client does; client_wait: poll (sleeps), or spin"),
         ({"protocol": "tcp"}, {}, "an af_xdp socket sends datagrams, no tcp; protocol: udp"),
         ({"size": 1473}, {}, "size is over the 1472 bytes that one frame of an af_xdp socket holds"),
-        ({"kind": "load", "response_size": "exponential:90B:1500B"}, {}, "is over the 1472 bytes that one frame of an af_xdp"),
+        ({"kind": "load", "response_size": "exponential:90B:1500B"}, {}, "is over the 1472 bytes that one frame"),
         ({"kind": "load", "connections": 2}, {}, "connections: 1 and threads: 1"),
         ({"kind": "load", "server_threads": 2}, {}, "server_threads: 1"),
         ({"kind": "load", "phases": "on"}, {}, "an af_xdp socket has no phases; leave it out"),
