@@ -32,10 +32,11 @@ void lane_open(struct worker *worker, struct connection *connection)
     const struct load *load = worker->load;
     const uint32_t index = (uint32_t)(connection - worker->connections);
 
-    if (xsk_wanted(&load->xsk)) {
+    if (xsk_wanted(&load->xsk))
         connection->xsk = xsk_connect(&load->to, &load->xsk, &load->sockopts, load->timeout_ns);
+    if (connection->xsk != NULL)
         connection->socket = xsk_descriptor(connection->xsk);
-    } else if (load->connect_per_request)
+    else if (load->connect_per_request)
         connection->socket =
             endpoint_begin_connecting(&load->to, &load->sockopts, socket_style(load) == WAIT_BLOCKING);
     else

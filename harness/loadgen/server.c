@@ -104,12 +104,11 @@ static void open_sockets(struct server *servers, const struct server_plan *plan,
     for (int64_t i = 0; i < plan->threads; i++) {
         const struct endpoint at = i == 0 ? plan->at : endpoint_at_port(plan->at, *port);
 
-        if (xsk_wanted(&plan->xsk)) {
+        if (xsk_wanted(&plan->xsk))
             servers[i].xsk = xsk_listen(&at, &plan->xsk, &plan->sockopts, port);
-            servers[i].socket = xsk_descriptor(servers[i].xsk);
-        } else
-            servers[i].socket = i > 0 && !shared ? servers[0].socket
-                                                 : endpoint_listen(&at, &plan->sockopts, shared, port);
+        servers[i].socket = servers[i].xsk != NULL ? xsk_descriptor(servers[i].xsk)
+                            : i > 0 && !shared      ? servers[0].socket
+                                                    : endpoint_listen(&at, &plan->sockopts, shared, port);
         if (plan->udp_gro)
             udp_gro_enable(servers[i].socket);
         servers[i].epoll = channel_make_epoll(plan->style);

@@ -38,7 +38,7 @@ void server_run_xsk(struct server *server)
     if (server->epoll >= 0)
         channel_watch(server->epoll, server->socket, 0);
     while (!stop_requested) {
-        if (xsk_filled(server->xsk) || channel_wait(&channel))
+        if (xsk_ready(server->xsk) || channel_wait(&channel))
             serve_one(server, message);
         else if (errno != EINTR)
             fail("wait for an AF_XDP socket", NULL, errno);

@@ -40,8 +40,8 @@ struct xsk {
     struct xdp_ring fill, completion, receive, transmit;
     uint64_t spare[XDP_RING_ENTRIES]; /* frames to send from */
     uint32_t spares;
-    bool polls; /* a system call on it busy-polls */
-    bool owing; /* the kernel has not been told of what was written */
+    bool polls;   /* a system call on it busy-polls */
+    bool refused; /* the kernel would not send for now */
     int64_t received, sent;
     int64_t strange; /* what the program let through and is no datagram for us */
 };
@@ -66,7 +66,8 @@ void xsk_check(const struct xsk_plan *plan, enum protocol protocol, enum wait_st
     refuse(protocol != PROTOCOL_UDP, "--socket", "af_xdp goes with --protocol udp");
     refuse(style == WAIT_BLOCKING || style == WAIT_URING, "--wait",
            "an AF_XDP socket has no blocking receive; want one of: spin poll select epoll");
-    refuse(framing->request.high > XDP_PAYLOAD_MAX || framing->response.high > XDP_PAYLOAD_MAX, "--size", "with --socket af_xdp at most 1472 bytes, which one frame holds");
+    refuse(framing->request.high > XDP_PAYLOAD_MAX || framing->response.high > XDP_PAYLOAD_MAX, "--size",
+           "with --socket af_xdp at most 1472 bytes, which one frame holds");
     refuse(!alone, "--socket", "af_xdp is one thread with one socket, and goes without --phases and --udp-gro");
 }
 
@@ -198,9 +199,9 @@ int xsk_descriptor(const struct xsk *xsk)
     return xsk->socket;
 }
 
-bool xsk_filled(const struct xsk *xsk)
+bool xsk_ready(const struct xsk *xsk)
 {
-    return xdp_ring_filled(&xsk->receive);
+    return xsk->refused || xdp_ring_filled(&xsk->receive);
 }
 
 /* Refusals that pass: the kernel looks at the rings again at the next call. */
@@ -217,14 +218,16 @@ static int push(struct xsk *xsk)
 
     if (done < 0 && !passes(errno))
         return -1;
-    xsk->owing = xdp_ring_pending(&xsk->transmit);
+    xsk->refused = done < 0;
     return 0;
 }
 
 /* False, with errno: the socket is of no more use. */
 static bool call_kernel(struct xsk *xsk)
 {
-    if (xsk->owing && push(xsk) != 0)
+    const bool unsent = xdp_ring_pending(&xsk->transmit) && xdp_ring_wants_call(&xsk->transmit);
+
+    if ((xsk->refused || unsent) && push(xsk) != 0)
         return false;
     if (!xsk->polls && !xdp_ring_wants_call(&xsk->fill))
         return true;

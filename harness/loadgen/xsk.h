@@ -57,8 +57,8 @@ void xsk_detach(struct xsk *xsk);
 void xsk_close(struct xsk *xsk);
 
 int xsk_descriptor(const struct xsk *xsk);
-/* Is there a frame to take, so that no wait is needed? */
-bool xsk_filled(const struct xsk *xsk);
+/* Is there a frame to take, or a send that the kernel refused for now, so that nobody may sleep? */
+bool xsk_ready(const struct xsk *xsk);
 /* Takes one datagram and its way (NULL: not wanted), without waiting: where none is there, it makes the system call
  * that busy-polls, or that the kernel wants. -1 with errno: EAGAIN where there was none. */
 ssize_t xsk_receive(struct xsk *xsk, void *buffer, size_t size, struct xdp_path *path);

