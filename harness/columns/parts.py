@@ -17,6 +17,7 @@ polling | text | What came of busy polling where it was asked for: polled, spun 
     inert, or unclear.
 sockets | text | Kinds of the sockets of the node's programs, as they were seen before and after the window.
 napis | text | The NAPIs that fed them: id, node and device, receive queue.
+xdp | text | How AF_XDP sockets of our own generator were bound, as the kernel says: device and queue, mode, program.
 napi_changes | number count | How often a socket's NAPI was another one than at the look before; changes between two
     looks are not seen.
 retransmits | number count | TCP segments sent again.

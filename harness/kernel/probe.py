@@ -222,6 +222,11 @@ def _set_option(option: str, value: int) -> None:
         pidfd.set_option(sock.fileno(), option, value)
 
 
+def _make_xdp_socket() -> None:
+    with socket.socket(pidfd.AF_XDP, socket.SOCK_RAW):
+        pass
+
+
 def _raise_as_anybody() -> None:
     """SO_BUSY_POLL raised without any privilege, in a child that gives its own up. Raises OSError where it is refused.
 
@@ -269,6 +274,7 @@ CAPABILITIES = (
     Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _set_option("SO_BUSY_POLL", 50)),
     Capability("busy-poll-by-anybody", "SO_BUSY_POLL raised by any user", "", _raise_as_anybody),
     Capability("prefer-busy-poll", "SO_PREFER_BUSY_POLL", "Linux 5.11", lambda: _set_option("SO_PREFER_BUSY_POLL", 1)),
+    Capability("af-xdp", "AF_XDP sockets", "Linux 5.9 with XDP_SOCKETS", _make_xdp_socket),
     Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _set_epoll),
     Capability("cgroup-cpu", "cpu.weight, cpu.max (cgroup v2)", "", lambda: cgroup.require(["cpu"])),
     Capability("cgroup-cpuset", "cpuset partitions (cgroup v2)", "", lambda: cgroup.require(["cpuset"])),

@@ -37,8 +37,8 @@ TRIED = [
     for name, fields in [*SAMPLES.items(), *MORE]
     if KNOBS[name].scope in ("device", "socket") and KNOBS[name](**fields).capabilities()
 ]
-# What is no setting of a device or a socket, and what a link's kind decides.
-NOT_HERE = {"netns", "veth", "ipv6", "veth-napi", "busy-poll-by-anybody", "cgroup-cpu", "cgroup-cpuset"}
+# What is no setting of a device or a socket, and what a link's kind or the workload's socket decides.
+NOT_HERE = {"af-xdp", "netns", "veth", "ipv6", "veth-napi", "busy-poll-by-anybody", "cgroup-cpu", "cgroup-cpuset"}
 
 
 @cache
