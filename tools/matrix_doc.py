@@ -17,15 +17,39 @@ Row = dict[str, str]
 _HEAD = """\
 # What can be busy-polled: sockets behind devices
 
-Made by `python -m tools.matrix_doc` from [matrix.csv](matrix.csv), which holds the cells of `pollbench doctor --matrix csv` (this
-host, as root) and `pollbench vm matrix --kernel K --format csv` (a guest, no root). Each cell was tried on packets: ten UDP
-datagrams, TCP bytes and so on, a millisecond apart, into a socket with `SO_BUSY_POLL` 20 ms (and in epoll `EPIOCSPARAMS`, where the
-kernel has it). *polled*: `BusyPollRxPackets` grew; *no id*: `SO_INCOMING_NAPI_ID` stayed 0, and nothing can be polled; *none*: there
-is an id, and nothing was polled; *(few)*: as none, and at most
-four of ten once `net.core.busy_poll` was set, *(polled)*: five or more; *?*: not tried, and why below.
+Made by `python -m tools.matrix_doc` from [matrix.csv](matrix.csv), which holds the cells of `pollbench doctor
+--matrix csv` (this host, as root) and `pollbench vm matrix --kernel K --format csv` (a guest, no root). Each cell
+was tried on packets: ten UDP datagrams, TCP bytes and so on, a millisecond apart, into a socket with `SO_BUSY_POLL`
+20 ms (and in epoll `EPIOCSPARAMS`, where the kernel has it).
 
-All devices but loopback, plain veth, netkit, tap and tun stand on a veth that receives by NAPI (GRO on, the peer's TSO off); macvlan
-and ipvlan in another namespace than that veth. The counter is that of the namespace of the NAPI's device.
+- *polled*: `BusyPollRxPackets` grew; the CSV says by how many.
+- *no id*: `SO_INCOMING_NAPI_ID` stayed 0, so that nothing can be polled.
+- *none*: there is an id, and nothing was polled. *(few)*, *(polled)*: the same, and at most four, or five and more,
+  of ten packets were polled once `net.core.busy_poll` was set, which is tried only in guests, since it is the whole
+  host's.
+- *?*: not tried, and why below.
+
+All devices but loopback, plain veth, netkit, tap and tun stand on a veth that receives by NAPI (GRO on, the peer's
+TSO off); macvlan and ipvlan in another namespace than that veth. The counter is that of the namespace of the NAPI's
+device.
+"""
+_TAIL = """\
+## What was guessed otherwise
+
+Every cell was guessed before the first run. These were missed, or showed what nobody had asked:
+
+- **`poll` with `SO_BUSY_POLL` and `net.core.busy_poll`, in a guest**: guessed to poll as a blocking receive does. A
+  few of ten are polled, since emulated CPUs take turns, and the kernel's loop in poll never says that it spins
+  ([more](busy-polling.md#busy_poll-governs-poll-and-select), with the host's figures, where it does poll).
+- **Eleven of ten packets polled**: `BusyPollRxPackets` counts all that the NAPI brings. A device that has just come
+  up is greeted by IPv6, and that is counted. The matrix has IPv6 off; who makes a share of this counter must know
+  what else comes by the NAPI.
+- **Nothing polled on a host with more work than CPUs**: 0 of 10, twice, behind a veth that can be polled, at a load
+  of 23 on two CPUs (6.18). A poll ends as soon as anybody else wants its CPU. With real-time priority for the two
+  threads, as it is now, 9 or 10 of 10 at a load of 26. That nothing was polled on a busy host says nothing about
+  device or socket.
+- **A guest without udev has no `/dev/net/tun`** until the module is loaded: its file is made by the driver, and
+  asked for by nobody.
 """
 _MOST = 5
 _WAITS = ("blocking", "poll", "epoll")
@@ -38,7 +62,7 @@ def kept() -> list[Row]:
 
 
 def replaced(before: Iterable[Row], fresh: Sequence[Row]) -> list[Row]:
-    """Rows of both, those of a kernel that is among the fresh ones from there; kernels in the order of their versions."""
+    """Rows of both, those of a kernel that has fresh ones from these; kernels in the order of their versions."""
     kernels = {row["kernel"] for row in fresh}
     rows = [row for row in before if row["kernel"] not in kernels] + list(fresh)
     return sorted(rows, key=lambda row: _version(row["kernel"]))
@@ -60,11 +84,13 @@ def page(rows: Sequence[Row]) -> str:
             for own in [list(group)]
         }
         for outcomes in dict.fromkeys(by_kernel.values()):
-            kernels = ", ".join(_short(kernel) for kernel, found in by_kernel.items() if found == outcomes)
+            kernels = ", ".join(_short(kernel) for kernel, own in by_kernel.items() if own == outcomes)
             lines.append(f"| {device} | {kernels} | {' | '.join(outcomes)} |")
     unix = {row["outcome"] for row in rows if row["socket"] == "unix"}
     lines += ["", f"Unix sockets, on every kernel: {', '.join(sorted(unix))}; their packets pass no device.", ""]
-    return "\n".join([*lines, "## What stands in the way", "", *_gates(rows), "", "## Kernels", "", *_kernels(rows), ""])
+    return "\n".join(
+        [*lines, "## What stands in the way", "", *_gates(rows), "", "## Kernels", "", *_kernels(rows), "", _TAIL]
+    )
 
 
 def _outcome(rows: Sequence[Row]) -> str:

@@ -1,6 +1,7 @@
 """What `ethtool` sets of a device, by ioctl, in microseconds each.
 
-Features (-K), interrupt coalescing (-C), sizes of rings (-G), how many queues there are (-L), and which flows go to which (-X).
+Features (-K), interrupt coalescing (-C), sizes of rings (-G), how many queues there are (-L), and which flows go to
+which (-X).
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def put_back(state: InterfaceState) -> list[str]:
         if now.mtu != state["mtu"]:
             attempt("mtu", lambda: ipr.set_link("set the MTU", now.ifindex, mtu=state["mtu"]))
         attempt("features", _features_back, device, state["features"])
-        # Journals of before have neither rings nor sizes. A change makes the queues anew: before all that hangs on them.
+        # Journals of before have neither. A change of rings makes the queues anew: before all that hangs on them.
         for kind, size in state.get("rings", {}).items():
             if _rings(device).get(kind) != size:
                 attempt(f"{kind} ring", ethtool.set_ring, device, kind, size)

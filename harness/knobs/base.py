@@ -16,7 +16,18 @@ Scope = Literal["socket", "process", "device", "host"]
 # exists, the NAPI's mode comes before its timers, and programs start last.
 Phase = Literal["queues", "features", "napi", "timers", "steering", "host", "sockets", "processes", "groups"]
 DeviceTarget = Literal[
-    "channels", "rings", "rss", "feature", "sysfs", "rx_queue", "tx_queue", "napi", "ethtool_coalesce", "kthread", "irq", "link_size"
+    "channels",
+    "rings",
+    "rss",
+    "feature",
+    "sysfs",
+    "rx_queue",
+    "tx_queue",
+    "napi",
+    "ethtool_coalesce",
+    "kthread",
+    "irq",
+    "link_size",
 ]
 Target = Literal[DeviceTarget, "sysctl", "cpu_latency", "socket", "process", "cgroup"]
 # The ranges of the kernel's own fields: an int that is not negative, and 16 bits.
@@ -68,10 +79,10 @@ class Seen:
     packets, waits: in all its ways, where that is known; ours: whether every program of the node is our own generator,
     which does only what it is told. protocol: of all workloads, joined by "+". arrived: packets that came in by the
     node's devices, None where nobody counted. rps_packets: packets steered by RPS or RFS, host-wide; rps_elsewhere: how
-    many of them other nodes with either can have steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads. irqs:
-    interrupts of each line of the node's NICs by CPU. squeezes: rounds of receive softirqs that used up their budget,
-    host-wide. idle_states: of the CPU set, where the run limits them: name, us to leave it, entries. group: what its control group did, None without one.
-    min_polled_share: the experiment's threshold. node: its name; beside: every knob that is set on it, by name. Knobs
+    many of them other nodes with either can have steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads.
+    irqs: interrupts of each line of the node's NICs by CPU. squeezes: rounds of receive softirqs that used up their
+    budget, host-wide. idle_states: of the CPU set, where the run limits them: name, us to leave it, entries. group:
+    what its control group did, None without one. min_polled_share: the experiment's threshold. node: its name; beside: every knob that is set on it, by name. Knobs
     of the whole host see the sums over all nodes, and in `on_nodes` of each node how it waits and what is set on it.
     feeding: the kinds of the sockets, and the NAPIs that fed them.
     """

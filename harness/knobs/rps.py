@@ -34,7 +34,7 @@ class Rps(Knob):
 
 
 def steered_effect(seen: Seen, other: str) -> KnobEffect:
-    """The proof of RPS or RFS: packets that were steered, as softnet_stat counts them (none that is on its CPU already).
+    """The proof of RPS or RFS: packets that were steered, as softnet_stat counts them (not those on their CPU already).
 
     The count is of the whole host: only what other nodes that steer cannot have steered is this one's. other: the knob
     that may have, on this node.

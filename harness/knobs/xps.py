@@ -25,9 +25,7 @@ class Xps(Knob):
 
     def settings(self) -> list[Setting]:
         """A mask for each queue."""
-        return [
-            Setting("tx_queue", "xps_cpus", list(cpus), queues=(queue,)) for queue, cpus in enumerate(self.queues)
-        ]
+        return [Setting("tx_queue", "xps_cpus", list(cpus), queues=(queue,)) for queue, cpus in enumerate(self.queues)]
 
     def effect(self, seen: Seen) -> KnobEffect:
         """Unknown: what a queue sent is counted by some drivers only, and flows may have chosen the same by chance."""

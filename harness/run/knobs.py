@@ -147,7 +147,9 @@ class NodeApplier:
             queues = [queue for queue in sysfs.list(base) if queue.startswith(direction)]
             chosen = queues if setting.queues is None else [f"{direction}{queue}" for queue in setting.queues]
             if (lacking := set(chosen) - set(queues)) or (direction == "tx-" and len(queues) < 2):
-                got = f"there is no queue {min(lacking)}" if lacking else "it has one transmit queue, which all CPUs use"
+                got = (
+                    f"there is no queue {min(lacking)}" if lacking else "it has one transmit queue, which all CPUs use"
+                )
                 raise OSError(errno.EOPNOTSUPP, got, device)
             for queue in chosen:
                 path = f"{base}/{queue}/{setting.name}"

@@ -154,7 +154,9 @@ def test_queues_are_steered_as_the_files_of_the_namespace_say() -> None:
             ("eth0 tx-0 xps_cpus", [], [0]),
             ("eth0 tx-1 xps_cpus", [], [1]),
         ]
-        files = [f"/sys/class/net/eth0/queues/{name}" for name in ("tx-0/xps_cpus", "tx-1/xps_cpus", "rx-1/rps_flow_cnt")]
+        files = [
+            f"/sys/class/net/eth0/queues/{name}" for name in ("tx-0/xps_cpus", "tx-1/xps_cpus", "rx-1/rps_flow_cnt")
+        ]
         assert beds.run_in(bed.nodes["a"], "cat", *files).split() == ["1", "2", "1024"]
     with beds.bed(beds.pair()) as bed, pytest.raises(MissingError, match="one transmit queue, which all CPUs use"):
         NodeApplier(bed.nodes["a"]).apply({"xps": knobs["xps"]})

@@ -83,7 +83,9 @@ def _tried(scene: Scene, link: str, set_host: bool) -> list[Cell]:
     cells = [_attempt(scene, link, kind, wait) for kind, wait in _pairs()]
     # Whoever else wanted the CPU may have ended every poll: what may work, is tried again.
     again = (cell.outcome == "unpolled" and not _waits_for_host(cell) for cell in cells)
-    cells = [_attempt(scene, link, cell.socket, cell.wait) if more else cell for cell, more in zip(cells, again, strict=True)]
+    cells = [
+        _attempt(scene, link, cell.socket, cell.wait) if more else cell for cell, more in zip(cells, again, strict=True)
+    ]
     with in_netns(scene.owner):
         napis = netdev.napis_of(socket.if_nametoindex(scene.lowest))
     if any(cell.napi for cell in cells):

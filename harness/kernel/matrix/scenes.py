@@ -90,10 +90,7 @@ def _enslave(netns: int, device: str, master: str) -> None:
 
 def _pair(scene: Scene, far: int, napi: bool = True) -> None:
     """veth: va of the client, vb of the namespace `far`; not up yet."""
-    ends = (
-        links.VethEnd(scene.client, "va", _NEAR, b"\2\0\0\0\0\1"),
-        links.VethEnd(far, "vb", _FAR, b"\2\0\0\0\0\2"),
-    )
+    ends = (links.VethEnd(scene.client, "va", _NEAR, b"\2\0\0\0\0\1"), links.VethEnd(far, "vb", _FAR, b"\2\0\0\0\0\2"))
     _ask(scene.client, links.new_pair(*ends))
     for end in ends if napi else ():
         with in_netns(end.netns_fd):
