@@ -30,9 +30,9 @@ IpInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 LOOPBACK_IFINDEX = 1
 
 _RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_GETROUTE, _RTM_NEWNEIGH = 16, 18, 20, 24, 26, 28
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
-_IFLA_NEW_IFINDEX, _IFLA_XDP, _XDP_FD, _XDP_FLAGS, _XDP_IN_DRIVER = 49, 43, 1, 3, 4
+_IFLA_NEW_IFINDEX = 49
 SIZES = {"gso_max_segs": 40, "gso_max_size": 41, "gro_max_size": 58}
 """The attributes of a device that bound what its offloads make: segments of a packet, and bytes, sent and received."""
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
@@ -152,22 +152,6 @@ def new_bridge(ifindex: int, device: str) -> Request:
     info = nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, "bridge"), nest(_IFLA_INFO_DATA, *options))
     body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_text(_IFLA_IFNAME, device) + info
     return Request(_RTM_NEWLINK, NLM_F_NEW, body, f"create the bridge {device}")
-
-
-def new_device(kind: str, device: str, *options: bytes, parent: int = 0, netns_fd: int | None = None) -> Request:
-    """A device (down) of a kind of its own: attributes of its data, the device it stands on, where it is born."""
-    head = _IFINFO.pack(0, 0, 0, 0, 0, 0) + attr_text(_IFLA_IFNAME, device)
-    head += attr_u32(_IFLA_LINK, parent) if parent else b""
-    head += attr_u32(_IFLA_NET_NS_FD, netns_fd) if netns_fd is not None else b""
-    data = nest(_IFLA_INFO_DATA, *options) if options else b""
-    info = nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, kind), data)
-    return Request(_RTM_NEWLINK, NLM_F_NEW, head + info, f"create the {kind} device {device}")
-
-
-def attach_xdp(ifindex: int, program: int) -> Request:
-    """Have the driver run an XDP program, by its descriptor, on all that the device receives."""
-    flags = attr_u32(_XDP_FLAGS, _XDP_IN_DRIVER)
-    return _change(ifindex, nest(_IFLA_XDP, attr_u32(_XDP_FD, program), flags), f"attach XDP to device {ifindex}")
 
 
 def new_address(ifindex: int, address: IpInterface) -> Request:

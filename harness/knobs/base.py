@@ -82,9 +82,9 @@ class Seen:
     many of them other nodes with either can have steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads.
     irqs: interrupts of each line of the node's NICs by CPU. squeezes: rounds of receive softirqs that used up their
     budget, host-wide. idle_states: of the CPU set, where the run limits them: name, us to leave it, entries. group:
-    what its control group did, None without one. min_polled_share: the experiment's threshold. node: its name; beside: every knob that is set on it, by name. Knobs
-    of the whole host see the sums over all nodes, and in `on_nodes` of each node how it waits and what is set on it.
-    feeding: the kinds of the sockets, and the NAPIs that fed them.
+    what its control group did, None without one. min_polled_share: the experiment's threshold. node: its name; beside:
+    every knob that is set on it, by name. Knobs of the whole host see the sums over all nodes, and in `on_nodes` of
+    each node how it waits and what is set on it. feeding: the kinds of the sockets, and the NAPIs that fed them.
     """
 
     received: int = 0

@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from harness.kernel import ethtool, links, syscalls
+from harness.kernel import ethtool, links, syscalls, wireguard
 from harness.kernel.hostfiles import HOST, sysctl_file
-from harness.kernel.matrix import wireguard
+from harness.kernel.matrix.devices import attach_xdp, new_device
 from harness.kernel.netlink import NetlinkSocket, Request, attr, attr_u32
 from harness.kernel.netns import in_netns, unnamed
 from harness.kernel.syscalls import held
@@ -125,7 +125,7 @@ def _both_up(scene: Scene) -> None:
 def _veth_xdp(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     _pair(scene, scene.server, napi=False)
     with held(syscalls.load_xdp_pass()) as program:
-        _ask(scene.server, links.attach_xdp(_FAR, program))
+        _ask(scene.server, attach_xdp(_FAR, program))
     _both_up(scene)
 
 
@@ -137,7 +137,7 @@ def _child(kind: str, option: bytes) -> Callable[[Scene, int, contextlib.ExitSta
         scene.owner, scene.device = owner, "vc"
         _start(scene.client, "va", CLIENT)
         _start(owner, "vb")
-        _ask(owner, links.new_device(kind, "vc", option, parent=_FAR, netns_fd=scene.server))
+        _ask(owner, new_device(kind, "vc", option, parent=_FAR, netns_fd=scene.server))
         _start(scene.server, "vc", SERVER)
 
     return build
@@ -149,7 +149,7 @@ def _master(kind: str, *options: bytes) -> Callable[[Scene, int, contextlib.Exit
     def build(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
         _pair(scene, scene.server)
         scene.device = "vm"
-        _ask(scene.server, links.new_device(kind, "vm", *options))
+        _ask(scene.server, new_device(kind, "vm", *options))
         _enslave(scene.server, "vb", "vm")
         _start(scene.client, "va", CLIENT)
         _start(scene.server, "vb")
@@ -161,7 +161,7 @@ def _master(kind: str, *options: bytes) -> Callable[[Scene, int, contextlib.Exit
 def _vrf(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     _pair(scene, scene.server)
     scene.bound = "vm"
-    _ask(scene.server, links.new_device("vrf", "vm", attr_u32(_VRF_TABLE, _TABLE)))
+    _ask(scene.server, new_device("vrf", "vm", attr_u32(_VRF_TABLE, _TABLE)))
     _start(scene.server, "vm")
     _enslave(scene.server, "vb", "vm")
     _both_up(scene)
@@ -172,7 +172,7 @@ def _vxlan(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     for netns, parent, own, other in _ends(scene):
         _ask(
             netns,
-            links.new_device(
+            new_device(
                 "vxlan",
                 "vx",
                 attr_u32(_VXLAN_ID, 1),
@@ -189,14 +189,16 @@ def _vxlan(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
 def _wireguard(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     _underlay(scene)
     keys: dict[str, bytes] = {}
+    numbers: dict[str, int] = {}
     for netns, _, own, _ in _ends(scene):
-        _ask(netns, links.new_device("wireguard", "wg"))
+        _ask(netns, new_device("wireguard", "wg"))
         with in_netns(netns):
-            keys[own] = wireguard.make_key(socket.if_nametoindex("wg"), _PORT)
+            numbers[own] = socket.if_nametoindex("wg")
+            keys[own] = wireguard.set_keys(numbers[own])
     for netns, _, own, other in _ends(scene):
         with in_netns(netns):
-            allowed = ipaddress.IPv4Network(f"{other}/32")
-            wireguard.add_peer(socket.if_nametoindex("wg"), keys[other], (_UNDER[other], _PORT), allowed)
+            address = ipaddress.IPv4Address(_UNDER[other])
+            wireguard.set_peer(numbers[own], keys[other], address, numbers[other])
         _start(netns, "wg", own)
     scene.device = "wg"
 
