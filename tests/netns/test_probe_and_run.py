@@ -145,9 +145,14 @@ def test_one_segment_a_packet_is_one_frame_a_packet(segments: int | None) -> Non
 
 
 def test_queues_are_steered_as_the_files_of_the_namespace_say() -> None:
-    knobs = {"xps": KNOBS["xps"](queues=["0", "1"]), "rfs": KNOBS["rfs"](flow_count=1024)}
+    fields: dict[str, dict[str, Any]] = {
+        "xps": {"queues": ["0", "1"]},
+        "rfs": {"flow_count": 1024},
+        "rings": {"rx": 64},
+    }
+    knobs = {name: KNOBS[name](**given) for name, given in fields.items()}
     with beds.bed(beds.pair(queues=2)) as bed:
-        rows = NodeApplier(bed.nodes["a"]).apply(knobs)
+        rows = NodeApplier(bed.nodes["a"]).apply({"xps": knobs["xps"], "rfs": knobs["rfs"]})
         assert [(row.setting, row.found, row.applied) for row in rows] == [
             ("eth0 rx-0 rps_flow_cnt", 0, 1024),
             ("eth0 rx-1 rps_flow_cnt", 0, 1024),
@@ -161,4 +166,4 @@ def test_queues_are_steered_as_the_files_of_the_namespace_say() -> None:
     with beds.bed(beds.pair()) as bed, pytest.raises(MissingError, match="one transmit queue, which all CPUs use"):
         NodeApplier(bed.nodes["a"]).apply({"xps": knobs["xps"]})
     with beds.bed(beds.pair()) as bed, pytest.raises(MissingError, match="set rx to 64 on a/eth0"):
-        NodeApplier(bed.nodes["a"]).apply({"rings": KNOBS["rings"](rx=64)})
+        NodeApplier(bed.nodes["a"]).apply({"rings": knobs["rings"]})
