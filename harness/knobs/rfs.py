@@ -11,6 +11,9 @@ from harness.knobs.rps import steered_effect
 from harness.units import Count
 
 
+_DEAF = "the kernel does not note where it is read, and RFS never steers its packets"
+
+
 def power_of_two(entries: int) -> int:
     """The kernel makes any other size the next one of these, and would read back otherwise."""
     if entries & (entries - 1):
@@ -23,6 +26,8 @@ Entries = Annotated[Count, Field(ge=0, le=2**29), AfterValidator(power_of_two)]
 
 class Rfs(Knob):
     """rps_flow_cnt of every receive queue. Nothing is steered while the host's table has no entries (`host_receive`).
+
+    It learns from TCP, and from UDP sockets that are connected: a server's UDP socket, which is not, is never steered.
 
     Source: Documentation/networking/scaling.rst, "RFS". The same setting is what accelerated RFS goes by.
     """
@@ -42,4 +47,9 @@ class Rfs(Knob):
         """Packets that were steered, where nothing else on the node steers."""
         if not self.flow_count:
             return KnobEffect(None, "RFS is off")
-        return steered_effect(seen, "rps")
+        effect = steered_effect(seen, "rps")
+        if effect.took is False and seen.protocol == "udp":
+            return KnobEffect(
+                False, f"{effect.evidence}: of a UDP socket that is not connected, as a server's, {_DEAF}"
+            )
+        return effect

@@ -271,6 +271,13 @@ def test_two_ways_to_steer_on_one_node_are_not_told_apart(name: str, fields: dic
     assert effect.took is None and "nothing tells whether by this or by r" in effect.evidence
 
 
+def test_why_rfs_leaves_a_udp_server_where_it_is() -> None:
+    rfs = KNOBS["rfs"]
+    idle = {protocol: rfs.effect(model("rfs", flow_count=64), Seen(protocol=protocol)) for protocol in ("udp", "tcp")}
+    assert [effect.took for effect in idle.values()] == [False, False]
+    assert "not connected" in idle["udp"].evidence and "not connected" not in idle["tcp"].evidence
+
+
 @pytest.mark.parametrize(
     ("states", "max_us", "took", "text"),
     [
