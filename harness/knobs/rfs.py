@@ -10,7 +10,6 @@ from harness.knobs.base import Knob, KnobEffect, Seen, Setting
 from harness.knobs.rps import steered_effect
 from harness.units import Count
 
-
 _DEAF = "the kernel does not note where it is read, and RFS never steers its packets"
 
 
