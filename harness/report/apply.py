@@ -120,6 +120,11 @@ def _line(knob: str, setting: Setting) -> Iterator[str]:
     elif setting.target == "rx_queue" and setting.name == "rps_cpus":
         mask = format(sum(1 << cpu for cpu in value), "x")
         yield f'for queue in "/sys/class/net/$DEV"/queues/rx-*; do put "$queue/rps_cpus" {mask}; done'
+    elif setting.target == "rx_queue":
+        yield f'for queue in "/sys/class/net/$DEV"/queues/rx-*; do put "$queue/{setting.name}" {value}; done'
+    elif setting.target == "tx_queue":
+        mask = format(sum(1 << cpu for cpu in value), "x")
+        yield from (f'put "/sys/class/net/$DEV/queues/tx-{queue}/xps_cpus" {mask}' for queue in setting.queues or ())
     elif setting.name in _SYSCTLS:
         yield f"# by the program: setsockopt({setting.name}, {value}); of all new sockets of the host:"
         yield f"put /proc/sys/net/core/{_SYSCTLS[setting.name]} {value}"

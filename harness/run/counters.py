@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from harness.kernel import proc
 from harness.kernel.hostfiles import HOST
+from harness.kernel.idle_states import IdleState, idle_states
 from harness.kernel.interrupts import interrupts_of
 from harness.kernel.links import link_stats
 from harness.kernel.netns import in_netns, sysfs_of
@@ -45,6 +46,7 @@ class Snapshot:
     tasks: proc.Tasks
     took_ns: int
     home: dict[str, int] = field(default_factory=dict)
+    idle_states: tuple[IdleState, ...] = ()
 
 
 def take(
@@ -53,11 +55,12 @@ def take(
     kthreads: Mapping[str, list[int]] | None = None,
     shaped: bool = False,
     cpus: Collection[int] = (),
+    idle_of: Collection[int] = (),
 ) -> Snapshot:
     """Read all counters once: a few milliseconds, so never inside the measured time.
 
     cpus: the run's CPU set; pids: the processes of each of our programs by its label; kthreads: the NAPI threads of
-    each node; shaped: whether there are qdiscs to ask.
+    each node; shaped: whether there are qdiscs to ask; idle_of: CPUs whose idle states are counted.
     """
     hogs = [pid for label in HOGS for pid in pids.get(label, ())]
     begun_ns = time.monotonic_ns()
@@ -76,6 +79,7 @@ def take(
         clocksource=proc.clocksource(),
         tasks=proc.tasks(),
         home=proc.net_counters(),
+        idle_states=idle_states(idle_of),
         last=read_set(cpus, _together(hogs)),
         took_ns=time.monotonic_ns() - begun_ns,
     )
@@ -136,7 +140,7 @@ class HostDelta:
     """What was counted on one host between two snapshots.
 
     cpus: the run's CPU set on it; others are by CPU number. irqs: of any kind, irq_kinds: of
-    each. home: what its own namespace counted, as of a node.
+    each. home: what its own namespace counted, as of a node. idle_states: of the CPU set, where they were asked for.
     """
 
     cpus: set[int]
@@ -149,6 +153,7 @@ class HostDelta:
     set_time: SetTime | None = None
     home: dict[str, int] = field(default_factory=dict)
     irq_kinds: dict[str, dict[int, int]] = field(default_factory=dict)
+    idle_states: tuple[IdleState, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,10 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], 
             after.took_ns + before.took_ns,
         ),
         home=_minus(after.home, before.home),
+        idle_states=tuple(
+            state._replace(entries=state.entries - was.entries)
+            for state, was in zip(after.idle_states, before.idle_states, strict=True)
+        ),
     )
     unused = proc.ProcessUsage()
     return CounterDelta(

@@ -185,7 +185,8 @@ class _Play:
         threads = _napi_threads(testbed, spec)
         shaped = bool(testbed.qdiscs)
         cpus = cpu_set(spec, self._context.ends)
-        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus)
+        idle_of = cpus if "cpu_latency" in spec.settings.get("*", {}) else ()
+        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, idle_of)
         with self._traced(cpus):
             self._context.ends.meet(GO, {})
             for session in reversed(self._sessions):
@@ -194,7 +195,7 @@ class _Play:
             # The end that has no client waits here, in its kernel, for all of the window.
             self._exchange(DONE, STEP_S + measured.window_s(), spec.workload.life_ns() / 1e9)
         pids = self._pids()
-        after = counters.take(testbed.nodes, pids, threads, shaped, cpus)
+        after = counters.take(testbed.nodes, pids, threads, shaped, cpus, idle_of)
         ours = {os.getpid(), *chain.from_iterable(pids.values())}
         delta = counters.subtract(after, before, cpus, ours, quiet)
         for session in background:

@@ -19,6 +19,7 @@ from harness.store.record import Columns, Metrics
 
 Figure = TypeVar("Figure", int, float)
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
+_STEERING = {"rps", "rfs"}
 _POLLED = "TcpExt:BusyPollRxPackets"
 _TOLD_IRQS = ("device", "timer", "reschedule", "call")
 _NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
@@ -58,11 +59,13 @@ def seen_on(
         protocol=outcome.protocol,
         arrived=_arrived(delta, nodes),
         rps_elsewhere=sum(
-            _arrived(delta, [n]) or 0 for n, knobs in settings.items() if "rps" in knobs and n not in nodes
+            _arrived(delta, [n]) or 0 for n, knobs in settings.items() if _STEERING & set(knobs) and n not in nodes
         ),
         rps_packets=delta.softnet("received_rps"),
         kthread_cpu_ns=sum(delta.kthreads.get(n, 0) for n in nodes),
         irqs=_irqs(delta, nodes),
+        squeezes=delta.softnet("time_squeeze"),
+        idle_states=tuple(state for host in delta.hosts.values() for state in host.idle_states),
         group=outcome.groups.get(node),
         min_polled_share=min_polled_share,
         node="" if node == "*" else node,

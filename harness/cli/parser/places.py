@@ -14,12 +14,14 @@ from harness.cli.parser.options import (
     experiment,
     flag,
     output,
+    output_format,
     overrides,
     redo,
     value,
     values,
 )
 
+_MATRIX_FORMATS = ("text", "csv", "json")
 _INVENTORY = "Ansible inventory: a file, a directory, a program, or names with commas (may be repeated)"
 _SPLIT = "what a host gets whole: blocks (default): a sweep point's cases, once; repetitions; cells; none: all of it"
 _PREPARE = "prepare the hosts before, and put them back after (default: latency)"
@@ -41,6 +43,8 @@ def _host(commands: Commands) -> None:
     value(doctor, "file", "FILE", "experiment file to check this host against", nargs="?")
     value(doctor, "--host", "NAME", "what FILE calls this host, if its nodes are on hosts", default="")
     as_json(doctor, "the findings")
+    text = "which sockets can be busy-polled behind which devices, each tried on packets (needs root): text, csv, json"
+    value(doctor, "--matrix", None, text, nargs="?", const="text", choices=_MATRIX_FORMATS)
     clean = commands.add_parser("clean", help="remove and restore whatever a killed run left (needs root)")
     flag(clean, "--dry-run", "say what would be done, and do nothing")
     as_json(clean, "what was done")
@@ -110,6 +114,11 @@ def _vm(commands: Commands) -> None:
     shell = actions.add_parser("shell", help="a shell in a guest, on this terminal")
     guests(shell)
     emulator(shell)
+    text = "which sockets can be busy-polled behind which devices, in a guest of each kernel"
+    matrix = actions.add_parser("matrix", help=text)
+    guests(matrix)
+    emulator(matrix)
+    output_format(matrix, _MATRIX_FORMATS)
     info = actions.add_parser("info", help="what is built: kernels, sizes, hashes, versions, the accelerator")
     as_json(info, "it")
     actions.add_parser("verify", help="read every artefact and compare it with its hash")
