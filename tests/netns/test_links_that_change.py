@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -44,7 +44,7 @@ class Flood:
         self._threads = [Thread(target=self._receive), Thread(target=self._send)]
         self._on = True
 
-    def __enter__(self) -> Flood:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
