@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from harness.analysis.summary import overview
 from harness.errors import InputError
+from harness.report.layout import to_text
+from harness.report.resultset import document
 from harness.run.link_changes import phases_of
 from harness.spec.link_changes import Course, LinkState
 from harness.spec.load import load_experiment
 from harness.spec.topology import Shape
 from harness.spec.trace_file import FRAME_BYTES, TraceError, packed, parse_trace, unpacked
+from harness.store.record import LinkPhase
+from harness.tables.frames import frames
+from harness.tables.source import Source
 from harness.topology.link_changes import changes_of, undoing
 from harness.topology.path_loss import round_trip_loss
 from harness.topology.qdiscs import discs_of
 from tests.beds import pair
+from tests.unit import synthetic
 
 MS = 10**6
 
@@ -224,3 +232,19 @@ def test_requests_belong_to_the_phase_in_which_they_were_sent() -> None:
         ("from 20ms: down", 0.02, 0, 100, 0, 2), ("from 30ms: 5mbit", 0.02, 5e6, 0, 2, 0),
     ]  # fmt: skip
     assert [row.requests for row in phases_of("a -> b", of, 15 * MS, None)] == [None, None]
+
+
+def test_tables_tell_phases_by_cell_over_the_valid_runs() -> None:
+    records = [
+        replace(record, phases=(LinkPhase("a -> b", "from 0s: down", 0.5, 0.0, 1.5, 100.0, 0, 20 + record.block),))
+        for record in synthetic.result_set(3)
+    ]
+    records[0] = replace(records[0], verdict="suspect", phases=(replace(records[0].phases[0], lost=10**6),))
+    tables = frames(records)
+    assert list(tables.phases["lost"])[:3] == [10**6, 21.0, 22.0]
+    view = overview(Source("set", tables.runs, phases=tables.phases))
+    assert [(one.case, one.lost, one.p99_us) for one in view.phases][0] == (records[0].case, 21.5, None)
+    text = to_text(document(view), 100, color=False)
+    assert "from 0s: down" in text
+    assert "a request belongs to the one in which it was sent" in text
+    assert "phase" not in to_text(document(overview(Source("set", tables.runs))), 100, color=False)
