@@ -44,7 +44,7 @@ def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
     if view.cells:
         blocks += [_table(view), Gap(), *pictures]
     if view.phases:
-        blocks += [phases.table(view.phases, _time_unit(view)), Gap()]
+        blocks += [link_phases(view), Gap()]
     blocks += claims.blocks(view.claims)
     harms = [harm(cell, view.baseline, _time_unit(view)) for cell in view.cells]
     blocks += [Para(f"{text}.", "warn", bullet=True) for text in harms if text]
@@ -53,6 +53,11 @@ def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
     blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True, about=about) for text, about in _legend(view)]
     return blocks
+
+
+def link_phases(view: Overview) -> Table:
+    """Latency by the phases of links that change."""
+    return phases.table(view.phases, _time_unit(view))
 
 
 def _table(view: Overview) -> Table:
