@@ -30,8 +30,9 @@ def change_mistakes(topology: Topology, shape: Shape, tree: Tree, path: Path) ->
     if topology.engine == "mininet":
         got = "the shaping is Mininet's own, and cannot be changed"
         yield problem(tree, where, got, "take engine: netlink", key=True)
-    if shape.method not in (None, "htb"):
-        yield problem(tree, (*path, "method"), f"{shape.method} does not change as it runs", "leave it out: htb does")
+    if shape.method not in (None, "htb", "netem"):
+        got = f"{shape.method} does not change as it runs"
+        yield problem(tree, (*path, "method"), got, "leave it out (htb does), or take netem")
     if changes.on_off is not None and changes.every_ns is None:
         yield problem(tree, (*where, "on_off"), "it says not for how long to draw", 'add e.g. "every: 60s"', key=True)
     yield from _steps(changes, tree, where)
@@ -72,9 +73,11 @@ def _lasts(changes: Changes, number: int) -> bool:
 
 def _needs(shape: Shape, tree: Tree, where: Path) -> Iterator[InputError]:
     """Changes of what is not there to be changed, and too many of them."""
-    course = shape.course
+    course, states = shape.course, shape.states()
     assert course is not None
-    states = {moment.state for moment in course.moments}
+    if shape.method == "netem" and any(state.down for state in states):
+        got = "a queue of netem cannot be taken down"
+        yield problem(tree, where, got, 'leave out method: netem, or take "loss: 100%"', key=True)
     if shape.rate_bps is None:
         if any(state.rate_bps is not None for state in states):
             got, todo = "the rate changes, and there is none before that", 'add e.g. "rate: 10mbit" beside it'

@@ -78,11 +78,11 @@ def pace_of_shape(shape: Shape, netem: bool = True) -> Pace | None:
     """What holds packets back to the rate: what is asked for by name, else netem where that is nearest to the truth."""
     if shape.rate_bps is None:
         return None
+    if shape.method is not None:
+        return shape.method
     if shape.changes is not None:
         # netem would send what waits at the rate it came at, and tbf begins each rate with a full bucket.
         return "htb"
-    if shape.method is not None:
-        return shape.method
     if shape.burst_bytes is not None:
         return "tbf"
     counted = shape.leaf is None or shape.leaf.kind == "pfifo"

@@ -180,6 +180,7 @@ def test_what_is_changed_has_to_be_there(tmp_path: Path) -> None:
     assert "rate: 10mbit" in experiment(tmp_path, step, "")
     assert "rate: 10gbit" in experiment(tmp_path, "{steps: [{at: 1s, down: 1s}]}", "")
     assert "htb does" in experiment(tmp_path, step, "rate: 10mbit, method: tbf, ")
+    assert "loss: 100%" in experiment(tmp_path, "{steps: [{at: 1s, down: 1s}]}", "rate: 10mbit, method: netem, ")
     assert experiment(tmp_path, "{steps: [{at: 1s, delay: 1ms}]}", "") == ""
 
 
@@ -216,6 +217,14 @@ def test_only_what_differs_is_changed_and_the_queue_stays() -> None:
     assert [(one.disc.kind, one.restored) for one in back] == [("bfifo", True), ("netem", False), ("htb", False)]
 
 
+def test_netem_by_name_changes_itself_and_has_no_queue_to_put_back() -> None:
+    steps = [{"at": "1s", "rate": "5mbit"}, {"at": "2s", "delay": "1ms"}]
+    declared = shape(rate="10mbit", method="netem", changes={"steps": steps})
+    kinds = [[(one.disc.kind, one.disc.handle >> 16) for one in timed.changes] for timed in changes_of(declared, None)]
+    assert kinds == [[("netem", 1), ("netem", 2)], [("netem", 1)], [("netem", 2)]]
+    assert not any(one.restored for one in undoing(declared, None).changes)
+
+
 def test_a_link_that_is_down_loses_what_is_declared_lost() -> None:
     topology = pair(forward={"rate": "1mbit", "changes": {"steps": [{"at": "1s", "down": "1s"}], "every": "4s"}})
     assert round_trip_loss(topology, "a", "b") == pytest.approx(0.25)
@@ -243,7 +252,8 @@ def test_tables_tell_phases_by_cell_over_the_valid_runs() -> None:
     tables = frames(records)
     assert list(tables.phases["lost"])[:3] == [10**6, 21.0, 22.0]
     view = overview(Source("set", tables.runs, phases=tables.phases))
-    assert [(one.case, one.lost, one.p99_us) for one in view.phases][0] == (records[0].case, 21.5, None)
+    first = view.phases[0]
+    assert (first.case, first.lost, first.p99_us) == (records[0].case, 21.5, None)
     text = to_text(document(view), 100, color=False)
     assert "from 0s: down" in text
     assert "a request belongs to the one in which it was sent" in text

@@ -40,7 +40,9 @@ def sections(look: Look, drawn: Drawn, live: Child = None, comparison: Compariso
         lead += " Times are model time." if view.model_time else ""
         yield section(f"{key}cells", "All cells", table, _tests(comparison), lead=lead, short="Cells")
     if view.phases:
-        yield section(f"{key}links", "Links that change", blocks([link_phases(view)]), lead=phases.LEGEND, short="Links")
+        yield section(
+            f"{key}links", "Links that change", blocks([link_phases(view)]), lead=phases.LEGEND, short="Links"
+        )
     charts = list(chart_sections(look, drawn))
     if charts or live is not None:
         # Together in one box: the switches stay in sight as long as there are charts, and no longer.
