@@ -17,6 +17,7 @@ from harness.errors import PollbenchError
 from harness.kernel import facts, qdiscs
 from harness.kernel.memfile import MemoryFile
 from harness.kernel.netlink import Request, on_the_wire
+from harness.run.counters import HOGS
 from harness.run.outcome import Report
 from harness.run.process import NativeProcess, launch_options
 from harness.signals import Stopper
@@ -53,9 +54,9 @@ class LinkChanger:
         if self._ports:
             self._start(stopper, stack, sorted(facts.online_cpus() - cpus))
 
-    def pids(self) -> set[int]:
-        """Its process, if there is one."""
-        return {self._helper.pid} if self._helper is not None else set()
+    def families(self) -> dict[str, list[int]]:
+        """Its process, if there is one, by the label of counters.HOGS."""
+        return {HOGS[2]: [self._helper.pid]} if self._helper is not None else {}
 
     def begin(self) -> None:
         """Now is the time 0 of all courses."""

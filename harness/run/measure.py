@@ -204,7 +204,7 @@ class _Play:
             self._exchange(DONE, STEP_S + measured.window_s(), spec.workload.life_ns() / 1e9)
         pids = self._pids()
         after = counters.take(testbed.nodes, pids, threads, shaped, cpus)
-        ours = {os.getpid(), *self._changer.pids(), *chain.from_iterable(pids.values())}
+        ours = {os.getpid(), *chain.from_iterable(pids.values())}
         delta = counters.subtract(after, before, cpus, ours, quiet)
         for session in background:
             session.wait_done()
@@ -223,7 +223,7 @@ class _Play:
     def _pids(self) -> dict[str, list[int]]:
         """The processes of every program by its label."""
         by_label = {label: pids for session in self._sessions for label, pids in session.pids().items()}
-        return by_label | self._hogs.families()
+        return by_label | self._hogs.families() | self._changer.families()
 
     def _outcome(self, readings: list[Reading], delta: counters.CounterDelta, napis: Napis) -> Outcome:
         spec, hogs, measured = self._context.spec, self._hogs, self._sessions[0]
