@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Annotated, NamedTuple
 
@@ -108,11 +108,15 @@ class Moment(NamedTuple):
 
 
 class Course(NamedTuple):
-    """All changes of one turn, the first at 0. phases: what they are called. period_ns: of a turn; 0: there is one."""
+    """All changes of one turn, the first at 0. phases: what they are called. period_ns: of a turn; 0: there is one.
+
+    states: all that the moments have.
+    """
 
     moments: tuple[Moment, ...]
     phases: tuple[str, ...]
     period_ns: int
+    states: frozenset[LinkState]
 
     def spans(self, end_ns: int) -> Iterator[tuple[int, int, Moment]]:
         """(from, to, what holds) until end_ns, turn after turn."""
@@ -167,7 +171,12 @@ def course_of(changes: Changes, start: LinkState) -> Course:
         else:
             add(step.at_ns, after, after.text())
         state = after
-    return Course(tuple(moments), tuple(phases), period_ns)
+    return _course(moments, phases, period_ns)
+
+
+def _course(moments: Iterable[Moment], phases: Iterable[str], period_ns: int) -> Course:
+    moments = tuple(moments)
+    return Course(moments, tuple(phases), period_ns, frozenset(moment.state for moment in moments))
 
 
 def _ramp(step: Step, old: LinkState, new: LinkState) -> Iterator[Moment]:
@@ -219,7 +228,7 @@ def _of_trace(trace: LinkTrace, start: LinkState, period_ns: int) -> Course:
     phases = list(dict.fromkeys(names))
     numbers = {name: number for number, name in enumerate(phases)}
     found = (Moment(at_ns, state, numbers[name]) for (at_ns, state), name in zip(moments, names, strict=True))
-    return Course(tuple(found), tuple(phases), period_ns)
+    return _course(found, phases, period_ns)
 
 
 def _bands(moments: list[tuple[int, LinkState]], period_ns: int) -> list[str]:

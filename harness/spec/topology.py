@@ -167,13 +167,14 @@ class Shape(StableSection):
         start = LinkState(self.rate_bps, self.delay_ns, self.loss)
         return None if self.changes is None else course_of(self.changes, start)
 
-    def states(self) -> set[LinkState]:
+    def states(self) -> frozenset[LinkState]:
         """Every state it is changed to."""
-        return {moment.state for moment in self.course.moments} if self.course is not None else set()
+        return self.course.states if self.course is not None else frozenset()
 
     def at(self, state: LinkState) -> Shape:
-        """The shape in one of its states, but for the queue, which stays what it is."""
-        return self.model_copy(update={"rate_bps": state.rate_bps, "delay_ns": state.delay_ns, "loss": state.loss})
+        """The shape in one of its states, for itself; but for the queue, which stays what it is."""
+        same = {"rate_bps": state.rate_bps, "delay_ns": state.delay_ns, "loss": state.loss}
+        return self.model_copy(update=same | {"changes": None, "method": self.method or "htb"})
 
 
 class Node(StableSection):

@@ -59,8 +59,9 @@ def _below(discs: tuple[Disc, ...]) -> tuple[Disc, ...]:
 def _between(shape: Shape, mtu: int | None, before: LinkState | None, after: LinkState) -> Iterator[DiscChange]:
     """What makes the one state the other; before: None for one that is not known, and is not down."""
     down = before is not None and before.down
-    discs = discs_of(shape.at(after), mtu)
-    old = () if before is None else discs_of(shape.at(before), mtu)
+    delays = shape.needs_netem
+    discs = discs_of(shape.at(after), mtu, delays=delays)
+    old = () if before is None else discs_of(shape.at(before), mtu, delays=delays)
     queue = _below(discs)
     if after.down and not down and queue:
         yield DiscChange(queue[0], replaced=True)
