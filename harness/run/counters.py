@@ -20,8 +20,9 @@ from harness.run.cpu_set import CpuInterference, SetReading, SetTime, interferen
 from harness.testbed import NodeHandle
 
 Key = TypeVar("Key", str, int)
-HOGS = ("hog", "awake")
-"""The labels of what is no part of the workload: the hogs, and what keeps CPUs awake. Neither is a cost of the run."""
+HOGS = ("hog", "awake", "links")
+"""The labels of what is no part of the workload: the hogs, what keeps CPUs awake, what changes links. None is a cost
+of the run."""
 
 
 @dataclass(frozen=True)

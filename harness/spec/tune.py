@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from harness import columns
 from harness.spec.checks import MetricName, metric_name
-from harness.spec.topology import Section
+from harness.spec.section import Section
 from harness.units import DurationNs, Share, parse_duration
 
 Scalar = str | int | float | bool | None
