@@ -14,7 +14,8 @@ from pathlib import Path
 from harness.cli.plan import overrides_of
 from harness.cli.terminal import need_root, say
 from harness.errors import EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted, MissingError, PollbenchError
-from harness.kernel import journal
+from harness.kernel import hostnames, journal
+from harness.kernel.journals import STATE_DIR
 from harness.kernel.netns import in_netns
 from harness.mininet.interpreter import isolated
 from harness.signals import stop_on_signals
@@ -174,6 +175,10 @@ def enter(arguments: argparse.Namespace) -> int:
         program = [shell, *(["--norc"] if os.path.basename(shell) == "bash" else [])]
     environment = os.environ | {"PS1": f"{arguments.node}# ", "POLLBENCH_NODE": arguments.node}
     environment |= variables_of(testbed.token)
+    try:
+        hostnames.know(detached.hosts_file(testbed, arguments.node), STATE_DIR)
+    except OSError as error:
+        say(f"pollbench: the names of the nodes are not known in there: {error}")
     with in_netns(testbed.nodes[arguments.node]):
         try:
             os.execvpe(program[0], program, environment)

@@ -18,7 +18,8 @@ from contextlib import closing
 from functools import cache
 from typing import NamedTuple
 
-_SIOCETHTOOL = 0x8946
+_SIOCETHTOOL, _SIOCGIFFLAGS = 0x8946, 0x8913
+_IFF_RUNNING = 0x40
 _GDRVINFO, _DRVINFO_BYTES = 0x03, 196
 _GLINK, _GCOALESCE, _SCOALESCE, _GRINGS, _SRINGS = 0x0A, 0x0E, 0x0F, 0x10, 0x11
 _GCHANNELS, _SCHANNELS, _GRSSH, _SRSSH = 0x3C, 0x3D, 0x46, 0x47
@@ -136,9 +137,17 @@ def link_detected(device: str) -> bool:
     """Whether the device has a carrier.
 
     On veth (and most drivers) asking also makes the kernel act on a pending carrier change at once, which it would else
-    do from a work queue some time later: after True, the transmit queue is open. Raises OSError.
+    do from a work queue some time later: after True, the transmit queue is open. A driver that cannot be asked (netkit)
+    has one when its device is running. Raises OSError.
     """
-    return any(_asked(device, struct.pack("=I", _GLINK), 4)[4:])
+    try:
+        return any(_asked(device, struct.pack("=I", _GLINK), 4)[4:])
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)) as sock:
+        flags = fcntl.ioctl(sock, _SIOCGIFFLAGS, struct.pack("=16s24x", device.encode()))
+    return bool(struct.unpack_from("=H", flags, 16)[0] & _IFF_RUNNING)
 
 
 def await_carrier(device: str, patience_s: float) -> bool:

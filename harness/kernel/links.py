@@ -29,8 +29,8 @@ IpInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 LOOPBACK_IFINDEX = 1
 
-_RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_GETROUTE, _RTM_NEWNEIGH = 16, 18, 20, 24, 26, 28
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
+RTM_NEWLINK, RTM_GETLINK, _RTM_NEWADDR, _RTM_NEWROUTE, _RTM_GETROUTE, _RTM_NEWNEIGH = 16, 18, 20, 24, 26, 28
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, _IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 10, 18
 _IFLA_STATS64, _IFLA_NET_NS_FD, _IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 23, 28, 31, 32
 _IFLA_NEW_IFINDEX = 49
 SIZES = {"gso_max_segs": 40, "gso_max_size": 41, "gro_max_size": 58}
@@ -45,7 +45,7 @@ _RTNH_F_ONLINK = 4
 _NDA_DST, _NDA_LLADDR, _NUD_PERMANENT = 1, 2, 0x80
 _IFF_UP = 1
 
-_IFINFO = struct.Struct("=BBHiII")
+IFINFO = struct.Struct("=BBHiII")
 _IFADDR = struct.Struct("=BBBBI")
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _NDMSG = struct.Struct("=BBHiHBB")
@@ -85,26 +85,26 @@ def new_pair(
     """
     further = [attr_u32(number, value) for number, value in (options or {}).items()]
     data = nest(_IFLA_INFO_DATA, nest(attribute, _veth_end(peer)), *further)
-    body = _veth_end(end) + nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, kind), data)
-    return Request(_RTM_NEWLINK, NLM_F_NEW, body, f"create the {kind} pair {end.device} - {peer.device}")
+    body = _veth_end(end) + nest(IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, kind), data)
+    return Request(RTM_NEWLINK, NLM_F_NEW, body, f"create the {kind} pair {end.device} - {peer.device}")
 
 
 def _veth_end(end: VethEnd) -> bytes:
     queues = attr_u32(_IFLA_NUM_TX_QUEUES, end.queues) + attr_u32(_IFLA_NUM_RX_QUEUES, end.queues)
-    return _IFINFO.pack(0, 0, 0, end.ifindex, 0, 0) + _place(end) + queues + _address_and_mtu(end)
+    return IFINFO.pack(0, 0, 0, end.ifindex, 0, 0) + _place(end) + queues + _address_and_mtu(end)
 
 
 def _place(end: VethEnd) -> bytes:
-    return attr_text(_IFLA_IFNAME, end.device) + attr_u32(_IFLA_NET_NS_FD, end.netns_fd)
+    return attr_text(IFLA_IFNAME, end.device) + attr_u32(_IFLA_NET_NS_FD, end.netns_fd)
 
 
 def _address_and_mtu(end: VethEnd) -> bytes:
-    return attr(_IFLA_ADDRESS, end.mac) + (attr_u32(_IFLA_MTU, end.mtu) if end.mtu is not None else b"")
+    return attr(IFLA_ADDRESS, end.mac) + (attr_u32(IFLA_MTU, end.mtu) if end.mtu is not None else b"")
 
 
 def _change(ifindex: int, attributes: bytes, attempted: str) -> Request:
     """Change a device of the socket's namespace."""
-    return Request(_RTM_NEWLINK, 0, _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attributes, attempted)
+    return Request(RTM_NEWLINK, 0, IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attributes, attempted)
 
 
 def adopt(ifindex: int, end: VethEnd) -> Request:
@@ -118,14 +118,14 @@ def set_address(end: VethEnd) -> Request:
 
 
 def set_master(ifindex: int, master: int, device: str) -> Request:
-    """Make the device a port of the bridge."""
-    return _change(ifindex, attr_u32(_IFLA_MASTER, master), f"make {device} a port of the bridge")
+    """Make the device a port of the bridge, the bond or the VRF with the number `master`."""
+    return _change(ifindex, attr_u32(_IFLA_MASTER, master), f"make {device} a port of device {master}")
 
 
 def link_up(ifindex: int, device: str = "") -> Request:
     """Set the device up."""
-    body = _IFINFO.pack(0, 0, 0, ifindex, _IFF_UP, _IFF_UP)
-    return Request(_RTM_NEWLINK, 0, body, f"set {device or ifindex} up")
+    body = IFINFO.pack(0, 0, 0, ifindex, _IFF_UP, _IFF_UP)
+    return Request(RTM_NEWLINK, 0, body, f"set {device or ifindex} up")
 
 
 def limit_joining(ifindex: int, device: str, segments: int, joined_bytes: int) -> Request:
@@ -140,18 +140,16 @@ def limit_joining(ifindex: int, device: str, segments: int, joined_bytes: int) -
 
 def segment_limits(sock: NetlinkSocket) -> dict[int, int]:
     """How many frames a packet sent by each device of the namespace may hold, by ifindex. Raises NetlinkError."""
-    answers = sock.ask(Request(_RTM_GETLINK, NLM_F_DUMP, _IFINFO.pack(0, 0, 0, 0, 0, 0), "list the devices"))
-    return {
-        _IFINFO.unpack_from(answer)[3]: u32(attrs(answer, _IFINFO.size)[SIZES["gso_max_segs"]]) for answer in answers
-    }
+    answers = sock.ask(Request(RTM_GETLINK, NLM_F_DUMP, IFINFO.pack(0, 0, 0, 0, 0, 0), "list the devices"))
+    return {IFINFO.unpack_from(answer)[3]: u32(attrs(answer, IFINFO.size)[SIZES["gso_max_segs"]]) for answer in answers}
 
 
 def new_bridge(ifindex: int, device: str) -> Request:
     """A bridge (down) that forwards at once: no spanning tree, no snooping for multicast."""
     options = attr_u32(_BR_FORWARD_DELAY, 0), attr_u32(_BR_STP_STATE, 0), attr(_BR_MCAST_SNOOPING, b"\0")
-    info = nest(_IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, "bridge"), nest(_IFLA_INFO_DATA, *options))
-    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_text(_IFLA_IFNAME, device) + info
-    return Request(_RTM_NEWLINK, NLM_F_NEW, body, f"create the bridge {device}")
+    info = nest(IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, "bridge"), nest(_IFLA_INFO_DATA, *options))
+    body = IFINFO.pack(0, 0, 0, ifindex, 0, 0) + attr_text(IFLA_IFNAME, device) + info
+    return Request(RTM_NEWLINK, NLM_F_NEW, body, f"create the bridge {device}")
 
 
 def new_address(ifindex: int, address: IpInterface) -> Request:
@@ -199,9 +197,9 @@ def is_local(sock: NetlinkSocket, address: IpAddress) -> bool:
 
 def sizes(sock: NetlinkSocket, ifindex: int) -> dict[str, int]:
     """The SIZES of a device of the socket's namespace, as far as this kernel tells them. Raises NetlinkError."""
-    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0)
-    (answer,) = sock.ask(Request(_RTM_GETLINK, 0, body, f"look at device {ifindex}"))
-    told = attrs(answer, _IFINFO.size)
+    body = IFINFO.pack(0, 0, 0, ifindex, 0, 0)
+    (answer,) = sock.ask(Request(RTM_GETLINK, 0, body, f"look at device {ifindex}"))
+    told = attrs(answer, IFINFO.size)
     return {name: u32(told[number]) for name, number in SIZES.items() if number in told}
 
 
@@ -222,12 +220,12 @@ def link_statistics(sock: NetlinkSocket, ifindex: int = 0) -> dict[str, dict[str
     Raises NetlinkError (ENODEV: there is no such device).
     """
     attempted = f"look at device {ifindex}" if ifindex else "list the devices"
-    body = _IFINFO.pack(0, 0, 0, ifindex, 0, 0)
-    answers = sock.ask(Request(_RTM_GETLINK, 0 if ifindex else NLM_F_DUMP, body, attempted))
-    return dict(_statistics(attrs(answer, _IFINFO.size)) for answer in answers)
+    body = IFINFO.pack(0, 0, 0, ifindex, 0, 0)
+    answers = sock.ask(Request(RTM_GETLINK, 0 if ifindex else NLM_F_DUMP, body, attempted))
+    return dict(_statistics(attrs(answer, IFINFO.size)) for answer in answers)
 
 
 def _statistics(attributes: dict[int, bytes]) -> tuple[str, dict[str, int]]:
     counts = attributes.get(_IFLA_STATS64, b"")
     values = struct.unpack_from(f"={len(counts) // 8}Q", counts)
-    return attributes[_IFLA_IFNAME].rstrip(b"\0").decode(), dict(zip(_STATISTICS.split(), values, strict=False))
+    return attributes[IFLA_IFNAME].rstrip(b"\0").decode(), dict(zip(_STATISTICS.split(), values, strict=False))

@@ -18,7 +18,7 @@ from harness.kernel.idle_states import limited_latency
 from harness.kernel.netlink import NetlinkError, NetlinkSocket
 from harness.kernel.netns import HERE, opened, sysfs_of, throw_away
 
-_DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 2, "pbprobe1", 3
+_DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 100, "pbprobe1", 101
 _NOBODY = 65534
 # What the kernel begins with.
 _NO_LIMIT_US = 2_000_000_000

@@ -11,12 +11,13 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 
+CLONE_NEWNS = 0x20000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
 MS_BIND = 0x1000
 MS_REC = 0x4000
-MS_SHARED = 1 << 20
+MS_SLAVE, MS_SHARED = 1 << 19, 1 << 20
 _MNT_DETACH = 2
 
 # Numbers from 424 on are the same on every architecture (except alpha): one table for all system calls since 2019.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import cache
 
 from harness import loadgen
 from harness.errors import MissingError
-from harness.kernel import nic_lease, probe, qdiscs
+from harness.kernel import nic_lease, overlays, probe, qdiscs
 from harness.run.external_process import install_hint
 from harness.spec.cells import CellSpec
-from harness.spec.topology import Emulator
+from harness.spec.links import DevicePair, Overlay
+from harness.spec.topology import Emulator, Topology
 from harness.testbed.emulated import programs_of
+from harness.testbed.overlays import no_such_device
 from harness.topology.qdiscs import kinds_of
 from harness.workloads import Scene
 
@@ -64,8 +67,23 @@ def lacks(spec: CellSpec, host: str = "") -> list[str]:
     reasons = _missing(needs(spec))
     if spec.topology.needs_guest():
         reasons.insert(0, "emulated NICs are there only in a guest; type: pollbench vm run FILE")
+    reasons += _links_missing(spec.topology)
     missing = [(name, package) for name, package in programs(spec) if not shutil.which(name)]
     return reasons + [f"there is no program {name}; {install_hint(package)}" for name, package in missing]
+
+
+def _links_missing(topology: Topology) -> list[str]:
+    """A reason for each kind of link that this kernel has not; only root can try.
+
+    Those that no cell has are not tried: to load the module of some (bonding) makes a device of the host's.
+    """
+    kinds = {link.nic: link.kind for link in topology.links}
+    devices = {name: kind.device for name, kind in kinds.items() if isinstance(kind, DevicePair | Overlay)}
+    return [
+        f"links of nic: {name}: {no_such_device(device)}"
+        for name, device in devices.items()
+        if name != "veth" and os.geteuid() == 0 and not overlays.is_known(device)
+    ]
 
 
 def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:

@@ -96,10 +96,15 @@ def _node_counters(node: NodeHandle, shaped: bool) -> dict[str, int]:
     `link:DEVICE:packets`, received and sent by one; `qdisc:drops`, of its shapers."""
     with in_netns(node.fd):
         counters = proc.net_counters()
-    for device, statistics in link_stats(node.fd).items():
+    statistics_of = link_stats(node.fd)
+    for device, statistics in statistics_of.items():
         for key, value in statistics.items():
             counters[f"link:{key}"] = counters.get(f"link:{key}", 0) + value
         counters[f"link:{device}:packets"] = statistics["rx_packets"] + statistics["tx_packets"]
+    for port in node.ports:
+        if port.over is not None and port.over.kind.udp and port.over.device in statistics_of:
+            # The datagram that a tunnel unpacks is no program's.
+            counters["Udp:InDatagrams"] -= statistics_of[port.over.device]["rx_packets"]
     counters |= _nic_counters(node)
     if shaped:
         # A device does not count what its qdisc drops. A root counts what its children drop on arrival.

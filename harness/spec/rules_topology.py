@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from harness.errors import InputError
+from harness.spec.links import LINK_KINDS, TUNNELS, Overlay
 from harness.spec.messages import Path, did_you_mean, first_of, problem
 from harness.spec.rules_changes import change_mistakes
 from harness.spec.rules_switching import switching_mistakes, unequal_mtus
@@ -13,7 +14,7 @@ from harness.spec.topology import Link, Shape, Topology
 from harness.spec.yaml_tree import Tree
 
 _IPV6_MIN_MTU = 1280
-_ETHERNET_MTU, _ETHERNET_HEADER = 1500, 14
+_ETHERNET_MTU, _ETHERNET_HEADER, _MOST_MTU = 1500, 14, 65535
 _U32_MAX = 2**32 - 1
 # Of a link, and the attributes of a shape with their keys.
 _LEAST_BPS = 1000
@@ -52,6 +53,7 @@ def topology_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
             for key, got, todo in _shape_mistakes(shape, link.mtu):
                 yield problem(tree, (*path, direction, key), got, todo)
             yield from change_mistakes(topology, shape, tree, (*path, direction))
+        yield from _overlay_mistakes(topology, link, tree, path)
         if topology.family == "ipv6" and link.mtu is not None and link.mtu < _IPV6_MIN_MTU:
             yield problem(tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}")
     yield from _names_of_devices(topology, tree)
@@ -119,6 +121,24 @@ def _addresses(topology: Topology, link: Link, tree: Tree, path: Path) -> Iterat
         yield problem(tree, (*path, "addresses"), got, "both ends of a link share one")
     if first.ip == second.ip:
         yield problem(tree, (*path, "addresses", 1), f"{second} is given to both ends", "each end has its own")
+
+
+def _overlay_mistakes(topology: Topology, link: Link, tree: Tree, path: Path) -> Iterator[InputError]:
+    """What a device on top of a link's wire cannot be."""
+    kind = link.kind
+    if not isinstance(kind, Overlay):
+        return
+    if not kind.frames and any(topology.nodes[name].switch for name in link.between if name in topology.nodes):
+        bridged = [name for name, other in LINK_KINDS.items() if not isinstance(other, Overlay) or other.frames]
+        got = f"{link.nic} does not carry the frames of others, so that a switch has no use for it"
+        yield problem(tree, (*path, "nic"), got, f"take one of: {', '.join(bridged)}")
+    if link.mtu is not None and link.mtu + kind.header_bytes > _MOST_MTU:
+        got = f"the wire of {link.nic} has to carry {kind.header_bytes} bytes more, over {_MOST_MTU}"
+        yield problem(tree, (*path, "mtu"), got, f"take {_MOST_MTU - kind.header_bytes} at most")
+    for end, address in enumerate(link.addresses or ()):
+        if address is not None and kind.joined == "tunnel" and ipaddress.ip_interface(address).ip in TUNNELS:
+            got = f"{address} is of {TUNNELS}, where the wires of tunnels have theirs"
+            yield problem(tree, (*path, "addresses", end), got, "take another")
 
 
 def _names_of_devices(topology: Topology, tree: Tree) -> Iterator[InputError]:

@@ -209,7 +209,7 @@ class Node(StableSection):
 
 
 class Link(StableSection):
-    """One veth pair, or pair of emulated NICs, between two nodes."""
+    """One veth pair, with or without a device on top of each end, or pair of emulated NICs, between two nodes."""
 
     added_later: ClassVar[frozenset[str]] = frozenset(("devices", "macs", "ports", "nic"))
 
@@ -231,7 +231,9 @@ class Link(StableSection):
     mtu: Count | None = Field(None, ge=68, le=65535, description="bytes; the kernel's 1500 if absent")
     queues: Count = Field(1, ge=1, le=256, description="receive and transmit queues of each end")
     nic: NicName = Field(
-        "veth", description="veth, or a pair of emulated NICs back to back (only in `pollbench vm run`)"
+        "veth",
+        description="kind of link: veth or netkit; a device on top of a veth pair (macvlan, vxlan, ...); or a pair of "
+        "emulated NICs back to back (only in `pollbench vm run`)",
     )
     shape: Shape | None = Field(None, description="shaping of both directions")
     own_forward: Shape | None = Field(None, alias="forward", description="first node to second; replaces shape")

@@ -16,10 +16,11 @@ from harness.kernel.hostfiles import HOST, sysctl_file
 from harness.kernel.netlink import NetlinkError, NetlinkSocket, Request
 from harness.kernel.netns import in_netns
 from harness.signals import check_stop
-from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic
+from harness.spec.links import LINK_KINDS, DevicePair, EmulatedNic, Overlay
 from harness.store.record import QdiscRow, Scalar
-from harness.testbed import addressing
+from harness.testbed import addressing, overlays
 from harness.topology.layout import Layout, PortLayout
+from harness.topology.overlays import wire_mtu
 from harness.topology.qdiscs import DEFAULT_MTU, Disc
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.0001
@@ -52,16 +53,21 @@ class Wiring:
         used: Counter[str] = Counter()
         for first, second in self._layout.links:
             kind = LINK_KINDS[first.nic]
-            if isinstance(kind, DevicePair):
+            pair = LINK_KINDS["veth"] if isinstance(kind, Overlay) else kind
+            if isinstance(pair, DevicePair):
                 ends = self._end(first), self._end(second)
-                made = links.new_pair(*ends, kind.device, kind.peer, kind.options)
+                made = links.new_pair(*ends, pair.device, pair.peer, pair.options)
                 requests.setdefault(first.node, []).append(made)
             if isinstance(kind, EmulatedNic):
                 for port in (first, second):
                     self._adopt(port, kind, used[kind.name])
                 used[kind.name] += 1
         for node, batch in requests.items():
-            self._sockets[node].batch(batch)
+            _make(self._sockets[node], batch, node)
+        for node, sock in self._sockets.items():
+            with _on(node):
+                _make(sock, list(overlays.born(self._layout, node)), node)
+        overlays.exchange_keys(self._layout, self._fds)
 
     def _adopt(self, port: PortLayout, kind: EmulatedNic, pair: int) -> None:
         """A NIC of an emulated pair into the port's namespace, as the port's device."""
@@ -79,7 +85,7 @@ class Wiring:
 
     def _end(self, port: PortLayout) -> links.VethEnd:
         link = self._layout.topology.links[port.link]
-        return links.VethEnd(self._fds[port.node], port.device, port.ifindex, port.mac, link.queues, link.mtu)
+        return links.VethEnd(self._fds[port.node], port.device, port.ifindex, port.mac, link.queues, wire_mtu(link))
 
     def enable_napi(self) -> None:
         """Make both ends receive by NAPI; before they are up, so that NAPIs are made once."""
@@ -93,10 +99,11 @@ class Wiring:
         for node, sock in self._sockets.items():
             with _on(node):
                 ports = self._layout.ports[node]
-                ups = [*map(_limit, filter(_is_limited, ports))]
+                ups = [limit for port in ports for limit in _limits(port)]
                 ups += [links.link_up(port.ifindex, port.device) for port in ports]
                 late = [links.set_address(self._end(port)) for port in ports if _comes_up_with_another_address(port)]
-                sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *late, *self._bridging(node)])
+                tops = overlays.up(self._layout, node)
+                sock.batch([links.link_up(links.LOOPBACK_IFINDEX, "lo"), *ups, *late, *tops, *self._bridging(node)])
         for node, sock in self._sockets.items():
             with _on(node):
                 sock.batch(list(addressing.requests(self._layout, node)))
@@ -109,7 +116,7 @@ class Wiring:
             yield links.new_bridge(number, node)
             for port in layout.ports[node]:
                 if port.link not in layout.idle:
-                    yield links.set_master(port.ifindex, number, port.device)
+                    yield links.set_master(port.ip_device[0], number, port.ip_device[1])
             yield links.link_up(number, node)
 
     def check_addresses(self) -> None:
@@ -175,7 +182,7 @@ class Wiring:
         """Limit the packets of devices that are up already, as `start` does with its own. Raises NetlinkError."""
         for node, sock in self._sockets.items():
             with _on(node):
-                sock.batch([*map(_limit, filter(_is_limited, self._layout.ports[node]))])
+                sock.batch([limit for port in self._layout.ports[node] for limit in _limits(port)])
 
     def check_joining(self) -> None:
         """See that every port sends packets of no more frames than it may. Raises PollbenchError."""
@@ -193,15 +200,17 @@ class Wiring:
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
                 for port in ports:
-                    if not _has_carrier(port):
+                    # A veth has it at once, netkit soon after, a NIC once its driver has looked.
+                    if not ethtool.await_carrier(port.device, _PATIENCE_S):
                         raise PollbenchError("bring up a link", on=f"{port.device} of {node}", got="no carrier")
+                overlays.check(self._layout, node, self._sockets[node])
 
     def check_napi(self) -> None:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""
         for node, ports in self._layout.ports.items():
             with in_netns(self._fds[node]), _on(node):
                 with_napi = ifindexes_with_napi()
-                for port in ports:
+                for port in filter(_may_have_napi, ports):
                     features = ethtool.features(port.device)
                     wrong = [
                         name
@@ -220,14 +229,23 @@ class Wiring:
         self._stack.close()
 
 
-def _is_limited(port: PortLayout) -> bool:
-    return bool(port.segments or port.joins)
+def _make(sock: NetlinkSocket, requests: list[Request], node: str) -> None:
+    """Make devices. Raises MissingError where the kernel has none of such a kind, NetlinkError."""
+    try:
+        sock.batch(requests)
+    except NetlinkError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        raise MissingError(error.attempted, node, error.strerror or "", overlays.ELSEWHERE) from error
 
 
-def _limit(port: PortLayout) -> Request:
+def _limits(port: PortLayout) -> Iterator[Request]:
+    """Of the port, and of the device on top of it: TCP goes by the limits of the device that it sends by."""
     # A packet of this size or more is not grown by another frame: one less than two of the smallest.
     joined_bytes = 1 if port.joins == 1 else port.joins * DEFAULT_MTU
-    return links.limit_joining(port.ifindex, port.device, port.segments, joined_bytes)
+    for ifindex, device, _ in dict.fromkeys(((port.ifindex, port.device, port.mac), port.ip_device)):
+        if port.segments or port.joins:
+            yield links.limit_joining(ifindex, device, port.segments, joined_bytes)
 
 
 def qdisc_row(port: PortLayout, disc: Disc, options: Mapping[str, Scalar]) -> QdiscRow:
@@ -245,16 +263,15 @@ def _comes_up_with_another_address(port: PortLayout) -> bool:
     return isinstance(kind, EmulatedNic) and kind.address_when_up
 
 
-def _has_carrier(port: PortLayout) -> bool:
-    """A virtual device has it at once, a NIC after its driver has looked."""
-    virtual = isinstance(LINK_KINDS[port.nic], DevicePair)
-    return ethtool.await_carrier(port.device, 0.0 if virtual else _PATIENCE_S)
-
-
 def _needs_features(port: PortLayout) -> bool:
     """Does the port receive by a NAPI only with certain features?"""
     kind = LINK_KINDS[port.nic]
-    return isinstance(kind, DevicePair) and kind.napi
+    return isinstance(kind, Overlay) or (isinstance(kind, DevicePair) and kind.napi)
+
+
+def _may_have_napi(port: PortLayout) -> bool:
+    """Is there a NAPI on the port, with whatever features?"""
+    return _needs_features(port) or isinstance(LINK_KINDS[port.nic], EmulatedNic)
 
 
 def _write_sysctl(name: str, value: int, family: str) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from harness.errors import InputError
 from harness.spec.rules_switching import segments
 from harness.spec.topology import Shape, Topology
+from harness.topology.overlays import OverlayPort, overlay_of, wire_mac, wire_mtu
 from harness.topology.qdiscs import Disc, discs_of
 from harness.topology.segments import UNLIMITED, most_segments, spread
 from harness.topology.switching import Paths, idle_links, segment_addresses, shortest_paths
@@ -27,14 +28,16 @@ FABRIC_GATEWAY = ipaddress.ip_address("169.254.0.1")
 # Most hosts of a segment that get static entries for each other's hardware addresses: as many as their square.
 STATIC_NEIGHBOURS = 64
 
-_FIRST_IFINDEX = 2  # 1 is the loopback device of every namespace
+# Below are the loopback device and those that some modules make in every new namespace (sit0, tunl0, gre0, ...).
+_FIRST_IFINDEX = 100
 _IPV6_MIN_MTU = 1280
 
 
 class PortLayout(NamedTuple):
     """One end of a link: its device in its node, and who is at the other end. nic: the link's, or "host" if lent.
 
-    segments, joins: frames in one packet that it may send, and that it may join of what it receives.
+    segments, joins: frames in one packet that it may send, and that it may join of what it receives. over: the device
+    on top of it, which then has the link's addresses.
     """
 
     node: str
@@ -49,6 +52,14 @@ class PortLayout(NamedTuple):
     nic: str = "veth"
     segments: int = UNLIMITED
     joins: int = UNLIMITED
+    over: OverlayPort | None = None
+
+    @property
+    def ip_device(self) -> tuple[int, str, bytes]:
+        """(number, name, hardware address) of the device that has the link's addresses, and by which routes leave."""
+        if self.over is None or self.over.kind.routes:
+            return self.ifindex, self.device, self.mac
+        return self.over.ifindex, self.over.device, self.over.mac
 
     @property
     def addressed(self) -> bool:
@@ -123,7 +134,7 @@ class Layout:
 
     def _fabric_routes(self, switch: str) -> list[Route]:
         """The routes of a switch that routes: to its own hosts, and over all shortest paths to the others."""
-        ifindexes = {port.link: port.ifindex for port in self.ports[switch]}
+        ifindexes = {port.link: port.ip_device[0] for port in self.ports[switch]}
         routes = [Route(_alone(host), None, (ifindexes[host.link],), fabric=True) for host in self._hosts_of(switch)]
         paths = self.paths[switch]
         if paths.most:
@@ -151,7 +162,7 @@ class Layout:
         """
         if self.topology.is_switch(node):
             return self._fabric_routes(node) if self.routed() else []
-        uplinks = [port.ifindex for port in self.ports[node] if port.addressed and self.on_switch(port)]
+        uplinks = [port.ip_device[0] for port in self.ports[node] if port.addressed and self.on_switch(port)]
         if self.routed() and uplinks:
             return [Route(_everything(4), FABRIC_GATEWAY, tuple(uplinks), fabric=True)]
         fixed = list(self._declared(node))
@@ -170,9 +181,9 @@ class Layout:
             return []
         if len(ports) == 1:
             first = next(gateway for gateway in gateways if self.forwarding[gateway.node])
-            return [Route(_everything(first.interface.version), first.interface.ip, (ports[0].ifindex,))]
+            return [Route(_everything(first.interface.version), first.interface.ip, (ports[0].ip_device[0],))]
         here = {port.interface.network for port in ports if port.addressed}
-        ifindexes = {port.link: port.ifindex for port in ports}
+        ifindexes = {port.link: port.ip_device[0] for port in ports}
         routes: dict[Network, Route] = {}
         for port, via, gateway in walked:
             subnet = port.interface.network
@@ -195,7 +206,7 @@ class Layout:
                 got = f"the gateway of its {name}, {gateway}, is in no subnet of its interfaces"
                 todo = "take an address of a neighbour"
                 raise InputError("lay out the topology", on=node, got=got, todo=todo)
-            yield Route(to, gateway, (port.ifindex,))
+            yield Route(to, gateway, (port.ip_device[0],))
 
     def address(self, node: str, seen_from: str | None = None) -> str:
         """The address by which `seen_from` reaches `node` in the fewest hops; the first one if not said.
@@ -304,20 +315,24 @@ def _port(topology: Topology, index: int, end: int, number: int, interface: Inte
     """End `end` of link `index`, the `number`th of its node."""
     link = topology.links[index]
     node = link.between[end]
-    device = link.devices[end] if link.devices is not None else None
-    mac = link.macs[end] if link.macs is not None else None
+    ifindex = _FIRST_IFINDEX + (link.ports[end] if link.ports is not None else number)
+    declared = link.macs[end] if link.macs is not None else None
+    mac = bytes.fromhex(declared.replace(":", "")) if declared else _mac(index, end)
+    over = overlay_of(topology, index, end, number, ifindex, mac)
+    device = link.devices[end] if link.devices is not None and over is None else None
     return PortLayout(
         node,
         # On a host of an inventory the interface is there already, under its name.
         topology.nodes[node].interface or device or f"eth{number}",
-        _FIRST_IFINDEX + (link.ports[end] if link.ports is not None else number),
+        ifindex,
         interface,
-        bytes.fromhex(mac.replace(":", "")) if mac else _mac(index, end),
+        wire_mac(link.kind, mac),
         index,
         end,
         link.between[1 - end],
-        discs_of((link.forward, link.reverse)[end], link.mtu, netem),
+        discs_of((link.forward, link.reverse)[end], wire_mtu(link), netem),
         link.nic,
+        over=over,
     )
 
 

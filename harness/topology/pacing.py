@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.spec.links import DevicePair, Overlay
 from harness.spec.topology import Link, Shape, Topology
 from harness.topology.qdiscs import NETEM_MOST_BPS, discs_of, frame_bytes, free_bytes, pace_of
 from harness.units import format_duration, format_rate, format_size
 
 
 def link_notes(topology: Topology, netem: bool) -> list[str]:
-    """A sentence for each kind of shape of which one has to know more; netem: does the kernel have it?"""
+    """A sentence for each kind of link and shape of which one has to know more; netem: does the kernel have it?"""
     notes: dict[str, list[str]] = {}
     for link in topology.links:
+        if isinstance(link.kind, DevicePair | Overlay) and not link.kind.napi:
+            note = f"what {link.nic} hands on bears no NAPI: no socket can busy-poll it"
+            notes.setdefault(note, []).append(" - ".join(link.between))
         for way, shape in zip((link.between, link.between[::-1]), (link.forward, link.reverse), strict=True):
             for note in _notes(link, shape, netem) if shape is not None else ():
                 notes.setdefault(note, []).append(" -> ".join(way))

@@ -198,6 +198,9 @@ def test_up_enter_down(held: str) -> None:
     assert "h1 -> h2 h3\n" in done.stdout and "0% dropped (6/6 received)" in done.stdout
     inside = command.run("enter", "--name", held, "h2", "--", "ip", "-br", "addr", "show", "h2-eth0")
     assert "10.0.0.2/32" in inside.stdout
+    names = command.run("enter", "--name", held, "h2", "--", "sh", "-c", "getent hosts h3 h2; ls -A /run/pollbench")
+    assert "10.0.0.3        h3\n10.0.0.2        h2\n" in names.stdout and "up-" in names.stdout
+    assert "h3" not in Path("/etc/hosts").read_text().split()
     wrong = command.run("enter", "--name", held, "h9")
     assert wrong.returncode == 2 and 'there is no node "h9"; nodes: h1, h2, h3, s1' in wrong.stderr
     again = command.run("up", "minimal", "--name", held)

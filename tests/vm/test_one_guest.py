@@ -11,6 +11,7 @@ import pytest
 
 from harness.places.vm.emulator import find_emulator
 from harness.places.vm.home import Home
+from harness.spec.links import LINK_KINDS, DevicePair, Overlay
 from harness.store import ResultSet, RunRecord
 from tests import experiment
 from tests.vm.conftest import vm_run
@@ -56,6 +57,10 @@ GUEST = {
     "isolated": {"settings": ISOLATED},
     "hogs": {"contention": {"on": "server.cpus", "cgroup": {"quota": "10ms", "period": "50ms"}}},
 }
+# What is on top of a wire, as far as the guest's kernel has it.
+ON_TOP = [kind for kind in LINK_KINDS.values() if isinstance(kind, DevicePair | Overlay) and kind.name != "veth"]
+POLLED = {"settings": {"*": {"busy_poll": {"usecs": 1000}}}}
+KINDS = {kind.name: {"topology": over(nic=kind.name)} | POLLED for kind in ON_TOP}
 PING = {"kind": "ping-pong", "from": "client", "to": "server", "protocol": "udp", "warmup": "200ms"}
 PING |= {"duration": "600ms", "timeout": "10s"}
 BULK = {"kind": "iperf3", "from": "client", "to": "server", "duration": "600ms"}
@@ -92,7 +97,7 @@ LINKS: dict[str, Any] = {
 def made(home: Home, tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
     """The runs of all cases."""
     directory = tmp_path_factory.mktemp("one-guest")
-    quick = {case: {"workload": WORKLOAD} | changes for case, changes in (QUEUES | GUEST).items()}
+    quick = {case: {"workload": WORKLOAD} | changes for case, changes in (QUEUES | GUEST | KINDS).items()}
     cases = quick | LINKS
     _, _, err = vm_run(experiment.write(directory, cases=cases, workload=None), directory)
     made = ResultSet.latest(directory, "small")
@@ -134,6 +139,15 @@ def test_nics_and_control_groups(records: dict[str, Any]) -> None:
     (hogs,) = records["hogs"].knobs
     assert (hogs.node, hogs.applied, hogs.took_effect) == ("hogs+", "10000 50000", True), hogs
     assert hogs.evidence.split("throttled in ")[1][0] != "0"
+
+
+@pytest.mark.parametrize("kind", ON_TOP, ids=lambda kind: kind.name)
+def test_what_is_on_top_of_a_wire(records: dict[str, Any], kind: DevicePair | Overlay) -> None:
+    record = records[kind.name]
+    if record.verdict == "skipped":
+        pytest.skip("; ".join(record.reasons))
+    assert record.verdict == ("valid" if kind.napi else "inert"), record.reasons
+    assert (record.metrics["server_polled_percent"] > 0) == kind.napi
 
 
 def test_queues_and_their_flows(home: Home, records: dict[str, Any]) -> None:

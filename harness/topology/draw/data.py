@@ -95,7 +95,7 @@ def kind_of(topology: Topology, name: str) -> Literal["host", "router", "switch"
 
 def _routes(layout: Layout, name: str) -> list[str]:
     """The routes of a node, in words like those of `ip route`."""
-    devices = {port.ifindex: port.device for port in layout.ports[name]}
+    devices = {port.ip_device[0]: port.ip_device[1] for port in layout.ports[name]}
     routes = []
     for route in layout.routes(name):
         to = "default" if not route.to.prefixlen else route.to.network_address if route.fabric else route.to
@@ -108,7 +108,7 @@ def _link(layout: Layout, index: int) -> LinkPicture:
     link, (first, second) = layout.topology.links[index], layout.links[index]
     return LinkPicture(
         between=link.between,
-        devices=(first.device, second.device),
+        devices=(first.ip_device[1], second.ip_device[1]),
         addresses=(_address(first), _address(second)),
         mtu=link.mtu,
         forward=shape_words(link.forward),
