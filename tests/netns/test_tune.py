@@ -53,6 +53,10 @@ def test_a_tuning_is_resumed_replayed_and_applied(tmp_path: Path) -> None:
     assert "higher" in ended.stdout
     judged = command.run("tune", "--judge", results, "--budget", "10min", "--json")
     assert judged.returncode == ended.returncode
+    front = command.run("tune", "--judge", results, "--pareto", "rtt_p50_us,server_voluntary_per_request", "--json")
+    listed = json.loads(front.stdout)["front"]["settings"]
+    assert listed[0]["setting"] in answer["settings"], front.stderr
+    assert listed == sorted(listed, key=lambda one: one["rtt_p50_us"]["median"])
     shown = command.run("show", results, "--baseline", "today")
     assert shown.returncode == 0
     assert "s02" in shown.stdout

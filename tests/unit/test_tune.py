@@ -13,6 +13,7 @@ import yaml
 from harness.analysis.tune.answer import answer, as_json
 from harness.analysis.tune.certificate import certify, two_states
 from harness.analysis.tune.course import Course, excess
+from harness.analysis.tune.front import close, non_dominated
 from harness.analysis.tune.model import Runs, fit, kernels
 from harness.analysis.tune.race import Question, Race, Seen
 from harness.errors import InputError
@@ -22,7 +23,7 @@ from harness.report.apply import apply_script
 from harness.spec.tune import level, parse_condition, parse_limit
 from harness.store import RunRecord, codec
 from harness.store.record import Metrics
-from tests.bench.study_tune import make, tuned
+from tests.bench.study_tune import drawn_front, make, tuned
 from tests.bench.tune_worlds import World
 
 DOCUMENT: dict[str, Any] = {
@@ -254,6 +255,50 @@ def test_a_course_keeps_the_limit_and_replays_byte_for_byte(tmp_path: Path) -> N
     made = load_experiment(tmp_path / "best.yaml")
     assert set(made.case_descriptions) == {"today", "best"}
     assert made.cells[-1].spec.settings == course.cells[result.best, 1].spec.settings
+
+
+def test_a_front_is_of_what_none_beats_in_both(tmp_path: Path) -> None:
+    first, second = np.array([1.0, 2.0, 3.0, 2.5, 1.0]), np.array([3.0, 2.0, 1.0, 2.5, 3.5])
+    front = non_dominated(first, second)
+    assert front.tolist() == [2, 1, 0]
+    near, beaten, beating = close(np.array([0, 3]), first, second, front, 0.4)
+    assert (near.tolist(), beaten.tolist(), beating.tolist()) == ([False, False, True], [False, True], [False, True, False])
+    experiment = load(tmp_path, goal={"least": "rtt_p99_us", "beside": "cpu_us_per_request"}, subject=[])
+    course = course_of(experiment)
+    go(course, Host(course))
+    result = answer(course)
+    assert result.front is not None
+    assert result.sure, result.front.doubts
+    # More polling is faster and dearer; deferral by 100 helps nothing. Of usecs there are four.
+    levels = [course.tuning.settings[one.setting].levels for one in result.front.listed]
+    assert {one["settings.server.epoll_busy_poll.usecs"] or 0 for one in levels} == {0, 10, 50, 200}
+    assert all(one["settings.server.coalesce.napi_defer_hard_irqs"] != 100 for one in levels)
+    written = as_json(course, result)["front"]
+    assert [one["setting"] for one in written["settings"]] == [  # type: ignore[index]
+        course.tuning.settings[one.setting].name for one in result.front.listed
+    ]
+    text = words.text(course, result, tmp_path)
+    assert "of no single setting is it claimed" in text
+    (tmp_path / "front.yaml").write_text(words.files(course, result)["front.yaml"])
+    assert len(load_experiment(tmp_path / "front.yaml").case_descriptions) == len(levels) + ("today" not in text.split())
+    # The same runs, asked for one best under a limit.
+    course.ask(load(tmp_path, subject=["cpu_us_per_request <= 70"]).tuning)  # type: ignore[arg-type]
+    best = answer(course).best
+    assert best is not None
+    assert course.tuning.settings[best].levels["settings.server.epoll_busy_poll.usecs"] == 10
+
+
+def test_a_race_for_a_front_finds_most_of_it_for_a_fraction_of_the_full_grid() -> None:
+    drawn = drawn_front(100, "quiet", 2, beside_grid=False)
+    assert drawn.outcome == "sure"
+    assert min(drawn.recall, drawn.precision) >= 0.9
+    assert drawn.share < 1 / 5
+
+
+@pytest.mark.parametrize("second", ["rtt_p50_us", "wall_s"])
+def test_a_front_has_two_columns_with_a_better_end(tmp_path: Path, second: str) -> None:
+    with pytest.raises(InputError, match="second column|no run has a metric"):
+        load(tmp_path, goal={"least": "rtt_p50_us", "beside": second})
 
 
 def test_another_question_of_the_same_runs(tmp_path: Path) -> None:
