@@ -25,6 +25,7 @@ from harness.spec.yaml_tree import tree_of
 from harness.store import ResultSet, codec
 from harness.store.regular import read_regular
 
+
 def tune(arguments: argparse.Namespace) -> int:
     """Race the settings of a file; see `pollbench tune --help`."""
     if arguments.judge:
@@ -92,7 +93,7 @@ def _judge(arguments: argparse.Namespace) -> int:
     result = answer(course)
     if not overrides:
         _say_replayed(results, as_json(course, result))
-    return _report(course, result, results, as_json_text=arguments.json)
+    return _report(course, result, results, as_json_text=arguments.json, kept=not overrides)
 
 
 def _say_replayed(results: ResultSet, document: dict[str, object]) -> None:
@@ -120,7 +121,7 @@ def course_of_set(results: ResultSet, overrides: list[tuple[str, str]]) -> Cours
 def _course_of(
     experiment: Experiment, seed: int | None, lacking: dict[str, str] | TunePlace
 ) -> tuple[Course, dict[str, str]]:
-    """(the course of a file's tuning, settings that its place cannot have, and why); lacking: as noted, or the place."""
+    """(course of a file's tuning, settings that its place cannot have, and why); lacking: as noted, or the place."""
     tuning = experiment.tuning
     if tuning is None:
         todo = "docs/tuning.md has an example"
@@ -141,9 +142,7 @@ def _check(course: Course, where: TunePlace) -> None:
     where.check(course.experiment, replace(course.plan(), cells=tuple(course.cells.values())))
 
 
-def _carry_out(
-    course: Course, results: ResultSet, where: TunePlace, place: Place[Any], *, as_json_text: bool
-) -> int:
+def _carry_out(course: Course, results: ResultSet, where: TunePlace, place: Place[Any], *, as_json_text: bool) -> int:
     """Step by step: plan, make, look. A run of a step that does not count is made again once, whatever its figures."""
     try:
         while (runs := course.next()) is not None:
@@ -165,7 +164,7 @@ def _carry_out(
     result = answer(course)
     _keep(results)
     results.write_file("tune.json", codec.to_json(as_json(course, result)))
-    for name, text in words.files(course, result).items():
+    for name, text in words.files(course, result, results.path).items():
         results.write_file(name, text.encode())
     return _report(course, result, results, as_json_text=as_json_text)
 
@@ -176,8 +175,10 @@ def _keep(results: ResultSet) -> None:
         write_tables(results)
 
 
-def _report(course: Course, result: Answer, results: ResultSet, *, as_json_text: bool) -> int:
-    print(json.dumps(as_json(course, result), indent=2) if as_json_text else words.text(course, result, results.path))
+def _report(course: Course, result: Answer, results: ResultSet, *, as_json_text: bool, kept: bool = True) -> int:
+    """kept: the set has the files of this answer."""
+    path = results.path if kept else None
+    print(json.dumps(as_json(course, result), indent=2) if as_json_text else words.text(course, result, path))
     sys.stdout.flush()
     say(f"results: {results.path}")
     return EXIT_OK if result.sure else EXIT_NOT_VALID

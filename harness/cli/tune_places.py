@@ -1,4 +1,4 @@
-"""Where `pollbench tune` makes its runs: on this host, or in guests, whose steps that are foreseen boot side by side."""
+"""Where `pollbench tune` makes its runs: on this host, or in guests, foreseen steps of which boot side by side."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TunePlace(Protocol):
     def overrides(self) -> list[tuple[str, str]]:
         """What the place's own options set."""
 
-    def lacks(self, spec: CellSpec) -> list[str]:
+    def lacks(self, spec: CellSpec, /) -> list[str]:
         """Why a cell cannot be had there, as far as is known before."""
 
     def check(self, experiment: Experiment, plan: Plan) -> None:
@@ -49,10 +49,10 @@ class TunePlace(Protocol):
     def opened(self, stopper: Stopper) -> Iterator[Place[Any]]:
         """The place, for the block."""
 
-    def due(self, course: Course, runs: Sequence[Run]) -> tuple[Run, ...]:
+    def due(self, course: Course, runs: Sequence[Run], /) -> tuple[Run, ...]:
         """The runs to be made now, of which these are the first."""
 
-    def progress(self, place: Place[Any], part: Plan, results: ResultSet) -> Progress:
+    def progress(self, place: Place[Any], part: Plan, results: ResultSet, /) -> Progress:
         """Who is told of the runs that a part of the plan still lacks; says how long they take."""
 
 
@@ -67,7 +67,7 @@ class TuneHost:
         """Nothing."""
         return []
 
-    def lacks(self, spec: CellSpec) -> list[str]:
+    def lacks(self, spec: CellSpec, /) -> list[str]:
         """As far as can be tried."""
         return lacks(spec)
 
@@ -83,11 +83,11 @@ class TuneHost:
         with this_host(stopper, say, wait=self.wait) as place:
             yield place
 
-    def due(self, course: Course, runs: Sequence[Run]) -> tuple[Run, ...]:
+    def due(self, _course: Course, runs: Sequence[Run], /) -> tuple[Run, ...]:
         """The step alone: whoever looks on sees after each who leads."""
         return tuple(runs)
 
-    def progress(self, place: Place[Any], part: Plan, results: ResultSet) -> Progress:
+    def progress(self, _place: Place[Any], _part: Plan, _results: ResultSet, /) -> Progress:
         """A line a run."""
         return Progress()
 
@@ -108,7 +108,7 @@ class TuneGuests:
             raise InputError("tune", got=f"{len(names)} kernels are named", todo=todo, where="--kernel")
         return [("vm.kernel", json.dumps(name)) for name in names.values()]
 
-    def lacks(self, spec: CellSpec) -> list[str]:
+    def lacks(self, _spec: CellSpec, /) -> list[str]:
         """Nothing that could be known before a guest is there: it leaves the race by its first run."""
         return []
 
@@ -125,17 +125,15 @@ class TuneGuests:
         emulator, accelerator = machine_of(own, self._home)
         saved = resumes(own, accelerator)
         leave = own.accel == "auto"
-        guests = Guests(
-            self._home, emulator, accelerator, stopper, may_leave_kvm=leave, snapshots=saved, jobs=own.jobs
-        )
+        guests = Guests(self._home, emulator, accelerator, stopper, may_leave_kvm=leave, snapshots=saved, jobs=own.jobs)
         yield guests
         say_retried(guests)
 
-    def due(self, course: Course, runs: Sequence[Run]) -> tuple[Run, ...]:
+    def due(self, course: Course, _runs: Sequence[Run], /) -> tuple[Run, ...]:
         """With the steps that come whatever this one shows, so that their guests run side by side."""
         return course.foreseen()
 
-    def progress(self, place: Place[Any], part: Plan, results: ResultSet) -> Progress:
+    def progress(self, place: Place[Any], part: Plan, results: ResultSet, /) -> Progress:
         """A line a run, and a boot a block."""
         assert isinstance(place, Guests)
         place.verify(part)

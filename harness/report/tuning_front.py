@@ -19,16 +19,19 @@ def lines(course: Course, front: Front) -> list[str]:
     out += [f"                {row}" for row in _table(course, front)]
     within, asked = f"{100 * section.within:g} %", f"(asked: {100 * (1 - section.error):g} %)"
     if front.sure:
+        recall, precision = (percent(100 * share) for share in (front.recall, front.precision))
         out += [
-            f"Certainty     by the model, {percent(100 * front.recall)} % of the true front has one of these within {within}"
-            f" in both columns, and {percent(100 * front.precision)} %",
+            f"Certainty     by the model, {recall} % of the true front has one of these within {within} in both "
+            f"columns, and {precision} %",
             f"                of these are beaten by none by more than {within} in both {asked}: expected shares of the"
             " whole; of no single setting is it claimed",
         ]
     else:
         out.append(f"Certainty     none is claimed {asked}: {'; '.join(front.doubts)}")
     if any(not one.fresh for one in (*front.listed, front.today)):
-        out.append("                *: of the runs that chose it, which flatter; the other figures are of fresh blocks alone")
+        out.append(
+            "                *: of the runs that chose it, which flatter; the other figures are of fresh blocks alone"
+        )
     cost = names[1]
     sign = "<=" if columns.metric(cost).better == "lower" else ">="
     question = f'--goal {names[0]} --subject "{cost} {sign} N"'

@@ -96,7 +96,17 @@ def drawn_front(settings: int, tier: str, seed: int, *, beside_grid: bool = True
         goal, over = grid_medians(World(settings, tier, seed))
         grid = world.covered(non_dominated(goal, over.mean(axis=1)))
     return Front(
-        settings, tier, seed, race.runs / whole, recall, precision, hoped, grid, len(belief.listed), race.outcome, longest
+        settings,
+        tier,
+        seed,
+        race.runs / whole,
+        recall,
+        precision,
+        hoped,
+        grid,
+        len(belief.listed),
+        race.outcome,
+        longest,
     )
 
 

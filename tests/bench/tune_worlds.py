@@ -140,9 +140,9 @@ class World:
         return p99, float(self.cpu[setting, load] + noise + 0.02 * self.drift - self.limit[load])
 
     def covered(self, listed: npt.NDArray[np.int64]) -> tuple[float, float]:
-        """(recall, precision) of a front: of what is on it, the share with a listed setting within 5 % in p99 and 3 % in CPU.
+        """(recall, precision) of a front: the share of it with a listed setting within 5 % in p99 and 3 % in CPU.
 
-        Of what is listed, the share that none beats by more in both.
+        And of what is listed, the share that none beats by more in both.
         """
         goal, cost = self.goal, self.cpu_true
         front = non_dominated(goal, cost)

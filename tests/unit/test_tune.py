@@ -250,7 +250,12 @@ def test_a_course_keeps_the_limit_and_replays_byte_for_byte(tmp_path: Path) -> N
     assert type(plan).from_json(plan.to_json()).plan_hash == plan.plan_hash
     text = words.text(course, result, tmp_path)
     assert "no setting within the limits is more than 5 % better" in text
-    best = words.files(course, result)["best.yaml"]
+    page = words.files(course, result, tmp_path)["tune.html"]
+    best_name = course.tuning.settings[result.best].name
+    for shown in ("Price and race", "What each knob does", f"{best_name}, usecs 50", "instead of", "over a limit"):
+        assert shown in page
+    assert page.count("<figure>") == 2
+    best = words.files(course, result, tmp_path)["best.yaml"]
     (tmp_path / "best.yaml").write_text(best)
     made = load_experiment(tmp_path / "best.yaml")
     assert set(made.case_descriptions) == {"today", "best"}
@@ -262,7 +267,11 @@ def test_a_front_is_of_what_none_beats_in_both(tmp_path: Path) -> None:
     front = non_dominated(first, second)
     assert front.tolist() == [2, 1, 0]
     near, beaten, beating = close(np.array([0, 3]), first, second, front, 0.4)
-    assert (near.tolist(), beaten.tolist(), beating.tolist()) == ([False, False, True], [False, True], [False, True, False])
+    assert (near.tolist(), beaten.tolist(), beating.tolist()) == (
+        [False, False, True],
+        [False, True],
+        [False, True, False],
+    )
     experiment = load(tmp_path, goal={"least": "rtt_p99_us", "beside": "cpu_us_per_request"}, subject=[])
     course = course_of(experiment)
     go(course, Host(course))
@@ -279,8 +288,10 @@ def test_a_front_is_of_what_none_beats_in_both(tmp_path: Path) -> None:
     ]
     text = words.text(course, result, tmp_path)
     assert "of no single setting is it claimed" in text
-    (tmp_path / "front.yaml").write_text(words.files(course, result)["front.yaml"])
-    assert len(load_experiment(tmp_path / "front.yaml").case_descriptions) == len(levels) + ("today" not in text.split())
+    (tmp_path / "front.yaml").write_text(words.files(course, result, tmp_path)["front.yaml"])
+    assert len(load_experiment(tmp_path / "front.yaml").case_descriptions) == len(levels) + (
+        "today" not in text.split()
+    )
     # The same runs, asked for one best under a limit.
     course.ask(load(tmp_path, subject=["cpu_us_per_request <= 70"]).tuning)  # type: ignore[arg-type]
     best = answer(course).best
@@ -297,8 +308,24 @@ def test_a_race_for_a_front_finds_most_of_it_for_a_fraction_of_the_full_grid() -
 
 @pytest.mark.parametrize("second", ["rtt_p50_us", "wall_s"])
 def test_a_front_has_two_columns_with_a_better_end(tmp_path: Path, second: str) -> None:
-    with pytest.raises(InputError, match="second column|no run has a metric"):
+    with pytest.raises(InputError, match=r"second column|no run has a metric"):
         load(tmp_path, goal={"least": "rtt_p50_us", "beside": second})
+
+
+def test_what_is_foreseen_is_what_comes(tmp_path: Path) -> None:
+    """So that guests of several blocks run side by side, and the steps are those of a race that saw one at a time."""
+    course = course_of(load(tmp_path))
+    host, foreseen, blocks = Host(course), [], {}
+    while (runs := course.next()) is not None:
+        ahead = course.foreseen()
+        assert ahead[: len(runs)] == runs
+        assert not foreseen or foreseen[: len(runs)] == list(runs)
+        foreseen = list(ahead[len(runs) :])
+        blocks.setdefault(course.steps[-1][0].kind, len({run.block for run in ahead}))
+        for run in runs:
+            host.make(run)
+        course.take(host.records)
+    assert blocks == {"pilot": 2, "start": 1, "race": 1, "confirm": 10}
 
 
 def test_another_question_of_the_same_runs(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from harness.analysis.tune.figures import Figures, Front, OnFront, front_of, met
 from harness.analysis.tune.front import FrontBelief, FrontRace
 from harness.analysis.tune.model import fit
 from harness.analysis.tune.race import Belief, runs_of
-from harness.stats import Estimate, estimate
+from harness.stats import estimate
 
 COUNTERS = (
     "server_voluntary_per_request",
@@ -131,16 +131,17 @@ def _cheapest(course: Course, among: list[int], best: int) -> int | None:
     cost = {}
     for at in among:
         values = [
-            value for load in range(len(course.tuning.loads)) for value in metric(course, at, load, _cost(course))
+            value for load in range(len(course.tuning.loads)) for value in metric(course, at, load, cost_of(course))
         ]
         if values:
             cost[at] = float(np.median(np.log(values)))
     return min(cost, key=lambda at: cost[at]) if best in cost else None
 
 
-def _cost(course: Course) -> str:
-    limits = course.tuning.section.limits
-    return next((limit.metric for limit in limits if not limit.above), "cpu_us_per_request")
+def cost_of(course: Course) -> str:
+    """The column that says what a setting costs: the second of a front, the first limited, else CPU per request."""
+    limits, beside = course.tuning.section.limits, course.tuning.section.goal.beside
+    return beside or next((limit.metric for limit in limits if not limit.above), "cpu_us_per_request")
 
 
 def _set_knobs(course: Course, setting: int) -> int:

@@ -272,7 +272,10 @@ def aims(section: Tune) -> list[tuple[str, int]]:
     """The columns that are wanted, one or the two of a front, each with 1 where less is better, else -1."""
     goal = section.goal
     first = (goal.metric, 1 if goal.least else -1)
-    return [first, *([(goal.beside, 1 if columns.metric(goal.beside).better == "lower" else -1)] if goal.beside else [])]
+    return [
+        first,
+        *([(goal.beside, 1 if columns.metric(goal.beside).better == "lower" else -1)] if goal.beside else []),
+    ]
 
 
 def observed(record: RunRecord, setting: int, load: int, block: int, tuning: Tuning) -> Seen | None:

@@ -71,6 +71,29 @@ def metric(course: Course, setting: int, load: int, name: str, *, fresh: bool = 
     return [float(value) for value in values if value is not None and value > 0]
 
 
+@dataclass(frozen=True)
+class Spot:
+    """A setting's medians of two columns over all its valid runs, geometric means over loads; runs: how many."""
+
+    setting: int
+    first: float
+    second: float
+    runs: int
+
+
+def spots(course: Course, first: str, second: str) -> list[Spot]:
+    """Every setting that has both columns at every load."""
+    out = []
+    for at in range(len(course.tuning.settings)):
+        values = [
+            [metric(course, at, load, name) for load in range(len(course.tuning.loads))] for name in (first, second)
+        ]
+        if all(own for column in values for own in column):
+            middle = [float(np.exp(np.mean([np.log(np.median(own)) for own in column]))) for column in values]
+            out.append(Spot(at, *middle, runs=sum(map(len, values[0]))))
+    return out
+
+
 def front_of(course: Course, belief: FrontBelief) -> Front:
     """What a race for a front came to."""
     race = course.race
@@ -89,9 +112,9 @@ def front_of(course: Course, belief: FrontBelief) -> Front:
     if race.outcome != "sure":
         doubts.append("the budget was spent before enough of the front was known")
     if few := sum(not one.fresh for one in listed):
-        doubts.append(f"{few} of the settings have too few fresh blocks")
+        doubts.append(f"there are too few fresh blocks of {few} of the settings")
     if wrong := sum(one.beaten_by is not None for one in listed):
-        doubts.append(f"fresh blocks show {wrong} of the settings to be beaten in both")
+        doubts.append(f"fresh blocks show that {wrong} of the settings are beaten in both")
     if _states(course, belief.listed):
         doubts.append("the settings' runs have two states, and a median of such runs says little")
     return Front((first, second), listed, point(race.question.against), belief.recall, belief.precision, tuple(doubts))

@@ -38,9 +38,7 @@ def non_dominated(first: Floats, second: Floats) -> Ints:
     return order[value < before - 1e-12]
 
 
-def close(
-    listed: Ints, first: Floats, second: Floats, front: Ints, tolerance: float
-) -> tuple[Flags, Flags, Flags]:
+def close(listed: Ints, first: Floats, second: Floats, front: Ints, tolerance: float) -> tuple[Flags, Flags, Flags]:
     """Which of the front have a listed setting within the tolerance, which listed ones are beaten, and who beats them.
 
     Beaten: by one of the front, by more than the tolerance in both figures.
