@@ -14,6 +14,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.tables import load_runs, load_source
+from harness.tables.reading.account import Mapping
 from harness.tables.reading.numbers import number_of
 from harness.tables.reading.table import read
 from tests import command
@@ -205,6 +206,43 @@ def test_a_row_a_request_is_one_run_and_is_told_so(tmp_path: Path) -> None:
     # As runs they would claim a lot.
     done = command.call("compare", one, other, "--per", "run", "--json")
     assert json.loads(done.stdout)["rows"][0]["base"]["n"] == 500
+
+
+def intervals(tmp_path: Path, name: str, seconds: list[int]) -> Path:
+    """A load generator's history: running totals, quantiles of the last seconds, the rate."""
+    path = tmp_path / name
+    rows = [f"{1_700_000_000 + at},10,GET,{100 + at % 3},{20 + at % 5},{15 - at % 2},{90 + at}" for at in seconds]
+    path.write_text("\n".join(["Timestamp,User Count,Name,Requests/s,95%,Min Response Time,Max Response Time", *rows]))
+    return path
+
+
+def test_rows_that_come_every_second_are_intervals_of_one_run(tmp_path: Path) -> None:
+    path = intervals(tmp_path, "a.csv", list(range(60)))
+    table, reading = read(path)
+    row = table.frame().iloc[0]
+    assert (len(table), row["rate_rps"], row["latency_min"], row["latency_max"]) == (1, 101, 14, 149)
+    assert "latency_p95" not in table, "quantiles of intervals cannot be combined"
+    assert "no figure of a whole run can be had from User Count, 95%" in reading.warnings[0]
+    assert len(read(path, Mapping(per="run"))[0]) == 60
+    done = command.call("compare", path, intervals(tmp_path, "b.csv", list(range(100, 160))))
+    assert "In a.csv, 60 rows are intervals of 1 s of one run: a run counts once" in " ".join(done.stdout.split())
+    assert "few runs" in done.stdout
+
+
+def test_rows_that_come_less_evenly_or_say_their_runs_are_runs(tmp_path: Path) -> None:
+    assert len(read(intervals(tmp_path, "nights.csv", [at * 86_400 for at in range(60)]))[0]) == 60
+    assert len(read(intervals(tmp_path, "loop.csv", [at * 5 + at * at % 3 for at in range(60)]))[0]) == 60
+    assert len(read(intervals(tmp_path, "few.csv", list(range(20))))[0]) == 20
+    path = intervals(tmp_path, "said.csv", list(range(60)))
+    path.write_text(path.read_text().replace("User Count", "run"))
+    assert len(read(path)[0]) == 60
+
+
+def test_intervals_of_which_nothing_can_be_combined_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("\n".join(["time_s,p50_us,p99_us", *(f"{at / 2},{at % 7 + 10},{at % 9 + 30}" for at in range(80))]))
+    with pytest.raises(InputError, match=r"intervals of a run of 0.5 s, and .*cannot be combined: .*say --per run"):
+        read(path)
 
 
 def test_requests_of_several_runs_are_gathered_by_run(tmp_path: Path) -> None:

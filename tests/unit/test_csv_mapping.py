@@ -73,7 +73,7 @@ def test_a_file_beside_the_table_says_the_same(tmp_path: Path) -> None:
         ("metrics: {p99: lat98}\n", "1:16", "no column 'lat98'; did you mean 'lat99'?"),
         ("units: {lat98: us}\n", "1:16", "no column 'lat98'"),
         ("rename: {polls: busy}\n", "1:17", "no case or column 'polls'; did you mean 'poll'?"),
-        ("per: packet\n", "1:6", "per is 'packet'; expected one of 'request' 'run'"),
+        ("per: packet\n", "1:6", "per is 'packet'; expected one of 'request' 'interval' 'run'"),
         ("decimal: ';'\n", "1:10", "decimal is ';'"),
         ("case: [who]\n", "1:7", "case is a list; expected a text"),
         ("metrics: lat99\n", "1:10", "metrics is a single value; expected lines of NAME: TEXT"),

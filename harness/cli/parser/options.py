@@ -100,7 +100,13 @@ def columns(parser: argparse.ArgumentParser, metric: str) -> None:
     values(parser, "--unit", "[COLUMN=]UNIT", text, default=[])
     text = "CSV files: what a case (or column) OLD is to be called, to match it with another file's (may be repeated)"
     values(parser, "--rename", "OLD=NEW", text, default=[])
-    value(parser, "--per", None, "CSV files: what a row is (default: guessed, and said)", choices=("request", "run"))
+    value(
+        parser,
+        "--per",
+        None,
+        "CSV files: what a row is (default: guessed, and said)",
+        choices=("request", "interval", "run"),
+    )
 
 
 def verdicts(*known: str) -> Callable[[str], tuple[str, ...]]:

@@ -11,7 +11,7 @@ Role = Literal[
     "case", "factor", "metric", "repetition", "block", "order", "time", "verdict", "run", "fact", "constant", "ignored",
     "metric name", "value",
 ]  # fmt: skip
-PER = ("request", "run")
+PER = ("request", "interval", "run")
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ def as_runs(path: Path, runs: Table, read: Sequence[ColumnRead], seen: Sequence[
     candidates = read if mapping.per == "request" else raw
     asked = [column for column in candidates if column.role == "metric" and column.name in mapping.metrics.values()]
     raw = asked if len(asked) == 1 else _whole(raw)
-    if mapping.per == "run" or not (mapping.per or raw or _is_counted(read)):
+    if mapping.per not in ("", "request") or not (mapping.per or raw or _is_counted(read)):
         return runs, list(read), ()
-    apart = _apart(runs, read)
+    apart = apart_by(runs, read)
     repeats = {
         f"#{one.name}": one.column for one, column in zip(seen, read, strict=True) if column.role == "repetition"
     }
@@ -90,7 +90,7 @@ def _is_counted(read: Sequence[ColumnRead]) -> bool:
     return any(column.role in ("order", "time") or column.guess.startswith("it counts") for column in read)
 
 
-def _apart(runs: Table, read: Sequence[ColumnRead]) -> list[str]:
+def apart_by(runs: Table, read: Sequence[ColumnRead]) -> list[str]:
     """The columns that tell runs apart."""
     roles = ("case", "factor", "fact", "block", "run")
     names = ["case", *(column.here for column in read if column.role in roles and column.here != "case")]

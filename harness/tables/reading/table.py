@@ -14,6 +14,7 @@ from harness.tables.reading.account import ColumnRead, Mapping, Reading
 from harness.tables.reading.around import without_summaries
 from harness.tables.reading.dialect import MINIMUM, Text, form
 from harness.tables.reading.fields import check_values, columns_of
+from harness.tables.reading.intervals import as_runs as of_intervals
 from harness.tables.reading.mapping import beside, not_there
 from harness.tables.reading.numbers import PLAIN
 from harness.tables.reading.opened import ATTEMPT, bad, text_of
@@ -63,13 +64,17 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
         if where := mapping.places.get(f"rename {old}"):
             raise not_there("case or column", old, tuple(runs.texts("case").distinct()), path.name, where)
     runs, columns_read, per = as_runs(path, runs, columns_read, seen, mapping)
+    note = "a row a request"
+    if not per:
+        runs, columns_read, per = of_intervals(path, runs, columns_read, seen, mapping)
+        note = "a row an interval"
     ours = set(_OURS) <= set(text.names)
     account = Reading(
         label=str(path),
         columns=tuple(columns_read),
         plain=ours and all(column.name == column.here != "set" for column in columns_read),
         ours=ours,
-        notes=(*encoding, *text.notes, *more, *summaries, *(("a row a request",) if per else ())),
+        notes=(*encoding, *text.notes, *more, *summaries, *((note,) if per else ())),
         warnings=per,
         constants={
             column.name: one.example
