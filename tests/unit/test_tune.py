@@ -23,6 +23,7 @@ from harness.report.apply import apply_script
 from harness.spec.tune import level, parse_condition, parse_limit
 from harness.store import RunRecord, codec
 from harness.store.record import Metrics
+from tests import command
 from tests.bench.study_tune import drawn_front, make, tuned
 from tests.bench.tune_worlds import World
 
@@ -377,3 +378,18 @@ def test_seen_runs_of_one_load_only_are_no_evaluation() -> None:
     race = Race(Question((0.5, 0.5)), kernels([[(np.arange(4), True)]]))
     race.take([Seen(1, 0, 1, 0.5), Seen(1, 1, 1, 0.7), Seen(2, 0, 1, 0.1)])
     assert race.evaluations() == [(1, 1, 0.6, ())]
+
+
+@pytest.mark.parametrize(
+    ("words_typed", "answered"),
+    [
+        (["--kernel", "6.12"], "add --in-vm"),
+        (["--pareto", "rtt_p99_us"], "is not A,B: two columns"),
+        (["--pareto", "rtt_p99_us,cpu_us_per_request", "--goal", "rtt_p50_us"], "--goal asks for one best"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path: Path, words_typed: list[str], answered: str) -> None:
+    load(tmp_path)
+    done = command.call("tune", tmp_path / "t.yaml", "--plan", *words_typed)
+    assert done.returncode == 2
+    assert answered in done.stderr

@@ -72,7 +72,7 @@ def metric(course: Course, setting: int, load: int, name: str, *, fresh: bool = 
 
 
 @dataclass(frozen=True)
-class Spot:
+class Charted:
     """A setting's medians of two columns over all its valid runs, geometric means over loads; runs: how many."""
 
     setting: int
@@ -81,7 +81,7 @@ class Spot:
     runs: int
 
 
-def spots(course: Course, first: str, second: str) -> list[Spot]:
+def charted(course: Course, first: str, second: str) -> list[Charted]:
     """Every setting that has both columns at every load."""
     out = []
     for at in range(len(course.tuning.settings)):
@@ -90,7 +90,7 @@ def spots(course: Course, first: str, second: str) -> list[Spot]:
         ]
         if all(own for column in values for own in column):
             middle = [float(np.exp(np.mean([np.log(np.median(own)) for own in column]))) for column in values]
-            out.append(Spot(at, *middle, runs=sum(map(len, values[0]))))
+            out.append(Charted(at, *middle, runs=sum(map(len, values[0]))))
     return out
 
 

@@ -9,7 +9,7 @@ from harness import columns
 from harness.analysis.curves import marks
 from harness.analysis.tune.answer import Answer, cost_of
 from harness.analysis.tune.course import Course
-from harness.analysis.tune.figures import Spot, spots
+from harness.analysis.tune.figures import Charted, charted
 from harness.report import words
 from harness.report.charts import Chart, Dot, Polyline, Series
 from harness.report.charts.kinds import value_scale
@@ -65,7 +65,7 @@ def _verbatim(answer: str) -> Markup:
 def _price(look: Look, course: Course, result: Answer) -> Markup | None:
     """Every setting that ran: its goal against its price, and the line of those that none beats in both."""
     goal, cost = course.tuning.section.goal.metric, cost_of(course)
-    seen = spots(course, goal, cost) if cost != goal else []
+    seen = charted(course, goal, cost) if cost != goal else []
     if not seen:
         return None
     first, second = columns.metric(goal), columns.metric(cost)
@@ -111,7 +111,7 @@ def _role(result: Answer, course: Course, at: int) -> str:
     return _OUT if at in course.race.out else _OTHER
 
 
-def _steps(course: Course, goal: str, cost: str, seen: Sequence[Spot]) -> list[tuple[float, float]]:
+def _steps(course: Course, goal: str, cost: str, seen: Sequence[Charted]) -> list[tuple[float, float]]:
     """The stepped line of those that none beats in both, of settings that did not leave the race."""
     signs = [1 if columns.metric(name).better != "higher" else -1 for name in (cost, goal)]
     best: list[tuple[float, float]] = []
