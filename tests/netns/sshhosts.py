@@ -210,6 +210,7 @@ def open_bed(
         _run("ip", "netns", "add", bed.controller)
         stack.callback(_run, "ip", "netns", "delete", bed.controller)
         inside = ["ip", "-n", bed.controller]
+        _run(*inside, "link", "set", "lo", "up")
         _run(*inside, "link", "add", "bridge", "type", "bridge")
         _run(*inside, "address", "add", f"{network}.1/24", "dev", "bridge")
         _run(*inside, "link", "set", "bridge", "up")

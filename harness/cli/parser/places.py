@@ -24,6 +24,7 @@ from harness.cli.parser.options import (
 _MATRIX_FORMATS = ("text", "csv", "json")
 _INVENTORY = "Ansible inventory: a file, a directory, a program, or names with commas (may be repeated)"
 _SPLIT = "what a host gets whole: blocks (default): a sweep point's cases, once; repetitions; cells; none: all of it"
+_ENGINE = "who hands work out: ansible (default), a share for each host; dask: slices of minutes, to who is free"
 _PREPARE = "prepare the hosts before, and put them back after (default: latency)"
 _TOPOLOGY = "experiment or topology file (YAML), Mininet file (FILE.py[:CLASS]), or a name such as tree,2,3"
 _OVERRIDES = "override a key: args.k=8, switching=route (of an experiment: topology.args.k=8)"
@@ -80,6 +81,7 @@ def _fleet(commands: Commands) -> None:
         parser.add_argument("-i", "--inventory", action="append", required=True, metavar="INVENTORY", help=_INVENTORY)
         value(parser, "--limit", "PATTERN", "only these hosts, as ansible-playbook has it")
         value(parser, "--forks", "N", "hosts at a time (default: 50)", type=int, default=50)
+    value(run, "--engine", None, _ENGINE, choices=("ansible", "dask"), default="ansible")
     value(run, "--split", None, _SPLIT, choices=("blocks", "cells", "repetitions", "none"))
     value(run, "--prepare", "PROFILE", _PREPARE, nargs="?", const="latency")
     output(run)
