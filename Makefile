@@ -71,6 +71,7 @@ properties: env-dev
 docs: env-dev
 	@.venv/bin/python -m tools.columns_doc >docs/columns.md.new && mv docs/columns.md.new docs/columns.md
 	@.venv/bin/python -m tools.experiment_doc
+	@.venv/bin/python -m tools.matrix_doc
 	@.venv/bin/python -m tools.importing_doc
 	@.venv/bin/python -m tools.topology_pictures
 	@.venv/bin/python -m tools.house_picture

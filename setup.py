@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -33,8 +34,12 @@ class BuildExecutable(build_ext):
         return str(Path(*fullname.split(".")))
 
     def build_extension(self, ext: Extension) -> None:
-        """Compile all sources and link them into one executable."""
+        """Compile all sources and link them into one executable, unless the one that is there was made of the same."""
         target = Path(self.get_ext_fullpath(ext.name))
+        mark, made_of = Path(self.build_temp) / f"{target.name}.sha256", self._made_of(ext)
+        if target.is_file() and mark.is_file() and mark.read_text() == made_of and not self.force:
+            return
+        mark.unlink(missing_ok=True)
         objects = self.compiler.compile(
             ext.sources,
             output_dir=self.build_temp,
@@ -51,6 +56,13 @@ class BuildExecutable(build_ext):
             # Python's compiler settings honour LDFLAGS for modules only.
             extra_postargs=[*ext.extra_link_args, *shlex.split(os.environ.get("LDFLAGS", ""))],
         )
+        mark.write_text(made_of)
+
+    def _made_of(self, ext: Extension) -> str:
+        """Names the program by all that it is made of: files, compiler, options."""
+        words = [*self.compiler.compiler_so, *self.compiler.linker_exe, os.environ.get("LDFLAGS", ""), str(self.debug)]
+        files = [Path(path).read_bytes() for path in (*ext.sources, *ext.depends, __file__)]
+        return hashlib.sha256(b"\0".join([*map(str.encode, words), *files])).hexdigest()
 
 
 class PackagePlaybooks(build_py):

@@ -33,13 +33,15 @@ def start(
     *arguments: str | Path,
     prefix: tuple[str, ...] = (),
     capabilities: Collection[int] | None = None,
+    netns: str = "",
     fresh: bool = False,
     **options: Any,
 ) -> subprocess.Popen[str]:
     """Start a command; the caller waits for it. fresh: by an interpreter of its own, where its start is the matter.
 
     Else, where nobody could tell the difference, it is forked from a process that has loaded pandas once.
-    capabilities: numbers of linux/capability.h; as root it has, and can get, these alone.
+    capabilities: numbers of linux/capability.h; as root it has, and can get, these alone. netns: the name of the
+    network namespace in which it runs.
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
     words = [str(argument) for argument in arguments]
@@ -51,9 +53,12 @@ def start(
             new_session=options.get("start_new_session", False),
             unprivileged=bool(prefix),
             capabilities=None if capabilities is None else list(capabilities),
+            netns=netns,
         )
         if (server := _serving(environment)) is not None:
             return Forked(server, request)
+    if netns:
+        prefix = ("nsenter", f"--net=/run/netns/{netns}", "--", *prefix)
     if capabilities is not None:
         bounding = ",".join(["-all", *(f"+cap_{number}" for number in capabilities)])
         prefix = ("setpriv", f"--bounding-set={bounding}", "--inh-caps=-all", "--ambient-caps=-all", "--", *prefix)

@@ -10,7 +10,7 @@ import yaml
 from harness.plan import Plan, load_experiment, make_plan
 
 # Tests run on shared machines and next to each other: noise is not what they are about.
-NO_NOISE_LIMITS = {"max_foreign_share": "100%", "max_steal_share": "100%"}
+NO_NOISE_LIMITS = {f"max_{kind}_share": "100%" for kind in ("foreign", "steal", "starved")}
 
 
 def document(**changes: Any) -> dict[str, Any]:

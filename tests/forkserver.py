@@ -29,7 +29,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 _PATH = {"PYTHONPATH": str(ROOT)}
 _SET_CHILD_SUBREAPER = 36
-_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _DROP_FROM_BOUNDING_SET = 24
 _CAPABILITY_VERSION_3 = 0x20080522
 _MOST_BYTES = 1 << 20
@@ -54,7 +54,7 @@ def _at_start(env: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Request:
-    """A command to start: words, environment, directory; session, privileges, capabilities as in tests.command."""
+    """A command to start: words, environment, directory; the rest as in tests.command."""
 
     argv: list[str]
     env: dict[str, str]
@@ -62,6 +62,7 @@ class Request:
     new_session: bool = False
     unprivileged: bool = False
     capabilities: list[int] | None = None
+    netns: str = ""
 
 
 class Server:
@@ -179,6 +180,10 @@ def _become(request: Request) -> None:
     os.environ.update(request.env)
     if request.new_session:
         os.setsid()
+    if request.netns:
+        with open(f"/run/netns/{request.netns}") as namespace:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns", request.netns)
     if request.unprivileged and ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWUSER):
         raise OSError(ctypes.get_errno(), "unshare")
     if request.capabilities is not None:

@@ -29,7 +29,7 @@ HOST_WORKER = "gw0"
 # Of tests/netns, those that measure nothing that matters and set nothing that no namespace hides.
 ASIDE = {
     f"tests/netns/test_{name}.py"
-    for name in ("engines", "fleet", "fleet_faults", "fleet_page", "signals", "two_hosts_lost")
+    for name in ("engines", "fleet", "fleet_dask", "fleet_faults", "fleet_page", "signals", "two_hosts_lost")
 }
 # Of tests/vm, those whose tests share a guest; others are handed out one by one.
 WHOLE = {"tests/vm/test_one_guest.py"}
@@ -38,6 +38,7 @@ WHOLE = {"tests/vm/test_one_guest.py"}
 SECONDS: dict[str, int] = {
     "tests/netns/test_engines.py": 60,
     "tests/netns/test_fleet.py": 110,
+    "tests/netns/test_fleet_dask.py": 25,
     "tests/netns/test_fleet_faults.py": 150,
     "tests/netns/test_fleet_page.py": 40,
     "tests/netns/test_signals.py": 20,

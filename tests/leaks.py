@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +22,9 @@ OWN_CGROUPS = "pollbench"
 # A child told to stop, or a namespace that the kernel takes down, may need a moment after the test's end.
 PATIENCE_S = 0.5
 
+# The directory for temporary files of this process and of what it starts; None outside own_temporary_directory().
+_temporary: Path | None = None
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -26,6 +32,24 @@ class Snapshot:
 
     things: frozenset[str]
     settings: tuple[tuple[str, str], ...]
+
+
+@contextlib.contextmanager
+def own_temporary_directory() -> Iterator[None]:
+    """A block with a directory for temporary files of its own, in which a leak is seen, and then removed."""
+    global _temporary
+    # Whose it is, is in its name: tests/remains.py removes that of a session that was killed.
+    with tempfile.TemporaryDirectory(prefix=f"pbtest-{os.getpid()}-", ignore_cleanup_errors=True) as made:
+        found, tempfile.tempdir, _temporary = os.environ.get("TMPDIR"), made, Path(made)
+        os.environ["TMPDIR"] = made
+        # As the common one: programs of other users come here, too.
+        _temporary.chmod(0o1777)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = _temporary = None
+            del os.environ["TMPDIR"]
+            os.environ.update({} if found is None else {"TMPDIR": found})
 
 
 def _names(directory: Path) -> list[str]:
@@ -66,6 +90,7 @@ def snapshot() -> Snapshot:
     things += [f"interface {name}" for _, name in socket.if_nameindex()]
     things += [f"child process {child}" for child in _children()]
     things += [f"state {STATE / name}" for name in _names(STATE) if (STATE / name).is_dir()]
+    things += [f"temporary file {name}" for name in _names(_temporary)] if _temporary else []
     # Else those that are seen are of the worker that runs the tests on real links, or of another session's.
     if not lanes.is_isolated() and _mounts("self") == _mounts("1"):
         for top in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):

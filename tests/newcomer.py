@@ -51,8 +51,9 @@ class Newcomer:
         (self.home / "harness" / path).write_text(text)
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """A command of the copy, to its end."""
-        return command.run(*arguments, cwd=self.home, env={"PYTHONPATH": str(self.home)})
+        """A command of the copy, to its end; what it reports of its mistakes stays beside the copy."""
+        env = {"PYTHONPATH": str(self.home), "TMPDIR": str(self.home.parent)}
+        return command.run(*arguments, cwd=self.home, env=env)
 
     def evaluate(self, code: str) -> str:
         """What Python prints that imports the copy, and the tools of the tree."""

@@ -1,12 +1,14 @@
-"""What test runs before this one left on the host because they were killed: namespaces that bear a dead run's mark."""
+"""What test runs before this one left on the host because they were killed: what bears a dead run's mark."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -24,20 +26,28 @@ def end_as_by_ctrl_c() -> None:
     signal.signal(signal.SIGTERM, interrupt)
 
 
-def sweep(directory: Path = Path("/run/netns")) -> list[str]:
-    """Remove the namespaces pbtest-PID-... whose process is gone, and end what runs in them; their names.
+def sweep(namespaces: Path = Path("/run/netns"), temporary: Path | None = None) -> list[str]:
+    """Remove the namespaces and temporary directories pbtest-PID-... whose process is gone; their names.
 
-    Only SIGKILL leaves any. Runs that sweep at the same time do each other no harm.
+    What runs in the namespaces is ended. Only SIGKILL leaves any. Runs that sweep at the same time do each other no
+    harm, and who is not root removes their own.
     """
     swept = []
-    for path in sorted(directory.glob("pbtest-*")):
-        marked = _MARKED.match(path.name)
-        if marked is None or Path(f"/proc/{marked[1]}").exists():
-            continue
+    for path in _of_dead_runs(namespaces) if os.geteuid() == 0 else []:
         inside = subprocess.run(["ip", "netns", "pids", path.name], capture_output=True, text=True, check=False)
         for pid in map(int, inside.stdout.split()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         subprocess.run(["ip", "netns", "delete", path.name], capture_output=True, check=False)
         swept.append(path.name)
+    for path in _of_dead_runs(temporary or Path(tempfile.gettempdir())):
+        with contextlib.suppress(FileNotFoundError):
+            if path.lstat().st_uid == os.geteuid():
+                shutil.rmtree(path, ignore_errors=True)
+                swept.append(path.name)
     return swept
+
+
+def _of_dead_runs(directory: Path) -> list[Path]:
+    marked = {path: _MARKED.match(path.name) for path in sorted(directory.glob("pbtest-*"))}
+    return [path for path, mark in marked.items() if mark and not Path(f"/proc/{mark[1]}").exists()]

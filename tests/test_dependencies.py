@@ -22,6 +22,7 @@ BUILD = [Requirement(text) for text in PROJECT["build-system"]["requires"]]
 DEV = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["dev"]]
 MUTANTS = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["mutants"]]
 PLOT = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["plot"]]
+DASK = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["dask"]]
 _LINES = (ROOT / "tests" / "campaign" / "requirements.txt").read_text().splitlines()
 CAMPAIGN = [Requirement(line.split()[0]) for line in _LINES if line[:1].isalpha()]
 
@@ -35,13 +36,17 @@ def pins(lock: str) -> dict[str, Version]:
 def test_every_dependency_is_explained() -> None:
     page = (ROOT / "docs" / "dependencies.md").read_text()
     rows = re.findall(r"^\| \[?`([A-Za-z0-9._-]+)`", page, re.MULTILINE)
-    wanted = {canonicalize_name(each.name) for each in [*RUNTIME, *BUILD, *PLOT, *DEV, *MUTANTS, *CAMPAIGN]}
+    wanted = {canonicalize_name(each.name) for each in [*RUNTIME, *BUILD, *PLOT, *DASK, *DEV, *MUTANTS, *CAMPAIGN]}
     assert {canonicalize_name(name) for name in rows} == wanted
 
 
 @pytest.mark.parametrize(
     ("top", "allowed"),
-    [("harness", [*RUNTIME, *PLOT]), ("tests", [*RUNTIME, *DEV, *CAMPAIGN]), ("tools", [*RUNTIME, *DEV, *MUTANTS])],
+    [
+        ("harness", [*RUNTIME, *PLOT, *DASK]),
+        ("tests", [*RUNTIME, *DEV, *CAMPAIGN]),
+        ("tools", [*RUNTIME, *DEV, *MUTANTS]),
+    ],
 )
 def test_every_import_is_a_dependency(top: str, allowed: list[Requirement]) -> None:
     known = {*sys.stdlib_module_names, "harness", "pollbench", "tests", "tools"}

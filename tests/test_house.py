@@ -51,6 +51,8 @@ EDGE_STREAMS = {"sys.stdout", "sys.stderr"}
 HEAVY = (
     "ansible",
     "ansible_runner",
+    "dask",
+    "distributed",
     "matplotlib",
     "numpy",
     "pandas",

@@ -11,8 +11,9 @@ HEAD = """\
 Made by `python -m tools.columns_doc > docs/columns.md` from `harness/columns/`; a test keeps the two equal.
 
 A result set holds five CSV files: one row per run in `runs.csv`, per run and node in `nodes.csv`, per run
-and written setting in `knobs.csv`, per run and CPU in `cpus.csv`, per cell in `summary.csv`. UTF-8, commas,
-blank for no value. Round-trip times are whole round trips, request sent to reply received, never halved.
+and written setting in `knobs.csv`, per run and CPU in `cpus.csv`, per cell in `summary.csv`; where links
+change, a sixth: per run and phase in `phases.csv`. UTF-8, commas, blank for no value. Round-trip times are
+whole round trips, request sent to reply received, never halved.
 
 **Factors.** The keys of the experiment's sweep are columns of their own, under the key's name
 (`contention.load`), with the value as the file writes it. They stand after `case` in every table.
@@ -62,6 +63,7 @@ def document() -> str:
     lines += _table("nodes.csv", columns.NODES)
     lines += _table("knobs.csv", columns.KNOBS)
     lines += _table("cpus.csv", columns.CPUS)
+    lines += _table("phases.csv", columns.PHASES)
     lines += _summary()
     return "\n".join(lines) + "\n"
 

@@ -121,7 +121,8 @@ def _reference(entry: JsonSchema) -> str:
 def _link(model: str) -> str:
     """The part of the page that describes a model; a case changes it by the same keys."""
     name = model.removesuffix("Overlay")
-    title = {"NodeSettings": "Knobs", "Figure": "Figures", "Service": "Service time"}.get(name, name)
+    titles = {"NodeSettings": "Knobs", "Figure": "Figures", "Service": "Service time", "XdpSocket": "XDP sockets"}
+    title = titles.get(name, name)
     head = _HEADINGS.get(name, title)
     return f"[{title}](#{re.sub(r'[^a-z0-9 -]', '', head.lower()).replace(' ', '-')})"
 

@@ -31,18 +31,24 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "cgroup": {"cpus": "1", "weight": 1000},
     "channels": {"combined": 1},
     "coalesce": {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "20us"},
+    "cpu_latency": {"max_us": 0},
     "epoll_busy_poll": {"usecs": 50, "budget": 8},
     "ethtool_coalesce": {"rx-usecs": 40},
     "host_busy_poll": {"busy_read": 50, "busy_poll": 50},
+    "host_receive": {"netdev_budget": 100, "rps_sock_flow_entries": 1024},
     "irq_affinity": {"cpus": "0"},
     "offloads": {"gro": "off"},
     "process": {"policy": "fifo", "priority": 1},
+    "rfs": {"flow_count": 1024},
+    "rings": {"rx": 128},
     "rps": {"cpus": "1"},
     "rss": {"weights": [0, 1]},
     "threaded_napi": {"mode": "on"},
+    "tx_queue": {"tx_queue_len": 500},
+    "xps": {"queues": ["0", "1"]},
 }
-ON_NICS_ONLY = {"channels", "ethtool_coalesce", "irq_affinity", "rss"}
-OF_HOST = {"host_busy_poll"}
+ON_NICS_ONLY = {"channels", "ethtool_coalesce", "irq_affinity", "rings", "rss", "xps"}
+OF_HOST = {"cpu_latency", "host_busy_poll", "host_receive"}
 NAMES = {True: "yes", False: "no", None: "unknown"}
 
 
@@ -66,7 +72,8 @@ def document(place: str) -> dict[str, Any]:
         "name": f"interplay-{place}",
         "topology": {
             "nodes": {"client": {"cpus": "0"}, "server": {"cpus": "1"}},
-            "links": [link if place == "veth" else link | {"nic": place}],
+            # Two queues, without which fewer channels and weights of queues have nothing to change.
+            "links": [link if place == "veth" else link | {"nic": place, "queues": 2}],
         },
         "workload": {
             "kind": "ping-pong",

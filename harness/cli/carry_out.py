@@ -26,6 +26,7 @@ from harness.errors import (
     Interrupted,
     PollbenchError,
 )
+from harness.kernel.software import commit_at
 from harness.places.place import NOT_AGAIN, Place
 from harness.places.redo import waited_s
 from harness.plan import Experiment, Plan, grows
@@ -82,7 +83,9 @@ def open_set(
     build_programs(plan)
     if not (arguments.resume if resume is None else resume):
         overrides = dict(overrides_of(arguments.set))
-        return new_set(place, plan, experiment, output, overrides=overrides)
+        # The gallery's files are none of the user's project.
+        commit = commit_at(Path(arguments.file)) if hasattr(arguments, "file") else None
+        return new_set(place, plan, experiment, output, overrides=overrides, commit=commit)
     results = newest_set(output, plan.name)
     place.accept(results)
     if not results.same_plan(plan) and grows(results.plan, plan, results.finished()):

@@ -17,6 +17,7 @@ from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.gate import Gate, GateVerdict, judge, parse_gate
 from harness.analysis.compare.sources import pivot
 from harness.cli.calibrations import calibration_of
+from harness.cli.ci import asked_for_tests, write_gates
 from harness.cli.columns import metrics_asked, sources_of, with_columns
 from harness.cli.terminal import print_styled, width_and_color
 from harness.errors import EXIT_GATE, EXIT_OK, EXIT_UNDECIDED, InputError
@@ -57,6 +58,8 @@ def compare(arguments: argparse.Namespace) -> int:
         show("\n" + agreement)
     for line in gate_lines(comparison, verdicts):
         print(f"pollbench: {line}", file=sys.stderr)
+    if asked_for_tests(arguments):
+        write_gates(arguments, comparison, verdicts)
     return _exit_code(verdicts, arguments.undecided)
 
 

@@ -9,7 +9,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from harness.errors import EXIT_HOST_LACKS, EXIT_OK
+from harness.cli import matrix
+from harness.errors import EXIT_HOST_LACKS, EXIT_OK, InputError
 from harness.host import setting_advice, wish_of
 from harness.kernel import facts, journal
 from harness.kernel.advice import Advice, stolen_in_runs
@@ -21,7 +22,12 @@ from harness.store.regular import read_regular
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """What this host can do, tried for real; with FILE, what that experiment lacks here."""
+    """What this host can do, tried for real; with FILE, what that experiment lacks here; or the matrix."""
+    if form := "json" if arguments.matrix and arguments.json else arguments.matrix:
+        if arguments.file:
+            raise InputError("show the matrix", arguments.file, "it is tried without an experiment", "leave FILE out")
+        matrix.show(matrix.of_this_host(), form)
+        return EXIT_OK
     able = capabilities.of_this_host()
     lacking = _lacking(arguments) if arguments.file else {}
     advice = host_advice() + _last_runs() + setting_advice(wish_of())

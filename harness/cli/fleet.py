@@ -9,6 +9,7 @@ import secrets
 import sys
 import tempfile
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from harness.errors import EXIT_HOST_LACKS, EXIT_NOT_VALID, EXIT_OK, InputError
 from harness.places.fleet.crew import Crew, HostAnswer
 from harness.places.fleet.execute import Fleet, FleetState
 from harness.places.fleet.inventory import Hosts, hosts_in
-from harness.places.fleet.share import pair_of
-from harness.places.fleet.split import Split, allot, fleet_plan
+from harness.places.fleet.service import version
+from harness.places.fleet.share import Pair, pair_of
+from harness.places.fleet.split import Split, allot, fleet_plan, slices_of
 from harness.plan import Plan, make_plan
 from harness.signals import stop_on_signals
 from harness.spec.load import load_experiment
@@ -49,14 +51,33 @@ def run(arguments: argparse.Namespace, hosts: Hosts) -> int:
     split: Split = arguments.split or (begun.split if begun else "blocks")
     # With split none the hosts are part of the plan: those it was begun with.
     plan = fleet_plan(plan, split, begun.hosts if begun else list(hosts))
+    if arguments.engine == "dask":
+        _refuse_slices(pair, split)
+        if arguments.dry_run:
+            for name, runs in slices_of(plan, split, allot(plan, split, list(hosts)), len(hosts)).items():
+                print(f"{name}: {len(runs)} runs")
+            return EXIT_OK
     if arguments.dry_run:
         return _print_shares(plan, split, [pair.label] if pair else list(hosts))
     how = (arguments.prepare or "", arguments.forks, arguments.interval, arguments.redo, arguments.budget)
+    sliced = partial(hosts_in, arguments.inventory, arguments.limit) if arguments.engine == "dask" else None
     with stop_on_signals() as stopper:
-        place = Fleet(arguments.inventory, hosts, split, stopper, pair, *how)
+        place = Fleet(arguments.inventory, hosts, split, stopper, pair, *how, sliced)
         results = open_set(place, plan, experiment.data, arguments)
         interrupted = carry_out(place, plan, results, nullcontext(HostBoard(list(hosts))))
         return report(plan, results, interrupted, as_json=arguments.json)
+
+
+def _refuse_slices(pair: Pair | None, split: Split) -> None:
+    """InputError for what is not to be cut into slices that any host may make; MissingError where there is no dask."""
+    if pair is not None:
+        raise InputError(
+            "cut into slices", got="two hosts make every run together", todo="leave it out", where="--engine"
+        )
+    if split == "none":
+        got, todo = "with --split none each host makes all of it", "leave one out"
+        raise InputError("cut into slices", got=got, todo=todo, where="--engine")
+    version()
 
 
 def _refuse_sudo() -> None:

@@ -13,6 +13,7 @@ from harness.cli.progress import Progress
 from harness.cli.terminal import need_root, say
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted
 from harness.kernel import facts
+from harness.places.fleet.service import Service, serve
 from harness.places.fleet.share import End, Share
 from harness.places.local import Local, assist, this_host
 from harness.plan import Plan
@@ -25,7 +26,13 @@ from harness.units import format_cpus
 
 
 def fleet_share(arguments: argparse.Namespace) -> int:
-    """Make the runs that a share file names; every run is on disk before the next begins."""
+    """Make the runs that a share file names, each on disk before the next begins; or the slices that dask hands out."""
+    service = Service.read(arguments.share_file)
+    if service is not None:
+        need_root("serve a fleet")
+        with stop_on_signals() as stopper:
+            serve(service, Path("key"), stopper, say)
+        return EXIT_OK
     part = Share.read(arguments.share_file)
     plan, end = part.plan, part.end
     need_root("run a share")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.analysis.claims import ClaimVerdict, agreed, findings
 from harness.analysis.curves import Study
+from harness.cli.ci import write_claims
 from harness.cli.gallery_places import GalleryPlace, Piece, place_of, sets_of
 from harness.cli.plan import in_words
 from harness.cli.terminal import owner_of_results, print_styled, say, width_and_color
@@ -150,6 +151,7 @@ def _finish(arguments: argparse.Namespace, entries: Sequence[GalleryEntry], inte
     else:
         print_styled(to_text(table.document(entries, width, where), width, color).rstrip("\n"))
     sys.stdout.flush()
+    write_claims(arguments, [(entry.name, entry.findings) for entry in entries])
     _elsewhere(arguments, entries)
     if interrupted:
         say("pollbench: interrupted; go on with --resume")

@@ -186,7 +186,10 @@ class CellTable:
 
 @dataclass
 class _HostRow:
-    """What a board knows of a host. text: its last words; left: how long it still takes, in its own words."""
+    """What a board knows of a host. text: its last words; left: how long it still takes, in its own words.
+
+    before: how many runs of earlier slices it has made; number: of the slice at hand.
+    """
 
     text: str = "waiting"
     kind: str = "waiting"
@@ -194,6 +197,8 @@ class _HostRow:
     total: int = 0
     doubts: int = 0
     left: str = ""
+    before: int = 0
+    number: int = 0
 
 
 class HostBoard:
@@ -222,7 +227,11 @@ class HostBoard:
         row = self._rows.setdefault(host, _HostRow())
         for line in lines:
             if event := _FINISHED.match(line):
-                row.made, row.total, row.left = int(event[1]), int(event[2]), event[4] or ""
+                number = int(event[1])
+                # Each slice of a host's work counts from one.
+                row.before += row.number if number <= row.number else 0
+                row.number, row.left = number, event[4] or ""
+                row.made, row.total = row.before + number, row.before + int(event[2])
                 row.doubts += event[3] != "valid"
         self.tell(host, lines[-1])
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.cli.carry_out import carry_out, open_set, report, stamp_now
+from harness.cli.ci import write_set
 from harness.cli.explain import explain_set
 from harness.cli.plan import plan_of, print_plan
 from harness.cli.progress import Progress
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
             if traced:
                 interrupted = _trace(place, plan, results)
         code = report(plan, results, interrupted, as_json=arguments.json)
+        write_set(arguments, results)
         if traced and interrupted is None:
             explain_set(results, quiet=arguments.json)
         return code
@@ -92,7 +94,9 @@ def _run_share(arguments: argparse.Namespace, experiment: Experiment, plan: Plan
             environment = {**place.environment, "host": here}
             place = replace(place, environment=environment, again=again, budget_s=arguments.budget)
             interrupted = carry_out(place, part, results, Progress(plan=part, made=results.records()))
-        return report(part, results, interrupted, as_json=arguments.json)
+        code = report(part, results, interrupted, as_json=arguments.json)
+        write_set(arguments, results)
+        return code
 
 
 def refuse_inventory_hosts(plan: Plan) -> None:

@@ -9,25 +9,21 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from harness import columns
 from harness.analysis.tune.answer import Answer, answer, as_json
 from harness.analysis.tune.course import Course, expected_runs, run_s, without
 from harness.cli.carry_out import new_set, write_tables
 from harness.cli.plan import in_words, overrides_of
-from harness.cli.progress import Progress
-from harness.cli.run import refuse_inventory_hosts
-from harness.cli.terminal import need_root, owner_of_results, say
+from harness.cli.terminal import owner_of_results, say
+from harness.cli.tune_places import TunePlace, make, place_of
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError, Interrupted
-from harness.kernel import facts
-from harness.places.local import Local, this_host
-from harness.plan import Experiment, check_cpus, load_experiment
+from harness.places.place import Place
+from harness.plan import Experiment, load_experiment
 from harness.report import tuning as words
-from harness.run.capabilities import lacks
 from harness.signals import stop_on_signals
 from harness.spec.yaml_tree import tree_of
 from harness.store import ResultSet, codec
 from harness.store.regular import read_regular
-
-_AGAIN = ("suspect", "failed", "inert")
 
 
 def tune(arguments: argparse.Namespace) -> int:
@@ -43,32 +39,34 @@ def tune(arguments: argparse.Namespace) -> int:
     if arguments.file is None:
         todo = "name an experiment file, or a set by --resume, --judge or --verify"
         raise InputError("tune", got="there is no file", todo=todo, where="FILE")
-    experiment = load_experiment(arguments.file, _overrides(arguments), arguments.quick)
-    course, lacking = _course_of(experiment, arguments.seed)
-    _check_here(course)
+    where = place_of(arguments)
+    overrides = [*_overrides(arguments), *where.overrides()]
+    experiment = load_experiment(arguments.file, overrides, arguments.quick, where.guest)
+    course, lacking = _course_of(experiment, arguments.seed, where)
+    _check(course, where)
     if arguments.plan:
         return _print_plan(course, as_json_text=arguments.json)
-    need_root("tune")
-    with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait) as place:
+    with stop_on_signals() as stopper, where.opened(stopper) as place:
         plan = course.plan()
         results = new_set(place, plan, experiment.data, arguments.output, tune={"lacking": lacking})
-        return _carry_out(course, results, place, as_json_text=arguments.json)
+        return _carry_out(course, results, where, place, as_json_text=arguments.json)
 
 
 def _resume(arguments: argparse.Namespace) -> int:
     """Go on with a tuning that was ended before its answer, or has a larger budget now."""
     results = ResultSet.open(arguments.resume, owner_of_results())
+    where = place_of(arguments, results)
     course = course_of_set(results, _overrides(arguments))
-    _check_here(course)
-    need_root("tune")
+    _check(course, where)
     if ended := _ended(results):
         # It had come to its end: what a larger budget adds is in blocks of its own, measured together.
         noted = results.manifest["tune"]
         results.note(tune=noted | {"ended": [*noted.get("ended", []), ended]})
         course = course_of_set(results, _overrides(arguments))
-    with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait) as place:
+    with stop_on_signals() as stopper, where.opened(stopper) as place:
+        place.accept(results)
         results.remove_leftovers()
-        return _carry_out(course, results, place, as_json_text=arguments.json)
+        return _carry_out(course, results, where, place, as_json_text=arguments.json)
 
 
 def _ended(results: ResultSet) -> list[int] | None:
@@ -95,7 +93,7 @@ def _judge(arguments: argparse.Namespace) -> int:
     result = answer(course)
     if not overrides:
         _say_replayed(results, as_json(course, result))
-    return _report(course, result, results, as_json_text=arguments.json)
+    return _report(course, result, results, as_json_text=arguments.json, kept=not overrides)
 
 
 def _say_replayed(results: ResultSet, document: dict[str, object]) -> None:
@@ -121,16 +119,16 @@ def course_of_set(results: ResultSet, overrides: list[tuple[str, str]]) -> Cours
 
 
 def _course_of(
-    experiment: Experiment, seed: int | None, lacking: dict[str, str] | None = None
+    experiment: Experiment, seed: int | None, lacking: dict[str, str] | TunePlace
 ) -> tuple[Course, dict[str, str]]:
-    """(the course of a file's tuning, settings that this host cannot have, and why); lacking: as noted before."""
+    """(course of a file's tuning, settings that its place cannot have, and why); lacking: as noted, or the place."""
     tuning = experiment.tuning
     if tuning is None:
         todo = "docs/tuning.md has an example"
         raise InputError("tune", got='the file has no section "tune"', todo=todo, where=experiment.path)
-    if lacking is None:
+    if not isinstance(lacking, dict):
         cells = tuning.cells()
-        reasons = {at: lacks(cells[at, 0].spec) for at in range(len(tuning.settings))}
+        reasons = {at: lacking.lacks(cells[at, 0].spec) for at in range(len(tuning.settings))}
         lacking = {tuning.settings[at].name: "; ".join(why) for at, why in reasons.items() if why}
     tuning = without(tuning, {at: lacking[one.name] for at, one in enumerate(tuning.settings) if one.name in lacking})
     if len(tuning.settings) < 2:
@@ -140,22 +138,19 @@ def _course_of(
     return Course(experiment, tuning, experiment.seed if seed is None else seed, budget_s), lacking
 
 
-def _check_here(course: Course) -> None:
-    check_cpus(course.experiment, facts.online_cpus())
-    refuse_inventory_hosts(replace(course.plan(), cells=tuple(course.cells.values())))
+def _check(course: Course, where: TunePlace) -> None:
+    where.check(course.experiment, replace(course.plan(), cells=tuple(course.cells.values())))
 
 
-def _carry_out(course: Course, results: ResultSet, place: Local, *, as_json_text: bool) -> int:
+def _carry_out(course: Course, results: ResultSet, where: TunePlace, place: Place[Any], *, as_json_text: bool) -> int:
     """Step by step: plan, make, look. A run of a step that does not count is made again once, whatever its figures."""
     try:
         while (runs := course.next()) is not None:
-            plan = course.plan()
-            part = plan.of_runs(runs)
+            plan = course.plan(due := where.due(course, runs))
+            part = plan.of_runs(due)
             if part.missing(set(results.run_ids())):
                 results.grow(plan)
-                for turn in (place, replace(place, redo=_AGAIN)):
-                    with Progress() as shown:
-                        turn.execute(part, results, shown)
+                make(where, place, part, results)
             course.take({record.run_id: record for record in results.records()})
             say(words.progress(course))
     except Interrupted as error:
@@ -169,7 +164,7 @@ def _carry_out(course: Course, results: ResultSet, place: Local, *, as_json_text
     result = answer(course)
     _keep(results)
     results.write_file("tune.json", codec.to_json(as_json(course, result)))
-    for name, text in words.files(course, result).items():
+    for name, text in words.files(course, result, results.path).items():
         results.write_file(name, text.encode())
     return _report(course, result, results, as_json_text=as_json_text)
 
@@ -180,11 +175,13 @@ def _keep(results: ResultSet) -> None:
         write_tables(results)
 
 
-def _report(course: Course, result: Answer, results: ResultSet, *, as_json_text: bool) -> int:
-    print(json.dumps(as_json(course, result), indent=2) if as_json_text else words.text(course, result, results.path))
+def _report(course: Course, result: Answer, results: ResultSet, *, as_json_text: bool, kept: bool = True) -> int:
+    """kept: the set has the files of this answer."""
+    path = results.path if kept else None
+    print(json.dumps(as_json(course, result), indent=2) if as_json_text else words.text(course, result, path))
     sys.stdout.flush()
     say(f"results: {results.path}")
-    return EXIT_OK if result.certificate is not None and result.certificate.sure else EXIT_NOT_VALID
+    return EXIT_OK if result.sure else EXIT_NOT_VALID
 
 
 def _print_plan(course: Course, *, as_json_text: bool) -> int:
@@ -202,7 +199,15 @@ def _overrides(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     """What the command line sets: --set, and the keys of `tune` that have options of their own."""
     pairs = overrides_of(arguments.set)
     if arguments.goal:
-        pairs.append(("tune.goal", json.dumps({"least": arguments.goal, "most": None, "weights": None})))
+        goal = {"least": arguments.goal, "most": None, "weights": None, "beside": None}
+        pairs.append(("tune.goal", json.dumps(goal)))
+    if arguments.pareto:
+        if arguments.goal:
+            raise InputError("--pareto", got="--goal asks for one best", todo="leave one of them out")
+        first, second = arguments.pareto
+        most = columns.metric(first).better == "higher"
+        ends = {"least": None if most else first, "most": first if most else None}
+        pairs.append(("tune.goal", json.dumps({**ends, "weights": None, "beside": second})))
     if arguments.subject:
         pairs.append(("tune.subject", json.dumps(arguments.subject)))
     pairs += [

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.cli.building import build_programs
 from harness.cli.carry_out import carry_out, new_set
 from harness.cli.plan import overrides_of
-from harness.cli.progress import Progress
-from harness.cli.terminal import need_root, say
+from harness.cli.terminal import say
+from harness.cli.tune_places import place_of
 from harness.errors import EXIT_INTERRUPTED, EXIT_NOT_VALID, EXIT_OK, InputError
-from harness.kernel import facts
-from harness.places.local import this_host
-from harness.plan import check_cpus, load_experiment, make_plan
+from harness.plan import load_experiment, make_plan
 from harness.report.tuning import factor
 from harness.signals import stop_on_signals
 from harness.stats import effect
@@ -29,16 +28,17 @@ def verify(arguments: argparse.Namespace) -> int:
     goal = (document.get("tune") or {}).get("goal") or {}
     if not path.is_file() or not goal:
         raise InputError("verify a tuning", str(tuned.path), "it has no best.yaml", "name a tuning that has ended")
-    experiment = load_experiment(path, overrides_of(arguments.set))
+    where = place_of(arguments, tuned)
+    experiment = load_experiment(path, [*overrides_of(arguments.set), *where.overrides()], guest=where.guest)
     if len(experiment.case_descriptions) < 2:
         say("pollbench: the best is today's setting: there is nothing to verify")
         return EXIT_OK
-    check_cpus(experiment, facts.online_cpus())
-    need_root("verify a tuning")
     plan = make_plan(experiment, seed=arguments.seed)
-    with stop_on_signals() as stopper, this_host(stopper, say, wait=arguments.wait) as place:
+    where.check(experiment, plan)
+    with stop_on_signals() as stopper, where.opened(stopper) as place:
+        build_programs(plan)
         results = new_set(place, plan, experiment.data, arguments.output)
-        interrupted = carry_out(place, plan, results, Progress())
+        interrupted = carry_out(place, plan, results, where.progress(place, plan, results))
         if interrupted is not None:
             say(f"pollbench: {interrupted.line()}")
             return EXIT_INTERRUPTED

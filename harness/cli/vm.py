@@ -12,6 +12,8 @@ from typing import Any
 
 from harness.cli.building import build_programs
 from harness.cli.carry_out import carry_out, open_set, report, say_untraced
+from harness.cli.ci import write_set
+from harness.cli.matrix import show
 from harness.cli.plan import in_words, plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.run import refuse_inventory_hosts
@@ -25,19 +27,21 @@ from harness.places.vm.emulator import Qemu, find_emulator
 from harness.places.vm.execute import Guests
 from harness.places.vm.home import Home, sha256_of
 from harness.places.vm.kernels import with_kernels
-from harness.places.vm.seats import most_seats
+from harness.places.vm.matrix import in_guest
+from harness.places.vm.seats import most_seats, seats
 from harness.places.vm.shell import attended, shell_command
 from harness.places.vm.snapshots import Snapshots
 from harness.plan import Plan, make_plan
 from harness.run.limits import refuse_beyond
 from harness.signals import stop_on_signals
 from harness.spec.load import Experiment
+from harness.spec.machine import Machine
 from harness.store import ResultSet
 
 
 def vm(arguments: argparse.Namespace) -> int:
     """Dispatch to the action; see `pollbench vm --help`."""
-    actions = (run, build, shell, info, verify, clean, export)
+    actions = (run, build, shell, matrix, info, verify, clean, export)
     return {action.__name__: action for action in actions}[arguments.action](arguments)
 
 
@@ -63,7 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
         results = open_set(guests, plan, experiment.data, arguments)
         interrupted = carry_out(guests, plan, results, progress_of(guests, [(plan, results)]))
         say_retried(guests)
-        return report(plan, results, interrupted, as_json=arguments.json)
+        code = report(plan, results, interrupted, as_json=arguments.json)
+        write_set(arguments, results)
+        return code
 
 
 def machine_of(arguments: argparse.Namespace, home: Home) -> tuple[Qemu, str]:
@@ -209,6 +215,19 @@ def shell(arguments: argparse.Namespace) -> int:
     with shell_command(home, emulator, next(iter(names.values()), ""), chosen.name) as argv:
         say("pollbench: exit ends the guest; the harness is in /run/payload; NICs: modprobe -a e1000e virtio_net")
         return attended(argv)
+
+
+def matrix(arguments: argparse.Namespace) -> int:
+    """Which sockets can be busy-polled behind which devices, in a guest of each kernel, one after another."""
+    home = Home()
+    kernels = own_kernels(arguments, home).values() or [""]
+    emulator, accelerator = machine_of(arguments, home)
+    cells = []
+    with stop_on_signals() as stopper, seats(1, 1, Machine().memory_bytes) as (seat,):
+        for kernel in kernels:
+            cells += in_guest(home, emulator, kernel, accelerator, seat, stopper)
+    show(cells, arguments.format)
+    return EXIT_OK
 
 
 def info(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The columns of the tables beside runs.csv: of nodes, of knobs, of CPUs, and of cells."""
+"""The columns of the tables beside runs.csv: of nodes, of knobs, of CPUs, of phases of links, and of cells."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ polling | text | What came of busy polling where it was asked for: polled, spun 
     inert, or unclear.
 sockets | text | Kinds of the sockets of the node's programs, as they were seen before and after the window.
 napis | text | The NAPIs that fed them: id, node and device, receive queue.
+xdp | text | How AF_XDP sockets of our own generator were bound, as the kernel says: device and queue, mode, program.
 napi_changes | number count | How often a socket's NAPI was another one than at the look before; changes between two
     looks are not seen.
 retransmits | number count | TCP segments sent again.
@@ -73,6 +74,22 @@ reschedule_irq_count | number count | Those by which another CPU had it reschedu
 call_irq_count | number count | Those by which another CPU had it call a function.
 net_rx_count | number count | NET_RX softirqs.
 """)
+
+PHASES = listed("""
+run_id | text | The run, as in runs.csv.
+case | text | The case.
+link | text | The direction that changes; A <-> B where both change alike.
+phase | text | What it is meanwhile; of a long trace, the band that the rate of 100 ms is in.
+seconds | number s | How much of the window the phase had, all its turns together.
+rate_bps | number bit/s | Declared rate, the mean over that time; 0 while the link is down.
+delay_ms | number ms | Declared one-way delay, the same.
+loss_percent | number % | Declared loss, the same.
+requests | number count | Answered requests that were sent in the phase (of an open loop: were due in it).
+lost | number count | Those that never were answered.
+p50_us | number us | Median of their round trips.
+p99_us | number us | 99 % quantile of the same; blank for fewer than 1,000.
+""")
+"""Only in sets whose links change."""
 
 CELL_COUNTS = listed("""
 n_total | integer runs | Runs of the cell, whatever their verdict.

@@ -68,6 +68,10 @@ workload_stall_s | number s | How long the server was made to stand still.
 workload_stall_every_s | number s | Period of those stalls.
 workload_connect_per_request | text | on: every request opened and closed a connection.
 workload_udp_gro | text | on: the server took several datagrams at once (UDP_GRO).
+workload_client_socket | text | kernel or af_xdp, where either end has an AF_XDP socket.
+workload_server_socket | text | The same of the server.
+workload_xdp_mode | text | AF_XDP sockets: copy or zero-copy, as asked for.
+workload_xdp_need_wakeup | text | AF_XDP sockets: on, the kernel said when it wanted a system call.
 workload_phases | text | on: requests were split into phases, which costs time of its own.
 workload_reply_every | integer | sockperf: requests per reply.
 workload_get_share | number share | memcached: share of gets, 0 to 1.
@@ -116,6 +120,10 @@ late_percent | number % | lower | | Requests sent later after their time than th
 lateness_p50_us | number us | lower | | Median {_LATE}.
 lateness_p99_us | number us | lower | | 99 % quantile {_LATE}.
 lateness_max_us | number us | lower | | Greatest {_LATE}.
+link_changes | integer count | | | Changes made of links that change (`changes`), the window and what follows it.
+link_late_p50_us | number us | lower | | How late they were, from due to acknowledged by the kernel: the median.
+link_late_p99_us | number us | lower | | 99 % quantile of the same.
+link_late_max_us | number us | lower | | The latest.
 throughput_bps | number bit/s | higher main | payload | Payload delivered per second; of requests and replies, both.
 lost_percent | number % | lower | | Datagrams sent that never came, as the program counts them.
 hit_percent | number % | higher | | memcached: gets that found their key.

@@ -1,6 +1,7 @@
 """What `ethtool` sets of a device, by ioctl, in microseconds each.
 
-Features (-K), interrupt coalescing (-C), how many queues there are (-L), and which flows go to which (-X).
+Features (-K), interrupt coalescing (-C), sizes of rings (-G), how many queues there are (-L), and which flows go to
+which (-X).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import NamedTuple
 _SIOCETHTOOL, _SIOCGIFFLAGS = 0x8946, 0x8913
 _IFF_RUNNING = 0x40
 _GDRVINFO, _DRVINFO_BYTES = 0x03, 196
-_GLINK, _GCOALESCE, _SCOALESCE = 0x0A, 0x0E, 0x0F
+_GLINK, _GCOALESCE, _SCOALESCE, _GRINGS, _SRINGS = 0x0A, 0x0E, 0x0F, 0x10, 0x11
 _GCHANNELS, _SCHANNELS, _GRSSH, _SRSSH = 0x3C, 0x3D, 0x46, 0x47
 _GSTRINGS, _GSSET_INFO, _GFEATURES, _SFEATURES = 0x1B, 0x37, 0x3A, 0x3B
 _SET_FEATURES = 4
@@ -57,6 +58,8 @@ _COALESCE = (
 )
 # Of struct ethtool_channels: the maxima, then the counts in use, in this order.
 _CHANNELS = ("rx", "tx", "other", "combined")
+# Of struct ethtool_ringparam: the maxima, then the sizes in use, in this order.
+_RINGS = ("rx", "rx-mini", "rx-jumbo", "tx")
 # struct ethtool_rxfh before its table: command, context, table's entries, key's bytes, hash function.
 _RXFH = struct.Struct("=IIIIB7x")
 _NO_CHANGE = 0xFFFFFFFF
@@ -199,6 +202,25 @@ def set_channels(device: str, kind: str, count: int) -> None:
 
 def _channels(device: str) -> list[int]:
     return list(struct.unpack_from("=8I", _asked(device, struct.pack("=I", _GCHANNELS), 32), 4))
+
+
+def rings(device: str) -> dict[str, tuple[int, int]]:
+    """(packets that fit in, at most) of the rings rx and tx. Raises OSError (EOPNOTSUPP: the driver has none)."""
+    values = _rings(device)
+    return {kind: (values[4 + at], values[at]) for at, kind in enumerate(_RINGS) if kind in ("rx", "tx")}
+
+
+def set_ring(device: str, kind: str, size: int) -> None:
+    """Give the rings of a kind this size. Raises OSError: EOPNOTSUPP also where the device has no larger ones."""
+    values, at = _rings(device), _RINGS.index(kind)
+    if size > values[at]:
+        raise OSError(errno.EOPNOTSUPP, f"the device has {kind} rings of at most {values[at]} packets", device)
+    values[4 + at] = size
+    _asked(device, struct.pack("=9I", _SRINGS, *values))
+
+
+def _rings(device: str) -> list[int]:
+    return list(struct.unpack_from("=8I", _asked(device, struct.pack("=I", _GRINGS), 32), 4))
 
 
 def indirection(device: str) -> list[int]:

@@ -36,7 +36,7 @@ class InterfaceState(TypedDict):
 
     addresses, routes: the kernel's own messages as hexadecimal digits, because decoding and encoding them by pyroute2
     0.9.7 loses attributes that it does not know (docs/dependencies.md); irqs: CPUs by interrupt, in the interrupts'
-    order; napis: settings in the order of their ids; coalesce: None where the driver has none.
+    order; napis: settings in the order of their ids; coalesce: None where the driver has none; rings: their sizes.
     """
 
     device: str
@@ -53,6 +53,7 @@ class InterfaceState(TypedDict):
     irqs: dict[str, list[int]]
     napis: list[dict[str, int | None]]
     sizes: dict[str, int]
+    rings: dict[str, int]
 
 
 def capture(device: str) -> InterfaceState:
@@ -75,6 +76,7 @@ def capture(device: str) -> InterfaceState:
             "sysfs": _attributes(sysfs, device),
             "irqs": {str(irq.number): affinity(irq.number, HOST) for irq in interrupts_of(device, HOST, sysfs)},
             "sizes": sizes(sock, ifindex),
+            "rings": _rings(device),
             "napis": [{name: getattr(napi, name) for name in _NAPI} for napi in _napis(ifindex)],
         }
 
@@ -97,7 +99,11 @@ def put_back(state: InterfaceState) -> list[str]:
         if now.mtu != state["mtu"]:
             attempt("mtu", lambda: ipr.set_link("set the MTU", now.ifindex, mtu=state["mtu"]))
         attempt("features", _features_back, device, state["features"])
-        for name, value in state.get("sizes", {}).items():  # journals of before have none
+        # Journals of before have neither. A change of rings makes the queues anew: before all that hangs on them.
+        for kind, size in state.get("rings", {}).items():
+            if _rings(device).get(kind) != size:
+                attempt(f"{kind} ring", ethtool.set_ring, device, kind, size)
+        for name, value in state.get("sizes", {}).items():
             if sizes(sock, now.ifindex).get(name) != value:
                 attempt(name, sock.batch, [set_size(now.ifindex, name, value)])
         attempt("coalescing", _coalesce_back, device, state["coalesce"])
@@ -262,6 +268,14 @@ def _coalesce(device: str) -> dict[str, int] | None:
         return ethtool.coalesce(device)
     except OSError:
         return None
+
+
+def _rings(device: str) -> dict[str, int]:
+    """The sizes of a device's rings; none where the driver has none."""
+    try:
+        return {kind: size for kind, (size, _) in ethtool.rings(device).items()}
+    except OSError:
+        return {}
 
 
 def _coalesce_back(device: str, values: Mapping[str, int] | None) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
 NLM_F_NEW = 0x600  # NLM_F_CREATE and NLM_F_EXCL
+NLM_F_PUT = 0x500  # NLM_F_CREATE and NLM_F_REPLACE
 NLA_F_NESTED = 0x8000
 
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
@@ -86,6 +87,15 @@ def attrs(data: bytes, start: int = 0) -> dict[int, bytes]:
 def u32(data: bytes, start: int = 0) -> int:
     """The 32-bit number at `start`."""
     return int(_U32.unpack_from(data, start)[0])
+
+
+def on_the_wire(requests: Sequence[Request]) -> bytes:
+    """The requests as they are sent, by whoever sends them: each asks for an acknowledgement."""
+    flags = NLM_F_ACK | NLM_F_REQUEST
+    return b"".join(
+        _HEADER.pack(len(request.body) + 16, request.kind, request.flags | flags, number, 0) + request.body
+        for number, request in enumerate(requests, 1)
+    )
 
 
 class NetlinkSocket:

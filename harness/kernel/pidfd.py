@@ -15,12 +15,13 @@ from harness.kernel import syscalls
 from harness.kernel.hostfiles import HOST
 from harness.kernel.syscalls import held
 
-_SO_ACCEPTCONN, _SO_PROTOCOL, _SO_INCOMING_NAPI_ID = 30, 38, 56
+_SO_ACCEPTCONN, _SO_PROTOCOL, _SO_DOMAIN, _SO_INCOMING_NAPI_ID = 30, 38, 39, 56
 _IPPROTO_MPTCP, _SOL_UDP, _UDP_GRO = 262, 17, 104
 _OPTIONS = {"SO_BUSY_POLL": 46, "SO_PREFER_BUSY_POLL": 69, "SO_BUSY_POLL_BUDGET": 70}
 _EPIOCSPARAMS, _EPIOCGPARAMS = 0x40088A01, 0x80088A02
 _EPOLL_FORM = "=IHBB"
-_INTERNET, _AF_XDP = (socket.AF_INET, socket.AF_INET6), 44
+AF_XDP = 44
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
 _TARGETS = re.compile(r"^tfd:\s*(\d+)", re.MULTILINE)
 
 
@@ -52,14 +53,14 @@ def borrowed(pid: int, fd: int) -> Iterator[int]:
 def facts(fd: int) -> SocketFacts | None:
     """Facts of a socket; None for one of a family that busy polling does not know."""
     with _socket(fd) as sock:
-        if sock.family not in (*_INTERNET, _AF_XDP):
+        if sock.family not in (*_INTERNET, AF_XDP):
             return None
         kind, napi_id = _kind(sock), sock.getsockopt(socket.SOL_SOCKET, _SO_INCOMING_NAPI_ID)
         return SocketFacts(kind, napi_id, kind == "udp" and _has_gro(sock), _busy_poll(sock))
 
 
 def _kind(sock: socket.socket) -> str:
-    if sock.family == _AF_XDP:
+    if sock.family == AF_XDP:
         return "af_xdp"
     if sock.type != socket.SOCK_STREAM:
         return "udp" if sock.type == socket.SOCK_DGRAM else "raw"
@@ -112,5 +113,10 @@ def set_epoll(fd: int, parameters: list[int]) -> None:
 
 
 def _socket(fd: int) -> socket.socket:
-    """A socket object of a descriptor of its own for the same socket."""
-    return socket.socket(fileno=os.dup(fd))
+    """A socket object of a descriptor of its own for the same socket.
+
+    Python would ask it for its address to find out its family, which an AF_XDP socket has none of.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 0, os.dup(fd)) as unknown:
+        family, kind = (unknown.getsockopt(socket.SOL_SOCKET, option) for option in (_SO_DOMAIN, socket.SO_TYPE))
+        return socket.socket(family, kind, 0, unknown.detach())

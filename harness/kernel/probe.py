@@ -14,11 +14,14 @@ from typing import NamedTuple
 
 from harness.kernel import cgroup, ethtool, links, netdev, pidfd, qdiscs, syscalls
 from harness.kernel.hostfiles import HOST, sysctl_file
+from harness.kernel.idle_states import limited_latency
 from harness.kernel.netlink import NetlinkError, NetlinkSocket
 from harness.kernel.netns import HERE, opened, sysfs_of, throw_away
 
 _DEVICE, _IFINDEX, _PEER, _PEER_IFINDEX = "pbprobe0", 100, "pbprobe1", 101
 _NOBODY = 65534
+# What the kernel begins with.
+_NO_LIMIT_US = 2_000_000_000
 _NOT_TRIED = "not tried: "
 # What of ethtool -K an experiment may ask for; a veth has some of it fixed to off.
 _FEATURES = ("gro", "gso", "lro", "rx", "rx-gro-hw", "rx-gro-list", "rx-udp-gro-forwarding", "sg", "tso", "tx")
@@ -222,6 +225,11 @@ def _set_option(option: str, value: int) -> None:
         pidfd.set_option(sock.fileno(), option, value)
 
 
+def _make_xdp_socket() -> None:
+    with socket.socket(pidfd.AF_XDP, socket.SOCK_RAW):
+        pass
+
+
 def _raise_as_anybody() -> None:
     """SO_BUSY_POLL raised without any privilege, in a child that gives its own up. Raises OSError where it is refused.
 
@@ -250,6 +258,11 @@ def _set_epoll() -> None:
         pidfd.set_epoll(poll.fileno(), [50, 8, 0])
 
 
+def _hold_latency() -> None:
+    with limited_latency(_NO_LIMIT_US):
+        pass
+
+
 _DEFERRAL = ("napi_defer_hard_irqs", "gro_flush_timeout")
 # In this order: the veth pair serves those after it.
 CAPABILITIES = (
@@ -269,7 +282,9 @@ CAPABILITIES = (
     Capability("busy-poll", "SO_BUSY_POLL", "Linux 3.11", lambda: _set_option("SO_BUSY_POLL", 50)),
     Capability("busy-poll-by-anybody", "SO_BUSY_POLL raised by any user", "", _raise_as_anybody),
     Capability("prefer-busy-poll", "SO_PREFER_BUSY_POLL", "Linux 5.11", lambda: _set_option("SO_PREFER_BUSY_POLL", 1)),
+    Capability("af-xdp", "AF_XDP sockets", "Linux 5.9 with XDP_SOCKETS", _make_xdp_socket),
     Capability("epoll-busy-poll", "busy polling in epoll (EPIOCSPARAMS)", "Linux 6.9", _set_epoll),
+    Capability("cpu-latency", "a limit on how long CPUs take to wake (cpu_dma_latency)", "", _hold_latency),
     Capability("cgroup-cpu", "cpu.weight, cpu.max (cgroup v2)", "", lambda: cgroup.require(["cpu"])),
     Capability("cgroup-cpuset", "cpuset partitions (cgroup v2)", "", lambda: cgroup.require(["cpuset"])),
 )

@@ -7,12 +7,14 @@ import struct
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 
-from harness.kernel.netlink import NLM_F_NEW, Request, attr, attr_text, attr_u32
+from harness.kernel.netlink import NLM_F_NEW, NLM_F_PUT, Request, attr, attr_text, attr_u32
 
 Options = Mapping[str, int | float]
 Encoder = Callable[[Options], bytes | None]
 
 ROOT = 0xFFFFFFFF
+BLACKHOLE = "blackhole"
+"""The kind of qdisc that drops all that comes; every kernel with qdiscs has it."""
 TICK_NS = 64  # the unit of times in the older tc structures, on every kernel since 2.6.31
 
 _RTM_NEWQDISC, _RTM_DELQDISC, _RTM_NEWTCLASS = 36, 37, 40
@@ -48,16 +50,38 @@ def new_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Option
     return made
 
 
+def change_qdisc(ifindex: int, kind: str, handle: int, parent: int, options: Options) -> Request:
+    """The request that gives an installed qdisc other options, as in `new_qdisc`; what waits in it stays.
+
+    For htb and hfsc that is their class.
+    """
+    if kind in _CLASSES:
+        return _tc(_RTM_NEWTCLASS, ifindex, kind, handle | CLASS_MINOR, handle, _CLASSES[kind](options), 0)
+    return _tc(_RTM_NEWQDISC, ifindex, kind, handle, parent, _encoded(kind, tuple(options.items())), 0)
+
+
+def block(ifindex: int, parent: int) -> Request:
+    """Drop what is below a class, and whatever comes there from now on: the link is down, and keeps its addresses."""
+    return _tc(_RTM_NEWQDISC, ifindex, BLACKHOLE, 0, parent, None, NLM_F_PUT)
+
+
+def unblock(ifindex: int, kind: str, handle: int, parent: int, options: Options) -> Request:
+    """Put a classless qdisc there again, an empty one; where it still is, it stays as it is."""
+    return _tc(_RTM_NEWQDISC, ifindex, kind, handle, parent, _encoded(kind, tuple(options.items())), NLM_F_PUT)
+
+
 def delete_root(ifindex: int) -> Request:
     """Remove the root qdisc, and all below it; the device's own default takes its place."""
     return Request(_RTM_DELQDISC, 0, TCMSG.pack(0, 0, 0, ifindex, 0, ROOT, 0), "delete the root qdisc")
 
 
-def _tc(message: int, ifindex: int, kind: str, handle: int, parent: int, options: bytes | None) -> Request:
+def _tc(
+    message: int, ifindex: int, kind: str, handle: int, parent: int, options: bytes | None, flags: int = NLM_F_NEW
+) -> Request:
     body = TCMSG.pack(0, 0, 0, ifindex, handle, parent, 0) + attr_text(_TCA_KIND, kind)
     if options is not None:
         body += attr(TCA_OPTIONS, options)
-    return Request(message, NLM_F_NEW, body, f"add qdisc {kind}")
+    return Request(message, flags, body, f"{'add' if flags == NLM_F_NEW else 'change'} qdisc {kind}")
 
 
 @lru_cache(maxsize=1024)

@@ -38,6 +38,15 @@ def git_commit(checkout: Path = CHECKOUT) -> dict[str, Json]:
     return {"commit": commit, "modified": None if changes is None else bool(changes)}
 
 
+def commit_at(path: Path) -> str | None:
+    """The commit that is checked out where this file is; None outside of any checkout, or without git.
+
+    Whether files differ from it is not asked: that can start programs which the checkout's configuration names.
+    """
+    top = next((above for above in path.resolve().parents if (above / ".git").exists()), None)
+    return _git(top, "rev-parse", "HEAD") if top else None
+
+
 def _git(checkout: Path, *arguments: str) -> str | None:
     # Under sudo the checkout belongs to another user, whom git would not trust; we run none of its hooks. And
     # reading must not refresh the index, which would then belong to root.

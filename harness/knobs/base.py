@@ -16,9 +16,20 @@ Scope = Literal["socket", "process", "device", "host"]
 # exists, the NAPI's mode comes before its timers, and programs start last.
 Phase = Literal["queues", "features", "napi", "timers", "steering", "host", "sockets", "processes", "groups"]
 DeviceTarget = Literal[
-    "channels", "rss", "feature", "sysfs", "rx_queue", "napi", "ethtool_coalesce", "kthread", "irq", "link_size"
+    "channels",
+    "rings",
+    "rss",
+    "feature",
+    "sysfs",
+    "rx_queue",
+    "tx_queue",
+    "napi",
+    "ethtool_coalesce",
+    "kthread",
+    "irq",
+    "link_size",
 ]
-Target = Literal[DeviceTarget, "sysctl", "socket", "process", "cgroup"]
+Target = Literal[DeviceTarget, "sysctl", "cpu_latency", "socket", "process", "cgroup"]
 # The ranges of the kernel's own fields: an int that is not negative, and 16 bits.
 U31 = Annotated[Count, Field(ge=0, le=2**31 - 1)]
 U16 = Annotated[Count, Field(ge=0, le=2**16 - 1)]
@@ -33,7 +44,7 @@ class Setting:
 
     target: which kernel interface takes it; name: the kernel's name for it; value: exactly as the kernel takes it.
     readable: False for the few that the kernel accepts but never shows (SO_BUSY_POLL_BUDGET). queues: of a NAPI's
-    setting, the receive queues whose NAPIs get it; None for all.
+    setting, the receive queues whose NAPIs get it, of a transmit queue's that queue; None for all.
     """
 
     target: Target
@@ -67,12 +78,13 @@ class Seen:
     there in time to be set. napis: napi-get of the node's devices, after the run. wait: how the workload waits for
     packets, waits: in all its ways, where that is known; ours: whether every program of the node is our own generator,
     which does only what it is told. protocol: of all workloads, joined by "+". arrived: packets that came in by the
-    node's devices, None where nobody counted. rps_packets: packets steered by RPS, host-wide; rps_elsewhere: how many
-    of them other nodes with RPS can have steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads. irqs:
-    interrupts of each line of the node's NICs by CPU. group: what its control group did, None without one.
-    min_polled_share: the experiment's threshold. node: its name; beside: every knob that is set on it, by name. Knobs
-    of the whole host see the sums over all nodes, and in `on_nodes` of each node how it waits and what is set on it.
-    feeding: the kinds of the sockets, and the NAPIs that fed them.
+    node's devices, None where nobody counted. rps_packets: packets steered by RPS or RFS, host-wide; rps_elsewhere: how
+    many of them other nodes with either can have steered at most. kthread_cpu_ns: CPU time of the node's NAPI threads.
+    irqs: interrupts of each line of the node's NICs by CPU. squeezes: rounds of receive softirqs that used up their
+    budget, host-wide. idle_states: of the CPU set, where the run limits them: name, us to leave it, entries. group:
+    what its control group did, None without one. min_polled_share: the experiment's threshold. node: its name; beside:
+    every knob that is set on it, by name. Knobs of the whole host see the sums over all nodes, and in `on_nodes` of
+    each node how it waits and what is set on it. feeding: the kinds of the sockets, and the NAPIs that fed them.
     """
 
     received: int = 0
@@ -89,6 +101,8 @@ class Seen:
     rps_elsewhere: int = 0
     kthread_cpu_ns: int = 0
     irqs: dict[int, dict[int, int]] = field(default_factory=dict)
+    squeezes: int = 0
+    idle_states: tuple[tuple[str, int, int], ...] = ()
     group: GroupUse | None = None
     min_polled_share: float = 0.01
     node: str = ""

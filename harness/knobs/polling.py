@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from harness.knobs.base import KnobEffect, Seen
 
+_NO_XDP_NAPI = (
+    "the kernel accepts the options on an AF_XDP socket and gives it no NAPI id with this driver and mode: nothing is "
+    "polled (since Linux 6.13 the id is that of the NAPI which the driver names for the queue, and veth names none)"
+)
 POLLING = ("busy_poll", "epoll_busy_poll", "host_busy_poll")
 """The knobs that have packets busy-polled."""
 
@@ -65,7 +69,7 @@ def _no_napi(seen: Seen) -> str:
             "SO_BUSY_POLL, and nothing is polled, on no datapath"
         )
     if feeding.is_all("af_xdp"):
-        return "the kernel accepts the options on an AF_XDP socket and gives it no NAPI id with this driver and mode"
+        return _NO_XDP_NAPI
     if seen.unreached:
         programs = " and ".join(seen.unreached)
         if feeding.has("mptcp listener"):

@@ -29,17 +29,25 @@ class Rps(Knob):
         return [Setting("rx_queue", "rps_cpus", list(self.cpus))]
 
     def effect(self, seen: Seen) -> KnobEffect:
-        """Packets that were steered, as softnet_stat counts them (a packet already on its CPU is not steered).
+        """Packets that were steered, where nothing else on the node steers."""
+        return steered_effect(seen, "rfs")
 
-        The count is of the whole host: only what other nodes with RPS cannot have steered is this one's.
-        """
-        text = f"{seen.rps_packets} packets steered (softnet_stat received_rps)"
-        if not seen.rps_packets:
-            return KnobEffect(False, text)
-        text += ", counted on the whole host"
-        if seen.rps_packets <= seen.rps_elsewhere:
-            return KnobEffect(None, f"{text}: RPS on other nodes can have steered them all")
-        own = seen.rps_packets - seen.rps_elsewhere
-        if seen.arrived is not None and own < _SHARE * seen.arrived:
-            return KnobEffect(None, f"{text}: few beside the {seen.arrived} that arrived on {seen.node}")
-        return KnobEffect(True, text)
+
+def steered_effect(seen: Seen, other: str) -> KnobEffect:
+    """The proof of RPS or RFS: packets that were steered, as softnet_stat counts them (not those on their CPU already).
+
+    The count is of the whole host: only what other nodes that steer cannot have steered is this one's. other: the knob
+    that may have, on this node.
+    """
+    text = f"{seen.rps_packets} packets steered (softnet_stat received_rps)"
+    if not seen.rps_packets:
+        return KnobEffect(False, text)
+    text += ", counted on the whole host"
+    if other in seen.beside:
+        return KnobEffect(None, f"{text}: nothing tells whether by this or by {other}")
+    if seen.rps_packets <= seen.rps_elsewhere:
+        return KnobEffect(None, f"{text}: RPS or RFS on other nodes can have steered them all")
+    own = seen.rps_packets - seen.rps_elsewhere
+    if seen.arrived is not None and own < _SHARE * seen.arrived:
+        return KnobEffect(None, f"{text}: few beside the {seen.arrived} that arrived on {seen.node}")
+    return KnobEffect(True, text)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/time.h>
 
@@ -77,8 +76,7 @@ static int select_one(int socket)
     return select_as_poll(&watched, 1, NULL);
 }
 
-/* Waits in the styles that ask for readiness first. True: worth trying to receive. */
-static bool wait_ready(const struct channel *channel)
+bool channel_wait(const struct channel *channel)
 {
     struct epoll_event event;
 
@@ -93,7 +91,7 @@ static bool wait_ready(const struct channel *channel)
 
 static ssize_t receive_once(const struct channel *channel, void *buffer, size_t size, struct peer *peer)
 {
-    if (!wait_ready(channel))
+    if (!channel_wait(channel))
         return -1;
     if (channel->stamping != NULL)
         return stamping_receive(channel->stamping, channel->socket, buffer, size, 0, peer);

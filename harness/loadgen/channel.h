@@ -2,6 +2,7 @@
 #ifndef POLLBENCH_CHANNEL_H
 #define POLLBENCH_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -32,6 +33,9 @@ int channel_make_epoll(enum wait_style style);
 void channel_prepare(int socket, enum wait_style style, int64_t timeout_ns);
 /* Has the epoll instance watch the socket for input; `mark` comes back as the event's data.u32. */
 void channel_watch(int epoll, int socket, uint32_t mark);
+
+/* Waits in the styles that ask for readiness first. True: worth trying to receive; false, with errno: interrupted. */
+bool channel_wait(const struct channel *channel);
 
 /* Waits for bytes and takes them; fills *peer unless it is NULL. Returns their number (0: TCP's end of stream),
  * or -1 with errno: ECANCELED when asked to stop. */

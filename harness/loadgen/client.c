@@ -81,6 +81,7 @@ int client_main(int argc, char **argv)
     threads_run(shift_measure, arguments, count);
     announce("done");
     control_wait("finish");
+    xsk_detach(workers[0]->connections[0].xsk); /* who reads our result finds the interface as it was */
     samples_file_write(file, path, workers, count);
     for (size_t i = 0; i < count; i++)
         settled += shifts[i].settle_requests;

@@ -98,6 +98,8 @@ static void complete(struct load *load, const struct words *words)
     else
         traffic->framing = framing_read(load->to.protocol, words->size, words->response_size,
                                         load->phases, load->times);
+    xsk_check(&load->xsk, load->to.protocol, load->style, &traffic->framing,
+              load->connections == 1 && !load->phases);
     load->to = endpoint_resolve(load->to.protocol, words->connect, words->port);
 }
 
@@ -106,6 +108,7 @@ struct load client_options_read(int argc, char **argv, const char **samples)
     struct words w = {.arrivals = UNSET, .seed = 1, .key_size = "30", .value_size = "200"};
     struct load o = {
         .sockopts = SOCKOPTS_DEFAULT,
+        .xsk = XSK_PLAN_DEFAULT,
         .depth = UNSET,
         .burst = UNSET,
         .connections = 1,
@@ -151,6 +154,7 @@ struct load client_options_read(int argc, char **argv, const char **samples)
         {.name = "--timeout-ns", .number = &o.timeout_ns, .low = 1000, .high = HOUR_NS, .required = true},
         {.name = "--samples", .text = samples, .required = true},
         SOCKOPTS_TABLE(&o.sockopts),
+        XSK_TABLE(&o.xsk),
     };
 
     if (options_parse(table, OPTION_COUNT(table), argc, argv) < argc)

@@ -246,5 +246,6 @@ void client_report(const struct load *load, struct worker *const *workers, int64
     usage_event(total.usage);
     event_thread_usage(load, workers);
     event_sockets(load, workers);
+    xsk_event(workers[0]->connections[0].xsk);
     event_end();
 }

@@ -11,9 +11,17 @@ static bool no_room(void)
     return errno == EAGAIN || errno == EINTR || errno == ENOBUFS;
 }
 
+/* An AF_XDP socket sends a datagram or nothing. */
+static ssize_t send_some(const struct connection *connection, const void *data, size_t size)
+{
+    if (connection->xsk == NULL)
+        return send(connection->socket, data, size, MSG_DONTWAIT);
+    return xsk_send(connection->xsk, data, size, NULL) == 0 ? (ssize_t)size : -1;
+}
+
 int connection_send(struct connection *connection, const struct traffic *traffic, size_t size)
 {
-    const ssize_t sent = send(connection->socket, traffic->request, size, MSG_DONTWAIT);
+    const ssize_t sent = send_some(connection, traffic->request, size);
 
     if (sent == (ssize_t)size)
         return 0;
@@ -30,8 +38,8 @@ int connection_resume(struct connection *connection, struct traffic *traffic)
 {
     /* The buffer may have served other requests since; past their prefixes all requests are alike. */
     memcpy(traffic->request, connection->prefix, connection->prefix_bytes);
-    const ssize_t sent = send(connection->socket, traffic->request + (connection->size - connection->unsent),
-                              connection->unsent, MSG_DONTWAIT);
+    const ssize_t sent =
+        send_some(connection, traffic->request + (connection->size - connection->unsent), connection->unsent);
 
     if (sent >= 0)
         connection->unsent -= (uint32_t)sent;

@@ -7,9 +7,11 @@
 #include <stdint.h>
 
 #include "traffic.h"
+#include "xsk.h"
 
 struct connection {
     int socket;      /* -1: not open */
+    struct xsk *xsk; /* NULL: a socket of the kernel's UDP or TCP, else `socket` is its descriptor */
     uint32_t number; /* over all threads */
     uint32_t owed;   /* replies that it owes */
     uint32_t place;  /* in its worker's list of connections that owe replies */

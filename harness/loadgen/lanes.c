@@ -32,12 +32,16 @@ void lane_open(struct worker *worker, struct connection *connection)
     const struct load *load = worker->load;
     const uint32_t index = (uint32_t)(connection - worker->connections);
 
-    if (load->connect_per_request)
+    if (xsk_wanted(&load->xsk))
+        connection->xsk = xsk_connect(&load->to, &load->xsk, &load->sockopts, load->timeout_ns);
+    if (connection->xsk != NULL)
+        connection->socket = xsk_descriptor(connection->xsk);
+    else if (load->connect_per_request)
         connection->socket =
             endpoint_begin_connecting(&load->to, &load->sockopts, socket_style(load) == WAIT_BLOCKING);
     else
         connection->socket = endpoint_connect(&load->to, &load->sockopts, load->timeout_ns);
-    if (!load->connect_per_request || socket_style(load) == WAIT_BLOCKING)
+    if (connection->xsk == NULL && (!load->connect_per_request || socket_style(load) == WAIT_BLOCKING))
         channel_prepare(connection->socket, socket_style(load), load->timeout_ns);
     if (worker->polled != NULL)
         worker->polled[index] = (struct pollfd){.fd = connection->socket, .events = POLLIN};
@@ -83,7 +87,10 @@ void lane_close(struct worker *worker, struct connection *connection)
         setsockopt(connection->socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
         note_socket(worker, connection->socket);
     }
-    close(connection->socket);
+    if (connection->xsk != NULL)
+        xsk_close(connection->xsk);
+    else
+        close(connection->socket);
     connection->socket = -1;
     if (worker->polled != NULL)
         worker->polled[connection - worker->connections].fd = -1; /* poll() passes over it */

@@ -10,6 +10,7 @@
 #include "endpoint.h"
 #include "sockopts.h"
 #include "traffic.h"
+#include "xsk.h"
 
 enum loop { LOOP_CLOSED, LOOP_OPEN };
 extern const char *const loop_names[];
@@ -17,6 +18,7 @@ extern const char *const loop_names[];
 struct load {
     struct endpoint to;
     struct sockopts sockopts;
+    struct xsk_plan xsk;
     enum wait_style style;
     enum loop loop;
     int64_t depth; /* closed: requests outstanding per thread */

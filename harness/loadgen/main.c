@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "changes.h"
 #include "client.h"
 #include "events.h"
 #include "fwcfg.h"
@@ -42,10 +43,13 @@ static const char help[] =
     "  exec   -- COMMAND [ARGUMENT]...                      becomes the command\n"
     "  fwcfg  NAME                                          writes a file of QEMU's -fw_cfg, in its guest\n"
     "  pages  --wanted FILE [--cpu N] [--page-bytes N]      trace pages on standard input to records\n"
+    "  links  --timetable FILE                              changes links at their times, from the line go until SIGTERM\n"
     "SIZES: BYTES, uniform:A-B, exp:MEAN:MAX, etc-key or etc-value; give a server the client's\n"
     "socket options:\n"
     "  --busy-poll USECS --prefer-busy-poll 0|1 --busy-poll-budget PACKETS\n"
-    "  --epoll-busy-poll USECS,BUDGET,PREFER                with --wait epoll\n";
+    "  --epoll-busy-poll USECS,BUDGET,PREFER                with --wait epoll\n"
+    "  --socket kernel|af_xdp [--xdp-zero-copy] [--xdp-need-wakeup 0|1] [--xdp-queue N]\n"
+    "                                                       udp by a socket of the kernel's stack, or beside it\n";
 
 static int exec_main(int argc, char **argv)
 {
@@ -64,7 +68,7 @@ int main(int argc, char **argv)
         int (*run)(int argc, char **argv);
     } modes[] = {
         {"server", server_main}, {"client", client_main}, {"hog", hog_main}, {"exec", exec_main}, {"fwcfg", fwcfg_main},
-        {"pages", pages_main},
+        {"pages", pages_main}, {"links", changes_main},
     };
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
@@ -80,5 +84,5 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
         if (strcmp(argv[at], modes[i].name) == 0)
             return modes[i].run(argc - at - 1, argv + at + 1);
-    fail_usage(argv[at], "want one of the modes: server client hog exec fwcfg pages");
+    fail_usage(argv[at], "want one of the modes: server client hog exec fwcfg pages links");
 }

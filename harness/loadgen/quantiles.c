@@ -38,7 +38,7 @@ static int64_t select_kth(int64_t *values, size_t count, size_t k)
     return values[k];
 }
 
-static struct quantiles quantiles_of(int64_t *values, size_t count, int64_t bound_ns)
+struct quantiles quantiles_of(int64_t *values, size_t count, int64_t bound_ns)
 {
     struct quantiles result = {0};
 

@@ -12,6 +12,8 @@ struct quantiles {
     int64_t above;                  /* how many lie above the bound */
 };
 
+/* Of values; reorders them. above: those over the bound. */
+struct quantiles quantiles_of(int64_t *values, size_t count, int64_t bound_ns);
 /* Actual minus intended send time. */
 struct quantiles quantiles_lateness(struct worker *const *workers, size_t count, int64_t bound_ns);
 /* Closed loop of depth one: from one reply to the next request, which is how late such a loop is. */

@@ -21,7 +21,7 @@ static struct server_plan read_options(int argc, char **argv)
     int64_t protocol = 0, port = 0, style = 0, seed = 1;
     bool phases = false, times = false;
     const char *listen = NULL, *size = NULL, *response_size = NULL, *service = NULL, *stall = NULL;
-    struct server_plan o = {.sockopts = SOCKOPTS_DEFAULT, .threads = 1};
+    struct server_plan o = {.sockopts = SOCKOPTS_DEFAULT, .xsk = XSK_PLAN_DEFAULT, .threads = 1};
     struct option_spec table[] = {
         {.name = "--protocol", .number = &protocol, .choices = protocol_names, .required = true},
         {.name = "--listen", .text = &listen, .required = true},
@@ -38,6 +38,7 @@ static struct server_plan read_options(int argc, char **argv)
         {.name = "--udp-gro", .flag = &o.udp_gro},
         {.name = "--seed", .number = &seed, .low = 0, .high = INT64_MAX},
         SOCKOPTS_TABLE(&o.sockopts),
+        XSK_TABLE(&o.xsk),
     };
 
     if (options_parse(table, OPTION_COUNT(table), argc, argv) < argc)
@@ -51,6 +52,8 @@ static struct server_plan read_options(int argc, char **argv)
         fail_usage("--epoll-busy-poll", "goes with --wait epoll");
     if (o.udp_gro && ((enum protocol)protocol != PROTOCOL_UDP || phases || o.style == WAIT_URING))
         fail_usage("--udp-gro", "goes with --protocol udp, and neither with --phases nor with --wait uring");
+    xsk_check(&o.xsk, (enum protocol)protocol, o.style, &o.framing,
+              o.threads == 1 && !phases && !o.udp_gro);
     if (o.thread_cpus != NULL)
         cpulist_check(o.thread_cpus);
     o.service = service_read(service, stall);
@@ -101,8 +104,11 @@ static void open_sockets(struct server *servers, const struct server_plan *plan,
     for (int64_t i = 0; i < plan->threads; i++) {
         const struct endpoint at = i == 0 ? plan->at : endpoint_at_port(plan->at, *port);
 
-        servers[i].socket = i > 0 && !shared ? servers[0].socket
-                                             : endpoint_listen(&at, &plan->sockopts, shared, port);
+        if (xsk_wanted(&plan->xsk))
+            servers[i].xsk = xsk_listen(&at, &plan->xsk, &plan->sockopts, port);
+        servers[i].socket = servers[i].xsk != NULL ? xsk_descriptor(servers[i].xsk)
+                            : i > 0 && !shared      ? servers[0].socket
+                                                    : endpoint_listen(&at, &plan->sockopts, shared, port);
         if (plan->udp_gro)
             udp_gro_enable(servers[i].socket);
         servers[i].epoll = channel_make_epoll(plan->style);
@@ -149,7 +155,9 @@ static void run_loop(struct server *server)
 {
     const struct server_plan *plan = server->plan;
 
-    if (plan->style == WAIT_URING)
+    if (server->xsk != NULL)
+        server_run_xsk(server);
+    else if (plan->style == WAIT_URING)
         server_run_uring(server);
     else if (plan->at.protocol == PROTOCOL_UDP)
         server_run_udp(server);
@@ -186,6 +194,8 @@ static void serve(void *argument)
 static void free_servers(struct server *servers, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
+        if (servers[i].xsk != NULL)
+            xsk_close(servers[i].xsk);
         free(servers[i].reply);
         free(servers[i].stamping);
     }

@@ -15,11 +15,13 @@
 #include "stamping.h"
 #include "uring.h"
 #include "usage.h"
+#include "xsk.h"
 
 /* What all serving threads have in common. */
 struct server_plan {
     struct endpoint at;
     struct sockopts sockopts;
+    struct xsk_plan xsk;
     enum wait_style style;
     bool udp_gro;
     struct framing framing;
@@ -36,6 +38,7 @@ struct server {
     int socket; /* UDP: the socket; TCP: the listener */
     int epoll;  /* -1 unless the style is epoll */
     struct uring uring; /* --wait uring */
+    struct xsk *xsk;    /* --socket af_xdp, else NULL: `socket` is its descriptor */
     struct rng rng;
     unsigned char *reply;      /* sized messages are answered from here */
     struct stamping *stamping; /* with phases, else NULL */
@@ -56,6 +59,8 @@ void server_run_udp(struct server *server);
 void server_run_serial(struct server *server);
 /* TCP, any number of connections at once, spinning over them, or over poll or epoll. */
 void server_run_multiplexed(struct server *server);
+/* UDP over an AF_XDP socket. */
+void server_run_xsk(struct server *server);
 /* UDP and TCP over io_uring. */
 void server_run_uring(struct server *server);
 

@@ -56,5 +56,6 @@ void server_report(const struct server *servers, const struct server_plan *plan)
     sockopts_event(total.options, total.epoll);
     launch_readback();
     event_object_end();
+    xsk_event(total.xsk);
     event_end();
 }

@@ -13,12 +13,19 @@
 /* Looks before the caller gets its turn again. */
 #define LOOKS 16
 
+static ssize_t receive_some(struct worker *worker, const struct connection *connection, int flags)
+{
+    if (connection->xsk != NULL)
+        return xsk_receive(connection->xsk, worker->in, worker->in_bytes, NULL);
+    if (worker->stamping != NULL)
+        return phases_receive(worker, connection->socket, flags);
+    return recv(connection->socket, worker->in, worker->in_bytes, flags);
+}
+
 /* Receives once. True: something came. */
 static bool receive_from(struct worker *worker, struct connection *connection, int flags)
 {
-    const ssize_t received = worker->stamping == NULL
-                                 ? recv(connection->socket, worker->in, worker->in_bytes, flags)
-                                 : phases_receive(worker, connection->socket, flags);
+    const ssize_t received = receive_some(worker, connection, flags);
 
     if (received > 0 || (received == 0 && worker->load->to.protocol == PROTOCOL_UDP)) {
         worker_take(worker, connection, (size_t)received, clock_now_ns());
@@ -91,6 +98,12 @@ static void wait_epoll(struct worker *worker, bool may_sleep)
 
 void worker_receive(struct worker *worker, bool may_sleep)
 {
+    const struct xsk *xsk = worker->connections[0].xsk; /* alone where there is one */
+
+    if (xsk != NULL && xsk_ready(xsk)) {
+        receive_from(worker, &worker->connections[0], MSG_DONTWAIT);
+        return;
+    }
     switch (worker->load->style) {
     case WAIT_POLL:
     case WAIT_SELECT:

@@ -70,6 +70,53 @@ sh -eu "$STATE"
 rm "$STATE"
 echo "undo.sh: put back"
 """
+_PERSIST = """\
+ROOT=${ROOT:-}
+fail() { echo "persist.sh: $1" >&2; exit 2; }
+UNDO=
+[ "${1:-}" != --undo ] || { UNDO=1; shift; set -- - "$@"; }
+[ $# -eq 2 ] || { sed -n 3,4p "$0" >&2; exit 2; }
+NODE=$1 DEV=$2 HERE=$(dirname "$0")
+case $DEV in '' | *[!A-Za-z0-9_.:@-]*) fail "no name of a device: $DEV" ;; esac
+command -v systemctl >/dev/null || fail 'there is no systemd here: call apply.sh where this host starts its network'
+UNIT=pollbench-$(systemd-escape "$DEV").service
+DEVICE=$(systemd-escape --path --suffix=device "/sys/subsystem/net/devices/$DEV")
+KEPT=/usr/local/lib/pollbench/$DEV
+control() { if [ -n "$ROOT" ]; then systemctl --root="$ROOT" "$@"; else systemctl "$@"; fi; }
+NOW=--now
+[ -z "$ROOT" ] || NOW=
+if [ -n "$UNDO" ]; then
+    [ -e "$ROOT/etc/systemd/system/$UNIT" ] || fail "there is no $UNIT"
+    control disable $NOW "$UNIT"  # stopping it puts back what it found
+    rm -r "$ROOT/etc/systemd/system/$UNIT" "$ROOT$KEPT"
+    [ -n "$ROOT" ] || systemctl daemon-reload
+    echo "persist.sh: removed $UNIT"
+    exit 0
+fi
+[ ! -e "$ROOT/etc/systemd/system/$UNIT" ] || fail "$UNIT is there already: type persist.sh --undo $DEV first"
+grep -qxF "$NODE)" "$HERE/apply.sh" || fail "apply.sh has no setting for $NODE"
+mkdir -p "$ROOT$KEPT" "$ROOT/etc/systemd/system"
+cp "$HERE/apply.sh" "$HERE/undo.sh" "$ROOT$KEPT"
+chmod 755 "$ROOT$KEPT/apply.sh" "$ROOT$KEPT/undo.sh"
+cat >"$ROOT/etc/systemd/system/$UNIT" <<END
+[Unit]
+Description=Tuned settings of $NODE on $DEV
+BindsTo=$DEVICE
+After=$DEVICE
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=$KEPT/apply.sh $NODE $DEV /run/pollbench-$DEV.undo
+ExecStopPost=$KEPT/undo.sh /run/pollbench-$DEV.undo
+
+[Install]
+WantedBy=$DEVICE
+END
+[ -n "$ROOT" ] || systemctl daemon-reload
+control enable $NOW "$UNIT"
+echo "persist.sh: $UNIT applies them whenever $DEV appears; persist.sh --undo $DEV ends that"
+"""
 _SYSCTLS = {"SO_BUSY_POLL": "busy_read"}
 
 
@@ -90,6 +137,12 @@ def apply_script(name: str, spec: CellSpec) -> str:
 def undo_script(name: str) -> str:
     """A script that puts back what apply.sh found."""
     return _HEAD.format(title="Undoes apply.sh", name=name, usage="undo.sh [LIST]") + _UNDO
+
+
+def persist_script(name: str) -> str:
+    """A script that makes apply.sh last: a unit of systemd that calls it when the device appears, and undoes it."""
+    usage = "persist.sh NODE DEVICE\n#    or: persist.sh --undo DEVICE; ROOT: the system it is for, if not this one"
+    return _HEAD.format(title="Makes the best setting last", name=name, usage=usage) + _PERSIST
 
 
 def _lines(knobs: Mapping[str, Knob]) -> Iterator[str]:
@@ -120,6 +173,11 @@ def _line(knob: str, setting: Setting) -> Iterator[str]:
     elif setting.target == "rx_queue" and setting.name == "rps_cpus":
         mask = format(sum(1 << cpu for cpu in value), "x")
         yield f'for queue in "/sys/class/net/$DEV"/queues/rx-*; do put "$queue/rps_cpus" {mask}; done'
+    elif setting.target == "rx_queue":
+        yield f'for queue in "/sys/class/net/$DEV"/queues/rx-*; do put "$queue/{setting.name}" {value}; done'
+    elif setting.target == "tx_queue":
+        mask = format(sum(1 << cpu for cpu in value), "x")
+        yield from (f'put "/sys/class/net/$DEV/queues/tx-{queue}/xps_cpus" {mask}' for queue in setting.queues or ())
     elif setting.name in _SYSCTLS:
         yield f"# by the program: setsockopt({setting.name}, {value}); of all new sockets of the host:"
         yield f"put /proc/sys/net/core/{_SYSCTLS[setting.name]} {value}"

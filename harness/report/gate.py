@@ -21,7 +21,12 @@ def gate_lines(comparison: Comparison, verdicts: Sequence[GateVerdict]) -> Itera
         for name in GATE_OUTCOMES[:-1]:
             for result in verdict.results:
                 if result.outcome == name:
-                    yield f"  {_shout(name)}: {_cell(comparison, result)}: {_reason(result)}"
+                    yield f"  {_shout(name)}: {': '.join(result_words(comparison, result))}"
+
+
+def result_words(comparison: Comparison, result: GateResult) -> tuple[str, str]:
+    """The cell that a condition was judged in, and why it came to that."""
+    return _cell(comparison, result), _reason(result)
 
 
 def gates_json(comparison: Comparison, verdicts: Sequence[GateVerdict]) -> Json:

@@ -10,7 +10,7 @@ from harness import columns
 from harness.analysis.compare.environment import texts_of
 from harness.analysis.compare.verdict import MODEL_US
 from harness.analysis.summary import COSTS, CellView, Overview, cost_of
-from harness.report import answer, claims, reading, words
+from harness.report import answer, claims, phases, reading, words
 from harness.report.headline import awake, harm
 from harness.report.layout import JUDGED, Block, Col, Gap, Para, Style, Table, TableRow, Text, grouped
 from harness.stats import Estimate
@@ -43,6 +43,8 @@ def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
         blocks.append(Gap())
     if view.cells:
         blocks += [_table(view), Gap(), *pictures]
+    if view.phases:
+        blocks += [link_phases(view), Gap()]
     blocks += claims.blocks(view.claims)
     harms = [harm(cell, view.baseline, _time_unit(view)) for cell in view.cells]
     blocks += [Para(f"{text}.", "warn", bullet=True) for text in harms if text]
@@ -51,6 +53,11 @@ def document(view: Overview, pictures: Sequence[Block] = ()) -> list[Block]:
     blocks += [Para(text, bullet=True) for text in view.calibration]
     blocks += [Para(text, "dim", bullet=True, about=about) for text, about in _legend(view)]
     return blocks
+
+
+def link_phases(view: Overview) -> Table:
+    """Latency by the phases of links that change."""
+    return phases.table(view.phases, _time_unit(view))
 
 
 def _table(view: Overview) -> Table:
@@ -176,6 +183,8 @@ def _legend(view: Overview) -> Iterator[tuple[str, str]]:
             f"that holds for {words.comparisons(view.family.comparisons)} of this page at once.",
             "",
         )
+    if view.phases:
+        yield phases.LEGEND, ""
     if "links_tried" in view.facts:
         yield _links(view.facts["links_tried"]), ""
     cost = cost_of(view.cells)

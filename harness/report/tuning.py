@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.analysis.tune.answer import Answer, Figures, KnobEffect
-from harness.analysis.tune.best import best_experiment
+from harness.analysis.tune.answer import Answer, KnobEffect
+from harness.analysis.tune.best import experiment_of
 from harness.analysis.tune.course import Course
-from harness.report.apply import apply_script, undo_script
+from harness.analysis.tune.figures import Figures
+from harness.analysis.tune.front import FrontBelief
+from harness.report.apply import apply_script, persist_script, undo_script
+from harness.report.html.tuning import tuning_page
+from harness.report.tuning_front import lines as front_lines
 from harness.report.words import bracket, short
 from harness.stats import Estimate, Interval
 
@@ -21,6 +25,8 @@ def plan(course: Course, runs: Mapping[str, int], run_s: float, in_words: Callab
     tuning, section = course.tuning, course.tuning.section
     loads = len(tuning.loads)
     aim = f"least {section.goal.least}" if section.goal.least else f"most {section.goal.most}"
+    if section.goal.beside:
+        aim = f"front of {section.goal.metric} and {section.goal.beside}"
     lines = [
         f"{course.experiment.name}: {aim}" + "".join(f", {text}" for text in section.subject),
         f"{len(tuning.settings)} settings x {loads} load{'s' if loads > 1 else ''}; within {100 * section.within:g} %, "
@@ -43,6 +49,9 @@ def progress(course: Course) -> str:
     head = f"tune: step {step.number} ({step.kind}), {len(course.records)} runs, {course.spent_s:.0f} s"
     if course.budget_s:
         head += f" of {course.budget_s:.0f} s"
+    if isinstance(belief, FrontBelief) and belief.listed:
+        known = f"{100 * belief.recall:.0f} % of it known, {100 * belief.precision:.0f} % of that right, as expected"
+        return f"{head}; a front of {len(belief.listed)}, {known}"
     if belief is None or belief.leader is None:
         return f"{head}; {len(course.race.out)} of {course.race.settings} settings ruled out"
     left = int((belief.best > 0.001).sum())
@@ -50,8 +59,8 @@ def progress(course: Course) -> str:
     return f"{head}; {leader.name} leads ({leader.label()}), {left} left, risk {100 * belief.risk:.1f} %"
 
 
-def text(course: Course, result: Answer, path: Path) -> str:
-    """The answer as it is printed."""
+def text(course: Course, result: Answer, path: Path | None) -> str:
+    """The answer as it is printed. path: of the set that has the answer's files; None where they are of another."""
     tuning = course.tuning
     settings, loads, made = len(tuning.settings), len(tuning.loads), len(course.records)
     grid = settings * loads * 10
@@ -66,22 +75,42 @@ def text(course: Course, result: Answer, path: Path) -> str:
             f"Noise         one run's goal varies by {100 * spread:.0f} %, so settings that differ by "
             f"{100 * tuning.section.within:g} % are out of reach; longer runs would help"
         )
+    if result.front is not None:
+        lines += [*front_lines(course, result.front), *_ruled_out(course, result), *_held_out(course)]
+        return "\n".join([*lines, *_files(path, [("Paste it", "front.yaml")])])
     if result.best is None:
         lines += [f"Best          none: {_why_none(course, result)}", *_left(course, result)]
         return "\n".join(lines)
     lines += [*_best(course, result), *_certainty(course, result)]
     lines += [*_others(course, result), *_why(course, result)]
-    ruled = [f"{count} {reason}" for reason, count in (result.ruled_out | tuning.dropped).items()]
-    lines += [f"Ruled out     {'; '.join(ruled)}"] if ruled else []
+    lines += _ruled_out(course, result)
     lines += [f"Edge          {edge}: the best may lie beyond" for edge in result.edges]
-    if course.guesses:
-        right = sum(guess.right for guess in course.guesses)
-        lines.append(
-            f"Held out      {len(course.guesses)} settings predicted before they were measured: {right} inside their "
-            "90 % interval"
-        )
-    lines += ["", f"Paste it      {path / 'best.yaml'}", f"Apply it      {path / 'apply.sh'}, undone by undo.sh"]
+    lines += _held_out(course)
+    lines += _files(
+        path, [("Paste it", "best.yaml"), ("Apply it", "apply.sh, undone by undo.sh; for good: persist.sh")]
+    )
     return "\n".join(lines)
+
+
+def _files(path: Path | None, named: Sequence[tuple[str, str]]) -> list[str]:
+    """What to do with the answer's files."""
+    every = [*named, ("Look at it", "tune.html")]
+    return ["", *(f"{todo:<14}{path / name}" for todo, name in every)] if path else []
+
+
+def _ruled_out(course: Course, result: Answer) -> list[str]:
+    ruled = [f"{count} {reason}" for reason, count in (result.ruled_out | course.tuning.dropped).items()]
+    return [f"Ruled out     {'; '.join(ruled)}"] if ruled else []
+
+
+def _held_out(course: Course) -> list[str]:
+    if not course.guesses:
+        return []
+    right = sum(guess.right for guess in course.guesses)
+    return [
+        f"Held out      {len(course.guesses)} settings predicted before they were measured: {right} inside their "
+        "90 % interval"
+    ]
 
 
 def _why_none(course: Course, result: Answer) -> str:
@@ -159,14 +188,19 @@ def _others(course: Course, result: Answer) -> list[str]:
     return lines
 
 
+def _effects(course: Course, result: Answer) -> list[tuple[str, str, str]]:
+    """(which value instead of which, the change, why it left the race) of every knob of the best setting."""
+    short_name = course.tuning.settings[result.best or 0].short
+    return [
+        (f"{short_name(one.knob)} {one.other} instead of {one.value}", _change(one), one.left)
+        for one in sorted(result.effects, key=lambda effect: (effect.knob, effect.other))
+    ]
+
+
 def _why(course: Course, result: Answer) -> list[str]:
     lines = []
-    for one in sorted(result.effects, key=lambda effect: (effect.knob, effect.other)):
-        knob = course.tuning.settings[result.best or 0].short(one.knob)
-        lines.append(
-            f"{'Why' if not lines else '':<14}{knob} {one.other} instead of {one.value}: {_change(one)}"
-            + (f"; {one.left}" if one.left else "")
-        )
+    for knob, change, left in _effects(course, result):
+        lines.append(f"{'Why' if not lines else '':<14}{knob}: {change}" + (f"; {left}" if left else ""))
     for figures in result.counters:
         lines.append(f"{'':<14}{figures.metric} {_counter(figures)}")
     return lines
@@ -201,13 +235,17 @@ def _estimate(value: Estimate) -> str:
     return f"{short(value.median)} {bracket(value.interval)}".strip()
 
 
-def files(course: Course, result: Answer) -> dict[str, str]:
-    """The files by which an answer is used: name to content; none without one."""
+def files(course: Course, result: Answer, path: Path) -> dict[str, str]:
+    """The page, and the files by which an answer is used: name to content."""
+    page = {"tune.html": tuning_page(course, result, text(course, result, path), _effects(course, result))}
+    if result.front is not None:
+        return page | {"front.yaml": experiment_of(course, [one.setting for one in result.front.listed])}
     if result.best is None:
-        return {}
+        return page
     spec = course.cells[result.best, 0].spec
-    return {
-        "best.yaml": best_experiment(course, result.best),
+    return page | {
+        "best.yaml": experiment_of(course, [result.best]),
         "apply.sh": apply_script(course.experiment.name, spec),
         "undo.sh": undo_script(course.experiment.name),
+        "persist.sh": persist_script(course.experiment.name),
     }

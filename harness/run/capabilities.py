@@ -43,6 +43,8 @@ def needs(spec: CellSpec) -> list[str]:
         keys.append("ipv6")
     if spec.napi:
         keys.append("veth-napi")
+    if any(workload.nodes_beside_the_stack() for workload in spec.workloads()):
+        keys.append("af-xdp")
     for knobs in (*spec.settings.values(), *spec.confined().values()):
         for knob in knobs.values():
             keys += knob.capabilities()

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from harness.kernel import proc
 from harness.kernel.hostfiles import HOST
+from harness.kernel.idle_states import IdleState, idle_states
 from harness.kernel.interrupts import interrupts_of
 from harness.kernel.links import link_stats
 from harness.kernel.netns import in_netns, sysfs_of
@@ -19,8 +20,9 @@ from harness.run.cpu_set import CpuInterference, SetReading, SetTime, interferen
 from harness.testbed import NodeHandle
 
 Key = TypeVar("Key", str, int)
-HOGS = ("hog", "awake")
-"""The labels of what is no part of the workload: the hogs, and what keeps CPUs awake. Neither is a cost of the run."""
+HOGS = ("hog", "awake", "links")
+"""The labels of what is no part of the workload: the hogs, what keeps CPUs awake, what changes links. None is a cost
+of the run."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Snapshot:
     tasks: proc.Tasks
     took_ns: int
     home: dict[str, int] = field(default_factory=dict)
+    idle_states: tuple[IdleState, ...] = ()
 
 
 def take(
@@ -53,11 +56,12 @@ def take(
     kthreads: Mapping[str, list[int]] | None = None,
     shaped: bool = False,
     cpus: Collection[int] = (),
+    idle_of: Collection[int] = (),
 ) -> Snapshot:
     """Read all counters once: a few milliseconds, so never inside the measured time.
 
     cpus: the run's CPU set; pids: the processes of each of our programs by its label; kthreads: the NAPI threads of
-    each node; shaped: whether there are qdiscs to ask.
+    each node; shaped: whether there are qdiscs to ask; idle_of: CPUs whose idle states are counted.
     """
     hogs = [pid for label in HOGS for pid in pids.get(label, ())]
     begun_ns = time.monotonic_ns()
@@ -76,6 +80,7 @@ def take(
         clocksource=proc.clocksource(),
         tasks=proc.tasks(),
         home=proc.net_counters(),
+        idle_states=idle_states(idle_of),
         last=read_set(cpus, _together(hogs)),
         took_ns=time.monotonic_ns() - begun_ns,
     )
@@ -141,7 +146,7 @@ class HostDelta:
     """What was counted on one host between two snapshots.
 
     cpus: the run's CPU set on it; others are by CPU number. irqs: of any kind, irq_kinds: of
-    each. home: what its own namespace counted, as of a node.
+    each. home: what its own namespace counted, as of a node. idle_states: of the CPU set, where they were asked for.
     """
 
     cpus: set[int]
@@ -154,6 +159,7 @@ class HostDelta:
     set_time: SetTime | None = None
     home: dict[str, int] = field(default_factory=dict)
     irq_kinds: dict[str, dict[int, int]] = field(default_factory=dict)
+    idle_states: tuple[IdleState, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,6 +220,10 @@ def subtract(after: Snapshot, before: Snapshot, cpus: set[int], ours: set[int], 
             after.took_ns + before.took_ns,
         ),
         home=_minus(after.home, before.home),
+        idle_states=tuple(
+            state._replace(entries=state.entries - was.entries)
+            for state, was in zip(after.idle_states, before.idle_states, strict=True)
+        ),
     )
     unused = proc.ProcessUsage()
     return CounterDelta(

@@ -13,6 +13,7 @@ from harness.errors import MissingError, PollbenchError
 from harness.kernel import ethtool, interrupts, links, netdev
 from harness.kernel.cpulists import format_cpu_mask, parse_cpu_mask
 from harness.kernel.hostfiles import HOST, sysctl_file
+from harness.kernel.idle_states import limited_latency
 from harness.kernel.journal import Journal, set_value
 from harness.kernel.netlink import NetlinkSocket
 from harness.kernel.netns import in_netns, sysfs_of
@@ -133,14 +134,34 @@ class NodeApplier:
             yield setting.name, before, links.sizes(sock, ifindex)[setting.name]
 
     def _rx_queue(self, device: str, setting: Setting) -> Iterator[Written]:
-        base = f"class/net/{device}/queues"
+        yield from self._of_queues(device, setting, "rx-")
+
+    def _tx_queue(self, device: str, setting: Setting) -> Iterator[Written]:
+        yield from self._of_queues(device, setting, "tx-")
+
+    def _of_queues(self, device: str, setting: Setting, direction: str) -> Iterator[Written]:
+        base, is_mask = f"class/net/{device}/queues", isinstance(setting.value, list)
+        written = format_cpu_mask(setting.value) if is_mask else setting.value
+        parse = parse_cpu_mask if is_mask else int
         with sysfs_of(self._node.fd) as sysfs:
-            for queue in sysfs.list(base):
-                if queue.startswith("rx-"):
-                    path = f"{base}/{queue}/{setting.name}"
-                    before = parse_cpu_mask(sysfs.read(path))
-                    sysfs.write(path, format_cpu_mask(setting.value))
-                    yield f"{queue} {setting.name}", before, parse_cpu_mask(sysfs.read(path))
+            queues = [queue for queue in sysfs.list(base) if queue.startswith(direction)]
+            chosen = queues if setting.queues is None else [f"{direction}{queue}" for queue in setting.queues]
+            if (lacking := set(chosen) - set(queues)) or (direction == "tx-" and len(queues) < 2):
+                got = (
+                    f"there is no queue {min(lacking)}" if lacking else "it has one transmit queue, which all CPUs use"
+                )
+                raise OSError(errno.EOPNOTSUPP, got, device)
+            for queue in chosen:
+                path = f"{base}/{queue}/{setting.name}"
+                before = parse(sysfs.read(path))
+                sysfs.write(path, written)
+                yield f"{queue} {setting.name}", before, parse(sysfs.read(path))
+
+    def _rings(self, device: str, setting: Setting) -> Iterator[Written]:
+        before = ethtool.rings(device)[setting.name][0]
+        if before != setting.value:
+            ethtool.set_ring(device, setting.name, setting.value)
+        yield f"{setting.name} ring", before, ethtool.rings(device)[setting.name][0]
 
     def _napi(self, device: str, setting: Setting) -> Iterator[Written]:
         for napi in napis_of_queues(device, setting.queues):
@@ -241,15 +262,18 @@ def refusal(setting: Setting, where: str, error: OSError) -> PollbenchError:
 
 @contextmanager
 def host_settings(knobs: Knobs, journal: Journal) -> Iterator[list[KnobRow]]:
-    """Host-wide sysctls for the length of the block; the values found are put back."""
+    """Host-wide sysctls, and the latency of CPUs, for the length of the block; the values found are put back."""
     rows = []
     with ExitStack() as stack:
         for name, setting in settings_of(knobs):
             try:
-                written = stack.enter_context(set_value(journal, sysctl_file(setting.name), setting.value))
+                if setting.target == "cpu_latency":
+                    before, after = stack.enter_context(limited_latency(setting.value))
+                else:
+                    written = stack.enter_context(set_value(journal, sysctl_file(setting.name), setting.value))
+                    before, after = int(written.found), int(written.applied)
             except OSError as error:
                 raise refusal(setting, "this host", error) from error
-            before, after = int(written.found), int(written.applied)
             rows.append(checked_row("*", name, setting, setting.name, before, after, "this host"))
         yield rows
 

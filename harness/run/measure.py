@@ -20,6 +20,7 @@ from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
 from harness.run.context import RunContext
 from harness.run.cpu_set import QUIET_S, quiet_moment
 from harness.run.external_process import ExternalProcess
+from harness.run.link_changes import LinkChanger
 from harness.run.outcome import Napis, Outcome, ProgramOutcome
 from harness.run.session import WorkloadSession
 from harness.run.socket_options import sockets_file
@@ -28,7 +29,7 @@ from harness.run.two_hosts import DONE, FOUND, GO, STEP_S, Ends
 from harness.signals import Stopper
 from harness.spec.cells import HOGS, CellSpec
 from harness.spec.rules_cell import Settings
-from harness.store.record import Columns, KnobRow, LinkCheck, QdiscRow
+from harness.store.record import Columns, KnobRow, LinkCheck, LinkPhase, QdiscRow
 from harness.testbed import NodeHandle, Testbed
 from harness.workloads import Reading
 
@@ -47,6 +48,7 @@ class Measured:
     qdiscs: list[QdiscRow] = field(default_factory=list)
     features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     link_checks: list[LinkCheck] = field(default_factory=list)
+    phases: list[LinkPhase] = field(default_factory=list)
     breaches: list[str] = field(default_factory=list)
     hosts: dict[str, Columns] = field(default_factory=dict)
     quiet_wait_s: float = 0.0
@@ -81,7 +83,7 @@ def measure(
         measured = _Play(context).through(rows + cgroups.rows, files)
         measured.hosts = testbed.hosts
         measured.link_checks = checked
-        measured.breaches = link_checks.doubts(checked)
+        measured.breaches += link_checks.doubts(checked)
         measured.breaches += link_checks.breaches(testbed.layout, measured.outcome.delta)
         measured.breaches += link_checks.starved(measured.outcome, spec.checks.max_starved_share)
         return measured
@@ -108,6 +110,7 @@ class _Play:
         stood = standing.read(context.testbed)
         patience_s = spec.checks.redo * spec.workload.takes_ns() / 1e9
         quiet = quiet_moment(cpu_set(spec, ends), context.stopper, spec.checks, patience_s)
+        changer = self._changer = LinkChanger(context.testbed, context.stopper, context.stack, cpu_set(spec, ends))
         try:
             for session in sessions:
                 session.serve()
@@ -128,6 +131,7 @@ class _Play:
                 session.look()
             used = context.cgroups.use()
             delta, napis = self._window(quiet.share)
+            changer.end()
             used = used_between(used, context.cgroups.use())
             for session in sessions:
                 session.look()
@@ -140,7 +144,7 @@ class _Play:
         finally:
             for session in sessions:
                 files |= session.files()
-            files |= self._hogs.files() | sockets_file(list(context.socket_options.values()))
+            files |= self._hogs.files() | changer.files() | sockets_file(list(context.socket_options.values()))
         if context.tracer is not None:
             files |= context.tracer.finish(measured.reports.get("client", {}), spec.workload.can_be_timed())
         for session in sessions:
@@ -149,7 +153,7 @@ class _Play:
         changed = standing.differences(stood, standing.read(context.testbed))
         outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
         outcome = replace(outcome, feeding=feeding, idle_threads=self._idle_threads())
-        outcome = replace(outcome, tcp=tcp_settings.read(context.testbed))
+        outcome = replace(outcome, tcp=tcp_settings.read(context.testbed), metrics=outcome.metrics | changer.metrics())
         features = _features(context.testbed)
         if far := ends.far:
             half = two_hosts_merge.Half(outcome, rows, features, files)
@@ -160,7 +164,11 @@ class _Play:
             files |= other.files
         made = Measured(outcome, readings[0].samples, rows, context.testbed.qdiscs, features)
         made.quiet_wait_s = round(quiet.waited_s, 3)
-        made.hints = [f"no quiet moment in {quiet.waited_s:.1f} s before it: {quiet.noise}"] if quiet.in_vain else []
+        made.phases = changer.phases(outcome.client, made.samples, delta.elapsed_ns)
+        made.breaches = changer.doubts
+        made.hints = (
+            changer.hints + [f"no quiet moment in {quiet.waited_s:.1f} s before it: {quiet.noise}"][: quiet.in_vain]
+        )
         return made
 
     def _idle_threads(self) -> dict[str, float]:
@@ -185,16 +193,18 @@ class _Play:
         threads = _napi_threads(testbed, spec)
         shaped = bool(testbed.qdiscs)
         cpus = cpu_set(spec, self._context.ends)
-        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus)
+        idle_of = cpus if "cpu_latency" in spec.settings.get("*", {}) else ()
+        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, idle_of)
         with self._traced(cpus):
             self._context.ends.meet(GO, {})
+            self._changer.begin()
             for session in reversed(self._sessions):
                 session.begin()
             measured.wait_done()
             # The end that has no client waits here, in its kernel, for all of the window.
             self._exchange(DONE, STEP_S + measured.window_s(), spec.workload.life_ns() / 1e9)
         pids = self._pids()
-        after = counters.take(testbed.nodes, pids, threads, shaped, cpus)
+        after = counters.take(testbed.nodes, pids, threads, shaped, cpus, idle_of)
         ours = {os.getpid(), *chain.from_iterable(pids.values())}
         delta = counters.subtract(after, before, cpus, ours, quiet)
         for session in background:
@@ -214,7 +224,7 @@ class _Play:
     def _pids(self) -> dict[str, list[int]]:
         """The processes of every program by its label."""
         by_label = {label: pids for session in self._sessions for label, pids in session.pids().items()}
-        return by_label | self._hogs.families()
+        return by_label | self._hogs.families() | self._changer.families()
 
     def _outcome(self, readings: list[Reading], delta: counters.CounterDelta, napis: Napis) -> Outcome:
         spec, hogs, measured = self._context.spec, self._hogs, self._sessions[0]

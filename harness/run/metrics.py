@@ -19,6 +19,7 @@ from harness.store.record import Columns, Metrics
 
 Figure = TypeVar("Figure", int, float)
 _RECEIVED = {"udp": ("Udp:InDatagrams", "Udp6InDatagrams"), "tcp": ("Tcp:InSegs",)}
+_STEERING = {"rps", "rfs"}
 _POLLED = "TcpExt:BusyPollRxPackets"
 _TOLD_IRQS = ("device", "timer", "reschedule", "call")
 _NIC_IRQ = re.compile(r"nic:irq(\d+)_cpu(\d+)")
@@ -58,11 +59,13 @@ def seen_on(
         protocol=outcome.protocol,
         arrived=_arrived(delta, nodes),
         rps_elsewhere=sum(
-            _arrived(delta, [n]) or 0 for n, knobs in settings.items() if "rps" in knobs and n not in nodes
+            _arrived(delta, [n]) or 0 for n, knobs in settings.items() if _STEERING & set(knobs) and n not in nodes
         ),
         rps_packets=delta.softnet("received_rps"),
         kthread_cpu_ns=sum(delta.kthreads.get(n, 0) for n in nodes),
         irqs=_irqs(delta, nodes),
+        squeezes=delta.softnet("time_squeeze"),
+        idle_states=tuple(state for host in delta.hosts.values() for state in host.idle_states),
         group=outcome.groups.get(node),
         min_polled_share=min_polled_share,
         node="" if node == "*" else node,
@@ -87,7 +90,14 @@ def _traffic(outcome: Outcome, nodes: list[str]) -> tuple[int, int]:
     polled = sum(
         delta.counter(owner, _POLLED) if owner else delta.host_of(nodes[0]).home.get(_POLLED, 0) for owner in theirs
     )
-    return sum(delta.counter(node, *counts) for node in sharing), polled
+    return sum(_received(outcome, node, counts) for node in sharing), polled
+
+
+def _received(outcome: Outcome, node: str, counts: list[str]) -> int:
+    """Packets that a node's sockets received; of AF_XDP sockets, which the stack does not count, by its devices."""
+    if _beside_the_stack(outcome, node):
+        return outcome.delta.counter(node, "link:rx_packets")
+    return outcome.delta.counter(node, *counts)
 
 
 def _owners(outcome: Outcome, node: str) -> set[str]:
@@ -163,7 +173,7 @@ def run_metrics(outcome: Outcome) -> Metrics:
         "lost": client.get("lost"),
         "duplicates": client.get("duplicates"),
         "retransmits": delta.total("Tcp:RetransSegs"),
-        "drops": _drops(delta),
+        "drops": _drops(delta) + sum(program.report["xdp"]["dropped"] for program in _beside_the_stack(outcome)),
         "rate_rps": loadgen_report.rate_rps(client),
         "elapsed_s": elapsed_ns / 1e9 if elapsed_ns else None,
         "hog_achieved_percent": _hog_achieved(outcome),
@@ -240,6 +250,12 @@ def _sum_of_known(figures: Iterable[Figure | None]) -> Figure | None:
     return sum(known[1:], known[0]) if known else None
 
 
+def _beside_the_stack(outcome: Outcome, node: str = "") -> list[ProgramOutcome]:
+    """The programs that have an AF_XDP socket, on one node or on any."""
+    there = [program for program in outcome.programs if node in ("", program.node)]
+    return [program for program in there if program.report.get("xdp")]
+
+
 def _drops(delta: CounterDelta) -> int:
     sockets = delta.total("Udp:RcvbufErrors", "Udp:SndbufErrors", "Udp6RcvbufErrors", "Udp6SndbufErrors")
     return sockets + delta.total("link:rx_dropped", "link:tx_dropped", "qdisc:drops") + delta.softnet("dropped")
@@ -309,11 +325,19 @@ def _node_columns(outcome: Outcome, node: str) -> Columns:
             "voluntary_switches": usage.voluntary,
             "involuntary_switches": usage.involuntary,
         }
+    if beside := _beside_the_stack(outcome, node):
+        columns["xdp"] = "; ".join(_bound(program.report["xdp"]) for program in beside)
     if node in outcome.numa:
         columns["numa"] = ",".join(map(str, outcome.numa[node]))
     if (group := outcome.groups.get(node)) is not None:
         columns |= {"throttled_periods": group.throttled, "throttled_ms": group.throttled_us / 1e3}
     return columns | outcome.tcp.get(node, {})
+
+
+def _bound(xdp: Mapping[str, object]) -> str:
+    """How an AF_XDP socket was bound, as the kernel says."""
+    wakes = "need_wakeup" if xdp["need_wakeup"] else "no need_wakeup"
+    return f"{xdp['interface']} queue {xdp['queue']}, {xdp['mode']}, {xdp['program']} program, {wakes}"
 
 
 def _feeding_columns(seen: Seen) -> Columns:

@@ -118,6 +118,7 @@ def _judged(record: RunRecord, run: Run, measured: Measured) -> RunRecord:
         qdiscs=tuple(measured.qdiscs),
         features=measured.features,
         link_checks=tuple(measured.link_checks),
+        phases=tuple(measured.phases),
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from harness import columns
 from harness.spec.messages import did_you_mean
-from harness.spec.topology import Section, StableSection
+from harness.spec.section import Section, StableSection
 from harness.units import Count, DurationNs, Share
 
 MAX_REPEAT = 10_000

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from harness.errors import InputError
 from harness.spec.checks import MetricName
 from harness.spec.messages import Path, did_you_mean, problem
-from harness.spec.topology import Section
+from harness.spec.section import Section
 from harness.spec.yaml_tree import Tree
 from harness.stats import Condition
 from harness.units import Share

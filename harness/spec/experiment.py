@@ -11,7 +11,8 @@ from harness.knobs import KNOBS
 from harness.spec.checks import Checks, RepeatSection
 from harness.spec.claims import Claim
 from harness.spec.machine import Machine
-from harness.spec.topology import Section, Topology
+from harness.spec.section import Section
+from harness.spec.topology import Topology
 from harness.spec.tune import Tune
 from harness.units import INT64_MAX, Count
 from harness.workloads import WORKLOADS, Contention

@@ -15,6 +15,7 @@ from harness.mininet.topology import document_of
 from harness.spec.messages import did_you_mean
 from harness.spec.overlay import merge
 from harness.spec.shipped import shipped, shipped_topology
+from harness.spec.traces import with_traces
 from harness.spec.yaml_tree import Document, Tree, read_file, tree_of
 from harness.units import format_cpus
 
@@ -89,6 +90,7 @@ class Generator:
 
     def topology(self, section: Tree) -> Tree:
         """The same for a topology section alone."""
+        section = with_traces(section)
         if section.child("mininet") is None and section.child("cpus") is None:
             return section
         key = json.dumps([section.plain(), section.at])

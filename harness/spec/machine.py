@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from harness.spec.topology import Section
+from harness.spec.section import Section
 from harness.units import Count, SizeBytes
 
 _MIB = 1 << 20

@@ -41,6 +41,22 @@ def workload_mistakes(
     if linked and {source, target} <= topology.nodes.keys() and not path_between(topology, source, target):
         todo = "check topology.links, and forwarding of the nodes between"
         yield problem(tree, (*path, "to"), f'no path from "{source}" to "{target}"', todo)
+    for node in dict.fromkeys(workload.nodes_beside_the_stack()):
+        yield from _beside_the_stack(node, topology, tree)
+
+
+def _beside_the_stack(node: str, topology: Topology, tree: Tree) -> Iterator[InputError]:
+    """What of a topology an AF_XDP socket on the node would pass by, or could not use."""
+    if topology.family != "ipv4":
+        yield problem(tree, ("topology", "family"), f'"{node}" has an af_xdp socket, for IPv4 alone', "family: ipv4")
+    for number, link in enumerate(topology.links):
+        for end, direction in enumerate(("forward", "reverse")):
+            if link.between[end] != node or getattr(link, direction) is None:
+                continue
+            key = direction if direction in link.declared_shapes() else "shape"
+            got = f'frames of the af_xdp socket on "{node}" pass no queueing discipline, so it would not be kept'
+            others = "reverse" if direction == "forward" else "forward"
+            yield problem(tree, ("topology", "links", number, key), got, f"leave it out, or shape {others} alone")
 
 
 def measured_of(workloads: Mapping[Path, Workload], tree: Tree) -> Path:

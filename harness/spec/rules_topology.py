@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from harness.errors import InputError
 from harness.spec.links import LINK_KINDS, TUNNELS, Overlay
 from harness.spec.messages import Path, did_you_mean, first_of, problem
+from harness.spec.rules_changes import change_mistakes
 from harness.spec.rules_switching import switching_mistakes, unequal_mtus
 from harness.spec.topology import Link, Shape, Topology
 from harness.spec.yaml_tree import Tree
@@ -51,6 +52,7 @@ def topology_mistakes(topology: Topology, tree: Tree) -> Iterator[InputError]:
         for direction, shape in link.declared_shapes().items():
             for key, got, todo in _shape_mistakes(shape, link.mtu):
                 yield problem(tree, (*path, direction, key), got, todo)
+            yield from change_mistakes(topology, shape, tree, (*path, direction))
         yield from _overlay_mistakes(topology, link, tree, path)
         if topology.family == "ipv6" and link.mtu is not None and link.mtu < _IPV6_MIN_MTU:
             yield problem(tree, (*path, "mtu"), f"{link.mtu} is too small for IPv6", f"at least {_IPV6_MIN_MTU}")

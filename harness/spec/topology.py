@@ -6,17 +6,11 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from harness.spec.link_changes import Changes, Course, LinkState, course_of
 from harness.spec.links import LINK_KINDS, LinkKind
+from harness.spec.section import Section, StableSection
 from harness.units import Count, CpuSet, DurationNs, OnOff, RateBps, Share, SizeBytes
 
 _NODE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$"
@@ -109,33 +103,6 @@ else:
     NicName = Literal[tuple(LINK_KINDS)]
 
 
-class Section(BaseModel):
-    """A part of the experiment file: frozen, and an unknown key is an error.
-
-    As all models of an experiment, its validator is built when the first value is: a command that needs few of them,
-    and a guest above all, starts sooner.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True, defer_build=True)
-
-
-class StableSection(Section):
-    """A section whose plain form omits the keys that were added later while they have their defaults.
-
-    A file that uses none of them keeps the ids of its cells, and so its results.
-    """
-
-    added_later: ClassVar[frozenset[str]] = frozenset()
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        plain: dict[str, Any] = handler(self)
-        for name in self.added_later:
-            if getattr(self, name) == type(self).model_fields[name].default:
-                plain.pop(name, None)
-        return plain
-
-
 class Qdisc(Section):
     """The queueing discipline at the leaf of a shaped direction."""
 
@@ -148,7 +115,9 @@ class Qdisc(Section):
 class Shape(StableSection):
     """What happens to packets in one direction of a link. An empty shape is an unshaped direction."""
 
-    added_later: ClassVar[frozenset[str]] = frozenset(("red", "limit", "queue_bytes", "queue_packets", "keep_order"))
+    added_later: ClassVar[frozenset[str]] = frozenset(
+        ("red", "limit", "queue_bytes", "queue_packets", "keep_order", "changes")
+    )
 
     rate_bps: RateBps | None = Field(None, alias="rate", description="bandwidth limit")
     burst_bytes: SizeBytes | None = Field(
@@ -182,11 +151,30 @@ class Shape(StableSection):
         None, description="packets under way, or with a rate: that wait for it; chosen if absent", ge=1, le=2**31
     )
     leaf: Qdisc | None = Field(None, alias="qdisc", description="leaf queueing discipline")
+    changes: Changes | None = Field(
+        None, description="how the direction changes while it is measured; before that, and after, it is as above"
+    )
 
     @property
     def needs_netem(self) -> bool:
-        """True if any part of the shape can only be done by netem."""
-        return any((self.delay_ns, self.jitter_ns, self.loss, self.duplicate, self.reorder))
+        """True if any part of the shape can only be done by netem, now or after a change."""
+        own = any((self.delay_ns, self.jitter_ns, self.loss, self.duplicate, self.reorder))
+        return own or any(state.delay_ns or state.loss for state in self.states())
+
+    @property
+    def course(self) -> Course | None:
+        """How it changes; None if it does not."""
+        start = LinkState(self.rate_bps, self.delay_ns, self.loss)
+        return None if self.changes is None else course_of(self.changes, start)
+
+    def states(self) -> frozenset[LinkState]:
+        """Every state it is changed to."""
+        return self.course.states if self.course is not None else frozenset()
+
+    def at(self, state: LinkState) -> Shape:
+        """The shape in one of its states, for itself; but for the queue, which stays what it is."""
+        same = {"rate_bps": state.rate_bps, "delay_ns": state.delay_ns, "loss": state.loss}
+        return self.model_copy(update=same | {"changes": None, "method": self.method or "htb"})
 
 
 class Node(StableSection):

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from harness import columns
 from harness.spec.checks import MetricName, metric_name
-from harness.spec.topology import Section
+from harness.spec.section import Section
 from harness.units import DurationNs, Share, parse_duration
 
 Scalar = str | int | float | bool | None
@@ -112,6 +112,11 @@ class Goal(Section):
     over: Literal["mean", "worst"] = Field(
         "mean", description="of several loads: the mean of the logarithms, or the worst load"
     )
+    beside: MetricName | None = Field(
+        None,
+        description="a second column: the front of both is looked for, the settings that no other beats in both at "
+        "once, and not one best; which way is better stands in columns.md",
+    )
     weights: dict[str, float] | None = Field(
         None, description="with over: mean, value of the one key of `across` to its weight; 1 for those not named"
     )
@@ -122,6 +127,8 @@ class Goal(Section):
             raise ValueError("a goal says one of least, most")
         if self.weights and self.over == "worst":
             raise ValueError("weights go with over: mean")
+        if self.beside is not None and not (columns.metric(self.beside).better and self.beside != self.metric):
+            raise ValueError(f"beside: {self.beside} is no second column with a better end")
         if self.weights and (min(self.weights.values()) < 0 or not any(self.weights.values())):
             raise ValueError("weights are not negative, and not all 0")
         return self

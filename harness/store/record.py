@@ -82,6 +82,26 @@ class LinkCheck:
 
 
 @dataclass(frozen=True)
+class LinkPhase:
+    """What requests met in one phase of a direction that changes; of a program without samples, the phase alone.
+
+    seconds: time the phase had of the window; rate_bps, delay_ms, loss_percent: declared, their means over that time.
+    requests, lost: of those sent in it; p50_us, p99_us: of their round trips, None where there are too few.
+    """
+
+    link: str = ""
+    phase: str = ""
+    seconds: float = 0.0
+    rate_bps: float = 0.0
+    delay_ms: float = 0.0
+    loss_percent: float = 0.0
+    requests: int | None = None
+    lost: int | None = None
+    p50_us: float | None = None
+    p99_us: float | None = None
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """Everything that is known of one run. Made once, when the run has ended; `store.codec` writes and reads it.
 
@@ -115,6 +135,7 @@ class RunRecord:
     qdiscs: tuple[QdiscRow, ...] = ()
     features: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     link_checks: tuple[LinkCheck, ...] = ()
+    phases: tuple[LinkPhase, ...] = ()
     source_files: tuple[str, ...] = ()
     attempt: int = 1
     rejected: tuple[str, ...] = ()

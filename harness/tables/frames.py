@@ -1,4 +1,4 @@
-"""Run records to DataFrames: runs, nodes, knobs, cpus, with fixed columns in a fixed order."""
+"""Run records to DataFrames: runs, nodes, knobs, cpus, phases, with fixed columns in a fixed order."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Tables:
     nodes: pd.DataFrame
     knobs: pd.DataFrame
     cpus: pd.DataFrame
+    phases: pd.DataFrame
 
 
 def frames(records: Iterable[RunRecord], order: Sequence[CellKey] = ()) -> Tables:
@@ -40,12 +41,14 @@ def frames(records: Iterable[RunRecord], order: Sequence[CellKey] = ()) -> Table
     runs = sorted(records, key=Ranks(order).of)
     factors = list(dict.fromkeys(name for run in runs for name in run.factors))
     nodes = [_row(run, {**values, "node": name}) for run in runs for name, values in run.nodes.items()]
+    phases = [_row(run, vars(phase)) for run in runs for phase in run.phases]
     cpus = [_row(run, {**values, "cpu": name}) for run in runs for name, values in run.cpus.items()]
     return Tables(
         runs=_runs(runs, factors),
         nodes=_parts(nodes, factors, columns.NODES),
         knobs=_knobs(runs, factors),
         cpus=_parts(cpus, factors, columns.CPUS),
+        phases=_parts(phases, factors, columns.PHASES),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -46,7 +47,7 @@ class Source:
 
     label: what tables call it; runs: given as pandas has them, or as a Table; planned: how many runs of each cell the
     plan holds, empty when unknown; knobs: the knobs table, None for a CSV file; warnings: what was damaged or partial,
-    in words. reading: how the columns of a CSV file were read, None for a set.
+    in words. reading: how the columns of a CSV file were read, None for a set. phases: as in phases.csv.
     """
 
     label: str
@@ -57,6 +58,7 @@ class Source:
     plan: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     reading: Reading | None = None
+    phases: pd.DataFrame | None = None
 
     @cached_property
     def table(self) -> Table:
@@ -136,6 +138,34 @@ def find_set(path: str | Path) -> ResultSet | None:
     return ResultSet.open(path)
 
 
+def sets_below(path: Path) -> list[Path]:
+    """Every result set in a directory and below it, and a CSV file itself; sorted. InputError where there is none."""
+    if not path.exists():
+        raise InputError("read results", on=str(path), got="there is no such file or directory")
+    if not path.is_dir():
+        return [path]
+    sets = []
+    for directory, inner, files in os.walk(path):
+        if "runs.csv" in files or ("plan.json" in files and "runs" in inner):
+            sets.append(Path(directory))
+            inner.clear()
+    if not sets:
+        raise InputError("read results", on=str(path), got="there is no result set in it or below it")
+    return sorted(sets)
+
+
+def load_runs_of(path: Path, typed: Columns) -> Source:
+    """The runs of a set by its runs.csv where there is one, which is quicker than reading every run; or a CSV file.
+
+    Nothing is known of its plan then. Raises InputError.
+    """
+    table = path / "runs.csv"
+    if not path.is_dir() or not table.is_file():
+        return load_source(path, typed)
+    stamped = path.resolve()
+    return replace(load_source(table, typed), label=f"{stamped.parent.name}/{stamped.name}")
+
+
 def from_set(results: ResultSet) -> Source:
     """Everything in a result set; whatever is damaged becomes a warning."""
     plan = results.plan
@@ -149,6 +179,7 @@ def from_set(results: ResultSet) -> Source:
         manifest=results.manifest,
         plan=plan,
         warnings=(*results.warnings, *_imported(results.manifest)),
+        phases=tables.phases,
     )
 
 
@@ -163,13 +194,16 @@ def _imported(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def write_tables(results: ResultSet) -> Tables:
-    """Write runs.csv, nodes.csv, knobs.csv, cpus.csv and summary.csv of a set, from the runs on disk.
+    """Write runs.csv, nodes.csv, knobs.csv, cpus.csv, summary.csv, and of links that change phases.csv, of a set.
 
-    Each is replaced whole or not at all. Raises PollbenchError when the disk refuses.
+    They are made from the runs on disk. Each is replaced whole or not at all. Raises PollbenchError when the disk
+    refuses.
     """
     tables = frames(results.records(), list(planned_cells(results.plan)))
     for name in ("nodes", "knobs", "cpus"):
         results.write_file(f"{name}.csv", to_csv(getattr(tables, name)))
+    if len(tables.phases):
+        results.write_file("phases.csv", to_csv(tables.phases))
     results.write_file("summary.csv", to_csv(summary_frame(tables.runs)))
     # Last, so that whoever sees it sees the others as well.
     results.write_file("runs.csv", to_csv(tables.runs))

@@ -31,7 +31,7 @@ def _notes(link: Link, shape: Shape, netem: bool) -> Iterator[str]:
         at_once = "the first packet" if free < 2 * frame_bytes(link.mtu) else f"the first {format_size(free)}"
         note = f"{format_rate(shape.rate_bps)} by {pace.kind}: {at_once} after a pause is not held back"
         asked = shape.method is not None or shape.burst_bytes is not None
-        if not netem and not asked and shape.rate_bps <= NETEM_MOST_BPS:
+        if not netem and not asked and shape.changes is None and shape.rate_bps <= NETEM_MOST_BPS:
             note += "; netem, which this kernel lacks, would (pollbench vm run FILE has it)"
         yield note
     if shape.jitter_ns and not shape.keep_order:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from harness.spec.topology import Topology
+from harness.spec.topology import Shape, Topology
 from harness.topology.layout import Layout, plan_layout
 
 
 def round_trip_loss(topology: Topology, start: str, end: str) -> float:
     """Share of packets lost on the way or on the way back, on the most lossy of the paths of the fewest hops."""
     shapes = (shape for link in topology.links for shape in (link.forward, link.reverse))
-    if not any(shape and shape.loss for shape in shapes):
+    if not any(_loss(shape) for shape in shapes):
         return 0.0
     layout = plan_layout(topology)
     return 1.0 - _kept(layout, start, end) * _kept(layout, end, start)
@@ -26,7 +26,14 @@ def _kept(layout: Layout, start: str, end: str) -> float:
             for port in layout.ports[node]:
                 far, shape = port.peer_node, layout.shape(port)
                 if far not in seen and port.link not in layout.idle:
-                    further[far] = min(further.get(far, 1.0), kept * (1.0 - (shape.loss if shape else 0.0)))
+                    further[far] = min(further.get(far, 1.0), kept * (1.0 - _loss(shape)))
         seen |= further.keys()
         reached = further
     return reached.get(end, 1.0)
+
+
+def _loss(shape: Shape | None) -> float:
+    """Share of packets lost in one direction; of one that changes, the mean over its time."""
+    if shape is None:
+        return 0.0
+    return shape.loss if shape.course is None else shape.course.mean_loss()

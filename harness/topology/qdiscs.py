@@ -41,8 +41,10 @@ class Disc(NamedTuple):
     options: dict[str, int | float]
 
 
-def discs_of(shape: Shape | None, mtu: int | None = None, netem: bool = True) -> tuple[Disc, ...]:
+def discs_of(shape: Shape | None, mtu: int | None = None, netem: bool = True, delays: bool = False) -> tuple[Disc, ...]:
     """The chain of a direction, root first; empty where nothing is declared. netem: does the kernel have it?
+
+    delays: with the stage in which packets travel, also where they do so in no time.
 
     A rate by netem comes before the delay, each with a limit of its own: packets wait, are serialised, then travel. A
     bucket (tbf, htb, hfsc) asks what is below it for packets and cannot hand them on to a delay, so that the delay is
@@ -53,7 +55,7 @@ def discs_of(shape: Shape | None, mtu: int | None = None, netem: bool = True) ->
         return ()
     chain: list[tuple[str, dict[str, int | float]]] = []
     pace = pace_of_shape(shape, netem)
-    delayed = [("netem", _delay_options(shape, pace))] if shape.needs_netem else []
+    delayed = [("netem", _delay_options(shape, pace))] if delays or shape.needs_netem else []
     if pace == "netem" and shape.duplicate:
         # Beside one that duplicates, later kernels take no second netem.
         both = _delay_options(shape, pace) | _serial_options(shape, mtu)
@@ -80,6 +82,9 @@ def pace_of_shape(shape: Shape, netem: bool = True) -> Pace | None:
         return None
     if shape.method is not None:
         return shape.method
+    if shape.changes is not None:
+        # netem would send what waits at the rate it came at, and tbf begins each rate with a full bucket.
+        return "htb"
     if shape.burst_bytes is not None:
         return "tbf"
     counted = shape.leaf is None or shape.leaf.kind == "pfifo"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.spec.topology import Shape
-from harness.topology.qdiscs import Disc, frame_bytes, pace_of, passing_bytes
+from harness.topology.qdiscs import Disc, default_burst, frame_bytes, pace_of, passing_bytes
 
 UNLIMITED = 0
 # More than the 64 KiB of any packet hold.
@@ -24,7 +24,8 @@ def most_segments(shape: Shape | None, discs: Sequence[Disc], mtu: int | None) -
     """Frames that one packet may hold on its way out of a port of this shape; UNLIMITED where it does not matter."""
     if shape is None or not discs:
         return UNLIMITED
-    by_chance = shape.loss or shape.duplicate or shape.reorder or shape.jitter_ns
+    states = shape.states()
+    by_chance = shape.duplicate or shape.reorder or shape.jitter_ns or any(one.loss for one in (shape, *states))
     counted = shape.limit or shape.queue_packets or any(disc.kind in _COUNTING for disc in discs)
     pace = pace_of(discs)
     if by_chance or counted or (pace is not None and pace.kind in ("netem", "hfsc")):
@@ -34,7 +35,11 @@ def most_segments(shape: Shape | None, discs: Sequence[Disc], mtu: int | None) -
     # No more than the shaper lets through at once: finer than that it does not tell packets apart. One that fills the
     # bucket of tbf would leave it nothing by which to make up for a late timer.
     held = passing_bytes(int(pace.options["rate_bps"])) if pace.kind == "tbf" else 0
-    segments = max(1, (int(pace.options["burst_bytes"]) - held) // frame_bytes(mtu))
+    burst = int(pace.options["burst_bytes"])
+    if shape.burst_bytes is None:
+        # Of a link that changes, at its slowest.
+        burst = min([burst, *(default_burst(state.rate_bps, mtu) for state in states if state.rate_bps)])
+    segments = max(1, (burst - held) // frame_bytes(mtu))
     return segments if segments <= _MOST else UNLIMITED
 
 

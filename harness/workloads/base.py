@@ -126,6 +126,10 @@ class Workload(BaseModel):
         """The node of one role."""
         return self.source if role == "client" else self.target
 
+    def nodes_beside_the_stack(self) -> tuple[str, ...]:
+        """The nodes where its frames are made by the program itself: they pass no queueing discipline, only IPv4."""
+        return ()
+
     def cpus(self) -> tuple[int, ...]:
         """CPUs that the workload names itself, beside those of its nodes."""
         return ()

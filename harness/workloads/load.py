@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.units import Count, CpuOrder, DurationNs, OnOff, Share
 from harness.workloads.base import HOUR_NS, TIMED_MIN_BYTES, Fact, Scene, Wait, Workload
+from harness.workloads.own_sockets import FRAME_MAX_BYTES, OwnSockets
 from harness.workloads.sizes import Sizes, check_within, fixed_bytes
 
 # What the load generator takes; tests/unit/test_bounds.py compares with its own.
@@ -167,7 +168,7 @@ class Generated(Workload):
         }
 
 
-class Load(Generated):
+class Load(Generated, OwnSockets):
     """Latency counts from the moment a request was due, so that a slow server cannot hide requests it held up."""
 
     kind: Literal["load"] = Field(description="our generator: open or closed loop")
@@ -253,6 +254,9 @@ class Load(Generated):
         least = "has no room for its header" + (" and the time stamps of phases" if self.phases else "")
         high = UDP_MAX_BYTES if self.protocol == "udp" else TCP_MAX_BYTES
         most = f"is over the {high} bytes of a {'datagram' if self.protocol == 'udp' else 'message'}"
+        if self.xdp_roles():
+            high = FRAME_MAX_BYTES
+            most = f"is over the {high} bytes that one frame of an af_xdp socket holds"
         for key, sizes in (("size", self.size), ("response_size", self.response_size)):
             if sizes is not None:
                 check_within(key, sizes, low, high, least, most)
@@ -272,11 +276,11 @@ class Load(Generated):
         argv += ["--service", self.service.option()] if self.service else []
         argv += ["--udp-gro"] if self.udp_gro else []
         argv += ["--stall", f"{self.stall_ns}:{self.stall_every_ns}"] if self.stall_ns else []
-        return [*argv, *scene.socket_options]
+        return [*argv, *self.xdp_options("server"), *scene.socket_options]
 
     def client(self, scene: Scene) -> list[str]:
         """Our own generator's client."""
-        argv = [*self.generator_options(scene), *self._messages(scene)]
+        argv = [*self.generator_options(scene), *self._messages(scene), *self.xdp_options("client")]
         return argv + (["--connect-per-request"] if self.connect_per_request else [])
 
     def can_be_timed(self) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.units import DurationNs, SizeBytes
-from harness.workloads.base import HOUR_NS, TIMED_MIN_BYTES, Fact, Scene, Wait, Workload
+from harness.workloads.base import HOUR_NS, TIMED_MIN_BYTES, Fact, Scene, Wait
+from harness.workloads.own_sockets import FRAME_MAX_BYTES, OwnSockets
 
 
-class PingPong(Workload):
+class PingPong(OwnSockets):
     """A closed loop of depth one. Round-trip times, never half of them."""
 
     kind: Literal["ping-pong"] = Field(description="one request outstanding at a time (closed loop)")
@@ -25,11 +26,17 @@ class PingPong(Workload):
 
     rank: ClassVar[int] = 10
 
+    @model_validator(mode="after")
+    def _fits_a_frame(self) -> PingPong:
+        if self.xdp_roles() and self.size_bytes > FRAME_MAX_BYTES:
+            raise ValueError(f"size is over the {FRAME_MAX_BYTES} bytes that one frame of an af_xdp socket holds")
+        return self
+
     def server(self, scene: Scene) -> list[str]:
         """Our own generator's server."""
         argv = ["server", "--protocol", self.protocol, "--wait", self.wait_of("server")]
         argv += ["--size", str(self.size_bytes), "--listen", scene.address, "--port", "0"]
-        return [*argv, *self._timed(scene), *scene.socket_options]
+        return [*argv, *self._timed(scene), *self.xdp_options("server"), *scene.socket_options]
 
     def client(self, scene: Scene) -> list[str]:
         """Our own generator's client."""
@@ -37,7 +44,7 @@ class PingPong(Workload):
         argv += ["--size", str(self.size_bytes), "--connect", scene.address, "--port", str(scene.port)]
         argv += ["--warmup-ns", str(self.warmup_ns), "--timeout-ns", str(self.timeout_ns)]
         argv += ["--duration-ns", str(scene.lasting_ns or self.duration_ns), "--samples", scene.log]
-        return [*argv, *self._timed(scene), *scene.socket_options]
+        return [*argv, *self._timed(scene), *self.xdp_options("client"), *scene.socket_options]
 
     def can_be_timed(self) -> bool:
         """Unless the messages are too small for it."""

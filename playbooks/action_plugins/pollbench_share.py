@@ -76,20 +76,20 @@ class ActionModule(ActionBase):
             result.update({"failed": True, "msg": f"what the host printed came damaged: {error}"})
         return result
 
-    def _shell(self, text: str, tries: int = _TRIES) -> tuple[int, str, str]:
+    def _shell(self, text: str, tries: int = _TRIES, data: bytes | None = None) -> tuple[int, str, str]:
         """(exit code, output, errors) of a command on the host; tries: how often, if what comes is damaged on its way.
 
-        Raises Damaged.
+        data: what it can read, for what no command line may show. Raises Damaged.
         """
-        code, out, err = self._bytes(text, tries)
+        code, out, err = self._bytes(text, tries, data)
         return code, out.decode(errors="replace"), err
 
-    def _bytes(self, text: str, tries: int = _TRIES) -> tuple[int, bytes, str]:
+    def _bytes(self, text: str, tries: int = _TRIES, data: bytes | None = None) -> tuple[int, bytes, str]:
         why = ""
         for _ in range(tries):
             mark = f"pollbench-{secrets.token_hex(8)}"
             framed = _FRAME.format(mark=mark, text=text)
-            done = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(framed)}", sudoable=True)
+            done = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(framed)}", sudoable=True, in_data=data)
             out, err = str(done["stdout"]).replace("\r", ""), str(done["stderr"])
             _, begun, rest = out.partition(f"{mark}<\n")
             if not begun:
@@ -133,10 +133,15 @@ class ActionModule(ActionBase):
         # The empty line at the end wakes whoever follows.
         # Whoever finds the host taken is told by whom.
         run = f"POLLBENCH_FOR={shlex.quote(str(self.given['operator']))}; export POLLBENCH_FOR; {run}"
+        key, keep = None, ""
+        if self.given.get("key"):
+            with open(str(self.given["key"]), "rb") as file:
+                key, keep = file.read(), "(umask 077 && rm -f key && cat >key) && "
+            run = f"POLLBENCH_CONTROLLER={shlex.quote(self._controller())}; export POLLBENCH_CONTROLLER; {run}"
         inner = f"echo $$ >pid; trap : TERM; {run} >out 2>log </dev/null; echo $? >exit; echo >>log"
         place = shlex.quote(self.place)
         text = (
-            f"cd {place} && rm -f pid exit && : >log && "
+            f"cd {place} && rm -f pid exit && : >log && {keep}"
             f"{{ setsid sh -c {shlex.quote(inner)} {place} </dev/null >/dev/null 2>&1 & }} && "
             "n=0; while [ ! -s pid ] && [ $n -lt 50 ]; do sleep 0.1; n=$((n+1)); done; [ -s pid ]"
         )
@@ -144,11 +149,20 @@ class ActionModule(ActionBase):
         if failure:
             full = f"its disk is full ({self.directory})" if "No space" in failure else ""
             return {"failed": True, "msg": full or failure}
-        code, _, err = self._shell(f"{inline} {{ {text}; }}", tries=1)
+        code, _, err = self._shell(f"{inline} {{ {text}; }}", tries=1, data=key)
         if code:
             full = f"its disk is full ({self.directory})" if "No space" in err else self._full()
             return {"failed": True, "msg": full or f"the run does not start: {_last(err) or 'no process'}"}
         return {"changed": True}
+
+    def _controller(self) -> str:
+        """The address by which the host reaches this machine: the one it was reached from, if none is named."""
+        mark = f"pollbench-{secrets.token_hex(8)}"
+        # Asked as who logs in: sudo would have forgotten it.
+        command = f"printf '%s<%s>' {mark} \"${{SSH_CONNECTION%% *}}\""
+        printed = str(self._low_level_execute_command(command, sudoable=False)["stdout"])
+        address = printed.partition(f"{mark}<")[2].partition(">")[0]
+        return str(self.given.get("controller") or address or "127.0.0.1")
 
     def _ship(self, *names: str) -> tuple[str, str]:
         """Put files into the attempt's directory, in words that fit a command line: (why not, or ""; what is left).

@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from harness.analysis.tune.certificate import certify
+from harness.analysis.tune.front import FrontBelief, FrontRace, non_dominated
 from harness.analysis.tune.race import Question, Race, Seen, Step
 from harness.stats import share_interval
-from tests.bench.tune_worlds import World
+from tests.bench.tune_worlds import Floats, World
 
 GRID_REPEATS = 10
 
@@ -43,8 +46,73 @@ def make(world: World, step: Step) -> list[Seen]:
     out = []
     for setting, load in pairs:
         goal, over = world.run(setting, load)
-        out.append(Seen(setting, load, step.round, goal, (over,)))
+        out.append(Seen(setting, load, step.round, goal, (over,), over))
     return out
+
+
+@dataclass
+class Front:
+    """What came of one world whose front was looked for. recall, precision: as they are; hoped: as the race believed.
+
+    grid: recall and precision of the medians of the full grid.
+    """
+
+    settings: int
+    tier: str
+    seed: int
+    share: float
+    recall: float
+    precision: float
+    hoped: tuple[float, float]
+    grid: tuple[float, float]
+    size: int
+    outcome: str
+    longest_s: float
+
+
+OutcomeT = TypeVar("OutcomeT", Outcome, Front)
+
+
+def drawn_front(settings: int, tier: str, seed: int, *, beside_grid: bool = True) -> Front:
+    """The front of one world, of p99 and CPU, without a limit."""
+    world = World(settings, tier, seed)
+    whole = settings * world.loads * GRID_REPEATS
+    race, longest = FrontRace(Question((1 / world.loads,) * world.loads, seed=seed), world.alike), 0.0
+    while not race.piloted:
+        race.take(without_limits(make(world, race.pilot())))
+    while True:
+        begun = time.process_time()
+        step = race.step()
+        longest = max(longest, time.process_time() - begun)
+        if step is None:
+            break
+        race.take(without_limits(make(world, step)))
+    belief = race.belief
+    assert isinstance(belief, FrontBelief)
+    recall, precision = world.covered(np.array(belief.listed))
+    hoped = belief.recall, belief.precision
+    grid = (0.0, 0.0)
+    if beside_grid:
+        goal, over = grid_medians(World(settings, tier, seed))
+        grid = world.covered(non_dominated(goal, over.mean(axis=1)))
+    return Front(
+        settings,
+        tier,
+        seed,
+        race.runs / whole,
+        recall,
+        precision,
+        hoped,
+        grid,
+        len(belief.listed),
+        race.outcome,
+        longest,
+    )
+
+
+def without_limits(seen: list[Seen]) -> list[Seen]:
+    """The runs of a race that has no limit."""
+    return [replace(run, limits=()) for run in seen]
 
 
 def tuned(settings: int, tier: str, seed: int, most: float = 0.25, *, beside_grid: bool = True) -> Outcome:
@@ -74,15 +142,20 @@ def tuned(settings: int, tier: str, seed: int, most: float = 0.25, *, beside_gri
 
 def grid_best(world: World) -> int:
     """The setting with the best medians of ten repetitions of everything, among those within the limit."""
+    middle, over = grid_medians(world)
+    middle[over.max(axis=1) > 0.025] = np.inf
+    return int(np.argmin(middle))
+
+
+def grid_medians(world: World) -> tuple[Floats, Floats]:
+    """Medians of ten repetitions of everything: the goal of every setting, and what is over the limit at every load."""
     goal = np.empty((GRID_REPEATS, world.settings, world.loads))
     over = np.empty_like(goal)
     for repeat in range(GRID_REPEATS):
         for flat in world.rng.permutation(world.settings * world.loads):
             setting, load = divmod(int(flat), world.loads)
             goal[repeat, setting, load], over[repeat, setting, load] = world.run(setting, load)
-    middle = np.median(goal.mean(axis=2), axis=0)
-    middle[np.median(over, axis=0).max(axis=1) > 0.025] = np.inf
-    return int(np.argmin(middle))
+    return np.median(goal.mean(axis=2), axis=0), np.median(over, axis=0)
 
 
 def row(outcomes: list[Outcome]) -> str:
@@ -100,6 +173,24 @@ def row(outcomes: list[Outcome]) -> str:
     )
 
 
+def front_row(outcomes: list[Front]) -> str:
+    """A line of the table of fronts."""
+    first, shares = outcomes[0], np.array([one.share for one in outcomes])
+
+    def mean(values: list[float]) -> str:
+        return f"{100 * np.mean(values):.1f} %"
+
+    parts = [
+        f"| {first.settings} | {first.tier} | {len(outcomes)} | 1/{1 / np.median(shares):.1f}",
+        f"1/{1 / np.quantile(shares, 0.9):.1f} | {mean([one.recall for one in outcomes])}",
+        f"{mean([one.precision for one in outcomes])} | {mean([one.hoped[0] for one in outcomes])}",
+        f"{mean([one.hoped[1] for one in outcomes])} | {mean([one.grid[0] for one in outcomes])}",
+        f"{mean([one.grid[1] for one in outcomes])} | {np.median([one.size for one in outcomes]):.0f}",
+        f"{max(one.longest_s for one in outcomes):.2f} |",
+    ]
+    return " | ".join(parts)
+
+
 def main() -> None:
     """Print the table, and with --log every world."""
     parser = argparse.ArgumentParser()
@@ -107,21 +198,34 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--kinds", default="200:quiet,200:rugged,200:load,200:bimodal,100:quiet,360:quiet")
     parser.add_argument("--log")
+    parser.add_argument("--front", action="store_true", help="the front of p99 and CPU in place of one best")
     parser.add_argument("--no-grid", action="store_true", help="leave out the full grid of every world")
     options = parser.parse_args()
-    print(
-        "| settings | kind | worlds | runs, median | 90 % | right | grid right | claims | wrong | at most | s a step |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    heads = "right | grid right | claims | wrong | at most"
+    if options.front:
+        heads = "recall | precision | believed | believed | grid recall | grid precision | listed"
+    print(f"| settings | kind | worlds | runs, median | 90 % | {heads} | s a step |")
+    print(f"{'|---' * (6 + heads.count('|') + 1)}|")
     for kind in options.kinds.split(","):
         size, tier = kind.split(":")
-        outcomes = []
-        for seed in range(options.first, options.first + options.worlds):
-            outcomes.append(tuned(int(size), tier, seed, beside_grid=not options.no_grid))
-            if options.log:
-                with open(options.log, "a") as log:
-                    log.write(json.dumps(asdict(outcomes[-1])) + "\n")
-        print(row(outcomes), flush=True)
+        seeds = range(options.first, options.first + options.worlds)
+        if options.front:
+            print(front_row(logged(drawn_front, int(size), tier, seeds, options)), flush=True)
+        else:
+            print(row(logged(tuned, int(size), tier, seeds, options)), flush=True)
+
+
+def logged(
+    one_world: Callable[..., OutcomeT], size: int, tier: str, seeds: Iterable[int], options: argparse.Namespace
+) -> list[OutcomeT]:
+    """What comes of the worlds of these seeds, with --log each a line of that file too."""
+    outcomes = []
+    for seed in seeds:
+        outcomes.append(one_world(size, tier, seed, beside_grid=not options.no_grid))
+        if options.log:
+            with open(options.log, "a") as log:
+                log.write(json.dumps(asdict(outcomes[-1])) + "\n")
+    return outcomes
 
 
 if __name__ == "__main__":

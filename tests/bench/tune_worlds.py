@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from harness.analysis.tune.front import non_dominated
 from harness.analysis.tune.model import Kernels, kernels
 
 Floats = npt.NDArray[np.float64]
@@ -85,6 +86,7 @@ class World:
             [[np.median(self._noise(at, load, 400)) for load in range(self.loads)] for at in range(len(levels))]
         )
         self.goal = (self.p99 + draws).mean(axis=1)
+        self.cpu_true = self.cpu.mean(axis=1)
         best = (self.cpu - self.cpu.mean(axis=0)).copy()
         self.limit = self.cpu.mean(axis=0) + np.quantile(best, 0.6)
         self.over = (self.cpu - self.limit).max(axis=1)
@@ -136,6 +138,21 @@ class World:
         p99 = self.p99[setting, load] + float(self._noise(setting, load)) + shared
         noise = self.rng.choice(self.cpu_noise[self.cpu_which[setting, load]]) + self.rng.normal(0, 0.005)
         return p99, float(self.cpu[setting, load] + noise + 0.02 * self.drift - self.limit[load])
+
+    def covered(self, listed: npt.NDArray[np.int64]) -> tuple[float, float]:
+        """(recall, precision) of a front: the share of it with a listed setting within 5 % in p99 and 3 % in CPU.
+
+        And of what is listed, the share that none beats by more in both.
+        """
+        goal, cost = self.goal, self.cpu_true
+        front = non_dominated(goal, cost)
+        near = (goal[listed][None] <= goal[front][:, None] + np.log1p(0.05)) & (
+            cost[listed][None] <= cost[front][:, None] + np.log1p(0.03)
+        )
+        beats = (goal[front][:, None] < goal[listed][None] - np.log1p(0.05)) & (
+            cost[front][:, None] < cost[listed][None] - np.log1p(0.03)
+        )
+        return float(near.any(axis=1).mean()), float(1 - beats.any(axis=0).mean()) if len(listed) else 0.0
 
     def right(self, setting: int | None, within: float = 0.05) -> bool:
         """Is no allowed setting better by more than this, and no limit broken by more than 5 %?"""

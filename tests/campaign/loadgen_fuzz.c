@@ -18,6 +18,7 @@
 #include "client_options.h"
 #include "connection.h"
 #include "cpulist.h"
+#include "xdp_frame.h"
 /* For its options, which are its own. */
 #include "server.c"
 
@@ -174,6 +175,28 @@ static void fuzz_replies(uint8_t choice, const uint8_t *data, size_t size)
     }
 }
 
+/* A frame of ours comes back as it was; with some bytes others, and cut, it is read within its memory or refused. */
+static void fuzz_frames(const uint8_t *data, size_t size)
+{
+    const struct xdp_path path = {.source = 1, .target = 2, .source_port = 3, .target_port = 4};
+    const size_t payload = size > XDP_PAYLOAD_MAX ? XDP_PAYLOAD_MAX : size;
+    unsigned char *frame = malloc(XDP_HEAD_BYTES + payload);
+    struct xdp_path found;
+    size_t bytes = xdp_frame_write(frame, &path, data, payload), got = 0;
+    const unsigned char *read = xdp_frame_read(frame, bytes, &found, &got);
+
+    hold(read == frame + XDP_HEAD_BYTES && got == payload && memcmp(read, data, got) == 0, "a frame comes back");
+    for (size_t i = 0; i + 1 < size && i < 8; i += 2)
+        frame[data[i] % bytes] = data[i + 1];
+    bytes -= data[size - 1] % bytes;
+    frame = realloc(frame, bytes);
+    read = xdp_frame_read(frame, bytes, &found, &got);
+    hold(read == NULL || (size_t)(read - frame) + got <= bytes, "a payload is within its frame");
+    for (size_t i = 0; read != NULL && i < got; i++)
+        hold(read[i] <= UINT8_MAX, "it can be read");
+    free(frame);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -200,6 +223,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 0x80:
         case 0xa0:
             fuzz_requests(data[0] & 15, data + 1, size - 1);
+            break;
+        case 0xe0:
+            fuzz_frames(data + 1, size - 1);
             break;
         default:
             fuzz_replies(data[0] & 31, data + 1, size - 1);

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import command
+
 POLLBENCH = Path(sys.executable).parent / "pollbench"
 ROOT = Path(__file__).parent.parent.parent
 _SSHD = "/usr/sbin/sshd"
@@ -174,16 +176,8 @@ class Bed:
     def start(self, *words: str, cwd: Path | None = None, **more: str) -> subprocess.Popen[str]:
         """`pollbench WORDS...` in the controller's namespace."""
         # Control sockets of ssh have short names only in a short directory.
-        env = os.environ | {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.home / "cp"), "HOME": str(self.home)} | more
-        return subprocess.Popen(
-            self.command([str(POLLBENCH), *words]),
-            cwd=cwd or self.home,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        env = {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.home / "cp"), "HOME": str(self.home)} | more
+        return command.start(*words, cwd=cwd or self.home, env=env, netns=self.controller)
 
     def pollbench(self, *words: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         """The same, to its end; env: variables of its environment."""
@@ -216,6 +210,7 @@ def open_bed(
         _run("ip", "netns", "add", bed.controller)
         stack.callback(_run, "ip", "netns", "delete", bed.controller)
         inside = ["ip", "-n", bed.controller]
+        _run(*inside, "link", "set", "lo", "up")
         _run(*inside, "link", "add", "bridge", "type", "bridge")
         _run(*inside, "address", "add", f"{network}.1/24", "dev", "bridge")
         _run(*inside, "link", "set", "bridge", "up")

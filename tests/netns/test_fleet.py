@@ -211,24 +211,3 @@ def test_doctor_says_of_each_host_what_is_lacking(tmp_path: Path) -> None:
         told = bed.pollbench("fleet", "doctor", "many.yaml", "-i", inventory, "--limit", "dut1")
         assert "no CPU 97" in told.stdout
         assert told.returncode == 3
-
-
-@pytest.mark.slow
-def test_the_package_is_pushed_where_none_is_named(tmp_path: Path) -> None:
-    with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
-        home = tmp_path / "dut1" / "installed"
-        inventory = bed.inventory(
-            dut1={
-                "pollbench_command": "",
-                "pollbench_home": str(home),
-                "pollbench_python": str(sshhosts.POLLBENCH.parent / "python"),
-                # What it needs would come from a package index, or a directory of wheels; here is neither.
-                "pollbench_pip_args": "--no-deps --no-index",
-            }
-        )
-        done = bed.pollbench("fleet", "doctor", "-i", str(inventory), "--json")
-        (row,) = json.loads(done.stdout)
-        assert row["pollbench"], (row, done.stderr)
-    (program,) = home.glob("*/venv/lib/python3*/site-packages/harness/loadgen/pollbench-loadgen")
-    assert program.stat().st_mode & 0o111
-    assert list(home.glob("*/venv/lib/python3*/site-packages/harness/playbooks/fleet_run.yml"))

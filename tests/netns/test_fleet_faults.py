@@ -181,6 +181,7 @@ def test_two_who_install_and_look_at_once_do_not_collide(tmp_path: Path) -> None
                 "pollbench_command": "",
                 "pollbench_home": str(tmp_path / "installed"),
                 "pollbench_python": str(sshhosts.POLLBENCH.parent / "python"),
+                # What it needs would come from a package index, or a directory of wheels; here is neither.
                 "pollbench_pip_args": "--no-deps --no-index",
             }
         )
@@ -192,12 +193,18 @@ def test_two_who_install_and_look_at_once_do_not_collide(tmp_path: Path) -> None
         assert [row["pollbench"] for row in rows] == [rows[0]["pollbench"]] * 2, answers
         assert rows[0]["pollbench"], answers
         assert not list(bed.hosts["dut1"].directory.glob("doctor*"))
+    # The package was pushed whole, and once.
+    (installed,) = (tmp_path / "installed").glob("*/venv/lib/python3*/site-packages/harness")
+    assert (installed / "loadgen" / "pollbench-loadgen").stat().st_mode & 0o111
+    assert (installed / "playbooks" / "fleet_run.yml").is_file()
 
 
 def test_two_who_measure_at_once_do_so_one_after_the_other(tmp_path: Path) -> None:
     with sshhosts.open_bed(tmp_path, ["dut1"]) as bed:
-        experiment(tmp_path, repeat=40, duration="8s")
-        (tmp_path / "x.yaml").rename(tmp_path / "long.yaml")
+        experiment(tmp_path, repeat=40, duration="1s")
+        # It is to hold the host, not its CPUs.
+        slow = (tmp_path / "x.yaml").read_text().replace("kind: ping-pong", "kind: load, rate: 100")
+        (tmp_path / "long.yaml").write_text(slow)
         experiment(tmp_path, repeat=2)
         words = ["fleet", "run", "-i", str(bed.inventory()), "--interval", "0.2"]
         first = bed.start(*words, "long.yaml")

@@ -71,6 +71,33 @@ def test_ping_pong(pair: Pair, tmp_path: Path, executable: Path, protocol: str, 
         ends_clean(serving)
 
 
+@pytest.mark.parametrize(
+    ("waits", "sockets", "options"),
+    [
+        (("spin", "poll"), ("af_xdp", "kernel"), ("--loop", "open", "--rate", 5000)),
+        (("epoll", "spin"), ("kernel", "af_xdp"), ("--depth", 40)),
+        (("poll", "select"), ("af_xdp", "af_xdp"), ("--depth", 3000)),
+    ],
+)
+def test_af_xdp(
+    pair: Pair,
+    tmp_path: Path,
+    executable: Path,
+    waits: tuple[str, str],
+    sockets: tuple[str, str],
+    options: tuple[Argument, ...],
+) -> None:
+    """The last has more requests out than a ring has frames: some are dropped, and counted as lost."""
+    sizes, kind = ("--response-size", "uniform:16-1472"), {"executable": executable, "size": "uniform:16-1472"}
+    with server(pair[1], "--socket", sockets[1], *sizes, wait=waits[1], **kind) as (answering, port):
+        to = (pair[0], pair[1], port, tmp_path / "samples")
+        with client(*to, "--socket", sockets[0], *options, *sizes, wait=waits[0], **kind) as process:
+            assert measure(process)["requests"] > 0
+            ends_clean(process)
+        answering.stop()
+        ends_clean(answering)
+
+
 @pytest.mark.parametrize("wait", ["poll", "select", "epoll"])
 def test_connections_come_and_go(pair: Pair, tmp_path: Path, executable: Path, wait: str) -> None:
     kind = {"protocol": "tcp", "wait": wait}

@@ -37,8 +37,9 @@ TRIED = [
     for name, fields in [*SAMPLES.items(), *MORE]
     if KNOBS[name].scope in ("device", "socket") and KNOBS[name](**fields).capabilities()
 ]
-# What is no setting of a device or a socket, and what a link's kind decides.
-NOT_HERE = {"netns", "veth", "ipv6", "veth-napi", "busy-poll-by-anybody", "cgroup-cpu", "cgroup-cpuset"}
+# What is no setting of a device or a socket, and what a link's kind or the workload's socket decides.
+NOT_HERE = {"af-xdp", "netns", "veth", "ipv6", "veth-napi", "busy-poll-by-anybody", "cgroup-cpu", "cgroup-cpuset"}
+NOT_HERE |= {"cpu-latency"}
 
 
 @cache
@@ -142,3 +143,28 @@ def test_one_segment_a_packet_is_one_frame_a_packet(segments: int | None) -> Non
                 thread.join()
         packets = link_stats(bed.nodes["a"].fd)["eth0"]["tx_packets"]
         assert packets >= 690 if segments else packets < 400
+
+
+def test_queues_are_steered_as_the_files_of_the_namespace_say() -> None:
+    fields: dict[str, dict[str, Any]] = {
+        "xps": {"queues": ["0", "1"]},
+        "rfs": {"flow_count": 1024},
+        "rings": {"rx": 64},
+    }
+    knobs = {name: KNOBS[name](**given) for name, given in fields.items()}
+    with beds.bed(beds.pair(queues=2)) as bed:
+        rows = NodeApplier(bed.nodes["a"]).apply({"xps": knobs["xps"], "rfs": knobs["rfs"]})
+        assert [(row.setting, row.found, row.applied) for row in rows] == [
+            ("eth0 rx-0 rps_flow_cnt", 0, 1024),
+            ("eth0 rx-1 rps_flow_cnt", 0, 1024),
+            ("eth0 tx-0 xps_cpus", [], [0]),
+            ("eth0 tx-1 xps_cpus", [], [1]),
+        ]
+        files = [
+            f"/sys/class/net/eth0/queues/{name}" for name in ("tx-0/xps_cpus", "tx-1/xps_cpus", "rx-1/rps_flow_cnt")
+        ]
+        assert beds.run_in(bed.nodes["a"], "cat", *files).split() == ["1", "2", "1024"]
+    with beds.bed(beds.pair()) as bed, pytest.raises(MissingError, match="one transmit queue, which all CPUs use"):
+        NodeApplier(bed.nodes["a"]).apply({"xps": knobs["xps"]})
+    with beds.bed(beds.pair()) as bed, pytest.raises(MissingError, match="set rx to 64 on a/eth0"):
+        NodeApplier(bed.nodes["a"]).apply({"rings": knobs["rings"]})

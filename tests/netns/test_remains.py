@@ -64,7 +64,11 @@ def test_what_a_killed_run_of_tests_left_is_swept_by_the_next(tmp_path: Path) ->
         while str(left.pid) not in subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout:
             pass
         assert name in netns.names()
-        assert name in remains.sweep()
+        theirs, own = tmp_path / f"pbtest-{name.split('-')[1]}-it", tmp_path / f"{mine}-it"
+        for directory in (theirs, own):
+            (directory / "below").mkdir(parents=True)
+        assert {name, theirs.name} <= set(remains.sweep(temporary=tmp_path))
+        assert not theirs.exists() and own.exists(), "that of a living run stays"
         assert left.wait(10) == -signal.SIGKILL
         assert name not in netns.names() and mine in netns.names(), "that of a living run stays"
     finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -53,6 +55,10 @@ def test_a_tuning_is_resumed_replayed_and_applied(tmp_path: Path) -> None:
     assert "higher" in ended.stdout
     judged = command.run("tune", "--judge", results, "--budget", "10min", "--json")
     assert judged.returncode == ended.returncode
+    front = command.run("tune", "--judge", results, "--pareto", "rtt_p50_us,cpu_us_per_request", "--json")
+    listed = json.loads(front.stdout)["front"]["settings"]
+    assert listed[0]["setting"] in answer["settings"], front.stderr
+    assert listed == sorted(listed, key=lambda one: one["rtt_p50_us"]["median"])
     shown = command.run("show", results, "--baseline", "today")
     assert shown.returncode == 0
     assert "s02" in shown.stdout
@@ -62,6 +68,7 @@ def test_a_tuning_is_resumed_replayed_and_applied(tmp_path: Path) -> None:
     assert "higher" in verified.stdout, verified.stderr
     assert "the best is still better" in verified.stdout
     _apply_and_undo(results)
+    _made_to_last(results, tmp_path / "root")
 
 
 def _apply_and_undo(results: Path) -> None:
@@ -79,3 +86,45 @@ def _apply_and_undo(results: Path) -> None:
     )
     assert done.stdout.split() == ["100", "500000", "undo.sh:", "put", "back", "7", "0", "2"], done.stderr
     assert "type undo.sh first" in done.stderr
+
+
+def _made_to_last(results: Path, root: Path) -> None:
+    """The unit, in a root of its own: systemd finds nothing wrong with it, its commands work, and it can be removed."""
+    if shutil.which("systemd-analyze") is None:
+        return
+    root.mkdir()
+    script = results / "persist.sh"
+
+    def persist(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "ROOT": str(root)}
+        return subprocess.run(["sh", script, *words], env=environment, capture_output=True, text=True, check=False)
+
+    assert persist("nobody", "pbtune0").returncode == 2
+    made = persist("server", "pbtune0")
+    assert made.returncode == 0, made.stderr
+    (unit,) = (root / "etc/systemd/system").glob("*.service")
+    wanted = root / "etc/systemd/system/sys-subsystem-net-devices-pbtune0.device.wants" / unit.name
+    assert wanted.is_symlink()
+    # What units of every system stand on is looked up below the root, too.
+    shutil.copytree("/lib/systemd/system", root / "lib/systemd/system", symlinks=True)
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", f"--root={root}", unit.name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert verified.returncode == 0, verified.stderr
+    shutil.rmtree(root / "lib")
+    lines = dict(line.split("=", 1) for line in unit.read_text().splitlines() if "=" in line)
+    start, stop = (f"{root}{lines[key]}".replace("/run/", f"{root}/") for key in ("ExecStart", "ExecStopPost"))
+    commands = f"""
+        mount -t sysfs none /sys && ip link add dev pbtune0 type veth peer name pbtune1
+        cd /sys/class/net/pbtune0; {start}; cat gro_flush_timeout; {stop}; cat gro_flush_timeout
+    """
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-c", commands], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["500000", "undo.sh:", "put", "back", "0"], done.stderr
+    assert persist("server", "pbtune0").returncode == 2
+    assert persist("--undo", "pbtune0").returncode == 0
+    assert not [path for path in root.rglob("*") if path.is_file() or path.is_symlink()]

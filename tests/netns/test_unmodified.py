@@ -138,15 +138,21 @@ def test_any_command_is_read_by_regex_and_json(tmp_path: Path) -> None:
 
 
 def test_sockets_accepted_later_inherit_from_the_listener(tmp_path: Path) -> None:
-    """The client's process starts when the window opens: its peer at the server exists only then."""
-    record, _, _ = record_of(tmp_path, workload=command(), settings=POLL)
+    """The client's process starts when the window opens: its peer at the server exists only then.
+
+    On a busy machine an interpreter needs a while until it connects, so it has two seconds, and a poller gives its CPU
+    away; without the option nothing at all would be polled.
+    """
+    idle = CLIENT.replace("end, n, worst", "s.send(b'hello'); s.recv(100); time.sleep(2); end, n, worst", 1)
+    workload = command(warmup="2s", client=[sys.executable, "-c", idle, "{address}", "{port}", "{duration_s}"])
+    record, _, _ = record_of(tmp_path, workload=workload, settings=POLL)
     assert (record.verdict, record.reasons) == ("valid", ())
     rows = {row.setting.split("(")[1]: row for row in record.knobs if " server[" in row.setting}
     listener = next(row for label, row in rows.items() if label.startswith("tcp listener"))
     accepted = next(row for label, row in rows.items() if label.startswith("tcp)"))
     assert (listener.found, listener.applied) == (0, 50)
     assert (accepted.found, accepted.applied) == (50, 50)
-    assert record.metrics["server_polled_percent"] > 50
+    assert record.metrics["server_polled_percent"] > 5
 
 
 def test_readiness_by_output_and_a_stop_by_another_signal(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from harness.workloads import WORKLOADS, Contention, load, memcached
+from harness.workloads import WORKLOADS, Contention, load, memcached, own_sockets
 
 SOURCES = Path(__file__).parents[2] / "harness" / "loadgen"
 NAMES = {"NS_PER_S": 10**9, "HOUR_NS": 3600 * 10**9, "THREADS_MAX": 4096}
@@ -65,6 +65,8 @@ def test_the_file_allows_no_more_than_the_program(model: type[BaseModel], field:
         (load.PHASES_MIN_BYTES, "MESSAGE_PHASES_MIN", "message.h"),
         (memcached.KEY_MAX_BYTES, "MEMCACHED_KEY_MAX", "memcached.h"),
         (memcached.VALUE_MAX_BYTES, "MEMCACHED_VALUE_MAX", "memcached.h"),
+        (own_sockets.FRAME_MAX_BYTES, "XDP_PAYLOAD_MAX", "xdp_frame.h"),
+        (own_sockets.QUEUE_MAX, "XSK_QUEUES_MAX", "xsk.h"),
         (load.SERVICE_MAX_NS, "SERVICE_MAX_NS", "service.c"),
     ],
 )

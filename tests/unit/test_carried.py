@@ -51,7 +51,7 @@ def test_a_share_of_a_fleet_brings_them_along(tmp_path: Path) -> None:
     plan = made(tmp_path / "here")
     (tmp_path / "host").mkdir()
     path = tmp_path / "host" / "share.json"
-    Share(plan, {}).write(path)
+    path.write_text(Share(plan, {}).text())
     (program, data) = Share.read(str(path)).plan.cells[0].spec.workload.client(Scene(""))
     assert Path(program).is_relative_to(tmp_path / "host") and os.access(program, os.X_OK)
     assert Path(data).read_text() == "1 2 3"

@@ -207,3 +207,21 @@ def test_hints_are_told_once_with_their_cases() -> None:
     assert list(hints_of(runs, [cell("a", 0), cell("b", 1, 2)])) == ["a, b: NAPI 7 holds"]
     assert list(hints_of(runs, [cell("a", 3)])) == ["a: other"]
     assert list(hints_of(table_of(frame[[]]), [cell("a", 0)])) == []
+
+
+@pytest.mark.parametrize(("polled", "share"), [(800, 80.0), (6_115_560, None)])
+def test_packets_of_an_af_xdp_socket_are_its_devices_and_polls_are_no_packets(polled: int, share: float | None) -> None:
+    xdp = {
+        "interface": "eth0",
+        "queue": 2,
+        "mode": "zero-copy",
+        "program": "native",
+        "need_wakeup": False,
+        "dropped": 5,
+    }
+    counters = {"Udp:InDatagrams": 0, "link:rx_packets": 1000, "TcpExt:BusyPollRxPackets": polled}
+    seen = outcome(delta=delta(nodes={"c": {}, "s": counters}), server={"napi_ids": [9], "xdp": xdp})
+    columns = metrics_of.node_figures(seen)["s"]
+    assert (columns["received_packets"], columns["polled_percent"]) == (1000, share)
+    assert columns["xdp"] == "eth0 queue 2, zero-copy, native program, no need_wakeup"
+    assert metrics_of.run_metrics(seen)["drops"] == 5

@@ -10,8 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from harness.places.fleet.split import HOST_FACTOR, Split, allot, begun_elsewhere, fleet_plan, share_of, units_of
-from harness.plan import Plan, make_plan
+from harness.places.fleet.split import (
+    HOST_FACTOR,
+    SLICE_S,
+    Split,
+    allot,
+    begun_elsewhere,
+    fleet_plan,
+    share_of,
+    slices_of,
+    units_of,
+)
+from harness.plan import Plan, estimate_s, make_plan
 from harness.spec.load import load_experiment
 from tests import command, experiment
 
@@ -43,6 +53,29 @@ def owners(plan: Plan, split: Split, host: dict[str, str]) -> dict[object, set[s
             group = run.block if split == "repetitions" else (run.block, str(run.cell.factors))
             found[group].add(host[run.run_id])
     return found
+
+
+@pytest.mark.parametrize(("split", "slices"), [("blocks", {1: 4, 3: 12, 40: 12}), ("cells", {1: 3, 3: 3, 40: 3})])
+def test_slices_are_whole_blocks_and_four_for_each_host(plan: Plan, split: Split, slices: dict[int, int]) -> None:
+    lot = allot(plan, split, ["any"])
+    for hosts, most in slices.items():
+        cut = slices_of(plan, split, lot, hosts)
+        assert len(cut) == most
+        of = {run.run_id: name for name, runs in cut.items() for run in runs}
+        assert all(len(each) == 1 for each in owners(plan, split, of).values())
+        assert sorted(run.run_id for runs in cut.values() for run in runs) == sorted(lot.host)
+        assert all(runs == [run for run in plan.runs if run in runs] for runs in cut.values())
+    # What is made is in no slice.
+    rest = allot(plan, split, ["any"], {run.run_id: "any" for run in plan.runs[6:]})
+    assert sum(map(len, slices_of(plan, split, rest, 1).values())) == 6
+
+
+def test_a_slice_takes_minutes_however_long_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(FILE.replace("repeat: 4", "repeat: 400"))
+    plan = make_plan(load_experiment(tmp_path / "f.yaml"))
+    cut = slices_of(plan, "blocks", allot(plan, "blocks", ["any"]), 1)
+    lengths_s = [estimate_s(plan.of_runs(runs)) for runs in cut.values()]
+    assert max(lengths_s) <= SLICE_S < min(lengths_s[:-1]) + 10
 
 
 @pytest.mark.parametrize("split", ["blocks", "cells", "repetitions"])

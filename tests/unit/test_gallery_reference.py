@@ -57,7 +57,7 @@ def test_links_lead_somewhere(link: str) -> None:
 @pytest.mark.parametrize("kept", KEPT, ids=("host", "guests"))
 def test_the_reference_set_is_small_and_has_no_samples(kept: Path) -> None:
     found = [path for path in kept.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in found) < 2_000_000
+    assert sum(path.stat().st_size for path in found) < 2_500_000
     assert {path.suffix for path in found} <= {".html", ".csv", ".json", ".yaml"}
 
 
@@ -67,10 +67,9 @@ def test_a_kept_set_prints_its_verdicts(kept: Path) -> None:
     entry = next(each for each in entries if each["experiment"] == "16-kernel-cases")
     shown = command("show", kept / "16-kernel-cases").stdout
     for claim in entry["claims"]:
-        # The kept verdict on this one is older than the correction for many claims; docs/busy-polling.md says so.
-        if "reruns" not in claim["reason"] and claim["name"] != "suspend":
+        # What differs between reruns is known to them together alone.
+        if "reruns" not in claim["reason"]:
             assert f"{claim['verdict'].upper()} ({claim['name']})" in shown
-    assert "NOT SHOWN (suspend)" in shown
 
 
 def test_keeps_what_is_small(tmp_path: Path) -> None:

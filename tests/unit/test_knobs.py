@@ -59,6 +59,16 @@ def test_what_each_knob_writes() -> None:
     (of_one,) = KNOBS["threaded_napi"].settings(model("threaded_napi", queues="1"))
     assert of_one.queues == (1,)
     assert written("rps", cpus="0-1") == [("rx_queue", "rps_cpus", [0, 1])]
+    assert written("rfs", flow_count=1024) == [("rx_queue", "rps_flow_cnt", 1024)]
+    assert written("xps", queues=["0", "1,2"]) == [("tx_queue", "xps_cpus", [0]), ("tx_queue", "xps_cpus", [1, 2])]
+    assert [setting.queues for setting in KNOBS["xps"].settings(model("xps", queues=["0", "1"]))] == [(0,), (1,)]
+    assert written("rings", tx=512) == [("rings", "tx", 512)]
+    assert written("tx_queue", tx_queue_len=7) == [("sysfs", "tx_queue_len", 7)]
+    assert written("host_receive", netdev_budget=9, rps_sock_flow_entries=0) == [
+        ("sysctl", "net.core.netdev_budget", 9),
+        ("sysctl", "net.core.rps_sock_flow_entries", 0),
+    ]
+    assert written("cpu_latency", max_us=0) == [("cpu_latency", "max_us", 0)]
     assert written("process", policy="fifo", priority=3) == [("process", "policy", "fifo"), ("process", "priority", 3)]
 
 
@@ -164,6 +174,11 @@ def test_threaded_napi_is_proven_by_its_threads_running() -> None:
     [
         ("process", {"policy": "fifo", "priority": 3}),
         ("channels", {"rx": 1}),
+        ("rings", {"rx": 64}),
+        ("tx_queue", {"tx_queue_len": 5}),
+        ("xps", {"queues": ["0", "1"]}),
+        ("host_receive", {"dev_weight": 5}),
+        ("rfs", {"flow_count": 0}),
         ("rss", {"equal": 1}),
         ("ethtool_coalesce", {"rx-usecs": 9}),
         ("offloads", {"gro": "off"}),
@@ -236,7 +251,7 @@ def test_irq_suspension_wants_epoll_that_prefers() -> None:
     [
         (0, 0, False, "0 packets steered"),
         (1000, 0, True, "1000 packets steered"),
-        (1000, 1000, None, "RPS on other nodes can have steered them all"),
+        (1000, 1000, None, "RPS or RFS on other nodes can have steered them all"),
         (1900, 1000, True, "1900 packets steered"),
         (5, 0, None, "few beside the 1000 that arrived on server"),
     ],
@@ -245,6 +260,47 @@ def test_steered_packets_are_counted_host_wide(steered: int, elsewhere: int, too
     seen = Seen(rps_packets=steered, rps_elsewhere=elsewhere, arrived=1000, node="server")
     effect = KNOBS["rps"].effect(model("rps", cpus="1"), seen)
     assert effect.took is took and text in effect.evidence
+
+
+@pytest.mark.parametrize(("name", "fields"), [("rps", {"cpus": "1"}), ("rfs", {"flow_count": 64})])
+def test_two_ways_to_steer_on_one_node_are_not_told_apart(name: str, fields: dict[str, Any]) -> None:
+    seen = Seen(rps_packets=1000, arrived=1000, node="server")
+    assert KNOBS[name].effect(model(name, **fields), seen).took is True
+    both = {"rps": model("rps", cpus="1"), "rfs": model("rfs", flow_count=64)}
+    effect = KNOBS[name].effect(model(name, **fields), replace(seen, beside=both))
+    assert effect.took is None and "nothing tells whether by this or by r" in effect.evidence
+
+
+def test_why_rfs_leaves_a_udp_server_where_it_is() -> None:
+    rfs = KNOBS["rfs"]
+    idle = {protocol: rfs.effect(model("rfs", flow_count=64), Seen(protocol=protocol)) for protocol in ("udp", "tcp")}
+    assert [effect.took for effect in idle.values()] == [False, False]
+    assert "not connected" in idle["udp"].evidence and "not connected" not in idle["tcp"].evidence
+
+
+@pytest.mark.parametrize(
+    ("states", "max_us", "took", "text"),
+    [
+        ((), 0, False, "no driver of idle states"),
+        ((("POLL", 0, 900), ("C1", 2, 0)), 0, True, "POLL 900, C1 0"),
+        ((("POLL", 0, 900), ("C1", 2, 9)), 0, True, "C1 9"),
+        ((("POLL", 0, 10), ("C1", 2, 900)), 0, False, "C1 900"),
+        ((("POLL", 0, 10), ("C1", 2, 900)), 2, False, "none of them takes longer than 2 us"),
+        ((("POLL", 0, 0), ("C1", 2, 0)), 0, None, "no CPU was idle"),
+    ],
+)
+def test_idle_states_that_stay_empty_prove_the_latency(
+    states: tuple[tuple[str, int, int], ...], max_us: int, took: bool | None, text: str
+) -> None:
+    effect = KNOBS["cpu_latency"].effect(model("cpu_latency", max_us=max_us), Seen(idle_states=states))
+    assert effect.took is took and text in effect.evidence
+
+
+def test_a_table_of_flows_has_a_power_of_two() -> None:
+    with pytest.raises(ValueError, match="1000 is no power of two, and the kernel takes 1024 for it"):
+        model("rfs", flow_count=1000)
+    with pytest.raises(ValueError, match="the kernel takes 4 for it"):
+        model("host_receive", rps_sock_flow_entries=3)
 
 
 def test_priority_and_policy_go_together() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,21 @@ def test_setting_namespace_and_state_are_named(tmp_path: Path, monkeypatch: pyte
         f"state {tmp_path / 'state' / '1234'}",
         f"{setting} was 0, is 50",
     ]
+
+
+def test_a_temporary_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes it: a command in this process, or one that is started."""
+    monkeypatch.setattr(leaks, "PATIENCE_S", 0.0)
+    before = leaks.snapshot()
+    fd, path = tempfile.mkstemp(prefix="own-")
+    os.close(fd)
+    made = subprocess.run(["mktemp", "-t", "other-XXXX"], capture_output=True, text=True, check=True)
+    other = made.stdout.strip()
+    left = leaks.left_behind(before)
+    for name in (path, other):
+        os.unlink(name)
+    assert sorted(left) == sorted(f"temporary file {os.path.basename(name)}" for name in (path, other))
+    assert leaks.left_behind(before) == []
 
 
 def test_another_programs_live_run_is_not_a_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import yaml
 from harness.analysis.tune.answer import answer, as_json
 from harness.analysis.tune.certificate import certify, two_states
 from harness.analysis.tune.course import Course, excess
+from harness.analysis.tune.front import close, non_dominated
 from harness.analysis.tune.model import Runs, fit, kernels
 from harness.analysis.tune.race import Question, Race, Seen
 from harness.errors import InputError
@@ -22,7 +23,8 @@ from harness.report.apply import apply_script
 from harness.spec.tune import level, parse_condition, parse_limit
 from harness.store import RunRecord, codec
 from harness.store.record import Metrics
-from tests.bench.study_tune import make, tuned
+from tests import command
+from tests.bench.study_tune import drawn_front, make, tuned
 from tests.bench.tune_worlds import World
 
 DOCUMENT: dict[str, Any] = {
@@ -249,11 +251,82 @@ def test_a_course_keeps_the_limit_and_replays_byte_for_byte(tmp_path: Path) -> N
     assert type(plan).from_json(plan.to_json()).plan_hash == plan.plan_hash
     text = words.text(course, result, tmp_path)
     assert "no setting within the limits is more than 5 % better" in text
-    best = words.files(course, result)["best.yaml"]
+    page = words.files(course, result, tmp_path)["tune.html"]
+    best_name = course.tuning.settings[result.best].name
+    for shown in ("Price and race", "What each knob does", f"{best_name}, usecs 50", "instead of", "over a limit"):
+        assert shown in page
+    assert page.count("<figure>") == 2
+    best = words.files(course, result, tmp_path)["best.yaml"]
     (tmp_path / "best.yaml").write_text(best)
     made = load_experiment(tmp_path / "best.yaml")
     assert set(made.case_descriptions) == {"today", "best"}
     assert made.cells[-1].spec.settings == course.cells[result.best, 1].spec.settings
+
+
+def test_a_front_is_of_what_none_beats_in_both(tmp_path: Path) -> None:
+    first, second = np.array([1.0, 2.0, 3.0, 2.5, 1.0]), np.array([3.0, 2.0, 1.0, 2.5, 3.5])
+    front = non_dominated(first, second)
+    assert front.tolist() == [2, 1, 0]
+    near, beaten, beating = close(np.array([0, 3]), first, second, front, 0.4)
+    assert (near.tolist(), beaten.tolist(), beating.tolist()) == (
+        [False, False, True],
+        [False, True],
+        [False, True, False],
+    )
+    experiment = load(tmp_path, goal={"least": "rtt_p99_us", "beside": "cpu_us_per_request"}, subject=[])
+    course = course_of(experiment)
+    go(course, Host(course))
+    result = answer(course)
+    assert result.front is not None
+    assert result.sure, result.front.doubts
+    # More polling is faster and dearer; deferral by 100 helps nothing. Of usecs there are four.
+    levels = [course.tuning.settings[one.setting].levels for one in result.front.listed]
+    assert {one["settings.server.epoll_busy_poll.usecs"] or 0 for one in levels} == {0, 10, 50, 200}
+    assert all(one["settings.server.coalesce.napi_defer_hard_irqs"] != 100 for one in levels)
+    written = as_json(course, result)["front"]
+    assert [one["setting"] for one in written["settings"]] == [  # type: ignore[index]
+        course.tuning.settings[one.setting].name for one in result.front.listed
+    ]
+    text = words.text(course, result, tmp_path)
+    assert "of no single setting is it claimed" in text
+    (tmp_path / "front.yaml").write_text(words.files(course, result, tmp_path)["front.yaml"])
+    assert len(load_experiment(tmp_path / "front.yaml").case_descriptions) == len(levels) + (
+        "today" not in text.split()
+    )
+    # The same runs, asked for one best under a limit.
+    course.ask(load(tmp_path, subject=["cpu_us_per_request <= 70"]).tuning)  # type: ignore[arg-type]
+    best = answer(course).best
+    assert best is not None
+    assert course.tuning.settings[best].levels["settings.server.epoll_busy_poll.usecs"] == 10
+
+
+def test_a_race_for_a_front_finds_most_of_it_for_a_fraction_of_the_full_grid() -> None:
+    drawn = drawn_front(100, "quiet", 2, beside_grid=False)
+    assert drawn.outcome == "sure"
+    assert min(drawn.recall, drawn.precision) >= 0.9
+    assert drawn.share < 1 / 5
+
+
+@pytest.mark.parametrize("second", ["rtt_p50_us", "wall_s"])
+def test_a_front_has_two_columns_with_a_better_end(tmp_path: Path, second: str) -> None:
+    with pytest.raises(InputError, match=r"second column|no run has a metric"):
+        load(tmp_path, goal={"least": "rtt_p50_us", "beside": second})
+
+
+def test_what_is_foreseen_is_what_comes(tmp_path: Path) -> None:
+    """So that guests of several blocks run side by side, and the steps are those of a race that saw one at a time."""
+    course = course_of(load(tmp_path))
+    host, foreseen, blocks = Host(course), [], {}
+    while (runs := course.next()) is not None:
+        ahead = course.foreseen()
+        assert ahead[: len(runs)] == runs
+        assert not foreseen or foreseen[: len(runs)] == list(runs)
+        foreseen = list(ahead[len(runs) :])
+        blocks.setdefault(course.steps[-1][0].kind, len({run.block for run in ahead}))
+        for run in runs:
+            host.make(run)
+        course.take(host.records)
+    assert blocks == {"pilot": 2, "start": 1, "race": 1, "confirm": 10}
 
 
 def test_another_question_of_the_same_runs(tmp_path: Path) -> None:
@@ -305,3 +378,18 @@ def test_seen_runs_of_one_load_only_are_no_evaluation() -> None:
     race = Race(Question((0.5, 0.5)), kernels([[(np.arange(4), True)]]))
     race.take([Seen(1, 0, 1, 0.5), Seen(1, 1, 1, 0.7), Seen(2, 0, 1, 0.1)])
     assert race.evaluations() == [(1, 1, 0.6, ())]
+
+
+@pytest.mark.parametrize(
+    ("words_typed", "answered"),
+    [
+        (["--kernel", "6.12"], "add --in-vm"),
+        (["--pareto", "rtt_p99_us"], "is not A,B: two columns"),
+        (["--pareto", "rtt_p99_us,cpu_us_per_request", "--goal", "rtt_p50_us"], "--goal asks for one best"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path: Path, words_typed: list[str], answered: str) -> None:
+    load(tmp_path)
+    done = command.call("tune", tmp_path / "t.yaml", "--plan", *words_typed)
+    assert done.returncode == 2
+    assert answered in done.stderr

@@ -9,9 +9,11 @@ import numpy as np
 
 from harness.analysis.tune.certificate import Certificate, Fresh, certify
 from harness.analysis.tune.course import Course
+from harness.analysis.tune.figures import Figures, Front, OnFront, front_of, metric
+from harness.analysis.tune.front import FrontBelief, FrontRace
 from harness.analysis.tune.model import fit
 from harness.analysis.tune.race import Belief, runs_of
-from harness.stats import Estimate, estimate
+from harness.stats import estimate
 
 COUNTERS = (
     "server_voluntary_per_request",
@@ -22,17 +24,6 @@ COUNTERS = (
 )
 """Columns that tell by which way a setting acts."""
 _DRAWS, _REACH = 1000, 90.0
-
-
-@dataclass(frozen=True)
-class Figures:
-    """A column's median over fresh blocks at one load: of the best setting and of today's."""
-
-    load: int
-    metric: str
-    best: Estimate
-    today: Estimate
-    limit: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,8 @@ class Answer:
     """What a tuning came to; settings by number. best is None where no setting keeps the limits.
 
     ruled_out: why settings left, with how many; alike: measured settings that may be as good; cheapest, simplest:
-    among these; edges: knobs whose best value is the last of the range that was given.
+    among these; edges: knobs whose best value is the last of the range that was given; front: of two columns, where
+    that was asked for in place of one best.
     """
 
     best: int | None
@@ -71,6 +63,12 @@ class Answer:
     edges: tuple[str, ...]
     counters: tuple[Figures, ...]
     chance_left: dict[int, float]
+    front: Front | None = None
+
+    @property
+    def sure(self) -> bool:
+        """Is anything claimed: a best setting, or a front?"""
+        return self.front.sure if self.front else self.certificate is not None and self.certificate.sure
 
     @property
     def against_today(self) -> Fresh | None:
@@ -82,14 +80,15 @@ class Answer:
 def answer(course: Course) -> Answer:
     """The answer of a course that has ended."""
     race = course.race
-    certificate = certify(race)
     belief = race.belief
+    front = front_of(course, belief) if isinstance(belief, FrontBelief) and belief.listed else None
+    certificate = None if isinstance(race, FrontRace) else certify(race)
     ruled_out = Counter(reason.split(":")[0] for reason in race.out.values())
     best = certificate.leader if certificate else None
     if best is None or belief is None:
         outcome = race.outcome or "budget"
         chances = {} if belief is None else _chances(belief)
-        return Answer(None, outcome, certificate, (), (), None, None, (), dict(ruled_out), (), (), chances)
+        return Answer(None, outcome, certificate, (), (), None, None, (), dict(ruled_out), (), (), chances, front)
     close = _alike(course, belief, best)
     return Answer(
         best,
@@ -132,31 +131,23 @@ def _cheapest(course: Course, among: list[int], best: int) -> int | None:
     cost = {}
     for at in among:
         values = [
-            value for load in range(len(course.tuning.loads)) for value in metric(course, at, load, _cost(course))
+            value for load in range(len(course.tuning.loads)) for value in metric(course, at, load, cost_of(course))
         ]
         if values:
             cost[at] = float(np.median(np.log(values)))
     return min(cost, key=lambda at: cost[at]) if best in cost else None
 
 
-def _cost(course: Course) -> str:
-    limits = course.tuning.section.limits
-    return next((limit.metric for limit in limits if not limit.above), "cpu_us_per_request")
+def cost_of(course: Course) -> str:
+    """The column that says what a setting costs: the second of a front, the first limited, else CPU per request."""
+    limits, beside = course.tuning.section.limits, course.tuning.section.goal.beside
+    return beside or next((limit.metric for limit in limits if not limit.above), "cpu_us_per_request")
 
 
 def _set_knobs(course: Course, setting: int) -> int:
     """How many keys a setting sets to something that is not off."""
     levels = course.tuning.settings[setting].levels.values()
     return sum(value not in (None, 0.0, "off", "none") for value in levels)
-
-
-def metric(course: Course, setting: int, load: int, name: str, *, fresh: bool = False) -> list[float]:
-    """A column's positive values in the valid runs of a setting at a load; fresh: of the confirming blocks alone."""
-    cell, first = course.cells[setting, load].cell_id, course.race.first_fresh
-    runs = [run for step, own in course.steps for run in own if not fresh or (first and step.round >= first)]
-    records = {run.run_id: course.records.get(run.run_id) for run in runs if run.cell.cell_id == cell}
-    values = [record.metrics.get(name) for record in records.values() if record and record.verdict == "valid"]
-    return [float(value) for value in values if value is not None and value > 0]
 
 
 def _figures(course: Course, best: int) -> tuple[Figures, ...]:
@@ -218,6 +209,7 @@ def as_json(course: Course, result: Answer) -> dict[str, object]:
     """The whole tuning as data for tune.json: question, settings, every step, answer. The same for the same records."""
     names = [setting.name for setting in course.tuning.settings]
     section, certificate = course.tuning.section, result.certificate
+    told = result.front or certificate
     return {
         "format": 1,
         "question": section.model_dump(mode="json", by_alias=True, exclude_none=True),
@@ -232,14 +224,15 @@ def as_json(course: Course, result: Answer) -> dict[str, object]:
         "runs": len(course.records),
         "outcome": result.outcome,
         "best": None if result.best is None else names[result.best],
-        "sure": bool(certificate and certificate.sure),
-        "doubts": list(certificate.doubts) if certificate else [],
+        "sure": result.sure,
+        "doubts": list(told.doubts) if told else [],
         "risk": round(certificate.risk, 4) if certificate else None,
         "fresh": [_fresh(names, one) for one in certificate.fresh] if certificate else [],
         "alike": [names[at] for at in result.alike],
         "cheapest": None if result.cheapest is None else names[result.cheapest],
         "simplest": None if result.simplest is None else names[result.simplest],
         "may_be_best": {names[at]: round(chance, 3) for at, chance in result.chance_left.items()},
+        **({"front": _front(names, result.front)} if result.front else {}),
         "held_out": {"guessed": len(course.guesses), "right": sum(guess.right for guess in course.guesses)},
     }
 
@@ -252,4 +245,28 @@ def _fresh(names: list[str], one: Fresh) -> dict[str, object]:
         "ratio": round(ratio.value, 6) if ratio else None,
         "interval": [round(interval.low, 6), round(interval.high, 6)] if interval else None,
         "p": round(one.p, 6),
+    }
+
+
+def _front(names: list[str], front: Front) -> dict[str, object]:
+    """The front, with what is expected of it as a whole."""
+
+    def one(point: OnFront) -> dict[str, object]:
+        values = [
+            {"median": value.median, "interval": [value.interval.low, value.interval.high] if value.interval else None}
+            for value in point.values
+        ]
+        beaten = None if point.beaten_by is None else names[point.beaten_by]
+        return {
+            "setting": names[point.setting],
+            **dict(zip(front.columns, values, strict=True)),
+            "fresh": point.fresh,
+            "beaten_by": beaten,
+        }
+
+    return {
+        "recall": round(front.recall, 4),
+        "precision": round(front.precision, 4),
+        "settings": [one(point) for point in front.listed],
+        "today": one(front.today),
     }

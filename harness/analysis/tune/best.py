@@ -1,7 +1,8 @@
-"""The best setting as an experiment file: today's setting against it, at every load, on blocks of their own."""
+"""What a tuning found as an experiment file: today's setting beside it, at every load, on blocks of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -13,8 +14,8 @@ from harness.spec.tune_settings import TODAY, longer_run
 _REPEAT = 10
 
 
-def best_experiment(course: Course, best: int) -> str:
-    """YAML of an experiment with the cases `today` and `best`; of one case where today's is the best."""
+def experiment_of(course: Course, settings: Sequence[int]) -> str:
+    """YAML of an experiment with the case `today` and these settings': `best` of one, by their names of several."""
     tuning, experiment = course.tuning, course.experiment
     tree = tuning.layers.base
     overrides = tuning.layers.overrides
@@ -26,13 +27,14 @@ def best_experiment(course: Course, best: int) -> str:
     sweep = tuning.section.across
     for key in sweep:
         _take_out(document, split_key(key, ""))
-    label = tuning.settings[best].label()
     cases: dict[str, Any] = {TODAY: {"description": "as it is"} | tuning.settings[0].overlay.plain()}
-    if best:
-        cases["best"] = {"description": label} | tuning.settings[best].overlay.plain()
+    one = len(settings) == 1
+    for setting in (tuning.settings[at] for at in settings if at):
+        cases["best" if one else setting.name] = {"description": setting.label()} | setting.overlay.plain()
+    asked = f"Is this better than today's setting: {tuning.settings[settings[0]].label()}?"
     whole = {
-        "name": f"{experiment.name}-best"[:64],
-        "description": f"Is this better than today's setting: {label}?",
+        "name": f"{experiment.name[:58]}-{'best' if one else 'front'}",
+        "description": asked if one else "The settings of a front beside today's.",
         **document,
         "cases": cases,
         **({"sweep": sweep} if sweep else {}),

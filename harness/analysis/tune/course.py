@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from harness import columns
+from harness.analysis.tune.front import FrontRace
 from harness.analysis.tune.model import Kernels, kernels
 from harness.analysis.tune.race import CONFIRM_BLOCKS, OVER, PILOT_SPREAD, Question, Race, Seen, Step
 from harness.plan import RUN_OVERHEAD_S, Experiment, Plan, Run
 from harness.spec.cells import Cell, digest
-from harness.spec.tune import Limit
+from harness.spec.tune import Limit, Tune
 from harness.spec.tune_settings import Tuning
 from harness.store import RunRecord
 
@@ -78,7 +81,8 @@ class Course:
             most_runs=count * _REPEATS,
             most=section.goal.most is not None,
         )
-        return Race(question, alike(self.tuning), floors=self.floors)
+        kind = FrontRace if section.goal.beside else Race
+        return kind(question, alike(self.tuning), floors=self.floors)
 
     def next(self) -> tuple[Run, ...] | None:
         """The runs of the next step, in their order; None at the end."""
@@ -93,6 +97,16 @@ class Course:
         self.steps.append((step, runs))
         self.trail.append(self._noted(step))
         return runs
+
+    def foreseen(self) -> tuple[Run, ...]:
+        """The runs of the last step, and of those that come after it whatever it shows: pilots, and fresh blocks."""
+        ahead = copy(self)
+        ahead.steps, ahead.trail, ahead.race = [*self.steps], [*self.trail], copy(self.race)
+        first = len(ahead.steps) - 1
+        while (step := ahead.steps[-1][0]).kind == "confirm" or (step.kind == "pilot" and not ahead.race.piloted):
+            if ahead.next() is None:
+                break
+        return tuple(run for _, runs in ahead.steps[first:] for run in runs)
 
     def give_up(self) -> None:
         """Take back the step that was asked for last, whose runs will not be made, and judge what there is."""
@@ -124,9 +138,9 @@ class Course:
         if belief.leader is not None:
             race.confirmed = tuple(dict.fromkeys([belief.leader, *before.confirmed, race.question.against]))
 
-    def plan(self) -> Plan:
-        """All runs so far as a plan."""
-        runs = tuple(run for _, own in self.steps for run in own)
+    def plan(self, due: Sequence[Run] = ()) -> Plan:
+        """All runs so far as a plan. due: and these, which are foreseen."""
+        runs = (*(run for _, own in self.steps for run in own), *due)
         runs = tuple({run.run_id: run for run in runs}.values())
         cells = {run.cell.cell_id: run.cell for run in runs}
         repeat = max((run.block for run in runs), default=1)
@@ -254,20 +268,31 @@ def alike(tuning: Tuning) -> Kernels:
     return kernels(knobs)
 
 
+def aims(section: Tune) -> list[tuple[str, int]]:
+    """The columns that are wanted, one or the two of a front, each with 1 where less is better, else -1."""
+    goal = section.goal
+    first = (goal.metric, 1 if goal.least else -1)
+    return [
+        first,
+        *([(goal.beside, 1 if columns.metric(goal.beside).better == "lower" else -1)] if goal.beside else []),
+    ]
+
+
 def observed(record: RunRecord, setting: int, load: int, block: int, tuning: Tuning) -> Seen | None:
     """What a run says of its setting; None of one that does not count, or has no such figure."""
     section = tuning.section
-    value = record.metrics.get(section.goal.metric)
-    if record.verdict != "valid" or value is None or not value > 0:
-        return None
-    goal = math.log(value) if section.goal.least else -math.log(value)
-    limits = []
+    goals, limits = [], []
+    for name, sign in aims(section):
+        value = record.metrics.get(name)
+        if record.verdict != "valid" or value is None or not value > 0:
+            return None
+        goals.append(sign * math.log(value))
     for limit in section.limits:
         figure = record.metrics.get(limit.metric)
         if figure is None:
             return None
         limits.append(excess(limit, float(figure)))
-    return Seen(setting, load, block, goal, tuple(limits))
+    return Seen(setting, load, block, goals[0], tuple(limits), goals[-1])
 
 
 def excess(limit: Limit, value: float) -> float:

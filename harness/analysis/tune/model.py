@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 PRIOR_FREEDOM = 6.0
 """As if so many runs had told beforehand that all settings are equally noisy."""
@@ -104,16 +105,16 @@ class Posterior:
         variance = sum(w * (np.diag(c) + (m - mean) ** 2) for w, m, c in parts)
         return np.sqrt(np.maximum(variance, 1e-12))
 
-    def draws(self, rng: np.random.Generator, count: int, joint: bool = True) -> Floats:
+    def draws(self, rng: np.random.Generator, count: int, joint: bool = True, most: int = _MOST_DRAWN) -> Floats:
         """count x N draws; not joint: every setting by itself, which is quicker.
 
-        Of many settings only the most promising are drawn; of the others it is infinite.
+        Of more settings than `most` only the most promising are drawn; of the others it is infinite.
         """
         if not joint:
             return np.asarray(self.mean + self.sd * rng.normal(size=(count, len(self.mean))))
         shares = rng.multinomial(count, self.weights / self.weights.sum())
         out = []
-        some = np.sort(np.argsort(self.mean - 2.5 * self.sd, kind="stable")[:_MOST_DRAWN])
+        some = np.sort(np.argsort(self.mean - 2.5 * self.sd, kind="stable")[:most])
         for share, whole, pairs in zip(shares, self.means, self.covariances, strict=True):
             if share:
                 mean, covariance = whole[some], pairs[np.ix_(some, some)]

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.analysis.tune.model import Floats, Ints, Kernels, Posterior, Runs, fit, noise_of
+from harness.analysis.tune.model import Flags, Floats, Ints, Kernels, Posterior, Runs, fit, noise_of
 
 Kind = Literal["pilot", "start", "race", "confirm"]
 Outcome = Literal["", "sure", "budget", "nothing allowed"]
@@ -16,7 +16,7 @@ Outcome = Literal["", "sure", "budget", "nothing allowed"]
 PILOT_SETTINGS, PILOT_SPREAD = 8, 0.3
 """So many settings show the noise; more than this standard deviation of the logarithm between runs is too much."""
 _START_SHARE, _START_LEAST = 0.3, 20
-_BATCH, _DRAWS = 8, 400
+_BATCH, DRAWS = 8, 400
 _LEADER_RUNS, _RIVAL_RUNS, _RIVAL_CHANCE = 6, 3, 0.02
 _SELECTION = 0.6  # of the error that is allowed, what choosing may use up
 CONFIRM_BLOCKS = 10
@@ -54,13 +54,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Seen:
-    """One run that counts. goal: logarithm of the figure, less is better; limits: above 0 where it breaks one."""
+    """One run that counts. goal: logarithm of the figure, less is better; limits: above 0 where it breaks one.
+
+    beside: the second figure of a race for a front, as the goal is.
+    """
 
     setting: int
     load: int
     round: int
     goal: float
     limits: tuple[float, ...] = ()
+    beside: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,11 @@ class Race:
     _load: int = 0
 
     @property
+    def fresh_blocks(self) -> int:
+        """How many blocks confirm."""
+        return CONFIRM_BLOCKS
+
+    @property
     def settings(self) -> int:
         """How many settings take part."""
         return self.alike.count
@@ -165,7 +174,7 @@ class Race:
     def step(self) -> Step | None:
         """What to run next; None when there is nothing more, and `outcome` says why."""
         if self.confirmed:
-            if self.round - self.first_fresh + 1 >= CONFIRM_BLOCKS:
+            if self.round - self.first_fresh + 1 >= self.fresh_blocks:
                 return None
             self._advance()
             return self._step("confirm", self.confirmed, range(self.question.loads))
@@ -241,7 +250,11 @@ class Race:
         """Fresh blocks of the leader, of today's setting, and of the one that is most likely better, if any is."""
         rivals = [at for at in np.argsort(-belief.best, kind="stable").tolist() if at != leader]
         near = [at for at in rivals[:1] if belief.best[at] > 2 * _RIVAL_CHANCE]
-        self.confirmed = tuple(dict.fromkeys([leader, self.question.against, *near]))
+        return self._confirm_all([leader, self.question.against, *near])
+
+    def _confirm_all(self, settings: Iterable[int]) -> Step:
+        """The first of the fresh blocks."""
+        self.confirmed = tuple(dict.fromkeys(settings))
         self._advance()
         self.first_fresh = self.round
         return self._step("confirm", self.confirmed, range(self.question.loads))
@@ -259,16 +272,8 @@ class Race:
             nothing = np.zeros(count)
             return Belief(None, 1.0, nothing, nothing, nothing + 1, nothing, counts)
         goal = fit(self.alike, runs_of([row[:3] for row in rows]))
-        draws = goal.draws(rng, _DRAWS)
-        fits = np.ones(draws.shape, dtype=bool)
-        over, breaks = np.full(count, -np.inf), np.zeros(draws.shape, dtype=bool)
-        for limit in self._limits(rows):
-            at_limit = limit.draws(rng, _DRAWS, joint=False)
-            fits &= at_limit <= 0
-            breaks |= at_limit > question.tolerance
-            over = np.maximum(over, limit.mean)
-        for setting in self.out:
-            fits[:, setting] = False
+        draws = goal.draws(rng, DRAWS)
+        fits, breaks, over = self._within_limits(rows, rng)
         value = np.where(fits, draws, np.inf)
         least = value.min(axis=1)
         some = np.isfinite(least)
@@ -285,16 +290,32 @@ class Race:
             leader, risk = int(able[int(np.argmin(risks))]), float(risks.min())
         return Belief(leader, risk, best if some.any() else np.zeros(count), goal.mean, goal.sd, over, counts)
 
+    def _within_limits(
+        self, rows: Sequence[tuple[int, int, float, tuple[float, ...]]], rng: np.random.Generator
+    ) -> tuple[Flags, Flags, Floats]:
+        """Draws of (is a setting allowed, does it break a limit by far), and by how much each is over, as expected."""
+        shape = (DRAWS, self.settings)
+        fits, breaks, over = np.ones(shape, dtype=bool), np.zeros(shape, dtype=bool), np.full(self.settings, -np.inf)
+        for limit in self._limits(rows):
+            at_limit = limit.draws(rng, DRAWS, joint=False)
+            fits &= at_limit <= 0
+            breaks |= at_limit > self.question.tolerance
+            over = np.maximum(over, limit.mean)
+        fits[:, list(self.out)] = False
+        return fits, breaks, over
+
     def _limits(self, rows: Sequence[tuple[int, int, float, tuple[float, ...]]]) -> list[Posterior]:
         width = len(rows[0][3])
         return [
             fit(self.alike, runs_of([(row[0], row[1], row[3][at]) for row in rows]), coarse=True) for at in range(width)
         ]
 
-    def evaluations(self, *, fresh: bool = False) -> list[tuple[int, int, float, tuple[float, ...]]]:
+    def evaluations(
+        self, *, fresh: bool = False, beside: bool = False
+    ) -> list[tuple[int, int, float, tuple[float, ...]]]:
         """(setting, round, goal, limits at every load) where a round has the setting at every load.
 
-        fresh: of the confirming blocks, and of no others; else of all before them.
+        fresh: of the confirming blocks, and of no others; else of all before them. beside: the second figure as goal.
         """
         loads = self.question.loads
         rounds: dict[tuple[int, int], dict[int, Seen]] = {}
@@ -305,7 +326,7 @@ class Race:
         out = []
         for (number, setting), by_load in rounds.items():
             if len(by_load) == loads:
-                goals = [by_load[load].goal for load in range(loads)]
+                goals = [by_load[load].beside if beside else by_load[load].goal for load in range(loads)]
                 limits = tuple(value for load in range(loads) for value in by_load[load].limits)
                 out.append((setting, number, self.combined(goals), limits))
         return out

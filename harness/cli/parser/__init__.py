@@ -9,9 +9,9 @@ from harness.cli.parser import measuring, places, results
 _EPILOG = """\
 exit codes: 0 ok; 1 some run failed or is not valid, or `tune` claims nothing; 2 bad input; 3 this host lacks
 what the experiment needs (or another run holds it); 4 a --fail-if condition is undecided or cannot be judged;
-5 a mistake of pollbench's own, with a report to send; 6 a --fail-if condition is met; 130 interrupted, or the
-budget is spent. `run`, `tune`, `gallery`, `calibrate`, `clean`, `up`, `down`, `enter`, `host prepare` and `host
-restore` need root, nothing else does."""
+5 a mistake of pollbench's own, with a report to send; 6 a --fail-if condition is met, or with --fail-on-change
+a level is worse; 130 interrupted, or the budget is spent. `run`, `tune`, `gallery`, `calibrate`, `clean`, `up`,
+`down`, `enter`, `host prepare`, `host restore` and `doctor --matrix` need root, nothing else does."""
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from harness.cli.parser.options import (
     Commands,
     as_json,
     budget,
+    ci_files,
     execution,
     experiment,
     flag,
@@ -31,6 +32,7 @@ def add(commands: Commands) -> None:
     flag(run, "--explain", "then trace one more repetition of every cell, and say why its slow requests were slow")
     # What `fleet run` types on its hosts.
     value(run, "--share-file", "FILE", argparse.SUPPRESS)
+    ci_files(run)
     as_json(run, "the summary")
     merge = commands.add_parser("merge", help="one result set of the shares that `run --share` made")
     value(merge, "directory", "DIR", "result sets, or directories that hold them", nargs="+")
@@ -68,6 +70,8 @@ def _tune(commands: Commands) -> None:
     value(tune, "file", "FILE", FILE, nargs="?")
     flag(tune, "--plan", "print the settings, and how many runs and how long it takes, and stop")
     value(tune, "--goal", "COLUMN", "the least of this column, instead of the file's goal")
+    text = "the front of two columns, the settings that none beats in both, instead of one best"
+    value(tune, "--pareto", "A,B", text, type=_pair)
     values(tune, "--subject", "LIMIT", 'instead of the file\'s: "cpu_us_per_request <= 120" (may be repeated)')
     value(tune, "--within", "SHARE", "good enough: 5%%")
     value(tune, "--error", "SHARE", "chance of being wrong: 5%%")
@@ -79,8 +83,21 @@ def _tune(commands: Commands) -> None:
     value(tune, "--resume", "DIR", "go on with this set, with --budget also after its budget was spent")
     value(tune, "--judge", "DIR", "ask the runs of this set, perhaps by other options; measure nothing")
     value(tune, "--verify", "DIR", "new runs only: is this set's best still better than today's, here?")
+    flag(tune, "--in-vm", "race in guests (`pollbench vm`), without root: model time, for what caches do not decide")
+    places.guests(tune)
+    places.emulator(tune)
+    places.snapshots(tune)
+    places.jobs(tune)
     flag(tune, "--wait", "wait for another run on this host to end, not refuse")
     as_json(tune, "the answer")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """A,B as two names."""
+    first, _, second = text.partition(",")
+    if not (first.strip() and second.strip()) or "," in second:
+        raise argparse.ArgumentTypeError(f"{text!r} is not A,B: two columns, as rtt_p99_us,cpu_us_per_request")
+    return first.strip(), second.strip()
 
 
 def add_gallery(commands: Commands) -> None:
@@ -106,6 +123,7 @@ def add_gallery(commands: Commands) -> None:
     flag(gallery, "--no-run", "judge the sets that are there; needs no root")
     overrides(gallery)
     flag(gallery, "--wait", "wait for another run on this host to end")
+    ci_files(gallery)
     as_json(gallery, "the verdicts")
 
 

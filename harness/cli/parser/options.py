@@ -129,6 +129,16 @@ def include(parser: argparse.ArgumentParser) -> None:
     value(parser, "--include", "VERDICTS", text, type=counted, default=())
 
 
+def ci_files(parser: argparse.ArgumentParser, *, doubts: bool = True) -> None:
+    """--junit and --ktap, which write what was measured as tests. doubts: with the choice of what a doubt is."""
+    text = "write {}, as {}, for a CI system; - prints it: docs/ci.md"
+    value(parser, "--junit", "FILE", text.format("cells and claims as tests", "JUnit XML"))
+    value(parser, "--ktap", "FILE", "the same as KTAP, as kernel tests print it")
+    if doubts:
+        text = "in those files: what is neither shown nor refuted is skipped (default) or fails"
+        value(parser, "--doubts", None, text, choices=("skip", "fail"), default="skip")
+
+
 def count(text: str) -> int:
     """A whole number of at least 1; argparse words the ValueError of anything else."""
     number = int(text)

@@ -8,19 +8,23 @@ from harness.cli.parser.options import (
     Commands,
     as_json,
     budget,
+    ci_files,
     count,
     execution,
     experiment,
     flag,
     output,
+    output_format,
     overrides,
     redo,
     value,
     values,
 )
 
+_MATRIX_FORMATS = ("text", "csv", "json")
 _INVENTORY = "Ansible inventory: a file, a directory, a program, or names with commas (may be repeated)"
 _SPLIT = "what a host gets whole: blocks (default): a sweep point's cases, once; repetitions; cells; none: all of it"
+_ENGINE = "who hands work out: ansible (default), a share for each host; dask: slices of minutes, to who is free"
 _PREPARE = "prepare the hosts before, and put them back after (default: latency)"
 _TOPOLOGY = "experiment or topology file (YAML), Mininet file (FILE.py[:CLASS]), or a name such as tree,2,3"
 _OVERRIDES = "override a key: args.k=8, switching=route (of an experiment: topology.args.k=8)"
@@ -40,6 +44,8 @@ def _host(commands: Commands) -> None:
     value(doctor, "file", "FILE", "experiment file to check this host against", nargs="?")
     value(doctor, "--host", "NAME", "what FILE calls this host, if its nodes are on hosts", default="")
     as_json(doctor, "the findings")
+    text = "which sockets can be busy-polled behind which devices, each tried on packets (needs root): text, csv, json"
+    value(doctor, "--matrix", None, text, nargs="?", const="text", choices=_MATRIX_FORMATS)
     clean = commands.add_parser("clean", help="remove and restore whatever a killed run left (needs root)")
     flag(clean, "--dry-run", "say what would be done, and do nothing")
     as_json(clean, "what was done")
@@ -75,6 +81,7 @@ def _fleet(commands: Commands) -> None:
         parser.add_argument("-i", "--inventory", action="append", required=True, metavar="INVENTORY", help=_INVENTORY)
         value(parser, "--limit", "PATTERN", "only these hosts, as ansible-playbook has it")
         value(parser, "--forks", "N", "hosts at a time (default: 50)", type=int, default=50)
+    value(run, "--engine", None, _ENGINE, choices=("ansible", "dask"), default="ansible")
     value(run, "--split", None, _SPLIT, choices=("blocks", "cells", "repetitions", "none"))
     value(run, "--prepare", "PROFILE", _PREPARE, nargs="?", const="latency")
     output(run)
@@ -101,6 +108,7 @@ def _vm(commands: Commands) -> None:
     execution(run)
     guests(run)
     flag(run, "--keep", "keep the guests' consoles in the result set")
+    ci_files(run)
     as_json(run, "the summary")
     emulator(run)
     snapshots(run)
@@ -108,6 +116,11 @@ def _vm(commands: Commands) -> None:
     shell = actions.add_parser("shell", help="a shell in a guest, on this terminal")
     guests(shell)
     emulator(shell)
+    text = "which sockets can be busy-polled behind which devices, in a guest of each kernel"
+    matrix = actions.add_parser("matrix", help=text)
+    guests(matrix)
+    emulator(matrix)
+    output_format(matrix, _MATRIX_FORMATS)
     info = actions.add_parser("info", help="what is built: kernels, sizes, hashes, versions, the accelerator")
     as_json(info, "it")
     actions.add_parser("verify", help="read every artefact and compare it with its hash")

@@ -1,4 +1,4 @@
-"""The options of `pollbench show`, `compare`, `report`, `plot` and `import`: what works on any OS, without root."""
+"""The options of `show`, `compare`, `trend`, `report`, `plot` and `import`: what works on any OS, without root."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from harness.cli.parser.options import (
     ONE_CASE,
     Commands,
     as_json,
+    ci_files,
     columns,
     flag,
     include,
@@ -30,6 +31,8 @@ def add(commands: Commands) -> None:
     columns(show, "CSV files: a measured column, and what to call it: p99_us=lat99 (may be repeated)")
     output_format(show)
     _compare(commands)
+    _trend(commands)
+    _export(commands)
     explain = commands.add_parser("explain", help="why the slow requests of a set were slow, by its traced repetitions")
     value(explain, "directory", "DIR", "a result set that `pollbench run --explain` made, or a directory of them")
     values(explain, "--case", "NAME", ONE_CASE)
@@ -71,7 +74,45 @@ def _compare(commands: Commands) -> None:
     flag(compare, "--fail-if-point", "judge --fail-if by the estimate, not by its interval")
     text = "conditions that the intervals leave open, or that cannot be judged: fail with 4 (default) or pass"
     value(compare, "--undecided", None, text, choices=("fail", "pass"), default="fail")
+    ci_files(compare, doubts=False)
     output_format(compare, (*FORMATS, "kernel"))
+
+
+def _trend(commands: Commands) -> None:
+    trend = commands.add_parser(
+        "trend",
+        help="many result sets over time, commits or kernels: where a figure moves to another level",
+        description="Every set in and below the directories is a point of a history, one for each cell and metric; "
+        "changes of level are claimed with one stated chance of error for all of them: docs/trend.md.",
+    )
+    value(trend, "input", "[LABEL=]DIR", "directories of result sets, sets, CSV files of runs", nargs="+")
+    text = "histories are told apart by these columns too (default: place,host,accelerator,cpu_model)"
+    value(trend, "--by", "COLUMN[,COLUMN...]", text, type=_names)
+    text = "what sets are called: date (default), git (the commit recorded), or a column, such as kernel, by whose "
+    value(trend, "--label", "NAME", text + "values they are also ordered", default="date")
+    columns(trend, "this column (may be repeated; default: RTT p50, p99, CPU per request)")
+    values(trend, "--filter", "EXPR", "only runs for which this holds: case=base (all of several)", default=[])
+    include(trend)
+    text = "exit 6 where a level becomes worse, or with `any` where one changes"
+    value(trend, "--fail-on-change", "worse|any", text, nargs="?", const="worse", choices=("worse", "any"))
+    text = "changes from this set on alone fail: a label or the begin of a time (2026-11)"
+    value(trend, "--since", "LABEL|TIME", text)
+    output(trend, "write a page with the histories drawn", "FILE", None)
+    output_format(trend)
+
+
+def _export(commands: Commands) -> None:
+    export = commands.add_parser("export", help="result sets for a database: OpenMetrics text, or Parquet files")
+    value(export, "input", "DIR", "directories of result sets, sets, CSV files of runs", nargs="+")
+    text = "openmetrics: medians and intervals of every cell; parquet: every run, a file a set"
+    value(export, "--format", None, text, required=True, choices=("openmetrics", "parquet"))
+    output(export, "the file (default: printed), or the directory of a dataset", "FILE|DIR", None)
+    columns(export, "openmetrics: this column (may be repeated; default: the main figures)")
+    include(export)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
 
 
 def _plot(commands: Commands) -> None:

@@ -108,21 +108,13 @@ class Attempt:
     def _followed(self, host: str, result: Mapping[str, Any]) -> None:
         lines = [line for line in result.get("lines", []) if line.strip()]
         if lines:
-            self._keep_log(host, lines)
+            keep_log(self.incoming.parent, host, lines)
             if not result.get("done"):
                 self.board.heard(host, lines)
         if not result.get("done"):
             return
         self._ended_s[host] = time.monotonic()
-        self.reasons[host] = "" if result.get("state") == "0" else _why(result, lines)
-
-    def _keep_log(self, host: str, lines: Sequence[str]) -> None:
-        """What a host said, all of it, with the time it was heard, in fleet/logs/HOST.log."""
-        directory = self.incoming.parent / "logs"
-        directory.mkdir(exist_ok=True)
-        now = datetime.now(UTC).strftime("%H:%M:%SZ")
-        with open(directory / f"{host}.log", "a") as log:
-            log.writelines(f"{now} {line}\n" for line in lines)
+        self.reasons[host] = "" if result.get("state") == "0" else why_ended(result, lines)
 
     def _fetched(self, host: str, told: bool) -> None:
         came = merge(self.results, self.incoming / host, set(self.lot.host), self.lot.again)
@@ -139,7 +131,15 @@ class Attempt:
             self.board.tell(host, text, "done")
 
 
-def _why(result: Mapping[str, Any], lines: Sequence[str]) -> str:
+def keep_log(directory: Path, host: str, lines: Sequence[str]) -> None:
+    """What a host said, all of it, with the time it was heard, in logs/HOST.log below the directory of the fleet."""
+    (directory / "logs").mkdir(exist_ok=True)
+    now = datetime.now(UTC).strftime("%H:%M:%SZ")
+    with open(directory / "logs" / f"{host}.log", "a") as log:
+        log.writelines(f"{now} {line}\n" for line in lines)
+
+
+def why_ended(result: Mapping[str, Any], lines: Sequence[str]) -> str:
     """Why a host ended before its share was done: by its own last message, else by its exit code."""
     messages = [line.removeprefix("pollbench: ") for line in lines if line.startswith("pollbench: ")]
     reason, state = str(result.get("reason") or ""), str(result.get("state"))

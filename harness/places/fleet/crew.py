@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 from harness.errors import Interrupted
 from harness.host.ansible import explain, play
 from harness.places.fleet import wheel
-from harness.places.fleet.attempt import Attempt, Board, Outcomes
+from harness.places.fleet.attempt import Attempt, Board, Outcomes, why_ended
 from harness.places.fleet.inventory import Hosts
 from harness.places.fleet.merge import merge, settle
 from harness.places.fleet.share import Pair, Share
@@ -43,7 +43,8 @@ class Crew:
 
     directory: for artifacts, shares and what is fetched; ident: the set's name on the hosts; board: told of each host's
     progress; stopping: asked again and again whether to end; interval_s: between two looks at a host; pair: the two
-    hosts that make every run together; budget_s: how long a host may measure; facts: by host, what it said of itself.
+    hosts that make every run together; budget_s: how long a host may measure; facts: by host, what it said of itself;
+    more: a package that is installed beside ours.
     """
 
     inventories: Sequence[str]
@@ -57,13 +58,16 @@ class Crew:
     pair: Pair | None = None
     budget_s: float | None = None
     facts: dict[str, HostFacts] = field(default_factory=dict)
+    more: str = ""
     _wheel: dict[str, str] = field(default_factory=dict)
 
-    def ready(self, before: ResultSet | None = None, known: Collection[str] = ()) -> list[str]:
+    def ready(
+        self, before: ResultSet | None = None, known: Collection[str] = (), serving: Mapping[str, Any] | None = None
+    ) -> list[str]:
         """The hosts that can measure, in the inventory's order: reached, with this version, as root.
 
         before: the set of an earlier attempt: what that left running is stopped, and what it finished of the `known`
-        runs is merged.
+        runs is merged. serving: variables by which these hosts start a worker in the same play.
         """
         for name in self.hosts:
             self.board.tell(name, "looking")
@@ -73,9 +77,14 @@ class Crew:
                 self.facts[host] = result["facts"]
             if task == "Fetch" and before is not None:
                 merge(before, self.incoming / host, known)
+            if task == "Follow" and result.get("done"):
+                lines = [line for line in result.get("lines", []) if line.strip()]
+                outcomes.failed[host] = why_ended(result, lines)
+                self.board.tell(host, outcomes.failed[host], "failed")
 
         outcomes = Outcomes(take)
-        self._play("fleet_ready", self.hosts, self._fetching(before) if before else {}, outcomes)
+        variables: dict[str, Any] = {**(serving or {}), **(self._fetching(before) if before else {})}
+        self._play("fleet_serve" if serving else "fleet_ready", self.hosts, variables, outcomes)
         if before is not None:
             settle(before)
         return [name for name in self.hosts if name in self.facts and name not in outcomes.failed]
@@ -88,16 +97,8 @@ class Crew:
         shares = self.directory / "shares" / name
         sizes = self._write_shares(shares, names, plan, lot)
         attempt = Attempt(results, lot, self.incoming, self.board, sizes, self.pair)
-        experiment = self.directory / "experiment.yaml"
-        experiment.write_bytes(results.experiment)
-        variables = {
-            "fleet_shares": str(shares),
-            "fleet_attempt": name,
-            "fleet_experiment": str(experiment),
-            "fleet_operator": f"{getpass.getuser()}@{socket.gethostname()}",
-            "fleet_interval_s": self.interval_s,
-            **self._fetching(results),
-        }
+        variables = self._starting(name, shares, results) | self._fetching(results)
+        variables |= {"fleet_interval_s": self.interval_s}
         outcomes = Outcomes(attempt.take)
 
         def stopping() -> bool:
@@ -111,6 +112,29 @@ class Crew:
                 raise
         finally:
             settle(results)
+
+    def serve(self, results: ResultSet, attempt: str, service: Mapping[str, Any], key: Path) -> list[str]:
+        """Look at the hosts, and start a worker of dask's on those that are ready; their names.
+
+        attempt: its directory there; service: what `Service` has, but for the host's name; key: a file that holds the
+        secret of all, which no command line shows. Whether a host has come the scheduler knows.
+        """
+        shares = self.directory / "shares" / attempt
+        shares.mkdir(parents=True, exist_ok=True)
+        for name in self.hosts:
+            (shares / f"{name}.json").write_text(json.dumps({"service": {**service, "name": name}}))
+        return self.ready(serving=self._starting(attempt, shares, results) | {"fleet_key": str(key)})
+
+    def _starting(self, attempt: str, shares: Path, results: ResultSet) -> dict[str, Any]:
+        """The variables by which hosts start what is theirs in an attempt."""
+        experiment = self.directory / "experiment.yaml"
+        experiment.write_bytes(results.experiment)
+        return {
+            "fleet_shares": str(shares),
+            "fleet_attempt": attempt,
+            "fleet_experiment": str(experiment),
+            "fleet_operator": f"{getpass.getuser()}@{socket.gethostname()}",
+        }
 
     def _stop(self, attempt: Attempt, failed: Mapping[str, str]) -> None:
         """Stop the hosts that are still at work, and fetch what they finished."""
@@ -201,7 +225,10 @@ class Crew:
         """The wheel to push, made once, if any host names no pollbench of its own."""
         if not self._wheel and any("pollbench_command" not in variables for variables in self.hosts.values()):
             made = wheel.make_wheel(self.directory / "wheel")
-            self._wheel = {"pollbench_wheel": str(made), "pollbench_wheel_id": wheel.wheel_id(made)}
+            more = {"pollbench_more": self.more} if self.more else {}
+            ident = "-".join(filter(None, (wheel.wheel_id(made), self.more.replace("==", "-"))))
+            # In place: those that stand for some of the hosts share it.
+            self._wheel.update({"pollbench_wheel": str(made), "pollbench_wheel_id": ident, **more})
         return self._wheel
 
     def _write_shares(self, shares: Path, names: Collection[str], plan: Plan, lot: Allotment) -> dict[str, int]:
@@ -213,7 +240,8 @@ class Crew:
             sizes[name] = len(runs)
             again = tuple(run.run_id for run in runs if run.run_id in lot.again)
             environment, end = {"place": "fleet", "host": owner}, self.pair.end(name) if self.pair else None
-            Share(plan.of_runs(runs), environment, again, end, self.budget_s).write(shares / f"{name}.json")
+            share = Share(plan.of_runs(runs), environment, again, end, self.budget_s)
+            (shares / f"{name}.json").write_text(share.text())
         return sizes
 
     def quiet(self) -> Crew:

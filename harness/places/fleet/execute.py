@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 
 from harness.errors import InputError, Interrupted, MissingError, PollbenchError
 from harness.host import role_variables, wish_of
-from harness.places.fleet import wheel
+from harness.places.fleet import service, wheel
 from harness.places.fleet.attempt import Board
 from harness.places.fleet.crew import Crew, HostFacts
 from harness.places.fleet.inventory import Hosts
 from harness.places.fleet.share import Pair
-from harness.places.fleet.split import Split, allot
+from harness.places.fleet.slices import Slicing
+from harness.places.fleet.split import Allotment, Split, allot, slices_of
 from harness.places.place import Manifest
 from harness.plan import Plan
 from harness.signals import Stopper
 from harness.store import ResultSet, atomic
 
 _STATE_FILE = "fleet.json"
+_ANY = "any host"
 
 
 @dataclass
@@ -61,7 +63,8 @@ class Fleet:
 
     pair: the two hosts that make every run together; profile: how hosts are prepared for measuring, "" for as they are;
     forks: hosts at a time; interval_s: between two looks at a host; redo: verdicts whose runs are made again; budget_s:
-    how long a host may measure, None for as long as it takes.
+    how long a host may measure, None for as long as it takes; sliced: reads the inventory again, where dask hands
+    slices out, else None.
     """
 
     inventories: Sequence[str]
@@ -74,6 +77,7 @@ class Fleet:
     interval_s: float
     redo: Collection[str] = ()
     budget_s: float | None = None
+    sliced: Callable[[], Hosts] | None = None
 
     def manifest(self) -> Manifest:
         """The inventory, its hosts and the split; the facts of hosts are in the set's state and beside their runs."""
@@ -89,6 +93,7 @@ class Fleet:
         state = self._state(plan, results)
         directory, how = (results.path / "fleet").resolve(), (self.forks, self.interval_s, self.pair, self.budget_s)
         crew = Crew(self.inventories, self.hosts, directory, state.ident, watcher, lambda: self.stopper.requested, *how)
+        crew.more = f"{service.PACKAGE}=={service.version()}" if self.sliced else ""
         try:
             self._attempt(crew, plan, results, state)
         except Interrupted:
@@ -111,34 +116,60 @@ class Fleet:
 
     def _attempt(self, crew: Crew, plan: Plan, results: ResultSet, state: FleetState) -> None:
         """See who is there and what they have, share out what is missing, and let them make it."""
-        ready = self._ready(crew, plan, results if state.attempts else None)
-        hosts, before = ([self.pair.label], {}) if self.pair else (ready, state.allotted)
-        records = results.records()
-        again = {record.run_id for record in records if record.verdict in self.redo}
-        made = {record.run_id: str(record.environment.get("host") or "") for record in records}
-        lot = allot(plan, self.split, hosts, made, before, again)
+        settings = role_variables(wish_of(self.profile)) if self.profile else None
+        # Who gets slices is looked at when it is to serve; before only where that cannot wait.
+        looked = not self.sliced or state.attempts or settings
+        ready = self._ready(crew, plan, results if state.attempts else None) if looked else list(self.hosts)
+        lot = self._allot(plan, results, ready, state)
         having = set(lot.host.values())
-        able = [name for name in ready if name in having or (self.pair and having)]
+        able = [name for name in ready if name in having or (having and (self.pair or self.sliced))]
         for name in ready:
             if name not in able:
                 crew.board.tell(name, "nothing to do: no further share to give", "done")
         if not able:
             return
         state.attempts += 1
-        state.allotted |= lot.host
+        state.allotted |= {} if self.sliced else lot.host
         state.facts |= crew.facts
         state.keep(results)
-        settings = role_variables(wish_of(self.profile)) if self.profile else None
-        try:
-            prepared = crew.prepare(able, "prepare", settings) if settings else able
-            if not prepared:
-                raise MissingError("prepare", ", ".join(able), "no host could be", "see the lines above")
+        touched: dict[str, None] = {}
+
+        def prepared(crew: Crew, names: list[str]) -> list[str]:
+            touched.update(dict.fromkeys(names))
             # Beside the others' figures those of a host that is not as they are would mislead.
-            crew.run(prepared, results, plan, lot, f"attempt-{state.attempts}")
+            return crew.prepare(names, "prepare", settings) if settings and names else names
+
+        def admitted(late: Crew) -> list[str]:
+            return prepared(late, late.ready()) if settings else list(late.hosts)
+
+        try:
+            names, attempt = prepared(crew, able), f"attempt-{state.attempts}"
+            if not names:
+                raise MissingError("prepare", ", ".join(able), "no host could be", "see the lines above")
+            if self.sliced:
+                slices = slices_of(plan, self.split, lot, len(names))
+                Slicing(crew, results, plan, lot, slices, attempt, self.sliced, admitted).make(names)
+            else:
+                crew.run(names, results, plan, lot, attempt)
+        except MissingError:
+            state.attempts -= 1
+            raise
         finally:
             if settings:
                 # Of a host that failed at one setting the others may have been set.
-                crew.quiet().prepare(able, "restore", settings)
+                crew.quiet().prepare(list(touched), "restore", settings)
+            state.facts |= crew.facts
+            state.keep(results)
+
+    def _allot(self, plan: Plan, results: ResultSet, ready: list[str], state: FleetState) -> Allotment:
+        hosts, before = ([self.pair.label], {}) if self.pair else (ready, state.allotted)
+        if self.sliced:
+            # Of slices anybody may make each, and makes it whole: as a single host would.
+            hosts, before = [_ANY], {}
+        records = results.records()
+        again = {record.run_id for record in records if record.verdict in self.redo}
+        made = {record.run_id: str(record.environment.get("host") or "") for record in records}
+        return allot(plan, self.split, hosts, made, before, again)
 
     def _ready(self, crew: Crew, plan: Plan, before: ResultSet | None) -> list[str]:
         """The hosts that can measure. before: as in Crew.ready. Raises MissingError where there are too few."""

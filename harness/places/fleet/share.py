@@ -88,14 +88,14 @@ class Share:
     end: End | None = None
     budget_s: float | None = None
 
-    def write(self, path: Path) -> None:
-        """Write it as JSON for `fleet_share` to read."""
+    def text(self) -> str:
+        """It as JSON, for `fleet_share` to read."""
         document = {"plan": self.plan.to_json(), "environment": self.environment, "again": self.again}
         document |= {"budget_s": self.budget_s}
         ends = {"ends": asdict(self.end)} if self.end else {}
         carried = pack(self.plan)
         document |= {"carried": carried} if carried else {}
-        path.write_text(json.dumps(document | ends))
+        return json.dumps(document | ends)
 
     @classmethod
     def read(cls, path: str) -> Share:

@@ -13,6 +13,8 @@ from harness.spec.cells import Cell, cell_id, digest
 Split = Literal["blocks", "cells", "repetitions", "none"]
 HOST_FACTOR = "fleet.host"
 Unit = tuple[str, int]
+SLICE_S = 180.0
+"""The longest slice, but for one of a single block: a host that vanishes costs so much, starting one 1 % of it."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,7 @@ def allot(
         elif owner is None and before.get(runs[0].run_id) in hosts:
             owner = before[runs[0].run_id]
         if owner is None:
-            # Given away in one piece: a block, all repetitions of a group of cells, or one repetition of all cells.
-            group = {"cells": (unit[0], 0), "repetitions": ("", unit[1])}.get(split, unit)
-            free.setdefault(group, []).extend(missing)
+            free.setdefault(_group(unit, split), []).extend(missing)
         else:
             given |= {run.run_id: owner for run in missing}
             load_s[owner] += _takes_s(plan, missing)
@@ -112,6 +112,36 @@ def units_of(plan: Plan, split: Split = "blocks") -> dict[Unit, list[Run]]:
 def _unit(run: Run, split: Split) -> Unit:
     """What one host makes whole: a repetition, or of it the cells that are compared, all cases of a sweep point."""
     return "" if split == "repetitions" else digest(dict(run.cell.factors)), run.block
+
+
+def _group(unit: Unit, split: Split) -> Unit:
+    """What is given away in one piece: a block, all repetitions of a group of cells, or one repetition of all cells."""
+    return {"cells": (unit[0], 0), "repetitions": ("", unit[1])}.get(split, unit)
+
+
+def slices_of(plan: Plan, split: Split, lot: Allotment, hosts: int) -> dict[str, list[Run]]:
+    """What is still to be made, by name, in pieces that any host may make: whole blocks, some minutes each.
+
+    For `hosts` hosts there are four for each at least, as far as there are blocks, so that a slow one holds up little.
+    """
+    groups: dict[Unit, list[Run]] = {}
+    for unit, runs in units_of(plan, split).items():
+        groups.setdefault(_group(unit, split), []).extend(run for run in runs if run.run_id in lot.host)
+    most_s = min(SLICE_S, sum(_takes_s(plan, runs) for runs in groups.values()) / (4 * max(1, hosts)))
+    slices: list[list[Run]] = []
+    held_s = 0.0
+    for runs in filter(None, groups.values()):
+        takes_s = _takes_s(plan, runs)
+        if slices and held_s + takes_s <= most_s:
+            slices[-1].extend(runs)
+            held_s += takes_s
+        else:
+            slices.append(list(runs))
+            held_s = takes_s
+    place = {run.run_id: at for at, run in enumerate(plan.runs)}
+    return {
+        f"slice-{number:04d}": sorted(runs, key=lambda run: place[run.run_id]) for number, runs in enumerate(slices, 1)
+    }
 
 
 def share_of(plan: Plan, number: int, of: int) -> Plan:

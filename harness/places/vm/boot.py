@@ -133,7 +133,7 @@ class Boot:
         waiting, place = "the guest to come up", 0
         while True:
             ended = child.ended() is not None
-            events, place = _more(files.events, place)
+            events, place = more_events(files.events, place)
             for event in events:
                 self.events.append(event)
                 kind, run = event.get("ev"), by_id.get(str(event.get("run_id")))
@@ -223,7 +223,7 @@ def _need_room(directory: Path) -> None:
         raise PollbenchError("run a guest", str(directory.parent), "no space left on the disk", todo)
 
 
-def _more(path: Path, place: int) -> tuple[list[Event], int]:
+def more_events(path: Path, place: int) -> tuple[list[Event], int]:
     """(the JSON lines that a file has from there on, what is no event of ours passed over; where to go on)."""
     with open(path, "rb") as file:
         file.seek(place)

@@ -152,6 +152,9 @@ def _measured(document: object) -> Measured:
     for number, row in enumerate(measured.link_checks):
         texts: dict[str, Any] = {key: printable(text) for key, text in vars(row).items() if key != "ok"}
         measured.link_checks[number] = dataclasses.replace(row, **texts)
+    measured.phases = [
+        dataclasses.replace(row, link=printable(row.link), phase=printable(row.phase)) for row in measured.phases
+    ]
     feeding = measured.outcome.feeding
     sockets = [dataclasses.replace(one, kind=printable(one.kind)) for one in feeding.sockets]
     places = [dataclasses.replace(one, device=printable(one.device)) for one in feeding.places]

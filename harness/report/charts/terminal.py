@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.analysis.compare import Factors
 from harness.analysis.compare.verdict import MODEL_US
 from harness.analysis.curves.cells import load_curves
@@ -10,6 +12,7 @@ from harness.analysis.summary import Overview
 from harness.report import words
 from harness.report.charts import Chart, Dot, Polyline, Series
 from harness.report.charts.kinds import QUANTILES, against_load, quantile_charts
+from harness.report.charts.scale import Scale
 from harness.report.layout import Block, Col, Gap, Para, Table, TableRow, Text, grouped
 
 _WIDTH, _LEAST, _MOST = 48, 20, 24
@@ -72,6 +75,10 @@ def _sparklines(view: Overview) -> list[Block]:
 
 def sparkline(chart: Chart, series: Series) -> str:
     """The line of a series as one block a point, as high as it stands on the chart's own scale."""
-    points = [point for mark in series.marks if isinstance(mark, Polyline) for point in mark.points]
+    return blocks_of_line([y for mark in series.marks if isinstance(mark, Polyline) for _, y in mark.points], chart.y)
+
+
+def blocks_of_line(values: Sequence[float], scale: Scale) -> str:
+    """Values as one block each, as high as they stand on a scale."""
     last = len(_LEVELS) - 1
-    return "".join(_LEVELS[min(int(chart.y.share(y) * len(_LEVELS)), last)] for _, y in points)
+    return "".join(_LEVELS[min(int(scale.share(value) * len(_LEVELS)), last)] for value in values)

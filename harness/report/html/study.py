@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harness import columns
 from harness.analysis.compare import Comparison
 from harness.analysis.summary import Overview
-from harness.report import claims, words
+from harness.report import claims, phases, words
 from harness.report.comparison import document
 from harness.report.html.charts import Drawn, chart_sections, folded
 from harness.report.html.document import blocks
@@ -19,7 +19,7 @@ from harness.report.html.runs import run_rows
 from harness.report.html.style import Look, legend
 from harness.report.html.tables import phase_groups, phase_table, summary
 from harness.report.html.tail import tail_section
-from harness.report.resultset import host_line
+from harness.report.resultset import host_line, link_phases
 from harness.tables.source import Source
 
 _LONG = 60
@@ -39,6 +39,10 @@ def sections(look: Look, drawn: Drawn, live: Child = None, comparison: Compariso
         lead = "Medians over the valid runs of each cell, with the interval of that median."
         lead += " Times are model time." if view.model_time else ""
         yield section(f"{key}cells", "All cells", table, _tests(comparison), lead=lead, short="Cells")
+    if view.phases:
+        yield section(
+            f"{key}links", "Links that change", blocks([link_phases(view)]), lead=phases.LEGEND, short="Links"
+        )
     charts = list(chart_sections(look, drawn))
     if charts or live is not None:
         # Together in one box: the switches stay in sight as long as there are charts, and no longer.

@@ -48,6 +48,9 @@ def verify(testbed: Testbed, how: str, key: str) -> list[LinkCheck]:
     alike: Counter[object] = Counter()
     for port in chain.from_iterable(layout.links):
         shape = layout.shape(port)
+        if shape is not None and shape.changes is not None:
+            # It changes while it is measured with: now it is what it begins as.
+            shape = shape.model_copy(update={"changes": None})
         if shape is not None and (shape.rate_bps is not None or shape.needs_netem):
             mtu = layout.topology.links[port.link].mtu or DEFAULT_MTU
             alike[kind := f"{port.discs} {mtu}"] += 1
@@ -73,15 +76,24 @@ def breaches(layout: Layout, delta: CounterDelta) -> list[str]:
         counters = delta.nodes.get(port.node, {})
         sent, drops = (counters.get(f"qdisc:{port.device}:{key}", 0) for key in ("bytes", "drops"))
         # Counters of many nodes are read one after another: over a second, that is little.
-        seconds = delta.elapsed_ns / 1e9 * (1 + RATE_SHARE) + READING_S
-        most = shape.rate_bps / 8 * seconds + free_bytes(port.discs, layout.topology.links[port.link].mtu)
+        mean_bps, highest_bps = _rates(shape, delta.elapsed_ns)
+        seconds = delta.elapsed_ns / 1e9
+        most = (mean_bps * seconds + highest_bps * (RATE_SHARE * seconds + READING_S)) / 8
         name = f"{port.node} -> {port.peer_node}"
-        if sent > most:
+        if sent > most + free_bytes(port.discs, layout.topology.links[port.link].mtu):
             rate = megabits(8e9 * sent / delta.elapsed_ns)
-            reasons.append(f"{name}: sent {rate} through a queue of {format_rate(shape.rate_bps)}")
+            reasons.append(f"{name}: sent {rate} through a queue of {format_rate(round(mean_bps))}")
         if drops and not sent:
             reasons.append(f"{name}: its queue sent nothing and dropped {drops} packets")
     return reasons
+
+
+def _rates(shape: Shape, elapsed_ns: int) -> tuple[float, int]:
+    """(mean, highest) rate that a direction has in so long a time, in bit/s."""
+    if shape.course is None or not elapsed_ns:
+        return float(shape.rate_bps or 0), shape.rate_bps or 0
+    spans = [(until - since, moment.state.rate_bps or 0) for since, until, moment in shape.course.spans(elapsed_ns)]
+    return sum(length * rate for length, rate in spans) / elapsed_ns, max(rate for _, rate in spans)
 
 
 def starved(outcome: Outcome, most: float) -> list[str]:

@@ -152,4 +152,7 @@ def shape_words(shape: Shape | None) -> str | None:
     if shape.leaf is not None:
         limit = f" {shape.leaf.limit}" if shape.leaf.limit is not None else ""
         words.append(f"{shape.leaf.kind}{limit}")
+    if shape.course is not None:
+        again = f", every {format_duration(shape.course.period_ns)}" if shape.course.period_ns else ""
+        words.append(f"changes: {len(shape.course.phases)} phases{again}")
     return ", ".join(words) or None

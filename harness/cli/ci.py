@@ -1,0 +1,85 @@
+"""--junit and --ktap of `run`, `vm run`, `gallery` and `compare`: what was measured as tests for a CI system."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cli.terminal import owner_of_results, say
+from harness.errors import InputError
+from harness.store import ResultSet
+from harness.store.atomic import explained, write_file
+
+if TYPE_CHECKING:
+    from harness.analysis.claims import ClaimVerdict
+    from harness.analysis.compare import Comparison
+    from harness.analysis.compare.gate import GateVerdict
+    from harness.report.ci import CiTest, Doubts
+
+
+def asked_for_tests(arguments: argparse.Namespace) -> bool:
+    """Is there a file of tests to write?"""
+    return bool(getattr(arguments, "junit", None) or getattr(arguments, "ktap", None))
+
+
+def write_set(arguments: argparse.Namespace, results: ResultSet) -> None:
+    """The cells and claims of a set."""
+
+    def tests() -> list[CiTest]:
+        from harness.analysis.claims import findings
+        from harness.report.ci import cells_and_claims
+        from harness.tables.source import from_set
+
+        source = from_set(results)
+        return cells_and_claims(source, findings(source))
+
+    if asked_for_tests(arguments):
+        _write(arguments, tests, arguments.doubts)
+
+
+def write_claims(arguments: argparse.Namespace, files: Sequence[tuple[str, Sequence[ClaimVerdict]]]) -> None:
+    """The claims of the gallery, a suite for each file."""
+
+    def tests() -> list[CiTest]:
+        from harness.report.ci import claims_as_tests
+
+        return [test for name, claims in files for test in claims_as_tests(name, claims)]
+
+    if asked_for_tests(arguments):
+        _write(arguments, tests, arguments.doubts)
+
+
+def write_gates(arguments: argparse.Namespace, comparison: Comparison, verdicts: Sequence[GateVerdict]) -> None:
+    """The conditions of a comparison; what is open fails or is skipped as --undecided says. InputError without any."""
+    from harness.report.ci import conditions_as_tests
+
+    if not verdicts:
+        raise InputError(
+            "write tests", got="there is no condition", todo="--fail-if names one", where="--junit, --ktap"
+        )
+    doubts: Doubts = "fail" if arguments.undecided == "fail" else "skip"
+    _write(arguments, lambda: conditions_as_tests(comparison, verdicts), doubts)
+
+
+def _write(arguments: argparse.Namespace, tests: Callable[[], list[CiTest]], doubts: Doubts) -> None:
+    from harness.report import ci
+
+    made = tests()
+    for target, text in (
+        (arguments.junit, lambda: ci.junit(made, doubts)),
+        (arguments.ktap, lambda: _ktap(made, doubts)),
+    ):
+        if target == "-":
+            print(text().decode(), end="")
+        elif target:
+            with explained("write the tests", Path(target)):
+                write_file(Path(target), text(), owner_of_results())
+            say(f"tests: {target}")
+
+
+def _ktap(tests: Sequence[CiTest], doubts: Doubts) -> bytes:
+    from harness.report.ci import ktap
+
+    return ktap(tests, doubts).encode("utf-8", "backslashreplace")

@@ -1,0 +1,161 @@
+"""Where `pollbench tune` makes its runs: on this host, or in guests, foreseen steps of which boot side by side."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from harness.analysis.tune.course import Course
+from harness.cli.building import build_programs
+from harness.cli.progress import Progress
+from harness.cli.run import refuse_inventory_hosts
+from harness.cli.terminal import need_root, say
+from harness.cli.vm import machine_of, own_kernels, progress_of, resumes, say_retried
+from harness.errors import InputError
+from harness.kernel import facts
+from harness.places.local import Local, this_host
+from harness.places.place import Backlog, Place
+from harness.places.vm.execute import Guests
+from harness.places.vm.home import Home
+from harness.plan import Experiment, Plan, Run, check_cpus
+from harness.run.capabilities import lacks
+from harness.run.limits import refuse_beyond
+from harness.signals import Stopper
+from harness.spec.cells import CellSpec
+from harness.store import ResultSet
+
+_AGAIN = ("suspect", "failed", "inert")
+
+
+class TunePlace(Protocol):
+    """guest: files are read as guests are to run them."""
+
+    guest: bool
+
+    def overrides(self) -> list[tuple[str, str]]:
+        """What the place's own options set."""
+
+    def lacks(self, spec: CellSpec, /) -> list[str]:
+        """Why a cell cannot be had there, as far as is known before."""
+
+    def check(self, experiment: Experiment, plan: Plan) -> None:
+        """InputError for what can never run there."""
+
+    @contextmanager
+    def opened(self, stopper: Stopper) -> Iterator[Place[Any]]:
+        """The place, for the block."""
+
+    def due(self, course: Course, runs: Sequence[Run], /) -> tuple[Run, ...]:
+        """The runs to be made now, of which these are the first."""
+
+    def progress(self, place: Place[Any], part: Plan, results: ResultSet, /) -> Progress:
+        """Who is told of the runs that a part of the plan still lacks; says how long they take."""
+
+
+@dataclass
+class TuneHost:
+    """This host, as root: a step at a time."""
+
+    wait: bool
+    guest: bool = False
+
+    def overrides(self) -> list[tuple[str, str]]:
+        """Nothing."""
+        return []
+
+    def lacks(self, spec: CellSpec, /) -> list[str]:
+        """As far as can be tried."""
+        return lacks(spec)
+
+    def check(self, experiment: Experiment, plan: Plan) -> None:
+        """CPUs that are not there, and nodes on other hosts."""
+        check_cpus(experiment, facts.online_cpus())
+        refuse_inventory_hosts(plan)
+
+    @contextmanager
+    def opened(self, stopper: Stopper) -> Iterator[Place[Any]]:
+        """Locked."""
+        need_root("tune")
+        with this_host(stopper, say, wait=self.wait) as place:
+            yield place
+
+    def due(self, _course: Course, runs: Sequence[Run], /) -> tuple[Run, ...]:
+        """The step alone: whoever looks on sees after each who leads."""
+        return tuple(runs)
+
+    def progress(self, _place: Place[Any], _part: Plan, _results: ResultSet, /) -> Progress:
+        """A line a run."""
+        return Progress()
+
+
+class TuneGuests:
+    """Guests, without root: a boot for every block."""
+
+    guest = True
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments, self._home = arguments, Home()
+
+    def overrides(self) -> list[tuple[str, str]]:
+        """The kernel that --kernel names."""
+        names = own_kernels(self._arguments, self._home)
+        if len(names) > 1:
+            todo = "one at a time, or in the file `across: {vm.kernel: [6.1, 6.12]}`, for a setting good under all"
+            raise InputError("tune", got=f"{len(names)} kernels are named", todo=todo, where="--kernel")
+        return [("vm.kernel", json.dumps(name)) for name in names.values()]
+
+    def lacks(self, _spec: CellSpec, /) -> list[str]:
+        """Nothing that could be known before a guest is there: it leaves the race by its first run."""
+        return []
+
+    def check(self, experiment: Experiment, plan: Plan) -> None:
+        """CPUs and memory that the declared machine has not, and nodes on hosts."""
+        check_cpus(experiment, None)
+        refuse_inventory_hosts(plan)
+        refuse_beyond(experiment, plan, guest=True)
+
+    @contextmanager
+    def opened(self, stopper: Stopper) -> Iterator[Place[Any]]:
+        """QEMU, and how it runs."""
+        own = self._arguments
+        emulator, accelerator = machine_of(own, self._home)
+        saved = resumes(own, accelerator)
+        leave = own.accel == "auto"
+        guests = Guests(self._home, emulator, accelerator, stopper, may_leave_kvm=leave, snapshots=saved, jobs=own.jobs)
+        yield guests
+        say_retried(guests)
+
+    def due(self, course: Course, _runs: Sequence[Run], /) -> tuple[Run, ...]:
+        """With the steps that come whatever this one shows, so that their guests run side by side."""
+        return course.foreseen()
+
+    def progress(self, place: Place[Any], part: Plan, results: ResultSet, /) -> Progress:
+        """A line a run, and a boot a block."""
+        assert isinstance(place, Guests)
+        place.verify(part)
+        return progress_of(place, [(part, results)])
+
+
+def make(where: TunePlace, place: Place[Any], part: Plan, results: ResultSet) -> None:
+    """Make what a part of the plan lacks, and once more what then does not count. Raises PollbenchError."""
+    assert isinstance(place, (Local, Guests))
+    build_programs(part)
+    for turn in (place, replace(place, redo=_AGAIN)):
+        if Backlog(part, results, turn.redo).runs:
+            with where.progress(turn, part, results) as shown:
+                turn.execute(part, results, shown)
+
+
+def place_of(arguments: argparse.Namespace, results: ResultSet | None = None) -> TunePlace:
+    """The place that the command line chooses; of a set that was made in guests, guests. Raises InputError."""
+    if arguments.in_vm or (results is not None and "vm" in results.manifest):
+        return TuneGuests(arguments)
+    of_guests = (arguments.kernel, arguments.bzimage, arguments.modules, arguments.jobs, arguments.accel != "auto")
+    if any(of_guests):
+        got = "kernels, accelerators and jobs are chosen for guests"
+        raise InputError("tune on this host", got=got, todo="add --in-vm")
+    return TuneHost(arguments.wait)

@@ -1,0 +1,78 @@
+"""AF_XDP sockets of our own generator in a file: what goes with them, and what reaches the generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import InputError
+from harness.plan import load_experiment
+from harness.spec.cells import CellSpec
+from harness.workloads import Scene
+from tests import experiment
+
+SCENE = Scene("10.0.0.2", port=7)
+LINK = {"between": ["client", "server"]}
+
+
+def spec_of(tmp_path: Path, topology: dict[str, Any] | None = None, **workload: Any) -> CellSpec:
+    base = experiment.document()
+    changes = {"workload": base["workload"] | workload, "topology": base["topology"] | (topology or {})}
+    (cell,) = load_experiment(experiment.write(tmp_path, **changes)).cells
+    return cell.spec
+
+
+@pytest.mark.parametrize("kind", ["ping-pong", "load"])
+def test_each_end_has_its_own_kind(tmp_path: Path, kind: str) -> None:
+    bound = {"zero_copy": "on", "need_wakeup": "off", "queue": 3}
+    workload = spec_of(tmp_path, kind=kind, server_socket="af_xdp", server_wait="poll", xdp=bound).workload
+    argv = workload.server(SCENE)
+    assert argv[argv.index("--socket") :][:7] == [
+        *("--socket", "af_xdp", "--xdp-need-wakeup", "0", "--xdp-queue", "3", "--xdp-zero-copy")
+    ]
+    assert "--socket" not in workload.client(SCENE) and workload.nodes_beside_the_stack() == ("server",)
+    facts = workload.described()
+    assert (facts["client_socket"], facts["server_socket"], facts["xdp_mode"]) == ("kernel", "af_xdp", "zero-copy")
+
+
+def test_cells_without_them_keep_their_names(tmp_path: Path) -> None:
+    known = spec_of(tmp_path).identity()["workload"]
+    assert not {"socket", "client_socket", "server_socket", "xdp"} & known.keys()
+    assert spec_of(tmp_path, socket="af_xdp", wait="spin").identity()["workload"]["socket"] == "af_xdp"
+
+
+@pytest.mark.parametrize(
+    ("workload", "topology", "message"),
+    [
+        ({}, {}, "an af_xdp socket cannot wait by `blocking`, as the client does; client_wait: poll (sleeps), or spin"),
+        ({"protocol": "tcp"}, {}, "an af_xdp socket sends datagrams, no tcp; protocol: udp"),
+        ({"size": 1473}, {}, "size is over the 1472 bytes that one frame of an af_xdp socket holds"),
+        ({"kind": "load", "response_size": "exponential:90B:1500B"}, {}, "is over the 1472 bytes that one frame"),
+        ({"kind": "load", "connections": 2}, {}, "connections: 1 and threads: 1"),
+        ({"kind": "load", "server_threads": 2}, {}, "server_threads: 1"),
+        ({"kind": "load", "phases": "on"}, {}, "an af_xdp socket has no phases; leave it out"),
+        ({"socket": "kernel", "xdp": {"queue": 1}}, {}, "xdp is of af_xdp sockets; add socket: af_xdp"),
+        ({"socket": "xdp"}, {}, "workload.socket"),
+        ({"xdp": {"queue": 1024}}, {}, "workload.xdp.queue"),
+        ({}, {"family": "ipv6"}, 'topology.family: "client" has an af_xdp socket, for IPv4 alone'),
+        (
+            {"client_socket": "kernel"},
+            {"links": [LINK | {"reverse": {"rate": "1gbit"}}]},
+            'topology.links.0.reverse: frames of the af_xdp socket on "server" pass no queueing discipline',
+        ),
+    ],
+)
+def test_what_does_not_go_with_them(
+    tmp_path: Path, workload: dict[str, Any], topology: dict[str, Any], message: str
+) -> None:
+    wait = {} if "cannot wait" in message else {"wait": "poll"}
+    with pytest.raises(InputError) as caught:
+        spec_of(tmp_path, topology, **({"socket": "af_xdp"} | wait | workload))
+    assert message in caught.value.line() and "small.yaml:" in caught.value.line()
+
+
+def test_the_other_direction_may_be_shaped(tmp_path: Path) -> None:
+    links = [LINK | {"forward": {"rate": "1gbit"}}]
+    assert spec_of(tmp_path, {"links": links}, server_socket="af_xdp", server_wait="spin").topology.is_shaped()
