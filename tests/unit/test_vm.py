@@ -35,7 +35,7 @@ from harness.run.outcome import Outcome
 from harness.signals import stop_on_signals
 from harness.spec.machine import Machine
 from harness.store import KnobRow, LinkCheck, QdiscRow, ResultSet, RunRecord
-from harness.store.record import Verdict
+from harness.store.record import LinkPhase, Verdict
 from tests import experiment
 from tests.unit.test_metrics import delta
 
