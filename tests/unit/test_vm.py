@@ -329,6 +329,7 @@ def test_everything_that_was_measured_travels(tmp_path: Path) -> None:
         qdiscs=[QdiscRow("a", "eth0", {"kind": "netem"}, {"kind": "netem"})],
         features={"a": {"eth0": ["tso"]}},
         link_checks=[LinkCheck("a -> b", "loss", "1%", "1.1%", "1%", True)],
+        phases=[LinkPhase("a -> b", "from 0s: down", 0.1, 0.0, 0.0, 100.0, 0, 3)],
         breaches=["a -> b: too much"],
         quiet_wait_s=0.2,
         hints=["no quiet moment"],
