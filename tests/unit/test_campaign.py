@@ -47,6 +47,7 @@ def test_a_planted_mistake_is_seen(tmp_path: Path, sort: str, monkeypatch: pytes
         "sys.modules['harness.cli.show'] = module\n"
     )
     monkeypatch.setattr("tests.campaign.judge.PLANTS", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # reports of the mistake go there
     path = tmp_path / "input"
     made = Mutant("sets", 1, path, b"line one\nmuch grief here\nline three\n", [["show", str(path)]])
     with Worker(2.0) as worker:

@@ -276,7 +276,7 @@ def test_what_links_did_while_the_workload_ran_is_held_against_their_shape(
     monkeypatch.setattr(link_checks, "breaches", breaches)
     monkeypatch.setattr(link_checks, "starved", lambda outcome, most: [f"{outcome.protocol} beyond {most}"])
     found, _ = run(tmp_path)
-    assert found.breaches == ["client counted 0", "server counted 0", "udp beyond 0.8"]
+    assert found.breaches == ["client counted 0", "server counted 0", "udp beyond 1.0"]
 
 
 def test_what_is_set_for_the_whole_host_holds_while_the_programs_run_and_is_put_back(

@@ -301,7 +301,8 @@ def _scheduler(address: str, directory: Path, longest_s: float) -> Iterator[tupl
     security: Any = Security.temporary()
     with (
         tempfile.TemporaryDirectory(prefix="pollbench-fleet-") as scratch,
-        dask.config.set(SETTINGS | more),
+        # dask leaves what it makes here, and would make it in the directory that all share.
+        dask.config.set(SETTINGS | more | {"temporary-directory": scratch}),
         LocalCluster(n_workers=0, security=security, **where) as cluster,
         Client(cluster) as client,
     ):
