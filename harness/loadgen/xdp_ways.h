@@ -18,5 +18,7 @@ struct xdp_way {
 struct xdp_way xdp_way_at(const struct endpoint *at);
 /* The way to a neighbour on the link, asked for by ARP at most for `timeout_ns`, from a free port. */
 struct xdp_way xdp_way_to(const struct endpoint *to, int64_t timeout_ns);
+/* Waits for the link of the way's interface, which some drivers (igb) take down to change their rings. */
+void xdp_way_await_link(const struct xdp_way *way);
 
 #endif

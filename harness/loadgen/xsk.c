@@ -156,6 +156,7 @@ static struct xsk *make(const struct xdp_way *way, const struct xsk_plan *plan, 
     hand_out_frames(xsk);
     bind_to_queue(xsk);
     xsk->program = xdp_program_attach(way->interface, way->name, plan->queue, xsk->socket, way->path.source_port);
+    xdp_way_await_link(way);
     xsk->polls = sockopts_read(xsk->socket).busy_poll > 0;
     return xsk;
 }
