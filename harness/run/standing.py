@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Collection
 from typing import NamedTuple
 
 from harness.kernel import ethtool
@@ -46,12 +47,16 @@ def read(testbed: Testbed) -> Standing:
     return standing
 
 
-def differences(before: Standing, after: Standing) -> tuple[str, ...]:
-    """What is not as it was, in words, by the order of reading; empty when all is."""
+def differences(before: Standing, after: Standing, restarted: Collection[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """What is not as it was, in words, by the order of reading; empty when all is.
+
+    restarted: node and device of links that our own programs take down when they start and end.
+    """
     return tuple(
         f"{place.text()} changed underneath, during the run: from {old} to {new}"
         for place in dict.fromkeys([*before, *after])
-        if (old := before.get(place, _absent(after, place))) != (new := after.get(place, _absent(before, place)))
+        if (place.setting != "operstate" or (place.node, place.device) not in restarted)
+        and (old := before.get(place, _absent(after, place))) != (new := after.get(place, _absent(before, place)))
     )
 
 

@@ -42,6 +42,13 @@ def test_a_qdisc_that_was_deleted_and_a_host_that_polls_now() -> None:
     assert differences(before, {BUSY: "0"})[0].endswith("to not there")
 
 
+def test_a_link_that_our_own_program_restarts_is_no_change() -> None:
+    state = StandingSetting("server", "eth0", "operstate")
+    before, after = {state: "up", GRO: "on"}, {state: "down"}
+    assert len(differences(before, after)) == 2
+    assert differences(before, after, {("server", "eth0")}) == differences({GRO: "on"}, {})
+
+
 # -- read ----------------------------------------------------------------------------------------------------
 
 PORTS = (
