@@ -93,6 +93,9 @@ static struct xdp_way way_of(int socket, const char *text)
     if (asked.ifr_hwaddr.sa_family != ARPHRD_ETHER)
         fail_saying("use an AF_XDP socket", way.name, "frames are made for Ethernet only");
     memcpy(way.path.source_mac, asked.ifr_hwaddr.sa_data, XDP_MAC_BYTES);
+    if (ioctl(socket, SIOCGIFMTU, &asked) != 0)
+        fail("read the MTU of an interface", way.name, errno);
+    way.mtu = (size_t)asked.ifr_mtu;
     return way;
 }
 

@@ -3,6 +3,7 @@
 #define POLLBENCH_XDP_WAYS_H
 
 #include <net/if.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "endpoint.h"
@@ -11,6 +12,7 @@
 struct xdp_way {
     int interface;
     char name[IF_NAMESIZE];
+    size_t mtu; /* bytes that a frame may hold behind its Ethernet header */
     struct xdp_path path; /* a server's has its own end alone: each request tells the other */
 };
 

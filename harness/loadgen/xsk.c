@@ -285,6 +285,11 @@ static void take_back_frames(struct xsk *xsk)
 
 int xsk_send(struct xsk *xsk, const void *payload, size_t size, const struct xdp_path *path)
 {
+    /* The link would drop it without a word; other sockets' datagrams are cut into fragments. */
+    if (size + XDP_PACKET_HEAD_BYTES > xsk->way.mtu) {
+        errno = EMSGSIZE;
+        return -1;
+    }
     take_back_frames(xsk);
     if (xsk->spares == 0) {
         (void)push(xsk);
