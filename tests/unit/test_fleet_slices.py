@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,12 +120,24 @@ def test_a_slice_that_comes_to_nothing_is_given_up_with_the_reason(
 ) -> None:
     slicing = of_no_hosts(tmp_path)
     with _scheduler("127.0.0.1", tmp_path, 1.0) as (_, client, _):
-        future = client.submit(int, key="slice-0001")
+        future: Any = client.submit(int, key="slice-0001")
         future._state.set_error(UnmadeError("full", "its disk is full"), None)
         assert [slicing._take(future, None) for _ in range(3)] == [True, True, False]
     assert "slice-0001 is given up: it came to nothing 3 times, on full at last: its disk is full\n" in (
         capsys.readouterr().err
     )
+
+
+def test_a_slice_without_runs_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slicing = of_no_hosts(tmp_path)
+    slicing.slices, slicing._left = {"slice-0001": []}, {"slice-0001"}
+    with _scheduler("127.0.0.1", tmp_path, 1.0) as (_, client, _):
+        future: Any = client.submit(int, key="slice-0001")
+        future._state.finish()
+        brought = {"host": "one", "runs": {}, "reason": "the budget is spent"}
+        assert [slicing._take(future, brought) for _ in range(2)] == [False, False]
+    assert capsys.readouterr().err == "one  the budget is spent\n"
+    assert slicing._left == {"slice-0001"}
 
 
 def test_a_host_without_dask_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,12 +219,14 @@ class Slicing:
             self._tell(f"{name} is given up: {why}", "failed")
         elif future.status == "finished":
             self._merge(result)
+            if not result["runs"]:
+                self._once.tell(result["host"], result["reason"])
+                return False
             self._left.discard(name)
             done, left = len(self.slices) - len(self._left), len(self._left)
             left_s = (time.monotonic() - self._begun_s) / done * left
             ends = f"; about {left_s:.0f} s left" if left else ""
-            reason = f"; {result['reason']}" if not result["runs"] else ""
-            self.crew.board.tell(result["host"], f"{done} of {len(self.slices)} slices are made{ends}{reason}")
+            self.crew.board.tell(result["host"], f"{done} of {len(self.slices)} slices are made{ends}")
         return False
 
     def _merge(self, brought: Slice) -> None:
@@ -320,7 +322,7 @@ def _scheduler(address: str, directory: Path, longest_s: float) -> Iterator[tupl
 def _own_address(hosts: Hosts) -> str:
     """The one address of this machine by which it reaches all hosts; every address where that is none or several.
 
-    Every address, too, where the inventory says by which one hosts reach this machine, or ssh alone knows a host's name.
+    Every address, too, where the inventory says by which one hosts reach this machine, or ssh alone knows a host.
     """
     own = set()
     for name, variables in hosts.items():
