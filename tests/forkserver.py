@@ -97,6 +97,8 @@ class Server:
         try:
             socket.send_fds(self._socket, [json.dumps(asdict(request)).encode()], streams)
             answer = self._socket.recv(64)
+        except BrokenPipeError:
+            answer = b""
         finally:
             _subreaper(False)
         if not answer:
