@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from harness.errors import EXIT_GATE, EXIT_OK, InputError
 from harness.report import trend as wording
 from harness.store.atomic import explained, write_file
 from harness.tables.source import load_runs_of, sets_below
+
+_TIME = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d.*)?)?)?)?)?")
 
 
 def trend(arguments: argparse.Namespace) -> int:
@@ -87,9 +90,10 @@ def _place(history: History, text: str) -> int | None:
     labels = [moment.label for moment in history.moments]
     if text in labels:
         return labels.index(text)
-    time = text.replace(" ", "T")
-    if not time[:4].isdecimal():
+    # A commit may begin with four digits, too.
+    if not _TIME.fullmatch(text):
         return None
+    time = text.replace(" ", "T")
     return next((at for at, moment in enumerate(history.moments) if moment.begun >= time), None)
 
 
