@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.analysis.trend import History, Trend
@@ -34,8 +34,7 @@ def trend(arguments: argparse.Namespace) -> int:
     )
     view = judged(members, asked)
     if not view.histories:
-        got = f"of {len(members)} sets none has a run that counts and that was asked for"
-        raise InputError("look for changes", got=got, todo="--include suspect counts those too")
+        raise nothing_counts(members)
     since = _since(view, arguments.since)
     width, color = width_and_color()
     text = wording.trend(view, arguments.format, width, color).rstrip("\n")
@@ -43,6 +42,12 @@ def trend(arguments: argparse.Namespace) -> int:
     if arguments.output:
         _page(view, Path(arguments.output))
     return _judged(view, arguments.fail_on_change, since)
+
+
+def nothing_counts(members: Sequence[Member]) -> InputError:
+    """No history could be made of these sets."""
+    got = f"of {len(members)} sets none has a run that counts and that was asked for"
+    return InputError("look for a history", got=got, todo="--include suspect counts those too")
 
 
 def members_of(arguments: argparse.Namespace) -> Iterator[Member]:

@@ -188,6 +188,15 @@ def test_databases_get_every_set(slower: Path, tmp_path: Path) -> None:
     assert set(table["experiment"].to_pylist()) == {"exp"}
 
 
+def test_a_table_that_names_no_kernel_is_exported_and_one_in_which_nothing_counts_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("case,verdict,p99_us\na,valid,3\na,valid,5\n")
+    assert 'estimate="median"} 4\n' in call("export", path, "--format", "openmetrics").stdout
+    path.write_text("case,verdict,p99_us\na,suspect,3\n")
+    done = call("export", path, "--format", "openmetrics")
+    assert done.returncode == 2 and "none has a run that counts" in done.stderr
+
+
 def test_sets_of_one_name_are_not_written_over_each_other(slower: Path, tmp_path: Path) -> None:
     """As two hosts have them that begin within a second."""
     for host in ("one", "two"):
