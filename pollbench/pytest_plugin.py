@@ -6,6 +6,7 @@ Without that option it collects nothing, changes nothing, and loads nothing of o
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -117,7 +118,10 @@ class ExperimentFile(pytest.File):
         return ""
 
     def _options(self) -> list[str]:
-        return str(self.config.getoption("--pollbench-run")).split()
+        try:
+            return shlex.split(str(self.config.getoption("--pollbench-run")))
+        except ValueError as error:
+            raise self.CollectError(f"--pollbench-run: {error}") from None
 
 
 class ExperimentTest(pytest.Item):

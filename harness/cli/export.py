@@ -9,7 +9,7 @@ from harness.analysis.compare.choose import metrics_measured
 from harness.analysis.trend.gather import PLACE, Asked, Member, histories
 from harness.cli.columns import metrics_asked
 from harness.cli.terminal import owner_of_results, say
-from harness.cli.trend import members_of
+from harness.cli.trend import members_of, nothing_counts
 from harness.columns import MAIN_METRICS
 from harness.errors import EXIT_OK, InputError
 from harness.store.atomic import explained, write_file
@@ -23,8 +23,10 @@ def export(arguments: argparse.Namespace) -> int:
     asked = metrics_asked(arguments, [member.source for member in members])
     there = {name for member in members for name in metrics_measured(member.source.table)}
     main = tuple(column.name for column in MAIN_METRICS if column.name in there)
-    by = (*PLACE, "kernel")
+    by = (*PLACE, *(["kernel"] if any("kernel" in member.source.table for member in members) else ()))
     made, common, _ = histories(members, Asked(metrics=asked or main or None, by=by, include=arguments.include))
+    if not made:
+        raise nothing_counts(members)
     # Imported here: the dataset needs none of it.
     from harness.report.openmetrics import openmetrics
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.analysis.trend import History, Trend
@@ -16,6 +17,8 @@ from harness.errors import EXIT_GATE, EXIT_OK, InputError
 from harness.report import trend as wording
 from harness.store.atomic import explained, write_file
 from harness.tables.source import load_runs_of, sets_below
+
+_TIME = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d.*)?)?)?)?)?")
 
 
 def trend(arguments: argparse.Namespace) -> int:
@@ -31,8 +34,7 @@ def trend(arguments: argparse.Namespace) -> int:
     )
     view = judged(members, asked)
     if not view.histories:
-        got = f"of {len(members)} sets none has a run that counts and that was asked for"
-        raise InputError("look for changes", got=got, todo="--include suspect counts those too")
+        raise nothing_counts(members)
     since = _since(view, arguments.since)
     width, color = width_and_color()
     text = wording.trend(view, arguments.format, width, color).rstrip("\n")
@@ -40,6 +42,12 @@ def trend(arguments: argparse.Namespace) -> int:
     if arguments.output:
         _page(view, Path(arguments.output))
     return _judged(view, arguments.fail_on_change, since)
+
+
+def nothing_counts(members: Sequence[Member]) -> InputError:
+    """No history could be made of these sets."""
+    got = f"of {len(members)} sets none has a run that counts and that was asked for"
+    return InputError("look for a history", got=got, todo="--include suspect counts those too")
 
 
 def members_of(arguments: argparse.Namespace) -> Iterator[Member]:
@@ -87,9 +95,10 @@ def _place(history: History, text: str) -> int | None:
     labels = [moment.label for moment in history.moments]
     if text in labels:
         return labels.index(text)
-    time = text.replace(" ", "T")
-    if not time[:4].isdecimal():
+    # A commit may begin with four digits, too.
+    if not _TIME.fullmatch(text):
         return None
+    time = text.replace(" ", "T")
     return next((at for at, moment in enumerate(history.moments) if moment.begun >= time), None)
 
 

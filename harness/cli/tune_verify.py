@@ -26,6 +26,9 @@ def verify(arguments: argparse.Namespace) -> int:
     path = Path(arguments.verify) / "best.yaml"
     document = tuned.plan.get("document") or {}
     goal = (document.get("tune") or {}).get("goal") or {}
+    if goal.get("beside"):
+        got, todo = "it looked for a front, which has no best setting", "measure the front anew: run its front.yaml"
+        raise InputError("verify a tuning", str(tuned.path), got, todo)
     if not path.is_file() or not goal:
         raise InputError("verify a tuning", str(tuned.path), "it has no best.yaml", "name a tuning that has ended")
     where = place_of(arguments, tuned)

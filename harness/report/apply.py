@@ -18,29 +18,34 @@ _HELPERS = """\
 [ $# -ge 2 ] || { sed -n 3p "$0" >&2; exit 2; }
 NODE=$1 DEV=$2
 STATE=${3:-$(dirname "$0")/undo.list}
-case $DEV in '' | *[!A-Za-z0-9_.:@-]*) echo "apply.sh: no name of a device: $DEV" >&2; exit 2 ;; esac
+case $DEV in '' | . | .. | -* | *[!A-Za-z0-9_.:@-]*) echo "apply.sh: no name of a device: $DEV" >&2; exit 2 ;; esac
 [ -d "/sys/class/net/$DEV" ] || { echo "apply.sh: there is no device $DEV" >&2; exit 2; }
 if [ -s "$STATE" ]; then
     echo "apply.sh: $STATE holds what an earlier apply.sh found: type undo.sh first" >&2; exit 2
 fi
 : >"$STATE"
+HERE="[ ! -e '/sys/class/net/$DEV' ] ||"  # what went with the device is not to be put back
 keep() { printf '%s\\n' "$1" | cat - "$STATE" >"$STATE.new" && mv "$STATE.new" "$STATE"; }
 put() {  # FILE VALUE: what is there goes to the list before it is changed, the last change first
     [ -e "$1" ] || { echo "apply.sh: this kernel has no $1" >&2; return 1; }
-    keep "printf %s '$(cat "$1")' >'$1'"
+    keep "[ ! -e '$1' ] || printf %s '$(cat "$1")' >'$1'"
     printf '%s' "$2" >"$1"
 }
 tool() { command -v "$1" >/dev/null || { echo "apply.sh: $1 is missing, for $2" >&2; return 1; }; }
 coalesce() {  # NAME VALUE
     tool ethtool "coalescing $1"
-    old=$(ethtool -c "$DEV" | tr -d '\\t' | sed -n "s/^$1: *//p" | head -n 1)
-    [ -z "$old" ] || [ "$old" = n/a ] || keep "ethtool -C '$DEV' $1 $old"
+    old=$(ethtool -c "$DEV" | tr -d '\\t' |
+        sed 's|^Adaptive RX: *\\([a-z/]*\\) *TX: *\\([a-z/]*\\).*|adaptive-rx: \\1\\nadaptive-tx: \\2|' |
+        sed -n "s/^$1: *//p" | head -n 1)
+    case $old in '' | n/a) echo "apply.sh: $DEV tells no $1, which could not be put back" >&2; return 1 ;; esac
+    keep "$HERE ethtool -C '$DEV' $1 $old"
     ethtool -C "$DEV" "$1" "$2"
 }
-feature() {  # NAME on|off
+feature() {  # NAME on|off, the name as it is shown
     tool ethtool "offload $1"
     old=$(ethtool -k "$DEV" | sed -n "s/^$1: \\(on\\|off\\).*/\\1/p")
-    [ -z "$old" ] || keep "ethtool -K '$DEV' $1 $old"
+    [ -n "$old" ] || { echo "apply.sh: $DEV tells no $1, which could not be put back" >&2; return 1; }
+    keep "$HERE ethtool -K '$DEV' $1 $old"
     ethtool -K "$DEV" "$1" "$2"
 }
 napi() {  # NAME VALUE: of every NAPI of the device, by netlink
@@ -51,13 +56,13 @@ napi() {  # NAME VALUE: of every NAPI of the device, by netlink
         old=$(ynl --family netdev --do napi-get --json "{\\"id\\": $id}" --output-json |
             sed -n "s/.*\\"$1\\": *\\"\\{0,1\\}\\([a-z0-9-]*\\).*/\\1/p")
         case $old in '' | *[!0-9]*) [ -z "$old" ] || old="\\"$old\\"" ;; esac
-        keep "ynl --family netdev --do napi-set --json '{\\"id\\": $id, \\"$1\\": ${old:-0}}'"
+        keep "$HERE ynl --family netdev --do napi-set --json '{\\"id\\": $id, \\"$1\\": ${old:-0}}'"
         ynl --family netdev --do napi-set --json "{\\"id\\": $id, \\"$1\\": $2}"
     done
 }
 threads() {  # CPUS: of the device's NAPI threads
     for pid in $(pgrep "^napi/$DEV-" || true); do
-        keep "taskset -pc $(taskset -pc "$pid" | sed 's/.*: //') $pid"
+        keep "[ ! -e /proc/$pid ] || taskset -pc $(taskset -pc "$pid" | sed 's/.*: //') $pid"
         taskset -pc "$1" "$pid"
     done
 }
@@ -77,7 +82,7 @@ UNDO=
 [ "${1:-}" != --undo ] || { UNDO=1; shift; set -- - "$@"; }
 [ $# -eq 2 ] || { sed -n 3,4p "$0" >&2; exit 2; }
 NODE=$1 DEV=$2 HERE=$(dirname "$0")
-case $DEV in '' | *[!A-Za-z0-9_.:@-]*) fail "no name of a device: $DEV" ;; esac
+case $DEV in '' | . | .. | -* | *[!A-Za-z0-9_.:@-]*) fail "no name of a device: $DEV" ;; esac
 command -v systemctl >/dev/null || fail 'there is no systemd here: call apply.sh where this host starts its network'
 UNIT=pollbench-$(systemd-escape "$DEV").service
 DEVICE=$(systemd-escape --path --suffix=device "/sys/subsystem/net/devices/$DEV")
@@ -117,6 +122,16 @@ END
 control enable $NOW "$UNIT"
 echo "persist.sh: $UNIT applies them whenever $DEV appears; persist.sh --undo $DEV ends that"
 """
+_SHOWN = {
+    "rx": "rx-checksumming",
+    "tx": "tx-checksumming",
+    "sg": "scatter-gather",
+    "tso": "tcp-segmentation-offload",
+    "gso": "generic-segmentation-offload",
+    "gro": "generic-receive-offload",
+    "lro": "large-receive-offload",
+}
+"""Short names of features, which `ethtool -K` takes, as `ethtool -k` shows them, and -K takes as well."""
 _SYSCTLS = {"SO_BUSY_POLL": "busy_read"}
 
 
@@ -165,9 +180,9 @@ def _line(knob: str, setting: Setting) -> Iterator[str]:
     elif setting.target == "napi":
         yield f"napi {setting.name.replace('_', '-')} {value}"
     elif setting.target == "ethtool_coalesce":
-        yield f"coalesce {setting.name} {_switch(value)}"
+        yield f"coalesce {setting.name} {_switch(bool(value) if setting.name.startswith('adaptive') else value)}"
     elif setting.target == "feature":
-        yield f"feature {setting.name} {_switch(value)}"
+        yield f"feature {_SHOWN.get(setting.name, setting.name)} {_switch(value)}"
     elif setting.target == "kthread" and setting.name == "cpus":
         yield f"threads {','.join(map(str, value))}"
     elif setting.target == "rx_queue" and setting.name == "rps_cpus":

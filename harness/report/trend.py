@@ -53,7 +53,8 @@ def heading(view: Trend) -> str:
     count = len(view.histories)
     histories = "1 history" if count == 1 else f"{count} histories"
     common = f"; {words.factors(view.common)}" if view.common else ""
-    return f"{histories} of {len(origins)} sets{span}{common}"
+    sets = "1 set" if len(origins) == 1 else f"{len(origins)} sets"
+    return f"{histories} of {sets}{span}{common}"
 
 
 def findings(view: Trend) -> list[tuple[str, Judged]]:

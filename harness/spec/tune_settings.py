@@ -229,17 +229,18 @@ def _no_overlap(
     overrides: tuple[Tree, ...],
     mistakes: Mistakes,
 ) -> None:
-    """Keys that stand in both, and keys that `--set` or `quick` takes away from the space."""
+    """Keys that stand in both, and keys of either that `--set` or `quick` would set to one value under all names."""
     for axis in axes:
         parts = split_key(axis.key, "")
         for other in across:
             if overlapping(parts, split_key(other.key, "")):
                 got = f'it overlaps "{other.key}" of tune.across'
                 mistakes.add(InputError(dotted(("tune", "space", axis.key)), got=got, where=_at(tree, "space")))
+    for axis, place in [*((axis, "space") for axis in axes), *((axis, "across") for axis in across)]:
         for override in overrides:
-            if find(override, parts) is not None:
-                got = f'the file tunes "{axis.key}"'
-                todo = "take it out of tune.space, or leave it unset"
+            if find(override, split_key(axis.key, "")) is not None:
+                got = f'the file has "{axis.key}" in tune.{place}'
+                todo = "take it out there, or leave it unset"
                 mistakes.add(InputError("cannot set it", got=got, todo=todo, where=override.at))
 
 

@@ -238,6 +238,30 @@ def test_rows_that_come_less_evenly_or_say_their_runs_are_runs(tmp_path: Path) -
     assert len(read(path)[0]) == 60
 
 
+def test_intervals_that_do_not_count_are_left_out_and_one_without_a_time_is_an_interval(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    stamps = [f"2026-11-30T10:00:{at:02d}" if at != 7 else "" for at in range(60)]
+    rows = [f"{stamp},{'failed' if at < 20 else 'ok'},{1 if at < 20 else 100}" for at, stamp in enumerate(stamps)]
+    path.write_text("\n".join(["timestamp,status,qps", *rows]))
+    table, reading = read(path)
+    assert list(table.floats("rate_rps")) == [100]
+    assert "20 rows that do not count are left out; --per run if each row is a run" in reading.warnings[0]
+
+
+def test_intervals_by_ones_own_word_have_the_runs_that_the_table_tells(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    rows = [f"{run},{at},{100 * run + at % 2}" for run in (1, 2, 3) for at in range(10)]
+    path.write_text("\n".join(["run,second,qps", *rows]))
+    assert list(read(path, Mapping(per="interval"))[0].floats("rate_rps")) == [100.5, 200.5, 300.5]
+
+
+def test_rows_that_sum_up_others_do_not_shift_the_rows_of_requests(tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    rows = [f"a,{at // 300},{50 + at // 300}" for at in range(600)]
+    path.write_text("\n".join(["name,repetition,latency_us", "a_mean,0,1", "a_stddev,0,1", *rows]))
+    assert list(read(path)[0].floats("rtt_p50_us")) == [50, 51]
+
+
 def test_intervals_of_which_nothing_can_be_combined_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("\n".join(["time_s,p50_us,p99_us", *(f"{at / 2},{at % 7 + 10},{at % 9 + 30}" for at in range(80))]))

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -37,7 +38,7 @@ def history(base: Path, scales: Sequence[float], **manifest: str) -> Path:
         lines = [HEAD]
         for (case, us), load, block in product(LEVELS.items(), ("0%", "100%"), (1, 2, 3)):
             us *= scale * (1 + 0.002 * block) * (2 if load == "100%" else 1)
-            time = begun.strftime("%Y-%m-%dT%H:%M:%SZ")
+            time = (begun + timedelta(seconds=17 * (len(lines) - 1))).strftime("%Y-%m-%dT%H:%M:%SZ")
             lines.append(f"{case},{load},{block},{time},valid,6.{9 + day // 4}.0,{us:.3f},{3 * us:.3f},{us / 4:.3f}")
         (place / "runs.csv").write_text("\n".join(lines) + "\n")
         if manifest:
@@ -89,6 +90,8 @@ def test_a_change_that_was_accepted_fails_no_more(slower: Path) -> None:
     assert call("trend", slower, "--fail-on-change", "--since", "2026-10-18").returncode == 0
     assert call("trend", slower, "--fail-on-change", "--since", "2026-10-05").returncode == 6
     assert call("trend", slower, "--fail-on-change", "--since", "6.13.0", "--label", "kernel").returncode == 0
+    hashed = call("trend", slower, "--fail-on-change", "--since", "2026abcdef")
+    assert hashed.returncode == 2, "no commit of that name is there, and it is no time"
     wrong = call("trend", slower, "--since", "v9")
     assert wrong.returncode == 2
     assert "no set is called so" in wrong.stderr and "2026-10-01 10:00" in wrong.stderr
@@ -183,6 +186,24 @@ def test_databases_get_every_set(slower: Path, tmp_path: Path) -> None:
     table = pq.read_table(tmp_path)
     assert table.num_rows == SETS * 18 and len(set(table["set"].to_pylist())) == SETS
     assert set(table["experiment"].to_pylist()) == {"exp"}
+
+
+def test_a_table_that_names_no_kernel_is_exported_and_one_in_which_nothing_counts_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("case,verdict,p99_us\na,valid,3\na,valid,5\n")
+    assert 'estimate="median"} 4\n' in call("export", path, "--format", "openmetrics").stdout
+    path.write_text("case,verdict,p99_us\na,suspect,3\n")
+    done = call("export", path, "--format", "openmetrics")
+    assert done.returncode == 2 and "none has a run that counts" in done.stderr
+
+
+def test_sets_of_one_name_are_not_written_over_each_other(slower: Path, tmp_path: Path) -> None:
+    """As two hosts have them that begin within a second."""
+    for host in ("one", "two"):
+        shutil.copytree(next(path for path in slower.glob("*/*") if path.is_dir()), tmp_path / host / "exp" / "same")
+    done = call("export", tmp_path, "--format", "parquet", "-o", tmp_path / "dataset")
+    assert done.returncode == 2 and "set=same: two sets would be written there" in done.stderr
+    assert not (tmp_path / "dataset").exists()
 
 
 def test_a_set_is_called_by_the_commit_of_its_experiment_file(tmp_path: Path) -> None:

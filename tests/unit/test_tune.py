@@ -385,6 +385,7 @@ def test_seen_runs_of_one_load_only_are_no_evaluation() -> None:
     ("words_typed", "answered"),
     [
         (["--kernel", "6.12"], "add --in-vm"),
+        (["--set", "workload.rate=500"], 'the file has "workload.rate" in tune.across; take it out there'),
         (["--pareto", "rtt_p99_us"], "is not A,B: two columns"),
         (["--pareto", "rtt_p99_us,cpu_us_per_request", "--goal", "rtt_p50_us"], "--goal asks for one best"),
     ],

@@ -16,7 +16,7 @@ from harness.analysis.compare.align import aligned, resolved
 from harness.analysis.compare.choose import COSTS, meant, metrics_of
 from harness.analysis.trend.model import MOMENT, History, Moment
 from harness.errors import InputError
-from harness.tables.cells import NEVER_POOLED, factor_columns, group_cells, whole_tails
+from harness.tables.cells import NEVER_POOLED, SummaryCell, factor_columns, group_cells, whole_tails
 from harness.tables.columnar import Table, Texts
 from harness.tables.filters import filtered
 from harness.tables.source import Source
@@ -112,11 +112,14 @@ def _moments(
     cells = group_cells(table, apart, asked.include)
     table = whole_tails(table, cells)
     experiment = source.label.rpartition("/")[0].rpartition("/")[2]
+    begins = _begins(source, table, cells, label)
     for cell in cells:
         at = dict(cell.factors)
-        name = at.pop(label, "") if label in table else _called(member, source, table, cell.rows, label)
+        name = at.pop(label, "")
+        begun = begins[name]
+        if label not in table:
+            name = _called(member, source, begun, label)
         key = tuple((at | {_EXPERIMENT: experiment}).items())
-        begun = _begun(source, table, cell.rows)
         for metric in metrics:
             estimate = stats.estimate(table.floats(metric)[cell.valid])
             if estimate.median is not None:
@@ -124,13 +127,24 @@ def _moments(
                 yield (metric, cell.case, key), Moment(called, begun, source.label, *figures)
 
 
-def _called(member: Member, source: Source, table: Table, rows: npt.NDArray[np.intp], label: str) -> str:
+def _begins(source: Source, table: Table, cells: Sequence[SummaryCell], label: str) -> dict[str, str]:
+    """When each set was begun that a table holds, by its name in the column `label`; without one, as ""."""
+    if label not in table:
+        # Of every run, for all cells of a set are one moment, whichever of its runs were first or are asked for.
+        return {"": _begun(source, source.table, np.arange(len(source.table)))}
+    rows: dict[str, list[npt.NDArray[np.intp]]] = {}
+    for cell in cells:
+        rows.setdefault(dict(cell.factors).get(label, ""), []).append(cell.rows)
+    return {name: _begun(source, table, np.concatenate(some)) for name, some in rows.items()}
+
+
+def _called(member: Member, source: Source, begun: str, label: str) -> str:
     """A set's commit, or the minute when it was begun; its own name where nothing tells."""
     if label == COMMIT:
         commit = (member.manifest or {}).get("commit")
         if isinstance(commit, str):
             return commit[:10]
-    return _begun(source, table, rows)[:16].replace("T", " ") or source.label
+    return begun[:16].replace("T", " ") or source.label
 
 
 def _begun(source: Source, table: Table, rows: npt.NDArray[np.intp]) -> str:

@@ -8,6 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.columns.names import plain_unit
 from harness.tables.columnar import Table
 from harness.tables.reading.numbers import BLANKS, form_of
@@ -59,15 +62,15 @@ def lines_above(data: bytes, marks: Sequence[str]) -> int:
     return best[1]
 
 
-def without_summaries(runs: Table) -> tuple[Table, tuple[str, ...]]:
-    """The runs without rows of their own mean and deviation, as Google Benchmark adds them, and that in words."""
+def without_summaries(runs: Table) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
+    """Which rows are not the mean or deviation of others, as Google Benchmark adds them, and that in words."""
     cases = set(runs.texts("case").distinct())
     summed = {case.removesuffix("_mean") for case in cases if case.endswith("_mean")}
     summed = {case for case in summed if case in cases and f"{case}_stddev" in cases}
     names = {f"{case}_{end}" for case in summed for end in ("mean", "median", "stddev", "cv")}
     if not summed:
-        return runs, ()
-    return runs.take(~runs.texts("case").are(names.__contains__)), (
+        return np.ones(len(runs), dtype=bool), ()
+    return ~runs.texts("case").are(names.__contains__), (
         f"rows that sum up others ({min(names)} and the like) are left out",
     )
 

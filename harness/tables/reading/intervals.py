@@ -13,7 +13,7 @@ from harness.columns.names import TO_US, understood
 from harness.errors import InputError
 from harness.tables.columnar import Floats, Numbers, Table
 from harness.tables.reading.account import ColumnRead, Mapping
-from harness.tables.reading.requests import Made, apart_by
+from harness.tables.reading.requests import Made, apart_by, counting, of_runs
 from harness.tables.reading.seen import Seen
 
 _ROWS = 30
@@ -31,10 +31,9 @@ def as_runs(path: Path, runs: Table, read: Sequence[ColumnRead], seen: Sequence[
     Of even intervals rates and shares have a mean, minima a minimum, maxima a maximum; quantiles and means of a
     latency cannot be combined and are left out. Raises InputError where nothing else is measured.
     """
-    if mapping.per not in ("", "interval") or _told_apart(read):
+    if mapping.per not in ("", "interval") or (not mapping.per and _told_apart(read)):
         return runs, list(read), ()
-    apart = apart_by(runs, read)
-    codes = runs.only(apart).groups(apart)
+    apart, codes = apart_by(runs, read), of_runs(runs, read, seen)
     order = np.argsort(codes, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     step_s = _step(read, seen, groups)
@@ -46,12 +45,17 @@ def as_runs(path: Path, runs: Table, read: Sequence[ColumnRead], seen: Sequence[
         got = f"its rows are intervals of a run{_every(step_s)}, and what they hold cannot be combined: {left_out}"
         raise InputError("read a table", str(path), got, "say --per run if each row is a run", "--per")
     made = runs.only(apart).take(np.array([rows[0] for rows in groups], dtype=np.intp))
+    kept = counting(runs)
     combined = {
-        here: Numbers(np.array([_combined(runs.floats(here)[rows], way) for rows in groups]))
+        here: Numbers(np.array([_combined(runs.floats(here)[rows[kept[rows]]], way) for rows in groups]))
         for here, way in ways.items()
         if way
     }
     warning = f"{len(runs):,} rows are intervals{_every(step_s)} of {_runs(len(groups))}: a run counts once"
+    if bad := int((~kept).sum()):
+        warning += f"; {bad:,} rows that do not count are left out"
+    if not mapping.per:
+        warning += "; --per run if each row is a run"
     lost = [column.name for column in read if column.role == "metric" and not ways[column.here]]
     if lost:
         more = f" and {len(lost) - 4} more" if len(lost) > 4 else ""
@@ -72,7 +76,8 @@ def _step(read: Sequence[ColumnRead], seen: Sequence[Seen], groups: list[np.ndar
         return 0.0
     seconds = _seconds(timed[0])
     steps = np.concatenate([np.diff(seconds[rows]) for rows in groups])
-    usual = float(np.median(steps))
+    timed_steps = steps[np.isfinite(steps)]
+    usual = float(np.median(timed_steps)) if timed_steps.size else 0.0
     if not 0 < usual <= _LONGEST_S:
         return 0.0
     return usual if float((np.abs(steps - usual) <= _EVEN * usual).mean()) >= _SHARE else 0.0

@@ -39,11 +39,7 @@ def as_runs(path: Path, runs: Table, read: Sequence[ColumnRead], seen: Sequence[
     if mapping.per not in ("", "request") or not (mapping.per or raw or _is_counted(read)):
         return runs, list(read), ()
     apart = apart_by(runs, read)
-    repeats = {
-        f"#{one.name}": one.column for one, column in zip(seen, read, strict=True) if column.role == "repetition"
-    }
-    keyed = runs.only(apart).assign(repeats)
-    codes = keyed.groups(keyed.names)
+    codes = of_runs(runs, read, seen)
     if mapping.per == "request":
         raw = raw if len(raw) == 1 else [column for column in read if column.role == "metric"]
         if len(raw) != 1:
@@ -97,12 +93,26 @@ def apart_by(runs: Table, read: Sequence[ColumnRead]) -> list[str]:
     return [name for name in names if name in runs]
 
 
+def of_runs(runs: Table, read: Sequence[ColumnRead], seen: Sequence[Seen]) -> Codes:
+    """A number for each row, the same for those of one run, as far as columns tell."""
+    repeats = {
+        f"#{one.name}": one.column for one, column in zip(seen, read, strict=True) if column.role == "repetition"
+    }
+    keyed = runs.only(apart_by(runs, read)).assign(repeats)
+    return keyed.groups(keyed.names)
+
+
+def counting(runs: Table) -> npt.NDArray[np.bool_]:
+    """Which rows count, where a verdict says so; else all."""
+    if "verdict" not in runs:
+        return np.ones(len(runs), dtype=bool)
+    return runs.texts("verdict").are(lambda text: text in ("", "valid"))
+
+
 def _gathered(runs: Table, read: Sequence[ColumnRead], raw: ColumnRead, apart: list[str], codes: Codes) -> Made:
     unit = columns.unit_of(raw.here) or ""
     values = runs.floats(raw.here) * TO_US.get(unit, 1.0)
-    kept = np.isfinite(values)
-    if "verdict" in runs:
-        kept &= runs.texts("verdict").are(lambda text: text in ("", "valid"))
+    kept = np.isfinite(values) & counting(runs)
     order = np.argsort(codes, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     figures = [_summary(values[rows[kept[rows]]], bool(unit)) for rows in groups]

@@ -56,7 +56,11 @@ def read(path: Path, typed: Mapping = _NOTHING) -> tuple[Table, Reading]:
     check_values(
         text, table, [column.name for column in columns_read if column.role == "metric" and column.name in table]
     )
-    runs, summaries = without_summaries(_made(wide, seen, columns_read))
+    runs = _made(wide, seen, columns_read)
+    kept, summaries = without_summaries(runs)
+    if summaries:
+        # What is looked up in the columns as they were met has to have the same rows.
+        runs, seen = runs.take(kept), [Seen(one.name, one.column.take(kept)) for one in seen]
     runs, unused = with_cases_renamed(
         runs, {old: new for old, new in mapping.rename.items() if new not in wide}, str(path)
     )
