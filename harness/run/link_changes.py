@@ -26,6 +26,7 @@ from harness.store.record import LinkPhase, Metrics
 from harness.testbed import Testbed
 from harness.topology.layout import PortLayout
 from harness.topology.link_changes import DiscChange, TimedChange, changes_of, undoing
+from harness.topology.overlays import wire_mtu
 
 # Beyond this at p99, figures by phase are of another link than is declared. One thread changes all links, so that of
 # many which are due together the last is later by as much for each.
@@ -96,7 +97,9 @@ class LinkChanger:
         if not self.report:
             return []
         requests = _requests(client, samples, self.report["begun_ns"])
-        until_ns = int(client.get("elapsed_ns") or lasted_ns)
+        # The client's window begins a little after the links began to change, and ends as much later.
+        late_ns = max(0, int(client["start_ns"]) - self.report["begun_ns"]) if requests is not None else 0
+        until_ns = late_ns + int(client.get("elapsed_ns") or lasted_ns)
         alike: dict[tuple[int, Course], list[str]] = {}
         for port in self._ports:
             shape = self._testbed.layout.shape(port)
@@ -147,7 +150,7 @@ def timetable(testbed: Testbed, ports: Sequence[PortLayout]) -> bytes:
     nodes = list(dict.fromkeys(port.node for port in ports))
     messages, events, tracks = _Messages(), bytearray(), bytearray()
     for port in ports:
-        shape, mtu = testbed.layout.shape(port), testbed.layout.topology.links[port.link].mtu
+        shape, mtu = testbed.layout.shape(port), wire_mtu(testbed.layout.topology.links[port.link])
         assert shape is not None and shape.course is not None
         first, known = len(events) // _EVENT.size, dict[tuple[int, ...], int]()
         for timed in changes_of(shape, mtu):
