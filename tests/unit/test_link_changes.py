@@ -167,6 +167,10 @@ def experiment(tmp_path: Path, changes: str, more: str = "rate: 10mbit, ") -> st
         ("{steps: [{at: 1s, rate: 8bit}]}", "1kbit at least"),
         ("{steps: [{at: 1s, rate: 1mbit}], every: 1s}", "last until 1s"),
         ("{steps: [{at: 1s, speed: 1mbit}]}", "speed"),
+        ("{on_off: {on: 1us, off: 1us}, every: 1h}", "more than 200,000 changes"),
+        ("{steps: [{at: 0, rate: 1mbit}], every: 99us}", "leave 100us for each"),
+        ("{steps: [{at: 2000000h, rate: 1mbit, over: 2000000h}]}", "more than 30 days"),
+        ("{steps: [{at: 1s, rate: 9000tbit}]}", "over 100tbit"),
     ],
 )
 def test_changes_that_cannot_be_are_refused_with_their_place(tmp_path: Path, changes: str, says: str) -> None:
