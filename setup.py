@@ -37,7 +37,8 @@ class BuildExecutable(build_ext):
         """Compile all sources and link them into one executable, unless the one that is there was made of the same."""
         target = Path(self.get_ext_fullpath(ext.name))
         mark, made_of = Path(self.build_temp) / f"{target.name}.sha256", self._made_of(ext)
-        if target.is_file() and mark.is_file() and mark.read_text() == made_of and not self.force:
+        # Another architecture's, or Python's, build of the same directory may have put its own there.
+        if mark.is_file() and target.is_file() and mark.read_text() == made_of + _sum(target) and not self.force:
             return
         mark.unlink(missing_ok=True)
         objects = self.compiler.compile(
@@ -56,13 +57,24 @@ class BuildExecutable(build_ext):
             # Python's compiler settings honour LDFLAGS for modules only.
             extra_postargs=[*ext.extra_link_args, *shlex.split(os.environ.get("LDFLAGS", ""))],
         )
-        mark.write_text(made_of)
+        mark.write_text(made_of + _sum(target))
 
     def _made_of(self, ext: Extension) -> str:
-        """Names the program by all that it is made of: files, compiler, options."""
+        """Names the program by what it is made of: files, compiler, options; not by the system's headers.
+
+        What those may lack, the sources define.
+        """
         words = [*self.compiler.compiler_so, *self.compiler.linker_exe, os.environ.get("LDFLAGS", ""), str(self.debug)]
+        # Another version of the compiler has the same name.
+        for program in (self.compiler.compiler_so[0], self.compiler.linker_exe[0]):
+            path = shutil.which(program)
+            words += [str(os.stat(path).st_mtime_ns), str(os.stat(path).st_size)] if path else []
         files = [Path(path).read_bytes() for path in (*ext.sources, *ext.depends, __file__)]
         return hashlib.sha256(b"\0".join([*map(str.encode, words), *files])).hexdigest()
+
+
+def _sum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class PackagePlaybooks(build_py):

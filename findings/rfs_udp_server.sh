@@ -7,7 +7,7 @@
 set -euo pipefail
 [ "$(id -u)" = 0 ] && [ "$(nproc)" -ge 2 ] || { echo "needs root and two CPUs"; exit 1; }
 TABLE=/proc/sys/net/core/rps_sock_flow_entries; WAS=$(cat $TABLE); A=rfs-a$$ B=rfs-b$$
-trap 'echo $WAS >$TABLE; ip netns del $A; ip netns del $B' EXIT
+trap 'echo $WAS >$TABLE; rm -f /dev/shm/rfs$$.*; ip netns del $A; ip netns del $B' EXIT
 ip netns add $A; ip netns add $B
 ip link add va netns $A type veth peer name vb netns $B
 ip -n $A address add 10.77.0.1/24 dev va; ip -n $A link set va up
@@ -50,6 +50,5 @@ for kind in tcp udp-connected udp; do
     echo "$kind: $(($(steered) - before)) of 500 requests steered to the server's CPU"
 done | tee /dev/shm/rfs$$.seen
 many() { [ "$(sed -n "s/^$1: \([0-9]*\) .*/\1/p" /dev/shm/rfs$$.seen)" -gt 50 ]; }
-many tcp && many udp-connected && ! many udp
-rm /dev/shm/rfs$$.*
+if ! many tcp || ! many udp-connected || many udp; then echo "behaviour changed"; exit 1; fi
 echo "as described: the socket that is not connected is left where its packets came in"

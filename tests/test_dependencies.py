@@ -40,6 +40,10 @@ def test_every_dependency_is_explained() -> None:
     assert {canonicalize_name(name) for name in rows} == wanted
 
 
+def test_the_tests_are_with_the_dask_that_users_get() -> None:
+    assert {str(each) for each in DASK if each.name != "bokeh"} <= {str(each) for each in DEV}
+
+
 @pytest.mark.parametrize(
     ("top", "allowed"),
     [

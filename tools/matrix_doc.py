@@ -30,8 +30,11 @@ was tried on packets: ten UDP datagrams, TCP bytes and so on, a millisecond apar
 - *?*: not tried, and why below.
 
 All devices but loopback, plain veth, netkit, tap and tun stand on a veth that receives by NAPI (GRO on, the peer's
-TSO off); macvlan and ipvlan in another namespace than that veth. The counter is that of the namespace of the NAPI's
-device.
+TSO off); macvlan and ipvlan in another namespace than that veth. tap and tun are opened with `IFF_NAPI`; that NAPI is
+not for busy polling, and no kernel lists it. The counter is that of the namespace of the NAPI's device.
+
+NICs and AF_XDP sockets are not in the table ([AF_XDP](busy-polling.md#af_xdp)). Kernel modules that it asks for stay
+loaded, and loading that of bonding makes a device `bond0` on the host.
 """
 _TAIL = """\
 ## What was guessed otherwise

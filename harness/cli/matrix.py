@@ -16,7 +16,7 @@ _MARKS = {"no id": "-", "skipped": "?"}
 
 
 def of_this_host() -> list[Cell]:
-    """Every cell, tried here; nothing of the host is changed, but a measurement would be disturbed. MissingError."""
+    """Every cell, tried here, under the host lock; modules that are loaded for it stay. MissingError without root."""
     try:
         with journal.host_lock():
             return matrix.run()

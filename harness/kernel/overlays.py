@@ -23,7 +23,7 @@ from harness.kernel.netlink import (
 )
 from harness.kernel.netns import throw_away
 
-_IFLA_LINK, _IFLA_INFO_KIND, _IFLA_INFO_DATA = 5, 1, 2
+_IFLA_LINK, _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA = 5, 28, 1, 2
 _UP_WITH_CARRIER = 0x1 | 0x10000  # IFF_UP, IFF_LOWER_UP
 _RTM_NEWRULE, _FRA_PRIORITY, _FRA_TABLE, _TO_TABLE = 32, 6, 15, 1
 # After the local table, before the one of devices in routing tables of their own and the main one.
@@ -33,7 +33,8 @@ _RULE_PRIORITY = 500
 class OverlayEnd(NamedTuple):
     """A device to be made: what the kernel calls its kind, its name, number, hardware address (empty: none) and MTU.
 
-    below: the number of the device that it names, 0 for none; data: its attributes of IFLA_INFO_DATA, by number.
+    below: the number of the device that it names, 0 for none; data: its attributes of IFLA_INFO_DATA, by number;
+    netns_fd: the namespace that it is made in, None for that of the socket that asks.
     """
 
     kind: str
@@ -43,14 +44,16 @@ class OverlayEnd(NamedTuple):
     mtu: int | None
     below: int
     data: Mapping[int, bytes]
+    netns_fd: int | None = None
 
 
 def new_overlay(end: OverlayEnd) -> Request:
-    """Make the device, down, in the namespace of the socket that asks."""
+    """Make the device, down."""
     body = IFINFO.pack(0, 0, 0, end.ifindex, 0, 0) + attr_text(IFLA_IFNAME, end.device)
     body += attr(IFLA_ADDRESS, end.mac) if end.mac else b""
     body += attr_u32(IFLA_MTU, end.mtu) if end.mtu is not None else b""
     body += attr_u32(_IFLA_LINK, end.below) if end.below else b""
+    body += attr_u32(_IFLA_NET_NS_FD, end.netns_fd) if end.netns_fd is not None else b""
     data = [nest(_IFLA_INFO_DATA, *(attr(number, value) for number, value in end.data.items()))] if end.data else []
     body += nest(IFLA_LINKINFO, attr_text(_IFLA_INFO_KIND, end.kind), *data)
     return Request(RTM_NEWLINK, NLM_F_NEW, body, f"create the {end.kind} {end.device}")

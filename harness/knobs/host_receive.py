@@ -31,7 +31,8 @@ class HostReceive(Knob):
     netdev_budget_usecs: U31 | None = Field(None, description="us that such a round lasts at most")
     dev_weight: _AT_LEAST_1 | None = Field(
         None,
-        description="packets that a CPU takes at a time from its backlog, where those of a device without a NAPI are",
+        description="packets that a CPU takes at a time from its backlog, where those of a device without a NAPI are, "
+        "and that a queueing discipline sends at a time",
     )
     rps_sock_flow_entries: Entries | None = Field(
         None, description="flows that RFS knows the CPU of: 0, or a power of two"

@@ -6,7 +6,8 @@ from harness.knobs.base import KnobEffect, Seen
 
 _NO_XDP_NAPI = (
     "the kernel accepts the options on an AF_XDP socket and gives it no NAPI id with this driver and mode: nothing is "
-    "polled (since Linux 6.13 the id is that of the NAPI which the driver names for the queue, and veth names none)"
+    "polled (newer kernels take the id of the NAPI that the driver names for the queue as the socket is bound, and "
+    "veth names none)"
 )
 POLLING = ("busy_poll", "epoll_busy_poll", "host_busy_poll")
 """The knobs that have packets busy-polled."""

@@ -8,6 +8,7 @@
 
 #define XDP_MAC_BYTES 6
 #define XDP_HEAD_BYTES 42 /* Ethernet 14, IPv4 without options 20, UDP 8 */
+#define XDP_PACKET_HEAD_BYTES 28 /* those that count against an MTU */
 /* The largest payload of a datagram that one frame of Ethernet's 1500 bytes holds. */
 #define XDP_PAYLOAD_MAX 1472
 

@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -16,6 +18,8 @@
 /* Nobody listens there: what is sent to it makes the kernel look its neighbour up, and no more. */
 #define DISCARD_PORT 9
 #define LOOK_NS NS_PER_MS
+/* As long as a NIC may negotiate. */
+#define LINK_NS (10 * NS_PER_S)
 
 static struct sockaddr_in ipv4_of(const struct endpoint *endpoint)
 {
@@ -89,6 +93,9 @@ static struct xdp_way way_of(int socket, const char *text)
     if (asked.ifr_hwaddr.sa_family != ARPHRD_ETHER)
         fail_saying("use an AF_XDP socket", way.name, "frames are made for Ethernet only");
     memcpy(way.path.source_mac, asked.ifr_hwaddr.sa_data, XDP_MAC_BYTES);
+    if (ioctl(socket, SIOCGIFMTU, &asked) != 0)
+        fail("read the MTU of an interface", way.name, errno);
+    way.mtu = (size_t)asked.ifr_mtu;
     return way;
 }
 
@@ -151,4 +158,21 @@ struct xdp_way xdp_way_to(const struct endpoint *to, int64_t timeout_ns)
     find_neighbour(probe, &way, to, timeout_ns);
     close(probe);
     return way;
+}
+
+void xdp_way_await_link(const struct xdp_way *way)
+{
+    const struct timespec pause = clock_from_ns(LOOK_NS);
+    const int64_t end_ns = clock_now_ns() + LINK_NS;
+    const int socket = datagram_socket();
+    struct ethtool_value link = {.cmd = ETHTOOL_GLINK};
+    struct ifreq asked = {.ifr_data = (char *)&link};
+
+    memcpy(asked.ifr_name, way->name, sizeof asked.ifr_name);
+    while (ioctl(socket, SIOCETHTOOL, &asked) == 0 && link.data == 0) {
+        if (clock_now_ns() > end_ns)
+            fail_saying("use an AF_XDP socket", way->name, "the link has not come up again since it has the program");
+        nanosleep(&pause, NULL);
+    }
+    close(socket);
 }

@@ -156,6 +156,7 @@ static struct xsk *make(const struct xdp_way *way, const struct xsk_plan *plan, 
     hand_out_frames(xsk);
     bind_to_queue(xsk);
     xsk->program = xdp_program_attach(way->interface, way->name, plan->queue, xsk->socket, way->path.source_port);
+    xdp_way_await_link(way);
     xsk->polls = sockopts_read(xsk->socket).busy_poll > 0;
     return xsk;
 }
@@ -284,6 +285,11 @@ static void take_back_frames(struct xsk *xsk)
 
 int xsk_send(struct xsk *xsk, const void *payload, size_t size, const struct xdp_path *path)
 {
+    /* The link would drop it without a word; other sockets' datagrams are cut into fragments. */
+    if (size + XDP_PACKET_HEAD_BYTES > xsk->way.mtu) {
+        errno = EMSGSIZE;
+        return -1;
+    }
     take_back_frames(xsk);
     if (xsk->spares == 0) {
         (void)push(xsk);

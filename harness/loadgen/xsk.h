@@ -62,7 +62,8 @@ bool xsk_ready(const struct xsk *xsk);
 /* Takes one datagram and its way (NULL: not wanted), without waiting: where none is there, it makes the system call
  * that busy-polls, or that the kernel wants. -1 with errno: EAGAIN where there was none. */
 ssize_t xsk_receive(struct xsk *xsk, void *buffer, size_t size, struct xdp_path *path);
-/* Sends a datagram this way (NULL: to the client's peer). 0, or -1 with errno: EAGAIN while all frames are under way. */
+/* Sends a datagram this way (NULL: to the client's peer). 0, or -1 with errno: EAGAIN while all frames are under
+ * way, EMSGSIZE where it is larger than the interface takes. */
 int xsk_send(struct xsk *xsk, const void *payload, size_t size, const struct xdp_path *path);
 
 /* Adds the member xdp to the event being written: how the socket is bound and what passed it; null without one. */

@@ -150,7 +150,13 @@ class _Play:
         for session in sessions:
             rows += session.rows()
         outcome = self._outcome(readings, delta, napis)
-        changed = standing.differences(stood, standing.read(context.testbed))
+        # An XDP program restarts the rings of some NICs, and their link, when it is put on and when it goes.
+        with_xdp = {
+            (program.node, program.report["xdp"]["interface"])
+            for program in outcome.programs
+            if program.report.get("xdp")
+        }
+        changed = standing.differences(stood, standing.read(context.testbed), with_xdp)
         outcome = replace(outcome, groups=used, numa=_numa(spec, ends), changed=changed)
         outcome = replace(outcome, feeding=feeding, idle_threads=self._idle_threads())
         outcome = replace(outcome, tcp=tcp_settings.read(context.testbed), metrics=outcome.metrics | changer.metrics())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Collection
 from typing import NamedTuple
 
 from harness.kernel import ethtool
@@ -13,10 +14,18 @@ from harness.kernel.readback import qdisc_dump
 from harness.run import knobs as apply
 from harness.testbed import NodeHandle, Testbed
 
-_SYSFS = ("threaded", "napi_defer_hard_irqs", "gro_flush_timeout", "mtu", "operstate")
+_SYSFS = ("threaded", "napi_defer_hard_irqs", "gro_flush_timeout", "mtu", "operstate", "tx_queue_len")
+_QUEUES = {"rx": ("rps_cpus", "rps_flow_cnt"), "tx": ("xps_cpus",)}
 _NAPI = ("defer_hard_irqs", "gro_flush_timeout", "irq_suspend_timeout", "threaded")
 _ON = "on"
-_SYSCTLS = ("net.core.busy_read", "net.core.busy_poll")
+_SYSCTLS = (
+    "net.core.busy_read",
+    "net.core.busy_poll",
+    "net.core.netdev_budget",
+    "net.core.netdev_budget_usecs",
+    "net.core.dev_weight",
+    "net.core.rps_sock_flow_entries",
+)
 
 
 class StandingSetting(NamedTuple):
@@ -36,22 +45,26 @@ Standing = dict[StandingSetting, str]
 
 
 def read(testbed: Testbed) -> Standing:
-    """All that a knob or a link can set on the testbed's nodes, and the host's busy polling. Raises OSError."""
+    """All that a knob or a link can set on the testbed's nodes, and of the host's receive path. Raises OSError."""
     standing: Standing = {}
     for name in _SYSCTLS:
-        with contextlib.suppress(OSError):  # a kernel without busy polling
+        with contextlib.suppress(OSError):  # a kernel without busy polling, or RPS
             standing[StandingSetting("", "", name)] = HOST.read(sysctl_file(name))
     for node in testbed.nodes.values():
         standing |= _of_node(node)
     return standing
 
 
-def differences(before: Standing, after: Standing) -> tuple[str, ...]:
-    """What is not as it was, in words, by the order of reading; empty when all is."""
+def differences(before: Standing, after: Standing, restarted: Collection[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """What is not as it was, in words, by the order of reading; empty when all is.
+
+    restarted: node and device of links that our own programs take down when they start and end.
+    """
     return tuple(
         f"{place.text()} changed underneath, during the run: from {old} to {new}"
         for place in dict.fromkeys([*before, *after])
-        if (old := before.get(place, _absent(after, place))) != (new := after.get(place, _absent(before, place)))
+        if (place.setting != "operstate" or (place.node, place.device) not in restarted)
+        and (old := before.get(place, _absent(after, place))) != (new := after.get(place, _absent(before, place)))
     )
 
 
@@ -61,7 +74,7 @@ def _absent(other: Standing, place: StandingSetting) -> str:
 
 
 def _of_node(node: NodeHandle) -> Standing:
-    """A node's features, sysfs values, RPS masks, NAPI settings and qdiscs, by device."""
+    """A node's features, sysfs values, steering of queues, rings, NAPI settings and qdiscs, by device."""
     standing: Standing = {}
     devices = {port.ifindex: port.device for port in node.ports}
     with in_netns(node.fd):
@@ -71,15 +84,19 @@ def _of_node(node: NodeHandle) -> Standing:
         for device in devices.values():
             for feature in ethtool.active_features(device):
                 standing[StandingSetting(node.name, device, feature)] = _ON
+            with contextlib.suppress(OSError):  # a driver without rings
+                for kind, (size, _) in ethtool.rings(device).items():
+                    standing[StandingSetting(node.name, device, f"{kind} ring")] = str(size)
             for number, napi in enumerate(apply.device_napis(device)):
                 values = napi._asdict()
                 shown = ", ".join(f"{key} {values[key]}" for key in _NAPI if values.get(key) is not None)
                 standing[StandingSetting(node.name, device, f"NAPI {number}")] = f"id {napi.napi_id} ({shown})"
     with sysfs_of(node.fd) as sysfs:
         for device in devices.values():
-            queues = sorted(queue for queue in sysfs.list(f"class/net/{device}/queues") if queue.startswith("rx-"))
-            for name in (*_SYSFS, *(f"queues/{queue}/rps_cpus" for queue in queues)):
-                with contextlib.suppress(OSError):  # older kernels lack some
+            queues = sorted(sysfs.list(f"class/net/{device}/queues"))
+            steering = (f"queues/{queue}/{name}" for queue in queues for name in _QUEUES.get(queue[:2], ()))
+            for name in (*_SYSFS, *steering):
+                with contextlib.suppress(OSError):  # older kernels lack some, a single queue is not steered to
                     standing[StandingSetting(node.name, device, name)] = sysfs.read(f"class/net/{device}/{name}")
     for qdisc in qdisc_dump(node.fd):
         if qdisc.ifindex in devices:

@@ -35,6 +35,13 @@ class Wiring:
         self._sockets: dict[str, NetlinkSocket] = {}
         self._stack = contextlib.ExitStack()
 
+    def _socket(self, node: str) -> NetlinkSocket:
+        """That of the node, opened when it is first asked for."""
+        if node not in self._sockets:
+            with in_netns(self._fds[node]):
+                self._sockets[node] = self._stack.enter_context(NetlinkSocket())
+        return self._sockets[node]
+
     def prepare(self) -> None:
         """Open the sockets and set what devices inherit when they are born."""
         for node, fd in self._fds.items():
@@ -180,15 +187,17 @@ class Wiring:
 
     def limit_joining(self) -> None:
         """Limit the packets of devices that are up already, as `start` does with its own. Raises NetlinkError."""
-        for node, sock in self._sockets.items():
-            with _on(node):
-                sock.batch([limit for port in self._layout.ports[node] for limit in _limits(port)])
+        for node, ports in self._layout.ports.items():
+            limits = [limit for port in ports for limit in _limits(port)]
+            if limits:
+                with _on(node):
+                    self._socket(node).batch(limits)
 
     def check_joining(self) -> None:
         """See that every port sends packets of no more frames than it may. Raises PollbenchError."""
-        for node, sock in self._sockets.items():
-            limited = [port for port in self._layout.ports[node] if port.segments]
-            limits = links.segment_limits(sock) if limited else {}
+        for node, ports in self._layout.ports.items():
+            limited = [port for port in ports if port.segments]
+            limits = links.segment_limits(self._socket(node)) if limited else {}
             for port in limited:
                 if (got := limits.get(port.ifindex)) != port.segments:
                     on = f"{port.device} of {node}"
@@ -203,7 +212,8 @@ class Wiring:
                     # A veth has it at once, netkit soon after, a NIC once its driver has looked.
                     if not ethtool.await_carrier(port.device, _PATIENCE_S):
                         raise PollbenchError("bring up a link", on=f"{port.device} of {node}", got="no carrier")
-                overlays.check(self._layout, node, self._sockets[node])
+                if any(port.over is not None for port in ports):
+                    overlays.check(self._layout, node, self._socket(node))
 
     def check_napi(self) -> None:
         """See that every port has the features, and receives by NAPI. Raises PollbenchError."""

@@ -157,6 +157,9 @@ class ActionModule(ActionBase):
 
     def _controller(self) -> str:
         """The address by which the host reaches this machine: the one it was reached from, if none is named."""
+        if self._connection.transport == "local":
+            # What the environment says of ssh there is how the user came here.
+            return str(self.given.get("controller") or "127.0.0.1")
         mark = f"pollbench-{secrets.token_hex(8)}"
         # Asked as who logs in: sudo would have forgotten it.
         command = f"printf '%s<%s>' {mark} \"${{SSH_CONNECTION%% *}}\""

@@ -116,6 +116,25 @@ def test_what_its_client_times_encloses_what_the_other_end_saw(
         assert sent_ns - slack_ns <= came_ns <= left_ns <= received_ns + slack_ns
 
 
+@pytest.mark.parametrize("size", [572, 573])
+def test_a_message_over_the_mtu_is_refused_and_not_lost(pair: tuple[End, End], tmp_path: Path, size: int) -> None:
+    def limit(mtu: int) -> None:
+        for end in pair:
+            subprocess.run(["ip", "-n", end.name, "link", "set", "eth0", "mtu", str(mtu)], check=True)
+
+    limit(600)
+    try:
+        with server(pair[1], *XDP, wait="poll", size=size) as (_, port):
+            to = (pair[0], pair[1], port, tmp_path / "samples")
+            with client(*to, *XDP, "--count", 20, wait="poll", size=size) as process:
+                if size == 572:
+                    assert measure(process)["answered"] == 20
+                else:
+                    assert process.failure()["got"] == "Message too long"
+    finally:
+        limit(1500)
+
+
 def test_nothing_is_left_when_it_is_killed(pair: tuple[End, End]) -> None:
     with server(pair[1], *XDP, wait="poll") as (serving, _):
         assert programs_on(pair[1])

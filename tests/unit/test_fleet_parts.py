@@ -18,6 +18,7 @@ from harness.places.fleet import wheel
 from harness.places.fleet.attempt import Outcomes
 from harness.places.fleet.inventory import hosts_in
 from harness.places.fleet.merge import merge
+from harness.places.fleet.share import Share
 from harness.store import ResultSet, codec
 from tests import command, experiment
 from tests.unit import synthetic
@@ -134,6 +135,19 @@ def test_why_a_host_failed_is_one_line(kind: str, task: str, result: dict[str, s
     outcomes = Outcomes()
     outcomes({"event": kind, "event_data": {"host": "dut1", "task": task, "res": result}})
     assert outcomes.failed == {"dut1": reason}
+
+
+@pytest.mark.parametrize("given", [("--interval", "nan"), ("--interval", "0"), ("--forks", "-1"), ("--interval", "x")])
+def test_looks_and_forks_are_numbers_that_can_be(given: tuple[str, str]) -> None:
+    refused = command.call("fleet", "run", "x.yaml", "-i", "a,", *given)
+    assert refused.returncode == 2
+    assert f"argument {given[0]}: " in refused.stderr and given[1] in refused.stderr
+
+
+def test_what_is_no_share_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "share.json").write_text("[]")
+    with pytest.raises(InputError, match="read a share"):
+        Share.read(str(tmp_path / "share.json"))
 
 
 def _made_here(path: Path) -> bool:

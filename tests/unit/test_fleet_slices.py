@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from distributed import Security
 from harness.cli.progress import HostBoard
 from harness.errors import InputError, MissingError
 from harness.places.fleet.crew import Crew
-from harness.places.fleet.service import Service, secured, serve
+from harness.places.fleet.service import Service, UnmadeError, secured, serve
 from harness.places.fleet.slices import Slicing, _own_address, _scheduler
 from harness.places.fleet.split import Allotment
 from harness.plan import make_plan
@@ -51,7 +53,7 @@ def test_a_stranger_gets_no_further_than_the_handshake(tmp_path: Path) -> None:
         port = int(scheduler.address.rpartition(":")[2])
         assert scheduler.address.startswith("tls://127.0.0.1:")
         assert str(client.dashboard_link).startswith("http://127.0.0.1:")
-        assert key.parent.stat().st_mode & 0o777 == 0o700
+        assert (key.parent.stat().st_mode & 0o777, key.stat().st_mode & 0o777) == (0o700, 0o600)
         nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         nobody.check_hostname, nobody.verify_mode = False, ssl.CERT_NONE
         holder = secured(key).get_connection_args("worker")["ssl_context"]
@@ -69,6 +71,10 @@ def test_it_listens_where_hosts_are_reached() -> None:
     assert _own_address({"a": {"ansible_host": "127.0.0.1"}, "b": {"ansible_host": "127.0.0.2"}}) == "127.0.0.1"
     assert _own_address({"a": {"ansible_host": "127.0.0.1"}, "b": {"ansible_host": "::1"}}) == "0.0.0.0"
     assert _own_address({"a": {"ansible_host": "no such host"}}) == "0.0.0.0"
+    # Of a name that ssh alone knows, and where hosts are told to come by another address, it is not known.
+    assert _own_address({"a": {"ansible_host": "127.0.0.1"}, "b": {"ansible_host": "no such host"}}) == "0.0.0.0"
+    assert _own_address({"a": {"ansible_host": "127.0.0.1", "pollbench_controller": "192.0.2.1"}}) == "0.0.0.0"
+    assert _own_address({"here": {"ansible_connection": "local"}}) == "127.0.0.1"
 
 
 def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:
@@ -87,11 +93,15 @@ def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:
     assert (shown.returncode, shown.stdout) == (0, "".join(f"slice-000{n}: 1 runs\n" for n in (1, 2, 3)))
 
 
-def test_the_odd_host_is_unfit_and_not_the_fleet(tmp_path: Path) -> None:
+def of_no_hosts(tmp_path: Path) -> Slicing:
     plan = make_plan(load_experiment(experiment.write(tmp_path)))
     results = ResultSet.create(tmp_path, plan.name, "20260101T000000Z", b"", plan, {})
     crew = Crew([], {}, tmp_path, "x", HostBoard([]), lambda: False, 1)
-    slicing = Slicing(crew, results, plan, Allotment({}), {}, "attempt-1", dict, lambda _: [])
+    return Slicing(crew, results, plan, Allotment({}), {}, "attempt-1", dict, lambda _: [])
+
+
+def test_the_odd_host_is_unfit_and_not_the_fleet(tmp_path: Path) -> None:
+    slicing = of_no_hosts(tmp_path)
     slicing._lacks["old"] = {"busy": "needs Linux 6.12"}
     assert slicing._unfit("old") == ""  # as long as nobody is known to have it
     slicing._lacks["new"] = {}
@@ -105,6 +115,39 @@ def test_the_odd_host_is_unfit_and_not_the_fleet(tmp_path: Path) -> None:
     assert slicing._unfit("new").startswith("none of its last 6 runs is to be believed")
 
 
+def test_a_slice_that_comes_to_nothing_is_given_up_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slicing = of_no_hosts(tmp_path)
+    with _scheduler("127.0.0.1", tmp_path, 1.0) as (_, client, _):
+        future: Any = client.submit(int, key="slice-0001")
+        future._state.set_error(UnmadeError("full", "its disk is full"), None)
+        assert [slicing._take(future, None) for _ in range(3)] == [True, True, False]
+    assert "slice-0001 is given up: it came to nothing 3 times, on full at last: its disk is full\n" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_slice_without_runs_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slicing = of_no_hosts(tmp_path)
+    slicing.slices, slicing._left = {"slice-0001": []}, {"slice-0001"}
+    with _scheduler("127.0.0.1", tmp_path, 1.0) as (_, client, _):
+        future: Any = client.submit(int, key="slice-0001")
+        future._state.finish()
+        brought = {"host": "one", "runs": {}, "reason": "the budget is spent"}
+        assert [slicing._take(future, brought) for _ in range(2)] == [False, False]
+    assert capsys.readouterr().err == "one  the budget is spent\n"
+    assert slicing._left == {"slice-0001"}
+
+
+def test_a_host_without_dask_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("{}")
+    for name in ("dask", "distributed"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingError, match="the package distributed is not installed"):
+        serve(Service(1, "a", "1.0", {}), tmp_path / "key", Stopper(), print)
+
+
 def test_a_host_with_another_dask_says_so(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("{}")
     document = {"service": {"port": 1, "name": "a", "version": "1.0", "plan": {}}}
@@ -113,6 +156,7 @@ def test_a_host_with_another_dask_says_so(tmp_path: Path) -> None:
     assert service is not None
     with pytest.raises(MissingError, match=r"1\.0 here"):
         serve(service, tmp_path / "key", Stopper(), print)
+    assert not (tmp_path / "key").exists()
     (tmp_path / "share.json").write_text('{"service": {"port": 1}}')
     with pytest.raises(InputError, match="read a share"):
         Service.read(str(tmp_path / "share.json"))

@@ -73,6 +73,12 @@ def test_what_does_not_go_with_them(
     assert message in caught.value.line() and "small.yaml:" in caught.value.line()
 
 
+def test_one_socket_serves_the_connections_of_many(tmp_path: Path) -> None:
+    ends = {"server_socket": "af_xdp", "wait": "poll", "connections": 4, "threads": 2}
+    workload = spec_of(tmp_path, kind="load", **ends).workload
+    assert "--socket" in workload.server(SCENE) and "--socket" not in workload.client(SCENE)
+
+
 def test_the_other_direction_may_be_shaped(tmp_path: Path) -> None:
     links = [LINK | {"forward": {"rate": "1gbit"}}]
     assert spec_of(tmp_path, {"links": links}, server_socket="af_xdp", server_wait="spin").topology.is_shaped()

@@ -42,6 +42,13 @@ def test_a_qdisc_that_was_deleted_and_a_host_that_polls_now() -> None:
     assert differences(before, {BUSY: "0"})[0].endswith("to not there")
 
 
+def test_a_link_that_our_own_program_restarts_is_no_change() -> None:
+    state = StandingSetting("server", "eth0", "operstate")
+    before, after = {state: "up", GRO: "on"}, {state: "down"}
+    assert len(differences(before, after)) == 2
+    assert differences(before, after, {("server", "eth0")}) == differences({GRO: "on"}, {})
+
+
 # -- read ----------------------------------------------------------------------------------------------------
 
 PORTS = (
@@ -82,6 +89,7 @@ def test_all_that_a_knob_or_a_link_can_set_is_read(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(standing, "qdisc_dump", lambda _fd: discs)
     monkeypatch.setattr("socket.if_nameindex", lambda: [(1, "lo"), (2, "eth0")])
     monkeypatch.setattr(ethtool, "active_features", lambda device: [f"rx-gro of {device}"])
+    monkeypatch.setattr(ethtool, "rings", lambda _device: {"rx": (256, 512)})
     monkeypatch.setattr(apply, "device_napis", lambda _device: [napi])
     monkeypatch.setattr(standing, "HOST", HostFiles(host))
     none: Any = None
@@ -91,12 +99,14 @@ def test_all_that_a_knob_or_a_link_can_set_is_read(tmp_path: Path, monkeypatch: 
     assert {place[:2] for place in found} == {("server", "eth0")}
     assert {place.setting: value for place, value in found.items()} == {
         "rx-gro of eth0": "on",
+        "rx ring": "256",
         "NAPI 0": "id 8 (defer_hard_irqs 5, threaded 1)",
         "mtu": "1500",
         "threaded": "0",
         "queues/rx-0/rps_cpus": "1",
         "queues/rx-1/rps_cpus": "2",
+        "queues/tx-0/xps_cpus": "3",
         "qdisc at parent ffffffff": "tbf (burst 4, rate 5)",
         "qdisc at parent 10001": "pfifo",
     }
-    assert list(found)[-4].setting == "queues/rx-0/rps_cpus"
+    assert list(found)[-5].setting == "queues/rx-0/rps_cpus"

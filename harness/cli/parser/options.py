@@ -147,6 +147,14 @@ def count(text: str) -> int:
     return number
 
 
+def interval(text: str) -> float:
+    """Seconds from one look to the next."""
+    number = float(text)
+    if not 0.01 <= number <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is none of 0.01 to 3600 seconds")
+    return number
+
+
 def _seconds(text: str) -> float:
     from harness.units import parse_duration  # it brings pydantic, which --help does not wait for
 
@@ -164,3 +172,4 @@ def _seed(text: str) -> int:
 
 
 count.__name__ = _seed.__name__ = "whole number"
+interval.__name__ = "number of seconds"

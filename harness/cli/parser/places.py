@@ -13,6 +13,7 @@ from harness.cli.parser.options import (
     execution,
     experiment,
     flag,
+    interval,
     output,
     output_format,
     overrides,
@@ -80,7 +81,7 @@ def _fleet(commands: Commands) -> None:
     for parser in (run, doctor, clean):
         parser.add_argument("-i", "--inventory", action="append", required=True, metavar="INVENTORY", help=_INVENTORY)
         value(parser, "--limit", "PATTERN", "only these hosts, as ansible-playbook has it")
-        value(parser, "--forks", "N", "hosts at a time (default: 50)", type=int, default=50)
+        value(parser, "--forks", "N", "hosts at a time (default: 50)", type=count, default=50)
     value(run, "--engine", None, _ENGINE, choices=("ansible", "dask"), default="ansible")
     value(run, "--split", None, _SPLIT, choices=("blocks", "cells", "repetitions", "none"))
     value(run, "--prepare", "PROFILE", _PREPARE, nargs="?", const="latency")
@@ -89,7 +90,7 @@ def _fleet(commands: Commands) -> None:
     redo(run)
     budget(run, " on a host")
     flag(run, "--dry-run", "print each host's share, and do nothing")
-    value(run, "--interval", "S", "seconds between two looks at a host", type=float, default=1.0)
+    value(run, "--interval", "S", "seconds between two looks at a host", type=interval, default=1.0)
     for parser in (run, doctor):
         as_json(parser, "the table")
 

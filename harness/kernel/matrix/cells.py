@@ -93,7 +93,11 @@ def _tried(scene: Scene, link: str, set_host: bool) -> list[Cell]:
     elif napis is None:
         why = "no NAPI id comes with the packets"
     else:
-        why = "the device has no NAPI" if not napis else "the NAPI's id does not come through to any socket"
+        why = (
+            "the kernel lists no NAPI of the device"
+            if not napis
+            else "the NAPI's id does not come through to any socket"
+        )
     return [_gated(cell, scene, why, set_host) for cell in cells]
 
 

@@ -10,14 +10,14 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.kernel import ethtool, links, syscalls, wireguard
 from harness.kernel.hostfiles import HOST, sysctl_file
-from harness.kernel.matrix.devices import attach_xdp, new_device
-from harness.kernel.netlink import NetlinkSocket, Request, attr, attr_u32
+from harness.kernel.netlink import NetlinkSocket, Request, attr_u32, nest
 from harness.kernel.netns import in_netns, unnamed
+from harness.kernel.overlays import OverlayEnd, new_overlay
 from harness.kernel.syscalls import held
 
 CLIENT, SERVER = "10.99.0.1", "10.99.0.2"
@@ -26,6 +26,7 @@ _UNDER = {CLIENT: "10.98.0.1", SERVER: "10.98.0.2"}
 _NEAR, _FAR = 10, 11
 _MACVLAN_MODE, _MACVLAN_BRIDGE, _IPVLAN_MODE, _IPVLAN_L2 = 1, 4, 1, 0
 _VXLAN_ID, _VXLAN_REMOTE, _VXLAN_LINK, _VXLAN_LOCAL, _VXLAN_PORT, _PORT = 1, 2, 3, 4, 15, 4789
+_IFLA_XDP, _XDP_FD, _XDP_FLAGS, _XDP_IN_DRIVER = 43, 1, 3, 4
 _BOND_MODE, _ACTIVE_BACKUP, _VRF_TABLE, _TABLE = 1, 1, 1, 10
 _NETKIT_PEER, _NETKIT_MODE, _NETKIT_L2 = 1, 5, 0
 _TUNSETIFF, _IFF_TUN, _IFF_TAP, _IFF_NAPI, _IFF_NO_PI = 0x400454CA, 1, 2, 0x10, 0x1000
@@ -71,6 +72,16 @@ def _quiet(netns: int) -> int:
 def _ask(netns: int, *requests: Request) -> None:
     with in_netns(netns), NetlinkSocket() as sock:
         sock.batch(requests)
+
+
+def _device(
+    kind: str, device: str, data: Mapping[int, bytes] | None = None, below: int = 0, netns_fd: int | None = None
+) -> Request:
+    return new_overlay(OverlayEnd(kind, device, 0, b"", None, below, data or {}, netns_fd))
+
+
+def _u32(value: int) -> bytes:
+    return struct.pack("=I", value)
 
 
 def _index(netns: int, device: str) -> int:
@@ -125,11 +136,13 @@ def _both_up(scene: Scene) -> None:
 def _veth_xdp(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     _pair(scene, scene.server, napi=False)
     with held(syscalls.load_xdp_pass()) as program:
-        _ask(scene.server, attach_xdp(_FAR, program))
+        xdp = nest(_IFLA_XDP, attr_u32(_XDP_FD, program), attr_u32(_XDP_FLAGS, _XDP_IN_DRIVER))
+        body = links.IFINFO.pack(0, 0, 0, _FAR, 0, 0) + xdp
+        _ask(scene.server, Request(links.RTM_NEWLINK, 0, body, f"attach XDP to device {_FAR}"))
     _both_up(scene)
 
 
-def _child(kind: str, option: bytes) -> Callable[[Scene, int, contextlib.ExitStack], None]:
+def _child(kind: str, data: Mapping[int, bytes]) -> Callable[[Scene, int, contextlib.ExitStack], None]:
     """A device on top of the veth, in a namespace of its own as a container's is."""
 
     def build(scene: Scene, owner: int, _stack: contextlib.ExitStack) -> None:
@@ -137,19 +150,19 @@ def _child(kind: str, option: bytes) -> Callable[[Scene, int, contextlib.ExitSta
         scene.owner, scene.device = owner, "vc"
         _start(scene.client, "va", CLIENT)
         _start(owner, "vb")
-        _ask(owner, new_device(kind, "vc", option, parent=_FAR, netns_fd=scene.server))
+        _ask(owner, _device(kind, "vc", data, _FAR, scene.server))
         _start(scene.server, "vc", SERVER)
 
     return build
 
 
-def _master(kind: str, *options: bytes) -> Callable[[Scene, int, contextlib.ExitStack], None]:
+def _master(kind: str, data: Mapping[int, bytes] | None = None) -> Callable[[Scene, int, contextlib.ExitStack], None]:
     """A device above the veth that has the address: packets come in by the veth, and are the master's."""
 
     def build(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
         _pair(scene, scene.server)
         scene.device = "vm"
-        _ask(scene.server, new_device(kind, "vm", *options))
+        _ask(scene.server, _device(kind, "vm", data))
         _enslave(scene.server, "vb", "vm")
         _start(scene.client, "va", CLIENT)
         _start(scene.server, "vb")
@@ -161,7 +174,7 @@ def _master(kind: str, *options: bytes) -> Callable[[Scene, int, contextlib.Exit
 def _vrf(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     _pair(scene, scene.server)
     scene.bound = "vm"
-    _ask(scene.server, new_device("vrf", "vm", attr_u32(_VRF_TABLE, _TABLE)))
+    _ask(scene.server, _device("vrf", "vm", {_VRF_TABLE: _u32(_TABLE)}))
     _start(scene.server, "vm")
     _enslave(scene.server, "vb", "vm")
     _both_up(scene)
@@ -170,18 +183,14 @@ def _vrf(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
 def _vxlan(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     _underlay(scene)
     for netns, parent, own, other in _ends(scene):
-        _ask(
-            netns,
-            new_device(
-                "vxlan",
-                "vx",
-                attr_u32(_VXLAN_ID, 1),
-                attr(_VXLAN_REMOTE, socket.inet_aton(_UNDER[other])),
-                attr_u32(_VXLAN_LINK, parent),
-                attr(_VXLAN_LOCAL, socket.inet_aton(_UNDER[own])),
-                attr(_VXLAN_PORT, struct.pack("!H", _PORT)),
-            ),
-        )
+        data = {
+            _VXLAN_ID: _u32(1),
+            _VXLAN_REMOTE: socket.inet_aton(_UNDER[other]),
+            _VXLAN_LINK: _u32(parent),
+            _VXLAN_LOCAL: socket.inet_aton(_UNDER[own]),
+            _VXLAN_PORT: struct.pack("!H", _PORT),
+        }
+        _ask(netns, _device("vxlan", "vx", data))
         _start(netns, "vx", own)
     scene.device = "vx"
 
@@ -191,7 +200,7 @@ def _wireguard(scene: Scene, _owner: int, _stack: contextlib.ExitStack) -> None:
     keys: dict[str, bytes] = {}
     numbers: dict[str, int] = {}
     for netns, _, own, _ in _ends(scene):
-        _ask(netns, new_device("wireguard", "wg"))
+        _ask(netns, _device("wireguard", "wg"))
         with in_netns(netns):
             numbers[own] = socket.if_nametoindex("wg")
             keys[own] = wireguard.set_keys(numbers[own])
@@ -268,10 +277,10 @@ KINDS: dict[str, Callable[[Scene, int, contextlib.ExitStack], None]] = {
     "veth": _veth,
     "veth with GRO": _veth_napi,
     "veth with XDP": _veth_xdp,
-    "macvlan": _child("macvlan", attr_u32(_MACVLAN_MODE, _MACVLAN_BRIDGE)),
-    "ipvlan": _child("ipvlan", attr(_IPVLAN_MODE, struct.pack("=H", _IPVLAN_L2))),
+    "macvlan": _child("macvlan", {_MACVLAN_MODE: _u32(_MACVLAN_BRIDGE)}),
+    "ipvlan": _child("ipvlan", {_IPVLAN_MODE: struct.pack("=H", _IPVLAN_L2)}),
     "bridge": _master("bridge"),
-    "bond": _master("bond", attr(_BOND_MODE, bytes([_ACTIVE_BACKUP]))),
+    "bond": _master("bond", {_BOND_MODE: bytes([_ACTIVE_BACKUP])}),
     "vrf": _vrf,
     "vxlan": _vxlan,
     "wireguard": _wireguard,

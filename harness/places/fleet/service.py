@@ -115,19 +115,19 @@ def serve(service: Service, key: Path, stopper: Stopper, tell: Callable[[str], N
     key: a file, which is removed; tell: called with a line when it has joined.
     Raises MissingError, PollbenchError when it cannot be joined, Interrupted.
     """
-    import dask
-
-    own = version()
-    if own != service.version:
-        todo = "install the same, or leave pollbench_command out"
-        raise MissingError("use dask", got=f"{PACKAGE} {own} there, {service.version} here", todo=todo)
-    dask.config.set(SETTINGS)
-    controller = os.environ.get(CONTROLLER, "127.0.0.1")
-    address = f"tls://[{controller}]:{service.port}" if ":" in controller else f"tls://{controller}:{service.port}"
     try:
+        own = version()
+        if own != service.version:
+            todo = "install the same, or leave pollbench_command out"
+            raise MissingError("use dask", got=f"{PACKAGE} {own} there, {service.version} here", todo=todo)
         security = secured(key)
     finally:
         key.unlink(missing_ok=True)
+    import dask
+
+    dask.config.set(SETTINGS)
+    controller = os.environ.get(CONTROLLER, "127.0.0.1")
+    address = f"tls://[{controller}]:{service.port}" if ":" in controller else f"tls://{controller}:{service.port}"
     lacks = lacking(service.plan)
     log_to(Path("dask.log"))
     asyncio.run(_serve(service.name, address, security, lacks, stopper, tell))

@@ -109,6 +109,6 @@ class Share:
             return cls(
                 plan, dict(document["environment"]), end=end, budget_s=None if budget_s is None else float(budget_s)
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             todo = "it is made by pollbench fleet run"
             raise InputError("read a share", path, str(error), todo, "--share-file") from None

@@ -39,6 +39,7 @@ _LOOK_S = 0.2
 # Missing hosts are looked for after so many of the crew's intervals; and so often while there is nobody at all.
 _LOOKS, _MOST_LOOKS = 30, 4
 _TITLE = "dask"
+_EVERY = "0.0.0.0"
 
 
 @dataclass
@@ -207,21 +208,25 @@ class Slicing:
         if future.status == "error":
             self._tries[name] += 1
             error = future.exception()
+            # Of any other error dask itself has tried again, as long as hosts vanished.
+            why = str(error)
             if isinstance(error, UnmadeError):
                 host, reason = error.args
                 self._broken[host] = reason
                 if self._tries[name] < MOST_TRIES:
                     return True
-            # Of any other error dask itself has tried again, as long as hosts vanished.
-            self._tell(f"{name} is given up after {self._tries[name]} tries: {error}", "failed")
+                why = f"it came to nothing {MOST_TRIES} times, on {host} at last: {reason}"
+            self._tell(f"{name} is given up: {why}", "failed")
         elif future.status == "finished":
             self._merge(result)
+            if not result["runs"]:
+                self._once.tell(result["host"], result["reason"])
+                return False
             self._left.discard(name)
             done, left = len(self.slices) - len(self._left), len(self._left)
             left_s = (time.monotonic() - self._begun_s) / done * left
             ends = f"; about {left_s:.0f} s left" if left else ""
-            reason = f"; {result['reason']}" if not result["runs"] else ""
-            self.crew.board.tell(result["host"], f"{done} of {len(self.slices)} slices are made{ends}{reason}")
+            self.crew.board.tell(result["host"], f"{done} of {len(self.slices)} slices are made{ends}")
         return False
 
     def _merge(self, brought: Slice) -> None:
@@ -307,6 +312,7 @@ def _scheduler(address: str, directory: Path, longest_s: float) -> Iterator[tupl
         Client(cluster) as client,
     ):
         key, scheduler = Path(scratch) / "key.json", cluster.scheduler
+        key.touch(0o600)
         key.write_text(json.dumps({"key": security.tls_worker_key, "certificate": security.tls_worker_cert}))
         if scheduler is None:
             raise PollbenchError("start dask's scheduler", todo="see logs/dask.log beside the set's hosts")
@@ -314,16 +320,24 @@ def _scheduler(address: str, directory: Path, longest_s: float) -> Iterator[tupl
 
 
 def _own_address(hosts: Hosts) -> str:
-    """The one address of this machine by which it reaches all hosts; every address where that is none or several."""
+    """The one address of this machine by which it reaches all hosts; every address where that is none or several.
+
+    Every address, too, where the inventory says by which one hosts reach this machine, or ssh alone knows a host.
+    """
     own = set()
     for name, variables in hosts.items():
-        with suppress(OSError):
-            host = str(variables.get("ansible_host") or name)
+        if variables.get("pollbench_controller"):
+            return _EVERY
+        local = variables.get("ansible_connection") == "local"
+        host = "127.0.0.1" if local else str(variables.get("ansible_host") or name)
+        try:
             family, kind, _, _, address = socket.getaddrinfo(host, 22, type=socket.SOCK_DGRAM)[0]
             with socket.socket(family, kind) as probe:
                 probe.connect(address)  # which sends nothing
                 own.add(probe.getsockname()[0])
-    return own.pop() if len(own) == 1 else "0.0.0.0"
+        except OSError:
+            return _EVERY
+    return own.pop() if len(own) == 1 else _EVERY
 
 
 def _port(scheduler: Scheduler) -> int:
