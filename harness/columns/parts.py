@@ -81,7 +81,7 @@ case | text | The case.
 link | text | The direction that changes; A <-> B where both change alike.
 phase | text | What it is meanwhile; of a long trace, the band that the rate of 100 ms is in.
 seconds | number s | How much of the window the phase had, all its turns together.
-rate_bps | number bit/s | Declared rate, the mean over that time; 0 while the link is down.
+rate_bps | number bit/s | Declared rate, the mean over that time; 0 while the link is down, or where it has none.
 delay_ms | number ms | Declared one-way delay, the same.
 loss_percent | number % | Declared loss, the same.
 requests | number count | Answered requests that were sent in the phase (of an open loop: were due in it).

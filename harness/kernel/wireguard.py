@@ -56,7 +56,7 @@ def set_peer(ifindex: int, public_key: bytes, address: ipaddress.IPv4Address, pe
 
 def _port(ifindex: int) -> int:
     """A node may have several, each with a number of its own."""
-    return _FIRST_PORT + ifindex % 1000
+    return _FIRST_PORT + ifindex % 10_000
 
 
 def _set(ifindex: int, attributes: bytes) -> Request:

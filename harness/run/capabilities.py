@@ -14,7 +14,6 @@ from harness.spec.cells import CellSpec
 from harness.spec.links import DevicePair, Overlay
 from harness.spec.topology import Emulator, Topology
 from harness.testbed.emulated import programs_of
-from harness.testbed.overlays import no_such_device
 from harness.topology.qdiscs import kinds_of
 from harness.workloads import Scene
 
@@ -78,12 +77,19 @@ def _links_missing(topology: Topology) -> list[str]:
     Those that no cell has are not tried: to load the module of some (bonding) makes a device of the host's.
     """
     kinds = {link.nic: link.kind for link in topology.links}
-    devices = {name: kind.device for name, kind in kinds.items() if isinstance(kind, DevicePair | Overlay)}
+    virtual = [kind for kind in kinds.values() if isinstance(kind, DevicePair | Overlay) and kind.name != "veth"]
     return [
-        f"links of nic: {name}: {no_such_device(device)}"
-        for name, device in devices.items()
-        if name != "veth" and os.geteuid() == 0 and not overlays.is_known(device)
+        f"links of nic: {kind.name}: this kernel has no {kind.device} devices; take another nic, or {_that_has(kind)}"
+        for kind in virtual
+        if os.geteuid() == 0 and not overlays.is_known(kind.device)
     ]
+
+
+def _that_has(kind: DevicePair | Overlay) -> str:
+    """Where devices of the kind are to be had, as what to type."""
+    if isinstance(kind, Overlay) and not kind.provided:
+        return "a guest of a kernel of yours with them built in: pollbench vm run FILE --bzimage PATH"
+    return "a guest's kernel: pollbench vm run FILE --kernel 7.3"
 
 
 def _lacks_of_end(spec: CellSpec, host: str) -> list[str]:

@@ -26,6 +26,7 @@ from harness.store.record import LinkPhase, Metrics
 from harness.testbed import Testbed
 from harness.topology.layout import PortLayout
 from harness.topology.link_changes import DiscChange, TimedChange, changes_of, undoing
+from harness.topology.overlays import wire_mtu
 
 # Beyond this at p99, figures by phase are of another link than is declared. One thread changes all links, so that of
 # many which are due together the last is later by as much for each.
@@ -96,7 +97,9 @@ class LinkChanger:
         if not self.report:
             return []
         requests = _requests(client, samples, self.report["begun_ns"])
-        until_ns = int(client.get("elapsed_ns") or lasted_ns)
+        # The client's window begins a little after the links began to change, and ends as much later.
+        late_ns = max(0, int(client["start_ns"]) - self.report["begun_ns"]) if requests is not None else 0
+        window = late_ns, late_ns + int(client.get("elapsed_ns") or lasted_ns)
         alike: dict[tuple[int, Course], list[str]] = {}
         for port in self._ports:
             shape = self._testbed.layout.shape(port)
@@ -105,7 +108,7 @@ class LinkChanger:
         return [
             row
             for (_, course), (start, end, *ways) in alike.items()
-            for row in phases_of(f"{start} {'<->' if len(ways) > 1 else '->'} {end}", course, until_ns, requests)
+            for row in phases_of(f"{start} {'<->' if len(ways) > 1 else '->'} {end}", course, window, requests)
         ]
 
     def _start(self, stopper: Stopper, stack: ExitStack, free: list[int]) -> None:
@@ -147,7 +150,7 @@ def timetable(testbed: Testbed, ports: Sequence[PortLayout]) -> bytes:
     nodes = list(dict.fromkeys(port.node for port in ports))
     messages, events, tracks = _Messages(), bytearray(), bytearray()
     for port in ports:
-        shape, mtu = testbed.layout.shape(port), testbed.layout.topology.links[port.link].mtu
+        shape, mtu = testbed.layout.shape(port), wire_mtu(testbed.layout.topology.links[port.link])
         assert shape is not None and shape.course is not None
         first, known = len(events) // _EVENT.size, dict[tuple[int, ...], int]()
         for timed in changes_of(shape, mtu):
@@ -193,16 +196,20 @@ def _requests(
 
 
 def phases_of(
-    name: str, course: Course, until_ns: int, requests: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None
+    name: str,
+    course: Course,
+    window: tuple[int, int],
+    requests: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None,
 ) -> list[LinkPhase]:
-    """A row for each phase of a direction's course that was reached until then. requests: as of `_requests`.
+    """A row for each phase of a direction's course in the window, in ns since it began. requests: as of `_requests`.
 
     A request belongs to the phase in which it was sent (of an open loop: was due).
     """
-    spans = list(course.spans(until_ns))
+    from_ns, until_ns = window
+    spans = [(max(since, from_ns), until, one) for since, until, one in course.spans(until_ns) if until > from_ns]
     begins, of_span = np.array([span[0] for span in spans]), np.array([span[2].phase for span in spans])
     at_ns, latency_ns = requests if requests is not None else (np.empty(0, np.int64), np.empty(0, np.int64))
-    inside = (at_ns >= 0) & (at_ns < until_ns)
+    inside = (at_ns >= from_ns) & (at_ns < until_ns)
     phase_of = of_span[np.searchsorted(begins, at_ns[inside], "right") - 1]
     rows = []
     for number, phase in enumerate(course.phases):

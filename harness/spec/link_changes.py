@@ -15,6 +15,7 @@ from harness.units import Count, DurationNs, RateBps, Share, format_duration, fo
 
 # A ramp goes up in steps of this length, or in so many.
 _RAMP_STEP_NS, _RAMP_STEPS = 10_000_000, 1000
+MOST_CHANGES = 200_000
 # A trace with more states than these is told in bands of its rate.
 _STATES_TOLD = 12
 _BAND_NS = 100_000_000
@@ -196,7 +197,8 @@ def _ramp(step: Step, old: LinkState, new: LinkState) -> Iterator[Moment]:
 def _drawn(on_off: OnOff, until_ns: int, start: LinkState) -> Iterator[Step]:
     """Breaks by chance until then, each over before the end. Whole microseconds, so that times can be read."""
     chance, at_ns = random.Random(on_off.seed), 0
-    while True:
+    # More are refused, however many they would have been.
+    for _ in range(MOST_CHANGES):
         at_ns += _drawn_ns(chance, on_off.on_ns)
         off_ns = _drawn_ns(chance, on_off.off_ns)
         if at_ns + off_ns >= until_ns:

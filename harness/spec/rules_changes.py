@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.errors import InputError
-from harness.spec.link_changes import Changes
+from harness.spec.link_changes import MOST_CHANGES, Changes
 from harness.spec.messages import Path, problem
 from harness.spec.topology import Shape, Topology
 from harness.spec.trace_file import LEAST_BPS
 from harness.spec.yaml_tree import Tree
-from harness.units import format_duration
+from harness.units import format_duration, format_rate
 
-MOST_CHANGES = 200_000
+# Of turn after turn; a change takes the kernel some us, and all links have one thread.
+_LEAST_APART_NS = 100_000
+_LONGEST_NS = 30 * 24 * 3600 * 10**9
+# Above that the bucket of a rate has more bytes than kernels count.
+_MOST_BPS = 10**14
 _KINDS = ("steps", "on_off", "trace")
 
 
@@ -86,5 +90,12 @@ def _needs(shape: Shape, tree: Tree, where: Path) -> Iterator[InputError]:
             got = "what goes down is the queue of a rate, and there is none"
             yield problem(tree, where, got, 'add e.g. "rate: 10gbit" beside it', key=True)
     if len(course.moments) > MOST_CHANGES:
-        got = f"{len(course.moments):,} changes; {MOST_CHANGES:,} at most"
+        got = f"more than {MOST_CHANGES:,} changes in a turn"
         yield problem(tree, where, got, "take a shorter part of it", key=True)
+    elif course.period_ns and course.period_ns < len(course.moments) * _LEAST_APART_NS:
+        got = f"{len(course.moments):,} changes every {format_duration(course.period_ns)}"
+        yield problem(tree, where, got, f"leave {format_duration(_LEAST_APART_NS)} for each on average", key=True)
+    if max(course.period_ns, course.moments[-1].at_ns) > _LONGEST_NS:
+        yield problem(tree, where, "it takes more than 30 days", "take a shorter time", key=True)
+    if any((state.rate_bps or 0) > _MOST_BPS for state in states):
+        yield problem(tree, where, f"a rate over {format_rate(_MOST_BPS)}", "take a lower one", key=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from harness.errors import InputError
+from harness.spec.links import Overlay
 from harness.spec.messages import problem
 from harness.spec.topology import Topology
 from harness.spec.yaml_tree import Tree
@@ -92,6 +94,20 @@ def _devices(topology: Topology, tree: Tree) -> Iterator[InputError]:
                     got = f'"{value}" is what the bridge of {node} is called'
                     yield problem(tree, ("topology", "links", index, key), got, "take another name")
                 taken[node, value] = index
+    yield from _wires(topology, tree, taken)
+
+
+def _wires(topology: Topology, tree: Tree, taken: Mapping[tuple[str, object], int]) -> Iterator[InputError]:
+    """No declared name that is an interface's without one: eth0, ..., which a wire below another device has always."""
+    used: Counter[str] = Counter()
+    for index, link in enumerate(topology.links):
+        for end, node in enumerate(link.between):
+            name = f"eth{used[node]}"
+            used[node] += 1
+            declared = link.devices[end] if link.devices is not None and not isinstance(link.kind, Overlay) else None
+            if declared is None and (node, name) in taken:
+                got = f'"{name}" is what the interface or wire of links.{index} is called in {node}'
+                yield problem(tree, ("topology", "links", taken[node, name], "devices"), got, "take another name")
 
 
 def unequal_mtus(topology: Topology, tree: Tree) -> Iterator[InputError]:

@@ -16,7 +16,6 @@ from harness.topology.layout import Layout, PortLayout
 from harness.topology.overlays import OverlayPort
 
 _PATIENCE_S, _PAUSE_S = 5.0, 0.001
-ELSEWHERE = "take another nic, or a guest's kernel: pollbench vm run FILE"
 
 
 def born(layout: Layout, node: str) -> Iterator[Request]:
@@ -25,11 +24,6 @@ def born(layout: Layout, node: str) -> Iterator[Request]:
         yield overlays.new_overlay(_end(layout, port, over))
         if over.kind.joined == "port":
             yield links.set_master(port.ifindex, over.ifindex, port.device)
-
-
-def no_such_device(kind: str) -> str:
-    """Why a kernel without devices of the kind cannot make a link of them, and which has them, in words."""
-    return f"this kernel has no {kind} devices; {ELSEWHERE}"
 
 
 def up(layout: Layout, node: str) -> Iterator[Request]:

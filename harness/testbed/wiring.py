@@ -246,7 +246,8 @@ def _make(sock: NetlinkSocket, requests: list[Request], node: str) -> None:
     except NetlinkError as error:
         if error.errno != errno.EOPNOTSUPP:
             raise
-        raise MissingError(error.attempted, node, error.strerror or "", overlays.ELSEWHERE) from error
+        todo = "take another nic, or a kernel that has such devices"
+        raise MissingError(error.attempted, node, error.strerror or "", todo) from error
 
 
 def _limits(port: PortLayout) -> Iterator[Request]:

@@ -291,7 +291,7 @@ def _limited(
         (port.link, port.end): most_segments(
             (topology.links[port.link].forward, topology.links[port.link].reverse)[port.end],
             port.discs,
-            topology.links[port.link].mtu,
+            wire_mtu(topology.links[port.link]),
         )
         for pair in links
         for port in pair

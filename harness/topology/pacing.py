@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from harness.spec.links import DevicePair, Overlay
 from harness.spec.topology import Link, Shape, Topology
+from harness.topology.overlays import wire_mtu
 from harness.topology.qdiscs import NETEM_MOST_BPS, discs_of, frame_bytes, free_bytes, pace_of
 from harness.units import format_duration, format_rate, format_size
 
@@ -24,11 +25,12 @@ def link_notes(topology: Topology, netem: bool) -> list[str]:
 
 
 def _notes(link: Link, shape: Shape, netem: bool) -> Iterator[str]:
-    discs = discs_of(shape, link.mtu, netem)
+    mtu = wire_mtu(link)
+    discs = discs_of(shape, mtu, netem)
     pace = pace_of(discs)
     if shape.rate_bps is not None and pace is not None and pace.kind != "netem":
-        free = free_bytes(discs, link.mtu)
-        at_once = "the first packet" if free < 2 * frame_bytes(link.mtu) else f"the first {format_size(free)}"
+        free = free_bytes(discs, mtu)
+        at_once = "the first packet" if free < 2 * frame_bytes(mtu) else f"the first {format_size(free)}"
         note = f"{format_rate(shape.rate_bps)} by {pace.kind}: {at_once} after a pause is not held back"
         asked = shape.method is not None or shape.burst_bytes is not None
         if not netem and not asked and shape.changes is None and shape.rate_bps <= NETEM_MOST_BPS:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import pytest
 
+from harness.kernel.overlays import is_known
 from harness.run import standing
 from harness.run.link_changes import LinkChanger
 from harness.signals import Stopper
@@ -133,6 +134,21 @@ def test_a_packet_that_waits_has_left_when_its_opportunity_comes() -> None:
             if report["changes"] >= 40 and 44 <= sum(counts) <= 46 and set(counts) <= {2, 3, 4}:
                 return
     pytest.fail("never as many as there are opportunities")
+
+
+def test_a_link_with_a_device_on_top_is_then_what_it_was() -> None:
+    """Its wire's frames are larger than its own, and so is what its queue holds of them."""
+    if not is_known("vxlan"):
+        pytest.skip("this kernel has no vxlan devices")
+    down = {"steps": [{"at": 0, "down": "1ms"}]}
+    with bed(pair(nic="vxlan", forward={"rate": "1mbit", "changes": down})) as testbed, ExitStack() as stack:
+        before = standing.read(testbed)
+        changer = LinkChanger(testbed, Stopper(), stack, set())
+        changer.begin()
+        time.sleep(0.05)
+        changer.end()
+        assert changer.report["changes"] == 2
+        assert standing.differences(before, standing.read(testbed)) == ()
 
 
 def test_a_helper_that_dies_is_a_doubt_and_says_why() -> None:

@@ -54,7 +54,7 @@ def shown(testbed: Bed, device: str) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_kind_of_link(kind: Overlay | DevicePair, family: str) -> None:
     if not is_known(kind.device):
-        pytest.skip(f"this kernel has no {kind.device} devices; tests/vm has a guest with them")
+        pytest.skip(f"this kernel has no {kind.device} devices")
     with bed(pair(nic=kind.name, family=family), napi=True) as testbed:
         (port,) = testbed.nodes["a"].ports
         data, napi_id = received(testbed, family)

@@ -167,6 +167,10 @@ def experiment(tmp_path: Path, changes: str, more: str = "rate: 10mbit, ") -> st
         ("{steps: [{at: 1s, rate: 8bit}]}", "1kbit at least"),
         ("{steps: [{at: 1s, rate: 1mbit}], every: 1s}", "last until 1s"),
         ("{steps: [{at: 1s, speed: 1mbit}]}", "speed"),
+        ("{on_off: {on: 1us, off: 1us}, every: 1h}", "more than 200,000 changes"),
+        ("{steps: [{at: 0, rate: 1mbit}], every: 99us}", "leave 100us for each"),
+        ("{steps: [{at: 2000000h, rate: 1mbit, over: 2000000h}]}", "more than 30 days"),
+        ("{steps: [{at: 1s, rate: 9000tbit}]}", "over 100tbit"),
     ],
 )
 def test_changes_that_cannot_be_are_refused_with_their_place(tmp_path: Path, changes: str, says: str) -> None:
@@ -234,13 +238,16 @@ def test_requests_belong_to_the_phase_in_which_they_were_sent() -> None:
     of = course(steps=[{"at": "10ms", "rate": "5mbit"}, {"at": "20ms", "down": "10ms"}], every="40ms")
     at = np.array([-1, 0, 9, 10, 19, 20, 29, 30, 41, 79, 80], dtype=np.int64) * MS
     latency = np.array([9, 1, 1, 2, 2, -1, -1, 2, 1, 2, 9], dtype=np.int64) * 1000
-    rows = phases_of("a -> b", of, 80 * MS, (at, latency))
+    rows = phases_of("a -> b", of, (0, 80 * MS), (at, latency))
     told = [(row.phase, row.seconds, row.rate_bps, row.loss_percent, row.requests, row.lost) for row in rows]
     assert told == [
         ("from 0s: 10mbit", 0.02, 1e7, 0, 3, 0), ("from 10ms: 5mbit", 0.02, 5e6, 0, 2, 0),
         ("from 20ms: down", 0.02, 0, 100, 0, 2), ("from 30ms: 5mbit", 0.02, 5e6, 0, 2, 0),
     ]  # fmt: skip
-    assert [row.requests for row in phases_of("a -> b", of, 15 * MS, None)] == [None, None]
+    assert [row.requests for row in phases_of("a -> b", of, (0, 15 * MS), None)] == [None, None]
+    # The client's window began 5 ms after the course, and has all of its length.
+    late = phases_of("a -> b", of, (5 * MS, 85 * MS), (at, latency))
+    assert [(row.seconds, row.requests) for row in late] == [(0.02, 3), (0.02, 2), (0.02, 0), (0.02, 2)]
 
 
 def test_tables_tell_phases_by_cell_over_the_valid_runs() -> None:

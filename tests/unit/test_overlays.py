@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
+from harness.places import vm
 from harness.spec.links import LINK_KINDS, Overlay
 from harness.spec.load import load_experiment
 from harness.topology.draw.data import picture_of
@@ -15,6 +16,13 @@ from harness.topology.layout import plan_layout
 from harness.topology.pacing import link_notes
 from tests import experiment
 from tests.beds import chain, pair
+
+
+def test_a_name_that_the_wire_below_has_is_refused(tmp_path: Path) -> None:
+    links = [{"between": ["server", "client"], "nic": "macvlan", "devices": [None, "eth0"]}]
+    file = experiment.write(tmp_path, topology={"nodes": {"client": {}, "server": {}}, "links": links})
+    with pytest.raises(InputError, match='"eth0" is what the interface or wire'):
+        load_experiment(str(file))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,13 @@ def test_declared_names_and_addresses_are_those_of_the_device_that_programs_see(
     assert port.mac != port.over.mac
     (port,) = plan_layout(pair(nic="ipvlan", macs=[mac, None])).ports["a"]
     assert port.mac.hex(":") == mac
+
+
+def test_a_kind_is_provided_where_the_guests_have_its_module() -> None:
+    modules = (Path(vm.__file__).parent / "data" / "modules.txt").read_text().split()
+    for kind in LINK_KINDS.values():
+        if isinstance(kind, Overlay):
+            assert kind.provided == ({"bond": "bonding"}.get(kind.device, kind.device) in modules), kind.name
 
 
 @pytest.mark.parametrize(

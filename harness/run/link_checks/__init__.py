@@ -19,6 +19,7 @@ from harness.spec.topology import Shape
 from harness.store.record import LinkCheck
 from harness.testbed import Testbed
 from harness.topology.layout import Layout, PortLayout
+from harness.topology.overlays import wire_mtu
 from harness.topology.qdiscs import DEFAULT_MTU, free_bytes
 from harness.units import format_rate
 
@@ -80,7 +81,7 @@ def breaches(layout: Layout, delta: CounterDelta) -> list[str]:
         seconds = delta.elapsed_ns / 1e9
         most = (mean_bps * seconds + highest_bps * (RATE_SHARE * seconds + READING_S)) / 8
         name = f"{port.node} -> {port.peer_node}"
-        if sent > most + free_bytes(port.discs, layout.topology.links[port.link].mtu):
+        if sent > most + free_bytes(port.discs, wire_mtu(layout.topology.links[port.link])):
             rate = megabits(8e9 * sent / delta.elapsed_ns)
             reasons.append(f"{name}: sent {rate} through a queue of {format_rate(round(mean_bps))}")
         if drops and not sent:
