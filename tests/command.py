@@ -9,12 +9,13 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from harness import cli
-from tests.forkserver import Forked, Request, Server
+from tests.forkserver import Forked, Request, Server, ServerEndedError
 
 COMMAND = [sys.executable, "-m", "harness"]
 ROOT = Path(__file__).parent.parent
@@ -56,7 +57,12 @@ def start(
             netns=netns,
         )
         if (server := _serving(environment)) is not None:
-            return Forked(server, request)
+            try:
+                return Forked(server, request)
+            except ServerEndedError as error:
+                # The next command has a new one; this one is started as a user starts it.
+                warnings.warn(str(error), stacklevel=2)
+                _forget()
     if netns:
         prefix = ("nsenter", f"--net=/run/netns/{netns}", "--", *prefix)
     if capabilities is not None:
@@ -80,6 +86,14 @@ def _serving(environment: dict[str, str]) -> Server | None:
         _server = Server()
         atexit.register(_server.close)
     return _server if _server.serves(environment) else None
+
+
+def _forget() -> None:
+    """Have the next command start another server."""
+    global _server
+    if _server is not None:
+        atexit.unregister(_server.close)
+        _server = None
 
 
 def server_pid() -> int:

@@ -65,8 +65,12 @@ class Request:
     netns: str = ""
 
 
+class ServerEndedError(OSError):
+    """Somebody ended the server, or it ended itself."""
+
+
 class Server:
-    """The process that forks. Raises OSError where it died."""
+    """The process that forks. Raises ServerEndedError where it died."""
 
     def __init__(self) -> None:
         self._at_start, self._surroundings = _at_start(os.environ | _PATH), _surroundings()
@@ -83,7 +87,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        self.pid = self._process.pid
+        self.pid, self._owner = self._process.pid, os.getpid()
         theirs.close()
 
     def serves(self, env: dict[str, str]) -> bool:
@@ -102,17 +106,20 @@ class Server:
         finally:
             _subreaper(False)
         if not answer:
-            raise OSError(f"the fork server ended: {self._ended()}")
+            said = self._ended()
+            raise ServerEndedError(f"the fork server ended with {self._process.returncode}: {said}")
         return int(answer)
 
     def close(self) -> None:
-        """End it; commands that it started go on."""
+        """End it; commands that it started go on. In a child that has forked from who started it, leave it alone."""
         self._socket.close()
-        self._ended()
+        if os.getpid() == self._owner:
+            self._ended()
 
     def _ended(self) -> str:
         with self._process as process:
-            process.kill()
+            if process.poll() is None:
+                process.kill()
             assert process.stdout is not None
             return process.stdout.read().decode(errors="replace")
 

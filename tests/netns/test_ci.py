@@ -20,6 +20,7 @@ CLAIMS = {
 def pytest_here(directory: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
     """A user's pytest, with the plugin as an installation has it, in a directory without a project."""
     command = [sys.executable, "-m", "pytest", "-p", "pollbench.pytest_plugin", "-p", "no:cacheprovider"]
+    command.append(f"--basetemp={directory / 'their-temporary'}")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     words = [*command, *map(str, options)]
     return subprocess.run(words, cwd=directory, env=environment, capture_output=True, text=True, check=False)
