@@ -29,6 +29,7 @@ from harness.errors import (
 from harness.kernel.software import commit_at
 from harness.places.place import NOT_AGAIN, Place
 from harness.places.redo import waited_s
+from harness.places.traced import TracingPlace, trace_cells
 from harness.plan import Experiment, Plan, grows
 from harness.stats import stopping_rule
 from harness.store import ResultSet, RunRecord
@@ -45,9 +46,22 @@ def stamp_now() -> str:
 
 
 def say_untraced(experiment: Experiment) -> None:
-    """Say that what the file wants traced is not, in guests and over fleets."""
+    """Say that what the file wants traced is not, over fleets."""
     if experiment.trace:
-        say("pollbench: `trace: tail` is left out: only `pollbench run` traces, on its own host")
+        say("pollbench: `trace: tail` is left out: only `pollbench run` and `pollbench vm run` trace")
+
+
+def trace(
+    place: TracingPlace[WatcherT], plan: Plan, results: ResultSet, watcher: AbstractContextManager[WatcherT]
+) -> Interrupted | None:
+    """Trace one more run of every cell; what interrupted it, if anything did."""
+    say("pollbench: one more repetition of every cell, traced; it counts in no table")
+    try:
+        with watcher as shown:
+            trace_cells(place, plan, results, stamp_now(), shown)
+    except Interrupted as error:
+        return error
+    return None
 
 
 def new_set(place: Place[WatcherT], plan: Plan, experiment: bytes, output: str, **manifest: Any) -> ResultSet:

@@ -8,16 +8,15 @@ import platform
 from dataclasses import replace
 from pathlib import Path
 
-from harness.cli.carry_out import carry_out, open_set, report, stamp_now
+from harness.cli.carry_out import carry_out, open_set, report, trace
 from harness.cli.ci import write_set
 from harness.cli.explain import explain_set
 from harness.cli.plan import plan_of, print_plan
 from harness.cli.progress import Progress
 from harness.cli.terminal import need_root, owner_of_results, say
-from harness.errors import EXIT_OK, InputError, Interrupted
+from harness.errors import EXIT_OK, InputError
 from harness.places.fleet.split import begun_elsewhere, share_of
-from harness.places.local import Local, this_host
-from harness.places.traced import trace_cells
+from harness.places.local import this_host
 from harness.plan import Experiment, Plan
 from harness.run.limits import refuse_beyond
 from harness.signals import stop_on_signals
@@ -48,23 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
             interrupted = carry_out(place, plan, results, Progress(plan=plan, made=results.records()))
             traced = interrupted is None and (arguments.explain or experiment.trace is not None)
             if traced:
-                interrupted = _trace(place, plan, results)
+                interrupted = trace(place, plan, results, Progress())
         code = report(plan, results, interrupted, as_json=arguments.json)
         write_set(arguments, results)
         if traced and interrupted is None:
             explain_set(results, quiet=arguments.json)
         return code
-
-
-def _trace(place: Local, plan: Plan, results: ResultSet) -> Interrupted | None:
-    """Trace one more run of every cell; what interrupted it, if anything did."""
-    say("pollbench: one more repetition of every cell, traced; it counts in no table")
-    try:
-        with Progress() as progress:
-            trace_cells(place, plan, results, stamp_now(), progress)
-    except Interrupted as error:
-        return error
-    return None
 
 
 def _run_share(arguments: argparse.Namespace, experiment: Experiment, plan: Plan) -> int:

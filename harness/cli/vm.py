@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.cli.building import build_programs
-from harness.cli.carry_out import carry_out, open_set, report, say_untraced
+from harness.cli.carry_out import carry_out, open_set, report, trace
 from harness.cli.ci import write_set
+from harness.cli.explain import explain_set
 from harness.cli.matrix import show
 from harness.cli.plan import in_words, plan_of, print_plan
 from harness.cli.progress import Progress
@@ -66,9 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
         guests.verify(plan)
         results = open_set(guests, plan, experiment.data, arguments)
         interrupted = carry_out(guests, plan, results, progress_of(guests, [(plan, results)]))
+        traced = interrupted is None and (arguments.explain or experiment.trace is not None)
+        if traced:
+            interrupted = trace(guests, plan, results, Progress())
         say_retried(guests)
         code = report(plan, results, interrupted, as_json=arguments.json)
         write_set(arguments, results)
+        if traced and interrupted is None:
+            explain_set(results, quiet=arguments.json)
         return code
 
 
@@ -110,7 +116,6 @@ def say_retried(guests: Guests) -> None:
 def _guest_plan(arguments: argparse.Namespace, home: Home) -> tuple[Experiment, Plan]:
     """The experiment as guests are to run it, under the kernels that the command names, and its plan."""
     experiment, plan = plan_of(arguments, guest=True)
-    say_untraced(experiment)
     refuse_inventory_hosts(plan)
     for name in {cell.spec.machine.kernel for cell in plan.cells} - {""}:
         _known_kernel(home, name)

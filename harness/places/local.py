@@ -13,7 +13,7 @@ from harness.errors import InputError, Interrupted, LostError, PollbenchError
 from harness.kernel import facts, journal
 from harness.places.place import Backlog, Manifest, Watcher
 from harness.plan import Plan, estimate_s
-from harness.run.measure import Measured, measure
+from harness.run.measure import Measured, measure, measure_traced
 from harness.run.runner import Take, make_run
 from harness.run.two_hosts import OneOfTwo
 from harness.signals import Stopper
@@ -47,6 +47,10 @@ class Local:
 
     def accept(self, results: ResultSet) -> None:
         """Any set of the same plan can be resumed here."""
+
+    def tracing(self) -> Local:
+        """This host, which traces every run, and makes none again."""
+        return replace(self, take=measure_traced, again=())
 
     def execute(self, plan: Plan, results: ResultSet, watcher: Watcher) -> None:
         """Make the missing runs. Raises also LostError, when the other host of the runs is gone.

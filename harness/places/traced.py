@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Protocol
 
 from harness.analysis.tail.cell import TRACED
-from harness.places.local import Local
-from harness.places.place import Watcher
+from harness.places.place import Place, WatcherT
 from harness.plan import Plan
-from harness.run.measure import measure_traced
 from harness.store import ResultSet
 
 
-def trace_cells(place: Local, plan: Plan, results: ResultSet, stamp: str, watcher: Watcher) -> None:
+class TracingPlace(Place[WatcherT], Protocol[WatcherT]):
+    """A place whose runs can be traced: this host, and guests."""
+
+    def tracing(self) -> Place[WatcherT]:
+        """The same place, which traces every run and makes none again."""
+
+
+def trace_cells(place: TracingPlace[WatcherT], plan: Plan, results: ResultSet, stamp: str, watcher: WatcherT) -> None:
     """Make the traced run of every cell that has none yet, after all others. Raises as `Local.execute` does.
 
     stamp: the name of a set that begins now; one of the same plan is gone on with.
@@ -22,4 +27,4 @@ def trace_cells(place: Local, plan: Plan, results: ResultSet, stamp: str, watche
     if traced is None or not traced.same_plan(traced_plan):
         manifest = place.manifest() | {"seed": plan.seed, "trace": "tail"}
         traced = ResultSet.create(results.path, TRACED, stamp, results.experiment, traced_plan, manifest, results.owner)
-    replace(place, take=measure_traced, again=()).execute(traced_plan, traced, watcher)
+    place.tracing().execute(traced_plan, traced, watcher)

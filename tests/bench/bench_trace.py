@@ -76,6 +76,8 @@ def main() -> None:
             words = [
                 f"{np.median(x):.3f} [{np.quantile(x, 0.25):.3f}..{np.quantile(x, 0.75):.3f}]" for x in (ratio, rates)
             ]
+            # Once before: loading the reader of Parquet takes as long as explaining half a run.
+            seconds_per_million(samples, files, place)
             count, seconds = seconds_per_million(samples, files, place)
             print(
                 f"{run.cell.case:12}{np.median(us):9.2f}{words[0]:>26}{words[1]:>24}{count:9,}{seconds:15.2f}",

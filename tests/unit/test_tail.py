@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -255,6 +256,20 @@ def test_a_set_without_traces_says_how_to_make_them(tmp_path: Path) -> None:
     results = ResultSet.create(tmp_path, "small", "20260101T000000Z", b"", experiment.plan(tmp_path), {})
     with pytest.raises(InputError, match="run FILE --explain"):
         tails(results, parse_above("p99"))
+
+
+def test_in_model_time_a_trace_may_cost(tmp_path: Path) -> None:
+    """Each event's instructions are time there: half as much again is no reason to refuse, and is told."""
+    results = kept(tmp_path, Bed().meta(), p50_us=(20, 20, 20))
+    (tail,) = tails(results, parse_above("p99"))
+    assert "the traced p50 is 25" in tail.refused[0]
+    traced = ResultSet.latest(results.path, "traced")
+    assert traced is not None
+    (record,) = traced.records()
+    file = traced.path / "runs" / record.run_id / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"environment": {"accelerator": "tcg-virtual"}}))
+    (tail,) = tails(results, parse_above("p99"))
+    assert tail.account is not None and "the events themselves take time: the traced p50 is 25" in tail.notes[0]
 
 
 def test_where_one_more_run_is_expected() -> None:

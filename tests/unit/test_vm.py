@@ -36,6 +36,8 @@ from harness.signals import stop_on_signals
 from harness.spec.machine import Machine
 from harness.store import KnobRow, LinkCheck, QdiscRow, ResultSet, RunRecord
 from harness.store.record import LinkPhase, Verdict
+from harness.store.samples import SAMPLE_DTYPE
+from harness.store.trace import EVENT_DTYPE
 from tests import experiment
 from tests.unit.test_metrics import delta
 
@@ -102,6 +104,15 @@ def test_an_error_travels_whole_and_printable() -> None:
     assert isinstance(found.error, MissingError)
     assert found.error.line() == "shape on eth0: no ?[31mnetem; load it"
     assert (found.run_id, found.wall_s) == ("abc", 1.5)
+
+
+def test_events_travel_and_nothing_else_in_their_place() -> None:
+    sent = wire.Answer("abc", 1.5, error=PollbenchError("run"), events=np.ones(3, EVENT_DTYPE))
+    events = wire.unpack(wire.pack(sent)).events
+    assert events is not None and events.dtype == EVENT_DTYPE and events["ns"].tolist() == [1, 1, 1]
+    sent.events = np.ones(3, SAMPLE_DTYPE)
+    with pytest.raises(PollbenchError, match="no table of whole numbers"):
+        wire.unpack(wire.pack(sent))
 
 
 def test_cpio_is_sorted_owned_by_root_and_without_times() -> None:

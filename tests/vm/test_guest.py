@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.analysis.tail import parse_above, tails
 from harness.places.vm import boot, launch
 from harness.places.vm.emulator import find_emulator
 from harness.places.vm.home import Home
@@ -39,7 +40,7 @@ def records(results: Path) -> dict[str, Any]:
 def test_the_same_tables_without_root(home: Home, results: Path, tmp_path: Path) -> None:
     file = write(tmp_path, topology=VETH, cases={"base": {}, "poll": POLL, "nic": {"topology": WIRE}})
     env = {"POLLBENCH_VM_HOME": str(home.path)}
-    code, out, err = vm_run(file, results, env=env, prefix=command.UNPRIVILEGED)
+    code, out, err = vm_run(file, results, "--explain", env=env, prefix=command.UNPRIVILEGED)
     assert code == 0, err
     made = records(results)
     assert {record.verdict for record in made.values()} == {"valid"}
@@ -56,6 +57,12 @@ def test_the_same_tables_without_root(home: Home, results: Path, tmp_path: Path)
     (account,) = json.loads((found.path / "vm.json").read_text())["boots"]
     assert account["hashes"]["root"] == home.index()["root"]["sha256"]
     assert "1/3" in err
+    # One more run of each, traced in the guest: both ends' times, and what its kernel did meanwhile.
+    traced = {tail.case: tail for tail in tails(found, parse_above("p99"))}
+    assert list(traced) == ["base", "poll", "nic"]
+    assert all(tail.joined > 0.99 and sum(tail.meta.lost.values()) == 0 for tail in traced.values()), traced
+    assert {"client", "server"} <= set(traced["base"].meta.names.values())
+    assert "one more repetition of every cell, traced" in err and (found.path / "tail.csv").is_file()
 
 
 def test_the_gallery_s_files_share_a_boot_and_need_no_root(home: Home, results: Path, tmp_path: Path) -> None:

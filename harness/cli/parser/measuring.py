@@ -13,6 +13,7 @@ from harness.cli.parser.options import (
     ci_files,
     execution,
     experiment,
+    explained,
     flag,
     output,
     overrides,
@@ -29,7 +30,7 @@ def add(commands: Commands) -> None:
     text = "make the K-th of N shares of the plan, K from 1: for CI matrices and batch systems; see pollbench merge"
     value(run, "--share", "K/N", text, type=_share)
     budget(run)
-    flag(run, "--explain", "then trace one more repetition of every cell, and say why its slow requests were slow")
+    explained(run)
     # What `fleet run` types on its hosts.
     value(run, "--share-file", "FILE", argparse.SUPPRESS)
     ci_files(run)

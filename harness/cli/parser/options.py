@@ -68,6 +68,11 @@ def budget(parser: argparse.ArgumentParser, of: str = "") -> None:
     value(parser, "--budget", "TIME", text, type=_seconds)
 
 
+def explained(parser: argparse.ArgumentParser) -> None:
+    """--explain, one more repetition that is traced."""
+    flag(parser, "--explain", "then trace one more repetition of every cell, and say why its slow requests were slow")
+
+
 def output(
     parser: argparse.ArgumentParser,
     text: str = "where result sets go (default: results)",

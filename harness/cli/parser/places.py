@@ -12,6 +12,7 @@ from harness.cli.parser.options import (
     count,
     execution,
     experiment,
+    explained,
     flag,
     interval,
     output,
@@ -108,6 +109,7 @@ def _vm(commands: Commands) -> None:
     experiment(run)
     execution(run)
     guests(run)
+    explained(run)
     flag(run, "--keep", "keep the guests' consoles in the result set")
     ci_files(run)
     as_json(run, "the summary")

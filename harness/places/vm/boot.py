@@ -52,7 +52,8 @@ class GuestFailure(PollbenchError):  # noqa: N818  # of the guest, not of ours
 class Boot:
     """What one boot needs. pairs: pairs of emulated NICs by model; runs: what it is to make, in order.
 
-    resumer: resumes a snapshot where it can, in place of a boot; seat: where on the host it runs. Of what was done:
+    resumer: resumes a snapshot where it can, in place of a boot; seat: where on the host it runs; traced: its runs are
+    to be traced. Of what was done:
     `started` is "snapshot" or "boot", `not_resumed` why not, where a snapshot was wanted.
     """
 
@@ -67,6 +68,7 @@ class Boot:
     stopper: Stopper
     resumer: Resumer | None = None
     seat: Seat = field(default_factory=Seat)
+    traced: bool = False
     events: list[Event] = field(default_factory=list)
     argv: list[str] = field(default_factory=list)
     console: str = ""
@@ -118,6 +120,7 @@ class Boot:
             "accelerator": self.accelerator,
             "output_bytes": self.machine.output_bytes,
             "seed": seed,
+            "traced": self.traced,
         }
         carried = pack(self.plan)
         if carried:

@@ -32,6 +32,8 @@ from harness.spec.machine import Machine
 from harness.spec.topology import Topology
 from harness.store import ResultSet
 from harness.store.record import Scalar
+from harness.store.samples import encode
+from harness.store.trace import EVENTS_FILE
 
 # A boot that fails without answering a run is tried once more; so is the run that was going on.
 _TRIES = 2
@@ -52,8 +54,8 @@ class Guests:
     snapshots: resume guests from snapshots where that can be, in place of booting them.
     may_leave_kvm: where the first guest under KVM does not come up, go on without (nobody asked for KVM, and no run was
     made under it). jobs: how many guests run side by side, None for one on each CPU that is idle; under kvm, whose time
-    is real, always one. boots: what each boot was, for the set's vm.json; retried: failures of guests that were booted
-    once more.
+    is real, always one. traced: every run's window is. boots: what each boot was, for the set's vm.json; retried:
+    failures of guests that were booted once more.
     """
 
     home: Home
@@ -65,6 +67,7 @@ class Guests:
     may_leave_kvm: bool = False
     snapshots: bool = False
     jobs: int | None = None
+    traced: bool = False
     retried: list[str] = field(default_factory=list)
     boots: list[dict[str, Any]] = field(default_factory=list)
     _images: dict[str, Image] = field(default_factory=dict)
@@ -93,6 +96,10 @@ class Guests:
             got = f"it was made under {was}, and this would be {self.emulator.label()}"
             todo = "one set has one QEMU: choose by --qemu, or begin a new one"
             raise InputError("resume", str(results.path), got, todo)
+
+    def tracing(self) -> Guests:
+        """The same guests, which trace every run, and make none again."""
+        return replace(self, traced=True, redo=())
 
     def execute(self, plan: Plan, results: ResultSet, watcher: GuestWatcher) -> None:
         """Make the missing runs. Raises also PollbenchError when no guest can be had."""
@@ -203,7 +210,7 @@ class Guests:
         pairs = pairs_of([run.cell.spec.topology for run in left])
         plan, runs = task.backlogs[0].plan, tuple(left)
         given = (self.home, self.emulator, image, share.machine, self.accelerator)
-        boot = Boot(*given, plan, runs, pairs, self.stopper, self._resumer, seat)
+        boot = Boot(*given, plan, runs, pairs, self.stopper, self._resumer, seat, self.traced)
         share.current = None
         task.booting(image.kernel)
         environment: dict[str, Scalar] = {}
@@ -293,6 +300,8 @@ class _Task:
 
         def take(_spec: CellSpec, _stopper: Stopper, files: dict[str, bytes]) -> Measured:
             files.update(answer.files)
+            if answer.events is not None:
+                files[EVENTS_FILE] = encode(answer.events)
             if answer.error is not None:
                 raise answer.error
             assert answer.measured is not None

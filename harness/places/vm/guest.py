@@ -27,6 +27,7 @@ from harness.places.carried import FILES, unpack
 from harness.places.vm.wire import Answer, pack
 from harness.plan import Plan, Run
 from harness.run.measure import measure
+from harness.run.tracing import Tracer
 from harness.signals import Stopper, stop_on_signals
 from harness.spec.cells import build_models
 from harness.spec.links import emulated
@@ -92,7 +93,8 @@ def main(job_disk: str, out_disk: str) -> None:
             if job["accelerator"] == "tcg-virtual":
                 time.sleep(pause_s(run))
             tell("begin", run_id=run.run_id)
-            out.append(run.run_id, pack(make(run, stopper)))
+            # A guest has no Parquet: the host makes that of the events.
+            out.append(run.run_id, pack(make(run, stopper, Tracer(encode=None) if job["traced"] else None)))
 
 
 def set_guest(profile: str, cpus: Iterable[int]) -> list[dict[str, str]]:
@@ -140,12 +142,13 @@ def pause_s(run: Run) -> float:
     return random.Random(f"{run.cell.spec.machine.seed}/{run.run_id}").uniform(0, _LONGEST_PAUSE_S)
 
 
-def make(run: Run, stopper: Stopper) -> Answer:
-    """Measure one run; an error becomes part of the answer."""
+def make(run: Run, stopper: Stopper, tracer: Tracer | None = None) -> Answer:
+    """Measure one run, with its window traced if there is a tracer; an error becomes part of the answer."""
     begun = time.monotonic()
     answer = Answer(run.run_id, 0.0)
     try:
-        answer.measured = measure(run.spec(), stopper, answer.files)
+        answer.measured = measure(run.spec(), stopper, answer.files, tracer=tracer)
+        answer.events = tracer.records if tracer is not None else None
     except (PollbenchError, OSError) as error:
         answer.error = error if isinstance(error, PollbenchError) else PollbenchError("run", got=str(error))
     except Exception as error:  # noqa: BLE001  # whatever it is, the runs that follow are made

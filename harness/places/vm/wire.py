@@ -19,11 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import MissingError, PollbenchError
 from harness.run.measure import Measured
+from harness.store.trace import EVENT_DTYPE
 
 MAX_BYTES = 1 << 30
 _MAX_JSON, _MAX_FILE, _MAX_FILES = 64 << 20, 16 << 20, 500
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+@-]{0,99}")
-_RESULT, _SAMPLES, _SAID = "result.json", "samples.npy", "said/"
+_RESULT, _SAMPLES, _EVENTS, _SAID = "result.json", "samples.npy", "events.npy", "said/"
 # What the readers of JSON, tar and NumPy raise of bytes that are none of theirs; of a head that is no Python, NumPy's
 # second attempt at it raises TokenError.
 _DAMAGES = (KeyError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError, EOFError, OSError)
@@ -33,19 +34,23 @@ _KINDS = {"missing": MissingError, "failed": PollbenchError}
 
 @dataclass
 class Answer:
-    """One run as a guest made it. error: what it raised instead of measuring. wall_s: by the guest's clock."""
+    """One run as a guest made it. error: what it raised instead of measuring. wall_s: by the guest's clock.
+
+    events: of a traced run, as harness/store/trace.py has them.
+    """
 
     run_id: str
     wall_s: float
     measured: Measured | None = None
     error: PollbenchError | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+    events: npt.NDArray[Any] | None = None
 
 
 def pack(answer: Answer) -> bytes:
     """An answer as a tar archive; in the guest."""
     error, measured = answer.error, answer.measured
-    samples = measured.samples if measured else None
+    tables = {_SAMPLES: measured.samples if measured else None, _EVENTS: answer.events}
     document: dict[str, object] = {"run_id": answer.run_id, "wall_s": answer.wall_s}
     if error is not None:
         kind = "missing" if isinstance(error, MissingError) else "failed"
@@ -55,10 +60,11 @@ def pack(answer: Answer) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         _add(tar, _RESULT, json.dumps(document, default=_plain).encode())
-        if samples is not None:
-            raw = io.BytesIO()
-            np.save(raw, samples, allow_pickle=False)
-            _add(tar, _SAMPLES, raw.getvalue())
+        for name, table in tables.items():
+            if table is not None:
+                raw = io.BytesIO()
+                np.save(raw, table, allow_pickle=False)
+                _add(tar, name, raw.getvalue())
         for name, data in answer.files.items():
             if _PLAIN_NAME.fullmatch(name):
                 _add(tar, _SAID + name, data[:_MAX_FILE])
@@ -87,9 +93,10 @@ def unpack(data: bytes) -> Answer:
     try:
         members = _members(data)
         document = json.loads(members[_RESULT], parse_constant=_no_number)
-        samples = _samples(members[_SAMPLES]) if _SAMPLES in members else None
+        samples = _table(members[_SAMPLES]) if _SAMPLES in members else None
         files = {name.removeprefix(_SAID): data for name, data in members.items() if name.startswith(_SAID)}
         answer = Answer(str(document["run_id"]), float(document["wall_s"]), files=files)
+        answer.events = _table(members[_EVENTS], EVENT_DTYPE) if _EVENTS in members else None
         if "error" in document:
             kind, attempted, on, got, todo = document["error"]
             answer.error = _KINDS[kind](*(printable(str(text)) for text in (attempted, on, got, todo)))
@@ -116,7 +123,9 @@ def _members(data: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for member in tar:
             said = member.name.startswith(_SAID) and _PLAIN_NAME.fullmatch(member.name.removeprefix(_SAID))
-            limit = {_RESULT: _MAX_JSON, _SAMPLES: MAX_BYTES}.get(member.name, _MAX_FILE if said else -1)
+            limit = {_RESULT: _MAX_JSON, _SAMPLES: MAX_BYTES, _EVENTS: MAX_BYTES}.get(
+                member.name, _MAX_FILE if said else -1
+            )
             stream = tar.extractfile(member) if member.isreg() else None
             too_many = len(members) > _MAX_FILES or member.name in members
             if stream is None or member.size > limit or too_many:
@@ -125,7 +134,8 @@ def _members(data: bytes) -> dict[str, bytes]:
     return members
 
 
-def _samples(data: bytes) -> npt.NDArray[Any]:
+def _table(data: bytes, dtype: np.dtype[Any] | None = None) -> npt.NDArray[Any]:
+    """Samples, or events of that dtype, as NumPy writes them. Raises ValueError for anything else."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("samples of another format")
@@ -133,12 +143,12 @@ def _samples(data: bytes) -> npt.NDArray[Any]:
     # A head may promise more than memory holds; NumPy would believe it.
     if math.prod(shape) * kind.itemsize != len(data) - stream.tell():
         raise ValueError("samples that are not as many as they say")
-    samples: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    whole = samples.dtype.names is not None and samples.ndim == 1
-    kinds = {samples.dtype[name].kind for name in samples.dtype.names or ()}
-    if not whole or kinds - set("iu"):
-        raise ValueError("samples that are no table of whole numbers")
-    return samples
+    table: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
+    whole = table.dtype.names is not None and table.ndim == 1
+    kinds = {table.dtype[name].kind for name in table.dtype.names or ()}
+    if not whole or kinds - set("iu") or dtype not in (None, table.dtype):
+        raise ValueError("samples or events that are no table of whole numbers")
+    return table
 
 
 @cache

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy.typing as npt
 
 from harness.errors import MissingError
 from harness.kernel import processes, tracefs
@@ -28,9 +31,13 @@ _AROUND_S = 0.5
 
 @dataclass
 class Tracer:
-    """Traces one run. Nothing is done to the host before `window`, and nothing is left of it after."""
+    """Traces one run. Nothing is done to the host before `window`, and nothing is left of it after.
 
-    files: dict[str, bytes] = field(default_factory=dict)
+    encode: makes the file of the events, None where they are left to whoever has `records` (a guest has no Parquet).
+    """
+
+    encode: Callable[[npt.NDArray[Any]], bytes] | None = parquet.encode
+    records: npt.NDArray[Any] | None = None
     meta: Meta | None = None
 
     @contextmanager
@@ -62,10 +69,9 @@ class Tracer:
             finally:
                 trace.off()
             end_ns = time.monotonic_ns()
-            records = events.read(trace, ordered, [event for event in filters if event not in lacking])
+            taken = events.read(trace, ordered, [event for event in filters if event not in lacking])
             lost = {cpu: trace.lost(cpu) for cpu in ordered}
-        kept, texts = events.parted(records)
-        self.files[EVENTS_FILE] = parquet.encode(kept)
+        self.records, texts = events.parted(taken)
         self.meta = Meta(
             begin_ns=begin_ns,
             end_ns=end_ns,
@@ -81,7 +87,7 @@ class Tracer:
 
     def finish(self, client: Report, timed: bool) -> dict[str, bytes]:
         """The files of the trace, once the client has reported; none where nothing was traced."""
-        if self.meta is None:
+        if self.meta is None or self.records is None:
             return {}
         tids = tuple(int(tid) for tid in client.get("tids", ()))
         programs = self.meta.programs | {"client": tuple({*self.meta.programs.get("client", ()), *tids})}
@@ -93,7 +99,8 @@ class Tracer:
             connections=int(client.get("connections") or 1),
             timed=timed,
         )
-        return self.files | {META_FILE: to_json(meta)}
+        kept = {} if self.encode is None else {EVENTS_FILE: self.encode(self.records)}
+        return kept | {META_FILE: to_json(meta)}
 
 
 @contextmanager
