@@ -47,9 +47,15 @@ def keep(gallery: Path, target: Path = REFERENCE) -> None:
         source, into = gallery / entry["set"], target / entry["experiment"]
         into.mkdir()
         for name in OF_A_SET:
-            shutil.copy(source / name, into / name)
+            _copy(source / name, into / name)
         if not (target / "manifest.json").exists():
-            shutil.copy(source / "manifest.json", target / "manifest.json")
+            _copy(source / "manifest.json", target / "manifest.json")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A file of a set, without what is the measuring machine's own: command lines of its programs, its init's arguments."""
+    text = re.sub(r": `/[^`\n]*`", "", source.read_text())
+    target.write_text(re.sub(r'("cmdline": "[^"\n]*?) (?:rdinit=|init=|-- )[^"\n]*"', r'\1"', text))
 
 
 @dataclass(frozen=True)

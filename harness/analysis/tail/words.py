@@ -39,7 +39,7 @@ _ADVICE = {
     "asleep": "the program itself waits: look at its timers and locks",
     "busy": "more client threads: one cannot keep this rate",
     "stolen": "a host, or a virtual machine with CPUs of its own",
-    "idle": "keep the CPU awake (busy_poll, contention: {{awake: true}}, host prepare)",
+    "idle": "have an idle CPU poll (cpu_latency: {{max_us: 0}}, host prepare), or busy-poll",
     "silent": "most likely the hypervisor: a host, or a virtual machine with CPUs of its own",
     "wire": "the link's delay",
     "own": "nothing in the trace says why",
