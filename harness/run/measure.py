@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from harness.kernel import ethtool, facts
+from harness.kernel.hog_time import HogClock
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
 from harness.run import counters, link_checks, standing, tcp_settings, two_hosts_merge
@@ -200,7 +201,8 @@ class _Play:
         shaped = bool(testbed.qdiscs)
         cpus = cpu_set(spec, self._context.ends)
         idle_of = cpus if "cpu_latency" in spec.settings.get("*", {}) else ()
-        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, idle_of)
+        clock = self._context.stack.enter_context(self._hog_clock())
+        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, clock, idle_of)
         with self._traced(cpus):
             self._context.ends.meet(GO, {})
             self._changer.begin()
@@ -210,7 +212,8 @@ class _Play:
             # The end that has no client waits here, in its kernel, for all of the window.
             self._exchange(DONE, STEP_S + measured.window_s(), spec.workload.life_ns() / 1e9)
         pids = self._pids()
-        after = counters.take(testbed.nodes, pids, threads, shaped, cpus, idle_of)
+        after = counters.take(testbed.nodes, pids, threads, shaped, cpus, clock, idle_of)
+        clock.close()
         ours = {os.getpid(), *chain.from_iterable(pids.values())}
         delta = counters.subtract(after, before, cpus, ours, quiet)
         for session in background:
@@ -231,6 +234,14 @@ class _Play:
         """The processes of every program by its label."""
         by_label = {label: pids for session in self._sessions for label, pids in session.pids().items()}
         return by_label | self._hogs.families() | self._changer.families()
+
+    def _hog_clock(self) -> HogClock:
+        """The clock of all that is no part of the workload."""
+        contention, pids = self._context.spec.contention, self._pids()
+        hog, awake, links = (pids.get(label, []) for label in counters.HOGS)
+        if contention is not None and contention.computes():
+            return HogClock([*hog, *awake], links)
+        return HogClock(awake, [*hog, *links])
 
     def _outcome(self, readings: list[Reading], delta: counters.CounterDelta, napis: Napis) -> Outcome:
         spec, hogs, measured = self._context.spec, self._hogs, self._sessions[0]
@@ -254,7 +265,6 @@ class _Play:
             protocol="+".join(dict.fromkeys(workload.transport() for workload in spec.workloads())),
             programs=tuple(programs),
             napis=napis,
-            hog_flow=spec.contention is not None and spec.contention.needs_flow(),
             metrics=dict(readings[0].metrics),
             background=tuple(reading.result | reading.metrics for reading in readings[1:]),
         )

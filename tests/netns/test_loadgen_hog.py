@@ -45,7 +45,8 @@ def test_a_syscall_hog_spends_its_time_in_the_kernel() -> None:
             time.sleep(MEASURED_S)
             usage = process.stop()["usage"]
         shares[kind] = usage["system_ns"] / usage["cpu_ns"]
-    assert shares["syscall"] > shares["spin"]
+    # One that computes has only what interrupts take of it: that is how the cost of a run knows it.
+    assert shares["spin"] < 0.15 < shares["syscall"]
 
 
 def test_every_thread_is_told_and_loads() -> None:
