@@ -19,13 +19,12 @@ class HogTime:
     """CPU time of all hogs of a run, ns.
 
     run_ns: by the scheduler, which ends a turn at the wake-up call of the task that is to come next. switched_ns: until
-    that task really comes, None where that is not known. over_ns: in the kernel by ticks, of hogs that only compute,
-    so it is what interrupts and softirqs took of their time; kernel_ns: the same of other hogs, with their own there.
+    that task really comes, None where that is not known. kernel_ns: in the kernel, by ticks: what they do there, and
+    what interrupts and softirqs took of their time.
     """
 
     run_ns: int = 0
     switched_ns: int | None = None
-    over_ns: int = 0
     kernel_ns: int = 0
 
     def minus(self, before: HogTime) -> HogTime:
@@ -33,8 +32,7 @@ class HogTime:
         switched_ns = None
         if self.switched_ns is not None and before.switched_ns is not None:
             switched_ns = self.switched_ns - before.switched_ns
-        run_ns, over_ns = self.run_ns - before.run_ns, self.over_ns - before.over_ns
-        return HogTime(run_ns, switched_ns, over_ns, self.kernel_ns - before.kernel_ns)
+        return HogTime(self.run_ns - before.run_ns, switched_ns, self.kernel_ns - before.kernel_ns)
 
 
 class HogClock(ExitStack):
@@ -43,16 +41,13 @@ class HogClock(ExitStack):
     That costs a switch to or from a hog some 0.1 us, and other switches next to nothing.
     """
 
-    def __init__(self, computing: Iterable[int] = (), others: Iterable[int] = ()) -> None:
-        """computing: processes that do nothing but compute; others: those with business in the kernel.
-
-        Threads and processes that they start later are in switched_ns too.
-        """
+    def __init__(self, pids: Iterable[int] = ()) -> None:
+        """pids: the hogs' processes; threads and processes that they start later are in switched_ns too."""
         super().__init__()
-        self._computing, self._others = list(computing), list(others)
+        self._pids = list(pids)
         self._events: list[int] | None = []
         try:
-            for pid in [*self._computing, *self._others]:
+            for pid in self._pids:
                 with suppress(FileNotFoundError, ProcessLookupError):  # it has ended: then it takes no time
                     for tid in HOST.list(f"/proc/{pid}/task"):
                         self._events.append(syscalls.task_clock(int(tid)))
@@ -63,13 +58,9 @@ class HogClock(ExitStack):
 
     def read(self) -> HogTime:
         """Since the hogs began; switched_ns since the clock was made."""
-        usages = map(proc.process_usage, [*self._computing, *self._others])
-        return HogTime(
-            reduce(proc.ProcessUsage.plus, usages, proc.ProcessUsage()).cpu_ns,
-            None if self._events is None else sum(map(_value_of, self._events)),
-            sum(map(proc.system_ticks_ns, self._computing)),
-            sum(map(proc.system_ticks_ns, self._others)),
-        )
+        switched_ns = None if self._events is None else sum(map(_value_of, self._events))
+        usage = reduce(proc.ProcessUsage.plus, map(proc.process_usage, self._pids), proc.ProcessUsage())
+        return HogTime(usage.cpu_ns, switched_ns, usage.system_ns)
 
 
 def _value_of(event: int) -> int:

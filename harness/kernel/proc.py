@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pwd
-import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from operator import add, attrgetter, sub
@@ -17,7 +16,6 @@ from harness.kernel.hostfiles import HOST, HostFiles
 
 _COMMAND_CHARS = 60
 _KTHREADD = 2
-_CPUCLOCK_PROF, _CPUCLOCK_VIRT = 0, 1
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 TICK_NS = 10**9 // TICKS_PER_S
 _STAT_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
@@ -164,18 +162,6 @@ def process_usage(pid: int, files: HostFiles = HOST) -> ProcessUsage:
     except OSError:
         return ProcessUsage()
     return ProcessUsage(cpu_ns, wait_ns, int(user) * TICK_NS, int(system) * TICK_NS, voluntary, involuntary)
-
-
-def system_ticks_ns(pid: int) -> int:
-    """Time in the kernel of a live process, in ticks of the kernel's own length, which /proc rounds to 10 ms; 0: gone.
-
-    Source: clock_getcpuclockid(3), include/linux/posix-timers.h.
-    """
-    both, user = (~pid << 3) | _CPUCLOCK_PROF, (~pid << 3) | _CPUCLOCK_VIRT
-    try:
-        return time.clock_gettime_ns(both) - time.clock_gettime_ns(user)
-    except OSError:
-        return 0
 
 
 def waited_s(pid: int, files: HostFiles = HOST) -> float:

@@ -21,7 +21,6 @@
 #include "usage.h"
 
 #define THREADS_MAX 4096
-#define FOREVER_NS (INT64_MAX / 2)
 #define WORKING_SET_DEFAULT (INT64_C(8) << 20)
 #define WORKING_SET_MIN 4096
 #define BUSY_POLL_DEFAULT 50
@@ -70,22 +69,10 @@ static void sleep_until(int64_t ns)
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL); /* a signal may end it: then we stop */
 }
 
-/* Works until the thread's CPU time is cpu_ns, but not beyond the point in time end_ns.
- *
- * CPU time grows no faster than time, so its clock is not read before it can be there: reading it is a system call, and
- * a hog that only computes has no time in the kernel but what interrupts take of it. */
+/* Works until the thread's CPU time is cpu_ns, but not beyond the point in time end_ns. */
 static void work_until(struct hog_work *work, int64_t cpu_ns, int64_t end_ns)
 {
-    int64_t due_ns = 0;
-
-    for (int64_t now_ns = clock_now_ns(); !stop_requested && now_ns < end_ns; now_ns = clock_now_ns()) {
-        if (now_ns >= due_ns) {
-            const int64_t left_ns = cpu_ns - clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
-
-            if (left_ns <= 0)
-                return;
-            due_ns = now_ns + left_ns;
-        }
+    while (!stop_requested && clock_now_ns() < end_ns && clock_read_ns(CLOCK_THREAD_CPUTIME_ID) < cpu_ns) {
         hog_work_portion(work);
         relax(); /* once in a microsecond costs no load, and lets an emulator's other CPUs keep up */
     }
@@ -98,7 +85,7 @@ static void keep_duty(const struct hog_options *options, struct hog_work *work)
     const int64_t busy_ns = (int64_t)((double)options->period_ns * options->load / 100);
 
     if (busy_ns >= options->period_ns) {
-        work_until(work, FOREVER_NS, FOREVER_NS);
+        work_until(work, INT64_MAX, INT64_MAX);
         return;
     }
     for (int64_t period = clock_now_ns(); !stop_requested; period += options->period_ns) {

@@ -68,7 +68,7 @@ def take(
     """
     hogs = hogs or HogClock()
     begun_ns = time.monotonic_ns()
-    first = read_set(cpus, hogs.read())
+    first = read_set(cpus, hogs)
     counters = {name: _node_counters(node, shaped) for name, node in nodes.items()}
     return Snapshot(
         at_ns=time.monotonic_ns(),
@@ -84,7 +84,7 @@ def take(
         tasks=proc.tasks(),
         home=proc.net_counters(),
         idle_states=idle_states(idle_of),
-        last=read_set(cpus, hogs.read()),
+        last=read_set(cpus, hogs),
         took_ns=time.monotonic_ns() - begun_ns,
     )
 

@@ -61,8 +61,8 @@ def set_cost(host: HostDelta, programs: ProcessUsage) -> SetCost | None:
     over_others_ns = 0 if time.irq_exact else min(others_ns, time.irq_ns + _sampling_ns(time.irq_ns))
     error_ns = time.unsure_ns + round(others_ns * time.apart)
     without_hogs_ns = time.elapsed_ns - time.idle_ns - time.own_ns - others_ns - hogs.had_ns
-    whole_ns = without_hogs_ns - hogs.steal_elsewhere_ns - time.background_ns + hogs.over_ns
-    low_ns = without_hogs_ns - time.steal_ns - time.background_ns + hogs.over_least_ns - error_ns
+    whole_ns = without_hogs_ns - hogs.steal_elsewhere_ns - time.background_ns
+    low_ns = without_hogs_ns - time.steal_ns - time.background_ns - error_ns
     high_ns = without_hogs_ns + hogs.over_most_ns + over_others_ns + error_ns
     # A task that is woken in place of a hog is charged from the moment of the wake-up call on: for the hog's time, too.
     charged_ns = programs.cpu_ns + kernel_ns
@@ -76,7 +76,7 @@ def set_cost(host: HostDelta, programs: ProcessUsage) -> SetCost | None:
         user_ns=round(user_ns * true),
         system_ns=round((programs.cpu_ns - user_ns) * true),
         kernel_ns=round(kernel_ns * true),
-        idle_irq_ns=max(whole_ns - round(charged_ns * true) - hogs.over_ns, 0),
+        idle_irq_ns=max(whole_ns - round(charged_ns * true), 0),
         task_irq_ns=0 if time.irq_exact else time.irq_ns,
         idle_ns=time.idle_ns,
     )
@@ -85,15 +85,13 @@ def set_cost(host: HostDelta, programs: ProcessUsage) -> SetCost | None:
 class _HogShare(NamedTuple):
     """What the hogs had of the set, ns.
 
-    had_ns: for how long they had a CPU; flights_ns: how much of it the scheduler charged to who came next. over_ns,
-    over_least_ns, over_most_ns: interrupts and softirqs that were taken over them. steal_elsewhere_ns: steal that is
-    not in had_ns.
+    had_ns: for how long they had a CPU; flights_ns: how much of it the scheduler charged to who came next.
+    over_most_ns: interrupts and softirqs that were taken over them, at most. steal_elsewhere_ns: steal that is not in
+    had_ns.
     """
 
     had_ns: int
     flights_ns: int
-    over_ns: int
-    over_least_ns: int
     over_most_ns: int
     steal_elsewhere_ns: int
 
@@ -101,24 +99,16 @@ class _HogShare(NamedTuple):
 def _hog_share(time: SetTime) -> _HogShare:
     hogs = time.hogs
     if time.irq_exact:  # no task's run time holds an interrupt; from switch to switch some would be in it
-        return _HogShare(hogs.run_ns, 0, 0, 0, 0, time.steal_ns)
+        return _HogShare(hogs.run_ns, 0, 0, time.steal_ns)
     had_ns = hogs.run_ns if hogs.switched_ns is None else hogs.switched_ns
-    # Interrupts and softirqs over a hog are the run's. Ticks tell how much that is, of a hog without business in the
-    # kernel; of another one only what it can be at most, and never more than all of the set's ticks in interrupts.
-    over_ns = min(hogs.over_ns, had_ns)
-    unclear_ns = min(hogs.kernel_ns, time.irq_ns + _sampling_ns(time.irq_ns))
+    # Interrupts and softirqs over a hog are the run's. No clock tells how much that is, and ticks tell too much: one
+    # that falls into the flight of a wake-up, or amid a switch, finds the hog in the kernel. So they are a bound.
+    over_ns = min(hogs.kernel_ns, time.irq_ns + _sampling_ns(time.irq_ns), had_ns)
     steal_ns = time.steal_ns
     if hogs.switched_ns is not None and had_ns:
         # From switch to switch, stolen time is in it. It is taken to hit tasks alike.
         steal_ns = round(steal_ns * max(1 - had_ns / max(time.elapsed_ns - time.idle_ns, 1), 0.0))
-    return _HogShare(
-        had_ns,
-        max(had_ns - hogs.run_ns - time.steal_ns, 0),
-        over_ns,
-        max(over_ns - _sampling_ns(over_ns), 0),
-        min(over_ns + _sampling_ns(over_ns) + unclear_ns, had_ns),
-        steal_ns,
-    )
+    return _HogShare(had_ns, max(had_ns - hogs.run_ns - time.steal_ns, 0), over_ns, steal_ns)
 
 
 def _sampling_ns(ticks_ns: int) -> int:

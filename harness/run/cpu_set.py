@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.kernel import proc
-from harness.kernel.hog_time import HogTime
+from harness.kernel.hog_time import HogClock, HogTime
 from harness.kernel.idle_clock import IdleClock, idle_clocks, taken_while_spinning
 from harness.kernel.proc import Tasks, described, task_place
 from harness.signals import Stopper
@@ -156,10 +156,13 @@ class SetTime:
     apart: float
 
 
-def read_set(cpus: Collection[int], hogs: HogTime) -> SetReading:
-    """Read the set's clocks. hogs: their time, read just before."""
+def read_set(cpus: Collection[int], hogs: HogClock) -> SetReading:
+    """Read the set's clocks.
+
+    The hogs' clock comes last: to read an idle clock may take a visit to the CPU, and that waits for a FIFO hog.
+    """
     irq_timed = any(states.get("irq", 0) for states in proc.cpu_ticks().values())
-    return SetReading(idle_clocks(cpus), time.process_time_ns(), hogs, irq_timed)
+    return SetReading(idle_clocks(cpus), time.process_time_ns(), hogs.read(), irq_timed)
 
 
 def set_time(
@@ -227,7 +230,7 @@ def _look(cpus: set[int], stopper: Stopper, checks: Checks) -> tuple[float, str]
     Background is ticks, kernel threads, interrupts of other devices; other programs' time is not in it, since it is
     known exactly and taken out by itself.
     """
-    nobody = HogTime()
+    nobody = HogClock()
     tasks, before = proc.tasks(), read_set(cpus, nobody)
     stopper.pause(QUIET_S)
     after, tasks_after = read_set(cpus, nobody), proc.tasks()

@@ -201,7 +201,8 @@ class _Play:
         shaped = bool(testbed.qdiscs)
         cpus = cpu_set(spec, self._context.ends)
         idle_of = cpus if "cpu_latency" in spec.settings.get("*", {}) else ()
-        clock = self._context.stack.enter_context(self._hog_clock())
+        hogs = (pid for label in counters.HOGS for pid in self._pids().get(label, ()))
+        clock = self._context.stack.enter_context(HogClock(hogs))
         before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, clock, idle_of)
         with self._traced(cpus):
             self._context.ends.meet(GO, {})
@@ -234,14 +235,6 @@ class _Play:
         """The processes of every program by its label."""
         by_label = {label: pids for session in self._sessions for label, pids in session.pids().items()}
         return by_label | self._hogs.families() | self._changer.families()
-
-    def _hog_clock(self) -> HogClock:
-        """The clock of all that is no part of the workload."""
-        contention, pids = self._context.spec.contention, self._pids()
-        hog, awake, links = (pids.get(label, []) for label in counters.HOGS)
-        if contention is not None and contention.computes():
-            return HogClock([*hog, *awake], links)
-        return HogClock(awake, [*hog, *links])
 
     def _outcome(self, readings: list[Reading], delta: counters.CounterDelta, napis: Napis) -> Outcome:
         spec, hogs, measured = self._context.spec, self._hogs, self._sessions[0]

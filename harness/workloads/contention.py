@@ -116,10 +116,6 @@ class Contention(BaseModel):
         """Is the hog our own program?"""
         return self.kind != "stress-ng"
 
-    def computes(self) -> bool:
-        """Does it, once started, nothing but compute, so that its time in the kernel is what interrupts take of it?"""
-        return self.kind in ("spin", "cache", "memory")
-
     def needs_flow(self) -> bool:
         """Does it need a link of its own to send over?"""
         return self.kind in ("network", "poller")

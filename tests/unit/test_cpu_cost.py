@@ -74,13 +74,12 @@ def test_steal_and_background_are_bounds() -> None:
     assert (known.low_ns, known.whole_ns, known.high_ns) == (745 * MS, 750 * MS, 805 * MS)
 
 
-def test_softirqs_over_a_hog_are_the_runs() -> None:
-    """A hog had 400 ms, of which ticks found 40 in the kernel, give or take two standard errors of 20 and a tick."""
-    known = cost(hogs=HogTime(run_ns=400 * MS, over_ns=40 * MS), irq_ns=60 * MS)
-    assert (known.low_ns, known.whole_ns, known.high_ns) == (400 * MS, 440 * MS, 490 * MS)
-    # One with business in the kernel hides there what was taken over it: never more than all ticks in interrupts.
-    busy = cost(hogs=HogTime(run_ns=400 * MS, kernel_ns=300 * MS), irq_ns=40 * MS)
-    assert (busy.low_ns, busy.whole_ns, busy.high_ns) == (400 * MS, 400 * MS, 500 * MS)
+def test_softirqs_over_a_hog_are_a_bound() -> None:
+    """Ticks found a hog in the kernel for 300 of its 400 ms, and all tasks in softirqs for 40, give or take 50."""
+    known = cost(hogs=HogTime(run_ns=400 * MS, kernel_ns=300 * MS), irq_ns=40 * MS)
+    assert (known.low_ns, known.whole_ns, known.high_ns) == (400 * MS, 400 * MS, 490 * MS)
+    seldom = cost(hogs=HogTime(run_ns=400 * MS, kernel_ns=20 * MS), irq_ns=40 * MS)
+    assert (seldom.whole_ns, seldom.high_ns) == (400 * MS, 420 * MS)
     # A kernel that times interrupts keeps them out of every task's time.
     exact = cost(hogs=HogTime(400 * MS, 450 * MS, 40 * MS), irq_ns=60 * MS, irq_exact=True)
     assert (exact.whole_ns, exact.high_ns, exact.task_irq_ns) == (400 * MS, 400 * MS, 0)
@@ -89,7 +88,7 @@ def test_softirqs_over_a_hog_are_the_runs() -> None:
 def test_a_hog_has_its_cpu_until_the_switch() -> None:
     """The scheduler ended the hog's turns 60 ms too early, and charged these to those who were to come."""
     late = cost(kernel_ns=100 * MS, hogs=HogTime(run_ns=240 * MS, switched_ns=300 * MS))
-    assert (late.low_ns, late.whole_ns, late.high_ns) == (500 * MS, 500 * MS, 510 * MS)
+    assert (late.low_ns, late.whole_ns, late.high_ns) == (500 * MS, 500 * MS, 500 * MS)
     # 60 of the 400 ms of processes and kernel threads were none of theirs.
     parts = (late.user_ns, late.system_ns, late.kernel_ns, late.idle_irq_ns)
     assert parts == (round(63.75 * MS), round(191.25 * MS), 85 * MS, 160 * MS) and sum(parts) == late.whole_ns
@@ -98,11 +97,11 @@ def test_a_hog_has_its_cpu_until_the_switch() -> None:
 def test_time_stolen_from_a_hog_is_taken_out_once() -> None:
     """Of 800 busy ms the hog had 200, 10 of the 40 stolen ones among them: the other 30 are to be taken out."""
     stolen = cost(steal_ns=40 * MS, hogs=HogTime(run_ns=190 * MS, switched_ns=200 * MS))
-    assert (stolen.low_ns, stolen.whole_ns, stolen.high_ns) == (560 * MS, 570 * MS, 610 * MS)
+    assert (stolen.low_ns, stolen.whole_ns, stolen.high_ns) == (560 * MS, 570 * MS, 600 * MS)
     assert stolen.user_ns + stolen.system_ns == PROGRAMS.cpu_ns
 
 
-def test_the_hogs_clock_counts_one_that_computes_from_its_making() -> None:
+def test_the_hogs_clock_counts_from_its_making() -> None:
     with subprocess.Popen([sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE) as hog:
         try:
             assert hog.stdout is not None and hog.stdout.readline()
@@ -113,7 +112,7 @@ def test_the_hogs_clock_counts_one_that_computes_from_its_making() -> None:
         finally:
             hog.kill()
     assert used.switched_ns is not None
-    assert abs(used.switched_ns - used.run_ns) < 20 * MS > used.over_ns and used.kernel_ns == 0
+    assert abs(used.switched_ns - used.run_ns) < 20 * MS
 
 
 def test_the_hogs_clock_without_performance_events(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +120,7 @@ def test_the_hogs_clock_without_performance_events(monkeypatch: pytest.MonkeyPat
         raise PermissionError(errno.EACCES, "refused", str(tid))
 
     monkeypatch.setattr(syscalls, "task_clock", refused)
-    with HogClock([], [os.getpid()]) as clock:
+    with HogClock([os.getpid()]) as clock:
         read = clock.read()
     assert read.switched_ns is None and read.minus(HogTime()).run_ns == read.run_ns > 0
 
