@@ -38,7 +38,7 @@ class HogTime:
 class HogClock(ExitStack):
     """Reads it. From its making to its end the kernel notes, by performance events, when hogs come and go.
 
-    That costs a switch to or from a hog some 0.1 us, and other switches next to nothing.
+    That costs a switch to or from a hog some 0.5 us (docs/statistics.md), and other switches next to nothing.
     """
 
     def __init__(self, pids: Iterable[int] = ()) -> None:
