@@ -116,6 +116,14 @@ def _sampling_ns(ticks_ns: int) -> int:
     return 2 * round(math.sqrt(ticks_ns * _SAMPLE_NS)) + _SAMPLE_NS
 
 
+def cost_hints(time: SetTime | None) -> list[str]:
+    """What has to be known of a cost beside hogs where the end of their turns is not."""
+    if time is None or not time.hogs.run_ns or not (time.irq_exact or time.hogs.switched_ns is None):
+        return []
+    why = "this kernel times interrupts" if time.irq_exact else "the kernel refuses us performance events"
+    return [f"{why}, so hogs' time is the scheduler's: what wakes over them looks dearer, by the interrupts' flight"]
+
+
 def cost_metrics(outcome: Outcome, settled: int) -> Metrics:
     """Columns of the set's cost per answered request, us; blank without requests or where it could not be read.
 

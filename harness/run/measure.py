@@ -19,6 +19,7 @@ from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
 from harness.run.context import RunContext
+from harness.run.cpu_cost import cost_hints
 from harness.run.cpu_set import QUIET_S, quiet_moment
 from harness.run.external_process import ExternalProcess
 from harness.run.link_changes import LinkChanger
@@ -174,7 +175,9 @@ class _Play:
         made.phases = changer.phases(outcome.client, made.samples, delta.elapsed_ns)
         made.breaches = changer.doubts
         made.hints = (
-            changer.hints + [f"no quiet moment in {quiet.waited_s:.1f} s before it: {quiet.noise}"][: quiet.in_vain]
+            changer.hints
+            + cost_hints(delta.hosts[""].set_time)
+            + [f"no quiet moment in {quiet.waited_s:.1f} s before it: {quiet.noise}"][: quiet.in_vain]
         )
         return made
 

@@ -22,7 +22,7 @@ from harness.kernel.hog_time import HogClock, HogTime
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.idle_clock import IdleClock, idle_clocks
 from harness.kernel.proc import ProcessUsage
-from harness.run.cpu_cost import SetCost, cost_metrics, set_cost
+from harness.run.cpu_cost import SetCost, cost_hints, cost_metrics, set_cost
 from harness.run.cpu_set import CpuInterference, SetReading, SetTime, set_time
 from harness.tables.frames import frames
 from tests.unit.synthetic import result_set, source
@@ -123,6 +123,11 @@ def test_the_hogs_clock_without_performance_events(monkeypatch: pytest.MonkeyPat
     with HogClock([os.getpid()]) as clock:
         read = clock.read()
     assert read.switched_ns is None and read.minus(HogTime()).run_ns == read.run_ns > 0
+    (hint,) = cost_hints(dataclasses.replace(BASE, hogs=read))
+    assert "refuses us performance events" in hint
+    exact = dataclasses.replace(BASE, hogs=HogTime(5, 6), irq_exact=True)
+    assert "times interrupts" in cost_hints(exact)[0]
+    assert not cost_hints(dataclasses.replace(exact, irq_exact=False)) and not cost_hints(BASE) and not cost_hints(None)
 
 
 def test_softirqs_over_other_programs_widen_the_bounds() -> None:
