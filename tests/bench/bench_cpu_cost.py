@@ -133,6 +133,19 @@ def _figures(metrics: dict[str, float], trace: dict[str, Any]) -> dict[str, Any]
     return row
 
 
+def _verdict(row: dict[str, Any], base: dict[str, Any]) -> str:
+    """The figures of one case in the table's columns; without the whole where other programs left it unknown."""
+    if row["set_cpu"] is None:
+        return f"{row['cpu']:.1f} | blank: foreign {row['foreign']:.0f} % | {row['trace']:.1f} | | |"
+    known = base["set_cpu"] is not None
+    agree = known and (row["set_cpu"] >= base["set_cpu"]) == (row["trace"] >= base["trace"])
+    return (
+        f"{row['cpu']:.1f} | {row['set_cpu']:.1f} [{row['set_cpu_low']:.1f}..{row['set_cpu_high']:.1f}] "
+        f"| {row['trace']:.1f} | {row['irq']:.1f}, {row['path']:.1f} | {row['set_cpu'] / row['trace']:.2f} "
+        f"| {'right' if agree else 'WRONG' if known else 'no base'}"
+    )
+
+
 def main() -> None:
     """Print the table: the product's cost against the trace's, and the sign of every pair with base."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -151,14 +164,8 @@ def main() -> None:
         rows = list(rows_of(options, hog))
         base = next((row for row in rows if row["case"] == "base"), rows[0])
         for row in sorted(rows, key=lambda row: list(CASES).index(row["case"])):
-            agree = (row["set_cpu"] >= base["set_cpu"]) == (row["trace"] >= base["trace"])
             beside = f"50 %, {options.hog_class}" if hog else "none"
-            print(
-                f"| {beside} | {row['case']} | {row['cpu']:.1f} | {row['set_cpu']:.1f} "
-                f"[{row['set_cpu_low']:.1f}..{row['set_cpu_high']:.1f}] | {row['trace']:.1f} "
-                f"| {row['irq']:.1f}, {row['path']:.1f} | {row['set_cpu'] / row['trace']:.2f} "
-                f"| {'right' if agree else 'WRONG'} |"
-            )
+            print(f"| {beside} | {row['case']} | {_verdict(row, base)} |")
             cpus = ", ".join(
                 f"CPU {cpu} {clock:.1f} / {idle:.1f}{'' if whole else ' (sleeps not in the trace)'}"
                 for cpu, (clock, idle, whole) in row["by_cpu"].items()
