@@ -163,15 +163,17 @@ set_cpu_us_per_request | number us | lower main | CPU per request | CPU time of 
     all that was neither idle nor stolen, in whatever context (processes, kernel threads, interrupts, softirqs), less
     hogs, other programs, pollbench itself, and what the idle set does by itself (at most 1 %, from an idle window of 50
     ms before the run's programs start). Idle time: the kernel's idle clock, which stands still while an idle CPU takes
-    interrupts and softirqs (/proc/timer_list, ns; else /proc/stat, 10 ms steps). Hogs and programs: scheduler run time,
-    which lacks the flight of wake-up interrupts that end a turn of theirs. Steal: /proc/stat, 10 ms ticks. Blank where
+    interrupts and softirqs (/proc/timer_list, ns; else /proc/stat, 10 ms steps). Hogs: from switch to switch by
+    performance events, with the interrupts and softirqs taken over them, which no clock tells apart (where the kernel
+    has no such events for us, or times interrupts itself: scheduler run time, which lacks the flight of wake-up
+    interrupts that end their turns). Other programs: scheduler run time. Steal: /proc/stat, 10 ms ticks. Blank where
     that leaves less than half of the processes' own run time: what others took is not known that well.
 set_cpu_low_us_per_request | number us | lower | | The least that set_cpu_us_per_request can be by the accounting: no
     softirq over a hog, all steal out of work.
 set_cpu_high_us_per_request | number us | lower | | The most that it can be: steal that hit idle CPUs, background not
     taken out, and the interrupts that may have run over hogs and other programs, by ticks.
 set_user_us_per_request | number us | lower | | Of it the workloads' processes in user mode: scheduler run time, split
-    by ticks.
+    by ticks; of this and the next two, the flights that are hogs' time are taken out.
 set_system_us_per_request | number us | lower | | Of it the workloads' processes in the kernel, with the interrupts and
     softirqs taken over them (unless the kernel times those): scheduler run time, split by ticks.
 set_kthread_us_per_request | number us | lower | | Of it kernel threads (NAPI, ksoftirqd, all others): scheduler run

@@ -24,6 +24,9 @@ _MNT_DETACH = 2
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _PIDFD_GETFD = 438
 _BPF = {"x86_64": 321, "aarch64": 280}
+_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
+_PERF_SOFTWARE, _PERF_TASK_CLOCK, _PERF_INHERIT, _PERF_CLOEXEC = 1, 1, 2, 8
+_PERF_ATTR_BYTES = 64
 _BPF_PROG_LOAD, _BPF_PROG_TYPE_XDP, _BPF_ATTR_BYTES = 5, 6, 128
 # r0 = XDP_PASS; exit.
 _PASS = struct.pack("<BBhi", 0xB7, 0, 0, 2) + struct.pack("<BBhi", 0x95, 0, 0, 0)
@@ -93,11 +96,29 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
     return _check(_libc().syscall(_PIDFD_GETFD, pidfd, fd, 0), "pidfd_getfd")
 
 
+def task_clock(tid: int) -> int:
+    """A descriptor of a performance event: reading its 8 bytes gives the ns for which a thread had a CPU since now.
+
+    What the thread starts from now on is in it. Raises OSError: ESRCH, EACCES, ENOSYS, also on other machines.
+    """
+    number = _number(_PERF_EVENT_OPEN, "perf_event_open")
+    # type, size, config, period, sample_type, read_format, flags, and what the kernel fills with zeros.
+    head = struct.pack("=IIQQQQQ", _PERF_SOFTWARE, _PERF_ATTR_BYTES, _PERF_TASK_CLOCK, 0, 0, 0, _PERF_INHERIT)
+    attributes = ctypes.create_string_buffer(head, _PERF_ATTR_BYTES)
+    event = _libc().syscall(number, attributes, tid, -1, -1, ctypes.c_ulong(_PERF_CLOEXEC))
+    return _check(event, "perf_event_open", f"thread {tid}")
+
+
 def load_xdp_pass() -> int:
     """A descriptor of an XDP program that lets every packet pass. Raises OSError: EPERM, ENOSYS on other machines."""
-    if (number := _BPF.get(platform.machine())) is None:
-        raise OSError(errno.ENOSYS, f"no number of bpf(2) is known on {platform.machine()}")
+    number = _number(_BPF, "bpf")
     code, licence = ctypes.create_string_buffer(_PASS), ctypes.create_string_buffer(b"GPL")
     head = struct.pack("=IIQQ", _BPF_PROG_TYPE_XDP, len(_PASS) // 8, ctypes.addressof(code), ctypes.addressof(licence))
     attributes = ctypes.create_string_buffer(head, _BPF_ATTR_BYTES)
     return _check(_libc().syscall(number, _BPF_PROG_LOAD, attributes, _BPF_ATTR_BYTES), "bpf")
+
+
+def _number(by_machine: dict[str, int], name: str) -> int:
+    if (number := by_machine.get(platform.machine())) is None:
+        raise OSError(errno.ENOSYS, f"no number of {name}(2) is known on {platform.machine()}")
+    return number

@@ -9,6 +9,7 @@ from functools import reduce
 from typing import TypeVar
 
 from harness.kernel import proc
+from harness.kernel.hog_time import HogClock
 from harness.kernel.hostfiles import HOST
 from harness.kernel.idle_states import IdleState, idle_states
 from harness.kernel.interrupts import interrupts_of
@@ -56,16 +57,18 @@ def take(
     kthreads: Mapping[str, list[int]] | None = None,
     shaped: bool = False,
     cpus: Collection[int] = (),
+    hogs: HogClock | None = None,
     idle_of: Collection[int] = (),
 ) -> Snapshot:
     """Read all counters once: a few milliseconds, so never inside the measured time.
 
     cpus: the run's CPU set; pids: the processes of each of our programs by its label; kthreads: the NAPI threads of
-    each node; shaped: whether there are qdiscs to ask; idle_of: CPUs whose idle states are counted.
+    each node; shaped: whether there are qdiscs to ask; hogs: the clock of those of HOGS; idle_of: CPUs whose idle
+    states are counted.
     """
-    hogs = [pid for label in HOGS for pid in pids.get(label, ())]
+    hogs = hogs or HogClock()
     begun_ns = time.monotonic_ns()
-    first = read_set(cpus, _together(hogs))
+    first = read_set(cpus, hogs)
     counters = {name: _node_counters(node, shaped) for name, node in nodes.items()}
     return Snapshot(
         at_ns=time.monotonic_ns(),
@@ -81,7 +84,7 @@ def take(
         tasks=proc.tasks(),
         home=proc.net_counters(),
         idle_states=idle_states(idle_of),
-        last=read_set(cpus, _together(hogs)),
+        last=read_set(cpus, hogs),
         took_ns=time.monotonic_ns() - begun_ns,
     )
 

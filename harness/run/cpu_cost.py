@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from functools import reduce
+from typing import NamedTuple
 
 from harness.kernel.proc import ProcessUsage
 from harness.run.counters import HostDelta
+from harness.run.cpu_set import SetTime
 from harness.run.outcome import Outcome
 from harness.store.record import Metrics
 
@@ -44,45 +46,82 @@ class SetCost:
         return SetCost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(SetCost)))
 
 
-def set_cost(host: HostDelta, programs: ProcessUsage, hog_flow: bool) -> SetCost | None:
+def set_cost(host: HostDelta, programs: ProcessUsage) -> SetCost | None:
     """The cost on one host; None where its CPU set could not be read.
 
-    programs: usage of the workloads' processes that ran there; hog_flow: the hogs have softirqs of their own.
+    programs: usage of the workloads' processes that ran there.
     """
     time = host.set_time
     if time is None:
         return None
     kernel_ns, others_ns = host.interference.kernel_ns, host.interference.others_ns
-    # A hog's run time holds the interrupts and softirqs that were taken over it, and these are the run's unless the
-    # kernel times them or the hog makes packets itself. Ticks tell how much that is: never more than the hog's time in
-    # the kernel, and never more than all of the set's ticks in interrupts.
-    hog_kernel_ns = 0 if time.irq_exact else time.hogs.system_ns
-    over_hogs_ns = 0 if hog_flow else min(hog_kernel_ns, time.irq_ns, time.hogs.cpu_ns)
-    sampling_ns = 2 * round(math.sqrt(time.irq_ns * _SAMPLE_NS)) + _SAMPLE_NS
-    at_most_over_hogs_ns = min(hog_kernel_ns, time.irq_ns + sampling_ns, time.hogs.cpu_ns)
-    without_hogs_ns = time.elapsed_ns - time.idle_ns - time.own_ns - others_ns - time.hogs.cpu_ns
-    whole_ns = without_hogs_ns - time.steal_ns - time.background_ns + over_hogs_ns
+    hogs = _hog_share(time)
     # Steal is taken from tasks; the part of it that hit an idle CPU is in the idle time already. Softirqs that were
     # taken over other programs are in their run time, which is known to be theirs only as a whole.
-    over_others_ns = 0 if time.irq_exact else min(others_ns, time.irq_ns + sampling_ns)
+    over_others_ns = 0 if time.irq_exact else min(others_ns, time.irq_ns + _sampling_ns(time.irq_ns))
     error_ns = time.unsure_ns + round(others_ns * time.apart)
+    without_hogs_ns = time.elapsed_ns - time.idle_ns - time.own_ns - others_ns - hogs.had_ns
+    whole_ns = without_hogs_ns - hogs.steal_elsewhere_ns - time.background_ns
     low_ns = without_hogs_ns - time.steal_ns - time.background_ns - error_ns
-    high_ns = without_hogs_ns + at_most_over_hogs_ns + over_others_ns + error_ns
+    high_ns = without_hogs_ns + hogs.over_most_ns + over_others_ns + error_ns
+    # A task that is woken in place of a hog is charged from the moment of the wake-up call on: for the hog's time, too.
+    charged_ns = programs.cpu_ns + kernel_ns
+    true = max(1 - hogs.flights_ns / charged_ns, 0.0) if charged_ns else 1.0
     modes_ns = programs.user_ns + programs.system_ns
     user_ns = round(programs.cpu_ns * programs.user_ns / modes_ns) if modes_ns else 0
     return SetCost(
-        # The processes' own run time is no floor: a task that is woken in place of another one is charged from the
-        # moment of the wake-up call, so it holds the flight of the interrupt that made the CPU switch.
         whole_ns=max(whole_ns, 0),
         low_ns=max(low_ns, 0),
         high_ns=max(high_ns, 0),
-        user_ns=user_ns,
-        system_ns=programs.cpu_ns - user_ns,
-        kernel_ns=kernel_ns,
-        idle_irq_ns=max(whole_ns - programs.cpu_ns - kernel_ns - over_hogs_ns, 0),
+        user_ns=round(user_ns * true),
+        system_ns=round((programs.cpu_ns - user_ns) * true),
+        kernel_ns=round(kernel_ns * true),
+        idle_irq_ns=max(whole_ns - round(charged_ns * true), 0),
         task_irq_ns=0 if time.irq_exact else time.irq_ns,
         idle_ns=time.idle_ns,
     )
+
+
+class _HogShare(NamedTuple):
+    """What the hogs had of the set, ns.
+
+    had_ns: for how long they had a CPU; flights_ns: how much of it the scheduler charged to who came next.
+    over_most_ns: interrupts and softirqs that were taken over them, at most. steal_elsewhere_ns: steal that is not in
+    had_ns.
+    """
+
+    had_ns: int
+    flights_ns: int
+    over_most_ns: int
+    steal_elsewhere_ns: int
+
+
+def _hog_share(time: SetTime) -> _HogShare:
+    hogs = time.hogs
+    if time.irq_exact:  # no task's run time holds an interrupt; from switch to switch some would be in it
+        return _HogShare(hogs.run_ns, 0, 0, time.steal_ns)
+    had_ns = hogs.run_ns if hogs.switched_ns is None else hogs.switched_ns
+    # Interrupts and softirqs over a hog are the run's. No clock tells how much that is, and ticks tell too much: one
+    # that falls into the flight of a wake-up, or amid a switch, finds the hog in the kernel. So they are a bound.
+    over_ns = min(hogs.kernel_ns, time.irq_ns + _sampling_ns(time.irq_ns), had_ns)
+    steal_ns = time.steal_ns
+    if hogs.switched_ns is not None and had_ns:
+        # From switch to switch, stolen time is in it. It is taken to hit tasks alike.
+        steal_ns = round(steal_ns * max(1 - had_ns / max(time.elapsed_ns - time.idle_ns, 1), 0.0))
+    return _HogShare(had_ns, max(had_ns - hogs.run_ns - time.steal_ns, 0), over_ns, steal_ns)
+
+
+def _sampling_ns(ticks_ns: int) -> int:
+    """How far a time may be off that was sampled by ticks: two standard errors, and a tick."""
+    return 2 * round(math.sqrt(ticks_ns * _SAMPLE_NS)) + _SAMPLE_NS
+
+
+def cost_hints(time: SetTime | None) -> list[str]:
+    """What has to be known of a cost beside hogs where the end of their turns is not."""
+    if time is None or not time.hogs.run_ns or not (time.irq_exact or time.hogs.switched_ns is None):
+        return []
+    why = "this kernel times interrupts" if time.irq_exact else "the kernel refuses us performance events"
+    return [f"{why}, so hogs' time is the scheduler's: what wakes over them looks dearer, by the interrupts' flight"]
 
 
 def cost_metrics(outcome: Outcome, settled: int) -> Metrics:
@@ -91,7 +130,7 @@ def cost_metrics(outcome: Outcome, settled: int) -> Metrics:
     settled: all requests answered in the window.
     """
     hosts = outcome.delta.hosts.items()
-    costs = [set_cost(host, _programs(outcome, name), outcome.hog_flow) for name, host in hosts]
+    costs = [set_cost(host, _programs(outcome, name)) for name, host in hosts]
     known = [cost for cost in costs if cost is not None]
     if len(known) < len(costs) or not settled:
         return {"set_cpu_us_per_request": None}

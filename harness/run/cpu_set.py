@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from harness.kernel import proc
+from harness.kernel.hog_time import HogClock, HogTime
 from harness.kernel.idle_clock import IdleClock, idle_clocks, taken_while_spinning
-from harness.kernel.proc import ProcessUsage, Tasks, described, task_place
+from harness.kernel.proc import Tasks, described, task_place
 from harness.signals import Stopper
 from harness.spec.checks import Checks
 
@@ -120,7 +121,7 @@ def _ended_ns(after: Tasks, before: Tasks, ours: set[int]) -> int:
 
 @dataclass(frozen=True)
 class SetReading:
-    """The idle clocks of the set, pollbench's own CPU time, and the hogs' usage, read at the same moment.
+    """The idle clocks of the set, pollbench's own CPU time, and the hogs', read at the same moment.
 
     irq_timed: this kernel times interrupts. One that only samples by ticks finds an interrupt handler where that let
     itself be interrupted, which none does.
@@ -128,7 +129,7 @@ class SetReading:
 
     clocks: dict[int, IdleClock]
     own_ns: int
-    hogs: ProcessUsage
+    hogs: HogTime
     irq_timed: bool
 
 
@@ -139,7 +140,7 @@ class SetTime:
     idle_ns: interrupts and softirqs taken in idle are not in it; unsure_ns: how far idle_ns may be off; steal_ns: by
     ticks, taken by the hypervisor; irq_ns: in interrupts and softirqs by ticks, which see those over a task only;
     irq_exact: the kernel times interrupts and softirqs itself, so irq_ns is exact and no task's run time holds any;
-    own_ns: of pollbench; hogs: their usage; background_ns: what an idle set does by itself in that time; apart: how
+    own_ns: of pollbench; hogs: theirs; background_ns: what an idle set does by itself in that time; apart: how
     long before and after it the tasks' run times may have been read, as a share of it.
     """
 
@@ -150,15 +151,18 @@ class SetTime:
     irq_ns: int
     irq_exact: bool
     own_ns: int
-    hogs: ProcessUsage
+    hogs: HogTime
     background_ns: int
     apart: float
 
 
-def read_set(cpus: Collection[int], hogs: ProcessUsage) -> SetReading:
-    """Read the set's clocks. hogs: their usage, read just before."""
+def read_set(cpus: Collection[int], hogs: HogClock) -> SetReading:
+    """Read the set's clocks.
+
+    The hogs' clock comes last: to read an idle clock may take a visit to the CPU, and that waits for a FIFO hog.
+    """
     irq_timed = any(states.get("irq", 0) for states in proc.cpu_ticks().values())
-    return SetReading(idle_clocks(cpus), time.process_time_ns(), hogs, irq_timed)
+    return SetReading(idle_clocks(cpus), time.process_time_ns(), hogs.read(), irq_timed)
 
 
 def set_time(
@@ -226,7 +230,7 @@ def _look(cpus: set[int], stopper: Stopper, checks: Checks) -> tuple[float, str]
     Background is ticks, kernel threads, interrupts of other devices; other programs' time is not in it, since it is
     known exactly and taken out by itself.
     """
-    nobody = ProcessUsage()
+    nobody = HogClock()
     tasks, before = proc.tasks(), read_set(cpus, nobody)
     stopper.pause(QUIET_S)
     after, tasks_after = read_set(cpus, nobody), proc.tasks()

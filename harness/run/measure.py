@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from harness.kernel import ethtool, facts
+from harness.kernel.hog_time import HogClock
 from harness.kernel.journal import open_journal
 from harness.kernel.netns import in_netns
 from harness.run import counters, link_checks, standing, tcp_settings, two_hosts_merge
@@ -18,6 +19,7 @@ from harness.run import knobs as apply
 from harness.run.cgroups import open_cgroups, used_between
 from harness.run.contention import Hogs, hog_cpus, keep_awake, start_hogs
 from harness.run.context import RunContext
+from harness.run.cpu_cost import cost_hints
 from harness.run.cpu_set import QUIET_S, quiet_moment
 from harness.run.external_process import ExternalProcess
 from harness.run.link_changes import LinkChanger
@@ -173,7 +175,9 @@ class _Play:
         made.phases = changer.phases(outcome.client, made.samples, delta.elapsed_ns)
         made.breaches = changer.doubts
         made.hints = (
-            changer.hints + [f"no quiet moment in {quiet.waited_s:.1f} s before it: {quiet.noise}"][: quiet.in_vain]
+            changer.hints
+            + cost_hints(delta.hosts[""].set_time)
+            + [f"no quiet moment in {quiet.waited_s:.1f} s before it: {quiet.noise}"][: quiet.in_vain]
         )
         return made
 
@@ -200,7 +204,9 @@ class _Play:
         shaped = bool(testbed.qdiscs)
         cpus = cpu_set(spec, self._context.ends)
         idle_of = cpus if "cpu_latency" in spec.settings.get("*", {}) else ()
-        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, idle_of)
+        hogs = (pid for label in counters.HOGS for pid in self._pids().get(label, ()))
+        clock = self._context.stack.enter_context(HogClock(hogs))
+        before = counters.take(testbed.nodes, self._pids(), threads, shaped, cpus, clock, idle_of)
         with self._traced(cpus):
             self._context.ends.meet(GO, {})
             self._changer.begin()
@@ -210,7 +216,8 @@ class _Play:
             # The end that has no client waits here, in its kernel, for all of the window.
             self._exchange(DONE, STEP_S + measured.window_s(), spec.workload.life_ns() / 1e9)
         pids = self._pids()
-        after = counters.take(testbed.nodes, pids, threads, shaped, cpus, idle_of)
+        after = counters.take(testbed.nodes, pids, threads, shaped, cpus, clock, idle_of)
+        clock.close()
         ours = {os.getpid(), *chain.from_iterable(pids.values())}
         delta = counters.subtract(after, before, cpus, ours, quiet)
         for session in background:
@@ -254,7 +261,6 @@ class _Play:
             protocol="+".join(dict.fromkeys(workload.transport() for workload in spec.workloads())),
             programs=tuple(programs),
             napis=napis,
-            hog_flow=spec.contention is not None and spec.contention.needs_flow(),
             metrics=dict(readings[0].metrics),
             background=tuple(reading.result | reading.metrics for reading in readings[1:]),
         )

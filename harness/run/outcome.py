@@ -33,13 +33,13 @@ class ProgramOutcome:
 class Outcome:
     """All that is known of one run when its programs have ended.
 
-    client, server, hog: their reports, as far as they have one (hog None without contention). hog_flow: the hogs have
-    packets of their own. protocol: of all workloads, joined by "+". programs: every program of a workload. napis: after
-    the run. metrics: columns that the measured program itself gave. background: reports of the workloads beside it.
-    groups: what each control group did. numa: the NUMA nodes of the CPUs that each node's programs may use. changed:
-    settings that were others at the end of the run than when its programs started, in words. feeding: the sockets of
-    all programs, and the NAPIs that fed them. idle_threads: what each node's NAPI threads used of a CPU, 1.0 is one,
-    once the run's programs had ended. tcp: columns by node.
+    client, server, hog: their reports, as far as they have one (hog None without contention). protocol: of all
+    workloads, joined by "+". programs: every program of a workload. napis: after the run. metrics: columns that the
+    measured program itself gave. background: reports of the workloads beside it. groups: what each control group did.
+    numa: the NUMA nodes of the CPUs that each node's programs may use. changed: settings that were others at the end
+    of the run than when its programs started, in words. feeding: the sockets of all programs, and the NAPIs that fed
+    them. idle_threads: what each node's NAPI threads used of a CPU, 1.0 is one, once the run's programs had ended.
+    tcp: columns by node.
     """
 
     delta: CounterDelta
@@ -53,7 +53,6 @@ class Outcome:
     metrics: Metrics = field(default_factory=dict)
     background: tuple[Report, ...] = ()
     groups: dict[str, GroupUse] = field(default_factory=dict)
-    hog_flow: bool = False
     numa: dict[str, list[int]] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
     feeding: Feeding = field(default_factory=Feeding)

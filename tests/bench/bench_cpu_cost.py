@@ -32,11 +32,20 @@ from tests.experiment import NO_NOISE_LIMITS
 CASES: dict[str, dict[str, Any]] = {
     "base": {},
     "defer20": {"*": {"coalesce": {"napi_defer_hard_irqs": 100, "gro_flush_timeout": "20us"}}},
-    "rps-other": {"server": {"rps": {"cpus": "0"}}, "client": {"rps": {"cpus": "1"}}},
+    # A veth's packets are received on the CPU of their sender: the other one is the receiver's own.
+    "rps-other": {"server": {"rps": {"cpus": "1"}}, "client": {"rps": {"cpus": "0"}}},
     "threaded": {"server": {"threaded_napi": {"mode": "on"}}},
     "busypoll50": {"*": {"busy_poll": {"usecs": 50}}},
 }
 _ENTRY = "import sys\n\nfrom harness.cost_trace import main\n\nmain(*sys.argv[1:])\n"
+
+
+HOGS: dict[str, dict[str, Any]] = {
+    "normal": {},
+    "nice": {"nice": 19},
+    "fifo": {"policy": "fifo", "priority": 10},
+    "syscall": {"kind": "syscall"},
+}
 
 
 def document(options: argparse.Namespace, hog: bool) -> dict[str, Any]:
@@ -54,7 +63,8 @@ def document(options: argparse.Namespace, hog: bool) -> dict[str, Any]:
         "repeat": options.repeat,
     }
     if hog:
-        whole["contention"] = {"on": "server.cpus", "kind": "spin", "threads": 1, "load": "50%"}
+        spin = {"on": "server.cpus", "kind": "spin", "threads": 1, "load": "50%"}
+        whole["contention"] = spin | HOGS[options.hog_class]
     return whole
 
 
@@ -107,6 +117,13 @@ def _figures(metrics: dict[str, float], trace: dict[str, Any]) -> dict[str, Any]
     total = sum((Counter(times) for times in trace["cpus"].values()), Counter[str]())
     us = {name: ns / requests / 1e3 for name, ns in total.items()}
     row["trace"] = us.get("ours", 0) + us.get("kernel", 0) + us.get("irq", 0) + us.get("path", 0)
+    hogs = trace["hogs"]
+    row["hog"] = {
+        "by the trace": us.get("hog", 0) + us.get("over-hog", 0),
+        "by events": (hogs["switched_ns"] or 0) / requests / 1e3,
+        "by the scheduler": hogs["run_ns"] / requests / 1e3,
+        "of it interrupts by the trace": us.get("over-hog", 0),
+    }
     row |= {"irq": us.get("irq", 0), "path": us.get("path", 0), "idle": us.get("idle", 0)}
     row |= {"inferred": total["inferred"], "lost": trace["lost"], "foreign": metrics["foreign_percent"]}
     row["by_cpu"] = {
@@ -114,6 +131,19 @@ def _figures(metrics: dict[str, float], trace: dict[str, Any]) -> dict[str, Any]
         for cpu, times in trace["cpus"].items()
     }
     return row
+
+
+def _verdict(row: dict[str, Any], base: dict[str, Any]) -> str:
+    """The figures of one case in the table's columns; without the whole where other programs left it unknown."""
+    if row["set_cpu"] is None:
+        return f"{row['cpu']:.1f} | blank: foreign {row['foreign']:.0f} % | {row['trace']:.1f} | | |"
+    known = base["set_cpu"] is not None
+    agree = known and (row["set_cpu"] >= base["set_cpu"]) == (row["trace"] >= base["trace"])
+    return (
+        f"{row['cpu']:.1f} | {row['set_cpu']:.1f} [{row['set_cpu_low']:.1f}..{row['set_cpu_high']:.1f}] "
+        f"| {row['trace']:.1f} | {row['irq']:.1f}, {row['path']:.1f} | {row['set_cpu'] / row['trace']:.2f} "
+        f"| {'right' if agree else 'WRONG' if known else 'no base'}"
+    )
 
 
 def main() -> None:
@@ -125,6 +155,7 @@ def main() -> None:
     parser.add_argument("--cpus", default="0,1", help="of client and server")
     parser.add_argument("--case", action="append", choices=CASES, help="only these cases")
     parser.add_argument("--hog", choices=("both", "none", "only"), default="both")
+    parser.add_argument("--hog-class", choices=HOGS, default="normal")
     parser.add_argument("--in-vm", action="store_true", help="in guests, in model time; use a short --duration")
     options = parser.parse_args()
     print("| hog | case | processes only | whole set [least..most] | trace | irq, idle path | product / trace | sign |")
@@ -133,13 +164,8 @@ def main() -> None:
         rows = list(rows_of(options, hog))
         base = next((row for row in rows if row["case"] == "base"), rows[0])
         for row in sorted(rows, key=lambda row: list(CASES).index(row["case"])):
-            agree = (row["set_cpu"] >= base["set_cpu"]) == (row["trace"] >= base["trace"])
-            print(
-                f"| {'spin 50 %' if hog else 'none'} | {row['case']} | {row['cpu']:.1f} | {row['set_cpu']:.1f} "
-                f"[{row['set_cpu_low']:.1f}..{row['set_cpu_high']:.1f}] | {row['trace']:.1f} "
-                f"| {row['irq']:.1f}, {row['path']:.1f} | {row['set_cpu'] / row['trace']:.2f} "
-                f"| {'right' if agree else 'WRONG'} |"
-            )
+            beside = f"50 %, {options.hog_class}" if hog else "none"
+            print(f"| {beside} | {row['case']} | {_verdict(row, base)} |")
             cpus = ", ".join(
                 f"CPU {cpu} {clock:.1f} / {idle:.1f}{'' if whole else ' (sleeps not in the trace)'}"
                 for cpu, (clock, idle, whole) in row["by_cpu"].items()
@@ -149,6 +175,8 @@ def main() -> None:
                 f"{row['inferred']} switches inferred, {row['lost']} events lost",
                 file=sys.stderr,
             )
+            if hog:
+                print("    hog", ", ".join(f"{how} {us:.1f}" for how, us in row["hog"].items()), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -55,7 +55,8 @@ def traced(measure: Callable[..., Any]) -> Callable[..., Any]:
             outcome = measure(spec, stopper, files, *more)
             with (instance / "trace").open() as text:
                 times = times_of(text, seen)
-            files[FILE] = json.dumps({"cpus": times, "lost": lost(instance)}).encode()
+            hogs = asdict(seen.snapshots[-1].first.hogs.minus(seen.snapshots[0].last.hogs))
+            files[FILE] = json.dumps({"cpus": times, "lost": lost(instance), "hogs": hogs}).encode()
         return outcome
 
     return measured
@@ -119,7 +120,8 @@ def times_of(text: Iterator[str], seen: Seen) -> dict[int, Counter[str]]:
     """Each CPU's time in the window by whose it was, ns: ours, kernel, irq (wherever taken), path, hog, other, idle.
 
     path: of the idle task, but not idle: the kernel's way to sleep and back; only where the trace shows it. inferred:
-    how many switches (not ns) the trace lacks. clock: what the product's idle clock says.
+    how many switches (not ns) the trace lacks. clock: what the product's idle clock says. over-hog: of irq, what was
+    taken over hogs.
     """
     before, after = seen.snapshots[0], seen.snapshots[-1]
     kernel = {tid for tid in after.tasks.run_ns if 2 in (tid, after.tasks.parent.get(tid))}
@@ -179,6 +181,7 @@ class _Cpu:
         self.since = max(at_ns, self.since)
         if begin < end and self._depth:
             self.total["irq"] += end - begin
+            self.total["over-hog"] += end - begin if self._task and self._owner(self._task, False) == "hog" else 0
         elif begin < end:
             self._spans.append((begin, end, self._asleep))
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.kernel import proc
+from harness.kernel.hog_time import HogClock, HogTime
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.idle_clock import IdleClock
 from harness.kernel.interrupts import Interrupt
@@ -26,7 +27,7 @@ MS = 10**6
 
 
 def reading(at_ns: int, idle_ns: int, own_ns: int = 0) -> SetReading:
-    return SetReading({0: IdleClock(at_ns, idle_ns)}, own_ns, ProcessUsage(), False)
+    return SetReading({0: IdleClock(at_ns, idle_ns)}, own_ns, HogTime(), False)
 
 
 def snapshot(**changes: Any) -> Snapshot:
@@ -192,10 +193,10 @@ def test_nics_have_interrupts_by_line_and_cpu() -> None:
 def test_programs_of_a_family_are_counted_together_and_hogs_for_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
     used = {7: ProcessUsage(cpu_ns=5), 8: ProcessUsage(cpu_ns=6), 9: ProcessUsage(cpu_ns=70)}
     monkeypatch.setattr(proc, "process_usage", lambda pid: used[pid])
-    found = counters.take({}, {"client": [7, 8], "hog": [9]}, {"a": [8], "b": []}, cpus=[0])
+    found = counters.take({}, {"client": [7, 8], "hog": [9]}, {"a": [8], "b": []}, cpus=[0], hogs=HogClock([9]))
     assert found.programs == {"client": ProcessUsage(cpu_ns=11), "hog": ProcessUsage(cpu_ns=70)}
     assert found.kthreads == {"a": 6, "b": 0}
-    assert found.first.hogs == found.last.hogs == ProcessUsage(cpu_ns=70)
+    assert found.first.hogs.run_ns == found.last.hogs.run_ns == 70
     assert found.first.clocks.keys() == {0} and found.took_ns > 0
     assert found.last.clocks[0].at_ns >= found.at_ns >= found.first.clocks[0].at_ns
     assert counters.take({}, {"client": [7]}).kthreads == {}

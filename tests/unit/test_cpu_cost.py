@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +17,12 @@ import pytest
 from harness import report
 from harness.analysis.compare.choose import choose_metrics
 from harness.analysis.summary import overview
+from harness.kernel import syscalls
+from harness.kernel.hog_time import HogClock, HogTime
 from harness.kernel.hostfiles import HostFiles
 from harness.kernel.idle_clock import IdleClock, idle_clocks
 from harness.kernel.proc import ProcessUsage
-from harness.run.cpu_cost import SetCost, cost_metrics, set_cost
+from harness.run.cpu_cost import SetCost, cost_hints, cost_metrics, set_cost
 from harness.run.cpu_set import CpuInterference, SetReading, SetTime, set_time
 from harness.tables.frames import frames
 from tests.unit.synthetic import result_set, source
@@ -30,17 +37,17 @@ BASE = SetTime(
     irq_ns=0,
     irq_exact=False,
     own_ns=0,
-    hogs=ProcessUsage(),
+    hogs=HogTime(),
     background_ns=0,
     apart=0.0,
 )
 PROGRAMS = ProcessUsage(cpu_ns=300 * MS, user_ns=50 * MS, system_ns=150 * MS)
 
 
-def cost(hog_flow: bool = False, kernel_ns: int = 0, others_ns: int = 0, **changes: Any) -> SetCost:
+def cost(kernel_ns: int = 0, others_ns: int = 0, **changes: Any) -> SetCost:
     loads = CpuInterference(kernel_ns=kernel_ns, others_ns=others_ns)
     made = host(set_time=dataclasses.replace(BASE, **changes), interference=loads)
-    known = set_cost(made, PROGRAMS, hog_flow)
+    known = set_cost(made, PROGRAMS)
     assert known is not None
     return known
 
@@ -67,15 +74,60 @@ def test_steal_and_background_are_bounds() -> None:
     assert (known.low_ns, known.whole_ns, known.high_ns) == (745 * MS, 750 * MS, 805 * MS)
 
 
-def test_softirqs_over_a_hog_are_the_runs() -> None:
-    """A hog had 400 ms, of which ticks found 40 ms in the kernel: softirqs that were taken over it."""
-    hogs = ProcessUsage(cpu_ns=400 * MS, user_ns=360 * MS, system_ns=40 * MS)
-    known = cost(hogs=hogs, irq_ns=60 * MS)
-    assert (known.low_ns, known.whole_ns, known.high_ns) == (400 * MS, 440 * MS, 440 * MS)
-    # One that makes packets itself has them in its own name, and a kernel that times them keeps them out of its time.
-    assert cost(hogs=hogs, irq_ns=60 * MS, hog_flow=True).whole_ns == 400 * MS
-    exact = cost(hogs=hogs, irq_ns=60 * MS, irq_exact=True)
+def test_softirqs_over_a_hog_are_a_bound() -> None:
+    """Ticks found a hog in the kernel for 300 of its 400 ms, and all tasks in softirqs for 40, give or take 50."""
+    known = cost(hogs=HogTime(run_ns=400 * MS, kernel_ns=300 * MS), irq_ns=40 * MS)
+    assert (known.low_ns, known.whole_ns, known.high_ns) == (400 * MS, 400 * MS, 490 * MS)
+    seldom = cost(hogs=HogTime(run_ns=400 * MS, kernel_ns=20 * MS), irq_ns=40 * MS)
+    assert (seldom.whole_ns, seldom.high_ns) == (400 * MS, 420 * MS)
+    # A kernel that times interrupts keeps them out of every task's time.
+    exact = cost(hogs=HogTime(400 * MS, 450 * MS, 40 * MS), irq_ns=60 * MS, irq_exact=True)
     assert (exact.whole_ns, exact.high_ns, exact.task_irq_ns) == (400 * MS, 400 * MS, 0)
+
+
+def test_a_hog_has_its_cpu_until_the_switch() -> None:
+    """The scheduler ended the hog's turns 60 ms too early, and charged these to those who were to come."""
+    late = cost(kernel_ns=100 * MS, hogs=HogTime(run_ns=240 * MS, switched_ns=300 * MS))
+    assert (late.low_ns, late.whole_ns, late.high_ns) == (500 * MS, 500 * MS, 500 * MS)
+    # 60 of the 400 ms of processes and kernel threads were none of theirs.
+    parts = (late.user_ns, late.system_ns, late.kernel_ns, late.idle_irq_ns)
+    assert parts == (round(63.75 * MS), round(191.25 * MS), 85 * MS, 160 * MS) and sum(parts) == late.whole_ns
+
+
+def test_time_stolen_from_a_hog_is_taken_out_once() -> None:
+    """Of 800 busy ms the hog had 200, 10 of the 40 stolen ones among them: the other 30 are to be taken out."""
+    stolen = cost(steal_ns=40 * MS, hogs=HogTime(run_ns=190 * MS, switched_ns=200 * MS))
+    assert (stolen.low_ns, stolen.whole_ns, stolen.high_ns) == (560 * MS, 570 * MS, 600 * MS)
+    assert stolen.user_ns + stolen.system_ns == PROGRAMS.cpu_ns
+
+
+def test_the_hogs_clock_counts_from_its_making() -> None:
+    with subprocess.Popen([sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE) as hog:
+        try:
+            assert hog.stdout is not None and hog.stdout.readline()
+            with HogClock([hog.pid, 2**22 + 1]) as clock:
+                before = clock.read()
+                while (used := clock.read().minus(before)).run_ns < 60 * MS:
+                    time.sleep(0.01)
+        finally:
+            hog.kill()
+    assert used.switched_ns is not None
+    assert abs(used.switched_ns - used.run_ns) < 20 * MS
+
+
+def test_the_hogs_clock_without_performance_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(tid: int) -> int:
+        raise PermissionError(errno.EACCES, "refused", str(tid))
+
+    monkeypatch.setattr(syscalls, "task_clock", refused)
+    with HogClock([os.getpid()]) as clock:
+        read = clock.read()
+    assert read.switched_ns is None and read.minus(HogTime()).run_ns == read.run_ns > 0
+    (hint,) = cost_hints(dataclasses.replace(BASE, hogs=read))
+    assert "refuses us performance events" in hint
+    exact = dataclasses.replace(BASE, hogs=HogTime(5, 6), irq_exact=True)
+    assert "times interrupts" in cost_hints(exact)[0]
+    assert not cost_hints(dataclasses.replace(exact, irq_exact=False)) and not cost_hints(BASE) and not cost_hints(None)
 
 
 def test_softirqs_over_other_programs_widen_the_bounds() -> None:
@@ -126,12 +178,12 @@ def test_two_hosts_are_added_up_and_one_unread_host_leaves_a_blank() -> None:
 
 
 def test_the_time_between_two_readings() -> None:
-    hogs = ProcessUsage(cpu_ns=5)
-    before = SetReading({0: IdleClock(100, 10), 1: IdleClock(100, 20, 3)}, 1, ProcessUsage(), False)
+    hogs = HogTime(run_ns=5)
+    before = SetReading({0: IdleClock(100, 10), 1: IdleClock(100, 20, 3)}, 1, HogTime(), False)
     after = SetReading({0: IdleClock(300, 60), 1: IdleClock(400, 90)}, 4, hogs, False)
     ticks = {0: {"softirq": 1, "irq": 0, "steal": 2}, 1: {"softirq": 2}}
-    time = set_time(after, before, ticks, quiet=0.1, apart_ns=25)
-    assert time == SetTime(500, 120, 3, 20 * MS, 30 * MS, False, 3, hogs, 50, 0.1)
+    between = set_time(after, before, ticks, quiet=0.1, apart_ns=25)
+    assert between == SetTime(500, 120, 3, 20 * MS, 30 * MS, False, 3, hogs, 50, 0.1)
     assert set_time(after, before, {}) is None
 
 

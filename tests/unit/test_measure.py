@@ -107,7 +107,7 @@ def test_a_run_from_its_servers_to_its_outcome(stage: Stage, tmp_path: Path) -> 
     assert (outcome.client["of"], outcome.server["of"]) == ("client", "server")
     programs = [(program.label, program.node, program.wait) for program in outcome.programs]
     assert programs == [("client", "client", "blocking"), ("server", "server", "blocking")]
-    assert (outcome.hog, outcome.hog_threads, outcome.hog_flow) == (None, 0, False)
+    assert (outcome.hog, outcome.hog_threads) == (None, 0)
     assert (outcome.protocol, outcome.background, outcome.changed, outcome.groups) == ("udp", (), (), {})
     assert outcome.numa.keys() == {"client", "server"} and outcome.napis == {}
     assert found.features == {"client": {}, "server": {}}
@@ -183,7 +183,7 @@ def test_hogs_run_from_before_the_clients_to_after_the_window(
     last = [words[0] for words in stage.log if words[1] == "stop"]
     assert last == ["server", "hog"]
     assert found.outcome.hog == {"event": "result", "of": "hog"}
-    assert found.outcome.hog_threads == 2 and found.outcome.hog_flow is False
+    assert found.outcome.hog_threads == 2
     assert "hog" in found.outcome.delta.programs and files["hog.txt"] == b"hog"
     stage.log.clear()
     idle = run(tmp_path, contention={"on": "server.cpus", "load": "0%"})[0].outcome
