@@ -21,8 +21,8 @@ from harness.testbed import NodeHandle
 
 Key = TypeVar("Key", str, int)
 HOGS = ("hog", "awake", "links", "capture", "queues")
-"""The labels of what is no part of the workload: hogs, what keeps CPUs awake, what changes links and looks at them. None is
-a cost of the run."""
+"""Labels of what is no part of the workload: the hogs, what keeps CPUs awake, what changes links, what looks at them.
+None is a cost of the run."""
 
 
 @dataclass(frozen=True)

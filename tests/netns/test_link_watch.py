@@ -25,7 +25,7 @@ OUTBOUND = 2
 
 
 class Seen(NamedTuple):
-    """A packet of a pcapng file: number of its interface, in ns since 1970, which way, its bytes, and how many it had."""
+    """A packet of a pcapng file: its interface, ns since 1970, which way it went, bytes that were kept, its length."""
 
     interface: int
     at_ns: int
@@ -58,14 +58,13 @@ def flood(testbed: Bed, count: int, size: int) -> None:
     """Datagrams from a to b, as fast as they go."""
     with in_netns(testbed.nodes["a"].fd):
         out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with out:
-        out.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
-        out.connect((testbed.address("b"), 9))
+    with in_netns(testbed.nodes["b"].fd):
+        sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with out, sink:
+        sink.bind((testbed.address("b"), 0))
+        out.connect(sink.getsockname())
         for number in range(count):
-            try:
-                out.send(number.to_bytes(4) + bytes(size - 4))
-            except ConnectionRefusedError:
-                continue
+            out.send(number.to_bytes(4) + bytes(size - 4))
 
 
 def kept(testbed: Bed, count: int, size: int) -> tuple[LinkWatch, bytes]:

@@ -31,7 +31,7 @@ POINT = np.dtype([("samples", "u8"), ("packets", "u8"), ("most_packets", "u4"), 
     ("link", "place", "words"),
     [
         ({"queue_series": "1ms"}, "queue_series", "no direction of this link is shaped"),
-        ({"queue_series": "1us", "shape": {"rate": "1mbit"}}, "queue_series", "greater than or equal to 100us"),
+        ({"queue_series": "1us", "shape": {"rate": "1mbit"}}, "queue_series", "at least 100us"),
         ({"pcap": {"keep": "1GiB"}}, "pcap.keep", "15MiB"),
     ],
 )
