@@ -235,5 +235,9 @@ int capture_main(int argc, char **argv)
     for (size_t i = 0; i < count; i++)
         write_file(&links[i], &taps[i * ENDS], &rings[i * ENDS]);
     report(rings, taps, count * ENDS);
+    for (size_t i = 0; i < count * ENDS; i++)
+        free(rings[i].bytes);
+    free(rings);
+    free(taps);
     return EXIT_SUCCESS;
 }

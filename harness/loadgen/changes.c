@@ -288,5 +288,8 @@ int changes_main(int argc, char **argv)
     for (uint32_t i = 0; i < table.head->tracks; i++)
         apply(&table, table.tracks[i].namespace, table.tracks[i].undo);
     report(begun_ns, &punctual);
+    free(table.sockets);
+    free(punctual.lateness);
+    free(punctual.took);
     return EXIT_SUCCESS;
 }

@@ -280,5 +280,8 @@ int queues_main(int argc, char **argv)
     launch_readback();
     event_object_end();
     event_end();
+    free(watch.sockets);
+    free(watch.before);
+    free(watch.points);
     return EXIT_SUCCESS;
 }
