@@ -27,7 +27,9 @@
 #define MAGIC "PBTAPS01"
 #define ENDS 2
 /* A block holds the largest packet whole. */
-enum { BLOCK_BYTES = 1 << 17, BLOCKS = 32, FRAME_BYTES = 2048, WAIT_MS = 10 };
+enum { BLOCK_BYTES = 1 << 17, FRAME_BYTES = 2048, WAIT_MS = 10 };
+/* Of one tap; those of many share what ALL_BLOCKS has, as long as that is enough. */
+enum { LEAST_BLOCKS = 4, MOST_BLOCKS = 32, ALL_BLOCKS = 512 };
 
 /* The list: this head, and then the links. */
 struct head {
@@ -53,7 +55,7 @@ _Static_assert(sizeof(struct head) == 16 && sizeof(struct link) == 16 + ENDS * 3
 struct tap {
     int sock;
     uint8_t *blocks;
-    unsigned next;
+    unsigned count, next;
     uint64_t missed;
 };
 
@@ -63,15 +65,15 @@ static void require(int result, const char *attempted, const char *device)
         fail(attempted, device, errno);
 }
 
-static struct tap open_tap(const struct end *end, uint32_t snap)
+static struct tap open_tap(const struct end *end, uint32_t snap, unsigned blocks)
 {
-    struct tap tap = {.sock = mapped_socket(end->netns, AF_PACKET, SOCK_RAW, 0)};
+    struct tap tap = {.sock = mapped_socket(end->netns, AF_PACKET, SOCK_RAW, 0), .count = blocks};
     const int version = TPACKET_V3;
     const struct tpacket_req3 ring = {
         .tp_block_size = BLOCK_BYTES,
-        .tp_block_nr = BLOCKS,
+        .tp_block_nr = blocks,
         .tp_frame_size = FRAME_BYTES,
-        .tp_frame_nr = BLOCK_BYTES / FRAME_BYTES * BLOCKS,
+        .tp_frame_nr = BLOCK_BYTES / FRAME_BYTES * blocks,
         .tp_retire_blk_tov = WAIT_MS,
     };
     struct sock_filter cut = BPF_STMT(BPF_RET | BPF_K, snap);
@@ -82,7 +84,7 @@ static struct tap open_tap(const struct end *end, uint32_t snap)
     require(setsockopt(tap.sock, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), "cut packets", end->name);
     require(setsockopt(tap.sock, SOL_PACKET, PACKET_VERSION, &version, sizeof version), "capture", end->name);
     require(setsockopt(tap.sock, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring), "make a ring", end->name);
-    tap.blocks = mmap(NULL, (size_t)BLOCK_BYTES * BLOCKS, PROT_READ | PROT_WRITE, MAP_SHARED, tap.sock, 0);
+    tap.blocks = mmap(NULL, (size_t)BLOCK_BYTES * blocks, PROT_READ | PROT_WRITE, MAP_SHARED, tap.sock, 0);
     if (tap.blocks == MAP_FAILED)
         fail("map the ring", end->name, errno);
     require(bind(tap.sock, (const struct sockaddr *)&to, sizeof to), "capture", end->name);
@@ -112,7 +114,7 @@ static void keep_block(const struct tpacket_hdr_v1 *block, const uint8_t *start,
 /* The blocks that the kernel has handed over; one turn of the ring at most, so that a flood does not hold us here. */
 static void drain(struct tap *tap, struct pcapng_ring *ring)
 {
-    for (unsigned turn = 0; turn < BLOCKS; turn++) {
+    for (unsigned turn = 0; turn < tap->count; turn++) {
         uint8_t *start = tap->blocks + (size_t)tap->next * BLOCK_BYTES;
         struct tpacket_block_desc *block = (void *)start;
 
@@ -120,7 +122,7 @@ static void drain(struct tap *tap, struct pcapng_ring *ring)
             return;
         keep_block(&block->hdr.bh1, start, ring);
         __atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
-        tap->next = (tap->next + 1) % BLOCKS;
+        tap->next = (tap->next + 1) % tap->count;
     }
 }
 
@@ -193,6 +195,13 @@ static void report(const struct pcapng_ring *rings, const struct tap *taps, size
     event_end();
 }
 
+static unsigned blocks_each(size_t taps)
+{
+    const size_t share = ALL_BLOCKS / taps;
+
+    return share < LEAST_BLOCKS ? LEAST_BLOCKS : share > MOST_BLOCKS ? MOST_BLOCKS : (unsigned)share;
+}
+
 static const struct link *read_links(const char *path, size_t *count)
 {
     size_t bytes;
@@ -226,7 +235,7 @@ int capture_main(int argc, char **argv)
         const struct link *link = &links[i / ENDS];
 
         pcapng_ring_open(&rings[i], link->keep_bytes / ENDS, (uint32_t)(i % ENDS));
-        taps[i] = open_tap(&link->ends[i % ENDS], link->snap);
+        taps[i] = open_tap(&link->ends[i % ENDS], link->snap, blocks_each(count * ENDS));
     }
     event_begin("ready");
     event_end();

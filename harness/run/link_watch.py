@@ -128,7 +128,11 @@ class LinkWatch:
         return bytes(table)
 
     def _queues(self) -> bytes:
-        queues = (_QUEUE.pack(self._netns(port), port.ifindex, *handles_of(port.discs), 0) for port in self._watched)
+        # Mininet gives its disciplines numbers of its own.
+        ours = self._testbed.layout.topology.engine == "netlink"
+        handles = (handles_of(port.discs) if ours else (0, 0) for port in self._watched)
+        places = ((self._netns(port), port.ifindex) for port in self._watched)
+        queues = (_QUEUE.pack(*place, *pair, 0) for place, pair in zip(places, handles, strict=True))
         return _QUEUES.pack(b"PBQUEUE1", len(self._watched), 0) + b"".join(queues)
 
     def _netns(self, port: PortLayout) -> bytes:
