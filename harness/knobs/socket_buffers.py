@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from harness.knobs.base import Knob, Setting
 from harness.units import SizeBytes
@@ -22,7 +20,6 @@ class SocketBuffers(Knob):
     name = "socket_buffers"
     scope = "socket"
     phase = "sockets"
-    target = "socket"
 
     receive: SizeBytes | None = Field(
         None, ge=_LEAST, le=_MOST, multiple_of=2, description="SO_RCVBUF, as getsockopt tells it"
@@ -30,12 +27,6 @@ class SocketBuffers(Knob):
     send: SizeBytes | None = Field(
         None, ge=_LEAST, le=_MOST, multiple_of=2, description="SO_SNDBUF, as getsockopt tells it"
     )
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.receive is None and self.send is None:
-            raise ValueError("socket_buffers sets nothing; give receive, send, or both")
-        return self
 
     def settings(self) -> list[Setting]:
         """The two socket options."""
